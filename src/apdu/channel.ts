@@ -1,0 +1,105 @@
+import { concat, DataError } from "../bytes/index.ts";
+import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
+import { MalformedAnswerError } from "./error.ts";
+import { decodeResponse, type ResponseApdu } from "./response.ts";
+import { SW } from "./status.ts";
+
+/** Sends the bytes of one command APDU and gives those of the response. */
+export type Transmit = (command: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
+
+/** The most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
+const MAX_ANSWER = 1 << 20;
+/** The most GET RESPONSE commands for one answer, also when the card hands out a byte at a time. */
+const MAX_PARTS = 8192;
+const CHAINING = 0x10;
+
+/**
+ * A logical exchange with a card: however long the command and its answer are, {@link send} is one call. It picks
+ * short or extended length, chains what does not fit (ISO/IEC 7816-4 section 5.3.3), collects the answer with GET RESPONSE after
+ * 61xx, and repeats the command with the length that 6Cxx names (section 5.3.4).
+ */
+export class CardChannel {
+  readonly #transmit: Transmit;
+  #form: LengthForm;
+
+  /** @param form "extended" only if the card says that it takes such commands. */
+  constructor(transmit: Transmit, form: LengthForm = "short") {
+    this.#transmit = transmit;
+    this.#form = form;
+  }
+
+  /** The length form in use: "extended" falls to "short" for good when the card refuses it. */
+  get form(): LengthForm {
+    return this.#form;
+  }
+
+  /**
+   * @returns The whole answer and its last status word, whichever that is.
+   * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
+   */
+  async send(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {
+    const extended = this.#form === "extended" && needsExtended(command);
+    if (extended) {
+      const answer = await this.#exchange(command, "extended", signal);
+      if (!refusesExtended(answer)) return this.#collect(command, answer, signal);
+      this.#form = "short";
+    }
+    return this.#collect(command, await this.#sendChained(command, signal), signal);
+  }
+
+  async #sendChained(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {
+    const { ne, data = new Uint8Array(), ...header } = command;
+    const size = APDU_LIMITS.short.data;
+    let offset = 0;
+    for (; data.length - offset > size; offset += size) {
+      const part = { ...header, cla: header.cla | CHAINING, data: data.subarray(offset, offset + size) };
+      const answer = await this.#exchange(part, "short", signal);
+      if (answer.sw !== SW.OK) return answer;
+    }
+    const shortNe = ne === undefined ? {} : { ne: Math.min(ne, APDU_LIMITS.short.ne) };
+    return this.#exchange({ ...header, data: data.subarray(offset), ...shortNe }, "short", signal);
+  }
+
+  /** One command out, one answer in; after 6Cxx once more with the length that the card wants. */
+  async #exchange(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
+    const answer = await this.#once(command, form, signal);
+    if (answer.sw >> 8 !== SW.CORRECT_LE >> 8 || command.ne === undefined) return answer;
+    return this.#once({ ...command, ne: answer.sw & 0xff || 256 }, form, signal);
+  }
+
+  async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
+    const answer = await this.#transmit(encodeCommand(command, form), signal);
+    try {
+      return decodeResponse(answer);
+    } catch (cause) {
+      if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
+      throw cause;
+    }
+  }
+
+  async #collect(command: CommandApdu, first: ResponseApdu, signal?: AbortSignal): Promise<ResponseApdu> {
+    const parts = [first.data];
+    let length = first.data.length;
+    let last = first;
+    while (last.sw >> 8 === SW.BYTES_AVAILABLE >> 8) {
+      if (parts.length > MAX_PARTS || length > MAX_ANSWER) {
+        throw new MalformedAnswerError(`the card's answer has no end: ${length} bytes in ${parts.length} parts so far`);
+      }
+      const getResponse = { cla: command.cla & ~CHAINING, ins: 0xc0, p1: 0, p2: 0, ne: last.sw & 0xff || 256 };
+      last = await this.#exchange(getResponse, "short", signal);
+      parts.push(last.data);
+      length += last.data.length;
+    }
+    return parts.length === 1 ? first : { data: concat(...parts), sw: last.sw };
+  }
+}
+
+/** A command that fits the short form, and whose answer does, gains nothing from the extended one. */
+function needsExtended(command: CommandApdu): boolean {
+  return (command.data?.length ?? 0) > APDU_LIMITS.short.data || (command.ne ?? 0) >= APDU_LIMITS.short.ne;
+}
+
+/** 6700 and 6D00/6E00 without data is how cards refuse an extended length that they (or their reader) cannot take. */
+function refusesExtended(answer: ResponseApdu): boolean {
+  return answer.data.length === 0 && answer.sw === SW.WRONG_LENGTH;
+}

@@ -1,0 +1,92 @@
+import { concat, DataError } from "../bytes/index.ts";
+
+/** A command APDU (ISO/IEC 7816-4 section 5.1). */
+export interface CommandApdu {
+  readonly cla: number;
+  readonly ins: number;
+  readonly p1: number;
+  readonly p2: number;
+  /** Command data, up to 65,535 bytes; absent or empty for cases 1 and 2. */
+  readonly data?: Uint8Array;
+  /** Ne, the most response bytes wanted: 1 to 65,536 (256 and 65,536 mean "all there is"); absent for cases 1 and 3. */
+  readonly ne?: number;
+}
+
+/** Length fields of one byte, or of three and two (ISO/IEC 7816-3 section 12.1.3). */
+export type LengthForm = "short" | "extended";
+
+/** Longest command data and largest Ne of each form. */
+export const APDU_LIMITS = {
+  short: { data: 255, ne: 256 },
+  extended: { data: 65_535, ne: 65_536 },
+} as const;
+
+const octet = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= 0xff;
+
+/**
+ * The bytes of `command`, in the form asked for. An extended command that needs no length field is the same as a short one.
+ * @throws {DataError} for a header byte out of range, or data or Ne that the form cannot say.
+ */
+export function encodeCommand(command: CommandApdu, form: LengthForm = "short"): Uint8Array {
+  const { cla, ins, p1, p2, ne } = command;
+  const data = command.data ?? new Uint8Array();
+  const limits = APDU_LIMITS[form];
+  if (![cla, ins, p1, p2].every(octet)) throw new DataError("command APDU: CLA, INS, P1 and P2 are one byte each");
+  if (data.length > limits.data) {
+    throw new DataError(`command APDU: ${data.length} data bytes, ${limits.data} at most in a ${form} command`);
+  }
+  if (ne !== undefined && !(Number.isInteger(ne) && ne >= 1 && ne <= limits.ne)) {
+    throw new DataError(`command APDU: Ne ${ne}, 1 to ${limits.ne} in a ${form} command`);
+  }
+  return concat(Uint8Array.of(cla, ins, p1, p2), ...(form === "short" ? shortTail(data, ne) : extendedTail(data, ne)));
+}
+
+function shortTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {
+  const lc = data.length === 0 ? [] : [Uint8Array.of(data.length), data];
+  return ne === undefined ? lc : [...lc, Uint8Array.of(ne & 0xff)];
+}
+
+function extendedTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {
+  const lc = data.length === 0 ? [] : [Uint8Array.of(0, data.length >> 8, data.length & 0xff), data];
+  if (ne === undefined) return lc;
+  const le = Uint8Array.of((ne >> 8) & 0xff, ne & 0xff);
+  return data.length === 0 ? [Uint8Array.of(0), le] : [...lc, le];
+}
+
+/**
+ * Reads a command APDU of any of the four cases, short or extended (ISO/IEC 7816-3 section 12.1).
+ * @throws {DataError} if the lengths do not add up.
+ */
+export function decodeCommand(bytes: Uint8Array): CommandApdu & { readonly form: LengthForm } {
+  const [cla, ins, p1, p2, b5] = bytes;
+  if (cla === undefined || ins === undefined || p1 === undefined || p2 === undefined) {
+    throw new DataError(`command APDU: ${bytes.length} bytes, 4 at least`);
+  }
+  const header = { cla, ins, p1, p2 };
+  const body = bytes.subarray(4);
+  if (b5 === undefined) return { ...header, form: "short" };
+  if (body.length === 1) return { ...header, ne: b5 || 256, form: "short" };
+  if (b5 !== 0) return { ...header, ...decodeShort(body, b5), form: "short" };
+  return { ...header, ...decodeExtended(body), form: "extended" };
+}
+
+function decodeShort(body: Uint8Array, lc: number): Pick<CommandApdu, "data" | "ne"> {
+  const data = body.subarray(1, 1 + lc);
+  if (body.length === 1 + lc) return { data };
+  if (body.length === 2 + lc) return { data, ne: (body.at(-1) ?? 0) || 256 };
+  throw new DataError(`command APDU: Lc ${lc}, but ${body.length - 1} bytes follow`);
+}
+
+function decodeExtended(body: Uint8Array): Pick<CommandApdu, "data" | "ne"> {
+  const [, high, low] = body;
+  if (high === undefined || low === undefined) throw new DataError("command APDU: extended length field cut off");
+  const field = (high << 8) | low;
+  if (body.length === 3) return { ne: field || 65_536 };
+  const data = body.subarray(3, 3 + field);
+  if (field !== 0 && body.length === 3 + field) return { data };
+  if (field !== 0 && body.length === 5 + field) {
+    const le = ((body.at(-2) ?? 0) << 8) | (body.at(-1) ?? 0);
+    return { data, ne: le || 65_536 };
+  }
+  throw new DataError(`command APDU: extended Lc ${field}, but ${body.length - 3} bytes follow`);
+}

@@ -1,0 +1,21 @@
+import { DataError } from "./error.ts";
+
+const encoder = new TextEncoder();
+const strict = new TextDecoder("utf-8", { fatal: true });
+
+/** `text` as UTF-8. */
+export function utf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+/**
+ * The text that UTF-8 `bytes` hold.
+ * @throws {DataError} if they are not UTF-8.
+ */
+export function fromUtf8(bytes: Uint8Array): string {
+  try {
+    return strict.decode(bytes);
+  } catch (cause) {
+    throw new DataError("not UTF-8", { cause });
+  }
+}

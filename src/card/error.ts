@@ -1,0 +1,34 @@
+import { CardError } from "../apdu/index.ts";
+
+export type PinFailure =
+  /** The card compared and refused; a try is spent. */
+  | "incorrect"
+  /** No tries left. */
+  | "blocked"
+  /** Shorter or longer than the card takes; the card was not asked. */
+  | "length"
+  /** A character that this PIN cannot hold; the card was not asked. */
+  | "characters";
+
+/** A PIN was not accepted. The PIN itself is never in it. */
+export class PinError extends CardError {
+  override readonly name = "PinError";
+  readonly reason: PinFailure;
+  readonly triesLeft: number | undefined;
+
+  constructor(reason: PinFailure, message: string, triesLeft?: number, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+    this.triesLeft = triesLeft;
+  }
+}
+
+/** The card wants the PIN before it does this: never given, forgotten after a reset, or wanted anew for each use. */
+export class LoginRequiredError extends CardError {
+  override readonly name = "LoginRequiredError";
+}
+
+/** The card, or this profile, cannot do what was asked. */
+export class UnsupportedError extends CardError {
+  override readonly name = "UnsupportedError";
+}

@@ -1,0 +1,150 @@
+/**
+ * What the Cryptoki facade asks of a card application, and all that it knows of one. A profile (PIV, PKCS#15, CAC)
+ * implements these; nothing here names a profile's files, references or commands.
+ */
+
+/** What the card itself computes with a key. Paddings, hashes and encodings are the host's, once for every profile. */
+export type KeyPrimitive =
+  /** input^d mod n: a block as long as the modulus in, the same length out. */
+  | "rsa-raw"
+  /** EMSA-PKCS1-v1_5 (signature) or EME-PKCS1-v1_5 (decryption) done by the card: DigestInfo in, signature out. */
+  | "rsa-pkcs1"
+  /** A hash of at most the curve's length in; r || s, each as long as the order, out. */
+  | "ecdsa"
+  /** The other party's uncompressed point in; the x coordinate of the shared point out. */
+  | "ecdh";
+
+export type NamedCurve = "P-256" | "P-384" | "P-521";
+export type KeyType =
+  { readonly type: "rsa"; readonly modulusBits: number } | { readonly type: "ec"; readonly curve: NamedCurve };
+
+/** What a key may be used for, as CKA_SIGN, CKA_DECRYPT, CKA_DERIVE ... say it. */
+export interface KeyUsage {
+  readonly sign: boolean;
+  readonly decrypt: boolean;
+  readonly derive: boolean;
+}
+
+interface CardObjectBase {
+  /** The same string for the same object as long as the card is in: "9a", "9a.certificate". */
+  readonly reference: string;
+  readonly label: string;
+  /** CKA_ID: equal for a private key, its public key and its certificates. */
+  readonly id: Uint8Array;
+  /** CKA_PRIVATE: seen only after login. */
+  readonly private: boolean;
+  /**
+   * Whether the object is on the card. Cheap attributes (class, id, label) are there before anyone has looked; this
+   * looks, at most once until the card changes.
+   */
+  exists(): Promise<boolean>;
+}
+
+export interface CardCertificate extends CardObjectBase {
+  readonly class: "certificate";
+  /** The X.509 certificate, DER, uncompressed. */
+  value(): Promise<Uint8Array>;
+}
+
+export interface CardPublicKey extends CardObjectBase {
+  readonly class: "public-key";
+  readonly usage: KeyUsage;
+  /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
+  publicKey(): Promise<Uint8Array>;
+}
+
+export interface CardPrivateKey extends CardObjectBase {
+  readonly class: "private-key";
+  readonly usage: KeyUsage;
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
+  readonly alwaysAuthenticate: boolean;
+  /** Whether a login is needed to use it at all. */
+  readonly needsLogin: boolean;
+  /** The primitives that the card has for keys of this type. */
+  readonly primitives: readonly KeyPrimitive[];
+  /** CKA_LOCAL, where the card tells: the key was made on it. */
+  readonly local?: boolean;
+  /** SubjectPublicKeyInfo of its public half, DER. */
+  publicKey(): Promise<Uint8Array>;
+}
+
+export interface CardData extends CardObjectBase {
+  readonly class: "data";
+  /** CKA_APPLICATION. */
+  readonly application: string;
+  /** CKA_OBJECT_ID, dotted: "2.16.840.1.101.3.7.2.48.0". */
+  readonly objectId?: string;
+  value(): Promise<Uint8Array>;
+}
+
+export type CardObject = CardCertificate | CardPublicKey | CardPrivateKey | CardData;
+
+/** What a PIN looks like and how it stands. */
+export interface PinInfo {
+  readonly label: string;
+  /** Bounds in bytes. */
+  readonly minLength: number;
+  readonly maxLength: number;
+}
+
+/** Whose PIN: the token's user, or the security officer (the PUK or the management key, as the profile has it). */
+export type PinUser = "user" | "so";
+
+export interface PinStatus {
+  /** Tries left before the PIN blocks; undefined if the card does not tell without spending one. */
+  readonly triesLeft: number | undefined;
+  /** The most tries that the counter was seen to hold, or the profile's usual number. */
+  readonly maxTries: number;
+  /** The card holds this PIN as verified. Never a reason to treat anybody as logged in. */
+  readonly verified: boolean;
+}
+
+export interface CardTokenInfo {
+  /** In full; the facade cuts it to 32 bytes. */
+  readonly label: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  /** In full; the facade cuts it to 16 bytes. */
+  readonly serialNumber: string;
+  readonly pin: PinInfo;
+}
+
+/** A range of key sizes that the card works with, for C_GetMechanismInfo. */
+export interface CardMechanism {
+  readonly primitive: KeyPrimitive;
+  /** RSA: modulus bits; EC: bits of the curve. */
+  readonly minBits: number;
+  readonly maxBits: number;
+}
+
+/** A login that holds the card, from before VERIFY until the last use: what {@link CardToken.login} gives and takes. */
+export interface CardToken {
+  info(): Promise<CardTokenInfo>;
+  readonly mechanisms: readonly CardMechanism[];
+  /** Objects of this token that may exist, cheap attributes only; nothing is read from the card. */
+  objects(): Promise<readonly CardObject[]>;
+  /** Costs no try. */
+  pinStatus(user: PinUser): Promise<PinStatus>;
+  /**
+   * VERIFY, once. Length and character set are checked first.
+   * @throws {PinError} and nothing else when the PIN is the reason.
+   */
+  login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** The card forgets that the PIN was verified, where it can. */
+  logout(): Promise<void>;
+  /**
+   * Uses a private key on the card: `primitive` says how, `input` is what it works on. Needs {@link login} before if
+   * the key says so.
+   * @throws {LoginRequiredError} if the card wants the PIN (again).
+   */
+  use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Random bytes from the card, or undefined if it has no such command. */
+  random?(length: number): Promise<Uint8Array>;
+}
+
+/** A card application that was recognised on an inserted card. */
+export interface CardApplication {
+  readonly profile: "piv" | "pkcs15" | "cac";
+  /** One for each user PIN, at least one. */
+  readonly tokens: readonly CardToken[];
+}

@@ -1,0 +1,66 @@
+import type { Disposition, Initialization, ShareMode } from "./constants.ts";
+
+/** What the resource manager knows of one reader at one moment. */
+export interface ReaderState {
+  readonly name: string;
+  /** A card is in the reader. */
+  readonly present: boolean;
+  /** A card is in the reader and does not answer. */
+  readonly mute: boolean;
+  /** Connections open to the reader, by all processes; -1 when one holds it exclusively; undefined where nobody tells. */
+  readonly sharing: number | undefined;
+  /** Insertions and removals since the reader came: a change tells a card that was swapped between two looks. */
+  readonly events: number;
+  /** Answer to reset, 2 to 33 bytes; empty without a card or before it is powered. */
+  readonly atr: Uint8Array;
+}
+
+export interface ConnectOptions {
+  /** {@link SCARD_SHARE}; SHARED unless told. */
+  readonly share?: ShareMode;
+  /** A mask of {@link SCARD_PROTOCOL}; ANY (T=0 or T=1) unless told. */
+  readonly protocols?: number;
+  /** Aborts the wait for somebody else's transaction. */
+  readonly signal?: AbortSignal;
+}
+
+/** Smart-card resource manager: the readers of this machine and the cards in them (PC/SC part 5). */
+export interface Pcsc {
+  readers(): Promise<readonly ReaderState[]>;
+  /**
+   * The readers now, and again after every change, until `signal` aborts, the consumer breaks off, or {@link close}.
+   * A service that stops is an empty list; its return is followed without a word.
+   */
+  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]>;
+  /** @throws {PcscError} such as SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD, SCARD_E_SHARING_VIOLATION. */
+  connect(reader: string, options?: ConnectOptions): Promise<CardConnection>;
+  /** Ends every connection and iteration that came from here. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** An open connection to the card in a reader. One exchange at a time; calls made meanwhile wait in order. */
+export interface CardConnection extends AsyncDisposable {
+  readonly reader: string;
+  /** Answer to reset of the card at connect or at the last reconnect. */
+  readonly atr: Uint8Array;
+  /** {@link SCARD_PROTOCOL} in force. */
+  readonly protocol: number;
+  /**
+   * One command APDU to the card, its response APDU (data and status word) back. Up to 65,544 bytes each way.
+   * @throws {PcscError} SCARD_W_RESET_CARD after a reset by somebody else (then {@link reconnect}),
+   *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when somebody else's transaction outlasts the wait.
+   */
+  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Begins a transaction: no other connection reaches the card until {@link end}. Same errors as {@link transmit}. */
+  begin(signal?: AbortSignal): Promise<void>;
+  /** Ends the transaction. `disposition` is LEAVE_CARD unless told. */
+  end(disposition?: Disposition): Promise<void>;
+  /** Takes the card up again after a reset, or resets it: `initialization` 0 leaves, 1 resets, 2 powers down first. */
+  reconnect(initialization?: Initialization): Promise<void>;
+  /** A command for the reader itself (SCardControl). */
+  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** An attribute of the reader (SCardGetAttrib). */
+  attribute(id: number): Promise<Uint8Array>;
+  /** Ends the connection; LEAVE_CARD unless told. Idempotent. */
+  disconnect(disposition?: Disposition): Promise<void>;
+}
