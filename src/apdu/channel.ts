@@ -7,6 +7,13 @@ import { SW } from "./status.ts";
 /** Sends the bytes of one command APDU and gives those of the response. */
 export type Transmit = (command: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
 
+export interface ChannelOptions {
+  /** "extended" only if the card says that it takes such commands; "short" unless told. */
+  readonly form?: LengthForm;
+  /** The card speaks T=0, whose command header has one length byte for both directions. */
+  readonly t0?: boolean;
+}
+
 /** The most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
 const MAX_ANSWER = 1 << 20;
 /** The most GET RESPONSE commands for one answer, also when the card hands out a byte at a time. */
@@ -20,12 +27,13 @@ const CHAINING = 0x10;
  */
 export class CardChannel {
   readonly #transmit: Transmit;
+  readonly #t0: boolean;
   #form: LengthForm;
 
-  /** @param form "extended" only if the card says that it takes such commands. */
-  constructor(transmit: Transmit, form: LengthForm = "short") {
+  constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
-    this.#form = form;
+    this.#t0 = options.t0 ?? false;
+    this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
 
   /** The length form in use: "extended" falls to "short" for good when the card refuses it. */
@@ -68,7 +76,7 @@ export class CardChannel {
   }
 
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
-    const answer = await this.#transmit(encodeCommand(command, form), signal);
+    const answer = await this.#transmit(encodeCommand(this.#t0 ? forT0(command) : command, form), signal);
     try {
       return decodeResponse(answer);
     } catch (cause) {
@@ -92,6 +100,16 @@ export class CardChannel {
     }
     return parts.length === 1 ? first : { data: concat(...parts), sw: last.sw };
   }
+}
+
+/**
+ * T=0 carries P3 always and cannot say Lc and Le in one command: case 1 goes out with P3 = 00, case 4 without Le, and the
+ * card answers 61xx (ISO/IEC 7816-3 sections 12.2.2 and 12.2.5).
+ */
+function forT0(command: CommandApdu): CommandApdu {
+  const { ne, ...rest } = command;
+  if ((command.data?.length ?? 0) > 0) return rest;
+  return { ...rest, ne: ne ?? 256 };
 }
 
 /** A command that fits the short form, and whose answer does, gains nothing from the extended one. */

@@ -1,5 +1,5 @@
 /** ISO/IEC 7816-3 and -4: command and response APDUs, status words, BER-TLV, and the channel that carries them. */
-export { CardChannel, type Transmit } from "./channel.ts";
+export { CardChannel, type ChannelOptions, type Transmit } from "./channel.ts";
 export { decodeCommand, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 export { CardError, MalformedAnswerError, StatusError } from "./error.ts";
 export { decodeResponse, encodeResponse, type ResponseApdu } from "./response.ts";

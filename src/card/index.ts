@@ -1,5 +1,7 @@
 /** What the Cryptoki facade asks of a card application. */
+export { Card, type CardOptions, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
+export type { CardProfile } from "./profile.ts";
 export type {
   CardApplication,
   CardCertificate,

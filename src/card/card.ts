@@ -1,0 +1,106 @@
+import { CardChannel, type ChannelOptions, type Transmit } from "../apdu/index.ts";
+import { type CardConnection, PcscError, SCARD_PROTOCOL } from "../pcsc/index.ts";
+
+/** Wraps the transport of every exchange, for a trace. */
+export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
+
+export interface CardOptions {
+  /** Length form that the card's answer to reset allows. */
+  readonly form?: ChannelOptions["form"];
+  readonly wrap?: TransmitWrapper;
+}
+
+/**
+ * A card in a reader, shared with other sessions, other applications and other programs. {@link exclusively} is the
+ * only way to it: callers in this process take turns, and a PC/SC transaction keeps other programs out meanwhile.
+ */
+export class Card implements AsyncDisposable {
+  readonly #connection: CardConnection;
+  readonly #channel: CardChannel;
+  #turn: Promise<unknown> = Promise.resolve();
+  #resets = 0;
+
+  constructor(connection: CardConnection, options: CardOptions = {}) {
+    this.#connection = connection;
+    const transmit: Transmit = (command, signal) => connection.transmit(command, signal);
+    this.#channel = new CardChannel(options.wrap?.(transmit, connection.reader) ?? transmit, {
+      ...(options.form && { form: options.form }),
+      t0: connection.protocol === SCARD_PROTOCOL.T0,
+    });
+  }
+
+  get reader(): string {
+    return this.#connection.reader;
+  }
+
+  get atr(): Uint8Array {
+    return this.#connection.atr;
+  }
+
+  /**
+   * How often the card was reset by somebody since it was connected. What a caller knows of the card's volatile state
+   * (selected application, verified PINs, security environment) holds for one value of this number.
+   */
+  get resets(): number {
+    return this.#resets;
+  }
+
+  /**
+   * Runs `work` with the card to itself. A reset by another program is taken up first, and counted in {@link resets};
+   * one that happens in the middle of `work` ends it with SCARD_W_RESET_CARD.
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION if another program keeps the card, SCARD_W_REMOVED_CARD; what `work` throws.
+   */
+  exclusively<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const mine = this.#turn.then(() => this.#transaction(work, signal));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #transaction<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    await this.#begin(signal);
+    let disturbed = false;
+    try {
+      return await work(this.#channel);
+    } catch (error) {
+      disturbed = error instanceof PcscError;
+      throw error;
+    } finally {
+      await this.#end(disturbed);
+    }
+  }
+
+  async #begin(signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#connection.begin(signal);
+    } catch (error) {
+      if (!(error instanceof PcscError && error.is("SCARD_W_RESET_CARD"))) throw error;
+      await this.#takeUp();
+      await this.#connection.begin(signal);
+    }
+  }
+
+  /** After an error of the transport the lock may be gone with the card, and the first error is the one to tell. */
+  async #end(disturbed: boolean): Promise<void> {
+    try {
+      await this.#connection.end();
+    } catch (error) {
+      if (error instanceof PcscError && error.is("SCARD_W_RESET_CARD")) {
+        // pcscd refuses END while a reset is pending, and keeps the lock: reconnect, then end (winscard.c).
+        await this.#takeUp();
+        await this.#connection.end().catch(() => undefined);
+      } else if (!disturbed) throw error;
+    }
+  }
+
+  async #takeUp(): Promise<void> {
+    this.#resets++;
+    await this.#connection.reconnect();
+  }
+
+  /** Ends the connection after the calls under way; the card is left as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#turn;
+    await this.#connection.disconnect();
+  }
+}
