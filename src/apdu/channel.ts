@@ -42,17 +42,19 @@ export class CardChannel {
   }
 
   /**
+   * @param enough Stop collecting once there are this many bytes: for a caller who wants the head of a long data object.
+   *   The card drops the rest with the next command, and the status word is then 61xx.
    * @returns The whole answer and its last status word, whichever that is.
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
-  async send(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {
+  async send(command: CommandApdu, signal?: AbortSignal, enough = MAX_ANSWER): Promise<ResponseApdu> {
     const extended = this.#form === "extended" && needsExtended(command);
     if (extended) {
       const answer = await this.#exchange(command, "extended", signal);
-      if (!refusesExtended(answer)) return this.#collect(command, answer, signal);
+      if (!refusesExtended(answer)) return this.#collect(command, answer, enough, signal);
       this.#form = "short";
     }
-    return this.#collect(command, await this.#sendChained(command, signal), signal);
+    return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
   }
 
   async #sendChained(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {
@@ -85,11 +87,16 @@ export class CardChannel {
     }
   }
 
-  async #collect(command: CommandApdu, first: ResponseApdu, signal?: AbortSignal): Promise<ResponseApdu> {
+  async #collect(
+    command: CommandApdu,
+    first: ResponseApdu,
+    enough: number,
+    signal?: AbortSignal,
+  ): Promise<ResponseApdu> {
     const parts = [first.data];
     let length = first.data.length;
     let last = first;
-    while (last.sw >> 8 === SW.BYTES_AVAILABLE >> 8) {
+    while (last.sw >> 8 === SW.BYTES_AVAILABLE >> 8 && length < enough) {
       if (parts.length > MAX_PARTS || length > MAX_ANSWER) {
         throw new MalformedAnswerError(`the card's answer has no end: ${length} bytes in ${parts.length} parts so far`);
       }

@@ -45,6 +45,11 @@ export class Card implements AsyncDisposable {
     return this.#resets;
   }
 
+  /** Whether nobody else is connected to the card, as far as the resource manager tells ({@link CardConnection.alone}). */
+  alone(): Promise<boolean> {
+    return this.#connection.alone();
+  }
+
   /**
    * Runs `work` with the card to itself. A reset by another program is taken up first, and counted in {@link resets};
    * one that happens in the middle of `work` ends it with SCARD_W_RESET_CARD.

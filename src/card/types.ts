@@ -36,8 +36,11 @@ interface CardObjectBase {
   /**
    * Whether the object is on the card. Cheap attributes (class, id, label) are there before anyone has looked; this
    * looks, at most once until the card changes.
+   * @param named Whether the search names this object: by CKA_ID, CKA_LABEL, CKA_OBJECT_ID or CKA_APPLICATION, or by
+   *   CKA_CLASS = CKO_DATA. A search over everything passes false, and gets false for what no directory lists and only
+   *   an exchange for each candidate would find (PIV data objects; retired PIV keys without a key history object).
    */
-  exists(): Promise<boolean>;
+  exists(named: boolean): Promise<boolean>;
 }
 
 export interface CardCertificate extends CardObjectBase {
@@ -117,7 +120,7 @@ export interface CardMechanism {
   readonly maxBits: number;
 }
 
-/** A login that holds the card, from before VERIFY until the last use: what {@link CardToken.login} gives and takes. */
+/** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
   readonly mechanisms: readonly CardMechanism[];

@@ -59,6 +59,11 @@ export interface CardConnection extends AsyncDisposable {
   reconnect(initialization?: Initialization): Promise<void>;
   /** A command for the reader itself (SCardControl). */
   control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Whether this is the only connection to the card, of all processes. False where the resource manager does not tell.
+   * Somebody who came and went since the last call is not seen.
+   */
+  alone(): Promise<boolean>;
   /** An attribute of the reader (SCardGetAttrib). */
   attribute(id: number): Promise<Uint8Array>;
   /** Ends the connection; LEAVE_CARD unless told. Idempotent. */
