@@ -47,7 +47,7 @@ export class CardChannel {
    * @returns The whole answer and its last status word, whichever that is.
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
-  async send(command: CommandApdu, signal?: AbortSignal, enough = MAX_ANSWER): Promise<ResponseApdu> {
+  async send(command: CommandApdu, signal?: AbortSignal, enough = Infinity): Promise<ResponseApdu> {
     const extended = this.#form === "extended" && needsExtended(command);
     if (extended) {
       const answer = await this.#exchange(command, "extended", signal);
@@ -121,10 +121,10 @@ function forT0(command: CommandApdu): CommandApdu {
 
 /** A command that fits the short form, and whose answer does, gains nothing from the extended one. */
 function needsExtended(command: CommandApdu): boolean {
-  return (command.data?.length ?? 0) > APDU_LIMITS.short.data || (command.ne ?? 0) >= APDU_LIMITS.short.ne;
+  return (command.data?.length ?? 0) > APDU_LIMITS.short.data || (command.ne ?? 0) > APDU_LIMITS.short.ne;
 }
 
-/** 6700 and 6D00/6E00 without data is how cards refuse an extended length that they (or their reader) cannot take. */
+/** 6700 without data is how cards refuse an extended length that they, or their reader, cannot take. */
 function refusesExtended(answer: ResponseApdu): boolean {
   return answer.data.length === 0 && answer.sw === SW.WRONG_LENGTH;
 }
