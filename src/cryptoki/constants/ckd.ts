@@ -1,0 +1,32 @@
+// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
+
+/** Key derivation functions of ECDH and X9.42 DH. */
+export const CKD = {
+  NULL: 0x1,
+  SHA1_KDF: 0x2,
+  SHA1_KDF_ASN1: 0x3,
+  SHA1_KDF_CONCATENATE: 0x4,
+  SHA224_KDF: 0x5,
+  SHA256_KDF: 0x6,
+  SHA384_KDF: 0x7,
+  SHA512_KDF: 0x8,
+  CPDIVERSIFY_KDF: 0x9,
+  SHA3_224_KDF: 0xa,
+  SHA3_256_KDF: 0xb,
+  SHA3_384_KDF: 0xc,
+  SHA3_512_KDF: 0xd,
+  SHA1_KDF_SP800: 0xe,
+  SHA224_KDF_SP800: 0xf,
+  SHA256_KDF_SP800: 0x10,
+  SHA384_KDF_SP800: 0x11,
+  SHA512_KDF_SP800: 0x12,
+  SHA3_224_KDF_SP800: 0x13,
+  SHA3_256_KDF_SP800: 0x14,
+  SHA3_384_KDF_SP800: 0x15,
+  SHA3_512_KDF_SP800: 0x16,
+  BLAKE2B_160_KDF: 0x17,
+  BLAKE2B_256_KDF: 0x18,
+  BLAKE2B_384_KDF: 0x19,
+  BLAKE2B_512_KDF: 0x1a,
+} as const;
+export type CKD = (typeof CKD)[keyof typeof CKD];

@@ -1,0 +1,142 @@
+// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
+
+/** Flags of CK_SLOT_INFO. */
+export const CKF_SLOT = {
+  TOKEN_PRESENT: 0x00000001,
+  REMOVABLE_DEVICE: 0x00000002,
+  HW_SLOT: 0x00000004,
+} as const;
+export type CKF_SLOT = (typeof CKF_SLOT)[keyof typeof CKF_SLOT];
+
+/** Flags of CK_TOKEN_INFO. */
+export const CKF_TOKEN = {
+  RNG: 0x00000001,
+  WRITE_PROTECTED: 0x00000002,
+  LOGIN_REQUIRED: 0x00000004,
+  USER_PIN_INITIALIZED: 0x00000008,
+  RESTORE_KEY_NOT_NEEDED: 0x00000020,
+  CLOCK_ON_TOKEN: 0x00000040,
+  PROTECTED_AUTHENTICATION_PATH: 0x00000100,
+  DUAL_CRYPTO_OPERATIONS: 0x00000200,
+  TOKEN_INITIALIZED: 0x00000400,
+  SECONDARY_AUTHENTICATION: 0x00000800,
+  USER_PIN_COUNT_LOW: 0x00010000,
+  USER_PIN_FINAL_TRY: 0x00020000,
+  USER_PIN_LOCKED: 0x00040000,
+  USER_PIN_TO_BE_CHANGED: 0x00080000,
+  SO_PIN_COUNT_LOW: 0x00100000,
+  SO_PIN_FINAL_TRY: 0x00200000,
+  SO_PIN_LOCKED: 0x00400000,
+  SO_PIN_TO_BE_CHANGED: 0x00800000,
+  ERROR_STATE: 0x01000000,
+} as const;
+export type CKF_TOKEN = (typeof CKF_TOKEN)[keyof typeof CKF_TOKEN];
+
+/** Flags of CK_SESSION_INFO and C_OpenSession. */
+export const CKF_SESSION = {
+  RW_SESSION: 0x00000002,
+  SERIAL_SESSION: 0x00000004,
+} as const;
+export type CKF_SESSION = (typeof CKF_SESSION)[keyof typeof CKF_SESSION];
+
+/** Flags within attribute types. */
+export const CKF_ATTRIBUTE = {
+  ARRAY_ATTRIBUTE: 0x40000000,
+} as const;
+export type CKF_ATTRIBUTE = (typeof CKF_ATTRIBUTE)[keyof typeof CKF_ATTRIBUTE];
+
+/** Flags of CK_MECHANISM_INFO. */
+export const CKF_MECHANISM = {
+  HW: 0x00000001,
+  MESSAGE_ENCRYPT: 0x00000002,
+  MESSAGE_DECRYPT: 0x00000004,
+  MESSAGE_SIGN: 0x00000008,
+  MESSAGE_VERIFY: 0x00000010,
+  MULTI_MESSAGE: 0x00000020,
+  FIND_OBJECTS: 0x00000040,
+  ENCRYPT: 0x00000100,
+  DECRYPT: 0x00000200,
+  DIGEST: 0x00000400,
+  SIGN: 0x00000800,
+  SIGN_RECOVER: 0x00001000,
+  VERIFY: 0x00002000,
+  VERIFY_RECOVER: 0x00004000,
+  GENERATE: 0x00008000,
+  GENERATE_KEY_PAIR: 0x00010000,
+  WRAP: 0x00020000,
+  UNWRAP: 0x00040000,
+  DERIVE: 0x00080000,
+  EC_F_P: 0x00100000,
+  EC_F_2M: 0x00200000,
+  EC_ECPARAMETERS: 0x00400000,
+  EC_OID: 0x00800000,
+  EC_UNCOMPRESS: 0x01000000,
+  EC_COMPRESS: 0x02000000,
+  EC_CURVENAME: 0x04000000,
+  EXTENSION: 0x80000000,
+
+  // Older names of values above.
+  MULTI_MESSGE: 0x00000020,
+  EC_NAMEDCURVE: 0x00800000,
+} as const;
+export type CKF_MECHANISM = (typeof CKF_MECHANISM)[keyof typeof CKF_MECHANISM];
+
+/** Flags of C_EncryptMessageNext and C_DecryptMessageNext. */
+export const CKF_MESSAGE = {
+  END_OF_MESSAGE: 0x00000001,
+} as const;
+export type CKF_MESSAGE = (typeof CKF_MESSAGE)[keyof typeof CKF_MESSAGE];
+
+/** Flags of CK_INTERFACE. */
+export const CKF_INTERFACE = {
+  INTERFACE_FORK_SAFE: 0x00000001,
+} as const;
+export type CKF_INTERFACE = (typeof CKF_INTERFACE)[keyof typeof CKF_INTERFACE];
+
+/** Flags of CK_C_INITIALIZE_ARGS. */
+export const CKF_INITIALIZE = {
+  LIBRARY_CANT_CREATE_OS_THREADS: 0x00000001,
+  OS_LOCKING_OK: 0x00000002,
+} as const;
+export type CKF_INITIALIZE = (typeof CKF_INITIALIZE)[keyof typeof CKF_INITIALIZE];
+
+/** Flags of C_WaitForSlotEvent. */
+export const CKF_WAIT = {
+  DONT_BLOCK: 0x00000001,
+} as const;
+export type CKF_WAIT = (typeof CKF_WAIT)[keyof typeof CKF_WAIT];
+
+/** Flags of one-time password parameters, CK_OTP_FLAGS. */
+export const CKF_OTP = {
+  NEXT_OTP: 0x00000001,
+  EXCLUDE_TIME: 0x00000002,
+  EXCLUDE_COUNTER: 0x00000004,
+  EXCLUDE_CHALLENGE: 0x00000008,
+  EXCLUDE_PIN: 0x00000010,
+  USER_FRIENDLY_OTP: 0x00000020,
+} as const;
+export type CKF_OTP = (typeof CKF_OTP)[keyof typeof CKF_OTP];
+
+/** Kinds of salt in CK_HKDF_PARAMS. */
+export const CKF_HKDF = {
+  HKDF_SALT_NULL: 0x00000001,
+  HKDF_SALT_DATA: 0x00000002,
+  HKDF_SALT_KEY: 0x00000004,
+} as const;
+export type CKF_HKDF = (typeof CKF_HKDF)[keyof typeof CKF_HKDF];
+
+/** Every flag by its name. Values repeat from structure to structure: to name a value, say the group. */
+export const CKF = {
+  ...CKF_SLOT,
+  ...CKF_TOKEN,
+  ...CKF_SESSION,
+  ...CKF_ATTRIBUTE,
+  ...CKF_MECHANISM,
+  ...CKF_MESSAGE,
+  ...CKF_INTERFACE,
+  ...CKF_INITIALIZE,
+  ...CKF_WAIT,
+  ...CKF_OTP,
+  ...CKF_HKDF,
+} as const;
+export type CKF = (typeof CKF)[keyof typeof CKF];

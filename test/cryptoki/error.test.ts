@@ -1,0 +1,28 @@
+import { describe, expect, test } from "@jest/globals";
+import { CKR } from "../../src/cryptoki/constants/index.ts";
+import { CryptokiError } from "../../src/cryptoki/error.ts";
+
+describe("CryptokiError", () => {
+  test("is named after its return value and says what to do", () => {
+    const error = new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+    expect(error).toMatchObject({ name: "CKR_TOKEN_NOT_PRESENT", rv: 0xe0 });
+    expect(error.message).toMatch(/^CKR_TOKEN_NOT_PRESENT: no card in this reader/u);
+  });
+
+  test("a detail stands instead of the general advice, the lower error as its cause", () => {
+    const cause = new RangeError("lower");
+    const error = new CryptokiError(CKR.PIN_INCORRECT, "wrong PIN, 2 tries left", { cause });
+    expect(error.message).toBe("CKR_PIN_INCORRECT: wrong PIN, 2 tries left");
+    expect(error.cause).toBe(cause);
+  });
+
+  test("names a vendor's value", () => {
+    expect(new CryptokiError(0x80000005).message).toBe("CKR_VENDOR_DEFINED|0x5");
+  });
+
+  test("says its name once when it is printed", () => {
+    const error = new CryptokiError(CKR.DEVICE_REMOVED);
+    expect(String(error)).toBe(error.message);
+    expect(error.message.match(/CKR_DEVICE_REMOVED/gu)).toHaveLength(1);
+  });
+});
