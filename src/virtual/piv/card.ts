@@ -1,0 +1,77 @@
+import { buildAtr } from "../atr.ts";
+import type { VirtualCard } from "../card.ts";
+import { CARD_SW, Refusal } from "../refusal.ts";
+import { type CardCommand, CardTransport } from "../transport.ts";
+import { generalAuthenticate } from "./authenticate.ts";
+import type { PivContents } from "./contents.ts";
+import type { PivContext } from "./context.ts";
+import { generateAsymmetricKeyPair } from "./generate.ts";
+import { getData } from "./get-data.ts";
+import { personalise, type PivCardOptions } from "./personalise.ts";
+import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
+import { putData } from "./put-data.ts";
+import { select } from "./select.ts";
+import { newSession, type PivSession } from "./session.ts";
+
+type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
+
+const SELECT = 0xa4;
+
+/** The card commands of SP 800-73-4 part 2 by instruction byte. */
+const INSTRUCTIONS = new Map<number, Instruction>([
+  [0x20, verify],
+  [0x24, changeReferenceData],
+  [0x2c, resetRetryCounter],
+  [0x47, generateAsymmetricKeyPair],
+  [0x87, generalAuthenticate],
+  [SELECT, select],
+  [0xcb, getData],
+  [0xdb, putData],
+]);
+
+/**
+ * A PIV card in software that answers APDUs as SP 800-73-4 part 2 says. It is a test card: its keys lie in the memory
+ * of this process, and in the file it is kept in.
+ */
+export class VirtualPivCard implements VirtualCard {
+  readonly atr: Uint8Array;
+  readonly #contents: PivContents;
+  readonly #transport: CardTransport;
+  #session: PivSession;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @param contents Taken over by the card. See {@link VirtualPivCard.create} for a card with defaults. */
+  constructor(contents: PivContents) {
+    this.#contents = contents;
+    this.atr = buildAtr("virtual", contents.traits.extended);
+    this.#transport = new CardTransport(contents.traits.extended, (command) => this.#run(command));
+    this.#session = newSession(contents.traits.defaultSelected);
+  }
+
+  /**
+   * Makes a card: PIN 123456, PUK 12345678, the well-known management key, and four keys with certificates, unless told
+   * otherwise. RSA keys that are not given take a while to make.
+   * @throws {DataError} for a key, certificate, PIN or object that no card can hold.
+   */
+  static async create(options: PivCardOptions = {}): Promise<VirtualPivCard> {
+    return new VirtualPivCard(await personalise(options));
+  }
+
+  reset(): void {
+    this.#session = newSession(this.#contents.traits.defaultSelected);
+    this.#transport.reset();
+  }
+
+  transmit(command: Uint8Array): Promise<Uint8Array> {
+    const answer = this.#turn.then(() => this.#transport.transmit(command));
+    this.#turn = answer;
+    return answer;
+  }
+
+  #run(command: CardCommand): Uint8Array | Promise<Uint8Array> {
+    const instruction = INSTRUCTIONS.get(command.ins);
+    if (instruction === undefined) throw new Refusal(CARD_SW.INSTRUCTION_NOT_SUPPORTED);
+    if (!this.#session.selected && command.ins !== SELECT) throw new Refusal(CARD_SW.INSTRUCTION_NOT_SUPPORTED);
+    return instruction({ contents: this.#contents, session: this.#session }, command);
+  }
+}

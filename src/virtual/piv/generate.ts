@@ -1,0 +1,46 @@
+import { generateKeyPair, type KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+import { encodeTlv, findTlv, readTlvs } from "../../apdu/index.ts";
+import { CARD_SW, Refusal } from "../refusal.ts";
+import type { CardCommand } from "../transport.ts";
+import { type KeyTypeInfo, keyTypeOf } from "./algorithm.ts";
+import { type PivContext, requireAdministrator } from "./context.ts";
+import { encodePublicKey } from "./private-key.ts";
+import { isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
+
+const generate = promisify(generateKeyPair);
+
+/** A fresh private key. */
+export async function generateKey(info: KeyTypeInfo): Promise<KeyObject> {
+  const pair =
+    info.type === "rsa"
+      ? await generate("rsa", { modulusLength: info.bits })
+      : await generate("ec", { namedCurve: info.curve });
+  return pair.privateKey;
+}
+
+/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2): P2 is the key, the answer its public half. */
+export async function generateAsymmetricKeyPair(context: PivContext, command: CardCommand): Promise<Uint8Array> {
+  const { p1, p2: slot, data } = command;
+  const { traits, keys } = context.contents;
+  // The standard makes keys for the four slots only; Yubico's cards also for retired ones.
+  if (p1 !== 0 || !isSlot(slot) || (isRetired(slot) && !traits.yubico)) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  requireAdministrator(context);
+  const template = readTlvs(findTlv(readTlvs(data), 0xac) ?? new Uint8Array(), "control reference template");
+  const info = keyTypeOf(onlyByte(findTlv(template, 0x80)) ?? 0);
+  if (info === undefined) throw new Refusal(CARD_SW.WRONG_DATA);
+  const pinPolicy = traits.yubico ? readPinPolicy(findTlv(template, 0xaa), slot) : standardPinPolicy(slot);
+  const privateKey = await generateKey(info);
+  keys.set(slot, { privateKey, pinPolicy, origin: "generated" });
+  return encodeTlv(0x7f49, ...encodePublicKey(privateKey));
+}
+
+const onlyByte = (value: Uint8Array | undefined): number | undefined => (value?.length === 1 ? value[0] : undefined);
+
+/** Yubico's PIN policy: 0 as the slot has it, 1 never, 2 once, 3 always. */
+export function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
+  const policies: readonly PinPolicy[] = [standardPinPolicy(slot), "never", "once", "always"];
+  const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];
+  if (policy === undefined) throw new Refusal(CARD_SW.WRONG_DATA);
+  return policy;
+}

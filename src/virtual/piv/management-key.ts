@@ -1,0 +1,18 @@
+import { createCipheriv } from "node:crypto";
+import { ALGORITHM } from "./algorithm.ts";
+
+/** Algorithms of the card management key (SP 800-78-4 table 5-1), with key and block lengths in bytes. */
+export const MANAGEMENT_ALGORITHMS = {
+  "3des": { algorithm: ALGORITHM.TDEA, length: 24, block: 8, cipher: "des-ede3-ecb" },
+  "aes-128": { algorithm: ALGORITHM.AES_128, length: 16, block: 16, cipher: "aes-128-ecb" },
+  "aes-192": { algorithm: ALGORITHM.AES_192, length: 24, block: 16, cipher: "aes-192-ecb" },
+  "aes-256": { algorithm: ALGORITHM.AES_256, length: 32, block: 16, cipher: "aes-256-ecb" },
+} as const;
+
+export type ManagementAlgorithm = keyof typeof MANAGEMENT_ALGORITHMS;
+
+/** One block encrypted: all that mutual and external authentication need of the cipher on the card's side. */
+export function encryptBlock(name: ManagementAlgorithm, key: Uint8Array, block: Uint8Array): Uint8Array {
+  const cipher = createCipheriv(MANAGEMENT_ALGORITHMS[name].cipher, key, null).setAutoPadding(false);
+  return Buffer.concat([cipher.update(block), cipher.final()]);
+}

@@ -1,0 +1,218 @@
+import { createPrivateKey, KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
+import { concat, DataError, fromHex, utf8 } from "../../bytes/index.ts";
+import { KEY_TYPES, type PivKeyType } from "./algorithm.ts";
+import { type Authority, issueCertificate } from "./certificate.ts";
+import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
+import { MAX_OBJECT, TAG } from "./data-object.ts";
+import { encodeFascn, TEST_FASCN } from "./fascn.ts";
+import { generateKey } from "./generate.ts";
+import * as identity from "./identity.ts";
+import { MANAGEMENT_ALGORITHMS } from "./management-key.ts";
+import { describeKey } from "./private-key.ts";
+import { isWellFormedPin, REFERENCE_LENGTH, ReferenceData } from "./reference-data.ts";
+import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
+
+/** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. */
+export type KeySource =
+  | PivKeyType
+  | {
+      readonly privateKey: string | KeyObject;
+      /** PEM or DER; made by a test authority if left out, none on the card if null. */
+      readonly certificate?: string | Uint8Array | null;
+      /** As the standard has it for the slot, unless told. */
+      readonly pinPolicy?: PinPolicy;
+    };
+
+/** What a new card holds; everything has a default. */
+export interface PivCardOptions {
+  /** 6 to 8 digits; "123456" unless told. */
+  readonly pin?: string;
+  /** 6 to 8 digits; "12345678" unless told. Used only if `pinUsage` says so. */
+  readonly globalPin?: string;
+  /** 8 characters; "12345678" unless told. */
+  readonly puk?: string;
+  /** Tries of each PIN and of the PUK, 1 to 15; 3 unless told. */
+  readonly tries?: number;
+  /** For the discovery object; "application" unless told. */
+  readonly pinUsage?: identity.PinUsage;
+  /** 3DES with the well-known 0102030405060708 three times, unless told. */
+  readonly managementKey?: ManagementKey;
+  /**
+   * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. Unless told 9a and 9d are
+   * RSA-2048, 9c and 9e P-256; null leaves a slot empty.
+   */
+  readonly keys?: Readonly<Record<string, KeySource | null>>;
+  /** Contents of data objects by tag, without the outer 53, 7E or 7F61, in place of those made; null leaves one out. */
+  readonly objects?: ReadonlyMap<number, Uint8Array | null>;
+  /** The holder's name; "Test Cardholder" unless told. */
+  readonly name?: string;
+  /** The card's UUID, 16 bytes; random unless told. */
+  readonly guid?: Uint8Array;
+  /** Takes extended-length commands; false unless told. */
+  readonly extended?: boolean;
+  /** PIV is selected after reset; true unless told. */
+  readonly defaultSelected?: boolean;
+  /** Answers Yubico's additional commands, and leaves the use of keys as free as their cards do; false unless told. */
+  readonly yubico?: boolean;
+  /** Serial number for Yubico's command, 32 bits; random unless told. */
+  readonly serial?: number;
+}
+
+const DEFAULT_KEYS: Readonly<Record<string, KeySource>> = {
+  "9a": "rsa-2048",
+  "9c": "p-256",
+  "9d": "rsa-2048",
+  "9e": "p-256",
+};
+const WELL_KNOWN_KEY = fromHex("0102030405060708".repeat(3));
+const YEAR = 365 * 24 * 3_600_000;
+
+/** The contents of a new card. Errors as VirtualPivCard.create. */
+export async function personalise(options: PivCardOptions): Promise<PivContents> {
+  const tries = options.tries ?? 3;
+  if (!Number.isInteger(tries) || tries < 1 || tries > 15) throw new DataError(`PIV card: ${tries} tries, 1 to 15`);
+  const guid = options.guid ?? randomUuid();
+  if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
+  const { keys, certificates } = await makeKeys(options, guid);
+  return {
+    traits: {
+      extended: options.extended ?? false,
+      defaultSelected: options.defaultSelected ?? true,
+      yubico: options.yubico ?? false,
+      serial: options.serial ?? randomInt(1, 2 ** 32),
+    },
+    pin: new ReferenceData(paddedPin(options.pin ?? "123456", "PIN"), tries),
+    globalPin: new ReferenceData(paddedPin(options.globalPin ?? "12345678", "global PIN"), tries),
+    puk: new ReferenceData(checkedPuk(options.puk ?? "12345678"), tries),
+    managementKey: checkedManagementKey(options.managementKey ?? { algorithm: "3des", value: WELL_KNOWN_KEY }),
+    keys,
+    objects: makeObjects(options, guid, certificates),
+  };
+}
+
+async function makeKeys(
+  options: PivCardOptions,
+  guid: Uint8Array,
+): Promise<{ keys: Map<number, PivKey>; certificates: Map<number, Uint8Array> }> {
+  const authority: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual PIV Test CA" };
+  const name = options.name ?? "Test Cardholder";
+  const keys = new Map<number, PivKey>();
+  const certificates = new Map<number, Uint8Array>();
+  for (const [slotName, source] of Object.entries({ ...DEFAULT_KEYS, ...options.keys })) {
+    if (source === null) continue;
+    const slot = parseSlot(slotName);
+    const key = await makeKey(slot, source);
+    keys.set(slot, key);
+    const given = typeof source === "string" ? undefined : source.certificate;
+    if (given === null) continue;
+    const notBefore = new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000);
+    const notAfter = new Date(notBefore.getTime() + 3 * YEAR);
+    const { privateKey } = key;
+    const request = { slot, privateKey, name, issuer: authority, notBefore, notAfter, fascn: FASCN, guid };
+    certificates.set(slot, given === undefined ? issueCertificate(request) : matching(given, privateKey, slotName));
+  }
+  return { keys, certificates };
+}
+
+const FASCN = /* @__PURE__ */ encodeFascn(TEST_FASCN);
+
+async function makeKey(slot: number, source: KeySource): Promise<PivKey> {
+  if (typeof source === "string") {
+    return {
+      privateKey: await generateKey(KEY_TYPES[source]),
+      pinPolicy: standardPinPolicy(slot),
+      origin: "generated",
+    };
+  }
+  const { pinPolicy = standardPinPolicy(slot) } = source;
+  return { privateKey: parsePrivateKey(source.privateKey), pinPolicy, origin: "imported" };
+}
+
+/**
+ * A private key that the card can hold.
+ * @throws {DataError} if it is none.
+ */
+export function parsePrivateKey(source: string | KeyObject): KeyObject {
+  let key;
+  try {
+    key = source instanceof KeyObject ? source : createPrivateKey(source);
+  } catch (cause) {
+    throw new DataError("PIV key: not an unencrypted private key in PEM", { cause });
+  }
+  if (key.type !== "private") throw new DataError(`PIV key: a ${key.type} key, a private one is wanted`);
+  describeKey(key);
+  return key;
+}
+
+function matching(source: string | Uint8Array, key: KeyObject, slot: string): Uint8Array {
+  let certificate;
+  try {
+    certificate = new X509Certificate(source);
+  } catch (cause) {
+    throw new DataError(`PIV certificate for ${slot}: not X.509 in PEM or DER`, { cause });
+  }
+  if (!certificate.checkPrivateKey(key)) throw new DataError(`PIV certificate for ${slot}: it is of another key`);
+  return certificate.raw;
+}
+
+function makeObjects(
+  options: PivCardOptions,
+  guid: Uint8Array,
+  certificates: ReadonlyMap<number, Uint8Array>,
+): Map<number, Uint8Array> {
+  const expires = new Date(Date.now() + 5 * YEAR);
+  const objects = new Map<number, Uint8Array>([
+    [TAG.CAPABILITY_CONTAINER, identity.capabilityContainer(guid)],
+    [TAG.CHUID, identity.chuid(FASCN, guid, expires)],
+    [TAG.DISCOVERY, identity.discovery(options.pinUsage ?? "application")],
+    [TAG.PRINTED_INFORMATION, identity.printedInformation(options.name ?? "Test Cardholder", expires)],
+  ]);
+  const retired = [...certificates.keys()].filter(isRetired).length;
+  if (retired > 0) objects.set(TAG.KEY_HISTORY, identity.keyHistory(retired));
+  for (const [slot, der] of certificates) objects.set(certificateTag(slot), identity.certificateObject(der));
+  for (const [tag, content] of options.objects ?? []) {
+    if (content === null) objects.delete(tag);
+    else objects.set(tag, content.slice());
+  }
+  for (const [tag, { length }] of objects) {
+    if (length > MAX_OBJECT)
+      throw new DataError(`PIV object ${tag.toString(16)}: ${length} bytes, ${MAX_OBJECT} at most`);
+  }
+  return objects;
+}
+
+/** The key reference that `name` spells in hexadecimal. */
+export function parseSlot(name: string): number {
+  const slot = /^[0-9a-f]{2}$/iu.test(name) ? Number.parseInt(name, 16) : -1;
+  if (!isSlot(slot)) throw new DataError(`PIV slot: none of 9a, 9c, 9d, 9e and 82 to 95`);
+  return slot;
+}
+
+function paddedPin(text: string, what: string): Uint8Array {
+  const pin = concat(utf8(text), new Uint8Array(REFERENCE_LENGTH).fill(0xff)).slice(0, REFERENCE_LENGTH);
+  if (text.length > REFERENCE_LENGTH || !isWellFormedPin(pin))
+    throw new DataError(`PIV card: a ${what} is 6 to 8 digits`);
+  return pin;
+}
+
+function checkedPuk(text: string): Uint8Array {
+  const puk = utf8(text);
+  if (puk.length !== REFERENCE_LENGTH) throw new DataError("PIV card: a PUK is 8 bytes");
+  return puk;
+}
+
+/** A copy of a management key whose length fits its algorithm. */
+export function checkedManagementKey({ algorithm, value }: ManagementKey): ManagementKey {
+  const { length } = MANAGEMENT_ALGORITHMS[algorithm];
+  if (value.length !== length)
+    throw new DataError(`PIV management key: ${value.length} bytes, ${length} for ${algorithm}`);
+  return { algorithm, value: value.slice() };
+}
+
+/** A random UUID of version 4 (RFC 4122 section 4.4). */
+function randomUuid(): Uint8Array {
+  const uuid = randomBytes(16);
+  uuid[6] = ((uuid[6] ?? 0) & 0x0f) | 0x40;
+  uuid[8] = ((uuid[8] ?? 0) & 0x3f) | 0x80;
+  return uuid;
+}

@@ -1,0 +1,82 @@
+import { constants, createECDH, createPublicKey, type KeyObject, privateDecrypt } from "node:crypto";
+import { DataError } from "../../bytes/index.ts";
+import { encodeTlv } from "../../apdu/index.ts";
+import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./algorithm.ts";
+import { signHash } from "./ecdsa.ts";
+
+/**
+ * What kind of key `key` is.
+ * @throws {DataError} if the card has no such keys.
+ */
+export function describeKey(key: KeyObject): KeyTypeInfo {
+  const { modulusLength, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {};
+  const found = Object.values(KEY_TYPES).find((info) =>
+    info.type === "rsa"
+      ? key.asymmetricKeyType === "rsa" && info.bits === modulusLength
+      : key.asymmetricKeyType === "ec" && info.curve === namedCurve,
+  );
+  if (found === undefined) {
+    const kind = [key.asymmetricKeyType, modulusLength ?? namedCurve].filter(Boolean).join(" ");
+    throw new DataError(`PIV key: ${kind} is none of ${Object.keys(KEY_TYPES).join(", ")}`);
+  }
+  if (found.type === "rsa" && (publicExponent ?? 0n) < 3n) throw new DataError("PIV key: public exponent below 3");
+  return found;
+}
+
+/**
+ * input^d mod n.
+ * @throws {DataError} unless `input` is as long as the modulus and smaller than it.
+ */
+export function rsaRaw(key: KeyObject, input: Uint8Array): Uint8Array {
+  try {
+    return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, input);
+  } catch (cause) {
+    throw new DataError("RSA: the input is not as long as the modulus, or not smaller", { cause });
+  }
+}
+
+/**
+ * The DER signature over a hash.
+ * @throws {DataError} if `hash` is empty or longer than the order.
+ */
+export function ecdsa(key: KeyObject, info: EcKeyInfo, hash: Uint8Array): Uint8Array {
+  if (hash.length === 0 || hash.length > info.bits / 8) {
+    throw new DataError(`ECDSA: a hash of ${hash.length} bytes, 1 to ${info.bits / 8}`);
+  }
+  const secret = secretScalar(key);
+  try {
+    return signHash(info, secret, hash);
+  } finally {
+    secret.fill(0);
+  }
+}
+
+/**
+ * The x coordinate of the shared point (SP 800-56A section 5.7.1.2).
+ * @throws {DataError} unless `point` is uncompressed and on the curve.
+ */
+export function ecdh(key: KeyObject, info: EcKeyInfo, point: Uint8Array): Uint8Array {
+  if (point.length !== 1 + info.bits / 4 || point[0] !== 0x04) throw new DataError("ECDH: not an uncompressed point");
+  const secret = secretScalar(key);
+  try {
+    const own = createECDH(info.curve);
+    own.setPrivateKey(secret);
+    return own.computeSecret(point);
+  } catch (cause) {
+    throw new DataError("ECDH: the point is not on the curve", { cause });
+  } finally {
+    secret.fill(0);
+  }
+}
+
+/** The public half of private `key` as GENERATE ASYMMETRIC KEY PAIR gives it: the content of 7F49 (SP 800-73-4 part 2 table 11). */
+export function encodePublicKey(key: KeyObject): Uint8Array[] {
+  const jwk = createPublicKey(key).export({ format: "jwk" });
+  const field = (text: string | undefined): Uint8Array => Buffer.from(text ?? "", "base64url");
+  if (jwk.kty === "RSA") return [encodeTlv(0x81, field(jwk.n)), encodeTlv(0x82, field(jwk.e))];
+  return [encodeTlv(0x86, Uint8Array.of(0x04), field(jwk.x), field(jwk.y))];
+}
+
+function secretScalar(key: KeyObject): Buffer {
+  return Buffer.from(key.export({ format: "jwk" }).d ?? "", "base64url");
+}

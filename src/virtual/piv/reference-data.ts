@@ -1,0 +1,59 @@
+import { timingSafeEqual } from "node:crypto";
+import { wipe } from "../../bytes/index.ts";
+
+/** Every PIN and PUK is this long on the wire; a shorter PIN is filled up with FF (SP 800-73-4 part 2 section 2.4.3). */
+export const REFERENCE_LENGTH = 8;
+
+/** Whether `value` is 6 to 8 decimal digits, filled up with FF to 8 bytes. */
+export function isWellFormedPin(value: Uint8Array): boolean {
+  const digits = value.findIndex((byte) => byte === 0xff);
+  const length = digits === -1 ? value.length : digits;
+  return (
+    value.length === REFERENCE_LENGTH &&
+    length >= 6 &&
+    value.every((byte, index) => (index < length ? byte >= 0x30 && byte <= 0x39 : byte === 0xff))
+  );
+}
+
+/** A PIN or PUK and its retry counter. */
+export class ReferenceData {
+  #value: Uint8Array;
+  #tries: number;
+  readonly maxTries: number;
+
+  /** @param value 8 bytes, taken over: wiped when it is replaced. */
+  constructor(value: Uint8Array, maxTries: number, tries = maxTries) {
+    this.#value = value;
+    this.maxTries = maxTries;
+    this.#tries = tries;
+  }
+
+  get tries(): number {
+    return this.#tries;
+  }
+
+  get blocked(): boolean {
+    return this.#tries === 0;
+  }
+
+  /** A copy, for keeping the card in a file. */
+  get value(): Uint8Array {
+    return this.#value.slice();
+  }
+
+  /** Compares in constant time. The try is spent before, and all come back after a match; always false when blocked. */
+  matches(candidate: Uint8Array): boolean {
+    if (this.blocked || candidate.length !== REFERENCE_LENGTH) return false;
+    this.#tries--;
+    if (!timingSafeEqual(candidate, this.#value)) return false;
+    this.#tries = this.maxTries;
+    return true;
+  }
+
+  /** Puts a new value in place, with all its tries. */
+  replace(value: Uint8Array): void {
+    wipe(this.#value);
+    this.#value = value.slice();
+    this.#tries = this.maxTries;
+  }
+}

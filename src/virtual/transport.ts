@@ -1,0 +1,143 @@
+import { type CommandApdu, decodeCommand, encodeResponse, type LengthForm } from "../apdu/index.ts";
+import { concat, DataError, wipe } from "../bytes/index.ts";
+import { CARD_SW, Refusal } from "./refusal.ts";
+
+/** A whole command: its chained parts are joined. */
+export interface CardCommand {
+  readonly ins: number;
+  readonly p1: number;
+  readonly p2: number;
+  readonly data: Uint8Array;
+  /** Ordinal numbers, since the card was made, of the first and last APDU that the command came in. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Works on a command and gives the data of its answer. Refuses by throwing a {@link Refusal}. */
+export type CommandHandler = (command: CardCommand) => Uint8Array | Promise<Uint8Array>;
+
+const CHAINING = 0x10;
+const GET_RESPONSE = 0xc0;
+/** The most data that a chain may bring: what one extended command could. */
+const MAX_CHAIN = 65_535;
+
+interface Chain {
+  readonly header: string;
+  readonly parts: Uint8Array[];
+  readonly first: number;
+  length: number;
+}
+
+/**
+ * The card's end of ISO/IEC 7816-4 transmission: lengths, command chaining (section 5.3.3), and answers in parts by
+ * GET RESPONSE (section 5.3.4). What a command means is the handler's affair.
+ */
+export class CardTransport {
+  readonly #handler: CommandHandler;
+  readonly #extended: boolean;
+  #chain: Chain | undefined;
+  #uncollected: Uint8Array = new Uint8Array();
+  #received = 0;
+
+  /** @param extended Whether commands with extended length fields are taken; otherwise they are answered 6700. */
+  constructor(extended: boolean, handler: CommandHandler) {
+    this.#extended = extended;
+    this.#handler = handler;
+  }
+
+  /** Forgets a chain begun and an answer not collected. */
+  reset(): void {
+    this.#dropChain();
+    this.#uncollected = new Uint8Array();
+  }
+
+  /** Answers one command APDU; never rejects. */
+  async transmit(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#received++;
+    try {
+      return await this.#answer(decode(bytes));
+    } catch (error) {
+      this.#dropChain();
+      return encodeResponse({ data: new Uint8Array(), sw: statusOf(error) });
+    }
+  }
+
+  async #answer(apdu: CommandApdu & { readonly form: LengthForm }): Promise<Uint8Array> {
+    if (apdu.form === "extended" && !this.#extended) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    checkClass(apdu.cla);
+    if (apdu.ins === GET_RESPONSE) return this.#getResponse(apdu);
+    this.#uncollected = new Uint8Array();
+    const command = this.#collect(apdu);
+    if (command === undefined) return encodeResponse({ data: new Uint8Array(), sw: CARD_SW.OK });
+    try {
+      return this.#part(await this.#handler(command), apdu.ne);
+    } finally {
+      // What was chained may be a key or a PIN, and the joined copy is this card's own.
+      if (command.first !== command.last) wipe(command.data);
+    }
+  }
+
+  #getResponse({ p1, p2, data, ne, cla }: CommandApdu): Uint8Array {
+    const rest = this.#uncollected;
+    if (p1 !== 0 || p2 !== 0) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+    if (data !== undefined || cla !== 0) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    if (rest.length === 0) throw new Refusal(CARD_SW.CONDITIONS_NOT_SATISFIED);
+    return this.#part(rest, ne);
+  }
+
+  /** As much of `data` as `ne` wants; the rest waits for GET RESPONSE. */
+  #part(data: Uint8Array, ne = 0): Uint8Array {
+    const part = data.subarray(0, ne);
+    this.#uncollected = data.subarray(part.length);
+    const left = this.#uncollected.length;
+    return encodeResponse({
+      data: part,
+      sw: left === 0 ? CARD_SW.OK : CARD_SW.BYTES_AVAILABLE | (left < 256 ? left : 0),
+    });
+  }
+
+  /** The whole command once its last part is here; a command with another header drops the chain begun. */
+  #collect(apdu: CommandApdu): CardCommand | undefined {
+    const { ins, p1, p2, data = new Uint8Array() } = apdu;
+    const header = [ins, p1, p2].join();
+    if (this.#chain?.header !== header) this.#dropChain();
+    const more = (apdu.cla & CHAINING) !== 0;
+    const chain = this.#chain ?? { header, parts: [], first: this.#received, length: 0 };
+    if (!more && chain.parts.length === 0) return { ins, p1, p2, data, first: this.#received, last: this.#received };
+    chain.length += data.length;
+    if (chain.length > MAX_CHAIN) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    chain.parts.push(data.slice());
+    this.#chain = chain;
+    if (more) return undefined;
+    const whole = concat(...chain.parts);
+    this.#dropChain();
+    return { ins, p1, p2, data: whole, first: chain.first, last: this.#received };
+  }
+
+  #dropChain(): void {
+    wipe(...(this.#chain?.parts ?? []));
+    this.#chain = undefined;
+  }
+}
+
+function decode(bytes: Uint8Array): ReturnType<typeof decodeCommand> {
+  try {
+    return decodeCommand(bytes);
+  } catch (cause) {
+    if (cause instanceof DataError) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    throw cause;
+  }
+}
+
+/** Interindustry class, basic channel, no secure messaging; with or without chaining (ISO/IEC 7816-4 section 5.4.1). */
+function checkClass(cla: number): void {
+  if ((cla & 0xe0) !== 0) throw new Refusal(CARD_SW.CLASS_NOT_SUPPORTED);
+  if ((cla & 0x0c) !== 0) throw new Refusal(CARD_SW.SECURE_MESSAGING_NOT_SUPPORTED);
+  if ((cla & 0x03) !== 0) throw new Refusal(CARD_SW.LOGICAL_CHANNEL_NOT_SUPPORTED);
+}
+
+/** Data that does not parse is wrong data; anything else unforeseen is the card's own fault, and has no diagnosis. */
+function statusOf(error: unknown): number {
+  if (error instanceof Refusal) return error.sw;
+  return error instanceof DataError ? CARD_SW.WRONG_DATA : CARD_SW.NO_PRECISE_DIAGNOSIS;
+}
