@@ -1,0 +1,7 @@
+/** DER with hard limits, and the parts of a certificate that attributes are made of. No cryptography, no I/O. */
+export { type Certificate, type CertificateKeyUsage, parseCertificate } from "./certificate.ts";
+export { decodeOid, encodeOid } from "./oid.ts";
+export { type BitString, type DerElement, derLength, DerReader } from "./reader.ts";
+export { contextTag, TAG } from "./tag.ts";
+export { decodeTime } from "./time.ts";
+export { derBitString, derNull, derOctetString, derOid, derSequence, derUnsigned, encodeDer } from "./writer.ts";
