@@ -91,6 +91,9 @@ export class CryptokiError extends Error {
     super([name, detail ?? ADVICE.get(rv)].filter(Boolean).join(": "), options);
     this.name = name;
     this.rv = rv;
+    // V8 heads the stack with name and message, and the message begins with the name: once is enough.
+    const head = `${name}: ${this.message}`;
+    if (this.stack?.startsWith(head)) this.stack = this.message + this.stack.slice(head.length);
   }
 
   /** The message alone: it begins with the name already. */

@@ -24,5 +24,6 @@ describe("CryptokiError", () => {
     const error = new CryptokiError(CKR.DEVICE_REMOVED);
     expect(String(error)).toBe(error.message);
     expect(error.message.match(/CKR_DEVICE_REMOVED/gu)).toHaveLength(1);
+    expect(error.stack?.match(/CKR_DEVICE_REMOVED/gu)).toHaveLength(1);
   });
 });
