@@ -1,4 +1,4 @@
-import { concat, DataError } from "../bytes/index.ts";
+import { concat, DataError, wipe } from "../bytes/index.ts";
 import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
@@ -78,12 +78,15 @@ export class CardChannel {
   }
 
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
-    const answer = await this.#transmit(encodeCommand(this.#t0 ? forT0(command) : command, form), signal);
+    const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
     try {
-      return decodeResponse(answer);
+      return decodeResponse(await this.#transmit(bytes, signal));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;
+    } finally {
+      // It may hold a PIN. A transport that keeps commands keeps copies.
+      wipe(bytes);
     }
   }
 

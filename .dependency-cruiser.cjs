@@ -1,0 +1,62 @@
+/**
+ * The direction of imports. A room may import the rooms named here and no other:
+ *   cli, p11kit, webcrypto -> cryptoki -> card <- piv, pkcs15, cac -> apdu -> pcsc -> bytes
+ * asn1 and crypto stand beside, above bytes. The virtual cards and the driver share nothing but bytes, apdu, asn1, crypto.
+ */
+const ROOMS = {
+  bytes: [],
+  asn1: ["bytes"],
+  crypto: ["bytes", "asn1"],
+  pcsc: ["bytes"],
+  apdu: ["bytes"],
+  card: ["bytes", "apdu", "pcsc"],
+  piv: ["bytes", "asn1", "crypto", "apdu", "card"],
+  cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
+  virtual: ["bytes", "asn1", "crypto", "apdu"],
+};
+
+/** Rooms that touch the machine. All others run anywhere. */
+const NODE_ROOMS = ["pcsc", "crypto", "p11kit", "virtual", "cli"];
+
+const rooms = Object.entries(ROOMS).map(([room, below]) => ({
+  name: `${room}-imports-down`,
+  severity: "error",
+  from: { path: `^src/${room}/` },
+  to: { path: "^src/", pathNot: `^src/(${[room, ...below].join("|")})/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...rooms,
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "through-the-front-door",
+      comment: "Another room's files are reached through its index.ts.",
+      severity: "error",
+      from: { path: "^src/([^/]+)/" },
+      to: { path: "^src/([^/]+)/.+", pathNot: "^src/($1/|[^/]+/(constants/)?index\\.ts$)" },
+    },
+    {
+      name: "node-modules-of-the-machine",
+      severity: "error",
+      from: { path: "^src/([^/]+)/", pathNot: `^src/(${NODE_ROOMS.join("|")})/` },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "declared-dependencies",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], pathNot: "node_modules/pcsclite" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "types"],
+    },
+  },
+};
