@@ -1,0 +1,85 @@
+/**
+ * What the tests need besides Node: Debian's smart-card daemon, programs and modules, and the `pcsclite` addon built
+ * beside the interop tests. Quick when all is there. As root it installs what is missing; otherwise it prints the line.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const PACKAGES = [
+  "g++",
+  "gnutls-bin",
+  "libpcsclite-dev",
+  "make",
+  "opensc",
+  "openssl",
+  "p11-kit",
+  "p11-kit-modules",
+  "pcscd",
+  "pkg-config",
+  "python3",
+  "vsmartcard-vpcd",
+  "ykcs11",
+  "yubico-piv-tool",
+];
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ * @param {import("node:child_process").SpawnSyncOptions} [options]
+ */
+function run(program, args, options) {
+  console.error(`setup: ${program} ${args.join(" ")}`);
+  const { status, error } = spawnSync(program, args, { stdio: "inherit", ...options });
+  if (status !== 0) fail(`${program} failed${error ? `: ${error.message}` : ""}`);
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function fail(message) {
+  console.error(`setup: ${message}`);
+  process.exit(1);
+}
+
+function missingPackages() {
+  const { stdout } = spawnSync("dpkg-query", ["-W", "-f=${db:Status-Status} ${Package}\n", ...PACKAGES], {
+    encoding: "utf8",
+  });
+  const installed = new Set((stdout ?? "").split("\n"));
+  return PACKAGES.filter((name) => !installed.has(`installed ${name}`));
+}
+
+function installPackages() {
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+  const install = ["install", "-y", "--no-install-recommends", ...missing];
+  if (process.getuid?.() !== 0) fail(`the tests need Debian packages; run: sudo apt-get ${install.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  run("apt-get", ["update"], { env });
+  run("apt-get", install, { env });
+}
+
+/** Whether the addon is there in the version wanted and loads into this Node. */
+function addonWorks(/** @type {URL} */ folder) {
+  try {
+    const require = createRequire(folder);
+    const wanted = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")).dependencies.pcsclite;
+    require("pcsclite");
+    return require("pcsclite/package.json").version === wanted;
+  } catch {
+    return false;
+  }
+}
+
+/** The addon has an install script, so it is no dependency of the package: it has a package of its own here. */
+function buildAddon() {
+  const folder = new URL("../test/interop/addon/", import.meta.url);
+  if (addonWorks(folder)) return;
+  run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder });
+  if (!addonWorks(folder)) fail("the pcsclite addon was installed but does not load into this Node");
+}
+
+installPackages();
+buildAddon();
