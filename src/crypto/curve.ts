@@ -1,0 +1,44 @@
+import { DataError } from "../bytes/index.ts";
+import { DerReader, derOid } from "../asn1/index.ts";
+
+/** The NIST prime curves (FIPS 186-4 D.1.2, SP 800-186 section 3.2.1), by the names of WebCrypto. */
+export type NamedCurve = "P-256" | "P-384" | "P-521";
+
+interface Curve {
+  readonly oid: string;
+  /** OpenSSL's name. */
+  readonly openssl: string;
+  /** Bits of the order, and of the field. */
+  readonly bits: number;
+  /** Bytes of a coordinate, and of each half of a signature. */
+  readonly bytes: number;
+}
+
+const CURVES: Readonly<Record<NamedCurve, Curve>> = {
+  "P-256": { oid: "1.2.840.10045.3.1.7", openssl: "prime256v1", bits: 256, bytes: 32 },
+  "P-384": { oid: "1.3.132.0.34", openssl: "secp384r1", bits: 384, bytes: 48 },
+  "P-521": { oid: "1.3.132.0.35", openssl: "secp521r1", bits: 521, bytes: 66 },
+};
+const NAMES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
+
+export function curveInfo(curve: NamedCurve): Curve {
+  return CURVES[curve];
+}
+
+/** CKA_EC_PARAMS: the curve's object identifier, DER. */
+export function encodeEcParameters(curve: NamedCurve): Uint8Array {
+  return derOid(CURVES[curve].oid);
+}
+
+/**
+ * The curve that CKA_EC_PARAMS names.
+ * @throws {DataError} if they are not an object identifier, or another curve's.
+ */
+export function decodeEcParameters(parameters: Uint8Array): NamedCurve {
+  const reader = new DerReader(parameters, "EC parameters");
+  const oid = reader.oid();
+  reader.end();
+  const curve = NAMES.find((name) => CURVES[name].oid === oid);
+  if (!curve) throw new DataError(`EC parameters: curve ${oid} is not P-256, P-384 or P-521`);
+  return curve;
+}
