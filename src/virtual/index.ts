@@ -1,3 +1,9 @@
 /** Smart cards in software, for tests, demonstrations and trying things out. Their keys are not protected. */
 export type { VirtualCard } from "./card.ts";
 export { VirtualPivCard } from "./piv/card.ts";
+export type { KeySource, PivCardOptions } from "./piv/personalise.ts";
+export type { PivKeyType } from "./piv/algorithm.ts";
+export type { ManagementKey } from "./piv/contents.ts";
+export type { PinUsage } from "./piv/identity.ts";
+export type { PinPolicy } from "./piv/slot.ts";
+export { plugIntoVpcd, VPCD_PORT, VpcdError, type PluggedCard, type VpcdOptions } from "./vpcd.ts";

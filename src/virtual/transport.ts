@@ -1,6 +1,6 @@
-import { type CommandApdu, decodeCommand, encodeResponse, type LengthForm } from "../apdu/index.ts";
+import { type CommandApdu, decodeCommand, encodeResponse, type LengthForm, SW } from "../apdu/index.ts";
 import { concat, DataError, wipe } from "../bytes/index.ts";
-import { CARD_SW, Refusal } from "./refusal.ts";
+import { Refusal } from "./refusal.ts";
 
 /** A whole command: its chained parts are joined. */
 export interface CardCommand {
@@ -63,12 +63,12 @@ export class CardTransport {
   }
 
   async #answer(apdu: CommandApdu & { readonly form: LengthForm }): Promise<Uint8Array> {
-    if (apdu.form === "extended" && !this.#extended) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    if (apdu.form === "extended" && !this.#extended) throw new Refusal(SW.WRONG_LENGTH);
     checkClass(apdu.cla);
     if (apdu.ins === GET_RESPONSE) return this.#getResponse(apdu);
     this.#uncollected = new Uint8Array();
     const command = this.#collect(apdu);
-    if (command === undefined) return encodeResponse({ data: new Uint8Array(), sw: CARD_SW.OK });
+    if (command === undefined) return encodeResponse({ data: new Uint8Array(), sw: SW.OK });
     try {
       return this.#part(await this.#handler(command), apdu.ne);
     } finally {
@@ -79,9 +79,9 @@ export class CardTransport {
 
   #getResponse({ p1, p2, data, ne, cla }: CommandApdu): Uint8Array {
     const rest = this.#uncollected;
-    if (p1 !== 0 || p2 !== 0) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
-    if (data !== undefined || cla !== 0) throw new Refusal(CARD_SW.WRONG_LENGTH);
-    if (rest.length === 0) throw new Refusal(CARD_SW.CONDITIONS_NOT_SATISFIED);
+    if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+    if (data !== undefined || cla !== 0) throw new Refusal(SW.WRONG_LENGTH);
+    if (rest.length === 0) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
     return this.#part(rest, ne);
   }
 
@@ -92,7 +92,7 @@ export class CardTransport {
     const left = this.#uncollected.length;
     return encodeResponse({
       data: part,
-      sw: left === 0 ? CARD_SW.OK : CARD_SW.BYTES_AVAILABLE | (left < 256 ? left : 0),
+      sw: left === 0 ? SW.OK : SW.BYTES_AVAILABLE | (left < 256 ? left : 0),
     });
   }
 
@@ -105,7 +105,7 @@ export class CardTransport {
     const chain = this.#chain ?? { header, parts: [], first: this.#received, length: 0 };
     if (!more && chain.parts.length === 0) return { ins, p1, p2, data, first: this.#received, last: this.#received };
     chain.length += data.length;
-    if (chain.length > MAX_CHAIN) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    if (chain.length > MAX_CHAIN) throw new Refusal(SW.WRONG_LENGTH);
     chain.parts.push(data.slice());
     this.#chain = chain;
     if (more) return undefined;
@@ -124,20 +124,20 @@ function decode(bytes: Uint8Array): ReturnType<typeof decodeCommand> {
   try {
     return decodeCommand(bytes);
   } catch (cause) {
-    if (cause instanceof DataError) throw new Refusal(CARD_SW.WRONG_LENGTH);
+    if (cause instanceof DataError) throw new Refusal(SW.WRONG_LENGTH);
     throw cause;
   }
 }
 
 /** Interindustry class, basic channel, no secure messaging; with or without chaining (ISO/IEC 7816-4 section 5.4.1). */
 function checkClass(cla: number): void {
-  if ((cla & 0xe0) !== 0) throw new Refusal(CARD_SW.CLASS_NOT_SUPPORTED);
-  if ((cla & 0x0c) !== 0) throw new Refusal(CARD_SW.SECURE_MESSAGING_NOT_SUPPORTED);
-  if ((cla & 0x03) !== 0) throw new Refusal(CARD_SW.LOGICAL_CHANNEL_NOT_SUPPORTED);
+  if ((cla & 0xe0) !== 0) throw new Refusal(SW.CLASS_NOT_SUPPORTED);
+  if ((cla & 0x0c) !== 0) throw new Refusal(SW.SECURE_MESSAGING_NOT_SUPPORTED);
+  if ((cla & 0x03) !== 0) throw new Refusal(SW.LOGICAL_CHANNEL_NOT_SUPPORTED);
 }
 
 /** Data that does not parse is wrong data; anything else unforeseen is the card's own fault, and has no diagnosis. */
 function statusOf(error: unknown): number {
   if (error instanceof Refusal) return error.sw;
-  return error instanceof DataError ? CARD_SW.WRONG_DATA : CARD_SW.NO_PRECISE_DIAGNOSIS;
+  return error instanceof DataError ? SW.WRONG_DATA : SW.NO_PRECISE_DIAGNOSIS;
 }

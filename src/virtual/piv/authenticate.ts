@@ -1,6 +1,6 @@
 import { timingSafeEqual, randomBytes } from "node:crypto";
-import { encodeTlv, findTlv, readTlvs, type Tlv } from "../../apdu/index.ts";
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
+import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { ALGORITHM } from "./algorithm.ts";
 import type { PivKey } from "./contents.ts";
@@ -17,22 +17,22 @@ const DYNAMIC = { TEMPLATE: 0x7c, WITNESS: 0x80, CHALLENGE: 0x81, RESPONSE: 0x82
 export function generalAuthenticate(context: PivContext, command: CardCommand): Uint8Array {
   const outer = readTlvs(command.data, "GENERAL AUTHENTICATE");
   const template = findTlv(outer, DYNAMIC.TEMPLATE);
-  if (template === undefined || outer.length !== 1) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (template === undefined || outer.length !== 1) throw new Refusal(SW.WRONG_DATA);
   const fields = readTlvs(template, "dynamic authentication template");
   if (command.p2 === MANAGEMENT_KEY) return authenticateAdministrator(context, command.p1, fields);
   const key = context.contents.keys.get(command.p2);
-  if (key === undefined) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (key === undefined) throw new Refusal(SW.INCORRECT_P1_P2);
   return usePrivateKey(context, command, key, fields);
 }
 
 function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, fields: readonly Tlv[]): Uint8Array {
   const { p1: algorithm, p2: slot, first } = command;
   const info = describeKey(key.privateKey);
-  if (info.algorithm !== algorithm) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (info.algorithm !== algorithm) throw new Refusal(SW.INCORRECT_P1_P2);
   requirePinFor(context, key, first);
   const challenge = findTlv(fields, DYNAMIC.CHALLENGE);
   const point = findTlv(fields, DYNAMIC.EXPONENTIATION);
-  if (findTlv(fields, DYNAMIC.RESPONSE)?.length !== 0) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (findTlv(fields, DYNAMIC.RESPONSE)?.length !== 0) throw new Refusal(SW.WRONG_DATA);
   const anyUse = context.contents.traits.yubico;
   if (info.type === "rsa" && challenge !== undefined) return response(rsaRaw(key.privateKey, challenge));
   if (info.type === "ec" && challenge !== undefined && (anyUse || !establishesKeys(slot))) {
@@ -41,7 +41,7 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   if (info.type === "ec" && point !== undefined && (anyUse || establishesKeys(slot))) {
     return response(ecdh(key.privateKey, info, point));
   }
-  throw new Refusal(CARD_SW.WRONG_DATA);
+  throw new Refusal(SW.WRONG_DATA);
 }
 
 /** "PIN always" means that the APDU before this command proved the PIN (SP 800-73-4 part 1 table 4b). */
@@ -49,7 +49,7 @@ function requirePinFor(context: PivContext, { pinPolicy }: PivKey, first: number
   if (pinPolicy === "never") return;
   requirePin(context);
   if (pinPolicy === "always" && context.session.pinVerifiedAt !== first - 1) {
-    throw new Refusal(CARD_SW.SECURITY_STATUS_NOT_SATISFIED);
+    throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
   }
 }
 
@@ -62,7 +62,7 @@ function authenticateAdministrator(context: PivContext, p1: number, fields: read
   const { algorithm, value } = contents.managementKey;
   const { algorithm: number, block } = MANAGEMENT_ALGORITHMS[algorithm];
   // 00 and 03 are the same algorithm (SP 800-78-4 table 6-2).
-  if (p1 !== number && !(p1 === 0x00 && number === ALGORITHM.TDEA)) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (p1 !== number && !(p1 === 0x00 && number === ALGORITHM.TDEA)) throw new Refusal(SW.INCORRECT_P1_P2);
   const expected = session.challenge;
   session.challenge = undefined;
   const witness = findTlv(fields, DYNAMIC.WITNESS);
@@ -82,7 +82,7 @@ function authenticateAdministrator(context: PivContext, p1: number, fields: read
     prove(context, "external", expected, answer);
     return new Uint8Array();
   }
-  if (witness === undefined || challenge?.length !== block) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (witness === undefined || challenge?.length !== block) throw new Refusal(SW.WRONG_DATA);
   prove(context, "mutual", expected, witness);
   return response(encryptBlock(algorithm, value, challenge));
 }
@@ -97,7 +97,7 @@ function prove(
     challenge?.kind === kind &&
     challenge.expected.length === proof.length &&
     timingSafeEqual(challenge.expected, proof);
-  if (!session.administrator) throw new Refusal(CARD_SW.SECURITY_STATUS_NOT_SATISFIED);
+  if (!session.administrator) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
 function response(value: Uint8Array): Uint8Array {

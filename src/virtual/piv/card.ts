@@ -1,6 +1,7 @@
+import { SW } from "../../apdu/index.ts";
 import { buildAtr } from "../atr.ts";
 import type { VirtualCard } from "../card.ts";
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
 import { generalAuthenticate } from "./authenticate.ts";
 import type { PivContents } from "./contents.ts";
@@ -12,6 +13,7 @@ import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 import { putData } from "./put-data.ts";
 import { select } from "./select.ts";
 import { newSession, type PivSession } from "./session.ts";
+import { getMetadata, getSerial, getVersion } from "./yubico.ts";
 
 type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
@@ -27,6 +29,13 @@ const INSTRUCTIONS = new Map<number, Instruction>([
   [SELECT, select],
   [0xcb, getData],
   [0xdb, putData],
+]);
+
+/** What Yubico adds to them. */
+const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
+  [0xf7, getMetadata],
+  [0xf8, getSerial],
+  [0xfd, getVersion],
 ]);
 
 /**
@@ -69,9 +78,10 @@ export class VirtualPivCard implements VirtualCard {
   }
 
   #run(command: CardCommand): Uint8Array | Promise<Uint8Array> {
-    const instruction = INSTRUCTIONS.get(command.ins);
-    if (instruction === undefined) throw new Refusal(CARD_SW.INSTRUCTION_NOT_SUPPORTED);
-    if (!this.#session.selected && command.ins !== SELECT) throw new Refusal(CARD_SW.INSTRUCTION_NOT_SUPPORTED);
+    const vendor = this.#contents.traits.yubico ? YUBICO_INSTRUCTIONS.get(command.ins) : undefined;
+    const instruction = INSTRUCTIONS.get(command.ins) ?? vendor;
+    if (instruction === undefined) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
+    if (!this.#session.selected && command.ins !== SELECT) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
     return instruction({ contents: this.#contents, session: this.#session }, command);
   }
 }

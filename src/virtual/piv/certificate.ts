@@ -59,10 +59,7 @@ function extensions({ slot, privateKey, fascn, guid }: CertificateRequest): Uint
       "551d1f",
       sequence(sequence(encodeTlv(0xa0, encodeTlv(0xa0, uri("http://crl.example.test/virtual-piv.crl"))))),
     ),
-    extension(
-      "2b06010505070101",
-      sequence(sequence(oid("2b06010505073001"), uri("http://ocsp.example.test/virtual-piv"))),
-    ),
+    extension("2b06010505070101", sequence(sequence(oid("2b06010505073001"), uri("http://ocsp.example.test/piv")))),
     // NACI indicator: no background check was made (FIPS 201-1 appendix D.2).
     extension("60864801650306 0901", Uint8Array.of(0x01, 0x01, 0x00)),
   ];
@@ -98,7 +95,7 @@ function distinguishedName(commonName: string): Uint8Array {
     encodeTlv(0x31, sequence(oid(type), encodeTlv(tag, utf8(text))));
   return sequence(
     attribute("550406", 0x13, "ZZ"),
-    attribute("55040a", 0x0c, "Virtual PIV Test Cards"),
+    attribute("55040a", 0x0c, "Test Cards"),
     attribute("550403", 0x0c, commonName),
   );
 }

@@ -1,4 +1,5 @@
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { SW } from "../../apdu/index.ts";
+import { Refusal } from "../refusal.ts";
 import type { PivContents } from "./contents.ts";
 import { TAG } from "./data-object.ts";
 import type { PivSession } from "./session.ts";
@@ -27,10 +28,10 @@ export function isPinVerified({ contents, session }: PivContext): boolean {
 
 /** @throws {Refusal} 6982 unless a PIN is verified. */
 export function requirePin(context: PivContext): void {
-  if (!isPinVerified(context)) throw new Refusal(CARD_SW.SECURITY_STATUS_NOT_SATISFIED);
+  if (!isPinVerified(context)) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
 /** @throws {Refusal} 6982 unless the card management key was authenticated. */
 export function requireAdministrator({ session }: PivContext): void {
-  if (!session.administrator) throw new Refusal(CARD_SW.SECURITY_STATUS_NOT_SATISFIED);
+  if (!session.administrator) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }

@@ -1,7 +1,7 @@
 import { generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
-import { encodeTlv, findTlv, readTlvs } from "../../apdu/index.ts";
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { encodeTlv, findTlv, readTlvs, SW } from "../../apdu/index.ts";
+import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { type KeyTypeInfo, keyTypeOf } from "./algorithm.ts";
 import { type PivContext, requireAdministrator } from "./context.ts";
@@ -24,11 +24,11 @@ export async function generateAsymmetricKeyPair(context: PivContext, command: Ca
   const { p1, p2: slot, data } = command;
   const { traits, keys } = context.contents;
   // The standard makes keys for the four slots only; Yubico's cards also for retired ones.
-  if (p1 !== 0 || !isSlot(slot) || (isRetired(slot) && !traits.yubico)) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (p1 !== 0 || !isSlot(slot) || (isRetired(slot) && !traits.yubico)) throw new Refusal(SW.INCORRECT_P1_P2);
   requireAdministrator(context);
   const template = readTlvs(findTlv(readTlvs(data), 0xac) ?? new Uint8Array(), "control reference template");
   const info = keyTypeOf(onlyByte(findTlv(template, 0x80)) ?? 0);
-  if (info === undefined) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (info === undefined) throw new Refusal(SW.WRONG_DATA);
   const pinPolicy = traits.yubico ? readPinPolicy(findTlv(template, 0xaa), slot) : standardPinPolicy(slot);
   const privateKey = await generateKey(info);
   keys.set(slot, { privateKey, pinPolicy, origin: "generated" });
@@ -41,6 +41,6 @@ const onlyByte = (value: Uint8Array | undefined): number | undefined => (value?.
 export function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
   const policies: readonly PinPolicy[] = [standardPinPolicy(slot), "never", "once", "always"];
   const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];
-  if (policy === undefined) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (policy === undefined) throw new Refusal(SW.WRONG_DATA);
   return policy;
 }

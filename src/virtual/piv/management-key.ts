@@ -1,5 +1,9 @@
 import { createCipheriv } from "node:crypto";
+import { fromHex } from "../../bytes/index.ts";
 import { ALGORITHM } from "./algorithm.ts";
+
+/** The value that new cards of many makers come with. */
+export const WELL_KNOWN_KEY = /* @__PURE__ */ fromHex("0102030405060708".repeat(3));
 
 /** Algorithms of the card management key (SP 800-78-4 table 5-1), with key and block lengths in bytes. */
 export const MANAGEMENT_ALGORITHMS = {

@@ -1,5 +1,5 @@
 import { createPrivateKey, KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
-import { concat, DataError, fromHex, utf8 } from "../../bytes/index.ts";
+import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import { KEY_TYPES, type PivKeyType } from "./algorithm.ts";
 import { type Authority, issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
@@ -7,7 +7,7 @@ import { MAX_OBJECT, TAG } from "./data-object.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";
 import { generateKey } from "./generate.ts";
 import * as identity from "./identity.ts";
-import { MANAGEMENT_ALGORITHMS } from "./management-key.ts";
+import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { describeKey } from "./private-key.ts";
 import { isWellFormedPin, REFERENCE_LENGTH, ReferenceData } from "./reference-data.ts";
 import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
@@ -64,7 +64,6 @@ const DEFAULT_KEYS: Readonly<Record<string, KeySource>> = {
   "9d": "rsa-2048",
   "9e": "p-256",
 };
-const WELL_KNOWN_KEY = fromHex("0102030405060708".repeat(3));
 const YEAR = 365 * 24 * 3_600_000;
 
 /** The contents of a new card. Errors as VirtualPivCard.create. */
@@ -94,7 +93,7 @@ async function makeKeys(
   options: PivCardOptions,
   guid: Uint8Array,
 ): Promise<{ keys: Map<number, PivKey>; certificates: Map<number, Uint8Array> }> {
-  const authority: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual PIV Test CA" };
+  const authority: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual PIV CA" };
   const name = options.name ?? "Test Cardholder";
   const keys = new Map<number, PivKey>();
   const certificates = new Map<number, Uint8Array>();

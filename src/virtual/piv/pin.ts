@@ -1,4 +1,5 @@
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { SW } from "../../apdu/index.ts";
+import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { acceptsGlobalPin, type PivContext } from "./context.ts";
 import { isWellFormedPin, REFERENCE_LENGTH, type ReferenceData } from "./reference-data.ts";
@@ -8,10 +9,10 @@ const REFERENCE = { GLOBAL_PIN: 0x00, PIN: 0x80, PUK: 0x81 } as const;
 
 /** VERIFY (SP 800-73-4 part 2 section 3.2.1). */
 export function verify(context: PivContext, { p1, p2, data, last }: CardCommand): Uint8Array {
-  if (p1 !== 0x00 && p1 !== 0xff) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (p1 !== 0x00 && p1 !== 0xff) throw new Refusal(SW.INCORRECT_P1_P2);
   const pin = findPin(context, p2);
   if (p1 === 0xff) {
-    if (data.length > 0) throw new Refusal(CARD_SW.WRONG_DATA);
+    if (data.length > 0) throw new Refusal(SW.WRONG_DATA);
     setVerified(context, p2, false);
   } else if (data.length === 0) {
     if (!isVerified(context, p2)) throw new Refusal(triesLeft(pin));
@@ -25,10 +26,10 @@ export function verify(context: PivContext, { p1, p2, data, last }: CardCommand)
 
 /** CHANGE REFERENCE DATA: the old value, then the new one (SP 800-73-4 part 2 section 3.2.2). */
 export function changeReferenceData(context: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
-  if (p1 !== 0) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
+  if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const reference = p2 === REFERENCE.PUK ? context.contents.puk : findPin(context, p2);
   const [old, replacement] = split(data);
-  if (p2 !== REFERENCE.PUK && !isWellFormedPin(replacement)) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (p2 !== REFERENCE.PUK && !isWellFormedPin(replacement)) throw new Refusal(SW.WRONG_DATA);
   compare(context, p2, reference, old);
   reference.replace(replacement);
   setVerified(context, p2, true);
@@ -37,10 +38,10 @@ export function changeReferenceData(context: PivContext, { p1, p2, data }: CardC
 
 /** RESET RETRY COUNTER: the PUK, then the new application PIN (SP 800-73-4 part 2 section 3.2.3). */
 export function resetRetryCounter(context: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
-  if (p1 !== 0) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
-  if (p2 !== REFERENCE.PIN) throw new Refusal(CARD_SW.REFERENCED_DATA_NOT_FOUND);
+  if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (p2 !== REFERENCE.PIN) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
   const [puk, replacement] = split(data);
-  if (!isWellFormedPin(replacement)) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (!isWellFormedPin(replacement)) throw new Refusal(SW.WRONG_DATA);
   try {
     compare(context, REFERENCE.PUK, context.contents.puk, puk);
   } catch (refusal) {
@@ -55,21 +56,21 @@ export function resetRetryCounter(context: PivContext, { p1, p2, data }: CardCom
 function findPin({ contents }: PivContext, reference: number): ReferenceData {
   if (reference === REFERENCE.PIN) return contents.pin;
   if (reference === REFERENCE.GLOBAL_PIN && acceptsGlobalPin(contents)) return contents.globalPin;
-  throw new Refusal(CARD_SW.REFERENCED_DATA_NOT_FOUND);
+  throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
 }
 
 /** A PIN that cannot be right costs no try (6A80); a wrong one does, and ends what an earlier right one opened. */
 function compare(context: PivContext, reference: number, stored: ReferenceData, candidate: Uint8Array): void {
-  if (stored.blocked) throw new Refusal(CARD_SW.AUTHENTICATION_METHOD_BLOCKED);
+  if (stored.blocked) throw new Refusal(SW.AUTHENTICATION_METHOD_BLOCKED);
   const wellFormed = reference === REFERENCE.PUK ? candidate.length === REFERENCE_LENGTH : isWellFormedPin(candidate);
-  if (!wellFormed) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (!wellFormed) throw new Refusal(SW.WRONG_DATA);
   if (stored.matches(candidate)) return;
   setVerified(context, reference, false);
   throw new Refusal(triesLeft(stored));
 }
 
 function split(data: Uint8Array): [Uint8Array, Uint8Array] {
-  if (data.length !== 2 * REFERENCE_LENGTH) throw new Refusal(CARD_SW.WRONG_DATA);
+  if (data.length !== 2 * REFERENCE_LENGTH) throw new Refusal(SW.WRONG_DATA);
   return [data.subarray(0, REFERENCE_LENGTH), data.subarray(REFERENCE_LENGTH)];
 }
 

@@ -1,6 +1,6 @@
-import { encodeTlv } from "../../apdu/index.ts";
+import { encodeTlv, SW } from "../../apdu/index.ts";
 import { fromHex, startsWith } from "../../bytes/index.ts";
-import { CARD_SW, Refusal } from "../refusal.ts";
+import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import type { PivContext } from "./context.ts";
 
@@ -14,8 +14,8 @@ const BY_NAME = 0x04;
  * 8.2.1.2 has it. Selecting an application that is not here changes nothing.
  */
 export function select({ session }: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
-  if (p1 !== BY_NAME || p2 !== 0) throw new Refusal(CARD_SW.INCORRECT_P1_P2);
-  if (data.length < RID_LENGTH || !startsWith(PIV_AID, data)) throw new Refusal(CARD_SW.FILE_NOT_FOUND);
+  if (p1 !== BY_NAME || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (data.length < RID_LENGTH || !startsWith(PIV_AID, data)) throw new Refusal(SW.FILE_NOT_FOUND);
   session.selected = true;
   return propertyTemplate();
 }

@@ -1,0 +1,113 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { VirtualCard } from "./card.ts";
+import { encodeFrame, FrameReader } from "./vpcd-frame.ts";
+
+/** Where vpcd's first slot listens, unless its reader configuration says otherwise; the next slots are the next ports. */
+export const VPCD_PORT = 35_963;
+
+export interface VpcdOptions {
+  /** "127.0.0.1" unless told. */
+  readonly host?: string;
+  /** {@link VPCD_PORT} unless told. */
+  readonly port?: number;
+  /** Takes the card out, or ends the attempt to plug it in. */
+  readonly signal?: AbortSignal;
+}
+
+/** The virtual reader cannot be reached, or broke off. What to do comes with the message, the socket's error as `cause`. */
+export class VpcdError extends Error {
+  override readonly name = "VpcdError";
+}
+
+/** A card in a virtual reader; disposing takes it out. */
+export interface PluggedCard extends AsyncDisposable {
+  /**
+   * Settles when the card is out: because of {@link remove}, the signal, or the reader's end.
+   * @throws {VpcdError} (as a rejection) if the connection failed.
+   */
+  readonly removed: Promise<void>;
+  /** Takes the card out. Idempotent. */
+  remove(): Promise<void>;
+}
+
+/** One-byte messages from the reader; anything longer is a command APDU. */
+const CONTROL = { POWER_OFF: 0x00, POWER_ON: 0x01, RESET: 0x02, GET_ATR: 0x04 } as const;
+
+/**
+ * Plugs a virtual card into the virtual reader of a real pcscd (vsmartcard's vpcd, Debian package vsmartcard-vpcd). The
+ * reader notices at its next look, after half a second at most. Plugging in again after a break is the caller's affair.
+ * @throws {VpcdError} if the reader cannot be reached; the reason of `signal` if that aborts first.
+ */
+export async function plugIntoVpcd(card: VirtualCard, options: VpcdOptions = {}): Promise<PluggedCard> {
+  const { host = "127.0.0.1", port = VPCD_PORT, signal } = options;
+  signal?.throwIfAborted();
+  const socket = connect({ host, port, noDelay: true });
+  try {
+    await once(socket, "connect", { signal });
+  } catch (cause) {
+    socket.destroy();
+    signal?.throwIfAborted();
+    throw new VpcdError(
+      `no virtual reader at ${host}:${port}; start pcscd with the vpcd driver (Debian package vsmartcard-vpcd)`,
+      { cause },
+    );
+  }
+  return new Plug(socket, card, signal);
+}
+
+class Plug implements PluggedCard {
+  readonly removed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #card: VirtualCard;
+  readonly #frames = new FrameReader();
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(socket: Socket, card: VirtualCard, signal?: AbortSignal) {
+    this.#socket = socket;
+    this.#card = card;
+    card.reset();
+    this.removed = this.#end(signal);
+    // Nobody has to ask why the card is out.
+    this.removed.catch(() => undefined);
+    socket.on("data", (chunk: Buffer) => {
+      for (const message of this.#frames.push(chunk)) this.#turn = this.#turn.then(() => this.#answer(message));
+    });
+  }
+
+  async remove(): Promise<void> {
+    this.#socket.destroy();
+    await this.removed.catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove();
+  }
+
+  async #end(signal?: AbortSignal): Promise<void> {
+    const abort = (): void => void this.#socket.destroy();
+    signal?.addEventListener("abort", abort);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#socket.on("error", reject).on("close", resolve);
+      });
+    } catch (cause) {
+      throw new VpcdError("the virtual reader broke off; see whether pcscd still runs", { cause });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#card.reset();
+    }
+  }
+
+  async #answer(message: Uint8Array): Promise<void> {
+    const answer = message.length === 1 ? this.#control(message[0]) : await this.#card.transmit(message);
+    if (answer !== undefined && this.#socket.writable) this.#socket.write(encodeFrame(answer));
+  }
+
+  /** Power and reset have no answer; unknown controls neither. */
+  #control(code: number | undefined): Uint8Array | undefined {
+    if (code === CONTROL.GET_ATR) return this.#card.atr;
+    if (code === CONTROL.POWER_OFF || code === CONTROL.POWER_ON || code === CONTROL.RESET) this.#card.reset();
+    return undefined;
+  }
+}
