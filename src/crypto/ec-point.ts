@@ -3,14 +3,14 @@ import { DerReader, derOctetString } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "./curve.ts";
 
-/** CKA_EC_POINT: the point in a DER OCTET STRING (PKCS#11 section 6.3.3). */
+/** CKA_EC_POINT: the point in a DER OCTET STRING (PKCS#11 3.1, elliptic curve public key objects). */
 export function encodeEcPoint(point: Uint8Array): Uint8Array {
   return derOctetString(point);
 }
 
 /**
  * A point of `curve`, checked to be on it, uncompressed: 04, x, y. Takes it bare or in a DER OCTET STRING, because
- * CK_ECDH1_DERIVE_PARAMS allows both (PKCS#11 section 6.3.18), uncompressed or compressed.
+ * CK_ECDH1_DERIVE_PARAMS allows both (PKCS#11 3.1, EC mechanism parameters), uncompressed or compressed.
  * Both begin with 04; a bare point is 1 + n or 1 + 2n bytes long, and with a DER header in front it is neither.
  * @throws {DataError} if it is no point, or not on the curve: a card's private key must never meet one that is not
  *   (invalid curve attack). The orders of these curves are prime, so any point but infinity is as good as another.

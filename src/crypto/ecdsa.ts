@@ -3,7 +3,7 @@ import { DerReader, derSequence, derUnsigned } from "../asn1/index.ts";
 import { curveInfo, type NamedCurve } from "./curve.ts";
 
 /**
- * A signature r || s, as PKCS#11 has it (section 6.3.1), as the DER SEQUENCE of X.509 (RFC 3279 section 2.2.3).
+ * A signature r || s, as PKCS#11 has it (3.1, EC signatures), as the DER SEQUENCE of X.509 (RFC 3279 section 2.2.3).
  * @throws {DataError} if its two halves are not of one length, 1 to 66 bytes.
  */
 export function ecdsaToDer(signature: Uint8Array): Uint8Array {

@@ -38,7 +38,7 @@ function checkLength(data: Uint8Array, length: number): void {
 }
 
 /**
- * EME-PKCS1-v1_5 decoding with implicit rejection (RFC 8017 section 7.2.2 step 3; draft-irtf-cfrg-rsa-guidance section 7):
+ * EME-PKCS1-v1_5 decoding with implicit rejection (RFC 8017 section 7.2.2 step 3; draft-irtf-cfrg-rsa-guidance):
  * a block with wrong padding gives a message too, of random looking length and content, always the same for the same block.
  * There is no error that would make the caller an oracle (Bleichenbacher 1998); whoever protects a message finds out by its
  * own check.
@@ -81,7 +81,7 @@ function examine(block: Uint8Array): { valid: number; messageLength: number } {
   return { valid, messageLength: block.length - 1 - separator };
 }
 
-/** Each fits with a chance of one half or more, so that none does once in 2^128 (draft-irtf-cfrg-rsa-guidance section 7). */
+/** Each fits with a chance of one half or more, so that none does once in 2^128 (draft-irtf-cfrg-rsa-guidance). */
 const CANDIDATES = 128;
 
 /** The last of the 16-bit candidates that, cut to the bits of the longest message, is the length of a possible one. */
@@ -96,7 +96,7 @@ function drawLength(candidates: Uint8Array, blockLength: number): number {
   return length;
 }
 
-/** The draft's IRPRF (section 7.1): HMAC-SHA-256 over a counter, the label and the length in bits, 16 bits each number. */
+/** The draft's IRPRF: HMAC-SHA-256 over a counter, the label and the length in bits, 16 bits each number. */
 function expand(key: Uint8Array, label: string, length: number): Uint8Array {
   const bits = 8 * length;
   const suffix = concat(utf8(label), Uint8Array.of(bits >> 8, bits & 0xff));

@@ -17,7 +17,7 @@ export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint
 }
 
 /**
- * Whether `signature` is the key's bare operation on `data`, taken as a number (CKM_RSA_X_509, PKCS#11 section 6.1.12).
+ * Whether `signature` is the key's bare operation on `data`, taken as a number (CKM_RSA_X_509).
  * @throws {DataError} if `data` is longer than the modulus, or OpenSSL refuses the key.
  */
 export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
