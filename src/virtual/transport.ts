@@ -16,6 +16,14 @@ export interface CardCommand {
 /** Works on a command and gives the data of its answer. Refuses by throwing a {@link Refusal}. */
 export type CommandHandler = (command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
+/** How a card transmits. */
+export interface TransportTraits {
+  /** Takes extended length fields; otherwise it answers them with 6700. */
+  readonly extended: boolean;
+  /** Ne for a command that carries no Le; 0 as the standard has it, which leaves the whole answer to GET RESPONSE. */
+  readonly impliedNe: number;
+}
+
 const CHAINING = 0x10;
 const GET_RESPONSE = 0xc0;
 /** The most data that a chain may bring: what one extended command could. */
@@ -34,14 +42,13 @@ interface Chain {
  */
 export class CardTransport {
   readonly #handler: CommandHandler;
-  readonly #extended: boolean;
+  readonly #traits: TransportTraits;
   #chain: Chain | undefined;
   #uncollected: Uint8Array = new Uint8Array();
   #received = 0;
 
-  /** @param extended Whether commands with extended length fields are taken; otherwise they are answered 6700. */
-  constructor(extended: boolean, handler: CommandHandler) {
-    this.#extended = extended;
+  constructor(traits: TransportTraits, handler: CommandHandler) {
+    this.#traits = traits;
     this.#handler = handler;
   }
 
@@ -63,7 +70,7 @@ export class CardTransport {
   }
 
   async #answer(apdu: CommandApdu & { readonly form: LengthForm }): Promise<Uint8Array> {
-    if (apdu.form === "extended" && !this.#extended) throw new Refusal(SW.WRONG_LENGTH);
+    if (apdu.form === "extended" && !this.#traits.extended) throw new Refusal(SW.WRONG_LENGTH);
     checkClass(apdu.cla);
     if (apdu.ins === GET_RESPONSE) return this.#getResponse(apdu);
     this.#uncollected = new Uint8Array();
@@ -86,7 +93,7 @@ export class CardTransport {
   }
 
   /** As much of `data` as `ne` wants; the rest waits for GET RESPONSE. */
-  #part(data: Uint8Array, ne = 0): Uint8Array {
+  #part(data: Uint8Array, ne = this.#traits.impliedNe): Uint8Array {
     const part = data.subarray(0, ne);
     this.#uncollected = data.subarray(part.length);
     const left = this.#uncollected.length;

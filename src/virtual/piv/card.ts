@@ -52,9 +52,11 @@ export class VirtualPivCard implements VirtualCard {
   /** @param contents Taken over by the card. See {@link VirtualPivCard.create} for a card with defaults. */
   constructor(contents: PivContents) {
     this.#contents = contents;
-    this.atr = buildAtr("virtual", contents.traits.extended);
-    this.#transport = new CardTransport(contents.traits.extended, (command) => this.#run(command));
-    this.#session = newSession(contents.traits.defaultSelected);
+    const { extended, yubico, defaultSelected } = contents.traits;
+    this.atr = buildAtr("virtual", extended);
+    // Yubico's programs send no Le, and their cards answer all the same.
+    this.#transport = new CardTransport({ extended, impliedNe: yubico ? 256 : 0 }, (command) => this.#run(command));
+    this.#session = newSession(defaultSelected);
   }
 
   /**
