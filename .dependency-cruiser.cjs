@@ -9,7 +9,7 @@ const ROOMS = {
   crypto: ["bytes", "asn1"],
   pcsc: ["bytes"],
   apdu: ["bytes"],
-  card: ["bytes", "apdu", "pcsc"],
+  card: ["bytes", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "asn1", "crypto", "apdu", "card"],
   cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
   virtual: ["bytes", "asn1", "crypto", "apdu"],

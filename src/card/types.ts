@@ -1,3 +1,5 @@
+import type { NamedCurve } from "../crypto/index.ts";
+
 /**
  * What the Cryptoki facade asks of a card application, and all that it knows of one. A profile (PIV, PKCS#15, CAC)
  * implements these; nothing here names a profile's files, references or commands.
@@ -14,7 +16,6 @@ export type KeyPrimitive =
   /** The other party's uncompressed point in; the x coordinate of the shared point out. */
   | "ecdh";
 
-export type NamedCurve = "P-256" | "P-384" | "P-521";
 export type KeyType =
   { readonly type: "rsa"; readonly modulusBits: number } | { readonly type: "ec"; readonly curve: NamedCurve };
 
@@ -120,6 +121,11 @@ export interface CardMechanism {
   readonly maxBits: number;
 }
 
+export interface GeneratedKeyPair {
+  readonly privateKey: CardPrivateKey;
+  readonly publicKey: CardPublicKey;
+}
+
 /** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
@@ -141,6 +147,12 @@ export interface CardToken {
    * @throws {LoginRequiredError} if the card wants the PIN (again).
    */
   use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Makes a key pair on the card, in the place that `id` (CKA_ID) names, in place of what is there. Needs the login that the
+   * profile says, "so" for PIV.
+   * @throws {LoginRequiredError}; {UnsupportedError} for a type or place that the card does not have.
+   */
+  generateKeyPair?(type: KeyType, id: Uint8Array, signal?: AbortSignal): Promise<GeneratedKeyPair>;
   /** Random bytes from the card, or undefined if it has no such command. */
   random?(length: number): Promise<Uint8Array>;
 }

@@ -1,0 +1,23 @@
+import { findTlv, readTlvs } from "../apdu/index.ts";
+import { DataError } from "../bytes/index.ts";
+import { gunzip } from "../crypto/index.ts";
+
+/** Bits of CertInfo: the certificate is compressed with gzip (SP 800-73-4 part 1 table 10, appendix A). */
+const COMPRESSED = 0x01;
+
+/** No certificate of a card is longer than this; one that inflates beyond it is an attack. */
+const MAX_CERTIFICATE = 65_536;
+
+/**
+ * The X.509 certificate, DER, out of the value of a certificate data object: 70 the certificate, 71 CertInfo, FE error
+ * detection code (SP 800-73-4 part 1 table 10). A gzip header counts as well: cards exist that set no CertInfo.
+ * @throws {DataError} if there is none, or it does not inflate to at most 65,536 bytes.
+ */
+export function readCertificate(value: Uint8Array): Uint8Array {
+  const objects = readTlvs(value, "certificate object");
+  const certificate = findTlv(objects, 0x70);
+  if (!certificate || certificate.length === 0) throw new DataError("certificate object: no certificate in it");
+  const [info = 0] = findTlv(objects, 0x71) ?? [];
+  const gzipped = certificate[0] === 0x1f && certificate[1] === 0x8b;
+  return (info & COMPRESSED) !== 0 || gzipped ? gunzip(certificate, MAX_CERTIFICATE) : certificate;
+}

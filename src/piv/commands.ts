@@ -1,0 +1,97 @@
+/**
+ * The commands of the PIV card application (SP 800-73-4 part 2 chapter 3), as data: one pure function builds each, and one
+ * reads its answer where that is more than bytes.
+ */
+import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
+import { concat, DataError } from "../bytes/index.ts";
+
+/** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
+export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
+
+/** All there is: one short answer and GET RESPONSE for the rest, or one extended answer. */
+const ALL = 65_536;
+const EMPTY = new Uint8Array();
+
+/** SELECT of the PIV card application (section 3.1.1). */
+export function select(): CommandApdu {
+  return { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: PIV_AID, ne: 256 };
+}
+
+/** GET DATA of a data object (section 3.1.2). */
+export function getData(tag: number): CommandApdu {
+  return { cla: 0x00, ins: 0xcb, p1: 0x3f, p2: 0xff, data: encodeTlv(0x5c, tagBytes(tag)), ne: ALL };
+}
+
+function tagBytes(tag: number): Uint8Array {
+  const bytes = [tag >> 16, (tag >> 8) & 0xff, tag & 0xff];
+  return Uint8Array.from(bytes.slice(bytes.findIndex((byte) => byte !== 0)));
+}
+
+/** VERIFY (section 3.2.1). Without `pin` it only asks how the reference stands and costs no try. */
+export function verify(reference: number, pin: Uint8Array = EMPTY): CommandApdu {
+  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: reference, data: pin };
+}
+
+/** VERIFY with P1 = FF: the reference is no longer verified (section 3.2.1). */
+export function unverify(reference: number): CommandApdu {
+  return { cla: 0x00, ins: 0x20, p1: 0xff, p2: reference };
+}
+
+/** Tags within the dynamic authentication template, 7C (section 3.2.4 table 7). */
+const DYNAMIC = { CHALLENGE: 0x81, RESPONSE: 0x82, EXPONENTIATION: 0x85 } as const;
+
+/** GENERAL AUTHENTICATE that applies a private key to a padded block or a hash (section 3.2.4, appendix A.4). */
+export function sign(algorithm: number, key: number, input: Uint8Array): CommandApdu {
+  return generalAuthenticate(algorithm, key, encodeTlv(DYNAMIC.CHALLENGE, input));
+}
+
+/** GENERAL AUTHENTICATE that agrees on a secret with the other party's point (section 3.2.4, appendix A.5). */
+export function keyAgreement(algorithm: number, key: number, point: Uint8Array): CommandApdu {
+  return generalAuthenticate(algorithm, key, encodeTlv(DYNAMIC.EXPONENTIATION, point));
+}
+
+function generalAuthenticate(algorithm: number, key: number, input: Uint8Array): CommandApdu {
+  const template = encodeTlv(0x7c, encodeTlv(DYNAMIC.RESPONSE), input);
+  return { cla: 0x00, ins: 0x87, p1: algorithm, p2: key, data: template, ne: ALL };
+}
+
+/**
+ * The response object of a dynamic authentication template.
+ * @throws {MalformedAnswerError} if it is not there.
+ */
+export function readAuthentication(answer: Uint8Array): Uint8Array {
+  return readAnswer("GENERAL AUTHENTICATE", () => {
+    const template = findTlv(readTlvs(answer), 0x7c);
+    return template && findTlv(readTlvs(template), DYNAMIC.RESPONSE);
+  });
+}
+
+/**
+ * What GET DATA answers without its wrapping: the value of tag 53; a discovery object or BIT group keeps its own tag.
+ * @returns Undefined for an object that is there and empty, which stands for one that is not.
+ */
+export function readData(tag: number, answer: Uint8Array): Uint8Array | undefined {
+  if (answer.length === 0) return undefined;
+  const value = readAnswer(`GET DATA ${tag.toString(16).toUpperCase()}`, () =>
+    findTlv(readTlvs(answer), tag > 0xffff ? 0x53 : tag),
+  );
+  return value.length === 0 ? undefined : value;
+}
+
+/** `read`'s result; a DataError, or nothing found, is the card's mistake. */
+function readAnswer(command: string, read: () => Uint8Array | undefined): Uint8Array {
+  let value: Uint8Array | undefined;
+  try {
+    value = read();
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's answer to ${command} does not parse: ${cause.message}`, { cause });
+  }
+  if (!value) throw new MalformedAnswerError(`the card's answer to ${command} lacks its data object`);
+  return value;
+}
+
+/** A PIN as the card takes it: 8 bytes, padded with FF (section 2.4.3). */
+export function padPin(pin: Uint8Array): Uint8Array {
+  return concat(pin, new Uint8Array(8 - pin.length).fill(0xff));
+}

@@ -1,0 +1,86 @@
+import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
+import { DataError, equalBytes, fromHex, fromUtf8 } from "../bytes/index.ts";
+import { PinError } from "../card/index.ts";
+import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes } from "../crypto/index.ts";
+import type { PivExchange } from "./session.ts";
+
+/** Key reference of the card management key (SP 800-73-4 part 1 table 5). */
+const MANAGEMENT_KEY = 0x9b;
+
+/** Algorithm identifiers (SP 800-78-5 table 9) that a key of this many bytes may have, the commonest first. */
+const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly cipher: BlockCipher }[]> = new Map([
+  [16, [{ id: 0x08, cipher: "aes" }]],
+  [
+    24,
+    [
+      { id: 0x03, cipher: "3des" },
+      { id: 0x0a, cipher: "aes" },
+    ],
+  ],
+  [32, [{ id: 0x0c, cipher: "aes" }]],
+]);
+
+/**
+ * The management key that a security officer typed: 32, 48 or 64 hexadecimal digits, as other PIV modules take it, or the key
+ * itself, 16, 24 or 32 bytes.
+ * @throws {PinError} for any other length; the card was not asked.
+ */
+export function readManagementKey(pin: Uint8Array): Uint8Array {
+  if (ALGORITHMS.has(pin.length) && !isHex(pin)) return pin.slice();
+  if (ALGORITHMS.has(pin.length / 2) && isHex(pin)) return fromHex(fromUtf8(pin));
+  if (ALGORITHMS.has(pin.length)) return pin.slice();
+  throw new PinError("length", "a management key has 32, 48 or 64 hexadecimal digits; the card was not asked");
+}
+
+const isHex = (bytes: Uint8Array): boolean => bytes.every((byte) => /[0-9a-f]/iu.test(String.fromCharCode(byte)));
+
+/**
+ * Mutual authentication with the card management key (SP 800-73-4 part 2 appendix A.2): the card proves that it has the key,
+ * and so does the host; the key crosses no wire.
+ * @throws {PinError} if the card refuses the proof; {@link MalformedAnswerError} if the card's own proof is wrong.
+ */
+export async function authenticate(send: PivExchange, key: Uint8Array): Promise<void> {
+  for (const { id, cipher } of ALGORITHMS.get(key.length) ?? []) {
+    const { data, sw } = await send(generalAuthenticate(id, encodeTlv(0x80)));
+    // The management key is of another algorithm with keys as long.
+    if (sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) continue;
+    if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE with the management key", sw);
+    await prove(send, id, cipher, key, readTemplate(data, 0x80, blockLength(cipher)));
+    return;
+  }
+  throw new PinError("incorrect", "the card's management key is of another algorithm or length");
+}
+
+async function prove(
+  send: PivExchange,
+  algorithm: number,
+  cipher: BlockCipher,
+  key: Uint8Array,
+  witness: Uint8Array,
+): Promise<void> {
+  const challenge = randomBytes(blockLength(cipher));
+  const proof = encodeTlv(0x80, decryptBlock(cipher, key, witness));
+  const { data, sw } = await send(generalAuthenticate(algorithm, proof, encodeTlv(0x81, challenge)));
+  if (sw !== SW.OK) {
+    const cause = new StatusError("GENERAL AUTHENTICATE with the management key", sw);
+    throw new PinError("incorrect", "the management key is wrong", cause.triesLeft, { cause });
+  }
+  if (!equalBytes(readTemplate(data, 0x82, blockLength(cipher)), encryptBlock(cipher, key, challenge))) {
+    throw new MalformedAnswerError("the card does not have the management key that it accepted");
+  }
+}
+
+function generalAuthenticate(algorithm: number, ...objects: Uint8Array[]): Parameters<PivExchange>[0] {
+  return { cla: 0x00, ins: 0x87, p1: algorithm, p2: MANAGEMENT_KEY, data: encodeTlv(0x7c, ...objects), ne: 256 };
+}
+
+function readTemplate(answer: Uint8Array, tag: number, length: number): Uint8Array {
+  try {
+    const template = findTlv(readTlvs(answer), 0x7c);
+    const value = template && findTlv(readTlvs(template), tag);
+    if (value?.length === length) return value;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+  }
+  throw new MalformedAnswerError(`the card's answer lacks ${length} bytes under tag ${tag.toString(16)}`);
+}

@@ -1,0 +1,155 @@
+import { CardError, type CardChannel, type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { DataError } from "../bytes/index.ts";
+import type { Card } from "../card/index.ts";
+import { getData, readData, select } from "./commands.ts";
+import { CONTAINER } from "./containers.ts";
+import { type Discovery, NO_DISCOVERY, readDiscovery } from "./discovery.ts";
+
+/**
+ * Status words that may come from another application, which some other program selected meanwhile: the object, key or
+ * instruction is unknown there, or its PIN is not verified.
+ */
+const DOUBTFUL: ReadonlySet<number> = new Set([
+  SW.SECURITY_STATUS_NOT_SATISFIED,
+  SW.CONDITIONS_NOT_SATISFIED,
+  SW.WRONG_DATA,
+  SW.FUNCTION_NOT_SUPPORTED,
+  SW.FILE_NOT_FOUND,
+  SW.INCORRECT_P1_P2,
+  SW.REFERENCED_DATA_NOT_FOUND,
+  SW.WRONG_P1_P2,
+  SW.INSTRUCTION_NOT_SUPPORTED,
+  SW.CLASS_NOT_SUPPORTED,
+]);
+
+/** Sends a command to the PIV application and gives the answer, whatever its status word; `enough` as of the channel. */
+export type PivExchange = (command: CommandApdu, enough?: number) => Promise<ResponseApdu>;
+
+/**
+ * The PIV application on a card that others may use as well. As long as nothing speaks against it, the application counts as
+ * selected, and no exchange is spent on asking.
+ */
+export class PivSession {
+  readonly #card: Card;
+  /** {@link Card.resets} when the application was last selected, or seen to be. */
+  #selectedAt: number | undefined;
+  #discovery: Discovery | undefined;
+
+  constructor(card: Card) {
+    this.#card = card;
+  }
+
+  /** What was verified at one value of this is forgotten at another. */
+  get resets(): number {
+    return this.#card.resets;
+  }
+
+  get atr(): Uint8Array {
+    return this.#card.atr;
+  }
+
+  /**
+   * Runs `work` with the application selected and the card to itself. If the card refuses as another application would, the
+   * application is looked for, selected if it had gone, and `work` runs once more: it must bear that.
+   * @param signal Aborts the wait for the card and the exchange under way.
+   */
+  run<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#card.exclusively(async (channel) => {
+      const selectNow = this.#selectedAt !== this.#card.resets;
+      if (selectNow) await this.#select(channel, signal);
+      try {
+        return await work(this.#doubtingExchange(channel, selectNow, signal));
+      } catch (error) {
+        if (!(error instanceof ApplicationLost)) throw error;
+        await this.#select(channel, signal);
+        return await work((command, enough) => channel.send(command, signal, enough));
+      }
+    }, signal);
+  }
+
+  /**
+   * Runs `work`, which must not reach another application even once because it could spend a try of a PIN there. Unless nobody
+   * else is connected, the application is confirmed or selected first.
+   */
+  async runCarefully<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const alone = await this.#card.alone();
+    return this.#card.exclusively(async (channel) => {
+      const certain = this.#selectedAt === this.#card.resets && (alone || (await this.#isSelected(channel, signal)));
+      if (!certain) await this.#select(channel, signal);
+      return work((command, enough) => channel.send(command, signal, enough));
+    }, signal);
+  }
+
+  /**
+   * Finds the application. A card that has it selected says so in its discovery object, which is wanted anyway for its PIN
+   * policy; any other is asked by SELECT.
+   * @returns Whether the card carries the application.
+   */
+  claim(): Promise<boolean> {
+    return this.#card.exclusively(async (channel) => {
+      if (await this.#isSelected(channel)) return true;
+      const { sw } = await channel.send(select());
+      if (sw === SW.OK) this.#selectedAt = this.#card.resets;
+      return sw === SW.OK;
+    });
+  }
+
+  /** The PIN policy; read once. */
+  async discovery(): Promise<Discovery> {
+    this.#discovery ??= await this.run(async (send) => parseDiscovery(await send(getData(CONTAINER.DISCOVERY.tag))));
+    return (this.#discovery ??= NO_DISCOVERY);
+  }
+
+  /** An exchange that does not take a refusal for an answer of the PIV application until one of its answers was not refused. */
+  #doubtingExchange(channel: CardChannel, selected: boolean, signal?: AbortSignal): PivExchange {
+    let certain = selected;
+    return async (command, enough) => {
+      const answer = await channel.send(command, signal, enough);
+      if (!certain && DOUBTFUL.has(answer.sw)) {
+        if (!(await this.#stillSelected(channel, signal))) throw new ApplicationLost();
+        certain = true;
+      }
+      certain ||= answer.sw === SW.OK;
+      return answer;
+    };
+  }
+
+  /** A card without a discovery object cannot be asked; it is believed as long as nobody else is connected. */
+  async #stillSelected(channel: CardChannel, signal?: AbortSignal): Promise<boolean> {
+    return this.#discovery?.piv ? this.#isSelected(channel, signal) : this.#card.alone();
+  }
+
+  /** Asks with a command that changes nothing in any application, and drops no verified PIN as a SELECT may. */
+  async #isSelected(channel: CardChannel, signal?: AbortSignal): Promise<boolean> {
+    const discovery = parseDiscovery(await channel.send(getData(CONTAINER.DISCOVERY.tag), signal));
+    if (!discovery?.piv) return false;
+    this.#discovery = discovery;
+    this.#selectedAt = this.#card.resets;
+    return true;
+  }
+
+  async #select(channel: CardChannel, signal?: AbortSignal): Promise<void> {
+    const { sw } = await channel.send(select(), signal);
+    if (sw !== SW.OK) throw new StatusError("SELECT of the PIV application", sw);
+    this.#selectedAt = this.#card.resets;
+  }
+}
+
+/** Ends `work` when another application answered; caught where it runs again. */
+class ApplicationLost extends CardError {
+  constructor() {
+    super("another program selected another application on this card");
+  }
+}
+
+/** Undefined for a refusal and for what is no discovery object: another application may answer anything. */
+function parseDiscovery({ data, sw }: ResponseApdu): Discovery | undefined {
+  if (sw !== SW.OK) return undefined;
+  try {
+    const value = readData(CONTAINER.DISCOVERY.tag, data);
+    return value && readDiscovery(value);
+  } catch (error) {
+    if (error instanceof DataError || error instanceof CardError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,157 @@
+import { StatusError, SW } from "../apdu/index.ts";
+import { equalBytes, wipe } from "../bytes/index.ts";
+import {
+  type CardMechanism,
+  type CardObject,
+  type CardPrivateKey,
+  type CardToken,
+  type CardTokenInfo,
+  type GeneratedKeyPair,
+  type KeyPrimitive,
+  type KeyType,
+  LoginRequiredError,
+  type PinStatus,
+  type PinUser,
+  UnsupportedError,
+} from "../card/index.ts";
+import { keyTypeOf } from "../crypto/index.ts";
+import { serialNumber } from "./chuid.ts";
+import { unverify } from "./commands.ts";
+import { generate, readGenerated } from "./generate.ts";
+import type { KeySlot } from "./keys.ts";
+import { authenticate, readManagementKey } from "./management.ts";
+import { dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
+import { checkPin, PIV_PIN, readPinStatus, verifyPin } from "./pin.ts";
+import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
+import type { PivSession } from "./session.ts";
+import { PivStore } from "./store.ts";
+
+/** What PIV cards in use compute with: SP 800-78-5 table 1, and RSA-1024 and RSA-4096 of older and vendors' cards. */
+const MECHANISMS: readonly CardMechanism[] = [
+  { primitive: "rsa-raw", minBits: 1024, maxBits: 4096 },
+  { primitive: "ecdsa", minBits: 256, maxBits: 384 },
+  { primitive: "ecdh", minBits: 256, maxBits: 384 },
+];
+
+/** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
+export class PivToken implements CardToken {
+  readonly mechanisms = MECHANISMS;
+  readonly #session: PivSession;
+  readonly #store: PivStore;
+  readonly #slots: readonly SlotObjects[];
+  readonly #objects: readonly CardObject[];
+  /** {@link PivSession.resets} when the PIN was last verified. */
+  #verifiedAt: number | undefined;
+  /** The same for the management key. */
+  #managedAt: number | undefined;
+
+  constructor(session: PivSession) {
+    this.#session = session;
+    this.#store = new PivStore(session);
+    this.#slots = slotObjects(this.#store);
+    this.#objects = [
+      ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
+      ...dataObjects(this.#store),
+    ];
+  }
+
+  async info(): Promise<CardTokenInfo> {
+    const serial = serialNumber(await this.#store.chuid());
+    return {
+      label: serial ? `PIV ${serial.slice(-8)}` : "PIV",
+      manufacturer: manufacturerOf(this.#session.atr),
+      model: "PIV",
+      serialNumber: serial,
+      pin: PIV_PIN,
+    };
+  }
+
+  objects(): Promise<readonly CardObject[]> {
+    return Promise.resolve(this.#objects);
+  }
+
+  /** The management key, which is the security officer's, has no tries to count. */
+  async pinStatus(user: PinUser): Promise<PinStatus> {
+    if (user === "so") return { triesLeft: undefined, maxTries: 0, verified: false };
+    const { pin } = await this.#session.discovery();
+    return this.#session.run((send) => readPinStatus(send, pin));
+  }
+
+  /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
+  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return user === "so" ? this.#loginOfficer(pin, signal) : this.#loginUser(pin, signal);
+  }
+
+  async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const key = readManagementKey(pin);
+    this.#managedAt = undefined;
+    try {
+      await this.#session.runCarefully((send) => authenticate(send, key), signal);
+    } finally {
+      wipe(key);
+    }
+    this.#managedAt = this.#session.resets;
+  }
+
+  async #loginUser(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    checkPin(pin);
+    const { pin: reference } = await this.#session.discovery();
+    // Until the card says yes, it counts as no: a wrong PIN also undoes an earlier right one.
+    this.#verifiedAt = undefined;
+    await this.#session.runCarefully(async (send) => {
+      await verifyPin(send, reference, pin);
+      this.#verifiedAt = this.#session.resets;
+    }, signal);
+  }
+
+  /** Cards before SP 800-73-4 refuse P1 = FF; their verified PIN lasts until they lose power. */
+  async logout(): Promise<void> {
+    const { pin: reference } = await this.#session.discovery();
+    this.#verifiedAt = undefined;
+    this.#managedAt = undefined;
+    await this.#session.run((send) => send(unverify(reference)));
+  }
+
+  async use(
+    key: CardPrivateKey,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const slot = this.#slotOf(key);
+    const use = keyUse(slot, keyTypeOf(await this.#store.publicKey(slot)), primitive, input);
+    return this.#session.run((send) => {
+      if (slot.pin !== "never" && this.#verifiedAt !== this.#session.resets) throw loginRequired(slot);
+      return sendKeyUse(send, slot, use);
+    }, signal);
+  }
+
+  async generateKeyPair(type: KeyType, id: Uint8Array, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+    const place = this.#slots.find((objects) => equalBytes(objects.privateKey.id, id));
+    if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
+    const command = generate(place.slot, type);
+    const { data, sw } = await this.#session.run((send) => {
+      if (this.#managedAt !== this.#session.resets) throw new LoginRequiredError(OFFICER_FIRST);
+      return send(command);
+    }, signal);
+    if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
+      throw new LoginRequiredError(OFFICER_FIRST, { cause: new StatusError("GENERATE", sw) });
+    }
+    if (sw !== SW.OK) throw new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
+    this.#store.keep(place.slot, readGenerated(type, data));
+    return { privateKey: place.privateKey, publicKey: place.publicKey };
+  }
+
+  #slotOf(key: CardPrivateKey): KeySlot {
+    const place = this.#slots.find(({ privateKey }) => privateKey === key);
+    if (!place) throw new UnsupportedError("the key is not one of this card's");
+    return place.slot;
+  }
+}
+
+const OFFICER_FIRST = "the card wants the management key before it makes a key; log in as security officer";
+
+/** Only some cards name their maker, in the historical bytes of their answer to reset. */
+function manufacturerOf(atr: Uint8Array): string {
+  return String.fromCharCode(...atr).includes("YubiKey") ? "Yubico" : "";
+}
