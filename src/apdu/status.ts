@@ -1,30 +1,164 @@
-/** Status words by name (ISO/IEC 7816-4 section 5.1.3, GlobalPlatform 2.3 chapter 11, SP 800-73-4 part 2). */
+import { STATUS_MEANINGS, type StatusMeaning } from "./status-meanings.ts";
+
+/**
+ * Status words by name: SW1-SW2 as one number (ISO/IEC 7816-4 section 5.6; GlobalPlatform Card Specification 2.3
+ * section 11.1.3; SP 800-73-4 part 2 table 1). A name that ends in `…00` and stands for a range is the range's first value.
+ */
 export const SW = {
   OK: 0x9000,
-  CORRECT_LE: 0x6c00,
+  /** 61xx: xx more bytes wait for GET RESPONSE, 00 for 256 or more. */
   BYTES_AVAILABLE: 0x6100,
+
+  WARNING: 0x6200,
+  DATA_CORRUPTED: 0x6281,
+  END_OF_FILE: 0x6282,
+  FILE_DEACTIVATED: 0x6283,
+  BAD_FILE_CONTROL_INFORMATION: 0x6284,
+  FILE_TERMINATED: 0x6285,
+  NO_SENSOR_INPUT: 0x6286,
+  REFERENCE_DEACTIVATED: 0x6287,
+  VERIFICATION_FAILED: 0x6300,
+  MORE_DATA: 0x6310,
+  FILE_FILLED_UP: 0x6381,
+  /** 63Cx: verification failed, or was not asked for; x tries are left. */
+  TRIES_LEFT: 0x63c0,
+
+  EXECUTION_ERROR: 0x6400,
+  IMMEDIATE_RESPONSE_REQUIRED: 0x6401,
+  CHANNEL_SHARING_DENIED: 0x6481,
+  CHANNEL_OPENING_DENIED: 0x6482,
+  MEMORY_CHANGED: 0x6500,
+  MEMORY_FAILURE: 0x6581,
+  SECURITY_ISSUE: 0x6600,
+
   WRONG_LENGTH: 0x6700,
+  COMMAND_FORMAT: 0x6701,
+  UNEXPECTED_LC: 0x6702,
+  CLASS_FUNCTION_NOT_SUPPORTED: 0x6800,
+  LOGICAL_CHANNEL_NOT_SUPPORTED: 0x6881,
+  SECURE_MESSAGING_NOT_SUPPORTED: 0x6882,
   LAST_COMMAND_EXPECTED: 0x6883,
   CHAINING_NOT_SUPPORTED: 0x6884,
+  COMMAND_NOT_ALLOWED: 0x6900,
+  COMMAND_INCOMPATIBLE_WITH_FILE: 0x6981,
   SECURITY_STATUS_NOT_SATISFIED: 0x6982,
   AUTHENTICATION_METHOD_BLOCKED: 0x6983,
   REFERENCE_DATA_NOT_USABLE: 0x6984,
   CONDITIONS_NOT_SATISFIED: 0x6985,
+  NO_CURRENT_FILE: 0x6986,
+  SECURE_MESSAGING_OBJECTS_MISSING: 0x6987,
+  SECURE_MESSAGING_OBJECTS_INCORRECT: 0x6988,
+  WRONG_PARAMETERS: 0x6a00,
   WRONG_DATA: 0x6a80,
   FUNCTION_NOT_SUPPORTED: 0x6a81,
   FILE_NOT_FOUND: 0x6a82,
   RECORD_NOT_FOUND: 0x6a83,
   NOT_ENOUGH_MEMORY: 0x6a84,
+  LC_INCONSISTENT_WITH_TLV: 0x6a85,
   INCORRECT_P1_P2: 0x6a86,
+  LC_INCONSISTENT_WITH_P1_P2: 0x6a87,
   REFERENCED_DATA_NOT_FOUND: 0x6a88,
+  FILE_EXISTS: 0x6a89,
+  NAME_EXISTS: 0x6a8a,
   WRONG_P1_P2: 0x6b00,
+  /** 6Cxx: wrong Le; xx is the right one, 00 for 256. */
+  CORRECT_LE: 0x6c00,
   INSTRUCTION_NOT_SUPPORTED: 0x6d00,
   CLASS_NOT_SUPPORTED: 0x6e00,
   NO_PRECISE_DIAGNOSIS: 0x6f00,
+
+  ALGORITHM_NOT_SUPPORTED: 0x9484,
+  INVALID_KEY_CHECK_VALUE: 0x9485,
 } as const;
 
-/** The name of a status word in words. */
+/** How a command went, by SW1 (ISO/IEC 7816-4 section 5.6 table 5). */
+export type StatusKind = "success" | "warning" | "execution error" | "checking error" | "proprietary" | "invalid";
+
+export interface StatusExplanation {
+  /** Four capital hexadecimal digits. */
+  readonly code: string;
+  readonly kind: StatusKind;
+  /** In words: "security status not satisfied", "verification failed, 2 tries left". */
+  readonly name: string;
+  /** What to do about it, where that helps. */
+  readonly advice?: string;
+}
+
+/** The name of a status word, in words; every number has one. */
 export function statusName(sw: number): string {
-  const entry = Object.entries(SW).find(([, value]) => value === sw);
-  return entry ? entry[0].toLowerCase().replaceAll("_", " ") : "status word";
+  return meaningOf(sw).name;
+}
+
+/** What a status word means, and what to do about it. */
+export function explainStatus(sw: number): StatusExplanation {
+  const { name, advice } = meaningOf(sw);
+  const code = sw.toString(16).toUpperCase().padStart(4, "0");
+  return { code, kind: kindOf(sw), name, ...(advice !== undefined && { advice }) };
+}
+
+function kindOf(sw: number): StatusKind {
+  const sw1 = sw >> 8;
+  if (sw === SW.OK || sw1 === 0x61) return "success";
+  if (sw1 === 0x62 || sw1 === 0x63) return "warning";
+  if (sw1 >= 0x64 && sw1 <= 0x66) return "execution error";
+  if (sw1 >= 0x67 && sw1 <= 0x6f) return "checking error";
+  return sw1 >= 0x90 && sw1 <= 0x9f ? "proprietary" : "invalid";
+}
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** Exact words first, then the ranges whose low byte or digit is a number. */
+function meaningOf(sw: number): StatusMeaning {
+  return STATUS_MEANINGS.get(sw) ?? rangeOf(sw) ?? generalMeaning(sw);
+}
+
+function rangeOf(sw: number): StatusMeaning | undefined {
+  const sw2 = sw & 0xff;
+  switch (sw >> 8) {
+    case 0x61:
+      return { name: `${sw2 === 0 ? "256 bytes or more" : count(sw2, "more byte")} to collect with GET RESPONSE` };
+    case 0x6c:
+      return {
+        name: `wrong length expected, ${sw2 || 256} is right`,
+        advice: `send the command again with Le = ${sw2.toString(16).toUpperCase().padStart(2, "0")}`,
+      };
+    case 0x63:
+      return sw2 >> 4 === 0xc ? triesMeaning(sw2 & 0x0f) : undefined;
+    case 0x62:
+    case 0x64:
+      // ISO/IEC 7816-4 section 12.5.1: the card has a query of its own, this many bytes long.
+      return sw2 >= 0x02 && sw2 <= 0x80
+        ? { name: `the card asks for a query of ${sw2} bytes to be fetched` }
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function triesMeaning(tries: number): StatusMeaning {
+  return {
+    name: `verification failed, ${count(tries, "try").replace("trys", "tries")} left`,
+    advice:
+      tries === 0
+        ? "the reference is blocked: unblock it with the PUK or reset code"
+        : "an empty VERIFY answers this too, and costs no try",
+  };
+}
+
+const GENERAL: Partial<Record<StatusKind, string>> = {
+  warning: "warning",
+  "execution error": "execution error",
+  "checking error": "checking error",
+  proprietary: "a status of the application's own",
+};
+
+function generalMeaning(sw: number): StatusMeaning {
+  const sw1 = sw >> 8;
+  if (sw1 === 0x66) return { name: "security-related issue" };
+  const general = GENERAL[kindOf(sw)];
+  if (general !== undefined) return { name: general };
+  return {
+    name: "no status word",
+    advice: "a card answers 61 to 6F or 90 to 9F in its last byte but one: was the answer cut off?",
+  };
 }

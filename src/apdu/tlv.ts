@@ -26,8 +26,13 @@ export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
 
 /** The next data object of `reader`. Errors as {@link readTlvs}. */
 export function readTlv(reader: ByteReader, what = "BER-TLV"): Tlv {
-  const tag = readTag(reader, what);
-  return { tag, value: reader.take(readLength(reader, what)) };
+  const { tag, length } = readTlvHeader(reader, what);
+  return { tag, value: reader.take(length) };
+}
+
+/** Tag and length of the next data object of `reader`, whether or not its value is there. Errors as {@link readTlvs}. */
+export function readTlvHeader(reader: ByteReader, what = "BER-TLV"): { readonly tag: number; readonly length: number } {
+  return { tag: readTag(reader, what), length: readLength(reader, what) };
 }
 
 function readTag(reader: ByteReader, what: string): number {

@@ -1,0 +1,174 @@
+import { DataError, toHex } from "../bytes/index.ts";
+import { decodeCommand } from "./command.ts";
+
+/** Stands for secret bytes, one or more: how many does not show, for it may be the length of a PIN. */
+export const CONCEALED = "**";
+
+/** An exchange as hexadecimal digits in which {@link CONCEALED} stands for what nobody may see. */
+export interface ConcealedExchange {
+  readonly command: string;
+  readonly answer: string;
+}
+
+/** What of an exchange is secret: all after the command's header; the answer's data, which may tell by itself. */
+interface Secrecy {
+  readonly command: boolean;
+  readonly answer: boolean | ((data: Uint8Array) => boolean);
+}
+
+const HEADER = 4;
+const STATUS_WORD = 2;
+const GET_RESPONSE = 0xc0;
+const CHAINING = 0x10;
+
+type Rule = Secrecy | ((command: Uint8Array) => Secrecy);
+
+const OPEN: Secrecy = { command: false, answer: false };
+const SECRET_COMMAND: Secrecy = { command: true, answer: false };
+const SECRET_ANSWER: Secrecy = { command: false, answer: true };
+const SECRET_BOTH: Secrecy = { command: true, answer: true };
+
+/** Instructions that may carry a secret, whatever their class byte. All others are shown in full. */
+const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
+  // VERIFY, CHANGE REFERENCE DATA, DISABLE and ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER, and their forms
+  // with data objects.
+  ...[0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2c, 0x2d].map((ins): [number, Rule] => [ins, SECRET_COMMAND]),
+  [0x2a, performSecurityOperation],
+  // PRIVATE SIGN/DECRYPT of CAC cards (GSC-IS 2.1 section 5.3.5.3).
+  [0x42, (command) => (isProprietary(command) ? SECRET_ANSWER : OPEN)],
+  // EXTERNAL and MUTUAL AUTHENTICATE; LOAD KEYS of contactless readers.
+  [0x82, SECRET_BOTH],
+  // GET CHALLENGE: somebody may make a key of the random bytes.
+  [0x84, SECRET_ANSWER],
+  [0x86, generalAuthenticate],
+  [0x87, generalAuthenticate],
+  // ENVELOPE holds a command of any kind.
+  [0xc2, SECRET_BOTH],
+  [0xc3, SECRET_BOTH],
+  // GET DATA: a protected data object of Yubico's tells itself.
+  [0xcb, { command: false, answer: holdsProtectedData }],
+  // PUT KEY of GlobalPlatform.
+  [0xd8, SECRET_COMMAND],
+  // PUT DATA: OpenPGP cards take keys and reset codes so.
+  [0xda, SECRET_COMMAND],
+  [0xdb, putData],
+  // STORE DATA of GlobalPlatform personalises with keys; in the interindustry class it is APPEND RECORD.
+  [0xe2, (command) => (isProprietary(command) ? SECRET_COMMAND : OPEN)],
+  // IMPORT ASYMMETRIC KEY and SET MANAGEMENT KEY of Yubico's PIV application.
+  [0xfe, SECRET_COMMAND],
+  [0xff, SECRET_COMMAND],
+]);
+
+const isProprietary = ([cla = 0]: Uint8Array): boolean => cla >= 0x80;
+
+/** P1 says what comes back, P2 what goes in; 80 is the plain value (ISO/IEC 7816-8:2004 section 5.2). */
+function performSecurityOperation([, , p1, p2]: Uint8Array): Secrecy {
+  return { command: p2 === 0x80, answer: p1 === 0x80 };
+}
+
+const MANAGEMENT_KEY = 0x9b;
+/** PIV keys that sign: authentication, digital signature, card authentication, and Yubico's attestation key. */
+const SIGNING_KEYS: ReadonlySet<number | undefined> = new Set([0x9a, 0x9c, 0x9e, 0xf9]);
+
+/** Key management keys, retired ones too, give session keys and shared secrets; of an unknown key the same is assumed. */
+function generalAuthenticate([, , , key]: Uint8Array): Secrecy {
+  if (key === MANAGEMENT_KEY) return SECRET_BOTH;
+  return SIGNING_KEYS.has(key) ? OPEN : SECRET_ANSWER;
+}
+
+/** Tags that a PUT DATA of PIV begins with: a tag list, the discovery object, biometric information templates. */
+const PIV_OBJECTS: readonly (readonly number[])[] = [[0x5c], [0x7e], [0x7f, 0x61]];
+/** Yubico's tools keep a management key, guarded by the PIN, where PIV has the printed information. */
+const PRINTED_INFORMATION = [0x5c, 0x03, 0x5f, 0xc1, 0x09];
+const PROTECTED_DATA = 0x88;
+
+const beginsWith = (data: Uint8Array, prefix: readonly number[]): boolean =>
+  prefix.every((byte, index) => data[index] === byte);
+
+/** Open only for what is clearly a PIV data object: a private key may be put in the same way (OpenPGP, tag 4D). */
+function putData(command: Uint8Array): Secrecy {
+  const data = commandData(command);
+  if (!PIV_OBJECTS.some((tag) => beginsWith(data, tag))) return SECRET_COMMAND;
+  if (!beginsWith(data, PRINTED_INFORMATION)) return OPEN;
+  return { command: holdsProtectedData(data.subarray(PRINTED_INFORMATION.length)), answer: false };
+}
+
+/** No bytes where the command does not parse. */
+function commandData(command: Uint8Array): Uint8Array {
+  try {
+    return decodeCommand(command).data ?? new Uint8Array();
+  } catch (error) {
+    if (error instanceof DataError) return new Uint8Array();
+    throw error;
+  }
+}
+
+/** Whether a data object 53, of which this may be the beginning only, holds 88; where that is not to be seen, it does. */
+function holdsProtectedData(data: Uint8Array): boolean {
+  const [tag, length] = data;
+  if (tag !== 0x53 || length === 0) return false;
+  if (length === undefined) return true;
+  const first = data[length < 0x80 ? 2 : 2 + (length & 0x7f)];
+  return first === undefined || first === PROTECTED_DATA;
+}
+
+function secrecyOf(command: Uint8Array): Secrecy {
+  const rule = RULES.get(command[1] ?? 0) ?? OPEN;
+  return typeof rule === "function" ? rule(command) : rule;
+}
+
+/** Whether the answer to `command` may not be shown; `data` is the data of the answer, or of its first part. */
+export function isAnswerSecret(command: Uint8Array, data: Uint8Array): boolean {
+  // What GET RESPONSE brings is known only from the command before it.
+  if (command[1] === GET_RESPONSE) return true;
+  const { answer } = secrecyOf(command);
+  return typeof answer === "function" ? answer(data) : answer;
+}
+
+/**
+ * Conceals the secrets of exchanges that it sees in the order in which they happened: a chained command is concealed as its
+ * first part is, and what GET RESPONSE collects as the answer that it belongs to. One for each connection.
+ */
+export class Concealer {
+  #chain: { readonly header: string; readonly secrecy: Secrecy } | undefined;
+  /** Of the command whose answer GET RESPONSE collects; before the first one nobody knows. */
+  #answer: Secrecy["answer"] = true;
+
+  /** @param answer Empty if the card gave none. */
+  conceal(command: Uint8Array, answer: Uint8Array): ConcealedExchange {
+    const commandSecret = command[1] === GET_RESPONSE ? false : this.#begin(command);
+    const data = answer.subarray(0, -STATUS_WORD);
+    if (typeof this.#answer === "function" && data.length > 0) this.#answer = this.#answer(data);
+    return {
+      command: commandSecret ? concealCommand(command) : toHex(command),
+      answer: this.#answer === true ? concealAnswer(answer) : toHex(answer),
+    };
+  }
+
+  /** Takes note of a command other than GET RESPONSE, and tells whether it is secret itself. */
+  #begin(command: Uint8Array): boolean {
+    const header = toHex(command.subarray(1, HEADER));
+    const secrecy = this.#chain?.header === header ? this.#chain.secrecy : secrecyOf(command);
+    this.#chain = ((command[0] ?? 0) & CHAINING) === 0 ? undefined : { header, secrecy };
+    this.#answer = secrecy.answer;
+    return secrecy.command;
+  }
+}
+
+/** {@link Concealer} for a single exchange, which follows nothing. */
+export function concealExchange(command: Uint8Array, answer: Uint8Array): ConcealedExchange {
+  return new Concealer().conceal(command, answer);
+}
+
+function concealCommand(command: Uint8Array): string {
+  return toHex(command.subarray(0, HEADER)) + (command.length > HEADER ? CONCEALED : "");
+}
+
+/** The status word stays, if there is one: the last bytes of an answer that was cut off are data. */
+function concealAnswer(answer: Uint8Array): string {
+  const data = answer.subarray(0, -STATUS_WORD);
+  const status = answer.subarray(data.length);
+  const whole = status.length === STATUS_WORD && [0x60, 0x90].includes((status[0] ?? 0) & 0xf0);
+  if (!whole) return answer.length > 0 ? CONCEALED : "";
+  return (data.length > 0 ? CONCEALED : "") + toHex(status);
+}

@@ -1,0 +1,120 @@
+import { toHex } from "../bytes/index.ts";
+import type { Transmit } from "./channel.ts";
+import { commandText, explainCommand, type CommandExplanation } from "./explain/index.ts";
+import { Concealer } from "./secrets.ts";
+import { explainStatus, type StatusExplanation } from "./status.ts";
+
+/** One exchange with a card, fit to be shown to anybody. */
+export interface TraceEvent {
+  /** When the command went out: milliseconds since 1970. */
+  readonly time: number;
+  /** Milliseconds until the answer, or the error, was there. */
+  readonly duration: number;
+  readonly reader: string;
+  /** Hexadecimal digits; `**` stands for secret bytes. */
+  readonly command: string;
+  readonly explanation: CommandExplanation;
+  /** As `command`; empty if there was no answer. */
+  readonly answer: string;
+  /** Of the answer, if it has a status word. */
+  readonly status?: StatusExplanation;
+  /** What the transport threw instead of an answer. */
+  readonly error?: string;
+}
+
+/** Takes the events, one after the other. It must not throw: the exchange has happened. */
+export type TraceSink = (event: TraceEvent) => void;
+
+/** Where a trace has its time from; for tests. */
+export interface TraceClock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds that never go back. */
+  monotonic(): number;
+}
+
+const CLOCK: TraceClock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+/** `transmit`, which also tells `sink` of each exchange after it, secrets concealed. One for each connection. */
+export function traceTransmit(
+  transmit: Transmit,
+  sink: TraceSink,
+  reader: string,
+  clock: TraceClock = CLOCK,
+): Transmit {
+  const concealer = new Concealer();
+  const explainer = new ChainExplainer();
+  return async (command, signal) => {
+    const time = clock.now();
+    const begun = clock.monotonic();
+    const explanation = explainer.explain(command);
+    const event = (answer: Uint8Array): TraceEvent => ({
+      time,
+      duration: clock.monotonic() - begun,
+      reader,
+      explanation,
+      ...concealer.conceal(command, answer),
+    });
+    let answer: Uint8Array;
+    try {
+      answer = await transmit(command, signal);
+    } catch (error) {
+      sink({ ...event(new Uint8Array()), error: error instanceof Error ? error.message : String(error) });
+      throw error;
+    }
+    sink({ ...event(answer), ...statusOf(answer) });
+    return answer;
+  };
+}
+
+function statusOf(answer: Uint8Array): Pick<TraceEvent, "status"> {
+  const [sw1, sw2] = answer.subarray(-2);
+  return sw1 === undefined || sw2 === undefined ? {} : { status: explainStatus((sw1 << 8) | sw2) };
+}
+
+const CHAINING = 0x10;
+
+/** Explains commands in their order: the data of a chain's later parts means nothing by itself, and is not looked at. */
+class ChainExplainer {
+  #chain: string | undefined;
+
+  explain(command: Uint8Array): CommandExplanation {
+    const header = toHex(command.subarray(1, 4));
+    const continues = this.#chain === header;
+    this.#chain = ((command[0] ?? 0) & CHAINING) === 0 ? undefined : header;
+    if (!continues) return explainCommand(command);
+    return { ...explainCommand(command.subarray(0, 4)), details: ["continues the chain"] };
+  }
+}
+
+/** Bytes of a command or an answer that {@link traceText} shows unless told. */
+const SHOWN = 32;
+
+/**
+ * An event in two lines for people:
+ *
+ *     -> 00 20 00 80 **  VERIFY: reference 80: local 0 (PIV: application PIN), data concealed
+ *     <- 90 00  success  (12 ms)
+ *
+ * @param shown The most bytes of a command or an answer that are written out.
+ */
+export function traceText(event: TraceEvent, shown = SHOWN): string {
+  const { command, answer, explanation, status, error, duration } = event;
+  const outcome = error ?? status?.name ?? "no status word";
+  return [
+    `-> ${spaced(command, shown)}  ${commandText(explanation)}`,
+    `<- ${[...(answer === "" ? [] : [spacedAnswer(answer, shown)]), outcome].join("  ")}  (${Math.round(duration)} ms)`,
+  ].join("\n");
+}
+
+/** Digits in pairs; the concealment mark is one as well. */
+function spaced(digits: string, shown: number): string {
+  const pairs = digits.toUpperCase().match(/../gu) ?? [];
+  const rest = pairs.length - shown;
+  return (rest > 0 ? [...pairs.slice(0, shown), `... ${rest} more`] : pairs).join(" ");
+}
+
+/** The status word is shown however long the data is. */
+function spacedAnswer(digits: string, shown: number): string {
+  return [spaced(digits.slice(0, -4), shown), spaced(digits.slice(-4), 2)].filter(Boolean).join(" ");
+}
