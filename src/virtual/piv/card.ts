@@ -8,6 +8,7 @@ import type { PivContents } from "./contents.ts";
 import type { PivContext } from "./context.ts";
 import { generateAsymmetricKeyPair } from "./generate.ts";
 import { getData } from "./get-data.ts";
+import { encodeImage } from "./image.ts";
 import { personalise, type PivCardOptions } from "./personalise.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 import { putData } from "./put-data.ts";
@@ -17,7 +18,12 @@ import { getMetadata, getSerial, getVersion } from "./yubico.ts";
 
 type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
+/** Puts a card's image away for good. */
+type Keep = (image: string) => Promise<void>;
+
 const SELECT = 0xa4;
+/** Commands that never change what lasts: SELECT, GET DATA and GENERAL AUTHENTICATE. */
+const UNCHANGING: readonly number[] = [SELECT, 0xcb, 0x87];
 
 /** The card commands of SP 800-73-4 part 2 by instruction byte. */
 const INSTRUCTIONS = new Map<number, Instruction>([
@@ -46,17 +52,25 @@ export class VirtualPivCard implements VirtualCard {
   readonly atr: Uint8Array;
   readonly #contents: PivContents;
   readonly #transport: CardTransport;
+  readonly #keep: Keep | undefined;
+  #kept: string;
   #session: PivSession;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @param contents Taken over by the card. See {@link VirtualPivCard.create} for a card with defaults. */
-  constructor(contents: PivContents) {
+  /**
+   * See {@link VirtualPivCard.create} for a card with defaults.
+   * @param contents Taken over by the card.
+   * @param keep Called with the card's new image after each lasting change, before the command is answered.
+   */
+  constructor(contents: PivContents, keep?: Keep) {
     this.#contents = contents;
     const { extended, yubico, defaultSelected } = contents.traits;
     this.atr = buildAtr("virtual", extended);
     // Yubico's programs send no Le, and their cards answer all the same.
     this.#transport = new CardTransport({ extended, impliedNe: yubico ? 256 : 0 }, (command) => this.#run(command));
     this.#session = newSession(defaultSelected);
+    this.#keep = keep;
+    this.#kept = keep ? this.image() : "";
   }
 
   /**
@@ -79,11 +93,32 @@ export class VirtualPivCard implements VirtualCard {
     return answer;
   }
 
-  #run(command: CardCommand): Uint8Array | Promise<Uint8Array> {
+  /** All that the card holds, keys and PINs too, as the text that its file has. */
+  image(): string {
+    return encodeImage(this.#contents);
+  }
+
+  async #run(command: CardCommand): Promise<Uint8Array> {
     const vendor = this.#contents.traits.yubico ? YUBICO_INSTRUCTIONS.get(command.ins) : undefined;
     const instruction = INSTRUCTIONS.get(command.ins) ?? vendor;
     if (instruction === undefined) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
     if (!this.#session.selected && command.ins !== SELECT) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
-    return instruction({ contents: this.#contents, session: this.#session }, command);
+    try {
+      return await instruction({ contents: this.#contents, session: this.#session }, command);
+    } finally {
+      if (!UNCHANGING.includes(command.ins)) await this.#keepChanges();
+    }
+  }
+
+  async #keepChanges(): Promise<void> {
+    if (this.#keep === undefined) return;
+    const image = this.image();
+    if (image === this.#kept) return;
+    try {
+      await this.#keep(image);
+    } catch {
+      throw new Refusal(SW.MEMORY_FAILURE);
+    }
+    this.#kept = image;
   }
 }

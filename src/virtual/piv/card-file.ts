@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { DataError, fromUtf8 } from "../../bytes/index.ts";
+import { VirtualPivCard } from "./card.ts";
+import { decodeImage } from "./image.ts";
+
+/** More than a card with 24 RSA-4096 keys and every data object at its largest. */
+const MAX_FILE = 4 << 20;
+
+/**
+ * Writes all that the card holds to a file, readable by its owner only; the file is never seen half written. It is the
+ * file of a test card: its keys and PINs lie open in it.
+ * @throws whatever the file system throws.
+ */
+export async function saveCard(card: VirtualPivCard, file: string): Promise<void> {
+  await writeAtomically(file, card.image());
+}
+
+/**
+ * The card that {@link saveCard} wrote. Every lasting change (a PIN try spent too) is in the file before the card
+ * answers the command that made it; if it cannot be written, the card answers 6581, memory failure.
+ * @throws {DataError} if the file is not a card; whatever the file system throws.
+ */
+export async function loadCard(file: string): Promise<VirtualPivCard> {
+  const { size } = await stat(file);
+  if (size > MAX_FILE) throw new DataError(`virtual PIV card: ${size} bytes, ${MAX_FILE} at most`);
+  const contents = decodeImage(fromUtf8(await readFile(file)));
+  return new VirtualPivCard(contents, (image) => writeAtomically(file, image));
+}
+
+async function writeAtomically(file: string, text: string): Promise<void> {
+  const temporary = `${file}.${randomUUID()}`;
+  try {
+    const handle = await open(temporary, "wx", 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { readTlvs } from "../../apdu/index.ts";
+import { DataError, fromUtf8 } from "../../bytes/index.ts";
+import { VirtualPivCard } from "./card.ts";
+import { TAG } from "./data-object.ts";
+import type { KeySource, PivCardOptions } from "./personalise.ts";
+import { readPkcs12Key } from "./pkcs12.ts";
+
+/** Data objects by the number that their file's name begins with; the file holds the content without the outer 53. */
+const OBJECT_FILES: ReadonlyMap<number, number> = new Map([
+  [1, TAG.DISCOVERY],
+  [2, TAG.SECURITY_OBJECT],
+  [7, TAG.CAPABILITY_CONTAINER],
+  [8, TAG.CHUID],
+  [9, TAG.FINGERPRINTS],
+  [10, TAG.FACIAL_IMAGE],
+  [11, TAG.PRINTED_INFORMATION],
+  [13, TAG.KEY_HISTORY],
+]);
+
+/** Keys by the number of their .p12 (without password) and .crt (PEM) files. */
+const KEY_FILES: ReadonlyMap<number, string> = new Map([
+  [3, "9a"],
+  [4, "9c"],
+  [5, "9d"],
+  [6, "9e"],
+  [14, "82"],
+  [15, "83"],
+  [16, "84"],
+  [17, "85"],
+  [18, "86"],
+]);
+
+/**
+ * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
+ * (github.com/GSA/gsa-icam-card-builder), and no others. What such a folder does not say comes from `options`.
+ * @throws {DataError} if a file is not what its number says; whatever the file system throws.
+ */
+export async function personaliseFromFolder(
+  folder: string,
+  options: Omit<PivCardOptions, "keys" | "objects"> = {},
+): Promise<VirtualPivCard> {
+  const names = (await readdir(folder)).sort();
+  const objects = new Map<number, Uint8Array | null>();
+  for (const [number, tag] of OBJECT_FILES) {
+    const name = names.find((candidate) => candidate.startsWith(`${number} - `));
+    const content = name === undefined ? new Uint8Array() : await readFile(path.join(folder, name));
+    objects.set(tag, nonEmpty(tag === TAG.DISCOVERY ? withoutOuterTag(content) : content));
+  }
+  const keys: Record<string, KeySource | null> = {};
+  for (const [number, slot] of KEY_FILES) keys[slot] = await readKey(folder, names, number);
+  return VirtualPivCard.create({ ...options, keys, objects });
+}
+
+/** The discovery object keeps its 7E in the file. */
+function withoutOuterTag(content: Uint8Array): Uint8Array {
+  const [object] = readTlvs(content, "discovery object");
+  if (object !== undefined && object.tag !== TAG.DISCOVERY) throw new DataError("discovery object: no 7E around it");
+  return object?.value ?? new Uint8Array();
+}
+
+const nonEmpty = (content: Uint8Array): Uint8Array | null => (content.length === 0 ? null : content);
+
+async function readKey(folder: string, names: readonly string[], number: number): Promise<KeySource | null> {
+  const isKey = (name: string): boolean => name.startsWith(`${number} - `) && name.endsWith(".p12");
+  const name = names.find((candidate) => isKey(candidate) && names.includes(certificateOf(candidate)));
+  if (name === undefined) return null;
+  return {
+    privateKey: readPkcs12Key(await readFile(path.join(folder, name)), ""),
+    certificate: fromUtf8(await readFile(path.join(folder, certificateOf(name)))),
+  };
+}
+
+const certificateOf = (name: string): string => name.replace(/\.p12$/u, ".crt");

@@ -1,0 +1,113 @@
+import { DataError, fromHex, toHex } from "../../bytes/index.ts";
+import { JsonFields } from "../json.ts";
+import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
+import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
+import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
+import { checkedManagementKey, parsePrivateKey, parseSlot } from "./personalise.ts";
+import { isWellFormedPin, REFERENCE_LENGTH, ReferenceData } from "./reference-data.ts";
+
+const FORMAT = "virtual-piv-card";
+const VERSION = 1;
+const WHAT = "virtual PIV card";
+const POLICIES = ["never", "once", "always"] as const;
+const ORIGINS = ["generated", "imported"] as const;
+
+/** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
+export function encodeImage(contents: PivContents): string {
+  const { traits, pin, globalPin, puk, managementKey, keys, objects } = contents;
+  const image = {
+    format: FORMAT,
+    version: VERSION,
+    traits,
+    pin: encodeReference(pin),
+    globalPin: encodeReference(globalPin),
+    puk: encodeReference(puk),
+    managementKey: { algorithm: managementKey.algorithm, value: toHex(managementKey.value) },
+    keys: Object.fromEntries([...keys].map(([slot, key]) => [slot.toString(16), encodeKey(key)])),
+    objects: Object.fromEntries([...objects].map(([tag, content]) => [tag.toString(16), toHex(content)])),
+  };
+  return `${JSON.stringify(image, undefined, 2)}\n`;
+}
+
+/**
+ * The contents that {@link encodeImage} wrote.
+ * @throws {DataError} that names the field, for anything else. No value is repeated in it.
+ */
+export function decodeImage(text: string): PivContents {
+  const image = JsonFields.parse(text, WHAT);
+  image.oneOf("format", [FORMAT]);
+  image.integer("version", VERSION, VERSION);
+  const contents: PivContents = {
+    traits: decodeTraits(image.object("traits")),
+    pin: decodeReference(image.object("pin"), true),
+    globalPin: decodeReference(image.object("globalPin"), true),
+    puk: decodeReference(image.object("puk"), false),
+    managementKey: decodeManagementKey(image.object("managementKey")),
+    keys: decodeKeys(image.object("keys")),
+    objects: decodeObjects(image.object("objects")),
+  };
+  image.end();
+  return contents;
+}
+
+function decodeTraits(fields: JsonFields): PivTraits {
+  const traits = {
+    extended: fields.boolean("extended"),
+    defaultSelected: fields.boolean("defaultSelected"),
+    yubico: fields.boolean("yubico"),
+    serial: fields.integer("serial", 0, 0xffff_ffff),
+  };
+  fields.end();
+  return traits;
+}
+
+function encodeReference(reference: ReferenceData): object {
+  return { value: toHex(reference.value), tries: reference.tries, maxTries: reference.maxTries };
+}
+
+function decodeReference(fields: JsonFields, pin: boolean): ReferenceData {
+  const value = fromHex(fields.string("value"));
+  const maxTries = fields.integer("maxTries", 1, 15);
+  const tries = fields.integer("tries", 0, maxTries);
+  fields.end();
+  if (pin && !isWellFormedPin(value)) throw new DataError(`${WHAT}: a PIN is 6 to 8 digits, filled up with FF`);
+  if (value.length !== REFERENCE_LENGTH) throw new DataError(`${WHAT}: a PUK is ${REFERENCE_LENGTH} bytes`);
+  return new ReferenceData(value, maxTries, tries);
+}
+
+function decodeManagementKey(fields: JsonFields): ManagementKey {
+  const algorithm = fields.oneOf("algorithm", Object.keys(MANAGEMENT_ALGORITHMS) as ManagementAlgorithm[]);
+  const value = fromHex(fields.string("value"));
+  fields.end();
+  return checkedManagementKey({ algorithm, value });
+}
+
+function encodeKey({ privateKey, pinPolicy, origin }: PivKey): object {
+  return { pinPolicy, origin, privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) };
+}
+
+function decodeKeys(fields: JsonFields): Map<number, PivKey> {
+  const keys = new Map<number, PivKey>();
+  for (const name of fields.names()) {
+    const key = fields.object(name);
+    keys.set(parseSlot(name), {
+      pinPolicy: key.oneOf("pinPolicy", POLICIES),
+      origin: key.oneOf("origin", ORIGINS),
+      privateKey: parsePrivateKey(key.string("privateKey")),
+    });
+    key.end();
+  }
+  return keys;
+}
+
+function decodeObjects(fields: JsonFields): Map<number, Uint8Array> {
+  const objects = new Map<number, Uint8Array>();
+  for (const name of fields.names()) {
+    const tag = /^[0-9a-f]{1,6}$/u.test(name) ? Number.parseInt(name, 16) : -1;
+    if (!isStandardTag(tag) && tag >> 16 !== 0x5f) throw new DataError(`${WHAT}.objects: no data object has that tag`);
+    const content = fromHex(fields.string(name));
+    if (content.length > MAX_OBJECT) throw new DataError(`${WHAT}.objects.${name}: ${MAX_OBJECT} bytes at most`);
+    objects.set(tag, content);
+  }
+  return objects;
+}
