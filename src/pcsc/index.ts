@@ -5,5 +5,7 @@
 export { SCARD_DISPOSITION, SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
 export type { Disposition, Initialization, ShareMode } from "./constants.ts";
 export { PcscError } from "./error.ts";
+export { MemoryReaders } from "./memory.ts";
+export type { InProcessCard, MemoryClientOptions } from "./memory.ts";
 export type { ScardErrorName } from "./status.ts";
 export type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";

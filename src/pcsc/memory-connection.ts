@@ -1,0 +1,228 @@
+import { utf8, wipe } from "../bytes/index.ts";
+import { untilAborted } from "./bell.ts";
+import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
+import { PcscError } from "./error.ts";
+import type { MemorySlot, Tenant } from "./memory-slot.ts";
+import type { CardConnection } from "./types.ts";
+
+/** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
+const MAX_APDU = 65_544;
+const ATTR_ATR_STRING = 0x00090303;
+const ATTR_DEVICE_FRIENDLY_NAME = 0x7fff0003;
+/** CM_IOCTL_GET_FEATURE_REQUEST of pcsc-lite (PC/SC part 10 section 2.2). */
+const GET_FEATURE_REQUEST = 0x42000d48;
+
+export interface MemoryConnectionOptions {
+  readonly share: ShareMode;
+  readonly protocols: number;
+  /** Milliseconds to wait for somebody else's transaction. */
+  readonly patience: number;
+}
+
+/** A connection to a {@link MemorySlot}. Sharing, locks and events follow pcscd (winscard.c). */
+export class MemoryConnection implements CardConnection, Tenant {
+  readonly #slot: MemorySlot;
+  readonly #options: MemoryConnectionOptions;
+  /** Ends all calls under way. */
+  readonly #closing = new AbortController();
+  #pending: "reset" | "removed" | undefined;
+  #atr: Uint8Array = new Uint8Array();
+  #protocol = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
+    this.#slot = slot;
+    this.#options = options;
+  }
+
+  get reader(): string {
+    return this.#slot.name;
+  }
+
+  get atr(): Uint8Array {
+    return this.#atr;
+  }
+
+  get protocol(): number {
+    return this.#protocol;
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  notice(event: "reset" | "removed"): void {
+    if (this.#pending !== "removed") this.#pending = event;
+  }
+
+  /** Asks the reader in. Nothing else may be called before. */
+  async open(signal?: AbortSignal): Promise<void> {
+    if (this.#slot.exclusive) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+    await this.#free(() => {
+      this.#protocol = this.#slot.admit(this, this.#options.share, this.#options.protocols);
+      this.#atr = this.#slot.atr;
+    }, signal);
+  }
+
+  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    if (command.length === 0 || command.length > MAX_APDU) {
+      return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
+    }
+    // A copy: the caller may wipe its own as soon as it stops waiting.
+    const bytes = command.slice();
+    const exchange = this.#inTurn(
+      () =>
+        this.#free(() => {
+          this.#refusePending();
+          if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+          return this.#slot.exchange(async (card) => {
+            this.#refusePending();
+            return (await card.transmit(bytes)).slice();
+          });
+        }, signal),
+      signal,
+    ).finally(() => {
+      wipe(bytes);
+    });
+    return untilAborted(exchange, signal, this.#closing.signal).then((answer) => {
+      if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
+      return answer;
+    });
+  }
+
+  begin(signal?: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseGone();
+      this.#refusePending();
+      await this.#free(() => {
+        this.#refusePending();
+        this.#slot.lock(this);
+      }, signal);
+    }, signal);
+  }
+
+  end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseGone();
+      this.#refusePending();
+      if (disposition !== SCARD_DISPOSITION.LEAVE_CARD) {
+        if (this.#slot.heldFrom(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+        await this.#slot.reset();
+      }
+      this.#slot.unlock(this);
+    });
+  }
+
+  reconnect(initialization: Initialization = 0): Promise<void> {
+    return this.#inTurn(() =>
+      this.#free(async () => {
+        if (initialization !== 0) await this.#slot.reset();
+        if (this.#options.share !== SCARD_SHARE.DIRECT) {
+          this.#protocol = this.#slot.negotiate(this.#options.protocols);
+        }
+        this.#atr = this.#slot.atr;
+        this.#pending = undefined;
+      }),
+    );
+  }
+
+  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#inTurn(
+      () =>
+        this.#free(() => {
+          if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
+          // No pin pad, no limits: a reader without features.
+          if (code === GET_FEATURE_REQUEST) return new Uint8Array();
+          throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+        }, signal),
+      signal,
+    );
+  }
+
+  alone(): Promise<boolean> {
+    return this.#inTurn(() => {
+      this.#refuseGone();
+      return Promise.resolve(this.#slot.tenants === 1);
+    });
+  }
+
+  attribute(id: number): Promise<Uint8Array> {
+    return this.#inTurn(() =>
+      this.#free(() => {
+        this.#refusePending();
+        if (id === ATTR_ATR_STRING && this.#slot.state.present) return this.#slot.atr;
+        if (id === ATTR_DEVICE_FRIENDLY_NAME) return utf8(`${this.reader}\0`);
+        throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+      }),
+    );
+  }
+
+  async disconnect(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
+    if (this.closed) return;
+    const leave = async (): Promise<void> => {
+      if (this.closed) return;
+      try {
+        if (disposition !== SCARD_DISPOSITION.LEAVE_CARD && this.#slot.state.present) {
+          await this.#free(() => this.#slot.reset());
+        }
+      } finally {
+        this.#close();
+      }
+    };
+    await this.#inTurn(leave).catch((error: unknown) => {
+      // Whatever went away by itself needs no farewell.
+      if (!this.closed || (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION"))) throw error;
+    });
+  }
+
+  /** Ends the connection at once, like a process that dies: a card in the middle of a transaction is reset. */
+  abandon(): void {
+    const midway = this.#slot.holds(this) && this.#pending === undefined && this.#slot.state.present;
+    if (midway) this.#slot.reset().catch(() => undefined);
+    this.#close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  #close(): void {
+    this.#closing.abort(new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile"));
+    this.#slot.leave(this);
+  }
+
+  /** Calls go one after the other. One that is aborted while it waits leaves the line. */
+  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
+    const before = this.#turn;
+    const mine = untilAborted(before, signal, this.#closing.signal).then(work);
+    this.#turn = Promise.allSettled([before, mine]);
+    return mine;
+  }
+
+  /**
+   * Does `action` as soon as no other connection holds the card, in the same moment.
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
+   */
+  async #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    const deadline = performance.now() + this.#options.patience;
+    for (;;) {
+      signal?.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
+      this.#refuseGone();
+      if (!this.#slot.heldFrom(this)) return action();
+      const left = deadline - performance.now();
+      if (left <= 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+      await this.#slot.bell.wait(left, signal, this.#closing.signal);
+    }
+  }
+
+  #refuseGone(): void {
+    if (this.#slot.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
+  }
+
+  #refusePending(): void {
+    if (this.#pending === "removed") throw new PcscError("SCARD_W_REMOVED_CARD");
+    if (this.#pending === "reset") throw new PcscError("SCARD_W_RESET_CARD");
+  }
+}
