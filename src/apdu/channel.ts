@@ -48,13 +48,16 @@ export class CardChannel {
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
   async send(command: CommandApdu, signal?: AbortSignal, enough = Infinity): Promise<ResponseApdu> {
-    const extended = this.#form === "extended" && needsExtended(command);
-    if (extended) {
-      const answer = await this.#exchange(command, "extended", signal);
-      if (!refusesExtended(answer)) return this.#collect(command, answer, enough, signal);
-      this.#form = "short";
+    if (this.#form === "short" || !needsExtended(command)) {
+      return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }
-    return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
+    let answer = await this.#exchange(command, "extended", signal);
+    if (refusesLength(answer)) {
+      answer = await this.#sendChained(command, signal);
+      // If it refuses these as well, it is the command that is wrong, not its form.
+      if (!refusesLength(answer)) this.#form = "short";
+    }
+    return this.#collect(command, answer, enough, signal);
   }
 
   async #sendChained(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {
@@ -103,8 +106,11 @@ export class CardChannel {
       if (parts.length > MAX_PARTS || length > MAX_ANSWER) {
         throw new MalformedAnswerError(`the card's answer has no end: ${length} bytes in ${parts.length} parts so far`);
       }
-      const getResponse = { cla: command.cla & ~CHAINING, ins: 0xc0, p1: 0, p2: 0, ne: last.sw & 0xff || 256 };
+      const getResponse = { cla: interindustry(command.cla), ins: 0xc0, p1: 0, p2: 0, ne: last.sw & 0xff || 256 };
       last = await this.#exchange(getResponse, "short", signal);
+      if (last.data.length === 0 && last.sw >> 8 === SW.BYTES_AVAILABLE >> 8) {
+        throw new MalformedAnswerError("the card's answer has no end: it promises more bytes and gives none");
+      }
       parts.push(last.data);
       length += last.data.length;
     }
@@ -122,12 +128,26 @@ function forT0(command: CommandApdu): CommandApdu {
   return { ...rest, ne: ne ?? 256 };
 }
 
-/** A command that fits the short form, and whose answer does, gains nothing from the extended one. */
-function needsExtended(command: CommandApdu): boolean {
-  return (command.data?.length ?? 0) > APDU_LIMITS.short.data || (command.ne ?? 0) > APDU_LIMITS.short.ne;
+/**
+ * The class byte of GET RESPONSE after a command of class `cla`: it is an interindustry command on the same logical channel,
+ * in the clear, whatever it collects (ISO/IEC 7816-4 section 11.7.1). Of an unknown class (A0 of GSM) it is the same class.
+ */
+function interindustry(cla: number): number {
+  if (cla >= 0x90 && cla < 0xc0) return cla;
+  return (cla & 0x40) === 0 ? cla & 0x03 : cla & 0x4f;
+}
+
+/**
+ * A command that fits the short form, and whose answer does, gains nothing from the extended one; one that is too long even
+ * for that is chained.
+ */
+function needsExtended({ data, ne = 0 }: CommandApdu): boolean {
+  const length = data?.length ?? 0;
+  if (length > APDU_LIMITS.extended.data) return false;
+  return length > APDU_LIMITS.short.data || ne > APDU_LIMITS.short.ne;
 }
 
 /** 6700 without data is how cards refuse an extended length that they, or their reader, cannot take. */
-function refusesExtended(answer: ResponseApdu): boolean {
+function refusesLength(answer: ResponseApdu): boolean {
   return answer.data.length === 0 && answer.sw === SW.WRONG_LENGTH;
 }

@@ -12,7 +12,7 @@ const MAX_TAG_BYTES = 4;
 /**
  * The data objects that `bytes` hold, one after the other; padding of 00 and FF between and after them is skipped
  * (ISO/IEC 7816-4 section 5.2.2.1).
- * @throws {DataError} for a tag of more than 4 bytes, an indefinite length, or a length beyond the end.
+ * @throws {DataError} for a tag of more than 4 bytes, an indefinite length, a length of more than 4 bytes, or one beyond the end.
  */
 export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
   const reader = new ByteReader(bytes, what);
@@ -59,10 +59,24 @@ export function findTlv(tlvs: readonly Tlv[], tag: number): Uint8Array | undefin
   return tlvs.find((tlv) => tlv.tag === tag)?.value;
 }
 
-/** A data object with the shortest length field that says its length. The value is all of `parts`, joined. */
+/**
+ * A data object with the shortest length field that says its length. The value is all of `parts`, joined.
+ * @throws {DataError} if `tag` is none that {@link readTlv} would read.
+ */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const value = concat(...parts);
-  return concat(bigEndian(tag), encodeLength(value.length), value);
+  return concat(encodeTag(tag), encodeLength(value.length), value);
+}
+
+/** 00 and FF are padding, and a first byte that announces more must have them (ISO/IEC 8825-1 section 8.1.2). */
+function encodeTag(tag: number): Uint8Array {
+  const bytes = bigEndian(tag);
+  const reader = new ByteReader(bytes, "BER-TLV tag");
+  if (bytes[0] === 0x00 || bytes[0] === 0xff || readTag(reader, "BER-TLV") !== tag) {
+    throw new DataError(`BER-TLV: ${tag} is no tag`);
+  }
+  reader.end();
+  return bytes;
 }
 
 function encodeLength(length: number): Uint8Array {
