@@ -7,5 +7,6 @@ export type { Disposition, Initialization, ShareMode } from "./constants.ts";
 export { PcscError } from "./error.ts";
 export { MemoryReaders } from "./memory.ts";
 export type { InProcessCard, MemoryClientOptions } from "./memory.ts";
+export { Pcscd, type PcscdOptions } from "./pcscd.ts";
 export type { ScardErrorName } from "./status.ts";
 export type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";

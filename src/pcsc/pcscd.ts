@@ -1,0 +1,108 @@
+import { SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
+import { PcscError } from "./error.ts";
+import { readerChanges } from "./pcscd/changes.ts";
+import { PcscdConnection } from "./pcscd/connection.ts";
+import { openHandle } from "./pcscd/handle.ts";
+import { Link } from "./pcscd/link.ts";
+import { greet, readReaders } from "./pcscd/session.ts";
+import { stoppable } from "./pcscd/waiting.ts";
+import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+
+const DEFAULT_SOCKET = "/run/pcscd/pcscd.comm";
+const DEFAULT_PATIENCE = 3_000;
+
+export interface PcscdOptions {
+  /** The daemon's socket; unless told, PCSCLITE_CSOCK_NAME of the environment, then /run/pcscd/pcscd.comm. */
+  readonly socket?: string;
+  /**
+   * Milliseconds that a call waits in all while another program keeps the card, before SCARD_E_SHARING_VIOLATION; 3,000
+   * unless told. Connecting may take 2,000 even so, as long as a card may take to be powered.
+   */
+  readonly patience?: number;
+}
+
+/** libpcsclite reads the same variable. */
+function environmentSocket(): string | undefined {
+  const socket = process.env["PCSCLITE_CSOCK_NAME"];
+  return socket === "" ? undefined : socket;
+}
+
+/**
+ * PC/SC through pcscd, the daemon of Linux and the BSDs, over its own socket and without native code. Nothing is opened
+ * before it is needed, so a daemon may come, go and come back while this lives.
+ *
+ * Errors: SCARD_E_NO_SERVICE when nobody listens, SCARD_E_SERVICE_STOPPED when the daemon goes away in the middle,
+ * SCARD_W_SECURITY_VIOLATION when it refuses this user.
+ */
+export class Pcscd implements Pcsc, AsyncDisposable {
+  readonly #socket: string;
+  readonly #patience: number;
+  readonly #connections = new Set<PcscdConnection>();
+  readonly #closing = new AbortController();
+
+  constructor(options: PcscdOptions = {}) {
+    this.#socket = options.socket ?? environmentSocket() ?? DEFAULT_SOCKET;
+    this.#patience = options.patience ?? DEFAULT_PATIENCE;
+  }
+
+  /** @throws {PcscError} SCARD_E_NO_SERVICE. */
+  async readers(): Promise<readonly ReaderState[]> {
+    this.#checkOpen();
+    const link = new Link(this.#socket, { signal: this.#closing.signal });
+    try {
+      return await readReaders(link, greet(link));
+    } finally {
+      link.close();
+    }
+  }
+
+  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
+    const closing = this.#closing.signal;
+    return readerChanges(this.#socket, signal ? AbortSignal.any([signal, closing]) : closing);
+  }
+
+  async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
+    this.#checkOpen();
+    const { share = SCARD_SHARE.SHARED, signal } = options;
+    const protocols =
+      options.protocols ?? (share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : SCARD_PROTOCOL.ANY);
+    const closing = this.#closing.signal;
+    const ends = signal ? AbortSignal.any([signal, closing]) : closing;
+    let connection: PcscdConnection | undefined;
+    const forget = (): void => {
+      if (connection) this.#connections.delete(connection);
+    };
+    const link = new Link(this.#socket, { onClose: forget });
+    try {
+      const open = (): ReturnType<typeof openHandle> =>
+        openHandle(link, { reader, share, protocols }, this.#patience, ends);
+      const handle = await stoppable(
+        ends,
+        (reason) => {
+          link.close(reason);
+        },
+        open,
+      );
+      connection = new PcscdConnection(handle, this.#patience);
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new PcscError("SCARD_E_INVALID_HANDLE", "this Pcscd is closed"));
+    await Promise.all([...this.#connections].map((connection) => connection.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted)
+      throw new PcscError("SCARD_E_INVALID_HANDLE", "this Pcscd is closed; make a new one");
+  }
+}

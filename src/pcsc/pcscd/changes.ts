@@ -1,0 +1,63 @@
+import { equalBytes } from "../../bytes/index.ts";
+import { PcscError } from "../error.ts";
+import type { ReaderState } from "../types.ts";
+import { Monitor } from "./monitor.ts";
+import { pause } from "./waiting.ts";
+
+const FIRST_RETRY = 50;
+const LONGEST_RETRY = 1_000;
+
+/**
+ * The readers now, and again whenever they differ from what was told last, until `signal` aborts. A daemon that is not
+ * there has no readers; it is looked for again after 50 ms, then less often, at last every second.
+ */
+export async function* readerChanges(path: string, signal: AbortSignal): AsyncGenerator<readonly ReaderState[], void> {
+  let told: readonly ReaderState[] | undefined;
+  let retry = FIRST_RETRY;
+  while (!signal.aborted) {
+    try {
+      using monitor = await Monitor.open(path, signal);
+      for (;;) {
+        const readers = await monitor.look();
+        retry = FIRST_RETRY;
+        if (!told || !sameReaders(told, readers)) {
+          told = readers;
+          yield readers;
+        }
+        await monitor.changed();
+      }
+    } catch (error) {
+      if (!isLoss(error)) throw error;
+    }
+    if (isAborted(signal)) return;
+    if (told?.length !== 0) yield (told = []);
+    await pause(retry, signal).catch(() => undefined);
+    retry = Math.min(2 * retry, LONGEST_RETRY);
+  }
+}
+
+/** The aborted state changes while others run; the type checker thinks otherwise. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+/** Whether a daemon that comes back, or another one, may do better. */
+function isLoss(error: unknown): boolean {
+  return error instanceof PcscError && !error.is("SCARD_E_UNSUPPORTED_FEATURE");
+}
+
+function sameReaders(a: readonly ReaderState[], b: readonly ReaderState[]): boolean {
+  return a.length === b.length && a.every((reader, index) => sameReader(reader, b[index]));
+}
+
+function sameReader(a: ReaderState, b: ReaderState | undefined): boolean {
+  if (!b) return false;
+  return (
+    a.name === b.name &&
+    a.present === b.present &&
+    a.mute === b.mute &&
+    a.sharing === b.sharing &&
+    a.events === b.events &&
+    equalBytes(a.atr, b.atr)
+  );
+}

@@ -1,0 +1,204 @@
+import { createConnection, type Socket } from "node:net";
+import { PcscError } from "../error.ts";
+import type { Reply } from "./messages.ts";
+
+/** Holds the 2,944 bytes of the reader states; longer answers come in parts. */
+const RECEIVE_BUFFER = 16_384;
+
+export interface Answer<T> {
+  readonly head: T;
+  /** Owned by whoever asked. */
+  readonly payload: Uint8Array;
+}
+
+export interface LinkOptions {
+  /** Closes the link. */
+  readonly signal?: AbortSignal;
+  readonly onClose?: () => void;
+}
+
+/**
+ * One connection to pcscd. Replies carry no header, so this owns the order of what is outstanding; nobody else reads
+ * the socket. Any breach of the protocol, by either side, ends the connection: pcscd does the same.
+ */
+export class Link {
+  readonly #path: string;
+  readonly #socket: Socket;
+  readonly #expected: Expectation[] = [];
+  readonly #onClose: (() => void) | undefined;
+  #part: Uint8Array | undefined;
+  #filled = 0;
+  #answered = false;
+  #closed: PcscError | undefined;
+
+  /** @param path The socket that pcscd listens on. Requests may follow at once; they wait until it has answered. */
+  constructor(path: string, options: LinkOptions = {}) {
+    this.#path = path;
+    this.#onClose = options.onClose;
+    const buffer = new Uint8Array(RECEIVE_BUFFER);
+    this.#socket = createConnection({
+      path,
+      ...(options.signal && { signal: options.signal }),
+      onread: {
+        buffer,
+        callback: (length) => {
+          this.#receive(buffer.subarray(0, length));
+          // It may have been what a card deciphered.
+          buffer.fill(0, 0, length);
+          return true;
+        },
+      },
+    });
+    this.#socket.on("error", (cause) => {
+      this.close(this.#explain(cause));
+    });
+    this.#socket.on("close", () => {
+      this.close(this.#explain());
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Whether a reply is outstanding. */
+  get busy(): boolean {
+    return this.#expected.length > 0;
+  }
+
+  /** Sends a request and reads its reply. `message` must not change until then. */
+  request<T>(message: Uint8Array, reply: Reply<T>): Promise<Answer<T>> {
+    this.send(message);
+    return this.expect(reply);
+  }
+
+  send(message: Uint8Array): void {
+    if (!this.#closed) this.#socket.write(message);
+  }
+
+  /** The next reply that nobody else waits for. */
+  expect<T>(reply: Reply<T>): Promise<Answer<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) reject(this.#closed);
+      else this.#expected.push(new Expecting(reply, resolve, reject));
+    });
+  }
+
+  /** Ends the connection: what is outstanding fails with `reason`, what is asked later with `afterwards`. Idempotent. */
+  close(reason = new PcscError("SCARD_E_INVALID_HANDLE"), afterwards = reason): void {
+    if (this.#closed) return;
+    this.#closed = afterwards;
+    this.#socket.destroy();
+    for (const expectation of this.#expected.splice(0)) expectation.reject(reason);
+    this.#onClose?.();
+  }
+
+  #receive(chunk: Uint8Array): void {
+    this.#answered = true;
+    let offset = 0;
+    try {
+      while (offset < chunk.length && !this.#closed) offset = this.#take(chunk, offset);
+    } catch (cause) {
+      this.close(new PcscError("SCARD_F_COMM_ERROR", "pcscd sent what this client cannot read", { cause }));
+    }
+  }
+
+  /** Takes what is expected next, or the piece of it that `chunk` has, from `offset`; returns the new offset. */
+  #take(chunk: Uint8Array, offset: number): number {
+    const expectation = this.#expected[0];
+    if (!expectation) throw new PcscError("SCARD_F_COMM_ERROR", "an answer that nobody asked for");
+    const missing = expectation.size - this.#filled;
+    const end = Math.min(offset + missing, chunk.length);
+    const piece = chunk.subarray(offset, end);
+    if (piece.length === expectation.size) {
+      this.#deliver(expectation, piece, false);
+      return end;
+    }
+    this.#part ??= new Uint8Array(expectation.size);
+    this.#part.set(piece, this.#filled);
+    this.#filled += piece.length;
+    if (piece.length === missing) {
+      const whole = this.#part;
+      this.#part = undefined;
+      this.#filled = 0;
+      this.#deliver(expectation, whole, true);
+    }
+    return end;
+  }
+
+  #deliver(expectation: Expectation, bytes: Uint8Array, owned: boolean): void {
+    if (expectation.take(bytes, owned)) this.#expected.shift();
+  }
+
+  #explain(cause?: NodeJS.ErrnoException): PcscError {
+    const options = cause && { cause };
+    switch (cause?.code) {
+      case "EACCES":
+      case "EPERM":
+        return new PcscError("SCARD_W_SECURITY_VIOLATION", `this user may not open ${this.#path}`, options);
+      case "ABORT_ERR":
+        return new PcscError("SCARD_E_CANCELLED", undefined, options);
+      case "ECONNRESET":
+      case "EPIPE":
+      case undefined:
+        break;
+      default:
+        return new PcscError(
+          "SCARD_E_NO_SERVICE",
+          `nobody listens on ${this.#path}; start pcscd (systemctl start pcscd.socket)`,
+          options,
+        );
+    }
+    // A user that polkit refuses is hung up on before the first answer; libpcsclite reads it so, too.
+    if (!this.#answered) {
+      return new PcscError(
+        "SCARD_W_SECURITY_VIOLATION",
+        "pcscd hung up before its first answer: its polkit rules refuse this user, or it was stopped just now",
+        options,
+      );
+    }
+    return new PcscError("SCARD_E_SERVICE_STOPPED", undefined, options);
+  }
+}
+
+/** A reply that is outstanding: first its struct, then its payload. */
+interface Expectation {
+  /** Bytes of the part that comes next. */
+  readonly size: number;
+  /** Takes that part; `owned` if nobody else will write to it. True when the reply is complete. */
+  take(bytes: Uint8Array, owned: boolean): boolean;
+  reject(reason: PcscError): void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+class Expecting<T> implements Expectation {
+  readonly reject: (reason: PcscError) => void;
+  readonly #reply: Reply<T>;
+  readonly #resolve: (answer: Answer<T>) => void;
+  #head: { readonly value: T } | undefined;
+  size: number;
+
+  constructor(reply: Reply<T>, resolve: (answer: Answer<T>) => void, reject: (reason: PcscError) => void) {
+    this.#reply = reply;
+    this.#resolve = resolve;
+    this.reject = reject;
+    this.size = reply.size;
+  }
+
+  take(bytes: Uint8Array, owned: boolean): boolean {
+    if (this.#head) {
+      this.#resolve({ head: this.#head.value, payload: owned ? bytes : bytes.slice() });
+      return true;
+    }
+    const head = this.#reply.decode(bytes);
+    const payload = this.#reply.payload?.(head) ?? 0;
+    if (payload === 0) {
+      this.#resolve({ head, payload: NOTHING });
+      return true;
+    }
+    this.#head = { value: head };
+    this.size = payload;
+    return false;
+  }
+}

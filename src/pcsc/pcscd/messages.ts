@@ -1,0 +1,160 @@
+import { DataError } from "../../bytes/index.ts";
+import { i32, octets, Struct, text, u32 } from "./struct.ts";
+
+/**
+ * Messages of pcsc-lite's socket protocol, versions 4:4 to 4:6 (`winscard_msg.h`). A request is a header, a struct and,
+ * for TRANSMIT and CONTROL, a payload that the header's length leaves out. A reply is the same struct, filled in, without
+ * a header: only who remembers the order of the requests can read the replies.
+ */
+export const COMMAND = {
+  ESTABLISH_CONTEXT: 0x01,
+  CONNECT: 0x04,
+  RECONNECT: 0x05,
+  DISCONNECT: 0x06,
+  BEGIN_TRANSACTION: 0x07,
+  END_TRANSACTION: 0x08,
+  TRANSMIT: 0x09,
+  CONTROL: 0x0a,
+  GET_ATTRIB: 0x0f,
+  VERSION: 0x11,
+  GET_READERS_STATE: 0x12,
+  WAIT_READER_STATE_CHANGE: 0x13,
+  /** Since 4:5. */
+  GET_READER_EVENTS: 0x15,
+  /** Since 4:6, as is the next. */
+  GET_READERS_STATE_SIZE: 0x16,
+  GET_READERS_STATE_ARRAY: 0x17,
+} as const;
+type Command = (typeof COMMAND)[keyof typeof COMMAND];
+
+/** Longest APDU or control payload that pcscd takes and gives (MAX_BUFFER_SIZE_EXTENDED), in bytes. */
+export const MAX_PAYLOAD = 65_548;
+/** Longest attribute value (MAX_BUFFER_SIZE), in bytes. */
+export const MAX_ATTRIBUTE = 264;
+/** A reader's name, its final zero byte included (MAX_READERNAME), in bytes. */
+export const READER_NAME_SIZE = 128;
+
+const HEADER = new Struct("message header", { size: u32, command: u32 });
+export const HEADER_SIZE = HEADER.size;
+
+export const VERSION = new Struct("version", { major: i32, minor: i32, rv: u32 });
+export const ESTABLISH = new Struct("establish context", { scope: u32, context: u32, rv: u32 });
+export const CONNECT = new Struct("connect", {
+  context: u32,
+  reader: text(READER_NAME_SIZE),
+  share: u32,
+  protocols: u32,
+  card: u32,
+  protocol: u32,
+  rv: u32,
+});
+export const RECONNECT = new Struct("reconnect", {
+  card: u32,
+  share: u32,
+  protocols: u32,
+  initialization: u32,
+  protocol: u32,
+  rv: u32,
+});
+export const DISCONNECT = new Struct("disconnect", { card: u32, disposition: u32, rv: u32 });
+export const BEGIN = new Struct("begin transaction", { card: u32, rv: u32 });
+export const END = new Struct("end transaction", { card: u32, disposition: u32, rv: u32 });
+export const TRANSMIT = new Struct("transmit", {
+  card: u32,
+  sendProtocol: u32,
+  sendPciLength: u32,
+  sendLength: u32,
+  receiveProtocol: u32,
+  receivePciLength: u32,
+  /** What the client can take, then how much there is. */
+  receiveLength: u32,
+  rv: u32,
+});
+export const CONTROL = new Struct("control", {
+  card: u32,
+  code: u32,
+  sendLength: u32,
+  receiveLength: u32,
+  returned: u32,
+  rv: u32,
+});
+export const ATTRIBUTE = new Struct("attribute", {
+  card: u32,
+  id: u32,
+  value: octets(MAX_ATTRIBUTE),
+  length: u32,
+  rv: u32,
+});
+/** A reader changed (0, rv), and the answer to GET_READER_EVENTS (counter, rv): alike on purpose, see the monitor. */
+export const SIGNAL = new Struct("reader event", { value: u32, rv: u32 });
+export const COUNT = new Struct("reader count", { count: i32 });
+
+/** What pcscd keeps of each reader (`eventhandler.h`, READER_STATE). */
+export const READER = new Struct("reader state", {
+  name: text(READER_NAME_SIZE),
+  events: u32,
+  state: u32,
+  sharing: i32,
+  atr: octets(33),
+  gap: octets(3),
+  atrLength: u32,
+  protocol: u32,
+});
+/** Readers in an array of fixed size; a free entry has an empty name, and free ones may come between others. */
+export const READERS_FIXED = 16;
+
+/** A request without a payload. */
+export function request<T extends object>(command: Command, struct?: Struct<T>, values: Partial<T> = {}): Uint8Array {
+  return requestFrame(command, struct, values, 0);
+}
+
+/** A request with room for `payload` bytes at its end. */
+export function requestFrame<T extends object>(
+  command: Command,
+  struct: Struct<T> | undefined,
+  values: Partial<T>,
+  payload: number,
+): Uint8Array {
+  const size = struct?.size ?? 0;
+  const frame = new Uint8Array(HEADER_SIZE + size + payload);
+  HEADER.encodeInto(frame, 0, { size, command });
+  struct?.encodeInto(frame, HEADER_SIZE, values);
+  return frame;
+}
+
+/** How a reply is read: `size` bytes that `decode` reads, then as many as `payload` says. */
+export interface Reply<T> {
+  readonly size: number;
+  /** Keeps no view of `bytes`. */
+  decode(bytes: Uint8Array): T;
+  payload?(head: T): number;
+}
+
+/** `count` replies of one kind, one after the other. */
+export function arrayOf<T>(item: Reply<T>, count: number): Reply<readonly T[]> {
+  return {
+    size: item.size * count,
+    decode: (bytes) =>
+      Array.from({ length: count }, (_, index) =>
+        item.decode(bytes.subarray(index * item.size, (index + 1) * item.size)),
+      ),
+  };
+}
+
+/** A transmitted APDU's answer follows its struct, if all went well. */
+export const TRANSMIT_REPLY: Reply<ReturnType<typeof TRANSMIT.decode>> = {
+  size: TRANSMIT.size,
+  decode: (bytes) => TRANSMIT.decode(bytes),
+  payload: ({ rv, receiveLength }) => payloadLength(rv, receiveLength),
+};
+export const CONTROL_REPLY: Reply<ReturnType<typeof CONTROL.decode>> = {
+  size: CONTROL.size,
+  decode: (bytes) => CONTROL.decode(bytes),
+  payload: ({ rv, returned }) => payloadLength(rv, returned),
+};
+
+function payloadLength(rv: number, length: number): number {
+  if (rv !== 0) return 0;
+  if (length > MAX_PAYLOAD) throw new DataError(`pcscd announced an answer of ${length} bytes`);
+  return length;
+}
