@@ -1,0 +1,199 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import {
+  contextTag,
+  derBitString,
+  derLength,
+  derNull,
+  derOctetString,
+  derOid,
+  DerReader,
+  derSequence,
+  derUnsigned,
+  encodeDer,
+  TAG,
+} from "../../src/asn1/index.ts";
+import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+
+const read = (hex: string): DerReader => new DerReader(fromHex(hex));
+
+/** Reads every element of `reader` and of what is constructed within; the number of elements. */
+function walk(reader: DerReader): number {
+  let count = 0;
+  while (reader.remaining > 0) {
+    const tag = reader.peek() ?? 0;
+    count += 1 + ((tag & 0x20) === 0 ? (reader.next(), 0) : walk(reader.enter(tag)));
+  }
+  return count;
+}
+
+describe("DerReader", () => {
+  test("gives an element's tag, contents and encoding as views", () => {
+    const bytes = fromHex("0401aa0500");
+    const reader = new DerReader(bytes);
+    const { tag, contents, encoding } = reader.next(TAG.OCTET_STRING);
+    expect([tag, toHex(contents), toHex(encoding)]).toEqual([0x04, "aa", "0401aa"]);
+    expect(contents.buffer).toBe(bytes.buffer);
+    expect(reader.optional(TAG.OCTET_STRING)).toBeUndefined();
+    reader.null();
+    reader.end();
+  });
+
+  test.each([
+    ["02 01 00", "00"],
+    ["02 01 7f", "7f"],
+    ["02 02 00 80", "0080"],
+    ["02 01 ff", "ff"],
+    ["02 02 ff 7f", "ff7f"],
+  ])("INTEGER %s", (hex, contents) => {
+    expect(toHex(read(hex).integer())).toBe(contents);
+  });
+
+  test.each(["02 00", "02 02 00 7f", "02 02 ff 80", "02 02 00 00"])("refuses the INTEGER %s", (hex) => {
+    expect(() => read(hex).integer()).toThrow(DataError);
+  });
+
+  test("a magnitude has no sign byte, and a negative INTEGER none", () => {
+    expect(toHex(read("02 02 00 80").unsigned())).toBe("80");
+    expect(read("02 01 00").unsigned()).toHaveLength(0);
+    expect(() => read("02 01 80").unsigned()).toThrow(/negative/u);
+  });
+
+  test("BIT STRING", () => {
+    expect(read("03 02 05 a0").bitString()).toEqual({ unusedBits: 5, bytes: Uint8Array.of(0xa0) });
+    expect(read("03 01 00").bitString()).toEqual({ unusedBits: 0, bytes: new Uint8Array() });
+    expect(read("03 02 00 a0").bitStringBytes()).toEqual(Uint8Array.of(0xa0));
+    expect(() => read("03 02 05 a0").bitStringBytes()).toThrow(DataError);
+  });
+
+  test.each(["03 00", "03 01 01", "03 02 08 00", "03 02 05 bf"])("refuses the BIT STRING %s", (hex) => {
+    expect(() => read(hex).bitString()).toThrow(DataError);
+  });
+
+  test("BOOLEAN is 00 or FF", () => {
+    expect(read("01 01 ff").boolean()).toBe(true);
+    expect(read("01 01 00").boolean()).toBe(false);
+    expect(() => read("01 01 01").boolean()).toThrow(DataError);
+    expect(() => read("01 02 ff ff").boolean()).toThrow(DataError);
+  });
+
+  test.each([
+    ["indefinite length", "30 80 00 00"],
+    ["a long length for a short one", "04 81 7f"],
+    ["a length with a leading zero", "04 82 00 80"],
+    ["a length of five bytes", "04 85 01 00 00 00 00"],
+    ["a length beyond the limit", "04 83 10 00 01"],
+    ["a length that lies", "04 05 00"],
+    ["a tag number in several bytes", "1f 81 00 00"],
+    ["nothing", ""],
+  ])("refuses %s", (_, hex) => {
+    expect(() => read(hex).next()).toThrow(DataError);
+  });
+
+  test("refuses another tag, and names both", () => {
+    expect(() => read("04 00").next(TAG.SEQUENCE)).toThrow("DER: tag 04 at 0 where 30 belongs");
+  });
+
+  test("refuses bytes behind the end", () => {
+    const reader = read("05 00 00");
+    reader.null();
+    expect(() => {
+      reader.end();
+    }).toThrow(DataError);
+  });
+
+  test("refuses the seventeenth level", () => {
+    const nested = (levels: number): Uint8Array => {
+      let der = derNull();
+      for (let level = 0; level < levels; level++) der = derSequence(der);
+      return der;
+    };
+    expect(walk(new DerReader(nested(16)))).toBe(17);
+    expect(() => walk(new DerReader(nested(17)))).toThrow(/16 levels/u);
+  });
+
+  test("refuses more than 1 MiB before it looks", () => {
+    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow(DataError);
+  });
+
+  test("any bytes at all are read to the end or refused", () => {
+    const tag = fc.constantFrom(...Object.values(TAG), contextTag(0, "constructed"), 0xff);
+    const likely = fc.array(fc.oneof(tag, fc.nat(12), fc.nat(255)), { maxLength: 60 });
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array(),
+          likely.map((octets) => Uint8Array.from(octets)),
+        ),
+        (bytes) => {
+          try {
+            walk(new DerReader(bytes));
+          } catch (error) {
+            expect(error).toBeInstanceOf(DataError);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("writing", () => {
+  test("what is written reads back", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ size: "large", maxLength: 70_000 }),
+        fc.uint8Array({ minLength: 1, maxLength: 300 }),
+        (bytes, number) => {
+          const reader = new DerReader(
+            derSequence(derOctetString(bytes), derBitString(bytes), derUnsigned(number), derOid("1.2.3"), derNull()),
+          ).enter();
+          expect(reader.octetString()).toEqual(bytes);
+          expect(reader.bitStringBytes()).toEqual(bytes);
+          const start = number.findIndex((byte) => byte !== 0);
+          expect(reader.unsigned()).toEqual(start < 0 ? new Uint8Array() : number.subarray(start));
+          expect(reader.oid()).toBe("1.2.3");
+          reader.null();
+          reader.end();
+        },
+      ),
+    );
+  });
+
+  // X.690 section 8.1.3.5 example: 201 bytes are 81 C9.
+  test.each([
+    [0x7f, "047f"],
+    [0x80, "048180"],
+    [201, "0481c9"],
+    [0xff, "0481ff"],
+    [0x100, "04820100"],
+    [0x10000, "0483010000"],
+  ])("a length of %d", (length, head) => {
+    const der = derOctetString(new Uint8Array(length));
+    expect(toHex(der.subarray(0, head.length / 2))).toBe(head);
+    expect(der).toHaveLength(head.length / 2 + length);
+    expect(derLength(der.subarray(0, 6))).toBe(der.length);
+  });
+
+  test("unused bits of a BIT STRING are there and 0", () => {
+    expect(toHex(derBitString(Uint8Array.of(0xa0), 5))).toBe("030205a0");
+    expect(() => derBitString(Uint8Array.of(0xff), 1)).toThrow(DataError);
+    expect(() => derBitString(new Uint8Array(), 1)).toThrow(DataError);
+    expect(() => derBitString(Uint8Array.of(0), 8)).toThrow(DataError);
+  });
+
+  test("context tags", () => {
+    expect(toHex(encodeDer(contextTag(0, "constructed"), derUnsigned(Uint8Array.of(2))))).toBe("a003020102");
+    expect(toHex(encodeDer(contextTag(2, "primitive"), Uint8Array.of(1), Uint8Array.of(2)))).toBe("82020102");
+  });
+});
+
+describe("derLength", () => {
+  test("tells how long a file's first element is from its first bytes", () => {
+    const der = derSequence(derOctetString(new Uint8Array(700)));
+    expect(derLength(concat(der, new Uint8Array(50)).subarray(0, 20))).toBe(der.length);
+  });
+
+  test.each(["", "30", "3082", "308201", "3080", "1f01"])("refuses %j", (hex) => {
+    expect(() => derLength(fromHex(hex))).toThrow(DataError);
+  });
+});
