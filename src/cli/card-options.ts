@@ -1,0 +1,78 @@
+import type { Command } from "commander";
+import { DataError } from "../bytes/index.ts";
+import type { PivCardOptions, PivKeyType, VirtualPivCard } from "../virtual/index.ts";
+import { FileError, UsageError } from "./failure.ts";
+
+/** What a new virtual card is to be like, as the command line says it. */
+export interface CardOptions {
+  readonly key?: readonly string[];
+  readonly name?: string;
+  readonly extended?: true;
+  readonly yubico?: true;
+  readonly icam?: string;
+}
+
+const KEY_TYPES: readonly string[] = [
+  "rsa-1024",
+  "rsa-2048",
+  "rsa-3072",
+  "rsa-4096",
+  "p-256",
+  "p-384",
+] satisfies PivKeyType[];
+
+const isKeyType = (text: string): text is PivKeyType => KEY_TYPES.includes(text);
+
+/** Adds the options that say what a new card is to be like. */
+export function addCardOptions(command: Command): Command {
+  return command
+    .option(
+      "--key <slot=type>",
+      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; may be repeated`,
+      (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
+    )
+    .option("--name <name>", "the holder's name")
+    .option("--extended", "the card takes extended-length APDUs")
+    .option("--yubico", "the card answers the commands that Yubico added to PIV")
+    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards");
+}
+
+/**
+ * Makes a card as `options` say: PIN 123456, PUK 12345678, the well-known management key.
+ * @throws {UsageError} for options that do not fit; {@link FileError} for a folder that is none of a card.
+ */
+export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
+  const { VirtualPivCard, personaliseFromFolder } = await import("../virtual/index.ts");
+  const { name, extended, yubico, icam } = options;
+  const traits = { ...(name !== undefined && { name }), ...(extended && { extended }), ...(yubico && { yubico }) };
+  if (icam === undefined) {
+    const keys = readKeys(options.key ?? []);
+    return orUsageError(VirtualPivCard.create({ ...traits, keys }));
+  }
+  if (options.key) throw new UsageError("--key and --icam do not go together: the folder says which keys there are");
+  try {
+    return await personaliseFromFolder(icam, traits);
+  } catch (cause) {
+    throw new FileError(`${icam} cannot be made into a card`, { cause });
+  }
+}
+
+function readKeys(texts: readonly string[]): NonNullable<PivCardOptions["keys"]> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [slot = "", type = ""] = text.toLowerCase().split("=");
+      if (type === "none") return [slot, null];
+      if (!isKeyType(type)) throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384 or 9d=none`);
+      return [slot, type];
+    }),
+  );
+}
+
+async function orUsageError<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof DataError) throw new UsageError(cause.message, { cause });
+    throw cause;
+  }
+}

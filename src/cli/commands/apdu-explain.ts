@@ -1,0 +1,159 @@
+import type { Command } from "commander";
+import {
+  explainCommand,
+  explainResponse,
+  explainStatus,
+  parseAtr,
+  parseHistoricalBytes,
+  type StatusExplanation,
+} from "../../apdu/index.ts";
+import { DataError, fromHex, toHex } from "../../bytes/index.ts";
+import { action, type CommandContext } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { readInput } from "../files.ts";
+import { examples } from "../help.ts";
+import { sayStatus } from "./apdu-words.ts";
+
+interface ExplainOptions {
+  readonly answer?: string;
+}
+
+export function addApduExplain(apdu: Command, environment: Environment): void {
+  const command = apdu
+    .command("explain")
+    .summary("say what an APDU, status word or answer to reset means")
+    .description(
+      "Say in words what a command APDU asks of a card, what an answer says, what a status word (two bytes) means, or " +
+        "what an answer to reset promises. Without arguments, each line of standard input is explained; a line that " +
+        "begins with < is the answer to the command before it. No card is needed.",
+    )
+    .argument("[hex...]", "the bytes, in hexadecimal, with or without blanks and colons")
+    .option("--answer <hex>", "the card's answer to the command")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki apdu explain 00A4040009A00000030800001000", "a command"],
+        ["cryptoki apdu explain 63C2", "a status word"],
+        ["cryptoki apdu explain 00CB3FFF035C017E00 --answer 6A82", "a command and its answer"],
+        ["grep -E '^[<>]' apdus.log | cryptoki apdu explain", "a log, line by line"],
+      ),
+    );
+  action<ExplainOptions, [readonly string[]]>(command, environment, async (context, { answer }, words) => {
+    if (words.length > 0) {
+      const bytes = hexArgument(words.join(""), "the APDU");
+      explain(context, bytes, answer === undefined ? undefined : hexArgument(answer, "--answer"));
+    } else await explainLines(context);
+  });
+}
+
+/** @throws {UsageError} if `text` is not hexadecimal. */
+export function hexArgument(text: string, what: string): Uint8Array {
+  try {
+    return fromHex(text);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(`${what}: ${cause.message}`, { cause });
+  }
+}
+
+async function explainLines(context: CommandContext): Promise<void> {
+  const lines = Buffer.from(await readInput(undefined, context))
+    .toString("utf8")
+    .split("\n");
+  let command: Uint8Array | undefined;
+  for (const [index, line] of lines.entries()) {
+    const [, mark = "", digits = ""] = /^\s*(<-?|->|>|)\s*(.*?)\s*$/u.exec(line) ?? [];
+    if (digits === "") continue;
+    const bytes = hexArgument(digits, `line ${index + 1}`);
+    if (mark.startsWith("<")) explainAnswer(context, command ?? new Uint8Array(), bytes);
+    else explain(context, (command = bytes));
+  }
+}
+
+function explain(context: CommandContext, bytes: Uint8Array, answer?: Uint8Array): void {
+  const [first = 0, second = 0] = bytes;
+  if (bytes.length === 2) explainStatusWord(context, explainStatus((first << 8) | second));
+  else if (isAtr(bytes)) explainAtr(context, bytes);
+  else {
+    explainOne(context, bytes);
+    if (answer) explainAnswer(context, bytes, answer);
+  }
+}
+
+function explainStatusWord({ print }: CommandContext, status: StatusExplanation): void {
+  if (print.json) print.documentLine({ kind: "status", status });
+  else sayStatus(print, status);
+}
+
+function explainOne({ print }: CommandContext, bytes: Uint8Array): void {
+  const explanation = explainCommand(bytes);
+  if (print.json) {
+    print.documentLine({ kind: "command", ...explanation });
+    return;
+  }
+  const { name, standard, details, chained } = explanation;
+  print.line(`${print.colours.bold(name)}${standard === "" ? "" : `  ${print.colours.dim(standard)}`}`);
+  for (const detail of details) print.line(`  ${detail}`);
+  if (chained) print.line("  more parts of the command follow");
+}
+
+function explainAnswer({ print }: CommandContext, command: Uint8Array, answer: Uint8Array): void {
+  const { status, details } = explainResponse(command, answer);
+  if (print.json) {
+    print.documentLine({ kind: "answer", status: status ?? null, details });
+    return;
+  }
+  if (status) sayStatus(print, status);
+  for (const detail of details) print.line(`  ${detail}`);
+}
+
+/** No command's class byte is 3B or 3F (ISO/IEC 7816-4 section 5.4.1: reserved), so nothing else begins so. */
+function isAtr(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0x3b && bytes[0] !== 0x3f) return false;
+  try {
+    parseAtr(bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
+function explainAtr({ print }: CommandContext, bytes: Uint8Array): void {
+  const { convention, protocols, interfaceBytes, historicalBytes, checksum } = parseAtr(bytes);
+  const historical = describeHistorical(historicalBytes);
+  const interfaces = interfaceBytes.map(({ name, value }) => `${name}=${toHex(Uint8Array.of(value)).toUpperCase()}`);
+  if (print.json) {
+    const kind = "answer to reset";
+    const hex = toHex(historicalBytes);
+    print.documentLine({ kind, convention, protocols, interfaceBytes, historicalBytes: hex, historical, checksum });
+    return;
+  }
+  print.line(print.colours.bold("Answer to reset"));
+  print.pairs(
+    [
+      ["convention", convention],
+      ["protocols", protocols.map((protocol) => `T=${protocol}`).join(", ")],
+      ["interface bytes", interfaces.join(" ") || "none"],
+      ["historical bytes", toHex(historicalBytes, " ").toUpperCase() || "none"],
+      ...historical.map((text): [string, string] => ["", text]),
+      ["check byte", checksum],
+    ],
+    "  ",
+  );
+}
+
+function describeHistorical(bytes: Uint8Array): string[] {
+  try {
+    const { category, capabilities } = parseHistoricalBytes(bytes);
+    const abilities = [
+      capabilities?.commandChaining === true && "command chaining",
+      capabilities?.extendedLength === true && "extended length",
+    ].filter((ability) => ability !== false);
+    return category === "none" ? [] : [[category, ...abilities].join(", ")];
+  } catch (error) {
+    if (error instanceof DataError) return [error.message];
+    throw error;
+  }
+}

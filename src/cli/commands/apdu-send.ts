@@ -1,0 +1,77 @@
+import type { Command } from "commander";
+import { explainCommand, explainResponse, traceTransmit, type Transmit } from "../../apdu/index.ts";
+import { toHex } from "../../bytes/index.ts";
+import { action, type CommandContext } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { readInput } from "../files.ts";
+import { examples } from "../help.ts";
+import { chooseReader } from "../reader.ts";
+import { hexArgument } from "./apdu-explain.ts";
+import { sayStatus } from "./apdu-words.ts";
+
+interface SendOptions {
+  readonly reset?: true;
+}
+
+export function addApduSend(apdu: Command, environment: Environment): void {
+  const command = apdu
+    .command("send")
+    .summary("send APDUs to the card, just as they are")
+    .description(
+      "Send command APDUs to the card in the reader, one after the other, just as they are, within one transaction; " +
+        "show each answer and what it means. Without arguments the APDUs come from standard input, one a line.",
+    )
+    .argument("[apdu...]", "each a whole command APDU in hexadecimal")
+    .option("--reset", "reset the card first")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki apdu send 00A4040009A00000030800001000 00CB3FFF035C017E00", "select PIV, read its discovery object"],
+        ["cryptoki apdu send --json < commands.txt", "for a program: one JSON line for each"],
+        ["cryptoki --virtual apdu send 0020008000", "how many PIN tries a virtual card has left"],
+      ),
+    );
+  action<SendOptions, [readonly string[]]>(command, environment, async (context, options, words) => {
+    const apdus = await readApdus(words, context);
+    const pcsc = await context.pcsc();
+    const reader = await chooseReader(context);
+    await using connection = await pcsc.connect(reader, { signal: context.signal });
+    if (options.reset) await connection.reconnect(1);
+    const raw: Transmit = (apdu, signal) => connection.transmit(apdu, signal);
+    const sink = context.traceSink;
+    const transmit = sink ? traceTransmit(raw, sink, reader) : raw;
+    await connection.begin(context.signal);
+    for (const apdu of apdus) show(context, apdu, await transmit(apdu, context.signal));
+    await connection.end();
+  });
+}
+
+async function readApdus(words: readonly string[], context: CommandContext): Promise<Uint8Array[]> {
+  const texts =
+    words.length > 0
+      ? words
+      : Buffer.from(await readInput(undefined, context))
+          .toString("utf8")
+          .split("\n");
+  const apdus = texts.filter((text) => text.trim() !== "").map((text, index) => hexArgument(text, `APDU ${index + 1}`));
+  for (const [index, { length }] of apdus.entries()) {
+    if (length < 4) throw new UsageError(`APDU ${index + 1}: ${length} bytes; a command has 4 at least`);
+  }
+  if (apdus.length === 0) throw new UsageError("no APDU given: name one, or write them on standard input");
+  return apdus;
+}
+
+function show({ print }: CommandContext, command: Uint8Array, answer: Uint8Array): void {
+  const { name } = explainCommand(command);
+  const { status, details } = explainResponse(command, answer);
+  const data = toHex(answer.subarray(0, -2));
+  if (print.json) {
+    print.documentLine({ command: toHex(command), name, data, status: status ?? null, details });
+    return;
+  }
+  print.line(`${print.colours.dim(">")} ${toHex(command, " ").toUpperCase()}  ${print.colours.bold(name)}`);
+  print.line(`${print.colours.dim("<")} ${toHex(answer, " ").toUpperCase()}`);
+  if (status) sayStatus(print, status);
+  for (const detail of details) print.line(`  ${detail}`);
+}

@@ -1,0 +1,13 @@
+import type { Command } from "commander";
+import type { Environment } from "../environment.ts";
+import { addVirtualCreate } from "./virtual-create.ts";
+import { addVirtualPiv } from "./virtual-piv.ts";
+
+export function addVirtual(program: Command, environment: Environment): void {
+  const virtual = program
+    .command("virtual")
+    .summary("make virtual cards, and put them into pcscd")
+    .description("Cards in software, for trying and testing: nothing guards their keys.");
+  addVirtualCreate(virtual, environment);
+  addVirtualPiv(virtual, environment);
+}

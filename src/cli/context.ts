@@ -1,0 +1,119 @@
+import type { Command } from "commander";
+import { traceText, type TraceSink } from "../apdu/index.ts";
+import type { Pcsc } from "../pcsc/index.ts";
+import { openPcsc } from "./card-source.ts";
+import type { Environment } from "./environment.ts";
+import { InterruptedError, TimeoutError } from "./failure.ts";
+import type { GlobalOptions } from "./global-options.ts";
+import { Printer } from "./output.ts";
+
+/** What a command works with: options, output, and whatever must be closed at its end. */
+export class CommandContext implements AsyncDisposable {
+  readonly environment: Environment;
+  readonly options: GlobalOptions;
+  readonly print: Printer;
+  /** Remarks beside the result, on standard error. */
+  readonly remark: Printer;
+  /** Aborts on an interruption, and when the time of --timeout has run out. */
+  readonly signal: AbortSignal;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #pcsc: Promise<Pcsc> | undefined;
+  readonly #resources: AsyncDisposable[] = [];
+
+  constructor(environment: Environment, options: GlobalOptions) {
+    const timeout = new AbortController();
+    this.environment = environment;
+    this.options = options;
+    this.print = new Printer(environment.stdout, environment.env, options.json ?? false);
+    this.remark = new Printer(environment.stderr, environment.env, false);
+    this.signal = AbortSignal.any([environment.signal, timeout.signal]);
+    const { timeout: seconds } = options;
+    if (seconds !== undefined) {
+      const error = new TimeoutError(`not done after ${seconds} s, the time that --timeout gave`);
+      this.#timer = setTimeout(() => {
+        timeout.abort(error);
+      }, seconds * 1000);
+    }
+  }
+
+  /** The card readers, opened once, closed with the command. */
+  pcsc(): Promise<Pcsc> {
+    this.#pcsc ??= this.#open();
+    return this.#pcsc;
+  }
+
+  async #open(): Promise<Pcsc> {
+    const pcsc = await openPcsc(this.options, this.environment);
+    this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
+    return pcsc;
+  }
+
+  /** Tells each exchange with a card on standard error, if --trace is given. */
+  get traceSink(): TraceSink | undefined {
+    if (!this.options.trace) return undefined;
+    const { remark } = this;
+    if (this.options.json) {
+      return (event): void => {
+        remark.documentLine({ trace: event });
+      };
+    }
+    return (event): void => {
+      for (const line of traceText(event).split("\n")) remark.line(remark.colours.dim(line));
+    };
+  }
+
+  /** Closes `resource` when the command ends, the last one first. */
+  owns<Resource extends AsyncDisposable>(resource: Resource): Resource {
+    this.#resources.unshift(resource);
+    return resource;
+  }
+
+  /** The outcome of `work`, unless {@link signal} aborts first: then its reason is thrown, and `work` is left alone. */
+  async untilAborted<T>(work: Promise<T>): Promise<T> {
+    work.catch(() => undefined);
+    const { signal } = this;
+    if (signal.aborted) throw signal.reason;
+    let stop: (() => void) | undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      stop = (): void => {
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener("abort", stop);
+    });
+    try {
+      return await Promise.race([work, aborted]);
+    } finally {
+      if (stop) signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    for (const resource of this.#resources.splice(0)) await resource[Symbol.asyncDispose]();
+  }
+}
+
+type Work<Options, Args extends readonly unknown[]> = (
+  context: CommandContext,
+  options: Options,
+  ...args: Args
+) => Promise<void>;
+
+/** Makes `work` the action of `command`. `Options` and `Args` are what its definition says. */
+export function action<Options extends object, Args extends readonly unknown[] = []>(
+  command: Command,
+  environment: Environment,
+  work: Work<Options, Args>,
+  endless: (options: Options) => boolean = (): boolean => false,
+): void {
+  command.action(async (...parameters: unknown[]) => {
+    const args = parameters.slice(0, -2) as unknown as Args;
+    const options = command.opts<Options>();
+    await using context = new CommandContext(environment, command.optsWithGlobals<GlobalOptions>());
+    try {
+      await context.untilAborted(work(context, options, ...args));
+    } catch (error) {
+      if (!(error instanceof InterruptedError && endless(options))) throw error;
+    }
+  });
+}

@@ -1,0 +1,63 @@
+import { CommanderError } from "commander";
+import { PinError } from "../card/index.ts";
+import { CryptokiError } from "../cryptoki/error.ts";
+import { CKR } from "../cryptoki/constants/index.ts";
+import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
+import { InterruptedError, NotFoundError, PinMissingError, UsageError } from "./failure.ts";
+
+/** How the program ends. Part of its interface: scripts rely on these. */
+export const EXIT = {
+  OK: 0,
+  /** The work failed, or a signature does not verify. */
+  FAILURE: 1,
+  /** The command line is wrong or not clear enough. */
+  USAGE: 2,
+  /** No smart-card service, reader, card, token or object that fits. */
+  NOT_FOUND: 3,
+  /** The PIN is wrong, blocked, of the wrong length, or missing. */
+  PIN: 4,
+} as const;
+
+const ABSENT: readonly ScardErrorName[] = [
+  "SCARD_E_UNKNOWN_READER",
+  "SCARD_E_NO_SMARTCARD",
+  "SCARD_E_READER_UNAVAILABLE",
+  "SCARD_E_NO_SERVICE",
+  "SCARD_E_SERVICE_STOPPED",
+  "SCARD_E_NO_READERS_AVAILABLE",
+  "SCARD_W_REMOVED_CARD",
+];
+
+const CODES = new Map<number, number>([
+  [CKR.TOKEN_NOT_PRESENT, EXIT.NOT_FOUND],
+  [CKR.TOKEN_NOT_RECOGNIZED, EXIT.NOT_FOUND],
+  [CKR.DEVICE_REMOVED, EXIT.NOT_FOUND],
+  [CKR.SLOT_ID_INVALID, EXIT.NOT_FOUND],
+  [CKR.PIN_INCORRECT, EXIT.PIN],
+  [CKR.PIN_INVALID, EXIT.PIN],
+  [CKR.PIN_LEN_RANGE, EXIT.PIN],
+  [CKR.PIN_EXPIRED, EXIT.PIN],
+  [CKR.PIN_LOCKED, EXIT.PIN],
+  [CKR.PIN_TOO_WEAK, EXIT.PIN],
+  [CKR.USER_NOT_LOGGED_IN, EXIT.PIN],
+  [CKR.USER_PIN_NOT_INITIALIZED, EXIT.PIN],
+]);
+
+/** The exit code for an error: that of the first in its chain of causes which says more than "failed". */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof InterruptedError) return error.exitCode;
+  for (let link = error; link instanceof Error; link = link.cause) {
+    const code = ownCode(link);
+    if (code !== EXIT.FAILURE) return code;
+  }
+  return EXIT.FAILURE;
+}
+
+function ownCode(error: Error): number {
+  if (error instanceof UsageError || error instanceof CommanderError) return EXIT.USAGE;
+  if (error instanceof NotFoundError) return EXIT.NOT_FOUND;
+  if (error instanceof PinMissingError || error instanceof PinError) return EXIT.PIN;
+  if (error instanceof PcscError) return error.is(...ABSENT) ? EXIT.NOT_FOUND : EXIT.FAILURE;
+  if (error instanceof CryptokiError) return CODES.get(error.rv) ?? EXIT.FAILURE;
+  return EXIT.FAILURE;
+}

@@ -1,0 +1,60 @@
+import { readFile, writeFile } from "node:fs/promises";
+import type { CommandContext } from "./context.ts";
+import { FileError } from "./failure.ts";
+
+/** More than this is no message that one signs with a card, and would be held in memory whole. */
+const MAX_INPUT = 1 << 30;
+
+/** All of a file; of standard input if `path` is left out or "-". */
+export async function readInput(path: string | undefined, context: CommandContext): Promise<Uint8Array> {
+  if (path !== undefined && path !== "-") return readWhole(path);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of context.environment.stdin) {
+    const part = Buffer.from(chunk as Uint8Array);
+    length += part.length;
+    if (length > MAX_INPUT) throw new FileError(`standard input has more than ${MAX_INPUT} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** All of the file at `path`. */
+export async function readWhole(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new FileError(`cannot read ${path}: ${reason(cause)}`, { cause });
+  }
+}
+
+/** Writes a new file, or over an old one. */
+export async function writeWhole(path: string, bytes: Uint8Array | string): Promise<void> {
+  try {
+    await writeFile(path, bytes);
+  } catch (cause) {
+    throw writeFailure(path, cause);
+  }
+}
+
+/** The error for a file that could not be written. */
+export function writeFailure(path: string, cause: unknown): FileError {
+  return new FileError(`cannot write ${path}: ${reason(cause)}`, { cause });
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "ENOENT":
+      return "no such file or folder";
+    case "EACCES":
+    case "EPERM":
+      return "not permitted";
+    case "EISDIR":
+      return "it is a folder";
+    case "ENOSPC":
+      return "no space left";
+    default:
+      return typeof code === "string" ? code : "failed";
+  }
+}

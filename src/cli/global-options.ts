@@ -1,0 +1,55 @@
+import { type Command, Option } from "commander";
+import { UsageError } from "./failure.ts";
+
+/** Options of every command, as commander gives them. */
+export interface GlobalOptions {
+  readonly virtual?: string | true;
+  readonly reader?: string;
+  readonly token?: string;
+  readonly transport: "pcscd" | "addon";
+  readonly pinSource?: string;
+  readonly timeout?: number;
+  readonly json?: true;
+  readonly trace?: true;
+  readonly record?: string;
+}
+
+/** What --virtual means without a value. */
+export const DEFAULT_CARD = "piv";
+
+/** Adds them to the program; they may stand before or after the command's name. */
+export function addGlobalOptions(program: Command): void {
+  program
+    .addOption(
+      new Option("--virtual [card]", "use a virtual card: piv (unless told), or a file that holds a saved one"),
+    )
+    .addOption(new Option("--reader <name>", "use the reader whose name contains this"))
+    .addOption(new Option("--token <uri>", "use the token that this PKCS #11 URI describes"))
+    .addOption(
+      new Option("--transport <way>", "the way to the card readers").choices(["pcscd", "addon"]).default("pcscd"),
+    )
+    .addOption(
+      new Option("--pin-source <source>", "take the PIN from file:PATH, env:NAME, fd:NUMBER, or - (standard input)"),
+    )
+    .addOption(new Option("--timeout <seconds>", "give up after this time").argParser(parseSeconds))
+    .addOption(new Option("--json", "print JSON; errors too, on standard error"))
+    .addOption(new Option("--trace", "tell every APDU and its meaning on standard error, without PINs and keys"))
+    .addOption(new Option("--record <file>", "write what was said to the card to a file, without PINs and keys"));
+}
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,6}(\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
+  if (seconds === 0) throw new UsageError("--timeout is a number of seconds above 0, such as 10 or 0.5");
+  return seconds;
+}
+
+/**
+ * `--virtual` may stand without its value, also before the command's name: `cryptoki --virtual tokens`. The name of a
+ * command is no card; a file of that name is written `./tokens`.
+ */
+export function completeVirtual(args: readonly string[], commands: readonly string[]): string[] {
+  return args.map((arg, index) => {
+    const next = args[index + 1];
+    return arg === "--virtual" && next !== undefined && commands.includes(next) ? `--virtual=${DEFAULT_CARD}` : arg;
+  });
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { InterruptedError } from "./failure.ts";
+import { run } from "./run.ts";
+
+const controller = new AbortController();
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+for (const [name, exitCode] of Object.entries(SIGNALS)) {
+  process.on(name, () => {
+    // The first asks everything to close; whoever asks again does not want to wait.
+    if (controller.signal.aborted) process.exit(exitCode);
+    controller.abort(new InterruptedError(`interrupted by ${name}`, exitCode));
+  });
+}
+
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // `cryptoki objects | head -1`: nobody reads on, so there is nothing left to do.
+    if (error.code !== "EPIPE") throw error;
+    controller.abort(new InterruptedError("nobody reads the output", 0));
+  });
+}
+
+const { stdin, stdout, stderr, env } = process;
+process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal: controller.signal });

@@ -1,0 +1,82 @@
+import Table from "cli-table3";
+import pc from "picocolors";
+import type { Environment, Output as Stream } from "./environment.ts";
+
+export type Colours = ReturnType<typeof pc.createColors>;
+
+/** Colours for `stream`: on a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says no; FORCE_COLOR says yes. */
+export function coloursFor(stream: Stream, env: Environment["env"]): Colours {
+  const forbidden = Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb";
+  const wanted = Boolean(env["FORCE_COLOR"]) || stream.isTTY === true;
+  return pc.createColors(wanted && !forbidden);
+}
+
+/** A column: its heading, and whether its cells stand at the right. */
+export type Column = string | { readonly heading: string; readonly align: "right" };
+
+/** What a command prints: for people, or as JSON for programs. */
+export class Printer {
+  readonly colours: Colours;
+  readonly json: boolean;
+  readonly #stream: Stream;
+
+  constructor(stream: Stream, env: Environment["env"], json: boolean) {
+    this.colours = json ? pc.createColors(false) : coloursFor(stream, env);
+    this.json = json;
+    this.#stream = stream;
+  }
+
+  line(text = ""): void {
+    this.#stream.write(`${text}\n`);
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#stream.write(bytes);
+  }
+
+  /** One JSON document. Keys in the order given; what is undefined is left out. */
+  document(value: unknown): void {
+    this.line(JSON.stringify(value, undefined, 2));
+  }
+
+  /** One JSON document on a line of its own, for output that goes on and on. */
+  documentLine(value: unknown): void {
+    this.line(JSON.stringify(value));
+  }
+
+  /** Rows under headings, columns aligned, no frame. */
+  table(columns: readonly Column[], rows: readonly (readonly string[])[]): void {
+    const headings = columns.map((column) => (typeof column === "string" ? column : column.heading));
+    const table = new Table({
+      head: headings.map((heading) => this.colours.dim(heading)),
+      colAligns: columns.map((column) => (typeof column === "string" ? "left" : column.align)),
+      chars: NO_FRAME,
+      style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
+    });
+    table.push(...rows.map((row) => row.map((cell) => visible(cell))));
+    this.line(trimLines(table.toString()));
+  }
+
+  /** Names and values below each other, values aligned. */
+  pairs(pairs: readonly (readonly [string, string])[], indent = ""): void {
+    const width = Math.max(...pairs.map(([name]) => name.length));
+    for (const [name, value] of pairs) {
+      this.line(`${indent}${this.colours.dim(name.padEnd(width))}  ${visible(value)}`);
+    }
+  }
+}
+
+const NO_FRAME = Object.fromEntries(
+  [
+    ...["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
+    ...["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
+  ].map((name) => [name, ""]),
+);
+
+const trimLines = (text: string): string => text.replace(/[ \t]+$/gmu, "");
+
+/** A card's labels are untrusted: control characters never reach a terminal. The few codes that colours are made of pass. */
+export function visible(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what this is about
+  return text.replace(/[\u0000-\u001a\u001c-\u001f\u007f-\u009f]|\u001b(?!\[(?:[12]|22|3[1-69]|90)m)/gu, "\ufffd");
+}

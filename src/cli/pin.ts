@@ -1,0 +1,118 @@
+import { createReadStream, open } from "node:fs";
+import type { Readable } from "node:stream";
+import { ReadStream } from "node:tty";
+import { promisify } from "node:util";
+import { concat, utf8, wipe } from "../bytes/index.ts";
+import type { Environment } from "./environment.ts";
+import { FileError, InterruptedError, PinMissingError, UsageError } from "./failure.ts";
+
+/** Where a PIN comes from. Never an argument: every user of the machine sees those. */
+export type PinSource =
+  | { readonly from: "file"; readonly path: string }
+  | { readonly from: "environment"; readonly name: string }
+  | { readonly from: "stdin" }
+  | { readonly from: "descriptor"; readonly number: number };
+
+export const PIN_VARIABLE = "CRYPTOKI_PIN";
+/** No card takes a longer PIN; a longer file is not a PIN file. */
+const MAX_PIN_BYTES = 256;
+
+const WAYS = "file:PATH, env:NAME, fd:NUMBER, or - for the first line of standard input";
+
+/**
+ * Reads the value of --pin-source or of a URI's pin-source.
+ * @throws {UsageError} for anything else. The value is not repeated: somebody may have put the PIN there.
+ */
+export function parsePinSource(text: string): PinSource {
+  if (text === "-") return { from: "stdin" };
+  const [, scheme, rest] = /^(file|env|fd):(.+)$/su.exec(text) ?? [];
+  if (rest !== undefined && scheme === "file") return { from: "file", path: rest.replace(/^\/\/(?=\/)/u, "") };
+  if (rest !== undefined && scheme === "env") return { from: "environment", name: rest };
+  if (rest !== undefined && scheme === "fd" && /^\d{1,6}$/u.test(rest)) {
+    return { from: "descriptor", number: Number(rest) };
+  }
+  if (text.startsWith("|")) throw new UsageError(`a PIN source that is a command is not run; use ${WAYS}`);
+  throw new UsageError(`a PIN source is ${WAYS}`);
+}
+
+/**
+ * The PIN: from `source`, else from CRYPTOKI_PIN, else asked for on the terminal, without echo. The caller wipes it.
+ * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C in the prompt.
+ */
+export async function readPin(
+  question: string,
+  source: PinSource | undefined,
+  environment: Environment,
+): Promise<Uint8Array> {
+  const pin = source ? await fromSource(source, environment) : await fromAround(question, environment);
+  if (pin.length === 0) throw new PinMissingError("the PIN is empty");
+  return pin;
+}
+
+async function fromSource(source: PinSource, { env, stdin }: Environment): Promise<Uint8Array> {
+  switch (source.from) {
+    case "file":
+      return firstLine(createReadStream(source.path), `the PIN file ${source.path}`);
+    case "descriptor":
+      return firstLine(
+        createReadStream("", { fd: source.number, autoClose: false }),
+        `file descriptor ${source.number}`,
+      );
+    case "stdin":
+      return firstLine(stdin, "standard input");
+    case "environment": {
+      const value = env[source.name];
+      if (value === undefined) throw new PinMissingError(`the environment has no variable ${source.name}`);
+      return utf8(value);
+    }
+  }
+}
+
+async function firstLine(stream: Readable, what: string): Promise<Uint8Array> {
+  let line: Uint8Array = new Uint8Array();
+  try {
+    for await (const chunk of stream) {
+      const bytes = chunk as Uint8Array;
+      const joined = concat(line, bytes);
+      wipe(line, bytes);
+      line = joined;
+      const end = line.indexOf(0x0a);
+      if (end !== -1) return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
+      if (line.length > MAX_PIN_BYTES) throw new FileError(`${what} holds no PIN: more than ${MAX_PIN_BYTES} bytes`);
+    }
+  } catch (cause) {
+    if (cause instanceof FileError) throw cause;
+    throw new FileError(`${what} cannot be read`, { cause });
+  }
+  return line;
+}
+
+function fromAround(question: string, environment: Environment): Promise<Uint8Array> {
+  const value = environment.env[PIN_VARIABLE];
+  return value === undefined ? prompt(question, environment) : Promise.resolve(utf8(value));
+}
+
+/** On standard error, so that a redirected output stays clean; on the terminal itself when standard input is a pipe. */
+async function prompt(question: string, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
+  using terminal = stdin.isTTY ? undefined : await controllingTerminal();
+  const { default: password } = await import("@inquirer/password");
+  try {
+    return utf8(await password({ message: question }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
+  } catch (error) {
+    if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
+      throw new InterruptedError("interrupted at the PIN", 130);
+    }
+    throw error;
+  }
+}
+
+/** The stream owns the descriptor, and closes it. */
+async function controllingTerminal(): Promise<Disposable & { stream: ReadStream }> {
+  try {
+    const stream = new ReadStream(await promisify(open)("/dev/tty", "r+"));
+    return { stream, [Symbol.dispose]: () => void stream.destroy() };
+  } catch (cause) {
+    const message = `a PIN is needed and there is no terminal to ask on; use --pin-source or ${PIN_VARIABLE}`;
+    throw new PinMissingError(message, { cause });
+  }
+}

@@ -1,0 +1,65 @@
+import { Command } from "commander";
+import { readFileSync } from "node:fs";
+import { addApdu } from "./commands/apdu.ts";
+import { addReaders } from "./commands/readers.ts";
+import { addVirtual } from "./commands/virtual.ts";
+import type { Environment } from "./environment.ts";
+import { addGlobalOptions } from "./global-options.ts";
+import { examples } from "./help.ts";
+import { coloursFor } from "./output.ts";
+
+const EXIT_CODES = `
+Exit codes:
+  0  done; for verify: the signature is valid
+  1  it failed; for verify: the signature is not valid
+  2  the command line is wrong, or fits more than one reader, token or object
+  3  no smart-card service, reader, card, token or object that fits
+  4  the PIN is wrong, blocked, of the wrong length, or missing
+  130, 143, 129  ended by SIGINT, SIGTERM, SIGHUP
+
+Environment:
+  CRYPTOKI_PIN           the PIN, if --pin-source does not say where it is
+  CRYPTOKI_DEBUG         set: errors with their stack
+  NO_COLOR, FORCE_COLOR  colours never, or always
+  PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
+`;
+
+/** The program with all its commands, ready to parse a command line. */
+export function createProgram(environment: Environment): Command {
+  const { stdout, stderr, env } = environment;
+  const colours = coloursFor(stdout, env);
+  const program = new Command("cryptoki")
+    .description("Smart cards as PKCS #11 tokens: look into them, sign, decrypt, and see what is said to the card.")
+    .version(version(), "-V, --version")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      // Errors are told in one place, for people or as JSON.
+      outputError: () => undefined,
+      getOutHelpWidth: () => stdout.columns ?? 100,
+      getErrHelpWidth: () => stderr.columns ?? 100,
+      getOutHasColors: () => colours.isColorSupported,
+      getErrHasColors: () => coloursFor(stderr, env).isColorSupported,
+    })
+    .configureHelp({ showGlobalOptions: true, styleTitle: (title) => colours.bold(title) })
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki demo", "see it all at work on a virtual card"],
+        ["cryptoki tokens", "the cards that are in"],
+        ["cryptoki sign --id 01 letter.txt --output letter.sig", "sign a file"],
+        ["cryptoki --virtual objects", "any command, on a virtual card"],
+      ) + EXIT_CODES,
+    );
+  addGlobalOptions(program);
+  for (const add of [addReaders, addApdu, addVirtual]) add(program, environment);
+  return program;
+}
+
+/** That of the package: the same two folders up from the source and from what is built of it. */
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const manifest = JSON.parse(text) as { readonly version: string };
+  return manifest.version;
+}

@@ -1,0 +1,75 @@
+import { CommanderError } from "commander";
+import { inspect } from "node:util";
+import { PinError } from "../card/index.ts";
+import type { Environment } from "./environment.ts";
+import { EXIT, exitCodeOf } from "./exit-code.ts";
+import { InterruptedError } from "./failure.ts";
+import { coloursFor, visible } from "./output.ts";
+
+/** An error as `--json` prints it. */
+export interface ErrorDocument {
+  readonly error: {
+    /** The standard's name (CKR_PIN_INCORRECT, SCARD_E_NO_SERVICE), or this program's (UsageError). */
+    readonly name: string;
+    readonly message: string;
+    readonly exitCode: number;
+    /** Tries left, after a wrong PIN. */
+    readonly triesLeft?: number;
+    /** Messages of the errors below, the outermost first. */
+    readonly causes: readonly string[];
+  };
+}
+
+/** Says on standard error what went wrong, in a line or two, or as JSON; the stack only with CRYPTOKI_DEBUG. */
+export function report(error: unknown, { stderr, env }: Environment, json: boolean): number {
+  const exitCode = exitCodeOf(error);
+  if (error instanceof InterruptedError && !json) return exitCode;
+  if (json) stderr.write(`${JSON.stringify(errorDocument(error, exitCode))}\n`);
+  else {
+    const colours = coloursFor(stderr, env);
+    const [message, ...rest] = messages(error);
+    stderr.write(`${colours.red("error:")} ${visible(message ?? "")}\n`);
+    const last = rest.at(-1);
+    if (exitCode === EXIT.USAGE) stderr.write(`${colours.dim("see:")} cryptoki help, or a command with --help\n`);
+    else if (last !== undefined) stderr.write(`${colours.dim("cause:")} ${visible(last)}\n`);
+  }
+  if (env["CRYPTOKI_DEBUG"]) stderr.write(`${inspect(error)}\n`);
+  return exitCode;
+}
+
+function errorDocument(error: unknown, exitCode: number): ErrorDocument {
+  const [message = "", ...causes] = messages(error);
+  const tries = triesLeft(error);
+  return {
+    error: { name: nameOf(error), message, exitCode, ...(tries !== undefined && { triesLeft: tries }), causes },
+  };
+}
+
+/** The message of an error and those of its causes; one that the line above says already is left out. */
+function messages(error: unknown): string[] {
+  const found: string[] = [];
+  for (let link: unknown = error; link instanceof Error && found.length < 8; link = link.cause) {
+    const message = messageOf(link);
+    if (message !== "" && !found.some((known) => known.includes(message))) found.push(message);
+  }
+  return found.length > 0 ? found : [String(error)];
+}
+
+function messageOf(error: Error): string {
+  if (error instanceof CommanderError) return error.message.replace(/^error: /u, "").replaceAll("\n", " ");
+  const code = "codeName" in error && typeof error.codeName === "string" ? error.codeName : undefined;
+  return code !== undefined && !error.message.startsWith(code) ? `${code}: ${error.message}` : error.message;
+}
+
+function nameOf(error: unknown): string {
+  if (error instanceof CommanderError) return "UsageError";
+  if (!(error instanceof Error)) return "Error";
+  return "codeName" in error && typeof error.codeName === "string" ? error.codeName : error.name;
+}
+
+function triesLeft(error: unknown): number | undefined {
+  for (let link = error; link instanceof Error; link = link.cause) {
+    if (link instanceof PinError && link.triesLeft !== undefined) return link.triesLeft;
+  }
+  return undefined;
+}
