@@ -1,12 +1,10 @@
-import { CardChannel, type ChannelOptions, type Transmit } from "../apdu/index.ts";
+import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { type CardConnection, PcscError, SCARD_PROTOCOL } from "../pcsc/index.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
 
 export interface CardOptions {
-  /** Length form that the card's answer to reset allows. */
-  readonly form?: ChannelOptions["form"];
   readonly wrap?: TransmitWrapper;
 }
 
@@ -24,7 +22,7 @@ export class Card implements AsyncDisposable {
     this.#connection = connection;
     const transmit: Transmit = (command, signal) => connection.transmit(command, signal);
     this.#channel = new CardChannel(options.wrap?.(transmit, connection.reader) ?? transmit, {
-      ...(options.form && { form: options.form }),
+      form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
     });
   }
