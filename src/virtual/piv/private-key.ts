@@ -28,10 +28,13 @@ export function describeKey(key: KeyObject): KeyTypeInfo {
  * @throws {DataError} unless `input` is as long as the modulus and smaller than it.
  */
 export function rsaRaw(key: KeyObject, input: Uint8Array): Uint8Array {
+  const length = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
+  // OpenSSL would fill up a shorter one.
+  if (input.length !== length) throw new DataError(`RSA: ${input.length} bytes, ${length} wanted`);
   try {
     return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, input);
   } catch (cause) {
-    throw new DataError("RSA: the input is not as long as the modulus, or not smaller", { cause });
+    throw new DataError("RSA: the input is not smaller than the modulus", { cause });
   }
 }
 

@@ -1,0 +1,33 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { type PivCardOptions, type PivKeyType, VirtualPivCard } from "../../src/virtual/index.ts";
+
+const made = new Map<string, KeyObject>();
+
+/** A private key of a kind, made once in this process for each `name`. */
+export function testKey(type: PivKeyType, name = ""): KeyObject {
+  const id = `${type} ${name}`;
+  const key = made.get(id) ?? generate(type);
+  made.set(id, key);
+  return key;
+}
+
+function generate(type: PivKeyType): KeyObject {
+  const [family, bits] = type.split("-");
+  return family === "rsa"
+    ? generateKeyPairSync("rsa", { modulusLength: Number(bits) }).privateKey
+    : generateKeyPairSync("ec", { namedCurve: type.toUpperCase() }).privateKey;
+}
+
+/** A card with the default kinds of keys, which are made once. */
+export function testCard(options: PivCardOptions = {}): Promise<VirtualPivCard> {
+  return VirtualPivCard.create({
+    ...options,
+    keys: {
+      "9a": { privateKey: testKey("rsa-2048", "9a") },
+      "9c": { privateKey: testKey("p-256", "9c") },
+      "9d": { privateKey: testKey("rsa-2048", "9d") },
+      "9e": { privateKey: testKey("p-256", "9e") },
+      ...options.keys,
+    },
+  });
+}
