@@ -1,3 +1,5 @@
+import { PcscError } from "./error.ts";
+
 /** Wakes whoever waits, in the order in which they came. What has changed they find out for themselves. */
 export class Bell {
   #waiting = new Set<() => void>();
@@ -10,7 +12,7 @@ export class Bell {
 
   /**
    * Resolves at the next ring, or after `milliseconds`, whichever is first.
-   * @throws The reason of the first of `signals` that aborts.
+   * @throws {PcscError} As {@link untilAborted}.
    */
   async wait(milliseconds: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
     let wake = (): void => undefined;
@@ -30,16 +32,15 @@ export class Bell {
 }
 
 /**
- * What `promise` comes to, unless one of `signals` aborts first: then its reason is thrown. The work behind the promise
- * goes on, and nobody hears of its end.
+ * What `promise` comes to, unless one of `signals` aborts first. The work behind the promise goes on then, and nobody
+ * hears of its end.
+ * @throws {PcscError} The reason of the signal, if it is of this class; else SCARD_E_CANCELLED with it as cause.
  */
 export function untilAborted<T>(promise: Promise<T>, ...signals: readonly (AbortSignal | undefined)[]): Promise<T> {
   const given = signals.filter((signal) => signal !== undefined);
   return new Promise<T>((resolve, reject) => {
     const abort = (): void => {
-      const reason: unknown = given.find((signal) => signal.aborted)?.reason;
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's to choose
-      reject(reason);
+      reject(abortion(given));
     };
     const settled = (): void => {
       for (const signal of given) signal.removeEventListener("abort", abort);
@@ -48,4 +49,14 @@ export function untilAborted<T>(promise: Promise<T>, ...signals: readonly (Abort
     promise.finally(settled).then(resolve, reject);
     if (given.some((signal) => signal.aborted)) abort();
   });
+}
+
+/** @throws {PcscError} As {@link untilAborted}, if one of `signals` is aborted already. */
+export function refuseAborted(...signals: readonly (AbortSignal | undefined)[]): void {
+  if (signals.some((signal) => signal?.aborted)) throw abortion(signals);
+}
+
+function abortion(signals: readonly (AbortSignal | undefined)[]): PcscError {
+  const reason: unknown = signals.find((signal) => signal?.aborted)?.reason;
+  return reason instanceof PcscError ? reason : new PcscError("SCARD_E_CANCELLED", undefined, { cause: reason });
 }

@@ -1,5 +1,5 @@
 import { utf8, wipe } from "../bytes/index.ts";
-import { untilAborted } from "./bell.ts";
+import { refuseAborted, untilAborted } from "./bell.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { MemorySlot, Tenant } from "./memory-slot.ts";
@@ -65,6 +65,7 @@ export class MemoryConnection implements CardConnection, Tenant {
   }
 
   transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
     if (command.length === 0 || command.length > MAX_APDU) {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
@@ -207,8 +208,7 @@ export class MemoryConnection implements CardConnection, Tenant {
   async #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     const deadline = performance.now() + this.#options.patience;
     for (;;) {
-      signal?.throwIfAborted();
-      this.#closing.signal.throwIfAborted();
+      refuseAborted(signal, this.#closing.signal);
       this.#refuseGone();
       if (!this.#slot.heldFrom(this)) return action();
       const left = deadline - performance.now();
