@@ -32,7 +32,7 @@ interface Point {
 /**
  * Whether `signature` (r || s) is the key's over `hashed`, which may be of any length (FIPS 186-5 section 6.4.2).
  *
- * Node verifies messages only, never digests. But a signature (r, s) of digest e under key Q is one of digest e' under key
+ * Node verifies messages only: without the name of a hash it takes SHA-256 for EC keys, not the digest as it is. But a signature (r, s) of digest e under key Q is one of digest e' under key
  * Q + tG, t = (e - e') / r: the point (e'G + r(Q + tG)) / s that verification computes is (eG + rQ) / s. So OpenSSL is asked
  * about a known message and the shifted key, and all that is left to do here is one addition. Everything in it is public.
  *

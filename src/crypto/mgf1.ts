@@ -1,7 +1,7 @@
 import { digest, hashLength, type HashName } from "./hash.ts";
 
 /** MGF1 (RFC 8017 appendix B.2.1): `length` bytes of mask out of `seed`. */
-export function mgf1(hash: HashName, seed: Uint8Array, length: number): Uint8Array {
+function mgf1(hash: HashName, seed: Uint8Array, length: number): Uint8Array {
   const step = hashLength(hash);
   const mask = new Uint8Array(Math.ceil(length / step) * step);
   const counter = new DataView(new ArrayBuffer(4));
