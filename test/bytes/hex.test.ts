@@ -4,7 +4,11 @@ import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 
 describe("hexadecimal", () => {
   test("reads back what it wrote", () => {
-    fc.assert(fc.property(fc.uint8Array(), (bytes) => expect(fromHex(toHex(bytes))).toEqual(bytes)));
+    fc.assert(
+      fc.property(fc.uint8Array(), (bytes) => {
+        expect(fromHex(toHex(bytes))).toEqual(bytes);
+      }),
+    );
   });
 
   test("takes spaces, colons and capitals", () => {

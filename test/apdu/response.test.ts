@@ -1,0 +1,24 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { decodeResponse, encodeResponse } from "../../src/apdu/index.ts";
+import { DataError } from "../../src/bytes/index.ts";
+
+describe("response APDUs", () => {
+  test("read back", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(0xffff), (data, sw) => {
+        const response = decodeResponse(encodeResponse({ data, sw }));
+        expect(response.sw).toBe(sw);
+        expect([...response.data]).toEqual([...data]);
+      }),
+    );
+  });
+
+  test.each([0, 1, 65_539])("of %d bytes are refused", (length) => {
+    expect(() => decodeResponse(new Uint8Array(length))).toThrow(DataError);
+  });
+
+  test("may be as long as an extended answer", () => {
+    expect(decodeResponse(new Uint8Array(65_538)).data).toHaveLength(65_536);
+  });
+});
