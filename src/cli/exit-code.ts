@@ -55,7 +55,8 @@ export function exitCodeOf(error: unknown): number {
 
 function ownCode(error: Error): number {
   if (error instanceof UsageError || error instanceof CommanderError) return EXIT.USAGE;
-  if (error instanceof NotFoundError) return EXIT.NOT_FOUND;
+  // By name: its room is loaded only when a virtual card is used.
+  if (error instanceof NotFoundError || error.name === "VpcdError") return EXIT.NOT_FOUND;
   if (error instanceof PinMissingError || error instanceof PinError) return EXIT.PIN;
   if (error instanceof PcscError) return error.is(...ABSENT) ? EXIT.NOT_FOUND : EXIT.FAILURE;
   if (error instanceof CryptokiError) return CODES.get(error.rv) ?? EXIT.FAILURE;

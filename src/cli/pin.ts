@@ -54,10 +54,7 @@ async function fromSource(source: PinSource, { env, stdin }: Environment): Promi
     case "file":
       return firstLine(createReadStream(source.path), `the PIN file ${source.path}`);
     case "descriptor":
-      return firstLine(
-        createReadStream("", { fd: source.number, autoClose: false }),
-        `file descriptor ${source.number}`,
-      );
+      return firstLine(createReadStream("", { fd: source.number }), `file descriptor ${source.number}`);
     case "stdin":
       return firstLine(stdin, "standard input");
     case "environment": {

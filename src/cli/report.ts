@@ -27,7 +27,7 @@ export function report(error: unknown, { stderr, env }: Environment, json: boole
   if (json) stderr.write(`${JSON.stringify(errorDocument(error, exitCode))}\n`);
   else {
     const colours = coloursFor(stderr, env);
-    const [message, ...rest] = messages(error);
+    const [message, ...rest] = messages(error, false);
     stderr.write(`${colours.red("error:")} ${visible(message ?? "")}\n`);
     const last = rest.at(-1);
     if (exitCode === EXIT.USAGE) stderr.write(`${colours.dim("see:")} cryptoki help, or a command with --help\n`);
@@ -45,10 +45,14 @@ function errorDocument(error: unknown, exitCode: number): ErrorDocument {
   };
 }
 
-/** The message of an error and those of its causes; one that the line above says already is left out. */
-function messages(error: unknown): string[] {
+/**
+ * The message of an error and those of its causes; one that the line above says already is left out, and for people also
+ * what the operating system says: the error above it has that in words.
+ */
+function messages(error: unknown, all = true): string[] {
   const found: string[] = [];
   for (let link: unknown = error; link instanceof Error && found.length < 8; link = link.cause) {
+    if (!all && "syscall" in link && found.length > 0) continue;
     const message = messageOf(link);
     if (message !== "" && !found.some((known) => known.includes(message))) found.push(message);
   }
