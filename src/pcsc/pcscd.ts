@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { readerChanges } from "./pcscd/changes.ts";
@@ -42,6 +43,8 @@ export class Pcscd implements Pcsc, AsyncDisposable {
 
   constructor(options: PcscdOptions = {}) {
     this.#socket = options.socket ?? environmentSocket() ?? DEFAULT_SOCKET;
+    // Every call under way listens to it, and any number may be.
+    setMaxListeners(0, this.#closing.signal);
     this.#patience = options.patience ?? DEFAULT_PATIENCE;
   }
 

@@ -1,6 +1,7 @@
 import { createConnection, type Socket } from "node:net";
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
+import { cancelled } from "./waiting.ts";
 
 /** Holds the 2,944 bytes of the reader states; longer answers come in parts. */
 const RECEIVE_BUFFER = 16_384;
@@ -26,6 +27,7 @@ export class Link {
   readonly #socket: Socket;
   readonly #expected: Expectation[] = [];
   readonly #onClose: (() => void) | undefined;
+  #unwatch: (() => void) | undefined;
   #part: Uint8Array | undefined;
   #filled = 0;
   #answered = false;
@@ -38,7 +40,6 @@ export class Link {
     const buffer = new Uint8Array(RECEIVE_BUFFER);
     this.#socket = createConnection({
       path,
-      ...(options.signal && { signal: options.signal }),
       onread: {
         buffer,
         callback: (length) => {
@@ -49,6 +50,7 @@ export class Link {
         },
       },
     });
+    this.#watch(options.signal);
     this.#socket.on("error", (cause) => {
       this.close(this.#explain(cause));
     });
@@ -89,8 +91,25 @@ export class Link {
     if (this.#closed) return;
     this.#closed = afterwards;
     this.#socket.destroy();
+    this.#unwatch?.();
     for (const expectation of this.#expected.splice(0)) expectation.reject(reason);
     this.#onClose?.();
+  }
+
+  /** The socket's own `signal` option of Node 20 keeps its listener for as long as the signal lives. */
+  #watch(signal: AbortSignal | undefined): void {
+    if (!signal) return;
+    const abort = (): void => {
+      this.close(cancelled(signal));
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener("abort", abort, { once: true });
+    this.#unwatch = (): void => {
+      signal.removeEventListener("abort", abort);
+    };
   }
 
   #receive(chunk: Uint8Array): void {
@@ -136,8 +155,6 @@ export class Link {
       case "EACCES":
       case "EPERM":
         return new PcscError("SCARD_W_SECURITY_VIOLATION", `this user may not open ${this.#path}`, options);
-      case "ABORT_ERR":
-        return new PcscError("SCARD_E_CANCELLED", undefined, options);
       case "ECONNRESET":
       case "EPIPE":
       case undefined:
