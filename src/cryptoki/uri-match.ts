@@ -59,13 +59,17 @@ export function matchesObject(uri: Pkcs11Uri, object: ObjectDescription): boolea
   );
 }
 
-/** The URI that names a token wherever it is plugged in: label, manufacturer, model and serial number. */
+/** The URI that names a token wherever it is plugged in: label, manufacturer, model and serial number, if it has them. */
 export function tokenUri(token: TokenDescription): Pkcs11Uri {
+  const model = unpadded(token.model);
+  const manufacturer = unpadded(token.manufacturerID);
+  const serial = unpadded(token.serialNumber);
+  const label = unpadded(token.label);
   return {
-    model: unpadded(token.model),
-    manufacturer: unpadded(token.manufacturerID),
-    serial: unpadded(token.serialNumber),
-    token: unpadded(token.label),
+    ...(model && { model }),
+    ...(manufacturer && { manufacturer }),
+    ...(serial && { serial }),
+    ...(label && { token: label }),
   };
 }
 
