@@ -8,5 +8,8 @@ export { PcscError } from "./error.ts";
 export { MemoryReaders } from "./memory.ts";
 export type { InProcessCard, MemoryClientOptions } from "./memory.ts";
 export { Pcscd, type PcscdOptions } from "./pcscd.ts";
+export { record } from "./recorder.ts";
+export type { ExchangeConcealer } from "./recorder.ts";
+export { replay } from "./replay.ts";
 export type { ScardErrorName } from "./status.ts";
 export type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
