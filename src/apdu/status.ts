@@ -20,7 +20,7 @@ export const SW = {
   VERIFICATION_FAILED: 0x6300,
   MORE_DATA: 0x6310,
   FILE_FILLED_UP: 0x6381,
-  /** 63Cx: verification failed, or was not asked for; x tries are left. */
+  /** 63Cx: not verified, or not asked for (an empty VERIFY, which costs no try); x tries are left. */
   TRIES_LEFT: 0x63c0,
 
   EXECUTION_ERROR: 0x6400,
@@ -78,7 +78,7 @@ export interface StatusExplanation {
   /** Four capital hexadecimal digits. */
   readonly code: string;
   readonly kind: StatusKind;
-  /** In words: "security status not satisfied", "verification failed, 2 tries left". */
+  /** In words: "security status not satisfied", "not verified, 2 tries left". */
   readonly name: string;
   /** What to do about it, where that helps. */
   readonly advice?: string;
@@ -137,11 +137,8 @@ function rangeOf(sw: number): StatusMeaning | undefined {
 
 function triesMeaning(tries: number): StatusMeaning {
   return {
-    name: `verification failed, ${count(tries, "try").replace("trys", "tries")} left`,
-    advice:
-      tries === 0
-        ? "the reference is blocked: unblock it with the PUK or reset code"
-        : "an empty VERIFY answers this too, and costs no try",
+    name: `not verified, ${tries} ${tries === 1 ? "try" : "tries"} left`,
+    ...(tries === 0 && { advice: "the reference is blocked: unblock it with the PUK or reset code" }),
   };
 }
 

@@ -48,7 +48,7 @@ describe("a trace", () => {
     await traced(verify("12345678"));
     expect(texts[0]).toBe(
       "-> 00 20 00 80 **  VERIFY: reference 80: local 0 (PIV: application PIN), data concealed\n" +
-        "<- 63 C2  verification failed, 2 tries left  (12 ms)",
+        "<- 63 C2  not verified, 2 tries left  (12 ms)",
     );
     expect(texts.slice(2)).toEqual(texts.slice(0, 2));
   });

@@ -3,8 +3,9 @@ import { decodeCommand } from "../command.ts";
 import { decodeResponse } from "../response.ts";
 import { isAnswerSecret } from "../secrets.ts";
 import { explainStatus, type StatusExplanation } from "../status.ts";
+import { readTlvs } from "../tlv.ts";
 import { bytesLong, hex } from "./instruction.ts";
-import { tagNamesFor, type TagNames } from "./tag-names.ts";
+import { type TagName, tagNamesFor, type TagNames } from "./tag-names.ts";
 import { outline, type TlvNode } from "./tlv-outline.ts";
 
 export interface ResponseExplanation {
@@ -49,8 +50,8 @@ function namesFor(command: Uint8Array): TagNames {
 function describeNodes(bytes: Uint8Array, names: TagNames, depth: number, lines: string[]): boolean {
   const nodes = outline(bytes);
   const known = nodes.some(({ tag }) => names.has(tag));
-  const whole = nodes.length > 0 && nodes.every(({ length, value }) => length === value.length);
-  if (!known && !whole) return false;
+  // Where no tag is expected, bytes that only begin like BER-TLV are something else.
+  if (nodes.length === 0 || (!known && !isWhole(bytes))) return false;
   for (const node of nodes) {
     if (lines.length >= MAX_LINES) break;
     describeNode(node, names, depth, lines);
@@ -58,14 +59,23 @@ function describeNodes(bytes: Uint8Array, names: TagNames, depth: number, lines:
   return true;
 }
 
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    return readTlvs(bytes).length > 0;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
 function describeNode(node: TlvNode, names: TagNames, depth: number, lines: string[]): void {
   const { tag, length, value } = node;
-  const { name, inside } = names.get(tag) ?? {};
+  const known = names.get(tag);
+  const inside = known ? known.inside : isConstructed(tag) ? new Map<number, TagName>() : undefined;
   const cut = value.length < length ? `, ${value.length} here` : "";
-  const head = `${"  ".repeat(depth)}${hex(tag)} ${name ?? "unknown"}, ${bytesLong(length)}${cut}`;
+  const head = `${"  ".repeat(depth)}${hex(tag)} ${known?.name ?? "unknown"}, ${bytesLong(length)}${cut}`;
   const line = lines.push(head) - 1;
-  const open = inside !== "opaque" && (inside !== undefined || isConstructed(tag)) && depth + 1 < MAX_DEPTH;
-  const described = open && describeNodes(value, inside ?? new Map(), depth + 1, lines);
+  const described = inside && depth + 1 < MAX_DEPTH && describeNodes(value, inside, depth + 1, lines);
   if (!described && value.length > 0) lines[line] = `${head}: ${show(value)}`;
 }
 

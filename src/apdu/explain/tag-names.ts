@@ -4,8 +4,8 @@ import { p1p2 } from "./instruction.ts";
 /** What a tag stands for, and the tags within its value. */
 export interface TagName {
   readonly name: string;
-  /** Tags within; "opaque" where the value is not looked into though its tag says constructed. */
-  readonly inside?: TagNames | "opaque";
+  /** Tags within; absent where the value is not looked into, though its tag may say that it is constructed. */
+  readonly inside?: TagNames;
 }
 export type TagNames = ReadonlyMap<number, TagName>;
 
@@ -32,7 +32,7 @@ const CONTROL = tags(
   [0xa0, "security attributes for data objects"],
   [0xa1, "security attributes, proprietary template"],
   [0xa2, "pairs of short identifiers and paths"],
-  [0xa5, "proprietary template"],
+  [0xa5, "proprietary template", new Map()],
   [0xab, "security attributes, expanded"],
   [0xac, "cryptographic mechanisms"],
   [0xc6, "PIN status template (PKCS#15 cards)"],
@@ -58,7 +58,7 @@ const SELECTED = tags(
 const DETECTION: Entry = [0xfe, "error detection code"];
 
 const CERTIFICATE = tags(
-  [0x70, "certificate", "opaque"],
+  [0x70, "certificate"],
   [0x71, "certificate information: 00 plain, 01 compressed"],
   [0x72, "MSCUID"],
   DETECTION,
@@ -72,7 +72,7 @@ const CHUID = tags(
   [0x34, "card UUID"],
   [0x35, "expiration date"],
   [0x36, "cardholder UUID"],
-  [0x3e, "issuer's signature", "opaque"],
+  [0x3e, "issuer's signature"],
   DETECTION,
 );
 
@@ -110,13 +110,9 @@ const KEY_HISTORY = tags(
   DETECTION,
 );
 
-const SECURITY_OBJECT = tags(
-  [0xba, "mapping of data groups to containers"],
-  [0xbb, "security object", "opaque"],
-  DETECTION,
-);
+const SECURITY_OBJECT = tags([0xba, "mapping of data groups to containers"], [0xbb, "security object"], DETECTION);
 
-const BIOMETRIC = tags([0xbc, "biometric data", "opaque"], DETECTION);
+const BIOMETRIC = tags([0xbc, "biometric data"], DETECTION);
 
 const wrapped = (inside: TagNames): TagNames => tags([0x53, "data object", inside]);
 
@@ -145,6 +141,16 @@ const AUTHENTICATION = tags([
   tags([0x80, "witness"], [0x81, "challenge"], [0x82, "response"], [0x85, "exponentiation"]),
 ]);
 
+/** Metadata of Yubico's PIV application. */
+const METADATA = tags(
+  [0x01, "algorithm"],
+  [0x02, "PIN and touch policy"],
+  [0x03, "origin: 01 made on the card, 02 imported"],
+  [0x04, "public key"],
+  [0x05, "default value: 01 yes"],
+  [0x06, "tries, and tries left"],
+);
+
 /** The tags that the answer to `command` may hold; none where they are not known. */
 export function tagNamesFor(command: CommandApdu): TagNames {
   switch (command.ins) {
@@ -158,6 +164,8 @@ export function tagNamesFor(command: CommandApdu): TagNames {
       return AUTHENTICATION;
     case 0xcb:
       return p1p2(command) === 0x3fff ? objectTags(command.data) : new Map();
+    case 0xf7:
+      return METADATA;
     default:
       return new Map();
   }

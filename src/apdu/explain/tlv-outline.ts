@@ -11,18 +11,23 @@ export interface TlvNode {
 
 /**
  * The data objects of `bytes`, the last one perhaps cut off: what a chained command or the first part of an answer looks
- * like. Ends quietly where the bytes are no BER-TLV.
+ * like. Padding of 00 and FF is skipped. Ends quietly where the bytes are no BER-TLV.
  */
 export function outline(bytes: Uint8Array): TlvNode[] {
   const reader = new ByteReader(bytes);
   const nodes: TlvNode[] = [];
   try {
-    while (reader.remaining > 0) {
-      const { tag, length } = readTlvHeader(reader);
-      nodes.push({ tag, length, value: reader.take(Math.min(length, reader.remaining)) });
+    for (let first = reader.peek(); first !== undefined; first = reader.peek()) {
+      if (first === 0x00 || first === 0xff) reader.u8();
+      else nodes.push(readNode(reader));
     }
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
   }
   return nodes;
+}
+
+function readNode(reader: ByteReader): TlvNode {
+  const { tag, length } = readTlvHeader(reader);
+  return { tag, length, value: reader.take(Math.min(length, reader.remaining)) };
 }

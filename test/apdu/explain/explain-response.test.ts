@@ -64,11 +64,17 @@ describe("answers in words", () => {
   test("any other BER-TLV by its tags, and any other bytes as they are", () => {
     expect(details("00ca006e00", "6e044f02aabb9000")).toEqual(["6E unknown, 4 bytes", "  4F unknown, 2 bytes: AABB"]);
     expect(details("00b0000000", "5380019000")).toEqual(["3 bytes: 538001"]);
+    expect(details("00b0000000", "530101 5f 9000")).toEqual(["4 bytes: 5301015F"]);
+    expect(details("00b0000000", "000000 9000")).toEqual(["3 bytes: 000000"]);
+  });
+
+  test("padding is passed over", () => {
+    expect(details("00b0000000", "530101 000000 ffff 9000")).toEqual(["53 unknown, 1 byte: 01"]);
   });
 
   test("the status word", () => {
     expect(explainResponse(fromHex("00200080"), fromHex("63c2"))).toMatchObject({
-      status: { name: "verification failed, 2 tries left" },
+      status: { name: "not verified, 2 tries left" },
       details: [],
     });
     expect(explainResponse(fromHex("00200080"), fromHex("63")).status).toBeUndefined();

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "@jest/globals";
+import { CardChannel, Concealer } from "../../src/apdu/index.ts";
+import { fromHex, utf8 } from "../../src/bytes/index.ts";
+import { type CardConnection, MemoryReaders, type Pcsc, record, replay } from "../../src/pcsc/index.ts";
+
+const READER = "Reader 00";
+const SECRET = "5ec2e75ec2e7";
+
+/** Takes any PIN, and decrypts everything to the same secret, the second half by GET RESPONSE. */
+const card = {
+  atr: fromHex("3b80800101"),
+  reset: () => undefined,
+  transmit: (command: Uint8Array) => {
+    const answers = new Map([
+      [0x20, "9000"],
+      [0x2a, `${SECRET}6106`],
+      [0xc0, `${SECRET}9000`],
+    ]);
+    return Promise.resolve(fromHex(answers.get(command[1] ?? 0) ?? "6d00"));
+  },
+};
+
+async function decryptAfterLogin(connection: CardConnection, pin: string): Promise<number> {
+  const channel = new CardChannel((command, signal) => connection.transmit(command, signal));
+  await channel.send({ cla: 0, ins: 0x20, p1: 0, p2: 0x80, data: utf8(pin) });
+  const cryptogram = new Uint8Array(200).fill(1);
+  return (await channel.send({ cla: 0, ins: 0x2a, p1: 0x80, p2: 0x86, data: cryptogram, ne: 256 })).sw;
+}
+
+async function recording(pin: string): Promise<string> {
+  const readers = new MemoryReaders();
+  readers.plug(READER);
+  readers.insert(READER, card);
+  let text = "";
+  const pcsc: Pcsc = record(
+    readers.client(),
+    (line) => (text += line),
+    () => new Concealer(),
+    "a test",
+  );
+  await using connection = await pcsc.connect(READER);
+  await decryptAfterLogin(connection, pin);
+  return text;
+}
+
+const withoutTimes = (text: string): string => text.replaceAll(/"(?:time|at|took)":[^,}]+/gu, "");
+
+describe("a recording", () => {
+  test("holds neither PIN nor what was decrypted, and is the same for PINs of other lengths", async () => {
+    const text = await recording("123456");
+    expect(text).toContain('"00200080**"');
+    expect(text).not.toContain(SECRET.slice(0, 6));
+    expect(text).not.toContain("313233");
+    expect(withoutTimes(await recording("87654321"))).toBe(withoutTimes(text));
+  });
+
+  test("is replayed by whoever has another PIN", async () => {
+    await using connection = await replay(await recording("123456")).connect(READER);
+    expect(await decryptAfterLogin(connection, "87654321")).toBe(0x9000);
+  });
+});
