@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { traceText, type TraceSink } from "../apdu/index.ts";
-import type { Pcsc } from "../pcsc/index.ts";
+import { Concealer, traceText, type TraceSink } from "../apdu/index.ts";
+import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
 import type { Environment } from "./environment.ts";
 import { InterruptedError, TimeoutError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
+import { createRecording } from "./recording-file.ts";
 import { Printer } from "./output.ts";
 
 /** What a command works with: options, output, and whatever must be closed at its end. */
@@ -16,12 +17,15 @@ export class CommandContext implements AsyncDisposable {
   readonly remark: Printer;
   /** Aborts on an interruption, and when the time of --timeout has run out. */
   readonly signal: AbortSignal;
+  readonly #name: string;
   readonly #timer: NodeJS.Timeout | undefined;
   #pcsc: Promise<Pcsc> | undefined;
   readonly #resources: AsyncDisposable[] = [];
 
-  constructor(environment: Environment, options: GlobalOptions) {
+  /** @param name The command's, without its arguments. */
+  constructor(environment: Environment, options: GlobalOptions, name: string) {
     const timeout = new AbortController();
+    this.#name = name;
     this.environment = environment;
     this.options = options;
     this.print = new Printer(environment.stdout, environment.env, options.json ?? false);
@@ -43,7 +47,10 @@ export class CommandContext implements AsyncDisposable {
   }
 
   async #open(): Promise<Pcsc> {
-    const pcsc = await openPcsc(this.options, this.environment);
+    const { record: file } = this.options;
+    const recording = file === undefined ? undefined : this.owns(await createRecording(file));
+    const opened = await openPcsc(this.options, this.environment);
+    const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;
   }
@@ -109,7 +116,8 @@ export function action<Options extends object, Args extends readonly unknown[] =
   command.action(async (...parameters: unknown[]) => {
     const args = parameters.slice(0, -2) as unknown as Args;
     const options = command.opts<Options>();
-    await using context = new CommandContext(environment, command.optsWithGlobals<GlobalOptions>());
+    const globals = command.optsWithGlobals<GlobalOptions>();
+    await using context = new CommandContext(environment, globals, `cryptoki ${command.name()}`);
     try {
       await context.untilAborted(work(context, options, ...args));
     } catch (error) {

@@ -62,12 +62,12 @@ describe("apdu send", () => {
 
   test("APDUs from standard input, and a trace in which the PIN does not show", async () => {
     const verify = "00200080083132333435 36FFFF";
-    const { code, stderr } = await cryptoki(["--virtual", "apdu", "send", "--trace"], {
+    const { code, stdout, stderr } = await cryptoki(["--virtual", "apdu", "send", "--trace"], {
       stdin: `${SELECT_PIV}\n${verify}\n`,
     });
     expect(code).toBe(0);
     expect(stderr).toMatch(/^-> 00 20 00 80 \*\* {2}VERIFY/mu);
-    expect(stderr).not.toContain("31 32");
+    expect(stderr + stdout).not.toMatch(/31 ?32/u);
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { explainCommand, explainResponse, traceTransmit, type Transmit } from "../../apdu/index.ts";
+import { Concealer, explainCommand, explainResponse, traceTransmit, type Transmit } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
@@ -42,7 +42,12 @@ export function addApduSend(apdu: Command, environment: Environment): void {
     const sink = context.traceSink;
     const transmit = sink ? traceTransmit(raw, sink, reader) : raw;
     await connection.begin(context.signal);
-    for (const apdu of apdus) show(context, apdu, await transmit(apdu, context.signal));
+    const concealer = new Concealer();
+    for (const apdu of apdus) {
+      const answer = await transmit(apdu, context.signal);
+      // The answer was asked for; a PIN in the command need not be seen twice.
+      show(context, apdu, concealer.conceal(apdu, answer).command, answer);
+    }
     await connection.end();
   });
 }
@@ -62,15 +67,17 @@ async function readApdus(words: readonly string[], context: CommandContext): Pro
   return apdus;
 }
 
-function show({ print }: CommandContext, command: Uint8Array, answer: Uint8Array): void {
+function show({ print }: CommandContext, command: Uint8Array, shown: string, answer: Uint8Array): void {
   const { name } = explainCommand(command);
   const { status, details } = explainResponse(command, answer);
   const data = toHex(answer.subarray(0, -2));
   if (print.json) {
-    print.documentLine({ command: toHex(command), name, data, status: status ?? null, details });
+    print.documentLine({ command: shown, name, data, status: status ?? null, details });
     return;
   }
-  print.line(`${print.colours.dim(">")} ${toHex(command, " ").toUpperCase()}  ${print.colours.bold(name)}`);
+  print.line(
+    `${print.colours.dim(">")} ${(shown.match(/../gu) ?? []).join(" ").toUpperCase()}  ${print.colours.bold(name)}`,
+  );
   print.line(`${print.colours.dim("<")} ${toHex(answer, " ").toUpperCase()}`);
   if (status) sayStatus(print, status);
   for (const detail of details) print.line(`  ${detail}`);

@@ -1,0 +1,49 @@
+import { X509Certificate } from "node:crypto";
+import { type Certificate, parseCertificate } from "../asn1/index.ts";
+import { parsePublicKey, type PublicKey } from "../crypto/index.ts";
+
+/** A certificate for people, and as `--json` prints it. */
+export interface CertificateSummary {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  /** ISO 8601. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  readonly key: string;
+  readonly keyUsage: readonly string[];
+  readonly subjectAltName?: string;
+  readonly sha256: string;
+}
+
+/** The parts of a certificate that people look at. */
+export function summarise(der: Uint8Array): CertificateSummary {
+  const certificate = new X509Certificate(der);
+  const parts = parseCertificate(der);
+  return {
+    subject: oneLine(certificate.subject),
+    issuer: oneLine(certificate.issuer),
+    serialNumber: certificate.serialNumber.toLowerCase(),
+    notBefore: new Date(certificate.validFrom).toISOString(),
+    notAfter: new Date(certificate.validTo).toISOString(),
+    key: keyName(parsePublicKey(parts.subjectPublicKeyInfo)),
+    keyUsage: usages(parts),
+    ...(certificate.subjectAltName !== undefined && { subjectAltName: certificate.subjectAltName }),
+    sha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+  };
+}
+
+/** "RSA-2048", "P-256". */
+export function keyName(key: PublicKey): string {
+  return key.type === "rsa" ? `RSA-${key.modulusBits}` : key.curve;
+}
+
+/** OpenSSL gives an attribute a line, the widest first; people read the common name first. */
+function oneLine(name: string): string {
+  return name.split("\n").reverse().join(", ");
+}
+
+function usages(certificate: Certificate): string[] {
+  const usage = certificate.keyUsage;
+  return usage ? Object.entries(usage).flatMap(([name, set]) => (set ? [name] : [])) : [];
+}

@@ -1,0 +1,99 @@
+import { CKM } from "../cryptoki/constants/index.ts";
+import type { HashName, PublicKey } from "../crypto/index.ts";
+import { UsageError } from "./failure.ts";
+
+/** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
+export type MechanismName = keyof typeof CKM;
+
+/** A way to sign: what is done with the data before the key is used, and how. */
+export interface SignatureScheme {
+  readonly name: MechanismName;
+  readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa";
+  /** Undefined: what is given is signed as it is. */
+  readonly hash: HashName | undefined;
+}
+
+/** Hashes that --hash takes. */
+export const HASHES = [
+  "sha1",
+  "sha224",
+  "sha256",
+  "sha384",
+  "sha512",
+  "sha3-224",
+  "sha3-256",
+  "sha3-384",
+  "sha3-512",
+] as const satisfies readonly HashName[];
+
+/** As mechanism names write it: SHA256, SHA3_256. */
+const word = (hash: HashName): string => hash.toUpperCase().replace("-", "_");
+
+const isMechanism = (name: string): name is MechanismName => Object.hasOwn(CKM, name);
+
+/** All that the names promise; what a token can do of it, the token says. */
+const SCHEMES: readonly SignatureScheme[] = [
+  ...family("rsa-pkcs1", "RSA_PKCS", (hash) => `${word(hash)}_RSA_PKCS`),
+  ...family("rsa-pss", "RSA_PKCS_PSS", (hash) => `${word(hash)}_RSA_PKCS_PSS`),
+  { name: "RSA_X_509", family: "rsa-raw", hash: undefined },
+  ...family("ecdsa", "ECDSA", (hash) => `ECDSA_${word(hash)}`),
+];
+
+function family(
+  name: SignatureScheme["family"],
+  bare: MechanismName,
+  hashed: (hash: HashName) => string,
+): SignatureScheme[] {
+  return [undefined, ...HASHES].flatMap((hash) => {
+    const mechanism = hash === undefined ? bare : hashed(hash);
+    return isMechanism(mechanism) ? [{ name: mechanism, family: name, hash }] : [];
+  });
+}
+
+/** Names of all mechanisms that sign, for help. */
+export const SIGNATURE_MECHANISMS: readonly MechanismName[] = SCHEMES.map(({ name }) => name);
+
+/** "sha256-rsa-pkcs", "CKM_SHA256_RSA_PKCS" and "SHA256_RSA_PKCS" are one name. */
+export function canonicalName(text: string): string {
+  return text.toUpperCase().replaceAll("-", "_").replace(/^CKM_/u, "");
+}
+
+export interface SchemeOptions {
+  readonly mechanism?: string;
+  readonly hash?: HashName;
+}
+
+/**
+ * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length.
+ * @throws {UsageError} for a name that is none, or does not fit the hash or the key.
+ */
+export function signatureScheme(key: PublicKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
+  const named =
+    mechanism === undefined
+      ? { family: key.type === "rsa" ? ("rsa-pkcs1" as const) : ("ecdsa" as const), hash: hash ?? defaultHash(key) }
+      : lookUp(mechanism);
+  if ((named.family === "ecdsa") !== (key.type === "ec")) {
+    throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${key.type === "ec" ? "EC" : "RSA"}`);
+  }
+  if (hash !== undefined && named.hash !== undefined && named.hash !== hash) {
+    throw new UsageError(`${mechanism ?? ""} has a hash of its own; leave out --hash ${hash}`);
+  }
+  const scheme = SCHEMES.find((one) => one.family === named.family && one.hash === (named.hash ?? hash));
+  if (!scheme) throw new UsageError(`there is no ${mechanism ?? "mechanism"} with ${hash ?? "no hash"}`);
+  return scheme;
+}
+
+function lookUp(mechanism: string): SignatureScheme {
+  const name = canonicalName(mechanism);
+  const scheme = SCHEMES.find((one) => one.name === name);
+  if (!scheme) throw new UsageError(`--mechanism ${mechanism}: no way to sign; try ${FREQUENT.join(", ")}`);
+  return scheme;
+}
+
+const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
+
+function defaultHash(key: PublicKey): HashName {
+  if (key.type === "rsa") return "sha256";
+  return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
+}
