@@ -1,0 +1,81 @@
+/**
+ * `npm run bench`: how many APDUs this library and its neighbours take for the same work on the same virtual card through
+ * the same pcscd, beside the budget; and a few figures of the host's side. See docs/benchmarks.md.
+ *
+ *   npm run bench                 tables, in Markdown
+ *   npm run bench -- --json       the same as JSON
+ *   npm run bench -- --trace      also every exchange that was counted, on standard error
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { startPcscd } from "../test/interop/rig/pcscd.ts";
+import { CardFactory, MANAGEMENT_KEY } from "./cards.ts";
+import { certificateLengths } from "./certificates.ts";
+import { countRows, exchangeLines, type Watcher } from "./count.ts";
+import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
+import { type Report, toMarkdown } from "./report.ts";
+
+const { values: options } = parseArgs({
+  options: { json: { type: "boolean", default: false }, trace: { type: "boolean", default: false } },
+});
+
+const folder = await mkdtemp(path.join(os.tmpdir(), "bench-"));
+try {
+  const report = await measure(folder);
+  process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : toMarkdown(report));
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function measure(folder: string): Promise<Report> {
+  const walk = compileWalk(folder);
+  const keyFile = path.join(folder, "management-key");
+  await writeFile(keyFile, MANAGEMENT_KEY.replace(/..(?=.)/gu, "$&:"));
+  const drivers = [ours(await ownVersion()), openSc(walk, keyFile), ykcs11(walk)];
+  const factory = new CardFactory();
+  tell("waiting for pcscd");
+  await using daemon = await startFastPcscd(compileNoDelay(folder));
+  const tables = await countRows(daemon, factory, drivers, watch);
+  return {
+    versions: {
+      ...Object.fromEntries(drivers.map(({ name, version }) => [name, version])),
+      pcscd: debianVersion("pcscd"),
+      vpcd: debianVersion("vsmartcard-vpcd"),
+      "Node.js": process.versions.node,
+    },
+    certificates: await certificateLengths(await factory.make("short", false)),
+    subject: "cryptoki",
+    tables,
+    host: [],
+  };
+}
+
+/** pcscd with a reader whose name suits ykcs11, which takes no other. */
+async function startFastPcscd(preload: string): ReturnType<typeof startPcscd> {
+  process.env["LD_PRELOAD"] = preload;
+  try {
+    return await startPcscd({ friendlyName: "Yubico Virtual PCD" });
+  } finally {
+    delete process.env["LD_PRELOAD"];
+  }
+}
+
+async function ownVersion(): Promise<string> {
+  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function watch(...[driver, card, work, run]: Parameters<Watcher>): void {
+  const counts = run.steps.map(({ exchanges }) => exchanges.length).join(", ");
+  const key = "key" in work ? ` ${work.key}` : "";
+  tell([`${driver.name}, ${card}: ${work.name}${key}: ${counts}`, run.refusal].filter(Boolean).join(" - "));
+  if (!options.trace) return;
+  for (const { exchanges } of run.steps) tell([...exchangeLines(exchanges), "  --"].join("\n"));
+}
+
+/** Progress goes where it does not disturb the result. */
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
