@@ -119,6 +119,8 @@ class Pcscd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process) await this.kill("SIGTERM");
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+    // Where nothing else keeps the process running, it would end here.
+    this.#lock.ref();
     this.#lock.stdin?.end();
     if (this.#lock.exitCode === null) await once(this.#lock, "exit");
   }
