@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { requireLibrary, requirePrograms } from "../test/interop/rig/require.ts";
+import { run } from "../test/interop/rig/run.ts";
 import { type Work, walkArguments } from "./work.ts";
 
 export interface Launch {
@@ -22,25 +22,26 @@ export interface Driver {
 }
 
 /** Version of an installed Debian package, without Debian's own revision. */
-export function debianVersion(name: string): string {
-  const version = execFileSync("dpkg-query", ["-W", "-f=${Version}", name], { encoding: "utf8" });
-  return version.replace(/-.*$/u, "");
+export async function debianVersion(name: string): Promise<string> {
+  const { stdout } = await run("dpkg-query", ["-W", "-f=${Version}", name]);
+  return stdout.replace(/[-+].*$/u, "");
 }
 
 /** Compiles walk.cpp into `folder`. @returns The program. */
-export function compileWalk(folder: string): string {
+export function compileWalk(folder: string): Promise<string> {
   return compile("walk.cpp", path.join(folder, "walk"));
 }
 
 /** Compiles no-delay.cpp into `folder`. @returns The library to preload into pcscd. */
-export function compileNoDelay(folder: string): string {
+export function compileNoDelay(folder: string): Promise<string> {
   return compile("no-delay.cpp", path.join(folder, "no-delay.so"), "-shared", "-fPIC");
 }
 
-function compile(source: string, target: string, ...options: readonly string[]): string {
+async function compile(source: string, target: string, ...options: readonly string[]): Promise<string> {
   requirePrograms("g++");
   const file = fileURLToPath(new URL(source, import.meta.url));
-  execFileSync("g++", ["-O1", ...options, "-o", target, file, "-ldl"]);
+  const { code, stderr } = await run("g++", ["-O1", ...options, "-o", target, file, "-ldl"]);
+  if (code !== 0) throw new Error(`g++ does not compile ${source}:\n${stderr}`);
   return target;
 }
 
@@ -56,12 +57,12 @@ export function ours(version: string): Driver {
 }
 
 /** @param walk The compiled walk.cpp. @param keyFile Where piv-tool finds the management key, in hexadecimal. */
-export function openSc(walk: string, keyFile: string): Driver {
+export async function openSc(walk: string, keyFile: string): Promise<Driver> {
   requirePrograms("piv-tool");
   const module = requireLibrary("pkcs11/opensc-pkcs11.so", "opensc-pkcs11");
   return {
     name: "OpenSC",
-    version: debianVersion("opensc-pkcs11"),
+    version: await debianVersion("opensc-pkcs11"),
     yubico: false,
     launch(work) {
       if (work.name !== "generate") return { program: walk, args: [module, ...walkArguments(work)] };
@@ -72,11 +73,11 @@ export function openSc(walk: string, keyFile: string): Driver {
   };
 }
 
-export function ykcs11(walk: string): Driver {
+export async function ykcs11(walk: string): Promise<Driver> {
   const module = requireLibrary("libykcs11.so", "ykcs11");
   return {
     name: "ykcs11",
-    version: debianVersion("ykcs11"),
+    version: await debianVersion("ykcs11"),
     yubico: true,
     launch: (work) => ({ program: walk, args: [module, ...walkArguments(work)] }),
   };

@@ -40,7 +40,7 @@ export function missed({ subject, tables, host }: Report): readonly string[] {
     rows.filter((row) => isOver(row, subject)).map((row) => overText(title, row, row.counts[subject])),
   );
   const figures = host.filter(({ value, atMost = Infinity }) => !(value <= atMost));
-  return [...rows, ...figures.map((figure) => `${figure.title}: ${figureText(figure)}, ${figure.atMost ?? 0} at most`)];
+  return [...rows, ...figures.map((figure) => `${figure.title}: ${figureText(figure)}, ${boundText(figure)} at most`)];
 }
 
 /** A driver that did not do the work has not kept to the budget either. */

@@ -30,19 +30,19 @@ try {
 }
 
 async function measure(folder: string): Promise<Report> {
-  const walk = compileWalk(folder);
+  const walk = await compileWalk(folder);
   const keyFile = path.join(folder, "management-key");
   await writeFile(keyFile, MANAGEMENT_KEY.replace(/..(?=.)/gu, "$&:"));
-  const drivers = [ours(await ownVersion()), openSc(walk, keyFile), ykcs11(walk)];
+  const drivers = [ours(await ownVersion()), await openSc(walk, keyFile), await ykcs11(walk)];
   const factory = new CardFactory();
   tell("waiting for pcscd");
-  await using daemon = await startFastPcscd(compileNoDelay(folder));
+  await using daemon = await startFastPcscd(await compileNoDelay(folder));
   const tables = await countRows(daemon, factory, drivers, watch);
   return {
     versions: {
       ...Object.fromEntries(drivers.map(({ name, version }) => [name, version])),
-      pcscd: debianVersion("pcscd"),
-      vpcd: debianVersion("vsmartcard-vpcd"),
+      pcscd: await debianVersion("pcscd"),
+      vpcd: await debianVersion("vsmartcard-vpcd"),
       "Node.js": process.versions.node,
     },
     certificates: await certificateLengths(await factory.make("short", false)),
