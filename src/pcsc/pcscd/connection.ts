@@ -137,6 +137,8 @@ export class PcscdConnection implements CardConnection {
     try {
       const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, signal);
       check(head.rv);
+      // Some drivers call it a success when the card goes away while it works; every card has a status word to say.
+      if (payload.length === 0) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the reader gave an empty answer");
       return payload;
     } catch (error) {
       throw await this.#explain(error);

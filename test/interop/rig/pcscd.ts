@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { requireLibrary, requirePrograms } from "./require.ts";
+import { run } from "./run.ts";
 
 /** Where Debian's pcscd listens; the path is fixed when the daemon is compiled, so there is one daemon a machine. */
 const SOCKET = "/run/pcscd/pcscd.comm";
@@ -31,7 +33,7 @@ export interface PcscdOptions {
  * be at it.
  */
 export async function startPcscd(options: PcscdOptions = {}): Promise<Pcscd> {
-  requirePrograms("pcscd", "flock", "setpriv");
+  requirePrograms("pcscd", "flock", "setpriv", "cc");
   requireLibrary("pcsc/drivers/serial/libifdvpcd.so", "vsmartcard-vpcd");
   const lock = await takeLock();
   const daemon = new Pcscd(lock, options);
@@ -49,6 +51,7 @@ class Pcscd implements AsyncDisposable {
   #options: PcscdOptions;
   #process: ChildProcess | undefined;
   #folder: string | undefined;
+  #preload: string | undefined;
   #log = "";
   #port = VPCD_PORT;
   #readers: readonly string[] = [];
@@ -127,11 +130,12 @@ class Pcscd implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const config = await this.#writeConfiguration();
+    this.#preload ??= await this.#buildPreload();
     // The daemon must not outlive a test that is killed: it would be in everybody's way.
     const args = ["--pdeathsig", "TERM", "pcscd", "--foreground", "--config", config, ...(this.#options.args ?? [])];
     const child = spawn("setpriv", args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` },
+      env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin`, LD_PRELOAD: this.#preload },
     });
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
@@ -151,8 +155,21 @@ class Pcscd implements AsyncDisposable {
     throw new Error(`pcscd did not come up${hint}:\n${this.#log}`);
   }
 
-  async #writeConfiguration(): Promise<string> {
+  async #buildPreload(): Promise<string> {
+    const library = path.join(await this.#temporaryFolder(), "nodelay.so");
+    const source = fileURLToPath(new URL("nodelay.c", import.meta.url));
+    const { code, stderr } = await run("cc", ["-shared", "-fPIC", "-O1", "-o", library, source]);
+    if (code !== 0) throw new Error(`${source} does not compile:\n${stderr}`);
+    return library;
+  }
+
+  async #temporaryFolder(): Promise<string> {
     this.#folder ??= await mkdtemp(path.join(os.tmpdir(), "pcscd-"));
+    return this.#folder;
+  }
+
+  async #writeConfiguration(): Promise<string> {
+    const folder = path.join(await this.#temporaryFolder(), "reader.conf.d");
     const name = this.#options.friendlyName ?? "Virtual PCD";
     const port = `0x${this.#port.toString(16)}`;
     const lines = [
@@ -162,8 +179,9 @@ class Pcscd implements AsyncDisposable {
       `CHANNELID    ${port}`,
       "",
     ];
-    await writeFile(path.join(this.#folder, "vpcd"), this.#options.reader === false ? "" : lines.join("\n"));
-    return this.#folder;
+    await mkdir(folder, { recursive: true });
+    await writeFile(path.join(folder, "vpcd"), this.#options.reader === false ? "" : lines.join("\n"));
+    return folder;
   }
 }
 

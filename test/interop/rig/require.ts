@@ -3,6 +3,7 @@ import path from "node:path";
 
 /** The Debian package that brings each program, where it is not called like the program. */
 const PACKAGE_OF: Readonly<Record<string, string>> = {
+  cc: "g++",
   certtool: "gnutls-bin",
   "opensc-tool": "opensc",
   p11tool: "gnutls-bin",
