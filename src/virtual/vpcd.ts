@@ -92,16 +92,21 @@ class Plug implements PluggedCard {
         this.#socket.on("error", reject).on("close", resolve);
       });
     } catch (cause) {
-      throw new VpcdError("the virtual reader broke off; see whether pcscd still runs", { cause });
+      throw new VpcdError("the virtual reader or the card in it failed; see whether pcscd still runs", { cause });
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#card.reset();
     }
   }
 
+  /** A card that fails, or says what no frame can hold, is as good as out. */
   async #answer(message: Uint8Array): Promise<void> {
-    const answer = message.length === 1 ? this.#control(message[0]) : await this.#card.transmit(message);
-    if (answer !== undefined && this.#socket.writable) this.#socket.write(encodeFrame(answer));
+    try {
+      const answer = message.length === 1 ? this.#control(message[0]) : await this.#card.transmit(message);
+      if (answer !== undefined && this.#socket.writable) this.#socket.write(encodeFrame(answer));
+    } catch (error) {
+      this.#socket.destroy(error instanceof Error ? error : undefined);
+    }
   }
 
   /** Power and reset have no answer; unknown controls neither. */

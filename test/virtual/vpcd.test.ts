@@ -86,6 +86,18 @@ describe("a card in a virtual reader", () => {
     await plug.remove();
   });
 
+  test("is out when it fails itself", async () => {
+    const broken: VirtualCard = {
+      atr: card.atr,
+      reset: () => undefined,
+      transmit: () => Promise.reject(new DataError("no")),
+    };
+    const accepted = accept();
+    const plug = await plugIntoVpcd(broken, { port });
+    (await accepted).write(fromHex("0002 00A4"));
+    await expect(plug.removed).rejects.toThrow(VpcdError);
+  });
+
   test("is taken out by its signal", async () => {
     const abort = new AbortController();
     const accepted = accept();

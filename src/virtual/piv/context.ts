@@ -1,4 +1,4 @@
-import { SW } from "../../apdu/index.ts";
+import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { PivContents } from "./contents.ts";
 import { TAG } from "./data-object.ts";
@@ -11,18 +11,22 @@ export interface PivContext {
 }
 
 /** Tag of the PIN usage policy in the discovery object, and its bit for the global PIN (SP 800-73-4 part 1 section 3.3.2). */
-const PIN_USAGE_POLICY = [0x5f, 0x2f, 0x02] as const;
+const PIN_USAGE_POLICY = 0x5f2f;
 const GLOBAL_PIN = 0x20;
 
 /** Whether the discovery object says that the global PIN opens what the application PIN opens. */
 export function acceptsGlobalPin({ objects }: PivContents): boolean {
-  const discovery = objects.get(TAG.DISCOVERY) ?? new Uint8Array();
-  const at = discovery.findIndex((_, index) => PIN_USAGE_POLICY.every((byte, i) => discovery[index + i] === byte));
-  return at !== -1 && ((discovery[at + PIN_USAGE_POLICY.length] ?? 0) & GLOBAL_PIN) !== 0;
+  try {
+    const policy = findTlv(readTlvs(objects.get(TAG.DISCOVERY) ?? new Uint8Array()), PIN_USAGE_POLICY);
+    return ((policy?.[0] ?? 0) & GLOBAL_PIN) !== 0;
+  } catch {
+    // The administrator may write anything there; what does not parse says nothing.
+    return false;
+  }
 }
 
 /** Whether a PIN that counts for this application is verified. */
-export function isPinVerified({ contents, session }: PivContext): boolean {
+function isPinVerified({ contents, session }: PivContext): boolean {
   return session.pinVerified || (session.globalPinVerified && acceptsGlobalPin(contents));
 }
 

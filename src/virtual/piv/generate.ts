@@ -38,7 +38,7 @@ export async function generateAsymmetricKeyPair(context: PivContext, command: Ca
 const onlyByte = (value: Uint8Array | undefined): number | undefined => (value?.length === 1 ? value[0] : undefined);
 
 /** Yubico's PIN policy: 0 as the slot has it, 1 never, 2 once, 3 always. */
-export function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
+function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
   const policies: readonly PinPolicy[] = [standardPinPolicy(slot), "never", "once", "always"];
   const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];
   if (policy === undefined) throw new Refusal(SW.WRONG_DATA);

@@ -3,7 +3,7 @@ import { concat, fromHex, utf8 } from "../../bytes/index.ts";
 import { PIV_AID } from "./select.ts";
 
 /** Ends a container: an error detection code that is not used (SP 800-73-4 part 1 appendix A). */
-export const ERROR_DETECTION = encodeTlv(0xfe);
+const ERROR_DETECTION = encodeTlv(0xfe);
 
 /** Which PINs open the card, and which is asked for first (SP 800-73-4 part 1 section 3.3.2). */
 export type PinUsage = "application" | "application-then-global" | "global-then-application";

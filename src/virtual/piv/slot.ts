@@ -9,7 +9,7 @@ const FIRST_RETIRED = 0x82;
 const LAST_RETIRED = 0x95;
 
 /** The four keys of the standard. */
-export const MAIN_SLOTS: readonly number[] = Object.values(SLOT);
+const MAIN_SLOTS: readonly number[] = Object.values(SLOT);
 
 /** A retired key management key, 82 to 95. */
 export function isRetired(slot: number): boolean {
