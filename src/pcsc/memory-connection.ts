@@ -1,5 +1,6 @@
 import { utf8, wipe } from "../bytes/index.ts";
-import { refuseAborted, untilAborted } from "./bell.ts";
+import { untilAborted } from "./bell.ts";
+import { CallQueue } from "./call-queue.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { MemorySlot, Tenant } from "./memory-slot.ts";
@@ -28,7 +29,7 @@ export class MemoryConnection implements CardConnection, Tenant {
   #pending: "reset" | "removed" | undefined;
   #atr: Uint8Array = new Uint8Array();
   #protocol = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #calls = new CallQueue();
 
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
@@ -71,10 +72,12 @@ export class MemoryConnection implements CardConnection, Tenant {
     }
     // A copy: the caller may wipe its own as soon as it stops waiting.
     const bytes = command.slice();
+    let begun = false;
     const exchange = this.#inTurn(
       () =>
         this.#free(() => {
           this.#refusePending();
+          begun = true;
           if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
           return this.#slot.exchange(async (card) => {
             this.#refusePending();
@@ -85,7 +88,12 @@ export class MemoryConnection implements CardConnection, Tenant {
     ).finally(() => {
       wipe(bytes);
     });
-    return untilAborted(exchange, signal, this.#closing.signal).then((answer) => {
+    const given = untilAborted(exchange, signal, this.#closing.signal).catch((error: unknown) => {
+      // What the card has begun cannot be taken back: to give it up is to give the connection up, as with pcscd.
+      if (begun && signal?.aborted) this.abandon();
+      throw error;
+    });
+    return given.then((answer) => {
       if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
       return answer;
     });
@@ -97,7 +105,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       this.#refusePending();
       await this.#free(() => {
         this.#refusePending();
-        this.#slot.lock(this);
+        this.#slot.lock.take(this);
       }, signal);
     }, signal);
   }
@@ -107,7 +115,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       this.#refuseGone();
       this.#refusePending();
       if (disposition !== SCARD_DISPOSITION.LEAVE_CARD) {
-        if (this.#slot.heldFrom(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+        if (this.#slot.lock.heldByOther(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
         await this.#slot.reset();
       }
       this.#slot.unlock(this);
@@ -178,7 +186,7 @@ export class MemoryConnection implements CardConnection, Tenant {
 
   /** Ends the connection at once, like a process that dies: a card in the middle of a transaction is reset. */
   abandon(): void {
-    const midway = this.#slot.holds(this) && this.#pending === undefined && this.#slot.state.present;
+    const midway = this.#slot.lock.heldBy(this) && this.#pending === undefined && this.#slot.state.present;
     if (midway) this.#slot.reset().catch(() => undefined);
     this.#close();
   }
@@ -195,26 +203,18 @@ export class MemoryConnection implements CardConnection, Tenant {
   /** Calls go one after the other. One that is aborted while it waits leaves the line. */
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
-    const before = this.#turn;
-    const mine = untilAborted(before, signal, this.#closing.signal).then(work);
-    this.#turn = Promise.allSettled([before, mine]);
-    return mine;
+    return this.#calls.run(work, signal, this.#closing.signal);
   }
 
-  /**
-   * Does `action` as soon as no other connection holds the card, in the same moment.
-   * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
-   */
-  async #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    const deadline = performance.now() + this.#options.patience;
-    for (;;) {
-      refuseAborted(signal, this.#closing.signal);
-      this.#refuseGone();
-      if (!this.#slot.heldFrom(this)) return action();
-      const left = deadline - performance.now();
-      if (left <= 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
-      await this.#slot.bell.wait(left, signal, this.#closing.signal);
-    }
+  /** Does `action` as soon as no other connection holds the card. */
+  #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#slot.lock.whenFree(this, action, {
+      patience: this.#options.patience,
+      signals: [signal, this.#closing.signal],
+      refuse: () => {
+        this.#refuseGone();
+      },
+    });
   }
 
   #refuseGone(): void {

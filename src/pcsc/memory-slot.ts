@@ -1,4 +1,5 @@
-import { Bell, untilAborted } from "./bell.ts";
+import { untilAborted } from "./bell.ts";
+import { CardLock } from "./card-lock.ts";
 import { SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { ReaderState } from "./types.ts";
@@ -22,8 +23,7 @@ export interface Tenant {
 /** A reader of this process, with what a resource manager keeps about it: who is connected, and who holds the card. */
 export class MemorySlot {
   readonly name: string;
-  /** Rings when a wait may be over: a lock was freed, the card or the reader went. */
-  readonly bell = new Bell();
+  readonly lock = new CardLock();
   readonly #changed: () => void;
   readonly #tenants = new Set<Tenant>();
   #card: InProcessCard | undefined;
@@ -32,8 +32,6 @@ export class MemorySlot {
   #events = 0;
   #unplugged = false;
   #exclusive = false;
-  #owner: Tenant | undefined;
-  #locks = 0;
   /** In force for the card since the first connection to it; undefined after a reset. */
   #protocol: number | undefined;
   #exchanges: Promise<unknown> = Promise.resolve();
@@ -99,7 +97,7 @@ export class MemorySlot {
     this.#protocol = undefined;
     this.#presence.abort(new PcscError(reason));
     for (const tenant of this.#tenants) tenant.notice("removed");
-    this.bell.ring();
+    this.lock.wake();
   }
 
   /**
@@ -112,7 +110,7 @@ export class MemorySlot {
       if (this.#tenants.size > 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       this.#exclusive = true;
       // The hidden lock of an exclusive connection, which no END takes away.
-      this.lock(tenant);
+      this.lock.take(tenant);
     }
     this.#tenants.add(tenant);
     this.#changed();
@@ -122,7 +120,7 @@ export class MemorySlot {
   /** Lets a connection go, with all its locks. */
   leave(tenant: Tenant): void {
     if (!this.#tenants.delete(tenant)) return;
-    if (this.#owner === tenant) this.#free();
+    this.lock.release(tenant);
     this.#exclusive = false;
     if (!this.#unplugged) this.#changed();
   }
@@ -137,31 +135,10 @@ export class MemorySlot {
     return this.#protocol;
   }
 
-  holds(tenant: Tenant): boolean {
-    return this.#owner === tenant;
-  }
-
-  /** Whether a connection other than `tenant` holds the card. */
-  heldFrom(tenant: Tenant): boolean {
-    return this.#owner !== undefined && this.#owner !== tenant;
-  }
-
-  lock(tenant: Tenant): void {
-    this.#owner = tenant;
-    this.#locks++;
-  }
-
+  /** Ends a transaction. @throws {PcscError} SCARD_E_SHARING_VIOLATION, SCARD_E_NOT_TRANSACTED. */
   unlock(tenant: Tenant): void {
-    if (this.heldFrom(tenant)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
-    if (this.#locks === (this.#exclusive ? 1 : 0)) throw new PcscError("SCARD_E_NOT_TRANSACTED");
-    this.#locks--;
-    if (this.#locks === 0) this.#free();
-  }
-
-  #free(): void {
-    this.#owner = undefined;
-    this.#locks = 0;
-    this.bell.ring();
+    if (this.#exclusive && this.lock.depth === 1) throw new PcscError("SCARD_E_NOT_TRANSACTED");
+    this.lock.give(tenant);
   }
 
   /** Resets the card after the exchange under way. Every connection hears of it at once, the one that asks as well. */

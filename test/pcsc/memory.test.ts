@@ -196,9 +196,12 @@ describe("transmit", () => {
     expect(await Promise.all([first, second])).toEqual([OK, OK]);
   });
 
-  test("leaves nothing of the command behind that the card still sees once the caller gave up", async () => {
-    const { card, one } = setUp();
+  test("given up in the middle ends the connection; the card finishes what it was told before it hears of others", async () => {
+    const { card, one, two } = setUp();
     const connection = await one.connect("Reader");
+    await connection.begin();
+    const other = await two.connect("Reader", { signal: AbortSignal.timeout(1) }).catch(() => undefined);
+    expect(other).toBeUndefined();
     const release = card.hold();
     const command = Uint8Array.of(0, 0x20, 0, 0x80, 1, 0x31);
     const abort = new AbortController();
@@ -207,12 +210,13 @@ describe("transmit", () => {
     abort.abort();
     await expectCode(gaveUp, "SCARD_E_CANCELLED");
     command.fill(0);
-    const next = connection.transmit(COMMAND);
+    await expectCode(connection.transmit(COMMAND), "SCARD_E_INVALID_HANDLE");
+    const next = (await two.connect("Reader")).transmit(COMMAND);
     await tick();
-    expect(card.received).toHaveLength(1);
+    expect(card.received).toEqual([Uint8Array.of(0, 0x20, 0, 0x80, 1, 0x31)]);
     release();
     expect(await next).toEqual(OK);
-    expect(card.received[0]).toEqual(Uint8Array.of(0, 0x20, 0, 0x80, 1, 0x31));
+    expect(card.resets).toBe(2);
   });
 
   test("sends nothing for a signal that was aborted before", async () => {
