@@ -9,7 +9,7 @@ import { requireLibrary, requirePrograms } from "../rig/require.ts";
 import { plugIn, type PluggedIn } from "./plugged.ts";
 
 const MINUTES = 60_000;
-// vpcd writes length and message apart: the kernel holds the second for 40 ms, at every APDU.
+// Some of these programs make hundreds of exchanges, and a vpcd left as it is takes 40 ms for each.
 jest.setTimeout(2 * MINUTES);
 const KINDS = { "9a": "rsa-2048", "9c": "p-256", "9d": "rsa-2048", "9e": "p-256" } as const;
 
