@@ -1,10 +1,7 @@
-import { createConnection, type Socket } from "node:net";
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
 import { cancelled } from "./waiting.ts";
-
-/** Holds the 2,944 bytes of the reader states; longer answers come in parts. */
-const RECEIVE_BUFFER = 16_384;
+import { Wire } from "./wire.ts";
 
 export interface Answer<T> {
   readonly head: T;
@@ -24,7 +21,7 @@ export interface LinkOptions {
  */
 export class Link {
   readonly #path: string;
-  readonly #socket: Socket;
+  readonly #wire: Wire;
   readonly #expected: Expectation[] = [];
   readonly #onClose: (() => void) | undefined;
   #unwatch: (() => void) | undefined;
@@ -37,35 +34,19 @@ export class Link {
   constructor(path: string, options: LinkOptions = {}) {
     this.#path = path;
     this.#onClose = options.onClose;
-    const buffer = new Uint8Array(RECEIVE_BUFFER);
-    this.#socket = createConnection({
-      path,
-      onread: {
-        buffer,
-        callback: (length) => {
-          this.#receive(buffer.subarray(0, length));
-          // It may have been what a card deciphered.
-          buffer.fill(0, 0, length);
-          return true;
-        },
+    this.#wire = new Wire(path, {
+      onBytes: (bytes) => {
+        this.#receive(bytes);
+      },
+      onCut: (cause) => {
+        this.close(this.#explain(cause));
       },
     });
     this.#watch(options.signal);
-    this.#socket.on("error", (cause) => {
-      this.close(this.#explain(cause));
-    });
-    this.#socket.on("close", () => {
-      this.close(this.#explain());
-    });
   }
 
   get closed(): boolean {
     return this.#closed !== undefined;
-  }
-
-  /** Whether a reply is outstanding. */
-  get busy(): boolean {
-    return this.#expected.length > 0;
   }
 
   /** Sends a request and reads its reply. `message` must not change until then. */
@@ -75,7 +56,7 @@ export class Link {
   }
 
   send(message: Uint8Array): void {
-    if (!this.#closed) this.#socket.write(message);
+    if (!this.#closed) this.#wire.write(message);
   }
 
   /** The next reply that nobody else waits for. */
@@ -90,13 +71,13 @@ export class Link {
   close(reason = new PcscError("SCARD_E_INVALID_HANDLE"), afterwards = reason): void {
     if (this.#closed) return;
     this.#closed = afterwards;
-    this.#socket.destroy();
+    this.#wire.cut();
     this.#unwatch?.();
     for (const expectation of this.#expected.splice(0)) expectation.reject(reason);
     this.#onClose?.();
   }
 
-  /** The socket's own `signal` option of Node 20 keeps its listener for as long as the signal lives. */
+  /** The `signal` option of Node 20's sockets keeps its listener for as long as the signal lives. */
   #watch(signal: AbortSignal | undefined): void {
     if (!signal) return;
     const abort = (): void => {
@@ -149,12 +130,14 @@ export class Link {
     if (expectation.take(bytes, owned)) this.#expected.shift();
   }
 
-  #explain(cause?: NodeJS.ErrnoException): PcscError {
+  #explain(cause: NodeJS.ErrnoException | undefined): PcscError {
     const options = cause && { cause };
     switch (cause?.code) {
       case "EACCES":
       case "EPERM":
         return new PcscError("SCARD_W_SECURITY_VIOLATION", `this user may not open ${this.#path}`, options);
+      case "EAGAIN":
+        return new PcscError("SCARD_E_NO_SERVICE", "pcscd has too many callers to answer", options);
       case "ECONNRESET":
       case "EPIPE":
       case undefined:

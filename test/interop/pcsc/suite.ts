@@ -100,6 +100,11 @@ export function describePcsc(name: string, subject: Subject): void {
         expect(seen).toEqual([false, true, false, true]);
       });
 
+      test("are told to many who ask at once", async () => {
+        const answers = await Promise.all(Array.from({ length: 100 }, () => pcsc.readers()));
+        expect(answers.every((readers) => readers.length === 2)).toBe(true);
+      });
+
       test("tell the answer to reset", async () => {
         await insert();
         const [first] = await pcsc.readers();

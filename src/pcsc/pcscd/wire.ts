@@ -1,0 +1,95 @@
+import { createConnection, type Socket } from "node:net";
+
+/** Holds the 2,944 bytes of the reader states; longer answers come in parts. */
+const RECEIVE_BUFFER = 16_384;
+/** Milliseconds between two knocks at a full door, and how many there are: five seconds in all. */
+const KNOCK_EVERY = 5;
+const MOST_KNOCKS = 1_000;
+
+export interface WireEvents {
+  /** Bytes came; they are gone when this returns. */
+  onBytes(bytes: Uint8Array): void;
+  /** The wire is cut, by an error or by the other side; once at most, and not after {@link Wire.cut}. */
+  onCut(cause: NodeJS.ErrnoException | undefined): void;
+}
+
+/**
+ * A Unix socket to the daemon, written to from the first moment. The daemon lets two callers wait at its door; the
+ * others are refused with EAGAIN (unix(7)), as a socket that does not block is, and knock again.
+ */
+export class Wire {
+  readonly #path: string;
+  readonly #events: WireEvents;
+  readonly #buffer = new Uint8Array(RECEIVE_BUFFER);
+  /** What was written before the door opened. */
+  #unsent: Uint8Array[] | undefined = [];
+  #knocks = 0;
+  #socket: Socket;
+  #again: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(path: string, events: WireEvents) {
+    this.#path = path;
+    this.#events = events;
+    this.#socket = this.#knock();
+  }
+
+  /** `message` must not change until its answer comes. */
+  write(message: Uint8Array): void {
+    if (this.#unsent) this.#unsent.push(message);
+    else this.#socket.write(message);
+  }
+
+  cut(): void {
+    this.#over = true;
+    clearTimeout(this.#again);
+    this.#socket.destroy();
+  }
+
+  #knock(): Socket {
+    this.#knocks++;
+    const socket = createConnection({
+      path: this.#path,
+      onread: {
+        buffer: this.#buffer,
+        callback: (length) => {
+          this.#receive(length);
+          return true;
+        },
+      },
+    });
+    let cause: NodeJS.ErrnoException | undefined;
+    socket.on("connect", () => {
+      for (const message of this.#unsent ?? []) socket.write(message);
+      this.#unsent = undefined;
+    });
+    socket.on("error", (error) => {
+      cause = error;
+    });
+    socket.on("close", () => {
+      this.#closed(cause);
+    });
+    return socket;
+  }
+
+  #receive(length: number): void {
+    try {
+      if (!this.#over) this.#events.onBytes(this.#buffer.subarray(0, length));
+    } finally {
+      // It may have been what a card deciphered.
+      this.#buffer.fill(0, 0, length);
+    }
+  }
+
+  #closed(cause: NodeJS.ErrnoException | undefined): void {
+    if (this.#over) return;
+    if (cause?.code === "EAGAIN" && this.#unsent && this.#knocks < MOST_KNOCKS) {
+      this.#again = setTimeout(() => {
+        this.#socket = this.#knock();
+      }, KNOCK_EVERY);
+      return;
+    }
+    this.#over = true;
+    this.#events.onCut(cause);
+  }
+}
