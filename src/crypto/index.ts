@@ -22,4 +22,5 @@ export {
 } from "./public-key.ts";
 export { randomBytes } from "./random.ts";
 export { rsaPublic } from "./rsa.ts";
+export { encodeSshPublicKey } from "./ssh-public-key.ts";
 export { verifyPkcs1, verifyPss, verifyRsaRaw } from "./rsa-verify.ts";

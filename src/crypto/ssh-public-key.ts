@@ -1,0 +1,31 @@
+import { concat, utf8 } from "../bytes/index.ts";
+import type { NamedCurve } from "./curve.ts";
+import type { PublicKey } from "./public-key.ts";
+
+const SSH_CURVES: Readonly<Record<NamedCurve, string>> = {
+  "P-256": "nistp256",
+  "P-384": "nistp384",
+  "P-521": "nistp521",
+};
+
+/** A public key as OpenSSH writes it in authorized_keys: the name of its type, and its blob in base64. */
+export function encodeSshPublicKey(key: PublicKey): string {
+  const type = key.type === "rsa" ? "ssh-rsa" : `ecdsa-sha2-${SSH_CURVES[key.curve]}`;
+  const blob =
+    key.type === "rsa"
+      ? concat(sshString(utf8(type)), sshInteger(key.publicExponent), sshInteger(key.modulus))
+      : concat(sshString(utf8(type)), sshString(utf8(SSH_CURVES[key.curve])), sshString(key.point));
+  return `${type} ${Buffer.from(blob).toString("base64")}`;
+}
+
+/** RFC 4251 section 5: four bytes of length, then the bytes. */
+function sshString(bytes: Uint8Array): Uint8Array {
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, bytes.length);
+  return concat(length, bytes);
+}
+
+/** RFC 4251 section 5, mpint: a leading zero keeps a number with its highest bit set from being negative. */
+function sshInteger(bytes: Uint8Array): Uint8Array {
+  return sshString((bytes[0] ?? 0) >= 0x80 ? concat(Uint8Array.of(0), bytes) : bytes);
+}
