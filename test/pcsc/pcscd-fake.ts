@@ -45,6 +45,8 @@ export interface FakeRequest {
 export const SUCCESS = 0;
 export const RESET_CARD = 0x80100068;
 export const SHARING_VIOLATION = 0x8010000b;
+export const NO_SMARTCARD = 0x8010000c;
+export const PROTO_MISMATCH = 0x8010000f;
 export const NOT_TRANSACTED = 0x80100016;
 const SERVICE_STOPPED = 0x8010001e;
 

@@ -2,7 +2,16 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { Pcscd, PcscError, type ReaderState, SCARD_DISPOSITION, SCARD_SHARE } from "../../src/pcsc/index.ts";
-import { FakeDaemon, NOT_TRANSACTED, RESET_CARD, SHARING_VIOLATION, SUCCESS, words } from "./pcscd-fake.ts";
+import {
+  FakeDaemon,
+  NO_SMARTCARD,
+  NOT_TRANSACTED,
+  PROTO_MISMATCH,
+  RESET_CARD,
+  SHARING_VIOLATION,
+  SUCCESS,
+  words,
+} from "./pcscd-fake.ts";
 
 const READER = "Fake Reader 00 00";
 const COMMAND = Uint8Array.of(0x00, 0xa4, 0x04, 0x00);
@@ -225,6 +234,24 @@ describe("an exchange that breaks", () => {
     const error = await failure(connection.transmit(COMMAND));
     expect(error.codeName).toBe("SCARD_W_REMOVED_CARD");
     expect(error.cause).toMatchObject({ codeName: "SCARD_E_NOT_TRANSACTED" });
+  });
+
+  test.each([
+    ["a protocol that the daemon forgot is a reset", PROTO_MISMATCH, "SCARD_W_RESET_CARD"],
+    ["no card where one was is a removal", NO_SMARTCARD, "SCARD_W_REMOVED_CARD"],
+  ])("because of %s", async (_, code, name) => {
+    await using connection = await pcsc.connect(READER);
+    daemon.on.transmit = ({ socket }) => socket.write(words(0, 0, 0, 0, 0, 0, 0, code));
+    expect((await failure(connection.transmit(COMMAND))).codeName).toBe(name);
+  });
+
+  test("with an empty answer is no answer", async () => {
+    await using connection = await pcsc.connect(READER);
+    daemon.on.transmit = ({ socket }) => {
+      daemon.readers = [];
+      socket.write(words(0, 0, 0, 0, 0, 0, 0, SUCCESS));
+    };
+    expect((await failure(connection.transmit(COMMAND))).codeName).toBe("SCARD_W_REMOVED_CARD");
   });
 
   test("while the card stays stays what it was", async () => {

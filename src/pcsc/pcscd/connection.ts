@@ -30,6 +30,9 @@ const LOOK_EVERY = 50;
 /** The header of a command APDU (ISO/IEC 7816-3 12.1). */
 const SHORTEST_COMMAND = 4;
 
+/** An exchange during which the card is pulled out looks like any other that breaks. */
+const BROKEN_EXCHANGE = ["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR"] as const;
+
 const CLOSED_BY_CANCEL = "a cancelled call closed the connection; connect again";
 
 /**
@@ -161,17 +164,25 @@ export class PcscdConnection implements CardConnection {
     return stoppable(signal, stop, () => link.request(message, reply));
   }
 
-  /** An exchange that fails while the card is pulled out looks like any broken exchange until the daemon has looked. */
+  /** What an exchange that failed says of the card, where the daemon's own answer says less. */
   async #explain(error: unknown): Promise<unknown> {
-    const broken = error instanceof PcscError && error.is("SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR");
-    for (let waited = 0; broken && waited < NOTICE_REMOVAL && !this.#handle.link.closed; waited += LOOK_EVERY) {
+    if (!(error instanceof PcscError)) return error;
+    // The daemon forgets the protocol with every power-up; a reset that races with a reconnect shows in nothing else.
+    if (error.is("SCARD_E_PROTO_MISMATCH") && this.#protocol !== SCARD_PROTOCOL.UNDEFINED) {
+      return new PcscError("SCARD_W_RESET_CARD", undefined, { cause: error });
+    }
+    const gone = error.is("SCARD_E_NO_SMARTCARD") || (error.is(...BROKEN_EXCHANGE) && (await this.#isGone()));
+    return gone ? new PcscError("SCARD_W_REMOVED_CARD", undefined, { cause: error }) : error;
+  }
+
+  /** Whether the card of the last (re)connect is gone, as soon as the daemon notices. */
+  async #isGone(): Promise<boolean> {
+    for (let waited = 0; waited < NOTICE_REMOVAL && !this.#handle.link.closed; waited += LOOK_EVERY) {
       const now = await this.#look().catch(() => this.#state);
-      if (!now?.present || now.events !== this.#state?.events) {
-        return new PcscError("SCARD_W_REMOVED_CARD", undefined, { cause: error });
-      }
+      if (!now?.present || now.events !== this.#state?.events) return true;
       await pause(LOOK_EVERY);
     }
-    return error;
+    return false;
   }
 
   async #begin(signal?: AbortSignal): Promise<void> {

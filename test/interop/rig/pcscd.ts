@@ -14,6 +14,9 @@ const SOCKET = "/run/pcscd/pcscd.comm";
 /** Who holds this lock owns the machine's pcscd. By hand: `flock /tmp/pcscd.lock pcscd --foreground`. */
 const LOCK = path.join(os.tmpdir(), "pcscd.lock");
 const LOCK_WAIT_SECONDS = 900;
+/** Milliseconds for the daemon to come up, to answer, and to end. */
+const START_WAIT = 15_000;
+const PATIENCE = 3_000;
 /** The vpcd driver's own port (35963), taken for granted in a daemon that somebody else started. */
 const VPCD_PORT = 0x8c7b;
 
@@ -108,7 +111,10 @@ class Pcscd implements AsyncDisposable {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, "exit");
       child.kill(signal);
+      // Asked to end, it waits for its drivers, and a driver for its card.
+      const impatience = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
       await ended;
+      clearTimeout(impatience);
     }
   }
 
@@ -129,10 +135,22 @@ class Pcscd implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
+    const deadline = performance.now() + START_WAIT;
+    do {
+      if (await this.#try()) return;
+      // The daemon of a test that was killed may be on its way out.
+      await sleep(200);
+    } while (this.#log.includes("seems to be running") && performance.now() < deadline);
+    const hint = process.getuid?.() === 0 ? "" : " (it needs root: sudo, or start one yourself)";
+    throw new Error(`pcscd did not come up${hint}:\n${this.#log}`);
+  }
+
+  /** Whether the daemon came up with the readers that it should have. */
+  async #try(): Promise<boolean> {
     const config = await this.#writeConfiguration();
     this.#preload ??= await this.#buildPreload();
     // The daemon must not outlive a test that is killed: it would be in everybody's way.
-    const args = ["--pdeathsig", "TERM", "pcscd", "--foreground", "--config", config, ...(this.#options.args ?? [])];
+    const args = ["--pdeathsig", "KILL", "pcscd", "--foreground", "--config", config, ...(this.#options.args ?? [])];
     const child = spawn("setpriv", args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin`, LD_PRELOAD: this.#preload },
@@ -143,16 +161,15 @@ class Pcscd implements AsyncDisposable {
     child.on("error", (error) => (this.#log += error.message));
     this.#process = child;
     const expected = this.#options.reader === false ? 0 : 2;
-    for (let waited = 0; waited < 10_000 && child.exitCode === null; waited += 20) {
+    for (let waited = 0; waited < START_WAIT && child.exitCode === null; waited += 20) {
       const names = await readerNames();
       if (names?.length === expected) {
         this.#readers = names;
-        return;
+        return true;
       }
       await sleep(20);
     }
-    const hint = process.getuid?.() === 0 ? "" : " (it needs root: sudo, or start one yourself)";
-    throw new Error(`pcscd did not come up${hint}:\n${this.#log}`);
+    return false;
   }
 
   async #buildPreload(): Promise<string> {
@@ -205,6 +222,7 @@ async function readerNames(): Promise<readonly string[] | undefined> {
   const GET_READERS_STATE = Buffer.from([0, 0, 0, 0, 0x12, 0, 0, 0]);
   const RECORD = 184;
   const socket = createConnection(SOCKET);
+  socket.setTimeout(PATIENCE, () => socket.destroy());
   let answer = Buffer.alloc(0);
   try {
     await once(socket, "connect");
