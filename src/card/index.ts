@@ -1,4 +1,5 @@
 /** What the Cryptoki facade asks of a card application. */
+export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export { Card, type CardOptions, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export type { CardProfile } from "./profile.ts";

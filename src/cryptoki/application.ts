@@ -1,0 +1,132 @@
+import { CKR } from "./constants/ckr.ts";
+import { CryptokiError } from "./error.ts";
+import { isGone, toCryptokiError } from "./error-map.ts";
+import { ObjectTable } from "./objects/object-table.ts";
+import type { StoredObject } from "./objects/stored-object.ts";
+import { Logins } from "./sessions/logins.ts";
+import type { Session } from "./sessions/session.ts";
+import { SessionTable } from "./sessions/session-table.ts";
+import type { InsertedCard } from "./slots/inserted-card.ts";
+import { SlotEvents } from "./slots/slot-events.ts";
+import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
+import type { Token } from "./slots/token.ts";
+import type { CK_VERSION } from "./structures.ts";
+
+/**
+ * One application in the sense of the standard, between C_Initialize and C_Finalize: its sessions, logins and objects, which it
+ * shares with nobody. Slots and cards it shares with every other application of the same {@link SlotTable}.
+ */
+export class Application implements SlotListener {
+  readonly slots: SlotTable;
+  /** CK_INFO.cryptokiVersion. */
+  readonly version: CK_VERSION;
+  readonly sessions = new SessionTable();
+  readonly logins = new Logins();
+  readonly objects = new ObjectTable();
+  readonly events = new SlotEvents();
+
+  constructor(slots: SlotTable, version: CK_VERSION) {
+    this.slots = slots;
+    this.version = version;
+  }
+
+  async start(): Promise<void> {
+    await this.slots.attach(this);
+    // "When an application initially calls C_Initialize, every slot's event flag is cleared."
+    this.events.clear();
+  }
+
+  /** Closes what is open, after the calls under way. */
+  async end(): Promise<void> {
+    this.events.end();
+    const tokens = new Set(this.sessions.all.map(({ token }) => token));
+    await Promise.allSettled([...tokens].map((token) => this.closeAllSessions(token)));
+    await this.slots.detach(this);
+  }
+
+  slotChanged(slotID: number): void {
+    this.events.add(slotID);
+  }
+
+  cardRemoved(card: InsertedCard): void {
+    for (const session of this.sessions.with(card)) this.sessions.close(session);
+    for (const token of card.knownTokens) this.logins.forget(token);
+    this.objects.endCard(card);
+  }
+
+  /**
+   * Runs `work` in a session, after the calls on it that were made before.
+   * @throws {CryptokiError} only: CKR_SESSION_HANDLE_INVALID; CKR_DEVICE_REMOVED if the card goes meanwhile.
+   */
+  async inSession<T>(handle: number, work: (session: Session) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    const session = this.sessions.get(handle);
+    return this.#explained(
+      session.token.card,
+      () =>
+        session.turns.take(() => {
+          if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
+          return work(session);
+        }, signal),
+      signal,
+    );
+  }
+
+  /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
+  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { reader } = this.slots.slot(slotID);
+    return this.#explained(reader.card, async () => work(await this.slots.token(slotID)), signal);
+  }
+
+  async #explained<T>(card: InsertedCard | undefined, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof CryptokiError) throw error;
+      if (card && (card.gone || isGone(error))) {
+        this.slots.lost(card);
+        throw new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
+      }
+      if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
+      throw toCryptokiError(error);
+    }
+  }
+
+  /** An object that the user who is logged in, if anybody is, may see. SO sees public objects only (PKCS#11 3.1, users). */
+  isVisible(object: StoredObject): boolean {
+    return !object.private || this.logins.userOf(object.token) === "user";
+  }
+
+  /** Closes a session, with the objects it made. With the last one the login ends. */
+  async closeSession(session: Session): Promise<void> {
+    this.#drop(session);
+    if (this.sessions.with(session.token).length === 0) await this.#endLogin(session.token);
+  }
+
+  /** Closes all sessions with a token, each after its calls under way. */
+  async closeAllSessions(token: Token): Promise<void> {
+    await Promise.all(
+      this.sessions.with(token).map((session) =>
+        session.turns.take(() => {
+          this.#drop(session);
+        }),
+      ),
+    );
+    await this.#endLogin(token);
+  }
+
+  /** Ends a login, and the names of private objects with it. */
+  async logout(token: Token): Promise<void> {
+    this.objects.endLogin(token);
+    await this.logins.logout(token);
+  }
+
+  #drop(session: Session): void {
+    this.sessions.close(session);
+    this.objects.endSession(session);
+  }
+
+  /** The sessions are closed whatever the card says to it: a card that cannot be asked to forget is no longer this caller's concern. */
+  async #endLogin(token: Token): Promise<void> {
+    if (this.logins.userOf(token)) await this.logout(token).catch(() => undefined);
+  }
+}

@@ -1,0 +1,90 @@
+import { equalBytes } from "../../bytes/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { nameOf } from "../constants/name.ts";
+import { CryptokiError } from "../error.ts";
+import { type AttributeKind, type AttributeValue, kindOf, type Template } from "./kinds.ts";
+
+/** What a template says, checked, in its order. */
+export type AttributeList = readonly (readonly [type: number, value: AttributeValue])[];
+
+/** Templates within templates: deeper ones are nobody's honest wish (CVE-2026-13757). */
+const MAX_DEPTH = 4;
+
+/**
+ * Takes a template apart.
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD if it is none; CKR_ATTRIBUTE_VALUE_INVALID for a value of another type than
+ *   its attribute's: a missing one never stands for "any".
+ */
+export function readTemplate(template: Template, depth = 0): AttributeList {
+  if (!isObject(template)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "a template is an object: { [CKA.ID]: bytes }");
+  if (depth > MAX_DEPTH) throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `templates nested over ${MAX_DEPTH} deep`);
+  return Object.entries(template).map(([key, value]) => {
+    const type = Number(key);
+    if (!Number.isInteger(type) || type < 0 || type > 0xffffffff) {
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${key}" is no attribute; write [CKA.ID]: bytes`);
+    }
+    if (!isOfKind(kindOf(type), value, depth)) {
+      throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `${nameOf("CKA", type)} wants ${WANTED[kindOf(type)]}`);
+    }
+    return [type, value];
+  });
+}
+
+const WANTED: Readonly<Record<AttributeKind, string>> = {
+  boolean: "true or false",
+  number: "a number from 0 to 2^32 - 1",
+  text: "a string",
+  date: "a Date, or null for none",
+  bytes: "a Uint8Array",
+  mechanisms: "an array of mechanism numbers",
+  template: "a template",
+};
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+
+const isUnsigned = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffffffff;
+
+function isOfKind(kind: AttributeKind, value: unknown, depth: number): value is AttributeValue {
+  switch (kind) {
+    case "boolean":
+      return typeof value === "boolean";
+    case "number":
+      return isUnsigned(value);
+    case "text":
+      return typeof value === "string";
+    case "date":
+      return value === null || (value instanceof Date && !Number.isNaN(value.getTime()));
+    case "bytes":
+      return value instanceof Uint8Array;
+    case "mechanisms":
+      return Array.isArray(value) && value.every(isUnsigned);
+    case "template":
+      return isObject(value) && readTemplate(value, depth + 1).length >= 0;
+  }
+}
+
+/** Whether two values of one attribute are the same. */
+export function sameValue(a: AttributeValue, b: AttributeValue): boolean {
+  if (a instanceof Uint8Array) return b instanceof Uint8Array && equalBytes(a, b);
+  // CK_DATE holds a day, no time of day.
+  if (a instanceof Date) return b instanceof Date && day(a) === day(b);
+  if (isMechanisms(a)) return isMechanisms(b) && a.length === b.length && a.every((type, index) => type === b[index]);
+  if (isObject(a)) return isObject(b) && !(b instanceof Date) && sameTemplate(a, b);
+  return a === b;
+}
+
+const isMechanisms = (value: AttributeValue): value is readonly number[] => Array.isArray(value);
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+function sameTemplate(a: object, b: object): boolean {
+  const [left, right] = [readTemplate(a), new Map(readTemplate(b))];
+  return (
+    left.length === right.size &&
+    left.every(([type, value]) => {
+      const other = right.get(type);
+      return other !== undefined && sameValue(value, other);
+    })
+  );
+}

@@ -1,0 +1,92 @@
+import { DataError } from "../bytes/index.ts";
+import {
+  CardError,
+  LoginRequiredError,
+  MalformedAnswerError,
+  PinError,
+  type PinFailure,
+  StatusError,
+  UnsupportedError,
+} from "../card/index.ts";
+import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
+import { CKR } from "./constants/ckr.ts";
+import { CryptokiError } from "./error.ts";
+
+/** How each error of the way to the card is told. What is not here is CKR_DEVICE_ERROR. */
+const PCSC: Readonly<Partial<Record<ScardErrorName, number>>> = {
+  SCARD_E_CANCELLED: CKR.FUNCTION_CANCELED,
+  // A card, a reader and a daemon that go away are one to the application: the token is gone.
+  SCARD_W_REMOVED_CARD: CKR.DEVICE_REMOVED,
+  SCARD_E_NO_SMARTCARD: CKR.DEVICE_REMOVED,
+  SCARD_E_READER_UNAVAILABLE: CKR.DEVICE_REMOVED,
+  SCARD_E_UNKNOWN_READER: CKR.DEVICE_REMOVED,
+  SCARD_E_NO_READERS_AVAILABLE: CKR.DEVICE_REMOVED,
+  SCARD_E_NO_SERVICE: CKR.DEVICE_REMOVED,
+  SCARD_E_SERVICE_STOPPED: CKR.DEVICE_REMOVED,
+  SCARD_E_INVALID_HANDLE: CKR.DEVICE_REMOVED,
+  // A reset in the middle of a call: whatever was verified is forgotten. Never CKR_PIN_INCORRECT, which would cost a try.
+  SCARD_W_RESET_CARD: CKR.USER_NOT_LOGGED_IN,
+  // The standard has no name for a card that another program holds.
+  SCARD_E_SHARING_VIOLATION: CKR.DEVICE_ERROR,
+};
+
+/** Errors after which no call over this connection can succeed any more. */
+const GONE: ReadonlySet<string> = new Set(
+  Object.entries(PCSC).flatMap(([name, rv]) => (rv === CKR.DEVICE_REMOVED ? [name] : [])),
+);
+
+const PIN: Readonly<Record<PinFailure, number>> = {
+  incorrect: CKR.PIN_INCORRECT,
+  blocked: CKR.PIN_LOCKED,
+  // Meant for functions that set a PIN; of C_Login every module returns it, and it tells that no try was spent.
+  length: CKR.PIN_LEN_RANGE,
+  // CKR_PIN_INVALID is for functions that set a PIN, and applications take it from no other.
+  characters: CKR.PIN_INCORRECT,
+};
+
+/** Status words (ISO/IEC 7816-4 table 6) that mean more than CKR_DEVICE_ERROR. */
+const STATUS: ReadonlyMap<number, number> = new Map([
+  [0x6982, CKR.USER_NOT_LOGGED_IN],
+  [0x6983, CKR.PIN_LOCKED],
+  [0x6a84, CKR.DEVICE_MEMORY],
+]);
+
+/** Whether `error` says that the card, its reader or the way to it is gone. */
+export function isGone(error: unknown): boolean {
+  return error instanceof PcscError && GONE.has(error.codeName);
+}
+
+/** Any error as the one that a C_ function throws; the lower error is its cause. */
+export function toCryptokiError(error: unknown): CryptokiError {
+  if (error instanceof CryptokiError) return error;
+  return new CryptokiError(returnValue(error), error instanceof Error ? error.message : undefined, { cause: error });
+}
+
+function returnValue(error: unknown): number {
+  if (error instanceof PcscError) return PCSC_BY_NAME.get(error.codeName) ?? CKR.DEVICE_ERROR;
+  if (error instanceof PinError) return PIN[error.reason];
+  if (error instanceof LoginRequiredError) return CKR.USER_NOT_LOGGED_IN;
+  if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
+  if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
+  if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;
+  // What a caller gave was checked where it came in (blame): what fails now is what the card gave.
+  if (error instanceof DataError) return CKR.DEVICE_ERROR;
+  if (isAbort(error)) return CKR.FUNCTION_CANCELED;
+  return CKR.GENERAL_ERROR;
+}
+
+const PCSC_BY_NAME: ReadonlyMap<string, number> = new Map(Object.entries(PCSC));
+
+/** What AbortSignal.abort() and AbortSignal.timeout() give as their reason. */
+const isAbort = (error: unknown): boolean =>
+  error instanceof DOMException && (error.name === "AbortError" || error.name === "TimeoutError");
+
+/** Runs `work` on something that the caller gave: bytes that do not fit are told as `rv`. */
+export function blame<T>(rv: number, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new CryptokiError(rv, error.message, { cause: error });
+  }
+}

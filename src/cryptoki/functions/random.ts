@@ -1,0 +1,24 @@
+import { randomBytes } from "../../crypto/index.ts";
+import type { Application } from "../application.ts";
+import { requireBytes, requireCount } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+
+/** More than any caller needs at a time. */
+const MAX_LENGTH = 2 ** 24;
+
+/** The host's generator: it needs no exchange, and is no worse than a card's. */
+export function generateRandom(application: Application, handle: number, length: number): Promise<Uint8Array> {
+  return application.inSession(handle, () => {
+    requireCount(length, "the length", MAX_LENGTH);
+    return randomBytes(length);
+  });
+}
+
+/** The host's generator seeds itself. */
+export function seedRandom(application: Application, handle: number, seed: Uint8Array): Promise<void> {
+  return application.inSession(handle, () => {
+    requireBytes(seed, "the seed");
+    throw new CryptokiError(CKR.RANDOM_SEED_NOT_SUPPORTED);
+  });
+}

@@ -1,0 +1,22 @@
+/**
+ * PKCS#11 for smart cards: the C_ functions, their structures, constants and errors, and PKCS #11 URIs. A slot is a reader, or
+ * a part of one; a token is what one PIN of the card in it guards.
+ */
+export { AttributeError, type Unavailable } from "./attributes/error.ts";
+export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
+export * from "./constants/index.ts";
+export { Cryptoki, type CryptokiOptions } from "./cryptoki.ts";
+export { CryptokiError } from "./error.ts";
+export type { AttributeValues } from "./functions/object.ts";
+export type { CardAccess } from "./slots/inserted-card.ts";
+export type { SlotTable } from "./slots/slot-table.ts";
+export type * from "./structures.ts";
+export { formatUri, isUri, parseUri, type Pkcs11Uri, type UriObjectType } from "./uri.ts";
+export {
+  matchesObject,
+  matchesToken,
+  type ObjectDescription,
+  objectUri,
+  type TokenDescription,
+  tokenUri,
+} from "./uri-match.ts";

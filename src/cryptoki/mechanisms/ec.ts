@@ -1,0 +1,71 @@
+import {
+  curveInfo,
+  decodeEcPoint,
+  type EcPublicKey,
+  hashLength,
+  type PublicKey,
+  truncateDigest,
+  verifyEcdsa,
+  x963Kdf,
+} from "../../crypto/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { blame } from "../error-map.ts";
+import { readEcdhParameters, readNoParameter } from "./parameters.ts";
+import type { AgreementScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
+
+/** The longest digest that CKM_ECDSA takes. The standard names no bound: whatever is longer than the order is cut off. */
+const MAX_DIGEST = 1024;
+
+function requireEc(key: PublicKey): EcPublicKey {
+  if (key.type !== "ec") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an EC key");
+  return key;
+}
+
+const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+  readNoParameter(parameter);
+  const key = requireEc(publicKey);
+  const requireDigest = (digest: Uint8Array): void => {
+    if (digest.length === 0) throw new CryptokiError(CKR.DATA_LEN_RANGE, "CKM_ECDSA signs a digest, not nothing");
+  };
+  return {
+    hash,
+    maxMessage: MAX_DIGEST,
+    signatureLength: 2 * curveInfo(key.curve).bytes,
+    async sign(user, digest, signal) {
+      requireDigest(digest);
+      return user.use("ecdsa", truncateDigest(digest, key.curve), signal);
+    },
+    verify(digest, signed) {
+      requireDigest(digest);
+      return verifyEcdsa(key, digest, signed);
+    },
+  };
+};
+
+/** CKM_ECDSA and CKM_ECDSA_SHA*: the signature is r || s (PKCS#11 3.1, EC signatures). */
+export const ecdsa: MechanismFamily = { keyType: "ec", primitives: ["ecdsa"], signature };
+
+const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) => {
+  const { curve } = requireEc(publicKey);
+  const { kdf, sharedData, publicData } = readEcdhParameters(parameter);
+  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => decodeEcPoint(curve, publicData));
+  return {
+    agree: (user, signal) => user.use("ecdh", point, signal),
+    derive(secret, length) {
+      if (kdf) return x963Kdf(kdf, secret, length ?? hashLength(kdf), sharedData);
+      const wanted = length ?? secret.length;
+      if (wanted > secret.length) {
+        throw new CryptokiError(
+          CKR.KEY_SIZE_RANGE,
+          `the shared secret has ${secret.length} bytes; name a kdf for more`,
+        );
+      }
+      // "The truncation removes bytes from the leading end of the secret value."
+      return secret.slice(secret.length - wanted);
+    },
+  };
+};
+
+/** CKM_ECDH1_DERIVE (PKCS#11 3.1, Elliptic curve Diffie-Hellman key derivation). */
+export const ecdh: MechanismFamily = { keyType: "ec", primitives: ["ecdh"], agreement };

@@ -1,0 +1,38 @@
+import { wipe } from "../../bytes/index.ts";
+import { decodeOaep, encodeOaep, hashLength, rsaPublic } from "../../crypto/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { blame } from "../error-map.ts";
+import { readOaepParameters } from "./parameters.ts";
+import { requireModulus, requireRsa } from "./rsa-key.ts";
+import type { CipherScheme, MechanismFamily, SchemeMaker } from "./scheme.ts";
+
+const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
+  const key = requireRsa(publicKey);
+  const parameters = readOaepParameters(parameter);
+  const length = key.modulus.length;
+  const overhead = 2 * hashLength(parameters.hash) + 2;
+  requireModulus(key, overhead);
+  return {
+    maxMessage: length - overhead,
+    ciphertextLength: length,
+    encrypt(message) {
+      const block = blame(CKR.DATA_LEN_RANGE, () => encodeOaep(message, parameters, length));
+      try {
+        return rsaPublic(key, block);
+      } finally {
+        wipe(block);
+      }
+    },
+    async decrypt(user, ciphertext, signal) {
+      const block = await user.use("rsa-raw", ciphertext, signal);
+      try {
+        return blame(CKR.ENCRYPTED_DATA_INVALID, () => decodeOaep(block, parameters));
+      } finally {
+        wipe(block);
+      }
+    },
+  };
+};
+
+/** CKM_RSA_PKCS_OAEP (RFC 8017 section 7.1). */
+export const rsaOaep: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], cipher };

@@ -1,0 +1,27 @@
+import { encodePss, hashLength, verifyPss } from "../../crypto/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { blame } from "../error-map.ts";
+import { readPssParameters } from "./parameters.ts";
+import { requireModulus, requireRsa } from "./rsa-key.ts";
+import type { MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
+
+const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+  const key = requireRsa(publicKey);
+  const parameters = readPssParameters(parameter, hash);
+  // RFC 8017 section 9.1.1 step 3; emBits is one less than the modulus' bits, which may make the block a byte shorter.
+  const needed = hashLength(parameters.hash) + parameters.saltLength + 2;
+  requireModulus(key, key.modulusBits % 8 === 1 ? needed + 1 : needed);
+  return {
+    hash,
+    maxMessage: hashLength(parameters.hash),
+    signatureLength: key.modulus.length,
+    async sign(user, message, signal) {
+      const block = blame(CKR.DATA_LEN_RANGE, () => encodePss(message, parameters, key.modulusBits));
+      return user.use("rsa-raw", block, signal);
+    },
+    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPss(key, message, parameters, signed)),
+  };
+};
+
+/** CKM_RSA_PKCS_PSS and CKM_SHA*_RSA_PKCS_PSS (RFC 8017 section 8.1). */
+export const rsaPss: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], signature };

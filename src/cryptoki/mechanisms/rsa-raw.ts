@@ -1,0 +1,63 @@
+import { concat, wipe } from "../../bytes/index.ts";
+import { rsaPublic, verifyRsaRaw } from "../../crypto/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { blame } from "../error-map.ts";
+import { readNoParameter } from "./parameters.ts";
+import { requireRsa } from "./rsa-key.ts";
+import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
+
+/** The number that `message` is, as long as the modulus (PKCS#11 3.1, X.509 raw RSA: leading zeros are added). */
+function pad(message: Uint8Array, length: number): Uint8Array {
+  if (message.length > length) {
+    throw new CryptokiError(CKR.DATA_LEN_RANGE, `${message.length} bytes, ${length} at most for this key`);
+  }
+  return concat(new Uint8Array(length - message.length), message);
+}
+
+const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+  readNoParameter(parameter);
+  const key = requireRsa(publicKey);
+  const length = key.modulus.length;
+  return {
+    hash,
+    maxMessage: length,
+    signatureLength: length,
+    async sign(user, message, signal) {
+      const block = pad(message, length);
+      requireLess(block, key.modulus);
+      return user.use("rsa-raw", block, signal);
+    },
+    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key, message, signed)),
+  };
+};
+
+const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
+  readNoParameter(parameter);
+  const key = requireRsa(publicKey);
+  const length = key.modulus.length;
+  return {
+    maxMessage: length,
+    ciphertextLength: length,
+    encrypt(message) {
+      const block = pad(message, length);
+      try {
+        return blame(CKR.DATA_INVALID, () => rsaPublic(key, block));
+      } finally {
+        wipe(block);
+      }
+    },
+    decrypt: (user, ciphertext, signal) => user.use("rsa-raw", ciphertext, signal),
+  };
+};
+
+/** Both most significant byte first and of one length; the card would refuse it with a status word of its own choice. */
+function requireLess(block: Uint8Array, modulus: Uint8Array): void {
+  const differs = block.findIndex((byte, index) => byte !== modulus[index]);
+  if (differs < 0 || (block[differs] ?? 0) > (modulus[differs] ?? 0)) {
+    throw new CryptokiError(CKR.DATA_INVALID, "as a number, the data is not less than the key's modulus");
+  }
+}
+
+/** CKM_RSA_X_509: the key's bare operation. */
+export const rsaRaw: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], signature, cipher };

@@ -1,0 +1,50 @@
+import { parseCertificate } from "../../asn1/index.ts";
+import type { CardCertificate } from "../../card/index.ts";
+import { digest } from "../../crypto/index.ts";
+import { CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN } from "../constants/ck.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKC } from "../constants/ckc.ts";
+import { CKM } from "../constants/ckm.ts";
+import { CKO } from "../constants/cko.ts";
+import { once } from "./once.ts";
+import { storageAttributes } from "./storage.ts";
+import type { ObjectContents } from "./stored-object.ts";
+
+/**
+ * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
+ * @param ofUser The card has a private key of the same CKA_ID.
+ */
+export function certificateObject(object: CardCertificate, ofUser: boolean): ObjectContents {
+  const value = once(() => object.value());
+  const parsed = once(async () => parseCertificate(await value()));
+  return {
+    private: object.private,
+    exists: (named) => object.exists(named),
+    attributes: {
+      ...storageAttributes(object),
+      [CKA.CLASS]: CKO.CERTIFICATE,
+      [CKA.CERTIFICATE_TYPE]: CKC.X_509,
+      // That it lies on the card says nothing about trust.
+      [CKA.TRUSTED]: false,
+      [CKA.CERTIFICATE_CATEGORY]: ofUser
+        ? CK_CERTIFICATE_CATEGORY.TOKEN_USER
+        : async (): Promise<number> =>
+            (await parsed()).authority ? CK_CERTIFICATE_CATEGORY.AUTHORITY : CK_CERTIFICATE_CATEGORY.UNSPECIFIED,
+      // The first three bytes of the SHA-1 hash of CKA_VALUE.
+      [CKA.CHECK_VALUE]: async () => digest("sha1", await value()).slice(0, 3),
+      [CKA.START_DATE]: async () => (await parsed()).notBefore,
+      [CKA.END_DATE]: async () => (await parsed()).notAfter,
+      [CKA.PUBLIC_KEY_INFO]: async () => (await parsed()).subjectPublicKeyInfo,
+      [CKA.SUBJECT]: async () => (await parsed()).subject,
+      [CKA.ID]: object.id,
+      [CKA.ISSUER]: async () => (await parsed()).issuer,
+      [CKA.SERIAL_NUMBER]: async () => (await parsed()).serialNumber,
+      [CKA.VALUE]: value,
+      [CKA.URL]: "",
+      [CKA.HASH_OF_SUBJECT_PUBLIC_KEY]: new Uint8Array(),
+      [CKA.HASH_OF_ISSUER_PUBLIC_KEY]: new Uint8Array(),
+      [CKA.JAVA_MIDP_SECURITY_DOMAIN]: CK_SECURITY_DOMAIN.UNSPECIFIED,
+      [CKA.NAME_HASH_ALGORITHM]: CKM.SHA_1,
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import type { KeyPrimitive } from "../../card/index.ts";
+import type { PublicKey } from "../../crypto/index.ts";
+
+/** What computes with a private key: a card, which has the key and shows it to nobody. */
+export interface PrivateKey {
+  /** Its public half. Read from the card once. */
+  publicKey(): Promise<PublicKey>;
+  /** What is computed; the paddings and hashes around it are the mechanisms'. */
+  readonly primitives: readonly KeyPrimitive[];
+  /** A user must be logged in. */
+  readonly needsLogin: boolean;
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
+  readonly alwaysAuthenticate: boolean;
+  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** What a key object holds besides its attributes. */
+export type KeyMaterial =
+  | { readonly class: "private"; readonly key: PrivateKey }
+  | { readonly class: "public"; readonly publicKey: () => Promise<PublicKey> }
+  | { readonly class: "secret"; readonly value: Uint8Array };

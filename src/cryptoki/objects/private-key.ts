@@ -1,0 +1,68 @@
+import type { CardPrivateKey, CardToken } from "../../card/index.ts";
+import { parsePublicKey, type PublicKey } from "../../crypto/index.ts";
+import { SENSITIVE } from "../attributes/attribute-set.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKO } from "../constants/cko.ts";
+import { once } from "./once.ts";
+import { type AllowedMechanisms, keyAttributes, onlyIf } from "./public-key.ts";
+import { storageAttributes } from "./storage.ts";
+import type { ObjectContents } from "./stored-object.ts";
+
+/** A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects). */
+export function privateKeyObject(
+  object: CardPrivateKey,
+  token: CardToken,
+  allowedMechanisms: AllowedMechanisms,
+): ObjectContents {
+  const info = once(() => object.publicKey());
+  const key = once(async () => parsePublicKey(await info()));
+  // Made on the card, it was never anywhere else; of any other, nobody here can tell.
+  const local = object.local ?? false;
+  const rsaSecret = secretOf("rsa", key);
+  return {
+    private: object.private,
+    exists: (named) => object.exists(named),
+    key: {
+      class: "private",
+      key: {
+        publicKey: key,
+        primitives: object.primitives,
+        needsLogin: object.needsLogin,
+        alwaysAuthenticate: object.alwaysAuthenticate,
+        use: (primitive, input, signal) => token.use(object, primitive, input, signal),
+      },
+    },
+    attributes: {
+      ...storageAttributes(object),
+      ...keyAttributes(object.id, info, key),
+      [CKA.CLASS]: CKO.PRIVATE_KEY,
+      [CKA.ALLOWED_MECHANISMS]: async () => allowedMechanisms((await key()).type),
+      [CKA.LOCAL]: local,
+      [CKA.DERIVE]: onlyIf(object.usage.derive, key, "ec"),
+      [CKA.SENSITIVE]: true,
+      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, key, "rsa"),
+      [CKA.SIGN]: object.usage.sign,
+      [CKA.SIGN_RECOVER]: false,
+      [CKA.UNWRAP]: false,
+      [CKA.EXTRACTABLE]: false,
+      [CKA.ALWAYS_SENSITIVE]: local,
+      [CKA.NEVER_EXTRACTABLE]: local,
+      [CKA.WRAP_WITH_TRUSTED]: false,
+      [CKA.UNWRAP_TEMPLATE]: {},
+      [CKA.DERIVE_TEMPLATE]: {},
+      [CKA.ALWAYS_AUTHENTICATE]: object.alwaysAuthenticate,
+      [CKA.PRIVATE_EXPONENT]: rsaSecret,
+      [CKA.PRIME_1]: rsaSecret,
+      [CKA.PRIME_2]: rsaSecret,
+      [CKA.EXPONENT_1]: rsaSecret,
+      [CKA.EXPONENT_2]: rsaSecret,
+      [CKA.COEFFICIENT]: rsaSecret,
+      [CKA.VALUE]: secretOf("ec", key),
+    },
+  };
+}
+
+/** Which secrets a key has depends on its type: none shows them, and asking for the other type's is CKR_ATTRIBUTE_TYPE_INVALID. */
+function secretOf(type: PublicKey["type"], key: () => Promise<PublicKey>): () => Promise<typeof SENSITIVE | undefined> {
+  return async () => ((await key()).type === type ? SENSITIVE : undefined);
+}

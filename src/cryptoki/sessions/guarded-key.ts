@@ -1,0 +1,49 @@
+import type { KeyPrimitive } from "../../card/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { KeyUser } from "../mechanisms/scheme.ts";
+import type { PrivateKey } from "../objects/key.ts";
+import type { Token } from "../slots/token.ts";
+import type { Logins } from "./logins.ts";
+
+/** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
+export class GuardedKey implements KeyUser {
+  readonly #key: PrivateKey;
+  readonly #token: Token;
+  readonly #logins: Logins;
+  #authenticated = false;
+
+  constructor(key: PrivateKey, token: Token, logins: Logins) {
+    this.#key = key;
+    this.#token = token;
+    this.#logins = logins;
+  }
+
+  get primitives(): readonly KeyPrimitive[] {
+    return this.#key.primitives;
+  }
+
+  get alwaysAuthenticate(): boolean {
+    return this.#key.alwaysAuthenticate;
+  }
+
+  /** The PIN was verified for the next use. */
+  authenticate(): void {
+    this.#authenticated = true;
+  }
+
+  /** @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; what the card throws. */
+  async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const key = this.#key;
+    if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
+    if (!key.needsLogin) return key.use(primitive, input, signal);
+    if (key.alwaysAuthenticate && !this.#authenticated) {
+      throw new CryptokiError(
+        CKR.USER_NOT_LOGGED_IN,
+        "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init",
+      );
+    }
+    this.#authenticated = false;
+    return this.#logins.use(this.#token, key.alwaysAuthenticate, () => key.use(primitive, input, signal));
+  }
+}

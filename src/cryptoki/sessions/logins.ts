@@ -1,0 +1,89 @@
+import { LoginRequiredError, type PinUser } from "../../card/index.ts";
+import { utf8, wipe } from "../../bytes/index.ts";
+import { PcscError } from "../../pcsc/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { Token } from "../slots/token.ts";
+
+interface Login {
+  readonly user: PinUser;
+  /** The card's resets when the PIN was verified: it forgets with the next one. */
+  readonly resets: number;
+}
+
+/**
+ * Who one application has logged in to which token. Its own C_Login alone decides: that the card holds a PIN as verified, for
+ * another application or program, is no reason to let anybody in.
+ */
+export class Logins {
+  readonly #logins = new Map<Token, Login>();
+
+  /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
+  userOf(token: Token): PinUser | undefined {
+    const login = this.#logins.get(token);
+    if (!login) return undefined;
+    if (login.resets === token.card.resets) return login.user;
+    this.forget(token);
+    return undefined;
+  }
+
+  /**
+   * Verifies the PIN, once.
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN; what the card throws.
+   */
+  async login(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    const present = this.userOf(token);
+    if (present) {
+      throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
+    }
+    await verify(token, user, pin, signal);
+    this.#logins.set(token, { user, resets: token.card.resets });
+    token.loggedIn.add(this);
+  }
+
+  /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
+  async authenticate(token: Token, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    await verify(token, "user", pin, signal);
+    const login = this.#logins.get(token);
+    if (login) this.#logins.set(token, { ...login, resets: token.card.resets });
+  }
+
+  /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
+  forget(token: Token): void {
+    this.#logins.delete(token);
+    token.loggedIn.delete(this);
+  }
+
+  /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
+  async logout(token: Token): Promise<void> {
+    this.forget(token);
+    if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+  }
+
+  /**
+   * Runs one use of a key that needs a login. If the card has forgotten it, by a reset or otherwise, the application is logged
+   * out: CKR_USER_NOT_LOGGED_IN, never CKR_PIN_INCORRECT.
+   * @param authenticated The key wants its PIN before each use, so that its refusal says nothing about the login.
+   */
+  async use<T>(token: Token, authenticated: boolean, work: () => Promise<T>): Promise<T> {
+    if (this.userOf(token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+    try {
+      return await work();
+    } catch (error) {
+      const reset = error instanceof PcscError && error.is("SCARD_W_RESET_CARD");
+      if (!reset && !(error instanceof LoginRequiredError)) throw error;
+      if (reset || !authenticated) this.forget(token);
+      throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, error.message, { cause: error });
+    }
+  }
+}
+
+/** The copy that the card is given is wiped, whatever comes of it; the caller's bytes are the caller's. */
+async function verify(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  const copy = typeof pin === "string" ? utf8(pin) : pin.slice();
+  try {
+    await token.cardToken.login(user, copy, signal);
+  } finally {
+    wipe(copy);
+  }
+}

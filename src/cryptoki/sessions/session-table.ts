@@ -1,0 +1,41 @@
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { InsertedCard } from "../slots/inserted-card.ts";
+import type { Token } from "../slots/token.ts";
+import { Session } from "./session.ts";
+
+/** The sessions of one application. A handle is never used again, so that an old one cannot mean a new session. */
+export class SessionTable {
+  readonly #sessions = new Map<number, Session>();
+  #next = 1;
+
+  open(token: Token, readWrite: boolean): Session {
+    const session = new Session(this.#next++, token, readWrite);
+    this.#sessions.set(session.handle, session);
+    return session;
+  }
+
+  /** @throws {CryptokiError} CKR_SESSION_HANDLE_INVALID. */
+  get(handle: number): Session {
+    const session = this.#sessions.get(handle);
+    if (!session) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
+    return session;
+  }
+
+  has(session: Session): boolean {
+    return this.#sessions.has(session.handle);
+  }
+
+  close(session: Session): void {
+    this.#sessions.delete(session.handle);
+  }
+
+  /** The sessions with one token, or with all tokens of a card. */
+  with(place: Token | InsertedCard): readonly Session[] {
+    return this.all.filter(({ token }) => token === place || token.card === place);
+  }
+
+  get all(): readonly Session[] {
+    return [...this.#sessions.values()];
+  }
+}

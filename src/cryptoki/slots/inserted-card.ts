@@ -1,0 +1,104 @@
+import { Card, type CardProfile, type TransmitWrapper } from "../../card/index.ts";
+import type { Pcsc } from "../../pcsc/index.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { isGone } from "../error-map.ts";
+import { Token } from "./token.ts";
+
+/** The way to cards, and what may be on them. */
+export interface CardAccess {
+  readonly pcsc: Pcsc;
+  /** Kinds of card applications, the most common first. */
+  readonly profiles: readonly CardProfile[];
+  /** Wraps every exchange with a card, for a trace. */
+  readonly wrap?: TransmitWrapper;
+}
+
+/** What {@link InsertedCard} needs of the reader that it is in. */
+export interface CardPlace {
+  readonly name: string;
+  readonly mute: boolean;
+  slotID(index: number): number;
+}
+
+/** One card from its insertion to its removal. The same card put in again is another one. */
+export class InsertedCard {
+  readonly #access: CardAccess;
+  readonly #place: CardPlace;
+  #card: Card | undefined;
+  #tokens: Promise<readonly Token[]> | undefined;
+  #known: readonly Token[] = [];
+  #gone = false;
+
+  constructor(access: CardAccess, place: CardPlace) {
+    this.#access = access;
+    this.#place = place;
+  }
+
+  /** The card was taken out, or the way to it broke: nothing of it is valid any more. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** How often the card was reset by somebody; what was verified before is forgotten. */
+  get resets(): number {
+    return this.#card?.resets ?? 0;
+  }
+
+  /** The tokens that were found when somebody looked; none before. */
+  get knownTokens(): readonly Token[] {
+    return this.#known;
+  }
+
+  /**
+   * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
+   * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {PcscError}; {CardError}.
+   */
+  tokens(): Promise<readonly Token[]> {
+    this.#tokens ??= this.#look().catch((error: unknown) => {
+      this.#tokens = undefined;
+      throw error;
+    });
+    return this.#tokens;
+  }
+
+  async #look(): Promise<readonly Token[]> {
+    if (this.#gone) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+    if (this.#place.mute) {
+      throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
+    }
+    const { pcsc, profiles, wrap } = this.#access;
+    const card = (this.#card ??= new Card(await pcsc.connect(this.#place.name), wrap ? { wrap } : {}));
+    try {
+      for (const profile of profiles) {
+        const application = await profile.claim(card);
+        if (!application) continue;
+        const named = application.tokens.length > 1;
+        this.#known = application.tokens.map(
+          (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named),
+        );
+        return this.#known;
+      }
+    } catch (error) {
+      if (!isGone(error)) await this.#disconnect();
+      throw error;
+    }
+    // Nobody here can use it; others may want it for themselves.
+    await this.#disconnect();
+    return [];
+  }
+
+  /** Ends the connection, after the calls under way. */
+  async end(): Promise<void> {
+    this.#gone = true;
+    await this.#tokens?.catch(() => undefined);
+    await this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
+    const card = this.#card;
+    this.#card = undefined;
+    // Whatever went away by itself needs no farewell.
+    await card?.[Symbol.asyncDispose]().catch(() => undefined);
+  }
+}

@@ -1,0 +1,68 @@
+import type { ReaderState } from "../../pcsc/index.ts";
+import { type CardAccess, type CardPlace, InsertedCard } from "./inserted-card.ts";
+
+/** What a change meant: slots whose application should look again, and a card that went. */
+export interface ReaderChange {
+  readonly slots: readonly number[];
+  readonly removed: InsertedCard | undefined;
+}
+
+/** A reader that was seen at least once. It keeps its slot IDs while it is unplugged. */
+export class Reader implements CardPlace {
+  readonly name: string;
+  readonly #access: CardAccess;
+  readonly #allocate: () => number;
+  readonly #slotIDs: number[] = [];
+  #state: ReaderState | undefined;
+  #card: InsertedCard | undefined;
+
+  /** @param allocate Gives a slot ID that nobody had before. */
+  constructor(name: string, access: CardAccess, allocate: () => number) {
+    this.name = name;
+    this.#access = access;
+    this.#allocate = allocate;
+    this.#slotIDs.push(allocate());
+  }
+
+  get plugged(): boolean {
+    return this.#state !== undefined;
+  }
+
+  get mute(): boolean {
+    return this.#state?.mute ?? false;
+  }
+
+  /** The card that is in, as far as anybody knows. */
+  get card(): InsertedCard | undefined {
+    return this.#card?.gone === true ? undefined : this.#card;
+  }
+
+  /** The slot of the card's token number `index`: the same as long as the process lives. */
+  slotID(index: number): number {
+    return (this.#slotIDs[index] ??= this.#allocate());
+  }
+
+  /** One slot, and one more for each further token of the card that is in. */
+  get slotIDs(): readonly number[] {
+    return this.#slotIDs.slice(0, Math.max(1, this.card?.knownTokens.length ?? 0));
+  }
+
+  /** Every ID that this reader ever gave. */
+  get allSlotIDs(): readonly number[] {
+    return this.#slotIDs;
+  }
+
+  /** Takes note of what the resource manager says now; undefined when the reader is unplugged. */
+  update(state: ReaderState | undefined): ReaderChange {
+    const before = this.#state;
+    const slots = this.slotIDs;
+    const card = this.#card;
+    this.#state = state;
+    const same =
+      before?.present === state?.present && before?.events === state?.events && (before === undefined) === !state;
+    // A card that broke off is gone, even if the resource manager says afterwards that one is in: it is a new one.
+    if (same && card?.gone !== true) return { slots: [], removed: undefined };
+    this.#card = state?.present ? new InsertedCard(this.#access, this) : undefined;
+    return { slots, removed: card };
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The structures of PKCS#11 3.1 with the standard's names. Text is without padding; what a structure of C would cut off
+ * (32 bytes of a label, 16 of a serial number) is cut off here too, between characters.
+ */
+
+export type CK_SLOT_ID = number;
+export type CK_SESSION_HANDLE = number;
+export type CK_OBJECT_HANDLE = number;
+/** A mask of {@link CKF} values. */
+export type CK_FLAGS = number;
+/** A {@link CKM} value. */
+export type CK_MECHANISM_TYPE = number;
+
+export interface CK_VERSION {
+  readonly major: number;
+  /** In hundredths: 40 for 2.40; of the standard's 3.1 it is 1. */
+  readonly minor: number;
+}
+
+/** C_GetInfo. */
+export interface CK_INFO {
+  readonly cryptokiVersion: CK_VERSION;
+  /** At most 32 bytes of UTF-8. */
+  readonly manufacturerID: string;
+  readonly flags: CK_FLAGS;
+  /** At most 32 bytes of UTF-8. */
+  readonly libraryDescription: string;
+  readonly libraryVersion: CK_VERSION;
+}
+
+/** C_GetSlotInfo. */
+export interface CK_SLOT_INFO {
+  /** The reader's name, at most 64 bytes of UTF-8: the same for all slots of one reader. */
+  readonly slotDescription: string;
+  /** At most 32 bytes of UTF-8. */
+  readonly manufacturerID: string;
+  /** {@link CKF_SLOT}. */
+  readonly flags: CK_FLAGS;
+  readonly hardwareVersion: CK_VERSION;
+  readonly firmwareVersion: CK_VERSION;
+}
+
+/** C_GetTokenInfo. */
+export interface CK_TOKEN_INFO {
+  /** At most 32 bytes of UTF-8. */
+  readonly label: string;
+  /** At most 32 bytes of UTF-8. */
+  readonly manufacturerID: string;
+  /** At most 16 bytes of UTF-8. */
+  readonly model: string;
+  /** At most 16 characters. */
+  readonly serialNumber: string;
+  /** {@link CKF_TOKEN}. */
+  readonly flags: CK_FLAGS;
+  readonly ulMaxSessionCount: number;
+  /** Sessions of this application with the token. */
+  readonly ulSessionCount: number;
+  readonly ulMaxRwSessionCount: number;
+  readonly ulRwSessionCount: number;
+  /** In bytes. */
+  readonly ulMaxPinLen: number;
+  /** In bytes. */
+  readonly ulMinPinLen: number;
+  readonly ulTotalPublicMemory: number;
+  readonly ulFreePublicMemory: number;
+  readonly ulTotalPrivateMemory: number;
+  readonly ulFreePrivateMemory: number;
+  readonly hardwareVersion: CK_VERSION;
+  readonly firmwareVersion: CK_VERSION;
+  /** Empty: no card has a clock. */
+  readonly utcTime: string;
+}
+
+/** C_GetSessionInfo. */
+export interface CK_SESSION_INFO {
+  readonly slotID: CK_SLOT_ID;
+  /** {@link CKS}. */
+  readonly state: number;
+  /** {@link CKF_SESSION}. */
+  readonly flags: CK_FLAGS;
+  readonly ulDeviceError: number;
+}
+
+/** C_GetMechanismInfo. Key sizes are bits for RSA and EC keys; 0 where a mechanism has no key. */
+export interface CK_MECHANISM_INFO {
+  readonly ulMinKeySize: number;
+  readonly ulMaxKeySize: number;
+  /** {@link CKF_MECHANISM}. */
+  readonly flags: CK_FLAGS;
+}
+
+/** CKM_RSA_PKCS_PSS and its hashing kin (PKCS#11 3.1, PKCS #1 RSA PSS mechanism parameters). */
+export interface CK_RSA_PKCS_PSS_PARAMS {
+  /** The hash as a mechanism: CKM.SHA256. Of a hashing mechanism, the same. */
+  readonly hashAlg: CK_MECHANISM_TYPE;
+  /** {@link CKG_MGF}. */
+  readonly mgf: number;
+  /** Of the salt, in bytes. */
+  readonly sLen: number;
+}
+
+/** CKM_RSA_PKCS_OAEP (PKCS#11 3.1, PKCS #1 RSA OAEP mechanism parameters). */
+export interface CK_RSA_PKCS_OAEP_PARAMS {
+  /** The hash as a mechanism: CKM.SHA256. */
+  readonly hashAlg: CK_MECHANISM_TYPE;
+  /** {@link CKG_MGF}. */
+  readonly mgf: number;
+  /** {@link CKZ_OAEP}; DATA_SPECIFIED is the only one, and what counts if it is left out. */
+  readonly source?: number;
+  /** The label; empty if left out. */
+  readonly pSourceData?: Uint8Array;
+}
+
+/** CKM_ECDH1_DERIVE (PKCS#11 3.1, EC mechanism parameters). */
+export interface CK_ECDH1_DERIVE_PARAMS {
+  /** {@link CKD}. */
+  readonly kdf: number;
+  readonly pSharedData?: Uint8Array;
+  /** The other party's point, bare or in a DER OCTET STRING. */
+  readonly pPublicData: Uint8Array;
+}
+
+export type MechanismParameter = CK_RSA_PKCS_PSS_PARAMS | CK_RSA_PKCS_OAEP_PARAMS | CK_ECDH1_DERIVE_PARAMS;
+
+/** A mechanism with its parameter: `{ mechanism: CKM.SHA256_RSA_PKCS }`. */
+export interface CK_MECHANISM {
+  readonly mechanism: CK_MECHANISM_TYPE;
+  readonly parameter?: MechanismParameter;
+}
