@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { type Certificate, parseCertificate } from "../asn1/index.ts";
+import { DataError } from "../bytes/index.ts";
 import { parsePublicKey, type PublicKey } from "../crypto/index.ts";
 
 /** A certificate for people, and as `--json` prints it. */
@@ -18,7 +19,7 @@ export interface CertificateSummary {
 
 /** The parts of a certificate that people look at. */
 export function summarise(der: Uint8Array): CertificateSummary {
-  const certificate = new X509Certificate(der);
+  const certificate = x509(der);
   const parts = parseCertificate(der);
   return {
     subject: oneLine(certificate.subject),
@@ -31,6 +32,19 @@ export function summarise(der: Uint8Array): CertificateSummary {
     ...(certificate.subjectAltName !== undefined && { subjectAltName: certificate.subjectAltName }),
     sha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
   };
+}
+
+/** A certificate's subject in a line. @throws {DataError} if OpenSSL does not take it for a certificate. */
+export function subjectOf(der: Uint8Array): string {
+  return oneLine(x509(der).subject);
+}
+
+function x509(der: Uint8Array): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (cause) {
+    throw new DataError("not an X.509 certificate", { cause });
+  }
 }
 
 /** "RSA-2048", "P-256". */

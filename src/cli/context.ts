@@ -1,10 +1,13 @@
 import type { Command } from "commander";
-import { Concealer, traceText, type TraceSink } from "../apdu/index.ts";
+import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
+import type { CardOptions } from "../card/index.ts";
+import { Cryptoki } from "../cryptoki/index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
 import type { Environment } from "./environment.ts";
 import { InterruptedError, TimeoutError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
+import { PROFILES } from "./profiles.ts";
 import { createRecording } from "./recording-file.ts";
 import { Printer } from "./output.ts";
 
@@ -20,6 +23,8 @@ export class CommandContext implements AsyncDisposable {
   readonly #name: string;
   readonly #timer: NodeJS.Timeout | undefined;
   #pcsc: Promise<Pcsc> | undefined;
+  #cryptoki: Promise<Cryptoki> | undefined;
+  readonly #sinks: TraceSink[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
   /** @param name The command's, without its arguments. */
@@ -31,6 +36,7 @@ export class CommandContext implements AsyncDisposable {
     this.print = new Printer(environment.stdout, environment.env, options.json ?? false);
     this.remark = new Printer(environment.stderr, environment.env, false);
     this.signal = AbortSignal.any([environment.signal, timeout.signal]);
+    if (options.trace) this.listen(traceTo(this.remark, options.json ?? false));
     const { timeout: seconds } = options;
     if (seconds !== undefined) {
       const error = new TimeoutError(`not done after ${seconds} s, the time that --timeout gave`);
@@ -55,18 +61,31 @@ export class CommandContext implements AsyncDisposable {
     return pcsc;
   }
 
-  /** Tells each exchange with a card on standard error, if --trace is given. */
-  get traceSink(): TraceSink | undefined {
-    if (!this.options.trace) return undefined;
-    const { remark } = this;
-    if (this.options.json) {
-      return (event): void => {
-        remark.documentLine({ trace: event });
-      };
-    }
-    return (event): void => {
-      for (const line of traceText(event).split("\n")) remark.line(remark.colours.dim(line));
+  /** PKCS #11 over those readers, initialised once, finalised with the command. */
+  cryptoki(): Promise<Cryptoki> {
+    this.#cryptoki ??= this.#initialise();
+    return this.#cryptoki;
+  }
+
+  async #initialise(): Promise<Cryptoki> {
+    const pcsc = await this.pcsc();
+    const cryptoki = new Cryptoki({ pcsc, profiles: PROFILES, ...this.cardOptions });
+    await cryptoki.C_Initialize();
+    this.owns({ [Symbol.asyncDispose]: () => cryptoki.C_Finalize() });
+    return cryptoki;
+  }
+
+  /** Tells `sink` of each exchange with a card from now on. */
+  listen(sink: TraceSink): void {
+    this.#sinks.push(sink);
+  }
+
+  /** What connections to cards are made with, so that every exchange is told to those who listen. */
+  get cardOptions(): CardOptions {
+    const sink: TraceSink = (event) => {
+      for (const one of this.#sinks) one(event);
     };
+    return { wrap: (transmit, reader) => traceTransmit(transmit, sink, reader) };
   }
 
   /** Closes `resource` when the command ends, the last one first. */
@@ -98,6 +117,18 @@ export class CommandContext implements AsyncDisposable {
     clearTimeout(this.#timer);
     for (const resource of this.#resources.splice(0)) await resource[Symbol.asyncDispose]();
   }
+}
+
+/** Tells each exchange in two lines, or as JSON in one. */
+function traceTo(print: Printer, json: boolean): TraceSink {
+  if (json) {
+    return (event): void => {
+      print.documentLine({ trace: event });
+    };
+  }
+  return (event): void => {
+    for (const line of traceText(event).split("\n")) print.line(print.colours.dim(line));
+  };
 }
 
 type Work<Options, Args extends readonly unknown[]> = (

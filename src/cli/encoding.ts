@@ -1,13 +1,15 @@
-import { toHex } from "../bytes/index.ts";
+import { DataError, fromHex, toHex } from "../bytes/index.ts";
 import type { CommandContext } from "./context.ts";
+import { FileError } from "./failure.ts";
 import { writeWhole } from "./files.ts";
 
-/** How bytes are written for the user. */
-export type Encoding = "raw" | "hex" | "base64";
+/** How bytes are written for the user, or by him. */
+export const ENCODINGS = ["binary", "base64", "hex"] as const;
+export type Encoding = (typeof ENCODINGS)[number];
 
 /**
- * Gives a result to the user: into `output` if that is named; as it is into a pipe or file; as text on a terminal, which
- * raw bytes would upset.
+ * Gives a result to the user: into `output` if that is named, else on standard output; there as base64 on a terminal, which
+ * bytes would upset, and as they are otherwise, unless told.
  */
 export async function deliver(
   bytes: Uint8Array,
@@ -15,13 +17,27 @@ export async function deliver(
   output: string | undefined,
   { print, environment }: CommandContext,
 ): Promise<void> {
-  const format = encoding ?? (output === undefined && environment.stdout.isTTY === true ? "base64" : "raw");
-  const encoded = format === "raw" ? bytes : `${encode(bytes, format)}\n`;
-  if (output !== undefined && output !== "-") await writeWhole(output, encoded);
-  else if (typeof encoded === "string") print.line(encoded.trimEnd());
-  else print.bytes(encoded);
+  const toFile = output !== undefined && output !== "-";
+  const chosen = encoding ?? (!toFile && environment.stdout.isTTY === true ? "base64" : "binary");
+  if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`);
+  else if (chosen === "binary") print.bytes(bytes);
+  else print.line(encode(bytes, chosen));
 }
 
-export function encode(bytes: Uint8Array, encoding: "hex" | "base64"): string {
+export function encode(bytes: Uint8Array, encoding: "base64" | "hex"): string {
   return encoding === "hex" ? toHex(bytes) : Buffer.from(bytes).toString("base64");
+}
+
+/** What {@link encode} wrote, with any white space. @throws {FileError} if `text` from `what` is not that. */
+export function decode(text: Uint8Array, encoding: Encoding, what: string): Uint8Array {
+  if (encoding === "binary") return text;
+  const characters = Buffer.from(text).toString("latin1").replace(/\s/gu, "");
+  try {
+    if (encoding === "hex") return fromHex(characters);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new FileError(`${what}: ${cause.message}`, { cause });
+  }
+  if (!/^[A-Za-z0-9+/]*={0,2}$/u.test(characters)) throw new FileError(`${what}: not base64`);
+  return Buffer.from(characters, "base64");
 }

@@ -1,7 +1,6 @@
 import { CommanderError } from "commander";
 import { PinError } from "../card/index.ts";
-import { CryptokiError } from "../cryptoki/error.ts";
-import { CKR } from "../cryptoki/constants/index.ts";
+import { CKR, CryptokiError } from "../cryptoki/index.ts";
 import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
 import { InterruptedError, NotFoundError, PinMissingError, UsageError } from "./failure.ts";
 

@@ -4,6 +4,13 @@ abstract class CliError extends Error {}
 /** The command line asks for something that cannot be, or not clearly enough. */
 export class UsageError extends CliError {
   override readonly name = "UsageError";
+  /** What it could mean, if it fits more than one thing. */
+  readonly candidates: readonly string[];
+
+  constructor(message: string, options: ErrorOptions & { readonly candidates?: readonly string[] } = {}) {
+    super(message, options);
+    this.candidates = options.candidates ?? [];
+  }
 }
 
 /** No reader, card, token or object is what was asked for. */

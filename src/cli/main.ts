@@ -23,3 +23,5 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const { stdin, stdout, stderr, env } = process;
 process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal: controller.signal });
+// What was interrupted may still wait for input, and would keep the process.
+stdin.destroy();

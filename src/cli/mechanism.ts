@@ -1,4 +1,4 @@
-import { CKM } from "../cryptoki/constants/index.ts";
+import { CKM } from "../cryptoki/index.ts";
 import type { HashName, PublicKey } from "../crypto/index.ts";
 import { UsageError } from "./failure.ts";
 

@@ -1,7 +1,16 @@
 import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { addApdu } from "./commands/apdu.ts";
+import { addDecrypt } from "./commands/decrypt.ts";
+import { addDemo } from "./commands/demo.ts";
+import { addDerive } from "./commands/derive.ts";
+import { addObjects } from "./commands/objects.ts";
+import { addPin } from "./commands/pin.ts";
+import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
+import { addSign } from "./commands/sign.ts";
+import { addTokens } from "./commands/tokens.ts";
+import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
 import type { Environment } from "./environment.ts";
 import { addGlobalOptions } from "./global-options.ts";
@@ -23,6 +32,22 @@ Environment:
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
 `;
+
+/** In the order in which the help lists them. */
+const COMMANDS: readonly ((program: Command, environment: Environment) => void)[] = [
+  addDemo,
+  addReaders,
+  addTokens,
+  addObjects,
+  addRead,
+  addSign,
+  addVerify,
+  addDecrypt,
+  addDerive,
+  addPin,
+  addApdu,
+  addVirtual,
+];
 
 /** The program with all its commands, ready to parse a command line. */
 export function createProgram(environment: Environment): Command {
@@ -53,7 +78,7 @@ export function createProgram(environment: Environment): Command {
       ) + EXIT_CODES,
     );
   addGlobalOptions(program);
-  for (const add of [addReaders, addApdu, addVirtual]) add(program, environment);
+  for (const add of COMMANDS) add(program, environment);
   return program;
 }
 

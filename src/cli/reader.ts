@@ -26,6 +26,6 @@ export async function chooseReader(context: CommandContext): Promise<string> {
   if (!first) throw new NotFoundError("no card in any reader; put one in");
   const exact = withCard.find(({ name }) => name === context.options.reader);
   if (more.length === 0 || exact) return (exact ?? first).name;
-  const names = withCard.map(({ name }) => name).join("; ");
-  throw new UsageError(`${withCard.length} readers have a card; choose one with --reader: ${names}`);
+  const candidates = withCard.map(({ name }) => name);
+  throw new UsageError(`${withCard.length} readers have a card; choose one with --reader`, { candidates });
 }

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { PinError } from "../card/index.ts";
 import type { Environment } from "./environment.ts";
 import { EXIT, exitCodeOf } from "./exit-code.ts";
-import { InterruptedError } from "./failure.ts";
+import { InterruptedError, UsageError } from "./failure.ts";
 import { coloursFor, visible } from "./output.ts";
 
 /** An error as `--json` prints it. */
@@ -15,6 +15,8 @@ export interface ErrorDocument {
     readonly exitCode: number;
     /** Tries left, after a wrong PIN. */
     readonly triesLeft?: number;
+    /** What the command line could mean, if it fits more than one reader, token or object. */
+    readonly candidates?: readonly string[];
     /** Messages of the errors below, the outermost first. */
     readonly causes: readonly string[];
   };
@@ -30,7 +32,10 @@ export function report(error: unknown, { stderr, env }: Environment, json: boole
     const [message, ...rest] = messages(error, false);
     stderr.write(`${colours.red("error:")} ${visible(message ?? "")}\n`);
     const last = rest.at(-1);
-    if (exitCode === EXIT.USAGE) stderr.write(`${colours.dim("see:")} cryptoki help, or a command with --help\n`);
+    const candidates = candidatesOf(error);
+    for (const candidate of candidates) stderr.write(`  ${visible(candidate)}\n`);
+    if (exitCode === EXIT.USAGE && candidates.length === 0)
+      stderr.write(`${colours.dim("see:")} cryptoki help, or a command with --help\n`);
     else if (last !== undefined) stderr.write(`${colours.dim("cause:")} ${visible(last)}\n`);
   }
   if (env["CRYPTOKI_DEBUG"]) stderr.write(`${inspect(error)}\n`);
@@ -40,8 +45,16 @@ export function report(error: unknown, { stderr, env }: Environment, json: boole
 function errorDocument(error: unknown, exitCode: number): ErrorDocument {
   const [message = "", ...causes] = messages(error);
   const tries = triesLeft(error);
+  const candidates = candidatesOf(error);
   return {
-    error: { name: nameOf(error), message, exitCode, ...(tries !== undefined && { triesLeft: tries }), causes },
+    error: {
+      name: nameOf(error),
+      message,
+      exitCode,
+      ...(tries !== undefined && { triesLeft: tries }),
+      ...(candidates.length > 0 && { candidates }),
+      causes,
+    },
   };
 }
 
@@ -70,6 +83,8 @@ function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return "Error";
   return "codeName" in error && typeof error.codeName === "string" ? error.codeName : error.name;
 }
+
+const candidatesOf = (error: unknown): readonly string[] => (error instanceof UsageError ? error.candidates : []);
 
 function triesLeft(error: unknown): number | undefined {
   for (let link = error; link instanceof Error; link = link.cause) {

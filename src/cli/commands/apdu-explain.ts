@@ -7,12 +7,12 @@ import {
   parseHistoricalBytes,
   type StatusExplanation,
 } from "../../apdu/index.ts";
-import { DataError, fromHex, toHex } from "../../bytes/index.ts";
+import { DataError, toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
-import { UsageError } from "../failure.ts";
 import { readInput } from "../files.ts";
 import { examples } from "../help.ts";
+import { hexArgument } from "../hex-argument.ts";
 import { sayStatus } from "./apdu-words.ts";
 
 interface ExplainOptions {
@@ -45,16 +45,6 @@ export function addApduExplain(apdu: Command, environment: Environment): void {
       explain(context, bytes, answer === undefined ? undefined : hexArgument(answer, "--answer"));
     } else await explainLines(context);
   });
-}
-
-/** @throws {UsageError} if `text` is not hexadecimal. */
-export function hexArgument(text: string, what: string): Uint8Array {
-  try {
-    return fromHex(text);
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new UsageError(`${what}: ${cause.message}`, { cause });
-  }
 }
 
 async function explainLines(context: CommandContext): Promise<void> {

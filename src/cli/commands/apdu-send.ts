@@ -1,13 +1,13 @@
 import type { Command } from "commander";
-import { Concealer, explainCommand, explainResponse, traceTransmit, type Transmit } from "../../apdu/index.ts";
+import { Concealer, explainCommand, explainResponse, type Transmit } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { readInput } from "../files.ts";
 import { examples } from "../help.ts";
+import { hexArgument } from "../hex-argument.ts";
 import { chooseReader } from "../reader.ts";
-import { hexArgument } from "./apdu-explain.ts";
 import { sayStatus } from "./apdu-words.ts";
 
 interface SendOptions {
@@ -39,8 +39,7 @@ export function addApduSend(apdu: Command, environment: Environment): void {
     await using connection = await pcsc.connect(reader, { signal: context.signal });
     if (options.reset) await connection.reconnect(1);
     const raw: Transmit = (apdu, signal) => connection.transmit(apdu, signal);
-    const sink = context.traceSink;
-    const transmit = sink ? traceTransmit(raw, sink, reader) : raw;
+    const transmit = context.cardOptions.wrap?.(raw, reader) ?? raw;
     await connection.begin(context.signal);
     const concealer = new Concealer();
     for (const apdu of apdus) {

@@ -1,0 +1,81 @@
+import { type Command, Option } from "commander";
+import { wipe } from "../../bytes/index.ts";
+import type { HashName } from "../../crypto/index.ts";
+import { action } from "../context.ts";
+import { decode, deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { readInput, writeWhole } from "../files.ts";
+import { examples } from "../help.ts";
+import { canonicalName, HASHES } from "../mechanism.ts";
+import { decryptionMechanism } from "../mechanism-parameter.ts";
+import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
+import { TokenSession } from "../session.ts";
+import { chooseToken, uriAndFile } from "../token.ts";
+
+interface DecryptOptions extends SelectionOptions {
+  readonly mechanism?: string;
+  readonly hash?: HashName;
+  readonly inputEncoding: Encoding;
+  readonly encoding?: Encoding;
+  readonly output?: string;
+}
+
+export function addDecrypt(program: Command, environment: Environment): void {
+  const command = program
+    .command("decrypt")
+    .summary("decrypt with an RSA key on a card")
+    .description(
+      "Decrypt a file, or standard input, that was encrypted for an RSA key on a card: PKCS #1 v1.5, or OAEP with --hash. " +
+        "With PKCS #1 v1.5 a wrong ciphertext gives random bytes, never an error: check what you get.",
+    )
+    .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
+    .argument("[file]", "the ciphertext; standard input if left out, or -")
+    .option("--id <hex>", "the key's CKA_ID")
+    .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
+    .option("--mechanism <name>", "RSA_PKCS, or RSA_PKCS_OAEP")
+    .addOption(new Option("--hash <name>", "the hash of OAEP, sha1 unless told").choices(HASHES))
+    .addOption(new Option("--input-encoding <encoding>", "of the ciphertext").choices(ENCODINGS).default("binary"))
+    .addOption(new Option("--encoding <encoding>", "how the result is written").choices(ENCODINGS))
+    .option("--output <file>", "write the result there")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki decrypt --id 03 secret.bin --output secret.txt", "PKCS #1 v1.5"],
+        ["cryptoki decrypt --id 03 --hash sha256 < secret.bin", "OAEP with SHA-256"],
+      ),
+    );
+  action<DecryptOptions, [string | undefined, string | undefined]>(
+    command,
+    environment,
+    async (context, options, ...two) => {
+      const { uri, file } = uriAndFile(...two);
+      const mechanism = decryptionMechanism(oaepHash(options));
+      const selection = readSelection(options, uri);
+      const ciphertext = decode(await readInput(file, context), options.inputEncoding, file ?? "standard input");
+      const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+      const key = await choosePrivateKey(session, selection, USE.decrypt);
+      const plaintext = await session.decrypt(key, mechanism, ciphertext);
+      try {
+        if (!context.print.json) await deliver(plaintext, options.encoding ?? "binary", options.output, context);
+        else if (options.output === undefined) context.print.document({ plaintext: encode(plaintext, "base64") });
+        else {
+          await writeWhole(options.output, plaintext);
+          context.print.document({ output: options.output });
+        }
+      } finally {
+        wipe(plaintext);
+      }
+    },
+  );
+}
+
+/** Undefined: PKCS #1 v1.5. */
+function oaepHash({ mechanism, hash }: DecryptOptions): HashName | undefined {
+  if (mechanism === undefined) return hash;
+  const name = canonicalName(mechanism);
+  if (name === "RSA_PKCS_OAEP") return hash ?? "sha1";
+  if (name !== "RSA_PKCS") throw new UsageError(`--mechanism ${mechanism}: RSA_PKCS or RSA_PKCS_OAEP`);
+  if (hash !== undefined) throw new UsageError("RSA_PKCS has no hash; leave out --hash, or name RSA_PKCS_OAEP");
+  return undefined;
+}

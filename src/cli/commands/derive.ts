@@ -1,0 +1,66 @@
+import { type Command, Option } from "commander";
+import { wipe } from "../../bytes/index.ts";
+import { parsePublicKey } from "../../crypto/index.ts";
+import { keyName } from "../certificate-text.ts";
+import { action } from "../context.ts";
+import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
+import type { Environment } from "../environment.ts";
+import { FileError } from "../failure.ts";
+import { writeWhole } from "../files.ts";
+import { examples } from "../help.ts";
+import { agreementMechanism } from "../mechanism-parameter.ts";
+import { readPublicKey } from "../public-key-file.ts";
+import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
+import { TokenSession } from "../session.ts";
+import { chooseToken } from "../token.ts";
+
+interface DeriveOptions extends SelectionOptions {
+  readonly peer: string;
+  readonly encoding?: Encoding;
+  readonly output?: string;
+}
+
+export function addDerive(program: Command, environment: Environment): void {
+  const command = program
+    .command("derive")
+    .summary("agree on a secret with an EC key on a card (ECDH)")
+    .description(
+      "Compute the secret that an EC key on a card shares with somebody else's public key: ECDH, the x coordinate of the " +
+        "shared point, without a key derivation function.",
+    )
+    .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
+    .requiredOption("--peer <file>", "the other's certificate or public key, PEM or DER")
+    .option("--id <hex>", "the key's CKA_ID")
+    .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
+    .addOption(new Option("--encoding <encoding>", "how the secret is written").choices(ENCODINGS))
+    .option("--output <file>", "write the secret there")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki derive --id 03 --peer friend.pem --output secret.bin", "into a file"],
+        ["cryptoki derive --id 03 --peer friend.pem --encoding hex", "as text"],
+      ),
+    );
+  action<DeriveOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
+    const selection = readSelection(options, uri);
+    const peer = parsePublicKey((await readPublicKey(options.peer)).export({ format: "der", type: "spki" }));
+    if (peer.type !== "ec") throw new FileError(`${options.peer} holds an RSA key; an EC key is wanted`);
+    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const key = await choosePrivateKey(session, selection, USE.derive);
+    const own = await session.publicKey(key.handle);
+    if (own.type !== "ec" || own.curve !== peer.curve) {
+      throw new FileError(`${options.peer} is on ${peer.curve}, the key on the card is ${keyName(own)}`);
+    }
+    const secret = await session.derive(key, agreementMechanism(peer.point));
+    try {
+      if (!context.print.json) await deliver(secret, options.encoding, options.output, context);
+      else if (options.output === undefined) context.print.document({ secret: encode(secret, "base64") });
+      else {
+        await writeWhole(options.output, secret);
+        context.print.document({ output: options.output });
+      }
+    } finally {
+      wipe(secret);
+    }
+  });
+}

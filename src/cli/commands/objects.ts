@@ -1,0 +1,95 @@
+import { type Command, Option } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import { formatUri, objectUri } from "../../cryptoki/index.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { NotFoundError } from "../failure.ts";
+import { examples } from "../help.ts";
+import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
+import type { Printer } from "../output.ts";
+import { OBJECT_TYPES, readSelection, searchTemplate, type SelectionOptions } from "../selection.ts";
+import { type ObjectEntry, TokenSession } from "../session.ts";
+import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
+
+interface ObjectsOptions extends SelectionOptions {
+  readonly login?: true;
+  readonly uris?: true;
+}
+
+export function addObjects(program: Command, environment: Environment): void {
+  const command = program
+    .command("objects")
+    .summary("list the keys, certificates and data on the cards")
+    .description(
+      "List what is on the tokens: certificates and public keys; after --login private keys too. Data objects of PIV " +
+        "cards are looked for when they are asked for: --type data.",
+    )
+    .argument("[uri]", "a PKCS #11 URI: only objects that it describes")
+    .option("--login", "give the PIN first, and list private objects too")
+    .addOption(new Option("--type <type>", "only objects of this type").choices(OBJECT_TYPES))
+    .option("--id <hex>", "only objects with this CKA_ID")
+    .option("--label <text>", "only objects with this CKA_LABEL")
+    .option("--uris", "show the PKCS #11 URI of each")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki objects", "certificates and public keys"],
+        ["cryptoki objects --login", "private keys too"],
+        ["cryptoki objects --type cert --json", "for a program: certificates only"],
+        ["cryptoki --virtual objects --login --pin-source env:PIN", "on a virtual card"],
+      ),
+    );
+  action<ObjectsOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
+    const { print } = context;
+    const tokens = selectTokens(context, await listTokens(context), uri);
+    if (tokens.length === 0) throw await noToken(context, uri);
+    const selection = readSelection(options, uri);
+    const listed: { token: Token; objects: DetailedObject[] }[] = [];
+    for (const token of tokens) {
+      const session = await TokenSession.open(context, token, uri);
+      if (options.login) await session.login();
+      const objects: DetailedObject[] = [];
+      for (const object of await session.find(searchTemplate(selection))) {
+        objects.push({ ...object, details: await describeObject(session, object) });
+      }
+      listed.push({ token, objects });
+    }
+    if (print.json) print.document(listed.flatMap(({ token, objects }) => objects.map((one) => document(token, one))));
+    else
+      listed.forEach((one, index) => {
+        tell(print, one.token, one.objects, options.uris ?? false, index > 0);
+      });
+    if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object fits on the token");
+  });
+}
+
+interface DetailedObject extends ObjectEntry {
+  readonly details: ObjectDetails;
+}
+
+/** An object as `--json` prints it. */
+function document(token: Token, object: DetailedObject): object {
+  const uri = objectUri(token, object);
+  return {
+    type: uri.type ?? "other",
+    id: toHex(object.id),
+    label: object.label,
+    ...object.details,
+    token: token.label,
+    uri: formatUri(uri),
+  };
+}
+
+function tell(print: Printer, token: Token, objects: readonly DetailedObject[], uris: boolean, further: boolean): void {
+  const { colours } = print;
+  if (further) print.line();
+  print.line(`${colours.bold(token.label)}  ${colours.dim(token.slotDescription)}`);
+  print.table(
+    ["ID", "TYPE", "KEY", "LABEL", uris ? "URI" : "ABOUT"],
+    objects.map((object) => {
+      const { key = "", about = "" } = object.details;
+      const last = uris ? formatUri(objectUri(token, object)) : about;
+      return [toHex(object.id), TYPE_WORDS.get(object.class) ?? "other", key, object.label, last];
+    }),
+  );
+}

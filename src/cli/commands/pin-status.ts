@@ -1,0 +1,60 @@
+import type { Command } from "commander";
+import type { PinStatus } from "../../card/index.ts";
+import { formatUri, tokenUri } from "../../cryptoki/index.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { examples } from "../help.ts";
+import type { Printer } from "../output.ts";
+import { userPinStatus } from "../pin-tries.ts";
+import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
+
+export function addPinStatus(pin: Command, environment: Environment): void {
+  const command = pin
+    .command("status")
+    .summary("how many tries each PIN has left")
+    .description("Tell how many tries the PIN of each token has left. Asking spends none.")
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki pin status", "of every token that is in"],
+        ["cryptoki pin status --json | jq '.[].user.triesLeft'", "for a program"],
+      ),
+    );
+  action<object, [string | undefined]>(command, environment, async (context, _, uri) => {
+    const { print } = context;
+    const all = await listTokens(context);
+    const found: { token: Token; status: PinStatus }[] = [];
+    for (const token of selectTokens(context, all, uri)) {
+      found.push({ token, status: await userPinStatus(context, token, all) });
+    }
+    if (print.json) print.document(found.map(({ token, status }) => document(token, status)));
+    else if (found.length > 0) {
+      print.table(
+        ["TOKEN", { heading: "TRIES LEFT", align: "right" }, "", "READER"],
+        found.map(({ token, status }) => [token.label, tries(status), judgement(print, status), token.slotDescription]),
+      );
+    }
+    if (found.length === 0) throw await noToken(context, uri);
+  });
+}
+
+/** A token's PIN as `--json` prints it; triesLeft is null where the card does not tell. */
+function document(token: Token, { triesLeft, maxTries }: PinStatus): object {
+  return {
+    label: token.label,
+    reader: token.slotDescription,
+    user: { triesLeft: triesLeft ?? null, maxTries, blocked: triesLeft === 0 },
+    uri: formatUri(tokenUri(token)),
+  };
+}
+
+const tries = ({ triesLeft, maxTries }: PinStatus): string =>
+  triesLeft === undefined ? "not told" : `${triesLeft} of ${maxTries}`;
+
+function judgement({ colours }: Printer, { triesLeft, maxTries }: PinStatus): string {
+  if (triesLeft === undefined) return "";
+  if (triesLeft === 0) return colours.red("blocked: unblock it with the PUK");
+  if (triesLeft === 1) return colours.red("one more wrong PIN blocks it");
+  return triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok");
+}

@@ -1,0 +1,137 @@
+import { type Command, Option } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import { parseCertificate } from "../../asn1/index.ts";
+import { encodePublicKey, encodeSshPublicKey, parsePublicKey } from "../../crypto/index.ts";
+import { formatUri, objectUri } from "../../cryptoki/index.ts";
+import { keyName, summarise } from "../certificate-text.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { writeWhole } from "../files.ts";
+import { examples } from "../help.ts";
+import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
+import { type ObjectEntry, TokenSession } from "../session.ts";
+import { chooseToken } from "../token.ts";
+
+const FORMATS = ["pem", "der", "ssh", "text"] as const;
+type Format = (typeof FORMATS)[number];
+
+interface ReadOptions extends SelectionOptions {
+  readonly format: Format;
+  readonly output?: string;
+}
+
+export function addRead(program: Command, environment: Environment): void {
+  const command = program
+    .command("read")
+    .summary("read a certificate, public key or data object")
+    .description(
+      "Read a certificate (unless told), a public key or a data object from a card. No PIN is needed, but for private data.",
+    )
+    .argument("[uri]", "a PKCS #11 URI that describes the token, the object, or both")
+    .option("--id <hex>", "the object's CKA_ID")
+    .option("--label <text>", "its CKA_LABEL, or that of the key that belongs to it")
+    .addOption(new Option("--type <type>", "what to read; cert unless told").choices(["cert", "public", "data"]))
+    .addOption(
+      new Option("--format <format>", "ssh: the public key for authorized_keys; text: for people")
+        .choices(FORMATS)
+        .default("pem"),
+    )
+    .option("--output <file>", "write it there")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki read --id 01 > certificate.pem", "a certificate"],
+        ["cryptoki read --id 01 --format ssh >> ~/.ssh/authorized_keys", "its public key, for OpenSSH"],
+        ["cryptoki read --id 02 --format text", "what it says"],
+        ["cryptoki read --type public --id 02 --format der --output key.der", "a public key"],
+      ),
+    );
+  action<ReadOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
+    const { print } = context;
+    const selection = readSelection(options, uri);
+    const type = selection.type ?? "cert";
+    if (type !== "cert" && type !== "public" && type !== "data") throw new UsageError(`read has no --type ${type}`);
+    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const object = await chooseObject(session, type, selection);
+    const content = await load(session, object, type);
+    const written = type === "data" ? content.der : render(content, options.format);
+    if (options.output !== undefined && options.output !== "-") await writeWhole(options.output, written);
+    if (print.json) print.document(document(content, formatUri(objectUri(session.token, object)), object));
+    else if (options.output === undefined || options.output === "-") {
+      if (options.format === "text" && type !== "data") print.pairs(pairsOf(content));
+      else if (typeof written === "string") print.line(written.trimEnd());
+      else print.bytes(written);
+    }
+  });
+}
+
+interface Content {
+  readonly type: "cert" | "public" | "data";
+  readonly der: Uint8Array;
+}
+
+async function load(session: TokenSession, object: ObjectEntry, type: Content["type"]): Promise<Content> {
+  const der =
+    type === "public" ? encodePublicKey(await session.publicKey(object.handle)) : await session.value(object.handle);
+  return { type, der };
+}
+
+function render(content: Content, format: Format): Uint8Array | string {
+  switch (format) {
+    case "der":
+      return content.der;
+    case "pem":
+      return pem(content.type === "cert" ? "CERTIFICATE" : "PUBLIC KEY", content.der);
+    case "ssh":
+      return `${encodeSshPublicKey(parsePublicKey(publicKeyOf(content)))}\n`;
+    case "text":
+      return `${pairsOf(content)
+        .map(([name, value]) => `${name}: ${value}`)
+        .join("\n")}\n`;
+  }
+}
+
+const publicKeyOf = ({ type, der }: Content): Uint8Array =>
+  type === "cert" ? parseCertificate(der).subjectPublicKeyInfo : der;
+
+function pairsOf(content: Content): [string, string][] {
+  if (content.type !== "cert") return [["key", keyName(parsePublicKey(content.der))]];
+  const { subject, issuer, serialNumber, notBefore, notAfter, key, keyUsage, subjectAltName, sha256 } = summarise(
+    content.der,
+  );
+  return [
+    ["subject", subject],
+    ["issuer", issuer],
+    ["serial number", serialNumber],
+    ["valid", `${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}`],
+    ["key", key],
+    ["key usage", keyUsage.join(", ")],
+    ...(subjectAltName === undefined ? [] : [["also named", subjectAltName] as [string, string]]),
+    ["SHA-256", sha256],
+  ];
+}
+
+/** RFC 7468. */
+function pem(label: string, der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/gu) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
+}
+
+/** An object as `--json` prints it. */
+function document(content: Content, uri: string, { id, label }: ObjectEntry): object {
+  const common = { type: content.type, id: toHex(id), label, uri };
+  const value = Buffer.from(content.der).toString("base64");
+  if (content.type === "data") return { ...common, value };
+  return {
+    ...common,
+    der: value,
+    ssh: encodeSshPublicKey(parsePublicKey(publicKeyOf(content))),
+    ...(content.type === "cert"
+      ? { certificate: summarise(content.der) }
+      : { key: keyName(parsePublicKey(content.der)) }),
+  };
+}

@@ -1,0 +1,84 @@
+import { type Command, Option } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import { formatUri, objectUri } from "../../cryptoki/index.ts";
+import type { HashName } from "../../crypto/index.ts";
+import { action } from "../context.ts";
+import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
+import type { Environment } from "../environment.ts";
+import { readInput, writeWhole } from "../files.ts";
+import { examples } from "../help.ts";
+import { HASHES, signatureScheme } from "../mechanism.ts";
+import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
+import { TokenSession } from "../session.ts";
+import { formatSignature, type SignatureFormat } from "../signature.ts";
+import { signatureMechanism } from "../mechanism-parameter.ts";
+import { chooseToken, uriAndFile } from "../token.ts";
+
+interface SignOptions extends SelectionOptions {
+  readonly mechanism?: string;
+  readonly hash?: HashName;
+  readonly format: SignatureFormat;
+  readonly encoding?: Encoding;
+  readonly output?: string;
+}
+
+export function addSign(program: Command, environment: Environment): void {
+  const command = program
+    .command("sign")
+    .summary("sign a file with a key on a card")
+    .description(
+      "Sign a file, or standard input, with a private key on a card. RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys " +
+        "with ECDSA and the hash of their length, unless told. Without an identifier the only key that can sign is used.",
+    )
+    .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
+    .argument("[file]", "what to sign; standard input if left out, or -")
+    .option("--id <hex>", "the key's CKA_ID")
+    .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
+    .option("--mechanism <name>", "such as SHA256_RSA_PKCS, SHA384_RSA_PKCS_PSS, ECDSA_SHA256, RSA_PKCS, ECDSA")
+    .addOption(new Option("--hash <name>", "the hash to use, with the mechanism or the usual one").choices(HASHES))
+    .addOption(
+      new Option("--format <format>", "of ECDSA signatures: der, as most programs want it, or raw, as PKCS #11 has it")
+        .choices(["der", "raw"])
+        .default("der"),
+    )
+    .addOption(new Option("--encoding <encoding>", "how it is written").choices(ENCODINGS))
+    .option("--output <file>", "write the signature there")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki sign --id 01 letter.txt --output letter.sig", "sign a file"],
+        [
+          "cryptoki sign --id 02 --mechanism ECDSA_SHA384 --encoding base64 < letter.txt",
+          "on standard output, as text",
+        ],
+        ["cryptoki sign 'pkcs11:token=PIV;object=Digital%20Signature%20key' letter.txt", "a key by its URI"],
+        ["cryptoki sign --id 01 --pin-source file:pin.txt --json letter.txt", "without a prompt, for a program"],
+      ),
+    );
+  action<SignOptions, [string | undefined, string | undefined]>(
+    command,
+    environment,
+    async (context, options, ...two) => {
+      const { uri, file } = uriAndFile(...two);
+      const selection = readSelection(options, uri);
+      const data = await readInput(file, context);
+      const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+      const key = await choosePrivateKey(session, selection, USE.sign);
+      const publicKey = await session.publicKey(key.handle);
+      const scheme = signatureScheme(publicKey, options);
+      const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
+      const signature = formatSignature(raw, publicKey, options.format);
+      if (!context.print.json) {
+        await deliver(signature, options.encoding, options.output, context);
+        return;
+      }
+      if (options.output !== undefined) await writeWhole(options.output, signature);
+      context.print.document({
+        signature: encode(signature, options.encoding === "hex" ? "hex" : "base64"),
+        mechanism: `CKM_${scheme.name}`,
+        ...(publicKey.type === "ec" && { format: options.format }),
+        key: { id: toHex(key.id), label: key.label, uri: formatUri(objectUri(session.token, key)) },
+      });
+    },
+  );
+}

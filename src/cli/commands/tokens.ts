@@ -1,0 +1,80 @@
+import type { Command } from "commander";
+import { flagNames, formatUri, tokenUri } from "../../cryptoki/index.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { examples } from "../help.ts";
+import type { Printer } from "../output.ts";
+import { pinState } from "../pin-state.ts";
+import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
+
+export function addTokens(program: Command, environment: Environment): void {
+  const command = program
+    .command("tokens")
+    .summary("list the cards as PKCS #11 tokens")
+    .description("List the tokens that are in: one for each PIN of each card. No PIN is needed.")
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki tokens", "every token that is in"],
+        ["cryptoki tokens --json | jq -r '.[].uri'", "their URIs, to name them elsewhere"],
+        ["cryptoki tokens 'pkcs11:model=PIV'", "PIV cards only"],
+      ),
+    );
+  action<object, [string | undefined]>(command, environment, async (context, _, uri) => {
+    const { print } = context;
+    const tokens = selectTokens(context, await listTokens(context), uri);
+    if (print.json) print.document(tokens.map(tokenDocument));
+    else for (const [index, token] of tokens.entries()) tell(print, token, index > 0);
+    if (tokens.length === 0) throw await noToken(context, uri);
+  });
+}
+
+/** A token as `--json` prints it. */
+export function tokenDocument(token: Token): object {
+  const { label, manufacturerID, model, serialNumber, slotID, slotDescription, flags } = token;
+  return {
+    label,
+    manufacturer: manufacturerID,
+    model,
+    serialNumber,
+    slot: slotID,
+    reader: slotDescription,
+    pin: pinState(flags),
+    pinLength: { min: token.minPinLength, max: token.maxPinLength },
+    flags: flagNames("CKF_TOKEN", flags),
+    uri: formatUri(tokenUri(token)),
+  };
+}
+
+function tell(print: Printer, token: Token, further: boolean): void {
+  const { colours } = print;
+  if (further) print.line();
+  print.line(colours.bold(token.label));
+  print.pairs(
+    [
+      ["reader", token.slotDescription],
+      ["model", [token.model, token.manufacturerID].filter(Boolean).join(", ")],
+      ["serial number", token.serialNumber],
+      ["PIN", pinWords(print, token)],
+      ["URI", formatUri(tokenUri(token))],
+    ],
+    "  ",
+  );
+}
+
+function pinWords({ colours }: Printer, { flags, minPinLength, maxPinLength }: Token): string {
+  const length = minPinLength === maxPinLength ? `${minPinLength}` : `${minPinLength} to ${maxPinLength}`;
+  switch (pinState(flags)) {
+    case "ok":
+      return `${length} characters`;
+    case "count low":
+      return colours.yellow("a wrong PIN was given before");
+    case "final try":
+      return colours.red("one try left");
+    case "locked":
+      return colours.red("blocked");
+    case "not set":
+      return colours.yellow("not set yet");
+  }
+}

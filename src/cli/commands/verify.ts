@@ -1,0 +1,82 @@
+import { type Command, Option } from "commander";
+import { type HashName, parsePublicKey, type PublicKey } from "../../crypto/index.ts";
+import { keyName } from "../certificate-text.ts";
+import { action, type CommandContext } from "../context.ts";
+import { decode, ENCODINGS, type Encoding } from "../encoding.ts";
+import type { Environment } from "../environment.ts";
+import { RefutedError, UsageError } from "../failure.ts";
+import { readInput, readWhole } from "../files.ts";
+import { examples } from "../help.ts";
+import { HASHES, signatureScheme } from "../mechanism.ts";
+import { readPublicKey } from "../public-key-file.ts";
+import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
+import { TokenSession } from "../session.ts";
+import { readSignature, type SignatureFormat, verifySignature } from "../signature.ts";
+import { chooseToken, uriAndFile } from "../token.ts";
+
+interface VerifyOptions extends SelectionOptions {
+  readonly signature: string;
+  readonly key?: string;
+  readonly mechanism?: string;
+  readonly hash?: HashName;
+  readonly format?: SignatureFormat;
+  readonly encoding: Encoding;
+}
+
+export function addVerify(program: Command, environment: Environment): void {
+  const command = program
+    .command("verify")
+    .summary("verify a signature")
+    .description(
+      "Verify the signature of a file, or of standard input, with a public key on a card, or with a certificate or public " +
+        "key in a file. It is computed on this machine; no PIN is needed. Exit code 0: the signature is valid; 1: it is not.",
+    )
+    .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
+    .argument("[file]", "what was signed; standard input if left out, or -")
+    .requiredOption("--signature <file>", "the signature")
+    .option("--key <file>", "a certificate or public key, PEM or DER, in place of one on a card")
+    .option("--id <hex>", "the key's CKA_ID")
+    .option("--label <text>", "the CKA_LABEL of the public key, its private key or its certificate")
+    .option("--mechanism <name>", "as for sign")
+    .addOption(new Option("--hash <name>", "as for sign").choices(HASHES))
+    .addOption(new Option("--format <format>", "of an ECDSA signature, if it does not show").choices(["der", "raw"]))
+    .addOption(new Option("--encoding <encoding>", "how it is written").choices(ENCODINGS).default("binary"))
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki verify --id 01 letter.txt --signature letter.sig", "with the public key on the card"],
+        ["cryptoki verify --key signer.pem letter.txt --signature letter.sig", "with a certificate, without a card"],
+        ["cryptoki verify --id 01 letter.txt --signature letter.sig --hash sha512 && echo good", "in a script"],
+      ),
+    );
+  action<VerifyOptions, [string | undefined, string | undefined]>(
+    command,
+    environment,
+    async (context, options, ...two) => {
+      const { uri, file } = uriAndFile(...two);
+      const data = await readInput(file, context);
+      const bytes = decode(await readWhole(options.signature), options.encoding, options.signature);
+      const key = await findKey(context, options, uri);
+      const scheme = signatureScheme(key, options);
+      const signature = readSignature(bytes, key, options.format);
+      const valid = signature !== undefined && verifySignature(scheme, key, data, signature);
+      const { print } = context;
+      if (print.json) print.document({ valid, mechanism: `CKM_${scheme.name}`, key: keyName(key) });
+      else if (valid) print.line(`${print.colours.green("Valid")}: ${scheme.name} with ${keyName(key)}`);
+      if (!valid) throw new RefutedError("the signature is not valid for this data and key");
+    },
+  );
+}
+
+async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<PublicKey> {
+  if (options.key === undefined) {
+    const selection = readSelection(options, uri);
+    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const object = await chooseObject(session, "public", selection);
+    return session.publicKey(object.handle);
+  }
+  if (uri !== undefined || options.id !== undefined || options.label !== undefined) {
+    throw new UsageError("--key names a file; leave out the URI, --id and --label, which name a key on a card");
+  }
+  return parsePublicKey((await readPublicKey(options.key)).export({ format: "der", type: "spki" }));
+}

@@ -1,0 +1,148 @@
+import { equalBytes, toHex } from "../bytes/index.ts";
+import { CKA, CKO, type Template } from "../cryptoki/index.ts";
+import { NotFoundError, UsageError } from "./failure.ts";
+import { hexArgument } from "./hex-argument.ts";
+import type { ObjectEntry, TokenSession } from "./session.ts";
+import { readUri } from "./token.ts";
+
+/** Types of objects by the word that URIs use, and their classes. */
+const CLASSES = {
+  cert: CKO.CERTIFICATE,
+  public: CKO.PUBLIC_KEY,
+  private: CKO.PRIVATE_KEY,
+  "secret-key": CKO.SECRET_KEY,
+  data: CKO.DATA,
+} as const;
+export type ObjectType = keyof typeof CLASSES;
+export const OBJECT_TYPES: readonly string[] = Object.keys(CLASSES);
+
+/** Options that name an object; a URI may name it too. */
+export interface SelectionOptions {
+  readonly id?: string;
+  readonly label?: string;
+  readonly type?: ObjectType;
+}
+
+/** Which object is wanted: by CKA_ID, by CKA_LABEL, by CKA_CLASS, or whichever there is. */
+export interface Selection {
+  readonly id?: Uint8Array;
+  readonly label?: string;
+  readonly type?: ObjectType;
+}
+
+/** What a key is to do: the attribute that allows it, and the one of the public key that goes with it. */
+export const USE = {
+  sign: { private: CKA.SIGN, public: CKA.VERIFY, verb: "sign" },
+  decrypt: { private: CKA.DECRYPT, public: CKA.ENCRYPT, verb: "decrypt" },
+  derive: { private: CKA.DERIVE, public: CKA.DERIVE, verb: "derive" },
+} as const;
+export type Use = (typeof USE)[keyof typeof USE];
+
+/** @throws {UsageError} if the options and the URI name different objects, or an identifier is no hexadecimal. */
+export function readSelection(options: SelectionOptions, uriText?: string): Selection {
+  const uri = uriText === undefined ? {} : readUri(uriText);
+  const id = options.id === undefined ? uri.id : hexArgument(options.id, "--id");
+  const label = options.label ?? uri.object;
+  const type = options.type ?? uri.type;
+  if (id && uri.id && !equalBytes(id, uri.id)) throw contradiction("--id");
+  if (uri.object !== undefined && label !== uri.object) throw contradiction("--label");
+  if (uri.type !== undefined && type !== uri.type) throw contradiction("--type");
+  return { ...(id && { id }), ...(label !== undefined && { label }), ...(type && { type }) };
+}
+
+const contradiction = (option: string): UsageError => new UsageError(`${option} and the URI name different objects`);
+
+const isOpen = ({ id, label }: Selection): boolean => id === undefined && label === undefined;
+
+/** The template that finds what is wanted. */
+export function searchTemplate({ id, label, type }: Selection): Template {
+  return {
+    ...(type && { [CKA.CLASS]: CLASSES[type] }),
+    ...(id && { [CKA.ID]: id }),
+    ...(label !== undefined && { [CKA.LABEL]: label }),
+  };
+}
+
+const withoutType = ({ id, label }: Selection): Selection => ({
+  ...(id && { id }),
+  ...(label !== undefined && { label }),
+});
+
+/**
+ * The private key that is wanted. A key that shows itself only after login is found by what shows before: the label or
+ * identifier of its public key or certificate; the user is asked for the PIN only when it is clear which key it is for.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function choosePrivateKey(session: TokenSession, selection: Selection, use: Use): Promise<ObjectEntry> {
+  const named = withoutType(selection);
+  const wanted = isOpen(named) ? await onlyKey(session, use) : await byRelative(session, named);
+  const search = searchTemplate({ ...wanted, type: "private" });
+  let found = await session.find(search);
+  if (found.length === 0) {
+    await session.login();
+    found = await session.find(search);
+  }
+  return only(found, `private key${words(wanted)}`);
+}
+
+/** The one key that may do it, by its identifier; open still if nothing shows before login. */
+async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
+  const keys = [
+    ...(await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [use.public]: true })),
+    ...(await session.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [use.private]: true })),
+  ];
+  const distinct = keys.filter((key, index) => keys.findIndex((other) => equalBytes(other.id, key.id)) === index);
+  if (distinct.length === 0) return {};
+  const { id } = only(distinct, `key that can ${use.verb}`);
+  return { id };
+}
+
+/** Names the key by its identifier if it is the label of its public key or certificate that is given. */
+async function byRelative(session: TokenSession, selection: Selection): Promise<Selection> {
+  if (selection.label === undefined) return selection;
+  const named = await session.find(searchTemplate(selection));
+  const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
+  const [first] = named;
+  if (key ?? !first) return selection;
+  const { id } = only(named, `object${words(selection)}`);
+  return { id };
+}
+
+/**
+ * The object of a class that is wanted; the label of a key's relative (its certificate, its public half) will do.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function chooseObject(
+  session: TokenSession,
+  type: ObjectType,
+  selection: Selection,
+): Promise<ObjectEntry> {
+  const named = withoutType(selection);
+  let found = await session.find(searchTemplate({ ...named, type }));
+  if (found.length === 0 && named.label !== undefined) {
+    const [relative] = await session.find(searchTemplate(named));
+    if (relative && relative.id.length > 0) found = await session.find(searchTemplate({ id: relative.id, type }));
+  }
+  return only(found, `${TYPE_NAMES[type]}${words(named)}`);
+}
+
+const TYPE_NAMES: Readonly<Record<ObjectType, string>> = {
+  cert: "certificate",
+  public: "public key",
+  private: "private key",
+  "secret-key": "secret key",
+  data: "data object",
+};
+
+function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
+  const [first, ...more] = found;
+  if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
+  if (more.length === 0) return first;
+  const candidates = found.map(({ id, label }) => `--id ${toHex(id)}  ${label}`);
+  throw new UsageError(`${found.length} times a ${what}; choose one with --id, --label or a URI`, { candidates });
+}
+
+function words({ id, label }: Selection): string {
+  const parts = [...(id ? [`id ${toHex(id)}`] : []), ...(label === undefined ? [] : [`label "${label}"`])];
+  return parts.length === 0 ? "" : ` with ${parts.join(" and ")}`;
+}

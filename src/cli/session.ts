@@ -1,0 +1,183 @@
+import { wipe } from "../bytes/index.ts";
+import { parsePublicKey, type PublicKey } from "../crypto/index.ts";
+import {
+  AttributeError,
+  type CK_MECHANISM,
+  CKA,
+  CKF_SESSION,
+  CKF_TOKEN,
+  CKK,
+  CKO,
+  CKR,
+  CKU,
+  type Cryptoki,
+  CryptokiError,
+  type Template,
+} from "../cryptoki/index.ts";
+import type { CommandContext } from "./context.ts";
+import { parsePinSource, readPin } from "./pin.ts";
+import { readUri, type Token } from "./token.ts";
+
+/** An object as lists and choices show it. */
+export interface ObjectEntry {
+  readonly handle: number;
+  readonly class: number;
+  readonly label: string;
+  readonly id: Uint8Array;
+}
+
+/** Objects asked for in one call. */
+const BATCH = 64;
+
+/** A session with a token, and the PIN for it when that is needed. */
+export class TokenSession {
+  readonly context: CommandContext;
+  readonly cryptoki: Cryptoki;
+  readonly token: Token;
+  readonly handle: number;
+  readonly #pinSource: string | undefined;
+  #pin: Promise<Uint8Array> | undefined;
+  #loggedIn = false;
+
+  private constructor(context: CommandContext, cryptoki: Cryptoki, token: Token, handle: number, pinSource?: string) {
+    this.context = context;
+    this.cryptoki = cryptoki;
+    this.token = token;
+    this.handle = handle;
+    this.#pinSource = context.options.pinSource ?? pinSource;
+  }
+
+  /** @param uri What named the token: it may say where the PIN comes from. --pin-source goes first. */
+  static async open(context: CommandContext, token: Token, uri?: string): Promise<TokenSession> {
+    const cryptoki = await context.cryptoki();
+    const handle = await cryptoki.C_OpenSession(token.slotID, CKF_SESSION.SERIAL_SESSION);
+    const { pinSource } = uri === undefined ? {} : readUri(uri);
+    const session = new TokenSession(context, cryptoki, token, handle, pinSource);
+    context.owns({ [Symbol.asyncDispose]: () => session.#forgetPin() });
+    return session;
+  }
+
+  /** Logs the user in, if that has not been done. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
+  async login(): Promise<void> {
+    if (this.#loggedIn) return;
+    await this.cryptoki.C_Login(this.handle, CKU.USER, await this.#askForPin());
+    this.#loggedIn = true;
+  }
+
+  /** Gives the PIN for one use of a key that wants it each time. The user is asked once. */
+  async loginForUse(): Promise<void> {
+    await this.cryptoki.C_Login(this.handle, CKU.CONTEXT_SPECIFIC, await this.#askForPin());
+  }
+
+  #askForPin(): Promise<Uint8Array> {
+    const { context, token } = this;
+    this.#pin ??= readPin(
+      `PIN of ${token.label}${pinRemark(token.flags)}`,
+      this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource),
+      context.environment,
+    );
+    return this.#pin;
+  }
+
+  async #forgetPin(): Promise<void> {
+    const pin = await this.#pin?.catch(() => undefined);
+    if (pin) wipe(pin);
+  }
+
+  /** All objects that fit the template, and are to be seen. */
+  async find(template: Template): Promise<ObjectEntry[]> {
+    const { cryptoki, handle } = this;
+    await cryptoki.C_FindObjectsInit(handle, template);
+    const found: number[] = [];
+    for (let batch = [0]; batch.length > 0; found.push(...batch)) batch = await cryptoki.C_FindObjects(handle, BATCH);
+    await cryptoki.C_FindObjectsFinal(handle);
+    return Promise.all(found.map((object) => this.#describe(object)));
+  }
+
+  async #describe(object: number): Promise<ObjectEntry> {
+    const attributes = await this.#attributes(object, CKA.CLASS, CKA.LABEL, CKA.ID);
+    return {
+      handle: object,
+      class: attributes[CKA.CLASS] ?? 0,
+      label: attributes[CKA.LABEL] ?? "",
+      id: attributes[CKA.ID] ?? new Uint8Array(),
+    };
+  }
+
+  /** Those of the attributes that the object has. */
+  async #attributes(object: number, ...types: CKA[]): Promise<Template> {
+    try {
+      return await this.cryptoki.C_GetAttributeValue(this.handle, object, types);
+    } catch (error) {
+      if (error instanceof AttributeError) return error.values;
+      throw error;
+    }
+  }
+
+  /** The public half of a key: CKA_PUBLIC_KEY_INFO. */
+  async publicKey(object: number): Promise<PublicKey> {
+    const type = CKA.PUBLIC_KEY_INFO;
+    return parsePublicKey((await this.cryptoki.C_GetAttributeValue(this.handle, object, [type]))[type]);
+  }
+
+  /** CKA_VALUE. */
+  async value(object: number): Promise<Uint8Array> {
+    return (await this.cryptoki.C_GetAttributeValue(this.handle, object, [CKA.VALUE]))[CKA.VALUE];
+  }
+
+  /** An attribute that is true or false; one that the object does not have is false. */
+  async flag(object: number, type: CKA): Promise<boolean> {
+    const { [type]: value } = await this.#attributes(object, type);
+    return value === true;
+  }
+
+  async sign(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
+    await this.#begin(key, () => this.cryptoki.C_SignInit(this.handle, mechanism, key.handle));
+    return this.cryptoki.C_Sign(this.handle, data);
+  }
+
+  async decrypt(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
+    await this.#begin(key, () => this.cryptoki.C_DecryptInit(this.handle, mechanism, key.handle));
+    return this.cryptoki.C_Decrypt(this.handle, data);
+  }
+
+  /** The secret that `mechanism` derives; the caller wipes it. */
+  async derive(key: ObjectEntry, mechanism: CK_MECHANISM): Promise<Uint8Array> {
+    let secret = 0;
+    await this.#withLogin(async () => {
+      secret = await this.cryptoki.C_DeriveKey(this.handle, mechanism, key.handle, SHARED_SECRET);
+    });
+    return this.value(secret);
+  }
+
+  /** Begins an operation, with whatever login it takes. */
+  async #begin(key: ObjectEntry, begin: () => Promise<void>): Promise<void> {
+    await this.#withLogin(begin);
+    if (await this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE)) await this.loginForUse();
+  }
+
+  /** There are keys that need no PIN: it is asked for when the token wants it. */
+  async #withLogin(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.#loggedIn || !(error instanceof CryptokiError && error.rv === CKR.USER_NOT_LOGGED_IN)) throw error;
+      await this.login();
+      await work();
+    }
+  }
+}
+
+/** A derived secret that may be read. */
+const SHARED_SECRET: Template = {
+  [CKA.CLASS]: CKO.SECRET_KEY,
+  [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+  [CKA.TOKEN]: false,
+  [CKA.SENSITIVE]: false,
+  [CKA.EXTRACTABLE]: true,
+};
+
+function pinRemark(flags: number): string {
+  if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return " (the last try before it is blocked)";
+  return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0 ? " (a wrong one was given before)" : "";
+}

@@ -1,0 +1,92 @@
+import { DataError } from "../bytes/index.ts";
+import {
+  formatUri,
+  isUri,
+  matchesToken,
+  type Pkcs11Uri,
+  parseUri,
+  type TokenDescription,
+  tokenUri,
+} from "../cryptoki/index.ts";
+import type { CommandContext } from "./context.ts";
+import { NotFoundError, UsageError } from "./failure.ts";
+import { noReader, wantsReader } from "./reader.ts";
+
+/** A token that is in, with what its slot and the token tell of themselves. */
+export interface Token extends TokenDescription {
+  /** CKF_ flags of CK_TOKEN_INFO. */
+  readonly flags: number;
+  /** In bytes. */
+  readonly minPinLength: number;
+  readonly maxPinLength: number;
+}
+
+/**
+ * What `text` says.
+ * @throws {UsageError} if it is no PKCS #11 URI, or holds a PIN: a command line is for everybody to see.
+ */
+export function readUri(text: string): Pkcs11Uri {
+  let uri: Pkcs11Uri;
+  try {
+    uri = parseUri(text);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(cause.message, { cause });
+  }
+  if (uri.pinValue === undefined) return uri;
+  throw new UsageError("a PIN in a URI on the command line is seen by everybody; use pin-source or --pin-source");
+}
+
+/** Of `[uri] [file]` either may be left out: what begins with "pkcs11:" is the URI. */
+export function uriAndFile(first: string | undefined, second: string | undefined): { uri?: string; file?: string } {
+  if (first === undefined) return {};
+  if (isUri(first)) return { uri: first, ...(second !== undefined && { file: second }) };
+  if (second === undefined) return { file: first };
+  if (isUri(second)) return { uri: second, file: first };
+  throw new UsageError(`one file, please: ${first} or ${second}`);
+}
+
+/** The tokens that are in, of the readers that --reader names. */
+export async function listTokens(context: CommandContext): Promise<Token[]> {
+  const cryptoki = await context.cryptoki();
+  const tokens: Token[] = [];
+  for (const slotID of await cryptoki.C_GetSlotList(true)) {
+    const { slotDescription, manufacturerID: slotManufacturerID } = await cryptoki.C_GetSlotInfo(slotID);
+    if (!wantsReader(context, slotDescription)) continue;
+    const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
+    const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
+    const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
+    tokens.push({ ...description, flags, minPinLength, maxPinLength });
+  }
+  return tokens;
+}
+
+/** Those of `tokens` that both `uri` and --token describe. */
+export function selectTokens({ options }: CommandContext, tokens: readonly Token[], uri?: string): Token[] {
+  const wanted = [uri, options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
+  return tokens.filter((token) => wanted.every((one) => matchesToken(one, token)));
+}
+
+/**
+ * The token to use: the one that the URI or --token describes, or the only one.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
+  const fitting = selectTokens(context, await listTokens(context), uri);
+  const [first, ...more] = fitting;
+  if (!first) throw await noToken(context, uri);
+  if (more.length === 0) return first;
+  const candidates = fitting.map((token) => formatUri(tokenUri(token)));
+  throw new UsageError(`${fitting.length} tokens fit; choose one with --token or --reader`, { candidates });
+}
+
+/** Why there is no token: no reader, no card, a card that nobody here knows, or none that the URI describes. */
+export async function noToken(context: CommandContext, uri?: string): Promise<Error> {
+  const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
+  if (readers.length === 0) return noReader(context);
+  if (readers.every(({ present }) => !present)) return new NotFoundError("no card in any reader; put one in");
+  if (uri !== undefined || context.options.token !== undefined) {
+    return new NotFoundError("no token fits the URI; see them with: cryptoki tokens");
+  }
+  return new NotFoundError("no card that this program knows is in; see what is there with: cryptoki readers");
+}
