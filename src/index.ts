@@ -1,1 +1,14 @@
-export {};
+/**
+ * Smart cards as PKCS#11 tokens. `new Cryptoki({ pcsc: new Pcscd(), profiles })` is the whole of it; `cryptoki/pcsc`,
+ * `cryptoki/apdu`, `cryptoki/piv` and `cryptoki/virtual` are the rooms below, for who works on the card itself.
+ */
+import type { CardProfile } from "./card/index.ts";
+import { piv } from "./piv/index.ts";
+
+export * from "./cryptoki/index.ts";
+export { CardError, LoginRequiredError, PinError, StatusError, UnsupportedError } from "./card/index.ts";
+export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
+export { piv };
+
+/** Every card profile of this package, in the order in which a card is asked. */
+export const profiles: readonly CardProfile[] = [piv];
