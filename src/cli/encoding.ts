@@ -20,7 +20,7 @@ export async function deliver(
   const toFile = output !== undefined && output !== "-";
   const chosen = encoding ?? (!toFile && environment.stdout.isTTY === true ? "base64" : "binary");
   if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`);
-  else if (chosen === "binary") print.bytes(bytes);
+  else if (chosen === "binary") await print.bytes(bytes);
   else print.line(encode(bytes, chosen));
 }
 

@@ -42,8 +42,14 @@ export function writeFailure(path: string, cause: unknown): FileError {
   return new FileError(`cannot write ${path}: ${reason(cause)}`, { cause });
 }
 
+/** What the operating system calls an error: "ENOENT". */
+export function systemCode(error: unknown): string | undefined {
+  const isCoded = typeof error === "object" && error !== null && "code" in error;
+  return isCoded && typeof error.code === "string" ? error.code : undefined;
+}
+
 function reason(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = systemCode(error);
   switch (code) {
     case "ENOENT":
       return "no such file or folder";
@@ -55,6 +61,6 @@ function reason(error: unknown): string {
     case "ENOSPC":
       return "no space left";
     default:
-      return typeof code === "string" ? code : "failed";
+      return code ?? "failed";
   }
 }

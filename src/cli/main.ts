@@ -21,7 +21,10 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+// A card of this process keeps nothing open: without this a watch over it would end at once.
+const running = setInterval(() => undefined, 2 ** 30);
 const { stdin, stdout, stderr, env } = process;
 process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal: controller.signal });
+clearInterval(running);
 // What was interrupted may still wait for input, and would keep the process.
 stdin.destroy();

@@ -30,8 +30,14 @@ export class Printer {
     this.#stream.write(`${text}\n`);
   }
 
-  bytes(bytes: Uint8Array): void {
-    this.#stream.write(bytes);
+  /** Settles when the stream no longer needs `bytes`, which may be wiped then. */
+  bytes(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      // What cannot be written any more is the stream's own error to tell.
+      this.#stream.write(bytes, () => {
+        resolve();
+      });
+    });
   }
 
   /** One JSON document. Keys in the order given; what is undefined is left out. */

@@ -1,5 +1,6 @@
 import type { VirtualPivCard } from "../virtual/index.ts";
 import { DataError } from "../bytes/index.ts";
+import { systemCode } from "./files.ts";
 import { FileError, NotFoundError, UsageError } from "./failure.ts";
 
 /**
@@ -17,7 +18,7 @@ export async function openVirtualCard(name: string): Promise<VirtualPivCard> {
       const message = `${name} holds no virtual card; write --virtual=piv if it is not what --virtual is to use`;
       throw new FileError(message, { cause });
     }
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+    if (systemCode(cause) === "ENOENT") {
       throw new NotFoundError(`no virtual card in ${name}; make one with: cryptoki virtual create ${name}`, { cause });
     }
     throw new FileError(`the virtual card ${name} cannot be read`, { cause });

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { PassThrough, Readable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import type { Environment } from "../../src/cli/environment.ts";
 import { run } from "../../src/cli/run.ts";
 
@@ -22,11 +22,8 @@ export interface Given {
 
 /** Runs a command line in this process, and collects what it prints. */
 export async function cryptoki(args: readonly string[], given: Given = {}): Promise<Outcome> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()].map((stream) =>
-    Object.assign(stream, { isTTY: given.terminal ?? false, columns: 100 }),
-  );
-  if (!stdout || !stderr) throw new Error("two streams");
-  const written = [collect(stdout, given.onOutput), collect(stderr)] as const;
+  const stdout = new Collector(given.terminal ?? false, given.onOutput);
+  const stderr = new Collector(given.terminal ?? false);
   const code = await run(args, {
     stdin: Readable.from(given.stdin === undefined ? [] : [Buffer.from(given.stdin)]),
     stdout,
@@ -34,19 +31,27 @@ export async function cryptoki(args: readonly string[], given: Given = {}): Prom
     env: given.env ?? {},
     signal: given.signal ?? new AbortController().signal,
   });
-  stdout.end();
-  stderr.end();
-  const [bytes, errors] = await Promise.all(written);
-  return { code, bytes, stdout: bytes.toString("utf8"), stderr: errors.toString("utf8") };
+  return { code, bytes: stdout.bytes, stdout: stdout.bytes.toString("utf8"), stderr: stderr.bytes.toString("utf8") };
 }
 
-async function collect(stream: PassThrough, onOutput?: (soFar: string) => void): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of stream) {
-    parts.push(part as Buffer);
-    onOutput?.(Buffer.concat(parts).toString("utf8"));
+/** Keeps copies of what is written: the program may wipe a chunk once it is taken. */
+class Collector extends Writable {
+  readonly isTTY: boolean;
+  readonly columns = 100;
+  readonly #onOutput: ((soFar: string) => void) | undefined;
+  bytes: Buffer = Buffer.alloc(0);
+
+  constructor(isTTY: boolean, onOutput?: (soFar: string) => void) {
+    super({ decodeStrings: true });
+    this.isTTY = isTTY;
+    this.#onOutput = onOutput;
   }
-  return Buffer.concat(parts);
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, taken: () => void): void {
+    this.bytes = Buffer.concat([this.bytes, chunk]);
+    this.#onOutput?.(this.bytes.toString("utf8"));
+    taken();
+  }
 }
 
 /** What a command printed with --json. */

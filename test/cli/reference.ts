@@ -75,6 +75,9 @@ function exampleBlock(command: Command): string {
   command.configureOutput({ writeOut: (text) => (help += text) });
   command.outputHelp();
   const examples = /\nExamples:\n([\s\S]*)$/u.exec(help)?.[1] ?? "";
-  const lines = examples.trimEnd().split("\n").map((line) => line.replace(/^ {2}(?:\$ )?/u, ""));
+  const lines = examples
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/^ {2}(?:\$ )?/u, ""));
   return `\n\`\`\`sh\n${lines.join("\n")}\n\`\`\`\n`;
 }

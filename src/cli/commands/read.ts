@@ -61,7 +61,7 @@ export function addRead(program: Command, environment: Environment): void {
     else if (options.output === undefined || options.output === "-") {
       if (options.format === "text" && type !== "data") print.pairs(pairsOf(content));
       else if (typeof written === "string") print.line(written.trimEnd());
-      else print.bytes(written);
+      else await print.bytes(written);
     }
   });
 }

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "@jest/globals";
+import type { Command } from "commander";
+import { PassThrough, Readable } from "node:stream";
+import { createProgram } from "../../src/cli/program.ts";
+import { cryptoki, jsonError } from "./program.ts";
+
+const root = createProgram({
+  stdin: Readable.from([]),
+  stdout: new PassThrough(),
+  stderr: new PassThrough(),
+  env: {},
+  signal: new AbortController().signal,
+});
+
+const paths = (command: Command, before: readonly string[] = []): string[][] =>
+  command.commands.flatMap((sub) => {
+    const path = [...before, sub.name()];
+    return sub.commands.length > 0 ? paths(sub, path) : [path];
+  });
+
+describe("help", () => {
+  test.each(paths(root).map((path) => [path.join(" "), path] as const))("%s has examples", async (_, path) => {
+    const { code, stdout } = await cryptoki([...path, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Examples:\n {2}# .+\n {2}\$ .*/u);
+    expect(stdout).toMatch(/Global Options:/u);
+  });
+
+  test("the exit codes stand in the program's own", async () => {
+    const { code, stdout } = await cryptoki(["--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Exit codes:\n {2}0 /u);
+  });
+
+  test.each([[[]], [["pin"]], [["apdu"]]])("%j lacks a command: help, and exit code 2", async (args) => {
+    const { code, stderr } = await cryptoki(args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^Usage: cryptoki/u);
+  });
+
+  test("the version is the package's", async () => {
+    expect((await cryptoki(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/u);
+  });
+});
+
+describe("a usage error", () => {
+  test.each([
+    [["nothing"]],
+    [["readers", "--nothing"]],
+    [["readers", "more"]],
+    [["verify", "x"]],
+    [["readers", "--transport", "x"]],
+  ])("%j", async (args) => {
+    const outcome = await cryptoki([...args, "--json"]);
+    expect(outcome.code).toBe(2);
+    expect(jsonError(outcome)).toMatchObject({ name: "UsageError", exitCode: 2 });
+  });
+
+  test("names the command that was meant", async () => {
+    expect((await cryptoki(["tokns"])).stderr).toMatch(/Did you mean tokens\?/u);
+  });
+});
+
+describe("--virtual", () => {
+  test("may stand before the command without its value", async () => {
+    expect((await cryptoki(["--virtual", "readers"])).stdout).toContain("Virtual Reader");
+  });
+
+  test("a file that is no card", async () => {
+    const { code, stderr } = await cryptoki(["--virtual", "package.json", "readers"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/package.json holds no virtual card/u);
+  });
+
+  test("a file that is not there", async () => {
+    const { code, stderr } = await cryptoki(["--virtual", "/nonexistent", "readers"]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/cryptoki virtual create/u);
+  });
+});

@@ -1,0 +1,88 @@
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { statSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { InterruptedError } from "../../src/cli/failure.ts";
+import { CardFolder } from "./card.ts";
+import { cryptoki, json } from "./program.ts";
+
+let folder: CardFolder;
+beforeEach(() => {
+  folder = new CardFolder();
+});
+afterEach(() => {
+  folder[Symbol.dispose]();
+});
+
+describe("virtual create", () => {
+  test("makes a card with the keys that are wanted, for its owner only", async () => {
+    const keys = ["--key", "9a=p-384", "--key", "9d=none", "--key", "9c=p-256"];
+    const created = await cryptoki(["virtual", "create", folder.card, ...keys, "--name", "Ada", "--json"]);
+    expect(json(created)).toEqual({ file: folder.card, profile: "piv" });
+    expect(statSync(folder.card).mode & 0o777).toBe(0o600);
+    const { stdout } = await cryptoki(["--virtual", folder.card, "objects", "--type", "cert"]);
+    expect(stdout).toMatch(/01 +certificate +P-384 .*CN=Ada/u);
+    expect(stdout).not.toMatch(/^03/mu);
+  });
+
+  test("does not lose a card that is there already", async () => {
+    folder.file("card.json", "precious");
+    const { code, stderr } = await cryptoki(["virtual", "create", folder.card, "--key", "9a=none", "--key", "9d=none"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/there already/u);
+  });
+
+  test.each([["9a"], ["9a=rsa"], ["77=p-256"]])("--key %s is a usage error", async (key) => {
+    expect((await cryptoki(["virtual", "create", folder.card, "--key", key])).code).toBe(2);
+  });
+
+  test("a folder that is none of a card", async () => {
+    const { code, stderr } = await cryptoki(["virtual", "create", folder.card, "--icam", "/nonexistent"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\/nonexistent/u);
+  });
+});
+
+describe("virtual piv", () => {
+  /** Asks for the card's answer to reset as vpcd does: a length of two bytes, then the code. */
+  const GET_ATR = Buffer.of(0, 1, 4);
+
+  async function reader(onCard: (socket: Socket) => void): Promise<Server & Disposable> {
+    const server = createServer(onCard);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return Object.assign(server, { [Symbol.dispose]: () => void server.close() });
+  }
+
+  test("answers the virtual reader until it is interrupted", async () => {
+    const controller = new AbortController();
+    const answers: Buffer[] = [];
+    using server = await reader((socket) => {
+      socket.write(GET_ATR);
+      socket.on("data", (data) => {
+        answers.push(Buffer.from(data));
+        controller.abort(new InterruptedError("by the test", 130));
+      });
+    });
+    const address = server.address();
+    const port = typeof address === "object" && address ? `${address.port}` : "";
+    await cryptoki(["virtual", "create", folder.card, "--key", "9a=none", "--key", "9d=none"]);
+    const args = ["virtual", "piv", "--port", port, "--file", folder.card, "--json"];
+    const { code, stdout } = await cryptoki(args, { signal: controller.signal });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout.split("\n")[0] ?? "")).toMatchObject({ event: "plugged", port: Number(port) });
+    expect(Buffer.concat(answers).subarray(2, 3)).toEqual(Buffer.of(0x3b));
+  });
+
+  test("without a virtual reader: exit code 3, and what to start", async () => {
+    using server = await reader(() => undefined);
+    const address = server.address();
+    const port = typeof address === "object" && address ? `${address.port}` : "";
+    server.close();
+    const { code, stderr } = await cryptoki(["virtual", "piv", "--port", port, "--key", "9a=none", "--key", "9d=none"]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/vsmartcard-vpcd/u);
+  });
+
+  test.each(["0", "65536", "x"])("port %s is a usage error", async (port) => {
+    expect((await cryptoki(["virtual", "piv", "--port", port])).code).toBe(2);
+  });
+});
