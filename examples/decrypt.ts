@@ -1,13 +1,13 @@
 /** Encrypts for the key management key with its certificate, as anybody can, and decrypts on the card. */
 import { constants, createPublicKey, publicEncrypt, X509Certificate } from "node:crypto";
-import { CKA, CKF, CKG, CKM, CKO, CKU, Cryptoki, piv, type Template } from "cryptoki";
+import { CKA, CKF, CKG, CKM, CKO, CKU, Cryptoki, profiles, type Template } from "cryptoki";
 import { openReaders, pin } from "./cards.ts";
 
 /** Key management, by the numbering of PIV modules. */
 const ID = Uint8Array.of(3);
 
 const pcsc = await openReaders();
-const cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
   const [slot] = await cryptoki.C_GetSlotList(true);

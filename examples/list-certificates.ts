@@ -1,10 +1,10 @@
 /** Lists the certificates on every card: whose they are, and until when. Needs no PIN. */
 import { X509Certificate } from "node:crypto";
-import { CKA, CKF, CKO, Cryptoki, piv } from "cryptoki";
+import { CKA, CKF, CKO, Cryptoki, profiles } from "cryptoki";
 import { openReaders } from "./cards.ts";
 
 const pcsc = await openReaders();
-const cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
   for (const slot of await cryptoki.C_GetSlotList(true)) {

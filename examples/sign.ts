@@ -1,10 +1,10 @@
 /** Signs with the first key on the card, and verifies the signature with the card's certificate and node:crypto. */
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
-import { CKA, CKF, CKM, CKO, CKU, Cryptoki, piv } from "cryptoki";
+import { CKA, CKF, CKM, CKO, CKU, Cryptoki, profiles } from "cryptoki";
 import { openReaders, pin } from "./cards.ts";
 
 const pcsc = await openReaders();
-const cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
   const [slot] = await cryptoki.C_GetSlotList(true);

@@ -1,19 +1,19 @@
-/** Tells of readers and cards as they come and go, for some seconds (`--seconds 60`) or until interrupted. */
+/** Tells of readers and cards as they come and go: for ten seconds, `--seconds 60`, or until interrupted. */
 import { parseArgs } from "node:util";
 import { openReaders } from "./cards.ts";
 
-const { values } = parseArgs({ options: { seconds: { type: "string" }, pcscd: { type: "boolean" } } });
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "10" }, pcscd: { type: "boolean" } } });
 const stop = new AbortController();
-process.once("SIGINT", () => {
+const end = (): void => {
   stop.abort();
-});
+};
+process.once("SIGINT", end);
 
 const pcsc = await openReaders();
-const { seconds } = values;
-const end =
-  seconds === undefined ? stop.signal : AbortSignal.any([stop.signal, AbortSignal.timeout(1000 * Number(seconds))]);
-for await (const readers of pcsc.changes(end)) {
+const timer = setTimeout(end, 1000 * Number(values.seconds));
+for await (const readers of pcsc.changes(stop.signal)) {
   const states = readers.map(({ name, present }) => `${name}: ${present ? "card" : "empty"}`);
   console.log(states.join("; ") || "no reader");
 }
+clearTimeout(timer);
 await pcsc.close();

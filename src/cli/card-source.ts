@@ -1,4 +1,4 @@
-import { MemoryReaders, type Pcsc, Pcscd } from "../pcsc/index.ts";
+import { MemoryReaders, openAddon, type Pcsc, Pcscd } from "../pcsc/index.ts";
 import type { VirtualCard } from "../virtual/index.ts";
 import type { Environment } from "./environment.ts";
 import { DEFAULT_CARD, type GlobalOptions } from "./global-options.ts";
@@ -14,7 +14,7 @@ export async function openPcsc({ virtual, transport }: GlobalOptions, { env }: E
     const socket = env["PCSCLITE_CSOCK_NAME"];
     return new Pcscd(socket ? { socket } : {});
   }
-  throw new Error("not yet");
+  return openAddon();
 }
 
 /** A reader of this process with a card in it. */

@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
 import { Cryptoki } from "../cryptoki/index.ts";
+import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
 import type { Environment } from "./environment.ts";
 import { InterruptedError, TimeoutError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
-import { PROFILES } from "./profiles.ts";
 import { createRecording } from "./recording-file.ts";
 import { Printer } from "./output.ts";
 
@@ -69,7 +69,7 @@ export class CommandContext implements AsyncDisposable {
 
   async #initialise(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    const cryptoki = new Cryptoki({ pcsc, profiles: PROFILES, ...this.cardOptions });
+    const cryptoki = new Cryptoki({ pcsc, profiles, ...this.cardOptions });
     await cryptoki.C_Initialize();
     this.owns({ [Symbol.asyncDispose]: () => cryptoki.C_Finalize() });
     return cryptoki;

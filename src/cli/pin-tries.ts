@@ -1,7 +1,7 @@
 import { Card, type PinStatus } from "../card/index.ts";
+import { profiles } from "../index.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError } from "./failure.ts";
-import { PROFILES } from "./profiles.ts";
 import type { Token } from "./token.ts";
 
 /**
@@ -13,7 +13,7 @@ export async function userPinStatus(context: CommandContext, token: Token, all: 
   const index = all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
   const pcsc = await context.pcsc();
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
-  for (const profile of PROFILES) {
+  for (const profile of profiles) {
     const application = await profile.claim(card);
     const cardToken = application?.tokens[index];
     if (cardToken) return await cardToken.pinStatus("user");

@@ -41,6 +41,12 @@ test("no daemon, for a program", async () => {
   expect(jsonError(outcome)).toMatchObject({ name: "SCARD_E_NO_SERVICE", exitCode: 3 });
 });
 
+test("the addon's transport without the addon: what to install", async () => {
+  const { code, stderr } = await cryptoki(["readers", "--transport", "addon"]);
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/pcsclite/u);
+});
+
 test("watching ends without an error when it is interrupted", async () => {
   const controller = new AbortController();
   const { code, stdout } = await cryptoki(["--virtual", "readers", "--watch", "--json"], {
