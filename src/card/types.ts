@@ -130,6 +130,8 @@ export interface GeneratedKeyPair {
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
   readonly mechanisms: readonly CardMechanism[];
+  /** Whose login the card wants before its contents are changed; "so" unless told. */
+  readonly changedBy?: PinUser;
   /** Objects of this token that may exist, cheap attributes only; nothing is read from the card. */
   objects(): Promise<readonly CardObject[]>;
   /** Costs no try. */

@@ -8,6 +8,11 @@ export function requireBytes(value: Uint8Array, what: string): void {
   }
 }
 
+/** A copy that is nobody else's. `slice()` gives none of a Node Buffer, only another view. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a whole number from 0 to `max`. */
 export function requireCount(value: number, what: string, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {

@@ -1,12 +1,12 @@
 import { Application } from "./application.ts";
 import type { Template } from "./attributes/kinds.ts";
 import { CKR } from "./constants/ckr.ts";
-import type { CKA } from "./constants/cka.ts";
 import { CryptokiError } from "./error.ts";
 import { toCryptokiError } from "./error-map.ts";
 import * as decrypting from "./functions/decrypt.ts";
 import * as digesting from "./functions/digest.ts";
 import * as encrypting from "./functions/encrypt.ts";
+import * as generating from "./functions/key-pair.ts";
 import * as general from "./functions/general.ts";
 import * as keys from "./functions/key.ts";
 import * as objects from "./functions/object.ts";
@@ -196,7 +196,7 @@ export class Cryptoki implements AsyncDisposable {
    * @throws {AttributeError} CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID if there is one without a value to show;
    *   it holds the values of the others.
    */
-  C_GetAttributeValue<const Type extends CKA>(
+  C_GetAttributeValue<const Type extends number>(
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     types: readonly Type[],
@@ -311,6 +311,21 @@ export class Cryptoki implements AsyncDisposable {
   }
 
   // Key management functions (section 5.18)
+
+  /**
+   * Makes a key pair on the card, in the place that CKA_ID names, in place of the one that is there.
+   * @param publicKeyTemplate CKA_MODULUS_BITS or CKA_EC_PARAMS, and CKA_ID.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN: a PIV card wants its management key first, C_Login with CKU.SO.
+   */
+  C_GenerateKeyPair(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    publicKeyTemplate: Template,
+    privateKeyTemplate: Template,
+    signal?: AbortSignal,
+  ): Promise<{ readonly publicKey: CK_OBJECT_HANDLE; readonly privateKey: CK_OBJECT_HANDLE }> {
+    return this.#call(generating.generateKeyPair, session, mechanism, publicKeyTemplate, privateKeyTemplate, signal);
+  }
 
   /** CKM_ECDH1_DERIVE with a card's key makes a secret key that ends with the session. */
   C_DeriveKey(

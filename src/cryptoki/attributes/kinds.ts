@@ -109,8 +109,12 @@ const KINDS = {
 
 type Kinds = typeof KINDS;
 
-/** The type of one attribute's value: `AttributeType<typeof CKA.LABEL>` is string. Bytes for what no table names. */
-export type ValueOf<Type extends number> = Type extends keyof Kinds ? KindTypes[Kinds[Type]] : Uint8Array;
+/** The type of one attribute's value: `ValueOf<typeof CKA.LABEL>` is string. Bytes for what no table names. */
+export type ValueOf<Type extends number> = number extends Type
+  ? AttributeValue
+  : Type extends keyof Kinds
+    ? KindTypes[Kinds[Type]]
+    : Uint8Array;
 
 export type AttributeValue = KindTypes[AttributeKind];
 

@@ -1,5 +1,5 @@
 import type { Application } from "../application.ts";
-import { requireCount } from "../arguments.ts";
+import { copyBytes, requireCount } from "../arguments.ts";
 import { AttributeError } from "../attributes/error.ts";
 import type { AttributeValue, Template, ValueOf } from "../attributes/kinds.ts";
 import { readTemplate } from "../attributes/template.ts";
@@ -13,7 +13,7 @@ import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 
 /** Values of the attributes asked for. */
-export type AttributeValues<Type extends CKA> = { readonly [Each in Type]: ValueOf<Each> };
+export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
 /** @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see. */
 export function objectIn(application: Application, session: Session, handle: number): StoredObject {
@@ -22,7 +22,7 @@ export function objectIn(application: Application, session: Session, handle: num
   return object;
 }
 
-export function getAttributeValue<Type extends CKA>(
+export function getAttributeValue<Type extends number>(
   application: Application,
   sessionHandle: number,
   handle: number,
@@ -40,7 +40,7 @@ export function getAttributeValue<Type extends CKA>(
 
 /** The caller's own: what it does with it changes nothing here. */
 function copyOf(value: AttributeValue): AttributeValue {
-  if (value instanceof Uint8Array) return value.slice();
+  if (value instanceof Uint8Array) return copyBytes(value);
   return value instanceof Date ? new Date(value) : value;
 }
 

@@ -1,4 +1,4 @@
-import type { CardMechanism, CardToken } from "../../card/index.ts";
+import type { CardMechanism, CardToken, KeyPrimitive } from "../../card/index.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -7,7 +7,7 @@ import type { CK_MECHANISM, CK_MECHANISM_INFO } from "../structures.ts";
 import { type MechanismEntry, MECHANISM_BY_TYPE, MECHANISMS } from "./table.ts";
 
 /** What of an operation's functions a mechanism is for. */
-export type MechanismUse = "sign" | "verify" | "encrypt" | "decrypt" | "derive" | "digest";
+export type MechanismUse = "sign" | "verify" | "encrypt" | "decrypt" | "derive" | "digest" | "generate-key-pair";
 
 /** The mechanisms that a token offers: bare hashes, and those for which its card has a primitive. */
 export function offeredMechanisms(token: CardToken): readonly number[] {
@@ -27,22 +27,25 @@ export function offeredForKey(token: CardToken, type: PublicKey["type"]): readon
  */
 export function mechanismInfo(token: CardToken, type: number): CK_MECHANISM_INFO {
   const entry = requireOffered(token, type);
-  const { family, hash } = entry;
-  if (!family) return { ulMinKeySize: 0, ulMaxKeySize: 0, flags: CKF_MECHANISM.DIGEST };
+  const { family, hash, generates } = entry;
+  const keyType = family?.keyType ?? generates;
+  if (!keyType) return { ulMinKeySize: 0, ulMaxKeySize: 0, flags: CKF_MECHANISM.DIGEST };
   const own = cardMechanisms(token, entry);
-  // Named curves by their OID, and no point but uncompressed ones on the card (PKCS#11 3.1, elliptic curve mechanisms).
-  const ec = CKF_MECHANISM.EC_F_P | CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC_UNCOMPRESS;
   return {
     ulMinKeySize: Math.min(...own.map(({ minBits }) => minBits)),
     ulMaxKeySize: Math.max(...own.map(({ maxBits }) => maxBits)),
     flags:
       CKF_MECHANISM.HW |
-      (family.signature ? CKF_MECHANISM.SIGN | CKF_MECHANISM.VERIFY : 0) |
-      (family.cipher && !hash ? CKF_MECHANISM.ENCRYPT | CKF_MECHANISM.DECRYPT : 0) |
-      (family.agreement ? CKF_MECHANISM.DERIVE : 0) |
-      (family.keyType === "ec" ? ec : 0),
+      (family?.signature ? CKF_MECHANISM.SIGN | CKF_MECHANISM.VERIFY : 0) |
+      (family?.cipher && !hash ? CKF_MECHANISM.ENCRYPT | CKF_MECHANISM.DECRYPT : 0) |
+      (family?.agreement ? CKF_MECHANISM.DERIVE : 0) |
+      (generates ? CKF_MECHANISM.GENERATE_KEY_PAIR : 0) |
+      (keyType === "ec" ? EC_FLAGS : 0),
   };
 }
+
+/** Named curves by their OID, and no point but uncompressed ones on the card (PKCS#11 3.1, elliptic curve mechanisms). */
+const EC_FLAGS = CKF_MECHANISM.EC_F_P | CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC_UNCOMPRESS;
 
 /**
  * The mechanism that a caller named, if the token has it for this use.
@@ -64,7 +67,7 @@ function requireOffered(token: CardToken, type: number): MechanismEntry {
   return entry;
 }
 
-function isFor({ family, hash }: MechanismEntry, use: MechanismUse): boolean {
+function isFor({ family, hash, generates }: MechanismEntry, use: MechanismUse): boolean {
   switch (use) {
     case "sign":
     case "verify":
@@ -75,12 +78,24 @@ function isFor({ family, hash }: MechanismEntry, use: MechanismUse): boolean {
     case "derive":
       return family?.agreement !== undefined;
     case "digest":
-      return !family;
+      return !family && !generates;
+    case "generate-key-pair":
+      return generates !== undefined;
   }
 }
 
-const isOffered = (token: CardToken, entry: MechanismEntry): boolean =>
-  !entry.family || cardMechanisms(token, entry).length > 0;
+function isOffered(token: CardToken, entry: MechanismEntry): boolean {
+  if (entry.generates && !token.generateKeyPair) return false;
+  return (!entry.family && !entry.generates) || cardMechanisms(token, entry).length > 0;
+}
 
-const cardMechanisms = (token: CardToken, { family }: MechanismEntry): readonly CardMechanism[] =>
-  token.mechanisms.filter(({ primitive }) => family?.primitives.includes(primitive));
+/** What the card has for a mechanism. */
+function cardMechanisms(token: CardToken, { family, generates }: MechanismEntry): readonly CardMechanism[] {
+  const primitives = family?.primitives ?? (generates ? PRIMITIVES[generates] : []);
+  return token.mechanisms.filter(({ primitive }) => primitives.includes(primitive));
+}
+
+const PRIMITIVES: Readonly<Record<PublicKey["type"], readonly KeyPrimitive[]>> = {
+  rsa: ["rsa-raw", "rsa-pkcs1"],
+  ec: ["ecdsa", "ecdh"],
+};

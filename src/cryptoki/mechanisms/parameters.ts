@@ -1,4 +1,5 @@
 import { hashLength, type HashName, type OaepParameters, type PssParameters } from "../../crypto/index.ts";
+import { copyBytes } from "../arguments.ts";
 import { CKD } from "../constants/ckd.ts";
 import { CKG_MGF } from "../constants/ckg.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -36,10 +37,8 @@ const KDF: ReadonlyMap<unknown, HashName | undefined> = new Map([
 /** Longer than any salt, and than any label that a protocol uses. */
 const MAX_BYTES = 65_536;
 
-/** As untyped callers may give it. */
-type Unchecked<T> = { readonly [Key in keyof T]?: unknown };
-
-function fields<T>(parameter: unknown, name: string): Unchecked<T> {
+/** The fields of a parameter as untyped callers may give it. */
+function fields<T>(parameter: unknown, name: string): Partial<Record<keyof T, unknown>> {
   if (typeof parameter === "object" && parameter !== null) return parameter;
   throw invalid(`the mechanism wants a parameter: ${name}`);
 }
@@ -106,5 +105,5 @@ function readBytes(value: unknown, name: string): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length > MAX_BYTES) {
     throw invalid(`${name} is a Uint8Array of at most ${MAX_BYTES} bytes`);
   }
-  return value.slice();
+  return copyBytes(value);
 }

@@ -1,4 +1,4 @@
-import type { HashName } from "../../crypto/index.ts";
+import type { HashName, PublicKey } from "../../crypto/index.ts";
 import { CKM } from "../constants/ckm.ts";
 import { ecdh, ecdsa } from "./ec.ts";
 import { HASHES } from "./hashes.ts";
@@ -8,14 +8,15 @@ import { rsaPss } from "./rsa-pss.ts";
 import { rsaRaw } from "./rsa-raw.ts";
 import type { MechanismFamily } from "./scheme.ts";
 
-/** A mechanism: what is done with a key, and the hash before it. A bare hash has no family. */
+/** A mechanism: what is done with a key, and the hash before it. A bare hash has no family, and what makes keys neither. */
 export interface MechanismEntry {
   readonly type: number;
   readonly family?: MechanismFamily;
   readonly hash?: HashName;
+  /** It makes key pairs for mechanisms with keys of this type. */
+  readonly generates?: PublicKey["type"];
 }
 
-/** Whether a family that decrypts does so under a mechanism with a hash before it, too: none does. */
 const withHash = (family: MechanismFamily, types: (entry: (typeof HASHES)[number]) => number | undefined) =>
   HASHES.flatMap((entry): MechanismEntry[] => {
     const type = types(entry);
@@ -24,12 +25,14 @@ const withHash = (family: MechanismFamily, types: (entry: (typeof HASHES)[number
 
 /** Every mechanism that there is here, in the order in which C_GetMechanismList gives them. */
 export const MECHANISMS: readonly MechanismEntry[] = [
+  { type: CKM.RSA_PKCS_KEY_PAIR_GEN, generates: "rsa" },
   { type: CKM.RSA_PKCS, family: rsaPkcs1 },
   ...withHash(rsaPkcs1, ({ rsaPkcs }) => rsaPkcs),
   { type: CKM.RSA_PKCS_PSS, family: rsaPss },
   ...withHash(rsaPss, ({ rsaPss: type }) => type),
   { type: CKM.RSA_PKCS_OAEP, family: rsaOaep },
   { type: CKM.RSA_X_509, family: rsaRaw },
+  { type: CKM.EC_KEY_PAIR_GEN, generates: "ec" },
   { type: CKM.ECDSA, family: ecdsa },
   ...withHash(ecdsa, ({ ecdsa: type }) => type),
   { type: CKM.ECDH1_DERIVE, family: ecdh },

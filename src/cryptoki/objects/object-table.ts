@@ -4,6 +4,7 @@ import type { InsertedCard } from "../slots/inserted-card.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import { wipe } from "../../bytes/index.ts";
+import type { CardObject } from "../../card/index.ts";
 import { cardObject } from "./card-object.ts";
 import { type ObjectContents, StoredObject } from "./stored-object.ts";
 
@@ -41,6 +42,17 @@ export class ObjectTable {
   publish(object: StoredObject): number {
     this.#found.set(object.handle, object);
     return object.handle;
+  }
+
+  /** An object that the card has just made: a name of its own, and none for what it took the place of. */
+  replace(token: Token, made: CardObject, all: readonly CardObject[]): StoredObject {
+    const objects = this.#of(token);
+    const old = objects.card.get(made.reference);
+    if (old) this.#found.delete(old.handle);
+    const object = new StoredObject(this.#next++, token, cardObject(made, token.cardToken, all));
+    objects.card.set(made.reference, object);
+    this.publish(object);
+    return object;
   }
 
   /** A new object that ends with its session. */

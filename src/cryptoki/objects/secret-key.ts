@@ -1,5 +1,6 @@
 import { concat } from "../../bytes/index.ts";
 import { digest, encryptBlock } from "../../crypto/index.ts";
+import { copyBytes } from "../arguments.ts";
 import { type AttributeSources, SENSITIVE } from "../attributes/attribute-set.ts";
 import type { AttributeValue, Template } from "../attributes/kinds.ts";
 import { readTemplate, sameValue } from "../attributes/template.ts";
@@ -81,7 +82,7 @@ export function readSecretKeyTemplate(template: Template, privateDefault: boolea
     if (!Object.hasOwn(attributes, type) && !OTHERS.has(type)) {
       throw refused(CKR.ATTRIBUTE_TYPE_INVALID, type, "is no attribute of a secret key");
     }
-    attributes[type] = value instanceof Uint8Array ? value.slice() : value;
+    attributes[type] = value instanceof Uint8Array ? copyBytes(value) : value;
   }
   requireSame(attributes, CKA.CLASS, CKO.SECRET_KEY, "a derived key is a CKO.SECRET_KEY");
   requireSame(attributes, CKA.TOKEN, false, "the card keeps no secret keys; leave CKA_TOKEN out");

@@ -1,6 +1,7 @@
 import { LoginRequiredError, type PinUser } from "../../card/index.ts";
 import { utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../../pcsc/index.ts";
+import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Token } from "../slots/token.ts";
@@ -80,7 +81,7 @@ export class Logins {
 
 /** The copy that the card is given is wiped, whatever comes of it; the caller's bytes are the caller's. */
 async function verify(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-  const copy = typeof pin === "string" ? utf8(pin) : pin.slice();
+  const copy = typeof pin === "string" ? utf8(pin) : copyBytes(pin);
   try {
     await token.cardToken.login(user, copy, signal);
   } finally {

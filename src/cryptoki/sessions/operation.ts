@@ -1,5 +1,6 @@
 import { concat, wipe } from "../../bytes/index.ts";
 import { Hasher, type HashName } from "../../crypto/index.ts";
+import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { CipherScheme, SignatureScheme } from "../mechanisms/scheme.ts";
@@ -156,7 +157,7 @@ class Collector {
     if (this.#length > this.#max) {
       throw new CryptokiError(this.#tooLong, `${this.#length} bytes, ${this.#max} at most for this key and mechanism`);
     }
-    this.#parts.push(part.slice());
+    this.#parts.push(copyBytes(part));
   }
 
   all(): Uint8Array {

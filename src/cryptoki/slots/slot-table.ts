@@ -65,7 +65,7 @@ export class SlotTable {
   async slots(): Promise<readonly Slot[]> {
     const readers = [...this.#readers.values()].filter((reader) => reader.plugged);
     // One card that cannot be reached must not hide the others; C_GetTokenInfo says what is wrong with it.
-    await Promise.allSettled(readers.map((reader) => reader.card?.tokens()));
+    await Promise.allSettled(readers.map(async (reader) => reader.card?.tokens()));
     return readers.flatMap((reader) => reader.slotIDs.map((id, index) => ({ id, reader, index })));
   }
 

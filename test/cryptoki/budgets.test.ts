@@ -1,0 +1,125 @@
+import { describe, expect, test } from "@jest/globals";
+import { CKA, CKM, CKO, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import { testCard } from "../virtual/keys.ts";
+import { PIN, rig, type Rig } from "./rig.ts";
+
+const DATA = new Uint8Array(100);
+const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
+const ECDSA = { mechanism: CKM.ECDSA_SHA256 };
+
+/** Login, find the private key by CKA_ID, one signature. */
+async function sign(made: Rig, id: number, mechanism: { mechanism: number }): Promise<() => Promise<Uint8Array>> {
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const key = await made.privateKey(session, id);
+  const { [CKA.ALWAYS_AUTHENTICATE]: always } = await cryptoki.C_GetAttributeValue(session, key, [
+    CKA.ALWAYS_AUTHENTICATE,
+  ]);
+  const next = async (): Promise<Uint8Array> => {
+    await cryptoki.C_SignInit(session, mechanism, key);
+    if (always) await cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN);
+    return cryptoki.C_Sign(session, DATA);
+  };
+  await next();
+  return next;
+}
+
+/** APDUs that each piece of work may cost: exchanges that a card of 5 to 50 ms each answers. */
+describe.each([
+  { form: "short", extended: false, list: 4, objects: 17, signRsa: 10, signEc: 7, nextRsa: 3, read: 6 },
+  { form: "extended", extended: true, list: 4, objects: 7, signRsa: 5, signEc: 5, nextRsa: 1, read: 3 },
+])("with $form APDUs", ({ extended, ...budget }) => {
+  const card = testCard({ extended });
+  const fresh = async (): Promise<Rig> => {
+    (await card).reset();
+    return rig(await card);
+  };
+
+  test("list", async () => {
+    await using made = await fresh();
+    const { cryptoki } = made;
+    expect(await made.count(async () => cryptoki.C_GetTokenInfo(await made.slot()))).toBeLessThanOrEqual(budget.list);
+  });
+
+  test("objects", async () => {
+    await using made = await fresh();
+    const { cryptoki } = made;
+    const types = new Set<number>();
+    const used = await made.count(async () => {
+      const session = await made.session();
+      for (const object of await made.find(session, {})) {
+        const shown = await cryptoki.C_GetAttributeValue(session, object, [CKA.CLASS, CKA.LABEL]);
+        types.add(shown[CKA.CLASS]);
+        await cryptoki.C_GetAttributeValue(session, object, [CKA.ID, CKA.KEY_TYPE]).catch((error: unknown) => {
+          if (!(error instanceof CryptokiError)) throw error;
+        });
+      }
+    });
+    expect(types).toEqual(new Set([CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]));
+    expect(used).toBeLessThanOrEqual(budget.objects);
+  });
+
+  test("sign and next, RSA-2048", async () => {
+    await using made = await fresh();
+    let next: () => Promise<unknown> = () => Promise.reject(new Error("not yet"));
+    const used = await made.count(async () => {
+      next = await sign(made, 1, RSA);
+    });
+    expect(used).toBeLessThanOrEqual(budget.signRsa);
+    expect(await made.count(next)).toBeLessThanOrEqual(budget.nextRsa);
+  });
+
+  test("sign and next, P-256 in 9C", async () => {
+    await using made = await fresh();
+    let next: () => Promise<unknown> = () => Promise.reject(new Error("not yet"));
+    const used = await made.count(async () => {
+      next = await sign(made, 2, ECDSA);
+    });
+    expect(used).toBeLessThanOrEqual(budget.signEc);
+    expect(await made.count(next)).toBeLessThanOrEqual(2);
+  });
+
+  test("read", async () => {
+    await using made = await fresh();
+    const { cryptoki } = made;
+    const used = await made.count(async () => {
+      const session = await made.session();
+      const certificate = await made.object(session, CKO.CERTIFICATE, 1);
+      await cryptoki.C_GetAttributeValue(session, certificate, [CKA.VALUE]);
+    });
+    expect(used).toBeLessThanOrEqual(budget.read);
+  });
+});
+
+test("what is known without reading is not read", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const slot = await made.slot();
+  const session = await made.session();
+  const used = await made.count(async () => {
+    await cryptoki.C_GetSlotInfo(slot);
+    await cryptoki.C_GetSessionInfo(session);
+    await cryptoki.C_GetMechanismList(slot);
+    await cryptoki.C_GetMechanismInfo(slot, CKM.RSA_PKCS);
+    await cryptoki.C_GenerateRandom(session, 32);
+    await cryptoki.C_DigestInit(session, { mechanism: CKM.SHA256 });
+    await cryptoki.C_Digest(session, DATA);
+    await made.find(session, { [CKA.CLASS]: CKO.SECRET_KEY });
+    await made.find(session, { [CKA.ID]: Uint8Array.of(99) });
+    // Invisible without login, so nobody looks whether it is there.
+    await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
+  });
+  expect(used).toBe(0);
+});
+
+test("a search that is content with one object reads one", async () => {
+  await using made = await rig(await testCard({ extended: true }));
+  const { cryptoki } = made;
+  const session = await made.session();
+  const used = await made.count(async () => {
+    await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.CERTIFICATE });
+    expect(await cryptoki.C_FindObjects(session, 1)).toHaveLength(1);
+    await cryptoki.C_FindObjectsFinal(session);
+  });
+  expect(used).toBe(1);
+});
