@@ -18,7 +18,7 @@ export async function openPcsc({ virtual, transport }: GlobalOptions, { env }: E
 }
 
 /** A reader of this process with a card in it. */
-export function withCard(card: VirtualCard): Pcsc {
+function withCard(card: VirtualCard): Pcsc {
   const readers = new MemoryReaders();
   readers.plug(VIRTUAL_READER);
   readers.insert(VIRTUAL_READER, card);

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 
 /** A stream that may be a terminal. */
-export type Input = Readable & { readonly isTTY?: boolean };
+type Input = Readable & { readonly isTTY?: boolean };
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** What a run of the program gets from outside: tests give their own. */

@@ -1,16 +1,16 @@
 import { readFile, writeFile } from "node:fs/promises";
-import type { CommandContext } from "./context.ts";
+import type { Environment } from "./environment.ts";
 import { FileError } from "./failure.ts";
 
 /** More than this is no message that one signs with a card, and would be held in memory whole. */
 const MAX_INPUT = 1 << 30;
 
 /** All of a file; of standard input if `path` is left out or "-". */
-export async function readInput(path: string | undefined, context: CommandContext): Promise<Uint8Array> {
+export async function readInput(path: string | undefined, { stdin }: Environment): Promise<Uint8Array> {
   if (path !== undefined && path !== "-") return readWhole(path);
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of context.environment.stdin) {
+  for await (const chunk of stdin) {
     const part = Buffer.from(chunk as Uint8Array);
     length += part.length;
     if (length > MAX_INPUT) throw new FileError(`standard input has more than ${MAX_INPUT} bytes`);

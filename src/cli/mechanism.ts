@@ -3,7 +3,7 @@ import type { HashName, PublicKey } from "../crypto/index.ts";
 import { UsageError } from "./failure.ts";
 
 /** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
-export type MechanismName = keyof typeof CKM;
+type MechanismName = keyof typeof CKM;
 
 /** A way to sign: what is done with the data before the key is used, and how. */
 export interface SignatureScheme {
@@ -49,9 +49,6 @@ function family(
     return isMechanism(mechanism) ? [{ name: mechanism, family: name, hash }] : [];
   });
 }
-
-/** Names of all mechanisms that sign, for help. */
-export const SIGNATURE_MECHANISMS: readonly MechanismName[] = SCHEMES.map(({ name }) => name);
 
 /** "sha256-rsa-pkcs", "CKM_SHA256_RSA_PKCS" and "SHA256_RSA_PKCS" are one name. */
 export function canonicalName(text: string): string {

@@ -13,7 +13,7 @@ export type PinSource =
   | { readonly from: "stdin" }
   | { readonly from: "descriptor"; readonly number: number };
 
-export const PIN_VARIABLE = "CRYPTOKI_PIN";
+const PIN_VARIABLE = "CRYPTOKI_PIN";
 /** No card takes a longer PIN; a longer file is not a PIN file. */
 const MAX_PIN_BYTES = 256;
 

@@ -7,7 +7,7 @@ import { InterruptedError, UsageError } from "./failure.ts";
 import { coloursFor, visible } from "./output.ts";
 
 /** An error as `--json` prints it. */
-export interface ErrorDocument {
+interface ErrorDocument {
   readonly error: {
     /** The standard's name (CKR_PIN_INCORRECT, SCARD_E_NO_SERVICE), or this program's (UsageError). */
     readonly name: string;

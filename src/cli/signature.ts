@@ -60,7 +60,7 @@ export function verifySignature(
 }
 
 /** The same hash everywhere, and a salt as long as its result: what everybody uses. */
-export function pssParameters(hash: HashName): { hash: HashName; mgfHash: HashName; saltLength: number } {
+function pssParameters(hash: HashName): { hash: HashName; mgfHash: HashName; saltLength: number } {
   return { hash, mgfHash: hash, saltLength: hashLength(hash) };
 }
 

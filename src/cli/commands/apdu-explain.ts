@@ -48,7 +48,7 @@ export function addApduExplain(apdu: Command, environment: Environment): void {
 }
 
 async function explainLines(context: CommandContext): Promise<void> {
-  const lines = Buffer.from(await readInput(undefined, context))
+  const lines = Buffer.from(await readInput(undefined, context.environment))
     .toString("utf8")
     .split("\n");
   let command: Uint8Array | undefined;

@@ -55,7 +55,7 @@ async function readApdus(words: readonly string[], context: CommandContext): Pro
   const texts =
     words.length > 0
       ? words
-      : Buffer.from(await readInput(undefined, context))
+      : Buffer.from(await readInput(undefined, context.environment))
           .toString("utf8")
           .split("\n");
   const apdus = texts.filter((text) => text.trim() !== "").map((text, index) => hexArgument(text, `APDU ${index + 1}`));

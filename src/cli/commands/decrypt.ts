@@ -52,7 +52,11 @@ export function addDecrypt(program: Command, environment: Environment): void {
       const { uri, file } = uriAndFile(...two);
       const mechanism = decryptionMechanism(oaepHash(options));
       const selection = readSelection(options, uri);
-      const ciphertext = decode(await readInput(file, context), options.inputEncoding, file ?? "standard input");
+      const ciphertext = decode(
+        await readInput(file, context.environment),
+        options.inputEncoding,
+        file ?? "standard input",
+      );
       const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
       const key = await choosePrivateKey(session, selection, USE.decrypt);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);

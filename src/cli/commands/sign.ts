@@ -61,7 +61,7 @@ export function addSign(program: Command, environment: Environment): void {
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
       const selection = readSelection(options, uri);
-      const data = await readInput(file, context);
+      const data = await readInput(file, context.environment);
       const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
       const key = await choosePrivateKey(session, selection, USE.sign);
       const publicKey = await session.publicKey(key.handle);

@@ -31,7 +31,7 @@ export function addTokens(program: Command, environment: Environment): void {
 }
 
 /** A token as `--json` prints it. */
-export function tokenDocument(token: Token): object {
+function tokenDocument(token: Token): object {
   const { label, manufacturerID, model, serialNumber, slotID, slotDescription, flags } = token;
   return {
     label,

@@ -54,7 +54,7 @@ export function addVerify(program: Command, environment: Environment): void {
     environment,
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
-      const data = await readInput(file, context);
+      const data = await readInput(file, context.environment);
       const bytes = decode(await readWhole(options.signature), options.encoding, options.signature);
       const key = await findKey(context, options, uri);
       const scheme = signatureScheme(key, options);
