@@ -6,22 +6,28 @@
  *   npm run bench -- --json       the same as JSON
  *   npm run bench -- --trace      also every exchange that was counted, on standard error
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startPcscd } from "../test/interop/rig/pcscd.ts";
 import { CardFactory, MANAGEMENT_KEY } from "./cards.ts";
 import { certificateLengths } from "./certificates.ts";
 import { countRows, exchangeLines, type Watcher } from "./count.ts";
 import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
-import { type Report, toMarkdown } from "./report.ts";
+import { hostTimes } from "./host-time.ts";
+import { type HostFigure, type Report, toMarkdown } from "./report.ts";
+import { measureRoundTrip } from "./round-trip.ts";
+import { startUp } from "./start-up.ts";
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, trace: { type: "boolean", default: false } },
 });
 
-const folder = await mkdtemp(path.join(os.tmpdir(), "bench-"));
+// Inside the project, because the library that is built there looks for its dependencies from where it lies.
+const parent = fileURLToPath(new URL("../node_modules/.cache/", import.meta.url));
+await mkdir(parent, { recursive: true });
+const folder = await mkdtemp(path.join(parent, "bench-"));
 try {
   const report = await measure(folder);
   process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : toMarkdown(report));
@@ -38,6 +44,8 @@ async function measure(folder: string): Promise<Report> {
   tell("waiting for pcscd");
   await using daemon = await startFastPcscd(await compileNoDelay(folder));
   const tables = await countRows(daemon, factory, drivers, watch);
+  tell("the host's side");
+  const host = [await roundTrip(daemon), ...(await hostTimes(factory)), await startUp(folder, daemon, factory)];
   return {
     versions: {
       ...Object.fromEntries(drivers.map(({ name, version }) => [name, version])),
@@ -48,7 +56,18 @@ async function measure(folder: string): Promise<Report> {
     certificates: await certificateLengths(await factory.make("short", false)),
     subject: "cryptoki",
     tables,
-    host: [],
+    host,
+  };
+}
+
+async function roundTrip(daemon: Awaited<ReturnType<typeof startPcscd>>): Promise<HostFigure> {
+  const { socket, addon, ratio, rounds } = await measureRoundTrip(daemon);
+  return {
+    title: "round trip through the socket client / the pcsclite addon",
+    value: ratio,
+    unit: "ratio",
+    atMost: 1,
+    remark: `${socket.toFixed(0)} µs; ${addon.toFixed(0)} µs; medians of ${rounds}, a card that answers at once`,
   };
 }
 
