@@ -6,10 +6,9 @@ import type { StoredObject } from "./objects/stored-object.ts";
 import { Logins } from "./sessions/logins.ts";
 import type { Session } from "./sessions/session.ts";
 import { SessionTable } from "./sessions/session-table.ts";
-import type { InsertedCard } from "./slots/inserted-card.ts";
 import { SlotEvents } from "./slots/slot-events.ts";
 import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
-import type { Token } from "./slots/token.ts";
+import type { Token, TokenCard } from "./slots/token.ts";
 import type { CK_VERSION } from "./structures.ts";
 
 /**
@@ -48,7 +47,7 @@ export class Application implements SlotListener {
     this.events.add(slotID);
   }
 
-  cardRemoved(card: InsertedCard): void {
+  cardRemoved(card: TokenCard): void {
     for (const session of this.sessions.with(card)) this.sessions.close(session);
     for (const token of card.knownTokens) this.logins.forget(token);
     this.objects.endCard(card);
@@ -77,7 +76,7 @@ export class Application implements SlotListener {
     return this.#explained(reader.card, async () => work(await this.slots.token(slotID)), signal);
   }
 
-  async #explained<T>(card: InsertedCard | undefined, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #explained<T>(card: TokenCard | undefined, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       return await work();
     } catch (error) {

@@ -24,8 +24,6 @@ const PCSC: Readonly<Partial<Record<ScardErrorName, number>>> = {
   SCARD_E_NO_SERVICE: CKR.DEVICE_REMOVED,
   SCARD_E_SERVICE_STOPPED: CKR.DEVICE_REMOVED,
   SCARD_E_INVALID_HANDLE: CKR.DEVICE_REMOVED,
-  // A reset in the middle of a call: whatever was verified is forgotten. Never CKR_PIN_INCORRECT, which would cost a try.
-  SCARD_W_RESET_CARD: CKR.USER_NOT_LOGGED_IN,
   // The standard has no name for a card that another program holds.
   SCARD_E_SHARING_VIOLATION: CKR.DEVICE_ERROR,
 };

@@ -56,7 +56,7 @@ export function getObjectSize(application: Application, sessionHandle: number, h
 export function destroyObject(application: Application, sessionHandle: number, handle: number): Promise<void> {
   return application.inSession(sessionHandle, (session) => {
     const object = objectIn(application, session, handle);
-    if (!object.session && !session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
+    if (!object.owner && !session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
     if (object.attributes.known(CKA.DESTROYABLE) !== true) throw new CryptokiError(CKR.ACTION_PROHIBITED);
     application.objects.destroy(object);
   });

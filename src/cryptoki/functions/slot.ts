@@ -4,6 +4,7 @@ import { CKF_SLOT, CKF_TOKEN, CKF_WAIT } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { toCryptokiError } from "../error-map.ts";
+import { afterReset } from "../sessions/after-reset.ts";
 import { mechanismInfo, offeredMechanisms } from "../mechanisms/offer.ts";
 import type { PinStatus } from "../../card/index.ts";
 import type { CK_MECHANISM_INFO, CK_SLOT_INFO, CK_TOKEN_INFO } from "../structures.ts";
@@ -36,9 +37,12 @@ export function getSlotInfo(application: Application, slotID: number): CK_SLOT_I
 
 export function getTokenInfo(application: Application, slotID: number): Promise<CK_TOKEN_INFO> {
   return application.withToken(slotID, async (token) => {
-    const info = await token.info();
+    const info = await afterReset(() => token.info());
     // Verified by this application, its tries are all there: nothing to ask.
-    const pin = application.logins.userOf(token) === "user" ? undefined : await token.cardToken.pinStatus("user");
+    const pin =
+      application.logins.userOf(token) === "user"
+        ? undefined
+        : await afterReset(() => token.cardToken.pinStatus("user"));
     const sessions = application.sessions.with(token);
     return {
       label: fitText(info.label, 32),

@@ -1,8 +1,7 @@
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import type { InsertedCard } from "../slots/inserted-card.ts";
 import type { Session } from "../sessions/session.ts";
-import type { Token } from "../slots/token.ts";
+import type { Token, TokenCard } from "../slots/token.ts";
 import { wipe } from "../../bytes/index.ts";
 import type { CardObject } from "../../card/index.ts";
 import { cardObject } from "./card-object.ts";
@@ -81,7 +80,7 @@ export class ObjectTable {
 
   /** The objects that a session made end with it. */
   endSession(session: Session): void {
-    for (const object of this.#sessionObjects(session.token)) if (object.session === session) this.destroy(object);
+    for (const object of this.#sessionObjects(session.token)) if (object.owner === session) this.destroy(object);
   }
 
   /** With a logout, private session objects end, and handles of private objects of the card name nothing any more. */
@@ -96,7 +95,7 @@ export class ObjectTable {
   }
 
   /** The card was taken out: none of its objects has a name any more. */
-  endCard(card: InsertedCard): void {
+  endCard(card: TokenCard): void {
     for (const [token] of this.#tokens) {
       if (token.card !== card) continue;
       for (const object of this.#sessionObjects(token)) this.destroy(object);

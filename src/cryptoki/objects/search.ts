@@ -1,6 +1,8 @@
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
+import { isGone } from "../error-map.ts";
+import { afterReset } from "../sessions/after-reset.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /** Attributes by which a search names the object that it wants. */
@@ -13,7 +15,8 @@ const NAMING: ReadonlySet<number> = new Set([CKA.ID, CKA.LABEL, CKA.OBJECT_ID, C
 export class Search {
   readonly #wanted: AttributeList;
   readonly #named: boolean;
-  readonly #candidates: StoredObject[];
+  readonly #candidates: readonly StoredObject[];
+  #next = 0;
 
   constructor(candidates: readonly StoredObject[], wanted: AttributeList) {
     this.#wanted = wanted;
@@ -28,11 +31,23 @@ export class Search {
   async next(max: number, isVisible: (object: StoredObject) => boolean): Promise<readonly StoredObject[]> {
     const found: StoredObject[] = [];
     while (found.length < max) {
-      const object = this.#candidates.shift();
+      const object = this.#candidates[this.#next];
       if (!object) break;
-      if (!isVisible(object) || !(await object.exists(this.#named))) continue;
-      if (await object.attributes.matches(this.#wanted)) found.push(object);
+      try {
+        if (isVisible(object) && (await this.#isWanted(object))) found.push(object);
+      } catch (error) {
+        // The next call tells, if it still is so: what was found must not be lost, nor this object passed over.
+        if (found.length === 0 || isGone(error)) throw error;
+        break;
+      }
+      this.#next++;
     }
     return found;
+  }
+
+  #isWanted(object: StoredObject): Promise<boolean> {
+    return afterReset(
+      async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
+    );
   }
 }

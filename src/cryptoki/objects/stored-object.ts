@@ -1,5 +1,4 @@
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
-import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { KeyMaterial } from "./key.ts";
 
@@ -21,16 +20,16 @@ export class StoredObject {
   readonly private: boolean;
   readonly key: KeyMaterial | undefined;
   /** The session that it ends with; undefined for objects of the token. */
-  readonly session: Session | undefined;
+  readonly owner: object | undefined;
   readonly #exists: ((named: boolean) => Promise<boolean>) | undefined;
 
-  constructor(handle: number, token: Token, contents: ObjectContents, session?: Session) {
+  constructor(handle: number, token: Token, contents: ObjectContents, owner?: object) {
     this.handle = handle;
     this.token = token;
     this.attributes = new AttributeSet(contents.attributes);
     this.private = contents.private;
     this.key = contents.key;
-    this.session = session;
+    this.owner = owner;
     this.#exists = contents.exists;
   }
 

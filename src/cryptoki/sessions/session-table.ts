@@ -1,7 +1,6 @@
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import type { InsertedCard } from "../slots/inserted-card.ts";
-import type { Token } from "../slots/token.ts";
+import type { Token, TokenCard } from "../slots/token.ts";
 import { Session } from "./session.ts";
 
 /** The sessions of one application. A handle is never used again, so that an old one cannot mean a new session. */
@@ -31,7 +30,7 @@ export class SessionTable {
   }
 
   /** The sessions with one token, or with all tokens of a card. */
-  with(place: Token | InsertedCard): readonly Session[] {
+  with(place: Token | TokenCard): readonly Session[] {
     return this.all.filter(({ token }) => token === place || token.card === place);
   }
 

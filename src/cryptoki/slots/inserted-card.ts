@@ -3,7 +3,7 @@ import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { isGone } from "../error-map.ts";
-import { Token } from "./token.ts";
+import { Token, type TokenCard } from "./token.ts";
 
 /** The way to cards, and what may be on them. */
 export interface CardAccess {
@@ -22,7 +22,7 @@ export interface CardPlace {
 }
 
 /** One card from its insertion to its removal. The same card put in again is another one. */
-export class InsertedCard {
+export class InsertedCard implements TokenCard {
   readonly #access: CardAccess;
   readonly #place: CardPlace;
   #card: Card | undefined;
@@ -35,17 +35,14 @@ export class InsertedCard {
     this.#place = place;
   }
 
-  /** The card was taken out, or the way to it broke: nothing of it is valid any more. */
   get gone(): boolean {
     return this.#gone;
   }
 
-  /** How often the card was reset by somebody; what was verified before is forgotten. */
   get resets(): number {
     return this.#card?.resets ?? 0;
   }
 
-  /** The tokens that were found when somebody looked; none before. */
   get knownTokens(): readonly Token[] {
     return this.#known;
   }
@@ -88,7 +85,6 @@ export class InsertedCard {
     return [];
   }
 
-  /** Ends the connection, after the calls under way. */
   async end(): Promise<void> {
     this.#gone = true;
     await this.#tokens?.catch(() => undefined);

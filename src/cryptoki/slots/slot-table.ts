@@ -1,16 +1,16 @@
 import type { ReaderState } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import type { CardAccess, InsertedCard } from "./inserted-card.ts";
+import type { CardAccess } from "./inserted-card.ts";
 import { Reader } from "./reader.ts";
-import type { Token } from "./token.ts";
+import type { Token, TokenCard } from "./token.ts";
 
 /** An application that wants to know what happens in the slots. */
 export interface SlotListener {
   /** A token came or went, or the reader did. */
   slotChanged(slotID: number): void;
   /** A card went; its tokens are valid no more. */
-  cardRemoved(card: InsertedCard): void;
+  cardRemoved(card: TokenCard): void;
 }
 
 /** A slot: a reader, or for cards with several PINs a part of one. */
@@ -93,7 +93,7 @@ export class SlotTable {
   }
 
   /** Somebody found out that a card is gone, before the resource manager told. */
-  lost(card: InsertedCard): void {
+  lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();
     for (const listener of this.#listeners) listener.cardRemoved(card);

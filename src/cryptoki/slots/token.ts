@@ -1,9 +1,20 @@
 import type { CardToken, CardTokenInfo } from "../../card/index.ts";
-import type { InsertedCard } from "./inserted-card.ts";
+
+/** The card that a token is on, from its insertion to its removal. */
+export interface TokenCard {
+  /** The card was taken out, or the way to it broke: nothing of it is valid any more. */
+  readonly gone: boolean;
+  /** How often the card was reset by somebody; what was verified before is forgotten. */
+  readonly resets: number;
+  /** Its tokens, as far as somebody has looked. */
+  readonly knownTokens: readonly Token[];
+  /** Ends the connection, after the calls under way. */
+  end(): Promise<void>;
+}
 
 /** What one PIN of an inserted card guards, in its slot. Shared by all applications of this process. */
 export class Token {
-  readonly card: InsertedCard;
+  readonly card: TokenCard;
   readonly cardToken: CardToken;
   readonly slotID: number;
   /** Who is logged in: the last one to leave makes the card forget the PIN. */
@@ -12,7 +23,7 @@ export class Token {
   #info: Promise<CardTokenInfo> | undefined;
 
   /** @param pinInLabel Whether the card has several tokens, which their PINs tell apart. */
-  constructor(card: InsertedCard, cardToken: CardToken, slotID: number, pinInLabel: boolean) {
+  constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean) {
     this.card = card;
     this.cardToken = cardToken;
     this.slotID = slotID;

@@ -1,0 +1,69 @@
+import { describe, expect, test } from "@jest/globals";
+import { DataError } from "../../src/bytes/index.ts";
+import {
+  LoginRequiredError,
+  MalformedAnswerError,
+  PinError,
+  StatusError,
+  UnsupportedError,
+} from "../../src/card/index.ts";
+import { CKR, CryptokiError } from "../../src/cryptoki/index.ts";
+import { blame, isGone, toCryptokiError } from "../../src/cryptoki/error-map.ts";
+import { PcscError, type ScardErrorName } from "../../src/pcsc/index.ts";
+
+describe("an error from below", () => {
+  test.each<[ScardErrorName, string, boolean]>([
+    ["SCARD_W_REMOVED_CARD", "CKR_DEVICE_REMOVED", true],
+    ["SCARD_E_READER_UNAVAILABLE", "CKR_DEVICE_REMOVED", true],
+    ["SCARD_E_SERVICE_STOPPED", "CKR_DEVICE_REMOVED", true],
+    ["SCARD_E_SHARING_VIOLATION", "CKR_DEVICE_ERROR", false],
+    ["SCARD_E_CANCELLED", "CKR_FUNCTION_CANCELED", false],
+    ["SCARD_W_RESET_CARD", "CKR_DEVICE_ERROR", false],
+    ["SCARD_E_NOT_TRANSACTED", "CKR_DEVICE_ERROR", false],
+  ])("of PC/SC: %s is %s", (code, name, gone) => {
+    const cause = new PcscError(code);
+    expect(toCryptokiError(cause)).toMatchObject({ name, cause });
+    expect(isGone(cause)).toBe(gone);
+  });
+
+  test.each([
+    [new PinError("incorrect", "wrong", 2), "CKR_PIN_INCORRECT"],
+    [new PinError("blocked", "blocked", 0), "CKR_PIN_LOCKED"],
+    [new PinError("length", "short"), "CKR_PIN_LEN_RANGE"],
+    [new PinError("characters", "strange"), "CKR_PIN_INCORRECT"],
+    [new LoginRequiredError("PIN first"), "CKR_USER_NOT_LOGGED_IN"],
+    [new UnsupportedError("no such thing"), "CKR_FUNCTION_NOT_SUPPORTED"],
+    [new StatusError("GET DATA", 0x6982), "CKR_USER_NOT_LOGGED_IN"],
+    [new StatusError("VERIFY", 0x6983), "CKR_PIN_LOCKED"],
+    [new StatusError("PUT DATA", 0x6a84), "CKR_DEVICE_MEMORY"],
+    [new StatusError("SIGN", 0x6f00), "CKR_DEVICE_ERROR"],
+    [new MalformedAnswerError("too long"), "CKR_DEVICE_ERROR"],
+    [new DataError("cut off"), "CKR_DEVICE_ERROR"],
+    [new DOMException("stop", "AbortError"), "CKR_FUNCTION_CANCELED"],
+    [new TypeError("a mistake"), "CKR_GENERAL_ERROR"],
+    ["thrown text", "CKR_GENERAL_ERROR"],
+    [undefined, "CKR_GENERAL_ERROR"],
+  ])("%s is %s", (cause, name) => {
+    expect(toCryptokiError(cause)).toMatchObject({ name, cause });
+  });
+
+  test("says what happened, after the name", () => {
+    expect(toCryptokiError(new PinError("incorrect", "the PIN is wrong; 2 tries are left", 2)).message).toBe(
+      "CKR_PIN_INCORRECT: the PIN is wrong; 2 tries are left",
+    );
+  });
+
+  test("that is one of ours already stays", () => {
+    const error = new CryptokiError(CKR.NO_EVENT);
+    expect(toCryptokiError(error)).toBe(error);
+  });
+});
+
+test("only data that does not fit is blamed on the caller", () => {
+  const failing = (error: unknown) => (): never => {
+    throw error;
+  };
+  expect(() => blame(CKR.DATA_LEN_RANGE, failing(new DataError("300 bytes")))).toThrow("CKR_DATA_LEN_RANGE: 300 bytes");
+  expect(() => blame(CKR.DATA_LEN_RANGE, failing(new TypeError("a mistake")))).toThrow(TypeError);
+  expect(blame(CKR.DATA_LEN_RANGE, () => 1)).toBe(1);
+});

@@ -1,0 +1,172 @@
+import { describe, expect, test } from "@jest/globals";
+import { utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import { PcscError } from "../../src/pcsc/index.ts";
+import { testCard } from "../virtual/keys.ts";
+import { PIN, READER, refusal, rig, type Rig, settled } from "./rig.ts";
+
+const DATA = utf8("data");
+
+/** Everything that touches the card, call by call. */
+const STEPS: readonly (readonly [
+  name: string,
+  step: (made: Rig, state: { session: number; key: number }) => Promise<unknown>,
+])[] = [
+  ["C_GetSlotList", (made) => made.cryptoki.C_GetSlotList(true)],
+  ["C_GetTokenInfo", async (made) => made.cryptoki.C_GetTokenInfo(1)],
+  [
+    "C_OpenSession",
+    async (made, state) => (state.session = await made.cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION)),
+  ],
+  ["C_Login", (made, { session }) => made.cryptoki.C_Login(session, CKU.USER, PIN)],
+  [
+    "C_FindObjects",
+    async (made, state) => {
+      await made.cryptoki.C_FindObjectsInit(state.session, {
+        [CKA.CLASS]: CKO.PRIVATE_KEY,
+        [CKA.ID]: Uint8Array.of(2),
+        [CKA.SIGN]: true,
+      });
+      [state.key = 0] = await made.cryptoki.C_FindObjects(state.session, 1);
+      await made.cryptoki.C_FindObjectsFinal(state.session);
+    },
+  ],
+  ["C_GetAttributeValue", (made, { session, key }) => made.cryptoki.C_GetAttributeValue(session, key, [CKA.EC_PARAMS])],
+  ["C_SignInit", (made, { session, key }) => made.cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA256 }, key)],
+  ["C_Login again", (made, { session }) => made.cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN)],
+  ["C_Sign", (made, { session }) => made.cryptoki.C_Sign(session, DATA)],
+  ["C_Logout", (made, { session }) => made.cryptoki.C_Logout(session)],
+];
+
+const STALE = "CKR_SESSION_HANDLE_INVALID";
+/** Exchanges of C_GetSlotList on a card that must be told to select the application. */
+const LIST = 2;
+
+describe.each([
+  [
+    "the card is taken out",
+    (made: Rig): void => {
+      made.readers.eject(READER);
+    },
+  ],
+  [
+    "the reader is unplugged",
+    (made: Rig): void => {
+      made.readers.unplug(READER);
+    },
+  ],
+])("%s", (what, disturb) => {
+  test("at any exchange: the call under way says so, those after it have no session", async () => {
+    const card = await testCard({ defaultSelected: false });
+    let exchanges = 1;
+    for (let at = 1; at <= exchanges; at++) {
+      card.reset();
+      await using made = await rig(card);
+      const { cryptoki } = made;
+      made.before = (_command, number): void => {
+        if (number === at) disturb(made);
+      };
+      const state = { session: 0, key: 0 };
+      const outcomes: (readonly [name: string, refused: string])[] = [];
+      for (const [name, step] of STEPS) {
+        const outcome = await step(made, state).catch((error: unknown) => error);
+        if (outcome instanceof CryptokiError) outcomes.push([name, outcome.name]);
+      }
+      const [[struck, first] = ["nothing", "nothing"], ...after] = outcomes;
+      // C_GetSlotList shows a card that went as a slot without one: there is no call to fail.
+      const inList = made.commands.length <= LIST;
+      expect([at, struck, first]).toEqual([
+        at,
+        inList ? "C_GetTokenInfo" : struck,
+        inList ? "CKR_TOKEN_NOT_PRESENT" : "CKR_DEVICE_REMOVED",
+      ]);
+      const opened = state.session !== 0;
+      if (opened) expect(new Set(after.map(([, name]) => name))).toEqual(new Set(after.length > 0 ? [STALE] : []));
+      if (at === 1) {
+        // How many exchanges an undisturbed walk takes.
+        card.reset();
+        await using calm = await rig(card);
+        const walk = { session: 0, key: 0 };
+        for (const [, step] of STEPS) await step(calm, walk);
+        exchanges = calm.commands.length;
+        expect(exchanges).toBeGreaterThan(8);
+      }
+      await settled();
+      expect(await cryptoki.C_GetSlotList(true)).toEqual([]);
+      // And back again: everything works, under the same slot ID.
+      made.before = undefined;
+      if (what.startsWith("the reader")) made.readers.plug(READER);
+      made.insert(card);
+      await settled();
+      expect(await made.slot()).toBe(1);
+      const again = { session: 0, key: 0 };
+      for (const [, step] of STEPS) await step(made, again);
+    }
+  });
+});
+
+test("a card put in again, or another one, inherits no handle", async () => {
+  const card = await testCard();
+  await using made = await rig(card);
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const key = await made.privateKey(session, 1);
+  made.readers.eject(READER);
+  made.insert(await testCard());
+  await settled();
+  await expect(cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+  const fresh = await made.loggedIn();
+  expect(fresh).not.toBe(session);
+  await expect(cryptoki.C_SignInit(fresh, { mechanism: CKM.SHA256_RSA_PKCS }, key)).rejects.toMatchObject(
+    refusal("KEY_HANDLE_INVALID"),
+  );
+  expect(await made.privateKey(fresh, 1)).not.toBe(key);
+});
+
+test("a removal that nobody has used the card since is noticed by its event", async () => {
+  await using made = await rig(await testCard());
+  const session = await made.session();
+  made.readers.eject(READER);
+  await settled();
+  await expect(made.cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+  await expect(made.cryptoki.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("TOKEN_NOT_PRESENT"));
+});
+
+test("calls that wait behind the one under way end as well", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  made.before = (): void => {
+    made.before = undefined;
+    made.readers.eject(READER);
+  };
+  const calls = await Promise.allSettled([
+    cryptoki.C_Login(session, CKU.USER, PIN),
+    cryptoki.C_GenerateRandom(session, 1),
+    cryptoki.C_FindObjectsInit(session, {}),
+  ]);
+  expect(calls.map((call) => (call.status === "rejected" ? (call.reason as CryptokiError).name : ""))).toEqual([
+    "CKR_DEVICE_REMOVED",
+    "CKR_SESSION_HANDLE_INVALID",
+    "CKR_SESSION_HANDLE_INVALID",
+  ]);
+});
+
+test("a reset in the middle of a reading is borne; in the middle of a signature it has ended the login", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const resetAt = (instruction: number): void => {
+    made.before = (command): void => {
+      if (command[1] !== instruction) return;
+      made.before = undefined;
+      throw new PcscError("SCARD_W_RESET_CARD");
+    };
+  };
+  resetAt(0xcb);
+  const key = await made.privateKey(session, 1);
+  await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+  resetAt(0x87);
+  await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
+});

@@ -1,0 +1,366 @@
+import { describe, expect, test } from "@jest/globals";
+import { utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKD, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
+import { MemoryReaders } from "../../src/pcsc/index.ts";
+import { piv } from "../../src/piv/index.ts";
+import { testCard } from "../virtual/keys.ts";
+import { refusal, rig, type Rig } from "./rig.ts";
+
+const DATA = utf8("data");
+const HASH = { mechanism: CKM.SHA256 };
+const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
+const ECDH = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: new Uint8Array(65) } };
+
+/** Every function that takes a session, with arguments that are right but for it. */
+const IN_SESSION: Readonly<Record<string, (cryptoki: Cryptoki, session: number) => Promise<unknown>>> = {
+  C_CloseSession: (cryptoki, session) => cryptoki.C_CloseSession(session),
+  C_GetSessionInfo: (cryptoki, session) => cryptoki.C_GetSessionInfo(session),
+  C_Login: (cryptoki, session) => cryptoki.C_Login(session, 1, "123456"),
+  C_Logout: (cryptoki, session) => cryptoki.C_Logout(session),
+  C_DestroyObject: (cryptoki, session) => cryptoki.C_DestroyObject(session, 1),
+  C_GetObjectSize: (cryptoki, session) => cryptoki.C_GetObjectSize(session, 1),
+  C_GetAttributeValue: (cryptoki, session) => cryptoki.C_GetAttributeValue(session, 1, [CKA.CLASS]),
+  C_FindObjectsInit: (cryptoki, session) => cryptoki.C_FindObjectsInit(session, {}),
+  C_FindObjects: (cryptoki, session) => cryptoki.C_FindObjects(session),
+  C_FindObjectsFinal: (cryptoki, session) => cryptoki.C_FindObjectsFinal(session),
+  C_EncryptInit: (cryptoki, session) => cryptoki.C_EncryptInit(session, RSA, 1),
+  C_Encrypt: (cryptoki, session) => cryptoki.C_Encrypt(session, DATA),
+  C_EncryptUpdate: (cryptoki, session) => cryptoki.C_EncryptUpdate(session, DATA),
+  C_EncryptFinal: (cryptoki, session) => cryptoki.C_EncryptFinal(session),
+  C_DecryptInit: (cryptoki, session) => cryptoki.C_DecryptInit(session, RSA, 1),
+  C_Decrypt: (cryptoki, session) => cryptoki.C_Decrypt(session, DATA),
+  C_DecryptUpdate: (cryptoki, session) => cryptoki.C_DecryptUpdate(session, DATA),
+  C_DecryptFinal: (cryptoki, session) => cryptoki.C_DecryptFinal(session),
+  C_DigestInit: (cryptoki, session) => cryptoki.C_DigestInit(session, HASH),
+  C_Digest: (cryptoki, session) => cryptoki.C_Digest(session, DATA),
+  C_DigestUpdate: (cryptoki, session) => cryptoki.C_DigestUpdate(session, DATA),
+  C_DigestFinal: (cryptoki, session) => cryptoki.C_DigestFinal(session),
+  C_SignInit: (cryptoki, session) => cryptoki.C_SignInit(session, RSA, 1),
+  C_Sign: (cryptoki, session) => cryptoki.C_Sign(session, DATA),
+  C_SignUpdate: (cryptoki, session) => cryptoki.C_SignUpdate(session, DATA),
+  C_SignFinal: (cryptoki, session) => cryptoki.C_SignFinal(session),
+  C_VerifyInit: (cryptoki, session) => cryptoki.C_VerifyInit(session, RSA, 1),
+  C_Verify: (cryptoki, session) => cryptoki.C_Verify(session, DATA, DATA),
+  C_VerifyUpdate: (cryptoki, session) => cryptoki.C_VerifyUpdate(session, DATA),
+  C_VerifyFinal: (cryptoki, session) => cryptoki.C_VerifyFinal(session, DATA),
+  C_GenerateKeyPair: (cryptoki, session) => cryptoki.C_GenerateKeyPair(session, RSA, {}, {}),
+  C_DeriveKey: (cryptoki, session) => cryptoki.C_DeriveKey(session, ECDH, 1, {}),
+  C_SeedRandom: (cryptoki, session) => cryptoki.C_SeedRandom(session, DATA),
+  C_GenerateRandom: (cryptoki, session) => cryptoki.C_GenerateRandom(session, 1),
+};
+
+/** Every function that takes a slot. */
+const IN_SLOT: Readonly<Record<string, (cryptoki: Cryptoki, slot: number) => Promise<unknown>>> = {
+  C_GetSlotInfo: (cryptoki, slot) => cryptoki.C_GetSlotInfo(slot),
+  C_GetTokenInfo: (cryptoki, slot) => cryptoki.C_GetTokenInfo(slot),
+  C_GetMechanismList: (cryptoki, slot) => cryptoki.C_GetMechanismList(slot),
+  C_GetMechanismInfo: (cryptoki, slot) => cryptoki.C_GetMechanismInfo(slot, CKM.RSA_PKCS),
+  C_OpenSession: (cryptoki, slot) => cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION),
+  C_CloseAllSessions: (cryptoki, slot) => cryptoki.C_CloseAllSessions(slot),
+};
+
+const OTHERS: Readonly<Record<string, (cryptoki: Cryptoki) => Promise<unknown>>> = {
+  C_Finalize: (cryptoki) => cryptoki.C_Finalize(),
+  C_GetInfo: (cryptoki) => cryptoki.C_GetInfo(),
+  C_GetSlotList: (cryptoki) => cryptoki.C_GetSlotList(false),
+  C_WaitForSlotEvent: (cryptoki) => cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK),
+};
+
+const names = (table: object): string[] => Object.keys(table);
+
+test("the tables here have every function that there is", () => {
+  const all = Object.getOwnPropertyNames(Cryptoki.prototype).filter((name) => name.startsWith("C_"));
+  expect([...names(IN_SESSION), ...names(IN_SLOT), ...names(OTHERS), "C_Initialize"].sort()).toEqual(all.sort());
+});
+
+describe("before C_Initialize and after C_Finalize", () => {
+  test.each([...names(IN_SESSION), ...names(IN_SLOT), ...names(OTHERS)])("%s", async (name) => {
+    const readers = new MemoryReaders();
+    const cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [piv] });
+    const call = (): Promise<unknown> | undefined =>
+      IN_SESSION[name]?.(cryptoki, 1) ?? IN_SLOT[name]?.(cryptoki, 1) ?? OTHERS[name]?.(cryptoki);
+    await expect(call()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
+    await cryptoki.C_Initialize();
+    await cryptoki.C_Finalize();
+    await expect(call()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
+  });
+});
+
+test.each(names(IN_SESSION))("%s with a session that is none, of another application, or closed", async (name) => {
+  await using made = await rig(await testCard());
+  await using other = new Cryptoki({ slots: made.cryptoki.slots });
+  await other.C_Initialize();
+  const session = await made.session();
+  const closed = await made.session();
+  await made.cryptoki.C_CloseSession(closed);
+  for (const handle of [0, -1, 1.5, NaN, 2 ** 32, closed]) {
+    await expect(IN_SESSION[name]?.(made.cryptoki, handle)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+  }
+  await expect(IN_SESSION[name]?.(other, session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+});
+
+test.each(names(IN_SLOT))("%s with a slot that is none, or empty", async (name) => {
+  await using made = await rig();
+  await expect(IN_SLOT[name]?.(made.cryptoki, 99)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+  const [slot = 0] = await made.cryptoki.C_GetSlotList(false);
+  const outcome = await IN_SLOT[name]?.(made.cryptoki, slot).catch((error: unknown) => error);
+  if (name === "C_GetSlotInfo") expect(outcome).toMatchObject({ flags: CKF.REMOVABLE_DEVICE | CKF.HW_SLOT });
+  else expect(outcome).toMatchObject(refusal("TOKEN_NOT_PRESENT"));
+});
+
+describe("C_Initialize", () => {
+  test("twice", async () => {
+    await using made = await rig();
+    await expect(made.cryptoki.C_Initialize()).rejects.toMatchObject(refusal("CRYPTOKI_ALREADY_INITIALIZED"));
+  });
+
+  test("again after C_Finalize, with the slots that there were", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const slot = await made.slot();
+    const session = await made.session();
+    await cryptoki.C_Finalize();
+    await cryptoki.C_Initialize();
+    expect(await made.slot()).toBe(slot);
+    await expect(cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+  });
+
+  test("right behind a C_Finalize that has not ended", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    await made.loggedIn();
+    const finalized = cryptoki.C_Finalize();
+    await cryptoki.C_Initialize();
+    await finalized;
+    expect(await cryptoki.C_GetSlotList(true)).toHaveLength(1);
+    await made.loggedIn();
+  });
+
+  test("tells the version that the application wants to hear", async () => {
+    await using cryptoki = new Cryptoki({
+      pcsc: new MemoryReaders().client(),
+      profiles: [],
+      version: { major: 2, minor: 11 },
+    });
+    await cryptoki.C_Initialize();
+    expect(await cryptoki.C_GetInfo()).toMatchObject({ cryptokiVersion: { major: 2, minor: 11 } });
+  });
+});
+
+describe("sessions", () => {
+  test("are of two kinds, and counted", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const slot = await made.slot();
+    const writing = await made.session();
+    const reading = await made.session(0);
+    expect(await cryptoki.C_GetSessionInfo(writing)).toEqual({
+      slotID: slot,
+      state: CKS.RW_PUBLIC_SESSION,
+      flags: CKF.SERIAL_SESSION | CKF.RW_SESSION,
+      ulDeviceError: 0,
+    });
+    expect(await cryptoki.C_GetSessionInfo(reading)).toMatchObject({
+      state: CKS.RO_PUBLIC_SESSION,
+      flags: CKF.SERIAL_SESSION,
+    });
+    expect(await cryptoki.C_GetTokenInfo(slot)).toMatchObject({ ulSessionCount: 2, ulRwSessionCount: 1 });
+    await cryptoki.C_CloseAllSessions(slot);
+    expect(await cryptoki.C_GetTokenInfo(slot)).toMatchObject({ ulSessionCount: 0, ulRwSessionCount: 0 });
+  });
+
+  test("are serial", async () => {
+    await using made = await rig(await testCard());
+    await expect(made.cryptoki.C_OpenSession(await made.slot(), CKF.RW_SESSION)).rejects.toMatchObject(
+      refusal("SESSION_PARALLEL_NOT_SUPPORTED"),
+    );
+  });
+
+  test("may be a thousand", async () => {
+    await using made = await rig(await testCard());
+    const slot = await made.slot();
+    const all = await Promise.all(
+      Array.from({ length: 1000 }, () => made.cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION)),
+    );
+    expect(new Set(all).size).toBe(1000);
+  });
+});
+
+/** Begins, continues and ends each kind of operation, with whatever it needs. */
+const OPERATIONS = {
+  digest: {
+    init: (made: Rig, session: number) => made.cryptoki.C_DigestInit(session, HASH),
+    whole: (made: Rig, session: number) => made.cryptoki.C_Digest(session, DATA),
+    update: (made: Rig, session: number) => made.cryptoki.C_DigestUpdate(session, DATA),
+    final: (made: Rig, session: number) => made.cryptoki.C_DigestFinal(session),
+    cancel: (made: Rig, session: number) => made.cryptoki.C_DigestInit(session, null),
+  },
+  sign: {
+    init: async (made: Rig, session: number) =>
+      made.cryptoki.C_SignInit(session, RSA, await made.privateKey(session, 1)),
+    whole: (made: Rig, session: number) => made.cryptoki.C_Sign(session, DATA),
+    update: (made: Rig, session: number) => made.cryptoki.C_SignUpdate(session, DATA),
+    final: (made: Rig, session: number) => made.cryptoki.C_SignFinal(session),
+    cancel: (made: Rig, session: number) => made.cryptoki.C_SignInit(session, null, 0),
+  },
+  encrypt: {
+    init: async (made: Rig, session: number) =>
+      made.cryptoki.C_EncryptInit(session, { mechanism: CKM.RSA_PKCS }, await made.publicKey(session, 1)),
+    whole: (made: Rig, session: number) => made.cryptoki.C_Encrypt(session, DATA),
+    update: (made: Rig, session: number) => made.cryptoki.C_EncryptUpdate(session, DATA),
+    final: (made: Rig, session: number) => made.cryptoki.C_EncryptFinal(session),
+    cancel: (made: Rig, session: number) => made.cryptoki.C_EncryptInit(session, null, 0),
+  },
+  decrypt: {
+    init: async (made: Rig, session: number) =>
+      made.cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_X_509 }, await made.privateKey(session, 1)),
+    whole: (made: Rig, session: number) => made.cryptoki.C_Decrypt(session, new Uint8Array(256)),
+    update: (made: Rig, session: number) => made.cryptoki.C_DecryptUpdate(session, new Uint8Array(256)),
+    final: (made: Rig, session: number) => made.cryptoki.C_DecryptFinal(session),
+    cancel: (made: Rig, session: number) => made.cryptoki.C_DecryptInit(session, null, 0),
+  },
+  verify: {
+    init: async (made: Rig, session: number) =>
+      made.cryptoki.C_VerifyInit(session, RSA, await made.publicKey(session, 1)),
+    // A signature that is wrong ends the operation as a right one does.
+    whole: (made: Rig, session: number) => made.cryptoki.C_Verify(session, DATA, new Uint8Array(256)).catch(invalid),
+    update: (made: Rig, session: number) => made.cryptoki.C_VerifyUpdate(session, DATA),
+    final: (made: Rig, session: number) => made.cryptoki.C_VerifyFinal(session, new Uint8Array(256)).catch(invalid),
+    cancel: (made: Rig, session: number) => made.cryptoki.C_VerifyInit(session, null, 0),
+  },
+} as const;
+
+function invalid(error: unknown): void {
+  if (!(error instanceof CryptokiError) || error.name !== "CKR_SIGNATURE_INVALID") throw error;
+}
+
+describe.each(Object.entries(OPERATIONS))("a %s operation", (_name, { init, whole, update, final, cancel }) => {
+  test("is begun before it is continued, and once", async () => {
+    await using made = await rig(await testCard());
+    const session = await made.loggedIn();
+    for (const call of [whole, update, final]) {
+      await expect(call(made, session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+    }
+    await init(made, session);
+    await expect(init(made, session)).rejects.toMatchObject(refusal("OPERATION_ACTIVE"));
+    await whole(made, session);
+    await expect(whole(made, session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+  });
+
+  test("goes on in parts once it has begun in parts", async () => {
+    await using made = await rig(await testCard());
+    const session = await made.loggedIn();
+    await init(made, session);
+    await update(made, session);
+    await expect(whole(made, session)).rejects.toMatchObject(refusal("OPERATION_ACTIVE"));
+    await final(made, session);
+    await expect(final(made, session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+  });
+
+  test("is over after an error, and after a null mechanism", async () => {
+    await using made = await rig(await testCard());
+    const session = await made.loggedIn();
+    await init(made, session);
+    await cancel(made, session);
+    await expect(update(made, session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+    await cancel(made, session);
+    await init(made, session);
+    await init(made, await made.session());
+    await whole(made, session);
+  });
+});
+
+test("data of the wrong kind ends an operation with CKR_ARGUMENTS_BAD", async () => {
+  await using made = await rig(await testCard());
+  const session = await made.loggedIn();
+  const text = "not bytes" as unknown as Uint8Array;
+  await made.cryptoki.C_DigestInit(session, HASH);
+  await expect(made.cryptoki.C_Digest(session, text)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+  await expect(made.cryptoki.C_DigestFinal(session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+});
+
+describe("calls on one session", () => {
+  test("run in the order in which they were made", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    const results = await Promise.all([
+      cryptoki.C_SignInit(session, RSA, key),
+      cryptoki.C_SignUpdate(session, DATA),
+      cryptoki.C_SignFinal(session),
+      cryptoki.C_SignInit(session, RSA, key),
+      cryptoki.C_Sign(session, DATA),
+      cryptoki.C_CloseSession(session),
+    ]);
+    expect(results[2]).toEqual(results[4]);
+  });
+
+  test("end at once when their signal aborts, whatever stands before them", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    let open: () => void = () => undefined;
+    const closed = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    made.before = async (): Promise<void> => closed;
+    await cryptoki.C_SignInit(session, RSA, key);
+    const slow = cryptoki.C_Sign(session, DATA);
+    const stop = new AbortController();
+    const waiting = cryptoki.C_Sign(session, DATA, stop.signal);
+    stop.abort();
+    await expect(waiting).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    open();
+    expect(await slow).toHaveLength(256);
+  });
+
+  test("an exchange that is given up ends its operation", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    await cryptoki.C_SignInit(session, RSA, key);
+    const stop = new AbortController();
+    made.before = (): Promise<void> => {
+      stop.abort();
+      return new Promise(() => undefined);
+    };
+    await expect(cryptoki.C_Sign(session, DATA, stop.signal)).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+  });
+});
+
+test("two sessions sign at the same time, each its own data", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const first = await made.loggedIn();
+  const key = await made.privateKey(first, 1);
+  const publicKey = await made.publicKey(first, 1);
+  await Promise.all(
+    Array.from({ length: 10 }, async (_, index) => {
+      const session = await made.session(0);
+      const data = utf8(`data ${index}`);
+      await cryptoki.C_SignInit(session, RSA, key);
+      const signature = await cryptoki.C_Sign(session, data);
+      await cryptoki.C_VerifyInit(session, RSA, publicKey);
+      await cryptoki.C_Verify(session, data, signature);
+      await cryptoki.C_CloseSession(session);
+    }),
+  );
+});
+
+test("what a card sends that is no answer of a card is CKR_DEVICE_ERROR", async () => {
+  const card = await testCard();
+  await using made = await rig({
+    atr: card.atr,
+    reset: () => {
+      card.reset();
+    },
+    transmit: async (command) => (command[1] === 0x87 ? Uint8Array.of(0x90) : card.transmit(command)),
+  });
+  const session = await made.session();
+  await made.cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA256 }, await made.privateKey(session, 4));
+  await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
+  expect(await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE })).toHaveLength(4);
+});
