@@ -1,7 +1,7 @@
 import { toHex } from "../bytes/index.ts";
 
 /** When the card wants the PIN before it uses a key (SP 800-73-4 part 1 table 5 "Key Reference"). */
-export type KeyPinPolicy = "never" | "once" | "always";
+type KeyPinPolicy = "never" | "once" | "always";
 
 /** A place for one asymmetric key and its certificate. */
 export interface KeySlot {

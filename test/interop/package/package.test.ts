@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+import { run, type RunResult } from "../rig/run.ts";
+
+jest.setTimeout(300_000);
+
+const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
+let folder: string;
+
+/** Runs a program in the empty project, as somebody without a smart-card daemon. */
+async function succeed(program: string, ...args: string[]): Promise<RunResult> {
+  const env = { PCSCLITE_CSOCK_NAME: path.join(folder, "no-daemon"), INIT_CWD: undefined };
+  const result = await run(program, args, { cwd: folder, env, timeout: 240_000 });
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), "package-"));
+  // As root, npm runs scripts as the owner of the folder they are in.
+  const packed = await run("npm", ["pack", "--ignore-scripts", "--pack-destination", folder], { cwd: PROJECT });
+  expect(packed).toMatchObject({ code: 0 });
+  const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
+  await succeed("npm", "init", "-y");
+  await succeed("npm", "install", "--no-audit", "--no-fund", `./${archive ?? ""}`);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("installs without a native build or an install script", async () => {
+  const lock = JSON.parse(await readFile(path.join(folder, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { hasInstallScript?: boolean }>;
+  };
+  expect(Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+  const files = await readdir(path.join(folder, "node_modules"), { recursive: true });
+  expect(files.filter((name) => name.endsWith(".node"))).toEqual([]);
+});
+
+test("runs the demonstration", async () => {
+  const { stdout } = await succeed("npx", "--no-install", "cryptoki", "demo");
+  expect(stdout).toMatch(/verified/iu);
+});
+
+test("is imported by its name, and by each of its paths", async () => {
+  const program = `
+    import { Cryptoki, CKR, piv } from "cryptoki";
+    import { Pcscd } from "cryptoki/pcsc";
+    import { CardChannel } from "cryptoki/apdu";
+    import { VirtualPivCard } from "cryptoki/virtual";
+    console.log([Cryptoki, Pcscd, CardChannel, VirtualPivCard].map((one) => typeof one).join(), CKR.OK, piv.name);
+  `;
+  const { stdout } = await succeed("node", "--input-type=module", "--eval", program);
+  expect(stdout).toBe("function,function,function,function 0 piv\n");
+});
