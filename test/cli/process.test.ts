@@ -63,8 +63,8 @@ describe("the process", () => {
 
   test("a command that waits for its input is ended by SIGINT, with the code of shells for it", async () => {
     const child = start(["--virtual", "sign", "--id", "01", "--trace"], { CRYPTOKI_PIN: "123456" });
-    // Nothing is said before the input has ended.
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // More than fits into a pipe: when it is written, the program is reading.
+    await new Promise((resolve) => child.stdin?.write(Buffer.alloc(4 << 20), resolve));
     child.kill("SIGINT");
     const { code, stdout } = await end(child);
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
