@@ -2,6 +2,7 @@
  * PC/SC from TypeScript. A *reader* holds a *card*; a *connection* carries APDUs to the card; a *transaction* keeps other
  * connections away from it for a while. The resource manager (pcscd, SCardSvr) knows all readers and tells of changes.
  */
+export { openAddon, type AddonOptions } from "./addon.ts";
 export { SCARD_DISPOSITION, SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
 export type { Disposition, Initialization, ShareMode } from "./constants.ts";
 export { PcscError } from "./error.ts";

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { utf8, wipe } from "../bytes/index.ts";
 import { untilAborted } from "./bell.ts";
 import { CallQueue } from "./call-queue.ts";
@@ -34,6 +35,8 @@ export class MemoryConnection implements CardConnection, Tenant {
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
     this.#options = options;
+    // Every call under way listens to it, and any number may be.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   get reader(): string {
