@@ -59,35 +59,38 @@ export class Application implements SlotListener {
    */
   async inSession<T>(handle: number, work: (session: Session) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     const session = this.sessions.get(handle);
-    return this.#explained(
-      session.token.card,
-      () =>
-        session.turns.take(() => {
-          if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
-          return work(session);
-        }, signal),
-      signal,
-    );
+    const { token } = session;
+    try {
+      return await session.turns.take(() => {
+        if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
+        return work(session);
+      }, signal);
+    } catch (error) {
+      const told = this.#explain(error, token.card, signal);
+      // The card has forgotten the PIN, whoever made it: the application must be able to log in again.
+      if (told !== error && told.rv === CKR.USER_NOT_LOGGED_IN) this.logins.forget(token);
+      throw told;
+    }
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
-  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    const { reader } = this.slots.slot(slotID);
-    return this.#explained(reader.card, async () => work(await this.slots.token(slotID)), signal);
+  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>): Promise<T> {
+    const { card } = this.slots.slot(slotID).reader;
+    try {
+      return await work(await this.slots.token(slotID));
+    } catch (error) {
+      throw this.#explain(error, card);
+    }
   }
 
-  async #explained<T>(card: TokenCard | undefined, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof CryptokiError) throw error;
-      if (card && (card.gone || isGone(error))) {
-        this.slots.lost(card);
-        throw new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
-      }
-      if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
-      throw toCryptokiError(error);
+  #explain(error: unknown, card: TokenCard | undefined, signal?: AbortSignal): CryptokiError {
+    if (error instanceof CryptokiError) return error;
+    if (card && (card.gone || isGone(error))) {
+      this.slots.lost(card);
+      return new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
     }
+    if (signal?.aborted) return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
+    return toCryptokiError(error);
   }
 
   /** An object that the user who is logged in, if anybody is, may see. SO sees public objects only (PKCS#11 3.1, users). */

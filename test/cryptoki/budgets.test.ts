@@ -26,8 +26,8 @@ async function sign(made: Rig, id: number, mechanism: { mechanism: number }): Pr
 
 /** APDUs that each piece of work may cost: exchanges that a card of 5 to 50 ms each answers. */
 describe.each([
-  { form: "short", extended: false, list: 4, objects: 17, signRsa: 10, signEc: 7, nextRsa: 3, read: 6 },
-  { form: "extended", extended: true, list: 4, objects: 7, signRsa: 5, signEc: 5, nextRsa: 1, read: 3 },
+  { form: "short", extended: false, list: 4, objects: 17, signRsa: 10, signEc: 7, nextRsa: 3, read: 6, generate: 7 },
+  { form: "extended", extended: true, list: 4, objects: 7, signRsa: 5, signEc: 5, nextRsa: 1, read: 3, generate: 6 },
 ])("with $form APDUs", ({ extended, ...budget }) => {
   const card = testCard({ extended });
   const fresh = async (): Promise<Rig> => {
@@ -77,6 +77,23 @@ describe.each([
     });
     expect(used).toBeLessThanOrEqual(budget.signEc);
     expect(await made.count(next)).toBeLessThanOrEqual(2);
+  });
+
+  test("generate, RSA-2048", async () => {
+    await using made = await rig(await testCard({ extended }));
+    const { cryptoki } = made;
+    const used = await made.count(async () => {
+      const session = await made.session();
+      await cryptoki.C_Login(session, CKU.SO, "010203040506070801020304050607080102030405060708");
+      const ID = Uint8Array.of(1);
+      await cryptoki.C_GenerateKeyPair(
+        session,
+        { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
+        { [CKA.TOKEN]: true, [CKA.MODULUS_BITS]: 2048, [CKA.ID]: ID },
+        { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.ID]: ID },
+      );
+    });
+    expect(used).toBeLessThanOrEqual(budget.generate);
   });
 
   test("read", async () => {

@@ -170,6 +170,25 @@ describe("a login", () => {
     expect(await made.privateKey(session, 1)).not.toBe(key);
   });
 
+  test("that another program made the card forget can be had again at once", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    const other = await made.readers.client().connect(READER);
+    // VERIFY with P1 = FF (SP 800-73-4 part 2 section 3.2.1): no reset that anybody could notice.
+    await other.transmit(fromHex("0020ff80"));
+    await other.disconnect();
+    await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+    await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+    await cryptoki.C_Login(session, CKU.USER, PIN);
+    await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+    expect(await cryptoki.C_Sign(session, DATA)).toHaveLength(256);
+
+    const printed = await made.find(session, { [CKA.CLASS]: CKO.DATA, [CKA.PRIVATE]: true });
+    expect(printed.length).toBeGreaterThan(0);
+  });
+
   test("is not needed for the card authentication key", async () => {
     await using made = await rig(await testCard());
     const session = await made.session(0);

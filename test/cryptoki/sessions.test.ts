@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKD, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
@@ -136,6 +137,15 @@ describe("C_Initialize", () => {
     await made.loggedIn();
   });
 
+  test("C_GetInfo tells the version of the package", async () => {
+    await using made = await rig();
+    const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+    const { version } = JSON.parse(text) as { version: string };
+    const { libraryVersion, cryptokiVersion } = await made.cryptoki.C_GetInfo();
+    expect(version.startsWith(`${libraryVersion.major}.${libraryVersion.minor}.`)).toBe(true);
+    expect(cryptokiVersion).toEqual({ major: 3, minor: 1 });
+  });
+
   test("tells the version that the application wants to hear", async () => {
     await using cryptoki = new Cryptoki({
       pcsc: new MemoryReaders().client(),
@@ -268,6 +278,18 @@ describe.each(Object.entries(OPERATIONS))("a %s operation", (_name, { init, whol
     await init(made, await made.session());
     await whole(made, session);
   });
+});
+
+test("what the caller gives stays the caller's, also where it is a Buffer", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const data = Buffer.from("kept");
+  await cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, await made.privateKey(session, 1));
+  await cryptoki.C_Sign(session, data);
+  await cryptoki.C_EncryptInit(session, { mechanism: CKM.RSA_PKCS }, await made.publicKey(session, 1));
+  await cryptoki.C_Encrypt(session, data);
+  expect(data.toString()).toBe("kept");
 });
 
 test("data of the wrong kind ends an operation with CKR_ARGUMENTS_BAD", async () => {

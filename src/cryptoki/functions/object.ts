@@ -16,7 +16,7 @@ import type { Session } from "../sessions/session.ts";
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
 /** @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see. */
-export function objectIn(application: Application, session: Session, handle: number): StoredObject {
+function objectIn(application: Application, session: Session, handle: number): StoredObject {
   const object = application.objects.get(handle, session.token);
   if (!application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
   return object;
