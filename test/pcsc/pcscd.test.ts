@@ -245,7 +245,7 @@ describe("an exchange that breaks", () => {
     expect((await failure(connection.transmit(COMMAND))).codeName).toBe(name);
   });
 
-  test("with an empty answer is no answer", async () => {
+  test("without a status word is no answer", async () => {
     await using connection = await pcsc.connect(READER);
     daemon.on.transmit = ({ socket }) => {
       daemon.readers = [];

@@ -29,6 +29,8 @@ const NOTICE_REMOVAL = 1_000;
 const LOOK_EVERY = 50;
 /** The header of a command APDU (ISO/IEC 7816-3 12.1). */
 const SHORTEST_COMMAND = 4;
+/** What every response APDU ends with, in bytes. */
+const STATUS_WORD = 2;
 
 /** An exchange during which the card is pulled out looks like any other that breaks. */
 const BROKEN_EXCHANGE = ["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR"] as const;
@@ -140,8 +142,8 @@ export class PcscdConnection implements CardConnection {
     try {
       const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, signal);
       check(head.rv);
-      // Some drivers call it a success when the card goes away while it works; every card has a status word to say.
-      if (payload.length === 0) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the reader gave an empty answer");
+      // Some drivers call it a success when the card goes away while it works.
+      if (payload.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
       return payload;
     } catch (error) {
       throw await this.#explain(error);
