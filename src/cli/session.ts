@@ -15,6 +15,7 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
+import { visible } from "./output.ts";
 import { parsePinSource, readPin } from "./pin.ts";
 import { readUri, type Token } from "./token.ts";
 
@@ -72,7 +73,7 @@ export class TokenSession {
   #askForPin(): Promise<Uint8Array> {
     const { context, token } = this;
     this.#pin ??= readPin(
-      `PIN of ${token.label}${pinRemark(token.flags)}`,
+      `PIN of ${visible(token.label)}${pinRemark(token.flags)}`,
       this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource),
       context.environment,
     );

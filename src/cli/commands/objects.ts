@@ -6,7 +6,7 @@ import type { Environment } from "../environment.ts";
 import { NotFoundError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
-import type { Printer } from "../output.ts";
+import { type Printer, visible } from "../output.ts";
 import { OBJECT_TYPES, readSelection, searchTemplate, type SelectionOptions } from "../selection.ts";
 import { type ObjectEntry, TokenSession } from "../session.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
@@ -83,7 +83,7 @@ function document(token: Token, object: DetailedObject): object {
 function tell(print: Printer, token: Token, objects: readonly DetailedObject[], uris: boolean, further: boolean): void {
   const { colours } = print;
   if (further) print.line();
-  print.line(`${colours.bold(token.label)}  ${colours.dim(token.slotDescription)}`);
+  print.line(`${colours.bold(visible(token.label))}  ${colours.dim(visible(token.slotDescription))}`);
   print.table(
     ["ID", "TYPE", "KEY", "LABEL", uris ? "URI" : "ABOUT"],
     objects.map((object) => {

@@ -3,7 +3,7 @@ import { flagNames, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
-import type { Printer } from "../output.ts";
+import { type Printer, visible } from "../output.ts";
 import { pinState } from "../pin-state.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
 
@@ -50,7 +50,7 @@ function tokenDocument(token: Token): object {
 function tell(print: Printer, token: Token, further: boolean): void {
   const { colours } = print;
   if (further) print.line();
-  print.line(colours.bold(token.label));
+  print.line(colours.bold(visible(token.label)));
   print.pairs(
     [
       ["reader", token.slotDescription],
