@@ -138,7 +138,9 @@ function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
   const [first, ...more] = found;
   if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
   if (more.length === 0) return first;
-  const candidates = found.map(({ id, label }) => `--id ${toHex(id)}  ${label}`);
+  const candidates = found.map(({ id, label }) =>
+    id.length > 0 ? `--id ${toHex(id)}  ${label}` : `--label "${label}"`,
+  );
   throw new UsageError(`${found.length} times a ${what}; choose one with --id, --label or a URI`, { candidates });
 }
 
