@@ -4,7 +4,7 @@ import { type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError }
 import { curveInfo, ecdsaFromDer } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
-import type { KeySlot } from "./keys.ts";
+import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivExchange } from "./session.ts";
 
 /** One use of a private key: how the card is asked, and what its answer means. */
@@ -37,13 +37,20 @@ export function keyUse(slot: KeySlot, type: KeyType, primitive: KeyPrimitive, in
   throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
 }
 
+/** How cards refuse an operation that a key is not meant for, such as ECDSA with a key management key. */
+const REFUSED_USE: ReadonlySet<number> = new Set([SW.WRONG_DATA, SW.INCORRECT_P1_P2, SW.FUNCTION_NOT_SUPPORTED]);
+
 /**
  * Sends one use of a key.
- * @throws {LoginRequiredError} if the card wants the PIN (again).
+ * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
  */
 export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
+  if (REFUSED_USE.has(sw)) {
+    const cause = new StatusError("GENERAL AUTHENTICATE", sw);
+    throw new UnsupportedError(`the card does not do this with key ${referenceName(slot)}`, { cause });
+  }
   if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
   try {
     return use.read(readAuthentication(data));

@@ -96,9 +96,10 @@ export class PivToken implements CardToken {
   async #loginUser(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    // Until the card says yes, it counts as no: a wrong PIN also undoes an earlier right one.
-    this.#verifiedAt = undefined;
     await this.#session.runCarefully(async (send) => {
+      // Until the card says yes, it counts as no: a wrong PIN also undoes an earlier right one. Not before the card's turn:
+      // until then others use keys with the PIN that was verified for them.
+      this.#verifiedAt = undefined;
       await verifyPin(send, reference, pin);
       this.#verifiedAt = this.#session.resets;
     }, signal);

@@ -125,6 +125,13 @@ describe("keys", () => {
     expect(rig.commands.some((command) => command.startsWith("0087"))).toBe(false);
   });
 
+  test("an operation that the card refuses for this key says so", async () => {
+    const { token } = await claim(bench(await testCard({ keys: { "9d": { privateKey: testKey("p-256") } } })));
+    const key = await privateKey(token, 3);
+    await token.login("user", PIN);
+    await expect(token.use(key, "ecdsa", new Uint8Array(32))).rejects.toThrow(UnsupportedError);
+  });
+
   test("without a login is refused before the card sees it", async () => {
     const rig = bench(await testCard());
     const { token } = await claim(rig);
