@@ -32,21 +32,25 @@ export class Logins {
    * Verifies the PIN, once.
    * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN; what the card throws.
    */
-  async login(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-    const present = this.userOf(token);
-    if (present) {
-      throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
-    }
-    await verify(token, user, pin, signal);
-    this.#logins.set(token, { user, resets: token.card.resets });
-    token.loggedIn.add(this);
+  login(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    return token.loginTurns.take(async () => {
+      const present = this.userOf(token);
+      if (present) {
+        throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
+      }
+      await verify(token, user, pin, signal);
+      this.#logins.set(token, { user, resets: token.card.resets });
+      token.loggedIn.add(this);
+    }, signal);
   }
 
   /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
-  async authenticate(token: Token, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-    await verify(token, "user", pin, signal);
-    const login = this.#logins.get(token);
-    if (login) this.#logins.set(token, { ...login, resets: token.card.resets });
+  authenticate(token: Token, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    return token.loginTurns.take(async () => {
+      await verify(token, "user", pin, signal);
+      const login = this.#logins.get(token);
+      if (login) this.#logins.set(token, { ...login, resets: token.card.resets });
+    }, signal);
   }
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
@@ -56,9 +60,11 @@ export class Logins {
   }
 
   /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
-  async logout(token: Token): Promise<void> {
+  logout(token: Token): Promise<void> {
     this.forget(token);
-    if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+    return token.loginTurns.take(async () => {
+      if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+    });
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { CardToken, CardTokenInfo } from "../../card/index.ts";
+import { Turns } from "../turns.ts";
 
 /** The card that a token is on, from its insertion to its removal. */
 export interface TokenCard {
@@ -19,6 +20,8 @@ export class Token {
   readonly slotID: number;
   /** Who is logged in: the last one to leave makes the card forget the PIN. */
   readonly loggedIn = new Set<object>();
+  /** Logins and logouts take turns: one application's farewell must not undo another's login that is under way. */
+  readonly loginTurns = new Turns();
   readonly #pinInLabel: boolean;
   #info: Promise<CardTokenInfo> | undefined;
 
