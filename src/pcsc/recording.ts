@@ -35,7 +35,7 @@ interface LineBase {
   readonly at: number;
 }
 
-export interface ConnectLine extends LineBase {
+interface ConnectLine extends LineBase {
   readonly kind: "connect";
 }
 
