@@ -1,8 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { fromHex, utf8 } from "../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKU, Cryptoki } from "../src/cryptoki/index.ts";
-import { MemoryReaders } from "../src/pcsc/index.ts";
-import { piv } from "../src/piv/index.ts";
+import { CKA, CKF, CKM, CKO, CKU, Cryptoki, MemoryReaders, profiles } from "../src/index.ts";
 import { type CardFactory, type KeyName, KEYS, PIN } from "./cards.ts";
 import { median } from "./median.ts";
 import { PrecomputedCard } from "./precomputed-card.ts";
@@ -26,7 +24,7 @@ async function hostTime(factory: CardFactory, key: KeyName, mechanism: number, t
   readers.plug("Reader");
   readers.insert("Reader", card);
   const pcsc = readers.client();
-  const cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+  const cryptoki = new Cryptoki({ pcsc, profiles });
   await cryptoki.C_Initialize();
   const [slot = -1] = await cryptoki.C_GetSlotList(true);
   const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);

@@ -14,11 +14,9 @@ const ROUNDS = 15;
 
 /** What a program does that imports the library to see which tokens there are. */
 const LIST = `
-import { Cryptoki } from "./library/cryptoki/index.js";
-import { Pcscd } from "./library/pcsc/index.js";
-import { piv } from "./library/piv/index.js";
+import { Cryptoki, Pcscd, profiles } from "./library/index.js";
 const pcsc = new Pcscd();
-const cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 for (const slot of await cryptoki.C_GetSlotList(true)) {
   const { label } = await cryptoki.C_GetTokenInfo(slot);

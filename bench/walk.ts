@@ -3,11 +3,20 @@
  * by call. See there for the command line and the lines printed.
  */
 import { createInterface } from "node:readline";
-import { fromHex, toHex, utf8 } from "../src/bytes/index.ts";
-import { Card } from "../src/card/index.ts";
-import { CKA, CKF, CKO, CKU, Cryptoki, CryptokiError, type Template, type ValueOf } from "../src/cryptoki/index.ts";
-import { Pcscd } from "../src/pcsc/index.ts";
-import { piv } from "../src/piv/index.ts";
+import { fromHex, toHex } from "../src/bytes/index.ts";
+import {
+  CKA,
+  CKF,
+  CKM,
+  CKO,
+  CKU,
+  Cryptoki,
+  CryptokiError,
+  Pcscd,
+  profiles,
+  type Template,
+  type ValueOf,
+} from "../src/index.ts";
 
 const lines = createInterface(process.stdin)[Symbol.asyncIterator]();
 
@@ -18,17 +27,14 @@ async function done(detail: string): Promise<void> {
 }
 
 class Walk {
-  readonly #pcsc: Pcscd;
   readonly #cryptoki: Cryptoki;
 
-  constructor(pcsc: Pcscd) {
-    this.#pcsc = pcsc;
-    this.#cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
+  constructor(cryptoki: Cryptoki) {
+    this.#cryptoki = cryptoki;
   }
 
   async run([work, ...args]: readonly string[]): Promise<void> {
     const [id = "", second = "", input = "", times = ""] = args;
-    if (work === "generate") return this.#generate(fromHex(id), Number(second));
     await this.#cryptoki.C_Initialize();
     switch (work) {
       case "list":
@@ -43,6 +49,9 @@ class Walk {
       case "sign":
         await this.#sign(fromHex(id), Number(second), fromHex(input), Number(times));
         break;
+      case "generate":
+        await this.#generate(fromHex(id), Number(second));
+        break;
       default:
         throw new Error(`no such work: ${work ?? "none"}`);
     }
@@ -55,7 +64,7 @@ class Walk {
   }
 
   async #objects(): Promise<void> {
-    const session = await this.#openSession();
+    const session = await this.#openSession(CKF.SERIAL_SESSION);
     const seen = [];
     for (const object of await this.#find(session, {})) {
       const objectClass = await this.#attribute(session, object, CKA.CLASS);
@@ -71,31 +80,32 @@ class Walk {
   }
 
   async #read(id: Uint8Array): Promise<void> {
-    const session = await this.#openSession();
+    const session = await this.#openSession(CKF.SERIAL_SESSION);
     const value = await this.#attribute(session, await this.#findOne(session, CKO.CERTIFICATE, id), CKA.VALUE);
     await done(toHex(value ?? new Uint8Array()));
   }
 
   async #sign(id: Uint8Array, mechanism: number, data: Uint8Array, times: number): Promise<void> {
-    const session = await this.#openSession();
-    await this.#login(session, CKU.USER);
+    const session = await this.#openSession(CKF.SERIAL_SESSION);
+    await this.#login(session, CKU.USER, "BENCH_PIN");
     const key = await this.#findOne(session, CKO.PRIVATE_KEY, id);
     const always = (await this.#attribute(session, key, CKA.ALWAYS_AUTHENTICATE)) === true;
     for (let turn = 0; turn < times; turn++) {
       await this.#cryptoki.C_SignInit(session, { mechanism }, key);
-      if (always) await this.#login(session, CKU.CONTEXT_SPECIFIC);
+      if (always) await this.#login(session, CKU.CONTEXT_SPECIFIC, "BENCH_PIN");
       await done(toHex(await this.#cryptoki.C_Sign(session, data)));
     }
   }
 
-  /** Below the C_ functions, by what C_GenerateKeyPair stands on. */
-  async #generate(id: Uint8Array, modulusBits: number): Promise<void> {
-    const reader = (await this.#pcsc.readers()).find(({ present }) => present);
-    await using card = new Card(await this.#pcsc.connect(reader?.name ?? ""));
-    const application = await piv.claim(card);
-    const token = application?.tokens[0];
-    await token?.login("so", utf8(process.env["BENCH_SO_PIN"] ?? ""));
-    await token?.generateKeyPair?.({ type: "rsa", modulusBits }, id);
+  async #generate(id: Uint8Array, bits: number): Promise<void> {
+    const session = await this.#openSession(CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    await this.#login(session, CKU.SO, "BENCH_SO_PIN");
+    await this.#cryptoki.C_GenerateKeyPair(
+      session,
+      { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
+      { [CKA.TOKEN]: true, [CKA.MODULUS_BITS]: bits, [CKA.ID]: id },
+      { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.ID]: id },
+    );
     await done("");
   }
 
@@ -105,12 +115,12 @@ class Walk {
     return slot;
   }
 
-  async #openSession(): Promise<number> {
-    return this.#cryptoki.C_OpenSession(await this.#firstSlot(), CKF.SERIAL_SESSION);
+  async #openSession(flags: number): Promise<number> {
+    return this.#cryptoki.C_OpenSession(await this.#firstSlot(), flags);
   }
 
-  async #login(session: number, user: number): Promise<void> {
-    await this.#cryptoki.C_Login(session, user, process.env["BENCH_PIN"] ?? "");
+  async #login(session: number, user: number, variable: string): Promise<void> {
+    await this.#cryptoki.C_Login(session, user, process.env[variable] ?? "");
   }
 
   async #find(session: number, template: Template): Promise<readonly number[]> {
@@ -139,7 +149,7 @@ class Walk {
 
 const pcsc = new Pcscd();
 try {
-  await new Walk(pcsc).run(process.argv.slice(2));
+  await new Walk(new Cryptoki({ pcsc, profiles })).run(process.argv.slice(2));
 } catch (error) {
   process.stdout.write(`refused ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
