@@ -1,35 +1,56 @@
-import { once } from "node:events";
 import { createRequire } from "node:module";
 import { runInThisContext } from "node:vm";
-import { SHARE_ENV, Worker } from "node:worker_threads";
-import { afterAll, beforeAll } from "@jest/globals";
-import { openAddon } from "../../../src/pcsc/index.ts";
+import { expect, test } from "@jest/globals";
+import { openAddon, type Pcsc } from "../../../src/pcsc/index.ts";
+import { startPcscd } from "../rig/pcscd.ts";
+import { insertCard } from "../rig/vpicc.ts";
+import { startOther } from "./other.ts";
 import { describePcsc } from "./suite.ts";
 
-/** Built by scripts/setup.js. */
-const addonPackage = new URL("../addon/package.json", import.meta.url);
-const pcsclite: unknown = createRequire(addonPackage)("pcsclite");
-
-/**
- * openAddon sets this for libpcsclite to read, but in a test it sets it in Jest's copy of the environment. A worker that
- * shares the environment reaches the real one.
- */
-async function setRealEnvironment(code: string): Promise<void> {
-  await once(new Worker(code, { eval: true, env: SHARE_ENV }), "exit");
-}
-
-beforeAll(() => setRealEnvironment(`process.env.PCSCLITE_NO_BLOCKING = "1"`));
-afterAll(() => setRealEnvironment(`delete process.env.PCSCLITE_NO_BLOCKING`));
+/** A package of its own has the addon, which is built when it is installed. */
+const home = new URL("../addon/package.json", import.meta.url);
 
 // Jest gives tests a copy of the environment, which libpcsclite never sees: this one it does.
 (runInThisContext("process") as NodeJS.Process).env["PCSCLITE_NO_BLOCKING"] = "1";
 
+function open(patience: number): Promise<Pcsc> {
+  return openAddon(createRequire(home)("pcsclite"), { patience });
+}
+
 describePcsc("the pcsclite addon", {
-  open: (patience) => openAddon(pcsclite, { patience }),
+  open,
   module: `
     import { createRequire } from "node:module";
-import { runInThisContext } from "node:vm";
     import { openAddon } from ${JSON.stringify(new URL("../../../src/pcsc/index.ts", import.meta.url).href)};
-    const pcsc = await openAddon(createRequire(${JSON.stringify(addonPackage.href)})("pcsclite"));`,
+    const pcsc = await openAddon(createRequire(${JSON.stringify(home.href)})("pcsclite"));`,
   lacks: ["attributes", "transactions"],
 });
+
+test("a transaction through the addon, which has none, notices what other programs do with the card", async () => {
+  await using daemon = await startPcscd();
+  const [reader = ""] = daemon.readers;
+  const card = await insertCard({ port: daemon.port });
+  const pcsc = await open(500);
+  try {
+    for await (const [first] of pcsc.changes()) if (first?.present) break;
+    await using connection = await pcsc.connect(reader);
+    await connection.begin();
+    await connection.end();
+    await using other = await startOther(reader);
+    await other.do("connect");
+    await other.do("begin");
+    await expect(connection.begin()).rejects.toMatchObject({ codeName: "SCARD_E_SHARING_VIOLATION" });
+    const patient = connection.begin();
+    await other.do("end");
+    await patient;
+    await connection.end();
+    await other.do("reset");
+    await expect(connection.begin()).rejects.toMatchObject({ codeName: "SCARD_W_RESET_CARD" });
+    await connection.reconnect();
+    await connection.begin();
+    expect(card.commands).toEqual([]);
+  } finally {
+    await pcsc.close();
+    await card.remove();
+  }
+}, 1_200_000);
