@@ -1,64 +1,38 @@
 import { setMaxListeners } from "node:events";
 import { wipe } from "../bytes/index.ts";
-import { type AddonReader, addonError } from "./addon-module.ts";
 import type { AddonCards } from "./addon-cards.ts";
+import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./addon-handle.ts";
 import type { AddonWatch } from "./addon-watch.ts";
 import { refuseAborted, untilAborted } from "./bell.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { CardLock } from "./card-lock.ts";
-import {
-  type Disposition,
-  type Initialization,
-  SCARD_DISPOSITION,
-  SCARD_PROTOCOL,
-  SCARD_SHARE,
-  type ShareMode,
-} from "./constants.ts";
+import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { patiently, pause } from "./pcscd/waiting.ts";
 import type { CardConnection } from "./types.ts";
 
-/** What pcsc-lite takes and gives at most (MAX_BUFFER_SIZE_EXTENDED); more than any APDU. */
-const MAX_PAYLOAD = 65_548;
-const STATUS_WORD = 2;
 const ATTR_ATR_STRING = 0x00090303;
-const CM_IOCTL_GET_FEATURE_REQUEST = 3400;
-/** A card may take so long to be powered. */
-const POWER_UP = 2000;
 /** How long a removal may take to be noticed: pcscd looks every 400 ms. */
 const NOTICE_REMOVAL = 1000;
 const LOOK_EVERY = 50;
 
-export interface AddonConnectionOptions {
-  readonly name: string;
-  readonly share: ShareMode;
-  readonly protocols: number;
-  /** Milliseconds to wait for somebody else's transaction. */
-  readonly patience: number;
-}
-
 /** A card through the addon. What the addon lacks, and what stands in for it, is told at `openAddon`. */
 export class AddonConnection implements CardConnection {
-  readonly #cards: AddonCards;
+  readonly #handle: AddonHandle;
   readonly #watch: AddonWatch;
-  readonly #options: AddonConnectionOptions;
+  readonly #options: AddonHandleOptions;
   readonly #lock: CardLock;
   readonly #calls = new CallQueue();
   readonly #closing = new AbortController();
-  #native: AddonReader;
-  /** The native call under way, which may have been given up here: until it ends there is no other. */
-  #busy: Promise<unknown> | undefined;
   #atr: Uint8Array = new Uint8Array();
-  #protocol = 0;
   /** The card was reset by this connection's END, as all connections see it then until they reconnect. */
   #reset = false;
 
-  constructor(cards: AddonCards, watch: AddonWatch, options: AddonConnectionOptions) {
-    this.#cards = cards;
+  constructor(cards: AddonCards, watch: AddonWatch, options: AddonHandleOptions) {
+    this.#handle = new AddonHandle(cards, options);
     this.#watch = watch;
     this.#options = options;
     this.#lock = cards.lock(options.name);
-    this.#native = cards.take(options.name);
     // Every call under way listens to it, and any number may be.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -72,7 +46,7 @@ export class AddonConnection implements CardConnection {
   }
 
   get protocol(): number {
-    return this.#protocol;
+    return this.#handle.protocol;
   }
 
   get closed(): boolean {
@@ -91,15 +65,11 @@ export class AddonConnection implements CardConnection {
     }
     // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
     const bytes = Buffer.from(command);
-    return this.#exchange(async () => {
+    const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
-      const answer = await this.#call<Uint8Array>((native, done) => {
-        native.transmit(bytes, MAX_PAYLOAD, this.#protocol, done);
-      });
-      // Some drivers call it a success when the card was pulled out before it could answer.
-      if (answer.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
-      return answer;
-    }, signal).finally(() => {
+      return this.#handle.transmit(bytes);
+    };
+    return this.#exchange(transmit, signal).finally(() => {
       wipe(bytes);
     });
   }
@@ -110,17 +80,7 @@ export class AddonConnection implements CardConnection {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     const bytes = Buffer.from(data);
-    return this.#exchange(
-      () =>
-        this.#call((native, done) => {
-          native.control(bytes, code >>> 0, MAX_PAYLOAD, (error, answer) => {
-            // The addon works on these bytes themselves: this keeps them until it is done.
-            wipe(bytes);
-            done(error, answer);
-          });
-        }),
-      signal,
-    );
+    return this.#exchange(() => this.#handle.control(code, bytes), signal);
   }
 
   /** An exchange, patient with other programs; to give it up when it has begun is to give the connection up. */
@@ -157,7 +117,7 @@ export class AddonConnection implements CardConnection {
         this.#lock.take(this);
       }, signal);
       try {
-        await this.#patiently(() => this.#inTime(this.#probe(), this.#options.patience, signal), signal);
+        await this.#patiently(() => this.#handle.probe(signal), signal);
       } catch (error) {
         this.#lock.give(this);
         throw error;
@@ -203,8 +163,9 @@ export class AddonConnection implements CardConnection {
     const leave = async (): Promise<void> => {
       if (this.closed) return;
       try {
-        if (disposition === SCARD_DISPOSITION.LEAVE_CARD) await this.#disconnect(disposition).catch(() => undefined);
-        else await this.#whenFree(() => this.#inTime(this.#disconnect(disposition), this.#options.patience));
+        if (disposition === SCARD_DISPOSITION.LEAVE_CARD)
+          await this.#handle.disconnect(disposition).catch(() => undefined);
+        else await this.#whenFree(() => this.#handle.disconnect(disposition));
       } finally {
         await this.abandon();
       }
@@ -222,123 +183,38 @@ export class AddonConnection implements CardConnection {
     if (this.closed) return;
     const disposition = this.#lock.heldBy(this) ? SCARD_DISPOSITION.RESET_CARD : SCARD_DISPOSITION.LEAVE_CARD;
     this.#closing.abort(new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile"));
-    await this.#busy;
-    await this.#disconnect(disposition).catch(() => undefined);
+    await this.#handle.release(disposition);
     this.#lock.release(this);
-    this.#cards.give(this.#native);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.disconnect();
   }
 
-  /** Connects; with the same native object, unless its context is of a service that is gone. */
   async #connect(signal?: AbortSignal): Promise<void> {
-    const { name, share, protocols } = this.#options;
-    const connect = (): Promise<number> =>
-      this.#inTime(
-        this.#call<number>((native, done) => {
-          native.connect({ share_mode: share, protocol: protocols }, done);
-        }),
-        Math.max(this.#options.patience, POWER_UP),
-        signal,
-        this.#closing.signal,
-      );
-    this.#protocol = await connect().catch((error: unknown) => {
-      if (!(error instanceof PcscError && error.is(...LOST_CONTEXT))) throw error;
-      this.#native = this.#cards.take(name, true);
-      return connect();
-    });
-    if (share === SCARD_SHARE.DIRECT) this.#protocol = SCARD_PROTOCOL.UNDEFINED;
+    await this.#handle.connect(signal, this.#closing.signal);
+    const { name, share } = this.#options;
     const wanted = share === SCARD_SHARE.DIRECT ? 0 : POWER_UP;
     const state = await this.#watch.waitFor(name, (now) => (now?.atr.length ?? 0) > 0, wanted);
     this.#atr = state?.atr ?? new Uint8Array();
   }
 
-  async #disconnect(disposition: Disposition): Promise<void> {
-    await this.#call<undefined>((native, done) => {
-      native.disconnect(disposition, (error) => {
-        done(error, undefined);
-      });
-    });
-  }
-
   /** In place of SCardReconnect, for which there is a moment without a connection. */
   async #reconnect(disposition: Disposition): Promise<void> {
-    await this.#inTime(this.#disconnect(disposition), this.#options.patience);
+    await this.#handle.disconnect(disposition);
     await this.#connect();
-  }
-
-  /**
-   * Finds out whether somebody else has the card, or has reset it, or it is gone. pcsc-lite looks at all this before it
-   * finds that the protocol given is not the one in force (`winscard.c`, SCardTransmit), and the card hears nothing.
-   * Elsewhere the reader is asked for its features, which nobody minds.
-   */
-  async #probe(): Promise<void> {
-    try {
-      if (!HAS_PCSC_LITE) {
-        await this.#call<Uint8Array>((native, done) => {
-          native.control(Buffer.alloc(0), native.SCARD_CTL_CODE(CM_IOCTL_GET_FEATURE_REQUEST), 256, done);
-        });
-      } else if (this.#protocol === SCARD_PROTOCOL.T0 || this.#protocol === SCARD_PROTOCOL.T1) {
-        const other = SCARD_PROTOCOL.T0 + SCARD_PROTOCOL.T1 - this.#protocol;
-        await this.#call<Uint8Array>((native, done) => {
-          native.transmit(Buffer.alloc(4), 256, other, done);
-        });
-      }
-    } catch (error) {
-      if (error instanceof PcscError && error.is(...IN_THE_WAY)) throw error;
-    }
   }
 
   /** An exchange that fails while the card is pulled out looks like any that fails, until the service has looked. */
   async #explain(error: unknown): Promise<never> {
     const broken = error instanceof PcscError && error.is("SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR");
     for (let waited = 0; broken && waited < NOTICE_REMOVAL && !this.closed; waited += LOOK_EVERY) {
-      await this.#probe().catch((found: unknown) => {
+      await this.#handle.probe().catch((found: unknown) => {
         throw found instanceof PcscError ? new PcscError(found.code, undefined, { cause: error }) : found;
       });
       await pause(LOOK_EVERY);
     }
     throw error;
-  }
-
-  /** One call of the addon, which answers by a callback. */
-  async #call<T>(start: (native: AddonReader, done: (error: unknown, value: T) => void) => void): Promise<T> {
-    if (this.#busy) await this.#inTime(this.#busy, this.#options.patience);
-    const native = this.#native;
-    const call = new Promise<T>((resolve, reject) => {
-      start(native, (error, value) => {
-        if (error === undefined || error === null) resolve(value);
-        else reject(addonError(error));
-      });
-    });
-    const over = call.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#busy = over;
-    void over.then(() => {
-      if (this.#busy === over) this.#busy = undefined;
-    });
-    return call;
-  }
-
-  /** For what the addon cannot cut short and another program's transaction may hold up without an end. */
-  async #inTime<T>(
-    call: Promise<T>,
-    milliseconds: number,
-    ...signals: readonly (AbortSignal | undefined)[]
-  ): Promise<T> {
-    const late = new AbortController();
-    const timer = setTimeout(() => {
-      late.abort(new PcscError("SCARD_E_SHARING_VIOLATION"));
-    }, milliseconds);
-    try {
-      return await untilAborted(call, ...signals, late.signal);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -359,7 +235,7 @@ export class AddonConnection implements CardConnection {
 
   #refuseReset(): void {
     refuseAborted(this.#closing.signal);
-    if (!this.#native.connected) throw new PcscError("SCARD_W_REMOVED_CARD");
+    if (!this.#handle.connected) throw new PcscError("SCARD_W_REMOVED_CARD");
     if (this.#reset) throw new PcscError("SCARD_W_RESET_CARD");
   }
 }
@@ -370,24 +246,3 @@ function closed(): PcscError {
     "the connection is closed, or a call given up closed it; connect again",
   );
 }
-
-const HAS_PCSC_LITE = process.platform !== "darwin" && process.platform !== "win32";
-
-/** What a context answers whose service has ended. */
-const LOST_CONTEXT = [
-  "SCARD_E_INVALID_HANDLE",
-  "SCARD_E_NO_SERVICE",
-  "SCARD_E_SERVICE_STOPPED",
-  "SCARD_F_COMM_ERROR",
-  "SCARD_F_INTERNAL_ERROR",
-] as const;
-
-/** What {@link AddonConnection.begin} has to know; other refusals mean that the call went through. */
-const IN_THE_WAY = [
-  ...LOST_CONTEXT,
-  "SCARD_E_SHARING_VIOLATION",
-  "SCARD_E_READER_UNAVAILABLE",
-  "SCARD_E_NO_SMARTCARD",
-  "SCARD_W_RESET_CARD",
-  "SCARD_W_REMOVED_CARD",
-] as const;
