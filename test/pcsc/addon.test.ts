@@ -260,6 +260,18 @@ describe("a transaction", () => {
     await connection.end();
   });
 
+  test("that the addon holds up lets nothing through that was given up meanwhile", async () => {
+    const connection = await pcsc.connect(READER);
+    let release = (): void => undefined;
+    service.held = new Promise<void>((resolve) => (release = resolve));
+    await expect(connection.begin()).rejects.toMatchObject({ codeName: "SCARD_E_SHARING_VIOLATION" });
+    service.calls.length = 0;
+    await expect(connection.transmit(COMMAND, AbortSignal.timeout(10))).rejects.toThrow("SCARD_E_CANCELLED");
+    release();
+    await sleep(20);
+    expect(service.calls).toEqual(["disconnect 0"]);
+  });
+
   test("that ends with a reset wants a reconnect, of its owner too", async () => {
     await using connection = await pcsc.connect(READER);
     await connection.begin();
