@@ -2,12 +2,7 @@
 const base = {
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
-  transform: {
-    "^.+\\.ts$": [
-      "@swc/jest",
-      { jsc: { parser: { syntax: "typescript" }, target: "es2022" }, module: { type: "es6" }, sourceMaps: "inline" },
-    ],
-  },
+  transform: { "^.+\\.ts$": "<rootDir>/scripts/jest-transform.js" },
 };
 
 export default {
