@@ -114,7 +114,11 @@ export class CardChannel {
       parts.push(last.data);
       length += last.data.length;
     }
-    return parts.length === 1 ? first : { data: concat(...parts), sw: last.sw };
+    if (parts.length === 1) return first;
+    const data = concat(...parts);
+    // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
+    wipe(...parts);
+    return { data, sw: last.sw };
   }
 }
 

@@ -70,10 +70,24 @@ const MANAGEMENT_KEY = 0x9b;
 /** PIV keys that sign: authentication, digital signature, card authentication, and Yubico's attestation key. */
 const SIGNING_KEYS: ReadonlySet<number | undefined> = new Set([0x9a, 0x9c, 0x9e, 0xf9]);
 
-/** Key management keys, retired ones too, give session keys and shared secrets; of an unknown key the same is assumed. */
-function generalAuthenticate([, , , key]: Uint8Array): Secrecy {
+/** Algorithm identifiers of EC keys (SP 800-78-5 table 9; E0: Yubico, Ed25519). */
+const EC_ALGORITHMS: ReadonlySet<number | undefined> = new Set([0x11, 0x14, 0xe0]);
+/** A block that is padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext as good as never. */
+const SIGNATURE_PADDING = "0001ffffffffffffffff";
+/** Before the block stand a length field and the heads of the templates. */
+const BLOCK_WITHIN = 32;
+
+/**
+ * Key management keys, retired ones too, give session keys and shared secrets; of an unknown key the same is assumed. With RSA any
+ * key deciphers as it signs, so its answer is open only if what went in was clearly to be signed.
+ */
+function generalAuthenticate(command: Uint8Array): Secrecy {
+  const [, , algorithm, key] = command;
   if (key === MANAGEMENT_KEY) return SECRET_BOTH;
-  return SIGNING_KEYS.has(key) ? OPEN : SECRET_ANSWER;
+  if (!SIGNING_KEYS.has(key)) return SECRET_ANSWER;
+  const signs =
+    EC_ALGORITHMS.has(algorithm) || toHex(command.subarray(HEADER, BLOCK_WITHIN)).includes(SIGNATURE_PADDING);
+  return signs ? OPEN : SECRET_ANSWER;
 }
 
 /** Tags that a PUT DATA of PIV begins with: a tag list, the discovery object, biometric information templates. */

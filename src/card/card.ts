@@ -1,5 +1,5 @@
 import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
-import { type CardConnection, PcscError, SCARD_PROTOCOL } from "../pcsc/index.ts";
+import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
@@ -54,13 +54,37 @@ export class Card implements AsyncDisposable {
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION if another program keeps the card, SCARD_W_REMOVED_CARD; what `work` throws.
    */
   exclusively<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const mine = this.#turn.then(() => this.#transaction(work, signal));
+    let begun = false;
+    const mine = this.#turn.then(() => {
+      begun = true;
+      return this.#transaction(work, signal);
+    });
     this.#turn = mine.catch(() => undefined);
-    return mine;
+    if (!signal) return mine;
+    return new Promise((resolve, reject) => {
+      // Only the line is left at once: of what has begun, the end is worth knowing.
+      const leave = (): void => {
+        if (!begun) reject(new PcscError("SCARD_E_CANCELLED", undefined, { cause: signal.reason }));
+      };
+      if (signal.aborted) leave();
+      signal.addEventListener("abort", leave, { once: true });
+      const settled = (): void => {
+        signal.removeEventListener("abort", leave);
+      };
+      mine.finally(settled).then(resolve, reject);
+    });
+  }
+
+  /** Resets the card: every application forgets what was verified. Other programs are told by SCARD_W_RESET_CARD. */
+  reset(): Promise<void> {
+    return this.exclusively(async () => {
+      this.#resets++;
+      await this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD);
+    });
   }
 
   async #transaction<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new PcscError("SCARD_E_CANCELLED", undefined, { cause: signal.reason });
     await this.#begin(signal);
     let disturbed = false;
     try {

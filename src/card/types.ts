@@ -155,8 +155,6 @@ export interface CardToken {
    * @throws {LoginRequiredError}; {UnsupportedError} for a type or place that the card does not have.
    */
   generateKeyPair?(type: KeyType, id: Uint8Array, signal?: AbortSignal): Promise<GeneratedKeyPair>;
-  /** Random bytes from the card, or undefined if it has no such command. */
-  random?(length: number): Promise<Uint8Array>;
 }
 
 /** A card application that was recognised on an inserted card. */

@@ -6,8 +6,6 @@ export interface Chuid {
   readonly fascn?: Uint8Array;
   /** Card UUID, 16 bytes. */
   readonly guid?: Uint8Array;
-  /** Expiration date, "YYYYMMDD". */
-  readonly expires?: string;
 }
 
 /**
@@ -29,11 +27,9 @@ export function readChuidHead(bytes: Uint8Array): Chuid {
   }
   const fascn = fields.get(0x30);
   const guid = fields.get(0x34);
-  const expires = fields.get(0x35);
   return {
     ...(fascn?.length === 25 && { fascn }),
     ...(guid?.length === 16 && { guid }),
-    ...(expires?.length === 8 && { expires: String.fromCharCode(...expires) }),
   };
 }
 

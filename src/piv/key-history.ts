@@ -1,5 +1,5 @@
 import { findTlv, readTlvs } from "../apdu/index.ts";
-import { DataError, fromUtf8 } from "../bytes/index.ts";
+import { DataError } from "../bytes/index.ts";
 import { RETIRED_KEYS } from "./keys.ts";
 
 /** What the key history object tells of retired key management keys (SP 800-73-4 part 1 section 3.3.3). */
@@ -8,8 +8,6 @@ export interface KeyHistory {
   readonly onCard: number;
   /** Retired keys whose certificates are elsewhere: the ones after those. */
   readonly offCard: number;
-  /** Where those certificates are. */
-  readonly url?: string;
 }
 
 /**
@@ -23,6 +21,5 @@ export function readKeyHistory(value: Uint8Array): KeyHistory {
   if (onCard + offCard > RETIRED_KEYS) {
     throw new DataError(`key history object: ${onCard} and ${offCard} retired keys, ${RETIRED_KEYS} at most`);
   }
-  const url = findTlv(objects, 0xf3);
-  return { onCard, offCard, ...(url && url.length > 0 && { url: fromUtf8(url) }) };
+  return { onCard, offCard };
 }

@@ -1,5 +1,5 @@
 import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
-import { DataError, equalBytes, fromHex, fromUtf8 } from "../bytes/index.ts";
+import { DataError, equalBytes } from "../bytes/index.ts";
 import { PinError } from "../card/index.ts";
 import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes } from "../crypto/index.ts";
 import type { PivExchange } from "./session.ts";
@@ -26,13 +26,23 @@ const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly c
  * @throws {PinError} for any other length; the card was not asked.
  */
 export function readManagementKey(pin: Uint8Array): Uint8Array {
-  if (ALGORITHMS.has(pin.length) && !isHex(pin)) return pin.slice();
-  if (ALGORITHMS.has(pin.length / 2) && isHex(pin)) return fromHex(fromUtf8(pin));
-  if (ALGORITHMS.has(pin.length)) return pin.slice();
+  // 32 digits could be a key of 32 bytes as well; nobody types one of those.
+  if (ALGORITHMS.has(pin.length / 2) && pin.every((byte) => nibble(byte) !== undefined)) return fromDigits(pin);
+  if (ALGORITHMS.has(pin.length)) return Uint8Array.from(pin);
   throw new PinError("length", "a management key has 32, 48 or 64 hexadecimal digits; the card was not asked");
 }
 
-const isHex = (bytes: Uint8Array): boolean => bytes.every((byte) => /[0-9a-f]/iu.test(String.fromCharCode(byte)));
+/** What a hexadecimal digit in ASCII stands for. A string of the key could not be wiped. */
+function nibble(ascii: number): number | undefined {
+  if (ascii >= 0x30 && ascii <= 0x39) return ascii - 0x30;
+  const upper = ascii & ~0x20;
+  return upper >= 0x41 && upper <= 0x46 ? upper - 0x37 : undefined;
+}
+
+function fromDigits(digits: Uint8Array): Uint8Array {
+  const half = (index: number): number => nibble(digits[index] ?? 0) ?? 0;
+  return Uint8Array.from({ length: digits.length / 2 }, (_, index) => (half(2 * index) << 4) | half(2 * index + 1));
+}
 
 /**
  * Mutual authentication with the card management key (SP 800-73-4 part 2 appendix A.2): the card proves that it has the key,

@@ -9,7 +9,7 @@ import type { PivExchange } from "./session.ts";
 export const PIV_PIN: PinInfo = { label: "PIV Card Holder PIN", minLength: 6, maxLength: 8 };
 
 /** The number of tries that most issuers set. */
-const USUAL_TRIES = 3;
+export const USUAL_TRIES = 3;
 
 /**
  * Refuses a PIN that no PIV card takes, before a card sees it. The padding byte FF cannot be a part of it.
@@ -57,10 +57,13 @@ function pinFailure(sw: number): PinError | StatusError {
 }
 
 /** How a PIN stands, by the empty VERIFY, which costs no try. */
-export async function readPinStatus(send: PivExchange, reference: PinReference): Promise<PinStatus> {
+export async function readPinStatus(
+  send: PivExchange,
+  reference: PinReference,
+): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
   const { sw } = await send(verify(reference));
   const refused = sw === SW.OK ? undefined : new StatusError("VERIFY without a PIN", sw);
   const triesLeft = refused?.triesLeft;
   if (refused && triesLeft === undefined) throw refused;
-  return { triesLeft, maxTries: Math.max(USUAL_TRIES, triesLeft ?? 0), verified: sw === SW.OK };
+  return { triesLeft, verified: sw === SW.OK };
 }

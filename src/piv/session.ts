@@ -22,6 +22,12 @@ const DOUBTFUL: ReadonlySet<number> = new Set([
   SW.CLASS_NOT_SUPPORTED,
 ]);
 
+/**
+ * Milliseconds within which no program is taken to connect, select another application, and leave again unseen: the resource manager
+ * tells who is connected now, and not who was.
+ */
+const COME_AND_GO = 2_000;
+
 /** Sends a command to the PIV application and gives the answer, whatever its status word; `enough` as of the channel. */
 export type PivExchange = (command: CommandApdu, enough?: number) => Promise<ResponseApdu>;
 
@@ -33,6 +39,8 @@ export class PivSession {
   readonly #card: Card;
   /** {@link Card.resets} when the application was last selected, or seen to be. */
   #selectedAt: number | undefined;
+  /** When the application last gave an answer that no other gives, in milliseconds of the clock. */
+  #confirmedAt = -Infinity;
   #discovery: Discovery | undefined;
 
   constructor(card: Card) {
@@ -68,16 +76,26 @@ export class PivSession {
   }
 
   /**
-   * Runs `work`, which must not reach another application even once because it could spend a try of a PIN there. Unless nobody
-   * else is connected, the application is confirmed or selected first.
+   * Runs `work`, which must not reach another application even once because it could spend a try of a PIN there. The application
+   * is confirmed or selected first, unless it answered just now and nobody else is connected.
    */
-  async runCarefully<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const alone = await this.#card.alone();
+  runCarefully<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#card.exclusively(async (channel) => {
-      const certain = this.#selectedAt === this.#card.resets && (alone || (await this.#isSelected(channel, signal)));
+      const known = this.#selectedAt === this.#card.resets;
+      const certain = known && ((await this.#isUndisturbed()) || (await this.#isSelected(channel, signal)));
       if (!certain) await this.#select(channel, signal);
       return work((command, enough) => channel.send(command, signal, enough));
     }, signal);
+  }
+
+  /** Forgets, on the card, all that was verified. */
+  reset(): Promise<void> {
+    return this.#card.reset();
+  }
+
+  /** Whether no other program can have selected another application: none is connected, and none had the time to come and go. */
+  async #isUndisturbed(): Promise<boolean> {
+    return Date.now() - this.#confirmedAt < COME_AND_GO && (await this.#card.alone());
   }
 
   /**
@@ -89,7 +107,7 @@ export class PivSession {
     return this.#card.exclusively(async (channel) => {
       if (await this.#isSelected(channel)) return true;
       const { sw } = await channel.send(select());
-      if (sw === SW.OK) this.#selectedAt = this.#card.resets;
+      if (sw === SW.OK) this.#confirmed();
       return sw === SW.OK;
     });
   }
@@ -109,7 +127,10 @@ export class PivSession {
         if (!(await this.#stillSelected(channel, signal))) throw new ApplicationLost();
         certain = true;
       }
-      certain ||= answer.sw === SW.OK;
+      if (answer.sw === SW.OK) {
+        certain = true;
+        this.#confirmed();
+      }
       return answer;
     };
   }
@@ -124,14 +145,19 @@ export class PivSession {
     const discovery = parseDiscovery(await channel.send(getData(CONTAINER.DISCOVERY.tag), signal));
     if (!discovery?.piv) return false;
     this.#discovery = discovery;
-    this.#selectedAt = this.#card.resets;
+    this.#confirmed();
     return true;
   }
 
   async #select(channel: CardChannel, signal?: AbortSignal): Promise<void> {
     const { sw } = await channel.send(select(), signal);
     if (sw !== SW.OK) throw new StatusError("SELECT of the PIV application", sw);
+    this.#confirmed();
+  }
+
+  #confirmed(): void {
     this.#selectedAt = this.#card.resets;
+    this.#confirmedAt = Date.now();
   }
 }
 

@@ -1,4 +1,4 @@
-import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { CardError, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { readCertificate } from "./certificate.ts";
@@ -91,14 +91,19 @@ export class PivStore {
     }
   }
 
-  /** The key history, or undefined if the card has none. */
+  /** The key history, or undefined if the card has none that can be read. */
   keyHistory(): Promise<KeyHistory | undefined> {
     return (this.#history ??= forgetFailure(this.#readHistory(), () => (this.#history = undefined)));
   }
 
   async #readHistory(): Promise<KeyHistory | undefined> {
-    const value = await this.read(CONTAINER.KEY_HISTORY.tag);
-    return value && parsed("key history object", () => readKeyHistory(value));
+    try {
+      const value = await this.read(CONTAINER.KEY_HISTORY.tag);
+      return value && readKeyHistory(value);
+    } catch (error) {
+      if (error instanceof CardError || error instanceof DataError) return undefined;
+      throw error;
+    }
   }
 }
 

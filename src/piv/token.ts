@@ -21,7 +21,7 @@ import { generate, readGenerated } from "./generate.ts";
 import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
-import { checkPin, PIV_PIN, readPinStatus, verifyPin } from "./pin.ts";
+import { checkPin, PIV_PIN, readPinStatus, USUAL_TRIES, verifyPin } from "./pin.ts";
 import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
 import type { PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
@@ -40,6 +40,8 @@ export class PivToken implements CardToken {
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
   readonly #objects: readonly CardObject[];
+  /** The most tries that were seen to be left. */
+  #maxTries = USUAL_TRIES;
   /** {@link PivSession.resets} when the PIN was last verified. */
   #verifiedAt: number | undefined;
   /** The same for the management key. */
@@ -74,7 +76,9 @@ export class PivToken implements CardToken {
   async pinStatus(user: PinUser): Promise<PinStatus> {
     if (user === "so") return { triesLeft: undefined, maxTries: 0, verified: false };
     const { pin } = await this.#session.discovery();
-    return this.#session.run((send) => readPinStatus(send, pin));
+    const status = await this.#session.runCarefully((send) => readPinStatus(send, pin));
+    this.#maxTries = Math.max(this.#maxTries, status.triesLeft ?? 0);
+    return { ...status, maxTries: this.#maxTries };
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
@@ -105,12 +109,14 @@ export class PivToken implements CardToken {
     }, signal);
   }
 
-  /** Cards before SP 800-73-4 refuse P1 = FF; their verified PIN lasts until they lose power. */
+  /** Nothing but a reset makes a card forget the management key, or the PIN where it came before SP 800-73-4 and P1 = FF. */
   async logout(): Promise<void> {
     const { pin: reference } = await this.#session.discovery();
+    const managed = this.#managedAt === this.#session.resets;
     this.#verifiedAt = undefined;
     this.#managedAt = undefined;
-    await this.#session.run((send) => send(unverify(reference)));
+    const forgot = !managed && (await this.#session.runCarefully((send) => send(unverify(reference)))).sw === SW.OK;
+    if (!forgot) await this.#session.reset();
   }
 
   async use(

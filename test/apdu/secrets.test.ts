@@ -86,7 +86,12 @@ describe("what is no secret is shown", () => {
     ["PUT DATA of a certificate", "00db3fff0a5c035fc105530370015a", "9000"],
     ["PUT DATA of the discovery object", "00db3fff037e015a", "9000"],
     ["PUT DATA that clears the printed information", "00db3fff075c035fc1095300", "9000"],
-    ["GENERAL AUTHENTICATE with 9A", "0087079a047c02820000", "7c038201aa9000"],
+    ["ECDSA with 9A", "0087119a047c02820000", "7c038201aa9000"],
+    [
+      "an RSA signature with 9A, which begins with its padding",
+      "1087079aff7c82010682008182010000 01ffffffffffffffffffff".replaceAll(" ", ""),
+      "9000",
+    ],
     ["PSO COMPUTE DIGITAL SIGNATURE", "002a9e9a02010200", "aabb9000"],
     ["APPEND RECORD", "00e20000020102", "9000"],
     ["CREDIT of a payment card", "0042000002010200", "aabb9000"],

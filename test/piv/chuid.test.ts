@@ -13,9 +13,9 @@ function chuid(fields: string): Uint8Array {
 }
 
 describe("the head of a CHUID", () => {
-  test("tells FASC-N, card UUID and expiration date", () => {
+  test("tells FASC-N and card UUID", () => {
     const head = readChuidHead(chuid(`3019${FASCN} 3410${GUID} 3508 3230333031323331 3e00 fe00`));
-    expect(head).toEqual({ fascn: fromHex(FASCN), guid: fromHex(GUID), expires: "20301231" });
+    expect(head).toEqual({ fascn: fromHex(FASCN), guid: fromHex(GUID) });
   });
 
   test("is read as far as the bytes go", () => {

@@ -1,4 +1,4 @@
-import { toHex } from "../../src/bytes/index.ts";
+import { equalBytes, fromHex, toHex } from "../../src/bytes/index.ts";
 import { Card, type CardApplication, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
@@ -46,4 +46,25 @@ export async function claim(rig: Bench): Promise<{ card: Card; application: Card
 export async function privateKey(token: CardToken, id: number): Promise<CardPrivateKey> {
   for (const object of await token.objects()) if (object.class === "private-key" && object.id[0] === id) return object;
   throw new Error(`no private key ${id}`);
+}
+
+/** Selects the other application of {@link withAnotherApplication}. */
+export const SELECT_OTHER = fromHex("00a4040006d27600012401");
+
+/** A card that holds another application besides: it knows no command of PIV, but has a PIN of its own under the same reference. */
+export function withAnotherApplication(card: InProcessCard): InProcessCard {
+  let other = false;
+  return {
+    atr: card.atr,
+    reset: () => {
+      other = false;
+      card.reset();
+    },
+    transmit: (command) => {
+      if (command[1] === 0xa4) other = equalBytes(command, SELECT_OTHER);
+      if (!other) return card.transmit(command);
+      if (command[1] === 0xa4) return Promise.resolve(fromHex("9000"));
+      return Promise.resolve(fromHex(command[1] === 0x20 ? "63c1" : "6d00"));
+    },
+  };
 }

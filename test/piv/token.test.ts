@@ -1,12 +1,12 @@
 import { constants, createPublicKey, publicEncrypt, verify } from "node:crypto";
-import { beforeAll, describe, expect, test } from "@jest/globals";
+import { beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import { Card, LoginRequiredError, PinError, UnsupportedError } from "../../src/card/index.ts";
 import { digest, encodePublicKey, keyTypeOf, parsePublicKey } from "../../src/crypto/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import type { VirtualPivCard } from "../../src/virtual/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
-import { bench, claim, privateKey, READER } from "./rig.ts";
+import { bench, claim, privateKey, READER, SELECT_OTHER, withAnotherApplication } from "./rig.ts";
 
 const PIN = utf8("123456");
 const SELECT = "00a40400";
@@ -66,6 +66,13 @@ describe("the PIN", () => {
     await expect(token.login("user", utf8("000000"))).rejects.toThrow(PinError);
     await expect(token.login("user", PIN)).rejects.toMatchObject({ reason: "blocked", triesLeft: 0 });
     expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 0 });
+  });
+
+  test("is known to have had more tries", async () => {
+    const { token } = await claim(bench(await testCard({ tries: 10 })));
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 10, maxTries: 10 });
+    await expect(token.login("user", utf8("000000"))).rejects.toThrow(PinError);
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 9, maxTries: 10 });
   });
 
   test("is the global one where the card says that it comes first", async () => {
@@ -193,10 +200,10 @@ describe("a card that others use too", () => {
   });
 
   test("another application selected meanwhile is noticed, and no PIN is sent to it", async () => {
-    const rig = bench(shared);
+    const rig = bench(withAnotherApplication(shared));
     const { token } = await claim(rig);
     const other = await rig.readers.client().connect(READER);
-    await other.transmit(fromHex("00a4040007a0000000030000"));
+    await other.transmit(SELECT_OTHER);
     const before = rig.commands.length;
     await token.login("user", PIN);
     const sent = rig.commands.slice(before).map((command) => command.slice(0, 8));
@@ -204,14 +211,50 @@ describe("a card that others use too", () => {
     expect(sent).toContain("00cb3fff");
   });
 
+  test("a program that came and went, and left another application behind, gets no PIN", async () => {
+    const rig = bench(withAnotherApplication(shared));
+    const { token } = await claim(rig);
+    await token.pinStatus("user");
+    const visitor = await rig.readers.client().connect(READER);
+    await visitor.transmit(SELECT_OTHER);
+    await visitor.disconnect();
+    const later = Date.now() + 60_000;
+    const clock = jest.spyOn(Date, "now").mockReturnValue(later);
+    const before = rig.commands.length;
+    await token.login("user", PIN).finally(() => {
+      clock.mockRestore();
+    });
+    const sent = rig.commands.slice(before).map((command) => command.slice(0, 8));
+    expect(sent).toEqual(["00cb3fff", SELECT, "00200080"]);
+  });
+
+  test("a login ends on the card too where the card cannot forget a PIN: by a reset", async () => {
+    const stubborn = await testCard();
+    const rig = bench({
+      atr: stubborn.atr,
+      reset: () => {
+        stubborn.reset();
+      },
+      // A card from before SP 800-73-4 knows no P1 = FF.
+      transmit: (command) =>
+        command[1] === 0x20 && command[2] === 0xff ? Promise.resolve(fromHex("6a86")) : stubborn.transmit(command),
+    });
+    const { token } = await claim(rig);
+    await token.login("user", PIN);
+    await token.logout();
+    const other = await rig.readers.client().connect(READER);
+    expect(await other.transmit(fromHex("00200080"))).toEqual(fromHex("63c3"));
+  });
+
   test("reading goes on where another program had been", async () => {
-    const rig = bench(shared);
+    const both = withAnotherApplication(shared);
+    const rig = bench(both);
     const { token } = await claim(rig);
     const [certificate] = await token.objects();
     rig.before = async (command) => {
       rig.before = undefined;
       // Another application, behind the driver's back.
-      await shared.transmit(fromHex("00a4040007a0000000030000"));
+      await both.transmit(SELECT_OTHER);
       expect(command[1]).toBe(0xcb);
     };
     expect(await certificate?.exists(false)).toBe(true);
