@@ -3,13 +3,12 @@ import { wipe } from "../bytes/index.ts";
 import type { AddonCards } from "./addon-cards.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./addon-handle.ts";
 import type { AddonWatch } from "./addon-watch.ts";
-import { refuseAborted, untilAborted } from "./bell.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { CardLock } from "./card-lock.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
-import { patiently, pause } from "./pcscd/waiting.ts";
 import type { CardConnection } from "./types.ts";
+import { patiently, pause, refuseAborted, untilAborted } from "./waiting.ts";
 
 const ATTR_ATR_STRING = 0x00090303;
 /** How long a removal may take to be noticed: pcscd looks every 400 ms. */

@@ -1,6 +1,6 @@
 import type { AddonCards } from "./addon-cards.ts";
 import { type AddonReader, addonError } from "./addon-module.ts";
-import { untilAborted } from "./bell.ts";
+import { untilAborted } from "./waiting.ts";
 import { type Disposition, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { refuseAborted, untilAborted } from "./bell.ts";
+import { refuseAborted, untilAborted } from "./waiting.ts";
 import { type AddonModule, type AddonReader, openContext } from "./addon-module.ts";
 import { AddonReaders } from "./addon-readers.ts";
 import { PcscError } from "./error.ts";

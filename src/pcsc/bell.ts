@@ -1,4 +1,4 @@
-import { PcscError } from "./error.ts";
+import { untilAborted } from "./waiting.ts";
 
 /** Wakes whoever waits, in the order in which they came. What has changed they find out for themselves. */
 export class Bell {
@@ -29,34 +29,4 @@ export class Bell {
       this.#waiting.delete(wake);
     }
   }
-}
-
-/**
- * What `promise` comes to, unless one of `signals` aborts first. The work behind the promise goes on then, and nobody
- * hears of its end.
- * @throws {PcscError} The reason of the signal, if it is of this class; else SCARD_E_CANCELLED with it as cause.
- */
-export function untilAborted<T>(promise: Promise<T>, ...signals: readonly (AbortSignal | undefined)[]): Promise<T> {
-  const given = signals.filter((signal) => signal !== undefined);
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => {
-      reject(abortion(given));
-    };
-    const settled = (): void => {
-      for (const signal of given) signal.removeEventListener("abort", abort);
-    };
-    for (const signal of given) signal.addEventListener("abort", abort);
-    promise.finally(settled).then(resolve, reject);
-    if (given.some((signal) => signal.aborted)) abort();
-  });
-}
-
-/** @throws {PcscError} As {@link untilAborted}, if one of `signals` is aborted already. */
-export function refuseAborted(...signals: readonly (AbortSignal | undefined)[]): void {
-  if (signals.some((signal) => signal?.aborted)) throw abortion(signals);
-}
-
-function abortion(signals: readonly (AbortSignal | undefined)[]): PcscError {
-  const reason: unknown = signals.find((signal) => signal?.aborted)?.reason;
-  return reason instanceof PcscError ? reason : new PcscError("SCARD_E_CANCELLED", undefined, { cause: reason });
 }

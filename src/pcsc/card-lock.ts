@@ -1,4 +1,5 @@
-import { Bell, refuseAborted } from "./bell.ts";
+import { Bell } from "./bell.ts";
+import { refuseAborted } from "./waiting.ts";
 import { PcscError } from "./error.ts";
 
 export interface LockWait {

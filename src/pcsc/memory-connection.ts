@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { utf8, wipe } from "../bytes/index.ts";
-import { untilAborted } from "./bell.ts";
+import { untilAborted } from "./waiting.ts";
 import { CallQueue } from "./call-queue.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";

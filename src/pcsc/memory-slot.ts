@@ -1,4 +1,4 @@
-import { untilAborted } from "./bell.ts";
+import { untilAborted } from "./waiting.ts";
 import { CardLock } from "./card-lock.ts";
 import { SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";

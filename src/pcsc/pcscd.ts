@@ -6,7 +6,7 @@ import { PcscdConnection } from "./pcscd/connection.ts";
 import { openHandle } from "./pcscd/handle.ts";
 import { Link } from "./pcscd/link.ts";
 import { greet, readReaders } from "./pcscd/session.ts";
-import { stoppable } from "./pcscd/waiting.ts";
+import { stoppable } from "./waiting.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
 
 const DEFAULT_SOCKET = "/run/pcscd/pcscd.comm";

@@ -1,6 +1,6 @@
 import { fromHex, toHex } from "../bytes/index.ts";
 import { PcscError } from "./error.ts";
-import { refuseAborted } from "./bell.ts";
+import { refuseAborted } from "./waiting.ts";
 import { ReaderFeed } from "./reader-feed.ts";
 import {
   CONCEALED,

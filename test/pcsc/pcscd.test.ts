@@ -432,6 +432,16 @@ describe("closing", () => {
     expect((await pcsc.changes()[Symbol.asyncIterator]().next()).done).toBe(true);
   });
 
+  test("is what a call under way fails with", async () => {
+    daemon.on.states = () => undefined;
+    const pending = failure(pcsc.readers());
+    await until(() => daemon.seen.includes("states"));
+    await pcsc.close();
+    const error = await pending;
+    expect(error.codeName).toBe("SCARD_E_INVALID_HANDLE");
+    expect(error.message).toContain("closed");
+  });
+
   test("takes leave of the card in words", async () => {
     await pcsc.connect(READER);
     await pcsc.close();

@@ -1,4 +1,5 @@
 import { wipe } from "../../bytes/index.ts";
+import { CallQueue } from "../call-queue.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../constants.ts";
 import { PcscError } from "../error.ts";
 import type { CardConnection, ReaderState } from "../types.ts";
@@ -22,7 +23,7 @@ import {
 } from "./messages.ts";
 import { check, readReaders } from "./session.ts";
 import { TransmitFrame } from "./transmit-frame.ts";
-import { cancelled, orCancelled, patiently, pause, stoppable, throwIfCancelled } from "./waiting.ts";
+import { abortion, patiently, pause, stoppable, untilAborted } from "../waiting.ts";
 
 /** How long the daemon may take to notice that a card is gone: it looks every 400 ms. */
 const NOTICE_REMOVAL = 1_000;
@@ -45,11 +46,10 @@ export class PcscdConnection implements CardConnection {
   readonly #handle: Handle;
   /** Milliseconds. */
   readonly #patience: number;
+  readonly #calls = new CallQueue();
   #state: ReaderState | undefined;
   #protocol: number;
   #frame: TransmitFrame;
-  #turn: Promise<void> = Promise.resolve();
-  #queued = 0;
   #leaving: Promise<void> | undefined;
 
   constructor(handle: Handle, patience: number) {
@@ -108,7 +108,7 @@ export class PcscdConnection implements CardConnection {
 
   /** {@link disconnect}, without waiting for a call under way: that one fails with SCARD_E_CANCELLED. */
   async close(): Promise<void> {
-    if (this.#queued > 0) this.#handle.link.close(new PcscError("SCARD_E_CANCELLED", "the connection was closed"));
+    if (this.#calls.busy) this.#handle.link.close(new PcscError("SCARD_E_CANCELLED", "the connection was closed"));
     await this.disconnect();
   }
 
@@ -117,16 +117,7 @@ export class PcscdConnection implements CardConnection {
   }
 
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#queued++;
-    const mine = this.#turn.then(() => {
-      throwIfCancelled(signal);
-      return work();
-    });
-    const done = (): void => {
-      this.#queued--;
-    };
-    this.#turn = mine.then(done, done);
-    return signal ? orCancelled(mine, signal) : mine;
+    return untilAborted(this.#calls.run(work, signal), signal);
   }
 
   #patiently<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -193,7 +184,7 @@ export class PcscdConnection implements CardConnection {
     check(head.rv);
     if (!signal?.aborted) return;
     await this.#end(SCARD_DISPOSITION.LEAVE_CARD);
-    throw cancelled(signal);
+    throw abortion(signal);
   }
 
   async #end(disposition: Disposition): Promise<void> {

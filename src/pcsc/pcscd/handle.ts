@@ -5,7 +5,7 @@ import type { ReaderState } from "../types.ts";
 import type { Link } from "./link.ts";
 import { COMMAND, CONNECT, READER_NAME_SIZE, request } from "./messages.ts";
 import { check, establish, readReaders } from "./session.ts";
-import { patiently } from "./waiting.ts";
+import { patiently } from "../waiting.ts";
 
 /** A cold card behind a slow reader may take this long to be powered, in milliseconds. */
 const POWER_UP = 2_000;

@@ -1,6 +1,6 @@
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
-import { cancelled } from "./waiting.ts";
+import { abortion } from "../waiting.ts";
 import { Wire } from "./wire.ts";
 
 export interface Answer<T> {
@@ -81,7 +81,7 @@ export class Link {
   #watch(signal: AbortSignal | undefined): void {
     if (!signal) return;
     const abort = (): void => {
-      this.close(cancelled(signal));
+      this.close(abortion(signal));
     };
     if (signal.aborted) {
       abort();
