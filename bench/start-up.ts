@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Pcscd } from "../test/interop/rig/pcscd.ts";
@@ -59,14 +59,11 @@ export async function startUp(folder: string, daemon: Pcscd, factory: CardFactor
   };
 }
 
-/** Builds the library as it is packed, types unchecked. */
+/** Builds the library as it is packed. */
 async function build(target: string): Promise<void> {
-  await mkdir(target);
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
-  const args = [compiler, "-p", "tsconfig.build.json", "--noCheck", "--declaration", "false", "--outDir", target];
-  const { code, stdout } = await run(process.execPath, args, { cwd: root });
-  if (code !== 0) throw new Error(`the library does not build:\n${stdout}`);
+  const script = fileURLToPath(new URL("../scripts/build.js", import.meta.url));
+  const { code, stderr } = await run(process.execPath, [script, target]);
+  if (code !== 0) throw new Error(`the library does not build:\n${stderr}`);
 }
 
 async function timed(daemon: Pcscd, program: string, args: readonly string[]): Promise<number> {
