@@ -1,3 +1,4 @@
+import { LoginRequiredError } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
 import { isGone, toCryptokiError } from "./error-map.ts";
@@ -66,10 +67,10 @@ export class Application implements SlotListener {
         return work(session);
       }, signal);
     } catch (error) {
-      const told = this.#explain(error, token.card, signal);
-      // The card has forgotten the PIN, whoever made it: the application must be able to log in again.
-      if (told !== error && told.rv === CKR.USER_NOT_LOGGED_IN) this.logins.forget(token);
-      throw told;
+      // The card has forgotten the PIN, whoever made it: the application must be able to log in again. An object that is
+      // refused for another reason says nothing about the login.
+      if (error instanceof LoginRequiredError) this.logins.forget(token);
+      throw this.#explain(error, token.card, signal);
     }
   }
 
@@ -89,7 +90,9 @@ export class Application implements SlotListener {
       this.slots.lost(card);
       return new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
     }
-    if (signal?.aborted) return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
+    // Nothing else: an abort that came too late must not hide that a try of the PIN is spent.
+    if (signal?.aborted && error === signal.reason)
+      return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
     return toCryptokiError(error);
   }
 

@@ -1,3 +1,5 @@
+import { DataError } from "../../bytes/index.ts";
+import { CardError } from "../../card/index.ts";
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
@@ -45,9 +47,15 @@ export class Search {
     return found;
   }
 
-  #isWanted(object: StoredObject): Promise<boolean> {
-    return afterReset(
-      async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
-    );
+  /** An object that the card refuses, or that does not parse, is not the one wanted, and must not hide the others. */
+  async #isWanted(object: StoredObject): Promise<boolean> {
+    try {
+      return await afterReset(
+        async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
+      );
+    } catch (error) {
+      if (error instanceof CardError || error instanceof DataError) return false;
+      throw error;
+    }
   }
 }

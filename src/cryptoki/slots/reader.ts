@@ -52,6 +52,11 @@ export class Reader implements CardPlace {
     return this.#slotIDs;
   }
 
+  /** The connection to `card` broke off. If one is in, as far as anybody knows, it may be looked at anew. */
+  renew(card: unknown): void {
+    if (this.#card === card && this.#state?.present) this.#card = new InsertedCard(this.#access, this);
+  }
+
   /** Takes note of what the resource manager says now; undefined when the reader is unplugged. */
   update(state: ReaderState | undefined): ReaderChange {
     const before = this.#state;

@@ -96,6 +96,7 @@ export class SlotTable {
   lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();
+    for (const reader of this.#readers.values()) reader.renew(card);
     for (const listener of this.#listeners) listener.cardRemoved(card);
   }
 
