@@ -542,6 +542,16 @@ describe.each([
     await until(() => daemon.connections === 0);
   });
 
+  test("end when the consumer leaves while it waits", async () => {
+    await next();
+    const pending = next();
+    await until(() => daemon.waiting.size === 1);
+    expect(await changes.return?.()).toEqual({ done: true, value: undefined });
+    expect(await pending).toBe("end");
+    expect(await next()).toBe("end");
+    await until(() => daemon.connections === 0);
+  });
+
   test("end while there is no daemon", async () => {
     await daemon.stop();
     expect(await next()).toEqual([]);

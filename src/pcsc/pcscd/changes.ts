@@ -8,10 +8,28 @@ const FIRST_RETRY = 50;
 const LONGEST_RETRY = 1_000;
 
 /**
- * The readers now, and again whenever they differ from what was told last, until `signal` aborts. A daemon that is not
+ * The readers now, and again whenever they differ from what was told last, until `signal` aborts or the consumer
+ * leaves, also while it waits. A daemon that is not
  * there has no readers; it is looked for again after 50 ms, then less often, at last every second.
  */
-export async function* readerChanges(path: string, signal: AbortSignal): AsyncGenerator<readonly ReaderState[], void> {
+export function readerChanges(path: string, signal: AbortSignal): AsyncIterable<readonly ReaderState[]> {
+  return { [Symbol.asyncIterator]: () => iterate(path, signal) };
+}
+
+/** A generator's own `return` stands in line behind its `next`, which may wait for ever. */
+function iterate(path: string, signal: AbortSignal): AsyncIterator<readonly ReaderState[], void> {
+  const leaving = new AbortController();
+  const states = follow(path, AbortSignal.any([signal, leaving.signal]));
+  return {
+    next: () => states.next(),
+    return: () => {
+      leaving.abort();
+      return states.return();
+    },
+  };
+}
+
+async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readonly ReaderState[], void> {
   let told: readonly ReaderState[] | undefined;
   let retry = FIRST_RETRY;
   while (!signal.aborted) {
