@@ -21,8 +21,10 @@ export class Application implements SlotListener {
   /** CK_INFO.cryptokiVersion. */
   readonly version: CK_VERSION;
   readonly sessions = new SessionTable();
-  readonly logins = new Logins();
   readonly objects = new ObjectTable();
+  readonly logins = new Logins((token) => {
+    this.objects.endPrivate(token);
+  });
   readonly events = new SlotEvents();
 
   constructor(slots: SlotTable, version: CK_VERSION) {

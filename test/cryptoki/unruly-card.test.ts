@@ -1,9 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKM, CKO, CKS } from "../../src/cryptoki/index.ts";
+import { CKA, CKD, CKM, CKO, CKS, CKU } from "../../src/cryptoki/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
-import { testCard } from "../virtual/keys.ts";
-import { refusal, rig } from "./rig.ts";
+import { testCard, testKey } from "../virtual/keys.ts";
+import { PIN, READER, refusal, rig } from "./rig.ts";
 
 /** A card that answers some commands otherwise: by the beginning of the command, hexadecimal. */
 async function cardThatAnswers(answers: Readonly<Record<string, string>>): Promise<InProcessCard> {
@@ -60,4 +60,27 @@ test("an exchange that was given up in the middle costs its sessions, not the to
   await expect(made.find(session, certificates)).rejects.toThrow();
   const again = await made.session();
   expect(await made.find(again, certificates)).toHaveLength(4);
+});
+
+test("a private session object ends with a login, also with one that a reset ended", async () => {
+  await using made = await rig(await testCard({ keys: { "9d": { privateKey: testKey("p-256") } } }));
+  const session = await made.loggedIn();
+  const { [CKA.EC_POINT]: pPublicData } = await made.cryptoki.C_GetAttributeValue(
+    session,
+    await made.publicKey(session, 3),
+    [CKA.EC_POINT],
+  );
+  const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData } };
+  const template = { [CKA.PRIVATE]: true, [CKA.SENSITIVE]: false, [CKA.EXTRACTABLE]: true };
+  const secret = await made.cryptoki.C_DeriveKey(session, mechanism, await made.privateKey(session, 3), template);
+  const key = await made.privateKey(session, 1);
+  const other = await made.readers.client().connect(READER);
+  await other.reconnect(1);
+  await other.disconnect();
+  await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+  await expect(made.cryptoki.C_Sign(session, utf8("data"))).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  await made.cryptoki.C_Login(session, CKU.USER, PIN);
+  await expect(made.cryptoki.C_GetAttributeValue(session, secret, [CKA.VALUE])).rejects.toMatchObject(
+    refusal("OBJECT_HANDLE_INVALID"),
+  );
 });

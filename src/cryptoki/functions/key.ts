@@ -26,16 +26,26 @@ export function deriveKey(
       const wanted = readSecretKeyTemplate(template, loggedIn);
       if (wanted.private && !loggedIn) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
       const secret = await scheme.agree(key, signal);
+      const value = derived(() => scheme.derive(secret, wanted.length), secret);
       try {
-        const value = scheme.derive(secret, wanted.length);
-        const contents = secretKeyObject(wanted, value, toHex(randomBytes(16)));
         // A logout, or the end of the card, in the meantime ends what it would have ended a moment later.
         if (!application.sessions.has(session)) throw new CryptokiError(CKR.DEVICE_REMOVED);
-        return application.objects.create(session, contents).handle;
-      } finally {
-        wipe(secret);
+        if (wanted.private && !application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+        return application.objects.create(session, secretKeyObject(wanted, value, toHex(randomBytes(16)))).handle;
+      } catch (error) {
+        wipe(value);
+        throw error;
       }
     },
     signal,
   );
+}
+
+/** What `derive` makes of `secret`, which nobody needs afterwards. */
+function derived(derive: () => Uint8Array, secret: Uint8Array): Uint8Array {
+  try {
+    return derive();
+  } finally {
+    wipe(secret);
+  }
 }

@@ -83,9 +83,14 @@ export class ObjectTable {
     for (const object of this.#sessionObjects(session.token)) if (object.owner === session) this.destroy(object);
   }
 
-  /** With a logout, private session objects end, and handles of private objects of the card name nothing any more. */
-  endLogin(token: Token): void {
+  /** However a login ends, private session objects end with it. */
+  endPrivate(token: Token): void {
     for (const object of this.#sessionObjects(token)) if (object.private) this.destroy(object);
+  }
+
+  /** With a logout, handles of private objects of the card name nothing any more, besides. */
+  endLogin(token: Token): void {
+    this.endPrivate(token);
     const objects = this.#tokens.get(token);
     for (const [reference, object] of objects?.card ?? []) {
       if (!object.private) continue;

@@ -36,7 +36,9 @@ export class Search {
       const object = this.#candidates[this.#next];
       if (!object) break;
       try {
-        if (isVisible(object) && (await this.#isWanted(object))) found.push(object);
+        const wanted = isVisible(object) && (await this.#isWanted(object));
+        // Asked again: the login may have ended while the card was read.
+        if (wanted && isVisible(object)) found.push(object);
       } catch (error) {
         // The next call tells, if it still is so: what was found must not be lost, nor this object passed over.
         if (found.length === 0 || isGone(error)) throw error;

@@ -18,6 +18,12 @@ interface Login {
  */
 export class Logins {
   readonly #logins = new Map<Token, Login>();
+  readonly #ended: (token: Token) => void;
+
+  /** @param ended Hears of every login that ends, whatever ended it. */
+  constructor(ended: (token: Token) => void) {
+    this.#ended = ended;
+  }
 
   /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
   userOf(token: Token): PinUser | undefined {
@@ -55,8 +61,8 @@ export class Logins {
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
   forget(token: Token): void {
-    this.#logins.delete(token);
     token.loggedIn.delete(this);
+    if (this.#logins.delete(token)) this.#ended(token);
   }
 
   /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
