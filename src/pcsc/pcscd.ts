@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
+import { answered } from "./pcscd/answered.ts";
 import { readerChanges } from "./pcscd/changes.ts";
 import { PcscdConnection } from "./pcscd/connection.ts";
 import { openHandle } from "./pcscd/handle.ts";
@@ -48,12 +49,12 @@ export class Pcscd implements Pcsc, AsyncDisposable {
     this.#patience = options.patience ?? DEFAULT_PATIENCE;
   }
 
-  /** @throws {PcscError} SCARD_E_NO_SERVICE. */
+  /** @throws {PcscError} SCARD_E_NO_SERVICE, after ten seconds when the daemon is there and does not answer. */
   async readers(): Promise<readonly ReaderState[]> {
     this.#checkOpen();
     const link = new Link(this.#socket, { signal: this.#closing.signal });
     try {
-      return await readReaders(link, greet(link));
+      return await answered(link, readReaders(link, greet(link)));
     } finally {
       link.close();
     }

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { Pcscd, PcscError, type ReaderState, SCARD_DISPOSITION, SCARD_SHARE } from "../../src/pcsc/index.ts";
 import {
+  type FakeCommand,
   FakeDaemon,
   NO_SMARTCARD,
   NOT_TRANSACTED,
@@ -303,6 +304,74 @@ describe("a daemon that goes wrong", () => {
     await connection.transmit(COMMAND);
     await until(() => daemon.connections === 0);
     expect((await failure(connection.transmit(COMMAND))).codeName).toBe("SCARD_F_COMM_ERROR");
+  });
+});
+
+describe("a daemon that takes the connection and says nothing", () => {
+  const TEN_SECONDS = 10_000;
+  const silence = (...commands: readonly FakeCommand[]): void => {
+    for (const command of commands) daemon.on[command] = () => undefined;
+  };
+  const heard = (command: FakeCommand): Promise<void> => until(() => daemon.seen.includes(command));
+
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "queueMicrotask", "performance"] });
+  });
+
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  test.each([
+    ["anything", ["version", "states"]],
+    ["the question for readers", ["states"]],
+  ] as const)("to %s is no service, and what to do is said", async (_, commands) => {
+    silence(...commands);
+    const pending = failure(pcsc.readers());
+    await heard("states");
+    jest.advanceTimersByTime(TEN_SECONDS);
+    const error = await pending;
+    expect(error.codeName).toBe("SCARD_E_NO_SERVICE");
+    expect(error.message).toContain("restart");
+    await until(() => daemon.connections === 0);
+  });
+
+  test("is no service to connect to", async () => {
+    silence("version", "establish");
+    const pending = failure(pcsc.connect(READER));
+    await heard("establish");
+    jest.advanceTimersByTime(TEN_SECONDS);
+    expect((await pending).codeName).toBe("SCARD_E_NO_SERVICE");
+  });
+
+  test("does not keep the end of a transaction", async () => {
+    const connection = await pcsc.connect(READER);
+    await connection.begin();
+    silence("end");
+    const pending = failure(connection.end());
+    await heard("end");
+    jest.advanceTimersByTime(TEN_SECONDS);
+    expect((await pending).codeName).toBe("SCARD_E_NO_SERVICE");
+  });
+
+  test.each([
+    ["version", [4]],
+    ["wait", [4]],
+    ["events", [4, 5, 6]],
+    ["states", [4, 5, 6]],
+  ] as const)("to %s has no readers, until it comes to itself", async (command, versions) => {
+    daemon.versions = versions;
+    silence(command);
+    const changes = pcsc.changes()[Symbol.asyncIterator]();
+    const first = changes.next();
+    await heard(command);
+    jest.advanceTimersByTime(TEN_SECONDS);
+    expect((await first).value).toEqual([]);
+    daemon.on[command] = ({ usual }) => {
+      usual();
+    };
+    jest.useRealTimers();
+    expect((await changes.next()).value).toHaveLength(1);
   });
 });
 

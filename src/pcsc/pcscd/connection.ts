@@ -3,6 +3,7 @@ import { CallQueue } from "../call-queue.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../constants.ts";
 import { PcscError } from "../error.ts";
 import type { CardConnection, ReaderState } from "../types.ts";
+import { answered } from "./answered.ts";
 import type { Handle } from "./handle.ts";
 import {
   ATTRIBUTE,
@@ -97,7 +98,7 @@ export class PcscdConnection implements CardConnection {
   }
 
   async alone(): Promise<boolean> {
-    const state = await this.#inTurn(() => this.#look());
+    const state = await this.#inTurn(() => answered(this.#handle.link, this.#look()));
     return state?.sharing === 1 || state?.sharing === -1;
   }
 
@@ -189,7 +190,8 @@ export class PcscdConnection implements CardConnection {
 
   async #end(disposition: Disposition): Promise<void> {
     const { link, card } = this.#handle;
-    const { head } = await link.request(request(COMMAND.END_TRANSACTION, END, { card, disposition }), END);
+    const ended = link.request(request(COMMAND.END_TRANSACTION, END, { card, disposition }), END);
+    const { head } = await answered(link, ended);
     check(head.rv);
   }
 

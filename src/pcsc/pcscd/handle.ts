@@ -2,6 +2,7 @@ import { utf8 } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { ShareMode } from "../constants.ts";
 import type { ReaderState } from "../types.ts";
+import { answered } from "./answered.ts";
 import type { Link } from "./link.ts";
 import { COMMAND, CONNECT, READER_NAME_SIZE, request } from "./messages.ts";
 import { check, establish, readReaders } from "./session.ts";
@@ -37,6 +38,7 @@ export async function openHandle(
   if (reader === "" || reader.includes("\0") || utf8(reader).length >= READER_NAME_SIZE) {
     throw new PcscError("SCARD_E_UNKNOWN_READER");
   }
+  const { minor, context } = await answered(link, establish(link));
   // pcscd keeps CONNECT waiting for the end of any transaction, without an end of its own.
   const timer = setTimeout(
     () => {
@@ -45,7 +47,6 @@ export async function openHandle(
     Math.max(patience, POWER_UP),
   );
   try {
-    const { minor, context } = await establish(link);
     const message = request(COMMAND.CONNECT, CONNECT, { context, reader, share, protocols });
     const attempt = async (): Promise<Handle> => {
       const [{ head }, readers] = await Promise.all([link.request(message, CONNECT), readReaders(link, minor)]);

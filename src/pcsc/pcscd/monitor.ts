@@ -1,4 +1,5 @@
 import type { ReaderState } from "../types.ts";
+import { answered } from "./answered.ts";
 import { Link } from "./link.ts";
 import { COMMAND, request, SIGNAL } from "./messages.ts";
 import { greet, READER_STATES, readersIn, readReaders } from "./session.ts";
@@ -27,12 +28,12 @@ export class Monitor implements Disposable {
   static async open(path: string, signal: AbortSignal): Promise<Monitor> {
     let link = new Link(path, { signal });
     try {
-      let minor = await greet(link);
+      let minor = await answered(link, greet(link));
       if (minor < UNLOCKED_MINOR) return new Monitor(link, minor);
       // The daemon keeps a connection that began with 4:4 on the old ways: begin anew.
       link.close();
       link = new Link(path, { signal });
-      minor = await greet(link, UNLOCKED_MINOR);
+      minor = await answered(link, greet(link, UNLOCKED_MINOR));
       return new Monitor(link, minor, new Link(path, { signal }));
     } catch (error) {
       link.close();
@@ -60,7 +61,7 @@ export class Monitor implements Disposable {
   async #lookHere(): Promise<readonly ReaderState[]> {
     const states = this.#link.expect(READER_STATES);
     this.#awaitSignal();
-    return readersIn((await states).head);
+    return readersIn((await answered(this.#link, states)).head);
   }
 
   /**
@@ -71,8 +72,8 @@ export class Monitor implements Disposable {
   async #lookApart(reading: Link): Promise<readonly ReaderState[]> {
     const registered = this.#link.request(request(COMMAND.GET_READER_EVENTS), SIGNAL);
     this.#awaitSignal();
-    await registered;
-    return readReaders(reading, this.#minor);
+    await answered(this.#link, registered);
+    return answered(reading, readReaders(reading, this.#minor));
   }
 
   #awaitSignal(): void {
