@@ -3,8 +3,9 @@
  * beside the interop tests. Quick when all is there. As root it installs what is missing; otherwise it prints the line.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import path from "node:path";
 
 const PACKAGES = [
   "g++",
@@ -77,7 +78,10 @@ function addonWorks(/** @type {URL} */ folder) {
 function buildAddon() {
   const folder = new URL("../test/interop/addon/", import.meta.url);
   if (addonWorks(folder)) return;
-  run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder });
+  // Node's own headers, where they are installed with it: node-gyp would fetch them otherwise.
+  const prefix = path.dirname(path.dirname(process.execPath));
+  const headers = existsSync(path.join(prefix, "include", "node", "node.h")) ? { npm_config_nodedir: prefix } : {};
+  run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
   if (!addonWorks(folder)) fail("the pcsclite addon was installed but does not load into this Node");
 }
 
