@@ -13,8 +13,10 @@ export type KeyPrimitive =
   | "rsa-pkcs1"
   /** A hash of at most the curve's length in; r || s, each as long as the order, out. */
   | "ecdsa"
-  /** The other party's uncompressed point in; the x coordinate of the shared point out. */
-  | "ecdh";
+  /** The other party's uncompressed point (X25519: its public value) in; the x coordinate of the shared point out. */
+  | "ecdh"
+  /** Ed25519: the whole message in; R || S out (RFC 8032). */
+  | "eddsa";
 
 export type KeyType =
   { readonly type: "rsa"; readonly modulusBits: number } | { readonly type: "ec"; readonly curve: NamedCurve };
@@ -34,6 +36,10 @@ interface CardObjectBase {
   readonly id: Uint8Array;
   /** CKA_PRIVATE: seen only after login. */
   readonly private: boolean;
+  /** CKA_MODIFIABLE: {@link CardToken.setAttributes} may change its label, CKA_ID or value; false unless told. */
+  readonly modifiable?: boolean;
+  /** CKA_DESTROYABLE: {@link CardToken.destroyObject} takes it off the card; false unless told. */
+  readonly destroyable?: boolean;
   /**
    * Whether the object is on the card. Cheap attributes (class, id, label) are there before anyone has looked; this
    * looks, at most once until the card changes.
@@ -83,6 +89,47 @@ export interface CardData extends CardObjectBase {
 
 export type CardObject = CardCertificate | CardPublicKey | CardPrivateKey | CardData;
 
+interface NewObjectBase {
+  readonly label: string;
+  readonly private: boolean;
+}
+
+interface NewKeyedObjectBase extends NewObjectBase {
+  /** CKA_ID; empty if the caller left it to the card. */
+  readonly id: Uint8Array;
+}
+
+/** An object to be written on a card. All that is not named here is the card's to choose. */
+export type NewCardObject =
+  | (NewKeyedObjectBase & { readonly class: "certificate"; /** X.509, DER. */ readonly value: Uint8Array })
+  | (NewKeyedObjectBase & {
+      readonly class: "public-key";
+      readonly usage: KeyUsage;
+      /** SubjectPublicKeyInfo, DER. */
+      readonly publicKey: Uint8Array;
+    })
+  | (NewKeyedObjectBase & {
+      readonly class: "private-key";
+      readonly usage: KeyUsage;
+      readonly alwaysAuthenticate: boolean;
+      /** PKCS #8 PrivateKeyInfo, DER, unencrypted; the caller's to wipe. */
+      readonly privateKey: Uint8Array;
+    })
+  | (NewObjectBase & {
+      readonly class: "data";
+      readonly application: string;
+      readonly objectId?: string;
+      readonly value: Uint8Array;
+    });
+
+/** What {@link CardToken.setAttributes} changes; what is left out stays. */
+export interface CardObjectChanges {
+  readonly label?: string;
+  readonly id?: Uint8Array;
+  /** Of a certificate or data object. */
+  readonly value?: Uint8Array;
+}
+
 /** What a PIN looks like and how it stands. */
 export interface PinInfo {
   readonly label: string;
@@ -91,8 +138,11 @@ export interface PinInfo {
   readonly maxLength: number;
 }
 
-/** Whose PIN: the token's user, or the security officer (the PUK or the management key, as the profile has it). */
+/** Who logs in: the token's user, or the security officer (with an SO PIN or the management key, as the profile has it). */
 export type PinUser = "user" | "so";
+
+/** A PIN of a token. The PUK logs nobody in: it unblocks the user's PIN ({@link CardToken.unlockPin}). */
+export type PinRole = PinUser | "puk";
 
 export interface PinStatus {
   /** Tries left before the PIN blocks; undefined if the card does not tell without spending one. */
@@ -111,6 +161,12 @@ export interface CardTokenInfo {
   /** In full; the facade cuts it to 16 bytes. */
   readonly serialNumber: string;
   readonly pin: PinInfo;
+  /** The PUK's bounds, where the token has one. */
+  readonly puk?: PinInfo;
+  /** The specification that the card application follows: "NIST SP 800-73 [PIV]", "PKCS #15". */
+  readonly application: string;
+  /** Nothing on the token can be changed (CKF_WRITE_PROTECTED); false unless told. */
+  readonly writeProtected?: boolean;
 }
 
 /** A range of key sizes that the card works with, for C_GetMechanismInfo. */
@@ -121,9 +177,26 @@ export interface CardMechanism {
   readonly maxBits: number;
 }
 
+/** A key pair to be made on a card. */
+export interface KeyPairRequest {
+  readonly type: KeyType;
+  /** CKA_ID: names the place on cards that have places for keys (PIV). Undefined leaves it to the card. */
+  readonly id?: Uint8Array;
+  readonly label?: string;
+  readonly usage?: KeyUsage;
+  readonly alwaysAuthenticate?: boolean;
+}
+
 export interface GeneratedKeyPair {
   readonly privateKey: CardPrivateKey;
   readonly publicKey: CardPublicKey;
+}
+
+/** PINs that are typed on the reader, so that no program sees them. Errors as of the token's own methods. */
+export interface PinPad {
+  login(user: PinUser, signal?: AbortSignal): Promise<void>;
+  changePin?(pin: PinRole, signal?: AbortSignal): Promise<void>;
+  unlockPin?(signal?: AbortSignal): Promise<void>;
 }
 
 /** A token: what one PIN of a card application guards. */
@@ -134,8 +207,13 @@ export interface CardToken {
   readonly changedBy?: PinUser;
   /** Objects of this token that may exist, cheap attributes only; nothing is read from the card. */
   objects(): Promise<readonly CardObject[]>;
+  /**
+   * A value that differs as soon as the token's contents do, for other processes that keep what they read. Undefined where
+   * the card has nothing of the kind.
+   */
+  updateCount?(): Promise<Uint8Array | undefined>;
   /** Costs no try. */
-  pinStatus(user: PinUser): Promise<PinStatus>;
+  pinStatus(pin: PinRole): Promise<PinStatus>;
   /**
    * VERIFY, once. Length and character set are checked first.
    * @throws {PinError} and nothing else when the PIN is the reason.
@@ -149,12 +227,39 @@ export interface CardToken {
    * @throws {LoginRequiredError} if the card wants the PIN (again).
    */
   use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  // What not every card can do. A token without a method cannot do it; one that has it throws UnsupportedError for what its
+  // card turns out not to do, and LoginRequiredError for whom the card wants logged in first.
+
+  /** Makes a key pair on the card. In the place that its id names there is nothing else afterwards. */
+  generateKeyPair?(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair>;
+  /** Writes an object on the card, whole or not at all. */
+  createObject?(object: NewCardObject, signal?: AbortSignal): Promise<CardObject>;
+  /** @returns The object as it is now. */
+  setAttributes?(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject>;
+  destroyObject?(object: CardObject, signal?: AbortSignal): Promise<void>;
   /**
-   * Makes a key pair on the card, in the place that `id` (CKA_ID) names, in place of what is there. Needs the login that the
-   * profile says, "so" for PIV.
-   * @throws {LoginRequiredError}; {UnsupportedError} for a type or place that the card does not have.
+   * CHANGE REFERENCE DATA. Both PINs are checked for length and character set before the card sees either.
+   * @throws {PinError} for the old one, with the tries left.
    */
-  generateKeyPair?(type: KeyType, id: Uint8Array, signal?: AbortSignal): Promise<GeneratedKeyPair>;
+  changePin?(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /**
+   * RESET RETRY COUNTER with the PUK: a new user PIN, and all its tries.
+   * @throws {PinError} for the PUK, with its tries left.
+   */
+  unlockPin?(puk: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** The reader's own keys (CKF_PROTECTED_AUTHENTICATION_PATH), where it has some. */
+  readonly pinPad?: PinPad;
+  /** Sets the user's PIN, with all its tries, on the authority of the security officer who is logged in (C_InitPIN). */
+  initPin?(newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** The first half of unlocking by challenge and response: what the card wants an answer to. */
+  unlockChallenge?(signal?: AbortSignal): Promise<Uint8Array>;
+  /** The second half: a new user PIN, if the response is right. @throws {PinError} for the response. */
+  unlockWithResponse?(response: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** Makes the token new: its objects go (C_InitToken). */
+  initToken?(soPin: Uint8Array, label: string, signal?: AbortSignal): Promise<void>;
+  /** The user's own way to a new token (C_ResetToken). */
+  resetToken?(pin: Uint8Array, signal?: AbortSignal): Promise<void>;
 }
 
 /** A card application that was recognised on an inserted card. */

@@ -7,9 +7,10 @@ import {
   type CardToken,
   type CardTokenInfo,
   type GeneratedKeyPair,
+  type KeyPairRequest,
   type KeyPrimitive,
-  type KeyType,
   LoginRequiredError,
+  type PinRole,
   type PinStatus,
   type PinUser,
   UnsupportedError,
@@ -65,6 +66,7 @@ export class PivToken implements CardToken {
       model: "PIV",
       serialNumber: serial,
       pin: PIV_PIN,
+      application: "NIST SP 800-73 [PIV]",
     };
   }
 
@@ -72,9 +74,9 @@ export class PivToken implements CardToken {
     return Promise.resolve(this.#objects);
   }
 
-  /** The management key, which is the security officer's, has no tries to count. */
-  async pinStatus(user: PinUser): Promise<PinStatus> {
-    if (user === "so") return { triesLeft: undefined, maxTries: 0, verified: false };
+  /** The management key, which is the security officer's, has no tries to count; those of the PUK no card tells. */
+  async pinStatus(role: PinRole): Promise<PinStatus> {
+    if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
     const { pin } = await this.#session.discovery();
     const status = await this.#session.runCarefully((send) => readPinStatus(send, pin));
     this.#maxTries = Math.max(this.#maxTries, status.triesLeft ?? 0);
@@ -133,8 +135,8 @@ export class PivToken implements CardToken {
     }, signal);
   }
 
-  async generateKeyPair(type: KeyType, id: Uint8Array, signal?: AbortSignal): Promise<GeneratedKeyPair> {
-    const place = this.#slots.find((objects) => equalBytes(objects.privateKey.id, id));
+  async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+    const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
     const command = generate(place.slot, type);
     const { data, sw } = await this.#session.run((send) => {

@@ -195,6 +195,7 @@ function severalPins(...pins: readonly string[]): CardProfile {
           model: "",
           serialNumber: "12345678901234567890",
           pin: { label: pin, minLength: 4, maxLength: 12 },
+          application: "PKCS #15",
         }),
       mechanisms: [{ primitive: "rsa-pkcs1", minBits: 2048, maxBits: 3072 }],
       objects: () => Promise.resolve([certificate]),

@@ -153,9 +153,9 @@ describe("key generation", () => {
   test("needs the management key, and gives the new public key", async () => {
     const { token } = await claim(bench(await testCard()));
     const type = { type: "ec", curve: "P-384" } as const;
-    await expect(token.generateKeyPair?.(type, Uint8Array.of(4))).rejects.toThrow(LoginRequiredError);
+    await expect(token.generateKeyPair?.({ type, id: Uint8Array.of(4) })).rejects.toThrow(LoginRequiredError);
     await token.login("so", utf8("010203040506070801020304050607080102030405060708"));
-    const pair = await token.generateKeyPair?.(type, Uint8Array.of(4));
+    const pair = await token.generateKeyPair?.({ type, id: Uint8Array.of(4) });
     expect(keyTypeOf((await pair?.publicKey.publicKey()) ?? new Uint8Array())).toEqual(type);
     expect(await pair?.privateKey.exists(false)).toBe(true);
   });

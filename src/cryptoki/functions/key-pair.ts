@@ -45,7 +45,7 @@ export function generateKeyPair(
       if (application.logins.userOf(token) !== user) {
         throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, `log in first: C_Login with CKU.${user.toUpperCase()}`);
       }
-      const made = await cardToken.generateKeyPair(type, id, signal).catch((error: unknown) => {
+      const made = await cardToken.generateKeyPair({ type, id }, signal).catch((error: unknown) => {
         if (!(error instanceof UnsupportedError)) throw error;
         throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, error.message, { cause: error });
       });
