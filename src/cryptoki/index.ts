@@ -5,7 +5,8 @@
 export { AttributeError, type Unavailable } from "./attributes/error.ts";
 export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
 export * from "./constants/index.ts";
-export { Cryptoki, type CryptokiOptions } from "./cryptoki.ts";
+export type { CryptokiOptions } from "./api/general-functions.ts";
+export { Cryptoki } from "./cryptoki.ts";
 export { CryptokiError } from "./error.ts";
 export type { AttributeValues } from "./functions/object.ts";
 export type { CardAccess } from "./slots/inserted-card.ts";

@@ -1,0 +1,22 @@
+import * as encrypting from "../functions/encrypt.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { ObjectFunctions } from "./object-functions.ts";
+
+/** Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends what is active, here as in every ...Init. */
+export abstract class EncryptionFunctions extends ObjectFunctions {
+  C_EncryptInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
+    return this.call("C_EncryptInit", encrypting.encryptInit, session, mechanism, key);
+  }
+
+  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array): Promise<Uint8Array> {
+    return this.call("C_Encrypt", encrypting.encrypt, session, data);
+  }
+
+  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<Uint8Array> {
+    return this.call("C_EncryptUpdate", encrypting.encryptUpdate, session, part);
+  }
+
+  C_EncryptFinal(session: CK_SESSION_HANDLE): Promise<Uint8Array> {
+    return this.call("C_EncryptFinal", encrypting.encryptFinal, session);
+  }
+}

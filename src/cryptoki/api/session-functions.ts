@@ -1,0 +1,42 @@
+import * as sessions from "../functions/session.ts";
+import type { CK_FLAGS, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
+import { SlotFunctions } from "./slot-functions.ts";
+
+/** Session management functions (PKCS#11 3.1 section 5.6). */
+export abstract class SessionFunctions extends SlotFunctions {
+  /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
+  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS): Promise<CK_SESSION_HANDLE> {
+    return this.call("C_OpenSession", sessions.openSession, slotID, flags);
+  }
+
+  /** With the last session of a token, its login ends. */
+  C_CloseSession(session: CK_SESSION_HANDLE): Promise<void> {
+    return this.call("C_CloseSession", sessions.closeSession, session);
+  }
+
+  C_CloseAllSessions(slotID: CK_SLOT_ID): Promise<void> {
+    return this.call("C_CloseAllSessions", sessions.closeAllSessions, slotID);
+  }
+
+  /** Never touches a card. */
+  C_GetSessionInfo(session: CK_SESSION_HANDLE): Promise<CK_SESSION_INFO> {
+    return this.call("C_GetSessionInfo", sessions.getSessionInfo, session);
+  }
+
+  /**
+   * Verifies a PIN, once. The driver's own copies of it are wiped.
+   * @param userType CKU.USER; CKU.SO; CKU.CONTEXT_SPECIFIC after the ...Init of an operation whose key has
+   *   CKA_ALWAYS_AUTHENTICATE.
+   * @param pin Text is sent as UTF-8.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED, with the tries left in the cause ({@link PinError});
+   *   CKR_PIN_LEN_RANGE before the card sees it.
+   */
+  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.call("C_Login", sessions.login, session, userType, pin, signal);
+  }
+
+  /** Handles of private objects name nothing any more, and private session objects end. */
+  C_Logout(session: CK_SESSION_HANDLE): Promise<void> {
+    return this.call("C_Logout", sessions.logout, session);
+  }
+}

@@ -1,0 +1,23 @@
+import * as signing from "../functions/sign.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { DigestFunctions } from "./digest-functions.ts";
+
+/** Signing functions (PKCS#11 3.1 section 5.13). */
+export abstract class SigningFunctions extends DigestFunctions {
+  C_SignInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
+    return this.call("C_SignInit", signing.signInit, session, mechanism, key);
+  }
+
+  /** @returns RSA: as long as the modulus. ECDSA: r || s, each as long as the curve's order. */
+  C_Sign(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_Sign", signing.sign, session, data, signal);
+  }
+
+  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<void> {
+    return this.call("C_SignUpdate", signing.signUpdate, session, part);
+  }
+
+  C_SignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_SignFinal", signing.signFinal, session, signal);
+  }
+}

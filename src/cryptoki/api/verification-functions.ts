@@ -1,0 +1,23 @@
+import * as verifying from "../functions/verify.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { SigningFunctions } from "./signing-functions.ts";
+
+/** Functions for verifying signatures (PKCS#11 3.1 section 5.15): by the host, with public keys. */
+export abstract class VerificationFunctions extends SigningFunctions {
+  C_VerifyInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
+    return this.call("C_VerifyInit", verifying.verifyInit, session, mechanism, key);
+  }
+
+  /** @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
+  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array): Promise<void> {
+    return this.call("C_Verify", verifying.verify, session, data, signature);
+  }
+
+  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<void> {
+    return this.call("C_VerifyUpdate", verifying.verifyUpdate, session, part);
+  }
+
+  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array): Promise<void> {
+    return this.call("C_VerifyFinal", verifying.verifyFinal, session, signature);
+  }
+}

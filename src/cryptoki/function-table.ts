@@ -1,0 +1,172 @@
+/**
+ * What a parameter of a function is: how a trace shows it, and what a bad one is answered with. Outputs are return values and
+ * stand nowhere here.
+ */
+export type ParameterKind =
+  | "slot"
+  | "session"
+  | "object"
+  /** The handle of a key that is used: CKR_KEY_HANDLE_INVALID if it names none. */
+  | "key"
+  | "mechanism"
+  | "template"
+  | "attribute types"
+  | "flags"
+  | "number"
+  | "boolean"
+  | "text"
+  | "user type"
+  | "bytes"
+  /** A message's parameter (CK_GCM_MESSAGE_PARAMS ...). */
+  | "message parameter"
+  /** A PIN, a PUK, a plaintext, a key: never shown. */
+  | "secret"
+  /** Something of the caller's own: a reader, an engine, a callback. */
+  | "value";
+
+/** What a call gives: how a trace shows it. */
+export type ResultKind = "none" | "handle" | "value" | "bytes" | "secret" | "attributes";
+
+/** Where the work is done. */
+export type FunctionState =
+  | "card"
+  | "software"
+  /** By the card for its own keys and objects, by the host for those of a session. */
+  | "card and software"
+  /** CKR_FUNCTION_NOT_SUPPORTED or its kin, always. */
+  | "not supported";
+
+export interface FunctionEntry {
+  /** Names of the standard, in its order. The AbortSignal that some functions take comes last and is not listed. */
+  readonly parameters: readonly (readonly [name: string, kind: ParameterKind])[];
+  readonly result: ResultKind;
+  readonly state: FunctionState;
+  /** Why it is not supported, or what is peculiar about it here. */
+  readonly note?: string;
+}
+
+export interface Chapter {
+  readonly title: string;
+  /** Of the standard, or the extensions' source. */
+  readonly source: string;
+  readonly functions: Readonly<Record<string, FunctionEntry>>;
+}
+
+const SESSION = ["hSession", "session"] as const;
+const SLOT = ["slotID", "slot"] as const;
+const MECHANISM = ["pMechanism", "mechanism"] as const;
+const KEY = ["hKey", "key"] as const;
+const OBJECT = ["hObject", "object"] as const;
+const TEMPLATE = ["pTemplate", "template"] as const;
+
+const entry = (
+  state: FunctionState,
+  result: ResultKind,
+  parameters: FunctionEntry["parameters"],
+  note?: string,
+): FunctionEntry => ({ parameters, result, state, ...(note === undefined ? {} : { note }) });
+
+const GENERAL = {
+  C_Initialize: entry("software", "none", []),
+  C_Finalize: entry("software", "none", []),
+  C_GetInfo: entry("software", "value", []),
+};
+
+const SLOTS = {
+  C_GetSlotList: entry("card", "value", [["tokenPresent", "boolean"]]),
+  C_GetSlotInfo: entry("software", "value", [SLOT], "never touches a card"),
+  C_GetTokenInfo: entry("card", "value", [SLOT]),
+  C_WaitForSlotEvent: entry("software", "value", [["flags", "flags"]]),
+  C_GetMechanismList: entry("card and software", "value", [SLOT]),
+  C_GetMechanismInfo: entry("card and software", "value", [SLOT, ["type", "number"]]),
+};
+
+const SESSIONS = {
+  C_OpenSession: entry("card", "handle", [SLOT, ["flags", "flags"]]),
+  C_CloseSession: entry("software", "none", [SESSION]),
+  C_CloseAllSessions: entry("software", "none", [SLOT]),
+  C_GetSessionInfo: entry("software", "value", [SESSION], "never touches a card"),
+  C_Login: entry("card", "none", [SESSION, ["userType", "user type"], ["pPin", "secret"]]),
+  C_Logout: entry("card", "none", [SESSION]),
+};
+
+const OBJECTS = {
+  C_DestroyObject: entry("card and software", "none", [SESSION, OBJECT]),
+  C_GetObjectSize: entry("card and software", "value", [SESSION, OBJECT]),
+  C_GetAttributeValue: entry("card and software", "attributes", [SESSION, OBJECT, ["types", "attribute types"]]),
+  C_FindObjectsInit: entry("card and software", "none", [SESSION, TEMPLATE]),
+  C_FindObjects: entry("card and software", "value", [SESSION, ["ulMaxObjectCount", "number"]]),
+  C_FindObjectsFinal: entry("software", "none", [SESSION]),
+};
+
+const ENCRYPTION = {
+  C_EncryptInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_Encrypt: entry("software", "bytes", [SESSION, ["pData", "secret"]]),
+  C_EncryptUpdate: entry("software", "bytes", [SESSION, ["pPart", "secret"]]),
+  C_EncryptFinal: entry("software", "bytes", [SESSION]),
+};
+
+const DECRYPTION = {
+  C_DecryptInit: entry("card and software", "none", [SESSION, MECHANISM, KEY]),
+  C_Decrypt: entry("card and software", "secret", [SESSION, ["pEncryptedData", "bytes"]]),
+  C_DecryptUpdate: entry("card and software", "secret", [SESSION, ["pEncryptedPart", "bytes"]]),
+  C_DecryptFinal: entry("card and software", "secret", [SESSION]),
+};
+
+const DIGESTING = {
+  C_DigestInit: entry("software", "none", [SESSION, MECHANISM]),
+  C_Digest: entry("software", "bytes", [SESSION, ["pData", "bytes"]]),
+  C_DigestUpdate: entry("software", "none", [SESSION, ["pPart", "bytes"]]),
+  C_DigestFinal: entry("software", "bytes", [SESSION]),
+};
+
+const SIGNING = {
+  C_SignInit: entry("card and software", "none", [SESSION, MECHANISM, KEY]),
+  C_Sign: entry("card and software", "bytes", [SESSION, ["pData", "bytes"]]),
+  C_SignUpdate: entry("card and software", "none", [SESSION, ["pPart", "bytes"]]),
+  C_SignFinal: entry("card and software", "bytes", [SESSION]),
+};
+
+const VERIFICATION = {
+  C_VerifyInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_Verify: entry("software", "none", [SESSION, ["pData", "bytes"], ["pSignature", "bytes"]]),
+  C_VerifyUpdate: entry("software", "none", [SESSION, ["pPart", "bytes"]]),
+  C_VerifyFinal: entry("software", "none", [SESSION, ["pSignature", "bytes"]]),
+};
+
+const KEYS = {
+  C_GenerateKeyPair: entry("card and software", "value", [
+    SESSION,
+    MECHANISM,
+    ["pPublicKeyTemplate", "template"],
+    ["pPrivateKeyTemplate", "template"],
+  ]),
+  C_DeriveKey: entry("card and software", "handle", [SESSION, MECHANISM, ["hBaseKey", "key"], TEMPLATE]),
+};
+
+const RANDOM = {
+  C_SeedRandom: entry("not supported", "none", [SESSION, ["pSeed", "secret"]], "the host's generator needs no seed"),
+  C_GenerateRandom: entry("software", "secret", [SESSION, ["ulRandomLen", "number"]]),
+};
+
+/**
+ * Every function that there is, by the chapters of the standard: the one description from which traces, the table in the
+ * documentation and the tests over all functions are made.
+ */
+export const CHAPTERS = [
+  { title: "General purpose", source: "PKCS#11 3.1 section 5.4", functions: GENERAL },
+  { title: "Slots and tokens", source: "PKCS#11 3.1 section 5.5", functions: SLOTS },
+  { title: "Sessions", source: "PKCS#11 3.1 section 5.6", functions: SESSIONS },
+  { title: "Objects", source: "PKCS#11 3.1 section 5.7", functions: OBJECTS },
+  { title: "Encryption", source: "PKCS#11 3.1 section 5.8", functions: ENCRYPTION },
+  { title: "Decryption", source: "PKCS#11 3.1 section 5.10", functions: DECRYPTION },
+  { title: "Message digesting", source: "PKCS#11 3.1 section 5.12", functions: DIGESTING },
+  { title: "Signing", source: "PKCS#11 3.1 section 5.13", functions: SIGNING },
+  { title: "Verifying signatures", source: "PKCS#11 3.1 section 5.15", functions: VERIFICATION },
+  { title: "Key management", source: "PKCS#11 3.1 section 5.18", functions: KEYS },
+  { title: "Random numbers", source: "PKCS#11 3.1 section 5.19", functions: RANDOM },
+] as const satisfies readonly Chapter[];
+
+type KeysOfUnion<Union> = Union extends unknown ? keyof Union : never;
+
+export type FunctionName = KeysOfUnion<(typeof CHAPTERS)[number]["functions"]>;
