@@ -11,6 +11,7 @@ const ROOMS = {
   apdu: ["bytes"],
   card: ["bytes", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "asn1", "crypto", "apdu", "card"],
+  pkcs15: ["bytes", "asn1", "crypto", "apdu", "card"],
   cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
   virtual: ["bytes", "asn1", "crypto", "apdu"],
 };

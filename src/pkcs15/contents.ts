@@ -1,0 +1,222 @@
+import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
+import { DataError, toHex } from "../bytes/index.ts";
+import type { CardFiles } from "./files.ts";
+import type { Findings } from "./findings.ts";
+import { childOf, type FilePlace, parentOf, placeName, resolve } from "./place.ts";
+import type { Pkcs15Session } from "./session.ts";
+import {
+  type DirectoryEntry,
+  type DirectoryKind,
+  type FileElements,
+  type OdfEntry,
+  readElements,
+  readEntry,
+  readOdfEntry,
+} from "./syntax/directory.ts";
+import type { ApplicationTemplate } from "./syntax/ef-dir.ts";
+import type { FileReference, ObjectValue } from "./syntax/path.ts";
+import { readTokenInfo, type TokenInfo } from "./syntax/token-info.ts";
+
+/** An object of a directory, and where its entry stands. */
+export interface DirectoryItem {
+  readonly kind: DirectoryKind;
+  readonly entry: DirectoryEntry;
+  readonly der: Uint8Array;
+  /** The directory file; undefined for an object that stands in the ODF itself. */
+  readonly file: FilePlace | undefined;
+}
+
+/** Identifiers that the standard gives the files of an application (ISO/IEC 7816-15 section 7.4, table 1). */
+const FILE_ID = { ODF: Uint8Array.of(0x50, 0x31), TOKEN_INFO: Uint8Array.of(0x50, 0x32) } as const;
+/** More directory files than kinds of objects are possible, and far more are not sensible. */
+const MAX_DIRECTORIES = 64;
+/**
+ * So much padding behind an object is taken for the end of a directory: what a deleted object leaves is filled up by whoever
+ * writes the next one, and every part of a file that is not read is an exchange saved.
+ */
+const PADDING_THAT_ENDS = 64;
+
+/** What the files of one application say, read when it is first asked for. What is wrong with them is noted, and left out. */
+export class CardContents {
+  readonly session: Pkcs15Session;
+  readonly files: CardFiles;
+  readonly #findings: Findings;
+  readonly #template: ApplicationTemplate | undefined;
+  readonly #directories = new Map<DirectoryKind, Promise<readonly DirectoryItem[]>>();
+  #odf: Promise<readonly OdfEntry[]> | undefined;
+  #tokenInfo: Promise<TokenInfo | undefined> | undefined;
+
+  constructor(session: Pkcs15Session, files: CardFiles, findings: Findings, template?: ApplicationTemplate) {
+    this.session = session;
+    this.files = files;
+    this.#findings = findings;
+    this.#template = template;
+  }
+
+  /** Where the ODF of an application is. */
+  static odfPlace(df: FilePlace, template?: ApplicationTemplate): FilePlace {
+    return template?.odf ? resolve(df, template.odf) : childOf(df, FILE_ID.ODF);
+  }
+
+  /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
+  odf(): Promise<readonly OdfEntry[]> {
+    return (this.#odf ??= forgetFailure(this.#readOdf(), () => (this.#odf = undefined)));
+  }
+
+  async #readOdf(): Promise<readonly OdfEntry[]> {
+    const place = CardContents.odfPlace(this.session.applicationDf, this.#template);
+    const { bytes } = await this.files.read(place, { enough: endsInPadding });
+    const where = `ODF ${placeName(place)}`;
+    const entries = this.#elements(bytes, where).flatMap(({ der, at }) => this.#try(at, () => readOdfEntry(der)));
+    if (entries.length > MAX_DIRECTORIES) this.#findings.add(where, `${entries.length} directories`);
+    this.#locate(entries);
+    return entries.slice(0, MAX_DIRECTORIES);
+  }
+
+  /** Whole paths in the ODF tell where the application is, of which only the name was known. */
+  #locate(entries: readonly OdfEntry[]): void {
+    const df = this.session.applicationDf;
+    for (const entry of entries) {
+      if (!("file" in entry) || entry.file.path.length % 2 !== 0) continue;
+      const place = resolve(df, entry.file);
+      if (place.from === "master-file") this.session.locate(parentOf(place));
+    }
+  }
+
+  /** The objects of one kind. An entry, a file or a part of one that does not parse is left out, and noted. */
+  directory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
+    const known = this.#directories.get(kind);
+    if (known) return known;
+    const reading = forgetFailure(this.#readDirectory(kind), () => this.#directories.delete(kind));
+    this.#directories.set(kind, reading);
+    return reading;
+  }
+
+  async #readDirectory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
+    const found: DirectoryItem[] = [];
+    const seen = new Set<string>();
+    for (const entry of await this.odf()) {
+      if (entry.kind !== kind) continue;
+      if ("protected" in entry) this.#findings.add(`ODF, ${kind}`, "the directory is enveloped for somebody else");
+      else if ("objects" in entry) found.push(...this.#items(kind, entry.objects, `ODF, ${kind}`, undefined));
+      else found.push(...(await this.#readFile(kind, entry.file, seen)));
+    }
+    return found;
+  }
+
+  async #readFile(kind: DirectoryKind, file: FileReference, seen: Set<string>): Promise<readonly DirectoryItem[]> {
+    const where = `${kind} ${toHex(file.path)}`;
+    try {
+      const place = resolve(this.session.applicationDf, file);
+      const name = placeName(place);
+      // A file that the ODF names twice has its objects once.
+      if (seen.has(name)) return [];
+      seen.add(name);
+      const { bytes } = await this.files.read(place, { ...part(file), enough: endsInPadding });
+      return this.#items(kind, bytes, `${kind} ${name}`, place);
+    } catch (error) {
+      if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
+        throw error;
+      this.#findings.add(where, error.message);
+      return [];
+    }
+  }
+
+  #items(kind: DirectoryKind, bytes: Uint8Array, where: string, file: FilePlace | undefined): DirectoryItem[] {
+    return this.#elements(bytes, where).flatMap(({ der, at }) =>
+      this.#try(at, () => ({ kind, entry: readEntry(kind, der), der, file })),
+    );
+  }
+
+  #elements(bytes: Uint8Array, where: string): { readonly der: Uint8Array; readonly at: string }[] {
+    const { elements, broken }: FileElements = readElements(bytes, where);
+    if (broken) this.#findings.add(`${where}, at ${broken.offset}`, broken.reason);
+    return elements.map(({ der, offset }) => ({ der, at: `${where}, at ${offset}` }));
+  }
+
+  #try<T>(where: string, read: () => T): T[] {
+    try {
+      return [read()];
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      this.#findings.add(where, error.message);
+      return [];
+    }
+  }
+
+  /** Undefined if the card has none, or one that cannot be read. */
+  tokenInfo(): Promise<TokenInfo | undefined> {
+    return (this.#tokenInfo ??= forgetFailure(this.#readTokenInfo(), () => (this.#tokenInfo = undefined)));
+  }
+
+  async #readTokenInfo(): Promise<TokenInfo | undefined> {
+    const df = this.session.applicationDf;
+    const named = this.#template?.tokenInfo;
+    const place = named ? resolve(df, named) : childOf(df, FILE_ID.TOKEN_INFO);
+    const where = `TokenInfo ${placeName(place)}`;
+    try {
+      const { bytes } = await this.files.read(place);
+      const [first] = this.#elements(bytes, where);
+      return first && readTokenInfo(first.der);
+    } catch (error) {
+      if (!(error instanceof CardError || error instanceof DataError)) throw error;
+      this.#findings.add(where, error.message);
+      return undefined;
+    }
+  }
+
+  /**
+   * The bytes that an object's value is.
+   * @throws {StatusError} if the card refuses; {DataError} for a value that is not on the card.
+   */
+  async value(value: ObjectValue, where: string): Promise<Uint8Array> {
+    try {
+      switch (value.kind) {
+        case "direct":
+          return value.der;
+        case "file":
+          return (await this.files.read(resolve(this.session.applicationDf, value.file), part(value.file))).bytes;
+        case "url":
+          throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
+        case "protected":
+          throw new MalformedAnswerError("the value is enveloped for somebody else");
+      }
+    } catch (error) {
+      if (error instanceof CardError || error instanceof DataError) this.#findings.add(where, error.message);
+      throw error;
+    }
+  }
+
+  report(where: string, problem: string): void {
+    this.#findings.add(where, problem);
+  }
+
+  /** Everything is read anew when it is next asked for: the card was written to. */
+  forget(kind?: DirectoryKind): void {
+    if (kind) this.#directories.delete(kind);
+    else {
+      this.#directories.clear();
+      this.#odf = undefined;
+    }
+  }
+}
+
+function part({ index, length }: FileReference): { offset?: number; length?: number } {
+  return { ...(index !== undefined && { offset: index }), ...(length !== undefined && { length }) };
+}
+
+/** Whether what was read of a directory file ends in padding, so that nothing is expected behind it. */
+function endsInPadding(bytes: Uint8Array): boolean {
+  const tail = bytes.subarray(-PADDING_THAT_ENDS);
+  const [fill] = tail;
+  if (tail.length < PADDING_THAT_ENDS || (fill !== 0x00 && fill !== 0xff)) return false;
+  if (tail.some((octet) => octet !== fill)) return false;
+  const { elements, broken } = readElements(bytes, "directory");
+  const last = elements.at(-1);
+  return !broken && (last ? last.offset + last.length : 0) <= bytes.length - PADDING_THAT_ENDS;
+}
+
+function forgetFailure<V>(value: Promise<V>, forget: () => void): Promise<V> {
+  value.catch(forget);
+  return value;
+}

@@ -1,0 +1,140 @@
+import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { concat } from "../bytes/index.ts";
+import { readBinary, readRecord } from "./commands.ts";
+import type { FileControl } from "./file-control.ts";
+import { type FilePlace, placeName } from "./place.ts";
+import type { CardTurn, Pkcs15Session } from "./session.ts";
+
+/** A file as far as it was read. */
+export interface FileContents {
+  readonly bytes: Uint8Array;
+  /** Its size, where the card told. */
+  readonly control: FileControl;
+}
+
+export interface ReadOptions {
+  /** Bytes to leave out, and to read then at most. */
+  readonly offset?: number;
+  readonly length?: number;
+  /** Asked after each part: whether what is there so far is enough. */
+  readonly enough?: (bytes: Uint8Array) => boolean;
+}
+
+/** What even offsets of READ BINARY reach (ISO/IEC 7816-4 section 11.3.2). */
+const MAX_OFFSET = 0x7fff;
+const SHORT_CHUNK = 256;
+const EXTENDED_CHUNK = 65_536;
+/** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
+const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
+const MAX_RECORDS = 254;
+
+/** How cards refuse to read behind the end. */
+const BEHIND_END: ReadonlySet<number> = new Set([SW.WRONG_P1_P2, SW.INCORRECT_P1_P2, SW.WRONG_LENGTH]);
+
+/** The end was reached: the rest is shorter than what was asked for, or there is none behind what is `begun`. */
+function isEnd(sw: number, begun: boolean): boolean {
+  return sw === SW.OK || sw === SW.END_OF_FILE || (begun && BEHIND_END.has(sw));
+}
+
+/** The files of a card, each read when it is first asked for, and once. */
+export class CardFiles {
+  readonly #session: Pkcs15Session;
+  readonly #extended: boolean;
+  readonly #read = new Map<string, Promise<FileContents>>();
+  #chunk = SHORT_CHUNK;
+
+  /** @param extended The card says that it takes commands with extended length fields. */
+  constructor(session: Pkcs15Session, extended: boolean) {
+    this.#session = session;
+    this.#extended = extended;
+  }
+
+  /**
+   * A file, or the part of it that `options` name.
+   * @throws {StatusError} 6A82 if there is none, 6982 if it wants a PIN; a failed read is not remembered.
+   */
+  read(place: FilePlace, options: ReadOptions = {}): Promise<FileContents> {
+    const { offset = 0, length } = options;
+    const key = `${placeName(place)} ${offset} ${length ?? ""}`;
+    const known = this.#read.get(key);
+    if (known) return known;
+    const reading = this.#session.read((turn) => this.#fetch(turn, place, options));
+    this.#read.set(key, reading);
+    reading.catch(() => this.#read.delete(key));
+    return reading;
+  }
+
+  /** What is known of a file is old: the next one who asks reads it again. */
+  forget(place: FilePlace): void {
+    const name = placeName(place);
+    for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
+  }
+
+  forgetAll(): void {
+    this.#read.clear();
+  }
+
+  /** The whole file, to its end, whatever was read of it before. */
+  readAnew(turn: CardTurn, place: FilePlace): Promise<FileContents> {
+    this.forget(place);
+    return this.#fetch(turn, place, {});
+  }
+
+  async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
+    const control = await turn.select(place);
+    if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
+    const bytes =
+      control.structure === "records"
+        ? await readRecords(turn, place, control.records)
+        : await this.#readTransparent(turn, place, control.size, options);
+    return control.structure === "records" ? cut({ bytes, control }, options) : { bytes, control };
+  }
+
+  async #readTransparent(
+    turn: CardTurn,
+    place: FilePlace,
+    size: number | undefined,
+    { offset = 0, length, enough }: ReadOptions,
+  ): Promise<Uint8Array> {
+    const end = Math.min(size ?? Infinity, length === undefined ? Infinity : offset + length, MAX_OFFSET + 1);
+    let bytes: Uint8Array = new Uint8Array();
+    for (let at = offset; at < end; at = offset + bytes.length) {
+      const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
+      const { data, sw } = await turn.send(readBinary(at, wanted));
+      bytes = concat(bytes, data.subarray(0, end - at));
+      if (sw === SW.OK && data.length > 0) {
+        // Nobody asks for more where the size is unknown and the card gave less than it was asked for.
+        if (size === undefined && data.length < wanted) break;
+        if (enough?.(bytes) === true) break;
+        continue;
+      }
+      if (sw === SW.WRONG_LENGTH && at === offset && wanted === this.#chunk && this.#shrink()) continue;
+      if (isEnd(sw, at > offset)) break;
+      throw new StatusError(`READ BINARY of ${placeName(place)}`, sw);
+    }
+    return bytes;
+  }
+
+  #shrink(): boolean {
+    const next = SMALLER_CHUNKS.find((size) => size < this.#chunk);
+    if (next === undefined) return false;
+    this.#chunk = next;
+    return true;
+  }
+}
+
+/** The records one after the other: that is how a directory file of records holds its objects. */
+async function readRecords(turn: CardTurn, place: FilePlace, count = MAX_RECORDS): Promise<Uint8Array> {
+  const records: Uint8Array[] = [];
+  for (let number = 1; number <= Math.min(count, MAX_RECORDS); number++) {
+    const { data, sw } = await turn.send(readRecord(number));
+    if (sw === SW.RECORD_NOT_FOUND) break;
+    if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${placeName(place)}`, sw);
+    records.push(data);
+  }
+  return concat(...records);
+}
+
+function cut({ bytes, control }: FileContents, { offset = 0, length }: ReadOptions): FileContents {
+  return { bytes: bytes.subarray(offset, length === undefined ? undefined : offset + length), control };
+}

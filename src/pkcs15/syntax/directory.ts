@@ -1,0 +1,111 @@
+import { berToDer, contextTag, DerReader, TAG } from "../../asn1/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import { type AuthenticationEntry, readAuthentication } from "./authentication.ts";
+import { type CertificateEntry, readCertificate } from "./certificate.ts";
+import { type DataEntry, readData } from "./data.ts";
+import {
+  type PrivateKeyEntry,
+  type PublicKeyEntry,
+  readPrivateKey,
+  readPublicKey,
+  readSecretKey,
+  type SecretKeyEntry,
+} from "./key.ts";
+import { type FileReference, readPath } from "./path.ts";
+
+/** An object of a directory file. */
+export type DirectoryEntry =
+  PrivateKeyEntry | PublicKeyEntry | SecretKeyEntry | CertificateEntry | DataEntry | AuthenticationEntry;
+
+/** What a directory file lists, in the order of the tags of CIOChoice (ISO/IEC 7816-15 section 8.3). */
+export const DIRECTORY_KINDS = [
+  "private-keys",
+  "public-keys",
+  "trusted-public-keys",
+  "secret-keys",
+  "certificates",
+  "trusted-certificates",
+  "useful-certificates",
+  "data",
+  "authentication",
+] as const;
+export type DirectoryKind = (typeof DIRECTORY_KINDS)[number];
+
+/** An entry of the ODF: which objects, and where their directory is, or the objects themselves. */
+export type OdfEntry =
+  | { readonly kind: DirectoryKind; readonly file: FileReference }
+  | { readonly kind: DirectoryKind; readonly objects: Uint8Array }
+  /** Enveloped. */
+  | { readonly kind: DirectoryKind; readonly protected: true };
+
+/** One element of a file, where it stood, and what is wrong with it if anything is. */
+export interface FileElement {
+  readonly offset: number;
+  /** Bytes that it takes in the file. */
+  readonly length: number;
+  readonly der: Uint8Array;
+}
+
+/** More objects than this in one file are an attack on somebody's patience. */
+const MAX_ELEMENTS = 1024;
+
+/** What is found in a file: its elements, and where and why reading it ended before the end, if it did. */
+export interface FileElements {
+  readonly elements: readonly FileElement[];
+  readonly broken?: { readonly offset: number; readonly reason: string };
+}
+
+/**
+ * The elements of a directory file one after the other, BER made DER. Padding of 00 and FF before, between and behind them is
+ * skipped. What is not an element ends the search: nobody knows where the next one would begin.
+ */
+export function readElements(bytes: Uint8Array, what: string): FileElements {
+  const elements: FileElement[] = [];
+  let offset = 0;
+  for (;;) {
+    while (bytes[offset] === 0x00 || bytes[offset] === 0xff) offset++;
+    if (offset >= bytes.length) return { elements };
+    if (elements.length === MAX_ELEMENTS) {
+      return { elements, broken: { offset, reason: `more than ${MAX_ELEMENTS} objects` } };
+    }
+    try {
+      const { der, length } = berToDer(bytes, offset, what);
+      elements.push({ offset, length, der });
+      offset += length;
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      return { elements, broken: { offset, reason: error.message } };
+    }
+  }
+}
+
+const OBJECTS = contextTag(0, "constructed");
+
+/** @throws {DataError} if `der` is no CIOChoice. */
+export function readOdfEntry(der: Uint8Array): OdfEntry {
+  const outer = new DerReader(der, "ODF");
+  const tag = outer.peek() ?? 0;
+  const kind = DIRECTORY_KINDS.find((_, number) => tag === contextTag(number, "constructed"));
+  if (!kind) throw new DataError(`ODF: an entry with tag ${tag.toString(16)}`);
+  const entry = outer.enter(tag);
+  if (entry.peek() === TAG.SEQUENCE) return { kind, file: readPath(entry.enter()) };
+  if (entry.peek() === OBJECTS) return { kind, objects: entry.next().contents };
+  return { kind, protected: true };
+}
+
+const READERS: Readonly<Record<DirectoryKind, (reader: DerReader) => DirectoryEntry>> = {
+  "private-keys": readPrivateKey,
+  "public-keys": readPublicKey,
+  "trusted-public-keys": readPublicKey,
+  "secret-keys": readSecretKey,
+  certificates: readCertificate,
+  "trusted-certificates": readCertificate,
+  "useful-certificates": readCertificate,
+  data: readData,
+  authentication: readAuthentication,
+};
+
+/** @throws {DataError} if `der` is no object of this kind. */
+export function readEntry(kind: DirectoryKind, der: Uint8Array): DirectoryEntry {
+  return READERS[kind](new DerReader(der, kind));
+}

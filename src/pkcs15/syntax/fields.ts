@@ -1,0 +1,99 @@
+import { decodeTime, type DerElement, type DerReader, TAG } from "../../asn1/index.ts";
+import { DataError, fromUtf8 } from "../../bytes/index.ts";
+
+/** Bits of a BIT STRING by their number, 0 the first; bits behind its end are 0. */
+export class Flags {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array = new Uint8Array()) {
+    this.#bytes = bytes;
+  }
+
+  has(bit: number): boolean {
+    return ((this.#bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
+  }
+
+  /** Whether one of `bits` is set. */
+  hasAny(...bits: readonly number[]): boolean {
+    return bits.some((bit) => this.has(bit));
+  }
+}
+
+/** The BIT STRING that comes next, or no flags if something else does. */
+export function optionalFlags(reader: DerReader): Flags {
+  return reader.peek() === TAG.BIT_STRING ? new Flags(reader.bitString().bytes) : new Flags();
+}
+
+/** An INTEGER or ENUMERATED of up to 6 bytes that must not be negative. */
+export function readNumber(reader: DerReader, tag: number = TAG.INTEGER): number {
+  const value = readSigned(reader.next(tag));
+  if (value < 0) throw new DataError("a negative number");
+  return value;
+}
+
+export function optionalNumber(reader: DerReader, tag: number = TAG.INTEGER): number | undefined {
+  return reader.peek() === tag ? readNumber(reader, tag) : undefined;
+}
+
+/**
+ * A reference that goes into one byte of a command. Cards write 80 to FF as negative numbers too, because such a byte alone
+ * is one in ASN.1.
+ */
+export function optionalReference(reader: DerReader, tag: number = TAG.INTEGER): number | undefined {
+  const element = reader.optional(tag);
+  if (!element) return undefined;
+  const value = readSigned(element);
+  if (value < -128 || value > 0xffff) throw new DataError(`a reference of ${value}`);
+  return value < 0 ? value + 256 : value;
+}
+
+/** Not in its shortest form neither: cards in use pad with zeros. */
+function readSigned({ contents }: DerElement): number {
+  const [first] = contents;
+  if (first === undefined) throw new DataError("a number without digits");
+  let value = first >= 0x80 ? -1 : 0;
+  for (const octet of contents) value = value * 256 + octet;
+  if (!Number.isSafeInteger(value)) throw new DataError(`a number of ${contents.length} bytes`);
+  return value;
+}
+
+/** Characters of a label: UTF-8, or what of Latin-1 older cards have; padding of zeros and blanks is taken off. */
+export function readText({ contents }: DerElement): string {
+  return decodeText(contents).replace(/[\0 ]+$/u, "");
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch {
+    return String.fromCharCode(...bytes.subarray(0, 1024));
+  }
+}
+
+const TEXT_TAGS: readonly number[] = [TAG.UTF8_STRING, TAG.PRINTABLE_STRING, TAG.IA5_STRING, TAG.T61_STRING];
+
+export function optionalText(reader: DerReader): string | undefined {
+  const tag = reader.peek();
+  return tag !== undefined && TEXT_TAGS.includes(tag) ? readText(reader.next()) : undefined;
+}
+
+export function optionalOctets(reader: DerReader): Uint8Array | undefined {
+  return reader.optional(TAG.OCTET_STRING)?.contents;
+}
+
+/** A GeneralizedTime; undefined for one that names no moment: it is not worth the object. */
+export function readTime({ tag, contents }: DerElement): Date | undefined {
+  const text = String.fromCharCode(...contents.subarray(0, 32));
+  // X.680 section 46 lets seconds, and fractions of them, be there or not; whoever writes for cards means UTC.
+  const [, digits = ""] = /^(\d{10,14})(?:[.,]\d+)?Z?$/u.exec(text) ?? [];
+  const whole = `${digits.padEnd(14, "0")}Z`;
+  try {
+    return decodeTime(
+      tag,
+      Uint8Array.from(whole, (character) => character.charCodeAt(0)),
+    );
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+import { contextTag, type DerReader, TAG } from "../../asn1/index.ts";
+import type { Flags } from "./fields.ts";
+import { optionalFlags, optionalNumber, optionalOctets, optionalText } from "./fields.ts";
+
+/** What all objects have in common (ISO/IEC 7816-15 section 8.2.9, CommonObjectAttributes). */
+export interface ObjectHead {
+  readonly label: string;
+  /** Read only after a PIN. */
+  readonly private: boolean;
+  readonly modifiable: boolean;
+  /** Which authentication object guards it. */
+  readonly authId: Uint8Array | undefined;
+  /** How often the key may be used after one verification of the PIN; undefined for no bound. */
+  readonly userConsent: number | undefined;
+  readonly accessRules: readonly AccessRule[];
+}
+
+/** Who may do what to an object (AccessControlRule). */
+export interface AccessRule {
+  readonly modes: Flags;
+  readonly condition: SecurityCondition;
+}
+
+export type SecurityCondition =
+  | { readonly kind: "always" }
+  | { readonly kind: "pin"; readonly authId: Uint8Array }
+  /** An authentication by other means, or a combination of several. */
+  | { readonly kind: "other" };
+
+/** Bits of AccessMode. */
+export const ACCESS = { READ: 0, UPDATE: 1, EXECUTE: 2, DELETE: 3, SIGN: 5, DECIPHER: 7, AUTHENTICATE: 9 } as const;
+
+/** Bits of CommonObjectFlags. */
+export const OBJECT_FLAG = { PRIVATE: 0, MODIFIABLE: 1 } as const;
+
+/** The three parts of an object: its reader stands behind the tag that tells the type. */
+export interface ObjectParts {
+  readonly head: ObjectHead;
+  /** What all types of its class have. */
+  readonly classPart: DerReader;
+  /** What some of them have. */
+  readonly subClassPart: DerReader | undefined;
+  /** What its type alone has, not yet entered. */
+  readonly typePart: DerReader;
+}
+
+const SUB_CLASS = contextTag(0, "constructed");
+const TYPE = contextTag(1, "constructed");
+
+/** A CIO: CommonObjectAttributes, class attributes, [0] subclass attributes if any, [1] type attributes. */
+export function readObject(reader: DerReader): ObjectParts {
+  const head = readHead(reader.enter());
+  const classPart = reader.enter();
+  const subClassPart = reader.peek() === SUB_CLASS ? reader.enter(SUB_CLASS) : undefined;
+  return { head, classPart, subClassPart, typePart: reader.enter(TYPE) };
+}
+
+function readHead(reader: DerReader): ObjectHead {
+  const label = optionalText(reader) ?? "";
+  const flags = optionalFlags(reader);
+  return {
+    label,
+    private: flags.has(OBJECT_FLAG.PRIVATE),
+    modifiable: flags.has(OBJECT_FLAG.MODIFIABLE),
+    authId: optionalOctets(reader),
+    userConsent: optionalNumber(reader),
+    accessRules: reader.peek() === TAG.SEQUENCE ? readRules(reader.enter()) : [],
+  };
+}
+
+/** Far more than there are modes. */
+const MAX_RULES = 32;
+
+function readRules(reader: DerReader): AccessRule[] {
+  const rules: AccessRule[] = [];
+  while (reader.remaining > 0 && rules.length < MAX_RULES) {
+    const rule = reader.enter();
+    rules.push({ modes: optionalFlags(rule), condition: readCondition(rule) });
+  }
+  return rules;
+}
+
+function readCondition(reader: DerReader): SecurityCondition {
+  const tag = reader.peek();
+  if (tag === TAG.NULL) return { kind: "always" };
+  const authId = optionalOctets(reader);
+  return authId ? { kind: "pin", authId } : { kind: "other" };
+}

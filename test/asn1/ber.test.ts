@@ -1,0 +1,79 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { berToDer, DerReader, encodeDer, TAG } from "../../src/asn1/index.ts";
+import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+
+const der = (hex: string): string => toHex(berToDer(fromHex(hex)).der);
+
+describe("BER", () => {
+  test.each([
+    ["an indefinite length", "3080 0401aa 0000", "30030401aa"],
+    ["nested ones", "3080 a080 0401aa 0000 0000", "3005a0030401aa"],
+    ["a length longer than it need be", "3083000004 0482 0000", "30020400"],
+    ["an octet string in segments", "2480 0401aa 0402bbcc 0000", "0403aabbcc"],
+    ["segments of segments", "2408 2403 0401aa 0401bb", "0402aabb"],
+    ["a bit string in segments", "2309 0302 00aa 0303 04bbf0", "030404aabbf0"],
+    ["a true that is not FF", "010101", "0101ff"],
+    ["bits behind the end of a bit string", "030206ff", "030206c0"],
+    ["a tag of two bytes", "7f49 80 8101aa 0000", "7f49038101aa"],
+  ])("%s becomes DER", (_, ber, expected) => {
+    expect(der(ber)).toBe(expected);
+  });
+
+  test("tells how many bytes the element took where it stood", () => {
+    expect(berToDer(fromHex("ffff 3080 0401aa 0000 00ff"), 2)).toEqual({ der: fromHex("30030401aa"), length: 7 });
+  });
+
+  test.each([
+    ["nothing", ""],
+    ["a length without its bytes", "3082"],
+    ["a length beyond the end", "0405aabb"],
+    ["an inner length beyond the outer one", "3003 0402aa"],
+    ["an indefinite length without an end", "3080 0401aa"],
+    ["a primitive element of indefinite length", "0480 aa 0000"],
+    ["a length octet FF", "30ff"],
+    ["a tag of five bytes", "7f8181818101 00"],
+    ["a segment of another type", "2403 0c01aa"],
+    ["a bit string of octet strings", "2303 0401aa"],
+    ["a bit string with a gap", "2308 0302 04f0 0302 00aa"],
+  ])("%s is refused", (_, ber) => {
+    expect(() => der(ber)).toThrow(DataError);
+  });
+
+  test("nests 16 levels and no more, whatever form the lengths have", () => {
+    const nested = (levels: number): string => "3080".repeat(levels) + "0500" + "0000".repeat(levels);
+    expect(der(nested(16))).toHaveLength(2 * (16 * 2 + 2));
+    expect(() => der(nested(17))).toThrow(/levels/u);
+    expect(() => der("3080".repeat(100_000))).toThrow(/levels/u);
+  });
+
+  test("what is DER comes back as it was", () => {
+    const tree: fc.Arbitrary<Uint8Array> = fc.letrec<{ node: Uint8Array }>((tie) => ({
+      node: fc.oneof(
+        { maxDepth: 4 },
+        fc.uint8Array({ maxLength: 300 }).map((contents) => encodeDer(TAG.OCTET_STRING, contents)),
+        fc.array(tie("node"), { maxLength: 4 }).map((nodes) => encodeDer(TAG.SEQUENCE, ...nodes)),
+      ),
+    })).node;
+    fc.assert(
+      fc.property(tree, fc.uint8Array(), (element, rest) => {
+        expect(berToDer(concat(element, rest))).toEqual({ der: element, length: element.length });
+      }),
+    );
+  });
+
+  test("any bytes are an element or a DataError, and an element is DER", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        try {
+          const { der: element, length } = berToDer(bytes);
+          expect(length).toBeLessThanOrEqual(bytes.length);
+          if (((element[0] ?? 0) & 0x1f) !== 0x1f) new DerReader(element).next();
+        } catch (error) {
+          expect(error).toBeInstanceOf(DataError);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { decodeCommand, encodeResponse } from "../../src/apdu/index.ts";
+import { fromHex, toHex } from "../../src/bytes/index.ts";
+import { Card } from "../../src/card/index.ts";
+import { type InProcessCard, MemoryReaders } from "../../src/pcsc/index.ts";
+
+export const READER = "Memory Reader";
+
+/** A file of a {@link FileCard}: what SELECT tells of it, and what it holds. */
+export interface CardFile {
+  /** Hexadecimal; left out, SELECT tells nothing. */
+  readonly control?: string;
+  readonly contents: string;
+}
+
+/** How the card departs from the standard. */
+export interface Quirks {
+  /** P2 values that SELECT takes. */
+  readonly answers?: readonly number[];
+  /** SELECT by path is unknown. */
+  readonly noPath?: boolean;
+  /** The longest answer; a longer Le is 6700. */
+  readonly maxRead?: number;
+}
+
+/** A file system that only gives out what it was given, and a script for every other command. */
+export class FileCard implements InProcessCard {
+  readonly atr: Uint8Array;
+  readonly commands: string[] = [];
+  readonly script = new Map<string, string>();
+  /** Keys without 3F00: "50155031". */
+  readonly files: Map<string, CardFile>;
+  readonly #aid: string | undefined;
+  readonly #quirks: Quirks;
+  #selected: string | undefined;
+  #directory = "";
+  #applet: boolean;
+
+  constructor(
+    options: { atr?: string; aid?: string; files: Readonly<Record<string, CardFile>> } & { quirks?: Quirks },
+  ) {
+    this.atr = fromHex(options.atr ?? "3b80800101");
+    this.files = new Map(Object.entries(options.files));
+    this.#aid = options.aid;
+    this.#quirks = options.quirks ?? {};
+    this.#applet = options.aid === undefined;
+  }
+
+  reset(): void {
+    this.#selected = undefined;
+    this.#directory = "";
+    this.#applet = this.#aid === undefined;
+  }
+
+  transmit(command: Uint8Array): Promise<Uint8Array> {
+    this.commands.push(toHex(command));
+    return Promise.resolve(this.#answer(command));
+  }
+
+  #answer(bytes: Uint8Array): Uint8Array {
+    const scripted = this.script.get(toHex(bytes));
+    if (scripted !== undefined) return fromHex(scripted);
+    const { ins, p1, p2, data = new Uint8Array(), ne = 0 } = decodeCommand(bytes);
+    if (ins === 0xa4) return this.#select(p1, p2, toHex(data));
+    if (!this.#applet) return fromHex("6986");
+    if (ins !== 0xb0) return fromHex("6d00");
+    if (ne > (this.#quirks.maxRead ?? 256)) return fromHex("6700");
+    const file = this.#selected === undefined ? undefined : this.files.get(this.#selected);
+    if (!file) return fromHex("6986");
+    const contents = fromHex(file.contents);
+    const offset = p1 * 256 + p2;
+    if (offset > contents.length) return fromHex("6b00");
+    const part = contents.subarray(offset, offset + ne);
+    return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
+  }
+
+  #select(p1: number, p2: number, name: string): Uint8Array {
+    if (p1 === 0x04) {
+      if (name !== this.#aid) return fromHex("6a82");
+      this.#applet = true;
+      this.#directory = "5015";
+      return fromHex("9000");
+    }
+    if (!this.#applet) return fromHex("6999");
+    if (this.#quirks.answers && !this.#quirks.answers.includes(p2)) return fromHex("6a86");
+    if (this.#quirks.noPath && (p1 === 0x08 || p1 === 0x09)) return fromHex("6a81");
+    const path = name === "3f00" ? "" : p1 === 0x08 ? name : this.#directory + name;
+    const file = this.files.get(path);
+    const isDirectory =
+      path === "" || [...this.files.keys()].some((key) => key.length > path.length && key.startsWith(path));
+    if (!file && !isDirectory) return fromHex("6a82");
+    this.#selected = file ? path : undefined;
+    this.#directory = file ? path.slice(0, -4) : path;
+    return fromHex(`${p2 === 0x0c ? "" : (file?.control ?? "")}9000`);
+  }
+}
+
+interface Recording {
+  readonly atr: string;
+  readonly aid: string;
+  readonly files: Readonly<Record<string, Required<CardFile>>>;
+  readonly exchanges: Readonly<Record<string, readonly { readonly command: string; readonly answer: string }[]>>;
+}
+
+/** A Java Card with a layout that nobody here made: see the "source" of the file. */
+export const RECORDING = JSON.parse(
+  readFileSync(new URL("../../fixtures/pkcs15-java-card.json", import.meta.url), "utf8"),
+) as Recording;
+
+/** The recorded card; it answers the recorded uses of its keys, and to nothing else. */
+export function recordedCard(): FileCard {
+  const card = new FileCard(RECORDING);
+  for (const { command, answer } of Object.values(RECORDING.exchanges).flat()) card.script.set(command, answer);
+  return card;
+}
+
+/** A card in a reader of this process. */
+export async function insert(card: InProcessCard): Promise<Card> {
+  const readers = new MemoryReaders();
+  readers.plug(READER);
+  readers.insert(READER, card);
+  return new Card(await readers.client({ patience: 200 }).connect(READER));
+}
