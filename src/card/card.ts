@@ -1,5 +1,6 @@
 import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
-import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
+import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
+import { CardAccessError, CardCancelledError, CardResetError, reached } from "./access-error.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
@@ -21,7 +22,8 @@ export class Card implements AsyncDisposable {
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
     const transmit: Transmit = (command, signal) => connection.transmit(command, signal);
-    this.#channel = new CardChannel(options.wrap?.(transmit, connection.reader) ?? transmit, {
+    const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
+    this.#channel = new CardChannel((command, signal) => reached(wrapped(command, signal)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
     });
@@ -45,13 +47,13 @@ export class Card implements AsyncDisposable {
 
   /** Whether nobody else is connected to the card, as far as the resource manager tells ({@link CardConnection.alone}). */
   alone(): Promise<boolean> {
-    return this.#connection.alone();
+    return reached(this.#connection.alone());
   }
 
   /**
    * Runs `work` with the card to itself. A reset by another program is taken up first, and counted in {@link resets};
-   * one that happens in the middle of `work` ends it with SCARD_W_RESET_CARD.
-   * @throws {PcscError} SCARD_E_SHARING_VIOLATION if another program keeps the card, SCARD_W_REMOVED_CARD; what `work` throws.
+   * one that happens in the middle of `work` ends it with {@link CardResetError}.
+   * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
     let begun = false;
@@ -64,7 +66,7 @@ export class Card implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       // Only the line is left at once: of what has begun, the end is worth knowing.
       const leave = (): void => {
-        if (!begun) reject(new PcscError("SCARD_E_CANCELLED", undefined, { cause: signal.reason }));
+        if (!begun) reject(cancelled(signal));
       };
       if (signal.aborted) leave();
       signal.addEventListener("abort", leave, { once: true });
@@ -79,18 +81,18 @@ export class Card implements AsyncDisposable {
   reset(): Promise<void> {
     return this.exclusively(async () => {
       this.#resets++;
-      await this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD);
+      await reached(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
     });
   }
 
   async #transaction<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (signal?.aborted) throw new PcscError("SCARD_E_CANCELLED", undefined, { cause: signal.reason });
+    if (signal?.aborted) throw cancelled(signal);
     await this.#begin(signal);
     let disturbed = false;
     try {
       return await work(this.#channel);
     } catch (error) {
-      disturbed = error instanceof PcscError;
+      disturbed = error instanceof CardAccessError;
       throw error;
     } finally {
       await this.#end(disturbed);
@@ -99,20 +101,20 @@ export class Card implements AsyncDisposable {
 
   async #begin(signal?: AbortSignal): Promise<void> {
     try {
-      await this.#connection.begin(signal);
+      await reached(this.#connection.begin(signal));
     } catch (error) {
-      if (!(error instanceof PcscError && error.is("SCARD_W_RESET_CARD"))) throw error;
+      if (!(error instanceof CardResetError)) throw error;
       await this.#takeUp();
-      await this.#connection.begin(signal);
+      await reached(this.#connection.begin(signal));
     }
   }
 
   /** After an error of the transport the lock may be gone with the card, and the first error is the one to tell. */
   async #end(disturbed: boolean): Promise<void> {
     try {
-      await this.#connection.end();
+      await reached(this.#connection.end());
     } catch (error) {
-      if (error instanceof PcscError && error.is("SCARD_W_RESET_CARD")) {
+      if (error instanceof CardResetError) {
         // pcscd refuses END while a reset is pending, and keeps the lock: reconnect, then end (winscard.c).
         await this.#takeUp();
         await this.#connection.end().catch(() => undefined);
@@ -122,7 +124,7 @@ export class Card implements AsyncDisposable {
 
   async #takeUp(): Promise<void> {
     this.#resets++;
-    await this.#connection.reconnect();
+    await reached(this.#connection.reconnect());
   }
 
   /** Ends the connection after the calls under way; the card is left as it is. */
@@ -130,4 +132,8 @@ export class Card implements AsyncDisposable {
     await this.#turn;
     await this.#connection.disconnect();
   }
+}
+
+function cancelled(signal: AbortSignal): CardCancelledError {
+  return new CardCancelledError("the call was cancelled", { cause: signal.reason });
 }

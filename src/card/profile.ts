@@ -6,7 +6,7 @@ export interface CardProfile {
   readonly name: CardApplication["profile"];
   /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
-   * @throws {PcscError} if the card cannot be reached.
+   * @throws {CardAccessError} if the card cannot be reached.
    */
   claim(card: Card): Promise<CardApplication | undefined>;
 }

@@ -1,6 +1,9 @@
 import { DataError } from "../bytes/index.ts";
 import {
+  CardAccessError,
+  CardCancelledError,
   CardError,
+  CardGoneError,
   LoginRequiredError,
   MalformedAnswerError,
   PinError,
@@ -8,30 +11,8 @@ import {
   StatusError,
   UnsupportedError,
 } from "../card/index.ts";
-import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
-
-/** How each error of the way to the card is told. What is not here is CKR_DEVICE_ERROR. */
-const PCSC: Readonly<Partial<Record<ScardErrorName, number>>> = {
-  SCARD_E_CANCELLED: CKR.FUNCTION_CANCELED,
-  // A card, a reader and a daemon that go away are one to the application: the token is gone.
-  SCARD_W_REMOVED_CARD: CKR.DEVICE_REMOVED,
-  SCARD_E_NO_SMARTCARD: CKR.DEVICE_REMOVED,
-  SCARD_E_READER_UNAVAILABLE: CKR.DEVICE_REMOVED,
-  SCARD_E_UNKNOWN_READER: CKR.DEVICE_REMOVED,
-  SCARD_E_NO_READERS_AVAILABLE: CKR.DEVICE_REMOVED,
-  SCARD_E_NO_SERVICE: CKR.DEVICE_REMOVED,
-  SCARD_E_SERVICE_STOPPED: CKR.DEVICE_REMOVED,
-  SCARD_E_INVALID_HANDLE: CKR.DEVICE_REMOVED,
-  // The standard has no name for a card that another program holds.
-  SCARD_E_SHARING_VIOLATION: CKR.DEVICE_ERROR,
-};
-
-/** Errors after which no call over this connection can succeed any more. */
-const GONE: ReadonlySet<string> = new Set(
-  Object.entries(PCSC).flatMap(([name, rv]) => (rv === CKR.DEVICE_REMOVED ? [name] : [])),
-);
 
 const PIN: Readonly<Record<PinFailure, number>> = {
   incorrect: CKR.PIN_INCORRECT,
@@ -51,7 +32,7 @@ const STATUS: ReadonlyMap<number, number> = new Map([
 
 /** Whether `error` says that the card, its reader or the way to it is gone. */
 export function isGone(error: unknown): boolean {
-  return error instanceof PcscError && GONE.has(error.codeName);
+  return error instanceof CardGoneError;
 }
 
 /** Any error as the one that a C_ function throws; the lower error is its cause. */
@@ -61,7 +42,10 @@ export function toCryptokiError(error: unknown): CryptokiError {
 }
 
 function returnValue(error: unknown): number {
-  if (error instanceof PcscError) return PCSC_BY_NAME.get(error.codeName) ?? CKR.DEVICE_ERROR;
+  if (error instanceof CardGoneError) return CKR.DEVICE_REMOVED;
+  if (error instanceof CardCancelledError) return CKR.FUNCTION_CANCELED;
+  // The standard has no name for a card that another program holds.
+  if (error instanceof CardAccessError) return CKR.DEVICE_ERROR;
   if (error instanceof PinError) return PIN[error.reason];
   if (error instanceof LoginRequiredError) return CKR.USER_NOT_LOGGED_IN;
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
@@ -72,8 +56,6 @@ function returnValue(error: unknown): number {
   if (isAbort(error)) return CKR.FUNCTION_CANCELED;
   return CKR.GENERAL_ERROR;
 }
-
-const PCSC_BY_NAME: ReadonlyMap<string, number> = new Map(Object.entries(PCSC));
 
 /** What AbortSignal.abort() and AbortSignal.timeout() give as their reason. */
 const isAbort = (error: unknown): boolean =>

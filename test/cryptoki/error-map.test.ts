@@ -1,6 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import { DataError } from "../../src/bytes/index.ts";
 import {
+  CardAccessError,
+  CardBusyError,
+  CardCancelledError,
+  CardGoneError,
+  CardResetError,
   LoginRequiredError,
   MalformedAnswerError,
   PinError,
@@ -9,19 +14,15 @@ import {
 } from "../../src/card/index.ts";
 import { CKR, CryptokiError } from "../../src/cryptoki/index.ts";
 import { blame, isGone, toCryptokiError } from "../../src/cryptoki/error-map.ts";
-import { PcscError, type ScardErrorName } from "../../src/pcsc/index.ts";
 
 describe("an error from below", () => {
-  test.each<[ScardErrorName, string, boolean]>([
-    ["SCARD_W_REMOVED_CARD", "CKR_DEVICE_REMOVED", true],
-    ["SCARD_E_READER_UNAVAILABLE", "CKR_DEVICE_REMOVED", true],
-    ["SCARD_E_SERVICE_STOPPED", "CKR_DEVICE_REMOVED", true],
-    ["SCARD_E_SHARING_VIOLATION", "CKR_DEVICE_ERROR", false],
-    ["SCARD_E_CANCELLED", "CKR_FUNCTION_CANCELED", false],
-    ["SCARD_W_RESET_CARD", "CKR_DEVICE_ERROR", false],
-    ["SCARD_E_NOT_TRANSACTED", "CKR_DEVICE_ERROR", false],
-  ])("of PC/SC: %s is %s", (code, name, gone) => {
-    const cause = new PcscError(code);
+  test.each([
+    [new CardGoneError("taken out"), "CKR_DEVICE_REMOVED", true],
+    [new CardBusyError("held"), "CKR_DEVICE_ERROR", false],
+    [new CardCancelledError("stopped"), "CKR_FUNCTION_CANCELED", false],
+    [new CardResetError("reset"), "CKR_DEVICE_ERROR", false],
+    [new CardAccessError("failed"), "CKR_DEVICE_ERROR", false],
+  ])("of the way to the card: %s is %s", (cause, name, gone) => {
     expect(toCryptokiError(cause)).toMatchObject({ name, cause });
     expect(isGone(cause)).toBe(gone);
   });

@@ -1,111 +1,57 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKD, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import { testCard } from "../virtual/keys.ts";
+import { EVERY_FUNCTION, functionsWith, named } from "./every-function.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
 
 const DATA = utf8("data");
 const HASH = { mechanism: CKM.SHA256 };
 const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
-const ECDH = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: new Uint8Array(65) } };
 
-/** Every function that takes a session, with arguments that are right but for it. */
-const IN_SESSION: Readonly<Record<string, (cryptoki: Cryptoki, session: number) => Promise<unknown>>> = {
-  C_CloseSession: (cryptoki, session) => cryptoki.C_CloseSession(session),
-  C_GetSessionInfo: (cryptoki, session) => cryptoki.C_GetSessionInfo(session),
-  C_Login: (cryptoki, session) => cryptoki.C_Login(session, 1, "123456"),
-  C_Logout: (cryptoki, session) => cryptoki.C_Logout(session),
-  C_DestroyObject: (cryptoki, session) => cryptoki.C_DestroyObject(session, 1),
-  C_GetObjectSize: (cryptoki, session) => cryptoki.C_GetObjectSize(session, 1),
-  C_GetAttributeValue: (cryptoki, session) => cryptoki.C_GetAttributeValue(session, 1, [CKA.CLASS]),
-  C_FindObjectsInit: (cryptoki, session) => cryptoki.C_FindObjectsInit(session, {}),
-  C_FindObjects: (cryptoki, session) => cryptoki.C_FindObjects(session),
-  C_FindObjectsFinal: (cryptoki, session) => cryptoki.C_FindObjectsFinal(session),
-  C_EncryptInit: (cryptoki, session) => cryptoki.C_EncryptInit(session, RSA, 1),
-  C_Encrypt: (cryptoki, session) => cryptoki.C_Encrypt(session, DATA),
-  C_EncryptUpdate: (cryptoki, session) => cryptoki.C_EncryptUpdate(session, DATA),
-  C_EncryptFinal: (cryptoki, session) => cryptoki.C_EncryptFinal(session),
-  C_DecryptInit: (cryptoki, session) => cryptoki.C_DecryptInit(session, RSA, 1),
-  C_Decrypt: (cryptoki, session) => cryptoki.C_Decrypt(session, DATA),
-  C_DecryptUpdate: (cryptoki, session) => cryptoki.C_DecryptUpdate(session, DATA),
-  C_DecryptFinal: (cryptoki, session) => cryptoki.C_DecryptFinal(session),
-  C_DigestInit: (cryptoki, session) => cryptoki.C_DigestInit(session, HASH),
-  C_Digest: (cryptoki, session) => cryptoki.C_Digest(session, DATA),
-  C_DigestUpdate: (cryptoki, session) => cryptoki.C_DigestUpdate(session, DATA),
-  C_DigestFinal: (cryptoki, session) => cryptoki.C_DigestFinal(session),
-  C_SignInit: (cryptoki, session) => cryptoki.C_SignInit(session, RSA, 1),
-  C_Sign: (cryptoki, session) => cryptoki.C_Sign(session, DATA),
-  C_SignUpdate: (cryptoki, session) => cryptoki.C_SignUpdate(session, DATA),
-  C_SignFinal: (cryptoki, session) => cryptoki.C_SignFinal(session),
-  C_VerifyInit: (cryptoki, session) => cryptoki.C_VerifyInit(session, RSA, 1),
-  C_Verify: (cryptoki, session) => cryptoki.C_Verify(session, DATA, DATA),
-  C_VerifyUpdate: (cryptoki, session) => cryptoki.C_VerifyUpdate(session, DATA),
-  C_VerifyFinal: (cryptoki, session) => cryptoki.C_VerifyFinal(session, DATA),
-  C_GenerateKeyPair: (cryptoki, session) => cryptoki.C_GenerateKeyPair(session, RSA, {}, {}),
-  C_DeriveKey: (cryptoki, session) => cryptoki.C_DeriveKey(session, ECDH, 1, {}),
-  C_SeedRandom: (cryptoki, session) => cryptoki.C_SeedRandom(session, DATA),
-  C_GenerateRandom: (cryptoki, session) => cryptoki.C_GenerateRandom(session, 1),
-};
-
-/** Every function that takes a slot. */
-const IN_SLOT: Readonly<Record<string, (cryptoki: Cryptoki, slot: number) => Promise<unknown>>> = {
-  C_GetSlotInfo: (cryptoki, slot) => cryptoki.C_GetSlotInfo(slot),
-  C_GetTokenInfo: (cryptoki, slot) => cryptoki.C_GetTokenInfo(slot),
-  C_GetMechanismList: (cryptoki, slot) => cryptoki.C_GetMechanismList(slot),
-  C_GetMechanismInfo: (cryptoki, slot) => cryptoki.C_GetMechanismInfo(slot, CKM.RSA_PKCS),
-  C_OpenSession: (cryptoki, slot) => cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION),
-  C_CloseAllSessions: (cryptoki, slot) => cryptoki.C_CloseAllSessions(slot),
-};
-
-const OTHERS: Readonly<Record<string, (cryptoki: Cryptoki) => Promise<unknown>>> = {
-  C_Finalize: (cryptoki) => cryptoki.C_Finalize(),
-  C_GetInfo: (cryptoki) => cryptoki.C_GetInfo(),
-  C_GetSlotList: (cryptoki) => cryptoki.C_GetSlotList(false),
-  C_WaitForSlotEvent: (cryptoki) => cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK),
-};
-
-const names = (table: object): string[] => Object.keys(table);
-
-test("the tables here have every function that there is", () => {
-  const all = Object.getOwnPropertyNames(Cryptoki.prototype).filter((name) => name.startsWith("C_"));
-  expect([...names(IN_SESSION), ...names(IN_SLOT), ...names(OTHERS), "C_Initialize"].sort()).toEqual(all.sort());
-});
+/** What an application may call at any time (PKCS#11 3.1 section 5.4). */
+const ANY_TIME: readonly string[] = ["C_Initialize"];
 
 describe("before C_Initialize and after C_Finalize", () => {
-  test.each([...names(IN_SESSION), ...names(IN_SLOT), ...names(OTHERS)])("%s", async (name) => {
+  const others = EVERY_FUNCTION.filter(({ name }) => !ANY_TIME.includes(name));
+  test.each(named(others))("%s", async (_name, { call }) => {
     const readers = new MemoryReaders();
     const cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [piv] });
-    const call = (): Promise<unknown> | undefined =>
-      IN_SESSION[name]?.(cryptoki, 1) ?? IN_SLOT[name]?.(cryptoki, 1) ?? OTHERS[name]?.(cryptoki);
-    await expect(call()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
+    await expect(call(cryptoki)).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
     await cryptoki.C_Initialize();
     await cryptoki.C_Finalize();
-    await expect(call()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
+    await expect(call(cryptoki)).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
   });
 });
 
-test.each(names(IN_SESSION))("%s with a session that is none, of another application, or closed", async (name) => {
-  await using made = await rig(await testCard());
-  await using other = new Cryptoki({ slots: made.cryptoki.slots });
-  await other.C_Initialize();
-  const session = await made.session();
-  const closed = await made.session();
-  await made.cryptoki.C_CloseSession(closed);
-  for (const handle of [0, -1, 1.5, NaN, 2 ** 32, closed]) {
-    await expect(IN_SESSION[name]?.(made.cryptoki, handle)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-  }
-  await expect(IN_SESSION[name]?.(other, session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-});
+test.each(named(functionsWith("session")))(
+  "%s with a session that is none, of another application, or closed",
+  async (_name, { call }) => {
+    await using made = await rig(await testCard());
+    await using other = new Cryptoki({ slots: made.cryptoki.slots });
+    await other.C_Initialize();
+    const session = await made.session();
+    const closed = await made.session();
+    await made.cryptoki.C_CloseSession(closed);
+    for (const handle of [0, -1, 1.5, NaN, 2 ** 32, closed]) {
+      await expect(call(made.cryptoki, { session: handle })).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+    }
+    await expect(call(other, { session })).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+  },
+);
 
-test.each(names(IN_SLOT))("%s with a slot that is none, or empty", async (name) => {
+/** What may be asked of a slot without a token. */
+const EMPTY_SLOT: readonly string[] = ["C_GetSlotInfo"];
+
+test.each(named(functionsWith("slot")))("%s with a slot that is none, or empty", async (name, { call }) => {
   await using made = await rig();
-  await expect(IN_SLOT[name]?.(made.cryptoki, 99)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
-  const [slot = 0] = await made.cryptoki.C_GetSlotList(false);
-  const outcome = await IN_SLOT[name]?.(made.cryptoki, slot).catch((error: unknown) => error);
-  if (name === "C_GetSlotInfo") expect(outcome).toMatchObject({ flags: CKF.REMOVABLE_DEVICE | CKF.HW_SLOT });
+  await expect(call(made.cryptoki, { slot: 99 })).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+  const [slot] = await made.cryptoki.C_GetSlotList(false);
+  const outcome = await call(made.cryptoki, { slot }).catch((error: unknown) => error);
+  if (EMPTY_SLOT.includes(name)) expect(outcome).toMatchObject({ flags: CKF.REMOVABLE_DEVICE | CKF.HW_SLOT });
   else expect(outcome).toMatchObject(refusal("TOKEN_NOT_PRESENT"));
 });
 

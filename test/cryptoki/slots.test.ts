@@ -1,7 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import {
+  CardAccessError,
   type CardApplication,
+  CardBusyError,
   type CardObject,
   type CardProfile,
   type CardToken,
@@ -86,7 +88,7 @@ describe("slots", () => {
     await expect(made.cryptoki.C_GetTokenInfo(slot)).rejects.toMatchObject({
       ...refusal("DEVICE_ERROR"),
       message: expect.stringContaining("another program holds the card"),
-      cause: expect.any(PcscError),
+      cause: expect.any(CardBusyError),
     });
     await other.disconnect();
     expect((await made.cryptoki.C_GetTokenInfo(slot)).model).toBe("PIV");
@@ -114,7 +116,7 @@ describe("slots", () => {
     const cryptoki = new Cryptoki({ pcsc: broken, profiles: [piv] });
     await expect(cryptoki.C_Initialize()).rejects.toMatchObject({
       ...refusal("DEVICE_ERROR"),
-      cause: expect.any(PcscError),
+      cause: expect.any(CardAccessError),
     });
     await expect(cryptoki.C_GetInfo()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
   });

@@ -1,11 +1,11 @@
-import { PcscError } from "../../pcsc/index.ts";
+import { CardResetError } from "../../card/index.ts";
 
 /** Reads from a card; once more if another program resets it in the middle. Not for what a card must not do twice. */
 export async function afterReset<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    if (!(error instanceof PcscError && error.is("SCARD_W_RESET_CARD"))) throw error;
+    if (!(error instanceof CardResetError)) throw error;
     return read();
   }
 }

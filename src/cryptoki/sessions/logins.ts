@@ -1,6 +1,5 @@
-import { LoginRequiredError, type PinUser } from "../../card/index.ts";
+import { CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
 import { utf8, wipe } from "../../bytes/index.ts";
-import { PcscError } from "../../pcsc/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -83,7 +82,7 @@ export class Logins {
     try {
       return await work();
     } catch (error) {
-      const reset = error instanceof PcscError && error.is("SCARD_W_RESET_CARD");
+      const reset = error instanceof CardResetError;
       if (!reset && !(error instanceof LoginRequiredError)) throw error;
       if (reset || !authenticated) this.forget(token);
       throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, error.message, { cause: error });

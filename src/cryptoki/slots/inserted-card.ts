@@ -1,4 +1,4 @@
-import { Card, type CardProfile, type TransmitWrapper } from "../../card/index.ts";
+import { type Card, type CardProfile, connectCard, type TransmitWrapper } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -49,7 +49,7 @@ export class InsertedCard implements TokenCard {
 
   /**
    * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
-   * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {PcscError}; {CardError}.
+   * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {CardAccessError}; {CardError}.
    */
   tokens(): Promise<readonly Token[]> {
     this.#tokens ??= this.#look().catch((error: unknown) => {
@@ -65,7 +65,7 @@ export class InsertedCard implements TokenCard {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
     const { pcsc, profiles, wrap } = this.#access;
-    const card = (this.#card ??= new Card(await pcsc.connect(this.#place.name), wrap ? { wrap } : {}));
+    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, wrap ? { wrap } : {}));
     try {
       for (const profile of profiles) {
         const application = await profile.claim(card);

@@ -1,3 +1,4 @@
+import { followReaders } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -113,7 +114,7 @@ export class SlotTable {
 
   async #follow(signal: AbortSignal, told: () => void): Promise<void> {
     try {
-      for await (const states of this.#access.pcsc.changes(signal)) {
+      for await (const states of followReaders(this.#access.pcsc, signal)) {
         if (signal.aborted) return;
         this.#apply(states);
         told();

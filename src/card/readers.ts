@@ -1,0 +1,23 @@
+import type { Pcsc, ReaderState } from "../pcsc/index.ts";
+import { reached, toAccessError } from "./access-error.ts";
+import { Card, type CardOptions } from "./card.ts";
+
+/**
+ * Connects to the card in a reader.
+ * @throws {CardAccessError}
+ */
+export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
+  return new Card(await reached(pcsc.connect(reader)), options);
+}
+
+/**
+ * The readers now and after every change ({@link Pcsc.changes}).
+ * @throws {CardAccessError}
+ */
+export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
+  try {
+    yield* pcsc.changes(signal);
+  } catch (error) {
+    throw toAccessError(error);
+  }
+}

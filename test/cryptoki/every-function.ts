@@ -1,0 +1,62 @@
+import { utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKD, CKF, CKM, CKU, type Cryptoki } from "../../src/cryptoki/index.ts";
+import { type Chapter, CHAPTERS, type FunctionEntry, type ParameterKind } from "../../src/cryptoki/function-table.ts";
+
+/** A function of the facade, and how it is called without knowing which one it is. */
+export interface AnyFunction {
+  readonly name: string;
+  readonly entry: FunctionEntry;
+  /** Calls it with arguments of the right kinds; `given` says what stands for a kind. */
+  readonly call: (cryptoki: Cryptoki, given?: Arguments) => Promise<unknown>;
+}
+
+type Arguments = Partial<Record<ParameterKind, unknown>>;
+
+/** Arguments that are right in kind and name nothing in particular. */
+const USUAL: Readonly<Record<ParameterKind, unknown>> = {
+  slot: 1,
+  session: 1,
+  object: 1,
+  key: 1,
+  mechanism: { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: new Uint8Array(65) } },
+  template: {},
+  "attribute types": [CKA.CLASS],
+  flags: CKF.SERIAL_SESSION | CKF.DONT_BLOCK,
+  number: 1,
+  boolean: false,
+  text: "text",
+  "user type": CKU.USER,
+  bytes: utf8("data"),
+  "message parameter": {},
+  secret: utf8("123456"),
+  value: undefined,
+};
+
+const chapters: readonly Chapter[] = CHAPTERS;
+
+/** Every function of every chapter. */
+export const EVERY_FUNCTION: readonly AnyFunction[] = chapters
+  .flatMap(({ functions }) => Object.entries(functions))
+  .map(([name, entry]) => ({
+    name,
+    entry,
+    call: async (cryptoki, given = {}) => {
+      const method: unknown = Reflect.get(cryptoki, name);
+      if (typeof method !== "function") throw new Error(`no function ${name}`);
+      const values = { ...USUAL, ...given };
+      return Reflect.apply(
+        method,
+        cryptoki,
+        entry.parameters.map(([, kind]) => values[kind]),
+      ) as Promise<unknown>;
+    },
+  }));
+
+/** Those that take a parameter of a kind. */
+export function functionsWith(kind: ParameterKind): readonly AnyFunction[] {
+  return EVERY_FUNCTION.filter(({ entry }) => entry.parameters.some((parameter) => parameter[1] === kind));
+}
+
+/** With their names, for test.each. */
+export const named = (functions: readonly AnyFunction[]): readonly (readonly [string, AnyFunction])[] =>
+  functions.map((one) => [one.name, one]);
