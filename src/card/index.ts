@@ -9,6 +9,7 @@ export type {
   CardApplication,
   CardCertificate,
   CardData,
+  CardFinding,
   CardMechanism,
   CardObject,
   CardObjectChanges,

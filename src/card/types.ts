@@ -262,9 +262,18 @@ export interface CardToken {
   resetToken?(pin: Uint8Array, signal?: AbortSignal): Promise<void>;
 }
 
+/** Something on a card that is not as it should be. */
+export interface CardFinding {
+  /** The file or object, for people. */
+  readonly where: string;
+  readonly problem: string;
+}
+
 /** A card application that was recognised on an inserted card. */
 export interface CardApplication {
   readonly profile: "piv" | "pkcs15" | "cac";
   /** One for each user PIN, at least one. */
   readonly tokens: readonly CardToken[];
+  /** What was found wrong on the card until now, and left out; a profile without files of its own has none. */
+  findings?(): readonly CardFinding[];
 }

@@ -58,6 +58,11 @@ export function verify(reference: number, pin?: Uint8Array): CommandApdu {
   return command(0x20, 0x00, reference, pin);
 }
 
+/** VERIFY that makes the card forget: the security status becomes "not verified" (ISO/IEC 7816-4:2013 section 11.6.6, P1 = FF). */
+export function unverify(reference: number): CommandApdu {
+  return command(0x20, 0xff, reference);
+}
+
 /** CHANGE REFERENCE DATA: the old PIN and the new one (section 11.6.7). */
 export function changeReferenceData(reference: number, oldPin: Uint8Array, newPin: Uint8Array): CommandApdu {
   return command(0x24, 0x00, reference, concat(oldPin, newPin));

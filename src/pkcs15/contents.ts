@@ -167,15 +167,22 @@ export class CardContents {
 
   /**
    * The bytes that an object's value is.
-   * @throws {StatusError} if the card refuses; {DataError} for a value that is not on the card.
+   * @param where What it is, for the findings.
+   * @param enough As of {@link ReadOptions}.
+   * @throws {StatusError} if the card refuses; {MalformedAnswerError} for a value that is not on the card.
    */
-  async value(value: ObjectValue, where: string): Promise<Uint8Array> {
+  async value(value: ObjectValue, where: string, enough?: (bytes: Uint8Array) => boolean): Promise<Uint8Array> {
     try {
       switch (value.kind) {
         case "direct":
           return value.der;
         case "file":
-          return (await this.files.read(resolve(this.session.applicationDf, value.file), part(value.file))).bytes;
+          return (
+            await this.files.read(resolve(this.session.applicationDf, value.file), {
+              ...part(value.file),
+              ...(enough && { enough }),
+            })
+          ).bytes;
         case "url":
           throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
         case "protected":

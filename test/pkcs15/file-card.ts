@@ -27,6 +27,7 @@ export interface Quirks {
 export class FileCard implements InProcessCard {
   readonly atr: Uint8Array;
   readonly commands: string[] = [];
+  /** Answers by command; Le does not count. */
   readonly script = new Map<string, string>();
   /** Keys without 3F00: "50155031". */
   readonly files: Map<string, CardFile>;
@@ -58,7 +59,7 @@ export class FileCard implements InProcessCard {
   }
 
   #answer(bytes: Uint8Array): Uint8Array {
-    const scripted = this.script.get(toHex(bytes));
+    const scripted = this.script.get(withoutLe(toHex(bytes)));
     if (scripted !== undefined) return fromHex(scripted);
     const { ins, p1, p2, data = new Uint8Array(), ne = 0 } = decodeCommand(bytes);
     if (ins === 0xa4) return this.#select(p1, p2, toHex(data));
@@ -95,6 +96,12 @@ export class FileCard implements InProcessCard {
   }
 }
 
+/** A short command without Le: how much an answer may hold is the reader's matter. */
+export function withoutLe(command: string): string {
+  const length = Number.parseInt(command.slice(8, 10), 16);
+  return command.length <= 10 ? command.slice(0, 8) : command.slice(0, 10 + 2 * length);
+}
+
 interface Recording {
   readonly atr: string;
   readonly aid: string;
@@ -110,7 +117,8 @@ export const RECORDING = JSON.parse(
 /** The recorded card; it answers the recorded uses of its keys, and to nothing else. */
 export function recordedCard(): FileCard {
   const card = new FileCard(RECORDING);
-  for (const { command, answer } of Object.values(RECORDING.exchanges).flat()) card.script.set(command, answer);
+  for (const { command, answer } of Object.values(RECORDING.exchanges).flat())
+    card.script.set(withoutLe(command), answer);
   return card;
 }
 

@@ -1,0 +1,82 @@
+import { parseAtr } from "../apdu/index.ts";
+import { DataError } from "../bytes/index.ts";
+import type { CardContents } from "./contents.ts";
+import type { Dialect } from "./dialect.ts";
+import { dialectOf } from "./dialects/table.ts";
+import type { FoundApplication } from "./find.ts";
+import { ObjectList } from "./objects.ts";
+import { type Pins, sortPins } from "./pins.ts";
+import type { Pkcs15Session } from "./session.ts";
+import type { PinEntry } from "./syntax/authentication.ts";
+
+/** What the tokens of one application share. */
+export class Pkcs15Application {
+  readonly contents: CardContents;
+  readonly dialect: Dialect;
+  readonly pins: Pins;
+  readonly objects: ObjectList;
+  /** {@link Pkcs15Session.resets} when each PIN was last verified. */
+  readonly #verified = new Map<PinEntry, number>();
+  /** PINs whose logout waits for the last of them. */
+  readonly #leaving = new Set<PinEntry>();
+
+  private constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
+    this.contents = contents;
+    this.dialect = dialect;
+    this.pins = pins;
+    this.objects = new ObjectList(contents, dialect, pins);
+  }
+
+  /** Reads the AODF: it says which tokens there are. */
+  static async read({ contents, aid }: FoundApplication): Promise<Pkcs15Application> {
+    const { atr } = contents.session.card;
+    const dialect = dialectOf({ atr, historical: historicalText(atr), aid });
+    const items = await contents.directory("authentication");
+    const pins = sortPins(items, (where, problem) => {
+      contents.report(where, problem);
+    });
+    return new Pkcs15Application(contents, dialect, pins);
+  }
+
+  get session(): Pkcs15Session {
+    return this.contents.session;
+  }
+
+  isVerified(pin: PinEntry): boolean {
+    return this.#verified.get(pin) === this.session.resets;
+  }
+
+  verified(pin: PinEntry): void {
+    this.#verified.set(pin, this.session.resets);
+    this.#leaving.delete(pin);
+  }
+
+  unverified(pin: PinEntry): void {
+    this.#verified.delete(pin);
+  }
+
+  /**
+   * Whether the card may be reset to make it forget `pin`: not while another PIN is verified, because that one's user would be
+   * logged out too. Then it is done when the last one leaves.
+   */
+  mayReset(pin: PinEntry): boolean {
+    this.#leaving.add(pin);
+    const others = [...this.#verified.keys()].some((other) => other !== pin && this.isVerified(other));
+    if (!others) this.#leaving.clear();
+    return !others;
+  }
+
+  /** Whether a PIN still is verified on the card that should be forgotten. */
+  get hasLeavers(): boolean {
+    return this.#leaving.size > 0;
+  }
+}
+
+function historicalText(atr: Uint8Array): string {
+  try {
+    return String.fromCharCode(...parseAtr(atr).historicalBytes);
+  } catch (error) {
+    if (error instanceof DataError) return "";
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+import { encodeTlv } from "../../apdu/index.ts";
+import { concat } from "../../bytes/index.ts";
+import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
+import { type Dialect, mechanisms } from "../dialect.ts";
+import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../key-use.ts";
+import { standardUse } from "./standard-use.ts";
+
+const MYEID_ALGORITHM = { RAW: 0x00, PKCS1: 0x02, EC: 0x04 } as const;
+/** Applets before 4.5 take no chains, and later ones take halves too. */
+const MYEID_HALVES = 256;
+
+export const MYEID: Dialect = {
+  name: "MyEID",
+  source: "OpenSC, card-myeid.c (myeid_set_security_env, myeid_transmit_decipher, myeid_ecdh_derive)",
+  recognises: ({ historical }) => historical.endsWith("MyEID") || historical.endsWith("OsEID"),
+  algorithmsFromTokenInfo: false,
+  primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : ["ecdsa", "ecdh"]),
+  mechanisms: mechanisms({
+    "rsa-raw": [512, 4096],
+    "rsa-pkcs1": [512, 4096],
+    ecdsa: [192, 521],
+    ecdh: [192, 521],
+  }),
+  use(request) {
+    const { key, input, primitive } = request;
+    // Its keys are files, with one key each: number 0.
+    const fields = (reference: number): Uint8Array =>
+      concat(algorithm(reference), file(key), keyReference({ ...key, reference: 0 }));
+    if (request.operation === "derive") {
+      const template = encodeTlv(0x7c, encodeTlv(0x85, input));
+      return {
+        environment: setEnvironment(TEMPLATE.AUTHENTICATION, fields(MYEID_ALGORITHM.EC)),
+        commands: [generalAuthenticate(template)],
+        read: sharedX(request),
+      };
+    }
+    if (key.type === "ec") return standardUse(request, fields(MYEID_ALGORITHM.EC));
+    if (request.operation === "sign" && primitive === "rsa-pkcs1") {
+      return standardUse(request, fields(MYEID_ALGORITHM.PKCS1));
+    }
+    // A raw signature is the same number as a raw decipherment, which takes blocks longer than a short command.
+    const raw = primitive === "rsa-raw";
+    return {
+      environment: setEnvironment(TEMPLATE.CONFIDENTIALITY, fields(raw ? MYEID_ALGORITHM.RAW : MYEID_ALGORITHM.PKCS1)),
+      commands: inHalves(input),
+      read: raw ? wholeBlock(request) : (answer) => answer,
+    };
+  },
+};
+
+/** PSO: DECIPHER of a block that a short command cannot hold: padding indicator 81 is its first half, 82 the second. */
+function inHalves(input: Uint8Array): KeyUse["commands"] {
+  if (input.length !== MYEID_HALVES) return [decipher(indicated(0x00, input))];
+  const half = input.length / 2;
+  // It has no answer of its own, and no Le.
+  const first = { cla: 0x00, ins: 0x2a, p1: 0x80, p2: 0x86, data: indicated(0x81, input.subarray(0, half)) };
+  return [first, decipher(indicated(0x82, input.subarray(half)))];
+}

@@ -1,0 +1,33 @@
+import { concat } from "../../bytes/index.ts";
+import { computeSignature, decipher, setEnvironment, TEMPLATE } from "../commands.ts";
+import { ecdsaAnswer } from "../ecdsa-answer.ts";
+import { indicated, type KeyRequest, type KeyUse, leftPadded, sharedX, wholeBlock } from "../key-use.ts";
+
+const TEMPLATE_OF = {
+  sign: TEMPLATE.SIGNATURE,
+  decipher: TEMPLATE.CONFIDENTIALITY,
+  derive: TEMPLATE.CONFIDENTIALITY,
+} as const;
+
+/** The commands of ISO/IEC 7816-8, with an environment of these fields in this order. */
+export function standardUse(request: KeyRequest, ...fields: readonly Uint8Array[]): KeyUse {
+  const environment = setEnvironment(TEMPLATE_OF[request.operation], concat(...fields));
+  switch (request.operation) {
+    case "sign":
+      return request.key.type === "ec"
+        ? {
+            environment,
+            commands: [computeSignature(leftPadded(request.input, request.key.bytes))],
+            read: ecdsaAnswer(request),
+          }
+        : { environment, commands: [computeSignature(request.input)], read: wholeBlock(request) };
+    case "decipher":
+      return {
+        environment,
+        commands: [decipher(indicated(0x00, request.input))],
+        read: request.primitive === "rsa-raw" ? wholeBlock(request) : (answer) => answer,
+      };
+    case "derive":
+      return { environment, commands: [decipher(indicated(0x00, request.input))], read: sharedX(request) };
+  }
+}
