@@ -8,17 +8,23 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "default-jre-headless",
   "g++",
   "gnutls-bin",
+  "libengine-pkcs11-openssl",
+  "libnss3-tools",
   "libpcsclite-dev",
   "make",
   "opensc",
+  "openssh-client",
+  "openssh-server",
   "openssl",
   "p11-kit",
   "p11-kit-modules",
   "pcscd",
   "pkg-config",
   "python3",
+  "softhsm2",
   "vsmartcard-vpcd",
   "ykcs11",
   "yubico-piv-tool",

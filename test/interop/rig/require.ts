@@ -5,6 +5,10 @@ import path from "node:path";
 const PACKAGE_OF: Readonly<Record<string, string>> = {
   cc: "g++",
   certtool: "gnutls-bin",
+  certutil: "libnss3-tools",
+  "gnutls-serv": "gnutls-bin",
+  keytool: "default-jre-headless",
+  modutil: "libnss3-tools",
   "opensc-tool": "opensc",
   p11tool: "gnutls-bin",
   "piv-tool": "opensc",
@@ -12,6 +16,8 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   "pkcs15-init": "opensc",
   "pkcs15-tool": "opensc",
   setpriv: "util-linux",
+  ssh: "openssh-client",
+  sshd: "openssh-server",
   flock: "util-linux",
 };
 

@@ -13,6 +13,11 @@ export class PluggedIn implements AsyncDisposable {
     this.#plug = plug;
   }
 
+  /** Where programs find the daemon. */
+  get env(): Readonly<Record<string, string>> {
+    return this.#daemon.env;
+  }
+
   /** What `program` wrote to its standard output. Fails with all that it said if it ends with anything but 0. */
   async succeed(program: string, ...args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.run(program, ...args);
