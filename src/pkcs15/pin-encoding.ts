@@ -38,6 +38,16 @@ export function encodePin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   return padded;
 }
 
+/** As {@link encodePin}, for a PIN that is to be set: what it cannot hold is not a wrong PIN, but one that is not allowed. */
+export function encodeNewPin(pin: PinEntry, characters: Uint8Array): Uint8Array {
+  try {
+    return encodePin(pin, characters);
+  } catch (error) {
+    if (!(error instanceof PinError && error.reason === "characters")) throw error;
+    throw new PinError("unacceptable", error.message, undefined, { cause: error });
+  }
+}
+
 function characterCount(pin: PinEntry, characters: Uint8Array, name: string): number {
   if (pin.type !== "utf8") return characters.length;
   try {

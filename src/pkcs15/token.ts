@@ -18,7 +18,7 @@ import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "./objects.ts";
-import { encodePin } from "./pin-encoding.ts";
+import { encodeNewPin, encodePin } from "./pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";
 import { parentOf, placeName, resolve } from "./place.ts";
 import type { CardTurn } from "./session.ts";
@@ -126,7 +126,7 @@ export class Pkcs15Token implements CardToken {
     const pin = this.#requirePin(role);
     if (pin.flags.has(PIN_FLAG.CHANGE_DISABLED))
       throw new UnsupportedError("the card does not let this PIN be changed");
-    const replacement = encodePin(pin, newPin);
+    const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(pin, oldPin));
       await this.#application.session.run(async (turn) => {
@@ -143,7 +143,7 @@ export class Pkcs15Token implements CardToken {
     const puk = this.#requirePin("puk");
     if (pin.flags.has(PIN_FLAG.UNBLOCK_DISABLED))
       throw new UnsupportedError("the card does not let this PIN be unblocked");
-    const replacement = encodePin(pin, newPin);
+    const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(puk, characters));
       await this.#application.session.run(async (turn) => {
