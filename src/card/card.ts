@@ -51,6 +51,14 @@ export class Card implements AsyncDisposable {
   }
 
   /**
+   * A command for the reader itself (SCardControl). What reaches the card by it belongs into {@link exclusively}.
+   * @throws {CardAccessError} if the reader does not know it.
+   */
+  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return reached(this.#connection.control(code, data, signal));
+  }
+
+  /**
    * Runs `work` with the card to itself. A reset by another program is taken up first, and counted in {@link resets};
    * one that happens in the middle of `work` ends it with {@link CardResetError}.
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.

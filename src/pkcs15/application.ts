@@ -1,5 +1,6 @@
 import { parseAtr } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
+import type { PinPadReader } from "../card/index.ts";
 import type { CardContents } from "./contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
@@ -20,22 +21,26 @@ export class Pkcs15Application {
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
 
-  private constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
+  /** The reader's own keys. */
+  readonly pinPad: PinPadReader | undefined;
+
+  private constructor(contents: CardContents, dialect: Dialect, pins: Pins, pinPad: PinPadReader | undefined) {
     this.contents = contents;
+    this.pinPad = pinPad;
     this.dialect = dialect;
     this.pins = pins;
     this.objects = new ObjectList(contents, dialect, pins);
   }
 
   /** Reads the AODF: it says which tokens there are. */
-  static async read({ contents, aid }: FoundApplication): Promise<Pkcs15Application> {
+  static async read({ contents, aid }: FoundApplication, pinPad: PinPadReader | undefined): Promise<Pkcs15Application> {
     const { atr } = contents.session.card;
     const dialect = dialectOf({ atr, historical: historicalText(atr), aid });
     const items = await contents.directory("authentication");
     const pins = sortPins(items, (where, problem) => {
       contents.report(where, problem);
     });
-    return new Pkcs15Application(contents, dialect, pins);
+    return new Pkcs15Application(contents, dialect, pins, pinPad);
   }
 
   get session(): Pkcs15Session {

@@ -8,6 +8,7 @@ import {
   type CardTokenInfo,
   type KeyPrimitive,
   LoginRequiredError,
+  type PinPad,
   type PinRole,
   type PinStatus,
   type PinUser,
@@ -18,6 +19,7 @@ import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "./objects.ts";
+import { padOf } from "./pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";
 import { parentOf, placeName, resolve } from "./place.ts";
@@ -34,6 +36,8 @@ const REFUSED_USE: ReadonlySet<number> = new Set([SW.FUNCTION_NOT_SUPPORTED, SW.
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
   readonly changedBy: PinUser = "user";
+  /** Only for PINs that the reader can write as the card wants them. */
+  readonly pinPad?: PinPad;
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
@@ -43,6 +47,9 @@ export class Pkcs15Token implements CardToken {
     this.#application = application;
     this.#index = index;
     this.#pin = application.pins.users[index];
+    const pinPad =
+      application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
+    if (pinPad) this.pinPad = pinPad;
   }
 
   get mechanisms(): readonly CardMechanism[] {

@@ -1,0 +1,149 @@
+import { CardError, encodeCommand, type CommandApdu, decodeResponse } from "../apdu/index.ts";
+import { concat, DataError } from "../bytes/index.ts";
+import { CardAccessError, CardCancelledError } from "./access-error.ts";
+import type { Card } from "./card.ts";
+import { PinError } from "./error.ts";
+
+/** How the reader writes the digits that are typed into the command (PC/SC part 10 section 2.5.2). */
+export interface PinBlock {
+  readonly format: "binary" | "bcd" | "ascii";
+  /** Bytes that the PIN is padded to, with what stands in the command; 0 for as long as it is. */
+  readonly size: number;
+  /** The block begins with a byte of which the lower half is the number of digits: ISO 9564-1 format 2. */
+  readonly withLength: boolean;
+  readonly minDigits: number;
+  readonly maxDigits: number;
+}
+
+/** Where the PINs are in a command that changes one. */
+export interface PinPlaces {
+  /** Offsets behind the command's header and length byte. */
+  readonly old: number;
+  readonly fresh: number;
+  /** The present PIN, or the PUK, is typed too. */
+  readonly asksOld: boolean;
+}
+
+/** SCARD_CTL_CODE(3400) of pcsc-lite: which features has the reader (PC/SC part 10 section 2.2)? */
+const GET_FEATURES = 0x42000d48;
+const FEATURE = { VERIFY: 0x06, MODIFY: 0x07 } as const;
+/** Seconds from one key to the next; 0 is the reader's own choice. */
+const TIMEOUT = 30;
+/** The entry ends with the validation key. */
+const VALIDATION_KEY = 0x02;
+/** US English: the number of its language in USB's list. */
+const LANGUAGE = 0x0409;
+const FORMAT: Readonly<Record<PinBlock["format"], number>> = { binary: 0x00, bcd: 0x01, ascii: 0x02 };
+const CONFIRM = { NEW_TWICE: 0x01, ASKS_OLD: 0x02 } as const;
+
+/** A reader with keys of its own: the PINs that are typed there reach the card, and no program. */
+export class PinPadReader {
+  readonly #card: Card;
+  readonly #verify: number;
+  readonly #modify: number | undefined;
+
+  private constructor(card: Card, verify: number, modify: number | undefined) {
+    this.#card = card;
+    this.#verify = verify;
+    this.#modify = modify;
+  }
+
+  /** Asks the reader whether it has such keys; undefined if not. */
+  static async find(card: Card): Promise<PinPadReader | undefined> {
+    let features: ReadonlyMap<number, number>;
+    try {
+      features = readFeatures(await card.control(GET_FEATURES, new Uint8Array()));
+    } catch (error) {
+      // Readers, and drivers of readers, refuse a question that they do not know in any way they like.
+      if (error instanceof CardAccessError || error instanceof DataError) return undefined;
+      throw error;
+    }
+    const verify = features.get(FEATURE.VERIFY);
+    return verify === undefined ? undefined : new PinPadReader(card, verify, features.get(FEATURE.MODIFY));
+  }
+
+  get canModify(): boolean {
+    return this.#modify !== undefined;
+  }
+
+  /**
+   * Lets the user type a PIN for `command`, and sends it. The card is the caller's, by {@link Card.exclusively}.
+   * @returns The card's status word.
+   * @throws {CardCancelledError} if the user cancels; {PinError} for too few or too many digits; {CardError} if nobody types.
+   */
+  verify(command: CommandApdu, block: PinBlock, signal?: AbortSignal): Promise<number> {
+    const structure = concat(
+      Uint8Array.of(TIMEOUT, TIMEOUT),
+      blockFormat(block),
+      Uint8Array.of(block.maxDigits, block.minDigits, VALIDATION_KEY, 0x01, ...littleEndian(LANGUAGE, 2), 0x00),
+      // T=1 prologue, for readers that do not make it themselves.
+      Uint8Array.of(0, 0, 0),
+    );
+    return this.#ask(this.#verify, structure, command, signal);
+  }
+
+  /** Lets the user type the old PIN, if it is wanted, and the new one twice. Errors as of {@link verify}. */
+  modify(command: CommandApdu, block: PinBlock, places: PinPlaces, signal?: AbortSignal): Promise<number> {
+    if (this.#modify === undefined) throw new CardError("the reader's keys cannot change PINs");
+    const confirm = CONFIRM.NEW_TWICE | (places.asksOld ? CONFIRM.ASKS_OLD : 0);
+    const structure = concat(
+      Uint8Array.of(TIMEOUT, TIMEOUT),
+      blockFormat(block),
+      Uint8Array.of(places.old, places.fresh, block.maxDigits, block.minDigits, confirm, VALIDATION_KEY),
+      Uint8Array.of(places.asksOld ? 0x03 : 0x02, ...littleEndian(LANGUAGE, 2), 0x00, 0x01, 0x02),
+      Uint8Array.of(0, 0, 0),
+    );
+    return this.#ask(this.#modify, structure, command, signal);
+  }
+
+  async #ask(code: number, structure: Uint8Array, command: CommandApdu, signal?: AbortSignal): Promise<number> {
+    const { sw } = decodeResponse(await this.#card.control(code, concat(structure, commandData(command)), signal));
+    switch (sw) {
+      // Status words of the reader itself (PC/SC part 10 section 2.5.2).
+      case 0x6400:
+        throw new CardError("no PIN was typed on the reader in time");
+      case 0x6401:
+        throw new CardCancelledError("the PIN was cancelled on the reader");
+      case 0x6402:
+        throw new PinError("unacceptable", "the new PIN was not typed twice alike on the reader");
+      case 0x6403:
+        throw new PinError("length", "the PIN that was typed on the reader is too short or too long");
+      default:
+        return sw;
+    }
+  }
+}
+
+/** bmFormatString, bmPINBlockString, bmPINLengthFormat. */
+function blockFormat({ format, size, withLength }: PinBlock): Uint8Array {
+  // The PIN's place is counted in bytes: behind the byte with the length, if there is one.
+  const place = 0x80 | (withLength ? 1 << 3 : 0) | FORMAT[format];
+  const block = (withLength ? 0x40 : 0x00) | ((withLength ? size - 1 : size) & 0x0f);
+  // 4 bits in the length's own byte.
+  return Uint8Array.of(place, block, withLength ? 0x04 : 0x00);
+}
+
+/** ulDataLength and abData: the command with the length byte, also where no data is there yet. */
+function commandData(command: CommandApdu): Uint8Array {
+  const encoded = encodeCommand(command);
+  const whole = command.data && command.data.length > 0 ? encoded : concat(encoded, Uint8Array.of(0));
+  return concat(littleEndian(whole.length, 4), whole);
+}
+
+function littleEndian(value: number, bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, at) => (value >> (8 * at)) & 0xff);
+}
+
+/** Tag, length 4, control code, most significant byte first, one after the other. */
+function readFeatures(answer: Uint8Array): ReadonlyMap<number, number> {
+  const features = new Map<number, number>();
+  for (let at = 0; at + 6 <= answer.length; at += 6) {
+    const [tag = 0, length, ...code] = answer.subarray(at, at + 6);
+    if (length !== 4) throw new DataError("features of the reader: not four bytes each");
+    features.set(
+      tag,
+      code.reduce((value, octet) => value * 256 + octet, 0),
+    );
+  }
+  return features;
+}
