@@ -8,7 +8,9 @@ export type PinFailure =
   /** Shorter or longer than the card takes; the card was not asked. */
   | "length"
   /** A character that this PIN cannot hold; the card was not asked. */
-  | "characters";
+  | "characters"
+  /** A new PIN that the card's rules do not allow, whatever they are; no try is spent. */
+  | "unacceptable";
 
 /** A PIN was not accepted. The PIN itself is never in it. */
 export class PinError extends CardError {

@@ -256,10 +256,18 @@ export interface CardToken {
   unlockChallenge?(signal?: AbortSignal): Promise<Uint8Array>;
   /** The second half: a new user PIN, if the response is right. @throws {PinError} for the response. */
   unlockWithResponse?(response: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
-  /** Makes the token new: its objects go (C_InitToken). */
-  initToken?(soPin: Uint8Array, label: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes the token new: its objects go (C_InitToken).
+   * @param variables What the caller said by C_SetVariable, for what the profile wants to know besides.
+   */
+  initToken?(
+    soPin: Uint8Array,
+    label: string,
+    variables: ReadonlyMap<string, string>,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** The user's own way to a new token (C_ResetToken). */
-  resetToken?(pin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  resetToken?(pin: Uint8Array, variables: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
 }
 
 /** Something on a card that is not as it should be. */

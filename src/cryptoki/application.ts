@@ -9,8 +9,25 @@ import type { Session } from "./sessions/session.ts";
 import { SessionTable } from "./sessions/session-table.ts";
 import { SlotEvents } from "./slots/slot-events.ts";
 import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
+import { SlotView, type TokenChoice } from "./slots/slot-view.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
 import type { CK_VERSION } from "./structures.ts";
+
+/** What an application wants to be different. */
+export interface ApplicationOptions {
+  /** What C_GetInfo says of the standard. */
+  readonly version: CK_VERSION;
+  /** See {@link SlotView}. */
+  readonly singleSlot?: TokenChoice;
+  /** See {@link Detour}. */
+  readonly unlockBy?: readonly Detour[];
+}
+
+/**
+ * How an application that knows no C_UnlockPIN unblocks a PIN. C_SetPIN: in a session in which nobody is logged in, its old PIN is
+ * the PUK. C_InitPIN: C_Login with CKU_SO takes the PUK, which is kept for it.
+ */
+export type Detour = "C_SetPIN" | "C_InitPIN";
 
 /**
  * One application in the sense of the standard, between C_Initialize and C_Finalize: its sessions, logins and objects, which it
@@ -18,8 +35,9 @@ import type { CK_VERSION } from "./structures.ts";
  */
 export class Application implements SlotListener {
   readonly slots: SlotTable;
-  /** CK_INFO.cryptokiVersion. */
-  readonly version: CK_VERSION;
+  /** The same slots as this application sees them. */
+  readonly view: SlotView;
+  readonly #options: ApplicationOptions;
   readonly sessions = new SessionTable();
   readonly objects = new ObjectTable();
   readonly logins = new Logins((token) => {
@@ -27,9 +45,22 @@ export class Application implements SlotListener {
   });
   readonly events = new SlotEvents();
 
-  constructor(slots: SlotTable, version: CK_VERSION) {
+  /** What C_SetVariable said. */
+  readonly variables = new Map<string, string>();
+
+  constructor(slots: SlotTable, options: ApplicationOptions) {
     this.slots = slots;
-    this.version = version;
+    this.view = new SlotView(slots, options.singleSlot);
+    this.#options = options;
+  }
+
+  /** CK_INFO.cryptokiVersion. */
+  get version(): CK_VERSION {
+    return this.#options.version;
+  }
+
+  unlocksBy(detour: Detour): boolean {
+    return this.#options.unlockBy?.includes(detour) ?? false;
   }
 
   async start(): Promise<void> {
@@ -47,7 +78,11 @@ export class Application implements SlotListener {
   }
 
   slotChanged(slotID: number): void {
-    this.events.add(slotID);
+    this.events.add(this.view.seen(slotID));
+  }
+
+  usesToken(token: Token): boolean {
+    return this.sessions.with(token).length > 0;
   }
 
   cardRemoved(card: TokenCard): void {
@@ -78,9 +113,9 @@ export class Application implements SlotListener {
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
   async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>): Promise<T> {
-    const { card } = this.slots.slot(slotID).reader;
+    const { card } = this.view.slot(slotID).reader;
     try {
-      return await work(await this.slots.token(slotID));
+      return await work(await this.view.token(slotID));
     } catch (error) {
       throw this.#explain(error, card);
     }

@@ -1,4 +1,4 @@
-import { RandomFunctions } from "./api/random-functions.ts";
+import { Extensions } from "./api/extensions.ts";
 
 /**
  * The functions of PKCS#11 3.1 for smart cards. Each has the standard's name, takes the standard's inputs in the standard's order,
@@ -23,7 +23,7 @@ import { RandomFunctions } from "./api/random-functions.ts";
  * those on several sessions, tokens and cards at the same time, as far as one card can. A `signal` ends the wait for a turn, for
  * another program's transaction, and the exchange with the card: CKR_FUNCTION_CANCELED.
  */
-export class Cryptoki extends RandomFunctions {}
+export class Cryptoki extends Extensions {}
 
 /** The functions by themselves: what a module that is no card driver offers as well. */
 export type CryptokiFunctions = {

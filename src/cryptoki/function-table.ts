@@ -9,6 +9,7 @@ export type ParameterKind =
   /** The handle of a key that is used: CKR_KEY_HANDLE_INVALID if it names none. */
   | "key"
   | "mechanism"
+  | "mechanism type"
   | "template"
   | "attribute types"
   | "flags"
@@ -17,9 +18,11 @@ export type ParameterKind =
   | "text"
   | "user type"
   | "bytes"
+  /** A PIN or a PUK: not even its length is shown. */
+  | "pin"
   /** A message's parameter (CK_GCM_MESSAGE_PARAMS ...). */
   | "message parameter"
-  /** A PIN, a PUK, a plaintext, a key: never shown. */
+  /** A plaintext, a key: its length is shown. */
   | "secret"
   /** Something of the caller's own: a reader, an engine, a callback. */
   | "value";
@@ -49,6 +52,8 @@ export interface Chapter {
   readonly title: string;
   /** Of the standard, or the extensions' source. */
   readonly source: string;
+  /** These are no functions of the standard. */
+  readonly vendor?: true;
   readonly functions: Readonly<Record<string, FunctionEntry>>;
 }
 
@@ -70,6 +75,13 @@ const GENERAL = {
   C_Initialize: entry("software", "none", []),
   C_Finalize: entry("software", "none", []),
   C_GetInfo: entry("software", "value", []),
+  C_GetFunctionList: entry("software", "value", [], "names the methods"),
+  C_GetInterfaceList: entry("software", "value", []),
+  C_GetInterface: entry("software", "value", [
+    ["pInterfaceName", "text"],
+    ["pVersion", "value"],
+    ["flags", "flags"],
+  ]),
 };
 
 const SLOTS = {
@@ -78,7 +90,10 @@ const SLOTS = {
   C_GetTokenInfo: entry("card", "value", [SLOT]),
   C_WaitForSlotEvent: entry("software", "value", [["flags", "flags"]]),
   C_GetMechanismList: entry("card and software", "value", [SLOT]),
-  C_GetMechanismInfo: entry("card and software", "value", [SLOT, ["type", "number"]]),
+  C_GetMechanismInfo: entry("card and software", "value", [SLOT, ["type", "mechanism type"]]),
+  C_InitToken: entry("card", "none", [SLOT, ["pPin", "pin"], ["pLabel", "text"]], "where the card has such a command"),
+  C_InitPIN: entry("card", "none", [SESSION, ["pPin", "pin"]], "where the card has such a command"),
+  C_SetPIN: entry("card", "none", [SESSION, ["pOldPin", "pin"], ["pNewPin", "pin"]]),
 };
 
 const SESSIONS = {
@@ -86,7 +101,13 @@ const SESSIONS = {
   C_CloseSession: entry("software", "none", [SESSION]),
   C_CloseAllSessions: entry("software", "none", [SLOT]),
   C_GetSessionInfo: entry("software", "value", [SESSION], "never touches a card"),
-  C_Login: entry("card", "none", [SESSION, ["userType", "user type"], ["pPin", "secret"]]),
+  C_Login: entry("card", "none", [SESSION, ["userType", "user type"], ["pPin", "pin"]]),
+  C_LoginUser: entry(
+    "card",
+    "none",
+    [SESSION, ["userType", "user type"], ["pPin", "pin"], ["pUsername", "text"]],
+    "users of cards have no names",
+  ),
   C_Logout: entry("card", "none", [SESSION]),
 };
 
@@ -149,6 +170,16 @@ const RANDOM = {
   C_GenerateRandom: entry("software", "secret", [SESSION, ["ulRandomLen", "number"]]),
 };
 
+const PARALLEL = {
+  C_GetFunctionStatus: entry("not supported", "none", [SESSION], "CKR_FUNCTION_NOT_PARALLEL, as the standard says"),
+  C_CancelFunction: entry("not supported", "none", [SESSION], "CKR_FUNCTION_NOT_PARALLEL, as the standard says"),
+};
+
+const EXTENSIONS = {
+  C_UnlockPIN: entry("card", "none", [SESSION, ["pPuk", "pin"], ["pPin", "pin"]]),
+  C_ResetToken: entry("card", "none", [SLOT, ["pPin", "pin"]], "where the card has such a command"),
+};
+
 /**
  * Every function that there is, by the chapters of the standard: the one description from which traces, the table in the
  * documentation and the tests over all functions are made.
@@ -165,6 +196,8 @@ export const CHAPTERS = [
   { title: "Verifying signatures", source: "PKCS#11 3.1 section 5.15", functions: VERIFICATION },
   { title: "Key management", source: "PKCS#11 3.1 section 5.18", functions: KEYS },
   { title: "Random numbers", source: "PKCS#11 3.1 section 5.19", functions: RANDOM },
+  { title: "Parallel functions", source: "PKCS#11 3.1 section 5.20", functions: PARALLEL },
+  { title: "Extensions", source: "Net iD PKCS#11 extensions, Pointsharp", vendor: true, functions: EXTENSIONS },
 ] as const satisfies readonly Chapter[];
 
 type KeysOfUnion<Union> = Union extends unknown ? keyof Union : never;

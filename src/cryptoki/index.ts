@@ -6,11 +6,14 @@ export { AttributeError, type Unavailable } from "./attributes/error.ts";
 export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
 export * from "./constants/index.ts";
 export type { CryptokiOptions } from "./api/general-functions.ts";
+export type { Detour } from "./application.ts";
 export { Cryptoki } from "./cryptoki.ts";
 export { CryptokiError } from "./error.ts";
 export type { AttributeValues } from "./functions/object.ts";
+export type { Pin } from "./sessions/pin.ts";
 export type { CardAccess } from "./slots/inserted-card.ts";
 export type { SlotTable } from "./slots/slot-table.ts";
+export type { TokenChoice } from "./slots/slot-view.ts";
 export type * from "./structures.ts";
 export { formatUri, isUri, parseUri, type Pkcs11Uri, type UriObjectType } from "./uri.ts";
 export {

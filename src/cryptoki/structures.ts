@@ -3,6 +3,8 @@
  * (32 bytes of a label, 16 of a serial number) is cut off here too, between characters.
  */
 
+import type { FunctionName } from "./function-table.ts";
+
 export type CK_SLOT_ID = number;
 export type CK_SESSION_HANDLE = number;
 export type CK_OBJECT_HANDLE = number;
@@ -26,6 +28,21 @@ export interface CK_INFO {
   /** At most 32 bytes of UTF-8. */
   readonly libraryDescription: string;
   readonly libraryVersion: CK_VERSION;
+}
+
+/** C_GetFunctionList. */
+export interface CK_FUNCTION_LIST {
+  readonly version: CK_VERSION;
+  /** Where C has pointers: names of methods of the object that was asked. */
+  readonly functions: readonly FunctionName[];
+}
+
+/** C_GetInterface. */
+export interface CK_INTERFACE {
+  readonly pInterfaceName: string;
+  readonly pFunctionList: CK_FUNCTION_LIST;
+  /** {@link CKF_INTERFACE}. */
+  readonly flags: CK_FLAGS;
 }
 
 /** C_GetSlotInfo. */

@@ -3,7 +3,7 @@
  * reads its answer where that is more than bytes.
  */
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
-import { concat, DataError } from "../bytes/index.ts";
+import { DataError } from "../bytes/index.ts";
 
 /** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
 export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
@@ -35,6 +35,16 @@ export function verify(reference: number, pin: Uint8Array = EMPTY): CommandApdu 
 /** VERIFY with P1 = FF: the reference is no longer verified (section 3.2.1). */
 export function unverify(reference: number): CommandApdu {
   return { cla: 0x00, ins: 0x20, p1: 0xff, p2: reference };
+}
+
+/** CHANGE REFERENCE DATA (section 3.2.2). @param values The old value and the new one, {@link padPins}. */
+export function changeReference(reference: number, values: Uint8Array): CommandApdu {
+  return { cla: 0x00, ins: 0x24, p1: 0x00, p2: reference, data: values };
+}
+
+/** RESET RETRY COUNTER (section 3.2.3). @param values The PUK and the new PIN, {@link padPins}. */
+export function resetRetryCounter(reference: number, values: Uint8Array): CommandApdu {
+  return { cla: 0x00, ins: 0x2c, p1: 0x00, p2: reference, data: values };
 }
 
 /** Tags within the dynamic authentication template, 7C (section 3.2.4 table 7). */
@@ -91,7 +101,12 @@ function readAnswer(command: string, read: () => Uint8Array | undefined): Uint8A
   return value;
 }
 
-/** A PIN as the card takes it: 8 bytes, padded with FF (section 2.4.3). */
-export function padPin(pin: Uint8Array): Uint8Array {
-  return concat(pin, new Uint8Array(8 - pin.length).fill(0xff));
+/** A PIN's length on the wire (section 2.4.3). */
+const PIN_LENGTH = 8;
+
+/** PINs and PUKs as the card takes them: 8 bytes each, padded with FF (section 2.4.3). The caller wipes it. */
+export function padPins(...pins: readonly Uint8Array[]): Uint8Array {
+  const padded = new Uint8Array(PIN_LENGTH * pins.length).fill(0xff);
+  for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);
+  return padded;
 }

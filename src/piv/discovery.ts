@@ -6,6 +6,9 @@ import { PIV_AID } from "./commands.ts";
 export const PIN_REFERENCE = { GLOBAL: 0x00, APPLICATION: 0x80 } as const;
 export type PinReference = (typeof PIN_REFERENCE)[keyof typeof PIN_REFERENCE];
 
+/** Key reference of the PUK, in the same table. */
+export const PUK_REFERENCE = 0x81;
+
 /** What the discovery object tells (SP 800-73-4 part 1 section 3.3.2). */
 export interface Discovery {
   /** The application that answered is PIV: its AID is named. */

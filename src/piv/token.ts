@@ -22,7 +22,18 @@ import { generate, readGenerated } from "./generate.ts";
 import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
-import { checkPin, PIV_PIN, readPinStatus, USUAL_TRIES, verifyPin } from "./pin.ts";
+import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
+import {
+  changePin,
+  checkPin,
+  PIV_PIN,
+  PIV_PUK,
+  type PinChange,
+  readPinStatus,
+  unlockPin,
+  USUAL_TRIES,
+  verifyPin,
+} from "./pin.ts";
 import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
 import type { PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
@@ -66,6 +77,7 @@ export class PivToken implements CardToken {
       model: "PIV",
       serialNumber: serial,
       pin: PIV_PIN,
+      puk: PIV_PUK,
       application: "NIST SP 800-73 [PIV]",
     };
   }
@@ -108,6 +120,34 @@ export class PivToken implements CardToken {
       this.#verifiedAt = undefined;
       await verifyPin(send, reference, pin);
       this.#verifiedAt = this.#session.resets;
+    }, signal);
+  }
+
+  /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
+  async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
+    const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
+    const change = changePin(reference, oldPin, newPin);
+    if (pin === "puk") await this.#session.runCarefully(change, signal);
+    else await this.#setPin(change, true, signal);
+  }
+
+  /** Of the application PIN only (SP 800-73-4 part 2 section 3.2.3): no PUK is there for the global one. */
+  async unlockPin(puk: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { pin } = await this.#session.discovery();
+    if (pin !== PIN_REFERENCE.APPLICATION) {
+      throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
+    }
+    await this.#setPin(unlockPin(puk, newPin), false, signal);
+  }
+
+  /** @param verifies Whether the card holds the new PIN as verified; a refusal undoes an earlier right PIN in any case. */
+  #setPin(change: PinChange, verifies: boolean, signal?: AbortSignal): Promise<void> {
+    return this.#session.runCarefully(async (send) => {
+      const before = this.#verifiedAt;
+      this.#verifiedAt = undefined;
+      await change(send);
+      this.#verifiedAt = verifies ? this.#session.resets : before;
     }, signal);
   }
 

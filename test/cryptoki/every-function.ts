@@ -19,6 +19,8 @@ const USUAL: Readonly<Record<ParameterKind, unknown>> = {
   object: 1,
   key: 1,
   mechanism: { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: new Uint8Array(65) } },
+  "mechanism type": CKM.ECDSA,
+  pin: "123456",
   template: {},
   "attribute types": [CKA.CLASS],
   flags: CKF.SERIAL_SESSION | CKF.DONT_BLOCK,

@@ -9,18 +9,33 @@ export abstract class Calls {
   /** From C_Initialize to C_Finalize. */
   protected application: Application | undefined;
 
-  /**
-   * Runs `work` for the application: whatever is thrown below is a {@link CryptokiError} above.
-   * @param _name The function that was called.
-   */
-  protected async call<Arguments extends readonly unknown[], Result>(
-    _name: FunctionName,
+  /** Runs `work` for the application: whatever is thrown below is a {@link CryptokiError} above. */
+  protected call<Arguments extends readonly unknown[], Result>(
+    name: FunctionName,
     work: (application: Application, ...values: Arguments) => Result | Promise<Result>,
     ...values: Arguments
   ): Promise<Result> {
+    return this.callAnyTime(
+      name,
+      (...given) => {
+        if (!this.application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
+        return work(this.application, ...given);
+      },
+      ...values,
+    );
+  }
+
+  /**
+   * The same for a function that may be called before C_Initialize.
+   * @param _name The function that was called.
+   */
+  protected async callAnyTime<Arguments extends readonly unknown[], Result>(
+    _name: FunctionName,
+    work: (...values: Arguments) => Result | Promise<Result>,
+    ...values: Arguments
+  ): Promise<Result> {
     try {
-      if (!this.application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
-      return await work(this.application, ...values);
+      return await work(...values);
     } catch (error) {
       throw toCryptokiError(error);
     }

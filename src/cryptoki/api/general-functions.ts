@@ -1,47 +1,48 @@
-import { Application } from "../application.ts";
+import { Application, type ApplicationOptions } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { toCryptokiError } from "../error-map.ts";
 import * as general from "../functions/general.ts";
 import type { CardAccess } from "../slots/inserted-card.ts";
 import { SlotTable } from "../slots/slot-table.ts";
-import type { CK_INFO, CK_VERSION } from "../structures.ts";
+import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION } from "../structures.ts";
 import { Calls } from "./calls.ts";
 
 /** The way to the cards, or the slots of another Cryptoki to share. */
-export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) & {
-  /** What C_GetInfo says of the standard; 3.1 unless told. */
-  readonly version?: CK_VERSION;
-};
-
-const VERSION_3_1: CK_VERSION = { major: 3, minor: 1 };
+export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
+  Omit<ApplicationOptions, "version"> & {
+    /** What C_GetInfo says of the standard: 2.11, 2.20, 2.40, 3.0 or, unless told, 3.1. */
+    readonly version?: CK_VERSION;
+  };
 
 /** General purpose functions (PKCS#11 3.1 section 5.4). */
 export abstract class GeneralFunctions extends Calls implements AsyncDisposable {
   /** The readers, cards and slot IDs, to be shared with others: `new Cryptoki({ slots: first.slots })`. */
   readonly slots: SlotTable;
-  readonly #version: CK_VERSION;
+  readonly #options: ApplicationOptions;
 
+  /** @throws {CryptokiError} CKR_ARGUMENTS_BAD for a version that is not offered. */
   constructor(options: CryptokiOptions) {
     super();
     this.slots = "slots" in options ? options.slots : new SlotTable(options);
-    this.#version = options.version ?? VERSION_3_1;
+    this.#options = { ...options, version: general.checkedVersion(options.version) };
   }
 
   /**
    * Begins to follow the readers. A machine without readers, or without a smart-card service, is one without slots.
    * @throws {CryptokiError} CKR_CRYPTOKI_ALREADY_INITIALIZED.
    */
-  async C_Initialize(): Promise<void> {
-    if (this.application) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
-    const application = new Application(this.slots, this.#version);
-    this.application = application;
-    try {
-      await application.start();
-    } catch (error) {
-      if (this.application === application) this.application = undefined;
-      throw toCryptokiError(error);
-    }
+  C_Initialize(): Promise<void> {
+    return this.callAnyTime("C_Initialize", async () => {
+      if (this.application) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
+      const application = new Application(this.slots, this.#options);
+      this.application = application;
+      try {
+        await application.start();
+      } catch (error) {
+        if (this.application === application) this.application = undefined;
+        throw error;
+      }
+    });
   }
 
   /** Closes all sessions, after the calls under way, and the connections to the cards that nobody shares. */
@@ -54,6 +55,32 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
 
   C_GetInfo(): Promise<CK_INFO> {
     return this.call("C_GetInfo", general.getInfo);
+  }
+
+  /** The functions of version 2: names of methods of this object. At any time, also before {@link C_Initialize}. */
+  C_GetFunctionList(): Promise<CK_FUNCTION_LIST> {
+    return this.callAnyTime("C_GetFunctionList", () => general.getFunctionList(this.#options.version));
+  }
+
+  /** The versions of the standard that are offered, the newest first, then the extensions. At any time. */
+  C_GetInterfaceList(): Promise<CK_INTERFACE[]> {
+    return this.callAnyTime("C_GetInterfaceList", () => general.getInterfaceList(this.#options.version));
+  }
+
+  /**
+   * One interface. At any time.
+   * @param interfaceName "PKCS 11", which null means as well, or "Vendor cryptoki" for the extensions.
+   * @param version Null for the newest.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is none.
+   */
+  C_GetInterface(interfaceName: string | null, version: CK_VERSION | null, flags: CK_FLAGS): Promise<CK_INTERFACE> {
+    return this.callAnyTime(
+      "C_GetInterface",
+      (...wanted) => general.getInterface(this.#options.version, ...wanted),
+      interfaceName,
+      version,
+      flags,
+    );
   }
 
   /** {@link C_Finalize}, unless it was called already. */

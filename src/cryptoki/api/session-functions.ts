@@ -1,4 +1,5 @@
 import * as sessions from "../functions/session.ts";
+import type { Pin } from "../sessions/pin.ts";
 import type { CK_FLAGS, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
 import { SlotFunctions } from "./slot-functions.ts";
 
@@ -27,12 +28,27 @@ export abstract class SessionFunctions extends SlotFunctions {
    * Verifies a PIN, once. The driver's own copies of it are wiped.
    * @param userType CKU.USER; CKU.SO; CKU.CONTEXT_SPECIFIC after the ...Init of an operation whose key has
    *   CKA_ALWAYS_AUTHENTICATE.
-   * @param pin Text is sent as UTF-8.
+   * @param pin Text is sent as UTF-8. Null where the reader has keys of its own for it (CKF_PROTECTED_AUTHENTICATION_PATH).
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED, with the tries left in the cause ({@link PinError});
    *   CKR_PIN_LEN_RANGE before the card sees it.
    */
-  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void> {
     return this.call("C_Login", sessions.login, session, userType, pin, signal);
+  }
+
+  /**
+   * {@link C_Login} for tokens whose users have names.
+   * @param username Empty or null: no token here has one with a name.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD for a name.
+   */
+  C_LoginUser(
+    session: CK_SESSION_HANDLE,
+    userType: number,
+    pin: Pin,
+    username: string | Uint8Array | null,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_LoginUser", sessions.loginUser, session, userType, pin, username, signal);
   }
 
   /** Handles of private objects name nothing any more, and private session objects end. */

@@ -1,8 +1,13 @@
+import * as pins from "../functions/pin.ts";
 import * as slots from "../functions/slot.ts";
+import { getTokenInfo } from "../functions/token-info.ts";
+import * as tokens from "../functions/token.ts";
+import type { Pin } from "../sessions/pin.ts";
 import type {
   CK_FLAGS,
   CK_MECHANISM_INFO,
   CK_MECHANISM_TYPE,
+  CK_SESSION_HANDLE,
   CK_SLOT_ID,
   CK_SLOT_INFO,
   CK_TOKEN_INFO,
@@ -25,9 +30,12 @@ export abstract class SlotFunctions extends GeneralFunctions {
     return this.call("C_GetSlotInfo", slots.getSlotInfo, slotID);
   }
 
-  /** Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED. */
+  /**
+   * Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED; and those of
+   * the security officer's, where the card tells.
+   */
   C_GetTokenInfo(slotID: CK_SLOT_ID): Promise<CK_TOKEN_INFO> {
-    return this.call("C_GetTokenInfo", slots.getTokenInfo, slotID);
+    return this.call("C_GetTokenInfo", getTokenInfo, slotID);
   }
 
   /**
@@ -45,5 +53,34 @@ export abstract class SlotFunctions extends GeneralFunctions {
   /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
   C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE): Promise<CK_MECHANISM_INFO> {
     return this.call("C_GetMechanismInfo", slots.getMechanismInfo, slotID, type);
+  }
+
+  /**
+   * Makes a token new: its objects go. Nobody may have a session with it; in every application its handles end.
+   * @param label At most 32 bytes of UTF-8; blanks at the end are left out.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED where the card has no such
+   *   command, as PIV has none.
+   */
+  C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, signal?: AbortSignal): Promise<void> {
+    return this.call("C_InitToken", tokens.initToken, slotID, soPin, label, signal);
+  }
+
+  /**
+   * Sets the user's PIN, in a session of the security officer.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED where the officer cannot, as with PIV:
+   *   there, and elsewhere, {@link C_UnlockPIN} sets it with the PUK.
+   */
+  C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, signal?: AbortSignal): Promise<void> {
+    return this.call("C_InitPIN", pins.initPin, session, pin, signal);
+  }
+
+  /**
+   * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
+   * @param oldPin,newPin Null, both of them, to have them typed on the reader's own keys.
+   * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the
+   *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
+   */
+  C_SetPIN(session: CK_SESSION_HANDLE, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void> {
+    return this.call("C_SetPIN", pins.setPin, session, oldPin, newPin, signal);
   }
 }

@@ -3,8 +3,11 @@ import { CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CKU } from "../constants/cku.ts";
 import { CryptokiError } from "../error.ts";
+import { wipe } from "../../bytes/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
+import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
 import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
 import type { CK_SESSION_INFO } from "../structures.ts";
 
 export function openSession(application: Application, slotID: number, flags: number): Promise<number> {
@@ -22,18 +25,18 @@ export function closeSession(application: Application, handle: number): Promise<
   return application.inSession(handle, (session) => application.closeSession(session));
 }
 
-export function closeAllSessions(application: Application, slotID: number): Promise<void> {
-  const { reader } = application.slots.slot(slotID);
-  // Without a card there are no sessions, and nothing is asked of a card that nobody has looked at.
-  const token = reader.card?.knownTokens.find((known) => known.slotID === slotID);
-  if (!reader.card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
-  return token ? application.closeAllSessions(token) : Promise.resolve();
+export async function closeAllSessions(application: Application, slotID: number): Promise<void> {
+  const { card } = application.view.slot(slotID).reader;
+  if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+  // A token that nobody has looked at has no sessions, and is not looked at for that.
+  const tokens = card.knownTokens.filter((token) => application.view.seen(token.slotID) === slotID);
+  await Promise.all(tokens.map((token) => application.closeAllSessions(token)));
 }
 
 export function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
   const session = application.sessions.get(handle);
   return {
-    slotID: session.token.slotID,
+    slotID: application.view.seen(session.token.slotID),
     state: session.state(application.logins.userOf(session.token)),
     flags: session.flags,
     ulDeviceError: 0,
@@ -49,7 +52,7 @@ export function login(
   application: Application,
   handle: number,
   userType: number,
-  pin: string | Uint8Array,
+  pin: Pin,
   signal?: AbortSignal,
 ): Promise<void> {
   return application.inSession(
@@ -62,19 +65,18 @@ export function login(
       if (user === "so" && application.sessions.with(session.token).some(({ readWrite }) => !readWrite)) {
         throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
       }
-      return application.logins.login(session.token, user, pin, signal);
+      const { token } = session;
+      const puk = user === "so" && application.unlocksBy("C_InitPIN") && (await isPuk(token, pin));
+      return puk
+        ? application.logins.loginWithPuk(token, pin, signal)
+        : application.logins.login(token, user, pin, signal);
     },
     signal,
   );
 }
 
 /** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
-async function authenticate(
-  application: Application,
-  session: Session,
-  pin: string | Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
+async function authenticate(application: Application, session: Session, pin: Pin, signal?: AbortSignal): Promise<void> {
   const operation = session.operations.awaitingPin;
   if (!operation) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
   if (application.logins.userOf(session.token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
@@ -88,10 +90,30 @@ async function authenticate(
   operation.key.authenticate();
 }
 
-/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: null would mean a PIN pad, which no reader here has. */
-function requirePin(pin: unknown): void {
-  if (typeof pin === "string" || pin instanceof Uint8Array) return;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the PIN is a string or a Uint8Array");
+/** A PUK and an officer's PIN are told apart by their length: what a PUK can be as long as, is one. */
+async function isPuk(token: Token, pin: Pin): Promise<boolean> {
+  const { puk } = await token.info();
+  if (!puk || pin === null) return false;
+  const copy = copyPin(pin);
+  const { length } = copy;
+  wipe(copy);
+  return length >= puk.minLength && length <= puk.maxLength;
+}
+
+/** The tokens here know one user of each kind, without names. */
+export function loginUser(
+  application: Application,
+  handle: number,
+  userType: number,
+  pin: Pin,
+  username: string | Uint8Array | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  application.sessions.get(handle);
+  if (username !== null && username.length > 0) {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, "no user of a card has a name; leave it empty, or call C_Login");
+  }
+  return login(application, handle, userType, pin, signal);
 }
 
 export function logout(application: Application, handle: number): Promise<void> {

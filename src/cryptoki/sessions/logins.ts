@@ -1,14 +1,16 @@
 import { CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
-import { utf8, wipe } from "../../bytes/index.ts";
-import { copyBytes } from "../arguments.ts";
+import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Token } from "../slots/token.ts";
+import { copyPin, type Pin } from "./pin.ts";
 
 interface Login {
   readonly user: PinUser;
   /** The card's resets when the PIN was verified: it forgets with the next one. */
   readonly resets: number;
+  /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
+  puk?: Uint8Array;
 }
 
 /**
@@ -37,20 +39,47 @@ export class Logins {
    * Verifies the PIN, once.
    * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN; what the card throws.
    */
-  login(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
     return token.loginTurns.take(async () => {
-      const present = this.userOf(token);
-      if (present) {
-        throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
-      }
+      this.#requireNobody(token, user);
       await verify(token, user, pin, signal);
       this.#logins.set(token, { user, resets: token.card.resets });
       token.loggedIn.add(this);
     }, signal);
   }
 
+  /**
+   * Takes the PUK in place of an officer's PIN, unproved: no card compares one without setting a PIN.
+   * @throws {CryptokiError} as {@link login}.
+   */
+  loginWithPuk(token: Token, puk: Pin, signal?: AbortSignal): Promise<void> {
+    return token.loginTurns.take(() => {
+      this.#requireNobody(token, "so");
+      this.#logins.set(token, { user: "so", resets: token.card.resets, puk: copyPin(puk) });
+    }, signal);
+  }
+
+  /** The PUK with which somebody logged in as officer, until it is used. */
+  pukOf(token: Token): Uint8Array | undefined {
+    return this.#logins.get(token)?.puk;
+  }
+
+  /** It was used. The officer stays logged in, without it. */
+  dropPuk(token: Token): void {
+    const login = this.#logins.get(token);
+    if (!login?.puk) return;
+    wipe(login.puk);
+    delete login.puk;
+  }
+
+  #requireNobody(token: Token, user: PinUser): void {
+    const present = this.userOf(token);
+    if (!present) return;
+    throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
+  }
+
   /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
-  authenticate(token: Token, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  authenticate(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
     return token.loginTurns.take(async () => {
       await verify(token, "user", pin, signal);
       const login = this.#logins.get(token);
@@ -60,15 +89,17 @@ export class Logins {
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
   forget(token: Token): void {
+    this.dropPuk(token);
     token.loggedIn.delete(this);
     if (this.#logins.delete(token)) this.#ended(token);
   }
 
   /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
   logout(token: Token): Promise<void> {
+    const onCard = token.loggedIn.has(this);
     this.forget(token);
     return token.loginTurns.take(async () => {
-      if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+      if (onCard && token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
     });
   }
 
@@ -90,11 +121,12 @@ export class Logins {
   }
 }
 
-/** The copy that the card is given is wiped, whatever comes of it; the caller's bytes are the caller's. */
-async function verify(token: Token, user: PinUser, pin: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-  const copy = typeof pin === "string" ? utf8(pin) : copyBytes(pin);
+/** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
+async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
+  if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
+  const copy = copyPin(pin);
   try {
-    await token.cardToken.login(user, copy, signal);
+    await cardToken.login(user, copy, signal);
   } finally {
     wipe(copy);
   }

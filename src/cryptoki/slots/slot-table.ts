@@ -1,9 +1,9 @@
-import { followReaders } from "../../card/index.ts";
-import type { ReaderState } from "../../pcsc/index.ts";
+import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { CardAccess } from "./inserted-card.ts";
-import { Reader } from "./reader.ts";
+import type { Reader, ReaderChange } from "./reader.ts";
+import { ReaderSource } from "./reader-source.ts";
 import type { Token, TokenCard } from "./token.ts";
 
 /** An application that wants to know what happens in the slots. */
@@ -12,6 +12,8 @@ export interface SlotListener {
   slotChanged(slotID: number): void;
   /** A card went; its tokens are valid no more. */
   cardRemoved(card: TokenCard): void;
+  /** Whether it has a session with the token. */
+  usesToken(token: Token): boolean;
 }
 
 /** A slot: a reader, or for cards with several PINs a part of one. */
@@ -29,22 +31,33 @@ export interface Slot {
  */
 export class SlotTable {
   readonly #access: CardAccess;
-  readonly #readers = new Map<string, Reader>();
+  readonly #machine: ReaderSource;
+  /** Readers that programs brought along. */
+  readonly #added = new Set<ReaderSource>();
   readonly #listeners = new Set<SlotListener>();
-  #watch: Watch | undefined;
   #nextID = 1;
 
   constructor(access: CardAccess) {
     this.#access = access;
+    this.#machine = this.#source(access);
+  }
+
+  #source(access: CardAccess): ReaderSource {
+    return new ReaderSource(
+      access,
+      () => this.#nextID++,
+      (change) => {
+        this.#tell(change);
+      },
+    );
   }
 
   /** Begins to tell `listener` of changes. The first one waits until the readers are known. */
   async attach(listener: SlotListener): Promise<void> {
-    this.#watch ??= this.#startWatch();
-    const watch = this.#watch;
+    const ready = this.#machine.start();
     this.#listeners.add(listener);
     try {
-      await watch.ready;
+      await ready;
     } catch (error) {
       await this.detach(listener);
       throw error;
@@ -54,17 +67,39 @@ export class SlotTable {
   /** The last one to leave ends the watch and the connections to the cards. */
   async detach(listener: SlotListener): Promise<void> {
     if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
-    const watch = this.#watch;
-    this.#watch = undefined;
-    watch?.stop.abort();
-    // At once, before anybody attaches again.
-    const endings = [...this.#readers.values()].map((reader) => this.#update(reader, undefined));
-    await Promise.all([watch?.ended, ...endings]);
+    await this.#machine.stop();
+  }
+
+  /**
+   * Readers that a program brings along: from now on they have slots, beside those of the machine.
+   * @throws {CardAccessError} if they cannot be followed.
+   */
+  async add(pcsc: Pcsc): Promise<ReaderSource> {
+    const source = this.#source({ ...this.#access, pcsc });
+    this.#added.add(source);
+    try {
+      await source.start();
+    } catch (error) {
+      await this.remove(source);
+      throw error;
+    }
+    return source;
+  }
+
+  /** Takes what was added away, with its slots. */
+  async remove(source: ReaderSource): Promise<void> {
+    if (!this.#added.has(source)) return;
+    await source.stop();
+    this.#added.delete(source);
+  }
+
+  get #readers(): readonly Reader[] {
+    return [this.#machine, ...this.#added].flatMap(({ readers }) => readers);
   }
 
   /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. */
   async slots(): Promise<readonly Slot[]> {
-    const readers = [...this.#readers.values()].filter((reader) => reader.plugged);
+    const readers = this.#readers.filter((reader) => reader.plugged);
     // One card that cannot be reached must not hide the others; C_GetTokenInfo says what is wrong with it.
     await Promise.allSettled(readers.map(async (reader) => reader.card?.tokens()));
     return readers.flatMap((reader) => reader.slotIDs.map((id, index) => ({ id, reader, index })));
@@ -72,7 +107,7 @@ export class SlotTable {
 
   /** @throws {CryptokiError} CKR_SLOT_ID_INVALID. */
   slot(id: number): Slot {
-    for (const reader of this.#readers.values()) {
+    for (const reader of this.#readers) {
       const index = reader.allSlotIDs.indexOf(id);
       if (index >= 0) return { id, reader, index };
     }
@@ -93,59 +128,30 @@ export class SlotTable {
     throw new CryptokiError(tokens.length === 0 ? CKR.TOKEN_NOT_RECOGNIZED : CKR.TOKEN_NOT_PRESENT);
   }
 
+  /** Whether any application has a session with the token. */
+  inUse(token: Token): boolean {
+    return [...this.#listeners].some((listener) => listener.usesToken(token));
+  }
+
   /** Somebody found out that a card is gone, before the resource manager told. */
   lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();
-    for (const reader of this.#readers.values()) reader.renew(card);
+    for (const reader of this.#readers) reader.renew(card);
     for (const listener of this.#listeners) listener.cardRemoved(card);
   }
 
-  #startWatch(): Watch {
-    const stop = new AbortController();
-    let ended: Promise<void> = Promise.resolve();
-    const ready = new Promise<void>((resolve, reject) => {
-      ended = this.#follow(stop.signal, resolve).then(resolve, reject);
-    });
-    // Whoever attaches hears of a failure; nobody may be there any more.
-    ready.catch(() => undefined);
-    return { stop, ready, ended };
+  /** The card is not what it was: in every application its sessions and handles end, and it is looked at anew. */
+  renew(card: TokenCard): void {
+    const slots = this.#readers.find((reader) => reader.card === card)?.slotIDs ?? [];
+    this.lost(card);
+    for (const listener of this.#listeners) for (const slot of slots) listener.slotChanged(slot);
   }
 
-  async #follow(signal: AbortSignal, told: () => void): Promise<void> {
-    try {
-      for await (const states of followReaders(this.#access.pcsc, signal)) {
-        if (signal.aborted) return;
-        this.#apply(states);
-        told();
-      }
-    } finally {
-      if (!signal.aborted) this.#apply([]);
-    }
-  }
-
-  #apply(states: readonly ReaderState[]): void {
-    const named = new Map(states.map((state) => [state.name, state]));
-    for (const { name } of states) {
-      if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#access, () => this.#nextID++));
-    }
-    for (const reader of this.#readers.values()) void this.#update(reader, named.get(reader.name));
-  }
-
-  async #update(reader: Reader, state: ReaderState | undefined): Promise<void> {
-    const { slots, removed } = reader.update(state);
-    const ending = removed?.end();
+  #tell({ slots, removed }: ReaderChange): void {
     for (const listener of this.#listeners) {
       if (removed) listener.cardRemoved(removed);
       for (const slot of slots) listener.slotChanged(slot);
     }
-    await ending;
   }
-}
-
-interface Watch {
-  readonly stop: AbortController;
-  /** The readers were told once. */
-  readonly ready: Promise<void>;
-  readonly ended: Promise<void>;
 }

@@ -1,4 +1,6 @@
 import type { CardToken, CardTokenInfo } from "../../card/index.ts";
+import { utf8 } from "../../bytes/index.ts";
+import { fitText } from "../text.ts";
 import { Turns } from "../turns.ts";
 
 /** The card that a token is on, from its insertion to its removal. */
@@ -33,7 +35,7 @@ export class Token {
     this.#pinInLabel = pinInLabel;
   }
 
-  /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens. */
+  /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens, in full. */
   info(): Promise<CardTokenInfo> {
     this.#info ??= this.#readInfo().catch((error: unknown) => {
       this.#info = undefined;
@@ -44,6 +46,19 @@ export class Token {
 
   async #readInfo(): Promise<CardTokenInfo> {
     const info = await this.cardToken.info();
-    return this.#pinInLabel ? { ...info, label: `${info.label} (${info.pin.label})` } : info;
+    return this.#pinInLabel ? { ...info, label: `${info.label}${pinSuffix(info)}` } : info;
+  }
+
+  /** CK_TOKEN_INFO.label: at most 32 bytes. What is too long is cut off the token's name, because the PIN's tells it from the others. */
+  async label(): Promise<string> {
+    const info = await this.info();
+    if (!this.#pinInLabel) return fitText(info.label, LABEL_LENGTH);
+    const suffix = pinSuffix(info);
+    const name = fitText(info.label.slice(0, -suffix.length), LABEL_LENGTH - utf8(suffix).length);
+    return fitText(`${name}${suffix}`.trimStart(), LABEL_LENGTH);
   }
 }
+
+const LABEL_LENGTH = 32;
+
+const pinSuffix = ({ pin }: CardTokenInfo): string => ` (${pin.label})`;

@@ -1,0 +1,146 @@
+import { wipe } from "../../bytes/index.ts";
+import { PinError, type PinRole } from "../../card/index.ts";
+import type { Application } from "../application.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
+import { cannot } from "./cannot.ts";
+
+/** Sets the user's PIN for the security officer, or with the PUK that was given in an officer's place. */
+export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ token }) => {
+      requirePin(pin);
+      // "An attempt to call it from a session in any other state fails with error CKR_USER_NOT_LOGGED_IN."
+      if (application.logins.userOf(token) !== "so") {
+        throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
+      }
+      const puk = application.logins.pukOf(token);
+      return token.loginTurns.take(
+        () => (puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal)),
+        signal,
+      );
+    },
+    signal,
+  );
+}
+
+async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  if (!cardToken.initPin) {
+    throw await cannot(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
+  }
+  const copy = copyPin(pin);
+  try {
+    await cardToken.initPin(copy, signal);
+  } finally {
+    wipe(copy);
+  }
+}
+
+/** A PUK that was refused is not tried again: its officer is logged out. One that the card did not look at stays. */
+async function unlockForOfficer(
+  { logins }: Application,
+  token: Token,
+  puk: Uint8Array,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await unlock(token, puk, pin, signal);
+    logins.dropPuk(token);
+  } catch (error) {
+    if (error instanceof PinError && (error.reason === "incorrect" || error.reason === "blocked")) logins.forget(token);
+    throw error;
+  }
+}
+
+/** Changes the PIN of who is logged in; the user's, if nobody is. */
+export function setPin(
+  application: Application,
+  handle: number,
+  oldPin: Pin,
+  newPin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      requirePin(oldPin, "the old PIN");
+      requirePin(newPin, "the new PIN");
+      requireReadWrite(session);
+      const { token } = session;
+      const { logins } = application;
+      const user = logins.userOf(token);
+      const unlocks = !user && application.unlocksBy("C_SetPIN");
+      const role = logins.pukOf(token) ? "puk" : (user ?? "user");
+      return token.loginTurns.take(
+        () => (unlocks ? unlock(token, oldPin, newPin, signal) : change(token, role, oldPin, newPin, signal)),
+        signal,
+      );
+    },
+    signal,
+  );
+}
+
+async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  const { pinPad } = cardToken;
+  if (oldPin === null && newPin === null && pinPad?.changePin) {
+    await pinPad.changePin(role, signal);
+  } else {
+    if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
+    const old = copyPin(oldPin);
+    const fresh = copyPin(newPin);
+    try {
+      await cardToken.changePin(role, old, fresh, signal);
+    } finally {
+      wipe(old, fresh);
+    }
+  }
+  // The card may hold the new PIN as verified now, and nobody has logged in. The change is made, whatever it answers.
+  if (token.loggedIn.size === 0) await cardToken.logout().catch(() => undefined);
+}
+
+/** Unblocks the user's PIN with the PUK, and sets it. */
+export function unlockPin(
+  application: Application,
+  handle: number,
+  puk: Pin,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      requirePin(puk, "the PUK");
+      requirePin(pin);
+      requireReadWrite(session);
+      const { token } = session;
+      return token.loginTurns.take(() => unlock(token, puk, pin, signal), signal);
+    },
+    signal,
+  );
+}
+
+async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  const { pinPad } = cardToken;
+  if (puk === null && pin === null && pinPad?.unlockPin) return pinPad.unlockPin(signal);
+  if (!cardToken.unlockPin) throw await cannot(token, "no PUK unblocks this card's PIN");
+  const key = copyPin(puk);
+  const fresh = copyPin(pin);
+  try {
+    await cardToken.unlockPin(key, fresh, signal);
+  } finally {
+    wipe(key, fresh);
+  }
+}
+
+/** @throws {CryptokiError} CKR_SESSION_READ_ONLY. */
+export function requireReadWrite(session: Session): void {
+  if (!session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
+}

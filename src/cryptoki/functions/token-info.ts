@@ -1,0 +1,76 @@
+import type { CardToken, CardTokenInfo, PinStatus } from "../../card/index.ts";
+import type { Application } from "../application.ts";
+import { CK } from "../constants/ck.ts";
+import { CKF_TOKEN } from "../constants/ckf.ts";
+import { afterReset } from "../sessions/after-reset.ts";
+import type { CK_TOKEN_INFO } from "../structures.ts";
+import { fitText } from "../text.ts";
+
+const NO_VERSION = { major: 0, minor: 0 };
+
+export function getTokenInfo(application: Application, slotID: number): Promise<CK_TOKEN_INFO> {
+  return application.withToken(slotID, async (token) => {
+    const { cardToken } = token;
+    const info = await afterReset(() => token.info());
+    const user = application.logins.userOf(token);
+    // Verified by this application, its tries are all there: nothing to ask.
+    const userPin = user === "user" ? undefined : await afterReset(() => cardToken.pinStatus("user"));
+    const officerPin = user === "so" ? undefined : await afterReset(() => cardToken.pinStatus("so"));
+    const sessions = application.sessions.with(token);
+    return {
+      label: await token.label(),
+      manufacturerID: fitText(info.manufacturer, 32),
+      model: fitText(info.model, 16),
+      serialNumber: fitText(info.serialNumber, 16),
+      flags: CKF_TOKEN.RNG | tokenFlags(cardToken, info) | pinFlags(userPin, USER) | pinFlags(officerPin, OFFICER),
+      ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
+      ulSessionCount: sessions.length,
+      ulMaxRwSessionCount: CK.EFFECTIVELY_INFINITE,
+      ulRwSessionCount: sessions.filter(({ readWrite }) => readWrite).length,
+      ulMaxPinLen: info.pin.maxLength,
+      ulMinPinLen: info.pin.minLength,
+      ulTotalPublicMemory: CK.UNAVAILABLE_INFORMATION,
+      ulFreePublicMemory: CK.UNAVAILABLE_INFORMATION,
+      ulTotalPrivateMemory: CK.UNAVAILABLE_INFORMATION,
+      ulFreePrivateMemory: CK.UNAVAILABLE_INFORMATION,
+      hardwareVersion: NO_VERSION,
+      firmwareVersion: NO_VERSION,
+      utcTime: "",
+    };
+  });
+}
+
+/** A card that a profile knows was initialised, and its holder has a PIN. */
+function tokenFlags({ pinPad }: CardToken, { writeProtected }: CardTokenInfo): number {
+  return (
+    CKF_TOKEN.LOGIN_REQUIRED |
+    CKF_TOKEN.USER_PIN_INITIALIZED |
+    CKF_TOKEN.TOKEN_INITIALIZED |
+    (writeProtected ? CKF_TOKEN.WRITE_PROTECTED : 0) |
+    (pinPad ? CKF_TOKEN.PROTECTED_AUTHENTICATION_PATH : 0)
+  );
+}
+
+interface PinFlags {
+  readonly low: number;
+  readonly finalTry: number;
+  readonly locked: number;
+}
+
+const USER: PinFlags = {
+  low: CKF_TOKEN.USER_PIN_COUNT_LOW,
+  finalTry: CKF_TOKEN.USER_PIN_FINAL_TRY,
+  locked: CKF_TOKEN.USER_PIN_LOCKED,
+};
+const OFFICER: PinFlags = {
+  low: CKF_TOKEN.SO_PIN_COUNT_LOW,
+  finalTry: CKF_TOKEN.SO_PIN_FINAL_TRY,
+  locked: CKF_TOKEN.SO_PIN_LOCKED,
+};
+
+/** "At least once since the last successful authentication an incorrect PIN was entered", one try left, none left. */
+function pinFlags(status: PinStatus | undefined, flags: PinFlags): number {
+  if (status?.triesLeft === undefined) return 0;
+  if (status.triesLeft === 0) return flags.locked;
+  return (status.triesLeft < status.maxTries ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
+}

@@ -1,0 +1,56 @@
+import { utf8, wipe } from "../../bytes/index.ts";
+import type { Application } from "../application.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import type { Token } from "../slots/token.ts";
+import { cannot } from "./cannot.ts";
+
+/** CK_TOKEN_INFO.label, in bytes. */
+const LABEL_LENGTH = 32;
+
+export function initToken(
+  application: Application,
+  slotID: number,
+  soPin: Pin,
+  label: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.withToken(slotID, async (token) => {
+    requirePin(soPin, "the security officer's PIN");
+    if (typeof label !== "string" || utf8(label).length > LABEL_LENGTH) {
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `the label is text of at most ${LABEL_LENGTH} bytes of UTF-8`);
+    }
+    requireNoSession(application, token);
+    const { cardToken } = token;
+    if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
+    const copy = copyPin(soPin);
+    try {
+      await cardToken.initToken(copy, label.trimEnd(), application.variables, signal);
+    } finally {
+      wipe(copy);
+    }
+    application.slots.renew(token.card);
+  });
+}
+
+export function resetToken(application: Application, slotID: number, pin: Pin, signal?: AbortSignal): Promise<void> {
+  return application.withToken(slotID, async (token) => {
+    requirePin(pin);
+    requireNoSession(application, token);
+    const { cardToken } = token;
+    if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
+    const copy = copyPin(pin);
+    try {
+      await cardToken.resetToken(copy, application.variables, signal);
+    } finally {
+      wipe(copy);
+    }
+    application.slots.renew(token.card);
+  });
+}
+
+/** "A token cannot be initialized if Cryptoki detects that any application has an open session with it." */
+function requireNoSession(application: Application, token: Token): void {
+  if (application.slots.inUse(token)) throw new CryptokiError(CKR.SESSION_EXISTS);
+}

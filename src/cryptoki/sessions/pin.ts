@@ -1,0 +1,25 @@
+import { utf8 } from "../../bytes/index.ts";
+import { copyBytes } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+
+/** A PIN as callers give it: text stands for its UTF-8; null leaves it to the keys of the reader (CKF_PROTECTED_AUTHENTICATION_PATH). */
+export type Pin = string | Uint8Array | null;
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
+export function requirePin(pin: Pin, what = "the PIN"): void {
+  if (typeof pin === "string" || pin === null || (pin as unknown) instanceof Uint8Array) return;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} is a string or a Uint8Array`);
+}
+
+/**
+ * A copy of a PIN that the driver owns, and wipes; the caller's bytes are the caller's.
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, where nothing but a PIN of the caller's will do.
+ */
+export function copyPin(pin: Pin): Uint8Array {
+  if (pin !== null) return typeof pin === "string" ? utf8(pin) : copyBytes(pin);
+  throw new CryptokiError(
+    CKR.ARGUMENTS_BAD,
+    "null leaves the PIN to the keys of a reader, and this one has none for it",
+  );
+}
