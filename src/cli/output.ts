@@ -45,6 +45,12 @@ export class Printer {
     this.line(JSON.stringify(value, undefined, 2));
   }
 
+  /** That something is done: a sentence, or what it says as JSON. */
+  done(sentence: string, value: object): void {
+    if (this.json) this.document(value);
+    else this.line(sentence);
+  }
+
   /** One JSON document on a line of its own, for output that goes on and on. */
   documentLine(value: unknown): void {
     this.line(JSON.stringify(value));

@@ -2,7 +2,7 @@ import { createReadStream, open } from "node:fs";
 import type { Readable } from "node:stream";
 import { ReadStream } from "node:tty";
 import { promisify } from "node:util";
-import { concat, utf8, wipe } from "../bytes/index.ts";
+import { concat, equalBytes, utf8, wipe } from "../bytes/index.ts";
 import type { Environment } from "./environment.ts";
 import { FileError, InterruptedError, PinMissingError, UsageError } from "./failure.ts";
 
@@ -13,7 +13,21 @@ export type PinSource =
   | { readonly from: "stdin" }
   | { readonly from: "descriptor"; readonly number: number };
 
-const PIN_VARIABLE = "CRYPTOKI_PIN";
+/** A secret of the user's: what to call it, and where it is looked for. */
+export interface Secret {
+  /** What the prompt says. */
+  readonly question: string;
+  /** What its option said. */
+  readonly source?: PinSource | undefined;
+  /** That option. */
+  readonly option: string;
+  /** The variable of the environment to look in without that option. */
+  readonly variable: string;
+}
+
+/** How a user PIN is given to any command. */
+export const PIN = { option: "--pin-source", variable: "CRYPTOKI_PIN" } as const;
+
 /** No card takes a longer PIN; a longer file is not a PIN file. */
 const MAX_PIN_BYTES = 256;
 
@@ -36,15 +50,34 @@ export function parsePinSource(text: string): PinSource {
 }
 
 /**
- * The PIN: from `source`, else from CRYPTOKI_PIN, else asked for on the terminal, without echo. The caller wipes it.
+ * A PIN: from its source, else from its variable, else asked for on the terminal, without echo. The caller wipes it.
  * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C in the prompt.
  */
-export async function readPin(
-  question: string,
-  source: PinSource | undefined,
-  environment: Environment,
-): Promise<Uint8Array> {
-  const pin = source ? await fromSource(source, environment) : await fromAround(question, environment);
+export async function readPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
+  return (await given(secret, environment)) ?? required(await prompt(secret, environment));
+}
+
+/** As {@link readPin}, and what is typed is typed twice: nobody sees what it was. @throws {UsageError} if they differ. */
+export async function readNewPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
+  const known = await given(secret, environment);
+  if (known) return known;
+  const first = required(await prompt(secret, environment));
+  const second = await prompt({ ...secret, question: `${secret.question}, once more` }, environment);
+  const same = equalBytes(first, second);
+  wipe(second);
+  if (same) return first;
+  wipe(first);
+  throw new UsageError("the two were not the same; nothing was changed");
+}
+
+/** What the command line or the environment gives; undefined if the user is to be asked. */
+async function given({ source, variable }: Secret, environment: Environment): Promise<Uint8Array | undefined> {
+  if (source) return required(await fromSource(source, environment));
+  const value = environment.env[variable];
+  return value === undefined ? undefined : required(utf8(value));
+}
+
+function required(pin: Uint8Array): Uint8Array {
   if (pin.length === 0) throw new PinMissingError("the PIN is empty");
   return pin;
 }
@@ -84,17 +117,13 @@ async function firstLine(stream: Readable, what: string): Promise<Uint8Array> {
   return line;
 }
 
-function fromAround(question: string, environment: Environment): Promise<Uint8Array> {
-  const value = environment.env[PIN_VARIABLE];
-  return value === undefined ? prompt(question, environment) : Promise.resolve(utf8(value));
-}
-
 /** On standard error, so that a redirected output stays clean; on the terminal itself when standard input is a pipe. */
-async function prompt(question: string, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
-  using terminal = stdin.isTTY ? undefined : await controllingTerminal();
+async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
+  const message = secret.question;
+  using terminal = stdin.isTTY ? undefined : await controllingTerminal(secret);
   const { default: password } = await import("@inquirer/password");
   try {
-    return utf8(await password({ message: question }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
+    return utf8(await password({ message }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
   } catch (error) {
     if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
       throw new InterruptedError("interrupted at the PIN", 130);
@@ -104,12 +133,12 @@ async function prompt(question: string, { stdin, stderr, signal }: Environment):
 }
 
 /** The stream owns the descriptor, and closes it. */
-async function controllingTerminal(): Promise<Disposable & { stream: ReadStream }> {
+async function controllingTerminal({ option, variable }: Secret): Promise<Disposable & { stream: ReadStream }> {
   try {
     const stream = new ReadStream(await promisify(open)("/dev/tty", "r+"));
     return { stream, [Symbol.dispose]: () => void stream.destroy() };
   } catch (cause) {
-    const message = `a PIN is needed and there is no terminal to ask on; use --pin-source or ${PIN_VARIABLE}`;
+    const message = `a PIN is needed and there is no terminal to ask on; use ${option} or ${variable}`;
     throw new PinMissingError(message, { cause });
   }
 }

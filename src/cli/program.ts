@@ -28,6 +28,7 @@ Exit codes:
 
 Environment:
   CRYPTOKI_PIN           the PIN, if --pin-source does not say where it is
+  CRYPTOKI_NEW_PIN       the PIN to be set, and CRYPTOKI_PUK the PUK, of pin change and pin unlock
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one

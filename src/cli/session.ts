@@ -16,7 +16,7 @@ import {
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
 import { visible } from "./output.ts";
-import { parsePinSource, readPin } from "./pin.ts";
+import { parsePinSource, PIN, readPin } from "./pin.ts";
 import { readUri, type Token } from "./token.ts";
 
 /** An object as lists and choices show it. */
@@ -26,6 +26,10 @@ export interface ObjectEntry {
   readonly label: string;
   readonly id: Uint8Array;
 }
+
+/** How a session is opened. */
+const READ_ONLY = 0;
+export const READ_WRITE: number = CKF_SESSION.RW_SESSION;
 
 /** Objects asked for in one call. */
 const BATCH = 64;
@@ -49,9 +53,9 @@ export class TokenSession {
   }
 
   /** @param uri What named the token: it may say where the PIN comes from. --pin-source goes first. */
-  static async open(context: CommandContext, token: Token, uri?: string): Promise<TokenSession> {
+  static async open(context: CommandContext, token: Token, uri?: string, access = READ_ONLY): Promise<TokenSession> {
     const cryptoki = await context.cryptoki();
-    const handle = await cryptoki.C_OpenSession(token.slotID, CKF_SESSION.SERIAL_SESSION);
+    const handle = await cryptoki.C_OpenSession(token.slotID, CKF_SESSION.SERIAL_SESSION | access);
     const { pinSource } = uri === undefined ? {} : readUri(uri);
     const session = new TokenSession(context, cryptoki, token, handle, pinSource);
     context.owns({ [Symbol.asyncDispose]: () => session.#forgetPin() });
@@ -72,11 +76,9 @@ export class TokenSession {
 
   #askForPin(): Promise<Uint8Array> {
     const { context, token } = this;
-    this.#pin ??= readPin(
-      `PIN of ${visible(token.label)}${pinRemark(token.flags)}`,
-      this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource),
-      context.environment,
-    );
+    const question = `PIN of ${visible(token.label)}${pinRemark(token.flags)}`;
+    const source = this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource);
+    this.#pin ??= readPin({ ...PIN, question, source }, context.environment);
     return this.#pin;
   }
 
@@ -92,10 +94,11 @@ export class TokenSession {
     const found: number[] = [];
     for (let batch = [0]; batch.length > 0; found.push(...batch)) batch = await cryptoki.C_FindObjects(handle, BATCH);
     await cryptoki.C_FindObjectsFinal(handle);
-    return Promise.all(found.map((object) => this.#describe(object)));
+    return Promise.all(found.map((object) => this.describe(object)));
   }
 
-  async #describe(object: number): Promise<ObjectEntry> {
+  /** What a list shows of an object. */
+  async describe(object: number): Promise<ObjectEntry> {
     const attributes = await this.#attributes(object, CKA.CLASS, CKA.LABEL, CKA.ID);
     return {
       handle: object,

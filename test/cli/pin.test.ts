@@ -5,7 +5,7 @@ import path from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import type { Environment } from "../../src/cli/environment.ts";
 import { FileError, PinMissingError, UsageError } from "../../src/cli/failure.ts";
-import { parsePinSource, readPin } from "../../src/cli/pin.ts";
+import { parsePinSource, PIN, readPin } from "../../src/cli/pin.ts";
 
 let folder = "";
 let file = "";
@@ -23,7 +23,10 @@ function environment(stdin = "", env: Environment["env"] = {}): Environment {
 }
 
 async function pinFrom(source: string | undefined, given = environment()): Promise<string> {
-  const pin = await readPin("PIN", source === undefined ? undefined : parsePinSource(source), given);
+  const pin = await readPin(
+    { ...PIN, question: "PIN", source: source === undefined ? undefined : parsePinSource(source) },
+    given,
+  );
   return Buffer.from(pin).toString("utf8");
 }
 

@@ -34,7 +34,7 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
     } catch (cause) {
       throw writeFailure(file, cause);
     }
-    if (print.json) print.document({ file, profile: "piv" });
-    else print.line(`A new PIV card is in ${file}. Its PIN is 123456. Use it with: cryptoki --virtual ${file} tokens`);
+    const use = `cryptoki --virtual ${file} tokens`;
+    print.done(`A new PIV card is in ${file}. Its PIN is 123456. Use it with: ${use}`, { file, profile: "piv" });
   });
 }
