@@ -58,13 +58,24 @@ export class CardContents {
     return template?.odf ? resolve(df, template.odf) : childOf(df, FILE_ID.ODF);
   }
 
+  /** Where this application's ODF is. */
+  get odfPlace(): FilePlace {
+    return CardContents.odfPlace(this.session.applicationDf, this.#template);
+  }
+
+  get tokenInfoPlace(): FilePlace {
+    const df = this.session.applicationDf;
+    const named = this.#template?.tokenInfo;
+    return named ? resolve(df, named) : childOf(df, FILE_ID.TOKEN_INFO);
+  }
+
   /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
   odf(): Promise<readonly OdfEntry[]> {
     return (this.#odf ??= forgetFailure(this.#readOdf(), () => (this.#odf = undefined)));
   }
 
   async #readOdf(): Promise<readonly OdfEntry[]> {
-    const place = CardContents.odfPlace(this.session.applicationDf, this.#template);
+    const place = this.odfPlace;
     const { bytes } = await this.files.read(place, { enough: endsInPadding });
     const where = `ODF ${placeName(place)}`;
     const entries = this.#elements(bytes, where).flatMap(({ der, at }) => this.#try(at, () => readOdfEntry(der)));
@@ -150,9 +161,7 @@ export class CardContents {
   }
 
   async #readTokenInfo(): Promise<TokenInfo | undefined> {
-    const df = this.session.applicationDf;
-    const named = this.#template?.tokenInfo;
-    const place = named ? resolve(df, named) : childOf(df, FILE_ID.TOKEN_INFO);
+    const place = this.tokenInfoPlace;
     const where = `TokenInfo ${placeName(place)}`;
     try {
       const { bytes } = await this.files.read(place);
@@ -199,12 +208,10 @@ export class CardContents {
   }
 
   /** Everything is read anew when it is next asked for: the card was written to. */
-  forget(kind?: DirectoryKind): void {
-    if (kind) this.#directories.delete(kind);
-    else {
-      this.#directories.clear();
-      this.#odf = undefined;
-    }
+  forget(): void {
+    this.#directories.clear();
+    this.#odf = undefined;
+    this.#tokenInfo = undefined;
   }
 }
 

@@ -1,5 +1,7 @@
-import type { CardMechanism, KeyPrimitive } from "../card/index.ts";
+import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
+import type { FileTemplate } from "./allocation.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./key-use.ts";
+import type { CardTurn } from "./session.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
 /** What a card is recognised by. */
@@ -25,6 +27,16 @@ export interface Dialect {
   readonly mechanisms: readonly CardMechanism[];
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
+  /** How the control parameters of a new file are written, if not as the standard has it. */
+  readonly fileTemplate?: FileTemplate;
+  /** How keys are made, where that is known. @throws {UnsupportedError} for types that the card does not make. */
+  generation?(type: KeyType): KeyGeneration;
+}
+
+/** Makes a key pair on the card. */
+export interface KeyGeneration {
+  /** @param reference The card's number for the key. @returns SubjectPublicKeyInfo of the public half, DER. */
+  run(turn: CardTurn, reference: number): Promise<Uint8Array>;
 }
 
 /** Ranges of sizes for several primitives. */

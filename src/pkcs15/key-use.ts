@@ -49,7 +49,10 @@ export const cipher = (...identifier: readonly number[]): Uint8Array => field(CR
 
 export const file = ({ file: id }: KeyFacts): Uint8Array => (id.length === 0 ? id : field(CRT.FILE, id));
 
-export const keyReference = ({ reference }: KeyFacts, tag: "asymmetric" | "symmetric" = "asymmetric"): Uint8Array =>
+export const keyReference = (
+  { reference }: Pick<KeyFacts, "reference">,
+  tag: "asymmetric" | "symmetric" = "asymmetric",
+): Uint8Array =>
   reference === undefined
     ? new Uint8Array()
     : field(tag === "asymmetric" ? CRT.KEY : CRT.SYMMETRIC_KEY, [reference & 0xff]);

@@ -42,7 +42,8 @@ export class ObjectList {
   readonly #contents: CardContents;
   readonly #dialect: Dialect;
   readonly #pins: Pins;
-  readonly #keys = new Map<CardPrivateKey, PlacedKey>();
+  readonly #keys = new WeakMap<CardObject, PlacedKey>();
+  readonly #items = new WeakMap<CardObject, DirectoryItem>();
   #objects: Promise<readonly PlacedObject[]> | undefined;
 
   constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
@@ -68,6 +69,11 @@ export class ObjectList {
     return this.#keys.get(key);
   }
 
+  /** The entry that an object was made of; undefined for an object of somewhere else. */
+  itemOf(object: CardObject): DirectoryItem | undefined {
+    return this.#items.get(object);
+  }
+
   async #read(): Promise<readonly PlacedObject[]> {
     const items: DirectoryItem[] = [];
     for (const kind of KINDS) items.push(...(await this.#contents.directory(kind)));
@@ -78,7 +84,9 @@ export class ObjectList {
     const owners = new Owners(items, this.#pins);
     return items.flatMap((item) => {
       const object = this.#object(item, items, algorithms, (name) => unique(names, name));
-      return object ? [{ object, item, token: owners.of(item) }] : [];
+      if (!object) return [];
+      this.#items.set(object, item);
+      return [{ object, item, token: owners.of(item) }];
     });
   }
 
@@ -123,6 +131,7 @@ export class ObjectList {
       label: head.label,
       id: key.id,
       private: head.private,
+      modifiable: head.modifiable,
       usage,
       needsLogin: head.private || head.authId !== undefined,
       alwaysAuthenticate: head.userConsent === 1,
@@ -150,6 +159,8 @@ export class ObjectList {
       label: head.label,
       id: key.id,
       private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
       usage: publicUsageOf(entry),
       exists: () => Promise.resolve(true),
       publicKey: () => this.#publicHalf(entry, all),
@@ -207,6 +218,8 @@ export class ObjectList {
       label: head.label,
       id,
       private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
       exists: () => Promise.resolve(value.kind === "file" || value.kind === "direct"),
       value: () => this.#certificateValue(entry),
     };
@@ -233,6 +246,8 @@ export class ObjectList {
       label: head.label,
       id: entry.id ?? new Uint8Array(),
       private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
       application,
       ...(objectId !== undefined && { objectId }),
       exists: () => Promise.resolve(value.kind === "file" || value.kind === "direct"),

@@ -52,6 +52,8 @@ export interface CardTurn {
    * @throws {StatusError} 6A82 and others, if there is no such file.
    */
   select(place: FilePlace): Promise<FileControl>;
+  /** A file was made, or is gone: which one is current now, cards tell nobody. @returns `place`. */
+  changed(place: FilePlace): FilePlace;
   /** Makes `place` the current DF, unless it is. */
   enter(place: FilePlace): Promise<void>;
   /** The security environment that holds, as {@link hold} was told; undefined if none is known to. */
@@ -276,6 +278,15 @@ class Turn implements CardTurn {
     state.file = isDirectory ? undefined : { name: placeName(place), control };
     state.directory = placeName(isDirectory ? place : parentOf(place));
     return control;
+  }
+
+  changed(place: FilePlace): FilePlace {
+    const state = this.#ways.state();
+    state.file = undefined;
+    state.environment = undefined;
+    // Where the DF has no path, its name alone leads back, and would drop a verified PIN: cards stay in it.
+    if (place.from === "master-file") state.directory = undefined;
+    return place;
   }
 
   async enter(place: FilePlace): Promise<void> {

@@ -1,13 +1,17 @@
-import { type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardMechanism,
   type CardObject,
+  type CardObjectChanges,
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  type GeneratedKeyPair,
+  type KeyPairRequest,
   type KeyPrimitive,
   LoginRequiredError,
+  type NewCardObject,
   type PinPad,
   type PinRole,
   type PinStatus,
@@ -17,6 +21,7 @@ import {
 import { curveInfo, keyTypeOf } from "../crypto/index.ts";
 import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
+import type { DirectoryItem } from "./contents.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "./objects.ts";
 import { padOf } from "./pin-pad.ts";
@@ -26,6 +31,7 @@ import { parentOf, placeName, resolve } from "./place.ts";
 import type { CardTurn } from "./session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { USAGE } from "./syntax/key.ts";
+import { ObjectWriter } from "./writer.ts";
 
 /** The number of tries that most issuers set. */
 const USUAL_TRIES = 3;
@@ -178,6 +184,46 @@ export class Pkcs15Token implements CardToken {
       if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
       return this.#send(turn, key, placed, use);
     }, signal);
+  }
+
+  async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+    const id = await this.#writer().generate(request, this.#pin, signal);
+    const objects = await this.objects();
+    const privateKey = objects.find((object) => object.class === "private-key" && equalBytes(object.id, id));
+    const publicKey = objects.find((object) => object.class === "public-key" && equalBytes(object.id, id));
+    if (privateKey?.class !== "private-key" || publicKey?.class !== "public-key") {
+      throw new MalformedAnswerError("the key was made, and its directory does not list it");
+    }
+    return { privateKey, publicKey };
+  }
+
+  async createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
+    return this.#madeOf(await this.#writer().create(object, this.#pin, signal));
+  }
+
+  async setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
+    return this.#madeOf(await this.#writer().setAttributes(this.#itemOf(object), changes, this.#pin, signal));
+  }
+
+  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
+    await this.#writer().destroy(this.#itemOf(object), this.#pin, signal);
+  }
+
+  #writer(): ObjectWriter {
+    return new ObjectWriter(this.#application);
+  }
+
+  #itemOf(object: CardObject): DirectoryItem {
+    const item = this.#application.objects.itemOf(object);
+    if (!item) throw new UnsupportedError("the object is not one of this card's");
+    return item;
+  }
+
+  /** The object whose entry was written. */
+  async #madeOf(entry: Uint8Array): Promise<CardObject> {
+    const placed = (await this.#application.objects.all()).find(({ item }) => equalBytes(item.der, entry));
+    if (!placed) throw new MalformedAnswerError("the object was written, and its directory does not list it");
+    return placed.object;
   }
 
   #guardOf({ entry }: PlacedKey): PinEntry | undefined {

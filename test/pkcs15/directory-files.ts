@@ -103,7 +103,7 @@ export const certificate = (label: string, id: string, file: string, authId?: st
 export const dataObject = (label: string, file: string, authId?: string): string =>
   tlv(
     "30",
-    tlv("30", text(label), authId === undefined ? "" : `03020780${octets(authId)}`),
+    tlv("30", text(label), authId === undefined ? "03020640" : `030206c0${octets(authId)}`),
     tlv("30", text("test")),
     tlv("a1", path(file)),
   );

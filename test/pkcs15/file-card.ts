@@ -23,7 +23,7 @@ export interface Quirks {
   readonly maxRead?: number;
 }
 
-/** A file system that only gives out what it was given, and a script for every other command. */
+/** A file system without keys and PINs, and a script for every other command. */
 export class FileCard implements InProcessCard {
   readonly atr: Uint8Array;
   readonly commands: string[] = [];
@@ -53,7 +53,11 @@ export class FileCard implements InProcessCard {
     this.#applet = this.#aid === undefined;
   }
 
+  /** Runs before each command; the card is pulled if it says so: the command never reaches it. */
+  before: ((command: string) => "pull" | undefined) | undefined;
+
   transmit(command: Uint8Array): Promise<Uint8Array> {
+    if (this.before?.(toHex(command)) === "pull") return new Promise(() => undefined);
     this.commands.push(toHex(command));
     return Promise.resolve(this.#answer(command));
   }
@@ -64,6 +68,9 @@ export class FileCard implements InProcessCard {
     const { ins, p1, p2, data = new Uint8Array(), ne = 0 } = decodeCommand(bytes);
     if (ins === 0xa4) return this.#select(p1, p2, toHex(data));
     if (!this.#applet) return fromHex("6986");
+    if (ins === 0xe0) return this.#create(toHex(data));
+    if (ins === 0xe4) return this.#delete(toHex(data));
+    if (ins === 0xd6) return this.#update(p1 * 256 + p2, toHex(data));
     if (ins !== 0xb0) return fromHex("6d00");
     if (ne > (this.#quirks.maxRead ?? 256)) return fromHex("6700");
     const file = this.#selected === undefined ? undefined : this.files.get(this.#selected);
@@ -73,6 +80,28 @@ export class FileCard implements InProcessCard {
     if (offset > contents.length) return fromHex("6b00");
     const part = contents.subarray(offset, offset + ne);
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
+  }
+
+  #create(fcp: string): Uint8Array {
+    const size = Number.parseInt(/8[01]02(....)/u.exec(fcp)?.[1] ?? "", 16);
+    const path = this.#directory + (/8302(....)/u.exec(fcp)?.[1] ?? "");
+    if (this.files.has(path)) return fromHex("6a89");
+    this.files.set(path, { control: fcp, contents: "00".repeat(size) });
+    this.#selected = path;
+    return fromHex("9000");
+  }
+
+  #delete(id: string): Uint8Array {
+    return fromHex(this.files.delete(this.#directory + id) ? "9000" : "6a82");
+  }
+
+  #update(offset: number, data: string): Uint8Array {
+    const file = this.#selected === undefined ? undefined : this.files.get(this.#selected);
+    if (!file || this.#selected === undefined) return fromHex("6986");
+    if (2 * offset + data.length > file.contents.length) return fromHex("6b00");
+    const contents = file.contents.slice(0, 2 * offset) + data + file.contents.slice(2 * offset + data.length);
+    this.files.set(this.#selected, { ...file, contents });
+    return fromHex("9000");
   }
 
   #select(p1: number, p2: number, name: string): Uint8Array {

@@ -2,6 +2,7 @@ import { equalBytes, fromHex } from "../../bytes/index.ts";
 import { computeSignature } from "../commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { algorithm, file, keyReference, refuse } from "../key-use.ts";
+import { isoAppletGeneration } from "./iso-applet-generation.ts";
 import { standardUse } from "./standard-use.ts";
 
 const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
@@ -14,6 +15,9 @@ export const ISO_APPLET: Dialect = {
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : ["ecdsa"]),
   mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], ecdsa: [256, 384] }),
+  // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
+  fileTemplate: { template: 0x6f, size: 0x81 },
+  generation: isoAppletGeneration,
   use(request) {
     if (request.operation === "derive" || request.primitive === "rsa-raw") return refuse(request);
     const reference = request.key.type === "rsa" ? ISO_APPLET_ALGORITHM.RSA_PKCS1 : ISO_APPLET_ALGORITHM.ECDSA;

@@ -1,0 +1,115 @@
+import { encodeTlv, StatusError, SW } from "../apdu/index.ts";
+import { concat, toHex } from "../bytes/index.ts";
+import { LoginRequiredError, UnsupportedError } from "../card/index.ts";
+import { createFile, deleteFile, updateBinary } from "./commands.ts";
+import type { FileControl } from "./file-control.ts";
+import { childOf, type FilePlace, parentOf, placeName } from "./place.ts";
+import type { CardTurn } from "./session.ts";
+
+/**
+ * Identifiers that this driver gives to new files, and that no layout in use has. What has one of them and is in no directory is
+ * left over from a write that was broken off, and nobody else's.
+ */
+const FIRST_ID = 0x6c00;
+const LAST_ID = 0x6cff;
+/** What one UPDATE BINARY writes on every card: cards write it whole or not at all. */
+export const MAX_UPDATE = 255;
+
+/** How a card wants the control parameters of a new file. */
+export interface FileTemplate {
+  readonly template: number;
+  readonly size: number;
+}
+
+/** As ISO/IEC 7816-9 section 6.1 has it. */
+export const STANDARD_TEMPLATE: FileTemplate = { template: 0x62, size: 0x80 };
+
+/** Refusals of CREATE, UPDATE and DELETE that a login may change. */
+export function writeFailure(action: string, sw: number): Error {
+  const cause = new StatusError(action, sw);
+  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
+    return new LoginRequiredError("the card wants the PIN before it is changed", { cause });
+  }
+  if (sw === SW.INSTRUCTION_NOT_SUPPORTED || sw === SW.FUNCTION_NOT_SUPPORTED || sw === SW.CONDITIONS_NOT_SATISFIED) {
+    return new UnsupportedError("the card does not let itself be changed so", { cause });
+  }
+  return cause;
+}
+
+/** Files that this driver makes and takes away. */
+export class FileAllocation {
+  readonly #df: FilePlace;
+  readonly #template: FileTemplate;
+
+  constructor(df: FilePlace, template: FileTemplate) {
+    this.#df = df;
+    this.#template = template;
+  }
+
+  /**
+   * Makes a file with the lowest identifier that no directory names. A file that has it all the same is left over from a write that
+   * was broken off, and goes first.
+   * @param taken Names of the files that are in use ({@link placeName}).
+   * @param model Whose access rules the new file takes.
+   */
+  async create(turn: CardTurn, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePlace> {
+    for (let id = FIRST_ID; id <= LAST_ID; id++) {
+      const bytes = Uint8Array.of(id >> 8, id & 0xff);
+      const place = childOf(this.#df, bytes);
+      if (taken.has(placeName(place))) continue;
+      const fcp = this.#parameters(bytes, size, model);
+      await turn.enter(this.#df);
+      const first = await turn.send(createFile(fcp));
+      if (first.sw === SW.OK) return turn.changed(place);
+      if (first.sw !== SW.FILE_EXISTS) throw writeFailure(`CREATE FILE ${placeName(place)}`, first.sw);
+      await this.remove(turn, place);
+      await turn.enter(this.#df);
+      const { sw } = await turn.send(createFile(fcp));
+      if (sw !== SW.OK) throw writeFailure(`CREATE FILE ${placeName(place)}`, sw);
+      return turn.changed(place);
+    }
+    throw new UnsupportedError("no identifier is left for another file on this card");
+  }
+
+  #parameters(id: Uint8Array, size: number, model: FileControl): Uint8Array {
+    return encodeTlv(
+      this.#template.template,
+      encodeTlv(this.#template.size, Uint8Array.of(size >> 8, size & 0xff)),
+      encodeTlv(0x82, Uint8Array.of(0x01)),
+      encodeTlv(0x83, id),
+      concat(...model.security.map(({ tag, value }) => encodeTlv(tag, value))),
+    );
+  }
+
+  async remove(turn: CardTurn, place: FilePlace): Promise<void> {
+    await turn.enter(parentOf(place));
+    const id = place.path.subarray(-2);
+    let { sw } = await turn.send(deleteFile(id));
+    if (sw === SW.WRONG_LENGTH || sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) {
+      // Some cards delete the current file only.
+      await turn.select(place);
+      ({ sw } = await turn.send(deleteFile(new Uint8Array())));
+    }
+    turn.changed(place);
+    if (sw !== SW.OK) throw writeFailure(`DELETE FILE ${placeName(place)}`, sw);
+  }
+
+  /** Takes away what this driver made; other files stay, for their maker may want them there. */
+  async removeOwn(turn: CardTurn, place: FilePlace): Promise<void> {
+    if (this.isOwn(place)) await this.remove(turn, place);
+  }
+
+  isOwn(place: FilePlace): boolean {
+    const id = Number.parseInt(toHex(place.path.subarray(-2)), 16);
+    return placeName(parentOf(place)) === placeName(this.#df) && id >= FIRST_ID && id <= LAST_ID;
+  }
+}
+
+/** Writes `bytes` at `offset` of a file, in as many parts as it takes: of a file that nobody reads yet. */
+export async function writeAll(turn: CardTurn, place: FilePlace, bytes: Uint8Array, offset = 0): Promise<void> {
+  await turn.select(place);
+  for (let at = 0; at < bytes.length; at += MAX_UPDATE) {
+    const { sw } = await turn.send(updateBinary(offset + at, bytes.subarray(at, at + MAX_UPDATE)));
+    if (sw !== SW.OK) throw writeFailure(`UPDATE BINARY of ${placeName(place)}`, sw);
+  }
+}

@@ -1,0 +1,88 @@
+import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../../apdu/index.ts";
+import { concat, DataError, fromHex } from "../../bytes/index.ts";
+import { encodeTlv } from "../../apdu/index.ts";
+import { type KeyType, UnsupportedError } from "../../card/index.ts";
+import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
+import { writeFailure } from "../allocation.ts";
+import { setEnvironment } from "../commands.ts";
+import type { KeyGeneration } from "../dialect.ts";
+import { algorithm, keyReference } from "../key-use.ts";
+
+/** OpenSC, cardctl.h: SC_ISOAPPLET_ALG_REF_RSA_GEN_2048, ..._4096, ..._EC_GEN. */
+const ALGORITHM = { 2048: 0xf3, 4096: 0xf5, EC: 0xec } as const;
+
+/** Domain parameters of the curves: p, a, b, G, n, h (SEC 2 sections 2.4.2 and 2.5.1; the applet wants them written out). */
+const PARAMETERS: Readonly<Partial<Record<NamedCurve, readonly string[]>>> = {
+  "P-256": [
+    "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+    "ffffffff00000001000000000000000000000000fffffffffffffffffffffffc",
+    "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
+    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+    "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+    "0001",
+  ],
+  "P-384": [
+    "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
+    "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffc",
+    "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
+    "04aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab73617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
+    "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+    "0001",
+  ],
+};
+
+const TEMPLATE = 0x7f49;
+const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
+const EC_POINT = 0x86;
+
+/** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
+export function isoAppletGeneration(type: KeyType): KeyGeneration {
+  const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : ALGORITHM.EC;
+  const command = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
+  return {
+    async run(turn, reference) {
+      const environment = setEnvironment(0x00, concat(algorithm(number), keyReference({ reference })));
+      const set = await turn.send(environment);
+      if (set.sw !== SW.OK) throw writeFailure("MANAGE SECURITY ENVIRONMENT", set.sw);
+      const { data, sw } = await turn.send(command);
+      if (sw === SW.FUNCTION_NOT_SUPPORTED) {
+        throw new UnsupportedError("the card makes no keys of this type", { cause: new StatusError("GENERATE", sw) });
+      }
+      if (sw !== SW.OK) throw writeFailure("GENERATE ASYMMETRIC KEY PAIR", sw);
+      return readGenerated(type, data);
+    },
+  };
+}
+
+function rsaAlgorithm(bits: number): number {
+  if (bits === 2048 || bits === 4096) return ALGORITHM[bits];
+  throw new UnsupportedError("the card makes RSA keys of 2048 and 4096 bits");
+}
+
+const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256 } as const;
+
+function generateRsa(): CommandApdu {
+  return { ...GENERATE, p1: 0x42 };
+}
+
+function generateEc(curve: NamedCurve): CommandApdu {
+  const parameters = PARAMETERS[curve];
+  if (!parameters) throw new UnsupportedError("the card makes EC keys of P-256 and P-384");
+  const fields = parameters.map((hex, index) => encodeTlv(index === 5 ? 0x87 : 0x81 + index, fromHex(hex)));
+  return { ...GENERATE, p1: 0x00, data: concat(...fields) };
+}
+
+function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
+  try {
+    const template = findTlv(readTlvs(answer, "generated key"), TEMPLATE);
+    const fields = readTlvs(template ?? new Uint8Array(), "generated key");
+    if (type.type === "ec") {
+      return encodePublicKey({ type: "ec", curve: type.curve, point: findTlv(fields, EC_POINT) ?? new Uint8Array() });
+    }
+    const modulus = findTlv(fields, RSA.MODULUS) ?? new Uint8Array();
+    return encodePublicKey(rsaPublicKey(modulus, findTlv(fields, RSA.EXPONENT) ?? new Uint8Array()));
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's new key does not parse: ${cause.message}`, { cause });
+  }
+}

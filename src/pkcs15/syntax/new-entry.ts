@@ -1,0 +1,155 @@
+import { contextTag, derOctetString, derOid, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import type { KeyUsage } from "../../card/index.ts";
+import { derFlags, derNumber, derText } from "./encode.ts";
+import { KEY_ACCESS, USAGE } from "./key.ts";
+import { OBJECT_FLAG } from "./object.ts";
+import { encodePath, type FileReference } from "./path.ts";
+
+/** What the head of a new entry says. */
+export interface NewHead {
+  readonly label: string;
+  readonly private: boolean;
+  /** The PIN that guards it. */
+  readonly authId?: Uint8Array;
+  readonly userConsent?: boolean;
+}
+
+const EC = contextTag(0, "constructed");
+const TYPE = contextTag(1, "constructed");
+const TRUE = encodeDer(TAG.BOOLEAN, Uint8Array.of(0xff));
+const FALSE = encodeDer(TAG.BOOLEAN, Uint8Array.of(0x00));
+
+function head({ label, private: hidden, authId, userConsent }: NewHead): Uint8Array {
+  const flags = derFlags(hidden ? [OBJECT_FLAG.PRIVATE, OBJECT_FLAG.MODIFIABLE] : [OBJECT_FLAG.MODIFIABLE]);
+  return derSequence(
+    derText(label),
+    flags,
+    ...(authId ? [derOctetString(authId)] : []),
+    ...(userConsent ? [derNumber(1)] : []),
+  );
+}
+
+/** An X.509 certificate of a CDF. */
+export function certificateEntry(
+  fields: NewHead & { readonly id: Uint8Array; readonly authority: boolean; readonly file: FileReference },
+): Uint8Array {
+  return derSequence(
+    head(fields),
+    derSequence(derOctetString(fields.id), ...(fields.authority ? [TRUE] : [])),
+    encodeDer(TYPE, derSequence(encodePath(fields.file))),
+  );
+}
+
+/** A data object of a DODF. @throws {DataError} if `objectId` is no object identifier. */
+export function dataEntry(
+  fields: NewHead & { readonly application: string; readonly objectId?: string; readonly file: FileReference },
+): Uint8Array {
+  return derSequence(
+    head(fields),
+    derSequence(derText(fields.application), ...(fields.objectId === undefined ? [] : [derOid(fields.objectId)])),
+    encodeDer(TYPE, encodePath(fields.file)),
+  );
+}
+
+interface NewKey extends NewHead {
+  readonly id: Uint8Array;
+  readonly type: "rsa" | "ec";
+  /** Of the modulus or the field. */
+  readonly bits: number;
+  readonly usage: KeyUsage;
+  readonly keyReference: number;
+  readonly file: FileReference;
+}
+
+/** A key of a PuKDF, which the card only keeps. */
+export function publicKeyEntry(key: NewKey): Uint8Array {
+  const usage = [
+    ...(key.usage.decrypt ? [USAGE.ENCIPHER, USAGE.WRAP] : []),
+    ...(key.usage.sign ? [USAGE.VERIFY] : []),
+    ...(key.usage.derive ? [USAGE.DERIVE] : []),
+  ];
+  const attributes = derSequence(derOctetString(key.id), derFlags(usage), FALSE, derNumber(key.keyReference));
+  return keyEntry(key, attributes);
+}
+
+/** A key of a PrKDF. @param made Whether it was made on the card. */
+export function privateKeyEntry(key: NewKey, made: boolean): Uint8Array {
+  const usage = [
+    ...(key.usage.decrypt ? [USAGE.DECIPHER, USAGE.UNWRAP] : []),
+    ...(key.usage.sign ? [USAGE.SIGN] : []),
+    ...(key.usage.derive ? [USAGE.DERIVE] : []),
+  ];
+  const access = made
+    ? [KEY_ACCESS.SENSITIVE, KEY_ACCESS.ALWAYS_SENSITIVE, KEY_ACCESS.NEVER_EXTRACTABLE, KEY_ACCESS.LOCAL]
+    : [KEY_ACCESS.SENSITIVE];
+  const attributes = derSequence(
+    derOctetString(key.id),
+    derFlags(usage),
+    derFlags(access),
+    derNumber(key.keyReference),
+  );
+  return keyEntry(key, attributes);
+}
+
+/** The field's length of an EC key stands where an RSA key has its modulus's: cards in use have it so (OpenSC, pkcs15-prkey.c). */
+function keyEntry(key: NewKey, attributes: Uint8Array): Uint8Array {
+  const value = encodeDer(TYPE, derSequence(encodePath(key.file), derNumber(key.bits)));
+  return encodeDer(key.type === "rsa" ? TAG.SEQUENCE : EC, head(key), attributes, value);
+}
+
+/** What of an entry is to be another. */
+export interface EntryChanges {
+  readonly label?: string;
+  readonly id?: Uint8Array;
+  readonly file?: FileReference;
+}
+
+/**
+ * An entry with some of its fields replaced, and all others as they were.
+ * @throws {DataError} if it has no such field.
+ */
+export function changedEntry(der: Uint8Array, changes: EntryChanges): Uint8Array {
+  const outer = new DerReader(der, "directory entry");
+  const tag = outer.peek() ?? 0;
+  const parts = elements(outer.enter(tag));
+  const [common, attributes] = parts;
+  if (!common || !attributes) throw new DataError("directory entry: cut off");
+  const { label, id, file } = changes;
+  const changed = parts.map((part, index) => {
+    if (index === 0 && label !== undefined) return relabelled(part, label);
+    if (index === 1 && id !== undefined) return withFirst(part, TAG.OCTET_STRING, derOctetString(id));
+    if (part[0] === TYPE && file !== undefined) return relocated(part, file);
+    return part;
+  });
+  return encodeDer(tag, ...changed);
+}
+
+function elements(reader: DerReader): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  while (reader.remaining > 0) found.push(reader.next().encoding);
+  return found;
+}
+
+function relabelled(common: Uint8Array, label: string): Uint8Array {
+  const parts = elements(new DerReader(common).enter());
+  const rest = parts[0]?.[0] === TAG.UTF8_STRING ? parts.slice(1) : parts;
+  return derSequence(derText(label), ...rest);
+}
+
+/** The first element with `tag`, replaced; put in front if there is none. */
+function withFirst(sequence: Uint8Array, tag: number, replacement: Uint8Array): Uint8Array {
+  const parts = elements(new DerReader(sequence).enter());
+  const at = parts.findIndex((part) => part[0] === tag);
+  if (at < 0) throw new DataError("directory entry: no such field");
+  return derSequence(...parts.with(at, replacement));
+}
+
+/** [1] { Path } or [1] { SEQUENCE { Path, ... } }: a Path begins with an OCTET STRING. */
+function relocated(typePart: Uint8Array, file: FileReference): Uint8Array {
+  const inner = new DerReader(typePart).enter(TYPE).next(TAG.SEQUENCE);
+  if (inner.contents[0] === TAG.OCTET_STRING) return encodeDer(TYPE, encodePath(file));
+  const [path, ...rest] = elements(new DerReader(inner.encoding).enter());
+  if (path?.[0] !== TAG.SEQUENCE) throw new DataError("directory entry: no path");
+  return encodeDer(TYPE, derSequence(encodePath(file), ...rest));
+}
