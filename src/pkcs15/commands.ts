@@ -81,11 +81,6 @@ export function setEnvironment(template: number, data: Uint8Array): CommandApdu 
   return command(0x22, 0x41, template, data);
 }
 
-/** MSE RESTORE: an environment that the card keeps under a number. */
-export function restoreEnvironment(number: number): CommandApdu {
-  return command(0x22, 0xf3, number);
-}
-
 /** PSO: COMPUTE DIGITAL SIGNATURE over what is to be signed (ISO/IEC 7816-8 section 5.4.2). */
 export function computeSignature(input: Uint8Array): CommandApdu {
   return command(0x2a, 0x9e, 0x9a, input, ALL);
@@ -104,9 +99,4 @@ export function internalAuthenticate(input: Uint8Array): CommandApdu {
 /** GENERAL AUTHENTICATE with a dynamic authentication template (ISO/IEC 7816-4 section 11.6.5). */
 export function generalAuthenticate(template: Uint8Array): CommandApdu {
   return command(0x86, 0x00, 0x00, template, ALL);
-}
-
-/** GET CHALLENGE: random bytes (ISO/IEC 7816-4 section 11.6.3). */
-export function getChallenge(length: number): CommandApdu {
-  return command(0x84, 0x00, 0x00, undefined, length);
 }

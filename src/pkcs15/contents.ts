@@ -118,13 +118,12 @@ export class CardContents {
   async #readFile(kind: DirectoryKind, file: FileReference, seen: Set<string>): Promise<readonly DirectoryItem[]> {
     const where = `${kind} ${toHex(file.path)}`;
     try {
-      const place = resolve(this.session.applicationDf, file);
-      const name = placeName(place);
+      const place = file.path.length === 1 ? undefined : resolve(this.session.applicationDf, file);
+      const name = place ? placeName(place) : `short identifier ${toHex(file.path)}`;
       // A file that the ODF names twice has its objects once.
       if (seen.has(name)) return [];
       seen.add(name);
-      const { bytes } = await this.files.read(place, { ...part(file), enough: endsInPadding });
-      return this.#items(kind, bytes, `${kind} ${name}`, place);
+      return this.#items(kind, await this.#read(file, endsInPadding), `${kind} ${name}`, place);
     } catch (error) {
       if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
         throw error;
@@ -186,12 +185,7 @@ export class CardContents {
         case "direct":
           return value.der;
         case "file":
-          return (
-            await this.files.read(resolve(this.session.applicationDf, value.file), {
-              ...part(value.file),
-              ...(enough && { enough }),
-            })
-          ).bytes;
+          return await this.#read(value.file, enough);
         case "url":
           throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
         case "protected":
@@ -201,6 +195,18 @@ export class CardContents {
       if (error instanceof CardError || error instanceof DataError) this.#findings.add(where, error.message);
       throw error;
     }
+  }
+
+  /** The part of a file that a reference names. */
+  async #read(file: FileReference, enough?: (bytes: Uint8Array) => boolean): Promise<Uint8Array> {
+    const df = this.session.applicationDf;
+    const [shortId = 0] = file.path;
+    if (file.path.length === 1) {
+      const { bytes } = await this.files.readShort(df, shortId);
+      const { index = 0, length } = file;
+      return bytes.subarray(index, length === undefined ? undefined : index + length);
+    }
+    return (await this.files.read(resolve(df, file), { ...part(file), ...(enough && { enough }) })).bytes;
   }
 
   report(where: string, problem: string): void {

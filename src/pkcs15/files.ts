@@ -1,6 +1,6 @@
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { concat } from "../bytes/index.ts";
-import { readBinary, readRecord } from "./commands.ts";
+import { readBinary, readRecord, readShortFile } from "./commands.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName } from "./place.ts";
 import type { CardTurn, Pkcs15Session } from "./session.ts";
@@ -64,6 +64,28 @@ export class CardFiles {
     return reading;
   }
 
+  /**
+   * A file of `df` by its short identifier, 1 to 30, to its end. Errors as of {@link read}.
+   */
+  readShort(df: FilePlace, shortId: number): Promise<FileContents> {
+    const name = `short identifier ${shortId}`;
+    const key = `${placeName(df)} ${name}`;
+    const known = this.#read.get(key);
+    if (known) return known;
+    const reading = this.#session.read(async (turn) => {
+      await turn.enter(df);
+      turn.changed(df);
+      const first = await turn.send(readShortFile(shortId, SHORT_CHUNK));
+      if (first.sw !== SW.OK && first.sw !== SW.END_OF_FILE) throw new StatusError(`READ BINARY of ${name}`, first.sw);
+      const whole = first.sw === SW.END_OF_FILE || first.data.length < SHORT_CHUNK;
+      const rest = whole ? new Uint8Array() : await this.#readTransparent(turn, df, undefined, { offset: SHORT_CHUNK });
+      return { bytes: concat(first.data, rest), control: UNKNOWN };
+    });
+    this.#read.set(key, reading);
+    reading.catch(() => this.#read.delete(key));
+    return reading;
+  }
+
   /** What is known of a file is old: the next one who asks reads it again. */
   forget(place: FilePlace): void {
     const name = placeName(place);
@@ -109,7 +131,7 @@ export class CardFiles {
         continue;
       }
       if (sw === SW.WRONG_LENGTH && at === offset && wanted === this.#chunk && this.#shrink()) continue;
-      if (isEnd(sw, at > offset)) break;
+      if (isEnd(sw, at > 0)) break;
       throw new StatusError(`READ BINARY of ${placeName(place)}`, sw);
     }
     return bytes;
@@ -122,6 +144,8 @@ export class CardFiles {
     return true;
   }
 }
+
+const UNKNOWN: FileControl = { size: undefined, structure: undefined, records: undefined, security: [] };
 
 /** The records one after the other: that is how a directory file of records holds its objects. */
 async function readRecords(turn: CardTurn, place: FilePlace, count = MAX_RECORDS): Promise<Uint8Array> {

@@ -23,6 +23,8 @@ export interface KeyFacts {
   readonly reference: number | undefined;
   /** The last identifier of its path: the key file's, or the DF's. Empty if it has no path. */
   readonly file: Uint8Array;
+  /** Its access rules speak of INTERNAL AUTHENTICATE, and not of signatures. */
+  readonly authenticates: boolean;
   /** What TokenInfo says of its algorithms. */
   readonly algorithms: readonly AlgorithmInfo[];
 }

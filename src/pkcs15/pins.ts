@@ -52,7 +52,7 @@ export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | un
   return users.length === 1 && unblocking.length === 1 ? unblocking[0] : undefined;
 }
 
-export function pinName(pin: PinEntry): string {
+function pinName(pin: PinEntry): string {
   return pin.head.label || `PIN ${toHex(Uint8Array.of(pin.reference)).toUpperCase()}`;
 }
 

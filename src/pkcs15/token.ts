@@ -31,6 +31,7 @@ import { parentOf, placeName, resolve } from "./place.ts";
 import type { CardTurn } from "./session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { USAGE } from "./syntax/key.ts";
+import { ACCESS } from "./syntax/object.ts";
 import { ObjectWriter } from "./writer.ts";
 
 /** The number of tries that most issuers set. */
@@ -239,6 +240,7 @@ export class Pkcs15Token implements CardToken {
       bytes: Math.ceil((await bitsOf(key, entry)) / 8),
       reference: entry.key.keyReference,
       file: path.length >= 2 ? path.subarray(-2) : new Uint8Array(),
+      authenticates: authenticatesOnly(entry),
       algorithms,
     };
   }
@@ -271,6 +273,11 @@ export class Pkcs15Token implements CardToken {
     const place = resolve(df, entry.value.file);
     await turn.enter(placeName(place) === placeName(df) ? place : parentOf(place));
   }
+}
+
+function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {
+  const allows = (mode: number): boolean => head.accessRules.some(({ modes }) => modes.has(mode));
+  return allows(ACCESS.AUTHENTICATE) && !allows(ACCESS.SIGN);
 }
 
 /** Bits of the modulus or the field, by what the directory says; else by the public key. */

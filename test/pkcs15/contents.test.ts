@@ -96,6 +96,15 @@ describe("cards that select in their own way", () => {
   });
 });
 
+test("a directory under a short identifier is read by it", async () => {
+  // 4402 and 4403 are 02 and 03.
+  const card = cardWith({ "50155031": { contents: "a0053003040102" + "a1053003040103" } });
+  const { contents } = await contentsOf(card);
+  expect(await contents.directory("private-keys")).toHaveLength(3);
+  expect(await contents.directory("public-keys")).toHaveLength(3);
+  expect(card.commands).toContain("00b0820000");
+});
+
 describe("what is wrong on a card", () => {
   test("costs the object that it is in, and is told", async () => {
     const prkdf = RECORDING.files["50154402"]?.contents ?? "";

@@ -25,8 +25,22 @@ const CARDS = {
   starcos35: card({ atr: fromHex("3bdb96ff8131fe4580670534b50201c0a181053c") }),
 } as const;
 
-const RSA: KeyFacts = { type: "rsa", bytes: 256, reference: 0x05, file: fromHex("4b01"), algorithms: [] };
-const EC: KeyFacts = { type: "ec", bytes: 32, reference: 0x02, file: fromHex("5015"), algorithms: [] };
+const RSA: KeyFacts = {
+  type: "rsa",
+  bytes: 256,
+  reference: 0x05,
+  file: fromHex("4b01"),
+  authenticates: false,
+  algorithms: [],
+};
+const EC: KeyFacts = {
+  type: "ec",
+  bytes: 32,
+  reference: 0x02,
+  file: fromHex("5015"),
+  authenticates: false,
+  algorithms: [],
+};
 const DIGEST = new Uint8Array(20).fill(0x11);
 const BLOCK = new Uint8Array(256).fill(0x22);
 
@@ -110,6 +124,11 @@ describe("what each make of card is sent", () => {
     const [environment = ""] = hex(use("cardos5", { ...RSA, reference: 0x27 }, "sign", "rsa-pkcs1", DIGEST));
     expect(environment).toBe("002241b6 840107950140800120");
   });
+});
+
+test("a key that authenticates, and signs nothing, is used by INTERNAL AUTHENTICATE", () => {
+  const sent = hex(use("generic", { ...RSA, authenticates: true }, "sign", "rsa-pkcs1", DIGEST));
+  expect(sent).toEqual(["002241a4 81024b01840105", `00880000 ${"11".repeat(20)}`]);
 });
 
 describe("TokenInfo", () => {

@@ -73,10 +73,13 @@ export class FileCard implements InProcessCard {
     if (ins === 0xd6) return this.#update(p1 * 256 + p2, toHex(data));
     if (ins !== 0xb0) return fromHex("6d00");
     if (ne > (this.#quirks.maxRead ?? 256)) return fromHex("6700");
+    // Directories, 44xx, have the last five bits of their identifiers as short ones.
+    const short = (p1 & 0x80) !== 0;
+    if (short) this.#selected = [...this.files.keys()].find((path) => isShort(path, this.#directory, p1 & 0x1f));
     const file = this.#selected === undefined ? undefined : this.files.get(this.#selected);
-    if (!file) return fromHex("6986");
+    if (!file) return fromHex(short ? "6a82" : "6986");
     const contents = fromHex(file.contents);
-    const offset = p1 * 256 + p2;
+    const offset = short ? p2 : p1 * 256 + p2;
     if (offset > contents.length) return fromHex("6b00");
     const part = contents.subarray(offset, offset + ne);
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
@@ -123,6 +126,10 @@ export class FileCard implements InProcessCard {
     this.#directory = file ? path.slice(0, -4) : path;
     return fromHex(`${p2 === 0x0c ? "" : (file?.control ?? "")}9000`);
   }
+}
+
+function isShort(path: string, directory: string, shortId: number): boolean {
+  return path.slice(0, -2) === `${directory}44` && (Number.parseInt(path.slice(-2), 16) & 0x1f) === shortId;
 }
 
 /** A short command without Le: how much an answer may hold is the reader's matter. */

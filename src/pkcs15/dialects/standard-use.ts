@@ -1,5 +1,5 @@
 import { concat } from "../../bytes/index.ts";
-import { computeSignature, decipher, setEnvironment, TEMPLATE } from "../commands.ts";
+import { computeSignature, decipher, internalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
 import { ecdsaAnswer } from "../ecdsa-answer.ts";
 import { indicated, type KeyRequest, type KeyUse, leftPadded, sharedX, wholeBlock } from "../key-use.ts";
 
@@ -11,7 +11,15 @@ const TEMPLATE_OF = {
 
 /** The commands of ISO/IEC 7816-8, with an environment of these fields in this order. */
 export function standardUse(request: KeyRequest, ...fields: readonly Uint8Array[]): KeyUse {
-  const environment = setEnvironment(TEMPLATE_OF[request.operation], concat(...fields));
+  const data = concat(...fields);
+  if (request.operation === "sign" && request.key.authenticates) {
+    return {
+      environment: setEnvironment(TEMPLATE.AUTHENTICATION, data),
+      commands: [internalAuthenticate(request.input)],
+      read: request.key.type === "ec" ? ecdsaAnswer(request) : wholeBlock(request),
+    };
+  }
+  const environment = setEnvironment(TEMPLATE_OF[request.operation], data);
   switch (request.operation) {
     case "sign":
       return request.key.type === "ec"
