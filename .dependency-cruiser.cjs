@@ -14,6 +14,7 @@ const ROOMS = {
   pkcs15: ["bytes", "asn1", "crypto", "apdu", "card"],
   cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
   virtual: ["bytes", "asn1", "crypto", "apdu"],
+  p11kit: ["bytes", "crypto", "cryptoki"],
 };
 
 /** Rooms that touch the machine. All others run anywhere. */

@@ -7,7 +7,7 @@ export { type AttributeKind, type AttributeValue, kindOf, type Template, type Va
 export * from "./constants/index.ts";
 export type { CryptokiOptions } from "./api/general-functions.ts";
 export type { Detour } from "./application.ts";
-export { Cryptoki } from "./cryptoki.ts";
+export { Cryptoki, type CryptokiFunctions } from "./cryptoki.ts";
 export { CryptokiError } from "./error.ts";
 export type { AttributeValues } from "./functions/object.ts";
 export type { Pin } from "./sessions/pin.ts";

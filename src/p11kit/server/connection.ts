@@ -1,0 +1,180 @@
+import type { Duplex } from "node:stream";
+import { DataError, wipe } from "../../bytes/index.ts";
+import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
+import type { Dialect } from "../wire/field.ts";
+import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameReader } from "../wire/frame.ts";
+import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
+import { answer, type Caller } from "./dispatch.ts";
+import { KeptOutputs } from "./kept-outputs.ts";
+import { SigningKeys } from "./signing-keys.ts";
+
+/** The newest version of the protocol that is spoken here. */
+const VERSION = 2;
+/** Calls under way on one connection. A thread of the client's waits for each. */
+const MAX_CALLS = 1000;
+
+export interface ConnectionOptions {
+  /** Bytes of a request; 16 MiB unless told. A longer one ends the connection. */
+  readonly messageLimit?: number;
+  /** Ends the connection. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends: that is the end of its application, which
+ * is finalised then. Requests are carried out side by side, as far as the application lets them. A client that does not speak
+ * the protocol is cut off.
+ * @param application The client's own: nobody else may use it.
+ * @throws {DataError} why the client was cut off. Everything is over by then, whether it throws or not.
+ */
+export async function serveConnection(
+  stream: Duplex,
+  application: CryptokiFunctions,
+  options: ConnectionOptions = {},
+): Promise<void> {
+  const connection = new Connection(stream, application, options.messageLimit ?? DEFAULT_MESSAGE_LIMIT);
+  const end = (): void => {
+    stream.destroy();
+  };
+  options.signal?.addEventListener("abort", end, { once: true });
+  if (options.signal?.aborted) end();
+  try {
+    await connection.serve();
+  } finally {
+    options.signal?.removeEventListener("abort", end);
+    await connection.end();
+  }
+}
+
+class Connection {
+  readonly #stream: Duplex;
+  readonly #application: CryptokiFunctions;
+  readonly #limit: number;
+  readonly #gone = new AbortController();
+  readonly #calls = new Set<Promise<void>>();
+  readonly #outputs = new KeptOutputs();
+  /** Bytes of the requests under way, and of the answers that they want. */
+  #load = 0;
+
+  constructor(stream: Duplex, application: CryptokiFunctions, limit: number) {
+    this.#stream = stream;
+    this.#application = application;
+    this.#limit = limit;
+    // A client that goes away breaks the stream, which is its right: the end of the stream is heeded wherever it matters.
+    stream.on("error", () => undefined);
+    stream.on("close", () => {
+      this.#gone.abort();
+    });
+  }
+
+  async serve(): Promise<void> {
+    const frames = new FrameReader(arrivals(this.#stream), this.#limit);
+    const offered = await frames.opening();
+    if (offered === undefined) return;
+    await this.#send(Uint8Array.of(Math.min(offered, VERSION)));
+    const caller: Caller = {
+      application: this.#application,
+      dialect: { offered },
+      outputs: this.#outputs,
+      signing: new SigningKeys(),
+      limit: this.#limit,
+      signal: this.#gone.signal,
+    };
+    for (let frame = await frames.next(); frame; frame = await frames.next()) {
+      this.#begin(frame, caller);
+      await this.#room();
+    }
+  }
+
+  /** Ends what the client left behind. */
+  async end(): Promise<void> {
+    this.#gone.abort();
+    this.#stream.destroy();
+    await Promise.allSettled(this.#calls);
+    this.#outputs.clear();
+    // CKR_CRYPTOKI_NOT_INITIALIZED from a client that said good-bye, or never began.
+    await this.#application.C_Finalize().catch(() => undefined);
+  }
+
+  /** Takes up a request, without waiting for it. @throws {DataError} if it is none. */
+  #begin({ code, body }: Frame, caller: Caller): void {
+    const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
+    const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
+    const weight = body.length + (typeof request === "number" ? 0 : promised(request));
+    this.#load += weight;
+    const work = this.#carryOut(code, request, caller).finally(() => {
+      // What it said may have been a PIN.
+      wipe(body);
+      this.#load -= weight;
+      this.#calls.delete(work);
+    });
+    this.#calls.add(work);
+  }
+
+  async #carryOut(code: number, request: Request | number, caller: Caller): Promise<void> {
+    const body = typeof request === "number" ? encodeError(request) : await respond(request, caller);
+    const frame = encodeFrame(code, body);
+    wipe(body);
+    await this.#send(frame);
+    wipe(frame);
+  }
+
+  /** Resolves when the stream has taken the bytes over, or is gone. */
+  #send(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#stream.destroyed || !this.#stream.writable) resolve();
+      else {
+        this.#stream.write(bytes, () => {
+          resolve();
+        });
+      }
+    });
+  }
+
+  /** Waits while the client reads nothing: who does not listen is not listened to. */
+  async #room(): Promise<void> {
+    while (this.#stream.writableNeedDrain && !this.#stream.destroyed) {
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          this.#stream.off("drain", go).off("close", go);
+          resolve();
+        };
+        this.#stream.on("drain", go).on("close", go);
+      });
+    }
+  }
+}
+
+/** Ends, and does not throw, when the stream breaks. */
+async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array;
+  } catch {
+    // A broken connection is an end like another one.
+  }
+}
+
+/** Bytes of an answer that is as long as the client likes. */
+const promised = ({ call, room }: Request): number =>
+  call.result.kind === "bytes" && call.request.some(({ role }) => role === "amount") ? room : 0;
+
+/** The request, or what is wrong with it. @throws {DataError} if nobody can tell. */
+function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
+  try {
+    return decodeRequest(body, dialect);
+  } catch (error) {
+    if (error instanceof CryptokiError) return error.rv;
+    if (error instanceof UnknownCallError) return CKR.FUNCTION_NOT_SUPPORTED;
+    throw error;
+  }
+}
+
+/** The body of the response, whatever happens. */
+async function respond(request: Request, caller: Caller): Promise<Uint8Array> {
+  try {
+    return encodeReply(request.call, await answer(request, caller), caller.dialect);
+  } catch (error) {
+    if (error instanceof CryptokiError) return encodeError(error.rv);
+    return encodeError(error instanceof DataError ? CKR.DEVICE_ERROR : CKR.GENERAL_ERROR);
+  }
+}

@@ -1,0 +1,131 @@
+import {
+  AttributeError,
+  CKR,
+  CryptokiError,
+  type CryptokiFunctions,
+  type CK_VERSION,
+  type Template,
+} from "../../cryptoki/index.ts";
+import type { Dialect } from "../wire/field.ts";
+import type { WireMechanism } from "../wire/mechanism.ts";
+import { formOf } from "../wire/mechanism-types.ts";
+import type { Reply, Request } from "../wire/message.ts";
+import type { OutputList } from "../wire/values.ts";
+import { attributeAnswers, checkWanted } from "./attribute-answers.ts";
+import type { KeptOutputs } from "./kept-outputs.ts";
+import type { SigningKeys } from "./signing-keys.ts";
+
+/** One connection's side of the calls. */
+export interface Caller {
+  readonly application: CryptokiFunctions;
+  readonly dialect: Dialect;
+  readonly outputs: KeptOutputs;
+  readonly signing: SigningKeys;
+  /** Bytes that one answer may have. */
+  readonly limit: number;
+  /** Aborts when the caller is gone. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Calls the function that is asked for, and puts what it gives into the shape of the protocol.
+ * @throws {CryptokiError} what the function throws.
+ */
+export async function answer(request: Request, caller: Caller): Promise<Reply> {
+  const { call, room } = request;
+  caller.outputs.observe(request);
+  const { kind } = call.result;
+  switch (kind) {
+    case "nothing":
+      await invoke(request, caller);
+      caller.signing.observe(request);
+      return { kind };
+    case "number":
+      return { kind, value: asNumber(await invoke(request, caller)) };
+    case "structure":
+      return { kind, value: adapted(asObject(await invoke(request, caller)), caller.dialect) };
+    case "bytes":
+      return { kind, value: await output(request, caller) };
+    case "list": {
+      const list = passable(call.function, asNumbers(await invoke(request, caller)), caller.dialect);
+      return { kind, value: listAnswer(list, room) };
+    }
+    case "key pair": {
+      const pair = asObject(await invoke(request, caller));
+      const field = (name: string): number => asNumber(Reflect.get(pair, name));
+      return { kind, publicKey: field("publicKey"), privateKey: field("privateKey") };
+    }
+    case "attributes":
+      return { kind, ...(await attributes(request, caller)) };
+    case "derived key": {
+      const mechanism = request.args[1] as WireMechanism | null;
+      if (mechanism === null) throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is missing");
+      return { kind, mechanism, key: asNumber(await invoke(request, caller)) };
+    }
+  }
+}
+
+/** A function that the application does not have is one that it does not support. */
+function invoke({ call, args }: Request, { application, signal }: Caller): unknown {
+  const method: unknown = Reflect.get(application, call.function);
+  if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
+  // Where a function takes a signal, it comes last.
+  return Reflect.apply(method, application, [...args, signal]) as unknown;
+}
+
+/** Bytes of an RSA signature of 16384 bits: who has room for it need not be told how much it takes. */
+const LONGEST_SIGNATURE = 2048;
+
+async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8Array } | { needed: number }> {
+  const { call, room } = request;
+  const { outputs } = caller;
+  // C_GenerateRandom has no size to ask for: the room is what is wanted.
+  if (call.request.some(({ role }) => role === "amount")) {
+    if (room > caller.limit)
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `more than ${caller.limit} bytes in one answer`);
+    return { bytes: asBytes(await invoke(request, caller)) };
+  }
+  const kept = outputs.take(request);
+  if (kept) return outputs.give(request, kept, true);
+  const length = room < LONGEST_SIGNATURE ? await caller.signing.length(request, caller.application) : undefined;
+  if (length !== undefined && length > room) return { needed: length };
+  return outputs.give(request, asBytes(await invoke(request, caller)), false);
+}
+
+async function attributes(request: Request, caller: Caller): Promise<ReturnType<typeof attributeAnswers>> {
+  const { wanted } = request;
+  const { dialect } = caller;
+  checkWanted(wanted, dialect);
+  try {
+    const values = asObject(await invoke(request, caller)) as Template;
+    return attributeAnswers(wanted, values, CKR.OK, dialect);
+  } catch (error) {
+    if (error instanceof AttributeError) return attributeAnswers(wanted, error.values, error.rv, dialect);
+    throw error;
+  }
+}
+
+/** A list without the mechanisms that the caller's p11-kit would not pass on: it would count them, and then not show them. */
+function passable(name: string, list: readonly number[], { offered }: Dialect): readonly number[] {
+  return name === "C_GetMechanismList" ? list.filter((type) => formOf(type, offered) !== undefined) : list;
+}
+
+const listAnswer = (list: readonly number[], room: number): OutputList =>
+  list.length > room ? { needed: list.length } : { list };
+
+/** The version of the standard whose functions the caller's library has. */
+const VERSION_2_40: CK_VERSION = { major: 2, minor: 40 };
+const VERSION_3_0: CK_VERSION = { major: 3, minor: 0 };
+
+function adapted(value: object, { offered }: Dialect): object {
+  return "cryptokiVersion" in value ? { ...value, cryptokiVersion: offered >= 1 ? VERSION_3_0 : VERSION_2_40 } : value;
+}
+
+function wrongShape(): never {
+  throw new CryptokiError(CKR.GENERAL_ERROR, "a function gave something else than it should");
+}
+
+const asNumber = (value: unknown): number => (typeof value === "number" ? value : wrongShape());
+const asBytes = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : wrongShape());
+const asObject = (value: unknown): object => (typeof value === "object" && value !== null ? value : wrongShape());
+const asNumbers = (value: unknown): readonly number[] => (Array.isArray(value) ? value.map(asNumber) : wrongShape());

@@ -1,0 +1,82 @@
+import { equalBytes, wipe } from "../../bytes/index.ts";
+import { Hasher } from "../../crypto/index.ts";
+import type { Request } from "../wire/message.ts";
+import type { Output } from "../wire/values.ts";
+
+/**
+ * In C a function whose output does not fit, or whose output's size was only asked for, has done nothing yet (PKCS#11 3.1
+ * section 5.2); here it has, and ended its operation. What it gave is kept for the call that comes again with room for it.
+ */
+export class KeptOutputs {
+  /** By session, then by function. */
+  readonly #kept = new Map<unknown, Map<string, Kept>>();
+
+  /** What was kept for this very call; undefined if there is nothing. */
+  take(request: Request): Uint8Array | undefined {
+    const { call, args } = request;
+    const ofSession = this.#kept.get(args[0]);
+    const kept = ofSession?.get(call.function);
+    if (!kept) return undefined;
+    ofSession?.delete(call.function);
+    if (equalBytes(kept.input, fingerprint(args))) return kept.output;
+    wipe(kept.output);
+    return undefined;
+  }
+
+  /** The answer to a call that gave `output`, which is kept if it does not fit. */
+  give(request: Request, output: Uint8Array, again: boolean): Output {
+    const { room } = request;
+    if (output.length > room) {
+      this.#keep(request, output);
+      return { needed: output.length };
+    }
+    // Nothing fits into no room. Whether the caller takes it for the result or for a size, its next call is none of another
+    // operation: it gets the same once more.
+    if (room === 0 && !again) this.#keep(request, output);
+    return { bytes: output };
+  }
+
+  #keep({ call, args }: Request, output: Uint8Array): void {
+    const ofSession = this.#kept.get(args[0]) ?? new Map<string, Kept>();
+    this.#kept.set(args[0], ofSession);
+    ofSession.set(call.function, { input: fingerprint(args), output });
+  }
+
+  /** Forgets what a call makes pointless: the one that begins an operation anew, and the ends of a session. */
+  observe({ call, args }: Request): void {
+    const [session] = args;
+    const family = /^C_(\w+)Init$/u.exec(call.function)?.[1];
+    if (family !== undefined) this.#forget(session, (name) => name.includes(family));
+    else if (ENDS_SESSION.has(call.function)) this.#forget(session, () => true);
+    else if (ENDS_ALL.has(call.function)) this.clear();
+  }
+
+  #forget(session: unknown, which: (name: string) => boolean): void {
+    const ofSession = this.#kept.get(session);
+    for (const [name, { output }] of ofSession ?? []) {
+      if (!which(name)) continue;
+      wipe(output);
+      ofSession?.delete(name);
+    }
+    if (ofSession?.size === 0) this.#kept.delete(session);
+  }
+
+  clear(): void {
+    for (const session of this.#kept.keys()) this.#forget(session, () => true);
+  }
+}
+
+interface Kept {
+  /** Hash of what went in: the call that comes for the output brings the same again. */
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+}
+
+const ENDS_SESSION: ReadonlySet<string> = new Set(["C_CloseSession", "C_SessionCancel", "C_SetOperationState"]);
+const ENDS_ALL: ReadonlySet<string> = new Set(["C_CloseAllSessions", "C_Finalize"]);
+
+function fingerprint(args: readonly unknown[]): Uint8Array {
+  const hasher = new Hasher("sha256");
+  for (const arg of args) if (arg instanceof Uint8Array) hasher.update(arg);
+  return hasher.digest();
+}

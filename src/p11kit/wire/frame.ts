@@ -1,0 +1,80 @@
+import { ByteReader, concat, DataError, wipe } from "../../bytes/index.ts";
+import { ByteWriter } from "./writer.ts";
+
+/** Bytes of a message that a peer may send, unless told otherwise. */
+export const DEFAULT_MESSAGE_LIMIT = 16 * 1024 * 1024;
+/** p11-kit names its module there, in 6 bytes. */
+const OPTIONS_LIMIT = 64 * 1024;
+const HEADER_LENGTH = 12;
+
+/** One message. The response to a request has its code. */
+export interface Frame {
+  readonly code: number;
+  readonly body: Uint8Array;
+}
+
+/** @param options The client's name for itself; nothing in a response. */
+export function encodeFrame(code: number, body: Uint8Array, options = new Uint8Array()): Uint8Array {
+  const out = new ByteWriter();
+  out.u32(code);
+  out.u32(options.length);
+  out.u32(body.length);
+  return concat(out.finish(), options, body);
+}
+
+/** Takes a stream of bytes apart into messages. Nothing is set aside for bytes that have not come. */
+export class FrameReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #limit: number;
+  #left: Uint8Array = new Uint8Array();
+
+  /** @param limit Of the body, in bytes. */
+  constructor(chunks: AsyncIterable<Uint8Array>, limit: number) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#limit = limit;
+  }
+
+  /** The one byte that either side begins with; undefined if the stream ends instead. */
+  async opening(): Promise<number | undefined> {
+    return (await this.#take(1))?.[0];
+  }
+
+  /**
+   * The next message; undefined at the end of the stream.
+   * @throws {DataError} if the stream ends within a message, or the message is over the limit.
+   */
+  async next(): Promise<Frame | undefined> {
+    const head = await this.#take(HEADER_LENGTH);
+    if (!head) return undefined;
+    const header = new ByteReader(head, "a frame");
+    const [code, optionsLength, bodyLength] = [header.u32(), header.u32(), header.u32()];
+    if (code === 0) throw new DataError("a message with the code 0");
+    if (optionsLength > OPTIONS_LIMIT) throw new DataError(`${optionsLength} bytes of options`);
+    if (bodyLength > this.#limit) {
+      throw new DataError(`a message of ${bodyLength} bytes, over the limit of ${this.#limit}`);
+    }
+    const rest = await this.#take(optionsLength + bodyLength);
+    if (!rest) throw new DataError("the connection ended within a message");
+    return { code, body: rest.subarray(optionsLength) };
+  }
+
+  /** Exactly `length` bytes, or undefined at the end. */
+  async #take(length: number): Promise<Uint8Array | undefined> {
+    const parts = [this.#left];
+    let got = this.#left.length;
+    while (got < length) {
+      const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
+      if (next.done === true) {
+        if (got === 0) return undefined;
+        throw new DataError("the connection ended within a message");
+      }
+      parts.push(next.value);
+      got += next.value.length;
+    }
+    const all = parts.length === 1 ? this.#left : concat(...parts);
+    // A PIN may be in them, and whoever gets the message wipes only that.
+    if (parts.length > 1) wipe(...parts);
+    this.#left = all.subarray(length);
+    return all.subarray(0, length);
+  }
+}

@@ -1,0 +1,254 @@
+import { ByteReader, DataError, fromUtf8, utf8 } from "../../bytes/index.ts";
+import { CKR, CryptokiError } from "../../cryptoki/index.ts";
+import {
+  readAnswers,
+  type WireAttribute,
+  type Wanted,
+  writeAttribute,
+  writeLength,
+  writeUnavailable,
+} from "./attribute.ts";
+import { type Call, CALLS, requestSignature, resultSignature } from "./calls.ts";
+import type { Dialect } from "./field.ts";
+import { readUpdate, type WireMechanism, writeUpdate } from "./mechanism.ts";
+import { OUTPUT, type Output, OUTPUT_LIST, type OutputList, readBytes, ULONG, writeBytes } from "./values.ts";
+import { ByteWriter } from "./writer.ts";
+
+/** A call, with the function's arguments in its order. */
+export interface Request {
+  readonly call: Call;
+  readonly args: readonly unknown[];
+  /** What the caller can take, where the call puts something out; 0 where only the size is asked for. */
+  readonly room: number;
+  /** C_GetAttributeValue: what the caller can take of each attribute. */
+  readonly wanted: readonly Wanted[];
+}
+
+/** What a call gives, in the shape of its {@link Result}. */
+export type Reply =
+  | { readonly kind: "nothing" }
+  | { readonly kind: "number"; readonly value: number }
+  | { readonly kind: "structure"; readonly value: object }
+  | { readonly kind: "bytes"; readonly value: Output }
+  | { readonly kind: "list"; readonly value: OutputList }
+  | { readonly kind: "key pair"; readonly publicKey: number; readonly privateKey: number }
+  /** `rv` says what kept values back: CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL. */
+  | { readonly kind: "attributes"; readonly attributes: readonly WireAttribute[]; readonly rv: number }
+  | { readonly kind: "derived key"; readonly mechanism: WireMechanism; readonly key: number };
+
+/** The call id of a response that is an error: its one value is the CKR_. */
+const ERROR = 0;
+
+const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.id, call]));
+
+/** A request for a call that nobody here knows. */
+export class UnknownCallError extends DataError {}
+
+/** Begins the body of a message: the call, and the signature that both ends compare. */
+function begin(id: number, signature: string): ByteWriter {
+  const out = new ByteWriter();
+  out.u32(id);
+  writeBytes(out, utf8(signature));
+  return out;
+}
+
+function expectSignature(from: ByteReader, wanted: string): void {
+  const signature = fromUtf8(readBytes(from) ?? new Uint8Array());
+  if (signature !== wanted) throw new DataError(`signed "${signature.slice(0, 32)}" in place of "${wanted}"`);
+}
+
+/**
+ * The body of a request.
+ * @throws {CryptokiError} for arguments that the protocol cannot carry.
+ */
+export function encodeRequest({ call, args, room, wanted }: Request, dialect: Dialect): Uint8Array {
+  const out = begin(call.id, requestSignature(call));
+  const left = args[Symbol.iterator]();
+  for (const part of call.request) {
+    switch (part.role) {
+      case "argument":
+        part.field.write(out, left.next().value, dialect);
+        break;
+      case "amount":
+        left.next();
+        part.field.write(out, room, dialect);
+        break;
+      case "room":
+        part.field.write(out, room, dialect);
+        break;
+      case "wanted":
+        left.next();
+        part.field.write(out, wanted, dialect);
+        break;
+      case "constant":
+        part.field.write(out, part.value, dialect);
+    }
+  }
+  return out.finish();
+}
+
+/**
+ * What the body of a request asks for.
+ * @throws {UnknownCallError} for a call that there is not.
+ * @throws {DataError} if the peer does not speak this protocol.
+ * @throws {CryptokiError} if it does, and asks for something that cannot be.
+ */
+export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
+  const from = new ByteReader(body, "a request");
+  const id = from.u32();
+  const call = CALL_BY_ID.get(id);
+  if (!call) throw new UnknownCallError(`no call ${id}`);
+  expectSignature(from, requestSignature(call));
+  const args: unknown[] = [];
+  let room = 0;
+  let wanted: readonly Wanted[] = [];
+  for (const { role, field } of call.request) {
+    switch (role) {
+      case "argument":
+        args.push(field.read(from, dialect));
+        break;
+      case "amount":
+        room = field.read(from, dialect);
+        args.push(room);
+        break;
+      case "room":
+        room = field.read(from, dialect);
+        break;
+      case "wanted":
+        wanted = field.read(from, dialect);
+        args.push([...new Set(wanted.map(({ type }) => type))]);
+        break;
+      case "constant":
+        // pReserved is p11-kit's own business.
+        field.read(from, dialect);
+    }
+  }
+  from.end();
+  return { call, args, room, wanted };
+}
+
+/** The body of a response that is an error. */
+export function encodeError(rv: number): Uint8Array {
+  const out = begin(ERROR, "u");
+  // 0 would be taken for success, and a response that is one has another form.
+  out.ulong(rv === CKR.OK ? CKR.GENERAL_ERROR : rv);
+  return out.finish();
+}
+
+/** The body of a response. */
+export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Array {
+  const out = begin(call.id, resultSignature(call));
+  writeReply(out, call, reply, dialect);
+  return out.finish();
+}
+
+function writeReply(out: ByteWriter, { result }: Call, reply: Reply, dialect: Dialect): void {
+  switch (reply.kind) {
+    case "nothing":
+      return;
+    case "number":
+      out.ulong(reply.value);
+      return;
+    case "structure": {
+      if (result.kind !== "structure") return;
+      for (const [name, field] of Object.entries(result.fields)) {
+        field.write(out, Reflect.get(reply.value, name), dialect);
+      }
+      return;
+    }
+    case "bytes":
+      OUTPUT.write(out, reply.value, dialect);
+      return;
+    case "list":
+      OUTPUT_LIST.write(out, reply.value, dialect);
+      return;
+    case "key pair":
+      out.ulong(reply.publicKey);
+      out.ulong(reply.privateKey);
+      return;
+    case "attributes":
+      out.u32(reply.attributes.length);
+      for (const { type, length, value } of reply.attributes) {
+        if (value !== undefined) writeAttribute(out, type, value, dialect);
+        else if (length !== undefined) writeLength(out, type, length, dialect);
+        else writeUnavailable(out, type);
+      }
+      out.ulong(reply.rv);
+      return;
+    case "derived key":
+      out.ulong(CKR.OK);
+      writeUpdate(out, reply.mechanism, dialect);
+      out.ulong(reply.key);
+  }
+}
+
+/**
+ * What the body of a response says.
+ * @throws {CryptokiError} the error that it is.
+ * @throws {DataError} if the peer does not speak this protocol.
+ */
+export function decodeReply(body: Uint8Array, { call, args }: Request, dialect: Dialect): Reply {
+  const from = new ByteReader(body, "a response");
+  const id = from.u32();
+  if (id === ERROR) {
+    expectSignature(from, "u");
+    const rv = ULONG.read(from, dialect);
+    from.end();
+    if (rv === CKR.OK) throw new DataError("an error that is none");
+    throw new CryptokiError(rv);
+  }
+  if (id !== call.id) throw new DataError(`the response to call ${id} in place of ${call.id}`);
+  expectSignature(from, resultSignature(call));
+  const reply = readReply(from, call, args, dialect);
+  from.end();
+  return reply;
+}
+
+function readReply(from: ByteReader, { result }: Call, args: readonly unknown[], dialect: Dialect): Reply {
+  const { kind } = result;
+  switch (kind) {
+    case "nothing":
+      return { kind };
+    case "number":
+      return { kind, value: readHandle(from, dialect) };
+    case "structure": {
+      const fields = Object.entries(result.fields);
+      return { kind, value: Object.fromEntries(fields.map(([name, field]) => [name, field.read(from, dialect)])) };
+    }
+    case "bytes":
+      return { kind, value: OUTPUT.read(from, dialect) };
+    case "list":
+      return { kind, value: OUTPUT_LIST.read(from, dialect) };
+    case "key pair":
+      return { kind, publicKey: readHandle(from, dialect), privateKey: readHandle(from, dialect) };
+    case "attributes": {
+      const attributes = readAnswers(from, dialect);
+      return { kind, attributes, rv: ULONG.read(from, dialect) };
+    }
+    case "derived key": {
+      const rv = ULONG.read(from, dialect);
+      const mechanism = mechanismOf(args);
+      readUpdate(from, mechanism, dialect);
+      const key = readHandle(from, dialect);
+      if (rv !== CKR.OK) throw new CryptokiError(rv);
+      return { kind, mechanism, key };
+    }
+  }
+}
+
+/** A number that will be sent back: one that has lost its last digits would name something else. */
+function readHandle(from: ByteReader, dialect: Dialect): number {
+  const handle = ULONG.read(from, dialect);
+  if (!Number.isSafeInteger(handle)) throw new DataError("a handle above 2^53 - 1");
+  return handle;
+}
+
+/** The mechanism among the arguments of C_DeriveKey. */
+function mechanismOf(args: readonly unknown[]): WireMechanism {
+  const [, mechanism] = args;
+  if (typeof mechanism === "object" && mechanism !== null && "mechanism" in mechanism) {
+    const { mechanism: type } = mechanism;
+    if (typeof type === "number") return { mechanism: type };
+  }
+  throw new CryptokiError(CKR.ARGUMENTS_BAD);
+}

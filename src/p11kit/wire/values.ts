@@ -1,0 +1,215 @@
+import { ByteReader, DataError, utf8 } from "../../bytes/index.ts";
+import { CK, type CK_VERSION, CKR, CryptokiError } from "../../cryptoki/index.ts";
+import type { Field } from "./field.ts";
+import type { ByteWriter } from "./writer.ts";
+
+const NULL_LENGTH = 0xffffffff;
+/** p11-kit takes no longer byte string than one byte less. */
+const TOO_LONG = 0x7fffffff;
+const U32 = 2 ** 32;
+
+/**
+ * A CK_ULONG of 64 bits. All ones is CK_UNAVAILABLE_INFORMATION; what no number of JavaScript can hold is Infinity, which names
+ * nothing and is no size.
+ */
+export function readUlong(from: ByteReader): number {
+  const high = from.u32();
+  const low = from.u32();
+  if (high === 0xffffffff && low === 0xffffffff) return CK.UNAVAILABLE_INFORMATION;
+  const value = high * U32 + low;
+  return Number.isSafeInteger(value) ? value : Infinity;
+}
+
+/** The inner form of a byte string; null stands for the pointer NULL. */
+export function writeBytes(out: ByteWriter, bytes: Uint8Array | null): void {
+  if (bytes === null) {
+    out.u32(NULL_LENGTH);
+    return;
+  }
+  if (!((bytes as unknown) instanceof Uint8Array)) {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, "bytes must be a Uint8Array");
+  }
+  if (bytes.length >= TOO_LONG) throw new CryptokiError(CKR.DATA_LEN_RANGE, "too long for one call");
+  out.u32(bytes.length);
+  out.raw(bytes);
+}
+
+export function readBytes(from: ByteReader): Uint8Array | null {
+  const length = from.u32();
+  if (length === NULL_LENGTH) return null;
+  if (length >= TOO_LONG) throw new DataError(`a byte string of ${length} bytes`);
+  return from.take(length);
+}
+
+/** `u` */
+export const ULONG: Field<number> = {
+  signature: "u",
+  write: (out, value) => {
+    out.ulong(value);
+  },
+  read: readUlong,
+};
+
+/** `y`, true or false. */
+export const BOOLEAN: Field<boolean> = {
+  signature: "y",
+  write: (out, value) => {
+    out.u8(value ? 1 : 0);
+  },
+  read: (from) => from.u8() !== 0,
+};
+
+/** `v` */
+export const VERSION: Field<CK_VERSION> = {
+  signature: "v",
+  write: (out, { major, minor }) => {
+    out.u8(major);
+    out.u8(minor);
+  },
+  read: (from) => ({ major: from.u8(), minor: from.u8() }),
+};
+
+const lenient = new TextDecoder();
+
+/** `s`: text in a field of `length` bytes, padded with blanks. */
+export const text = (length: number): Field<string> => ({
+  signature: "s",
+  write: (out, value) => {
+    const field = new Uint8Array(length).fill(0x20);
+    new TextEncoder().encodeInto(value, field);
+    writeBytes(out, field);
+  },
+  read: (from) => {
+    const bytes = readBytes(from);
+    if (bytes?.length !== length) throw new DataError(`text of ${bytes?.length ?? 0} bytes in place of ${length}`);
+    return unpadded(bytes);
+  },
+});
+
+/** What others put in besides blanks goes: a structure that was never filled in is zeros. */
+const unpadded = (bytes: Uint8Array): string => lenient.decode(bytes).replace(/[ \0]+$/u, "");
+
+/** CK_TOKEN_INFO.label, in bytes. */
+const LABEL_LENGTH = 32;
+
+/**
+ * `z`: the label of C_InitToken. p11-kit measures it by its NUL, which it has none of, so that anything may follow the
+ * 32 bytes of the field.
+ */
+export const LABEL: Field<string> = {
+  signature: "z",
+  write: (out, value) => {
+    writeBytes(out, utf8(value.padEnd(LABEL_LENGTH, " ")).subarray(0, LABEL_LENGTH));
+  },
+  read: (from) => unpadded((readBytes(from) ?? new Uint8Array()).subarray(0, LABEL_LENGTH)),
+};
+
+/** `ay`; null is the pointer NULL: no PIN, as against one without a character. */
+export const OPTIONAL_BYTES: Field<Uint8Array | null> = {
+  signature: "ay",
+  write: (out, value) => {
+    if (value !== null) {
+      out.u8(1);
+      writeBytes(out, value);
+      return;
+    }
+    out.u8(0);
+    out.u32(0);
+  },
+  read: (from) => {
+    // NULL is flag 0 and a length of 0 from p11-kit 0.24, and a length of all ones from its successors.
+    if (from.u8() !== 0) return readBytes(from);
+    from.u32();
+    return null;
+  },
+};
+
+/** `ay` */
+export const BYTES: Field<Uint8Array> = {
+  signature: "ay",
+  write: (out, value, dialect) => {
+    OPTIONAL_BYTES.write(out, value, dialect);
+  },
+  read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect) ?? new Uint8Array(),
+};
+
+/** `ay`: a PIN, or a name, in UTF-8. Text stands for its bytes. */
+export const PIN: Field<string | Uint8Array | null> = {
+  signature: "ay",
+  write: (out, value, dialect) => {
+    OPTIONAL_BYTES.write(out, typeof value === "string" ? utf8(value) : value, dialect);
+  },
+  read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect),
+};
+
+/** Bytes that a function puts out, or how many there would be: too many for the room, or only asked for. */
+export type Output = { readonly bytes: Uint8Array } | { readonly needed: number };
+
+/** `ay` of a response. */
+export const OUTPUT: Field<Output> = {
+  signature: "ay",
+  write: (out, value) => {
+    if ("needed" in value) {
+      out.u8(0);
+      out.u32(value.needed);
+      return;
+    }
+    out.u8(1);
+    writeBytes(out, value.bytes);
+  },
+  read: (from) => {
+    if (from.u8() === 0) return { needed: from.u32() };
+    return { bytes: readBytes(from) ?? new Uint8Array() };
+  },
+};
+
+/** Numbers that a function puts out, or how many there would be. */
+export type OutputList = { readonly list: readonly number[] } | { readonly needed: number };
+
+/** `au` of a response. */
+export const OUTPUT_LIST: Field<OutputList> = {
+  signature: "au",
+  write: (out, value) => {
+    if ("needed" in value) {
+      out.u8(0);
+      out.u32(value.needed);
+      return;
+    }
+    out.u8(1);
+    out.u32(value.list.length);
+    for (const one of value.list) out.ulong(one);
+  },
+  read: (from) => {
+    const present = from.u8() !== 0;
+    const count = from.u32();
+    if (!present) return { needed: count };
+    const items = new ByteReader(from.take(8 * count), "a list of numbers");
+    const list: number[] = [];
+    while (items.remaining > 0) list.push(readUlong(items));
+    return { list };
+  },
+};
+
+/**
+ * `fy`: the room that the caller has, in bytes. A buffer of no bytes is all ones since p11-kit 0.25, and 0, as is none at all,
+ * before: either way nothing fits.
+ */
+export const ROOM_FOR_BYTES: Field<number> = {
+  signature: "fy",
+  write: (out, value) => {
+    out.u32(Math.min(value, U32 - 2));
+  },
+  read: (from) => {
+    const value = from.u32();
+    return value === U32 - 1 ? 0 : value;
+  },
+};
+
+/** `fu`: the room that the caller has, in numbers. */
+export const ROOM_FOR_LIST: Field<number> = {
+  signature: "fu",
+  write: (out, value) => {
+    out.u32(Math.min(value, U32 - 1));
+  },
+  read: (from) => from.u32(),
+};
