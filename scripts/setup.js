@@ -1,6 +1,6 @@
 /**
- * What the tests need besides Node: Debian's smart-card daemon, programs and modules, and the `pcsclite` addon built
- * beside the interop tests. Quick when all is there. As root it installs what is missing; otherwise it prints the line.
+ * What the tests need besides Node: Debian's smart-card daemon, programs and modules, and the native packages `pcsclite` and
+ * `koffi` beside the interop tests. Quick when all is there. As root it installs what is missing; otherwise it prints the line.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -11,6 +11,7 @@ const PACKAGES = [
   "default-jre-headless",
   "g++",
   "gnutls-bin",
+  "libcacard0",
   "libengine-pkcs11-openssl",
   "libnss3-tools",
   "libpcsclite-dev",
@@ -68,28 +69,37 @@ function installPackages() {
   run("apt-get", install, { env });
 }
 
-/** Whether the addon is there in the version wanted and loads into this Node. */
-function addonWorks(/** @type {URL} */ folder) {
+/**
+ * Whether a native package is there in the version wanted and loads into this Node.
+ * @param {URL} folder
+ * @param {string} name
+ */
+function works(folder, name) {
   try {
     const require = createRequire(folder);
-    const wanted = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")).dependencies.pcsclite;
-    require("pcsclite");
-    return require("pcsclite/package.json").version === wanted;
+    const wanted = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")).dependencies[name];
+    require(name);
+    return JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, folder), "utf8")).version === wanted;
   } catch {
     return false;
   }
 }
 
-/** The addon has an install script, so it is no dependency of the package: it has a package of its own here. */
-function buildAddon() {
-  const folder = new URL("../test/interop/addon/", import.meta.url);
-  if (addonWorks(folder)) return;
+/**
+ * Native packages have install scripts, so they are no dependencies of this one: each has a package of its own here.
+ * @param {string} room
+ * @param {string} name
+ */
+function installNative(room, name) {
+  const folder = new URL(`../test/interop/${room}/`, import.meta.url);
+  if (works(folder, name)) return;
   // Node's own headers, where they are installed with it: node-gyp would fetch them otherwise.
   const prefix = path.dirname(path.dirname(process.execPath));
   const headers = existsSync(path.join(prefix, "include", "node", "node.h")) ? { npm_config_nodedir: prefix } : {};
   run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env: { ...process.env, ...headers } });
-  if (!addonWorks(folder)) fail("the pcsclite addon was installed but does not load into this Node");
+  if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
 installPackages();
-buildAddon();
+installNative("addon", "pcsclite");
+installNative("cac", "koffi");
