@@ -4,12 +4,12 @@
  */
 import type { CardProfile } from "./card/index.ts";
 import { piv } from "./piv/index.ts";
-import { pkcs15 } from "./pkcs15/index.ts";
+import { createPkcs15, pkcs15 } from "./pkcs15/index.ts";
 
 export * from "./cryptoki/index.ts";
 export { CardError, LoginRequiredError, PinError, StatusError, UnsupportedError } from "./card/index.ts";
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
-export { piv, pkcs15 };
+export { createPkcs15, piv, pkcs15 };
 
 /** Every card profile of this package, in the order in which a card is asked. */
 export const profiles: readonly CardProfile[] = [piv, pkcs15];

@@ -1,6 +1,6 @@
 import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
-import type { CardFiles } from "./files.ts";
+import type { CardFiles, ReadOptions } from "./files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "./place.ts";
 import type { Pkcs15Session } from "./session.ts";
@@ -123,7 +123,7 @@ export class CardContents {
       // A file that the ODF names twice has its objects once.
       if (seen.has(name)) return [];
       seen.add(name);
-      return this.#items(kind, await this.#read(file, endsInPadding), `${kind} ${name}`, place);
+      return this.#items(kind, await this.#read(file, { enough: endsInPadding }), `${kind} ${name}`, place);
     } catch (error) {
       if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
         throw error;
@@ -176,16 +176,19 @@ export class CardContents {
   /**
    * The bytes that an object's value is.
    * @param where What it is, for the findings.
-   * @param enough As of {@link ReadOptions}.
    * @throws {StatusError} if the card refuses; {MalformedAnswerError} for a value that is not on the card.
    */
-  async value(value: ObjectValue, where: string, enough?: (bytes: Uint8Array) => boolean): Promise<Uint8Array> {
+  async value(
+    value: ObjectValue,
+    where: string,
+    options: Pick<ReadOptions, "enough" | "guarded"> = {},
+  ): Promise<Uint8Array> {
     try {
       switch (value.kind) {
         case "direct":
           return value.der;
         case "file":
-          return await this.#read(value.file, enough);
+          return await this.#read(value.file, options);
         case "url":
           throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
         case "protected":
@@ -198,7 +201,7 @@ export class CardContents {
   }
 
   /** The part of a file that a reference names. */
-  async #read(file: FileReference, enough?: (bytes: Uint8Array) => boolean): Promise<Uint8Array> {
+  async #read(file: FileReference, options: Pick<ReadOptions, "enough" | "guarded">): Promise<Uint8Array> {
     const df = this.session.applicationDf;
     const [shortId = 0] = file.path;
     if (file.path.length === 1) {
@@ -206,7 +209,7 @@ export class CardContents {
       const { index = 0, length } = file;
       return bytes.subarray(index, length === undefined ? undefined : index + length);
     }
-    return (await this.files.read(resolve(df, file), { ...part(file), ...(enough && { enough }) })).bytes;
+    return (await this.files.read(resolve(df, file), { ...part(file), ...options })).bytes;
   }
 
   report(where: string, problem: string): void {

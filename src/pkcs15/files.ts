@@ -3,6 +3,7 @@ import { concat } from "../bytes/index.ts";
 import { readBinary, readRecord, readShortFile } from "./commands.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName } from "./place.ts";
+import type { PublicCache } from "./public-cache.ts";
 import type { CardTurn, Pkcs15Session } from "./session.ts";
 
 /** A file as far as it was read. */
@@ -16,6 +17,8 @@ export interface ReadOptions {
   /** Bytes to leave out, and to read then at most. */
   readonly offset?: number;
   readonly length?: number;
+  /** The card guards it by a PIN: no copy is kept of it. */
+  readonly guarded?: boolean;
   /** Asked after each part: whether what is there so far is enough. */
   readonly enough?: (bytes: Uint8Array) => boolean;
 }
@@ -42,6 +45,7 @@ export class CardFiles {
   readonly #extended: boolean;
   readonly #read = new Map<string, Promise<FileContents>>();
   #chunk = SHORT_CHUNK;
+  #cache: PublicCache | undefined;
 
   /** @param extended The card says that it takes commands with extended length fields. */
   constructor(session: Pkcs15Session, extended: boolean) {
@@ -58,10 +62,25 @@ export class CardFiles {
     const key = `${placeName(place)} ${offset} ${length ?? ""}`;
     const known = this.#read.get(key);
     if (known) return known;
-    const reading = this.#session.read((turn) => this.#fetch(turn, place, options));
+    const reading = this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options)));
     this.#read.set(key, reading);
     reading.catch(() => this.#read.delete(key));
     return reading;
+  }
+
+  /** From now on copies of public files are taken from there, and put there. */
+  keepCopies(cache: PublicCache | undefined): void {
+    this.#cache = cache;
+  }
+
+  async #cached(key: string, { guarded }: ReadOptions, fetch: () => Promise<FileContents>): Promise<FileContents> {
+    const cache = guarded === true ? undefined : this.#cache;
+    if (!cache) return fetch();
+    const copy = await cache.get(key);
+    if (copy) return { bytes: copy, control: UNKNOWN };
+    const contents = await fetch();
+    await cache.set(key, contents.bytes);
+    return contents;
   }
 
   /**
@@ -92,8 +111,10 @@ export class CardFiles {
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
   }
 
+  /** The card was written to: what was read of it, and copies of that, are old. */
   forgetAll(): void {
     this.#read.clear();
+    this.#cache = undefined;
   }
 
   /** The whole file, to its end, whatever was read of it before. */

@@ -8,12 +8,13 @@ import {
   supportsExtendedLength,
   SW,
 } from "../apdu/index.ts";
-import { DataError, fromHex } from "../bytes/index.ts";
+import { DataError, fromHex, toHex } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
 import { CardContents } from "./contents.ts";
 import { CardFiles } from "./files.ts";
 import type { Findings } from "./findings.ts";
-import { type FilePlace, masterFilePlace, resolve } from "./place.ts";
+import { type FilePlace, masterFilePlace, placeName, resolve } from "./place.ts";
+import { PublicCache, type PublicFileStore } from "./public-cache.ts";
 import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "./session.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "./syntax/ef-dir.ts";
 
@@ -34,8 +35,12 @@ export interface FoundApplication {
  * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind:
  * the registered name first, then the names of makers, EF.DIR, and the usual place.
  */
-export async function findApplications(card: Card, findings: Findings): Promise<readonly FoundApplication[]> {
-  const hand = new CardHand(card);
+export async function findApplications(
+  card: Card,
+  findings: Findings,
+  store?: PublicFileStore,
+): Promise<readonly FoundApplication[]> {
+  const hand = new CardHand(card, store);
   if (!announcesEfDir(card.atr)) {
     const found = (await findByName(hand, findings, PKCS15_AID)) ?? (await findByMaker(hand, findings));
     if (found) return found;
@@ -113,12 +118,23 @@ async function open(
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
   const contents = new CardContents(session, files, findings, template);
   try {
+    if (hand.store) await useCopies(contents, hand.store, address);
     await contents.odf();
   } catch (error) {
     if (error instanceof CardError) return undefined;
     throw error;
   }
   return { contents, aid: address.aid };
+}
+
+/** TokenInfo tells which card it is, and in which state: it is read from the card itself. */
+async function useCopies(
+  contents: CardContents,
+  store: PublicFileStore,
+  { aid, df }: ApplicationAddress,
+): Promise<void> {
+  const name = `${toHex(contents.session.card.atr)} ${toHex(aid ?? new Uint8Array())} ${placeName(df)}`;
+  contents.files.keepCopies(PublicCache.of(store, name, await contents.tokenInfo()));
 }
 
 const DF_NAME = 0x84;

@@ -228,7 +228,7 @@ export class ObjectList {
   async #certificateValue({ value, head }: CertificateEntry): Promise<Uint8Array> {
     const where = `certificate ${head.label}`;
     if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
-    const bytes = await this.#contents.value(value, where, isWhole);
+    const bytes = await this.#contents.value(value, where, { enough: isWhole, guarded: head.private });
     try {
       return readStoredCertificate(bytes);
     } catch (cause) {
@@ -251,7 +251,7 @@ export class ObjectList {
       application,
       ...(objectId !== undefined && { objectId }),
       exists: () => Promise.resolve(value.kind === "file" || value.kind === "direct"),
-      value: () => this.#contents.value(value, `data object ${head.label}`),
+      value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: head.private }),
     };
   }
 }

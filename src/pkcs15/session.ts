@@ -2,6 +2,7 @@ import { type CardChannel, type CommandApdu, type ResponseApdu, StatusError, SW 
 import type { Card } from "../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import { type FileControl, readFileControl } from "./file-control.ts";
+import type { PublicFileStore } from "./public-cache.ts";
 import { type FilePlace, masterFilePlace, parentOf, placeName } from "./place.ts";
 
 /**
@@ -21,6 +22,7 @@ export interface ApplicationAddress {
 /** What is known of a card's volatile state, for all sessions with its applications: of which one, since when. */
 export class CardHand {
   readonly card: Card;
+  readonly store: PublicFileStore | undefined;
   state: CardState = unknownState();
   /** Whose application is selected. */
   holder: Pkcs15Session | undefined;
@@ -28,8 +30,10 @@ export class CardHand {
   resets = 0;
   lastTurn = -Infinity;
 
-  constructor(card: Card) {
+  /** @param store Where copies of public files are kept, if anywhere. */
+  constructor(card: Card, store?: PublicFileStore) {
     this.card = card;
+    this.store = store;
   }
 }
 

@@ -83,6 +83,14 @@ export class Pkcs15Token implements CardToken {
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
+  /** TokenInfo as it is on the card now: writers put the time into it. */
+  async updateCount(): Promise<Uint8Array | undefined> {
+    const { contents, session } = this.#application;
+    const info = await contents.tokenInfo();
+    if (!info?.lastUpdate) return undefined;
+    return (await session.read((turn) => contents.files.readAnew(turn, contents.tokenInfoPlace))).bytes;
+  }
+
   async pinStatus(role: PinRole): Promise<PinStatus> {
     const pin = this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };

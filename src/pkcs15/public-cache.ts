@@ -1,0 +1,41 @@
+import { toHex } from "../bytes/index.ts";
+import type { TokenInfo } from "./syntax/token-info.ts";
+
+/**
+ * Where copies of public files are kept from one process to the next, if anywhere: a map, a folder, a database. A failure of its
+ * own is no reason to fail; what it gives is read like anything from a card, with no trust in it.
+ */
+export interface PublicFileStore {
+  get(key: string): Promise<Uint8Array | undefined>;
+  set(key: string, bytes: Uint8Array): Promise<void>;
+}
+
+/** The part of a store that belongs to one state of one card: its serial number, and the time of its last update. */
+export class PublicCache {
+  readonly #store: PublicFileStore;
+  readonly #prefix: string;
+
+  private constructor(store: PublicFileStore, prefix: string) {
+    this.#store = store;
+    this.#prefix = prefix;
+  }
+
+  /**
+   * @param application What tells applications of one card apart.
+   * @returns Undefined for a card that does not say which one it is, or when it was last changed.
+   */
+  static of(store: PublicFileStore, application: string, info: TokenInfo | undefined): PublicCache | undefined {
+    if (!info?.lastUpdate || !("time" in info.lastUpdate)) return undefined;
+    // Personalisation that leaves the number out writes zeros.
+    if (info.serialNumber.every((octet) => octet === 0)) return undefined;
+    return new PublicCache(store, `${toHex(info.serialNumber)} ${application} ${info.lastUpdate.time}`);
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    return this.#store.get(`${this.#prefix} ${name}`).catch(() => undefined);
+  }
+
+  async set(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#store.set(`${this.#prefix} ${name}`, bytes).catch(() => undefined);
+  }
+}

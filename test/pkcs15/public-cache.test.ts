@@ -1,0 +1,84 @@
+import { describe, expect, test } from "@jest/globals";
+import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
+import type { CardToken } from "../../src/card/index.ts";
+import { createPkcs15, type PublicFileStore } from "../../src/pkcs15/index.ts";
+import { FileCard, insert, RECORDING } from "./file-card.ts";
+
+/** The recorded card with a serial number. */
+function card(serial = "cafe", info = RECORDING.files["50155032"]?.contents ?? ""): FileCard {
+  const files = { ...RECORDING.files, "50155032": { contents: info.replace("04020000", `0402${serial}`) } };
+  return new FileCard({ ...RECORDING, files });
+}
+
+class MemoryStore implements PublicFileStore {
+  readonly copies = new Map<string, Uint8Array>();
+  get(key: string): Promise<Uint8Array | undefined> {
+    return Promise.resolve(this.copies.get(key));
+  }
+  set(key: string, bytes: Uint8Array): Promise<void> {
+    this.copies.set(key, bytes);
+    return Promise.resolve();
+  }
+}
+
+/** All that a process reads of the card: label, objects, values of certificates, public keys. */
+async function readAll(of: FileCard, store: PublicFileStore): Promise<string[]> {
+  of.reset();
+  of.commands.length = 0;
+  const [token] = (await createPkcs15({ store }).claim(await insert(of)))?.tokens ?? [];
+  if (!token) throw new Error("no token");
+  return [(await token.info()).label, ...(await objects(token))];
+}
+
+async function objects(token: CardToken): Promise<string[]> {
+  const found: string[] = [];
+  for (const object of await token.objects()) {
+    found.push(object.class === "certificate" ? toHex(await object.value()) : object.reference);
+  }
+  return found;
+}
+
+describe("copies of public files", () => {
+  test("let the second process ask the card for its state alone", async () => {
+    const store = new MemoryStore();
+    const known = card();
+    const first = await readAll(known, store);
+    expect(known.commands.length).toBeGreaterThan(20);
+    expect(await readAll(known, store)).toEqual(first);
+    // Two more are what the profile before it asks in vain.
+    expect(known.commands.length + 2).toBeLessThanOrEqual(6);
+  });
+
+  test("are of one card, and one state of it", async () => {
+    const store = new MemoryStore();
+    await readAll(card(), store);
+    const another = card("beef");
+    await readAll(another, store);
+    expect(another.commands.length).toBeGreaterThan(20);
+    const changed = card(
+      "cafe",
+      (RECORDING.files["50155032"]?.contents ?? "").replace(toHex(utf8("2026")), toHex(utf8("2027"))),
+    );
+    await readAll(changed, store);
+    expect(changed.commands.length).toBeGreaterThan(20);
+  });
+
+  test("are not kept of cards that do not say which one they are", async () => {
+    const store = new MemoryStore();
+    await readAll(card("0000"), store);
+    expect(store.copies.size).toBe(0);
+  });
+
+  test("are not trusted, and a store that fails costs nothing but time", async () => {
+    const store = new MemoryStore();
+    const known = card();
+    await readAll(known, store);
+    for (const key of store.copies.keys()) store.copies.set(key, fromHex("3082ffff"));
+    await expect(readAll(known, store)).resolves.toBeDefined();
+    const broken: PublicFileStore = {
+      get: () => Promise.reject(new Error("gone")),
+      set: () => Promise.reject(new Error("full")),
+    };
+    expect(await readAll(known, broken)).toContain("private-key.01");
+  });
+});
