@@ -47,7 +47,17 @@ export class FileCard implements InProcessCard {
     this.#applet = options.aid === undefined;
   }
 
+  /** Another application took the place of this one. */
+  deselect(): void {
+    this.#applet = false;
+    this.#selected = undefined;
+    this.#directory = "";
+  }
+
+  resets = 0;
+
   reset(): void {
+    this.resets++;
     this.#selected = undefined;
     this.#directory = "";
     this.#applet = this.#aid === undefined;

@@ -1,0 +1,124 @@
+import { describe, expect, jest, test } from "@jest/globals";
+import { fromHex, utf8 } from "../../src/bytes/index.ts";
+import { Card, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
+import { digestInfo } from "../../src/crypto/index.ts";
+import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
+import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { type FileCard, READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
+
+const PIN = utf8("123456");
+const DIGEST = fromHex(RECORDING.exchanges["sign-rsa"]?.at(-1)?.command.slice(48, 112) ?? "");
+const INPUT = digestInfo("sha256", DIGEST);
+
+/** What the commands are that a use of the key is made of. */
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ["00a4", "SELECT"],
+  ["00b0", "READ"],
+  ["0020", "VERIFY"],
+  ["0022", "MSE"],
+  ["002a", "PSO"],
+]);
+const kinds = (card: FileCard): (string | undefined)[] =>
+  card.commands.map((command) => (command.startsWith("00a404") ? "SELECT by name" : KINDS.get(command.slice(0, 4))));
+
+interface Rig {
+  readonly card: FileCard;
+  readonly readers: MemoryReaders;
+  readonly token: CardToken;
+  readonly key: CardPrivateKey;
+  other(): Promise<CardConnection>;
+}
+
+async function rig(): Promise<Rig> {
+  const card = recordedCard();
+  const readers = new MemoryReaders();
+  readers.plug(READER);
+  readers.insert(READER, card);
+  const [token] = (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER))))?.tokens ?? [];
+  if (!token) throw new Error("no token");
+  const key = (await token.objects()).find((object) => object.class === "private-key" && object.label === "RSA cert");
+  if (key?.class !== "private-key") throw new Error("no key");
+  await token.login("user", PIN);
+  await token.use(key, "rsa-pkcs1", INPUT);
+  card.commands.length = 0;
+  return { card, readers, token, key, other: () => readers.client({ patience: 200 }).connect(READER) };
+}
+
+describe("what the card has in hand", () => {
+  test("is believed while nobody else is connected", async () => {
+    const { card, token, key } = await rig();
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(kinds(card)).toEqual(["PSO"]);
+  });
+
+  test("is asked and set anew while somebody else is connected, and no PIN is dropped for it", async () => {
+    const { card, token, key, other } = await rig();
+    await using _connection = await other();
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(kinds(card)).toEqual(["SELECT", "MSE", "PSO"]);
+  });
+
+  test("is asked and set anew when there was time for somebody to come and go", async () => {
+    const { card, token, key } = await rig();
+    jest.useFakeTimers({
+      now: Date.now() + 10_000,
+      doNotFake: ["nextTick", "setImmediate", "queueMicrotask", "setTimeout"],
+    });
+    try {
+      await token.use(key, "rsa-pkcs1", INPUT);
+    } finally {
+      jest.useRealTimers();
+    }
+    expect(kinds(card)).toEqual(["SELECT", "MSE", "PSO"]);
+  });
+
+  test("is found again where another program selected another application", async () => {
+    const { card, token, key, other } = await rig();
+    await using connection = await other();
+    // The other application takes the applet's place: it knows none of its files.
+    card.script.set("00a4040005a000000003", "9000");
+    await connection.transmit(fromHex("00a4040005a000000003"));
+    card.deselect();
+    card.commands.length = 0;
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(kinds(card)).toEqual(["SELECT", "SELECT by name", "SELECT", "MSE", "PSO"]);
+  });
+
+  test("is all gone after a reset, and the login with it", async () => {
+    const { card, token, key, other } = await rig();
+    const connection = await other();
+    await connection.reconnect(1);
+    await connection.disconnect();
+    await expect(token.use(key, "rsa-pkcs1", INPUT)).rejects.toMatchObject({ name: "LoginRequiredError" });
+    card.commands.length = 0;
+    await token.login("user", PIN);
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(card.commands.map(withoutLe).filter((command) => command.startsWith("0022"))).toHaveLength(1);
+  });
+
+  test("a refused use leaves no environment to be believed in", async () => {
+    const { card, token, key } = await rig();
+    const pso = [...card.script.keys()].find((command) => command.startsWith("002a9e9a33")) ?? "";
+    const answer = card.script.get(pso) ?? "";
+    card.script.set(pso, "6982");
+    await expect(token.use(key, "rsa-pkcs1", INPUT)).rejects.toMatchObject({ name: "LoginRequiredError" });
+    card.script.set(pso, answer);
+    card.commands.length = 0;
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(kinds(card)).toEqual(["MSE", "PSO"]);
+  });
+});
+
+describe("a logout", () => {
+  test("makes the card forget, by a command where it knows one and by a reset where not", async () => {
+    const { card, token } = await rig();
+    const resets = card.resets;
+    await token.logout();
+    expect(card.commands.map(withoutLe)).toEqual(["0020ff01"]);
+    expect(card.resets).toBe(resets + 1);
+    await token.login("user", PIN);
+    card.script.set("0020ff01", "9000");
+    await token.logout();
+    expect(card.resets).toBe(resets + 1);
+  });
+});
