@@ -4,7 +4,7 @@ import { LoginRequiredError, UnsupportedError } from "../card/index.ts";
 import { createFile, deleteFile, updateBinary } from "./commands.ts";
 import type { FileControl } from "./file-control.ts";
 import { childOf, type FilePlace, parentOf, placeName } from "./place.ts";
-import type { CardTurn } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 
 /**
  * Identifiers that this driver gives to new files, and that no layout in use has. What has one of them and is in no directory is

@@ -1,7 +1,7 @@
 import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
 import type { FileTemplate } from "./allocation.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./key-use.ts";
-import type { CardTurn } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
 /** What a card is recognised by. */

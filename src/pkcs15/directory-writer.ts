@@ -5,7 +5,7 @@ import { type FileAllocation, MAX_UPDATE, writeAll } from "./allocation.ts";
 import type { CardContents } from "./contents.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName, resolve } from "./place.ts";
-import type { CardTurn } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 import { DIRECTORY_KINDS, type DirectoryKind, readElements, readOdfEntry } from "./syntax/directory.ts";
 import { encodePath, type FileReference } from "./syntax/path.ts";
 

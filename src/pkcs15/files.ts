@@ -4,7 +4,8 @@ import { readBinary, readRecord, readShortFile } from "./commands.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName } from "./place.ts";
 import type { PublicCache } from "./public-cache.ts";
-import type { CardTurn, Pkcs15Session } from "./session.ts";
+import type { Pkcs15Session } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 
 /** A file as far as it was read. */
 export interface FileContents {

@@ -2,7 +2,7 @@ import { SW } from "../apdu/index.ts";
 import { utf8 } from "../bytes/index.ts";
 import { updateBinary } from "./commands.ts";
 import type { CardContents } from "./contents.ts";
-import type { CardTurn } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 
 /** [5] { GeneralizedTime of 15 characters }: TokenInfo's lastUpdate (ISO/IEC 7816-15 section 8.10). */
 const HEAD = [0xa5, 0x11, 0x18, 0x0f] as const;

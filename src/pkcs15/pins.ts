@@ -5,7 +5,8 @@ import { verify } from "./commands.ts";
 import type { DirectoryItem } from "./contents.ts";
 import { encodePin, pinBounds } from "./pin-encoding.ts";
 import { type FilePlace, resolve } from "./place.ts";
-import type { CardTurn, Pkcs15Session } from "./session.ts";
+import type { Pkcs15Session } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 /** The PINs of an application, by what they are for. */

@@ -1,4 +1,4 @@
-import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { MalformedAnswerError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardMechanism,
@@ -10,7 +10,6 @@ import {
   type GeneratedKeyPair,
   type KeyPairRequest,
   type KeyPrimitive,
-  LoginRequiredError,
   type NewCardObject,
   type PinPad,
   type PinRole,
@@ -18,27 +17,19 @@ import {
   type PinUser,
   UnsupportedError,
 } from "../card/index.ts";
-import { curveInfo, keyTypeOf } from "../crypto/index.ts";
 import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
 import type { DirectoryItem } from "./contents.ts";
-import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "./objects.ts";
 import { padOf } from "./pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";
-import { parentOf, placeName, resolve } from "./place.ts";
-import type { CardTurn } from "./session.ts";
+import { keyFacts, loginRequired, operationOf, sendKeyUse } from "./private-key.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
-import { USAGE } from "./syntax/key.ts";
-import { ACCESS } from "./syntax/object.ts";
 import { ObjectWriter } from "./writer.ts";
 
 /** The number of tries that most issuers set. */
 const USUAL_TRIES = 3;
-
-/** How cards refuse an operation that a key is not meant for. */
-const REFUSED_USE: ReadonlySet<number> = new Set([SW.FUNCTION_NOT_SUPPORTED, SW.INSTRUCTION_NOT_SUPPORTED]);
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
@@ -185,13 +176,13 @@ export class Pkcs15Token implements CardToken {
   ): Promise<Uint8Array> {
     const placed = this.#application.objects.keyOf(key);
     if (!placed) throw new UnsupportedError("the key is not one of this card's");
-    const facts = await this.#facts(key, placed);
+    const facts = await keyFacts(key, placed);
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);
     return this.#application.session.run(async (turn) => {
       if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
-      return this.#send(turn, key, placed, use);
+      return sendKeyUse(this.#application.session, turn, key, placed, use);
     }, signal);
   }
 
@@ -240,88 +231,4 @@ export class Pkcs15Token implements CardToken {
     if (!authId) return entry.head.private ? this.#pin : undefined;
     return this.#application.pins.users.find((pin) => pin.authId && equalBytes(pin.authId, authId)) ?? this.#pin;
   }
-
-  async #facts(key: CardPrivateKey, { entry, algorithms }: PlacedKey): Promise<KeyFacts> {
-    const path = entry.value?.kind === "file" ? entry.value.file.path : new Uint8Array();
-    return {
-      type: entry.type === "ec" ? "ec" : "rsa",
-      bytes: Math.ceil((await bitsOf(key, entry)) / 8),
-      reference: entry.key.keyReference,
-      file: path.length >= 2 ? path.subarray(-2) : new Uint8Array(),
-      authenticates: authenticatesOnly(entry),
-      algorithms,
-    };
-  }
-
-  async #send(turn: CardTurn, key: CardPrivateKey, placed: PlacedKey, use: KeyUse): Promise<Uint8Array> {
-    await this.#enter(turn, placed);
-    const { environment } = use;
-    const held = environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
-    if (environment && turn.environment !== held) {
-      // Whatever held is gone, also if the card refuses.
-      turn.hold(undefined);
-      const { sw } = await turn.send(environment);
-      if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
-      turn.hold(held);
-    }
-    let answer: ResponseApdu = { data: new Uint8Array(), sw: SW.OK };
-    for (const command of use.commands) {
-      answer = await turn.send(command);
-      if (answer.sw === SW.OK) continue;
-      turn.hold(undefined);
-      throw useFailure(key, command.ins === 0x2a ? "PERFORM SECURITY OPERATION" : "the use of the key", answer.sw);
-    }
-    return use.read(answer.data);
-  }
-
-  /** The environment names keys of the DF that is current. */
-  async #enter(turn: CardTurn, { entry }: PlacedKey): Promise<void> {
-    if (entry.value?.kind !== "file" || entry.value.file.path.length < 2) return;
-    const df = this.#application.session.applicationDf;
-    const place = resolve(df, entry.value.file);
-    await turn.enter(placeName(place) === placeName(df) ? place : parentOf(place));
-  }
-}
-
-function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {
-  const allows = (mode: number): boolean => head.accessRules.some(({ modes }) => modes.has(mode));
-  return allows(ACCESS.AUTHENTICATE) && !allows(ACCESS.SIGN);
-}
-
-/** Bits of the modulus or the field, by what the directory says; else by the public key. */
-async function bitsOf(key: CardPrivateKey, entry: PlacedKey["entry"]): Promise<number> {
-  const told = entry.modulusBits ?? entry.fieldBits;
-  if (told !== undefined && told > 0) return told;
-  if (entry.curve) return curveInfo(entry.curve).bits;
-  const type = keyTypeOf(await key.publicKey());
-  return type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
-}
-
-/** The card has one command for signatures and another for decipherment, where the primitive is the same number. */
-function operationOf(
-  { entry }: PlacedKey,
-  { bytes }: KeyFacts,
-  primitive: KeyPrimitive,
-  input: Uint8Array,
-): KeyOperation {
-  if (primitive === "ecdh") return "derive";
-  if (primitive === "rsa-pkcs1") return input.length === bytes ? "decipher" : "sign";
-  if (primitive !== "rsa-raw") return "sign";
-  const { usage } = entry.key;
-  if (!usage.hasAny(USAGE.DECIPHER, USAGE.UNWRAP)) return "sign";
-  if (!usage.hasAny(USAGE.SIGN, USAGE.SIGN_RECOVER, USAGE.NON_REPUDIATION)) return "decipher";
-  // Padding of a signature (RFC 8017 section 9.2); all else comes out the same by deciphering it.
-  return input[0] === 0x00 && input[1] === 0x01 && input[2] === 0xff ? "sign" : "decipher";
-}
-
-function loginRequired(key: CardPrivateKey, cause?: StatusError): LoginRequiredError {
-  const when = key.alwaysAuthenticate ? "immediately before each use of this key" : "before it uses this key";
-  return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
-}
-
-function useFailure(key: CardPrivateKey, action: string, sw: number): Error {
-  const cause = new StatusError(action, sw);
-  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) return loginRequired(key, cause);
-  if (REFUSED_USE.has(sw)) return new UnsupportedError("the card does not do this with this key", { cause });
-  return cause;
 }

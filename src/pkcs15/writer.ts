@@ -16,7 +16,7 @@ import type { DirectoryItem } from "./contents.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import { touchLastUpdate } from "./last-update.ts";
 import { type FilePlace, placeName, resolve } from "./place.ts";
-import type { CardTurn } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 import type { DirectoryKind } from "./syntax/directory.ts";
 import { certificateEntry, changedEntry, dataEntry, privateKeyEntry, publicKeyEntry } from "./syntax/new-entry.ts";

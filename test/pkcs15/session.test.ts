@@ -26,7 +26,7 @@ interface Rig {
   readonly readers: MemoryReaders;
   readonly token: CardToken;
   readonly key: CardPrivateKey;
-  other(): Promise<CardConnection>;
+  readonly other: () => Promise<CardConnection>;
 }
 
 async function rig(): Promise<Rig> {
@@ -53,8 +53,9 @@ describe("what the card has in hand", () => {
 
   test("is asked and set anew while somebody else is connected, and no PIN is dropped for it", async () => {
     const { card, token, key, other } = await rig();
-    await using _connection = await other();
+    const connection = await other();
     await token.use(key, "rsa-pkcs1", INPUT);
+    await connection.disconnect();
     expect(kinds(card)).toEqual(["SELECT", "MSE", "PSO"]);
   });
 
