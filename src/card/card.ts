@@ -18,6 +18,8 @@ export class Card implements AsyncDisposable {
   readonly #channel: CardChannel;
   #turn: Promise<unknown> = Promise.resolve();
   #resets = 0;
+  /** A transaction goes on over the calls ({@link hold}). */
+  #held = false;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
@@ -64,10 +66,34 @@ export class Card implements AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#inTurn(() => (this.#held ? work(this.#channel) : this.#transaction(work, signal)), signal);
+  }
+
+  /**
+   * Keeps other programs away from the card until what it gives is disposed of. Callers in this process are not kept away: they
+   * take turns as before, within the one transaction.
+   * @throws {CardAccessError} as {@link exclusively}.
+   */
+  async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
+    await this.#inTurn(async () => {
+      await this.#begin(signal);
+      this.#held = true;
+    }, signal);
+    return {
+      [Symbol.asyncDispose]: (): Promise<void> =>
+        this.#inTurn(() => {
+          this.#held = false;
+          // What became of the calls in between was told to their callers.
+          return this.#end(true);
+        }),
+    };
+  }
+
+  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     let begun = false;
     const mine = this.#turn.then(() => {
       begun = true;
-      return this.#transaction(work, signal);
+      return work();
     });
     this.#turn = mine.catch(() => undefined);
     if (!signal) return mine;

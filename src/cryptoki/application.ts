@@ -1,5 +1,6 @@
 import { LoginRequiredError } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
+import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
 import { isGone, toCryptokiError } from "./error-map.ts";
 import { ObjectTable } from "./objects/object-table.ts";
@@ -9,6 +10,7 @@ import type { Session } from "./sessions/session.ts";
 import { SessionTable } from "./sessions/session-table.ts";
 import { SlotEvents } from "./slots/slot-events.ts";
 import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
+import type { ReaderSource } from "./slots/reader-source.ts";
 import { SlotView, type TokenChoice } from "./slots/slot-view.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
 import type { CK_VERSION } from "./structures.ts";
@@ -45,6 +47,10 @@ export class Application implements SlotListener {
   });
   readonly events = new SlotEvents();
 
+  /** What it computes itself. */
+  readonly engines = new Engines();
+  /** Readers that it brought along, and takes with it. */
+  readonly added = new Set<ReaderSource>();
   /** What C_SetVariable said. */
   readonly variables = new Map<string, string>();
 
@@ -72,6 +78,7 @@ export class Application implements SlotListener {
   /** Closes what is open, after the calls under way. */
   async end(): Promise<void> {
     this.events.end();
+    await Promise.allSettled([...this.added].map((source) => this.slots.remove(source)));
     const tokens = new Set(this.sessions.all.map(({ token }) => token));
     await Promise.allSettled([...tokens].map((token) => this.closeAllSessions(token)));
     await this.slots.detach(this);
@@ -93,13 +100,20 @@ export class Application implements SlotListener {
 
   /**
    * Runs `work` in a session, after the calls on it that were made before.
+   * @param unlocks It is a part of unblocking a PIN, for which the application may have the card for itself, or needs no card.
    * @throws {CryptokiError} only: CKR_SESSION_HANDLE_INVALID; CKR_DEVICE_REMOVED if the card goes meanwhile.
    */
-  async inSession<T>(handle: number, work: (session: Session) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+  async inSession<T>(
+    handle: number,
+    work: (session: Session) => T | Promise<T>,
+    signal?: AbortSignal,
+    unlocks = false,
+  ): Promise<T> {
     const session = this.sessions.get(handle);
     const { token } = session;
     try {
-      return await session.turns.take(() => {
+      return await session.turns.take(async () => {
+        if (!unlocks) await token.card.reservation.pass(signal);
         if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
         return work(session);
       }, signal);
@@ -112,10 +126,12 @@ export class Application implements SlotListener {
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
-  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>): Promise<T> {
+  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>, unlocks = false): Promise<T> {
     const { card } = this.view.slot(slotID).reader;
     try {
-      return await work(await this.view.token(slotID));
+      const token = await this.view.token(slotID);
+      if (!unlocks) await token.card.reservation.pass();
+      return await work(token);
     } catch (error) {
       throw this.#explain(error, card);
     }
@@ -141,7 +157,7 @@ export class Application implements SlotListener {
   /** Closes a session, with the objects it made. With the last one the login ends. */
   async closeSession(session: Session): Promise<void> {
     this.#drop(session);
-    if (this.sessions.with(session.token).length === 0) await this.#endLogin(session.token);
+    if (this.sessions.with(session.token).length === 0) await this.#endToken(session.token);
   }
 
   /** Closes all sessions with a token, each after its calls under way. */
@@ -153,7 +169,7 @@ export class Application implements SlotListener {
         }),
       ),
     );
-    await this.#endLogin(token);
+    await this.#endToken(token);
   }
 
   /** Ends a login, and the names of private objects with it. */
@@ -168,7 +184,8 @@ export class Application implements SlotListener {
   }
 
   /** The sessions are closed whatever the card says to it: a card that cannot be asked to forget is no longer this caller's concern. */
-  async #endLogin(token: Token): Promise<void> {
+  async #endToken(token: Token): Promise<void> {
+    token.card.reservation.release(this);
     if (this.logins.userOf(token)) await this.logout(token).catch(() => undefined);
   }
 }

@@ -16,6 +16,7 @@ export type ParameterKind =
   | "number"
   | "boolean"
   | "text"
+  | "version"
   | "user type"
   | "bytes"
   /** A PIN or a PUK: not even its length is shown. */
@@ -79,7 +80,7 @@ const GENERAL = {
   C_GetInterfaceList: entry("software", "value", []),
   C_GetInterface: entry("software", "value", [
     ["pInterfaceName", "text"],
-    ["pVersion", "value"],
+    ["pVersion", "version"],
     ["flags", "flags"],
   ]),
 };
@@ -176,8 +177,30 @@ const PARALLEL = {
 };
 
 const EXTENSIONS = {
+  C_GetVariable: entry("software", "secret", [["name", "text"]]),
+  C_SetVariable: entry("software", "none", [
+    ["name", "text"],
+    ["value", "secret"],
+  ]),
+  C_Reinitialize: entry("card", "none", [SLOT]),
+  C_HasNewEvent: entry("software", "value", [["lastEvent", "number"]]),
+  C_UnlockBegin: entry(
+    "card",
+    "none",
+    [SLOT, ["timeout", "number"]],
+    "where the card unblocks by challenge and response",
+  ),
+  C_UnlockGetChallenge: entry("card", "bytes", [SESSION]),
+  C_UnlockWithResponse: entry("card", "none", [SESSION, ["pResponse", "secret"], ["pPin", "pin"]]),
   C_UnlockPIN: entry("card", "none", [SESSION, ["pPuk", "pin"], ["pPin", "pin"]]),
   C_ResetToken: entry("card", "none", [SLOT, ["pPin", "pin"]], "where the card has such a command"),
+  C_AddSlot: entry("card", "value", [["addSlot", "value"]]),
+  C_RemoveSlot: entry("software", "none", [SLOT]),
+  C_AddEngine: entry("software", "none", [
+    ["type", "mechanism type"],
+    ["engine", "value"],
+  ]),
+  C_SetTraceCallback: entry("software", "none", [["callback", "value"]]),
 };
 
 /**
@@ -203,3 +226,13 @@ export const CHAPTERS = [
 type KeysOfUnion<Union> = Union extends unknown ? keyof Union : never;
 
 export type FunctionName = KeysOfUnion<(typeof CHAPTERS)[number]["functions"]>;
+
+const ENTRIES: ReadonlyMap<string, FunctionEntry> = new Map(
+  CHAPTERS.flatMap((chapter: Chapter) => Object.entries(chapter.functions)),
+);
+const NONE: FunctionEntry = { parameters: [], result: "none", state: "not supported" };
+
+/** What is known of a function. */
+export function entryOf(name: FunctionName): FunctionEntry {
+  return ENTRIES.get(name) ?? NONE;
+}

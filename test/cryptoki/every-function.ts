@@ -27,6 +27,7 @@ const USUAL: Readonly<Record<ParameterKind, unknown>> = {
   number: 1,
   boolean: false,
   text: "text",
+  version: null,
   "user type": CKU.USER,
   bytes: utf8("data"),
   "message parameter": {},

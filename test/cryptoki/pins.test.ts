@@ -1,10 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, type CryptokiOptions } from "../../src/cryptoki/index.ts";
-import { MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
+import { fake } from "./fake-rig.ts";
 import { PIN, READER, refusal, rig } from "./rig.ts";
-import { AGREEABLE, FAKE, fakeProfile, type FakeToken, type FakeTokenOptions } from "./two-pin-card.ts";
+import { FAKE } from "./two-pin-card.ts";
 
 const PUK = "12345678";
 const NEW = "654321";
@@ -105,36 +106,6 @@ describe("unblocking a PIV card", () => {
     });
   });
 });
-
-interface FakeRig extends AsyncDisposable {
-  readonly cryptoki: Cryptoki;
-  readonly readers: MemoryReaders;
-  readonly pcsc: Pcsc;
-  readonly tokens: readonly FakeToken[];
-  readonly session: number;
-}
-
-/** A session with the first token of a fake card. */
-async function fake(options: Partial<CryptokiOptions> = {}, ...tokens: readonly FakeTokenOptions[]): Promise<FakeRig> {
-  const readers = new MemoryReaders();
-  readers.plug(READER);
-  readers.insert(READER, AGREEABLE);
-  const profile = fakeProfile(...(tokens.length > 0 ? tokens : [{ pinLabel: "PIN1" }]));
-  const pcsc = readers.client({ patience: 100 });
-  const cryptoki = new Cryptoki({ pcsc, profiles: [profile], ...options });
-  await cryptoki.C_Initialize();
-  const [slot = 0] = await cryptoki.C_GetSlotList(true);
-  const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
-  const { tokens: made } = profile;
-  return {
-    cryptoki,
-    readers,
-    pcsc,
-    tokens: made,
-    session,
-    [Symbol.asyncDispose]: () => cryptoki[Symbol.asyncDispose](),
-  };
-}
 
 describe("a card whose officer has a PIN", () => {
   test("C_InitPIN sets the user's, in the officer's session only", async () => {

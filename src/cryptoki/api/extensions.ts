@@ -1,7 +1,17 @@
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { Pcsc } from "../../pcsc/index.ts";
+import * as addedSlots from "../functions/added-slot.ts";
+import type { CryptoEngine } from "../engines.ts";
+import * as engines from "../functions/engine.ts";
 import * as pins from "../functions/pin.ts";
+import * as slots from "../functions/slot.ts";
 import * as tokens from "../functions/token.ts";
+import * as unlocking from "../functions/unlock.ts";
+import * as variables from "../functions/variable.ts";
 import type { Pin } from "../sessions/pin.ts";
-import type { CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
+import type { CK_MECHANISM_TYPE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
+import type { CK_TRACE_CALLBACK } from "../trace/event.ts";
 import { ParallelFunctions } from "./parallel-functions.ts";
 
 /**
@@ -9,6 +19,71 @@ import { ParallelFunctions } from "./parallel-functions.ts";
  * Pointsharp), so that applications written for those find them. They stand in the interface "Vendor cryptoki".
  */
 export abstract class Extensions extends ParallelFunctions {
+  /**
+   * What the driver tells of itself, at any time: "netid-system-info", "netid-soft-token-type"; and what {@link C_SetVariable} set.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such variable.
+   */
+  C_GetVariable(name: string): Promise<string> {
+    return this.callAnyTime("C_GetVariable", (of) => variables.getVariable(this.application, of), name);
+  }
+
+  /**
+   * Sets what {@link C_InitToken} and {@link C_ResetToken} want to know besides their arguments, which depends on the card.
+   * @param value Null takes it back. All end with C_Finalize.
+   */
+  C_SetVariable(name: string, value: string | null): Promise<void> {
+    return this.call("C_SetVariable", variables.setVariable, name, value);
+  }
+
+  /**
+   * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
+   * the sessions with it are closed, logins end, and object handles name nothing any more.
+   */
+  C_Reinitialize(slotID: CK_SLOT_ID): Promise<void> {
+    return this.call("C_Reinitialize", tokens.reinitialize, slotID);
+  }
+
+  /**
+   * Whether anything happened in the slots, for any number of callers: {@link C_WaitForSlotEvent} tells each event to one of them only.
+   * @param lastEvent What the last call gave; 0 at first.
+   * @returns The number of the last event.
+   * @throws {CryptokiError} CKR_NO_EVENT if that is `lastEvent`.
+   */
+  C_HasNewEvent(lastEvent: number): Promise<number> {
+    return this.call("C_HasNewEvent", slots.hasNewEvent, lastEvent);
+  }
+
+  /**
+   * Begins to unblock a PIN by challenge and response. The card is this application's alone until {@link C_UnlockWithResponse}, the end of
+   * its sessions with the token, or the time given: others wait for three seconds, and are told CKR_DEVICE_ERROR.
+   * @param timeout Milliseconds, at most ten minutes. 0 gives the card back.
+   * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED where the card does not unblock so; CKR_DEVICE_ERROR while somebody else has it.
+   */
+  C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, signal?: AbortSignal): Promise<void> {
+    return this.call("C_UnlockBegin", unlocking.unlockBegin, slotID, timeout, signal);
+  }
+
+  /**
+   * What the card wants an answer to.
+   * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and when its time has run out.
+   */
+  C_UnlockGetChallenge(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_UnlockGetChallenge", unlocking.unlockGetChallenge, session, signal);
+  }
+
+  /**
+   * Answers the challenge, and sets the user's PIN if the answer is right.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT for the response; CKR_OPERATION_NOT_INITIALIZED as {@link C_UnlockGetChallenge}.
+   */
+  C_UnlockWithResponse(
+    session: CK_SESSION_HANDLE,
+    response: Uint8Array,
+    pin: Pin,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_UnlockWithResponse", unlocking.unlockWithResponse, session, response, pin, signal);
+  }
+
   /**
    * Unblocks the user's PIN with the PUK, and sets it. Needs a read/write session, and no login.
    * @param puk,pin Null, both of them, to have them typed on the reader's own keys.
@@ -25,5 +100,48 @@ export abstract class Extensions extends ParallelFunctions {
    */
   C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, signal?: AbortSignal): Promise<void> {
     return this.call("C_ResetToken", tokens.resetToken, slotID, pin, signal);
+  }
+
+  /**
+   * Adds readers that the machine knows nothing of: of a telephone, over a network, in memory. They have slots beside the others, in every
+   * application that shares these slots, until {@link C_RemoveSlot} or C_Finalize of this one.
+   * @param reader Stays the caller's to close.
+   * @returns The slots of the readers that it has now.
+   */
+  C_AddSlot(reader: Pcsc): Promise<CK_SLOT_ID[]> {
+    return this.call("C_AddSlot", addedSlots.addSlot, reader);
+  }
+
+  /**
+   * Takes away what {@link C_AddSlot} added with this slot; what was open there ends as if the cards were taken out.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED for a slot that this application did not add.
+   */
+  C_RemoveSlot(slotID: CK_SLOT_ID): Promise<void> {
+    return this.call("C_RemoveSlot", addedSlots.removeSlot, slotID);
+  }
+
+  /**
+   * Has an engine of the application's own compute in place of the host: random numbers, and what is done with public keys. What a card
+   * does with its private keys stays the card's.
+   * @param mechanism Null for random numbers.
+   * @param engine Null takes it away. All go with C_Finalize.
+   */
+  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null): Promise<void> {
+    return this.call("C_AddEngine", engines.addEngine, mechanism, engine);
+  }
+
+  /**
+   * Has every call told to `callback` when it has ended, secrets concealed; null ends that. At any time.
+   * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
+   */
+  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null): Promise<void> {
+    return this.callAnyTime(
+      "C_SetTraceCallback",
+      (given) => {
+        if (given !== null && typeof given !== "function") throw new CryptokiError(CKR.ARGUMENTS_BAD);
+        this.tracer.listen(given ?? undefined);
+      },
+      callback,
+    );
   }
 }

@@ -5,6 +5,7 @@ import * as general from "../functions/general.ts";
 import type { CardAccess } from "../slots/inserted-card.ts";
 import { SlotTable } from "../slots/slot-table.ts";
 import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION } from "../structures.ts";
+import type { CK_TRACE_CALLBACK } from "../trace/event.ts";
 import { Calls } from "./calls.ts";
 
 /** The way to the cards, or the slots of another Cryptoki to share. */
@@ -12,6 +13,8 @@ export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
   Omit<ApplicationOptions, "version"> & {
     /** What C_GetInfo says of the standard: 2.11, 2.20, 2.40, 3.0 or, unless told, 3.1. */
     readonly version?: CK_VERSION;
+    /** Hears of every call from the first on; C_SetTraceCallback sets another. */
+    readonly trace?: CK_TRACE_CALLBACK;
   };
 
 /** General purpose functions (PKCS#11 3.1 section 5.4). */
@@ -25,6 +28,7 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
     super();
     this.slots = "slots" in options ? options.slots : new SlotTable(options);
     this.#options = { ...options, version: general.checkedVersion(options.version) };
+    if (options.trace) this.tracer.listen(options.trace);
   }
 
   /**

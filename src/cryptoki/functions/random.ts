@@ -7,11 +7,11 @@ import { CryptokiError } from "../error.ts";
 /** More than any caller needs at a time. */
 const MAX_LENGTH = 2 ** 24;
 
-/** The host's generator: it needs no exchange, and is no worse than a card's. */
+/** The host's generator, or the application's: it needs no exchange, and is no worse than a card's. */
 export function generateRandom(application: Application, handle: number, length: number): Promise<Uint8Array> {
-  return application.inSession(handle, () => {
+  return application.inSession(handle, async () => {
     requireCount(length, "the length", MAX_LENGTH);
-    return randomBytes(length);
+    return (await application.engines.random(length)) ?? randomBytes(length);
   });
 }
 

@@ -22,7 +22,7 @@ export function openSession(application: Application, slotID: number, flags: num
 }
 
 export function closeSession(application: Application, handle: number): Promise<void> {
-  return application.inSession(handle, (session) => application.closeSession(session));
+  return application.inSession(handle, (session) => application.closeSession(session), undefined, true);
 }
 
 export async function closeAllSessions(application: Application, slotID: number): Promise<void> {

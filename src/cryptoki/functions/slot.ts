@@ -1,4 +1,5 @@
 import type { Application } from "../application.ts";
+import { requireCount } from "../arguments.ts";
 import { CKF_SLOT, CKF_WAIT } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -42,6 +43,13 @@ export async function waitForSlotEvent(application: Application, flags: number, 
     if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
     throw toCryptokiError(error);
   }
+}
+
+/** The number of the last event: every caller sees every event, whatever others have taken note of. */
+export function hasNewEvent(application: Application, lastEvent: number): number {
+  requireCount(lastEvent, "the last event", Number.MAX_SAFE_INTEGER);
+  if (application.events.count === lastEvent) throw new CryptokiError(CKR.NO_EVENT);
+  return application.events.count;
 }
 
 export function getMechanismList(application: Application, slotID: number): Promise<number[]> {

@@ -50,6 +50,16 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
   });
 }
 
+/** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
+export function reinitialize(application: Application, slotID: number): Promise<void> {
+  return application.withToken(slotID, async ({ card }) => {
+    await Promise.allSettled(
+      card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
+    );
+    application.slots.renew(card);
+  });
+}
+
 /** "A token cannot be initialized if Cryptoki detects that any application has an open session with it." */
 function requireNoSession(application: Application, token: Token): void {
   if (application.slots.inUse(token)) throw new CryptokiError(CKR.SESSION_EXISTS);

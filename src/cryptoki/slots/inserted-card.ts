@@ -3,6 +3,7 @@ import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { isGone } from "../error-map.ts";
+import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
 /** The way to cards, and what may be on them. */
@@ -25,6 +26,7 @@ export interface CardPlace {
 export class InsertedCard implements TokenCard {
   readonly #access: CardAccess;
   readonly #place: CardPlace;
+  readonly reservation = new Reservation();
   #card: Card | undefined;
   #tokens: Promise<readonly Token[]> | undefined;
   #known: readonly Token[] = [];
@@ -45,6 +47,10 @@ export class InsertedCard implements TokenCard {
 
   get knownTokens(): readonly Token[] {
     return this.#known;
+  }
+
+  get atr(): Uint8Array | undefined {
+    return this.#card?.atr;
   }
 
   /**
@@ -85,8 +91,14 @@ export class InsertedCard implements TokenCard {
     return [];
   }
 
+  async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
+    if (!this.#card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+    return this.#card.hold(signal);
+  }
+
   async end(): Promise<void> {
     this.#gone = true;
+    this.reservation.end();
     await this.#tokens?.catch(() => undefined);
     await this.#disconnect();
   }

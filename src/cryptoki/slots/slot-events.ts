@@ -7,13 +7,21 @@ export class SlotEvents {
   readonly #slots = new Set<number>();
   #waiting: (() => void)[] = [];
   #ended = false;
+  #count = 0;
+
+  /** How many there were, whoever took them. */
+  get count(): number {
+    return this.#count;
+  }
 
   add(slotID: number): void {
+    this.#count++;
     this.#slots.add(slotID);
     this.#wake();
   }
 
   clear(): void {
+    this.#count = 0;
     this.#slots.clear();
   }
 

@@ -2,6 +2,7 @@ import type { CardToken, CardTokenInfo } from "../../card/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import { fitText } from "../text.ts";
 import { Turns } from "../turns.ts";
+import type { Reservation } from "./reservation.ts";
 
 /** The card that a token is on, from its insertion to its removal. */
 export interface TokenCard {
@@ -11,6 +12,10 @@ export interface TokenCard {
   readonly resets: number;
   /** Its tokens, as far as somebody has looked. */
   readonly knownTokens: readonly Token[];
+  /** Who has the card for himself over several calls. */
+  readonly reservation: Reservation;
+  /** Keeps other programs away from it, until what it gives is disposed of. */
+  hold(signal?: AbortSignal): Promise<AsyncDisposable>;
   /** Ends the connection, after the calls under way. */
   end(): Promise<void>;
 }

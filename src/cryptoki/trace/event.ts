@@ -1,0 +1,35 @@
+import type { FunctionName } from "../function-table.ts";
+
+/** One call of a function, fit to be shown to anybody. */
+export interface CallEvent {
+  /** When it was made: milliseconds since 1970. */
+  readonly time: number;
+  /** Milliseconds until it ended. */
+  readonly duration: number;
+  readonly function: FunctionName;
+  /** The arguments in the standard's words, by the standard's names, in its order. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** "CKR_OK", or what it is that was thrown. */
+  readonly rv: string;
+  /** What came out, where something did. */
+  readonly result?: string;
+}
+
+/**
+ * Takes a trace: a line for each call when it has ended, and before them one that tells width and byte order of CK_ULONG, which has
+ * no event. What it throws is lost: the call has happened.
+ */
+export type CK_TRACE_CALLBACK = (line: string, event?: CallEvent) => void;
+
+/** `C_Login(hSession = 1, userType = CKU_USER, pPin = **) = CKR_OK (12.1 ms)`. */
+export function callText(event: CallEvent): string {
+  const parameters = Object.entries(event.parameters).map(([name, value]) => `${name} = ${value}`);
+  const result = event.result === undefined ? "" : `: ${event.result}`;
+  return `${event.function}(${parameters.join(", ")}) = ${event.rv}${result} (${event.duration.toFixed(1)} ms)`;
+}
+
+/** Of typed arrays, as of structures of C, the machine decides. */
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** A CK_ULONG is a number here, from 0 to 2^32 - 1; the width decides what CK_UNAVAILABLE_INFORMATION is. */
+export const BUILD = `PKCS11 - ${LITTLE_ENDIAN ? "Little" : "Big"} endian build (32-bits CK_ULONG)`;

@@ -1,0 +1,231 @@
+import { describe, expect, jest, test } from "@jest/globals";
+import { utf8 } from "../../src/bytes/index.ts";
+import { CKF, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
+import { fake } from "./fake-rig.ts";
+import { READER, refusal, rig, settled } from "./rig.ts";
+import { AGREEABLE, FAKE } from "./two-pin-card.ts";
+
+const NEW = "654321";
+const RESPONSE = utf8("egnellahc");
+
+describe("variables", () => {
+  test("of the driver are there before C_Initialize, and stay as they are", async () => {
+    const cryptoki = new Cryptoki({ pcsc: new MemoryReaders().client(), profiles: [] });
+    expect(await cryptoki.C_GetVariable("netid-system-info")).toMatch(/^cryptoki; /u);
+    expect(await cryptoki.C_GetVariable("netid-soft-token-type")).toBe("none");
+    await expect(cryptoki.C_GetVariable("mine")).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    await cryptoki.C_Initialize();
+    await expect(cryptoki.C_SetVariable("netid-system-info", "x")).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    await cryptoki.C_Finalize();
+  });
+
+  test("of the application are what it set, until C_Finalize, and reach the card", async () => {
+    await using made = await fake();
+    const { cryptoki, session, tokens } = made;
+    await cryptoki.C_SetVariable("profile", "office");
+    expect(await cryptoki.C_GetVariable("profile")).toBe("office");
+    await cryptoki.C_CloseSession(session);
+    await cryptoki.C_InitToken(1, FAKE.SO_PIN, "New");
+    expect(tokens[0]?.asked).toEqual(['init token [["profile","office"]]']);
+    await cryptoki.C_SetVariable("profile", null);
+    await expect(cryptoki.C_GetVariable("profile")).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    for (const [name, value] of [
+      ["", "x"],
+      ["x".repeat(257), "x"],
+      ["x", "x".repeat(65_537)],
+    ] as const) {
+      await expect(cryptoki.C_SetVariable(name, value)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    }
+    for (let count = 0; count < 256; count++) await cryptoki.C_SetVariable(`name ${count}`, "");
+    await expect(cryptoki.C_SetVariable("one more", "")).rejects.toMatchObject(refusal("HOST_MEMORY"));
+  });
+});
+
+describe("C_Reinitialize", () => {
+  test("ends what every application has with the card, and its logins on the card", async () => {
+    await using made = await fake();
+    const { cryptoki, session, tokens } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    await cryptoki.C_Login(session, CKU.USER, "PIN1");
+    const [before] = tokens;
+    await cryptoki.C_Reinitialize(1);
+    expect(before?.asked).toEqual(["login user", "logout"]);
+    await expect(cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+    await expect(other.C_GetSessionInfo(theirs)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+    expect(await other.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
+    const again = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+    expect((await cryptoki.C_GetSessionInfo(again)).state).toBe(CKS.RO_PUBLIC_SESSION);
+    expect(tokens[0]).not.toBe(before);
+  });
+});
+
+test("C_HasNewEvent tells every event to every caller, whatever C_WaitForSlotEvent took", async () => {
+  await using made = await rig();
+  const { cryptoki, readers } = made;
+  await expect(cryptoki.C_HasNewEvent(0)).rejects.toMatchObject(refusal("NO_EVENT"));
+  readers.insert(READER, AGREEABLE);
+  expect(await cryptoki.C_WaitForSlotEvent(0)).toBe(1);
+  const [first, second] = [await cryptoki.C_HasNewEvent(0), await cryptoki.C_HasNewEvent(0)];
+  expect(first).toBe(second);
+  await expect(cryptoki.C_HasNewEvent(first)).rejects.toMatchObject(refusal("NO_EVENT"));
+  readers.eject(READER);
+  await settled();
+  expect(await cryptoki.C_HasNewEvent(first)).toBeGreaterThan(first);
+  await expect(cryptoki.C_HasNewEvent(-1)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+});
+
+describe("unblocking by challenge and response", () => {
+  test("sets the PIN if the response is right", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    const challenge = await cryptoki.C_UnlockGetChallenge(session);
+    await cryptoki.C_UnlockWithResponse(session, challenge.toReversed(), NEW);
+    await cryptoki.C_Login(session, CKU.USER, NEW);
+  });
+
+  test("is over after one response, right or wrong, and before it has begun", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    const notBegun = refusal("OPERATION_NOT_INITIALIZED");
+    await expect(cryptoki.C_UnlockGetChallenge(session)).rejects.toMatchObject(notBegun);
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockGetChallenge(session);
+    await expect(cryptoki.C_UnlockWithResponse(session, utf8("?"), NEW)).rejects.toMatchObject(
+      refusal("PIN_INCORRECT"),
+    );
+    await expect(cryptoki.C_UnlockWithResponse(session, RESPONSE, NEW)).rejects.toMatchObject(notBegun);
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(1, 0);
+    await expect(cryptoki.C_UnlockGetChallenge(session)).rejects.toMatchObject(notBegun);
+  });
+
+  test("keeps the card from other callers and other programs meanwhile", async () => {
+    await using made = await fake();
+    const { cryptoki, session, tokens } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    await using program = await made.readers.client({ patience: 20 }).connect(READER);
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    const challenge = await cryptoki.C_UnlockGetChallenge(session);
+    const login = other.C_Login(theirs, CKU.USER, NEW);
+    await expect(program.transmit(Uint8Array.of(0, 0x20, 0, 0))).rejects.toThrow("SCARD_E_SHARING_VIOLATION");
+    await settled();
+    expect(tokens[0]?.asked).toEqual(["challenge"]);
+    await cryptoki.C_UnlockWithResponse(session, challenge.toReversed(), NEW);
+    await login;
+    expect(tokens[0]?.asked).toEqual(["challenge", "response", "login user"]);
+    await program.transmit(Uint8Array.of(0, 0x20, 0, 0));
+  });
+
+  test.each([
+    [
+      "its time runs out",
+      (): void => {
+        jest.advanceTimersByTime(50);
+      },
+    ],
+    ["the session is closed", (cryptoki: Cryptoki, session: number): unknown => cryptoki.C_CloseSession(session)],
+    ["C_Finalize is called", (cryptoki: Cryptoki): unknown => cryptoki.C_Finalize()],
+  ])("lets go of the card when %s", async (what, end) => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    if (what.startsWith("its time")) jest.useFakeTimers();
+    try {
+      await cryptoki.C_UnlockBegin(1, 50);
+      const login = other.C_Login(theirs, CKU.USER, "PIN1");
+      await end(cryptoki, session);
+      await login;
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test("lets others wait for a bounded time", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    const stop = AbortSignal.timeout(20);
+    await expect(cryptoki.C_Login(session, CKU.USER, "PIN1", stop)).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    await expect(other.C_GetTokenInfo(1)).rejects.toMatchObject({
+      ...refusal("DEVICE_ERROR"),
+      message: expect.stringContaining("unblocking"),
+    });
+  }, 10_000);
+
+  test("is nothing that a PIV card does", async () => {
+    const { testCard } = await import("../virtual/keys.ts");
+    await using made = await rig(await testCard());
+    await expect(made.cryptoki.C_UnlockBegin(1, 1000)).rejects.toMatchObject(refusal("FUNCTION_NOT_SUPPORTED"));
+    await expect(made.cryptoki.C_UnlockBegin(1, 600_001)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+  });
+});
+
+describe("readers that a program brings along", () => {
+  test("have slots beside the others, in every application, until they are taken away", async () => {
+    await using made = await fake();
+    const { cryptoki } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const mine = new MemoryReaders();
+    // A name may be there twice.
+    mine.plug(READER);
+    mine.insert(READER, AGREEABLE);
+    const added = await cryptoki.C_AddSlot(mine.client());
+    expect(added).toEqual([2]);
+    expect(await other.C_GetSlotList(true)).toEqual([1, 2]);
+    const session = await other.C_OpenSession(2, CKF.SERIAL_SESSION);
+    await other.C_Login(session, CKU.USER, "PIN1");
+    await expect(other.C_RemoveSlot(2)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
+    await expect(cryptoki.C_RemoveSlot(1)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
+    await cryptoki.C_RemoveSlot(2);
+    expect(await other.C_GetSlotList(false)).toEqual([1]);
+    await expect(other.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+    await expect(cryptoki.C_RemoveSlot(2)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+  });
+
+  test("come and go with events of their own, and go with their application", async () => {
+    await using made = await fake();
+    const mine = new MemoryReaders();
+    {
+      await using other = new Cryptoki({ slots: made.cryptoki.slots });
+      await other.C_Initialize();
+      expect(await other.C_AddSlot(mine.client())).toEqual([]);
+      mine.plug("Telephone");
+      expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(2);
+      expect(await made.cryptoki.C_GetSlotList(false)).toEqual([1, 2]);
+    }
+    expect(await made.cryptoki.C_GetSlotList(false)).toEqual([1]);
+  });
+
+  test("are readers", async () => {
+    await using made = await fake();
+    for (const none of [null, {}, "reader"]) {
+      await expect(made.cryptoki.C_AddSlot(none as unknown as Pcsc)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    }
+  });
+});
+
+describe("an engine", () => {
+  test("makes the random numbers, if there is one for them", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    await cryptoki.C_AddEngine(null, { name: "sevens", random: (length) => new Uint8Array(length).fill(7) });
+    expect(await cryptoki.C_GenerateRandom(session, 3)).toEqual(Uint8Array.of(7, 7, 7));
+    await cryptoki.C_AddEngine(null, { name: "short", random: () => new Uint8Array(1) });
+    await expect(cryptoki.C_GenerateRandom(session, 3)).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
+    await cryptoki.C_AddEngine(null, { name: "broken", random: () => Promise.reject(new Error("no")) });
+    await expect(cryptoki.C_GenerateRandom(session, 3)).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
+    await cryptoki.C_AddEngine(null, null);
+    expect(await cryptoki.C_GenerateRandom(session, 64)).not.toEqual(new Uint8Array(64).fill(7));
+  });
+});
