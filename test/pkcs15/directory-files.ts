@@ -11,7 +11,7 @@ export function tlv(tag: string, ...parts: readonly string[]): string {
 
 export const text = (value: string): string => toHex(encodeDer(TAG.UTF8_STRING, utf8(value)));
 export const path = (hex: string): string => tlv("30", tlv("04", hex));
-export const oid = (dotted: string): string => toHex(derOid(dotted));
+const oid = (dotted: string): string => toHex(derOid(dotted));
 const octets = (hex: string): string => tlv("04", hex);
 
 /** An ODF, from the directories' identifiers by their tag: { a0: "4401" }. */

@@ -5,21 +5,12 @@ import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.t
 import { readFileControl } from "../../src/pkcs15/file-control.ts";
 import { DIRECTORY_KINDS, readElements, readEntry, readOdfEntry } from "../../src/pkcs15/syntax/directory.ts";
 import { readEfDir } from "../../src/pkcs15/syntax/ef-dir.ts";
-import { derFlags, derNumber, derText } from "../../src/pkcs15/syntax/encode.ts";
+import { derFlags, derNumber } from "../../src/pkcs15/syntax/encode.ts";
 import { USAGE } from "../../src/pkcs15/syntax/key.ts";
 import { encodePath, readPath, readValue } from "../../src/pkcs15/syntax/path.ts";
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";
 import { readUnusedSpace } from "../../src/pkcs15/syntax/unused-space.ts";
-
-/** A DER element out of hexadecimal digits and parts that are elements already. */
-const tlv = (tag: string, ...parts: readonly string[]): string => {
-  const body = parts.join("").replaceAll(" ", "");
-  const length = body.length / 2;
-  const field = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
-  return tag + toHex(Uint8Array.from(field)) + body;
-};
-const text = (value: string): string => toHex(derText(value));
-const path = (hex: string): string => tlv("30", tlv("04", hex));
+import { path, text, tlv } from "./directory-files.ts";
 
 describe("objects", () => {
   test("a private key on a curve, with all that may be said of it", () => {

@@ -5,7 +5,7 @@ import { type ObjectHead, readObject } from "./object.ts";
 import { type FileReference, optionalPath } from "./path.ts";
 
 /** How the characters of a PIN are stored and sent (PasswordType). */
-export type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1";
+type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1";
 
 /** Bits of PasswordFlags. */
 export const PIN_FLAG = {
@@ -46,7 +46,7 @@ export interface PinEntry {
 }
 
 /** A biometric template, an authentication key, or an external authentication: known, and not for this driver to use. */
-export interface OtherAuthenticationEntry {
+interface OtherAuthenticationEntry {
   readonly class: "authentication";
   readonly head: ObjectHead;
   readonly authId: Uint8Array | undefined;

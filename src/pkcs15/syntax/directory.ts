@@ -39,7 +39,7 @@ export type OdfEntry =
   | { readonly kind: DirectoryKind; readonly protected: true };
 
 /** One element of a file, where it stood, and what is wrong with it if anything is. */
-export interface FileElement {
+interface FileElement {
   readonly offset: number;
   /** Bytes that it takes in the file. */
   readonly length: number;

@@ -6,7 +6,7 @@ import { readObject, type ObjectHead } from "./object.ts";
 import { type ObjectValue, readValue } from "./path.ts";
 
 /** What keys of all classes have (ISO/IEC 7816-15 section 8.2.12, CommonKeyAttributes). */
-export interface KeyAttributes {
+interface KeyAttributes {
   readonly id: Uint8Array;
   readonly usage: Flags;
   /** The card computes with it. */
@@ -43,7 +43,7 @@ export const KEY_ACCESS = {
   LOCAL: 4,
 } as const;
 
-export type KeyKind = "rsa" | "ec" | "other";
+type KeyKind = "rsa" | "ec" | "other";
 
 interface KeyEntryBase {
   readonly head: ObjectHead;

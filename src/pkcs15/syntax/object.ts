@@ -16,12 +16,12 @@ export interface ObjectHead {
 }
 
 /** Who may do what to an object (AccessControlRule). */
-export interface AccessRule {
+interface AccessRule {
   readonly modes: Flags;
   readonly condition: SecurityCondition;
 }
 
-export type SecurityCondition =
+type SecurityCondition =
   | { readonly kind: "always" }
   | { readonly kind: "pin"; readonly authId: Uint8Array }
   /** An authentication by other means, or a combination of several. */
