@@ -113,9 +113,12 @@ const SESSIONS = {
 };
 
 const OBJECTS = {
+  C_CreateObject: entry("card and software", "handle", [SESSION, TEMPLATE]),
+  C_CopyObject: entry("card and software", "handle", [SESSION, OBJECT, TEMPLATE]),
   C_DestroyObject: entry("card and software", "none", [SESSION, OBJECT]),
   C_GetObjectSize: entry("card and software", "value", [SESSION, OBJECT]),
   C_GetAttributeValue: entry("card and software", "attributes", [SESSION, OBJECT, ["types", "attribute types"]]),
+  C_SetAttributeValue: entry("card and software", "none", [SESSION, OBJECT, TEMPLATE]),
   C_FindObjectsInit: entry("card and software", "none", [SESSION, TEMPLATE]),
   C_FindObjects: entry("card and software", "value", [SESSION, ["ulMaxObjectCount", "number"]]),
   C_FindObjectsFinal: entry("software", "none", [SESSION]),

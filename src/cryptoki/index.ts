@@ -4,6 +4,7 @@
  */
 export { AttributeError, type Unavailable } from "./attributes/error.ts";
 export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
+export type { AttributeList } from "./attributes/template.ts";
 export * from "./constants/index.ts";
 export type { CryptokiOptions } from "./api/general-functions.ts";
 export type { Detour } from "./application.ts";

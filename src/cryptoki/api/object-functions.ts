@@ -1,15 +1,52 @@
 import type { Template } from "../attributes/kinds.ts";
+import type { AttributeList } from "../attributes/template.ts";
+import * as changing from "../functions/change.ts";
+import { createObject } from "../functions/create.ts";
 import * as objects from "../functions/object.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { SessionFunctions } from "./session-functions.ts";
 
-/** Object management functions (PKCS#11 3.1 section 5.7). */
+/**
+ * Object management functions (PKCS#11 3.1 section 5.7). Objects with CKA_TOKEN are the card's, and whoever the card wants for it
+ * must be logged in to write them; all others end with the session that made them. A function that fails changes nothing.
+ */
 export abstract class ObjectFunctions extends SessionFunctions {
-  C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE): Promise<void> {
-    return this.call("C_DestroyObject", objects.destroyObject, session, object);
+  /**
+   * Makes an object: data, a certificate, a public, private or secret key, domain parameters (DSA, DH, X9.42 DH).
+   * @param template An object, or a list of attributes with their values, in which a repeated one is refused.
+   * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_VALUE_INVALID,
+   *   CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_READ_ONLY (section 4.1.1); CKR_TOKEN_WRITE_PROTECTED.
+   */
+  C_CreateObject(
+    session: CK_SESSION_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE> {
+    return this.call("C_CreateObject", createObject, session, template, signal);
   }
 
-  /** The length of CKA_VALUE in bytes, or CK.UNAVAILABLE_INFORMATION. */
+  /**
+   * Copies an object, and changes attributes of the copy. An object of a card can be copied if all of it can be read.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_COPYABLE is false; as {@link C_CreateObject}.
+   */
+  C_CopyObject(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE> {
+    return this.call("C_CopyObject", changing.copyObject, session, object, template, signal);
+  }
+
+  /**
+   * Ends an object, and wipes its key. An object of the card ends for every application.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_DESTROYABLE is false.
+   */
+  C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_DestroyObject", changing.destroyObject, session, object, signal);
+  }
+
+  /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
   C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE): Promise<number> {
     return this.call("C_GetObjectSize", objects.getObjectSize, session, object);
   }
@@ -27,7 +64,20 @@ export abstract class ObjectFunctions extends SessionFunctions {
     return this.call("C_GetAttributeValue", objects.getAttributeValue<Type>, session, object, types);
   }
 
-  C_FindObjectsInit(session: CK_SESSION_HANDLE, template: Template): Promise<void> {
+  /**
+   * Changes attributes. The handle stays.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_MODIFIABLE is false; as {@link C_CreateObject}.
+   */
+  C_SetAttributeValue(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_SetAttributeValue", changing.setAttributeValue, session, object, template, signal);
+  }
+
+  C_FindObjectsInit(session: CK_SESSION_HANDLE, template: Template | AttributeList): Promise<void> {
     return this.call("C_FindObjectsInit", objects.findObjectsInit, session, template);
   }
 

@@ -1,11 +1,10 @@
-import { DataError } from "../../bytes/index.ts";
+import { DataError, wipe } from "../../bytes/index.ts";
 import { MalformedAnswerError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import type { AttributeList } from "./template.ts";
-import { sameValue } from "./template.ts";
+import { type AttributeList, ownValue, sameValue } from "./template.ts";
 import type { AttributeValue, Template, ValueOf } from "./kinds.ts";
 import type { Unavailable } from "./error.ts";
-import type { CKA } from "../constants/cka.ts";
+import { CKA } from "../constants/cka.ts";
 
 /** A value that is there, one that must be fetched (undefined: the object has none after all), or one that is never shown. */
 type Source<Value> = Value | (() => Promise<Value | typeof SENSITIVE | undefined>) | typeof SENSITIVE;
@@ -27,16 +26,48 @@ export interface AttributeReport {
  * Whoever provides a value sees to it that it is read once.
  */
 export class AttributeSet {
-  readonly #sources: ReadonlyMap<number, Source<AttributeValue>>;
+  readonly #sources: Map<number, Source<AttributeValue>>;
+  /** Shown only while CKA_SENSITIVE is false and CKA_EXTRACTABLE true. */
+  readonly #secrets: ReadonlySet<number>;
 
-  constructor(sources: AttributeSources) {
+  constructor(sources: AttributeSources, secrets: ReadonlySet<number> = new Set()) {
     this.#sources = new Map(Object.entries(sources).map(([type, source]) => [Number(type), source]));
+    this.#secrets = secrets;
+  }
+
+  /** Puts new values in the places of old ones. */
+  change(values: ReadonlyMap<number, AttributeValue>): void {
+    for (const [type, value] of values) this.#sources.set(type, value);
+  }
+
+  /** Copies of all values that cost nothing, those that are never shown among them. */
+  reveal(): Map<number, AttributeValue> {
+    const values = new Map<number, AttributeValue>();
+    for (const [type, source] of this.#sources) {
+      if (typeof source !== "function" && source !== SENSITIVE) values.set(type, ownValue(source));
+    }
+    return values;
+  }
+
+  /** Overwrites the secrets. */
+  wipe(): void {
+    for (const type of this.#secrets) {
+      const source = this.#sources.get(type);
+      if (source instanceof Uint8Array) wipe(source);
+    }
+  }
+
+  /** Where a value comes from, as far as it may be shown. */
+  #source(type: number): Source<AttributeValue> | undefined {
+    const hidden = (): boolean =>
+      this.#sources.get(CKA.SENSITIVE) !== false || this.#sources.get(CKA.EXTRACTABLE) !== true;
+    return this.#secrets.has(type) && this.#sources.has(type) && hidden() ? SENSITIVE : this.#sources.get(type);
   }
 
   /** The value of an attribute that costs nothing; undefined for every other. */
   known<Type extends keyof Template>(type: Type): Template[Type] | undefined;
   known(type: number): AttributeValue | undefined {
-    const source = this.#sources.get(type);
+    const source = this.#source(type);
     return typeof source === "function" || source === SENSITIVE ? undefined : source;
   }
 
@@ -61,7 +92,7 @@ export class AttributeSet {
   /** Whether nothing that costs nothing speaks against the object's being one that `wanted` describes. */
   mayMatch(wanted: AttributeList): boolean {
     return wanted.every(([type, value]) => {
-      const source = this.#sources.get(type);
+      const source = this.#source(type);
       if (source === undefined || source === SENSITIVE) return false;
       return typeof source === "function" || sameValue(source, value);
     });
@@ -71,7 +102,7 @@ export class AttributeSet {
   async matches(wanted: AttributeList): Promise<boolean> {
     if (!this.mayMatch(wanted)) return false;
     for (const [type, value] of wanted) {
-      if (typeof this.#sources.get(type) !== "function") continue;
+      if (typeof this.#source(type) !== "function") continue;
       const found = await this.#find(type);
       if (!("value" in found) || !sameValue(found.value, value)) return false;
     }
@@ -79,7 +110,7 @@ export class AttributeSet {
   }
 
   async #find(type: number): Promise<{ readonly value: AttributeValue } | Unavailable> {
-    const source = this.#sources.get(type);
+    const source = this.#source(type);
     if (source === undefined) return { rv: CKR.ATTRIBUTE_TYPE_INVALID };
     if (source === SENSITIVE) return { rv: CKR.ATTRIBUTE_SENSITIVE };
     if (typeof source !== "function") return { value: source };

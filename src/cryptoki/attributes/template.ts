@@ -1,4 +1,5 @@
 import { equalBytes } from "../../bytes/index.ts";
+import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../error.ts";
@@ -12,16 +13,16 @@ const MAX_DEPTH = 4;
 
 /**
  * Takes a template apart.
+ * @param template An object; or a list of attributes, in which one may be repeated, as callers in C can.
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD if it is none; CKR_ATTRIBUTE_VALUE_INVALID for a value of another type than
  *   its attribute's: a missing one never stands for "any".
  */
-export function readTemplate(template: Template, depth = 0): AttributeList {
-  if (!isObject(template)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "a template is an object: { [CKA.ID]: bytes }");
+export function readTemplate(template: Template | AttributeList, depth = 0): AttributeList {
   if (depth > MAX_DEPTH) throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `templates nested over ${MAX_DEPTH} deep`);
-  return Object.entries(template).map(([key, value]) => {
+  return entriesOf(template).map(([key, value]): readonly [number, AttributeValue] => {
     const type = Number(key);
     if (!Number.isInteger(type) || type < 0 || type > 0xffffffff) {
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${key}" is no attribute; write [CKA.ID]: bytes`);
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${String(key)}" is no attribute; write [CKA.ID]: bytes`);
     }
     if (!isOfKind(kindOf(type), value, depth)) {
       throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `${nameOf("CKA", type)} wants ${WANTED[kindOf(type)]}`);
@@ -29,6 +30,16 @@ export function readTemplate(template: Template, depth = 0): AttributeList {
     return [type, value];
   });
 }
+
+/** What callers without types may have given as a template, in pairs. */
+function entriesOf(template: unknown): readonly (readonly [key: unknown, value: unknown])[] {
+  if (isObject(template)) return Object.entries(template);
+  if (Array.isArray(template) && template.every(isPair)) return template;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "a template is an object: { [CKA.ID]: bytes }");
+}
+
+const isPair = (entry: unknown): entry is readonly [number, unknown] =>
+  Array.isArray(entry) && entry.length === 2 && typeof entry[0] === "number";
 
 const WANTED: Readonly<Record<AttributeKind, string>> = {
   boolean: "true or false",
@@ -63,6 +74,15 @@ function isOfKind(kind: AttributeKind, value: unknown, depth: number): value is 
     case "template":
       return isObject(value) && readTemplate(value, depth + 1).length >= 0;
   }
+}
+
+/** A value that is nobody else's. */
+export function ownValue(value: AttributeValue): AttributeValue {
+  if (value instanceof Uint8Array) return copyBytes(value);
+  if (value instanceof Date) return new Date(value);
+  if (isMechanisms(value)) return [...value];
+  if (!isObject(value)) return value;
+  return Object.fromEntries(readTemplate(value).map(([type, inner]) => [type, ownValue(inner)]));
 }
 
 /** Whether two values of one attribute are the same. */

@@ -1,5 +1,5 @@
 import { equalBytes } from "../../bytes/index.ts";
-import { type KeyType, UnsupportedError } from "../../card/index.ts";
+import { type CardObject, type KeyType, UnsupportedError } from "../../card/index.ts";
 import { decodeEcParameters, type PublicKey } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
 import { copyBytes, requireBytes } from "../arguments.ts";
@@ -15,6 +15,7 @@ import { blame } from "../error-map.ts";
 import { requireMechanism } from "../mechanisms/offer.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { requireReadWrite, requireWriter } from "./card-objects.ts";
 
 /** 65,537, the exponent of every key that a card makes. */
 const EXPONENT = Uint8Array.of(0x01, 0x00, 0x01);
@@ -39,21 +40,17 @@ export function generateKeyPair(
       const privateKey = read(privateKeyTemplate, CKO.PRIVATE_KEY, generates);
       const id = readPlace(publicKey, privateKey);
       const type = generates === "rsa" ? readRsa(publicKey) : readEc(publicKey);
-      if (!session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
-      // The card knows whether its PIN was given, and not to whom; another application may have done it.
-      const user = cardToken.changedBy ?? "so";
-      if (application.logins.userOf(token) !== user) {
-        throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, `log in first: C_Login with CKU.${user.toUpperCase()}`);
-      }
+      requireReadWrite(session);
+      requireWriter(application, token);
       const made = await cardToken.generateKeyPair({ type, id }, signal).catch((error: unknown) => {
         if (!(error instanceof UnsupportedError)) throw error;
         throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, error.message, { cause: error });
       });
-      const all = await cardToken.objects();
-      return {
-        publicKey: application.objects.replace(token, made.publicKey, all).handle,
-        privateKey: application.objects.replace(token, made.privateKey, all).handle,
-      };
+      // In their places may have been others, which other applications know too.
+      for (const { reference } of [made.publicKey, made.privateKey]) token.changes.ended(reference);
+      const named = (object: CardObject): number =>
+        application.objects.publish(application.objects.ofCard(token, object));
+      return { publicKey: named(made.publicKey), privateKey: named(made.privateKey) };
     },
     signal,
   );

@@ -1,11 +1,15 @@
-import { toHex, wipe } from "../../bytes/index.ts";
-import { randomBytes } from "../../crypto/index.ts";
+import { wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import type { Template } from "../attributes/kinds.ts";
-import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { readSecretKeyTemplate, secretKeyObject } from "../objects/secret-key.ts";
+import { newObject } from "../attributes/new-object.ts";
+import { setOrigin } from "../attributes/origin.ts";
+import { type AttributeList, readTemplate } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKK } from "../constants/ckk.ts";
+import { CKO } from "../constants/cko.ts";
+import { wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { keepObject, requireUserFor } from "./keep.ts";
 import { withPrivateKey } from "./key-use.ts";
 
 export function deriveKey(
@@ -13,7 +17,7 @@ export function deriveKey(
   handle: number,
   mechanism: CK_MECHANISM,
   baseKey: number,
-  template: Template,
+  template: Template | AttributeList,
   signal?: AbortSignal,
 ): Promise<number> {
   return application.inSession(
@@ -22,20 +26,20 @@ export function deriveKey(
       const { token } = session;
       const request = { application, session, use: "derive", mechanism, key: baseKey } as const;
       const { scheme, key } = await withPrivateKey(request, ({ agreement }) => agreement);
-      const loggedIn = application.logins.userOf(token) === "user";
-      const wanted = readSecretKeyTemplate(template, loggedIn);
-      if (wanted.private && !loggedIn) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+      const given = readTemplate(template);
+      const typed = given.some(([type]) => type === CKA.KEY_TYPE)
+        ? given
+        : [...given, [CKA.KEY_TYPE, CKK.GENERIC_SECRET] as const];
+      const made = newObject(typed, "derive", application.logins.userOf(token), [[CKA.CLASS, CKO.SECRET_KEY]]);
+      const length = wantedLength(made.values);
+      requireUserFor(application, session, made);
       const secret = await scheme.agree(key, signal);
-      const value = derived(() => scheme.derive(secret, wanted.length), secret);
-      try {
-        // A logout, or the end of the card, in the meantime ends what it would have ended a moment later.
-        if (!application.sessions.has(session)) throw new CryptokiError(CKR.DEVICE_REMOVED);
-        if (wanted.private && !application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
-        return application.objects.create(session, secretKeyObject(wanted, value, toHex(randomBytes(16)))).handle;
-      } catch (error) {
-        wipe(value);
-        throw error;
-      }
+      made.values.set(
+        CKA.VALUE,
+        derived(() => scheme.derive(secret, length), secret),
+      );
+      setOrigin(made, { from: "derivation", alwaysSensitive: true, neverExtractable: true });
+      return keepObject(application, session, made, given, signal);
     },
     signal,
   );

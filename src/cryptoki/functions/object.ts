@@ -1,8 +1,9 @@
+import { utf8 } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
-import { copyBytes, requireCount } from "../arguments.ts";
+import { requireCount } from "../arguments.ts";
 import { AttributeError } from "../attributes/error.ts";
 import type { AttributeValue, Template, ValueOf } from "../attributes/kinds.ts";
-import { readTemplate } from "../attributes/template.ts";
+import { type AttributeList, ownValue, readTemplate } from "../attributes/template.ts";
 import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -16,7 +17,7 @@ import type { Session } from "../sessions/session.ts";
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
 /** @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see. */
-function objectIn(application: Application, session: Session, handle: number): StoredObject {
+export function objectIn(application: Application, session: Session, handle: number): StoredObject {
   const object = application.objects.get(handle, session.token);
   if (!application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
   return object;
@@ -32,41 +33,42 @@ export function getAttributeValue<Type extends number>(
     const object = objectIn(application, session, handle);
     if (!Array.isArray(types)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
     const { values, unavailable } = await afterReset(() => object.attributes.report(types));
-    const copies = new Map([...values].map(([type, value]) => [type, copyOf(value)]));
+    const copies = new Map([...values].map(([type, value]) => [type, ownValue(value)]));
     if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
     return Object.fromEntries(copies) as AttributeValues<Type>;
   });
 }
 
-/** The caller's own: what it does with it changes nothing here. */
-function copyOf(value: AttributeValue): AttributeValue {
-  if (value instanceof Uint8Array) return copyBytes(value);
-  return value instanceof Date ? new Date(value) : value;
-}
-
-/** Of what an object keeps, its value is all that has a size worth telling. */
+/** Of what a card keeps, its value is all that has a size worth telling; of an object of a session, all that it holds. */
 export function getObjectSize(application: Application, sessionHandle: number, handle: number): Promise<number> {
   return application.inSession(sessionHandle, async (session) => {
-    const object = objectIn(application, session, handle);
-    const value = await afterReset(() => object.attributes.value(CKA.VALUE));
+    const { owner, attributes } = objectIn(application, session, handle);
+    if (owner) return [...attributes.reveal().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
+    const value = await afterReset(() => attributes.value(CKA.VALUE));
     return value?.length ?? CK.UNAVAILABLE_INFORMATION;
   });
 }
 
-export function destroyObject(application: Application, sessionHandle: number, handle: number): Promise<void> {
-  return application.inSession(sessionHandle, (session) => {
-    const object = objectIn(application, session, handle);
-    if (!object.owner && !session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
-    if (object.attributes.known(CKA.DESTROYABLE) !== true) throw new CryptokiError(CKR.ACTION_PROHIBITED);
-    application.objects.destroy(object);
-  });
+/** In bytes, as C has it on most machines. */
+function sizeOf(value: AttributeValue): number {
+  if (value instanceof Uint8Array) return value.length;
+  if (typeof value === "string") return utf8(value).length;
+  if (typeof value === "boolean") return 1;
+  if (typeof value === "number" || value instanceof Date) return 8;
+  return value === null
+    ? 0
+    : Object.values(value).reduce<number>((sum, inner: AttributeValue) => sum + sizeOf(inner), 0);
 }
 
-export function findObjectsInit(application: Application, sessionHandle: number, template: Template): Promise<void> {
+export function findObjectsInit(
+  application: Application,
+  sessionHandle: number,
+  template: Template | AttributeList,
+): Promise<void> {
   return application.inSession(sessionHandle, (session) =>
     session.operations.begin("find", async () => {
       const wanted = readTemplate(template);
-      return new Search(await application.objects.candidates(session.token), wanted);
+      return new Search(await application.objects.candidates(session.token, wanted), wanted);
     }),
   );
 }

@@ -1,5 +1,6 @@
 import { parseCertificate } from "../../asn1/index.ts";
-import type { CardCertificate } from "../../card/index.ts";
+import { equalBytes } from "../../bytes/index.ts";
+import type { CardCertificate, CardObject } from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
 import { CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
@@ -12,24 +13,27 @@ import type { ObjectContents } from "./stored-object.ts";
 
 /**
  * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
- * @param ofUser The card has a private key of the same CKA_ID.
+ * @param all The objects of the token.
  */
-export function certificateObject(object: CardCertificate, ofUser: boolean): ObjectContents {
+export function certificateObject(
+  object: CardCertificate,
+  all: () => Promise<readonly CardObject[]>,
+): Pick<ObjectContents, "attributes"> {
   const value = once(() => object.value());
   const parsed = once(async () => parseCertificate(await value()));
+  const category = async (): Promise<number> => {
+    const ofUser = (await all()).some((other) => other.class === "private-key" && equalBytes(other.id, object.id));
+    if (ofUser) return CK_CERTIFICATE_CATEGORY.TOKEN_USER;
+    return (await parsed()).authority ? CK_CERTIFICATE_CATEGORY.AUTHORITY : CK_CERTIFICATE_CATEGORY.UNSPECIFIED;
+  };
   return {
-    private: object.private,
-    exists: (named) => object.exists(named),
     attributes: {
       ...storageAttributes(object),
       [CKA.CLASS]: CKO.CERTIFICATE,
       [CKA.CERTIFICATE_TYPE]: CKC.X_509,
       // That it lies on the card says nothing about trust.
       [CKA.TRUSTED]: false,
-      [CKA.CERTIFICATE_CATEGORY]: ofUser
-        ? CK_CERTIFICATE_CATEGORY.TOKEN_USER
-        : async (): Promise<number> =>
-            (await parsed()).authority ? CK_CERTIFICATE_CATEGORY.AUTHORITY : CK_CERTIFICATE_CATEGORY.UNSPECIFIED,
+      [CKA.CERTIFICATE_CATEGORY]: category,
       // The first three bytes of the SHA-1 hash of CKA_VALUE.
       [CKA.CHECK_VALUE]: async () => digest("sha1", await value()).slice(0, 3),
       [CKA.START_DATE]: async () => (await parsed()).notBefore,

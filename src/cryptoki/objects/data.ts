@@ -7,10 +7,8 @@ import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
 
 /** A data object (PKCS#11 3.1, data objects). */
-export function dataObject(object: CardData): ObjectContents {
+export function dataObject(object: CardData): Pick<ObjectContents, "attributes"> {
   return {
-    private: object.private,
-    exists: (named) => object.exists(named),
     attributes: {
       ...storageAttributes(object),
       [CKA.CLASS]: CKO.DATA,

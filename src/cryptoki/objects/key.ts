@@ -1,7 +1,7 @@
 import type { KeyPrimitive } from "../../card/index.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 
-/** What computes with a private key: a card, which has the key and shows it to nobody. */
+/** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
 export interface PrivateKey {
   /** Its public half. Read from the card once. */
   publicKey(): Promise<PublicKey>;
@@ -12,6 +12,8 @@ export interface PrivateKey {
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Overwrites the key, where it is in this process. */
+  wipe?(): void;
 }
 
 /** What a key object holds besides its attributes. */

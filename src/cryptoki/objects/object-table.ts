@@ -1,17 +1,31 @@
+import { toHex } from "../../bytes/index.ts";
+import type { CardObject } from "../../card/index.ts";
+import { randomBytes } from "../../crypto/index.ts";
+import type { Values } from "../attributes/new-object.ts";
+import type { AttributeList } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
-import { wipe } from "../../bytes/index.ts";
-import type { CardObject } from "../../card/index.ts";
+import { builtInObjects } from "./built-in.ts";
 import { cardObject } from "./card-object.ts";
+import type { CardChange } from "./card-changes.ts";
+import { SessionObjects } from "./session-objects.ts";
 import { type ObjectContents, StoredObject } from "./stored-object.ts";
 
+/** An object of the token under the name that this application has for it. */
+interface Known {
+  readonly object: StoredObject;
+  /** The change that the object has taken up. */
+  change: CardChange;
+}
+
 /** The objects of one token, as one application sees them. */
-interface TokenObjects {
-  /** By the card's reference: an object keeps its handle from one search to the next. */
-  readonly card: Map<string, StoredObject>;
-  readonly session: Map<number, StoredObject>;
+class TokenObjects {
+  /** By the reference of the card, or of a built-in object: an object keeps its handle from one search to the next. */
+  readonly known = new Map<string, Known>();
+  readonly session = new SessionObjects();
 }
 
 /**
@@ -23,18 +37,50 @@ export class ObjectTable {
   readonly #found = new Map<number, StoredObject>();
   #next = 1;
 
-  /** Everything that a search in this token may find, nothing of which is read for it. */
-  async candidates(token: Token): Promise<readonly StoredObject[]> {
+  /** What a search in this token may find, nothing of which is read for it; what cannot match may be among it. */
+  async candidates(token: Token, wanted: AttributeList): Promise<readonly StoredObject[]> {
     const objects = this.#of(token);
     const all = await token.cardToken.objects();
-    const ofCard = all.map((object) => {
-      const known = objects.card.get(object.reference);
-      if (known) return known;
-      const stored = new StoredObject(this.#next++, token, cardObject(object, token.cardToken, all));
-      objects.card.set(object.reference, stored);
-      return stored;
-    });
-    return [...objects.session.values(), ...ofCard];
+    return [
+      ...objects.session.candidates(wanted),
+      ...all.map((object) => this.ofCard(token, object)),
+      ...builtInObjects(token, all, wanted).map(([reference, contents]) => this.#builtIn(token, reference, contents)),
+    ];
+  }
+
+  /** The card's object under the name that this application has for it. */
+  ofCard(token: Token, object: CardObject): StoredObject {
+    const { known } = this.#of(token);
+    const old = known.get(object.reference);
+    if (old && this.#isCurrent(old, object.reference)) return old.object;
+    const change = token.changes.of(object.reference);
+    const stored = new StoredObject(this.#next++, token, cardObject(change.object ?? object, token));
+    known.set(object.reference, { object: stored, change });
+    return stored;
+  }
+
+  #builtIn(token: Token, reference: string, contents: () => ObjectContents): StoredObject {
+    const { known } = this.#of(token);
+    const old = known.get(reference);
+    if (old) return old.object;
+    const object = new StoredObject(this.#next++, token, contents());
+    known.set(reference, { object, change: token.changes.of(reference) });
+    return object;
+  }
+
+  /** Takes up what other applications have changed. False if the object has ended: its handle names nothing any more. */
+  #isCurrent(known: Known, reference: string): boolean {
+    const { token, handle } = known.object;
+    const change = token.changes.of(reference);
+    if (change === known.change) return true;
+    if (change.ended !== known.change.ended) {
+      this.#of(token).known.delete(reference);
+      this.#found.delete(handle);
+      return false;
+    }
+    known.change = change;
+    if (change.object) known.object.renew(cardObject(change.object, token));
+    return true;
   }
 
   /** Lets the application name an object that a search found. */
@@ -43,23 +89,17 @@ export class ObjectTable {
     return object.handle;
   }
 
-  /** An object that the card has just made: a name of its own, and none for what it took the place of. */
-  replace(token: Token, made: CardObject, all: readonly CardObject[]): StoredObject {
-    const objects = this.#of(token);
-    const old = objects.card.get(made.reference);
-    if (old) this.#found.delete(old.handle);
-    const object = new StoredObject(this.#next++, token, cardObject(made, token.cardToken, all));
-    objects.card.set(made.reference, object);
-    this.publish(object);
-    return object;
+  /** A new object that ends with its session. */
+  create(session: Session, contents: ObjectContents): number {
+    const attributes = { ...contents.attributes, [CKA.UNIQUE_ID]: toHex(randomBytes(16)) };
+    const object = new StoredObject(this.#next++, session.token, { ...contents, attributes }, session);
+    this.#of(session.token).session.add(object);
+    return this.publish(object);
   }
 
-  /** A new object that ends with its session. */
-  create(session: Session, contents: ObjectContents): StoredObject {
-    const object = new StoredObject(this.#next++, session.token, contents, session);
-    this.#of(session.token).session.set(object.handle, object);
-    this.publish(object);
-    return object;
+  /** Changes attributes of a session object. */
+  change(object: StoredObject, values: Values): void {
+    this.#of(object.token).session.change(object, values);
   }
 
   /**
@@ -68,55 +108,57 @@ export class ObjectTable {
   get(handle: number, token: Token, rv: number = CKR.OBJECT_HANDLE_INVALID): StoredObject {
     const object = this.#found.get(handle);
     if (object?.token !== token) throw new CryptokiError(rv);
+    const reference = object.card?.reference;
+    const known = reference === undefined ? undefined : this.#of(token).known.get(reference);
+    if (known && reference !== undefined && (known.object !== object || !this.#isCurrent(known, reference))) {
+      this.#found.delete(handle);
+      throw new CryptokiError(rv);
+    }
     return object;
   }
 
   /** Ends a session object; its key is wiped. */
   destroy(object: StoredObject): void {
     this.#found.delete(object.handle);
-    this.#tokens.get(object.token)?.session.delete(object.handle);
-    if (object.key?.class === "secret") wipe(object.key.value);
+    this.#tokens.get(object.token)?.session.remove(object);
+    object.end();
   }
 
   /** The objects that a session made end with it. */
   endSession(session: Session): void {
-    for (const object of this.#sessionObjects(session.token)) if (object.owner === session) this.destroy(object);
+    for (const object of this.#tokens.get(session.token)?.session.of(session) ?? []) this.destroy(object);
   }
 
   /** However a login ends, private session objects end with it. */
   endPrivate(token: Token): void {
-    for (const object of this.#sessionObjects(token)) if (object.private) this.destroy(object);
+    for (const object of this.#tokens.get(token)?.session.all() ?? []) if (object.private) this.destroy(object);
   }
 
   /** With a logout, handles of private objects of the card name nothing any more, besides. */
   endLogin(token: Token): void {
     this.endPrivate(token);
     const objects = this.#tokens.get(token);
-    for (const [reference, object] of objects?.card ?? []) {
+    for (const [reference, { object }] of objects?.known ?? []) {
       if (!object.private) continue;
-      objects?.card.delete(reference);
+      objects?.known.delete(reference);
       this.#found.delete(object.handle);
     }
   }
 
   /** The card was taken out: none of its objects has a name any more. */
   endCard(card: TokenCard): void {
-    for (const [token] of this.#tokens) {
+    for (const [token, objects] of this.#tokens) {
       if (token.card !== card) continue;
-      for (const object of this.#sessionObjects(token)) this.destroy(object);
+      for (const object of objects.session.all()) this.destroy(object);
       this.#tokens.delete(token);
     }
     for (const [handle, { token }] of this.#found) if (token.card === card) this.#found.delete(handle);
   }
 
-  #sessionObjects(token: Token): readonly StoredObject[] {
-    return [...(this.#tokens.get(token)?.session.values() ?? [])];
-  }
-
   #of(token: Token): TokenObjects {
     let objects = this.#tokens.get(token);
     if (!objects) {
-      objects = { card: new Map(), session: new Map() };
+      objects = new TokenObjects();
       this.#tokens.set(token, objects);
     }
     return objects;

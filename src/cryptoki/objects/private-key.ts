@@ -1,27 +1,29 @@
-import type { CardPrivateKey, CardToken } from "../../card/index.ts";
+import type { CardPrivateKey } from "../../card/index.ts";
 import { parsePublicKey, type PublicKey } from "../../crypto/index.ts";
 import { SENSITIVE } from "../attributes/attribute-set.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
+import type { PrivateKey } from "./key.ts";
 import { once } from "./once.ts";
 import { type AllowedMechanisms, keyAttributes, onlyIf } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
 
-/** A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects). */
+/**
+ * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
+ * @param use Has the card compute with it.
+ */
 export function privateKeyObject(
   object: CardPrivateKey,
-  token: CardToken,
   allowedMechanisms: AllowedMechanisms,
-): ObjectContents {
+  use: PrivateKey["use"],
+): Pick<ObjectContents, "attributes" | "key"> {
   const info = once(() => object.publicKey());
   const key = once(async () => parsePublicKey(await info()));
   // Made on the card, it was never anywhere else; of any other, nobody here can tell.
   const local = object.local ?? false;
   const rsaSecret = secretOf("rsa", key);
   return {
-    private: object.private,
-    exists: (named) => object.exists(named),
     key: {
       class: "private",
       key: {
@@ -29,7 +31,7 @@ export function privateKeyObject(
         primitives: object.primitives,
         needsLogin: object.needsLogin,
         alwaysAuthenticate: object.alwaysAuthenticate,
-        use: (primitive, input, signal) => token.use(object, primitive, input, signal),
+        use,
       },
     },
     attributes: {
@@ -42,8 +44,8 @@ export function privateKeyObject(
       [CKA.SENSITIVE]: true,
       [CKA.DECRYPT]: onlyIf(object.usage.decrypt, key, "rsa"),
       [CKA.SIGN]: object.usage.sign,
-      [CKA.SIGN_RECOVER]: false,
-      [CKA.UNWRAP]: false,
+      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, key, "rsa"),
+      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, key, "rsa"),
       [CKA.EXTRACTABLE]: false,
       [CKA.ALWAYS_SENSITIVE]: local,
       [CKA.NEVER_EXTRACTABLE]: local,

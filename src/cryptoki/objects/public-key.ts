@@ -17,12 +17,13 @@ import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
 
 /** A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects). */
-export function publicKeyObject(object: CardPublicKey, allowedMechanisms: AllowedMechanisms): ObjectContents {
+export function publicKeyObject(
+  object: CardPublicKey,
+  allowedMechanisms: AllowedMechanisms,
+): Pick<ObjectContents, "attributes" | "key"> {
   const info = once(() => object.publicKey());
   const key = once(async () => parsePublicKey(await info()));
   return {
-    private: object.private,
-    exists: (named) => object.exists(named),
     key: { class: "public", publicKey: key },
     attributes: {
       ...storageAttributes(object),
@@ -33,8 +34,8 @@ export function publicKeyObject(object: CardPublicKey, allowedMechanisms: Allowe
       [CKA.DERIVE]: false,
       [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, key, "rsa"),
       [CKA.VERIFY]: object.usage.sign,
-      [CKA.VERIFY_RECOVER]: false,
-      [CKA.WRAP]: false,
+      [CKA.VERIFY_RECOVER]: onlyIf(object.usage.sign, key, "rsa"),
+      [CKA.WRAP]: onlyIf(object.usage.decrypt, key, "rsa"),
       [CKA.TRUSTED]: false,
       [CKA.WRAP_TEMPLATE]: {},
       [CKA.MODULUS_BITS]: async () => (await rsa(key))?.modulusBits,

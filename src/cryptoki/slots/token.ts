@@ -1,5 +1,6 @@
 import type { CardToken, CardTokenInfo } from "../../card/index.ts";
 import { utf8 } from "../../bytes/index.ts";
+import { CardChanges } from "../objects/card-changes.ts";
 import { fitText } from "../text.ts";
 import { Turns } from "../turns.ts";
 import type { Reservation } from "./reservation.ts";
@@ -29,6 +30,8 @@ export class Token {
   readonly loggedIn = new Set<object>();
   /** Logins and logouts take turns: one application's farewell must not undo another's login that is under way. */
   readonly loginTurns = new Turns();
+  /** What applications have changed on it. */
+  readonly changes = new CardChanges();
   readonly #pinInLabel: boolean;
   #info: Promise<CardTokenInfo> | undefined;
 

@@ -1,0 +1,137 @@
+import { type CardToken, UnsupportedError } from "../../card/index.ts";
+import type { Application } from "../application.ts";
+import { checkChanges } from "../attributes/changes.ts";
+import type { NewObject } from "../attributes/new-object.ts";
+import { inconsistent, readOnly } from "../attributes/refusals.ts";
+import { rulesOf } from "../attributes/tables/objects.ts";
+import type { AttributeList } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { newCardObject, shownByCard } from "../objects/new-card-object.ts";
+import type { StoredObject } from "../objects/stored-object.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
+
+/**
+ * What a card cannot keep beside an object, and what does not hurt if it is not kept: for reference only, or told by something
+ * else on the card.
+ */
+const LEFT_OUT: ReadonlySet<number> = new Set([
+  CKA.TOKEN,
+  CKA.SUBJECT,
+  CKA.START_DATE,
+  CKA.END_DATE,
+  CKA.CERTIFICATE_CATEGORY,
+  CKA.CHECK_VALUE,
+]);
+
+/** Writes a new object on the card, if the card can keep what the template says of it. */
+export async function writeOnCard(
+  application: Application,
+  session: Session,
+  made: NewObject,
+  template: AttributeList,
+  signal?: AbortSignal,
+): Promise<number> {
+  const { token } = session;
+  requireReadWrite(session);
+  const object = await newCardObject(made);
+  const shown = shownByCard(object, token);
+  for (const [type] of template) {
+    const value = made.values.get(type);
+    if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
+    if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
+  }
+  const written = await change(application, token, token.cardToken.createObject !== undefined, (it) =>
+    it.createObject?.(object, signal),
+  );
+  token.changes.ended(written.reference);
+  return application.objects.publish(application.objects.ofCard(token, written));
+}
+
+/** C_SetAttributeValue of an object of the card: every application sees the change, under the handles that it has. */
+export async function changeOnCard(
+  application: Application,
+  { token }: Session,
+  { attributes, card }: StoredObject,
+  template: AttributeList,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
+  const type = (await attributes.value(CKA.KEY_TYPE)) ?? attributes.known(CKA.CERTIFICATE_TYPE);
+  const rules = rulesOf(attributes.known(CKA.CLASS), type) ?? new Map();
+  const now = attributes.reveal();
+  const user = application.logins.userOf(token);
+  const changes = checkChanges(rules, (attribute) => now.get(attribute), template, user, false);
+  const [label, id, value] = [changes.get(CKA.LABEL), changes.get(CKA.ID), changes.get(CKA.VALUE)];
+  for (const attribute of changes.keys()) {
+    if (attribute !== CKA.LABEL && attribute !== CKA.ID && attribute !== CKA.VALUE) {
+      throw readOnly(attribute, "is not for the card to change");
+    }
+  }
+  const wanted = {
+    ...(typeof label === "string" ? { label } : {}),
+    ...(id instanceof Uint8Array ? { id } : {}),
+    ...(value instanceof Uint8Array ? { value } : {}),
+  };
+  token.changes.changed(
+    await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
+      it.setAttributes?.(card, wanted, signal),
+    ),
+  );
+}
+
+/** C_DestroyObject of an object of the card: its handles end in every application. */
+export async function destroyOnCard(
+  application: Application,
+  { token }: Session,
+  { card }: StoredObject,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
+  await change(application, token, token.cardToken.destroyObject !== undefined, (it) =>
+    it.destroyObject?.(card, signal),
+  );
+  token.changes.ended(card.reference);
+}
+
+/** @throws {CryptokiError} CKR_SESSION_READ_ONLY. */
+export function requireReadWrite(session: Session): void {
+  if (!session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
+}
+
+/**
+ * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN unless the one whom the card wants before it is changed is logged in: the card
+ *   knows whether a PIN was given, and not to whom; another application may have done it.
+ */
+export function requireWriter(application: Application, token: Token): void {
+  const user = token.cardToken.changedBy ?? "so";
+  if (application.logins.userOf(token) === user) return;
+  throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, `log in first: C_Login with CKU.${user.toUpperCase()}`);
+}
+
+/** Has the card do what not every card can: `work` gives undefined where the token has no such method. */
+async function change<T>(
+  application: Application,
+  token: Token,
+  can: boolean,
+  work: (cardToken: CardToken) => Promise<T> | undefined,
+): Promise<T> {
+  try {
+    if (can) requireWriter(application, token);
+    const done = work(token.cardToken);
+    if (!done) throw new UnsupportedError("such objects on this card stay as they are");
+    return await done;
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    throw await unchanging(token, error);
+  }
+}
+
+async function unchanging(token: Token, cause: UnsupportedError): Promise<CryptokiError> {
+  const { writeProtected } = await token.info();
+  return new CryptokiError(writeProtected ? CKR.TOKEN_WRITE_PROTECTED : CKR.TEMPLATE_INCONSISTENT, cause.message, {
+    cause,
+  });
+}
