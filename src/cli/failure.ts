@@ -48,3 +48,8 @@ export class InterruptedError extends CliError {
 export class TimeoutError extends CliError {
   override readonly name = "TimeoutError";
 }
+
+/** What was started in the background did not come up. */
+export class CliProcessError extends CliError {
+  override readonly name = "CliProcessError";
+}

@@ -8,6 +8,7 @@ import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
+import { addServe } from "./commands/serve.ts";
 import { addSign } from "./commands/sign.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -47,6 +48,7 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addDerive,
   addPin,
   addApdu,
+  addServe,
   addVirtual,
 ];
 

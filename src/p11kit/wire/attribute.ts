@@ -130,7 +130,8 @@ function readValue(from: ByteReader, type: number, length: number, reading: Read
     case "native": {
       const bytes = readBytes(from);
       if (bytes === null && length > 0) return undefined;
-      return meaning(strict, () => fromNative(type, bytes ?? new Uint8Array(), strict));
+      // A copy: a search outlives its request, whose bytes are wiped.
+      return meaning(strict, () => fromNative(type, new Uint8Array(bytes ?? []), strict));
     }
   }
 }

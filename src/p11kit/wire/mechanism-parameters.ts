@@ -54,7 +54,8 @@ function readField(from: ByteReader, kind: FieldKind): unknown {
   if (kind === "ulong") return readUlong(from);
   const bytes = readBytes(from);
   if (typeof kind === "number" && bytes?.length !== kind) throw new DataError(`not the ${kind} bytes of a parameter`);
-  return bytes ?? new Uint8Array();
+  // A copy: an operation outlives the request that begins it, whose bytes are wiped.
+  return new Uint8Array(bytes ?? []);
 }
 
 export const PARAMETERS: Readonly<Record<Exclude<ParameterForm, "none">, ParameterCodec>> = {

@@ -1,0 +1,157 @@
+import type { Command } from "commander";
+import { Duplex } from "node:stream";
+import path from "node:path";
+import { DataError } from "../../bytes/index.ts";
+import { Cryptoki, type CryptokiFunctions, matchesToken } from "../../cryptoki/index.ts";
+import { profiles } from "../../index.ts";
+import type { P11KitServer } from "../../p11kit/index.ts";
+import { announce, type Announcement, isInBackground, startInBackground } from "../background.ts";
+import { action, type CommandContext } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { examples } from "../help.ts";
+import { wantsReader } from "../reader.ts";
+import { readUri } from "../token.ts";
+
+interface ServeOptions {
+  readonly socket?: string;
+  readonly stdio?: true;
+  readonly foreground?: true;
+  readonly maxMessage?: number;
+  readonly printModuleConfig?: true;
+}
+
+export function addServe(program: Command, environment: Environment): void {
+  const command = program
+    .command("serve")
+    .summary("let other programs use the cards, through p11-kit-client.so")
+    .description(
+      "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
+        "finds the server by the variables that are printed. The server runs in the background, for this user alone.",
+    )
+    .option("-f, --foreground", "stay in the foreground, until interrupted")
+    .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
+    .option("--stdio", "serve one client on standard input and output, as ssh wants it")
+    .option("--max-message <bytes>", "the longest request that a client may send; 16 MiB unless told", parseBytes)
+    .option("--print-module-config", "print the file for p11-kit's modules folder that makes a module of the cards")
+    .addHelpText(
+      "after",
+      examples(
+        ['eval "$(cryptoki serve)"', "serve in the background, and tell this shell where"],
+        ["pkcs11-tool --module p11-kit-client.so -O", "any program, in that shell"],
+        ['kill "$P11_KIT_SERVER_PID"', "end it"],
+        ["cryptoki serve --token 'pkcs11:model=PIV'", "only tokens that this URI describes"],
+        ["ssh host cryptoki serve --stdio", "for a client on another machine"],
+        [
+          "cryptoki serve --print-module-config > ~/.config/pkcs11/modules/cards.module",
+          "for all of p11-kit's programs",
+        ],
+      ),
+    );
+  action<ServeOptions>(command, environment, serve, () => true);
+}
+
+function parseBytes(text: string): number {
+  const bytes = /^\d{1,10}$/u.test(text) ? Number(text) : 0;
+  if (bytes < 1024 || bytes >= 2 ** 31)
+    throw new UsageError("--max-message is a number of bytes, from 1024 to 2147483647");
+  return bytes;
+}
+
+async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
+  if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
+  if (context.options.token !== undefined) readUri(context.options.token);
+  if (options.printModuleConfig) {
+    printModuleConfig(context, options);
+    return;
+  }
+  if (options.stdio) return serveStreams(context, options);
+  const { inheritedSocket } = await import("../../p11kit/index.ts");
+  const inherited = inheritedSocket(context.environment.env);
+  if (inherited === undefined && !options.foreground) {
+    tellAddress(context, await startInBackground(["--foreground"]));
+    return;
+  }
+  const start = async (): Promise<Announcement> => {
+    const { address = "" } = await listen(context, options, inherited);
+    return { address, pid: process.pid };
+  };
+  if (isInBackground(context.environment)) await announce(start);
+  else {
+    const announcement = await start();
+    // Nobody reads the output of what the system starts.
+    if (inherited === undefined) tellAddress(context, announcement);
+  }
+  await new Promise<never>(() => undefined);
+}
+
+async function listen(
+  context: CommandContext,
+  { socket, maxMessage }: ServeOptions,
+  inherited: number | undefined,
+): Promise<P11KitServer> {
+  const { defaultSocketFolder, P11KitServer } = await import("../../p11kit/index.ts");
+  const options = {
+    application: await applications(context),
+    ...(maxMessage !== undefined && { messageLimit: maxMessage }),
+  };
+  if (inherited !== undefined) return context.owns(await P11KitServer.inherit(inherited, options));
+  const { env } = context.environment;
+  const file =
+    socket === undefined ? path.join(defaultSocketFolder(env), `pkcs11-${process.pid}`) : path.resolve(socket);
+  try {
+    return context.owns(await P11KitServer.listen(file, options));
+  } catch (error) {
+    if (error instanceof DataError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+async function serveStreams(context: CommandContext, { maxMessage }: ServeOptions): Promise<void> {
+  const { serveConnection } = await import("../../p11kit/index.ts");
+  const { stdin, stdout } = context.environment;
+  const application = await applications(context);
+  await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
+    signal: context.signal,
+    ...(maxMessage !== undefined && { messageLimit: maxMessage }),
+  });
+}
+
+/** Makes an application for each client: all share the cards, and what was read of them. */
+async function applications(context: CommandContext): Promise<() => CryptokiFunctions> {
+  const { onlyTokens } = await import("../../p11kit/index.ts");
+  const pcsc = await context.pcsc();
+  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
+  const { token, reader } = context.options;
+  if (token === undefined && reader === undefined) return () => new Cryptoki({ slots });
+  const uri = token === undefined ? {} : readUri(token);
+  return () =>
+    onlyTokens(
+      new Cryptoki({ slots }),
+      (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found),
+    );
+}
+
+function tellAddress({ print }: CommandContext, { address, pid }: Announcement): void {
+  if (print.json) {
+    print.documentLine({ address, pid });
+    return;
+  }
+  print.line(`export P11_KIT_SERVER_ADDRESS=${shellWord(address)}`);
+  print.line(`export P11_KIT_SERVER_PID=${pid}`);
+}
+
+/** For a shell to read: as it is where nothing in it means anything, else in quotes. */
+const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
+function printModuleConfig({ print, options: { token, reader } }: CommandContext, { socket }: ServeOptions): void {
+  const filters = [
+    ...(token === undefined ? [] : ["--token", token]),
+    ...(reader === undefined ? [] : ["--reader", reader]),
+  ];
+  const words = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki", ...filters, "serve", "--stdio"];
+  const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
+  print.line("# Smart cards, by cryptoki");
+  print.line(`remote: ${remote}`);
+}

@@ -1,0 +1,78 @@
+import path from "node:path";
+import { DataError } from "../bytes/index.ts";
+
+/** Where a server of p11-kit's protocol is: at a socket, or behind the standard streams of a program. */
+export type ServerAddress =
+  | { readonly kind: "unix"; readonly path: string }
+  /** The program and its arguments. */
+  | { readonly kind: "command"; readonly command: readonly string[] };
+
+/** Bytes of sockaddr_un.sun_path, less its NUL: p11-kit cuts a longer path off, and looks somewhere else. */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * Reads an address as P11_KIT_SERVER_ADDRESS has it: `unix:path=/run/user/1000/p11-kit/pkcs11`, `|ssh host p11-kit remote ...`.
+ * What begins like neither is a command as well. In a command, quotes keep words together, and a backslash its next character.
+ * @throws {DataError} if it is no address.
+ */
+export function parseServerAddress(address: string): ServerAddress {
+  if (address.startsWith("vsock:"))
+    throw new DataError("sockets of virtual machines (vsock:) are not reached from here");
+  if (!address.startsWith("unix:")) {
+    const command = splitCommand(address.replace(/^\|/u, ""));
+    if (command.length === 0) throw new DataError('a server is "unix:path=/..." or a command that speaks for one');
+    return { kind: "command", command };
+  }
+  const fields = address.slice("unix:".length).split(";");
+  const encoded = fields.find((field) => field.startsWith("path="))?.slice("path=".length);
+  if (encoded === undefined) throw new DataError("the address of a socket is unix:path=/...");
+  return { kind: "unix", path: requireSocketPath(decodePath(encoded)) };
+}
+
+/** The address of a socket, as P11_KIT_SERVER_ADDRESS has it. */
+export const formatSocketAddress = (socket: string): string =>
+  `unix:path=${socket.replace(/[^\w./-]/gu, encodeURIComponent)}`;
+
+/** @throws {DataError} if no socket can be there, or p11-kit would not find it. */
+export function requireSocketPath(socket: string): string {
+  if (!path.isAbsolute(socket)) throw new DataError(`the path of a socket begins with "/": ${socket}`);
+  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
+    throw new DataError(`the path of a socket has at most ${MAX_SOCKET_PATH} bytes: ${socket}`);
+  }
+  return socket;
+}
+
+function decodePath(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    throw new DataError("the path has a % without two hexadecimal digits", { cause });
+  }
+}
+
+/** @throws {DataError} for a quote without its end. */
+function splitCommand(text: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let quote: string | undefined;
+  let escaped = false;
+  for (const character of text) {
+    if (escaped) {
+      word = (word ?? "") + character;
+      escaped = false;
+    } else if (character === "\\" && quote !== "'") escaped = true;
+    else if (quote !== undefined) {
+      if (character === quote) quote = undefined;
+      else word = (word ?? "") + character;
+    } else if (character === '"' || character === "'") {
+      quote = character;
+      word ??= "";
+    } else if (/\s/u.test(character)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else word = (word ?? "") + character;
+  }
+  if (quote !== undefined || escaped) throw new DataError("the command has a quote without its end");
+  if (word !== undefined) words.push(word);
+  return words;
+}

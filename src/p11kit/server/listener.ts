@@ -1,0 +1,104 @@
+import { once } from "node:events";
+import { chmod } from "node:fs/promises";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import path from "node:path";
+import type { CryptokiFunctions } from "../../cryptoki/index.ts";
+import { formatSocketAddress, requireSocketPath } from "../address.ts";
+import { P11KitError } from "../error.ts";
+import { type ConnectionOptions, serveConnection } from "./connection.ts";
+import { clearSocket, makePrivateFolder } from "./socket-folder.ts";
+
+export interface ListenerOptions extends ConnectionOptions {
+  /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */
+  readonly application: () => CryptokiFunctions;
+  /** Hears why a client was cut off. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** A socket that clients of p11-kit's protocol connect to, each with an application of its own. */
+export class P11KitServer implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #options: ListenerOptions;
+  readonly #end = new AbortController();
+  readonly #connections = new Set<Promise<void>>();
+  /** As P11_KIT_SERVER_ADDRESS wants it; undefined for a socket that was handed over. */
+  readonly address: string | undefined;
+
+  private constructor(options: ListenerOptions, address?: string) {
+    this.#options = options;
+    this.address = address;
+    this.#server = createServer((socket) => {
+      this.#serve(socket);
+    });
+  }
+
+  /**
+   * Listens on a socket of the file system, for this user alone: mode 0600, in a folder that is made with 0700.
+   * @param socket An absolute path of at most 107 bytes.
+   * @throws {DataError} for another path.
+   * @throws {P11KitError} if somebody listens there already, or others may write into the folder.
+   */
+  static async listen(socket: string, options: ListenerOptions): Promise<P11KitServer> {
+    requireSocketPath(socket);
+    await makePrivateFolder(path.dirname(socket));
+    await clearSocket(socket);
+    const listener = new P11KitServer(options, formatSocketAddress(socket));
+    // The socket is made before #listen() first waits, and must not be open to others for a moment.
+    const umask = process.umask(0o177);
+    const listening = listener.#listen({ path: socket });
+    process.umask(umask);
+    await listening;
+    await chmod(socket, 0o600);
+    return listener;
+  }
+
+  /** Listens on a socket that is open already: systemd hands it over as descriptor 3 (sd_listen_fds(3)). */
+  static async inherit(descriptor: number, options: ListenerOptions): Promise<P11KitServer> {
+    const listener = new P11KitServer(options);
+    await listener.#listen({ fd: descriptor });
+    return listener;
+  }
+
+  async #listen(where: ListenOptions & { readonly fd?: number }): Promise<void> {
+    try {
+      this.#server.listen(where);
+      await once(this.#server, "listening");
+    } catch (cause) {
+      throw new P11KitError(`cannot listen: ${cause instanceof Error ? cause.message : ""}`, { cause });
+    }
+    // More descriptors than the process may have: the client is gone, the others are not.
+    this.#server.on("error", (error) => this.#options.onError?.(error));
+  }
+
+  /** Clients that are connected. */
+  get clients(): number {
+    return this.#connections.size;
+  }
+
+  #serve(socket: Socket): void {
+    const { application, onError, ...options } = this.#options;
+    const connection = serveConnection(socket, application(), { ...options, signal: this.#end.signal })
+      .catch((error: unknown) => onError?.(error))
+      .finally(() => {
+        this.#connections.delete(connection);
+      });
+    this.#connections.add(connection);
+  }
+
+  /** Takes no more clients, ends those that there are, and removes the socket. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.#end.abort();
+    await Promise.all([closed, ...this.#connections]);
+  }
+}
+
+/** Where systemd puts the first socket. */
+const SD_LISTEN_FDS_START = 3;
+
+/** The descriptor of the socket that systemd started this process for; undefined if it did not. */
+export function inheritedSocket(env: Readonly<Record<string, string | undefined>>): number | undefined {
+  const forThis = env["LISTEN_PID"] === String(process.pid);
+  return forThis && Number(env["LISTEN_FDS"]) >= 1 ? SD_LISTEN_FDS_START : undefined;
+}
