@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
-import { Cryptoki } from "../cryptoki/index.ts";
+import { type CK_TRACE_CALLBACK, Cryptoki } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
@@ -69,7 +69,9 @@ export class CommandContext implements AsyncDisposable {
 
   async #initialise(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    const cryptoki = new Cryptoki({ pcsc, profiles, ...this.cardOptions });
+    const { trace: traced, json } = this.options;
+    const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
+    const cryptoki = new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...trace });
     await cryptoki.C_Initialize();
     this.owns({ [Symbol.asyncDispose]: () => cryptoki.C_Finalize() });
     return cryptoki;
@@ -128,6 +130,18 @@ function traceTo(print: Printer, json: boolean): TraceSink {
   }
   return (event): void => {
     for (const line of traceText(event).split("\n")) print.line(print.colours.dim(line));
+  };
+}
+
+/** Tells each call of PKCS #11 in a line, after the exchanges that it took. */
+function callsTo(print: Printer, json: boolean): CK_TRACE_CALLBACK {
+  if (json) {
+    return (_line, event): void => {
+      if (event) print.documentLine({ call: event });
+    };
+  }
+  return (line): void => {
+    print.line(print.colours.dim(line));
   };
 }
 

@@ -33,7 +33,12 @@ export function addGlobalOptions(program: Command): void {
     )
     .addOption(new Option("--timeout <seconds>", "give up after this time").argParser(parseSeconds))
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
-    .addOption(new Option("--trace", "tell every APDU and its meaning on standard error, without PINs and keys"))
+    .addOption(
+      new Option(
+        "--trace",
+        "tell every APDU, its meaning and every PKCS #11 call on standard error, without PINs and keys",
+      ),
+    )
     .addOption(new Option("--record <file>", "write what was said to the card to a file, without PINs and keys"));
 }
 

@@ -149,6 +149,7 @@ describe("sign", () => {
     const { stderr } = await onCard(["sign", "--id", "01", "--trace", "--output", folder.file("x"), letter]);
     expect(stderr).toMatch(/^-> 00 20 00 80 \*\* {2}VERIFY/mu);
     expect(stderr).toMatch(/GENERAL AUTHENTICATE/u);
+    expect(stderr).toMatch(/^C_Login\(hSession = \d+, userType = CKU_USER, pPin = \*\*\) = CKR_OK/mu);
     expect(stderr).not.toMatch(/31 ?32 ?33/u);
   });
 
