@@ -58,6 +58,8 @@ export interface CardCertificate extends CardObjectBase {
 
 export interface CardPublicKey extends CardObjectBase {
   readonly class: "public-key";
+  /** Where a directory tells it: nothing needs to be read. */
+  readonly type?: KeyType;
   readonly usage: KeyUsage;
   /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
   publicKey(): Promise<Uint8Array>;
@@ -65,6 +67,8 @@ export interface CardPublicKey extends CardObjectBase {
 
 export interface CardPrivateKey extends CardObjectBase {
   readonly class: "private-key";
+  /** Where a directory tells it: nothing needs to be read. */
+  readonly type?: KeyType;
   readonly usage: KeyUsage;
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;
@@ -205,8 +209,11 @@ export interface CardToken {
   readonly mechanisms: readonly CardMechanism[];
   /** Whose login the card wants before its contents are changed; "so" unless told. */
   readonly changedBy?: PinUser;
-  /** Objects of this token that may exist, cheap attributes only; nothing is read from the card. */
-  objects(): Promise<readonly CardObject[]>;
+  /**
+   * Objects of this token that may exist, cheap attributes only; of a card with directories, those are read and nothing else.
+   * @param classes Only these are wanted: others may be missing, whose directory then need not be read.
+   */
+  objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]>;
   /**
    * A value that differs as soon as the token's contents do, for other processes that keep what they read. Undefined where
    * the card has nothing of the kind.

@@ -1,13 +1,19 @@
-import { MalformedAnswerError } from "../apdu/index.ts";
-import { derLength, parseCertificate } from "../asn1/index.ts";
-import { DataError, equalBytes, toHex } from "../bytes/index.ts";
-import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardPublicKey, KeyUsage } from "../card/index.ts";
-import { curveInfo, keyTypeOf } from "../crypto/index.ts";
+import { toHex } from "../bytes/index.ts";
+import type {
+  CardCertificate,
+  CardData,
+  CardObject,
+  CardPrivateKey,
+  CardPublicKey,
+  KeyType,
+  KeyUsage,
+} from "../card/index.ts";
+import { readCertificateOf } from "./certificate-value.ts";
 import type { CardContents, DirectoryItem } from "./contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { Owners } from "./owners.ts";
 import type { Pins } from "./pins.ts";
-import { readStoredCertificate, readStoredKey } from "./public-key.ts";
+import { PublicKeys } from "./public-keys.ts";
 import type { CertificateEntry } from "./syntax/certificate.ts";
 import type { DataEntry } from "./syntax/data.ts";
 import type { DirectoryKind } from "./syntax/directory.ts";
@@ -28,41 +34,52 @@ export interface PlacedKey {
   readonly algorithms: readonly AlgorithmInfo[];
 }
 
-const KINDS: readonly DirectoryKind[] = [
-  "private-keys",
-  "public-keys",
-  "trusted-public-keys",
-  "certificates",
-  "trusted-certificates",
-  "useful-certificates",
-  "data",
-];
+/** The directories of each class. */
+const KINDS = {
+  "private-key": ["private-keys"],
+  "public-key": ["public-keys", "trusted-public-keys"],
+  certificate: ["certificates", "trusted-certificates", "useful-certificates"],
+  data: ["data"],
+} as const satisfies Record<CardObject["class"], readonly DirectoryKind[]>;
+const CLASSES = ["private-key", "public-key", "certificate", "data"] as const;
+
+type ObjectClass = CardObject["class"];
 
 /** The objects of an application, as the facade sees them: made once, until the card is written to. */
 export class ObjectList {
   readonly #contents: CardContents;
   readonly #dialect: Dialect;
   readonly #pins: Pins;
+  readonly #publicKeys: PublicKeys;
   readonly #keys = new WeakMap<CardObject, PlacedKey>();
   readonly #items = new WeakMap<CardObject, DirectoryItem>();
-  #objects: Promise<readonly PlacedObject[]> | undefined;
+  readonly #classes = new Map<ObjectClass, Promise<readonly PlacedObject[]>>();
 
   constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
     this.#contents = contents;
     this.#dialect = dialect;
     this.#pins = pins;
+    this.#publicKeys = new PublicKeys(contents);
   }
 
-  all(): Promise<readonly PlacedObject[]> {
-    if (this.#objects) return this.#objects;
-    const reading = this.#read();
-    this.#objects = reading;
-    reading.catch(() => (this.#objects = undefined));
+  /** Those of the classes named, from as many directories as it takes. */
+  async of(classes: readonly ObjectClass[] = CLASSES): Promise<readonly PlacedObject[]> {
+    const found: PlacedObject[] = [];
+    for (const name of CLASSES) if (classes.includes(name)) found.push(...(await this.#class(name)));
+    return found;
+  }
+
+  #class(name: ObjectClass): Promise<readonly PlacedObject[]> {
+    const known = this.#classes.get(name);
+    if (known) return known;
+    const reading = this.#read(name);
+    this.#classes.set(name, reading);
+    reading.catch(() => this.#classes.delete(name));
     return reading;
   }
 
   forget(): void {
-    this.#objects = undefined;
+    this.#classes.clear();
   }
 
   /** What using a key takes; undefined for a key of somewhere else. */
@@ -75,16 +92,19 @@ export class ObjectList {
     return this.#items.get(object);
   }
 
-  async #read(): Promise<readonly PlacedObject[]> {
+  async #read(name: ObjectClass): Promise<readonly PlacedObject[]> {
     const items: DirectoryItem[] = [];
-    for (const kind of KINDS) items.push(...(await this.#contents.directory(kind)));
-    const algorithms = this.#dialect.algorithmsFromTokenInfo
-      ? ((await this.#contents.tokenInfo())?.algorithms ?? [])
-      : [];
+    for (const kind of KINDS[name]) items.push(...(await this.#contents.directory(kind)));
+    const algorithms =
+      name === "private-key" && this.#dialect.algorithmsFromTokenInfo
+        ? ((await this.#contents.tokenInfo())?.algorithms ?? [])
+        : [];
+    // Where there is one token only, nobody needs to know whose the objects are.
+    const keys = this.#pins.users.length > 1 ? await this.#contents.directory("private-keys") : [];
+    const owners = new Owners(keys, this.#pins);
     const names = new Set<string>();
-    const owners = new Owners(items, this.#pins);
     return items.flatMap((item) => {
-      const object = this.#object(item, items, algorithms, (name) => unique(names, name));
+      const object = this.#object(item, algorithms, (wanted) => unique(names, wanted));
       if (!object) return [];
       this.#items.set(object, item);
       return [{ object, item, token: owners.of(item) }];
@@ -92,17 +112,15 @@ export class ObjectList {
   }
 
   #object(
-    item: DirectoryItem,
-    all: readonly DirectoryItem[],
+    { entry }: DirectoryItem,
     algorithms: readonly AlgorithmInfo[],
     name: (wanted: string) => string,
   ): CardObject | undefined {
-    const { entry } = item;
     switch (entry.class) {
       case "private-key":
-        return this.#privateKey(entry, all, algorithms, name);
+        return this.#privateKey(entry, algorithms, name);
       case "public-key":
-        return this.#publicKey(entry, all, name);
+        return this.#publicKey(entry, name);
       case "certificate":
         return this.#certificate(entry, name);
       case "data":
@@ -116,7 +134,6 @@ export class ObjectList {
 
   #privateKey(
     entry: PrivateKeyEntry,
-    all: readonly DirectoryItem[],
     fromTokenInfo: readonly AlgorithmInfo[],
     name: (wanted: string) => string,
   ): CardPrivateKey | undefined {
@@ -128,6 +145,7 @@ export class ObjectList {
     const usage = usageOf(entry);
     const object: CardPrivateKey = {
       class: "private-key",
+      ...typeOf(entry),
       reference: name(`private-key.${toHex(key.id)}`),
       label: head.label,
       id: key.id,
@@ -141,21 +159,18 @@ export class ObjectList {
         .filter((primitive) => primitive !== "ecdh" || usage.derive),
       local: key.access.has(KEY_ACCESS.LOCAL),
       exists: () => Promise.resolve(true),
-      publicKey: () => this.#publicHalf(entry, all),
+      publicKey: () => this.#publicKeys.of(entry),
     };
     this.#keys.set(object, { entry, algorithms });
     return object;
   }
 
-  #publicKey(
-    entry: PublicKeyEntry,
-    all: readonly DirectoryItem[],
-    name: (wanted: string) => string,
-  ): CardPublicKey | undefined {
+  #publicKey(entry: PublicKeyEntry, name: (wanted: string) => string): CardPublicKey | undefined {
     const { head, key } = entry;
     if (entry.type === "other") return undefined;
     return {
       class: "public-key",
+      ...typeOf(entry),
       reference: name(`public-key.${toHex(key.id)}`),
       label: head.label,
       id: key.id,
@@ -164,50 +179,8 @@ export class ObjectList {
       destroyable: head.modifiable,
       usage: publicUsageOf(entry),
       exists: () => Promise.resolve(true),
-      publicKey: () => this.#publicHalf(entry, all),
+      publicKey: () => this.#publicKeys.of(entry),
     };
-  }
-
-  /**
-   * The public key that belongs to an entry: out of the directory if it stands there, else of the certificate of the same
-   * identifier, which is wanted anyway most of the time, else of its own file.
-   */
-  async #publicHalf(wanted: PrivateKeyEntry | PublicKeyEntry, all: readonly DirectoryItem[]): Promise<Uint8Array> {
-    const { id } = wanted.key;
-    const stored = all.flatMap(({ entry }) =>
-      entry.class === "public-key" && equalBytes(entry.key.id, id) ? [entry] : [],
-    );
-    const certificates = all.flatMap(({ entry }) =>
-      entry.class === "certificate" && entry.type === "x509" && equalBytes(entry.id, id) ? [entry] : [],
-    );
-    const direct = stored.filter(({ value }) => value?.kind === "direct");
-    const sources = [
-      ...direct.map((entry) => () => this.#storedKey(entry)),
-      ...certificates.map((entry) => () => this.#keyOfCertificate(entry)),
-      ...stored.filter(({ value }) => value?.kind === "file").map((entry) => () => this.#storedKey(entry)),
-    ];
-    let failure: unknown;
-    for (const read of sources) {
-      try {
-        const spki = await read();
-        if (fits(wanted, spki)) return spki;
-      } catch (error) {
-        if (!(error instanceof DataError || error instanceof MalformedAnswerError)) throw error;
-        failure = error;
-      }
-    }
-    throw new MalformedAnswerError(`the card has no public key for ${wanted.head.label || toHex(id)}`, {
-      cause: failure,
-    });
-  }
-
-  async #storedKey({ value, curve, head }: PublicKeyEntry): Promise<Uint8Array> {
-    if (!value) throw new DataError("a public key without a value");
-    return readStoredKey(await this.#contents.value(value, `public key ${head.label}`), curve);
-  }
-
-  async #keyOfCertificate(entry: CertificateEntry): Promise<Uint8Array> {
-    return parseCertificate(await this.#certificateValue(entry)).subjectPublicKeyInfo;
   }
 
   #certificate(entry: CertificateEntry, name: (wanted: string) => string): CardCertificate | undefined {
@@ -222,21 +195,8 @@ export class ObjectList {
       modifiable: head.modifiable,
       destroyable: head.modifiable,
       exists: () => Promise.resolve(value.kind === "file" || value.kind === "direct"),
-      value: () => this.#certificateValue(entry),
+      value: () => readCertificateOf(this.#contents, entry),
     };
-  }
-
-  async #certificateValue({ value, head }: CertificateEntry): Promise<Uint8Array> {
-    const where = `certificate ${head.label}`;
-    if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
-    const bytes = await this.#contents.value(value, where, { enough: isWhole, guarded: head.private });
-    try {
-      return readStoredCertificate(bytes);
-    } catch (cause) {
-      if (!(cause instanceof DataError)) throw cause;
-      this.#contents.report(where, cause.message);
-      throw new MalformedAnswerError(`${where} does not parse: ${cause.message}`, { cause });
-    }
   }
 
   #data(entry: DataEntry, name: (wanted: string) => string): CardData {
@@ -257,26 +217,11 @@ export class ObjectList {
   }
 }
 
-/** Nothing behind the element that the file begins with is wanted. */
-function isWhole(bytes: Uint8Array): boolean {
-  try {
-    return bytes.length >= derLength(bytes);
-  } catch (error) {
-    if (error instanceof DataError) return false;
-    throw error;
-  }
+/** The type, where the directory says all of it: the curve of an EC key mostly stands with its public half only. */
+function typeOf({ type, modulusBits, curve }: PrivateKeyEntry | PublicKeyEntry): { readonly type?: KeyType } {
+  if (type === "rsa" && modulusBits !== undefined) return { type: { type, modulusBits } };
+  return type === "ec" && curve ? { type: { type, curve } } : {};
 }
-
-/** Whether a public key is of the type and size that the directory says of the private one: certificates get mixed up. */
-function fits(entry: PrivateKeyEntry | PublicKeyEntry, spki: Uint8Array): boolean {
-  const type = keyTypeOf(spki);
-  if (type.type !== entry.type) return false;
-  if (type.type === "rsa") return entry.modulusBits === undefined || sameSize(entry.modulusBits, type.modulusBits);
-  return entry.fieldBits === undefined || sameSize(entry.fieldBits, curveInfo(type.curve).bits);
-}
-
-/** Cards round sizes up to whole bytes. */
-const sameSize = (told: number, real: number): boolean => Math.ceil(told / 8) === Math.ceil(real / 8);
 
 function usageOf({ key: { usage } }: PrivateKeyEntry): KeyUsage {
   return {

@@ -69,8 +69,8 @@ export class Pkcs15Token implements CardToken {
     };
   }
 
-  async objects(): Promise<readonly CardObject[]> {
-    const all = await this.#application.objects.all();
+  async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
+    const all = await this.#application.objects.of(classes);
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
@@ -221,7 +221,7 @@ export class Pkcs15Token implements CardToken {
 
   /** The object whose entry was written. */
   async #madeOf(entry: Uint8Array): Promise<CardObject> {
-    const placed = (await this.#application.objects.all()).find(({ item }) => equalBytes(item.der, entry));
+    const placed = (await this.#application.objects.of()).find(({ item }) => equalBytes(item.der, entry));
     if (!placed) throw new MalformedAnswerError("the object was written, and its directory does not list it");
     return placed.object;
   }

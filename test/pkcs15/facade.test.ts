@@ -4,7 +4,8 @@ import { CKA, CKF_SESSION, CKM, CKO, CKU, Cryptoki, type Template } from "../../
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import { FileCard, READER, RECORDING, recordedCard } from "./file-card.ts";
+import type { FileCard } from "./file-card.ts";
+import { READER, RECORDING, recordedCard } from "./file-card.ts";
 
 interface Rig extends AsyncDisposable {
   readonly card: FileCard;
@@ -24,6 +25,16 @@ async function find(cryptoki: Cryptoki, session: number, template: Template): Pr
   await cryptoki.C_FindObjectsInit(session, template);
   const found = await cryptoki.C_FindObjects(session, 100);
   await cryptoki.C_FindObjectsFinal(session);
+  return found;
+}
+
+async function findAll(
+  cryptoki: Cryptoki,
+  session: number,
+  templates: readonly Template[],
+): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const template of templates) found.push(...(await find(cryptoki, session, template)));
   return found;
 }
 
@@ -47,7 +58,8 @@ describe("the recorded card through C_ functions", () => {
     await using rig = await open(recordedCard());
     const session = await sessionOf(rig.cryptoki);
     const seen: unknown[] = [];
-    for (const object of await find(rig.cryptoki, session, {})) {
+    const classes = [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.DATA].map((type) => ({ [CKA.CLASS]: type }));
+    for (const object of await findAll(rig.cryptoki, session, classes)) {
       const { [CKA.CLASS]: type, [CKA.LABEL]: label } = await rig.cryptoki.C_GetAttributeValue(session, object, [
         CKA.CLASS,
         CKA.LABEL,
