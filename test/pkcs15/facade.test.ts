@@ -58,7 +58,7 @@ describe("the recorded card through C_ functions", () => {
     await using rig = await open(recordedCard());
     const session = await sessionOf(rig.cryptoki);
     const seen: unknown[] = [];
-    const classes = [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.DATA].map((type) => ({ [CKA.CLASS]: type }));
+    const classes = [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY, CKO.CERTIFICATE].map((type) => ({ [CKA.CLASS]: type }));
     for (const object of await findAll(rig.cryptoki, session, classes)) {
       const { [CKA.CLASS]: type, [CKA.LABEL]: label } = await rig.cryptoki.C_GetAttributeValue(session, object, [
         CKA.CLASS,
