@@ -12,6 +12,7 @@ const ROOMS = {
   card: ["bytes", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "asn1", "crypto", "apdu", "card"],
   pkcs15: ["bytes", "asn1", "crypto", "apdu", "card"],
+  cac: ["bytes", "asn1", "crypto", "apdu", "card"],
   cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
   virtual: ["bytes", "asn1", "crypto", "apdu"],
   p11kit: ["bytes", "crypto", "cryptoki"],

@@ -2,6 +2,7 @@
  * Smart cards as PKCS#11 tokens. `new Cryptoki({ pcsc: new Pcscd(), profiles })` is the whole of it; `cryptoki/pcsc`,
  * `cryptoki/apdu`, `cryptoki/piv` and `cryptoki/virtual` are the rooms below, for who works on the card itself.
  */
+import { cac, cacUnlisted } from "./cac/index.ts";
 import type { CardProfile } from "./card/index.ts";
 import { piv } from "./piv/index.ts";
 import { createPkcs15, pkcs15 } from "./pkcs15/index.ts";
@@ -9,7 +10,7 @@ import { createPkcs15, pkcs15 } from "./pkcs15/index.ts";
 export * from "./cryptoki/index.ts";
 export { CardError, LoginRequiredError, PinError, StatusError, UnsupportedError } from "./card/index.ts";
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
-export { createPkcs15, piv, pkcs15 };
+export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 
 /** Every card profile of this package, in the order in which a card is asked. */
-export const profiles: readonly CardProfile[] = [piv, pkcs15];
+export const profiles: readonly CardProfile[] = [piv, cac, pkcs15, cacUnlisted];

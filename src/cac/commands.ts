@@ -1,0 +1,67 @@
+/**
+ * The commands of CAC cards, as data: those of GSC-IS 2.1 (NIST IR 6887) chapter 5 for virtual machine cards, and GET CERTIFICATE of the
+ * first CAC.
+ */
+import type { CommandApdu } from "../apdu/index.ts";
+
+/** Class of the commands that ISO/IEC 7816-4 does not have (GSC-IS 2.1 section 5.3.3). */
+const PROPRIETARY = 0x80;
+
+/** SELECT of an applet by its identifier (section 5.3.3.2). Nobody needs the file control information. */
+export function selectApplet(aid: Uint8Array): CommandApdu {
+  return { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: aid, ne: 256 };
+}
+
+/** SELECT of an object of the applet (section 5.3.3.3). @param id Two bytes. */
+export function selectObject(id: Uint8Array): CommandApdu {
+  return { cla: 0x00, ins: 0xa4, p1: 0x02, p2: 0x00, data: id };
+}
+
+/** What READ BUFFER reads: tags with lengths, or the values, one after the other. */
+export const BUFFER = { TAGS: 0x01, VALUES: 0x02 } as const;
+export type BufferName = keyof typeof BUFFER;
+
+/** READ BUFFER (section 5.3.4.1). @param length 1 to 255. */
+export function readBuffer(buffer: BufferName, offset: number, length: number): CommandApdu {
+  const data = Uint8Array.of(BUFFER[buffer], length);
+  return { cla: PROPRIETARY, ins: 0x52, p1: offset >> 8, p2: offset & 0xff, data, ne: 256 };
+}
+
+/** GET PROPERTIES of the applet, all of them (section 5.3.3.4). */
+export function getProperties(): CommandApdu {
+  return { cla: PROPRIETARY, ins: 0x56, p1: 0x01, p2: 0x00, ne: 256 };
+}
+
+/** GET ACR of the access control applet: the table of applets (section 5.3.3.5, table 5-21). */
+export function getServiceTable(): CommandApdu {
+  return { cla: PROPRIETARY, ins: 0x4c, p1: 0x21, p2: 0x00, ne: 256 };
+}
+
+/** GET CERTIFICATE of the first CAC: the next `length` bytes; 63xx promises xx more (OpenSC, card-cac1.c). */
+export function getCertificate(length: number): CommandApdu {
+  return { cla: PROPRIETARY, ins: 0x36, p1: 0x00, p2: 0x00, ne: length };
+}
+
+/** VERIFY (section 5.3.3.6). Without `pin` it only asks how the PIN stands and costs no try. */
+export function verify(pin: Uint8Array = new Uint8Array()): CommandApdu {
+  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: 0x00, data: pin };
+}
+
+/** CHANGE REFERENCE DATA. @param exchange P1: some cards want another than ISO/IEC 7816-4 says. */
+export function changeReference(pins: Uint8Array, exchange: number): CommandApdu {
+  return { cla: 0x00, ins: 0x24, p1: exchange, p2: 0x00, data: pins };
+}
+
+/** The most data in one part of PRIVATE SIGN/DECRYPT: what readers and cards of the time took (OpenSC, card-cac.c). */
+const MAX_PART = 240;
+
+/** PRIVATE SIGN/DECRYPT (section 5.3.5.3): `block` to the power of the selected applet's key, in as many parts as it takes. */
+export function signDecrypt(block: Uint8Array): readonly CommandApdu[] {
+  const commands: CommandApdu[] = [];
+  for (let at = 0; at < block.length; at += MAX_PART) {
+    const last = at + MAX_PART >= block.length;
+    const data = block.subarray(at, at + MAX_PART);
+    commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256 });
+  }
+  return commands;
+}

@@ -1,0 +1,128 @@
+import { StatusError, SW } from "../apdu/index.ts";
+import { concat, DataError, startsWith } from "../bytes/index.ts";
+import { CardError } from "../card/index.ts";
+import { readCapabilities } from "./capability-container.ts";
+import { APPLICATION_TYPE, type CardUrl } from "./card-url.ts";
+import { getCertificate, getProperties, getServiceTable, readBuffer } from "./commands.ts";
+import { type CardContents, containerEntry, type PkiEntry, pkiEntry, UNLISTED_APPLETS } from "./contents.ts";
+import { ACCESS_CONTROL, CAC_RID, CCC, type Place, pkiApplet } from "./place.ts";
+import { type ObjectProperties, readProperties } from "./properties.ts";
+import { readServiceTable } from "./service-table.ts";
+import type { CacSession } from "./session.ts";
+import { buffered, firstGeneration, unnumbered, type Variant } from "./variant.ts";
+
+/** A card with a capability container (GSC-IS 2.1 chapter 7): every CAC since 2003. One exchange for any other card. */
+export async function findListed(session: CacSession): Promise<Variant | undefined> {
+  if (!(await session.has(CCC))) return undefined;
+  return withoutRefusals(async () => {
+    const { cardId, urls } = await readCapabilities(session);
+    const contents = contentsOf(urls, cardId);
+    if (contents.pki.length + contents.containers.length === 0) return undefined;
+    return buffered(session, "CAC II", contents, { place: CCC, only: false, changeP1: 0x00 });
+  });
+}
+
+/** Cards that have no such container: "alternative" tokens, and the first CAC (OpenSC, card-cac.c and card-cac1.c). */
+export async function findUnlisted(session: CacSession): Promise<Variant | undefined> {
+  for (const place of ACCESS_CONTROL) {
+    const found = (await session.has(place)) ? await withoutRefusals(() => readTable(session, place)) : undefined;
+    if (found) return found;
+  }
+  return findBare(session);
+}
+
+function contentsOf(urls: readonly CardUrl[], cardId: Uint8Array | undefined): CardContents {
+  const pki = urls
+    .filter(({ type }) => type === APPLICATION_TYPE.PKI)
+    .flatMap(({ place }, index) => pkiEntry(place, index) ?? []);
+  const containers = urls
+    .filter(({ type }) => type === APPLICATION_TYPE.GENERIC)
+    .flatMap(({ place }) => containerEntry(place, place.object) ?? []);
+  return { pki, containers, cardId };
+}
+
+/** First bytes of the identifiers of PKI applets. */
+const PKI_APPLETS = [concat(CAC_RID, Uint8Array.of(0x01)), concat(CAC_RID, Uint8Array.of(0x00))];
+const AID_LENGTH = 7;
+
+/** A card whose access control applet lists its applets; which objects those have they tell themselves. */
+async function readTable(session: CacSession, place: Place): Promise<Variant | undefined> {
+  const { data, sw } = await session.at(place, (send) => send(getServiceTable()));
+  if (sw !== SW.OK) throw new StatusError("GET ACR", sw);
+  const pki: PkiEntry[] = [];
+  let index = 0;
+  for (const aid of readServiceTable(data)) {
+    if (aid.length !== AID_LENGTH || !PKI_APPLETS.some((beginning) => startsWith(aid, beginning))) continue;
+    for (const { id, hasPrivateKey } of await propertiesOf(session, { aid })) {
+      // One without a key keeps its number: the next is called the same whether or not this one has one.
+      const entry = pkiEntry({ aid, object: id }, index++);
+      if (entry && hasPrivateKey) pki.push(entry);
+    }
+  }
+  if (pki.length === 0) return undefined;
+  const contents = { pki, containers: [], cardId: undefined };
+  // G&D's card wants P1 = 01 (OpenSC, card-cac.c).
+  return buffered(session, "CAC ALT HID", contents, { place, only: true, changeP1: 0x01 });
+}
+
+/** None, if the applet is listed and not there, or what it says is nonsense. */
+async function propertiesOf(session: CacSession, place: Place): Promise<readonly ObjectProperties[]> {
+  const found = await withoutRefusals(async () => {
+    const { data, sw } = await session.at(place, (send) => send(getProperties()));
+    return sw === SW.OK ? readProperties(data) : undefined;
+  });
+  return found ?? [];
+}
+
+/** The three of every CAC: one of them is there, or none. */
+const USUAL_APPLETS = 3;
+const MAX_APPLETS = 16;
+
+/** A card with nothing but the applets, found by trying. */
+async function findBare(session: CacSession): Promise<Variant | undefined> {
+  for (let number = 0; number < USUAL_APPLETS; number++) {
+    const place = pkiApplet(number);
+    if (!(await session.has(place))) continue;
+    const generation = await generationOf(session, place);
+    if (generation === undefined) continue;
+    const pki: PkiEntry[] = [];
+    for (let index = number; index < MAX_APPLETS; index++) {
+      const entry = pkiEntry(pkiApplet(index), index);
+      if (entry && (await session.has(entry.place))) pki.push(entry);
+    }
+    const pin = { place, only: false, changeP1: 0x00 };
+    if (generation === 1) return firstGeneration(session, { pki, containers: [], cardId: undefined }, pin);
+    return unnumbered(session, { pki, containers: await bareContainers(session), cardId: undefined }, pin);
+  }
+  return undefined;
+}
+
+/** By the command that the applet gives its certificate for; undefined if it is some other card's applet. */
+async function generationOf(session: CacSession, place: Place): Promise<1 | 2 | undefined> {
+  const LENGTH = 2;
+  return session.at(place, async (send) => {
+    const { data, sw } = await send(readBuffer("TAGS", 0, LENGTH));
+    if (sw === SW.OK && data.length === LENGTH) return 2;
+    const first = await send(getCertificate(LENGTH));
+    return first.sw >> 8 === SW.VERIFICATION_FAILED >> 8 ? 1 : undefined;
+  });
+}
+
+async function bareContainers(session: CacSession): Promise<CardContents["containers"]> {
+  const found = [];
+  for (const object of UNLISTED_APPLETS) {
+    const entry = containerEntry({ aid: concat(CAC_RID, object) }, object);
+    if (entry && (await session.has(entry.place))) found.push(entry);
+  }
+  return found;
+}
+
+/** Undefined where the card refuses, or what it answers does not parse. */
+async function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof DataError || error instanceof CardError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,119 @@
+import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
+import { wipe } from "../bytes/index.ts";
+import { PinError, type PinInfo, type PinStatus, UnsupportedError } from "../card/index.ts";
+import { changeReference, verify } from "./commands.ts";
+import type { CacExchange } from "./session.ts";
+
+/** 4 to 8 decimal digits. */
+export const CAC_PIN: PinInfo = { label: "PIN", minLength: 4, maxLength: 8 };
+
+/** The number of tries that issuers set. */
+export const USUAL_TRIES = 3;
+
+/** A PIN's length on the wire; filled up with FF. */
+const PIN_LENGTH = 8;
+
+/**
+ * Refuses a PIN that no CAC takes, before a card sees it.
+ * @throws {PinError}
+ */
+export function checkPin(pin: Uint8Array): void {
+  const { minLength, maxLength } = CAC_PIN;
+  if (pin.length < minLength || pin.length > maxLength) {
+    throw new PinError("length", `a CAC's PIN has ${minLength} to ${maxLength} digits; the card was not asked`);
+  }
+  if (!isDigits(pin)) throw new PinError("characters", "a CAC's PIN has digits only; the card was not asked");
+}
+
+/** Of a new PIN more is asked: FIPS 201-3 section 4.3.1. */
+const NEW_MIN_LENGTH = 6;
+
+function checkNewPin(pin: Uint8Array): void {
+  const { maxLength } = CAC_PIN;
+  if (pin.length >= NEW_MIN_LENGTH && pin.length <= maxLength && isDigits(pin)) return;
+  throw new PinError(
+    "unacceptable",
+    `a CAC's new PIN has ${NEW_MIN_LENGTH} to ${maxLength} digits; the card was not asked`,
+  );
+}
+
+const isDigits = (pin: Uint8Array): boolean => pin.every((digit) => digit >= 0x30 && digit <= 0x39);
+
+function padPins(...pins: readonly Uint8Array[]): Uint8Array {
+  const padded = new Uint8Array(PIN_LENGTH * pins.length).fill(0xff);
+  for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);
+  return padded;
+}
+
+/** Sends a PIN that was checked. */
+export type PinCommand = (send: CacExchange) => Promise<void>;
+
+/**
+ * VERIFY, once (GSC-IS 2.1 section 5.3.3.6).
+ * @throws {PinError} for a PIN that no card takes; what is returned throws it for a wrong or blocked one, {StatusError} else.
+ */
+export function verifyPin(pin: Uint8Array): PinCommand {
+  checkPin(pin);
+  return (send) => sendPins(send, "VERIFY", [pin], verify);
+}
+
+/**
+ * CHANGE REFERENCE DATA.
+ * @param p1 As the card wants it.
+ * @throws {PinError} for PINs that no card takes; what is returned throws it for the old PIN, {UnsupportedError} if the card does
+ *   not know the command.
+ */
+export function changePin(oldPin: Uint8Array, newPin: Uint8Array, p1: number): PinCommand {
+  checkPin(oldPin);
+  checkNewPin(newPin);
+  return (send) => sendPins(send, "CHANGE REFERENCE DATA", [oldPin, newPin], (pins) => changeReference(pins, p1));
+}
+
+async function sendPins(
+  send: CacExchange,
+  action: string,
+  pins: readonly Uint8Array[],
+  build: (padded: Uint8Array) => CommandApdu,
+): Promise<void> {
+  const padded = padPins(...pins);
+  try {
+    const { sw } = await send(build(padded));
+    if (sw !== SW.OK) throw pinFailure(action, sw);
+  } finally {
+    wipe(padded);
+  }
+}
+
+/** How cards say that they do not have a command. */
+const UNKNOWN: ReadonlySet<number> = new Set([
+  SW.INSTRUCTION_NOT_SUPPORTED,
+  SW.FUNCTION_NOT_SUPPORTED,
+  SW.COMMAND_NOT_ALLOWED,
+]);
+
+function pinFailure(action: string, sw: number): Error {
+  const cause = new StatusError(action, sw);
+  const { triesLeft } = cause;
+  if (triesLeft === 0)
+    return new PinError("blocked", "the PIN is blocked; only the card's issuer can help", 0, { cause });
+  if (triesLeft !== undefined) {
+    const tries = triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`;
+    return new PinError("incorrect", `the PIN is wrong; ${tries} left`, triesLeft, { cause });
+  }
+  if (action !== "VERIFY" && UNKNOWN.has(sw))
+    return new UnsupportedError("the card does not change its PIN", { cause });
+  // 6300 tells of no number; libcacard says 6985 whatever is wrong (vcard_emul_login).
+  if (sw === SW.VERIFICATION_FAILED || sw === SW.CONDITIONS_NOT_SATISFIED) {
+    return new PinError("incorrect", "the PIN is wrong", undefined, { cause });
+  }
+  if (sw === SW.WRONG_DATA) {
+    return new PinError("unacceptable", "the card does not take such a PIN; no try is spent", undefined, { cause });
+  }
+  return cause;
+}
+
+/** How the PIN stands, by the empty VERIFY, which costs no try; nothing is known where the card does not tell. */
+export async function readPinStatus(send: CacExchange): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
+  const { sw } = await send(verify());
+  return { triesLeft: new StatusError("VERIFY without a PIN", sw).triesLeft, verified: sw === SW.OK };
+}

@@ -1,0 +1,71 @@
+import { CardError, MalformedAnswerError } from "../apdu/index.ts";
+import { parseCertificate } from "../asn1/index.ts";
+import { DataError } from "../bytes/index.ts";
+import { inflated, type StoredCertificate } from "./certificate.ts";
+import { commonName, findSubject } from "./common-name.ts";
+import type { PkiEntry } from "./contents.ts";
+import { remembered } from "./remembered.ts";
+import type { CertificateSource } from "./stored-certificate.ts";
+
+/** How much of a certificate is asked for first, when its subject is wanted: what the first exchange brings anyway. */
+const HEAD = 200;
+
+/** A private key and its certificate on the card; everything is read when it is first asked for, and once. */
+export class PkiObject {
+  readonly entry: PkiEntry;
+  readonly #source: CertificateSource;
+  readonly exists: () => Promise<boolean>;
+  /** The certificate as the card stores it. */
+  readonly stored: () => Promise<StoredCertificate>;
+  /** X.509, DER. @throws {MalformedAnswerError} if the card's certificate is none. */
+  readonly certificate: () => Promise<Uint8Array>;
+  /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
+  readonly publicKey: () => Promise<Uint8Array>;
+
+  constructor(entry: PkiEntry, source: CertificateSource) {
+    this.entry = entry;
+    this.#source = source;
+    this.exists = remembered(() => source.exists());
+    this.stored = remembered(() => this.#parsed(() => source.read()));
+    this.certificate = remembered(async () => {
+      const stored = await this.stored();
+      return this.#parsed(() => inflated(stored));
+    });
+    this.publicKey = remembered(async () => {
+      const certificate = await this.certificate();
+      return this.#parsed(() => parseCertificate(certificate).subjectPublicKeyInfo);
+    });
+  }
+
+  /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
+  async holder(): Promise<string | undefined> {
+    try {
+      return (await this.exists()) ? commonName(await this.#subject()) : undefined;
+    } catch (error) {
+      if (error instanceof DataError || error instanceof CardError) return undefined;
+      throw error;
+    }
+  }
+
+  async #subject(): Promise<Uint8Array> {
+    for (let wanted = HEAD; ;) {
+      const head = await this.#source.head(wanted);
+      if (!head) return parseCertificate(await this.certificate()).subject;
+      const subject = findSubject(head);
+      if (typeof subject !== "number") return subject;
+      if (subject <= head.length || head.length < wanted)
+        throw new DataError("certificate: cut off before its subject");
+      wanted = subject;
+    }
+  }
+
+  /** What the card holds there does not parse: its fault, not the caller's. */
+  async #parsed<T>(parse: () => T | Promise<T>): Promise<T> {
+    try {
+      return await parse();
+    } catch (cause) {
+      if (!(cause instanceof DataError)) throw cause;
+      throw new MalformedAnswerError(`the ${this.entry.label} on the card does not parse: ${cause.message}`, { cause });
+    }
+  }
+}

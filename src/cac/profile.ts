@@ -1,0 +1,23 @@
+import type { Card, CardApplication, CardProfile } from "../card/index.ts";
+import { findListed, findUnlisted } from "./find.ts";
+import { CacSession } from "./session.ts";
+import { CacToken } from "./token.ts";
+import type { Variant } from "./variant.ts";
+
+const profile = (find: (session: CacSession) => Promise<Variant | undefined>): CardProfile => ({
+  name: "cac",
+  async claim(card: Card): Promise<CardApplication | undefined> {
+    const session = new CacSession(card);
+    const variant = await find(session);
+    return variant && { profile: "cac", tokens: [new CacToken(session, variant)] };
+  },
+});
+
+/**
+ * CAC cards with a capability container. Most of them are PIV cards as well: the profile that is asked first decides which the token
+ * is of.
+ */
+export const cac: CardProfile = profile(findListed);
+
+/** CAC cards without one, which take many exchanges to be found: to be asked last. */
+export const cacUnlisted: CardProfile = profile(findUnlisted);

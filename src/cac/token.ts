@@ -1,0 +1,167 @@
+import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { concat, DataError, wipe } from "../bytes/index.ts";
+import {
+  type CardMechanism,
+  type CardObject,
+  type CardPrivateKey,
+  type CardToken,
+  type CardTokenInfo,
+  type KeyPrimitive,
+  LoginRequiredError,
+  type PinRole,
+  type PinStatus,
+  type PinUser,
+  UnsupportedError,
+} from "../card/index.ts";
+import { keyTypeOf } from "../crypto/index.ts";
+import { signDecrypt } from "./commands.ts";
+import { DataContainer } from "./data-container.ts";
+import { dataObject, type PkiObjects, pkiObjects } from "./objects.ts";
+import { CAC_PIN, changePin, type PinCommand, readPinStatus, USUAL_TRIES, verifyPin } from "./pin.ts";
+import { PkiObject } from "./pki-object.ts";
+import type { CacExchange, CacSession } from "./session.ts";
+import type { Variant } from "./variant.ts";
+
+/** RSA of 1024 bits is on the oldest cards, 2048 on those in use, 3072 on some (OpenSC, card-cac.c). */
+const MECHANISMS: readonly CardMechanism[] = [{ primitive: "rsa-raw", minBits: 1024, maxBits: 3072 }];
+
+/** All that is shown of a serial number, its end: what other programs show. */
+const SERIAL_DIGITS = 16;
+
+/** The one token of a CAC: its PIN guards all keys. */
+export class CacToken implements CardToken {
+  readonly mechanisms = MECHANISMS;
+  readonly #session: CacSession;
+  readonly #variant: Variant;
+  readonly #keys: readonly PkiObjects[];
+  readonly #objects: readonly CardObject[];
+  /** The most tries that were seen to be left. */
+  #maxTries = USUAL_TRIES;
+  /** {@link CacSession.resets} when the PIN was last verified. */
+  #verifiedAt: number | undefined;
+
+  constructor(session: CacSession, variant: Variant) {
+    this.#session = session;
+    this.#variant = variant;
+    const { pki, containers } = variant.contents;
+    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, variant.certificate(entry.place))));
+    this.#objects = [
+      ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
+      ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
+    ];
+  }
+
+  /** The names are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here. */
+  async info(): Promise<CardTokenInfo> {
+    return {
+      label: ((await this.#holder()) ?? this.#variant.name).replaceAll(":", "."),
+      manufacturer: "Common Access Card",
+      model: "PKCS#15 emulated",
+      serialNumber: (await this.#variant.serialNumber()).slice(-SERIAL_DIGITS),
+      pin: CAC_PIN,
+      application: "NIST IR 6887 [CAC]",
+    };
+  }
+
+  /** Whose card it is, by the first certificate that tells. */
+  async #holder(): Promise<string | undefined> {
+    for (const { pki } of this.#keys) {
+      const holder = await pki.holder();
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
+
+  objects(): Promise<readonly CardObject[]> {
+    return Promise.resolve(this.#objects);
+  }
+
+  async pinStatus(role: PinRole): Promise<PinStatus> {
+    if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
+    const status = await this.#withPin((send) => readPinStatus(send));
+    this.#maxTries = Math.max(this.#maxTries, status.triesLeft ?? 0);
+    return { ...status, maxTries: this.#maxTries };
+  }
+
+  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (user !== "user") throw new UnsupportedError("the security officer of a CAC is its issuer");
+    await this.#sendPin(verifyPin(pin), signal);
+  }
+
+  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (role !== "user") throw new UnsupportedError("of a CAC's PINs only the user's can be changed");
+    await this.#sendPin(changePin(oldPin, newPin, this.#variant.pin.changeP1), signal);
+  }
+
+  /** Until the card says yes, the PIN counts as not verified: a wrong PIN also undoes an earlier right one. */
+  #sendPin(command: PinCommand, signal?: AbortSignal): Promise<void> {
+    return this.#withPin(async (send) => {
+      this.#verifiedAt = undefined;
+      await command(send);
+      this.#verifiedAt = this.#session.resets;
+    }, signal);
+  }
+
+  #withPin<T>(work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { place, only } = this.#variant.pin;
+    return only ? this.#session.at(place, work, signal) : this.#session.anywhere(place, work, signal);
+  }
+
+  /** These cards have no command for it: only a reset makes them forget. */
+  async logout(): Promise<void> {
+    this.#verifiedAt = undefined;
+    await this.#session.reset();
+  }
+
+  async use(
+    key: CardPrivateKey,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
+    if (!pki || primitive !== "rsa-raw")
+      throw new UnsupportedError(`${primitive} is nothing that a CAC does with this key`);
+    const type = keyTypeOf(await pki.publicKey());
+    if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA, and a CAC has no others");
+    if (input.length * 8 !== type.modulusBits) {
+      throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
+    }
+    return this.#session.at(
+      pki.entry.place,
+      (send) => {
+        if (this.#verifiedAt !== this.#session.resets) throw loginRequired();
+        return sendBlock(send, input);
+      },
+      signal,
+    );
+  }
+}
+
+/** Cards that hold results back until the last part, and cards that give them as they come, are answered alike. */
+async function sendBlock(send: CacExchange, block: Uint8Array): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for (const command of signDecrypt(block)) {
+    const { data, sw } = await send(command);
+    parts.push(data);
+    if (sw !== SW.OK) throw useFailure(sw);
+  }
+  const result = concat(...parts);
+  // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
+  wipe(...parts);
+  if (result.length !== block.length) {
+    throw new MalformedAnswerError(`${result.length} bytes from a key of ${block.length}`);
+  }
+  return result;
+}
+
+/** libcacard says 6985 to who is not logged in (vcard_emul_rsa_op). */
+function useFailure(sw: number): Error {
+  const cause = new StatusError("PRIVATE SIGN/DECRYPT", sw);
+  const wantsPin = sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.CONDITIONS_NOT_SATISFIED;
+  return wantsPin ? loginRequired(cause) : cause;
+}
+
+function loginRequired(cause?: StatusError): LoginRequiredError {
+  return new LoginRequiredError("the card wants the PIN before it uses this key", { cause });
+}
