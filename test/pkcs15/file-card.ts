@@ -32,17 +32,22 @@ export class FileCard implements InProcessCard {
   /** Keys without 3F00: "50155031". */
   readonly files: Map<string, CardFile>;
   readonly #aid: string | undefined;
+  /** What SELECT by name tells. */
+  readonly #selectAnswer: string;
   readonly #quirks: Quirks;
   #selected: string | undefined;
   #directory = "";
   #applet: boolean;
 
   constructor(
-    options: { atr?: string; aid?: string; files: Readonly<Record<string, CardFile>> } & { quirks?: Quirks },
+    options: { atr?: string; aid?: string; selectAnswer?: string; files: Readonly<Record<string, CardFile>> } & {
+      quirks?: Quirks;
+    },
   ) {
     this.atr = fromHex(options.atr ?? "3b80800101");
     this.files = new Map(Object.entries(options.files));
     this.#aid = options.aid;
+    this.#selectAnswer = options.selectAnswer ?? "";
     this.#quirks = options.quirks ?? {};
     this.#applet = options.aid === undefined;
   }
@@ -122,7 +127,7 @@ export class FileCard implements InProcessCard {
       if (name !== this.#aid) return fromHex("6a82");
       this.#applet = true;
       this.#directory = "5015";
-      return fromHex("9000");
+      return fromHex(`${this.#selectAnswer}9000`);
     }
     if (!this.#applet) return fromHex("6999");
     if (this.#quirks.answers && !this.#quirks.answers.includes(p2)) return fromHex("6a86");
@@ -151,6 +156,7 @@ export function withoutLe(command: string): string {
 interface Recording {
   readonly atr: string;
   readonly aid: string;
+  readonly selectAnswer: string;
   readonly files: Readonly<Record<string, Required<CardFile>>>;
   readonly exchanges: Readonly<Record<string, readonly { readonly command: string; readonly answer: string }[]>>;
 }
