@@ -3,7 +3,7 @@
  * reads its answer where that is more than bytes.
  */
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
-import { DataError } from "../bytes/index.ts";
+import { concat, DataError } from "../bytes/index.ts";
 
 /** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
 export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
@@ -20,6 +20,12 @@ export function select(): CommandApdu {
 /** GET DATA of a data object (section 3.1.2). */
 export function getData(tag: number): CommandApdu {
   return { cla: 0x00, ins: 0xcb, p1: 0x3f, p2: 0xff, data: encodeTlv(0x5c, tagBytes(tag)), ne: ALL };
+}
+
+/** PUT DATA of a data object with the value of its tag 53 (section 3.3.1); an empty one takes the object away. */
+export function putData(tag: number, content: Uint8Array): CommandApdu {
+  const data = concat(encodeTlv(0x5c, tagBytes(tag)), encodeTlv(0x53, content));
+  return { cla: 0x00, ins: 0xdb, p1: 0x3f, p2: 0xff, data };
 }
 
 function tagBytes(tag: number): Uint8Array {

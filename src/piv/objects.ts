@@ -21,9 +21,20 @@ export function slotObjects(store: PivStore): readonly SlotObjects[] {
   }));
 }
 
+/** One of the other data objects, and its place. */
+export interface DataObject {
+  readonly container: Container;
+  readonly object: CardData;
+}
+
 /** The other data objects, likewise. */
-export function dataObjects(store: PivStore): readonly CardData[] {
-  return Object.values(CONTAINER).map((container) => dataObject(store, container));
+export function dataObjects(store: PivStore): readonly DataObject[] {
+  return Object.values(CONTAINER).map((container) => ({ container, object: dataObject(store, container) }));
+}
+
+/** All but the two with tags of their own, which say how the card is used: the PIN that counts, and what biometrics there are. */
+export function isWritable({ tag }: Container): boolean {
+  return tag > 0xffff;
 }
 
 /**
@@ -55,6 +66,8 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     label: slot.labels.certificate,
     id: Uint8Array.of(slot.id),
     private: false,
+    modifiable: true,
+    destroyable: true,
     exists: async (named) =>
       (await isWorthAsking(store, slot, named)) && (await store.read(slot.certificate)) !== undefined,
     value: () => store.certificate(slot),
@@ -91,6 +104,8 @@ function dataObject(store: PivStore, container: Container): CardData {
     label: container.name,
     id: new Uint8Array(),
     private: container.pin,
+    modifiable: isWritable(container),
+    destroyable: isWritable(container),
     application: "PIV",
     objectId: container.objectId,
     exists: async (named) => named && (await store.read(container.tag)) !== undefined,

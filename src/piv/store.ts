@@ -60,6 +60,13 @@ export class PivStore {
     this.#generated.set(slot, publicKey);
   }
 
+  /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
+  wrote(tag: number, content: Uint8Array): void {
+    this.#objects.set(tag, Promise.resolve(content.length === 0 ? undefined : Uint8Array.from(content)));
+    if (tag === CONTAINER.CHUID.tag) this.#chuid = undefined;
+    if (tag === CONTAINER.KEY_HISTORY.tag) this.#history = undefined;
+  }
+
   /** Whether `slot` holds a key, as far as a card without a list of keys tells: by its certificate. */
   async hasKey(slot: KeySlot): Promise<boolean> {
     return this.#generated.has(slot) || (await this.read(slot.certificate)) !== undefined;

@@ -1,8 +1,9 @@
-import { StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, wipe } from "../bytes/index.ts";
 import {
   type CardMechanism,
   type CardObject,
+  type CardObjectChanges,
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
@@ -10,6 +11,7 @@ import {
   type KeyPairRequest,
   type KeyPrimitive,
   LoginRequiredError,
+  type NewCardObject,
   type PinRole,
   type PinStatus,
   type PinUser,
@@ -17,11 +19,11 @@ import {
 } from "../card/index.ts";
 import { keyTypeOf } from "../crypto/index.ts";
 import { serialNumber } from "./chuid.ts";
-import { unverify } from "./commands.ts";
+import { putData, unverify } from "./commands.ts";
 import { generate, readGenerated } from "./generate.ts";
 import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
-import { dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
+import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
 import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
 import {
   changePin,
@@ -37,6 +39,7 @@ import {
 import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
 import type { PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
+import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
 /** What PIV cards in use compute with: SP 800-78-5 table 1, and RSA-1024 and RSA-4096 of older and vendors' cards. */
 const MECHANISMS: readonly CardMechanism[] = [
@@ -48,9 +51,11 @@ const MECHANISMS: readonly CardMechanism[] = [
 /** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
 export class PivToken implements CardToken {
   readonly mechanisms = MECHANISMS;
+  readonly changedBy = "so";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
+  readonly #data: readonly DataObject[];
   readonly #objects: readonly CardObject[];
   /** The most tries that were seen to be left. */
   #maxTries = USUAL_TRIES;
@@ -63,9 +68,10 @@ export class PivToken implements CardToken {
     this.#session = session;
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
+    this.#data = dataObjects(this.#store);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
-      ...dataObjects(this.#store),
+      ...this.#data.map(({ object }) => object),
     ];
   }
 
@@ -179,16 +185,44 @@ export class PivToken implements CardToken {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
     const command = generate(place.slot, type);
-    const { data, sw } = await this.#session.run((send) => {
-      if (this.#managedAt !== this.#session.resets) throw new LoginRequiredError(OFFICER_FIRST);
-      return send(command);
-    }, signal);
-    if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
-      throw new LoginRequiredError(OFFICER_FIRST, { cause: new StatusError("GENERATE", sw) });
-    }
+    const { data, sw } = await this.#administer(command, "GENERATE", signal);
     if (sw !== SW.OK) throw new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
     this.#store.keep(place.slot, readGenerated(type, data));
     return { privateKey: place.privateKey, publicKey: place.publicKey };
+  }
+
+  createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
+    return this.#write(() => newWriting(object, this.#slots, this.#data), signal);
+  }
+
+  setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
+    return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), signal);
+  }
+
+  /** A key whose certificate goes stays where it is, and is seen as long as this process knows of it. */
+  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
+    const place = this.#slots.find(({ certificate }) => certificate === object);
+    const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
+    await this.#write(() => placeOf(object, this.#slots, this.#data), signal);
+    if (place && publicKey) this.#store.keep(place.slot, publicKey);
+  }
+
+  async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
+    const { tag, content, object } = plan();
+    const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
+    if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
+    this.#store.wrote(tag, content);
+    return object;
+  }
+
+  /** A command for which the card wants the management key first. */
+  async #administer(command: CommandApdu, name: string, signal?: AbortSignal): Promise<ResponseApdu> {
+    const answer = await this.#session.run((send) => {
+      if (this.#managedAt !== this.#session.resets) throw new LoginRequiredError(OFFICER_FIRST);
+      return send(command);
+    }, signal);
+    if (answer.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return answer;
+    throw new LoginRequiredError(OFFICER_FIRST, { cause: new StatusError(name, answer.sw) });
   }
 
   #slotOf(key: CardPrivateKey): KeySlot {
@@ -198,7 +232,7 @@ export class PivToken implements CardToken {
   }
 }
 
-const OFFICER_FIRST = "the card wants the management key before it makes a key; log in as security officer";
+const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
 
 /** Only some cards name their maker, in the historical bytes of their answer to reset. */
 function manufacturerOf(atr: Uint8Array): string {

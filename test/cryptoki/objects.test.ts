@@ -466,7 +466,7 @@ test("what is on the card is not destroyed", async () => {
   await using made = await rig(await testCard());
   const reading = await made.session(0);
   const writing = await made.session();
-  const object = await made.object(reading, CKO.CERTIFICATE, 1);
+  const object = await made.object(reading, CKO.PUBLIC_KEY, 1);
   await expect(made.cryptoki.C_DestroyObject(reading, object)).rejects.toMatchObject(refusal("SESSION_READ_ONLY"));
   await expect(made.cryptoki.C_DestroyObject(writing, object)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
 });

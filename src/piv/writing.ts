@@ -1,0 +1,88 @@
+import { encodeTlv } from "../apdu/index.ts";
+import { concat, equalBytes } from "../bytes/index.ts";
+import {
+  type CardCertificate,
+  type CardData,
+  type CardObject,
+  type CardObjectChanges,
+  type NewCardObject,
+  UnsupportedError,
+} from "../card/index.ts";
+import { type DataObject, isWritable, type SlotObjects } from "./objects.ts";
+
+/** What of a card is written: a data object whole, because PIV knows nothing smaller. */
+export interface Writing {
+  readonly tag: number;
+  /** The value of tag 53; empty takes the object off the card. */
+  readonly content: Uint8Array;
+  readonly object: CardCertificate | CardData;
+}
+
+const NOTHING = new Uint8Array();
+
+/**
+ * Where a new object goes: a certificate to the key that its CKA_ID names, data to the container that its CKA_OBJECT_ID or its label
+ * names. What is there gives way. The label is the place's, whatever was wanted.
+ * @throws {UnsupportedError} for what PIV has no place for.
+ */
+export function newWriting(object: NewCardObject, slots: readonly SlotObjects[], data: readonly DataObject[]): Writing {
+  if (object.class === "certificate") {
+    const place = slots.find(({ certificate }) => equalBytes(certificate.id, object.id));
+    if (!place || object.private) {
+      throw new UnsupportedError(
+        "a PIV card has public certificates of CKA_ID 01 to 18: for 9A, 9C, 9D, 9E and 82 to 95",
+      );
+    }
+    const { slot, certificate } = place;
+    return { tag: slot.certificate, content: encodeCertificate(object.value), object: certificate };
+  }
+  if (object.class === "data") {
+    const place = data.find(
+      ({ container }) =>
+        object.objectId === container.objectId || (object.objectId === undefined && object.label === container.name),
+    );
+    if (object.private !== place?.container.pin) {
+      throw new UnsupportedError("PIV has no such data object; CKA_OBJECT_ID names the one that is meant");
+    }
+    return { ...requireWritable(place), content: object.value };
+  }
+  throw new UnsupportedError("a PIV card takes certificates and data objects; it makes keys, and keeps their places");
+}
+
+/**
+ * What is written for new attributes of an object.
+ * @throws {UnsupportedError} for a label or CKA_ID: they are the place's.
+ */
+export function changedWriting(
+  object: CardObject,
+  { label, id, value }: CardObjectChanges,
+  slots: readonly SlotObjects[],
+  data: readonly DataObject[],
+): Writing {
+  if ((label !== undefined && label !== object.label) || (id !== undefined && !equalBytes(id, object.id))) {
+    throw new UnsupportedError("labels and CKA_IDs on a PIV card are those of its places");
+  }
+  const writing = placeOf(object, slots, data);
+  if (value === undefined) throw new UnsupportedError("nothing of this changes but its value");
+  return { ...writing, content: object.class === "certificate" ? encodeCertificate(value) : value };
+}
+
+/** @throws {UnsupportedError} for keys, which no PIV command takes away. */
+export function placeOf(object: CardObject, slots: readonly SlotObjects[], data: readonly DataObject[]): Writing {
+  const place = slots.find(({ certificate }) => certificate === object);
+  if (place) return { tag: place.slot.certificate, content: NOTHING, object: place.certificate };
+  const found = data.find((one) => one.object === object);
+  if (found) return { ...requireWritable(found), content: NOTHING };
+  throw new UnsupportedError("keys on a PIV card stay, until others are made in their places");
+}
+
+function requireWritable({ container, object }: DataObject): Pick<Writing, "tag" | "object"> {
+  if (!isWritable(container))
+    throw new UnsupportedError(`the ${container.name} says what the card is, and stays as it is`);
+  return { tag: container.tag, object };
+}
+
+/** The value of a certificate data object: 70 the certificate, 71 CertInfo, not compressed, FE no error detection code (SP 800-73-4 part 1 table 10). */
+function encodeCertificate(der: Uint8Array): Uint8Array {
+  return concat(encodeTlv(0x70, der), encodeTlv(0x71, Uint8Array.of(0)), encodeTlv(0xfe));
+}
