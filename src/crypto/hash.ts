@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { plain } from "./plain.ts";
 
 /** Length of each hash's result in bytes. */
@@ -31,10 +31,15 @@ export function digest(hash: HashName, ...parts: readonly Uint8Array[]): Uint8Ar
 
 /** Hashes a message that comes in parts. */
 export class Hasher {
-  readonly #hash;
+  readonly #hash: Hash;
 
-  constructor(hash: HashName) {
-    this.#hash = createHash(hash);
+  constructor(hash: HashName | Hash) {
+    this.#hash = typeof hash === "string" ? createHash(hash) : hash;
+  }
+
+  /** The same state once more. */
+  copy(): Hasher {
+    return new Hasher(this.#hash.copy());
   }
 
   update(part: Uint8Array): void {

@@ -9,7 +9,7 @@ export { gunzip } from "./gunzip.ts";
 export { digest, Hasher, hashLength, type HashName } from "./hash.ts";
 export { x963Kdf } from "./kdf.ts";
 export { decodeOaep, encodeOaep, type OaepParameters } from "./oaep.ts";
-export { decodePkcs1Encryption, encodePkcs1Encryption, encodePkcs1Signature } from "./pkcs1.ts";
+export { decodePkcs1Encryption, decodePkcs1Signature, encodePkcs1Encryption, encodePkcs1Signature } from "./pkcs1.ts";
 export { encodePss, type PssParameters } from "./pss.ts";
 export {
   type EcPublicKey,
@@ -22,5 +22,6 @@ export {
 } from "./public-key.ts";
 export { randomBytes } from "./random.ts";
 export { rsaPublic } from "./rsa.ts";
+export { sameSecret } from "./same-secret.ts";
 export { encodeSshPublicKey } from "./ssh-public-key.ts";
 export { verifyPkcs1, verifyPss, verifyRsaRaw } from "./rsa-verify.ts";

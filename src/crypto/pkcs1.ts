@@ -31,6 +31,20 @@ export function encodePkcs1Encryption(message: Uint8Array, length: number): Uint
   return concat(Uint8Array.of(0x00, 0x02), padding, Uint8Array.of(0x00), message);
 }
 
+/**
+ * EMSA-PKCS1-v1_5 taken off again, for a signature that holds its message (PKCS#11 3.1 section 5.14).
+ * @param block What the public key made of a signature.
+ * @returns What was signed.
+ * @throws {DataError} if it is not 00 01, at least 8 times FF, 00.
+ */
+export function decodePkcs1Signature(block: Uint8Array): Uint8Array {
+  const end = block.findIndex((byte, index) => index >= 2 && byte !== 0xff);
+  if (block[0] !== 0x00 || block[1] !== 0x01 || end < OVERHEAD - 1 || block[end] !== 0x00) {
+    throw new DataError("PKCS#1 v1.5: not the block of a signature");
+  }
+  return block.slice(end + 1);
+}
+
 function checkLength(data: Uint8Array, length: number): void {
   if (data.length > length - OVERHEAD) {
     throw new DataError(`PKCS#1 v1.5: ${data.length} bytes, ${Math.max(0, length - OVERHEAD)} at most for this key`);

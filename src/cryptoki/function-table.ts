@@ -142,6 +142,7 @@ const DIGESTING = {
   C_DigestInit: entry("software", "none", [SESSION, MECHANISM]),
   C_Digest: entry("software", "bytes", [SESSION, ["pData", "bytes"]]),
   C_DigestUpdate: entry("software", "none", [SESSION, ["pPart", "bytes"]]),
+  C_DigestKey: entry("software", "none", [SESSION, KEY]),
   C_DigestFinal: entry("software", "bytes", [SESSION]),
 };
 

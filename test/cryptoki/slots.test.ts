@@ -268,12 +268,22 @@ describe("a card with several PINs", () => {
     expect(list).toContain(CKM.SHA256_RSA_PKCS);
     expect(list).toContain(CKM.SHA256);
     expect(list).not.toContain(CKM.RSA_PKCS_PSS);
-    expect(list).not.toContain(CKM.ECDSA);
-    expect(list).not.toContain(CKM.RSA_PKCS_KEY_PAIR_GEN);
+    // The host has what the card does not, for keys of the session.
+    expect((await cryptoki.C_GetMechanismInfo(1, CKM.ECDSA)).flags & CKF.HW).toBe(0);
+    expect((await cryptoki.C_GetMechanismInfo(1, CKM.RSA_PKCS_KEY_PAIR_GEN)).flags).toBe(CKF.GENERATE_KEY_PAIR);
     expect(await cryptoki.C_GetMechanismInfo(1, CKM.RSA_PKCS)).toEqual({
       ulMinKeySize: 2048,
       ulMaxKeySize: 3072,
-      flags: CKF.HW | CKF.SIGN | CKF.VERIFY | CKF.ENCRYPT | CKF.DECRYPT,
+      flags:
+        CKF.HW |
+        CKF.SIGN |
+        CKF.SIGN_RECOVER |
+        CKF.VERIFY |
+        CKF.VERIFY_RECOVER |
+        CKF.ENCRYPT |
+        CKF.DECRYPT |
+        CKF.WRAP |
+        CKF.UNWRAP,
     });
     expect(await cryptoki.C_GetMechanismInfo(1, CKM.SHA256)).toEqual({
       ulMinKeySize: 0,
@@ -291,7 +301,7 @@ test("what C_GetMechanismInfo says of a PIV card is what it does", async () => {
   const EC = CKF.EC_F_P | CKF.EC_OID | CKF.EC_UNCOMPRESS;
   const flags = async (type: number): Promise<number> => (await cryptoki.C_GetMechanismInfo(slot, type)).flags;
   expect(await flags(CKM.SHA256_RSA_PKCS)).toBe(CKF.HW | CKF.SIGN | CKF.VERIFY);
-  expect(await flags(CKM.RSA_PKCS_OAEP)).toBe(CKF.HW | CKF.ENCRYPT | CKF.DECRYPT);
+  expect(await flags(CKM.RSA_PKCS_OAEP)).toBe(CKF.HW | CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP);
   expect(await flags(CKM.ECDSA)).toBe(CKF.HW | CKF.SIGN | CKF.VERIFY | EC);
   expect(await flags(CKM.ECDH1_DERIVE)).toBe(CKF.HW | CKF.DERIVE | EC);
   expect(await flags(CKM.EC_KEY_PAIR_GEN)).toBe(CKF.HW | CKF.GENERATE_KEY_PAIR | EC);

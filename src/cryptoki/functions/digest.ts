@@ -4,31 +4,27 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { requireMechanism } from "../mechanisms/offer.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
-import { DigestOperation } from "../sessions/operation.ts";
+import { hashDigester } from "../mechanisms/streams.ts";
+import { Operation } from "../sessions/operation.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { initialise } from "./initialise.ts";
 
 export function digestInit(application: Application, handle: number, mechanism: CK_MECHANISM | null): Promise<void> {
-  return application.inSession(handle, ({ operations, token }) => {
-    if (mechanism === null) {
-      operations.cancel("digest");
-      return;
-    }
-    return operations.begin("digest", () => {
-      const { hash } = requireMechanism(token.cardToken, mechanism, "digest");
-      if (!hash) throw new CryptokiError(CKR.MECHANISM_INVALID);
-      readNoParameter(mechanism.parameter);
-      return new DigestOperation(hash);
-    });
+  return initialise({ application, handle, kind: "digest", mechanism }, ({ token }, wanted) => {
+    const entry = requireMechanism(token.cardToken, wanted, "digest");
+    if (entry.kind !== "digest") throw new CryptokiError(CKR.MECHANISM_INVALID);
+    readNoParameter(wanted.parameter);
+    return new Operation(hashDigester(entry.hash));
   });
 }
 
 export function digest(application: Application, handle: number, data: Uint8Array): Promise<Uint8Array> {
   return application.inSession(handle, ({ operations }) => {
     operations.get("digest").requireWhole();
-    return operations.finish("digest", (operation) => {
+    return operations.finish("digest", ({ stream }) => {
       requireBytes(data, "the data");
-      operation.update(data);
-      return operation.final();
+      stream.update(data);
+      return stream.final();
     });
   });
 }
@@ -37,13 +33,25 @@ export function digestUpdate(application: Application, handle: number, part: Uin
   return application.inSession(handle, ({ operations }) =>
     operations.step("digest", (operation) => {
       requireBytes(part, "the part");
-      operation.update(part);
+      operation.begin().update(part);
+    }),
+  );
+}
+
+/** The value of a secret key as a part of the message. */
+export function digestKey(application: Application, handle: number, key: number): Promise<void> {
+  return application.inSession(handle, ({ operations, token }) =>
+    operations.step("digest", (operation) => {
+      const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
+      if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+      if (object.key?.class !== "secret") {
+        throw new CryptokiError(object.key ? CKR.KEY_INDIGESTIBLE : CKR.KEY_HANDLE_INVALID);
+      }
+      operation.begin().update(object.key.value);
     }),
   );
 }
 
 export function digestFinal(application: Application, handle: number): Promise<Uint8Array> {
-  return application.inSession(handle, ({ operations }) =>
-    operations.finish("digest", (operation) => operation.final()),
-  );
+  return application.inSession(handle, ({ operations }) => operations.finish("digest", ({ stream }) => stream.final()));
 }

@@ -33,9 +33,12 @@ export function generateKeyPair(
     async (session) => {
       const { token } = session;
       const { cardToken } = token;
-      const { generates } = requireMechanism(cardToken, mechanism, "generate-key-pair");
+      const entry = requireMechanism(cardToken, mechanism, "generate-key-pair");
       readNoParameter(mechanism.parameter);
-      if (!generates || !cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID);
+      if (entry.kind !== "pair-generation" || !cardToken.generateKeyPair) {
+        throw new CryptokiError(CKR.MECHANISM_INVALID);
+      }
+      const generates = entry.keyType === CKK.RSA ? "rsa" : "ec";
       const publicKey = read(publicKeyTemplate, CKO.PUBLIC_KEY, generates);
       const privateKey = read(privateKeyTemplate, CKO.PRIVATE_KEY, generates);
       const id = readPlace(publicKey, privateKey);

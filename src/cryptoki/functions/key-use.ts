@@ -5,8 +5,9 @@ import { nameOf } from "../constants/name.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 import { CryptokiError } from "../error.ts";
 import { type MechanismUse, requireMechanism } from "../mechanisms/offer.ts";
-import type { MechanismFamily, SchemeMaker } from "../mechanisms/scheme.ts";
+import type { MechanismFamily, PairMechanism, SchemeMaker, SecretKey, SecretMechanism } from "../mechanisms/scheme.ts";
 import type { KeyMaterial } from "../objects/key.ts";
+import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import { GuardedKey } from "../sessions/guarded-key.ts";
 import type { Session } from "../sessions/session.ts";
@@ -16,80 +17,125 @@ import type { CK_MECHANISM } from "../structures.ts";
 const PERMISSION = {
   sign: CKA.SIGN,
   verify: CKA.VERIFY,
+  "sign-recover": CKA.SIGN_RECOVER,
+  "verify-recover": CKA.VERIFY_RECOVER,
   encrypt: CKA.ENCRYPT,
   decrypt: CKA.DECRYPT,
+  wrap: CKA.WRAP,
+  unwrap: CKA.UNWRAP,
   derive: CKA.DERIVE,
 } as const satisfies Partial<Record<MechanismUse, CKA>>;
 
-interface KeyRequest {
+export type KeyUse = keyof typeof PERMISSION;
+
+/** Which half of a key pair does it. */
+const HALF: Readonly<Record<KeyUse, "private" | "public">> = {
+  sign: "private",
+  verify: "public",
+  "sign-recover": "private",
+  "verify-recover": "public",
+  encrypt: "public",
+  decrypt: "private",
+  wrap: "public",
+  unwrap: "private",
+  derive: "private",
+};
+
+export interface KeyRequest<Use extends KeyUse = KeyUse> {
   readonly application: Application;
   readonly session: Session;
-  readonly use: keyof typeof PERMISSION;
+  readonly use: Use;
   readonly mechanism: CK_MECHANISM;
   /** The key's handle. */
   readonly key: number;
 }
 
+/** A key, found fit for a mechanism and a use. */
+export type UsableKey = { readonly object: StoredObject; readonly parameter: unknown } & (
+  | {
+      readonly kind: "pair";
+      readonly mechanism: PairMechanism;
+      readonly publicKey: PublicKey;
+      /** Under guard; undefined for what the public half does. */
+      readonly guard: GuardedKey | undefined;
+    }
+  | { readonly kind: "secret"; readonly mechanism: SecretMechanism; readonly secret: SecretKey }
+);
+
 /**
- * The scheme of a mechanism for a private key, and the key under guard.
+ * The key that a caller named, for a mechanism and a use.
  * @throws {CryptokiError} what the ...Init functions of the standard return.
  */
-export async function withPrivateKey<Scheme>(
-  request: KeyRequest,
-  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
-): Promise<{ readonly scheme: Scheme; readonly key: GuardedKey }> {
-  const { application, session } = request;
-  const { material, make } = await prepare(request, "private", maker);
-  const scheme = make(await material.key.publicKey());
-  return { scheme, key: new GuardedKey(material.key, session.token, application.logins) };
-}
-
-/** The scheme of a mechanism for a public key. Errors as {@link withPrivateKey}. */
-export async function withPublicKey<Scheme>(
-  request: KeyRequest,
-  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
-): Promise<Scheme> {
-  const { material, make } = await prepare(request, "public", maker);
-  return make(await material.publicKey());
-}
-
-async function prepare<Scheme, Class extends KeyMaterial["class"]>(
-  { application, session, use, mechanism, key }: KeyRequest,
-  keyClass: Class,
-  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
-): Promise<{
-  readonly material: Extract<KeyMaterial, { readonly class: Class }>;
-  readonly make: (publicKey: PublicKey) => Scheme;
-}> {
-  const { family, hash } = requireMechanism(session.token.cardToken, mechanism, use);
-  const make = family && maker(family);
-  if (!make) throw new CryptokiError(CKR.MECHANISM_INVALID);
-  const object = application.objects.get(key, session.token, CKR.KEY_HANDLE_INVALID);
+export async function useKey({ application, session, use, mechanism, key }: KeyRequest): Promise<UsableKey> {
+  const { token } = session;
+  const entry = requireMechanism(token.cardToken, mechanism, use);
+  const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
   // Found before the login was lost: it is the login that is missing, not the key.
   if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
-  if (!isOfClass(object.key, keyClass)) {
-    throw object.key ? new CryptokiError(CKR.KEY_TYPE_INCONSISTENT) : new CryptokiError(CKR.KEY_HANDLE_INVALID);
-  }
   const material = object.key;
+  if (!material) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+  const common = { object, parameter: mechanism.parameter };
+  if (entry.kind === "secret" && material.class === "secret") {
+    await requirePermission(object, use, mechanism.mechanism, entry.keyTypes);
+    const keyType = object.attributes.known(CKA.KEY_TYPE) ?? 0;
+    return { ...common, kind: "secret", mechanism: entry, secret: { keyType, value: material.value } };
+  }
+  if (entry.kind !== "pair" || material.class !== HALF[use]) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  await requirePermission(object, use, mechanism.mechanism, entry.family.keyTypes);
+  const guard = guardOf(material, application, session);
+  if (guard && !entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
+    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
+  }
+  return { ...common, kind: "pair", mechanism: entry, publicKey: await publicHalf(material), guard };
+}
+
+const guardOf = (material: KeyMaterial, { logins }: Application, { token }: Session): GuardedKey | undefined =>
+  material.class === "private" ? new GuardedKey(material.key, token, logins) : undefined;
+
+const publicHalf = (material: Exclude<KeyMaterial, { class: "secret" }>): Promise<PublicKey> =>
+  material.class === "private" ? material.key.publicKey() : material.publicKey();
+
+async function requirePermission(
+  { attributes }: StoredObject,
+  use: KeyUse,
+  mechanism: number,
+  keyTypes: readonly number[],
+): Promise<void> {
   await afterReset(async () => {
-    const type = await object.attributes.value(CKA.KEY_TYPE);
-    const allowed = (await object.attributes.value(CKA.ALLOWED_MECHANISMS)) ?? [];
-    if (type !== undefined && !allowed.includes(mechanism.mechanism)) {
-      throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
-    }
-    if ((await object.attributes.value(PERMISSION[use])) !== true) {
+    const type = await attributes.value(CKA.KEY_TYPE);
+    if (type !== undefined && !keyTypes.includes(type)) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+    if ((await attributes.value(PERMISSION[use])) !== true) {
       throw new CryptokiError(
         CKR.KEY_FUNCTION_NOT_PERMITTED,
         `${nameOf("CKA", PERMISSION[use])} is false for this key`,
       );
     }
+    const allowed = (await attributes.value(CKA.ALLOWED_MECHANISMS)) ?? [];
+    if (allowed.length > 0 && !allowed.includes(mechanism)) {
+      throw new CryptokiError(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS of the key does not name it");
+    }
   });
-  return { material, make: (publicKey) => make(publicKey, hash, mechanism.parameter) };
 }
 
-function isOfClass<Class extends KeyMaterial["class"]>(
-  key: KeyMaterial | undefined,
-  keyClass: Class,
-): key is Extract<KeyMaterial, { readonly class: Class }> {
-  return key?.class === keyClass;
+/**
+ * The scheme of a mechanism for a key pair, and its private key under guard.
+ * @throws {CryptokiError} as {@link useKey}; CKR_MECHANISM_INVALID if the family has no such scheme.
+ */
+export async function withPrivateKey<Scheme>(
+  request: KeyRequest,
+  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
+): Promise<{ readonly scheme: Scheme; readonly key: GuardedKey }> {
+  const key = await useKey(request);
+  if (key.kind !== "pair" || !key.guard) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  return { scheme: makeScheme(key, maker), key: key.guard };
+}
+
+/** @throws {CryptokiError} CKR_MECHANISM_INVALID; what the scheme's maker throws. */
+export function makeScheme<Scheme>(
+  { mechanism, publicKey, parameter }: Extract<UsableKey, { kind: "pair" }>,
+  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
+): Scheme {
+  const make = maker(mechanism.family);
+  if (!make) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return make(publicKey, mechanism.hash, parameter);
 }

@@ -77,8 +77,8 @@ export function login(
 
 /** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
 async function authenticate(application: Application, session: Session, pin: Pin, signal?: AbortSignal): Promise<void> {
-  const operation = session.operations.awaitingPin;
-  if (!operation) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
+  const key = session.operations.awaitingPin;
+  if (!key) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
   if (application.logins.userOf(session.token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
   try {
     await application.logins.authenticate(session.token, pin, signal);
@@ -87,7 +87,7 @@ async function authenticate(application: Application, session: Session, pin: Pin
     if (error instanceof PinError && error.reason === "blocked") application.logins.forget(session.token);
     throw error;
   }
-  operation.key.authenticate();
+  key.authenticate();
 }
 
 /** A PUK and an officer's PIN are told apart by their length: what a PUK can be as long as, is one. */

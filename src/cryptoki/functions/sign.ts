@@ -1,27 +1,19 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
-import { SignOperation } from "../sessions/operation.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { withPrivateKey } from "./key-use.ts";
+import { initialise } from "./initialise.ts";
+import { signOperation } from "./key-operation.ts";
 
 export function signInit(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM | null,
   key: number,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return application.inSession(handle, (session) => {
-    const { operations } = session;
-    if (mechanism === null) {
-      operations.cancel("sign");
-      return;
-    }
-    return operations.begin("sign", async () => {
-      const request = { application, session, use: "sign", mechanism, key } as const;
-      const prepared = await withPrivateKey(request, ({ signature }) => signature);
-      return new SignOperation(prepared.scheme, prepared.key);
-    });
-  });
+  return initialise({ application, handle, kind: "sign", mechanism, signal }, (session, wanted) =>
+    signOperation({ application, session, use: "sign", mechanism: wanted, key }),
+  );
 }
 
 export function sign(
@@ -34,10 +26,10 @@ export function sign(
     handle,
     ({ operations }) => {
       operations.get("sign").requireWhole();
-      return operations.finish("sign", (operation) => {
+      return operations.finish("sign", ({ stream }) => {
         requireBytes(data, "the data");
-        operation.update(data);
-        return operation.final(signal);
+        stream.update(data);
+        return stream.final(signal);
       });
     },
     signal,
@@ -48,7 +40,7 @@ export function signUpdate(application: Application, handle: number, part: Uint8
   return application.inSession(handle, ({ operations }) =>
     operations.step("sign", (operation) => {
       requireBytes(part, "the part");
-      operation.update(part);
+      operation.begin().update(part);
     }),
   );
 }
@@ -56,7 +48,7 @@ export function signUpdate(application: Application, handle: number, part: Uint8
 export function signFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
-    ({ operations }) => operations.finish("sign", (operation) => operation.final(signal)),
+    ({ operations }) => operations.finish("sign", ({ stream }) => stream.final(signal)),
     signal,
   );
 }

@@ -1,26 +1,19 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
-import { VerifyOperation } from "../sessions/operation.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { withPublicKey } from "./key-use.ts";
+import { initialise } from "./initialise.ts";
+import { verifyOperation } from "./key-operation.ts";
 
 export function verifyInit(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM | null,
   key: number,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return application.inSession(handle, (session) => {
-    const { operations } = session;
-    if (mechanism === null) {
-      operations.cancel("verify");
-      return;
-    }
-    return operations.begin("verify", async () => {
-      const request = { application, session, use: "verify", mechanism, key } as const;
-      return new VerifyOperation(await withPublicKey(request, ({ signature }) => signature));
-    });
-  });
+  return initialise({ application, handle, kind: "verify", mechanism, signal }, (session, wanted) =>
+    verifyOperation({ application, session, use: "verify", mechanism: wanted, key }),
+  );
 }
 
 export function verify(
@@ -31,11 +24,11 @@ export function verify(
 ): Promise<void> {
   return application.inSession(handle, ({ operations }) => {
     operations.get("verify").requireWhole();
-    return operations.finish("verify", (operation) => {
+    return operations.finish("verify", ({ stream }) => {
       requireBytes(data, "the data");
       requireBytes(signature, "the signature");
-      operation.update(data);
-      operation.final(signature);
+      stream.update(data);
+      return stream.final(signature);
     });
   });
 }
@@ -44,16 +37,16 @@ export function verifyUpdate(application: Application, handle: number, part: Uin
   return application.inSession(handle, ({ operations }) =>
     operations.step("verify", (operation) => {
       requireBytes(part, "the part");
-      operation.update(part);
+      operation.begin().update(part);
     }),
   );
 }
 
 export function verifyFinal(application: Application, handle: number, signature: Uint8Array): Promise<void> {
   return application.inSession(handle, ({ operations }) =>
-    operations.finish("verify", (operation) => {
+    operations.finish("verify", ({ stream }) => {
       requireBytes(signature, "the signature");
-      operation.final(signature);
+      return stream.final(signature);
     }),
   );
 }

@@ -8,11 +8,18 @@ import {
   verifyEcdsa,
   x963Kdf,
 } from "../../crypto/index.ts";
+import { CKF_MECHANISM } from "../constants/ckf.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
 import { readEcdhParameters, readNoParameter } from "./parameters.ts";
-import type { AgreementScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
+import type { AgreementScheme, KeySizes, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
+
+/** Named curves by their OID, and no point but uncompressed ones (PKCS#11 3.1, elliptic curve mechanisms). */
+export const EC_FLAGS: number = CKF_MECHANISM.EC_F_P | CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC_UNCOMPRESS;
+/** P-256 to P-521, in bits. */
+export const EC_SIZES: KeySizes = { min: 256, max: 521 };
 
 /** The longest digest that CKM_ECDSA takes. The standard names no bound: whatever is longer than the order is cut off. */
 const MAX_DIGEST = 1024;
@@ -44,7 +51,13 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
 };
 
 /** CKM_ECDSA and CKM_ECDSA_SHA*: the signature is r || s (PKCS#11 3.1, EC signatures). */
-export const ecdsa: MechanismFamily = { keyType: "ec", primitives: ["ecdsa"], signature };
+export const ecdsa: MechanismFamily = {
+  keyTypes: [CKK.EC],
+  primitives: ["ecdsa"],
+  flags: EC_FLAGS,
+  sizes: EC_SIZES,
+  signature,
+};
 
 const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) => {
   const { curve } = requireEc(publicKey);
@@ -68,4 +81,10 @@ const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) =>
 };
 
 /** CKM_ECDH1_DERIVE (PKCS#11 3.1, Elliptic curve Diffie-Hellman key derivation). */
-export const ecdh: MechanismFamily = { keyType: "ec", primitives: ["ecdh"], agreement };
+export const ecdh: MechanismFamily = {
+  keyTypes: [CKK.EC],
+  primitives: ["ecdh"],
+  flags: EC_FLAGS,
+  sizes: EC_SIZES,
+  agreement,
+};

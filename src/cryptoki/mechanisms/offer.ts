@@ -1,101 +1,152 @@
 import type { CardMechanism, CardToken, KeyPrimitive } from "../../card/index.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { CK_MECHANISM, CK_MECHANISM_INFO } from "../structures.ts";
-import { type MechanismEntry, MECHANISM_BY_TYPE, MECHANISMS } from "./table.ts";
+import type { KeySizes, Mechanism, MechanismFamily } from "./scheme.ts";
+import { MECHANISM_BY_TYPE, MECHANISMS } from "./table.ts";
 
-/** What of an operation's functions a mechanism is for. */
-export type MechanismUse = "sign" | "verify" | "encrypt" | "decrypt" | "derive" | "digest" | "generate-key-pair";
+/** What of an operation's functions a mechanism is for, and the flag that says so. */
+const FLAGS = {
+  encrypt: CKF_MECHANISM.ENCRYPT,
+  decrypt: CKF_MECHANISM.DECRYPT,
+  digest: CKF_MECHANISM.DIGEST,
+  sign: CKF_MECHANISM.SIGN,
+  "sign-recover": CKF_MECHANISM.SIGN_RECOVER,
+  verify: CKF_MECHANISM.VERIFY,
+  "verify-recover": CKF_MECHANISM.VERIFY_RECOVER,
+  generate: CKF_MECHANISM.GENERATE,
+  "generate-key-pair": CKF_MECHANISM.GENERATE_KEY_PAIR,
+  wrap: CKF_MECHANISM.WRAP,
+  unwrap: CKF_MECHANISM.UNWRAP,
+  derive: CKF_MECHANISM.DERIVE,
+} as const;
 
-/** The mechanisms that a token offers: bare hashes, and those for which its card has a primitive. */
+export type MechanismUse = keyof typeof FLAGS;
+
+const NO_KEY: KeySizes = { min: 0, max: 0 };
+
+/** The mechanisms that a token's sessions offer: the card's, and the host's for keys of the session. */
 export function offeredMechanisms(token: CardToken): readonly number[] {
-  return MECHANISMS.filter((entry) => isOffered(token, entry)).map(({ type }) => type);
+  return MECHANISMS.filter((mechanism) => isOffered(token, mechanism)).map(({ type }) => type);
 }
 
-/** Those of them that work with keys of a type. */
-export function offeredForKey(token: CardToken, type: PublicKey["type"]): readonly number[] {
-  return MECHANISMS.filter((entry) => entry.family?.keyType === type && isOffered(token, entry)).map(
-    (entry) => entry.type,
+/**
+ * Programs take a mechanism that is listed for one that the card's keys have. So what the card cannot do with keys of a type that
+ * it has is not there, though the host could do it with keys of the session.
+ */
+function isOffered(token: CardToken, mechanism: Mechanism): boolean {
+  if (mechanism.kind !== "pair" || cardMechanisms(token, mechanism).length > 0) return true;
+  return !MECHANISMS.some(
+    (other) =>
+      other.kind === "pair" && sharesKeys(other.family, mechanism.family) && cardMechanisms(token, other).length > 0,
   );
 }
 
+const sharesKeys = (a: MechanismFamily, b: MechanismFamily): boolean =>
+  a.keyTypes.some((type) => b.keyTypes.includes(type));
+
+/** Those that work with the card's own keys of a type. */
+export function offeredForKey(token: CardToken, type: PublicKey["type"]): readonly number[] {
+  return MECHANISMS.filter(
+    (mechanism) =>
+      mechanism.kind === "pair" &&
+      mechanism.family.keyTypes.includes(KEY_TYPE[type]) &&
+      cardMechanisms(token, mechanism).length > 0,
+  ).map((mechanism) => mechanism.type);
+}
+
+const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = { rsa: CKK.RSA, ec: CKK.EC };
+
 /**
- * What a token can do with a mechanism. CKF_HW stands with those that the card has a part in.
- * @throws {CryptokiError} CKR_MECHANISM_INVALID if it has not the mechanism.
+ * What a token can do with a mechanism. CKF_HW stands with those that the card has a part in, and the key sizes are the card's
+ * then.
+ * @throws {CryptokiError} CKR_MECHANISM_INVALID if it does not offer it.
  */
 export function mechanismInfo(token: CardToken, type: number): CK_MECHANISM_INFO {
-  const entry = requireOffered(token, type);
-  const { family, hash, generates } = entry;
-  const keyType = family?.keyType ?? generates;
-  if (!keyType) return { ulMinKeySize: 0, ulMaxKeySize: 0, flags: CKF_MECHANISM.DIGEST };
-  const own = cardMechanisms(token, entry);
+  const mechanism = require(token, type);
+  const own = cardMechanisms(token, mechanism);
+  const { min, max } =
+    own.length === 0
+      ? sizesOf(mechanism)
+      : { min: Math.min(...own.map(({ minBits }) => minBits)), max: Math.max(...own.map(({ maxBits }) => maxBits)) };
+  const uses = usesOf(mechanism).reduce((flags, use) => flags | FLAGS[use], 0);
   return {
-    ulMinKeySize: Math.min(...own.map(({ minBits }) => minBits)),
-    ulMaxKeySize: Math.max(...own.map(({ maxBits }) => maxBits)),
-    flags:
-      CKF_MECHANISM.HW |
-      (family?.signature ? CKF_MECHANISM.SIGN | CKF_MECHANISM.VERIFY : 0) |
-      (family?.cipher && !hash ? CKF_MECHANISM.ENCRYPT | CKF_MECHANISM.DECRYPT : 0) |
-      (family?.agreement ? CKF_MECHANISM.DERIVE : 0) |
-      (generates ? CKF_MECHANISM.GENERATE_KEY_PAIR : 0) |
-      (keyType === "ec" ? EC_FLAGS : 0),
+    ulMinKeySize: min,
+    ulMaxKeySize: max,
+    flags: uses | familyFlags(mechanism) | (own.length > 0 ? CKF_MECHANISM.HW : 0),
   };
 }
 
-/** Named curves by their OID, and no point but uncompressed ones on the card (PKCS#11 3.1, elliptic curve mechanisms). */
-const EC_FLAGS = CKF_MECHANISM.EC_F_P | CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC_UNCOMPRESS;
-
 /**
- * The mechanism that a caller named, if the token has it for this use.
+ * The mechanism that a caller named, if the token offers it for this use.
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID.
  */
-export function requireMechanism(token: CardToken, mechanism: CK_MECHANISM, use: MechanismUse): MechanismEntry {
+export function requireMechanism(token: CardToken, mechanism: CK_MECHANISM, use: MechanismUse): Mechanism {
   const given: unknown = mechanism;
   if (typeof given !== "object" || given === null || !("mechanism" in given)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is an object: { mechanism: CKM.SHA256_RSA_PKCS }");
   }
-  const entry = requireOffered(token, mechanism.mechanism);
-  if (!isFor(entry, use)) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  const entry = require(token, mechanism.mechanism);
+  if (!usesOf(entry).includes(use)) throw new CryptokiError(CKR.MECHANISM_INVALID);
   return entry;
 }
 
-function requireOffered(token: CardToken, type: number): MechanismEntry {
-  const entry = MECHANISM_BY_TYPE.get(type);
-  if (!entry || !isOffered(token, entry)) throw new CryptokiError(CKR.MECHANISM_INVALID);
-  return entry;
+function require(token: CardToken, type: number): Mechanism {
+  const mechanism = MECHANISM_BY_TYPE.get(type);
+  if (!mechanism || !isOffered(token, mechanism)) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return mechanism;
 }
 
-function isFor({ family, hash, generates }: MechanismEntry, use: MechanismUse): boolean {
-  switch (use) {
-    case "sign":
-    case "verify":
-      return family?.signature !== undefined;
-    case "encrypt":
-    case "decrypt":
-      return family?.cipher !== undefined && !hash;
-    case "derive":
-      return family?.agreement !== undefined;
+function usesOf(mechanism: Mechanism): readonly MechanismUse[] {
+  switch (mechanism.kind) {
+    case "pair": {
+      const { family, hash, recovers } = mechanism;
+      return [
+        ...(family.signature ? (["sign", "verify"] as const) : []),
+        ...(recovers ? (["sign-recover", "verify-recover"] as const) : []),
+        ...(family.cipher && !hash ? (["encrypt", "decrypt", "wrap", "unwrap"] as const) : []),
+        ...(family.agreement ? (["derive"] as const) : []),
+      ];
+    }
+    case "secret": {
+      const { mac, encrypt, decrypt, wraps, derive } = mechanism;
+      return [
+        ...(mac ? (["sign", "verify"] as const) : []),
+        ...(encrypt ? (["encrypt"] as const) : []),
+        ...(decrypt ? (["decrypt"] as const) : []),
+        ...(wraps ? (["wrap", "unwrap"] as const) : []),
+        ...(derive ? (["derive"] as const) : []),
+      ];
+    }
     case "digest":
-      return !family && !generates;
-    case "generate-key-pair":
-      return generates !== undefined;
+      return ["digest"];
+    case "generation":
+      return ["generate"];
+    case "pair-generation":
+      return ["generate-key-pair"];
   }
 }
 
-function isOffered(token: CardToken, entry: MechanismEntry): boolean {
-  if (entry.generates && !token.generateKeyPair) return false;
-  return (!entry.family && !entry.generates) || cardMechanisms(token, entry).length > 0;
+const sizesOf = (mechanism: Mechanism): KeySizes => {
+  if (mechanism.kind === "pair") return mechanism.family.sizes;
+  return mechanism.kind === "digest" ? NO_KEY : mechanism.sizes;
+};
+
+function familyFlags(mechanism: Mechanism): number {
+  if (mechanism.kind === "pair") return mechanism.family.flags ?? 0;
+  return mechanism.kind === "pair-generation" ? (mechanism.flags ?? 0) : 0;
 }
 
 /** What the card has for a mechanism. */
-function cardMechanisms(token: CardToken, { family, generates }: MechanismEntry): readonly CardMechanism[] {
-  const primitives = family?.primitives ?? (generates ? PRIMITIVES[generates] : []);
+function cardMechanisms(token: CardToken, mechanism: Mechanism): readonly CardMechanism[] {
+  const primitives = primitivesOf(token, mechanism);
   return token.mechanisms.filter(({ primitive }) => primitives.includes(primitive));
 }
 
-const PRIMITIVES: Readonly<Record<PublicKey["type"], readonly KeyPrimitive[]>> = {
-  rsa: ["rsa-raw", "rsa-pkcs1"],
-  ec: ["ecdsa", "ecdh"],
-};
+function primitivesOf(token: CardToken, mechanism: Mechanism): readonly KeyPrimitive[] {
+  if (mechanism.kind === "pair") return mechanism.family.primitives;
+  return mechanism.kind === "pair-generation" && token.generateKeyPair ? mechanism.primitives : [];
+}

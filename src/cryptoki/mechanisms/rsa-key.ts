@@ -1,6 +1,10 @@
 import type { PublicKey, RsaPublicKey } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import type { KeySizes } from "./scheme.ts";
+
+/** Moduli in bits that the host computes with. */
+export const RSA_SIZES: KeySizes = { min: 1024, max: 4096 };
 
 /** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT unless it is an RSA key. */
 export function requireRsa(key: PublicKey): RsaPublicKey {

@@ -1,9 +1,10 @@
 import { wipe } from "../../bytes/index.ts";
 import { decodeOaep, encodeOaep, hashLength, rsaPublic } from "../../crypto/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readOaepParameters } from "./parameters.ts";
-import { requireModulus, requireRsa } from "./rsa-key.ts";
+import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker } from "./scheme.ts";
 
 const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
@@ -35,4 +36,9 @@ const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
 };
 
 /** CKM_RSA_PKCS_OAEP (RFC 8017 section 7.1). */
-export const rsaOaep: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], cipher };
+export const rsaOaep: MechanismFamily = {
+  keyTypes: [CKK.RSA],
+  primitives: ["rsa-raw"],
+  sizes: RSA_SIZES,
+  cipher,
+};

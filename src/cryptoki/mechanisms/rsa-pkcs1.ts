@@ -1,5 +1,6 @@
 import {
   decodePkcs1Encryption,
+  decodePkcs1Signature,
   digestInfo,
   encodePkcs1Encryption,
   encodePkcs1Signature,
@@ -8,10 +9,11 @@ import {
   verifyPkcs1,
 } from "../../crypto/index.ts";
 import { wipe } from "../../bytes/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
-import { requireModulus, requireRsa } from "./rsa-key.ts";
+import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 /** 00 01 or 02, at least 8 bytes of padding, 00 (RFC 8017 sections 7.2.1 and 9.2). */
@@ -35,6 +37,7 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
       return user.use("rsa-raw", block, signal);
     },
     verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPkcs1(key, encode(message), signed)),
+    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => decodePkcs1Signature(rsaPublic(key, signed))),
   };
 };
 
@@ -67,4 +70,10 @@ const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
 };
 
 /** CKM_RSA_PKCS and CKM_SHA*_RSA_PKCS: PKCS #1 v1.5 (RFC 8017 sections 7.2 and 8.2). */
-export const rsaPkcs1: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw", "rsa-pkcs1"], signature, cipher };
+export const rsaPkcs1: MechanismFamily = {
+  keyTypes: [CKK.RSA],
+  primitives: ["rsa-raw", "rsa-pkcs1"],
+  sizes: RSA_SIZES,
+  signature,
+  cipher,
+};

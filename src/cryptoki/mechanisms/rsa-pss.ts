@@ -1,8 +1,9 @@
 import { encodePss, hashLength, verifyPss } from "../../crypto/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readPssParameters } from "./parameters.ts";
-import { requireModulus, requireRsa } from "./rsa-key.ts";
+import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
 import type { MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
@@ -24,4 +25,9 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
 };
 
 /** CKM_RSA_PKCS_PSS and CKM_SHA*_RSA_PKCS_PSS (RFC 8017 section 8.1). */
-export const rsaPss: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], signature };
+export const rsaPss: MechanismFamily = {
+  keyTypes: [CKK.RSA],
+  primitives: ["rsa-raw"],
+  sizes: RSA_SIZES,
+  signature,
+};

@@ -1,10 +1,11 @@
 import { concat, wipe } from "../../bytes/index.ts";
 import { rsaPublic, verifyRsaRaw } from "../../crypto/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
-import { requireRsa } from "./rsa-key.ts";
+import { requireRsa, RSA_SIZES } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 /** The number that `message` is, as long as the modulus (PKCS#11 3.1, X.509 raw RSA: leading zeros are added). */
@@ -29,6 +30,7 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
       return user.use("rsa-raw", block, signal);
     },
     verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key, message, signed)),
+    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => rsaPublic(key, signed)),
   };
 };
 
@@ -60,4 +62,10 @@ function requireLess(block: Uint8Array, modulus: Uint8Array): void {
 }
 
 /** CKM_RSA_X_509: the key's bare operation. */
-export const rsaRaw: MechanismFamily = { keyType: "rsa", primitives: ["rsa-raw"], signature, cipher };
+export const rsaRaw: MechanismFamily = {
+  keyTypes: [CKK.RSA],
+  primitives: ["rsa-raw"],
+  sizes: RSA_SIZES,
+  signature,
+  cipher,
+};

@@ -7,7 +7,54 @@ export interface KeyUser {
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-/** How a mechanism signs and verifies with one key. */
+/** A secret key in this process: CKK, and the key's bytes, which are the object's own. */
+export interface SecretKey {
+  readonly keyType: number;
+  readonly value: Uint8Array;
+}
+
+// Operations. What comes in is taken part by part; one-part functions are an update and a final. Whoever ends an operation, with
+// or without its result, calls wipe.
+
+export interface Stream {
+  /** Overwrites what is kept. The stream is not used afterwards. */
+  wipe(): void;
+}
+
+/** Makes a hash. */
+export interface Digester extends Stream {
+  update(part: Uint8Array): void;
+  final(): Uint8Array;
+  /** The same state once more, for C_GetOperationState. */
+  copy(): Digester;
+}
+
+/** Makes a signature or MAC. */
+export interface Signer extends Stream {
+  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE when more has come in than the key and mechanism take. */
+  update(part: Uint8Array): void;
+  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE, CKR_DATA_INVALID; CKR_USER_NOT_LOGGED_IN; what the card throws. */
+  final(signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
+}
+
+/** Verifies a signature or MAC. */
+export interface Verifier extends Stream {
+  update(part: Uint8Array): void;
+  /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
+  final(signature: Uint8Array): void | Promise<void>;
+}
+
+/** Encrypts or decrypts. */
+export interface Cipher extends Stream {
+  /** @returns What comes out so far, which may be nothing. @throws {CryptokiError} as {@link final}. */
+  update(part: Uint8Array): Uint8Array;
+  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID; what the card throws. */
+  final(signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
+}
+
+// Mechanisms with key pairs say what is around the key's own arithmetic; streams.ts makes operations of it.
+
+/** How a mechanism signs and verifies with one key pair. */
 export interface SignatureScheme {
   /** The hash that the message goes through first; undefined if it is signed as it is. */
   readonly hash: HashName | undefined;
@@ -22,9 +69,11 @@ export interface SignatureScheme {
   sign(key: KeyUser, message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Whether `signature`, which is {@link signatureLength} long, is the key's over `message`. Errors as {@link sign}. */
   verify(message: Uint8Array, signature: Uint8Array): boolean;
+  /** The message that was signed, where the signature holds it. @throws {CryptokiError} CKR_SIGNATURE_INVALID. */
+  recover?(signature: Uint8Array): Uint8Array;
 }
 
-/** How a mechanism encrypts and decrypts with one key. */
+/** How a mechanism encrypts and decrypts with one key pair: all comes out at the end. */
 export interface CipherScheme {
   /** The longest message, in bytes. */
   readonly maxMessage: number;
@@ -47,21 +96,105 @@ export interface AgreementScheme {
   derive(secret: Uint8Array, length: number | undefined): Uint8Array;
 }
 
-/** What makes the schemes of a family of mechanisms. A family has those that its mechanisms can do. */
-export interface MechanismFamily {
-  /** The type of its keys. */
-  readonly keyType: PublicKey["type"];
-  /** What a card must have of these, one at least, to do its part. */
-  readonly primitives: readonly KeyPrimitive[];
-  readonly signature?: SchemeMaker<SignatureScheme>;
-  readonly cipher?: SchemeMaker<CipherScheme>;
-  readonly agreement?: SchemeMaker<AgreementScheme>;
-}
-
 /**
- * Makes the scheme of one mechanism for one key.
+ * Makes the scheme of one mechanism for one key pair.
  * @param hash Of the mechanism, if its name says one.
  * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID; CKR_KEY_SIZE_RANGE if the key is too short;
  *   CKR_KEY_TYPE_INCONSISTENT if it is of another type.
  */
 export type SchemeMaker<Scheme> = (publicKey: PublicKey, hash: HashName | undefined, parameter: unknown) => Scheme;
+
+/** What makes the schemes of mechanisms with key pairs of one kind. A family has those that its mechanisms can do. */
+export interface MechanismFamily {
+  /** CKK of its keys. */
+  readonly keyTypes: readonly number[];
+  /** What a private key must have of these, one at least. */
+  readonly primitives: readonly KeyPrimitive[];
+  /** CKF_EC_F_P and the like, which stand with every mechanism of the family. */
+  readonly flags?: number;
+  readonly signature?: SchemeMaker<SignatureScheme>;
+  readonly cipher?: SchemeMaker<CipherScheme>;
+  readonly agreement?: SchemeMaker<AgreementScheme>;
+  /** Sizes of keys in bits that the host computes with. */
+  readonly sizes: KeySizes;
+}
+
+/** The bounds of CK_MECHANISM_INFO, in its unit: bits of RSA and EC keys, bytes of block ciphers' keys. */
+export interface KeySizes {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A mechanism with a key pair: `family`, with the hash that its name says. */
+export interface PairMechanism {
+  readonly kind: "pair";
+  readonly type: number;
+  readonly family: MechanismFamily;
+  readonly hash?: HashName;
+  /** Its signatures hold the message: C_SignRecover, C_VerifyRecover. */
+  readonly recovers?: boolean;
+}
+
+/** A mechanism with a secret key, which the host has. Each maker throws CKR_MECHANISM_PARAM_INVALID and CKR_KEY_SIZE_RANGE. */
+export interface SecretMechanism {
+  readonly kind: "secret";
+  readonly type: number;
+  /** CKK of the keys that it takes. */
+  readonly keyTypes: readonly number[];
+  readonly sizes: KeySizes;
+  readonly mac?: (key: SecretKey, parameter: unknown) => Signer;
+  readonly encrypt?: (key: SecretKey, parameter: unknown) => Cipher;
+  readonly decrypt?: (key: SecretKey, parameter: unknown) => Cipher;
+  /** Its ciphers wrap and unwrap keys too. */
+  readonly wraps?: boolean;
+  /** @returns The bytes of a new key, or of a data object; `length` as in {@link AgreementScheme.derive}. */
+  readonly derive?: (key: SecretKey, parameter: unknown, length: number | undefined) => Promise<Uint8Array>;
+  /** What {@link derive} makes is a CKO_DATA. */
+  readonly derivesData?: boolean;
+}
+
+/** A hash by itself. */
+export interface DigestMechanism {
+  readonly kind: "digest";
+  readonly type: number;
+  readonly hash: HashName;
+}
+
+/** What C_GenerateKey is asked for. */
+export interface GenerationRequest {
+  /** CKA_KEY_TYPE, one of the mechanism's. */
+  readonly keyType: number;
+  /** CKA_VALUE_LEN in bytes; undefined if the template leaves it out. */
+  readonly length: number | undefined;
+  readonly parameter: unknown;
+}
+
+/** C_GenerateKey: makes secret keys. */
+export interface GenerationMechanism {
+  readonly kind: "generation";
+  readonly type: number;
+  /** CKK of the keys that it can make; the first is what a template gets that names none. */
+  readonly keyTypes: readonly number[];
+  readonly sizes: KeySizes;
+  /**
+   * @returns The new key's bytes, the caller's own.
+   * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE without a length that it needs; CKR_ATTRIBUTE_VALUE_INVALID for a length
+   *   that no such key has; CKR_MECHANISM_PARAM_INVALID.
+   */
+  readonly generate: (request: GenerationRequest) => Promise<Uint8Array>;
+}
+
+/** C_GenerateKeyPair. What it makes is said by the template: the modulus' bits, the curve. */
+export interface PairGenerationMechanism {
+  readonly kind: "pair-generation";
+  readonly type: number;
+  /** CKK of both keys. */
+  readonly keyType: number;
+  /** What a card must have of these, one at least, if it is to make such keys. */
+  readonly primitives: readonly KeyPrimitive[];
+  readonly flags?: number;
+  readonly sizes: KeySizes;
+}
+
+export type Mechanism =
+  PairMechanism | SecretMechanism | DigestMechanism | GenerationMechanism | PairGenerationMechanism;

@@ -1,44 +1,55 @@
-import type { HashName, PublicKey } from "../../crypto/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKM } from "../constants/ckm.ts";
-import { ecdh, ecdsa } from "./ec.ts";
+import { EC_FLAGS, EC_SIZES, ecdh, ecdsa } from "./ec.ts";
 import { HASHES } from "./hashes.ts";
+import { RSA_SIZES } from "./rsa-key.ts";
 import { rsaOaep } from "./rsa-oaep.ts";
 import { rsaPkcs1 } from "./rsa-pkcs1.ts";
 import { rsaPss } from "./rsa-pss.ts";
 import { rsaRaw } from "./rsa-raw.ts";
-import type { MechanismFamily } from "./scheme.ts";
+import type { Mechanism, MechanismFamily, PairMechanism } from "./scheme.ts";
 
-/** A mechanism: what is done with a key, and the hash before it. A bare hash has no family, and what makes keys neither. */
-export interface MechanismEntry {
-  readonly type: number;
-  readonly family?: MechanismFamily;
-  readonly hash?: HashName;
-  /** It makes key pairs for mechanisms with keys of this type. */
-  readonly generates?: PublicKey["type"];
-}
+const pair = (type: number, family: MechanismFamily): PairMechanism => ({ kind: "pair", type, family });
 
-const withHash = (family: MechanismFamily, types: (entry: (typeof HASHES)[number]) => number | undefined) =>
-  HASHES.flatMap((entry): MechanismEntry[] => {
-    const type = types(entry);
-    return type === undefined ? [] : [{ type, family, hash: entry.hash }];
+/** The mechanisms of a family that hash the message first, one for each hash that has one. */
+const withHash = (
+  family: MechanismFamily,
+  typeOf: (entry: (typeof HASHES)[number]) => number | undefined,
+): readonly PairMechanism[] =>
+  HASHES.flatMap((entry) => {
+    const type = typeOf(entry);
+    return type === undefined ? [] : [{ ...pair(type, family), hash: entry.hash }];
   });
 
 /** Every mechanism that there is here, in the order in which C_GetMechanismList gives them. */
-export const MECHANISMS: readonly MechanismEntry[] = [
-  { type: CKM.RSA_PKCS_KEY_PAIR_GEN, generates: "rsa" },
-  { type: CKM.RSA_PKCS, family: rsaPkcs1 },
+export const MECHANISMS: readonly Mechanism[] = [
+  {
+    kind: "pair-generation",
+    type: CKM.RSA_PKCS_KEY_PAIR_GEN,
+    keyType: CKK.RSA,
+    primitives: ["rsa-raw", "rsa-pkcs1"],
+    sizes: RSA_SIZES,
+  },
+  { ...pair(CKM.RSA_PKCS, rsaPkcs1), recovers: true },
   ...withHash(rsaPkcs1, ({ rsaPkcs }) => rsaPkcs),
-  { type: CKM.RSA_PKCS_PSS, family: rsaPss },
+  pair(CKM.RSA_PKCS_PSS, rsaPss),
   ...withHash(rsaPss, ({ rsaPss: type }) => type),
-  { type: CKM.RSA_PKCS_OAEP, family: rsaOaep },
-  { type: CKM.RSA_X_509, family: rsaRaw },
-  { type: CKM.EC_KEY_PAIR_GEN, generates: "ec" },
-  { type: CKM.ECDSA, family: ecdsa },
+  pair(CKM.RSA_PKCS_OAEP, rsaOaep),
+  { ...pair(CKM.RSA_X_509, rsaRaw), recovers: true },
+  {
+    kind: "pair-generation",
+    type: CKM.EC_KEY_PAIR_GEN,
+    keyType: CKK.EC,
+    primitives: ["ecdsa", "ecdh"],
+    flags: EC_FLAGS,
+    sizes: EC_SIZES,
+  },
+  pair(CKM.ECDSA, ecdsa),
   ...withHash(ecdsa, ({ ecdsa: type }) => type),
-  { type: CKM.ECDH1_DERIVE, family: ecdh },
-  ...HASHES.map(({ digest, hash }) => ({ type: digest, hash })),
+  pair(CKM.ECDH1_DERIVE, ecdh),
+  ...HASHES.map(({ digest, hash }) => ({ kind: "digest", type: digest, hash }) as const),
 ];
 
-export const MECHANISM_BY_TYPE: ReadonlyMap<number, MechanismEntry> = new Map(
-  MECHANISMS.map((entry) => [entry.type, entry]),
+export const MECHANISM_BY_TYPE: ReadonlyMap<number, Mechanism> = new Map(
+  MECHANISMS.map((mechanism) => [mechanism.type, mechanism]),
 );

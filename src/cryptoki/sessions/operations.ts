@@ -1,29 +1,28 @@
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import type { Cipher, Digester, Signer, Verifier } from "../mechanisms/scheme.ts";
+import type { Recoverer } from "../mechanisms/recover.ts";
 import type { Search } from "../objects/search.ts";
-import type {
-  DecryptOperation,
-  DigestOperation,
-  EncryptOperation,
-  SignOperation,
-  VerifyOperation,
-} from "./operation.ts";
+import type { GuardedKey } from "./guarded-key.ts";
+import type { Operation } from "./operation.ts";
 
 /** What may be under way in a session, one of each kind at most. */
-interface OperationTypes {
+export interface OperationTypes {
   find: Search;
-  encrypt: EncryptOperation;
-  decrypt: DecryptOperation;
-  digest: DigestOperation;
-  sign: SignOperation;
-  verify: VerifyOperation;
+  encrypt: Operation<Cipher>;
+  decrypt: Operation<Cipher>;
+  digest: Operation<Digester>;
+  sign: Operation<Signer>;
+  verify: Operation<Verifier>;
+  "sign-recover": Operation<Signer>;
+  "verify-recover": Operation<Recoverer>;
 }
 
 export type OperationKind = keyof OperationTypes;
 
 /**
  * The operations of one session. The rules are the same for all (PKCS#11 3.1 section 5.1.7 and each function's own): one that
- * is active keeps others of its kind out, an error ends it, and so does its result.
+ * is active keeps others of its kind out, an error ends it, and so does its result. Whatever ends it, it is wiped.
  */
 export class Operations {
   readonly #active: Partial<OperationTypes> = {};
@@ -43,6 +42,10 @@ export class Operations {
     this.#order.add(kind);
   }
 
+  has(kind: OperationKind): boolean {
+    return this.#order.has(kind);
+  }
+
   /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED. */
   get<Kind extends OperationKind>(kind: Kind): OperationTypes[Kind] {
     const operation = this.#active[kind];
@@ -52,9 +55,16 @@ export class Operations {
 
   /** Ends the operation, if there is one. */
   cancel(kind: OperationKind): void {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of six names
+    const operation = this.#active[kind];
+    if (operation && "stream" in operation) operation.stream.wipe();
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of eight names
     delete this.#active[kind];
     this.#order.delete(kind);
+  }
+
+  /** The session ends. */
+  cancelAll(): void {
+    for (const kind of this.#order) this.cancel(kind);
   }
 
   /** A step of the operation, which an error ends. */
@@ -84,11 +94,14 @@ export class Operations {
     }
   }
 
-  /** The operation that began last of those whose key wants its PIN before each use. */
-  get awaitingPin(): SignOperation | DecryptOperation | undefined {
+  /** The private key of the operation that began last of those whose key wants its PIN before each use. */
+  get awaitingPin(): GuardedKey | undefined {
     return [...this.#order]
       .reverse()
-      .map((kind) => (kind === "sign" || kind === "decrypt" ? this.#active[kind] : undefined))
-      .find((operation) => operation?.key.alwaysAuthenticate);
+      .map((kind) => {
+        const operation = this.#active[kind];
+        return operation && "key" in operation ? operation.key : undefined;
+      })
+      .find((key) => key?.alwaysAuthenticate);
   }
 }

@@ -26,6 +26,7 @@ export class SessionTable {
   }
 
   close(session: Session): void {
+    session.operations.cancelAll();
     this.#sessions.delete(session.handle);
   }
 

@@ -1,0 +1,66 @@
+import { concat, wipe } from "../../bytes/index.ts";
+import type { Application } from "../application.ts";
+import { requireBytes } from "../arguments.ts";
+import type { Cipher } from "../mechanisms/scheme.ts";
+
+// C_Encrypt and C_Decrypt are one work in two directions.
+
+type Direction = "encrypt" | "decrypt";
+
+/** All in one call. */
+export function transform(
+  application: Application,
+  handle: number,
+  direction: Direction,
+  data: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      operations.get(direction).requireWhole();
+      return operations.finish(direction, ({ stream }) => {
+        requireBytes(data, "the data");
+        return whole(stream, data, signal);
+      });
+    },
+    signal,
+  );
+}
+
+/** What a cipher makes of all of a message. */
+export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  const first = stream.update(data);
+  const last = await stream.final(signal);
+  if (first.length === 0) return last;
+  const all = concat(first, last);
+  wipe(first, last);
+  return all;
+}
+
+export function transformPart(
+  application: Application,
+  handle: number,
+  direction: Direction,
+  part: Uint8Array,
+): Promise<Uint8Array> {
+  return application.inSession(handle, ({ operations }) =>
+    operations.step(direction, (operation) => {
+      requireBytes(part, "the part");
+      return operation.begin().update(part);
+    }),
+  );
+}
+
+export function transformFinal(
+  application: Application,
+  handle: number,
+  direction: Direction,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) => operations.finish(direction, ({ stream }) => stream.final(signal)),
+    signal,
+  );
+}

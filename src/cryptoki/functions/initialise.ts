@@ -1,0 +1,33 @@
+import type { Application } from "../application.ts";
+import type { OperationKind, OperationTypes } from "../sessions/operations.ts";
+import type { Session } from "../sessions/session.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+
+/** What every C_...Init takes. */
+export interface InitRequest<Kind extends OperationKind> {
+  readonly application: Application;
+  readonly handle: number;
+  readonly kind: Kind;
+  /** Null ends what is active (PKCS#11 3.1, each ...Init function). */
+  readonly mechanism: CK_MECHANISM | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Begins an operation that `make` makes, or ends the one that is under way. */
+export function initialise<Kind extends OperationKind>(
+  { application, handle, kind, mechanism, signal }: InitRequest<Kind>,
+  make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      const { operations } = session;
+      if (mechanism === null) {
+        operations.cancel(kind);
+        return;
+      }
+      return operations.begin(kind, () => make(session, mechanism));
+    },
+    signal,
+  );
+}

@@ -1,0 +1,63 @@
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { type Recoverer, schemeRecoverer } from "../mechanisms/recover.ts";
+import type { Cipher, Signer, Verifier } from "../mechanisms/scheme.ts";
+import { macVerifier, schemeDecrypter, schemeEncrypter, schemeSigner, schemeVerifier } from "../mechanisms/streams.ts";
+import { Operation } from "../sessions/operation.ts";
+import { type KeyRequest, makeScheme, type UsableKey, useKey } from "./key-use.ts";
+
+// Operations with a key that was found fit for them.
+
+export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<Operation<Signer>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return new Operation(required(key.mechanism.mac)(key.secret, key.parameter));
+  const { guard } = privatePart(key);
+  return new Operation(
+    schemeSigner(
+      makeScheme(key, ({ signature }) => signature),
+      guard,
+    ),
+    guard,
+  );
+}
+
+export async function verifyOperation(request: KeyRequest<"verify">): Promise<Operation<Verifier>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return new Operation(macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
+  return new Operation(schemeVerifier(makeScheme(key, ({ signature }) => signature)));
+}
+
+export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<Operation<Recoverer>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  return new Operation(schemeRecoverer(makeScheme(key, ({ signature }) => signature)));
+}
+
+export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return new Operation(required(key.mechanism.encrypt)(key.secret, key.parameter));
+  return new Operation(schemeEncrypter(makeScheme(key, ({ cipher }) => cipher)));
+}
+
+export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return new Operation(required(key.mechanism.decrypt)(key.secret, key.parameter));
+  const { guard } = privatePart(key);
+  return new Operation(
+    schemeDecrypter(
+      makeScheme(key, ({ cipher }) => cipher),
+      guard,
+    ),
+    guard,
+  );
+}
+
+function required<T>(maker: T | undefined): T {
+  if (maker === undefined) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return maker;
+}
+
+function privatePart({ guard }: Extract<UsableKey, { kind: "pair" }>): { guard: NonNullable<typeof guard> } {
+  if (!guard) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  return { guard };
+}
