@@ -13,6 +13,8 @@ export type KeyPrimitive =
   | "rsa-pkcs1"
   /** A hash of at most the curve's length in; r || s, each as long as the order, out. */
   | "ecdsa"
+  /** The whole message in, which the card hashes with SHA-1 itself; r || s out. */
+  | "ecdsa-sha1"
   /** The other party's uncompressed point (X25519: its public value) in; the x coordinate of the shared point out. */
   | "ecdh"
   /** Ed25519: the whole message in; R || S out (RFC 8032). */

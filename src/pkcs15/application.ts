@@ -33,9 +33,12 @@ export class Pkcs15Application {
   }
 
   /** Reads the AODF: it says which tokens there are. */
-  static async read({ contents, aid }: FoundApplication, pinPad: PinPadReader | undefined): Promise<Pkcs15Application> {
+  static async read(
+    { contents, aid, selectAnswer }: FoundApplication,
+    pinPad: PinPadReader | undefined,
+  ): Promise<Pkcs15Application> {
     const { atr } = contents.session.card;
-    const dialect = dialectOf({ atr, historical: historicalText(atr), aid });
+    const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer });
     const items = await contents.directory("authentication");
     const pins = sortPins(items, (where, problem) => {
       contents.report(where, problem);

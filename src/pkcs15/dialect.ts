@@ -11,6 +11,8 @@ export interface CardFacts {
   readonly historical: string;
   /** The name under which the application was selected. */
   readonly aid: Uint8Array | undefined;
+  /** What the card told when it was selected so. */
+  readonly selectAnswer: Uint8Array;
 }
 
 /** How cards of one make want their keys to be used: what the standard leaves to them. */

@@ -29,6 +29,8 @@ export interface FoundApplication {
   readonly contents: CardContents;
   /** What SELECT took; undefined where the files are simply there. */
   readonly aid: Uint8Array | undefined;
+  /** What the card told when it was selected so. */
+  readonly selectAnswer: Uint8Array;
 }
 
 /**
@@ -74,10 +76,10 @@ async function findByName(
 /** Under a maker's own name there is a whole file system, with the application where it usually is. */
 async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[] | undefined> {
   for (const aid of OTHER_AIDS) {
-    const { sw } = await hand.card.exclusively((channel: CardChannel) => selectByName(channel, aid));
+    const { data, sw } = await hand.card.exclusively((channel: CardChannel) => selectByName(channel, aid));
     if (sw !== SW.OK) continue;
     const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
-    return found && [found];
+    return found && [{ ...found, selectAnswer: data }];
   }
   return undefined;
 }
@@ -124,7 +126,7 @@ async function open(
     if (error instanceof CardError) return undefined;
     throw error;
   }
-  return { contents, aid: address.aid };
+  return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
 }
 
 /** TokenInfo tells which card it is, and in which state: it is read from the card itself. */

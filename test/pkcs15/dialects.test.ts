@@ -11,11 +11,13 @@ const card = (facts: Partial<CardFacts>): CardFacts => ({
   atr: fromHex("3b00"),
   historical: "",
   aid: undefined,
+  selectAnswer: new Uint8Array(),
   ...facts,
 });
 const CARDS = {
   generic: card({}),
   isoApplet: card({ aid: fromHex("f276a288bcfba69d34f31001") }),
+  isoApplet0: card({ aid: fromHex("f276a288bcfba69d34f31001"), selectAnswer: fromHex("000606") }),
   myEid: card({ historical: "x MyEID" }),
   finEid: card({ historical: "..FISE1.." }),
   swedish: card({ atr: fromHex("3b9f94801fc30068104405014649534531c807900018") }),
@@ -129,6 +131,14 @@ describe("what each make of card is sent", () => {
 test("a key that authenticates, and signs nothing, is used by INTERNAL AUTHENTICATE", () => {
   const sent = hex(use("generic", { ...RSA, authenticates: true }, "sign", "rsa-pkcs1", DIGEST));
   expect(sent).toEqual(["002241a4 81024b01840105", `00880000 ${"11".repeat(20)}`]);
+});
+
+test("an applet that hashes its input itself signs no hash that somebody else made", () => {
+  const old = dialectOf(CARDS.isoApplet0);
+  expect(old.primitives("ec", [])).toEqual(["ecdsa-sha1"]);
+  expect(() => use("isoApplet0", EC, "sign", "ecdsa", DIGEST)).toThrow(UnsupportedError);
+  const message = new Uint8Array(100).fill(0x33);
+  expect(hex(use("isoApplet0", EC, "sign", "ecdsa-sha1", message))[1]).toBe(`002a9e9a ${"33".repeat(20)}`);
 });
 
 describe("TokenInfo", () => {

@@ -95,7 +95,7 @@ describe("the recorded card", () => {
     const message = utf8("hello\n");
     card.commands.length = 0;
     await token.login("user", PIN);
-    const signature = await token.use(key, "ecdsa", message);
+    const signature = await token.use(key, "ecdsa-sha1", message);
     expect(card.commands.map(withoutLe)).toEqual(recorded("sign-ec"));
     const spki = createPublicKey({ key: Buffer.from(await key.publicKey()), format: "der", type: "spki" });
     // This version of the applet hashes what it is given, with SHA-1.

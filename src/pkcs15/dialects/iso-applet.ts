@@ -1,29 +1,45 @@
-import { equalBytes, fromHex } from "../../bytes/index.ts";
-import { computeSignature } from "../commands.ts";
-import { type Dialect, mechanisms } from "../dialect.ts";
+import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
+import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
+import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
+import { ecdsaAnswer } from "../ecdsa-answer.ts";
 import { algorithm, file, keyReference, refuse } from "../key-use.ts";
 import { isoAppletGeneration } from "./iso-applet-generation.ts";
 import { standardUse } from "./standard-use.ts";
 
 const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
-const ISO_APPLET_ALGORITHM = { RSA_PKCS1: 0x11, ECDSA: 0x21 } as const;
+const ALGORITHM = { RSA_PKCS1: 0x11, ECDSA: 0x21 } as const;
 
-export const ISO_APPLET: Dialect = {
-  name: "IsoApplet",
-  source: "OpenSC, card-isoApplet.c; a recorded card",
-  recognises: ({ aid }) => aid !== undefined && equalBytes(aid, ISO_APPLET_AID),
-  algorithmsFromTokenInfo: false,
-  primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : ["ecdsa"]),
-  mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], ecdsa: [256, 384] }),
-  // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
-  fileTemplate: { template: 0x6f, size: 0x81 },
-  generation: isoAppletGeneration,
-  use(request) {
-    if (request.operation === "derive" || request.primitive === "rsa-raw") return refuse(request);
-    const reference = request.key.type === "rsa" ? ISO_APPLET_ALGORITHM.RSA_PKCS1 : ISO_APPLET_ALGORITHM.ECDSA;
-    const use = standardUse(request, algorithm(reference), file(request.key), keyReference(request.key));
-    if (request.key.type === "rsa") return use;
-    // The applet takes the hash as it is; before version 1.0 it hashes its input itself, with SHA-1.
-    return { ...use, commands: [computeSignature(request.input)] };
-  },
-};
+/** Applets before 1.0 tell version and features when they are selected, and nothing else: 00 06 06. */
+const isBefore1 = ([major, , , more]: Uint8Array): boolean => major === 0 && more === undefined;
+const isIsoApplet = ({ aid }: CardFacts): boolean => aid !== undefined && equalBytes(aid, ISO_APPLET_AID);
+
+/** @param ec What the applet makes of the input of an EC signature. */
+function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dialect["recognises"]): Dialect {
+  return {
+    name: `IsoApplet ${version}`,
+    source: "OpenSC, card-isoApplet.c (version 0 hashes with SHA-1 before it signs: ECDSA_HASH_SHA1); a recorded card",
+    recognises,
+    algorithmsFromTokenInfo: false,
+    primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : [ec]),
+    mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], [ec]: [256, 384] }),
+    // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
+    fileTemplate: { template: 0x6f, size: 0x81 },
+    generation: isoAppletGeneration,
+    use(request) {
+      const { key, primitive, operation, input } = request;
+      if (operation === "derive" || (primitive !== "rsa-pkcs1" && primitive !== ec)) return refuse(request);
+      const fields = (reference: number): Uint8Array => concat(algorithm(reference), file(key), keyReference(key));
+      if (key.type === "rsa") return standardUse(request, fields(ALGORITHM.RSA_PKCS1));
+      return {
+        environment: setEnvironment(TEMPLATE.SIGNATURE, fields(ALGORITHM.ECDSA)),
+        commands: [computeSignature(input)],
+        read: ecdsaAnswer(request),
+      };
+    },
+  };
+}
+
+export const ISO_APPLETS: readonly Dialect[] = [
+  isoApplet("0", "ecdsa-sha1", (card) => isIsoApplet(card) && isBefore1(card.selectAnswer)),
+  isoApplet("1", "ecdsa", isIsoApplet),
+];

@@ -1,13 +1,13 @@
 import type { CardFacts, Dialect } from "../dialect.ts";
 import { CARDOS_4, CARDOS_5 } from "./cardos.ts";
 import { GENERIC } from "./generic.ts";
-import { ISO_APPLET } from "./iso-applet.ts";
+import { ISO_APPLETS } from "./iso-applet.ts";
 import { MYEID } from "./myeid.ts";
 import { FINEID, SWEDISH_EID } from "./setcos.ts";
 import { STARCOS } from "./starcos.ts";
 
 /** In the order in which a card is compared with them; the last one takes all. */
-const DIALECTS: readonly Dialect[] = [ISO_APPLET, MYEID, SWEDISH_EID, FINEID, CARDOS_5, CARDOS_4, ...STARCOS];
+const DIALECTS: readonly Dialect[] = [...ISO_APPLETS, MYEID, SWEDISH_EID, FINEID, CARDOS_5, CARDOS_4, ...STARCOS];
 
 /** How a card wants its keys to be used. */
 export function dialectOf(card: CardFacts): Dialect {
