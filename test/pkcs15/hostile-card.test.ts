@@ -1,0 +1,100 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { CardError } from "../../src/card/index.ts";
+import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { odf, privateKey } from "./directory-files.ts";
+import { type CardFile, FileCard, insert, RECORDING } from "./file-card.ts";
+
+/** No card is asked more than this, whatever its files say: each of the recorded card's twelve files is 3 exchanges at most. */
+const MAX_EXCHANGES = 80;
+
+/** Everything that can be asked of a card is asked; only the project's own errors may come of it. */
+async function readEverything(card: FileCard): Promise<{ labels: string[]; findings: readonly unknown[] }> {
+  const application = await pkcs15.claim(await insert(card));
+  const labels: string[] = [];
+  for (const token of application?.tokens ?? []) {
+    await token.info();
+    for (const object of await token.objects()) {
+      labels.push(object.label);
+      try {
+        await ("value" in object ? object.value() : object.publicKey());
+      } catch (error) {
+        if (!(error instanceof CardError || error instanceof DataError)) throw error;
+      }
+    }
+  }
+  return { labels, findings: application?.findings?.() ?? [] };
+}
+
+const cardWith = (files: Record<string, CardFile>): FileCard =>
+  new FileCard({ files: { ...RECORDING.files, ...files } });
+
+describe("a card that lies", () => {
+  const names = Object.keys(RECORDING.files);
+
+  test("in any byte of any file is read as far as it is in order, and no further", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...names), fc.nat(), fc.nat(255), async (name, at, value) => {
+        const file = RECORDING.files[name];
+        const bytes = fromHex(file?.contents ?? "");
+        bytes[at % Math.min(bytes.length, 200)] = value;
+        const card = cardWith({ [name]: { control: file?.control ?? "", contents: toHex(bytes) } });
+        await readEverything(card);
+        expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  test("in what SELECT tells of a file", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...names), fc.uint8Array({ maxLength: 40 }), async (name, control) => {
+        const card = cardWith({ [name]: { control: toHex(control), contents: RECORDING.files[name]?.contents ?? "" } });
+        await readEverything(card);
+        expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("with any bytes for a file", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...names), fc.uint8Array({ maxLength: 600 }), async (name, contents) => {
+        const card = cardWith({ [name]: { contents: toHex(contents) } });
+        await readEverything(card);
+        expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("cut off anywhere", async () => {
+    for (const name of names) {
+      const contents = RECORDING.files[name]?.contents ?? "";
+      for (let length = 0; length < Math.min(contents.length, 400); length += 26) {
+        await readEverything(cardWith({ [name]: { contents: contents.slice(0, length) } }));
+      }
+    }
+  });
+});
+
+test("a key of nobody's PIN, of no type and with a path to nowhere does not hide the others", async () => {
+  const keys = [
+    privateKey({ label: "lost", id: "01", authId: "99", path: "3f00dead" }),
+    privateKey({ label: "good", id: "02", authId: "ff" }),
+  ];
+  const card = cardWith({
+    "50154402": { contents: keys.join("") },
+    "50155031": { contents: odf({ a8: "4401", a0: "4402" }) },
+  });
+  const { labels } = await readEverything(card);
+  expect(labels).toEqual(["lost", "good"]);
+});
+
+test("a directory that the ODF names a thousand times is read once", async () => {
+  const card = cardWith({ "50155031": { contents: odf({ a8: "4401" }) + odf({ a0: "4402" }).repeat(1000) } });
+  const { labels, findings } = await readEverything(card);
+  expect(labels).toEqual(["RSA cert", "RSA decrypt", "EC cert"]);
+  expect(findings).toHaveLength(1);
+});
