@@ -1,5 +1,5 @@
 /**
- * A process that is a card: libcacard over the NSS database that its arguments name, one APDU for each message. A process of its
+ * A process that is a card: libcacard with the options that its arguments are, one APDU for each message. A process of its
  * own, because libcacard keeps its card in globals, computes on the thread that calls it, and ends the process where it asserts.
  */
 import { createRequire } from "node:module";
@@ -13,21 +13,32 @@ interface Koffi {
 /** What the parent asks: a reset, or an answer to a command. */
 export type CardRequest = { readonly reset: true } | { readonly command: Uint8Array };
 
-const READER = "card";
+/** What the functions of libcacard return when they succeed, or find a card. */
 const OK = 0;
 const LONGEST = { atr: 40, response: 65_538 } as const;
 
-const [, , file = "", database = "", ...certificates] = process.argv;
+const [, , file = "", options = ""] = process.argv;
 const library = (createRequire(import.meta.url)("koffi") as Koffi).load(file);
 const parseOptions = library.func("vcard_emul_options", "void *", ["str"]);
 const initialise = library.func("vcard_emul_init", "int", ["void *"]);
-const readerByName = library.func("vreader_get_reader_by_name", "void *", ["str"]);
+const readerList = library.func("vreader_get_reader_list", "void *", []);
+const firstEntry = library.func("vreader_list_get_first", "void *", ["void *"]);
+const nextEntry = library.func("vreader_list_get_next", "void *", ["void *"]);
+const readerOf = library.func("vreader_list_get_reader", "void *", ["void *"]);
+const cardIsPresent = library.func("vreader_card_is_present", "int", ["void *"]);
 const powerOn = library.func("vreader_power_on", "int", ["void *", "void *", "void *"]);
 const exchange = library.func("vreader_xfr_bytes", "int", ["void *", "void *", "int", "void *", "void *"]);
 
-const options = `db="sql:${database}" use_hw=no soft=(,${READER},CAC,,${certificates.join(",")})`;
-const initialised = initialise(parseOptions(options)) === OK;
-const reader = initialised ? readerByName(READER) : null;
+/** The first reader with a card in it; null if there is none. */
+function findReader(): unknown {
+  for (let entry = firstEntry(readerList()); entry !== null; entry = nextEntry(entry)) {
+    const reader = readerOf(entry);
+    if (cardIsPresent(reader) === OK) return reader;
+  }
+  return null;
+}
+
+const reader = initialise(parseOptions(options)) === OK ? findReader() : null;
 if (reader === null) {
   console.error(`libcacard made no card of: ${options}`);
   process.exit(1);

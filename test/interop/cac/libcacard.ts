@@ -24,16 +24,18 @@ const CREDENTIALS: readonly Credential[] = [
 ];
 
 /**
- * The card of libcacard (Debian package libcacard0), which QEMU gives its guests: somebody else's CAC, with three RSA-2048 keys. It
- * goes into a reader of this process (MemoryReaders) as well as into one of pcscd (plugIntoVpcd). Dispose it to end it.
+ * The card of libcacard (Debian package libcacard0), which QEMU gives its guests: somebody else's CAC, with three RSA-2048 keys and
+ * empty containers. It goes into a reader of this process (MemoryReaders) as well as into one of pcscd (plugIntoVpcd). Dispose it to
+ * end it.
  */
 export async function startLibcacard(): Promise<LibcacardCard> {
   const library = requireLibrary("libcacard.so.0", "libcacard0");
   const folder = await mkdtemp(path.join(os.tmpdir(), "cac-"));
   try {
     const certificates = await makeNssDatabase(folder, CAC_PIN, CREDENTIALS);
+    const names = CREDENTIALS.map(({ name }) => name).join(",");
     const main = fileURLToPath(new URL("libcacard-main.ts", import.meta.url));
-    const child = fork(main, [library, folder, ...CREDENTIALS.map(({ name }) => name)], {
+    const child = fork(main, [library, `db="sql:${folder}" use_hw=no soft=(,card,CAC,,${names})`], {
       execArgv: ["--import", "tsx"],
       env: { ...process.env, NODE_OPTIONS: "" },
       serialization: "advanced",
