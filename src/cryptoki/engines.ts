@@ -1,6 +1,14 @@
+import { wipe } from "../bytes/index.ts";
+import { encodePublicKey, type PublicKey } from "../crypto/index.ts";
+import { copyBytes } from "./arguments.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
-import type { MechanismParameter } from "./structures.ts";
+import { Collector } from "./mechanisms/collector.ts";
+import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/scheme.ts";
+import type { CK_MECHANISM, MechanismParameter } from "./structures.ts";
+
+/** Of a message that an engine hashes itself: it has to be kept whole. */
+const LONGEST = 2 ** 24;
 
 /** What an application brings along to compute in place of the host. Keys are SubjectPublicKeyInfo, DER. What is left out stays the host's. */
 export interface CryptoEngine {
@@ -32,18 +40,70 @@ export class Engines {
     else this.#engines.delete(mechanism);
   }
 
-  /** The engine for a mechanism, if there is one; undefined for the host. */
-  of(mechanism: number): CryptoEngine | undefined {
-    return this.#engines.get(mechanism);
+  /** Verifies with an engine, if there is one for the mechanism, what `scheme` would verify on the host. */
+  verifier(
+    { mechanism, parameter }: CK_MECHANISM,
+    publicKey: PublicKey,
+    scheme: SignatureScheme,
+  ): Verifier | undefined {
+    const engine = this.#engines.get(mechanism);
+    if (!engine?.verify) return undefined;
+    const message = new Collector(scheme.hash ? LONGEST : scheme.maxMessage, CKR.DATA_LEN_RANGE);
+    return {
+      update: (part) => {
+        message.update(part);
+      },
+      final: async (signature) => {
+        if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+        const key = encodePublicKey(publicKey);
+        const valid = await ofEngine(engine, () =>
+          engine.verify?.(key, message.take(), copyBytes(signature), parameter),
+        );
+        if (valid !== true) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+      },
+      wipe: () => {
+        message.wipe();
+      },
+    };
+  }
+
+  /** Encrypts with an engine, if there is one for the mechanism, what `scheme` would encrypt on the host. */
+  encrypter({ mechanism, parameter }: CK_MECHANISM, publicKey: PublicKey, scheme: CipherScheme): Cipher | undefined {
+    const engine = this.#engines.get(mechanism);
+    if (!engine?.encrypt) return undefined;
+    const message = new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
+    return {
+      update: (part) => {
+        message.update(part);
+        return new Uint8Array();
+      },
+      final: async () => {
+        const plaintext = message.take();
+        try {
+          const encrypted = await ofEngine(engine, () =>
+            engine.encrypt?.(encodePublicKey(publicKey), plaintext, parameter),
+          );
+          return this.#checked(engine, encrypted, scheme.ciphertextLength);
+        } finally {
+          wipe(plaintext);
+        }
+      },
+      wipe: () => {
+        message.wipe();
+      },
+    };
   }
 
   /** Random bytes of an engine; undefined where the host has to make them. @throws {CryptokiError} CKR_FUNCTION_FAILED. */
   async random(length: number): Promise<Uint8Array | undefined> {
     const engine = this.#engines.get(null);
     if (!engine?.random) return undefined;
-    const bytes = await ofEngine(engine, () => engine.random?.(length));
-    if (bytes instanceof Uint8Array && bytes.length === length) return new Uint8Array(bytes);
-    throw new CryptokiError(CKR.FUNCTION_FAILED, `the engine "${engine.name}" did not give ${length} random bytes`);
+    return this.#checked(engine, await ofEngine(engine, () => engine.random?.(length)), length);
+  }
+
+  #checked({ name }: CryptoEngine, given: unknown, length: number): Uint8Array {
+    if (given instanceof Uint8Array && given.length === length) return copyBytes(given);
+    throw new CryptokiError(CKR.FUNCTION_FAILED, `the engine "${name}" did not give ${length} bytes`);
   }
 }
 

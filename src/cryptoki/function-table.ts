@@ -102,6 +102,7 @@ const SESSIONS = {
   C_CloseSession: entry("software", "none", [SESSION]),
   C_CloseAllSessions: entry("software", "none", [SLOT]),
   C_GetSessionInfo: entry("software", "value", [SESSION], "never touches a card"),
+  C_SessionCancel: entry("software", "none", [SESSION, ["flags", "flags"]]),
   C_Login: entry("card", "none", [SESSION, ["userType", "user type"], ["pPin", "pin"]]),
   C_LoginUser: entry(
     "card",

@@ -1,7 +1,8 @@
 import { describe, expect, jest, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKF, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { CKF, CKM, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
 import { MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
+import { testCard } from "../virtual/keys.ts";
 import { fake } from "./fake-rig.ts";
 import { READER, refusal, rig, settled } from "./rig.ts";
 import { AGREEABLE, FAKE } from "./two-pin-card.ts";
@@ -163,7 +164,6 @@ describe("unblocking by challenge and response", () => {
   }, 10_000);
 
   test("is nothing that a PIV card does", async () => {
-    const { testCard } = await import("../virtual/keys.ts");
     await using made = await rig(await testCard());
     await expect(made.cryptoki.C_UnlockBegin(1, 1000)).rejects.toMatchObject(refusal("FUNCTION_NOT_SUPPORTED"));
     await expect(made.cryptoki.C_UnlockBegin(1, 600_001)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
@@ -227,5 +227,45 @@ describe("an engine", () => {
     await expect(cryptoki.C_GenerateRandom(session, 3)).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
     await cryptoki.C_AddEngine(null, null);
     expect(await cryptoki.C_GenerateRandom(session, 64)).not.toEqual(new Uint8Array(64).fill(7));
+  });
+
+  test("verifies and encrypts with public keys in place of the host", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.session();
+    const key = await made.publicKey(session, 1);
+    const asked: unknown[] = [];
+    const signature = new Uint8Array(256).fill(1);
+    await cryptoki.C_AddEngine(CKM.SHA256_RSA_PKCS, {
+      name: "credulous",
+      verify: (publicKey, message, given) => {
+        asked.push([publicKey[0], message, given.length]);
+        return given[0] === 1;
+      },
+    });
+    await cryptoki.C_VerifyInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+    await cryptoki.C_VerifyUpdate(session, utf8("da"));
+    await cryptoki.C_VerifyUpdate(session, utf8("ta"));
+    await cryptoki.C_VerifyFinal(session, signature);
+    expect(asked).toEqual([[0x30, utf8("data"), 256]]);
+    for (const [wrong, name] of [
+      [signature.subarray(1), "SIGNATURE_LEN_RANGE"],
+      [new Uint8Array(256), "SIGNATURE_INVALID"],
+    ] as const) {
+      await cryptoki.C_VerifyInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+      await expect(cryptoki.C_Verify(session, utf8("data"), wrong)).rejects.toMatchObject(refusal(name));
+    }
+    // Another mechanism is the host's still.
+    await cryptoki.C_VerifyInit(session, { mechanism: CKM.SHA512_RSA_PKCS }, key);
+    await expect(cryptoki.C_Verify(session, utf8("data"), signature)).rejects.toMatchObject(
+      refusal("SIGNATURE_INVALID"),
+    );
+
+    await cryptoki.C_AddEngine(CKM.RSA_PKCS, { name: "twos", encrypt: () => new Uint8Array(256).fill(2) });
+    await cryptoki.C_EncryptInit(session, { mechanism: CKM.RSA_PKCS }, key);
+    expect(await cryptoki.C_Encrypt(session, utf8("data"))).toEqual(new Uint8Array(256).fill(2));
+    await cryptoki.C_AddEngine(CKM.RSA_PKCS, { name: "short", encrypt: () => new Uint8Array(2) });
+    await cryptoki.C_EncryptInit(session, { mechanism: CKM.RSA_PKCS }, key);
+    await expect(cryptoki.C_Encrypt(session, utf8("data"))).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
   });
 });

@@ -235,6 +235,23 @@ describe.each(Object.entries(OPERATIONS))("a %s operation", (_name, { init, whol
   });
 });
 
+test("C_SessionCancel ends the operations that it names, and no other", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  const begin = async (): Promise<void> => {
+    await cryptoki.C_DigestInit(session, HASH);
+    await cryptoki.C_FindObjectsInit(session, {});
+  };
+  await begin();
+  await cryptoki.C_SessionCancel(session, 0);
+  await cryptoki.C_SessionCancel(session, CKF.DIGEST | CKF.SIGN);
+  await expect(cryptoki.C_Digest(session, DATA)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+  await cryptoki.C_FindObjects(session, 1);
+  await cryptoki.C_SessionCancel(session, CKF.FIND_OBJECTS);
+  await begin();
+});
+
 test("what the caller gives stays the caller's, also where it is a Buffer", async () => {
   await using made = await rig(await testCard());
   const { cryptoki } = made;

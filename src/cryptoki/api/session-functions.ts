@@ -25,6 +25,14 @@ export abstract class SessionFunctions extends SlotFunctions {
   }
 
   /**
+   * Ends operations that are under way; those that are not do not matter.
+   * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
+   */
+  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS): Promise<void> {
+    return this.call("C_SessionCancel", sessions.sessionCancel, session, flags);
+  }
+
+  /**
    * Verifies a PIN, once. The driver's own copies of it are wiped.
    * @param userType CKU.USER; CKU.SO; CKU.CONTEXT_SPECIFIC after the ...Init of an operation whose key has
    *   CKA_ALWAYS_AUTHENTICATE.

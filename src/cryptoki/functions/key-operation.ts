@@ -24,7 +24,9 @@ export async function signOperation(request: KeyRequest<"sign" | "sign-recover">
 export async function verifyOperation(request: KeyRequest<"verify">): Promise<Operation<Verifier>> {
   const key = await useKey(request);
   if (key.kind === "secret") return new Operation(macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
-  return new Operation(schemeVerifier(makeScheme(key, ({ signature }) => signature)));
+  const scheme = makeScheme(key, ({ signature }) => signature);
+  const { engines } = request.application;
+  return new Operation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? schemeVerifier(scheme));
 }
 
 export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<Operation<Recoverer>> {
@@ -36,7 +38,9 @@ export async function recoverOperation(request: KeyRequest<"verify-recover">): P
 export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
   const key = await useKey(request);
   if (key.kind === "secret") return new Operation(required(key.mechanism.encrypt)(key.secret, key.parameter));
-  return new Operation(schemeEncrypter(makeScheme(key, ({ cipher }) => cipher)));
+  const scheme = makeScheme(key, ({ cipher }) => cipher);
+  const { engines } = request.application;
+  return new Operation(engines.encrypter(request.mechanism, key.publicKey, scheme) ?? schemeEncrypter(scheme));
 }
 
 export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {

@@ -1,11 +1,12 @@
 import type { Application } from "../application.ts";
-import { CKF_SESSION } from "../constants/ckf.ts";
+import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CKU } from "../constants/cku.ts";
 import { CryptokiError } from "../error.ts";
 import { wipe } from "../../bytes/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
 import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import type { OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_SESSION_INFO } from "../structures.ts";
@@ -41,6 +42,29 @@ export function getSessionInfo(application: Application, handle: number): CK_SES
     flags: session.flags,
     ulDeviceError: 0,
   };
+}
+
+/** What C_SessionCancel ends by each flag. */
+const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
+  [CKF_MECHANISM.FIND_OBJECTS, "find"],
+  [CKF_MECHANISM.ENCRYPT, "encrypt"],
+  [CKF_MECHANISM.DECRYPT, "decrypt"],
+  [CKF_MECHANISM.DIGEST, "digest"],
+  [CKF_MECHANISM.SIGN, "sign"],
+  [CKF_MECHANISM.SIGN_RECOVER, "sign-recover"],
+  [CKF_MECHANISM.VERIFY, "verify"],
+  [CKF_MECHANISM.VERIFY_RECOVER, "verify-recover"],
+];
+
+export function sessionCancel(application: Application, handle: number, flags: number): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      for (const [flag, kind] of CANCELLED) if ((flags & flag) !== 0) operations.cancel(kind);
+    },
+    undefined,
+    true,
+  );
 }
 
 const USERS: ReadonlyMap<number, PinUser> = new Map<number, PinUser>([
