@@ -12,6 +12,7 @@ export const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
   [CKO.PRIVATE_KEY, "private key"],
   [CKO.SECRET_KEY, "secret key"],
   [CKO.DATA, "data"],
+  [CKO.PROFILE, "profile"],
 ]);
 
 /** What more there is to tell of an object. */

@@ -55,7 +55,7 @@ describe.each([
         });
       }
     });
-    expect(types).toEqual(new Set([CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]));
+    expect(types).toEqual(new Set([CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.DATA, CKO.PROFILE]));
     expect(used).toBeLessThanOrEqual(budget.objects);
   });
 

@@ -1,12 +1,117 @@
-import type { CardObject } from "../../card/index.ts";
+import { equalBytes, utf8 } from "../../bytes/index.ts";
+import type { CardObject, KeyPrimitive } from "../../card/index.ts";
+import type { AttributeSources } from "../attributes/attribute-set.ts";
 import type { AttributeList } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKO } from "../constants/cko.ts";
+import { CKP_PROFILE } from "../constants/ckp.ts";
+import { nameOf } from "../constants/name.ts";
+import { offeredMechanisms } from "../mechanisms/offer.ts";
 import type { Token } from "../slots/token.ts";
 import type { ObjectContents } from "./stored-object.ts";
+import { updateCount } from "./update-count.ts";
 
 /** An object that every token has by itself, under a reference of its own; it is made when it is first found. */
 export type BuiltIn = readonly [reference: string, contents: () => ObjectContents];
 
-/** The objects that a search may find besides those of the card and of sessions. */
-export function builtInObjects(_token: Token, _all: readonly CardObject[], _wanted: AttributeList): readonly BuiltIn[] {
-  return [];
+/**
+ * The objects that a search may find besides those of the card and of sessions. None costs an exchange unless its value is read.
+ * Objects about mechanisms are found by searches for their class only; there are as many as C_GetMechanismList has entries.
+ * No card has a hardware feature as the standard means it: a clock, a counter that rises when it is read, a display.
+ */
+export function builtInObjects(token: Token, all: readonly CardObject[], wanted: AttributeList): readonly BuiltIn[] {
+  const forMechanisms = wanted.some(([type, value]) => type === CKA.CLASS && value === CKO.MECHANISM);
+  return [
+    ...dataObjects(token),
+    ...profiles(token, all),
+    ...(forMechanisms ? offeredMechanisms(token.cardToken).map(mechanismObject) : []),
+  ];
+}
+
+const NET_ID = "Net iD";
+
+/** What CK_TOKEN_INFO cuts off or does not have, as data objects (Net iD, PKCS#11 extensions: special data objects). */
+function dataObjects(token: Token): readonly BuiltIn[] {
+  // The card application's own name; who reads it reads what C_GetTokenInfo does.
+  const ofCard = async (): Promise<string> => (await token.info()).application;
+  return [
+    dataObject("TokenSerialNumber", ofCard, async () => utf8((await token.info()).serialNumber)),
+    dataObject("ATR", ofCard, () => Promise.resolve(token.card.atr)),
+    dataObject("TokenLabel", NET_ID, async () => utf8((await token.info()).label)),
+    dataObject("UpdateCount", NET_ID, () => updateCount(token)),
+  ];
+}
+
+function dataObject(
+  label: string,
+  application: string | (() => Promise<string>),
+  value: () => Promise<Uint8Array | undefined>,
+): BuiltIn {
+  return builtIn(label, CKO.DATA, {
+    [CKA.LABEL]: label,
+    [CKA.APPLICATION]: application,
+    [CKA.OBJECT_ID]: new Uint8Array(),
+    [CKA.VALUE]: value,
+  });
+}
+
+const SIGNING: readonly KeyPrimitive[] = ["rsa-raw", "rsa-pkcs1", "ecdsa", "eddsa"];
+
+/** The conformance profiles of which a token can say that it meets them (PKCS#11 Profiles 3.1 sections 5.1 and 5.3 to 5.5). */
+function profiles({ cardToken }: Token, all: readonly CardObject[]): readonly BuiltIn[] {
+  const met = [
+    CKP_PROFILE.BASELINE_PROVIDER,
+    CKP_PROFILE.EXTENDED_PROVIDER,
+    ...(cardToken.mechanisms.some(({ primitive }) => SIGNING.includes(primitive))
+      ? [CKP_PROFILE.AUTHENTICATION_TOKEN]
+      : []),
+    ...(hasPublicCertificates(all) ? [CKP_PROFILE.PUBLIC_CERTIFICATES_TOKEN] : []),
+  ];
+  return met.map(profileObject);
+}
+
+/**
+ * All certificates are found without a login, and so is, of each that has a private key, a key of the same CKA_ID: the public
+ * one or the private one.
+ */
+function hasPublicCertificates(all: readonly CardObject[]): boolean {
+  return all.every((object) => {
+    if (object.class !== "certificate") return true;
+    const keys = all.filter((other) => isKey(other) && equalBytes(other.id, object.id));
+    return !object.private && (!keys.some(isPrivateKey) || keys.some((key) => !key.private));
+  });
+}
+
+const isPrivateKey = (object: CardObject): boolean => object.class === "private-key";
+const isKey = (object: CardObject): boolean => object.class === "public-key" || isPrivateKey(object);
+
+function profileObject(id: number): BuiltIn {
+  const label = nameOf("CKP_PROFILE", id);
+  return builtIn(label, CKO.PROFILE, { [CKA.LABEL]: label, [CKA.PROFILE_ID]: id });
+}
+
+function mechanismObject(type: number): BuiltIn {
+  const label = nameOf("CKM", type);
+  return builtIn(label, CKO.MECHANISM, { [CKA.LABEL]: label, [CKA.MECHANISM_TYPE]: type });
+}
+
+/** An object of the token that stays as it is. */
+function builtIn(name: string, objectClass: number, attributes: AttributeSources): BuiltIn {
+  const reference = `token:${name}`;
+  return [
+    reference,
+    () => ({
+      private: false,
+      attributes: {
+        [CKA.CLASS]: objectClass,
+        [CKA.UNIQUE_ID]: reference,
+        [CKA.TOKEN]: true,
+        [CKA.PRIVATE]: false,
+        [CKA.MODIFIABLE]: false,
+        [CKA.COPYABLE]: false,
+        [CKA.DESTROYABLE]: false,
+        ...attributes,
+      },
+    }),
+  ];
 }

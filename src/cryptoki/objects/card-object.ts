@@ -25,7 +25,7 @@ function contentsOf(object: CardObject, token: Token): Pick<ObjectContents, "att
   const allowedMechanisms = (type: PublicKey["type"]): readonly number[] => offeredForKey(cardToken, type);
   switch (object.class) {
     case "certificate":
-      return certificateObject(object, () => cardToken.objects());
+      return certificateObject(object, () => cardToken.objects(["private-key"]));
     case "public-key":
       return publicKeyObject(object, allowedMechanisms);
     case "private-key": {

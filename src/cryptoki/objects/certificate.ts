@@ -13,7 +13,7 @@ import type { ObjectContents } from "./stored-object.ts";
 
 /**
  * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
- * @param all The objects of the token.
+ * @param all The objects of the token, its private keys at least.
  */
 export function certificateObject(
   object: CardCertificate,

@@ -4,6 +4,7 @@ import { randomBytes } from "../../crypto/index.ts";
 import type { Values } from "../attributes/new-object.ts";
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
+import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Session } from "../sessions/session.ts";
@@ -28,6 +29,22 @@ class TokenObjects {
   readonly session = new SessionObjects();
 }
 
+/** The classes of the card's objects of which a search wants some. */
+function classesOf(wanted: AttributeList): readonly CardObject["class"][] | undefined {
+  const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
+  if (typeof objectClass !== "number") return undefined;
+  return CARD_CLASSES.get(objectClass) ?? [];
+}
+
+const CARD_CLASSES: ReadonlyMap<number, readonly CardObject["class"][]> = new Map([
+  [CKO.CERTIFICATE, ["certificate"]],
+  [CKO.PUBLIC_KEY, ["public-key"]],
+  [CKO.PRIVATE_KEY, ["private-key"]],
+  [CKO.DATA, ["data"]],
+  // What a token says of itself depends on what is on it.
+  [CKO.PROFILE, ["certificate", "public-key", "private-key"]],
+]);
+
 /**
  * The objects that one application can name. A handle is given out when a search finds the object, and never used again: one of
  * a card that was taken out cannot mean an object of another card.
@@ -40,7 +57,7 @@ export class ObjectTable {
   /** What a search in this token may find, nothing of which is read for it; what cannot match may be among it. */
   async candidates(token: Token, wanted: AttributeList): Promise<readonly StoredObject[]> {
     const objects = this.#of(token);
-    const all = await token.cardToken.objects();
+    const all = await token.cardToken.objects(classesOf(wanted));
     return [
       ...objects.session.candidates(wanted),
       ...all.map((object) => this.ofCard(token, object)),

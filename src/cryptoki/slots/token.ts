@@ -17,6 +17,8 @@ export interface TokenCard {
   readonly reservation: Reservation;
   /** Keeps other programs away from it, until what it gives is disposed of. */
   hold(signal?: AbortSignal): Promise<AsyncDisposable>;
+  /** Its answer to reset, while somebody is connected to it. */
+  readonly atr: Uint8Array | undefined;
   /** Ends the connection, after the calls under way. */
   end(): Promise<void>;
 }
