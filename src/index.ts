@@ -8,7 +8,18 @@ import { piv } from "./piv/index.ts";
 import { createPkcs15, pkcs15 } from "./pkcs15/index.ts";
 
 export * from "./cryptoki/index.ts";
-export { CardError, LoginRequiredError, PinError, StatusError, UnsupportedError } from "./card/index.ts";
+export {
+  CardAccessError,
+  CardBusyError,
+  CardCancelledError,
+  CardError,
+  CardGoneError,
+  CardResetError,
+  LoginRequiredError,
+  PinError,
+  StatusError,
+  UnsupportedError,
+} from "./card/index.ts";
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
 export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 

@@ -9,6 +9,7 @@ export * from "./constants/index.ts";
 export type { CryptokiOptions } from "./api/general-functions.ts";
 export type { Detour } from "./application.ts";
 export { Cryptoki, type CryptokiFunctions } from "./cryptoki.ts";
+export type { CryptoEngine } from "./engines.ts";
 export { CryptokiError } from "./error.ts";
 export type { AttributeValues } from "./functions/object.ts";
 export type { Pin } from "./sessions/pin.ts";

@@ -4,9 +4,9 @@ import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
-import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import { cannot } from "./cannot.ts";
+import { requireReadWrite } from "./card-objects.ts";
 
 /** Sets the user's PIN for the security officer, or with the PUK that was given in an officer's place. */
 export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {
@@ -138,9 +138,4 @@ async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): P
   } finally {
     wipe(key, fresh);
   }
-}
-
-/** @throws {CryptokiError} CKR_SESSION_READ_ONLY. */
-export function requireReadWrite(session: Session): void {
-  if (!session.readWrite) throw new CryptokiError(CKR.SESSION_READ_ONLY);
 }

@@ -6,7 +6,7 @@ import { CryptokiError } from "../error.ts";
 import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
 import type { Session } from "../sessions/session.ts";
 import { cannot } from "./cannot.ts";
-import { requireReadWrite } from "./pin.ts";
+import { requireReadWrite } from "./card-objects.ts";
 
 /** Ten minutes: somebody reads the challenge to somebody else on the telephone. */
 const LONGEST = 600_000;
