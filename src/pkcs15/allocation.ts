@@ -40,6 +40,8 @@ export function writeFailure(action: string, sw: number): Error {
 export class FileAllocation {
   readonly #df: FilePlace;
   readonly #template: FileTemplate;
+  /** Made here a moment ago: no directory that was read before names them yet. */
+  readonly #made = new Set<string>();
 
   constructor(df: FilePlace, template: FileTemplate) {
     this.#df = df;
@@ -56,19 +58,24 @@ export class FileAllocation {
     for (let id = FIRST_ID; id <= LAST_ID; id++) {
       const bytes = Uint8Array.of(id >> 8, id & 0xff);
       const place = childOf(this.#df, bytes);
-      if (taken.has(placeName(place))) continue;
+      if (taken.has(placeName(place)) || this.#made.has(placeName(place))) continue;
       const fcp = this.#parameters(bytes, size, model);
       await turn.enter(this.#df);
       const first = await turn.send(createFile(fcp));
-      if (first.sw === SW.OK) return turn.changed(place);
+      if (first.sw === SW.OK) return this.#created(turn, place);
       if (first.sw !== SW.FILE_EXISTS) throw writeFailure(`CREATE FILE ${placeName(place)}`, first.sw);
       await this.remove(turn, place);
       await turn.enter(this.#df);
       const { sw } = await turn.send(createFile(fcp));
       if (sw !== SW.OK) throw writeFailure(`CREATE FILE ${placeName(place)}`, sw);
-      return turn.changed(place);
+      return this.#created(turn, place);
     }
     throw new UnsupportedError("no identifier is left for another file on this card");
+  }
+
+  #created(turn: CardTurn, place: FilePlace): FilePlace {
+    this.#made.add(placeName(place));
+    return turn.changed(place);
   }
 
   #parameters(id: Uint8Array, size: number, model: FileControl): Uint8Array {
@@ -91,6 +98,7 @@ export class FileAllocation {
       ({ sw } = await turn.send(deleteFile(new Uint8Array())));
     }
     turn.changed(place);
+    this.#made.delete(placeName(place));
     if (sw !== SW.OK) throw writeFailure(`DELETE FILE ${placeName(place)}`, sw);
   }
 

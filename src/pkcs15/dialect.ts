@@ -1,6 +1,7 @@
 import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
 import type { FileTemplate } from "./allocation.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./key-use.ts";
+import type { PrivateKeyParts } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
@@ -32,13 +33,15 @@ export interface Dialect {
   /** How the control parameters of a new file are written, if not as the standard has it. */
   readonly fileTemplate?: FileTemplate;
   /** How keys are made, where that is known. @throws {UnsupportedError} for types that the card does not make. */
-  generation?(type: KeyType): KeyGeneration;
+  generation?(type: KeyType): KeyMaking;
+  /** How keys are brought to the card, likewise. */
+  importation?(key: PrivateKeyParts): KeyMaking;
 }
 
-/** Makes a key pair on the card. */
-export interface KeyGeneration {
+/** Puts a key pair where the card keeps it. */
+export interface KeyMaking {
   /** @param reference The card's number for the key. @returns SubjectPublicKeyInfo of the public half, DER. */
-  run(turn: CardTurn, reference: number): Promise<Uint8Array>;
+  readonly run: (turn: CardTurn, reference: number) => Promise<Uint8Array>;
 }
 
 /** Ranges of sizes for several primitives. */

@@ -198,11 +198,12 @@ export class Pkcs15Token implements CardToken {
   }
 
   async createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
-    return this.#madeOf(await this.#writer().create(object, this.#pin, signal));
+    return this.#found(await this.#writer().create(object, this.#pin, signal));
   }
 
   async setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
-    return this.#madeOf(await this.#writer().setAttributes(this.#itemOf(object), changes, this.#pin, signal));
+    const entry = await this.#writer().setAttributes(this.#itemOf(object), changes, this.#pin, signal);
+    return this.#found(({ der }) => equalBytes(der, entry));
   }
 
   async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
@@ -219,9 +220,9 @@ export class Pkcs15Token implements CardToken {
     return item;
   }
 
-  /** The object whose entry was written. */
-  async #madeOf(entry: Uint8Array): Promise<CardObject> {
-    const placed = (await this.#application.objects.of()).find(({ item }) => equalBytes(item.der, entry));
+  /** The object that was written. */
+  async #found(isIt: (item: DirectoryItem) => boolean): Promise<CardObject> {
+    const placed = (await this.#application.objects.of()).find(({ item }) => isIt(item));
     if (!placed) throw new MalformedAnswerError("the object was written, and its directory does not list it");
     return placed.object;
   }

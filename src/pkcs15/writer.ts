@@ -1,25 +1,25 @@
-import { derSequence, derUnsigned, parseCertificate } from "../asn1/index.ts";
+import { parseCertificate } from "../asn1/index.ts";
 import { DataError, equalBytes } from "../bytes/index.ts";
 import {
   type CardObject,
   type CardObjectChanges,
   type KeyPairRequest,
-  type KeyUsage,
   LoginRequiredError,
   type NewCardObject,
   UnsupportedError,
 } from "../card/index.ts";
-import { curveInfo, keyTypeOf, parsePublicKey } from "../crypto/index.ts";
 import { FileAllocation, STANDARD_TEMPLATE, writeAll } from "./allocation.ts";
 import type { Pkcs15Application } from "./application.ts";
 import type { DirectoryItem } from "./contents.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
+import { KeyWriter } from "./key-writer.ts";
 import { touchLastUpdate } from "./last-update.ts";
-import { type FilePlace, placeName, resolve } from "./place.ts";
+import { type FilePlace, resolve } from "./place.ts";
+import { readPrivateKeyInfo } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 import type { DirectoryKind } from "./syntax/directory.ts";
-import { certificateEntry, changedEntry, dataEntry, privateKeyEntry, publicKeyEntry } from "./syntax/new-entry.ts";
+import { certificateEntry, changedEntry, dataEntry } from "./syntax/new-entry.ts";
 import type { FileReference } from "./syntax/path.ts";
 
 const DIRECTORY_OF = {
@@ -29,10 +29,6 @@ const DIRECTORY_OF = {
   "private-key": "private-keys",
 } as const satisfies Record<CardObject["class"], DirectoryKind>;
 
-/** Numbers that cards have for keys. */
-const KEY_NUMBERS = { first: 0, last: 15 } as const;
-/** CKA_ID of the key with number 0, where the caller names none. */
-const FIRST_KEY_ID = 0x50;
 /** The largest value that a file for it is made for: what offsets of UPDATE BINARY reach. */
 const MAX_VALUE = 0x7fff;
 
@@ -44,18 +40,35 @@ export class ObjectWriter {
   readonly #application: Pkcs15Application;
   readonly #allocation: FileAllocation;
   readonly #directories: DirectoryWriter;
+  readonly #keys: KeyWriter;
 
   constructor(application: Pkcs15Application) {
     const { contents, dialect } = application;
     this.#application = application;
     this.#allocation = new FileAllocation(contents.session.applicationDf, dialect.fileTemplate ?? STANDARD_TEMPLATE);
     this.#directories = new DirectoryWriter(contents, this.#allocation);
+    this.#keys = new KeyWriter(contents, this.#directories, this.#allocation);
   }
 
-  /** @param pin Whose token the object is to be of. @returns The entry of the new object. */
-  async create(object: NewCardObject, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
-    if (object.class === "private-key")
-      throw new UnsupportedError("this card makes its keys itself: none is brought to it");
+  /** @param pin Whose token the object is to be of. @returns Whether an entry is that of the new object. */
+  async create(
+    object: NewCardObject,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<(item: DirectoryItem) => boolean> {
+    if (object.class === "private-key") {
+      const id = await this.#import(object, pin, signal);
+      return ({ entry }) => entry.class === "private-key" && equalBytes(entry.key.id, id);
+    }
+    const entry = await this.#store(object, pin, signal);
+    return ({ der }) => equalBytes(der, entry);
+  }
+
+  async #store(
+    object: Exclude<NewCardObject, { readonly class: "private-key" }>,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
     if (object.class === "public-key")
       throw new UnsupportedError("public keys come with their private keys on this card");
     const kind = DIRECTORY_OF[object.class];
@@ -66,7 +79,7 @@ export class ObjectWriter {
       const place = await this.#allocation.create(turn, value.length, taken, model);
       await writeAll(turn, place, value);
       const entry = newEntry(object, this.#directories.reference(place), object.private ? pin?.authId : undefined);
-      await this.#directories.add(turn, kind, entry, new Set([...taken, placeName(place)]));
+      await this.#directories.add(turn, kind, entry, taken);
       return entry;
     });
   }
@@ -82,17 +95,15 @@ export class ObjectWriter {
     return this.#change(pin, signal, async (turn, taken) => {
       const old = value && this.#valuePlace(item);
       let file: FileReference | undefined;
-      let inUse = taken;
       if (value && old) {
         const model = await turn.select(old);
         const fresh = await this.#allocation.create(turn, value.length, taken, model);
         await writeAll(turn, fresh, value);
         file = this.#directories.reference(fresh);
-        inUse = new Set([...taken, placeName(fresh)]);
       }
       const changes = { ...(label !== undefined && { label }), ...(id && { id }), ...(file && { file }) };
       const entry = changedEntry(item.der, changes);
-      await this.#directories.change(turn, item.kind, place, item.der, entry, inUse);
+      await this.#directories.change(turn, item.kind, place, item.der, entry, taken);
       if (old) await this.#allocation.removeOwn(turn, old);
       return entry;
     });
@@ -112,66 +123,23 @@ export class ObjectWriter {
   async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
     const { dialect } = this.#application;
     if (!dialect.generation) throw new UnsupportedError("how this card makes keys is not known");
-    const commands = dialect.generation(request.type);
-    return this.#change(pin, signal, async (turn, taken) => {
-      const reference = await this.#freeKeyNumber();
-      const id = request.id && request.id.length > 0 ? request.id : Uint8Array.of(FIRST_KEY_ID + reference);
-      await this.#requireFreeId(id);
-      await turn.enter(this.#application.session.applicationDf);
-      const spki = await commands.run(turn, reference);
-      turn.hold(undefined);
-      const stored = storedKey(spki);
-      const model = await this.#directories.model(turn, "public-keys");
-      const place = await this.#allocation.create(turn, stored.length, taken, model);
-      await writeAll(turn, place, stored);
-      const type = keyTypeOf(spki);
-      const usage: KeyUsage = request.usage ?? { sign: true, decrypt: type.type === "rsa", derive: false };
-      const key = {
-        label: request.label ?? "",
-        id,
-        usage,
-        type: type.type,
-        bits: type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits,
-        keyReference: reference,
-      } as const;
-      const inUse = new Set([...taken, placeName(place)]);
-      // Its public half alone does no harm; a private key without one cannot be used.
-      const publicEntry = publicKeyEntry({ ...key, private: false, file: this.#directories.reference(place) });
-      await this.#directories.add(turn, "public-keys", publicEntry, inUse);
-      const privateEntry = privateKeyEntry(
-        {
-          ...key,
-          private: true,
-          ...(pin?.authId && { authId: pin.authId }),
-          userConsent: request.alwaysAuthenticate ?? false,
-          file: this.#directories.reference(this.#application.session.applicationDf, {
-            path: Uint8Array.of(0x3f, 0x00),
-          }),
-        },
-        true,
-      );
-      await this.#directories.add(turn, "private-keys", privateEntry, inUse);
-      return id;
-    });
+    const { run } = dialect.generation(request.type);
+    const { usage = { sign: true, decrypt: request.type.type === "rsa", derive: false } } = request;
+    const wanted = { ...request, label: request.label ?? "", usage, made: true };
+    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, run, wanted, pin, taken));
   }
 
-  /** The lowest number that no key of the card has: one that was made and never listed is made anew. */
-  async #freeKeyNumber(): Promise<number> {
-    const used = new Set<number | undefined>();
-    for (const { entry } of await this.#application.contents.directory("private-keys")) {
-      if (entry.class === "private-key") used.add(entry.key.keyReference);
-    }
-    for (let number: number = KEY_NUMBERS.first; number <= KEY_NUMBERS.last; number++)
-      if (!used.has(number)) return number;
-    throw new UnsupportedError("the card has no room for another key");
-  }
-
-  async #requireFreeId(id: Uint8Array): Promise<void> {
-    for (const { entry } of await this.#application.contents.directory("private-keys")) {
-      if (entry.class === "private-key" && equalBytes(entry.key.id, id)) {
-        throw new UnsupportedError("a key with this CKA_ID is on the card already");
-      }
-    }
+  async #import(
+    object: Extract<NewCardObject, { readonly class: "private-key" }>,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { dialect } = this.#application;
+    if (!dialect.importation) throw new UnsupportedError("how keys are brought to this card is not known");
+    const { run } = dialect.importation(readPrivateKeyInfo(object.privateKey));
+    return this.#change(pin, signal, (turn, taken) =>
+      this.#keys.write(turn, run, { ...object, made: false }, pin, taken),
+    );
   }
 
   /** One change, from its login to the last exchange, with the card to itself. */
@@ -217,13 +185,6 @@ export class ObjectWriter {
     }
     throw new UnsupportedError("the card has no private object whose access rules a new one could take");
   }
-}
-
-/** As cards keep public keys: RSA as its two numbers, a curve's point with its curve (OpenSC reads them so). */
-function storedKey(spki: Uint8Array): Uint8Array {
-  const key = parsePublicKey(spki);
-  if (key.type === "ec") return spki;
-  return derSequence(derUnsigned(key.modulus), derUnsigned(key.publicExponent));
 }
 
 function requirePlace({ file, entry }: DirectoryItem): FilePlace {

@@ -83,10 +83,26 @@ export class FileCard implements InProcessCard {
     const { ins, p1, p2, data = new Uint8Array(), ne = 0 } = decodeCommand(bytes);
     if (ins === 0xa4) return this.#select(p1, p2, toHex(data));
     if (!this.#applet) return fromHex("6986");
-    if (ins === 0xe0) return this.#create(toHex(data));
-    if (ins === 0xe4) return this.#delete(toHex(data));
-    if (ins === 0xd6) return this.#update(p1 * 256 + p2, toHex(data));
-    if (ins !== 0xb0) return fromHex("6d00");
+    if (ins !== 0xb0) return this.#write(ins, p1 * 256 + p2, data);
+    return this.#read(p1, p2, ne);
+  }
+
+  #write(ins: number, offset: number, data: Uint8Array): Uint8Array {
+    switch (ins) {
+      case 0xdb:
+        return this.#put(data);
+      case 0xe0:
+        return this.#create(toHex(data));
+      case 0xe4:
+        return this.#delete(toHex(data));
+      case 0xd6:
+        return this.#update(offset, toHex(data));
+      default:
+        return fromHex("6d00");
+    }
+  }
+
+  #read(p1: number, p2: number, ne: number): Uint8Array {
     if (ne > (this.#quirks.maxRead ?? 256)) return fromHex("6700");
     // Directories, 44xx, have the last five bits of their identifiers as short ones.
     const short = (p1 & 0x80) !== 0;
@@ -98,6 +114,14 @@ export class FileCard implements InProcessCard {
     if (offset > contents.length) return fromHex("6b00");
     const part = contents.subarray(offset, offset + ne);
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
+  }
+
+  /** What PUT DATA brought, chained or not. */
+  put = "";
+
+  #put(data: Uint8Array): Uint8Array {
+    this.put += toHex(data);
+    return fromHex("9000");
   }
 
   #create(fcp: string): Uint8Array {

@@ -1,11 +1,12 @@
-import { createPublicKey } from "node:crypto";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { Card, type CardObject, type CardToken, LoginRequiredError, UnsupportedError } from "../../src/card/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { readElements } from "../../src/pkcs15/syntax/directory.ts";
 import { certificate, dataObject, odf, padded, pin, privateKey, tokenInfo } from "./directory-files.ts";
-import { type CardFile, FileCard, READER, RECORDING } from "./file-card.ts";
+import { type CardFile, FileCard, READER, RECORDING, withoutLe } from "./file-card.ts";
 
 const CERTIFICATE = fromHex(RECORDING.files["50153400"]?.contents ?? "");
 const OTHER = fromHex(RECORDING.files["50153401"]?.contents ?? "");
@@ -225,31 +226,138 @@ async function leftovers(card: FileCard): Promise<string[]> {
   );
 }
 
+/** The recorded card, which knows the commands that make its keys; its directories have no room to spare if `full`. */
+function keyMakingCard(full = false): FileCard {
+  const trimmed = ([path, file]: [string, CardFile]): [string, CardFile] => {
+    const last = readElements(fromHex(file.contents), path).elements.at(-1);
+    const contents = file.contents.slice(0, 2 * ((last?.offset ?? 0) + (last?.length ?? 0)));
+    return [
+      path,
+      {
+        contents,
+        control: (file.control ?? "").replace(
+          /8102..../u,
+          `8102${(contents.length / 2).toString(16).padStart(4, "0")}`,
+        ),
+      },
+    ];
+  };
+  const files = Object.entries(RECORDING.files).map((entry) =>
+    full && entry[0].startsWith("50154") ? trimmed(entry) : entry,
+  );
+  const card = new FileCard({ ...RECORDING, files: Object.fromEntries(files) });
+  for (const { command, answer } of RECORDING.exchanges["generate-rsa"] ?? [])
+    card.script.set(withoutLe(command), answer);
+  for (const number of ["00", "01", "02", "03"]) {
+    card.script.set(`00224100068001f38401${number}`, "9000");
+    card.script.set(`00224100068001ec8401${number}`, "9000");
+  }
+  return card;
+}
+
+async function openRecorded(card: FileCard): Promise<CardToken> {
+  const { token } = await open(card, false);
+  await token.login("user", utf8("123456"));
+  return token;
+}
+
+const PAIR = {
+  type: { type: "rsa", modulusBits: 2048 },
+  id: fromHex("0a"),
+  label: "w5rsa",
+  usage: { sign: true, decrypt: true, derive: false },
+} as const;
+
 describe("making keys", () => {
-  test("is done by the recorded commands, and lists the pair", async () => {
-    const card = new FileCard(RECORDING);
-    for (const { command, answer } of RECORDING.exchanges["generate-rsa"] ?? []) {
-      card.script.set(
-        command.startsWith("0046")
-          ? command.slice(0, 8)
-          : command.slice(0, 10 + 2 * Number.parseInt(command.slice(8, 10), 16)),
-        answer,
-      );
+  test.each([false, true])(
+    "is done by the recorded commands, and lists the pair; directories full: %s",
+    async (full) => {
+      const card = keyMakingCard(full);
+      const token = await openRecorded(card);
+      const made = await token.generateKeyPair?.(PAIR);
+      expect(card.commands).toContain("00224100068001f3840103");
+      expect(made?.privateKey).toMatchObject({ label: "w5rsa", id: fromHex("0a"), local: true, private: true });
+      const spki = (await made?.publicKey.publicKey()) ?? new Uint8Array();
+      expect(createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" }).asymmetricKeyType).toBe("rsa");
+      const labels = (await token.objects()).map(({ label }) => label);
+      expect(labels.filter((label) => label === "w5rsa")).toHaveLength(2);
+      expect(labels).toHaveLength(10);
+    },
+  );
+
+  test("leaves everything that was there, wherever the card is pulled, also where directories move", async () => {
+    const whole = keyMakingCard(true);
+    const before = Object.keys(await contents(whole)).sort();
+    const token = await openRecorded(whole);
+    await token.objects();
+    whole.commands.length = 0;
+    await token.generateKeyPair?.(PAIR);
+    const exchanges = whole.commands.length;
+    for (let at = 0; at < exchanges; at++) {
+      const card = keyMakingCard(true);
+      const { readers, token: pulled } = await open(card, false);
+      await pulled.login("user", utf8("123456"));
+      await pulled.objects();
+      let left = at;
+      card.before = () => {
+        if (left-- > 0) return undefined;
+        readers.eject(READER);
+        return "pull";
+      };
+      await expect(pulled.generateKeyPair?.(PAIR)).rejects.toThrow();
+      const found = Object.keys(await contents(card)).sort();
+      expect([before, [...before, "w5rsa"].sort()]).toContainEqual(found);
     }
-    // GET RESPONSE carries Le alone.
-    const collected = RECORDING.exchanges["generate-rsa"]?.find(({ command }) => command.startsWith("00c0"));
-    card.script.set("00c00000", collected?.answer ?? "");
-    const { token } = await open(card, false);
-    await token.login("user", utf8("123456"));
-    const { privateKey: key, publicKey } = (await token.generateKeyPair?.({
-      type: { type: "rsa", modulusBits: 2048 },
-      id: fromHex("0a"),
-      label: "w5rsa",
-      usage: { sign: true, decrypt: true, derive: false },
-    })) ?? { privateKey: undefined, publicKey: undefined };
-    expect(card.commands).toContain("00224100068001f3840103");
-    expect(key).toMatchObject({ label: "w5rsa", id: fromHex("0a"), local: true, private: true });
-    const spki = (await publicKey?.publicKey()) ?? new Uint8Array();
-    expect(createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" }).asymmetricKeyType).toBe("rsa");
+  });
+
+  test("is refused under a CKA_ID that a key has already", async () => {
+    const token = await openRecorded(keyMakingCard());
+    await expect(token.generateKeyPair?.({ ...PAIR, id: fromHex("01") })).rejects.toThrow(UnsupportedError);
+  });
+
+  test("is refused for types that the card does not make", async () => {
+    const token = await openRecorded(keyMakingCard());
+    await expect(token.generateKeyPair?.({ ...PAIR, type: { type: "rsa", modulusBits: 1024 } })).rejects.toThrow(
+      UnsupportedError,
+    );
+    await expect(token.generateKeyPair?.({ ...PAIR, type: { type: "ec", curve: "P-521" } })).rejects.toThrow(
+      UnsupportedError,
+    );
+  });
+});
+
+describe("bringing keys to a card", () => {
+  const imported = (privateKey: Uint8Array): Parameters<NonNullable<CardToken["createObject"]>>[0] => ({
+    class: "private-key",
+    label: "brought",
+    id: fromHex("0b"),
+    private: true,
+    usage: { sign: true, decrypt: false, derive: false },
+    alwaysAuthenticate: true,
+    privateKey,
+  });
+
+  test.each([
+    ["RSA", generateKeyPairSync("rsa", { modulusLength: 2048 }), "7f48"],
+    ["EC", generateKeyPairSync("ec", { namedCurve: "P-256" }), "e081"],
+  ] as const)("%s: its parts go to the card, and the pair into the directories", async (_, pair, head) => {
+    const card = keyMakingCard();
+    const token = await openRecorded(card);
+    const key = await token.createObject?.(imported(pair.privateKey.export({ format: "der", type: "pkcs8" })));
+    expect(key).toMatchObject({ class: "private-key", label: "brought", local: false, alwaysAuthenticate: true });
+    expect(card.put.slice(0, 4)).toBe(head);
+    const spki = key?.class === "private-key" ? await key.publicKey() : new Uint8Array();
+    expect(toHex(spki)).toBe(pair.publicKey.export({ format: "der", type: "spki" }).toString("hex"));
+  });
+
+  test("other keys are refused before the card hears of them", async () => {
+    const card = keyMakingCard();
+    const token = await openRecorded(card);
+    card.commands.length = 0;
+    const { privateKey } = generateKeyPairSync("ed25519");
+    await expect(token.createObject?.(imported(privateKey.export({ format: "der", type: "pkcs8" })))).rejects.toThrow(
+      UnsupportedError,
+    );
+    expect(card.commands).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
 import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
 import { ecdsaAnswer } from "../ecdsa-answer.ts";
 import { algorithm, file, keyReference, refuse } from "../key-use.ts";
-import { isoAppletGeneration } from "./iso-applet-generation.ts";
+import { isoAppletGeneration, isoAppletImportation } from "./iso-applet-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
 const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
@@ -25,6 +25,7 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
     // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
     fileTemplate: { template: 0x6f, size: 0x81 },
     generation: isoAppletGeneration,
+    importation: isoAppletImportation,
     use(request) {
       const { key, primitive, operation, input } = request;
       if (operation === "derive" || (primitive !== "rsa-pkcs1" && primitive !== ec)) return refuse(request);

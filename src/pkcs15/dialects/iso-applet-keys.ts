@@ -1,11 +1,20 @@
-import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../../apdu/index.ts";
-import { concat, DataError, fromHex } from "../../bytes/index.ts";
-import { encodeTlv } from "../../apdu/index.ts";
+import {
+  type CommandApdu,
+  encodeTlv,
+  findTlv,
+  MalformedAnswerError,
+  readTlvs,
+  StatusError,
+  SW,
+} from "../../apdu/index.ts";
+import { concat, DataError, fromHex, wipe } from "../../bytes/index.ts";
 import { type KeyType, UnsupportedError } from "../../card/index.ts";
 import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
 import { writeFailure } from "../allocation.ts";
 import { setEnvironment } from "../commands.ts";
-import type { KeyGeneration } from "../dialect.ts";
+import type { KeyMaking } from "../dialect.ts";
+import type { PrivateKeyParts } from "../private-key-info.ts";
+import type { CardTurn } from "../turn.ts";
 import { algorithm, keyReference } from "../key-use.ts";
 
 /** OpenSC, cardctl.h: SC_ISOAPPLET_ALG_REF_RSA_GEN_2048, ..._4096, ..._EC_GEN. */
@@ -36,14 +45,12 @@ const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC_POINT = 0x86;
 
 /** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
-export function isoAppletGeneration(type: KeyType): KeyGeneration {
+export function isoAppletGeneration(type: KeyType): KeyMaking {
   const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : ALGORITHM.EC;
   const command = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
   return {
     async run(turn, reference) {
-      const environment = setEnvironment(0x00, concat(algorithm(number), keyReference({ reference })));
-      const set = await turn.send(environment);
-      if (set.sw !== SW.OK) throw writeFailure("MANAGE SECURITY ENVIRONMENT", set.sw);
+      await choose(turn, number, reference);
       const { data, sw } = await turn.send(command);
       if (sw === SW.FUNCTION_NOT_SUPPORTED) {
         throw new UnsupportedError("the card makes no keys of this type", { cause: new StatusError("GENERATE", sw) });
@@ -52,6 +59,45 @@ export function isoAppletGeneration(type: KeyType): KeyGeneration {
       return readGenerated(type, data);
     },
   };
+}
+
+/** Brings a key to the applet: as keys are made, with PUT DATA in place of GENERATE (ISO/IEC 7816-8 annex C.2). */
+export function isoAppletImportation(key: PrivateKeyParts): KeyMaking {
+  const number = key.type === "rsa" ? rsaAlgorithm(key.modulusBits) : ALGORITHM.EC;
+  return {
+    async run(turn, reference) {
+      const template = keyTemplate(key);
+      try {
+        await choose(turn, number, reference);
+        const { sw } = await turn.send({ cla: 0x00, ins: 0xdb, p1: 0x3f, p2: 0xff, data: template });
+        if (sw === SW.COMMAND_NOT_ALLOWED) {
+          const cause = new StatusError("PUT DATA", sw);
+          throw new UnsupportedError("the applet was built so that no key is brought to it", { cause });
+        }
+        if (sw !== SW.OK) throw writeFailure("PUT DATA", sw);
+        return key.publicKey;
+      } finally {
+        wipe(template);
+      }
+    },
+  };
+}
+
+function keyTemplate(key: PrivateKeyParts): Uint8Array {
+  const fields = key.type === "rsa" ? rsaFields(key.numbers) : [...curveFields(key.curve), encodeTlv(0x88, key.number)];
+  const template = encodeTlv(key.type === "rsa" ? 0x7f48 : 0xe0, ...fields);
+  wipe(...fields);
+  return template;
+}
+
+/** p, q, 1/q mod p, d mod (p-1), d mod (q-1) under tags 92 to 96. */
+function rsaFields(numbers: readonly Uint8Array[]): Uint8Array[] {
+  return numbers.map((value, index) => encodeTlv(0x92 + index, value));
+}
+
+async function choose(turn: CardTurn, number: number, reference: number): Promise<void> {
+  const { sw } = await turn.send(setEnvironment(0x00, concat(algorithm(number), keyReference({ reference }))));
+  if (sw !== SW.OK) throw writeFailure("MANAGE SECURITY ENVIRONMENT", sw);
 }
 
 function rsaAlgorithm(bits: number): number {
@@ -66,10 +112,13 @@ function generateRsa(): CommandApdu {
 }
 
 function generateEc(curve: NamedCurve): CommandApdu {
+  return { ...GENERATE, p1: 0x00, data: concat(...curveFields(curve)) };
+}
+
+function curveFields(curve: NamedCurve): Uint8Array[] {
   const parameters = PARAMETERS[curve];
-  if (!parameters) throw new UnsupportedError("the card makes EC keys of P-256 and P-384");
-  const fields = parameters.map((hex, index) => encodeTlv(index === 5 ? 0x87 : 0x81 + index, fromHex(hex)));
-  return { ...GENERATE, p1: 0x00, data: concat(...fields) };
+  if (!parameters) throw new UnsupportedError("the card has EC keys of P-256 and P-384");
+  return parameters.map((hex, index) => encodeTlv(index === 5 ? 0x87 : 0x81 + index, fromHex(hex)));
 }
 
 function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
