@@ -31,8 +31,9 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
   const seen = new Set<string>();
   const urls: CardUrl[] = [];
   let cardId: Uint8Array | undefined;
-  for (let next: Place | undefined = CCC; next && !seen.has(placeName(next)) && seen.size < MAX_CONTAINERS;) {
-    seen.add(placeName(next));
+  let next: Place | undefined = CCC;
+  while (next && !seen.has(nameOf(next)) && seen.size < MAX_CONTAINERS) {
+    seen.add(nameOf(next));
     const objects = await readContainer(session, next);
     next = undefined;
     for (const { tag, value } of objects) {
@@ -43,6 +44,9 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
   }
   return { cardId, urls };
 }
+
+/** The container's own object is called as its applet is; the first one is read without a word of it. */
+const nameOf = ({ aid, object = aid.subarray(-2) }: Place): string => placeName({ aid, object });
 
 /** Of the values only what is wanted: the rest of the container is rules and tables that nobody asks for. */
 async function readContainer(session: CacSession, place: Place): Promise<readonly SimpleTlv[]> {

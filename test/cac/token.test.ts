@@ -1,0 +1,169 @@
+import { createPublicKey, privateDecrypt, publicEncrypt, constants, verify } from "node:crypto";
+import { beforeEach, describe, expect, test } from "@jest/globals";
+import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
+import { LoginRequiredError, PinError, UnsupportedError } from "../../src/card/index.ts";
+import { digest, digestInfo, encodePkcs1Signature } from "../../src/crypto/index.ts";
+import { PIN } from "./applet-card.ts";
+import {
+  AID,
+  another,
+  CARD_ID,
+  certificate,
+  HOLDER,
+  insert,
+  type Inserted,
+  key,
+  listedApplets,
+  privateKey,
+  valueOf,
+} from "./cards.ts";
+
+const MESSAGE = utf8("what the card signs");
+const BLOCK = encodePkcs1Signature(digestInfo("sha256", digest("sha256", MESSAGE)), 256);
+const headers = ({ card }: Inserted): readonly string[] => card.commands.map((command) => command.slice(0, 8));
+
+describe("a CAC with a capability container", () => {
+  let rig: Inserted;
+  beforeEach(async () => {
+    rig = await insert(listedApplets());
+  });
+  const signs = async (number: number, id: string): Promise<boolean> => {
+    const signature = await rig.token.use(privateKey(rig, id), "rsa-raw", BLOCK);
+    return verify("sha256", MESSAGE, createPublicKey(key(number)), signature);
+  };
+
+  test("is called by its holder and the end of its number", async () => {
+    expect(await rig.token.info()).toMatchObject({
+      label: HOLDER,
+      manufacturer: "Common Access Card",
+      serialNumber: CARD_ID.slice(-16),
+      pin: { minLength: 4, maxLength: 8 },
+    });
+  });
+
+  test("shows what its CardURLs lead to, and of the rest nothing", () => {
+    const shown = rig.objects.map(({ class: kind, label, id }) => [kind, label, toHex(id)].join(" ").trimEnd());
+    expect(shown).toEqual([
+      "certificate CAC ID Certificate 0001",
+      "public-key CAC ID Certificate 0001",
+      "private-key CAC ID Certificate 0001",
+      "certificate CAC Email Signature Certificate 0002",
+      "public-key CAC Email Signature Certificate 0002",
+      "private-key CAC Email Signature Certificate 0002",
+      "certificate CAC Email Encryption Certificate 0003",
+      "public-key CAC Email Encryption Certificate 0003",
+      "private-key CAC Email Encryption Certificate 0003",
+      "data Person Instance",
+      "data Personnel",
+    ]);
+  });
+
+  test("gives its certificates, however they are stored", async () => {
+    const labels = ["CAC ID Certificate", "CAC Email Signature Certificate", "CAC Email Encryption Certificate"];
+    for (const [index, label] of labels.entries()) {
+      expect(await valueOf(rig, label, "certificate")).toBe(toHex(certificate(index + 1)));
+    }
+  });
+
+  test("is asked nothing twice, and nothing that nobody wants to know", async () => {
+    await rig.token.info();
+    const asked = rig.card.commands.length;
+    // CCC; its tags, its values; PKI applet and object; two parts of the certificate up to the subject's end.
+    expect(headers(rig)).toEqual(["00a40400", "80520000", "80520000", "00a40400", "00a40200", "80520000"]);
+    await rig.token.info();
+    await rig.token.objects();
+    expect(rig.card.commands).toHaveLength(asked);
+    await valueOf(rig, "CAC ID Certificate", "certificate");
+    const all = rig.card.commands.length;
+    for (const object of rig.objects)
+      if (object.label === "CAC ID Certificate") expect(await object.exists(false)).toBe(true);
+    await privateKey(rig, "0001").publicKey();
+    expect(rig.card.commands).toHaveLength(all);
+  });
+
+  test("signs after a login, with two exchanges for each further signature", async () => {
+    await rig.token.login("user", PIN);
+    expect(await signs(2, "0002")).toBe(true);
+    const before = rig.card.commands.length;
+    expect(await signs(2, "0002")).toBe(true);
+    expect(headers(rig).slice(before)).toEqual(["80428000", "80420000"]);
+  });
+
+  test("decrypts with any key", async () => {
+    await rig.token.login("user", PIN);
+    const ciphertext = publicEncrypt({ key: createPublicKey(key(3)), oaepHash: "sha256" }, MESSAGE);
+    const block = await rig.token.use(privateKey(rig, "0003"), "rsa-raw", ciphertext);
+    const expected = privateDecrypt({ key: key(3), padding: constants.RSA_NO_PADDING }, ciphertext);
+    expect(toHex(block)).toBe(toHex(expected));
+  });
+
+  test("does nothing with a key before a login, nor after a logout or a reset by another program", async () => {
+    const use = (): Promise<unknown> => rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK);
+    await expect(use()).rejects.toThrow(LoginRequiredError);
+    await rig.token.login("user", PIN);
+    await use();
+    await rig.token.logout();
+    await expect(use()).rejects.toThrow(LoginRequiredError);
+    await rig.token.login("user", PIN);
+    await use();
+    await using other = await another(rig);
+    await other.reconnect(1);
+    await expect(use()).rejects.toThrow(LoginRequiredError);
+    expect(headers(rig).filter((header) => header.startsWith("8042"))).toHaveLength(4);
+  });
+
+  test("signs with the right key, whatever another program selected meanwhile", async () => {
+    await rig.token.login("user", PIN);
+    expect(await signs(1, "0001")).toBe(true);
+    await using other = await another(rig);
+    await other.transmit(fromHex(`00a4040007${AID.PKI[1]}`));
+    expect(await signs(1, "0001")).toBe(true);
+  });
+
+  test("sends a PIN to no other application", async () => {
+    await rig.token.info();
+    await using other = await another(rig);
+    await other.transmit(fromHex("00a4040003d27600"));
+    await rig.token.login("user", PIN);
+    const [select, sent] = headers(rig).slice(-2);
+    expect([select, sent]).toEqual(["00a40400", "00200000"]);
+  });
+
+  test.each(["123", "123456789", "12345a", "", "1234 6"])("does not send %p as a PIN", async (pin) => {
+    await expect(rig.token.login("user", utf8(pin))).rejects.toThrow(PinError);
+    expect(headers(rig)).not.toContain("00200000");
+  });
+
+  test("counts wrong PINs down, and asks for the count without spending a try", async () => {
+    const wrong = (): Promise<void> => rig.token.login("user", utf8("0000"));
+    expect(await rig.token.pinStatus("user")).toEqual({ triesLeft: 3, maxTries: 3, verified: false });
+    await expect(wrong()).rejects.toMatchObject({ reason: "incorrect", triesLeft: 2 });
+    expect(await rig.token.pinStatus("user")).toEqual({ triesLeft: 2, maxTries: 3, verified: false });
+    await rig.token.login("user", PIN);
+    expect(await rig.token.pinStatus("user")).toMatchObject({ verified: true });
+    for (let tries = 0; tries < 2; tries++) await expect(wrong()).rejects.toMatchObject({ reason: "incorrect" });
+    await expect(wrong()).rejects.toMatchObject({ reason: "blocked", triesLeft: 0 });
+    await expect(rig.token.login("user", PIN)).rejects.toMatchObject({ reason: "blocked" });
+  });
+
+  test("changes its PIN if the card can", async () => {
+    const change = (from: string, to: string): Promise<void> | undefined =>
+      rig.token.changePin?.("user", utf8(from), utf8(to));
+    await expect(change("12345678", "654321")).rejects.toThrow(UnsupportedError);
+    rig = await insert(listedApplets(), { changeP1: 0x00 });
+    await expect(change("12345678", "1234")).rejects.toMatchObject({ reason: "unacceptable" });
+    await expect(change("123", "654321")).rejects.toMatchObject({ reason: "length" });
+    await expect(change("87654321", "654321")).rejects.toMatchObject({ reason: "incorrect", triesLeft: 2 });
+    await change("12345678", "654321");
+    await rig.token.login("user", utf8("654321"));
+    await expect(rig.token.changePin?.("puk", PIN, PIN)).rejects.toThrow(UnsupportedError);
+  });
+
+  test("knows no security officer, and no primitive but the plain one", async () => {
+    await expect(rig.token.login("so", PIN)).rejects.toThrow(UnsupportedError);
+    expect(await rig.token.pinStatus("so")).toMatchObject({ triesLeft: undefined });
+    await rig.token.login("user", PIN);
+    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-pkcs1", BLOCK)).rejects.toThrow(UnsupportedError);
+    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK.subarray(1))).rejects.toThrow("255 bytes");
+  });
+});
