@@ -31,6 +31,8 @@ const EXTENDED_CHUNK = 65_536;
 /** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
 const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
 const MAX_RECORDS = 254;
+/** Of one file: a card that hands out a byte at a time is not waited for. */
+const MAX_PARTS = 1024;
 
 /** How cards refuse to read behind the end. */
 const BEHIND_END: ReadonlySet<number> = new Set([SW.WRONG_P1_P2, SW.INCORRECT_P1_P2, SW.WRONG_LENGTH]);
@@ -142,13 +144,16 @@ export class CardFiles {
   ): Promise<Uint8Array> {
     const end = Math.min(size ?? Infinity, length === undefined ? Infinity : offset + length, MAX_OFFSET + 1);
     let bytes: Uint8Array = new Uint8Array();
+    let parts = 0;
     for (let at = offset; at < end; at = offset + bytes.length) {
       const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
       const { data, sw } = await turn.send(readBinary(at, wanted));
       bytes = concat(bytes, data.subarray(0, end - at));
       if (sw === SW.OK && data.length > 0) {
-        // Nobody asks for more where the size is unknown and the card gave less than it was asked for.
-        if (size === undefined && data.length < wanted) break;
+        // Nobody asks for more where the size is unknown and the card gave less than any card can.
+        if (size === undefined && data.length < Math.min(wanted, SHORT_CHUNK)) break;
+        if (++parts > MAX_PARTS)
+          throw new MalformedAnswerError(`${placeName(place)} has no end: ${parts} parts so far`);
         if (enough?.(bytes) === true) break;
         continue;
       }

@@ -74,6 +74,25 @@ describe("cards that select in their own way", () => {
     expect(findings.list()).toEqual([]);
   });
 
+  test("a card that hands out a byte at a time is not waited for", async () => {
+    const card = cardWith({}, { answers: [0x00], dribble: true });
+    const findings = new Findings();
+    await expect(findApplications(await insert(card), findings)).resolves.toBeDefined();
+    expect(card.commands.length).toBeLessThan(4000);
+  });
+
+  test("extended reads that the card answers in short parts are read to the end", async () => {
+    // Historical bytes with card capabilities that announce extended length.
+    const card = new FileCard({
+      atr: "3b85800180" + "73c001c0" + "32",
+      files: RECORDING.files,
+      quirks: { answers: [0x0c] },
+    });
+    const { contents } = await contentsOf(card);
+    const keys = await contents.directory("private-keys");
+    expect(keys).toHaveLength(3);
+  });
+
   test("the form that a card takes is not looked for twice", async () => {
     const card = cardWith({}, { answers: [0x0c], noPath: true });
     const { contents } = await contentsOf(card);

@@ -21,6 +21,8 @@ export interface Quirks {
   readonly noPath?: boolean;
   /** The longest answer; a longer Le is 6700. */
   readonly maxRead?: number;
+  /** One byte for every READ BINARY, of files that have no end. */
+  readonly dribble?: boolean;
 }
 
 /** A file system without keys and PINs, and a script for every other command. */
@@ -112,7 +114,8 @@ export class FileCard implements InProcessCard {
     const contents = fromHex(file.contents);
     const offset = short ? p2 : p1 * 256 + p2;
     if (offset > contents.length) return fromHex("6b00");
-    const part = contents.subarray(offset, offset + ne);
+    if (this.#quirks.dribble) return fromHex("309000");
+    const part = contents.subarray(offset, offset + Math.min(ne, 256));
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
   }
 
