@@ -11,6 +11,8 @@ const HASH_CONSTANTS: Readonly<Record<HashName, { readonly hashAlg: number; read
   sha256: { hashAlg: CKM.SHA256, mgf: CKG_MGF.MGF1_SHA256 },
   sha384: { hashAlg: CKM.SHA384, mgf: CKG_MGF.MGF1_SHA384 },
   sha512: { hashAlg: CKM.SHA512, mgf: CKG_MGF.MGF1_SHA512 },
+  "sha512-224": undefined,
+  "sha512-256": undefined,
   "sha3-224": { hashAlg: CKM.SHA3_224, mgf: CKG_MGF.MGF1_SHA3_224 },
   "sha3-256": { hashAlg: CKM.SHA3_256, mgf: CKG_MGF.MGF1_SHA3_256 },
   "sha3-384": { hashAlg: CKM.SHA3_384, mgf: CKG_MGF.MGF1_SHA3_384 },

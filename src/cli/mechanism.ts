@@ -1,6 +1,7 @@
 import { CKM } from "../cryptoki/index.ts";
-import type { HashName, PublicKey } from "../crypto/index.ts";
+import type { HashName } from "../crypto/index.ts";
 import { UsageError } from "./failure.ts";
+import type { SigningKey } from "./signing-key.ts";
 
 /** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
 type MechanismName = keyof typeof CKM;
@@ -65,7 +66,7 @@ export interface SchemeOptions {
  * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length.
  * @throws {UsageError} for a name that is none, or does not fit the hash or the key.
  */
-export function signatureScheme(key: PublicKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
+export function signatureScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
     mechanism === undefined
       ? { family: key.type === "rsa" ? ("rsa-pkcs1" as const) : ("ecdsa" as const), hash: hash ?? defaultHash(key) }
@@ -90,7 +91,7 @@ function lookUp(mechanism: string): SignatureScheme {
 
 const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
 
-function defaultHash(key: PublicKey): HashName {
+function defaultHash(key: SigningKey): HashName {
   if (key.type === "rsa") return "sha256";
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
 }

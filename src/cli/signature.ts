@@ -6,7 +6,6 @@ import {
   ecdsaToDer,
   type HashName,
   hashLength,
-  type PublicKey,
   verifyEcdsa,
   verifyPkcs1,
   verifyPss,
@@ -14,12 +13,13 @@ import {
 } from "../crypto/index.ts";
 import { UsageError } from "./failure.ts";
 import { HASHES, type SignatureScheme } from "./mechanism.ts";
+import type { SigningKey } from "./signing-key.ts";
 
 /** How an ECDSA signature is written: r and s one after the other, as PKCS #11 has it, or as DER, as most others do. */
 export type SignatureFormat = "raw" | "der";
 
 /** A signature as PKCS #11 gives it, in the format that is wanted. RSA signatures have one format only. */
-export function formatSignature(signature: Uint8Array, key: PublicKey, format: SignatureFormat): Uint8Array {
+export function formatSignature(signature: Uint8Array, key: SigningKey, format: SignatureFormat): Uint8Array {
   return key.type === "ec" && format === "der" ? ecdsaToDer(signature) : signature;
 }
 
@@ -27,7 +27,7 @@ export function formatSignature(signature: Uint8Array, key: PublicKey, format: S
  * The signature as PKCS #11 has it, from either format: one that is twice as long as the curve is taken for r and s, unless
  * told. Undefined if it is neither.
  */
-export function readSignature(bytes: Uint8Array, key: PublicKey, format?: SignatureFormat): Uint8Array | undefined {
+export function readSignature(bytes: Uint8Array, key: SigningKey, format?: SignatureFormat): Uint8Array | undefined {
   if (key.type === "rsa") return bytes;
   const rawLength = key.point.length - 1;
   if (format === "raw" || (format === undefined && bytes.length === rawLength)) return bytes;
@@ -42,7 +42,7 @@ export function readSignature(bytes: Uint8Array, key: PublicKey, format?: Signat
 /** Whether `signature`, as PKCS #11 has it, is the key's over `data`; computed on the host. */
 export function verifySignature(
   { family, hash }: SignatureScheme,
-  key: PublicKey,
+  key: SigningKey,
   data: Uint8Array,
   signature: Uint8Array,
 ): boolean {

@@ -1,25 +1,10 @@
 import { createECDH, verify } from "node:crypto";
-import { concat, fromHex, toHex, utf8 } from "../bytes/index.ts";
+import { concat, utf8 } from "../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "./curve.ts";
 import { truncateDigest } from "./ecdsa.ts";
 import { digest } from "./hash.ts";
+import { CURVE_NUMBERS, inverse, modulo, toBytes, toNumber } from "./modular.ts";
 import { type EcPublicKey, importPublicKey } from "./public-key.ts";
-
-/** Field and order of each curve (SP 800-186 section 3.2.1). The coefficient a is -3. */
-const PARAMETERS: Readonly<Record<NamedCurve, { readonly p: bigint; readonly n: bigint }>> = {
-  "P-256": {
-    p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
-    n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
-  },
-  "P-384": {
-    p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
-    n: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
-  },
-  "P-521": {
-    p: 2n ** 521n - 1n,
-    n: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
-  },
-};
 
 const MESSAGE = utf8("a message whose hash stands in for the digest");
 const MESSAGE_DIGEST = digest("sha256", MESSAGE);
@@ -41,7 +26,7 @@ interface Point {
 export function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signature: Uint8Array): boolean {
   const { curve } = key;
   const { bytes } = curveInfo(curve);
-  const { n } = PARAMETERS[curve];
+  const { n } = CURVE_NUMBERS[curve];
   importPublicKey(key);
   if (signature.length !== 2 * bytes) return false;
   const r = toNumber(signature.subarray(0, bytes));
@@ -61,7 +46,7 @@ function addMultipleOfBase(curve: NamedCurve, point: Uint8Array, t: bigint): Uin
   const { bytes, openssl } = curveInfo(curve);
   const ecdh = createECDH(openssl);
   ecdh.setPrivateKey(toBytes(t, bytes));
-  const sum = add(PARAMETERS[curve].p, toPoint(point), toPoint(ecdh.getPublicKey()));
+  const sum = add(CURVE_NUMBERS[curve].p, toPoint(point), toPoint(ecdh.getPublicKey()));
   return sum && concat(Uint8Array.of(0x04), toBytes(sum.x, bytes), toBytes(sum.y, bytes));
 }
 
@@ -74,32 +59,7 @@ function add(p: bigint, a: Point, b: Point): Point | undefined {
   return { x, y: modulo(slope * (a.x - x) - a.y, p) };
 }
 
-function modulo(value: bigint, modulus: bigint): bigint {
-  const rest = value % modulus;
-  return rest < 0n ? rest + modulus : rest;
-}
-
-/** By the extended Euclidean algorithm; `modulus` is prime and `value` positive and no multiple of it. */
-function inverse(value: bigint, modulus: bigint): bigint {
-  let [a, b] = [value % modulus, modulus];
-  let [x, y] = [1n, 0n];
-  while (a > 1n) {
-    const quotient = b / a;
-    [a, b] = [b - quotient * a, a];
-    [x, y] = [y - quotient * x, x];
-  }
-  return modulo(x, modulus);
-}
-
 function toPoint(point: Uint8Array): Point {
   const half = (point.length - 1) / 2;
   return { x: toNumber(point.subarray(1, 1 + half)), y: toNumber(point.subarray(1 + half)) };
-}
-
-function toNumber(bytes: Uint8Array): bigint {
-  return bytes.length === 0 ? 0n : BigInt(`0x${toHex(bytes)}`);
-}
-
-function toBytes(value: bigint, length: number): Uint8Array {
-  return fromHex(value.toString(16).padStart(2 * length, "0"));
 }

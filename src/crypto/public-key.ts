@@ -19,9 +19,28 @@ export interface EcPublicKey {
   readonly point: Uint8Array;
 }
 
-export type PublicKey = RsaPublicKey | EcPublicKey;
+/** A key that signs (RFC 8032). */
+export interface EdwardsPublicKey {
+  readonly type: "edwards";
+  readonly curve: "Ed25519";
+  /** 32 bytes, least significant first. */
+  readonly point: Uint8Array;
+}
+
+/** A key that agrees on secrets (RFC 7748). */
+export interface MontgomeryPublicKey {
+  readonly type: "montgomery";
+  readonly curve: "X25519";
+  /** 32 bytes, least significant first. */
+  readonly point: Uint8Array;
+}
+
+export type PublicKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey | MontgomeryPublicKey;
 
 const RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
+/** RFC 8410 section 3. */
+const ED25519 = "1.3.101.112";
+const X25519 = "1.3.101.110";
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
 /** Cards compute with 1024 to 4096; certificates of authorities on them may hold more, up to OpenSSL's own limit. */
 const MIN_MODULUS_BITS = 512;
@@ -44,8 +63,12 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
       return readRsaKey(key);
     case EC_PUBLIC_KEY:
       return readEcKey(decodeEcParameters(algorithm.next().encoding), key);
+    case ED25519:
+      return { type: "edwards", curve: "Ed25519", point: requirePoint25519(key) };
+    case X25519:
+      return { type: "montgomery", curve: "X25519", point: requirePoint25519(key) };
     default:
-      throw new DataError(`public key: algorithm ${oid} is neither RSA nor EC`);
+      throw new DataError(`public key: algorithm ${oid} is neither RSA nor EC, Ed25519 nor X25519`);
   }
 }
 
@@ -83,10 +106,19 @@ function readEcKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
   return { type: "ec", curve, point };
 }
 
+function requirePoint25519(point: Uint8Array): Uint8Array {
+  if (point.length !== 32) throw new DataError(`public key: a point of ${point.length} bytes, 32 wanted`);
+  return point;
+}
+
 /** The SubjectPublicKeyInfo of `key`, DER. */
 export function encodePublicKey(key: PublicKey): Uint8Array {
   if (key.type === "ec") {
     return derSequence(derSequence(derOid(EC_PUBLIC_KEY), encodeEcParameters(key.curve)), derBitString(key.point));
+  }
+  if (key.type !== "rsa") {
+    const algorithm = derOid(key.type === "edwards" ? ED25519 : X25519);
+    return derSequence(derSequence(algorithm), derBitString(key.point));
   }
   const numbers = derSequence(derUnsigned(key.modulus), derUnsigned(key.publicExponent));
   return derSequence(derSequence(derOid(RSA_ENCRYPTION), derNull()), derBitString(numbers));
@@ -100,7 +132,9 @@ export function keyTypeOf(
   spki: Uint8Array,
 ): { readonly type: "rsa"; readonly modulusBits: number } | { readonly type: "ec"; readonly curve: NamedCurve } {
   const key = parsePublicKey(spki);
-  return key.type === "rsa" ? { type: "rsa", modulusBits: key.modulusBits } : { type: "ec", curve: key.curve };
+  if (key.type === "rsa") return { type: "rsa", modulusBits: key.modulusBits };
+  if (key.type === "ec") return { type: "ec", curve: key.curve };
+  throw new DataError(`public key: no card here has keys on ${key.curve}`);
 }
 
 /**

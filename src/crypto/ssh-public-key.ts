@@ -1,4 +1,4 @@
-import { concat, utf8 } from "../bytes/index.ts";
+import { concat, DataError, utf8 } from "../bytes/index.ts";
 import type { NamedCurve } from "./curve.ts";
 import type { PublicKey } from "./public-key.ts";
 
@@ -8,14 +8,29 @@ const SSH_CURVES: Readonly<Record<NamedCurve, string>> = {
   "P-521": "nistp521",
 };
 
-/** A public key as OpenSSH writes it in authorized_keys: the name of its type, and its blob in base64. */
+/**
+ * A public key as OpenSSH writes it in authorized_keys: the name of its type, and its blob in base64.
+ * @throws {DataError} for a key that signs nothing.
+ */
 export function encodeSshPublicKey(key: PublicKey): string {
-  const type = key.type === "rsa" ? "ssh-rsa" : `ecdsa-sha2-${SSH_CURVES[key.curve]}`;
-  const blob =
-    key.type === "rsa"
-      ? concat(sshString(utf8(type)), sshInteger(key.publicExponent), sshInteger(key.modulus))
-      : concat(sshString(utf8(type)), sshString(utf8(SSH_CURVES[key.curve])), sshString(key.point));
+  const [type, ...fields] = sshFields(key);
+  const blob = concat(sshString(utf8(type)), ...fields);
   return `${type} ${Buffer.from(blob).toString("base64")}`;
+}
+
+function sshFields(key: PublicKey): readonly [string, ...Uint8Array[]] {
+  switch (key.type) {
+    case "rsa":
+      return ["ssh-rsa", sshInteger(key.publicExponent), sshInteger(key.modulus)];
+    case "ec": {
+      const curve = SSH_CURVES[key.curve];
+      return [`ecdsa-sha2-${curve}`, sshString(utf8(curve)), sshString(key.point)];
+    }
+    case "edwards":
+      return ["ssh-ed25519", sshString(key.point)];
+    case "montgomery":
+      throw new DataError("SSH has no use for a key that only agrees on secrets");
+  }
 }
 
 /** RFC 4251 section 5: four bytes of length, then the bytes. */

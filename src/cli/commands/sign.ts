@@ -13,6 +13,7 @@ import { TokenSession } from "../session.ts";
 import { formatSignature, type SignatureFormat } from "../signature.ts";
 import { signatureMechanism } from "../mechanism-parameter.ts";
 import { chooseToken, uriAndFile } from "../token.ts";
+import { requireSigningKey } from "../signing-key.ts";
 
 interface SignOptions extends SelectionOptions {
   readonly mechanism?: string;
@@ -64,7 +65,7 @@ export function addSign(program: Command, environment: Environment): void {
       const data = await readInput(file, context.environment);
       const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
       const key = await choosePrivateKey(session, selection, USE.sign);
-      const publicKey = await session.publicKey(key.handle);
+      const publicKey = requireSigningKey(await session.publicKey(key.handle));
       const scheme = signatureScheme(publicKey, options);
       const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
       const signature = formatSignature(raw, publicKey, options.format);

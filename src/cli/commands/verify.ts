@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { type HashName, parsePublicKey, type PublicKey } from "../../crypto/index.ts";
+import { type HashName, parsePublicKey } from "../../crypto/index.ts";
 import { keyName } from "../certificate-text.ts";
 import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../encoding.ts";
@@ -13,6 +13,7 @@ import { chooseObject, readSelection, type SelectionOptions } from "../selection
 import { TokenSession } from "../session.ts";
 import { readSignature, type SignatureFormat, verifySignature } from "../signature.ts";
 import { chooseToken, uriAndFile } from "../token.ts";
+import { requireSigningKey, type SigningKey } from "../signing-key.ts";
 
 interface VerifyOptions extends SelectionOptions {
   readonly signature: string;
@@ -68,15 +69,15 @@ export function addVerify(program: Command, environment: Environment): void {
   );
 }
 
-async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<PublicKey> {
+async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<SigningKey> {
   if (options.key === undefined) {
     const selection = readSelection(options, uri);
     const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
     const object = await chooseObject(session, "public", selection);
-    return session.publicKey(object.handle);
+    return requireSigningKey(await session.publicKey(object.handle));
   }
   if (uri !== undefined || options.id !== undefined || options.label !== undefined) {
     throw new UsageError("--key names a file; leave out the URI, --id and --label, which name a key on a card");
   }
-  return parsePublicKey((await readPublicKey(options.key)).export({ format: "der", type: "spki" }));
+  return requireSigningKey(parsePublicKey((await readPublicKey(options.key)).export({ format: "der", type: "spki" })));
 }

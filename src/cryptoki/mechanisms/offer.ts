@@ -58,7 +58,12 @@ export function offeredForKey(token: CardToken, type: PublicKey["type"]): readon
   ).map((mechanism) => mechanism.type);
 }
 
-const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = { rsa: CKK.RSA, ec: CKK.EC };
+const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = {
+  rsa: CKK.RSA,
+  ec: CKK.EC,
+  edwards: CKK.EC_EDWARDS,
+  montgomery: CKK.EC_MONTGOMERY,
+};
 
 /**
  * What a token can do with a mechanism. CKF_HW stands with those that the card has a part in, and the key sizes are the card's
