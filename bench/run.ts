@@ -11,9 +11,11 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startPcscd } from "../test/interop/rig/pcscd.ts";
+import { cacDrivers, countCacRows } from "./cac.ts";
 import { CardFactory, MANAGEMENT_KEY } from "./cards.ts";
 import { certificateLengths } from "./certificates.ts";
 import { countRows, exchangeLines, type Watcher } from "./count.ts";
+import type { CountedRun } from "./counted-run.ts";
 import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
 import { hostTimes } from "./host-time.ts";
 import { type HostFigure, type Report, toMarkdown } from "./report.ts";
@@ -43,12 +45,19 @@ async function measure(folder: string): Promise<Report> {
   const factory = new CardFactory();
   tell("waiting for pcscd");
   await using daemon = await startFastPcscd(await compileNoDelay(folder));
-  const tables = await countRows(daemon, factory, drivers, watch);
+  const cac = await cacDrivers(walk, await ownVersion());
+  const tables = [
+    ...(await countRows(daemon, factory, drivers, watch)),
+    await countCacRows(daemon, cac, (driver, work, run) => {
+      tellRun(`${driver.name}, CAC: ${work}`, run);
+    }),
+  ];
   tell("the host's side");
   const host = [await roundTrip(daemon), ...(await hostTimes(factory)), await startUp(folder, daemon, factory)];
   return {
     versions: {
-      ...Object.fromEntries(drivers.map(({ name, version }) => [name, version])),
+      ...Object.fromEntries([...drivers, ...cac].map(({ name, version }) => [name, version])),
+      libcacard: await debianVersion("libcacard0"),
       pcscd: await debianVersion("pcscd"),
       vpcd: await debianVersion("vsmartcard-vpcd"),
       "Node.js": process.versions.node,
@@ -87,11 +96,15 @@ async function ownVersion(): Promise<string> {
 }
 
 function watch(...[driver, card, work, run]: Parameters<Watcher>): void {
-  const counts = run.steps.map(({ exchanges }) => exchanges.length).join(", ");
   const key = "key" in work ? ` ${work.key}` : "";
-  tell([`${driver.name}, ${card}: ${work.name}${key}: ${counts}`, run.refusal].filter(Boolean).join(" - "));
+  tellRun(`${driver.name}, ${card}: ${work.name}${key}`, run);
+}
+
+function tellRun(what: string, { steps, refusal }: CountedRun): void {
+  const counts = steps.map(({ exchanges }) => exchanges.length).join(", ");
+  tell([`${what}: ${counts}`, refusal].filter(Boolean).join(" - "));
   if (!options.trace) return;
-  for (const { exchanges } of run.steps) tell([...exchangeLines(exchanges), "  --"].join("\n"));
+  for (const { exchanges } of steps) tell([...exchangeLines(exchanges), "  --"].join("\n"));
 }
 
 /** Progress goes where it does not disturb the result. */

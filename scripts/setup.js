@@ -8,6 +8,8 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "cackey",
+  "coolkey",
   "default-jre-headless",
   "g++",
   "gnutls-bin",

@@ -18,7 +18,7 @@ export function selectObject(id: Uint8Array): CommandApdu {
 }
 
 /** What READ BUFFER reads: tags with lengths, or the values, one after the other. */
-export const BUFFER = { TAGS: 0x01, VALUES: 0x02 } as const;
+const BUFFER = { TAGS: 0x01, VALUES: 0x02 } as const;
 export type BufferName = keyof typeof BUFFER;
 
 /** READ BUFFER (section 5.3.4.1). @param length 1 to 255. */

@@ -17,7 +17,7 @@ const PIN_LENGTH = 8;
  * Refuses a PIN that no CAC takes, before a card sees it.
  * @throws {PinError}
  */
-export function checkPin(pin: Uint8Array): void {
+function checkPin(pin: Uint8Array): void {
   const { minLength, maxLength } = CAC_PIN;
   if (pin.length < minLength || pin.length > maxLength) {
     throw new PinError("length", `a CAC's PIN has ${minLength} to ${maxLength} digits; the card was not asked`);

@@ -35,7 +35,7 @@ export function certificate(number: number, name = HOLDER): Uint8Array {
   return made;
 }
 
-export const hex = (text: string): Uint8Array => fromHex(text);
+const hex = (text: string): Uint8Array => fromHex(text);
 
 /** Buffers of tags with values. */
 export function buffers(...objects: readonly (readonly [tag: number, value: Uint8Array])[]): Buffers {
@@ -91,7 +91,7 @@ export function listedApplets(): Record<string, Applet> {
 }
 
 /** Person Instance of a real card, with the person's name changed (libcacard, cac.c). */
-export const PERSON = buffers(
+const PERSON = buffers(
   [0x01, hex("4d61726965")],
   [0x02, hex("")],
   [0x03, hex("5475726e6572")],

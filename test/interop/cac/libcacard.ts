@@ -10,7 +10,7 @@ import type { CardRequest } from "./libcacard-main.ts";
 import { type Credential, makeNssDatabase } from "./nss-database.ts";
 
 /** The PIN of the card that {@link startLibcacard} makes. */
-export const CAC_PIN = "77777777";
+export const CAC_PIN = "123456";
 
 /** What the three certificates of a CAC are for, and who holds this one. */
 const CREDENTIALS: readonly Credential[] = [
