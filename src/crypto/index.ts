@@ -33,6 +33,7 @@ export {
   type RsaPublicKey,
   rsaPublicKey,
 } from "./public-key.ts";
+export { type Curve25519, decodePoint25519, encodeParameters25519, namesCurve25519 } from "./point25519.ts";
 export { randomBytes } from "./random.ts";
 export { rsaPublic } from "./rsa.ts";
 export type { RsaPrivateNumbers } from "./rsa-private.ts";

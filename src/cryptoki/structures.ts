@@ -137,7 +137,79 @@ export interface CK_ECDH1_DERIVE_PARAMS {
   readonly pPublicData: Uint8Array;
 }
 
-export type MechanismParameter = CK_RSA_PKCS_PSS_PARAMS | CK_RSA_PKCS_OAEP_PARAMS | CK_ECDH1_DERIVE_PARAMS;
+/** CKM_AES_CTR (PKCS#11 3.1, AES with Counter). */
+export interface CK_AES_CTR_PARAMS {
+  /** How many of the last bits of the block count, 1 to 128. */
+  readonly ulCounterBits: number;
+  /** The first counter block, 16 bytes. */
+  readonly cb: Uint8Array;
+}
+
+/** CKM_AES_GCM (PKCS#11 3.1, AES-GCM and AES-CCM mechanism parameters). */
+export interface CK_GCM_PARAMS {
+  /** 1 to 256 bytes; 12 are usual. */
+  readonly pIv: Uint8Array;
+  /** Its length in bits; nobody reads it. */
+  readonly ulIvBits?: number;
+  readonly pAAD?: Uint8Array;
+  /** 128, 120, 112, 104, 96, 64 or 32. */
+  readonly ulTagBits: number;
+}
+
+/** CKM_AES_CCM. */
+export interface CK_CCM_PARAMS {
+  /** Of the message, in bytes, without its MAC. */
+  readonly ulDataLen: number;
+  /** 7 to 13 bytes. */
+  readonly pNonce: Uint8Array;
+  readonly pAAD?: Uint8Array;
+  /** In bytes: 4, 6, ... 16. */
+  readonly ulMACLen: number;
+}
+
+/** CKM_HKDF_DERIVE and CKM_HKDF_DATA. */
+export interface CK_HKDF_PARAMS {
+  readonly bExtract: boolean;
+  readonly bExpand: boolean;
+  /** The hash as a mechanism: CKM.SHA256. */
+  readonly prfHashMechanism: CK_MECHANISM_TYPE;
+  /** {@link CKF_HKDF}: HKDF_SALT_NULL unless told, or HKDF_SALT_DATA. */
+  readonly ulSaltType?: number;
+  readonly pSalt?: Uint8Array;
+  readonly pInfo?: Uint8Array;
+}
+
+/** CKM_PKCS5_PBKD2. */
+export interface CK_PKCS5_PBKD2_PARAMS2 {
+  /** CKZ.SALT_SPECIFIED. */
+  readonly saltSource: number;
+  readonly pSaltSourceData: Uint8Array;
+  readonly iterations: number;
+  /** {@link CKP_PBKD2}. */
+  readonly prf: number;
+  readonly pPrfData?: Uint8Array;
+  readonly pPassword: Uint8Array;
+}
+
+/** CKM_EDDSA: pure Ed25519, which is what no parameter means too. */
+export interface CK_EDDSA_PARAMS {
+  readonly phFlag: boolean;
+  readonly pContextData?: Uint8Array;
+}
+
+/** A structure; an IV as bytes (CKM_AES_CBC); the length of a MAC as a number (CKM_SHA256_HMAC_GENERAL). */
+export type MechanismParameter =
+  | CK_RSA_PKCS_PSS_PARAMS
+  | CK_RSA_PKCS_OAEP_PARAMS
+  | CK_ECDH1_DERIVE_PARAMS
+  | CK_AES_CTR_PARAMS
+  | CK_GCM_PARAMS
+  | CK_CCM_PARAMS
+  | CK_HKDF_PARAMS
+  | CK_PKCS5_PBKD2_PARAMS2
+  | CK_EDDSA_PARAMS
+  | Uint8Array
+  | number;
 
 /** A mechanism with its parameter: `{ mechanism: CKM.SHA256_RSA_PKCS }`. */
 export interface CK_MECHANISM {

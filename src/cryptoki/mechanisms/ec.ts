@@ -1,6 +1,7 @@
 import {
   curveInfo,
   decodeEcPoint,
+  decodePoint25519,
   type EcPublicKey,
   hashLength,
   type PublicKey,
@@ -13,6 +14,7 @@ import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
+import { CURVE_25519_SIZES } from "./eddsa.ts";
 import { readEcdhParameters, readNoParameter } from "./parameters.ts";
 import type { AgreementScheme, KeySizes, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
@@ -60,9 +62,8 @@ export const ecdsa: MechanismFamily = {
 };
 
 const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) => {
-  const { curve } = requireEc(publicKey);
   const { kdf, sharedData, publicData } = readEcdhParameters(parameter);
-  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => decodeEcPoint(curve, publicData));
+  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => readPoint(publicKey, publicData));
   return {
     agree: (user, signal) => user.use("ecdh", point, signal),
     derive(secret, length) {
@@ -80,11 +81,18 @@ const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) =>
   };
 };
 
+/** The other party's point, as the key's own curve has points. */
+function readPoint(own: PublicKey, publicData: Uint8Array): Uint8Array {
+  if (own.type === "ec") return decodeEcPoint(own.curve, publicData);
+  if (own.type === "montgomery") return decodePoint25519(publicData);
+  throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants a key that agrees on secrets");
+}
+
 /** CKM_ECDH1_DERIVE (PKCS#11 3.1, Elliptic curve Diffie-Hellman key derivation). */
 export const ecdh: MechanismFamily = {
-  keyTypes: [CKK.EC],
+  keyTypes: [CKK.EC, CKK.EC_MONTGOMERY],
   primitives: ["ecdh"],
   flags: EC_FLAGS,
-  sizes: EC_SIZES,
+  sizes: { min: CURVE_25519_SIZES.min, max: EC_SIZES.max },
   agreement,
 };

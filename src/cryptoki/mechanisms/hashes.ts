@@ -1,4 +1,5 @@
 import type { HashName } from "../../crypto/index.ts";
+import { CKK } from "../constants/ckk.ts";
 import { CKM } from "../constants/ckm.ts";
 
 interface HashMechanisms {
@@ -9,17 +10,32 @@ interface HashMechanisms {
   readonly rsaPkcs?: number;
   readonly rsaPss?: number;
   readonly ecdsa?: number;
+  /** The MAC made with it, all of it and a part; the type of its keys, and what makes them. */
+  readonly hmac: number;
+  readonly hmacGeneral: number;
+  readonly hmacKey: number;
+  readonly hmacKeyGen?: number;
 }
 
 /** Each hash, and the mechanisms that begin with it. */
 export const HASHES: readonly HashMechanisms[] = [
-  { hash: "md5", digest: CKM.MD5 },
+  {
+    hash: "md5",
+    digest: CKM.MD5,
+    hmac: CKM.MD5_HMAC,
+    hmacGeneral: CKM.MD5_HMAC_GENERAL,
+    hmacKey: CKK.MD5_HMAC,
+  },
   {
     hash: "sha1",
     digest: CKM.SHA_1,
     rsaPkcs: CKM.SHA1_RSA_PKCS,
     rsaPss: CKM.SHA1_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA1,
+    hmac: CKM.SHA_1_HMAC,
+    hmacGeneral: CKM.SHA_1_HMAC_GENERAL,
+    hmacKey: CKK.SHA_1_HMAC,
+    hmacKeyGen: CKM.SHA_1_KEY_GEN,
   },
   {
     hash: "sha224",
@@ -27,6 +43,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA224_RSA_PKCS,
     rsaPss: CKM.SHA224_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA224,
+    hmac: CKM.SHA224_HMAC,
+    hmacGeneral: CKM.SHA224_HMAC_GENERAL,
+    hmacKey: CKK.SHA224_HMAC,
+    hmacKeyGen: CKM.SHA224_KEY_GEN,
   },
   {
     hash: "sha256",
@@ -34,6 +54,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA256_RSA_PKCS,
     rsaPss: CKM.SHA256_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA256,
+    hmac: CKM.SHA256_HMAC,
+    hmacGeneral: CKM.SHA256_HMAC_GENERAL,
+    hmacKey: CKK.SHA256_HMAC,
+    hmacKeyGen: CKM.SHA256_KEY_GEN,
   },
   {
     hash: "sha384",
@@ -41,6 +65,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA384_RSA_PKCS,
     rsaPss: CKM.SHA384_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA384,
+    hmac: CKM.SHA384_HMAC,
+    hmacGeneral: CKM.SHA384_HMAC_GENERAL,
+    hmacKey: CKK.SHA384_HMAC,
+    hmacKeyGen: CKM.SHA384_KEY_GEN,
   },
   {
     hash: "sha512",
@@ -48,6 +76,26 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA512_RSA_PKCS,
     rsaPss: CKM.SHA512_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA512,
+    hmac: CKM.SHA512_HMAC,
+    hmacGeneral: CKM.SHA512_HMAC_GENERAL,
+    hmacKey: CKK.SHA512_HMAC,
+    hmacKeyGen: CKM.SHA512_KEY_GEN,
+  },
+  {
+    hash: "sha512-224",
+    digest: CKM.SHA512_224,
+    hmac: CKM.SHA512_224_HMAC,
+    hmacGeneral: CKM.SHA512_224_HMAC_GENERAL,
+    hmacKey: CKK.SHA512_224_HMAC,
+    hmacKeyGen: CKM.SHA512_224_KEY_GEN,
+  },
+  {
+    hash: "sha512-256",
+    digest: CKM.SHA512_256,
+    hmac: CKM.SHA512_256_HMAC,
+    hmacGeneral: CKM.SHA512_256_HMAC_GENERAL,
+    hmacKey: CKK.SHA512_256_HMAC,
+    hmacKeyGen: CKM.SHA512_256_KEY_GEN,
   },
   {
     hash: "sha3-224",
@@ -55,6 +103,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA3_224_RSA_PKCS,
     rsaPss: CKM.SHA3_224_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA3_224,
+    hmac: CKM.SHA3_224_HMAC,
+    hmacGeneral: CKM.SHA3_224_HMAC_GENERAL,
+    hmacKey: CKK.SHA3_224_HMAC,
+    hmacKeyGen: CKM.SHA3_224_KEY_GEN,
   },
   {
     hash: "sha3-256",
@@ -62,6 +114,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA3_256_RSA_PKCS,
     rsaPss: CKM.SHA3_256_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA3_256,
+    hmac: CKM.SHA3_256_HMAC,
+    hmacGeneral: CKM.SHA3_256_HMAC_GENERAL,
+    hmacKey: CKK.SHA3_256_HMAC,
+    hmacKeyGen: CKM.SHA3_256_KEY_GEN,
   },
   {
     hash: "sha3-384",
@@ -69,6 +125,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA3_384_RSA_PKCS,
     rsaPss: CKM.SHA3_384_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA3_384,
+    hmac: CKM.SHA3_384_HMAC,
+    hmacGeneral: CKM.SHA3_384_HMAC_GENERAL,
+    hmacKey: CKK.SHA3_384_HMAC,
+    hmacKeyGen: CKM.SHA3_384_KEY_GEN,
   },
   {
     hash: "sha3-512",
@@ -76,6 +136,10 @@ export const HASHES: readonly HashMechanisms[] = [
     rsaPkcs: CKM.SHA3_512_RSA_PKCS,
     rsaPss: CKM.SHA3_512_RSA_PKCS_PSS,
     ecdsa: CKM.ECDSA_SHA3_512,
+    hmac: CKM.SHA3_512_HMAC,
+    hmacGeneral: CKM.SHA3_512_HMAC_GENERAL,
+    hmacKey: CKK.SHA3_512_HMAC,
+    hmacKeyGen: CKM.SHA3_512_KEY_GEN,
   },
 ];
 

@@ -38,12 +38,12 @@ const KDF: ReadonlyMap<unknown, HashName | undefined> = new Map([
 const MAX_BYTES = 65_536;
 
 /** The fields of a parameter as untyped callers may give it. */
-function fields<T>(parameter: unknown, name: string): Partial<Record<keyof T, unknown>> {
+export function fields<T>(parameter: unknown, name: string): Partial<Record<keyof T, unknown>> {
   if (typeof parameter === "object" && parameter !== null) return parameter;
   throw invalid(`the mechanism wants a parameter: ${name}`);
 }
 
-const invalid = (detail: string): CryptokiError => new CryptokiError(CKR.MECHANISM_PARAM_INVALID, detail);
+export const invalid = (detail: string): CryptokiError => new CryptokiError(CKR.MECHANISM_PARAM_INVALID, detail);
 
 /** @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID if there is a parameter. */
 export function readNoParameter(parameter: unknown): void {
@@ -87,7 +87,7 @@ export function readEcdhParameters(parameter: unknown): {
   return { kdf: KDF.get(kdf), sharedData, publicData: readBytes(pPublicData, "pPublicData") };
 }
 
-function readHash(mechanism: unknown): HashName {
+export function readHash(mechanism: unknown): HashName {
   const hash = typeof mechanism === "number" ? HASH_BY_MECHANISM.get(mechanism) : undefined;
   if (hash === undefined || hash === "md5") throw invalid("hashAlg is no hash that is known here, as CKM.SHA256 is");
   return hash;
@@ -100,7 +100,7 @@ function readMgf(mgf: unknown): HashName {
 }
 
 /** A copy: the operation may last longer than the caller keeps its bytes as they are. */
-function readBytes(value: unknown, name: string): Uint8Array {
+export function readBytes(value: unknown, name: string): Uint8Array {
   if (value === undefined || value === null) return new Uint8Array();
   if (!(value instanceof Uint8Array) || value.length > MAX_BYTES) {
     throw invalid(`${name} is a Uint8Array of at most ${MAX_BYTES} bytes`);

@@ -1,6 +1,7 @@
 import { CKK } from "../constants/ckk.ts";
 import { CKM } from "../constants/ckm.ts";
 import { EC_FLAGS, EC_SIZES, ecdh, ecdsa } from "./ec.ts";
+import { CURVE_25519_FLAGS, CURVE_25519_SIZES, eddsa } from "./eddsa.ts";
 import { HASHES } from "./hashes.ts";
 import { RSA_SIZES } from "./rsa-key.ts";
 import { rsaOaep } from "./rsa-oaep.ts";
@@ -8,6 +9,7 @@ import { rsaPkcs1 } from "./rsa-pkcs1.ts";
 import { rsaPss } from "./rsa-pss.ts";
 import { rsaRaw } from "./rsa-raw.ts";
 import type { Mechanism, MechanismFamily, PairMechanism } from "./scheme.ts";
+import { SECRET_KEY_MECHANISMS } from "./secret-table.ts";
 
 const pair = (type: number, family: MechanismFamily): PairMechanism => ({ kind: "pair", type, family });
 
@@ -47,6 +49,25 @@ export const MECHANISMS: readonly Mechanism[] = [
   pair(CKM.ECDSA, ecdsa),
   ...withHash(ecdsa, ({ ecdsa: type }) => type),
   pair(CKM.ECDH1_DERIVE, ecdh),
+  pair(CKM.ECDH1_COFACTOR_DERIVE, ecdh),
+  {
+    kind: "pair-generation",
+    type: CKM.EC_EDWARDS_KEY_PAIR_GEN,
+    keyType: CKK.EC_EDWARDS,
+    primitives: ["eddsa"],
+    flags: CURVE_25519_FLAGS,
+    sizes: CURVE_25519_SIZES,
+  },
+  pair(CKM.EDDSA, eddsa),
+  {
+    kind: "pair-generation",
+    type: CKM.EC_MONTGOMERY_KEY_PAIR_GEN,
+    keyType: CKK.EC_MONTGOMERY,
+    primitives: [],
+    flags: CURVE_25519_FLAGS,
+    sizes: CURVE_25519_SIZES,
+  },
+  ...SECRET_KEY_MECHANISMS,
   ...HASHES.map(({ digest, hash }) => ({ kind: "digest", type: digest, hash }) as const),
 ];
 
