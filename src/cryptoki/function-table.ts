@@ -162,11 +162,20 @@ const VERIFICATION = {
 };
 
 const KEYS = {
+  C_GenerateKey: entry("software", "handle", [SESSION, MECHANISM, TEMPLATE]),
   C_GenerateKeyPair: entry("card and software", "value", [
     SESSION,
     MECHANISM,
     ["pPublicKeyTemplate", "template"],
     ["pPrivateKeyTemplate", "template"],
+  ]),
+  C_WrapKey: entry("software", "bytes", [SESSION, MECHANISM, ["hWrappingKey", "key"], KEY]),
+  C_UnwrapKey: entry("card and software", "handle", [
+    SESSION,
+    MECHANISM,
+    ["hUnwrappingKey", "key"],
+    ["pWrappedKey", "bytes"],
+    TEMPLATE,
   ]),
   C_DeriveKey: entry("card and software", "handle", [SESSION, MECHANISM, ["hBaseKey", "key"], TEMPLATE]),
 };

@@ -12,6 +12,7 @@ import {
   CKM,
   CKO,
   CKR,
+  CKU,
   type Template,
 } from "../../src/cryptoki/index.ts";
 import { PcscError } from "../../src/pcsc/index.ts";
@@ -481,7 +482,6 @@ describe("key pair templates", () => {
     ["TEMPLATE_INCONSISTENT", good, { [CKA.TOKEN]: true, [CKA.EXTRACTABLE]: true }],
     ["TEMPLATE_INCONSISTENT", good, { [CKA.TOKEN]: true, [CKA.ID]: id(2) }],
     ["TEMPLATE_INCONSISTENT", { ...good, [CKA.KEY_TYPE]: CKK.EC }, { [CKA.TOKEN]: true }],
-    ["TEMPLATE_INCOMPLETE", { [CKA.TOKEN]: true, [CKA.MODULUS_BITS]: 2048 }, { [CKA.TOKEN]: true }],
     ["TEMPLATE_INCOMPLETE", { [CKA.TOKEN]: true, [CKA.ID]: id(1) }, { [CKA.TOKEN]: true }],
     ["ATTRIBUTE_VALUE_INVALID", { ...good, [CKA.PUBLIC_EXPONENT]: id(3) }, { [CKA.TOKEN]: true }],
     ["USER_NOT_LOGGED_IN", good, { [CKA.TOKEN]: true }],
@@ -494,5 +494,15 @@ describe("key pair templates", () => {
       );
     });
     expect(used).toBe(0);
+  });
+
+  test("TEMPLATE_INCOMPLETE, where the card wants to know the key's place", async () => {
+    await using made = await rig(await testCard());
+    const session = await made.session();
+    await made.cryptoki.C_Login(session, CKU.SO, "010203040506070801020304050607080102030405060708");
+    const [ofPublic, ofPrivate] = [{ [CKA.TOKEN]: true, [CKA.MODULUS_BITS]: 2048 }, { [CKA.TOKEN]: true }];
+    await expect(made.cryptoki.C_GenerateKeyPair(session, RSA, ofPublic, ofPrivate)).rejects.toMatchObject(
+      refusal("TEMPLATE_INCOMPLETE"),
+    );
   });
 });

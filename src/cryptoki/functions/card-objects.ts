@@ -1,3 +1,4 @@
+import { wipe } from "../../bytes/index.ts";
 import { type CardToken, UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
@@ -37,17 +38,21 @@ export async function writeOnCard(
   const { token } = session;
   requireReadWrite(session);
   const object = await newCardObject(made);
-  const shown = shownByCard(object, token);
-  for (const [type] of template) {
-    const value = made.values.get(type);
-    if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
-    if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
+  try {
+    const shown = shownByCard(object, token);
+    for (const [type] of template) {
+      const value = made.values.get(type);
+      if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
+      if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
+    }
+    const written = await change(application, token, token.cardToken.createObject !== undefined, (it) =>
+      it.createObject?.(object, signal),
+    );
+    token.changes.ended(written.reference);
+    return application.objects.publish(application.objects.ofCard(token, written));
+  } finally {
+    if (object.class === "private-key") wipe(object.privateKey);
   }
-  const written = await change(application, token, token.cardToken.createObject !== undefined, (it) =>
-    it.createObject?.(object, signal),
-  );
-  token.changes.ended(written.reference);
-  return application.objects.publish(application.objects.ofCard(token, written));
 }
 
 /** C_SetAttributeValue of an object of the card: every application sees the change, under the handles that it has. */

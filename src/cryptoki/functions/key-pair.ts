@@ -1,116 +1,146 @@
 import { equalBytes } from "../../bytes/index.ts";
-import { type CardObject, type KeyType, UnsupportedError } from "../../card/index.ts";
-import { decodeEcParameters, type PublicKey } from "../../crypto/index.ts";
+import type { CardObject, KeyPairRequest, KeyType, KeyUsage } from "../../card/index.ts";
+import { UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { copyBytes, requireBytes } from "../arguments.ts";
-import type { AttributeValue, Template } from "../attributes/kinds.ts";
-import { readTemplate } from "../attributes/template.ts";
+import type { Template } from "../attributes/kinds.ts";
+import { type NewObject, newObject } from "../attributes/new-object.ts";
+import { inconsistent, invalid } from "../attributes/refusals.ts";
+import { type AttributeList, readTemplate } from "../attributes/template.ts";
+import { bytesOf, isTrue, numberOf, textOf } from "../attributes/values.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
-import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
 import { requireMechanism } from "../mechanisms/offer.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
+import { curveOf } from "../objects/curve-parameters.ts";
+import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { requireReadWrite, requireWriter } from "./card-objects.ts";
+import { generateInSoftware } from "./software-key-pair.ts";
 
-/** 65,537, the exponent of every key that a card makes. */
-const EXPONENT = Uint8Array.of(0x01, 0x00, 0x01);
+/** Handles of the two halves. */
+export interface KeyPair {
+  readonly publicKey: number;
+  readonly privateKey: number;
+}
 
+/** The templates of both halves, checked. */
+export interface PairTemplates {
+  readonly publicKey: NewObject;
+  readonly privateKey: NewObject;
+}
+
+/** C_GenerateKeyPair: on the card, or for the session. */
 export function generateKeyPair(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM,
-  publicKeyTemplate: Template,
-  privateKeyTemplate: Template,
+  publicKeyTemplate: Template | AttributeList,
+  privateKeyTemplate: Template | AttributeList,
   signal?: AbortSignal,
-): Promise<{ readonly publicKey: number; readonly privateKey: number }> {
+): Promise<KeyPair> {
   return application.inSession(
     handle,
-    async (session) => {
+    (session) => {
       const { token } = session;
-      const { cardToken } = token;
-      const entry = requireMechanism(cardToken, mechanism, "generate-key-pair");
+      const entry = requireMechanism(token.cardToken, mechanism, "generate-key-pair");
       readNoParameter(mechanism.parameter);
-      if (entry.kind !== "pair-generation" || !cardToken.generateKeyPair) {
-        throw new CryptokiError(CKR.MECHANISM_INVALID);
+      if (entry.kind !== "pair-generation") throw new CryptokiError(CKR.MECHANISM_INVALID);
+      const user = application.logins.userOf(token);
+      const read = (template: Template | AttributeList, objectClass: number): NewObject =>
+        newObject(readTemplate(template), "generate", user, [
+          [CKA.CLASS, objectClass],
+          [CKA.KEY_TYPE, entry.keyType],
+        ]);
+      const made = {
+        publicKey: read(publicKeyTemplate, CKO.PUBLIC_KEY),
+        privateKey: read(privateKeyTemplate, CKO.PRIVATE_KEY),
+      };
+      const onCard = isTrue(made.privateKey.values, CKA.TOKEN);
+      if (onCard !== isTrue(made.publicKey.values, CKA.TOKEN)) {
+        throw inconsistent(CKA.TOKEN, "is the same for both keys of a pair: both are made in one place");
       }
-      const generates = entry.keyType === CKK.RSA ? "rsa" : "ec";
-      const publicKey = read(publicKeyTemplate, CKO.PUBLIC_KEY, generates);
-      const privateKey = read(privateKeyTemplate, CKO.PRIVATE_KEY, generates);
-      const id = readPlace(publicKey, privateKey);
-      const type = generates === "rsa" ? readRsa(publicKey) : readEc(publicKey);
+      if (!onCard) return generateInSoftware(application, session, made, entry);
       requireReadWrite(session);
-      requireWriter(application, token);
-      const made = await cardToken.generateKeyPair({ type, id }, signal).catch((error: unknown) => {
-        if (!(error instanceof UnsupportedError)) throw error;
-        throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, error.message, { cause: error });
-      });
-      // In their places may have been others, which other applications know too.
-      for (const { reference } of [made.publicKey, made.privateKey]) token.changes.ended(reference);
-      const named = (object: CardObject): number =>
-        application.objects.publish(application.objects.ofCard(token, object));
-      return { publicKey: named(made.publicKey), privateKey: named(made.privateKey) };
+      const named = new Set(readTemplate(privateKeyTemplate).map(([type]) => type));
+      return generateOnCard(application, session, made, entry.keyType, named, signal);
     },
     signal,
   );
 }
 
-type Wanted = ReadonlyMap<number, AttributeValue>;
-
-/** What both templates must not contradict. How the keys may be used, and their labels, is the card's to say. */
-function read(template: Template, objectClass: number, type: PublicKey["type"]): Wanted {
-  const wanted: Wanted = new Map(readTemplate(template));
-  requireOr(wanted, CKA.CLASS, objectClass);
-  requireOr(wanted, CKA.KEY_TYPE, type === "rsa" ? CKK.RSA : CKK.EC);
-  if (wanted.get(CKA.TOKEN) !== true) {
-    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "keys are made on the card: CKA_TOKEN must be true");
-  }
-  if (objectClass === CKO.PRIVATE_KEY) {
-    requireOr(wanted, CKA.SENSITIVE, true);
-    requireOr(wanted, CKA.EXTRACTABLE, false);
-  }
-  return wanted;
+async function generateOnCard(
+  application: Application,
+  { token }: Session,
+  made: PairTemplates,
+  keyType: number,
+  named: ReadonlySet<number>,
+  signal?: AbortSignal,
+): Promise<KeyPair> {
+  const { cardToken } = token;
+  if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card makes no keys");
+  const request = requestOf(made, keyType, named);
+  requireWriter(application, token);
+  const pair = await cardToken.generateKeyPair(request, signal).catch((error: unknown) => {
+    if (!(error instanceof UnsupportedError)) throw error;
+    const rv = request.id ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;
+    throw new CryptokiError(rv, error.message, { cause: error });
+  });
+  // In their places may have been others, which other applications know too.
+  for (const { reference } of [pair.publicKey, pair.privateKey]) token.changes.ended(reference);
+  const publish = (object: CardObject): number =>
+    application.objects.publish(application.objects.ofCard(token, object));
+  return { publicKey: publish(pair.publicKey), privateKey: publish(pair.privateKey) };
 }
 
-function requireOr(wanted: Wanted, type: number, value: number | boolean): void {
-  const given = wanted.get(type);
-  if (given !== undefined && given !== value) {
-    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `${nameOf("CKA", type)} cannot be this for such a key`);
+/** What a card is asked for. What the templates leave open is the card's to say. */
+function requestOf(made: PairTemplates, keyType: number, named: ReadonlySet<number>): KeyPairRequest {
+  const [ofPublic, ofPrivate] = [made.publicKey.values, made.privateKey.values];
+  if (named.has(CKA.SENSITIVE) && !isTrue(ofPrivate, CKA.SENSITIVE)) {
+    throw inconsistent(CKA.SENSITIVE, "is true for every key that a card makes");
   }
+  if (isTrue(ofPrivate, CKA.EXTRACTABLE))
+    throw inconsistent(CKA.EXTRACTABLE, "is false for every key that a card makes");
+  const [first, second] = [bytesOf(ofPublic, CKA.ID), bytesOf(ofPrivate, CKA.ID)];
+  if (first.length > 0 && second.length > 0 && !equalBytes(first, second)) {
+    throw inconsistent(CKA.ID, "is the same for both keys of a pair");
+  }
+  const id = second.length > 0 ? second : first;
+  const label = textOf(ofPrivate, CKA.LABEL) || textOf(ofPublic, CKA.LABEL);
+  return {
+    type: typeOf(made, keyType),
+    ...(id.length > 0 && { id }),
+    ...(label !== "" && { label }),
+    ...(USES.some((type) => named.has(type)) && { usage: usageOf(made) }),
+    ...(named.has(CKA.ALWAYS_AUTHENTICATE) && { alwaysAuthenticate: isTrue(ofPrivate, CKA.ALWAYS_AUTHENTICATE) }),
+  };
 }
 
-/** CKA_ID, which either template may name, or both alike. */
-function readPlace(publicKey: Wanted, privateKey: Wanted): Uint8Array {
-  const [first, second] = [publicKey.get(CKA.ID), privateKey.get(CKA.ID)];
-  const id = second ?? first;
-  if (!(id instanceof Uint8Array)) {
-    throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_ID names the place on the card for the key");
-  }
-  if (first instanceof Uint8Array && !equalBytes(first, id)) {
-    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "both keys of a pair have the same CKA_ID");
-  }
-  requireBytes(id, "CKA_ID");
-  return copyBytes(id);
+const USES: readonly number[] = [CKA.SIGN, CKA.SIGN_RECOVER, CKA.DECRYPT, CKA.UNWRAP, CKA.DERIVE];
+
+function usageOf({ privateKey: { values } }: PairTemplates): KeyUsage {
+  return {
+    sign: isTrue(values, CKA.SIGN) || isTrue(values, CKA.SIGN_RECOVER),
+    decrypt: isTrue(values, CKA.DECRYPT) || isTrue(values, CKA.UNWRAP),
+    derive: isTrue(values, CKA.DERIVE),
+  };
 }
 
-function readRsa(publicKey: Wanted): KeyType {
-  const modulusBits = publicKey.get(CKA.MODULUS_BITS);
-  if (typeof modulusBits !== "number") throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_MODULUS_BITS is missing");
-  const exponent = publicKey.get(CKA.PUBLIC_EXPONENT);
-  if (exponent instanceof Uint8Array && !equalBytes(exponent, EXPONENT)) {
-    throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_EXPONENT is 010001 on a card");
+function typeOf({ publicKey: { values } }: PairTemplates, keyType: number): KeyType {
+  if (keyType === CKK.RSA) {
+    const exponent = values.get(CKA.PUBLIC_EXPONENT);
+    if (exponent instanceof Uint8Array && !equalBytes(exponent, EXPONENT)) {
+      throw invalid(CKA.PUBLIC_EXPONENT, "is 010001 on a card");
+    }
+    return { type: "rsa", modulusBits: numberOf(values, CKA.MODULUS_BITS) ?? 0 };
   }
-  return { type: "rsa", modulusBits };
+  const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+  if (curve === "Ed25519" || curve === "X25519") throw new CryptokiError(CKR.CURVE_NOT_SUPPORTED);
+  return { type: "ec", curve };
 }
 
-function readEc(publicKey: Wanted): KeyType {
-  const parameters = publicKey.get(CKA.EC_PARAMS);
-  if (!(parameters instanceof Uint8Array)) {
-    throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_EC_PARAMS is missing");
-  }
-  return { type: "ec", curve: blame(CKR.CURVE_NOT_SUPPORTED, () => decodeEcParameters(parameters)) };
-}
+/** 65,537, the exponent of every key that a card makes. */
+const EXPONENT = Uint8Array.of(0x01, 0x00, 0x01);

@@ -20,12 +20,18 @@ export type BuiltIn = readonly [reference: string, contents: () => ObjectContent
  * No card has a hardware feature as the standard means it: a clock, a counter that rises when it is read, a display.
  */
 export function builtInObjects(token: Token, all: readonly CardObject[], wanted: AttributeList): readonly BuiltIn[] {
-  const forMechanisms = wanted.some(([type, value]) => type === CKA.CLASS && value === CKO.MECHANISM);
-  return [
-    ...dataObjects(token),
-    ...profiles(token, all),
-    ...(forMechanisms ? offeredMechanisms(token.cardToken).map(mechanismObject) : []),
-  ];
+  switch (wanted.find(([type]) => type === CKA.CLASS)?.[1]) {
+    case undefined:
+      return [...dataObjects(token), ...profileObjects(token, all)];
+    case CKO.DATA:
+      return dataObjects(token);
+    case CKO.PROFILE:
+      return profileObjects(token, all);
+    case CKO.MECHANISM:
+      return offeredMechanisms(token.cardToken).map(mechanismObject);
+    default:
+      return [];
+  }
 }
 
 const NET_ID = "Net iD";
@@ -58,16 +64,14 @@ function dataObject(
 const SIGNING: readonly KeyPrimitive[] = ["rsa-raw", "rsa-pkcs1", "ecdsa", "eddsa"];
 
 /** The conformance profiles of which a token can say that it meets them (PKCS#11 Profiles 3.1 sections 5.1 and 5.3 to 5.5). */
-function profiles({ cardToken }: Token, all: readonly CardObject[]): readonly BuiltIn[] {
-  const met = [
+function profileObjects({ cardToken }: Token, all: readonly CardObject[]): readonly BuiltIn[] {
+  const signs = cardToken.mechanisms.some(({ primitive }) => SIGNING.includes(primitive));
+  return [
     CKP_PROFILE.BASELINE_PROVIDER,
     CKP_PROFILE.EXTENDED_PROVIDER,
-    ...(cardToken.mechanisms.some(({ primitive }) => SIGNING.includes(primitive))
-      ? [CKP_PROFILE.AUTHENTICATION_TOKEN]
-      : []),
+    ...(signs ? [CKP_PROFILE.AUTHENTICATION_TOKEN] : []),
     ...(hasPublicCertificates(all) ? [CKP_PROFILE.PUBLIC_CERTIFICATES_TOKEN] : []),
-  ];
-  return met.map(profileObject);
+  ].map(profileObject);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { DerReader, parseCertificate } from "../../asn1/index.ts";
 import type { CardObject, KeyUsage, NewCardObject } from "../../card/index.ts";
-import { encodePublicKey } from "../../crypto/index.ts";
+import { encodePublicKey, HostPrivateKey } from "../../crypto/index.ts";
 import { AttributeSet } from "../attributes/attribute-set.ts";
 import type { NewObject, Values } from "../attributes/new-object.ts";
 import { inconsistent } from "../attributes/refusals.ts";
@@ -13,6 +13,7 @@ import { blame } from "../error-map.ts";
 import type { Token } from "../slots/token.ts";
 import { cardObject } from "./card-object.ts";
 import { softwareObject } from "./software-object.ts";
+import { hostPrivateKey } from "./software-private-key.ts";
 
 /**
  * What a card is asked to write for a new object.
@@ -48,6 +49,16 @@ export async function newCardObject(made: NewObject): Promise<NewCardObject> {
         usage: usageOf(values, PUBLIC_USES),
         publicKey: encodePublicKey(await key.publicKey()),
       };
+    case CKO.PRIVATE_KEY: {
+      const own = hostPrivateKey(values);
+      return {
+        ...keyed,
+        class: "private-key",
+        usage: usageOf(values, PRIVATE_USES),
+        alwaysAuthenticate: isTrue(values, CKA.ALWAYS_AUTHENTICATE),
+        privateKey: own.toPkcs8(),
+      };
+    }
     default:
   }
   throw inconsistent(CKA.TOKEN, "must be false: no card keeps such objects");
@@ -58,6 +69,12 @@ type Uses = Readonly<Record<keyof KeyUsage, readonly (typeof CKA)[keyof typeof C
 const PUBLIC_USES: Uses = {
   sign: [CKA.VERIFY, CKA.VERIFY_RECOVER],
   decrypt: [CKA.ENCRYPT, CKA.WRAP],
+  derive: [CKA.DERIVE],
+};
+
+const PRIVATE_USES: Uses = {
+  sign: [CKA.SIGN, CKA.SIGN_RECOVER],
+  decrypt: [CKA.DECRYPT, CKA.UNWRAP],
   derive: [CKA.DERIVE],
 };
 
@@ -104,7 +121,7 @@ function asWritten(object: NewCardObject): CardObject {
         ...object,
         needsLogin: object.private,
         primitives: [],
-        publicKey: () => Promise.reject(new Error("later")),
+        publicKey: () => Promise.resolve(encodePublicKey(HostPrivateKey.fromPkcs8(object.privateKey).publicKey)),
       };
   }
 }

@@ -5,7 +5,7 @@ import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import type { PrivateKey } from "./key.ts";
 import { once } from "./once.ts";
-import { type AllowedMechanisms, keyAttributes, onlyIf } from "./public-key.ts";
+import { type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
 
@@ -22,7 +22,8 @@ export function privateKeyObject(
   const key = once(async () => parsePublicKey(await info()));
   // Made on the card, it was never anywhere else; of any other, nobody here can tell.
   const local = object.local ?? false;
-  const rsaSecret = secretOf("rsa", key);
+  const isRsa = isOfType(object, key, ["rsa"]);
+  const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
       class: "private",
@@ -36,16 +37,16 @@ export function privateKeyObject(
     },
     attributes: {
       ...storageAttributes(object),
-      ...keyAttributes(object.id, info, key),
+      ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PRIVATE_KEY,
       [CKA.ALLOWED_MECHANISMS]: async () => allowedMechanisms((await key()).type),
       [CKA.LOCAL]: local,
-      [CKA.DERIVE]: onlyIf(object.usage.derive, key, "ec"),
+      [CKA.DERIVE]: onlyIf(object.usage.derive, isOfType(object, key, ["ec", "montgomery"])),
       [CKA.SENSITIVE]: true,
-      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, key, "rsa"),
+      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, isRsa),
       [CKA.SIGN]: object.usage.sign,
-      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, key, "rsa"),
-      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, key, "rsa"),
+      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, isRsa),
+      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, isRsa),
       [CKA.EXTRACTABLE]: false,
       [CKA.ALWAYS_SENSITIVE]: local,
       [CKA.NEVER_EXTRACTABLE]: local,
@@ -59,12 +60,15 @@ export function privateKeyObject(
       [CKA.EXPONENT_1]: rsaSecret,
       [CKA.EXPONENT_2]: rsaSecret,
       [CKA.COEFFICIENT]: rsaSecret,
-      [CKA.VALUE]: secretOf("ec", key),
+      [CKA.VALUE]: secretOf(key, (type) => type !== "rsa"),
     },
   };
 }
 
 /** Which secrets a key has depends on its type: none shows them, and asking for the other type's is CKR_ATTRIBUTE_TYPE_INVALID. */
-function secretOf(type: PublicKey["type"], key: () => Promise<PublicKey>): () => Promise<typeof SENSITIVE | undefined> {
-  return async () => ((await key()).type === type ? SENSITIVE : undefined);
+function secretOf(
+  key: () => Promise<PublicKey>,
+  has: (type: PublicKey["type"]) => boolean,
+): () => Promise<typeof SENSITIVE | undefined> {
+  return async () => (has((await key()).type) ? SENSITIVE : undefined);
 }

@@ -1,17 +1,10 @@
-import type { CardPublicKey } from "../../card/index.ts";
-import {
-  encodeEcParameters,
-  encodeEcPoint,
-  type EcPublicKey,
-  parsePublicKey,
-  type PublicKey,
-  type RsaPublicKey,
-} from "../../crypto/index.ts";
+import type { CardPrivateKey, CardPublicKey } from "../../card/index.ts";
+import { encodeEcPoint, parsePublicKey, type PublicKey, type RsaPublicKey } from "../../crypto/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
 import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
-import { CKK } from "../constants/ckk.ts";
 import { CKO } from "../constants/cko.ts";
+import { curveParameters, keyTypeOf } from "./curve-parameters.ts";
 import { once } from "./once.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
@@ -23,25 +16,26 @@ export function publicKeyObject(
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = once(() => object.publicKey());
   const key = once(async () => parsePublicKey(await info()));
+  const isRsa = isOfType(object, key, ["rsa"]);
   return {
     key: { class: "public", publicKey: key },
     attributes: {
       ...storageAttributes(object),
-      ...keyAttributes(object.id, info, key),
+      ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PUBLIC_KEY,
       [CKA.ALLOWED_MECHANISMS]: async () => allowedMechanisms((await key()).type),
       [CKA.LOCAL]: false,
       [CKA.DERIVE]: false,
-      [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, key, "rsa"),
+      [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, isRsa),
       [CKA.VERIFY]: object.usage.sign,
-      [CKA.VERIFY_RECOVER]: onlyIf(object.usage.sign, key, "rsa"),
-      [CKA.WRAP]: onlyIf(object.usage.decrypt, key, "rsa"),
+      [CKA.VERIFY_RECOVER]: onlyIf(object.usage.sign, isRsa),
+      [CKA.WRAP]: onlyIf(object.usage.decrypt, isRsa),
       [CKA.TRUSTED]: false,
       [CKA.WRAP_TEMPLATE]: {},
       [CKA.MODULUS_BITS]: async () => (await rsa(key))?.modulusBits,
       [CKA.EC_POINT]: async () => {
         const ec = await elliptic(key);
-        return ec && encodeEcPoint(ec.point);
+        return ec && (ec.type === "ec" ? encodeEcPoint(ec.point) : ec.point);
       },
     },
   };
@@ -52,12 +46,12 @@ export type AllowedMechanisms = (type: PublicKey["type"]) => readonly number[];
 
 /** What a public key and its private half have in common. */
 export function keyAttributes(
-  id: Uint8Array,
+  { id, type }: CardPublicKey | CardPrivateKey,
   info: () => Promise<Uint8Array>,
   key: () => Promise<PublicKey>,
 ): AttributeSources {
   return {
-    [CKA.KEY_TYPE]: async () => ((await key()).type === "rsa" ? CKK.RSA : CKK.EC),
+    [CKA.KEY_TYPE]: type ? keyTypeOf(type) : async (): Promise<number> => keyTypeOf(await key()),
     [CKA.ID]: id,
     [CKA.START_DATE]: null,
     [CKA.END_DATE]: null,
@@ -69,18 +63,23 @@ export function keyAttributes(
     [CKA.PUBLIC_EXPONENT]: async () => (await rsa(key))?.publicExponent,
     [CKA.EC_PARAMS]: async () => {
       const ec = await elliptic(key);
-      return ec && encodeEcParameters(ec.curve);
+      return ec && curveParameters(ec.curve);
     },
   };
 }
 
-/** A use that only keys of one type have: of a key that is not meant for it nothing needs to be read to say no. */
-export function onlyIf(
-  usage: boolean,
+/** Whether a key is of one of some types: at once, where the card's directory tells. */
+export function isOfType(
+  { type }: CardPublicKey | CardPrivateKey,
   key: () => Promise<PublicKey>,
-  type: PublicKey["type"],
-): false | (() => Promise<boolean>) {
-  return usage && (async (): Promise<boolean> => (await key()).type === type);
+  types: readonly PublicKey["type"][],
+): boolean | (() => Promise<boolean>) {
+  return type ? types.includes(type.type) : async (): Promise<boolean> => types.includes((await key()).type);
+}
+
+/** A use that only keys of some types have: of a key that is not meant for it nothing needs to be read to say no. */
+export function onlyIf<T>(usage: boolean, ofType: T): T | false {
+  return usage && ofType;
 }
 
 async function rsa(key: () => Promise<PublicKey>): Promise<RsaPublicKey | undefined> {
@@ -88,7 +87,7 @@ async function rsa(key: () => Promise<PublicKey>): Promise<RsaPublicKey | undefi
   return known.type === "rsa" ? known : undefined;
 }
 
-async function elliptic(key: () => Promise<PublicKey>): Promise<EcPublicKey | undefined> {
+async function elliptic(key: () => Promise<PublicKey>): Promise<Exclude<PublicKey, RsaPublicKey> | undefined> {
   const known = await key();
-  return known.type === "ec" ? known : undefined;
+  return known.type === "rsa" ? undefined : known;
 }

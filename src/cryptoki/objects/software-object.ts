@@ -4,6 +4,7 @@ import type { NewObject, Values } from "../attributes/new-object.ts";
 import type { KeyMaterial } from "./key.ts";
 import { completeCertificate } from "./software-certificate.ts";
 import { completeDomainParameters } from "./software-domain.ts";
+import { completePrivateKey } from "./software-private-key.ts";
 import { completePublicKey } from "./software-public-key.ts";
 import { completeSecretKey } from "./software-secret-key.ts";
 import type { ObjectContents } from "./stored-object.ts";
@@ -30,6 +31,8 @@ function complete(values: Values): KeyMaterial | undefined {
       return undefined;
     case CKO.PUBLIC_KEY:
       return completePublicKey(values);
+    case CKO.PRIVATE_KEY:
+      return completePrivateKey(values);
     case CKO.SECRET_KEY:
       return completeSecretKey(values);
     case CKO.DOMAIN_PARAMETERS:

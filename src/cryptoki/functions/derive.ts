@@ -1,0 +1,86 @@
+import { wipe } from "../../bytes/index.ts";
+import type { Application } from "../application.ts";
+import type { Template } from "../attributes/kinds.ts";
+import { newObject } from "../attributes/new-object.ts";
+import { setOrigin } from "../attributes/origin.ts";
+import { type AttributeList, readTemplate } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKK } from "../constants/ckk.ts";
+import { CKO } from "../constants/cko.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { StoredObject } from "../objects/stored-object.ts";
+import { wantedLength } from "../objects/software-secret-key.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+import { keepObject, requireUserFor } from "./keep.ts";
+import { makeScheme, type UsableKey, useKey } from "./key-use.ts";
+import { withKeyTemplate } from "./key-template.ts";
+
+export function deriveKey(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM,
+  baseKey: number,
+  template: Template | AttributeList,
+  signal?: AbortSignal,
+): Promise<number> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      const key = await useKey({ application, session, use: "derive", mechanism, key: baseKey });
+      const given = await withKeyTemplate(readTemplate(template), key.object, CKA.DERIVE_TEMPLATE);
+      const user = application.logins.userOf(session.token);
+      const toData = key.kind === "secret" && key.mechanism.derivesData === true;
+      const made = toData
+        ? newObject(without(given, CKA.VALUE_LEN), "derive", user, [[CKA.CLASS, CKO.DATA]])
+        : newObject(withKeyType(given), "derive", user, [[CKA.CLASS, CKO.SECRET_KEY]]);
+      const length = wantedLength(toData ? new Map(given) : made.values);
+      const derive = deriver(key);
+      requireUserFor(application, session, made);
+      made.values.set(CKA.VALUE, await derive(length, signal));
+      setOrigin(made, { from: "derivation", ...secrecyOf(key.object) });
+      return keepObject(application, session, made, given, signal);
+    },
+    signal,
+  );
+}
+
+type Deriver = (length: number | undefined, signal?: AbortSignal) => Promise<Uint8Array>;
+
+/** @throws {CryptokiError} as the ...Init functions, before anything is computed. */
+function deriver(key: UsableKey): Deriver {
+  if (key.kind === "secret") {
+    const { mechanism, secret, parameter } = key;
+    return (length) => mechanism.derive?.(secret, parameter, length) ?? refuse();
+  }
+  const { guard } = key;
+  const scheme = makeScheme(key, ({ agreement }) => agreement);
+  return async (length, signal) => {
+    if (!guard) return refuse();
+    const shared = await scheme.agree(guard, signal);
+    try {
+      return scheme.derive(shared, length);
+    } finally {
+      wipe(shared);
+    }
+  };
+}
+
+function refuse(): never {
+  throw new CryptokiError(CKR.MECHANISM_INVALID);
+}
+
+const without = (template: AttributeList, unwanted: number): AttributeList =>
+  template.filter(([type]) => type !== unwanted);
+
+/** A template that names no type gets a generic secret. */
+const withKeyType = (template: AttributeList): AttributeList =>
+  template.some(([type]) => type === CKA.KEY_TYPE) ? template : [...template, [CKA.KEY_TYPE, CKK.GENERIC_SECRET]];
+
+/** What the base key was is what the derived one can be at best (PKCS#11 3.1, ECDH and HKDF key derivation). */
+function secrecyOf({ attributes }: StoredObject): { alwaysSensitive: boolean; neverExtractable: boolean } {
+  return {
+    alwaysSensitive: attributes.known(CKA.ALWAYS_SENSITIVE) === true,
+    neverExtractable: attributes.known(CKA.NEVER_EXTRACTABLE) === true,
+  };
+}

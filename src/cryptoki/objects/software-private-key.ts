@@ -1,0 +1,147 @@
+import { equalBytes, wipe } from "../../bytes/index.ts";
+import type { KeyPrimitive } from "../../card/index.ts";
+import { HostPrivateKey, type PublicKey, type RsaPrivateNumbers } from "../../crypto/index.ts";
+import type { Values } from "../attributes/new-object.ts";
+import { inconsistent, invalid } from "../attributes/refusals.ts";
+import { bytesOf, isTrue, numberOf } from "../attributes/values.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKK } from "../constants/ckk.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { blame } from "../error-map.ts";
+import { curveOf, curveParameters } from "./curve-parameters.ts";
+import type { KeyMaterial, PrivateKey } from "./key.ts";
+import { requireOwnInfo } from "./software-public-key.ts";
+
+/** A private key that this process keeps, in the shape that cards' keys have. */
+class SoftwarePrivateKey implements PrivateKey {
+  readonly needsLogin: boolean;
+  readonly alwaysAuthenticate: boolean;
+  #key: HostPrivateKey | undefined;
+  readonly #publicKey: PublicKey;
+  readonly #primitives: HostPrivateKey["primitives"];
+
+  constructor(key: HostPrivateKey, needsLogin: boolean, alwaysAuthenticate: boolean) {
+    this.#key = key;
+    this.#publicKey = key.publicKey;
+    this.#primitives = key.primitives;
+    this.needsLogin = needsLogin;
+    this.alwaysAuthenticate = alwaysAuthenticate;
+  }
+
+  get primitives(): readonly KeyPrimitive[] {
+    return this.#primitives;
+  }
+
+  publicKey(): Promise<PublicKey> {
+    return Promise.resolve(this.#publicKey);
+  }
+
+  /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID after {@link wipe}; CKR_ENCRYPTED_DATA_INVALID for a number not below the modulus. */
+  use(primitive: KeyPrimitive, input: Uint8Array): Promise<Uint8Array> {
+    return Promise.resolve().then(() => {
+      const key = this.#key;
+      if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
+      const own = this.#primitives.find((each) => each === primitive);
+      if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
+      // What is signed was compared with the modulus where its block was made.
+      return blame(own === "rsa-raw" ? CKR.ENCRYPTED_DATA_INVALID : CKR.FUNCTION_FAILED, () => key.compute(own, input));
+    });
+  }
+
+  wipe(): void {
+    this.#key?.wipe();
+    this.#key = undefined;
+  }
+}
+
+/** A private key of its numbers; those that follow from the others are added. */
+export function completePrivateKey(values: Values): KeyMaterial {
+  const needsLogin = isTrue(values, CKA.PRIVATE);
+  const alwaysAuthenticate = isTrue(values, CKA.ALWAYS_AUTHENTICATE);
+  if (alwaysAuthenticate && !needsLogin) throw inconsistent(CKA.ALWAYS_AUTHENTICATE, "needs CKA_PRIVATE to be true");
+  const key = hostPrivateKey(values);
+  setPrivateKey(values, key);
+  requireOwnInfo(values, key.publicKey);
+  return { class: "private", key: new SoftwarePrivateKey(key, needsLogin, alwaysAuthenticate) };
+}
+
+/** The numbers of an RSA private key and the attributes that hold them. */
+const RSA_NUMBERS = {
+  modulus: CKA.MODULUS,
+  publicExponent: CKA.PUBLIC_EXPONENT,
+  privateExponent: CKA.PRIVATE_EXPONENT,
+  prime1: CKA.PRIME_1,
+  prime2: CKA.PRIME_2,
+  exponent1: CKA.EXPONENT_1,
+  exponent2: CKA.EXPONENT_2,
+  coefficient: CKA.COEFFICIENT,
+} as const satisfies Record<keyof RsaPrivateNumbers, CKA>;
+const RSA_NAMES = Object.keys(RSA_NUMBERS) as (keyof typeof RSA_NUMBERS)[];
+
+/**
+ * The private key that an object's values are.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED.
+ */
+export function hostPrivateKey(values: Values): HostPrivateKey {
+  const keyType = numberOf(values, CKA.KEY_TYPE) ?? CKK.RSA;
+  return blame(CKR.ATTRIBUTE_VALUE_INVALID, () => {
+    if (keyType === CKK.RSA) return rsaPrivateKey(values);
+    const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+    const value = bytesOf(values, CKA.VALUE);
+    return curve === "Ed25519" || curve === "X25519"
+      ? HostPrivateKey.fromSeed(curve, value)
+      : HostPrivateKey.fromEcSecret(curve, value);
+  });
+}
+
+function rsaPrivateKey(values: Values): HostPrivateKey {
+  const given = (name: keyof typeof RSA_NUMBERS): Uint8Array => withoutZeros(bytesOf(values, RSA_NUMBERS[name]));
+  const primes = given("prime1").length > 0 && given("prime2").length > 0;
+  const some = (["prime1", "prime2", "exponent1", "exponent2", "coefficient"] as const).some(
+    (name) => given(name).length > 0,
+  );
+  // Which prime each of the others is for is said by the primes alone.
+  if (some && !primes) throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PRIME_1 and CKA_PRIME_2 come together");
+  const key = HostPrivateKey.fromRsaNumbers({
+    modulus: given("modulus"),
+    publicExponent: given("publicExponent"),
+    privateExponent: given("privateExponent"),
+    prime1: given("prime1"),
+    prime2: given("prime2"),
+  });
+  const numbers = key.rsaNumbers();
+  // Computed with the others, a wrong one of these would give the key away.
+  for (const name of ["exponent1", "exponent2", "coefficient"] as const) {
+    const wrong = given(name).length > 0 && !equalBytes(given(name), withoutZeros(numbers[name]));
+    if (wrong) throw invalid(RSA_NUMBERS[name], "does not belong to the other numbers of the key");
+  }
+  wipe(...RSA_NAMES.map((name) => numbers[name]));
+  return key;
+}
+
+function withoutZeros(number: Uint8Array): Uint8Array {
+  const start = number.findIndex((byte) => byte !== 0);
+  return start < 0 ? new Uint8Array() : number.subarray(start);
+}
+
+/** Writes a private key into the attributes of its object. */
+export function setPrivateKey(values: Values, key: HostPrivateKey): void {
+  const { publicKey } = key;
+  if (publicKey.type !== "rsa") {
+    if (!values.has(CKA.EC_PARAMS)) values.set(CKA.EC_PARAMS, curveParameters(publicKey.curve));
+    replace(values, CKA.VALUE, key.secret());
+    return;
+  }
+  const numbers = key.rsaNumbers();
+  for (const name of RSA_NAMES) {
+    replace(values, RSA_NUMBERS[name], numbers[name]);
+  }
+}
+
+/** What was there is overwritten: it is the object's own. */
+function replace(values: Values, type: number, bytes: Uint8Array): void {
+  const before = values.get(type);
+  if (before instanceof Uint8Array) wipe(before);
+  values.set(type, bytes);
+}
