@@ -1,6 +1,13 @@
 import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { wipe } from "../bytes/index.ts";
-import { PinError, type PinInfo, type PinStatus, UnsupportedError } from "../card/index.ts";
+import {
+  type PinBlock,
+  PinError,
+  type PinInfo,
+  type PinPadReader,
+  type PinStatus,
+  UnsupportedError,
+} from "../card/index.ts";
 import { changeReference, verify } from "./commands.ts";
 import type { CacExchange } from "./session.ts";
 
@@ -77,11 +84,40 @@ async function sendPins(
 ): Promise<void> {
   const padded = padPins(...pins);
   try {
-    const { sw } = await send(build(padded));
-    if (sw !== SW.OK) throw pinFailure(action, sw);
+    expectAccepted(action, (await send(build(padded))).sw);
   } finally {
     wipe(padded);
   }
+}
+
+/** How a reader with keys writes what is typed. */
+const PAD_BLOCK: PinBlock = {
+  format: "ascii",
+  size: PIN_LENGTH,
+  withLength: false,
+  minDigits: CAC_PIN.minLength,
+  maxDigits: CAC_PIN.maxLength,
+};
+
+/** VERIFY with a PIN that is typed on the reader. Errors as of {@link verifyPin}, and of {@link PinPadReader.verify}. */
+export function verifyOnPad(reader: PinPadReader, signal?: AbortSignal): PinCommand {
+  const command = verify(padPins(new Uint8Array()));
+  return async () => {
+    expectAccepted("VERIFY", await reader.verify(command, PAD_BLOCK, signal));
+  };
+}
+
+/** CHANGE REFERENCE DATA likewise: the old PIN, and the new one twice. */
+export function changeOnPad(reader: PinPadReader, p1: number, signal?: AbortSignal): PinCommand {
+  const command = changeReference(padPins(new Uint8Array(), new Uint8Array()), p1);
+  const places = { old: 0, fresh: PIN_LENGTH, asksOld: true };
+  return async () => {
+    expectAccepted("CHANGE REFERENCE DATA", await reader.modify(command, PAD_BLOCK, places, signal));
+  };
+}
+
+function expectAccepted(action: string, sw: number): void {
+  if (sw !== SW.OK) throw pinFailure(action, sw);
 }
 
 /** How cards say that they do not have a command. */
@@ -102,8 +138,8 @@ function pinFailure(action: string, sw: number): Error {
   }
   if (action !== "VERIFY" && UNKNOWN.has(sw))
     return new UnsupportedError("the card does not change its PIN", { cause });
-  // 6300 tells of no number; libcacard says 6985 whatever is wrong (vcard_emul_login).
-  if (sw === SW.VERIFICATION_FAILED || sw === SW.CONDITIONS_NOT_SATISFIED) {
+  // 6300 tells of no number; libcacard says 6985 to a wrong PIN (vcard_emul_login).
+  if (sw === SW.VERIFICATION_FAILED || (action === "VERIFY" && sw === SW.CONDITIONS_NOT_SATISFIED)) {
     return new PinError("incorrect", "the PIN is wrong", undefined, { cause });
   }
   if (sw === SW.WRONG_DATA) {

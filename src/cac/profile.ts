@@ -1,4 +1,4 @@
-import type { Card, CardApplication, CardProfile } from "../card/index.ts";
+import { type Card, type CardApplication, type CardProfile, PinPadReader } from "../card/index.ts";
 import { findListed, findUnlisted } from "./find.ts";
 import { CacSession } from "./session.ts";
 import { CacToken } from "./token.ts";
@@ -9,7 +9,8 @@ const profile = (find: (session: CacSession) => Promise<Variant | undefined>): C
   async claim(card: Card): Promise<CardApplication | undefined> {
     const session = new CacSession(card);
     const variant = await find(session);
-    return variant && { profile: "cac", tokens: [new CacToken(session, variant)] };
+    if (!variant) return undefined;
+    return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(card))] };
   },
 });
 

@@ -8,6 +8,8 @@ import {
   type CardTokenInfo,
   type KeyPrimitive,
   LoginRequiredError,
+  type PinPad,
+  type PinPadReader,
   type PinRole,
   type PinStatus,
   type PinUser,
@@ -17,7 +19,16 @@ import { keyTypeOf } from "../crypto/index.ts";
 import { signDecrypt } from "./commands.ts";
 import { DataContainer } from "./data-container.ts";
 import { dataObject, type PkiObjects, pkiObjects } from "./objects.ts";
-import { CAC_PIN, changePin, type PinCommand, readPinStatus, USUAL_TRIES, verifyPin } from "./pin.ts";
+import {
+  CAC_PIN,
+  changeOnPad,
+  changePin,
+  type PinCommand,
+  readPinStatus,
+  USUAL_TRIES,
+  verifyOnPad,
+  verifyPin,
+} from "./pin.ts";
 import { PkiObject } from "./pki-object.ts";
 import type { CacExchange, CacSession } from "./session.ts";
 import type { Variant } from "./variant.ts";
@@ -31,6 +42,7 @@ const SERIAL_DIGITS = 16;
 /** The one token of a CAC: its PIN guards all keys. */
 export class CacToken implements CardToken {
   readonly mechanisms = MECHANISMS;
+  readonly pinPad?: PinPad;
   readonly #session: CacSession;
   readonly #variant: Variant;
   readonly #keys: readonly PkiObjects[];
@@ -40,9 +52,11 @@ export class CacToken implements CardToken {
   /** {@link CacSession.resets} when the PIN was last verified. */
   #verifiedAt: number | undefined;
 
-  constructor(session: CacSession, variant: Variant) {
+  /** @param reader The reader's own keys, if it has some. */
+  constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
     this.#session = session;
     this.#variant = variant;
+    if (reader) this.pinPad = this.#padOf(reader);
     const { pki, containers } = variant.contents;
     this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, variant.certificate(entry.place))));
     this.#objects = [
@@ -84,20 +98,44 @@ export class CacToken implements CardToken {
   }
 
   async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (user !== "user") throw new UnsupportedError("the security officer of a CAC is its issuer");
+    requireUser(user);
     await this.#sendPin(verifyPin(pin), signal);
   }
 
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (role !== "user") throw new UnsupportedError("of a CAC's PINs only the user's can be changed");
+    requireUser(role);
     await this.#sendPin(changePin(oldPin, newPin, this.#variant.pin.changeP1), signal);
   }
 
-  /** Until the card says yes, the PIN counts as not verified: a wrong PIN also undoes an earlier right one. */
+  #padOf(reader: PinPadReader): PinPad {
+    return {
+      login: async (user, signal) => {
+        requireUser(user);
+        await this.#sendPin(verifyOnPad(reader, signal), signal);
+      },
+      ...(reader.canModify && {
+        changePin: async (role: PinRole, signal?: AbortSignal) => {
+          requireUser(role);
+          await this.#sendPin(changeOnPad(reader, this.#variant.pin.changeP1, signal), signal);
+        },
+      }),
+    };
+  }
+
+  /**
+   * Until the card says yes, the PIN counts as not verified: a wrong PIN also undoes an earlier right one. A command that the card
+   * does not know undoes nothing.
+   */
   #sendPin(command: PinCommand, signal?: AbortSignal): Promise<void> {
     return this.#withPin(async (send) => {
+      const before = this.#verifiedAt;
       this.#verifiedAt = undefined;
-      await command(send);
+      try {
+        await command(send);
+      } catch (error) {
+        if (error instanceof UnsupportedError) this.#verifiedAt = before;
+        throw error;
+      }
       this.#verifiedAt = this.#session.resets;
     }, signal);
   }
@@ -136,6 +174,10 @@ export class CacToken implements CardToken {
       signal,
     );
   }
+}
+
+function requireUser(role: PinRole): void {
+  if (role !== "user") throw new UnsupportedError("a CAC has one PIN, the user's: all else is its issuer's");
 }
 
 /** Cards that hold results back until the last part, and cards that give them as they come, are answered alike. */

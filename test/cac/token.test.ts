@@ -149,7 +149,9 @@ describe("a CAC with a capability container", () => {
   test("changes its PIN if the card can", async () => {
     const change = (from: string, to: string): Promise<void> | undefined =>
       rig.token.changePin?.("user", utf8(from), utf8(to));
+    await rig.token.login("user", PIN);
     await expect(change("12345678", "654321")).rejects.toThrow(UnsupportedError);
+    expect(await signs(1, "0001")).toBe(true);
     rig = await insert(listedApplets(), { changeP1: 0x00 });
     await expect(change("12345678", "1234")).rejects.toMatchObject({ reason: "unacceptable" });
     await expect(change("123", "654321")).rejects.toMatchObject({ reason: "length" });
