@@ -149,6 +149,38 @@ describe("unblocking by challenge and response", () => {
     }
   });
 
+  test("has the card for one of several who want it at a time", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const unlock = async (one: Cryptoki, handle: number): Promise<void> => {
+      await one.C_UnlockBegin(1, 60_000);
+      const challenge = await one.C_UnlockGetChallenge(handle);
+      await settled();
+      await one.C_UnlockWithResponse(handle, challenge.toReversed(), NEW);
+    };
+    await Promise.all([unlock(cryptoki, session), unlock(other, theirs)]);
+    expect(made.tokens[0]?.asked).toEqual(["challenge", "response", "challenge", "response"]);
+  });
+
+  test("is not disturbed by another's farewell", async () => {
+    await using made = await fake();
+    const { cryptoki, session, tokens } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    await other.C_Login(theirs, CKU.USER, "PIN1");
+    await cryptoki.C_UnlockBegin(1, 60_000);
+    const challenge = await cryptoki.C_UnlockGetChallenge(session);
+    const farewell = other.C_CloseSession(theirs);
+    await settled();
+    await cryptoki.C_UnlockWithResponse(session, challenge.toReversed(), NEW);
+    await farewell;
+    expect(tokens[0]?.asked).toEqual(["login user", "challenge", "response", "logout"]);
+  });
+
   test("lets others wait for a bounded time", async () => {
     await using made = await fake();
     const { cryptoki, session } = made;

@@ -234,6 +234,21 @@ describe("the detours for unlocking", () => {
     expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
   });
 
+  test("a PUK that a logout wiped is not sent", async () => {
+    await using made = await fake({ unlockBy: ["C_InitPIN"] });
+    const { cryptoki, session, tokens } = made;
+    const second = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    await cryptoki.C_Login(session, CKU.SO, FAKE.PUK);
+    const outcomes = await Promise.allSettled([
+      cryptoki.C_Logout(second),
+      cryptoki.C_InitPIN(session, NEW),
+      cryptoki.C_InitPIN(second, NEW),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+    expect(tokens[0]?.puk.tries).toBe(3);
+    expect(tokens[0]?.asked).not.toContain("unlock");
+  });
+
   test("also on a PIV card, whose management key is the officer's all the same", async () => {
     const readers = new MemoryReaders();
     const { piv } = await import("../../src/piv/index.ts");

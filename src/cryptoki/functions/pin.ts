@@ -14,15 +14,15 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
     handle,
     ({ token }) => {
       requirePin(pin);
-      // "An attempt to call it from a session in any other state fails with error CKR_USER_NOT_LOGGED_IN."
-      if (application.logins.userOf(token) !== "so") {
-        throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
-      }
-      const puk = application.logins.pukOf(token);
-      return token.loginTurns.take(
-        () => (puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal)),
-        signal,
-      );
+      return token.loginTurns.take(() => {
+        // "An attempt to call it from a session in any other state fails with error CKR_USER_NOT_LOGGED_IN."
+        if (application.logins.userOf(token) !== "so") {
+          throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
+        }
+        // Not before the turn: a logout wipes it.
+        const puk = application.logins.pukOf(token);
+        return puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal);
+      }, signal);
     },
     signal,
   );
@@ -74,13 +74,11 @@ export function setPin(
       requireReadWrite(session);
       const { token } = session;
       const { logins } = application;
-      const user = logins.userOf(token);
-      const unlocks = !user && application.unlocksBy("C_SetPIN");
-      const role = logins.pukOf(token) ? "puk" : (user ?? "user");
-      return token.loginTurns.take(
-        () => (unlocks ? unlock(token, oldPin, newPin, signal) : change(token, role, oldPin, newPin, signal)),
-        signal,
-      );
+      return token.loginTurns.take(() => {
+        const user = logins.userOf(token);
+        if (!user && application.unlocksBy("C_SetPIN")) return unlock(token, oldPin, newPin, signal);
+        return change(token, logins.pukOf(token) ? "puk" : (user ?? "user"), oldPin, newPin, signal);
+      }, signal);
     },
     signal,
   );

@@ -99,7 +99,10 @@ export class Logins {
     const onCard = token.loggedIn.has(this);
     this.forget(token);
     return token.loginTurns.take(async () => {
-      if (onCard && token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+      if (!onCard) return;
+      // Nobody's farewell comes between somebody's challenge and response.
+      await token.card.reservation.pass().catch(() => undefined);
+      if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
     });
   }
 

@@ -31,11 +31,11 @@ export class Reservation {
     hold: () => Promise<AsyncDisposable>,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (!this.isHeldBy(holder)) {
-      await this.pass(signal);
-      await this.#begin(holder, hold);
-    }
+    // Of several who waited, one is the first to look again.
+    while (this.#held && !this.isHeldBy(holder)) await this.pass(signal);
+    if (!this.#held) await this.#begin(holder, hold);
     const held = this.#held;
+    // Somebody gave it back meanwhile.
     if (held?.holder !== holder) return;
     clearTimeout(held.timer);
     held.timer = setTimeout(() => {
