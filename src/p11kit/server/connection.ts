@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
 import { DataError, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
@@ -60,6 +61,8 @@ class Connection {
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
+    // Every call under way listens.
+    setMaxListeners(0, this.#gone.signal);
     // A client that goes away breaks the stream, which is its right: the end of the stream is heeded wherever it matters.
     stream.on("error", () => undefined);
     stream.on("close", () => {

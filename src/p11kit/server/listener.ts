@@ -1,10 +1,10 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { chmod } from "node:fs/promises";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import path from "node:path";
 import type { CryptokiFunctions } from "../../cryptoki/index.ts";
 import { formatSocketAddress, requireSocketPath } from "../address.ts";
-import { P11KitError } from "../error.ts";
+import { messageOf, P11KitError } from "../error.ts";
 import { type ConnectionOptions, serveConnection } from "./connection.ts";
 import { clearSocket, makePrivateFolder } from "./socket-folder.ts";
 
@@ -27,6 +27,8 @@ export class P11KitServer implements AsyncDisposable {
   private constructor(options: ListenerOptions, address?: string) {
     this.#options = options;
     this.address = address;
+    // Every connection listens.
+    setMaxListeners(0, this.#end.signal);
     this.#server = createServer((socket) => {
       this.#serve(socket);
     });
@@ -64,7 +66,7 @@ export class P11KitServer implements AsyncDisposable {
       this.#server.listen(where);
       await once(this.#server, "listening");
     } catch (cause) {
-      throw new P11KitError(`cannot listen: ${cause instanceof Error ? cause.message : ""}`, { cause });
+      throw new P11KitError(`cannot listen: ${messageOf(cause)}`, { cause });
     }
     // More descriptors than the process may have: the client is gone, the others are not.
     this.#server.on("error", (error) => this.#options.onError?.(error));

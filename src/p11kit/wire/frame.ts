@@ -14,7 +14,7 @@ export interface Frame {
 }
 
 /** @param options The client's name for itself; nothing in a response. */
-export function encodeFrame(code: number, body: Uint8Array, options = new Uint8Array()): Uint8Array {
+export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array = new Uint8Array()): Uint8Array {
   const out = new ByteWriter();
   out.u32(code);
   out.u32(options.length);

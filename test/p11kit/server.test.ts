@@ -1,0 +1,282 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { ByteReader, fromHex, utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKF, CKM, CKO, CKR, CKS, CKU, Cryptoki, parseUri, matchesToken } from "../../src/cryptoki/index.ts";
+import { onlyTokens, P11KitServer } from "../../src/p11kit/index.ts";
+import { encodeFrame } from "../../src/p11kit/wire/frame.ts";
+import { first, PIN, refusal, settled } from "../cryptoki/rig.ts";
+import { testCard } from "../virtual/keys.ts";
+import { Peer, ServerRig } from "./rig.ts";
+
+let rig: ServerRig;
+
+beforeAll(async () => {
+  rig = await ServerRig.start(await testCard(), { messageLimit: 100_000 });
+});
+afterAll(() => rig[Symbol.asyncDispose]());
+
+async function find(peer: Peer, session: number, template: object): Promise<number> {
+  await peer.ask("C_FindObjectsInit", [session, template]);
+  const reply = await peer.ask("C_FindObjects", [session], 10);
+  await peer.ask("C_FindObjectsFinal", [session]);
+  return reply.kind === "list" && "list" in reply.value ? first(reply.value.list) : 0;
+}
+
+/** A session with the user logged in, and a key to sign with. */
+async function signer(offered = 0): Promise<readonly [Peer, number, number]> {
+  const [peer, session] = await Peer.withSession(rig.socket, offered);
+  await peer.ask("C_Login", [session, CKU.USER, utf8(PIN)]);
+  const key = await find(peer, session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
+  return [peer, session, key];
+}
+
+/** Resolves when the server has hung up on `peer`. */
+async function hungUp(peer: Peer): Promise<void> {
+  while (await peer.receive());
+}
+
+describe("output and the room for it", () => {
+  test("a signature's size costs no signature, and neither does too little room", async () => {
+    const [peer, session, key] = await signer();
+    const mechanism = { mechanism: CKM.SHA256_RSA_PKCS };
+    await peer.ask("C_SignInit", [session, mechanism, key]);
+    const commands = await rig.local.count(async () => {
+      expect(await peer.ask("C_Sign", [session, new Uint8Array()], 0)).toMatchObject({ value: { needed: 256 } });
+      expect(await peer.ask("C_Sign", [session, utf8("data")], 10)).toMatchObject({ value: { needed: 256 } });
+    });
+    expect(commands).toBe(0);
+    const signed = await peer.ask("C_Sign", [session, utf8("data")], 256);
+    expect(signed).toMatchObject({ value: { bytes: expect.objectContaining({ length: 256 }) } });
+    await expect(peer.ask("C_Sign", [session, utf8("data")], 256)).rejects.toMatchObject(
+      refusal("OPERATION_NOT_INITIALIZED"),
+    );
+    peer[Symbol.dispose]();
+  });
+
+  test("what does not fit is kept for the same call again, and for no other", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    const hash = fromHex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    for (const small of [0, 31]) {
+      await peer.ask("C_DigestInit", [session, { mechanism: CKM.SHA256 }]);
+      expect(await peer.ask("C_Digest", [session, utf8("abc")], small)).toMatchObject({ value: { needed: 32 } });
+      expect(await peer.ask("C_Digest", [session, utf8("abc")], 32)).toMatchObject({ value: { bytes: hash } });
+      await expect(peer.ask("C_Digest", [session, utf8("abc")], 32)).rejects.toMatchObject(
+        refusal("OPERATION_NOT_INITIALIZED"),
+      );
+    }
+    await peer.ask("C_DigestInit", [session, { mechanism: CKM.SHA256 }]);
+    await peer.ask("C_Digest", [session, utf8("abc")], 0);
+    await peer.ask("C_DigestInit", [session, { mechanism: CKM.SHA256 }]);
+    const other = await peer.ask("C_Digest", [session, utf8("abcd")], 32);
+    expect(other).not.toMatchObject({ value: { bytes: hash } });
+    peer[Symbol.dispose]();
+  });
+
+  test("no bytes are a result", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    expect(await peer.ask("C_GenerateRandom", [session], 0)).toMatchObject({ value: { bytes: new Uint8Array() } });
+    await expect(peer.ask("C_GenerateRandom", [session], 200_000)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    peer[Symbol.dispose]();
+  });
+
+  test("a list that does not fit is counted", async () => {
+    const peer = await Peer.open(rig.socket);
+    await peer.ask("C_Initialize", []);
+    expect(await peer.ask("C_GetSlotList", [true], 0)).toMatchObject({ value: { needed: 1 } });
+    expect(await peer.ask("C_GetSlotList", [true], 1)).toMatchObject({ value: { list: [1] } });
+    peer[Symbol.dispose]();
+  });
+});
+
+describe("C_GetAttributeValue", () => {
+  test("tells lengths, values, and what does not fit", async () => {
+    const [peer, session, key] = await signer();
+    const wanted = [
+      { type: CKA.ID, room: 8 },
+      { type: CKA.LABEL, room: 0 },
+      { type: CKA.LABEL, room: 1 },
+      { type: CKA.KEY_TYPE, room: 8 },
+    ];
+    expect(await peer.ask("C_GetAttributeValue", [session, key], 0, wanted)).toEqual({
+      kind: "attributes",
+      rv: CKR.BUFFER_TOO_SMALL,
+      attributes: [
+        { type: CKA.ID, length: 1, value: Uint8Array.of(1) },
+        { type: CKA.LABEL, length: "PIV Authentication key".length },
+        { type: CKA.LABEL },
+        { type: CKA.KEY_TYPE, length: 8, value: 0 },
+      ],
+    });
+    peer[Symbol.dispose]();
+  });
+
+  test("answers what a client would not survive with an error", async () => {
+    const [peer, session, key] = await signer();
+    await expect(peer.ask("C_GetAttributeValue", [session, key], 0, [])).rejects.toMatchObject(
+      refusal("ARGUMENTS_BAD"),
+    );
+    const template = [{ type: CKA.WRAP_TEMPLATE, room: 0 }];
+    await expect(peer.ask("C_GetAttributeValue", [session, key], 0, template)).rejects.toMatchObject(
+      refusal("ATTRIBUTE_TYPE_INVALID"),
+    );
+    peer[Symbol.dispose]();
+  });
+});
+
+describe("a peer", () => {
+  test.each([
+    ["a message over the limit", fromHex("00000010 00000000 7fffffff")],
+    ["options over the limit", fromHex("00000010 7fffffff 00000000")],
+    ["the code 0", fromHex("00000000 00000000 00000004 00000002")],
+    ["another signature", encodeFrame(16, fromHex("00000002 00000001 75 0000000000000000"))],
+    ["too few arguments", encodeFrame(16, fromHex("0000000a 00000002 7575 0000000000000000"))],
+    ["too many arguments", encodeFrame(16, fromHex("00000002 00000000 00"))],
+    ["no call at all", encodeFrame(16, new Uint8Array())],
+  ])("that sends %s is cut off, and nobody else notices", async (_, bytes) => {
+    const other = await rig.module();
+    const peer = await Peer.open(rig.socket);
+    peer.stream.write(bytes);
+    await hungUp(peer);
+    await other.C_GetSlotList(true);
+    await other.C_Finalize();
+  });
+
+  test("that asks for a call that there is not is told so", async () => {
+    const peer = await Peer.open(rig.socket);
+    peer.stream.write(encodeFrame(77, fromHex("00001234 00000000")));
+    const answer = await peer.receive();
+    expect(answer?.code).toBe(77);
+    const from = new ByteReader(answer?.body ?? new Uint8Array());
+    expect([from.u32(), from.u32(), from.u8(), from.u32(), from.u32()]).toEqual([
+      0,
+      1,
+      0x75,
+      0,
+      CKR.FUNCTION_NOT_SUPPORTED,
+    ]);
+    peer[Symbol.dispose]();
+  });
+
+  test("that names no function in order gets the function's error", async () => {
+    const peer = await Peer.open(rig.socket);
+    await expect(peer.ask("C_GetSlotList", [true], 5)).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
+    await peer.ask("C_Initialize", []);
+    await expect(peer.ask("C_Initialize", [])).rejects.toMatchObject(refusal("CRYPTOKI_ALREADY_INITIALIZED"));
+    await expect(peer.ask("C_Sign", [5, utf8("data")], 300)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
+    await expect(peer.ask("C_SignInit", [2 ** 52, null, 2 ** 52])).rejects.toMatchObject(
+      refusal("SESSION_HANDLE_INVALID"),
+    );
+    peer[Symbol.dispose]();
+  });
+
+  test("that waits for an event holds up none of its other calls", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    const waiting = peer.send("C_WaitForSlotEvent", [0]);
+    const answers = [peer.send("C_GetSessionInfo", [session]), peer.send("C_GetInfo", [])].map(({ code }) => code);
+    expect([(await peer.receive())?.code, (await peer.receive())?.code].sort()).toEqual(answers);
+    rig.local.readers.plug("Another Reader");
+    expect((await peer.receive())?.code).toBe(waiting.code);
+    rig.local.readers.unplug("Another Reader");
+    peer[Symbol.dispose]();
+  });
+
+  test("that reads nothing keeps little in memory, and does not keep others waiting", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    peer.stream.pause();
+    for (let count = 0; count < 3000; count++) peer.send("C_GenerateRandom", [session], 90_000);
+    const other = await rig.module();
+    await other.C_GetSlotList(true);
+    await settled();
+    expect(process.memoryUsage().arrayBuffers).toBeLessThan(150_000_000);
+    await other.C_Finalize();
+    peer[Symbol.dispose]();
+  });
+
+  test("that sends more than is carried out at a time is told to wait", async () => {
+    const [peer] = await Peer.withSession(rig.socket);
+    for (let count = 0; count < 1001; count++) peer.send("C_WaitForSlotEvent", [0]);
+    const answer = await peer.receive();
+    expect([...(answer?.body.slice(-4) ?? [])]).toEqual([0, 0, 0, CKR.HOST_MEMORY]);
+    peer[Symbol.dispose]();
+  });
+
+  test("that dies in a login leaves nobody waiting, and no login behind", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    const started = new Promise<void>((resolve) => {
+      rig.local.before = (command): Promise<void> | void => {
+        if (command[1] !== 0x20) return;
+        resolve();
+        return new Promise((go) => setTimeout(go, 50));
+      };
+    });
+    peer.send("C_Login", [session, CKU.USER, utf8(PIN)]);
+    await started;
+    peer[Symbol.dispose]();
+    await rig.untilClients(0);
+    rig.local.before = undefined;
+    expect(rig.server.clients).toBe(0);
+    await using other = await rig.module();
+    const own = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    expect((await other.C_GetSessionInfo(own)).state).toBe(CKS.RO_PUBLIC_SESSION);
+  });
+
+  test("among 200 at once is served", async () => {
+    const modules = await Promise.all(Array.from({ length: 200 }, () => rig.module()));
+    const signatures = await Promise.all(
+      modules.map(async (module) => {
+        const session = await module.C_OpenSession(1, CKF.SERIAL_SESSION);
+        await module.C_DigestInit(session, { mechanism: CKM.SHA256 });
+        return module.C_Digest(session, utf8("abc"));
+      }),
+    );
+    expect(new Set(signatures.map((one) => Buffer.from(one).toString("hex"))).size).toBe(1);
+    await Promise.all(modules.map((module) => module.C_Finalize()));
+    await rig.untilClients(0);
+    expect(rig.server.clients).toBe(0);
+  }, 30_000);
+});
+
+describe("the socket", () => {
+  test("is for its user alone, and goes with its server", async () => {
+    const own = await ServerRig.start();
+    const folder = path.dirname(own.socket);
+    expect(((await stat(folder)).mode & 0o777).toString(8)).toBe("700");
+    expect(((await stat(own.socket)).mode & 0o777).toString(8)).toBe("600");
+    await own.server[Symbol.asyncDispose]();
+    expect(await readdir(folder)).toEqual([]);
+    await own[Symbol.asyncDispose]();
+  });
+
+  test("is taken over from a server that died, and from no other", async () => {
+    await using own = await ServerRig.start();
+    const application = (): Cryptoki => new Cryptoki({ slots: own.local.cryptoki.slots });
+    await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server listens/u);
+    const file = path.join(path.dirname(own.socket), "file");
+    await writeFile(file, "");
+    await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/no socket/u);
+    await expect(P11KitServer.listen("relative", { application })).rejects.toThrow(/begins with/u);
+    await expect(P11KitServer.listen(`/${"x".repeat(120)}`, { application })).rejects.toThrow(/107 bytes/u);
+    await expect(P11KitServer.listen("/tmp/x", { application })).rejects.toThrow(/written by others/u);
+  });
+});
+
+describe("a filter of tokens", () => {
+  test("shows the slots of tokens that fit, and hides the others from every function", async () => {
+    await using own = await ServerRig.start(await testCard());
+    const { slots } = own.local.cryptoki;
+    own.local.readers.plug("Empty Reader");
+    const piv = parseUri("pkcs11:model=PIV");
+    const none = parseUri("pkcs11:model=Other");
+    const shown = onlyTokens(new Cryptoki({ slots }), (token) => matchesToken(piv, token));
+    const hidden = onlyTokens(new Cryptoki({ slots }), (token) => matchesToken(none, token));
+    for (const module of [shown, hidden]) await module.C_Initialize();
+    expect(await shown.C_GetSlotList(true)).toEqual([1]);
+    expect(await shown.C_GetSlotList(false)).toEqual([1]);
+    expect(await shown.C_OpenSession(1, CKF.SERIAL_SESSION)).toBeGreaterThan(0);
+    expect(await hidden.C_GetSlotList(false)).toEqual([]);
+    await expect(hidden.C_OpenSession(1, CKF.SERIAL_SESSION)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    await expect(hidden.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    for (const module of [shown, hidden]) await module.C_Finalize();
+  });
+});
