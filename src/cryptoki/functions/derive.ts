@@ -12,7 +12,7 @@ import { CryptokiError } from "../error.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { keepObject, requireUserFor } from "./keep.ts";
+import { keepObject, requireAccess } from "./keep.ts";
 import { makeScheme, type UsableKey, useKey } from "./key-use.ts";
 import { withKeyTemplate } from "./key-template.ts";
 
@@ -36,7 +36,7 @@ export function deriveKey(
         : newObject(withKeyType(given), "derive", user, [[CKA.CLASS, CKO.SECRET_KEY]]);
       const length = wantedLength(toData ? new Map(given) : made.values);
       const derive = deriver(key);
-      requireUserFor(application, session, made);
+      requireAccess(application, session, made);
       made.values.set(CKA.VALUE, await derive(length, signal));
       setOrigin(made, { from: "derivation", ...secrecyOf(key.object) });
       return keepObject(application, session, made, given, signal);

@@ -11,7 +11,7 @@ import { CryptokiError } from "../error.ts";
 import { requireMechanism } from "../mechanisms/offer.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { keepObject, requireUserFor } from "./keep.ts";
+import { keepObject, requireAccess } from "./keep.ts";
 
 /** C_GenerateKey: secret keys are made by the host, and end with their session. */
 export function generateKey(
@@ -35,7 +35,7 @@ export function generateKey(
         [CKA.CLASS, CKO.SECRET_KEY],
         [CKA.KEY_TYPE, keyType],
       ]);
-      requireUserFor(application, session, made);
+      requireAccess(application, session, made);
       const request = { keyType, length: wantedLength(made.values), parameter: mechanism.parameter };
       made.values.set(CKA.VALUE, await entry.generate(request));
       setOrigin(made, { from: "generation", mechanism: mechanism.mechanism });

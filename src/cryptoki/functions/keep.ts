@@ -7,7 +7,7 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { softwareObject } from "../objects/software-object.ts";
 import type { Session } from "../sessions/session.ts";
-import { writeOnCard } from "./card-objects.ts";
+import { requireReadWrite, writeOnCard } from "./card-objects.ts";
 
 /**
  * Keeps a new object where its CKA_TOKEN says: on the card, or until its session ends.
@@ -23,8 +23,8 @@ export async function keepObject(
 ): Promise<number> {
   let kept = false;
   try {
+    requireAccess(application, session, made);
     if (made.values.get(CKA.TOKEN) === true) return await writeOnCard(application, session, made, template, signal);
-    requireUserFor(application, session, made);
     const handle = application.objects.create(session, softwareObject(made));
     kept = true;
     return handle;
@@ -39,11 +39,16 @@ function wipeSecrets({ rules, values }: NewObject): void {
 }
 
 /**
- * "Only public objects can be created unless the normal user is logged in."
- * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_DEVICE_REMOVED if the card went in the meantime.
+ * Whether the session may have such an object; asked before work is done for it. Who may write on the card is the card's to say.
+ * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_USER_NOT_LOGGED_IN; CKR_DEVICE_REMOVED if the card went in the meantime.
  */
-export function requireUserFor(application: Application, session: Session, { values }: NewObject): void {
+export function requireAccess(application: Application, session: Session, { values }: NewObject): void {
   if (!application.sessions.has(session)) throw new CryptokiError(CKR.DEVICE_REMOVED);
+  if (values.get(CKA.TOKEN) === true) {
+    requireReadWrite(session);
+    return;
+  }
+  // "Only public objects can be created unless the normal user is logged in."
   if (values.get(CKA.PRIVATE) === true && application.logins.userOf(session.token) !== "user") {
     throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "a private object needs its user logged in: C_Login with CKU.USER");
   }

@@ -13,7 +13,7 @@ import { softwareObject } from "../objects/software-object.ts";
 import { setPrivateKey } from "../objects/software-private-key.ts";
 import { setPublicKey } from "../objects/software-public-key.ts";
 import type { Session } from "../sessions/session.ts";
-import { requireUserFor } from "./keep.ts";
+import { requireAccess } from "./keep.ts";
 import type { KeyPair, PairTemplates } from "./key-pair.ts";
 
 /** Makes a key pair of the session: both of them or neither. */
@@ -23,7 +23,7 @@ export async function generateInSoftware(
   made: PairTemplates,
   mechanism: PairGenerationMechanism,
 ): Promise<KeyPair> {
-  for (const half of [made.publicKey, made.privateKey]) requireUserFor(application, session, half);
+  for (const half of [made.publicKey, made.privateKey]) requireAccess(application, session, half);
   const key = await generate(made, mechanism);
   setPublicKey(made.publicKey.values, key.publicKey);
   const parameters = made.publicKey.values.get(CKA.EC_PARAMS);
@@ -32,7 +32,7 @@ export async function generateInSoftware(
   key.wipe();
   for (const half of [made.publicKey, made.privateKey]) {
     setOrigin(half, { from: "generation", mechanism: mechanism.type });
-    requireUserFor(application, session, half);
+    requireAccess(application, session, half);
   }
   const [publicKey, privateKey] = [softwareObject(made.publicKey), softwareObject(made.privateKey)];
   return {

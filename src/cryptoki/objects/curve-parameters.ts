@@ -1,18 +1,21 @@
-import { DerReader, derOid, TAG } from "../../asn1/index.ts";
-import { DataError, fromUtf8 } from "../../bytes/index.ts";
-import { decodeEcParameters, encodeEcParameters, type NamedCurve, type PublicKey } from "../../crypto/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import {
+  type Curve25519,
+  decodeEcParameters,
+  encodeEcParameters,
+  encodeParameters25519,
+  type NamedCurve,
+  namesCurve25519,
+  type PublicKey,
+} from "../../crypto/index.ts";
 import { CKK } from "../constants/ckk.ts";
 
-/** The curves of each type of key. */
-export type Curve = NamedCurve | "Ed25519" | "X25519";
+/** The curves of keys that are not RSA. */
+export type Curve = NamedCurve | Curve25519;
 
-/**
- * Names of the curves that have no parameters of X9.62: the curveName that PKCS#11 3.1 sections 6.3.5 and 6.3.7 give, and the
- * object identifiers of RFC 8410 and of the drafts before it.
- */
-const NAMES: ReadonlyMap<number, { readonly curve: Curve; readonly names: readonly string[] }> = new Map([
-  [CKK.EC_EDWARDS, { curve: "Ed25519", names: ["edwards25519", "1.3.101.112", "1.3.6.1.4.1.11591.15.1"] }],
-  [CKK.EC_MONTGOMERY, { curve: "X25519", names: ["curve25519", "1.3.101.110", "1.3.6.1.4.1.3029.1.5.1"] }],
+const CURVES_25519: ReadonlyMap<number, Curve25519> = new Map([
+  [CKK.EC_EDWARDS, "Ed25519"],
+  [CKK.EC_MONTGOMERY, "X25519"],
 ]);
 
 /**
@@ -20,20 +23,15 @@ const NAMES: ReadonlyMap<number, { readonly curve: Curve; readonly names: readon
  * @throws {DataError} if it is none for keys of this type.
  */
 export function curveOf(keyType: number, parameters: Uint8Array): Curve {
-  const known = NAMES.get(keyType);
-  if (!known) return decodeEcParameters(parameters);
-  const reader = new DerReader(parameters, "EC parameters");
-  const name =
-    parameters[0] === TAG.OBJECT_IDENTIFIER ? reader.oid() : fromUtf8(reader.next(TAG.PRINTABLE_STRING).contents);
-  reader.end();
-  if (!known.names.includes(name)) throw new DataError(`EC parameters: ${name} is not ${known.curve}`);
-  return known.curve;
+  const curve = CURVES_25519.get(keyType);
+  if (!curve) return decodeEcParameters(parameters);
+  if (!namesCurve25519(parameters, curve)) throw new DataError(`EC parameters: not those of ${curve}`);
+  return curve;
 }
 
 /** CKA_EC_PARAMS for a curve: its object identifier. */
 export function curveParameters(curve: Curve): Uint8Array {
-  if (curve === "Ed25519") return derOid("1.3.101.112");
-  return curve === "X25519" ? derOid("1.3.101.110") : encodeEcParameters(curve);
+  return curve === "Ed25519" || curve === "X25519" ? encodeParameters25519(curve) : encodeEcParameters(curve);
 }
 
 /** CKK of keys of a kind. */

@@ -1,6 +1,11 @@
-import { DerReader } from "../../asn1/index.ts";
-import { DataError } from "../../bytes/index.ts";
-import { decodeEcPoint, encodeEcPoint, encodePublicKey, type PublicKey, rsaPublicKey } from "../../crypto/index.ts";
+import {
+  decodeEcPoint,
+  decodePoint25519,
+  encodeEcPoint,
+  encodePublicKey,
+  type PublicKey,
+  rsaPublicKey,
+} from "../../crypto/index.ts";
 import type { Values } from "../attributes/new-object.ts";
 import { invalid } from "../attributes/refusals.ts";
 import { sameValue } from "../attributes/template.ts";
@@ -25,19 +30,9 @@ function readPublicKey(values: Values): PublicKey {
   if (keyType === CKK.RSA) return rsaPublicKey(bytesOf(values, CKA.MODULUS), bytesOf(values, CKA.PUBLIC_EXPONENT));
   const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
   const point = bytesOf(values, CKA.EC_POINT);
-  if (curve === "Ed25519") return { type: "edwards", curve, point: point25519(point) };
-  if (curve === "X25519") return { type: "montgomery", curve, point: point25519(point) };
+  if (curve === "Ed25519") return { type: "edwards", curve, point: decodePoint25519(point) };
+  if (curve === "X25519") return { type: "montgomery", curve, point: decodePoint25519(point) };
   return { type: "ec", curve, point: decodeEcPoint(curve, point) };
-}
-
-/** The bytes of RFC 8032 and RFC 7748 as PKCS#11 3.1 wants them, or in an OCTET STRING, as 3.0 did. */
-function point25519(bytes: Uint8Array): Uint8Array {
-  if (bytes.length === 32) return bytes;
-  const reader = new DerReader(bytes, "EC point");
-  const point = reader.octetString();
-  reader.end();
-  if (point.length !== 32) throw new DataError(`EC point: ${point.length} bytes, 32 wanted`);
-  return point;
 }
 
 /** Writes a public key into the attributes of its object. */
