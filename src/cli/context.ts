@@ -1,14 +1,15 @@
 import type { Command } from "commander";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
-import { type CK_TRACE_CALLBACK, Cryptoki } from "../cryptoki/index.ts";
+import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
 import type { Environment } from "./environment.ts";
-import { InterruptedError, TimeoutError } from "./failure.ts";
+import { InterruptedError, TimeoutError, UsageError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
 import { createRecording } from "./recording-file.ts";
+import { openServer } from "./server.ts";
 import { Printer } from "./output.ts";
 
 /** What a command works with: options, output, and whatever must be closed at its end. */
@@ -23,7 +24,7 @@ export class CommandContext implements AsyncDisposable {
   readonly #name: string;
   readonly #timer: NodeJS.Timeout | undefined;
   #pcsc: Promise<Pcsc> | undefined;
-  #cryptoki: Promise<Cryptoki> | undefined;
+  #cryptoki: Promise<CryptokiFunctions> | undefined;
   readonly #sinks: TraceSink[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
@@ -53,6 +54,7 @@ export class CommandContext implements AsyncDisposable {
   }
 
   async #open(): Promise<Pcsc> {
+    if (this.options.server !== undefined) throw new UsageError("--server reaches tokens, and no readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file));
     const opened = await openPcsc(this.options, this.environment);
@@ -61,20 +63,25 @@ export class CommandContext implements AsyncDisposable {
     return pcsc;
   }
 
-  /** PKCS #11 over those readers, initialised once, finalised with the command. */
-  cryptoki(): Promise<Cryptoki> {
+  /** PKCS #11 over those readers, or over what --server says, initialised once, finalised with the command. */
+  cryptoki(): Promise<CryptokiFunctions> {
     this.#cryptoki ??= this.#initialise();
     return this.#cryptoki;
   }
 
-  async #initialise(): Promise<Cryptoki> {
-    const pcsc = await this.pcsc();
-    const { trace: traced, json } = this.options;
-    const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
-    const cryptoki = new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...trace });
+  async #initialise(): Promise<CryptokiFunctions> {
+    const { server } = this.options;
+    const cryptoki = server === undefined ? await this.#overCards() : await openServer(server);
     await cryptoki.C_Initialize();
     this.owns({ [Symbol.asyncDispose]: () => cryptoki.C_Finalize() });
     return cryptoki;
+  }
+
+  async #overCards(): Promise<Cryptoki> {
+    const pcsc = await this.pcsc();
+    const { trace: traced, json } = this.options;
+    const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
+    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...trace });
   }
 
   /** Tells `sink` of each exchange with a card from now on. */

@@ -52,10 +52,12 @@ export function exitCodeOf(error: unknown): number {
   return EXIT.FAILURE;
 }
 
+/** By name: their rooms are loaded only when they are used. */
+const OF_LAZY_ROOMS: ReadonlySet<string> = new Set(["VpcdError", "P11KitError"]);
+
 function ownCode(error: Error): number {
   if (error instanceof UsageError || error instanceof CommanderError) return EXIT.USAGE;
-  // By name: its room is loaded only when a virtual card is used.
-  if (error instanceof NotFoundError || error.name === "VpcdError") return EXIT.NOT_FOUND;
+  if (error instanceof NotFoundError || OF_LAZY_ROOMS.has(error.name)) return EXIT.NOT_FOUND;
   if (error instanceof PinMissingError || error instanceof PinError) return EXIT.PIN;
   if (error instanceof PcscError) return error.is(...ABSENT) ? EXIT.NOT_FOUND : EXIT.FAILURE;
   if (error instanceof CryptokiError) return CODES.get(error.rv) ?? EXIT.FAILURE;

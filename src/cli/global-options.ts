@@ -6,6 +6,7 @@ export interface GlobalOptions {
   readonly virtual?: string | true;
   readonly reader?: string;
   readonly token?: string;
+  readonly server?: string;
   readonly transport: "pcscd" | "addon";
   readonly pinSource?: string;
   readonly timeout?: number;
@@ -25,6 +26,12 @@ export function addGlobalOptions(program: Command): void {
     )
     .addOption(new Option("--reader <name>", "use the reader whose name contains this"))
     .addOption(new Option("--token <uri>", "use the token that this PKCS #11 URI describes"))
+    .addOption(
+      new Option(
+        "--server <address>",
+        "use the tokens of a p11-kit server: unix:path=/..., or a command that speaks for one",
+      ).conflicts("virtual"),
+    )
     .addOption(
       new Option("--transport <way>", "the way to the card readers").choices(["pcscd", "addon"]).default("pcscd"),
     )

@@ -10,8 +10,8 @@ import {
   CKO,
   CKR,
   CKU,
-  type Cryptoki,
   CryptokiError,
+  type CryptokiFunctions,
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
@@ -37,14 +37,20 @@ const BATCH = 64;
 /** A session with a token, and the PIN for it when that is needed. */
 export class TokenSession {
   readonly context: CommandContext;
-  readonly cryptoki: Cryptoki;
+  readonly cryptoki: CryptokiFunctions;
   readonly token: Token;
   readonly handle: number;
   readonly #pinSource: string | undefined;
   #pin: Promise<Uint8Array> | undefined;
   #loggedIn = false;
 
-  private constructor(context: CommandContext, cryptoki: Cryptoki, token: Token, handle: number, pinSource?: string) {
+  private constructor(
+    context: CommandContext,
+    cryptoki: CryptokiFunctions,
+    token: Token,
+    handle: number,
+    pinSource?: string,
+  ) {
     this.context = context;
     this.cryptoki = cryptoki;
     this.token = token;

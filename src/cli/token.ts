@@ -82,6 +82,9 @@ export async function chooseToken(context: CommandContext, uri?: string): Promis
 
 /** Why there is no token: no reader, no card, a card that nobody here knows, or none that the URI describes. */
 export async function noToken(context: CommandContext, uri?: string): Promise<Error> {
+  if (context.options.server !== undefined) {
+    return new NotFoundError("the server has no token that fits; see them with: cryptoki --server ... tokens");
+  }
   const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
   if (readers.length === 0) return noReader(context);
   if (readers.every(({ present }) => !present)) return new NotFoundError("no card in any reader; put one in");

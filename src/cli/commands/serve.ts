@@ -11,6 +11,7 @@ import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { wantsReader } from "../reader.ts";
+import { openServer } from "../server.ts";
 import { readUri } from "../token.ts";
 
 interface ServeOptions {
@@ -120,16 +121,24 @@ async function serveStreams(context: CommandContext, { maxMessage }: ServeOption
 /** Makes an application for each client: all share the cards, and what was read of them. */
 async function applications(context: CommandContext): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
+  const { token, reader, server } = context.options;
+  const make = server === undefined ? await overCards(context) : await overServer(server);
+  if (token === undefined && reader === undefined) return make;
+  const uri = token === undefined ? {} : readUri(token);
+  return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
+}
+
+async function overCards(context: CommandContext): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
-  const { token, reader } = context.options;
-  if (token === undefined && reader === undefined) return () => new Cryptoki({ slots });
-  const uri = token === undefined ? {} : readUri(token);
-  return () =>
-    onlyTokens(
-      new Cryptoki({ slots }),
-      (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found),
-    );
+  return () => new Cryptoki({ slots });
+}
+
+async function overServer(address: string): Promise<() => CryptokiFunctions> {
+  // Once, to hear what is wrong with the address.
+  await openServer(address);
+  const { P11KitModule } = await import("../../p11kit/index.ts");
+  return () => new P11KitModule({ address });
 }
 
 function tellAddress({ print }: CommandContext, { address, pid }: Announcement): void {

@@ -110,6 +110,7 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
 
   async #invoke(name: string, args: readonly unknown[]): Promise<unknown> {
     const link = await this.#connected();
+    if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
     const call = callOf(name, link.dialect.offered);
     const count = call.request.filter(({ role }) => role !== "room" && role !== "constant").length;
     const signal = args[count];
@@ -131,6 +132,9 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
     return withRoom(input + OUTPUT_ROOM, ask);
   }
 }
+
+/** What is left of functions that ran in parallel (PKCS#11 3.1 section 5.20). */
+const PARALLEL: ReadonlySet<string> = new Set(["C_GetFunctionStatus", "C_CancelFunction"]);
 
 /** All C_ functions that the facade has: those that the protocol does not carry are refused one by one. */
 function functionNames(): ReadonlySet<string> {

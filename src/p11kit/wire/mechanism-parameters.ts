@@ -6,8 +6,8 @@ import type { ByteWriter } from "./writer.ts";
 
 /** A parameter in both directions. What is read is for the facade to check. */
 interface ParameterCodec {
-  write(out: ByteWriter, parameter: unknown): void;
-  read(from: ByteReader): unknown;
+  readonly write: (out: ByteWriter, parameter: unknown) => void;
+  readonly read: (from: ByteReader) => unknown;
 }
 
 type FieldKind = "ulong" | "bytes" | number;
@@ -29,6 +29,15 @@ const single = (kind: FieldKind): ParameterCodec => ({
     writeField(out, kind, parameter);
   },
   read: (from) => readField(from, kind),
+});
+
+/** CK_GCM_PARAMS.ulIvBits, which says again how long the IV is, may be left out here; there are modules that read it. */
+const withIvBits = ({ write, read }: ParameterCodec): ParameterCodec => ({
+  write: (out, parameter) => {
+    const iv = fieldOf(parameter, "pIv");
+    write(out, { ulIvBits: iv instanceof Uint8Array ? 8 * iv.length : 0, ...Object(parameter) } as object);
+  },
+  read,
 });
 
 function fieldOf(parameter: unknown, name: string): unknown {
@@ -65,7 +74,7 @@ export const PARAMETERS: Readonly<Record<Exclude<ParameterForm, "none">, Paramet
   iv16: single(16),
   iv8: single(8),
   ctr: structure({ ulCounterBits: "ulong", cb: 16 }),
-  gcm: structure({ pIv: "bytes", ulIvBits: "ulong", pAAD: "bytes", ulTagBits: "ulong" }),
+  gcm: withIvBits(structure({ pIv: "bytes", ulIvBits: "ulong", pAAD: "bytes", ulTagBits: "ulong" })),
   length: single("ulong"),
   bytes: single("bytes"),
 };

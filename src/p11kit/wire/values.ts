@@ -133,7 +133,16 @@ export const BYTES: Field<Uint8Array> = {
   read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect) ?? new Uint8Array(),
 };
 
-/** `ay`: a PIN, or a name, in UTF-8. Text stands for its bytes. */
+/** `ay`: a user's name. */
+export const NAME: Field<string> = {
+  signature: "ay",
+  write: (out, value, dialect) => {
+    BYTES.write(out, utf8(value), dialect);
+  },
+  read: (from, dialect) => lenient.decode(BYTES.read(from, dialect)),
+};
+
+/** `ay`: a PIN. Text stands for its UTF-8. */
 export const PIN: Field<string | Uint8Array | null> = {
   signature: "ay",
   write: (out, value, dialect) => {
