@@ -7,6 +7,7 @@ import { ObjectTable } from "./objects/object-table.ts";
 import type { StoredObject } from "./objects/stored-object.ts";
 import { Logins } from "./sessions/logins.ts";
 import type { Session } from "./sessions/session.ts";
+import { SavedStates } from "./sessions/saved-states.ts";
 import { SessionTable } from "./sessions/session-table.ts";
 import { SlotEvents } from "./slots/slot-events.ts";
 import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
@@ -45,6 +46,7 @@ export class Application implements SlotListener {
   readonly logins = new Logins((token) => {
     this.objects.endPrivate(token);
   });
+  readonly savedStates = new SavedStates();
   readonly events = new SlotEvents();
 
   /** What it computes itself. */

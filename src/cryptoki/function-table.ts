@@ -64,6 +64,8 @@ const MECHANISM = ["pMechanism", "mechanism"] as const;
 const KEY = ["hKey", "key"] as const;
 const OBJECT = ["hObject", "object"] as const;
 const TEMPLATE = ["pTemplate", "template"] as const;
+const MESSAGE = ["pParameter", "message parameter"] as const;
+const AAD = ["pAssociatedData", "bytes"] as const;
 
 const entry = (
   state: FunctionState,
@@ -103,6 +105,13 @@ const SESSIONS = {
   C_CloseAllSessions: entry("software", "none", [SLOT]),
   C_GetSessionInfo: entry("software", "value", [SESSION], "never touches a card"),
   C_SessionCancel: entry("software", "none", [SESSION, ["flags", "flags"]]),
+  C_GetOperationState: entry("software", "secret", [SESSION], "a digest only, within one application"),
+  C_SetOperationState: entry("software", "none", [
+    SESSION,
+    ["pOperationState", "secret"],
+    ["hEncryptionKey", "number"],
+    ["hAuthenticationKey", "number"],
+  ]),
   C_Login: entry("card", "none", [SESSION, ["userType", "user type"], ["pPin", "pin"]]),
   C_LoginUser: entry(
     "card",
@@ -152,6 +161,8 @@ const SIGNING = {
   C_Sign: entry("card and software", "bytes", [SESSION, ["pData", "bytes"]]),
   C_SignUpdate: entry("card and software", "none", [SESSION, ["pPart", "bytes"]]),
   C_SignFinal: entry("card and software", "bytes", [SESSION]),
+  C_SignRecoverInit: entry("card and software", "none", [SESSION, MECHANISM, KEY]),
+  C_SignRecover: entry("card and software", "bytes", [SESSION, ["pData", "bytes"]]),
 };
 
 const VERIFICATION = {
@@ -159,6 +170,43 @@ const VERIFICATION = {
   C_Verify: entry("software", "none", [SESSION, ["pData", "bytes"], ["pSignature", "bytes"]]),
   C_VerifyUpdate: entry("software", "none", [SESSION, ["pPart", "bytes"]]),
   C_VerifyFinal: entry("software", "none", [SESSION, ["pSignature", "bytes"]]),
+  C_VerifyRecoverInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_VerifyRecover: entry("software", "bytes", [SESSION, ["pSignature", "bytes"]]),
+};
+
+const DUAL = {
+  C_DigestEncryptUpdate: entry("software", "bytes", [SESSION, ["pPart", "secret"]]),
+  C_DecryptDigestUpdate: entry("software", "secret", [SESSION, ["pEncryptedPart", "bytes"]]),
+  C_SignEncryptUpdate: entry("software", "bytes", [SESSION, ["pPart", "secret"]]),
+  C_DecryptVerifyUpdate: entry("software", "secret", [SESSION, ["pEncryptedPart", "bytes"]]),
+};
+
+const MESSAGES = {
+  C_MessageEncryptInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_EncryptMessage: entry("software", "value", [SESSION, MESSAGE, AAD, ["pPlaintext", "secret"]]),
+  C_EncryptMessageBegin: entry("software", "none", [SESSION, MESSAGE, AAD]),
+  C_EncryptMessageNext: entry("software", "value", [SESSION, ["pPlaintextPart", "secret"], ["flags", "flags"]]),
+  C_MessageEncryptFinal: entry("software", "none", [SESSION]),
+  C_MessageDecryptInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_DecryptMessage: entry("software", "secret", [SESSION, MESSAGE, AAD, ["pCiphertext", "bytes"]]),
+  C_DecryptMessageBegin: entry("software", "none", [SESSION, MESSAGE, AAD]),
+  C_DecryptMessageNext: entry("software", "secret", [SESSION, ["pCiphertextPart", "bytes"], ["flags", "flags"]]),
+  C_MessageDecryptFinal: entry("software", "none", [SESSION]),
+  C_MessageSignInit: entry("card and software", "none", [SESSION, MECHANISM, KEY]),
+  C_SignMessage: entry("card and software", "bytes", [SESSION, MESSAGE, ["pData", "bytes"]]),
+  C_SignMessageBegin: entry("card and software", "none", [SESSION, MESSAGE]),
+  C_SignMessageNext: entry("card and software", "bytes", [
+    SESSION,
+    MESSAGE,
+    ["pDataPart", "bytes"],
+    ["last", "boolean"],
+  ]),
+  C_MessageSignFinal: entry("software", "none", [SESSION]),
+  C_MessageVerifyInit: entry("software", "none", [SESSION, MECHANISM, KEY]),
+  C_VerifyMessage: entry("software", "none", [SESSION, MESSAGE, ["pData", "bytes"], ["pSignature", "bytes"]]),
+  C_VerifyMessageBegin: entry("software", "none", [SESSION, MESSAGE]),
+  C_VerifyMessageNext: entry("software", "none", [SESSION, MESSAGE, ["pDataPart", "bytes"], ["pSignature", "bytes"]]),
+  C_MessageVerifyFinal: entry("software", "none", [SESSION]),
 };
 
 const KEYS = {
@@ -231,6 +279,8 @@ export const CHAPTERS = [
   { title: "Message digesting", source: "PKCS#11 3.1 section 5.12", functions: DIGESTING },
   { title: "Signing", source: "PKCS#11 3.1 section 5.13", functions: SIGNING },
   { title: "Verifying signatures", source: "PKCS#11 3.1 section 5.15", functions: VERIFICATION },
+  { title: "Dual functions", source: "PKCS#11 3.1 section 5.17", functions: DUAL },
+  { title: "Messages", source: "PKCS#11 3.1 sections 5.9, 5.11, 5.14 and 5.16", functions: MESSAGES },
   { title: "Key management", source: "PKCS#11 3.1 section 5.18", functions: KEYS },
   { title: "Random numbers", source: "PKCS#11 3.1 section 5.19", functions: RANDOM },
   { title: "Parallel functions", source: "PKCS#11 3.1 section 5.20", functions: PARALLEL },

@@ -167,6 +167,34 @@ export interface CK_CCM_PARAMS {
   readonly ulMACLen: number;
 }
 
+/** One message of CKM_AES_GCM (PKCS#11 3.1, CK_GCM_MESSAGE_PARAMS). What is made, the IV and the tag, is in the one that is returned. */
+export interface CK_GCM_MESSAGE_PARAMS {
+  /** The IV, or what is fixed of it; left out, it begins with zeros. */
+  readonly pIv?: Uint8Array;
+  /** In bytes, where there is no pIv. */
+  readonly ulIvLen?: number;
+  /** How many of the first bits of the IV stay as they are. */
+  readonly ulIvFixedBits?: number;
+  /** {@link CKG_GENERATOR}; NO_GENERATE unless told. */
+  readonly ivGenerator?: number;
+  /** For decryption. */
+  readonly pTag?: Uint8Array;
+  readonly ulTagBits: number;
+}
+
+/** One message of CKM_AES_CCM (PKCS#11 3.1, CK_CCM_MESSAGE_PARAMS). */
+export interface CK_CCM_MESSAGE_PARAMS {
+  readonly pNonce?: Uint8Array;
+  /** In bytes, where there is no pNonce. */
+  readonly ulNonceLen?: number;
+  readonly ulNonceFixedBits?: number;
+  /** {@link CKG_GENERATOR}; NO_GENERATE unless told. */
+  readonly nonceGenerator?: number;
+  /** For decryption. */
+  readonly pMAC?: Uint8Array;
+  readonly ulMACLen: number;
+}
+
 /** CKM_HKDF_DERIVE and CKM_HKDF_DATA. */
 export interface CK_HKDF_PARAMS {
   readonly bExtract: boolean;

@@ -4,8 +4,13 @@ import { EncryptionFunctions } from "./encryption-functions.ts";
 
 /** Decryption functions (PKCS#11 3.1 section 5.10). */
 export abstract class DecryptionFunctions extends EncryptionFunctions {
-  C_DecryptInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
-    return this.call("C_DecryptInit", decrypting.decryptInit, session, mechanism, key);
+  C_DecryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_DecryptInit", decrypting.decryptInit, session, mechanism, key, signal);
   }
 
   /** With CKM_RSA_PKCS, padding that is wrong gives other bytes and no error: there is no oracle to ask. */

@@ -4,8 +4,13 @@ import { ObjectFunctions } from "./object-functions.ts";
 
 /** Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends what is active, here as in every ...Init. */
 export abstract class EncryptionFunctions extends ObjectFunctions {
-  C_EncryptInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
-    return this.call("C_EncryptInit", encrypting.encryptInit, session, mechanism, key);
+  C_EncryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_EncryptInit", encrypting.encryptInit, session, mechanism, key, signal);
   }
 
   C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array): Promise<Uint8Array> {

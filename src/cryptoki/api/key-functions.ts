@@ -6,10 +6,10 @@ import { generateKeyPair, type KeyPair } from "../functions/key-pair.ts";
 import { unwrapKey } from "../functions/unwrap.ts";
 import { wrapKey } from "../functions/wrap.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
-import { VerificationFunctions } from "./verification-functions.ts";
+import { MessageFunctions } from "./message-functions.ts";
 
 /** Key management functions (PKCS#11 3.1 section 5.18). Errors of templates are those of {@link ObjectFunctions.C_CreateObject}. */
-export abstract class KeyFunctions extends VerificationFunctions {
+export abstract class KeyFunctions extends MessageFunctions {
   /** Makes a secret key that ends with the session. */
   C_GenerateKey(
     session: CK_SESSION_HANDLE,

@@ -1,6 +1,7 @@
+import * as states from "../functions/operation-state.ts";
 import * as sessions from "../functions/session.ts";
 import type { Pin } from "../sessions/pin.ts";
-import type { CK_FLAGS, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
+import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
 import { SlotFunctions } from "./slot-functions.ts";
 
 /** Session management functions (PKCS#11 3.1 section 5.6). */
@@ -30,6 +31,24 @@ export abstract class SessionFunctions extends SlotFunctions {
    */
   C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS): Promise<void> {
     return this.call("C_SessionCancel", sessions.sessionCancel, session, flags);
+  }
+
+  /**
+   * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
+   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE.
+   */
+  C_GetOperationState(session: CK_SESSION_HANDLE): Promise<Uint8Array> {
+    return this.call("C_GetOperationState", states.getOperationState, session);
+  }
+
+  /** Goes on with a digest that was saved, in any session; what is under way in this one ends. @throws CKR_SAVED_STATE_INVALID. */
+  C_SetOperationState(
+    session: CK_SESSION_HANDLE,
+    state: Uint8Array,
+    encryptionKey: CK_OBJECT_HANDLE,
+    authenticationKey: CK_OBJECT_HANDLE,
+  ): Promise<void> {
+    return this.call("C_SetOperationState", states.setOperationState, session, state, encryptionKey, authenticationKey);
   }
 
   /**

@@ -1,11 +1,17 @@
+import * as recovering from "../functions/recover.ts";
 import * as signing from "../functions/sign.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { DigestFunctions } from "./digest-functions.ts";
 
 /** Signing functions (PKCS#11 3.1 section 5.13). */
 export abstract class SigningFunctions extends DigestFunctions {
-  C_SignInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
-    return this.call("C_SignInit", signing.signInit, session, mechanism, key);
+  C_SignInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_SignInit", signing.signInit, session, mechanism, key, signal);
   }
 
   /** @returns RSA: as long as the modulus. ECDSA: r || s, each as long as the curve's order. */
@@ -19,5 +25,19 @@ export abstract class SigningFunctions extends DigestFunctions {
 
   C_SignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
     return this.call("C_SignFinal", signing.signFinal, session, signal);
+  }
+
+  /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures that hold what they sign. */
+  C_SignRecoverInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_SignRecoverInit", recovering.signRecoverInit, session, mechanism, key, signal);
+  }
+
+  C_SignRecover(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_SignRecover", recovering.signRecover, session, data, signal);
   }
 }

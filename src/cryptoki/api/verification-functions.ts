@@ -1,11 +1,17 @@
+import * as recovering from "../functions/recover.ts";
 import * as verifying from "../functions/verify.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { SigningFunctions } from "./signing-functions.ts";
 
 /** Functions for verifying signatures (PKCS#11 3.1 section 5.15): by the host, with public keys. */
 export abstract class VerificationFunctions extends SigningFunctions {
-  C_VerifyInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, key: CK_OBJECT_HANDLE): Promise<void> {
-    return this.call("C_VerifyInit", verifying.verifyInit, session, mechanism, key);
+  C_VerifyInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_VerifyInit", verifying.verifyInit, session, mechanism, key, signal);
   }
 
   /** @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
@@ -19,5 +25,19 @@ export abstract class VerificationFunctions extends SigningFunctions {
 
   C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array): Promise<void> {
     return this.call("C_VerifyFinal", verifying.verifyFinal, session, signature);
+  }
+
+  C_VerifyRecoverInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_VerifyRecoverInit", recovering.verifyRecoverInit, session, mechanism, key, signal);
+  }
+
+  /** @returns What was signed. @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
+  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array): Promise<Uint8Array> {
+    return this.call("C_VerifyRecover", recovering.verifyRecover, session, signature);
   }
 }

@@ -1,15 +1,29 @@
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { MessageCipher } from "../mechanisms/message-cipher.ts";
+import { readNoParameter } from "../mechanisms/parameters.ts";
 import { type Recoverer, schemeRecoverer } from "../mechanisms/recover.ts";
 import type { Cipher, Signer, Verifier } from "../mechanisms/scheme.ts";
 import { macVerifier, schemeDecrypter, schemeEncrypter, schemeSigner, schemeVerifier } from "../mechanisms/streams.ts";
+import { MessageOperation } from "../sessions/message-operation.ts";
 import { Operation } from "../sessions/operation.ts";
 import { type KeyRequest, makeScheme, type UsableKey, useKey } from "./key-use.ts";
 
 // Operations with a key that was found fit for them.
 
 export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<Operation<Signer>> {
+  return signWith(await useKey(request));
+}
+
+/** One signature for each message. */
+export async function signMessages(request: KeyRequest<"sign">): Promise<MessageOperation<Signer>> {
   const key = await useKey(request);
+  // What is wrong with the parameter is told at once.
+  const { key: guard } = signWith(key);
+  return new MessageOperation(() => signWith(key), guard);
+}
+
+function signWith(key: UsableKey): Operation<Signer> {
   if (key.kind === "secret") return new Operation(required(key.mechanism.mac)(key.secret, key.parameter));
   const { guard } = privatePart(key);
   return new Operation(
@@ -22,7 +36,16 @@ export async function signOperation(request: KeyRequest<"sign" | "sign-recover">
 }
 
 export async function verifyOperation(request: KeyRequest<"verify">): Promise<Operation<Verifier>> {
+  return verifyWith(await useKey(request), request);
+}
+
+export async function verifyMessages(request: KeyRequest<"verify">): Promise<MessageOperation<Verifier>> {
   const key = await useKey(request);
+  verifyWith(key, request).stream.wipe();
+  return new MessageOperation(() => verifyWith(key, request), undefined);
+}
+
+function verifyWith(key: UsableKey, request: KeyRequest<"verify">): Operation<Verifier> {
   if (key.kind === "secret") return new Operation(macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
   const scheme = makeScheme(key, ({ signature }) => signature);
   const { engines } = request.application;
@@ -54,6 +77,14 @@ export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">
     ),
     guard,
   );
+}
+
+/** Messages that are encrypted or decrypted, each with its own nonce. */
+export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">): Promise<Operation<MessageCipher>> {
+  const key = await useKey(request);
+  if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
+  readNoParameter(key.parameter);
+  return new Operation(new MessageCipher(key.secret, key.mechanism.type));
 }
 
 function required<T>(maker: T | undefined): T {

@@ -77,8 +77,15 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   const common = { object, parameter: mechanism.parameter };
   if (entry.kind === "secret" && material.class === "secret") {
     await requirePermission(object, use, mechanism.mechanism, entry.keyTypes);
-    const keyType = object.attributes.known(CKA.KEY_TYPE) ?? 0;
-    return { ...common, kind: "secret", mechanism: entry, secret: { keyType, value: material.value } };
+    const secret: SecretKey = {
+      keyType: object.attributes.known(CKA.KEY_TYPE) ?? 0,
+      // A key that was destroyed while it is in use is all zeros.
+      get value() {
+        application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
+        return material.value;
+      },
+    };
+    return { ...common, kind: "secret", mechanism: entry, secret };
   }
   if (entry.kind !== "pair" || material.class !== HALF[use]) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   await requirePermission(object, use, mechanism.mechanism, entry.family.keyTypes);

@@ -54,6 +54,10 @@ const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
   [CKF_MECHANISM.SIGN_RECOVER, "sign-recover"],
   [CKF_MECHANISM.VERIFY, "verify"],
   [CKF_MECHANISM.VERIFY_RECOVER, "verify-recover"],
+  [CKF_MECHANISM.MESSAGE_ENCRYPT, "message-encrypt"],
+  [CKF_MECHANISM.MESSAGE_DECRYPT, "message-decrypt"],
+  [CKF_MECHANISM.MESSAGE_SIGN, "message-sign"],
+  [CKF_MECHANISM.MESSAGE_VERIFY, "message-verify"],
 ];
 
 export function sessionCancel(application: Application, handle: number, flags: number): Promise<void> {

@@ -22,7 +22,12 @@ export function getTokenInfo(application: Application, slotID: number): Promise<
       manufacturerID: fitText(info.manufacturer, 32),
       model: fitText(info.model, 16),
       serialNumber: fitText(info.serialNumber, 16),
-      flags: CKF_TOKEN.RNG | tokenFlags(cardToken, info) | pinFlags(userPin, USER) | pinFlags(officerPin, OFFICER),
+      flags:
+        CKF_TOKEN.RNG |
+        CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
+        tokenFlags(cardToken, info) |
+        pinFlags(userPin, USER) |
+        pinFlags(officerPin, OFFICER),
       ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
       ulSessionCount: sessions.length,
       ulMaxRwSessionCount: CK.EFFECTIVELY_INFINITE,

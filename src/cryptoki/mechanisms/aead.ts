@@ -16,33 +16,33 @@ type Makers = Required<Pick<SecretMechanism, "encrypt" | "decrypt">>;
 /** CKM_AES_GCM: the tag follows the ciphertext (PKCS#11 3.1 section 6.13.4). */
 export const gcm: Makers = {
   encrypt: (key, parameter) => {
-    const parameters = { ...readGcmParameters(parameter), key: key.value };
+    const parameters = readGcmParameters(parameter);
     return collecting(new Collector(MAX_MESSAGE, CKR.DATA_LEN_RANGE), (message) =>
-      sealed(message, () => encryptGcm(parameters, message)),
+      sealed(message, () => encryptGcm({ ...parameters, key: key.value }, message)),
     );
   },
   decrypt: (key, parameter) => {
-    const parameters = { ...readGcmParameters(parameter), key: key.value };
-    return opening(parameters.tagLength, (ciphertext, tag) => decryptGcm(parameters, ciphertext, tag));
+    const parameters = readGcmParameters(parameter);
+    return opening(parameters.tagLength, (ciphertext, tag) =>
+      decryptGcm({ ...parameters, key: key.value }, ciphertext, tag),
+    );
   },
 };
 
 /** CKM_AES_CCM: the tag follows the ciphertext (PKCS#11 3.1 section 6.13.5). */
 export const ccm: Makers = {
   encrypt: (key, parameter) => {
-    const { dataLength, ...rest } = readCcmParameters(parameter);
-    const parameters = { ...rest, key: key.value };
+    const { dataLength, ...parameters } = readCcmParameters(parameter);
     return collecting(new Collector(Math.min(dataLength, MAX_MESSAGE), CKR.DATA_LEN_RANGE), (message) => {
       if (message.length !== dataLength) throw new CryptokiError(CKR.DATA_LEN_RANGE, NOT_AS_TOLD);
-      return sealed(message, () => encryptCcm(parameters, message));
+      return sealed(message, () => encryptCcm({ ...parameters, key: key.value }, message));
     });
   },
   decrypt: (key, parameter) => {
-    const { dataLength, ...rest } = readCcmParameters(parameter);
-    const parameters = { ...rest, key: key.value };
+    const { dataLength, ...parameters } = readCcmParameters(parameter);
     return opening(
       parameters.tagLength,
-      (ciphertext, tag) => decryptCcm(parameters, ciphertext, tag),
+      (ciphertext, tag) => decryptCcm({ ...parameters, key: key.value }, ciphertext, tag),
       (length) => {
         if (length !== dataLength) throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, NOT_AS_TOLD);
       },

@@ -7,9 +7,11 @@ export interface KeyUser {
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-/** A secret key in this process: CKK, and the key's bytes, which are the object's own. */
+/** A secret key in this process. */
 export interface SecretKey {
+  /** CKK. */
   readonly keyType: number;
+  /** The object's own bytes. @throws {CryptokiError} CKR_KEY_HANDLE_INVALID once the object is destroyed. */
   readonly value: Uint8Array;
 }
 

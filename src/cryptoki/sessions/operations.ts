@@ -3,7 +3,9 @@ import { CryptokiError } from "../error.ts";
 import type { Cipher, Digester, Signer, Verifier } from "../mechanisms/scheme.ts";
 import type { Recoverer } from "../mechanisms/recover.ts";
 import type { Search } from "../objects/search.ts";
+import type { MessageCipher } from "../mechanisms/message-cipher.ts";
 import type { GuardedKey } from "./guarded-key.ts";
+import type { MessageOperation } from "./message-operation.ts";
 import type { Operation } from "./operation.ts";
 
 /** What may be under way in a session, one of each kind at most. */
@@ -16,6 +18,10 @@ export interface OperationTypes {
   verify: Operation<Verifier>;
   "sign-recover": Operation<Signer>;
   "verify-recover": Operation<Recoverer>;
+  "message-encrypt": Operation<MessageCipher>;
+  "message-decrypt": Operation<MessageCipher>;
+  "message-sign": MessageOperation<Signer>;
+  "message-verify": MessageOperation<Verifier>;
 }
 
 export type OperationKind = keyof OperationTypes;
@@ -42,8 +48,14 @@ export class Operations {
     this.#order.add(kind);
   }
 
-  has(kind: OperationKind): boolean {
-    return this.#order.has(kind);
+  /** Nothing is under way. */
+  get isIdle(): boolean {
+    return this.#order.size === 0;
+  }
+
+  /** Nothing is under way but this. */
+  isOnly(kind: OperationKind): boolean {
+    return this.#order.size === 1 && this.#order.has(kind);
   }
 
   /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED. */
@@ -57,7 +69,7 @@ export class Operations {
   cancel(kind: OperationKind): void {
     const operation = this.#active[kind];
     if (operation && "stream" in operation) operation.stream.wipe();
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of eight names
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of twelve names
     delete this.#active[kind];
     this.#order.delete(kind);
   }

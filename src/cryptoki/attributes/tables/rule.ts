@@ -21,7 +21,7 @@ export type Footnote = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
  */
 export type Row = readonly [type: CKA, notes: readonly Footnote[], initial?: AttributeValue];
 
-export interface Rule {
+interface Rule {
   readonly notes: ReadonlySet<Footnote>;
   readonly initial: AttributeValue | undefined;
 }

@@ -1,0 +1,154 @@
+import type { Application } from "../application.ts";
+import { requireBytes } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { readNoParameter } from "../mechanisms/parameters.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+import { initialise } from "./initialise.ts";
+import { signMessages, verifyMessages } from "./key-operation.ts";
+
+// Many messages signed or verified with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has a parameter for each.
+
+export function messageSignInit(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM | null,
+  key: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return initialise({ application, handle, kind: "message-sign", mechanism, signal }, (session, wanted) =>
+    signMessages({ application, session, use: "sign", mechanism: wanted, key }),
+  );
+}
+
+export function signMessage(
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  data: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      const operation = operations.get("message-sign");
+      readNoParameter(parameter);
+      requireBytes(data, "the data");
+      requireNoneOpen(operation);
+      const { stream } = operation.one();
+      stream.update(data);
+      return stream.final(signal);
+    },
+    signal,
+  );
+}
+
+export const messageBegin =
+  (kind: "message-sign" | "message-verify") =>
+  (application: Application, handle: number, parameter: unknown): Promise<void> =>
+    application.inSession(handle, ({ operations }) => {
+      const operation = operations.get(kind);
+      readNoParameter(parameter);
+      requireNoneOpen(operation);
+      operation.begin();
+    });
+
+/** @param last The message ends with this part. @returns Its signature then. */
+export function signMessageNext(
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  part: Uint8Array,
+  last: boolean,
+  signal?: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  return application.inSession(
+    handle,
+    async ({ operations }) => {
+      const operation = operations.get("message-sign");
+      const { stream } = operation.current;
+      try {
+        readNoParameter(parameter);
+        requireBytes(part, "the part");
+        stream.update(part);
+        if (!last) return undefined;
+        const signature = await stream.final(signal);
+        operation.end();
+        return signature;
+      } catch (error) {
+        operation.end();
+        throw error;
+      }
+    },
+    signal,
+  );
+}
+
+export function messageVerifyInit(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM | null,
+  key: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return initialise({ application, handle, kind: "message-verify", mechanism, signal }, (session, wanted) =>
+    verifyMessages({ application, session, use: "verify", mechanism: wanted, key }),
+  );
+}
+
+export function verifyMessage(
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  data: Uint8Array,
+  signature: Uint8Array,
+): Promise<void> {
+  return application.inSession(handle, ({ operations }) => {
+    const operation = operations.get("message-verify");
+    readNoParameter(parameter);
+    requireBytes(data, "the data");
+    requireBytes(signature, "the signature");
+    requireNoneOpen(operation);
+    const { stream } = operation.one();
+    stream.update(data);
+    return stream.final(signature);
+  });
+}
+
+/** @param signature Of the whole message, with its last part; null before. */
+export function verifyMessageNext(
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  part: Uint8Array,
+  signature: Uint8Array | null,
+): Promise<void> {
+  return application.inSession(handle, async ({ operations }) => {
+    const operation = operations.get("message-verify");
+    const { stream } = operation.current;
+    try {
+      readNoParameter(parameter);
+      requireBytes(part, "the part");
+      if (signature !== null) requireBytes(signature, "the signature");
+      stream.update(part);
+      if (signature === null) return;
+      await stream.final(signature);
+      operation.end();
+    } catch (error) {
+      operation.end();
+      throw error;
+    }
+  });
+}
+
+export const messageFinal =
+  (kind: "message-sign" | "message-verify") =>
+  (application: Application, handle: number): Promise<void> =>
+    application.inSession(handle, ({ operations }) => {
+      requireNoneOpen(operations.get(kind));
+      operations.cancel(kind);
+    });
+
+function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
+  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with its last part");
+}

@@ -1,0 +1,111 @@
+import type { Application } from "../application.ts";
+import { requireBytes } from "../arguments.ts";
+import { CKF_MESSAGE } from "../constants/ckf.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import type { EncryptedMessage, MessageCipher } from "../mechanisms/message-cipher.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+import { initialise } from "./initialise.ts";
+import { cipherMessages } from "./key-operation.ts";
+
+// A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).
+
+type Direction = "encrypt" | "decrypt";
+
+export const messageInit =
+  (direction: Direction) =>
+  (
+    application: Application,
+    handle: number,
+    mechanism: CK_MECHANISM | null,
+    key: number,
+    signal?: AbortSignal,
+  ): Promise<void> =>
+    initialise({ application, handle, kind: `message-${direction}`, mechanism, signal }, (session, wanted) =>
+      cipherMessages({ application, session, use: direction, mechanism: wanted, key }),
+    );
+
+export const encryptMessage = (
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  associatedData: Uint8Array,
+  plaintext: Uint8Array,
+): Promise<EncryptedMessage> =>
+  withCipher(application, handle, "encrypt", (cipher) => {
+    requireBytes(associatedData, "the associated data");
+    requireBytes(plaintext, "the plaintext");
+    requireNoneOpen(cipher);
+    return cipher.encrypt(parameter, associatedData, plaintext);
+  });
+
+export const decryptMessage = (
+  application: Application,
+  handle: number,
+  parameter: unknown,
+  associatedData: Uint8Array,
+  ciphertext: Uint8Array,
+): Promise<Uint8Array> =>
+  withCipher(application, handle, "decrypt", (cipher) => {
+    requireBytes(associatedData, "the associated data");
+    requireBytes(ciphertext, "the ciphertext");
+    requireNoneOpen(cipher);
+    return cipher.decrypt(parameter, associatedData, ciphertext);
+  });
+
+export const messageBegin =
+  (direction: Direction) =>
+  (application: Application, handle: number, parameter: unknown, associatedData: Uint8Array): Promise<void> =>
+    withCipher(application, handle, direction, (cipher) => {
+      requireBytes(associatedData, "the associated data");
+      requireNoneOpen(cipher);
+      cipher.begin(parameter, associatedData, direction === "encrypt");
+    });
+
+export const encryptMessageNext = (
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  flags: number,
+): Promise<EncryptedMessage | undefined> =>
+  withCipher(application, handle, "encrypt", (cipher) => {
+    requireBytes(part, "the part");
+    return cipher.encryptNext(part, isLast(flags));
+  });
+
+export const decryptMessageNext = (
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  flags: number,
+): Promise<Uint8Array | undefined> =>
+  withCipher(application, handle, "decrypt", (cipher) => {
+    requireBytes(part, "the part");
+    return cipher.decryptNext(part, isLast(flags));
+  });
+
+export const messageFinal =
+  (direction: Direction) =>
+  (application: Application, handle: number): Promise<void> =>
+    application.inSession(handle, ({ operations }) => {
+      requireNoneOpen(operations.get(`message-${direction}`).stream);
+      operations.cancel(`message-${direction}`);
+    });
+
+function withCipher<T>(
+  application: Application,
+  handle: number,
+  direction: Direction,
+  work: (cipher: MessageCipher) => T,
+): Promise<T> {
+  return application.inSession(handle, ({ operations }) => work(operations.get(`message-${direction}`).stream));
+}
+
+function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
+  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with CKF.END_OF_MESSAGE");
+}
+
+function isLast(flags: number): boolean {
+  if (flags === 0 || flags === CKF_MESSAGE.END_OF_MESSAGE) return flags !== 0;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "flags are 0, or CKF.END_OF_MESSAGE with the last part");
+}

@@ -1,0 +1,37 @@
+import type { Application } from "../application.ts";
+import { requireBytes } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { Operation } from "../sessions/operation.ts";
+
+export function getOperationState(application: Application, handle: number): Promise<Uint8Array> {
+  return application.inSession(handle, ({ operations }) => {
+    if (operations.isIdle) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
+    if (!operations.isOnly("digest")) {
+      throw new CryptokiError(CKR.STATE_UNSAVEABLE, "only a digest by itself can be saved");
+    }
+    return application.savedStates.save(operations.get("digest").stream);
+  });
+}
+
+/** A digest has no keys: both handles must be 0. */
+export function setOperationState(
+  application: Application,
+  handle: number,
+  state: Uint8Array,
+  encryptionKey: number,
+  authenticationKey: number,
+): Promise<void> {
+  return application.inSession(handle, async ({ operations }) => {
+    requireBytes(state, "the state");
+    const digester = application.savedStates.restore(state);
+    if (encryptionKey !== 0 || authenticationKey !== 0) {
+      throw new CryptokiError(CKR.KEY_NOT_NEEDED, "a digest has no key; give 0");
+    }
+    const operation = new Operation(digester);
+    operation.begin();
+    // "Any active operations ... are cancelled."
+    operations.cancelAll();
+    await operations.begin("digest", () => operation);
+  });
+}

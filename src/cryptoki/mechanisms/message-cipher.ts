@@ -1,0 +1,233 @@
+import { wipe } from "../../bytes/index.ts";
+import {
+  type AeadParameters,
+  decryptCcm,
+  decryptGcm,
+  encryptCcm,
+  encryptGcm,
+  randomBytes,
+} from "../../crypto/index.ts";
+import { copyBytes } from "../arguments.ts";
+import { CKG_GENERATOR } from "../constants/ckg.ts";
+import { CKM } from "../constants/ckm.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
+import { blame } from "../error-map.ts";
+import type { CK_CCM_MESSAGE_PARAMS, CK_GCM_MESSAGE_PARAMS } from "../structures.ts";
+import { Collector } from "./collector.ts";
+import { fields, invalid, readBytes } from "./parameters.ts";
+import type { SecretKey, Stream } from "./scheme.ts";
+
+export type MessageParameter = CK_GCM_MESSAGE_PARAMS | CK_CCM_MESSAGE_PARAMS;
+
+/** What C_EncryptMessage puts out: the ciphertext, and the parameter with the IV that was made and the tag. */
+export interface EncryptedMessage<Parameter extends MessageParameter = MessageParameter> {
+  readonly ciphertext: Uint8Array;
+  readonly parameter: Parameter;
+}
+
+const MAX_MESSAGE = 2 ** 28;
+const MAX_IV = 256;
+
+/** How the messages of one mechanism name their nonce and tag. */
+interface Form {
+  readonly iv: "pIv" | "pNonce";
+  readonly tag: "pTag" | "pMAC";
+  readonly lengths: (fields: Readonly<Record<string, unknown>>) => {
+    readonly iv: unknown;
+    readonly fixedBits: unknown;
+    readonly generator: unknown;
+    /** In bytes. */
+    readonly tag: number;
+  };
+  /** The parameter with what was made for the message. */
+  readonly made: (given: object, iv: Uint8Array, tag: Uint8Array) => MessageParameter;
+  readonly ivLengths: readonly [min: number, max: number];
+  readonly tags: readonly number[];
+  readonly encrypt: typeof encryptGcm;
+  readonly decrypt: typeof decryptGcm;
+}
+
+const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
+  [
+    CKM.AES_GCM,
+    {
+      iv: "pIv",
+      tag: "pTag",
+      lengths: ({ ulIvLen, ulIvFixedBits, ivGenerator, ulTagBits }) => ({
+        iv: ulIvLen,
+        fixedBits: ulIvFixedBits,
+        generator: ivGenerator,
+        tag: Number(ulTagBits) / 8,
+      }),
+      made: (given, iv, tag) => ({ ...given, pIv: iv, pTag: tag, ulTagBits: 8 * tag.length }),
+      ivLengths: [1, MAX_IV],
+      tags: [4, 8, 12, 13, 14, 15, 16],
+      encrypt: encryptGcm,
+      decrypt: decryptGcm,
+    },
+  ],
+  [
+    CKM.AES_CCM,
+    {
+      iv: "pNonce",
+      tag: "pMAC",
+      lengths: ({ ulNonceLen, ulNonceFixedBits, nonceGenerator, ulMACLen }) => ({
+        iv: ulNonceLen,
+        fixedBits: ulNonceFixedBits,
+        generator: nonceGenerator,
+        tag: Number(ulMACLen),
+      }),
+      made: (given, iv, tag) => ({ ...given, pNonce: iv, pMAC: tag, ulMACLen: tag.length }),
+      ivLengths: [7, 13],
+      tags: [4, 6, 8, 10, 12, 14, 16],
+      encrypt: encryptCcm,
+      decrypt: decryptCcm,
+    },
+  ],
+]);
+
+/** One message, with what its parameter says. */
+interface Message {
+  readonly iv: Uint8Array;
+  readonly additional: Uint8Array;
+  readonly tagLength: number;
+  /** Of the parameter, for decryption. */
+  readonly tag: Uint8Array;
+  readonly given: object;
+}
+
+/** C_MessageEncryptInit and C_MessageDecryptInit: many messages with one AES key (PKCS#11 3.1 sections 5.9 and 5.11). */
+export class MessageCipher implements Stream {
+  readonly #key: SecretKey;
+  readonly #form: Form;
+  /** Messages so far, for nonces that count them. */
+  #count = 0n;
+  #open: { readonly message: Message; readonly parts: Collector } | undefined;
+
+  /** @throws {CryptokiError} CKR_MECHANISM_INVALID for a mechanism without messages. */
+  constructor(key: SecretKey, mechanism: number) {
+    const form = FORMS.get(mechanism);
+    if (!form) throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
+    this.#key = key;
+    this.#form = form;
+  }
+
+  /** A message that comes in parts is open. */
+  get isOpen(): boolean {
+    return this.#open !== undefined;
+  }
+
+  encrypt(parameter: unknown, additional: Uint8Array, plaintext: Uint8Array): EncryptedMessage {
+    return this.#seal(this.#read(parameter, additional, true), plaintext);
+  }
+
+  /** @throws {CryptokiError} CKR_AEAD_DECRYPT_FAILED if the message was changed. */
+  decrypt(parameter: unknown, additional: Uint8Array, ciphertext: Uint8Array): Uint8Array {
+    return this.#unseal(this.#read(parameter, additional, false), ciphertext);
+  }
+
+  /** The first of a message's parts is to come. */
+  begin(parameter: unknown, additional: Uint8Array, encrypting: boolean): void {
+    const message = this.#read(parameter, additional, encrypting);
+    this.#open = {
+      message,
+      parts: new Collector(MAX_MESSAGE, encrypting ? CKR.DATA_LEN_RANGE : CKR.ENCRYPTED_DATA_LEN_RANGE),
+    };
+  }
+
+  /** @returns All of the ciphertext, with the last part. */
+  encryptNext(part: Uint8Array, last: boolean): EncryptedMessage | undefined {
+    return this.#next(part, last, (message, all) => this.#seal(message, all));
+  }
+
+  /** @returns All of the plaintext, with the last part: nothing is known of a message before its tag is right. */
+  decryptNext(part: Uint8Array, last: boolean): Uint8Array | undefined {
+    return this.#next(part, last, (message, all) => this.#unseal(message, all));
+  }
+
+  wipe(): void {
+    this.#open?.parts.wipe();
+    this.#open = undefined;
+  }
+
+  #next<T>(part: Uint8Array, last: boolean, finish: (message: Message, all: Uint8Array) => T): T | undefined {
+    const open = this.#open;
+    if (!open) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
+    open.parts.update(part);
+    if (!last) return undefined;
+    this.#open = undefined;
+    const all = open.parts.take();
+    try {
+      return finish(open.message, all);
+    } finally {
+      wipe(all);
+    }
+  }
+
+  #seal(message: Message, plaintext: Uint8Array): EncryptedMessage {
+    const { ciphertext, tag } = blame(CKR.DATA_LEN_RANGE, () => this.#form.encrypt(this.#aead(message), plaintext));
+    return { ciphertext, parameter: this.#form.made(message.given, message.iv, tag) };
+  }
+
+  #unseal(message: Message, ciphertext: Uint8Array): Uint8Array {
+    return blame(CKR.AEAD_DECRYPT_FAILED, () => this.#form.decrypt(this.#aead(message), ciphertext, message.tag));
+  }
+
+  #aead({ iv, additional, tagLength }: Message): AeadParameters {
+    return { key: this.#key.value, nonce: iv, additional, tagLength };
+  }
+
+  #read(parameter: unknown, additional: Uint8Array, encrypting: boolean): Message {
+    const { iv: ivName, tag: tagName, lengths, ivLengths, tags } = this.#form;
+    const given = fields<Record<string, unknown>>(parameter, `{ ${ivName}, ... }`);
+    const { iv: length, fixedBits, generator, tag: tagLength } = lengths(given);
+    const start = readBytes(given[ivName], ivName);
+    const ivLength = typeof length === "number" && start.length === 0 ? length : start.length;
+    if (!Number.isInteger(ivLength) || ivLength < ivLengths[0] || ivLength > ivLengths[1]) {
+      throw invalid(`${ivName} has ${ivLengths[0]} to ${ivLengths[1]} bytes`);
+    }
+    if (!tags.includes(tagLength)) throw invalid(`a tag has ${tags.join(", ")} bytes`);
+    const tag = encrypting ? new Uint8Array() : readBytes(given[tagName], tagName);
+    if (!encrypting && tag.length !== tagLength) throw invalid(`${tagName} has as many bytes as the tag's length says`);
+    const iv = encrypting
+      ? this.#makeIv(start, ivLength, fixedBits ?? 0, generator ?? CKG_GENERATOR.NO_GENERATE)
+      : start;
+    return { iv, additional: copyBytes(additional), tagLength, tag, given };
+  }
+
+  /** What the generator makes, behind the bits that are fixed (PKCS#11 3.1, CK_GENERATOR_FUNCTION). */
+  #makeIv(start: Uint8Array, length: number, fixedBits: unknown, generator: unknown): Uint8Array {
+    if (generator === CKG_GENERATOR.NO_GENERATE) {
+      if (start.length === 0) throw invalid("the nonce is missing, and none is to be made");
+      return start;
+    }
+    if (typeof fixedBits !== "number" || !Number.isInteger(fixedBits) || fixedBits < 0 || fixedBits >= 8 * length) {
+      throw invalid("the fixed bits leave none to be made");
+    }
+    const free = BigInt(8 * length - fixedBits);
+    const whole = start.length === 0 ? new Uint8Array(length) : start;
+    const number = toNumber(whole);
+    const low = number % (1n << free);
+    return toBytes(number - low + this.#lowBits(low, free, generator), length);
+  }
+
+  #lowBits(low: bigint, free: bigint, generator: unknown): bigint {
+    const range = 1n << free;
+    if (generator === CKG_GENERATOR.GENERATE || generator === CKG_GENERATOR.GENERATE_RANDOM) {
+      return toNumber(randomBytes(Math.ceil(Number(free) / 8))) % range;
+    }
+    if (this.#count >= range)
+      throw new CryptokiError(CKR.DATA_LEN_RANGE, "the counter has no value left: take a new key");
+    const count = this.#count++;
+    if (generator === CKG_GENERATOR.GENERATE_COUNTER) return count;
+    if (generator === CKG_GENERATOR.GENERATE_COUNTER_XOR) return low ^ count;
+    throw invalid("the generator is one of CKG.NO_GENERATE to CKG.GENERATE_COUNTER_XOR");
+  }
+}
+
+const toNumber = (bytes: Uint8Array): bigint => bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+
+function toBytes(number: bigint, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => Number((number >> BigInt(8 * (length - 1 - index))) & 0xffn));
+}
