@@ -8,6 +8,8 @@ export interface CardCommand {
   readonly p1: number;
   readonly p2: number;
   readonly data: Uint8Array;
+  /** How much is wanted back at most; undefined if the command carries no Le. */
+  readonly ne: number | undefined;
   /** Ordinal numbers, since the card was made, of the first and last APDU that the command came in. */
   readonly first: number;
   readonly last: number;
@@ -105,12 +107,13 @@ export class CardTransport {
 
   /** The whole command once its last part is here; a command with another header drops the chain begun. */
   #collect(apdu: CommandApdu): CardCommand | undefined {
-    const { ins, p1, p2, data = new Uint8Array() } = apdu;
+    const { ins, p1, p2, ne, data = new Uint8Array() } = apdu;
     const header = [ins, p1, p2].join();
     if (this.#chain?.header !== header) this.#dropChain();
     const more = (apdu.cla & CHAINING) !== 0;
     const chain = this.#chain ?? { header, parts: [], first: this.#received, length: 0 };
-    if (!more && chain.parts.length === 0) return { ins, p1, p2, data, first: this.#received, last: this.#received };
+    if (!more && chain.parts.length === 0)
+      return { ins, p1, p2, data, ne, first: this.#received, last: this.#received };
     chain.length += data.length;
     if (chain.length > MAX_CHAIN) throw new Refusal(SW.WRONG_LENGTH);
     chain.parts.push(data.slice());
@@ -118,7 +121,7 @@ export class CardTransport {
     if (more) return undefined;
     const whole = concat(...chain.parts);
     this.#dropChain();
-    return { ins, p1, p2, data: whole, first: chain.first, last: this.#received };
+    return { ins, p1, p2, data: whole, ne, first: chain.first, last: this.#received };
   }
 
   #dropChain(): void {

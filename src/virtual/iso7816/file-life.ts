@@ -1,0 +1,83 @@
+import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
+import { ByteReader, DataError } from "../../bytes/index.ts";
+import { Refusal } from "../refusal.ts";
+import type { CardCommand } from "../transport.ts";
+import { type AccessRules, decodeAccess } from "./access.ts";
+import { CONTROL, DESCRIPTOR } from "./file-control.ts";
+import type { CardFile } from "./file.ts";
+import { requireAccess } from "./rights.ts";
+import { currentDf, type IsoContext } from "./session.ts";
+
+/** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
+const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };
+
+/** CREATE FILE in the current directory; the new file becomes the current one (ISO/IEC 7816-9 section 6.1). */
+export function createFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  const df = currentDf(context);
+  requireAccess(context, df, "use");
+  const file = describe(data);
+  if (df.id === file.id || df.files.some(({ id }) => id === file.id)) throw new Refusal(SW.FILE_EXISTS);
+  df.files.push(file);
+  if (file.kind === "df") context.session.path = [...context.session.path, file];
+  context.session.file = file.kind === "df" ? undefined : file;
+  context.contents.changes++;
+  return new Uint8Array();
+}
+
+/** DELETE FILE: a child of the current directory by its identifier, or without data the current file (section 6.2). */
+export function deleteFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  const { session } = context;
+  const isDf = data.length === 0 && !session.file;
+  const path = isDf ? session.path.slice(0, -1) : session.path;
+  const parent = path.at(-1);
+  const file = data.length === 0 ? (session.file ?? session.path.at(-1)) : childOf(context, data);
+  const index = file && parent ? parent.files.indexOf(file) : -1;
+  if (!file || !parent || index < 0) throw new Refusal(SW.FILE_NOT_FOUND);
+  requireAccess(context, file, "delete");
+  parent.files.splice(index, 1);
+  session.path = path;
+  session.file = undefined;
+  context.contents.changes++;
+  return new Uint8Array();
+}
+
+function childOf(context: IsoContext, data: Uint8Array): CardFile | undefined {
+  if (data.length !== 2) throw new Refusal(SW.WRONG_LENGTH);
+  const id = new ByteReader(data).u16();
+  return currentDf(context).files.find((file) => file.id === id);
+}
+
+/** The file that its control parameters describe. */
+function describe(data: Uint8Array): CardFile {
+  const [outer] = readTlvs(data, "file control parameters");
+  if (outer?.tag !== CONTROL.FCP && outer?.tag !== CONTROL.FCI) throw new DataError("no file control parameters");
+  const fields = readTlvs(outer.value, "file control parameters");
+  const number = (tag: number): number | undefined => {
+    const value = findTlv(fields, tag);
+    return value?.length === 2 ? new ByteReader(value).u16() : undefined;
+  };
+  const id = number(CONTROL.ID);
+  if (id === undefined) throw new DataError("a file without identifier");
+  const rules = findTlv(fields, CONTROL.SECURITY);
+  const access = rules ? decodeAccess(rules) : OPEN;
+  const size = number(CONTROL.DATA_BYTES) ?? number(CONTROL.ALL_BYTES) ?? 0;
+  const [shortId = 0] = findTlv(fields, CONTROL.SHORT_ID) ?? [];
+  const short = shortId === 0 ? {} : { shortId: shortId >> 3 };
+  const name = findTlv(fields, CONTROL.NAME);
+  switch (findTlv(fields, CONTROL.DESCRIPTOR)?.[0]) {
+    case DESCRIPTOR.TRANSPARENT:
+      return { kind: "transparent", id, access, contents: new Uint8Array(size), ...short };
+    case DESCRIPTOR.RECORDS:
+      return { kind: "records", id, access, records: [], ...short };
+    case DESCRIPTOR.RSA_KEY:
+      return { kind: "key", id, access, type: "rsa", bits: size, consent: false };
+    case DESCRIPTOR.EC_KEY:
+      return { kind: "key", id, access, type: "ec", bits: size, consent: false };
+    case DESCRIPTOR.DF:
+      return { kind: "df", id, access, files: [], ...(name && { name }) };
+    default:
+      throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
+  }
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
+import { concat, fromHex } from "../../bytes/index.ts";
+import { encodePublicKey } from "../piv/private-key.ts";
+import { Refusal } from "../refusal.ts";
+import type { CardCommand } from "../transport.ts";
+import type { ElementaryFile } from "./file.ts";
+import type { IsoContext } from "./session.ts";
+
+/** What MyEID answers GET DATA with (OpenSC, card-myeid.c, myeid_get_info and myeid_get_card_caps). */
+const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0106, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;
+/** Tags of the parts of a public key (ISO/IEC 7816-8 section 5.2, table 3). */
+const PART = { [DATA.MODULUS]: 0x81, [DATA.EXPONENT]: 0x82, [DATA.POINT]: 0x86 } as const;
+/** Applet 4.5.5: the first minor version that takes chained cryptograms is 4.5. */
+const VERSION = Uint8Array.of(4, 5, 5);
+/** RSA and EC, no symmetric keys; RSA to 4,096 bits, EC to 384. */
+const CAPABILITIES = fromHex("01 0009 1000 0000 0000 0180");
+
+export function getData({ contents, session }: IsoContext, { p1, p2 }: CardCommand): Uint8Array {
+  const wanted = (p1 << 8) | p2;
+  switch (wanted) {
+    case DATA.MODULUS:
+    case DATA.EXPONENT:
+    case DATA.POINT:
+      return publicPart(session.file, PART[wanted]);
+    case DATA.APPLET: {
+      const { changes, traits } = contents;
+      // Five bytes of no meaning here; the number of changes at the end.
+      return concat(new Uint8Array(5), VERSION, traits.serial, Uint8Array.of((changes >> 8) & 0xff, changes & 0xff));
+    }
+    case DATA.CAPABILITIES:
+      return CAPABILITIES.slice();
+    default:
+      throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
+  }
+}
+
+/** GET CHALLENGE: as many random bytes as are asked for (ISO/IEC 7816-4 section 11.5.3). */
+export function getChallenge(_context: IsoContext, { p1, p2, ne = 8 }: CardCommand): Uint8Array {
+  if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  return randomBytes(Math.min(ne, 256));
+}
+
+/** A number of the public half of the current key. */
+function publicPart(file: ElementaryFile | undefined, tag: number): Uint8Array {
+  const key = file?.kind === "key" ? file.privateKey : undefined;
+  const part = key && findTlv(readTlvs(concat(...encodePublicKey(key))), tag);
+  if (!part) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
+  return part;
+}

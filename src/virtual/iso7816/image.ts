@@ -1,0 +1,153 @@
+import { DataError, fromHex, toHex } from "../../bytes/index.ts";
+import { JsonFields } from "../json.ts";
+import { describeKey } from "../piv/private-key.ts";
+import { parsePrivateKey } from "../piv/personalise.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../piv/reference-data.ts";
+import { decodeAccess, encodeAccess } from "./access.ts";
+import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
+import { type CardFile, type DedicatedFile, type KeyFile, MASTER_FILE } from "./file.ts";
+
+/** The first field of an image, by which a file is known for one of these. */
+export const FORMAT = "virtual-file-card";
+const VERSION = 1;
+const WHAT = "virtual PKCS #15 card";
+/** Directories in directories. */
+const MAX_DEPTH = 8;
+
+/** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
+export function encodeImage({ traits, masterFile, pins, changes }: IsoContents): string {
+  const image = {
+    format: FORMAT,
+    version: VERSION,
+    traits: { extended: traits.extended, serial: toHex(traits.serial) },
+    changes,
+    pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
+    masterFile: encodeFile(masterFile),
+  };
+  return `${JSON.stringify(image, undefined, 2)}\n`;
+}
+
+/**
+ * The contents that {@link encodeImage} wrote.
+ * @throws {DataError} that names the field, for anything else. No value is repeated in it.
+ */
+export function decodeImage(text: string): IsoContents {
+  const image = JsonFields.parse(text, WHAT);
+  image.oneOf("format", [FORMAT]);
+  image.integer("version", VERSION, VERSION);
+  const traits = decodeTraits(image.object("traits"));
+  const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
+  const pins = decodePins(image.object("pins"));
+  const masterFile = decodeFile(image.object("masterFile"), MASTER_FILE, 0);
+  image.end();
+  if (masterFile.kind !== "df") throw new DataError(`${WHAT}.masterFile: not a directory`);
+  return { traits, changes, pins, masterFile };
+}
+
+function decodeTraits(fields: JsonFields): IsoTraits {
+  const traits = { extended: fields.boolean("extended"), serial: fromHex(fields.string("serial")) };
+  fields.end();
+  if (traits.serial.length !== 10) throw new DataError(`${WHAT}: a serial number of ${traits.serial.length} bytes`);
+  return traits;
+}
+
+function encodePin({ data, minLength, puk }: CardPin): object {
+  return { value: toHex(data.value), tries: data.tries, maxTries: data.maxTries, minLength, puk: puk ?? 0 };
+}
+
+function decodePins(fields: JsonFields): Map<number, CardPin> {
+  const pins = new Map<number, CardPin>();
+  for (const name of fields.names()) {
+    const pin = fields.object(name);
+    const reference = Number(name);
+    if (!/^\d{1,2}$/u.test(name) || reference < 1 || reference > 14) throw new DataError(`${WHAT}.pins: 1 to 14`);
+    const value = fromHex(pin.string("value"));
+    if (value.length !== REFERENCE_LENGTH) throw new DataError(`${WHAT}: a PIN is ${REFERENCE_LENGTH} bytes`);
+    const maxTries = pin.integer("maxTries", 1, 15);
+    const tries = pin.integer("tries", 0, maxTries);
+    const minLength = pin.integer("minLength", 1, REFERENCE_LENGTH);
+    const puk = pin.integer("puk", 0, 14);
+    pin.end();
+    pins.set(reference, { data: new ReferenceData(value, maxTries, tries), minLength, ...(puk > 0 && { puk }) });
+  }
+  for (const { puk } of pins.values()) {
+    if (puk !== undefined && !pins.has(puk)) throw new DataError(`${WHAT}.pins: no PUK ${puk}`);
+  }
+  return pins;
+}
+
+function encodeFile(file: CardFile): object {
+  const head = { kind: file.kind, access: toHex(encodeAccess(file.access)) };
+  const short = "shortId" in file ? { shortId: file.shortId } : {};
+  switch (file.kind) {
+    case "df": {
+      const files = Object.fromEntries(
+        file.files.map((child) => [child.id.toString(16).padStart(4, "0"), encodeFile(child)]),
+      );
+      return { ...head, name: toHex(file.name ?? new Uint8Array()), files };
+    }
+    case "transparent":
+      return { ...head, shortId: 0, ...short, contents: toHex(file.contents) };
+    case "records": {
+      const records = Object.fromEntries(file.records.map((record, index) => [String(index + 1), toHex(record)]));
+      return { ...head, shortId: 0, ...short, records };
+    }
+    case "key": {
+      const pem = file.privateKey?.export({ format: "pem", type: "pkcs8" }) ?? "";
+      return { ...head, type: file.type, bits: file.bits, consent: file.consent, privateKey: pem };
+    }
+  }
+}
+
+function decodeFile(fields: JsonFields, id: number, depth: number): CardFile {
+  if (depth > MAX_DEPTH) throw new DataError(`${WHAT}: directories more than ${MAX_DEPTH} deep`);
+  const kind = fields.oneOf("kind", ["df", "transparent", "records", "key"]);
+  const access = decodeAccess(fromHex(fields.string("access")));
+  const head = { id, access };
+  const decode = (): CardFile => {
+    switch (kind) {
+      case "df":
+        return { kind, ...head, ...decodeDirectory(fields, depth) };
+      case "transparent":
+        return { kind, ...head, ...decodeShortId(fields), contents: fromHex(fields.string("contents")) };
+      case "records":
+        return { kind, ...head, ...decodeShortId(fields), records: decodeRecords(fields.object("records")) };
+      case "key":
+        return { kind, ...head, ...decodeKey(fields) };
+    }
+  };
+  const file = decode();
+  fields.end();
+  return file;
+}
+
+function decodeDirectory(fields: JsonFields, depth: number): Pick<DedicatedFile, "name" | "files"> {
+  const name = fromHex(fields.string("name"));
+  const children = fields.object("files");
+  const files = children.names().map((child) => {
+    if (!/^[0-9a-f]{4}$/u.test(child)) throw new DataError(`${WHAT}: a file identifier is four hexadecimal digits`);
+    return decodeFile(children.object(child), Number.parseInt(child, 16), depth + 1);
+  });
+  return { files, ...(name.length > 0 && { name }) };
+}
+
+function decodeShortId(fields: JsonFields): { shortId?: number } {
+  const shortId = fields.integer("shortId", 0, 30);
+  return shortId === 0 ? {} : { shortId };
+}
+
+function decodeRecords(fields: JsonFields): Uint8Array[] {
+  return fields.names().map((name) => fromHex(fields.string(name)));
+}
+
+function decodeKey(fields: JsonFields): Pick<KeyFile, "type" | "bits" | "consent" | "privateKey"> {
+  const type = fields.oneOf("type", ["rsa", "ec"]);
+  const bits = fields.integer("bits", 256, 4096);
+  const consent = fields.boolean("consent");
+  const pem = fields.string("privateKey");
+  if (pem === "") return { type, bits, consent };
+  const privateKey = parsePrivateKey(pem);
+  const info = describeKey(privateKey);
+  if (info.type !== type || info.bits !== bits) throw new DataError(`${WHAT}: a key that is not of its file's type`);
+  return { type, bits, consent, privateKey };
+}

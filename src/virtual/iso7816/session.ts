@@ -1,0 +1,48 @@
+import type { DedicatedFile, ElementaryFile } from "./file.ts";
+import type { IsoContents } from "./contents.ts";
+
+/** What MANAGE SECURITY ENVIRONMENT chose. */
+export interface SecurityEnvironment {
+  /** Tag of the control reference template: A4 authentication, B6 signature, B8 confidentiality. */
+  readonly template: number;
+  readonly algorithm: number;
+  /** Identifier of the key file. */
+  readonly key: number;
+}
+
+/** What the card knows until the next reset. */
+export interface IsoSession {
+  /** Directories from the master file to the current one. */
+  path: readonly DedicatedFile[];
+  /** Current EF. */
+  file: ElementaryFile | undefined;
+  readonly verified: Set<number>;
+  /** PINs verified and not yet used up by a key that wants one for each use. */
+  readonly fresh: Set<number>;
+  environment: SecurityEnvironment | undefined;
+  /** The first half of a cryptogram that came in two commands. */
+  half: Uint8Array | undefined;
+}
+
+/** What a command works on: the lasting contents and the state since reset. */
+export interface IsoContext {
+  readonly contents: IsoContents;
+  readonly session: IsoSession;
+}
+
+/** The state after a reset: the master file is selected. */
+export function newSession({ masterFile }: IsoContents): IsoSession {
+  return {
+    path: [masterFile],
+    file: undefined,
+    verified: new Set(),
+    fresh: new Set(),
+    environment: undefined,
+    half: undefined,
+  };
+}
+
+/** The directory that is current. */
+export function currentDf({ contents, session }: IsoContext): DedicatedFile {
+  return session.path.at(-1) ?? contents.masterFile;
+}
