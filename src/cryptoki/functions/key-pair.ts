@@ -19,19 +19,8 @@ import { curveOf } from "../objects/curve-parameters.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { requireReadWrite, requireWriter } from "./card-objects.ts";
+import type { KeyPair, PairTemplates } from "./pair.ts";
 import { generateInSoftware } from "./software-key-pair.ts";
-
-/** Handles of the two halves. */
-export interface KeyPair {
-  readonly publicKey: number;
-  readonly privateKey: number;
-}
-
-/** The templates of both halves, checked. */
-export interface PairTemplates {
-  readonly publicKey: NewObject;
-  readonly privateKey: NewObject;
-}
 
 /** C_GenerateKeyPair: on the card, or for the session. */
 export function generateKeyPair(

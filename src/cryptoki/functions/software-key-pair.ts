@@ -14,7 +14,7 @@ import { setPrivateKey } from "../objects/software-private-key.ts";
 import { setPublicKey } from "../objects/software-public-key.ts";
 import type { Session } from "../sessions/session.ts";
 import { requireAccess } from "./keep.ts";
-import type { KeyPair, PairTemplates } from "./key-pair.ts";
+import type { KeyPair, PairTemplates } from "./pair.ts";
 
 /** Makes a key pair of the session: both of them or neither. */
 export async function generateInSoftware(
