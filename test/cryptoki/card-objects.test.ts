@@ -186,3 +186,41 @@ test("an object of the card is copied into the session, and one of the session o
   );
   expect(new Set(ids.map((each) => each[CKA.UNIQUE_ID])).size).toBe(3);
 });
+
+test("a certificate is written into a PIV card by its officer; its public key and the card's contents are others then", async () => {
+  const [card, source] = [await testCard(), await testCard()];
+  await using from = await rig(source);
+  const reading = await from.session(0);
+  const VALUE = (
+    await from.cryptoki.C_GetAttributeValue(reading, await from.object(reading, CKO.CERTIFICATE, 2), [CKA.VALUE])
+  )[CKA.VALUE];
+  await using made = await rig(card);
+  const { cryptoki } = made;
+  await using other = new Cryptoki({ slots: cryptoki.slots });
+  await other.C_Initialize();
+  const theirs = await other.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION);
+  const ID = Uint8Array.of(1);
+  const publicKey = first(await find(other, theirs, { [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: ID }));
+  expect(await other.C_GetAttributeValue(theirs, publicKey, [CKA.KEY_TYPE])).toEqual({ [CKA.KEY_TYPE]: CKK.RSA });
+  const old = first(await find(other, theirs, { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: ID }));
+
+  const session = await made.session();
+  const template: Template = {
+    [CKA.CLASS]: CKO.CERTIFICATE,
+    [CKA.CERTIFICATE_TYPE]: CKC.X_509,
+    [CKA.TOKEN]: true,
+    [CKA.ID]: ID,
+    [CKA.SUBJECT]: new Uint8Array(),
+    [CKA.VALUE]: VALUE,
+  };
+  await expect(cryptoki.C_CreateObject(session, template)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  await cryptoki.C_Login(session, CKU.SO, "010203040506070801020304050607080102030405060708");
+  const written = await cryptoki.C_CreateObject(session, template);
+  expect(await cryptoki.C_GetAttributeValue(session, written, [CKA.VALUE])).toEqual({ [CKA.VALUE]: VALUE });
+  await expect(other.C_GetAttributeValue(theirs, old, [CKA.VALUE])).rejects.toMatchObject(
+    refusal("OBJECT_HANDLE_INVALID"),
+  );
+  expect(await other.C_GetAttributeValue(theirs, publicKey, [CKA.KEY_TYPE])).toEqual({ [CKA.KEY_TYPE]: CKK.EC });
+  await cryptoki.C_DestroyObject(session, written);
+  expect(await find(other, theirs, { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: ID })).toEqual([]);
+});

@@ -1,5 +1,5 @@
-import { wipe } from "../../bytes/index.ts";
-import { type CardToken, UnsupportedError } from "../../card/index.ts";
+import { equalBytes, wipe } from "../../bytes/index.ts";
+import { type CardObject, type CardToken, UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
 import type { NewObject } from "../attributes/new-object.ts";
@@ -48,6 +48,7 @@ export async function writeOnCard(
       it.createObject?.(object, signal),
     );
     token.changes.ended(written.reference);
+    await renewKin(token, written);
     return application.objects.publish(application.objects.ofCard(token, written));
   } finally {
     if (object.class === "private-key") wipe(object.privateKey);
@@ -79,11 +80,11 @@ export async function changeOnCard(
     ...(id instanceof Uint8Array ? { id } : {}),
     ...(value instanceof Uint8Array ? { value } : {}),
   };
-  token.changes.changed(
-    await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-      it.setAttributes?.(card, wanted, signal),
-    ),
+  const changed = await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
+    it.setAttributes?.(card, wanted, signal),
   );
+  token.changes.changed(changed);
+  await renewKin(token, changed);
 }
 
 /** C_DestroyObject of an object of the card: its handles end in every application. */
@@ -98,6 +99,15 @@ export async function destroyOnCard(
     it.destroyObject?.(card, signal),
   );
   token.changes.ended(card.reference);
+  await renewKin(token, card);
+}
+
+/** A certificate may tell what its public key is, and a key whose the certificate is: what was read of either may be wrong now. */
+async function renewKin(token: Token, { reference, id }: CardObject): Promise<void> {
+  if (id.length === 0) return;
+  for (const other of await token.cardToken.objects()) {
+    if (other.reference !== reference && equalBytes(other.id, id)) token.changes.changed(other);
+  }
 }
 
 /** @throws {CryptokiError} CKR_SESSION_READ_ONLY. */
