@@ -4,7 +4,7 @@ import { plain } from "./plain.ts";
 
 export interface AeadParameters {
   readonly key: Uint8Array;
-  /** GCM: 1 to 256 bytes. CCM: 7 to 13. */
+  /** GCM: 1 to 128 bytes. CCM: 7 to 13. */
   readonly nonce: Uint8Array;
   /** Authenticated, not encrypted. */
   readonly additional: Uint8Array;

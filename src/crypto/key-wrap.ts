@@ -1,15 +1,27 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, DataError } from "../bytes/index.ts";
+import { concat, DataError, wipe } from "../bytes/index.ts";
 
 /** The integrity check values of RFC 3394 section 2.2.3 and RFC 5649 section 3. */
 const IV = { plain: Buffer.alloc(8, 0xa6), padded: Buffer.from("a65959a6", "hex") } as const;
+const SEMIBLOCK = 8;
 
-/** plain: AES Key Wrap, of whole 8 bytes, 16 at least (RFC 3394). padded: of any length but 0 (RFC 5649). */
-export type KeyWrap = keyof typeof IV;
+/**
+ * plain: AES Key Wrap, of whole 8 bytes, 16 at least (RFC 3394). padded: of any length but 0 (RFC 5649). pkcs7: as plain, of what
+ * is padded to whole 8 bytes as CBC_PAD pads, so 8 bytes at least.
+ */
+export type KeyWrap = keyof typeof IV | "pkcs7";
 
 /** @throws {DataError} for a wrapping key that is no AES key, or data of a length that cannot be wrapped. */
-export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv: Uint8Array = IV[form]): Uint8Array {
-  if (data.length === 0 || (form === "plain" && (data.length < 16 || data.length % 8 !== 0))) {
+export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv = defaultIv(form)): Uint8Array {
+  if (form === "pkcs7") {
+    const whole = padded(data);
+    try {
+      return wrapKey("plain", key, whole, iv);
+    } finally {
+      wipe(whole);
+    }
+  }
+  if (data.length === 0 || (form === "plain" && (data.length < 16 || data.length % SEMIBLOCK !== 0))) {
     throw new DataError(`key wrap: ${data.length} bytes cannot be wrapped so`);
   }
   return refusing(() => {
@@ -19,9 +31,17 @@ export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv: Ui
 }
 
 /** @throws {DataError} if it was wrapped with another key, or changed on the way. */
-export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, iv: Uint8Array = IV[form]): Uint8Array {
+export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, iv = defaultIv(form)): Uint8Array {
+  if (form === "pkcs7") {
+    const whole = unwrapKey("plain", key, wrapped, iv);
+    try {
+      return withoutPadding(whole);
+    } finally {
+      wipe(whole);
+    }
+  }
   const shortest = form === "plain" ? 24 : 16;
-  if (wrapped.length < shortest || wrapped.length % 8 !== 0) {
+  if (wrapped.length < shortest || wrapped.length % SEMIBLOCK !== 0) {
     throw new DataError(`key wrap: ${wrapped.length} bytes are no wrapped key`);
   }
   return refusing(() => {
@@ -30,7 +50,24 @@ export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, i
   });
 }
 
-function nameOf(form: KeyWrap, key: Uint8Array): string {
+const defaultIv = (form: KeyWrap): Uint8Array => IV[form === "pkcs7" ? "plain" : form];
+
+/** PKCS #7 (RFC 5652 section 6.3): as many bytes as are missing, each of them that number. */
+function padded(data: Uint8Array): Uint8Array {
+  const missing = SEMIBLOCK - (data.length % SEMIBLOCK);
+  return concat(data, new Uint8Array(missing).fill(missing));
+}
+
+/** What was wrapped is authentic: how its padding is wrong gives nothing away. */
+function withoutPadding(whole: Uint8Array): Uint8Array {
+  const count = whole.at(-1) ?? 0;
+  if (count < 1 || count > SEMIBLOCK || whole.subarray(-count).some((byte) => byte !== count)) {
+    throw new DataError("key wrap: wrong padding");
+  }
+  return whole.slice(0, whole.length - count);
+}
+
+function nameOf(form: keyof typeof IV, key: Uint8Array): string {
   if (![16, 24, 32].includes(key.length)) throw new DataError(`aes key: ${key.length} bytes`);
   return `id-aes${key.length * 8}-wrap${form === "padded" ? "-pad" : ""}`;
 }

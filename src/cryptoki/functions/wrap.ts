@@ -26,10 +26,11 @@ const OF_KEY: ReadonlyMap<number, number> = new Map([
   [CKR.DATA_INVALID, CKR.KEY_NOT_WRAPPABLE],
 ]);
 
-/** Mechanisms that take whole blocks: the key is followed by zeros (PKCS#11 3.1, AES-ECB and AES-CBC: wrapping). */
+/** Mechanisms that take whole blocks: the key is followed by zeros (PKCS#11 3.1, AES-ECB, AES-CBC and AES Key Wrap: wrapping). */
 export const BLOCKS: ReadonlyMap<number, number> = new Map([
   [CKM.AES_ECB, 16],
   [CKM.AES_CBC, 16],
+  [CKM.AES_KEY_WRAP, 8],
   [CKM.DES_ECB, 8],
   [CKM.DES_CBC, 8],
   [CKM.DES3_ECB, 8],

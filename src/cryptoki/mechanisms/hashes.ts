@@ -6,7 +6,7 @@ interface HashMechanisms {
   readonly hash: HashName;
   /** The hash by itself. */
   readonly digest: number;
-  /** With a signature after it; none where the standard has none, or nobody should use it (MD5). */
+  /** With a signature after it; none where the standard has none. */
   readonly rsaPkcs?: number;
   readonly rsaPss?: number;
   readonly ecdsa?: number;
@@ -22,6 +22,7 @@ export const HASHES: readonly HashMechanisms[] = [
   {
     hash: "md5",
     digest: CKM.MD5,
+    rsaPkcs: CKM.MD5_RSA_PKCS,
     hmac: CKM.MD5_HMAC,
     hmacGeneral: CKM.MD5_HMAC_GENERAL,
     hmacKey: CKK.MD5_HMAC,

@@ -10,7 +10,7 @@ import { readIv } from "./symmetric-parameters.ts";
 
 /** Longer than any key. */
 const MAX_KEY = 65_536;
-const IV_LENGTH = { plain: 8, padded: 4 } as const;
+const IV_LENGTH = { plain: 8, padded: 4, pkcs7: 8 } as const;
 
 /** CKM_AES_KEY_WRAP and its padding kin; an IV of one's own may be the parameter. */
 export function keyWrap(form: KeyWrap): Required<Pick<SecretMechanism, "encrypt" | "decrypt">> {

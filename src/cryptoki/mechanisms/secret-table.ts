@@ -25,7 +25,8 @@ const GENERATION: readonly GenerationMechanism[] = [
     kind: "generation",
     type: CKM.GENERIC_SECRET_KEY_GEN,
     keyTypes: [CKK.GENERIC_SECRET],
-    sizes: ANY_SIZE,
+    // This one is in bits (PKCS#11 3.1, Generic secret key generation).
+    sizes: { min: 8, max: 8 * ANY_SIZE.max },
     generate: ofAnyLength(),
   },
   {
@@ -83,6 +84,7 @@ const CIPHERS: readonly SecretMechanism[] = [
   { ...AES, type: CKM.AES_KEY_WRAP, ...keyWrap("plain"), wraps: true },
   { ...AES, type: CKM.AES_KEY_WRAP_PAD, ...keyWrap("padded"), wraps: true },
   { ...AES, type: CKM.AES_KEY_WRAP_KWP, ...keyWrap("padded"), wraps: true },
+  { ...AES, type: CKM.AES_KEY_WRAP_PKCS7, ...keyWrap("pkcs7"), wraps: true },
   { ...AES, type: CKM.AES_CMAC, mac: cmac("aes") },
   { ...AES, type: CKM.AES_CMAC_GENERAL, mac: cmacGeneral("aes") },
   { ...DES, type: CKM.DES_ECB, ...ecb("3des"), wraps: true },

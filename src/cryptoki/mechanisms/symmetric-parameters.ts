@@ -13,8 +13,8 @@ import type {
 } from "../structures.ts";
 import { fields, invalid, readBytes, readHash } from "./parameters.ts";
 
-/** Longer than any nonce that a protocol uses; the standard's bound. */
-const MAX_GCM_IV = 256;
+/** OpenSSL's bound, longer than any nonce that a protocol uses. The standard has none. */
+const MAX_GCM_IV = 128;
 /** Rounds that keep a machine busy for minutes are nobody's honest wish. */
 const MAX_ITERATIONS = 100_000_000;
 

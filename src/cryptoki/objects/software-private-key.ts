@@ -13,6 +13,15 @@ import { curveOf, curveParameters } from "./curve-parameters.ts";
 import type { KeyMaterial, PrivateKey } from "./key.ts";
 import { requireOwnInfo } from "./software-public-key.ts";
 
+/** What the input is blamed for. What is signed was checked where its block was made. */
+const BLAMED = {
+  "rsa-raw": CKR.ENCRYPTED_DATA_INVALID,
+  // A point of small order, with which every key agrees on the same secret (RFC 7748 section 6.1).
+  ecdh: CKR.MECHANISM_PARAM_INVALID,
+  ecdsa: CKR.FUNCTION_FAILED,
+  eddsa: CKR.FUNCTION_FAILED,
+} as const;
+
 /** A private key that this process keeps, in the shape that cards' keys have. */
 class SoftwarePrivateKey implements PrivateKey {
   readonly needsLogin: boolean;
@@ -44,8 +53,7 @@ class SoftwarePrivateKey implements PrivateKey {
       if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
       const own = this.#primitives.find((each) => each === primitive);
       if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
-      // What is signed was compared with the modulus where its block was made.
-      return blame(own === "rsa-raw" ? CKR.ENCRYPTED_DATA_INVALID : CKR.FUNCTION_FAILED, () => key.compute(own, input));
+      return blame(BLAMED[own], () => key.compute(own, input));
     });
   }
 
