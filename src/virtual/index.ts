@@ -8,4 +8,7 @@ export type { PivKeyType } from "./piv/algorithm.ts";
 export type { ManagementKey } from "./piv/contents.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export type { PinPolicy } from "./piv/slot.ts";
+export { VirtualPkcs15Card } from "./pkcs15/card.ts";
+export type { Pkcs15CardOptions } from "./pkcs15/personalise.ts";
+export type { Pkcs15KeyName } from "./pkcs15/plan.ts";
 export { plugIntoVpcd, VPCD_PORT, VpcdError, type PluggedCard, type VpcdOptions } from "./vpcd.ts";

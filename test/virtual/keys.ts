@@ -1,5 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { type PivCardOptions, type PivKeyType, VirtualPivCard } from "../../src/virtual/index.ts";
+import {
+  type Pkcs15CardOptions,
+  type PivCardOptions,
+  type PivKeyType,
+  VirtualPivCard,
+  VirtualPkcs15Card,
+} from "../../src/virtual/index.ts";
 
 const made = new Map<string, KeyObject>();
 
@@ -27,6 +33,20 @@ export function testCard(options: PivCardOptions = {}): Promise<VirtualPivCard> 
       "9c": { privateKey: testKey("p-256", "9c") },
       "9d": { privateKey: testKey("rsa-2048", "9d") },
       "9e": { privateKey: testKey("p-256", "9e") },
+      ...options.keys,
+    },
+  });
+}
+
+/** A PKCS #15 card with keys that are made once. */
+export function testPkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
+  return VirtualPkcs15Card.create({
+    ...options,
+    keys: {
+      "authentication-rsa": testKey("rsa-2048", "authentication"),
+      "authentication-ec": testKey("p-256", "authentication"),
+      "signature-rsa": testKey("rsa-3072", "signature"),
+      "signature-ec": testKey("p-384", "signature"),
       ...options.keys,
     },
   });

@@ -1,7 +1,8 @@
 import { createPrivateKey, KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
+import type { Authority } from "../x509.ts";
 import { KEY_TYPES, type PivKeyType } from "./algorithm.ts";
-import { type Authority, issueCertificate } from "./certificate.ts";
+import { issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";

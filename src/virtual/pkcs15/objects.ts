@@ -1,0 +1,168 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { contextTag, encodeDer } from "../../asn1/index.ts";
+import { utf8 } from "../../bytes/index.ts";
+import type { CardFile } from "../iso7816/file.ts";
+import { KEY_TYPES } from "../piv/algorithm.ts";
+import { generateKey } from "../piv/generate.ts";
+import type { Authority } from "../x509.ts";
+import { issueCertificate } from "./certificate.ts";
+import * as entry from "./entry.ts";
+import { MANAGED, transparent } from "./files.ts";
+import { APPLICATION_PATH, FILE, pathOf, PIN } from "./layout.ts";
+import type { PlannedKey } from "./plan.ts";
+
+/** A directory file and the files that it lists. */
+interface Part {
+  /** Of its choice in the ODF (ISO/IEC 7816-15 section 8.3, CIOChoice). */
+  readonly choice: number;
+  readonly id: number;
+  /** Bytes of the directory, with room for more entries. */
+  readonly size: number;
+  readonly entries: readonly Uint8Array[];
+  readonly files: readonly CardFile[];
+}
+
+/** Letters that make a certificate longer than 4 kB. */
+const LONG_CERTIFICATE = 4_400;
+
+/** ODF, the directories that it lists, and all files that they list. */
+export async function makeObjects(keys: readonly PlannedKey[], holder: string): Promise<CardFile[]> {
+  const parts = [authentication(), privateKeys(keys), publicKeys(keys), ...(await certificates(keys, holder)), data()];
+  const odf = parts.map(({ choice, id }) => encodeDer(contextTag(choice, "constructed"), entry.file(pathOf(id))));
+  return [
+    transparent(FILE.ODF, entry.directory(odf, 128)),
+    ...parts.flatMap(({ id, size, entries, files }) => [transparent(id, entry.directory(entries, size)), ...files]),
+  ];
+}
+
+function authentication(): Part {
+  const path = APPLICATION_PATH;
+  const puk = (label: string, reference: number): Uint8Array =>
+    entry.pinEntry({ label, id: reference, reference, minLength: 8, path });
+  const entries = [
+    entry.pinEntry({
+      label: "PIN",
+      id: PIN.AUTHENTICATION,
+      reference: PIN.AUTHENTICATION,
+      minLength: 4,
+      pukId: PIN.AUTHENTICATION_PUK,
+      path,
+    }),
+    entry.pinEntry({
+      label: "Signature PIN",
+      id: PIN.SIGNATURE,
+      reference: PIN.SIGNATURE,
+      minLength: 6,
+      pukId: PIN.SIGNATURE_PUK,
+      path,
+    }),
+    puk("PUK", PIN.AUTHENTICATION_PUK),
+    puk("Signature PUK", PIN.SIGNATURE_PUK),
+  ];
+  return { choice: 8, id: FILE.AODF, size: 384, entries, files: [] };
+}
+
+function privateKeys(keys: readonly PlannedKey[]): Part {
+  const entries = keys.map(({ plan }, index) =>
+    entry.privateKeyEntry({
+      label: plan.label,
+      authId: plan.pin,
+      ...(plan.consent && { userConsent: 1 }),
+      id: index + 1,
+      usage: plan.usage,
+      ...typeOf(plan.kind),
+      path: pathOf(FILE.FIRST_KEY + index),
+    }),
+  );
+  const files = keys.map(({ plan, privateKey }, index): CardFile => {
+    const access = { use: plan.pin, update: "never", delete: "never", generate: "never" } as const;
+    const { consent } = plan;
+    return { kind: "key", id: FILE.FIRST_KEY + index, access, ...typeOf(plan.kind), consent, privateKey };
+  });
+  return { choice: 0, id: FILE.PRKDF, size: 512, entries, files };
+}
+
+function publicKeys(keys: readonly PlannedKey[]): Part {
+  const entries = keys.map(({ plan }, index) =>
+    entry.publicKeyEntry({
+      label: plan.label,
+      id: index + 1,
+      usage: plan.publicUsage,
+      ...typeOf(plan.kind),
+      path: pathOf(FILE.FIRST_PUBLIC_KEY + index),
+    }),
+  );
+  const files = keys.map(({ privateKey }, index) =>
+    transparent(FILE.FIRST_PUBLIC_KEY + index, publicKeyFile(privateKey)),
+  );
+  return { choice: 1, id: FILE.PUKDF, size: 512, entries, files };
+}
+
+/** RSAPublicKey, or SubjectPublicKeyInfo of an EC key, as cards in the field have them. */
+function publicKeyFile(privateKey: KeyObject): Uint8Array {
+  const key = createPublicKey(privateKey);
+  const type = privateKey.asymmetricKeyType === "rsa" ? "pkcs1" : "spki";
+  return Uint8Array.from(type === "pkcs1" ? key.export({ format: "der", type }) : key.export({ format: "der", type }));
+}
+
+function typeOf(kind: PlannedKey["plan"]["kind"]): { readonly type: "rsa" | "ec"; readonly bits: number } {
+  const { type, bits } = KEY_TYPES[kind];
+  return { type, bits };
+}
+
+/** One certificate for each key, a second one for the first, and the authorities': trusted and merely useful. */
+async function certificates(keys: readonly PlannedKey[], holder: string): Promise<Part[]> {
+  const root: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID Root" };
+  const issuer: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID CA" };
+  const own = keys.map(({ plan, privateKey }, index) => ({
+    id: index + 1,
+    label: plan.label,
+    authority: false,
+    der: issueCertificate(
+      plan.purpose,
+      { privateKey, name: holder },
+      issuer,
+      plan.name === "signature-rsa" ? LONG_CERTIFICATE : 0,
+    ),
+  }));
+  const [first] = keys;
+  if (first) {
+    const der = issueCertificate("authentication", { privateKey: first.privateKey, name: `${holder} at work` }, issuer);
+    own.push({ id: 1, label: `${first.plan.label} at work`, authority: false, der });
+  }
+  const authority = (id: number, subject: Authority): (typeof own)[number] => ({
+    id,
+    label: subject.name,
+    authority: true,
+    der: issueCertificate("authority", subject, root),
+  });
+  let next = FILE.FIRST_CERTIFICATE as number;
+  const part = (choice: number, id: number, size: number, all: typeof own): Part => {
+    const files = all.map(({ der }) => transparent(next++, der));
+    const entries = all.map((certificate, index) =>
+      entry.certificateEntry({ ...certificate, path: pathOf(files[index]?.id ?? 0) }),
+    );
+    return { choice, id, size, entries, files };
+  };
+  return [
+    part(4, FILE.CDF, 768, own),
+    part(5, FILE.TRUSTED_CDF, 128, [authority(0x10, root)]),
+    part(6, FILE.USEFUL_CDF, 128, [authority(0x11, issuer)]),
+  ];
+}
+
+/** A note for everybody, and one behind each PIN. */
+function data(): Part {
+  const notes = [
+    { label: "Public note", text: "This card is for tests; its keys guard nothing.\n" },
+    { label: "Private note", text: "Only the PIN opens this.\n", authId: PIN.AUTHENTICATION },
+    { label: "Signature note", text: "Only the signature PIN opens this.\n", authId: PIN.SIGNATURE },
+  ];
+  const entries = notes.map(({ text: _, ...head }, index) =>
+    entry.dataEntry({ ...head, application: "cryptoki", path: pathOf(FILE.FIRST_DATA + index) }),
+  );
+  const files = notes.map(({ text, authId }, index) =>
+    transparent(FILE.FIRST_DATA + index, utf8(text), { ...MANAGED, use: authId ?? "always" }),
+  );
+  return { choice: 7, id: FILE.DODF, size: 256, entries, files };
+}

@@ -1,0 +1,110 @@
+import { type KeyObject, randomBytes } from "node:crypto";
+import { encodeTlv } from "../../apdu/index.ts";
+import { concat, DataError, utf8 } from "../../bytes/index.ts";
+import { type AccessRules, READ_ONLY } from "../iso7816/access.ts";
+import type { CardPin, IsoContents } from "../iso7816/contents.ts";
+import { type DedicatedFile, MASTER_FILE } from "../iso7816/file.ts";
+import { KEY_TYPES } from "../piv/algorithm.ts";
+import { generateKey } from "../piv/generate.ts";
+import { parsePrivateKey } from "../piv/personalise.ts";
+import { describeKey } from "../piv/private-key.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../piv/reference-data.ts";
+import { directory } from "./entry.ts";
+import { MANAGED, transparent } from "./files.ts";
+import { AID, APPLICATION_PATH, FILE, MANUFACTURER, PIN } from "./layout.ts";
+import { makeObjects } from "./objects.ts";
+import { KEY_PLANS, type KeyPlan, type Pkcs15KeyName, type PlannedKey } from "./plan.ts";
+import { tokenInfo } from "./token-info.ts";
+
+/** What a new card holds; everything has a default. */
+export interface Pkcs15CardOptions {
+  /** 4 to 8 characters, for the keys of authentication; "123456" unless told. */
+  readonly pin?: string;
+  /** 6 to 8 characters, for the keys of signature; "654321" unless told. */
+  readonly signaturePin?: string;
+  /** 8 characters, unblocks the PIN; "12345678" unless told. */
+  readonly puk?: string;
+  /** 8 characters, unblocks the signature PIN; "87654321" unless told. */
+  readonly signaturePuk?: string;
+  /** Tries of each PIN and PUK, 1 to 15; 3 unless told. */
+  readonly tries?: number;
+  /**
+   * Keys in PEM or as they are; made unless told. RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for signature, and no
+   * other kinds.
+   */
+  readonly keys?: Readonly<Partial<Record<Pkcs15KeyName, string | KeyObject>>>;
+  /** The holder's name; "Test Cardholder" unless told. */
+  readonly name?: string;
+  /** Of the token; "Virtual eID" unless told. */
+  readonly label?: string;
+  /** Serial number, 10 bytes; random unless told. */
+  readonly serial?: Uint8Array;
+  /** Takes extended-length commands; false unless told. */
+  readonly extended?: boolean;
+}
+
+/** Whoever knows the PIN makes files in the application. */
+const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, delete: "never" };
+
+/** The contents of a new card. Errors as VirtualPkcs15Card.create. */
+export async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
+  const serial = options.serial ?? randomBytes(10);
+  if (serial.length !== 10) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 10 wanted`);
+  const pins = makePins(options);
+  const keys = await Promise.all(
+    KEY_PLANS.map(async (plan): Promise<PlannedKey> => ({ plan, privateKey: await makeKey(plan, options) })),
+  );
+  const label = options.label ?? "Virtual eID";
+  const application: DedicatedFile = {
+    kind: "df",
+    id: FILE.APPLICATION,
+    name: AID,
+    access: APPLICATION_RULES,
+    files: [
+      transparent(FILE.TOKEN_INFO, tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })),
+      ...(await makeObjects(keys, options.name ?? "Test Cardholder")),
+    ],
+  };
+  const dir = encodeTlv(0x61, encodeTlv(0x4f, AID), encodeTlv(0x50, utf8(label)), encodeTlv(0x51, APPLICATION_PATH));
+  const masterFile: DedicatedFile = {
+    kind: "df",
+    id: MASTER_FILE,
+    access: { ...READ_ONLY, use: "never" },
+    files: [transparent(FILE.DIR, directory([dir], 128), READ_ONLY), application],
+  };
+  return { traits: { extended: options.extended ?? false, serial: serial.slice() }, masterFile, pins, changes: 0 };
+}
+
+function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {
+  const tries = options.tries ?? 3;
+  if (!Number.isInteger(tries) || tries < 1 || tries > 15)
+    throw new DataError(`PKCS #15 card: ${tries} tries, 1 to 15`);
+  const pin = (text: string, what: string, minLength: number, puk?: number): CardPin => ({
+    data: new ReferenceData(padded(text, what, minLength), tries),
+    minLength,
+    ...(puk !== undefined && { puk }),
+  });
+  return new Map([
+    [PIN.AUTHENTICATION, pin(options.pin ?? "123456", "PIN", 4, PIN.AUTHENTICATION_PUK)],
+    [PIN.SIGNATURE, pin(options.signaturePin ?? "654321", "signature PIN", 6, PIN.SIGNATURE_PUK)],
+    [PIN.AUTHENTICATION_PUK, pin(options.puk ?? "12345678", "PUK", REFERENCE_LENGTH)],
+    [PIN.SIGNATURE_PUK, pin(options.signaturePuk ?? "87654321", "signature PUK", REFERENCE_LENGTH)],
+  ]);
+}
+
+function padded(text: string, what: string, minLength: number): Uint8Array {
+  if (!/^\d*$/u.test(text) || text.length < minLength || text.length > REFERENCE_LENGTH) {
+    throw new DataError(`PKCS #15 card: a ${what} is ${minLength} to ${REFERENCE_LENGTH} digits`);
+  }
+  return concat(utf8(text), new Uint8Array(REFERENCE_LENGTH - text.length).fill(0xff));
+}
+
+/** The key that was given, or a new one. */
+async function makeKey({ name, kind }: KeyPlan, { keys }: Pkcs15CardOptions): Promise<KeyObject> {
+  const given = keys?.[name];
+  const type = KEY_TYPES[kind];
+  if (given === undefined) return generateKey(type);
+  const key = parsePrivateKey(given);
+  if (describeKey(key) !== type) throw new DataError(`PKCS #15 card: the key ${name} is not of type ${kind}`);
+  return key;
+}
