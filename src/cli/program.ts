@@ -2,8 +2,10 @@ import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { addApdu } from "./commands/apdu.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
+import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addImport } from "./commands/import.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addRead } from "./commands/read.ts";
@@ -30,6 +32,7 @@ Exit codes:
 Environment:
   CRYPTOKI_PIN           the PIN, if --pin-source does not say where it is
   CRYPTOKI_NEW_PIN       the PIN to be set, and CRYPTOKI_PUK the PUK, of pin change and pin unlock
+  CRYPTOKI_SO_PIN        the SO PIN or management key, of import and delete with --so
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
@@ -46,6 +49,8 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addVerify,
   addDecrypt,
   addDerive,
+  addImport,
+  addDelete,
   addPin,
   addApdu,
   addServe,

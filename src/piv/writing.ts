@@ -41,8 +41,11 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
       ({ container }) =>
         object.objectId === container.objectId || (object.objectId === undefined && object.label === container.name),
     );
-    if (object.private !== place?.container.pin) {
-      throw new UnsupportedError("PIV has no such data object; CKA_OBJECT_ID names the one that is meant");
+    if (!place) throw new UnsupportedError("PIV has no such data object; CKA_OBJECT_ID names the one that is meant");
+    if (object.private !== place.container.pin) {
+      throw new UnsupportedError(
+        `${place.container.name} is ${place.container.pin ? "private" : "public"} on a PIV card`,
+      );
     }
     return { ...requireWritable(place), content: object.value };
   }

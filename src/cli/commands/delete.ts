@@ -1,0 +1,43 @@
+import { type Command, Option } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { examples } from "../help.ts";
+import { logIn, officerOption, type OfficerOptions } from "../officer.ts";
+import { chooseObject, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
+import { READ_WRITE, TokenSession } from "../session.ts";
+import { chooseToken } from "../token.ts";
+
+export function addDelete(program: Command, environment: Environment): void {
+  const command = officerOption(
+    program
+      .command("delete")
+      .summary("take an object off a card")
+      .description("Take an object off a card, if the card lets you. There is no way back.")
+      .argument("[uri]", "a PKCS #11 URI of the object")
+      .addOption(new Option("--type <type>", "its type, if the URI does not say it").choices(OBJECT_TYPES))
+      .option("--id <hex>", "its CKA_ID")
+      .option("--label <text>", "its CKA_LABEL"),
+  ).addHelpText(
+    "after",
+    examples(
+      ["cryptoki delete --type cert --id 45", "a certificate"],
+      ["cryptoki delete --type data --label Notes", "a data object"],
+    ),
+  );
+  action<SelectionOptions & OfficerOptions, [string | undefined]>(
+    command,
+    environment,
+    async (context, options, uri) => {
+      const selection = readSelection(options, uri);
+      const { type } = selection;
+      if (!type) throw new UsageError("say what is to go: --type, or a URI with a type");
+      const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
+      await logIn(session, options);
+      const { handle, id, label } = await chooseObject(session, type, selection);
+      await session.cryptoki.C_DestroyObject(session.handle, handle);
+      context.print.done(`Deleted: ${type} ${toHex(id)} ${label}`, { deleted: true, type, id: toHex(id), label });
+    },
+  );
+}

@@ -1,0 +1,108 @@
+import { type Command, Option } from "commander";
+import { toHex, wipe } from "../../bytes/index.ts";
+import { CKA, type Template } from "../../cryptoki/index.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { UsageError } from "../failure.ts";
+import { readInput } from "../files.ts";
+import { examples } from "../help.ts";
+import { hexArgument } from "../hex-argument.ts";
+import {
+  certificateTemplate,
+  dataTemplate,
+  type ImportType,
+  privateKeyTemplate,
+  publicKeyTemplate,
+  wipeTemplate,
+} from "../new-object.ts";
+import { officerOption, type OfficerOptions, logIn } from "../officer.ts";
+import { READ_WRITE, TokenSession } from "../session.ts";
+import { chooseToken, uriAndFile } from "../token.ts";
+
+interface ImportOptions extends OfficerOptions {
+  readonly type: ImportType;
+  readonly id?: string;
+  readonly label?: string;
+  readonly application?: string;
+  readonly objectId?: string;
+  readonly private?: true;
+}
+
+export function addImport(program: Command, environment: Environment): void {
+  const command = officerOption(
+    program
+      .command("import")
+      .summary("write a certificate, key or data object on a card")
+      .description(
+        "Write what is in a file on a card, if the card lets you. The PIN is asked for; where the security officer writes " +
+          "(PIV), use --so.",
+      )
+      .argument("[uri]", "a PKCS #11 URI of the token")
+      .argument("[file]", "PEM or DER; for data anything; standard input unless told")
+      .addOption(
+        new Option("--type <type>", "what is in the file")
+          .choices(["cert", "private", "public", "data"])
+          .default("cert"),
+      )
+      .option("--id <hex>", "the CKA_ID; that of the key, for its certificate")
+      .option("--label <text>", "the CKA_LABEL")
+      .option("--application <text>", "the CKA_APPLICATION of a data object")
+      .option("--object-id <oid>", "the CKA_OBJECT_ID of a data object, such as 2.16.840.1.101.3.7.2.48.1")
+      .option("--private", "seen only after login"),
+  ).addHelpText(
+    "after",
+    examples(
+      ["cryptoki import --id 01 certificate.pem", "a certificate beside its key"],
+      ["cryptoki import --type private --id 45 key.pem", "a private key, without a passphrase"],
+      ["cryptoki import --so --id 01 certificate.pem", "on a PIV card, with the management key"],
+    ),
+  );
+  action<ImportOptions, [string | undefined, string | undefined]>(
+    command,
+    environment,
+    async (context, options, first, second) => {
+      const { uri, file } = uriAndFile(first, second);
+      if (options.type !== "data" && (options.application ?? options.objectId) !== undefined) {
+        throw new UsageError("--application and --object-id are of data objects only");
+      }
+      const bytes = await readInput(file, environment);
+      const template = read(options, file ?? "standard input", bytes);
+      try {
+        const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
+        await logIn(session, options);
+        const handle = await session.cryptoki.C_CreateObject(session.handle, template);
+        const { id, label } = await session.describe(handle);
+        const name = [...(id.length > 0 ? [`id ${toHex(id)}`] : []), ...(label === "" ? [] : [`"${label}"`])].join(" ");
+        context.print.done(`It is on the card: ${name}`, { type: options.type, id: toHex(id), label });
+      } finally {
+        if (options.type === "private") {
+          wipeTemplate(template);
+          wipe(bytes);
+        }
+      }
+    },
+  );
+}
+
+function read(options: ImportOptions, file: string, bytes: Uint8Array): Template {
+  return {
+    ...contents(options, file, bytes),
+    [CKA.TOKEN]: true,
+    ...(options.id !== undefined && { [CKA.ID]: hexArgument(options.id, "--id") }),
+    ...(options.label !== undefined && { [CKA.LABEL]: options.label }),
+    ...(options.private && { [CKA.PRIVATE]: true }),
+  };
+}
+
+function contents({ type, application, objectId }: ImportOptions, file: string, bytes: Uint8Array): Template {
+  switch (type) {
+    case "cert":
+      return certificateTemplate(file, bytes);
+    case "private":
+      return privateKeyTemplate(file, bytes);
+    case "public":
+      return publicKeyTemplate(file, bytes);
+    case "data":
+      return dataTemplate(bytes, application ?? "", objectId);
+  }
+}
