@@ -14,7 +14,7 @@ export interface CardPin {
 export interface IsoTraits {
   /** Takes commands with extended length fields. */
   readonly extended: boolean;
-  /** 10 bytes. */
+  /** 8 bytes. */
   readonly serial: Uint8Array;
 }
 

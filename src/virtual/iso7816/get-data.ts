@@ -25,8 +25,14 @@ export function getData({ contents, session }: IsoContext, { p1, p2 }: CardComma
       return publicPart(session.file, PART[wanted]);
     case DATA.APPLET: {
       const { changes, traits } = contents;
-      // Five bytes of no meaning here; the number of changes at the end.
-      return concat(new Uint8Array(5), VERSION, traits.serial, Uint8Array.of((changes >> 8) & 0xff, changes & 0xff));
+      // Five bytes of no meaning here; a serial number of ten; the number of changes.
+      return concat(
+        new Uint8Array(5),
+        VERSION,
+        new Uint8Array(2),
+        traits.serial,
+        Uint8Array.of((changes >> 8) & 0xff, changes & 0xff),
+      );
     }
     case DATA.CAPABILITIES:
       return CAPABILITIES.slice();

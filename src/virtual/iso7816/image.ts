@@ -47,7 +47,7 @@ export function decodeImage(text: string): IsoContents {
 function decodeTraits(fields: JsonFields): IsoTraits {
   const traits = { extended: fields.boolean("extended"), serial: fromHex(fields.string("serial")) };
   fields.end();
-  if (traits.serial.length !== 10) throw new DataError(`${WHAT}: a serial number of ${traits.serial.length} bytes`);
+  if (traits.serial.length !== 8) throw new DataError(`${WHAT}: a serial number of ${traits.serial.length} bytes`);
   return traits;
 }
 

@@ -159,7 +159,7 @@ function data(): Part {
     { label: "Signature note", text: "Only the signature PIN opens this.\n", authId: PIN.SIGNATURE },
   ];
   const entries = notes.map(({ text: _, ...head }, index) =>
-    entry.dataEntry({ ...head, application: "cryptoki", path: pathOf(FILE.FIRST_DATA + index) }),
+    entry.dataEntry({ ...head, application: "Notes", path: pathOf(FILE.FIRST_DATA + index) }),
   );
   const files = notes.map(({ text, authId }, index) =>
     transparent(FILE.FIRST_DATA + index, utf8(text), { ...MANAGED, use: authId ?? "always" }),

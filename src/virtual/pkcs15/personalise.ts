@@ -37,7 +37,7 @@ export interface Pkcs15CardOptions {
   readonly name?: string;
   /** Of the token; "Virtual eID" unless told. */
   readonly label?: string;
-  /** Serial number, 10 bytes; random unless told. */
+  /** Serial number, 8 bytes; random unless told. */
   readonly serial?: Uint8Array;
   /** Takes extended-length commands; false unless told. */
   readonly extended?: boolean;
@@ -48,8 +48,8 @@ const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, de
 
 /** The contents of a new card. Errors as VirtualPkcs15Card.create. */
 export async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
-  const serial = options.serial ?? randomBytes(10);
-  if (serial.length !== 10) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 10 wanted`);
+  const serial = options.serial ?? randomBytes(8);
+  if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 8 wanted`);
   const pins = makePins(options);
   const keys = await Promise.all(
     KEY_PLANS.map(async (plan): Promise<PlannedKey> => ({ plan, privateKey: await makeKey(plan, options) })),
