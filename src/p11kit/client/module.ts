@@ -129,9 +129,13 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
     if (call.result.kind === "list") return withRoom(LIST_ROOM, ask);
     if (call.result.kind !== "bytes") return given(await ask());
     const input = args.reduce<number>((sum, arg) => sum + (arg instanceof Uint8Array ? arg.length : 0), 0);
-    return withRoom(input + OUTPUT_ROOM, ask);
+    const output = await withRoom(input + OUTPUT_ROOM, ask);
+    return name === "C_SignMessageNext" && args[LAST] !== true ? undefined : output;
   }
 }
+
+/** C_SignMessageNext's argument that says whether its part is the last. */
+const LAST = 3;
 
 /** What is left of functions that ran in parallel (PKCS#11 3.1 section 5.20). */
 const PARALLEL: ReadonlySet<string> = new Set(["C_GetFunctionStatus", "C_CancelFunction"]);
@@ -147,7 +151,7 @@ function functionNames(): ReadonlySet<string> {
 
 /** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
 function callOf(name: string, agreed: number): Call {
-  const call = CALLS.findLast((one) => one.function === name && one.since <= agreed);
+  const call = CALLS.findLast((one) => one.function === name && one.portable && one.since <= agreed);
   if (!call) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
   return call;
 }

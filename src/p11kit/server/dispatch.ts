@@ -67,7 +67,7 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
 
 /** A function that the application does not have is one that it does not support. */
 function invoke({ call, args }: Request, { application, signal }: Caller): unknown {
-  const method: unknown = Reflect.get(application, call.function);
+  const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
   // Where a function takes a signal, it comes last.
   return Reflect.apply(method, application, [...args, signal]) as unknown;
@@ -89,7 +89,10 @@ async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8A
   if (kept) return outputs.give(request, kept, true);
   const length = room < LONGEST_SIGNATURE ? await caller.signing.length(request, caller.application) : undefined;
   if (length !== undefined && length > room) return { needed: length };
-  return outputs.give(request, asBytes(await invoke(request, caller)), false);
+  const made = await invoke(request, caller);
+  // C_SignMessageNext, before the last part.
+  if (made === undefined) return { bytes: new Uint8Array() };
+  return outputs.give(request, asBytes(made), false);
 }
 
 async function attributes(request: Request, caller: Caller): Promise<ReturnType<typeof attributeAnswers>> {

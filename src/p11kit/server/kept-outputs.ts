@@ -45,7 +45,7 @@ export class KeptOutputs {
   /** Forgets what a call makes pointless: the one that begins an operation anew, and the ends of a session. */
   observe({ call, args }: Request): void {
     const [session] = args;
-    const family = /^C_(\w+)Init$/u.exec(call.function)?.[1];
+    const family = /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(call.function)?.[1];
     if (family !== undefined) this.#forget(session, (name) => name.includes(family));
     else if (ENDS_SESSION.has(call.function)) this.#forget(session, () => true);
     else if (ENDS_ALL.has(call.function)) this.clear();

@@ -49,6 +49,8 @@ export interface Call {
   readonly function: string;
   /** What must be agreed upon before a client may send it: the version of the first p11-kit that has it. */
   readonly since: number;
+  /** False where the parameter of a message goes over as it lies in C's memory: pointers, which mean nothing elsewhere. */
+  readonly portable: boolean;
   readonly request: readonly RequestPart[];
   readonly result: Result;
 }
@@ -88,6 +90,7 @@ const call = (id: number, name: string, request: readonly RequestPart[], result:
   function: name,
   // 0.25 brought the functions of PKCS#11 3.0, and version 1 of the protocol.
   since: id > 65 ? 1 : 0,
+  portable: !/Message(En|De)crypt|crypt(?=Message)/u.test(name),
   request,
   result,
 });
@@ -230,7 +233,7 @@ export const CALLS: readonly Call[] = [
   call(83, "C_MessageVerifyInit", [SESSION, HOW, KEY], NOTHING),
   call(84, "C_VerifyMessage", [SESSION, PARAMETER, INPUT, INPUT], NOTHING),
   call(85, "C_VerifyMessageBegin", [SESSION, PARAMETER], NOTHING),
-  call(86, "C_VerifyMessageNext", [SESSION, PARAMETER, INPUT, INPUT], NOTHING),
+  call(86, "C_VerifyMessageNext", [SESSION, PARAMETER, INPUT, argument(OPTIONAL_BYTES)], NOTHING),
   call(87, "C_MessageVerifyFinal", [SESSION], NOTHING),
   { ...call(88, "C_InitToken2", [SLOT, SECRET, argument(text(32))], NOTHING), function: "C_InitToken" },
   {

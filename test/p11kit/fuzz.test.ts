@@ -1,0 +1,176 @@
+import { describe, expect, test } from "@jest/globals";
+import { randomInt } from "node:crypto";
+import { PassThrough, Duplex } from "node:stream";
+import fc from "fast-check";
+import { concat, DataError, toHex } from "../../src/bytes/index.ts";
+import { CryptokiError, Cryptoki } from "../../src/cryptoki/index.ts";
+import { serveConnection } from "../../src/p11kit/index.ts";
+import { encodeFrame, FrameReader } from "../../src/p11kit/wire/frame.ts";
+import { decodeReply, decodeRequest, encodeReply, encodeRequest, type Request } from "../../src/p11kit/wire/message.ts";
+import { rig } from "../cryptoki/rig.ts";
+import { testCard } from "../virtual/keys.ts";
+import { DIALECTS, reply, request } from "./arbitrary.ts";
+
+/** Milliseconds for each test here. By hand: FUZZ_MILLISECONDS=600000 npm run test:unit -- --testPathPatterns test/p11kit/fuzz */
+const TIME = Number(process.env["FUZZ_MILLISECONDS"] ?? 1500);
+const SAMPLES = 400;
+
+/** A copy with a few bytes changed, cut out, put in or doubled: what a parser that trusts lengths falls over. */
+function mutated(bytes: Uint8Array): Uint8Array {
+  let copy: Uint8Array = bytes.slice();
+  for (let changes = randomInt(1, 5); changes > 0 && copy.length > 0; changes--) {
+    const at = randomInt(copy.length);
+    switch (randomInt(6)) {
+      case 0:
+        copy[at] = randomInt(256);
+        break;
+      case 1:
+        copy[at] = [0x00, 0xff, 0x7f, 0x80][randomInt(4)] ?? 0;
+        break;
+      case 2:
+        copy.fill(0xff, at, at + 4);
+        break;
+      case 3:
+        copy = copy.slice(0, at);
+        break;
+      case 4:
+        copy = concat(copy.subarray(0, at), copy.subarray(Math.min(copy.length, at + randomInt(9))));
+        break;
+      case 5:
+        copy = concat(copy.subarray(0, at), copy.subarray(Math.max(0, at - randomInt(40)), at), copy.subarray(at));
+    }
+  }
+  return copy;
+}
+
+/** Runs `work` over and over for as long as there is time, and tells how often. */
+function repeat(work: () => void): number {
+  const end = performance.now() + TIME;
+  let count = 0;
+  for (; performance.now() < end; count++) work();
+  return count;
+}
+
+/** An error that is none of ours is told with what led to it. */
+function ours(error: unknown, bytes: Uint8Array): void {
+  if (error instanceof DataError || error instanceof CryptokiError) return;
+  throw new Error(`not one of our errors, from ${toHex(bytes)}`, { cause: error });
+}
+
+describe("mutated messages", () => {
+  test.each(DIALECTS)(
+    "to a server, of a client that offers version $offered, are requests or errors of ours",
+    (dialect) => {
+      const samples = fc.sample(request(dialect), SAMPLES).map((one) => encodeRequest(one, dialect));
+      const count = repeat(() => {
+        const bytes = mutated(samples[randomInt(SAMPLES)] ?? new Uint8Array());
+        try {
+          decodeRequest(bytes, dialect);
+        } catch (error) {
+          ours(error, bytes);
+        }
+      });
+      expect(count).toBeGreaterThan(100);
+    },
+    TIME + 20_000,
+  );
+
+  test.each(DIALECTS)(
+    "to a client that offered version $offered are answers or errors of ours",
+    (dialect) => {
+      const askable = request(dialect).filter(
+        ({ call, args }) => call.result.kind !== "derived key" || args[1] !== null,
+      );
+      const pair = askable.chain((asked) => fc.tuple(fc.constant(asked), reply(asked, dialect)));
+      const samples = fc
+        .sample(pair, SAMPLES)
+        .map(([asked, given]): [Request, Uint8Array] => [asked, encodeReply(asked.call, given, dialect)]);
+      const count = repeat(() => {
+        const [asked, encoded] = samples[randomInt(SAMPLES)] ?? [];
+        if (!asked || !encoded) return;
+        const bytes = mutated(encoded);
+        try {
+          decodeReply(bytes, asked, dialect);
+        } catch (error) {
+          ours(error, bytes);
+        }
+      });
+      expect(count).toBeGreaterThan(100);
+    },
+    TIME + 20_000,
+  );
+});
+
+test(
+  "a server lives through whole conversations of nonsense, and each ends",
+  async () => {
+    await using local = await rig(await testCard());
+    const end = performance.now() + TIME;
+    let conversations = 0;
+    for (; performance.now() < end; conversations++) {
+      const dialect = DIALECTS[randomInt(3)] ?? { offered: 0 };
+      const bodies = fc.sample(
+        // Logins with any PIN would block it, and an event is waited for.
+        request(dialect).filter(({ call }) => !/Login|PIN|InitToken|WaitFor/u.test(call.name)),
+        20,
+      );
+      const incoming = new PassThrough();
+      const outgoing = new PassThrough();
+      outgoing.resume();
+      const served = serveConnection(
+        Duplex.from({ readable: incoming, writable: outgoing }),
+        new Cryptoki({ slots: local.cryptoki.slots }),
+        { messageLimit: 100_000 },
+      ).catch((error: unknown) => {
+        ours(error, new Uint8Array());
+      });
+      incoming.write(Uint8Array.of(dialect.offered));
+      bodies.forEach((one, index) => {
+        const body = encodeRequest(one, dialect);
+        const frame = encodeFrame(index + 1, index % 3 === 2 ? mutated(body) : body);
+        incoming.write(index % 7 === 6 ? mutated(frame) : frame);
+      });
+      incoming.end();
+      await served;
+    }
+    expect(conversations).toBeGreaterThan(1);
+  },
+  TIME + 20_000,
+);
+
+test("any chunks of any bytes are frames, or an error of ours", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 20 }), async (chunks) => {
+      const reader = new FrameReader(
+        (async function* (): AsyncGenerator<Uint8Array> {
+          await Promise.resolve();
+          for (const chunk of chunks) yield chunk.slice();
+        })(),
+        1000,
+      );
+      try {
+        while (await reader.next());
+      } catch (error) {
+        ours(error, concat(...chunks));
+      }
+    }),
+  );
+});
+
+test("frames are read as they were written, however they are cut", async () => {
+  const frame = fc.record({ code: fc.integer({ min: 1, max: 0xffffffff }), body: fc.uint8Array({ maxLength: 60 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(frame), fc.integer({ min: 1, max: 50 }), async (frames, size) => {
+      const all = concat(...frames.map(({ code, body }) => encodeFrame(code, body, Uint8Array.of(1, 2, 3))));
+      const reader = new FrameReader(
+        (async function* (): AsyncGenerator<Uint8Array> {
+          await Promise.resolve();
+          for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
+        })(),
+        1000,
+      );
+      for (const { code, body } of frames) expect(await reader.next()).toEqual({ code, body });
+      expect(await reader.next()).toBeUndefined();
+    }),
+  );
+});
