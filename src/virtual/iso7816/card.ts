@@ -10,7 +10,7 @@ import { createFile, deleteFile } from "./file-life.ts";
 import { generateAsymmetricKeyPair } from "./generate.ts";
 import { getChallenge, getData } from "./get-data.ts";
 import { encodeImage } from "./image.ts";
-import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
+import { changeReferenceData, logout, resetRetryCounter, verify } from "./pin.ts";
 import { readRecord, updateRecord } from "./record.ts";
 import { generalAuthenticate, performSecurityOperation } from "./security-operation.ts";
 import { select } from "./select.ts";
@@ -29,6 +29,7 @@ const INSTRUCTIONS = new Map<number, Instruction>([
   [0x24, changeReferenceData],
   [0x2a, performSecurityOperation],
   [0x2c, resetRetryCounter],
+  [0x2e, logout],
   [0x46, generateAsymmetricKeyPair],
   [0x84, getChallenge],
   [0x86, generalAuthenticate],

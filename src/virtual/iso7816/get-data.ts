@@ -11,8 +11,11 @@ import type { IsoContext } from "./session.ts";
 const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0106, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;
 /** Tags of the parts of a public key (ISO/IEC 7816-8 section 5.2, table 3). */
 const PART = { [DATA.MODULUS]: 0x81, [DATA.EXPONENT]: 0x82, [DATA.POINT]: 0x86 } as const;
-/** Applet 4.5.5: the first minor version that takes chained cryptograms is 4.5. */
-const VERSION = Uint8Array.of(4, 5, 5);
+/**
+ * Applet 4.0.1. From 4.1 on, OpenSC keeps derived secrets in key files on the card, and from 4.5 on it chains a cryptogram of 256
+ * bytes, which before comes in halves (card-myeid.c, myeid_init).
+ */
+const VERSION = Uint8Array.of(4, 0, 1);
 /** RSA and EC, no symmetric keys; RSA to 4,096 bits, EC to 384. */
 const CAPABILITIES = fromHex("01 0009 1000 0000 0000 0180");
 

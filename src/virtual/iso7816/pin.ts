@@ -48,6 +48,14 @@ export function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCom
   return new Uint8Array();
 }
 
+/** MyEID's way to forget a PIN, or all of them by reference 0 (OpenSC, card-myeid.c, myeid_logout). */
+export function logout(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (p1 !== 0 || data.length > 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (p2 !== 0) findPin(context, p2);
+  for (const reference of p2 === 0 ? context.contents.pins.keys() : [p2]) forget(context, reference);
+  return new Uint8Array();
+}
+
 function findPin({ contents }: IsoContext, reference: number): CardPin {
   const pin = contents.pins.get(reference);
   if (!pin) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
