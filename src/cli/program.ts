@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { addApdu } from "./commands/apdu.ts";
+import { addCard } from "./commands/card.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -52,6 +53,7 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addImport,
   addDelete,
   addPin,
+  addCard,
   addApdu,
   addServe,
   addVirtual,

@@ -1,0 +1,166 @@
+import type { Command } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import {
+  type Card,
+  type CardApplication,
+  CardError,
+  type CardFinding,
+  type CardObject,
+  type CardToken,
+  type PinStatus,
+} from "../../card/index.ts";
+import { profiles } from "../../index.ts";
+import { openCard } from "../card.ts";
+import { action } from "../context.ts";
+import type { Environment } from "../environment.ts";
+import { NotFoundError } from "../failure.ts";
+import { tellFindings } from "../findings.ts";
+import { examples } from "../help.ts";
+import { type Printer, visible } from "../output.ts";
+
+/** A card as `--json` prints it. */
+interface Dump {
+  readonly profile: string;
+  readonly atr: string;
+  readonly tokens: readonly DumpedToken[];
+  readonly findings: readonly CardFinding[];
+}
+
+interface DumpedToken {
+  readonly label: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly serialNumber: string;
+  readonly application: string;
+  readonly pin: {
+    readonly label: string;
+    readonly minLength: number;
+    readonly maxLength: number;
+    readonly triesLeft: number | null;
+  };
+  readonly objects: readonly DumpedObject[];
+}
+
+interface DumpedObject {
+  readonly class: CardObject["class"];
+  readonly id: string;
+  readonly label: string;
+  readonly reference: string;
+  readonly private: boolean;
+  /** Why its value cannot be read, if it cannot. */
+  readonly problem?: string;
+}
+
+export function addCardDump(card: Command, environment: Environment): void {
+  const command = card
+    .command("dump")
+    .summary("all that a card tells without a PIN, and what is wrong with it")
+    .description(
+      "Read all that a card tells without a PIN: its application, tokens, PINs and objects; public values are read to see that they " +
+        "are whole. What does not parse, or leads nowhere, is listed at the end.",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki card dump", "for people"],
+        ["cryptoki card dump --json | jq .findings", "what is wrong, for a program"],
+      ),
+    );
+  action(command, environment, async (context) => {
+    const { print } = context;
+    const opened = await openCard(context);
+    const dump = await dumpCard(opened);
+    if (!dump) throw new NotFoundError("no card that this program knows; see what it says with: cryptoki apdu explain");
+    if (print.json) print.document(dump);
+    else tell(print, dump);
+  });
+}
+
+async function dumpCard(card: Card): Promise<Dump | undefined> {
+  const application = await claim(card);
+  if (!application) return undefined;
+  const tokens: DumpedToken[] = [];
+  for (const token of application.tokens) tokens.push(await dumpToken(token));
+  return {
+    profile: application.profile,
+    atr: toHex(card.atr),
+    tokens,
+    findings: application.findings?.() ?? [],
+  };
+}
+
+async function claim(card: Card): Promise<CardApplication | undefined> {
+  for (const profile of profiles) {
+    const application = await profile.claim(card);
+    if (application) return application;
+  }
+  return undefined;
+}
+
+async function dumpToken(token: CardToken): Promise<DumpedToken> {
+  const { label, manufacturer, model, serialNumber, application, pin } = await token.info();
+  const status: PinStatus = await token.pinStatus("user");
+  const objects: DumpedObject[] = [];
+  for (const object of await token.objects()) {
+    const dumped = await dumpObject(object);
+    if (dumped) objects.push(dumped);
+  }
+  return {
+    label,
+    manufacturer,
+    model,
+    serialNumber,
+    application,
+    pin: { ...pin, triesLeft: status.triesLeft ?? null },
+    objects,
+  };
+}
+
+/** Undefined if it is not on the card after all. */
+async function dumpObject(object: CardObject): Promise<DumpedObject | undefined> {
+  const { class: kind, id, label, reference } = object;
+  const described = { class: kind, id: toHex(id), label, reference, private: object.private };
+  try {
+    if (!(await object.exists(true))) return undefined;
+    if (!object.private) await ("value" in object ? object.value() : object.publicKey());
+    return described;
+  } catch (error) {
+    if (object.private && error instanceof CardError) return undefined;
+    return { ...described, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function tell(print: Printer, { profile, atr, tokens, findings }: Dump): void {
+  print.pairs([
+    ["application", profile],
+    ["answer to reset", atr.toUpperCase()],
+  ]);
+  for (const token of tokens) {
+    print.line();
+    print.line(print.colours.bold(visible(token.label)));
+    print.pairs(
+      [
+        ["made by", token.manufacturer],
+        ["model", token.model],
+        ["serial number", token.serialNumber],
+        ["follows", token.application],
+        ["PIN", `${token.pin.label}, ${token.pin.minLength} to ${token.pin.maxLength}, ${tries(token)}`],
+      ],
+      "  ",
+    );
+    print.table(
+      ["CLASS", "ID", "LABEL", "REFERENCE", ""],
+      token.objects.map((one) => [
+        one.class,
+        one.id,
+        one.label,
+        one.reference,
+        one.problem ?? (one.private ? "private" : ""),
+      ]),
+    );
+  }
+  tellFindings(print, findings);
+}
+
+const tries = ({ pin }: DumpedToken): string =>
+  pin.triesLeft === null ? "tries not told" : `${pin.triesLeft} tries left`;

@@ -1,0 +1,13 @@
+import type { Command } from "commander";
+import type { Environment } from "../environment.ts";
+import { addCardDump } from "./card-dump.ts";
+import { addCardFiles } from "./card-files.ts";
+
+export function addCard(program: Command, environment: Environment): void {
+  const card = program
+    .command("card")
+    .summary("look into a card")
+    .description("What is on a card, as the card has it.");
+  addCardDump(card, environment);
+  addCardFiles(card, environment);
+}
