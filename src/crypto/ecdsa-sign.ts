@@ -1,21 +1,23 @@
 import { createECDH } from "node:crypto";
-import { concat } from "../bytes/index.ts";
+import { concat, DataError } from "../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "./curve.ts";
-import { truncateDigest } from "./ecdsa.ts";
 import { CURVE_NUMBERS, inverse, modulo, toBytes, toNumber } from "./modular.ts";
 
 /**
- * ECDSA over a digest of any length but 0 (FIPS 186-5 section 6.4.1), which Node has no call for: it hashes first. The points
+ * ECDSA over a digest (FIPS 186-5 section 6.4.1), which Node has no call for: it hashes first. The points
  * are OpenSSL's: a fresh key pair gives k and kG. What is left is one line modulo the order; its inversion is blinded by a random
  * factor, because BigInt does not compute in constant time.
  * @param secret The private key, most significant byte first.
+ * @param hashed As truncateDigest leaves it: to cut once more what was cut already would sign another number on P-521.
  * @returns r || s, each as long as the order.
+ * @throws {DataError} for a digest longer than the order.
  */
 export function signEcdsa(curve: NamedCurve, secret: Uint8Array, hashed: Uint8Array): Uint8Array {
   const { bytes } = curveInfo(curve);
   const { n } = CURVE_NUMBERS[curve];
+  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes, ${bytes} at most`);
   const d = toNumber(secret);
-  const e = toNumber(truncateDigest(hashed, curve));
+  const e = toNumber(hashed);
   for (;;) {
     const k = ephemeral(curve);
     const { secret: blind } = ephemeral(curve);

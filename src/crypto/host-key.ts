@@ -104,7 +104,8 @@ export class HostPrivateKey {
   }
 
   /**
-   * @param input rsa-raw: a block as long as the modulus. ecdsa: a digest. ecdh: the other public key's point. eddsa: the message.
+   * @param input rsa-raw: a block as long as the modulus. ecdsa: a digest, as truncateDigest leaves it. ecdh: the other public
+   *   key's point. eddsa: the message.
    * @throws {DataError} for input that the key does not take, a primitive that it has not, and after {@link wipe}.
    */
   compute(primitive: HostPrimitive, input: Uint8Array): Uint8Array {
