@@ -38,7 +38,7 @@ export function testCard(options: PivCardOptions = {}): Promise<VirtualPivCard> 
   });
 }
 
-/** A PKCS #15 card with keys that are made once. */
+/** A PKCS #15 card with keys that are made once; undefined has the card make its own. */
 export function testPkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
   return VirtualPkcs15Card.create({
     ...options,

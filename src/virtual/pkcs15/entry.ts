@@ -14,8 +14,8 @@ const OBJECT_FLAG = { PRIVATE: 0, MODIFIABLE: 1 } as const;
 /** Bits of PasswordFlags (section 8.9.2). */
 const PIN_FLAG = { LOCAL: 1, UNBLOCK_DISABLED: 3, INITIALIZED: 4, NEEDS_PADDING: 5, UNBLOCKING: 6 } as const;
 const ASCII_NUMERIC = 1;
-/** sensitive, alwaysSensitive, neverExtractable (section 8.2.12, KeyAccessFlags). */
-const PRIVATE_KEY_ACCESS = [0, 2, 3] as const;
+/** Bits of KeyAccessFlags (section 8.2.12). */
+const KEY_ACCESS = { SENSITIVE: 0, ALWAYS_SENSITIVE: 2, NEVER_EXTRACTABLE: 3, LOCAL: 4 } as const;
 
 /** Bits of KeyUsageFlags (section 8.2.12). */
 export const USAGE = { ENCIPHER: 0, DECIPHER: 1, SIGN: 2, VERIFY: 6, DERIVE: 8, NON_REPUDIATION: 9 } as const;
@@ -71,8 +71,10 @@ export function pinEntry(pin: {
 }
 
 /** An entry of a PrKDF. The field's length of an EC key stands where OpenSC writes it (pkcs15-prkey.c, fieldSize). */
-export function privateKeyEntry(key: KeyEntry): Uint8Array {
-  const common = derSequence(octet(key.id), bits(...key.usage), bits(...PRIVATE_KEY_ACCESS), number(0));
+export function privateKeyEntry(key: KeyEntry & { readonly made: boolean }): Uint8Array {
+  const { SENSITIVE, ...madeHere } = KEY_ACCESS;
+  const access = bits(SENSITIVE, ...(key.made ? Object.values(madeHere) : []));
+  const common = derSequence(octet(key.id), bits(...key.usage), access, number(0));
   return entry(keyTag(key), head(key), common, derSequence(file(key.path), number(key.bits)));
 }
 

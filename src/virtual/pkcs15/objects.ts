@@ -63,8 +63,9 @@ function authentication(): Part {
 }
 
 function privateKeys(keys: readonly PlannedKey[]): Part {
-  const entries = keys.map(({ plan }, index) =>
+  const entries = keys.map(({ plan, made }, index) =>
     entry.privateKeyEntry({
+      made,
       label: plan.label,
       authId: plan.pin,
       ...(plan.consent && { userConsent: 1 }),

@@ -32,7 +32,7 @@ export interface Pkcs15CardOptions {
    * Keys in PEM or as they are; made unless told. RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for signature, and no
    * other kinds.
    */
-  readonly keys?: Readonly<Partial<Record<Pkcs15KeyName, string | KeyObject>>>;
+  readonly keys?: Readonly<Partial<Record<Pkcs15KeyName, string | KeyObject | undefined>>>;
   /** The holder's name; "Test Cardholder" unless told. */
   readonly name?: string;
   /** Of the token; "Virtual eID" unless told. */
@@ -51,9 +51,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
   const serial = options.serial ?? randomBytes(8);
   if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 8 wanted`);
   const pins = makePins(options);
-  const keys = await Promise.all(
-    KEY_PLANS.map(async (plan): Promise<PlannedKey> => ({ plan, privateKey: await makeKey(plan, options) })),
-  );
+  const keys = await Promise.all(KEY_PLANS.map((plan) => makeKey(plan, options)));
   const label = options.label ?? "Virtual eID";
   const application: DedicatedFile = {
     kind: "df",
@@ -100,11 +98,12 @@ function padded(text: string, what: string, minLength: number): Uint8Array {
 }
 
 /** The key that was given, or a new one. */
-async function makeKey({ name, kind }: KeyPlan, { keys }: Pkcs15CardOptions): Promise<KeyObject> {
+async function makeKey(plan: KeyPlan, { keys }: Pkcs15CardOptions): Promise<PlannedKey> {
+  const { name, kind } = plan;
   const given = keys?.[name];
   const type = KEY_TYPES[kind];
-  if (given === undefined) return generateKey(type);
-  const key = parsePrivateKey(given);
-  if (describeKey(key) !== type) throw new DataError(`PKCS #15 card: the key ${name} is not of type ${kind}`);
-  return key;
+  if (given === undefined) return { plan, privateKey: await generateKey(type), made: true };
+  const privateKey = parsePrivateKey(given);
+  if (describeKey(privateKey) !== type) throw new DataError(`PKCS #15 card: the key ${name} is not of type ${kind}`);
+  return { plan, privateKey, made: false };
 }

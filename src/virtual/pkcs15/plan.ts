@@ -24,6 +24,8 @@ export interface KeyPlan {
 export interface PlannedKey {
   readonly plan: KeyPlan;
   readonly privateKey: KeyObject;
+  /** Made for this card, and never anywhere else. */
+  readonly made: boolean;
 }
 
 const { DECIPHER, DERIVE, ENCIPHER, NON_REPUDIATION, SIGN, VERIFY } = USAGE;
