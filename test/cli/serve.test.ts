@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { text } from "node:stream/consumers";
+import { P11KitModule } from "../../src/p11kit/index.ts";
+import { CardFolder, PIN } from "./card.ts";
+import { cryptoki, json, jsonError } from "./program.ts";
+
+const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+const RUNTIME = mkdtempSync(path.join(tmpdir(), "serve-"));
+const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], XDG_RUNTIME_DIR: RUNTIME };
+/** The command line of the program, as a shell takes it. */
+const PROGRAM = `${process.execPath} --import ${import.meta.resolve("tsx")} ${MAIN}`;
+
+function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | number)[] = "pipe"): ChildProcess {
+  return spawn("sh", ["-c", `LISTEN_PID=$$ exec ${PROGRAM} "$@"`, "sh", ...args], {
+    env: { ...env, ...(stdio === "pipe" ? {} : { LISTEN_FDS: "1" }) },
+    stdio: stdio === "pipe" ? "pipe" : [...stdio],
+  });
+}
+
+/** The only token's label, as a client sees it. */
+async function label(address: string): Promise<string | undefined> {
+  const module = new P11KitModule({ address });
+  await module.C_Initialize();
+  const [slot] = await module.C_GetSlotList(true);
+  const found = slot === undefined ? undefined : (await module.C_GetTokenInfo(slot)).label;
+  await module.C_Finalize();
+  return found;
+}
+
+async function untilGone(file: string): Promise<void> {
+  for (let tries = 0; existsSync(file) && tries < 200; tries++) await sleep(20);
+}
+
+afterEach(() => {
+  rmSync(path.join(RUNTIME, "cryptoki"), { recursive: true, force: true });
+});
+
+describe("serve", () => {
+  test("begins to serve in the background, says where, and ends when it is told to", async () => {
+    const child = start(["--virtual", "serve"]);
+    const stdout = child.stdout ? await text(child.stdout) : "";
+    const [, file = "", pid = ""] =
+      /^export P11_KIT_SERVER_ADDRESS=unix:path=(.*)\nexport P11_KIT_SERVER_PID=(\d+)\n$/u.exec(stdout) ?? [];
+    expect(path.dirname(file)).toBe(path.join(RUNTIME, "cryptoki"));
+    expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
+    process.kill(Number(pid));
+    await untilGone(file);
+    expect(existsSync(file)).toBe(false);
+  }, 60_000);
+
+  test("stays in the foreground, at a socket of one's choice", async () => {
+    const file = path.join(RUNTIME, "own", "socket");
+    const child = start(["--virtual", "serve", "-f", "--socket", file, "--json"]);
+    if (child.stdout) await once(child.stdout, "data");
+    expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
+    // Somebody listens there.
+    const second = start(["--virtual", "serve", "--socket", file]);
+    expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server listens on/u);
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(existsSync(file)).toBe(false);
+  }, 60_000);
+
+  test("serves one client on its standard streams", async () => {
+    expect(await label(`${PROGRAM} --virtual serve --stdio`)).toMatch(/^PIV/u);
+  }, 60_000);
+
+  test("takes the socket that systemd hands over", async () => {
+    const listening = createServer().listen(0, "127.0.0.1");
+    await once(listening, "listening");
+    const { port } = listening.address() as AddressInfo;
+    const { fd } = (listening as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const child = start(["--virtual", "serve"], ["pipe", "pipe", "pipe", fd]);
+    // The other process has it still: who connects waits until it is up.
+    listening.close();
+    const client = connect(port, "127.0.0.1");
+    client.write(Uint8Array.of(2));
+    const [chunk] = (await once(client, "data")) as [Uint8Array];
+    expect([...chunk]).toEqual([2]);
+    client.destroy();
+    child.kill();
+    expect(await once(child, "exit")).toEqual([0, null]);
+  }, 60_000);
+
+  test("shows only the tokens that --token describes", async () => {
+    const serve = `${PROGRAM} --virtual serve --stdio --token`;
+    expect(await label(`${serve} pkcs11:model=PIV`)).toMatch(/^PIV/u);
+    expect(await label(`${serve} pkcs11:model=Other`)).toBeUndefined();
+  }, 60_000);
+
+  test("prints the file that makes a module of the cards", async () => {
+    const { stdout } = await cryptoki(["--token", "pkcs11:model=PIV", "serve", "--print-module-config"]);
+    expect(stdout).toMatch(/^# .*\nremote: \|.* --token pkcs11:model=PIV serve --stdio\n$/u);
+    const socket = await cryptoki(["serve", "--socket", "/run/cards", "--print-module-config"]);
+    expect(socket.stdout).toMatch(/^remote: unix:path=\/run\/cards$/mu);
+  });
+
+  test.each([
+    [["serve", "--stdio", "--socket", "/tmp/x"], /--stdio or --socket/u],
+    [["serve", "--max-message", "much"], /number of bytes/u],
+    [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],
+    [["serve", "--token", "no uri"], /pkcs11:/u],
+  ])("%j is a wrong command line", async (args, message) => {
+    const { code, stderr } = await cryptoki(["--virtual", ...args]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+});
+
+describe("--server", () => {
+  test("every command works on another's tokens", async () => {
+    using folder = await CardFolder.create();
+    const server = `${PROGRAM} --virtual ${folder.card} serve --stdio`;
+    const over = (...args: readonly string[]): ReturnType<typeof cryptoki> =>
+      cryptoki(["--server", server, ...args], PIN);
+    const own = (...args: readonly string[]): ReturnType<typeof cryptoki> =>
+      cryptoki(["--virtual", folder.card, ...args], PIN);
+    for (const args of [["tokens"], ["objects"], ["objects", "--login"]]) {
+      expect(json(await over(...args, "--json"))).toEqual(json(await own(...args, "--json")));
+    }
+    const letter = folder.file("letter", "a letter");
+    const signature = folder.file("signature");
+    expect((await over("sign", "--id", "01", letter, "--output", signature)).code).toBe(0);
+    expect((await own("verify", "--id", "01", letter, "--signature", signature)).code).toBe(0);
+  }, 120_000);
+
+  test.each([
+    [["tokens"], "unix:path=/nowhere", 3, "CKR_GENERAL_ERROR"],
+    [["tokens"], "unix:nothing", 2, "UsageError"],
+    [["readers"], "unix:path=/nowhere", 2, "UsageError"],
+  ])("%j with --server %s ends with %d", async (args, server, code, name) => {
+    const outcome = await cryptoki(["--server", server, ...args, "--json"]);
+    expect(outcome.code).toBe(code);
+    expect(jsonError(outcome)).toMatchObject({ name });
+  });
+});
