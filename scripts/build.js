@@ -8,15 +8,15 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+/** Those with a way in of their own, as package.json exports them. */
+const ROOMS = ["pcsc", "apdu", "piv", "pkcs15", "cac", "p11kit", "virtual"];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const [outdir = path.join(ROOT, "dist")] = process.argv.slice(2);
 
 await rm(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: ROOT,
-  entryPoints: ["index", "pcsc/index", "apdu/index", "piv/index", "virtual/index", "cli/main"].map(
-    (name) => `src/${name}.ts`,
-  ),
+  entryPoints: ["index", ...ROOMS.map((room) => `${room}/index`), "cli/main"].map((name) => `src/${name}.ts`),
   outbase: "src",
   outdir,
   bundle: true,

@@ -1,6 +1,7 @@
 /**
  * Smart cards as PKCS#11 tokens. `new Cryptoki({ pcsc: new Pcscd(), profiles })` is the whole of it; `cryptoki/pcsc`,
- * `cryptoki/apdu`, `cryptoki/piv` and `cryptoki/virtual` are the rooms below, for who works on the card itself.
+ * `cryptoki/apdu`, `cryptoki/piv`, `cryptoki/pkcs15`, `cryptoki/cac` and `cryptoki/virtual` are the rooms below, for who works on the card
+ * itself; `cryptoki/p11kit` serves the tokens to other programs, and reaches other modules.
  */
 import { cac, cacUnlisted } from "./cac/index.ts";
 import type { CardProfile } from "./card/index.ts";

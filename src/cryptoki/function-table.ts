@@ -32,7 +32,7 @@ export type ParameterKind =
 export type ResultKind = "none" | "handle" | "value" | "bytes" | "secret" | "attributes";
 
 /** Where the work is done. */
-export type FunctionState =
+type FunctionState =
   | "card"
   | "software"
   /** By the card for its own keys and objects, by the host for those of a session. */

@@ -29,7 +29,7 @@ export function transform(
 }
 
 /** What a cipher makes of all of a message. */
-export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   const first = stream.update(data);
   const last = await stream.final(signal);
   if (first.length === 0) return last;

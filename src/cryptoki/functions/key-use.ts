@@ -26,7 +26,7 @@ const PERMISSION = {
   derive: CKA.DERIVE,
 } as const satisfies Partial<Record<MechanismUse, CKA>>;
 
-export type KeyUse = keyof typeof PERMISSION;
+type KeyUse = keyof typeof PERMISSION;
 
 /** Which half of a key pair does it. */
 const HALF: Readonly<Record<KeyUse, "private" | "public">> = {
@@ -122,19 +122,6 @@ async function requirePermission(
       throw new CryptokiError(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS of the key does not name it");
     }
   });
-}
-
-/**
- * The scheme of a mechanism for a key pair, and its private key under guard.
- * @throws {CryptokiError} as {@link useKey}; CKR_MECHANISM_INVALID if the family has no such scheme.
- */
-export async function withPrivateKey<Scheme>(
-  request: KeyRequest,
-  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
-): Promise<{ readonly scheme: Scheme; readonly key: GuardedKey }> {
-  const key = await useKey(request);
-  if (key.kind !== "pair" || !key.guard) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
-  return { scheme: makeScheme(key, maker), key: key.guard };
 }
 
 /** @throws {CryptokiError} CKR_MECHANISM_INVALID; what the scheme's maker throws. */

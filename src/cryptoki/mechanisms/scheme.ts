@@ -156,7 +156,7 @@ export interface SecretMechanism {
 }
 
 /** A hash by itself. */
-export interface DigestMechanism {
+interface DigestMechanism {
   readonly kind: "digest";
   readonly type: number;
   readonly hash: HashName;
