@@ -16,14 +16,20 @@ export interface RsaPrivateNumbers {
   readonly coefficient: Uint8Array;
 }
 
+/** The longest key that the host computes with: the time grows with the third power, and everybody waits. */
+const MAX_MODULUS_BITS = 4096;
+
 /**
- * A key for Node of its numbers. The primes may be left out: they follow from the others.
+ * A key for Node of its numbers, of 4096 bits at most. The primes may be left out: they follow from the others.
  * @throws {DataError} if the numbers are not those of one key.
  */
 export function importRsaPrivateKey(
   numbers: Pick<RsaPrivateNumbers, "modulus" | "publicExponent" | "privateExponent"> & Partial<RsaPrivateNumbers>,
 ): KeyObject {
-  const { modulus, publicExponent } = rsaPublicKey(numbers.modulus, numbers.publicExponent);
+  const { modulus, publicExponent, modulusBits } = rsaPublicKey(numbers.modulus, numbers.publicExponent);
+  if (modulusBits > MAX_MODULUS_BITS) {
+    throw new DataError(`RSA private key: ${modulusBits} bits, ${MAX_MODULUS_BITS} at most`);
+  }
   const [n, e, d] = [toNumber(modulus), toNumber(publicExponent), toNumber(numbers.privateExponent)];
   const [p, q] =
     numbers.prime1?.length && numbers.prime2?.length
@@ -59,16 +65,20 @@ export function importRsaPrivateKey(
   }
 }
 
-/** The primes of a modulus, from both exponents (SP 800-56B appendix C.1). @throws {DataError} if they do not lead there. */
+/**
+ * The primes of a modulus, from both exponents (SP 800-56B appendix C.1): a square root of 1 other than 1 and -1. Every other
+ * random number leads to one. Numbers of which one does not lead to 1 belong to no key, and take no second try.
+ * @throws {DataError} if they do not lead there.
+ */
 function primesOf(n: bigint, e: bigint, d: bigint): readonly [bigint, bigint] {
   const multiple = d * e - 1n;
-  if (d < 3n || d >= n || multiple % 2n !== 0n)
-    throw new DataError("RSA private key: not the exponent of this modulus");
+  const wrong = (): DataError => new DataError("RSA private key: not the exponent of this modulus");
+  if (d < 3n || d >= n || multiple % 2n !== 0n) throw wrong();
   let odd = multiple;
   let twos = 0;
   for (; odd % 2n === 0n; odd /= 2n) twos++;
   for (let tries = 0; tries < 100; tries++) {
-    let x = power(modulo(toNumber(randomBytes(16)) + 2n, n), odd, n);
+    let x = power(toNumber(randomBytes(16)) + 2n, odd, n);
     for (let step = 0; step < twos && x !== 1n && x !== n - 1n; step++) {
       const square = (x * x) % n;
       if (square === 1n) {
@@ -77,8 +87,9 @@ function primesOf(n: bigint, e: bigint, d: bigint): readonly [bigint, bigint] {
       }
       x = square;
     }
+    if (x !== 1n && x !== n - 1n) throw wrong();
   }
-  throw new DataError("RSA private key: not the exponent of this modulus");
+  throw wrong();
 }
 
 function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
