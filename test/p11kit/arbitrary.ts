@@ -88,7 +88,7 @@ function mechanism({ offered }: Dialect): Arbitrary<WireMechanism> {
   });
 }
 
-export const wanted = ({ offered }: Dialect): Arbitrary<readonly Wanted[]> =>
+const wanted = ({ offered }: Dialect): Arbitrary<readonly Wanted[]> =>
   fc.array(
     fc.record({ type: fc.constantFrom(...types), room: fc.nat(100) }).chain((one): Arbitrary<Wanted> => {
       if (offered < 1 || one.room === 0 || attributeForm(one.type, offered) !== "template") return fc.constant(one);

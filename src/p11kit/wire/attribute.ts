@@ -7,7 +7,7 @@ import { readBytes, readUlong, writeBytes } from "./values.ts";
 import type { ByteWriter } from "./writer.ts";
 
 /** Templates within templates: p11-kit stops at 8 as well. Without a limit, a frame of 16 MiB nests a million deep. */
-export const MAX_DEPTH = 8;
+const MAX_DEPTH = 8;
 
 /** An attribute as it is read: without a length it has no value to show; without a value only its length was asked for. */
 export interface WireAttribute {

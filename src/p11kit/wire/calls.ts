@@ -17,7 +17,7 @@ import {
 } from "./values.ts";
 
 /** One value of a request, and what it is to the function that is called. */
-export type RequestPart =
+type RequestPart =
   /** The function's next argument. */
   | { readonly role: "argument"; readonly field: Field<unknown> }
   /** How much the caller can take: of C alone. */
@@ -30,7 +30,7 @@ export type RequestPart =
   | { readonly role: "constant"; readonly field: Field<unknown>; readonly value: unknown };
 
 /** What a function gives. */
-export type Result =
+type Result =
   | { readonly kind: "nothing" }
   | { readonly kind: "number" }
   /** A structure, field by field in the order of C. */
