@@ -1,6 +1,6 @@
 /** Smart cards in software, for tests, demonstrations and trying things out. Their keys are not protected. */
 export type { VirtualCard } from "./card.ts";
-export { loadCard, saveCard } from "./piv/card-file.ts";
+export { loadCard, type SavableCard, saveCard } from "./card-file.ts";
 export { VirtualPivCard } from "./piv/card.ts";
 export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";

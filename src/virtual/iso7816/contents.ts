@@ -1,4 +1,4 @@
-import type { ReferenceData } from "../piv/reference-data.ts";
+import type { ReferenceData } from "../reference-data.ts";
 import type { DedicatedFile } from "./file.ts";
 
 /** A PIN or PUK of the card, 8 bytes filled up with FF. */

@@ -11,6 +11,10 @@ import { currentDf, type IsoContext } from "./session.ts";
 /** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
 const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };
 
+/** Bytes of all files together, each with some for its head: as much as large cards have. */
+const MEMORY = 262_144;
+const HEAD = 64;
+
 /** CREATE FILE in the current directory; the new file becomes the current one (ISO/IEC 7816-9 section 6.1). */
 export function createFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -18,6 +22,7 @@ export function createFile(context: IsoContext, { p1, p2, data }: CardCommand): 
   requireAccess(context, df, "use");
   const file = describe(data);
   if (df.id === file.id || df.files.some(({ id }) => id === file.id)) throw new Refusal(SW.FILE_EXISTS);
+  if (sizeOf(context.contents.masterFile) + sizeOf(file) > MEMORY) throw new Refusal(SW.NOT_ENOUGH_MEMORY);
   df.files.push(file);
   if (file.kind === "df") context.session.path = [...context.session.path, file];
   context.session.file = file.kind === "df" ? undefined : file;
@@ -47,6 +52,19 @@ function childOf(context: IsoContext, data: Uint8Array): CardFile | undefined {
   if (data.length !== 2) throw new Refusal(SW.WRONG_LENGTH);
   const id = new ByteReader(data).u16();
   return currentDf(context).files.find((file) => file.id === id);
+}
+
+function sizeOf(file: CardFile): number {
+  switch (file.kind) {
+    case "df":
+      return file.files.reduce((sum, child) => sum + sizeOf(child), HEAD);
+    case "transparent":
+      return HEAD + file.contents.length;
+    case "records":
+      return file.records.reduce((sum, { length }) => sum + length, HEAD);
+    case "key":
+      return HEAD + file.bits;
+  }
 }
 
 /** The file that its control parameters describe. */

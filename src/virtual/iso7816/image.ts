@@ -2,13 +2,13 @@ import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
 import { describeKey } from "../piv/private-key.ts";
 import { parsePrivateKey } from "../piv/personalise.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../piv/reference-data.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { decodeAccess, encodeAccess } from "./access.ts";
 import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
 import { type CardFile, type DedicatedFile, type KeyFile, MASTER_FILE } from "./file.ts";
 
 /** The first field of an image, by which a file is known for one of these. */
-export const FORMAT = "virtual-file-card";
+export const FORMAT = "virtual-pkcs15-card";
 const VERSION = 1;
 const WHAT = "virtual PKCS #15 card";
 /** Directories in directories. */

@@ -1,5 +1,5 @@
 import { SW } from "../../apdu/index.ts";
-import { REFERENCE_LENGTH } from "../piv/reference-data.ts";
+import { REFERENCE_LENGTH } from "../reference-data.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import type { CardPin } from "./contents.ts";

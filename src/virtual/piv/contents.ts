@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { ManagementAlgorithm } from "./management-key.ts";
-import type { ReferenceData } from "./reference-data.ts";
+import type { ReferenceData } from "../reference-data.ts";
 import type { PinPolicy } from "./slot.ts";
 
 /** A private key on the card. */

@@ -4,9 +4,11 @@ import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.t
 import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
 import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
 import { checkedManagementKey, parsePrivateKey, parseSlot } from "./personalise.ts";
-import { isWellFormedPin, REFERENCE_LENGTH, ReferenceData } from "./reference-data.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
+import { isWellFormedPin } from "./pin-form.ts";
 
-const FORMAT = "virtual-piv-card";
+/** The first field of an image, by which a file is known for one of these. */
+export const FORMAT = "virtual-piv-card";
 const VERSION = 1;
 const WHAT = "virtual PIV card";
 const POLICIES = ["never", "once", "always"] as const;

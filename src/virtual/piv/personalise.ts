@@ -10,7 +10,8 @@ import { generateKey } from "./generate.ts";
 import * as identity from "./identity.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { describeKey } from "./private-key.ts";
-import { isWellFormedPin, REFERENCE_LENGTH, ReferenceData } from "./reference-data.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
+import { isWellFormedPin } from "./pin-form.ts";
 import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
 
 /** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. */

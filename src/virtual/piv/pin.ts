@@ -2,7 +2,8 @@ import { SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { acceptsGlobalPin, type PivContext } from "./context.ts";
-import { isWellFormedPin, REFERENCE_LENGTH, type ReferenceData } from "./reference-data.ts";
+import { REFERENCE_LENGTH, type ReferenceData } from "../reference-data.ts";
+import { isWellFormedPin } from "./pin-form.ts";
 
 /** Key references of PINs and of the PUK (SP 800-73-4 part 1 table 4a). */
 const REFERENCE = { GLOBAL_PIN: 0x00, PIN: 0x80, PUK: 0x81 } as const;

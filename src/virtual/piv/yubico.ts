@@ -5,7 +5,7 @@ import type { CardCommand } from "../transport.ts";
 import type { PivContext } from "./context.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { describeKey, encodePublicKey } from "./private-key.ts";
-import type { ReferenceData } from "./reference-data.ts";
+import type { ReferenceData } from "../reference-data.ts";
 import { MANAGEMENT_KEY, type PinPolicy } from "./slot.ts";
 
 /** The firmware whose PIV commands this card follows: the first with RSA-3072 and RSA-4096. */

@@ -159,8 +159,13 @@ function data(): Part {
     { label: "Private note", text: "Only the PIN opens this.\n", authId: PIN.AUTHENTICATION },
     { label: "Signature note", text: "Only the signature PIN opens this.\n", authId: PIN.SIGNATURE },
   ];
-  const entries = notes.map(({ text: _, ...head }, index) =>
-    entry.dataEntry({ ...head, application: "Notes", path: pathOf(FILE.FIRST_DATA + index) }),
+  const entries = notes.map(({ label, authId }, index) =>
+    entry.dataEntry({
+      label,
+      ...(authId !== undefined && { authId }),
+      application: "Notes",
+      path: pathOf(FILE.FIRST_DATA + index),
+    }),
   );
   const files = notes.map(({ text, authId }, index) =>
     transparent(FILE.FIRST_DATA + index, utf8(text), { ...MANAGED, use: authId ?? "always" }),

@@ -8,7 +8,7 @@ import { KEY_TYPES } from "../piv/algorithm.ts";
 import { generateKey } from "../piv/generate.ts";
 import { parsePrivateKey } from "../piv/personalise.ts";
 import { describeKey } from "../piv/private-key.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../piv/reference-data.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { directory } from "./entry.ts";
 import { MANAGED, transparent } from "./files.ts";
 import { AID, APPLICATION_PATH, FILE, MANUFACTURER, PIN } from "./layout.ts";

@@ -1,19 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
-import { wipe } from "../../bytes/index.ts";
+import { wipe } from "../bytes/index.ts";
 
-/** Every PIN and PUK is this long on the wire; a shorter PIN is filled up with FF (SP 800-73-4 part 2 section 2.4.3). */
+/** PINs and PUKs are this long on the wire; a shorter one is filled up with FF (SP 800-73-4 part 2 section 2.4.3; MyEID likewise). */
 export const REFERENCE_LENGTH = 8;
-
-/** Whether `value` is 6 to 8 decimal digits, filled up with FF to 8 bytes. */
-export function isWellFormedPin(value: Uint8Array): boolean {
-  const digits = value.findIndex((byte) => byte === 0xff);
-  const length = digits === -1 ? value.length : digits;
-  return (
-    value.length === REFERENCE_LENGTH &&
-    length >= 6 &&
-    value.every((byte, index) => (index < length ? byte >= 0x30 && byte <= 0x39 : byte === 0xff))
-  );
-}
 
 /** A PIN or PUK and its retry counter. */
 export class ReferenceData {

@@ -1,8 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
-import { DataError, fromUtf8 } from "../../bytes/index.ts";
-import { VirtualPivCard } from "./card.ts";
-import { decodeImage } from "./image.ts";
+import { DataError, fromUtf8 } from "../bytes/index.ts";
+import type { VirtualCard } from "./card.ts";
+import * as fileCard from "./iso7816/image.ts";
+import { JsonFields } from "./json.ts";
+import { VirtualPivCard } from "./piv/card.ts";
+import * as pivCard from "./piv/image.ts";
+import { VirtualPkcs15Card } from "./pkcs15/card.ts";
+
+/** A card that can be put into a file. */
+export interface SavableCard extends VirtualCard {
+  /** All that the card holds, keys and PINs too, as the text that its file has. */
+  image(): string;
+}
 
 /** More than a card with 24 RSA-4096 keys and every data object at its largest. */
 const MAX_FILE = 4 << 20;
@@ -12,7 +22,7 @@ const MAX_FILE = 4 << 20;
  * file of a test card: its keys and PINs lie open in it.
  * @throws whatever the file system throws.
  */
-export async function saveCard(card: VirtualPivCard, file: string): Promise<void> {
+export async function saveCard(card: SavableCard, file: string): Promise<void> {
   await writeAtomically(file, card.image());
 }
 
@@ -21,11 +31,14 @@ export async function saveCard(card: VirtualPivCard, file: string): Promise<void
  * answers the command that made it; if it cannot be written, the card answers 6581, memory failure.
  * @throws {DataError} if the file is not a card; whatever the file system throws.
  */
-export async function loadCard(file: string): Promise<VirtualPivCard> {
+export async function loadCard(file: string): Promise<SavableCard> {
   const { size } = await stat(file);
-  if (size > MAX_FILE) throw new DataError(`virtual PIV card: ${size} bytes, ${MAX_FILE} at most`);
-  const contents = decodeImage(fromUtf8(await readFile(file)));
-  return new VirtualPivCard(contents, (image) => writeAtomically(file, image));
+  if (size > MAX_FILE) throw new DataError(`virtual card: ${size} bytes, ${MAX_FILE} at most`);
+  const text = fromUtf8(await readFile(file));
+  const keep = (image: string): Promise<void> => writeAtomically(file, image);
+  return JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT]) === pivCard.FORMAT
+    ? new VirtualPivCard(pivCard.decodeImage(text), keep)
+    : new VirtualPkcs15Card(fileCard.decodeImage(text), keep);
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {
