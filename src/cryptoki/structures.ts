@@ -201,9 +201,11 @@ export interface CK_HKDF_PARAMS {
   readonly bExpand: boolean;
   /** The hash as a mechanism: CKM.SHA256. */
   readonly prfHashMechanism: CK_MECHANISM_TYPE;
-  /** {@link CKF_HKDF}: HKDF_SALT_NULL unless told, or HKDF_SALT_DATA. */
+  /** {@link CKF_HKDF}; HKDF_SALT_NULL unless told. */
   readonly ulSaltType?: number;
   readonly pSalt?: Uint8Array;
+  /** A secret key with CKA_DERIVE. */
+  readonly hSaltKey?: CK_OBJECT_HANDLE;
   readonly pInfo?: Uint8Array;
 }
 

@@ -9,8 +9,10 @@ import { CKK } from "../constants/ckk.ts";
 import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import type { SecretKey, SecretKeyLookup } from "../mechanisms/scheme.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
+import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { keepObject, requireAccess } from "./keep.ts";
 import { makeScheme, type UsableKey, useKey } from "./key-use.ts";
@@ -35,7 +37,7 @@ export function deriveKey(
         ? newObject(without(given, CKA.VALUE_LEN), "derive", user, [[CKA.CLASS, CKO.DATA]])
         : newObject(withKeyType(given), "derive", user, [[CKA.CLASS, CKO.SECRET_KEY]]);
       const length = wantedLength(toData ? new Map(given) : made.values);
-      const derive = deriver(key);
+      const derive = deriver(key, (other) => secretKey(application, session, other));
       requireAccess(application, session, made);
       made.values.set(CKA.VALUE, await derive(length, signal));
       setOrigin(made, { from: "derivation", ...secrecyOf(key.object) });
@@ -48,10 +50,10 @@ export function deriveKey(
 type Deriver = (length: number | undefined, signal?: AbortSignal) => Promise<Uint8Array>;
 
 /** @throws {CryptokiError} as the ...Init functions, before anything is computed. */
-function deriver(key: UsableKey): Deriver {
+function deriver(key: UsableKey, other: SecretKeyLookup): Deriver {
   if (key.kind === "secret") {
     const { mechanism, secret, parameter } = key;
-    return (length) => mechanism.derive?.(secret, parameter, length) ?? refuse();
+    return async (length) => mechanism.derive?.(secret, parameter, length, other) ?? refuse();
   }
   const { guard } = key;
   const scheme = makeScheme(key, ({ agreement }) => agreement);
@@ -64,6 +66,17 @@ function deriver(key: UsableKey): Deriver {
       wipe(shared);
     }
   };
+}
+
+/** A key that the parameter names besides the base key. */
+function secretKey(application: Application, { token }: Session, handle: number): SecretKey {
+  const object = application.objects.get(handle, token, CKR.KEY_HANDLE_INVALID);
+  if (!application.isVisible(object) || !object.key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+  if (object.key.class !== "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a secret key is wanted here");
+  if (object.attributes.known(CKA.DERIVE) !== true) {
+    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "CKA_DERIVE is false for this key");
+  }
+  return { keyType: object.attributes.known(CKA.KEY_TYPE) ?? 0, value: object.key.value };
 }
 
 function refuse(): never {

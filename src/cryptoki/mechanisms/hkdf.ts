@@ -4,14 +4,22 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
 import type { SecretMechanism } from "./scheme.ts";
-import { readHkdfParameters } from "./symmetric-parameters.ts";
+import { type HkdfParameters, readHkdfParameters } from "./symmetric-parameters.ts";
 
 /** CKM_HKDF_DERIVE and CKM_HKDF_DATA (PKCS#11 3.1, HKDF mechanisms; RFC 5869). */
-export const hkdf: NonNullable<SecretMechanism["derive"]> = ({ value }, parameter, length) =>
-  Promise.resolve(derive(value, parameter, length));
+export const hkdf: NonNullable<SecretMechanism["derive"]> = ({ value }, parameter, length, other) => {
+  const { salt, ...parameters } = readHkdfParameters(parameter);
+  // "The salt should be ignored if bExtract is false."
+  const named = typeof salt === "number" && parameters.extract ? other(salt).value : salt;
+  return Promise.resolve(derive(value, parameters, typeof named === "number" ? new Uint8Array() : named, length));
+};
 
-function derive(value: Uint8Array, parameter: unknown, length: number | undefined): Uint8Array {
-  const { extract, expand, hash, salt, info } = readHkdfParameters(parameter);
+function derive(
+  value: Uint8Array,
+  { extract, expand, hash, info }: Omit<HkdfParameters, "salt">,
+  salt: Uint8Array,
+  length: number | undefined,
+): Uint8Array {
   const wanted = length ?? hashLength(hash);
   if (!expand) {
     // "If bExpand is false ... the length of the key is that of the hash."

@@ -15,6 +15,12 @@ export interface SecretKey {
   readonly value: Uint8Array;
 }
 
+/**
+ * The secret key of a handle, for a derivation.
+ * @throws {CryptokiError} CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED.
+ */
+export type SecretKeyLookup = (handle: number) => SecretKey;
+
 // Operations. What comes in is taken part by part; one-part functions are an update and a final. Whoever ends an operation, with
 // or without its result, calls wipe.
 
@@ -149,8 +155,16 @@ export interface SecretMechanism {
   readonly decrypt?: (key: SecretKey, parameter: unknown) => Cipher;
   /** Its ciphers wrap and unwrap keys too. */
   readonly wraps?: boolean;
-  /** @returns The bytes of a new key, or of a data object; `length` as in {@link AgreementScheme.derive}. */
-  readonly derive?: (key: SecretKey, parameter: unknown, length: number | undefined) => Promise<Uint8Array>;
+  /**
+   * @param other Finds the key that a parameter names besides.
+   * @returns The bytes of a new key, or of a data object; `length` as in {@link AgreementScheme.derive}.
+   */
+  readonly derive?: (
+    key: SecretKey,
+    parameter: unknown,
+    length: number | undefined,
+    other: SecretKeyLookup,
+  ) => Promise<Uint8Array>;
   /** What {@link derive} makes is a CKO_DATA. */
   readonly derivesData?: boolean;
 }

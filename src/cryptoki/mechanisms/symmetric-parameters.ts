@@ -87,32 +87,42 @@ export interface HkdfParameters {
   readonly extract: boolean;
   readonly expand: boolean;
   readonly hash: HashName;
-  readonly salt: Uint8Array;
+  /** The salt, or the handle of the key that it is. */
+  readonly salt: Uint8Array | number;
   readonly info: Uint8Array;
 }
 
-/** CK_HKDF_PARAMS. The salt cannot be a key of its own. */
+/** CK_HKDF_PARAMS. */
 export function readHkdfParameters(parameter: unknown): HkdfParameters {
-  const { bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, pInfo } = fields<CK_HKDF_PARAMS>(
+  const { bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, hSaltKey, pInfo } = fields<CK_HKDF_PARAMS>(
     parameter,
     "{ bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, pInfo }",
   );
   if (typeof bExtract !== "boolean" || typeof bExpand !== "boolean" || !(bExtract || bExpand)) {
     throw invalid("one of bExtract and bExpand at least is true");
   }
-  const salt = readBytes(pSalt, "pSalt");
-  const type = ulSaltType ?? CKF_HKDF.HKDF_SALT_NULL;
-  if (type !== CKF_HKDF.HKDF_SALT_NULL && type !== CKF_HKDF.HKDF_SALT_DATA) {
-    throw invalid("ulSaltType is CKF.HKDF_SALT_NULL or CKF.HKDF_SALT_DATA");
-  }
-  if (type === CKF_HKDF.HKDF_SALT_NULL && salt.length > 0) throw invalid("CKF.HKDF_SALT_NULL takes no pSalt");
   return {
     extract: bExtract,
     expand: bExpand,
     hash: readHash(prfHashMechanism),
-    salt,
+    salt: readSalt(ulSaltType ?? CKF_HKDF.HKDF_SALT_NULL, readBytes(pSalt, "pSalt"), hSaltKey),
     info: readBytes(pInfo, "pInfo"),
   };
+}
+
+function readSalt(type: unknown, salt: Uint8Array, key: unknown): Uint8Array | number {
+  switch (type) {
+    case CKF_HKDF.HKDF_SALT_NULL:
+      if (salt.length > 0) throw invalid("CKF.HKDF_SALT_NULL takes no pSalt");
+      return salt;
+    case CKF_HKDF.HKDF_SALT_DATA:
+      return salt;
+    case CKF_HKDF.HKDF_SALT_KEY:
+      if (typeof key !== "number") throw invalid("hSaltKey is the handle of a key");
+      return key;
+    default:
+      throw invalid("ulSaltType is CKF.HKDF_SALT_NULL, CKF.HKDF_SALT_DATA or CKF.HKDF_SALT_KEY");
+  }
 }
 
 const PRF: ReadonlyMap<unknown, HashName> = new Map([

@@ -1,7 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../../src/bytes/index.ts";
-import { CKF, CKK, CKM, CKP, CKZ, type CK_HKDF_PARAMS, type CK_MECHANISM } from "../../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  CKP,
+  CKZ,
+  type CK_HKDF_PARAMS,
+  type CK_MECHANISM,
+} from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
+import { P_256 } from "./curves.ts";
 import { hex, SoftwareKeys } from "./software-keys.ts";
 
 let keys: SoftwareKeys;
@@ -87,6 +98,19 @@ describe("CKM_HKDF_DERIVE (RFC 5869 appendix A)", () => {
       expect(await keys.derive(both, key, length)).toEqual(expanded);
       expect(await keys.derive(both, key, length - 1)).toEqual(expanded.subarray(0, -1));
 
+      if (salt.length > 0) {
+        const hSaltKey = await keys.secret(CKK.GENERIC_SECRET, salt);
+        const salted = hkdf({
+          bExtract: true,
+          bExpand: true,
+          prfHashMechanism,
+          ulSaltType: CKF.HKDF_SALT_KEY,
+          hSaltKey,
+          pInfo: info,
+        });
+        expect(await keys.derive(salted, key, length)).toEqual(expanded);
+      }
+
       const first = hkdf({ bExtract: true, bExpand: false, prfHashMechanism, ...saltOf(salt) });
       expect(await keys.derive(first, key)).toEqual(extracted);
       const second = hkdf({ bExtract: false, bExpand: true, prfHashMechanism, pInfo: info });
@@ -107,9 +131,27 @@ describe("CKM_HKDF_DERIVE (RFC 5869 appendix A)", () => {
     ["no hash", { ...whole, prfHashMechanism: CKM.AES_CBC }],
     ["a salt where there is none", { ...whole, ulSaltType: CKF.HKDF_SALT_NULL, pSalt: range(0, 7) }],
     ["another kind of salt", { ...whole, ulSaltType: 8 }],
+    ["a salt key that is not named", { ...whole, ulSaltType: CKF.HKDF_SALT_KEY }],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, parameter) => {
     const key = await keys.secret(CKK.HKDF, new Uint8Array(32));
     await expect(keys.derive(hkdf(parameter), key, 32)).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
+  });
+
+  test("the salt is a secret key that may derive", async () => {
+    const key = await keys.secret(CKK.HKDF, new Uint8Array(32));
+    const withSalt = (hSaltKey: number): Promise<Uint8Array> =>
+      keys.derive(hkdf({ ...whole, ulSaltType: CKF.HKDF_SALT_KEY, hSaltKey }), key, 32);
+    await expect(withSalt(0)).rejects.toMatchObject(refusal("KEY_HANDLE_INVALID"));
+    const ec = await keys.ecPrivate(CKK.EC, P_256, range(1, 32));
+    await expect(withSalt(ec)).rejects.toMatchObject(refusal("KEY_TYPE_INCONSISTENT"));
+    const forMacs = await keys.create({
+      [CKA.CLASS]: CKO.SECRET_KEY,
+      [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+      [CKA.VALUE]: range(1, 32),
+      [CKA.SIGN]: true,
+      [CKA.DERIVE]: false,
+    });
+    await expect(withSalt(forMacs)).rejects.toMatchObject(refusal("KEY_FUNCTION_NOT_PERMITTED"));
   });
 });
 
