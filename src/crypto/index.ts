@@ -26,6 +26,7 @@ export {
   type EcPublicKey,
   type EdwardsPublicKey,
   encodePublicKey,
+  type KeyShape,
   keyTypeOf,
   type MontgomeryPublicKey,
   parsePublicKey,

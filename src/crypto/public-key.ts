@@ -35,6 +35,13 @@ export interface MontgomeryPublicKey {
   readonly point: Uint8Array;
 }
 
+/** Type and size of a key pair, which may be known before its numbers are. Every {@link PublicKey} is one. */
+export type KeyShape =
+  | Pick<RsaPublicKey, "type" | "modulusBits">
+  | Pick<EcPublicKey, "type" | "curve">
+  | Pick<EdwardsPublicKey, "type" | "curve">
+  | Pick<MontgomeryPublicKey, "type" | "curve">;
+
 export type PublicKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey | MontgomeryPublicKey;
 
 const RSA_ENCRYPTION = "1.2.840.113549.1.1.1";

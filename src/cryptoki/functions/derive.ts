@@ -55,10 +55,10 @@ function deriver(key: UsableKey, other: SecretKeyLookup): Deriver {
     const { mechanism, secret, parameter } = key;
     return async (length) => mechanism.derive?.(secret, parameter, length, other) ?? refuse();
   }
+  if (key.kind === "public") return refuse();
   const { guard } = key;
   const scheme = makeScheme(key, ({ agreement }) => agreement);
   return async (length, signal) => {
-    if (!guard) return refuse();
     const shared = await scheme.agree(guard, signal);
     try {
       return scheme.derive(shared, length);

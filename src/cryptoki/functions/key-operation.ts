@@ -25,7 +25,8 @@ export async function signMessages(request: KeyRequest<"sign">): Promise<Message
 
 function signWith(key: UsableKey): Operation<Signer> {
   if (key.kind === "secret") return new Operation(required(key.mechanism.mac)(key.secret, key.parameter));
-  const { guard } = privatePart(key);
+  if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const { guard } = key;
   return new Operation(
     schemeSigner(
       makeScheme(key, ({ signature }) => signature),
@@ -47,6 +48,7 @@ export async function verifyMessages(request: KeyRequest<"verify">): Promise<Mes
 
 function verifyWith(key: UsableKey, request: KeyRequest<"verify">): Operation<Verifier> {
   if (key.kind === "secret") return new Operation(macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
+  if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ signature }) => signature);
   const { engines } = request.application;
   return new Operation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? schemeVerifier(scheme));
@@ -61,6 +63,7 @@ export async function recoverOperation(request: KeyRequest<"verify-recover">): P
 export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
   const key = await useKey(request);
   if (key.kind === "secret") return new Operation(required(key.mechanism.encrypt)(key.secret, key.parameter));
+  if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ cipher }) => cipher);
   const { engines } = request.application;
   return new Operation(engines.encrypter(request.mechanism, key.publicKey, scheme) ?? schemeEncrypter(scheme));
@@ -69,7 +72,8 @@ export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">):
 export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {
   const key = await useKey(request);
   if (key.kind === "secret") return new Operation(required(key.mechanism.decrypt)(key.secret, key.parameter));
-  const { guard } = privatePart(key);
+  if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const { guard } = key;
   return new Operation(
     schemeDecrypter(
       makeScheme(key, ({ cipher }) => cipher),
@@ -90,9 +94,4 @@ export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">)
 function required<T>(maker: T | undefined): T {
   if (maker === undefined) throw new CryptokiError(CKR.MECHANISM_INVALID);
   return maker;
-}
-
-function privatePart({ guard }: Extract<UsableKey, { kind: "pair" }>): { guard: NonNullable<typeof guard> } {
-  if (!guard) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
-  return { guard };
 }

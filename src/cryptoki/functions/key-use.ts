@@ -2,11 +2,10 @@ import type { Application } from "../application.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { nameOf } from "../constants/name.ts";
-import type { PublicKey } from "../../crypto/index.ts";
+import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import { CryptokiError } from "../error.ts";
 import { type MechanismUse, requireMechanism } from "../mechanisms/offer.ts";
 import type { MechanismFamily, PairMechanism, SchemeMaker, SecretKey, SecretMechanism } from "../mechanisms/scheme.ts";
-import type { KeyMaterial } from "../objects/key.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import { GuardedKey } from "../sessions/guarded-key.ts";
@@ -53,11 +52,15 @@ export interface KeyRequest<Use extends KeyUse = KeyUse> {
 /** A key, found fit for a mechanism and a use. */
 export type UsableKey = { readonly object: StoredObject; readonly parameter: unknown } & (
   | {
-      readonly kind: "pair";
+      readonly kind: "public";
       readonly mechanism: PairMechanism;
       readonly publicKey: PublicKey;
-      /** Under guard; undefined for what the public half does. */
-      readonly guard: GuardedKey | undefined;
+    }
+  | {
+      readonly kind: "private";
+      readonly mechanism: PairMechanism;
+      readonly shape: KeyShape;
+      readonly guard: GuardedKey;
     }
   | { readonly kind: "secret"; readonly mechanism: SecretMechanism; readonly secret: SecretKey }
 );
@@ -87,20 +90,19 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
     };
     return { ...common, kind: "secret", mechanism: entry, secret };
   }
-  if (entry.kind !== "pair" || material.class !== HALF[use]) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  if (entry.kind !== "pair" || material.class === "secret" || material.class !== HALF[use]) {
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  }
   await requirePermission(object, use, mechanism.mechanism, entry.family.keyTypes);
-  const guard = guardOf(material, application, session);
-  if (guard && !entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
+  if (material.class !== "private") {
+    return { ...common, kind: "public", mechanism: entry, publicKey: await material.publicKey() };
+  }
+  const guard = new GuardedKey(material.key, token, application.logins);
+  if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }
-  return { ...common, kind: "pair", mechanism: entry, publicKey: await publicHalf(material), guard };
+  return { ...common, kind: "private", mechanism: entry, shape: await material.key.shape(), guard };
 }
-
-const guardOf = (material: KeyMaterial, { logins }: Application, { token }: Session): GuardedKey | undefined =>
-  material.class === "private" ? new GuardedKey(material.key, token, logins) : undefined;
-
-const publicHalf = (material: Exclude<KeyMaterial, { class: "secret" }>): Promise<PublicKey> =>
-  material.class === "private" ? material.key.publicKey() : material.publicKey();
 
 async function requirePermission(
   { attributes }: StoredObject,
@@ -126,10 +128,11 @@ async function requirePermission(
 
 /** @throws {CryptokiError} CKR_MECHANISM_INVALID; what the scheme's maker throws. */
 export function makeScheme<Scheme>(
-  { mechanism, publicKey, parameter }: Extract<UsableKey, { kind: "pair" }>,
+  key: Exclude<UsableKey, { kind: "secret" }>,
   maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
 ): Scheme {
+  const { mechanism, parameter } = key;
   const make = maker(mechanism.family);
   if (!make) throw new CryptokiError(CKR.MECHANISM_INVALID);
-  return make(publicKey, mechanism.hash, parameter);
+  return make(key.kind === "public" ? key.publicKey : key.shape, mechanism.hash, parameter);
 }

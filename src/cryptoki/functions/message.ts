@@ -68,7 +68,7 @@ export const encryptMessageNext = (
   part: Uint8Array,
   flags: number,
 ): Promise<EncryptedMessage | undefined> =>
-  withCipher(application, handle, "encrypt", (cipher) => {
+  withMessage(application, handle, "encrypt", (cipher) => {
     requireBytes(part, "the part");
     return cipher.encryptNext(part, isLast(flags));
   });
@@ -79,7 +79,7 @@ export const decryptMessageNext = (
   part: Uint8Array,
   flags: number,
 ): Promise<Uint8Array | undefined> =>
-  withCipher(application, handle, "decrypt", (cipher) => {
+  withMessage(application, handle, "decrypt", (cipher) => {
     requireBytes(part, "the part");
     return cipher.decryptNext(part, isLast(flags));
   });
@@ -99,6 +99,24 @@ function withCipher<T>(
   work: (cipher: MessageCipher) => T,
 ): Promise<T> {
   return application.inSession(handle, ({ operations }) => work(operations.get(`message-${direction}`).stream));
+}
+
+/** "A call ... which results in an error terminates the current message." */
+function withMessage<T>(
+  application: Application,
+  handle: number,
+  direction: Direction,
+  work: (cipher: MessageCipher) => T,
+): Promise<T> {
+  return withCipher(application, handle, direction, (cipher) => {
+    if (!cipher.isOpen) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
+    try {
+      return work(cipher);
+    } catch (error) {
+      cipher.wipe();
+      throw error;
+    }
+  });
 }
 
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {

@@ -4,7 +4,7 @@ import {
   decodePoint25519,
   type EcPublicKey,
   hashLength,
-  type PublicKey,
+  type KeyShape,
   truncateDigest,
   verifyEcdsa,
   x963Kdf,
@@ -26,14 +26,22 @@ export const EC_SIZES: KeySizes = { min: 256, max: 521 };
 /** The longest digest that CKM_ECDSA takes. The standard names no bound: whatever is longer than the order is cut off. */
 const MAX_DIGEST = 1024;
 
-function requireEc(key: PublicKey): EcPublicKey {
+type EcShape = Extract<KeyShape, { type: "ec" }>;
+
+function requireEc(key: KeyShape): EcShape {
   if (key.type !== "ec") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an EC key");
   return key;
 }
 
-const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+/** For what the public half does. */
+function requirePoint(key: EcShape): EcPublicKey {
+  if ("point" in key) return key as EcPublicKey;
+  throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
+}
+
+const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   readNoParameter(parameter);
-  const key = requireEc(publicKey);
+  const key = requireEc(shape);
   const requireDigest = (digest: Uint8Array): void => {
     if (digest.length === 0) throw new CryptokiError(CKR.DATA_LEN_RANGE, "CKM_ECDSA signs a digest, not nothing");
   };
@@ -47,7 +55,7 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
     },
     verify(digest, signed) {
       requireDigest(digest);
-      return verifyEcdsa(key, digest, signed);
+      return verifyEcdsa(requirePoint(key), digest, signed);
     },
   };
 };
@@ -61,9 +69,9 @@ export const ecdsa: MechanismFamily = {
   signature,
 };
 
-const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) => {
+const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {
   const { kdf, sharedData, publicData } = readEcdhParameters(parameter);
-  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => readPoint(publicKey, publicData));
+  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => readPoint(shape, publicData));
   return {
     agree: (user, signal) => user.use("ecdh", point, signal),
     derive(secret, length) {
@@ -82,7 +90,7 @@ const agreement: SchemeMaker<AgreementScheme> = (publicKey, _hash, parameter) =>
 };
 
 /** The other party's point, as the key's own curve has points. */
-function readPoint(own: PublicKey, publicData: Uint8Array): Uint8Array {
+function readPoint(own: KeyShape, publicData: Uint8Array): Uint8Array {
   if (own.type === "ec") return decodeEcPoint(own.curve, publicData);
   if (own.type === "montgomery") return decodePoint25519(publicData);
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants a key that agrees on secrets");

@@ -4,22 +4,22 @@ import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readOaepParameters } from "./parameters.ts";
-import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
+import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker } from "./scheme.ts";
 
-const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
-  const key = requireRsa(publicKey);
+const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
+  const key = new RsaKey(shape);
   const parameters = readOaepParameters(parameter);
-  const length = key.modulus.length;
+  const { length } = key;
   const overhead = 2 * hashLength(parameters.hash) + 2;
-  requireModulus(key, overhead);
+  key.requireLength(overhead);
   return {
     maxMessage: length - overhead,
     ciphertextLength: length,
     encrypt(message) {
       const block = blame(CKR.DATA_LEN_RANGE, () => encodeOaep(message, parameters, length));
       try {
-        return rsaPublic(key, block);
+        return rsaPublic(key.publicKey, block);
       } finally {
         wipe(block);
       }

@@ -13,17 +13,17 @@ import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
-import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
+import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 /** 00 01 or 02, at least 8 bytes of padding, 00 (RFC 8017 sections 7.2.1 and 9.2). */
 const OVERHEAD = 11;
 
-const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   readNoParameter(parameter);
-  const key = requireRsa(publicKey);
-  const length = key.modulus.length;
-  if (hash) requireModulus(key, OVERHEAD + digestInfo(hash, new Uint8Array(hashLength(hash))).length);
+  const key = new RsaKey(shape);
+  const { length } = key;
+  if (hash) key.requireLength(OVERHEAD + digestInfo(hash, new Uint8Array(hashLength(hash))).length);
   const encode = (message: Uint8Array): Uint8Array => (hash ? digestInfo(hash, message) : message);
   return {
     hash,
@@ -36,22 +36,22 @@ const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => 
       const block = blame(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPkcs1(key, encode(message), signed)),
-    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => decodePkcs1Signature(rsaPublic(key, signed))),
+    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPkcs1(key.publicKey, encode(message), signed)),
+    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => decodePkcs1Signature(rsaPublic(key.publicKey, signed))),
   };
 };
 
-const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
+const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
   readNoParameter(parameter);
-  const key = requireRsa(publicKey);
-  const length = key.modulus.length;
+  const key = new RsaKey(shape);
+  const { length } = key;
   return {
     maxMessage: length - OVERHEAD,
     ciphertextLength: length,
     encrypt(message) {
       const block = blame(CKR.DATA_LEN_RANGE, () => encodePkcs1Encryption(message, length));
       try {
-        return rsaPublic(key, block);
+        return rsaPublic(key.publicKey, block);
       } finally {
         wipe(block);
       }

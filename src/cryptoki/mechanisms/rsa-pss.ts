@@ -3,24 +3,24 @@ import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readPssParameters } from "./parameters.ts";
-import { requireModulus, requireRsa, RSA_SIZES } from "./rsa-key.ts";
+import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
-const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
-  const key = requireRsa(publicKey);
+const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
+  const key = new RsaKey(shape);
   const parameters = readPssParameters(parameter, hash);
   // RFC 8017 section 9.1.1 step 3; emBits is one less than the modulus' bits, which may make the block a byte shorter.
   const needed = hashLength(parameters.hash) + parameters.saltLength + 2;
-  requireModulus(key, key.modulusBits % 8 === 1 ? needed + 1 : needed);
+  key.requireLength(key.modulusBits % 8 === 1 ? needed + 1 : needed);
   return {
     hash,
     maxMessage: hashLength(parameters.hash),
-    signatureLength: key.modulus.length,
+    signatureLength: key.length,
     async sign(user, message, signal) {
       const block = blame(CKR.DATA_LEN_RANGE, () => encodePss(message, parameters, key.modulusBits));
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPss(key, message, parameters, signed)),
+    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPss(key.publicKey, message, parameters, signed)),
   };
 };
 

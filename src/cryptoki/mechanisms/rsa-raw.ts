@@ -5,7 +5,7 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { blame } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
-import { requireRsa, RSA_SIZES } from "./rsa-key.ts";
+import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 /** The number that `message` is, as long as the modulus (PKCS#11 3.1, X.509 raw RSA: leading zeros are added). */
@@ -16,35 +16,35 @@ function pad(message: Uint8Array, length: number): Uint8Array {
   return concat(new Uint8Array(length - message.length), message);
 }
 
-const signature: SchemeMaker<SignatureScheme> = (publicKey, hash, parameter) => {
+const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   readNoParameter(parameter);
-  const key = requireRsa(publicKey);
-  const length = key.modulus.length;
+  const key = new RsaKey(shape);
+  const { length } = key;
   return {
     hash,
     maxMessage: length,
     signatureLength: length,
     async sign(user, message, signal) {
       const block = pad(message, length);
-      requireLess(block, key.modulus);
+      if (key.modulus) requireLess(block, key.modulus);
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key, message, signed)),
-    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => rsaPublic(key, signed)),
+    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key.publicKey, message, signed)),
+    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => rsaPublic(key.publicKey, signed)),
   };
 };
 
-const cipher: SchemeMaker<CipherScheme> = (publicKey, _hash, parameter) => {
+const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
   readNoParameter(parameter);
-  const key = requireRsa(publicKey);
-  const length = key.modulus.length;
+  const key = new RsaKey(shape);
+  const { length } = key;
   return {
     maxMessage: length,
     ciphertextLength: length,
     encrypt(message) {
       const block = pad(message, length);
       try {
-        return blame(CKR.DATA_INVALID, () => rsaPublic(key, block));
+        return blame(CKR.DATA_INVALID, () => rsaPublic(key.publicKey, block));
       } finally {
         wipe(block);
       }

@@ -1,5 +1,5 @@
 import type { KeyPrimitive } from "../../card/index.ts";
-import type { HashName, PublicKey } from "../../crypto/index.ts";
+import type { HashName, KeyShape } from "../../crypto/index.ts";
 
 /** The private key of one operation, with whatever guards it. */
 export interface KeyUser {
@@ -106,11 +106,12 @@ export interface AgreementScheme {
 
 /**
  * Makes the scheme of one mechanism for one key pair.
+ * @param key Its public half, or for what the private half does only the type and size, so that nothing is read from a card in vain.
  * @param hash Of the mechanism, if its name says one.
  * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID; CKR_KEY_SIZE_RANGE if the key is too short;
  *   CKR_KEY_TYPE_INCONSISTENT if it is of another type.
  */
-export type SchemeMaker<Scheme> = (publicKey: PublicKey, hash: HashName | undefined, parameter: unknown) => Scheme;
+export type SchemeMaker<Scheme> = (key: KeyShape, hash: HashName | undefined, parameter: unknown) => Scheme;
 
 /** What makes the schemes of mechanisms with key pairs of one kind. A family has those that its mechanisms can do. */
 export interface MechanismFamily {

@@ -1,8 +1,10 @@
 import type { KeyPrimitive } from "../../card/index.ts";
-import type { PublicKey } from "../../crypto/index.ts";
+import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 
 /** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
 export interface PrivateKey {
+  /** Type and size, which a directory of the card may tell at once. */
+  shape(): Promise<KeyShape>;
   /** Its public half. Read from the card once. */
   publicKey(): Promise<PublicKey>;
   /** What is computed; the paddings and hashes around it are the mechanisms'. */

@@ -28,6 +28,7 @@ export function privateKeyObject(
     key: {
       class: "private",
       key: {
+        shape: () => (object.type ? Promise.resolve(object.type) : key()),
         publicKey: key,
         primitives: object.primitives,
         needsLogin: object.needsLogin,
@@ -39,7 +40,9 @@ export function privateKeyObject(
       ...storageAttributes(object),
       ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PRIVATE_KEY,
-      [CKA.ALLOWED_MECHANISMS]: async () => allowedMechanisms((await key()).type),
+      [CKA.ALLOWED_MECHANISMS]: object.type
+        ? allowedMechanisms(object.type.type)
+        : async (): Promise<readonly number[]> => allowedMechanisms((await key()).type),
       [CKA.LOCAL]: local,
       [CKA.DERIVE]: onlyIf(object.usage.derive, isOfType(object, key, ["ec", "montgomery"])),
       [CKA.SENSITIVE]: true,

@@ -23,7 +23,9 @@ export function publicKeyObject(
       ...storageAttributes(object),
       ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PUBLIC_KEY,
-      [CKA.ALLOWED_MECHANISMS]: async () => allowedMechanisms((await key()).type),
+      [CKA.ALLOWED_MECHANISMS]: object.type
+        ? allowedMechanisms(object.type.type)
+        : async (): Promise<readonly number[]> => allowedMechanisms((await key()).type),
       [CKA.LOCAL]: false,
       [CKA.DERIVE]: false,
       [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, isRsa),

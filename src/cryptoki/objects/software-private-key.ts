@@ -42,6 +42,10 @@ class SoftwarePrivateKey implements PrivateKey {
     return this.#primitives;
   }
 
+  shape(): Promise<PublicKey> {
+    return this.publicKey();
+  }
+
   publicKey(): Promise<PublicKey> {
     return Promise.resolve(this.#publicKey);
   }
