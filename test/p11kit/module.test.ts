@@ -1,8 +1,9 @@
+import { createECDH, generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Cryptoki } from "../../src/cryptoki/index.ts";
-import { CK, CKA, CKF, CKG, CKK, CKM, CKO, CKU, type CryptokiFunctions } from "../../src/cryptoki/index.ts";
+import { CK, CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKU, type CryptokiFunctions } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
-import { utf8 } from "../../src/bytes/index.ts";
+import { concat, utf8 } from "../../src/bytes/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { first, PIN, refusal } from "../cryptoki/rig.ts";
 import { ServerRig } from "./rig.ts";
@@ -148,6 +149,71 @@ describe.each([0, 1, 2])("a module over version %d of the protocol", (version) =
     await expect(event).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
     await remote.C_GetSlotList(true);
   });
+});
+
+describe.each([1, 2])("what the older protocol does not carry, version %d does", (version) => {
+  test("derives a secret with ECDH", async () => {
+    const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const card = await testCard({ keys: { "9d": { privateKey: pair.privateKey } } });
+    await using own = await ServerRig.start(card);
+    await using module = await own.module({ version });
+    const session = await module.C_OpenSession(await own.local.slot(), CKF.SERIAL_SESSION);
+    await module.C_Login(session, CKU.USER, PIN);
+    const key = first(await find(module, session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(3) }));
+    const peer = createECDH("prime256v1");
+    const parameter = { kdf: CKD.NULL, pPublicData: new Uint8Array(peer.generateKeys()) };
+    const secret = await module.C_DeriveKey(session, { mechanism: CKM.ECDH1_DERIVE, parameter }, key, {
+      [CKA.CLASS]: CKO.SECRET_KEY,
+      [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+      [CKA.SENSITIVE]: false,
+      [CKA.EXTRACTABLE]: true,
+    });
+    const { x = "", y = "" } = pair.publicKey.export({ format: "jwk" });
+    const point = Buffer.concat([Uint8Array.of(4), Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
+    const { [CKA.VALUE]: value } = await module.C_GetAttributeValue(session, secret, [CKA.VALUE]);
+    expect(value).toEqual(new Uint8Array(peer.computeSecret(point)));
+  });
+
+  test("works with keys of the session: AES in parts and whole, MACs, wrapping, messages", async () => {
+    await using module = await rig.module({ version });
+    const session = await module.C_OpenSession(await rig.local.slot(), CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const key = await module.C_GenerateKey(
+      session,
+      { mechanism: CKM.AES_KEY_GEN },
+      { ...uses(CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY), [CKA.VALUE_LEN]: 16, [CKA.EXTRACTABLE]: true },
+    );
+    const data = utf8("a letter that is longer than a block");
+    for (const mechanism of [
+      { mechanism: CKM.AES_CBC_PAD, parameter: new Uint8Array(16) },
+      { mechanism: CKM.AES_CTR, parameter: { ulCounterBits: 128, cb: new Uint8Array(16) } },
+      { mechanism: CKM.AES_GCM, parameter: { pIv: new Uint8Array(12), pAAD: utf8("head"), ulTagBits: 128 } },
+    ]) {
+      await module.C_EncryptInit(session, mechanism, key);
+      const encrypted = await module.C_Encrypt(session, data);
+      await module.C_DecryptInit(session, mechanism, key);
+      const parts: Uint8Array[] = [];
+      for (const byte of encrypted) parts.push(await module.C_DecryptUpdate(session, Uint8Array.of(byte)));
+      parts.push(await module.C_DecryptFinal(session));
+      expect(concat(...parts)).toEqual(data);
+    }
+    const cmac = { mechanism: CKM.AES_CMAC };
+    await module.C_SignInit(session, cmac, key);
+    const mac = await module.C_Sign(session, data);
+    await module.C_VerifyInit(session, cmac, key);
+    await module.C_Verify(session, data, mac);
+    const copy = await module.C_CopyObject(session, key, { [CKA.LABEL]: "copy" });
+    expect(await module.C_GetAttributeValue(session, copy, [CKA.LABEL])).toEqual({ [CKA.LABEL]: "copy" });
+    await expect(
+      module.C_EncryptMessage(session, { pIv: new Uint8Array(12) } as never, data, data),
+    ).rejects.toMatchObject(refusal("FUNCTION_NOT_SUPPORTED"));
+    await module.C_DestroyObject(session, copy);
+  });
+});
+
+/** Attributes that are true, of an object of the session. */
+const uses = (...types: readonly number[]): object => ({
+  [CKA.TOKEN]: false,
+  ...Object.fromEntries(types.map((type) => [type, true])),
 });
 
 describe("a module", () => {

@@ -44,7 +44,9 @@ export class SoftHsm implements AsyncDisposable {
     // It says where it is before it is there.
     for (let tries = 0; !existsSync(socket) && tries < 500; tries++) await sleep(10);
     await sleep(50);
-    return new SoftHsm(folder, server, `unix:path=${socket}`, `env SOFTHSM2_CONF=${conf} p11-kit remote ${module}`);
+    // Another p11-kit than Debian's: P11KIT_REMOTE=/opt/p11-kit/libexec/p11-kit/p11-kit-remote.
+    const remote = process.env["P11KIT_REMOTE"] ?? "p11-kit remote";
+    return new SoftHsm(folder, server, `unix:path=${socket}`, `env SOFTHSM2_CONF=${conf} ${remote} ${module}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
