@@ -6,11 +6,11 @@ import { type Chapter, CHAPTERS, type FunctionEntry, type ParameterKind } from "
 export interface AnyFunction {
   readonly name: string;
   readonly entry: FunctionEntry;
-  /** Calls it with arguments of the right kinds; `given` says what stands for a kind. */
+  /** Calls it with arguments of the right kinds; `given` says what stands for a kind, or for a parameter of a name. */
   readonly call: (cryptoki: Cryptoki, given?: Arguments) => Promise<unknown>;
 }
 
-type Arguments = Partial<Record<ParameterKind, unknown>>;
+export type Arguments = Readonly<Record<string, unknown>>;
 
 /** Arguments that are right in kind and name nothing in particular. */
 const USUAL: Readonly<Record<ParameterKind, unknown>> = {
@@ -46,14 +46,21 @@ export const EVERY_FUNCTION: readonly AnyFunction[] = chapters
     call: async (cryptoki, given = {}) => {
       const method: unknown = Reflect.get(cryptoki, name);
       if (typeof method !== "function") throw new Error(`no function ${name}`);
-      const values = { ...USUAL, ...given };
+      const values: Arguments = { ...USUAL, ...given };
       return Reflect.apply(
         method,
         cryptoki,
-        entry.parameters.map(([, kind]) => values[kind]),
+        entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
       ) as Promise<unknown>;
     },
   }));
+
+/** The function of a name. */
+export function theFunction(name: string): AnyFunction {
+  const found = EVERY_FUNCTION.find((one) => one.name === name);
+  if (!found) throw new Error(`no function ${name}`);
+  return found;
+}
 
 /** Those that take a parameter of a kind. */
 export function functionsWith(kind: ParameterKind): readonly AnyFunction[] {

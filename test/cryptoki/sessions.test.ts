@@ -3,66 +3,12 @@ import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
-import { piv } from "../../src/piv/index.ts";
 import { testCard } from "../virtual/keys.ts";
-import { EVERY_FUNCTION, functionsWith, named } from "./every-function.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
 
 const DATA = utf8("data");
 const HASH = { mechanism: CKM.SHA256 };
 const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
-
-/** What an application may call at any time (PKCS#11 3.1 section 5.4). */
-const ANY_TIME: readonly string[] = [
-  "C_Initialize",
-  "C_GetFunctionList",
-  "C_GetInterfaceList",
-  "C_GetInterface",
-  "C_GetVariable",
-  "C_SetTraceCallback",
-];
-
-describe("before C_Initialize and after C_Finalize", () => {
-  const others = EVERY_FUNCTION.filter(({ name }) => !ANY_TIME.includes(name));
-  test.each(named(others))("%s", async (_name, { call }) => {
-    const readers = new MemoryReaders();
-    const cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [piv] });
-    await expect(call(cryptoki)).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
-    await cryptoki.C_Initialize();
-    await cryptoki.C_Finalize();
-    await expect(call(cryptoki)).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
-  });
-});
-
-test.each(named(functionsWith("session")))(
-  "%s with a session that is none, of another application, or closed",
-  async (_name, { call }) => {
-    await using made = await rig(await testCard());
-    await using other = new Cryptoki({ slots: made.cryptoki.slots });
-    await other.C_Initialize();
-    const session = await made.session();
-    const closed = await made.session();
-    await made.cryptoki.C_CloseSession(closed);
-    for (const handle of [0, -1, 1.5, NaN, 2 ** 32, closed]) {
-      await expect(call(made.cryptoki, { session: handle })).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-    }
-    await expect(call(other, { session })).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-  },
-);
-
-/** What may be asked of a slot without a token. */
-const EMPTY_SLOT: Readonly<Record<string, unknown>> = {
-  C_GetSlotInfo: { flags: CKF.REMOVABLE_DEVICE | CKF.HW_SLOT },
-  C_RemoveSlot: refusal("ACTION_PROHIBITED"),
-};
-
-test.each(named(functionsWith("slot")))("%s with a slot that is none, or empty", async (name, { call }) => {
-  await using made = await rig();
-  await expect(call(made.cryptoki, { slot: 99 })).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
-  const [slot] = await made.cryptoki.C_GetSlotList(false);
-  const outcome = await call(made.cryptoki, { slot }).catch((error: unknown) => error);
-  expect(outcome).toMatchObject(EMPTY_SLOT[name] ?? refusal("TOKEN_NOT_PRESENT"));
-});
 
 describe("C_Initialize", () => {
   test("twice", async () => {
@@ -233,23 +179,6 @@ describe.each(Object.entries(OPERATIONS))("a %s operation", (_name, { init, whol
     await init(made, await made.session());
     await whole(made, session);
   });
-});
-
-test("C_SessionCancel ends the operations that it names, and no other", async () => {
-  await using made = await rig(await testCard());
-  const { cryptoki } = made;
-  const session = await made.session();
-  const begin = async (): Promise<void> => {
-    await cryptoki.C_DigestInit(session, HASH);
-    await cryptoki.C_FindObjectsInit(session, {});
-  };
-  await begin();
-  await cryptoki.C_SessionCancel(session, 0);
-  await cryptoki.C_SessionCancel(session, CKF.DIGEST | CKF.SIGN);
-  await expect(cryptoki.C_Digest(session, DATA)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
-  await cryptoki.C_FindObjects(session, 1);
-  await cryptoki.C_SessionCancel(session, CKF.FIND_OBJECTS);
-  await begin();
 });
 
 test("what the caller gives stays the caller's, also where it is a Buffer", async () => {
