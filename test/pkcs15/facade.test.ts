@@ -87,9 +87,21 @@ describe("the recorded card through C_ functions", () => {
     await cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, key);
     const signature = await cryptoki.C_Sign(session, input);
     expect(signature).toEqual(fromHex(RECORDING.exchanges["sign-rsa"]?.at(-1)?.answer.slice(0, -4) ?? ""));
+    expect(card.commands.length).toBeLessThanOrEqual(14);
     card.commands.length = 0;
     await cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, key);
     await cryptoki.C_Sign(session, input);
     expect(card.commands).toHaveLength(1);
+  });
+
+  test("a certificate costs 15 exchanges: the AODF must tell which tokens there are", async () => {
+    await using rig = await open(recordedCard());
+    const session = await sessionOf(rig.cryptoki);
+    const [object = 0] = await find(rig.cryptoki, session, {
+      [CKA.CLASS]: CKO.CERTIFICATE,
+      [CKA.ID]: fromHex("01"),
+    });
+    await rig.cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE]);
+    expect(rig.card.commands.length).toBeLessThanOrEqual(15);
   });
 });
