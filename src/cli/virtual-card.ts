@@ -1,16 +1,16 @@
-import type { VirtualPivCard } from "../virtual/index.ts";
+import type { VirtualCard } from "../virtual/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { systemCode } from "./files.ts";
-import { FileError, NotFoundError, UsageError } from "./failure.ts";
+import { FileError, NotFoundError } from "./failure.ts";
 
 /**
- * The card that --virtual names: "piv" is a new one, with new keys, PIN 123456 and PUK 12345678; anything else is the file
- * of a saved one, in which what changes on the card is kept.
+ * The card that --virtual names: "piv" is a new one, with new keys, PIN 123456 and PUK 12345678; "pkcs15" likewise, and has
+ * a signature PIN too, 654321 with PUK 87654321; anything else is the file of a saved one, in which what changes on the card is kept.
  */
-export async function openVirtualCard(name: string): Promise<VirtualPivCard> {
+export async function openVirtualCard(name: string): Promise<VirtualCard> {
   const virtual = await import("../virtual/index.ts");
   if (name === "piv") return virtual.VirtualPivCard.create();
-  if (name === "pkcs15") throw new UsageError("there is no virtual PKCS #15 card yet; use --virtual piv");
+  if (name === "pkcs15") return virtual.VirtualPkcs15Card.create();
   try {
     return await virtual.loadCard(name);
   } catch (cause) {

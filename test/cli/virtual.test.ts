@@ -42,6 +42,30 @@ describe("virtual create", () => {
   });
 });
 
+describe("a PKCS #15 card", () => {
+  test("is a token for each PIN, and is kept in a file", async () => {
+    const created = await cryptoki([
+      "virtual",
+      "create",
+      folder.card,
+      "--profile",
+      "pkcs15",
+      "--name",
+      "Ada",
+      "--json",
+    ]);
+    expect(json(created)).toEqual({ file: folder.card, profile: "pkcs15" });
+    const { stdout } = await cryptoki(["--virtual", folder.card, "tokens"]);
+    expect(stdout).toMatch(/Virtual eID \(PIN\)/u);
+    expect(stdout).toMatch(/Virtual eID \(Signature PIN\)/u);
+  }, 60_000);
+
+  test("has none of PIV's options", async () => {
+    const args = ["virtual", "create", folder.card, "--profile", "pkcs15", "--yubico"];
+    expect((await cryptoki(args)).code).toBe(2);
+  });
+});
+
 describe("virtual piv", () => {
   /** Asks for the card's answer to reset as vpcd does: a length of two bytes, then the code. */
   const GET_ATR = Buffer.of(0, 1, 4);

@@ -1,21 +1,30 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import type { SavableCard } from "../../virtual/index.ts";
 import { addCardOptions, type CardOptions, createCard } from "../card-options.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
-import { FileError } from "../failure.ts";
+import { FileError, UsageError } from "../failure.ts";
 import { writeFailure } from "../files.ts";
 import { examples } from "../help.ts";
+
+interface CreateOptions extends CardOptions {
+  readonly profile: "piv" | "pkcs15";
+}
+
+const KIND = { piv: "PIV", pkcs15: "PKCS #15" } as const;
 
 export function addVirtualCreate(virtual: Command, environment: Environment): void {
   const command = addCardOptions(
     virtual
       .command("create")
-      .summary("make a virtual PIV card and keep it in a file")
+      .summary("make a virtual card and keep it in a file")
       .description(
         "Make a virtual PIV card with new keys and certificates, PIN 123456, PUK 12345678 and the well-known management " +
-          "key, and keep it in a new file. Its keys lie open in the file.",
+          "key, and keep it in a new file. Its keys lie open in the file. With --profile pkcs15 it is a PKCS #15 card, which has " +
+          "a signature PIN too, 654321.",
       )
-      .argument("<file>", "the new file"),
+      .argument("<file>", "the new file")
+      .addOption(new Option("--profile <profile>", "the kind of card").choices(["piv", "pkcs15"]).default("piv")),
   ).addHelpText(
     "after",
     examples(
@@ -24,17 +33,25 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
       ["cryptoki virtual create card.json --key 9a=p-256 --key 9d=none", "choose its keys"],
     ),
   );
-  action<CardOptions, [string]>(command, environment, async ({ print }, options, file) => {
+  action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
     const { saveCard } = await import("../../virtual/index.ts");
     const { existsSync } = await import("node:fs");
     if (existsSync(file)) throw new FileError(`${file} is there already; a card in it would be lost`);
-    const card = await createCard(options);
+    const { profile } = options;
+    const card = profile === "piv" ? await createCard(options) : await createPkcs15Card(options);
     try {
       await saveCard(card, file);
     } catch (cause) {
       throw writeFailure(file, cause);
     }
     const use = `cryptoki --virtual ${file} tokens`;
-    print.done(`A new PIV card is in ${file}. Its PIN is 123456. Use it with: ${use}`, { file, profile: "piv" });
+    print.done(`A new ${KIND[profile]} card is in ${file}. Its PIN is 123456. Use it with: ${use}`, { file, profile });
   });
+}
+
+/** @throws {UsageError} for options that speak of PIV. */
+async function createPkcs15Card({ name, extended, key, yubico, icam }: CardOptions): Promise<SavableCard> {
+  const { VirtualPkcs15Card } = await import("../../virtual/index.ts");
+  if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
+  return VirtualPkcs15Card.create({ ...(name !== undefined && { name }), ...(extended && { extended }) });
 }

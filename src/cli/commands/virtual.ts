@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Environment } from "../environment.ts";
 import { addVirtualCreate } from "./virtual-create.ts";
 import { addVirtualPiv } from "./virtual-piv.ts";
+import { addVirtualPkcs15 } from "./virtual-pkcs15.ts";
 
 export function addVirtual(program: Command, environment: Environment): void {
   const virtual = program
@@ -10,4 +11,5 @@ export function addVirtual(program: Command, environment: Environment): void {
     .description("Cards in software, for trying and testing: nothing guards their keys.");
   addVirtualCreate(virtual, environment);
   addVirtualPiv(virtual, environment);
+  addVirtualPkcs15(virtual, environment);
 }
