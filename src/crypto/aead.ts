@@ -1,5 +1,12 @@
-import { type CipherCCM, type CipherGCM, createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, DataError } from "../bytes/index.ts";
+import {
+  type CipherCCM,
+  type CipherGCM,
+  createCipheriv,
+  createDecipheriv,
+  type DecipherCCM,
+  type DecipherGCM,
+} from "node:crypto";
+import { concat, DataError, wipe } from "../bytes/index.ts";
 import { plain } from "./plain.ts";
 
 export interface AeadParameters {
@@ -33,7 +40,7 @@ export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, t
     made.setAAD(parameters.additional);
     return made.setAuthTag(tag);
   });
-  return opened(() => concat(decipher.update(ciphertext), decipher.final()));
+  return opened(decipher, ciphertext);
 }
 
 /** AES-CCM (SP 800-38C). As {@link encryptGcm}. */
@@ -57,7 +64,7 @@ export function decryptCcm(parameters: AeadParameters, ciphertext: Uint8Array, t
     made.setAuthTag(tag);
     return made.setAAD(parameters.additional, { plaintextLength: ciphertext.length });
   });
-  return opened(() => concat(decipher.update(ciphertext), decipher.final()));
+  return opened(decipher, ciphertext);
 }
 
 /** A tag is not that of its message. */
@@ -86,10 +93,15 @@ function refusing<T>(work: () => T): T {
   }
 }
 
-function opened(work: () => Uint8Array): Uint8Array {
+/** What comes out before the tag was found right is nobody's to see. */
+function opened(decipher: DecipherGCM | DecipherCCM, ciphertext: Uint8Array): Uint8Array {
+  let message: Uint8Array = new Uint8Array();
   try {
-    return work();
+    message = decipher.update(ciphertext);
+    return concat(message, decipher.final());
   } catch (cause) {
     throw new AuthenticationError("authenticated encryption: the tag is not the message's", { cause });
+  } finally {
+    wipe(message);
   }
 }

@@ -46,7 +46,12 @@ export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, i
   }
   return refusing(() => {
     const decipher = createDecipheriv(nameOf(form, key), key, iv);
-    return concat(decipher.update(wrapped), decipher.final());
+    const plain = decipher.update(wrapped);
+    try {
+      return concat(plain, decipher.final());
+    } finally {
+      wipe(plain);
+    }
   });
 }
 

@@ -80,8 +80,11 @@ describe("AES Key Wrap", () => {
     const key = await keys.secret(CKK.AES, kek);
     expect(await keys.encrypt(mechanism, key, data)).toEqual(wrapped);
     expect(await keys.decrypt(mechanism, key, wrapped)).toEqual(data);
+    expect(await keys.wrap(mechanism, key, await keys.secret(CKK.GENERIC_SECRET, data))).toEqual(wrapped);
+    expect(await keys.unwrap(mechanism, key, wrapped)).toEqual(data);
     for (const other of changed(wrapped)) {
       await expect(keys.decrypt(mechanism, key, other)).rejects.toMatchObject(refusal("ENCRYPTED_DATA_INVALID"));
+      await expect(keys.unwrap(mechanism, key, other)).rejects.toMatchObject(refusal("WRAPPED_KEY_INVALID"));
     }
     for (const other of [wrapped.subarray(8), wrapped.subarray(1), concat(wrapped, new Uint8Array(8))]) {
       await expect(keys.decrypt(mechanism, key, other)).rejects.toMatchObject(refusal("ENCRYPTED_DATA_INVALID"));
@@ -91,6 +94,25 @@ describe("AES Key Wrap", () => {
   test.each([0, 1, 8, 15, 17])("CKM_AES_KEY_WRAP takes no %i bytes", async (length) => {
     const key = await keys.secret(CKK.AES, KEK);
     await expect(keys.encrypt(plain, key, DATA.subarray(0, length))).rejects.toMatchObject(refusal("DATA_LEN_RANGE"));
+  });
+
+  test("CKM_AES_KEY_WRAP wraps a key of any length with zeros behind it (PKCS#11 3.1, AES Key Wrap)", async () => {
+    const key = await keys.secret(CKK.AES, KEK);
+    for (const [length, zeros] of [
+      [9, 7],
+      [15, 1],
+      [20, 4],
+      [24, 0],
+    ] as const) {
+      const value = DATA.subarray(0, length);
+      const wrapped = await keys.wrap(plain, key, await keys.secret(CKK.GENERIC_SECRET, value));
+      expect(wrapped).toEqual(await keys.encrypt(plain, key, concat(value, new Uint8Array(zeros))));
+      expect(await keys.unwrap(plain, key, wrapped, length)).toEqual(value);
+      const short = keys.unwrap(plain, key, wrapped, length + zeros - 8);
+      await expect(short).rejects.toMatchObject(refusal("WRAPPED_KEY_LEN_RANGE"));
+    }
+    const tooShort = await keys.secret(CKK.GENERIC_SECRET, DATA.subarray(0, 8));
+    await expect(keys.wrap(plain, key, tooShort)).rejects.toMatchObject(refusal("KEY_SIZE_RANGE"));
   });
 
   test("CKM_AES_KEY_WRAP_KWP wraps any length, and notices zeros that are none of its own", async () => {

@@ -45,6 +45,8 @@ export class SoftwareKeys implements AsyncDisposable {
       [CKA.SIGN]: true,
       [CKA.VERIFY]: true,
       [CKA.DERIVE]: true,
+      [CKA.WRAP]: true,
+      [CKA.UNWRAP]: true,
     });
   }
 
@@ -140,6 +142,16 @@ export class SoftwareKeys implements AsyncDisposable {
   async verify(mechanism: CK_MECHANISM, key: number, data: Uint8Array, signature: Uint8Array): Promise<void> {
     await this.#rig.cryptoki.C_VerifyInit(this.#session, mechanism, key);
     await this.#rig.cryptoki.C_Verify(this.#session, data, signature);
+  }
+
+  wrap(mechanism: CK_MECHANISM, wrappingKey: number, key: number): Promise<Uint8Array> {
+    return this.#rig.cryptoki.C_WrapKey(this.#session, mechanism, wrappingKey, key);
+  }
+
+  /** The value of a generic secret that is unwrapped. */
+  async unwrap(mechanism: CK_MECHANISM, key: number, wrapped: Uint8Array, length?: number): Promise<Uint8Array> {
+    const template = GENERIC_SECRET(length);
+    return this.#value(await this.#rig.cryptoki.C_UnwrapKey(this.#session, mechanism, key, wrapped, template));
   }
 
   /** The value of a generic secret that is derived. */
