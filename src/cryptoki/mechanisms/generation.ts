@@ -1,10 +1,10 @@
 import { wipe } from "../../bytes/index.ts";
-import { pbkdf2Hmac, randomBytes } from "../../crypto/index.ts";
+import { hashLength, pbkdf2Hmac, randomBytes } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { readNoParameter } from "./parameters.ts";
+import { invalid, readNoParameter } from "./parameters.ts";
 import type { GenerationMechanism, GenerationRequest } from "./scheme.ts";
-import { readPbkdf2Parameters } from "./symmetric-parameters.ts";
+import { MAX_ITERATIONS, readPbkdf2Parameters } from "./symmetric-parameters.ts";
 
 type Generate = GenerationMechanism["generate"];
 
@@ -32,7 +32,12 @@ export const desKey =
 export const fromPassword: Generate = async (request) => {
   const { hash, password, salt, iterations } = readPbkdf2Parameters(request.parameter);
   try {
-    return await pbkdf2Hmac(hash, password, salt, iterations, requireLength(request));
+    const length = requireLength(request);
+    // Each part as long as a hash takes all the iterations (RFC 8018 section 5.2).
+    if (iterations * Math.ceil(length / hashLength(hash)) > MAX_ITERATIONS) {
+      throw invalid(`${iterations} iterations are too many for a key of ${length} bytes`);
+    }
+    return await pbkdf2Hmac(hash, password, salt, iterations, length);
   } finally {
     wipe(password);
   }

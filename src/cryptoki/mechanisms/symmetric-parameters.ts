@@ -15,8 +15,8 @@ import { fields, invalid, readBytes, readHash } from "./parameters.ts";
 
 /** OpenSSL's bound, longer than any nonce that a protocol uses. The standard has none. */
 const MAX_GCM_IV = 128;
-/** Rounds that keep a machine busy for minutes are nobody's honest wish. */
-const MAX_ITERATIONS = 100_000_000;
+/** Some ten seconds. A derivation takes one of the few threads that everybody has to share, and nothing stops it. */
+export const MAX_ITERATIONS = 2 ** 24;
 
 /** The initialisation vector of a mode that chains blocks: the parameter itself. */
 export function readIv(parameter: unknown, length: number): Uint8Array {

@@ -188,6 +188,11 @@ describe("CKM_PKCS5_PBKD2", () => {
     expect(await keys.generate(mechanism, hex(expected).length)).toEqual(hex(expected));
   });
 
+  test("many rounds for a long key are refused: nothing would stop them", async () => {
+    const many = keys.generate(pbkdf2("password", "salt", 2 ** 23, SHA1), 41);
+    await expect(many).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
+  });
+
   test("CKA_VALUE_LEN says how long a generic secret is", async () => {
     await expect(keys.generate(pbkdf2("password", "salt", 1, SHA1))).rejects.toMatchObject(
       refusal("TEMPLATE_INCOMPLETE"),
