@@ -11,6 +11,13 @@ export interface ServeOptions {
   readonly file?: string;
 }
 
+/** The card where no saved one is named. */
+interface NewCard<Options> {
+  /** What it is, for people. */
+  readonly is: string;
+  readonly make: (options: Options) => Promise<VirtualCard>;
+}
+
 /** vpcd's first slot. */
 const PORT = 35_963;
 
@@ -18,7 +25,7 @@ const PORT = 35_963;
 export function addServing<Options extends ServeOptions>(
   command: Command,
   environment: Environment,
-  newCard: { readonly is: string; readonly make: (options: Options) => Promise<VirtualCard> },
+  newCard: NewCard<Options>,
 ): void {
   command
     .option("--host <host>", "where vpcd listens", "127.0.0.1")
@@ -41,7 +48,7 @@ function parsePort(text: string): number {
 async function serve<Options extends ServeOptions>(
   context: CommandContext,
   options: Options,
-  newCard: { readonly is: string; readonly make: (options: Options) => Promise<VirtualCard> },
+  newCard: NewCard<Options>,
 ): Promise<void> {
   const { plugIntoVpcd } = await import("../../virtual/index.ts");
   const { print, signal } = context;

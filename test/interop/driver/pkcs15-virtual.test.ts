@@ -123,6 +123,17 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
     return Object.values(values).includes(true);
   }
 
+  /** Names of the attributes that are true. */
+  async function those(
+    session: number,
+    handle: number,
+    attributes: readonly (readonly [number, string])[],
+  ): Promise<string[]> {
+    const names: string[] = [];
+    for (const [attribute, name] of attributes) if (await holds(session, handle, attribute)) names.push(name);
+    return names;
+  }
+
   async function listed(session: number): Promise<Listed[]> {
     const found: Listed[] = [];
     for (const [objectClass, type] of CLASSES) {
@@ -132,12 +143,8 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
           objectClass === CKO.DATA
             ? ""
             : toHex((await cryptoki.C_GetAttributeValue(session, handle, [CKA.ID]))[CKA.ID]);
-        const uses: string[] = [];
-        for (const [attribute, name] of USES) if (await holds(session, handle, attribute)) uses.push(name);
-        const traits: string[] = [];
-        if (objectClass === CKO.PRIVATE_KEY) {
-          for (const [attribute, name] of TRAITS) if (await holds(session, handle, attribute)) traits.push(name);
-        }
+        const uses = await those(session, handle, USES);
+        const traits = objectClass === CKO.PRIVATE_KEY ? await those(session, handle, TRAITS) : [];
         found.push({ type, label, id, uses, traits });
       }
     }
