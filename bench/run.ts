@@ -18,6 +18,7 @@ import { countRows, exchangeLines, type Watcher } from "./count.ts";
 import type { CountedRun } from "./counted-run.ts";
 import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from "./drivers.ts";
 import { hostTimes } from "./host-time.ts";
+import { remoteTimes } from "./remote.ts";
 import { type HostFigure, type Report, toMarkdown } from "./report.ts";
 import { measureRoundTrip } from "./round-trip.ts";
 import { startUp } from "./start-up.ts";
@@ -53,7 +54,12 @@ async function measure(folder: string): Promise<Report> {
     }),
   ];
   tell("the host's side");
-  const host = [await roundTrip(daemon), ...(await hostTimes(factory)), await startUp(folder, daemon, factory)];
+  const host = [
+    await roundTrip(daemon),
+    ...(await hostTimes(factory)),
+    ...(await remoteTimes(factory)),
+    await startUp(folder, daemon, factory),
+  ];
   return {
     versions: {
       ...Object.fromEntries([...drivers, ...cac].map(({ name, version }) => [name, version])),
