@@ -62,7 +62,7 @@ export function uri(text: string): Uint8Array {
 }
 
 /** The subject and issuer name of a common name, DER. */
-export function distinguishedName(commonName: string): Uint8Array {
+function distinguishedName(commonName: string): Uint8Array {
   const attribute = (type: string, tag: number, text: string): Uint8Array =>
     encodeTlv(0x31, sequence(oid(type), encodeTlv(tag, utf8(text))));
   return sequence(

@@ -1,7 +1,7 @@
 import { DataError } from "../../bytes/index.ts";
 
 /** Who may: everybody, nobody, or who verified the PIN with this reference, 1 to 14. */
-export type Access = "always" | "never" | number;
+type Access = "always" | "never" | number;
 
 /** Who may do what with a file. */
 export interface AccessRules {
