@@ -53,7 +53,7 @@ class Connection {
   readonly #limit: number;
   readonly #gone = new AbortController();
   readonly #calls = new Set<Promise<void>>();
-  readonly #outputs = new KeptOutputs();
+  readonly #outputs: KeptOutputs;
   /** Bytes of the requests under way, and of the answers that they want. */
   #load = 0;
 
@@ -61,6 +61,7 @@ class Connection {
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
+    this.#outputs = new KeptOutputs(2 * limit);
     // Every call under way listens.
     setMaxListeners(0, this.#gone.signal);
     // A client that goes away breaks the stream, which is its right: the end of the stream is heeded wherever it matters.
@@ -175,7 +176,11 @@ function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
 /** The body of the response, whatever happens. */
 async function respond(request: Request, caller: Caller): Promise<Uint8Array> {
   try {
-    return encodeReply(request.call, await answer(request, caller), caller.dialect);
+    const reply = await answer(request, caller);
+    const body = encodeReply(request.call, reply, caller.dialect);
+    // What was decrypted is in the body now.
+    if (reply.kind === "bytes" && "bytes" in reply.value) wipe(reply.value.bytes);
+    return body;
   } catch (error) {
     if (error instanceof CryptokiError) return encodeError(error.rv);
     return encodeError(error instanceof DataError ? CKR.DEVICE_ERROR : CKR.GENERAL_ERROR);

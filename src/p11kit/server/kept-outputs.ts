@@ -10,6 +10,14 @@ import type { Output } from "../wire/values.ts";
 export class KeptOutputs {
   /** By session, then by function. */
   readonly #kept = new Map<unknown, Map<string, Kept>>();
+  readonly #limit: number;
+  /** Bytes that are kept. */
+  #size = 0;
+
+  /** @param limit Bytes to keep for all sessions together. Over it, what was kept is forgotten: its calls never came. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
 
   /** What was kept for this very call; undefined if there is nothing. */
   take(request: Request): Uint8Array | undefined {
@@ -18,6 +26,7 @@ export class KeptOutputs {
     const kept = ofSession?.get(call.function);
     if (!kept) return undefined;
     ofSession?.delete(call.function);
+    this.#size -= kept.output.length;
     if (equalBytes(kept.input, fingerprint(args))) return kept.output;
     wipe(kept.output);
     return undefined;
@@ -37,6 +46,8 @@ export class KeptOutputs {
   }
 
   #keep({ call, args }: Request, output: Uint8Array): void {
+    if (this.#size + output.length > this.#limit) this.clear();
+    this.#size += output.length;
     const ofSession = this.#kept.get(args[0]) ?? new Map<string, Kept>();
     this.#kept.set(args[0], ofSession);
     ofSession.set(call.function, { input: fingerprint(args), output });
@@ -56,6 +67,7 @@ export class KeptOutputs {
     for (const [name, { output }] of ofSession ?? []) {
       if (!which(name)) continue;
       wipe(output);
+      this.#size -= output.length;
       ofSession?.delete(name);
     }
     if (ofSession?.size === 0) this.#kept.delete(session);
@@ -63,6 +75,7 @@ export class KeptOutputs {
 
   clear(): void {
     for (const session of this.#kept.keys()) this.#forget(session, () => true);
+    this.#size = 0;
   }
 }
 
