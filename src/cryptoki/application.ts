@@ -14,6 +14,7 @@ import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
 import type { ReaderSource } from "./slots/reader-source.ts";
 import { SlotView, type TokenChoice } from "./slots/slot-view.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
+import { untilAborted } from "./turns.ts";
 import type { CK_VERSION } from "./structures.ts";
 
 /** What an application wants to be different. */
@@ -128,14 +129,19 @@ export class Application implements SlotListener {
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
-  async withToken<T>(slotID: number, work: (token: Token) => T | Promise<T>, unlocks = false): Promise<T> {
+  async withToken<T>(
+    slotID: number,
+    work: (token: Token) => T | Promise<T>,
+    signal?: AbortSignal,
+    unlocks = false,
+  ): Promise<T> {
     const { card } = this.view.slot(slotID).reader;
     try {
-      const token = await this.view.token(slotID);
-      if (!unlocks) await token.card.reservation.pass();
+      const token = await untilAborted(this.view.token(slotID), signal);
+      if (!unlocks) await token.card.reservation.pass(signal);
       return await work(token);
     } catch (error) {
-      throw this.#explain(error, card);
+      throw this.#explain(error, card, signal);
     }
   }
 

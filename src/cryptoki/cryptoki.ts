@@ -21,7 +21,7 @@ import { Extensions } from "./api/extensions.ts";
  *
  * Any number of calls may be made at a time. Those on one session run one after the other, in the order in which they were made;
  * those on several sessions, tokens and cards at the same time, as far as one card can. A `signal` ends the wait for a turn, for
- * another program's transaction, and the exchange with the card: CKR_FUNCTION_CANCELED.
+ * another program's transaction, and the exchange with the card: CKR_FUNCTION_CANCELED. What is read once for all goes on for the others.
  */
 export class Cryptoki extends Extensions {}
 

@@ -11,9 +11,11 @@ export class Turns {
   }
 }
 
-/** The end of `wait`, or the reason of `signal` if it aborts first. */
+/** The end of `wait`, or the reason of `signal` if it aborts first: what is waited for goes on, for whoever else waits for it. */
 export async function untilAborted<T>(wait: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return wait;
+  // Nobody hears of its end.
+  if (signal.aborted) wait.catch(() => undefined);
   signal.throwIfAborted();
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -47,8 +47,8 @@ export abstract class ObjectFunctions extends SessionFunctions {
   }
 
   /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
-  C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE): Promise<number> {
-    return this.call("C_GetObjectSize", objects.getObjectSize, session, object);
+  C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<number> {
+    return this.call("C_GetObjectSize", objects.getObjectSize, session, object, signal);
   }
 
   /**
@@ -60,8 +60,9 @@ export abstract class ObjectFunctions extends SessionFunctions {
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     types: readonly Type[],
+    signal?: AbortSignal,
   ): Promise<objects.AttributeValues<Type>> {
-    return this.call("C_GetAttributeValue", objects.getAttributeValue<Type>, session, object, types);
+    return this.call("C_GetAttributeValue", objects.getAttributeValue<Type>, session, object, types, signal);
   }
 
   /**
@@ -77,13 +78,20 @@ export abstract class ObjectFunctions extends SessionFunctions {
     return this.call("C_SetAttributeValue", changing.setAttributeValue, session, object, template, signal);
   }
 
-  C_FindObjectsInit(session: CK_SESSION_HANDLE, template: Template | AttributeList): Promise<void> {
-    return this.call("C_FindObjectsInit", objects.findObjectsInit, session, template);
+  C_FindObjectsInit(
+    session: CK_SESSION_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_FindObjectsInit", objects.findObjectsInit, session, template, signal);
   }
 
-  /** The next objects found, at most `max`; all of them unless told. What nobody asks for is not read from the card. */
-  C_FindObjects(session: CK_SESSION_HANDLE, max = Infinity): Promise<CK_OBJECT_HANDLE[]> {
-    return this.call("C_FindObjects", objects.findObjects, session, max);
+  /**
+   * The next objects found, at most `max`; all of them unless told. What nobody asks for is not read from the card. After
+   * CKR_FUNCTION_CANCELED the next call finds what this one would have.
+   */
+  C_FindObjects(session: CK_SESSION_HANDLE, max = Infinity, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
+    return this.call("C_FindObjects", objects.findObjects, session, max, signal);
   }
 
   C_FindObjectsFinal(session: CK_SESSION_HANDLE): Promise<void> {

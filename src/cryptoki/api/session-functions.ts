@@ -7,8 +7,8 @@ import { SlotFunctions } from "./slot-functions.ts";
 /** Session management functions (PKCS#11 3.1 section 5.6). */
 export abstract class SessionFunctions extends SlotFunctions {
   /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
-  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS): Promise<CK_SESSION_HANDLE> {
-    return this.call("C_OpenSession", sessions.openSession, slotID, flags);
+  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
+    return this.call("C_OpenSession", sessions.openSession, slotID, flags, signal);
   }
 
   /** With the last session of a token, its login ends. */

@@ -21,8 +21,8 @@ export abstract class SlotFunctions extends GeneralFunctions {
    * has looked at is looked at.
    * @param tokenPresent Only slots with a token.
    */
-  C_GetSlotList(tokenPresent: boolean): Promise<CK_SLOT_ID[]> {
-    return this.call("C_GetSlotList", slots.getSlotList, tokenPresent);
+  C_GetSlotList(tokenPresent: boolean, signal?: AbortSignal): Promise<CK_SLOT_ID[]> {
+    return this.call("C_GetSlotList", slots.getSlotList, tokenPresent, signal);
   }
 
   /** Never touches a card. A slot whose reader is unplugged keeps its ID, and has no token. */
@@ -34,8 +34,8 @@ export abstract class SlotFunctions extends GeneralFunctions {
    * Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED; and those of
    * the security officer's, where the card tells.
    */
-  C_GetTokenInfo(slotID: CK_SLOT_ID): Promise<CK_TOKEN_INFO> {
-    return this.call("C_GetTokenInfo", getTokenInfo, slotID);
+  C_GetTokenInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
+    return this.call("C_GetTokenInfo", getTokenInfo, slotID, signal);
   }
 
   /**
@@ -46,13 +46,13 @@ export abstract class SlotFunctions extends GeneralFunctions {
     return this.call("C_WaitForSlotEvent", slots.waitForSlotEvent, flags, signal);
   }
 
-  C_GetMechanismList(slotID: CK_SLOT_ID): Promise<CK_MECHANISM_TYPE[]> {
-    return this.call("C_GetMechanismList", slots.getMechanismList, slotID);
+  C_GetMechanismList(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_MECHANISM_TYPE[]> {
+    return this.call("C_GetMechanismList", slots.getMechanismList, slotID, signal);
   }
 
   /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
-  C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE): Promise<CK_MECHANISM_INFO> {
-    return this.call("C_GetMechanismInfo", slots.getMechanismInfo, slotID, type);
+  C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, signal?: AbortSignal): Promise<CK_MECHANISM_INFO> {
+    return this.call("C_GetMechanismInfo", slots.getMechanismInfo, slotID, type, signal);
   }
 
   /**

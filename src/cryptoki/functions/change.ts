@@ -12,6 +12,7 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
+import { untilAborted } from "../turns.ts";
 import { changeOnCard, destroyOnCard, requireReadWrite } from "./card-objects.ts";
 import { keepObject } from "./keep.ts";
 import { objectIn } from "./object.ts";
@@ -83,7 +84,7 @@ export function copyObject(
       requirePermission(object, CKA.COPYABLE);
       const { rules, values } = object.rules
         ? { rules: object.rules, values: object.attributes.reveal() }
-        : await readWhole(object);
+        : await untilAborted(readWhole(object), signal);
       const user = application.logins.userOf(session.token);
       const changes = checkChanges(rules, (type) => values.get(type), given, user, true);
       requireCheckValueOrNone(values, changes);

@@ -14,6 +14,7 @@ import type { StoredObject } from "../objects/stored-object.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { untilAborted } from "../turns.ts";
 import { keepObject, requireAccess } from "./keep.ts";
 import { makeScheme, type UsableKey, useKey } from "./key-use.ts";
 import { withKeyTemplate } from "./key-template.ts";
@@ -29,7 +30,8 @@ export function deriveKey(
   return application.inSession(
     handle,
     async (session) => {
-      const key = await useKey({ application, session, use: "derive", mechanism, key: baseKey });
+      const request = { application, session, use: "derive", mechanism, key: baseKey } as const;
+      const key = await untilAborted(useKey(request), signal);
       const given = await withKeyTemplate(readTemplate(template), key.object, CKA.DERIVE_TEMPLATE);
       const user = application.logins.userOf(session.token);
       const toData = key.kind === "secret" && key.mechanism.derivesData === true;

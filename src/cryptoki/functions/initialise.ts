@@ -2,6 +2,7 @@ import type { Application } from "../application.ts";
 import type { OperationKind, OperationTypes } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { untilAborted } from "../turns.ts";
 
 /** What every C_...Init takes. */
 export interface InitRequest<Kind extends OperationKind> {
@@ -13,7 +14,7 @@ export interface InitRequest<Kind extends OperationKind> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Begins an operation that `make` makes, or ends the one that is under way. */
+/** Begins an operation that `make` makes, or ends the one that is under way. What is read of the key for it can be cancelled. */
 export function initialise<Kind extends OperationKind>(
   { application, handle, kind, mechanism, signal }: InitRequest<Kind>,
   make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
@@ -26,7 +27,7 @@ export function initialise<Kind extends OperationKind>(
         operations.cancel(kind);
         return;
       }
-      return operations.begin(kind, () => make(session, mechanism));
+      return operations.begin(kind, () => untilAborted(Promise.resolve(make(session, mechanism)), signal));
     },
     signal,
   );

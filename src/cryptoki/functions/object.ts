@@ -12,6 +12,7 @@ import { Search } from "../objects/search.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
+import { untilAborted } from "../turns.ts";
 
 /** Values of the attributes asked for. */
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
@@ -28,25 +29,43 @@ export function getAttributeValue<Type extends number>(
   sessionHandle: number,
   handle: number,
   types: readonly Type[],
+  signal?: AbortSignal,
 ): Promise<AttributeValues<Type>> {
-  return application.inSession(sessionHandle, async (session) => {
-    const object = objectIn(application, session, handle);
-    if (!Array.isArray(types)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
-    const { values, unavailable } = await afterReset(() => object.attributes.report(types));
-    const copies = new Map([...values].map(([type, value]) => [type, ownValue(value)]));
-    if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
-    return Object.fromEntries(copies) as AttributeValues<Type>;
-  });
+  return application.inSession(
+    sessionHandle,
+    async (session) => {
+      const object = objectIn(application, session, handle);
+      if (!Array.isArray(types)) {
+        throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
+      }
+      const report = afterReset(() => object.attributes.report(types));
+      const { values, unavailable } = await untilAborted(report, signal);
+      const copies = new Map([...values].map(([type, value]) => [type, ownValue(value)]));
+      if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
+      return Object.fromEntries(copies) as AttributeValues<Type>;
+    },
+    signal,
+  );
 }
 
 /** Of what a card keeps, its value is all that has a size worth telling; of an object of a session, all that it holds. */
-export function getObjectSize(application: Application, sessionHandle: number, handle: number): Promise<number> {
-  return application.inSession(sessionHandle, async (session) => {
-    const { owner, attributes } = objectIn(application, session, handle);
-    if (owner) return [...attributes.reveal().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
-    const value = await afterReset(() => attributes.value(CKA.VALUE));
-    return value?.length ?? CK.UNAVAILABLE_INFORMATION;
-  });
+export function getObjectSize(
+  application: Application,
+  sessionHandle: number,
+  handle: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  return application.inSession(
+    sessionHandle,
+    async (session) => {
+      const { owner, attributes } = objectIn(application, session, handle);
+      if (owner) return [...attributes.reveal().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
+      const reading = afterReset(() => attributes.value(CKA.VALUE));
+      const value = await untilAborted(reading, signal);
+      return value?.length ?? CK.UNAVAILABLE_INFORMATION;
+    },
+    signal,
+  );
 }
 
 /** In bytes, as C has it on most machines. */
@@ -64,22 +83,35 @@ export function findObjectsInit(
   application: Application,
   sessionHandle: number,
   template: Template | AttributeList,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return application.inSession(sessionHandle, (session) =>
-    session.operations.begin("find", async () => {
-      const wanted = readTemplate(template);
-      return new Search(await application.objects.candidates(session.token, wanted), wanted);
-    }),
+  return application.inSession(
+    sessionHandle,
+    ({ operations, token }) =>
+      operations.begin("find", async () => {
+        const wanted = readTemplate(template);
+        return new Search(await untilAborted(application.objects.candidates(token, wanted), signal), wanted);
+      }),
+    signal,
   );
 }
 
-export function findObjects(application: Application, sessionHandle: number, max: number): Promise<number[]> {
-  return application.inSession(sessionHandle, async (session) => {
-    if (max !== Infinity) requireCount(max, "the most objects to find", Number.MAX_SAFE_INTEGER);
-    const search = session.operations.get("find");
-    const found = await search.next(max, (object) => application.isVisible(object));
-    return found.map((object) => application.objects.publish(object));
-  });
+export function findObjects(
+  application: Application,
+  sessionHandle: number,
+  max: number,
+  signal?: AbortSignal,
+): Promise<number[]> {
+  return application.inSession(
+    sessionHandle,
+    async (session) => {
+      if (max !== Infinity) requireCount(max, "the most objects to find", Number.MAX_SAFE_INTEGER);
+      const search = session.operations.get("find");
+      const found = await search.next(max, (object) => application.isVisible(object), signal);
+      return found.map((object) => application.objects.publish(object));
+    },
+    signal,
+  );
 }
 
 export function findObjectsFinal(application: Application, sessionHandle: number): Promise<void> {

@@ -11,15 +11,24 @@ import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_SESSION_INFO } from "../structures.ts";
 
-export function openSession(application: Application, slotID: number, flags: number): Promise<number> {
+export function openSession(
+  application: Application,
+  slotID: number,
+  flags: number,
+  signal?: AbortSignal,
+): Promise<number> {
   if ((flags & CKF_SESSION.SERIAL_SESSION) === 0) throw new CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED);
   const readWrite = (flags & CKF_SESSION.RW_SESSION) !== 0;
-  return application.withToken(slotID, (token) => {
-    if (!readWrite && application.logins.userOf(token) === "so") {
-      throw new CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS);
-    }
-    return application.sessions.open(token, readWrite).handle;
-  });
+  return application.withToken(
+    slotID,
+    (token) => {
+      if (!readWrite && application.logins.userOf(token) === "so") {
+        throw new CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS);
+      }
+      return application.sessions.open(token, readWrite).handle;
+    },
+    signal,
+  );
 }
 
 export function closeSession(application: Application, handle: number): Promise<void> {

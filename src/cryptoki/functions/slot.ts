@@ -9,6 +9,7 @@ import type { CK_MECHANISM_INFO, CK_SLOT_INFO } from "../structures.ts";
 import { fitText } from "../text.ts";
 import type { Slot } from "../slots/slot-table.ts";
 import type { Token } from "../slots/token.ts";
+import { untilAborted } from "../turns.ts";
 
 const NO_VERSION = { major: 0, minor: 0 };
 
@@ -17,8 +18,12 @@ function isTokenPresent({ reader, index }: Slot): boolean {
   return reader.card !== undefined && (index === 0 || index < reader.card.knownTokens.length);
 }
 
-export async function getSlotList(application: Application, tokenPresent: boolean): Promise<number[]> {
-  const slots = await application.view.slots();
+export async function getSlotList(
+  application: Application,
+  tokenPresent: boolean,
+  signal?: AbortSignal,
+): Promise<number[]> {
+  const slots = await cancellable(() => untilAborted(application.view.slots(), signal), signal);
   return slots.filter((slot) => !tokenPresent || isTokenPresent(slot)).map(({ id }) => id);
 }
 
@@ -37,8 +42,13 @@ export async function waitForSlotEvent(application: Application, flags: number, 
   const slotID = application.events.take();
   if (slotID !== undefined) return slotID;
   if ((flags & CKF_WAIT.DONT_BLOCK) !== 0) throw new CryptokiError(CKR.NO_EVENT);
+  return cancellable(() => application.events.wait(signal), signal);
+}
+
+/** Waits for what belongs to no token. */
+async function cancellable<T>(wait: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
-    return await application.events.wait(signal);
+    return await wait();
   } catch (error) {
     if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
     throw toCryptokiError(error);
@@ -52,10 +62,15 @@ export function hasNewEvent(application: Application, lastEvent: number): number
   return application.events.count;
 }
 
-export function getMechanismList(application: Application, slotID: number): Promise<number[]> {
-  return application.withToken(slotID, (token: Token) => [...offeredMechanisms(token.cardToken)]);
+export function getMechanismList(application: Application, slotID: number, signal?: AbortSignal): Promise<number[]> {
+  return application.withToken(slotID, (token: Token) => [...offeredMechanisms(token.cardToken)], signal);
 }
 
-export function getMechanismInfo(application: Application, slotID: number, type: number): Promise<CK_MECHANISM_INFO> {
-  return application.withToken(slotID, (token: Token) => mechanismInfo(token.cardToken, type));
+export function getMechanismInfo(
+  application: Application,
+  slotID: number,
+  type: number,
+  signal?: AbortSignal,
+): Promise<CK_MECHANISM_INFO> {
+  return application.withToken(slotID, (token: Token) => mechanismInfo(token.cardToken, type), signal);
 }

@@ -5,44 +5,50 @@ import { CKF_TOKEN } from "../constants/ckf.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { CK_TOKEN_INFO } from "../structures.ts";
 import { fitText } from "../text.ts";
+import { untilAborted } from "../turns.ts";
 
 const NO_VERSION = { major: 0, minor: 0 };
 
-export function getTokenInfo(application: Application, slotID: number): Promise<CK_TOKEN_INFO> {
-  return application.withToken(slotID, async (token) => {
-    const { cardToken } = token;
-    const info = await afterReset(() => token.info());
-    const user = application.logins.userOf(token);
-    // Verified by this application, its tries are all there: nothing to ask.
-    const userPin = user === "user" ? undefined : await afterReset(() => cardToken.pinStatus("user"));
-    const officerPin = user === "so" ? undefined : await afterReset(() => cardToken.pinStatus("so"));
-    const sessions = application.sessions.with(token);
-    return {
-      label: await token.label(),
-      manufacturerID: fitText(info.manufacturer, 32),
-      model: fitText(info.model, 16),
-      serialNumber: fitText(info.serialNumber, 16),
-      flags:
-        CKF_TOKEN.RNG |
-        CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
-        tokenFlags(cardToken, info) |
-        pinFlags(userPin, USER) |
-        pinFlags(officerPin, OFFICER),
-      ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
-      ulSessionCount: sessions.length,
-      ulMaxRwSessionCount: CK.EFFECTIVELY_INFINITE,
-      ulRwSessionCount: sessions.filter(({ readWrite }) => readWrite).length,
-      ulMaxPinLen: info.pin.maxLength,
-      ulMinPinLen: info.pin.minLength,
-      ulTotalPublicMemory: CK.UNAVAILABLE_INFORMATION,
-      ulFreePublicMemory: CK.UNAVAILABLE_INFORMATION,
-      ulTotalPrivateMemory: CK.UNAVAILABLE_INFORMATION,
-      ulFreePrivateMemory: CK.UNAVAILABLE_INFORMATION,
-      hardwareVersion: NO_VERSION,
-      firmwareVersion: NO_VERSION,
-      utcTime: "",
-    };
-  });
+export function getTokenInfo(application: Application, slotID: number, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
+  const read = <T>(from: () => Promise<T>): Promise<T> => untilAborted(afterReset(from), signal);
+  return application.withToken(
+    slotID,
+    async (token) => {
+      const { cardToken } = token;
+      const info = await read(() => token.info());
+      const user = application.logins.userOf(token);
+      // Verified by this application, its tries are all there: nothing to ask.
+      const userPin = user === "user" ? undefined : await read(() => cardToken.pinStatus("user"));
+      const officerPin = user === "so" ? undefined : await read(() => cardToken.pinStatus("so"));
+      const sessions = application.sessions.with(token);
+      return {
+        label: await token.label(),
+        manufacturerID: fitText(info.manufacturer, 32),
+        model: fitText(info.model, 16),
+        serialNumber: fitText(info.serialNumber, 16),
+        flags:
+          CKF_TOKEN.RNG |
+          CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
+          tokenFlags(cardToken, info) |
+          pinFlags(userPin, USER) |
+          pinFlags(officerPin, OFFICER),
+        ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
+        ulSessionCount: sessions.length,
+        ulMaxRwSessionCount: CK.EFFECTIVELY_INFINITE,
+        ulRwSessionCount: sessions.filter(({ readWrite }) => readWrite).length,
+        ulMaxPinLen: info.pin.maxLength,
+        ulMinPinLen: info.pin.minLength,
+        ulTotalPublicMemory: CK.UNAVAILABLE_INFORMATION,
+        ulFreePublicMemory: CK.UNAVAILABLE_INFORMATION,
+        ulTotalPrivateMemory: CK.UNAVAILABLE_INFORMATION,
+        ulFreePrivateMemory: CK.UNAVAILABLE_INFORMATION,
+        hardwareVersion: NO_VERSION,
+        firmwareVersion: NO_VERSION,
+        utcTime: "",
+      };
+    },
+    signal,
+  );
 }
 
 /** A card that a profile knows was initialised, and its holder has a PIN. */

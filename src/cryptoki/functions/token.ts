@@ -16,38 +16,46 @@ export function initToken(
   label: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  return application.withToken(slotID, async (token) => {
-    requirePin(soPin, "the security officer's PIN");
-    if (typeof label !== "string" || utf8(label).length > LABEL_LENGTH) {
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, `the label is text of at most ${LABEL_LENGTH} bytes of UTF-8`);
-    }
-    requireNoSession(application, token);
-    const { cardToken } = token;
-    if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
-    const copy = copyPin(soPin);
-    try {
-      await cardToken.initToken(copy, label.trimEnd(), application.variables, signal);
-    } finally {
-      wipe(copy);
-    }
-    application.slots.renew(token.card);
-  });
+  return application.withToken(
+    slotID,
+    async (token) => {
+      requirePin(soPin, "the security officer's PIN");
+      if (typeof label !== "string" || utf8(label).length > LABEL_LENGTH) {
+        throw new CryptokiError(CKR.ARGUMENTS_BAD, `the label is text of at most ${LABEL_LENGTH} bytes of UTF-8`);
+      }
+      requireNoSession(application, token);
+      const { cardToken } = token;
+      if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
+      const copy = copyPin(soPin);
+      try {
+        await cardToken.initToken(copy, label.trimEnd(), application.variables, signal);
+      } finally {
+        wipe(copy);
+      }
+      application.slots.renew(token.card);
+    },
+    signal,
+  );
 }
 
 export function resetToken(application: Application, slotID: number, pin: Pin, signal?: AbortSignal): Promise<void> {
-  return application.withToken(slotID, async (token) => {
-    requirePin(pin);
-    requireNoSession(application, token);
-    const { cardToken } = token;
-    if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
-    const copy = copyPin(pin);
-    try {
-      await cardToken.resetToken(copy, application.variables, signal);
-    } finally {
-      wipe(copy);
-    }
-    application.slots.renew(token.card);
-  });
+  return application.withToken(
+    slotID,
+    async (token) => {
+      requirePin(pin);
+      requireNoSession(application, token);
+      const { cardToken } = token;
+      if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
+      const copy = copyPin(pin);
+      try {
+        await cardToken.resetToken(copy, application.variables, signal);
+      } finally {
+        wipe(copy);
+      }
+      application.slots.renew(token.card);
+    },
+    signal,
+  );
 }
 
 /** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */

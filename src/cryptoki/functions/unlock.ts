@@ -32,6 +32,7 @@ export function unlockBegin(
       if (!cardToken.unlockChallenge || !cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
       await card.reservation.take(application, timeout, () => card.hold(signal), signal);
     },
+    signal,
     true,
   );
 }

@@ -19,6 +19,7 @@ import { keyTypeOf } from "../objects/curve-parameters.ts";
 import { setPrivateKey } from "../objects/software-private-key.ts";
 import { isKeyLength, wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { untilAborted } from "../turns.ts";
 import { keepObject } from "./keep.ts";
 import { decryptOperation } from "./key-operation.ts";
 import { withKeyTemplate } from "./key-template.ts";
@@ -48,7 +49,7 @@ export function unwrapKey(
     async (session) => {
       const { token } = session;
       const request = { application, session, use: "unwrap", mechanism, key: unwrappingKey } as const;
-      const { stream } = await renamed(NAMES, () => decryptOperation(request));
+      const { stream } = await renamed(NAMES, () => untilAborted(decryptOperation(request), signal));
       try {
         requireBytes(wrappedKey, "the wrapped key");
         const unwrapping = application.objects.get(unwrappingKey, token);

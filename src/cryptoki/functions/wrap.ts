@@ -10,6 +10,7 @@ import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
+import { untilAborted } from "../turns.ts";
 import { encryptOperation } from "./key-operation.ts";
 import { renamed } from "./renamed.ts";
 
@@ -49,7 +50,7 @@ export function wrapKey(
     handle,
     async (session) => {
       const request = { application, session, use: "wrap", mechanism, key: wrappingKey } as const;
-      const { stream } = await renamed(OF_WRAPPING_KEY, () => encryptOperation(request));
+      const { stream } = await renamed(OF_WRAPPING_KEY, () => untilAborted(encryptOperation(request), signal));
       try {
         const wrapping = application.objects.get(wrappingKey, session.token);
         const object = await wrappable(application, session, key, wrapping);

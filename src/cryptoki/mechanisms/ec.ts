@@ -2,6 +2,7 @@ import {
   curveInfo,
   decodeEcPoint,
   decodePoint25519,
+  digest,
   type EcPublicKey,
   hashLength,
   type KeyShape,
@@ -67,6 +68,34 @@ export const ecdsa: MechanismFamily = {
   flags: EC_FLAGS,
   sizes: EC_SIZES,
   signature,
+};
+
+/** A message that may be the card's to hash is kept until its end. */
+const MAX_MESSAGE = 2 ** 28;
+
+const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) => {
+  readNoParameter(parameter);
+  const key = requireEc(shape);
+  return {
+    // The message is kept as it is: which of the two hashes it, is known with the key.
+    hash: undefined,
+    maxMessage: MAX_MESSAGE,
+    signatureLength: 2 * curveInfo(key.curve).bytes,
+    sign: (user, message, signal) =>
+      user.primitives.includes("ecdsa")
+        ? user.use("ecdsa", truncateDigest(digest("sha1", message), key.curve), signal)
+        : user.use("ecdsa-sha1", message, signal),
+    verify: (message, signed) => verifyEcdsa(requirePoint(key), digest("sha1", message), signed),
+  };
+};
+
+/** CKM_ECDSA_SHA1, which a card may do whole: some hash what they are given, whatever it is. */
+export const ecdsaSha1: MechanismFamily = {
+  keyTypes: [CKK.EC],
+  primitives: ["ecdsa", "ecdsa-sha1"],
+  flags: EC_FLAGS,
+  sizes: EC_SIZES,
+  signature: sha1Signature,
 };
 
 const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {

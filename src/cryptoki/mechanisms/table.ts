@@ -1,6 +1,6 @@
 import { CKK } from "../constants/ckk.ts";
 import { CKM } from "../constants/ckm.ts";
-import { EC_FLAGS, EC_SIZES, ecdh, ecdsa } from "./ec.ts";
+import { EC_FLAGS, EC_SIZES, ecdh, ecdsa, ecdsaSha1 } from "./ec.ts";
 import { CURVE_25519_FLAGS, CURVE_25519_SIZES, eddsa } from "./eddsa.ts";
 import { HASHES } from "./hashes.ts";
 import { RSA_SIZES } from "./rsa-key.ts";
@@ -47,7 +47,8 @@ export const MECHANISMS: readonly Mechanism[] = [
     sizes: EC_SIZES,
   },
   pair(CKM.ECDSA, ecdsa),
-  ...withHash(ecdsa, ({ ecdsa: type }) => type),
+  pair(CKM.ECDSA_SHA1, ecdsaSha1),
+  ...withHash(ecdsa, ({ ecdsa: type }) => (type === CKM.ECDSA_SHA1 ? undefined : type)),
   pair(CKM.ECDH1_DERIVE, ecdh),
   pair(CKM.ECDH1_COFACTOR_DERIVE, ecdh),
   {

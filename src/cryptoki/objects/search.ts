@@ -5,6 +5,7 @@ import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import { isGone } from "../error-map.ts";
 import { afterReset } from "../sessions/after-reset.ts";
+import { untilAborted } from "../turns.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /** Attributes by which a search names the object that it wants. */
@@ -27,19 +28,28 @@ export class Search {
   }
 
   /**
-   * The next objects that match, at most `max`.
+   * The next objects that match, at most `max`. A search that `signal` ends stands where it stood.
    * @param isVisible Asked at that moment: a user may have logged out since the search began.
    */
-  async next(max: number, isVisible: (object: StoredObject) => boolean): Promise<readonly StoredObject[]> {
+  async next(
+    max: number,
+    isVisible: (object: StoredObject) => boolean,
+    signal?: AbortSignal,
+  ): Promise<readonly StoredObject[]> {
     const found: StoredObject[] = [];
+    const begin = this.#next;
     while (found.length < max) {
       const object = this.#candidates[this.#next];
       if (!object) break;
       try {
-        const wanted = isVisible(object) && (await this.#isWanted(object));
+        const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object), signal));
         // Asked again: the login may have ended while the card was read.
         if (wanted && isVisible(object)) found.push(object);
       } catch (error) {
+        if (signal?.aborted && error === signal.reason) {
+          this.#next = begin;
+          throw error;
+        }
         // The next call tells, if it still is so: what was found must not be lost, nor this object passed over.
         if (found.length === 0 || isGone(error)) throw error;
         break;
