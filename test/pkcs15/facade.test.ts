@@ -1,11 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
-import { fromHex } from "../../src/bytes/index.ts";
+import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF_SESSION, CKM, CKO, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import type { FileCard } from "./file-card.ts";
-import { READER, RECORDING, recordedCard } from "./file-card.ts";
+import { READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
 
 interface Rig extends AsyncDisposable {
   readonly card: FileCard;
@@ -92,6 +92,19 @@ describe("the recorded card through C_ functions", () => {
     await cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, key);
     await cryptoki.C_Sign(session, input);
     expect(card.commands).toHaveLength(1);
+  });
+
+  test("the EC key signs with the hash that the card makes itself", async () => {
+    await using rig = await open(recordedCard());
+    const { cryptoki, card } = rig;
+    const session = await sessionOf(cryptoki);
+    await cryptoki.C_Login(session, CKU.USER, "123456");
+    const [key = 0] = await find(cryptoki, session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "EC cert" });
+    await expect(cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA }, key)).rejects.toThrow(/CKR_/u);
+    await cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA1 }, key);
+    expect(await cryptoki.C_Sign(session, utf8("hello\n"))).toHaveLength(64);
+    const recorded = RECORDING.exchanges["sign-ec"]?.at(-1)?.command ?? "";
+    expect(withoutLe(card.commands.at(-1) ?? "")).toBe(withoutLe(recorded));
   });
 
   test("a certificate costs 15 exchanges: the AODF must tell which tokens there are", async () => {
