@@ -89,7 +89,8 @@ export function findObjectsInit(
     sessionHandle,
     ({ operations, token }) =>
       operations.begin("find", async () => {
-        const wanted = readTemplate(template);
+        // Copies: the caller may use its bytes for the next search before this one has come to them.
+        const wanted = readTemplate(template).map(([type, value]) => [type, ownValue(value)] as const);
         return new Search(await untilAborted(application.objects.candidates(token, wanted), signal), wanted);
       }),
     signal,
