@@ -6,6 +6,8 @@ const base = {
 };
 
 export default {
+  // No test is about time: a machine with other work to do may take long.
+  testTimeout: 60_000,
   projects: [
     {
       ...base,

@@ -148,6 +148,26 @@ describe("messages encrypted with AES-GCM", () => {
     expect(ivs.size).toBe(20);
   });
 
+  test("a parameter that is given at the beginning, as in the standard's example, means nothing yet", async () => {
+    await using its = await begun(CKM.AES_GCM);
+    const { cryptoki } = its.made;
+    const { session, key } = its;
+    await cryptoki.C_MessageEncryptInit(session, null, 0);
+    const given = { pIv: IV, ulTagBits: 128 };
+    for (const wrong of [KEY, 5]) {
+      await expect(
+        cryptoki.C_MessageEncryptInit(session, { mechanism: CKM.AES_GCM, parameter: wrong }, key),
+      ).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
+    }
+    await cryptoki.C_MessageEncryptInit(session, { mechanism: CKM.AES_GCM, parameter: given }, key);
+    const other = { pIv: IV.map((byte) => byte + 1), ulTagBits: 96 };
+    const { ciphertext, tag } = gcmOfNode(other.pIv, TEXT, 12);
+    expect(await cryptoki.C_EncryptMessage(session, other, MORE, TEXT)).toEqual({
+      ciphertext,
+      parameter: { ...other, pTag: tag },
+    });
+  });
+
   test("a counter counts, and one is not begun again when its numbers are used up", async () => {
     await using its = await begun(CKM.AES_GCM);
     const { cryptoki } = its.made;
@@ -173,6 +193,7 @@ describe("messages encrypted with AES-GCM", () => {
     ["with a tag of 136 bits", { pIv: IV, ulTagBits: 136 }],
     ["with nothing but fixed bits", { pIv: IV, ulTagBits: 128, ulIvFixedBits: 96, ivGenerator: CKG.GENERATE }],
     ["with fixed bits below none", { pIv: IV, ulTagBits: 128, ulIvFixedBits: -1, ivGenerator: CKG.GENERATE }],
+    ["with too little at random", { pIv: IV, ulTagBits: 128, ulIvFixedBits: 41, ivGenerator: CKG.GENERATE_RANDOM }],
     ["with a generator that is none", { pIv: IV, ulTagBits: 128, ivGenerator: 9 }],
   ])("a parameter %s is refused, and the next message comes", async (_what, parameter) => {
     await using its = await begun(CKM.AES_GCM);

@@ -86,3 +86,19 @@ test("nothing else is saved", async () => {
   expect(await cryptoki.C_Sign(session, HEAD)).toHaveLength(256);
   expect(await cryptoki.C_Digest(session, HEAD)).toEqual(digestOf(HEAD));
 });
+
+test("a search does not keep a digest from being saved, and has no state of its own", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  await cryptoki.C_FindObjectsInit(session, {});
+  await cryptoki.C_SignRecoverInit(session, { mechanism: CKM.RSA_PKCS }, await made.privateKey(await made.session(), 1));
+  await expect(cryptoki.C_GetOperationState(session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+  await cryptoki.C_DigestInit(session, HASH);
+  await cryptoki.C_DigestUpdate(session, HEAD);
+  const state = await cryptoki.C_GetOperationState(session);
+  expect((await cryptoki.C_FindObjects(session)).length).toBeGreaterThan(0);
+  await cryptoki.C_SetOperationState(session, state, 0, 0);
+  expect(await cryptoki.C_DigestFinal(session)).toEqual(digestOf(HEAD));
+  await expect(cryptoki.C_FindObjects(session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
+});

@@ -20,7 +20,7 @@ const verifyFinal = signatures.messageFinal("message-verify");
  * with its error, and the next one may come.
  */
 export abstract class MessageFunctions extends DualFunctions {
-  /** With CKM.AES_GCM or CKM.AES_CCM, without a parameter: each message has its own. */
+  /** With CKM.AES_GCM or CKM.AES_CCM. A parameter means nothing here: each message has its own. */
   C_MessageEncryptInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,

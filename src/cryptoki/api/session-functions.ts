@@ -35,7 +35,8 @@ export abstract class SessionFunctions extends SlotFunctions {
 
   /**
    * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
-   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE.
+   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
+   *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
    */
   C_GetOperationState(session: CK_SESSION_HANDLE): Promise<Uint8Array> {
     return this.call("C_GetOperationState", states.getOperationState, session);

@@ -1,7 +1,7 @@
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { MessageCipher } from "../mechanisms/message-cipher.ts";
-import { readNoParameter } from "../mechanisms/parameters.ts";
+import { readUnusedParameter } from "../mechanisms/parameters.ts";
 import { type Recoverer, schemeRecoverer } from "../mechanisms/recover.ts";
 import type { Cipher, Signer, Verifier } from "../mechanisms/scheme.ts";
 import { macVerifier, schemeDecrypter, schemeEncrypter, schemeSigner, schemeVerifier } from "../mechanisms/streams.ts";
@@ -87,7 +87,7 @@ export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">
 export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">): Promise<Operation<MessageCipher>> {
   const key = await useKey(request);
   if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
-  readNoParameter(key.parameter);
+  readUnusedParameter(key.parameter);
   return new Operation(new MessageCipher(key.secret, key.mechanism.type));
 }
 

@@ -3,11 +3,16 @@ import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { Operation } from "../sessions/operation.ts";
+import type { OperationKind } from "../sessions/operations.ts";
+
+/** What has a state that might be saved (PKCS#11 3.1 section 5.6.6): a search has none, nor have messages. */
+const SAVABLE: ReadonlySet<OperationKind> = new Set(["encrypt", "decrypt", "digest", "sign", "verify"]);
 
 export function getOperationState(application: Application, handle: number): Promise<Uint8Array> {
   return application.inSession(handle, ({ operations }) => {
-    if (operations.isIdle) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
-    if (!operations.isOnly("digest")) {
+    const kinds = operations.active.filter((kind) => SAVABLE.has(kind));
+    if (kinds.length === 0) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
+    if (kinds.some((kind) => kind !== "digest")) {
       throw new CryptokiError(CKR.STATE_UNSAVEABLE, "only a digest by itself can be saved");
     }
     return application.savedStates.save(operations.get("digest").stream);
@@ -30,7 +35,7 @@ export function setOperationState(
     }
     const operation = new Operation(digester);
     operation.begin();
-    // "Any active operations ... are cancelled."
+    // "The ongoing operations are abruptly cancelled", a search too.
     operations.cancelAll();
     await operations.begin("digest", () => operation);
   });

@@ -28,6 +28,8 @@ export interface EncryptedMessage<Parameter extends MessageParameter = MessagePa
 
 const MAX_MESSAGE = 2 ** 28;
 const MAX_IV = 256;
+/** Random numbers of fewer bits come again sooner than a key is changed. "Modules may reject ulIvFixedBits values which are too large." */
+const MIN_RANDOM_BITS = 56n;
 
 /** How the messages of one mechanism name their nonce and tag. */
 interface Form {
@@ -215,6 +217,7 @@ export class MessageCipher implements Stream {
   #lowBits(low: bigint, free: bigint, generator: unknown): bigint {
     const range = 1n << free;
     if (generator === CKG_GENERATOR.GENERATE || generator === CKG_GENERATOR.GENERATE_RANDOM) {
+      if (free < MIN_RANDOM_BITS) throw invalid(`${MIN_RANDOM_BITS} bits at least are left to be made at random`);
       return toNumber(randomBytes(Math.ceil(Number(free) / 8))) % range;
     }
     if (this.#count >= range)

@@ -51,6 +51,15 @@ export function readNoParameter(parameter: unknown): void {
 }
 
 /**
+ * Of C_MessageEncryptInit and C_MessageDecryptInit: each message has its own parameter, and programs that follow the standard's
+ * example give the first one's here as well.
+ * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID if it cannot be one.
+ */
+export function readUnusedParameter(parameter: unknown): void {
+  if (typeof parameter !== "object" || parameter instanceof Uint8Array) readNoParameter(parameter);
+}
+
+/**
  * CK_RSA_PKCS_PSS_PARAMS.
  * @param ownHash The mechanism's, which the parameter must name too.
  */

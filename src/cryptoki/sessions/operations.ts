@@ -48,14 +48,9 @@ export class Operations {
     this.#order.add(kind);
   }
 
-  /** Nothing is under way. */
-  get isIdle(): boolean {
-    return this.#order.size === 0;
-  }
-
-  /** Nothing is under way but this. */
-  isOnly(kind: OperationKind): boolean {
-    return this.#order.size === 1 && this.#order.has(kind);
+  /** What is under way, in the order in which it began. */
+  get active(): readonly OperationKind[] {
+    return [...this.#order];
   }
 
   /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED. */
