@@ -92,7 +92,11 @@ test("a search does not keep a digest from being saved, and has no state of its 
   const { cryptoki } = made;
   const session = await made.loggedIn();
   await cryptoki.C_FindObjectsInit(session, {});
-  await cryptoki.C_SignRecoverInit(session, { mechanism: CKM.RSA_PKCS }, await made.privateKey(await made.session(), 1));
+  await cryptoki.C_SignRecoverInit(
+    session,
+    { mechanism: CKM.RSA_PKCS },
+    await made.privateKey(await made.session(), 1),
+  );
   await expect(cryptoki.C_GetOperationState(session)).rejects.toMatchObject(refusal("OPERATION_NOT_INITIALIZED"));
   await cryptoki.C_DigestInit(session, HASH);
   await cryptoki.C_DigestUpdate(session, HEAD);
