@@ -4,8 +4,6 @@ import type { EncryptedMessage, MessageParameter } from "../mechanisms/message-c
 import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { DualFunctions } from "./dual-functions.ts";
 
-const encryptInit = messages.messageInit("encrypt");
-const decryptInit = messages.messageInit("decrypt");
 const encryptBegin = messages.messageBegin("encrypt");
 const decryptBegin = messages.messageBegin("decrypt");
 const encryptFinal = messages.messageFinal("encrypt");
@@ -27,7 +25,7 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageEncryptInit", encryptInit, session, mechanism, key, signal);
+    return this.call("C_MessageEncryptInit", messages.messageEncryptInit, session, mechanism, key, signal);
   }
 
   /** @returns The ciphertext, and the parameter with the IV that was made and the tag. */
@@ -70,7 +68,7 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageDecryptInit", decryptInit, session, mechanism, key, signal);
+    return this.call("C_MessageDecryptInit", messages.messageDecryptInit, session, mechanism, key, signal);
   }
 
   /** @throws {CryptokiError} CKR_AEAD_DECRYPT_FAILED if the message, its tag or the associated data was changed. */

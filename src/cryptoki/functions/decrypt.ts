@@ -1,20 +1,9 @@
 import type { Application } from "../application.ts";
-import type { CK_MECHANISM } from "../structures.ts";
 import { transform, transformFinal, transformPart } from "./cipher.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { decryptOperation } from "./key-operation.ts";
 
-export function decryptInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "decrypt", mechanism, signal }, (session, wanted) =>
-    decryptOperation({ application, session, use: "decrypt", mechanism: wanted, key }),
-  );
-}
+export const decryptInit = keyedInit("decrypt", "decrypt", decryptOperation);
 
 export const decrypt = (
   application: Application,

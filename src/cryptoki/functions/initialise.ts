@@ -3,9 +3,10 @@ import type { OperationKind, OperationTypes } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { untilAborted } from "../turns.ts";
+import type { KeyRequest, KeyUse } from "./key-use.ts";
 
 /** What every C_...Init takes. */
-export interface InitRequest<Kind extends OperationKind> {
+interface InitRequest<Kind extends OperationKind> {
   readonly application: Application;
   readonly handle: number;
   readonly kind: Kind;
@@ -32,3 +33,21 @@ export function initialise<Kind extends OperationKind>(
     signal,
   );
 }
+
+/** A C_...Init with a key: `make` makes its operation of a key that is fit for `use`. */
+export const keyedInit =
+  <Kind extends OperationKind, Use extends KeyUse>(
+    kind: Kind,
+    use: Use,
+    make: (request: KeyRequest<Use>) => Promise<OperationTypes[Kind]>,
+  ) =>
+  (
+    application: Application,
+    handle: number,
+    mechanism: CK_MECHANISM | null,
+    key: number,
+    signal?: AbortSignal,
+  ): Promise<void> =>
+    initialise({ application, handle, kind, mechanism, signal }, (session, wanted) =>
+      make({ application, session, use, mechanism: wanted, key }),
+    );

@@ -25,7 +25,7 @@ const PERMISSION = {
   derive: CKA.DERIVE,
 } as const satisfies Partial<Record<MechanismUse, CKA>>;
 
-type KeyUse = keyof typeof PERMISSION;
+export type KeyUse = keyof typeof PERMISSION;
 
 /** Which half of a key pair does it. */
 const HALF: Readonly<Record<KeyUse, "private" | "public">> = {

@@ -3,23 +3,12 @@ import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
-import type { CK_MECHANISM } from "../structures.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { signMessages, verifyMessages } from "./key-operation.ts";
 
 // Many messages signed or verified with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has a parameter for each.
 
-export function messageSignInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "message-sign", mechanism, signal }, (session, wanted) =>
-    signMessages({ application, session, use: "sign", mechanism: wanted, key }),
-  );
-}
+export const messageSignInit = keyedInit("message-sign", "sign", signMessages);
 
 export function signMessage(
   application: Application,
@@ -84,17 +73,7 @@ export function signMessageNext(
   );
 }
 
-export function messageVerifyInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "message-verify", mechanism, signal }, (session, wanted) =>
-    verifyMessages({ application, session, use: "verify", mechanism: wanted, key }),
-  );
-}
+export const messageVerifyInit = keyedInit("message-verify", "verify", verifyMessages);
 
 export function verifyMessage(
   application: Application,

@@ -4,26 +4,15 @@ import { CKF_MESSAGE } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { EncryptedMessage, MessageCipher } from "../mechanisms/message-cipher.ts";
-import type { CK_MECHANISM } from "../structures.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { cipherMessages } from "./key-operation.ts";
 
 // A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).
 
 type Direction = "encrypt" | "decrypt";
 
-export const messageInit =
-  (direction: Direction) =>
-  (
-    application: Application,
-    handle: number,
-    mechanism: CK_MECHANISM | null,
-    key: number,
-    signal?: AbortSignal,
-  ): Promise<void> =>
-    initialise({ application, handle, kind: `message-${direction}`, mechanism, signal }, (session, wanted) =>
-      cipherMessages({ application, session, use: direction, mechanism: wanted, key }),
-    );
+export const messageEncryptInit = keyedInit("message-encrypt", "encrypt", cipherMessages);
+export const messageDecryptInit = keyedInit("message-decrypt", "decrypt", cipherMessages);
 
 export const encryptMessage = (
   application: Application,

@@ -1,20 +1,9 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
-import type { CK_MECHANISM } from "../structures.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { recoverOperation, signOperation } from "./key-operation.ts";
 
-export function signRecoverInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "sign-recover", mechanism, signal }, (session, wanted) =>
-    signOperation({ application, session, use: "sign-recover", mechanism: wanted, key }),
-  );
-}
+export const signRecoverInit = keyedInit("sign-recover", "sign-recover", signOperation);
 
 export function signRecover(
   application: Application,
@@ -34,17 +23,7 @@ export function signRecover(
   );
 }
 
-export function verifyRecoverInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "verify-recover", mechanism, signal }, (session, wanted) =>
-    recoverOperation({ application, session, use: "verify-recover", mechanism: wanted, key }),
-  );
-}
+export const verifyRecoverInit = keyedInit("verify-recover", "verify-recover", recoverOperation);
 
 export function verifyRecover(application: Application, handle: number, signature: Uint8Array): Promise<Uint8Array> {
   return application.inSession(handle, ({ operations }) =>

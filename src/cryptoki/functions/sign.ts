@@ -1,20 +1,9 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
-import type { CK_MECHANISM } from "../structures.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { signOperation } from "./key-operation.ts";
 
-export function signInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "sign", mechanism, signal }, (session, wanted) =>
-    signOperation({ application, session, use: "sign", mechanism: wanted, key }),
-  );
-}
+export const signInit = keyedInit("sign", "sign", signOperation);
 
 export function sign(
   application: Application,

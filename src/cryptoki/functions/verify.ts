@@ -1,20 +1,9 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
-import type { CK_MECHANISM } from "../structures.ts";
-import { initialise } from "./initialise.ts";
+import { keyedInit } from "./initialise.ts";
 import { verifyOperation } from "./key-operation.ts";
 
-export function verifyInit(
-  application: Application,
-  handle: number,
-  mechanism: CK_MECHANISM | null,
-  key: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  return initialise({ application, handle, kind: "verify", mechanism, signal }, (session, wanted) =>
-    verifyOperation({ application, session, use: "verify", mechanism: wanted, key }),
-  );
-}
+export const verifyInit = keyedInit("verify", "verify", verifyOperation);
 
 export function verify(
   application: Application,
