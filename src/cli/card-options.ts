@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DataError } from "../bytes/index.ts";
-import type { PivCardOptions, PivKeyType, VirtualPivCard } from "../virtual/index.ts";
+import type { PivCardOptions, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
 import { FileError, UsageError } from "./failure.ts";
 
 /** What a new virtual card is to be like, as the command line says it. */
@@ -19,9 +19,9 @@ const KEY_TYPES: readonly string[] = [
   "rsa-4096",
   "p-256",
   "p-384",
-] satisfies PivKeyType[];
+] satisfies KeyTypeName[];
 
-const isKeyType = (text: string): text is PivKeyType => KEY_TYPES.includes(text);
+const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
 
 /** Adds the options that say what a new card is to be like. */
 export function addCardOptions(command: Command): Command {

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import {
   type Pkcs15CardOptions,
   type PivCardOptions,
-  type PivKeyType,
+  type KeyTypeName,
   VirtualPivCard,
   VirtualPkcs15Card,
 } from "../../src/virtual/index.ts";
@@ -10,14 +10,14 @@ import {
 const made = new Map<string, KeyObject>();
 
 /** A private key of a kind, made once in this process for each `name`. */
-export function testKey(type: PivKeyType, name = ""): KeyObject {
+export function testKey(type: KeyTypeName, name = ""): KeyObject {
   const id = `${type} ${name}`;
   const key = made.get(id) ?? generate(type);
   made.set(id, key);
   return key;
 }
 
-function generate(type: PivKeyType): KeyObject {
+function generate(type: KeyTypeName): KeyObject {
   const [family, bits] = type.split("-");
   return family === "rsa"
     ? generateKeyPairSync("rsa", { modulusLength: Number(bits) }).privateKey

@@ -1,7 +1,7 @@
 import { encodeTlv, SW } from "../../apdu/index.ts";
-import { KEY_TYPES } from "../piv/algorithm.ts";
-import { generateKey } from "../piv/generate.ts";
-import { encodePublicKey } from "../piv/private-key.ts";
+import { KEY_TYPES } from "../keys/key-type.ts";
+import { generateKey } from "../keys/generate.ts";
+import { encodePublicKey } from "../keys/private-key.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { requireAccess } from "./rights.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { concat, fromHex } from "../../bytes/index.ts";
-import { encodePublicKey } from "../piv/private-key.ts";
+import { encodePublicKey } from "../keys/private-key.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import type { ElementaryFile } from "./file.ts";

@@ -1,7 +1,6 @@
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
-import { describeKey } from "../piv/private-key.ts";
-import { parsePrivateKey } from "../piv/personalise.ts";
+import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { decodeAccess, encodeAccess } from "./access.ts";
 import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";

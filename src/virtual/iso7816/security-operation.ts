@@ -1,7 +1,7 @@
 import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { concat, wipe } from "../../bytes/index.ts";
 import { decodePkcs1Encryption, encodePkcs1Signature } from "../../crypto/index.ts";
-import { describeKey, ecdh, ecdsa, rsaRaw } from "../piv/private-key.ts";
+import { describeKey, ecdh, ecdsa, rsaRaw } from "../keys/private-key.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { chosenKey, TEMPLATE } from "./environment.ts";

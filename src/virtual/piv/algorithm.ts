@@ -1,3 +1,5 @@
+import { KEY_TYPES, type KeyTypeInfo, type KeyTypeName } from "../keys/key-type.ts";
+
 /** Cryptographic algorithm identifiers (SP 800-78-5 table 6-2; RSA-4096 as Yubico numbers it). */
 export const ALGORITHM = {
   TDEA: 0x03,
@@ -12,21 +14,24 @@ export const ALGORITHM = {
   RSA_4096: 0x16,
 } as const;
 
-/** Kinds of key pair that the card works with. */
-export const KEY_TYPES = {
-  "rsa-1024": { type: "rsa", algorithm: ALGORITHM.RSA_1024, bits: 1024 },
-  "rsa-2048": { type: "rsa", algorithm: ALGORITHM.RSA_2048, bits: 2048 },
-  "rsa-3072": { type: "rsa", algorithm: ALGORITHM.RSA_3072, bits: 3072 },
-  "rsa-4096": { type: "rsa", algorithm: ALGORITHM.RSA_4096, bits: 4096 },
-  "p-256": { type: "ec", algorithm: ALGORITHM.P256, bits: 256, curve: "prime256v1" },
-  "p-384": { type: "ec", algorithm: ALGORITHM.P384, bits: 384, curve: "secp384r1" },
-} as const;
-
-export type PivKeyType = keyof typeof KEY_TYPES;
-export type KeyTypeInfo = (typeof KEY_TYPES)[PivKeyType];
-export type EcKeyInfo = Extract<KeyTypeInfo, { type: "ec" }>;
+const KEY_ALGORITHMS: Readonly<Record<KeyTypeName, number>> = {
+  "rsa-1024": ALGORITHM.RSA_1024,
+  "rsa-2048": ALGORITHM.RSA_2048,
+  "rsa-3072": ALGORITHM.RSA_3072,
+  "rsa-4096": ALGORITHM.RSA_4096,
+  "p-256": ALGORITHM.P256,
+  "p-384": ALGORITHM.P384,
+};
+const NAMES = Object.keys(KEY_TYPES) as KeyTypeName[];
 
 /** The kind of key that a two-digit algorithm identifier names, or undefined. */
 export function keyTypeOf(algorithm: number): KeyTypeInfo | undefined {
-  return Object.values(KEY_TYPES).find((info) => info.algorithm === algorithm);
+  const name = NAMES.find((candidate) => KEY_ALGORITHMS[candidate] === algorithm);
+  return name && KEY_TYPES[name];
+}
+
+/** The algorithm identifier of a kind of key. */
+export function algorithmOf(info: KeyTypeInfo): number | undefined {
+  const name = NAMES.find((candidate) => KEY_TYPES[candidate] === info);
+  return name && KEY_ALGORITHMS[name];
 }

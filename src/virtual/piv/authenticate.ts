@@ -2,11 +2,11 @@ import { timingSafeEqual, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { ALGORITHM } from "./algorithm.ts";
+import { describeKey, ecdh, ecdsa, rsaRaw } from "../keys/private-key.ts";
+import { ALGORITHM, algorithmOf } from "./algorithm.ts";
 import type { PivKey } from "./contents.ts";
 import { type PivContext, requirePin } from "./context.ts";
 import { encryptBlock, MANAGEMENT_ALGORITHMS } from "./management-key.ts";
-import { describeKey, ecdh, ecdsa, rsaRaw } from "./private-key.ts";
 import type { Challenge } from "./session.ts";
 import { establishesKeys, MANAGEMENT_KEY } from "./slot.ts";
 
@@ -28,7 +28,7 @@ export function generalAuthenticate(context: PivContext, command: CardCommand): 
 function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, fields: readonly Tlv[]): Uint8Array {
   const { p1: algorithm, p2: slot, first } = command;
   const info = describeKey(key.privateKey);
-  if (info.algorithm !== algorithm) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (algorithmOf(info) !== algorithm) throw new Refusal(SW.INCORRECT_P1_P2);
   requirePinFor(context, key, first);
   const challenge = findTlv(fields, DYNAMIC.CHALLENGE);
   const point = findTlv(fields, DYNAMIC.EXPONENTIATION);

@@ -1,23 +1,11 @@
-import { generateKeyPair, type KeyObject } from "node:crypto";
-import { promisify } from "node:util";
 import { encodeTlv, findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { type KeyTypeInfo, keyTypeOf } from "./algorithm.ts";
+import { generateKey } from "../keys/generate.ts";
+import { encodePublicKey } from "../keys/private-key.ts";
+import { keyTypeOf } from "./algorithm.ts";
 import { type PivContext, requireAdministrator } from "./context.ts";
-import { encodePublicKey } from "./private-key.ts";
 import { isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
-
-const generate = promisify(generateKeyPair);
-
-/** A fresh private key. */
-export async function generateKey(info: KeyTypeInfo): Promise<KeyObject> {
-  const pair =
-    info.type === "rsa"
-      ? await generate("rsa", { modulusLength: info.bits })
-      : await generate("ec", { namedCurve: info.curve });
-  return pair.privateKey;
-}
 
 /** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2): P2 is the key, the answer its public half. */
 export async function generateAsymmetricKeyPair(context: PivContext, command: CardCommand): Promise<Uint8Array> {

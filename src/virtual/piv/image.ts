@@ -3,7 +3,8 @@ import { JsonFields } from "../json.ts";
 import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
 import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
 import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
-import { checkedManagementKey, parsePrivateKey, parseSlot } from "./personalise.ts";
+import { parsePrivateKey } from "../keys/private-key.ts";
+import { checkedManagementKey, parseSlot } from "./personalise.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { isWellFormedPin } from "./pin-form.ts";
 

@@ -1,22 +1,22 @@
-import { createPrivateKey, KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
+import { type KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import type { Authority } from "../x509.ts";
-import { KEY_TYPES, type PivKeyType } from "./algorithm.ts";
+import { generateKey } from "../keys/generate.ts";
+import { KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
+import { parsePrivateKey } from "../keys/private-key.ts";
 import { issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";
-import { generateKey } from "./generate.ts";
 import * as identity from "./identity.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
-import { describeKey } from "./private-key.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { isWellFormedPin } from "./pin-form.ts";
 import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
 
 /** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. */
 export type KeySource =
-  | PivKeyType
+  | KeyTypeName
   | {
       readonly privateKey: string | KeyObject;
       /** PEM or DER; made by a test authority if left out, none on the card if null. */
@@ -127,22 +127,6 @@ async function makeKey(slot: number, source: KeySource): Promise<PivKey> {
   }
   const { pinPolicy = standardPinPolicy(slot) } = source;
   return { privateKey: parsePrivateKey(source.privateKey), pinPolicy, origin: "imported" };
-}
-
-/**
- * A private key that the card can hold.
- * @throws {DataError} if it is none.
- */
-export function parsePrivateKey(source: string | KeyObject): KeyObject {
-  let key;
-  try {
-    key = source instanceof KeyObject ? source : createPrivateKey(source);
-  } catch (cause) {
-    throw new DataError("PIV key: not an unencrypted private key in PEM", { cause });
-  }
-  if (key.type !== "private") throw new DataError(`PIV key: a ${key.type} key, a private one is wanted`);
-  describeKey(key);
-  return key;
 }
 
 function matching(source: string | Uint8Array, key: KeyObject, slot: string): Uint8Array {

@@ -1,10 +1,11 @@
 import { encodeTlv, SW } from "../../apdu/index.ts";
 import { equalBytes, fromHex } from "../../bytes/index.ts";
+import { describeKey, encodePublicKey } from "../keys/private-key.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import type { PivContext } from "./context.ts";
+import { algorithmOf } from "./algorithm.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
-import { describeKey, encodePublicKey } from "./private-key.ts";
 import type { ReferenceData } from "../reference-data.ts";
 import { MANAGEMENT_KEY, type PinPolicy } from "./slot.ts";
 
@@ -42,7 +43,7 @@ export function getMetadata({ contents }: PivContext, { p1, p2 }: CardCommand): 
   const key = contents.keys.get(p2);
   if (key === undefined) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
   return Buffer.concat([
-    encodeTlv(0x01, Uint8Array.of(describeKey(key.privateKey).algorithm)),
+    encodeTlv(0x01, Uint8Array.of(algorithmOf(describeKey(key.privateKey)) ?? 0)),
     encodeTlv(0x02, Uint8Array.of(POLICY[key.pinPolicy], NO_TOUCH)),
     encodeTlv(0x03, Uint8Array.of(ORIGIN[key.origin])),
     encodeTlv(0x04, ...encodePublicKey(key.privateKey)),

@@ -12,7 +12,7 @@ import {
 import { describe, expect, test } from "@jest/globals";
 import { encodeTlv, findTlv, readTlvs, type ResponseApdu } from "../../../src/apdu/index.ts";
 import { concat, fromHex, toHex } from "../../../src/bytes/index.ts";
-import type { PivKeyType, VirtualPivCard } from "../../../src/virtual/index.ts";
+import type { KeyTypeName, VirtualPivCard } from "../../../src/virtual/index.ts";
 import { exchange, send } from "../exchange.ts";
 import { testCard, testKey } from "../keys.ts";
 
@@ -114,7 +114,7 @@ describe("ECDH", () => {
     ["p-384", 0x14, "9d"],
     ["p-256", 0x11, "82"],
     ["p-384", 0x14, "95"],
-  ] as const)("%s in %s%s gives the shared x", async (type: PivKeyType, algorithm, slot) => {
+  ] as const)("%s in %s%s gives the shared x", async (type: KeyTypeName, algorithm, slot) => {
     const privateKey = testKey(type);
     const other = testKey(type, "other");
     const card = await testCard({ keys: { [slot]: { privateKey } } });

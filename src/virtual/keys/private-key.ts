@@ -1,7 +1,7 @@
-import { constants, createECDH, createPublicKey, type KeyObject, privateDecrypt } from "node:crypto";
+import { constants, createECDH, createPrivateKey, createPublicKey, KeyObject, privateDecrypt } from "node:crypto";
 import { DataError } from "../../bytes/index.ts";
 import { encodeTlv } from "../../apdu/index.ts";
-import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./algorithm.ts";
+import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./key-type.ts";
 import { signHash } from "./ecdsa.ts";
 
 /**
@@ -17,10 +17,26 @@ export function describeKey(key: KeyObject): KeyTypeInfo {
   );
   if (found === undefined) {
     const kind = [key.asymmetricKeyType, modulusLength ?? namedCurve].filter(Boolean).join(" ");
-    throw new DataError(`PIV key: ${kind} is none of ${Object.keys(KEY_TYPES).join(", ")}`);
+    throw new DataError(`card key: ${kind} is none of ${Object.keys(KEY_TYPES).join(", ")}`);
   }
-  if (found.type === "rsa" && (publicExponent ?? 0n) < 3n) throw new DataError("PIV key: public exponent below 3");
+  if (found.type === "rsa" && (publicExponent ?? 0n) < 3n) throw new DataError("card key: public exponent below 3");
   return found;
+}
+
+/**
+ * A private key that the card can hold.
+ * @throws {DataError} if it is none.
+ */
+export function parsePrivateKey(source: string | KeyObject): KeyObject {
+  let key;
+  try {
+    key = source instanceof KeyObject ? source : createPrivateKey(source);
+  } catch (cause) {
+    throw new DataError("card key: not an unencrypted private key in PEM", { cause });
+  }
+  if (key.type !== "private") throw new DataError(`card key: a ${key.type} key, a private one is wanted`);
+  describeKey(key);
+  return key;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { createECDH } from "node:crypto";
 import { concat, fromHex, toHex } from "../../bytes/index.ts";
 import { encodeTlv } from "../../apdu/index.ts";
-import type { EcKeyInfo } from "./algorithm.ts";
+import type { EcKeyInfo } from "./key-type.ts";
 
 /** Orders of the base points (FIPS 186-4 appendix D.1.2). */
 const ORDER = {

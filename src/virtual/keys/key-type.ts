@@ -1,0 +1,13 @@
+/** Kinds of key pair that the cards work with. */
+export const KEY_TYPES = {
+  "rsa-1024": { type: "rsa", bits: 1024 },
+  "rsa-2048": { type: "rsa", bits: 2048 },
+  "rsa-3072": { type: "rsa", bits: 3072 },
+  "rsa-4096": { type: "rsa", bits: 4096 },
+  "p-256": { type: "ec", bits: 256, curve: "prime256v1" },
+  "p-384": { type: "ec", bits: 384, curve: "secp384r1" },
+} as const;
+
+export type KeyTypeName = keyof typeof KEY_TYPES;
+export type KeyTypeInfo = (typeof KEY_TYPES)[KeyTypeName];
+export type EcKeyInfo = Extract<KeyTypeInfo, { type: "ec" }>;
