@@ -1,12 +1,17 @@
 import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
 import { CardAccessError, CardCancelledError, CardResetError, reached } from "./access-error.ts";
+import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
 
+/** Hears of what is found wrong on the card in `reader`: of each thing once, when it is found. */
+export type FindingSink = (finding: CardFinding, reader: string) => void;
+
 export interface CardOptions {
   readonly wrap?: TransmitWrapper;
+  readonly findings?: FindingSink;
 }
 
 /**
@@ -16,6 +21,7 @@ export interface CardOptions {
 export class Card implements AsyncDisposable {
   readonly #connection: CardConnection;
   readonly #channel: CardChannel;
+  readonly #findings: FindingSink | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #resets = 0;
   /** A transaction goes on over the calls ({@link hold}). */
@@ -23,6 +29,7 @@ export class Card implements AsyncDisposable {
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
+    this.#findings = options.findings;
     const transmit: Transmit = (command, signal) => connection.transmit(command, signal);
     const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
     this.#channel = new CardChannel((command, signal) => reached(wrapped(command, signal)), {
@@ -45,6 +52,11 @@ export class Card implements AsyncDisposable {
    */
   get resets(): number {
     return this.#resets;
+  }
+
+  /** Something on the card is not as it should be: whoever asked to hear of it does. */
+  report(finding: CardFinding): void {
+    this.#findings?.(finding, this.reader);
   }
 
   /** Whether nobody else is connected to the card, as far as the resource manager tells ({@link CardConnection.alone}). */

@@ -8,6 +8,7 @@ import { openPcsc } from "./card-source.ts";
 import type { Environment } from "./environment.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
+import { findingsTo } from "./findings.ts";
 import { createRecording } from "./recording-file.ts";
 import { openServer } from "./server.ts";
 import { Printer } from "./output.ts";
@@ -89,12 +90,15 @@ export class CommandContext implements AsyncDisposable {
     this.#sinks.push(sink);
   }
 
-  /** What connections to cards are made with, so that every exchange is told to those who listen. */
+  /** What connections to cards are made with, so that every exchange is told to those who listen, and --trace tells what is wrong. */
   get cardOptions(): CardOptions {
     const sink: TraceSink = (event) => {
       for (const one of this.#sinks) one(event);
     };
-    return { wrap: (transmit, reader) => traceTransmit(transmit, sink, reader) };
+    return {
+      wrap: (transmit, reader) => traceTransmit(transmit, sink, reader),
+      ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
+    };
   }
 
   /** Closes `resource` when the command ends, the last one first. */
@@ -140,15 +144,15 @@ function traceTo(print: Printer, json: boolean): TraceSink {
   };
 }
 
-/** Tells each call of PKCS #11 in a line, after the exchanges that it took. */
+/** Tells each call of PKCS #11 in a line, after the exchanges that it took. Of what is wrong on cards {@link findingsTo} tells. */
 function callsTo(print: Printer, json: boolean): CK_TRACE_CALLBACK {
   if (json) {
     return (_line, event): void => {
-      if (event) print.documentLine({ call: event });
+      if (event && "function" in event) print.documentLine({ call: event });
     };
   }
-  return (line): void => {
-    print.line(print.colours.dim(line));
+  return (line, event): void => {
+    if (!event || "function" in event) print.line(print.colours.dim(line));
   };
 }
 

@@ -1,4 +1,4 @@
-import { LoginRequiredError } from "../card/index.ts";
+import { type CardFinding, type FindingSink, LoginRequiredError } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
@@ -56,9 +56,12 @@ export class Application implements SlotListener {
   readonly added = new Set<ReaderSource>();
   /** What C_SetVariable said. */
   readonly variables = new Map<string, string>();
+  readonly #findings: FindingSink;
 
-  constructor(slots: SlotTable, options: ApplicationOptions) {
+  /** @param findings Hears of what is wrong on cards. */
+  constructor(slots: SlotTable, options: ApplicationOptions, findings: FindingSink) {
     this.slots = slots;
+    this.#findings = findings;
     this.view = new SlotView(slots, options.singleSlot);
     this.#options = options;
   }
@@ -89,6 +92,10 @@ export class Application implements SlotListener {
 
   slotChanged(slotID: number): void {
     this.events.add(this.view.seen(slotID));
+  }
+
+  cardFinding(finding: CardFinding, reader: string): void {
+    this.#findings(finding, reader);
   }
 
   usesToken(token: Token): boolean {

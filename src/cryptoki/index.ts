@@ -17,7 +17,7 @@ export type { CardAccess } from "./slots/inserted-card.ts";
 export type { SlotTable } from "./slots/slot-table.ts";
 export type { TokenChoice } from "./slots/slot-view.ts";
 export type * from "./structures.ts";
-export type { CallEvent, CK_TRACE_CALLBACK } from "./trace/event.ts";
+export type { CallEvent, CK_TRACE_CALLBACK, FindingEvent } from "./trace/event.ts";
 export { formatUri, isUri, parseUri, type Pkcs11Uri, type UriObjectType } from "./uri.ts";
 export {
   matchesObject,

@@ -37,7 +37,7 @@ export interface CardDescription {
  * @throws {CardAccessError} if the card cannot be reached.
  */
 export async function describeFiles(card: Card): Promise<CardDescription | undefined> {
-  const findings = new Findings();
+  const findings = new Findings(card);
   const applications = await findApplications(card, findings);
   if (applications.length === 0) return undefined;
   const files = new Map<string, DescribedFile>();

@@ -19,7 +19,7 @@ export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
   return {
     name: "pkcs15",
     async claim(card): Promise<CardApplication | undefined> {
-      const findings = new Findings();
+      const findings = new Findings(card);
       const found = await findApplications(card, findings, store);
       if (found.length === 0) return undefined;
       const pinPad = await PinPadReader.find(card);

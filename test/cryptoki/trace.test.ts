@@ -37,7 +37,7 @@ async function traced(options: Partial<CryptokiOptions> = {}): Promise<Traced> {
     profiles: [piv],
     trace: (line, event) => {
       lines.push(line);
-      if (event) events.push(event);
+      if (event && "function" in event) events.push(event);
     },
     ...options,
   });

@@ -6,8 +6,9 @@ import type { CardContents } from "../../src/pkcs15/contents.ts";
 import { type CardFile, FileCard, insert, type Quirks, RECORDING, recordedCard } from "./file-card.ts";
 
 async function contentsOf(card: FileCard): Promise<{ contents: CardContents; findings: Findings }> {
-  const findings = new Findings();
-  const [found] = await findApplications(await insert(card), findings);
+  const inserted = await insert(card);
+  const findings = new Findings(inserted);
+  const [found] = await findApplications(inserted, findings);
   if (!found) throw new Error("no application on the card");
   return { contents: found.contents, findings };
 }
@@ -76,8 +77,8 @@ describe("cards that select in their own way", () => {
 
   test("a card that hands out a byte at a time is not waited for", async () => {
     const card = cardWith({}, { answers: [0x00], dribble: true });
-    const findings = new Findings();
-    await expect(findApplications(await insert(card), findings)).resolves.toBeDefined();
+    const inserted = await insert(card);
+    await expect(findApplications(inserted, new Findings(inserted))).resolves.toBeDefined();
     expect(card.commands.length).toBeLessThan(4000);
   });
 

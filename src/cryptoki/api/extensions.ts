@@ -131,7 +131,8 @@ export abstract class Extensions extends ParallelFunctions {
   }
 
   /**
-   * Has every call told to `callback` when it has ended, secrets concealed; null ends that. At any time.
+   * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
+   * ends that. At any time.
    * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
    */
   C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null): Promise<void> {

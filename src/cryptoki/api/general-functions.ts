@@ -13,7 +13,7 @@ export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
   Omit<ApplicationOptions, "version"> & {
     /** What C_GetInfo says of the standard: 2.11, 2.20, 2.40, 3.0 or, unless told, 3.1. */
     readonly version?: CK_VERSION;
-    /** Hears of every call from the first on; C_SetTraceCallback sets another. */
+    /** Hears of every call from the first on, and of what is wrong on cards; C_SetTraceCallback sets another. */
     readonly trace?: CK_TRACE_CALLBACK;
   };
 
@@ -38,7 +38,9 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
   C_Initialize(): Promise<void> {
     return this.callAnyTime("C_Initialize", async () => {
       if (this.application) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
-      const application = new Application(this.slots, this.#options);
+      const application = new Application(this.slots, this.#options, (finding, reader) => {
+        this.tracer.find(finding, reader);
+      });
       this.application = application;
       try {
         await application.start();

@@ -1,4 +1,4 @@
-import { type Card, type CardProfile, connectCard, type TransmitWrapper } from "../../card/index.ts";
+import { type Card, type CardOptions, type CardProfile, connectCard } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -7,12 +7,10 @@ import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
 /** The way to cards, and what may be on them. */
-export interface CardAccess {
+export interface CardAccess extends CardOptions {
   readonly pcsc: Pcsc;
   /** Kinds of card applications, the most common first. */
   readonly profiles: readonly CardProfile[];
-  /** Wraps every exchange with a card, for a trace. */
-  readonly wrap?: TransmitWrapper;
 }
 
 /** What {@link InsertedCard} needs of the reader that it is in. */
@@ -70,8 +68,8 @@ export class InsertedCard implements TokenCard {
     if (this.#place.mute) {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
-    const { pcsc, profiles, wrap } = this.#access;
-    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, wrap ? { wrap } : {}));
+    const { pcsc, profiles, ...options } = this.#access;
+    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
     try {
       for (const profile of profiles) {
         const application = await profile.claim(card);

@@ -1,3 +1,4 @@
+import type { CardFinding } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -12,6 +13,8 @@ export interface SlotListener {
   slotChanged(slotID: number): void;
   /** A card went; its tokens are valid no more. */
   cardRemoved(card: TokenCard): void;
+  /** Something is wrong on a card. */
+  cardFinding(finding: CardFinding, reader: string): void;
   /** Whether it has a session with the token. */
   usesToken(token: Token): boolean;
 }
@@ -38,8 +41,14 @@ export class SlotTable {
   #nextID = 1;
 
   constructor(access: CardAccess) {
-    this.#access = access;
-    this.#machine = this.#source(access);
+    this.#access = {
+      ...access,
+      findings: (finding, reader): void => {
+        access.findings?.(finding, reader);
+        for (const listener of this.#listeners) listener.cardFinding(finding, reader);
+      },
+    };
+    this.#machine = this.#source(this.#access);
   }
 
   #source(access: CardAccess): ReaderSource {

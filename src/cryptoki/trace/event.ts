@@ -1,3 +1,4 @@
+import type { CardFinding } from "../../card/index.ts";
 import type { FunctionName } from "../function-table.ts";
 
 /** One call of a function, fit to be shown to anybody. */
@@ -15,17 +16,29 @@ export interface CallEvent {
   readonly result?: string;
 }
 
+/** Something on a card that is not as it should be, and was left out: seen for the first time. */
+export interface FindingEvent extends CardFinding {
+  /** When it was found: milliseconds since 1970. */
+  readonly time: number;
+  readonly reader: string;
+}
+
 /**
- * Takes a trace: a line for each call when it has ended, and before them one that tells width and byte order of CK_ULONG, which has
+ * Takes a trace: a line for each call when it has ended, one for each thing that is wrong on a card, and before them one that tells width and byte order of CK_ULONG, which has
  * no event. What it throws is lost: the call has happened.
  */
-export type CK_TRACE_CALLBACK = (line: string, event?: CallEvent) => void;
+export type CK_TRACE_CALLBACK = (line: string, event?: CallEvent | FindingEvent) => void;
 
 /** `C_Login(hSession = 1, userType = CKU_USER, pPin = **) = CKR_OK (12.1 ms)`. */
 export function callText(event: CallEvent): string {
   const parameters = Object.entries(event.parameters).map(([name, value]) => `${name} = ${value}`);
   const result = event.result === undefined ? "" : `: ${event.result}`;
   return `${event.function}(${parameters.join(", ")}) = ${event.rv}${result} (${event.duration.toFixed(1)} ms)`;
+}
+
+/** `Reader: certificates 3F00/5015/4404, at 113: cut off at 120`: what a card says of itself has no control characters here. */
+export function findingText({ reader, where, problem }: FindingEvent): string {
+  return [reader, where, problem].map((text) => text.replaceAll(/\p{Cc}/gu, "\ufffd")).join(": ");
 }
 
 /** Of typed arrays, as of structures of C, the machine decides. */

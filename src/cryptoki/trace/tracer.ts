@@ -1,9 +1,10 @@
+import type { CardFinding } from "../../card/index.ts";
 import { CryptokiError } from "../error.ts";
 import { entryOf, type FunctionEntry, type FunctionName } from "../function-table.ts";
-import { BUILD, callText, type CallEvent, type CK_TRACE_CALLBACK } from "./event.ts";
+import { BUILD, callText, type CallEvent, type CK_TRACE_CALLBACK, type FindingEvent, findingText } from "./event.ts";
 import { shownParameter, shownResult } from "./shown.ts";
 
-/** Tells a callback of calls. While there is none, a call costs one look at {@link listening}. */
+/** Tells a callback of calls, and of what is wrong on cards. While there is none, a call costs one look at {@link listening}. */
 export class Tracer {
   #callback: CK_TRACE_CALLBACK | undefined;
 
@@ -46,11 +47,17 @@ export class Tracer {
     }
   }
 
+  /** Tells of something wrong on the card in `reader`. */
+  find(finding: CardFinding, reader: string): void {
+    const event: FindingEvent = { time: Date.now(), reader, ...finding };
+    this.#tell(findingText(event), event);
+  }
+
   #event(event: CallEvent): void {
     this.#tell(callText(event), event);
   }
 
-  #tell(line: string, event?: CallEvent): void {
+  #tell(line: string, event?: CallEvent | FindingEvent): void {
     harmless(() => this.#callback?.(line, event));
   }
 }
