@@ -15,14 +15,30 @@ const LAST_ID = 0x6cff;
 /** What one UPDATE BINARY writes on every card: cards write it whole or not at all. */
 export const MAX_UPDATE = 255;
 
-/** How a card wants the control parameters of a new file. */
-export interface FileTemplate {
-  readonly template: number;
-  readonly size: number;
+/** How cards of a make have files made and taken away. */
+export interface FileWays {
+  /** Control parameters of a transparent file of `size` bytes, as the data of CREATE FILE. */
+  readonly parameters: (id: Uint8Array, size: number, security: FileControl["security"]) => Uint8Array;
+  /** What DELETE FILE takes away: the file whose identifier it carries, or the current one, and then it carries nothing. */
+  readonly deletes: "named" | "current";
 }
 
-/** As ISO/IEC 7816-9 section 6.1 has it. */
-export const STANDARD_TEMPLATE: FileTemplate = { template: 0x62, size: 0x80 };
+/** ISO/IEC 7816-9 section 6.1, with the tags of the template and of the size that a card wants. */
+export function fileWays(template: number, sizeTag: number): FileWays {
+  return {
+    parameters: (id, size, security) =>
+      encodeTlv(
+        template,
+        encodeTlv(sizeTag, Uint8Array.of(size >> 8, size & 0xff)),
+        encodeTlv(0x82, Uint8Array.of(0x01)),
+        encodeTlv(0x83, id),
+        concat(...security.map(({ tag, value }) => encodeTlv(tag, value))),
+      ),
+    deletes: "named",
+  };
+}
+
+export const STANDARD_FILES = fileWays(0x62, 0x80);
 
 /** Refusals of CREATE, UPDATE and DELETE that a login may change. */
 export function writeFailure(action: string, sw: number): Error {
@@ -39,38 +55,62 @@ export function writeFailure(action: string, sw: number): Error {
 /** Files that this driver makes and takes away. */
 export class FileAllocation {
   readonly #df: FilePlace;
-  readonly #template: FileTemplate;
+  readonly #ways: FileWays;
   /** Made here a moment ago: no directory that was read before names them yet. */
   readonly #made = new Set<string>();
 
-  constructor(df: FilePlace, template: FileTemplate) {
+  constructor(df: FilePlace, ways: FileWays) {
     this.#df = df;
-    this.#template = template;
+    this.#ways = ways;
   }
 
   /**
-   * Makes a file with the lowest identifier that no directory names. A file that has it all the same is left over from a write that
-   * was broken off, and goes first.
-   * @param taken Names of the files that are in use ({@link placeName}).
+   * Makes a transparent file.
+   * @param taken As of {@link create}.
    * @param model Whose access rules the new file takes.
    */
-  async create(turn: CardTurn, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePlace> {
+  createLike(turn: CardTurn, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePlace> {
+    return this.create(turn, taken, (id) => this.#ways.parameters(id, size, model.security));
+  }
+
+  /**
+   * Makes a file with the lowest identifier that no directory names, and makes it the current one. A file that has it all the same
+   * is left over from a write that was broken off, and goes first; if another PIN guards it, the next identifier is as good.
+   * @param taken Names of the files that are in use ({@link placeName}).
+   * @param parameters The control parameters of the file with an identifier.
+   */
+  async create(
+    turn: CardTurn,
+    taken: ReadonlySet<string>,
+    parameters: (id: Uint8Array) => Uint8Array,
+  ): Promise<FilePlace> {
     for (let id = FIRST_ID; id <= LAST_ID; id++) {
       const bytes = Uint8Array.of(id >> 8, id & 0xff);
       const place = childOf(this.#df, bytes);
       if (taken.has(placeName(place)) || this.#made.has(placeName(place))) continue;
-      const fcp = this.#parameters(bytes, size, model);
+      const fcp = parameters(bytes);
       await turn.enter(this.#df);
-      const first = await turn.send(createFile(fcp));
-      if (first.sw === SW.OK) return this.#created(turn, place);
-      if (first.sw !== SW.FILE_EXISTS) throw writeFailure(`CREATE FILE ${placeName(place)}`, first.sw);
-      await this.remove(turn, place);
-      await turn.enter(this.#df);
-      const { sw } = await turn.send(createFile(fcp));
+      let { sw } = await turn.send(createFile(fcp));
+      if (sw === SW.FILE_EXISTS) {
+        if (!(await this.#clear(turn, place))) continue;
+        await turn.enter(this.#df);
+        ({ sw } = await turn.send(createFile(fcp)));
+      }
       if (sw !== SW.OK) throw writeFailure(`CREATE FILE ${placeName(place)}`, sw);
       return this.#created(turn, place);
     }
     throw new UnsupportedError("no identifier is left for another file on this card");
+  }
+
+  /** Takes a leftover away. @returns Whether the card let it. */
+  async #clear(turn: CardTurn, place: FilePlace): Promise<boolean> {
+    try {
+      await this.remove(turn, place);
+      return true;
+    } catch (error) {
+      if (error instanceof LoginRequiredError) return false;
+      throw error;
+    }
   }
 
   #created(turn: CardTurn, place: FilePlace): FilePlace {
@@ -78,28 +118,24 @@ export class FileAllocation {
     return turn.changed(place);
   }
 
-  #parameters(id: Uint8Array, size: number, model: FileControl): Uint8Array {
-    return encodeTlv(
-      this.#template.template,
-      encodeTlv(this.#template.size, Uint8Array.of(size >> 8, size & 0xff)),
-      encodeTlv(0x82, Uint8Array.of(0x01)),
-      encodeTlv(0x83, id),
-      concat(...model.security.map(({ tag, value }) => encodeTlv(tag, value))),
-    );
-  }
-
   async remove(turn: CardTurn, place: FilePlace): Promise<void> {
-    await turn.enter(parentOf(place));
-    const id = place.path.subarray(-2);
-    let { sw } = await turn.send(deleteFile(id));
-    if (sw === SW.WRONG_LENGTH || sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) {
-      // Some cards delete the current file only.
-      await turn.select(place);
-      ({ sw } = await turn.send(deleteFile(new Uint8Array())));
-    }
+    const sw = this.#ways.deletes === "named" ? await this.#removeNamed(turn, place) : undefined;
+    const outcome = sw ?? (await this.#removeCurrent(turn, place));
     turn.changed(place);
     this.#made.delete(placeName(place));
-    if (sw !== SW.OK) throw writeFailure(`DELETE FILE ${placeName(place)}`, sw);
+    if (outcome !== SW.OK) throw writeFailure(`DELETE FILE ${placeName(place)}`, outcome);
+  }
+
+  /** Undefined if the card does not take an identifier. */
+  async #removeNamed(turn: CardTurn, place: FilePlace): Promise<number | undefined> {
+    await turn.enter(parentOf(place));
+    const { sw } = await turn.send(deleteFile(place.path.subarray(-2)));
+    return sw === SW.WRONG_LENGTH || sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA ? undefined : sw;
+  }
+
+  async #removeCurrent(turn: CardTurn, place: FilePlace): Promise<number> {
+    await turn.select(place);
+    return (await turn.send(deleteFile(new Uint8Array()))).sw;
   }
 
   /** Takes away what this driver made; other files stay, for their maker may want them there. */

@@ -1,5 +1,6 @@
 import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
-import type { FileTemplate } from "./allocation.ts";
+import type { FileWays } from "./allocation.ts";
+import type { FileControl } from "./file-control.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./key-use.ts";
 import type { PrivateKeyParts } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
@@ -30,18 +31,45 @@ export interface Dialect {
   readonly mechanisms: readonly CardMechanism[];
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
-  /** How the control parameters of a new file are written, if not as the standard has it. */
-  readonly fileTemplate?: FileTemplate;
-  /** How keys are made, where that is known. @throws {UnsupportedError} for types that the card does not make. */
-  generation?(type: KeyType): KeyMaking;
-  /** How keys are brought to the card, likewise. */
-  importation?(key: PrivateKeyParts): KeyMaking;
+  /** How files are made and taken away, if not as the standard has it. */
+  readonly files?: FileWays;
+  /** How keys come to be on the card, where that is known. */
+  readonly keys?: KeyKeeping;
+}
+
+/** How cards of a make keep their keys. */
+export interface KeyKeeping {
+  /** @throws {UnsupportedError} for types that the card does not make. */
+  generation(type: KeyType): KeyMaking;
+  /** @throws {UnsupportedError} for keys that the card does not take. */
+  importation(key: PrivateKeyParts): KeyMaking;
+  /**
+   * Where each key is a file, with which it goes: whether the rules of one allow that with this PIN. Left out where keys stay until
+   * others take their places.
+   */
+  readonly deletable?: (control: FileControl, pin: number | undefined) => boolean;
 }
 
 /** Puts a key pair where the card keeps it. */
 export interface KeyMaking {
-  /** @param reference The card's number for the key. @returns SubjectPublicKeyInfo of the public half, DER. */
+  /**
+   * Where each key is a file: the control parameters of a new one, as the data of CREATE FILE. Left out where the application's
+   * DF has keys by their numbers.
+   */
+  readonly file?: (id: Uint8Array, guard: KeyGuard) => Uint8Array;
+  /**
+   * @param turn The key's file is current, or the DF.
+   * @param reference The card's number for the key.
+   * @returns SubjectPublicKeyInfo of the public half, DER.
+   */
   readonly run: (turn: CardTurn, reference: number) => Promise<Uint8Array>;
+}
+
+/** What a new key wants of its user. */
+export interface KeyGuard {
+  /** Reference of the PIN; undefined on cards without one. */
+  readonly pin: number | undefined;
+  readonly alwaysAuthenticate: boolean;
 }
 
 /** Ranges of sizes for several primitives. */

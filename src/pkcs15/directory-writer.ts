@@ -135,7 +135,7 @@ export class DirectoryWriter {
       }
     }
     const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
-    const fresh = await this.#allocation.create(turn, size, taken, control);
+    const fresh = await this.#allocation.createLike(turn, size, taken, control);
     await writeAll(turn, fresh, concat(wanted, new Uint8Array(size - wanted.length)));
     await this.#point(turn, kind, place, fresh);
     await this.#allocation.removeOwn(turn, place);
@@ -158,7 +158,7 @@ export class DirectoryWriter {
 
   async #begin(turn: CardTurn, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
     const model = await turn.select(await this.#anyPlace());
-    const fresh = await this.#allocation.create(turn, NEW_DIRECTORY_SIZE, taken, model);
+    const fresh = await this.#allocation.createLike(turn, NEW_DIRECTORY_SIZE, taken, model);
     await writeAll(turn, fresh, concat(entry, new Uint8Array(Math.max(0, NEW_DIRECTORY_SIZE - entry.length))));
     const odf = await this.#open(turn, this.#odf);
     await this.#replaceOdf(turn, odf, [...odf.entries, odfEntry(kind, this.reference(fresh))]);

@@ -151,6 +151,7 @@ export class ObjectList {
       id: key.id,
       private: head.private,
       modifiable: head.modifiable,
+      destroyable: head.modifiable && this.#dialect.keys?.deletable !== undefined,
       usage,
       needsLogin: head.private || head.authId !== undefined,
       alwaysAuthenticate: head.userConsent === 1,

@@ -8,7 +8,7 @@ import {
   type NewCardObject,
   UnsupportedError,
 } from "../card/index.ts";
-import { FileAllocation, STANDARD_TEMPLATE, writeAll } from "./allocation.ts";
+import { FileAllocation, STANDARD_FILES, writeAll } from "./allocation.ts";
 import type { Pkcs15Application } from "./application.ts";
 import type { DirectoryItem } from "./contents.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
@@ -45,7 +45,7 @@ export class ObjectWriter {
   constructor(application: Pkcs15Application) {
     const { contents, dialect } = application;
     this.#application = application;
-    this.#allocation = new FileAllocation(contents.session.applicationDf, dialect.fileTemplate ?? STANDARD_TEMPLATE);
+    this.#allocation = new FileAllocation(contents.session.applicationDf, dialect.files ?? STANDARD_FILES);
     this.#directories = new DirectoryWriter(contents, this.#allocation);
     this.#keys = new KeyWriter(contents, this.#directories, this.#allocation);
   }
@@ -76,7 +76,7 @@ export class ObjectWriter {
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
     return this.#change(pin, signal, async (turn, taken) => {
       const model = object.private ? await this.#privateModel(turn) : await this.#directories.model(turn, kind);
-      const place = await this.#allocation.create(turn, value.length, taken, model);
+      const place = await this.#allocation.createLike(turn, value.length, taken, model);
       await writeAll(turn, place, value);
       const entry = newEntry(object, this.#directories.reference(place), object.private ? pin?.authId : undefined);
       await this.#directories.add(turn, kind, entry, taken);
@@ -97,7 +97,7 @@ export class ObjectWriter {
       let file: FileReference | undefined;
       if (value && old) {
         const model = await turn.select(old);
-        const fresh = await this.#allocation.create(turn, value.length, taken, model);
+        const fresh = await this.#allocation.createLike(turn, value.length, taken, model);
         await writeAll(turn, fresh, value);
         file = this.#directories.reference(fresh);
       }
@@ -110,23 +110,38 @@ export class ObjectWriter {
   }
 
   async destroy(item: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
-    if (item.entry.class === "private-key") throw new UnsupportedError("keys are not taken off this card");
+    const keyFile = item.entry.class === "private-key" ? this.#keyFile(item) : undefined;
     const place = requirePlace(item);
     await this.#change(pin, signal, async (turn, taken) => {
+      if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
       await this.#directories.change(turn, item.kind, place, item.der, undefined, taken);
+      if (keyFile) return this.#allocation.remove(turn, keyFile);
       const value = this.#valuePlace(item);
       if (value) await this.#allocation.removeOwn(turn, value);
     });
   }
 
+  /** The file that a private key is, and goes with, whoever made it. */
+  #keyFile(item: DirectoryItem): FilePlace {
+    const place = this.#application.dialect.keys?.deletable && this.#valuePlace(item);
+    if (!place) throw new UnsupportedError("keys are not taken off this card");
+    return place;
+  }
+
+  async #requireDeletable(turn: CardTurn, keyFile: FilePlace, pin: PinEntry | undefined): Promise<void> {
+    const control = await turn.select(keyFile);
+    if (this.#application.dialect.keys?.deletable?.(control, pin?.reference)) return;
+    throw new UnsupportedError("the access rules of this key keep it on the card");
+  }
+
   /** @returns The CKA_ID of the pair. */
   async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
     const { dialect } = this.#application;
-    if (!dialect.generation) throw new UnsupportedError("how this card makes keys is not known");
-    const { run } = dialect.generation(request.type);
+    if (!dialect.keys) throw new UnsupportedError("how this card makes keys is not known");
+    const making = dialect.keys.generation(request.type);
     const { usage = { sign: true, decrypt: request.type.type === "rsa", derive: false } } = request;
     const wanted = { ...request, label: request.label ?? "", usage, made: true };
-    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, run, wanted, pin, taken));
+    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
   }
 
   async #import(
@@ -135,10 +150,10 @@ export class ObjectWriter {
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const { dialect } = this.#application;
-    if (!dialect.importation) throw new UnsupportedError("how keys are brought to this card is not known");
-    const { run } = dialect.importation(readPrivateKeyInfo(object.privateKey));
+    if (!dialect.keys) throw new UnsupportedError("how keys are brought to this card is not known");
+    const making = dialect.keys.importation(readPrivateKeyInfo(object.privateKey));
     return this.#change(pin, signal, (turn, taken) =>
-      this.#keys.write(turn, run, { ...object, made: false }, pin, taken),
+      this.#keys.write(turn, making, { ...object, made: false }, pin, taken),
     );
   }
 

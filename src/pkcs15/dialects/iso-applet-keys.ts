@@ -12,7 +12,7 @@ import { type KeyType, UnsupportedError } from "../../card/index.ts";
 import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
 import { writeFailure } from "../allocation.ts";
 import { setEnvironment } from "../commands.ts";
-import type { KeyMaking } from "../dialect.ts";
+import type { KeyKeeping, KeyMaking } from "../dialect.ts";
 import type { PrivateKeyParts } from "../private-key-info.ts";
 import type { CardTurn } from "../turn.ts";
 import { algorithm, keyReference } from "../key-use.ts";
@@ -44,8 +44,11 @@ const TEMPLATE = 0x7f49;
 const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC_POINT = 0x86;
 
+/** By numbers, in the application's DF. The applet deletes no key: what takes its number overwrites it. */
+export const ISO_APPLET_KEYS: KeyKeeping = { generation, importation };
+
 /** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
-export function isoAppletGeneration(type: KeyType): KeyMaking {
+function generation(type: KeyType): KeyMaking {
   const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : ALGORITHM.EC;
   const command = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
   return {
@@ -62,7 +65,7 @@ export function isoAppletGeneration(type: KeyType): KeyMaking {
 }
 
 /** Brings a key to the applet: as keys are made, with PUT DATA in place of GENERATE (ISO/IEC 7816-8 annex C.2). */
-export function isoAppletImportation(key: PrivateKeyParts): KeyMaking {
+function importation(key: PrivateKeyParts): KeyMaking {
   const number = key.type === "rsa" ? rsaAlgorithm(key.modulusBits) : ALGORITHM.EC;
   return {
     async run(turn, reference) {

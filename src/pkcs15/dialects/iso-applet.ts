@@ -1,9 +1,10 @@
 import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
+import { fileWays } from "../allocation.ts";
 import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
 import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
 import { ecdsaAnswer } from "../ecdsa-answer.ts";
 import { algorithm, file, keyReference, refuse } from "../key-use.ts";
-import { isoAppletGeneration, isoAppletImportation } from "./iso-applet-keys.ts";
+import { ISO_APPLET_KEYS } from "./iso-applet-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
 const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
@@ -23,9 +24,8 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
     primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : [ec]),
     mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], [ec]: [256, 384] }),
     // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
-    fileTemplate: { template: 0x6f, size: 0x81 },
-    generation: isoAppletGeneration,
-    importation: isoAppletImportation,
+    files: fileWays(0x6f, 0x81),
+    keys: ISO_APPLET_KEYS,
     use(request) {
       const { key, primitive, operation, input } = request;
       if (operation === "derive" || (primitive !== "rsa-pkcs1" && primitive !== ec)) return refuse(request);

@@ -3,6 +3,7 @@ import { concat } from "../../bytes/index.ts";
 import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../key-use.ts";
+import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
 const MYEID_ALGORITHM = { RAW: 0x00, PKCS1: 0x02, EC: 0x04 } as const;
@@ -21,6 +22,8 @@ export const MYEID: Dialect = {
     ecdsa: [192, 521],
     ecdh: [192, 521],
   }),
+  files: MYEID_FILES,
+  keys: MYEID_KEYS,
   use(request) {
     const { key, input, primitive } = request;
     // Its keys are files, with one key each: number 0.
