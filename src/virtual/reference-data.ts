@@ -1,7 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { wipe } from "../bytes/index.ts";
 
-/** PINs and PUKs are this long on the wire; a shorter one is filled up with FF (SP 800-73-4 part 2 section 2.4.3; MyEID likewise). */
+/** PINs and PUKs of most cards are this long on the wire, a shorter one filled up with FF (SP 800-73-4 part 2 section 2.4.3; MyEID). */
 export const REFERENCE_LENGTH = 8;
 
 /** A PIN or PUK and its retry counter. */
@@ -10,7 +10,7 @@ export class ReferenceData {
   #tries: number;
   readonly maxTries: number;
 
-  /** @param value 8 bytes, taken over: wiped when it is replaced. */
+  /** @param value As it comes over the wire, filled up; taken over: wiped when it is replaced. */
   constructor(value: Uint8Array, maxTries: number, tries = maxTries) {
     this.#value = value;
     this.maxTries = maxTries;
@@ -32,7 +32,7 @@ export class ReferenceData {
 
   /** Compares in constant time. The try is spent before, and all come back after a match; always false when blocked. */
   matches(candidate: Uint8Array): boolean {
-    if (this.blocked || candidate.length !== REFERENCE_LENGTH) return false;
+    if (this.blocked || candidate.length !== this.#value.length) return false;
     this.#tries--;
     if (!timingSafeEqual(candidate, this.#value)) return false;
     this.#tries = this.maxTries;

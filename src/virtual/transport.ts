@@ -24,6 +24,8 @@ export interface TransportTraits {
   readonly extended: boolean;
   /** Ne for a command that carries no Le; 0 as the standard has it, which leaves the whole answer to GET RESPONSE. */
   readonly impliedNe: number;
+  /** Commands that it takes with a class byte that is not the standard's, and reads as if they had 00; none unless told. */
+  readonly takesClass?: (cla: number, ins: number) => boolean;
 }
 
 const CHAINING = 0x10;
@@ -73,6 +75,7 @@ export class CardTransport {
 
   async #answer(apdu: CommandApdu & { readonly form: LengthForm }): Promise<Uint8Array> {
     if (apdu.form === "extended" && !this.#traits.extended) throw new Refusal(SW.WRONG_LENGTH);
+    if (this.#traits.takesClass?.(apdu.cla, apdu.ins)) return this.#answer({ ...apdu, cla: 0x00 });
     checkClass(apdu.cla);
     if (apdu.ins === GET_RESPONSE) return this.#getResponse(apdu);
     this.#uncollected = new Uint8Array();

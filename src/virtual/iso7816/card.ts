@@ -1,58 +1,27 @@
 import { SW } from "../../apdu/index.ts";
-import { buildAtr } from "../atr.ts";
 import type { VirtualCard } from "../card.ts";
 import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
-import { eraseBinary, readBinary, updateBinary } from "./binary.ts";
 import type { IsoContents } from "./contents.ts";
-import { manageSecurityEnvironment } from "./environment.ts";
-import { createFile, deleteFile } from "./file-life.ts";
-import { generateAsymmetricKeyPair } from "./generate.ts";
-import { getChallenge, getData } from "./get-data.ts";
 import { encodeImage } from "./image.ts";
-import { changeReferenceData, logout, resetRetryCounter, verify } from "./pin.ts";
-import { readRecord, updateRecord } from "./record.ts";
-import { generalAuthenticate, performSecurityOperation } from "./security-operation.ts";
-import { select } from "./select.ts";
-import { type IsoContext, type IsoSession, newSession } from "./session.ts";
-
-type Instruction = (context: IsoContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
+import type { Make } from "./make.ts";
+import { MAKES } from "./makes.ts";
+import { type IsoSession, newSession } from "./session.ts";
 
 /** Puts a card's image away for good. */
 type Keep = (image: string) => Promise<void>;
 
-/** The commands of ISO/IEC 7816-4, -8 and -9 by instruction byte. */
-const INSTRUCTIONS = new Map<number, Instruction>([
-  [0x0e, eraseBinary],
-  [0x20, verify],
-  [0x22, manageSecurityEnvironment],
-  [0x24, changeReferenceData],
-  [0x2a, performSecurityOperation],
-  [0x2c, resetRetryCounter],
-  [0x2e, logout],
-  [0x46, generateAsymmetricKeyPair],
-  [0x84, getChallenge],
-  [0x86, generalAuthenticate],
-  [0xa4, select],
-  [0xb0, readBinary],
-  [0xb2, readRecord],
-  [0xca, getData],
-  [0xd6, updateBinary],
-  [0xdc, updateRecord],
-  [0xe0, createFile],
-  [0xe4, deleteFile],
-]);
 /** Those after which something may have to be kept: files, keys and tries. */
-const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x46, 0xd6, 0xdc, 0xe0, 0xe4];
+const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x46, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
 
 /**
  * A card with a file system in software: ISO/IEC 7816-4 files with access rules and PINs, and the security operations of
- * 7816-8 in the dialect of MyEID and OsEID. It is a test card: its keys lie in the memory of this process, and in the file it is
- * kept in.
+ * 7816-8 as one make of card has them. It is a test card: its keys lie in the memory of this process, and in the file it is kept in.
  */
 export class VirtualFileCard implements VirtualCard {
   readonly atr: Uint8Array;
   readonly #contents: IsoContents;
+  readonly #make: Make;
   readonly #transport: CardTransport;
   readonly #keep: Keep | undefined;
   #kept: string;
@@ -66,17 +35,20 @@ export class VirtualFileCard implements VirtualCard {
    */
   constructor(contents: IsoContents, keep?: Keep) {
     this.#contents = contents;
-    const { extended } = contents.traits;
-    // MyEID's software double is known by these last historical bytes (OpenSC, card-myeid.c, myeid_match_card).
-    this.atr = buildAtr("OsEID", extended);
-    this.#transport = new CardTransport({ extended, impliedNe: 0 }, (command) => this.#run(command));
-    this.#session = newSession(contents);
+    const { extended, make } = contents.traits;
+    this.#make = MAKES[make];
+    this.atr = this.#make.atr(extended);
+    this.#transport = new CardTransport(
+      { extended, impliedNe: 0, takesClass: (cla, ins) => this.#make.takesClass?.(cla, ins) ?? false },
+      (command) => this.#run(command),
+    );
+    this.#session = newSession(contents, this.#make);
     this.#keep = keep;
     this.#kept = keep ? this.image() : "";
   }
 
   reset(): void {
-    this.#session = newSession(this.#contents);
+    this.#session = newSession(this.#contents, this.#make);
     this.#transport.reset();
     this.#commandsLeft = Number.POSITIVE_INFINITY;
   }
@@ -103,10 +75,10 @@ export class VirtualFileCard implements VirtualCard {
   }
 
   async #run(command: CardCommand): Promise<Uint8Array> {
-    const instruction = INSTRUCTIONS.get(command.ins);
+    const instruction = this.#make.instructions.get(command.ins);
     if (instruction === undefined) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
     try {
-      return await instruction({ contents: this.#contents, session: this.#session }, command);
+      return await instruction({ make: this.#make, contents: this.#contents, session: this.#session }, command);
     } finally {
       if (CHANGING.includes(command.ins)) await this.#keepChanges();
     }

@@ -1,10 +1,12 @@
+import type { KeyObject } from "node:crypto";
 import type { ReferenceData } from "../reference-data.ts";
 import type { DedicatedFile } from "./file.ts";
+import type { MakeName } from "./makes.ts";
 
-/** A PIN or PUK of the card, 8 bytes filled up with FF. */
+/** A PIN or PUK of the card, filled up as the make does. */
 export interface CardPin {
   readonly data: ReferenceData;
-  /** Shortest value; the longest has 8 characters. */
+  /** Characters of the shortest value. */
   readonly minLength: number;
   /** Reference of the PUK that unblocks it. */
   readonly puk?: number;
@@ -14,6 +16,7 @@ export interface CardPin {
 export interface IsoTraits {
   /** Takes commands with extended length fields. */
   readonly extended: boolean;
+  readonly make: MakeName;
   /** 8 bytes. */
   readonly serial: Uint8Array;
 }
@@ -24,6 +27,8 @@ export interface IsoContents {
   readonly masterFile: DedicatedFile;
   /** By reference, 1 to 14. */
   readonly pins: ReadonlyMap<number, CardPin>;
+  /** Private keys of cards that number theirs, and keep them in no file. */
+  readonly keys: Map<number, KeyObject>;
   /** Goes up by one with every change of a file. */
   changes: number;
 }

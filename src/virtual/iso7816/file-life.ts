@@ -1,27 +1,32 @@
-import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
+import { findTlv, readTlvs, SW, type Tlv } from "../../apdu/index.ts";
 import { ByteReader, DataError } from "../../bytes/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { type AccessRules, decodeAccess } from "./access.ts";
 import { CONTROL, DESCRIPTOR } from "./file-control.ts";
-import type { CardFile } from "./file.ts";
+import type { CardFile, DedicatedFile } from "./file.ts";
 import { requireAccess } from "./rights.ts";
 import { currentDf, type IsoContext } from "./session.ts";
-
-/** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
-const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };
 
 /** Bytes of all files together, each with some for its head: as much as large cards have. */
 const MEMORY = 262_144;
 const HEAD = 64;
 
-/** CREATE FILE in the current directory; the new file becomes the current one (ISO/IEC 7816-9 section 6.1). */
-export function createFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+/**
+ * CREATE FILE in the current directory; the new file becomes the current one (ISO/IEC 7816-9 section 6.1).
+ * @param check Refuses what the make does not take.
+ */
+export function createFile(
+  context: IsoContext,
+  { p1, p2, data }: CardCommand,
+  check: (file: CardFile, df: DedicatedFile) => void = requireNew,
+): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const df = currentDf(context);
   requireAccess(context, df, "use");
   const file = describe(data);
-  if (df.id === file.id || df.files.some(({ id }) => id === file.id)) throw new Refusal(SW.FILE_EXISTS);
+  // Rules that do not parse would never be right again.
+  context.make.rules(file);
+  check(file, df);
   if (sizeOf(context.contents.masterFile) + sizeOf(file) > MEMORY) throw new Refusal(SW.NOT_ENOUGH_MEMORY);
   df.files.push(file);
   if (file.kind === "df") context.session.path = [...context.session.path, file];
@@ -30,22 +35,33 @@ export function createFile(context: IsoContext, { p1, p2, data }: CardCommand): 
   return new Uint8Array();
 }
 
+/** An identifier is given once in a directory. */
+function requireNew({ id }: CardFile, df: DedicatedFile): void {
+  if (df.id === id || df.files.some((other) => other.id === id)) throw new Refusal(SW.FILE_EXISTS);
+}
+
 /** DELETE FILE: a child of the current directory by its identifier, or without data the current file (section 6.2). */
 export function deleteFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const { session } = context;
   const isDf = data.length === 0 && !session.file;
   const path = isDf ? session.path.slice(0, -1) : session.path;
-  const parent = path.at(-1);
   const file = data.length === 0 ? (session.file ?? session.path.at(-1)) : childOf(context, data);
-  const index = file && parent ? parent.files.indexOf(file) : -1;
-  if (!file || !parent || index < 0) throw new Refusal(SW.FILE_NOT_FOUND);
-  requireAccess(context, file, "delete");
-  parent.files.splice(index, 1);
-  session.path = path;
-  session.file = undefined;
-  context.contents.changes++;
+  if (!file) throw new Refusal(SW.FILE_NOT_FOUND);
+  removeFile(context, path, file);
   return new Uint8Array();
+}
+
+/** Takes a file away; the directory that it was in becomes the current one. */
+export function removeFile(context: IsoContext, path: readonly DedicatedFile[], file: CardFile): void {
+  const siblings = path.at(-1)?.files ?? [];
+  const index = siblings.indexOf(file);
+  if (index < 0) throw new Refusal(SW.FILE_NOT_FOUND);
+  requireAccess(context, file, "delete");
+  siblings.splice(index, 1);
+  context.session.path = path;
+  context.session.file = undefined;
+  context.contents.changes++;
 }
 
 function childOf(context: IsoContext, data: Uint8Array): CardFile | undefined {
@@ -67,6 +83,12 @@ function sizeOf(file: CardFile): number {
   }
 }
 
+/** MyEID has the PIN for each use in the first four bits (OpenSC, pkcs15-myeid.c, myeid_create_key). */
+function wantsConsent(fields: readonly Tlv[]): boolean {
+  const [first = 0] = findTlv(fields, CONTROL.PROPRIETARY) ?? [];
+  return first >> 4 !== 0;
+}
+
 /** The file that its control parameters describe. */
 function describe(data: Uint8Array): CardFile {
   const [outer] = readTlvs(data, "file control parameters");
@@ -78,23 +100,23 @@ function describe(data: Uint8Array): CardFile {
   };
   const id = number(CONTROL.ID);
   if (id === undefined) throw new DataError("a file without identifier");
-  const rules = findTlv(fields, CONTROL.SECURITY);
-  const access = rules ? decodeAccess(rules) : OPEN;
+  const security = (findTlv(fields, CONTROL.SECURITY) ?? new Uint8Array()).slice();
   const size = number(CONTROL.DATA_BYTES) ?? number(CONTROL.ALL_BYTES) ?? 0;
   const [shortId = 0] = findTlv(fields, CONTROL.SHORT_ID) ?? [];
   const short = shortId === 0 ? {} : { shortId: shortId >> 3 };
   const name = findTlv(fields, CONTROL.NAME);
+  const consent = wantsConsent(fields);
   switch (findTlv(fields, CONTROL.DESCRIPTOR)?.[0]) {
     case DESCRIPTOR.TRANSPARENT:
-      return { kind: "transparent", id, access, contents: new Uint8Array(size), ...short };
+      return { kind: "transparent", id, security, contents: new Uint8Array(size), ...short };
     case DESCRIPTOR.RECORDS:
-      return { kind: "records", id, access, records: [], ...short };
+      return { kind: "records", id, security, records: [], ...short };
     case DESCRIPTOR.RSA_KEY:
-      return { kind: "key", id, access, type: "rsa", bits: size, consent: false };
+      return { kind: "key", id, security, type: "rsa", bits: size, consent };
     case DESCRIPTOR.EC_KEY:
-      return { kind: "key", id, access, type: "ec", bits: size, consent: false };
+      return { kind: "key", id, security, type: "ec", bits: size, consent };
     case DESCRIPTOR.DF:
-      return { kind: "df", id, access, files: [], ...(name && { name }) };
+      return { kind: "df", id, security, files: [], ...(name && { name }) };
     default:
       throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
   }

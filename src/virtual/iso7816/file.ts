@@ -1,10 +1,10 @@
 import type { KeyObject } from "node:crypto";
-import type { AccessRules } from "./access.ts";
 
 interface FileHead {
   /** File identifier, 16 bits. */
   readonly id: number;
-  readonly access: AccessRules;
+  /** Who may do what with it: security attributes as the card's make codes them (tag 86); empty for none. */
+  readonly security: Uint8Array;
 }
 
 /** A dedicated file: a directory, an application if it has a name. The master file is one too, 3F00. */

@@ -1,10 +1,11 @@
+import type { KeyObject } from "node:crypto";
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
 import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
-import { decodeAccess, encodeAccess } from "./access.ts";
+import { ReferenceData } from "../reference-data.ts";
 import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
 import { type CardFile, type DedicatedFile, type KeyFile, MASTER_FILE } from "./file.ts";
+import { MAKE_NAMES, MAKES } from "./makes.ts";
 
 /** The first field of an image, by which a file is known for one of these. */
 export const FORMAT = "virtual-pkcs15-card";
@@ -14,13 +15,14 @@ const WHAT = "virtual PKCS #15 card";
 const MAX_DEPTH = 8;
 
 /** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
-export function encodeImage({ traits, masterFile, pins, changes }: IsoContents): string {
+export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoContents): string {
   const image = {
     format: FORMAT,
     version: VERSION,
-    traits: { extended: traits.extended, serial: toHex(traits.serial) },
+    traits: { make: traits.make, extended: traits.extended, serial: toHex(traits.serial) },
     changes,
     pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
+    keys: Object.fromEntries([...keys].map(([number, key]) => [String(number), encodeKey(key)])),
     masterFile: encodeFile(masterFile),
   };
   return `${JSON.stringify(image, undefined, 2)}\n`;
@@ -36,15 +38,17 @@ export function decodeImage(text: string): IsoContents {
   image.integer("version", VERSION, VERSION);
   const traits = decodeTraits(image.object("traits"));
   const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
-  const pins = decodePins(image.object("pins"));
+  const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);
+  const keys = decodeKeys(image.object("keys"));
   const masterFile = decodeFile(image.object("masterFile"), MASTER_FILE, 0);
   image.end();
   if (masterFile.kind !== "df") throw new DataError(`${WHAT}.masterFile: not a directory`);
-  return { traits, changes, pins, masterFile };
+  return { traits, changes, pins, keys, masterFile };
 }
 
 function decodeTraits(fields: JsonFields): IsoTraits {
-  const traits = { extended: fields.boolean("extended"), serial: fromHex(fields.string("serial")) };
+  const make = fields.oneOf("make", MAKE_NAMES);
+  const traits = { make, extended: fields.boolean("extended"), serial: fromHex(fields.string("serial")) };
   fields.end();
   if (traits.serial.length !== 8) throw new DataError(`${WHAT}: a serial number of ${traits.serial.length} bytes`);
   return traits;
@@ -54,17 +58,17 @@ function encodePin({ data, minLength, puk }: CardPin): object {
   return { value: toHex(data.value), tries: data.tries, maxTries: data.maxTries, minLength, puk: puk ?? 0 };
 }
 
-function decodePins(fields: JsonFields): Map<number, CardPin> {
+function decodePins(fields: JsonFields, length: number): Map<number, CardPin> {
   const pins = new Map<number, CardPin>();
   for (const name of fields.names()) {
     const pin = fields.object(name);
     const reference = Number(name);
     if (!/^\d{1,2}$/u.test(name) || reference < 1 || reference > 14) throw new DataError(`${WHAT}.pins: 1 to 14`);
     const value = fromHex(pin.string("value"));
-    if (value.length !== REFERENCE_LENGTH) throw new DataError(`${WHAT}: a PIN is ${REFERENCE_LENGTH} bytes`);
+    if (value.length !== length) throw new DataError(`${WHAT}: a PIN is ${length} bytes`);
     const maxTries = pin.integer("maxTries", 1, 15);
     const tries = pin.integer("tries", 0, maxTries);
-    const minLength = pin.integer("minLength", 1, REFERENCE_LENGTH);
+    const minLength = pin.integer("minLength", 1, length);
     const puk = pin.integer("puk", 0, 14);
     pin.end();
     pins.set(reference, { data: new ReferenceData(value, maxTries, tries), minLength, ...(puk > 0 && { puk }) });
@@ -75,8 +79,20 @@ function decodePins(fields: JsonFields): Map<number, CardPin> {
   return pins;
 }
 
+const encodeKey = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();
+
+function decodeKeys(fields: JsonFields): Map<number, KeyObject> {
+  const keys = new Map<number, KeyObject>();
+  for (const name of fields.names()) {
+    if (!/^\d{1,3}$/u.test(name)) throw new DataError(`${WHAT}.keys: a key's number has one to three digits`);
+    keys.set(Number(name), parsePrivateKey(fields.string(name)));
+  }
+  fields.end();
+  return keys;
+}
+
 function encodeFile(file: CardFile): object {
-  const head = { kind: file.kind, access: toHex(encodeAccess(file.access)) };
+  const head = { kind: file.kind, security: toHex(file.security) };
   const short = "shortId" in file ? { shortId: file.shortId } : {};
   switch (file.kind) {
     case "df": {
@@ -92,8 +108,8 @@ function encodeFile(file: CardFile): object {
       return { ...head, shortId: 0, ...short, records };
     }
     case "key": {
-      const pem = file.privateKey?.export({ format: "pem", type: "pkcs8" }) ?? "";
-      return { ...head, type: file.type, bits: file.bits, consent: file.consent, privateKey: pem };
+      const privateKey = file.privateKey ? encodeKey(file.privateKey) : "";
+      return { ...head, type: file.type, bits: file.bits, consent: file.consent, privateKey };
     }
   }
 }
@@ -101,8 +117,7 @@ function encodeFile(file: CardFile): object {
 function decodeFile(fields: JsonFields, id: number, depth: number): CardFile {
   if (depth > MAX_DEPTH) throw new DataError(`${WHAT}: directories more than ${MAX_DEPTH} deep`);
   const kind = fields.oneOf("kind", ["df", "transparent", "records", "key"]);
-  const access = decodeAccess(fromHex(fields.string("access")));
-  const head = { id, access };
+  const head = { id, security: fromHex(fields.string("security")) };
   const decode = (): CardFile => {
     switch (kind) {
       case "df":

@@ -2,7 +2,7 @@ import { SW } from "../../apdu/index.ts";
 import { ByteReader, startsWith } from "../../bytes/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { CONTROL, fileControl } from "./file-control.ts";
+import { CONTROL } from "./file-control.ts";
 import { type CardFile, type DedicatedFile, MASTER_FILE } from "./file.ts";
 import { currentDf, type IsoContext } from "./session.ts";
 
@@ -27,7 +27,7 @@ export function select(context: IsoContext, { p1, p2, data }: CardCommand): Uint
   const place = find(context, p1, data);
   const file = place?.at(-1);
   if (!place || !file) throw new Refusal(SW.FILE_NOT_FOUND);
-  const answer = tell(p2, file);
+  const answer = tell(context, p2, file);
   enter(context, place, file);
   return answer;
 }
@@ -39,12 +39,12 @@ function enter({ session }: IsoContext, place: Place, file: CardFile): void {
   session.half = undefined;
 }
 
-function tell(p2: number, file: CardFile): Uint8Array {
+function tell({ make }: IsoContext, p2: number, file: CardFile): Uint8Array {
   switch (p2) {
     case ANSWER.FCI:
-      return fileControl(CONTROL.FCI, file);
+      return make.fileControl(CONTROL.FCI, file);
     case ANSWER.FCP:
-      return fileControl(CONTROL.FCP, file);
+      return make.fileControl(CONTROL.FCP, file);
     case ANSWER.NOTHING:
       return new Uint8Array();
     default:

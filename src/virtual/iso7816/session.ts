@@ -1,5 +1,6 @@
-import type { DedicatedFile, ElementaryFile } from "./file.ts";
+import type { DedicatedFile, ElementaryFile, KeyFile } from "./file.ts";
 import type { IsoContents } from "./contents.ts";
+import type { Make } from "./make.ts";
 
 /** What MANAGE SECURITY ENVIRONMENT chose. */
 export interface SecurityEnvironment {
@@ -12,7 +13,7 @@ export interface SecurityEnvironment {
 
 /** What the card knows until the next reset. */
 export interface IsoSession {
-  /** Directories from the master file to the current one. */
+  /** Directories from the master file to the current one; none while another application is selected. */
   path: readonly DedicatedFile[];
   /** Current EF. */
   file: ElementaryFile | undefined;
@@ -22,23 +23,27 @@ export interface IsoSession {
   environment: SecurityEnvironment | undefined;
   /** The first half of a cryptogram that came in two commands. */
   half: Uint8Array | undefined;
+  /** Parts of a private key that has not come whole yet. */
+  loading: { readonly file: KeyFile; readonly parts: Map<number, Uint8Array> } | undefined;
 }
 
 /** What a command works on: the lasting contents and the state since reset. */
 export interface IsoContext {
+  readonly make: Make;
   readonly contents: IsoContents;
   readonly session: IsoSession;
 }
 
-/** The state after a reset: the master file is selected. */
-export function newSession({ masterFile }: IsoContents): IsoSession {
+/** The state after a reset: the master file is selected, if its application is. */
+export function newSession({ masterFile }: IsoContents, { isDefault }: Make): IsoSession {
   return {
-    path: [masterFile],
+    path: isDefault ? [masterFile] : [],
     file: undefined,
     verified: new Set(),
     fresh: new Set(),
     environment: undefined,
     half: undefined,
+    loading: undefined,
   };
 }
 

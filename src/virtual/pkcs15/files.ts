@@ -1,5 +1,6 @@
 import type { AccessRules } from "../iso7816/access.ts";
 import type { TransparentFile } from "../iso7816/file.ts";
+import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { PIN } from "./layout.ts";
 
 /** Everybody reads; whoever knows the PIN manages the card. */
@@ -11,5 +12,5 @@ export const MANAGED: AccessRules = {
 };
 
 export function transparent(id: number, contents: Uint8Array, access = MANAGED): TransparentFile {
-  return { kind: "transparent", id, access, contents };
+  return { kind: "transparent", id, security: encodeAccess(access), contents };
 }

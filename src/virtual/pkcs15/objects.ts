@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { contextTag, encodeDer } from "../../asn1/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import type { CardFile } from "../iso7816/file.ts";
+import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { KEY_TYPES } from "../keys/key-type.ts";
 import { generateKey } from "../keys/generate.ts";
 import type { Authority } from "../x509.ts";
@@ -76,9 +77,9 @@ function privateKeys(keys: readonly PlannedKey[]): Part {
     }),
   );
   const files = keys.map(({ plan, privateKey }, index): CardFile => {
-    const access = { use: plan.pin, update: "never", delete: "never", generate: "never" } as const;
+    const security = encodeAccess({ use: plan.pin, update: "never", delete: "never", generate: "never" });
     const { consent } = plan;
-    return { kind: "key", id: FILE.FIRST_KEY + index, access, ...typeOf(plan.kind), consent, privateKey };
+    return { kind: "key", id: FILE.FIRST_KEY + index, security, ...typeOf(plan.kind), consent, privateKey };
   });
   return { choice: 0, id: FILE.PRKDF, size: 512, entries, files };
 }

@@ -4,6 +4,7 @@ import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import { type AccessRules, READ_ONLY } from "../iso7816/access.ts";
 import type { CardPin, IsoContents } from "../iso7816/contents.ts";
 import { type DedicatedFile, MASTER_FILE } from "../iso7816/file.ts";
+import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { KEY_TYPES } from "../keys/key-type.ts";
 import { generateKey } from "../keys/generate.ts";
 import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
@@ -56,7 +57,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     kind: "df",
     id: FILE.APPLICATION,
     name: AID,
-    access: APPLICATION_RULES,
+    security: encodeAccess(APPLICATION_RULES),
     files: [
       transparent(FILE.TOKEN_INFO, tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })),
       ...(await makeObjects(keys, options.name ?? "Test Cardholder")),
@@ -66,10 +67,11 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
   const masterFile: DedicatedFile = {
     kind: "df",
     id: MASTER_FILE,
-    access: { ...READ_ONLY, use: "never" },
+    security: encodeAccess({ ...READ_ONLY, use: "never" }),
     files: [transparent(FILE.DIR, directory([dir], 128), READ_ONLY), application],
   };
-  return { traits: { extended: options.extended ?? false, serial: serial.slice() }, masterFile, pins, changes: 0 };
+  const traits = { make: "myeid", extended: options.extended ?? false, serial: serial.slice() } as const;
+  return { traits, masterFile, pins, keys: new Map(), changes: 0 };
 }
 
 function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {

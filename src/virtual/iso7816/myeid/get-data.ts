@@ -1,14 +1,13 @@
-import { randomBytes } from "node:crypto";
-import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
-import { concat, fromHex } from "../../bytes/index.ts";
-import { encodePublicKey } from "../keys/private-key.ts";
-import { Refusal } from "../refusal.ts";
-import type { CardCommand } from "../transport.ts";
-import type { ElementaryFile } from "./file.ts";
-import type { IsoContext } from "./session.ts";
+import { encodeTlv, findTlv, readTlvs, SW } from "../../../apdu/index.ts";
+import { concat, fromHex } from "../../../bytes/index.ts";
+import { encodePublicKey } from "../../keys/private-key.ts";
+import { Refusal } from "../../refusal.ts";
+import type { CardCommand } from "../../transport.ts";
+import type { ElementaryFile } from "../file.ts";
+import type { IsoContext } from "../session.ts";
 
-/** What MyEID answers GET DATA with (OpenSC, card-myeid.c, myeid_get_info and myeid_get_card_caps). */
-const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0106, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;
+/** What MyEID answers GET DATA with (OpenSC, card-myeid.c; a point is the contents of a data object, pkcs15-myeid.c). */
+const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0186, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;
 /** Tags of the parts of a public key (ISO/IEC 7816-8 section 5.2, table 3). */
 const PART = { [DATA.MODULUS]: 0x81, [DATA.EXPONENT]: 0x82, [DATA.POINT]: 0x86 } as const;
 /**
@@ -24,8 +23,9 @@ export function getData({ contents, session }: IsoContext, { p1, p2 }: CardComma
   switch (wanted) {
     case DATA.MODULUS:
     case DATA.EXPONENT:
-    case DATA.POINT:
       return publicPart(session.file, PART[wanted]);
+    case DATA.POINT:
+      return encodeTlv(0x30, publicPart(session.file, PART[wanted]));
     case DATA.APPLET: {
       const { changes, traits } = contents;
       // Five bytes of no meaning here; a serial number of ten; the number of changes.
@@ -42,12 +42,6 @@ export function getData({ contents, session }: IsoContext, { p1, p2 }: CardComma
     default:
       throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
   }
-}
-
-/** GET CHALLENGE: as many random bytes as are asked for (ISO/IEC 7816-4 section 11.5.3). */
-export function getChallenge(_context: IsoContext, { p1, p2, ne = 8 }: CardCommand): Uint8Array {
-  if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
-  return randomBytes(Math.min(ne, 256));
 }
 
 /** A number of the public half of the current key. */

@@ -1,11 +1,11 @@
-import { encodeTlv, SW } from "../../apdu/index.ts";
-import { KEY_TYPES } from "../keys/key-type.ts";
-import { generateKey } from "../keys/generate.ts";
-import { encodePublicKey } from "../keys/private-key.ts";
-import { Refusal } from "../refusal.ts";
-import type { CardCommand } from "../transport.ts";
-import { requireAccess } from "./rights.ts";
-import type { IsoContext } from "./session.ts";
+import { encodeTlv, SW } from "../../../apdu/index.ts";
+import { KEY_TYPES } from "../../keys/key-type.ts";
+import { generateKey } from "../../keys/generate.ts";
+import { encodePublicKey } from "../../keys/private-key.ts";
+import { Refusal } from "../../refusal.ts";
+import type { CardCommand } from "../../transport.ts";
+import { requireAccess } from "../rights.ts";
+import type { IsoContext } from "../session.ts";
 
 /**
  * GENERATE ASYMMETRIC KEY PAIR in the current key file, of the type and size that the file was created with; the answer is the

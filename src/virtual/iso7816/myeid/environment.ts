@@ -1,10 +1,10 @@
-import { findTlv, readTlvs, SW } from "../../apdu/index.ts";
-import { ByteReader } from "../../bytes/index.ts";
-import { Refusal } from "../refusal.ts";
-import type { CardCommand } from "../transport.ts";
-import type { KeyFile } from "./file.ts";
-import { requireAccess } from "./rights.ts";
-import type { IsoContext, SecurityEnvironment } from "./session.ts";
+import { findTlv, readTlvs, SW } from "../../../apdu/index.ts";
+import { ByteReader } from "../../../bytes/index.ts";
+import { Refusal } from "../../refusal.ts";
+import type { CardCommand } from "../../transport.ts";
+import type { KeyFile } from "../file.ts";
+import { requireAccess } from "../rights.ts";
+import type { IsoContext, SecurityEnvironment } from "../session.ts";
 
 /** Control reference templates (ISO/IEC 7816-4 section 10.3.1, table 54). */
 export const TEMPLATE = { AUTHENTICATION: 0xa4, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
@@ -47,7 +47,7 @@ export function chosenKey(
   const file = environment && findKey(context, environment.key);
   if (environment?.template !== template || !file) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   requireAccess(context, file, "use");
-  const { use } = file.access;
+  const { use } = context.make.rules(file);
   // One VERIFY, one use.
   if (file.consent && typeof use === "number" && !fresh.delete(use)) {
     throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);

@@ -1,0 +1,48 @@
+import { SW } from "../../../apdu/index.ts";
+import { decodePkcs1Encryption, digest, encodePkcs1Signature } from "../../../crypto/index.ts";
+import { wipe } from "../../../bytes/index.ts";
+import { describeKey, ecdsa, rsaRaw } from "../../keys/private-key.ts";
+import { Refusal } from "../../refusal.ts";
+import type { CardCommand } from "../../transport.ts";
+import type { IsoContext } from "../session.ts";
+import { ALGORITHM, chosenKey } from "./environment.ts";
+import { requirePin } from "./pin.ts";
+
+/** The most that PKCS #1 padding leaves room for, and two bytes less. */
+const MAX_RSA_INPUT = 247;
+
+/** PERFORM SECURITY OPERATION: COMPUTE DIGITAL SIGNATURE and DECIPHER (ISO/IEC 7816-8 section 5.4). */
+export function performSecurityOperation(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  requirePin(context);
+  if (p1 === 0x9e && p2 === 0x9a) return sign(context, data);
+  if (p1 === 0x80 && p2 === 0x86) return decipher(context, data);
+  throw new Refusal(SW.INCORRECT_P1_P2);
+}
+
+/** What is padded for RSA, and hashed with SHA-1 for a curve. */
+function sign(context: IsoContext, data: Uint8Array): Uint8Array {
+  const rsa = chosenKey(context, ALGORITHM.RSA_PKCS1);
+  if (rsa) {
+    if (data.length > MAX_RSA_INPUT) throw new Refusal(SW.WRONG_LENGTH);
+    return rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8));
+  }
+  const ec = chosenKey(context, ALGORITHM.ECDSA_SHA1);
+  const info = ec && describeKey(ec);
+  if (!ec || info?.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  return ecdsa(ec, info, digest("sha1", data));
+}
+
+/** The message in a cryptogram; what has no padding gives what no one can tell from a message. */
+function decipher(context: IsoContext, data: Uint8Array): Uint8Array {
+  if (data[0] !== 0x00) throw new Refusal(SW.WRONG_DATA);
+  const key = chosenKey(context, ALGORITHM.RSA_PKCS1);
+  if (!key) throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
+  const cryptogram = data.subarray(1);
+  if (cryptogram.length !== describeKey(key).bits / 8) throw new Refusal(SW.WRONG_LENGTH);
+  const block = rsaRaw(key, cryptogram);
+  try {
+    return decodePkcs1Encryption(block);
+  } finally {
+    wipe(block);
+  }
+}

@@ -1,0 +1,25 @@
+import type { CardCommand } from "../transport.ts";
+import type { AccessRules } from "./access.ts";
+import type { CONTROL } from "./file-control.ts";
+import type { CardFile } from "./file.ts";
+import type { IsoContext } from "./session.ts";
+
+/** One command of a card: the data of its answer. Refuses by throwing a Refusal. */
+export type Instruction = (context: IsoContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
+
+/** What cards of one make have of their own, where the standard leaves it to them. */
+export interface Make {
+  atr(extended: boolean): Uint8Array;
+  /** The commands by instruction byte. */
+  readonly instructions: ReadonlyMap<number, Instruction>;
+  /** Commands that it also takes with a class byte of its own. */
+  takesClass?(cla: number, ins: number): boolean;
+  /** The file system is there after a reset, without the name of an application. */
+  readonly isDefault: boolean;
+  /** Bytes of every PIN and PUK on the wire. */
+  readonly pinLength: number;
+  /** The rules in a file's security attributes (tag 86), in the make's coding. */
+  rules(file: CardFile): AccessRules;
+  /** What SELECT tells of a file. */
+  fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array;
+}
