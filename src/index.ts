@@ -24,5 +24,5 @@ export {
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
 export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 
-/** Every card profile of this package, in the order in which a card is asked. */
-export const profiles: readonly CardProfile[] = [piv, cac, pkcs15, cacUnlisted];
+/** Every card profile of this package, in the order in which a card is asked whose answer to reset tells nothing. */
+export const profiles: readonly CardProfile[] = [piv, pkcs15, cac, cacUnlisted];

@@ -1,4 +1,5 @@
 import { type Card, type CardApplication, type CardProfile, PinPadReader } from "../card/index.ts";
+import { announcesCac } from "./answer-to-reset.ts";
 import { findListed, findUnlisted } from "./find.ts";
 import { CacSession } from "./session.ts";
 import { CacToken } from "./token.ts";
@@ -18,7 +19,7 @@ const profile = (find: (session: CacSession) => Promise<Variant | undefined>): C
  * CAC cards with a capability container. Most of them are PIV cards as well: the profile that is asked first decides which the token
  * is of.
  */
-export const cac: CardProfile = profile(findListed);
+export const cac: CardProfile = { ...profile(findListed), expects: announcesCac };
 
 /** CAC cards without one, which take many exchanges to be found: to be asked last. */
 export const cacUnlisted: CardProfile = profile(findUnlisted);

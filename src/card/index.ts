@@ -6,6 +6,7 @@ export { LoginRequiredError, PinError, UnsupportedError, type PinFailure } from 
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
+export { CardRecognition } from "./recognition.ts";
 export type {
   CardApplication,
   CardCertificate,

@@ -5,6 +5,12 @@ import type { CardApplication } from "./types.ts";
 export interface CardProfile {
   readonly name: CardApplication["profile"];
   /**
+   * Whether cards with this answer to reset usually carry the application; it is asked before others then. No card is asked for it, and
+   * nothing is decided by it: a profile that errs here costs exchanges. A kind of card that carries several applications should be
+   * expected by all their profiles, or by none: among those, the order that the program gave says whose the card is.
+   */
+  expects?(atr: Uint8Array): boolean | Promise<boolean>;
+  /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
    * @throws {CardAccessError} if the card cannot be reached.
    */

@@ -1,4 +1,4 @@
-import { Card, type PinStatus } from "../card/index.ts";
+import { Card, CardRecognition, type PinStatus } from "../card/index.ts";
 import { profiles } from "../index.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError } from "./failure.ts";
@@ -13,10 +13,8 @@ export async function userPinStatus(context: CommandContext, token: Token, all: 
   const index = all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
   const pcsc = await context.pcsc();
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
-  for (const profile of profiles) {
-    const application = await profile.claim(card);
-    const cardToken = application?.tokens[index];
-    if (cardToken) return await cardToken.pinStatus("user");
-  }
+  const application = await new CardRecognition(profiles).claim(card);
+  const cardToken = application?.tokens[index];
+  if (cardToken) return await cardToken.pinStatus("user");
   throw new NotFoundError(`the card in ${slotDescription} is another one now; try again`);
 }

@@ -1,10 +1,12 @@
 import type { CardApplication, CardProfile } from "../card/index.ts";
+import { announcesPiv } from "./answer-to-reset.ts";
 import { PivSession } from "./session.ts";
 import { PivToken } from "./token.ts";
 
 /** The PIV card application of NIST SP 800-73-4 and -5. */
 export const piv: CardProfile = {
   name: "piv",
+  expects: announcesPiv,
   async claim(card): Promise<CardApplication | undefined> {
     const session = new PivSession(card);
     if (!(await session.claim())) return undefined;

@@ -1,6 +1,5 @@
-import { parseAtr } from "../apdu/index.ts";
-import { DataError } from "../bytes/index.ts";
 import type { PinPadReader } from "../card/index.ts";
+import { historicalText } from "./answer-to-reset.ts";
 import type { CardContents } from "./contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
@@ -77,14 +76,5 @@ export class Pkcs15Application {
   /** Whether a PIN still is verified on the card that should be forgotten. */
   get hasLeavers(): boolean {
     return this.#leaving.size > 0;
-  }
-}
-
-function historicalText(atr: Uint8Array): string {
-  try {
-    return String.fromCharCode(...parseAtr(atr).historicalBytes);
-  } catch (error) {
-    if (error instanceof DataError) return "";
-    throw error;
   }
 }

@@ -1,15 +1,7 @@
-import {
-  type CardChannel,
-  CardError,
-  findTlv,
-  parseAtr,
-  parseHistoricalBytes,
-  readTlvs,
-  supportsExtendedLength,
-  SW,
-} from "../apdu/index.ts";
-import { DataError, fromHex, toHex } from "../bytes/index.ts";
+import { type CardChannel, CardError, findTlv, readTlvs, supportsExtendedLength, SW } from "../apdu/index.ts";
+import { DataError, equalBytes, fromHex, toHex, utf8 } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
+import { announcesEfDir, tellsMake } from "./answer-to-reset.ts";
 import { CardContents } from "./contents.ts";
 import { CardFiles } from "./files.ts";
 import type { Findings } from "./findings.ts";
@@ -20,6 +12,9 @@ import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "./syntax/ef-dir
 
 /** The application of a card that has it under a name of the maker's own: IsoApplet (OpenSC, card-isoApplet.c). */
 const OTHER_AIDS: readonly Uint8Array[] = [fromHex("f276a288bcfba69d34f31001")];
+
+/** More applications than this are on no card, and each that is nowhere costs exchanges. */
+const MAX_APPLICATIONS = 8;
 
 const BY_NAME: FilePlace = { from: "application", path: new Uint8Array() };
 const EF_DIR = masterFilePlace(0x2f00);
@@ -33,9 +28,24 @@ export interface FoundApplication {
   readonly selectAnswer: Uint8Array;
 }
 
+/** A way to applications, and what it finds. */
+type Way = (hand: CardHand, findings: Findings) => Promise<readonly FoundApplication[]>;
+
+/** By the names under which they are remembered. */
+const WAYS = {
+  maker: findByMaker,
+  name: (hand, findings) => findByName(hand, findings, PKCS15_AID),
+  directory: findInEfDir,
+  usual: async (hand, findings) => {
+    const found = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
+    return found ? [found] : [];
+  },
+} as const satisfies Record<string, Way>;
+type WayName = keyof typeof WAYS;
+
 /**
- * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind:
- * the registered name first, then the names of makers, EF.DIR, and the usual place.
+ * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind. The way that
+ * led to those of a card with the same answer to reset comes first, if a store remembers it.
  */
 export async function findApplications(
   card: Card,
@@ -43,45 +53,61 @@ export async function findApplications(
   store?: PublicFileStore,
 ): Promise<readonly FoundApplication[]> {
   const hand = new CardHand(card, store);
-  if (!announcesEfDir(card.atr)) {
-    const found = (await findByName(hand, findings, PKCS15_AID)) ?? (await findByMaker(hand, findings));
-    if (found) return found;
+  const remembered = store && (await rememberedWay(store, card.atr));
+  const ways = waysTo(card.atr);
+  for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
+    const found = await WAYS[way](hand, findings);
+    if (found.length === 0) continue;
+    if (way !== remembered) await store?.set(storeKey(card.atr), utf8(way)).catch(() => undefined);
+    return found;
   }
-  const fromDirectory = await findInEfDir(hand, findings);
-  if (fromDirectory.length > 0) return fromDirectory;
-  if (announcesEfDir(card.atr)) {
-    const found = await findByName(hand, findings, PKCS15_AID);
-    if (found) return found;
-  }
-  const usual = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
-  return usual ? [usual] : [];
+  return [];
 }
 
-async function findByName(
-  hand: CardHand,
-  findings: Findings,
-  aid: Uint8Array,
-): Promise<readonly FoundApplication[] | undefined> {
+/**
+ * In which order they are tried. An applet on a Java Card has the Java Card's answer to reset, which tells nothing: where that is so, its
+ * name is asked for before the registered one, because cards with that one nearly always tell of themselves.
+ */
+function waysTo(atr: Uint8Array): readonly WayName[] {
+  if (announcesEfDir(atr)) return ["directory", "name", "usual"];
+  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual"];
+}
+
+/** Whether cards with this answer to reset usually have applications. */
+export async function areExpected(atr: Uint8Array, store?: PublicFileStore): Promise<boolean> {
+  return (
+    announcesEfDir(atr) || tellsMake(atr) || (store !== undefined && (await rememberedWay(store, atr)) !== undefined)
+  );
+}
+
+async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<WayName | undefined> {
+  const name = await store.get(storeKey(atr)).catch(() => undefined);
+  return Object.keys(WAYS).find((way): way is WayName => name !== undefined && equalBytes(utf8(way), name));
+}
+
+const storeKey = (atr: Uint8Array): string => `way ${toHex(atr)}`;
+
+async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): Promise<readonly FoundApplication[]> {
   const answer = await hand.card.exclusively((channel) => selectByName(channel, aid));
-  if (answer.sw !== SW.OK) return undefined;
+  if (answer.sw !== SW.OK) return [];
   // The card has a longer name for it: where one begins so, another may.
   if (isOneOfSeveral(answer.data, aid)) {
     const several = await findInEfDir(hand, findings);
     if (several.length > 0) return several;
   }
   const found = await open(hand, findings, { aid, df: BY_NAME }, undefined, true);
-  return found && [found];
+  return found ? [found] : [];
 }
 
 /** Under a maker's own name there is a whole file system, with the application where it usually is. */
-async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[] | undefined> {
+async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
   for (const aid of OTHER_AIDS) {
     const { data, sw } = await hand.card.exclusively((channel: CardChannel) => selectByName(channel, aid));
     if (sw !== SW.OK) continue;
     const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
-    return found && [{ ...found, selectAnswer: data }];
+    if (found) return [{ ...found, selectAnswer: data }];
   }
-  return undefined;
+  return [];
 }
 
 async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
@@ -89,17 +115,40 @@ async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
   let templates: readonly ApplicationTemplate[];
   try {
-    templates = readEfDir((await files.read(EF_DIR)).bytes);
+    templates = readEfDir((await files.read(EF_DIR)).bytes, (at, problem) => {
+      findings.add(`EF.DIR, at ${at}`, problem);
+    });
   } catch (error) {
     if (error instanceof CardError) return [];
     throw error;
   }
   const found: FoundApplication[] = [];
-  for (const template of templates) {
-    const application = await open(hand, findings, addressOf(template), template, false);
+  for (const [address, template] of differing(templates, findings)) {
+    const application = await open(hand, findings, address, template, false);
     if (application) found.push(application);
   }
   return found;
+}
+
+/** Each application once, and no more of them than a card has. */
+function differing(
+  templates: readonly ApplicationTemplate[],
+  findings: Findings,
+): readonly (readonly [ApplicationAddress, ApplicationTemplate])[] {
+  const known = new Map<string, readonly [ApplicationAddress, ApplicationTemplate]>();
+  for (const template of templates) {
+    const address = addressOf(template);
+    const name = nameOf(address);
+    if (known.has(name)) findings.add("EF.DIR", `an application is listed twice: ${name}`);
+    else if (known.size < MAX_APPLICATIONS) known.set(name, [address, template]);
+    else findings.add("EF.DIR", `more than ${MAX_APPLICATIONS} applications`);
+  }
+  return [...known.values()];
+}
+
+/** What tells applications of one card apart. */
+function nameOf({ aid, df }: ApplicationAddress): string {
+  return `${toHex(aid ?? new Uint8Array())} ${placeName(df)}`.trimStart();
 }
 
 /** The way by the path, where there is one: it works from anywhere, and drops no verified PIN. */
@@ -130,12 +179,8 @@ async function open(
 }
 
 /** TokenInfo tells which card it is, and in which state: it is read from the card itself. */
-async function useCopies(
-  contents: CardContents,
-  store: PublicFileStore,
-  { aid, df }: ApplicationAddress,
-): Promise<void> {
-  const name = `${toHex(contents.session.card.atr)} ${toHex(aid ?? new Uint8Array())} ${placeName(df)}`;
+async function useCopies(contents: CardContents, store: PublicFileStore, address: ApplicationAddress): Promise<void> {
+  const name = `${toHex(contents.session.card.atr)} ${nameOf(address)}`;
   contents.files.keepCopies(PublicCache.of(store, name, await contents.tokenInfo()));
 }
 
@@ -146,16 +191,6 @@ function isOneOfSeveral(fci: Uint8Array, aid: Uint8Array): boolean {
     const [outer] = readTlvs(fci);
     const name = outer && findTlv(readTlvs(outer.value), DF_NAME);
     return (name?.length ?? 0) > aid.length;
-  } catch (error) {
-    if (error instanceof DataError) return false;
-    throw error;
-  }
-}
-
-/** The historical bytes tell of EF.DIR (ISO/IEC 7816-4 section 12.1.1.7). */
-function announcesEfDir(atr: Uint8Array): boolean {
-  try {
-    return parseHistoricalBytes(parseAtr(atr).historicalBytes).serviceData?.efDir ?? false;
   } catch (error) {
     if (error instanceof DataError) return false;
     throw error;

@@ -1,6 +1,6 @@
 import { type CardApplication, type CardProfile, PinPadReader } from "../card/index.ts";
 import { Pkcs15Application } from "./application.ts";
-import { findApplications } from "./find.ts";
+import { areExpected, findApplications } from "./find.ts";
 import { Findings } from "./findings.ts";
 import type { PublicFileStore } from "./public-cache.ts";
 import { Pkcs15Token } from "./token.ts";
@@ -18,6 +18,7 @@ export interface Pkcs15Options {
 export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
   return {
     name: "pkcs15",
+    expects: (atr) => areExpected(atr, store),
     async claim(card): Promise<CardApplication | undefined> {
       const findings = new Findings(card);
       const found = await findApplications(card, findings, store);

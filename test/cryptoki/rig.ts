@@ -1,5 +1,6 @@
 import { toHex } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKO, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
+import type { CardProfile } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
 
@@ -10,11 +11,15 @@ export const PIN = "123456";
 export class Rig implements AsyncDisposable {
   readonly readers = new MemoryReaders();
   readonly pcsc: Pcsc = this.readers.client({ patience: 300 });
-  readonly cryptoki = new Cryptoki({ pcsc: this.pcsc, profiles: [piv] });
+  readonly cryptoki: Cryptoki;
   /** Commands that reached a card, hexadecimal. */
   readonly commands: string[] = [];
   /** Runs before a command reaches the card; the first of them is number 1. */
   before: ((command: Uint8Array, number: number) => Promise<void> | void) | undefined;
+
+  constructor(profiles: readonly CardProfile[] = [piv]) {
+    this.cryptoki = new Cryptoki({ pcsc: this.pcsc, profiles });
+  }
 
   /** Puts a card into a reader, which is plugged in if need be. */
   insert(card: InProcessCard, reader = READER): void {
@@ -82,8 +87,8 @@ export class Rig implements AsyncDisposable {
 }
 
 /** A rig with C_Initialize called, and a card in its reader if there is one. */
-export async function rig(card?: InProcessCard): Promise<Rig> {
-  const made = new Rig();
+export async function rig(card?: InProcessCard, profiles?: readonly CardProfile[]): Promise<Rig> {
+  const made = new Rig(profiles);
   made.readers.plug(READER);
   if (card) made.insert(card);
   await made.cryptoki.C_Initialize();

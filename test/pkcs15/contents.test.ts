@@ -24,7 +24,6 @@ describe("the recorded card", () => {
     const { contents, findings } = await contentsOf(card);
     const pins = await contents.directory("authentication");
     expect(card.commands.map((command) => command.slice(0, 20))).toEqual([
-      "00a404000ca000000063",
       "00a404000cf276a288bc",
       "00a408000450155031",
       "00b0000000",

@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { toHex } from "../../bytes/index.ts";
 import {
   type Card,
-  type CardApplication,
   CardError,
   type CardFinding,
   type CardObject,
+  CardRecognition,
   type CardToken,
   type PinStatus,
 } from "../../card/index.ts";
@@ -77,7 +77,7 @@ export function addCardDump(card: Command, environment: Environment): void {
 }
 
 async function dumpCard(card: Card): Promise<Dump | undefined> {
-  const application = await claim(card);
+  const application = await new CardRecognition(profiles).claim(card);
   if (!application) return undefined;
   const tokens: DumpedToken[] = [];
   for (const token of application.tokens) tokens.push(await dumpToken(token));
@@ -87,14 +87,6 @@ async function dumpCard(card: Card): Promise<Dump | undefined> {
     tokens,
     findings: application.findings?.() ?? [],
   };
-}
-
-async function claim(card: Card): Promise<CardApplication | undefined> {
-  for (const profile of profiles) {
-    const application = await profile.claim(card);
-    if (application) return application;
-  }
-  return undefined;
 }
 
 async function dumpToken(token: CardToken): Promise<DumpedToken> {

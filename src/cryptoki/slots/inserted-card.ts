@@ -1,4 +1,4 @@
-import { type Card, type CardOptions, type CardProfile, connectCard } from "../../card/index.ts";
+import { type Card, type CardOptions, type CardRecognition, connectCard } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -6,11 +6,10 @@ import { isGone } from "../error-map.ts";
 import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
-/** The way to cards, and what may be on them. */
-export interface CardAccess extends CardOptions {
+/** The way to cards, and to what is on them. */
+export interface CardWay extends CardOptions {
   readonly pcsc: Pcsc;
-  /** Kinds of card applications, the most common first. */
-  readonly profiles: readonly CardProfile[];
+  readonly recognition: CardRecognition;
 }
 
 /** What {@link InsertedCard} needs of the reader that it is in. */
@@ -22,7 +21,7 @@ export interface CardPlace {
 
 /** One card from its insertion to its removal. The same card put in again is another one. */
 export class InsertedCard implements TokenCard {
-  readonly #access: CardAccess;
+  readonly #way: CardWay;
   readonly #place: CardPlace;
   readonly reservation = new Reservation();
   #card: Card | undefined;
@@ -30,8 +29,8 @@ export class InsertedCard implements TokenCard {
   #known: readonly Token[] = [];
   #gone = false;
 
-  constructor(access: CardAccess, place: CardPlace) {
-    this.#access = access;
+  constructor(way: CardWay, place: CardPlace) {
+    this.#way = way;
     this.#place = place;
   }
 
@@ -68,12 +67,11 @@ export class InsertedCard implements TokenCard {
     if (this.#place.mute) {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
-    const { pcsc, profiles, ...options } = this.#access;
+    const { pcsc, recognition, ...options } = this.#way;
     const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
     try {
-      for (const profile of profiles) {
-        const application = await profile.claim(card);
-        if (!application) continue;
+      const application = await recognition.claim(card);
+      if (application) {
         const named = application.tokens.length > 1;
         this.#known = application.tokens.map(
           (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named),

@@ -1,11 +1,11 @@
 import { followReaders } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/index.ts";
-import type { CardAccess } from "./inserted-card.ts";
+import type { CardWay } from "./inserted-card.ts";
 import { Reader, type ReaderChange } from "./reader.ts";
 
 /** The readers that one resource manager knows, or one reader that a program brought along, while somebody follows them. */
 export class ReaderSource {
-  readonly #access: CardAccess;
+  readonly #way: CardWay;
   readonly #allocate: () => number;
   readonly #changed: (change: ReaderChange) => void;
   readonly #readers = new Map<string, Reader>();
@@ -15,8 +15,8 @@ export class ReaderSource {
    * @param allocate Gives a slot ID that nobody had before.
    * @param changed Hears of every change, and of the end of every card.
    */
-  constructor(access: CardAccess, allocate: () => number, changed: (change: ReaderChange) => void) {
-    this.#access = access;
+  constructor(way: CardWay, allocate: () => number, changed: (change: ReaderChange) => void) {
+    this.#way = way;
     this.#allocate = allocate;
     this.#changed = changed;
   }
@@ -28,7 +28,7 @@ export class ReaderSource {
 
   /**
    * Follows the readers, from the first call to {@link stop}; waits until they are known.
-   * @throws {CardAccessError}
+   * @throws {CardWayError}
    */
   start(): Promise<void> {
     this.#watch ??= this.#startWatch();
@@ -58,7 +58,7 @@ export class ReaderSource {
 
   async #follow(signal: AbortSignal, told: () => void): Promise<void> {
     try {
-      for await (const states of followReaders(this.#access.pcsc, signal)) {
+      for await (const states of followReaders(this.#way.pcsc, signal)) {
         if (signal.aborted) return;
         this.#apply(states);
         told();
@@ -71,7 +71,7 @@ export class ReaderSource {
   #apply(states: readonly ReaderState[]): void {
     const named = new Map(states.map((state) => [state.name, state]));
     for (const { name } of states) {
-      if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#access, this.#allocate));
+      if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#way, this.#allocate));
     }
     for (const reader of this.#readers.values()) void this.#update(reader, named.get(reader.name));
   }

@@ -1,5 +1,5 @@
 import type { ReaderState } from "../../pcsc/index.ts";
-import { type CardAccess, type CardPlace, InsertedCard } from "./inserted-card.ts";
+import { type CardWay, type CardPlace, InsertedCard } from "./inserted-card.ts";
 
 /** What a change meant: slots whose application should look again, and a card that went. */
 export interface ReaderChange {
@@ -10,16 +10,16 @@ export interface ReaderChange {
 /** A reader that was seen at least once. It keeps its slot IDs while it is unplugged. */
 export class Reader implements CardPlace {
   readonly name: string;
-  readonly #access: CardAccess;
+  readonly #way: CardWay;
   readonly #allocate: () => number;
   readonly #slotIDs: number[] = [];
   #state: ReaderState | undefined;
   #card: InsertedCard | undefined;
 
   /** @param allocate Gives a slot ID that nobody had before. */
-  constructor(name: string, access: CardAccess, allocate: () => number) {
+  constructor(name: string, way: CardWay, allocate: () => number) {
     this.name = name;
-    this.#access = access;
+    this.#way = way;
     this.#allocate = allocate;
     this.#slotIDs.push(allocate());
   }
@@ -54,7 +54,7 @@ export class Reader implements CardPlace {
 
   /** The connection to `card` broke off. If one is in, as far as anybody knows, it may be looked at anew. */
   renew(card: unknown): void {
-    if (this.#card === card && this.#state?.present) this.#card = new InsertedCard(this.#access, this);
+    if (this.#card === card && this.#state?.present) this.#card = new InsertedCard(this.#way, this);
   }
 
   /** Takes note of what the resource manager says now; undefined when the reader is unplugged. */
@@ -67,7 +67,7 @@ export class Reader implements CardPlace {
       before?.present === state?.present && before?.events === state?.events && (before === undefined) === !state;
     // A card that broke off is gone, even if the resource manager says afterwards that one is in: it is a new one.
     if (same && card?.gone !== true) return { slots: [], removed: undefined };
-    this.#card = state?.present ? new InsertedCard(this.#access, this) : undefined;
+    this.#card = state?.present ? new InsertedCard(this.#way, this) : undefined;
     return { slots, removed: card };
   }
 }

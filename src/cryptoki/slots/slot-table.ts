@@ -1,11 +1,18 @@
-import type { CardFinding } from "../../card/index.ts";
+import { type CardFinding, type CardOptions, type CardProfile, CardRecognition } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import type { CardAccess } from "./inserted-card.ts";
+import type { CardWay } from "./inserted-card.ts";
 import type { Reader, ReaderChange } from "./reader.ts";
 import { ReaderSource } from "./reader-source.ts";
 import type { Token, TokenCard } from "./token.ts";
+
+/** The way to cards, and what may be on them. */
+export interface CardAccess extends CardOptions {
+  readonly pcsc: Pcsc;
+  /** Kinds of card applications, the most common first: where a card carries several, the order says whose it is. */
+  readonly profiles: readonly CardProfile[];
+}
 
 /** An application that wants to know what happens in the slots. */
 export interface SlotListener {
@@ -33,27 +40,28 @@ export interface Slot {
  * events; only {@link slots} and {@link token} may turn to a card.
  */
 export class SlotTable {
-  readonly #access: CardAccess;
+  readonly #way: CardWay;
   readonly #machine: ReaderSource;
   /** Readers that programs brought along. */
   readonly #added = new Set<ReaderSource>();
   readonly #listeners = new Set<SlotListener>();
   #nextID = 1;
 
-  constructor(access: CardAccess) {
-    this.#access = {
+  constructor({ profiles, ...access }: CardAccess) {
+    this.#way = {
       ...access,
+      recognition: new CardRecognition(profiles),
       findings: (finding, reader): void => {
         access.findings?.(finding, reader);
         for (const listener of this.#listeners) listener.cardFinding(finding, reader);
       },
     };
-    this.#machine = this.#source(this.#access);
+    this.#machine = this.#source(this.#way);
   }
 
-  #source(access: CardAccess): ReaderSource {
+  #source(way: CardWay): ReaderSource {
     return new ReaderSource(
-      access,
+      way,
       () => this.#nextID++,
       (change) => {
         this.#tell(change);
@@ -84,7 +92,7 @@ export class SlotTable {
    * @throws {CardAccessError} if they cannot be followed.
    */
   async add(pcsc: Pcsc): Promise<ReaderSource> {
-    const source = this.#source({ ...this.#access, pcsc });
+    const source = this.#source({ ...this.#way, pcsc });
     this.#added.add(source);
     try {
       await source.start();

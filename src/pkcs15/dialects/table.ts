@@ -9,6 +9,11 @@ import { STARCOS } from "./starcos.ts";
 /** In the order in which a card is compared with them; the last one takes all. */
 const DIALECTS: readonly Dialect[] = [...ISO_APPLETS, MYEID, SWEDISH_EID, FINEID, CARDOS_5, CARDOS_4, ...STARCOS];
 
+/** Whether the card is one of those that are known better than by the standard. */
+export function isKnownDialect(card: CardFacts): boolean {
+  return DIALECTS.some((dialect) => dialect.recognises(card));
+}
+
 /** How a card wants its keys to be used. */
 export function dialectOf(card: CardFacts): Dialect {
   return DIALECTS.find((dialect) => dialect.recognises(card)) ?? GENERIC;

@@ -1,0 +1,47 @@
+import { parseAtr } from "../apdu/index.ts";
+import { DataError, toHex } from "../bytes/index.ts";
+
+/** Hexadecimal beginnings of historical bytes, and what stands anywhere in them, of cards that carry PIV. */
+const BEGINNINGS: readonly string[] = [
+  // Cards of the US Department of Defense, which are CAC cards too (OpenSC, card-piv.c, piv_atrs, after the department's "Token
+  // utilization and variation matrix"; pcsc-tools, smartcard_list.txt).
+  "0031c06477e303",
+  "0031c064b0f310",
+  "80318065b0831113ac83",
+  "80318065b0831117d683",
+  "80318065b07549170f83",
+  "73667465206364313434",
+  "534345372003002046",
+  "8031c164080692",
+  // PIV alone: Sm@rtCafe 7 of the same department, Gemalto IDPrime PIV, ID-One PIV (the same sources).
+  "53434537200f002046",
+  "80318065b0831117e583",
+  "8031c152",
+  "8031c15351",
+  // "iShield", "uTrust".
+  "69536869656c64",
+  "755472757374",
+];
+const ANYWHERE: readonly string[] = [
+  // "Yubi", whatever follows: key, Key (OpenSC, card-piv.c).
+  "59756269",
+  // "PIVKEY", "SPIVKEY70".
+  "5049564b4559",
+  // The application identifier of PIV itself, as ISO/IEC 7816-4 section 12.1.1.1 puts it there.
+  "a000000308000010",
+];
+
+/** Whether cards with this answer to reset usually carry PIV. */
+export function announcesPiv(atr: Uint8Array): boolean {
+  let historical: string;
+  try {
+    historical = toHex(parseAtr(atr).historicalBytes);
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+  return (
+    BEGINNINGS.some((beginning) => historical.startsWith(beginning)) ||
+    ANYWHERE.some((part) => historical.includes(part))
+  );
+}
