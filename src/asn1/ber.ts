@@ -30,6 +30,14 @@ export function berToDer(bytes: Uint8Array, offset = 0, what = "BER"): BerElemen
   return new BerParser(bytes, what).element(offset, bytes.length, 0);
 }
 
+/**
+ * How many bytes the BER element that begins at `offset` takes, whatever is in it; undefined if its end is marked in its contents.
+ * @throws {DataError} if it is cut off.
+ */
+export function berLength(bytes: Uint8Array, offset = 0, what = "BER"): number | undefined {
+  return new BerParser(bytes, what).length(offset);
+}
+
 interface Header {
   /** Identifier octets. */
   readonly identifier: Uint8Array;
@@ -71,6 +79,11 @@ class BerParser {
     }
     const next = length === undefined ? position + 2 : position;
     return { der: join(identifier, parts, this.#what), length: next - offset };
+  }
+
+  length(offset: number): number | undefined {
+    const { start, length } = this.#header(offset, this.#bytes.length);
+    return length === undefined ? undefined : start + length - offset;
   }
 
   #header(offset: number, end: number): Header {

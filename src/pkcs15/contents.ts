@@ -1,13 +1,12 @@
 import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
-import type { CardFiles, ReadOptions } from "./files.ts";
+import type { CardFiles, FileContents, ReadOptions } from "./files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "./place.ts";
 import type { Pkcs15Session } from "./session.ts";
 import {
   type DirectoryEntry,
   type DirectoryKind,
-  type FileElements,
   type OdfEntry,
   readElements,
   readEntry,
@@ -105,25 +104,39 @@ export class CardContents {
 
   async #readDirectory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
     const found: DirectoryItem[] = [];
-    const seen = new Set<string>();
+    const listed = new Map<string, DirectoryKind>();
     for (const entry of await this.odf()) {
-      if (entry.kind !== kind) continue;
-      if ("protected" in entry) this.#findings.add(`ODF, ${kind}`, "the directory is enveloped for somebody else");
+      const before = "file" in entry ? this.#list(listed, entry) : undefined;
+      if (entry.kind !== kind || before === kind) continue;
+      // It was listed before, for objects of another kind.
+      if (before !== undefined) this.#findings.add(`ODF, ${kind}`, `the directory is that of ${before}`);
+      else if ("protected" in entry) this.#findings.add(`ODF, ${kind}`, "the directory is enveloped for somebody else");
       else if ("objects" in entry) found.push(...this.#items(kind, entry.objects, `ODF, ${kind}`, undefined));
-      else found.push(...(await this.#readFile(kind, entry.file, seen)));
+      else found.push(...(await this.#readFile(kind, entry.file)));
     }
     return found;
   }
 
-  async #readFile(kind: DirectoryKind, file: FileReference, seen: Set<string>): Promise<readonly DirectoryItem[]> {
+  /** Takes note of a directory. @returns Of which kind the ODF said before that it is: it has its objects once. */
+  #list(
+    listed: Map<string, DirectoryKind>,
+    { kind, file }: OdfEntry & { readonly file: FileReference },
+  ): DirectoryKind | undefined {
+    const { path, index = 0 } = file;
+    const place = path.length > 1 ? placeName(resolve(this.session.applicationDf, file)) : toHex(path);
+    const name = `${place} ${index}`;
+    const before = listed.get(name);
+    if (before === undefined) listed.set(name, kind);
+    return before;
+  }
+
+  async #readFile(kind: DirectoryKind, file: FileReference): Promise<readonly DirectoryItem[]> {
     const where = `${kind} ${toHex(file.path)}`;
     try {
       const place = file.path.length === 1 ? undefined : resolve(this.session.applicationDf, file);
       const name = place ? placeName(place) : `short identifier ${toHex(file.path)}`;
-      // A file that the ODF names twice has its objects once.
-      if (seen.has(name)) return [];
-      seen.add(name);
-      return this.#items(kind, await this.#read(file, { enough: endsInPadding }), `${kind} ${name}`, place);
+      const at = `${kind} ${name}`;
+      return this.#items(kind, await this.#read(file, at, { enough: endsInPadding }), at, place);
     } catch (error) {
       if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
         throw error;
@@ -139,8 +152,8 @@ export class CardContents {
   }
 
   #elements(bytes: Uint8Array, where: string): { readonly der: Uint8Array; readonly at: string }[] {
-    const { elements, broken }: FileElements = readElements(bytes, where);
-    if (broken) this.#findings.add(`${where}, at ${broken.offset}`, broken.reason);
+    const { elements, broken } = readElements(bytes, where);
+    for (const { offset, reason } of broken) this.#findings.add(`${where}, at ${offset}`, reason);
     return elements.map(({ der, offset }) => ({ der, at: `${where}, at ${offset}` }));
   }
 
@@ -165,7 +178,9 @@ export class CardContents {
     try {
       const { bytes } = await this.files.read(place);
       const [first] = this.#elements(bytes, where);
-      return first && readTokenInfo(first.der);
+      const info = first && readTokenInfo(first.der);
+      if (info?.problem !== undefined) this.#findings.add(where, info.problem);
+      return info;
     } catch (error) {
       if (!(error instanceof CardError || error instanceof DataError)) throw error;
       this.#findings.add(where, error.message);
@@ -188,7 +203,7 @@ export class CardContents {
         case "direct":
           return value.der;
         case "file":
-          return await this.#read(value.file, options);
+          return await this.#read(value.file, where, options);
         case "url":
           throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
         case "protected":
@@ -200,16 +215,31 @@ export class CardContents {
     }
   }
 
-  /** The part of a file that a reference names. */
-  async #read(file: FileReference, options: Pick<ReadOptions, "enough" | "guarded">): Promise<Uint8Array> {
+  /**
+   * The part of a file that a reference names, as far as the file goes.
+   * @throws {MalformedAnswerError} if it does not go so far.
+   */
+  async #read(
+    file: FileReference,
+    where: string,
+    options: Pick<ReadOptions, "enough" | "guarded">,
+  ): Promise<Uint8Array> {
+    const { index = 0, length } = file;
+    const { bytes, control } = await this.#readPart(file, options);
+    // Of a file of records it is the number of one.
+    if (control.structure === "records" || bytes.length === length || options.enough?.(bytes) === true) return bytes;
+    if (bytes.length === 0 && index > 0) throw new MalformedAnswerError(`the file ends before byte ${index}`);
+    if (length !== undefined) this.#findings.add(where, `${length} bytes at ${index}: the file has ${bytes.length}`);
+    return bytes;
+  }
+
+  async #readPart(file: FileReference, options: Pick<ReadOptions, "enough" | "guarded">): Promise<FileContents> {
     const df = this.session.applicationDf;
     const [shortId = 0] = file.path;
-    if (file.path.length === 1) {
-      const { bytes } = await this.files.readShort(df, shortId);
-      const { index = 0, length } = file;
-      return bytes.subarray(index, length === undefined ? undefined : index + length);
-    }
-    return (await this.files.read(resolve(df, file), { ...part(file), ...options })).bytes;
+    const { index = 0, length } = file;
+    if (file.path.length !== 1) return this.files.read(resolve(df, file), { ...part(file), ...options });
+    const { bytes, control } = await this.files.readShort(df, shortId);
+    return { bytes: bytes.subarray(index, length === undefined ? undefined : index + length), control };
   }
 
   report(where: string, problem: string): void {
@@ -236,7 +266,7 @@ function endsInPadding(bytes: Uint8Array): boolean {
   if (tail.some((octet) => octet !== fill)) return false;
   const { elements, broken } = readElements(bytes, "directory");
   const last = elements.at(-1);
-  return !broken && (last ? last.offset + last.length : 0) <= bytes.length - PADDING_THAT_ENDS;
+  return broken.length === 0 && (last ? last.offset + last.length : 0) <= bytes.length - PADDING_THAT_ENDS;
 }
 
 function forgetFailure<V>(value: Promise<V>, forget: () => void): Promise<V> {

@@ -109,7 +109,8 @@ export class DirectoryWriter {
     const { bytes, control } = await this.#contents.files.readAnew(turn, place);
     if (control.structure === "records") throw new UnsupportedError("the directory is a file of records");
     const { elements, broken } = readElements(bytes, placeName(place));
-    if (broken) throw new UnsupportedError(`${placeName(place)} is broken at ${broken.offset}: it is not written to`);
+    const [wrong] = broken;
+    if (wrong) throw new UnsupportedError(`${placeName(place)} is broken at ${wrong.offset}: it is not written to`);
     const entries = elements.map(({ offset, length }) => bytes.subarray(offset, offset + length));
     return { place, control, bytes, entries };
   }

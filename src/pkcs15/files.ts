@@ -15,7 +15,7 @@ export interface FileContents {
 }
 
 export interface ReadOptions {
-  /** Bytes to leave out, and to read then at most. */
+  /** Bytes to leave out, and to read then at most. Of a file of records the first is the number of the one to read. */
   readonly offset?: number;
   readonly length?: number;
   /** The card guards it by a PIN: no copy is kept of it. */
@@ -31,8 +31,8 @@ const EXTENDED_CHUNK = 65_536;
 /** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
 const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
 const MAX_RECORDS = 254;
-/** Of one file: a card that hands out a byte at a time is not waited for. */
-const MAX_PARTS = 1024;
+/** Less than a card gives at a time unless the file ends there: one that hands out a byte at a time is not waited for. */
+const MIN_PART = 32;
 
 /** How cards refuse to read behind the end. */
 const BEHIND_END: ReadonlySet<number> = new Set([SW.WRONG_P1_P2, SW.INCORRECT_P1_P2, SW.WRONG_LENGTH]);
@@ -129,11 +129,15 @@ export class CardFiles {
   async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
     const control = await turn.select(place);
     if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
-    const bytes =
-      control.structure === "records"
-        ? await readRecords(turn, place, control.records)
-        : await this.#readTransparent(turn, place, control.size, options);
-    return control.structure === "records" ? cut({ bytes, control }, options) : { bytes, control };
+    if (control.structure === "records") return { bytes: await readRecords(turn, place, control, options), control };
+    try {
+      return { bytes: await this.#readTransparent(turn, place, control.size, options), control };
+    } catch (error) {
+      if (!(error instanceof StatusError && error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)) throw error;
+      // A card that tells nothing of its files has records where it knows no bytes.
+      const records = { ...control, structure: "records" } as const;
+      return { bytes: await readRecords(turn, place, records, options), control: records };
+    }
   }
 
   async #readTransparent(
@@ -144,16 +148,13 @@ export class CardFiles {
   ): Promise<Uint8Array> {
     const end = Math.min(size ?? Infinity, length === undefined ? Infinity : offset + length, MAX_OFFSET + 1);
     let bytes: Uint8Array = new Uint8Array();
-    let parts = 0;
     for (let at = offset; at < end; at = offset + bytes.length) {
       const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
       const { data, sw } = await turn.send(readBinary(at, wanted));
       bytes = concat(bytes, data.subarray(0, end - at));
       if (sw === SW.OK && data.length > 0) {
-        // Nobody asks for more where the size is unknown and the card gave less than any card can.
-        if (size === undefined && data.length < Math.min(wanted, SHORT_CHUNK)) break;
-        if (++parts > MAX_PARTS)
-          throw new MalformedAnswerError(`${placeName(place)} has no end: ${parts} parts so far`);
+        // Nobody asks for more where the card gave less than any card can, or so little that there can be no more.
+        if (data.length < Math.min(wanted, size === undefined ? SHORT_CHUNK : MIN_PART)) break;
         if (enough?.(bytes) === true) break;
         continue;
       }
@@ -174,18 +175,23 @@ export class CardFiles {
 
 const UNKNOWN: FileControl = { size: undefined, structure: undefined, records: undefined, security: [] };
 
-/** The records one after the other: that is how a directory file of records holds its objects. */
-async function readRecords(turn: CardTurn, place: FilePlace, count = MAX_RECORDS): Promise<Uint8Array> {
+/**
+ * The records one after the other: that is how a directory file of records holds its objects. Only one of them, where a path names
+ * its number (ISO/IEC 7816-15 section 8.2.5).
+ */
+async function readRecords(
+  turn: CardTurn,
+  place: FilePlace,
+  { records: count = MAX_RECORDS }: FileControl,
+  { offset = 0 }: ReadOptions,
+): Promise<Uint8Array> {
   const records: Uint8Array[] = [];
-  for (let number = 1; number <= Math.min(count, MAX_RECORDS); number++) {
+  const last = offset > 0 ? offset : count;
+  for (let number = Math.max(1, offset); number <= Math.min(last, MAX_RECORDS); number++) {
     const { data, sw } = await turn.send(readRecord(number));
     if (sw === SW.RECORD_NOT_FOUND) break;
     if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${placeName(place)}`, sw);
     records.push(data);
   }
   return concat(...records);
-}
-
-function cut({ bytes, control }: FileContents, { offset = 0, length }: ReadOptions): FileContents {
-  return { bytes: bytes.subarray(offset, length === undefined ? undefined : offset + length), control };
 }

@@ -102,6 +102,7 @@ export class ObjectList {
     // Where there is one token only, nobody needs to know whose the objects are.
     const keys = this.#pins.users.length > 1 ? await this.#contents.directory("private-keys") : [];
     const owners = new Owners(keys, this.#pins);
+    await this.#checkGuards(items);
     const names = new Set<string>();
     return items.flatMap((item) => {
       const object = this.#object(item, algorithms, (wanted) => unique(names, wanted));
@@ -109,6 +110,19 @@ export class ObjectList {
       this.#items.set(object, item);
       return [{ object, item, token: owners.of(item) }];
     });
+  }
+
+  /** Objects that nobody knows how to get leave for: they are shown all the same, for the card may give it. */
+  async #checkGuards(items: readonly DirectoryItem[]): Promise<void> {
+    const known = new Set<string>();
+    for (const { entry } of await this.#contents.directory("authentication")) {
+      if ("authId" in entry && entry.authId) known.add(toHex(entry.authId));
+    }
+    for (const { entry } of items) {
+      const { authId, label } = entry.head;
+      if (!authId || known.has(toHex(authId))) continue;
+      this.#contents.report(`${entry.class} ${label}`, `is guarded by ${toHex(authId)}, which the card does not have`);
+    }
   }
 
   #object(

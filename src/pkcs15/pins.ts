@@ -24,6 +24,7 @@ export interface Pins {
 export function sortPins(items: readonly DirectoryItem[], report: (where: string, problem: string) => void): Pins {
   const entries = items.flatMap(({ entry }) => (entry.class === "pin" ? [entry] : []));
   const seen = new Set<string>();
+  const identifiers = new Set<string>();
   const users: PinEntry[] = [];
   const officers: PinEntry[] = [];
   const unblocking: PinEntry[] = [];
@@ -31,8 +32,11 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
     const isOfficer = pin.flags.has(PIN_FLAG.SO);
     const isUnblocking = pin.flags.has(PIN_FLAG.UNBLOCKING);
     if (isOfficer && isUnblocking) report(pinName(pin), "is both the security officer's and a PUK: taken for a PUK");
-    const { minLength, maxLength } = pinBounds(pin);
-    if (minLength > maxLength) report(pinName(pin), `${minLength} characters at least, and ${maxLength} at most`);
+    const identifier = toHex(pin.authId ?? new Uint8Array());
+    if (pin.authId && identifiers.has(identifier))
+      report(pinName(pin), `has the identifier of another PIN: ${identifier}`);
+    identifiers.add(identifier);
+    for (const problem of contradictions(pin)) report(pinName(pin), problem);
     if (isUnblocking) unblocking.push(pin);
     else if (isOfficer) officers.push(pin);
     else {
@@ -43,6 +47,17 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
     }
   }
   return { users, officer: officers[0], unblocking };
+}
+
+/** What an entry says of the PIN's length that cannot be. */
+function contradictions(pin: PinEntry): readonly string[] {
+  const { minLength, maxLength } = pinBounds(pin);
+  const bytes = pin.type === "bcd" ? Math.ceil(maxLength / 2) : maxLength;
+  const stored = pin.type !== "iso9564-1" && pin.storedLength > 0 ? pin.storedLength : Infinity;
+  return [
+    ...(minLength > maxLength ? [`${minLength} characters at least, and ${maxLength} at most`] : []),
+    ...(bytes > stored ? [`${maxLength} characters at most, in ${stored} bytes`] : []),
+  ];
 }
 
 /** The PUK that an entry names by its own authId; the only one there is, where it names none. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { berToDer, DerReader, encodeDer, TAG } from "../../src/asn1/index.ts";
+import { berLength, berToDer, DerReader, encodeDer, TAG } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 
 const der = (hex: string): string => toHex(berToDer(fromHex(hex)).der);
@@ -76,4 +76,10 @@ describe("BER", () => {
       { numRuns: 2000 },
     );
   });
+});
+
+test("the length of an element, whatever is in it", () => {
+  expect(berLength(fromHex("00 3082 0002 05ff 30"), 1)).toBe(6);
+  expect(berLength(fromHex("3080 0000"))).toBeUndefined();
+  expect(() => berLength(fromHex("3003 0101"))).toThrow(DataError);
 });

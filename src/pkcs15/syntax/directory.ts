@@ -1,4 +1,4 @@
-import { berToDer, contextTag, DerReader, TAG } from "../../asn1/index.ts";
+import { berLength, berToDer, contextTag, DerReader, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import { type AuthenticationEntry, readAuthentication } from "./authentication.ts";
 import { type CertificateEntry, readCertificate } from "./certificate.ts";
@@ -49,24 +49,27 @@ interface FileElement {
 /** More objects than this in one file are an attack on somebody's patience. */
 const MAX_ELEMENTS = 1024;
 
-/** What is found in a file: its elements, and where and why reading it ended before the end, if it did. */
+/** What is found in a file: its elements, and where and why there are none. */
 export interface FileElements {
   readonly elements: readonly FileElement[];
-  readonly broken?: { readonly offset: number; readonly reason: string };
+  readonly broken: readonly { readonly offset: number; readonly reason: string }[];
 }
 
 /**
  * The elements of a directory file one after the other, BER made DER. Padding of 00 and FF before, between and behind them is
- * skipped. What is not an element ends the search: nobody knows where the next one would begin.
+ * skipped, and so is an element that is wrong within. What tells no length ends the search: nobody knows where the next one would
+ * begin.
  */
 export function readElements(bytes: Uint8Array, what: string): FileElements {
   const elements: FileElement[] = [];
+  const broken: { offset: number; reason: string }[] = [];
   let offset = 0;
   for (;;) {
     while (bytes[offset] === 0x00 || bytes[offset] === 0xff) offset++;
-    if (offset >= bytes.length) return { elements };
-    if (elements.length === MAX_ELEMENTS) {
-      return { elements, broken: { offset, reason: `more than ${MAX_ELEMENTS} objects` } };
+    if (offset >= bytes.length) return { elements, broken };
+    if (elements.length + broken.length === MAX_ELEMENTS) {
+      broken.push({ offset, reason: `more than ${MAX_ELEMENTS} objects` });
+      return { elements, broken };
     }
     try {
       const { der, length } = berToDer(bytes, offset, what);
@@ -74,8 +77,20 @@ export function readElements(bytes: Uint8Array, what: string): FileElements {
       offset += length;
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      return { elements, broken: { offset, reason: error.message } };
+      broken.push({ offset, reason: error.message });
+      const length = lengthOf(bytes, offset, what);
+      if (length === undefined) return { elements, broken };
+      offset += length;
     }
+  }
+}
+
+function lengthOf(bytes: Uint8Array, offset: number, what: string): number | undefined {
+  try {
+    return berLength(bytes, offset, what);
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
   }
 }
 

@@ -27,15 +27,24 @@ const PATH = 0x51;
 const DISCRETIONARY = 0x73;
 const TOKEN_INFO = 0xa0;
 
-/** The applications of this standard that the contents of EF.DIR, or of its records joined, tell of. */
-export function readEfDir(bytes: Uint8Array): ApplicationTemplate[] {
-  return readElements(bytes, "EF.DIR").elements.flatMap(({ der }) => {
+/**
+ * The applications of this standard that the contents of EF.DIR, or of its records joined, tell of.
+ * @param report Hears of what does not parse, and where it begins.
+ */
+export function readEfDir(
+  bytes: Uint8Array,
+  report: (offset: number, problem: string) => void = (): void => undefined,
+): ApplicationTemplate[] {
+  const { elements, broken } = readElements(bytes, "EF.DIR");
+  for (const { offset, reason } of broken) report(offset, reason);
+  return elements.flatMap(({ der, offset }) => {
     try {
       const template = readTemplate(der);
       return template && isCryptographic(template) ? [template] : [];
     } catch (error) {
-      if (error instanceof DataError) return [];
-      throw error;
+      if (!(error instanceof DataError)) throw error;
+      report(offset, error.message);
+      return [];
     }
   });
 }

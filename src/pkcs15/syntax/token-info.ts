@@ -40,6 +40,8 @@ export interface TokenInfo {
   readonly holder: string;
   /** When contents were last changed, as text to be compared; the file that tells, if it is another one. */
   readonly lastUpdate: { readonly time: string } | { readonly file: FileReference } | undefined;
+  /** What of it is not in order; all behind that was not read. */
+  readonly problem: string | undefined;
 }
 
 const LABEL = [contextTag(0, "primitive"), contextTag(0, "constructed")] as const;
@@ -82,10 +84,15 @@ function readLabel(reader: DerReader): string {
   return optionalText(reader.enter(constructed)) ?? "";
 }
 
-type Tail = Pick<TokenInfo, "algorithms" | "holder" | "lastUpdate">;
+type Tail = Pick<TokenInfo, "algorithms" | "holder" | "lastUpdate" | "problem">;
 
 function readTail(reader: DerReader): Tail {
-  const found: { -readonly [Field in keyof Tail]: Tail[Field] } = { algorithms: [], holder: "", lastUpdate: undefined };
+  const found: { -readonly [Field in keyof Tail]: Tail[Field] } = {
+    algorithms: [],
+    holder: "",
+    lastUpdate: undefined,
+    problem: undefined,
+  };
   try {
     reader.optional(TAG.SEQUENCE);
     reader.optional(RECORD_INFO);
@@ -96,6 +103,7 @@ function readTail(reader: DerReader): Tail {
     if (reader.peek() === LAST_UPDATE) found.lastUpdate = readLastUpdate(reader.enter(LAST_UPDATE));
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
+    found.problem = error.message;
   }
   return found;
 }
