@@ -90,7 +90,7 @@ test("a key is made in a key file by whom its rules allow", async () => {
   await say(PIN);
   expect(await say("00E000001262108102010082012283024B10860311F1FF")).toBe("9000");
   expect(await say("0046000000")).toMatch(/^7F4943864104.*9000$/u);
-  expect(await say("00CA010600")).toMatch(/^04.{128}9000$/u);
+  expect(await say("00CA018600")).toMatch(/^304104.{128}9000$/u);
   await say("00A4000C024B01");
   expect(await say("0046000000")).toBe("6982");
 });

@@ -1,0 +1,299 @@
+import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from "node:crypto";
+import { beforeEach, describe, expect, jest, test } from "@jest/globals";
+import { toHex, utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKF_SESSION, CKK, CKM, CKO, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
+import { MemoryReaders } from "../../src/pcsc/index.ts";
+import { pkcs15 } from "../../src/pkcs15/index.ts";
+import type { VirtualPkcs15Card } from "../../src/virtual/index.ts";
+import { testKey, testPkcs15Card } from "../virtual/keys.ts";
+
+jest.setTimeout(120_000);
+
+const READER = "Reader";
+const MESSAGE = utf8("message");
+const P256 = Buffer.from("06082a8648ce3d030107", "hex");
+const P521 = Buffer.from("06052b81040023", "hex");
+
+type Kind = "rsa" | "ec";
+const SIGNATURE = { rsa: CKM.SHA256_RSA_PKCS, ec: CKM.ECDSA_SHA256 } as const;
+const TYPE = { rsa: CKK.RSA, ec: CKK.EC } as const;
+
+/** The first token of a card, logged in unless told. */
+class Rig implements AsyncDisposable {
+  readonly cryptoki: Cryptoki;
+  readonly session: number;
+
+  private constructor(cryptoki: Cryptoki, session: number) {
+    this.cryptoki = cryptoki;
+    this.session = session;
+  }
+
+  static async open(card: VirtualPkcs15Card, login = true): Promise<Rig> {
+    card.reset();
+    const readers = new MemoryReaders();
+    readers.plug(READER);
+    readers.insert(READER, card);
+    const cryptoki = new Cryptoki({ pcsc: readers.client({ patience: 50 }), profiles: [pkcs15] });
+    await cryptoki.C_Initialize();
+    const [slot = -1] = await cryptoki.C_GetSlotList(true);
+    const session = await cryptoki.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION | CKF_SESSION.RW_SESSION);
+    if (login) await cryptoki.C_Login(session, CKU.USER, "123456");
+    return new Rig(cryptoki, session);
+  }
+
+  async generate(kind: Kind, more: { public?: Template; private?: Template } = {}): Promise<number> {
+    const size = kind === "rsa" ? { [CKA.MODULUS_BITS]: 2048 } : { [CKA.EC_PARAMS]: P256 };
+    const pair = await this.cryptoki.C_GenerateKeyPair(
+      this.session,
+      { mechanism: kind === "rsa" ? CKM.RSA_PKCS_KEY_PAIR_GEN : CKM.EC_KEY_PAIR_GEN },
+      { [CKA.TOKEN]: true, [CKA.VERIFY]: true, ...size, ...more.public },
+      { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.SIGN]: true, [CKA.LABEL]: `made ${kind}`, ...more.private },
+    );
+    return pair.privateKey;
+  }
+
+  import(key: KeyObject, more: Template = {}): Promise<number> {
+    const jwk = key.export({ format: "jwk" });
+    const field = (name: "n" | "e" | "d" | "p" | "q" | "dp" | "dq" | "qi"): Buffer =>
+      Buffer.from(jwk[name] ?? "", "base64url");
+    const common = {
+      [CKA.CLASS]: CKO.PRIVATE_KEY,
+      [CKA.TOKEN]: true,
+      [CKA.PRIVATE]: true,
+      [CKA.SENSITIVE]: true,
+      [CKA.SIGN]: true,
+      [CKA.LABEL]: "brought",
+    };
+    const parts =
+      jwk.kty === "RSA"
+        ? {
+            [CKA.KEY_TYPE]: CKK.RSA,
+            [CKA.MODULUS]: field("n"),
+            [CKA.PUBLIC_EXPONENT]: field("e"),
+            [CKA.PRIVATE_EXPONENT]: field("d"),
+            [CKA.PRIME_1]: field("p"),
+            [CKA.PRIME_2]: field("q"),
+            [CKA.EXPONENT_1]: field("dp"),
+            [CKA.EXPONENT_2]: field("dq"),
+            [CKA.COEFFICIENT]: field("qi"),
+          }
+        : { [CKA.KEY_TYPE]: CKK.EC, [CKA.EC_PARAMS]: P256, [CKA.VALUE]: field("d") };
+    return this.cryptoki.C_CreateObject(this.session, { ...common, ...parts, ...more });
+  }
+
+  async find(template: Template): Promise<readonly number[]> {
+    await this.cryptoki.C_FindObjectsInit(this.session, template);
+    const found = await this.cryptoki.C_FindObjects(this.session, 100);
+    await this.cryptoki.C_FindObjectsFinal(this.session);
+    return found;
+  }
+
+  async idOf(handle: number): Promise<Uint8Array> {
+    return (await this.cryptoki.C_GetAttributeValue(this.session, handle, [CKA.ID]))[CKA.ID];
+  }
+
+  /** The public half of the key with this CKA_ID, as the card lists it. */
+  async publicKey(id: Uint8Array): Promise<KeyObject> {
+    const [handle = 0] = await this.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
+    const { [CKA.PUBLIC_KEY_INFO]: key } = await this.cryptoki.C_GetAttributeValue(this.session, handle, [
+      CKA.PUBLIC_KEY_INFO,
+    ]);
+    return createPublicKey({ key: Buffer.from(key), format: "der", type: "spki" });
+  }
+
+  async sign(handle: number, kind: Kind): Promise<Uint8Array> {
+    await this.cryptoki.C_SignInit(this.session, { mechanism: SIGNATURE[kind] }, handle);
+    return this.cryptoki.C_Sign(this.session, MESSAGE);
+  }
+
+  async destroyPair(id: Uint8Array): Promise<void> {
+    for (const objectClass of [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY]) {
+      for (const handle of await this.find({ [CKA.CLASS]: objectClass, [CKA.ID]: id })) {
+        await this.cryptoki.C_DestroyObject(this.session, handle);
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A card that was torn out answers none of the last words.
+    await Promise.race([this.cryptoki.C_Finalize(), new Promise((resolve) => setTimeout(resolve, 100))]);
+  }
+}
+
+const verifies = (key: KeyObject, signature: Uint8Array): boolean =>
+  verify("sha256", MESSAGE, { key, dsaEncoding: "ieee-p1363" }, signature);
+
+/** Identifiers of the card's files, directories' contents apart. */
+function filesOf(card: VirtualPkcs15Card): readonly string[] {
+  return [...card.image().matchAll(/"([0-9a-f]{4})": \{\s+"kind"/gu)].map(([, id]) => id ?? "").sort();
+}
+
+/** All that is kept without power but the number of changes. */
+const lasting = (card: VirtualPkcs15Card): string => card.image().replace(/"changes": \d+/u, "");
+
+let card: VirtualPkcs15Card;
+beforeEach(async () => {
+  card = await testPkcs15Card();
+});
+
+describe.each(["rsa", "ec"] as const)("%s keys on a MyEID", (kind) => {
+  test("are made, listed and used, also by the next one who looks", async () => {
+    const id = await (async () => {
+      await using rig = await Rig.open(card);
+      const key = await rig.generate(kind);
+      const made = await rig.idOf(key);
+      expect(verifies(await rig.publicKey(made), await rig.sign(key, kind))).toBe(true);
+      return made;
+    })();
+    await using rig = await Rig.open(card);
+    const [key = 0] = await rig.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: id });
+    expect(
+      await rig.cryptoki.C_GetAttributeValue(rig.session, key, [
+        CKA.LABEL,
+        CKA.KEY_TYPE,
+        CKA.LOCAL,
+        CKA.NEVER_EXTRACTABLE,
+        CKA.DESTROYABLE,
+      ]),
+    ).toMatchObject({
+      [CKA.LABEL]: `made ${kind}`,
+      [CKA.KEY_TYPE]: TYPE[kind],
+      [CKA.LOCAL]: true,
+      [CKA.NEVER_EXTRACTABLE]: true,
+      [CKA.DESTROYABLE]: true,
+    });
+    expect(verifies(await rig.publicKey(id), await rig.sign(key, kind))).toBe(true);
+  });
+
+  test("are brought to the card, and used there", async () => {
+    const given = testKey(kind === "rsa" ? "rsa-2048" : "p-256", "brought");
+    await using rig = await Rig.open(card);
+    const key = await rig.import(given, { [CKA.ID]: Uint8Array.of(0x77) });
+    expect(await rig.cryptoki.C_GetAttributeValue(rig.session, key, [CKA.LOCAL, CKA.NEVER_EXTRACTABLE])).toMatchObject({
+      [CKA.LOCAL]: false,
+      [CKA.NEVER_EXTRACTABLE]: false,
+    });
+    expect(verifies(createPublicKey(given), await rig.sign(key, kind))).toBe(true);
+    expect((await rig.publicKey(Uint8Array.of(0x77))).equals(createPublicKey(given))).toBe(true);
+  });
+
+  test("leave nothing behind when they are deleted", async () => {
+    const before = filesOf(card);
+    await using rig = await Rig.open(card);
+    const entries = (await rig.find({})).length;
+    const made = await rig.idOf(await rig.generate(kind));
+    const brought = await rig.idOf(await rig.import(testKey(kind === "rsa" ? "rsa-2048" : "p-256", "brought")));
+    expect(toHex(brought)).not.toBe(toHex(made));
+    expect(filesOf(card).length).toBeGreaterThan(before.length);
+    await rig.destroyPair(made);
+    await rig.destroyPair(brought);
+    expect(await rig.find({})).toHaveLength(entries);
+    // Directories that grew stand in new files, and theirs stay; no key and no value does.
+    const rest = filesOf(card).filter((id) => !before.includes(id));
+    expect(card.image().match(/"kind": "key"/gu)).toHaveLength(4);
+    expect(rest.length).toBeLessThanOrEqual(2);
+    expect(
+      verifies(createPublicKey(testKey("rsa-2048", "authentication")), await rig.sign(await first(rig), "rsa")),
+    ).toBe(true);
+  });
+
+  test("that want the PIN for each use are made so", async () => {
+    await using rig = await Rig.open(card);
+    const key = await rig.generate(kind, { private: { [CKA.ALWAYS_AUTHENTICATE]: true } });
+    await rig.cryptoki.C_SignInit(rig.session, { mechanism: SIGNATURE[kind] }, key);
+    await rig.cryptoki.C_Login(rig.session, CKU.CONTEXT_SPECIFIC, "123456");
+    const signature = await rig.cryptoki.C_Sign(rig.session, MESSAGE);
+    expect(verifies(await rig.publicKey(await rig.idOf(key)), signature)).toBe(true);
+    expect(card.image().match(/"consent": true/gu)).toHaveLength(2);
+  });
+
+  test("torn out while one is brought, the card has all of the pair or no private key, and takes the next one", async () => {
+    const given = testKey(kind === "rsa" ? "rsa-2048" : "p-256", "brought");
+    for (let commands = 0; commands < 40; commands += 4) {
+      const torn = await testPkcs15Card();
+      await tear(torn, commands, (rig) => rig.import(given));
+      await using rig = await Rig.open(torn);
+      const found = await rig.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "brought" });
+      expect(found.length).toBeLessThanOrEqual(1);
+      for (const key of found) expect(verifies(createPublicKey(given), await rig.sign(key, kind))).toBe(true);
+      const next = await rig.import(given, { [CKA.LABEL]: "next" });
+      expect(verifies(createPublicKey(given), await rig.sign(next, kind))).toBe(true);
+      // What the torn write left of its key went with this one.
+      expect(torn.image().match(/"kind": "key"/gu)).toHaveLength(4 + found.length + 1);
+    }
+  });
+});
+
+test("torn out while one is deleted, the card lists a key that signs, or none", async () => {
+  const given = testKey("p-256", "brought");
+  for (let commands = 0; commands < 16; commands += 2) {
+    const torn = await testPkcs15Card();
+    {
+      await using rig = await Rig.open(torn);
+      await rig.import(given);
+    }
+    await tear(torn, commands, async (rig) => {
+      const [key = 0] = await rig.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "brought" });
+      await rig.cryptoki.C_DestroyObject(rig.session, key);
+    });
+    await using rig = await Rig.open(torn);
+    const found = await rig.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "brought" });
+    for (const key of found) expect(verifies(createPublicKey(given), await rig.sign(key, "ec"))).toBe(true);
+  }
+});
+
+/** Does `work` on a card that answers so many commands more and then is gone. */
+async function tear(torn: VirtualPkcs15Card, commands: number, work: (rig: Rig) => Promise<unknown>): Promise<void> {
+  await using rig = await Rig.open(torn);
+  torn.tearAfter(commands);
+  await Promise.race([work(rig).catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 150))]);
+}
+
+async function first(rig: Rig): Promise<number> {
+  const [key = 0] = await rig.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
+  return key;
+}
+
+describe("what a MyEID does not do", () => {
+  test.each([
+    ["RSA of a size that it has not", (rig: Rig) => rig.generate("rsa", { public: { [CKA.MODULUS_BITS]: 2040 } })],
+    [
+      "an RSA key of such a size",
+      (rig: Rig) => rig.import(generateKeyPairSync("rsa", { modulusLength: 1032 }).privateKey),
+    ],
+  ])("%s is refused, and the card is as it was", async (_, work) => {
+    await using rig = await Rig.open(card);
+    const before = lasting(card);
+    await expect(work(rig)).rejects.toThrow(/CKR_/u);
+    expect(lasting(card)).toBe(before);
+  });
+
+  test("a key that the card refuses to make leaves no file behind", async () => {
+    await using rig = await Rig.open(card);
+    const before = filesOf(card);
+    await expect(rig.generate("ec", { public: { [CKA.EC_PARAMS]: P521 } })).rejects.toThrow(/CKR_/u);
+    expect(filesOf(card)).toEqual(before);
+  });
+
+  test("nothing without a login", async () => {
+    await using rig = await Rig.open(card, false);
+    const before = lasting(card);
+    await expect(rig.generate("ec")).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+    await expect(rig.import(testKey("p-256", "brought"))).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+    expect(lasting(card)).toBe(before);
+  });
+
+  test("a key whose rules say never is not deleted, and stays listed", async () => {
+    await using rig = await Rig.open(card);
+    const key = await first(rig);
+    await expect(rig.cryptoki.C_DestroyObject(rig.session, key)).rejects.toThrow(/CKR_/u);
+    expect(verifies(createPublicKey(testKey("rsa-2048", "authentication")), await rig.sign(key, "rsa"))).toBe(true);
+  });
+
+  test("a second key under one CKA_ID", async () => {
+    await using rig = await Rig.open(card);
+    const before = filesOf(card);
+    await expect(rig.generate("ec", { private: { [CKA.ID]: Uint8Array.of(1) } })).rejects.toThrow(/CKR_/u);
+    expect(filesOf(card)).toEqual(before);
+  });
+});
