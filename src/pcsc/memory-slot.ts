@@ -168,7 +168,10 @@ export class MemorySlot {
   }
 }
 
-/** T=0 and T=1 in the order in which an answer to reset offers them (ISO/IEC 7816-3 section 8.2.3). */
+/**
+ * The protocols that an answer to reset offers (ISO/IEC 7816-3 section 8.2.3), T=1 before T=0: of several, pcscd takes T=1
+ * (pcsc-lite, prothandler.c, PHSetProtocol).
+ */
 function offeredProtocols(atr: Uint8Array): number[] {
   const offered = new Set<number>();
   let indicator = atr[1] ?? 0;
@@ -178,9 +181,5 @@ function offeredProtocols(atr: Uint8Array): number[] {
     offered.add(indicator & 0x0f);
   }
   if (offered.size === 0) offered.add(0);
-  const known = new Map<number, number>([
-    [0, SCARD_PROTOCOL.T0],
-    [1, SCARD_PROTOCOL.T1],
-  ]);
-  return [...offered].flatMap((protocol) => known.get(protocol) ?? []);
+  return [...(offered.has(1) ? [SCARD_PROTOCOL.T1] : []), ...(offered.has(0) ? [SCARD_PROTOCOL.T0] : [])];
 }

@@ -115,6 +115,7 @@ describe("connect", () => {
     ["T=0 only", "3b8000", 3, SCARD_PROTOCOL.T0],
     ["T=1 first, then T=0", "3b818100", 3, SCARD_PROTOCOL.T1],
     ["T=0 first, then T=1", "3bf01100ff8001", SCARD_PROTOCOL.T1, SCARD_PROTOCOL.T1],
+    ["T=0 first, then T=1, both wanted", "3b80800101", 3, SCARD_PROTOCOL.T1],
     ["raw access", "3b8001", SCARD_PROTOCOL.RAW, SCARD_PROTOCOL.RAW],
   ])("takes a protocol that the card offers: %s", async (_, atr, protocols, expected) => {
     const readers = new MemoryReaders();
@@ -130,7 +131,7 @@ describe("connect", () => {
     readers.eject("Reader");
     readers.insert("Reader", new ScriptedCard(Buffer.from("3bf01100ff8001", "hex")));
     await one.connect("Reader");
-    await expectCode(two.connect("Reader", { protocols: SCARD_PROTOCOL.T1 }), "SCARD_E_PROTO_MISMATCH");
+    await expectCode(two.connect("Reader", { protocols: SCARD_PROTOCOL.T0 }), "SCARD_E_PROTO_MISMATCH");
   });
 
   test("exclusively keeps everybody else out, and wants to be first", async () => {

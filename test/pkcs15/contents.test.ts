@@ -25,9 +25,9 @@ describe("the recorded card", () => {
     const pins = await contents.directory("authentication");
     expect(card.commands.map((command) => command.slice(0, 20))).toEqual([
       "00a404000cf276a288bc",
-      "00a408000450155031",
+      "00a40800045015503100",
       "00b0000000",
-      "00a408000450154401",
+      "00a40800045015440100",
       "00b0000000",
     ]);
     expect(pins).toMatchObject([
@@ -57,7 +57,7 @@ describe("the recorded card", () => {
     card.commands.length = 0;
     await contents.directory("certificates");
     await contents.directory("certificates");
-    expect(card.commands).toEqual(["00a408000450154404", "00b0000000"]);
+    expect(card.commands).toEqual(["00a40800045015440400", "00b0000000"]);
   });
 });
 
