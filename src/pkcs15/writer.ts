@@ -1,6 +1,7 @@
 import { parseCertificate } from "../asn1/index.ts";
 import { DataError, equalBytes } from "../bytes/index.ts";
 import {
+  CardError,
   type CardObject,
   type CardObjectChanges,
   type KeyPairRequest,
@@ -86,11 +87,12 @@ export class ObjectWriter {
 
   /** @returns The entry as it is now. */
   async setAttributes(
-    item: DirectoryItem,
+    found: DirectoryItem,
     { label, id, value }: CardObjectChanges,
     pin: PinEntry | undefined,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
+    const item = await this.#current(found);
     const place = requirePlace(item);
     return this.#change(pin, signal, async (turn, taken) => {
       const old = value && this.#valuePlace(item);
@@ -109,7 +111,8 @@ export class ObjectWriter {
     });
   }
 
-  async destroy(item: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+  async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+    const item = await this.#current(found);
     const keyFile = item.entry.class === "private-key" ? this.#keyFile(item) : undefined;
     const place = requirePlace(item);
     await this.#change(pin, signal, async (turn, taken) => {
@@ -181,6 +184,13 @@ export class ObjectWriter {
       contents.files.forgetAll();
       objects.forget();
     }
+  }
+
+  /** The entry where it stands now: a write since it was found may have moved its directory. */
+  async #current({ kind, der }: DirectoryItem): Promise<DirectoryItem> {
+    const item = (await this.#application.contents.directory(kind)).find((one) => equalBytes(one.der, der));
+    if (!item) throw new CardError("the object is not on the card any more");
+    return item;
   }
 
   #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {
