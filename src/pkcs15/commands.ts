@@ -39,6 +39,16 @@ export function readRecord(number: number): CommandApdu {
   return command(0xb2, number, 0x04, undefined, ALL);
 }
 
+/** UPDATE RECORD by its number (ISO/IEC 7816-4 section 11.4.5). */
+export function updateRecord(number: number, data: Uint8Array): CommandApdu {
+  return command(0xdc, number, 0x04, data);
+}
+
+/** APPEND RECORD: one more behind the last (section 11.4.6). */
+export function appendRecord(data: Uint8Array): CommandApdu {
+  return command(0xe2, 0x00, 0x00, data);
+}
+
 export function updateBinary(offset: number, data: Uint8Array): CommandApdu {
   return command(0xd6, offset >> 8, offset & 0xff, data);
 }

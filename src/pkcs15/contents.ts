@@ -227,9 +227,10 @@ export class CardContents {
     const { index = 0, length } = file;
     const { bytes, control } = await this.#readPart(file, options);
     // Of a file of records it is the number of one.
-    if (control.structure === "records" || bytes.length === length || options.enough?.(bytes) === true) return bytes;
+    if (control.structure === "records" || options.enough?.(bytes) === true) return bytes;
     if (bytes.length === 0 && index > 0) throw new MalformedAnswerError(`the file ends before byte ${index}`);
-    if (length !== undefined) this.#findings.add(where, `${length} bytes at ${index}: the file has ${bytes.length}`);
+    if (length !== undefined && length > bytes.length)
+      this.#findings.add(where, `${length} bytes at ${index}: the file has ${bytes.length}`);
     return bytes;
   }
 

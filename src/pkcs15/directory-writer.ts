@@ -6,6 +6,7 @@ import type { CardContents } from "./contents.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName, resolve } from "./place.ts";
 import type { CardTurn } from "./turn.ts";
+import { RecordDirectory } from "./record-directory.ts";
 import { DIRECTORY_KINDS, type DirectoryKind, readElements, readOdfEntry } from "./syntax/directory.ts";
 import { encodePath, type FileReference } from "./syntax/path.ts";
 
@@ -64,6 +65,7 @@ export class DirectoryWriter {
     const places = await this.#places(kind);
     const place = places.at(-1);
     if (!place) return this.#begin(turn, kind, entry, taken);
+    if (await this.#hasRecords(turn, place)) return (await this.#openRecords(turn, place)).add(entry);
     const directory = await this.#open(turn, place);
     await this.#replace(turn, kind, directory, [...directory.entries, entry], taken);
   }
@@ -80,6 +82,7 @@ export class DirectoryWriter {
     replacement: Uint8Array | undefined,
     taken: ReadonlySet<string>,
   ): Promise<void> {
+    if (await this.#hasRecords(turn, place)) return (await this.#openRecords(turn, place)).change(der, replacement);
     const directory = await this.#open(turn, place);
     const { elements } = readElements(directory.bytes, "directory");
     const at = elements.findIndex((element) => equalBytes(element.der, der));
@@ -88,6 +91,15 @@ export class DirectoryWriter {
       ? directory.entries.with(at, replacement)
       : directory.entries.filter((_, index) => index !== at);
     await this.#replace(turn, kind, directory, entries, taken);
+  }
+
+  async #hasRecords(turn: CardTurn, place: FilePlace): Promise<boolean> {
+    return (await turn.select(place)).structure === "records";
+  }
+
+  #openRecords(turn: CardTurn, place: FilePlace): Promise<RecordDirectory> {
+    this.#contents.files.forget(place);
+    return RecordDirectory.open(turn, place);
   }
 
   async #places(kind: DirectoryKind): Promise<readonly FilePlace[]> {
@@ -107,7 +119,7 @@ export class DirectoryWriter {
 
   async #open(turn: CardTurn, place: FilePlace): Promise<OpenDirectory> {
     const { bytes, control } = await this.#contents.files.readAnew(turn, place);
-    if (control.structure === "records") throw new UnsupportedError("the directory is a file of records");
+    if (control.structure === "records") throw new UnsupportedError(`${placeName(place)} is a file of records`);
     const { elements, broken } = readElements(bytes, placeName(place));
     const [wrong] = broken;
     if (wrong) throw new UnsupportedError(`${placeName(place)} is broken at ${wrong.offset}: it is not written to`);

@@ -1,9 +1,10 @@
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { concat } from "../bytes/index.ts";
-import { readBinary, readRecord, readShortFile } from "./commands.ts";
-import type { FileControl } from "./file-control.ts";
+import { readBinary, readShortFile } from "./commands.ts";
+import { type FileControl, NOTHING_TOLD } from "./file-control.ts";
 import { type FilePlace, placeName } from "./place.ts";
 import type { PublicCache } from "./public-cache.ts";
+import { readRecords } from "./records.ts";
 import type { Pkcs15Session } from "./session.ts";
 import type { CardTurn } from "./turn.ts";
 
@@ -30,7 +31,6 @@ const SHORT_CHUNK = 256;
 const EXTENDED_CHUNK = 65_536;
 /** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
 const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
-const MAX_RECORDS = 254;
 /** Less than a card gives at a time unless the file ends there: one that hands out a byte at a time is not waited for. */
 const MIN_PART = 32;
 
@@ -80,7 +80,7 @@ export class CardFiles {
     const cache = guarded === true ? undefined : this.#cache;
     if (!cache) return fetch();
     const copy = await cache.get(key);
-    if (copy) return { bytes: copy, control: UNKNOWN };
+    if (copy) return { bytes: copy, control: NOTHING_TOLD };
     const contents = await fetch();
     await cache.set(key, contents.bytes);
     return contents;
@@ -101,7 +101,7 @@ export class CardFiles {
       if (first.sw !== SW.OK && first.sw !== SW.END_OF_FILE) throw new StatusError(`READ BINARY of ${name}`, first.sw);
       const whole = first.sw === SW.END_OF_FILE || first.data.length < SHORT_CHUNK;
       const rest = whole ? new Uint8Array() : await this.#readTransparent(turn, df, undefined, { offset: SHORT_CHUNK });
-      return { bytes: concat(first.data, rest), control: UNKNOWN };
+      return { bytes: concat(first.data, rest), control: NOTHING_TOLD };
     });
     this.#read.set(key, reading);
     reading.catch(() => this.#read.delete(key));
@@ -129,14 +129,13 @@ export class CardFiles {
   async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
     const control = await turn.select(place);
     if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
-    if (control.structure === "records") return { bytes: await readRecords(turn, place, control, options), control };
+    if (control.structure === "records") return fromRecords(turn, place, control, options);
     try {
       return { bytes: await this.#readTransparent(turn, place, control.size, options), control };
     } catch (error) {
       if (!(error instanceof StatusError && error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)) throw error;
       // A card that tells nothing of its files has records where it knows no bytes.
-      const records = { ...control, structure: "records" } as const;
-      return { bytes: await readRecords(turn, place, records, options), control: records };
+      return fromRecords(turn, place, { ...control, structure: "records" }, options);
     }
   }
 
@@ -173,25 +172,12 @@ export class CardFiles {
   }
 }
 
-const UNKNOWN: FileControl = { size: undefined, structure: undefined, records: undefined, security: [] };
-
-/**
- * The records one after the other: that is how a directory file of records holds its objects. Only one of them, where a path names
- * its number (ISO/IEC 7816-15 section 8.2.5).
- */
-async function readRecords(
+/** The records joined: that is how a directory file of records holds its objects. */
+async function fromRecords(
   turn: CardTurn,
   place: FilePlace,
-  { records: count = MAX_RECORDS }: FileControl,
-  { offset = 0 }: ReadOptions,
-): Promise<Uint8Array> {
-  const records: Uint8Array[] = [];
-  const last = offset > 0 ? offset : count;
-  for (let number = Math.max(1, offset); number <= Math.min(last, MAX_RECORDS); number++) {
-    const { data, sw } = await turn.send(readRecord(number));
-    if (sw === SW.RECORD_NOT_FOUND) break;
-    if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${placeName(place)}`, sw);
-    records.push(data);
-  }
-  return concat(...records);
+  control: FileControl,
+  { offset }: ReadOptions,
+): Promise<FileContents> {
+  return { bytes: concat(...(await readRecords(turn, place, control, offset))), control };
 }

@@ -11,6 +11,8 @@ export interface CardFile {
   /** Hexadecimal; left out, SELECT tells nothing. */
   readonly control?: string;
   readonly contents: string;
+  /** Of a file of records, which has no contents besides. */
+  readonly records?: string[];
 }
 
 /** How the card departs from the standard. */
@@ -24,6 +26,9 @@ export interface Quirks {
   /** One byte for every READ BINARY, of files that have no end. */
   readonly dribble?: boolean;
 }
+
+/** READ BINARY, READ RECORD, UPDATE BINARY, UPDATE RECORD, APPEND RECORD. */
+const IN_FILES: ReadonlySet<number> = new Set([0xb0, 0xb2, 0xd6, 0xdc, 0xe2]);
 
 /** A file system without keys and PINs, and a script for every other command. */
 export class FileCard implements InProcessCard {
@@ -85,6 +90,8 @@ export class FileCard implements InProcessCard {
     const { ins, p1, p2, data = new Uint8Array(), ne = 0 } = decodeCommand(bytes);
     if (ins === 0xa4) return this.#select(p1, p2, toHex(data));
     if (!this.#applet) return fromHex("6986");
+    const records = this.#selected === undefined ? undefined : this.files.get(this.#selected)?.records;
+    if (records && IN_FILES.has(ins)) return this.#inRecords(records, ins, p1, toHex(data));
     if (ins !== 0xb0) return this.#write(ins, p1 * 256 + p2, data);
     return this.#read(p1, p2, ne);
   }
@@ -117,6 +124,21 @@ export class FileCard implements InProcessCard {
     if (this.#quirks.dribble) return fromHex("309000");
     const part = contents.subarray(offset, offset + Math.min(ne, 256));
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
+  }
+
+  /** READ RECORD, UPDATE RECORD and APPEND RECORD; no byte of such a file is read by itself. */
+  #inRecords(records: string[], ins: number, number: number, data: string): Uint8Array {
+    const record = records[number - 1];
+    if (ins === 0xe2) {
+      records.push(data);
+      return fromHex("9000");
+    }
+    if (ins !== 0xb2 && ins !== 0xdc) return fromHex("6981");
+    if (record === undefined) return fromHex("6a83");
+    if (ins === 0xb2) return fromHex(`${record}9000`);
+    if (data.length !== record.length) return fromHex("6700");
+    records[number - 1] = data;
+    return fromHex("9000");
   }
 
   /** What PUT DATA brought, chained or not. */
