@@ -92,9 +92,10 @@ export class ObjectWriter {
     pin: PinEntry | undefined,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    const item = await this.#current(found);
-    const place = requirePlace(item);
+    requirePlace(found);
     return this.#change(pin, signal, async (turn, taken) => {
+      const item = await this.#current(found);
+      const place = requirePlace(item);
       const old = value && this.#valuePlace(item);
       let file: FileReference | undefined;
       if (value && old) {
@@ -112,10 +113,11 @@ export class ObjectWriter {
   }
 
   async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
-    const item = await this.#current(found);
-    const keyFile = item.entry.class === "private-key" ? this.#keyFile(item) : undefined;
-    const place = requirePlace(item);
+    const keyFile = found.entry.class === "private-key" ? this.#keyFile(found) : undefined;
+    requirePlace(found);
     await this.#change(pin, signal, async (turn, taken) => {
+      const item = await this.#current(found);
+      const place = requirePlace(item);
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
       await this.#directories.change(turn, item.kind, place, item.der, undefined, taken);
       if (keyFile) return this.#allocation.remove(turn, keyFile);
@@ -166,9 +168,11 @@ export class ObjectWriter {
     signal: AbortSignal | undefined,
     work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
-    const { contents, session, objects } = this.#application;
+    const { contents, session } = this.#application;
     const info = await contents.tokenInfo();
     if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
+    // Another program may have written since the directories were read: a file of its that they do not name would count as left over.
+    this.#forget();
     const taken = await this.#directories.taken();
     try {
       return await session.run(async (turn) => {
@@ -180,10 +184,15 @@ export class ObjectWriter {
         return work(turn, taken);
       }, signal);
     } finally {
-      contents.forget();
-      contents.files.forgetAll();
-      objects.forget();
+      this.#forget();
     }
+  }
+
+  #forget(): void {
+    const { contents, objects } = this.#application;
+    contents.forget();
+    contents.files.forgetAll();
+    objects.forget();
   }
 
   /** The entry where it stands now: a write since it was found may have moved its directory. */

@@ -242,6 +242,29 @@ test("torn out while one is deleted, the card lists a key that signs, or none", 
   }
 });
 
+test("a key found before its directory moved is deleted all the same", async () => {
+  await using rig = await Rig.open(card);
+  const keys: number[] = [];
+  // Their entries do not fit into the directory that the card came with.
+  for (let made = 0; made < 6; made++) keys.push(await rig.generate("ec"));
+  for (const key of keys) await rig.cryptoki.C_DestroyObject(rig.session, key);
+  expect(card.image().match(/"kind": "key"/gu)).toHaveLength(4);
+});
+
+test("two programs that write in turns do not take each other's keys for leftovers", async () => {
+  await using one = await Rig.open(card);
+  await using other = await Rig.open(card);
+  for (const rig of [one, other]) await rig.find({});
+  const first = await one.idOf(await one.generate("ec"));
+  await other.cryptoki.C_Logout(other.session);
+  await other.cryptoki.C_Login(other.session, CKU.USER, "123456");
+  await other.generate("ec");
+  await using later = await Rig.open(card);
+  const [key = 0] = await later.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: first });
+  expect(verifies(await later.publicKey(first), await later.sign(key, "ec"))).toBe(true);
+  expect(card.image().match(/"kind": "key"/gu)).toHaveLength(6);
+});
+
 /** Does `work` on a card that answers so many commands more and then is gone. */
 async function tear(torn: VirtualPkcs15Card, commands: number, work: (rig: Rig) => Promise<unknown>): Promise<void> {
   await using rig = await Rig.open(torn);
