@@ -21,10 +21,12 @@ export interface FileWays {
   readonly parameters: (id: Uint8Array, size: number, security: FileControl["security"]) => Uint8Array;
   /** What DELETE FILE takes away: the file whose identifier it carries, or the current one, and then it carries nothing. */
   readonly deletes: "named" | "current";
+  /** What CREATE FILE answers where the identifier is given already. */
+  readonly exists: number;
 }
 
 /** ISO/IEC 7816-9 section 6.1, with the tags of the template and of the size that a card wants. */
-export function fileWays(template: number, sizeTag: number): FileWays {
+export function fileWays(template: number, sizeTag: number, exists: number = SW.FILE_EXISTS): FileWays {
   return {
     parameters: (id, size, security) =>
       encodeTlv(
@@ -35,6 +37,7 @@ export function fileWays(template: number, sizeTag: number): FileWays {
         concat(...security.map(({ tag, value }) => encodeTlv(tag, value))),
       ),
     deletes: "named",
+    exists,
   };
 }
 
@@ -91,7 +94,7 @@ export class FileAllocation {
       const fcp = parameters(bytes);
       await turn.enter(this.#df);
       let { sw } = await turn.send(createFile(fcp));
-      if (sw === SW.FILE_EXISTS) {
+      if (sw === this.#ways.exists) {
         if (!(await this.#clear(turn, place))) continue;
         await turn.enter(this.#df);
         ({ sw } = await turn.send(createFile(fcp)));

@@ -1,3 +1,4 @@
+import { SW } from "../../apdu/index.ts";
 import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
 import { fileWays } from "../allocation.ts";
 import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
@@ -23,8 +24,9 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
     algorithmsFromTokenInfo: false,
     primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : [ec]),
     mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], [ec]: [256, 384] }),
-    // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes.
-    files: fileWays(0x6f, 0x81),
+    // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes. The applet answers 6984 for an identifier that
+    // it has (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).
+    files: fileWays(0x6f, 0x81, SW.REFERENCE_DATA_NOT_USABLE),
     keys: ISO_APPLET_KEYS,
     use(request) {
       const { key, primitive, operation, input } = request;

@@ -49,6 +49,7 @@ export const MYEID_FILES: FileWays = {
       security.find(({ tag }) => tag === ACCESS_RULES)?.value,
     ),
   deletes: "current",
+  exists: SW.FILE_EXISTS,
 };
 
 /** Each key is a file, of the type and size that it was created with (OpenSC, pkcs15-myeid.c). */
