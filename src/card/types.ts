@@ -54,6 +54,8 @@ interface CardObjectBase {
 
 export interface CardCertificate extends CardObjectBase {
   readonly class: "certificate";
+  /** Where it is, if the card has no more of it. */
+  readonly url?: string;
   /** The X.509 certificate, DER, uncompressed. */
   value(): Promise<Uint8Array>;
 }
@@ -80,6 +82,9 @@ export interface CardPrivateKey extends CardObjectBase {
   readonly primitives: readonly KeyPrimitive[];
   /** CKA_LOCAL, where the card tells: the key was made on it. */
   readonly local?: boolean;
+  /** CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE; where the card does not tell, so are keys that were made on it. */
+  readonly alwaysSensitive?: boolean;
+  readonly neverExtractable?: boolean;
   /** SubjectPublicKeyInfo of its public half, DER. */
   publicKey(): Promise<Uint8Array>;
 }

@@ -3,7 +3,7 @@ import { toHex } from "../bytes/index.ts";
 import { type CardPrivateKey, type KeyPrimitive, LoginRequiredError, UnsupportedError } from "../card/index.ts";
 import { curveInfo, keyTypeOf } from "../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
-import type { PlacedKey } from "./objects.ts";
+import type { PlacedKey } from "./entry-objects.ts";
 import { parentOf, placeName, resolve } from "./place.ts";
 import type { Pkcs15Session } from "./session.ts";
 import { USAGE } from "./syntax/key.ts";

@@ -20,7 +20,7 @@ import {
 import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
 import type { DirectoryItem } from "./contents.ts";
-import type { PlacedKey } from "./objects.ts";
+import type { PlacedKey } from "./entry-objects.ts";
 import { padOf } from "./pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";

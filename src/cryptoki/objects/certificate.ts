@@ -49,6 +49,25 @@ export function certificateObject(
       [CKA.HASH_OF_ISSUER_PUBLIC_KEY]: new Uint8Array(),
       [CKA.JAVA_MIDP_SECURITY_DOMAIN]: CK_SECURITY_DOMAIN.UNSPECIFIED,
       [CKA.NAME_HASH_ALGORITHM]: CKM.SHA_1,
+      ...(object.url !== undefined && elsewhere(object.url)),
     },
+  };
+}
+
+/** Of a certificate that is to be had from a URL, no more is known. */
+function elsewhere(url: string): ObjectContents["attributes"] {
+  const empty = new Uint8Array();
+  const unknown = (): Promise<undefined> => Promise.resolve(undefined);
+  return {
+    [CKA.URL]: url,
+    [CKA.VALUE]: empty,
+    [CKA.SUBJECT]: empty,
+    [CKA.ISSUER]: empty,
+    [CKA.SERIAL_NUMBER]: empty,
+    [CKA.PUBLIC_KEY_INFO]: empty,
+    [CKA.CERTIFICATE_CATEGORY]: CK_CERTIFICATE_CATEGORY.UNSPECIFIED,
+    [CKA.CHECK_VALUE]: unknown,
+    [CKA.START_DATE]: unknown,
+    [CKA.END_DATE]: unknown,
   };
 }
