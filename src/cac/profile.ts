@@ -21,5 +21,5 @@ const profile = (find: (session: CacSession) => Promise<Variant | undefined>): C
  */
 export const cac: CardProfile = { ...profile(findListed), expects: announcesCac };
 
-/** CAC cards without one, which take many exchanges to be found: to be asked last. */
-export const cacUnlisted: CardProfile = profile(findUnlisted);
+/** CAC cards without one, which take many exchanges to be found: asked when no profile has the card at a glance. */
+export const cacUnlisted: CardProfile = { ...profile(findUnlisted), glance: () => Promise.resolve(undefined) };

@@ -15,4 +15,10 @@ export interface CardProfile {
    * @throws {CardAccessError} if the card cannot be reached.
    */
   claim(card: Card): Promise<CardApplication | undefined>;
+  /**
+   * What {@link claim} finds in one or two exchanges, for a card that is not expected to carry the application. If no profile has it then,
+   * `claim` is asked after all. Left out where `claim` takes no more.
+   * @throws {CardAccessError} as `claim`.
+   */
+  glance?(card: Card): Promise<CardApplication | undefined>;
 }

@@ -6,9 +6,13 @@ import type { CardApplication } from "./types.ts";
 /** Answers to reset that are remembered: more kinds of cards than anybody has, and no more however many a program makes up. */
 const MAX_REMEMBERED = 256;
 
+/** A question to a profile. */
+type Question = (card: Card) => Promise<CardApplication | undefined>;
+
 /**
  * Finds out what cards carry, in few exchanges: the profile that claimed the last card with the same answer to reset is asked first, then
- * those that expect such a card, then the others, each group in the order that was given.
+ * those that expect such a card, then the others, each group in the order that was given; and the others only for a glance, until none
+ * has the card.
  */
 export class CardRecognition {
   readonly #profiles: readonly CardProfile[];
@@ -25,8 +29,8 @@ export class CardRecognition {
    * @throws {CardAccessError} if the card cannot be reached; {CardError}.
    */
   async claim(card: Card): Promise<CardApplication | undefined> {
-    for (const profile of await this.#inOrder(card.atr)) {
-      const application = await profile.claim(card);
+    for (const [profile, ask] of await this.#questions(card.atr)) {
+      const application = await ask(card);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
       return application;
@@ -34,15 +38,20 @@ export class CardRecognition {
     return undefined;
   }
 
-  async #inOrder(atr: Uint8Array): Promise<readonly CardProfile[]> {
+  async #questions(atr: Uint8Array): Promise<readonly (readonly [CardProfile, Question])[]> {
     const remembered = this.#claimed.get(toHex(atr));
-    const ranked = await Promise.all(
-      this.#profiles.map(async (profile) => {
-        if (profile === remembered) return { profile, rank: 0 };
-        return { profile, rank: (await profile.expects?.(atr)) === true ? 1 : 2 };
-      }),
-    );
-    return ranked.sort((one, other) => one.rank - other.rank).map(({ profile }) => profile);
+    const ranked: [CardProfile, Question][][] = [[], [], [], []];
+    for (const profile of this.#profiles) {
+      const claim: Question = (card) => profile.claim(card);
+      const glance: Question = (card) => profile.glance?.(card) ?? profile.claim(card);
+      if (profile === remembered) ranked[0]?.push([profile, claim]);
+      else if ((await profile.expects?.(atr)) === true) ranked[1]?.push([profile, claim]);
+      else {
+        ranked[2]?.push([profile, glance]);
+        if (profile.glance) ranked[3]?.push([profile, claim]);
+      }
+    }
+    return ranked.flat();
   }
 
   #remember(atr: string, profile: CardProfile): void {

@@ -1,4 +1,12 @@
-import { type CardChannel, CardError, findTlv, readTlvs, supportsExtendedLength, SW } from "../apdu/index.ts";
+import {
+  type CardChannel,
+  CardError,
+  findTlv,
+  readTlvs,
+  StatusError,
+  supportsExtendedLength,
+  SW,
+} from "../apdu/index.ts";
 import { DataError, equalBytes, fromHex, toHex, utf8 } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
 import { announcesEfDir, tellsMake } from "./answer-to-reset.ts";
@@ -9,6 +17,7 @@ import { type FilePlace, masterFilePlace, placeName, resolve } from "./place.ts"
 import { PublicCache, type PublicFileStore } from "./public-cache.ts";
 import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "./session.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "./syntax/ef-dir.ts";
+import { REFUSES_FORM } from "./turn.ts";
 
 /** The application of a card that has it under a name of the maker's own: IsoApplet (OpenSC, card-isoApplet.c). */
 const OTHER_AIDS: readonly Uint8Array[] = [fromHex("f276a288bcfba69d34f31001")];
@@ -37,11 +46,15 @@ const WAYS = {
   name: (hand, findings) => findByName(hand, findings, PKCS15_AID),
   directory: findInEfDir,
   usual: async (hand, findings) => {
+    if (!hand.selectsFiles) return [];
     const found = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
     return found ? [found] : [];
   },
 } as const satisfies Record<string, Way>;
 type WayName = keyof typeof WAYS;
+
+/** Which ways are gone: those by a name take one exchange each on a card without an application. */
+export type Extent = "all" | "by name" | "by file";
 
 /**
  * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind. The way that
@@ -51,10 +64,11 @@ export async function findApplications(
   card: Card,
   findings: Findings,
   store?: PublicFileStore,
+  extent: Extent = "all",
 ): Promise<readonly FoundApplication[]> {
   const hand = new CardHand(card, store);
   const remembered = store && (await rememberedWay(store, card.atr));
-  const ways = waysTo(card.atr);
+  const ways = waysTo(card.atr).filter((way) => extent === "all" || extent === EXTENT[way]);
   for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
     const found = await WAYS[way](hand, findings);
     if (found.length === 0) continue;
@@ -63,6 +77,13 @@ export async function findApplications(
   }
   return [];
 }
+
+const EXTENT: Readonly<Record<WayName, Extent>> = {
+  maker: "by name",
+  name: "by name",
+  directory: "by file",
+  usual: "by file",
+};
 
 /**
  * In which order they are tried. An applet on a Java Card has the Java Card's answer to reset, which tells nothing: where that is so, its
@@ -119,6 +140,8 @@ async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly
       findings.add(`EF.DIR, at ${at}`, problem);
     });
   } catch (error) {
+    // Refused in every form, the master file's too: applets without a file system do so.
+    if (error instanceof StatusError && REFUSES_FORM.has(error.sw)) hand.selectsFiles = false;
     if (error instanceof CardError) return [];
     throw error;
   }

@@ -30,6 +30,8 @@ export class CardHand {
   /** {@link Card.resets} for which it holds. */
   resets = 0;
   lastTurn = -Infinity;
+  /** Whether the card has files, as far as anybody has asked. */
+  selectsFiles = true;
 
   /** @param store Where copies of public files are kept, if anywhere. */
   constructor(card: Card, store?: PublicFileStore) {

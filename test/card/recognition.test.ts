@@ -95,6 +95,28 @@ describe("the profiles are asked", () => {
   });
 });
 
+test("what takes long is asked only where nobody has the card at a glance", async () => {
+  const asked = new Asked();
+  const slow = (claims: boolean): CardProfile => ({
+    ...asked.profile("pkcs15", claims),
+    glance: () => {
+      asked.names.push("glance");
+      return Promise.resolve(undefined);
+    },
+  });
+  await new CardRecognition([slow(true), asked.profile("cac", true)]).claim(await cardWith(ATR));
+  expect(asked.take()).toEqual(["glance", "cac"]);
+  const recognition = new CardRecognition([slow(true), asked.profile("cac", false)]);
+  expect(await recognition.claim(await cardWith(ATR))).toMatchObject({ profile: "pkcs15" });
+  expect(asked.take()).toEqual(["glance", "cac", "pkcs15"]);
+  await recognition.claim(await cardWith(ATR));
+  expect(asked.take()).toEqual(["pkcs15"]);
+  await new CardRecognition([asked.profile("cac", true), { ...slow(true), expects: () => true }]).claim(
+    await cardWith(ATR),
+  );
+  expect(asked.take()).toEqual(["pkcs15"]);
+});
+
 test("a card that went away in the middle is no card of another profile", async () => {
   const asked = new Asked();
   const gone: CardProfile = { name: "piv", claim: () => Promise.reject(new CardGoneError("gone")) };

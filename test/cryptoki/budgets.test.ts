@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { CKA, CKM, CKO, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import { profiles } from "../../src/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { PIN, rig, type Rig } from "./rig.ts";
 
@@ -32,7 +33,7 @@ describe.each([
   const card = testCard({ extended });
   const fresh = async (): Promise<Rig> => {
     (await card).reset();
-    return rig(await card);
+    return rig(await card, profiles);
   };
 
   test("list", async () => {
@@ -80,7 +81,7 @@ describe.each([
   });
 
   test("generate, RSA-2048", async () => {
-    await using made = await rig(await testCard({ extended }));
+    await using made = await rig(await testCard({ extended }), profiles);
     const { cryptoki } = made;
     const used = await made.count(async () => {
       const session = await made.session();
