@@ -1,16 +1,20 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { constants, createPublicKey, publicEncrypt, verify } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { toHex } from "../../../src/bytes/index.ts";
 import { CKA, CKF_SESSION, CKM, CKO, CKU, Cryptoki } from "../../../src/cryptoki/index.ts";
 import { Pcscd } from "../../../src/pcsc/index.ts";
 import { pkcs15 } from "../../../src/pkcs15/index.ts";
-import { recordedCard } from "../../pkcs15/file-card.ts";
+import { REBUILT_KEYS, REBUILT_PIN, rebuiltCard } from "../../pkcs15/rebuilt-card.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 
 // The machine has one pcscd: another test file may have it first.
 jest.setTimeout(900_000);
 
-const PIN = "123456";
+const PIN = REBUILT_PIN;
 const CLASSES: ReadonlyMap<number, string> = new Map([
   [CKO.PRIVATE_KEY, "Private Key Object"],
   [CKO.PUBLIC_KEY, "Public Key Object"],
@@ -57,7 +61,7 @@ describe("the recorded card in a reader of pcscd", () => {
 
   beforeAll(async () => {
     requirePrograms("pkcs11-tool", "pkcs15-tool");
-    plugged = await plugIn(recordedCard(), "Virtual PCD");
+    plugged = await plugIn(rebuiltCard(), "Virtual PCD");
     pcsc = new Pcscd();
     cryptoki = new Cryptoki({ pcsc, profiles: [pkcs15] });
     await cryptoki.C_Initialize();
@@ -117,6 +121,62 @@ describe("the recorded card in a reader of pcscd", () => {
       const { [CKA.VALUE]: ours } = await cryptoki.C_GetAttributeValue(session, handle, [CKA.VALUE]);
       expect(toHex(ours)).toBe(toHex(theirs));
     }
+  });
+
+  describe("keys", () => {
+    const MESSAGE = Buffer.from("signed by the rebuilt card\n");
+    let folder: string;
+    // Each program selects the applet anew, and with that the PIN is forgotten.
+    beforeEach(async () => {
+      await cryptoki.C_Logout(session).catch(() => undefined);
+      await cryptoki.C_Login(session, CKU.USER, PIN);
+    });
+    beforeAll(async () => {
+      folder = await mkdtemp(path.join(os.tmpdir(), "rebuilt-"));
+      await writeFile(path.join(folder, "message"), MESSAGE);
+    });
+    afterAll(() => rm(folder, { recursive: true }));
+
+    /** What OpenSC makes of a file with a key. */
+    async function byOpenSC(input: Uint8Array, ...args: readonly string[]): Promise<Uint8Array> {
+      const [from, to] = [path.join(folder, "input"), path.join(folder, "output")];
+      await writeFile(from, input);
+      await plugged.succeed("pkcs11-tool", "--login", "--pin", PIN, ...args, "-i", from, "-o", to);
+      return readFile(to);
+    }
+
+    async function privateKey(id: string): Promise<number> {
+      await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Buffer.from(id, "hex") });
+      const [key = 0] = await cryptoki.C_FindObjects(session, 1);
+      await cryptoki.C_FindObjectsFinal(session);
+      return key;
+    }
+
+    test("an RSA signature is OpenSC's, byte for byte", async () => {
+      await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, await privateKey("01"));
+      const ours = await cryptoki.C_Sign(session, MESSAGE);
+      const theirs = await byOpenSC(MESSAGE, "--sign", "--id", "01", "--mechanism", "SHA256-RSA-PKCS");
+      expect(toHex(ours)).toBe(toHex(theirs));
+      expect(verify("sha256", MESSAGE, createPublicKey(REBUILT_KEYS["RSA cert"].key()), ours)).toBe(true);
+    });
+
+    test("signatures on the curve are right, ours and OpenSC's", async () => {
+      const key = createPublicKey(REBUILT_KEYS["EC cert"].key());
+      await cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA1 }, await privateKey("03"));
+      const ours = await cryptoki.C_Sign(session, MESSAGE);
+      const theirs = await byOpenSC(MESSAGE, "--sign", "--id", "03", "--mechanism", "ECDSA-SHA1");
+      for (const signature of [ours, theirs]) {
+        expect(verify("sha1", MESSAGE, { key, dsaEncoding: "ieee-p1363" }, signature)).toBe(true);
+      }
+    });
+
+    test("both decipher the same", async () => {
+      const key = createPublicKey(REBUILT_KEYS["RSA decrypt"].key());
+      const cryptogram = publicEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, MESSAGE);
+      await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS }, await privateKey("02"));
+      expect(Buffer.from(await cryptoki.C_Decrypt(session, cryptogram))).toEqual(MESSAGE);
+      expect(await byOpenSC(cryptogram, "--decrypt", "--id", "02", "--mechanism", "RSA-PKCS")).toEqual(MESSAGE);
+    });
   });
 
   test("a mechanism is offered for what the card can do", async () => {
