@@ -2,6 +2,7 @@ import { MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import type { Card, CardFinding } from "../card/index.ts";
 import { accessRules } from "./access-rules.ts";
+import { RuleFiles } from "./rule-files.ts";
 import type { CardContents } from "./contents.ts";
 import { findApplications } from "./find.ts";
 import { Findings } from "./findings.ts";
@@ -43,8 +44,9 @@ export async function describeFiles(card: Card): Promise<CardDescription | undef
   const files = new Map<string, DescribedFile>();
   for (const { contents } of applications) {
     const places = await namedPlaces(contents);
+    const rules = new RuleFiles(contents.session);
     for (const [name, { place, what }] of places) {
-      if (!files.has(name)) files.set(name, await describe(contents, place, [...what].join(", ")));
+      if (!files.has(name)) files.set(name, await describe(contents, rules, place, [...what].join(", ")));
     }
   }
   const sorted = [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -86,7 +88,12 @@ function fileOf(entry: DirectoryEntry): FileReference | undefined {
   return entry.value.file;
 }
 
-async function describe(contents: CardContents, place: FilePlace, content: string): Promise<DescribedFile> {
+async function describe(
+  contents: CardContents,
+  rules: RuleFiles,
+  place: FilePlace,
+  content: string,
+): Promise<DescribedFile> {
   const path = placeName(place);
   try {
     const { size, structure, security } = await contents.session.read((turn: CardTurn) => turn.select(place));
@@ -95,7 +102,7 @@ async function describe(contents: CardContents, place: FilePlace, content: strin
       content,
       ...(structure && { structure }),
       ...(size !== undefined && { size }),
-      access: accessRules(security, structure === "df"),
+      access: accessRules(security, structure === "df", await rules.of(place, security)),
     };
   } catch (error) {
     if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError)) {
