@@ -64,6 +64,8 @@ export interface CardPublicKey extends CardObjectBase {
   readonly class: "public-key";
   /** Where a directory tells it: nothing needs to be read. */
   readonly type?: KeyType;
+  /** Where a directory tells no more of it than this. */
+  readonly family?: KeyType["type"];
   readonly usage: KeyUsage;
   /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
   publicKey(): Promise<Uint8Array>;
@@ -73,6 +75,8 @@ export interface CardPrivateKey extends CardObjectBase {
   readonly class: "private-key";
   /** Where a directory tells it: nothing needs to be read. */
   readonly type?: KeyType;
+  /** Where a directory tells no more of it than this. */
+  readonly family?: KeyType["type"];
   readonly usage: KeyUsage;
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;

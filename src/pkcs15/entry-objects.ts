@@ -5,7 +5,6 @@ import type {
   CardObject,
   CardPrivateKey,
   CardPublicKey,
-  KeyType,
   KeyUsage,
 } from "../card/index.ts";
 import { readCertificateOf } from "./certificate-value.ts";
@@ -169,10 +168,15 @@ export class EntryObjects {
   }
 }
 
-/** The type, where the directory says all of it: the curve of an EC key mostly stands with its public half only. */
-function typeOf({ type, modulusBits, curve }: PrivateKeyEntry | PublicKeyEntry): { readonly type?: KeyType } {
+/** As much of the type as the directory says: the curve of an EC key mostly stands with its public half only. */
+function typeOf({
+  type,
+  modulusBits,
+  curve,
+}: PrivateKeyEntry | PublicKeyEntry): Pick<CardPublicKey, "type" | "family"> {
   if (type === "rsa" && modulusBits !== undefined) return { type: { type, modulusBits } };
-  return type === "ec" && curve ? { type: { type, curve } } : {};
+  if (type === "ec" && curve) return { type: { type, curve } };
+  return type === "other" ? {} : { family: type };
 }
 
 function usageOf({ key: { usage } }: PrivateKeyEntry): KeyUsage {

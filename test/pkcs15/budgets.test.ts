@@ -198,6 +198,14 @@ describe.each([
     expect(await made.count(() => list(made))).toBeLessThanOrEqual(least);
   });
 
+  test("objects: directories tell all that is asked", async () => {
+    const { card, floor } = await fresh();
+    await using made = await rig(card, profiles);
+    const { odf, aodf, prkdf, pukdf, dodf } = FILE;
+    const taken = await made.count(() => objects(made));
+    expect(taken).toBeLessThanOrEqual(SELECT + floor.of(odf, aodf, prkdf, pukdf, dodf, ...CDFS));
+  });
+
   test("the directory and all certificates of both tokens", async () => {
     const { card, floor } = await fresh();
     await using made = await rig(card, profiles);

@@ -5,7 +5,7 @@ import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import type { PrivateKey } from "./key.ts";
 import { once } from "./once.ts";
-import { type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
+import { allowedFor, type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./stored-object.ts";
 
@@ -40,9 +40,7 @@ export function privateKeyObject(
       ...storageAttributes(object),
       ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PRIVATE_KEY,
-      [CKA.ALLOWED_MECHANISMS]: object.type
-        ? allowedMechanisms(object.type.type)
-        : async (): Promise<readonly number[]> => allowedMechanisms((await key()).type),
+      [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
       [CKA.LOCAL]: local,
       [CKA.DERIVE]: onlyIf(object.usage.derive, isOfType(object, key, ["ec", "montgomery"])),
       [CKA.SENSITIVE]: true,

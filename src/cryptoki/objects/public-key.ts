@@ -23,9 +23,7 @@ export function publicKeyObject(
       ...storageAttributes(object),
       ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PUBLIC_KEY,
-      [CKA.ALLOWED_MECHANISMS]: object.type
-        ? allowedMechanisms(object.type.type)
-        : async (): Promise<readonly number[]> => allowedMechanisms((await key()).type),
+      [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
       [CKA.LOCAL]: false,
       [CKA.DERIVE]: false,
       [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, isRsa),
@@ -46,14 +44,30 @@ export function publicKeyObject(
 /** The mechanisms of the token that work with keys of a type. */
 export type AllowedMechanisms = (type: PublicKey["type"]) => readonly number[];
 
+/** CKA_ALLOWED_MECHANISMS. */
+export function allowedFor(
+  object: CardPublicKey | CardPrivateKey,
+  key: () => Promise<PublicKey>,
+  allowed: AllowedMechanisms,
+): readonly number[] | (() => Promise<readonly number[]>) {
+  const family = familyOf(object);
+  return family ? allowed(family) : async (): Promise<readonly number[]> => allowed((await key()).type);
+}
+
+/** As far as the card's directory tells. */
+function familyOf({ type, family }: Pick<CardPublicKey, "type" | "family">): PublicKey["type"] | undefined {
+  return type?.type ?? family;
+}
+
 /** What a public key and its private half have in common. */
 export function keyAttributes(
-  { id, type }: CardPublicKey | CardPrivateKey,
+  { id, ...object }: CardPublicKey | CardPrivateKey,
   info: () => Promise<Uint8Array>,
   key: () => Promise<PublicKey>,
 ): AttributeSources {
+  const family = familyOf(object);
   return {
-    [CKA.KEY_TYPE]: type ? keyTypeOf(type) : async (): Promise<number> => keyTypeOf(await key()),
+    [CKA.KEY_TYPE]: family ? keyTypeOf({ type: family }) : async (): Promise<number> => keyTypeOf(await key()),
     [CKA.ID]: id,
     [CKA.START_DATE]: null,
     [CKA.END_DATE]: null,
@@ -72,11 +86,12 @@ export function keyAttributes(
 
 /** Whether a key is of one of some types: at once, where the card's directory tells. */
 export function isOfType(
-  { type }: CardPublicKey | CardPrivateKey,
+  object: CardPublicKey | CardPrivateKey,
   key: () => Promise<PublicKey>,
   types: readonly PublicKey["type"][],
 ): boolean | (() => Promise<boolean>) {
-  return type ? types.includes(type.type) : async (): Promise<boolean> => types.includes((await key()).type);
+  const family = familyOf(object);
+  return family ? types.includes(family) : async (): Promise<boolean> => types.includes((await key()).type);
 }
 
 /** A use that only keys of some types have: of a key that is not meant for it nothing needs to be read to say no. */
