@@ -1,8 +1,9 @@
 import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
-import type { CardFiles, FileContents, ReadOptions } from "./files.ts";
+import type { CardFiles } from "./files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "./place.ts";
+import { readReference, type ValueOptions } from "./reference.ts";
 import type { Pkcs15Session } from "./session.ts";
 import {
   type DirectoryEntry,
@@ -193,11 +194,7 @@ export class CardContents {
    * @param where What it is, for the findings.
    * @throws {StatusError} if the card refuses; {MalformedAnswerError} for a value that is not on the card.
    */
-  async value(
-    value: ObjectValue,
-    where: string,
-    options: Pick<ReadOptions, "enough" | "guarded"> = {},
-  ): Promise<Uint8Array> {
+  async value(value: ObjectValue, where: string, options: ValueOptions = {}): Promise<Uint8Array> {
     try {
       switch (value.kind) {
         case "direct":
@@ -215,32 +212,10 @@ export class CardContents {
     }
   }
 
-  /**
-   * The part of a file that a reference names, as far as the file goes.
-   * @throws {MalformedAnswerError} if it does not go so far.
-   */
-  async #read(
-    file: FileReference,
-    where: string,
-    options: Pick<ReadOptions, "enough" | "guarded">,
-  ): Promise<Uint8Array> {
-    const { index = 0, length } = file;
-    const { bytes, control } = await this.#readPart(file, options);
-    // Of a file of records it is the number of one.
-    if (control.structure === "records" || options.enough?.(bytes) === true) return bytes;
-    if (bytes.length === 0 && index > 0) throw new MalformedAnswerError(`the file ends before byte ${index}`);
-    if (length !== undefined && length > bytes.length)
-      this.#findings.add(where, `${length} bytes at ${index}: the file has ${bytes.length}`);
-    return bytes;
-  }
-
-  async #readPart(file: FileReference, options: Pick<ReadOptions, "enough" | "guarded">): Promise<FileContents> {
-    const df = this.session.applicationDf;
-    const [shortId = 0] = file.path;
-    const { index = 0, length } = file;
-    if (file.path.length !== 1) return this.files.read(resolve(df, file), { ...part(file), ...options });
-    const { bytes, control } = await this.files.readShort(df, shortId);
-    return { bytes: bytes.subarray(index, length === undefined ? undefined : index + length), control };
+  #read(file: FileReference, where: string, options: ValueOptions): Promise<Uint8Array> {
+    return readReference(this.files, this.session.applicationDf, file, options, (problem) => {
+      this.#findings.add(where, problem);
+    });
   }
 
   report(where: string, problem: string): void {
@@ -253,10 +228,6 @@ export class CardContents {
     this.#odf = undefined;
     this.#tokenInfo = undefined;
   }
-}
-
-function part({ index, length }: FileReference): { offset?: number; length?: number } {
-  return { ...(index !== undefined && { offset: index }), ...(length !== undefined && { length }) };
 }
 
 /** Whether what was read of a directory file ends in padding, so that nothing is expected behind it. */
