@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { DataError, fromUtf8 } from "../bytes/index.ts";
 import type { VirtualCard } from "./card.ts";
+import { VirtualFileCard } from "./iso7816/card.ts";
 import * as fileCard from "./iso7816/image.ts";
 import { JsonFields } from "./json.ts";
 import { VirtualPivCard } from "./piv/card.ts";
 import * as pivCard from "./piv/image.ts";
-import { VirtualPkcs15Card } from "./pkcs15/card.ts";
 
 /** A card that can be put into a file. */
 export interface SavableCard extends VirtualCard {
@@ -38,7 +38,7 @@ export async function loadCard(file: string): Promise<SavableCard> {
   const keep = (image: string): Promise<void> => writeAtomically(file, image);
   return JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT]) === pivCard.FORMAT
     ? new VirtualPivCard(pivCard.decodeImage(text), keep)
-    : new VirtualPkcs15Card(fileCard.decodeImage(text), keep);
+    : new VirtualFileCard(fileCard.decodeImage(text), keep);
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {
