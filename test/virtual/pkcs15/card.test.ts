@@ -40,7 +40,7 @@ describe("a card kept in a file", () => {
     await saveCard(card, file);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     const again = await loadCard(file);
-    expect(again).toBeInstanceOf(VirtualPkcs15Card);
+    expect(again.atr).toEqual(card.atr);
     expect(again.image()).toBe(card.image());
     expect(await exchange(again, "0020000108393939393939FFFF")).toBe("63C2");
     expect(await exchange(await loadCard(file), "00200001")).toBe("63C2");
