@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { supportsExtendedLength } from "../../../src/apdu/index.ts";
 import { DataError } from "../../../src/bytes/index.ts";
-import { loadCard, saveCard, VirtualPkcs15Card } from "../../../src/virtual/index.ts";
+import { loadCard, saveCard } from "../../../src/virtual/index.ts";
 import { decodeImage, encodeImage } from "../../../src/virtual/iso7816/image.ts";
 import { exchange } from "../exchange.ts";
 import { testKey, testPkcs15Card } from "../keys.ts";
