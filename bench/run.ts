@@ -20,6 +20,7 @@ import { compileNoDelay, compileWalk, debianVersion, openSc, ours, ykcs11 } from
 import { hostTimes } from "./host-time.ts";
 import { remoteTimes } from "./remote.ts";
 import { type HostFigure, type Report, toMarkdown } from "./report.ts";
+import { countPkcs15Rows, pkcs15Drivers } from "./pkcs15.ts";
 import { measureRoundTrip } from "./round-trip.ts";
 import { startUp } from "./start-up.ts";
 
@@ -47,8 +48,12 @@ async function measure(folder: string): Promise<Report> {
   tell("waiting for pcscd");
   await using daemon = await startFastPcscd(await compileNoDelay(folder));
   const cac = await cacDrivers(walk, await ownVersion());
+  const pkcs15 = await pkcs15Drivers(walk, await ownVersion());
   const tables = [
     ...(await countRows(daemon, factory, drivers, watch)),
+    ...(await countPkcs15Rows(daemon, pkcs15, (driver, work, run) => {
+      tellRun(`${driver.name}, PKCS #15: ${work}`, run);
+    })),
     await countCacRows(daemon, cac, (driver, work, run) => {
       tellRun(`${driver.name}, CAC: ${work}`, run);
     }),
