@@ -141,9 +141,12 @@ export class FileAllocation {
     return (await turn.send(deleteFile(new Uint8Array()))).sw;
   }
 
-  /** Takes away what this driver made; other files stay, for their maker may want them there. */
+  /**
+   * Takes away what this driver made; other files stay, for their maker may want them there. What another PIN guards is left over:
+   * nothing names it any more.
+   */
   async removeOwn(turn: CardTurn, place: FilePlace): Promise<void> {
-    if (this.isOwn(place)) await this.remove(turn, place);
+    if (this.isOwn(place)) await this.#clear(turn, place);
   }
 
   isOwn(place: FilePlace): boolean {

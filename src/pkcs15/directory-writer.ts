@@ -21,6 +21,8 @@ interface OpenDirectory {
   /** The whole file. */
   readonly bytes: Uint8Array;
   readonly entries: readonly Uint8Array[];
+  /** Where the last entry ends. What is behind it has no meaning: zeros, or FF where nobody ever wrote. */
+  readonly end: number;
 }
 
 /**
@@ -124,7 +126,8 @@ export class DirectoryWriter {
     const [wrong] = broken;
     if (wrong) throw new UnsupportedError(`${placeName(place)} is broken at ${wrong.offset}: it is not written to`);
     const entries = elements.map(({ offset, length }) => bytes.subarray(offset, offset + length));
-    return { place, control, bytes, entries };
+    const last = elements.at(-1);
+    return { place, control, bytes, entries, end: last ? last.offset + last.length : 0 };
   }
 
   /** The new contents: at once where one exchange can, else in a new file that takes the old one's place. */
@@ -137,9 +140,8 @@ export class DirectoryWriter {
   ): Promise<void> {
     const { place, control, bytes } = directory;
     const wanted = concat(...entries);
-    const image = new Uint8Array(bytes.length);
-    if (wanted.length <= image.length) {
-      image.set(wanted);
+    if (wanted.length <= bytes.length) {
+      const image = withEntries(directory, wanted);
       const [from, to] = difference(bytes, image);
       if (to - from <= MAX_UPDATE) {
         await writeAll(turn, place, image.subarray(from, to), from);
@@ -180,8 +182,7 @@ export class DirectoryWriter {
   async #replaceOdf(turn: CardTurn, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
     const wanted = concat(...entries);
     if (wanted.length > odf.bytes.length) throw new UnsupportedError("the ODF has no room for another directory");
-    const image = new Uint8Array(odf.bytes.length);
-    image.set(wanted);
+    const image = withEntries(odf, wanted);
     const [from, to] = difference(odf.bytes, image);
     if (to - from > MAX_UPDATE) throw new UnsupportedError("the ODF cannot be changed in one exchange");
     await writeAll(turn, odf.place, image.subarray(from, to), from);
@@ -198,6 +199,14 @@ export class DirectoryWriter {
 
 function odfEntry(kind: DirectoryKind, file: FileReference): Uint8Array {
   return encodeDer(contextTag(DIRECTORY_KINDS.indexOf(kind), "constructed"), encodePath(file));
+}
+
+/** The file with other entries. Its unused space stays as it is, so that no more than they must be written. */
+function withEntries({ bytes, end }: OpenDirectory, wanted: Uint8Array): Uint8Array {
+  const image = bytes.slice();
+  image.set(wanted);
+  if (wanted.length < end) image.fill(bytes[end] === 0xff ? 0xff : 0x00, wanted.length, end);
+  return image;
 }
 
 /** The first byte that differs, and the one behind the last. */

@@ -176,7 +176,17 @@ describe("answers", () => {
   test("an ECDSA signature is two numbers, or a SEQUENCE of them", () => {
     expect(read(EC, "sign", "ecdsa", x + x)).toBe(x + x);
     expect(read(EC, "sign", "ecdsa", "3007020101020200ff")).toBe("00".repeat(31) + "01" + "00".repeat(31) + "ff");
-    expect(() => read(EC, "sign", "ecdsa", "3005020101")).toThrow(/does not parse/u);
+    // OsEID has zeros before the numbers that DER does not have.
+    expect(read(EC, "sign", "ecdsa", "300a0204000000010202007f")).toBe("00".repeat(31) + "01" + "00".repeat(31) + "7f");
+    for (const wrong of [
+      "3005020101",
+      "3006020101030101",
+      "30060201010201ff",
+      "3009020101020101020101",
+      "3004020102",
+    ]) {
+      expect(() => read(EC, "sign", "ecdsa", wrong)).toThrow(/does not parse/u);
+    }
   });
 
   test.each([

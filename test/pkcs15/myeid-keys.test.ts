@@ -4,7 +4,8 @@ import { toHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF_SESSION, CKK, CKM, CKO, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import type { VirtualPkcs15Card } from "../../src/virtual/index.ts";
+import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
+import { decodeImage } from "../../src/virtual/iso7816/image.ts";
 import { testKey, testPkcs15Card } from "../virtual/keys.ts";
 
 jest.setTimeout(120_000);
@@ -28,7 +29,7 @@ class Rig implements AsyncDisposable {
     this.session = session;
   }
 
-  static async open(card: VirtualPkcs15Card, login = true): Promise<Rig> {
+  static async open(card: VirtualFileCard, login = true): Promise<Rig> {
     card.reset();
     const readers = new MemoryReaders();
     readers.plug(READER);
@@ -124,14 +125,25 @@ const verifies = (key: KeyObject, signature: Uint8Array): boolean =>
   verify("sha256", MESSAGE, { key, dsaEncoding: "ieee-p1363" }, signature);
 
 /** Identifiers of the card's files, directories' contents apart. */
-function filesOf(card: VirtualPkcs15Card): readonly string[] {
+function filesOf(card: VirtualFileCard): readonly string[] {
   return [...card.image().matchAll(/"([0-9a-f]{4})": \{\s+"kind"/gu)].map(([, id]) => id ?? "").sort();
 }
 
 /** All that is kept without power but the number of changes. */
-const lasting = (card: VirtualPkcs15Card): string => card.image().replace(/"changes": \d+/u, "");
+const lasting = (card: VirtualFileCard): string => card.image().replace(/"changes": \d+/u, "");
 
-let card: VirtualPkcs15Card;
+/** With directories as pkcs15-init makes them: FF where nobody wrote, and another PIN's to delete. */
+function asMadeByOthers(given: VirtualFileCard): VirtualFileCard {
+  const image = given
+    .image()
+    .replaceAll(
+      /("440[2-7]": \{\s+"kind": "transparent",\s+"security": ")\w+(",\s+"shortId": 0,\s+"contents": "\w*?)(?:00)+"/gu,
+      (_, head: string, contents: string) => `${head}013fff${contents}${"ff".repeat(900)}"`,
+    );
+  return new VirtualFileCard(decodeImage(image));
+}
+
+let card: VirtualFileCard;
 beforeEach(async () => {
   card = await testPkcs15Card();
 });
@@ -242,6 +254,18 @@ test("torn out while one is deleted, the card lists a key that signs, or none", 
   }
 });
 
+test("directories that pkcs15-init made take entries where they are, and what is deleted is gone", async () => {
+  const other = asMadeByOthers(card);
+  expect(other.image()).toContain("013fff");
+  const before = filesOf(other);
+  await using rig = await Rig.open(other);
+  const made = await rig.idOf(await rig.generate("ec"));
+  // A key file, and its public half.
+  expect(filesOf(other).filter((id) => !before.includes(id))).toEqual(["6c00", "6c01"]);
+  await rig.destroyPair(made);
+  expect(filesOf(other)).toEqual(before);
+});
+
 test("a key found before its directory moved is deleted all the same", async () => {
   await using rig = await Rig.open(card);
   const keys: number[] = [];
@@ -266,7 +290,7 @@ test("two programs that write in turns do not take each other's keys for leftove
 });
 
 /** Does `work` on a card that answers so many commands more and then is gone. */
-async function tear(torn: VirtualPkcs15Card, commands: number, work: (rig: Rig) => Promise<unknown>): Promise<void> {
+async function tear(torn: VirtualFileCard, commands: number, work: (rig: Rig) => Promise<unknown>): Promise<void> {
   await using rig = await Rig.open(torn);
   torn.tearAfter(commands);
   await Promise.race([work(rig).catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 150))]);

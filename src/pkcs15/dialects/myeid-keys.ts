@@ -41,13 +41,7 @@ const GET = { MODULUS: 0x01, EC_POINT: 0x86 } as const;
 /** MyEID's files: proprietary bytes and a life cycle on top of the standard's, and the current one is deleted (card-myeid.c). */
 export const MYEID_FILES: FileWays = {
   parameters: (id, size, security) =>
-    parameters(
-      SIZE.CONTENTS,
-      size,
-      DESCRIPTOR.TRANSPARENT,
-      id,
-      security.find(({ tag }) => tag === ACCESS_RULES)?.value,
-    ),
+    parameters(SIZE.CONTENTS, size, DESCRIPTOR.TRANSPARENT, id, deletableByWriter(accessRules(security))),
   deletes: "current",
   exists: SW.FILE_EXISTS,
 };
@@ -94,12 +88,20 @@ function importation(key: PrivateKeyParts): KeyMaking {
   };
 }
 
-/** Four bits for each action: 0 everybody, F nobody, else a PIN. */
-function deletable({ security }: FileControl, pin: number | undefined): boolean {
+/** Four bits for each action, use, update, delete and generate: 0 everybody, F nobody, else a PIN. */
+function accessRules(security: FileControl["security"]): Uint8Array {
   const rules = security.find(({ tag }) => tag === ACCESS_RULES)?.value;
-  if (rules?.length !== 3) return false;
-  const allowed = (rules[1] ?? 0xff) >> 4;
+  return rules?.length === 3 ? rules : Uint8Array.of(0xff, 0xff, 0xff);
+}
+
+function deletable({ security }: FileControl, pin: number | undefined): boolean {
+  const allowed = (accessRules(security)[1] ?? 0xff) >> 4;
   return allowed === 0 || allowed === pin;
+}
+
+/** Directories are the security officer's to delete (OpenSC, myeid.profile); of a new file, who writes it must get rid of it. */
+function deletableByWriter([first = 0xff, second = 0xff, third = 0xff]: Uint8Array): Uint8Array {
+  return Uint8Array.of(first, ((first & 0x0f) << 4) | (second & 0x0f), third);
 }
 
 /** @throws {UnsupportedError} for sizes that no MyEID has. */
@@ -122,7 +124,7 @@ function parameters(
   size: number,
   descriptor: number,
   id: Uint8Array,
-  rules: Uint8Array = Uint8Array.of(0xff, 0xff, 0xff),
+  rules: Uint8Array,
   proprietary = 0,
 ): Uint8Array {
   return encodeTlv(
