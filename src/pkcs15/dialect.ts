@@ -33,6 +33,11 @@ export interface Dialect {
   use(request: KeyRequest): KeyUse;
   /** How files are made and taken away, if not as the standard has it. */
   readonly files?: FileWays;
+  /**
+   * The rules of a file in the make's own coding, with reading left to who has given the PIN with a reference; undefined for rules
+   * in another, and for PINs that they cannot name.
+   */
+  privateRules?(security: FileControl["security"], pin: number): FileControl["security"] | undefined;
   /** How keys come to be on the card, where that is known. */
   readonly keys?: KeyKeeping;
 }

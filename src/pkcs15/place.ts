@@ -1,4 +1,5 @@
 import { concat, DataError, startsWith, toHex } from "../bytes/index.ts";
+import type { DirectoryEntry } from "./syntax/directory.ts";
 import type { FileReference } from "./syntax/path.ts";
 
 /** A file on the card, by its way from the master file, or from the application's DF where nobody knows the way to that. */
@@ -38,4 +39,11 @@ export function resolve(application: FilePlace, { path }: FileReference): FilePl
   if (startsWith(path, MASTER_FILE)) return { from: "master-file", path: path.subarray(2) };
   if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier, where a path belongs`);
   return childOf(application, path);
+}
+
+/** The file that an object's value has to itself; a part of one that holds others too is none. */
+export function ownFile(application: FilePlace, entry: DirectoryEntry): FilePlace | undefined {
+  if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
+  const { file } = entry.value;
+  return file.index === undefined ? resolve(application, file) : undefined;
 }

@@ -13,9 +13,11 @@ import { FileAllocation, STANDARD_FILES, writeAll } from "./allocation.ts";
 import type { Pkcs15Application } from "./application.ts";
 import type { DirectoryItem } from "./contents.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
+import type { FileControl } from "./file-control.ts";
 import { KeyWriter } from "./key-writer.ts";
 import { touchLastUpdate } from "./last-update.ts";
-import { type FilePlace, resolve } from "./place.ts";
+import { type FilePlace, ownFile, resolve } from "./place.ts";
+import { privateModel } from "./private-model.ts";
 import { readPrivateKeyInfo } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
@@ -76,7 +78,8 @@ export class ObjectWriter {
     const { value } = object;
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
     return this.#change(pin, signal, async (turn, taken) => {
-      const model = object.private ? await this.#privateModel(turn) : await this.#directories.model(turn, kind);
+      const open = (): Promise<FileControl> => this.#directories.model(turn, kind);
+      const model = await (object.private ? privateModel(turn, this.#application, open, pin) : open());
       const place = await this.#allocation.createLike(turn, value.length, taken, model);
       await writeAll(turn, place, value);
       const entry = newEntry(object, this.#directories.reference(place), object.private ? pin?.authId : undefined);
@@ -96,10 +99,9 @@ export class ObjectWriter {
     return this.#change(pin, signal, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
-      const old = value && this.#valuePlace(item);
       let file: FileReference | undefined;
-      if (value && old) {
-        const model = await turn.select(old);
+      if (value) {
+        const model = await turn.select(this.#requireFile(item));
         const fresh = await this.#allocation.createLike(turn, value.length, taken, model);
         await writeAll(turn, fresh, value);
         file = this.#directories.reference(fresh);
@@ -107,6 +109,7 @@ export class ObjectWriter {
       const changes = { ...(label !== undefined && { label }), ...(id && { id }), ...(file && { file }) };
       const entry = changedEntry(item.der, changes);
       await this.#directories.change(turn, item.kind, place, item.der, entry, taken);
+      const old = value && this.#valuePlace(item);
       if (old) await this.#allocation.removeOwn(turn, old);
       return entry;
     });
@@ -202,22 +205,16 @@ export class ObjectWriter {
     return item;
   }
 
-  #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {
-    if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
-    const { file } = entry.value;
-    // A part of a file that holds others too is not this driver's.
-    return file.index === undefined ? resolve(this.#application.session.applicationDf, file) : undefined;
+  /** The file that a value is in, alone or with others. */
+  #requireFile({ entry }: DirectoryItem): FilePlace {
+    if ("value" in entry && entry.value?.kind === "file") {
+      return resolve(this.#application.session.applicationDf, entry.value.file);
+    }
+    throw new UnsupportedError("the value is in no file of its own: it is not changed");
   }
 
-  /** Access rules that keep a file from who has not given the PIN: those of a private file that is there. */
-  async #privateModel(turn: CardTurn): Promise<Awaited<ReturnType<CardTurn["select"]>>> {
-    for (const kind of ["data", "certificates"] as const) {
-      for (const item of await this.#application.contents.directory(kind)) {
-        const place = item.entry.head.private ? this.#valuePlace(item) : undefined;
-        if (place) return turn.select(place);
-      }
-    }
-    throw new UnsupportedError("the card has no private object whose access rules a new one could take");
+  #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {
+    return ownFile(this.#application.session.applicationDf, entry);
   }
 }
 

@@ -3,6 +3,7 @@ import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
 import { fileWays } from "../allocation.ts";
 import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
 import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
+import type { FileControl } from "../file-control.ts";
 import { ecdsaAnswer } from "../ecdsa-answer.ts";
 import { algorithm, file, keyReference, refuse } from "../key-use.ts";
 import { ISO_APPLET_KEYS } from "./iso-applet-keys.ts";
@@ -28,6 +29,7 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
     // it has (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).
     files: fileWays(0x6f, 0x81, SW.REFERENCE_DATA_NOT_USABLE),
     keys: ISO_APPLET_KEYS,
+    privateRules,
     use(request) {
       const { key, primitive, operation, input } = request;
       if (operation === "derive" || (primitive !== "rsa-pkcs1" && primitive !== ec)) return refuse(request);
@@ -40,6 +42,13 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
       };
     },
   };
+}
+
+/** 86, with FF and a condition for each mode, of which the last is reading; there is one PIN, and 90 means it (card-isoApplet.c). */
+function privateRules(security: FileControl["security"]): FileControl["security"] | undefined {
+  const [rule] = security;
+  if (rule?.tag !== 0x86 || rule.value.length !== 8 || rule.value[0] !== 0xff) return undefined;
+  return [{ tag: rule.tag, value: concat(rule.value.subarray(0, 7), Uint8Array.of(0x90)) }];
 }
 
 export const ISO_APPLETS: readonly Dialect[] = [

@@ -2,6 +2,7 @@ import { encodeTlv } from "../../apdu/index.ts";
 import { concat } from "../../bytes/index.ts";
 import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
+import type { FileControl } from "../file-control.ts";
 import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../key-use.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
@@ -24,6 +25,7 @@ export const MYEID: Dialect = {
   }),
   files: MYEID_FILES,
   keys: MYEID_KEYS,
+  privateRules,
   use(request) {
     const { key, input, primitive } = request;
     // Its keys are files, with one key each: number 0.
@@ -50,6 +52,13 @@ export const MYEID: Dialect = {
     };
   },
 };
+
+/** 86, with four bits for each action, of which the first are reading and updating: 1 to 14 is a PIN (card-myeid.c, myeid_create_file). */
+function privateRules(security: FileControl["security"], pin: number): FileControl["security"] | undefined {
+  const [rule] = security;
+  if (rule?.tag !== 0x86 || rule.value.length !== 3 || pin < 1 || pin > 14) return undefined;
+  return [{ tag: rule.tag, value: concat(Uint8Array.of((pin << 4) | pin), rule.value.subarray(1)) }];
+}
 
 /** PSO: DECIPHER of a block that a short command cannot hold: padding indicator 81 is its first half, 82 the second. */
 function inHalves(input: Uint8Array): KeyUse["commands"] {
