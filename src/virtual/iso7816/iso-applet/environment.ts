@@ -5,7 +5,7 @@ import type { CardCommand } from "../../transport.ts";
 import type { IsoContext } from "../session.ts";
 
 /** P2: for making or bringing a key, else the control reference template (ISO/IEC 7816-4 table 54). */
-export const PURPOSE = { NEW_KEY: 0x00, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
+const PURPOSE = { NEW_KEY: 0x00, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
 /** Algorithm references (IsoApplet 0.6, IsoApplet.java). */
 export const ALGORITHM = { RSA_PKCS1: 0x11, ECDSA_SHA1: 0x21, NEW_RSA_2048: 0xf3, NEW_EC: 0xec } as const;
 /** Keys have the numbers 0 to 15. */
