@@ -94,6 +94,11 @@ export class CardContents {
     }
   }
 
+  /** Whether the objects of one kind cost nothing any more. */
+  isRead(kind: DirectoryKind): boolean {
+    return this.#directories.has(kind);
+  }
+
   /** The objects of one kind. An entry, a file or a part of one that does not parse is left out, and noted. */
   directory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
     const known = this.#directories.get(kind);

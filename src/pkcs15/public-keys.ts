@@ -1,4 +1,4 @@
-import { MalformedAnswerError } from "../apdu/index.ts";
+import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { DataError, equalBytes, toHex } from "../bytes/index.ts";
 import { curveInfo, keyTypeOf } from "../crypto/index.ts";
@@ -9,8 +9,10 @@ import type { CertificateEntry } from "./syntax/certificate.ts";
 import type { DirectoryKind } from "./syntax/directory.ts";
 import type { PrivateKeyEntry, PublicKeyEntry } from "./syntax/key.ts";
 
-/** Directories that a public key may be found by. */
-const SOURCES: readonly DirectoryKind[] = ["public-keys", "trusted-public-keys", "certificates"];
+/** Where public keys stand by themselves. */
+const KEY_DIRECTORIES: readonly DirectoryKind[] = ["public-keys", "trusted-public-keys"];
+
+type Source = () => Promise<Uint8Array>;
 
 /** The public keys of an application, wherever they stand. */
 export class PublicKeys {
@@ -21,38 +23,47 @@ export class PublicKeys {
   }
 
   /**
-   * The public key that belongs to an entry: out of the directory if it stands there, else of the certificate of the same
-   * identifier, which is wanted anyway most of the time, else of its own file.
+   * The public key that belongs to an entry.
+   * @throws {StatusError} if the card refuses; {MalformedAnswerError} if it has none, or none that fits.
    */
   async of(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array> {
-    const { id } = wanted.key;
-    const all: DirectoryItem[] = [];
-    for (const kind of SOURCES) all.push(...(await this.#contents.directory(kind)));
-    const stored = all.flatMap(({ entry }) =>
-      entry.class === "public-key" && equalBytes(entry.key.id, id) ? [entry] : [],
-    );
-    const certificates = all.flatMap(({ entry }) =>
-      entry.class === "certificate" && entry.type === "x509" && equalBytes(entry.id, id) ? [entry] : [],
-    );
-    const direct = stored.filter(({ value }) => value?.kind === "direct");
-    const sources = [
-      ...direct.map((entry) => () => this.#storedKey(entry)),
-      ...certificates.map((entry) => () => this.#keyOfCertificate(entry)),
-      ...stored.filter(({ value }) => value?.kind === "file").map((entry) => () => this.#storedKey(entry)),
-    ];
     let failure: unknown;
-    for (const read of sources) {
+    for await (const read of this.#sources(wanted.key.id)) {
       try {
         const spki = await read();
         if (fits(wanted, spki)) return spki;
       } catch (error) {
-        if (!(error instanceof DataError || error instanceof MalformedAnswerError)) throw error;
+        if (!(error instanceof DataError || error instanceof CardError)) throw error;
         failure = error;
       }
     }
-    throw new MalformedAnswerError(`the card has no public key for ${wanted.head.label || toHex(id)}`, {
+    if (failure instanceof StatusError) throw failure;
+    throw new MalformedAnswerError(`the card has no public key for ${wanted.head.label || toHex(wanted.key.id)}`, {
       cause: failure,
     });
+  }
+
+  /**
+   * Where the key may stand: the directory itself, the certificate of the same identifier, or a file. Who has looked for certificates
+   * wants them too, and has the key with them; for anybody else the file costs less.
+   */
+  async *#sources(id: Uint8Array): AsyncGenerator<Source> {
+    const wantsCertificates = this.#contents.isRead("certificates");
+    const items: DirectoryItem[] = [];
+    for (const kind of KEY_DIRECTORIES) items.push(...(await this.#contents.directory(kind)));
+    const stored = (where: "direct" | "file"): Source[] =>
+      items.flatMap(({ entry }) =>
+        entry.class === "public-key" && entry.value?.kind === where && equalBytes(entry.key.id, id)
+          ? [() => this.#storedKey(entry)]
+          : [],
+      );
+    yield* stored("direct");
+    if (!wantsCertificates) yield* stored("file");
+    for (const { entry } of await this.#contents.directory("certificates")) {
+      if (entry.class !== "certificate" || entry.type !== "x509" || !equalBytes(entry.id, id)) continue;
+      yield () => this.#keyOfCertificate(entry);
+    }
+    if (wantsCertificates) yield* stored("file");
   }
 
   async #storedKey({ value, curve, head }: PublicKeyEntry): Promise<Uint8Array> {

@@ -37,12 +37,12 @@ async function objects(made: Rig): Promise<void> {
 }
 
 /** Login, the private key by its CKA_ID, one signature. @returns What makes the next one. */
-async function sign(made: Rig): Promise<() => Promise<void>> {
+async function sign(made: Rig, id = 1, mechanism: CKM = CKM.RSA_PKCS): Promise<() => Promise<void>> {
   const session = await open(made);
   await made.cryptoki.C_Login(session, 1, "123456");
-  const key = await made.privateKey(session, 1);
+  const key = await made.privateKey(session, id);
   const next = async (): Promise<void> => {
-    await made.cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, key);
+    await made.cryptoki.C_SignInit(session, { mechanism }, key);
     await made.cryptoki.C_Sign(session, INPUT);
   };
   await next();
@@ -217,6 +217,18 @@ describe.each([
     const taken = await made.count(async () => (count = await certificates(made)));
     expect(count).toBe(floor.certificates.length);
     expect(taken).toBeLessThanOrEqual(least);
+  });
+
+  test("sign and next on a curve: which one it is, the key's own file tells for least", async () => {
+    const { card, floor } = await fresh();
+    await using made = await rig(card, profiles);
+    const PUBLIC_KEY = 0x4502;
+    const files = floor.of(FILE.odf, FILE.aodf, FILE.prkdf, FILE.pukdf, PUBLIC_KEY);
+    const VERIFY_MSE_PSO = 3;
+    let next: () => Promise<void> = () => Promise.reject(new Error("not yet"));
+    const taken = await made.count(async () => (next = await sign(made, 2, CKM.ECDSA_SHA256)));
+    expect(taken).toBeLessThanOrEqual(SELECT + files + VERIFY_MSE_PSO);
+    expect(await made.count(next)).toBe(1);
   });
 
   test("sign and next", async () => {
