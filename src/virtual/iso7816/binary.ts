@@ -4,7 +4,7 @@ import type { CardCommand } from "../transport.ts";
 import type { TransparentFile } from "./file.ts";
 import { requireAccess } from "./rights.ts";
 import { shortFile } from "./short-file.ts";
-import type { IsoContext } from "./session.ts";
+import type { IsoContext } from "./make.ts";
 
 const SHORT_ID = 0x80;
 

@@ -1,7 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import type { ReferenceData } from "../reference-data.ts";
 import type { DedicatedFile } from "./file.ts";
-import type { MakeName } from "./makes.ts";
+
+/** A make of card that the virtual one can be. */
+export type MakeName = "myeid" | "iso-applet";
 
 /** A PIN or PUK of the card, filled up as the make does. */
 export interface CardPin {

@@ -5,7 +5,8 @@ import type { CardCommand } from "../transport.ts";
 import { CONTROL, DESCRIPTOR } from "./file-control.ts";
 import type { CardFile, DedicatedFile } from "./file.ts";
 import { requireAccess } from "./rights.ts";
-import { currentDf, type IsoContext } from "./session.ts";
+import { currentDf } from "./current-df.ts";
+import type { IsoContext } from "./make.ts";
 
 /** Bytes of all files together, each with some for its head: as much as large cards have. */
 const MEMORY = 262_144;

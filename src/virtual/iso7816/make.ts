@@ -1,8 +1,9 @@
 import type { CardCommand } from "../transport.ts";
 import type { AccessRules } from "./access.ts";
+import type { IsoContents } from "./contents.ts";
 import type { CONTROL } from "./file-control.ts";
 import type { CardFile } from "./file.ts";
-import type { IsoContext } from "./session.ts";
+import type { IsoSession } from "./session.ts";
 
 /** One command of a card: the data of its answer. Refuses by throwing a Refusal. */
 export type Instruction = (context: IsoContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
@@ -22,4 +23,11 @@ export interface Make {
   rules(file: CardFile): AccessRules;
   /** What SELECT tells of a file. */
   fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array;
+}
+
+/** What a command works on: the lasting contents and the state since reset. */
+export interface IsoContext {
+  readonly make: Make;
+  readonly contents: IsoContents;
+  readonly session: IsoSession;
 }

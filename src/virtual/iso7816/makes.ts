@@ -1,9 +1,7 @@
+import type { MakeName } from "./contents.ts";
 import { ISO_APPLET } from "./iso-applet/make.ts";
 import type { Make } from "./make.ts";
 import { MYEID } from "./myeid/make.ts";
-
-/** A make of card that the virtual one can be. */
-export type MakeName = "myeid" | "iso-applet";
 
 export const MAKES: Readonly<Record<MakeName, Make>> = { myeid: MYEID, "iso-applet": ISO_APPLET };
 export const MAKE_NAMES = Object.keys(MAKES) as MakeName[];

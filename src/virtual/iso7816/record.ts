@@ -3,8 +3,8 @@ import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import type { RecordFile } from "./file.ts";
 import { requireAccess } from "./rights.ts";
-import type { IsoContext } from "./session.ts";
 import { shortFile } from "./short-file.ts";
+import type { IsoContext } from "./make.ts";
 
 /** P2, its low three bits: P1 is the number of the record (ISO/IEC 7816-4 section 11.4.2, table 71). */
 const BY_NUMBER = 0x04;

@@ -2,7 +2,7 @@ import { SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { AccessRules } from "./access.ts";
 import type { CardFile } from "./file.ts";
-import type { IsoContext } from "./session.ts";
+import type { IsoContext } from "./make.ts";
 
 /** @throws {Refusal} 6982 unless the file's rules allow it now. */
 export function requireAccess({ make, session }: IsoContext, file: CardFile, action: keyof AccessRules): void {

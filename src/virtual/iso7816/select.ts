@@ -4,7 +4,8 @@ import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { CONTROL } from "./file-control.ts";
 import { type CardFile, type DedicatedFile, MASTER_FILE } from "./file.ts";
-import { currentDf, type IsoContext } from "./session.ts";
+import { currentDf } from "./current-df.ts";
+import type { IsoContext } from "./make.ts";
 
 /** P1 (ISO/IEC 7816-4 section 11.1.1, table 62). */
 const BY = {

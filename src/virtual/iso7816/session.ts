@@ -1,6 +1,5 @@
 import type { DedicatedFile, ElementaryFile, KeyFile } from "./file.ts";
 import type { IsoContents } from "./contents.ts";
-import type { Make } from "./make.ts";
 
 /** What MANAGE SECURITY ENVIRONMENT chose. */
 export interface SecurityEnvironment {
@@ -27,15 +26,8 @@ export interface IsoSession {
   loading: { readonly file: KeyFile; readonly parts: Map<number, Uint8Array> } | undefined;
 }
 
-/** What a command works on: the lasting contents and the state since reset. */
-export interface IsoContext {
-  readonly make: Make;
-  readonly contents: IsoContents;
-  readonly session: IsoSession;
-}
-
 /** The state after a reset: the master file is selected, if its application is. */
-export function newSession({ masterFile }: IsoContents, { isDefault }: Make): IsoSession {
+export function newSession({ masterFile }: IsoContents, { isDefault }: { readonly isDefault: boolean }): IsoSession {
   return {
     path: isDefault ? [masterFile] : [],
     file: undefined,
@@ -45,9 +37,4 @@ export function newSession({ masterFile }: IsoContents, { isDefault }: Make): Is
     half: undefined,
     loading: undefined,
   };
-}
-
-/** The directory that is current. */
-export function currentDf({ contents, session }: IsoContext): DedicatedFile {
-  return session.path.at(-1) ?? contents.masterFile;
 }

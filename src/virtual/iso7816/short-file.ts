@@ -1,7 +1,8 @@
 import { SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { ElementaryFile } from "./file.ts";
-import { currentDf, type IsoContext } from "./session.ts";
+import { currentDf } from "./current-df.ts";
+import type { IsoContext } from "./make.ts";
 
 /**
  * The EF of the current directory with a short identifier (ISO/IEC 7816-4 section 7.3.2.4).

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { findTlv, readTlvs, SW } from "../../../apdu/index.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** P2: for making or bringing a key, else the control reference template (ISO/IEC 7816-4 table 54). */
 const PURPOSE = { NEW_KEY: 0x00, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;

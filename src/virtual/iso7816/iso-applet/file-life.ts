@@ -4,7 +4,7 @@ import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { createFile as create, removeFile } from "../file-life.ts";
 import type { CardFile, DedicatedFile } from "../file.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** CREATE FILE: directories and transparent files, each with an identifier that nothing else on the card has (6984). */
 export function createFile(context: IsoContext, command: CardCommand): Uint8Array {

@@ -6,9 +6,9 @@ import { KEY_TYPES } from "../../keys/key-type.ts";
 import { encodePublicKey } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
-import type { IsoContext } from "../session.ts";
 import { ALGORITHM, newKey } from "./environment.ts";
 import { requirePin } from "./pin.ts";
+import type { IsoContext } from "../make.ts";
 
 /** Domain parameters in the order of their tags: prime, a, b, base point, order; the cofactor is 87 (ISO/IEC 7816-8 table 3). */
 const PARAMETERS: readonly number[] = [0x81, 0x82, 0x83, 0x84, 0x85];

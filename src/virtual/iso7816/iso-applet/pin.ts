@@ -4,7 +4,7 @@ import type { ReferenceData } from "../../reference-data.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { CardPin } from "../contents.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** Reference of the only PIN, and of the PUK that unblocks it. */
 export const PIN = 1;

@@ -4,9 +4,9 @@ import { wipe } from "../../../bytes/index.ts";
 import { describeKey, ecdsa, rsaRaw } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
-import type { IsoContext } from "../session.ts";
 import { ALGORITHM, chosenKey } from "./environment.ts";
 import { requirePin } from "./pin.ts";
+import type { IsoContext } from "../make.ts";
 
 /** The most that PKCS #1 padding leaves room for, and two bytes less. */
 const MAX_RSA_INPUT = 247;

@@ -4,7 +4,8 @@ import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { KeyFile } from "../file.ts";
 import { requireAccess } from "../rights.ts";
-import type { IsoContext, SecurityEnvironment } from "../session.ts";
+import type { SecurityEnvironment } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** Control reference templates (ISO/IEC 7816-4 section 10.3.1, table 54). */
 export const TEMPLATE = { AUTHENTICATION: 0xa4, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;

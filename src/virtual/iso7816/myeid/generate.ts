@@ -5,7 +5,7 @@ import { encodePublicKey } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { requireAccess } from "../rights.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /**
  * GENERATE ASYMMETRIC KEY PAIR in the current key file, of the type and size that the file was created with; the answer is the

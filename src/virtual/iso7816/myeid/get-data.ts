@@ -4,7 +4,7 @@ import { encodePublicKey } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { ElementaryFile } from "../file.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** What MyEID answers GET DATA with (OpenSC, card-myeid.c; a point is the contents of a data object, pkcs15-myeid.c). */
 const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0186, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;

@@ -3,7 +3,7 @@ import { REFERENCE_LENGTH } from "../../reference-data.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { CardPin } from "../contents.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** VERIFY; without data it tells the state and costs no try, with P1 FF it forgets (ISO/IEC 7816-4 section 11.6.6). */
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {

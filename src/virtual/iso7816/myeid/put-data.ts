@@ -7,7 +7,7 @@ import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { KeyFile } from "../file.ts";
 import { requireAccess } from "../rights.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** P2: a part of an RSA key (OpenSC, card-myeid.c, LOAD_KEY_...). */
 const RSA = {

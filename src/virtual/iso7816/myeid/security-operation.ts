@@ -5,7 +5,7 @@ import { describeKey, ecdh, ecdsa, rsaRaw } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { chosenKey, TEMPLATE } from "./environment.ts";
-import type { IsoContext } from "../session.ts";
+import type { IsoContext } from "../make.ts";
 
 /** Algorithm references as MyEID has them (OpenSC, card-myeid.c, myeid_set_security_env). */
 const ALGORITHM = { RSA_RAW: 0x00, RSA_PKCS1: 0x02, EC: 0x04 } as const;
