@@ -1,3 +1,4 @@
+import type { CommandApdu } from "../apdu/index.ts";
 import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
 import type { FileWays } from "./allocation.ts";
 import type { FileControl } from "./file-control.ts";
@@ -31,6 +32,8 @@ export interface Dialect {
   readonly mechanisms: readonly CardMechanism[];
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
+  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. */
+  logout?(reference: number): CommandApdu;
   /** How files are made and taken away, if not as the standard has it. */
   readonly files?: FileWays;
   /**

@@ -129,7 +129,7 @@ export class Pkcs15Token implements CardToken {
       application.unverified(pin);
       const { sw } = await application.session.run(async (turn) => {
         await enterForPin(application.session, turn, pin);
-        return turn.send(unverify(pin.reference));
+        return turn.send((application.dialect.logout ?? unverify)(pin.reference));
       });
       if ((sw !== SW.OK || application.hasLeavers) && application.mayReset(pin)) await application.session.reset();
     }

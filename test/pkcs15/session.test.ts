@@ -4,7 +4,9 @@ import { Card, type CardPrivateKey, type CardToken } from "../../src/card/index.
 import { digestInfo } from "../../src/crypto/index.ts";
 import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import { type FileCard, READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
+import { testPkcs15Card } from "../virtual/keys.ts";
+import { type FileCard, insert, READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
+import { WatchedCard } from "./watched-card.ts";
 
 const PIN = utf8("123456");
 const DIGEST = fromHex(RECORDING.exchanges["sign-rsa"]?.at(-1)?.command.slice(48, 112) ?? "");
@@ -121,5 +123,17 @@ describe("a logout", () => {
     card.script.set("0020ff01", "9000");
     await token.logout();
     expect(card.resets).toBe(resets + 1);
+  });
+
+  test("is MyEID's own command on MyEID, and drops no other PIN", async () => {
+    const card = new WatchedCard(await testPkcs15Card());
+    const [one, two] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    await one?.login("user", PIN);
+    await two?.login("user", utf8("654321"));
+    card.commands.length = 0;
+    await one?.logout();
+    expect(card.commands).toEqual(["002e0001"]);
+    expect(await one?.pinStatus("user")).toMatchObject({ verified: false });
+    expect(await two?.pinStatus("user")).toMatchObject({ verified: true });
   });
 });

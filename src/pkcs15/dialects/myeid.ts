@@ -13,10 +13,11 @@ const MYEID_HALVES = 256;
 
 export const MYEID: Dialect = {
   name: "MyEID",
-  source: "OpenSC, card-myeid.c (myeid_set_security_env, myeid_transmit_decipher, myeid_ecdh_derive)",
+  source: "OpenSC, card-myeid.c (myeid_logout, myeid_set_security_env, myeid_transmit_decipher, myeid_ecdh_derive)",
   recognises: ({ historical }) => historical.endsWith("MyEID") || historical.endsWith("OsEID"),
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : ["ecdsa", "ecdh"]),
+  logout: (reference) => ({ cla: 0x00, ins: 0x2e, p1: 0x00, p2: reference }),
   mechanisms: mechanisms({
     "rsa-raw": [512, 4096],
     "rsa-pkcs1": [512, 4096],

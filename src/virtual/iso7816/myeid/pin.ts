@@ -5,14 +5,9 @@ import type { CardCommand } from "../../transport.ts";
 import type { CardPin } from "../contents.ts";
 import type { IsoContext } from "../make.ts";
 
-/** VERIFY; without data it tells the state and costs no try, with P1 FF it forgets (ISO/IEC 7816-4 section 11.6.6). */
+/** VERIFY; without data it tells the state and costs no try. It knows no P1 = FF, as OsEID does not ({@link logout}). */
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const pin = findPin(context, p2);
-  if (p1 === 0xff) {
-    if (data.length > 0) throw new Refusal(SW.WRONG_DATA);
-    forget(context, p2);
-    return new Uint8Array();
-  }
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (data.length === 0) {
     if (!context.session.verified.has(p2)) throw new Refusal(triesLeft(pin));
