@@ -13,7 +13,7 @@ import type { CardTurn } from "./turn.ts";
 const FIRST_ID = 0x6c00;
 const LAST_ID = 0x6cff;
 /** What one UPDATE BINARY writes on every card: cards write it whole or not at all. */
-export const MAX_UPDATE = 255;
+const MAX_UPDATE = 255;
 
 /** How cards of a make have files made and taken away. */
 export interface FileWays {
@@ -162,4 +162,24 @@ export async function writeAll(turn: CardTurn, place: FilePlace, bytes: Uint8Arr
     const { sw } = await turn.send(updateBinary(offset + at, bytes.subarray(at, at + MAX_UPDATE)));
     if (sw !== SW.OK) throw writeFailure(`UPDATE BINARY of ${placeName(place)}`, sw);
   }
+}
+
+/**
+ * Makes a file's contents another, by one UPDATE BINARY: wherever the card is pulled, it has the old ones or the new ones.
+ * @param after As long as `before`.
+ * @returns Whether one is enough; else nothing is written.
+ */
+export async function updateAtOnce(
+  turn: CardTurn,
+  place: FilePlace,
+  before: Uint8Array,
+  after: Uint8Array,
+): Promise<boolean> {
+  const differs = (octet: number, at: number): boolean => octet !== before[at];
+  const from = after.findIndex(differs);
+  if (from < 0) return true;
+  const to = after.findLastIndex(differs) + 1;
+  if (to - from > MAX_UPDATE) return false;
+  await writeAll(turn, place, after.subarray(from, to), from);
+  return true;
 }

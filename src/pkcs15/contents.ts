@@ -27,7 +27,11 @@ export interface DirectoryItem {
 }
 
 /** Identifiers that the standard gives the files of an application (ISO/IEC 7816-15 section 7.4, table 1). */
-const FILE_ID = { ODF: Uint8Array.of(0x50, 0x31), TOKEN_INFO: Uint8Array.of(0x50, 0x32) } as const;
+const FILE_ID = {
+  ODF: Uint8Array.of(0x50, 0x31),
+  TOKEN_INFO: Uint8Array.of(0x50, 0x32),
+  UNUSED_SPACE: Uint8Array.of(0x50, 0x33),
+} as const;
 /** More directory files than kinds of objects are possible, and far more are not sensible. */
 const MAX_DIRECTORIES = 64;
 /**
@@ -67,6 +71,12 @@ export class CardContents {
     const df = this.session.applicationDf;
     const named = this.#template?.tokenInfo;
     return named ? resolve(df, named) : childOf(df, FILE_ID.TOKEN_INFO);
+  }
+
+  get unusedSpacePlace(): FilePlace {
+    const df = this.session.applicationDf;
+    const named = this.#template?.unusedSpace;
+    return named ? resolve(df, named) : childOf(df, FILE_ID.UNUSED_SPACE);
   }
 
   /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */

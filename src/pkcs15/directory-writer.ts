@@ -1,7 +1,7 @@
 import { contextTag, encodeDer } from "../asn1/index.ts";
 import { concat, equalBytes, startsWith } from "../bytes/index.ts";
 import { CardError, UnsupportedError } from "../card/index.ts";
-import { type FileAllocation, MAX_UPDATE, writeAll } from "./allocation.ts";
+import { type FileAllocation, updateAtOnce, writeAll } from "./allocation.ts";
 import type { CardContents } from "./contents.ts";
 import type { FileControl } from "./file-control.ts";
 import { type FilePlace, placeName, resolve } from "./place.ts";
@@ -141,13 +141,8 @@ export class DirectoryWriter {
     const { place, control, bytes } = directory;
     const wanted = concat(...entries);
     if (wanted.length <= bytes.length) {
-      const image = withEntries(directory, wanted);
-      const [from, to] = difference(bytes, image);
-      if (to - from <= MAX_UPDATE) {
-        await writeAll(turn, place, image.subarray(from, to), from);
-        this.#contents.files.forget(place);
-        return;
-      }
+      this.#contents.files.forget(place);
+      if (await updateAtOnce(turn, place, bytes, withEntries(directory, wanted))) return;
     }
     const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
     const fresh = await this.#allocation.createLike(turn, size, taken, control);
@@ -182,11 +177,9 @@ export class DirectoryWriter {
   async #replaceOdf(turn: CardTurn, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
     const wanted = concat(...entries);
     if (wanted.length > odf.bytes.length) throw new UnsupportedError("the ODF has no room for another directory");
-    const image = withEntries(odf, wanted);
-    const [from, to] = difference(odf.bytes, image);
-    if (to - from > MAX_UPDATE) throw new UnsupportedError("the ODF cannot be changed in one exchange");
-    await writeAll(turn, odf.place, image.subarray(from, to), from);
     this.#contents.files.forget(odf.place);
+    if (await updateAtOnce(turn, odf.place, odf.bytes, withEntries(odf, wanted))) return;
+    throw new UnsupportedError("the ODF cannot be changed in one exchange");
   }
 
   /** A path to a file, written as `like` is, or as the ODF's are. */
@@ -207,12 +200,4 @@ function withEntries({ bytes, end }: OpenDirectory, wanted: Uint8Array): Uint8Ar
   image.set(wanted);
   if (wanted.length < end) image.fill(bytes[end] === 0xff ? 0xff : 0x00, wanted.length, end);
   return image;
-}
-
-/** The first byte that differs, and the one behind the last. */
-function difference(before: Uint8Array, after: Uint8Array): readonly [number, number] {
-  const from = after.findIndex((octet, at) => octet !== before[at]);
-  if (from < 0) return [0, 0];
-  const to = after.findLastIndex((octet, at) => octet !== before[at]) + 1;
-  return [from, to];
 }

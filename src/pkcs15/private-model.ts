@@ -51,8 +51,11 @@ async function privateSibling(
   return undefined;
 }
 
-/** Another PIN's rules would shut the owner of the new object out, and let somebody else in. */
-function isGuardedBy(authId: Uint8Array | undefined, pin: PinEntry | undefined, users: number): boolean {
+/**
+ * Whether a private object is of the same PIN.
+ * @param users How many PINs there are: of one, all private objects are. Another PIN's rules would shut the owner of a new object out, and let somebody else in.
+ */
+export function isGuardedBy(authId: Uint8Array | undefined, pin: PinEntry | undefined, users: number): boolean {
   if (!authId || !pin?.authId) return users <= 1;
   return equalBytes(authId, pin.authId);
 }

@@ -1,6 +1,5 @@
 import { CardError } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { CardAccessError } from "../card/index.ts";
 import { type RuleReference, ruleReferences } from "./access-rules.ts";
 import type { FileControl } from "./file-control.ts";
 import { childOf, type FilePlace, masterFilePlace, parentOf, placeName } from "./place.ts";
@@ -60,7 +59,7 @@ export class RuleFiles {
       );
       return records[0];
     } catch (error) {
-      if (error instanceof CardAccessError || !(error instanceof CardError || error instanceof DataError)) throw error;
+      if (!(error instanceof CardError || error instanceof DataError)) throw error;
       return undefined;
     }
   }

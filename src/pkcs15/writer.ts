@@ -9,20 +9,19 @@ import {
   type NewCardObject,
   UnsupportedError,
 } from "../card/index.ts";
-import { FileAllocation, STANDARD_FILES, writeAll } from "./allocation.ts";
+import { FileAllocation, STANDARD_FILES } from "./allocation.ts";
 import type { Pkcs15Application } from "./application.ts";
 import type { DirectoryItem } from "./contents.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
-import type { FileControl } from "./file-control.ts";
 import { KeyWriter } from "./key-writer.ts";
 import { touchLastUpdate } from "./last-update.ts";
-import { type FilePlace, ownFile, resolve } from "./place.ts";
-import { privateModel } from "./private-model.ts";
+import { type FilePlace, ownFile } from "./place.ts";
 import { readPrivateKeyInfo } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 import type { DirectoryKind } from "./syntax/directory.ts";
 import { certificateEntry, changedEntry, dataEntry } from "./syntax/new-entry.ts";
+import { ValueStore } from "./value-store.ts";
 import type { FileReference } from "./syntax/path.ts";
 
 const DIRECTORY_OF = {
@@ -44,12 +43,14 @@ export class ObjectWriter {
   readonly #allocation: FileAllocation;
   readonly #directories: DirectoryWriter;
   readonly #keys: KeyWriter;
+  readonly #values: ValueStore;
 
   constructor(application: Pkcs15Application) {
     const { contents, dialect } = application;
     this.#application = application;
     this.#allocation = new FileAllocation(contents.session.applicationDf, dialect.files ?? STANDARD_FILES);
     this.#directories = new DirectoryWriter(contents, this.#allocation);
+    this.#values = new ValueStore(application, this.#allocation, this.#directories);
     this.#keys = new KeyWriter(contents, this.#directories, this.#allocation);
   }
 
@@ -78,11 +79,8 @@ export class ObjectWriter {
     const { value } = object;
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
     return this.#change(pin, signal, async (turn, taken) => {
-      const open = (): Promise<FileControl> => this.#directories.model(turn, kind);
-      const model = await (object.private ? privateModel(turn, this.#application, open, pin) : open());
-      const place = await this.#allocation.createLike(turn, value.length, taken, model);
-      await writeAll(turn, place, value);
-      const entry = newEntry(object, this.#directories.reference(place), object.private ? pin?.authId : undefined);
+      const file = await this.#values.store(turn, kind, object, pin, taken);
+      const entry = newEntry(object, file, object.private ? pin?.authId : undefined);
       await this.#directories.add(turn, kind, entry, taken);
       return entry;
     });
@@ -99,18 +97,11 @@ export class ObjectWriter {
     return this.#change(pin, signal, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
-      let file: FileReference | undefined;
-      if (value) {
-        const model = await turn.select(this.#requireFile(item));
-        const fresh = await this.#allocation.createLike(turn, value.length, taken, model);
-        await writeAll(turn, fresh, value);
-        file = this.#directories.reference(fresh);
-      }
+      const file = value && (await this.#values.replace(turn, item, value, taken));
       const changes = { ...(label !== undefined && { label }), ...(id && { id }), ...(file && { file }) };
       const entry = changedEntry(item.der, changes);
       await this.#directories.change(turn, item.kind, place, item.der, entry, taken);
-      const old = value && this.#valuePlace(item);
-      if (old) await this.#allocation.removeOwn(turn, old);
+      if (value) await this.#values.release(turn, item);
       return entry;
     });
   }
@@ -124,8 +115,7 @@ export class ObjectWriter {
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
       await this.#directories.change(turn, item.kind, place, item.der, undefined, taken);
       if (keyFile) return this.#allocation.remove(turn, keyFile);
-      const value = this.#valuePlace(item);
-      if (value) await this.#allocation.removeOwn(turn, value);
+      await this.#values.release(turn, item);
     });
   }
 
@@ -203,14 +193,6 @@ export class ObjectWriter {
     const item = (await this.#application.contents.directory(kind)).find((one) => equalBytes(one.der, der));
     if (!item) throw new CardError("the object is not on the card any more");
     return item;
-  }
-
-  /** The file that a value is in, alone or with others. */
-  #requireFile({ entry }: DirectoryItem): FilePlace {
-    if ("value" in entry && entry.value?.kind === "file") {
-      return resolve(this.#application.session.applicationDf, entry.value.file);
-    }
-    throw new UnsupportedError("the value is in no file of its own: it is not changed");
   }
 
   #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {

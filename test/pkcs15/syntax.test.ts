@@ -9,7 +9,7 @@ import { derFlags, derNumber } from "../../src/pkcs15/syntax/encode.ts";
 import { USAGE } from "../../src/pkcs15/syntax/key.ts";
 import { encodePath, readPath, readValue } from "../../src/pkcs15/syntax/path.ts";
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";
-import { readUnusedSpace } from "../../src/pkcs15/syntax/unused-space.ts";
+import { readUnusedSpace, unusedSpaceEntry } from "../../src/pkcs15/syntax/unused-space.ts";
 import { path, text, tlv } from "./directory-files.ts";
 
 describe("objects", () => {
@@ -194,12 +194,14 @@ describe("the files above the directories", () => {
     ]);
   });
 
-  test("unused space, as far as it parses", () => {
-    const space = tlv("30", tlv("30", tlv("04", "3f0050154400"), "020110", "800140"), "040101");
-    expect(readUnusedSpace(fromHex(`${space}30020500${space}`))).toMatchObject([
-      { file: { path: fromHex("3f0050154400"), index: 16, length: 64 } },
-      { file: { index: 16 } },
-    ]);
+  test("unused space", () => {
+    const space = fromHex(tlv("30", tlv("30", tlv("04", "3f0050154400"), "020110", "800140"), "040101"));
+    expect(readUnusedSpace(space)).toEqual({
+      file: { path: fromHex("3f0050154400"), index: 16, length: 64 },
+      authId: fromHex("01"),
+    });
+    expect(unusedSpaceEntry(readUnusedSpace(space))).toEqual(space);
+    expect(() => readUnusedSpace(fromHex("30020500"))).toThrow(DataError);
   });
 
   test("padding before, between and behind objects is skipped; what is wrong within is left out; what is no object ends the search", () => {

@@ -14,6 +14,7 @@ export interface ApplicationTemplate {
   /** Where its ODF is, if not under the standard's identifier. */
   readonly odf: FileReference | undefined;
   readonly tokenInfo: FileReference | undefined;
+  readonly unusedSpace: FileReference | undefined;
 }
 
 /** A0 00 00 00 63 "PKCS-15" (PKCS #15 v1.1 section 5.4); E8 28 BD 08 0F is that of ISO/IEC 7816-15. */
@@ -26,6 +27,7 @@ const LABEL = 0x50;
 const PATH = 0x51;
 const DISCRETIONARY = 0x73;
 const TOKEN_INFO = 0xa0;
+const UNUSED_SPACE = 0xa1;
 
 /**
  * The applications of this standard that the contents of EF.DIR, or of its records joined, tell of.
@@ -70,10 +72,12 @@ function readTemplate(der: Uint8Array): ApplicationTemplate | undefined {
   };
 }
 
-function readPlaces(discretionary?: Uint8Array): Pick<ApplicationTemplate, "odf" | "tokenInfo"> {
-  if (!discretionary) return { odf: undefined, tokenInfo: undefined };
+function readPlaces(discretionary?: Uint8Array): Pick<ApplicationTemplate, "odf" | "tokenInfo" | "unusedSpace"> {
+  if (!discretionary) return { odf: undefined, tokenInfo: undefined, unusedSpace: undefined };
   const reader = new DerReader(discretionary, "EF.DIR");
   if (reader.peek() === 0x06) reader.next();
   const odf = optionalPath(reader);
-  return { odf, tokenInfo: reader.peek() === TOKEN_INFO ? readPath(reader.enter(TOKEN_INFO)) : undefined };
+  const tokenInfo = reader.peek() === TOKEN_INFO ? readPath(reader.enter(TOKEN_INFO)) : undefined;
+  const unusedSpace = reader.peek() === UNUSED_SPACE ? readPath(reader.enter(UNUSED_SPACE)) : undefined;
+  return { odf, tokenInfo, unusedSpace };
 }

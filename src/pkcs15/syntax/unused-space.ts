@@ -1,8 +1,6 @@
-import { DerReader } from "../../asn1/index.ts";
-import { DataError } from "../../bytes/index.ts";
+import { derOctetString, DerReader, derSequence } from "../../asn1/index.ts";
 import { optionalOctets } from "./fields.ts";
-import { readElements } from "./directory.ts";
-import { type FileReference, readPath } from "./path.ts";
+import { encodePath, type FileReference, readPath } from "./path.ts";
 
 /** A part of a file that is free for new objects (ISO/IEC 7816-15 section 8.11, UnusedSpace). */
 export interface UnusedSpace {
@@ -11,15 +9,12 @@ export interface UnusedSpace {
   readonly authId: Uint8Array | undefined;
 }
 
-/** The free parts that EF.UnusedSpace lists; entries that do not parse are left out. */
-export function readUnusedSpace(bytes: Uint8Array): UnusedSpace[] {
-  return readElements(bytes, "EF.UnusedSpace").elements.flatMap(({ der }) => {
-    try {
-      const reader = new DerReader(der, "EF.UnusedSpace").enter();
-      return [{ file: readPath(reader.enter()), authId: optionalOctets(reader) }];
-    } catch (error) {
-      if (error instanceof DataError) return [];
-      throw error;
-    }
-  });
+/** @throws {DataError} if `der` is no entry of EF.UnusedSpace. */
+export function readUnusedSpace(der: Uint8Array): UnusedSpace {
+  const reader = new DerReader(der, "EF.UnusedSpace").enter();
+  return { file: readPath(reader.enter()), authId: optionalOctets(reader) };
+}
+
+export function unusedSpaceEntry({ file, authId }: UnusedSpace): Uint8Array {
+  return derSequence(encodePath(file), ...(authId ? [derOctetString(authId)] : []));
 }
