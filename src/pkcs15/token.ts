@@ -21,6 +21,7 @@ import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
 import type { DirectoryItem } from "./contents.ts";
 import type { PlacedKey } from "./entry-objects.ts";
+import { lastUpdatePlace } from "./last-update.ts";
 import { padOf } from "./pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";
@@ -74,12 +75,11 @@ export class Pkcs15Token implements CardToken {
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
-  /** TokenInfo as it is on the card now: writers put the time into it. */
+  /** The file that writers put the time into, as it is on the card now. */
   async updateCount(): Promise<Uint8Array | undefined> {
     const { contents, session } = this.#application;
-    const info = await contents.tokenInfo();
-    if (!info?.lastUpdate) return undefined;
-    return (await session.read((turn) => contents.files.readAnew(turn, contents.tokenInfoPlace))).bytes;
+    const place = lastUpdatePlace(contents, await contents.tokenInfo());
+    return place && (await session.read((turn) => contents.files.readAnew(turn, place))).bytes;
   }
 
   async pinStatus(role: PinRole): Promise<PinStatus> {

@@ -173,7 +173,7 @@ export class ObjectWriter {
           throw new LoginRequiredError("the card wants the PIN before it is changed");
         }
         // First, so that no copy that somebody keeps of the card outlives what was changed.
-        await touchLastUpdate(turn, contents);
+        await touchLastUpdate(turn, contents, info);
         return work(turn, taken);
       }, signal);
     } finally {

@@ -155,6 +155,21 @@ describe("writing", () => {
     expect((card.files.get("50155032")?.contents ?? "") > after).toBe(true);
   });
 
+  test("the time of the last update goes on in the file that TokenInfo names for it", async () => {
+    const card = writableCard();
+    const info = tokenInfo("T");
+    const named = "a508300604043f004200";
+    const contents = `30${toHex(Uint8Array.of(info.length / 2 - 2 + named.length / 2))}${info.slice(4)}${named}`;
+    card.files.set("50155032", { control: control(contents.length / 2), contents });
+    card.files.set("4200", { control: control(17), contents: LAST_UPDATE.slice(4) });
+    const { token } = await open(card);
+    const count = await token.updateCount?.();
+    await token.createObject?.(newCertificate);
+    expect(card.files.get("50155032")?.contents).toBe(contents);
+    expect((card.files.get("4200")?.contents ?? "") > LAST_UPDATE.slice(4)).toBe(true);
+    expect(await token.updateCount?.()).not.toEqual(count);
+  });
+
   test("wants the login", async () => {
     const { token } = await open(writableCard(), false);
     await expect(token.createObject?.(newCertificate)).rejects.toThrow(LoginRequiredError);
