@@ -3,10 +3,10 @@
  * `cryptoki/apdu`, `cryptoki/piv`, `cryptoki/pkcs15`, `cryptoki/cac` and `cryptoki/virtual` are the rooms below, for who works on the card
  * itself; `cryptoki/p11kit` serves the tokens to other programs, and reaches other modules.
  */
-import { cac, cacUnlisted } from "./cac/index.ts";
+import { cac, cacUnlisted } from "./cac/profile.ts";
 import type { CardProfile } from "./card/index.ts";
-import { piv } from "./piv/index.ts";
-import { createPkcs15, pkcs15 } from "./pkcs15/index.ts";
+import { piv } from "./piv/profile.ts";
+import { createPkcs15, pkcs15 } from "./pkcs15/profile.ts";
 
 export * from "./cryptoki/index.ts";
 export {

@@ -29,7 +29,7 @@ export class CardRecognition {
    * @throws {CardAccessError} if the card cannot be reached; {CardError}.
    */
   async claim(card: Card): Promise<CardApplication | undefined> {
-    for (const [profile, ask] of await this.#questions(card.atr)) {
+    for await (const [profile, ask] of this.#questions(card.atr)) {
       const application = await ask(card);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
@@ -38,20 +38,18 @@ export class CardRecognition {
     return undefined;
   }
 
-  async #questions(atr: Uint8Array): Promise<readonly (readonly [CardProfile, Question])[]> {
+  /** A profile is not asked for its opinion of an answer to reset before it may matter. */
+  async *#questions(atr: Uint8Array): AsyncGenerator<readonly [CardProfile, Question]> {
     const remembered = this.#claimed.get(toHex(atr));
-    const ranked: [CardProfile, Question][][] = [[], [], [], []];
+    if (remembered) yield [remembered, (card) => remembered.claim(card)];
+    const others: CardProfile[] = [];
     for (const profile of this.#profiles) {
-      const claim: Question = (card) => profile.claim(card);
-      const glance: Question = (card) => profile.glance?.(card) ?? profile.claim(card);
-      if (profile === remembered) ranked[0]?.push([profile, claim]);
-      else if ((await profile.expects?.(atr)) === true) ranked[1]?.push([profile, claim]);
-      else {
-        ranked[2]?.push([profile, glance]);
-        if (profile.glance) ranked[3]?.push([profile, claim]);
-      }
+      if (profile === remembered) continue;
+      if ((await profile.expects?.(atr)) === true) yield [profile, (card) => profile.claim(card)];
+      else others.push(profile);
     }
-    return ranked.flat();
+    for (const profile of others) yield [profile, (card) => profile.glance?.(card) ?? profile.claim(card)];
+    for (const profile of others) if (profile.glance) yield [profile, (card) => profile.claim(card)];
   }
 
   #remember(atr: string, profile: CardProfile): void {
