@@ -87,7 +87,7 @@ describe.each([
     expect(await put(0xa0, data)).toBe(0x6a86);
     expect(await put(p2, new Uint8Array(200).fill(1))).toBe(0x6700);
     expect((await send(card, { cla: 0, ins: 0xda, p1: 0x02, p2, data })).sw).toBe(0x6a86);
-    await say("0020FF01");
+    await say("002E0001");
     expect(await put(p2, data)).toBe(0x6982);
   });
 });
