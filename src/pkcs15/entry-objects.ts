@@ -1,12 +1,5 @@
 import { toHex } from "../bytes/index.ts";
-import type {
-  CardCertificate,
-  CardData,
-  CardObject,
-  CardPrivateKey,
-  CardPublicKey,
-  KeyUsage,
-} from "../card/index.ts";
+import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardPublicKey, KeyUsage } from "../card/index.ts";
 import { readCertificateOf } from "./certificate-value.ts";
 import type { CardContents } from "./contents.ts";
 import type { Dialect } from "./dialect.ts";
