@@ -12,7 +12,7 @@ const VERIFY = Uint8Array.of(0x00, 0x20, 0x00, 0x80, 4, 0x31, 0x32, 0x33, 0x34);
 /** Shows everything but the data of VERIFY. */
 const concealer = (): ExchangeConcealer => ({
   conceal: (command, answer) => ({
-    command: command[1] === 0x20 ? `${toHex(command.subarray(0, 4))}**` : toHex(command),
+    command: command[1] === 0x20 && command.length > 4 ? `${toHex(command.subarray(0, 4))}**` : toHex(command),
     answer: toHex(answer),
   }),
 });
