@@ -4,12 +4,13 @@ import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 /** Two digits, or one and a filler, in a byte. */
 const FILLER = 0x0f;
+const HEXADECIMAL = "0123456789abcdef";
 /** ISO 9564-1 section 9.3.3: format 2 has 4 to 12 digits in 8 bytes. */
 const FORMAT_2 = { control: 0x20, length: 8, minDigits: 4, maxDigits: 12 } as const;
 
 /** The bounds of a PIN in characters, as its AODF entry says or implies them. */
 export function pinBounds(pin: PinEntry): Pick<PinInfo, "minLength" | "maxLength"> {
-  const stored = pin.type === "bcd" ? 2 * pin.storedLength : pin.storedLength;
+  const stored = isPacked(pin) ? 2 * pin.storedLength : pin.storedLength;
   const format2 = pin.type === "iso9564-1";
   const maxLength = format2
     ? Math.min(pin.maxLength ?? FORMAT_2.maxDigits, FORMAT_2.maxDigits)
@@ -60,6 +61,7 @@ function characterCount(pin: PinEntry, characters: Uint8Array, name: string): nu
 
 function encode(pin: PinEntry, characters: Uint8Array, name: string): Uint8Array {
   if (pin.type === "utf8") return characters.slice();
+  if (pin.type === "hexadecimal") return packHexadecimal(characters, name);
   if (characters.some((octet) => octet < 0x30 || octet > 0x39)) {
     throw new PinError("characters", `${name} has digits only; the card was not asked`);
   }
@@ -79,6 +81,21 @@ function encode(pin: PinEntry, characters: Uint8Array, name: string): Uint8Array
       wipe(digits);
       return block;
     }
+  }
+}
+
+/** Whether two characters are in one byte. */
+export function isPacked({ type }: PinEntry): boolean {
+  return type === "bcd" || type === "hexadecimal";
+}
+
+function packHexadecimal(characters: Uint8Array, name: string): Uint8Array {
+  const halves = characters.map((octet) => HEXADECIMAL.indexOf(String.fromCharCode(octet).toLowerCase()) & 0xff);
+  try {
+    if (halves.length % 2 === 0 && !halves.includes(0xff)) return pack(halves, 0x00);
+    throw new PinError("characters", `${name} has pairs of digits of 0 to 9 and A to F only; the card was not asked`);
+  } finally {
+    wipe(halves);
   }
 }
 

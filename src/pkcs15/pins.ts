@@ -3,7 +3,7 @@ import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import { PinError, type PinInfo, type PinStatus } from "../card/index.ts";
 import { verify } from "./commands.ts";
 import type { DirectoryItem } from "./contents.ts";
-import { encodePin, pinBounds } from "./pin-encoding.ts";
+import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
 import { type FilePlace, resolve } from "./place.ts";
 import type { Pkcs15Session } from "./session.ts";
 import type { CardTurn } from "./turn.ts";
@@ -52,7 +52,7 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
 /** What an entry says of the PIN's length that cannot be. */
 function contradictions(pin: PinEntry): readonly string[] {
   const { minLength, maxLength } = pinBounds(pin);
-  const bytes = pin.type === "bcd" ? Math.ceil(maxLength / 2) : maxLength;
+  const bytes = isPacked(pin) ? Math.ceil(maxLength / 2) : maxLength;
   const stored = pin.type !== "iso9564-1" && pin.storedLength > 0 ? pin.storedLength : Infinity;
   return [
     ...(minLength > maxLength ? [`${minLength} characters at least, and ${maxLength} at most`] : []),

@@ -1,24 +1,28 @@
 import { berToDer, contextTag, DerReader, parseCertificate, TAG } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { curveInfo, encodePublicKey, type NamedCurve, parsePublicKey, rsaPublicKey } from "../crypto/index.ts";
+import { isCardVerifiable, readCardVerifiable } from "./syntax/card-verifiable.ts";
 
 const SPKI_IN_RSA_CHOICE = contextTag(1, "constructed");
 const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
 
 /**
  * The SubjectPublicKeyInfo of a public key as cards keep it: RSAPublicKey, ECPoint, or SubjectPublicKeyInfo (ISO/IEC 7816-15
- * section 8.4), with padding behind it or not.
+ * section 8.4), with padding behind it or not; or as part of a certificate.
  * @param curve Of a bare point; its length tells it where nothing else does.
  * @throws {DataError} if it is none of them.
  */
 export function readStoredKey(bytes: Uint8Array, curve: NamedCurve | undefined): Uint8Array {
+  if (isCardVerifiable(bytes)) return checked(readCardVerifiable(bytes).publicKey());
   const { der } = berToDer(bytes, 0, "public key");
   const reader = new DerReader(der, "public key");
   if (reader.peek() === TAG.OCTET_STRING) return encodePoint(reader.octetString(), curve);
   if (reader.peek() === SPKI_IN_RSA_CHOICE) return checked(tagged(reader.next().contents));
   const fields = reader.enter();
-  if (fields.peek() !== TAG.INTEGER) return checked(der);
-  return encodePublicKey(rsaPublicKey(fields.unsigned(), fields.unsigned()));
+  if (fields.peek() === TAG.INTEGER) return encodePublicKey(rsaPublicKey(fields.unsigned(), fields.unsigned()));
+  fields.next(TAG.SEQUENCE);
+  // Of a certificate, the algorithm of its signature comes next; of a SubjectPublicKeyInfo, the key.
+  return checked(fields.peek() === TAG.SEQUENCE ? parseCertificate(der).subjectPublicKeyInfo : der);
 }
 
 /** Explicitly, or for its own SEQUENCE. */

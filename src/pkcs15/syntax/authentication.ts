@@ -4,8 +4,8 @@ import { type Flags, optionalFlags, optionalNumber, optionalOctets, optionalRefe
 import { type ObjectHead, readObject } from "./object.ts";
 import { type FileReference, optionalPath } from "./path.ts";
 
-/** How the characters of a PIN are stored and sent (PasswordType). */
-type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1";
+/** How the characters of a PIN are stored and sent (PasswordType); "hexadecimal" has a name in no AODF. */
+type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1" | "hexadecimal";
 
 /** Bits of PasswordFlags. */
 export const PIN_FLAG = {

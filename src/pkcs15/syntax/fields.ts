@@ -9,6 +9,12 @@ export class Flags {
     this.#bytes = bytes;
   }
 
+  static of(...bits: readonly number[]): Flags {
+    const bytes = new Uint8Array(Math.floor(Math.max(-1, ...bits) / 8) + 1);
+    for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
+    return new Flags(bytes);
+  }
+
   has(bit: number): boolean {
     return ((this.#bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
   }

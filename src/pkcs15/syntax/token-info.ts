@@ -31,6 +31,8 @@ export const OPERATION = { COMPUTE_SIGNATURE: 1, DECIPHER: 5, GENERATE_KEY: 7, D
 /** EF.CIAInfo, TokenInfo of PKCS#15 (ISO/IEC 7816-15 section 8.10). */
 export interface TokenInfo {
   readonly serialNumber: Uint8Array;
+  /** The number as its make writes it, where that is not the hexadecimal of its bytes. */
+  readonly serialText?: string;
   readonly manufacturer: string;
   readonly label: string;
   readonly readOnly: boolean;
