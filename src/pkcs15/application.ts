@@ -3,7 +3,7 @@ import { historicalText } from "./answer-to-reset.ts";
 import type { CardContents } from "./contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
-import type { FoundApplication } from "./find.ts";
+import type { FoundApplication } from "./found-application.ts";
 import { ObjectList } from "./objects.ts";
 import { type Pins, sortPins } from "./pins.ts";
 import type { Pkcs15Session } from "./session.ts";

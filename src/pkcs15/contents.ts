@@ -1,5 +1,6 @@
 import { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
+import type { Catalogue } from "./catalogue.ts";
 import type { CardFiles } from "./files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "./place.ts";
@@ -46,15 +47,27 @@ export class CardContents {
   readonly files: CardFiles;
   readonly #findings: Findings;
   readonly #template: ApplicationTemplate | undefined;
+  readonly #catalogue: Catalogue | undefined;
   readonly #directories = new Map<DirectoryKind, Promise<readonly DirectoryItem[]>>();
   #odf: Promise<readonly OdfEntry[]> | undefined;
   #tokenInfo: Promise<TokenInfo | undefined> | undefined;
 
-  constructor(session: Pkcs15Session, files: CardFiles, findings: Findings, template?: ApplicationTemplate) {
+  constructor(
+    session: Pkcs15Session,
+    files: CardFiles,
+    findings: Findings,
+    { template, catalogue }: { readonly template?: ApplicationTemplate; readonly catalogue?: Catalogue } = {},
+  ) {
     this.session = session;
     this.files = files;
     this.#findings = findings;
     this.#template = template;
+    this.#catalogue = catalogue;
+  }
+
+  /** Whether an ODF lists the objects; without one, nothing is known of how objects are added. */
+  get hasOdf(): boolean {
+    return this.#catalogue === undefined;
   }
 
   /** Where the ODF of an application is. */
@@ -119,6 +132,8 @@ export class CardContents {
   }
 
   async #readDirectory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
+    const objects = await this.#catalogue?.objects(kind);
+    if (objects) return objects.map((object) => ({ kind, ...object, file: undefined }));
     const found: DirectoryItem[] = [];
     const listed = new Map<string, DirectoryKind>();
     for (const entry of await this.odf()) {
@@ -189,6 +204,7 @@ export class CardContents {
   }
 
   async #readTokenInfo(): Promise<TokenInfo | undefined> {
+    if (this.#catalogue) return this.#catalogue.tokenInfo();
     const place = this.tokenInfoPlace;
     const where = `TokenInfo ${placeName(place)}`;
     try {

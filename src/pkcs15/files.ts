@@ -1,6 +1,7 @@
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { concat } from "../bytes/index.ts";
-import { readBinary, readShortFile } from "./commands.ts";
+import { readShortFile } from "./commands.ts";
+import { type FileAccess, STANDARD_ACCESS } from "./file-access.ts";
 import { type FileControl, NOTHING_TOLD } from "./file-control.ts";
 import { type FilePlace, placeName } from "./place.ts";
 import type { PublicCache } from "./public-cache.ts";
@@ -46,14 +47,16 @@ function isEnd(sw: number, begun: boolean): boolean {
 export class CardFiles {
   readonly #session: Pkcs15Session;
   readonly #extended: boolean;
+  readonly #access: FileAccess;
   readonly #read = new Map<string, Promise<FileContents>>();
   #chunk = SHORT_CHUNK;
   #cache: PublicCache | undefined;
 
   /** @param extended The card says that it takes commands with extended length fields. */
-  constructor(session: Pkcs15Session, extended: boolean) {
+  constructor(session: Pkcs15Session, extended: boolean, access: FileAccess = STANDARD_ACCESS) {
     this.#session = session;
     this.#extended = extended;
+    this.#access = access;
   }
 
   /**
@@ -127,7 +130,7 @@ export class CardFiles {
   }
 
   async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
-    const control = await turn.select(place);
+    const control = await this.#access.open(turn, place);
     if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
     if (control.structure === "records") return fromRecords(turn, place, control, options);
     try {
@@ -149,12 +152,12 @@ export class CardFiles {
     let bytes: Uint8Array = new Uint8Array();
     for (let at = offset; at < end; at = offset + bytes.length) {
       const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
-      const { data, sw } = await turn.send(readBinary(at, wanted));
+      const { data, sw } = await turn.send(this.#access.read(place, at, wanted));
       bytes = concat(bytes, data.subarray(0, end - at));
       if (sw === SW.OK && data.length > 0) {
         // Nobody asks for more where the card gave less than any card can, or so little that there can be no more.
         if (data.length < Math.min(wanted, size === undefined ? SHORT_CHUNK : MIN_PART)) break;
-        if (enough?.(bytes) === true) break;
+        if (enough?.(bytes) === true || this.#access.isAll?.(data) === true) break;
         continue;
       }
       if (sw === SW.WRONG_LENGTH && at === offset && wanted === this.#chunk && this.#shrink()) continue;

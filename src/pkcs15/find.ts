@@ -13,11 +13,13 @@ import { announcesEfDir, tellsMake } from "./answer-to-reset.ts";
 import { CardContents } from "./contents.ts";
 import { CardFiles } from "./files.ts";
 import type { Findings } from "./findings.ts";
+import type { FoundApplication } from "./found-application.ts";
 import { type FilePlace, masterFilePlace, placeName, resolve } from "./place.ts";
 import { PublicCache, type PublicFileStore } from "./public-cache.ts";
 import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "./session.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "./syntax/ef-dir.ts";
 import { REFUSES_FORM } from "./turn.ts";
+import { findSmartCardHsm, isSmartCardHsm } from "./smartcard-hsm/find.ts";
 
 /** The application of a card that has it under a name of the maker's own: IsoApplet (OpenSC, card-isoApplet.c). */
 const OTHER_AIDS: readonly Uint8Array[] = [fromHex("f276a288bcfba69d34f31001")];
@@ -27,15 +29,6 @@ const MAX_APPLICATIONS = 8;
 
 const BY_NAME: FilePlace = { from: "application", path: new Uint8Array() };
 const EF_DIR = masterFilePlace(0x2f00);
-
-/** An application of ISO/IEC 7816-15 that was found on a card. */
-export interface FoundApplication {
-  readonly contents: CardContents;
-  /** What SELECT took; undefined where the files are simply there. */
-  readonly aid: Uint8Array | undefined;
-  /** What the card told when it was selected so. */
-  readonly selectAnswer: Uint8Array;
-}
 
 /** A way to applications, and what it finds. */
 type Way = (hand: CardHand, findings: Findings) => Promise<readonly FoundApplication[]>;
@@ -50,6 +43,7 @@ const WAYS = {
     const found = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
     return found ? [found] : [];
   },
+  "smartcard-hsm": findSmartCardHsm,
 } as const satisfies Record<string, Way>;
 type WayName = keyof typeof WAYS;
 
@@ -83,15 +77,18 @@ const EXTENT: Readonly<Record<WayName, Extent>> = {
   name: "by name",
   directory: "by file",
   usual: "by file",
+  "smartcard-hsm": "by file",
 };
 
 /**
  * In which order they are tried. An applet on a Java Card has the Java Card's answer to reset, which tells nothing: where that is so, its
- * name is asked for before the registered one, because cards with that one nearly always tell of themselves.
+ * name is asked for before the registered one, because cards with that one nearly always tell of themselves. A SmartCard-HSM has an
+ * answer of its own; that one is behind another, a reader's or a simulator's, is looked at last.
  */
 function waysTo(atr: Uint8Array): readonly WayName[] {
+  if (isSmartCardHsm(atr)) return ["smartcard-hsm", "name", "directory", "usual"];
   if (announcesEfDir(atr)) return ["directory", "name", "usual"];
-  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual"];
+  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual", "smartcard-hsm"];
 }
 
 /** Whether cards with this answer to reset usually have applications. */
@@ -190,7 +187,7 @@ async function open(
 ): Promise<FoundApplication | undefined> {
   const session = new Pkcs15Session(hand, address, CardContents.odfPlace(address.df, template), selectedNow);
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
-  const contents = new CardContents(session, files, findings, template);
+  const contents = new CardContents(session, files, findings, template && { template });
   try {
     if (hand.store) await useCopies(contents, hand.store, address);
     await contents.odf();

@@ -62,7 +62,7 @@ export class Pkcs15Token implements CardToken {
       label: info?.label ?? "",
       manufacturer: info?.manufacturer ?? "",
       model: "PKCS#15",
-      serialNumber: toHex(info?.serialNumber ?? new Uint8Array()).toUpperCase(),
+      serialNumber: info?.serialText ?? toHex(info?.serialNumber ?? new Uint8Array()).toUpperCase(),
       pin: this.#pin ? pinInfo(this.#pin) : { label: "", minLength: 0, maxLength: 0 },
       ...(puk && { puk: pinInfo(puk) }),
       application: "PKCS #15",
@@ -211,6 +211,7 @@ export class Pkcs15Token implements CardToken {
   }
 
   #writer(): ObjectWriter {
+    if (!this.#application.contents.hasOdf) throw new UnsupportedError("objects of this make of card stay as they are");
     return new ObjectWriter(this.#application);
   }
 

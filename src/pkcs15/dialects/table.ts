@@ -5,9 +5,19 @@ import { ISO_APPLETS } from "./iso-applet.ts";
 import { MYEID } from "./myeid.ts";
 import { FINEID, SWEDISH_EID } from "./setcos.ts";
 import { STARCOS } from "./starcos.ts";
+import { SMARTCARD_HSM } from "../smartcard-hsm/dialect.ts";
 
 /** In the order in which a card is compared with them; the last one takes all. */
-const DIALECTS: readonly Dialect[] = [...ISO_APPLETS, MYEID, SWEDISH_EID, FINEID, CARDOS_5, CARDOS_4, ...STARCOS];
+const DIALECTS: readonly Dialect[] = [
+  ...ISO_APPLETS,
+  MYEID,
+  SWEDISH_EID,
+  FINEID,
+  CARDOS_5,
+  CARDOS_4,
+  ...STARCOS,
+  SMARTCARD_HSM,
+];
 
 /** Whether the card is one of those that are known better than by the standard. */
 export function isKnownDialect(card: CardFacts): boolean {

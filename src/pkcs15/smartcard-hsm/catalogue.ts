@@ -1,0 +1,234 @@
+import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { berLength } from "../../asn1/index.ts";
+import { DataError, toHex, utf8 } from "../../bytes/index.ts";
+import type { Catalogue, ListedObject } from "../catalogue.ts";
+import type { CardFiles } from "../files.ts";
+import type { Findings } from "../findings.ts";
+import { childOf, type FilePlace, placeName } from "../place.ts";
+import type { Pkcs15Session } from "../session.ts";
+import { readCardVerifiable } from "../syntax/card-verifiable.ts";
+import { type DirectoryEntry, type DirectoryKind, readElements, readEntry } from "../syntax/directory.ts";
+import type { PrivateKeyEntry } from "../syntax/key.ts";
+import { readTokenInfo, type TokenInfo } from "../syntax/token-info.ts";
+import { enumerateObjects } from "./commands.ts";
+import { certificateEntry, dataEntry, ownCertificateEntry, privateKeyEntry, publicKeyEntry } from "./entries.ts";
+import { APPLET, DEVICE_CERTIFICATE, FILE_PREFIX, fileId, TOKEN_INFO } from "./files.ts";
+import { SMARTCARD_HSM_PINS } from "./pins.ts";
+
+/** A holder's reference ends with a sequence number of five digits, and begins with at least three of a name. */
+const SEQUENCE_NUMBER = 5;
+const MIN_HOLDER = 8;
+/** An X.509 certificate begins so; a request for one does not. */
+const SEQUENCE = 0x30;
+
+interface NumberedKey extends ListedObject {
+  readonly number: number;
+  readonly entry: PrivateKeyEntry;
+}
+
+/**
+ * The objects of a SmartCard-HSM (OpenSC, pkcs15-sc-hsm.c). The card lists its files and keys; each key has an entry as PrKDF has
+ * them in a file of its own, and so do certificates without keys, and data. The certificate of a key has no entry; before there is
+ * one, a request for it stands in its place.
+ */
+export class SmartCardHsmCatalogue implements Catalogue {
+  readonly #session: Pkcs15Session;
+  readonly #files: CardFiles;
+  readonly #findings: Findings;
+  #list: Promise<ReadonlySet<string>> | undefined;
+  #keys: Promise<readonly NumberedKey[]> | undefined;
+
+  constructor(session: Pkcs15Session, files: CardFiles, findings: Findings) {
+    this.#session = session;
+    this.#files = files;
+    this.#findings = findings;
+  }
+
+  async objects(kind: DirectoryKind): Promise<readonly ListedObject[]> {
+    switch (kind) {
+      case "authentication":
+        return SMARTCARD_HSM_PINS.map(made);
+      case "private-keys":
+        return this.#numberedKeys();
+      case "public-keys":
+        return (await this.#keysWithFile()).map(({ number, entry }) => made(publicKeyEntry(number, entry)));
+      case "certificates":
+        return [...(await this.#ownCertificates()), ...(await this.#listed(kind, FILE_PREFIX.CERTIFICATE_ENTRY))];
+      case "data":
+        return this.#listed(kind, FILE_PREFIX.DATA_ENTRY);
+      default:
+        return [];
+    }
+  }
+
+  async #ownCertificates(): Promise<readonly ListedObject[]> {
+    const found: ListedObject[] = [];
+    for (const { number, entry } of await this.#keysWithFile()) {
+      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`);
+      if (bytes?.[0] === SEQUENCE) found.push(made(ownCertificateEntry(number, entry)));
+    }
+    return found;
+  }
+
+  async #listed(kind: "certificates" | "data", prefix: number): Promise<readonly ListedObject[]> {
+    const found: ListedObject[] = [];
+    for (const number of await this.#numbers(prefix)) {
+      const object = await this.#described(kind, prefix, number);
+      if (!object) continue;
+      const { entry, der } = object;
+      if (entry.class === "certificate") found.push({ entry: certificateEntry(entry), der });
+      if (entry.class === "data") found.push({ entry: dataEntry(entry), der });
+    }
+    return found;
+  }
+
+  async #keysWithFile(): Promise<readonly NumberedKey[]> {
+    const list = await this.#enumerated();
+    return (await this.#numberedKeys()).filter(({ number }) =>
+      list.has(toHex(fileId(FILE_PREFIX.OWN_CERTIFICATE, number))),
+    );
+  }
+
+  #numberedKeys(): Promise<readonly NumberedKey[]> {
+    return (this.#keys ??= unlessFailed(this.#readKeys(), () => (this.#keys = undefined)));
+  }
+
+  async #readKeys(): Promise<readonly NumberedKey[]> {
+    const described = new Set(await this.#numbers(FILE_PREFIX.KEY_ENTRY));
+    const found: NumberedKey[] = [];
+    for (const number of await this.#numbers(FILE_PREFIX.KEY)) {
+      // The device's own key, with which it signs requests.
+      if (number === 0) continue;
+      if (!described.has(number)) this.#findings.add(`key ${number}`, "has no entry that tells what it is");
+      const item = described.has(number)
+        ? await this.#described("private-keys", FILE_PREFIX.KEY_ENTRY, number)
+        : undefined;
+      if (item?.entry.class !== "private-key") continue;
+      found.push({ number, entry: privateKeyEntry(number, item.entry), der: item.der });
+    }
+    return found;
+  }
+
+  /** An entry that stands in a file by itself; undefined, and noted, if it does not parse or is not to be read. */
+  async #described(kind: DirectoryKind, prefix: number, number: number): Promise<ListedObject | undefined> {
+    const where = `${kind} ${placeName(placeOf(prefix, number))}`;
+    const bytes = await this.#read(prefix, number, where);
+    if (!bytes) return undefined;
+    try {
+      const [first] = readElements(bytes, where).elements;
+      if (!first) throw new DataError("no entry");
+      return { entry: readEntry(kind, first.der), der: first.der };
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      this.#findings.add(where, error.message);
+      return undefined;
+    }
+  }
+
+  async #read(prefix: number, number: number, where: string): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.#files.read(placeOf(prefix, number), { enough: isWhole })).bytes;
+    } catch (error) {
+      if (!(error instanceof StatusError || error instanceof MalformedAnswerError)) throw error;
+      this.#findings.add(where, error.message);
+      return undefined;
+    }
+  }
+
+  async #numbers(prefix: number): Promise<readonly number[]> {
+    const list = await this.#enumerated();
+    return Array.from({ length: 256 }, (_, number) => number).filter((number) =>
+      list.has(toHex(fileId(prefix, number))),
+    );
+  }
+
+  #enumerated(): Promise<ReadonlySet<string>> {
+    return (this.#list ??= unlessFailed(this.#enumerate(), () => (this.#list = undefined)));
+  }
+
+  async #enumerate(): Promise<ReadonlySet<string>> {
+    const { data, sw } = await this.#session.read((turn) => turn.send(enumerateObjects()));
+    if (sw !== SW.OK) throw new StatusError("ENUMERATE OBJECTS", sw);
+    if (data.length % 2 !== 0) this.#findings.add("list of objects", `${data.length} bytes, where each object has two`);
+    const ids = Array.from({ length: Math.floor(data.length / 2) }, (_, at) =>
+      toHex(data.subarray(2 * at, 2 * at + 2)),
+    );
+    return new Set(ids);
+  }
+
+  /** Of the file only the label counts, and it may be missing (OpenSC, sc_pkcs15emu_sc_hsm_init). */
+  async tokenInfo(): Promise<TokenInfo | undefined> {
+    const serialText = await this.#serialNumber();
+    const info = await this.#readTokenInfo();
+    return {
+      readOnly: false,
+      loginRequired: true,
+      randomNumbers: true,
+      algorithms: [],
+      holder: "",
+      problem: undefined,
+      ...info,
+      label: notEmpty(info?.label) ?? "SmartCard-HSM",
+      manufacturer: notEmpty(info?.manufacturer) ?? "www.CardContact.de",
+      serialNumber: utf8(serialText),
+      serialText,
+      lastUpdate: undefined,
+    };
+  }
+
+  async #serialNumber(): Promise<string> {
+    const where = "certificate of the device";
+    try {
+      const { bytes } = await this.#files.read(DEVICE_CERTIFICATE, { enough: isWhole });
+      const { holder } = readCardVerifiable(bytes);
+      if (holder.length < MIN_HOLDER) throw new DataError(`a holder's reference of ${holder.length} characters`);
+      return holder.slice(0, -SEQUENCE_NUMBER);
+    } catch (error) {
+      if (!(error instanceof StatusError || error instanceof MalformedAnswerError || error instanceof DataError))
+        throw error;
+      this.#findings.add(where, error.message);
+      return "";
+    }
+  }
+
+  async #readTokenInfo(): Promise<TokenInfo | undefined> {
+    try {
+      const { bytes } = await this.#files.read(TOKEN_INFO, { enough: isWhole });
+      const [first] = readElements(bytes, "TokenInfo").elements;
+      return first && readTokenInfo(first.der);
+    } catch (error) {
+      if (error instanceof StatusError && error.sw === SW.FILE_NOT_FOUND) return undefined;
+      if (!(error instanceof StatusError || error instanceof MalformedAnswerError || error instanceof DataError))
+        throw error;
+      this.#findings.add("TokenInfo", error.message);
+      return undefined;
+    }
+  }
+}
+
+function notEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+function placeOf(prefix: number, number: number): FilePlace {
+  return childOf(APPLET, fileId(prefix, number));
+}
+
+function made(entry: DirectoryEntry): ListedObject {
+  return { entry, der: new Uint8Array() };
+}
+
+/** Nothing behind the element that a file begins with is wanted. */
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    return berLength(bytes) !== undefined;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
+function unlessFailed<T>(value: Promise<T>, forget: () => void): Promise<T> {
+  value.catch(forget);
+  return value;
+}

@@ -1,0 +1,43 @@
+import type { CommandApdu } from "../../apdu/index.ts";
+import { fromHex } from "../../bytes/index.ts";
+import { SELECT_ANSWER, SELECT_BY, select } from "../commands.ts";
+
+/** OpenSC, card-sc-hsm.c (sc_hsm_aid): of the vendor's arc 1.3.6.1.4.1.24991. */
+export const SMARTCARD_HSM_AID = fromHex("e82b0601040181c31f0201");
+/** Historical bytes of all answers to reset that OpenSC lists for the card (card-sc-hsm.c, sc_hsm_atrs), as characters. */
+export const SMARTCARD_HSM_NAME = "HSM1";
+
+/** All that there is, in one extended answer; 256 bytes where only short ones come through. */
+const ALL = 65_536;
+
+/** SELECT of the applet; whatever was verified is forgotten (OpenSC, sc_hsm_logout). The card wants Le (sc_hsm_select_file_ex). */
+export function selectApplet(): CommandApdu {
+  return select(SELECT_BY.DF_NAME, SMARTCARD_HSM_AID, SELECT_ANSWER.FCI);
+}
+
+/** ENUMERATE OBJECTS: the identifiers of all files and keys, two bytes each (OpenSC, sc_hsm_list_files). */
+export function enumerateObjects(): CommandApdu {
+  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL };
+}
+
+/**
+ * READ BINARY of the file with an identifier, which needs no SELECT (ISO/IEC 7816-4 section 11.3.3, odd instruction; CardContact's
+ * sc-hsm-embedded, token-sc-hsm.c, readEF). The offset is a data object.
+ */
+export function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
+  const [p1 = 0, p2 = 0] = id;
+  return { cla: 0x00, ins: 0xb1, p1, p2, data: Uint8Array.of(0x54, 0x02, offset >> 8, offset & 0xff), ne: length };
+}
+
+/** What the card computes with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
+export const ALGORITHM = { RSA_RAW: 0x20, RSA_DECRYPT: 0x21, ECDSA: 0x70, ECDH: 0x80 } as const;
+
+/** SIGN (OpenSC, sc_hsm_compute_signature). @param ne Bytes of the answer at most. */
+export function sign(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
+  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne };
+}
+
+/** DECIPHER, of a cryptogram or the other party's point (OpenSC, sc_hsm_decipher). */
+export function decipher(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
+  return { cla: 0x80, ins: 0x62, p1: key, p2: algorithm, data: input, ne };
+}

@@ -1,0 +1,47 @@
+import { Flags } from "../syntax/fields.ts";
+import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+import type { ObjectHead } from "../syntax/object.ts";
+
+/** What the entries of keys and guarded data name the user's PIN by. */
+export const USER_PIN_ID = Uint8Array.of(1);
+const CODE_ID = Uint8Array.of(2);
+
+function head(label: string, authId: Uint8Array | undefined): ObjectHead {
+  return { label, private: false, modifiable: false, authId, userConsent: undefined, accessRules: [] };
+}
+
+/** Letters are as good as digits: the applet compares bytes (OpenSC, pkcs15-sc-hsm.c: reference, 6 to 15 characters). */
+const USER_PIN: PinEntry = {
+  class: "pin",
+  head: head("UserPIN", CODE_ID),
+  authId: USER_PIN_ID,
+  flags: Flags.of(PIN_FLAG.CASE_SENSITIVE, PIN_FLAG.INITIALIZED),
+  type: "utf8",
+  minLength: 6,
+  storedLength: 0,
+  maxLength: 15,
+  reference: 0x81,
+  padding: undefined,
+  path: undefined,
+};
+
+/**
+ * The initialisation code, called SO PIN: 8 bytes, written as 16 digits of 0 to F (OpenSC, card-sc-hsm.c, sc_hsm_encode_sopin). No
+ * command takes it alone: it sets the user's PIN by RESET RETRY COUNTER, as a PUK does (sc_hsm_init_pin).
+ */
+const INITIALISATION_CODE: PinEntry = {
+  class: "pin",
+  head: head("SOPIN", undefined),
+  authId: CODE_ID,
+  flags: Flags.of(PIN_FLAG.UNBLOCKING, PIN_FLAG.UNBLOCK_DISABLED, PIN_FLAG.INITIALIZED),
+  type: "hexadecimal",
+  minLength: 16,
+  storedLength: 8,
+  maxLength: 16,
+  reference: 0x88,
+  padding: undefined,
+  path: undefined,
+};
+
+/** What the AODF of another card says: each card has the same two. */
+export const SMARTCARD_HSM_PINS: readonly PinEntry[] = [USER_PIN, INITIALISATION_CODE];

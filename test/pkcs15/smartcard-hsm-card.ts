@@ -1,0 +1,297 @@
+import { type KeyObject, randomBytes } from "node:crypto";
+import { decodeCommand, encodeTlv } from "../../src/apdu/index.ts";
+import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
+import type { InProcessCard } from "../../src/pcsc/index.ts";
+import { describeKey, ecdh, ecdsa, encodePublicKey, rsaRaw } from "../../src/virtual/keys/private-key.ts";
+import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
+import { ReferenceData } from "../../src/virtual/reference-data.ts";
+import { testKey } from "../virtual/keys.ts";
+import { certificate, dataObject, privateKey } from "./directory-files.ts";
+
+const AID = "e82b0601040181c31f0201";
+export const HSM_ATR = "3bde18ff8191fe1fc38031815448534d31738021408107" + "1c";
+export const HSM_PIN = "648219";
+/** The code's letters count as digits of 10 to 15. */
+export const HSM_CODE = "3537363231383aFf";
+
+const MISSING = 0x6a82;
+const LOCKED = 0x6982;
+
+/** What a command is refused with. */
+class Refusal extends Error {
+  readonly sw: number;
+  constructor(sw: number) {
+    super(sw.toString(16));
+    this.sw = sw;
+  }
+}
+
+/**
+ * A SmartCard-HSM as CardContact's and OpenSC's programs know it, and strict: what they never send it refuses. Its keys are real.
+ */
+export class SmartCardHsm implements InProcessCard {
+  readonly atr: Uint8Array;
+  /** What reached it, hexadecimal. */
+  readonly commands: string[] = [];
+  /** Answers that take the place of its own, by the first four bytes of a command. */
+  readonly lies = new Map<string, string>();
+  readonly files = new Map<string, Uint8Array>();
+  readonly keys = new Map<number, KeyObject>();
+  /** RESET RETRY COUNTER was allowed when the card was initialised. */
+  allowsReset = true;
+  readonly #pin = new ReferenceData(utf8(HSM_PIN), 3);
+  readonly #code = new ReferenceData(fromHex(HSM_CODE.toLowerCase()), 15);
+  #selected = false;
+  #verified = false;
+
+  constructor(atr = HSM_ATR) {
+    this.atr = fromHex(atr);
+    this.files.set("2f02", concat(deviceCertificate("DENK0100123"), deviceCertificate("DESRCACC1")));
+    this.files.set("2f03", tokenInfoFile("Lab HSM"));
+    this.keys.set(0, testKey("p-256", "device"));
+  }
+
+  reset(): void {
+    this.#selected = false;
+    this.#verified = false;
+  }
+
+  transmit(bytes: Uint8Array): Promise<Uint8Array> {
+    this.commands.push(toHex(bytes));
+    const lie = this.lies.get(toHex(bytes.subarray(0, 4)));
+    return Promise.resolve(lie === undefined ? this.#answer(bytes) : fromHex(lie));
+  }
+
+  #answer(bytes: Uint8Array): Uint8Array {
+    try {
+      return concat(this.#perform(bytes), fromHex("9000"));
+    } catch (error) {
+      if (error instanceof DataError) return fromHex("6a80");
+      if (!(error instanceof Refusal)) throw error;
+      return Uint8Array.of(error.sw >> 8, error.sw & 0xff);
+    }
+  }
+
+  #perform(bytes: Uint8Array): Uint8Array {
+    const { cla, ins, p1, p2, data = new Uint8Array(), ne } = decodeCommand(bytes);
+    const header = toHex(Uint8Array.of(cla, ins));
+    if (header === "00a4") return this.#select(p1, p2, toHex(data), ne);
+    if (!this.#selected) throw new Refusal(0x6d00);
+    switch (header) {
+      case "00b1":
+        return this.#read(toHex(Uint8Array.of(p1, p2)), data, ne);
+      case "8058":
+        if (p1 !== 0 || p2 !== 0 || ne === undefined) throw new Refusal(0x6a86);
+        return this.#list().subarray(0, ne);
+      case "0020":
+        return this.#verify(p1, p2, data);
+      case "0024":
+        return this.#change(p1, p2, data);
+      case "002c":
+        return this.#unblock(p1, p2, data);
+      case "8068":
+        return this.#sign(p1, p2, data, ne);
+      case "8062":
+        return this.#decipher(p1, p2, data, ne);
+      default:
+        throw new Refusal(cla === 0x00 || cla === 0x80 ? 0x6d00 : 0x6e00);
+    }
+  }
+
+  #select(p1: number, p2: number, name: string, ne: number | undefined): Uint8Array {
+    // Versions before 0.16 know no P2 but 00 and 04, and all want Le.
+    if ((p2 !== 0x00 && p2 !== 0x04) || ne === undefined) throw new Refusal(0x6a86);
+    if (p1 === 0x04) {
+      if (name !== AID) throw new Refusal(MISSING);
+      this.#selected = true;
+      this.#verified = false;
+      return encodeTlv(0x6f, encodeTlv(0x84, fromHex(AID)), encodeTlv(0x85, fromHex("0005000302")));
+    }
+    if (!this.#selected || p1 !== 0x00 || name.length !== 4) throw new Refusal(0x6a86);
+    const file = this.files.get(name);
+    if (!file) throw new Refusal(MISSING);
+    return encodeTlv(0x62, encodeTlv(0x82, Uint8Array.of(1)), encodeTlv(0x83, fromHex(name)));
+  }
+
+  #read(id: string, data: Uint8Array, ne: number | undefined): Uint8Array {
+    const [tag, length, high = 0, low = 0] = data;
+    if (tag !== 0x54 || length !== 2 || data.length !== 4 || ne === undefined) throw new Refusal(0x6a80);
+    const file = this.files.get(id);
+    if (!file) throw new Refusal(MISSING);
+    if (id.startsWith("cd") && !this.#verified) throw new Refusal(LOCKED);
+    const offset = high * 256 + low;
+    if (offset > 0 && offset >= file.length) throw new Refusal(0x6b00);
+    return file.subarray(offset, offset + ne);
+  }
+
+  #list(): Uint8Array {
+    const keys = [...this.keys.keys()].map((number) => Uint8Array.of(0xcc, number));
+    return concat(...keys, ...[...this.files.keys()].map((id) => fromHex(id)));
+  }
+
+  #verify(p1: number, reference: number, data: Uint8Array): Uint8Array {
+    const pin = this.#reference(p1, reference);
+    if (data.length === 0) {
+      if (pin === this.#pin && this.#verified) return new Uint8Array();
+      throw new Refusal(pin.blocked ? 0x6983 : 0x63c0 + pin.tries);
+    }
+    // Nobody's program verifies the initialisation code.
+    if (pin !== this.#pin) throw new Refusal(0x6a88);
+    this.#verified = false;
+    compare(pin, data);
+    this.#verified = true;
+    return new Uint8Array();
+  }
+
+  #change(p1: number, reference: number, data: Uint8Array): Uint8Array {
+    const pin = this.#reference(p1, reference);
+    const length = pin.value.length;
+    compare(pin, data.subarray(0, length));
+    const fresh = data.subarray(length);
+    if (pin === this.#code ? fresh.length !== 8 : fresh.length < 6 || fresh.length > 15) throw new Refusal(0x6700);
+    pin.replace(fresh);
+    return new Uint8Array();
+  }
+
+  #unblock(p1: number, reference: number, data: Uint8Array): Uint8Array {
+    if (p1 !== 0 || reference !== 0x81) throw new Refusal(0x6a86);
+    if (!this.allowsReset) throw new Refusal(0x6985);
+    if (data.length < 8 + 6 || data.length > 8 + 15) throw new Refusal(0x6700);
+    compare(this.#code, data.subarray(0, 8));
+    this.#pin.replace(data.subarray(8));
+    return new Uint8Array();
+  }
+
+  #reference(p1: number, reference: number): ReferenceData {
+    if (p1 !== 0) throw new Refusal(0x6a86);
+    if (reference === 0x81) return this.#pin;
+    if (reference === 0x88) return this.#code;
+    throw new Refusal(0x6a88);
+  }
+
+  #sign(number: number, algorithm: number, data: Uint8Array, ne: number | undefined): Uint8Array {
+    const key = this.#key(number);
+    const info = describeKey(key);
+    if (info.type === "rsa" && algorithm === 0x20) return atMost(rsaRaw(key, data), ne);
+    if (info.type === "ec" && algorithm === 0x70) return atMost(ecdsa(key, info, data), ne);
+    throw new Refusal(0x6985);
+  }
+
+  #decipher(number: number, algorithm: number, data: Uint8Array, ne: number | undefined): Uint8Array {
+    const key = this.#key(number);
+    const info = describeKey(key);
+    if (info.type === "rsa" && algorithm === 0x21) return atMost(rsaRaw(key, data), ne);
+    if (info.type !== "ec" || algorithm !== 0x80) throw new Refusal(0x6985);
+    // The whole point. OpenSSL tells its x only, and nobody needs the other half.
+    const x = ecdh(key, info, data);
+    return atMost(concat(Uint8Array.of(0x04), x, randomBytes(x.length)), ne);
+  }
+
+  #key(number: number): KeyObject {
+    const key = this.keys.get(number);
+    if (!key) throw new Refusal(0x6a88);
+    if (!this.#verified) throw new Refusal(LOCKED);
+    return key;
+  }
+
+  /** A key with its entry, and a request for a certificate, as GENERATE ASYMMETRIC KEY PAIR leaves them. */
+  addKey(number: number, key: KeyObject, label: string, usage = "0520"): this {
+    const { type, bits } = describeKey(key);
+    const id = toHex(Uint8Array.of(number));
+    this.keys.set(number, key);
+    // Entries by CardContact's programs name no file.
+    this.files.set(`c4${id}`, fromHex(privateKey({ label, id, type, bits, usage, path: "", reference: "00" })));
+    this.files.set(`ce${id}`, request(key));
+    return this;
+  }
+
+  /** The certificate takes the place of the request for it. */
+  certify(number: number): Uint8Array {
+    const issued = issue(this.keys.get(number) ?? testKey("p-256"), `Key ${number}`);
+    this.files.set(`ce${toHex(Uint8Array.of(number))}`, issued);
+    return issued;
+  }
+
+  addAuthority(number: number, label: string): Uint8Array {
+    const id = toHex(Uint8Array.of(number));
+    const issued = issue(testKey("p-256", "authority"), label);
+    this.files.set(`c8${id}`, fromHex(certificate(label, `aa${id}`, `ca${id}`)));
+    this.files.set(`ca${id}`, issued);
+    return issued;
+  }
+
+  addData(number: number, label: string, value: Uint8Array, guarded = false): void {
+    const id = toHex(Uint8Array.of(number));
+    const file = `${guarded ? "cd" : "cf"}${id}`;
+    this.files.set(`c9${id}`, fromHex(dataObject(label, file)));
+    this.files.set(file, value);
+  }
+}
+
+function compare(reference: ReferenceData, candidate: Uint8Array): void {
+  if (reference.blocked) throw new Refusal(0x6983);
+  if (!reference.matches(candidate)) {
+    // One of another length costs a try too.
+    if (candidate.length !== reference.value.length) reference.matches(reference.value.map((octet) => octet ^ 0xff));
+    throw new Refusal(reference.blocked ? 0x6983 : 0x63c0 + reference.tries);
+  }
+}
+
+function atMost(answer: Uint8Array, ne: number | undefined): Uint8Array {
+  if (ne === undefined || answer.length > ne) throw new Refusal(0x6700);
+  return answer;
+}
+
+function issue(privateKey: KeyObject, name: string): Uint8Array {
+  return issueCertificate("authentication", { privateKey, name }, { privateKey, name });
+}
+
+const PRIMES: Readonly<Partial<Record<number, bigint>>> = {
+  256: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
+  384: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
+};
+
+/** The content of 7F49: of an EC key with its curve, of which a reader needs no more than the prime. */
+function publicKeyFields(key: KeyObject): Uint8Array[] {
+  const { type, bits } = describeKey(key);
+  if (type === "rsa") return [encodeTlv(0x06, fromHex("04007f00070202020102")), ...encodePublicKey(key)];
+  const number = (value: bigint): Uint8Array => fromHex(value.toString(16).padStart(bits / 4, "0"));
+  const prime = PRIMES[bits] ?? 0n;
+  return [
+    encodeTlv(0x06, fromHex("04007f00070202020203")),
+    encodeTlv(0x81, number(prime)),
+    encodeTlv(0x82, number(prime - 3n)),
+    ...encodePublicKey(key),
+    encodeTlv(0x87, Uint8Array.of(1)),
+  ];
+}
+
+function verifiable(key: KeyObject, holder: string): Uint8Array {
+  const body = encodeTlv(
+    0x7f4e,
+    encodeTlv(0x5f29, Uint8Array.of(0)),
+    encodeTlv(0x42, utf8("DEDINK01")),
+    encodeTlv(0x7f49, ...publicKeyFields(key)),
+    encodeTlv(0x5f20, utf8(holder)),
+  );
+  return encodeTlv(0x7f21, body, encodeTlv(0x5f37, randomBytes(64)));
+}
+
+const deviceCertificate = (serial: string): Uint8Array => verifiable(testKey("p-256", "device"), `${serial}00000`);
+
+/** The request is signed by the new key, and around that by the device's. */
+export function request(key: KeyObject): Uint8Array {
+  const inner = verifiable(key, "DENK010012300001");
+  return encodeTlv(0x67, inner, encodeTlv(0x42, utf8("DENK010012300000")), encodeTlv(0x5f37, randomBytes(64)));
+}
+
+/** As OpenSC writes it: a label, and what the card can do. */
+function tokenInfoFile(label: string): Uint8Array {
+  return encodeTlv(
+    0x30,
+    encodeTlv(0x02, Uint8Array.of(0)),
+    encodeTlv(0x04),
+    encodeTlv(0x80, utf8(label)),
+    encodeTlv(0x03, Uint8Array.of(4, 0x10)),
+  );
+}
