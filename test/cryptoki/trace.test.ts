@@ -108,6 +108,19 @@ describe("a trace", () => {
     }
   });
 
+  test("shows a template that is a list as any other", async () => {
+    const { cryptoki, last } = await traced();
+    await using closing = cryptoki;
+    await closing.C_Initialize();
+    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+    await cryptoki.C_CreateObject(session, [
+      [CKA.CLASS, CKO.SECRET_KEY],
+      [CKA.KEY_TYPE, CKK.GENERIC_SECRET],
+      [CKA.VALUE, utf8("7654321")],
+    ]);
+    expect(last()).toContain("{CKA_CLASS = CKO_SECRET_KEY, CKA_KEY_TYPE = CKK_GENERIC_SECRET, CKA_VALUE = (7 bytes)}");
+  });
+
   test("shows the value of a certificate, not that of a key", async () => {
     const { cryptoki, last } = await traced();
     await using closing = cryptoki;

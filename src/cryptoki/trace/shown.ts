@@ -121,12 +121,19 @@ const OPEN_VALUE: ReadonlySet<unknown> = new Set([CKO.CERTIFICATE, CKO.PUBLIC_KE
 function template(value: unknown, depth = 0): string {
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return shown(value);
   if (depth > MAX_DEPTH) return "...";
-  const open = OPEN_VALUE.has(Reflect.get(value, CKA.CLASS));
-  const attributes = Object.entries(value).map(([key, of]: [string, unknown]) => {
+  const entries = attributesOf(value);
+  const open = entries.some(([type, of]) => Number(type) === CKA.CLASS && OPEN_VALUE.has(of));
+  const attributes = entries.map(([key, of]) => {
     const type = Number(key);
     return `${nameOf("CKA", type)} = ${attribute(type, of, open, depth)}`;
   });
   return `{${attributes.join(", ")}}`;
+}
+
+/** In pairs, as a list of attributes has them already; what is no pair there is no attribute. */
+function attributesOf(template: object): readonly (readonly [type: unknown, value: unknown])[] {
+  if (!Array.isArray(template)) return Object.entries(template);
+  return template.map((entry: unknown) => (Array.isArray(entry) ? [entry[0], entry[1]] : [undefined, undefined]));
 }
 
 function attribute(type: number, value: unknown, open: boolean, depth: number): string {
