@@ -2,8 +2,8 @@ import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { utf8 } from "../../src/bytes/index.ts";
 import { AttributeSet } from "../../src/cryptoki/attributes/attribute-set.ts";
-import { CKA, CKK, CKO, CKU, type Template } from "../../src/cryptoki/index.ts";
-import { PIN } from "./rig.ts";
+import { CKA, CKK, CKM, CKO, CKU, type Template } from "../../src/cryptoki/index.ts";
+import { PIN, refusal } from "./rig.ts";
 import { find, writableRig } from "./writable-card.ts";
 
 afterEach(() => {
@@ -115,4 +115,27 @@ describe("session objects", () => {
       { numRuns: 40 },
     );
   });
+});
+
+test("what was destroyed since a search began is not found by it: its key would be nothing but zeros", async () => {
+  await using made = await writableRig();
+  const { one } = made;
+  const session = await made.session();
+  const template = {
+    [CKA.CLASS]: CKO.SECRET_KEY,
+    [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+    [CKA.VALUE]: utf8("value"),
+    [CKA.LABEL]: "short",
+  };
+  const stays = await one.C_CreateObject(session, template);
+  const goes = await one.C_CreateObject(session, template);
+  const other = await made.session();
+  await one.C_CreateObject(other, template);
+  await one.C_FindObjectsInit(session, { [CKA.LABEL]: "short" });
+  await one.C_DestroyObject(session, goes);
+  await one.C_CloseSession(other);
+  expect(await one.C_FindObjects(session)).toEqual([stays]);
+  await expect(one.C_SignInit(session, { mechanism: CKM.SHA256_HMAC }, goes)).rejects.toMatchObject(
+    refusal("KEY_HANDLE_INVALID"),
+  );
 });

@@ -108,8 +108,13 @@ export function findObjects(
     async (session) => {
       if (max !== Infinity) requireCount(max, "the most objects to find", Number.MAX_SAFE_INTEGER);
       const search = session.operations.get("find");
-      const found = await search.next(max, (object) => application.isVisible(object), signal);
-      return found.map((object) => application.objects.publish(object));
+      const { objects } = application;
+      const found = await search.next(
+        max,
+        (object) => objects.isThere(object) && application.isVisible(object),
+        signal,
+      );
+      return found.map((object) => objects.publish(object));
     },
     signal,
   );

@@ -28,8 +28,8 @@ export class ObjectIndex {
   readonly #all = new Set<StoredObject>();
   readonly #byValue = new Map<string, Set<StoredObject>>();
 
-  get size(): number {
-    return this.#all.size;
+  has(object: StoredObject): boolean {
+    return this.#all.has(object);
   }
 
   add(object: StoredObject): void {

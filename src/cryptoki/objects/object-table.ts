@@ -125,13 +125,20 @@ export class ObjectTable {
   get(handle: number, token: Token, rv: number = CKR.OBJECT_HANDLE_INVALID): StoredObject {
     const object = this.#found.get(handle);
     if (object?.token !== token) throw new CryptokiError(rv);
-    const reference = object.card?.reference;
-    const known = reference === undefined ? undefined : this.#of(token).known.get(reference);
-    if (known && reference !== undefined && (known.object !== object || !this.#isCurrent(known, reference))) {
-      this.#found.delete(handle);
-      throw new CryptokiError(rv);
-    }
-    return object;
+    if (this.isThere(object)) return object;
+    this.#found.delete(handle);
+    throw new CryptokiError(rv);
+  }
+
+  /** Whether the object is what it was when somebody got hold of it: neither destroyed since, nor in another's place. */
+  isThere(object: StoredObject): boolean {
+    const objects = this.#tokens.get(object.token);
+    if (object.owner) return objects?.session.has(object) ?? false;
+    // What is built in stays.
+    if (!object.card) return true;
+    const { reference } = object.card;
+    const known = objects?.known.get(reference);
+    return known?.object === object && this.#isCurrent(known, reference);
   }
 
   /** Ends a session object; its key is wiped. */

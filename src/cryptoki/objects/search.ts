@@ -29,7 +29,7 @@ export class Search {
 
   /**
    * The next objects that match, at most `max`. A search that `signal` ends stands where it stood.
-   * @param isVisible Asked at that moment: a user may have logged out since the search began.
+   * @param isVisible Asked at that moment: a user may have logged out since the search began, or the object may have ended.
    */
   async next(
     max: number,

@@ -31,6 +31,10 @@ export class SessionObjects {
     if (owner && mates?.size === 0) this.#byOwner.delete(owner);
   }
 
+  has(object: StoredObject): boolean {
+    return this.#index.has(object);
+  }
+
   /** As {@link ObjectIndex.candidates}. */
   candidates(wanted: AttributeList): Iterable<StoredObject> {
     return this.#index.candidates(wanted);
