@@ -64,12 +64,14 @@ async function namedPlaces(contents: CardContents): Promise<Places> {
     known.what.add(what);
     places.set(name, known);
   };
-  add(masterFilePlace(), "master file");
-  add(masterFilePlace(0x2f00), "EF.DIR");
-  add(contents.odfPlace, "EF(ODF)");
-  add(contents.tokenInfoPlace, "EF(TokenInfo)");
-  for (const entry of await contents.odf()) {
-    if ("file" in entry && entry.file.path.length > 1) add(resolve(df, entry.file), `directory of ${entry.kind}`);
+  if (contents.hasOdf) {
+    add(masterFilePlace(), "master file");
+    add(masterFilePlace(0x2f00), "EF.DIR");
+    add(contents.odfPlace, "EF(ODF)");
+    add(contents.tokenInfoPlace, "EF(TokenInfo)");
+    for (const entry of await contents.odf()) {
+      if ("file" in entry && entry.file.path.length > 1) add(resolve(df, entry.file), `directory of ${entry.kind}`);
+    }
   }
   for (const kind of DIRECTORY_KINDS) {
     for (const { entry } of await contents.directory(kind)) {

@@ -116,6 +116,8 @@ export class SmartCardHsm implements InProcessCard {
   #read(id: string, data: Uint8Array, ne: number | undefined): Uint8Array {
     const [tag, length, high = 0, low = 0] = data;
     if (tag !== 0x54 || length !== 2 || data.length !== 4 || ne === undefined) throw new Refusal(0x6a80);
+    // All that there is, or what fits a short answer: nobody asks for a number between.
+    if (ne > 256 && ne !== 65_536) throw new Refusal(0x6700);
     const file = this.files.get(id);
     if (!file) throw new Refusal(MISSING);
     if (id.startsWith("cd") && !this.#verified) throw new Refusal(LOCKED);
@@ -230,10 +232,10 @@ export class SmartCardHsm implements InProcessCard {
 
 function compare(reference: ReferenceData, candidate: Uint8Array): void {
   if (reference.blocked) throw new Refusal(0x6983);
-  if (!reference.matches(candidate)) {
-    // One of another length costs a try too.
-    if (candidate.length !== reference.value.length) reference.matches(reference.value.map((octet) => octet ^ 0xff));
-    throw new Refusal(reference.blocked ? 0x6983 : 0x63c0 + reference.tries);
+  // One of another length costs a try too.
+  const sameLength = candidate.length === reference.value.length;
+  if (!reference.matches(sameLength ? candidate : reference.value.map((octet) => octet ^ 0xff))) {
+    throw new Refusal(reference.tries === 0 ? 0x6983 : 0x63c0 + reference.tries);
   }
 }
 

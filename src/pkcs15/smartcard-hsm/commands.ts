@@ -7,8 +7,9 @@ export const SMARTCARD_HSM_AID = fromHex("e82b0601040181c31f0201");
 /** Historical bytes of all answers to reset that OpenSC lists for the card (card-sc-hsm.c, sc_hsm_atrs), as characters. */
 export const SMARTCARD_HSM_NAME = "HSM1";
 
-/** All that there is, in one extended answer; 256 bytes where only short ones come through. */
+/** All that there is: what CardContact's programs ask for with extended length (256 bytes where only short answers come through). */
 const ALL = 65_536;
+const SHORT = 256;
 
 /** SELECT of the applet; whatever was verified is forgotten (OpenSC, sc_hsm_logout). The card wants Le (sc_hsm_select_file_ex). */
 export function selectApplet(): CommandApdu {
@@ -23,10 +24,12 @@ export function enumerateObjects(): CommandApdu {
 /**
  * READ BINARY of the file with an identifier, which needs no SELECT (ISO/IEC 7816-4 section 11.3.3, odd instruction; CardContact's
  * sc-hsm-embedded, token-sc-hsm.c, readEF). The offset is a data object.
+ * @param length Up to 256; a larger one stands for all that there is.
  */
 export function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
   const [p1 = 0, p2 = 0] = id;
-  return { cla: 0x00, ins: 0xb1, p1, p2, data: Uint8Array.of(0x54, 0x02, offset >> 8, offset & 0xff), ne: length };
+  const ne = length > SHORT ? ALL : length;
+  return { cla: 0x00, ins: 0xb1, p1, p2, data: Uint8Array.of(0x54, 0x02, offset >> 8, offset & 0xff), ne };
 }
 
 /** What the card computes with a key (OpenSC, card-sc-hsm.h, ALGO_...). */

@@ -32,7 +32,7 @@ export interface CardVerifiable {
   /** Certificate holder reference. */
   readonly holder: string;
   /** SubjectPublicKeyInfo, DER. @throws {DataError} for a key of another kind. */
-  publicKey(): Uint8Array;
+  readonly publicKey: () => Uint8Array;
 }
 
 /** Whether `bytes` begin as a card verifiable certificate or a request for one. */
