@@ -139,3 +139,43 @@ test("what was destroyed since a search began is not found by it: its key would 
     refusal("KEY_HANDLE_INVALID"),
   );
 });
+
+/** All that `work` copies of byte arrays. */
+async function copiesIn(work: () => Promise<unknown>): Promise<Uint8Array[]> {
+  const copies: Uint8Array[] = [];
+  const original = Uint8Array;
+  globalThis.Uint8Array = new Proxy(original, {
+    construct: (target, values: [Uint8Array]) => {
+      const made = new target(...values);
+      if ((values[0] as unknown) instanceof original) copies.push(made);
+      return made;
+    },
+  });
+  try {
+    await work();
+  } finally {
+    globalThis.Uint8Array = original;
+  }
+  return copies;
+}
+
+test("no copy of a key stays behind when its object is changed, measured, or copied in vain", async () => {
+  await using made = await writableRig();
+  const { one } = made;
+  const session = await made.session();
+  const value = utf8("the value of a key");
+  const key = await one.C_CreateObject(session, {
+    [CKA.CLASS]: CKO.SECRET_KEY,
+    [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+    [CKA.VALUE]: value,
+  });
+  const copies = await copiesIn(async () => {
+    await one.C_SetAttributeValue(session, key, { [CKA.LABEL]: "another" });
+    await one.C_GetObjectSize(session, key);
+    await expect(one.C_CopyObject(session, key, { [CKA.CLASS]: CKO.DATA })).rejects.toMatchObject(
+      refusal("ATTRIBUTE_READ_ONLY"),
+    );
+  });
+  expect(copies.length).toBeGreaterThan(0);
+  expect(copies).not.toContainEqual(value);
+});

@@ -1,7 +1,7 @@
 import { DataError, wipe } from "../../bytes/index.ts";
 import { MalformedAnswerError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { type AttributeList, ownValue, sameValue } from "./template.ts";
+import { type AttributeList, sameValue } from "./template.ts";
 import type { AttributeValue, Template, ValueOf } from "./kinds.ts";
 import type { Unavailable } from "./error.ts";
 import { CKA } from "../constants/cka.ts";
@@ -40,11 +40,11 @@ export class AttributeSet {
     for (const [type, value] of values) this.#sources.set(type, value);
   }
 
-  /** Copies of all values that cost nothing, those that are never shown among them. */
-  reveal(): Map<number, AttributeValue> {
+  /** All values that cost nothing, those that are never shown among them: the object's own, to be left as they are. */
+  atHand(): Map<number, AttributeValue> {
     const values = new Map<number, AttributeValue>();
     for (const [type, source] of this.#sources) {
-      if (typeof source !== "function" && source !== SENSITIVE) values.set(type, ownValue(source));
+      if (typeof source !== "function" && source !== SENSITIVE) values.set(type, source);
     }
     return values;
   }

@@ -4,7 +4,7 @@ import type { AttributeValue } from "./kinds.ts";
 import { type Values, valuesOf } from "./new-object.ts";
 import { noSuch, readOnly, requireOfficer } from "./refusals.ts";
 import type { Footnote, Rules } from "./tables/rule.ts";
-import { type AttributeList, ownValue, sameValue } from "./template.ts";
+import { type AttributeList, ownValues, sameValue } from "./template.ts";
 
 /** Footnotes of what may be changed at all: 10, 11 and 12 say in which direction. */
 const CHANGEABLE: readonly Footnote[] = [8, 10, 11, 12];
@@ -38,5 +38,5 @@ export function checkChanges(
     if (notes.has(12) && before === false) throw readOnly(type, "stays false");
     if (notes.has(10)) requireOfficer(type, value, user);
   }
-  return new Map([...changes].map(([type, value]) => [type, ownValue(value)]));
+  return ownValues(changes);
 }

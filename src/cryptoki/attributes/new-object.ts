@@ -6,7 +6,7 @@ import type { AttributeValue } from "./kinds.ts";
 import { incomplete, inconsistent, invalid, noSuch, readOnly, requireOfficer } from "./refusals.ts";
 import { CLASSES } from "./tables/objects.ts";
 import type { Footnote, Rules } from "./tables/rule.ts";
-import { type AttributeList, ownValue, sameValue } from "./template.ts";
+import { type AttributeList, ownValues, sameValue } from "./template.ts";
 
 /** How an object comes into being. */
 export type Making = "create" | "generate" | "unwrap" | "derive";
@@ -70,7 +70,7 @@ export function newObject(
     if (must !== undefined && notes.has(must) && !values.has(type)) throw incomplete(type);
   }
   for (const [type, value] of defaults(rules, values, making, user)) if (!values.has(type)) values.set(type, value);
-  return { rules, values: new Map([...values].map(([type, value]) => [type, ownValue(value)])) };
+  return { rules, values: ownValues(values) };
 }
 
 function* defaults(

@@ -85,6 +85,11 @@ export function ownValue(value: AttributeValue): AttributeValue {
   return Object.fromEntries(readTemplate(value).map(([type, inner]) => [type, ownValue(inner)]));
 }
 
+/** Values that are nobody else's. */
+export function ownValues(values: ReadonlyMap<number, AttributeValue>): Map<number, AttributeValue> {
+  return new Map([...values].map(([type, value]) => [type, ownValue(value)]));
+}
+
 /** Whether two values of one attribute are the same. */
 export function sameValue(a: AttributeValue, b: AttributeValue): boolean {
   if (a instanceof Uint8Array) return b instanceof Uint8Array && equalBytes(a, b);

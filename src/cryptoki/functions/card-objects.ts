@@ -66,7 +66,7 @@ export async function changeOnCard(
   if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
   const type = (await attributes.value(CKA.KEY_TYPE)) ?? attributes.known(CKA.CERTIFICATE_TYPE);
   const rules = rulesOf(attributes.known(CKA.CLASS), type) ?? new Map();
-  const now = attributes.reveal();
+  const now = attributes.atHand();
   const user = application.logins.userOf(token);
   const changes = checkChanges(rules, (attribute) => now.get(attribute), template, user, false);
   const [label, id, value] = [changes.get(CKA.LABEL), changes.get(CKA.ID), changes.get(CKA.VALUE)];

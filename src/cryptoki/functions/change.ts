@@ -1,10 +1,11 @@
+import type { PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
 import type { Template } from "../attributes/kinds.ts";
 import type { NewObject, Values } from "../attributes/new-object.ts";
 import { inconsistent, invalid } from "../attributes/refusals.ts";
 import { rulesOf } from "../attributes/tables/objects.ts";
-import { type AttributeList, readTemplate, sameValue } from "../attributes/template.ts";
+import { type AttributeList, ownValues, readTemplate, sameValue } from "../attributes/template.ts";
 import { bytesOf, isTrue } from "../attributes/values.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
@@ -14,7 +15,7 @@ import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import { untilAborted } from "../turns.ts";
 import { changeOnCard, destroyOnCard, requireReadWrite } from "./card-objects.ts";
-import { keepObject } from "./keep.ts";
+import { keepObject, wipeSecrets } from "./keep.ts";
 import { objectIn } from "./object.ts";
 
 export function destroyObject(
@@ -59,7 +60,7 @@ export function setAttributeValue(
         await changeOnCard(application, session, object, given, signal);
         return;
       }
-      const now = attributes.reveal();
+      const now = attributes.atHand();
       const user = application.logins.userOf(session.token);
       const changes = checkChanges(rules, (type) => now.get(type), given, user, false);
       requireCheckValueOrNone(now, changes);
@@ -82,20 +83,28 @@ export function copyObject(
       const object = objectIn(application, session, handle);
       const given = readTemplate(template);
       requirePermission(object, CKA.COPYABLE);
-      const { rules, values } = object.rules
-        ? { rules: object.rules, values: object.attributes.reveal() }
+      const copy = object.rules
+        ? { rules: object.rules, values: ownValues(object.attributes.atHand()) }
         : await untilAborted(readWhole(object), signal);
-      const user = application.logins.userOf(session.token);
-      const changes = checkChanges(rules, (type) => values.get(type), given, user, true);
-      requireCheckValueOrNone(values, changes);
-      if (isTrue(values, CKA.PRIVATE) && changes.get(CKA.PRIVATE) === false) {
-        throw inconsistent(CKA.PRIVATE, "stays true: a copy is not seen by more people than the object");
+      try {
+        changeCopy(copy, given, application.logins.userOf(session.token));
+      } catch (error) {
+        wipeSecrets(copy);
+        throw error;
       }
-      for (const [type, value] of changes) values.set(type, value);
-      return keepObject(application, session, { rules, values }, given, signal);
+      return keepObject(application, session, copy, given, signal);
     },
     signal,
   );
+}
+
+function changeCopy({ rules, values }: NewObject, template: AttributeList, user: PinUser | undefined): void {
+  const changes = checkChanges(rules, (type) => values.get(type), template, user, true);
+  requireCheckValueOrNone(values, changes);
+  if (isTrue(values, CKA.PRIVATE) && changes.get(CKA.PRIVATE) === false) {
+    throw inconsistent(CKA.PRIVATE, "stays true: a copy is not seen by more people than the object");
+  }
+  for (const [type, value] of changes) values.set(type, value);
 }
 
 /** @throws {CryptokiError} CKR_ACTION_PROHIBITED unless the object lets itself be destroyed, changed, copied. */

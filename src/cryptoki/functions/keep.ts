@@ -34,7 +34,7 @@ export async function keepObject(
 }
 
 /** Overwrites what is never shown. */
-function wipeSecrets({ rules, values }: NewObject): void {
+export function wipeSecrets({ rules, values }: NewObject): void {
   for (const [type, value] of values) if (rules.get(type)?.notes.has(7) && value instanceof Uint8Array) wipe(value);
 }
 

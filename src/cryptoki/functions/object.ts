@@ -3,7 +3,7 @@ import type { Application } from "../application.ts";
 import { requireCount } from "../arguments.ts";
 import { AttributeError } from "../attributes/error.ts";
 import type { AttributeValue, Template, ValueOf } from "../attributes/kinds.ts";
-import { type AttributeList, ownValue, readTemplate } from "../attributes/template.ts";
+import { type AttributeList, ownValue, ownValues, readTemplate } from "../attributes/template.ts";
 import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -40,7 +40,7 @@ export function getAttributeValue<Type extends number>(
       }
       const report = afterReset(() => object.attributes.report(types));
       const { values, unavailable } = await untilAborted(report, signal);
-      const copies = new Map([...values].map(([type, value]) => [type, ownValue(value)]));
+      const copies = ownValues(values);
       if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
       return Object.fromEntries(copies) as AttributeValues<Type>;
     },
@@ -59,7 +59,7 @@ export function getObjectSize(
     sessionHandle,
     async (session) => {
       const { owner, attributes } = objectIn(application, session, handle);
-      if (owner) return [...attributes.reveal().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
+      if (owner) return [...attributes.atHand().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
       const reading = afterReset(() => attributes.value(CKA.VALUE));
       const value = await untilAborted(reading, signal);
       return value?.length ?? CK.UNAVAILABLE_INFORMATION;

@@ -104,10 +104,5 @@ function materialOf({ key, attributes }: StoredObject, wrapping: StoredObject): 
   if (wrapping.key?.class !== "secret") {
     throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "a private key is wrapped with a secret key");
   }
-  const values = attributes.reveal();
-  try {
-    return hostPrivateKey(values).toPkcs8();
-  } finally {
-    for (const value of values.values()) if (value instanceof Uint8Array) wipe(value);
-  }
+  return hostPrivateKey(attributes.atHand()).toPkcs8();
 }
