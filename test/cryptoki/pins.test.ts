@@ -3,6 +3,7 @@ import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
+import { copiesIn } from "./copies.ts";
 import { fake } from "./fake-rig.ts";
 import { PIN, READER, refusal, rig } from "./rig.ts";
 import { FAKE } from "./two-pin-card.ts";
@@ -264,4 +265,17 @@ describe("the detours for unlocking", () => {
     await cryptoki.C_Logout(session);
     await cryptoki.C_Login(session, CKU.USER, NEW);
   });
+});
+
+test("no copy of a PIN or PUK stays behind that was given without the other one", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  const secret = utf8(PUK);
+  const copies = await copiesIn(async () => {
+    await expect(cryptoki.C_SetPIN(session, secret, null)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    await expect(cryptoki.C_UnlockPIN(session, secret, null)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+  });
+  expect(copies).toHaveLength(2);
+  expect(copies).not.toContainEqual(secret);
 });

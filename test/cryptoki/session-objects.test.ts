@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { utf8 } from "../../src/bytes/index.ts";
 import { AttributeSet } from "../../src/cryptoki/attributes/attribute-set.ts";
 import { CKA, CKK, CKM, CKO, CKU, type Template } from "../../src/cryptoki/index.ts";
+import { copiesIn } from "./copies.ts";
 import { PIN, refusal } from "./rig.ts";
 import { find, writableRig } from "./writable-card.ts";
 
@@ -139,25 +140,6 @@ test("what was destroyed since a search began is not found by it: its key would 
     refusal("KEY_HANDLE_INVALID"),
   );
 });
-
-/** All that `work` copies of byte arrays. */
-async function copiesIn(work: () => Promise<unknown>): Promise<Uint8Array[]> {
-  const copies: Uint8Array[] = [];
-  const original = Uint8Array;
-  globalThis.Uint8Array = new Proxy(original, {
-    construct: (target, values: [Uint8Array]) => {
-      const made = new target(...values);
-      if ((values[0] as unknown) instanceof original) copies.push(made);
-      return made;
-    },
-  });
-  try {
-    await work();
-  } finally {
-    globalThis.Uint8Array = original;
-  }
-  return copies;
-}
 
 test("no copy of a key stays behind when its object is changed, measured, or copied in vain", async () => {
   await using made = await writableRig();

@@ -1,9 +1,8 @@
-import { wipe } from "../../bytes/index.ts";
 import { PinError, type PinRole } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import { type Pin, requirePin, withPin } from "../sessions/pin.ts";
 import type { Token } from "../slots/token.ts";
 import { cannot } from "./cannot.ts";
 import { requireReadWrite } from "./card-objects.ts";
@@ -33,12 +32,7 @@ async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise
   if (!cardToken.initPin) {
     throw await cannot(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
   }
-  const copy = copyPin(pin);
-  try {
-    await cardToken.initPin(copy, signal);
-  } finally {
-    wipe(copy);
-  }
+  await withPin(pin, async (copy) => cardToken.initPin?.(copy, signal));
 }
 
 /** A PUK that was refused is not tried again: its officer is logged out. One that the card did not look at stays. */
@@ -91,13 +85,7 @@ async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, sig
     await pinPad.changePin(role, signal);
   } else {
     if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
-    const old = copyPin(oldPin);
-    const fresh = copyPin(newPin);
-    try {
-      await cardToken.changePin(role, old, fresh, signal);
-    } finally {
-      wipe(old, fresh);
-    }
+    await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
   }
   // The card may hold the new PIN as verified now, and nobody has logged in. The change is made, whatever it answers.
   if (token.loggedIn.size === 0) await cardToken.logout().catch(() => undefined);
@@ -129,11 +117,5 @@ async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): P
   const { pinPad } = cardToken;
   if (puk === null && pin === null && pinPad?.unlockPin) return pinPad.unlockPin(signal);
   if (!cardToken.unlockPin) throw await cannot(token, "no PUK unblocks this card's PIN");
-  const key = copyPin(puk);
-  const fresh = copyPin(pin);
-  try {
-    await cardToken.unlockPin(key, fresh, signal);
-  } finally {
-    wipe(key, fresh);
-  }
+  await withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal)));
 }

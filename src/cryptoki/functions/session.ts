@@ -3,9 +3,8 @@ import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CKU } from "../constants/cku.ts";
 import { CryptokiError } from "../error.ts";
-import { wipe } from "../../bytes/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
-import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import { type Pin, requirePin, withPin } from "../sessions/pin.ts";
 import type { OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
@@ -131,10 +130,7 @@ async function authenticate(application: Application, session: Session, pin: Pin
 async function isPuk(token: Token, pin: Pin): Promise<boolean> {
   const { puk } = await token.info();
   if (!puk || pin === null) return false;
-  const copy = copyPin(pin);
-  const { length } = copy;
-  wipe(copy);
-  return length >= puk.minLength && length <= puk.maxLength;
+  return withPin(pin, ({ length }) => Promise.resolve(length >= puk.minLength && length <= puk.maxLength));
 }
 
 /** The tokens here know one user of each kind, without names. */

@@ -1,8 +1,8 @@
-import { utf8, wipe } from "../../bytes/index.ts";
+import { utf8 } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import { type Pin, requirePin, withPin } from "../sessions/pin.ts";
 import type { Token } from "../slots/token.ts";
 import { cannot } from "./cannot.ts";
 
@@ -26,12 +26,7 @@ export function initToken(
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
-      const copy = copyPin(soPin);
-      try {
-        await cardToken.initToken(copy, label.trimEnd(), application.variables, signal);
-      } finally {
-        wipe(copy);
-      }
+      await withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, signal));
       application.slots.renew(token.card);
     },
     signal,
@@ -46,12 +41,7 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
-      const copy = copyPin(pin);
-      try {
-        await cardToken.resetToken(copy, application.variables, signal);
-      } finally {
-        wipe(copy);
-      }
+      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, signal));
       application.slots.renew(token.card);
     },
     signal,

@@ -1,9 +1,8 @@
-import { wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes, requireCount } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { copyPin, type Pin, requirePin } from "../sessions/pin.ts";
+import { type Pin, requirePin, withPin } from "../sessions/pin.ts";
 import type { Session } from "../sessions/session.ts";
 import { cannot } from "./cannot.ts";
 import { requireReadWrite } from "./card-objects.ts";
@@ -72,11 +71,9 @@ export function unlockWithResponse(
       requireReadWrite(session);
       requireBegun(application, session);
       if (!token.cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
-      const copy = copyPin(pin);
       try {
-        await token.cardToken.unlockWithResponse(response, copy, signal);
+        await withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal));
       } finally {
-        wipe(copy);
         token.card.reservation.release(application);
       }
     },

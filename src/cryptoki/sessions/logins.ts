@@ -3,7 +3,7 @@ import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Token } from "../slots/token.ts";
-import { copyPin, type Pin } from "./pin.ts";
+import { copyPin, type Pin, withPin } from "./pin.ts";
 
 interface Login {
   readonly user: PinUser;
@@ -127,10 +127,5 @@ export class Logins {
 /** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
   if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
-  const copy = copyPin(pin);
-  try {
-    await cardToken.login(user, copy, signal);
-  } finally {
-    wipe(copy);
-  }
+  await withPin(pin, (copy) => cardToken.login(user, copy, signal));
 }

@@ -1,4 +1,4 @@
-import { utf8 } from "../../bytes/index.ts";
+import { utf8, wipe } from "../../bytes/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -22,4 +22,14 @@ export function copyPin(pin: Pin): Uint8Array {
     CKR.ARGUMENTS_BAD,
     "null leaves the PIN to the keys of a reader, and this one has none for it",
   );
+}
+
+/** Runs `work` with a copy of a PIN, which is wiped whatever comes of it. Errors as {@link copyPin}, and those of `work`. */
+export async function withPin<T>(pin: Pin, work: (copy: Uint8Array) => Promise<T>): Promise<T> {
+  const copy = copyPin(pin);
+  try {
+    return await work(copy);
+  } finally {
+    wipe(copy);
+  }
 }

@@ -1,0 +1,18 @@
+/** All that `work` copies of byte arrays. */
+export async function copiesIn(work: () => Promise<unknown>): Promise<Uint8Array[]> {
+  const copies: Uint8Array[] = [];
+  const original = Uint8Array;
+  globalThis.Uint8Array = new Proxy(original, {
+    construct: (target, values: [Uint8Array]) => {
+      const made = new target(...values);
+      if ((values[0] as unknown) instanceof original) copies.push(made);
+      return made;
+    },
+  });
+  try {
+    await work();
+  } finally {
+    globalThis.Uint8Array = original;
+  }
+  return copies;
+}
