@@ -36,6 +36,13 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [0x2a, performSecurityOperation],
   // PRIVATE SIGN/DECRYPT of CAC cards (GSC-IS 2.1 section 5.3.5.3).
   [0x42, (command) => (isProprietary(command) ? SECRET_ANSWER : OPEN)],
+  // INITIALIZE DEVICE of a SmartCard-HSM, with a PIN and the code of initialisation, and IMPORT DKEK SHARE, with a key; where
+  // INITIALIZE UPDATE of GlobalPlatform and READ BUFFER of a CAC are short (OpenSC, card-sc-hsm.c).
+  [0x50, secretIfLong],
+  [0x52, secretIfLong],
+  // DECIPHER of a SmartCard-HSM, which also agrees on secrets, and SIGN.
+  [0x62, (command) => (isProprietary(command) ? SECRET_ANSWER : OPEN)],
+  [0x68, signWithHsm],
   // EXTERNAL and MUTUAL AUTHENTICATE; LOAD KEYS of contactless readers.
   [0x82, SECRET_BOTH],
   // GET CHALLENGE: somebody may make a key of the random bytes.
@@ -66,6 +73,21 @@ function performSecurityOperation([, , p1, p2]: Uint8Array): Secrecy {
   return { command: p2 === 0x80, answer: p1 === 0x80 };
 }
 
+/** A header, a length, a challenge of 16 bytes, and Le. */
+const MAX_SHORT = 22;
+
+function secretIfLong(command: Uint8Array): Secrecy {
+  return isProprietary(command) && command.length > MAX_SHORT ? SECRET_COMMAND : OPEN;
+}
+
+const RAW_RSA = 0x20;
+
+/** With raw RSA a key deciphers as it signs: its answer is open only if what went in was clearly to be signed. */
+function signWithHsm(command: Uint8Array): Secrecy {
+  const [, , , algorithm] = command;
+  return !isProprietary(command) || algorithm !== RAW_RSA || holdsSignaturePadding(command) ? OPEN : SECRET_ANSWER;
+}
+
 const MANAGEMENT_KEY = 0x9b;
 /** PIV keys that sign: authentication, digital signature, card authentication, and Yubico's attestation key. */
 const SIGNING_KEYS: ReadonlySet<number | undefined> = new Set([0x9a, 0x9c, 0x9e, 0xf9]);
@@ -85,9 +107,11 @@ function generalAuthenticate(command: Uint8Array): Secrecy {
   const [, , algorithm, key] = command;
   if (key === MANAGEMENT_KEY) return SECRET_BOTH;
   if (!SIGNING_KEYS.has(key)) return SECRET_ANSWER;
-  const signs =
-    EC_ALGORITHMS.has(algorithm) || toHex(command.subarray(HEADER, BLOCK_WITHIN)).includes(SIGNATURE_PADDING);
-  return signs ? OPEN : SECRET_ANSWER;
+  return EC_ALGORITHMS.has(algorithm) || holdsSignaturePadding(command) ? OPEN : SECRET_ANSWER;
+}
+
+function holdsSignaturePadding(command: Uint8Array): boolean {
+  return toHex(command.subarray(HEADER, BLOCK_WITHIN)).includes(SIGNATURE_PADDING);
 }
 
 /** Tags that a PUT DATA of PIV begins with: a tag list, the discovery object, biometric information templates. */
