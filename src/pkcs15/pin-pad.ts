@@ -1,5 +1,5 @@
 import { SW } from "../apdu/index.ts";
-import type { PinBlock, PinPad, PinPadReader, PinRole } from "../card/index.ts";
+import { type PinBlock, type PinPad, type PinPadReader, type PinRole, UnsupportedError } from "../card/index.ts";
 import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./commands.ts";
 import { pinBounds } from "./pin-encoding.ts";
@@ -23,33 +23,37 @@ export function padOf(
   application: Pkcs15Application,
   requirePin: (role: PinRole) => PinEntry,
 ): PinPad | undefined {
-  const block = blockOf(requirePin("user"));
-  if (!block) return undefined;
+  if (!blockOf(requirePin("user"))) return undefined;
   const { session } = application;
   return {
     async login(user, signal) {
       const pin = requirePin(user);
+      const block = requireBlock(pin);
       await session.run(async (turn) => {
         await enterForPin(session, turn, pin);
         application.unverified(pin);
         const command = verify(pin.reference, emptyPin(pin));
-        expect(pin, await reader.verify(command, blockOf(pin) ?? block, signal), command.ins);
+        expect(pin, await reader.verify(command, block, signal), command.ins);
         application.verified(pin);
       }, signal);
     },
     ...(reader.canModify && {
       async changePin(role: PinRole, signal?: AbortSignal) {
         const pin = requirePin(role);
+        const block = requireBlock(pin);
         await session.run(async (turn) => {
           await enterForPin(session, turn, pin);
           const empty = emptyPin(pin);
           const command = changeReferenceData(pin.reference, empty, empty);
           const places = { old: 0, fresh: empty.length, asksOld: true };
-          expect(pin, await reader.modify(command, blockOf(pin) ?? block, places, signal), command.ins);
+          expect(pin, await reader.modify(command, block, places, signal), command.ins);
         }, signal);
       },
       async unlockPin(signal?: AbortSignal) {
         const [pin, puk] = [requirePin("user"), requirePin("puk")];
+        const block = requireBlock(pin);
+        // The reader writes both in one way.
+        if (requireBlock(puk).format !== block.format) throw cannotWrite();
         await session.run(async (turn) => {
           await enterForPin(session, turn, pin);
           const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
@@ -71,6 +75,16 @@ function emptyPin(pin: PinEntry): Uint8Array {
   if (!pin.flags.has(PIN_FLAG.NEEDS_PADDING)) return new Uint8Array();
   return new Uint8Array(pin.storedLength).fill(pin.padding ?? 0x00);
 }
+
+/** Digits that the reader would write in another way than the card wants them cost a try. */
+function requireBlock(pin: PinEntry): PinBlock {
+  const block = blockOf(pin);
+  if (!block) throw cannotWrite();
+  return block;
+}
+
+const cannotWrite = (): UnsupportedError =>
+  new UnsupportedError("the reader's keys cannot write this PIN as the card wants it");
 
 function blockOf(pin: PinEntry): PinBlock | undefined {
   const format = FORMAT[pin.type];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { decodeCommand } from "../../src/apdu/index.ts";
 import { fromHex, toHex } from "../../src/bytes/index.ts";
-import { Card, CardCancelledError, type CardToken } from "../../src/card/index.ts";
+import { Card, CardCancelledError, type CardToken, UnsupportedError } from "../../src/card/index.ts";
 import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { odf, pin, tokenInfo, type TestPin } from "./directory-files.ts";
@@ -45,10 +45,14 @@ async function padConnection(card: FileCard, features: string): Promise<Pad> {
 
 const BOTH = "060442330006" + "070442330007";
 
-async function open(fields: Partial<TestPin>, features = BOTH): Promise<{ pad: Pad; token: CardToken }> {
+async function open(
+  fields: Partial<TestPin>,
+  features = BOTH,
+  puk: Partial<TestPin> = {},
+): Promise<{ pad: Pad; token: CardToken }> {
   const pins = [
     pin({ label: "PIN", authId: "01", reference: "81", puk: "11", ...fields }),
-    pin({ label: "PUK", authId: "11", reference: "91", flags: "010e", padding: "ff", lengths: [8, 8, 8] }),
+    pin({ label: "PUK", authId: "11", reference: "91", flags: "010e", padding: "ff", lengths: [8, 8, 8], ...puk }),
   ];
   const card = new FileCard({
     aid: "a000000063504b43532d3135",
@@ -120,6 +124,13 @@ describe("a reader with keys", () => {
 
   test("is not used for PINs that it cannot write", async () => {
     expect((await open({ type: 3 })).token.pinPad).toBeUndefined();
+  });
+
+  test.each([3, 0])("writes no PUK of another type than the PIN, here %d", async (type) => {
+    const { pad, token } = await open(PADDED, BOTH, { type });
+    await expect(token.pinPad?.unlockPin?.()).rejects.toThrow(UnsupportedError);
+    if (type === 3) await expect(token.pinPad?.changePin?.("puk")).rejects.toThrow(UnsupportedError);
+    expect(pad.asked).toEqual([]);
   });
 
   test("may be able to verify, and no more", async () => {
