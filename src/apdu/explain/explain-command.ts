@@ -6,7 +6,7 @@ import { bytesLong, type ExplainedCommand, hex, type Instruction } from "./instr
 import { ISO_7816_4 } from "./iso-7816-4.ts";
 import { ISO_7816_8 } from "./iso-7816-8.ts";
 import { ISO_7816_9 } from "./iso-7816-9.ts";
-import { GSC_IS, READER_COMMANDS } from "./other-commands.ts";
+import { GSC_IS, READER_COMMANDS, SMARTCARD_HSM_COMMANDS } from "./other-commands.ts";
 import { PIV_COMMANDS } from "./piv.ts";
 
 export interface CommandExplanation {
@@ -23,7 +23,7 @@ export interface CommandExplanation {
 /** The tables of each kind of class byte; the first row that fits explains, so the narrower standard comes first. */
 const TABLES: Readonly<Record<ClassByte["kind"], readonly Instruction[]>> = {
   interindustry: [...PIV_COMMANDS, ...ISO_7816_8, ...ISO_7816_4, ...ISO_7816_9],
-  proprietary: [...GLOBALPLATFORM, ...GSC_IS, ...ISO_7816_4],
+  proprietary: [...GLOBALPLATFORM, ...SMARTCARD_HSM_COMMANDS, ...GSC_IS, ...ISO_7816_4],
   reader: READER_COMMANDS,
   reserved: [],
 };
