@@ -9,7 +9,7 @@ import { testKey } from "../virtual/keys.ts";
 import { certificate, dataObject, privateKey } from "./directory-files.ts";
 
 const AID = "e82b0601040181c31f0201";
-export const HSM_ATR = "3bde18ff8191fe1fc38031815448534d31738021408107" + "1c";
+const HSM_ATR = "3bde18ff8191fe1fc38031815448534d31738021408107" + "1c";
 export const HSM_PIN = "648219";
 /** The code's letters count as digits of 10 to 15. */
 export const HSM_CODE = "3537363231383aFf";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { MalformedAnswerError } from "../../src/card/index.ts";
-import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { describeFiles, pkcs15 } from "../../src/pkcs15/index.ts";
 import { readCardVerifiable } from "../../src/pkcs15/syntax/card-verifiable.ts";
 import { testKey } from "../virtual/keys.ts";
 import { insert } from "./file-card.ts";
@@ -36,6 +36,19 @@ describe("which card is a SmartCard-HSM", () => {
     expect(certificate?.class === "certificate" && (await certificate.value())).toEqual(card.files.get("ce01"));
     expect(card.commands.filter((command) => command.startsWith("00b1ce01")).length).toBeGreaterThan(2);
   });
+});
+
+test("its files are described, each with what is in it", async () => {
+  const description = await describeFiles(await insert(labCard()));
+  expect(description?.findings).toEqual([]);
+  expect(description?.files.map(({ path, content }) => `${path} ${content}`)).toEqual([
+    ". application",
+    './CA00 certificate "Lab CA"',
+    './CD01 data "guarded data"',
+    './CE01 public-key "RSA key", certificate "RSA key"',
+    './CE02 public-key "EC key"',
+    './CF00 data "open data"',
+  ]);
 });
 
 describe("a card that is not in order", () => {
