@@ -3,6 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Template } from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
+import { copiesIn } from "./copies.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
 
 const own = (buffer: Uint8Array): Uint8Array => new Uint8Array(buffer);
@@ -234,4 +235,17 @@ test("HKDF makes keys and data of a secret key", async () => {
     [CKA.VALUE]: expected,
     [CKA.LABEL]: "iv",
   });
+});
+
+test("of a key that is unwrapped nothing stays behind but its object's own value", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  const value = new Uint8Array(32).fill(0x5a);
+  const wrapping = await cryptoki.C_CreateObject(session, { ...AES, ...WRAPS, [CKA.VALUE]: new Uint8Array(16) });
+  const key = await cryptoki.C_CreateObject(session, { ...AES, [CKA.VALUE]: value });
+  const mechanism = { mechanism: CKM.AES_CBC_PAD, parameter: IV };
+  const wrapped = await cryptoki.C_WrapKey(session, mechanism, wrapping, key);
+  const copies = await copiesIn(() => cryptoki.C_UnwrapKey(session, mechanism, wrapping, wrapped, AES));
+  expect(copies.filter((copy) => Buffer.from(copy).equals(value))).toHaveLength(1);
 });

@@ -28,14 +28,18 @@ export function transform(
   );
 }
 
-/** What a cipher makes of all of a message. */
-async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+/** What a cipher makes of all of a message: nothing else of it stays behind. */
+export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   const first = stream.update(data);
-  const last = await stream.final(signal);
-  if (first.length === 0) return last;
-  const all = concat(first, last);
-  wipe(first, last);
-  return all;
+  try {
+    const last = await stream.final(signal);
+    if (first.length === 0) return last;
+    const all = concat(first, last);
+    wipe(last);
+    return all;
+  } finally {
+    wipe(first);
+  }
 }
 
 export function transformPart(

@@ -1,5 +1,5 @@
 import { derLength } from "../../asn1/index.ts";
-import { concat, wipe } from "../../bytes/index.ts";
+import { wipe } from "../../bytes/index.ts";
 import { HostPrivateKey } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
 import { copyBytes, requireBytes } from "../arguments.ts";
@@ -20,6 +20,7 @@ import { setPrivateKey } from "../objects/software-private-key.ts";
 import { isKeyLength, wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { untilAborted } from "../turns.ts";
+import { whole } from "./cipher.ts";
 import { keepObject } from "./keep.ts";
 import { decryptOperation } from "./key-operation.ts";
 import { withKeyTemplate } from "./key-template.ts";
@@ -56,9 +57,7 @@ export function unwrapKey(
         const given = await withKeyTemplate(readTemplate(template), unwrapping, CKA.UNWRAP_TEMPLATE);
         const made = newObject(given, "unwrap", application.logins.userOf(token));
         const length = wantedLength(made.values);
-        const plain = await renamed(NAMES, async () =>
-          concat(stream.update(copyBytes(wrappedKey)), await stream.final(signal)),
-        );
+        const plain = await renamed(NAMES, () => whole(stream, wrappedKey, signal));
         try {
           setMaterial(made, plain, length, mechanism.mechanism);
         } finally {

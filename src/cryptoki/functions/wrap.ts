@@ -11,6 +11,7 @@ import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { untilAborted } from "../turns.ts";
+import { whole } from "./cipher.ts";
 import { encryptOperation } from "./key-operation.ts";
 import { renamed } from "./renamed.ts";
 
@@ -57,7 +58,7 @@ export function wrapKey(
         const plain = materialOf(object, wrapping);
         const padded = concat(plain, new Uint8Array(paddingOf(plain.length, BLOCKS.get(mechanism.mechanism))));
         try {
-          return await renamed(OF_KEY, async () => concat(stream.update(padded), await stream.final(signal)));
+          return await renamed(OF_KEY, () => whole(stream, padded, signal));
         } finally {
           wipe(plain, padded);
         }
