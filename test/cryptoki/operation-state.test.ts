@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { concat, utf8 } from "../../src/bytes/index.ts";
-import { CKM, Cryptoki } from "../../src/cryptoki/index.ts";
+import { CKF, CKM, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
 import { testCard } from "../virtual/keys.ts";
-import { refusal, rig } from "./rig.ts";
+import { PIN, refusal, rig, settled } from "./rig.ts";
 
 const HASH = { mechanism: CKM.SHA256 };
 const HEAD = utf8("what they have in common, ");
@@ -15,14 +15,14 @@ const digestOf = (...parts: Uint8Array[]): Uint8Array =>
   );
 
 describe("a digest that is saved", () => {
-  test("goes on from there, as often as it is restored, in any session", async () => {
+  test("goes on from there, as often as it is restored, in any session of the token that is in the same state", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;
     const session = await made.session();
     await cryptoki.C_DigestInit(session, HASH);
     await cryptoki.C_DigestUpdate(session, HEAD);
     const state = await cryptoki.C_GetOperationState(session);
-    const other = await made.session(0);
+    const other = await made.session();
     for (const [where, word] of [
       [other, "one"],
       [session, "two"],
@@ -73,6 +73,28 @@ describe("a digest that is saved", () => {
       refusal("SAVED_STATE_INVALID"),
     );
   });
+});
+
+test("a digest that was saved does not go on in another state of a session, or with another token", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  await cryptoki.C_DigestInit(session, HASH);
+  const state = await cryptoki.C_GetOperationState(session);
+  made.readers.plug("Other Reader");
+  made.insert(await testCard(), "Other Reader");
+  await settled();
+  const [, otherSlot = 0] = await cryptoki.C_GetSlotList(true);
+  const elsewhere = await cryptoki.C_OpenSession(otherSlot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+  for (const wrong of [await made.session(0), elsewhere]) {
+    await expect(cryptoki.C_SetOperationState(wrong, state, 0, 0)).rejects.toMatchObject(
+      refusal("SAVED_STATE_INVALID"),
+    );
+  }
+  await cryptoki.C_Login(session, CKU.USER, PIN);
+  await expect(cryptoki.C_SetOperationState(session, state, 0, 0)).rejects.toMatchObject(
+    refusal("SAVED_STATE_INVALID"),
+  );
 });
 
 test("nothing else is saved", async () => {

@@ -42,7 +42,12 @@ export abstract class SessionFunctions extends SlotFunctions {
     return this.call("C_GetOperationState", states.getOperationState, session);
   }
 
-  /** Goes on with a digest that was saved, in any session; what is under way in this one ends. @throws CKR_SAVED_STATE_INVALID. */
+  /**
+   * Goes on with a digest that was saved; what is under way in this session ends.
+   * @param encryptionKey,authenticationKey 0: a digest has no key.
+   * @throws {CryptokiError} CKR_SAVED_STATE_INVALID if the session that it was saved in is with another token or in another state, or was
+   *   another application's; CKR_KEY_NOT_NEEDED.
+   */
   C_SetOperationState(
     session: CK_SESSION_HANDLE,
     state: Uint8Array,
