@@ -133,12 +133,16 @@ async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): P
 }
 
 /** The stream owns the descriptor, and closes it. */
-async function controllingTerminal({ option, variable }: Secret): Promise<Disposable & { stream: ReadStream }> {
+async function controllingTerminal({
+  question,
+  option,
+  variable,
+}: Secret): Promise<Disposable & { stream: ReadStream }> {
   try {
     const stream = new ReadStream(await promisify(open)("/dev/tty", "r+"));
     return { stream, [Symbol.dispose]: () => void stream.destroy() };
   } catch (cause) {
-    const message = `a PIN is needed and there is no terminal to ask on; use ${option} or ${variable}`;
+    const message = `${question}: there is no terminal to ask on; use ${option} or ${variable}`;
     throw new PinMissingError(message, { cause });
   }
 }

@@ -52,7 +52,8 @@ export function readSelection(options: SelectionOptions, uriText?: string): Sele
 
 const contradiction = (option: string): UsageError => new UsageError(`${option} and the URI name different objects`);
 
-const isOpen = ({ id, label }: Selection): boolean => id === undefined && label === undefined;
+/** Whether it says which object, by its identifier or label. */
+export const namesObject = ({ id, label }: Selection): boolean => id !== undefined || label !== undefined;
 
 /** The template that finds what is wanted. */
 export function searchTemplate({ id, label, type }: Selection): Template {
@@ -63,7 +64,8 @@ export function searchTemplate({ id, label, type }: Selection): Template {
   };
 }
 
-const withoutType = ({ id, label }: Selection): Selection => ({
+/** An object of any type with that identifier and label. */
+export const withoutType = ({ id, label }: Selection): Selection => ({
   ...(id && { id }),
   ...(label !== undefined && { label }),
 });
@@ -75,7 +77,7 @@ const withoutType = ({ id, label }: Selection): Selection => ({
  */
 export async function choosePrivateKey(session: TokenSession, selection: Selection, use: Use): Promise<ObjectEntry> {
   const named = withoutType(selection);
-  const wanted = isOpen(named) ? await onlyKey(session, use) : await byRelative(session, named);
+  const wanted = namesObject(named) ? await byRelative(session, named) : await onlyKey(session, use);
   const search = searchTemplate({ ...wanted, type: "private" });
   let found = await session.find(search);
   if (found.length === 0) {
@@ -91,10 +93,14 @@ async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
     ...(await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [use.public]: true })),
     ...(await session.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [use.private]: true })),
   ];
-  const distinct = keys.filter((key, index) => keys.findIndex((other) => equalBytes(other.id, key.id)) === index);
-  if (distinct.length === 0) return {};
-  const { id } = only(distinct, `key that can ${use.verb}`);
+  if (keys.length === 0) return {};
+  const { id } = only(distinctById(keys), `key that can ${use.verb}`);
   return { id };
+}
+
+/** The first of each identifier: a key, its public half and its certificate share theirs. */
+function distinctById(objects: readonly ObjectEntry[]): ObjectEntry[] {
+  return objects.filter((one, index) => objects.findIndex((other) => equalBytes(other.id, one.id)) === index);
 }
 
 /** Names the key by its identifier if it is the label of its public key or certificate that is given. */
@@ -104,7 +110,7 @@ async function byRelative(session: TokenSession, selection: Selection): Promise<
   const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
   const [first] = named;
   if (key ?? !first) return selection;
-  const { id } = only(named, `object${words(selection)}`);
+  const { id } = only(distinctById(named), `object${words(selection)}`);
   return { id };
 }
 
@@ -138,10 +144,11 @@ function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
   const [first, ...more] = found;
   if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
   if (more.length === 0) return first;
+  const telling = distinctById(found).length === found.length;
   const candidates = found.map(({ id, label }) =>
-    id.length > 0 ? `--id ${toHex(id)}  ${label}` : `--label "${label}"`,
+    telling && id.length > 0 ? `--id ${toHex(id)}  ${label}` : `--label "${label}"`,
   );
-  throw new UsageError(`${found.length} times a ${what}; choose one with --id, --label or a URI`, { candidates });
+  throw new UsageError(`there is more than one ${what}; choose it with --id, --label or a URI`, { candidates });
 }
 
 function words({ id, label }: Selection): string {

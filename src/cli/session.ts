@@ -31,6 +31,12 @@ export interface ObjectEntry {
 const READ_ONLY = 0;
 export const READ_WRITE: number = CKF_SESSION.RW_SESSION;
 
+/** Whether the command line or the environment says the PIN: nobody is asked then, and every token gets the same. */
+export function isPinGiven({ options, environment }: CommandContext, uri?: string): boolean {
+  const named = options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
+  return named !== undefined || environment.env[PIN.variable] !== undefined;
+}
+
 /** Objects asked for in one call. */
 const BATCH = 64;
 

@@ -26,6 +26,8 @@ export interface Token extends TokenDescription {
  * @throws {UsageError} if it is no PKCS #11 URI, or holds a PIN: a command line is for everybody to see.
  */
 export function readUri(text: string): Pkcs11Uri {
+  // Also where it is no PIN to the standard: after ";" in place of "?".
+  if (/[;?&]pin-value=/u.test(text)) throw pinInUri();
   let uri: Pkcs11Uri;
   try {
     uri = parseUri(text);
@@ -34,8 +36,11 @@ export function readUri(text: string): Pkcs11Uri {
     throw new UsageError(cause.message, { cause });
   }
   if (uri.pinValue === undefined) return uri;
-  throw new UsageError("a PIN in a URI on the command line is seen by everybody; use pin-source or --pin-source");
+  throw pinInUri();
 }
+
+const pinInUri = (): UsageError =>
+  new UsageError("a PIN in a URI on the command line is seen by everybody; use pin-source or --pin-source");
 
 /** Of `[uri] [file]` either may be left out: what begins with "pkcs11:" is the URI. */
 export function uriAndFile(first: string | undefined, second: string | undefined): { uri?: string; file?: string } {
@@ -72,12 +77,22 @@ export function selectTokens({ options }: CommandContext, tokens: readonly Token
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
 export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
-  const fitting = selectTokens(context, await listTokens(context), uri);
-  const [first, ...more] = fitting;
+  return onlyToken(await fittingTokens(context, uri));
+}
+
+/** The tokens that the URI and --token describe, one at least. @throws {NotFoundError} if there is none. */
+export async function fittingTokens(context: CommandContext, uri?: string): Promise<[Token, ...Token[]]> {
+  const [first, ...more] = selectTokens(context, await listTokens(context), uri);
   if (!first) throw await noToken(context, uri);
-  if (more.length === 0) return first;
+  return [first, ...more];
+}
+
+/** The one of `fitting`. @throws {UsageError} if there are several. */
+export function onlyToken(fitting: readonly Token[], reason = `${fitting.length} tokens fit`): Token {
+  const [first, ...more] = fitting;
+  if (first && more.length === 0) return first;
   const candidates = fitting.map((token) => formatUri(tokenUri(token)));
-  throw new UsageError(`${fitting.length} tokens fit; choose one with --token or --reader`, { candidates });
+  throw new UsageError(`${reason}; choose one with --token or --reader`, { candidates });
 }
 
 /** Why there is no token: no reader, no card, a card that nobody here knows, or none that the URI describes. */

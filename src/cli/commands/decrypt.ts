@@ -10,8 +10,8 @@ import { examples } from "../help.ts";
 import { canonicalName, HASHES } from "../mechanism.ts";
 import { decryptionMechanism } from "../mechanism-parameter.ts";
 import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { TokenSession } from "../session.ts";
-import { chooseToken, uriAndFile } from "../token.ts";
+import { openSessionFor } from "../session-for.ts";
+import { uriAndFile } from "../token.ts";
 
 interface DecryptOptions extends SelectionOptions {
   readonly mechanism?: string;
@@ -57,7 +57,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
         options.inputEncoding,
         file ?? "standard input",
       );
-      const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+      const session = await openSessionFor(context, selection, uri);
       const key = await choosePrivateKey(session, selection, USE.decrypt);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
       try {

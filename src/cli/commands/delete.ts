@@ -6,8 +6,8 @@ import { UsageError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { logIn, officerOption, type OfficerOptions } from "../officer.ts";
 import { chooseObject, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
-import { READ_WRITE, TokenSession } from "../session.ts";
-import { chooseToken } from "../token.ts";
+import { READ_WRITE } from "../session.ts";
+import { openSessionFor } from "../session-for.ts";
 
 export function addDelete(program: Command, environment: Environment): void {
   const command = officerOption(
@@ -33,7 +33,7 @@ export function addDelete(program: Command, environment: Environment): void {
       const selection = readSelection(options, uri);
       const { type } = selection;
       if (!type) throw new UsageError("say what is to go: --type, or a URI with a type");
-      const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
+      const session = await openSessionFor(context, selection, uri, READ_WRITE);
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);
       await session.cryptoki.C_DestroyObject(session.handle, handle);

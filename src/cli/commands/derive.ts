@@ -11,8 +11,7 @@ import { examples } from "../help.ts";
 import { agreementMechanism } from "../mechanism-parameter.ts";
 import { readPublicKey } from "../public-key-file.ts";
 import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { TokenSession } from "../session.ts";
-import { chooseToken } from "../token.ts";
+import { openSessionFor } from "../session-for.ts";
 
 interface DeriveOptions extends SelectionOptions {
   readonly peer: string;
@@ -45,7 +44,7 @@ export function addDerive(program: Command, environment: Environment): void {
     const selection = readSelection(options, uri);
     const peer = parsePublicKey((await readPublicKey(options.peer)).export({ format: "der", type: "spki" }));
     if (peer.type !== "ec") throw new FileError(`${options.peer} holds an RSA key; an EC key is wanted`);
-    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const session = await openSessionFor(context, selection, uri);
     const key = await choosePrivateKey(session, selection, USE.derive);
     const own = await session.publicKey(key.handle);
     if (own.type !== "ec" || own.curve !== peer.curve) {

@@ -8,8 +8,8 @@ import { examples } from "../help.ts";
 import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
 import { type Printer, visible } from "../output.ts";
 import { OBJECT_TYPES, readSelection, searchTemplate, type SelectionOptions } from "../selection.ts";
-import { type ObjectEntry, TokenSession } from "../session.ts";
-import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
+import { isPinGiven, type ObjectEntry, TokenSession } from "../session.ts";
+import { fittingTokens, onlyToken, type Token } from "../token.ts";
 
 interface ObjectsOptions extends SelectionOptions {
   readonly login?: true;
@@ -41,9 +41,12 @@ export function addObjects(program: Command, environment: Environment): void {
     );
   action<ObjectsOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const { print } = context;
-    const tokens = selectTokens(context, await listTokens(context), uri);
-    if (tokens.length === 0) throw await noToken(context, uri);
+    const tokens = await fittingTokens(context, uri);
     const selection = readSelection(options, uri);
+    // Each token has a PIN of its own: with another's a try is lost.
+    if (options.login && tokens.length > 1 && isPinGiven(context, uri)) {
+      onlyToken(tokens, `one PIN, and ${tokens.length} tokens`);
+    }
     const listed: { token: Token; objects: DetailedObject[] }[] = [];
     for (const token of tokens) {
       const session = await TokenSession.open(context, token, uri);

@@ -10,8 +10,8 @@ import { UsageError } from "../failure.ts";
 import { writeWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
-import { type ObjectEntry, TokenSession } from "../session.ts";
-import { chooseToken } from "../token.ts";
+import { type ObjectEntry, type TokenSession } from "../session.ts";
+import { openSessionFor } from "../session-for.ts";
 
 const FORMATS = ["pem", "der", "ssh", "text"] as const;
 type Format = (typeof FORMATS)[number];
@@ -19,6 +19,7 @@ type Format = (typeof FORMATS)[number];
 interface ReadOptions extends SelectionOptions {
   readonly format: Format;
   readonly output?: string;
+  readonly login?: true;
 }
 
 export function addRead(program: Command, environment: Environment): void {
@@ -26,7 +27,7 @@ export function addRead(program: Command, environment: Environment): void {
     .command("read")
     .summary("read a certificate, public key or data object")
     .description(
-      "Read a certificate (unless told), a public key or a data object from a card. No PIN is needed, but for private data.",
+      "Read a certificate (unless told), a public key or a data object from a card. No PIN is needed, but for private data: --login.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the object, or both")
     .option("--id <hex>", "the object's CKA_ID")
@@ -37,6 +38,7 @@ export function addRead(program: Command, environment: Environment): void {
         .choices(FORMATS)
         .default("pem"),
     )
+    .option("--login", "give the PIN first, for private data")
     .option("--output <file>", "write it there")
     .addHelpText(
       "after",
@@ -45,6 +47,7 @@ export function addRead(program: Command, environment: Environment): void {
         ["cryptoki read --id 01 --format ssh >> ~/.ssh/authorized_keys", "its public key, for OpenSSH"],
         ["cryptoki read --id 02 --format text", "what it says"],
         ["cryptoki read --type public --id 02 --format der --output key.der", "a public key"],
+        ["cryptoki read --login --type data --label Notes", "a private note"],
       ),
     );
   action<ReadOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
@@ -52,7 +55,8 @@ export function addRead(program: Command, environment: Environment): void {
     const selection = readSelection(options, uri);
     const type = selection.type ?? "cert";
     if (type !== "cert" && type !== "public" && type !== "data") throw new UsageError(`read has no --type ${type}`);
-    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const session = await openSessionFor(context, selection, uri);
+    if (options.login) await session.login();
     const object = await chooseObject(session, type, selection);
     const content = await load(session, object, type);
     const written = type === "data" ? content.der : render(content, options.format);

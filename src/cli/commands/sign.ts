@@ -9,10 +9,10 @@ import { readInput, writeWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { HASHES, signatureScheme } from "../mechanism.ts";
 import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { TokenSession } from "../session.ts";
+import { openSessionFor } from "../session-for.ts";
 import { formatSignature, type SignatureFormat } from "../signature.ts";
 import { signatureMechanism } from "../mechanism-parameter.ts";
-import { chooseToken, uriAndFile } from "../token.ts";
+import { uriAndFile } from "../token.ts";
 import { requireSigningKey } from "../signing-key.ts";
 
 interface SignOptions extends SelectionOptions {
@@ -63,7 +63,7 @@ export function addSign(program: Command, environment: Environment): void {
       const { uri, file } = uriAndFile(...two);
       const selection = readSelection(options, uri);
       const data = await readInput(file, context.environment);
-      const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+      const session = await openSessionFor(context, selection, uri);
       const key = await choosePrivateKey(session, selection, USE.sign);
       const publicKey = requireSigningKey(await session.publicKey(key.handle));
       const scheme = signatureScheme(publicKey, options);

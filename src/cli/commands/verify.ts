@@ -10,9 +10,9 @@ import { examples } from "../help.ts";
 import { HASHES, signatureScheme } from "../mechanism.ts";
 import { readPublicKey } from "../public-key-file.ts";
 import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
-import { TokenSession } from "../session.ts";
+import { openSessionFor } from "../session-for.ts";
 import { readSignature, type SignatureFormat, verifySignature } from "../signature.ts";
-import { chooseToken, uriAndFile } from "../token.ts";
+import { uriAndFile } from "../token.ts";
 import { requireSigningKey, type SigningKey } from "../signing-key.ts";
 
 interface VerifyOptions extends SelectionOptions {
@@ -72,7 +72,7 @@ export function addVerify(program: Command, environment: Environment): void {
 async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<SigningKey> {
   if (options.key === undefined) {
     const selection = readSelection(options, uri);
-    const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
+    const session = await openSessionFor(context, selection, uri);
     const object = await chooseObject(session, "public", selection);
     return requireSigningKey(await session.publicKey(object.handle));
   }
