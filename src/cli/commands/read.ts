@@ -10,7 +10,7 @@ import { UsageError } from "../failure.ts";
 import { writeWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
-import { type ObjectEntry, type TokenSession } from "../session.ts";
+import type { ObjectEntry, TokenSession } from "../session.ts";
 import { openSessionFor } from "../session-for.ts";
 
 const FORMATS = ["pem", "der", "ssh", "text"] as const;
