@@ -1,7 +1,7 @@
 import { createCipheriv, createPublicKey, hkdfSync, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Template } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Cryptoki, type Template } from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { copiesIn } from "./copies.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
@@ -248,4 +248,41 @@ test("of a key that is unwrapped nothing stays behind but its object's own value
   const wrapped = await cryptoki.C_WrapKey(session, mechanism, wrapping, key);
   const copies = await copiesIn(() => cryptoki.C_UnwrapKey(session, mechanism, wrapping, wrapped, AES));
   expect(copies.filter((copy) => Buffer.from(copy).equals(value))).toHaveLength(1);
+});
+
+describe("an operation ends with its secret key", () => {
+  const HMAC = { mechanism: CKM.SHA256_HMAC };
+  const CBC = { mechanism: CKM.AES_CBC, parameter: IV };
+  const ONE = new Uint8Array(16);
+  type Step = (cryptoki: Cryptoki, session: number) => Promise<unknown>;
+  const steps: readonly [string, (cryptoki: Cryptoki, session: number, key: number) => Promise<unknown>, Step][] = [
+    ["C_Sign", (c, s, k) => c.C_SignInit(s, HMAC, k), (c, s) => c.C_Sign(s, ONE)],
+    ["C_SignUpdate", (c, s, k) => c.C_SignInit(s, HMAC, k), (c, s) => c.C_SignUpdate(s, ONE)],
+    ["C_SignFinal", (c, s, k) => c.C_SignInit(s, HMAC, k), (c, s) => c.C_SignFinal(s)],
+    ["C_VerifyFinal", (c, s, k) => c.C_VerifyInit(s, HMAC, k), (c, s) => c.C_VerifyFinal(s, new Uint8Array(32))],
+    ["C_Encrypt", (c, s, k) => c.C_EncryptInit(s, CBC, k), (c, s) => c.C_Encrypt(s, ONE)],
+    ["C_EncryptUpdate", (c, s, k) => c.C_EncryptInit(s, CBC, k), (c, s) => c.C_EncryptUpdate(s, ONE)],
+    ["C_DecryptUpdate", (c, s, k) => c.C_DecryptInit(s, CBC, k), (c, s) => c.C_DecryptUpdate(s, ONE)],
+    [
+      "C_SignMessageNext",
+      async (c, s, k) => {
+        await c.C_MessageSignInit(s, HMAC, k);
+        await c.C_SignMessageBegin(s, null);
+      },
+      (c, s) => c.C_SignMessageNext(s, null, ONE, true),
+    ],
+  ];
+  test.each(steps)("%s", async (name, begin, step) => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.session();
+    const type = { [CKA.CLASS]: CKO.SECRET_KEY, [CKA.VALUE]: ONE } as const;
+    const uses = { [CKA.SIGN]: true, [CKA.VERIFY]: true };
+    const mac = await cryptoki.C_CreateObject(session, { ...type, ...uses, [CKA.KEY_TYPE]: CKK.GENERIC_SECRET });
+    const cipher = await cryptoki.C_CreateObject(session, { ...type, [CKA.KEY_TYPE]: CKK.AES });
+    const key = name.includes("crypt") ? cipher : mac;
+    await begin(cryptoki, session, key);
+    await cryptoki.C_DestroyObject(session, key);
+    await expect(step(cryptoki, session)).rejects.toMatchObject(refusal("KEY_HANDLE_INVALID"));
+  });
 });

@@ -3,7 +3,7 @@ import { CryptokiError } from "../error.ts";
 import { MessageCipher } from "../mechanisms/message-cipher.ts";
 import { readUnusedParameter } from "../mechanisms/parameters.ts";
 import { type Recoverer, schemeRecoverer } from "../mechanisms/recover.ts";
-import type { Cipher, Signer, Verifier } from "../mechanisms/scheme.ts";
+import type { Cipher, SecretKey, Signer, Stream, Verifier } from "../mechanisms/scheme.ts";
 import { macVerifier, schemeDecrypter, schemeEncrypter, schemeSigner, schemeVerifier } from "../mechanisms/streams.ts";
 import { MessageOperation } from "../sessions/message-operation.ts";
 import { Operation } from "../sessions/operation.ts";
@@ -24,7 +24,7 @@ export async function signMessages(request: KeyRequest<"sign">): Promise<Message
 }
 
 function signWith(key: UsableKey): Operation<Signer> {
-  if (key.kind === "secret") return new Operation(required(key.mechanism.mac)(key.secret, key.parameter));
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.mac)(key.secret, key.parameter));
   if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const { guard } = key;
   return new Operation(
@@ -47,7 +47,8 @@ export async function verifyMessages(request: KeyRequest<"verify">): Promise<Mes
 }
 
 function verifyWith(key: UsableKey, request: KeyRequest<"verify">): Operation<Verifier> {
-  if (key.kind === "secret") return new Operation(macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
+  if (key.kind === "secret")
+    return withSecret(key, macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
   if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ signature }) => signature);
   const { engines } = request.application;
@@ -62,7 +63,7 @@ export async function recoverOperation(request: KeyRequest<"verify-recover">): P
 
 export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
   const key = await useKey(request);
-  if (key.kind === "secret") return new Operation(required(key.mechanism.encrypt)(key.secret, key.parameter));
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.encrypt)(key.secret, key.parameter));
   if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ cipher }) => cipher);
   const { engines } = request.application;
@@ -71,7 +72,7 @@ export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">):
 
 export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {
   const key = await useKey(request);
-  if (key.kind === "secret") return new Operation(required(key.mechanism.decrypt)(key.secret, key.parameter));
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.decrypt)(key.secret, key.parameter));
   if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const { guard } = key;
   return new Operation(
@@ -89,6 +90,11 @@ export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">)
   if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
   readUnusedParameter(key.parameter);
   return new Operation(new MessageCipher(key.secret, key.mechanism.type));
+}
+
+/** An operation that ends with its key, though Node's crypto has a copy of it. */
+function withSecret<Kind extends Stream>({ secret }: { readonly secret: SecretKey }, stream: Kind): Operation<Kind> {
+  return new Operation(stream, undefined, () => secret.value);
 }
 
 function required<T>(maker: T | undefined): T {

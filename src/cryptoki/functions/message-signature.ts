@@ -55,10 +55,11 @@ export function signMessageNext(
     handle,
     async ({ operations }) => {
       const operation = operations.get("message-sign");
-      const { stream } = operation.current;
+      const message = operation.current;
       try {
         readNoParameter(parameter);
         requireBytes(part, "the part");
+        const stream = message.begin();
         stream.update(part);
         if (!last) return undefined;
         const signature = await stream.final(signal);
@@ -104,11 +105,12 @@ export function verifyMessageNext(
 ): Promise<void> {
   return application.inSession(handle, async ({ operations }) => {
     const operation = operations.get("message-verify");
-    const { stream } = operation.current;
+    const message = operation.current;
     try {
       readNoParameter(parameter);
       requireBytes(part, "the part");
       if (signature !== null) requireBytes(signature, "the signature");
+      const stream = message.begin();
       stream.update(part);
       if (signature === null) return;
       await stream.final(signature);

@@ -8,17 +8,26 @@ export class Operation<Kind extends Stream> {
   readonly stream: Kind;
   /** Its private key, if it has one. */
   readonly key: GuardedKey | undefined;
+  readonly #requireKey: (() => unknown) | undefined;
   #begun = false;
 
-  constructor(stream: Kind, key?: GuardedKey) {
+  /** @param requireKey Throws when the key is gone, whatever the stream still knows of it. */
+  constructor(stream: Kind, key?: GuardedKey, requireKey?: () => unknown) {
     this.stream = stream;
     this.key = key;
+    this.#requireKey = requireKey;
   }
 
-  /** A part comes in: the functions that take all in one call are closed from now on. */
+  /** A part comes in: the functions that take all in one call are closed from now on. Errors as {@link requireKey}. */
   begin(): Kind {
+    this.requireKey();
     this.#begun = true;
     return this.stream;
+  }
+
+  /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID once the key was destroyed. */
+  requireKey(): void {
+    this.#requireKey?.();
   }
 
   /**

@@ -95,6 +95,7 @@ export class Operations {
   ): Promise<T> {
     const operation = this.get(kind);
     try {
+      if ("requireKey" in operation) operation.requireKey();
       return await work(operation);
     } finally {
       this.cancel(kind);
