@@ -1,4 +1,4 @@
-import { type KeyObject, randomBytes } from "node:crypto";
+import { createHash, type KeyObject, randomBytes } from "node:crypto";
 import { decodeCommand, encodeTlv } from "../../src/apdu/index.ts";
 import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
@@ -16,13 +16,27 @@ export const HSM_CODE = "3537363231383aFf";
 
 const MISSING = 0x6a82;
 const LOCKED = 0x6982;
+const END_OF_FILE = 0x6282;
+/** Le of an extended command for all that there is. */
+const ALL = 65_536;
 
-/** What a command is refused with. */
+/** ECDSA with the hash computed by the card. */
+const HASHES: ReadonlyMap<number, string> = new Map([
+  [0x71, "sha1"],
+  [0x72, "sha224"],
+  [0x73, "sha256"],
+  [0x74, "sha384"],
+  [0x75, "sha512"],
+]);
+
+/** What a command is answered with if not with 9000. */
 class Refusal extends Error {
   readonly sw: number;
-  constructor(sw: number) {
+  readonly data: Uint8Array;
+  constructor(sw: number, data: Uint8Array = new Uint8Array()) {
     super(sw.toString(16));
     this.sw = sw;
+    this.data = data;
   }
 }
 
@@ -43,6 +57,8 @@ export class SmartCardHsm implements InProcessCard {
   readonly #code = new ReferenceData(fromHex(HSM_CODE.toLowerCase()), 15);
   #selected = false;
   #verified = false;
+  /** What READ BINARY without an identifier reads. */
+  #current = "";
 
   constructor(atr = HSM_ATR) {
     this.atr = fromHex(atr);
@@ -54,6 +70,7 @@ export class SmartCardHsm implements InProcessCard {
   reset(): void {
     this.#selected = false;
     this.#verified = false;
+    this.#current = "";
   }
 
   transmit(bytes: Uint8Array): Promise<Uint8Array> {
@@ -68,7 +85,7 @@ export class SmartCardHsm implements InProcessCard {
     } catch (error) {
       if (error instanceof DataError) return fromHex("6a80");
       if (!(error instanceof Refusal)) throw error;
-      return Uint8Array.of(error.sw >> 8, error.sw & 0xff);
+      return concat(error.data, Uint8Array.of(error.sw >> 8, error.sw & 0xff));
     }
   }
 
@@ -110,20 +127,24 @@ export class SmartCardHsm implements InProcessCard {
     if (!this.#selected || p1 !== 0x00 || name.length !== 4) throw new Refusal(0x6a86);
     const file = this.files.get(name);
     if (!file) throw new Refusal(MISSING);
+    this.#current = name;
     return encodeTlv(0x62, encodeTlv(0x82, Uint8Array.of(1)), encodeTlv(0x83, fromHex(name)));
   }
 
-  #read(id: string, data: Uint8Array, ne: number | undefined): Uint8Array {
+  #read(named: string, data: Uint8Array, ne: number | undefined): Uint8Array {
+    const id = named === "0000" ? this.#current : named;
     const [tag, length, high = 0, low = 0] = data;
     if (tag !== 0x54 || length !== 2 || data.length !== 4 || ne === undefined) throw new Refusal(0x6a80);
     // All that there is, or what fits a short answer: nobody asks for a number between.
-    if (ne > 256 && ne !== 65_536) throw new Refusal(0x6700);
+    if (ne > 256 && ne !== ALL) throw new Refusal(0x6700);
     const file = this.files.get(id);
     if (!file) throw new Refusal(MISSING);
     if (id.startsWith("cd") && !this.#verified) throw new Refusal(LOCKED);
     const offset = high * 256 + low;
-    if (offset > 0 && offset >= file.length) throw new Refusal(0x6b00);
-    return file.subarray(offset, offset + ne);
+    const part = file.subarray(offset, offset + ne);
+    // All was wanted, or a number of bytes that the file does not have.
+    if (part.length < ne && ne !== ALL) throw new Refusal(END_OF_FILE, part);
+    return part;
   }
 
   #list(): Uint8Array {
@@ -176,6 +197,11 @@ export class SmartCardHsm implements InProcessCard {
     const info = describeKey(key);
     if (info.type === "rsa" && algorithm === 0x20) return atMost(rsaRaw(key, data), ne);
     if (info.type === "ec" && algorithm === 0x70) return atMost(ecdsa(key, info, data), ne);
+    const hash = HASHES.get(algorithm);
+    if (info.type === "ec" && hash !== undefined) {
+      const digest = createHash(hash).update(data).digest();
+      return atMost(ecdsa(key, info, digest.subarray(0, info.bits / 8)), ne);
+    }
     throw new Refusal(0x6985);
   }
 

@@ -1,0 +1,157 @@
+import { constants, createHash, createPublicKey, publicEncrypt, verify } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { toHex, utf8 } from "../../../src/bytes/index.ts";
+import { CKA, CKF_SESSION, CKM, CKO, CKU, Cryptoki } from "../../../src/cryptoki/index.ts";
+import { Pcscd } from "../../../src/pcsc/index.ts";
+import { pkcs15 } from "../../../src/pkcs15/index.ts";
+import { HSM_PIN } from "../../pkcs15/smartcard-hsm-card.ts";
+import { EC, labCard, RSA } from "../../pkcs15/smartcard-hsm-lab.ts";
+import { requirePrograms } from "../rig/require.ts";
+import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
+
+// The machine has one pcscd: another test file may have it first.
+jest.setTimeout(900_000);
+
+const MESSAGE = utf8("signed by both");
+const CLASSES = [
+  [CKO.PRIVATE_KEY, "Private Key Object"],
+  [CKO.PUBLIC_KEY, "Public Key Object"],
+  [CKO.CERTIFICATE, "Certificate Object"],
+] as const;
+
+/** Kinds, labels and identifiers that `pkcs11-tool --list-objects` prints: a kind stands in a line of its own. */
+function parseList(text: string): string[] {
+  const blocks = text.split(/^(?=\S)/mu).filter((block) => /^(Private Key|Public Key|Certificate) Object/u.test(block));
+  return blocks.map((block) => {
+    const field = (name: string): string => new RegExp(`^ +${name}: +(.*)$`, "mu").exec(block)?.[1]?.trim() ?? "";
+    return `${block.slice(0, block.indexOf("Object") + "Object".length)} ${field("label")} ${field("ID")}`;
+  });
+}
+
+describe("the model of a SmartCard-HSM, in a reader of pcscd", () => {
+  const card = labCard();
+  let plugged: PluggedIn;
+  let pcsc: Pcscd;
+  let cryptoki: Cryptoki;
+  let session: number;
+  let folder: string;
+
+  beforeAll(async () => {
+    requirePrograms("pkcs11-tool", "pkcs15-tool");
+    plugged = await plugIn(card, "Virtual PCD");
+    folder = await mkdtemp(path.join(os.tmpdir(), "smartcard-hsm-"));
+    pcsc = new Pcscd();
+    cryptoki = new Cryptoki({ pcsc, profiles: [pkcs15] });
+    await cryptoki.C_Initialize();
+    const [slot = -1] = await cryptoki.C_GetSlotList(true);
+    session = await cryptoki.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+  });
+  afterAll(async () => {
+    await cryptoki[Symbol.asyncDispose]();
+    await pcsc.close();
+    await rm(folder, { recursive: true });
+    await plugged[Symbol.asyncDispose]();
+  });
+
+  async function find(type: number, id?: number): Promise<readonly number[]> {
+    await cryptoki.C_FindObjectsInit(session, {
+      [CKA.CLASS]: type,
+      ...(id !== undefined && { [CKA.ID]: Uint8Array.of(id) }),
+    });
+    const found = await cryptoki.C_FindObjects(session, 100);
+    await cryptoki.C_FindObjectsFinal(session);
+    return found;
+  }
+
+  /** Every program selects the applet, which makes the card forget who logged in before. */
+  async function login(): Promise<void> {
+    await cryptoki.C_Logout(session).catch(() => undefined);
+    await cryptoki.C_Login(session, CKU.USER, HSM_PIN);
+  }
+
+  const withPkcs11Tool = (...args: readonly string[]): Promise<string> =>
+    plugged.succeed("pkcs11-tool", "--login", "--pin", HSM_PIN, ...args);
+
+  test("is one for OpenSC, which names it as we do", async () => {
+    expect(await plugged.succeed("opensc-tool", "--name")).toContain("SmartCard-HSM");
+    const [slot = -1] = await cryptoki.C_GetSlotList(true);
+    const { label, serialNumber, manufacturerID } = await cryptoki.C_GetTokenInfo(slot);
+    const theirs = await plugged.succeed("pkcs15-tool", "--list-info");
+    expect(theirs).toContain(label);
+    expect(theirs).toContain(manufacturerID);
+    expect(new RegExp(`Serial number *: *${serialNumber}$`, "mu").test(theirs)).toBe(true);
+  });
+
+  test("has the objects that OpenSC lists", async () => {
+    const theirs = parseList(await withPkcs11Tool("--list-objects"));
+    await login();
+    const ours: string[] = [];
+    for (const [type, name] of CLASSES) {
+      for (const object of await find(type)) {
+        const found = await cryptoki.C_GetAttributeValue(session, object, [CKA.LABEL, CKA.ID]);
+        ours.push(`${name} ${found[CKA.LABEL]} ${toHex(found[CKA.ID])}`);
+      }
+    }
+    // OpenSC shows the public key of every certificate, also where there is no private one.
+    expect([...ours, "Public Key Object Lab CA aa00"].sort()).toEqual(theirs.sort());
+  });
+
+  test.each([
+    ["SHA256-RSA-PKCS", 1, CKM.SHA256_RSA_PKCS, createPublicKey(RSA)],
+    ["ECDSA-SHA256", 2, CKM.ECDSA_SHA256, { key: createPublicKey(EC), dsaEncoding: "ieee-p1363" as const }],
+  ])("signs for OpenSC and for us: %s", async (name, id, mechanism, key) => {
+    const [input, output] = [path.join(folder, "in"), path.join(folder, "out")];
+    await writeFile(input, MESSAGE);
+    await withPkcs11Tool("--sign", "--mechanism", name, "--id", `0${id}`, "-i", input, "-o", output);
+    expect(verify("sha256", MESSAGE, key, await readFile(output))).toBe(true);
+    await login();
+    const [privateKey = -1] = await find(CKO.PRIVATE_KEY, id);
+    await cryptoki.C_SignInit(session, { mechanism }, privateKey);
+    expect(verify("sha256", MESSAGE, key, await cryptoki.C_Sign(session, MESSAGE))).toBe(true);
+  });
+
+  test("takes a hash for ECDSA from OpenSC as from us", async () => {
+    const [input, output] = [path.join(folder, "in"), path.join(folder, "out")];
+    const hash = createHash("sha256").update(MESSAGE).digest();
+    await writeFile(input, hash);
+    await withPkcs11Tool("--sign", "--mechanism", "ECDSA", "--id", "02", "-i", input, "-o", output);
+    const key = { key: createPublicKey(EC), dsaEncoding: "ieee-p1363" as const };
+    expect(verify("sha256", MESSAGE, key, await readFile(output))).toBe(true);
+    const sign = card.commands.findLast((command) => command.startsWith("8068"));
+    expect(sign?.slice(0, 8)).toBe("80680270");
+    expect(sign).toContain(hash.toString("hex"));
+  });
+
+  test("deciphers for OpenSC and for us", async () => {
+    const secret = publicEncrypt({ key: createPublicKey(RSA), padding: constants.RSA_PKCS1_PADDING }, MESSAGE);
+    const [input, output] = [path.join(folder, "in"), path.join(folder, "out")];
+    await writeFile(input, secret);
+    await withPkcs11Tool("--decrypt", "--mechanism", "RSA-PKCS", "--id", "01", "-i", input, "-o", output);
+    expect(new Uint8Array(await readFile(output))).toEqual(MESSAGE);
+    await login();
+    const [privateKey = -1] = await find(CKO.PRIVATE_KEY, 1);
+    await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS }, privateKey);
+    expect(await cryptoki.C_Decrypt(session, new Uint8Array(secret))).toEqual(MESSAGE);
+  });
+
+  test("lists in fewer exchanges than OpenSC", async () => {
+    card.commands.length = 0;
+    await plugged.succeed("pkcs11-tool", "--list-objects");
+    const theirs = card.commands.length;
+    // Alone with the card, as that program was.
+    await cryptoki.C_Finalize();
+    await using own = new Cryptoki({ pcsc, profiles: [pkcs15] });
+    await own.C_Initialize();
+    card.commands.length = 0;
+    const [slot = -1] = await own.C_GetSlotList(true);
+    const other = await own.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+    await own.C_FindObjectsInit(other, {});
+    await own.C_FindObjects(other, 100);
+    // SELECT, the list, two keys, the files of their certificates, the entries of an authority and of two data objects.
+    expect(card.commands).toHaveLength(9);
+    expect(theirs).toBeGreaterThan(9);
+  });
+});
