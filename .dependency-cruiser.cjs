@@ -16,6 +16,7 @@ const ROOMS = {
   cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
   virtual: ["bytes", "asn1", "crypto", "apdu"],
   p11kit: ["bytes", "crypto", "cryptoki"],
+  webcrypto: ["bytes", "asn1", "crypto", "cryptoki"],
 };
 
 /** Rooms that touch the machine. All others run anywhere. */

@@ -1,0 +1,143 @@
+import { wipe } from "../bytes/index.ts";
+import { CKA, CKD, CKK, CKM, CKO, type Template } from "../cryptoki/index.ts";
+import { toArrayBuffer } from "./buffer-source.ts";
+import { refusal } from "./error.ts";
+import { hashOf, memberOf, nameOfAlgorithm } from "./hashes.ts";
+import { host, hostSubtle } from "./host.ts";
+import type { TokenKeyAlgorithm } from "./key-algorithm.ts";
+import type { StoredKey } from "./stored-key.ts";
+import { TokenCryptoKey } from "./token-crypto-key.ts";
+import type { AlgorithmIdentifier, CryptoKey, KeyUsage } from "./types.ts";
+
+/**
+ * Agrees on a secret with a token's key, ECDH or X25519, and takes the first `length` bits of it, all of them for null.
+ * @throws {DOMException} OperationError if there are not so many; InvalidAccessError for a public key of another kind.
+ */
+export async function deriveBits(
+  algorithm: AlgorithmIdentifier,
+  key: TokenCryptoKey,
+  length: number | null,
+): Promise<ArrayBuffer> {
+  const secret = await agree("deriveBits", algorithm, key, length);
+  const result = toArrayBuffer(secret);
+  wipe(secret);
+  return result;
+}
+
+/** The same, made a key of the host's. */
+export async function deriveKey(
+  algorithm: AlgorithmIdentifier,
+  key: TokenCryptoKey,
+  derived: AlgorithmIdentifier,
+  extractable: boolean,
+  usages: readonly KeyUsage[],
+): Promise<CryptoKey> {
+  const length = derivedLength(derived);
+  const secret = await agree("deriveKey", algorithm, key, length);
+  try {
+    return await hostSubtle.importKey("raw", toArrayBuffer(secret), derived, extractable, [...usages]);
+  } finally {
+    wipe(secret);
+  }
+}
+
+async function agree(
+  usage: KeyUsage,
+  algorithm: unknown,
+  key: TokenCryptoKey,
+  length: number | null,
+): Promise<Uint8Array> {
+  const stored = TokenCryptoKey.require(key, algorithm, usage);
+  const point = await publicPoint(key.algorithm, memberOf(algorithm, "public"));
+  const secret = await sharedSecret(stored, point);
+  try {
+    return firstBits(secret, length ?? secret.length * 8);
+  } finally {
+    wipe(secret);
+  }
+}
+
+/** The other party's point. @throws {TypeError} if that is no key. @throws {DOMException} InvalidAccessError if it does not fit. */
+async function publicPoint(own: TokenKeyAlgorithm, other: unknown): Promise<Uint8Array> {
+  if (!isCryptoKey(other)) throw new TypeError(`${own.name} wants the other party's key in "public"`);
+  if (other.type !== "public") throw refusal("InvalidAccessError", `"public" must be a public key`);
+  if (other.algorithm.name !== own.name) throw refusal("InvalidAccessError", `"public" must be a key for ${own.name}`);
+  if ("namedCurve" in own && memberOf(other.algorithm, "namedCurve") !== own.namedCurve) {
+    throw refusal("InvalidAccessError", `"public" must be a key on ${own.namedCurve}`);
+  }
+  return new Uint8Array(await host.subtle.exportKey("raw", other));
+}
+
+function isCryptoKey(value: unknown): value is CryptoKey {
+  return memberOf(value, "type") !== undefined && memberOf(value, "algorithm") !== undefined;
+}
+
+/** The x coordinate; of X25519 the u coordinate. Nothing of it stays in the session. */
+function sharedSecret(key: StoredKey, point: Uint8Array): Promise<Uint8Array> {
+  const { cryptoki, handle } = key.session;
+  const parameter = { kdf: CKD.NULL, pPublicData: point };
+  return key.use(async (base) => {
+    const secret = await cryptoki.C_DeriveKey(handle, { mechanism: CKM.ECDH1_DERIVE, parameter }, base, SECRET);
+    try {
+      const { [CKA.VALUE]: value } = await cryptoki.C_GetAttributeValue(handle, secret, [CKA.VALUE]);
+      return value;
+    } finally {
+      await cryptoki.C_DestroyObject(handle, secret);
+    }
+  });
+}
+
+const SECRET: Template = {
+  [CKA.CLASS]: CKO.SECRET_KEY,
+  [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+  [CKA.TOKEN]: false,
+  [CKA.SENSITIVE]: false,
+  [CKA.EXTRACTABLE]: true,
+};
+
+/** A copy of the first bits; what is left of the last byte is zero. */
+function firstBits(secret: Uint8Array, bits: number): Uint8Array {
+  if (!Number.isInteger(bits) || bits < 0) throw new TypeError("the length must be a number of bits, or null");
+  if (bits > secret.length * 8) {
+    throw refusal("OperationError", `the shared secret has ${secret.length * 8} bits, not ${bits}`);
+  }
+  const taken = secret.slice(0, Math.ceil(bits / 8));
+  const rest = bits % 8;
+  const last = taken.at(-1);
+  if (rest > 0 && last !== undefined) taken[taken.length - 1] = last & (0xff << (8 - rest));
+  return taken;
+}
+
+/** In bytes: the length of an HMAC key that says none is the hash's block. */
+const BLOCKS: ReadonlyMap<string, number> = new Map([
+  ["SHA-1", 64],
+  ["SHA-256", 64],
+  ["SHA-384", 128],
+  ["SHA-512", 128],
+]);
+
+/**
+ * How many bits a key of an algorithm takes; null for those that take any (Web Cryptography API, "get key length").
+ * @throws {DOMException} OperationError for a length that no such key has; NotSupportedError for another algorithm.
+ */
+function derivedLength(algorithm: unknown): number | null {
+  const name = nameOfAlgorithm(algorithm).toUpperCase();
+  const length = memberOf(algorithm, "length");
+  switch (name) {
+    case "AES-CTR":
+    case "AES-CBC":
+    case "AES-GCM":
+    case "AES-KW":
+      if (length === 128 || length === 192 || length === 256) return length;
+      throw refusal("OperationError", `a key for ${name} has 128, 192 or 256 bits`);
+    case "HMAC":
+      if (length === undefined) return 8 * (BLOCKS.get(hashOf(memberOf(algorithm, "hash")).name) ?? 64);
+      if (typeof length === "number" && Number.isInteger(length) && length > 0) return length;
+      throw new TypeError("the length of a key for HMAC is a number of bits");
+    case "HKDF":
+    case "PBKDF2":
+      return null;
+    default:
+      throw refusal("NotSupportedError", `${name}: no key of this kind is derived`);
+  }
+}

@@ -1,0 +1,95 @@
+import { CKF_MECHANISM, CKR, type CK_MECHANISM, CryptokiError, type Template } from "../cryptoki/index.ts";
+import type { TokenSession } from "./token-session.ts";
+
+/** What finding and using a private key of a token takes. */
+export interface StoredKeyFacts {
+  readonly label: string;
+  /** Fits this key and no other of the token. */
+  readonly template: Template;
+  /** CKA_PRIVATE: nobody sees it who is not logged in. */
+  readonly private: boolean;
+  /** CKA_ALWAYS_AUTHENTICATE. */
+  readonly alwaysAuthenticate: boolean;
+}
+
+/** An operation of two calls: `begin` names the key, `end` has the token compute. */
+interface Operation {
+  readonly flag: number;
+  readonly begin: (key: number) => Promise<void>;
+  readonly end: () => Promise<Uint8Array>;
+}
+
+/** A login that the token has forgotten, and handles that ended with it. */
+const FORGOTTEN: ReadonlySet<number> = new Set([
+  CKR.USER_NOT_LOGGED_IN,
+  CKR.KEY_HANDLE_INVALID,
+  CKR.OBJECT_HANDLE_INVALID,
+]);
+
+/** A private key on a token, and the PINs that it wants. */
+export class StoredKey {
+  readonly session: TokenSession;
+  readonly #facts: StoredKeyFacts;
+  #handle: number;
+
+  constructor(session: TokenSession, handle: number, facts: StoredKeyFacts) {
+    this.session = session;
+    this.#handle = handle;
+    this.#facts = facts;
+  }
+
+  sign(mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
+    const { cryptoki, handle } = this.session;
+    return this.#operate({
+      flag: CKF_MECHANISM.SIGN,
+      begin: (key) => cryptoki.C_SignInit(handle, mechanism, key),
+      end: () => cryptoki.C_Sign(handle, data),
+    });
+  }
+
+  decrypt(mechanism: CK_MECHANISM, ciphertext: Uint8Array): Promise<Uint8Array> {
+    const { cryptoki, handle } = this.session;
+    return this.#operate({
+      flag: CKF_MECHANISM.DECRYPT,
+      begin: (key) => cryptoki.C_DecryptInit(handle, mechanism, key),
+      end: () => cryptoki.C_Decrypt(handle, ciphertext),
+    });
+  }
+
+  #operate(operation: Operation): Promise<Uint8Array> {
+    return this.use(async (key) => {
+      await operation.begin(key);
+      if (this.#facts.alwaysAuthenticate) await this.#authenticate(operation);
+      return operation.end();
+    });
+  }
+
+  async #authenticate({ flag, end }: Operation): Promise<void> {
+    const { cryptoki, handle, pins } = this.session;
+    try {
+      await pins.authenticate(this.#facts.label);
+    } catch (error) {
+      // The operation must not stand in the way of the next. A module before PKCS#11 3.0 ends it by refusing to go on.
+      await cryptoki.C_SessionCancel(handle, flag).catch(() => end().catch(() => undefined));
+      throw error;
+    }
+  }
+
+  /** Has the session to itself, and the user logged in where the key wants that. A login that was forgotten is made again, once. */
+  async use<T>(work: (key: number) => Promise<T>): Promise<T> {
+    const { session } = this;
+    try {
+      if (this.#facts.private) await session.pins.login(this.#facts.label);
+      return await session.exclusively(() => work(this.#handle));
+    } catch (error) {
+      if (!(error instanceof CryptokiError) || !FORGOTTEN.has(error.rv)) throw error;
+      await session.pins.login(this.#facts.label);
+      return session.exclusively(async () => {
+        const [handle, ...others] = await session.findInTurn(this.#facts.template);
+        if (handle === undefined || others.length > 0) throw error;
+        this.#handle = handle;
+        return work(handle);
+      });
+    }
+  }
+}

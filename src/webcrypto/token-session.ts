@@ -1,0 +1,57 @@
+import { type AttributeValues, AttributeError, type CryptokiFunctions, type Template } from "../cryptoki/index.ts";
+import type { FoundToken } from "./find-token.ts";
+import { PinDesk, type PinSource } from "./pin-desk.ts";
+
+/** One session with a token. An operation of several calls has the session to itself, since a session knows one of each kind. */
+export class TokenSession {
+  readonly cryptoki: CryptokiFunctions;
+  readonly handle: number;
+  readonly token: FoundToken;
+  readonly pins: PinDesk;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(cryptoki: CryptokiFunctions, handle: number, token: FoundToken, pin?: PinSource) {
+    this.cryptoki = cryptoki;
+    this.handle = handle;
+    this.token = token;
+    this.pins = new PinDesk(cryptoki, handle, token.info, pin);
+  }
+
+  /** Runs `work` when all that was given before is done. `work` must not wait for another turn. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Handles of the objects that fit. */
+  find(template: Template): Promise<number[]> {
+    return this.exclusively(() => this.findInTurn(template));
+  }
+
+  /** The same within a turn. */
+  async findInTurn(template: Template): Promise<number[]> {
+    const { cryptoki, handle } = this;
+    await cryptoki.C_FindObjectsInit(handle, template);
+    try {
+      return await cryptoki.C_FindObjects(handle);
+    } finally {
+      // What went wrong before matters more, and a search that cannot end is seen by the next.
+      await cryptoki.C_FindObjectsFinal(handle).catch(() => undefined);
+    }
+  }
+
+  attributes<const Type extends number>(object: number, types: readonly Type[]): Promise<AttributeValues<Type>> {
+    return this.cryptoki.C_GetAttributeValue(this.handle, object, types);
+  }
+
+  /** Those of the attributes that the object has and shows. */
+  async known(object: number, types: readonly number[]): Promise<Template> {
+    try {
+      return await this.attributes(object, types);
+    } catch (error) {
+      if (error instanceof AttributeError) return error.values;
+      throw error;
+    }
+  }
+}
