@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKS, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
 
+const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 const DATA = utf8("data");
 const HASH = { mechanism: CKM.SHA256 };
 const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
@@ -286,4 +287,21 @@ test("what a card sends that is no answer of a card is CKR_DEVICE_ERROR", async 
   await made.cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA256 }, await made.privateKey(session, 4));
   await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
   expect(await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE })).toHaveLength(4);
+});
+
+test("the security officer and a read-only session do not meet, though both come at once", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const slot = await made.slot();
+  const session = await made.session();
+  let reading = 0;
+  made.before = async () => {
+    made.before = undefined;
+    reading = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
+  };
+  await expect(cryptoki.C_Login(session, CKU.SO, MANAGEMENT_KEY)).rejects.toMatchObject(
+    refusal("SESSION_READ_ONLY_EXISTS"),
+  );
+  expect(await cryptoki.C_GetSessionInfo(session)).toMatchObject({ state: CKS.RW_PUBLIC_SESSION });
+  expect(await cryptoki.C_GetSessionInfo(reading)).toMatchObject({ state: CKS.RO_PUBLIC_SESSION });
 });

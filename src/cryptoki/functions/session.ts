@@ -98,17 +98,28 @@ export function login(
       if (userType === CKU.CONTEXT_SPECIFIC) return authenticate(application, session, pin, signal);
       const user = USERS.get(userType);
       if (user === undefined) throw new CryptokiError(CKR.USER_TYPE_INVALID);
-      if (user === "so" && application.sessions.with(session.token).some(({ readWrite }) => !readWrite)) {
-        throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
-      }
       const { token } = session;
+      if (user === "so") requireNoReadOnly(application, token);
       const puk = user === "so" && application.unlocksBy("C_InitPIN") && (await isPuk(token, pin));
-      return puk
+      await (puk
         ? application.logins.loginWithPuk(token, pin, signal)
-        : application.logins.login(token, user, pin, signal);
+        : application.logins.login(token, user, pin, signal));
+      if (user !== "so") return;
+      try {
+        // One may have been opened while the card was at it.
+        requireNoReadOnly(application, token);
+      } catch (error) {
+        await application.logout(token);
+        throw error;
+      }
     },
     signal,
   );
+}
+
+/** @throws {CryptokiError} CKR_SESSION_READ_ONLY_EXISTS. */
+function requireNoReadOnly({ sessions }: Application, token: Token): void {
+  if (sessions.with(token).some(({ readWrite }) => !readWrite)) throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
 }
 
 /** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
