@@ -1,12 +1,13 @@
 import { createHash, type KeyObject, randomBytes } from "node:crypto";
-import { decodeCommand, encodeTlv } from "../../src/apdu/index.ts";
+import { decodeCommand, encodeTlv, findTlv, readTlvs } from "../../src/apdu/index.ts";
 import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
-import { describeKey, ecdh, ecdsa, encodePublicKey, rsaRaw } from "../../src/virtual/keys/private-key.ts";
+import { describeKey, ecdh, ecdsa, rsaRaw } from "../../src/virtual/keys/private-key.ts";
 import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
 import { ReferenceData } from "../../src/virtual/reference-data.ts";
 import { testKey } from "../virtual/keys.ts";
 import { certificate, dataObject, privateKey } from "./directory-files.ts";
+import { deviceCertificate, generate, request } from "./smartcard-hsm-request.ts";
 
 const AID = "e82b0601040181c31f0201";
 const HSM_ATR = "3bde18ff8191fe1fc38031815448534d31738021408107" + "1c";
@@ -100,6 +101,12 @@ export class SmartCardHsm implements InProcessCard {
       case "8058":
         if (p1 !== 0 || p2 !== 0 || ne === undefined) throw new Refusal(0x6a86);
         return this.#list().subarray(0, ne);
+      case "00d7":
+        return this.#update(toHex(Uint8Array.of(p1, p2)), data);
+      case "00e4":
+        return this.#delete(p1, p2, toHex(data));
+      case "0046":
+        return this.#generate(p1, data, ne);
       case "0020":
         return this.#verify(p1, p2, data);
       case "0024":
@@ -150,6 +157,38 @@ export class SmartCardHsm implements InProcessCard {
   #list(): Uint8Array {
     const keys = [...this.keys.keys()].map((number) => Uint8Array.of(0xcc, number));
     return concat(...keys, ...[...this.files.keys()].map((id) => fromHex(id)));
+  }
+
+  /** A file that is not there is made by it. */
+  #update(named: string, data: Uint8Array): Uint8Array {
+    const id = named === "0000" ? this.#current : named;
+    const fields = readTlvs(data);
+    const [high = 0, low = 0] = findTlv(fields, 0x54) ?? [];
+    const bytes = findTlv(fields, 0x53);
+    const old = this.files.get(id) ?? new Uint8Array();
+    const offset = high * 256 + low;
+    if (!bytes || id === "" || offset > old.length) throw new Refusal(0x6a80);
+    if (!this.#verified) throw new Refusal(LOCKED);
+    this.files.set(id, concat(old.subarray(0, offset), bytes, old.subarray(offset + bytes.length)));
+    this.#current = id;
+    return new Uint8Array();
+  }
+
+  #delete(p1: number, p2: number, id: string): Uint8Array {
+    if (p1 !== 0x02 || p2 !== 0x00 || id.length !== 4) throw new Refusal(0x6a86);
+    if (!this.#verified) throw new Refusal(LOCKED);
+    const gone = id.startsWith("cc") ? this.keys.delete(Number.parseInt(id.slice(2), 16)) : this.files.delete(id);
+    if (!gone) throw new Refusal(MISSING);
+    return new Uint8Array();
+  }
+
+  /** GENERATE ASYMMETRIC KEY PAIR; the request comes back, and is in no file yet. */
+  #generate(number: number, data: Uint8Array, ne: number | undefined): Uint8Array {
+    if (!this.#verified) throw new Refusal(LOCKED);
+    if (this.keys.has(number)) throw new Refusal(0x6a89);
+    const key = generate(data);
+    this.keys.set(number, key);
+    return atMost(request(key), ne);
   }
 
   #verify(p1: number, reference: number, data: Uint8Array): Uint8Array {
@@ -272,45 +311,6 @@ function atMost(answer: Uint8Array, ne: number | undefined): Uint8Array {
 
 function issue(privateKey: KeyObject, name: string): Uint8Array {
   return issueCertificate("authentication", { privateKey, name }, { privateKey, name });
-}
-
-const PRIMES: Readonly<Partial<Record<number, bigint>>> = {
-  256: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
-  384: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
-};
-
-/** The content of 7F49: of an EC key with its curve, of which a reader needs no more than the prime. */
-function publicKeyFields(key: KeyObject): Uint8Array[] {
-  const { type, bits } = describeKey(key);
-  if (type === "rsa") return [encodeTlv(0x06, fromHex("04007f00070202020102")), ...encodePublicKey(key)];
-  const number = (value: bigint): Uint8Array => fromHex(value.toString(16).padStart(bits / 4, "0"));
-  const prime = PRIMES[bits] ?? 0n;
-  return [
-    encodeTlv(0x06, fromHex("04007f00070202020203")),
-    encodeTlv(0x81, number(prime)),
-    encodeTlv(0x82, number(prime - 3n)),
-    ...encodePublicKey(key),
-    encodeTlv(0x87, Uint8Array.of(1)),
-  ];
-}
-
-function verifiable(key: KeyObject, holder: string): Uint8Array {
-  const body = encodeTlv(
-    0x7f4e,
-    encodeTlv(0x5f29, Uint8Array.of(0)),
-    encodeTlv(0x42, utf8("DEDINK01")),
-    encodeTlv(0x7f49, ...publicKeyFields(key)),
-    encodeTlv(0x5f20, utf8(holder)),
-  );
-  return encodeTlv(0x7f21, body, encodeTlv(0x5f37, randomBytes(64)));
-}
-
-const deviceCertificate = (serial: string): Uint8Array => verifiable(testKey("p-256", "device"), `${serial}00000`);
-
-/** The request is signed by the new key, and around that by the device's. */
-export function request(key: KeyObject): Uint8Array {
-  const inner = verifiable(key, "DENK010012300001");
-  return encodeTlv(0x67, inner, encodeTlv(0x42, utf8("DENK010012300000")), encodeTlv(0x5f37, randomBytes(64)));
 }
 
 /** As OpenSC writes it: a label, and what the card can do. */

@@ -7,8 +7,9 @@ import { describeFiles, pkcs15 } from "../../src/pkcs15/index.ts";
 import { readCardVerifiable } from "../../src/pkcs15/syntax/card-verifiable.ts";
 import { testKey } from "../virtual/keys.ts";
 import { insert } from "./file-card.ts";
-import { HSM_PIN, request, SmartCardHsm } from "./smartcard-hsm-card.ts";
+import { HSM_PIN, SmartCardHsm } from "./smartcard-hsm-card.ts";
 import { claimed, EC, labCard, RSA } from "./smartcard-hsm-lab.ts";
+import { request } from "./smartcard-hsm-request.ts";
 
 /** A Java Card that tells nothing of its applets, and one that tells its name, and nothing of extended length. */
 const JAVA_CARD = "3b80800101";

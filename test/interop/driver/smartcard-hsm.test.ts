@@ -154,4 +154,56 @@ describe("the model of a SmartCard-HSM, in a reader of pcscd", () => {
     expect(card.commands).toHaveLength(9);
     expect(theirs).toBeGreaterThan(9);
   });
+
+  test.each([
+    ["rsa:2048", 0x21, CKM.SHA256_RSA_PKCS],
+    ["EC:prime256v1", 0x22, CKM.ECDSA_SHA256],
+    ["EC:secp384r1", 0x23, CKM.ECDSA_SHA384],
+  ])("a key that OpenSC made, %s, signs for us, and its public half verifies", async (type, id, mechanism) => {
+    const made = ["--key-type", type, "--id", id.toString(16), "--label", `made ${type}`, "--usage-sign"];
+    await withPkcs11Tool("--keypairgen", ...made);
+    await using own = new Cryptoki({ pcsc, profiles: [pkcs15] });
+    await own.C_Initialize();
+    const [slot = -1] = await own.C_GetSlotList(true);
+    const other = await own.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+    await own.C_Login(other, CKU.USER, HSM_PIN);
+    const findOne = async (objectClass: number): Promise<number> => {
+      await own.C_FindObjectsInit(other, { [CKA.CLASS]: objectClass, [CKA.ID]: Uint8Array.of(id) });
+      const [found = -1] = await own.C_FindObjects(other, 2);
+      await own.C_FindObjectsFinal(other);
+      return found;
+    };
+    const privateKey = await findOne(CKO.PRIVATE_KEY);
+    const publicKey = await findOne(CKO.PUBLIC_KEY);
+    const { [CKA.LABEL]: label } = await own.C_GetAttributeValue(other, privateKey, [CKA.LABEL]);
+    expect(label).toBe(`made ${type}`);
+    await own.C_SignInit(other, { mechanism }, privateKey);
+    const signature = await own.C_Sign(other, MESSAGE);
+    await own.C_VerifyInit(other, { mechanism }, publicKey);
+    await own.C_Verify(other, MESSAGE, signature);
+  });
+
+  test("certificates and data that OpenSC wrote are read", async () => {
+    const [der, value] = [path.join(folder, "der"), path.join(folder, "value")];
+    await writeFile(der, card.files.get("ca00") ?? "");
+    await writeFile(value, MESSAGE);
+    await withPkcs11Tool("--write-object", der, "--type", "cert", "--id", "77", "--label", "written CA");
+    await withPkcs11Tool("--write-object", value, "--type", "data", "--label", "written", "--application-label", "lab");
+    await withPkcs11Tool("--write-object", value, "--type", "data", "--label", "hidden", "--private");
+    await using own = new Cryptoki({ pcsc, profiles: [pkcs15] });
+    await own.C_Initialize();
+    const [slot = -1] = await own.C_GetSlotList(true);
+    const other = await own.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+    await own.C_Login(other, CKU.USER, HSM_PIN);
+    for (const [label, wanted] of [
+      ["written CA", card.files.get("ca00")],
+      ["written", MESSAGE],
+      ["hidden", MESSAGE],
+    ] as const) {
+      await own.C_FindObjectsInit(other, { [CKA.LABEL]: label });
+      const [object = -1] = await own.C_FindObjects(other, 2);
+      await own.C_FindObjectsFinal(other);
+      expect((await own.C_GetAttributeValue(other, object, [CKA.VALUE]))[CKA.VALUE]).toEqual(wanted);
+    }
+  });
 });
