@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKS, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { PcscError } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { PIN, READER, refusal, rig, type Rig, settled } from "./rig.ts";
@@ -169,4 +169,25 @@ test("a reset in the middle of a reading is borne; in the middle of a signature 
   resetAt(0x87);
   await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
   expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
+});
+
+test("a card that is gone when a login's turn comes lets nobody in, nor keeps a PUK", async () => {
+  await using made = await rig(await testCard());
+  const session = await made.session();
+  await using officer = new Cryptoki({ slots: made.cryptoki.slots, unlockBy: ["C_InitPIN"] });
+  await officer.C_Initialize();
+  const other = await officer.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION | CKF.RW_SESSION);
+  // Now the card needs to tell no more of its PUK.
+  await officer.C_GetTokenInfo(await made.slot());
+  let queued: Promise<unknown> | undefined;
+  made.before = async () => {
+    made.before = undefined;
+    queued = expect(officer.C_Login(other, CKU.SO, "12345678")).rejects.toMatchObject(refusal("DEVICE_REMOVED"));
+    await settled();
+    made.readers.eject(READER);
+    await settled();
+  };
+  await expect(made.cryptoki.C_Login(session, CKU.USER, PIN)).rejects.toMatchObject(refusal("DEVICE_REMOVED"));
+  expect(queued).toBeDefined();
+  await queued;
 });

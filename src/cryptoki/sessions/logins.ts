@@ -37,7 +37,7 @@ export class Logins {
 
   /**
    * Verifies the PIN, once.
-   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN; what the card throws.
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_DEVICE_REMOVED; what the card throws.
    */
   login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
     return token.loginTurns.take(async () => {
@@ -73,6 +73,8 @@ export class Logins {
   }
 
   #requireNobody(token: Token, user: PinUser): void {
+    // Its logins were forgotten when it went: this one would stay.
+    if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
     const present = this.userOf(token);
     if (!present) return;
     throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
