@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { InterruptedError } from "./failure.ts";
+import { writeFailure } from "./files.ts";
 import { run } from "./run.ts";
 
 const controller = new AbortController();
@@ -13,11 +14,14 @@ for (const [name, exitCode] of Object.entries(SIGNALS)) {
   });
 }
 
-for (const stream of [process.stdout, process.stderr]) {
+for (const [name, stream] of [
+  ["standard output", process.stdout] as const,
+  ["standard error", process.stderr] as const,
+]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     // `cryptoki objects | head -1`: nobody reads on, so there is nothing left to do.
-    if (error.code !== "EPIPE") throw error;
-    controller.abort(new InterruptedError("nobody reads the output", 0));
+    const isPipe = error.code === "EPIPE";
+    controller.abort(isPipe ? new InterruptedError("nobody reads the output", 0) : writeFailure(name, error));
   });
 }
 

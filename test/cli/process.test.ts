@@ -1,17 +1,18 @@
 import { describe, expect, test } from "@jest/globals";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { text } from "node:stream/consumers";
 
 const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
 /** The program in a process of its own, in a session of its own: without a terminal to ask on. */
-function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, stdout: number | "pipe" = "pipe"): ChildProcess {
   const { PATH, HOME } = process.env;
   return spawn(process.execPath, ["--import", "tsx", MAIN, ...args], {
     detached: true,
     env: { PATH, HOME, ...env },
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["pipe", stdout, "pipe"],
   });
 }
 
@@ -47,6 +48,17 @@ describe("the process", () => {
     const { code, stderr } = await end(child);
     expect(code).toBe(4);
     expect(stderr).toMatch(/--pin-source or CRYPTOKI_PIN/u);
+  }, 30_000);
+
+  test("output that the disk has no room for is an error in a line", async () => {
+    const full = openSync("/dev/full", "w");
+    const { code, stderr } = await end(start(["apdu", "explain", "9000", "--json"], {}, full));
+    closeSync(full);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining("cannot write standard output: no space left"),
+    });
+    expect(stderr.trim().split("\n")).toHaveLength(1);
   }, 30_000);
 
   test.each(["SIGINT", "SIGTERM"] as const)(
