@@ -1,13 +1,21 @@
-import { constants, createHash, createPublicKey, publicEncrypt, verify } from "node:crypto";
+import {
+  constants,
+  createHash,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  publicEncrypt,
+  verify,
+} from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { toHex, utf8 } from "../../../src/bytes/index.ts";
-import { CKA, CKF_SESSION, CKM, CKO, CKU, Cryptoki } from "../../../src/cryptoki/index.ts";
+import { CKA, CKD, CKF_SESSION, CKK, CKM, CKO, CKU, Cryptoki } from "../../../src/cryptoki/index.ts";
 import { Pcscd } from "../../../src/pcsc/index.ts";
 import { pkcs15 } from "../../../src/pkcs15/index.ts";
-import { HSM_PIN } from "../../pkcs15/smartcard-hsm-card.ts";
+import { HSM_CODE, HSM_PIN } from "../../pkcs15/smartcard-hsm-card.ts";
 import { EC, labCard, RSA } from "../../pkcs15/smartcard-hsm-lab.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
@@ -135,6 +143,57 @@ describe("the model of a SmartCard-HSM, in a reader of pcscd", () => {
     const [privateKey = -1] = await find(CKO.PRIVATE_KEY, 1);
     await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS }, privateKey);
     expect(await cryptoki.C_Decrypt(session, new Uint8Array(secret))).toEqual(MESSAGE);
+  });
+
+  test("agrees on a secret with OpenSC and with us", async () => {
+    const peer = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const spki = peer.publicKey.export({ format: "der", type: "spki" });
+    // The point is the end of it (RFC 5480 section 2.2).
+    const point = new Uint8Array(spki.subarray(-65));
+    const [input, output] = [path.join(folder, "in"), path.join(folder, "out")];
+    await writeFile(input, spki);
+    await withPkcs11Tool("--derive", "--mechanism", "ECDH1-DERIVE", "--id", "02", "-i", input, "-o", output);
+    const secret = diffieHellman({ privateKey: peer.privateKey, publicKey: createPublicKey(EC) });
+    expect(await readFile(output)).toEqual(secret);
+    const theirs = card.commands.findLast((command) => command.startsWith("8062"));
+    await login();
+    const [privateKey = -1] = await find(CKO.PRIVATE_KEY, 2);
+    const parameter = { kdf: CKD.NULL, pPublicData: point };
+    const key = await cryptoki.C_DeriveKey(session, { mechanism: CKM.ECDH1_DERIVE, parameter }, privateKey, {
+      [CKA.CLASS]: CKO.SECRET_KEY,
+      [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+      [CKA.SENSITIVE]: false,
+      [CKA.EXTRACTABLE]: true,
+    });
+    const { [CKA.VALUE]: value } = await cryptoki.C_GetAttributeValue(session, key, [CKA.VALUE]);
+    expect(value).toEqual(new Uint8Array(secret));
+    const ours = card.commands.findLast((command) => command.startsWith("8062"));
+    expect(theirs).toContain(toHex(point));
+    expect(theirs?.slice(0, 8)).toBe(ours?.slice(0, 8));
+    expect(ours).toContain(toHex(point));
+  });
+
+  test("has its PIN changed and set by OpenSC as by us", async () => {
+    const sent = (ins: string): string => {
+      // Lengths are written short by us, and as OpenSC likes by OpenSC.
+      const command = card.commands.findLast((each) => each.startsWith(ins)) ?? "";
+      return command.slice(0, 8) + command.slice(10);
+    };
+    const slotSession = async (): Promise<number> => {
+      const [slot = -1] = await cryptoki.C_GetSlotList(true);
+      return cryptoki.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION | CKF_SESSION.RW_SESSION);
+    };
+    await plugged.succeed("pkcs11-tool", "--login", "--pin", HSM_PIN, "--change-pin", "--new-pin", "another1");
+    const theirChange = sent("0024");
+    const set = ["--login", "--login-type", "so", "--so-pin", HSM_CODE, "--init-pin", "--new-pin", HSM_PIN];
+    await plugged.succeed("pkcs11-tool", ...set);
+    const theirUnlock = sent("002c");
+    const writing = await slotSession();
+    await cryptoki.C_Logout(session).catch(() => undefined);
+    await cryptoki.C_SetPIN(writing, HSM_PIN, "another1");
+    expect(sent("0024")).toBe(theirChange);
+    await cryptoki.C_UnlockPIN(writing, HSM_CODE, HSM_PIN);
+    expect(sent("002c")).toBe(theirUnlock);
   });
 
   test("lists in fewer exchanges than OpenSC", async () => {
