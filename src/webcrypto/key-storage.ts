@@ -1,21 +1,13 @@
-import { encodePublicKey, type PublicKey } from "../crypto/index.ts";
-import { CKA, CKO, formatUri, objectUri, type Template } from "../cryptoki/index.ts";
-import { refusal, refusing } from "./error.ts";
-import { hostSubtle } from "./host.ts";
-import {
-  algorithmNamed,
-  type KeyAbilities,
-  keyAlgorithm,
-  keyTypeFor,
-  type TokenKeyAlgorithm,
-  usagesOf,
-} from "./key-algorithm.ts";
+import { CKA, CKO, formatUri, objectUri } from "../cryptoki/index.ts";
+import { refusing } from "./error.ts";
+import { findKey, type FoundKey } from "./find-key.ts";
+import { generateOnToken, type KeyPlace, type TokenKeyPair } from "./generate.ts";
+import { algorithmNamed, keyAlgorithm, keyTypeFor, type TokenKeyAlgorithm, usagesOf } from "./key-algorithm.ts";
 import { keyTemplate, type ObjectQuery } from "./key-query.ts";
-import { publicHalf } from "./public-half.ts";
-import { StoredKey } from "./stored-key.ts";
+import { hostPublicKey } from "./public-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
-import type { AlgorithmIdentifier, CryptoKey, CryptoKeyPair } from "./types.ts";
+import type { AlgorithmIdentifier, CryptoKey, EcKeyGenParameters, KeyUsage, RsaKeyGenParameters } from "./types.ts";
 
 /** A key that is on the token. */
 export interface KeyEntry {
@@ -38,12 +30,8 @@ export interface KeyQuery extends ObjectQuery {
     (AlgorithmIdentifier & { readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string }) | string;
 }
 
-/** A private key, found and described. */
-interface Described {
-  readonly stored: StoredKey;
-  readonly publicKey: PublicKey;
-  readonly abilities: KeyAbilities;
-}
+/** What subtle.generateKey takes for a key pair. */
+export type TokenKeyGenAlgorithm = RsaKeyGenParameters | EcKeyGenParameters | { name: "Ed25519" | "X25519" };
 
 /** The keys on a token. */
 export class KeyStorage {
@@ -82,7 +70,7 @@ export class KeyStorage {
    */
   privateKey(query: KeyQuery = {}): Promise<TokenCryptoKey> {
     return refusing(async () => {
-      const found = await this.#describe(query);
+      const found = await this.#find(query);
       return tokenKey(found, keyAlgorithm(found.publicKey, found.abilities, query.algorithm));
     });
   }
@@ -93,75 +81,31 @@ export class KeyStorage {
   }
 
   /** Both halves. @throws {DOMException} as {@link privateKey}. */
-  pair(query: KeyQuery = {}): Promise<CryptoKeyPair & { privateKey: TokenCryptoKey }> {
+  pair(query: KeyQuery = {}): Promise<TokenKeyPair> {
     return refusing(async () => {
-      const found = await this.#describe(query);
+      const found = await this.#find(query);
       const algorithm = keyAlgorithm(found.publicKey, found.abilities, query.algorithm);
       return { privateKey: tokenKey(found, algorithm), publicKey: await hostPublicKey(found.publicKey, algorithm) };
     });
   }
 
-  async #describe(query: KeyQuery): Promise<Described> {
-    const session = this.#session;
+  /**
+   * Has the token make a key pair; `extractable` is false. Most tokens want `readWrite` and the PIN, a PIV card its officer: open with a
+   * `session` in which CKU_SO is logged in.
+   * @param algorithm As subtle.generateKey takes it: `{ name: "ECDSA", namedCurve: "P-256" }`.
+   * @throws {DOMException} NotSupportedError, SyntaxError, OperationError.
+   */
+  generate(algorithm: TokenKeyGenAlgorithm, usages: readonly KeyUsage[], place: KeyPlace = {}): Promise<TokenKeyPair> {
+    return refusing(() => generateOnToken(this.#session, algorithm, usages, place));
+  }
+
+  #find(query: KeyQuery): Promise<FoundKey> {
     const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
     const type = name && keyTypeFor(name);
-    const handle = await this.#findOne(keyTemplate(query, session.token.description, "private", type));
-    const known = await session.known(handle, FACTS);
-    const id = known[CKA.ID] ?? new Uint8Array();
-    const label = known[CKA.LABEL] ?? "";
-    const keyType = known[CKA.KEY_TYPE];
-    const template: Template = {
-      [CKA.CLASS]: CKO.PRIVATE_KEY,
-      ...(keyType !== undefined && { [CKA.KEY_TYPE]: keyType }),
-      [CKA.ID]: id,
-      [CKA.LABEL]: label,
-    };
-    return {
-      stored: new StoredKey(session, handle, {
-        label,
-        template,
-        private: known[CKA.PRIVATE] ?? true,
-        alwaysAuthenticate: known[CKA.ALWAYS_AUTHENTICATE] ?? false,
-      }),
-      publicKey: await publicHalf(session, handle, id),
-      abilities: {
-        sign: known[CKA.SIGN] ?? false,
-        decrypt: known[CKA.DECRYPT] ?? false,
-        derive: known[CKA.DERIVE] ?? false,
-      },
-    };
-  }
-
-  /** What is seen without a PIN is not asked a PIN for. */
-  async #findOne(template: Template): Promise<number> {
-    const session = this.#session;
-    let found = await session.find(template);
-    if (found.length === 0 && session.pins.canAsk && !(await session.pins.isLoggedIn())) {
-      await session.pins.login();
-      found = await session.find(template);
-    }
-    const [only, ...others] = found;
-    if (only === undefined) throw refusal("NotFoundError", "no such private key on the token");
-    if (others.length > 0) throw refusal("DataError", `${found.length} private keys fit; name one by its id or label`);
-    return only;
+    return findKey(this.#session, keyTemplate(query, this.#session.token.description, "private", type));
   }
 }
 
-const FACTS = [
-  CKA.ID,
-  CKA.LABEL,
-  CKA.KEY_TYPE,
-  CKA.PRIVATE,
-  CKA.ALWAYS_AUTHENTICATE,
-  CKA.SIGN,
-  CKA.DECRYPT,
-  CKA.DERIVE,
-];
-
-function tokenKey({ stored }: Described, algorithm: TokenKeyAlgorithm): TokenCryptoKey {
+function tokenKey({ stored }: FoundKey, algorithm: TokenKeyAlgorithm): TokenCryptoKey {
   return new TokenCryptoKey(stored, algorithm, usagesOf(algorithm.name, "privateUsages"));
-}
-
-function hostPublicKey(key: PublicKey, algorithm: TokenKeyAlgorithm): Promise<CryptoKey> {
-  return hostSubtle.importKey("spki", encodePublicKey(key), algorithm, true, usagesOf(algorithm.name, "publicUsages"));
 }

@@ -1,4 +1,4 @@
-import { CKF_MECHANISM, CKR, type CK_MECHANISM, CryptokiError, type Template } from "../cryptoki/index.ts";
+import { CKA, CKF_MECHANISM, CKR, type CK_MECHANISM, CryptokiError, type Template } from "../cryptoki/index.ts";
 import type { TokenSession } from "./token-session.ts";
 
 /** What finding and using a private key of a token takes. */
@@ -8,8 +8,6 @@ export interface StoredKeyFacts {
   readonly template: Template;
   /** CKA_PRIVATE: nobody sees it who is not logged in. */
   readonly private: boolean;
-  /** CKA_ALWAYS_AUTHENTICATE. */
-  readonly alwaysAuthenticate: boolean;
 }
 
 /** An operation of two calls: `begin` names the key, `end` has the token compute. */
@@ -59,9 +57,15 @@ export class StoredKey {
   #operate(operation: Operation): Promise<Uint8Array> {
     return this.use(async (key) => {
       await operation.begin(key);
-      if (this.#facts.alwaysAuthenticate) await this.#authenticate(operation);
+      if (await this.#wantsPin(key)) await this.#authenticate(operation);
       return operation.end();
     });
+  }
+
+  /** CKA_ALWAYS_AUTHENTICATE. Asked when the key is used first, since an officer who has it made cannot see it. */
+  async #wantsPin(key: number): Promise<boolean> {
+    const known = await this.session.known(key, [CKA.ALWAYS_AUTHENTICATE]);
+    return known[CKA.ALWAYS_AUTHENTICATE] ?? false;
   }
 
   async #authenticate({ flag, end }: Operation): Promise<void> {

@@ -1,9 +1,13 @@
+import { copyOf } from "./buffer-source.ts";
 import { decrypt } from "./decrypt.ts";
 import { deriveBits, deriveKey } from "./derive.ts";
 import { refusal, refusing } from "./error.ts";
+import { generateOnToken, type KeyPlace } from "./generate.ts";
+import { memberOf } from "./hashes.ts";
 import { hostSubtle } from "./host.ts";
 import { sign } from "./sign.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
+import type { TokenSession } from "./token-session.ts";
 import type {
   AlgorithmIdentifier,
   BufferSource,
@@ -25,6 +29,13 @@ import { unwrapKey } from "./unwrap.ts";
  * Errors are DOMExceptions with the W3C's names; what the token answered is their `cause`.
  */
 export class TokenSubtle implements SubtleCrypto {
+  readonly #session: TokenSession;
+
+  /** @param session Where generateKey makes the keys whose algorithm has a `token`: true, or `{ id, label }`. */
+  constructor(session: TokenSession) {
+    this.#session = session;
+  }
+
   sign(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer> {
     return refusing(() =>
       key instanceof TokenCryptoKey ? sign(algorithm, key, data) : hostSubtle.sign(algorithm, key, data),
@@ -100,7 +111,12 @@ export class TokenSubtle implements SubtleCrypto {
     extractable: boolean,
     keyUsages: readonly KeyUsage[],
   ): Promise<CryptoKeyPair | CryptoKey> {
-    return refusing(() => hostSubtle.generateKey(algorithm, extractable, keyUsages));
+    return refusing(() => {
+      const place = memberOf(algorithm, "token");
+      if (place === undefined || place === false) return hostSubtle.generateKey(algorithm, extractable, keyUsages);
+      if (extractable) throw refusal("NotSupportedError", "a private key of a token is not extractable");
+      return generateOnToken(this.#session, algorithm, keyUsages, placeIn(place));
+    });
   }
 
   importKey(
@@ -154,6 +170,12 @@ export class TokenSubtle implements SubtleCrypto {
           ),
     );
   }
+}
+
+function placeIn(token: unknown): KeyPlace {
+  const id = memberOf(token, "id");
+  const label = memberOf(token, "label");
+  return { ...(id !== undefined && { id: copyOf(id, "the id") }), ...(typeof label === "string" && { label }) };
 }
 
 /** @throws {DOMException} InvalidAccessError for a token's key: it is a private one, and never leaves the token. */

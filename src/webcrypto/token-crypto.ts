@@ -1,4 +1,5 @@
 import { CKF_SESSION, type CryptokiFunctions } from "../cryptoki/index.ts";
+import { CertificateStorage } from "./certificate-storage.ts";
 import { refusing } from "./error.ts";
 import { findToken, tokenIn } from "./find-token.ts";
 import { host } from "./host.ts";
@@ -35,16 +36,20 @@ export interface TokenCryptoOptions {
  * Keys that are not the token's, and everything done with them, are the host's.
  */
 export class TokenCrypto implements AsyncDisposable {
-  readonly subtle: SubtleCrypto = new TokenSubtle();
+  readonly subtle: SubtleCrypto;
   /** The keys on the token. */
   readonly keyStorage: KeyStorage;
+  /** The certificates on the token. */
+  readonly certStorage: CertificateStorage;
   readonly #session: TokenSession;
   readonly #ownsSession: boolean;
 
   private constructor(session: TokenSession, ownsSession: boolean) {
     this.#session = session;
     this.#ownsSession = ownsSession;
+    this.subtle = new TokenSubtle(session);
     this.keyStorage = new KeyStorage(session);
+    this.certStorage = new CertificateStorage(session, this.keyStorage);
   }
 
   /**
@@ -64,6 +69,25 @@ export class TokenCrypto implements AsyncDisposable {
       const flags = CKF_SESSION.SERIAL_SESSION | (readWrite ? CKF_SESSION.RW_SESSION : 0);
       const handle = await cryptoki.C_OpenSession(token.description.slotID, flags);
       return new TokenCrypto(new TokenSession(cryptoki, handle, token, pin), true);
+    });
+  }
+
+  /**
+   * Logs the user in, if nobody is. After a wrong PIN nothing asks for one again before this is called, so that no number of waiting
+   * operations spends more than one try.
+   * @throws {DOMException} OperationError, with CKR_PIN_INCORRECT or CKR_PIN_LOCKED as its cause.
+   */
+  login(): Promise<void> {
+    return refusing(() => {
+      this.#session.pins.forgive();
+      return this.#session.pins.login();
+    });
+  }
+
+  /** Ends the login, for all sessions of this application with the token. What needs it next asks for the PIN again. */
+  logout(): Promise<void> {
+    return refusing(async () => {
+      if (await this.#session.pins.isLoggedIn()) await this.#session.cryptoki.C_Logout(this.#session.handle);
     });
   }
 

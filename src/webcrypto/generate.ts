@@ -1,0 +1,131 @@
+import { encodeEcParameters, encodeParameters25519, type NamedCurve } from "../crypto/index.ts";
+import { CKA, CKM, CKO, type Template } from "../cryptoki/index.ts";
+import { copyOf } from "./buffer-source.ts";
+import { refusal } from "./error.ts";
+import { host } from "./host.ts";
+import { memberOf } from "./hashes.ts";
+import { algorithmNamed, keyAlgorithm, type TokenAlgorithmName, usagesOf } from "./key-algorithm.ts";
+import { hostPublicKey } from "./public-key.ts";
+import { publicHalf } from "./public-half.ts";
+import { StoredKey } from "./stored-key.ts";
+import { TokenCryptoKey } from "./token-crypto-key.ts";
+import type { TokenSession } from "./token-session.ts";
+import type { CryptoKey, KeyUsage } from "./types.ts";
+
+/** Where a key pair that the token makes is kept. */
+export interface KeyPlace {
+  /** CKA_ID; on a PIV card it says which of the card's keys. Random unless told. */
+  readonly id?: Uint8Array;
+  /** CKA_LABEL. */
+  readonly label?: string;
+}
+
+/** A key pair of the token: the private half stays there, the public half is the host's. */
+export interface TokenKeyPair {
+  privateKey: TokenCryptoKey;
+  publicKey: CryptoKey;
+}
+
+interface Recipe {
+  readonly mechanism: number;
+  /** Of the public key: what kind is wanted. */
+  readonly kind: Template;
+}
+
+/**
+ * Has the token make a key pair.
+ * @throws {DOMException} NotSupportedError for what the token does not make; SyntaxError for usages that the algorithm has not;
+ *   OperationError as the token refuses: most want a read/write session.
+ */
+export async function generateOnToken(
+  session: TokenSession,
+  algorithm: unknown,
+  usages: readonly KeyUsage[],
+  place: KeyPlace,
+): Promise<TokenKeyPair> {
+  const name = algorithmNamed(algorithm);
+  if (!name) throw refusal("NotSupportedError", "a token makes key pairs, and no secret keys");
+  const { mechanism, kind } = recipeFor(name, algorithm);
+  const own = usagesOf(name, "privateUsages");
+  const wanted = own.filter((usage) => usages.includes(usage));
+  const others = usages.filter((usage) => !own.includes(usage) && !usagesOf(name, "publicUsages").includes(usage));
+  if (others.length > 0) throw refusal("SyntaxError", `${name} has no "${others.join(`", "`)}"`);
+  if (wanted.length === 0) throw refusal("SyntaxError", `name what the private key is for: "${own.join(`", "`)}"`);
+
+  const id = place.id ? copyOf(place.id, "the id") : host.getRandomValues(new Uint8Array(8));
+  const shared: Template = {
+    [CKA.TOKEN]: true,
+    [CKA.ID]: id,
+    ...(place.label !== undefined && { [CKA.LABEL]: place.label }),
+  };
+  const abilities = {
+    sign: wanted.includes("sign"),
+    decrypt: wanted.includes("decrypt") || wanted.includes("unwrapKey"),
+    derive: wanted.includes("deriveKey") || wanted.includes("deriveBits"),
+  };
+  const privateTemplate: Template = {
+    ...shared,
+    [CKA.PRIVATE]: true,
+    [CKA.SENSITIVE]: true,
+    [CKA.EXTRACTABLE]: false,
+    ...(abilities.sign && { [CKA.SIGN]: true }),
+    ...(abilities.decrypt && { [CKA.DECRYPT]: true }),
+    ...(abilities.derive && { [CKA.DERIVE]: true }),
+  };
+  const publicTemplate: Template = {
+    ...shared,
+    ...kind,
+    ...(abilities.sign && { [CKA.VERIFY]: true }),
+    ...(abilities.decrypt && { [CKA.ENCRYPT]: true }),
+  };
+  const { cryptoki, handle } = session;
+  if (session.pins.canAsk) await session.pins.login();
+  const made = await session.exclusively(() =>
+    cryptoki.C_GenerateKeyPair(handle, { mechanism }, publicTemplate, privateTemplate),
+  );
+  const publicKey = await publicHalf(session, made.publicKey, id);
+  const described = keyAlgorithm(publicKey, abilities, algorithm);
+  const stored = new StoredKey(session, made.privateKey, {
+    label: place.label ?? "",
+    template: { [CKA.CLASS]: CKO.PRIVATE_KEY, ...shared },
+    private: true,
+  });
+  return {
+    privateKey: new TokenCryptoKey(stored, described, wanted),
+    publicKey: await hostPublicKey(publicKey, described),
+  };
+}
+
+function recipeFor(name: TokenAlgorithmName, parameters: unknown): Recipe {
+  switch (name) {
+    case "RSASSA-PKCS1-v1_5":
+    case "RSA-PSS":
+    case "RSA-OAEP": {
+      const bits = memberOf(parameters, "modulusLength");
+      if (typeof bits !== "number") throw new TypeError(`${name} wants modulusLength, in bits`);
+      const exponent = copyOf(memberOf(parameters, "publicExponent"), "publicExponent");
+      return {
+        mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN,
+        kind: { [CKA.MODULUS_BITS]: bits, [CKA.PUBLIC_EXPONENT]: exponent },
+      };
+    }
+    case "ECDSA":
+    case "ECDH": {
+      const curve = CURVES.find((one) => one === memberOf(parameters, "namedCurve"));
+      if (!curve) throw refusal("NotSupportedError", `${name} wants a namedCurve: ${CURVES.join(", ")}`);
+      return { mechanism: CKM.EC_KEY_PAIR_GEN, kind: { [CKA.EC_PARAMS]: encodeEcParameters(curve) } };
+    }
+    case "Ed25519":
+      return {
+        mechanism: CKM.EC_EDWARDS_KEY_PAIR_GEN,
+        kind: { [CKA.EC_PARAMS]: encodeParameters25519(name) },
+      };
+    case "X25519":
+      return {
+        mechanism: CKM.EC_MONTGOMERY_KEY_PAIR_GEN,
+        kind: { [CKA.EC_PARAMS]: encodeParameters25519(name) },
+      };
+  }
+}
+
+const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
