@@ -83,13 +83,18 @@ describe("messages encrypted with AES-GCM", () => {
           await cryptoki.C_EncryptMessageBegin(session, given, MORE);
           let sealed;
           for (const [index, part] of parts.entries()) {
-            sealed = await cryptoki.C_EncryptMessageNext(session, part, flagsOf(index));
+            sealed = await cryptoki.C_EncryptMessageNext(session, given, part, flagsOf(index));
           }
           expect(sealed).toEqual({ ciphertext, parameter: { ...given, pTag: tag } });
           await cryptoki.C_DecryptMessageBegin(session, { ...given, pTag: tag }, MORE);
           let [at, opened]: [number, Uint8Array | undefined] = [0, undefined];
           for (const [index, { length }] of parts.entries()) {
-            opened = await cryptoki.C_DecryptMessageNext(session, ciphertext.slice(at, at + length), flagsOf(index));
+            opened = await cryptoki.C_DecryptMessageNext(
+              session,
+              null,
+              ciphertext.slice(at, at + length),
+              flagsOf(index),
+            );
             at += length;
           }
           expect(opened).toEqual(concat(...parts));
@@ -118,10 +123,10 @@ describe("messages encrypted with AES-GCM", () => {
       refusal("AEAD_DECRYPT_FAILED"),
     );
     await cryptoki.C_DecryptMessageBegin(session, wrong, more);
-    await cryptoki.C_DecryptMessageNext(session, text, 0);
-    await expect(cryptoki.C_DecryptMessageNext(session, new Uint8Array(), CKF.END_OF_MESSAGE)).rejects.toMatchObject(
-      refusal("AEAD_DECRYPT_FAILED"),
-    );
+    await cryptoki.C_DecryptMessageNext(session, wrong, text, 0);
+    await expect(
+      cryptoki.C_DecryptMessageNext(session, wrong, new Uint8Array(), CKF.END_OF_MESSAGE),
+    ).rejects.toMatchObject(refusal("AEAD_DECRYPT_FAILED"));
     const right = { pIv: IV, pTag: tag, ulTagBits: 128 };
     expect(await cryptoki.C_DecryptMessage(session, right, MORE, ciphertext)).toEqual(TEXT);
     await cryptoki.C_MessageDecryptFinal(session);
@@ -210,6 +215,25 @@ describe("messages encrypted with AES-GCM", () => {
     await cryptoki.C_MessageEncryptFinal(its.session);
   });
 
+  test("its tag may come with the last part", async () => {
+    await using its = await begun(CKM.AES_GCM);
+    const { cryptoki } = its.made;
+    const { session } = its;
+    const { ciphertext, tag } = gcmOfNode(IV, TEXT, 16);
+    const given = { pIv: IV, ulTagBits: 128 };
+    const last = CKF.END_OF_MESSAGE;
+    await cryptoki.C_DecryptMessageBegin(session, given, MORE);
+    await cryptoki.C_DecryptMessageNext(session, given, ciphertext, 0);
+    const end = cryptoki.C_DecryptMessageNext(session, { ...given, pTag: tag }, new Uint8Array(), last);
+    expect(await end).toEqual(TEXT);
+    for (const wrong of [given, null, { ...given, pTag: tag.slice(1) }]) {
+      await cryptoki.C_DecryptMessageBegin(session, given, MORE);
+      await expect(cryptoki.C_DecryptMessageNext(session, wrong, ciphertext, last)).rejects.toMatchObject(
+        refusal("MECHANISM_PARAM_INVALID"),
+      );
+    }
+  });
+
   test("an error in a part ends its message, and no other", async () => {
     await using its = await begun(CKM.AES_GCM);
     const { cryptoki } = its.made;
@@ -218,11 +242,13 @@ describe("messages encrypted with AES-GCM", () => {
     const given = { pIv: IV, pTag: tag, ulTagBits: 128 };
     await cryptoki.C_EncryptMessageBegin(session, given, MORE);
     await cryptoki.C_DecryptMessageBegin(session, given, MORE);
-    await expect(cryptoki.C_EncryptMessageNext(session, TEXT, 2)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
-    await expect(cryptoki.C_EncryptMessageNext(session, TEXT, CKF.END_OF_MESSAGE)).rejects.toMatchObject(
+    await expect(cryptoki.C_EncryptMessageNext(session, given, TEXT, 2)).rejects.toMatchObject(
+      refusal("ARGUMENTS_BAD"),
+    );
+    await expect(cryptoki.C_EncryptMessageNext(session, given, TEXT, CKF.END_OF_MESSAGE)).rejects.toMatchObject(
       refusal("OPERATION_NOT_INITIALIZED"),
     );
-    expect(await cryptoki.C_DecryptMessageNext(session, ciphertext, CKF.END_OF_MESSAGE)).toEqual(TEXT);
+    expect(await cryptoki.C_DecryptMessageNext(session, given, ciphertext, CKF.END_OF_MESSAGE)).toEqual(TEXT);
     await cryptoki.C_MessageEncryptFinal(session);
   });
 
@@ -235,7 +261,7 @@ describe("messages encrypted with AES-GCM", () => {
     await cryptoki.C_EncryptMessageBegin(session, given, MORE);
     await cryptoki.C_DestroyObject(session, its.key);
     for (const call of [
-      () => cryptoki.C_EncryptMessageNext(session, TEXT, CKF.END_OF_MESSAGE),
+      () => cryptoki.C_EncryptMessageNext(session, given, TEXT, CKF.END_OF_MESSAGE),
       () => cryptoki.C_EncryptMessage(session, given, MORE, TEXT),
       () => cryptoki.C_DecryptMessage(session, given, MORE, ciphertext),
     ]) {

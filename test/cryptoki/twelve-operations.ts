@@ -199,11 +199,11 @@ export const KINDS: Readonly<Record<OperationKind, Kind>> = {
     steps: ["C_EncryptMessage", "C_EncryptMessageBegin", "C_EncryptMessageNext", "C_MessageEncryptFinal"],
     part: async (c, s) => {
       await c.C_EncryptMessageBegin(s, GCM, NO_PART);
-      await c.C_EncryptMessageNext(s, ONE, 0);
+      await c.C_EncryptMessageNext(s, GCM, ONE, 0);
     },
     finish: async (c, s) => {
       const { message: ciphertext, tag: pTag } = results;
-      await gives(c.C_EncryptMessageNext(s, TWO, CKF.END_OF_MESSAGE), { ciphertext, parameter: { ...GCM, pTag } });
+      await gives(c.C_EncryptMessageNext(s, GCM, TWO, CKF.END_OF_MESSAGE), { ciphertext, parameter: { ...GCM, pTag } });
       await c.C_MessageEncryptFinal(s);
     },
   },
@@ -215,10 +215,10 @@ export const KINDS: Readonly<Record<OperationKind, Kind>> = {
     steps: ["C_DecryptMessage", "C_DecryptMessageBegin", "C_DecryptMessageNext", "C_MessageDecryptFinal"],
     part: async (c, s) => {
       await c.C_DecryptMessageBegin(s, { ...GCM, pTag: results.tag }, NO_PART);
-      await c.C_DecryptMessageNext(s, results.message.slice(0, 5), 0);
+      await c.C_DecryptMessageNext(s, null, results.message.slice(0, 5), 0);
     },
     finish: async (c, s) => {
-      await gives(c.C_DecryptMessageNext(s, results.message.slice(5), CKF.END_OF_MESSAGE), WHOLE);
+      await gives(c.C_DecryptMessageNext(s, null, results.message.slice(5), CKF.END_OF_MESSAGE), WHOLE);
       await c.C_MessageDecryptFinal(s);
     },
   },

@@ -47,15 +47,17 @@ export abstract class MessageFunctions extends DualFunctions {
   }
 
   /**
+   * @param parameter As with {@link C_EncryptMessageBegin}, or null: what was made for the message is told with the last part.
    * @param flags CKF.END_OF_MESSAGE with the last part.
    * @returns The whole message, with its last part.
    */
   C_EncryptMessageNext(
     session: CK_SESSION_HANDLE,
+    parameter: MessageParameter | null,
     part: Uint8Array,
     flags: CK_FLAGS,
   ): Promise<EncryptedMessage | undefined> {
-    return this.call("C_EncryptMessageNext", messages.encryptMessageNext, session, part, flags);
+    return this.call("C_EncryptMessageNext", messages.encryptMessageNext, session, parameter, part, flags);
   }
 
   C_MessageEncryptFinal(session: CK_SESSION_HANDLE): Promise<void> {
@@ -90,11 +92,17 @@ export abstract class MessageFunctions extends DualFunctions {
   }
 
   /**
+   * @param parameter As with {@link C_DecryptMessageBegin}, or null. If it did not have the tag, that of the last part has it.
    * @param flags CKF.END_OF_MESSAGE with the last part.
    * @returns The whole message, with its last part: nothing is shown before the tag is known to be right.
    */
-  C_DecryptMessageNext(session: CK_SESSION_HANDLE, part: Uint8Array, flags: CK_FLAGS): Promise<Uint8Array | undefined> {
-    return this.call("C_DecryptMessageNext", messages.decryptMessageNext, session, part, flags);
+  C_DecryptMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter | null,
+    part: Uint8Array,
+    flags: CK_FLAGS,
+  ): Promise<Uint8Array | undefined> {
+    return this.call("C_DecryptMessageNext", messages.decryptMessageNext, session, parameter, part, flags);
   }
 
   C_MessageDecryptFinal(session: CK_SESSION_HANDLE): Promise<void> {

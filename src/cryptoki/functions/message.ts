@@ -54,23 +54,25 @@ export const messageBegin =
 export const encryptMessageNext = (
   application: Application,
   handle: number,
+  parameter: unknown,
   part: Uint8Array,
   flags: number,
 ): Promise<EncryptedMessage | undefined> =>
   withMessage(application, handle, "encrypt", (cipher) => {
     requireBytes(part, "the part");
-    return cipher.encryptNext(part, isLast(flags));
+    return cipher.encryptNext(parameter, part, isLast(flags));
   });
 
 export const decryptMessageNext = (
   application: Application,
   handle: number,
+  parameter: unknown,
   part: Uint8Array,
   flags: number,
 ): Promise<Uint8Array | undefined> =>
   withMessage(application, handle, "decrypt", (cipher) => {
     requireBytes(part, "the part");
-    return cipher.decryptNext(part, isLast(flags));
+    return cipher.decryptNext(parameter, part, isLast(flags));
   });
 
 export const messageFinal =

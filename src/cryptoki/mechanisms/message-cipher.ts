@@ -94,7 +94,7 @@ interface Message {
   readonly iv: Uint8Array;
   readonly additional: Uint8Array;
   readonly tagLength: number;
-  /** Of the parameter, for decryption. */
+  /** For decryption; empty while it is still to come. */
   readonly tag: Uint8Array;
   readonly given: object;
 }
@@ -138,14 +138,19 @@ export class MessageCipher implements Stream {
     };
   }
 
-  /** @returns All of the ciphertext, with the last part. */
-  encryptNext(part: Uint8Array, last: boolean): EncryptedMessage | undefined {
+  /** @param parameter The message's, or null. @returns All of the ciphertext, with the last part. */
+  encryptNext(parameter: unknown, part: Uint8Array, last: boolean): EncryptedMessage | undefined {
+    this.#readTag(parameter);
     return this.#next(part, last, (message, all) => this.#seal(message, all));
   }
 
-  /** @returns All of the plaintext, with the last part: nothing is known of a message before its tag is right. */
-  decryptNext(part: Uint8Array, last: boolean): Uint8Array | undefined {
-    return this.#next(part, last, (message, all) => this.#unseal(message, all));
+  /**
+   * @param parameter The message's, or null. With the last part it may bring the tag.
+   * @returns All of the plaintext, with the last part: nothing is known of a message before its tag is right.
+   */
+  decryptNext(parameter: unknown, part: Uint8Array, last: boolean): Uint8Array | undefined {
+    const tag = this.#readTag(parameter);
+    return this.#next(part, last, (message, all) => this.#unseal(tag.length > 0 ? { ...message, tag } : message, all));
   }
 
   wipe(): void {
@@ -173,6 +178,9 @@ export class MessageCipher implements Stream {
   }
 
   #unseal(message: Message, ciphertext: Uint8Array): Uint8Array {
+    if (message.tag.length !== message.tagLength) {
+      throw invalid(`${this.#form.tag} has as many bytes as the tag's length says`);
+    }
     return blame(CKR.AEAD_DECRYPT_FAILED, () => this.#form.decrypt(this.#aead(message), ciphertext, message.tag));
   }
 
@@ -181,8 +189,8 @@ export class MessageCipher implements Stream {
   }
 
   #read(parameter: unknown, additional: Uint8Array, encrypting: boolean): Message {
-    const { iv: ivName, tag: tagName, lengths, ivLengths, tags } = this.#form;
-    const given = fields<Record<string, unknown>>(parameter, `{ ${ivName}, ... }`);
+    const { iv: ivName, lengths, ivLengths, tags } = this.#form;
+    const given = this.#fields(parameter);
     const { iv: length, fixedBits, generator, tag: tagLength } = lengths(given);
     const start = readBytes(given[ivName], ivName);
     const ivLength = typeof length === "number" && start.length === 0 ? length : start.length;
@@ -190,12 +198,22 @@ export class MessageCipher implements Stream {
       throw invalid(`${ivName} has ${ivLengths[0]} to ${ivLengths[1]} bytes`);
     }
     if (!tags.includes(tagLength)) throw invalid(`a tag has ${tags.join(", ")} bytes`);
-    const tag = encrypting ? new Uint8Array() : readBytes(given[tagName], tagName);
-    if (!encrypting && tag.length !== tagLength) throw invalid(`${tagName} has as many bytes as the tag's length says`);
+    const tag = encrypting ? new Uint8Array() : this.#readTag(given);
     const iv = encrypting
       ? this.#makeIv(start, ivLength, fixedBits ?? 0, generator ?? CKG_GENERATOR.NO_GENERATE)
       : start;
     return { iv, additional: copyBytes(additional), tagLength, tag, given };
+  }
+
+  #fields(parameter: unknown): Readonly<Record<string, unknown>> {
+    return fields<Record<string, unknown>>(parameter, `{ ${this.#form.iv}, ... }`);
+  }
+
+  /** The tag that a parameter brings; empty if it brings none. */
+  #readTag(parameter: unknown): Uint8Array {
+    if (parameter === null) return new Uint8Array();
+    const { tag } = this.#form;
+    return readBytes(this.#fields(parameter)[tag] ?? new Uint8Array(), tag);
   }
 
   /** What the generator makes, behind the bits that are fixed (PKCS#11 3.1, CK_GENERATOR_FUNCTION). */
