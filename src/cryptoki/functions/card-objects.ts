@@ -13,6 +13,7 @@ import { newCardObject, shownByCard } from "../objects/new-card-object.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
+import { cannot } from "./cannot.ts";
 
 /**
  * What a card cannot keep beside an object, and what does not hurt if it is not kept: for reference only, or told by something
@@ -139,13 +140,6 @@ async function change<T>(
     return await done;
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
-    throw await unchanging(token, error);
+    throw await cannot(token, error.message, CKR.TEMPLATE_INCONSISTENT, { cause: error });
   }
-}
-
-async function unchanging(token: Token, cause: UnsupportedError): Promise<CryptokiError> {
-  const { writeProtected } = await token.info();
-  return new CryptokiError(writeProtected ? CKR.TOKEN_WRITE_PROTECTED : CKR.TEMPLATE_INCONSISTENT, cause.message, {
-    cause,
-  });
 }

@@ -211,9 +211,8 @@ export class MessageCipher implements Stream {
 
   /** The tag that a parameter brings; empty if it brings none. */
   #readTag(parameter: unknown): Uint8Array {
-    if (parameter === null) return new Uint8Array();
     const { tag } = this.#form;
-    return readBytes(this.#fields(parameter)[tag] ?? new Uint8Array(), tag);
+    return parameter === null ? new Uint8Array() : readBytes(this.#fields(parameter)[tag], tag);
   }
 
   /** What the generator makes, behind the bits that are fixed (PKCS#11 3.1, CK_GENERATOR_FUNCTION). */
