@@ -2,8 +2,7 @@ import { type CardChannel, type ResponseApdu, StatusError } from "../apdu/index.
 import type { Card } from "../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
-import { type FilePlace, masterFilePlace, placeName } from "./place.ts";
-
+import { childOf, type FilePlace, masterFilePlace, placeName } from "./place.ts";
 import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, type TurnWays, unknownState } from "./turn.ts";
 
 /**
@@ -48,7 +47,7 @@ export class Pkcs15Session {
   readonly #card: Card;
   #address: ApplicationAddress;
   /** A file of the application that SELECT finds if the application is the one that answers. */
-  readonly #witness: FilePlace;
+  #witness: FilePlace;
   readonly #hand: CardHand;
   /** The forms of SELECT that the card takes, the one to be tried first in front. */
   #answers: readonly SelectAnswer[] = Object.values(SELECT_ANSWER);
@@ -130,6 +129,8 @@ export class Pkcs15Session {
     const { state } = this.#hand;
     if (state.directory === placeName(this.#address.df)) state.directory = placeName(df);
     this.#address = { ...this.#address, df };
+    // By its path it is seen without the application's name, whose selection drops a verified PIN on many cards.
+    if (this.#witness.from === "application") this.#witness = childOf(df, this.#witness.path);
   }
 
   /** Forgets, on the card, all that was verified. */

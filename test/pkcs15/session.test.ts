@@ -61,6 +61,22 @@ describe("what the card has in hand", () => {
     expect(kinds(card)).toEqual(["SELECT", "MSE", "PSO"]);
   });
 
+  test("is asked by its path on a card that was found by its name, which may drop a PIN", async () => {
+    const card = new WatchedCard(await testPkcs15Card());
+    const readers = new MemoryReaders();
+    readers.plug(READER);
+    readers.insert(READER, card);
+    const connect = (): Promise<CardConnection> => readers.client({ patience: 200 }).connect(READER);
+    const [token] = (await pkcs15.claim(new Card(await connect())))?.tokens ?? [];
+    const key = (await token?.objects(["private-key"]))?.[0];
+    if (!token || key?.class !== "private-key") throw new Error("no key");
+    await token.login("user", PIN);
+    await using _other = await connect();
+    card.commands.length = 0;
+    await token.use(key, "rsa-pkcs1", INPUT);
+    expect(card.commands.map((command) => command.slice(0, 6))).toEqual(["00a408", "002241", "002a9e"]);
+  });
+
   test("is asked and set anew when there was time for somebody to come and go", async () => {
     const { card, token, key } = await rig();
     jest.useFakeTimers({
