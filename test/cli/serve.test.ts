@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { text } from "node:stream/consumers";
+import { CKF_SESSION, CKU } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder, PIN } from "./card.ts";
 import { cryptoki, json, jsonError } from "./program.ts";
@@ -101,6 +102,30 @@ describe("serve", () => {
     const socket = await cryptoki(["serve", "--socket", "/run/cards", "--print-module-config"]);
     expect(socket.stdout).toMatch(/^remote: unix:path=\/run\/cards$/mu);
   });
+
+  test("a blocked PIN gets a new one with the PUK, by a function that every program knows", async () => {
+    using folder = new CardFolder();
+    await cryptoki(["virtual", "create", folder.card, "--profile", "pkcs15"]);
+    const address = `${PROGRAM} --virtual ${folder.card} serve --stdio --unlock-by`;
+    const pin = (text: string): Uint8Array => Buffer.from(text);
+    for (const [detour, token, puk, next] of [
+      ["C_SetPIN", 0, "12345678", "1111"],
+      ["C_InitPIN", 1, "87654321", "222222"],
+    ] as const) {
+      const module = new P11KitModule({ address: `${address} ${detour}` });
+      await module.C_Initialize();
+      const slot = (await module.C_GetSlotList(true))[token] ?? 0;
+      const session = await module.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION | CKF_SESSION.RW_SESSION);
+      if (detour === "C_SetPIN") await module.C_SetPIN(session, pin(puk), pin(next));
+      else {
+        await module.C_Login(session, CKU.SO, pin(puk));
+        await module.C_InitPIN(session, pin(next));
+        await module.C_Logout(session);
+      }
+      await module.C_Login(session, CKU.USER, pin(next));
+      await module.C_Finalize();
+    }
+  }, 60_000);
 
   test.each([
     [["serve", "--stdio", "--socket", "/tmp/x"], /--stdio or --socket/u],

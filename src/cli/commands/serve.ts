@@ -1,8 +1,8 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { Duplex } from "node:stream";
 import path from "node:path";
 import { DataError } from "../../bytes/index.ts";
-import { Cryptoki, type CryptokiFunctions, matchesToken } from "../../cryptoki/index.ts";
+import { Cryptoki, type CryptokiFunctions, type Detour, matchesToken } from "../../cryptoki/index.ts";
 import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../background.ts";
@@ -20,7 +20,11 @@ interface ServeOptions {
   readonly foreground?: true;
   readonly maxMessage?: number;
   readonly printModuleConfig?: true;
+  readonly unlockBy?: Detour;
 }
+
+/** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */
+const DETOURS: readonly Detour[] = ["C_SetPIN", "C_InitPIN"];
 
 export function addServe(program: Command, environment: Environment): void {
   const command = program
@@ -34,6 +38,13 @@ export function addServe(program: Command, environment: Environment): void {
     .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
     .option("--stdio", "serve one client on standard input and output, as ssh wants it")
     .option("--max-message <bytes>", "the longest request that a client may send; 16 MiB unless told", parseBytes)
+    .addOption(
+      new Option(
+        "--unlock-by <function>",
+        "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
+          "before any login, or C_InitPIN after a login as security officer with the PUK",
+      ).choices(DETOURS),
+    )
     .option("--print-module-config", "print the file for p11-kit's modules folder that makes a module of the cards")
     .addHelpText(
       "after",
@@ -61,6 +72,9 @@ function parseBytes(text: string): number {
 
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
+  if (options.unlockBy !== undefined && context.options.server !== undefined) {
+    throw new UsageError("--unlock-by is for the cards here, not for those of --server");
+  }
   if (context.options.token !== undefined) readUri(context.options.token);
   if (options.printModuleConfig) {
     printModuleConfig(context, options);
@@ -88,12 +102,12 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
 
 async function listen(
   context: CommandContext,
-  { socket, maxMessage }: ServeOptions,
+  { socket, maxMessage, unlockBy }: ServeOptions,
   inherited: number | undefined,
 ): Promise<P11KitServer> {
   const { defaultSocketFolder, P11KitServer } = await import("../../p11kit/index.ts");
   const options = {
-    application: await applications(context),
+    application: await applications(context, unlockBy),
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
   };
   if (inherited !== undefined) return context.owns(await P11KitServer.inherit(inherited, options));
@@ -108,10 +122,10 @@ async function listen(
   }
 }
 
-async function serveStreams(context: CommandContext, { maxMessage }: ServeOptions): Promise<void> {
+async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: ServeOptions): Promise<void> {
   const { serveConnection } = await import("../../p11kit/index.ts");
   const { stdin, stdout } = context.environment;
-  const application = await applications(context);
+  const application = await applications(context, unlockBy);
   await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
     signal: context.signal,
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
@@ -119,19 +133,19 @@ async function serveStreams(context: CommandContext, { maxMessage }: ServeOption
 }
 
 /** Makes an application for each client: all share the cards, and what was read of them. */
-async function applications(context: CommandContext): Promise<() => CryptokiFunctions> {
+async function applications(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
   const { token, reader, server } = context.options;
-  const make = server === undefined ? await overCards(context) : await overServer(server);
+  const make = server === undefined ? await overCards(context, unlockBy) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
   return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
 }
 
-async function overCards(context: CommandContext): Promise<() => CryptokiFunctions> {
+async function overCards(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
-  return () => new Cryptoki({ slots });
+  return () => new Cryptoki({ slots, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -154,12 +168,18 @@ function tellAddress({ print }: CommandContext, { address, pid }: Announcement):
 const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
-function printModuleConfig({ print, options: { token, reader } }: CommandContext, { socket }: ServeOptions): void {
+function printModuleConfig({ print, options: { token, reader } }: CommandContext, options: ServeOptions): void {
+  const { socket, maxMessage, unlockBy } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
   ];
-  const words = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki", ...filters, "serve", "--stdio"];
+  const more = [
+    ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
+    ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
+  ];
+  const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
+  const words = [...program, ...filters, "serve", "--stdio", ...more];
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
   print.line("# Smart cards, by cryptoki");
   print.line(`remote: ${remote}`);
