@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { MalformedAnswerError } from "../../src/card/index.ts";
-import { describeFiles, pkcs15 } from "../../src/pkcs15/index.ts";
+import { createPkcs15, describeFiles, pkcs15 } from "../../src/pkcs15/index.ts";
 import { readCardVerifiable } from "../../src/pkcs15/syntax/card-verifiable.ts";
 import { testKey } from "../virtual/keys.ts";
 import { insert } from "./file-card.ts";
@@ -21,6 +21,20 @@ describe("which card is a SmartCard-HSM", () => {
     const { tokens } = await claimed(card);
     expect((await tokens[0]?.info())?.serialNumber).toBe("DENK0100123");
     expect(card.commands.findIndex((command) => command.startsWith("00a404000be82b"))).toBeGreaterThan(2);
+  });
+
+  test("one that a store remembers is found at once, whatever its answer to reset", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const profile = createPkcs15({
+      store: {
+        get: (key) => Promise.resolve(kept.get(key)),
+        set: (key, bytes) => Promise.resolve(void kept.set(key, bytes)),
+      },
+    });
+    await profile.claim(await insert(labCard(JAVA_CARD)));
+    const card = labCard(JAVA_CARD);
+    expect(await profile.claim(await insert(card))).toBeDefined();
+    expect(card.commands).toHaveLength(1);
   });
 
   test("one that takes the name and tells nothing of the applet is none", async () => {

@@ -6,6 +6,7 @@ import { profiles } from "../../src/index.ts";
 import { SCARD_DISPOSITION } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { READER, refusal, rig, type Rig } from "../cryptoki/rig.ts";
+import { testKey } from "../virtual/keys.ts";
 import { HSM_CODE, HSM_PIN, SmartCardHsm } from "./smartcard-hsm-card.ts";
 import { claimed, EC, labCard, RSA } from "./smartcard-hsm-lab.ts";
 
@@ -73,6 +74,20 @@ describe("a SmartCard-HSM through C_ functions", () => {
     expect(card.commands).toHaveLength(6);
     await sign();
     expect(card.commands).toHaveLength(7);
+  });
+
+  test.each([
+    ["rsa-3072", CKM.SHA256_RSA_PKCS_PSS, { hashAlg: CKM.SHA256, mgf: CKG.MGF1_SHA256, sLen: 32 }],
+    ["p-384", CKM.ECDSA_SHA384, undefined],
+  ] as const)("%s: an answer that is longer than a short one, or than the hash", async (type, mechanism, parameter) => {
+    const card = new SmartCardHsm().addKey(9, testKey(type, "hsm"), "large");
+    await using made = await rig(card, [pkcs15]);
+    const session = await loggedIn(made);
+    const how = { mechanism, ...(parameter && { parameter }) };
+    await made.cryptoki.C_SignInit(session, how, await made.privateKey(session, 9));
+    const signature = await made.cryptoki.C_Sign(session, MESSAGE);
+    await made.cryptoki.C_VerifyInit(session, how, await made.publicKey(session, 9));
+    await made.cryptoki.C_Verify(session, MESSAGE, signature);
   });
 
   test("beside another program a signature costs one exchange more, and the login holds", async () => {
