@@ -484,6 +484,9 @@ describe("key pair templates", () => {
     ["TEMPLATE_INCONSISTENT", { ...good, [CKA.KEY_TYPE]: CKK.EC }, { [CKA.TOKEN]: true }],
     ["TEMPLATE_INCOMPLETE", { [CKA.TOKEN]: true, [CKA.ID]: id(1) }, { [CKA.TOKEN]: true }],
     ["ATTRIBUTE_VALUE_INVALID", { ...good, [CKA.PUBLIC_EXPONENT]: id(3) }, { [CKA.TOKEN]: true }],
+    ["TEMPLATE_INCONSISTENT", good, { [CKA.TOKEN]: true, [CKA.ALLOWED_MECHANISMS]: [CKM.SHA256_RSA_PKCS] }],
+    ["TEMPLATE_INCONSISTENT", good, { [CKA.TOKEN]: true, [CKA.UNWRAP_TEMPLATE]: { [CKA.EXTRACTABLE]: false } }],
+    ["TEMPLATE_INCONSISTENT", { ...good, [CKA.WRAP_TEMPLATE]: { [CKA.ID]: id(1) } }, { [CKA.TOKEN]: true }],
     ["USER_NOT_LOGGED_IN", good, { [CKA.TOKEN]: true }],
   ])("%s", async (name, ofPublic, ofPrivate) => {
     await using made = await rig(await testCard());

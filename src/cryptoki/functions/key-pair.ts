@@ -93,6 +93,11 @@ function requestOf(made: PairTemplates, keyType: number, named: ReadonlySet<numb
   }
   if (isTrue(ofPrivate, CKA.EXTRACTABLE))
     throw inconsistent(CKA.EXTRACTABLE, "is false for every key that a card makes");
+  for (const type of RESTRICTIONS) {
+    if ([ofPublic, ofPrivate].some((values) => Object.keys(values.get(type) ?? {}).length > 0)) {
+      throw inconsistent(type, "is nothing that a card keeps to");
+    }
+  }
   const [first, second] = [bytesOf(ofPublic, CKA.ID), bytesOf(ofPrivate, CKA.ID)];
   if (first.length > 0 && second.length > 0 && !equalBytes(first, second)) {
     throw inconsistent(CKA.ID, "is the same for both keys of a pair");
@@ -107,6 +112,14 @@ function requestOf(made: PairTemplates, keyType: number, named: ReadonlySet<numb
     ...(named.has(CKA.ALWAYS_AUTHENTICATE) && { alwaysAuthenticate: isTrue(ofPrivate, CKA.ALWAYS_AUTHENTICATE) }),
   };
 }
+
+/** What a key that forgot them would do beyond what it was made for. */
+const RESTRICTIONS: readonly number[] = [
+  CKA.ALLOWED_MECHANISMS,
+  CKA.WRAP_TEMPLATE,
+  CKA.UNWRAP_TEMPLATE,
+  CKA.DERIVE_TEMPLATE,
+];
 
 const USES: readonly number[] = [CKA.SIGN, CKA.SIGN_RECOVER, CKA.DECRYPT, CKA.UNWRAP, CKA.DERIVE];
 
