@@ -94,6 +94,12 @@ export class Application implements SlotListener {
     this.events.add(this.view.seen(slotID));
   }
 
+  slotsFound(first: number, further: readonly number[]): void {
+    // Of a card that was in before C_Initialize there is no event.
+    if (!this.events.had(first)) return;
+    for (const slotID of further) if (this.view.seen(slotID) === slotID) this.events.add(slotID);
+  }
+
   cardFinding(finding: CardFinding, reader: string): void {
     this.#findings(finding, reader);
   }

@@ -108,3 +108,26 @@ describe("an application that wants one slot a reader", () => {
     await expect(single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
   });
 });
+
+test("a card with several PINs that is put in has an event for each slot; one that was in has none", async () => {
+  const { cryptoki: opened, readers } = open(TWO);
+  await using cryptoki = opened;
+  await using single = new Cryptoki({ slots: cryptoki.slots, singleSlot: "PIN2" });
+  await cryptoki.C_Initialize();
+  await single.C_Initialize();
+  const next = (): Promise<number> => cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK);
+  expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
+  await expect(next()).rejects.toMatchObject(refusal("NO_EVENT"));
+  readers.eject(READER);
+  await settled();
+  expect([await next(), await next()]).toEqual([1, 2]);
+  readers.insert(READER, AGREEABLE);
+  await settled();
+  expect(await next()).toBe(1);
+  const waiting = cryptoki.C_WaitForSlotEvent(0);
+  await cryptoki.C_GetTokenInfo(1);
+  expect(await waiting).toBe(2);
+  await expect(next()).rejects.toMatchObject(refusal("NO_EVENT"));
+  expect(await single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
+  await expect(single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
+});

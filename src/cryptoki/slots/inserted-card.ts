@@ -17,6 +17,8 @@ export interface CardPlace {
   readonly name: string;
   readonly mute: boolean;
   slotID(index: number): number;
+  /** The card was looked at, and has tokens. */
+  found(tokens: readonly Token[]): void;
 }
 
 /** One card from its insertion to its removal. The same card put in again is another one. */
@@ -76,6 +78,7 @@ export class InsertedCard implements TokenCard {
         this.#known = application.tokens.map(
           (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named),
         );
+        this.#place.found(this.#known);
         return this.#known;
       }
     } catch (error) {

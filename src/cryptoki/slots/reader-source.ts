@@ -1,24 +1,24 @@
 import { followReaders } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/index.ts";
 import type { CardWay } from "./inserted-card.ts";
-import { Reader, type ReaderChange } from "./reader.ts";
+import { Reader, type ReaderChange, type ReaderOwner } from "./reader.ts";
+
+/** Whom a source's readers belong to. */
+export interface SourceOwner extends ReaderOwner {
+  /** Hears of every change, and of the end of every card. */
+  changed(change: ReaderChange): void;
+}
 
 /** The readers that one resource manager knows, or one reader that a program brought along, while somebody follows them. */
 export class ReaderSource {
   readonly #way: CardWay;
-  readonly #allocate: () => number;
-  readonly #changed: (change: ReaderChange) => void;
+  readonly #owner: SourceOwner;
   readonly #readers = new Map<string, Reader>();
   #watch: Watch | undefined;
 
-  /**
-   * @param allocate Gives a slot ID that nobody had before.
-   * @param changed Hears of every change, and of the end of every card.
-   */
-  constructor(way: CardWay, allocate: () => number, changed: (change: ReaderChange) => void) {
+  constructor(way: CardWay, owner: SourceOwner) {
     this.#way = way;
-    this.#allocate = allocate;
-    this.#changed = changed;
+    this.#owner = owner;
   }
 
   /** All that were ever seen, in the order in which they came. */
@@ -71,7 +71,7 @@ export class ReaderSource {
   #apply(states: readonly ReaderState[]): void {
     const named = new Map(states.map((state) => [state.name, state]));
     for (const { name } of states) {
-      if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#way, this.#allocate));
+      if (!this.#readers.has(name)) this.#readers.set(name, new Reader(name, this.#way, this.#owner));
     }
     for (const reader of this.#readers.values()) void this.#update(reader, named.get(reader.name));
   }
@@ -79,7 +79,7 @@ export class ReaderSource {
   async #update(reader: Reader, state: ReaderState | undefined): Promise<void> {
     const change = reader.update(state);
     const ending = change.removed?.end();
-    this.#changed(change);
+    this.#owner.changed(change);
     await ending;
   }
 }

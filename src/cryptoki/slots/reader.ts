@@ -1,4 +1,5 @@
 import type { ReaderState } from "../../pcsc/index.ts";
+import type { Token } from "./token.ts";
 import { type CardWay, type CardPlace, InsertedCard } from "./inserted-card.ts";
 
 /** What a change meant: slots whose application should look again, and a card that went. */
@@ -7,21 +8,28 @@ export interface ReaderChange {
   readonly removed: InsertedCard | undefined;
 }
 
+/** What a reader needs of whom it belongs to. */
+export interface ReaderOwner {
+  /** Gives a slot ID that nobody had before. */
+  allocate(): number;
+  /** The card in the reader was looked at: slots besides its first that hold tokens. */
+  found(first: number, further: readonly number[]): void;
+}
+
 /** A reader that was seen at least once. It keeps its slot IDs while it is unplugged. */
 export class Reader implements CardPlace {
   readonly name: string;
   readonly #way: CardWay;
-  readonly #allocate: () => number;
+  readonly #owner: ReaderOwner;
   readonly #slotIDs: number[] = [];
   #state: ReaderState | undefined;
   #card: InsertedCard | undefined;
 
-  /** @param allocate Gives a slot ID that nobody had before. */
-  constructor(name: string, way: CardWay, allocate: () => number) {
+  constructor(name: string, way: CardWay, owner: ReaderOwner) {
     this.name = name;
     this.#way = way;
-    this.#allocate = allocate;
-    this.#slotIDs.push(allocate());
+    this.#owner = owner;
+    this.#slotIDs.push(owner.allocate());
   }
 
   get plugged(): boolean {
@@ -39,7 +47,12 @@ export class Reader implements CardPlace {
 
   /** The slot of the card's token number `index`: the same as long as the process lives. */
   slotID(index: number): number {
-    return (this.#slotIDs[index] ??= this.#allocate());
+    return (this.#slotIDs[index] ??= this.#owner.allocate());
+  }
+
+  found(tokens: readonly Token[]): void {
+    const [first, ...further] = tokens.map(({ slotID }) => slotID);
+    if (first !== undefined && further.length > 0) this.#owner.found(first, further);
   }
 
   /** One slot, and one more for each further token of the card that is in. */

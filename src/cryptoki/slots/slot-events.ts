@@ -5,6 +5,8 @@ import { untilAborted } from "../turns.ts";
 /** One application's event flags: slots of which it has not yet heard that something happened there. */
 export class SlotEvents {
   readonly #slots = new Set<number>();
+  /** Slots that had events, whoever took them. */
+  readonly #had = new Set<number>();
   #waiting: (() => void)[] = [];
   #ended = false;
   #count = 0;
@@ -17,12 +19,19 @@ export class SlotEvents {
   add(slotID: number): void {
     this.#count++;
     this.#slots.add(slotID);
+    this.#had.add(slotID);
     this.#wake();
+  }
+
+  /** Whether something happened in the slot since the flags were cleared. */
+  had(slotID: number): boolean {
+    return this.#had.has(slotID);
   }
 
   clear(): void {
     this.#count = 0;
     this.#slots.clear();
+    this.#had.clear();
   }
 
   /** Wakes whoever waits; there are no more events. */

@@ -18,6 +18,8 @@ export interface CardAccess extends CardOptions {
 export interface SlotListener {
   /** A token came or went, or the reader did. */
   slotChanged(slotID: number): void;
+  /** The card in the reader whose first slot is `first` was looked at: `further` slots hold tokens of it. */
+  slotsFound(first: number, further: readonly number[]): void;
   /** A card went; its tokens are valid no more. */
   cardRemoved(card: TokenCard): void;
   /** Something is wrong on a card. */
@@ -60,13 +62,15 @@ export class SlotTable {
   }
 
   #source(way: CardWay): ReaderSource {
-    return new ReaderSource(
-      way,
-      () => this.#nextID++,
-      (change) => {
+    return new ReaderSource(way, {
+      allocate: () => this.#nextID++,
+      changed: (change) => {
         this.#tell(change);
       },
-    );
+      found: (first, further) => {
+        for (const listener of this.#listeners) listener.slotsFound(first, further);
+      },
+    });
   }
 
   /** Begins to tell `listener` of changes. The first one waits until the readers are known. */
