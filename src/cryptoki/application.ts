@@ -87,6 +87,7 @@ export class Application implements SlotListener {
     await Promise.allSettled([...this.added].map((source) => this.slots.remove(source)));
     const tokens = new Set(this.sessions.all.map(({ token }) => token));
     await Promise.allSettled([...tokens].map((token) => this.closeAllSessions(token)));
+    this.slots.release(this);
     await this.slots.detach(this);
   }
 

@@ -149,6 +149,15 @@ describe("unblocking by challenge and response", () => {
     }
   });
 
+  test("ends with its application, which need not have a session", async () => {
+    await using made = await fake();
+    await using other = new Cryptoki({ slots: made.cryptoki.slots });
+    await other.C_Initialize();
+    await other.C_UnlockBegin(1, 60_000);
+    await other.C_Finalize();
+    await made.cryptoki.C_Login(made.session, CKU.USER, "PIN1");
+  });
+
   test("has the card for one of several who want it at a time", async () => {
     await using made = await fake();
     const { cryptoki, session } = made;

@@ -154,6 +154,11 @@ export class SlotTable {
     return [...this.#listeners].some((listener) => listener.usesToken(token));
   }
 
+  /** Gives back what cards a caller has for himself. */
+  release(holder: object): void {
+    for (const { card } of this.#readers) card?.reservation.release(holder);
+  }
+
   /** Somebody found out that a card is gone, before the resource manager told. */
   lost(card: TokenCard): void {
     if (card.gone) return;
