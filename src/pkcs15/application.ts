@@ -19,6 +19,8 @@ export class Pkcs15Application {
   readonly #verified = new Map<PinEntry, number>();
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
+  /** The last of the changes that wait for each other. */
+  #change: Promise<unknown> = Promise.resolve();
 
   /** The reader's own keys. */
   readonly pinPad: PinPadReader | undefined;
@@ -47,6 +49,16 @@ export class Pkcs15Application {
 
   get session(): Pkcs15Session {
     return this.contents.session;
+  }
+
+  /**
+   * Changes of the card take turns. Each has the directories read before it has the card to itself, and nobody may have them
+   * forgotten until it ends: to read them again it would wait for its own turn at the card.
+   */
+  inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const mine = this.#change.then(change);
+    this.#change = mine.catch(() => undefined);
+    return mine;
   }
 
   isVerified(pin: PinEntry): boolean {

@@ -156,7 +156,15 @@ export class ObjectWriter {
   }
 
   /** One change, from its login to the last exchange, with the card to itself. */
-  async #change<T>(
+  #change<T>(
+    pin: PinEntry | undefined,
+    signal: AbortSignal | undefined,
+    work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
+  ): Promise<T> {
+    return this.#application.inTurn(() => this.#changeNow(pin, signal, work));
+  }
+
+  async #changeNow<T>(
     pin: PinEntry | undefined,
     signal: AbortSignal | undefined,
     work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,

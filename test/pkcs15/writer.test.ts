@@ -170,6 +170,19 @@ describe("writing", () => {
     expect(await token.updateCount?.()).not.toEqual(count);
   });
 
+  test("takes its turn where several are under way at once, and lets nobody wait for ever", async () => {
+    const card = writableCard();
+    const { token } = await open(card);
+    await Promise.all([
+      token.createObject?.(newCertificate),
+      token.createObject?.({ ...newCertificate, label: "second", id: fromHex("ee") }),
+      token.destroyObject?.(await find(token, "certificate aa")),
+      token.objects(),
+    ]);
+    const labels = Object.keys(await contents(card));
+    expect(labels.slice(0, 4)).toEqual(["certificate bb", "certificate cc", "new", "second"]);
+  });
+
   test("wants the login", async () => {
     const { token } = await open(writableCard(), false);
     await expect(token.createObject?.(newCertificate)).rejects.toThrow(LoginRequiredError);
