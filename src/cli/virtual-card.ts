@@ -3,6 +3,9 @@ import { DataError } from "../bytes/index.ts";
 import { systemCode } from "./files.ts";
 import { FileError, NotFoundError } from "./failure.ts";
 
+/** Whether --virtual names a card that is made anew, and no file. */
+export const isNewCard = (name: string): boolean => name === "piv" || name === "pkcs15";
+
 /**
  * The card that --virtual names: "piv" is a new one, with new keys, PIN 123456 and PUK 12345678; "pkcs15" likewise, and has
  * a signature PIN too, 654321 with PUK 87654321; anything else is the file of a saved one, in which what changes on the card is kept.

@@ -23,6 +23,11 @@ test("with a file of one's own, for a program", async () => {
   expect(JSON.stringify(document)).not.toContain("313233343536");
 });
 
+test.each(["pkcs15", "piv"])("with a new %s card, whose PIN is known", async (card) => {
+  const document = json(await cryptoki(["demo", "--virtual", card, "--json"], { env: { CRYPTOKI_PIN: "000000" } }));
+  expect(document).toMatchObject({ verified: true });
+});
+
 test("colours on a terminal only, and not with NO_COLOR", async () => {
   expect((await cryptoki(["demo"], { terminal: true })).stdout).toContain("\u001b[");
   expect((await cryptoki(["demo"], { terminal: true, env: { NO_COLOR: "1" } })).stdout).not.toContain("\u001b[");

@@ -5,14 +5,16 @@ import { toHex, utf8 } from "../../bytes/index.ts";
 import { CKM, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action, CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
-import { RefutedError } from "../failure.ts";
+import { NotFoundError, RefutedError } from "../failure.ts";
 import { readWhole } from "../files.ts";
+import { DEFAULT_CARD } from "../global-options.ts";
 import { examples } from "../help.ts";
 import { describeObject, TYPE_WORDS } from "../object-details.ts";
 import type { Printer } from "../output.ts";
-import { chooseObject, choosePrivateKey, USE } from "../selection.ts";
+import { isNewCard } from "../virtual-card.ts";
+import { choosePrivateKey, searchTemplate, USE } from "../selection.ts";
 import { TokenSession } from "../session.ts";
-import { chooseToken } from "../token.ts";
+import { fittingTokens } from "../token.ts";
 
 /** The PIN of a new virtual card. */
 const PIN = "123456";
@@ -55,7 +57,7 @@ export function addDemo(program: Command, environment: Environment): void {
     .command("demo")
     .summary("sign with a virtual card, and see every step")
     .description(
-      "Make a virtual PIV card, look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
+      "Make a virtual card (PIV unless told), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
         "signature with Node's own cryptography. Then tell every APDU that it took, and what each meant.",
     )
     .argument("[file]", "a file to sign in place of the letter")
@@ -63,6 +65,7 @@ export function addDemo(program: Command, environment: Environment): void {
       "after",
       examples(
         ["cryptoki demo", "all of it, in about a second"],
+        ["cryptoki demo --virtual pkcs15", "with a PKCS #15 card"],
         ["cryptoki demo contract.pdf", "with a file of your own"],
         ["cryptoki demo --json | jq .verified", "for a program"],
       ),
@@ -76,11 +79,11 @@ export function addDemo(program: Command, environment: Environment): void {
   });
 }
 
-/** The context with a virtual card in it, and its PIN at hand. */
+/** The context with a virtual card in it, and the PIN at hand of one that is new. */
 function ownCard({ environment, options, signal }: CommandContext): CommandContext {
-  if (options.virtual !== undefined) return new CommandContext(environment, options, "cryptoki demo");
-  const env = { ...environment.env, CRYPTOKI_PIN: PIN };
-  return new CommandContext({ ...environment, env, signal }, { ...options, virtual: "piv" }, "cryptoki demo");
+  const virtual = options.virtual === undefined || options.virtual === true ? DEFAULT_CARD : options.virtual;
+  const env = isNewCard(virtual) ? { ...environment.env, CRYPTOKI_PIN: PIN } : environment.env;
+  return new CommandContext({ ...environment, env, signal }, { ...options, virtual }, "cryptoki demo");
 }
 
 async function demonstrate(context: CommandContext, file: string | undefined): Promise<Demonstration> {
@@ -90,7 +93,8 @@ async function demonstrate(context: CommandContext, file: string | undefined): P
   context.listen((event) => exchanges.push({ step, ...exchangeOf(event) }));
 
   const [reader] = await (await context.pcsc()).readers();
-  const token = await chooseToken(context);
+  // Of a card with two PINs the first token will do.
+  const [token] = await fittingTokens(context);
   step = "list the objects";
   const session = await TokenSession.open(context, token);
   const objects = [];
@@ -99,7 +103,9 @@ async function demonstrate(context: CommandContext, file: string | undefined): P
     objects.push({ type: TYPE_WORDS.get(object.class) ?? "other", id: toHex(object.id), key, label: object.label });
   }
   step = "read the certificate";
-  const certificate = await session.value((await chooseObject(session, "cert", { id: KEY })).handle);
+  const [found] = await session.find(searchTemplate({ id: KEY, type: "cert" }));
+  if (!found) throw new NotFoundError(`no certificate with id ${toHex(KEY)} on the token`);
+  const certificate = await session.value(found.handle);
   step = "log in";
   await session.login();
   step = "sign";

@@ -44,8 +44,9 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
     } catch (cause) {
       throw writeFailure(file, cause);
     }
+    const pins = profile === "piv" ? "PIN is 123456" : "PINs are 123456, and 654321 for signatures";
     const use = `cryptoki --virtual ${file} tokens`;
-    print.done(`A new ${KIND[profile]} card is in ${file}. Its PIN is 123456. Use it with: ${use}`, { file, profile });
+    print.done(`A new ${KIND[profile]} card is in ${file}. Its ${pins}. Use it with: ${use}`, { file, profile });
   });
 }
 
