@@ -1,7 +1,7 @@
 import { DataError, fromHex, toHex } from "../bytes/index.ts";
 import type { CommandContext } from "./context.ts";
 import { FileError } from "./failure.ts";
-import { writeWhole } from "./files.ts";
+import { FOR, writeWhole } from "./files.ts";
 
 /** How bytes are written for the user, or by him. */
 export const ENCODINGS = ["binary", "base64", "hex"] as const;
@@ -10,16 +10,18 @@ export type Encoding = (typeof ENCODINGS)[number];
 /**
  * Gives a result to the user: into `output` if that is named, else on standard output; there as base64 on a terminal, which
  * bytes would upset, and as they are otherwise, unless told.
+ * @param mode Of a new file.
  */
 export async function deliver(
   bytes: Uint8Array,
   encoding: Encoding | undefined,
   output: string | undefined,
   { print, environment }: CommandContext,
+  mode: number = FOR.ALL,
 ): Promise<void> {
   const toFile = output !== undefined && output !== "-";
   const chosen = encoding ?? (!toFile && environment.stdout.isTTY === true ? "base64" : "binary");
-  if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`);
+  if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`, mode);
   else if (chosen === "binary") await print.bytes(bytes);
   else print.line(encode(bytes, chosen));
 }

@@ -28,10 +28,13 @@ export async function readWhole(path: string): Promise<Uint8Array> {
   }
 }
 
+/** Whom a new file is for: everybody whom the user lets (umask), or the user alone. */
+export const FOR = { ALL: 0o666, USER: 0o600 } as const;
+
 /** Writes a new file, or over an old one. */
-export async function writeWhole(path: string, bytes: Uint8Array | string): Promise<void> {
+export async function writeWhole(path: string, bytes: Uint8Array | string, mode: number = FOR.ALL): Promise<void> {
   try {
-    await writeFile(path, bytes);
+    await writeFile(path, bytes, { mode });
   } catch (cause) {
     throw writeFailure(path, cause);
   }

@@ -9,7 +9,7 @@ import {
   X509Certificate,
   type KeyObject,
 } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { CardFolder, PIN, WRONG_PIN } from "./card.ts";
 import { cryptoki, json, jsonError, type Outcome } from "./program.ts";
 
@@ -241,6 +241,15 @@ describe("decrypt", () => {
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(/CKR_ENCRYPTED_DATA_INVALID/u);
   });
+});
+
+test("what was decrypted is in a file for the user alone", async () => {
+  const ciphertext = publicEncrypt({ key: await publicKey("05"), padding: constants.RSA_PKCS1_PADDING }, LETTER);
+  const output = folder.file("plain.txt");
+  const decrypted = await onCard(["decrypt", "--id", "05", "--output", output], { ...PIN, stdin: ciphertext });
+  expect(decrypted).toMatchObject({ code: 0, stderr: "" });
+  expect(readFileSync(output)).toEqual(LETTER);
+  expect(statSync(output).mode & 0o777).toBe(0o600);
 });
 
 describe("derive", () => {

@@ -5,7 +5,7 @@ import { action } from "../context.ts";
 import { decode, deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
-import { readInput, writeWhole } from "../files.ts";
+import { FOR, readInput, writeWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { canonicalName, HASHES } from "../mechanism.ts";
 import { decryptionMechanism } from "../mechanism-parameter.ts";
@@ -37,7 +37,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
     .addOption(new Option("--hash <name>", "the hash of OAEP, sha1 unless told").choices(HASHES))
     .addOption(new Option("--input-encoding <encoding>", "of the ciphertext").choices(ENCODINGS).default("binary"))
     .addOption(new Option("--encoding <encoding>", "how the result is written").choices(ENCODINGS))
-    .option("--output <file>", "write the result there")
+    .option("--output <file>", "write the result there; a new file is for the user alone")
     .addHelpText(
       "after",
       examples(
@@ -61,10 +61,11 @@ export function addDecrypt(program: Command, environment: Environment): void {
       const key = await choosePrivateKey(session, selection, USE.decrypt);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
       try {
-        if (!context.print.json) await deliver(plaintext, options.encoding ?? "binary", options.output, context);
+        if (!context.print.json)
+          await deliver(plaintext, options.encoding ?? "binary", options.output, context, FOR.USER);
         else if (options.output === undefined) context.print.document({ plaintext: encode(plaintext, "base64") });
         else {
-          await writeWhole(options.output, plaintext);
+          await writeWhole(options.output, plaintext, FOR.USER);
           context.print.document({ output: options.output });
         }
       } finally {

@@ -6,7 +6,7 @@ import { action } from "../context.ts";
 import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
 import { FileError } from "../failure.ts";
-import { writeWhole } from "../files.ts";
+import { FOR, writeWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { agreementMechanism } from "../mechanism-parameter.ts";
 import { readPublicKey } from "../public-key-file.ts";
@@ -32,7 +32,7 @@ export function addDerive(program: Command, environment: Environment): void {
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
     .addOption(new Option("--encoding <encoding>", "how the secret is written").choices(ENCODINGS))
-    .option("--output <file>", "write the secret there")
+    .option("--output <file>", "write the secret there; a new file is for the user alone")
     .addHelpText(
       "after",
       examples(
@@ -52,10 +52,10 @@ export function addDerive(program: Command, environment: Environment): void {
     }
     const secret = await session.derive(key, agreementMechanism(peer.point));
     try {
-      if (!context.print.json) await deliver(secret, options.encoding, options.output, context);
+      if (!context.print.json) await deliver(secret, options.encoding, options.output, context, FOR.USER);
       else if (options.output === undefined) context.print.document({ secret: encode(secret, "base64") });
       else {
-        await writeWhole(options.output, secret);
+        await writeWhole(options.output, secret, FOR.USER);
         context.print.document({ output: options.output });
       }
     } finally {
