@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { wipe } from "../bytes/index.ts";
-import { CKU } from "../cryptoki/index.ts";
+import { CKR, CKU, CryptokiError } from "../cryptoki/index.ts";
+import { PinMissingError } from "./failure.ts";
 import { secret } from "./new-pin.ts";
 import { visible } from "./output.ts";
 import { readPin } from "./pin.ts";
@@ -21,6 +22,21 @@ export function officerOption(command: Command): Command {
       "--so-pin-source <source>",
       `where that comes from, as --pin-source; ${SO_PIN.variable}, or a prompt, unless told`,
     );
+}
+
+/**
+ * The handle or whatever else `write` gives.
+ * @throws {PinMissingError} if only the security officer may, and the options do not say that it is the one.
+ */
+export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): Promise<T> {
+  try {
+    return await write;
+  } catch (cause) {
+    if (so || !(cause instanceof CryptokiError && cause.rv === CKR.USER_NOT_LOGGED_IN)) throw cause;
+    const message =
+      "only the security officer may write this on the card; use --so, which asks for the SO PIN or management key";
+    throw new PinMissingError(message, { cause });
+  }
 }
 
 /** Logs in the user, or the security officer if the options say so. */

@@ -53,6 +53,14 @@ describe("import", () => {
     expect(await read("02")).toEqual(before);
   });
 
+  test("without --so it is said who writes on such a card", async () => {
+    const file = folder.file("two.der", await read("02"));
+    const refused = await onCard(["import", "--id", "01", file, "--json"], { CRYPTOKI_PIN: "123456" });
+    expect(jsonError(refused)).toMatchObject({ exitCode: 4, message: expect.stringContaining("--so") });
+    const kept = await onCard(["delete", "--type", "cert", "--id", "01"], { CRYPTOKI_PIN: "123456" });
+    expect(kept).toMatchObject({ code: 4, stderr: expect.stringContaining("--so") });
+  });
+
   test("what is in the file is told, if it is not what was announced", async () => {
     const key = folder.file(
       "key.pem",

@@ -4,7 +4,7 @@ import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { examples } from "../help.ts";
-import { logIn, officerOption, type OfficerOptions } from "../officer.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions } from "../officer.ts";
 import { chooseObject, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
 import { READ_WRITE } from "../session.ts";
 import { openSessionFor } from "../session-for.ts";
@@ -36,7 +36,7 @@ export function addDelete(program: Command, environment: Environment): void {
       const session = await openSessionFor(context, selection, uri, READ_WRITE);
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);
-      await session.cryptoki.C_DestroyObject(session.handle, handle);
+      await asAllowed(options, session.cryptoki.C_DestroyObject(session.handle, handle));
       context.print.done(`Deleted: ${type} ${toHex(id)} ${label}`, { deleted: true, type, id: toHex(id), label });
     },
   );

@@ -15,7 +15,7 @@ import {
   publicKeyTemplate,
   wipeTemplate,
 } from "../new-object.ts";
-import { officerOption, type OfficerOptions, logIn } from "../officer.ts";
+import { asAllowed, officerOption, type OfficerOptions, logIn } from "../officer.ts";
 import { READ_WRITE, TokenSession } from "../session.ts";
 import { chooseToken, uriAndFile } from "../token.ts";
 
@@ -70,7 +70,7 @@ export function addImport(program: Command, environment: Environment): void {
       try {
         const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
         await logIn(session, options);
-        const handle = await session.cryptoki.C_CreateObject(session.handle, template);
+        const handle = await asAllowed(options, session.cryptoki.C_CreateObject(session.handle, template));
         const { id, label } = await session.describe(handle);
         const name = [...(id.length > 0 ? [`id ${toHex(id)}`] : []), ...(label === "" ? [] : [`"${label}"`])].join(" ");
         context.print.done(`It is on the card: ${name}`, { type: options.type, id: toHex(id), label });
