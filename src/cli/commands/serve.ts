@@ -181,6 +181,6 @@ function printModuleConfig({ print, options: { token, reader } }: CommandContext
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
-  print.line("# Smart cards, by cryptoki");
-  print.line(`remote: ${remote}`);
+  const config = `# Smart cards, by cryptoki\nremote: ${remote}`;
+  print.done(config, { config: `${config}\n` });
 }
