@@ -213,6 +213,17 @@ describe("a key that wants its PIN before each use", () => {
     }
   });
 
+  test("once more when a logout came between, whoever logged in again", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    await cryptoki.C_SignInit(session, mechanism, await made.privateKey(session, 2));
+    await cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN);
+    await cryptoki.C_Logout(session);
+    await cryptoki.C_Login(session, CKU.USER, PIN);
+    await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  });
+
   test("without it: not logged in, the operation over, the card not asked", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;

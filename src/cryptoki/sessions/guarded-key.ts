@@ -4,14 +4,15 @@ import { CryptokiError } from "../error.ts";
 import type { KeyUser } from "../mechanisms/scheme.ts";
 import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
-import type { Logins } from "./logins.ts";
+import type { Login, Logins } from "./logins.ts";
 
 /** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
 export class GuardedKey implements KeyUser {
   readonly #key: PrivateKey;
   readonly #token: Token;
   readonly #logins: Logins;
-  #authenticated = false;
+  /** The login in which the PIN was given for the next use. */
+  #authenticated: Login | undefined;
 
   constructor(key: PrivateKey, token: Token, logins: Logins) {
     this.#key = key;
@@ -29,7 +30,7 @@ export class GuardedKey implements KeyUser {
 
   /** The PIN was verified for the next use. */
   authenticate(): void {
-    this.#authenticated = true;
+    this.#authenticated = this.#logins.current(this.#token);
   }
 
   /** @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; what the card throws. */
@@ -37,13 +38,15 @@ export class GuardedKey implements KeyUser {
     const key = this.#key;
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     if (!key.needsLogin) return key.use(primitive, input, signal);
-    if (key.alwaysAuthenticate && !this.#authenticated) {
+    const authenticated =
+      this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token);
+    this.#authenticated = undefined;
+    if (key.alwaysAuthenticate && !authenticated) {
       throw new CryptokiError(
         CKR.USER_NOT_LOGGED_IN,
         "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init",
       );
     }
-    this.#authenticated = false;
     return this.#logins.use(this.#token, key.alwaysAuthenticate, () => key.use(primitive, input, signal));
   }
 }

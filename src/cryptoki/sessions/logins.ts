@@ -5,10 +5,11 @@ import { CryptokiError } from "../error.ts";
 import type { Token } from "../slots/token.ts";
 import { copyPin, type Pin, withPin } from "./pin.ts";
 
-interface Login {
+/** One login, from C_Login until it ends. */
+export interface Login {
   readonly user: PinUser;
-  /** The card's resets when the PIN was verified: it forgets with the next one. */
-  readonly resets: number;
+  /** The card's resets when the PIN was verified last: it forgets with the next one. */
+  resets: number;
   /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
 }
@@ -28,9 +29,14 @@ export class Logins {
 
   /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
   userOf(token: Token): PinUser | undefined {
+    return this.current(token)?.user;
+  }
+
+  /** The login to `token`, as {@link userOf}: another one after a logout, though it be the same user's. */
+  current(token: Token): Login | undefined {
     const login = this.#logins.get(token);
     if (!login) return undefined;
-    if (login.resets === token.card.resets) return login.user;
+    if (login.resets === token.card.resets) return login;
     this.forget(token);
     return undefined;
   }
@@ -85,7 +91,7 @@ export class Logins {
     return token.loginTurns.take(async () => {
       await verify(token, "user", pin, signal);
       const login = this.#logins.get(token);
-      if (login) this.#logins.set(token, { ...login, resets: token.card.resets });
+      if (login) login.resets = token.card.resets;
     }, signal);
   }
 
