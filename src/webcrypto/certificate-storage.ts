@@ -34,7 +34,7 @@ export class CertificateStorage {
 
   /** Those that fit. None is read. */
   list(query: ObjectQuery = {}): Promise<TokenCertificate[]> {
-    return refusing(() => this.#find(templateFor(query, this.#session.token.description)));
+    return refusing(async () => this.#find(await templateFor(query, this.#session.slot)));
   }
 
   /** The only one that fits. @throws {DOMException} NotFoundError if none does; DataError if several do. */

@@ -1,15 +1,7 @@
-import {
-  CKA,
-  CKK,
-  CKO,
-  matchesToken,
-  parseUri,
-  type Pkcs11Uri,
-  type Template,
-  type TokenDescription,
-} from "../cryptoki/index.ts";
+import { CKA, CKK, CKO, matchesToken, parseUri, type Pkcs11Uri, type Template } from "../cryptoki/index.ts";
 import type { PublicKey } from "../crypto/index.ts";
 import { refusal } from "./error.ts";
+import type { Slot } from "./slot.ts";
 
 /** Which object is meant: all that is named must fit. */
 export interface ObjectQuery {
@@ -29,24 +21,20 @@ const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
 };
 
 /** What C_FindObjectsInit takes for a query. @throws {DOMException} NotFoundError for a URI of another token. */
-export function templateFor(query: ObjectQuery, token: TokenDescription): Template {
+export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Template> {
   const uri: Pkcs11Uri = query.uri === undefined ? {} : parseUri(query.uri);
-  if (!matchesToken(uri, token)) throw refusal("NotFoundError", "the URI names another token");
+  if (query.uri !== undefined && !matchesToken(uri, await slot.describe()))
+    throw refusal("NotFoundError", "the URI names another token");
   const id = query.id ?? uri.id;
   const label = query.label ?? uri.object;
   return { ...(id && { [CKA.ID]: id }), ...(label !== undefined && { [CKA.LABEL]: label }) };
 }
 
-/** The same for a key, of a type if that is known. */
-export function keyTemplate(
-  query: ObjectQuery,
-  token: TokenDescription,
-  half: "private" | "public",
-  type?: PublicKey["type"],
-): Template {
+/** The same for a private key, of a type if that is known. */
+export async function keyTemplate(query: ObjectQuery, slot: Slot, type?: PublicKey["type"]): Promise<Template> {
   return {
-    [CKA.CLASS]: half === "private" ? CKO.PRIVATE_KEY : CKO.PUBLIC_KEY,
-    ...templateFor(query, token),
+    [CKA.CLASS]: CKO.PRIVATE_KEY,
+    ...(await templateFor(query, slot)),
     ...(type && { [CKA.KEY_TYPE]: KEY_TYPES[type] }),
   };
 }

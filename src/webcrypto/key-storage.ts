@@ -1,4 +1,4 @@
-import { CKA, CKO, formatUri, objectUri } from "../cryptoki/index.ts";
+import { CKA, CKO } from "../cryptoki/index.ts";
 import { refusing } from "./error.ts";
 import { findKey, type FoundKey } from "./find-key.ts";
 import { generateOnToken, type KeyPlace, type TokenKeyPair } from "./generate.ts";
@@ -17,7 +17,7 @@ export interface KeyEntry {
   /** CKA_LABEL. */
   readonly label: string;
   /** The PKCS #11 URI of this key on this token. */
-  readonly uri: string;
+  readonly uri: () => Promise<string>;
 }
 
 /** Which key is meant, and what for. */
@@ -55,7 +55,7 @@ export class KeyStorage {
         const objectClass = each === "private" ? CKO.PRIVATE_KEY : CKO.PUBLIC_KEY;
         for (const object of await session.find({ [CKA.CLASS]: objectClass })) {
           const { [CKA.ID]: id, [CKA.LABEL]: label } = await session.attributes(object, [CKA.ID, CKA.LABEL]);
-          const uri = formatUri(objectUri(session.token.description, { class: objectClass, id, label }));
+          const uri = (): Promise<string> => session.uri({ class: objectClass, id, label });
           entries.push({ type: each, id, label, uri });
         }
       }
@@ -99,10 +99,10 @@ export class KeyStorage {
     return refusing(() => generateOnToken(this.#session, algorithm, usages, place));
   }
 
-  #find(query: KeyQuery): Promise<FoundKey> {
+  async #find(query: KeyQuery): Promise<FoundKey> {
     const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
     const type = name && keyTypeFor(name);
-    return findKey(this.#session, keyTemplate(query, this.#session.token.description, "private", type));
+    return findKey(this.#session, await keyTemplate(query, this.#session.slot, type));
   }
 }
 

@@ -8,13 +8,14 @@ import {
   type Pin,
 } from "../cryptoki/index.ts";
 import { refusal } from "./error.ts";
+import type { Slot } from "./slot.ts";
 
 /** What a PIN is asked for. */
 export interface PinRequest {
   /** "login" lasts until the token forgets it; "use" is for one use of a key that wants the PIN each time (CKA_ALWAYS_AUTHENTICATE). */
   readonly purpose: "login" | "use";
-  /** The token as it was when it was opened; its label is what people know the PIN by. */
-  readonly token: CK_TOKEN_INFO;
+  /** Asks the token: its label, which people know the PIN by, and in its flags whether few tries are left. */
+  readonly token: () => Promise<CK_TOKEN_INFO>;
   /** The label of the key that is about to be used. */
   readonly key?: string;
 }
@@ -40,16 +41,16 @@ const WRONG_PIN: ReadonlySet<number> = new Set([
 export class PinDesk {
   readonly #cryptoki: CryptokiFunctions;
   readonly #session: number;
-  readonly #token: CK_TOKEN_INFO;
+  readonly #slot: Slot;
   readonly #source: PinSource | undefined;
   #loggingIn: Promise<void> | undefined;
   /** The refusal of a wrong PIN. */
   #refused: CryptokiError | undefined;
 
-  constructor(cryptoki: CryptokiFunctions, session: number, token: CK_TOKEN_INFO, source?: PinSource) {
+  constructor(cryptoki: CryptokiFunctions, session: number, slot: Slot, source?: PinSource) {
     this.#cryptoki = cryptoki;
     this.#session = session;
-    this.#token = token;
+    this.#slot = slot;
     this.#source = source;
   }
 
@@ -94,12 +95,9 @@ export class PinDesk {
   async #give(user: number, purpose: PinRequest["purpose"], key?: string): Promise<void> {
     this.#requireForgiven();
     if (!this.#source) {
-      throw refusal(
-        "OperationError",
-        `the token "${this.#token.label}" wants its PIN, and was opened without a way to ask`,
-      );
+      throw refusal("OperationError", `the token wants its PIN, and was opened without a way to ask for it`);
     }
-    const pin = await this.#source({ purpose, token: this.#token, ...(key !== undefined && { key }) });
+    const pin = await this.#source({ purpose, token: () => this.#slot.info(), ...(key !== undefined && { key }) });
     // Another operation's PIN may have been refused while this one was typed.
     this.#requireForgiven();
     try {

@@ -1,4 +1,4 @@
-import { CK_CERTIFICATE_CATEGORY, CKA, CKO, formatUri, objectUri } from "../cryptoki/index.ts";
+import { CK_CERTIFICATE_CATEGORY, CKA, CKO } from "../cryptoki/index.ts";
 import { refusal, refusing } from "./error.ts";
 import { toPem } from "./pem.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -18,8 +18,6 @@ export class TokenCertificate {
   readonly id: Uint8Array;
   /** CKA_LABEL. */
   readonly label: string;
-  /** The PKCS #11 URI of this certificate on this token. */
-  readonly uri: string;
   /** Its object in the session. */
   readonly handle: number;
   readonly #session: TokenSession;
@@ -29,7 +27,6 @@ export class TokenCertificate {
     this.handle = handle;
     this.id = id;
     this.label = label;
-    this.uri = formatUri(objectUri(session.token.description, { class: CKO.CERTIFICATE, id, label }));
   }
 
   static async of(session: TokenSession, handle: number): Promise<TokenCertificate> {
@@ -49,6 +46,11 @@ export class TokenCertificate {
   /** The certificate, PEM (RFC 7468). @throws {DOMException} as {@link der}. */
   async pem(): Promise<string> {
     return toPem(await this.der());
+  }
+
+  /** The PKCS #11 URI of this certificate on this token. */
+  uri(): Promise<string> {
+    return this.#session.uri({ class: CKO.CERTIFICATE, id: this.id, label: this.label });
   }
 
   /** CKA_CERTIFICATE_CATEGORY. Telling an authority's from another's may want its value. */

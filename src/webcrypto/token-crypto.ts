@@ -1,10 +1,10 @@
 import { CKF_SESSION, type CryptokiFunctions } from "../cryptoki/index.ts";
 import { CertificateStorage } from "./certificate-storage.ts";
 import { refusing } from "./error.ts";
-import { findToken, tokenIn } from "./find-token.ts";
 import { host } from "./host.ts";
 import { KeyStorage } from "./key-storage.ts";
 import type { PinSource } from "./pin-desk.ts";
+import { findSlot, Slot } from "./slot.ts";
 import { TokenSubtle } from "./subtle.ts";
 import { TokenSession } from "./token-session.ts";
 import type { Crypto, SubtleCrypto } from "./types.ts";
@@ -61,14 +61,13 @@ export class TokenCrypto implements AsyncDisposable {
       const { cryptoki, session, pin, readWrite = false } = options;
       if (session !== undefined) {
         const { slotID } = await cryptoki.C_GetSessionInfo(session);
-        const token = await tokenIn(cryptoki, slotID);
-        return new TokenCrypto(new TokenSession(cryptoki, session, token, pin), false);
+        return new TokenCrypto(new TokenSession(cryptoki, session, new Slot(cryptoki, slotID), pin), false);
       }
-      const token =
-        options.slot === undefined ? await findToken(cryptoki, options.token) : await tokenIn(cryptoki, options.slot);
+      const slot =
+        options.slot === undefined ? await findSlot(cryptoki, options.token) : new Slot(cryptoki, options.slot);
       const flags = CKF_SESSION.SERIAL_SESSION | (readWrite ? CKF_SESSION.RW_SESSION : 0);
-      const handle = await cryptoki.C_OpenSession(token.description.slotID, flags);
-      return new TokenCrypto(new TokenSession(cryptoki, handle, token, pin), true);
+      const handle = await cryptoki.C_OpenSession(slot.id, flags);
+      return new TokenCrypto(new TokenSession(cryptoki, handle, slot, pin), true);
     });
   }
 

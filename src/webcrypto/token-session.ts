@@ -1,20 +1,28 @@
-import { type AttributeValues, AttributeError, type CryptokiFunctions, type Template } from "../cryptoki/index.ts";
-import type { FoundToken } from "./find-token.ts";
+import {
+  type AttributeValues,
+  AttributeError,
+  type CryptokiFunctions,
+  formatUri,
+  type ObjectDescription,
+  objectUri,
+  type Template,
+} from "../cryptoki/index.ts";
 import { PinDesk, type PinSource } from "./pin-desk.ts";
+import type { Slot } from "./slot.ts";
 
 /** One session with a token. An operation of several calls has the session to itself, since a session knows one of each kind. */
 export class TokenSession {
   readonly cryptoki: CryptokiFunctions;
   readonly handle: number;
-  readonly token: FoundToken;
+  readonly slot: Slot;
   readonly pins: PinDesk;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(cryptoki: CryptokiFunctions, handle: number, token: FoundToken, pin?: PinSource) {
+  constructor(cryptoki: CryptokiFunctions, handle: number, slot: Slot, pin?: PinSource) {
     this.cryptoki = cryptoki;
     this.handle = handle;
-    this.token = token;
-    this.pins = new PinDesk(cryptoki, handle, token.info, pin);
+    this.slot = slot;
+    this.pins = new PinDesk(cryptoki, handle, slot, pin);
   }
 
   /** Runs `work` when all that was given before is done. `work` must not wait for another turn. */
@@ -39,6 +47,11 @@ export class TokenSession {
       // What went wrong before matters more, and a search that cannot end is seen by the next.
       await cryptoki.C_FindObjectsFinal(handle).catch(() => undefined);
     }
+  }
+
+  /** The PKCS #11 URI of an object on this token. */
+  async uri(object: ObjectDescription): Promise<string> {
+    return formatUri(objectUri(await this.slot.describe(), object));
   }
 
   attributes<const Type extends number>(object: number, types: readonly Type[]): Promise<AttributeValues<Type>> {
