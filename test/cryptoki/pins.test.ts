@@ -160,6 +160,15 @@ describe("a card whose officer has a PIN", () => {
     await other.C_ResetToken(slot, "PIN1");
   });
 
+  test("C_InitToken and C_ResetToken want nobody at the card's other tokens either: all of them are new then", async () => {
+    await using made = await fake({}, { pinLabel: "PIN1" }, { pinLabel: "PIN2" });
+    const { cryptoki, session, tokens } = made;
+    await expect(cryptoki.C_InitToken(2, FAKE.SO_PIN, "New")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
+    await expect(cryptoki.C_ResetToken(2, "PIN2")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
+    await cryptoki.C_GetSessionInfo(session);
+    expect(tokens.flatMap(({ asked }) => asked)).toEqual([]);
+  });
+
   test("C_LoginUser is C_Login for users without names", async () => {
     await using made = await fake();
     const { cryptoki, session } = made;

@@ -56,7 +56,7 @@ export abstract class SlotFunctions extends GeneralFunctions {
   }
 
   /**
-   * Makes a token new: its objects go. Nobody may have a session with it; in every application its handles end.
+   * Makes a token new: its objects go. Nobody may have a session with it, or with another of its card; in every application its handles end.
    * @param label At most 32 bytes of UTF-8; blanks at the end are left out.
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED where the card has no such
    *   command, as PIV has none.

@@ -58,7 +58,10 @@ export function reinitialize(application: Application, slotID: number): Promise<
   });
 }
 
-/** "A token cannot be initialized if Cryptoki detects that any application has an open session with it." */
-function requireNoSession(application: Application, token: Token): void {
-  if (application.slots.inUse(token)) throw new CryptokiError(CKR.SESSION_EXISTS);
+/**
+ * "A token cannot be initialized if Cryptoki detects that any application has an open session with it." With it end the sessions with
+ * the others of its card.
+ */
+function requireNoSession(application: Application, { card }: Token): void {
+  if (card.knownTokens.some((token) => application.slots.inUse(token))) throw new CryptokiError(CKR.SESSION_EXISTS);
 }
