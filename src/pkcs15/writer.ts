@@ -16,6 +16,7 @@ import { DirectoryWriter } from "./directory-writer.ts";
 import { KeyWriter } from "./key-writer.ts";
 import { touchLastUpdate } from "./last-update.ts";
 import { type FilePlace, ownFile } from "./place.ts";
+import { enterForPin, readPinStatus } from "./pins.ts";
 import { readPrivateKeyInfo } from "./private-key-info.ts";
 import type { CardTurn } from "./turn.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
@@ -180,13 +181,27 @@ export class ObjectWriter {
         if (pin && !this.#application.isVerified(pin)) {
           throw new LoginRequiredError("the card wants the PIN before it is changed");
         }
-        // First, so that no copy that somebody keeps of the card outlives what was changed.
-        await touchLastUpdate(turn, contents, info);
-        return work(turn, taken);
+        try {
+          // First, so that no copy that somebody keeps of the card outlives what was changed.
+          await touchLastUpdate(turn, contents, info);
+          return await work(turn, taken);
+        } catch (error) {
+          throw await this.#refusal(turn, pin, error);
+        }
       }, signal);
     } finally {
       this.#forget();
     }
+  }
+
+  /** A card that has this PIN as verified, and refuses, wants another one: to log in again would be in vain. */
+  async #refusal(turn: CardTurn, pin: PinEntry | undefined, error: unknown): Promise<unknown> {
+    if (!(error instanceof LoginRequiredError) || !pin) return error;
+    await enterForPin(this.#application.session, turn, pin);
+    if (!(await readPinStatus(turn, pin)).verified) return error;
+    return new UnsupportedError("the card wants another PIN than this token's before it is changed so", {
+      cause: error,
+    });
   }
 
   #forget(): void {

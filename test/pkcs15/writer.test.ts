@@ -5,8 +5,9 @@ import { Card, type CardObject, type CardToken, LoginRequiredError, UnsupportedE
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { readElements } from "../../src/pkcs15/syntax/directory.ts";
+import { testPkcs15Card } from "../virtual/keys.ts";
 import { certificate, dataObject, odf, padded, pin, privateKey, tokenInfo } from "./directory-files.ts";
-import { type CardFile, FileCard, READER, RECORDING, withoutLe } from "./file-card.ts";
+import { type CardFile, FileCard, insert, READER, RECORDING, withoutLe } from "./file-card.ts";
 
 const CERTIFICATE = fromHex(RECORDING.files["50153400"]?.contents ?? "");
 const OTHER = fromHex(RECORDING.files["50153401"]?.contents ?? "");
@@ -186,6 +187,14 @@ describe("writing", () => {
   test("wants the login", async () => {
     const { token } = await open(writableCard(), false);
     await expect(token.createObject?.(newCertificate)).rejects.toThrow(LoginRequiredError);
+  });
+
+  test("wants no login anew of whose PIN the card has, and which is not the one that it wants", async () => {
+    const [, token] = (await pkcs15.claim(await insert(await testPkcs15Card())))?.tokens ?? [];
+    await token?.login("user", utf8("654321"));
+    await expect(token?.createObject?.(newCertificate)).rejects.toThrow(UnsupportedError);
+    await token?.logout();
+    await expect(token?.createObject?.(newCertificate)).rejects.toThrow(LoginRequiredError);
   });
 
   test("leaves alone what is not modifiable", async () => {
