@@ -84,6 +84,7 @@ export class Application implements SlotListener {
   /** Closes what is open, after the calls under way. */
   async end(): Promise<void> {
     this.events.end();
+    this.sessions.end();
     await Promise.allSettled([...this.added].map((source) => this.slots.remove(source)));
     const tokens = new Set(this.sessions.all.map(({ token }) => token));
     await Promise.allSettled([...tokens].map((token) => this.closeAllSessions(token)));

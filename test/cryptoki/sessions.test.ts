@@ -289,6 +289,26 @@ test("what a card sends that is no answer of a card is CKR_DEVICE_ERROR", async 
   expect(await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE })).toHaveLength(4);
 });
 
+test("C_Finalize leaves no session behind that was being opened", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  let go = (): void => undefined;
+  const held = new Promise<void>((resolve) => (go = resolve));
+  const looking = new Promise<void>((resolve) => {
+    made.before = () => {
+      resolve();
+      return held;
+    };
+  });
+  const opening = expect(cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION)).rejects.toMatchObject(
+    refusal("CRYPTOKI_NOT_INITIALIZED"),
+  );
+  await looking;
+  const finalized = cryptoki.C_Finalize();
+  go();
+  await Promise.all([opening, finalized]);
+});
+
 test("the security officer and a read-only session do not meet, though both come at once", async () => {
   await using made = await rig(await testCard());
   const { cryptoki } = made;

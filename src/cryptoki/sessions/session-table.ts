@@ -7,11 +7,19 @@ import { Session } from "./session.ts";
 export class SessionTable {
   readonly #sessions = new Map<number, Session>();
   #next = 1;
+  #ended = false;
 
+  /** @throws {CryptokiError} CKR_CRYPTOKI_NOT_INITIALIZED after {@link end}. */
   open(token: Token, readWrite: boolean): Session {
+    if (this.#ended) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile");
     const session = new Session(this.#next++, token, readWrite);
     this.#sessions.set(session.handle, session);
     return session;
+  }
+
+  /** Those that are open stay for their calls under way; no more are opened. */
+  end(): void {
+    this.#ended = true;
   }
 
   /** @throws {CryptokiError} CKR_SESSION_HANDLE_INVALID. */
