@@ -1,0 +1,63 @@
+import { afterAll, expect, test } from "@jest/globals";
+import { execFile } from "node:child_process";
+import { createPublicKey, verify, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
+import { saveCard, VirtualPivCard } from "../../src/virtual/index.ts";
+import { CardFolder } from "./card.ts";
+import { cryptoki } from "./program.ts";
+
+const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const folder = new CardFolder();
+afterAll(() => {
+  folder[Symbol.dispose]();
+});
+
+test("the program in the README signs", async () => {
+  await saveCard(await VirtualPivCard.create(), folder.card);
+  const [, program = ""] = /## Sign in a program\n\n```ts\n(.*?)```/su.exec(README) ?? [];
+  const onCard = program.replace("new Pcscd()", "await readers()");
+  expect(onCard).not.toBe(program);
+  const file = folder.file(
+    "program.mts",
+    `import { MemoryReaders } from "cryptoki/pcsc";
+     import { loadCard } from "cryptoki/virtual";
+     const pin = Buffer.from("123456"), data = Buffer.from("a letter");
+     async function readers() {
+       const readers = new MemoryReaders();
+       readers.plug("Reader");
+       readers.insert("Reader", await loadCard(${JSON.stringify(folder.card)}));
+       return readers.client();
+     }
+     ${onCard}
+     console.log(Buffer.from(signature).toString("base64"));`,
+  );
+  const cwd = new URL("../..", import.meta.url).pathname;
+  const tsx = import.meta.resolve("tsx");
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", tsx, file], { cwd, timeout: 30_000 });
+  const { bytes } = await cryptoki(["--virtual", folder.card, "read", "--id", "01", "--format", "der"]);
+  const key = createPublicKey(new X509Certificate(bytes).toString());
+  expect(verify("sha256", Buffer.from("a letter"), key, Buffer.from(stdout, "base64"))).toBe(true);
+}, 60_000);
+
+test("the commands that it shows for a card with two PINs do what it says", async () => {
+  const [, commands = ""] = /## A card with two PINs\n.*?```sh\n(.*?)```/su.exec(README) ?? [];
+  const letter = folder.file("letter.txt", "a letter");
+  const card = folder.file("two.json");
+  const env = { CRYPTOKI_PUK: "87654321", CRYPTOKI_NEW_PIN: "765432" };
+  const pins = ["", "654321", "123456", ""];
+  const lines = commands.trim().split("\n");
+  expect(lines).toHaveLength(pins.length);
+  for (const [index, line] of lines.entries()) {
+    const words = line
+      .replace(/^npx cryptoki /u, "")
+      .replace(/ +#.*$/u, "")
+      .replace(/ > .*$/u, "")
+      .replace("card.json", card)
+      .replace("letter.txt", letter)
+      .replaceAll("'", "")
+      .split(/ +/u);
+    const outcome = await cryptoki(words, { env: { ...env, CRYPTOKI_PIN: pins[index] } });
+    expect({ line, code: outcome.code, stderr: outcome.stderr }).toEqual({ line, code: 0, stderr: "" });
+  }
+}, 60_000);
