@@ -33,6 +33,8 @@ export class ObjectList {
   readonly #pins: Pins;
   readonly #makes: EntryObjects;
   readonly #items = new WeakMap<CardObject, DirectoryItem>();
+  /** References by the entries that have them: an object keeps its own, whatever becomes of its entry or of its neighbours. */
+  readonly #references = new Map<string, string>();
   readonly #classes = new Map<ObjectClass, Promise<readonly PlacedObject[]>>();
 
   constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
@@ -62,6 +64,13 @@ export class ObjectList {
     this.#classes.clear();
   }
 
+  /** An object has another entry now, or none: it is the same object as long as it has one. */
+  changed(before: DirectoryItem, der?: Uint8Array): void {
+    const reference = this.#references.get(entryName(before));
+    this.#references.delete(entryName(before));
+    if (reference !== undefined && der) this.#references.set(entryName({ ...before, der }), reference);
+  }
+
   /** What using a key takes; undefined for a key of somewhere else. */
   keyOf(key: CardPrivateKey): PlacedKey | undefined {
     return this.#makes.keyOf(key);
@@ -83,13 +92,27 @@ export class ObjectList {
     const keys = this.#pins.users.length > 1 ? await this.#contents.directory("private-keys") : [];
     const owners = new Owners(keys, this.#pins);
     await this.#checkGuards(items);
-    const names = new Set<string>();
+    const reference = this.#namer(items);
     return items.flatMap((item) => {
-      const object = this.#makes.of(item.entry, algorithms, (wanted) => unique(names, wanted));
+      const object = this.#makes.of(item.entry, algorithms, (wanted) => reference(item, wanted));
       if (!object) return [];
       this.#items.set(object, item);
       return [{ object, item, token: owners.of(item) }];
     });
+  }
+
+  /** Gives the objects of a class their references: the ones that they had, or else those that are wanted, made unique. */
+  #namer(items: readonly DirectoryItem[]): (item: DirectoryItem, wanted: string) => string {
+    const taken = new Set(items.flatMap((item) => this.#references.get(entryName(item)) ?? []));
+    const given = new Set<string>();
+    return (item, wanted) => {
+      const known = this.#references.get(entryName(item));
+      // An entry that stands there twice is two objects.
+      const reference = known === undefined || given.has(known) ? unique(taken, wanted) : known;
+      given.add(reference);
+      if (known === undefined) this.#references.set(entryName(item), reference);
+      return reference;
+    };
   }
 
   /** Objects that nobody knows how to get leave for: they are shown all the same, for the card may give it. */
@@ -105,6 +128,9 @@ export class ObjectList {
     }
   }
 }
+
+/** What tells an entry from all others of its class. */
+const entryName = ({ kind, der }: DirectoryItem): string => `${kind} ${toHex(der)}`;
 
 function unique(names: Set<string>, wanted: string): string {
   let name = wanted;

@@ -102,6 +102,7 @@ export class ObjectWriter {
       const changes = { ...(label !== undefined && { label }), ...(id && { id }), ...(file && { file }) };
       const entry = changedEntry(item.der, changes);
       await this.#directories.change(turn, item.kind, place, item.der, entry, taken);
+      this.#application.objects.changed(item, entry);
       if (value) await this.#values.release(turn, item);
       return entry;
     });
@@ -115,6 +116,7 @@ export class ObjectWriter {
       const place = requirePlace(item);
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
       await this.#directories.change(turn, item.kind, place, item.der, undefined, taken);
+      this.#application.objects.changed(item);
       if (keyFile) return this.#allocation.remove(turn, keyFile);
       await this.#values.release(turn, item);
     });

@@ -135,6 +135,25 @@ describe("writing", () => {
     expect((await find((await open(card)).token, "mine")).id).toEqual(fromHex("0102"));
   });
 
+  test("an object keeps its reference when its value, its identifier or its neighbours change", async () => {
+    const card = writableCard();
+    const twice = certificate("certificate bb", "aa", "34bb");
+    card.files.set("50154404", {
+      control: control(320),
+      contents: padded(certificate("certificate aa", "aa", "34aa") + twice, 320),
+    });
+    const { token } = await open(card);
+    const { reference } = await find(token, "note");
+    const changed = await token.setAttributes?.(await find(token, "note"), { value: fromHex("dddddd") });
+    expect([changed?.reference, (await find(token, "note")).reference]).toEqual([reference, reference]);
+    const second = await find(token, "certificate bb");
+    const first = await token.setAttributes?.(await find(token, "certificate aa"), { id: fromHex("77") });
+    expect([first?.reference, first && toHex(first.id)]).toEqual(["certificate.aa", "77"]);
+    expect((await find(token, "certificate bb")).reference).toBe(second.reference);
+    if (first) await token.destroyObject?.(first);
+    expect((await find(token, "certificate bb")).reference).toBe(second.reference);
+  });
+
   test("what is deleted is gone, and its file with it if this driver made it", async () => {
     const card = writableCard();
     const { token } = await open(card);
