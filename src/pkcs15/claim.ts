@@ -1,11 +1,14 @@
 import { type Card, type CardApplication, PinPadReader } from "../card/index.ts";
 import { Pkcs15Application } from "./application.ts";
-import { type Extent, findApplications } from "./find.ts";
+import { type Extent, areExpected as areExpectedBy, findApplications } from "./find.ts";
 import { Findings } from "./findings.ts";
-import type { PublicFileStore } from "./public-cache.ts";
+import { type PublicFileStore, reliable } from "./public-cache.ts";
 import { Pkcs15Token } from "./token.ts";
 
-export { areExpected } from "./find.ts";
+/** Whether cards with this answer to reset usually have applications. */
+export function areExpected(atr: Uint8Array, store: PublicFileStore | undefined): Promise<boolean> {
+  return areExpectedBy(atr, store && reliable(store));
+}
 
 /** The applications of a card, each user PIN of each a token; undefined if there is none. */
 export async function claim(
@@ -14,7 +17,7 @@ export async function claim(
   extent: Extent,
 ): Promise<CardApplication | undefined> {
   const findings = new Findings(card);
-  const found = await findApplications(card, findings, store, extent);
+  const found = await findApplications(card, findings, store && reliable(store), extent);
   if (found.length === 0) return undefined;
   const pinPad = await PinPadReader.find(card);
   const tokens: Pkcs15Token[] = [];

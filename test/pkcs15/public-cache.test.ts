@@ -69,16 +69,30 @@ describe("copies of public files", () => {
     expect([...store.copies.keys()]).toEqual(["way 3b80800101"]);
   });
 
-  test("are not trusted, and a store that fails costs nothing but time", async () => {
+  test.each([
+    ["other bytes", (): unknown => fromHex("3082ffff")],
+    ["the first half", (bytes: Uint8Array): unknown => bytes.subarray(0, bytes.length / 2)],
+    ["nothing", (): unknown => new Uint8Array()],
+    ["null", (): unknown => null],
+    ["text", (): unknown => "rubbish"],
+  ])("are not trusted: the card is read where a copy is %s by now", async (_, spoilt) => {
     const store = new MemoryStore();
     const known = card();
-    await readAll(known, store);
-    for (const key of store.copies.keys()) store.copies.set(key, fromHex("3082ffff"));
-    await expect(readAll(known, store)).resolves.toBeDefined();
-    const broken: PublicFileStore = {
-      get: () => Promise.reject(new Error("gone")),
-      set: () => Promise.reject(new Error("full")),
-    };
-    expect(await readAll(known, broken)).toContain("private-key.01");
+    const first = await readAll(known, store);
+    const copies = new Map<string, unknown>([...store.copies].map(([key, bytes]) => [key, spoilt(bytes)]));
+    const get = (key: string): Promise<Uint8Array | undefined> => Promise.resolve(copies.get(key) as Uint8Array);
+    expect(await readAll(known, { get, set: (key, bytes) => store.set(key, bytes) })).toEqual(first);
+  });
+
+  test.each([
+    ["rejects", (): never => Promise.reject(new Error("gone")) as never],
+    [
+      "throws",
+      (): never => {
+        throw new Error("gone");
+      },
+    ],
+  ])("of a store that %s are missed by nobody", async (_, fail) => {
+    expect(await readAll(card(), { get: fail, set: fail })).toContain("private-key.01");
   });
 });
