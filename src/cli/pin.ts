@@ -31,7 +31,7 @@ export const PIN = { option: "--pin-source", variable: "CRYPTOKI_PIN" } as const
 /** No card takes a longer PIN; a longer file is not a PIN file. */
 const MAX_PIN_BYTES = 256;
 
-const WAYS = "file:PATH, env:NAME, fd:NUMBER, or - for the first line of standard input";
+const WAYS = "file:PATH, env:NAME, fd:NUMBER, or - for a line of standard input";
 
 /**
  * Reads the value of --pin-source or of a URI's pin-source.
@@ -85,11 +85,11 @@ function required(pin: Uint8Array): Uint8Array {
 async function fromSource(source: PinSource, { env, stdin }: Environment): Promise<Uint8Array> {
   switch (source.from) {
     case "file":
-      return firstLine(createReadStream(source.path), `the PIN file ${source.path}`);
+      return onlyLine(createReadStream(source.path), `the PIN file ${source.path}`);
     case "descriptor":
-      return firstLine(createReadStream("", { fd: source.number }), `file descriptor ${source.number}`);
+      return onlyLine(createReadStream("", { fd: source.number }), `file descriptor ${source.number}`);
     case "stdin":
-      return firstLine(stdin, "standard input");
+      return nextLine(stdin, "standard input");
     case "environment": {
       const value = env[source.name];
       if (value === undefined) throw new PinMissingError(`the environment has no variable ${source.name}`);
@@ -98,16 +98,30 @@ async function fromSource(source: PinSource, { env, stdin }: Environment): Promi
   }
 }
 
-async function firstLine(stream: Readable, what: string): Promise<Uint8Array> {
+async function onlyLine(stream: Readable, what: string): Promise<Uint8Array> {
+  try {
+    return await nextLine(stream, what);
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** A line; the rest stays in the stream. */
+async function nextLine(stream: Readable, what: string): Promise<Uint8Array> {
   let line: Uint8Array = new Uint8Array();
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       const bytes = chunk as Uint8Array;
       const joined = concat(line, bytes);
       wipe(line, bytes);
       line = joined;
       const end = line.indexOf(0x0a);
-      if (end !== -1) return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
+      if (end !== -1) {
+        // The next secret may be on the next line.
+        if (end + 1 < line.length) stream.unshift(Buffer.from(line.subarray(end + 1)));
+        wipe(line.subarray(end));
+        return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
+      }
       if (line.length > MAX_PIN_BYTES) throw new FileError(`${what} holds no PIN: more than ${MAX_PIN_BYTES} bytes`);
     }
   } catch (cause) {

@@ -41,6 +41,14 @@ describe("pin change", () => {
     expect(await signs("123456")).toBe(true);
   });
 
+  test("both PINs may stand on standard input, a line each", async () => {
+    const args = ["--virtual", folder.card, "pin", "change", "--pin-source", "-", "--new-pin-source", "-"];
+    expect(await cryptoki(args, { stdin: "123456\n765432\n" })).toMatchObject({ code: 0, stderr: "" });
+    expect(await signs("765432")).toBe(true);
+    const short = await cryptoki(args, { stdin: "765432\n" });
+    expect(short).toMatchObject({ code: 4, stderr: expect.stringContaining("empty") });
+  });
+
   test("a new PIN that no card takes spends no try", async () => {
     const refused = await onCard(["pin", "change"], { CRYPTOKI_PIN: "123456", CRYPTOKI_NEW_PIN: "1" });
     expect(refused.code).toBe(4);
