@@ -34,3 +34,10 @@ test("raw-apdu.ts counts the tries", async () => {
 test("decrypt.ts decrypts", async () => {
   expect(await example("decrypt")).toBe("meet me at noon\n");
 }, 30_000);
+
+test("certificate-request.ts makes a request, and it is valid", async () => {
+  const output = await example("certificate-request");
+  expect(output).toMatch(
+    /^-----BEGIN CERTIFICATE REQUEST-----\n[^]*-----END CERTIFICATE REQUEST-----\nvalid: true\n$/u,
+  );
+}, 30_000);
