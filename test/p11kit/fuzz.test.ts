@@ -174,3 +174,16 @@ test("frames are read as they were written, however they are cut", async () => {
     }),
   );
 });
+
+test("a message may come byte by byte", async () => {
+  const body = Uint8Array.from({ length: 300_000 }, (_, index) => index);
+  const frame = encodeFrame(1, body);
+  const reader = new FrameReader(
+    (async function* (): AsyncGenerator<Uint8Array> {
+      await Promise.resolve();
+      for (const byte of frame) yield Uint8Array.of(byte);
+    })(),
+    body.length,
+  );
+  expect(Buffer.compare((await reader.next())?.body ?? new Uint8Array(), body)).toBe(0);
+});

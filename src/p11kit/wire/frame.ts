@@ -71,10 +71,21 @@ export class FrameReader {
       parts.push(next.value);
       got += next.value.length;
     }
-    const all = parts.length === 1 ? this.#left : concat(...parts);
+    const all = parts.length === 1 ? this.#left : joined(parts, got);
     // A PIN may be in them, and whoever gets the message wipes only that.
-    if (parts.length > 1) wipe(...parts);
+    if (parts.length > 1) for (const part of parts) wipe(part);
     this.#left = all.subarray(length);
     return all.subarray(0, length);
   }
+}
+
+/** As many parts as there are bytes may come: too many for the arguments of a function. */
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
 }
