@@ -1,6 +1,9 @@
 import { spawn } from "node:child_process";
 import type { Environment } from "./environment.ts";
 import { CliProcessError } from "./failure.ts";
+import { NEW_PIN, PUK } from "./new-pin.ts";
+import { SO_PIN } from "./officer.ts";
+import { PIN } from "./pin.ts";
 
 /** What a program in the background says once it works. */
 export interface Announcement {
@@ -13,6 +16,9 @@ const ANNOUNCE = "CRYPTOKI_ANNOUNCE";
 
 export const isInBackground = ({ env }: Environment): boolean => env[ANNOUNCE] !== undefined;
 
+/** A server asks nobody for a PIN: what stands in its environment would only stay there for as long as it runs. */
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, SO_PIN].map(({ variable }) => variable);
+
 type Message = Announcement | { readonly error: string };
 
 /**
@@ -23,7 +29,7 @@ type Message = Announcement | { readonly error: string };
 export async function startInBackground(more: readonly string[]): Promise<Announcement> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1), ...more], {
     detached: true,
-    env: { ...process.env, [ANNOUNCE]: "1" },
+    env: { ...withoutSecrets(process.env), [ANNOUNCE]: "1" },
     // Its streams would keep a shell waiting that reads ours: eval "$(cryptoki serve)".
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
@@ -45,6 +51,9 @@ export async function startInBackground(more: readonly string[]): Promise<Announ
     child.unref();
   }
 }
+
+const withoutSecrets = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !SECRETS.includes(name)));
 
 /** Does what there is to do at the start, and tells how it went to whoever started this in the background. */
 export async function announce(start: () => Promise<Announcement>): Promise<void> {

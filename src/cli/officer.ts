@@ -8,7 +8,7 @@ import { readPin } from "./pin.ts";
 import type { TokenSession } from "./session.ts";
 
 /** How the security officer's PIN is given: the SO PIN, or the management key of a PIV card in hexadecimal. */
-const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+export const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
 
 export interface OfficerOptions {
   readonly so?: true;

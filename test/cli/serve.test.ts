@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -20,7 +20,7 @@ const PROGRAM = `${process.execPath} --import ${import.meta.resolve("tsx")} ${MA
 
 function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | number)[] = "pipe"): ChildProcess {
   return spawn("sh", ["-c", `LISTEN_PID=$$ exec ${PROGRAM} "$@"`, "sh", ...args], {
-    env: { ...env, ...(stdio === "pipe" ? {} : { LISTEN_FDS: "1" }) },
+    env: { ...env, CRYPTOKI_PIN: "123456", ...(stdio === "pipe" ? {} : { LISTEN_FDS: "1" }) },
     stdio: stdio === "pipe" ? "pipe" : [...stdio],
   });
 }
@@ -51,6 +51,7 @@ describe("serve", () => {
       /^export P11_KIT_SERVER_ADDRESS=unix:path=(.*)\nexport P11_KIT_SERVER_PID=(\d+)\n$/u.exec(stdout) ?? [];
     expect(path.dirname(file)).toBe(path.join(RUNTIME, "cryptoki"));
     expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
+    expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain("CRYPTOKI_PIN");
     process.kill(Number(pid));
     await untilGone(file);
     expect(existsSync(file)).toBe(false);
