@@ -175,10 +175,12 @@ export class ObjectWriter {
     const { contents, session } = this.#application;
     const info = await contents.tokenInfo();
     if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
-    // Another program may have written since the directories were read: a file of its that they do not name would count as left over.
-    this.#forget();
-    const taken = await this.#directories.taken();
+    // Another program may have written since the directories were read, and must not until the change is made: a file of its that they
+    // do not name would count as left over.
+    const hold = await session.card.hold(signal);
     try {
+      this.#forget();
+      const taken = await this.#directories.taken();
       return await session.run(async (turn) => {
         if (pin && !this.#application.isVerified(pin)) {
           throw new LoginRequiredError("the card wants the PIN before it is changed");
@@ -193,6 +195,7 @@ export class ObjectWriter {
       }, signal);
     } finally {
       this.#forget();
+      await hold[Symbol.asyncDispose]();
     }
   }
 

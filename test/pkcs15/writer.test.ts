@@ -203,6 +203,19 @@ describe("writing", () => {
     expect(labels.slice(0, 4)).toEqual(["certificate bb", "certificate cc", "new", "second"]);
   });
 
+  test("of two programs at once leaves what both wrote", async () => {
+    const card = writableCard();
+    const { readers, token } = await open(card);
+    const [other] = (await pkcs15.claim(new Card(await readers.client().connect(READER))))?.tokens ?? [];
+    await other?.login("user", utf8("1234"));
+    const note = { class: "data", private: false, application: "a" } as const;
+    await Promise.all([
+      token.createObject?.({ ...note, label: "ours", value: fromHex("0101") }),
+      other?.createObject?.({ ...note, label: "theirs", value: fromHex("0202") }),
+    ]);
+    expect(await contents(card)).toMatchObject({ ours: "0101", theirs: "0202" });
+  });
+
   test("wants the login", async () => {
     const { token } = await open(writableCard(), false);
     await expect(token.createObject?.(newCertificate)).rejects.toThrow(LoginRequiredError);
