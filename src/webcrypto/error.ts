@@ -25,7 +25,7 @@ const NAMES: ReadonlyMap<number, RefusalName> = new Map<number, RefusalName>([
 ]);
 
 /** What a failure is in WebCrypto: a {@link CryptokiError} becomes the cause of a DOMException; anything else stays what it is. */
-export function toRefusal(error: unknown): unknown {
+function toRefusal(error: unknown): unknown {
   if (error instanceof CryptokiError) {
     return refusal(NAMES.get(error.rv) ?? "OperationError", error.message, error);
   }

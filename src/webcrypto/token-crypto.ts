@@ -7,7 +7,7 @@ import type { PinSource } from "./pin-desk.ts";
 import { findSlot, Slot } from "./slot.ts";
 import { TokenSubtle } from "./subtle.ts";
 import { TokenSession } from "./token-session.ts";
-import type { Crypto, SubtleCrypto } from "./types.ts";
+import type { Crypto, CryptoKeyConstructor, SubtleCrypto } from "./types.ts";
 
 /** Which token, and how its PIN is come by. */
 export interface TokenCryptoOptions {
@@ -89,6 +89,9 @@ export class TokenCrypto implements AsyncDisposable {
       if (await this.#session.pins.isLoggedIn()) await this.#session.cryptoki.C_Logout(this.#session.handle);
     });
   }
+
+  /** As the host's; what is on the token is a {@link TokenCryptoKey}. */
+  readonly CryptoKey: CryptoKeyConstructor = host.CryptoKey;
 
   /** As the host's. */
   readonly getRandomValues: Crypto["getRandomValues"] = (array) => host.getRandomValues(array);

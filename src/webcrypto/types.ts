@@ -3,6 +3,8 @@
  * a program has that library. So a {@link TokenCrypto} fits wherever the program's own `crypto` does.
  */
 export type Crypto = typeof globalThis.crypto;
+/** `crypto.CryptoKey`, where the host has it. */
+export type CryptoKeyConstructor = Crypto extends { CryptoKey: infer Constructor } ? Constructor : unknown;
 export type SubtleCrypto = Crypto["subtle"];
 export type CryptoKey = Parameters<SubtleCrypto["exportKey"]>[1];
 export interface CryptoKeyPair {

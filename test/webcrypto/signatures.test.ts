@@ -187,6 +187,28 @@ describe("keys of a PIV card", () => {
   });
 });
 
+test("it stands in for the global crypto, for programs that ask for no other", async () => {
+  await using card = await opened(await testCard());
+  const key = await card.crypto.keyStorage.privateKey({ id: id(1) });
+  const before: typeof globalThis.crypto = globalThis.crypto;
+  const put = (value: typeof globalThis.crypto): void => {
+    Object.defineProperty(globalThis, "crypto", { value, configurable: true, writable: true });
+  };
+  put(card.crypto);
+  try {
+    const { privateKey, publicKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
+      "sign",
+      "verify",
+    ]);
+    const algorithm = { name: "ECDSA", hash: "SHA-256" };
+    const signature = await crypto.subtle.sign(algorithm, privateKey, MESSAGE);
+    expect(await crypto.subtle.verify(algorithm, publicKey, signature, MESSAGE)).toBe(true);
+    expect((await crypto.subtle.sign("RSASSA-PKCS1-v1_5", key, MESSAGE)).byteLength).toBe(256);
+  } finally {
+    put(before);
+  }
+});
+
 describe("keys of a PKCS #15 card with two PINs", () => {
   const open = async (token?: string, answer?: string): Promise<Opened> =>
     opened(await testPkcs15Card(), {
