@@ -58,7 +58,7 @@ export function createFile(fcp: Uint8Array): CommandApdu {
   return command(0xe0, 0x00, 0x00, fcp);
 }
 
-/** DELETE FILE: the current one (ISO/IEC 7816-9 section 6.2). */
+/** DELETE FILE: the one with this identifier, or without one the current file (ISO/IEC 7816-9 section 6.2). */
 export function deleteFile(id: Uint8Array): CommandApdu {
   return command(0xe4, 0x00, 0x00, id);
 }
