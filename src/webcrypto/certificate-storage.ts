@@ -4,8 +4,8 @@ import { CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import { copyOf } from "./buffer-source.ts";
 import { refusal, refusing } from "./error.ts";
 import type { TokenKeyPair } from "./generate.ts";
-import { type ObjectQuery, templateFor } from "./key-query.ts";
-import type { KeyQuery, KeyStorage } from "./key-storage.ts";
+import { type ObjectQuery, templateFor, type WantedAlgorithm } from "./key-query.ts";
+import type { KeyStorage } from "./key-storage.ts";
 import { fromPem } from "./pem.ts";
 import { TokenCertificate } from "./token-certificate.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -50,7 +50,7 @@ export class CertificateStorage {
   }
 
   /** The pair of keys that a certificate on this token is for, found by its CKA_ID. @throws {DOMException} as KeyStorage.pair does. */
-  keys({ id }: TokenCertificate, algorithm?: KeyQuery["algorithm"]): Promise<TokenKeyPair> {
+  keys({ id }: TokenCertificate, algorithm?: WantedAlgorithm): Promise<TokenKeyPair> {
     return this.#keys.pair({ id, ...(algorithm !== undefined && { algorithm }) });
   }
 

@@ -33,9 +33,10 @@ export async function deriveKey(
   usages: readonly KeyUsage[],
 ): Promise<CryptoKey> {
   const length = derivedLength(derived);
+  const wanted = [...usages];
   const secret = await agree("deriveKey", algorithm, key, length);
   try {
-    return await hostSubtle.importKey("raw", toArrayBuffer(secret), derived, extractable, [...usages]);
+    return await hostSubtle.importKey("raw", secret, derived, extractable, wanted);
   } finally {
     wipe(secret);
   }

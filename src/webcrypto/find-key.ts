@@ -40,15 +40,28 @@ export async function findKey(session: TokenSession, template: Template): Promis
   };
 }
 
+/** The only public key that fits. @throws {DOMException} as {@link findKey}. */
+export async function findPublicKey(
+  session: TokenSession,
+  template: Template,
+): Promise<Pick<FoundKey, "publicKey" | "abilities">> {
+  const handle = only(await session.find(template), "public");
+  const known = await session.known(handle, [CKA.ID, CKA.VERIFY, CKA.ENCRYPT]);
+  const { [CKA.ID]: id = new Uint8Array(), [CKA.VERIFY]: sign = false, [CKA.ENCRYPT]: decrypt = false } = known;
+  return { publicKey: await publicHalf(session, handle, id), abilities: { sign, decrypt, derive: true } };
+}
+
 /** What is seen without a PIN is not asked a PIN for. */
 async function findHandle(session: TokenSession, template: Template): Promise<number> {
-  let found = await session.find(template);
-  if (found.length === 0 && session.pins.canAsk && !(await session.pins.isLoggedIn())) {
-    await session.pins.login();
-    found = await session.find(template);
-  }
-  const [only, ...others] = found;
-  if (only === undefined) throw refusal("NotFoundError", "no such private key on the token");
-  if (others.length > 0) throw refusal("DataError", `${found.length} private keys fit; name one by its id or label`);
-  return only;
+  const found = await session.find(template);
+  if (found.length > 0 || !session.pins.canAsk || (await session.pins.isLoggedIn())) return only(found, "private");
+  await session.pins.login();
+  return only(await session.find(template), "private");
+}
+
+function only(found: readonly number[], what: string): number {
+  const [one, ...others] = found;
+  if (one === undefined) throw refusal("NotFoundError", `no such ${what} key on the token`);
+  if (others.length > 0) throw refusal("DataError", `${found.length} ${what} keys fit; name one by its id or label`);
+  return one;
 }

@@ -5,8 +5,8 @@
 export type { CertificatePlace, CertificateStorage } from "./certificate-storage.ts";
 export type { KeyPlace, TokenKeyPair } from "./generate.ts";
 export type { TokenKeyAlgorithm } from "./key-algorithm.ts";
-export type { ObjectQuery } from "./key-query.ts";
-export type { KeyEntry, KeyQuery, KeyStorage, TokenKeyGenAlgorithm } from "./key-storage.ts";
+export type { KeyQuery, ObjectQuery, WantedAlgorithm } from "./key-query.ts";
+export type { KeyEntry, KeyStorage, TokenKeyGenAlgorithm } from "./key-storage.ts";
 export type { PinRequest, PinSource } from "./pin-desk.ts";
 export type { CertificateCategory, TokenCertificate } from "./token-certificate.ts";
 export { TokenCrypto, type TokenCryptoOptions } from "./token-crypto.ts";

@@ -1,7 +1,9 @@
 import { CKA, CKK, CKO, matchesToken, parseUri, type Pkcs11Uri, type Template } from "../cryptoki/index.ts";
 import type { PublicKey } from "../crypto/index.ts";
 import { refusal } from "./error.ts";
+import { algorithmNamed, keyTypeFor } from "./key-algorithm.ts";
 import type { Slot } from "./slot.ts";
+import type { AlgorithmIdentifier } from "./types.ts";
 
 /** Which object is meant: all that is named must fit. */
 export interface ObjectQuery {
@@ -11,6 +13,20 @@ export interface ObjectQuery {
   readonly label?: string;
   /** A PKCS #11 URI (RFC 7512): its object and its id. What it says of the token must be true of this one. */
   readonly uri?: string;
+}
+
+/** An algorithm by its name, with what WebCrypto keeps with a key: the hash of RSA keys, the curve. */
+export type WantedAlgorithm =
+  string | { readonly name: string; readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string };
+
+/** Which key is meant, and what for. */
+export interface KeyQuery extends ObjectQuery {
+  /**
+   * The algorithm to use it with: `"ECDH"`, `{ name: "RSA-PSS", hash: "SHA-384" }`. Without it RSASSA-PKCS1-v1_5 or RSA-OAEP with
+   * SHA-256, ECDSA or ECDH, Ed25519, X25519: the first that the key is meant for.
+   */
+  readonly algorithm?:
+    (AlgorithmIdentifier & { readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string }) | string;
 }
 
 const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
@@ -30,11 +46,12 @@ export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Templ
   return { ...(id && { [CKA.ID]: id }), ...(label !== undefined && { [CKA.LABEL]: label }) };
 }
 
-/** The same for a private key, of a type if that is known. */
-export async function keyTemplate(query: ObjectQuery, slot: Slot, type?: PublicKey["type"]): Promise<Template> {
+/** The same for a key, of the type that its algorithm works with. @throws {DOMException} NotSupportedError for an unknown algorithm. */
+export async function keyTemplate(query: KeyQuery, slot: Slot, half: "private" | "public"): Promise<Template> {
+  const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
   return {
-    [CKA.CLASS]: CKO.PRIVATE_KEY,
+    [CKA.CLASS]: half === "private" ? CKO.PRIVATE_KEY : CKO.PUBLIC_KEY,
     ...(await templateFor(query, slot)),
-    ...(type && { [CKA.KEY_TYPE]: KEY_TYPES[type] }),
+    ...(name && { [CKA.KEY_TYPE]: KEY_TYPES[keyTypeFor(name)] }),
   };
 }

@@ -1,13 +1,13 @@
 import { CKA, CKO } from "../cryptoki/index.ts";
 import { refusing } from "./error.ts";
-import { findKey, type FoundKey } from "./find-key.ts";
+import { findKey, findPublicKey, type FoundKey } from "./find-key.ts";
 import { generateOnToken, type KeyPlace, type TokenKeyPair } from "./generate.ts";
-import { algorithmNamed, keyAlgorithm, keyTypeFor, type TokenKeyAlgorithm, usagesOf } from "./key-algorithm.ts";
-import { keyTemplate, type ObjectQuery } from "./key-query.ts";
+import { keyAlgorithm, type TokenKeyAlgorithm, usagesOf } from "./key-algorithm.ts";
+import { keyTemplate, type KeyQuery } from "./key-query.ts";
 import { hostPublicKey } from "./public-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
-import type { AlgorithmIdentifier, CryptoKey, EcKeyGenParameters, KeyUsage, RsaKeyGenParameters } from "./types.ts";
+import type { CryptoKey, EcKeyGenParameters, KeyUsage, RsaKeyGenParameters } from "./types.ts";
 
 /** A key that is on the token. */
 export interface KeyEntry {
@@ -18,16 +18,6 @@ export interface KeyEntry {
   readonly label: string;
   /** The PKCS #11 URI of this key on this token. */
   readonly uri: () => Promise<string>;
-}
-
-/** Which key is meant, and what for. */
-export interface KeyQuery extends ObjectQuery {
-  /**
-   * The algorithm to use it with: `"ECDH"`, `{ name: "RSA-PSS", hash: "SHA-384" }`. Without it RSASSA-PKCS1-v1_5 or RSA-OAEP with
-   * SHA-256, ECDSA or ECDH, Ed25519, X25519: the first that the key is meant for.
-   */
-  readonly algorithm?:
-    (AlgorithmIdentifier & { readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string }) | string;
 }
 
 /** What subtle.generateKey takes for a key pair. */
@@ -75,9 +65,18 @@ export class KeyStorage {
     });
   }
 
-  /** The public half of a private key of the token, as a key of the host: it verifies, encrypts and can be exported at once. */
+  /**
+   * A public key of the token, as a key of the host's: it verifies, encrypts and can be exported at once. No PIN is asked for.
+   * @throws {DOMException} as {@link privateKey}.
+   */
   publicKey(query: KeyQuery = {}): Promise<CryptoKey> {
-    return this.pair(query).then(({ publicKey }) => publicKey);
+    return refusing(async () => {
+      const session = this.#session;
+      const { publicKey, abilities } = await findPublicKey(session, await keyTemplate(query, session.slot, "public"));
+      // What the public half may be used for with a named algorithm is its user's business.
+      const allowed = query.algorithm === undefined ? abilities : { sign: true, decrypt: true, derive: true };
+      return hostPublicKey(publicKey, keyAlgorithm(publicKey, allowed, query.algorithm));
+    });
   }
 
   /** Both halves. @throws {DOMException} as {@link privateKey}. */
@@ -100,9 +99,7 @@ export class KeyStorage {
   }
 
   async #find(query: KeyQuery): Promise<FoundKey> {
-    const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
-    const type = name && keyTypeFor(name);
-    return findKey(this.#session, await keyTemplate(query, this.#session.slot, type));
+    return findKey(this.#session, await keyTemplate(query, this.#session.slot, "private"));
   }
 }
 

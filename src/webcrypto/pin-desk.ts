@@ -54,9 +54,9 @@ export class PinDesk {
     this.#source = source;
   }
 
-  /** Whether somebody could be logged in. */
+  /** Whether there is a way to log somebody in. */
   get canAsk(): boolean {
-    return this.#source !== undefined && !this.#refused;
+    return this.#source !== undefined;
   }
 
   /** Costs no exchange with the card. */

@@ -1,5 +1,4 @@
 import { fromUtf8, wipe } from "../bytes/index.ts";
-import { toArrayBuffer } from "./buffer-source.ts";
 import { decryptFor } from "./decrypt.ts";
 import { refusal } from "./error.ts";
 import { hostSubtle } from "./host.ts";
@@ -24,7 +23,7 @@ export async function unwrapKey(
   const bytes = await decryptFor("unwrapKey", algorithm, unwrappingKey, wrapped);
   try {
     if (format === "jwk") return await hostSubtle.importKey(format, readJwk(bytes), imported, extractable, usages);
-    return await hostSubtle.importKey(format, toArrayBuffer(bytes), imported, extractable, usages);
+    return await hostSubtle.importKey(format, bytes, imported, extractable, usages);
   } finally {
     wipe(bytes);
   }

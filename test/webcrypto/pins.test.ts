@@ -19,6 +19,7 @@ describe("the PIN", () => {
     const [certificate] = await certStorage.list();
     await certificate?.der();
     await keyStorage.list("public");
+    await keyStorage.publicKey({ id: id(1), algorithm: { name: "RSA-PSS", hash: "SHA-512" } });
     expect(card.asked).toEqual([]);
     const key = await keyStorage.privateKey({ id: id(1) });
     const signing = Array.from({ length: 20 }, () => subtle.sign(PKCS1, key, MESSAGE));
@@ -50,7 +51,8 @@ describe("the PIN", () => {
     const outcomes = await Promise.allSettled(finding);
     expect(outcomes.every(({ status }) => status === "rejected")).toBe(true);
     expect(outcomes[0]).toMatchObject({ reason: refused });
-    await expect(keyStorage.privateKey({ id: id(1) })).rejects.toMatchObject({ code: expect.any(Number) });
+    await expect(keyStorage.privateKey({ id: id(1) })).rejects.toMatchObject(refused);
+    await expect(keyStorage.list()).rejects.toMatchObject(refused);
     expect(card.purposes).toEqual(["login"]);
     await expect(card.crypto.login()).rejects.toMatchObject(refused);
     expect(card.purposes).toEqual(["login", "login"]);

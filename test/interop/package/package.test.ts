@@ -49,8 +49,9 @@ test("is imported by its name, and by each of its paths", async () => {
     import { Pcscd } from "cryptoki/pcsc";
     import { CardChannel } from "cryptoki/apdu";
     import { VirtualPivCard } from "cryptoki/virtual";
-    console.log([Cryptoki, Pcscd, CardChannel, VirtualPivCard].map((one) => typeof one).join(), CKR.OK, piv.name);
+    import { TokenCrypto } from "cryptoki/webcrypto";
+    console.log([Cryptoki, Pcscd, CardChannel, VirtualPivCard, TokenCrypto].map((one) => typeof one).join(), CKR.OK, piv.name);
   `;
   const { stdout } = await succeed("node", "--input-type=module", "--eval", program);
-  expect(stdout).toBe("function,function,function,function 0 piv\n");
+  expect(stdout).toBe("function,function,function,function,function 0 piv\n");
 });
