@@ -96,6 +96,27 @@ describe("virtual piv", () => {
     expect(Buffer.concat(answers).subarray(2, 3)).toEqual(Buffer.of(0x3b));
   });
 
+  test("tells when the reader does not look at the card: another one is in it", async () => {
+    const controller = new AbortController();
+    const connected: Socket[] = [];
+    using server = await reader((socket) => connected.push(socket));
+    const address = server.address();
+    const port = typeof address === "object" && address ? `${address.port}` : "";
+    const { code, stdout } = await cryptoki(["virtual", "pkcs15", "--port", port, "--json"], {
+      signal: controller.signal,
+      onOutput: (soFar) => {
+        if (soFar.includes("unseen")) controller.abort(new InterruptedError("by the test", 130));
+      },
+    });
+    const events = stdout.trim().split("\n");
+    expect(events.slice(0, 2).map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([
+      "plugged",
+      "unseen",
+    ]);
+    expect(code).toBe(0);
+    for (const socket of connected) socket.destroy();
+  }, 20_000);
+
   test("without a virtual reader: exit code 3, and what to start", async () => {
     using server = await reader(() => undefined);
     const address = server.address();

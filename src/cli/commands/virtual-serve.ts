@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { PluggedCard, VirtualCard } from "../../virtual/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
@@ -16,6 +17,32 @@ interface NewCard<Options> {
   /** What it is, for people. */
   readonly is: string;
   readonly make: (options: Options) => Promise<VirtualCard>;
+}
+
+/** Milliseconds in which a reader sees a new card: vpcd asks for its answer to reset several times a second. */
+const NOTICE = 3000;
+
+/** A card that knows whether a reader has looked at it. vpcd lets a second card wait at its door until the first is out. */
+class WatchedCard implements VirtualCard {
+  readonly #card: VirtualCard;
+  isSeen = false;
+
+  constructor(card: VirtualCard) {
+    this.#card = card;
+  }
+
+  get atr(): Uint8Array {
+    this.isSeen = true;
+    return this.#card.atr;
+  }
+
+  reset(): void {
+    this.#card.reset();
+  }
+
+  transmit(command: Uint8Array): Promise<Uint8Array> {
+    return this.#card.transmit(command);
+  }
 }
 
 /** vpcd's first slot. */
@@ -54,13 +81,29 @@ async function serve<Options extends ServeOptions>(
   const { print, signal } = context;
   const { host, port, file } = options;
   const card = file === undefined ? await newCard.make(options) : await openVirtualCard(file);
-  const plugged: PluggedCard = context.owns(await plugIntoVpcd(card, { host, port, signal }));
+  const watched = new WatchedCard(card);
+  const plugged: PluggedCard = context.owns(await plugIntoVpcd(watched, { host, port, signal }));
   if (print.json) print.documentLine({ event: "plugged", host, port, file: file ?? null });
   else {
     const which = file === undefined ? newCard.is : `The card of ${file}`;
     print.line(`${which} is in the virtual reader at ${host}:${port}. Ctrl-C takes it out.`);
   }
-  await plugged.removed;
+  const ended = new AbortController();
+  void sleep(NOTICE, undefined, { signal: ended.signal }).then(
+    () => {
+      if (watched.isSeen) return;
+      if (print.json) {
+        print.documentLine({ event: "unseen", host, port, file: file ?? null });
+        return;
+      }
+      const what = "does not look at the card: perhaps another one is in it, or pcscd has stopped";
+      context.remark.line(`The virtual reader at ${host}:${port} ${what}.`);
+    },
+    () => undefined,
+  );
+  await plugged.removed.finally(() => {
+    ended.abort();
+  });
   if (print.json) print.documentLine({ event: "removed" });
   else print.line("The card is out.");
 }
