@@ -25,8 +25,7 @@ export interface KeyQuery extends ObjectQuery {
    * The algorithm to use it with: `"ECDH"`, `{ name: "RSA-PSS", hash: "SHA-384" }`. Without it RSASSA-PKCS1-v1_5 or RSA-OAEP with
    * SHA-256, ECDSA or ECDH, Ed25519, X25519: the first that the key is meant for.
    */
-  readonly algorithm?:
-    (AlgorithmIdentifier & { readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string }) | string;
+  readonly algorithm?: WantedAlgorithm;
 }
 
 const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {

@@ -44,6 +44,7 @@ export class PinDesk {
   readonly #slot: Slot;
   readonly #source: PinSource | undefined;
   #loggingIn: Promise<void> | undefined;
+  #logins = 0;
   /** The refusal of a wrong PIN. */
   #refused: CryptokiError | undefined;
 
@@ -57,6 +58,11 @@ export class PinDesk {
   /** Whether there is a way to log somebody in. */
   get canAsk(): boolean {
     return this.#source !== undefined;
+  }
+
+  /** How many logins were made here: handles of private objects do not outlive theirs. */
+  get logins(): number {
+    return this.#logins;
   }
 
   /** Costs no exchange with the card. */
@@ -76,6 +82,7 @@ export class PinDesk {
   async #login(key?: string): Promise<void> {
     if (await this.isLoggedIn()) return;
     await this.#give(CKU.USER, "login", key);
+    this.#logins++;
   }
 
   /** Verifies the PIN for the operation that has just begun. */

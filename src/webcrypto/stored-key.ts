@@ -1,4 +1,5 @@
 import { CKA, CKF_MECHANISM, CKR, type CK_MECHANISM, CryptokiError, type Template } from "../cryptoki/index.ts";
+import { refusal } from "./error.ts";
 import type { TokenSession } from "./token-session.ts";
 
 /** What finding and using a private key of a token takes. */
@@ -29,10 +30,15 @@ export class StoredKey {
   readonly session: TokenSession;
   readonly #facts: StoredKeyFacts;
   #handle: number;
+  /** The login that the handle is of. */
+  #login: number;
+  /** CKA_ALWAYS_AUTHENTICATE, once it is known. */
+  #alwaysAuthenticate: boolean | undefined;
 
   constructor(session: TokenSession, handle: number, facts: StoredKeyFacts) {
     this.session = session;
     this.#handle = handle;
+    this.#login = session.pins.logins;
     this.#facts = facts;
   }
 
@@ -56,13 +62,14 @@ export class StoredKey {
 
   #operate(operation: Operation): Promise<Uint8Array> {
     return this.use(async (key) => {
+      // Asked when the key is used first, since an officer who has it made cannot see it.
+      this.#alwaysAuthenticate ??= await this.#wantsPin(key);
       await operation.begin(key);
-      if (await this.#wantsPin(key)) await this.#authenticate(operation);
+      if (this.#alwaysAuthenticate) await this.#authenticate(operation);
       return operation.end();
     });
   }
 
-  /** CKA_ALWAYS_AUTHENTICATE. Asked when the key is used first, since an officer who has it made cannot see it. */
   async #wantsPin(key: number): Promise<boolean> {
     const known = await this.session.known(key, [CKA.ALWAYS_AUTHENTICATE]);
     return known[CKA.ALWAYS_AUTHENTICATE] ?? false;
@@ -81,19 +88,32 @@ export class StoredKey {
 
   /** Has the session to itself, and the user logged in where the key wants that. A login that was forgotten is made again, once. */
   async use<T>(work: (key: number) => Promise<T>): Promise<T> {
-    const { session } = this;
     try {
-      if (this.#facts.private) await session.pins.login(this.#facts.label);
-      return await session.exclusively(() => work(this.#handle));
+      return await this.#useOnce(work, false);
     } catch (error) {
-      if (!(error instanceof CryptokiError) || !FORGOTTEN.has(error.rv)) throw error;
-      await session.pins.login(this.#facts.label);
-      return session.exclusively(async () => {
-        const [handle, ...others] = await session.findInTurn(this.#facts.template);
-        if (handle === undefined || others.length > 0) throw error;
-        this.#handle = handle;
-        return work(handle);
-      });
+      if (error instanceof CryptokiError && FORGOTTEN.has(error.rv)) return this.#useOnce(work, true);
+      throw error;
     }
+  }
+
+  async #useOnce<T>(work: (key: number) => Promise<T>, forgotten: boolean): Promise<T> {
+    const { session } = this;
+    const { pins } = session;
+    if (forgotten || this.#facts.private) await pins.login(this.#facts.label);
+    return session.exclusively(async () => {
+      // A handle of a private object ends with the login, and a module may give its number to another object.
+      if (forgotten || (this.#facts.private && this.#login !== pins.logins)) await this.#findAgain();
+      return work(this.#handle);
+    });
+  }
+
+  async #findAgain(): Promise<void> {
+    const { logins } = this.session.pins;
+    const [handle, ...others] = await this.session.findInTurn(this.#facts.template);
+    if (handle === undefined || others.length > 0) {
+      throw refusal("OperationError", `the key "${this.#facts.label}" is not on the token any more, or not alone`);
+    }
+    this.#handle = handle;
+    this.#login = logins;
   }
 }
