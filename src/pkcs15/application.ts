@@ -1,12 +1,12 @@
 import type { PinPadReader } from "../card/index.ts";
-import { historicalText } from "./answer-to-reset.ts";
-import type { CardContents } from "./contents.ts";
+import { historicalText } from "./recognition/answer-to-reset.ts";
+import type { CardContents } from "./objects/contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
-import type { FoundApplication } from "./found-application.ts";
-import { ObjectList } from "./objects.ts";
-import { type Pins, sortPins } from "./pins.ts";
-import type { Pkcs15Session } from "./session.ts";
+import type { FoundApplication } from "./recognition/found-application.ts";
+import { ObjectList } from "./objects/objects.ts";
+import { type Pins, sortPins } from "./pins/pins.ts";
+import type { Pkcs15Session } from "./files/session.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 
 /** What the tokens of one application share. */

@@ -1,15 +1,15 @@
 import { MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import type { Card, CardFinding } from "../card/index.ts";
-import { accessRules } from "./access-rules.ts";
-import { RuleFiles } from "./rule-files.ts";
-import type { CardContents } from "./contents.ts";
-import { findApplications } from "./find.ts";
-import { Findings } from "./findings.ts";
-import { childOf, type FilePlace, masterFilePlace, placeName, resolve } from "./place.ts";
+import { accessRules } from "./access/access-rules.ts";
+import { RuleFiles } from "./access/rule-files.ts";
+import type { CardContents } from "./objects/contents.ts";
+import { findApplications } from "./recognition/find.ts";
+import { Findings } from "./objects/findings.ts";
+import { childOf, type FilePlace, masterFilePlace, placeName, resolve } from "./files/place.ts";
 import { DIRECTORY_KINDS, type DirectoryEntry } from "./syntax/directory.ts";
 import type { FileReference } from "./syntax/path.ts";
-import type { CardTurn } from "./turn.ts";
+import type { CardTurn } from "./files/turn.ts";
 
 /** A file of a card, as the card and its directories tell of it. */
 export interface DescribedFile {

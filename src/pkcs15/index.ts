@@ -4,4 +4,4 @@
  */
 export { type CardDescription, type DescribedFile, describeFiles } from "./describe.ts";
 export { createPkcs15, pkcs15, type Pkcs15Options } from "./profile.ts";
-export type { PublicFileStore } from "./public-cache.ts";
+export type { PublicFileStore } from "./files/public-cache.ts";

@@ -1,6 +1,6 @@
-import type * as Room from "./claim.ts";
+import type * as Room from "./recognition/claim.ts";
 import type { Card, CardApplication, CardProfile } from "../card/index.ts";
-import type { PublicFileStore } from "./public-cache.ts";
+import type { PublicFileStore } from "./files/public-cache.ts";
 
 /** What may be asked of the profile. */
 export interface Pkcs15Options {
@@ -12,7 +12,7 @@ export interface Pkcs15Options {
 }
 
 /** All that this profile knows is read when the first card is put to it: most programs meet one kind of card. */
-const room = (): Promise<typeof Room> => import("./claim.ts");
+const room = (): Promise<typeof Room> => import("./recognition/claim.ts");
 
 /** Cards with files of ISO/IEC 7816-15 (PKCS #15): one token for each user PIN of each application. */
 export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {

@@ -18,16 +18,16 @@ import {
   UnsupportedError,
 } from "../card/index.ts";
 import type { Pkcs15Application } from "./application.ts";
-import { changeReferenceData, resetRetryCounter, unverify, verify } from "./commands.ts";
-import type { DirectoryItem } from "./contents.ts";
-import type { PlacedKey } from "./entry-objects.ts";
-import { lastUpdatePlace } from "./last-update.ts";
-import { padOf } from "./pin-pad.ts";
-import { encodeNewPin, encodePin } from "./pin-encoding.ts";
-import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins.ts";
-import { keyFacts, loginRequired, operationOf, sendKeyUse } from "./private-key.ts";
+import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
+import type { DirectoryItem } from "./objects/contents.ts";
+import type { PlacedKey } from "./objects/entry-objects.ts";
+import { lastUpdatePlace } from "./writing/last-update.ts";
+import { padOf } from "./pins/pin-pad.ts";
+import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
+import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
+import { keyFacts, loginRequired, operationOf, sendKeyUse } from "./keys/private-key.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
-import { ObjectWriter } from "./writer.ts";
+import { ObjectWriter } from "./writing/writer.ts";
 
 /** The number of tries that most issuers set. */
 const USUAL_TRIES = 3;

@@ -3,7 +3,7 @@ import { fromHex, toHex } from "../../src/bytes/index.ts";
 import { type KeyPrimitive, UnsupportedError } from "../../src/card/index.ts";
 import type { CardFacts } from "../../src/pkcs15/dialect.ts";
 import { dialectOf } from "../../src/pkcs15/dialects/table.ts";
-import type { KeyFacts, KeyOperation, KeyRequest, KeyUse } from "../../src/pkcs15/key-use.ts";
+import type { KeyFacts, KeyOperation, KeyRequest, KeyUse } from "../../src/pkcs15/keys/key-use.ts";
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";
 import { algorithmInfo, tokenInfo } from "./directory-files.ts";
 

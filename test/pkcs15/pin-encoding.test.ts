@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { PinError } from "../../src/card/index.ts";
-import { encodeNewPin, encodePin, pinBounds } from "../../src/pkcs15/pin-encoding.ts";
+import { encodeNewPin, encodePin, pinBounds } from "../../src/pkcs15/pins/pin-encoding.ts";
 import type { PinEntry } from "../../src/pkcs15/syntax/authentication.ts";
 import { readEntry } from "../../src/pkcs15/syntax/directory.ts";
 import { pin as pinDer, type TestPin } from "./directory-files.ts";

@@ -4,7 +4,7 @@ import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { type CardToken, UnsupportedError } from "../../src/card/index.ts";
 import { dialectOf } from "../../src/pkcs15/dialects/table.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import { privateRules } from "../../src/pkcs15/private-rules.ts";
+import { privateRules } from "../../src/pkcs15/writing/private-rules.ts";
 import { dataObject, odf, pin, tlv, tokenInfo } from "./directory-files.ts";
 import { type CardFile, FileCard, insert } from "./file-card.ts";
 

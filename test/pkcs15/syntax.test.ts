@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { berToDer, DerReader } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
-import { readFileControl } from "../../src/pkcs15/file-control.ts";
+import { readFileControl } from "../../src/pkcs15/files/file-control.ts";
 import { DIRECTORY_KINDS, readElements, readEntry, readOdfEntry } from "../../src/pkcs15/syntax/directory.ts";
 import { readEfDir } from "../../src/pkcs15/syntax/ef-dir.ts";
 import { derFlags, derNumber } from "../../src/pkcs15/syntax/encode.ts";

@@ -1,6 +1,6 @@
 import { toHex } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { algorithm, computing, keyReference, refuse } from "../key-use.ts";
+import { algorithm, computing, keyReference, refuse } from "../keys/key-use.ts";
 import { standardUse } from "./standard-use.ts";
 
 const CARDOS_5_ATR: ReadonlySet<string> = new Set([

@@ -1,6 +1,6 @@
 import type { KeyPrimitive } from "../../card/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { algorithm, file, keyReference } from "../key-use.ts";
+import { algorithm, file, keyReference } from "../keys/key-use.ts";
 import { type AlgorithmInfo, OPERATION } from "../syntax/token-info.ts";
 import { standardUse } from "./standard-use.ts";
 

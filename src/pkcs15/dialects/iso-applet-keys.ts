@@ -10,12 +10,12 @@ import {
 import { concat, DataError, fromHex, wipe } from "../../bytes/index.ts";
 import { type KeyType, UnsupportedError } from "../../card/index.ts";
 import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
-import { writeFailure } from "../allocation.ts";
-import { setEnvironment } from "../commands.ts";
+import { writeFailure } from "../writing/allocation.ts";
+import { setEnvironment } from "../files/commands.ts";
 import type { KeyKeeping, KeyMaking } from "../dialect.ts";
-import type { PrivateKeyParts } from "../private-key-info.ts";
-import type { CardTurn } from "../turn.ts";
-import { algorithm, keyReference } from "../key-use.ts";
+import type { PrivateKeyParts } from "../keys/private-key-info.ts";
+import type { CardTurn } from "../files/turn.ts";
+import { algorithm, keyReference } from "../keys/key-use.ts";
 
 /** OpenSC, cardctl.h: SC_ISOAPPLET_ALG_REF_RSA_GEN_2048, ..._4096, ..._EC_GEN. */
 const ALGORITHM = { 2048: 0xf3, 4096: 0xf5, EC: 0xec } as const;

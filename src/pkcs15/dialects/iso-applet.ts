@@ -1,11 +1,11 @@
 import { SW } from "../../apdu/index.ts";
 import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
-import { fileWays } from "../allocation.ts";
-import { computeSignature, setEnvironment, TEMPLATE } from "../commands.ts";
+import { fileWays } from "../writing/allocation.ts";
+import { computeSignature, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
-import type { FileControl } from "../file-control.ts";
-import { ecdsaAnswer } from "../ecdsa-answer.ts";
-import { algorithm, file, keyReference, refuse } from "../key-use.ts";
+import type { FileControl } from "../files/file-control.ts";
+import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
+import { algorithm, file, keyReference, refuse } from "../keys/key-use.ts";
 import { ISO_APPLET_KEYS } from "./iso-applet-keys.ts";
 import { standardUse } from "./standard-use.ts";
 

@@ -2,12 +2,12 @@ import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, SW } from "../../ap
 import { DataError, fromHex, wipe } from "../../bytes/index.ts";
 import { type KeyType, UnsupportedError } from "../../card/index.ts";
 import { curveInfo, encodePublicKey, parsePublicKey, rsaPublicKey } from "../../crypto/index.ts";
-import { type FileWays, writeFailure } from "../allocation.ts";
+import { type FileWays, writeFailure } from "../writing/allocation.ts";
 import type { KeyGuard, KeyKeeping, KeyMaking } from "../dialect.ts";
-import type { FileControl } from "../file-control.ts";
-import { leftPadded } from "../key-use.ts";
-import type { PrivateKeyParts } from "../private-key-info.ts";
-import type { CardTurn } from "../turn.ts";
+import type { FileControl } from "../files/file-control.ts";
+import { leftPadded } from "../keys/key-use.ts";
+import type { PrivateKeyParts } from "../keys/private-key-info.ts";
+import type { CardTurn } from "../files/turn.ts";
 
 /** File descriptor bytes (OpenSC, cardctl.h, SC_CARDCTL_MYEID_KEY_...). */
 const DESCRIPTOR = { TRANSPARENT: 0x01, RSA: 0x11, EC: 0x22 } as const;

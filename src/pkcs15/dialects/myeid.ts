@@ -1,9 +1,9 @@
 import { encodeTlv } from "../../apdu/index.ts";
 import { concat } from "../../bytes/index.ts";
-import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
+import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import type { FileControl } from "../file-control.ts";
-import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../key-use.ts";
+import type { FileControl } from "../files/file-control.ts";
+import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../keys/key-use.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
 

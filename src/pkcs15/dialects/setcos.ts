@@ -1,6 +1,6 @@
 import { toHex } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { algorithm, file, keyReference, type KeyRequest, type KeyUse, refuse } from "../key-use.ts";
+import { algorithm, file, keyReference, type KeyRequest, type KeyUse, refuse } from "../keys/key-use.ts";
 import { standardUse } from "./standard-use.ts";
 
 const SETCOS_ALGORITHM = { RAW: 0x00, PKCS1: 0x02 } as const;

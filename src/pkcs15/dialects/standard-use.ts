@@ -1,7 +1,7 @@
 import { concat } from "../../bytes/index.ts";
-import { computeSignature, decipher, internalAuthenticate, setEnvironment, TEMPLATE } from "../commands.ts";
-import { ecdsaAnswer } from "../ecdsa-answer.ts";
-import { indicated, type KeyRequest, type KeyUse, leftPadded, sharedX, wholeBlock } from "../key-use.ts";
+import { computeSignature, decipher, internalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
+import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
+import { indicated, type KeyRequest, type KeyUse, leftPadded, sharedX, wholeBlock } from "../keys/key-use.ts";
 
 const TEMPLATE_OF = {
   sign: TEMPLATE.SIGNATURE,

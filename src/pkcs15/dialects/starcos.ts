@@ -1,7 +1,7 @@
 import { toHex } from "../../bytes/index.ts";
-import { decipher } from "../commands.ts";
+import { decipher } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { cipher, indicated, keyReference, refuse } from "../key-use.ts";
+import { cipher, indicated, keyReference, refuse } from "../keys/key-use.ts";
 import { standardUse } from "./standard-use.ts";
 
 const STARCOS_3_4_ATR: ReadonlySet<string> = new Set([

@@ -1,11 +1,11 @@
 import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
 import { berLength } from "../../asn1/index.ts";
 import { DataError, toHex, utf8 } from "../../bytes/index.ts";
-import type { Catalogue, ListedObject } from "../catalogue.ts";
-import type { CardFiles } from "../files.ts";
-import type { Findings } from "../findings.ts";
-import { childOf, type FilePlace, placeName } from "../place.ts";
-import type { Pkcs15Session } from "../session.ts";
+import type { Catalogue, ListedObject } from "../objects/catalogue.ts";
+import type { CardFiles } from "../files/files.ts";
+import type { Findings } from "../objects/findings.ts";
+import { childOf, type FilePlace, placeName } from "../files/place.ts";
+import type { Pkcs15Session } from "../files/session.ts";
 import { readCardVerifiable } from "../syntax/card-verifiable.ts";
 import { type DirectoryEntry, type DirectoryKind, readElements, readEntry } from "../syntax/directory.ts";
 import type { PrivateKeyEntry } from "../syntax/key.ts";

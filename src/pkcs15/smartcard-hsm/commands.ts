@@ -1,6 +1,6 @@
 import type { CommandApdu } from "../../apdu/index.ts";
 import { fromHex } from "../../bytes/index.ts";
-import { SELECT_ANSWER, SELECT_BY, select } from "../commands.ts";
+import { SELECT_ANSWER, SELECT_BY, select } from "../files/commands.ts";
 
 /** OpenSC, card-sc-hsm.c (sc_hsm_aid): of the vendor's arc 1.3.6.1.4.1.24991. */
 export const SMARTCARD_HSM_AID = fromHex("e82b0601040181c31f0201");

@@ -1,7 +1,7 @@
 import { equalBytes } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { ecdsaAnswer } from "../ecdsa-answer.ts";
-import { type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../key-use.ts";
+import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
+import { type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
 import { ALGORITHM, decipher, selectApplet, sign, SMARTCARD_HSM_AID, SMARTCARD_HSM_NAME } from "./commands.ts";
 
 /** What a short answer holds: more is asked for only where more can come. */

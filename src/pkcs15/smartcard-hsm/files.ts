@@ -1,7 +1,7 @@
 import { DataError } from "../../bytes/index.ts";
-import type { FileAccess } from "../file-access.ts";
-import { NOTHING_TOLD } from "../file-control.ts";
-import { childOf, type FilePlace, placeName } from "../place.ts";
+import type { FileAccess } from "../files/file-access.ts";
+import { NOTHING_TOLD } from "../files/file-control.ts";
+import { childOf, type FilePlace, placeName } from "../files/place.ts";
 import { readFile } from "./commands.ts";
 
 /** First bytes of identifiers; the second is the number of the key or object (OpenSC, card-sc-hsm.h). */

@@ -1,0 +1,112 @@
+import type { CommandApdu } from "../../apdu/index.ts";
+import { concat } from "../../bytes/index.ts";
+
+/** All the data there is, as far as a short command can say it. */
+const ALL = 256;
+
+const command = (ins: number, p1: number, p2: number, data?: Uint8Array, ne?: number): CommandApdu => ({
+  cla: 0x00,
+  ins,
+  p1,
+  p2,
+  ...(data && data.length > 0 && { data }),
+  ...(ne !== undefined && { ne }),
+});
+
+/** What SELECT gives back (ISO/IEC 7816-4 section 11.1.1, table 63). */
+export const SELECT_ANSWER = { FCI: 0x00, FCP: 0x04, NOTHING: 0x0c } as const;
+export type SelectAnswer = (typeof SELECT_ANSWER)[keyof typeof SELECT_ANSWER];
+
+/** How SELECT names a file (ISO/IEC 7816-4 section 11.1.1, table 62). */
+export const SELECT_BY = { FILE_ID: 0x00, DF_NAME: 0x04, PATH_FROM_MF: 0x08, PATH_FROM_DF: 0x09 } as const;
+
+export function select(by: number, name: Uint8Array, answer: SelectAnswer): CommandApdu {
+  return command(0xa4, by, answer, name, answer === SELECT_ANSWER.NOTHING ? undefined : ALL);
+}
+
+/** READ BINARY of the current EF; offsets to 32,767 (ISO/IEC 7816-4 section 11.3.3). */
+export function readBinary(offset: number, length: number): CommandApdu {
+  return command(0xb0, offset >> 8, offset & 0xff, undefined, length);
+}
+
+/** READ BINARY from the beginning of the EF with a short identifier, 1 to 30; the EF becomes the current one. */
+export function readShortFile(shortId: number, length: number): CommandApdu {
+  return command(0xb0, 0x80 | shortId, 0x00, undefined, length);
+}
+
+/** READ RECORD by its number, 1 to 254 (ISO/IEC 7816-4 section 11.4.3). */
+export function readRecord(number: number): CommandApdu {
+  return command(0xb2, number, 0x04, undefined, ALL);
+}
+
+/** UPDATE RECORD by its number (ISO/IEC 7816-4 section 11.4.5). */
+export function updateRecord(number: number, data: Uint8Array): CommandApdu {
+  return command(0xdc, number, 0x04, data);
+}
+
+/** APPEND RECORD: one more behind the last (section 11.4.6). */
+export function appendRecord(data: Uint8Array): CommandApdu {
+  return command(0xe2, 0x00, 0x00, data);
+}
+
+export function updateBinary(offset: number, data: Uint8Array): CommandApdu {
+  return command(0xd6, offset >> 8, offset & 0xff, data);
+}
+
+/** CREATE FILE with the file control parameters of the new file (ISO/IEC 7816-9 section 6.1). */
+export function createFile(fcp: Uint8Array): CommandApdu {
+  return command(0xe0, 0x00, 0x00, fcp);
+}
+
+/** DELETE FILE: the one with this identifier, or without one the current file (ISO/IEC 7816-9 section 6.2). */
+export function deleteFile(id: Uint8Array): CommandApdu {
+  return command(0xe4, 0x00, 0x00, id);
+}
+
+/** VERIFY; without data it asks for the status and costs no try (ISO/IEC 7816-4 section 11.6.6). */
+export function verify(reference: number, pin?: Uint8Array): CommandApdu {
+  return command(0x20, 0x00, reference, pin);
+}
+
+/** VERIFY that makes the card forget: the security status becomes "not verified" (ISO/IEC 7816-4:2013 section 11.6.6, P1 = FF). */
+export function unverify(reference: number): CommandApdu {
+  return command(0x20, 0xff, reference);
+}
+
+/** CHANGE REFERENCE DATA: the old PIN and the new one (section 11.6.7). */
+export function changeReferenceData(reference: number, oldPin: Uint8Array, newPin: Uint8Array): CommandApdu {
+  return command(0x24, 0x00, reference, concat(oldPin, newPin));
+}
+
+/** RESET RETRY COUNTER with the code that resets and a new PIN (section 11.6.10). */
+export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Uint8Array): CommandApdu {
+  return command(0x2c, 0x00, reference, concat(puk, newPin));
+}
+
+/** Control reference templates of MANAGE SECURITY ENVIRONMENT (section 11.5.11, table 99; ISO/IEC 7816-4 table 55). */
+export const TEMPLATE = { AUTHENTICATION: 0xa4, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
+
+/** MSE SET: what the next operation with a secret key works with. P1 = 41: computation, decipherment, authentication. */
+export function setEnvironment(template: number, data: Uint8Array): CommandApdu {
+  return command(0x22, 0x41, template, data);
+}
+
+/** PSO: COMPUTE DIGITAL SIGNATURE over what is to be signed (ISO/IEC 7816-8 section 5.4.2). */
+export function computeSignature(input: Uint8Array): CommandApdu {
+  return command(0x2a, 0x9e, 0x9a, input, ALL);
+}
+
+/** PSO: DECIPHER a cryptogram behind its padding indicator (ISO/IEC 7816-8 section 5.4.9). */
+export function decipher(cryptogram: Uint8Array): CommandApdu {
+  return command(0x2a, 0x80, 0x86, cryptogram, ALL);
+}
+
+/** INTERNAL AUTHENTICATE (ISO/IEC 7816-4 section 11.6.2). */
+export function internalAuthenticate(input: Uint8Array): CommandApdu {
+  return command(0x88, 0x00, 0x00, input, ALL);
+}
+
+/** GENERAL AUTHENTICATE with a dynamic authentication template (ISO/IEC 7816-4 section 11.6.5). */
+export function generalAuthenticate(template: Uint8Array): CommandApdu {
+  return command(0x86, 0x00, 0x00, template, ALL);
+}

@@ -1,0 +1,186 @@
+import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { concat } from "../../bytes/index.ts";
+import { readShortFile } from "./commands.ts";
+import { type FileAccess, STANDARD_ACCESS } from "./file-access.ts";
+import { type FileControl, NOTHING_TOLD } from "./file-control.ts";
+import { type FilePlace, placeName } from "./place.ts";
+import type { PublicCache } from "./public-cache.ts";
+import { readRecords } from "./records.ts";
+import type { Pkcs15Session } from "./session.ts";
+import type { CardTurn } from "./turn.ts";
+
+/** A file as far as it was read. */
+export interface FileContents {
+  readonly bytes: Uint8Array;
+  /** Its size, where the card told. */
+  readonly control: FileControl;
+}
+
+export interface ReadOptions {
+  /** Bytes to leave out, and to read then at most. Of a file of records the first is the number of the one to read. */
+  readonly offset?: number;
+  readonly length?: number;
+  /** The card guards it by a PIN: no copy is kept of it. */
+  readonly guarded?: boolean;
+  /** Asked after each part: whether what is there so far is enough. */
+  readonly enough?: (bytes: Uint8Array) => boolean;
+}
+
+/** What even offsets of READ BINARY reach (ISO/IEC 7816-4 section 11.3.2). */
+const MAX_OFFSET = 0x7fff;
+const SHORT_CHUNK = 256;
+const EXTENDED_CHUNK = 65_536;
+/** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
+const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
+/** Less than a card gives at a time unless the file ends there: one that hands out a byte at a time is not waited for. */
+const MIN_PART = 32;
+
+/** How cards refuse to read behind the end. */
+const BEHIND_END: ReadonlySet<number> = new Set([SW.WRONG_P1_P2, SW.INCORRECT_P1_P2, SW.WRONG_LENGTH]);
+
+/** The end was reached: the rest is shorter than what was asked for, or there is none behind what is `begun`. */
+function isEnd(sw: number, begun: boolean): boolean {
+  return sw === SW.OK || sw === SW.END_OF_FILE || (begun && BEHIND_END.has(sw));
+}
+
+/** The files of a card, each read when it is first asked for, and once. */
+export class CardFiles {
+  readonly #session: Pkcs15Session;
+  readonly #extended: boolean;
+  readonly #access: FileAccess;
+  readonly #read = new Map<string, Promise<FileContents>>();
+  #chunk = SHORT_CHUNK;
+  #cache: PublicCache | undefined;
+
+  /** @param extended The card says that it takes commands with extended length fields. */
+  constructor(session: Pkcs15Session, extended: boolean, access: FileAccess = STANDARD_ACCESS) {
+    this.#session = session;
+    this.#extended = extended;
+    this.#access = access;
+  }
+
+  /**
+   * A file, or the part of it that `options` name.
+   * @throws {StatusError} 6A82 if there is none, 6982 if it wants a PIN; a failed read is not remembered.
+   */
+  read(place: FilePlace, options: ReadOptions = {}): Promise<FileContents> {
+    const { offset = 0, length } = options;
+    const key = `${placeName(place)} ${offset} ${length ?? ""}`;
+    const known = this.#read.get(key);
+    if (known) return known;
+    const reading = this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options)));
+    this.#read.set(key, reading);
+    reading.catch(() => this.#read.delete(key));
+    return reading;
+  }
+
+  /** From now on copies of public files are taken from there, and put there. */
+  keepCopies(cache: PublicCache | undefined): void {
+    this.#cache = cache;
+  }
+
+  async #cached(key: string, { guarded }: ReadOptions, fetch: () => Promise<FileContents>): Promise<FileContents> {
+    const cache = guarded === true ? undefined : this.#cache;
+    if (!cache) return fetch();
+    const copy = await cache.get(key);
+    if (copy) return { bytes: copy, control: NOTHING_TOLD };
+    const contents = await fetch();
+    await cache.set(key, contents.bytes);
+    return contents;
+  }
+
+  /**
+   * A file of `df` by its short identifier, 1 to 30, to its end. Errors as of {@link read}.
+   */
+  readShort(df: FilePlace, shortId: number): Promise<FileContents> {
+    const name = `short identifier ${shortId}`;
+    const key = `${placeName(df)} ${name}`;
+    const known = this.#read.get(key);
+    if (known) return known;
+    const reading = this.#session.read(async (turn) => {
+      await turn.enter(df);
+      turn.changed(df);
+      const first = await turn.send(readShortFile(shortId, SHORT_CHUNK));
+      if (first.sw !== SW.OK && first.sw !== SW.END_OF_FILE) throw new StatusError(`READ BINARY of ${name}`, first.sw);
+      const whole = first.sw === SW.END_OF_FILE || first.data.length < SHORT_CHUNK;
+      const rest = whole ? new Uint8Array() : await this.#readTransparent(turn, df, undefined, { offset: SHORT_CHUNK });
+      return { bytes: concat(first.data, rest), control: NOTHING_TOLD };
+    });
+    this.#read.set(key, reading);
+    reading.catch(() => this.#read.delete(key));
+    return reading;
+  }
+
+  /** What is known of a file is old: the next one who asks reads it again. */
+  forget(place: FilePlace): void {
+    const name = placeName(place);
+    for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
+  }
+
+  /** The card was written to: what was read of it, and copies of that, are old. */
+  forgetAll(): void {
+    this.#read.clear();
+    this.#cache = undefined;
+  }
+
+  /** The whole file, to its end, whatever was read of it before. */
+  readAnew(turn: CardTurn, place: FilePlace): Promise<FileContents> {
+    this.forget(place);
+    return this.#fetch(turn, place, {});
+  }
+
+  async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
+    const control = await this.#access.open(turn, place);
+    if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
+    if (control.structure === "records") return fromRecords(turn, place, control, options);
+    try {
+      return { bytes: await this.#readTransparent(turn, place, control.size, options), control };
+    } catch (error) {
+      if (!(error instanceof StatusError && error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)) throw error;
+      // A card that tells nothing of its files has records where it knows no bytes.
+      return fromRecords(turn, place, { ...control, structure: "records" }, options);
+    }
+  }
+
+  async #readTransparent(
+    turn: CardTurn,
+    place: FilePlace,
+    size: number | undefined,
+    { offset = 0, length, enough }: ReadOptions,
+  ): Promise<Uint8Array> {
+    const end = Math.min(size ?? Infinity, length === undefined ? Infinity : offset + length, MAX_OFFSET + 1);
+    let bytes: Uint8Array = new Uint8Array();
+    for (let at = offset; at < end; at = offset + bytes.length) {
+      const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
+      const { data, sw } = await turn.send(this.#access.read(place, at, wanted));
+      bytes = concat(bytes, data.subarray(0, end - at));
+      if (sw === SW.OK && data.length > 0) {
+        // Nobody asks for more where the card gave less than any card can, or so little that there can be no more.
+        if (data.length < Math.min(wanted, size === undefined ? SHORT_CHUNK : MIN_PART)) break;
+        if (enough?.(bytes) === true || this.#access.isAll?.(data) === true) break;
+        continue;
+      }
+      if (sw === SW.WRONG_LENGTH && at === offset && wanted === this.#chunk && this.#shrink()) continue;
+      if (isEnd(sw, at > 0)) break;
+      throw new StatusError(`READ BINARY of ${placeName(place)}`, sw);
+    }
+    return bytes;
+  }
+
+  #shrink(): boolean {
+    const next = SMALLER_CHUNKS.find((size) => size < this.#chunk);
+    if (next === undefined) return false;
+    this.#chunk = next;
+    return true;
+  }
+}
+
+/** The records joined: that is how a directory file of records holds its objects. */
+async function fromRecords(
+  turn: CardTurn,
+  place: FilePlace,
+  control: FileControl,
+  { offset }: ReadOptions,
+): Promise<FileContents> {
+  return { bytes: concat(...(await readRecords(turn, place, control, offset))), control };
+}

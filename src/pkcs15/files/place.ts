@@ -1,0 +1,49 @@
+import { concat, DataError, startsWith, toHex } from "../../bytes/index.ts";
+import type { DirectoryEntry } from "../syntax/directory.ts";
+import type { FileReference } from "../syntax/path.ts";
+
+/** A file on the card, by its way from the master file, or from the application's DF where nobody knows the way to that. */
+export interface FilePlace {
+  readonly from: "master-file" | "application";
+  /** Two bytes for each file identifier; the master file's own is left out. */
+  readonly path: Uint8Array;
+}
+
+const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
+
+/** "3F00/5015/4401", for people and as a key. */
+export function placeName({ from, path }: FilePlace): string {
+  const ids = toHex(path).toUpperCase().match(/.{4}/gu) ?? [];
+  return [from === "master-file" ? "3F00" : ".", ...ids].join("/");
+}
+
+/** The DF that a file is in. */
+export function parentOf(place: FilePlace): FilePlace {
+  return { from: place.from, path: place.path.subarray(0, -2) };
+}
+
+export function childOf(place: FilePlace, id: Uint8Array): FilePlace {
+  return { from: place.from, path: concat(place.path, id) };
+}
+
+export function masterFilePlace(...ids: readonly number[]): FilePlace {
+  return { from: "master-file", path: Uint8Array.from(ids.flatMap((id) => [id >> 8, id & 0xff])) };
+}
+
+/**
+ * Where a path of a directory file leads (ISO/IEC 7816-15 section 8.2.5): from the master file if it begins there, else from the
+ * application's DF.
+ * @throws {DataError} for a short EF identifier, which is no path.
+ */
+export function resolve(application: FilePlace, { path }: FileReference): FilePlace {
+  if (startsWith(path, MASTER_FILE)) return { from: "master-file", path: path.subarray(2) };
+  if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier, where a path belongs`);
+  return childOf(application, path);
+}
+
+/** The file that an object's value has to itself; a part of one that holds others too is none. */
+export function ownFile(application: FilePlace, entry: DirectoryEntry): FilePlace | undefined {
+  if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
+  const { file } = entry.value;
+  return file.index === undefined ? resolve(application, file) : undefined;
+}

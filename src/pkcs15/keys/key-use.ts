@@ -1,0 +1,101 @@
+import { type CommandApdu, MalformedAnswerError, readTlvs } from "../../apdu/index.ts";
+import { concat, DataError } from "../../bytes/index.ts";
+import { type KeyPrimitive, UnsupportedError } from "../../card/index.ts";
+import type { AlgorithmInfo } from "../syntax/token-info.ts";
+
+/** What a card is asked to do with a private key. */
+export type KeyOperation = "sign" | "decipher" | "derive";
+
+/** One use of a private key. */
+export interface KeyRequest {
+  readonly operation: KeyOperation;
+  readonly primitive: KeyPrimitive;
+  readonly input: Uint8Array;
+  readonly key: KeyFacts;
+}
+
+/** What is known of a private key when it is used. */
+export interface KeyFacts {
+  readonly type: "rsa" | "ec";
+  /** Of the modulus, or of a coordinate. */
+  readonly bytes: number;
+  /** The card's own number for it. */
+  readonly reference: number | undefined;
+  /** The last identifier of its path: the key file's, or the DF's. Empty if it has no path. */
+  readonly file: Uint8Array;
+  /** Its access rules speak of INTERNAL AUTHENTICATE, and not of signatures. */
+  readonly authenticates: boolean;
+  /** What TokenInfo says of its algorithms. */
+  readonly algorithms: readonly AlgorithmInfo[];
+}
+
+/** How a card is asked: the environment that must hold, the commands, and what the answer to the last one means. */
+export interface KeyUse {
+  readonly environment: CommandApdu | undefined;
+  readonly commands: readonly CommandApdu[];
+  readonly read: (answer: Uint8Array) => Uint8Array;
+}
+
+const CRT = { ALGORITHM: 0x80, FILE: 0x81, SYMMETRIC_KEY: 0x83, KEY: 0x84, CIPHER: 0x89, USAGE: 0x95 } as const;
+
+/** A data object of a control reference template (ISO/IEC 7816-4 section 10.3.1, table 55). */
+const field = (tag: number, value: readonly number[] | Uint8Array): Uint8Array =>
+  concat(Uint8Array.of(tag, value.length), Uint8Array.from(value));
+
+/** The algorithm, the card's own number for it: left out where the card needs none. */
+export const algorithm = (reference: number | undefined): Uint8Array =>
+  reference === undefined ? new Uint8Array() : field(CRT.ALGORITHM, [reference & 0xff]);
+
+/** Algorithm and mode as STARCOS names them. */
+export const cipher = (...identifier: readonly number[]): Uint8Array => field(CRT.CIPHER, identifier);
+
+export const file = ({ file: id }: KeyFacts): Uint8Array => (id.length === 0 ? id : field(CRT.FILE, id));
+
+export const keyReference = (
+  { reference }: Pick<KeyFacts, "reference">,
+  tag: "asymmetric" | "symmetric" = "asymmetric",
+): Uint8Array =>
+  reference === undefined
+    ? new Uint8Array()
+    : field(tag === "asymmetric" ? CRT.KEY : CRT.SYMMETRIC_KEY, [reference & 0xff]);
+
+/** Usage qualifier: computation, decipherment or internal authentication. */
+export const computing = (): Uint8Array => field(CRT.USAGE, [0x40]);
+
+/** The cryptogram behind its padding indicator: 00 says nothing of padding, 81 that it is the card's to take off. */
+export const indicated = (indicator: number, cryptogram: Uint8Array): Uint8Array =>
+  concat(Uint8Array.of(indicator), cryptogram);
+
+/** Zeros before an input that is shorter than a number of the key's: the same number (FIPS 186-5 section 6.4.1). */
+export function leftPadded(input: Uint8Array, length: number): Uint8Array {
+  if (input.length > length) throw new DataError(`an input of ${input.length} bytes for a key of ${length}`);
+  return concat(new Uint8Array(length - input.length), input);
+}
+
+/** An RSA result as long as the modulus: some cards leave leading zeros out (OpenSC, pkcs15-sec.c). */
+export function wholeBlock({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+  return (answer) => {
+    if (answer.length > key.bytes) {
+      throw new MalformedAnswerError(`${answer.length} bytes from a key of ${key.bytes}`);
+    }
+    return leftPadded(answer, key.bytes);
+  };
+}
+
+/** A shared point: its x coordinate bare, behind 04 and before y, or in a dynamic authentication template. */
+export function sharedX({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+  const read = (answer: Uint8Array): Uint8Array => {
+    if (answer.length === key.bytes) return answer;
+    if (answer[0] === 0x04 && answer.length === 1 + 2 * key.bytes) return answer.subarray(1, 1 + key.bytes);
+    const [outer] = answer[0] === 0x7c ? readTlvs(answer) : [];
+    const inner = outer && readTlvs(outer.value)[0];
+    if (inner) return read(inner.value);
+    throw new MalformedAnswerError(`a shared point of ${answer.length} bytes`);
+  };
+  return read;
+}
+
+/** @throws {UnsupportedError} always: the card has nothing for it. */
+export function refuse(request: KeyRequest): never {
+  throw new UnsupportedError(`${request.primitive} is nothing that this card does with this key`);
+}

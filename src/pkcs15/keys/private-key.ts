@@ -1,0 +1,109 @@
+import { type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
+import { toHex } from "../../bytes/index.ts";
+import { type CardPrivateKey, type KeyPrimitive, LoginRequiredError, UnsupportedError } from "../../card/index.ts";
+import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
+import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
+import type { PlacedKey } from "../objects/entry-objects.ts";
+import { parentOf, placeName, resolve } from "../files/place.ts";
+import type { Pkcs15Session } from "../files/session.ts";
+import { USAGE } from "../syntax/key.ts";
+import { ACCESS } from "../syntax/object.ts";
+import type { CardTurn } from "../files/turn.ts";
+
+/** How cards refuse an operation that a key is not meant for. */
+const REFUSED_USE: ReadonlySet<number> = new Set([SW.FUNCTION_NOT_SUPPORTED, SW.INSTRUCTION_NOT_SUPPORTED]);
+
+/** What is known of a key that is to be used. */
+export async function keyFacts(key: CardPrivateKey, { entry, algorithms }: PlacedKey): Promise<KeyFacts> {
+  const path = entry.value?.kind === "file" ? entry.value.file.path : new Uint8Array();
+  return {
+    type: entry.type === "ec" ? "ec" : "rsa",
+    bytes: Math.ceil((await bitsOf(key, entry)) / 8),
+    reference: entry.key.keyReference,
+    file: path.length >= 2 ? path.subarray(-2) : new Uint8Array(),
+    authenticates: authenticatesOnly(entry),
+    algorithms,
+  };
+}
+
+/**
+ * Sends one use of a key: the environment, unless it holds, and the commands.
+ * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
+ */
+export async function sendKeyUse(
+  session: Pkcs15Session,
+  turn: CardTurn,
+  key: CardPrivateKey,
+  placed: PlacedKey,
+  use: KeyUse,
+): Promise<Uint8Array> {
+  await enterForKey(session, turn, placed);
+  const { environment } = use;
+  const held = environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
+  if (environment && turn.environment !== held) {
+    // Whatever held is gone, also if the card refuses.
+    turn.hold(undefined);
+    const { sw } = await turn.send(environment);
+    if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
+    turn.hold(held);
+  }
+  let answer: ResponseApdu = { data: new Uint8Array(), sw: SW.OK };
+  for (const command of use.commands) {
+    answer = await turn.send(command);
+    if (answer.sw === SW.OK) continue;
+    turn.hold(undefined);
+    throw useFailure(key, command.ins === 0x2a ? "PERFORM SECURITY OPERATION" : "the use of the key", answer.sw);
+  }
+  return use.read(answer.data);
+}
+
+/** The environment names keys of the DF that is current. */
+async function enterForKey(session: Pkcs15Session, turn: CardTurn, { entry }: PlacedKey): Promise<void> {
+  if (entry.value?.kind !== "file" || entry.value.file.path.length < 2) return;
+  const df = session.applicationDf;
+  const place = resolve(df, entry.value.file);
+  await turn.enter(placeName(place) === placeName(df) ? place : parentOf(place));
+}
+
+function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {
+  const allows = (mode: number): boolean => head.accessRules.some(({ modes }) => modes.has(mode));
+  return allows(ACCESS.AUTHENTICATE) && !allows(ACCESS.SIGN);
+}
+
+/** Bits of the modulus or the field, by what the directory says; else by the public key. */
+async function bitsOf(key: CardPrivateKey, entry: PlacedKey["entry"]): Promise<number> {
+  const told = entry.modulusBits ?? entry.fieldBits;
+  if (told !== undefined && told > 0) return told;
+  if (entry.curve) return curveInfo(entry.curve).bits;
+  const type = keyTypeOf(await key.publicKey());
+  return type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
+}
+
+/** The card has one command for signatures and another for decipherment, where the primitive is the same number. */
+export function operationOf(
+  { entry }: PlacedKey,
+  { bytes }: KeyFacts,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+): KeyOperation {
+  if (primitive === "ecdh") return "derive";
+  if (primitive === "rsa-pkcs1") return input.length === bytes ? "decipher" : "sign";
+  if (primitive !== "rsa-raw") return "sign";
+  const { usage } = entry.key;
+  if (!usage.hasAny(USAGE.DECIPHER, USAGE.UNWRAP)) return "sign";
+  if (!usage.hasAny(USAGE.SIGN, USAGE.SIGN_RECOVER, USAGE.NON_REPUDIATION)) return "decipher";
+  // Padding of a signature (RFC 8017 section 9.2); all else comes out the same by deciphering it.
+  return input[0] === 0x00 && input[1] === 0x01 && input[2] === 0xff ? "sign" : "decipher";
+}
+
+export function loginRequired(key: CardPrivateKey, cause?: StatusError): LoginRequiredError {
+  const when = key.alwaysAuthenticate ? "immediately before each use of this key" : "before it uses this key";
+  return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
+}
+
+function useFailure(key: CardPrivateKey, action: string, sw: number): Error {
+  const cause = new StatusError(action, sw);
+  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) return loginRequired(key, cause);
+  if (REFUSED_USE.has(sw)) return new UnsupportedError("the card does not do this with this key", { cause });
+  return cause;
+}

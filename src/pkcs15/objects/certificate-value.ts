@@ -1,0 +1,33 @@
+import { MalformedAnswerError } from "../../apdu/index.ts";
+import { derLength } from "../../asn1/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import type { CardContents } from "./contents.ts";
+import { readStoredCertificate } from "../keys/public-key.ts";
+import type { CertificateEntry } from "../syntax/certificate.ts";
+
+/** The certificate that an entry leads to, DER. @throws {MalformedAnswerError} if what is there is none. */
+export async function readCertificateOf(
+  contents: CardContents,
+  { value, head }: CertificateEntry,
+): Promise<Uint8Array> {
+  const where = `certificate ${head.label}`;
+  if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
+  const bytes = await contents.value(value, where, { enough: isWhole, guarded: head.private });
+  try {
+    return readStoredCertificate(bytes);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    contents.report(where, cause.message);
+    throw new MalformedAnswerError(`${where} does not parse: ${cause.message}`, { cause });
+  }
+}
+
+/** Nothing behind the element that the file begins with is wanted. */
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    return bytes.length >= derLength(bytes);
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,197 @@
+import { toHex } from "../../bytes/index.ts";
+import type {
+  CardCertificate,
+  CardData,
+  CardObject,
+  CardPrivateKey,
+  CardPublicKey,
+  KeyUsage,
+} from "../../card/index.ts";
+import { readCertificateOf } from "./certificate-value.ts";
+import type { CardContents } from "./contents.ts";
+import type { Dialect } from "../dialect.ts";
+import { PublicKeys } from "../keys/public-keys.ts";
+import type { CertificateEntry } from "../syntax/certificate.ts";
+import type { DataEntry } from "../syntax/data.ts";
+import type { DirectoryEntry } from "../syntax/directory.ts";
+import { KEY_ACCESS, type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
+import type { AlgorithmInfo } from "../syntax/token-info.ts";
+
+/** A private key with what using it takes. */
+export interface PlacedKey {
+  readonly entry: PrivateKeyEntry;
+  readonly algorithms: readonly AlgorithmInfo[];
+}
+
+const ENVELOPED = "is enveloped for somebody else";
+
+/** Makes objects, as the facade sees them, of the entries of directories. */
+export class EntryObjects {
+  readonly #contents: CardContents;
+  readonly #dialect: Dialect;
+  readonly #publicKeys: PublicKeys;
+  readonly #keys = new WeakMap<CardObject, PlacedKey>();
+
+  constructor(contents: CardContents, dialect: Dialect) {
+    this.#contents = contents;
+    this.#dialect = dialect;
+    this.#publicKeys = new PublicKeys(contents);
+  }
+
+  /** What using a key takes; undefined for a key of somewhere else. */
+  keyOf(key: CardPrivateKey): PlacedKey | undefined {
+    return this.#keys.get(key);
+  }
+
+  /**
+   * The object of an entry; undefined where nobody can use it.
+   * @param algorithms Those that TokenInfo tells of.
+   * @param name Makes the wanted reference one of its own.
+   */
+  of(
+    entry: DirectoryEntry,
+    algorithms: readonly AlgorithmInfo[],
+    name: (wanted: string) => string,
+  ): CardObject | undefined {
+    switch (entry.class) {
+      case "private-key":
+        return this.#privateKey(entry, algorithms, name);
+      case "public-key":
+        return this.#publicKey(entry, name);
+      case "certificate":
+        return this.#certificate(entry, name);
+      case "data":
+        return this.#data(entry, name);
+      case "secret-key":
+      case "pin":
+      case "authentication":
+        return undefined;
+    }
+  }
+
+  #privateKey(
+    entry: PrivateKeyEntry,
+    fromTokenInfo: readonly AlgorithmInfo[],
+    name: (wanted: string) => string,
+  ): CardPrivateKey | undefined {
+    const { head, key, type } = entry;
+    if (type === "other" || !key.native) return undefined;
+    const own = key.algorithms;
+    const algorithms =
+      own.length === 0 ? fromTokenInfo : fromTokenInfo.filter(({ reference }) => own.includes(reference));
+    const usage = usageOf(entry);
+    const object: CardPrivateKey = {
+      class: "private-key",
+      ...typeOf(entry),
+      reference: name(`private-key.${toHex(key.id)}`),
+      label: head.label,
+      id: key.id,
+      private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable && this.#dialect.keys?.deletable !== undefined,
+      usage,
+      needsLogin: head.private || head.authId !== undefined,
+      alwaysAuthenticate: head.userConsent === 1,
+      primitives: this.#dialect
+        .primitives(type, algorithms)
+        .filter((primitive) => primitive !== "ecdh" || usage.derive),
+      local: key.access.has(KEY_ACCESS.LOCAL),
+      alwaysSensitive: key.access.has(KEY_ACCESS.ALWAYS_SENSITIVE),
+      neverExtractable: key.access.has(KEY_ACCESS.NEVER_EXTRACTABLE),
+      exists: () => Promise.resolve(true),
+      publicKey: () => this.#publicKeys.of(entry),
+    };
+    this.#keys.set(object, { entry, algorithms });
+    return object;
+  }
+
+  #publicKey(entry: PublicKeyEntry, name: (wanted: string) => string): CardPublicKey | undefined {
+    const { head, key } = entry;
+    if (entry.type === "other") return undefined;
+    return {
+      class: "public-key",
+      ...typeOf(entry),
+      reference: name(`public-key.${toHex(key.id)}`),
+      label: head.label,
+      id: key.id,
+      private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
+      usage: publicUsageOf(entry),
+      exists: () => Promise.resolve(true),
+      publicKey: () => this.#publicKeys.of(entry),
+    };
+  }
+
+  #certificate(entry: CertificateEntry, name: (wanted: string) => string): CardCertificate | undefined {
+    const { head, id, value } = entry;
+    if (!value || value.kind === "protected") {
+      this.#contents.report(`certificate ${head.label}`, value ? ENVELOPED : "is not X.509");
+      return undefined;
+    }
+    return {
+      class: "certificate",
+      reference: name(`certificate.${toHex(id)}`),
+      label: head.label,
+      id,
+      private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
+      ...(value.kind === "url" && { url: value.url }),
+      exists: () => Promise.resolve(true),
+      value: () => readCertificateOf(this.#contents, entry),
+    };
+  }
+
+  #data(entry: DataEntry, name: (wanted: string) => string): CardData | undefined {
+    const { head, application, objectId, value } = entry;
+    if (value.kind === "url" || value.kind === "protected") {
+      this.#contents.report(
+        `data object ${head.label}`,
+        value.kind === "url" ? `is not on the card, but at ${value.url}` : ENVELOPED,
+      );
+      return undefined;
+    }
+    return {
+      class: "data",
+      reference: name(`data.${value.kind === "file" ? toHex(value.file.path) : application}`),
+      label: head.label,
+      id: entry.id ?? new Uint8Array(),
+      private: head.private,
+      modifiable: head.modifiable,
+      destroyable: head.modifiable,
+      application,
+      ...(objectId !== undefined && { objectId }),
+      exists: () => Promise.resolve(true),
+      value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: head.private }),
+    };
+  }
+}
+
+/** As much of the type as the directory says: the curve of an EC key mostly stands with its public half only. */
+function typeOf({
+  type,
+  modulusBits,
+  curve,
+}: PrivateKeyEntry | PublicKeyEntry): Pick<CardPublicKey, "type" | "family"> {
+  if (type === "rsa" && modulusBits !== undefined) return { type: { type, modulusBits } };
+  if (type === "ec" && curve) return { type: { type, curve } };
+  return type === "other" ? {} : { family: type };
+}
+
+function usageOf({ key: { usage } }: PrivateKeyEntry): KeyUsage {
+  return {
+    sign: usage.hasAny(USAGE.SIGN, USAGE.SIGN_RECOVER, USAGE.NON_REPUDIATION),
+    decrypt: usage.hasAny(USAGE.DECIPHER, USAGE.UNWRAP),
+    derive: usage.has(USAGE.DERIVE),
+  };
+}
+
+/** Of the public half, the counterparts: what it verifies, the other one signs. */
+function publicUsageOf({ key: { usage } }: PublicKeyEntry): KeyUsage {
+  return {
+    sign: usage.hasAny(USAGE.VERIFY, USAGE.VERIFY_RECOVER, USAGE.NON_REPUDIATION),
+    decrypt: usage.hasAny(USAGE.ENCIPHER, USAGE.WRAP),
+    derive: usage.has(USAGE.DERIVE),
+  };
+}

@@ -1,0 +1,100 @@
+import { SW } from "../../apdu/index.ts";
+import { type PinBlock, type PinPad, type PinPadReader, type PinRole, UnsupportedError } from "../../card/index.ts";
+import type { Pkcs15Application } from "../application.ts";
+import { changeReferenceData, resetRetryCounter, verify } from "../files/commands.ts";
+import { pinBounds } from "./pin-encoding.ts";
+import { enterForPin, pinFailure } from "./pins.ts";
+import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+
+/** Formats that a reader knows, by the PIN's type; the digits in halves of bytes that F stands before are none. */
+const FORMAT: Readonly<Partial<Record<PinEntry["type"], PinBlock["format"]>>> = {
+  "ascii-numeric": "ascii",
+  utf8: "ascii",
+  bcd: "bcd",
+  "iso9564-1": "bcd",
+};
+
+/**
+ * PINs typed on the reader.
+ * @param requirePin Gives the PIN of a role; throws if the token has none.
+ */
+export function padOf(
+  reader: PinPadReader,
+  application: Pkcs15Application,
+  requirePin: (role: PinRole) => PinEntry,
+): PinPad | undefined {
+  if (!blockOf(requirePin("user"))) return undefined;
+  const { session } = application;
+  return {
+    async login(user, signal) {
+      const pin = requirePin(user);
+      const block = requireBlock(pin);
+      await session.run(async (turn) => {
+        await enterForPin(session, turn, pin);
+        application.unverified(pin);
+        const command = verify(pin.reference, emptyPin(pin));
+        expect(pin, await reader.verify(command, block, signal), command.ins);
+        application.verified(pin);
+      }, signal);
+    },
+    ...(reader.canModify && {
+      async changePin(role: PinRole, signal?: AbortSignal) {
+        const pin = requirePin(role);
+        const block = requireBlock(pin);
+        await session.run(async (turn) => {
+          await enterForPin(session, turn, pin);
+          const empty = emptyPin(pin);
+          const command = changeReferenceData(pin.reference, empty, empty);
+          const places = { old: 0, fresh: empty.length, asksOld: true };
+          expect(pin, await reader.modify(command, block, places, signal), command.ins);
+        }, signal);
+      },
+      async unlockPin(signal?: AbortSignal) {
+        const [pin, puk] = [requirePin("user"), requirePin("puk")];
+        const block = requireBlock(pin);
+        // The reader writes both in one way.
+        if (requireBlock(puk).format !== block.format) throw cannotWrite();
+        await session.run(async (turn) => {
+          await enterForPin(session, turn, pin);
+          const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
+          const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
+          expect(puk, await reader.modify(command, block, places, signal), command.ins);
+        }, signal);
+      },
+    }),
+  };
+}
+
+function expect(pin: PinEntry, sw: number, ins: number): void {
+  if (sw !== SW.OK) throw pinFailure(pin, sw, ins);
+}
+
+/** What stands in the command where the reader writes the PIN: the padding, as long as the card wants it. */
+function emptyPin(pin: PinEntry): Uint8Array {
+  if (pin.type === "iso9564-1") return Uint8Array.of(0x20, ...new Uint8Array(7).fill(0xff));
+  if (!pin.flags.has(PIN_FLAG.NEEDS_PADDING)) return new Uint8Array();
+  return new Uint8Array(pin.storedLength).fill(pin.padding ?? 0x00);
+}
+
+/** Digits that the reader would write in another way than the card wants them cost a try. */
+function requireBlock(pin: PinEntry): PinBlock {
+  const block = blockOf(pin);
+  if (!block) throw cannotWrite();
+  return block;
+}
+
+const cannotWrite = (): UnsupportedError =>
+  new UnsupportedError("the reader's keys cannot write this PIN as the card wants it");
+
+function blockOf(pin: PinEntry): PinBlock | undefined {
+  const format = FORMAT[pin.type];
+  if (!format) return undefined;
+  const { minLength, maxLength } = pinBounds(pin);
+  return {
+    format,
+    size: emptyPin(pin).length,
+    withLength: pin.type === "iso9564-1",
+    minDigits: minLength,
+    maxDigits: maxLength,
+  };
+}

@@ -1,0 +1,144 @@
+import { type CommandApdu, StatusError, SW } from "../../apdu/index.ts";
+import { equalBytes, toHex, wipe } from "../../bytes/index.ts";
+import { PinError, type PinInfo, type PinStatus } from "../../card/index.ts";
+import { verify } from "../files/commands.ts";
+import type { DirectoryItem } from "../objects/contents.ts";
+import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
+import { type FilePlace, resolve } from "../files/place.ts";
+import type { Pkcs15Session } from "../files/session.ts";
+import type { CardTurn } from "../files/turn.ts";
+import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+
+/** The PINs of an application, by what they are for. */
+export interface Pins {
+  /** Each of them has a token of its own. */
+  readonly users: readonly PinEntry[];
+  readonly officer: PinEntry | undefined;
+  readonly unblocking: readonly PinEntry[];
+}
+
+/**
+ * Sorts the PINs of an AODF. One whose flags contradict each other is taken for what does less: a PUK logs nobody in.
+ * @param report Hears of contradictions.
+ */
+export function sortPins(items: readonly DirectoryItem[], report: (where: string, problem: string) => void): Pins {
+  const entries = items.flatMap(({ entry }) => (entry.class === "pin" ? [entry] : []));
+  const seen = new Set<string>();
+  const identifiers = new Set<string>();
+  const users: PinEntry[] = [];
+  const officers: PinEntry[] = [];
+  const unblocking: PinEntry[] = [];
+  for (const pin of entries) {
+    const isOfficer = pin.flags.has(PIN_FLAG.SO);
+    const isUnblocking = pin.flags.has(PIN_FLAG.UNBLOCKING);
+    if (isOfficer && isUnblocking) report(pinName(pin), "is both the security officer's and a PUK: taken for a PUK");
+    const identifier = toHex(pin.authId ?? new Uint8Array());
+    if (pin.authId && identifiers.has(identifier))
+      report(pinName(pin), `has the identifier of another PIN: ${identifier}`);
+    identifiers.add(identifier);
+    for (const problem of contradictions(pin)) report(pinName(pin), problem);
+    if (isUnblocking) unblocking.push(pin);
+    else if (isOfficer) officers.push(pin);
+    else {
+      const same = `${pin.reference} ${toHex(pin.path?.path ?? new Uint8Array())}`;
+      if (seen.has(same)) report(pinName(pin), "is listed twice");
+      else users.push(pin);
+      seen.add(same);
+    }
+  }
+  return { users, officer: officers[0], unblocking };
+}
+
+/** What an entry says of the PIN's length that cannot be. */
+function contradictions(pin: PinEntry): readonly string[] {
+  const { minLength, maxLength } = pinBounds(pin);
+  const bytes = isPacked(pin) ? Math.ceil(maxLength / 2) : maxLength;
+  const stored = pin.type !== "iso9564-1" && pin.storedLength > 0 ? pin.storedLength : Infinity;
+  return [
+    ...(minLength > maxLength ? [`${minLength} characters at least, and ${maxLength} at most`] : []),
+    ...(bytes > stored ? [`${maxLength} characters at most, in ${stored} bytes`] : []),
+  ];
+}
+
+/** The PUK that an entry names by its own authId; the only one there is, where it names none. */
+export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | undefined {
+  const { authId } = pin.head;
+  const named = authId && unblocking.find((puk) => puk.authId && equalBytes(puk.authId, authId));
+  if (named) return named;
+  return users.length === 1 && unblocking.length === 1 ? unblocking[0] : undefined;
+}
+
+function pinName(pin: PinEntry): string {
+  return pin.head.label || `PIN ${toHex(Uint8Array.of(pin.reference)).toUpperCase()}`;
+}
+
+export function pinInfo(pin: PinEntry): PinInfo {
+  return { label: pinName(pin), ...pinBounds(pin) };
+}
+
+/** Makes the DF current that a PIN is local to. */
+export async function enterForPin(session: Pkcs15Session, turn: CardTurn, pin: PinEntry): Promise<void> {
+  const place = placeOfPin(session.applicationDf, pin);
+  if (place) await turn.enter(place);
+}
+
+/** A PIN of the whole card is verified from anywhere: the master file is not entered, for that would leave the application. */
+function placeOfPin(df: FilePlace, pin: PinEntry): FilePlace | undefined {
+  const place = pin.path ? resolve(df, pin.path) : pin.flags.has(PIN_FLAG.LOCAL) ? df : undefined;
+  if (place?.from === "master-file" && place.path.length === 0) return undefined;
+  return place;
+}
+
+/**
+ * Sends a PIN, once.
+ * @param build The command, from the PIN as the card wants it.
+ * @throws {PinError} if it is wrong, blocked, or none that the card takes; {@link StatusError} for any other refusal.
+ */
+export async function sendPin(
+  turn: CardTurn,
+  pin: PinEntry,
+  characters: Uint8Array,
+  build: (encoded: Uint8Array) => CommandApdu,
+): Promise<void> {
+  const encoded = encodePin(pin, characters);
+  const command = build(encoded);
+  try {
+    const { sw } = await turn.send(command);
+    if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
+  } finally {
+    wipe(encoded, command.data ?? new Uint8Array());
+  }
+}
+
+const COMMANDS: ReadonlyMap<number, string> = new Map([
+  [0x20, "VERIFY"],
+  [0x24, "CHANGE REFERENCE DATA"],
+  [0x2c, "RESET RETRY COUNTER"],
+]);
+
+/** What a refusal says of a PIN that was sent. */
+export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | StatusError {
+  const cause = new StatusError(COMMANDS.get(ins) ?? "the command", sw);
+  const name = pinName(pin);
+  // 6300 tells of no number (ISO/IEC 7816-4 table 6).
+  if (sw === SW.VERIFICATION_FAILED) return new PinError("incorrect", `${name} is wrong`, undefined, { cause });
+  const { triesLeft } = cause;
+  if (triesLeft === 0) return new PinError("blocked", `${name} is blocked; unblock it with the PUK`, 0, { cause });
+  if (triesLeft !== undefined) {
+    const tries = triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`;
+    return new PinError("incorrect", `${name} is wrong; ${tries} left`, triesLeft, { cause });
+  }
+  if (sw === SW.WRONG_DATA || sw === SW.WRONG_LENGTH) {
+    return new PinError("length", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {
+      cause,
+    });
+  }
+  return cause;
+}
+
+/** How a PIN stands, by the empty VERIFY, which costs no try; nothing is known where the card does not know it. */
+export async function readPinStatus(turn: CardTurn, pin: PinEntry): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
+  const { sw } = await turn.send(verify(pin.reference));
+  if (sw === SW.OK) return { triesLeft: undefined, verified: true };
+  return { triesLeft: new StatusError("VERIFY without a PIN", sw).triesLeft, verified: false };
+}

@@ -1,0 +1,31 @@
+import { type Card, type CardApplication, PinPadReader } from "../../card/index.ts";
+import { Pkcs15Application } from "../application.ts";
+import { type Extent, areExpected as areExpectedBy, findApplications } from "./find.ts";
+import { Findings } from "../objects/findings.ts";
+import { type PublicFileStore, reliable } from "../files/public-cache.ts";
+import { Pkcs15Token } from "../token.ts";
+
+/** Whether cards with this answer to reset usually have applications. */
+export function areExpected(atr: Uint8Array, store: PublicFileStore | undefined): Promise<boolean> {
+  return areExpectedBy(atr, store && reliable(store));
+}
+
+/** The applications of a card, each user PIN of each a token; undefined if there is none. */
+export async function claim(
+  card: Card,
+  store: PublicFileStore | undefined,
+  extent: Extent,
+): Promise<CardApplication | undefined> {
+  const findings = new Findings(card);
+  const found = await findApplications(card, findings, store && reliable(store), extent);
+  if (found.length === 0) return undefined;
+  const pinPad = await PinPadReader.find(card);
+  const tokens: Pkcs15Token[] = [];
+  for (const one of found) {
+    const application = await Pkcs15Application.read(one, pinPad);
+    // Without a PIN there is one token all the same: its objects are for everybody.
+    const count = Math.max(1, application.pins.users.length);
+    for (let index = 0; index < count; index++) tokens.push(new Pkcs15Token(application, index));
+  }
+  return { profile: "pkcs15", tokens, findings: () => findings.list() };
+}

@@ -1,0 +1,218 @@
+import {
+  type CardChannel,
+  CardError,
+  findTlv,
+  readTlvs,
+  StatusError,
+  supportsExtendedLength,
+  SW,
+} from "../../apdu/index.ts";
+import { DataError, equalBytes, fromHex, toHex, utf8 } from "../../bytes/index.ts";
+import type { Card } from "../../card/index.ts";
+import { announcesEfDir, tellsMake } from "./answer-to-reset.ts";
+import { CardContents } from "../objects/contents.ts";
+import { CardFiles } from "../files/files.ts";
+import type { Findings } from "../objects/findings.ts";
+import type { FoundApplication } from "./found-application.ts";
+import { type FilePlace, masterFilePlace, placeName, resolve } from "../files/place.ts";
+import { PublicCache, type PublicFileStore } from "../files/public-cache.ts";
+import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
+import { REFUSES_FORM } from "../files/turn.ts";
+import { findSmartCardHsm, isSmartCardHsm } from "../smartcard-hsm/find.ts";
+
+/** The application of a card that has it under a name of the maker's own: IsoApplet (OpenSC, card-isoApplet.c). */
+const OTHER_AIDS: readonly Uint8Array[] = [fromHex("f276a288bcfba69d34f31001")];
+
+/** More applications than this are on no card, and each that is nowhere costs exchanges. */
+const MAX_APPLICATIONS = 8;
+
+const BY_NAME: FilePlace = { from: "application", path: new Uint8Array() };
+const EF_DIR = masterFilePlace(0x2f00);
+
+/** A way to applications, and what it finds. */
+type Way = (hand: CardHand, findings: Findings) => Promise<readonly FoundApplication[]>;
+
+/** By the names under which they are remembered. */
+const WAYS = {
+  maker: findByMaker,
+  name: (hand, findings) => findByName(hand, findings, PKCS15_AID),
+  directory: findInEfDir,
+  usual: async (hand, findings) => {
+    if (!hand.selectsFiles) return [];
+    const found = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
+    return found ? [found] : [];
+  },
+  "smartcard-hsm": findSmartCardHsm,
+} as const satisfies Record<string, Way>;
+type WayName = keyof typeof WAYS;
+
+/** Which ways are gone: those by a name take one exchange each on a card without an application. */
+export type Extent = "all" | "by name" | "by file";
+
+/**
+ * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind. The way that
+ * led to those of a card with the same answer to reset comes first, if a store remembers it.
+ */
+export async function findApplications(
+  card: Card,
+  findings: Findings,
+  store?: PublicFileStore,
+  extent: Extent = "all",
+): Promise<readonly FoundApplication[]> {
+  const hand = new CardHand(card, store);
+  const remembered = store && (await rememberedWay(store, card.atr));
+  const ways = waysTo(card.atr).filter((way) => extent === "all" || extent === EXTENT[way]);
+  for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
+    const found = await WAYS[way](hand, findings);
+    if (found.length === 0) continue;
+    if (way !== remembered) await store?.set(storeKey(card.atr), utf8(way)).catch(() => undefined);
+    return found;
+  }
+  return [];
+}
+
+const EXTENT: Readonly<Record<WayName, Extent>> = {
+  maker: "by name",
+  name: "by name",
+  directory: "by file",
+  usual: "by file",
+  "smartcard-hsm": "by file",
+};
+
+/**
+ * In which order they are tried. An applet on a Java Card has the Java Card's answer to reset, which tells nothing: where that is so, its
+ * name is asked for before the registered one, because cards with that one nearly always tell of themselves. A SmartCard-HSM has an
+ * answer of its own; that one is behind another, a reader's or a simulator's, is looked at last.
+ */
+function waysTo(atr: Uint8Array): readonly WayName[] {
+  if (isSmartCardHsm(atr)) return ["smartcard-hsm", "name", "directory", "usual"];
+  if (announcesEfDir(atr)) return ["directory", "name", "usual"];
+  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual", "smartcard-hsm"];
+}
+
+/** Whether cards with this answer to reset usually have applications. */
+export async function areExpected(atr: Uint8Array, store?: PublicFileStore): Promise<boolean> {
+  return (
+    announcesEfDir(atr) || tellsMake(atr) || (store !== undefined && (await rememberedWay(store, atr)) !== undefined)
+  );
+}
+
+async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<WayName | undefined> {
+  const name = await store.get(storeKey(atr)).catch(() => undefined);
+  return Object.keys(WAYS).find((way): way is WayName => name !== undefined && equalBytes(utf8(way), name));
+}
+
+const storeKey = (atr: Uint8Array): string => `way ${toHex(atr)}`;
+
+async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): Promise<readonly FoundApplication[]> {
+  const answer = await hand.card.exclusively((channel) => selectByName(channel, aid));
+  if (answer.sw !== SW.OK) return [];
+  // The card has a longer name for it: where one begins so, another may.
+  if (isOneOfSeveral(answer.data, aid)) {
+    const several = await findInEfDir(hand, findings);
+    if (several.length > 0) return several;
+  }
+  const found = await open(hand, findings, { aid, df: BY_NAME }, undefined, true);
+  return found ? [found] : [];
+}
+
+/** Under a maker's own name there is a whole file system, with the application where it usually is. */
+async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
+  for (const aid of OTHER_AIDS) {
+    const { data, sw } = await hand.card.exclusively((channel: CardChannel) => selectByName(channel, aid));
+    if (sw !== SW.OK) continue;
+    const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
+    if (found) return [{ ...found, selectAnswer: data }];
+  }
+  return [];
+}
+
+async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
+  const session = new Pkcs15Session(hand, { aid: undefined, df: USUAL_DF }, EF_DIR, true);
+  const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
+  let templates: readonly ApplicationTemplate[];
+  try {
+    templates = readEfDir((await files.read(EF_DIR)).bytes, (at, problem) => {
+      findings.add(`EF.DIR, at ${at}`, problem);
+    });
+  } catch (error) {
+    // Refused in every form, the master file's too: applets without a file system do so.
+    if (error instanceof StatusError && REFUSES_FORM.has(error.sw)) hand.selectsFiles = false;
+    if (error instanceof CardError) return [];
+    throw error;
+  }
+  const found: FoundApplication[] = [];
+  for (const [address, template] of differing(templates, findings)) {
+    const application = await open(hand, findings, address, template, false);
+    if (application) found.push(application);
+  }
+  return found;
+}
+
+/** Each application once, and no more of them than a card has. */
+function differing(
+  templates: readonly ApplicationTemplate[],
+  findings: Findings,
+): readonly (readonly [ApplicationAddress, ApplicationTemplate])[] {
+  const known = new Map<string, readonly [ApplicationAddress, ApplicationTemplate]>();
+  for (const template of templates) {
+    const address = addressOf(template);
+    const name = nameOf(address);
+    if (known.has(name)) findings.add("EF.DIR", `an application is listed twice: ${name}`);
+    else if (known.size < MAX_APPLICATIONS) known.set(name, [address, template]);
+    else findings.add("EF.DIR", `more than ${MAX_APPLICATIONS} applications`);
+  }
+  return [...known.values()];
+}
+
+/** What tells applications of one card apart. */
+function nameOf({ aid, df }: ApplicationAddress): string {
+  return `${toHex(aid ?? new Uint8Array())} ${placeName(df)}`.trimStart();
+}
+
+/** The way by the path, where there is one: it works from anywhere, and drops no verified PIN. */
+function addressOf({ aid, path }: ApplicationTemplate): ApplicationAddress {
+  if (path.length === 0 || path.length % 2 !== 0) return { aid, df: BY_NAME };
+  return { aid: undefined, df: resolve(masterFilePlace(), { path }) };
+}
+
+/** The application at an address, if it has an ODF. */
+async function open(
+  hand: CardHand,
+  findings: Findings,
+  address: ApplicationAddress,
+  template: ApplicationTemplate | undefined,
+  selectedNow: boolean,
+): Promise<FoundApplication | undefined> {
+  const session = new Pkcs15Session(hand, address, CardContents.odfPlace(address.df, template), selectedNow);
+  const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
+  const contents = new CardContents(session, files, findings, template && { template });
+  try {
+    if (hand.store) await useCopies(contents, hand.store, address);
+    await contents.odf();
+  } catch (error) {
+    if (error instanceof CardError) return undefined;
+    throw error;
+  }
+  return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
+}
+
+/** TokenInfo tells which card it is, and in which state: it is read from the card itself. */
+async function useCopies(contents: CardContents, store: PublicFileStore, address: ApplicationAddress): Promise<void> {
+  const name = `${toHex(contents.session.card.atr)} ${nameOf(address)}`;
+  contents.files.keepCopies(PublicCache.of(store, name, await contents.tokenInfo()));
+}
+
+const DF_NAME = 0x84;
+
+function isOneOfSeveral(fci: Uint8Array, aid: Uint8Array): boolean {
+  try {
+    const [outer] = readTlvs(fci);
+    const name = outer && findTlv(readTlvs(outer.value), DF_NAME);
+    return (name?.length ?? 0) > aid.length;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,203 @@
+import { contextTag, encodeDer } from "../../asn1/index.ts";
+import { concat, equalBytes, startsWith } from "../../bytes/index.ts";
+import { CardError, UnsupportedError } from "../../card/index.ts";
+import { type FileAllocation, updateAtOnce, writeAll } from "./allocation.ts";
+import type { CardContents } from "../objects/contents.ts";
+import type { FileControl } from "../files/file-control.ts";
+import { type FilePlace, placeName, resolve } from "../files/place.ts";
+import type { CardTurn } from "../files/turn.ts";
+import { RecordDirectory } from "../files/record-directory.ts";
+import { DIRECTORY_KINDS, type DirectoryKind, readElements, readOdfEntry } from "../syntax/directory.ts";
+import { encodePath, type FileReference } from "../syntax/path.ts";
+
+/** Of a directory that had no file before. */
+const NEW_DIRECTORY_SIZE = 512;
+const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
+
+/** What a directory holds and where; entries as they stand there. */
+interface OpenDirectory {
+  readonly place: FilePlace;
+  readonly control: FileControl;
+  /** The whole file. */
+  readonly bytes: Uint8Array;
+  readonly entries: readonly Uint8Array[];
+  /** Where the last entry ends. What is behind it has no meaning: zeros, or FF where nobody ever wrote. */
+  readonly end: number;
+}
+
+/**
+ * Changes directory files so that the card is whole after every single exchange, wherever it is pulled: a change that one UPDATE
+ * BINARY can make is made by one; any other is written to a new file, and then the ODF, by one UPDATE BINARY, names that one.
+ */
+export class DirectoryWriter {
+  readonly #contents: CardContents;
+  readonly #allocation: FileAllocation;
+  readonly #odf: FilePlace;
+
+  constructor(contents: CardContents, allocation: FileAllocation) {
+    this.#contents = contents;
+    this.#allocation = allocation;
+    this.#odf = contents.odfPlace;
+  }
+
+  /** The names of all files that the card's directories name, and of the directories. */
+  async taken(): Promise<ReadonlySet<string>> {
+    const names = new Set<string>();
+    const add = (file: FileReference): void => {
+      if (file.path.length % 2 === 0) names.add(placeName(resolve(this.#contents.session.applicationDf, file)));
+    };
+    for (const entry of await this.#contents.odf()) if ("file" in entry) add(entry.file);
+    for (const kind of DIRECTORY_KINDS) {
+      for (const { entry } of await this.#contents.directory(kind)) {
+        if ("value" in entry && entry.value?.kind === "file") add(entry.value.file);
+        if (entry.class === "pin" && entry.path) add(entry.path);
+      }
+    }
+    return names;
+  }
+
+  /** What SELECT tells of the files of a directory: the model of new files beside it. */
+  async model(turn: CardTurn, kind: DirectoryKind): Promise<FileControl> {
+    const place = (await this.#places(kind))[0] ?? (await this.#anyPlace());
+    return turn.select(place);
+  }
+
+  /** Adds an entry. */
+  async add(turn: CardTurn, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
+    const places = await this.#places(kind);
+    const place = places.at(-1);
+    if (!place) return this.#begin(turn, kind, entry, taken);
+    if (await this.#hasRecords(turn, place)) return (await this.#openRecords(turn, place)).add(entry);
+    const directory = await this.#open(turn, place);
+    await this.#replace(turn, kind, directory, [...directory.entries, entry], taken);
+  }
+
+  /**
+   * Replaces an entry, or takes it out.
+   * @param der The entry as it was read.
+   */
+  async change(
+    turn: CardTurn,
+    kind: DirectoryKind,
+    place: FilePlace,
+    der: Uint8Array,
+    replacement: Uint8Array | undefined,
+    taken: ReadonlySet<string>,
+  ): Promise<void> {
+    if (await this.#hasRecords(turn, place)) return (await this.#openRecords(turn, place)).change(der, replacement);
+    const directory = await this.#open(turn, place);
+    const { elements } = readElements(directory.bytes, "directory");
+    const at = elements.findIndex((element) => equalBytes(element.der, der));
+    if (at < 0) throw new CardError("the object is not on the card any more");
+    const entries = replacement
+      ? directory.entries.with(at, replacement)
+      : directory.entries.filter((_, index) => index !== at);
+    await this.#replace(turn, kind, directory, entries, taken);
+  }
+
+  async #hasRecords(turn: CardTurn, place: FilePlace): Promise<boolean> {
+    return (await turn.select(place)).structure === "records";
+  }
+
+  #openRecords(turn: CardTurn, place: FilePlace): Promise<RecordDirectory> {
+    this.#contents.files.forget(place);
+    return RecordDirectory.open(turn, place);
+  }
+
+  async #places(kind: DirectoryKind): Promise<readonly FilePlace[]> {
+    const entries = await this.#contents.odf();
+    return entries.flatMap((entry) =>
+      entry.kind === kind && "file" in entry ? [resolve(this.#contents.session.applicationDf, entry.file)] : [],
+    );
+  }
+
+  async #anyPlace(): Promise<FilePlace> {
+    for (const kind of ["certificates", "private-keys", "public-keys", "data"] as const) {
+      const [place] = await this.#places(kind);
+      if (place) return place;
+    }
+    throw new UnsupportedError("the card has no directory whose access rules a new one could take");
+  }
+
+  async #open(turn: CardTurn, place: FilePlace): Promise<OpenDirectory> {
+    const { bytes, control } = await this.#contents.files.readAnew(turn, place);
+    if (control.structure === "records") throw new UnsupportedError(`${placeName(place)} is a file of records`);
+    const { elements, broken } = readElements(bytes, placeName(place));
+    const [wrong] = broken;
+    if (wrong) throw new UnsupportedError(`${placeName(place)} is broken at ${wrong.offset}: it is not written to`);
+    const entries = elements.map(({ offset, length }) => bytes.subarray(offset, offset + length));
+    const last = elements.at(-1);
+    return { place, control, bytes, entries, end: last ? last.offset + last.length : 0 };
+  }
+
+  /** The new contents: at once where one exchange can, else in a new file that takes the old one's place. */
+  async #replace(
+    turn: CardTurn,
+    kind: DirectoryKind,
+    directory: OpenDirectory,
+    entries: readonly Uint8Array[],
+    taken: ReadonlySet<string>,
+  ): Promise<void> {
+    const { place, control, bytes } = directory;
+    const wanted = concat(...entries);
+    if (wanted.length <= bytes.length) {
+      this.#contents.files.forget(place);
+      if (await updateAtOnce(turn, place, bytes, withEntries(directory, wanted))) return;
+    }
+    const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
+    const fresh = await this.#allocation.createLike(turn, size, taken, control);
+    await writeAll(turn, fresh, concat(wanted, new Uint8Array(size - wanted.length)));
+    await this.#point(turn, kind, place, fresh);
+    await this.#allocation.removeOwn(turn, place);
+    this.#contents.files.forget(place);
+  }
+
+  /** The ODF names another file for a directory. The two paths are of one length, or the ODF's change may be too long for one exchange. */
+  async #point(turn: CardTurn, kind: DirectoryKind, from: FilePlace, to: FilePlace): Promise<void> {
+    const odf = await this.#open(turn, this.#odf);
+    const entries = odf.entries.map((raw) => {
+      const entry = readOdfEntry(readElements(raw, "ODF").elements[0]?.der ?? raw);
+      if (entry.kind !== kind || !("file" in entry)) return raw;
+      const { applicationDf } = this.#contents.session;
+      return placeName(resolve(applicationDf, entry.file)) === placeName(from)
+        ? odfEntry(kind, this.reference(to, entry.file))
+        : raw;
+    });
+    await this.#replaceOdf(turn, odf, entries);
+  }
+
+  async #begin(turn: CardTurn, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
+    const model = await turn.select(await this.#anyPlace());
+    const fresh = await this.#allocation.createLike(turn, NEW_DIRECTORY_SIZE, taken, model);
+    await writeAll(turn, fresh, concat(entry, new Uint8Array(Math.max(0, NEW_DIRECTORY_SIZE - entry.length))));
+    const odf = await this.#open(turn, this.#odf);
+    await this.#replaceOdf(turn, odf, [...odf.entries, odfEntry(kind, this.reference(fresh))]);
+  }
+
+  async #replaceOdf(turn: CardTurn, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
+    const wanted = concat(...entries);
+    if (wanted.length > odf.bytes.length) throw new UnsupportedError("the ODF has no room for another directory");
+    this.#contents.files.forget(odf.place);
+    if (await updateAtOnce(turn, odf.place, odf.bytes, withEntries(odf, wanted))) return;
+    throw new UnsupportedError("the ODF cannot be changed in one exchange");
+  }
+
+  /** A path to a file, written as `like` is, or as the ODF's are. */
+  reference(place: FilePlace, like?: FileReference): FileReference {
+    const absolute = like ? startsWith(like.path, MASTER_FILE) : place.from === "master-file";
+    if (absolute && place.from === "master-file") return { path: concat(MASTER_FILE, place.path) };
+    return { path: place.path.slice(-2) };
+  }
+}
+
+function odfEntry(kind: DirectoryKind, file: FileReference): Uint8Array {
+  return encodeDer(contextTag(DIRECTORY_KINDS.indexOf(kind), "constructed"), encodePath(file));
+}
+
+/** The file with other entries. Its unused space stays as it is, so that no more than they must be written. */
+function withEntries({ bytes, end }: OpenDirectory, wanted: Uint8Array): Uint8Array {
+  const image = bytes.slice();
+  image.set(wanted);
+  if (wanted.length < end) image.fill(bytes[end] === 0xff ? 0xff : 0x00, wanted.length, end);
+  return image;
+}

@@ -1,0 +1,113 @@
+import { CardError, UnsupportedError } from "../../card/index.ts";
+import { type FileAllocation, writeAll } from "./allocation.ts";
+import type { Pkcs15Application } from "../application.ts";
+import type { DirectoryItem } from "../objects/contents.ts";
+import type { DirectoryWriter } from "./directory-writer.ts";
+import type { FileControl } from "../files/file-control.ts";
+import { type FilePart, isPart } from "../files/file-part.ts";
+import { FreeSpace } from "../files/free-space.ts";
+import { type FilePlace, ownFile, resolve } from "../files/place.ts";
+import { privateModel } from "./private-model.ts";
+import type { PinEntry } from "../syntax/authentication.ts";
+import type { DirectoryEntry, DirectoryKind } from "../syntax/directory.ts";
+import type { FileReference } from "../syntax/path.ts";
+import type { CardTurn } from "../files/turn.ts";
+
+/** What is to be stored. */
+interface NewValue {
+  readonly value: Uint8Array;
+  readonly private: boolean;
+}
+
+/** Where values of objects are put: into a part of a file that the card says is free, or else into a file of their own. */
+export class ValueStore {
+  readonly #application: Pkcs15Application;
+  readonly #allocation: FileAllocation;
+  readonly #directories: DirectoryWriter;
+  readonly #free: FreeSpace;
+
+  constructor(application: Pkcs15Application, allocation: FileAllocation, directories: DirectoryWriter) {
+    this.#application = application;
+    this.#allocation = allocation;
+    this.#directories = directories;
+    this.#free = new FreeSpace(application);
+  }
+
+  /**
+   * Writes a value that no directory names yet.
+   * @param kind Of the directory that will.
+   */
+  async store(
+    turn: CardTurn,
+    kind: DirectoryKind,
+    object: NewValue,
+    pin: PinEntry | undefined,
+    taken: ReadonlySet<string>,
+  ): Promise<FileReference> {
+    const part = await this.#inFreeSpace(turn, object, pin);
+    if (part) return part;
+    const open = (): Promise<FileControl> => this.#directories.model(turn, kind);
+    const model = await (object.private ? privateModel(turn, this.#application, open, pin) : open());
+    return this.#inNewFile(turn, object.value, model, taken);
+  }
+
+  /**
+   * Writes the value that an object is to have instead of its own, which stays where it is until {@link release}.
+   * @throws {UnsupportedError} if it has none in a file.
+   */
+  async replace(
+    turn: CardTurn,
+    { entry }: DirectoryItem,
+    value: Uint8Array,
+    taken: ReadonlySet<string>,
+  ): Promise<FileReference> {
+    const old = fileOf(entry);
+    if (!old) throw new UnsupportedError("the value is in no file of its own: it is not changed");
+    return this.#inNewFile(turn, value, await turn.select(this.#resolve(old)), taken);
+  }
+
+  /** What nothing names any more: a file that this driver made goes, a part of a file is free for others. */
+  async release(turn: CardTurn, { entry }: DirectoryItem): Promise<void> {
+    const own = ownFile(this.#application.session.applicationDf, entry);
+    if (own) return this.#allocation.removeOwn(turn, own);
+    const file = fileOf(entry);
+    if (file && isPart(file)) await this.#free.give(turn, file, entry.head.authId);
+  }
+
+  async #inNewFile(
+    turn: CardTurn,
+    value: Uint8Array,
+    model: FileControl,
+    taken: ReadonlySet<string>,
+  ): Promise<FileReference> {
+    const place = await this.#allocation.createLike(turn, value.length, taken, model);
+    await writeAll(turn, place, value);
+    return this.#directories.reference(place);
+  }
+
+  /** Undefined where no part of a file is free for it, or the card does not let it be written there. */
+  async #inFreeSpace(
+    turn: CardTurn,
+    { value, private: hidden }: NewValue,
+    pin: PinEntry | undefined,
+  ): Promise<FilePart | undefined> {
+    const part = await this.#free.take(turn, value.length, hidden, pin);
+    if (!part) return undefined;
+    try {
+      await writeAll(turn, this.#resolve(part), value, part.index);
+      return part;
+    } catch (error) {
+      if (!(error instanceof CardError)) throw error;
+      await this.#free.give(turn, part, pin?.authId);
+      return undefined;
+    }
+  }
+
+  #resolve(file: FileReference): FilePlace {
+    return resolve(this.#application.session.applicationDf, file);
+  }
+}
+
+function fileOf(entry: DirectoryEntry): FileReference | undefined {
+  return "value" in entry && entry.value?.kind === "file" ? entry.value.file : undefined;
+}

@@ -1,0 +1,257 @@
+import { parseCertificate } from "../../asn1/index.ts";
+import { DataError, equalBytes } from "../../bytes/index.ts";
+import {
+  CardError,
+  type CardObject,
+  type CardObjectChanges,
+  type KeyPairRequest,
+  LoginRequiredError,
+  type NewCardObject,
+  UnsupportedError,
+} from "../../card/index.ts";
+import { FileAllocation, STANDARD_FILES } from "./allocation.ts";
+import type { Pkcs15Application } from "../application.ts";
+import type { DirectoryItem } from "../objects/contents.ts";
+import { DirectoryWriter } from "./directory-writer.ts";
+import { KeyWriter } from "./key-writer.ts";
+import { touchLastUpdate } from "./last-update.ts";
+import { type FilePlace, ownFile } from "../files/place.ts";
+import { enterForPin, readPinStatus } from "../pins/pins.ts";
+import { readPrivateKeyInfo } from "../keys/private-key-info.ts";
+import type { CardTurn } from "../files/turn.ts";
+import type { PinEntry } from "../syntax/authentication.ts";
+import type { DirectoryKind } from "../syntax/directory.ts";
+import { certificateEntry, changedEntry, dataEntry } from "../syntax/new-entry.ts";
+import { ValueStore } from "./value-store.ts";
+import type { FileReference } from "../syntax/path.ts";
+
+const DIRECTORY_OF = {
+  certificate: "certificates",
+  data: "data",
+  "public-key": "public-keys",
+  "private-key": "private-keys",
+} as const satisfies Record<CardObject["class"], DirectoryKind>;
+
+/** The largest value that a file for it is made for: what offsets of UPDATE BINARY reach. */
+const MAX_VALUE = 0x7fff;
+
+/**
+ * Writes objects of one application. Every method leaves the card whole after each exchange: a value is written before its entry
+ * is, and an entry is gone before its value.
+ */
+export class ObjectWriter {
+  readonly #application: Pkcs15Application;
+  readonly #allocation: FileAllocation;
+  readonly #directories: DirectoryWriter;
+  readonly #keys: KeyWriter;
+  readonly #values: ValueStore;
+
+  constructor(application: Pkcs15Application) {
+    const { contents, dialect } = application;
+    this.#application = application;
+    this.#allocation = new FileAllocation(contents.session.applicationDf, dialect.files ?? STANDARD_FILES);
+    this.#directories = new DirectoryWriter(contents, this.#allocation);
+    this.#values = new ValueStore(application, this.#allocation, this.#directories);
+    this.#keys = new KeyWriter(contents, this.#directories, this.#allocation);
+  }
+
+  /** @param pin Whose token the object is to be of. @returns Whether an entry is that of the new object. */
+  async create(
+    object: NewCardObject,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<(item: DirectoryItem) => boolean> {
+    if (object.class === "private-key") {
+      const id = await this.#import(object, pin, signal);
+      return ({ entry }) => entry.class === "private-key" && equalBytes(entry.key.id, id);
+    }
+    const entry = await this.#store(object, pin, signal);
+    return ({ der }) => equalBytes(der, entry);
+  }
+
+  async #store(
+    object: Exclude<NewCardObject, { readonly class: "private-key" }>,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (object.class === "public-key")
+      throw new UnsupportedError("public keys come with their private keys on this card");
+    const kind = DIRECTORY_OF[object.class];
+    const { value } = object;
+    if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
+    return this.#change(pin, signal, async (turn, taken) => {
+      const file = await this.#values.store(turn, kind, object, pin, taken);
+      const entry = newEntry(object, file, object.private ? pin?.authId : undefined);
+      await this.#directories.add(turn, kind, entry, taken);
+      return entry;
+    });
+  }
+
+  /** @returns The entry as it is now. */
+  async setAttributes(
+    found: DirectoryItem,
+    { label, id, value }: CardObjectChanges,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    requirePlace(found);
+    return this.#change(pin, signal, async (turn, taken) => {
+      const item = await this.#current(found);
+      const place = requirePlace(item);
+      const file = value && (await this.#values.replace(turn, item, value, taken));
+      const changes = { ...(label !== undefined && { label }), ...(id && { id }), ...(file && { file }) };
+      const entry = changedEntry(item.der, changes);
+      await this.#directories.change(turn, item.kind, place, item.der, entry, taken);
+      this.#application.objects.changed(item, entry);
+      if (value) await this.#values.release(turn, item);
+      return entry;
+    });
+  }
+
+  async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+    const keyFile = found.entry.class === "private-key" ? this.#keyFile(found) : undefined;
+    requirePlace(found);
+    await this.#change(pin, signal, async (turn, taken) => {
+      const item = await this.#current(found);
+      const place = requirePlace(item);
+      if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
+      await this.#directories.change(turn, item.kind, place, item.der, undefined, taken);
+      this.#application.objects.changed(item);
+      if (keyFile) return this.#allocation.remove(turn, keyFile);
+      await this.#values.release(turn, item);
+    });
+  }
+
+  /** The file that a private key is, and goes with, whoever made it. */
+  #keyFile(item: DirectoryItem): FilePlace {
+    const place = this.#application.dialect.keys?.deletable && this.#valuePlace(item);
+    if (!place) throw new UnsupportedError("keys are not taken off this card");
+    return place;
+  }
+
+  async #requireDeletable(turn: CardTurn, keyFile: FilePlace, pin: PinEntry | undefined): Promise<void> {
+    const control = await turn.select(keyFile);
+    if (this.#application.dialect.keys?.deletable?.(control, pin?.reference)) return;
+    throw new UnsupportedError("the access rules of this key keep it on the card");
+  }
+
+  /** @returns The CKA_ID of the pair. */
+  async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
+    const { dialect } = this.#application;
+    if (!dialect.keys) throw new UnsupportedError("how this card makes keys is not known");
+    const making = dialect.keys.generation(request.type);
+    const { usage = { sign: true, decrypt: request.type.type === "rsa", derive: false } } = request;
+    const wanted = { ...request, label: request.label ?? "", usage, made: true };
+    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
+  }
+
+  async #import(
+    object: Extract<NewCardObject, { readonly class: "private-key" }>,
+    pin: PinEntry | undefined,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { dialect } = this.#application;
+    if (!dialect.keys) throw new UnsupportedError("how keys are brought to this card is not known");
+    const making = dialect.keys.importation(readPrivateKeyInfo(object.privateKey));
+    return this.#change(pin, signal, (turn, taken) =>
+      this.#keys.write(turn, making, { ...object, made: false }, pin, taken),
+    );
+  }
+
+  /** One change, from its login to the last exchange, with the card to itself. */
+  #change<T>(
+    pin: PinEntry | undefined,
+    signal: AbortSignal | undefined,
+    work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
+  ): Promise<T> {
+    return this.#application.inTurn(() => this.#changeNow(pin, signal, work));
+  }
+
+  async #changeNow<T>(
+    pin: PinEntry | undefined,
+    signal: AbortSignal | undefined,
+    work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
+  ): Promise<T> {
+    const { contents, session } = this.#application;
+    const info = await contents.tokenInfo();
+    if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
+    // Another program may have written since the directories were read, and must not until the change is made: a file of its that they
+    // do not name would count as left over.
+    const hold = await session.card.hold(signal);
+    try {
+      this.#forget();
+      const taken = await this.#directories.taken();
+      return await session.run(async (turn) => {
+        if (pin && !this.#application.isVerified(pin)) {
+          throw new LoginRequiredError("the card wants the PIN before it is changed");
+        }
+        try {
+          // First, so that no copy that somebody keeps of the card outlives what was changed.
+          await touchLastUpdate(turn, contents, info);
+          return await work(turn, taken);
+        } catch (error) {
+          throw await this.#refusal(turn, pin, error);
+        }
+      }, signal);
+    } finally {
+      this.#forget();
+      await hold[Symbol.asyncDispose]();
+    }
+  }
+
+  /** A card that has this PIN as verified, and refuses, wants another one: to log in again would be in vain. */
+  async #refusal(turn: CardTurn, pin: PinEntry | undefined, error: unknown): Promise<unknown> {
+    if (!(error instanceof LoginRequiredError) || !pin) return error;
+    await enterForPin(this.#application.session, turn, pin);
+    if (!(await readPinStatus(turn, pin)).verified) return error;
+    return new UnsupportedError("the card wants another PIN than this token's before it is changed so", {
+      cause: error,
+    });
+  }
+
+  #forget(): void {
+    const { contents, objects } = this.#application;
+    contents.forget();
+    contents.files.forgetAll();
+    objects.forget();
+  }
+
+  /** The entry where it stands now: a write since it was found may have moved its directory. */
+  async #current({ kind, der }: DirectoryItem): Promise<DirectoryItem> {
+    const item = (await this.#application.contents.directory(kind)).find((one) => equalBytes(one.der, der));
+    if (!item) throw new CardError("the object is not on the card any more");
+    return item;
+  }
+
+  #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {
+    return ownFile(this.#application.session.applicationDf, entry);
+  }
+}
+
+function requirePlace({ file, entry }: DirectoryItem): FilePlace {
+  if (!entry.head.modifiable) throw new UnsupportedError("the card says that this object is not changed");
+  if (!file) throw new UnsupportedError("the object stands in the ODF itself: it is not changed");
+  return file;
+}
+
+function newEntry(
+  object: Extract<NewCardObject, { readonly class: "certificate" | "data" }>,
+  file: FileReference,
+  authId: Uint8Array | undefined,
+): Uint8Array {
+  const head = { label: object.label, private: object.private, ...(authId && { authId }), file };
+  if (object.class === "certificate") {
+    return certificateEntry({ ...head, id: object.id, authority: isAuthority(object.value) });
+  }
+  const { application, objectId } = object;
+  return dataEntry({ ...head, application, ...(objectId !== undefined && { objectId }) });
+}
+
+function isAuthority(certificate: Uint8Array): boolean {
+  try {
+    return parseCertificate(certificate).authority;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
