@@ -1,4 +1,4 @@
-import { PcscError } from "../pcsc/index.ts";
+import { PcscError, type ReaderState } from "../pcsc/index.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError, UsageError } from "./failure.ts";
 
@@ -13,6 +13,12 @@ export function noReader({ options }: CommandContext): Error {
   return new NotFoundError(`no reader whose name contains "${options.reader}"; see them with: cryptoki readers`);
 }
 
+/** Why none of the readers that --reader names has a card. */
+export function noCard({ options }: CommandContext, wanted: readonly ReaderState[]): Error {
+  const where = options.reader === undefined ? "any reader" : wanted.map(({ name }) => name).join(" or ");
+  return new NotFoundError(`no card in ${where}; put one in`);
+}
+
 /**
  * The reader to use: the one that --reader names, or the only one with a card in it.
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
@@ -23,7 +29,7 @@ export async function chooseReader(context: CommandContext): Promise<string> {
   if (wanted.length === 0) throw noReader(context);
   const withCard = wanted.filter(({ present }) => present);
   const [first, ...more] = withCard;
-  if (!first) throw new NotFoundError("no card in any reader; put one in");
+  if (!first) throw noCard(context, wanted);
   const exact = withCard.find(({ name }) => name === context.options.reader);
   if (more.length === 0 || exact) return (exact ?? first).name;
   const candidates = withCard.map(({ name }) => name);

@@ -10,7 +10,7 @@ import {
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError, UsageError } from "./failure.ts";
-import { noReader, wantsReader } from "./reader.ts";
+import { noCard, noReader, wantsReader } from "./reader.ts";
 
 /** A token that is in, with what its slot and the token tell of themselves. */
 export interface Token extends TokenDescription {
@@ -102,7 +102,7 @@ export async function noToken(context: CommandContext, uri?: string): Promise<Er
   }
   const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
   if (readers.length === 0) return noReader(context);
-  if (readers.every(({ present }) => !present)) return new NotFoundError("no card in any reader; put one in");
+  if (readers.every(({ present }) => !present)) return noCard(context, readers);
   if (uri !== undefined || context.options.token !== undefined) {
     return new NotFoundError("no token fits the URI; see them with: cryptoki tokens");
   }

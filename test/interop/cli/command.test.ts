@@ -98,4 +98,5 @@ test("the card taken out is told, and commands say so", async () => {
   const outcome = await cryptoki("tokens");
   expect(outcome.code).toBe(3);
   expect(outcome.stderr).toMatch(/no card in any reader/u);
+  expect((await cryptoki("tokens", "--reader", "00 00")).stderr).toMatch(/no card in \S.* 00 00;/u);
 }, 60_000);
