@@ -73,6 +73,12 @@ describe("a card with two PINs", () => {
     expect(read.stdout).not.toBe("");
   });
 
+  test("a data object comes and goes", async () => {
+    const note = ["--type", "data", "--label", "Shopping"];
+    expect(await onCard(["import", uriOf(PIN_TOKEN), ...note, letter], PIN)).toMatchObject({ code: 0, stderr: "" });
+    expect((await onCard(["delete", ...note], PIN)).stdout).toBe("Deleted: data Shopping\n");
+  });
+
   test("a secret that nobody can be asked for is named", async () => {
     const { code, stderr } = await onCard(["pin", "unlock", uriOf(SIGNATURE_TOKEN)]);
     expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining(`PUK of ${SIGNATURE_TOKEN}`) });

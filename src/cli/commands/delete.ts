@@ -37,7 +37,8 @@ export function addDelete(program: Command, environment: Environment): void {
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);
       await asAllowed(options, session.cryptoki.C_DestroyObject(session.handle, handle));
-      context.print.done(`Deleted: ${type} ${toHex(id)} ${label}`, { deleted: true, type, id: toHex(id), label });
+      const words = [type, toHex(id), label].filter(Boolean).join(" ");
+      context.print.done(`Deleted: ${words}`, { deleted: true, type, id: toHex(id), label });
     },
   );
 }
