@@ -68,6 +68,7 @@ export class Pkcs15Application {
   verified(pin: PinEntry): void {
     this.#verified.set(pin, this.session.resets);
     this.#leaving.delete(pin);
+    if (this.contents.forgetRefused()) this.objects.forget();
   }
 
   unverified(pin: PinEntry): void {

@@ -4,6 +4,7 @@ import { DataError } from "../../bytes/index.ts";
 import type { CardContents } from "./contents.ts";
 import { readStoredCertificate } from "../keys/public-key.ts";
 import type { CertificateEntry } from "../syntax/certificate.ts";
+import { isGuarded } from "../syntax/object.ts";
 
 /** The certificate that an entry leads to, DER. @throws {MalformedAnswerError} if what is there is none. */
 export async function readCertificateOf(
@@ -12,7 +13,7 @@ export async function readCertificateOf(
 ): Promise<Uint8Array> {
   const where = `certificate ${head.label}`;
   if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
-  const bytes = await contents.value(value, where, { enough: isWhole, guarded: head.private });
+  const bytes = await contents.value(value, where, { enough: isWhole, guarded: isGuarded(head) });
   try {
     return readStoredCertificate(bytes);
   } catch (cause) {

@@ -1,4 +1,4 @@
-import { CardError, MalformedAnswerError, StatusError } from "../../apdu/index.ts";
+import { CardError, MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
 import { DataError, toHex } from "../../bytes/index.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { CardFiles } from "../files/files.ts";
@@ -49,6 +49,8 @@ export class CardContents {
   readonly #template: ApplicationTemplate | undefined;
   readonly #catalogue: Catalogue | undefined;
   readonly #directories = new Map<DirectoryKind, Promise<readonly DirectoryItem[]>>();
+  /** Kinds of which the card kept a directory to itself: it wants a PIN before. */
+  readonly #refused = new Set<DirectoryKind>();
   #odf: Promise<readonly OdfEntry[]> | undefined;
   #tokenInfo: Promise<TokenInfo | undefined> | undefined;
 
@@ -167,13 +169,21 @@ export class CardContents {
       const place = file.path.length === 1 ? undefined : resolve(this.session.applicationDf, file);
       const name = place ? placeName(place) : `short identifier ${toHex(file.path)}`;
       const at = `${kind} ${name}`;
-      return this.#items(kind, await this.#read(file, at, { enough: endsInPadding }), at, place);
+      const options = { enough: endsInPadding, guarded: this.#refused.has(kind) };
+      return this.#items(kind, await this.#read(file, at, options), at, place);
     } catch (error) {
       if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
         throw error;
+      if (error instanceof StatusError && error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) this.#refused.add(kind);
       this.#findings.add(where, error.message);
       return [];
     }
+  }
+
+  /** A PIN was verified: what the card refused before is asked for again. @returns Whether there is any such directory. */
+  forgetRefused(): boolean {
+    const again = [...this.#refused].filter((kind) => this.#directories.delete(kind));
+    return again.length > 0;
   }
 
   #items(kind: DirectoryKind, bytes: Uint8Array, where: string, file: FilePlace | undefined): DirectoryItem[] {

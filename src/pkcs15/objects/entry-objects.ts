@@ -16,6 +16,7 @@ import type { DataEntry } from "../syntax/data.ts";
 import type { DirectoryEntry } from "../syntax/directory.ts";
 import { KEY_ACCESS, type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
+import { isGuarded } from "../syntax/object.ts";
 
 /** A private key with what using it takes. */
 export interface PlacedKey {
@@ -163,7 +164,7 @@ export class EntryObjects {
       application,
       ...(objectId !== undefined && { objectId }),
       exists: () => Promise.resolve(true),
-      value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: head.private }),
+      value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: isGuarded(head) }),
     };
   }
 }

@@ -30,6 +30,12 @@ type SecurityCondition =
 /** Bits of AccessMode. */
 export const ACCESS = { READ: 0, UPDATE: 1, EXECUTE: 2, DELETE: 3, SIGN: 5, DECIPHER: 7, AUTHENTICATE: 9 } as const;
 
+/** Whether the card wants a PIN, or something else, before it gives the value: by the flag, by the identifier or by the rules. */
+export function isGuarded({ private: isPrivate, authId, accessRules }: ObjectHead): boolean {
+  const reading = accessRules.filter(({ modes }) => modes.has(ACCESS.READ));
+  return isPrivate || authId !== undefined || reading.some(({ condition }) => condition.kind !== "always");
+}
+
 /** Bits of CommonObjectFlags. */
 export const OBJECT_FLAG = { PRIVATE: 0, MODIFIABLE: 1 } as const;
 
