@@ -17,6 +17,8 @@ export class Pkcs15Application {
   readonly objects: ObjectList;
   /** {@link Pkcs15Session.resets} when each PIN was last verified. */
   readonly #verified = new Map<PinEntry, number>();
+  /** PINs that the card may take for verified since they were changed, though nobody logged in with them. */
+  readonly #changed = new Set<PinEntry>();
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
   /** The last of the changes that wait for each other. */
@@ -71,8 +73,18 @@ export class Pkcs15Application {
     if (this.contents.forgetRefused()) this.objects.forget();
   }
 
+  changed(pin: PinEntry): void {
+    this.#changed.add(pin);
+  }
+
+  /** Whether the card is to be told to forget the PIN when its user leaves. */
+  mayHold(pin: PinEntry): boolean {
+    return this.isVerified(pin) || this.#changed.has(pin);
+  }
+
   unverified(pin: PinEntry): void {
     this.#verified.delete(pin);
+    this.#changed.delete(pin);
   }
 
   /**

@@ -123,7 +123,7 @@ export class Pkcs15Token implements CardToken {
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
   async logout(): Promise<void> {
     const application = this.#application;
-    const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.isVerified(pin));
+    const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.mayHold(pin));
     for (const pin of pins) {
       if (!pin) continue;
       application.unverified(pin);
@@ -145,6 +145,7 @@ export class Pkcs15Token implements CardToken {
       await this.#application.session.run(async (turn) => {
         await enterForPin(this.#application.session, turn, pin);
         await sendPin(turn, pin, oldPin, (encoded) => changeReferenceData(pin.reference, encoded, replacement));
+        this.#application.changed(pin);
       }, signal);
     } finally {
       wipe(replacement);

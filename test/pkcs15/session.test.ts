@@ -153,4 +153,15 @@ describe("a logout", () => {
     expect(await one?.pinStatus("user")).toMatchObject({ verified: false });
     expect(await two?.pinStatus("user")).toMatchObject({ verified: true });
   });
+
+  test("follows a change of a PIN without a login: the card may take the new one for verified", async () => {
+    const card = new WatchedCard(await testPkcs15Card());
+    const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    await token?.changePin?.("user", PIN, utf8("234567"));
+    card.commands.length = 0;
+    await token?.logout();
+    expect(card.commands).toEqual(["002e0001"]);
+    await token?.logout();
+    expect(card.commands).toHaveLength(1);
+  });
 });
