@@ -8,6 +8,8 @@ const base = {
 export default {
   // No test is about time: a machine with other work to do may take long.
   testTimeout: 60_000,
+  // Jest keeps a core for itself, which on a machine of two leaves one.
+  maxWorkers: "100%",
   projects: [
     {
       ...base,
