@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from "@jest/globals";
-import { type Pcsc, PcscError, type ReaderState, SCARD_DISPOSITION, SCARD_SHARE } from "../../../src/pcsc/index.ts";
+import {
+  type Pcsc,
+  Pcscd,
+  PcscError,
+  type ReaderState,
+  SCARD_DISPOSITION,
+  SCARD_SHARE,
+} from "../../../src/pcsc/index.ts";
 import { type Pcscd as Daemon, startPcscd } from "../rig/pcscd.ts";
 import { run } from "../rig/run.ts";
 import { insertCard, type VirtualPicc } from "../rig/vpicc.ts";
@@ -65,6 +72,9 @@ export function describePcsc(name: string, subject: Subject): void {
     });
 
     afterEach(async () => {
+      // vpcd hangs if the card goes while pcscd still resets it, for a program that was killed.
+      await using witness = new Pcscd();
+      await waitFor(witness, ([first]) => first?.sharing === 0);
       await card?.remove();
       card = undefined;
       await waitFor(pcsc, ([first]) => first?.present === false);
