@@ -17,6 +17,7 @@ export {
   CardGoneError,
   CardResetError,
   LoginRequiredError,
+  ObjectGoneError,
   PinError,
   StatusError,
   UnsupportedError,

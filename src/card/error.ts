@@ -30,6 +30,11 @@ export class LoginRequiredError extends CardError {
   override readonly name = "LoginRequiredError";
 }
 
+/** The object is not on the card any more: another program took it off. */
+export class ObjectGoneError extends CardError {
+  override readonly name = "ObjectGoneError";
+}
+
 /** The card, or this profile, cannot do what was asked. */
 export class UnsupportedError extends CardError {
   override readonly name = "UnsupportedError";

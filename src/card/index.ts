@@ -2,7 +2,7 @@
 export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export { CardAccessError, CardBusyError, CardCancelledError, CardGoneError, CardResetError } from "./access-error.ts";
 export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
-export { LoginRequiredError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
+export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";

@@ -6,6 +6,7 @@ import {
   CardGoneError,
   LoginRequiredError,
   MalformedAnswerError,
+  ObjectGoneError,
   PinError,
   type PinFailure,
   StatusError,
@@ -48,6 +49,7 @@ function returnValue(error: unknown): number {
   // The standard has no name for a card that another program holds.
   if (error instanceof CardAccessError) return CKR.DEVICE_ERROR;
   if (error instanceof PinError) return PIN[error.reason];
+  if (error instanceof ObjectGoneError) return CKR.OBJECT_HANDLE_INVALID;
   if (error instanceof LoginRequiredError) return CKR.USER_NOT_LOGGED_IN;
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
@@ -61,6 +63,16 @@ function returnValue(error: unknown): number {
 /** What AbortSignal.abort() and AbortSignal.timeout() give as their reason. */
 const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && (error.name === "AbortError" || error.name === "TimeoutError");
+
+/** Waits for a card that deciphers: data that is wrong for it is a ciphertext that is wrong. */
+export async function deciphered<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.sw !== 0x6a80) throw error;
+    throw new CryptokiError(CKR.ENCRYPTED_DATA_INVALID, error.message, { cause: error });
+  }
+}
 
 /** Runs `work` on something that the caller gave: bytes that do not fit are told as `rv`. */
 export function blame<T>(rv: number, work: () => T): T {

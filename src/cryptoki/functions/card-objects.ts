@@ -1,5 +1,5 @@
 import { equalBytes, wipe } from "../../bytes/index.ts";
-import { type CardObject, type CardToken, UnsupportedError } from "../../card/index.ts";
+import { type CardObject, type CardToken, ObjectGoneError, UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
 import type { NewObject } from "../attributes/new-object.ts";
@@ -81,8 +81,12 @@ export async function changeOnCard(
     ...(id instanceof Uint8Array ? { id } : {}),
     ...(value instanceof Uint8Array ? { value } : {}),
   };
-  const changed = await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-    it.setAttributes?.(card, wanted, signal),
+  const changed = await unlessGone(
+    token,
+    card,
+    change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
+      it.setAttributes?.(card, wanted, signal),
+    ),
   );
   token.changes.changed(changed);
   await renewKin(token, changed);
@@ -96,11 +100,21 @@ export async function destroyOnCard(
   signal?: AbortSignal,
 ): Promise<void> {
   if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
-  await change(application, token, token.cardToken.destroyObject !== undefined, (it) =>
-    it.destroyObject?.(card, signal),
-  );
+  const can = token.cardToken.destroyObject !== undefined;
+  const destroyed = change(application, token, can, (it) => it.destroyObject?.(card, signal), CKR.ACTION_PROHIBITED);
+  await unlessGone(token, card, destroyed);
   token.changes.ended(card.reference);
   await renewKin(token, card);
+}
+
+/** The handles of an object end when it turns out that another program took it off the card. */
+async function unlessGone<T>(token: Token, { reference }: CardObject, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof ObjectGoneError) token.changes.ended(reference);
+    throw error;
+  }
 }
 
 /** A certificate may tell what its public key is, and a key whose the certificate is: what was read of either may be wrong now. */
@@ -126,12 +140,16 @@ export function requireWriter(application: Application, token: Token): void {
   throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, `log in first: C_Login with CKU.${user.toUpperCase()}`);
 }
 
-/** Has the card do what not every card can: `work` gives undefined where the token has no such method. */
+/**
+ * Has the card do what not every card can: `work` gives undefined where the token has no such method.
+ * @param rv Where the card can do such things, and not this.
+ */
 async function change<T>(
   application: Application,
   token: Token,
   can: boolean,
   work: (cardToken: CardToken) => Promise<T> | undefined,
+  rv: number = CKR.TEMPLATE_INCONSISTENT,
 ): Promise<T> {
   try {
     if (can) requireWriter(application, token);
@@ -140,6 +158,6 @@ async function change<T>(
     return await done;
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
-    throw await cannot(token, error.message, CKR.TEMPLATE_INCONSISTENT, { cause: error });
+    throw await cannot(token, error.message, rv, { cause: error });
   }
 }

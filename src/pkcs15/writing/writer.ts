@@ -1,7 +1,7 @@
 import { parseCertificate } from "../../asn1/index.ts";
 import { DataError, equalBytes } from "../../bytes/index.ts";
 import {
-  CardError,
+  ObjectGoneError,
   type CardObject,
   type CardObjectChanges,
   type KeyPairRequest,
@@ -219,7 +219,7 @@ export class ObjectWriter {
   /** The entry where it stands now: a write since it was found may have moved its directory. */
   async #current({ kind, der }: DirectoryItem): Promise<DirectoryItem> {
     const item = (await this.#application.contents.directory(kind)).find((one) => equalBytes(one.der, der));
-    if (!item) throw new CardError("the object is not on the card any more");
+    if (!item) throw new ObjectGoneError("the object is not on the card any more");
     return item;
   }
 
