@@ -14,8 +14,8 @@ export const CARD_KINDS = {
   short: { title: "Short APDUs only", options: {} },
   extended: { title: "Extended-length APDUs", options: { extended: true } },
   unselected: {
-    title: "Short APDUs only, and another application is selected after reset",
-    options: { defaultSelected: false },
+    title: "Short APDUs only, and PIV is not selected after reset, as on a YubiKey",
+    options: { defaultSelected: false, yubico: true },
   },
 } as const satisfies Record<string, { readonly title: string; readonly options: PivCardOptions }>;
 export type CardKind = keyof typeof CARD_KINDS;
@@ -30,10 +30,10 @@ export class CardFactory {
     this.#keys = { "9a": rsa(), "9c": ec(), "9d": rsa(), "9e": ec() };
   }
 
-  /** @param yubico Whether the card also answers Yubico's own commands, which ykcs11 cannot do without. */
+  /** @param yubico Whether any card also answers Yubico's own commands, which ykcs11 cannot do without. */
   async make(kind: CardKind, yubico: boolean): Promise<VirtualPivCard> {
     const keys = Object.fromEntries(Object.entries(this.#keys).map(([name, { privateKey }]) => [name, { privateKey }]));
-    return VirtualPivCard.create({ ...CARD_KINDS[kind].options, keys, yubico, pin: PIN });
+    return VirtualPivCard.create({ yubico, ...CARD_KINDS[kind].options, keys, pin: PIN });
   }
 
   publicKey(name: KeyName): KeyObject {

@@ -22,9 +22,10 @@ const BEGINNINGS: readonly string[] = [
   "69536869656c64",
   "755472757374",
 ];
+/** "Yubi", whatever follows: key, Key (OpenSC, card-piv.c). */
+const YUBIKEY = "59756269";
 const ANYWHERE: readonly string[] = [
-  // "Yubi", whatever follows: key, Key (OpenSC, card-piv.c).
-  "59756269",
+  YUBIKEY,
   // "PIVKEY", "SPIVKEY70".
   "5049564b4559",
   // The application identifier of PIV itself, as ISO/IEC 7816-4 section 12.1.1.1 puts it there.
@@ -33,15 +34,27 @@ const ANYWHERE: readonly string[] = [
 
 /** Whether cards with this answer to reset usually carry PIV. */
 export function announcesPiv(atr: Uint8Array): boolean {
-  let historical: string;
-  try {
-    historical = toHex(parseAtr(atr).historicalBytes);
-  } catch (error) {
-    if (error instanceof DataError) return false;
-    throw error;
-  }
+  const historical = historicalBytes(atr);
   return (
     BEGINNINGS.some((beginning) => historical.startsWith(beginning)) ||
     ANYWHERE.some((part) => historical.includes(part))
   );
+}
+
+/**
+ * Whether cards with this answer to reset have another application selected after it, or none: a YubiKey answers no command of PIV
+ * before PIV is selected.
+ */
+export function wantsSelection(atr: Uint8Array): boolean {
+  return historicalBytes(atr).includes(YUBIKEY);
+}
+
+/** In hexadecimal; none where the answer to reset cannot be read. */
+function historicalBytes(atr: Uint8Array): string {
+  try {
+    return toHex(parseAtr(atr).historicalBytes);
+  } catch (error) {
+    if (error instanceof DataError) return "";
+    throw error;
+  }
 }

@@ -1,6 +1,7 @@
 import { CardError, type CardChannel, type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
+import { wantsSelection } from "./answer-to-reset.ts";
 import { getData, readData, select } from "./commands.ts";
 import { CONTAINER } from "./containers.ts";
 import { type Discovery, NO_DISCOVERY, readDiscovery } from "./discovery.ts";
@@ -100,12 +101,13 @@ export class PivSession {
 
   /**
    * Finds the application. A card that has it selected says so in its discovery object, which is wanted anyway for its PIN
-   * policy; any other is asked by SELECT.
+   * policy; any other is asked by SELECT. Where another program is at the card, SELECT comes last: it may drop a verified PIN.
    * @returns Whether the card carries the application.
    */
   claim(): Promise<boolean> {
     return this.#card.exclusively(async (channel) => {
-      if (await this.#isSelected(channel)) return true;
+      const selects = wantsSelection(this.#card.atr) && (await this.#card.alone());
+      if (!selects && (await this.#isSelected(channel))) return true;
       const { sw } = await channel.send(select());
       if (sw === SW.OK) this.#confirmed();
       return sw === SW.OK;

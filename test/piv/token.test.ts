@@ -28,6 +28,14 @@ describe("finding the application", () => {
     expect(rig.commands.map((command) => command.slice(0, 8))).toEqual(["00cb3fff", SELECT]);
   });
 
+  test("takes SELECT alone where the answer to reset says YubiKey, and the discovery object where another program is there", async () => {
+    const rig = bench(await testCard({ defaultSelected: false, yubico: true }));
+    await claim(rig);
+    expect(rig.commands.map((command) => command.slice(0, 8))).toEqual([SELECT]);
+    await claim(rig);
+    expect(rig.commands.slice(1)).toEqual([DISCOVERY]);
+  });
+
   test("leaves a card of another kind alone", async () => {
     const other = { atr: fromHex("3b00"), reset: () => undefined, transmit: () => Promise.resolve(fromHex("6d00")) };
     const rig = bench(other);

@@ -65,7 +65,7 @@ export class VirtualPivCard implements VirtualCard {
   constructor(contents: PivContents, keep?: Keep) {
     this.#contents = contents;
     const { extended, yubico, defaultSelected } = contents.traits;
-    this.atr = buildAtr("virtual", extended);
+    this.atr = buildAtr(yubico ? "YubiKey" : "virtual", extended);
     // Yubico's programs send no Le, and their cards answer all the same.
     this.#transport = new CardTransport({ extended, impliedNe: yubico ? 256 : 0 }, (command) => this.#run(command));
     this.#session = newSession(defaultSelected);

@@ -54,7 +54,10 @@ export interface PivCardOptions {
   readonly extended?: boolean;
   /** PIV is selected after reset; true unless told. */
   readonly defaultSelected?: boolean;
-  /** Answers Yubico's additional commands, and leaves the use of keys as free as their cards do; false unless told. */
+  /**
+   * Says "YubiKey" in its answer to reset, answers Yubico's additional commands, and leaves the use of keys as free as their cards do;
+   * false unless told.
+   */
   readonly yubico?: boolean;
   /** Serial number for Yubico's command, 32 bits; random unless told. */
   readonly serial?: number;
