@@ -5,18 +5,8 @@ import type { FileControl } from "./files/file-control.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
 import type { CardTurn } from "./files/turn.ts";
+import type { CardFacts } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
-
-/** What a card is recognised by. */
-export interface CardFacts {
-  readonly atr: Uint8Array;
-  /** Historical bytes of the ATR, as characters; empty if it does not parse. */
-  readonly historical: string;
-  /** The name under which the application was selected. */
-  readonly aid: Uint8Array | undefined;
-  /** What the card told when it was selected so. */
-  readonly selectAnswer: Uint8Array;
-}
 
 /** How cards of one make want their keys to be used: what the standard leaves to them. */
 export interface Dialect {

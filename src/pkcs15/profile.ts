@@ -1,6 +1,7 @@
 import type * as Room from "./recognition/claim.ts";
 import type { Card, CardApplication, CardProfile } from "../card/index.ts";
 import type { PublicFileStore } from "./files/public-cache.ts";
+import { announcesEfDir, tellsMake } from "./recognition/answer-to-reset.ts";
 
 /** What may be asked of the profile. */
 export interface Pkcs15Options {
@@ -20,7 +21,10 @@ export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
   const glanced = new WeakSet<Card>();
   return {
     name: "pkcs15",
-    expects: async (atr) => (await room()).areExpected(atr, store),
+    async expects(atr): Promise<boolean> {
+      if (announcesEfDir(atr) || tellsMake(atr)) return true;
+      return store !== undefined && (await room()).isRemembered(atr, store);
+    },
     async glance(card): Promise<CardApplication | undefined> {
       glanced.add(card);
       return (await room()).claim(card, store, "by name");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex } from "../../src/bytes/index.ts";
 import { type KeyPrimitive, UnsupportedError } from "../../src/card/index.ts";
-import type { CardFacts } from "../../src/pkcs15/dialect.ts";
+import type { CardFacts } from "../../src/pkcs15/recognition/makes.ts";
 import { dialectOf } from "../../src/pkcs15/dialects/table.ts";
 import type { KeyFacts, KeyOperation, KeyRequest, KeyUse } from "../../src/pkcs15/keys/key-use.ts";
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";

@@ -1,21 +1,15 @@
-import { toHex } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { algorithm, computing, keyReference, refuse } from "../keys/key-use.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { standardUse } from "./standard-use.ts";
 
-const CARDOS_5_ATR: ReadonlySet<string> = new Set([
-  "3bd218008131fe58c90114",
-  "3bd218008131fe58c90217",
-  "3bd218008131fe58c90316",
-  "3bd218008131fe58c90411",
-]);
 /** The upper half of a key reference is the mechanism; these are for keys that have none there. */
 const CARDOS_MECHANISM = { PKCS1: 0x10, ECDSA: 0x30 } as const;
 
 export const CARDOS_5: Dialect = {
   name: "CardOS 5",
   source: "OpenSC, card-cardos.c (cardos_set_security_env, cardos_decipher)",
-  recognises: ({ atr }) => CARDOS_5_ATR.has(toHex(atr)),
+  recognises: MAKES.cardOs5,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : ["ecdsa"]),
   mechanisms: mechanisms({ "rsa-raw": [1024, 4096], "rsa-pkcs1": [1024, 4096], ecdsa: [256, 521] }),
@@ -30,13 +24,10 @@ export const CARDOS_5: Dialect = {
   },
 };
 
-/** 4.0, 4.2 and above, 4.4: the version is in the last bytes. */
-const CARDOS_4_ATR = /^3be200ffc11031fe55c8029c$|^3bf21800(ff|02)c1[01][0a]31fe5[58]c8|^3bd21802c10a31fe58c80d51$/u;
-
 export const CARDOS_4: Dialect = {
   name: "CardOS M4",
   source: "OpenSC, card-cardos.c (key reference under tag 83; a key for both uses signs by deciphering: NEED_USAGE)",
-  recognises: ({ atr }) => CARDOS_4_ATR.test(toHex(atr)),
+  recognises: MAKES.cardOs4,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw"] : []),
   mechanisms: mechanisms({ "rsa-raw": [512, 2048] }),

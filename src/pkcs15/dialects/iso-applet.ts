@@ -1,20 +1,16 @@
 import { SW } from "../../apdu/index.ts";
-import { concat, equalBytes, fromHex } from "../../bytes/index.ts";
+import { concat } from "../../bytes/index.ts";
 import { fileWays } from "../writing/allocation.ts";
 import { computeSignature, setEnvironment, TEMPLATE } from "../files/commands.ts";
-import { type CardFacts, type Dialect, mechanisms } from "../dialect.ts";
+import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
 import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
 import { algorithm, file, keyReference, refuse } from "../keys/key-use.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { ISO_APPLET_KEYS } from "./iso-applet-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
-const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
 const ALGORITHM = { RSA_PKCS1: 0x11, ECDSA: 0x21 } as const;
-
-/** Applets before 1.0 tell version and features when they are selected, and nothing else: 00 06 06. */
-const isBefore1 = ([major, , , more]: Uint8Array): boolean => major === 0 && more === undefined;
-const isIsoApplet = ({ aid }: CardFacts): boolean => aid !== undefined && equalBytes(aid, ISO_APPLET_AID);
 
 /** @param ec What the applet makes of the input of an EC signature. */
 function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dialect["recognises"]): Dialect {
@@ -52,6 +48,6 @@ function privateRules(security: FileControl["security"]): FileControl["security"
 }
 
 export const ISO_APPLETS: readonly Dialect[] = [
-  isoApplet("0", "ecdsa-sha1", (card) => isIsoApplet(card) && isBefore1(card.selectAnswer)),
-  isoApplet("1", "ecdsa", isIsoApplet),
+  isoApplet("0", "ecdsa-sha1", MAKES.isoApplet0),
+  isoApplet("1", "ecdsa", MAKES.isoApplet1),
 ];

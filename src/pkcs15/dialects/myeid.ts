@@ -4,6 +4,7 @@ import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../file
 import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
 import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../keys/key-use.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
@@ -14,7 +15,7 @@ const MYEID_HALVES = 256;
 export const MYEID: Dialect = {
   name: "MyEID",
   source: "OpenSC, card-myeid.c (myeid_logout, myeid_set_security_env, myeid_transmit_decipher, myeid_ecdh_derive)",
-  recognises: ({ historical }) => historical.endsWith("MyEID") || historical.endsWith("OsEID"),
+  recognises: MAKES.myEid,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : ["ecdsa", "ecdh"]),
   logout: (reference) => ({ cla: 0x00, ins: 0x2e, p1: 0x00, p2: reference }),

@@ -1,6 +1,6 @@
-import { toHex } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { algorithm, file, keyReference, type KeyRequest, type KeyUse, refuse } from "../keys/key-use.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { standardUse } from "./standard-use.ts";
 
 const SETCOS_ALGORITHM = { RAW: 0x00, PKCS1: 0x02 } as const;
@@ -17,7 +17,7 @@ const SETCOS_MECHANISMS = mechanisms({ "rsa-raw": [512, 2048], "rsa-pkcs1": [512
 export const SWEDISH_EID: Dialect = {
   name: "Swedish eID (NIDEL, Net iD)",
   source: "OpenSC, card-setcos.c (SC_CARD_TYPE_SETCOS_NIDEL: the key is named by its file alone)",
-  recognises: ({ atr }) => toHex(atr) === "3b9f94801fc30068104405014649534531c807900018",
+  recognises: MAKES.swedishEid,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : []),
   mechanisms: SETCOS_MECHANISMS,
@@ -27,7 +27,7 @@ export const SWEDISH_EID: Dialect = {
 export const FINEID: Dialect = {
   name: "FinEID (SetCOS 4.4)",
   source: "OpenSC, card-setcos.c (setcos_set_security_env: algorithm 02 is PKCS #1 padding, 00 none)",
-  recognises: ({ historical }) => historical.includes("FISE"),
+  recognises: MAKES.finEid,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : []),
   mechanisms: SETCOS_MECHANISMS,

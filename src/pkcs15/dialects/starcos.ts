@@ -1,31 +1,15 @@
-import { toHex } from "../../bytes/index.ts";
 import { decipher } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { cipher, indicated, keyReference, refuse } from "../keys/key-use.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { standardUse } from "./standard-use.ts";
 
-const STARCOS_3_4_ATR: ReadonlySet<string> = new Set([
-  "3bd818ff81b1fe451f038064041ab403810561",
-  "3bd396ff81b1fe451f078081052d",
-  "3bd097ff81b1fe451f072b",
-  "3bd096ff81b1fe451f072a",
-]);
-const STARCOS_3_5_ATR: ReadonlySet<string> = new Set([
-  "3b9b96c00a31fe458067041eb50100894c810545",
-  "3bdb96ff8131fe4580670534b50201c0a181053c",
-  "3bd996ff8131fe458031b8738601c0810502",
-  "3bdf96ff8131fe45805b44452e424e4f544b3131318105a0",
-  "3bdf96ff8131fe45805b44452e424e4f544b3130308105a0",
-  "3bd996ff8131fe458031b8738601e0810522",
-  "3bdf96ff8131fe45805b44452e42415f53433335328105b5",
-]);
-
 /** @param padded Names the decipherment that takes PKCS #1 padding off. */
-function starcos(version: string, atrs: ReadonlySet<string>, padded: number): Dialect {
+function starcos(version: string, recognises: Dialect["recognises"], padded: number): Dialect {
   return {
     name: `STARCOS ${version}`,
     source: "OpenSC, card-starcos.c (13.23 is PKCS #1 signature, 11.3x decipherment; starcos_decipher)",
-    recognises: ({ atr }) => atrs.has(toHex(atr)),
+    recognises,
     algorithmsFromTokenInfo: false,
     primitives: (type) => (type === "rsa" ? ["rsa-pkcs1"] : []),
     mechanisms: mechanisms({ "rsa-pkcs1": [1024, 3072] }),
@@ -42,6 +26,6 @@ function starcos(version: string, atrs: ReadonlySet<string>, padded: number): Di
 }
 
 export const STARCOS: readonly Dialect[] = [
-  starcos("3.4", STARCOS_3_4_ATR, 0x30),
-  starcos("3.5", STARCOS_3_5_ATR, 0x31),
+  starcos("3.4", MAKES.starcos34, 0x30),
+  starcos("3.5", MAKES.starcos35, 0x31),
 ];

@@ -1,4 +1,5 @@
-import type { CardFacts, Dialect } from "../dialect.ts";
+import type { Dialect } from "../dialect.ts";
+import type { CardFacts } from "../recognition/makes.ts";
 import { CARDOS_4, CARDOS_5 } from "./cardos.ts";
 import { GENERIC } from "./generic.ts";
 import { ISO_APPLETS } from "./iso-applet.ts";
@@ -18,11 +19,6 @@ const DIALECTS: readonly Dialect[] = [
   ...STARCOS,
   SMARTCARD_HSM,
 ];
-
-/** Whether the card is one of those that are known better than by the standard. */
-export function isKnownDialect(card: CardFacts): boolean {
-  return DIALECTS.some((dialect) => dialect.recognises(card));
-}
 
 /** How a card wants its keys to be used. */
 export function dialectOf(card: CardFacts): Dialect {

@@ -1,6 +1,6 @@
 import { parseAtr, parseHistoricalBytes } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
-import { isKnownDialect } from "../dialects/table.ts";
+import { type CardFacts, MAKES } from "./makes.ts";
 
 /** The historical bytes, as characters; empty if the answer to reset does not parse. */
 export function historicalText(atr: Uint8Array): string {
@@ -14,7 +14,18 @@ export function announcesEfDir(atr: Uint8Array): boolean {
 
 /** Whether only cards of a make that is known here answer so. */
 export function tellsMake(atr: Uint8Array): boolean {
-  return isKnownDialect({ atr, historical: historicalText(atr), aid: undefined, selectAnswer: new Uint8Array() });
+  const facts = factsOf(atr);
+  return Object.values(MAKES).some((isOfMake) => isOfMake(facts));
+}
+
+/** Whether only a SmartCard-HSM answers a reset so. */
+export function isSmartCardHsm(atr: Uint8Array): boolean {
+  return MAKES.smartCardHsm(factsOf(atr));
+}
+
+/** What is known of a card before it was asked anything. */
+function factsOf(atr: Uint8Array): CardFacts {
+  return { atr, historical: historicalText(atr), aid: undefined, selectAnswer: new Uint8Array() };
 }
 
 function fromAtr<T>(atr: Uint8Array, read: (historical: Uint8Array) => T, otherwise: T): T {

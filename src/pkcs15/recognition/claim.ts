@@ -1,13 +1,13 @@
 import { type Card, type CardApplication, PinPadReader } from "../../card/index.ts";
 import { Pkcs15Application } from "../application.ts";
-import { type Extent, areExpected as areExpectedBy, findApplications } from "./find.ts";
+import { type Extent, findApplications, isRemembered as isRememberedBy } from "./find.ts";
 import { Findings } from "../objects/findings.ts";
 import { type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { Pkcs15Token } from "../token.ts";
 
-/** Whether cards with this answer to reset usually have applications. */
-export function areExpected(atr: Uint8Array, store: PublicFileStore | undefined): Promise<boolean> {
-  return areExpectedBy(atr, store && reliable(store));
+/** Whether a card with this answer to reset had applications when it was met before. */
+export function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
+  return isRememberedBy(atr, reliable(store));
 }
 
 /** The applications of a card, each user PIN of each a token; undefined if there is none. */

@@ -7,22 +7,23 @@ import {
   supportsExtendedLength,
   SW,
 } from "../../apdu/index.ts";
-import { DataError, equalBytes, fromHex, toHex, utf8 } from "../../bytes/index.ts";
+import { DataError, equalBytes, toHex, utf8 } from "../../bytes/index.ts";
 import type { Card } from "../../card/index.ts";
-import { announcesEfDir, tellsMake } from "./answer-to-reset.ts";
+import { announcesEfDir, isSmartCardHsm, tellsMake } from "./answer-to-reset.ts";
 import { CardContents } from "../objects/contents.ts";
 import { CardFiles } from "../files/files.ts";
 import type { Findings } from "../objects/findings.ts";
 import type { FoundApplication } from "./found-application.ts";
+import { ISO_APPLET_AID } from "./makes.ts";
 import { type FilePlace, masterFilePlace, placeName, resolve } from "../files/place.ts";
 import { PublicCache, type PublicFileStore } from "../files/public-cache.ts";
 import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
 import { REFUSES_FORM } from "../files/turn.ts";
-import { findSmartCardHsm, isSmartCardHsm } from "../smartcard-hsm/find.ts";
+import { findSmartCardHsm } from "../smartcard-hsm/find.ts";
 
-/** The application of a card that has it under a name of the maker's own: IsoApplet (OpenSC, card-isoApplet.c). */
-const OTHER_AIDS: readonly Uint8Array[] = [fromHex("f276a288bcfba69d34f31001")];
+/** The application of a card that has it under a name of the maker's own. */
+const OTHER_AIDS: readonly Uint8Array[] = [ISO_APPLET_AID];
 
 /** More applications than this are on no card, and each that is nowhere costs exchanges. */
 const MAX_APPLICATIONS = 8;
@@ -91,11 +92,9 @@ function waysTo(atr: Uint8Array): readonly WayName[] {
   return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual", "smartcard-hsm"];
 }
 
-/** Whether cards with this answer to reset usually have applications. */
-export async function areExpected(atr: Uint8Array, store?: PublicFileStore): Promise<boolean> {
-  return (
-    announcesEfDir(atr) || tellsMake(atr) || (store !== undefined && (await rememberedWay(store, atr)) !== undefined)
-  );
+/** Whether a card with this answer to reset had applications when a process that used this store met one. */
+export async function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
+  return (await rememberedWay(store, atr)) !== undefined;
 }
 
 async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<WayName | undefined> {

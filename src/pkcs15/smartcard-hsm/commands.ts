@@ -1,11 +1,6 @@
 import type { CommandApdu } from "../../apdu/index.ts";
-import { fromHex } from "../../bytes/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select } from "../files/commands.ts";
-
-/** OpenSC, card-sc-hsm.c (sc_hsm_aid): of the vendor's arc 1.3.6.1.4.1.24991. */
-export const SMARTCARD_HSM_AID = fromHex("e82b0601040181c31f0201");
-/** Historical bytes of all answers to reset that OpenSC lists for the card (card-sc-hsm.c, sc_hsm_atrs), as characters. */
-export const SMARTCARD_HSM_NAME = "HSM1";
+import { SMARTCARD_HSM_AID } from "../recognition/makes.ts";
 
 /** All that there is: what CardContact's programs ask for with extended length (256 bytes where only short answers come through). */
 const ALL = 65_536;

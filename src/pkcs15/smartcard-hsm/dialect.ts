@@ -1,8 +1,8 @@
-import { equalBytes } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
 import { type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
-import { ALGORITHM, decipher, selectApplet, sign, SMARTCARD_HSM_AID, SMARTCARD_HSM_NAME } from "./commands.ts";
+import { MAKES } from "../recognition/makes.ts";
+import { ALGORITHM, decipher, selectApplet, sign } from "./commands.ts";
 
 /** What a short answer holds: more is asked for only where more can come. */
 const SHORT_ANSWER = 256;
@@ -11,8 +11,7 @@ const SHORT_ANSWER = 256;
 export const SMARTCARD_HSM: Dialect = {
   name: "SmartCard-HSM",
   source: "OpenSC, card-sc-hsm.c (sc_hsm_set_security_env, sc_hsm_compute_signature, sc_hsm_decipher, sc_hsm_init)",
-  recognises: ({ aid, historical }) =>
-    aid ? equalBytes(aid, SMARTCARD_HSM_AID) : historical.includes(SMARTCARD_HSM_NAME),
+  recognises: MAKES.smartCardHsm,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw"] : ["ecdsa", "ecdh"]),
   mechanisms: mechanisms({ "rsa-raw": [1024, 4096], ecdsa: [192, 521], ecdh: [192, 521] }),

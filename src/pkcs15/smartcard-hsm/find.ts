@@ -1,20 +1,16 @@
 import { findTlv, readTlvs, supportsExtendedLength } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
-import { historicalText } from "../recognition/answer-to-reset.ts";
+import { isSmartCardHsm } from "../recognition/answer-to-reset.ts";
 import { CardContents } from "../objects/contents.ts";
 import { CardFiles } from "../files/files.ts";
 import type { Findings } from "../objects/findings.ts";
 import type { FoundApplication } from "../recognition/found-application.ts";
+import { SMARTCARD_HSM_AID } from "../recognition/makes.ts";
 import { type CardHand, Pkcs15Session } from "../files/session.ts";
 import { selected } from "../files/turn.ts";
 import { SmartCardHsmCatalogue } from "./catalogue.ts";
-import { selectApplet, SMARTCARD_HSM_AID, SMARTCARD_HSM_NAME } from "./commands.ts";
+import { selectApplet } from "./commands.ts";
 import { APPLET, DEVICE_CERTIFICATE, SMARTCARD_HSM_ACCESS } from "./files.ts";
-
-/** Whether only a SmartCard-HSM answers a reset so. */
-export function isSmartCardHsm(atr: Uint8Array): boolean {
-  return historicalText(atr).includes(SMARTCARD_HSM_NAME);
-}
 
 /** The applet, by its name. */
 export async function findSmartCardHsm(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {

@@ -1,0 +1,67 @@
+import { equalBytes, fromHex, toHex } from "../../bytes/index.ts";
+
+/** What a card is recognised by. */
+export interface CardFacts {
+  readonly atr: Uint8Array;
+  /** Historical bytes of the ATR, as characters; empty if it does not parse. */
+  readonly historical: string;
+  /** The name under which the application was selected. */
+  readonly aid: Uint8Array | undefined;
+  /** What the card told when it was selected so. */
+  readonly selectAnswer: Uint8Array;
+}
+
+/** OpenSC, card-isoApplet.c. */
+export const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
+/** OpenSC, card-sc-hsm.c (sc_hsm_aid): of the vendor's arc 1.3.6.1.4.1.24991. */
+export const SMARTCARD_HSM_AID = fromHex("e82b0601040181c31f0201");
+/** Historical bytes of all answers to reset that OpenSC lists for the card (card-sc-hsm.c, sc_hsm_atrs), as characters. */
+const SMARTCARD_HSM_NAME = "HSM1";
+
+const CARDOS_5_ATR: ReadonlySet<string> = new Set([
+  "3bd218008131fe58c90114",
+  "3bd218008131fe58c90217",
+  "3bd218008131fe58c90316",
+  "3bd218008131fe58c90411",
+]);
+/** 4.0, 4.2 and above, 4.4: the version is in the last bytes. */
+const CARDOS_4_ATR = /^3be200ffc11031fe55c8029c$|^3bf21800(ff|02)c1[01][0a]31fe5[58]c8|^3bd21802c10a31fe58c80d51$/u;
+const STARCOS_3_4_ATR: ReadonlySet<string> = new Set([
+  "3bd818ff81b1fe451f038064041ab403810561",
+  "3bd396ff81b1fe451f078081052d",
+  "3bd097ff81b1fe451f072b",
+  "3bd096ff81b1fe451f072a",
+]);
+const STARCOS_3_5_ATR: ReadonlySet<string> = new Set([
+  "3b9b96c00a31fe458067041eb50100894c810545",
+  "3bdb96ff8131fe4580670534b50201c0a181053c",
+  "3bd996ff8131fe458031b8738601c0810502",
+  "3bdf96ff8131fe45805b44452e424e4f544b3131318105a0",
+  "3bdf96ff8131fe45805b44452e424e4f544b3130308105a0",
+  "3bd996ff8131fe458031b8738601e0810522",
+  "3bdf96ff8131fe45805b44452e42415f53433335328105b5",
+]);
+const NIDEL_ATR = "3b9f94801fc30068104405014649534531c807900018";
+
+const isIsoApplet = ({ aid }: CardFacts): boolean => aid !== undefined && equalBytes(aid, ISO_APPLET_AID);
+
+/** Applets before 1.0 tell version and features when they are selected, and nothing else: 00 06 06. */
+const isBefore1 = ([major, , , more]: Uint8Array): boolean => major === 0 && more === undefined;
+
+/**
+ * Whether a card is of a make that is known better than by the standard; the source of each is in its dialect. Apart from the dialects, so
+ * that a card is told by its answer to reset before anything else of this room is read.
+ */
+export const MAKES = {
+  isoApplet0: (card) => isIsoApplet(card) && isBefore1(card.selectAnswer),
+  isoApplet1: isIsoApplet,
+  myEid: ({ historical }) => historical.endsWith("MyEID") || historical.endsWith("OsEID"),
+  swedishEid: ({ atr }) => toHex(atr) === NIDEL_ATR,
+  finEid: ({ historical }) => historical.includes("FISE"),
+  cardOs5: ({ atr }) => CARDOS_5_ATR.has(toHex(atr)),
+  cardOs4: ({ atr }) => CARDOS_4_ATR.test(toHex(atr)),
+  starcos34: ({ atr }) => STARCOS_3_4_ATR.has(toHex(atr)),
+  starcos35: ({ atr }) => STARCOS_3_5_ATR.has(toHex(atr)),
+  smartCardHsm: ({ aid, historical }) =>
+    aid ? equalBytes(aid, SMARTCARD_HSM_AID) : historical.includes(SMARTCARD_HSM_NAME),
+} as const satisfies Readonly<Record<string, (card: CardFacts) => boolean>>;
