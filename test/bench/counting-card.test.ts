@@ -33,7 +33,7 @@ describe("a counting card", () => {
   test("is exchanged only for a card that the reader cannot tell from it", async () => {
     const card = await newCard();
     await card.transmit(fromHex("00ca000000"));
-    card.exchangeFor(await factory.make("short", true));
+    card.exchangeFor(await factory.make("short", false));
     expect(card.take()).toEqual([]);
     const extended = await factory.make("extended", false);
     expect(() => {
