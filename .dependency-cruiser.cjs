@@ -1,22 +1,23 @@
 /**
  * The direction of imports. A room may import the rooms named here and no other:
- *   cli, p11kit, webcrypto -> cryptoki -> card <- piv, pkcs15, cac -> apdu -> pcsc -> bytes
- * asn1 and crypto stand beside, above bytes. The virtual cards and the driver share nothing but bytes, apdu, asn1, crypto.
+ *   cli, p11kit, webcrypto -> cryptoki -> card <- piv, pkcs15, cac -> apdu -> pcsc -> bytes, async
+ * asn1 and crypto stand beside, above bytes. The virtual cards and the driver share nothing but bytes, async, apdu, asn1, crypto.
  */
 const ROOMS = {
   bytes: [],
+  async: [],
   asn1: ["bytes"],
   crypto: ["bytes", "asn1"],
-  pcsc: ["bytes"],
+  pcsc: ["bytes", "async"],
   apdu: ["bytes"],
-  card: ["bytes", "crypto", "apdu", "pcsc"],
-  piv: ["bytes", "asn1", "crypto", "apdu", "card"],
-  pkcs15: ["bytes", "asn1", "crypto", "apdu", "card"],
-  cac: ["bytes", "asn1", "crypto", "apdu", "card"],
-  cryptoki: ["bytes", "asn1", "crypto", "pcsc", "card"],
-  virtual: ["bytes", "asn1", "crypto", "apdu"],
-  p11kit: ["bytes", "crypto", "cryptoki"],
-  webcrypto: ["bytes", "asn1", "crypto", "cryptoki"],
+  card: ["bytes", "async", "crypto", "apdu", "pcsc"],
+  piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
+  pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
+  cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
+  cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
+  virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
+  p11kit: ["bytes", "async", "crypto", "cryptoki"],
+  webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki"],
 };
 
 /** Rooms that touch the machine. All others run anywhere. */

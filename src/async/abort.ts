@@ -1,0 +1,114 @@
+/** One signal, or several of which any aborts. */
+export type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
+
+/** Makes the error that an aborted wait rejects with from the signal's reason. */
+export type AbortError = (reason: unknown) => unknown;
+
+const theReason: AbortError = (reason) => reason;
+
+/**
+ * The outcome of `promise`, or an error as soon as one of `signals` aborts. The work behind the promise goes on; its late
+ * outcome is dropped.
+ * @param asError Default: the signal's reason itself.
+ */
+export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError = theReason): Promise<T> {
+  if (given(signals).length === 0) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const stop = onAbort(signals, (reason) => {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's to choose
+      reject(asError(reason));
+    });
+    promise.finally(stop).then(resolve, reject);
+  });
+}
+
+/** @throws what `asError` makes of the reason, if one of `signals` is aborted already. */
+export function throwIfAborted(signals: Signals, asError = theReason): void {
+  const aborted = given(signals).find((signal) => signal.aborted);
+  if (aborted) throw asError(aborted.reason);
+}
+
+/**
+ * Calls `react` with the reason when the first of `signals` aborts; at once if one is aborted already.
+ * @returns A function that stops listening. Call it when the wait is over: a signal may live for long.
+ */
+export function onAbort(signals: Signals, react: (reason: unknown) => void): () => void {
+  const all = given(signals);
+  const aborted = all.find((signal) => signal.aborted);
+  if (aborted) {
+    react(aborted.reason);
+    return () => undefined;
+  }
+  function stop(): void {
+    for (const signal of all) signal.removeEventListener("abort", abort);
+  }
+  function abort(this: AbortSignal): void {
+    stop();
+    react(this.reason);
+  }
+  for (const signal of all) signal.addEventListener("abort", abort);
+  return stop;
+}
+
+/** Resolves after `milliseconds`; rejects as {@link untilAborted} when one of `signals` aborts first. */
+export async function pause(milliseconds: number, signals?: Signals, asError = theReason): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  try {
+    await untilAborted(over, signals, asError);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The longest delay of a timer, in milliseconds; a longer one would fire at once. */
+const LONGEST_TIMER = 0x7fff_ffff;
+
+/** A moment on the monotonic clock: changes of the system's time do not move it. */
+export class Deadline {
+  readonly #at: number;
+
+  /** @param milliseconds From now. Infinity never passes. */
+  constructor(milliseconds: number) {
+    this.#at = performance.now() + milliseconds;
+  }
+
+  /** Milliseconds left; never negative. */
+  get left(): number {
+    return Math.max(0, this.#at - performance.now());
+  }
+
+  get passed(): boolean {
+    return this.left === 0;
+  }
+
+  /**
+   * The outcome of `promise`, or the error that `asError` makes once the deadline has passed. The work behind the promise
+   * goes on; its late outcome is dropped.
+   */
+  async race<T>(promise: Promise<T>, asError: () => unknown): Promise<T> {
+    if (this.#at === Infinity) return promise;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => {
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the error is the caller's to choose
+          reject(asError());
+        },
+        Math.min(this.left, LONGEST_TIMER),
+      );
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function given(signals: Signals): readonly AbortSignal[] {
+  if (signals === undefined) return [];
+  return signals instanceof AbortSignal ? [signals] : signals.filter((signal) => signal !== undefined);
+}
