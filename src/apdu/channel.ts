@@ -1,4 +1,4 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concatSecret, DataError, wipe } from "../bytes/index.ts";
 import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
@@ -115,7 +115,7 @@ export class CardChannel {
       length += last.data.length;
     }
     if (parts.length === 1) return first;
-    const data = concat(...parts);
+    const data = concatSecret(...parts);
     // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
     wipe(...parts);
     return { data, sw: last.sw };

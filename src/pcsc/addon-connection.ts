@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { wipe } from "../bytes/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import type { AddonCards } from "./addon-cards.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./addon-handle.ts";
 import type { AddonWatch } from "./addon-watch.ts";
@@ -63,7 +63,7 @@ export class AddonConnection implements CardConnection {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
-    const bytes = Buffer.from(command);
+    const bytes = Buffer.from(copySecret(command).buffer);
     const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
       return this.#handle.transmit(bytes);
@@ -90,7 +90,7 @@ export class AddonConnection implements CardConnection {
       begun = true;
       try {
         const answer = await work();
-        const copy = Uint8Array.from(answer);
+        const copy = copySecret(answer);
         wipe(answer);
         return copy;
       } catch (error) {

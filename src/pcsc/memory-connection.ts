@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { utf8, wipe } from "../bytes/index.ts";
+import { copySecret, utf8, wipe } from "../bytes/index.ts";
 import { untilAborted } from "./waiting.ts";
 import { CallQueue } from "./call-queue.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
@@ -74,7 +74,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
     // A copy: the caller may wipe its own as soon as it stops waiting.
-    const bytes = command.slice();
+    const bytes = copySecret(command);
     let begun = false;
     const exchange = this.#inTurn(
       () =>
@@ -84,7 +84,7 @@ export class MemoryConnection implements CardConnection, Tenant {
           if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
           return this.#slot.exchange(async (card) => {
             this.#refusePending();
-            return (await card.transmit(bytes)).slice();
+            return copySecret(await card.transmit(bytes));
           });
         }, signal),
       signal,

@@ -3,7 +3,7 @@
  * reads its answer where that is more than bytes.
  */
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
-import { concat, DataError } from "../bytes/index.ts";
+import { concat, DataError, secretBytes } from "../bytes/index.ts";
 
 /** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
 export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
@@ -112,7 +112,7 @@ const PIN_LENGTH = 8;
 
 /** PINs and PUKs as the card takes them: 8 bytes each, padded with FF (section 2.4.3). The caller wipes it. */
 export function padPins(...pins: readonly Uint8Array[]): Uint8Array {
-  const padded = new Uint8Array(PIN_LENGTH * pins.length).fill(0xff);
+  const padded = secretBytes(PIN_LENGTH * pins.length).fill(0xff);
   for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);
   return padded;
 }

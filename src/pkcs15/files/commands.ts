@@ -1,5 +1,5 @@
 import type { CommandApdu } from "../../apdu/index.ts";
-import { concat } from "../../bytes/index.ts";
+import { concatSecret } from "../../bytes/index.ts";
 
 /** All the data there is, as far as a short command can say it. */
 const ALL = 256;
@@ -75,12 +75,12 @@ export function unverify(reference: number): CommandApdu {
 
 /** CHANGE REFERENCE DATA: the old PIN and the new one (section 11.6.7). */
 export function changeReferenceData(reference: number, oldPin: Uint8Array, newPin: Uint8Array): CommandApdu {
-  return command(0x24, 0x00, reference, concat(oldPin, newPin));
+  return command(0x24, 0x00, reference, concatSecret(oldPin, newPin));
 }
 
 /** RESET RETRY COUNTER with the code that resets and a new PIN (section 11.6.10). */
 export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Uint8Array): CommandApdu {
-  return command(0x2c, 0x00, reference, concat(puk, newPin));
+  return command(0x2c, 0x00, reference, concatSecret(puk, newPin));
 }
 
 /** Control reference templates of MANAGE SECURITY ENVIRONMENT (section 11.5.11, table 99; ISO/IEC 7816-4 table 55). */
