@@ -1,11 +1,14 @@
-import { concatSecret, DataError, wipe } from "../bytes/index.ts";
+import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
 import { SW } from "./status.ts";
 
-/** Sends the bytes of one command APDU and gives those of the response. */
-export type Transmit = (command: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
+/**
+ * Sends the bytes of one command APDU and gives those of the response.
+ * @param conceal What the builder of the command says ({@link CommandApdu.conceal}); for traces and recordings.
+ */
+export type Transmit = (command: Uint8Array, signal?: AbortSignal, conceal?: Concealment) => Promise<Uint8Array>;
 
 export interface ChannelOptions {
   /** "extended" only if the card says that it takes such commands; "short" unless told. */
@@ -83,7 +86,7 @@ export class CardChannel {
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
     const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
     try {
-      return decodeResponse(await this.#transmit(bytes, signal));
+      return decodeResponse(await this.#transmit(bytes, signal, command.conceal));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;

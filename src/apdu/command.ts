@@ -1,4 +1,4 @@
-import { concatSecret, DataError } from "../bytes/index.ts";
+import { type Concealment, concatSecret, DataError } from "../bytes/index.ts";
 
 /** A command APDU (ISO/IEC 7816-4 section 5.1). */
 export interface CommandApdu {
@@ -10,6 +10,8 @@ export interface CommandApdu {
   readonly data?: Uint8Array;
   /** Ne, the most response bytes wanted: 1 to 65,536 (256 and 65,536 mean "all there is"); absent for cases 1 and 3. */
   readonly ne?: number;
+  /** What of the exchange is secret. Absent: a table of known instructions decides, and conceals what it does not know. */
+  readonly conceal?: Concealment;
 }
 
 /** Length fields of one byte, or of three and two (ISO/IEC 7816-3 section 12.1.3). */

@@ -3,5 +3,6 @@ export { concat, equalBytes, startsWith } from "./bytes.ts";
 export { DataError } from "./error.ts";
 export { fromHex, toHex } from "./hex.ts";
 export { ByteReader } from "./reader.ts";
+export type { Concealment } from "./secret.ts";
 export { concatSecret, copySecret, secretBytes, secretUtf8, wipe } from "./secret.ts";
 export { countUtf8, fromUtf8, utf8 } from "./text.ts";

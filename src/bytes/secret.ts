@@ -43,6 +43,9 @@ export function secretUtf8(text: string): Uint8Array<ArrayBuffer> {
   return room.subarray(0, encoder.encodeInto(text, room).written);
 }
 
+/** What of an exchange (a command's data, the data of its answer) is secret, and must not appear in traces and recordings. */
+export type Concealment = "nothing" | "command" | "answer" | "both";
+
 /** Overwrites secrets that this process owns. */
 export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0);

@@ -86,9 +86,9 @@ export class Card implements AsyncDisposable {
     this.#linger = options.linger ?? LINGER_MS;
     this.#reconnect = options.reconnect;
     // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
-    const transmit: Transmit = (command) => this.#connection.transmit(command);
+    const transmit: Transmit = (command, _, conceal) => this.#connection.transmit(command, undefined, conceal);
     const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
-    this.#channel = new CardChannel((command) => this.#watched(wrapped(command)), {
+    this.#channel = new CardChannel((command, _, conceal) => this.#watched(wrapped(command, undefined, conceal)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
     });

@@ -1,4 +1,4 @@
-import { toHex } from "../bytes/index.ts";
+import { type Concealment, toHex } from "../bytes/index.ts";
 import type { Disposition, Initialization } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { CONCEALED, formatHeader, formatLine, type RecordingLine } from "./recording.ts";
@@ -8,8 +8,13 @@ import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.
 export interface ExchangeConcealer {
   /**
    * Hexadecimal digits of both, with `**` for each run of bytes that nobody may see. `answer` is empty where the card gave none.
+   * @param declared What the builder of the command says.
    */
-  conceal(command: Uint8Array, answer: Uint8Array): { readonly command: string; readonly answer: string };
+  conceal(
+    command: Uint8Array,
+    answer: Uint8Array,
+    declared?: Concealment,
+  ): { readonly command: string; readonly answer: string };
 }
 
 /**
@@ -96,11 +101,11 @@ class RecordingConnection implements CardConnection {
     return this.#connection.protocol;
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  transmit(command: Uint8Array, signal?: AbortSignal, conceal?: Concealment): Promise<Uint8Array> {
     return this.#exchange(
-      () => this.#connection.transmit(command, signal),
+      () => this.#connection.transmit(command, signal, conceal),
       (answer, took, error) => {
-        const concealed = this.#concealer.conceal(command, answer);
+        const concealed = this.#concealer.conceal(command, answer, conceal);
         const outcome = error === undefined ? { answer: concealed.answer } : { error };
         this.#write({ kind: "transmit", took, command: concealed.command, outcome });
       },

@@ -1,3 +1,4 @@
+import type { Concealment } from "../bytes/index.ts";
 import type { Disposition, Initialization, ShareMode } from "./constants.ts";
 
 /** What the resource manager knows of one reader at one moment. */
@@ -47,10 +48,11 @@ export interface CardConnection extends AsyncDisposable {
   readonly protocol: number;
   /**
    * One command APDU to the card, its response APDU (data and status word) back. Up to 65,544 bytes each way.
+   * @param conceal What of the exchange is secret; for recordings.
    * @throws {PcscError} SCARD_W_RESET_CARD after a reset by somebody else (then {@link reconnect}),
    *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when somebody else's transaction outlasts the wait.
    */
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  transmit(command: Uint8Array, signal?: AbortSignal, conceal?: Concealment): Promise<Uint8Array>;
   /** Begins a transaction: no other connection reaches the card until {@link end}. Same errors as {@link transmit}. */
   begin(signal?: AbortSignal): Promise<void>;
   /** Ends the transaction. `disposition` is LEAVE_CARD unless told. */
