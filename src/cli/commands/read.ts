@@ -60,7 +60,8 @@ export function addRead(program: Command, environment: Environment): void {
     const object = await chooseObject(session, type, selection);
     const content = await load(session, object, type);
     const written = type === "data" ? content.der : render(content, options.format);
-    if (options.output !== undefined && options.output !== "-") await writeWhole(options.output, written);
+    if (options.output !== undefined && options.output !== "-")
+      await writeWhole(options.output, written, { signal: context.signal });
     if (print.json) print.document(document(content, formatUri(objectUri(session.token, object)), object));
     else if (options.output === undefined || options.output === "-") {
       if (options.format === "text" && type !== "data") print.pairs(pairsOf(content));
