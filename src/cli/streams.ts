@@ -17,17 +17,21 @@ const LOOK_AGAIN = 20;
 
 const openFile: (path: string, flags: number, mode?: number) => Promise<number> = promisify(open);
 
-/** Opens a file, FIFO or device for reading. @throws whatever the file system throws. */
-export async function openInput(path: string): Promise<Readable> {
-  return inputOf(await openFile(path, constants.O_RDONLY | FLAGS));
+/** Opens a file, FIFO or device for reading; `chunk` as of {@link inputOf}. @throws whatever the file system throws. */
+export async function openInput(path: string, chunk?: number): Promise<Readable> {
+  return inputOf(await openFile(path, constants.O_RDONLY | FLAGS), chunk);
 }
 
-/** Reads from a descriptor that is open, and closes it at the end. @throws whatever the file system throws. */
-export function inputOf(fd: number): Readable {
+/**
+ * Reads from a descriptor that is open, and closes it at the end.
+ * @param chunk The most bytes of one read from a file. Default: 64 KiB.
+ * @throws whatever the file system throws.
+ */
+export function inputOf(fd: number, chunk?: number): Readable {
   if (isatty(fd)) return new ReadStream(fd);
   const stats = fstatSync(fd);
   if (stats.isFIFO() || stats.isSocket()) return new Socket({ fd, readable: true, writable: false });
-  return createReadStream("", { fd });
+  return createReadStream("", { fd, ...(chunk !== undefined && { highWaterMark: chunk }) });
 }
 
 /**

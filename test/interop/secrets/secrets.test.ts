@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomInt } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,15 +34,16 @@ function forms(name: string, pin: string): [string, Uint8Array][] {
 const SOUGHT = Object.fromEntries([...forms("right PIN", RIGHT), ...forms("wrong PIN", WRONG)]);
 
 const LOGIN_MAIN = fileURLToPath(new URL("login-main.ts", import.meta.url));
+const PIN_FILE_MAIN = fileURLToPath(new URL("pin-file-main.ts", import.meta.url));
 const LOGIN_C = fileURLToPath(new URL("login.c", import.meta.url));
 const CLI_MAIN = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const KEEPING = ["--import", fileURLToPath(new URL("keep-pins.ts", import.meta.url))];
 
 /** A program of this tree, with its standard input and output in pipes. */
-function start(card: PluggedIn, imports: readonly string[], ...args: readonly string[]): ChildProcess {
+function start(card: PluggedIn | undefined, imports: readonly string[], ...args: readonly string[]): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", ...imports, ...args], {
     stdio: ["pipe", "pipe", "inherit", "ipc"],
-    env: { ...process.env, NODE_OPTIONS: "", ...card.env },
+    env: { ...process.env, NODE_OPTIONS: "", ...card?.env },
   });
 }
 
@@ -94,6 +95,20 @@ async function afterServe(card: PluggedIn, folder: string, imports: readonly str
     await stop(server);
   }
 }
+
+test("a PIN from a file leaves no copy in the command that reads it", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "secrets-"));
+  const file = path.join(folder, "pin");
+  await writeFile(file, `${RIGHT}\n`);
+  const child = start(undefined, [], PIN_FILE_MAIN, file);
+  try {
+    expect(await said(child, child)).toBe("done");
+    expect(await searchMemory(child.pid ?? 0, SOUGHT)).toEqual([]);
+  } finally {
+    await stop(child);
+    await rm(folder, { recursive: true });
+  }
+});
 
 describe.each<[string, () => Promise<VirtualCard>]>([
   ["PIV", () => testCard({ pin: RIGHT })],
