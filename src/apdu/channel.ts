@@ -1,4 +1,4 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
@@ -9,6 +9,8 @@ export interface TransmitOptions {
   readonly signal?: AbortSignal | undefined;
   /** The command takes long ({@link CommandApdu.long}). */
   readonly long?: boolean;
+  /** What the builder of the command says ({@link CommandApdu.conceal}); for traces and recordings. */
+  readonly conceal?: Concealment | undefined;
 }
 
 /** Sends the bytes of one command APDU and gives those of the response. */
@@ -90,7 +92,8 @@ export class CardChannel {
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
     const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
     try {
-      return decodeResponse(await this.#transmit(bytes, { signal, ...(command.long && { long: true }) }));
+      const { long = false, conceal } = command;
+      return decodeResponse(await this.#transmit(bytes, { signal, long, conceal }));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;
@@ -122,7 +125,7 @@ export class CardChannel {
       length += last.data.length;
     }
     if (parts.length === 1) return first;
-    const data = concat(...parts);
+    const data = concatSecret(...parts);
     // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
     wipe(...parts);
     return { data, sw: last.sw };

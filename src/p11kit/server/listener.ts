@@ -6,6 +6,7 @@ import type { CryptokiFunctions } from "../../cryptoki/index.ts";
 import { formatSocketAddress, requireSocketPath } from "../address.ts";
 import { messageOf, P11KitError } from "../error.ts";
 import { type ConnectionOptions, serveConnection } from "./connection.ts";
+import { readThroughOwnBuffer } from "./own-buffer.ts";
 import { clearSocket, makePrivateFolder } from "./socket-folder.ts";
 
 export interface ListenerOptions extends ConnectionOptions {
@@ -29,8 +30,8 @@ export class P11KitServer implements AsyncDisposable {
     this.address = address;
     // Every connection listens.
     setMaxListeners(0, this.#end.signal);
-    this.#server = createServer((socket) => {
-      this.#serve(socket);
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => {
+      this.#serve(readThroughOwnBuffer(socket));
     });
   }
 
