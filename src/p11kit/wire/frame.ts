@@ -74,7 +74,13 @@ export class FrameReader {
     const all = parts.length === 1 ? this.#left : joined(parts, got);
     // A PIN may be in them, and whoever gets the message wipes only that.
     if (parts.length > 1) for (const part of parts) wipe(part);
-    this.#left = all.subarray(length);
+    // A copy: a view of what came with a long message would keep all of it.
+    const rest = all.subarray(length);
+    if (all === this.#left) this.#left = rest;
+    else {
+      this.#left = rest.slice();
+      wipe(rest);
+    }
     return all.subarray(0, length);
   }
 }
