@@ -17,12 +17,12 @@ export interface Exchange {
   /** The answer before this one; empty if there was none. */
   readonly previous: Uint8Array;
   /** Gives the command to the healthy card. */
-  perform(): Promise<Uint8Array>;
-  resetCard(): void;
+  readonly perform: () => Promise<Uint8Array>;
+  readonly resetCard: () => void;
   /** Aborts the signal of the call under way. */
-  abort(): void;
+  readonly abort: () => void;
   /** A number below `bound` that belongs to this run. */
-  random(bound: number): number;
+  readonly random: (bound: number) => number;
 }
 
 export interface Fault {
@@ -30,7 +30,7 @@ export interface Fault {
   readonly kind: FaultKind;
   /** The card forgets what was selected and verified. */
   readonly resets?: true;
-  strike(exchange: Exchange): Promise<Uint8Array>;
+  readonly strike: (exchange: Exchange) => Promise<Uint8Array>;
 }
 
 const words = (sw: number): Uint8Array => Uint8Array.of(sw >> 8, sw & 0xff);
@@ -78,6 +78,41 @@ function flipped(answer: Uint8Array, at: number, bit: number): Uint8Array {
 /** The size of the longest answer that PC/SC carries, and a byte more. */
 const BEYOND_PCSC = 65_557;
 
+const RESET: Fault = {
+  name: "SCARD_W_RESET_CARD",
+  kind: "accident",
+  resets: true,
+  strike: ({ resetCard }) => {
+    resetCard();
+    return Promise.reject(new PcscError("SCARD_W_RESET_CARD"));
+  },
+};
+
+/** The card does what it was asked, but its answer is lost. */
+const ANSWER_LOST: Fault = {
+  name: "SCARD_E_NOT_TRANSACTED after the command",
+  kind: "accident",
+  strike: async ({ perform }) => {
+    await perform();
+    throw new PcscError("SCARD_E_NOT_TRANSACTED");
+  },
+};
+
+const ABORT: Fault = {
+  name: "abort",
+  kind: "accident",
+  strike: ({ abort, perform }) => {
+    abort();
+    return perform();
+  },
+};
+
+const ANSWER_BEFORE: Fault = {
+  name: "the answer before, again",
+  kind: "lie",
+  strike: ({ previous }) => Promise.resolve(previous.length > 0 ? previous.slice() : OK.slice()),
+};
+
 export const FAULTS: readonly Fault[] = [
   ...[0x6f00, 0x6581, 0x6400, 0x6985, 0x6a80, 0x6a86, 0x6b00, 0x6d00, 0x6e00, 0x6700].map((sw) => refusal(sw)),
   ...[0x6c00, 0x6c10, 0x6100, 0x6110].map((sw) => refusal(sw)),
@@ -85,32 +120,10 @@ export const FAULTS: readonly Fault[] = [
   ...(["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_TIMEOUT", "SCARD_E_SHARING_VIOLATION"] as const).map(
     lost,
   ),
-  {
-    name: "SCARD_W_RESET_CARD",
-    kind: "accident",
-    resets: true,
-    strike: ({ resetCard }) => {
-      resetCard();
-      return Promise.reject(new PcscError("SCARD_W_RESET_CARD"));
-    },
-  },
-  {
-    name: "SCARD_E_NOT_TRANSACTED after the command",
-    kind: "accident",
-    strike: async ({ perform }) => {
-      await perform();
-      throw new PcscError("SCARD_E_NOT_TRANSACTED");
-    },
-  },
+  RESET,
+  ANSWER_LOST,
   { name: "a thrown Error", kind: "accident", strike: () => Promise.reject(new Error("the driver of the reader")) },
-  {
-    name: "abort",
-    kind: "accident",
-    strike: ({ abort, perform }) => {
-      abort();
-      return perform();
-    },
-  },
+  ABORT,
   distorted("empty answer", "accident", () => new Uint8Array()),
   distorted("answer of one byte", "accident", () => Uint8Array.of(0x90)),
   distorted("answer longer than PC/SC carries", "accident", () => new Uint8Array(BEYOND_PCSC)),
@@ -121,11 +134,7 @@ export const FAULTS: readonly Fault[] = [
   distorted("too long answer", "lie", (answer) => concat(body(answer), new Uint8Array(300).fill(0xa5), OK)),
   { name: "9000 without data", kind: "lie", strike: () => Promise.resolve(OK.slice()) },
   ...[1, 2, 16, 256].map(garbage),
-  {
-    name: "the answer before, again",
-    kind: "lie",
-    strike: ({ previous }) => Promise.resolve(previous.length > 0 ? previous.slice() : OK.slice()),
-  },
+  ANSWER_BEFORE,
   distorted("first bit flipped", "lie", (answer) => flipped(answer, 0, 7)),
   distorted("a bit flipped", "lie", (answer, { random }) => flipped(answer, random(answer.length), random(8))),
   distorted("a bit of the status flipped", "lie", (answer, { random }) =>

@@ -203,6 +203,8 @@ function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): stri
     return fault.kind === "accident" ? `the struck work: ${say(error)}` : undefined;
   }
   if (error.name === "CKR_GENERAL_ERROR") return `a foreign error: ${say(error.cause)}`;
+  // It says what is wrong with the data of a VERIFY, and no try is spent.
+  if (fault.name === "6A80" && error.name === "CKR_PIN_INCORRECT") return undefined;
   if (fault.kind === "accident" && NEVER.has(error.name) && work.spends === undefined)
     return `the struck work: ${say(error)}`;
   return undefined;
