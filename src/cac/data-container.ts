@@ -1,10 +1,10 @@
 import { MalformedAnswerError, SW } from "../apdu/index.ts";
+import { memoizeAsync } from "../async/index.ts";
 import { concat, DataError, equalBytes } from "../bytes/index.ts";
 import { BufferFile } from "./buffer-file.ts";
 import { getProperties } from "./commands.ts";
 import type { ContainerEntry } from "./contents.ts";
 import { readProperties } from "./properties.ts";
-import { remembered } from "./remembered.ts";
 import { type CacSession, NoSuchPlaceError } from "./session.ts";
 import { encodeSimpleTlvs, joinBuffers, readTagLengths } from "./simple-tlv.ts";
 
@@ -26,7 +26,7 @@ export class DataContainer {
     this.#session = session;
     this.#tags = new BufferFile(session, entry.place, "TAGS");
     this.#values = new BufferFile(session, entry.place, "VALUES");
-    this.value = remembered(() => this.#read());
+    this.value = memoizeAsync(() => this.#read());
   }
 
   /** Whether there is anything in it. */

@@ -1,10 +1,11 @@
-import { CardError, MalformedAnswerError } from "../apdu/index.ts";
+import { MalformedAnswerError } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
+import { memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
+import { isAnswer } from "../card/index.ts";
 import { inflated, type StoredCertificate } from "./certificate.ts";
 import { commonName, findSubject } from "./common-name.ts";
 import type { PkiEntry } from "./contents.ts";
-import { remembered } from "./remembered.ts";
 import type { CertificateSource } from "./stored-certificate.ts";
 
 /** How much of a certificate is asked for first, when its subject is wanted: what the first exchange brings anyway. */
@@ -25,13 +26,13 @@ export class PkiObject {
   constructor(entry: PkiEntry, source: CertificateSource) {
     this.entry = entry;
     this.#source = source;
-    this.exists = remembered(() => source.exists());
-    this.stored = remembered(() => this.#parsed(() => source.read()));
-    this.certificate = remembered(async () => {
+    this.exists = memoizeAsync(() => source.exists());
+    this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
+    this.certificate = memoizeAsync(async () => {
       const stored = await this.stored();
       return this.#parsed(() => inflated(stored));
     });
-    this.publicKey = remembered(async () => {
+    this.publicKey = memoizeAsync(async () => {
       const certificate = await this.certificate();
       return this.#parsed(() => parseCertificate(certificate).subjectPublicKeyInfo);
     });
@@ -42,7 +43,7 @@ export class PkiObject {
     try {
       return (await this.exists()) ? commonName(await this.#subject()) : undefined;
     } catch (error) {
-      if (error instanceof DataError || error instanceof CardError) return undefined;
+      if (error instanceof DataError || error instanceof MalformedAnswerError || isAnswer(error)) return undefined;
       throw error;
     }
   }

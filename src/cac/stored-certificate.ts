@@ -1,5 +1,7 @@
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { type MemoizedAsync, memoizeAsync } from "../async/index.ts";
 import { concat } from "../bytes/index.ts";
+import { isNotFound } from "../card/index.ts";
 import { BufferFile } from "./buffer-file.ts";
 import { findCertificate, locateCertificate, readFirstCacCertificate, type StoredCertificate } from "./certificate.ts";
 import { getCertificate } from "./commands.ts";
@@ -57,7 +59,8 @@ const FIRST_PART = 100;
 export class FirstCacCertificate implements CertificateSource {
   readonly #session: CacSession;
   readonly #place: Place;
-  #answer: Promise<Uint8Array> | undefined;
+  /** All that GET CERTIFICATE gives. */
+  readonly answer: MemoizedAsync<Uint8Array> = memoizeAsync(() => this.#read());
 
   constructor(session: CacSession, place: Place) {
     this.#session = session;
@@ -74,15 +77,6 @@ export class FirstCacCertificate implements CertificateSource {
 
   head(): Promise<undefined> {
     return Promise.resolve(undefined);
-  }
-
-  /** All that GET CERTIFICATE gives. */
-  answer(): Promise<Uint8Array> {
-    this.#answer ??= this.#read().catch((error: unknown) => {
-      this.#answer = undefined;
-      throw error;
-    });
-    return this.#answer;
   }
 
   /** From its beginning, which is where the applet is after it was selected. */
@@ -112,7 +106,7 @@ async function refusedIsAbsent(look: () => Promise<boolean>): Promise<boolean> {
     return await look();
   } catch (error) {
     if (error instanceof NoSuchPlaceError) return false;
-    if (error instanceof StatusError && error.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return false;
+    if (error instanceof StatusError && isNotFound(error.sw)) return false;
     throw error;
   }
 }

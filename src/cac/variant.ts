@@ -1,5 +1,6 @@
+import { MalformedAnswerError } from "../apdu/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
-import { CardError } from "../card/index.ts";
+import { isAnswer } from "../card/index.ts";
 import { digest } from "../crypto/index.ts";
 import type { CardContents } from "./contents.ts";
 import type { Place } from "./place.ts";
@@ -69,7 +70,7 @@ async function hashOfFirst(contents: CardContents, read: (place: Place) => Promi
   try {
     return toHex(digest("sha1", (await read(first.place)).subarray(0, HASHED)));
   } catch (error) {
-    if (error instanceof DataError || error instanceof CardError) return NO_NUMBER;
+    if (error instanceof DataError || error instanceof MalformedAnswerError || isAnswer(error)) return NO_NUMBER;
     throw error;
   }
 }

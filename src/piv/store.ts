@@ -1,6 +1,8 @@
-import { CardError, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
-import { DataError } from "../bytes/index.ts";
+import { memoizeAsync, MemoizedMap } from "../async/index.ts";
+import { DataError, equalBytes } from "../bytes/index.ts";
+import { confirmedAnswer, isNotFound } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { type Chuid, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
@@ -15,11 +17,18 @@ const CHUID_HEAD = 80;
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
   readonly #session: PivSession;
-  readonly #objects = new Map<number, Promise<Uint8Array | undefined>>();
+  readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
+  /** Values that did not parse, by tag. */
+  readonly #malformed = new Map<number, Uint8Array>();
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
-  #chuid: Promise<Chuid> | undefined;
-  #history: Promise<KeyHistory | undefined> | undefined;
+  /**
+   * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
+   * all that hangs on it is a serial number.
+   */
+  readonly chuid = memoizeAsync(() => this.#readChuid());
+  /** The key history, or undefined if the card has none that can be read. */
+  readonly keyHistory = memoizeAsync(() => this.#readHistory());
 
   constructor(session: PivSession) {
     this.#session = session;
@@ -30,14 +39,14 @@ export class PivStore {
    * @throws {StatusError} 6982 if the object is guarded by the PIN.
    */
   read(tag: number): Promise<Uint8Array | undefined> {
-    return remember(this.#objects, tag, () => this.#fetch(tag));
+    return this.#objects.get(tag);
   }
 
   async #fetch(tag: number): Promise<Uint8Array | undefined> {
     const { data, sw } = await this.#session.run((send) => send(getData(tag)));
     if (sw === SW.OK) return readData(tag, data);
-    if (sw === SW.FILE_NOT_FOUND || sw === SW.REFERENCED_DATA_NOT_FOUND) return undefined;
-    throw new StatusError(`GET DATA ${tag.toString(16).toUpperCase()}`, sw);
+    if (isNotFound(sw)) return undefined;
+    throw refusal(tag, sw);
   }
 
   /** As {@link read}, for an object that must be there. */
@@ -52,7 +61,25 @@ export class PivStore {
     const name = `certificate ${referenceName(slot)}`;
     const value = await this.read(slot.certificate);
     if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
-    return parsed(name, () => readCertificate(value));
+    return this.#parsed(slot, value, () => readCertificate(value));
+  }
+
+  /**
+   * What `parse` makes of a value. What does not parse is the card's fault, not the caller's. It is read once more when it is next
+   * asked for; the same bytes again are what the card holds.
+   */
+  #parsed<T>(slot: KeySlot, value: Uint8Array, parse: () => T): T {
+    try {
+      return parse();
+    } catch (cause) {
+      if (!(cause instanceof DataError)) throw cause;
+      const tag = slot.certificate;
+      const before = this.#malformed.get(tag);
+      if (!before || !equalBytes(before, value)) this.#objects.delete(tag);
+      this.#malformed.set(tag, value);
+      const name = `certificate ${referenceName(slot)}`;
+      throw new MalformedAnswerError(`the ${name} on the card does not parse: ${cause.message}`, { cause });
+    }
   }
 
   /** Remembers the public half of a key that the card has just made in `slot`. */
@@ -62,9 +89,15 @@ export class PivStore {
 
   /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
   wrote(tag: number, content: Uint8Array): void {
-    this.#objects.set(tag, Promise.resolve(content.length === 0 ? undefined : Uint8Array.from(content)));
-    if (tag === CONTAINER.CHUID.tag) this.#chuid = undefined;
-    if (tag === CONTAINER.KEY_HISTORY.tag) this.#history = undefined;
+    this.forget(tag);
+    this.#objects.set(tag, content.length === 0 ? undefined : Uint8Array.from(content));
+  }
+
+  /** Has an object read again: it may have been written, and the card did not say so. */
+  forget(tag: number): void {
+    this.#objects.delete(tag);
+    if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
+    if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
   /** Whether `slot` holds a key, as far as a card without a list of keys tells: by its certificate. */
@@ -77,19 +110,14 @@ export class PivStore {
     const generated = this.#generated.get(slot);
     if (generated) return generated;
     const certificate = await this.certificate(slot);
-    return parsed(`certificate ${referenceName(slot)}`, () => parseCertificate(certificate).subjectPublicKeyInfo);
-  }
-
-  /**
-   * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
-   * all that hangs on it is a serial number.
-   */
-  chuid(): Promise<Chuid> {
-    return (this.#chuid ??= forgetFailure(this.#readChuid(), () => (this.#chuid = undefined)));
+    return this.#parsed(slot, certificate, () => parseCertificate(certificate).subjectPublicKeyInfo);
   }
 
   async #readChuid(): Promise<Chuid> {
-    const { data } = await this.#session.run((send) => send(getData(CONTAINER.CHUID.tag), CHUID_HEAD));
+    const { tag } = CONTAINER.CHUID;
+    const { data, sw } = await this.#session.run((send) => send(getData(tag), CHUID_HEAD));
+    if (isNotFound(sw) || sw === SW.SECURITY_STATUS_NOT_SATISFIED) return {};
+    if (sw !== SW.OK && sw >> 8 !== SW.BYTES_AVAILABLE >> 8) throw refusal(tag, sw);
     try {
       return readChuidHead(data);
     } catch (error) {
@@ -98,42 +126,31 @@ export class PivStore {
     }
   }
 
-  /** The key history, or undefined if the card has none that can be read. */
-  keyHistory(): Promise<KeyHistory | undefined> {
-    return (this.#history ??= forgetFailure(this.#readHistory(), () => (this.#history = undefined)));
-  }
-
+  /**
+   * Cards from before SP 800-73-3, which has brought the object, refuse it in their own ways: they repeat the refusal. An execution
+   * error says nothing about the object.
+   */
   async #readHistory(): Promise<KeyHistory | undefined> {
+    const { tag } = CONTAINER.KEY_HISTORY;
+    const ask = (): Promise<ResponseApdu> => this.#session.run((send) => send(getData(tag)));
+    const { data, sw } = await confirmedAnswer(ask);
+    if (isExecutionError(sw)) throw refusal(tag, sw);
+    if (sw !== SW.OK) return undefined;
     try {
-      const value = await this.read(CONTAINER.KEY_HISTORY.tag);
+      const value = readData(tag, data);
+      this.#objects.set(tag, value);
       return value && readKeyHistory(value);
     } catch (error) {
-      if (error instanceof CardError || error instanceof DataError) return undefined;
+      if (error instanceof MalformedAnswerError || error instanceof DataError) return undefined;
       throw error;
     }
   }
 }
 
-/** A failed read is not remembered: the next one may come after a login, or with the card back in place. */
-function remember<K, V>(cache: Map<K, Promise<V>>, key: K, read: () => Promise<V>): Promise<V> {
-  const known = cache.get(key);
-  if (known) return known;
-  const value = forgetFailure(read(), () => cache.delete(key));
-  cache.set(key, value);
-  return value;
-}
+/** 64xx to 66xx, and 6F00: the card has failed, whatever it was asked for (ISO/IEC 7816-4 section 5.6). */
+const isExecutionError = (sw: number): boolean =>
+  (sw >= SW.EXECUTION_ERROR && sw < SW.WRONG_LENGTH) || sw >> 8 === SW.NO_PRECISE_DIAGNOSIS >> 8;
 
-function forgetFailure<V>(value: Promise<V>, forget: () => void): Promise<V> {
-  value.catch(forget);
-  return value;
-}
-
-/** What the card holds there does not parse: its fault, not the caller's. */
-function parsed<T>(name: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the ${name} on the card does not parse: ${cause.message}`, { cause });
-  }
+function refusal(tag: number, sw: number): StatusError {
+  return new StatusError(`GET DATA ${tag.toString(16).toUpperCase()}`, sw);
 }

@@ -6,10 +6,11 @@ import { PcscError, type ScardErrorName } from "../../src/pcsc/index.ts";
  *
  * - accident: nothing. The call fails or succeeds, and the next one is as if the fault had not been.
  * - answer: it is an answer about the file or object, which may be remembered until C_Reinitialize.
+ * - garbled: what came is no answer. This one call may take it for a broken object and pass it over; the next asks again.
  * - lie: a well-formed answer with other data. Where it parses, it cannot be told from the truth, and may be remembered
  *   until C_Reinitialize.
  */
-export type FaultKind = "accident" | "answer" | "lie";
+export type FaultKind = "accident" | "garbled" | "answer" | "lie";
 
 /** One exchange that goes wrong. */
 export interface Exchange {
@@ -115,7 +116,8 @@ const ANSWER_BEFORE: Fault = {
 
 export const FAULTS: readonly Fault[] = [
   ...[0x6f00, 0x6581, 0x6400, 0x6985, 0x6a80, 0x6a86, 0x6b00, 0x6d00, 0x6e00, 0x6700].map((sw) => refusal(sw)),
-  ...[0x6c00, 0x6c10, 0x6100, 0x6110].map((sw) => refusal(sw)),
+  // Nobody can tell a wrong length from the right one, nor a success that promises more from one that has it.
+  ...[0x6c00, 0x6c10, 0x6100, 0x6110].map((sw) => refusal(sw, "lie")),
   ...[0x6982, 0x6a82, 0x6a83, 0x6a88].map((sw) => refusal(sw, "answer")),
   ...(["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_TIMEOUT", "SCARD_E_SHARING_VIOLATION"] as const).map(
     lost,
@@ -124,10 +126,10 @@ export const FAULTS: readonly Fault[] = [
   ANSWER_LOST,
   { name: "a thrown Error", kind: "accident", strike: () => Promise.reject(new Error("the driver of the reader")) },
   ABORT,
-  distorted("empty answer", "accident", () => new Uint8Array()),
-  distorted("answer of one byte", "accident", () => Uint8Array.of(0x90)),
+  distorted("empty answer", "garbled", () => new Uint8Array()),
+  distorted("answer of one byte", "garbled", () => Uint8Array.of(0x90)),
   distorted("answer longer than PC/SC carries", "accident", () => new Uint8Array(BEYOND_PCSC)),
-  distorted("cut answer", "lie", (answer) => answer.slice(0, Math.ceil(answer.length / 2))),
+  distorted("cut answer", "garbled", (answer) => answer.slice(0, Math.ceil(answer.length / 2))),
   distorted("cut answer with its status", "lie", (answer) =>
     concat(answer.slice(0, Math.floor((answer.length - 2) / 2)), answer.slice(-2)),
   ),

@@ -219,7 +219,8 @@ async function compare(run: Run, bench: Bench, caller: Caller, before: View): Pr
   if (lost !== undefined) return { failure: lost, reinitialised: false };
   const failure = differences(first, wanted);
   if (failure === undefined) return { reinitialised: false };
-  if (fault.kind === "accident") return { failure: `afterwards: ${failure}`, reinitialised: false };
+  if (fault.kind === "accident" || fault.kind === "garbled")
+    return { failure: `afterwards: ${failure}`, reinitialised: false };
   try {
     const [slot] = await caller.cryptoki.C_GetSlotList(false);
     await caller.cryptoki.C_Reinitialize(slot ?? 0);
