@@ -17,6 +17,8 @@ export interface CertificateSource {
   read(): Promise<StoredCertificate>;
   /** At least its first `wanted` bytes, if it is not compressed and they can be had for less than all; else undefined. */
   head(wanted: number): Promise<Uint8Array | undefined>;
+  /** Has everything read again. */
+  forget(): void;
 }
 
 /** A PKI object with a tag buffer and a value buffer. */
@@ -49,6 +51,11 @@ export class BufferedCertificate implements CertificateSource {
     if (!where) return undefined;
     return (await this.#values.read(where.start + wanted)).subarray(where.start, where.end);
   }
+
+  forget(): void {
+    this.#tags.forget();
+    this.#values.forget();
+  }
 }
 
 /** Longer than any certificate; and what the card is asked for at once, until it says how much there is. */
@@ -77,6 +84,10 @@ export class FirstCacCertificate implements CertificateSource {
 
   head(): Promise<undefined> {
     return Promise.resolve(undefined);
+  }
+
+  forget(): void {
+    this.answer.clear();
   }
 
   /** From its beginning, which is where the applet is after it was selected. */

@@ -1,6 +1,5 @@
-import { MalformedAnswerError } from "../apdu/index.ts";
-import { DataError, toHex } from "../bytes/index.ts";
-import { isAnswer } from "../card/index.ts";
+import { toHex } from "../bytes/index.ts";
+import { isAnswer, isMalformed } from "../card/index.ts";
 import { digest } from "../crypto/index.ts";
 import type { CardContents } from "./contents.ts";
 import type { Place } from "./place.ts";
@@ -70,7 +69,7 @@ async function hashOfFirst(contents: CardContents, read: (place: Place) => Promi
   try {
     return toHex(digest("sha1", (await read(first.place)).subarray(0, HASHED)));
   } catch (error) {
-    if (error instanceof DataError || error instanceof MalformedAnswerError || isAnswer(error)) return NO_NUMBER;
+    if (isMalformed(error) || isAnswer(error)) return NO_NUMBER;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** What the Cryptoki facade asks of a card application. */
 export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export { CardAccessError, CardBusyError, CardCancelledError, CardGoneError, CardResetError } from "./access-error.ts";
-export { confirmedAnswer, isAnswer, isNotFound, unlessRefused } from "./answers.ts";
+export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";

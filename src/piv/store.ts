@@ -1,8 +1,8 @@
 import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { memoizeAsync, MemoizedMap } from "../async/index.ts";
-import { DataError, equalBytes } from "../bytes/index.ts";
-import { confirmedAnswer, isNotFound } from "../card/index.ts";
+import { DataError } from "../bytes/index.ts";
+import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { type Chuid, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
@@ -18,17 +18,17 @@ const CHUID_HEAD = 80;
 export class PivStore {
   readonly #session: PivSession;
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
-  /** Values that did not parse, by tag. */
-  readonly #malformed = new Map<number, Uint8Array>();
+  /** Tags of objects that were read again, because they did not parse. */
+  readonly #readAgain = new Set<number>();
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
   /**
    * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
    * all that hangs on it is a serial number.
    */
-  readonly chuid = memoizeAsync(() => this.#readChuid());
+  readonly chuid = memoizeAsync(() => unlessMalformed<Chuid>(() => this.#readChuid(), {}));
   /** The key history, or undefined if the card has none that can be read. */
-  readonly keyHistory = memoizeAsync(() => this.#readHistory());
+  readonly keyHistory = memoizeAsync(() => unlessMalformed(() => this.#readHistory(), undefined));
 
   constructor(session: PivSession) {
     this.#session = session;
@@ -57,27 +57,30 @@ export class PivStore {
   }
 
   /** The certificate in `slot`, DER. */
-  async certificate(slot: KeySlot): Promise<Uint8Array> {
-    const name = `certificate ${referenceName(slot)}`;
-    const value = await this.read(slot.certificate);
-    if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
-    return this.#parsed(slot, value, () => readCertificate(value));
+  certificate(slot: KeySlot): Promise<Uint8Array> {
+    return this.#parsed(slot, readCertificate);
   }
 
   /**
-   * What `parse` makes of a value. What does not parse is the card's fault, not the caller's. It is read once more when it is next
-   * asked for; the same bytes again are what the card holds.
+   * What `parse` makes of the certificate object of `slot`. What does not parse is the card's fault, not the caller's; before it
+   * counts, it is read once more.
    */
-  #parsed<T>(slot: KeySlot, value: Uint8Array, parse: () => T): T {
+  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => T): Promise<T> {
+    const name = `certificate ${referenceName(slot)}`;
     try {
-      return parse();
+      return await readTwiceIfMalformed(async () => {
+        const value = await this.read(slot.certificate);
+        if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
+        try {
+          return parse(value);
+        } catch (error) {
+          if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
+          this.#readAgain.add(slot.certificate);
+          throw error;
+        }
+      });
     } catch (cause) {
       if (!(cause instanceof DataError)) throw cause;
-      const tag = slot.certificate;
-      const before = this.#malformed.get(tag);
-      if (!before || !equalBytes(before, value)) this.#objects.delete(tag);
-      this.#malformed.set(tag, value);
-      const name = `certificate ${referenceName(slot)}`;
       throw new MalformedAnswerError(`the ${name} on the card does not parse: ${cause.message}`, { cause });
     }
   }
@@ -96,6 +99,7 @@ export class PivStore {
   /** Has an object read again: it may have been written, and the card did not say so. */
   forget(tag: number): void {
     this.#objects.delete(tag);
+    this.#readAgain.delete(tag);
     if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
@@ -109,8 +113,7 @@ export class PivStore {
   async publicKey(slot: KeySlot): Promise<Uint8Array> {
     const generated = this.#generated.get(slot);
     if (generated) return generated;
-    const certificate = await this.certificate(slot);
-    return this.#parsed(slot, certificate, () => parseCertificate(certificate).subjectPublicKeyInfo);
+    return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
   }
 
   async #readChuid(): Promise<Chuid> {
@@ -118,12 +121,7 @@ export class PivStore {
     const { data, sw } = await this.#session.run((send) => send(getData(tag), CHUID_HEAD));
     if (isNotFound(sw) || sw === SW.SECURITY_STATUS_NOT_SATISFIED) return {};
     if (sw !== SW.OK && sw >> 8 !== SW.BYTES_AVAILABLE >> 8) throw refusal(tag, sw);
-    try {
-      return readChuidHead(data);
-    } catch (error) {
-      if (error instanceof DataError) return {};
-      throw error;
-    }
+    return readChuidHead(data);
   }
 
   /**
@@ -136,20 +134,25 @@ export class PivStore {
     const { data, sw } = await confirmedAnswer(ask);
     if (isExecutionError(sw)) throw refusal(tag, sw);
     if (sw !== SW.OK) return undefined;
-    try {
-      const value = readData(tag, data);
-      this.#objects.set(tag, value);
-      return value && readKeyHistory(value);
-    } catch (error) {
-      if (error instanceof MalformedAnswerError || error instanceof DataError) return undefined;
-      throw error;
-    }
+    const value = readData(tag, data);
+    this.#objects.set(tag, value);
+    return value && readKeyHistory(value);
   }
 }
 
 /** 64xx to 66xx, and 6F00: the card has failed, whatever it was asked for (ISO/IEC 7816-4 section 5.6). */
 const isExecutionError = (sw: number): boolean =>
   (sw >= SW.EXECUTION_ERROR && sw < SW.WRONG_LENGTH) || sw >> 8 === SW.NO_PRECISE_DIAGNOSIS >> 8;
+
+/** What `read` gives at the first or second time, or `otherwise` if both times it does not parse. */
+async function unlessMalformed<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await readTwiceIfMalformed(read);
+  } catch (error) {
+    if (isMalformed(error)) return otherwise;
+    throw error;
+  }
+}
 
 function refusal(tag: number, sw: number): StatusError {
   return new StatusError(`GET DATA ${tag.toString(16).toUpperCase()}`, sw);
