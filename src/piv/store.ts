@@ -1,18 +1,15 @@
-import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { isExecutionError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { memoizeAsync, MemoizedMap } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
-import { type Chuid, readChuidHead } from "./chuid.ts";
+import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
 import { CONTAINER, type Container } from "./containers.ts";
 import { type KeyHistory, readKeyHistory } from "./key-history.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivSession } from "./session.ts";
-
-/** How much of a CHUID holds the fields before its signature: 53, EE, 30, 32, 33, 34, 35, 36 take 80 bytes. */
-const CHUID_HEAD = 80;
 
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
@@ -139,10 +136,6 @@ export class PivStore {
     return value && readKeyHistory(value);
   }
 }
-
-/** 64xx to 66xx, and 6F00: the card has failed, whatever it was asked for (ISO/IEC 7816-4 section 5.6). */
-const isExecutionError = (sw: number): boolean =>
-  (sw >= SW.EXECUTION_ERROR && sw < SW.WRONG_LENGTH) || sw >> 8 === SW.NO_PRECISE_DIAGNOSIS >> 8;
 
 /** What `read` gives at the first or second time, or `otherwise` if both times it does not parse. */
 async function unlessMalformed<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
