@@ -1,6 +1,6 @@
 import { StatusError, SW } from "../apdu/index.ts";
 import { concat, startsWith } from "../bytes/index.ts";
-import { confirmedAnswer, unlessRefused } from "../card/index.ts";
+import { confirmedAnswer, isAnswer, unlessRefused } from "../card/index.ts";
 import { readCapabilities } from "./capability-container.ts";
 import { APPLICATION_TYPE, type CardUrl } from "./card-url.ts";
 import { getCertificate, getProperties, getServiceTable, readBuffer } from "./commands.ts";
@@ -124,13 +124,13 @@ async function isThere(session: CacSession, place: Place): Promise<boolean> {
   return found ?? false;
 }
 
-/** As {@link unlessRefused}; that the card has no such place is an answer, too. */
+/** As {@link unlessRefused}; that the card has no such place is an answer, if it says no more than that. */
 function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
   return unlessRefused(async () => {
     try {
       return await read();
     } catch (error) {
-      if (error instanceof NoSuchPlaceError) return undefined;
+      if (error instanceof NoSuchPlaceError && isAnswer(error.cause)) return undefined;
       throw error;
     }
   });

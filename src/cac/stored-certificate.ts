@@ -111,13 +111,27 @@ export class FirstCacCertificate implements CertificateSource {
   }
 }
 
-/** An applet that is listed and not there, or has nothing to be read, holds no certificate; one guarded by the PIN may. */
+/**
+ * An applet that is listed and not there, or has nothing to be read, holds no certificate; one guarded by the PIN may. That there is
+ * no applet is asked about once more where the card says so in words that it has for other things, too.
+ */
 async function refusedIsAbsent(look: () => Promise<boolean>): Promise<boolean> {
   try {
     return await look();
   } catch (error) {
-    if (error instanceof NoSuchPlaceError) return false;
-    if (error instanceof StatusError && isNotFound(error.sw)) return false;
+    if (isAbsent(error)) return false;
+    if (!(error instanceof NoSuchPlaceError)) throw error;
+  }
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof NoSuchPlaceError || isAbsent(error)) return false;
     throw error;
   }
+}
+
+/** Whether the card says that something is not there, and means nothing else. */
+function isAbsent(error: unknown): boolean {
+  const answer = error instanceof NoSuchPlaceError ? error.cause : error;
+  return answer instanceof StatusError && isNotFound(answer.sw);
 }

@@ -119,9 +119,9 @@ export const FAULTS: readonly Fault[] = [
   // Nobody can tell a wrong length from the right one, nor a success that promises more from one that has it.
   ...[0x6c00, 0x6c10, 0x6100, 0x6110].map((sw) => refusal(sw, "lie")),
   ...[0x6982, 0x6a82, 0x6a83, 0x6a88].map((sw) => refusal(sw, "answer")),
-  ...(["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_TIMEOUT", "SCARD_E_SHARING_VIOLATION"] as const).map(
-    lost,
-  ),
+  ...(["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_SHARING_VIOLATION"] as const).map(lost),
+  // The connection is given up then, and the card is reset with it.
+  { ...lost("SCARD_E_TIMEOUT"), resets: true },
   RESET,
   ANSWER_LOST,
   { name: "a thrown Error", kind: "accident", strike: () => Promise.reject(new Error("the driver of the reader")) },

@@ -203,8 +203,8 @@ function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): stri
     return fault.kind === "accident" ? `the struck work: ${say(error)}` : undefined;
   }
   if (error.name === "CKR_GENERAL_ERROR") return `a foreign error: ${say(error.cause)}`;
-  // It says what is wrong with the data of a VERIFY, and no try is spent.
-  if (fault.name === "6A80" && error.name === "CKR_PIN_INCORRECT") return undefined;
+  // So cards say that the data of a VERIFY are wrong, and libcacard that the PIN is: no try is spent here.
+  if ((fault.name === "6A80" || fault.name === "6985") && error.name === "CKR_PIN_INCORRECT") return undefined;
   if (fault.kind === "accident" && NEVER.has(error.name) && work.spends === undefined)
     return `the struck work: ${say(error)}`;
   return undefined;
@@ -233,6 +233,9 @@ async function compare(run: Run, bench: Bench, caller: Caller, before: View): Pr
     : { failure: `after C_Reinitialize: ${again}`, reinitialised: true };
 }
 
+/** What whoever is not logged in any more is told: private objects have gone with the login. */
+const LOGGED_OUT = new Set(["CKR_USER_NOT_LOGGED_IN", "CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID"]);
+
 /** A login may have ended with the fault; whoever is told so logs in and goes on. */
 async function lookAgain({ fault, work }: Run, bench: Bench, caller: Caller): Promise<View | Error> {
   const mayEndLogin = fault.resets ?? (fault.kind !== "accident" || /login|logout|PIN|beginning/u.test(work.name));
@@ -240,7 +243,7 @@ async function lookAgain({ fault, work }: Run, bench: Bench, caller: Caller): Pr
     return await look(caller, bench.card);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    if (!mayEndLogin || !(error instanceof CryptokiError) || error.name !== "CKR_USER_NOT_LOGGED_IN") return error;
+    if (!mayEndLogin || !(error instanceof CryptokiError) || !LOGGED_OUT.has(error.name)) return error;
   }
   try {
     return await look(caller, bench.card);
