@@ -215,7 +215,9 @@ async function compare(run: Run, bench: Bench, caller: Caller, before: View): Pr
   const { subject, work, fault } = run;
   const first = await lookAgain(run, bench, caller);
   const wanted = work.writes ? await freshView(bench, subject) : before;
-  const lost = work.writes ? await lostIn(wanted, before, work) : undefined;
+  const lost = work.writes ? lostIn(wanted, before, work) : undefined;
+  // A card that says that it wrote what it did not, or gives another file for the one that is written to, cannot be helped.
+  if (lost !== undefined && fault.kind === "lie") return { reinitialised: true };
   if (lost !== undefined) return { failure: lost, reinitialised: false };
   const failure = differences(first, wanted);
   if (failure === undefined) return { reinitialised: false };
@@ -266,11 +268,11 @@ async function freshView(bench: Bench, subject: Subject): Promise<View | Error> 
 }
 
 /** Work that fails half way harms nothing that was there. */
-function lostIn(now: View | Error, before: View, work: Work): Promise<string | undefined> {
-  if (now instanceof Error) return Promise.resolve(`the card itself is broken: ${say(now)}`);
+function lostIn(now: View | Error, before: View, work: Work): string | undefined {
+  if (now instanceof Error) return `the card itself is broken: ${say(now)}`;
   const missing = before.objects.filter((object) => !now.objects.includes(object));
   const may = work.name === "delete" || work.name === "change a label" ? 3 : 0;
-  return Promise.resolve(missing.length > may ? `lost on the card: ${missing.join(", ")}` : undefined);
+  return missing.length > may ? `lost on the card: ${missing.join(", ")}` : undefined;
 }
 
 function differences(view: View | Error, wanted: View | Error): string | undefined {

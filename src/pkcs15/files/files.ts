@@ -127,6 +127,7 @@ export class CardFiles {
     const name = placeName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#doubted.add(key);
     this.forget(place);
+    this.#session.doubt();
   }
 
   /** The card was written to: what was read of it, and copies of that, are old. */

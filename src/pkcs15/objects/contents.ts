@@ -55,6 +55,8 @@ export class CardContents {
   );
   /** Kinds of which the card kept a directory to itself: it wants a PIN before. */
   readonly #refused = new Set<DirectoryKind>();
+  /** Kinds of which something is on the card that was not read. */
+  readonly #incomplete = new Set<DirectoryKind>();
   /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
   readonly odf = memoizeAsync(() => this.#twice((note) => this.#readOdf(note)));
   /** Undefined if the card has none, or one that cannot be read. */
@@ -150,6 +152,7 @@ export class CardContents {
   }
 
   async #readDirectory(kind: DirectoryKind, note: Note): Promise<readonly DirectoryItem[]> {
+    this.#incomplete.delete(kind);
     const objects = await this.#catalogue?.objects(kind, note);
     if (objects) return objects.map((object) => ({ kind, ...object, file: undefined }));
     const found: DirectoryItem[] = [];
@@ -180,7 +183,11 @@ export class CardContents {
     return before;
   }
 
-  async #readFile(kind: DirectoryKind, file: FileReference, note: Note): Promise<readonly DirectoryItem[]> {
+  async #readFile(kind: DirectoryKind, file: FileReference, report: Note): Promise<readonly DirectoryItem[]> {
+    const note: Note = (...problem) => {
+      this.#incomplete.add(kind);
+      report(...problem);
+    };
     const df = this.session.applicationDf;
     const where = `${kind} ${toHex(file.path)}`;
     // What a short identifier leads to belongs to the DF.
@@ -199,9 +206,15 @@ export class CardContents {
       }
       if (!isAnswer(error)) throw error;
       if (error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) this.#refused.add(kind);
+      this.#incomplete.add(kind);
       this.#findings.add(where, error.message);
       return [];
     }
+  }
+
+  /** Whether {@link directory} gave all objects of a kind that the card has, as far as is known. */
+  isComplete(kind: DirectoryKind): boolean {
+    return !this.#incomplete.has(kind);
   }
 
   /** A PIN was verified: what the card refused before is asked for again. @returns Whether there is any such directory. */
