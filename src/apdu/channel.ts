@@ -38,6 +38,7 @@ export class CardChannel {
   readonly #transmit: Transmit;
   readonly #t0: boolean;
   #form: LengthForm;
+  #refusals = 0;
 
   constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
@@ -45,7 +46,7 @@ export class CardChannel {
     this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
 
-  /** The length form in use: "extended" falls to "short" for good when the card refuses it. */
+  /** The length form in use: "extended" falls to "short" for good when the card refuses it twice: once may be an accident. */
   get form(): LengthForm {
     return this.#form;
   }
@@ -64,7 +65,7 @@ export class CardChannel {
     if (refusesLength(answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
-      if (!refusesLength(answer)) this.#form = "short";
+      if (!refusesLength(answer) && ++this.#refusals > 1) this.#form = "short";
     }
     return this.#collect(command, answer, enough, signal);
   }
