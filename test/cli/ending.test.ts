@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, truncateSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { VirtualPivCard } from "../../src/virtual/index.ts";
 import { FakeDaemon, type FakeCommand, SUCCESS, words } from "../pcsc/pcscd-fake.ts";
@@ -280,7 +280,7 @@ describe("an input that does not come", () => {
     "--virtual %s is refused",
     async (name, expected, message) => {
       const files: Record<string, string> = { fifo, folder: folder.path, sparse: folder.file("sparse") };
-      if (name === "sparse") execFileSync("truncate", ["-s", "1T", folder.file("sparse")]);
+      if (name === "sparse") truncateSync(folder.file("sparse", ""), 2 ** 40);
       const { code, stderr } = await end(start(["--virtual", files[name] ?? name, "tokens"]));
       expect([code, stderr]).toEqual([expected, expect.stringMatching(message)]);
     },

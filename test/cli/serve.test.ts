@@ -10,13 +10,11 @@ import { text } from "node:stream/consumers";
 import { CKF_SESSION, CKU } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder, PIN } from "./card.ts";
+import { PROGRAM } from "./child.ts";
 import { cryptoki, json, jsonError } from "./program.ts";
 
-const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 const RUNTIME = mkdtempSync(path.join(tmpdir(), "serve-"));
 const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], XDG_RUNTIME_DIR: RUNTIME };
-/** The command line of the program, as a shell takes it. */
-const PROGRAM = `${process.execPath} --import ${import.meta.resolve("tsx")} ${MAIN}`;
 
 function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | number)[] = "pipe"): ChildProcess {
   return spawn("sh", ["-c", `LISTEN_PID=$$ exec ${PROGRAM} "$@"`, "sh", ...args], {
