@@ -22,6 +22,6 @@ export {
 } from "./historical-bytes.ts";
 export { decodeResponse, encodeResponse, type ResponseApdu } from "./response.ts";
 export { CONCEALED, Concealer, concealExchange, type ConcealedExchange } from "./secrets.ts";
-export { explainStatus, statusName, SW, type StatusExplanation, type StatusKind } from "./status.ts";
+export { explainStatus, statusName, isExecutionError, SW, type StatusExplanation, type StatusKind } from "./status.ts";
 export { encodeTlv, findTlv, readTlv, readTlvs, type Tlv } from "./tlv.ts";
 export { traceText, traceTransmit, type TraceClock, type TraceEvent, type TraceSink } from "./trace.ts";

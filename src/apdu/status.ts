@@ -159,3 +159,11 @@ function generalMeaning(sw: number): StatusMeaning {
     advice: "a card answers 61 to 6F or 90 to 9F in its last byte but one: was the answer cut off?",
   };
 }
+
+/**
+ * Whether a status word says that the card failed, and nothing about the object that was asked for: 64xx to 66xx and 6Fxx
+ * (ISO/IEC 7816-4 tables 5 and 6).
+ */
+export function isExecutionError(sw: number): boolean {
+  return (sw >= SW.EXECUTION_ERROR && sw < SW.WRONG_LENGTH) || sw >> 8 === 0x6f;
+}

@@ -6,6 +6,7 @@ import {
   type PinInfo,
   type PinPadReader,
   type PinStatus,
+  triesLeftText,
   UnsupportedError,
 } from "../card/index.ts";
 import { changeReference, verify } from "./commands.ts";
@@ -100,19 +101,19 @@ const PAD_BLOCK: PinBlock = {
 };
 
 /** VERIFY with a PIN that is typed on the reader. Errors as of {@link verifyPin}, and of {@link PinPadReader.verify}. */
-export function verifyOnPad(reader: PinPadReader, signal?: AbortSignal): PinCommand {
+export function verifyOnPad(reader: PinPadReader): PinCommand {
   const command = verify(padPins(new Uint8Array()));
   return async () => {
-    expectAccepted("VERIFY", await reader.verify(command, PAD_BLOCK, signal));
+    expectAccepted("VERIFY", await reader.verify(command, PAD_BLOCK));
   };
 }
 
 /** CHANGE REFERENCE DATA likewise: the old PIN, and the new one twice. */
-export function changeOnPad(reader: PinPadReader, p1: number, signal?: AbortSignal): PinCommand {
+export function changeOnPad(reader: PinPadReader, p1: number): PinCommand {
   const command = changeReference(padPins(new Uint8Array(), new Uint8Array()), p1);
   const places = { old: 0, fresh: PIN_LENGTH, asksOld: true };
   return async () => {
-    expectAccepted("CHANGE REFERENCE DATA", await reader.modify(command, PAD_BLOCK, places, signal));
+    expectAccepted("CHANGE REFERENCE DATA", await reader.modify(command, PAD_BLOCK, places));
   };
 }
 
@@ -133,8 +134,7 @@ function pinFailure(action: string, sw: number): Error {
   if (triesLeft === 0)
     return new PinError("blocked", "the PIN is blocked; only the card's issuer can help", 0, { cause });
   if (triesLeft !== undefined) {
-    const tries = triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`;
-    return new PinError("incorrect", `the PIN is wrong; ${tries} left`, triesLeft, { cause });
+    return new PinError("incorrect", `the PIN is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
   }
   if (action !== "VERIFY" && UNKNOWN.has(sw))
     return new UnsupportedError("the card does not change its PIN", { cause });

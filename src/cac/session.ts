@@ -1,17 +1,11 @@
-import { type CardChannel, CardError, type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { CardError, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
-import type { Card } from "../card/index.ts";
+import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
 import { selectApplet, selectObject } from "./commands.ts";
 import { type Place, placeName } from "./place.ts";
 
-/**
- * Milliseconds within which no program is taken to connect, select another applet, and leave again unseen: the resource manager tells
- * who is connected now, and not who was.
- */
-const COME_AND_GO = 2_000;
-
 /** Sends a command to the applet that is selected, and gives the answer, whatever its status word. */
-export type CacExchange = (command: CommandApdu) => Promise<ResponseApdu>;
+export type CacExchange = CardExchange["send"];
 
 /** The card has no such applet, or the applet no such object. */
 export class NoSuchPlaceError extends CardError {
@@ -19,24 +13,19 @@ export class NoSuchPlaceError extends CardError {
 }
 
 /**
- * The applets of a CAC card that others may use as well. What is selected counts as selected while nobody else can have selected
- * another: whose key signs and whose PIN is verified hangs on it. SELECT drops no verified PIN on these cards.
+ * The applets of a CAC card that other programs may use as well. Which one is selected decides whose key signs and whose PIN is
+ * verified. SELECT drops no verified PIN on these cards, so it serves to confirm as well.
  */
 export class CacSession {
-  readonly #card: Card;
-  /** What is selected, if that is known. */
-  #selected: Place | undefined;
-  /** {@link Card.resets} for which it holds. */
-  #selectedAt = -1;
-  #lastTurn = -Infinity;
+  readonly card: Card;
+  readonly #places = new Map<string, SelectedApplication>();
+  /** The place that was used last. */
+  #current: SelectedApplication | undefined;
+  /** The applet that was selected last, and {@link Card.transaction} in which. */
+  #applet: { readonly aid: Uint8Array; readonly transaction: number } | undefined;
 
   constructor(card: Card) {
-    this.#card = card;
-  }
-
-  /** What was verified at one value of this is forgotten at another. */
-  get resets(): number {
-    return this.#card.resets;
+    this.card = card;
   }
 
   /**
@@ -44,9 +33,25 @@ export class CacSession {
    * @throws {NoSuchPlaceError} if the card does not have it.
    */
   at<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#turn(async (channel) => {
-      await this.#select(channel, place, signal);
-      return work((command) => channel.send(command, signal));
+    return this.#place(place).runConfirmed(({ send }) => work(send), signal);
+  }
+
+  /**
+   * As {@link at}, without a SELECT if `place` was selected last. After a refusal the work runs again, with `place` selected
+   * beyond doubt, and so it does if it says by the attempt that the answer is not the place's.
+   */
+  optimisticallyAt<T>(
+    place: Place,
+    work: (send: CacExchange, attempt: Attempt) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#place(place).runOptimistically(({ send }, attempt) => {
+      const verifying: CacExchange = async (command) => {
+        const answer = await send(command);
+        if (answer.sw !== SW.OK) await attempt.confirm();
+        return answer;
+      };
+      return work(verifying, attempt);
     }, signal);
   }
 
@@ -56,63 +61,57 @@ export class CacSession {
       await this.at(place, () => Promise.resolve());
       return true;
     } catch (error) {
-      if (error instanceof NoSuchPlaceError || error instanceof StatusError) return false;
+      if (error instanceof NoSuchPlaceError) return false;
+      if (error instanceof StatusError && !isExecutionError(error.sw)) return false;
       throw error;
     }
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */
   afresh<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#turn(async (channel) => {
-      this.#selected = undefined;
-      await this.#select(channel, place, signal);
-      return work((command) => channel.send(command, signal));
-    }, signal);
+    return this.#place(place).runReselected(({ send }) => work(send), signal);
   }
 
   /** Runs `work` with some applet of the card selected, whichever it is: `place`, if none is. */
   anywhere<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#turn(async (channel) => {
-      if (!this.#selected) await this.#select(channel, place, signal);
-      return work((command) => channel.send(command, signal));
+    return this.card.exclusively(async (exchange) => {
+      if (this.#current?.isConfirmed !== true) await this.#place(place).confirm(exchange);
+      return work(exchange.send);
     }, signal);
   }
 
-  /** Forgets, on the card, all that was verified. */
+  /** Makes the card forget all that was verified. */
   reset(): Promise<void> {
-    return this.#card.reset();
+    return this.card.reset();
   }
 
-  #turn<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#card.exclusively(async (channel) => {
-      if (!(await this.#isUndisturbed())) this.#selected = undefined;
-      try {
-        return await work(channel);
-      } finally {
-        this.#lastTurn = Date.now();
-      }
-    }, signal);
-  }
-
-  async #isUndisturbed(): Promise<boolean> {
-    return (
-      this.#selectedAt === this.#card.resets && Date.now() - this.#lastTurn < COME_AND_GO && (await this.#card.alone())
-    );
-  }
-
-  async #select(channel: CardChannel, place: Place, signal?: AbortSignal): Promise<void> {
-    const { aid, object } = place;
-    if (!this.#selected || !equalBytes(this.#selected.aid, aid)) {
-      this.#selected = undefined;
-      // Nothing that the applet tells of itself is fetched: 61xx is success.
-      check(place, await channel.send(selectApplet(aid), signal, 0));
-      this.#selected = { aid };
-      this.#selectedAt = this.#card.resets;
+  #place(place: Place): SelectedApplication {
+    const name = placeName(place);
+    let application = this.#places.get(name);
+    if (!application) {
+      application = new SelectedApplication(this.card, {
+        select: async (exchange) => {
+          await this.#select(exchange, place);
+          this.#current = application;
+        },
+        // SELECT itself costs no more and drops nothing.
+        probe: () => Promise.resolve(false),
+      });
+      this.#places.set(name, application);
     }
-    if (!object || (this.#selected.object && equalBytes(this.#selected.object, object))) return;
-    this.#selected = { aid };
-    check(place, await channel.send(selectObject(object), signal, 0));
-    this.#selected = place;
+    return application;
+  }
+
+  async #select({ send }: CardExchange, { aid, object }: Place): Promise<void> {
+    const selected = this.#applet;
+    const isSelected = selected?.transaction === this.card.transaction && equalBytes(selected.aid, aid);
+    if (!isSelected || !object) {
+      this.#applet = undefined;
+      // What the applet tells of itself is not fetched: 61xx is success.
+      check({ aid }, await send(selectApplet(aid), 0));
+      this.#applet = { aid, transaction: this.card.transaction };
+    }
+    if (object) check({ aid, object }, await send(selectObject(object), 0));
   }
 }
 

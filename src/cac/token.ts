@@ -6,11 +6,13 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  isKeyResult,
   type KeyPrimitive,
   LoginRequiredError,
   type PinPad,
   type PinPadReader,
   type PinRole,
+  PinState,
   type PinStatus,
   type PinUser,
   UnsupportedError,
@@ -47,14 +49,12 @@ export class CacToken implements CardToken {
   readonly #variant: Variant;
   readonly #keys: readonly PkiObjects[];
   readonly #objects: readonly CardObject[];
-  /** The most tries that were seen to be left. */
-  #maxTries = USUAL_TRIES;
-  /** {@link CacSession.resets} when the PIN was last verified. */
-  #verifiedAt: number | undefined;
+  readonly #pin: PinState;
 
   /** @param reader The reader's own keys, if it has some. */
   constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
     this.#session = session;
+    this.#pin = new PinState(session.card, USUAL_TRIES);
     this.#variant = variant;
     if (reader) this.pinPad = this.#padOf(reader);
     const { pki, containers } = variant.contents;
@@ -92,9 +92,7 @@ export class CacToken implements CardToken {
 
   async pinStatus(role: PinRole): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    const status = await this.#withPin((send) => readPinStatus(send));
-    this.#maxTries = Math.max(this.#maxTries, status.triesLeft ?? 0);
-    return { ...status, maxTries: this.#maxTries };
+    return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
   }
 
   async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -111,33 +109,27 @@ export class CacToken implements CardToken {
     return {
       login: async (user, signal) => {
         requireUser(user);
-        await this.#sendPin(verifyOnPad(reader, signal), signal);
+        await this.#sendPin(verifyOnPad(reader), signal);
       },
       ...(reader.canModify && {
         changePin: async (role: PinRole, signal?: AbortSignal) => {
           requireUser(role);
-          await this.#sendPin(changeOnPad(reader, this.#variant.pin.changeP1, signal), signal);
+          await this.#sendPin(changeOnPad(reader, this.#variant.pin.changeP1), signal);
         },
       }),
     };
   }
 
-  /**
-   * Until the card says yes, the PIN counts as not verified: a wrong PIN also undoes an earlier right one. A command that the card
-   * does not know undoes nothing.
-   */
+  /** A command that the card does not know undoes nothing. */
   #sendPin(command: PinCommand, signal?: AbortSignal): Promise<void> {
-    return this.#withPin(async (send) => {
-      const before = this.#verifiedAt;
-      this.#verifiedAt = undefined;
-      try {
-        await command(send);
-      } catch (error) {
-        if (error instanceof UnsupportedError) this.#verifiedAt = before;
-        throw error;
-      }
-      this.#verifiedAt = this.#session.resets;
-    }, signal);
+    return this.#withPin(
+      (send) =>
+        this.#pin.present(
+          () => command(send),
+          (error) => error instanceof UnsupportedError,
+        ),
+      signal,
+    );
   }
 
   #withPin<T>(work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -147,7 +139,7 @@ export class CacToken implements CardToken {
 
   /** These cards have no command for it: only a reset makes them forget. */
   async logout(): Promise<void> {
-    this.#verifiedAt = undefined;
+    this.#pin.forget();
     await this.#session.reset();
   }
 
@@ -160,16 +152,19 @@ export class CacToken implements CardToken {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
       throw new UnsupportedError(`${primitive} is nothing that a CAC does with this key`);
-    const type = keyTypeOf(await pki.publicKey());
+    const publicKey = await pki.publicKey();
+    const type = keyTypeOf(publicKey);
     if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA, and a CAC has no others");
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
-    return this.#session.at(
+    return this.#session.optimisticallyAt(
       pki.entry.place,
-      (send) => {
-        if (this.#verifiedAt !== this.#session.resets) throw loginRequired();
-        return sendBlock(send, input);
+      async (send, attempt) => {
+        if (!this.#pin.isVerified) throw loginRequired();
+        const result = await sendBlock(send, input);
+        const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
+        return isRight ? result : attempt.startOver();
       },
       signal,
     );

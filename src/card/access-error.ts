@@ -28,11 +28,17 @@ export class CardCancelledError extends CardAccessError {
   override readonly name = "CardCancelledError";
 }
 
+/** The card or its reader gave no answer in time. The connection was given up with the exchange; the card is reset. */
+export class CardTimeoutError extends CardAccessError {
+  override readonly name = "CardTimeoutError";
+}
+
 type AccessErrorClass = new (message: string, options: ErrorOptions) => CardAccessError;
 
 /** What each code means to who works with cards; any other is a {@link CardAccessError}. */
 const CLASSES: Readonly<Partial<Record<ScardErrorName, AccessErrorClass>>> = {
   SCARD_E_CANCELLED: CardCancelledError,
+  SCARD_E_TIMEOUT: CardTimeoutError,
   SCARD_W_RESET_CARD: CardResetError,
   SCARD_E_SHARING_VIOLATION: CardBusyError,
   // A card, a reader and a daemon that go away are one to who works with the card.

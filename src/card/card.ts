@@ -1,38 +1,94 @@
-import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
+import { Deadline, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
+import { toHex } from "../bytes/index.ts";
+import {
+  CardChannel,
+  type CommandApdu,
+  type ResponseApdu,
+  supportsExtendedLength,
+  type Transmit,
+} from "../apdu/index.ts";
 import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
-import { CardAccessError, CardCancelledError, CardResetError, reached } from "./access-error.ts";
+import {
+  CardAccessError,
+  CardCancelledError,
+  CardGoneError,
+  CardResetError,
+  CardTimeoutError,
+  reached,
+} from "./access-error.ts";
 import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
 
-/** Hears of what is found wrong on the card in `reader`: of each thing once, when it is found. */
+/** Called once for each defect that is found on the card in `reader`. */
 export type FindingSink = (finding: CardFinding, reader: string) => void;
+
+/** The way to a card for work that has it to itself ({@link Card.exclusively}). */
+export interface CardExchange {
+  /**
+   * One logical command: however long it and its answer are ({@link CardChannel.send}).
+   * @param enough Stop collecting the answer once there are this many bytes.
+   * @returns The answer, whatever its status word.
+   * @throws {CardCancelledError} before the command is sent, if the caller has left; {CardAccessError}; {MalformedAnswerError}.
+   */
+  readonly send: (command: CommandApdu, enough?: number) => Promise<ResponseApdu>;
+}
 
 export interface CardOptions {
   readonly wrap?: TransmitWrapper;
   readonly findings?: FindingSink;
+  /**
+   * Milliseconds for which a transaction stays open after a call, so that a burst of calls confirms the card's state once.
+   * Default: 100; 0 ends each transaction with its call. It stays open only if no other program is connected to the card.
+   */
+  readonly linger?: number;
+  /** Connects to the same reader anew, after an exchange was given up. Without it the card is gone then. */
+  readonly reconnect?: () => Promise<CardConnection>;
 }
+
+const LINGER_MS = 100;
+/**
+ * The longest time in milliseconds that one transaction goes on over calls. pcscd holds up a program that connects for as long
+ * as a transaction lasts, and does not say that it waits (pcsc-lite, winscard.c, SCardConnect).
+ */
+const LONGEST_LINGER = 1_000;
+/** Milliseconds for which closing the connection waits for a call under way. */
+const CLOSE_GRACE = 500;
 
 /**
  * A card in a reader, shared with other sessions, other applications and other programs. {@link exclusively} is the
- * only way to it: callers in this process take turns, and a PC/SC transaction keeps other programs out meanwhile.
+ * only way to it: callers in this process queue, and a PC/SC transaction keeps other programs out meanwhile.
  */
 export class Card implements AsyncDisposable {
-  readonly #connection: CardConnection;
+  #connection: CardConnection;
   readonly #channel: CardChannel;
   readonly #findings: FindingSink | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #linger: number;
+  readonly #reconnect: (() => Promise<CardConnection>) | undefined;
+  readonly #queue = new SerialQueue(cancelled);
   #resets = 0;
-  /** A transaction goes on over the calls ({@link hold}). */
-  #held = false;
+  #transaction = 0;
+  /** A transaction is open. */
+  #open = false;
+  /** How many callers of {@link hold} keep it open. */
+  #holders = 0;
+  /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
+  #alone: boolean | undefined;
+  #lingerUntil = new Deadline(0);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The connection was given up with an exchange that had no answer. */
+  #broken = false;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
     this.#findings = options.findings;
-    const transmit: Transmit = (command, signal) => connection.transmit(command, signal);
+    this.#linger = options.linger ?? LINGER_MS;
+    this.#reconnect = options.reconnect;
+    // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
+    const transmit: Transmit = (command) => this.#connection.transmit(command);
     const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
-    this.#channel = new CardChannel((command, signal) => reached(wrapped(command, signal)), {
+    this.#channel = new CardChannel((command) => this.#watched(wrapped(command)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
     });
@@ -47,19 +103,26 @@ export class Card implements AsyncDisposable {
   }
 
   /**
-   * How often the card was reset by somebody since it was connected. What a caller knows of the card's volatile state
-   * (selected application, verified PINs, security environment) holds for one value of this number.
+   * How often the card was reset since it was connected. A verified PIN is valid for one value of this number.
    */
   get resets(): number {
     return this.#resets;
   }
 
-  /** Something on the card is not as it should be: whoever asked to hear of it does. */
+  /**
+   * The number of the latest transaction. What was seen of the card's volatile state (selected application and file, security
+   * environment) is valid for one value of this number: between two transactions another program may have changed it and left.
+   */
+  get transaction(): number {
+    return this.#transaction;
+  }
+
+  /** Tells the program about a defect of the card. */
   report(finding: CardFinding): void {
     this.#findings?.(finding, this.reader);
   }
 
-  /** Whether nobody else is connected to the card, as far as the resource manager tells ({@link CardConnection.alone}). */
+  /** Whether no other program is connected to the card now, as far as the resource manager tells ({@link CardConnection.alone}). */
   alone(): Promise<boolean> {
     return reached(this.#connection.alone());
   }
@@ -68,84 +131,107 @@ export class Card implements AsyncDisposable {
    * A command for the reader itself (SCardControl). What reaches the card by it belongs into {@link exclusively}.
    * @throws {CardAccessError} if the reader does not know it.
    */
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return reached(this.#connection.control(code, data, signal));
+  control(code: number, data: Uint8Array): Promise<Uint8Array> {
+    return this.#watched(this.#connection.control(code, data));
   }
 
   /**
-   * Runs `work` with the card to itself. A reset by another program is taken up first, and counted in {@link resets};
+   * Runs `work` with the card to itself. A reset by another program is taken up first and counted in {@link resets};
    * one that happens in the middle of `work` ends it with {@link CardResetError}.
+   * @param signal Ends the caller's wait at once. Work that has begun is finished behind it, up to its next command.
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
-  exclusively<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#inTurn(() => (this.#held ? work(this.#channel) : this.#transaction(work, signal)), signal);
+  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
+    return untilAborted(done, signal, cancelled);
   }
 
   /**
-   * Keeps other programs away from the card until what it gives is disposed of. Callers in this process are not kept away: they
-   * take turns as before, within the one transaction.
+   * Keeps other programs away from the card until the result is disposed of. Callers in this process are not kept away: they
+   * queue as before, within the one transaction.
    * @throws {CardAccessError} as {@link exclusively}.
    */
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
-    await this.#inTurn(async () => {
+    const held = this.#queue.run(async () => {
       await this.#begin(signal);
-      this.#held = true;
+      this.#holders++;
     }, signal);
-    return {
-      [Symbol.asyncDispose]: (): Promise<void> =>
-        this.#inTurn(() => {
-          this.#held = false;
-          // What became of the calls in between was told to their callers.
-          return this.#end(true);
-        }),
-    };
+    await untilAborted(held, signal, cancelled).catch((error: unknown) => {
+      // The transaction may begin after the caller has left.
+      held.then(
+        () => this.#letGo(),
+        () => undefined,
+      );
+      throw error;
+    });
+    return { [Symbol.asyncDispose]: () => this.#letGo() };
   }
 
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    let begun = false;
-    const mine = this.#turn.then(() => {
-      begun = true;
-      return work();
-    });
-    this.#turn = mine.catch(() => undefined);
-    if (!signal) return mine;
-    return new Promise((resolve, reject) => {
-      // Only the line is left at once: of what has begun, the end is worth knowing.
-      const leave = (): void => {
-        if (!begun) reject(cancelled(signal));
-      };
-      if (signal.aborted) leave();
-      signal.addEventListener("abort", leave, { once: true });
-      const settled = (): void => {
-        signal.removeEventListener("abort", leave);
-      };
-      mine.finally(settled).then(resolve, reject);
+  #letGo(): Promise<void> {
+    return this.#queue.run(async () => {
+      this.#holders--;
+      // What became of the calls in between was told to their callers.
+      if (this.#holders === 0) await this.#end(true);
     });
   }
 
   /** Resets the card: every application forgets what was verified. Other programs are told by SCARD_W_RESET_CARD. */
   reset(): Promise<void> {
     return this.exclusively(async () => {
-      this.#resets++;
+      this.#forgetState();
       await reached(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
     });
   }
 
-  async #transaction<T>(work: (channel: CardChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (signal?.aborted) throw cancelled(signal);
-    await this.#begin(signal);
-    let disturbed = false;
-    try {
-      return await work(this.#channel);
-    } catch (error) {
-      disturbed = error instanceof CardAccessError;
-      throw error;
-    } finally {
-      await this.#end(disturbed);
+  /** Ends a transaction that lingers after the last call: the caller is done with the card for now. */
+  async release(): Promise<void> {
+    if (this.#open && this.#holders === 0) {
+      await this.#queue.run(() => (this.#holders === 0 ? this.#end(true) : undefined));
     }
   }
 
+  async #inTransaction<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.#begin(signal);
+    let failure: unknown;
+    try {
+      return await work({
+        send: async (command, enough) => {
+          throwIfAborted(signal, cancelled);
+          return this.#channel.send(command, undefined, enough);
+        },
+      });
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      await this.#afterWork(failure);
+    }
+  }
+
+  async #afterWork(failure: unknown): Promise<void> {
+    const disturbed = failure instanceof CardAccessError && !(failure instanceof CardCancelledError);
+    // The daemon tells of some resets only when a command is sent, and keeps refusing until the card is taken up.
+    if (failure instanceof CardResetError) await this.#takeUp().catch(() => undefined);
+    if (this.#holders > 0) return;
+    if (!disturbed && (await this.#mayLinger())) {
+      this.#timer = setTimeout(() => {
+        // Its failure shows in the next call.
+        this.release().catch(() => undefined);
+      }, this.#linger);
+      (this.#timer as { unref?: () => void }).unref?.();
+    } else await this.#end(disturbed);
+  }
+
+  async #mayLinger(): Promise<boolean> {
+    if (this.#linger <= 0 || this.#lingerUntil.passed) return false;
+    this.#alone ??= await this.alone().catch(() => false);
+    return this.#alone;
+  }
+
   async #begin(signal?: AbortSignal): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#open) return;
+    if (this.#broken) await this.#renew();
     try {
       await reached(this.#connection.begin(signal));
     } catch (error) {
@@ -153,10 +239,19 @@ export class Card implements AsyncDisposable {
       await this.#takeUp();
       await reached(this.#connection.begin(signal));
     }
+    this.#open = true;
+    this.#alone = undefined;
+    this.#transaction++;
+    this.#lingerUntil = new Deadline(LONGEST_LINGER);
   }
 
-  /** After an error of the transport the lock may be gone with the card, and the first error is the one to tell. */
+  /** @param disturbed The work failed by a transport error, and that error is the one to tell. */
   async #end(disturbed: boolean): Promise<void> {
+    clearTimeout(this.#timer);
+    if (!this.#open) return;
+    this.#open = false;
+    // Its transaction ended with it.
+    if (this.#broken) return;
     try {
       await reached(this.#connection.end());
     } catch (error) {
@@ -169,17 +264,51 @@ export class Card implements AsyncDisposable {
   }
 
   async #takeUp(): Promise<void> {
-    this.#resets++;
-    await reached(this.#connection.reconnect());
+    this.#forgetState();
+    await this.#watched(this.#connection.reconnect());
   }
 
-  /** Ends the connection after the calls under way; the card is left as it is. */
+  #forgetState(): void {
+    this.#resets++;
+    this.#transaction++;
+  }
+
+  /** Connects anew after an exchange without an answer. Its end reset the card, and it may be another card by now. */
+  async #renew(): Promise<void> {
+    const { atr } = this;
+    const connection = await reached(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
+    if (toHex(connection.atr) !== toHex(atr)) {
+      await connection.disconnect().catch(() => undefined);
+      throw new CardGoneError("another card is in the reader");
+    }
+    this.#connection = connection;
+    this.#broken = false;
+    this.#forgetState();
+  }
+
+  /** An exchange that is given up for lack of an answer takes its connection with it. */
+  async #watched<T>(exchange: Promise<T>): Promise<T> {
+    try {
+      return await reached(exchange);
+    } catch (error) {
+      if (error instanceof CardTimeoutError) this.#broken = true;
+      throw error;
+    }
+  }
+
+  /** Ends the connection after the calls under way; the card is left as it is. An exchange without an answer is left behind. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
+    const idle = this.#queue.run(() => this.#end(true));
+    await new Deadline(CLOSE_GRACE).race(idle, () => undefined).catch(() => undefined);
     await this.#connection.disconnect();
   }
 }
 
-function cancelled(signal: AbortSignal): CardCancelledError {
-  return new CardCancelledError("the call was cancelled", { cause: signal.reason });
+const GIVEN_UP =
+  "the connection was given up with an exchange that had no answer; take the card out and put it in again";
+
+function cancelled(reason: unknown): CardCancelledError {
+  return reason instanceof CardCancelledError
+    ? reason
+    : new CardCancelledError("the call was cancelled", { cause: reason });
 }

@@ -1,12 +1,22 @@
 /** What the Cryptoki facade asks of a card application. */
 export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
-export { CardAccessError, CardBusyError, CardCancelledError, CardGoneError, CardResetError } from "./access-error.ts";
-export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export {
+  CardAccessError,
+  CardBusyError,
+  CardCancelledError,
+  CardGoneError,
+  CardResetError,
+  CardTimeoutError,
+} from "./access-error.ts";
+export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
+export { isKeyResult } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
+export { PinState, triesLeftText } from "./pin-state.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
+export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
 export type {
   CardApplication,
   CardCertificate,

@@ -71,7 +71,7 @@ export class PinPadReader {
    * @returns The card's status word.
    * @throws {CardCancelledError} if the user cancels; {PinError} for too few or too many digits; {CardError} if nobody types.
    */
-  verify(command: CommandApdu, block: PinBlock, signal?: AbortSignal): Promise<number> {
+  verify(command: CommandApdu, block: PinBlock): Promise<number> {
     const structure = concat(
       Uint8Array.of(TIMEOUT, TIMEOUT),
       blockFormat(block),
@@ -79,11 +79,11 @@ export class PinPadReader {
       // T=1 prologue, for readers that do not make it themselves.
       Uint8Array.of(0, 0, 0),
     );
-    return this.#ask(this.#verify, structure, command, signal);
+    return this.#ask(this.#verify, structure, command);
   }
 
   /** Lets the user type the old PIN, if it is wanted, and the new one twice. Errors as of {@link verify}. */
-  modify(command: CommandApdu, block: PinBlock, places: PinPlaces, signal?: AbortSignal): Promise<number> {
+  modify(command: CommandApdu, block: PinBlock, places: PinPlaces): Promise<number> {
     if (this.#modify === undefined) throw new CardError("the reader's keys cannot change PINs");
     const confirm = CONFIRM.NEW_TWICE | (places.asksOld ? CONFIRM.ASKS_OLD : 0);
     const structure = concat(
@@ -93,11 +93,11 @@ export class PinPadReader {
       Uint8Array.of(places.asksOld ? 0x03 : 0x02, ...littleEndian(LANGUAGE, 2), 0x00, 0x01, 0x02),
       Uint8Array.of(0, 0, 0),
     );
-    return this.#ask(this.#modify, structure, command, signal);
+    return this.#ask(this.#modify, structure, command);
   }
 
-  async #ask(code: number, structure: Uint8Array, command: CommandApdu, signal?: AbortSignal): Promise<number> {
-    const { sw } = decodeResponse(await this.#card.control(code, concat(structure, commandData(command)), signal));
+  async #ask(code: number, structure: Uint8Array, command: CommandApdu): Promise<number> {
+    const { sw } = decodeResponse(await this.#card.control(code, concat(structure, commandData(command))));
     switch (sw) {
       // Status words of the reader itself (PC/SC part 10 section 2.5.2).
       case 0x6400:

@@ -1,4 +1,4 @@
-import type { Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
 import { reached, toAccessError } from "./access-error.ts";
 import { Card, type CardOptions } from "./card.ts";
 
@@ -7,7 +7,8 @@ import { Card, type CardOptions } from "./card.ts";
  * @throws {CardAccessError}
  */
 export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
-  return new Card(await reached(pcsc.connect(reader)), options);
+  const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
+  return new Card(await reached(reconnect()), { reconnect, ...options });
 }
 
 /**

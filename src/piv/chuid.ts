@@ -8,6 +8,9 @@ export interface Chuid {
   readonly guid?: Uint8Array;
 }
 
+/** Bytes that hold the fields before the signature: 53, EE, 30, 32, 33, 34, 35, 36. */
+export const CHUID_HEAD = 80;
+
 /**
  * Reads the first fields of a CHUID, up to wherever `bytes` end: its signature, which makes it ten times as long, comes last
  * and nobody here needs it. Works on the answer of GET DATA as it is, wrapping included.

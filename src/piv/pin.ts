@@ -1,6 +1,6 @@
 import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { wipe } from "../bytes/index.ts";
-import { PinError, type PinInfo, type PinStatus } from "../card/index.ts";
+import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../card/index.ts";
 import { changeReference, padPins, resetRetryCounter, verify } from "./commands.ts";
 import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
 import type { PivExchange } from "./session.ts";
@@ -118,8 +118,7 @@ function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | St
     return new PinError("blocked", `the ${name} is blocked; ${advice}`, 0, { cause });
   }
   if (triesLeft !== undefined) {
-    const tries = triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`;
-    return new PinError("incorrect", `the ${name} is wrong; ${tries} left`, triesLeft, { cause });
+    return new PinError("incorrect", `the ${name} is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
   }
   // SP 800-73-4 part 2 sections 3.2.1 to 3.2.3: 6A80 is a PIN that breaks the card's own rule on length or characters.
   if (sw === SW.WRONG_DATA) {

@@ -2,15 +2,12 @@ import { CardError, MalformedAnswerError, StatusError, SW } from "../apdu/index.
 import { parseCertificate } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { readCertificate } from "./certificate.ts";
-import { type Chuid, readChuidHead } from "./chuid.ts";
+import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
 import { CONTAINER, type Container } from "./containers.ts";
 import { type KeyHistory, readKeyHistory } from "./key-history.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivSession } from "./session.ts";
-
-/** How much of a CHUID holds the fields before its signature: 53, EE, 30, 32, 33, 34, 35, 36 take 80 bytes. */
-const CHUID_HEAD = 80;
 
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {

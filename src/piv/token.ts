@@ -1,6 +1,7 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, wipe } from "../bytes/index.ts";
 import {
+  CardError,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -8,11 +9,13 @@ import {
   type CardToken,
   type CardTokenInfo,
   type GeneratedKeyPair,
+  isKeyResult,
   type KeyPairRequest,
   type KeyPrimitive,
   LoginRequiredError,
   type NewCardObject,
   type PinRole,
+  PinState,
   type PinStatus,
   type PinUser,
   UnsupportedError,
@@ -25,19 +28,9 @@ import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
 import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
-import {
-  changePin,
-  checkPin,
-  PIV_PIN,
-  PIV_PUK,
-  type PinChange,
-  readPinStatus,
-  unlockPin,
-  USUAL_TRIES,
-  verifyPin,
-} from "./pin.ts";
+import { changePin, checkPin, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, USUAL_TRIES, verifyPin } from "./pin.ts";
 import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
-import type { PivSession } from "./session.ts";
+import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
@@ -57,15 +50,14 @@ export class PivToken implements CardToken {
   readonly #slots: readonly SlotObjects[];
   readonly #data: readonly DataObject[];
   readonly #objects: readonly CardObject[];
-  /** The most tries that were seen to be left. */
-  #maxTries = USUAL_TRIES;
-  /** {@link PivSession.resets} when the PIN was last verified. */
-  #verifiedAt: number | undefined;
-  /** The same for the management key. */
-  #managedAt: number | undefined;
+  readonly #pin: PinState;
+  readonly #managementKey: PinState;
 
   constructor(session: PivSession) {
     this.#session = session;
+    this.#pin = new PinState(session.card, USUAL_TRIES);
+    // The management key has no tries to count.
+    this.#managementKey = new PinState(session.card, 0);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
     this.#data = dataObjects(this.#store);
@@ -79,7 +71,7 @@ export class PivToken implements CardToken {
     const serial = serialNumber(await this.#store.chuid());
     return {
       label: serial ? `PIV ${serial.slice(-8)}` : "PIV",
-      manufacturer: manufacturerOf(this.#session.atr),
+      manufacturer: manufacturerOf(this.#session.card.atr),
       model: "PIV",
       serialNumber: serial,
       pin: PIV_PIN,
@@ -96,9 +88,7 @@ export class PivToken implements CardToken {
   async pinStatus(role: PinRole): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
     const { pin } = await this.#session.discovery();
-    const status = await this.#session.runCarefully((send) => readPinStatus(send, pin));
-    this.#maxTries = Math.max(this.#maxTries, status.triesLeft ?? 0);
-    return { ...status, maxTries: this.#maxTries };
+    return this.#pin.status(await this.#session.runConfirmed((send) => readPinStatus(send, pin)));
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
@@ -108,25 +98,18 @@ export class PivToken implements CardToken {
 
   async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
     const key = readManagementKey(pin);
-    this.#managedAt = undefined;
     try {
-      await this.#session.runCarefully((send) => authenticate(send, key), signal);
+      await this.#session.runConfirmed((send) => this.#managementKey.present(() => authenticate(send, key)), signal);
     } finally {
       wipe(key);
     }
-    this.#managedAt = this.#session.resets;
   }
 
   async #loginUser(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    await this.#session.runCarefully(async (send) => {
-      // Until the card says yes, it counts as no: a wrong PIN also undoes an earlier right one. Not before the card's turn:
-      // until then others use keys with the PIN that was verified for them.
-      this.#verifiedAt = undefined;
-      await verifyPin(send, reference, pin);
-      this.#verifiedAt = this.#session.resets;
-    }, signal);
+    // Within the transaction: until then other callers use keys with the PIN that was verified for them.
+    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal);
   }
 
   /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
@@ -134,8 +117,10 @@ export class PivToken implements CardToken {
     if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
-    if (pin === "puk") await this.#session.runCarefully(change, signal);
-    else await this.#setPin(change, true, signal);
+    await this.#session.runConfirmed(
+      (send) => (pin === "puk" ? change(send) : this.#pin.present(() => change(send))),
+      signal,
+    );
   }
 
   /** Of the application PIN only (SP 800-73-4 part 2 section 3.2.3): no PUK is there for the global one. */
@@ -144,29 +129,32 @@ export class PivToken implements CardToken {
     if (pin !== PIN_REFERENCE.APPLICATION) {
       throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
     }
-    await this.#setPin(unlockPin(puk, newPin), false, signal);
-  }
-
-  /** @param verifies Whether the card holds the new PIN as verified; a refusal undoes an earlier right PIN in any case. */
-  #setPin(change: PinChange, verifies: boolean, signal?: AbortSignal): Promise<void> {
-    return this.#session.runCarefully(async (send) => {
-      const before = this.#verifiedAt;
-      this.#verifiedAt = undefined;
-      await change(send);
-      this.#verifiedAt = verifies ? this.#session.resets : before;
-    }, signal);
+    const change = unlockPin(puk, newPin);
+    await this.#session.runConfirmed((send) => this.#pin.replace(() => change(send)), signal);
   }
 
   /** Nothing but a reset makes a card forget the management key, or the PIN where it came before SP 800-73-4 and P1 = FF. */
   async logout(): Promise<void> {
-    const { pin: reference } = await this.#session.discovery();
-    const managed = this.#managedAt === this.#session.resets;
-    this.#verifiedAt = undefined;
-    this.#managedAt = undefined;
-    const forgot = !managed && (await this.#session.runCarefully((send) => send(unverify(reference)))).sw === SW.OK;
-    if (!forgot) await this.#session.reset();
+    const managed = this.#managementKey.isVerified;
+    this.#pin.forget();
+    this.#managementKey.forget();
+    if (managed || !(await this.#unverify())) await this.#session.reset();
   }
 
+  /** @returns Whether the card has forgotten the PIN; it may not know the command. */
+  async #unverify(): Promise<boolean> {
+    try {
+      const { pin } = await this.#session.discovery();
+      return (await this.#session.runConfirmed((send) => send(unverify(pin)))).sw === SW.OK;
+    } catch (error) {
+      if (error instanceof CardError) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
+   */
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
@@ -174,10 +162,17 @@ export class PivToken implements CardToken {
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
-    const use = keyUse(slot, keyTypeOf(await this.#store.publicKey(slot)), primitive, input);
-    return this.#session.run((send) => {
-      if (slot.pin !== "never" && this.#verifiedAt !== this.#session.resets) throw loginRequired(slot);
-      return sendKeyUse(send, slot, use);
+    const publicKey = await this.#store.publicKey(slot);
+    const use = keyUse(slot, keyTypeOf(publicKey), primitive, input);
+    const send = (exchange: PivExchange): Promise<Uint8Array> => {
+      if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
+      return sendKeyUse(exchange, slot, use);
+    };
+    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
+    return this.#session.run(async (exchange, attempt) => {
+      const result = await send(exchange);
+      const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
+      return isRight ? result : attempt.startOver();
     }, signal);
   }
 
@@ -217,8 +212,8 @@ export class PivToken implements CardToken {
 
   /** A command for which the card wants the management key first. */
   async #administer(command: CommandApdu, name: string, signal?: AbortSignal): Promise<ResponseApdu> {
-    const answer = await this.#session.run((send) => {
-      if (this.#managedAt !== this.#session.resets) throw new LoginRequiredError(OFFICER_FIRST);
+    const answer = await this.#session.runConfirmed((send) => {
+      if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
       return send(command);
     }, signal);
     if (answer.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return answer;

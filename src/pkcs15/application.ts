@@ -1,4 +1,5 @@
-import type { PinPadReader } from "../card/index.ts";
+import { SerialQueue } from "../async/index.ts";
+import { type PinPadReader, PinState } from "../card/index.ts";
 import { historicalText } from "./recognition/answer-to-reset.ts";
 import type { CardContents } from "./objects/contents.ts";
 import type { Dialect } from "./dialect.ts";
@@ -9,20 +10,21 @@ import { type Pins, sortPins } from "./pins/pins.ts";
 import type { Pkcs15Session } from "./files/session.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 
+/** Tries that most issuers give a PIN. */
+const USUAL_TRIES = 3;
+
 /** What the tokens of one application share. */
 export class Pkcs15Application {
   readonly contents: CardContents;
   readonly dialect: Dialect;
   readonly pins: Pins;
   readonly objects: ObjectList;
-  /** {@link Pkcs15Session.resets} when each PIN was last verified. */
-  readonly #verified = new Map<PinEntry, number>();
+  readonly #pinStates = new Map<PinEntry, PinState>();
   /** PINs that the card may take for verified since they were changed, though nobody logged in with them. */
   readonly #changed = new Set<PinEntry>();
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
-  /** The last of the changes that wait for each other. */
-  #change: Promise<unknown> = Promise.resolve();
+  readonly #changes = new SerialQueue();
 
   /** The reader's own keys. */
   readonly pinPad: PinPadReader | undefined;
@@ -57,18 +59,28 @@ export class Pkcs15Application {
    * Changes of the card take turns. Each has the directories read before it has the card to itself, and nobody may have them
    * forgotten until it ends: to read them again it would wait for its own turn at the card.
    */
-  inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const mine = this.#change.then(change);
-    this.#change = mine.catch(() => undefined);
-    return mine;
+  inTurn<T>(change: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#changes.run(change, signal);
+  }
+
+  /** What is known of a PIN. */
+  pinState(pin: PinEntry): PinState {
+    let state = this.#pinStates.get(pin);
+    if (!state) {
+      state = new PinState(this.session.card, USUAL_TRIES);
+      this.#pinStates.set(pin, state);
+    }
+    return state;
   }
 
   isVerified(pin: PinEntry): boolean {
-    return this.#verified.get(pin) === this.session.resets;
+    return this.pinState(pin).isVerified;
   }
 
-  verified(pin: PinEntry): void {
-    this.#verified.set(pin, this.session.resets);
+  /** Runs `command`, which presents the PIN ({@link PinState.present}). Files that were refused without it are read again. */
+  async present(pin: PinEntry, command: () => Promise<void>): Promise<void> {
+    this.#changed.delete(pin);
+    await this.pinState(pin).present(command);
     this.#leaving.delete(pin);
     if (this.contents.forgetRefused()) this.objects.forget();
   }
@@ -82,8 +94,9 @@ export class Pkcs15Application {
     return this.isVerified(pin) || this.#changed.has(pin);
   }
 
-  unverified(pin: PinEntry): void {
-    this.#verified.delete(pin);
+  /** The card is told to forget the PIN. */
+  forget(pin: PinEntry): void {
+    this.pinState(pin).forget();
     this.#changed.delete(pin);
   }
 
@@ -93,7 +106,7 @@ export class Pkcs15Application {
    */
   mayReset(pin: PinEntry): boolean {
     this.#leaving.add(pin);
-    const others = [...this.#verified.keys()].some((other) => other !== pin && this.isVerified(other));
+    const others = [...this.#pinStates].some(([other, state]) => other !== pin && state.isVerified);
     if (!others) this.#leaving.clear();
     return !others;
   }

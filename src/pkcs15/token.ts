@@ -9,6 +9,7 @@ import {
   type CardTokenInfo,
   type GeneratedKeyPair,
   type KeyPairRequest,
+  isKeyResult,
   type KeyPrimitive,
   type NewCardObject,
   type PinPad,
@@ -25,12 +26,17 @@ import { lastUpdatePlace } from "./writing/last-update.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
-import { keyFacts, loginRequired, operationOf, sendKeyUse } from "./keys/private-key.ts";
+import {
+  computeWithKey,
+  environmentName,
+  keyFacts,
+  loginRequired,
+  operationOf,
+  prepareKey,
+} from "./keys/private-key.ts";
+import type { KeyWork } from "./files/session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
-
-/** The number of tries that most issuers set. */
-const USUAL_TRIES = 3;
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
@@ -40,7 +46,6 @@ export class Pkcs15Token implements CardToken {
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
-  readonly #maxTries = new Map<PinEntry, number>();
 
   constructor(application: Pkcs15Application, index: number) {
     this.#application = application;
@@ -89,9 +94,7 @@ export class Pkcs15Token implements CardToken {
       await enterForPin(this.#application.session, turn, pin);
       return readPinStatus(turn, pin);
     });
-    const maxTries = Math.max(this.#maxTries.get(pin) ?? USUAL_TRIES, status.triesLeft ?? 0);
-    this.#maxTries.set(pin, maxTries);
-    return { ...status, maxTries };
+    return this.#application.pinState(pin).status(status);
   }
 
   #pinOf(role: PinRole): PinEntry | undefined {
@@ -113,10 +116,9 @@ export class Pkcs15Token implements CardToken {
     wipe(encodePin(pin, characters));
     await this.#application.session.run(async (turn) => {
       await enterForPin(this.#application.session, turn, pin);
-      // Until the card says yes, it counts as no: a wrong PIN also undoes an earlier right one.
-      this.#application.unverified(pin);
-      await sendPin(turn, pin, characters, (encoded) => verify(pin.reference, encoded));
-      this.#application.verified(pin);
+      await this.#application.present(pin, () =>
+        sendPin(turn, pin, characters, (encoded) => verify(pin.reference, encoded)),
+      );
     }, signal);
   }
 
@@ -126,7 +128,7 @@ export class Pkcs15Token implements CardToken {
     const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.mayHold(pin));
     for (const pin of pins) {
       if (!pin) continue;
-      application.unverified(pin);
+      application.forget(pin);
       const { sw } = await application.session.run(async (turn) => {
         await enterForPin(application.session, turn, pin);
         return turn.send((application.dialect.logout ?? unverify)(pin.reference));
@@ -181,10 +183,19 @@ export class Pkcs15Token implements CardToken {
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);
-    return this.#application.session.run(async (turn) => {
-      if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
-      return sendKeyUse(this.#application.session, turn, key, placed, use);
-    }, signal);
+    const { session } = this.#application;
+    const publicKey = placed.knownPublicKey();
+    const work: KeyWork = {
+      environment: environmentName(use),
+      checkable: publicKey !== undefined && operation !== "derive",
+      isRight: (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
+      requireLogin: () => {
+        if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
+      },
+      prepare: (turn) => prepareKey(session, turn, key, placed, use),
+      compute: (turn) => computeWithKey(turn, key, use),
+    };
+    return session.useKey(work, signal);
   }
 
   async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {

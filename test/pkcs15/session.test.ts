@@ -1,6 +1,6 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
-import { Card, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
+import { Card, type CardPrivateKey, type CardToken, isKeyResult } from "../../src/card/index.ts";
 import { digestInfo } from "../../src/crypto/index.ts";
 import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
@@ -26,6 +26,7 @@ const kinds = (card: FileCard): (string | undefined)[] =>
 interface Rig {
   readonly card: FileCard;
   readonly readers: MemoryReaders;
+  readonly connected: Card;
   readonly token: CardToken;
   readonly key: CardPrivateKey;
   readonly other: () => Promise<CardConnection>;
@@ -36,14 +37,15 @@ async function rig(): Promise<Rig> {
   const readers = new MemoryReaders();
   readers.plug(READER);
   readers.insert(READER, card);
-  const [token] = (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER))))?.tokens ?? [];
+  const connected = new Card(await readers.client({ patience: 200 }).connect(READER));
+  const [token] = (await pkcs15.claim(connected))?.tokens ?? [];
   if (!token) throw new Error("no token");
   const key = (await token.objects()).find((object) => object.class === "private-key" && object.label === "RSA cert");
   if (key?.class !== "private-key") throw new Error("no key");
   await token.login("user", PIN);
   await token.use(key, "rsa-pkcs1", INPUT);
   card.commands.length = 0;
-  return { card, readers, token, key, other: () => readers.client({ patience: 200 }).connect(READER) };
+  return { card, readers, connected, token, key, other: () => readers.client({ patience: 200 }).connect(READER) };
 }
 
 describe("what the card has in hand", () => {
@@ -78,18 +80,39 @@ describe("what the card has in hand", () => {
     expect(card.commands.map((command) => command.slice(0, 6))).toEqual(["00a408", "002241", "002a9e"]);
   });
 
-  test("is asked and set anew when there was time for somebody to come and go", async () => {
-    const { card, token, key } = await rig();
-    jest.useFakeTimers({
-      now: Date.now() + 10_000,
-      doNotFake: ["nextTick", "setImmediate", "queueMicrotask", "setTimeout"],
-    });
-    try {
-      await token.use(key, "rsa-pkcs1", INPUT);
-    } finally {
-      jest.useRealTimers();
-    }
+  test("is confirmed and set anew in a later transaction, if the public key is not known", async () => {
+    const { card, token, key, connected } = await rig();
+    await connected.release();
+    await token.use(key, "rsa-pkcs1", INPUT);
     expect(kinds(card)).toEqual(["SELECT", "MSE", "PSO"]);
+  });
+
+  test("is tried in a later transaction if the public key is known, and the result checked", async () => {
+    const { card, token, key, connected } = await rig();
+    const publicKey = await key.publicKey();
+    await token.use(key, "rsa-pkcs1", INPUT);
+    await connected.release();
+    card.commands.length = 0;
+    expect(isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
+    expect(kinds(card)).toEqual(["PSO"]);
+  });
+
+  test("is set anew where the result was another key's", async () => {
+    const { card, token, key, connected } = await rig();
+    const publicKey = await key.publicKey();
+    await token.use(key, "rsa-pkcs1", INPUT);
+    await connected.release();
+    card.commands.length = 0;
+    // What the card has computed with an environment that another program set.
+    const pso = [...card.script.keys()].find((command) => command.startsWith("002a9e9a33")) ?? "";
+    const right = card.script.get(pso) ?? "";
+    card.script.set(pso, `${"5a".repeat(256)}9000`);
+    card.before = (command) => {
+      if (command.startsWith("0022")) card.script.set(pso, right);
+      return undefined;
+    };
+    expect(isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
+    expect(kinds(card)).toEqual(["PSO", "SELECT", "MSE", "PSO"]);
   });
 
   test("is found again where another program selected another application", async () => {

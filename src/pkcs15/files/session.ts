@@ -1,15 +1,9 @@
-import { type CardChannel, type ResponseApdu, StatusError } from "../../apdu/index.ts";
-import type { Card } from "../../card/index.ts";
+import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../../apdu/index.ts";
+import { type Card, type CardExchange, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
 import { childOf, type FilePlace, masterFilePlace, placeName } from "./place.ts";
-import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, type TurnWays, unknownState } from "./turn.ts";
-
-/**
- * Milliseconds within which no program is taken to connect, select another application or key, and leave again unseen: the
- * resource manager tells who is connected now, and not who was.
- */
-const COME_AND_GO = 2_000;
+import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, unknownState } from "./turn.ts";
 
 /** How the application is reached on its card. */
 export interface ApplicationAddress {
@@ -19,52 +13,97 @@ export interface ApplicationAddress {
   readonly df: FilePlace;
 }
 
-/** What is known of a card's volatile state, for all sessions with its applications: of which one, since when. */
+/** What is known of a card's volatile state, for all sessions with its applications. */
 export class CardHand {
   readonly card: Card;
   readonly store: PublicFileStore | undefined;
-  state: CardState = unknownState();
-  /** Whose application is selected. */
-  holder: Pkcs15Session | undefined;
-  /** {@link Card.resets} for which it holds. */
-  resets = 0;
-  lastTurn = -Infinity;
   /** Whether the card has files, as far as anybody has asked. */
   selectsFiles = true;
+  #state: CardState = unknownState();
+  /** {@link Card.transaction} and {@link Card.resets} for which the state holds. */
+  #transaction = 0;
+  #resets = 0;
+  /** The security environment that was set last, perhaps in an earlier transaction. */
+  #environment: string | undefined;
 
   /** @param store Where copies of public files are kept, if anywhere. */
   constructor(card: Card, store?: PublicFileStore) {
     this.card = card;
     this.store = store;
   }
+
+  /** What the card has selected and set in the transaction under way. */
+  get state(): CardState {
+    if (this.#transaction !== this.card.transaction) {
+      this.#environment = this.#resets === this.card.resets ? this.#state.environment : undefined;
+      this.reset();
+    }
+    return this.#state;
+  }
+
+  /**
+   * The security environment that the card has if no other program set one since: whoever relies on it checks the result with the
+   * public key.
+   */
+  get lastEnvironment(): string | undefined {
+    return this.state.environment ?? this.#environment;
+  }
+
+  /** Nothing is known of the card's state any more. */
+  reset(): void {
+    this.#state = unknownState();
+    this.#transaction = this.card.transaction;
+    this.#resets = this.card.resets;
+  }
+
+  /** An environment of an earlier transaction proved right, or did not. */
+  checked(environment: string | undefined): void {
+    this.#environment = undefined;
+    this.state.environment = environment;
+  }
 }
 
-/**
- * The application of ISO/IEC 7816-15 on a card that others may use as well. Knows what the card has selected and set, for as
- * long as nothing speaks against it.
- */
+/** One use of a private key in a {@link Pkcs15Session}. */
+export interface KeyWork {
+  /** The security environment that it needs; undefined if the commands name the key. */
+  readonly environment: string | undefined;
+  /** @throws {LoginRequiredError} if the PIN that the key wants is not verified. */
+  readonly requireLogin: () => void;
+  /** Makes the key's DF current and sets the environment. */
+  readonly prepare: (turn: CardTurn) => Promise<void>;
+  readonly compute: (turn: CardTurn) => Promise<Uint8Array>;
+  /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
+  readonly isRight: (result: Uint8Array) => boolean | undefined;
+  /** The result can be checked by {@link isRight}. */
+  readonly checkable: boolean;
+}
+
+/** The application of ISO/IEC 7816-15 on a card that other programs may use as well. */
 export class Pkcs15Session {
   readonly #card: Card;
   #address: ApplicationAddress;
-  /** A file of the application that SELECT finds if the application is the one that answers. */
-  #witness: FilePlace;
+  /** A file that SELECT finds only if the application is the one that answers. */
+  #probeFile: FilePlace;
   readonly #hand: CardHand;
+  readonly #application: SelectedApplication;
   /** The forms of SELECT that the card takes, the one to be tried first in front. */
   #answers: readonly SelectAnswer[] = Object.values(SELECT_ANSWER);
   #byPath = true;
 
   /** @param selectedNow The application was selected a moment ago. */
-  constructor(hand: CardHand, address: ApplicationAddress, witness: FilePlace, selectedNow: boolean) {
+  constructor(hand: CardHand, address: ApplicationAddress, probeFile: FilePlace, selectedNow: boolean) {
     this.#hand = hand;
     this.#card = hand.card;
     this.#address = address;
-    this.#witness = witness;
-    if (selectedNow) this.#begun();
-  }
-
-  /** What was verified at one value of this is forgotten at another. */
-  get resets(): number {
-    return this.#card.resets;
+    this.#probeFile = probeFile;
+    this.#application = new SelectedApplication(hand.card, {
+      select: (exchange) => this.#selectByAddress(exchange),
+      probe: (exchange) => this.#probe(exchange),
+    });
+    if (selectedNow) {
+      this.#application.confirmed();
+      this.#begun();
+    }
   }
 
   get card(): Card {
@@ -77,49 +116,49 @@ export class Pkcs15Session {
 
   /**
    * Runs `work`, which only reads, with the card to itself. If another program may have selected another application, and the
-   * card refuses what `work` asks, the application is looked for and `work` runs once more.
+   * card refuses what `work` asks, the application is confirmed or selected and `work` runs once more.
    */
   read<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#exclusively(async (channel, turn, certain) => {
+    return this.#application.runOptimistically(async (exchange, attempt) => {
       // Where only its name leads to the files, the DF that they are in must be the current one.
-      if (!certain && this.#address.df.from === "application") await this.#confirm(channel, turn, signal);
+      if (this.#address.df.from === "application") await attempt.confirm();
       try {
-        return await work(turn);
+        return await work(this.#turn(exchange));
       } catch (error) {
-        if (certain || !(error instanceof StatusError)) throw error;
-        if (await this.#confirm(channel, turn, signal)) throw error;
-        return await work(turn);
+        if (error instanceof StatusError) await attempt.confirm();
+        throw error;
       }
     }, signal);
   }
 
   /**
-   * Runs `work`, which must not reach another application even once: it could spend a try of a PIN there, use another key, or
-   * write. If somebody else may have been at the card, the application is seen to answer first, by a SELECT that drops no
-   * verified PIN.
+   * Runs `work`, which must not reach another application even once: it could spend a try of a PIN there, or write. The
+   * application is confirmed first, by a SELECT that drops no verified PIN.
    */
   run<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#exclusively(async (channel, turn, certain) => {
-      if (!certain) await this.#confirm(channel, turn, signal);
-      return work(turn);
-    }, signal);
+    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal);
   }
 
-  #exclusively<T>(
-    work: (channel: CardChannel, turn: CardTurn, certain: boolean) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    return this.#card.exclusively(async (channel) => {
-      const turn = new Turn(this.#ways(channel, signal));
-      const held = this.#hand.holder === this && this.#hand.resets === this.#card.resets;
-      if (!held) await this.#selectApplication(channel, signal);
-      const certain = !held || (await this.#isUndisturbed());
-      if (!certain) this.#hand.state = unknownState();
-      try {
-        return await work(channel, turn, certain);
-      } finally {
-        this.#hand.lastTurn = Date.now();
+  /**
+   * Uses a private key. A result that the public key can check is computed with the environment that was set last; if it is not
+   * right, or refused, the application is confirmed, the environment set, and the result computed once more.
+   */
+  useKey(work: KeyWork, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#application.runOptimistically(async (exchange, attempt) => {
+      const turn = this.#turn(exchange);
+      work.requireLogin();
+      if (!attempt.confirmed && work.checkable && work.environment === this.#hand.lastEnvironment) {
+        const result = await work.compute(turn).catch((error: unknown) => {
+          if (error instanceof CardError) return undefined;
+          throw error;
+        });
+        const isRight = result !== undefined && work.isRight(result) === true;
+        this.#hand.checked(isRight ? work.environment : undefined);
+        return isRight ? result : attempt.startOver();
       }
+      await attempt.confirm();
+      await work.prepare(turn);
+      return work.compute(turn);
     }, signal);
   }
 
@@ -130,53 +169,44 @@ export class Pkcs15Session {
     if (state.directory === placeName(this.#address.df)) state.directory = placeName(df);
     this.#address = { ...this.#address, df };
     // By its path it is seen without the application's name, whose selection drops a verified PIN on many cards.
-    if (this.#witness.from === "application") this.#witness = childOf(df, this.#witness.path);
+    if (this.#probeFile.from === "application") this.#probeFile = childOf(df, this.#probeFile.path);
   }
 
-  /** Forgets, on the card, all that was verified. */
+  /** Makes the card forget all that was verified. */
   reset(): Promise<void> {
     return this.#card.reset();
   }
 
-  async #isUndisturbed(): Promise<boolean> {
-    return Date.now() - this.#hand.lastTurn < COME_AND_GO && (await this.#card.alone());
-  }
-
-  /** @returns Whether the application was the one that answers; if it was not, it is now. */
-  async #confirm(channel: CardChannel, turn: CardTurn, signal?: AbortSignal): Promise<boolean> {
-    this.#hand.state = unknownState();
-    // If nobody selected another application, its DF still is the current one.
-    if (this.#address.df.from === "application") this.#hand.state.directory = placeName(this.#address.df);
+  async #probe(exchange: CardExchange): Promise<boolean> {
+    this.#begun();
     try {
-      await turn.select(this.#witness);
+      await this.#turn(exchange).select(this.#probeFile);
       return true;
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
-      await this.#selectApplication(channel, signal);
+      if (isExecutionError(error.sw)) throw error;
       return false;
     }
   }
 
-  async #selectApplication(channel: CardChannel, signal?: AbortSignal): Promise<void> {
+  async #selectByAddress({ send }: CardExchange): Promise<void> {
     const { aid } = this.#address;
     if (aid) {
-      const answer = await selectByName(channel, aid, signal);
+      const answer = await selectByName(send, aid);
       if (!selected(answer)) throw new StatusError("SELECT of the PKCS #15 application", answer.sw);
     }
     this.#begun();
   }
 
+  /** Nothing is known of the files but the DF that is current after a SELECT by name, or after nothing but reads. */
   #begun(): void {
-    this.#hand.holder = this;
-    this.#hand.resets = this.#card.resets;
-    this.#hand.lastTurn = Date.now();
-    this.#hand.state = unknownState();
+    this.#hand.reset();
     if (this.#address.df.from === "application") this.#hand.state.directory = placeName(this.#address.df);
   }
 
-  #ways(channel: CardChannel, signal?: AbortSignal): TurnWays {
-    return {
-      send: (command) => channel.send(command, signal),
+  #turn(exchange: CardExchange): CardTurn {
+    return new Turn({
+      send: exchange.send,
       state: () => this.#hand.state,
       answers: () => this.#answers,
       prefer: (answer) => {
@@ -187,17 +217,18 @@ export class Pkcs15Session {
         this.#byPath = false;
       },
       enterApplication: async () => {
-        await this.#selectApplication(channel, signal);
+        await this.#selectByAddress(exchange);
+        this.#application.confirmed();
       },
-    };
+    });
   }
 }
 
 /** SELECT by name; some cards give nothing back, and want to be asked so. */
-export async function selectByName(channel: CardChannel, aid: Uint8Array, signal?: AbortSignal): Promise<ResponseApdu> {
-  const answer = await channel.send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.FCI), signal);
+export async function selectByName(send: CardExchange["send"], aid: Uint8Array): Promise<ResponseApdu> {
+  const answer = await send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.FCI));
   if (!REFUSES_FORM.has(answer.sw)) return answer;
-  return channel.send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.NOTHING), signal);
+  return send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.NOTHING));
 }
 
 /** Where PKCS #15 v1.1 section 5.4 puts the application where nothing else tells. */

@@ -26,27 +26,35 @@ export async function keyFacts(key: CardPrivateKey, { entry, algorithms }: Place
   };
 }
 
+/** The name of the environment that a use needs; undefined if it needs none. */
+export function environmentName({ environment }: KeyUse): string | undefined {
+  return environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
+}
+
 /**
- * Sends one use of a key: the environment, unless it holds, and the commands.
- * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
+ * Makes the key's DF current and sets the environment, unless it is set.
+ * @throws {LoginRequiredError} if the card wants the PIN; {@link UnsupportedError} if the key is not meant for this use.
  */
-export async function sendKeyUse(
+export async function prepareKey(
   session: Pkcs15Session,
   turn: CardTurn,
   key: CardPrivateKey,
   placed: PlacedKey,
   use: KeyUse,
-): Promise<Uint8Array> {
+): Promise<void> {
   await enterForKey(session, turn, placed);
   const { environment } = use;
-  const held = environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
-  if (environment && turn.environment !== held) {
-    // Whatever held is gone, also if the card refuses.
-    turn.hold(undefined);
-    const { sw } = await turn.send(environment);
-    if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
-    turn.hold(held);
-  }
+  const wanted = environmentName(use);
+  if (!environment || turn.environment === wanted) return;
+  // What was set before is gone, also if the card refuses.
+  turn.hold(undefined);
+  const { sw } = await turn.send(environment);
+  if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
+  turn.hold(wanted);
+}
+
+/** Sends the commands of one use of a key whose environment is set. Errors as of {@link prepareKey}. */
+export async function computeWithKey(turn: CardTurn, key: CardPrivateKey, use: KeyUse): Promise<Uint8Array> {
   let answer: ResponseApdu = { data: new Uint8Array(), sw: SW.OK };
   for (const command of use.commands) {
     answer = await turn.send(command);

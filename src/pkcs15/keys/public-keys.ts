@@ -17,6 +17,7 @@ type Source = () => Promise<Uint8Array>;
 /** The public keys of an application, wherever they stand. */
 export class PublicKeys {
   readonly #contents: CardContents;
+  readonly #known = new WeakMap<PrivateKeyEntry | PublicKeyEntry, Uint8Array>();
 
   constructor(contents: CardContents) {
     this.#contents = contents;
@@ -31,7 +32,9 @@ export class PublicKeys {
     for await (const read of this.#sources(wanted.key.id)) {
       try {
         const spki = await read();
-        if (fits(wanted, spki)) return spki;
+        if (!fits(wanted, spki)) continue;
+        this.#known.set(wanted, spki);
+        return spki;
       } catch (error) {
         if (!(error instanceof DataError || error instanceof CardError)) throw error;
         failure = error;
@@ -41,6 +44,11 @@ export class PublicKeys {
     throw new MalformedAnswerError(`the card has no public key for ${wanted.head.label || toHex(wanted.key.id)}`, {
       cause: failure,
     });
+  }
+
+  /** What {@link of} found for the entry before; it asks the card for nothing. */
+  known(wanted: PrivateKeyEntry | PublicKeyEntry): Uint8Array | undefined {
+    return this.#known.get(wanted);
   }
 
   /**

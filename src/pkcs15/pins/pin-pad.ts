@@ -31,10 +31,10 @@ export function padOf(
       const block = requireBlock(pin);
       await session.run(async (turn) => {
         await enterForPin(session, turn, pin);
-        application.unverified(pin);
         const command = verify(pin.reference, emptyPin(pin));
-        expect(pin, await reader.verify(command, block, signal), command.ins);
-        application.verified(pin);
+        await application.present(pin, async () => {
+          expect(pin, await reader.verify(command, block), command.ins);
+        });
       }, signal);
     },
     ...(reader.canModify && {
@@ -46,7 +46,7 @@ export function padOf(
           const empty = emptyPin(pin);
           const command = changeReferenceData(pin.reference, empty, empty);
           const places = { old: 0, fresh: empty.length, asksOld: true };
-          expect(pin, await reader.modify(command, block, places, signal), command.ins);
+          expect(pin, await reader.modify(command, block, places), command.ins);
         }, signal);
       },
       async unlockPin(signal?: AbortSignal) {
@@ -58,7 +58,7 @@ export function padOf(
           await enterForPin(session, turn, pin);
           const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
           const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
-          expect(puk, await reader.modify(command, block, places, signal), command.ins);
+          expect(puk, await reader.modify(command, block, places), command.ins);
         }, signal);
       },
     }),

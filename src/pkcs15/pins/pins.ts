@@ -1,6 +1,6 @@
 import { type CommandApdu, StatusError, SW } from "../../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../../bytes/index.ts";
-import { PinError, type PinInfo, type PinStatus } from "../../card/index.ts";
+import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../../card/index.ts";
 import { verify } from "../files/commands.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
@@ -125,8 +125,7 @@ export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | S
   const { triesLeft } = cause;
   if (triesLeft === 0) return new PinError("blocked", `${name} is blocked; unblock it with the PUK`, 0, { cause });
   if (triesLeft !== undefined) {
-    const tries = triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`;
-    return new PinError("incorrect", `${name} is wrong; ${tries} left`, triesLeft, { cause });
+    return new PinError("incorrect", `${name} is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
   }
   if (sw === SW.WRONG_DATA || sw === SW.WRONG_LENGTH) {
     return new PinError("length", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {

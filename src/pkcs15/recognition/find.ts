@@ -1,12 +1,4 @@
-import {
-  type CardChannel,
-  CardError,
-  findTlv,
-  readTlvs,
-  StatusError,
-  supportsExtendedLength,
-  SW,
-} from "../../apdu/index.ts";
+import { CardError, findTlv, readTlvs, StatusError, supportsExtendedLength, SW } from "../../apdu/index.ts";
 import { DataError, equalBytes, toHex, utf8 } from "../../bytes/index.ts";
 import type { Card } from "../../card/index.ts";
 import { announcesEfDir, isSmartCardHsm, tellsMake } from "./answer-to-reset.ts";
@@ -105,7 +97,7 @@ async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<W
 const storeKey = (atr: Uint8Array): string => `way ${toHex(atr)}`;
 
 async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): Promise<readonly FoundApplication[]> {
-  const answer = await hand.card.exclusively((channel) => selectByName(channel, aid));
+  const answer = await hand.card.exclusively(({ send }) => selectByName(send, aid));
   if (answer.sw !== SW.OK) return [];
   // The card has a longer name for it: where one begins so, another may.
   if (isOneOfSeveral(answer.data, aid)) {
@@ -119,7 +111,7 @@ async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): 
 /** Under a maker's own name there is a whole file system, with the application where it usually is. */
 async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
   for (const aid of OTHER_AIDS) {
-    const { data, sw } = await hand.card.exclusively((channel: CardChannel) => selectByName(channel, aid));
+    const { data, sw } = await hand.card.exclusively(({ send }) => selectByName(send, aid));
     if (sw !== SW.OK) continue;
     const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
     if (found) return [{ ...found, selectAnswer: data }];

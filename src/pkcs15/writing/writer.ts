@@ -164,7 +164,7 @@ export class ObjectWriter {
     signal: AbortSignal | undefined,
     work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
-    return this.#application.inTurn(() => this.#changeNow(pin, signal, work));
+    return this.#application.inTurn(() => this.#changeNow(pin, signal, work), signal);
   }
 
   async #changeNow<T>(
@@ -192,7 +192,8 @@ export class ObjectWriter {
         } catch (error) {
           throw await this.#refusal(turn, pin, error);
         }
-      }, signal);
+        // Not with the caller's signal: a change that has begun is finished, also when its caller has left.
+      });
     } finally {
       this.#forget();
       await hold[Symbol.asyncDispose]();

@@ -1,0 +1,147 @@
+import { CardError } from "../apdu/index.ts";
+import type { Card, CardExchange } from "./card.ts";
+
+/** How a profile selects its application, and how it proves that the application is selected. */
+export interface Selection {
+  /** Selects the application. On many cards this drops a verified PIN. */
+  select(exchange: CardExchange): Promise<void>;
+  /**
+   * One exchange that succeeds with this application only, and drops no verified PIN.
+   * @returns Whether the application is selected; false also if this card has nothing to ask for.
+   */
+  probe(exchange: CardExchange): Promise<boolean>;
+}
+
+/** Work that was sent before the application was confirmed. */
+export interface Attempt {
+  /** Whether the application is confirmed in this transaction, so that an answer is its own. */
+  readonly confirmed: boolean;
+  /**
+   * Confirms the application after an answer that another one may have given. If another one is selected, the work starts over
+   * with the right one selected: it must let the error of this method pass.
+   */
+  confirm(): Promise<void>;
+  /** Starts the work over, with the application confirmed: the answer was not this application's. */
+  startOver(): never;
+}
+
+/**
+ * One application of a card that other programs may use as well. Another program can select another application between two
+ * transactions and leave unseen, so the selection is confirmed at most for the transaction under way. The one place for this rule.
+ */
+export class SelectedApplication {
+  readonly #card: Card;
+  readonly #selection: Selection;
+  /** {@link Card.resets} when the application was last selected. */
+  #selectedAt: number | undefined;
+  /** {@link Card.transaction} in which the application was last seen to be selected. */
+  #confirmedIn: number | undefined;
+  /** Which application of each card was selected last by this process. */
+  static readonly #latest = new WeakMap<Card, SelectedApplication>();
+
+  constructor(card: Card, selection: Selection) {
+    this.#card = card;
+    this.#selection = selection;
+  }
+
+  /** Whether the application was seen to be selected in the transaction under way. */
+  get isConfirmed(): boolean {
+    return this.#isLatest && this.#confirmedIn === this.#card.transaction;
+  }
+
+  /** This process selected the application since the last reset, and no other one after it. */
+  get #isLatest(): boolean {
+    return this.#selectedAt === this.#card.resets && SelectedApplication.#latest.get(this.#card) === this;
+  }
+
+  /** The application was seen to be selected, in the transaction under way. */
+  confirmed(): void {
+    this.#selectedAt = this.#card.resets;
+    this.#confirmedIn = this.#card.transaction;
+    SelectedApplication.#latest.set(this.#card, this);
+  }
+
+  /**
+   * Runs `work` with the application selected beyond doubt: for what must not reach another application even once, because it
+   * spends a try of a PIN, uses a key whose result cannot be checked, or writes.
+   */
+  runConfirmed<T>(work: (exchange: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#card.exclusively(async (exchange) => {
+      await this.confirm(exchange);
+      return work(exchange);
+    }, signal);
+  }
+
+  /** As {@link runConfirmed}, with the application selected anew even if it is selected. */
+  runReselected<T>(work: (exchange: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#card.exclusively(async (exchange) => {
+      await this.#select(exchange);
+      return work(exchange);
+    }, signal);
+  }
+
+  /**
+   * Runs `work` without asking first whether the application is still selected. `work` checks each answer that may be another
+   * application's ({@link Attempt}), and may run twice.
+   */
+  runOptimistically<T>(
+    work: (exchange: CardExchange, attempt: Attempt) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#card.exclusively(async (exchange) => {
+      if (!this.#isLatest) await this.#select(exchange);
+      try {
+        return await work(exchange, this.#attempt(exchange));
+      } catch (error) {
+        if (!(error instanceof StartOver)) throw error;
+        await this.confirm(exchange);
+        return work(exchange, this.#attempt(exchange));
+      }
+    }, signal);
+  }
+
+  /** Confirms the application, or selects it if another one is selected. Only with the card to itself. */
+  async confirm(exchange: CardExchange): Promise<void> {
+    if (this.isConfirmed) return;
+    if (!(await this.#isSelected(exchange))) await this.#select(exchange);
+  }
+
+  #attempt(exchange: CardExchange): Attempt {
+    // Not `this`: `confirmed` is asked again after each exchange.
+    const isConfirmed = (): boolean => this.isConfirmed;
+    const startOver = (): never => {
+      throw new StartOver();
+    };
+    return {
+      get confirmed() {
+        return isConfirmed();
+      },
+      confirm: async () => {
+        if (isConfirmed() || (await this.#isSelected(exchange))) return;
+        await this.#select(exchange);
+        startOver();
+      },
+      startOver,
+    };
+  }
+
+  /** Without a selection since the reset there is nothing to confirm. */
+  async #isSelected(exchange: CardExchange): Promise<boolean> {
+    if (!this.#isLatest) return false;
+    if (!(await this.#selection.probe(exchange))) return false;
+    this.confirmed();
+    return true;
+  }
+
+  async #select(exchange: CardExchange): Promise<void> {
+    await this.#selection.select(exchange);
+    this.confirmed();
+  }
+}
+
+/** Ends work that another application answered; caught where it runs again. */
+class StartOver extends CardError {
+  constructor() {
+    super("another program selected another application on this card");
+  }
+}
