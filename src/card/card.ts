@@ -276,6 +276,7 @@ export class Card implements AsyncDisposable {
   /** Connects anew after an exchange without an answer. Its end reset the card, and it may be another card by now. */
   async #renew(): Promise<void> {
     const { atr } = this;
+    await this.#connection.disconnect().catch(() => undefined);
     const connection = await reached(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
     if (toHex(connection.atr) !== toHex(atr)) {
       await connection.disconnect().catch(() => undefined);

@@ -152,7 +152,7 @@ test("calls that wait behind the one under way end as well", async () => {
   ]);
 });
 
-test("a reset in the middle of a reading is borne; in the middle of a signature it has ended the login", async () => {
+test("a reset in the middle of a reading or a signature ends the login, and the reading succeeds all the same", async () => {
   await using made = await rig(await testCard());
   const { cryptoki } = made;
   const session = await made.loggedIn();
@@ -164,6 +164,9 @@ test("a reset in the middle of a reading is borne; in the middle of a signature 
     };
   };
   resetAt(0xcb);
+  expect(await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE })).toHaveLength(4);
+  expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
+  await cryptoki.C_Login(session, CKU.USER, PIN);
   const key = await made.privateKey(session, 1);
   await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
   resetAt(0x87);
