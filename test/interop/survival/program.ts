@@ -83,18 +83,20 @@ export class Client {
     this.#token = token;
   }
 
-  /** Opens a session if there is none, logs in unless the user is logged in, and finds the keys. */
-  async enter(): Promise<void> {
+  /**
+   * Opens a session if there is none, logs in anew, and finds the keys.
+   * @returns Whether the application still counted as logged in.
+   */
+  async enter(): Promise<boolean> {
     const info = await this.#cryptoki.C_GetSessionInfo(this.#session).catch(() => undefined);
     // A call that failed may have left its operation active.
     if (info) await this.#cryptoki.C_SessionCancel(this.#session, CKF.SIGN | CKF.DECRYPT | CKF.FIND_OBJECTS);
     else this.#session = await this.#cryptoki.C_OpenSession(this.#slot, CKF_SESSION.SERIAL_SESSION);
-    try {
-      await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin);
-    } catch (error) {
-      if (!(error instanceof CryptokiError && error.name === "CKR_USER_ALREADY_LOGGED_IN")) throw error;
-    }
+    const wasLoggedIn = info?.state === CKS.RO_USER_FUNCTIONS;
+    if (wasLoggedIn) await this.#cryptoki.C_Logout(this.#session);
+    await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin);
     await this.#findKeys();
+    return wasLoggedIn;
   }
 
   async #findKeys(): Promise<void> {

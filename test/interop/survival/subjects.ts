@@ -93,8 +93,10 @@ export async function pivSubject(): Promise<Subject> {
   };
 }
 
-/** A file of the PKCS #15 application. */
-const selectPath = (path: string): string => command("00a4080c", path);
+const PKCS15_AID = "a000000063504b43532d3135";
+
+/** Selects the application and then a file by its path. */
+const selectPath = (path: string): readonly string[] => [selectByName(PKCS15_AID), command("00a4080c", path)];
 
 export async function pkcs15Subject(): Promise<Subject> {
   const card = await testPkcs15Card();
@@ -110,7 +112,7 @@ export async function pkcs15Subject(): Promise<Subject> {
     id.startsWith("43") ? [contents ?? ""] : [],
   );
   const environment = (template: string, algorithm: string, key: string): readonly string[] => [
-    selectPath("5015"),
+    ...selectPath("5015"),
     command(`002241${template}`, `8001${algorithm}8102${key}`),
   ];
   return {
@@ -138,15 +140,15 @@ export async function pkcs15Subject(): Promise<Subject> {
     certificates: certificates.sort(),
     acts: [
       ...PUBLIC_ACTS,
-      { name: "selects the master file", commands: [command("00a4000c", "3f00")] },
-      { name: "selects a certificate", commands: [selectPath("50154302")] },
-      { name: "reads a certificate", commands: [selectPath("50154301"), "00b0000040"] },
+      { name: "selects the master file", commands: [selectByName(PKCS15_AID), command("00a4000c", "3f00")] },
+      { name: "selects a certificate", commands: selectPath("50154302") },
+      { name: "reads a certificate", commands: [...selectPath("50154301"), "00b0000040"] },
       { name: "sets the EC key for signatures", commands: environment("b6", "04", "4b02") },
       { name: "sets the RSA key for signatures", commands: environment("b6", "02", "4b01") },
       { name: "sets the other RSA key for deciphering", commands: environment("b8", "02", "4b03") },
       { name: "sets the other EC key for agreements", commands: environment("a4", "04", "4b04") },
-      { name: "verifies the PIN", commands: [selectPath("5015"), command("00200001", padded("123456"))] },
-      { name: "verifies the signature PIN", commands: [selectPath("5015"), command("00200002", padded("654321"))] },
+      { name: "verifies the PIN", commands: [...selectPath("5015"), command("00200001", padded("123456"))] },
+      { name: "verifies the signature PIN", commands: [...selectPath("5015"), command("00200002", padded("654321"))] },
     ],
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -1,5 +1,5 @@
 import { fromHex } from "../../../src/bytes/index.ts";
-import { type CardConnection, Pcscd, SCARD_DISPOSITION } from "../../../src/pcsc/index.ts";
+import { type CardConnection, Pcscd, PcscError, SCARD_DISPOSITION } from "../../../src/pcsc/index.ts";
 
 /** What a visitor does at the card. */
 export interface Act {
@@ -25,7 +25,7 @@ export class Visitor implements AsyncDisposable {
   async visit({ commands, resets = false }: Act): Promise<void> {
     const connection = await this.#pcsc.connect(this.#reader);
     try {
-      if (commands.length > 0) await inTransaction(connection, commands);
+      if (commands.length > 0) await afterReset(connection, () => inTransaction(connection, commands));
     } finally {
       await connection.disconnect(resets ? SCARD_DISPOSITION.RESET_CARD : SCARD_DISPOSITION.LEAVE_CARD);
     }
@@ -33,6 +33,23 @@ export class Visitor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pcsc.close();
+  }
+}
+
+/** Resets that one visit may meet: those of another visitor, and of a logout on a card that forgets a PIN in no other way. */
+const MOST_RESETS = 5;
+
+/** A card that was reset between two calls of a visit is taken up, and the visit begins again. */
+async function afterReset(connection: CardConnection, act: () => Promise<void>): Promise<void> {
+  for (let resets = 0; ; resets++) {
+    try {
+      await act();
+      return;
+    } catch (error) {
+      if (!(error instanceof PcscError && error.codeName === "SCARD_W_RESET_CARD") || resets === MOST_RESETS)
+        throw error;
+      await connection.reconnect();
+    }
   }
 }
 
