@@ -44,8 +44,8 @@ export class SharedCard implements VirtualCard {
   readonly pinCommands: PinCommand[] = [];
   /** Commands that came so far. */
   received = 0;
-  /** Called before each command is answered; the card does not wait for it. */
-  onCommand: (() => void) | undefined;
+  /** Called before each command is answered; the card waits for what it returns. */
+  onCommand: ((command: Uint8Array) => Promise<void> | void) | undefined;
   readonly #card: VirtualCard;
   #selected: Neighbour | undefined;
 
@@ -64,7 +64,7 @@ export class SharedCard implements VirtualCard {
 
   async transmit(command: Uint8Array): Promise<Uint8Array> {
     this.received++;
-    this.onCommand?.();
+    await this.onCommand?.(command);
     const application = this.#selected;
     const answer =
       (await this.#select(command)) ?? (application ? foreign(command) : await this.#card.transmit(command));
