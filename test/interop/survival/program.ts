@@ -71,6 +71,8 @@ const SECRET = {
 
 /** An application with a session and a login at one token. */
 export class Client {
+  /** Given to every call of an operation. */
+  signal: AbortSignal | undefined;
   readonly #cryptoki: Cryptoki;
   readonly #slot: number;
   readonly #token: KnownToken;
@@ -99,6 +101,11 @@ export class Client {
     return wasLoggedIn;
   }
 
+  /** Ends the operation whose C_Login failed: it waits for another one (PKCS#11 3.1 section 5.6.8). */
+  async cancelOperations(): Promise<void> {
+    await this.#cryptoki.C_SessionCancel(this.#session, CKF.SIGN | CKF.DECRYPT);
+  }
+
   async #findKeys(): Promise<void> {
     this.#handles = new Map();
     for (const { id } of this.#token.keys) {
@@ -107,8 +114,8 @@ export class Client {
   }
 
   async #find(template: Parameters<Cryptoki["C_FindObjectsInit"]>[1]): Promise<number> {
-    await this.#cryptoki.C_FindObjectsInit(this.#session, template);
-    const [found] = await this.#cryptoki.C_FindObjects(this.#session, 1);
+    await this.#cryptoki.C_FindObjectsInit(this.#session, template, this.signal);
+    const [found] = await this.#cryptoki.C_FindObjects(this.#session, 1, this.signal);
     await this.#cryptoki.C_FindObjectsFinal(this.#session);
     if (found !== undefined) return found;
     // A search without a login finds no private object (PKCS#11 3.1 section 5.7.7): so it tells the loss of a login.
@@ -118,7 +125,7 @@ export class Client {
   }
 
   async #consent({ consent = false }: KnownKey): Promise<void> {
-    if (consent) await this.#cryptoki.C_Login(this.#session, CKU.CONTEXT_SPECIFIC, this.#token.pin);
+    if (consent) await this.#cryptoki.C_Login(this.#session, CKU.CONTEXT_SPECIFIC, this.#token.pin, this.signal);
   }
 
   async sign(key: KnownKey, pss: boolean, between: Between): Promise<void> {
@@ -129,10 +136,10 @@ export class Client {
         ? PSS
         : { mechanism: CKM.SHA256_RSA_PKCS }
       : { mechanism: CKM.ECDSA_SHA256 };
-    await this.#cryptoki.C_SignInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0);
+    await this.#cryptoki.C_SignInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, this.signal);
     await between();
     await this.#consent(key);
-    const signature = await this.#cryptoki.C_Sign(this.#session, message);
+    const signature = await this.#cryptoki.C_Sign(this.#session, message, this.signal);
     const padding = rsa && pss ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } : {};
     const right = verify("sha256", message, { key: key.publicKey, dsaEncoding: "ieee-p1363", ...padding }, signature);
     if (!right) throw new WrongResult("a signature of another key");
@@ -145,10 +152,10 @@ export class Client {
       message,
     );
     const mechanism: CK_MECHANISM = oaep ? OAEP : { mechanism: CKM.RSA_PKCS };
-    await this.#cryptoki.C_DecryptInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0);
+    await this.#cryptoki.C_DecryptInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, this.signal);
     await between();
     await this.#consent(key);
-    if (!equalBytes(await this.#cryptoki.C_Decrypt(this.#session, ciphertext), message))
+    if (!equalBytes(await this.#cryptoki.C_Decrypt(this.#session, ciphertext, this.signal), message))
       throw new WrongResult("another plaintext");
   }
 
@@ -157,9 +164,14 @@ export class Client {
     const point = peer.publicKey.export({ format: "der", type: "spki" }).subarray(-65);
     const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: point } };
     const handle = this.#handles.get(key.id) ?? 0;
-    const secret = await this.#cryptoki.C_DeriveKey(this.#session, mechanism, handle, SECRET);
+    const secret = await this.#cryptoki.C_DeriveKey(this.#session, mechanism, handle, SECRET, this.signal);
     await between();
-    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(this.#session, secret, [CKA.VALUE]);
+    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(
+      this.#session,
+      secret,
+      [CKA.VALUE],
+      this.signal,
+    );
     await this.#cryptoki.C_DestroyObject(this.#session, secret);
     const expected = diffieHellman({ privateKey: peer.privateKey, publicKey: key.publicKey });
     if (!equalBytes(value, expected)) throw new WrongResult("another secret");
@@ -170,14 +182,19 @@ export class Client {
     if (!privateData) return;
     const handle = await this.#find({ [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: privateData.label });
     await between();
-    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(this.#session, handle, [CKA.VALUE]);
+    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(
+      this.#session,
+      handle,
+      [CKA.VALUE],
+      this.signal,
+    );
     if (!equalBytes(value, privateData.value)) throw new WrongResult(`${privateData.label}: ${toHex(value)}`);
   }
 
   async loginAgain(between: Between): Promise<void> {
     await this.#cryptoki.C_Logout(this.#session);
     await between();
-    await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin);
+    await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin, this.signal);
     await between();
     await this.#findKeys();
   }
