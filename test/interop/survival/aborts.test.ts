@@ -6,7 +6,7 @@ import { report, SeededRandom } from "../rig/seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { OtherProgram } from "./other-program.ts";
 import { Client, type KnownKey, WrongResult } from "./program.ts";
-import { SharedCard } from "./shared-card.ts";
+import { SharedCard } from "../../virtual/shared-card.ts";
 import { pivSubject, type Subject } from "./subjects.ts";
 
 // The machine has one pcscd: another test file may have it first.

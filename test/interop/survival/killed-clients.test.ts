@@ -12,7 +12,7 @@ import { P11KitModule, P11KitServer } from "../../../src/p11kit/index.ts";
 import { testCard, testKey } from "../../virtual/keys.ts";
 import { report, SeededRandom } from "../rig/seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
-import { SharedCard } from "./shared-card.ts";
+import { SharedCard } from "../../virtual/shared-card.ts";
 
 // The machine has one pcscd: another test file may have it first.
 jest.setTimeout(1_800_000);

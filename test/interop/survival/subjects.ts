@@ -5,7 +5,7 @@ import type { VirtualCard } from "../../../src/virtual/index.ts";
 import { testCard, testKey, testPkcs15Card } from "../../virtual/keys.ts";
 import { CAC_PIN, startLibcacard } from "../cac/libcacard.ts";
 import type { KeyUse, KnownKey, KnownToken } from "./program.ts";
-import { DROPPING_NEIGHBOUR, NEIGHBOUR } from "./shared-card.ts";
+import { DROPPING_NEIGHBOUR, NEIGHBOUR } from "../../virtual/shared-card.ts";
 import type { Act } from "./visitor.ts";
 
 /** A card, what the test knows to be on it, and what visitors can do there. */

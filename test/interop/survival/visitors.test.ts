@@ -4,7 +4,7 @@ import { requirePrograms } from "../rig/require.ts";
 import { report, SeededRandom } from "../rig/seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { type Between, Client, type PublicContents, readAsNewProgram, WrongResult } from "./program.ts";
-import { SharedCard } from "./shared-card.ts";
+import { SharedCard } from "../../virtual/shared-card.ts";
 import { cacSubject, pivSubject, pkcs15Subject, type Subject } from "./subjects.ts";
 import { type Act, Visitor } from "./visitor.ts";
 

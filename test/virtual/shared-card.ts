@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { concat, equalBytes, fromHex, toHex } from "../../../src/bytes/index.ts";
-import type { VirtualCard } from "../../../src/virtual/index.ts";
+import { concat, equalBytes, fromHex, toHex } from "../../src/bytes/index.ts";
+import type { VirtualCard } from "../../src/virtual/index.ts";
 
 /** Another application on the card. */
 export interface Neighbour {
