@@ -4,8 +4,15 @@ import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
 import { SW } from "./status.ts";
 
+export interface TransmitOptions {
+  /** Ends the caller's wait. */
+  readonly signal?: AbortSignal | undefined;
+  /** The command takes long ({@link CommandApdu.long}). */
+  readonly long?: boolean;
+}
+
 /** Sends the bytes of one command APDU and gives those of the response. */
-export type Transmit = (command: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
+export type Transmit = (command: Uint8Array, options?: TransmitOptions) => Promise<Uint8Array>;
 
 export interface ChannelOptions {
   /** "extended" only if the card says that it takes such commands; "short" unless told. */
@@ -83,7 +90,7 @@ export class CardChannel {
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
     const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
     try {
-      return decodeResponse(await this.#transmit(bytes, signal));
+      return decodeResponse(await this.#transmit(bytes, { signal, ...(command.long && { long: true }) }));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;

@@ -10,6 +10,8 @@ export interface CommandApdu {
   readonly data?: Uint8Array;
   /** Ne, the most response bytes wanted: 1 to 65,536 (256 and 65,536 mean "all there is"); absent for cases 1 and 3. */
   readonly ne?: number;
+  /** The card may take minutes for it, as for key generation: it gets a longer time for an answer. Default: false. */
+  readonly long?: boolean;
 }
 
 /** Length fields of one byte, or of three and two (ISO/IEC 7816-3 section 12.1.3). */

@@ -44,7 +44,7 @@ export function traceTransmit(
 ): Transmit {
   const concealer = new Concealer();
   const explainer = new ChainExplainer();
-  return async (command, signal) => {
+  return async (command, options) => {
     const time = clock.now();
     const begun = clock.monotonic();
     const explanation = explainer.explain(command);
@@ -57,7 +57,7 @@ export function traceTransmit(
     });
     let answer: Uint8Array;
     try {
-      answer = await transmit(command, signal);
+      answer = await transmit(command, options);
     } catch (error) {
       sink({ ...event(new Uint8Array()), error: error instanceof Error ? error.message : String(error) });
       throw error;

@@ -2,7 +2,7 @@ import { toHex } from "../bytes/index.ts";
 import type { Disposition, Initialization } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { CONCEALED, formatHeader, formatLine, type RecordingLine } from "./recording.ts";
-import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+import type { CallOptions, CardConnection, ExchangeOptions, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
 
 /** Hides the secrets of one connection's exchanges, which it is given in order. */
 export interface ExchangeConcealer {
@@ -96,9 +96,9 @@ class RecordingConnection implements CardConnection {
     return this.#connection.protocol;
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  transmit(command: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> {
     return this.#exchange(
-      () => this.#connection.transmit(command, signal),
+      () => this.#connection.transmit(command, options),
       (answer, took, error) => {
         const concealed = this.#concealer.conceal(command, answer);
         const outcome = error === undefined ? { answer: concealed.answer } : { error };
@@ -107,9 +107,9 @@ class RecordingConnection implements CardConnection {
     );
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> {
     return this.#exchange(
-      () => this.#connection.control(code, data, signal),
+      () => this.#connection.control(code, data, options),
       (answer, took, error) => {
         const command = data.length > 0 ? CONCEALED : "";
         this.#write({
@@ -138,8 +138,8 @@ class RecordingConnection implements CardConnection {
     }
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
-    return this.#connection.begin(signal);
+  begin(options?: CallOptions): Promise<void> {
+    return this.#connection.begin(options);
   }
 
   end(disposition?: Disposition): Promise<void> {

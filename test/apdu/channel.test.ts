@@ -176,7 +176,7 @@ describe("a channel", () => {
     const seen: (AbortSignal | undefined)[] = [];
     const inner = card(new Uint8Array(300), 256).transmit;
     await new CardChannel((command, given) => {
-      seen.push(given);
+      seen.push(given?.signal);
       return inner(command);
     }).send(SIGN, signal);
     expect(seen).toEqual([signal, signal, signal]);

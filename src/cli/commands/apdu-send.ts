@@ -38,12 +38,12 @@ export function addApduSend(apdu: Command, environment: Environment): void {
     const reader = await chooseReader(context);
     await using connection = await pcsc.connect(reader, { signal: context.signal });
     if (options.reset) await connection.reconnect(1);
-    const raw: Transmit = (apdu, signal) => connection.transmit(apdu, signal);
+    const raw: Transmit = (apdu, options) => connection.transmit(apdu, options);
     const transmit = context.cardOptions.wrap?.(raw, reader) ?? raw;
-    await connection.begin(context.signal);
+    await connection.begin({ signal: context.signal });
     const concealer = new Concealer();
     for (const apdu of apdus) {
-      const answer = await transmit(apdu, context.signal);
+      const answer = await transmit(apdu, { signal: context.signal });
       // The answer was asked for; a PIN in the command need not be seen twice.
       show(context, apdu, concealer.conceal(apdu, answer).command, answer);
     }

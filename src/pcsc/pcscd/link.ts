@@ -1,6 +1,7 @@
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
-import { abortion } from "../waiting.ts";
+import { onAbort } from "../../async/index.ts";
+import { cancelled } from "../waiting.ts";
 import { Wire } from "./wire.ts";
 
 export interface Answer<T> {
@@ -79,18 +80,9 @@ export class Link {
 
   /** The `signal` option of Node 20's sockets keeps its listener for as long as the signal lives. */
   #watch(signal: AbortSignal | undefined): void {
-    if (!signal) return;
-    const abort = (): void => {
-      this.close(abortion(signal));
-    };
-    if (signal.aborted) {
-      abort();
-      return;
-    }
-    signal.addEventListener("abort", abort, { once: true });
-    this.#unwatch = (): void => {
-      signal.removeEventListener("abort", abort);
-    };
+    this.#unwatch = onAbort(signal, (reason) => {
+      this.close(cancelled(reason));
+    });
   }
 
   #receive(chunk: Uint8Array): void {

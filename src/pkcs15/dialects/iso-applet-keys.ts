@@ -108,7 +108,7 @@ function rsaAlgorithm(bits: number): number {
   throw new UnsupportedError("the card makes RSA keys of 2048 and 4096 bits");
 }
 
-const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256 } as const;
+const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256, long: true } as const;
 
 function generateRsa(): CommandApdu {
   return { ...GENERATE, p1: 0x42 };
