@@ -86,7 +86,8 @@ export class Card implements AsyncDisposable {
     this.#linger = options.linger ?? LINGER_MS;
     this.#reconnect = options.reconnect;
     // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
-    const transmit: Transmit = (command, { long = false } = {}) => this.#connection.transmit(command, { long });
+    const transmit: Transmit = (command, { long = false, conceal } = {}) =>
+      this.#connection.transmit(command, { long, conceal });
     const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
     this.#channel = new CardChannel((command, options) => this.#watched(wrapped(command, options)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",

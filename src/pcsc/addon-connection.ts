@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
-import { wipe } from "../bytes/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import type { AddonCards } from "./addon-cards.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./addon-handle.ts";
 import type { AddonWatch } from "./addon-watch.ts";
@@ -63,7 +63,7 @@ export class AddonConnection implements CardConnection {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
-    const bytes = Buffer.from(command);
+    const bytes = Buffer.from(copySecret(command).buffer);
     const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
       return this.#handle.transmit(bytes, options);
@@ -84,7 +84,7 @@ export class AddonConnection implements CardConnection {
   #exchange(work: () => Promise<Uint8Array>, bytes: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const attempt = async (): Promise<Uint8Array> => {
       const answer = await work();
-      const copy = Uint8Array.from(answer);
+      const copy = copySecret(answer);
       wipe(answer);
       return copy;
     };

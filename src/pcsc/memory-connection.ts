@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { utf8, wipe } from "../bytes/index.ts";
+import { copySecret, utf8, wipe } from "../bytes/index.ts";
 import { Deadline, SerialQueue, untilAborted } from "../async/index.ts";
 import { cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "./waiting.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
@@ -71,7 +71,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
     // A copy: the caller may wipe its own as soon as it stops waiting.
-    const bytes = command.slice();
+    const bytes = copySecret(command);
     const timeout = long ? this.#options.longExchangeTimeout : this.#options.exchangeTimeout;
     const begin = (): Promise<Uint8Array> => {
       this.#refusePending();
@@ -100,7 +100,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       return error;
     });
     if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
-    return answer.slice();
+    return copySecret(answer);
   }
 
   begin({ signal }: CallOptions = {}): Promise<void> {

@@ -1,4 +1,4 @@
-import { toHex } from "../bytes/index.ts";
+import { type Concealment, toHex } from "../bytes/index.ts";
 import type { Disposition, Initialization } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { CONCEALED, formatHeader, formatLine, type RecordingLine } from "./recording.ts";
@@ -8,8 +8,13 @@ import type { CallOptions, CardConnection, ExchangeOptions, ConnectOptions, Pcsc
 export interface ExchangeConcealer {
   /**
    * Hexadecimal digits of both, with `**` for each run of bytes that nobody may see. `answer` is empty where the card gave none.
+   * @param declared What the builder of the command says.
    */
-  conceal(command: Uint8Array, answer: Uint8Array): { readonly command: string; readonly answer: string };
+  conceal(
+    command: Uint8Array,
+    answer: Uint8Array,
+    declared?: Concealment,
+  ): { readonly command: string; readonly answer: string };
 }
 
 /**
@@ -100,7 +105,7 @@ class RecordingConnection implements CardConnection {
     return this.#exchange(
       () => this.#connection.transmit(command, options),
       (answer, took, error) => {
-        const concealed = this.#concealer.conceal(command, answer);
+        const concealed = this.#concealer.conceal(command, answer, options?.conceal);
         const outcome = error === undefined ? { answer: concealed.answer } : { error };
         this.#write({ kind: "transmit", took, command: concealed.command, outcome });
       },

@@ -1,3 +1,4 @@
+import type { Concealment } from "../bytes/index.ts";
 import type { Disposition, Initialization, ShareMode } from "./constants.ts";
 
 /** What the resource manager knows of one reader at one moment. */
@@ -23,6 +24,8 @@ export interface CallOptions {
 export interface ExchangeOptions extends CallOptions {
   /** The command takes long, as key generation does: it gets the longer of the two times for an answer. Default: false. */
   readonly long?: boolean;
+  /** What of the exchange is secret; for recordings. */
+  readonly conceal?: Concealment | undefined;
 }
 
 export interface ConnectOptions extends CallOptions {

@@ -4,7 +4,7 @@ import { toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
-import { readInput } from "../files.ts";
+import { LIMIT, readInput } from "../files.ts";
 import { examples } from "../help.ts";
 import { hexArgument } from "../hex-argument.ts";
 import { chooseReader } from "../reader.ts";
@@ -55,7 +55,7 @@ async function readApdus(words: readonly string[], context: CommandContext): Pro
   const texts =
     words.length > 0
       ? words
-      : Buffer.from(await readInput(undefined, context.environment))
+      : Buffer.from(await readInput(undefined, context.environment, LIMIT.TEXT))
           .toString("utf8")
           .split("\n");
   const apdus = texts.filter((text) => text.trim() !== "").map((text, index) => hexArgument(text, `APDU ${index + 1}`));

@@ -1,3 +1,4 @@
+import { copySecret, secretBytes } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
 import { onAbort } from "../../async/index.ts";
@@ -106,7 +107,7 @@ export class Link {
       this.#deliver(expectation, piece, false);
       return end;
     }
-    this.#part ??= new Uint8Array(expectation.size);
+    this.#part ??= secretBytes(expectation.size);
     this.#part.set(piece, this.#filled);
     this.#filled += piece.length;
     if (piece.length === missing) {
@@ -180,7 +181,7 @@ class Expecting<T> implements Expectation {
 
   take(bytes: Uint8Array, owned: boolean): boolean {
     if (this.#head) {
-      this.#resolve({ head: this.#head.value, payload: owned ? bytes : bytes.slice() });
+      this.#resolve({ head: this.#head.value, payload: owned ? bytes : copySecret(bytes) });
       return true;
     }
     const head = this.#reply.decode(bytes);

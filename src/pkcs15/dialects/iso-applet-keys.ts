@@ -72,7 +72,14 @@ function importation(key: PrivateKeyParts): KeyMaking {
       const template = keyTemplate(key);
       try {
         await choose(turn, number, reference);
-        const { sw } = await turn.send({ cla: 0x00, ins: 0xdb, p1: 0x3f, p2: 0xff, data: template });
+        const { sw } = await turn.send({
+          cla: 0x00,
+          ins: 0xdb,
+          p1: 0x3f,
+          p2: 0xff,
+          data: template,
+          conceal: "command",
+        });
         if (sw === SW.COMMAND_NOT_ALLOWED) {
           const cause = new StatusError("PUT DATA", sw);
           throw new UnsupportedError("the applet was built so that no key is brought to it", { cause });

@@ -77,7 +77,7 @@ function importation(key: PrivateKeyParts): KeyMaking {
       const parts = key.type === "rsa" ? rsaParts(key) : ecParts(key);
       try {
         for (const [p2, data] of parts) {
-          const { sw } = await turn.send({ cla: 0x00, ins: 0xda, p1: 0x01, p2, data });
+          const { sw } = await turn.send({ cla: 0x00, ins: 0xda, p1: 0x01, p2, data, conceal: "command" });
           if (sw !== SW.OK) throw writeFailure("PUT DATA", sw);
         }
         return key.publicKey;
