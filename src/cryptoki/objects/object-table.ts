@@ -10,22 +10,14 @@ import { CryptokiError } from "../error.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
 import { builtInObjects } from "./built-in.ts";
-import { cardObject } from "./card-object.ts";
-import type { CardChange } from "./card-changes.ts";
+import { type ObjectContents, ObjectCopy } from "./object-copy.ts";
 import { SessionObjects } from "./session-objects.ts";
-import { type ObjectContents, StoredObject } from "./stored-object.ts";
-
-/** An object of the token under the name that this application has for it. */
-interface Known {
-  readonly object: StoredObject;
-  /** The change that the object has taken up. */
-  change: CardChange;
-}
+import { StoredObject } from "./stored-object.ts";
 
 /** The objects of one token, as one application sees them. */
 class TokenObjects {
   /** By the reference of the card, or of a built-in object: an object keeps its handle from one search to the next. */
-  readonly known = new Map<string, Known>();
+  readonly known = new Map<string, StoredObject>();
   readonly session = new SessionObjects();
 }
 
@@ -46,8 +38,8 @@ const CARD_CLASSES: ReadonlyMap<number, readonly CardObject["class"][]> = new Ma
 ]);
 
 /**
- * The objects that one application can name. A handle is given out when a search finds the object, and never used again: one of
- * a card that was taken out cannot mean an object of another card.
+ * The handles of one application. A handle is given out when a search finds the object, and never used again: one of a card that
+ * was taken out cannot mean an object of another card. What the objects of a card are, all applications share ({@link CardCopies}).
  */
 export class ObjectTable {
   readonly #tokens = new Map<Token, TokenObjects>();
@@ -61,43 +53,26 @@ export class ObjectTable {
     return [
       ...objects.session.candidates(wanted),
       ...all.map((object) => this.ofCard(token, object)),
-      ...builtInObjects(token, all, wanted).map(([reference, contents]) => this.#builtIn(token, reference, contents)),
+      ...builtInObjects(token, all, wanted).map(([reference, contents]) =>
+        this.#stored(token, reference, token.copies.builtIn(reference, contents)),
+      ),
     ];
   }
 
-  /** The card's object under the name that this application has for it. */
+  /** The card's object under the handle that this application has for it. */
   ofCard(token: Token, object: CardObject): StoredObject {
-    const { known } = this.#of(token);
-    const old = known.get(object.reference);
-    if (old && this.#isCurrent(old, object.reference)) return old.object;
-    const change = token.changes.of(object.reference);
-    const stored = new StoredObject(this.#next++, token, cardObject(change.object ?? object, token));
-    known.set(object.reference, { object: stored, change });
-    return stored;
+    return this.#stored(token, object.reference, token.copies.of(object));
   }
 
-  #builtIn(token: Token, reference: string, contents: () => ObjectContents): StoredObject {
+  /** An object of the token under its handle. One that has ended, and whose place another one has taken, had another handle. */
+  #stored(token: Token, reference: string, copy: ObjectCopy): StoredObject {
     const { known } = this.#of(token);
     const old = known.get(reference);
-    if (old) return old.object;
-    const object = new StoredObject(this.#next++, token, contents());
-    known.set(reference, { object, change: token.changes.of(reference) });
+    if (old?.copy === copy) return old;
+    if (old) this.#found.delete(old.handle);
+    const object = new StoredObject(this.#next++, token, copy);
+    known.set(reference, object);
     return object;
-  }
-
-  /** Takes up what other applications have changed. False if the object has ended: its handle names nothing any more. */
-  #isCurrent(known: Known, reference: string): boolean {
-    const { token, handle } = known.object;
-    const change = token.changes.of(reference);
-    if (change === known.change) return true;
-    if (change.ended !== known.change.ended) {
-      this.#of(token).known.delete(reference);
-      this.#found.delete(handle);
-      return false;
-    }
-    known.change = change;
-    if (change.object) known.object.renew(cardObject(change.object, token));
-    return true;
   }
 
   /** Lets the application name an object that a search found. */
@@ -109,7 +84,8 @@ export class ObjectTable {
   /** A new object that ends with its session. */
   create(session: Session, contents: ObjectContents): number {
     const attributes = { ...contents.attributes, [CKA.UNIQUE_ID]: toHex(randomBytes(16)) };
-    const object = new StoredObject(this.#next++, session.token, { ...contents, attributes }, session);
+    const copy = new ObjectCopy({ ...contents, attributes });
+    const object = new StoredObject(this.#next++, session.token, copy, session);
     this.#of(session.token).session.add(object);
     return this.publish(object);
   }
@@ -136,9 +112,7 @@ export class ObjectTable {
     if (object.owner) return objects?.session.has(object) ?? false;
     // What is built in stays.
     if (!object.card) return true;
-    const { reference } = object.card;
-    const known = objects?.known.get(reference);
-    return known?.object === object && this.#isCurrent(known, reference);
+    return !object.copy.ended && objects?.known.get(object.card.reference) === object;
   }
 
   /** Ends a session object; its key is wiped. */
@@ -162,7 +136,7 @@ export class ObjectTable {
   endLogin(token: Token): void {
     this.endPrivate(token);
     const objects = this.#tokens.get(token);
-    for (const [reference, { object }] of objects?.known ?? []) {
+    for (const [reference, object] of objects?.known ?? []) {
       if (!object.private) continue;
       objects?.known.delete(reference);
       this.#found.delete(object.handle);
@@ -183,7 +157,8 @@ export class ObjectTable {
     let objects = this.#tokens.get(token);
     if (!objects) {
       objects = new TokenObjects();
-      this.#tokens.set(token, objects);
+      // Of a card that is gone nothing is kept: its objects were forgotten when it went.
+      if (!token.card.gone) this.#tokens.set(token, objects);
     }
     return objects;
   }

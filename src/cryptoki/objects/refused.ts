@@ -1,0 +1,39 @@
+import { DataError } from "../../bytes/index.ts";
+import { CardError, MalformedAnswerError, StatusError } from "../../card/index.ts";
+import { afterReset } from "../sessions/after-reset.ts";
+
+/** Not found and security status not satisfied (ISO/IEC 7816-4 section 5.6): answers about the object, and nothing else. */
+const ANSWERS: ReadonlySet<number> = new Set([0x6a82, 0x6a83, 0x6a88, 0x6982]);
+/** First bytes of execution errors, and of "no precise diagnosis": the card failed, and says nothing about the object. */
+const EXECUTION_ERRORS: ReadonlySet<number> = new Set([0x64, 0x65, 0x66, 0x6f]);
+
+/**
+ * Reads something of an object.
+ * @returns `refused` where the card has no such thing, keeps it back, or holds something else than it should.
+ * @throws What is an accident, and not an answer about the object: an execution error, and all errors of the way to the card.
+ *   Any other status word may be either, so it is asked about once more: a card that repeats it means it.
+ */
+export async function unlessRefused<T>(read: () => Promise<T>, refused: T): Promise<T> {
+  try {
+    return await afterReset(read);
+  } catch (error) {
+    if (isAnswer(error)) return refused;
+    if (!mayBeRefusal(error)) throw error;
+  }
+  try {
+    return await afterReset(read);
+  } catch (error) {
+    if (mayBeRefusal(error)) return refused;
+    throw error;
+  }
+}
+
+function isAnswer(error: unknown): boolean {
+  if (error instanceof StatusError) return ANSWERS.has(error.sw);
+  return error instanceof CardError && !(error instanceof MalformedAnswerError);
+}
+
+function mayBeRefusal(error: unknown): boolean {
+  if (error instanceof StatusError) return !EXECUTION_ERRORS.has(error.sw >> 8);
+  return error instanceof CardError || error instanceof DataError;
+}
