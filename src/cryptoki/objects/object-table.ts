@@ -19,6 +19,8 @@ class TokenObjects {
   /** By the reference of the card, or of a built-in object: an object keeps its handle from one search to the next. */
   readonly known = new Map<string, StoredObject>();
   readonly session = new SessionObjects();
+  /** {@link CardCopies.changes} when objects that have ended were left out last. */
+  changes = 0;
 }
 
 /** The classes of the card's objects of which a search wants some. */
@@ -153,6 +155,17 @@ export class ObjectTable {
     for (const [handle, { token }] of this.#found) if (token.card === card) this.#found.delete(handle);
   }
 
+  /** Handles of objects that an application took off the card name nothing any more, and are not kept. */
+  #leaveOutEnded(objects: TokenObjects, changes: number): void {
+    if (objects.changes === changes) return;
+    objects.changes = changes;
+    for (const [reference, { copy, handle }] of objects.known) {
+      if (!copy.ended) continue;
+      objects.known.delete(reference);
+      this.#found.delete(handle);
+    }
+  }
+
   #of(token: Token): TokenObjects {
     let objects = this.#tokens.get(token);
     if (!objects) {
@@ -160,6 +173,7 @@ export class ObjectTable {
       // Of a card that is gone nothing is kept: its objects were forgotten when it went.
       if (!token.card.gone) this.#tokens.set(token, objects);
     }
+    this.#leaveOutEnded(objects, token.copies.changes);
     return objects;
   }
 }
