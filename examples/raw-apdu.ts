@@ -9,8 +9,8 @@ try {
   const reader = (await pcsc.readers()).find(({ present }) => present);
   if (!reader) throw new Error("no card");
   await using connection = await pcsc.connect(reader.name);
-  const channel = new CardChannel(async (command, signal) => {
-    const answer = await connection.transmit(command, signal);
+  const channel = new CardChannel(async (command, options) => {
+    const answer = await connection.transmit(command, options);
     const { status, details } = explainResponse(command, answer);
     console.log(`> ${commandText(explainCommand(command))}`);
     console.log(`< ${status?.code ?? ""} ${status?.name ?? ""}`);

@@ -1,11 +1,20 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 import { MalformedAnswerError } from "./error.ts";
 import { decodeResponse, type ResponseApdu } from "./response.ts";
 import { SW } from "./status.ts";
 
+export interface TransmitOptions {
+  /** Ends the caller's wait. */
+  readonly signal?: AbortSignal | undefined;
+  /** The command takes long ({@link CommandApdu.long}). */
+  readonly long?: boolean;
+  /** What the builder of the command says ({@link CommandApdu.conceal}); for traces and recordings. */
+  readonly conceal?: Concealment | undefined;
+}
+
 /** Sends the bytes of one command APDU and gives those of the response. */
-export type Transmit = (command: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
+export type Transmit = (command: Uint8Array, options?: TransmitOptions) => Promise<Uint8Array>;
 
 export interface ChannelOptions {
   /** "extended" only if the card says that it takes such commands; "short" unless told. */
@@ -29,6 +38,7 @@ export class CardChannel {
   readonly #transmit: Transmit;
   readonly #t0: boolean;
   #form: LengthForm;
+  #refusals = 0;
 
   constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
@@ -36,7 +46,7 @@ export class CardChannel {
     this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
 
-  /** The length form in use: "extended" falls to "short" for good when the card refuses it. */
+  /** The length form in use: "extended" falls to "short" for good when the card refuses it twice: once may be an accident. */
   get form(): LengthForm {
     return this.#form;
   }
@@ -55,7 +65,7 @@ export class CardChannel {
     if (refusesLength(answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
-      if (!refusesLength(answer)) this.#form = "short";
+      if (!refusesLength(answer) && ++this.#refusals > 1) this.#form = "short";
     }
     return this.#collect(command, answer, enough, signal);
   }
@@ -83,7 +93,8 @@ export class CardChannel {
   async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
     const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
     try {
-      return decodeResponse(await this.#transmit(bytes, signal));
+      const { long = false, conceal } = command;
+      return decodeResponse(await this.#transmit(bytes, { signal, long, conceal }));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;
@@ -115,7 +126,7 @@ export class CardChannel {
       length += last.data.length;
     }
     if (parts.length === 1) return first;
-    const data = concat(...parts);
+    const data = concatSecret(...parts);
     // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
     wipe(...parts);
     return { data, sw: last.sw };

@@ -1,4 +1,4 @@
-import { concat, DataError } from "../bytes/index.ts";
+import { type Concealment, concatSecret, DataError } from "../bytes/index.ts";
 
 /** A command APDU (ISO/IEC 7816-4 section 5.1). */
 export interface CommandApdu {
@@ -10,6 +10,10 @@ export interface CommandApdu {
   readonly data?: Uint8Array;
   /** Ne, the most response bytes wanted: 1 to 65,536 (256 and 65,536 mean "all there is"); absent for cases 1 and 3. */
   readonly ne?: number;
+  /** The card may take minutes for it, as for key generation: it gets a longer time for an answer. Default: false. */
+  readonly long?: boolean;
+  /** What of the exchange is secret. Absent: a table of known instructions decides, and conceals what it does not know. */
+  readonly conceal?: Concealment;
 }
 
 /** Length fields of one byte, or of three and two (ISO/IEC 7816-3 section 12.1.3). */
@@ -24,7 +28,7 @@ export const APDU_LIMITS = {
 const octet = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= 0xff;
 
 /**
- * The bytes of `command`, in the form asked for. An extended command that needs no length field is the same as a short one.
+ * The bytes of `command`, in the form asked for, fit to hold a secret. An extended command that needs no length field is the same as a short one.
  * @throws {DataError} for a header byte out of range, or data or Ne that the form cannot say.
  */
 export function encodeCommand(command: CommandApdu, form: LengthForm = "short"): Uint8Array {
@@ -38,7 +42,8 @@ export function encodeCommand(command: CommandApdu, form: LengthForm = "short"):
   if (ne !== undefined && !(Number.isInteger(ne) && ne >= 1 && ne <= limits.ne)) {
     throw new DataError(`command APDU: Ne ${ne}, 1 to ${limits.ne} in a ${form} command`);
   }
-  return concat(Uint8Array.of(cla, ins, p1, p2), ...(form === "short" ? shortTail(data, ne) : extendedTail(data, ne)));
+  const tail = form === "short" ? shortTail(data, ne) : extendedTail(data, ne);
+  return concatSecret(Uint8Array.of(cla, ins, p1, p2), ...tail);
 }
 
 function shortTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {

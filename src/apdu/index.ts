@@ -3,7 +3,7 @@
  * commands to a card, and the trace that shows them.
  */
 export { parseAtr, supportsExtendedLength, type Atr, type InterfaceByte } from "./atr.ts";
-export { CardChannel, type ChannelOptions, type Transmit } from "./channel.ts";
+export { CardChannel, type ChannelOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export { decodeCommand, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
 export { CardError, MalformedAnswerError, StatusError } from "./error.ts";
 export {

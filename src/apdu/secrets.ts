@@ -1,4 +1,4 @@
-import { DataError, toHex } from "../bytes/index.ts";
+import { type Concealment, DataError, toHex } from "../bytes/index.ts";
 import { decodeCommand } from "./command.ts";
 
 /** Stands for secret bytes, one or more: how many does not show, for it may be the length of a PIN. */
@@ -21,27 +21,37 @@ const STATUS_WORD = 2;
 const GET_RESPONSE = 0xc0;
 const CHAINING = 0x10;
 
-type Rule = Secrecy | ((command: Uint8Array) => Secrecy);
+/** A rule for one instruction; undefined where the instruction is not the one that the rule knows. */
+type Rule = Secrecy | ((command: Uint8Array) => Secrecy | undefined);
 
 const OPEN: Secrecy = { command: false, answer: false };
 const SECRET_COMMAND: Secrecy = { command: true, answer: false };
 const SECRET_ANSWER: Secrecy = { command: false, answer: true };
 const SECRET_BOTH: Secrecy = { command: true, answer: true };
 
-/** Instructions that may carry a secret, whatever their class byte. All others are shown in full. */
+/** What the builder of a command declares. */
+const DECLARED: Readonly<Record<Concealment, Secrecy>> = {
+  nothing: OPEN,
+  command: SECRET_COMMAND,
+  answer: SECRET_ANSWER,
+  both: SECRET_BOTH,
+};
+
+/** Instructions that may carry a secret. */
 const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   // VERIFY, CHANGE REFERENCE DATA, DISABLE and ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER, and their forms
   // with data objects.
   ...[0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2c, 0x2d].map((ins): [number, Rule] => [ins, SECRET_COMMAND]),
   [0x2a, performSecurityOperation],
+  [0x2b, performSecurityOperation],
   // PRIVATE SIGN/DECRYPT of CAC cards (GSC-IS 2.1 section 5.3.5.3).
-  [0x42, (command) => (isProprietary(command) ? SECRET_ANSWER : OPEN)],
+  [0x42, (command) => (isProprietary(command) ? SECRET_ANSWER : undefined)],
   // INITIALIZE DEVICE of a SmartCard-HSM, with a PIN and the code of initialisation, and IMPORT DKEK SHARE, with a key; where
   // INITIALIZE UPDATE of GlobalPlatform and READ BUFFER of a CAC are short (OpenSC, card-sc-hsm.c).
   [0x50, secretIfLong],
   [0x52, secretIfLong],
   // DECIPHER of a SmartCard-HSM, which also agrees on secrets, and SIGN.
-  [0x62, (command) => (isProprietary(command) ? SECRET_ANSWER : OPEN)],
+  [0x62, (command) => (isProprietary(command) ? SECRET_ANSWER : undefined)],
   [0x68, signWithHsm],
   // EXTERNAL and MUTUAL AUTHENTICATE; LOAD KEYS of contactless readers.
   [0x82, SECRET_BOTH],
@@ -60,11 +70,48 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [0xda, SECRET_COMMAND],
   [0xdb, putData],
   // STORE DATA of GlobalPlatform personalises with keys; in the interindustry class it is APPEND RECORD.
-  [0xe2, (command) => (isProprietary(command) ? SECRET_COMMAND : OPEN)],
-  // IMPORT ASYMMETRIC KEY and SET MANAGEMENT KEY of Yubico's PIV application.
+  [0xe2, (command) => (isProprietary(command) ? SECRET_COMMAND : undefined)],
+  // IMPORT ASYMMETRIC KEY and SET MANAGEMENT KEY of Yubico's PIV application; FE is also TERMINATE CARD USAGE, without data.
   [0xfe, SECRET_COMMAND],
   [0xff, SECRET_COMMAND],
 ]);
+
+/** Reading by any class: SELECT, READ BINARY, READ RECORD, GET DATA. Old cards have the commands of ISO 7816 in classes of their own. */
+const HARMLESS_ANYWHERE = [0xa4, 0xb0, 0xb1, 0xb2, 0xb3, 0xca] as const;
+
+/** Interindustry instructions without secrets. */
+const HARMLESS_INTERINDUSTRY: ReadonlySet<number | undefined> = new Set([
+  ...HARMLESS_ANYWHERE,
+  // ISO/IEC 7816-4: records and files are erased, searched, written; security environment, attributes, channels, INTERNAL
+  // AUTHENTICATE, SELECT DATA, GET NEXT DATA.
+  ...[0x06, 0x08, 0x0c, 0x0d, 0x0e, 0x0f, 0x22, 0x23, 0x34, 0x35, 0x70, 0x88, 0xa0, 0xa1, 0xa2, 0xa5, 0xcc, 0xcd],
+  ...[0xd0, 0xd1, 0xd2, 0xd6, 0xd7, 0xdc, 0xdd, 0xe2],
+  // ISO/IEC 7816-8: GENERATE ASYMMETRIC KEY PAIR.
+  ...[0x46, 0x47],
+  // ISO/IEC 7816-9: files are deactivated, activated, created, deleted, terminated.
+  ...[0x04, 0x44, 0xe0, 0xe4, 0xe6, 0xe8],
+  // Yubico's PIV application: MOVE KEY, GET METADATA, GET SERIAL NUMBER, ATTEST, SET PIN RETRIES, RESET, GET VERSION.
+  ...[0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfd],
+]);
+
+/** Proprietary instructions without secrets. */
+const HARMLESS_PROPRIETARY: ReadonlySet<number | undefined> = new Set([
+  ...HARMLESS_ANYWHERE,
+  // GlobalPlatform: MANAGE CHANNEL, END and BEGIN R-MAC SESSION, DELETE, INSTALL, LOAD, SET STATUS, GET STATUS.
+  ...[0x70, 0x78, 0x7a, 0xe4, 0xe6, 0xe8, 0xf0, 0xf2],
+  // CAC (GSC-IS 2.1): GET CERTIFICATE, GET ACR, GET PROPERTIES, UPDATE BUFFER; SmartCard-HSM: ENUMERATE OBJECTS, which is 58 too.
+  ...[0x36, 0x4c, 0x56, 0x58],
+]);
+
+/** UPDATE BINARY, of a contactless card (PC/SC part 3 section 3.2.2.1). */
+const HARMLESS_FOR_READERS: ReadonlySet<number | undefined> = new Set([...HARMLESS_ANYWHERE, 0xd6]);
+
+const READER_CLASS = 0xff;
+
+function isHarmless([cla = 0, ins]: Uint8Array): boolean {
+  if (cla === READER_CLASS) return HARMLESS_FOR_READERS.has(ins);
+  return (cla >= 0x80 ? HARMLESS_PROPRIETARY : HARMLESS_INTERINDUSTRY).has(ins);
+}
 
 const isProprietary = ([cla = 0]: Uint8Array): boolean => cla >= 0x80;
 
@@ -76,16 +123,18 @@ function performSecurityOperation([, , p1, p2]: Uint8Array): Secrecy {
 /** A header, a length, a challenge of 16 bytes, and Le. */
 const MAX_SHORT = 22;
 
-function secretIfLong(command: Uint8Array): Secrecy {
-  return isProprietary(command) && command.length > MAX_SHORT ? SECRET_COMMAND : OPEN;
+function secretIfLong(command: Uint8Array): Secrecy | undefined {
+  if (!isProprietary(command)) return undefined;
+  return command.length > MAX_SHORT ? SECRET_COMMAND : OPEN;
 }
 
 const RAW_RSA = 0x20;
 
 /** With raw RSA a key deciphers as it signs: its answer is open only if what went in was clearly to be signed. */
-function signWithHsm(command: Uint8Array): Secrecy {
+function signWithHsm(command: Uint8Array): Secrecy | undefined {
   const [, , , algorithm] = command;
-  return !isProprietary(command) || algorithm !== RAW_RSA || holdsSignaturePadding(command) ? OPEN : SECRET_ANSWER;
+  if (!isProprietary(command)) return undefined;
+  return algorithm !== RAW_RSA || holdsSignaturePadding(command) ? OPEN : SECRET_ANSWER;
 }
 
 const MANAGEMENT_KEY = 0x9b;
@@ -150,9 +199,12 @@ function holdsProtectedData(data: Uint8Array): boolean {
   return first === undefined || first === PROTECTED_DATA;
 }
 
-function secrecyOf(command: Uint8Array): Secrecy {
-  const rule = RULES.get(command[1] ?? 0) ?? OPEN;
-  return typeof rule === "function" ? rule(command) : rule;
+/** A command that nobody declared harmless is secret, with its answer: of an unknown instruction nothing else is known. */
+function secrecyOf(command: Uint8Array, declared?: Concealment): Secrecy {
+  if (declared !== undefined) return DECLARED[declared];
+  const rule = RULES.get(command[1] ?? 0);
+  const known = typeof rule === "function" ? rule(command) : rule;
+  return known ?? (isHarmless(command) ? OPEN : SECRET_BOTH);
 }
 
 /** Whether the answer to `command` may not be shown; `data` is the data of the answer, or of its first part. */
@@ -172,9 +224,12 @@ export class Concealer {
   /** Of the command whose answer GET RESPONSE collects; before the first one nobody knows. */
   #answer: Secrecy["answer"] = true;
 
-  /** @param answer Empty if the card gave none. */
-  conceal(command: Uint8Array, answer: Uint8Array): ConcealedExchange {
-    const commandSecret = command[1] === GET_RESPONSE ? false : this.#begin(command);
+  /**
+   * @param answer Empty if the card gave none.
+   * @param declared What the builder of the command says.
+   */
+  conceal(command: Uint8Array, answer: Uint8Array, declared?: Concealment): ConcealedExchange {
+    const commandSecret = command[1] === GET_RESPONSE ? false : this.#begin(command, declared);
     const data = answer.subarray(0, -STATUS_WORD);
     if (typeof this.#answer === "function" && data.length > 0) this.#answer = this.#answer(data);
     return {
@@ -184,9 +239,9 @@ export class Concealer {
   }
 
   /** Takes note of a command other than GET RESPONSE, and tells whether it is secret itself. */
-  #begin(command: Uint8Array): boolean {
+  #begin(command: Uint8Array, declared?: Concealment): boolean {
     const header = toHex(command.subarray(1, HEADER));
-    const secrecy = this.#chain?.header === header ? this.#chain.secrecy : secrecyOf(command);
+    const secrecy = this.#chain?.header === header ? this.#chain.secrecy : secrecyOf(command, declared);
     this.#chain = ((command[0] ?? 0) & CHAINING) === 0 ? undefined : { header, secrecy };
     this.#answer = secrecy.answer;
     return secrecy.command;
@@ -199,7 +254,9 @@ export function concealExchange(command: Uint8Array, answer: Uint8Array): Concea
 }
 
 function concealCommand(command: Uint8Array): string {
-  return toHex(command.subarray(0, HEADER)) + (command.length > HEADER ? CONCEALED : "");
+  // One byte after the header is Le: there is no data.
+  if (command.length <= HEADER + 1) return toHex(command);
+  return toHex(command.subarray(0, HEADER)) + CONCEALED;
 }
 
 /** The status word stays, if there is one: the last bytes of an answer that was cut off are data. */

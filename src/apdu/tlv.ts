@@ -1,4 +1,4 @@
-import { ByteReader, concat, DataError } from "../bytes/index.ts";
+import { ByteReader, concat, concatSecret, DataError } from "../bytes/index.ts";
 
 /** A BER-TLV data object (ISO/IEC 7816-4 section 5.2.2; ISO/IEC 8825-1). */
 export interface Tlv {
@@ -61,11 +61,12 @@ export function findTlv(tlvs: readonly Tlv[], tag: number): Uint8Array | undefin
 
 /**
  * A data object with the shortest length field that says its length. The value is all of `parts`, joined.
+ * Fit for secrets: no other copy of the parts is made.
  * @throws {DataError} if `tag` is none that {@link readTlv} would read.
  */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const value = concat(...parts);
-  return concat(encodeTag(tag), encodeLength(value.length), value);
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return concatSecret(encodeTag(tag), encodeLength(length), ...parts);
 }
 
 /** 00 and FF are padding, and a first byte that announces more must have them (ISO/IEC 8825-1 section 8.1.2). */

@@ -1,4 +1,4 @@
-import { toHex } from "../bytes/index.ts";
+import { type Concealment, toHex } from "../bytes/index.ts";
 import type { Transmit } from "./channel.ts";
 import { commandText, explainCommand, type CommandExplanation } from "./explain/index.ts";
 import { Concealer } from "./secrets.ts";
@@ -44,20 +44,21 @@ export function traceTransmit(
 ): Transmit {
   const concealer = new Concealer();
   const explainer = new ChainExplainer();
-  return async (command, signal) => {
+  return async (command, options) => {
+    const conceal = options?.conceal;
     const time = clock.now();
     const begun = clock.monotonic();
-    const explanation = explainer.explain(command);
+    const explanation = explainer.explain(command, conceal);
     const event = (answer: Uint8Array): TraceEvent => ({
       time,
       duration: clock.monotonic() - begun,
       reader,
       explanation,
-      ...concealer.conceal(command, answer),
+      ...concealer.conceal(command, answer, conceal),
     });
     let answer: Uint8Array;
     try {
-      answer = await transmit(command, signal);
+      answer = await transmit(command, options);
     } catch (error) {
       sink({ ...event(new Uint8Array()), error: error instanceof Error ? error.message : String(error) });
       throw error;
@@ -78,12 +79,14 @@ const CHAINING = 0x10;
 class ChainExplainer {
   #chain: string | undefined;
 
-  explain(command: Uint8Array): CommandExplanation {
+  explain(command: Uint8Array, conceal?: Concealment): CommandExplanation {
     const header = toHex(command.subarray(1, 4));
     const continues = this.#chain === header;
     this.#chain = ((command[0] ?? 0) & CHAINING) === 0 ? undefined : header;
-    if (!continues) return explainCommand(command);
-    return { ...explainCommand(command.subarray(0, 4)), details: ["continues the chain"] };
+    const isSecret = conceal === "command" || conceal === "both";
+    if (!continues && !isSecret) return explainCommand(command);
+    const details = [continues ? "continues the chain" : "data concealed"];
+    return { ...explainCommand(command.subarray(0, 4)), details };
   }
 }
 

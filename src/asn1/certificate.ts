@@ -1,5 +1,5 @@
 import { DataError } from "../bytes/index.ts";
-import { DerReader } from "./reader.ts";
+import { type DerElement, DerReader } from "./reader.ts";
 import { contextTag, TAG } from "./tag.ts";
 import { decodeTime } from "./time.ts";
 
@@ -21,6 +21,9 @@ const VERSION = contextTag(0, "constructed");
 const ISSUER_UNIQUE_ID = contextTag(1, "primitive");
 const SUBJECT_UNIQUE_ID = contextTag(2, "primitive");
 const EXTENSIONS = contextTag(3, "constructed");
+
+/** Characters of a time that are shown: twice as many as the longest form has. */
+const LONGEST_SHOWN = 30;
 
 /**
  * The parts of an X.509 certificate that PKCS#11 attributes are made of, as views of its bytes. The structure is checked when
@@ -74,6 +77,18 @@ export class Certificate {
     return this.#readValidity().notAfter;
   }
 
+  /**
+   * Both times as the certificate writes them, a character for each byte, whatever their form: to show a validity that names no
+   * moment. @throws {DataError} if the validity is not two elements.
+   */
+  get writtenValidity(): { readonly notBefore: string; readonly notAfter: string } {
+    const [notBefore, notAfter] = this.#times();
+    return {
+      notBefore: String.fromCharCode(...notBefore.contents.subarray(0, LONGEST_SHOWN)),
+      notAfter: String.fromCharCode(...notAfter.contents.subarray(0, LONGEST_SHOWN)),
+    };
+  }
+
   /** What the key may be used for; undefined if the certificate does not say. @throws {DataError} if it does not parse. */
   get keyUsage(): CertificateKeyUsage | undefined {
     const value = this.#extension(KEY_USAGE);
@@ -102,13 +117,18 @@ export class Certificate {
   }
 
   #readValidity(): { notBefore: Date; notAfter: Date } {
-    const reader = new DerReader(this.#validity, "validity");
-    const [notBefore, notAfter] = [reader.next(), reader.next()];
-    reader.end();
+    const [notBefore, notAfter] = this.#times();
     return {
       notBefore: decodeTime(notBefore.tag, notBefore.contents),
       notAfter: decodeTime(notAfter.tag, notAfter.contents),
     };
+  }
+
+  #times(): [DerElement, DerElement] {
+    const reader = new DerReader(this.#validity, "validity");
+    const times: [DerElement, DerElement] = [reader.next(), reader.next()];
+    reader.end();
+    return times;
   }
 
   /** The value of the extension named, undefined if there is none. */

@@ -7,6 +7,8 @@ export interface MemoizedAsync<T> {
    * A failure is not remembered.
    */
   (signal?: AbortSignal): Promise<T>;
+  /** Whether the value is known, or its computation under way. */
+  readonly known: boolean;
   /** Replaces the value, also that of a computation under way. */
   set(value: T): void;
   /** Forgets the value; a computation under way is not remembered. */
@@ -27,7 +29,8 @@ export function memoizeAsync<T>(compute: () => Promise<T>): MemoizedAsync<T> {
     }
     return untilAborted(known, signal);
   };
-  return Object.assign(get, {
+  const memo = Object.assign(get, {
+    known: false,
     set: (value: T): void => {
       known = Promise.resolve(value);
     },
@@ -35,6 +38,7 @@ export function memoizeAsync<T>(compute: () => Promise<T>): MemoizedAsync<T> {
       known = undefined;
     },
   });
+  return Object.defineProperty(memo, "known", { get: () => known !== undefined });
 }
 
 /** As {@link memoizeAsync}, one value for each key. */
@@ -52,6 +56,11 @@ export class MemoizedMap<K, T> {
 
   set(key: K, value: T): void {
     this.#of(key).set(value);
+  }
+
+  /** Whether {@link get} computes nothing: the value of `key` is known, or on its way. */
+  has(key: K): boolean {
+    return this.#values.get(key)?.known ?? false;
   }
 
   /** Forgets the value of `key`. */

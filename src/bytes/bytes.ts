@@ -1,4 +1,4 @@
-/** All of `parts`, one after the other, in a new array. */
+/** All of `parts`, one after the other, in a new array. For secrets there is `concatSecret`. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
@@ -19,9 +19,4 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 /** Whether `bytes` begin with `prefix`. */
 export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   return bytes.length >= prefix.length && prefix.every((byte, index) => byte === bytes[index]);
-}
-
-/** Overwrites secrets that this process owns. The engine may hold copies that no program can reach. */
-export function wipe(...secrets: readonly Uint8Array[]): void {
-  for (const secret of secrets) secret.fill(0);
 }

@@ -42,6 +42,12 @@ export class BufferFile {
     return this.#bytes.subarray(LENGTH_FIELD);
   }
 
+  /** Has everything read again. */
+  forget(): void {
+    this.#bytes = new Uint8Array();
+    this.#exchanges = 0;
+  }
+
   /** Bytes of the whole buffer; undefined before the first {@link read}. */
   get length(): number | undefined {
     if (this.#bytes.length < LENGTH_FIELD) return undefined;

@@ -44,12 +44,12 @@ export function getCertificate(length: number): CommandApdu {
 
 /** VERIFY (section 5.3.3.6). Without `pin` it only asks how the PIN stands and costs no try. */
 export function verify(pin: Uint8Array = new Uint8Array()): CommandApdu {
-  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: 0x00, data: pin };
+  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: 0x00, data: pin, conceal: "command" };
 }
 
 /** CHANGE REFERENCE DATA. @param exchange P1: some cards want another than ISO/IEC 7816-4 says. */
 export function changeReference(pins: Uint8Array, exchange: number): CommandApdu {
-  return { cla: 0x00, ins: 0x24, p1: exchange, p2: 0x00, data: pins };
+  return { cla: 0x00, ins: 0x24, p1: exchange, p2: 0x00, data: pins, conceal: "command" };
 }
 
 /** The most data in one part of PRIVATE SIGN/DECRYPT: what readers and cards of the time took (OpenSC, card-cac.c). */
@@ -61,7 +61,7 @@ export function signDecrypt(block: Uint8Array): readonly CommandApdu[] {
   for (let at = 0; at < block.length; at += MAX_PART) {
     const last = at + MAX_PART >= block.length;
     const data = block.subarray(at, at + MAX_PART);
-    commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256 });
+    commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256, conceal: "answer" });
   }
   return commands;
 }

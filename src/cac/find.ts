@@ -1,6 +1,6 @@
 import { StatusError, SW } from "../apdu/index.ts";
-import { concat, DataError, startsWith } from "../bytes/index.ts";
-import { CardError } from "../card/index.ts";
+import { concat, startsWith } from "../bytes/index.ts";
+import { confirmedAnswer, isAnswer, unlessRefused } from "../card/index.ts";
 import { readCapabilities } from "./capability-container.ts";
 import { APPLICATION_TYPE, type CardUrl } from "./card-url.ts";
 import { getCertificate, getProperties, getServiceTable, readBuffer } from "./commands.ts";
@@ -8,12 +8,12 @@ import { type CardContents, containerEntry, type PkiEntry, pkiEntry, UNLISTED_AP
 import { ACCESS_CONTROL, CAC_RID, CCC, type Place, pkiApplet } from "./place.ts";
 import { type ObjectProperties, readProperties } from "./properties.ts";
 import { readServiceTable } from "./service-table.ts";
-import type { CacSession } from "./session.ts";
+import { type CacSession, NoSuchPlaceError } from "./session.ts";
 import { buffered, firstGeneration, unnumbered, type Variant } from "./variant.ts";
 
 /** A card with a capability container (GSC-IS 2.1 chapter 7): every CAC since 2003. One exchange for any other card. */
 export async function findListed(session: CacSession): Promise<Variant | undefined> {
-  if (!(await session.has(CCC))) return undefined;
+  if (!(await isThere(session, CCC))) return undefined;
   return withoutRefusals(async () => {
     const { cardId, urls } = await readCapabilities(session);
     const contents = contentsOf(urls, cardId);
@@ -25,7 +25,7 @@ export async function findListed(session: CacSession): Promise<Variant | undefin
 /** Cards that have no such container: "alternative" tokens, and the first CAC (OpenSC, card-cac.c and card-cac1.c). */
 export async function findUnlisted(session: CacSession): Promise<Variant | undefined> {
   for (const place of ACCESS_CONTROL) {
-    const found = (await session.has(place)) ? await withoutRefusals(() => readTable(session, place)) : undefined;
+    const found = (await isThere(session, place)) ? await withoutRefusals(() => readTable(session, place)) : undefined;
     if (found) return found;
   }
   return findBare(session);
@@ -69,7 +69,8 @@ async function readTable(session: CacSession, place: Place): Promise<Variant | u
 async function propertiesOf(session: CacSession, place: Place): Promise<readonly ObjectProperties[]> {
   const found = await withoutRefusals(async () => {
     const { data, sw } = await session.at(place, (send) => send(getProperties()));
-    return sw === SW.OK ? readProperties(data) : undefined;
+    if (sw !== SW.OK) throw new StatusError("GET PROPERTIES", sw);
+    return readProperties(data);
   });
   return found ?? [];
 }
@@ -82,13 +83,13 @@ const MAX_APPLETS = 16;
 async function findBare(session: CacSession): Promise<Variant | undefined> {
   for (let number = 0; number < USUAL_APPLETS; number++) {
     const place = pkiApplet(number);
-    if (!(await session.has(place))) continue;
+    if (!(await isThere(session, place))) continue;
     const generation = await generationOf(session, place);
     if (generation === undefined) continue;
     const pki: PkiEntry[] = [];
     for (let index = number; index < MAX_APPLETS; index++) {
       const entry = pkiEntry(pkiApplet(index), index);
-      if (entry && (await session.has(entry.place))) pki.push(entry);
+      if (entry && (await isThere(session, entry.place))) pki.push(entry);
     }
     const pin = { place, only: false, changeP1: 0x00 };
     if (generation === 1) return firstGeneration(session, { pki, containers: [], cardId: undefined }, pin);
@@ -101,7 +102,7 @@ async function findBare(session: CacSession): Promise<Variant | undefined> {
 async function generationOf(session: CacSession, place: Place): Promise<1 | 2 | undefined> {
   const LENGTH = 2;
   return session.at(place, async (send) => {
-    const { data, sw } = await send(readBuffer("TAGS", 0, LENGTH));
+    const { data, sw } = await confirmedAnswer(() => send(readBuffer("TAGS", 0, LENGTH)));
     if (sw === SW.OK && data.length === LENGTH) return 2;
     const first = await send(getCertificate(LENGTH));
     return first.sw >> 8 === SW.VERIFICATION_FAILED >> 8 ? 1 : undefined;
@@ -112,17 +113,25 @@ async function bareContainers(session: CacSession): Promise<CardContents["contai
   const found = [];
   for (const object of UNLISTED_APPLETS) {
     const entry = containerEntry({ aid: concat(CAC_RID, object) }, object);
-    if (entry && (await session.has(entry.place))) found.push(entry);
+    if (entry && (await isThere(session, entry.place))) found.push(entry);
   }
   return found;
 }
 
-/** Undefined where the card refuses, or what it answers does not parse. */
-async function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof DataError || error instanceof CardError) return undefined;
-    throw error;
-  }
+/** Whether the card has `place`, and lets it be selected. */
+async function isThere(session: CacSession, place: Place): Promise<boolean> {
+  const found = await withoutRefusals(() => session.at(place, () => Promise.resolve(true)));
+  return found ?? false;
+}
+
+/** As {@link unlessRefused}; that the card has no such place is an answer, if it says no more than that. */
+function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
+  return unlessRefused(async () => {
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof NoSuchPlaceError && isAnswer(error.cause)) return undefined;
+      throw error;
+    }
+  });
 }

@@ -1,5 +1,5 @@
 import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
-import { wipe } from "../bytes/index.ts";
+import { secretBytes, wipe } from "../bytes/index.ts";
 import {
   type PinBlock,
   PinError,
@@ -48,7 +48,7 @@ function checkNewPin(pin: Uint8Array): void {
 const isDigits = (pin: Uint8Array): boolean => pin.every((digit) => digit >= 0x30 && digit <= 0x39);
 
 function padPins(...pins: readonly Uint8Array[]): Uint8Array {
-  const padded = new Uint8Array(PIN_LENGTH * pins.length).fill(0xff);
+  const padded = secretBytes(PIN_LENGTH * pins.length).fill(0xff);
   for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);
   return padded;
 }

@@ -1,10 +1,11 @@
-import { CardError, MalformedAnswerError } from "../apdu/index.ts";
+import { MalformedAnswerError } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
+import { type MemoizedAsync, memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
+import { isAnswer, isMalformed, readTwiceIfMalformed } from "../card/index.ts";
 import { inflated, type StoredCertificate } from "./certificate.ts";
 import { commonName, findSubject } from "./common-name.ts";
 import type { PkiEntry } from "./contents.ts";
-import { remembered } from "./remembered.ts";
 import type { CertificateSource } from "./stored-certificate.ts";
 
 /** How much of a certificate is asked for first, when its subject is wanted: what the first exchange brings anyway. */
@@ -14,35 +15,32 @@ const HEAD = 200;
 export class PkiObject {
   readonly entry: PkiEntry;
   readonly #source: CertificateSource;
+  #readAgain = false;
   readonly exists: () => Promise<boolean>;
   /** The certificate as the card stores it. */
-  readonly stored: () => Promise<StoredCertificate>;
+  readonly stored: MemoizedAsync<StoredCertificate>;
   /** X.509, DER. @throws {MalformedAnswerError} if the card's certificate is none. */
-  readonly certificate: () => Promise<Uint8Array>;
+  readonly certificate: MemoizedAsync<Uint8Array>;
   /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
   readonly publicKey: () => Promise<Uint8Array>;
 
   constructor(entry: PkiEntry, source: CertificateSource) {
     this.entry = entry;
     this.#source = source;
-    this.exists = remembered(() => source.exists());
-    this.stored = remembered(() => this.#parsed(() => source.read()));
-    this.certificate = remembered(async () => {
-      const stored = await this.stored();
-      return this.#parsed(() => inflated(stored));
-    });
-    this.publicKey = remembered(async () => {
-      const certificate = await this.certificate();
-      return this.#parsed(() => parseCertificate(certificate).subjectPublicKeyInfo);
-    });
+    this.exists = memoizeAsync(() => source.exists());
+    this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
+    this.certificate = memoizeAsync(() => this.#parsed(async () => inflated(await this.stored())));
+    this.publicKey = memoizeAsync(() =>
+      this.#parsed(async () => parseCertificate(await this.certificate()).subjectPublicKeyInfo),
+    );
   }
 
   /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
   async holder(): Promise<string | undefined> {
     try {
-      return (await this.exists()) ? commonName(await this.#subject()) : undefined;
+      return (await this.exists()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
     } catch (error) {
-      if (error instanceof DataError || error instanceof CardError) return undefined;
+      if (isMalformed(error) || isAnswer(error)) return undefined;
       throw error;
     }
   }
@@ -59,13 +57,27 @@ export class PkiObject {
     }
   }
 
-  /** What the card holds there does not parse: its fault, not the caller's. */
+  /** What the card holds there does not parse: its fault, not the caller's. Before that counts, it is read once more. */
   async #parsed<T>(parse: () => T | Promise<T>): Promise<T> {
     try {
-      return await parse();
+      return await readTwiceIfMalformed(async () => {
+        try {
+          return await parse();
+        } catch (error) {
+          if (isMalformed(error) && !this.#readAgain) this.#forget();
+          throw error;
+        }
+      });
     } catch (cause) {
       if (!(cause instanceof DataError)) throw cause;
       throw new MalformedAnswerError(`the ${this.entry.label} on the card does not parse: ${cause.message}`, { cause });
     }
+  }
+
+  #forget(): void {
+    this.#readAgain = true;
+    this.#source.forget();
+    this.stored.clear();
+    this.certificate.clear();
   }
 }

@@ -1,4 +1,4 @@
-import { CardError, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { CardError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
 import { selectApplet, selectObject } from "./commands.ts";
@@ -53,18 +53,6 @@ export class CacSession {
       };
       return work(verifying, attempt);
     }, signal);
-  }
-
-  /** Whether the card has `place`, and lets it be selected. */
-  async has(place: Place): Promise<boolean> {
-    try {
-      await this.at(place, () => Promise.resolve());
-      return true;
-    } catch (error) {
-      if (error instanceof NoSuchPlaceError) return false;
-      if (error instanceof StatusError && !isExecutionError(error.sw)) return false;
-      throw error;
-    }
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */

@@ -1,5 +1,7 @@
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { type MemoizedAsync, memoizeAsync } from "../async/index.ts";
 import { concat } from "../bytes/index.ts";
+import { isNotFound } from "../card/index.ts";
 import { BufferFile } from "./buffer-file.ts";
 import { findCertificate, locateCertificate, readFirstCacCertificate, type StoredCertificate } from "./certificate.ts";
 import { getCertificate } from "./commands.ts";
@@ -15,6 +17,8 @@ export interface CertificateSource {
   read(): Promise<StoredCertificate>;
   /** At least its first `wanted` bytes, if it is not compressed and they can be had for less than all; else undefined. */
   head(wanted: number): Promise<Uint8Array | undefined>;
+  /** Has everything read again. */
+  forget(): void;
 }
 
 /** A PKI object with a tag buffer and a value buffer. */
@@ -47,6 +51,11 @@ export class BufferedCertificate implements CertificateSource {
     if (!where) return undefined;
     return (await this.#values.read(where.start + wanted)).subarray(where.start, where.end);
   }
+
+  forget(): void {
+    this.#tags.forget();
+    this.#values.forget();
+  }
 }
 
 /** Longer than any certificate; and what the card is asked for at once, until it says how much there is. */
@@ -57,7 +66,8 @@ const FIRST_PART = 100;
 export class FirstCacCertificate implements CertificateSource {
   readonly #session: CacSession;
   readonly #place: Place;
-  #answer: Promise<Uint8Array> | undefined;
+  /** All that GET CERTIFICATE gives. */
+  readonly answer: MemoizedAsync<Uint8Array> = memoizeAsync(() => this.#read());
 
   constructor(session: CacSession, place: Place) {
     this.#session = session;
@@ -76,13 +86,8 @@ export class FirstCacCertificate implements CertificateSource {
     return Promise.resolve(undefined);
   }
 
-  /** All that GET CERTIFICATE gives. */
-  answer(): Promise<Uint8Array> {
-    this.#answer ??= this.#read().catch((error: unknown) => {
-      this.#answer = undefined;
-      throw error;
-    });
-    return this.#answer;
+  forget(): void {
+    this.answer.clear();
   }
 
   /** From its beginning, which is where the applet is after it was selected. */
@@ -106,13 +111,27 @@ export class FirstCacCertificate implements CertificateSource {
   }
 }
 
-/** An applet that is listed and not there, or has nothing to be read, holds no certificate; one guarded by the PIN may. */
+/**
+ * An applet that is listed and not there, or has nothing to be read, holds no certificate; one guarded by the PIN may. That there is
+ * no applet is asked about once more where the card says so in words that it has for other things, too.
+ */
 async function refusedIsAbsent(look: () => Promise<boolean>): Promise<boolean> {
   try {
     return await look();
   } catch (error) {
-    if (error instanceof NoSuchPlaceError) return false;
-    if (error instanceof StatusError && error.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return false;
+    if (isAbsent(error)) return false;
+    if (!(error instanceof NoSuchPlaceError)) throw error;
+  }
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof NoSuchPlaceError || isAbsent(error)) return false;
     throw error;
   }
+}
+
+/** Whether the card says that something is not there, and means nothing else. */
+function isAbsent(error: unknown): boolean {
+  const answer = error instanceof NoSuchPlaceError ? error.cause : error;
+  return answer instanceof StatusError && isNotFound(answer.sw);
 }

@@ -1,5 +1,5 @@
-import { DataError, toHex } from "../bytes/index.ts";
-import { CardError } from "../card/index.ts";
+import { toHex } from "../bytes/index.ts";
+import { isAnswer, isMalformed } from "../card/index.ts";
 import { digest } from "../crypto/index.ts";
 import type { CardContents } from "./contents.ts";
 import type { Place } from "./place.ts";
@@ -69,7 +69,7 @@ async function hashOfFirst(contents: CardContents, read: (place: Place) => Promi
   try {
     return toHex(digest("sha1", (await read(first.place)).subarray(0, HASHED)));
   } catch (error) {
-    if (error instanceof DataError || error instanceof CardError) return NO_NUMBER;
+    if (isMalformed(error) || isAnswer(error)) return NO_NUMBER;
     throw error;
   }
 }

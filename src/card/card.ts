@@ -86,9 +86,10 @@ export class Card implements AsyncDisposable {
     this.#linger = options.linger ?? LINGER_MS;
     this.#reconnect = options.reconnect;
     // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
-    const transmit: Transmit = (command) => this.#connection.transmit(command);
+    const transmit: Transmit = (command, { long = false, conceal } = {}) =>
+      this.#connection.transmit(command, { long, conceal });
     const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
-    this.#channel = new CardChannel((command) => this.#watched(wrapped(command)), {
+    this.#channel = new CardChannel((command, options) => this.#watched(wrapped(command, options)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
     });
@@ -233,11 +234,11 @@ export class Card implements AsyncDisposable {
     if (this.#open) return;
     if (this.#broken) await this.#renew();
     try {
-      await reached(this.#connection.begin(signal));
+      await reached(this.#connection.begin({ signal }));
     } catch (error) {
       if (!(error instanceof CardResetError)) throw error;
       await this.#takeUp();
-      await reached(this.#connection.begin(signal));
+      await reached(this.#connection.begin({ signal }));
     }
     this.#open = true;
     this.#alone = undefined;

@@ -8,6 +8,7 @@ export {
   CardResetError,
   CardTimeoutError,
 } from "./access-error.ts";
+export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export { isKeyResult } from "./key-result.ts";

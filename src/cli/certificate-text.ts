@@ -8,7 +8,7 @@ export interface CertificateSummary {
   readonly subject: string;
   readonly issuer: string;
   readonly serialNumber: string;
-  /** ISO 8601. */
+  /** ISO 8601; a time that names no moment is shown as the certificate writes it. */
   readonly notBefore: string;
   readonly notAfter: string;
   readonly key: string;
@@ -25,14 +25,23 @@ export function summarise(der: Uint8Array): CertificateSummary {
     subject: oneLine(certificate.subject),
     issuer: oneLine(certificate.issuer),
     serialNumber: certificate.serialNumber.toLowerCase(),
-    notBefore: new Date(certificate.validFrom).toISOString(),
-    notAfter: new Date(certificate.validTo).toISOString(),
+    notBefore: moment(certificate.validFrom, parts.writtenValidity.notBefore),
+    notAfter: moment(certificate.validTo, parts.writtenValidity.notAfter),
     key: keyName(parsePublicKey(parts.subjectPublicKeyInfo)),
     keyUsage: usages(parts),
     ...(certificate.subjectAltName !== undefined && { subjectAltName: certificate.subjectAltName }),
     sha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
   };
 }
+
+/** @param told What OpenSSL makes of a time: "Bad time value" for one that names no moment, which X.509 does not keep off a card. */
+function moment(told: string, written: string): string {
+  const time = new Date(told);
+  return Number.isNaN(time.getTime()) ? written : time.toISOString();
+}
+
+/** The day of a moment in ISO 8601; anything else whole. */
+export const dayOf = (time: string): string => time.replace(/^(\d{4}-\d\d-\d\d)T.*Z$/u, "$1");
 
 /** A certificate's subject in a line. @throws {DataError} if OpenSSL does not take it for a certificate. */
 export function subjectOf(der: Uint8Array): string {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions } from "../cryptoki/index.ts";
@@ -9,9 +10,13 @@ import type { Environment } from "./environment.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
 import { findingsTo } from "./findings.ts";
+import { refuseOverwriting } from "./overwriting.ts";
 import { createRecording } from "./recording-file.ts";
 import { openServer } from "./server.ts";
-import { Printer } from "./output.ts";
+import { Printer, written } from "./output.ts";
+
+/** Milliseconds for closing what is open when a command was given up. What is still open then ends with the process. */
+const GRACE = 400;
 
 /** What a command works with: options, output, and whatever must be closed at its end. */
 export class CommandContext implements AsyncDisposable {
@@ -24,8 +29,10 @@ export class CommandContext implements AsyncDisposable {
   readonly signal: AbortSignal;
   readonly #name: string;
   readonly #timer: NodeJS.Timeout | undefined;
-  #pcsc: Promise<Pcsc> | undefined;
-  #cryptoki: Promise<CryptokiFunctions> | undefined;
+  /** The card readers, opened once, closed with the command. */
+  readonly pcsc = memoizeAsync(() => this.#open());
+  /** PKCS #11 over those readers, or over what --server says, initialised once, finalised with the command. */
+  readonly cryptoki = memoizeAsync(() => this.#initialise());
   readonly #sinks: TraceSink[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
@@ -33,11 +40,11 @@ export class CommandContext implements AsyncDisposable {
   constructor(environment: Environment, options: GlobalOptions, name: string) {
     const timeout = new AbortController();
     this.#name = name;
-    this.environment = environment;
     this.options = options;
     this.print = new Printer(environment.stdout, environment.env, options.json ?? false);
     this.remark = new Printer(environment.stderr, environment.env, false);
     this.signal = AbortSignal.any([environment.signal, timeout.signal]);
+    this.environment = { ...environment, signal: this.signal };
     if (options.trace) this.listen(traceTo(this.remark, options.json ?? false));
     const { timeout: seconds } = options;
     if (seconds !== undefined) {
@@ -48,26 +55,14 @@ export class CommandContext implements AsyncDisposable {
     }
   }
 
-  /** The card readers, opened once, closed with the command. */
-  pcsc(): Promise<Pcsc> {
-    this.#pcsc ??= this.#open();
-    return this.#pcsc;
-  }
-
   async #open(): Promise<Pcsc> {
     if (this.options.server !== undefined) throw new UsageError("--server reaches tokens, and no readers and cards");
     const { record: file } = this.options;
-    const recording = file === undefined ? undefined : this.owns(await createRecording(file));
+    const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
     const opened = await openPcsc(this.options, this.environment);
     const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;
-  }
-
-  /** PKCS #11 over those readers, or over what --server says, initialised once, finalised with the command. */
-  cryptoki(): Promise<CryptokiFunctions> {
-    this.#cryptoki ??= this.#initialise();
-    return this.#cryptoki;
   }
 
   async #initialise(): Promise<CryptokiFunctions> {
@@ -107,27 +102,31 @@ export class CommandContext implements AsyncDisposable {
     return resource;
   }
 
-  /** The outcome of `work`, unless {@link signal} aborts first: then its reason is thrown, and `work` is left alone. */
-  async untilAborted<T>(work: Promise<T>): Promise<T> {
-    work.catch(() => undefined);
+  /**
+   * Closes all that the command opened. Once the signal aborts, before or meanwhile, this takes at most {@link GRACE} more: what
+   * hangs may hang for ever.
+   * @throws the signal's reason if it aborted meanwhile and something is still open; what a resource fails with.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
     const { signal } = this;
-    if (signal.aborted) throw signal.reason;
-    let stop: (() => void) | undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      stop = (): void => {
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", stop);
-    });
+    const late = signal.aborted;
+    const closed = this.#closeAll();
     try {
-      return await Promise.race([work, aborted]);
+      await untilAborted(closed, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      await new Deadline(GRACE)
+        .race(closed, () => signal.reason as unknown)
+        .catch((cause: unknown) => {
+          // What the command failed with is said already.
+          if (!late) throw cause;
+        });
     } finally {
-      if (stop) signal.removeEventListener("abort", stop);
+      clearTimeout(this.#timer);
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#timer);
+  async #closeAll(): Promise<void> {
     for (const resource of this.#resources.splice(0)) await resource[Symbol.asyncDispose]();
   }
 }
@@ -173,11 +172,19 @@ export function action<Options extends object, Args extends readonly unknown[] =
     const args = parameters.slice(0, -2) as unknown as Args;
     const options = command.opts<Options>();
     const globals = command.optsWithGlobals<GlobalOptions>();
-    await using context = new CommandContext(environment, globals, `cryptoki ${command.name()}`);
+    refuseOverwriting(globals, args);
+    const context = new CommandContext(environment, globals, `cryptoki ${command.name()}`);
+    const { signal } = context;
+    const failures: unknown[] = [];
     try {
-      await context.untilAborted(work(context, options, ...args));
+      await untilAborted(work(context, options, ...args), signal);
+      await untilAborted(written(environment), signal);
     } catch (error) {
-      if (!(error instanceof InterruptedError && endless(options))) throw error;
+      failures.push(error);
     }
+    // The first failure counts: what cannot be closed afterwards mostly follows from it.
+    await context[Symbol.asyncDispose]().catch((error: unknown) => failures.push(error));
+    const [failure] = failures;
+    if (failures.length > 0 && !(failure instanceof InterruptedError && endless(options))) throw failure;
   });
 }

@@ -16,12 +16,12 @@ export async function deliver(
   bytes: Uint8Array,
   encoding: Encoding | undefined,
   output: string | undefined,
-  { print, environment }: CommandContext,
+  { print, environment, signal }: CommandContext,
   mode: number = FOR.ALL,
 ): Promise<void> {
   const toFile = output !== undefined && output !== "-";
   const chosen = encoding ?? (!toFile && environment.stdout.isTTY === true ? "base64" : "binary");
-  if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`, mode);
+  if (toFile) await writeWhole(output, chosen === "binary" ? bytes : `${encode(bytes, chosen)}\n`, { mode, signal });
   else if (chosen === "binary") await print.bytes(bytes);
   else print.line(encode(bytes, chosen));
 }

@@ -1,43 +1,105 @@
-import { readFile, writeFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { onAbort } from "../async/index.ts";
+import { wipe } from "../bytes/index.ts";
 import type { Environment } from "./environment.ts";
 import { FileError } from "./failure.ts";
+import { openInput, openOutput } from "./streams.ts";
 
-/** More than this is no message that one signs with a card, and would be held in memory whole. */
-const MAX_INPUT = 1 << 30;
+/** Bytes that are read of one input, which is held in memory whole. */
+export const LIMIT = {
+  /** What is signed, verified, decrypted or written on a card. */
+  MESSAGE: 1 << 30,
+  /** Lines of APDUs: they become one string, and Node has none of 512 MiB. */
+  TEXT: 64 << 20,
+  /** A key, a certificate, a signature. */
+  KEY: 1 << 20,
+} as const;
 
-/** All of a file; of standard input if `path` is left out or "-". */
-export async function readInput(path: string | undefined, { stdin }: Environment): Promise<Uint8Array> {
-  if (path !== undefined && path !== "-") return readWhole(path);
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of stdin) {
-    const part = Buffer.from(chunk as Uint8Array);
-    length += part.length;
-    if (length > MAX_INPUT) throw new FileError(`standard input has more than ${MAX_INPUT} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
+/** All of a file; of standard input if `path` is left out or "-". @throws {FileError} if it is longer than `limit` bytes. */
+export async function readInput(
+  path: string | undefined,
+  { stdin, signal }: Pick<Environment, "stdin" | "signal">,
+  limit: number = LIMIT.MESSAGE,
+): Promise<Uint8Array> {
+  if (path !== undefined && path !== "-") return readWhole(path, signal, limit);
+  return collect(stdin, "standard input", signal, limit);
 }
 
-/** All of the file at `path`. */
-export async function readWhole(path: string): Promise<Uint8Array> {
+/**
+ * All of the file at `path`; a FIFO is read to its end.
+ * @throws {FileError} if it cannot be read, or is longer than `limit` bytes; the signal's reason.
+ */
+export async function readWhole(
+  path: string,
+  signal?: AbortSignal,
+  limit: number = LIMIT.MESSAGE,
+): Promise<Uint8Array> {
+  let stream: Readable;
   try {
-    return await readFile(path);
+    stream = await openInput(path);
   } catch (cause) {
-    throw new FileError(`cannot read ${path}: ${reason(cause)}`, { cause });
+    throw readFailure(path, cause);
   }
+  return collect(stream, path, signal, limit);
+}
+
+async function collect(
+  stream: Readable,
+  what: string,
+  signal: AbortSignal | undefined,
+  limit: number,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  const stop = onAbort(signal, () => stream.destroy());
+  try {
+    for await (const chunk of stream) {
+      const part = Buffer.from(chunk as Uint8Array);
+      length += part.length;
+      if (length > limit) throw new FileError(`${what} has more than ${limit} bytes, which is the limit`);
+      parts.push(part);
+    }
+  } catch (cause) {
+    wipe(...parts);
+    signal?.throwIfAborted();
+    throw cause instanceof FileError ? cause : readFailure(what, cause);
+  } finally {
+    stop();
+  }
+  // A stream that is destroyed may also just end.
+  signal?.throwIfAborted();
+  return Buffer.concat(parts);
 }
 
 /** Whom a new file is for: everybody whom the user lets (umask), or the user alone. */
 export const FOR = { ALL: 0o666, USER: 0o600 } as const;
 
-/** Writes a new file, or over an old one. */
-export async function writeWhole(path: string, bytes: Uint8Array | string, mode: number = FOR.ALL): Promise<void> {
+/** How a file is written. */
+export interface WriteOptions {
+  /** The mode of a new file. Default: {@link FOR.ALL}. */
+  readonly mode?: number;
+  /** Ends the wait for a program that reads from a FIFO. */
+  readonly signal?: AbortSignal;
+}
+
+/** Writes a new file, or over an old one. @throws {FileError} if it cannot be written; the signal's reason. */
+export async function writeWhole(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): Promise<void> {
+  const { mode = FOR.ALL, signal } = options;
   try {
-    await writeFile(path, bytes, { mode });
+    const stream = await openOutput(path, mode, signal);
+    const stop = onAbort(signal, () => stream.destroy());
+    stream.end(bytes);
+    await finished(stream).finally(stop);
   } catch (cause) {
+    signal?.throwIfAborted();
     throw writeFailure(path, cause);
   }
+}
+
+/** The error for a file that could not be read. */
+export function readFailure(path: string, cause: unknown): FileError {
+  return new FileError(`cannot read ${path}: ${reason(cause)}`, { cause });
 }
 
 /** The error for a file that could not be written. */

@@ -10,6 +10,8 @@ export interface GlobalOptions {
   readonly transport: "pcscd" | "addon";
   readonly pinSource?: string;
   readonly timeout?: number;
+  /** In seconds. */
+  readonly patience?: number;
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
@@ -17,6 +19,9 @@ export interface GlobalOptions {
 
 /** What --virtual means without a value. */
 export const DEFAULT_CARD = "piv";
+
+/** Seconds that other programs' transactions are waited for. */
+export const DEFAULT_PATIENCE = 60;
 
 /** Adds them to the program; they may stand before or after the command's name. */
 export function addGlobalOptions(program: Command): void {
@@ -38,7 +43,17 @@ export function addGlobalOptions(program: Command): void {
     .addOption(
       new Option("--pin-source <source>", "take the PIN from file:PATH, env:NAME, fd:NUMBER, or - (standard input)"),
     )
-    .addOption(new Option("--timeout <seconds>", "give up after this time").argParser(parseSeconds))
+    .addOption(
+      new Option("--timeout <seconds>", "end the command after this time, whatever it waits for").argParser(
+        parseTimeout,
+      ),
+    )
+    .addOption(
+      new Option(
+        "--patience <seconds>",
+        `wait this long for another program that uses the card; default: ${DEFAULT_PATIENCE}`,
+      ).argParser(parsePatience),
+    )
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
     .addOption(
       new Option(
@@ -49,11 +64,20 @@ export function addGlobalOptions(program: Command): void {
     .addOption(new Option("--record <file>", "write what was said to the card to a file, without PINs and keys"));
 }
 
-function parseSeconds(text: string): number {
-  const seconds = /^\d{1,6}(\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
+function parseTimeout(text: string): number {
+  const seconds = parseSeconds(text) ?? 0;
   if (seconds === 0) throw new UsageError("--timeout is a number of seconds above 0, such as 10 or 0.5");
   return seconds;
 }
+
+function parsePatience(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds === undefined) throw new UsageError("--patience is a number of seconds, such as 10, or 0 for no wait");
+  return seconds;
+}
+
+const parseSeconds = (text: string): number | undefined =>
+  /^\d{1,6}(\.\d{1,3})?$/u.test(text) ? Number(text) : undefined;
 
 /**
  * `--virtual` may stand without its value, also before the command's name: `cryptoki --virtual tokens`. The name of a

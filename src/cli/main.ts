@@ -1,15 +1,17 @@
 #!/usr/bin/env node
+import { Deadline, pause } from "../async/index.ts";
 import { InterruptedError } from "./failure.ts";
 import { writeFailure } from "./files.ts";
 import { run } from "./run.ts";
+import { takeSecrets } from "./secret-variables.ts";
 
 const controller = new AbortController();
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 for (const [name, exitCode] of Object.entries(SIGNALS)) {
   process.on(name, () => {
-    // The first asks everything to close; whoever asks again does not want to wait.
-    if (controller.signal.aborted) process.exit(exitCode);
+    // The first asks everything to close; a second does not wait for that.
+    if (controller.signal.aborted) end(name, exitCode);
     controller.abort(new InterruptedError(`interrupted by ${name}`, exitCode));
   });
 }
@@ -19,16 +21,34 @@ for (const [name, stream] of [
   ["standard error", process.stderr] as const,
 ]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    // `cryptoki objects | head -1`: nobody reads on, so there is nothing left to do.
+    // `cryptoki objects | head -1`: no program reads on, so there is nothing left to do.
     const isPipe = error.code === "EPIPE";
     controller.abort(isPipe ? new InterruptedError("nobody reads the output", 0) : writeFailure(name, error));
   });
 }
 
+/** Whether a thread of libuv's pool waits for a file system or a name server. process.exit() would wait for it too. */
+const isStuck = (): boolean => process.getActiveResourcesInfo().some((name) => /^(?:FSReq|GetAddrInfo)/u.test(name));
+
+/** Ends the process at once; by the signal itself where process.exit() would not. */
+function end(signal: string, exitCode: number): never {
+  if (isStuck()) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  }
+  process.exit(exitCode);
+}
+
+/** Milliseconds for a file that is being closed. */
+const CLOSING = 200;
+
 // A card of this process keeps nothing open: without this a watch over it would end at once.
-const running = setInterval(() => undefined, 2 ** 30);
-const { stdin, stdout, stderr, env } = process;
-process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal: controller.signal });
-clearInterval(running);
-// What was interrupted may still wait for input, and would keep the process.
-stdin.destroy();
+setInterval(() => undefined, 2 ** 30);
+const args = process.argv.slice(2);
+const env = takeSecrets(process.env, args);
+const { stdin, stdout, stderr } = process;
+const exitCode = await run(args, { stdin, stdout, stderr, env, signal: controller.signal });
+if (exitCode === 0) process.exit();
+for (const closing = new Deadline(CLOSING); isStuck() && !closing.passed;) await pause(10);
+const [name] = Object.entries(SIGNALS).find(([, code]) => code === exitCode) ?? ["SIGTERM"];
+end(name, exitCode);

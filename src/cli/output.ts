@@ -11,6 +11,21 @@ export function coloursFor(stream: Stream, env: Environment["env"]): Colours {
   return pc.createColors(wanted && !forbidden);
 }
 
+/** Resolves when the system has taken all that was written so far, or will take nothing more. */
+export async function written({ stdout, stderr }: Pick<Environment, "stdout" | "stderr">): Promise<void> {
+  await Promise.all(
+    [stdout, stderr].map(
+      (stream) =>
+        new Promise<void>((resolve) => {
+          // What went wrong is told as an error of the stream.
+          stream.write("", () => {
+            resolve();
+          });
+        }),
+    ),
+  );
+}
+
 /** A column: its heading, and whether its cells stand at the right. */
 export type Column = string | { readonly heading: string; readonly align: "right" };
 

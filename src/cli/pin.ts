@@ -1,10 +1,12 @@
-import { createReadStream, open } from "node:fs";
+import { open } from "node:fs";
 import type { Readable } from "node:stream";
 import { ReadStream } from "node:tty";
 import { promisify } from "node:util";
-import { concat, equalBytes, utf8, wipe } from "../bytes/index.ts";
+import { onAbort } from "../async/index.ts";
+import { concatSecret, copySecret, equalBytes, secretUtf8, wipe } from "../bytes/index.ts";
 import type { Environment } from "./environment.ts";
 import { FileError, InterruptedError, PinMissingError, UsageError } from "./failure.ts";
+import { inputOf, openInput } from "./streams.ts";
 
 /** Where a PIN comes from. Never an argument: every user of the machine sees those. */
 export type PinSource =
@@ -74,7 +76,7 @@ export async function readNewPin(secret: Secret, environment: Environment): Prom
 async function given({ source, variable }: Secret, environment: Environment): Promise<Uint8Array | undefined> {
   if (source) return required(await fromSource(source, environment));
   const value = environment.env[variable];
-  return value === undefined ? undefined : required(utf8(value));
+  return value === undefined ? undefined : required(secretUtf8(value));
 }
 
 function required(pin: Uint8Array): Uint8Array {
@@ -82,52 +84,74 @@ function required(pin: Uint8Array): Uint8Array {
   return pin;
 }
 
-async function fromSource(source: PinSource, { env, stdin }: Environment): Promise<Uint8Array> {
+async function fromSource(source: PinSource, { env, stdin, signal }: Environment): Promise<Uint8Array> {
   switch (source.from) {
     case "file":
-      return onlyLine(createReadStream(source.path), `the PIN file ${source.path}`);
+      return onlyLine(() => openInput(source.path, BYTEWISE), `the PIN file ${source.path}`, signal);
     case "descriptor":
-      return onlyLine(createReadStream("", { fd: source.number }), `file descriptor ${source.number}`);
+      return onlyLine(() => inputOf(source.number, BYTEWISE), `file descriptor ${source.number}`, signal);
     case "stdin":
-      return nextLine(stdin, "standard input");
+      return nextLine(stdin, "standard input", signal);
     case "environment": {
       const value = env[source.name];
       if (value === undefined) throw new PinMissingError(`the environment has no variable ${source.name}`);
-      return utf8(value);
+      return secretUtf8(value);
     }
   }
 }
 
-async function onlyLine(stream: Readable, what: string): Promise<Uint8Array> {
+/**
+ * Bytes of one read from a PIN file. Node's file streams leave what they read in a buffer of their own whenever it is not full (node,
+ * lib/internal/fs/streams.js): one byte always fills it, and the chunk is the buffer, which is wiped.
+ */
+const BYTEWISE = 1;
+
+async function onlyLine(
+  open: () => Readable | Promise<Readable>,
+  what: string,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  let stream: Readable;
   try {
-    return await nextLine(stream, what);
+    stream = await open();
+  } catch (cause) {
+    throw unreadable(what, cause);
+  }
+  try {
+    return await nextLine(stream, what, signal);
   } finally {
     stream.destroy();
   }
 }
 
-/** A line; the rest stays in the stream. */
-async function nextLine(stream: Readable, what: string): Promise<Uint8Array> {
+const unreadable = (what: string, cause: unknown): FileError => new FileError(`${what} cannot be read`, { cause });
+
+/** A line; the rest stays in the stream. An abort destroys the stream: nothing else of the command will read it. */
+async function nextLine(stream: Readable, what: string, signal: AbortSignal): Promise<Uint8Array> {
   let line: Uint8Array = new Uint8Array();
+  const stop = onAbort(signal, () => stream.destroy());
   try {
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       const bytes = chunk as Uint8Array;
-      const joined = concat(line, bytes);
+      const joined = concatSecret(line, bytes);
       wipe(line, bytes);
       line = joined;
       const end = line.indexOf(0x0a);
       if (end !== -1) {
         // The next secret may be on the next line.
-        if (end + 1 < line.length) stream.unshift(Buffer.from(line.subarray(end + 1)));
+        if (end + 1 < line.length) stream.unshift(copySecret(line.subarray(end + 1)));
         wipe(line.subarray(end));
         return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
       }
       if (line.length > MAX_PIN_BYTES) throw new FileError(`${what} holds no PIN: more than ${MAX_PIN_BYTES} bytes`);
     }
   } catch (cause) {
-    if (cause instanceof FileError) throw cause;
-    throw new FileError(`${what} cannot be read`, { cause });
+    signal.throwIfAborted();
+    throw cause instanceof FileError ? cause : unreadable(what, cause);
+  } finally {
+    stop();
   }
+  signal.throwIfAborted();
   return line;
 }
 
@@ -137,8 +161,9 @@ async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): P
   using terminal = stdin.isTTY ? undefined : await controllingTerminal(secret);
   const { default: password } = await import("@inquirer/password");
   try {
-    return utf8(await password({ message }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
+    return secretUtf8(await password({ message }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
   } catch (error) {
+    signal.throwIfAborted();
     if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
       throw new InterruptedError("interrupted at the PIN", 130);
     }

@@ -1,20 +1,16 @@
 import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 import { FileError } from "./failure.ts";
-import { readWhole } from "./files.ts";
-
-const MAX_KEY_FILE = 1 << 20;
+import { LIMIT, readWhole } from "./files.ts";
 
 /**
  * The public key in a file: a certificate or a public key, PEM or DER (SubjectPublicKeyInfo or PKCS #1).
- * @throws {FileError} if it is neither.
+ * @throws {FileError} if it is neither, or longer than {@link LIMIT.KEY}.
  */
-export async function readPublicKey(path: string): Promise<KeyObject> {
-  const bytes = Buffer.from(await readWhole(path));
-  if (bytes.length <= MAX_KEY_FILE) {
-    for (const attempt of ATTEMPTS) {
-      const key = attemptKey(() => attempt(bytes));
-      if (key) return key;
-    }
+export async function readPublicKey(path: string, signal?: AbortSignal): Promise<KeyObject> {
+  const bytes = Buffer.from(await readWhole(path, signal, LIMIT.KEY));
+  for (const attempt of ATTEMPTS) {
+    const key = attemptKey(() => attempt(bytes));
+    if (key) return key;
   }
   throw new FileError(`${path} holds neither a certificate nor a public key, in PEM or DER`);
 }

@@ -1,7 +1,7 @@
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { writeFailure } from "./files.ts";
+import { FOR, writeFailure } from "./files.ts";
+import { openOutput } from "./streams.ts";
 
 /** A file that a recording is written to. */
 export interface RecordingFile extends AsyncDisposable {
@@ -10,13 +10,14 @@ export interface RecordingFile extends AsyncDisposable {
 
 /**
  * A new file for a recording, over an old one; readable by its owner only, as it tells what is on a card.
- * @throws {FileError} if it cannot be written.
+ * @throws {FileError} if it cannot be written; the signal's reason.
  */
-export async function createRecording(path: string): Promise<RecordingFile> {
-  const stream = createWriteStream(path, { mode: 0o600 });
+export async function createRecording(path: string, signal: AbortSignal): Promise<RecordingFile> {
+  let stream: Writable;
   try {
-    await once(stream, "open");
+    stream = await openOutput(path, FOR.USER, signal);
   } catch (cause) {
+    signal.throwIfAborted();
     throw writeFailure(path, cause);
   }
   const written = finished(stream);

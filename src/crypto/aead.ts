@@ -6,7 +6,7 @@ import {
   type DecipherCCM,
   type DecipherGCM,
 } from "node:crypto";
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import { plain } from "./plain.ts";
 
 export interface AeadParameters {
@@ -98,7 +98,7 @@ function opened(decipher: DecipherGCM | DecipherCCM, ciphertext: Uint8Array): Ui
   let message: Uint8Array = new Uint8Array();
   try {
     message = decipher.update(ciphertext);
-    return concat(message, decipher.final());
+    return concatSecret(message, decipher.final());
   } catch (cause) {
     throw new AuthenticationError("authenticated encryption: the tag is not the message's", { cause });
   } finally {

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 import { type BlockCipher, blockLength } from "./block-cipher.ts";
 import { plain } from "./plain.ts";
 
@@ -26,7 +26,7 @@ interface BlockStreamOptions {
 export function blockStream(direction: Direction, { cipher, key, iv, padding }: BlockStreamOptions): BlockStream {
   if (iv && iv.length !== blockLength(cipher)) throw new DataError(`${cipher}: an IV of ${iv.length} bytes`);
   const create = direction === "encrypt" ? createCipheriv : createDecipheriv;
-  const whole = cipher === "3des" ? threeKeys(key) : new Uint8Array(key);
+  const whole = cipher === "3des" ? threeKeys(key) : copySecret(key);
   try {
     const lengths: readonly number[] = cipher === "3des" ? [24] : [16, 24, 32];
     if (!lengths.includes(whole.length)) throw new DataError(`${cipher} key: ${key.length} bytes`);
@@ -49,6 +49,6 @@ export function blockStream(direction: Direction, { cipher, key, iv, padding }: 
 
 /** Single and two-key DES as the three-key DES that does the same: OpenSSL 3 has no other. */
 function threeKeys(key: Uint8Array): Uint8Array {
-  if (key.length === 8) return concat(key, key, key);
-  return key.length === 16 ? concat(key, key.subarray(0, 8)) : new Uint8Array(key);
+  if (key.length === 8) return concatSecret(key, key, key);
+  return key.length === 16 ? concatSecret(key, key.subarray(0, 8)) : copySecret(key);
 }

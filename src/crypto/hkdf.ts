@@ -1,4 +1,4 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 import { hashLength, type HashName } from "./hash.ts";
 import { hmac } from "./hmac.ts";
 
@@ -15,9 +15,9 @@ export function hkdfExpand(hash: HashName, key: Uint8Array, info: Uint8Array, le
   for (let number = 1; number <= Math.ceil(length / size); number++) {
     blocks.push(hmac(hash, key, blocks.at(-1) ?? new Uint8Array(), info, Uint8Array.of(number)));
   }
-  const all = concat(...blocks);
+  const all = concatSecret(...blocks);
   wipe(...blocks);
-  const result = all.slice(0, length);
+  const result = copySecret(all.subarray(0, length));
   wipe(all);
   return result;
 }

@@ -1,4 +1,4 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 import { digest, hashLength, type HashName } from "./hash.ts";
 
 /** More than any key needs; the standard's own limit is far above. */
@@ -23,9 +23,9 @@ export function x963Kdf(
     counter.setUint32(0, index + 1);
     return digest(hash, secret, new Uint8Array(counter.buffer), sharedInfo);
   });
-  const all = concat(...blocks);
+  const all = concatSecret(...blocks);
   wipe(...blocks);
-  const key = all.slice(0, length);
+  const key = copySecret(all.subarray(0, length));
   wipe(all);
   return key;
 }

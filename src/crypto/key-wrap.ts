@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concat, concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 
 /** The integrity check values of RFC 3394 section 2.2.3 and RFC 5649 section 3. */
 const IV = { plain: Buffer.alloc(8, 0xa6), padded: Buffer.from("a65959a6", "hex") } as const;
@@ -48,7 +48,7 @@ export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, i
     const decipher = createDecipheriv(nameOf(form, key), key, iv);
     const plain = decipher.update(wrapped);
     try {
-      return concat(plain, decipher.final());
+      return concatSecret(plain, decipher.final());
     } finally {
       wipe(plain);
     }
@@ -60,7 +60,7 @@ const defaultIv = (form: KeyWrap): Uint8Array => IV[form === "pkcs7" ? "plain" :
 /** PKCS #7 (RFC 5652 section 6.3): as many bytes as are missing, each of them that number. */
 function padded(data: Uint8Array): Uint8Array {
   const missing = SEMIBLOCK - (data.length % SEMIBLOCK);
-  return concat(data, new Uint8Array(missing).fill(missing));
+  return concatSecret(data, new Uint8Array(missing).fill(missing));
 }
 
 /** What was wrapped is authentic: how its padding is wrong gives nothing away. */
@@ -69,7 +69,7 @@ function withoutPadding(whole: Uint8Array): Uint8Array {
   if (count < 1 || count > SEMIBLOCK || whole.subarray(-count).some((byte) => byte !== count)) {
     throw new DataError("key wrap: wrong padding");
   }
-  return whole.slice(0, whole.length - count);
+  return copySecret(whole.subarray(0, whole.length - count));
 }
 
 function nameOf(form: keyof typeof IV, key: Uint8Array): string {

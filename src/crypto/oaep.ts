@@ -1,4 +1,4 @@
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concat, concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 import { isEqual, select } from "./constant-time.ts";
 import { digest, hashLength, type HashName } from "./hash.ts";
 import { masked } from "./mgf1.ts";
@@ -27,7 +27,7 @@ export function encodeOaep(message: Uint8Array, parameters: OaepParameters, leng
   if (zeros < 0) {
     throw new DataError(`OAEP: ${message.length} bytes, ${Math.max(0, length - 2 * hLength - 2)} at most for this key`);
   }
-  const db = concat(digest(hash, label), new Uint8Array(zeros), Uint8Array.of(0x01), message);
+  const db = concatSecret(digest(hash, label), new Uint8Array(zeros), Uint8Array.of(0x01), message);
   const seed = randomBytes(hLength);
   const maskedDb = masked(mgfHash, seed, db);
   const block = concat(Uint8Array.of(0x00), masked(mgfHash, maskedDb, seed), maskedDb);
@@ -62,7 +62,7 @@ export function decodeOaep(block: Uint8Array, parameters: OaepParameters): Uint8
   }
   wrong |= looking;
 
-  const message = db.slice(separator + 1);
+  const message = copySecret(db.subarray(separator + 1));
   wipe(db, seed);
   if (wrong !== 0) {
     wipe(message);

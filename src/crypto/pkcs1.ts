@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { concat, DataError, utf8, wipe } from "../bytes/index.ts";
+import { concat, concatSecret, copySecret, DataError, utf8, wipe } from "../bytes/index.ts";
 import { isEqual, isLess, select } from "./constant-time.ts";
 import { plain } from "./plain.ts";
 import { randomBytes } from "./random.ts";
@@ -28,7 +28,7 @@ export function encodePkcs1Encryption(message: Uint8Array, length: number): Uint
   checkLength(message, length);
   const padding = randomBytes(length - 3 - message.length);
   while (padding.includes(0)) padding.forEach((byte, index) => (padding[index] = byte || (randomBytes(1)[0] ?? 0)));
-  return concat(Uint8Array.of(0x00, 0x02), padding, Uint8Array.of(0x00), message);
+  return concatSecret(Uint8Array.of(0x00, 0x02), padding, Uint8Array.of(0x00), message);
 }
 
 /**
@@ -75,7 +75,7 @@ export function decodePkcs1Encryption(block: Uint8Array): Uint8Array {
 
   const mixed = substitute.map((byte, index) => select(valid, block[index] ?? 0, byte));
   const chosenLength = select(valid, messageLength, substituteLength);
-  const message = mixed.slice(length - chosenLength);
+  const message = copySecret(mixed.subarray(length - chosenLength));
   wipe(mixed, substitute, key);
   return message;
 }

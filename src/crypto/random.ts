@@ -1,6 +1,7 @@
 import { randomFillSync } from "node:crypto";
+import { secretBytes } from "../bytes/index.ts";
 
 /** `length` bytes from the host's cryptographic random number generator. */
 export function randomBytes(length: number): Uint8Array {
-  return randomFillSync(new Uint8Array(length));
+  return randomFillSync(secretBytes(length));
 }

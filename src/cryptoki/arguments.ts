@@ -1,3 +1,4 @@
+import { copySecret } from "../bytes/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
 
@@ -8,9 +9,9 @@ export function requireBytes(value: Uint8Array, what: string): void {
   }
 }
 
-/** A copy that is nobody else's. `slice()` gives none of a Node Buffer, only another view. */
+/** A copy of what a caller gave, fit for secrets: a plaintext or a key may be in it. */
 export function copyBytes(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
+  return copySecret(bytes);
 }
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a whole number from 0 to `max`. */

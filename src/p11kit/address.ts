@@ -8,7 +8,7 @@ export type ServerAddress =
   | { readonly kind: "command"; readonly command: readonly string[] };
 
 /** Bytes of sockaddr_un.sun_path, less its NUL: p11-kit cuts a longer path off, and looks somewhere else. */
-const MAX_SOCKET_PATH = 107;
+export const MAX_SOCKET_PATH = 107;
 
 /**
  * Reads an address as P11_KIT_SERVER_ADDRESS has it: `unix:path=/run/user/1000/p11-kit/pkcs11`, `|ssh host p11-kit remote ...`.

@@ -1,14 +1,14 @@
 import { setMaxListeners } from "node:events";
-import { wipe } from "../bytes/index.ts";
+import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import type { AddonCards } from "./addon-cards.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./addon-handle.ts";
 import type { AddonWatch } from "./addon-watch.ts";
-import { CallQueue } from "./call-queue.ts";
 import type { CardLock } from "./card-lock.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
-import type { CardConnection } from "./types.ts";
-import { patiently, pause, refuseAborted, untilAborted } from "./waiting.ts";
+import type { CallOptions, CardConnection, ExchangeOptions } from "./types.ts";
+import { cancelled, CLOSE_WITHIN, patiently } from "./waiting.ts";
 
 const ATTR_ATR_STRING = 0x00090303;
 /** How long a removal may take to be noticed: pcscd looks every 400 ms. */
@@ -21,7 +21,7 @@ export class AddonConnection implements CardConnection {
   readonly #watch: AddonWatch;
   readonly #options: AddonHandleOptions;
   readonly #lock: CardLock;
-  readonly #calls = new CallQueue();
+  readonly #calls = new SerialQueue(cancelled);
   readonly #closing = new AbortController();
   #atr: Uint8Array = new Uint8Array();
   /** The card was reset by this connection's END, as all connections see it then until they reconnect. */
@@ -57,59 +57,56 @@ export class AddonConnection implements CardConnection {
     await this.#whenFree(() => this.#connect(signal), signal);
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
     if (command.length < 1 || command.length > MAX_PAYLOAD) {
       const detail = `a command has 1 to ${MAX_PAYLOAD} bytes, this one ${command.length}`;
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
-    const bytes = Buffer.from(command);
+    const bytes = Buffer.from(copySecret(command).buffer);
     const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
-      return this.#handle.transmit(bytes);
+      return this.#handle.transmit(bytes, options);
     };
-    return this.#exchange(transmit, signal).finally(() => {
-      wipe(bytes);
-    });
+    return this.#exchange(transmit, bytes, options.signal);
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
     if (data.length > MAX_PAYLOAD) {
       const detail = `a control command has up to ${MAX_PAYLOAD} bytes, this one ${data.length}`;
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     const bytes = Buffer.from(data);
-    return this.#exchange(() => this.#handle.control(code, bytes), signal);
+    return this.#exchange(() => this.#handle.control(code, bytes, options), bytes, options.signal);
   }
 
-  /** An exchange, patient with other programs; to give it up when it has begun is to give the connection up. */
-  #exchange(work: () => Promise<Uint8Array>, signal?: AbortSignal): Promise<Uint8Array> {
-    if (this.closed) return Promise.reject(closed());
-    let begun = false;
+  /** An exchange, patient with other programs. One without an answer ends the connection. */
+  #exchange(work: () => Promise<Uint8Array>, bytes: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const attempt = async (): Promise<Uint8Array> => {
+      const answer = await work();
+      const copy = copySecret(answer);
+      wipe(answer);
+      return copy;
+    };
+    let begun = false;
+    const exchange = async (): Promise<Uint8Array> => {
       begun = true;
       try {
-        const answer = await work();
-        const copy = Uint8Array.from(answer);
-        wipe(answer);
-        return copy;
+        return await this.#whenFree(() => this.#patiently(attempt, signal), signal);
       } catch (error) {
-        if (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION")) begun = false;
-        throw error;
+        if (error instanceof PcscError && error.is("SCARD_E_TIMEOUT")) void this.abandon(error);
+        return await this.#explain(error);
+      } finally {
+        wipe(bytes);
       }
     };
-    const exchange = this.#inTurn(
-      () =>
-        this.#whenFree(() => this.#patiently(attempt, signal), signal).catch((error: unknown) => this.#explain(error)),
-      signal,
-    );
-    return untilAborted(exchange, signal, this.#closing.signal).catch((error: unknown) => {
-      if (begun && signal?.aborted) void this.abandon();
-      throw error;
+    return this.#inTurn(exchange, signal).finally(() => {
+      // A call that has begun may go on behind its caller, and needs the bytes.
+      if (!begun) wipe(bytes);
     });
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
+  begin({ signal }: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseReset();
       await this.#whenFree(() => {
@@ -169,7 +166,11 @@ export class AddonConnection implements CardConnection {
         await this.abandon();
       }
     };
-    await this.#inTurn(leave).catch((error: unknown) => {
+    const left = new Deadline(CLOSE_WITHIN).race(this.#inTurn(leave), () => {
+      void this.abandon();
+      return new PcscError("SCARD_E_CANCELLED");
+    });
+    await left.catch((error: unknown) => {
       if (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION")) throw error;
     });
   }
@@ -177,11 +178,12 @@ export class AddonConnection implements CardConnection {
   /**
    * Ends the connection at once. The addon lets go of the card when the call under way is over, and resets it if that was
    * in a transaction, as pcscd does for a program that dies.
+   * @param reason What the calls under way fail with.
    */
-  async abandon(): Promise<void> {
+  async abandon(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): Promise<void> {
     if (this.closed) return;
     const disposition = this.#lock.heldBy(this) ? SCARD_DISPOSITION.RESET_CARD : SCARD_DISPOSITION.LEAVE_CARD;
-    this.#closing.abort(new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile"));
+    this.#closing.abort(reason);
     await this.#handle.release(disposition);
     this.#lock.release(this);
   }
@@ -191,7 +193,7 @@ export class AddonConnection implements CardConnection {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
-    await this.#handle.connect(signal, this.#closing.signal);
+    await this.#handle.connect([signal, this.#closing.signal]);
     const { name, share } = this.#options;
     const wanted = share === SCARD_SHARE.DIRECT ? 0 : POWER_UP;
     const state = await this.#watch.waitFor(name, (now) => (now?.atr.length ?? 0) > 0, wanted);
@@ -218,12 +220,12 @@ export class AddonConnection implements CardConnection {
 
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.closed) return Promise.reject(closed());
-    return this.#calls.run(work, signal, this.#closing.signal);
+    const signals = [signal, this.#closing.signal];
+    return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
   #patiently<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const closing = this.#closing.signal;
-    return patiently(this.#options.patience, attempt, signal ? AbortSignal.any([signal, closing]) : closing);
+    return patiently(this.#options.patience, attempt, [signal, this.#closing.signal]);
   }
 
   /** Does `work` once no other connection of this process has the card to itself. */
@@ -233,7 +235,7 @@ export class AddonConnection implements CardConnection {
   }
 
   #refuseReset(): void {
-    refuseAborted(this.#closing.signal);
+    throwIfAborted(this.#closing.signal, cancelled);
     if (!this.#handle.connected) throw new PcscError("SCARD_W_REMOVED_CARD");
     if (this.#reset) throw new PcscError("SCARD_W_RESET_CARD");
   }

@@ -1,8 +1,10 @@
 import type { AddonCards } from "./addon-cards.ts";
 import { type AddonReader, addonError } from "./addon-module.ts";
-import { untilAborted } from "./waiting.ts";
+import { Deadline, type Signals, throwIfAborted, untilAborted } from "../async/index.ts";
+import { cancelled, noAnswer, type WaitLimits } from "./waiting.ts";
 import { type Disposition, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
+import type { ExchangeOptions } from "./types.ts";
 
 /** What pcsc-lite takes and gives at most (MAX_BUFFER_SIZE_EXTENDED); more than any APDU. */
 export const MAX_PAYLOAD = 65_548;
@@ -11,12 +13,10 @@ const CM_IOCTL_GET_FEATURE_REQUEST = 3400;
 export const POWER_UP = 2000;
 const STATUS_WORD = 2;
 
-export interface AddonHandleOptions {
+export interface AddonHandleOptions extends Required<WaitLimits> {
   readonly name: string;
   readonly share: ShareMode;
   readonly protocols: number;
-  /** Milliseconds to wait for somebody else's transaction. */
-  readonly patience: number;
 }
 
 /** The calls of one connection to the addon, as promises, one at a time. Every rejection is a {@link PcscError}. */
@@ -45,13 +45,13 @@ export class AddonHandle {
   }
 
   /** Connects; with the same native object, unless its context is of a service that is gone. */
-  async connect(...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  async connect(signals: Signals): Promise<void> {
     const { name, share, protocols, patience } = this.#options;
     const connect = (): Promise<number> => {
       const call = this.#call<number>((native, done) => {
         native.connect({ share_mode: share, protocol: protocols }, done);
       });
-      return inTime(call, Math.max(patience, POWER_UP), ...signals);
+      return inTime(call, Math.max(patience, POWER_UP), signals);
     };
     const protocol = await connect().catch((error: unknown) => {
       if (!(error instanceof PcscError && error.is(...LOST_CONTEXT))) throw error;
@@ -70,24 +70,34 @@ export class AddonHandle {
     return inTime(call, this.#options.patience);
   }
 
-  /** @param command Copied by the addon when its turn has come. */
-  async transmit(command: Uint8Array): Promise<Uint8Array> {
-    const answer = await this.#call<Uint8Array>((native, done) => {
+  /**
+   * @param command Copied by the addon when its turn has come.
+   * @param options An abort keeps back a command that waits for the call before it.
+   */
+  async transmit(command: Uint8Array, { signal, long }: ExchangeOptions): Promise<Uint8Array> {
+    const call = this.#call<Uint8Array>((native, done) => {
       native.transmit(command, MAX_PAYLOAD, this.#protocol, done);
-    });
+    }, signal);
+    const answer = await this.#answered(call, long);
     // Some drivers call it a success when the card was pulled out before it could answer.
     if (answer.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
     return answer;
   }
 
   /** @param data The addon works on these bytes themselves until it has answered; they are wiped then. */
-  control(code: number, data: Uint8Array): Promise<Uint8Array> {
-    return this.#call((native, done) => {
+  control(code: number, data: Uint8Array, { signal, long }: ExchangeOptions): Promise<Uint8Array> {
+    const call = this.#call<Uint8Array>((native, done) => {
       native.control(data, code >>> 0, MAX_PAYLOAD, (error, answer) => {
         data.fill(0);
         done(error, answer);
       });
-    });
+    }, signal);
+    return this.#answered(call, long);
+  }
+
+  #answered<T>(call: Promise<T>, long = false): Promise<T> {
+    const timeout = long ? this.#options.longExchangeTimeout : this.#options.exchangeTimeout;
+    return new Deadline(timeout).race(call, () => noAnswer(timeout));
   }
 
   /**
@@ -126,11 +136,14 @@ export class AddonHandle {
   }
 
   /** One call of the addon, which answers by a callback. */
-  async #call<T>(start: (native: AddonReader, done: (error: unknown, value: T) => void) => void): Promise<T> {
+  async #call<T>(
+    start: (native: AddonReader, done: (error: unknown, value: T) => void) => void,
+    signal?: AbortSignal,
+  ): Promise<T> {
     if (this.#busy) {
       await inTime(this.#busy, this.#options.patience);
-      // Who asked has given up meanwhile, and may have wiped what was to be sent.
       if (this.#released) throw new PcscError("SCARD_E_INVALID_HANDLE");
+      throwIfAborted(signal, cancelled);
     }
     const native = this.#native;
     const call = new Promise<T>((resolve, reject) => {
@@ -152,20 +165,9 @@ export class AddonHandle {
 }
 
 /** For what the addon cannot cut short and another program's transaction may hold up without an end. */
-async function inTime<T>(
-  call: Promise<T>,
-  milliseconds: number,
-  ...signals: readonly (AbortSignal | undefined)[]
-): Promise<T> {
-  const late = new AbortController();
-  const timer = setTimeout(() => {
-    late.abort(new PcscError("SCARD_E_SHARING_VIOLATION"));
-  }, milliseconds);
-  try {
-    return await untilAborted(call, ...signals, late.signal);
-  } finally {
-    clearTimeout(timer);
-  }
+function inTime<T>(call: Promise<T>, milliseconds: number, signals?: Signals): Promise<T> {
+  const timely = new Deadline(milliseconds).race(call, () => new PcscError("SCARD_E_SHARING_VIOLATION"));
+  return untilAborted(timely, signals, cancelled);
 }
 
 const HAS_PCSC_LITE = process.platform !== "darwin" && process.platform !== "win32";

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { refuseAborted, untilAborted } from "./waiting.ts";
+import { throwIfAborted, untilAborted } from "../async/index.ts";
+import { cancelled } from "./waiting.ts";
 import { type AddonModule, type AddonReader, openContext } from "./addon-module.ts";
 import { AddonReaders } from "./addon-readers.ts";
 import { PcscError } from "./error.ts";
@@ -43,7 +44,7 @@ export class AddonWatch {
    * @throws {PcscError} such as SCARD_E_NO_SERVICE.
    */
   async ready(): Promise<void> {
-    refuseAborted(this.#closing.signal);
+    throwIfAborted(this.#closing.signal, cancelled);
     // What has been reported but not been told yet.
     await nextTurn();
     if (!this.#current) await this.#open();
@@ -62,7 +63,7 @@ export class AddonWatch {
         const begun = this.ready().catch(() => {
           this.#lookLater(this.#retry);
         });
-        const ended = untilAborted(begun, signal, this.#closing.signal).catch(() => undefined);
+        const ended = untilAborted(begun, [signal, this.#closing.signal], cancelled).catch(() => undefined);
         return {
           next: () => ended.then(() => iterator.next()),
           return: () => iterator.return?.() ?? Promise.resolve({ done: true, value: undefined }),
@@ -108,7 +109,7 @@ export class AddonWatch {
   }
 
   async #takeOver(): Promise<AddonReaders> {
-    refuseAborted(this.#closing.signal);
+    throwIfAborted(this.#closing.signal, cancelled);
     const names = (): string => this.states.map(({ name }) => name).join("\n");
     const before = this.#current && names();
     const wasDown = this.#retry !== FIRST_RETRY;
@@ -116,7 +117,7 @@ export class AddonWatch {
     await opened.ready;
     if (opened.failure || this.#closing.signal.aborted) {
       this.#discard(opened);
-      refuseAborted(this.#closing.signal);
+      throwIfAborted(this.#closing.signal, cancelled);
       throw opened.failure ?? new PcscError("SCARD_E_NO_SERVICE");
     }
     this.#replace(opened);

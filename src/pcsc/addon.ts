@@ -5,11 +5,10 @@ import { AddonWatch } from "./addon-watch.ts";
 import { SCARD_PROTOCOL, SCARD_SHARE } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+import { CLOSE_WITHIN, type WaitLimits, waitLimits } from "./waiting.ts";
 
-export interface AddonOptions {
-  /** Milliseconds that a call waits while another program keeps the card; 3,000 unless told. Connecting may take 2,000. */
-  readonly patience?: number;
-}
+/** How long its calls wait. Connecting may take 2,000 ms in any case. */
+export type AddonOptions = WaitLimits;
 
 /**
  * PC/SC through the npm package `pcsclite` 1.0.1, a native addon: for macOS and Windows, whose resource managers have no
@@ -33,17 +32,17 @@ export interface AddonOptions {
  * @throws {PcscError} SCARD_E_NO_SERVICE if the package does not load, with what to install.
  */
 export async function openAddon(module?: unknown, options: AddonOptions = {}): Promise<Pcsc> {
-  return new AddonPcsc(new AddonWatch(await loadAddon(module)), options.patience ?? 3000);
+  return new AddonPcsc(new AddonWatch(await loadAddon(module)), waitLimits(options));
 }
 
 class AddonPcsc implements Pcsc {
   readonly #watch: AddonWatch;
-  readonly #patience: number;
+  readonly #limits: Required<WaitLimits>;
   readonly #connections = new Set<AddonConnection>();
 
-  constructor(watch: AddonWatch, patience: number) {
+  constructor(watch: AddonWatch, limits: Required<WaitLimits>) {
     this.#watch = watch;
-    this.#patience = patience;
+    this.#limits = limits;
   }
 
   async readers(): Promise<readonly ReaderState[]> {
@@ -62,7 +61,7 @@ class AddonPcsc implements Pcsc {
     const native = this.#watch.native(name);
     if (!native) throw new PcscError("SCARD_E_UNKNOWN_READER");
     const cards = AddonCards.like(native);
-    const connection = new AddonConnection(cards, this.#watch, { name, share, protocols, patience: this.#patience });
+    const connection = new AddonConnection(cards, this.#watch, { name, share, protocols, ...this.#limits });
     for (const other of this.#connections) if (other.closed) this.#connections.delete(other);
     this.#connections.add(connection);
     try {
@@ -83,6 +82,6 @@ class AddonPcsc implements Pcsc {
 /** For calls of the addon that may never end. */
 function afterAWhile(): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, 1000).unref();
+    setTimeout(resolve, CLOSE_WITHIN).unref();
   });
 }

@@ -1,5 +1,5 @@
-import { Bell } from "./bell.ts";
-import { refuseAborted } from "./waiting.ts";
+import { Condition, Deadline, throwIfAborted } from "../async/index.ts";
+import { cancelled } from "./waiting.ts";
 import { PcscError } from "./error.ts";
 
 export interface LockWait {
@@ -12,7 +12,7 @@ export interface LockWait {
 
 /** Which connection of this process has a card to itself. Taken twice, it is given back twice. */
 export class CardLock {
-  readonly #freed = new Bell();
+  readonly #freed = new Condition(cancelled);
   #owner: object | undefined;
   #depth = 0;
 
@@ -50,7 +50,7 @@ export class CardLock {
 
   /** Makes all who wait look again. */
   wake(): void {
-    this.#freed.ring();
+    this.#freed.notifyAll();
   }
 
   /**
@@ -58,20 +58,19 @@ export class CardLock {
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
    */
   async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
-    const deadline = performance.now() + wait.patience;
+    const deadline = new Deadline(wait.patience);
     for (;;) {
-      refuseAborted(...wait.signals);
+      throwIfAborted(wait.signals, cancelled);
       wait.refuse?.();
       if (!this.heldByOther(connection)) return action();
-      const left = deadline - performance.now();
-      if (left <= 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
-      await this.#freed.wait(left, ...wait.signals);
+      if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+      await this.#freed.wait(deadline, wait.signals);
     }
   }
 
   #free(): void {
     this.#owner = undefined;
     this.#depth = 0;
-    this.#freed.ring();
+    this.#freed.notifyAll();
   }
 }

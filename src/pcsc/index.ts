@@ -11,6 +11,7 @@ export type { InProcessCard, MemoryClientOptions } from "./memory.ts";
 export { Pcscd, type PcscdOptions } from "./pcscd.ts";
 export { record } from "./recorder.ts";
 export type { ExchangeConcealer } from "./recorder.ts";
+export type { WaitLimits } from "./waiting.ts";
 export { replay } from "./replay.ts";
 export type { ScardErrorName } from "./status.ts";
-export type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+export type { CallOptions, CardConnection, ConnectOptions, ExchangeOptions, Pcsc, ReaderState } from "./types.ts";

@@ -1,11 +1,11 @@
 import { setMaxListeners } from "node:events";
-import { utf8, wipe } from "../bytes/index.ts";
-import { untilAborted } from "./waiting.ts";
-import { CallQueue } from "./call-queue.ts";
+import { copySecret, utf8, wipe } from "../bytes/index.ts";
+import { Deadline, SerialQueue, untilAborted } from "../async/index.ts";
+import { cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "./waiting.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
-import type { MemorySlot, Tenant } from "./memory-slot.ts";
-import type { CardConnection } from "./types.ts";
+import type { InProcessCard, MemorySlot, Tenant } from "./memory-slot.ts";
+import type { CallOptions, CardConnection, ExchangeOptions } from "./types.ts";
 
 /** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
 const MAX_APDU = 65_544;
@@ -14,11 +14,9 @@ const ATTR_DEVICE_FRIENDLY_NAME = 0x7fff0003;
 /** CM_IOCTL_GET_FEATURE_REQUEST of pcsc-lite (PC/SC part 10 section 2.2). */
 const GET_FEATURE_REQUEST = 0x42000d48;
 
-export interface MemoryConnectionOptions {
+export interface MemoryConnectionOptions extends Required<WaitLimits> {
   readonly share: ShareMode;
   readonly protocols: number;
-  /** Milliseconds to wait for somebody else's transaction. */
-  readonly patience: number;
 }
 
 /** A connection to a {@link MemorySlot}. Sharing, locks and events follow pcscd (winscard.c). */
@@ -30,7 +28,7 @@ export class MemoryConnection implements CardConnection, Tenant {
   #pending: "reset" | "removed" | undefined;
   #atr: Uint8Array = new Uint8Array();
   #protocol = 0;
-  readonly #calls = new CallQueue();
+  readonly #calls = new SerialQueue(cancelled);
 
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
@@ -68,41 +66,44 @@ export class MemoryConnection implements CardConnection, Tenant {
     }, signal);
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
+  transmit(command: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
     if (command.length === 0 || command.length > MAX_APDU) {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
     // A copy: the caller may wipe its own as soon as it stops waiting.
-    const bytes = command.slice();
+    const bytes = copySecret(command);
+    const timeout = long ? this.#options.longExchangeTimeout : this.#options.exchangeTimeout;
+    const begin = (): Promise<Uint8Array> => {
+      this.#refusePending();
+      if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+      return this.#slot.exchange((card) => this.#exchange(card, bytes, timeout));
+    };
     let begun = false;
-    const exchange = this.#inTurn(
-      () =>
-        this.#free(() => {
-          this.#refusePending();
-          begun = true;
-          if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
-          return this.#slot.exchange(async (card) => {
-            this.#refusePending();
-            return (await card.transmit(bytes)).slice();
-          });
-        }, signal),
-      signal,
-    ).finally(() => {
-      wipe(bytes);
-    });
-    const given = untilAborted(exchange, signal, this.#closing.signal).catch((error: unknown) => {
-      // What the card has begun cannot be taken back: to give it up is to give the connection up, as with pcscd.
-      if (begun && signal?.aborted) this.abandon();
-      throw error;
-    });
-    return given.then((answer) => {
-      if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
-      return answer;
+    return this.#inTurn(async () => {
+      begun = true;
+      try {
+        return await this.#free(begin, signal);
+      } finally {
+        wipe(bytes);
+      }
+    }, signal).finally(() => {
+      // A call that has begun may go on behind its caller, and needs the copy.
+      if (!begun) wipe(bytes);
     });
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
+  async #exchange(card: InProcessCard, bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
+    this.#refusePending();
+    const answer = await new Deadline(timeout).race(card.transmit(bytes), () => {
+      const error = noAnswer(timeout);
+      this.abandon(error);
+      return error;
+    });
+    if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
+    return copySecret(answer);
+  }
+
+  begin({ signal }: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseGone();
       this.#refusePending();
@@ -138,7 +139,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     );
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
     return this.#inTurn(
       () =>
         this.#free(() => {
@@ -181,32 +182,38 @@ export class MemoryConnection implements CardConnection, Tenant {
         this.#close();
       }
     };
-    await this.#inTurn(leave).catch((error: unknown) => {
+    const left = new Deadline(CLOSE_WITHIN).race(this.#inTurn(leave), () => {
+      this.abandon();
+      return new PcscError("SCARD_E_CANCELLED");
+    });
+    await left.catch((error: unknown) => {
       // Whatever went away by itself needs no farewell.
       if (!this.closed || (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION"))) throw error;
     });
   }
 
   /** Ends the connection at once, like a process that dies: a card in the middle of a transaction is reset. */
-  abandon(): void {
+  abandon(reason?: PcscError): void {
     const midway = this.#slot.lock.heldBy(this) && this.#pending === undefined && this.#slot.state.present;
     if (midway) this.#slot.reset().catch(() => undefined);
-    this.#close();
+    this.#close(reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.disconnect();
   }
 
-  #close(): void {
-    this.#closing.abort(new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile"));
+  /** @param reason What the calls under way fail with. */
+  #close(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): void {
+    this.#closing.abort(reason);
     this.#slot.leave(this);
   }
 
   /** Calls go one after the other. One that is aborted while it waits leaves the line. */
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
-    return this.#calls.run(work, signal, this.#closing.signal);
+    const signals = [signal, this.#closing.signal];
+    return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
   /** Does `action` as soon as no other connection holds the card. */

@@ -1,4 +1,4 @@
-import { untilAborted } from "./waiting.ts";
+import { SerialQueue, untilAborted } from "../async/index.ts";
 import { CardLock } from "./card-lock.ts";
 import { SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
@@ -34,7 +34,7 @@ export class MemorySlot {
   #exclusive = false;
   /** In force for the card since the first connection to it; undefined after a reset. */
   #protocol: number | undefined;
-  #exchanges: Promise<unknown> = Promise.resolve();
+  readonly #exchanges = new SerialQueue();
 
   /** @param changed Called after each change that {@link state} shows. */
   constructor(name: string, changed: () => void) {
@@ -154,7 +154,7 @@ export class MemorySlot {
 
   /** Does `work` with the card, one exchange at a time; ends with an error when the card is taken out meanwhile. */
   exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
-    const mine = this.#exchanges.then(async () => {
+    return this.#exchanges.run(async () => {
       if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
       try {
         return await untilAborted(work(this.#card), this.#presence.signal);
@@ -163,8 +163,6 @@ export class MemorySlot {
         throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card failed", { cause });
       }
     });
-    this.#exchanges = mine.catch(() => undefined);
-    return mine;
   }
 }
 

@@ -4,13 +4,11 @@ import { MemoryConnection } from "./memory-connection.ts";
 import { type InProcessCard, MemorySlot } from "./memory-slot.ts";
 import { ReaderFeed } from "./reader-feed.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+import { type WaitLimits, waitLimits } from "./waiting.ts";
 
 export type { InProcessCard } from "./memory-slot.ts";
 
-export interface MemoryClientOptions {
-  /** Milliseconds that a call waits for somebody else's transaction before SCARD_E_SHARING_VIOLATION; 5,000 unless told. */
-  readonly patience?: number;
-}
+export type MemoryClientOptions = WaitLimits;
 
 /**
  * Readers and cards in this process: what pcscd is to the machine, without the machine. Readers are plugged and cards
@@ -64,7 +62,7 @@ export class MemoryReaders {
       states: () => this.#states(),
       slot: (name) => this.#slot(name),
       feed,
-      patience: options.patience ?? 5000,
+      limits: waitLimits(options),
       end: () => this.#feeds.delete(feed),
     });
   }
@@ -88,7 +86,7 @@ interface World {
   readonly states: () => readonly ReaderState[];
   readonly slot: (name: string) => MemorySlot;
   readonly feed: ReaderFeed;
-  readonly patience: number;
+  readonly limits: Required<WaitLimits>;
   readonly end: () => void;
 }
 
@@ -113,8 +111,7 @@ class MemoryPcsc implements Pcsc {
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     if (this.#closed) throw closed();
     const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY, signal } = options;
-    const { patience } = this.#world;
-    const connection = new MemoryConnection(this.#world.slot(reader), { share, protocols, patience });
+    const connection = new MemoryConnection(this.#world.slot(reader), { share, protocols, ...this.#world.limits });
     for (const other of this.#connections) if (other.closed) this.#connections.delete(other);
     this.#connections.add(connection);
     try {

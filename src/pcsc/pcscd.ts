@@ -7,20 +7,16 @@ import { PcscdConnection } from "./pcscd/connection.ts";
 import { openHandle } from "./pcscd/handle.ts";
 import { Link } from "./pcscd/link.ts";
 import { greet, readReaders } from "./pcscd/session.ts";
-import { stoppable } from "./waiting.ts";
+import { onAbort } from "../async/index.ts";
+import { cancelled, type WaitLimits, waitLimits } from "./waiting.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
 
 const DEFAULT_SOCKET = "/run/pcscd/pcscd.comm";
-const DEFAULT_PATIENCE = 3_000;
 
-export interface PcscdOptions {
+/** Connecting may take 2,000 ms whatever the patience is, as long as a card may take to be powered. */
+export interface PcscdOptions extends WaitLimits {
   /** The daemon's socket; unless told, PCSCLITE_CSOCK_NAME of the environment, then /run/pcscd/pcscd.comm. */
   readonly socket?: string;
-  /**
-   * Milliseconds that a call waits in all while another program keeps the card, before SCARD_E_SHARING_VIOLATION; 3,000
-   * unless told. Connecting may take 2,000 even so, as long as a card may take to be powered.
-   */
-  readonly patience?: number;
 }
 
 /** libpcsclite reads the same variable. */
@@ -38,7 +34,7 @@ function environmentSocket(): string | undefined {
  */
 export class Pcscd implements Pcsc, AsyncDisposable {
   readonly #socket: string;
-  readonly #patience: number;
+  readonly #limits: Required<WaitLimits>;
   readonly #connections = new Set<PcscdConnection>();
   readonly #closing = new AbortController();
 
@@ -46,7 +42,7 @@ export class Pcscd implements Pcsc, AsyncDisposable {
     this.#socket = options.socket ?? environmentSocket() ?? DEFAULT_SOCKET;
     // Every call under way listens to it, and any number may be.
     setMaxListeners(0, this.#closing.signal);
-    this.#patience = options.patience ?? DEFAULT_PATIENCE;
+    this.#limits = waitLimits(options);
   }
 
   /** @throws {PcscError} SCARD_E_NO_SERVICE, after ten seconds when the daemon is there and does not answer. */
@@ -71,26 +67,24 @@ export class Pcscd implements Pcsc, AsyncDisposable {
     const protocols =
       options.protocols ?? (share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : SCARD_PROTOCOL.ANY);
     const closing = this.#closing.signal;
-    const ends = signal ? AbortSignal.any([signal, closing]) : closing;
+    const ends = [signal, closing];
     let connection: PcscdConnection | undefined;
     const forget = (): void => {
       if (connection) this.#connections.delete(connection);
     };
     const link = new Link(this.#socket, { onClose: forget });
+    // The link serves this one call, so an abort may close it.
+    const unwatch = onAbort(ends, (reason) => {
+      link.close(cancelled(reason));
+    });
     try {
-      const open = (): ReturnType<typeof openHandle> =>
-        openHandle(link, { reader, share, protocols }, this.#patience, ends);
-      const handle = await stoppable(
-        ends,
-        (reason) => {
-          link.close(reason);
-        },
-        open,
-      );
-      connection = new PcscdConnection(handle, this.#patience);
+      const handle = await openHandle(link, { reader, share, protocols }, this.#limits.patience, ends);
+      connection = new PcscdConnection(handle, this.#limits);
     } catch (error) {
       link.close();
       throw error;
+    } finally {
+      unwatch();
     }
     this.#connections.add(connection);
     return connection;

@@ -1,4 +1,4 @@
-import { Bell } from "./bell.ts";
+import { Condition } from "../async/index.ts";
 import type { ReaderState } from "./types.ts";
 
 /**
@@ -7,7 +7,7 @@ import type { ReaderState } from "./types.ts";
  */
 export class ReaderFeed {
   readonly #look: () => readonly ReaderState[];
-  readonly #bell = new Bell();
+  readonly #changed = new Condition();
   #version = 0;
   #ended = false;
 
@@ -19,13 +19,13 @@ export class ReaderFeed {
   /** Something changed. */
   notify(): void {
     this.#version++;
-    this.#bell.ring();
+    this.#changed.notifyAll();
   }
 
   /** Ends every iteration, those to come too. */
   end(): void {
     this.#ended = true;
-    this.#bell.ring();
+    this.#changed.notifyAll();
   }
 
   /** An iteration that ends with `signal`, {@link end}, or the consumer's leaving, also while it waits for a change. */
@@ -39,13 +39,13 @@ export class ReaderFeed {
     const leave = (): void => {
       left = true;
       signal?.removeEventListener("abort", leave);
-      this.#bell.ring();
+      this.#changed.notifyAll();
     };
     signal?.addEventListener("abort", leave);
     if (signal?.aborted) leave();
     return {
       next: async () => {
-        while (!left && !this.#ended && seen === this.#version) await this.#bell.wait(Infinity);
+        while (!left && !this.#ended && seen === this.#version) await this.#changed.wait();
         if (left || this.#ended) return { done: true, value: undefined };
         seen = this.#version;
         return { done: false, value: this.#look() };

@@ -1,15 +1,20 @@
-import { toHex } from "../bytes/index.ts";
+import { type Concealment, toHex } from "../bytes/index.ts";
 import type { Disposition, Initialization } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import { CONCEALED, formatHeader, formatLine, type RecordingLine } from "./recording.ts";
-import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+import type { CallOptions, CardConnection, ExchangeOptions, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
 
 /** Hides the secrets of one connection's exchanges, which it is given in order. */
 export interface ExchangeConcealer {
   /**
    * Hexadecimal digits of both, with `**` for each run of bytes that nobody may see. `answer` is empty where the card gave none.
+   * @param declared What the builder of the command says.
    */
-  conceal(command: Uint8Array, answer: Uint8Array): { readonly command: string; readonly answer: string };
+  conceal(
+    command: Uint8Array,
+    answer: Uint8Array,
+    declared?: Concealment,
+  ): { readonly command: string; readonly answer: string };
 }
 
 /**
@@ -96,20 +101,20 @@ class RecordingConnection implements CardConnection {
     return this.#connection.protocol;
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  transmit(command: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> {
     return this.#exchange(
-      () => this.#connection.transmit(command, signal),
+      () => this.#connection.transmit(command, options),
       (answer, took, error) => {
-        const concealed = this.#concealer.conceal(command, answer);
+        const concealed = this.#concealer.conceal(command, answer, options?.conceal);
         const outcome = error === undefined ? { answer: concealed.answer } : { error };
         this.#write({ kind: "transmit", took, command: concealed.command, outcome });
       },
     );
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> {
     return this.#exchange(
-      () => this.#connection.control(code, data, signal),
+      () => this.#connection.control(code, data, options),
       (answer, took, error) => {
         const command = data.length > 0 ? CONCEALED : "";
         this.#write({
@@ -138,8 +143,8 @@ class RecordingConnection implements CardConnection {
     }
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
-    return this.#connection.begin(signal);
+  begin(options?: CallOptions): Promise<void> {
+    return this.#connection.begin(options);
   }
 
   end(disposition?: Disposition): Promise<void> {

@@ -1,6 +1,7 @@
 import { fromHex, toHex } from "../bytes/index.ts";
 import { PcscError } from "./error.ts";
-import { refuseAborted } from "./waiting.ts";
+import { throwIfAborted } from "../async/index.ts";
+import { cancelled } from "./waiting.ts";
 import { ReaderFeed } from "./reader-feed.ts";
 import {
   CONCEALED,
@@ -10,7 +11,7 @@ import {
   type RecordingLine,
   type TransmitLine,
 } from "./recording.ts";
-import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
+import type { CallOptions, CardConnection, ConnectOptions, Pcsc, ReaderState } from "./types.ts";
 
 /**
  * Readers and cards that answer as a recording has it. What was recorded of one reader happens in that order, whichever
@@ -49,7 +50,7 @@ class ReplayPcsc implements Pcsc {
   connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
     return new Promise((resolve) => {
       if (this.#closed) throw closed();
-      refuseAborted(options.signal);
+      throwIfAborted(options.signal, cancelled);
       const reader = this.#readers.get(name);
       if (!reader) throw new PcscError("SCARD_E_UNKNOWN_READER", `the recording has no reader "${name}"`);
       resolve(new ReplayConnection(reader, () => this.#closed));
@@ -168,15 +169,15 @@ class ReplayConnection implements CardConnection {
     return this.#card.protocol;
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  transmit(command: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
     return this.#open(() => this.#reader.transmit(command), signal);
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
     return this.#open(() => this.#reader.control(code, data), signal);
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
+  begin({ signal }: CallOptions = {}): Promise<void> {
     return this.#open(() => undefined, signal);
   }
 
@@ -214,7 +215,7 @@ class ReplayConnection implements CardConnection {
   #open<T>(work: () => T, signal?: AbortSignal): Promise<T> {
     return new Promise((resolve) => {
       if (this.#closed || this.#abandoned()) throw new PcscError("SCARD_E_INVALID_HANDLE");
-      refuseAborted(signal);
+      throwIfAborted(signal, cancelled);
       resolve(work());
     });
   }

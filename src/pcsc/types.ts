@@ -1,3 +1,4 @@
+import type { Concealment } from "../bytes/index.ts";
 import type { Disposition, Initialization, ShareMode } from "./constants.ts";
 
 /** What the resource manager knows of one reader at one moment. */
@@ -15,13 +16,23 @@ export interface ReaderState {
   readonly atr: Uint8Array;
 }
 
-export interface ConnectOptions {
+export interface CallOptions {
+  /** Ends the caller's wait with SCARD_E_CANCELLED. A call under way is finished behind it; the next one waits for that. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ExchangeOptions extends CallOptions {
+  /** The command takes long, as key generation does: it gets the longer of the two times for an answer. Default: false. */
+  readonly long?: boolean;
+  /** What of the exchange is secret; for recordings. */
+  readonly conceal?: Concealment | undefined;
+}
+
+export interface ConnectOptions extends CallOptions {
   /** {@link SCARD_SHARE}; SHARED unless told. */
   readonly share?: ShareMode;
   /** A mask of {@link SCARD_PROTOCOL}; ANY (T=0 or T=1) unless told. */
   readonly protocols?: number;
-  /** Aborts the wait for somebody else's transaction. */
-  readonly signal?: AbortSignal;
 }
 
 /** Smart-card resource manager: the readers of this machine and the cards in them (PC/SC part 5). */
@@ -48,17 +59,18 @@ export interface CardConnection extends AsyncDisposable {
   /**
    * One command APDU to the card, its response APDU (data and status word) back. Up to 65,544 bytes each way.
    * @throws {PcscError} SCARD_W_RESET_CARD after a reset by somebody else (then {@link reconnect}),
-   *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when somebody else's transaction outlasts the wait.
+   *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when somebody else's transaction outlasts the wait,
+   *   SCARD_E_TIMEOUT without an answer: the connection is closed then, because PC/SC cannot take a command back.
    */
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  transmit(command: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;
   /** Begins a transaction: no other connection reaches the card until {@link end}. Same errors as {@link transmit}. */
-  begin(signal?: AbortSignal): Promise<void>;
+  begin(options?: CallOptions): Promise<void>;
   /** Ends the transaction. `disposition` is LEAVE_CARD unless told. */
   end(disposition?: Disposition): Promise<void>;
   /** Takes the card up again after a reset, or resets it: `initialization` 0 leaves, 1 resets, 2 powers down first. */
   reconnect(initialization?: Initialization): Promise<void>;
   /** A command for the reader itself (SCardControl). */
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  control(code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;
   /**
    * Whether this is the only connection to the card, of all processes. False where the resource manager does not tell.
    * Somebody who came and went since the last call is not seen.
@@ -66,6 +78,6 @@ export interface CardConnection extends AsyncDisposable {
   alone(): Promise<boolean>;
   /** An attribute of the reader (SCardGetAttrib). */
   attribute(id: number): Promise<Uint8Array>;
-  /** Ends the connection; LEAVE_CARD unless told. Idempotent. */
+  /** Ends the connection, within a second also if an exchange has no answer. `disposition` is LEAVE_CARD by default. Idempotent. */
   disconnect(disposition?: Disposition): Promise<void>;
 }

@@ -1,86 +1,73 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { Deadline, pause, type Signals, throwIfAborted } from "../async/index.ts";
 import { PcscError } from "./error.ts";
 
-/**
- * What `promise` comes to, unless one of `signals` aborts first. The work behind the promise goes on then, and nobody
- * hears of its end.
- * @throws {PcscError} The reason of the signal, if it is of this class; else SCARD_E_CANCELLED with it as cause.
- */
-export function untilAborted<T>(promise: Promise<T>, ...signals: readonly (AbortSignal | undefined)[]): Promise<T> {
-  const given = signals.filter((signal) => signal !== undefined);
-  if (given.length === 0) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => {
-      reject(abortion(...given));
-    };
-    const settled = (): void => {
-      for (const signal of given) signal.removeEventListener("abort", abort);
-    };
-    for (const signal of given) signal.addEventListener("abort", abort);
-    promise.finally(settled).then(resolve, reject);
-    if (given.some((signal) => signal.aborted)) abort();
-  });
+/** Default patience with other programs' transactions, in milliseconds. */
+const PATIENCE = 60_000;
+/** Default time in milliseconds after which an exchange without an answer is given up. */
+const EXCHANGE_TIMEOUT = 60_000;
+/** The same for commands that take long, such as key generation ({@link ExchangeOptions.long}). */
+const LONG_EXCHANGE_TIMEOUT = 600_000;
+/** Milliseconds within which a connection is closed, whatever it waits for. */
+export const CLOSE_WITHIN = 1_000;
+
+/** How long the calls of a client wait at most. */
+export interface WaitLimits {
+  /** Milliseconds that a call waits while another program keeps the card, before SCARD_E_SHARING_VIOLATION. Default: 60,000. */
+  readonly patience?: number;
+  /** Milliseconds after which an exchange without an answer fails with SCARD_E_TIMEOUT. Default: 60,000. */
+  readonly exchangeTimeout?: number;
+  /** The same for commands that take long ({@link ExchangeOptions.long}). Default: 600,000. */
+  readonly longExchangeTimeout?: number;
 }
 
-/** @throws {PcscError} As {@link untilAborted}, if one of `signals` is aborted already. */
-export function refuseAborted(...signals: readonly (AbortSignal | undefined)[]): void {
-  if (signals.some((signal) => signal?.aborted)) throw abortion(...signals);
+/** {@link WaitLimits} with the defaults. */
+export function waitLimits(options: WaitLimits): Required<WaitLimits> {
+  const { patience = PATIENCE, exchangeTimeout = EXCHANGE_TIMEOUT } = options;
+  return { patience, exchangeTimeout, longExchangeTimeout: options.longExchangeTimeout ?? LONG_EXCHANGE_TIMEOUT };
 }
 
-/** What a call fails with that is given up because one of `signals` aborted. */
-export function abortion(...signals: readonly (AbortSignal | undefined)[]): PcscError {
-  const reason: unknown = signals.find((signal) => signal?.aborted)?.reason;
+/** What an aborted call rejects with: the reason if it is a PcscError, else SCARD_E_CANCELLED with the reason as cause. */
+export function cancelled(reason: unknown): PcscError {
   return reason instanceof PcscError ? reason : new PcscError("SCARD_E_CANCELLED", undefined, { cause: reason });
 }
 
-/**
- * Runs `work`, and `stop` if `signal` aborts meanwhile.
- * @throws {PcscError} As {@link untilAborted}, if it was aborted before.
- */
-export async function stoppable<T>(
-  signal: AbortSignal | undefined,
-  stop: (reason: PcscError) => void,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (!signal) return work();
-  refuseAborted(signal);
-  const abort = (): void => {
-    stop(abortion(signal));
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await work();
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
+/** The error of an exchange that had no answer for `milliseconds`. */
+export function noAnswer(milliseconds: number): PcscError {
+  const seconds = milliseconds / 1_000;
+  return new PcscError(
+    "SCARD_E_TIMEOUT",
+    `the card or its reader did not answer for ${seconds} seconds; the connection was given up`,
+  );
 }
 
-/** @throws {PcscError} As {@link untilAborted}, as soon as `signal` aborts. */
-export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  try {
-    await sleep(milliseconds, undefined, signal && { signal });
-  } catch (error) {
-    refuseAborted(signal);
-    throw error;
-  }
+/**
+ * The longest pause in milliseconds between two tries to get a card. PC/SC has no queue between programs, so the pause does not
+ * grow: a program that has waited for long has the same chance as one that came just now.
+ */
+const LONGEST_PAUSE = 20;
+
+/** A pause between two tries, of random length so that programs do not try in step. */
+export function pauseBetweenTries(signals: Signals): Promise<void> {
+  return pause(LONGEST_PAUSE * (0.5 + 0.5 * Math.random()), signals, cancelled);
 }
 
-const FIRST_PAUSE = 10;
-const LONGEST_PAUSE = 100;
-
 /**
- * Runs `attempt` again while another program keeps the card (SCARD_E_SHARING_VIOLATION), with short pauses, for
- * `patience` milliseconds in all; then the violation is the caller's.
+ * Runs `attempt` again while another program keeps the card (SCARD_E_SHARING_VIOLATION), for `patience` milliseconds in all;
+ * then the violation is the caller's.
  */
-export async function patiently<T>(patience: number, attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  const deadline = performance.now() + patience;
-  for (let length = FIRST_PAUSE; ; length = Math.min(2 * length, LONGEST_PAUSE)) {
+export async function patiently<T>(patience: number, attempt: () => Promise<T>, signals?: Signals): Promise<T> {
+  const deadline = new Deadline(patience);
+  for (;;) {
+    throwIfAborted(signals, cancelled);
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION"))) throw error;
-      if (performance.now() + length > deadline) throw error;
-      await pause(length, signal);
+      if (!isSharingViolation(error) || deadline.passed) throw error;
+      await pauseBetweenTries(signals);
     }
   }
+}
+
+export function isSharingViolation(error: unknown): boolean {
+  return error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION");
 }

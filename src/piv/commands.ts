@@ -3,7 +3,7 @@
  * reads its answer where that is more than bytes.
  */
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
-import { concat, DataError } from "../bytes/index.ts";
+import { concat, DataError, secretBytes } from "../bytes/index.ts";
 
 /** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
 export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
@@ -35,7 +35,7 @@ function tagBytes(tag: number): Uint8Array {
 
 /** VERIFY (section 3.2.1). Without `pin` it only asks how the reference stands and costs no try. */
 export function verify(reference: number, pin: Uint8Array = EMPTY): CommandApdu {
-  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: reference, data: pin };
+  return { cla: 0x00, ins: 0x20, p1: 0x00, p2: reference, data: pin, conceal: "command" };
 }
 
 /** VERIFY with P1 = FF: the reference is no longer verified (section 3.2.1). */
@@ -45,12 +45,12 @@ export function unverify(reference: number): CommandApdu {
 
 /** CHANGE REFERENCE DATA (section 3.2.2). @param values The old value and the new one, {@link padPins}. */
 export function changeReference(reference: number, values: Uint8Array): CommandApdu {
-  return { cla: 0x00, ins: 0x24, p1: 0x00, p2: reference, data: values };
+  return { cla: 0x00, ins: 0x24, p1: 0x00, p2: reference, data: values, conceal: "command" };
 }
 
 /** RESET RETRY COUNTER (section 3.2.3). @param values The PUK and the new PIN, {@link padPins}. */
 export function resetRetryCounter(reference: number, values: Uint8Array): CommandApdu {
-  return { cla: 0x00, ins: 0x2c, p1: 0x00, p2: reference, data: values };
+  return { cla: 0x00, ins: 0x2c, p1: 0x00, p2: reference, data: values, conceal: "command" };
 }
 
 /** Tags within the dynamic authentication template, 7C (section 3.2.4 table 7). */
@@ -63,7 +63,7 @@ export function sign(algorithm: number, key: number, input: Uint8Array): Command
 
 /** GENERAL AUTHENTICATE that agrees on a secret with the other party's point (section 3.2.4, appendix A.5). */
 export function keyAgreement(algorithm: number, key: number, point: Uint8Array): CommandApdu {
-  return generalAuthenticate(algorithm, key, encodeTlv(DYNAMIC.EXPONENTIATION, point));
+  return { ...generalAuthenticate(algorithm, key, encodeTlv(DYNAMIC.EXPONENTIATION, point)), conceal: "answer" };
 }
 
 function generalAuthenticate(algorithm: number, key: number, input: Uint8Array): CommandApdu {
@@ -112,7 +112,7 @@ const PIN_LENGTH = 8;
 
 /** PINs and PUKs as the card takes them: 8 bytes each, padded with FF (section 2.4.3). The caller wipes it. */
 export function padPins(...pins: readonly Uint8Array[]): Uint8Array {
-  const padded = new Uint8Array(PIN_LENGTH * pins.length).fill(0xff);
+  const padded = secretBytes(PIN_LENGTH * pins.length).fill(0xff);
   for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);
   return padded;
 }

@@ -10,7 +10,7 @@ export function generate(slot: KeySlot, type: KeyType): CommandApdu {
   const algorithm = algorithmOf(type);
   if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
   const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)));
-  return { cla: 0x00, ins: 0x47, p1: 0x00, p2: slot.reference, data: template, ne: 65_536 };
+  return { cla: 0x00, ins: 0x47, p1: 0x00, p2: slot.reference, data: template, ne: 65_536, long: true };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
-import { DataError, equalBytes } from "../bytes/index.ts";
+import { copySecret, DataError, equalBytes, secretBytes } from "../bytes/index.ts";
 import { PinError } from "../card/index.ts";
 import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes } from "../crypto/index.ts";
 import type { PivExchange } from "./session.ts";
@@ -28,7 +28,7 @@ const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly c
 export function readManagementKey(pin: Uint8Array): Uint8Array {
   // 32 digits could be a key of 32 bytes as well; nobody types one of those.
   if (ALGORITHMS.has(pin.length / 2) && pin.every((byte) => nibble(byte) !== undefined)) return fromDigits(pin);
-  if (ALGORITHMS.has(pin.length)) return Uint8Array.from(pin);
+  if (ALGORITHMS.has(pin.length)) return copySecret(pin);
   throw new PinError("length", "a management key has 32, 48 or 64 hexadecimal digits; the card was not asked");
 }
 
@@ -41,7 +41,9 @@ function nibble(ascii: number): number | undefined {
 
 function fromDigits(digits: Uint8Array): Uint8Array {
   const half = (index: number): number => nibble(digits[index] ?? 0) ?? 0;
-  return Uint8Array.from({ length: digits.length / 2 }, (_, index) => (half(2 * index) << 4) | half(2 * index + 1));
+  const key = secretBytes(digits.length / 2);
+  for (const index of key.keys()) key[index] = (half(2 * index) << 4) | half(2 * index + 1);
+  return key;
 }
 
 /**
@@ -81,7 +83,8 @@ async function prove(
 }
 
 function generalAuthenticate(algorithm: number, ...objects: Uint8Array[]): Parameters<PivExchange>[0] {
-  return { cla: 0x00, ins: 0x87, p1: algorithm, p2: MANAGEMENT_KEY, data: encodeTlv(0x7c, ...objects), ne: 256 };
+  const data = encodeTlv(0x7c, ...objects);
+  return { cla: 0x00, ins: 0x87, p1: algorithm, p2: MANAGEMENT_KEY, data, ne: 256, conceal: "both" };
 }
 
 function readTemplate(answer: Uint8Array, tag: number, length: number): Uint8Array {

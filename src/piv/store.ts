@@ -1,6 +1,8 @@
-import { CardError, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { isExecutionError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
+import { memoizeAsync, MemoizedMap } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
+import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
@@ -12,11 +14,18 @@ import type { PivSession } from "./session.ts";
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
   readonly #session: PivSession;
-  readonly #objects = new Map<number, Promise<Uint8Array | undefined>>();
+  readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
+  /** Tags of objects that were read again, because they did not parse. */
+  readonly #readAgain = new Set<number>();
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
-  #chuid: Promise<Chuid> | undefined;
-  #history: Promise<KeyHistory | undefined> | undefined;
+  /**
+   * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
+   * all that hangs on it is a serial number.
+   */
+  readonly chuid = memoizeAsync(() => unlessMalformed<Chuid>(() => this.#readChuid(), {}));
+  /** The key history, or undefined if the card has none that can be read. */
+  readonly keyHistory = memoizeAsync(() => unlessMalformed(() => this.#readHistory(), undefined));
 
   constructor(session: PivSession) {
     this.#session = session;
@@ -27,14 +36,14 @@ export class PivStore {
    * @throws {StatusError} 6982 if the object is guarded by the PIN.
    */
   read(tag: number): Promise<Uint8Array | undefined> {
-    return remember(this.#objects, tag, () => this.#fetch(tag));
+    return this.#objects.get(tag);
   }
 
   async #fetch(tag: number): Promise<Uint8Array | undefined> {
     const { data, sw } = await this.#session.run((send) => send(getData(tag)));
     if (sw === SW.OK) return readData(tag, data);
-    if (sw === SW.FILE_NOT_FOUND || sw === SW.REFERENCED_DATA_NOT_FOUND) return undefined;
-    throw new StatusError(`GET DATA ${tag.toString(16).toUpperCase()}`, sw);
+    if (isNotFound(sw)) return undefined;
+    throw refusal(tag, sw);
   }
 
   /** As {@link read}, for an object that must be there. */
@@ -45,11 +54,32 @@ export class PivStore {
   }
 
   /** The certificate in `slot`, DER. */
-  async certificate(slot: KeySlot): Promise<Uint8Array> {
+  certificate(slot: KeySlot): Promise<Uint8Array> {
+    return this.#parsed(slot, readCertificate);
+  }
+
+  /**
+   * What `parse` makes of the certificate object of `slot`. What does not parse is the card's fault, not the caller's; before it
+   * counts, it is read once more.
+   */
+  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => T): Promise<T> {
     const name = `certificate ${referenceName(slot)}`;
-    const value = await this.read(slot.certificate);
-    if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
-    return parsed(name, () => readCertificate(value));
+    try {
+      return await readTwiceIfMalformed(async () => {
+        const value = await this.read(slot.certificate);
+        if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
+        try {
+          return parse(value);
+        } catch (error) {
+          if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
+          this.#readAgain.add(slot.certificate);
+          throw error;
+        }
+      });
+    } catch (cause) {
+      if (!(cause instanceof DataError)) throw cause;
+      throw new MalformedAnswerError(`the ${name} on the card does not parse: ${cause.message}`, { cause });
+    }
   }
 
   /** Remembers the public half of a key that the card has just made in `slot`. */
@@ -59,9 +89,16 @@ export class PivStore {
 
   /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
   wrote(tag: number, content: Uint8Array): void {
-    this.#objects.set(tag, Promise.resolve(content.length === 0 ? undefined : Uint8Array.from(content)));
-    if (tag === CONTAINER.CHUID.tag) this.#chuid = undefined;
-    if (tag === CONTAINER.KEY_HISTORY.tag) this.#history = undefined;
+    this.forget(tag);
+    this.#objects.set(tag, content.length === 0 ? undefined : Uint8Array.from(content));
+  }
+
+  /** Has an object read again: it may have been written, and the card did not say so. */
+  forget(tag: number): void {
+    this.#objects.delete(tag);
+    this.#readAgain.delete(tag);
+    if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
+    if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
   /** Whether `slot` holds a key, as far as a card without a list of keys tells: by its certificate. */
@@ -73,64 +110,43 @@ export class PivStore {
   async publicKey(slot: KeySlot): Promise<Uint8Array> {
     const generated = this.#generated.get(slot);
     if (generated) return generated;
-    const certificate = await this.certificate(slot);
-    return parsed(`certificate ${referenceName(slot)}`, () => parseCertificate(certificate).subjectPublicKeyInfo);
-  }
-
-  /**
-   * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
-   * all that hangs on it is a serial number.
-   */
-  chuid(): Promise<Chuid> {
-    return (this.#chuid ??= forgetFailure(this.#readChuid(), () => (this.#chuid = undefined)));
+    return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
   }
 
   async #readChuid(): Promise<Chuid> {
-    const { data } = await this.#session.run((send) => send(getData(CONTAINER.CHUID.tag), CHUID_HEAD));
-    try {
-      return readChuidHead(data);
-    } catch (error) {
-      if (error instanceof DataError) return {};
-      throw error;
-    }
+    const { tag } = CONTAINER.CHUID;
+    const { data, sw } = await this.#session.run((send) => send(getData(tag), CHUID_HEAD));
+    if (isNotFound(sw) || sw === SW.SECURITY_STATUS_NOT_SATISFIED) return {};
+    if (sw !== SW.OK && sw >> 8 !== SW.BYTES_AVAILABLE >> 8) throw refusal(tag, sw);
+    return readChuidHead(data);
   }
 
-  /** The key history, or undefined if the card has none that can be read. */
-  keyHistory(): Promise<KeyHistory | undefined> {
-    return (this.#history ??= forgetFailure(this.#readHistory(), () => (this.#history = undefined)));
-  }
-
+  /**
+   * Cards from before SP 800-73-3, which has brought the object, refuse it in their own ways: they repeat the refusal. An execution
+   * error says nothing about the object.
+   */
   async #readHistory(): Promise<KeyHistory | undefined> {
-    try {
-      const value = await this.read(CONTAINER.KEY_HISTORY.tag);
-      return value && readKeyHistory(value);
-    } catch (error) {
-      if (error instanceof CardError || error instanceof DataError) return undefined;
-      throw error;
-    }
+    const { tag } = CONTAINER.KEY_HISTORY;
+    const ask = (): Promise<ResponseApdu> => this.#session.run((send) => send(getData(tag)));
+    const { data, sw } = await confirmedAnswer(ask);
+    if (isExecutionError(sw)) throw refusal(tag, sw);
+    if (sw !== SW.OK) return undefined;
+    const value = readData(tag, data);
+    this.#objects.set(tag, value);
+    return value && readKeyHistory(value);
   }
 }
 
-/** A failed read is not remembered: the next one may come after a login, or with the card back in place. */
-function remember<K, V>(cache: Map<K, Promise<V>>, key: K, read: () => Promise<V>): Promise<V> {
-  const known = cache.get(key);
-  if (known) return known;
-  const value = forgetFailure(read(), () => cache.delete(key));
-  cache.set(key, value);
-  return value;
-}
-
-function forgetFailure<V>(value: Promise<V>, forget: () => void): Promise<V> {
-  value.catch(forget);
-  return value;
-}
-
-/** What the card holds there does not parse: its fault, not the caller's. */
-function parsed<T>(name: string, parse: () => T): T {
+/** What `read` gives at the first or second time, or `otherwise` if both times it does not parse. */
+async function unlessMalformed<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   try {
-    return parse();
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the ${name} on the card does not parse: ${cause.message}`, { cause });
+    return await readTwiceIfMalformed(read);
+  } catch (error) {
+    if (isMalformed(error)) return otherwise;
+    throw error;
   }
+}
+
+function refusal(tag: number, sw: number): StatusError {
+  return new StatusError(`GET DATA ${tag.toString(16).toUpperCase()}`, sw);
 }

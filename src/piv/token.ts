@@ -204,8 +204,14 @@ export class PivToken implements CardToken {
 
   async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
     const { tag, content, object } = plan();
-    const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
-    if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
+    try {
+      const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
+      if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
+    } catch (error) {
+      // The card may have written it all the same, and its answer was lost.
+      this.#store.forget(tag);
+      throw error;
+    }
     this.#store.wrote(tag, content);
     return object;
   }

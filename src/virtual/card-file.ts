@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
-import { DataError, fromUtf8 } from "../bytes/index.ts";
+import { open, rename, rm } from "node:fs/promises";
+import { fromUtf8 } from "../bytes/index.ts";
 import type { VirtualCard } from "./card.ts";
 import { VirtualFileCard } from "./iso7816/card.ts";
 import * as fileCard from "./iso7816/image.ts";
 import { JsonFields } from "./json.ts";
 import { VirtualPivCard } from "./piv/card.ts";
 import * as pivCard from "./piv/image.ts";
+import { readRegularFile } from "./regular-file.ts";
 
 /** A card that can be put into a file. */
 export interface SavableCard extends VirtualCard {
@@ -29,12 +30,10 @@ export async function saveCard(card: SavableCard, file: string): Promise<void> {
 /**
  * The card that {@link saveCard} wrote. Every lasting change (a PIN try spent too) is in the file before the card
  * answers the command that made it; if it cannot be written, the card answers 6581, memory failure.
- * @throws {DataError} if the file is not a card; whatever the file system throws.
+ * @throws {DataError} if the file is not a card, no regular file, or longer than 4 MiB; whatever the file system throws.
  */
 export async function loadCard(file: string): Promise<SavableCard> {
-  const { size } = await stat(file);
-  if (size > MAX_FILE) throw new DataError(`virtual card: ${size} bytes, ${MAX_FILE} at most`);
-  const text = fromUtf8(await readFile(file));
+  const text = fromUtf8(await readRegularFile(file, MAX_FILE, "virtual card"));
   const keep = (image: string): Promise<void> => writeAtomically(file, image);
   return JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT]) === pivCard.FORMAT
     ? new VirtualPivCard(pivCard.decodeImage(text), keep)

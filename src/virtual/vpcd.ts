@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { onAbort, SerialQueue } from "../async/index.ts";
 import type { VirtualCard } from "./card.ts";
 import { encodeFrame, FrameReader } from "./vpcd-frame.ts";
 
@@ -61,7 +62,7 @@ class Plug implements PluggedCard {
   readonly #socket: Socket;
   readonly #card: VirtualCard;
   readonly #frames = new FrameReader();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(socket: Socket, card: VirtualCard, signal?: AbortSignal) {
     this.#socket = socket;
@@ -71,7 +72,7 @@ class Plug implements PluggedCard {
     // Nobody has to ask why the card is out.
     this.removed.catch(() => undefined);
     socket.on("data", (chunk: Buffer) => {
-      for (const message of this.#frames.push(chunk)) this.#turn = this.#turn.then(() => this.#answer(message));
+      for (const message of this.#frames.push(chunk)) void this.#queue.run(() => this.#answer(message));
     });
   }
 
@@ -85,8 +86,7 @@ class Plug implements PluggedCard {
   }
 
   async #end(signal?: AbortSignal): Promise<void> {
-    const abort = (): void => void this.#socket.destroy();
-    signal?.addEventListener("abort", abort);
+    const stop = onAbort(signal, () => void this.#socket.destroy());
     try {
       await new Promise<void>((resolve, reject) => {
         this.#socket.on("error", reject).on("close", resolve);
@@ -94,7 +94,7 @@ class Plug implements PluggedCard {
     } catch (cause) {
       throw new VpcdError("the virtual reader or the card in it failed; see whether pcscd still runs", { cause });
     } finally {
-      signal?.removeEventListener("abort", abort);
+      stop();
       this.#card.reset();
     }
   }

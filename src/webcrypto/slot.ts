@@ -1,3 +1,4 @@
+import { type MemoizedAsync, memoizeAsync } from "../async/index.ts";
 import {
   type CK_TOKEN_INFO,
   type CryptokiFunctions,
@@ -13,22 +14,18 @@ import { refusal } from "./error.ts";
 export class Slot {
   readonly id: number;
   readonly #cryptoki: CryptokiFunctions;
-  #description: Promise<TokenDescription> | undefined;
+  /** What PKCS #11 URIs describe; asked for once. */
+  readonly describe: MemoizedAsync<TokenDescription>;
 
   constructor(cryptoki: CryptokiFunctions, id: number) {
     this.#cryptoki = cryptoki;
     this.id = id;
+    this.describe = memoizeAsync(() => this.#describe());
   }
 
   /** As the token stands now. */
   info(): Promise<CK_TOKEN_INFO> {
     return this.#cryptoki.C_GetTokenInfo(this.id);
-  }
-
-  /** What PKCS #11 URIs describe; asked for once. */
-  describe(): Promise<TokenDescription> {
-    this.#description ??= this.#describe();
-    return this.#description;
   }
 
   async #describe(): Promise<TokenDescription> {

@@ -1,3 +1,4 @@
+import { SerialQueue } from "../async/index.ts";
 import {
   type AttributeValues,
   AttributeError,
@@ -16,7 +17,7 @@ export class TokenSession {
   readonly handle: number;
   readonly slot: Slot;
   readonly pins: PinDesk;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(cryptoki: CryptokiFunctions, handle: number, slot: Slot, pin?: PinSource) {
     this.cryptoki = cryptoki;
@@ -25,11 +26,9 @@ export class TokenSession {
     this.pins = new PinDesk(cryptoki, handle, slot, pin);
   }
 
-  /** Runs `work` when all that was given before is done. `work` must not wait for another turn. */
+  /** Runs `work` when all that was queued before is done. `work` must not call this again: it would wait for itself. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined);
-    return turn;
+    return this.#queue.run(work);
   }
 
   /** Handles of the objects that fit. */

@@ -21,7 +21,7 @@ const card = {
 };
 
 async function decryptAfterLogin(connection: CardConnection, pin: string): Promise<number> {
-  const channel = new CardChannel((command, signal) => connection.transmit(command, signal));
+  const channel = new CardChannel((command, options) => connection.transmit(command, options));
   await channel.send({ cla: 0, ins: 0x20, p1: 0, p2: 0x80, data: utf8(pin) });
   const cryptogram = new Uint8Array(200).fill(1);
   return (await channel.send({ cla: 0, ins: 0x2a, p1: 0x80, p2: 0x86, data: cryptogram, ne: 256 })).sw;
@@ -52,6 +52,29 @@ describe("a recording", () => {
     expect(text).not.toContain(SECRET.slice(0, 6));
     expect(text).not.toContain("313233");
     expect(withoutTimes(await recording("87654321"))).toBe(withoutTimes(text));
+  });
+
+  test("conceals what the builder of a command calls secret, and shows what it calls harmless", async () => {
+    const readers = new MemoryReaders();
+    readers.plug(READER);
+    readers.insert(READER, card);
+    const lines: string[] = [];
+    await using connection = await record(
+      readers.client(),
+      (line) => lines.push(line),
+      () => new Concealer(),
+      "a test",
+    ).connect(READER);
+    const channel = new CardChannel((command, options) => connection.transmit(command, options));
+    const data = fromHex(SECRET);
+    await channel.send({ cla: 0, ins: 0xd6, p1: 0, p2: 0, data, conceal: "command" });
+    await channel.send({ cla: 0x80, ins: 0x5a, p1: 0, p2: 0, data, conceal: "nothing" });
+    await channel.send({ cla: 0x80, ins: 0x5a, p1: 0, p2: 0, data });
+    expect(lines.slice(2).map((line) => (JSON.parse(line) as { command: string }).command)).toEqual([
+      "00d60000**",
+      `805a000006${SECRET}`,
+      "805a0000**",
+    ]);
   });
 
   test("is replayed by whoever has another PIN", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { Concealer, concealExchange, encodeCommand } from "../../src/apdu/index.ts";
-import { fromHex, toHex } from "../../src/bytes/index.ts";
+import { type Concealment, fromHex, toHex } from "../../src/bytes/index.ts";
 
 const conceal = (command: string, answer: string): readonly [string, string] => {
   const concealed = concealExchange(fromHex(command), fromHex(answer));
@@ -63,6 +63,7 @@ describe("a secret command shows its header alone", () => {
 describe("a secret answer shows its status word alone", () => {
   test.each([
     ["PSO DECIPHER", "002a80860300010200", "aabbcc9000", "**9000"],
+    ["PSO DECIPHER with data objects", "002b80840201 0200", "aabbcc9000", "**9000"],
     ["GENERAL AUTHENTICATE with 9D", "0087079d047c02820000", "7c038201aa9000", "**9000"],
     ["GENERAL AUTHENTICATE with a retired key", "0087118204 7c02820000", "7c038201aa6100", "**6100"],
     ["GENERAL AUTHENTICATE with the management key", "0087039b047c02800000", "7c038001aa9000", "**9000"],
@@ -106,10 +107,67 @@ describe("what is no secret is shown", () => {
     ["READ BUFFER of a CAC", "805200000201ff00", "aabb9000"],
     ["PSO COMPUTE DIGITAL SIGNATURE", "002a9e9a02010200", "aabb9000"],
     ["APPEND RECORD", "00e20000020102", "9000"],
-    ["CREDIT of a payment card", "0042000002010200", "aabb9000"],
+    ["READ BINARY of a SIM card", "a0b0000002", "aabb9000"],
+    ["GET STATUS", "80f28000024f0000", "aabb9000"],
+    ["GET PROPERTIES of a CAC", "8056010000", "aabb9000"],
+    ["ENUMERATE OBJECTS of a SmartCard-HSM", "8058000000", "aabb9000"],
+    ["GET METADATA of Yubico's", "00f7009a00", "aabb9000"],
+    ["GENERATE ASYMMETRIC KEY PAIR", "0047009a05ac0380011100", "7f49009000"],
+    ["MANAGE SECURITY ENVIRONMENT", "002241b603840101", "9000"],
+    ["INTERNAL AUTHENTICATE", "0088000002010200", "aabb9000"],
+    ["GET DATA of a contactless reader", "ffca000000", "aabb9000"],
     ["not even a command", "00", "6700"],
   ])("%s", (_, command, answer) => {
     expect(conceal(command, answer)).toEqual([command, answer]);
+  });
+});
+
+describe("an instruction that no table knows is concealed with its answer", () => {
+  test.each([
+    ["an unknown instruction", "005a0000020102", "aabb9000", "005a0000**", "**9000"],
+    ["CREDIT of a payment card", "0042000002010200", "aabb9000", "00420000**", "**9000"],
+    ["an unknown proprietary instruction", "805a000002010200", "aabb9000", "805a0000**", "**9000"],
+    ["a standard's instruction in a proprietary class", "80d600000431323334", "9000", "80d60000**", "9000"],
+    ["INITIALIZE DEVICE, in another class", "0050000008010203040506070800", "aabb9000", "00500000**", "**9000"],
+    ["an escape command to a reader", "ff00000002d402", "d503320106079000", "ff000000**", "**9000"],
+    ["one of class FE", "fe5a0000020102", "aabb9000", "fe5a0000**", "**9000"],
+    ["COMPARE with reference data", "0033000002 0102", "9000", "00330000**", "9000"],
+    ["UPDATE DATA", "00de3fff02 0102", "9000", "00de3fff**", "9000"],
+    ["one without data, whose Le is shown", "805a000000", "aabb9000", "805a000000", "**9000"],
+    ["one without anything", "805a0000", "9000", "805a0000", "9000"],
+  ])("%s", (_, command, answer, shownCommand, shownAnswer) => {
+    expect(conceal(command, answer)).toEqual([shownCommand, shownAnswer]);
+  });
+});
+
+describe("what the builder of a command declares goes over the tables", () => {
+  const declared = (conceal: Concealment, command: string): readonly [string, string] => {
+    const concealed = new Concealer().conceal(fromHex(command), fromHex("aabb9000"), conceal);
+    return [concealed.command, concealed.answer];
+  };
+
+  test.each<[string, string]>([
+    ["a command that the tables show", "00b0000002010200"],
+    ["a command that the tables conceal", "0020008002313200"],
+    ["a command that no table knows", "805a000002010200"],
+  ])("of %s", (_, command) => {
+    const header = `${command.slice(0, 8)}**`;
+    expect(declared("nothing", command)).toEqual([command, "aabb9000"]);
+    expect(declared("command", command)).toEqual([header, "aabb9000"]);
+    expect(declared("answer", command)).toEqual([command, "**9000"]);
+    expect(declared("both", command)).toEqual([header, "**9000"]);
+  });
+
+  test("for all parts of a chain and of its answer, and not for the command after it", () => {
+    const concealer = new Concealer();
+    const shown = (command: string, answer: string, conceal?: Concealment): readonly string[] => {
+      const concealed = concealer.conceal(fromHex(command), fromHex(answer), conceal);
+      return [concealed.command, concealed.answer];
+    };
+    expect(shown("10d60000020102", "9000", "both")).toEqual(["10d60000**", "9000"]);
+    expect(shown("00d6000002030400", "aa6101", "both")).toEqual(["00d60000**", "**6101"]);
+    expect(shown("00c0000001", "bb9000")).toEqual(["00c0000001", "**9000"]);
+    expect(shown("00d6000002030400", "aa9000")).toEqual(["00d6000002030400", "aa9000"]);
   });
 });
 

@@ -72,6 +72,45 @@ describe("a trace", () => {
     ]);
   });
 
+  test("shows nothing of a command whose builder calls it secret, though the instruction is a harmless one", async () => {
+    const events: TraceEvent[] = [];
+    const { transmit } = scripted(
+      ["10a40400ff" + "a0".repeat(255), "9000"],
+      ["00a4040003a0a0a000", "aabb6102"],
+      ["00c0000002", "ccdd9000"],
+    );
+    const channel = new CardChannel(traceTransmit(transmit, (event) => events.push(event), "Reader 00", clock()));
+    const answer = await channel.send({
+      cla: 0,
+      ins: 0xa4,
+      p1: 4,
+      p2: 0,
+      data: new Uint8Array(258).fill(0xa0),
+      ne: 256,
+      conceal: "both",
+    });
+    expect(answer.data).toEqual(fromHex("aabbccdd"));
+    expect(events.map(({ command, answer: shown }) => [command, shown])).toEqual([
+      ["10a40400**", "9000"],
+      ["00a40400**", "**6102"],
+      ["00c0000002", "**9000"],
+    ]);
+    expect(JSON.stringify(events.map(({ explanation }) => explanation))).not.toMatch(/a0a0/iu);
+    expect(events[0]?.explanation.details).toEqual(["data concealed"]);
+  });
+
+  test("shows a command whose builder calls it harmless, though no table knows it", async () => {
+    const events: TraceEvent[] = [];
+    const { transmit } = scripted(["805a000001aa00", "6c01"], ["805a000001aa01", "bb9000"]);
+    const channel = new CardChannel(traceTransmit(transmit, (event) => events.push(event), "Reader 00", clock()));
+    const data = Uint8Array.of(0xaa);
+    await channel.send({ cla: 0x80, ins: 0x5a, p1: 0, p2: 0, data, ne: 256, conceal: "nothing" });
+    expect(events.map(({ command, answer }) => [command, answer])).toEqual([
+      ["805a000001aa00", "6c01"],
+      ["805a000001aa01", "bb9000"],
+    ]);
+  });
+
   test("tells of an exchange that failed, and lets the error through", async () => {
     const events: TraceEvent[] = [];
     const gone = new Error("SCARD_W_REMOVED_CARD: the card was taken out");

@@ -138,6 +138,7 @@ describe("validity", () => {
     const certificate = parseCertificate(build({ validity: [utcTime("2401020304Z"), utcTime("340102030405Z")] }));
     expect(certificate.subjectPublicKeyInfo).toEqual(SPKI);
     expect(() => certificate.notBefore).toThrow(DataError);
+    expect(certificate.writtenValidity).toEqual({ notBefore: "2401020304Z", notAfter: "340102030405Z" });
   });
 });
 

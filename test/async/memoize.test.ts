@@ -60,3 +60,20 @@ test("a map remembers a value for each key", async () => {
   await values.get("b");
   expect(read).toEqual(["a", "b", "a", "b"]);
 });
+
+test("a map knows whose value is there or on its way", async () => {
+  let fail: ((error: Error) => void) | undefined;
+  const values = new MemoizedMap((key: string) =>
+    key === "fails" ? new Promise<string>((_, reject) => (fail = reject)) : Promise.resolve(key),
+  );
+  expect(values.has("a")).toBe(false);
+  await values.get("a");
+  expect(values.has("a")).toBe(true);
+  values.delete("a");
+  expect(values.has("a")).toBe(false);
+  const failing = values.get("fails");
+  expect(values.has("fails")).toBe(true);
+  fail?.(new Error("accident"));
+  await expect(failing).rejects.toThrow("accident");
+  expect(values.has("fails")).toBe(false);
+});

@@ -96,6 +96,8 @@ export class AppletCard implements InProcessCard {
       this.#object = id;
       return fromHex("9000");
     }
+    // libcacard drops the parts of a block, too (cac.c, cac_applet_pki_reset).
+    this.#block = new Uint8Array();
     const applet = this.applets.get(id);
     // As GSC-IS 2.1 has it, nothing is selected then.
     this.#selected = applet && { aid: id, applet };

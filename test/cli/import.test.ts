@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { generateKeyPairSync } from "node:crypto";
+import { TAG } from "../../src/asn1/index.ts";
 import { CardFolder } from "./card.ts";
 import { cryptoki, json, jsonError, type Outcome } from "./program.ts";
 
@@ -27,6 +28,26 @@ describe("import", () => {
     expect(json(imported)).toMatchObject({ type: "cert", id: "01" });
     expect(await read("01")).toEqual(await read("02"));
   });
+
+  test.each(["991399000000Z", "no date, here", "0000000000\u001b\u0000Z"])(
+    "a certificate that is valid from %j on, which read shows as it stands there",
+    async (odd) => {
+      const der = Buffer.from(await read("02"));
+      der.write(odd, der.indexOf(Buffer.of(TAG.UTC_TIME, odd.length)) + 2, "latin1");
+      const file = folder.file("odd.der", der);
+      expect(await onCard(["import", "--so", "--id", "01", file], OFFICER)).toMatchObject({ code: 0, stderr: "" });
+      const { certificate } = json(await onCard(["read", "--id", "01", "--json"])) as { certificate: object };
+      expect(certificate).toMatchObject({ notBefore: odd, notAfter: expect.stringMatching(/^20\d\d-.*Z$/u) });
+      const { code, stdout } = await onCard(["read", "--id", "01", "--format", "text"]);
+      expect(code).toBe(0);
+      // eslint-disable-next-line no-control-regex -- none of them reaches a terminal
+      const shown = odd.replace(/[\u0000-\u001f]/gu, "\ufffd");
+      expect(stdout).toMatch(new RegExp(`^valid +${shown} to 20\\d\\d-\\d\\d-\\d\\d$`, "mu"));
+      for (const list of [["objects"], ["objects", "--json"], ["card", "dump"]]) {
+        expect((await onCard(list)).stderr).toBe("");
+      }
+    },
+  );
 
   test("a data object, by its object identifier", async () => {
     const security = "2.16.840.1.101.3.7.2.144.0";

@@ -1,13 +1,31 @@
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, stat, unlink, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
+import { Worker } from "node:worker_threads";
 import { ByteReader, fromHex, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKR, CKS, CKU, Cryptoki, parseUri, matchesToken } from "../../src/cryptoki/index.ts";
-import { onlyTokens, P11KitServer } from "../../src/p11kit/index.ts";
+import {
+  CKA,
+  CKF,
+  CKM,
+  CKO,
+  CKR,
+  CKS,
+  CKU,
+  Cryptoki,
+  type CryptokiFunctions,
+  parseUri,
+  matchesToken,
+} from "../../src/cryptoki/index.ts";
+import { onlyTokens, P11KitModule, P11KitServer } from "../../src/p11kit/index.ts";
 import { encodeFrame } from "../../src/p11kit/wire/frame.ts";
 import { first, PIN, refusal, settled } from "../cryptoki/rig.ts";
 import { testCard } from "../virtual/keys.ts";
 import { Peer, ServerRig } from "./rig.ts";
+
+/** The key that most tests sign with. */
+const KEY = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) };
 
 let rig: ServerRig;
 
@@ -27,7 +45,7 @@ async function find(peer: Peer, session: number, template: object): Promise<numb
 async function signer(offered = 0): Promise<readonly [Peer, number, number]> {
   const [peer, session] = await Peer.withSession(rig.socket, offered);
   await peer.ask("C_Login", [session, CKU.USER, utf8(PIN)]);
-  const key = await find(peer, session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
+  const key = await find(peer, session, KEY);
   return [peer, session, key];
 }
 
@@ -260,6 +278,121 @@ describe("the socket", () => {
     await expect(P11KitServer.listen("/tmp/x", { application })).rejects.toThrow(/written by others/u);
   });
 });
+
+describe("the socket's folder", () => {
+  test("that belongs to another user is refused", async () => {
+    const folder = await mkdtemp(path.join(os.tmpdir(), "owner-"));
+    const own = os.userInfo();
+    const other = jest.spyOn(os, "userInfo").mockReturnValue({ ...own, uid: own.uid + 1 });
+    const application = (): Cryptoki => new Cryptoki({ slots: rig.local.cryptoki.slots });
+    try {
+      const listening = P11KitServer.listen(path.join(folder, "socket"), { application });
+      await expect(listening).rejects.toThrow(`${folder} can be written by others`);
+      expect(await readdir(folder)).toEqual([]);
+    } finally {
+      other.mockRestore();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("leaves room for the folder that the socket is made in", async () => {
+    const application = (): Cryptoki => new Cryptoki({ slots: rig.local.cryptoki.slots });
+    const listening = P11KitServer.listen(`/${"x".repeat(97)}/s`, { application });
+    await expect(listening).rejects.toThrow(/a socket's folder has at most 97 bytes/u);
+  });
+});
+
+test("a server listens in a worker thread, where no umask can be set", async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "worker-"));
+  const socket = path.join(folder, "private", "socket");
+  // --import does not reach a worker's own entry: its loader is registered in it.
+  const load = `import(${JSON.stringify(import.meta.resolve("tsx/esm/api"))}).then(({ register }) => {
+    register();
+    return import(${JSON.stringify(new URL("./listener-worker.ts", import.meta.url).href)});
+  })`;
+  const worker = new Worker(load, { eval: true, workerData: socket });
+  const ended = once(worker, "exit");
+  const [address] = (await once(worker, "message")) as [string];
+  expect(((await stat(socket)).mode & 0o777).toString(8)).toBe("600");
+  expect(await readdir(path.dirname(socket))).toEqual(["socket"]);
+  const module = new P11KitModule({ address });
+  await module.C_Initialize();
+  expect(await module.C_GetSlotList(true)).toEqual([]);
+  await module.C_Finalize();
+  worker.postMessage("end");
+  expect(await ended).toEqual([0]);
+  expect(await readdir(path.dirname(socket))).toEqual([]);
+  await rm(folder, { recursive: true });
+});
+
+test("a socket whose place another server took is left to that one", async () => {
+  await using own = await ServerRig.start();
+  const application = (): Cryptoki => new Cryptoki({ slots: own.local.cryptoki.slots });
+  await unlink(own.socket);
+  await using second = await P11KitServer.listen(own.socket, { application });
+  await own.server[Symbol.asyncDispose]();
+  const module = new P11KitModule({ address: second.address ?? "" });
+  await module.C_Initialize();
+  await module.C_Finalize();
+});
+
+describe("a client that is killed while it signs", () => {
+  test("takes neither login nor session from another one", async () => {
+    await using own = await ServerRig.start(await testCard());
+    await using other = await own.module();
+    const session = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    await other.C_Login(session, CKU.USER, PIN);
+    const key = await privateKey(other, session);
+    const signature = await signed(other, session, key);
+    for (let times = 0; times < 40; times++) {
+      const [peer, theirs] = await Peer.withSession(own.socket);
+      await peer.ask("C_Login", [theirs, CKU.USER, utf8(PIN)]);
+      const begun = new Promise<void>((resolve) => {
+        own.local.before = (command): void => {
+          if (command[1] === 0x87) resolve();
+        };
+      });
+      await peer.ask("C_SignInit", [theirs, { mechanism: CKM.SHA256_RSA_PKCS }, await find(peer, theirs, KEY)]);
+      peer.send("C_Sign", [theirs, utf8("their letter")], 512);
+      await begun;
+      peer[Symbol.dispose]();
+      expect(await signed(other, session, key)).toEqual(signature);
+      await own.untilClients(1);
+    }
+    expect(own.errors).toEqual([]);
+  });
+
+  test("is forgotten in time, though its card hangs", async () => {
+    const application = (): CryptokiFunctions => {
+      const hanging = new Cryptoki({ slots: rig.local.cryptoki.slots });
+      hanging.C_Digest = (): Promise<Uint8Array> => new Promise(() => undefined);
+      return hanging;
+    };
+    await using own = await ServerRig.start(await testCard(), { application, cleanUp: 30 });
+    const [peer, session] = await Peer.withSession(own.socket);
+    peer.send("C_Digest", [session, utf8("abc")], 100);
+    await peer.ask("C_GetInfo", []);
+    expect(own.server.clients).toBe(1);
+    peer[Symbol.dispose]();
+    await own.untilClients(0);
+    expect(own.server.clients).toBe(0);
+    expect(own.errors).toEqual([
+      expect.objectContaining({ message: expect.stringMatching(/was not ended within 0\.03 s/u) }),
+    ]);
+  });
+});
+
+async function privateKey(module: CryptokiFunctions, session: number): Promise<number> {
+  await module.C_FindObjectsInit(session, KEY);
+  const [key = 0] = await module.C_FindObjects(session);
+  await module.C_FindObjectsFinal(session);
+  return key;
+}
+
+async function signed(module: CryptokiFunctions, session: number, key: number): Promise<Uint8Array> {
+  await module.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+  return module.C_Sign(session, utf8("a letter"));
+}
 
 describe("a filter of tokens", () => {
   test("shows the slots of tokens that fit, and hides the others from every function", async () => {

@@ -197,34 +197,48 @@ describe("transmit", () => {
     expect(await Promise.all([first, second])).toEqual([OK, OK]);
   });
 
-  test("given up in the middle ends the connection; the card finishes what it was told before it hears of others", async () => {
+  test("given up in the middle is finished behind its caller, before the card hears of others; nothing is reset", async () => {
     const { card, one, two } = setUp();
     const connection = await one.connect("Reader");
-    await connection.begin();
-    const other = await two.connect("Reader", { signal: AbortSignal.timeout(1) }).catch(() => undefined);
-    expect(other).toBeUndefined();
+    const other = await two.connect("Reader");
     const release = card.hold();
     const command = Uint8Array.of(0, 0x20, 0, 0x80, 1, 0x31);
     const abort = new AbortController();
-    const gaveUp = connection.transmit(command, abort.signal);
+    const gaveUp = connection.transmit(command, { signal: abort.signal });
     await tick();
     abort.abort();
     await expectCode(gaveUp, "SCARD_E_CANCELLED");
     command.fill(0);
-    await expectCode(connection.transmit(COMMAND), "SCARD_E_INVALID_HANDLE");
-    const next = (await two.connect("Reader")).transmit(COMMAND);
+    const next = [connection.transmit(COMMAND), other.transmit(COMMAND)];
     await tick();
     expect(card.received).toEqual([Uint8Array.of(0, 0x20, 0, 0x80, 1, 0x31)]);
     release();
-    expect(await next).toEqual(OK);
-    expect(card.resets).toBe(2);
+    expect(await Promise.all(next)).toEqual([OK, OK]);
+    expect(card.resets).toBe(1);
+  });
+
+  test("without an answer is given up in time, and its connection with it", async () => {
+    const { card, readers } = setUp();
+    const connection = await readers.client({ exchangeTimeout: 5, longExchangeTimeout: 10 }).connect("Reader");
+    card.hold();
+    await expectCode(connection.transmit(COMMAND, { long: true }), "SCARD_E_TIMEOUT");
+    await expectCode(connection.transmit(COMMAND), "SCARD_E_INVALID_HANDLE");
+  });
+
+  test("without an answer does not keep its connection from closing", async () => {
+    const { card, one } = setUp();
+    const connection = await one.connect("Reader");
+    card.hold();
+    const pending = expectCode(connection.transmit(COMMAND), "SCARD_E_CANCELLED");
+    await connection.disconnect();
+    await pending;
   });
 
   test("sends nothing for a signal that was aborted before", async () => {
     const { card, one } = setUp();
     const connection = await one.connect("Reader");
-    await expectCode(connection.transmit(COMMAND, AbortSignal.abort()), "SCARD_E_CANCELLED");
-    await expectCode(connection.begin(AbortSignal.abort()), "SCARD_E_CANCELLED");
+    await expectCode(connection.transmit(COMMAND, { signal: AbortSignal.abort() }), "SCARD_E_CANCELLED");
+    await expectCode(connection.begin({ signal: AbortSignal.abort() }), "SCARD_E_CANCELLED");
     await expectCode(one.connect("Reader", { signal: AbortSignal.abort() }), "SCARD_E_CANCELLED");
     expect(card.received).toHaveLength(0);
     expect((await only(one)).sharing).toBe(1);
@@ -291,7 +305,7 @@ describe("a transaction", () => {
     const [a, b] = connections;
     await a.begin();
     const abort = new AbortController();
-    const calls = [b.begin(abort.signal), b.transmit(COMMAND, abort.signal)];
+    const calls = [b.begin({ signal: abort.signal }), b.transmit(COMMAND, { signal: abort.signal })];
     await tick();
     abort.abort();
     for (const call of calls) await expectCode(call, "SCARD_E_CANCELLED");

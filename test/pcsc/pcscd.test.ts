@@ -404,7 +404,7 @@ describe("a card that another program keeps", () => {
     await using connection = await pcsc.connect(READER);
     daemon.on.begin = ({ socket }) => socket.write(refusal(8));
     const started = performance.now();
-    expect((await failure(connection.begin(AbortSignal.timeout(30)))).codeName).toBe("SCARD_E_CANCELLED");
+    expect((await failure(connection.begin({ signal: AbortSignal.timeout(30) }))).codeName).toBe("SCARD_E_CANCELLED");
     expect(performance.now() - started).toBeLessThan(200);
     delete daemon.on.begin;
     await connection.begin();
@@ -426,20 +426,55 @@ describe("a card that another program keeps", () => {
 });
 
 describe("a call that is given up", () => {
-  test("in the middle of an exchange takes its connection with it", async () => {
+  test("in the middle of an exchange is finished behind its caller, and the connection goes on", async () => {
     await using connection = await pcsc.connect(READER);
-    daemon.on.transmit = () => undefined;
+    let answer = (): void => undefined;
+    daemon.on.transmit = ({ usual }) => {
+      delete daemon.on.transmit;
+      answer = usual;
+    };
     const controller = new AbortController();
-    const pending = failure(connection.transmit(COMMAND, controller.signal));
+    const pending = failure(connection.transmit(COMMAND, { signal: controller.signal }));
     await until(() => daemon.seen.includes("transmit"));
     controller.abort(new Error("enough"));
     const error = await pending;
     expect(error.codeName).toBe("SCARD_E_CANCELLED");
     expect(error.cause).toMatchObject({ message: "enough" });
+    const next = connection.transmit(COMMAND);
+    answer();
+    expect(await next).toHaveLength(6);
+    expect(daemon.connections).toBe(1);
+  });
+
+  test.each(["transmit", "control", "begin", "reconnect"] as const)(
+    "%s without an answer ends with the connection",
+    async (silent) => {
+      await using impatient = new Pcscd({ socket: daemon.socket, exchangeTimeout: 20, longExchangeTimeout: 30 });
+      const connection = await impatient.connect(READER);
+      daemon.on[silent] = () => undefined;
+      const calls = {
+        transmit: () => connection.transmit(COMMAND),
+        control: () => connection.control(1, COMMAND, { long: true }),
+        begin: () => connection.begin(),
+        reconnect: () => connection.reconnect(),
+      };
+      const error = await failure(calls[silent]());
+      expect(error.codeName).toBe("SCARD_E_TIMEOUT");
+      expect(error.message).toContain(silent === "control" ? "0.03 seconds" : "0.02 seconds");
+      await until(() => daemon.connections === 0);
+      expect((await failure(connection.transmit(COMMAND))).codeName).toBe("SCARD_E_TIMEOUT");
+      await connection.disconnect();
+    },
+  );
+
+  test("a connection closes although an exchange has no answer", async () => {
+    const connection = await pcsc.connect(READER);
+    daemon.on.transmit = () => undefined;
+    const pending = failure(connection.transmit(COMMAND));
+    await until(() => daemon.seen.includes("transmit"));
+    await connection.disconnect();
+    expect((await pending).codeName).toBe("SCARD_E_CANCELLED");
     await until(() => daemon.connections === 0);
-    const after = await failure(connection.transmit(COMMAND));
-    expect(after.codeName).toBe("SCARD_E_INVALID_HANDLE");
-    expect(after.message).toContain("connect again");
   });
 
   test("while it waits for its turn leaves the call before it alone", async () => {
@@ -448,7 +483,7 @@ describe("a call that is given up", () => {
     daemon.on.transmit = ({ usual }) => (answer = usual);
     const first = connection.transmit(COMMAND);
     const controller = new AbortController();
-    const second = failure(connection.transmit(COMMAND, controller.signal));
+    const second = failure(connection.transmit(COMMAND, { signal: controller.signal }));
     await until(() => daemon.seen.includes("transmit"));
     controller.abort();
     expect((await second).codeName).toBe("SCARD_E_CANCELLED");
@@ -459,7 +494,9 @@ describe("a call that is given up", () => {
 
   test("before it began sends nothing", async () => {
     await using connection = await pcsc.connect(READER);
-    expect((await failure(connection.transmit(COMMAND, AbortSignal.abort()))).codeName).toBe("SCARD_E_CANCELLED");
+    expect((await failure(connection.transmit(COMMAND, { signal: AbortSignal.abort() }))).codeName).toBe(
+      "SCARD_E_CANCELLED",
+    );
     expect((await failure(pcsc.connect(READER, { signal: AbortSignal.abort() }))).codeName).toBe("SCARD_E_CANCELLED");
     expect(daemon.seen).not.toContain("transmit");
   });
@@ -471,7 +508,7 @@ describe("a call that is given up", () => {
       controller.abort();
       usual();
     };
-    expect((await failure(connection.begin(controller.signal))).codeName).toBe("SCARD_E_CANCELLED");
+    expect((await failure(connection.begin({ signal: controller.signal }))).codeName).toBe("SCARD_E_CANCELLED");
     await until(() => daemon.seen.includes("end"));
   });
 
@@ -661,7 +698,7 @@ test("any number of calls and retries leaves no listener behind", async () => {
   await Promise.all(Array.from({ length: 30 }, () => pcsc.readers()));
   for (let count = 0; count < 30; count++) {
     await using connection = await pcsc.connect(READER, { signal });
-    await connection.transmit(COMMAND, signal);
+    await connection.transmit(COMMAND, { signal });
     for await (const readers of pcsc.changes(signal)) if (readers.length > 0) break;
   }
   await sleep(1);

@@ -64,6 +64,8 @@ async function look(files: Readonly<Record<string, CardFile | undefined>>): Prom
 
 /** What the whole card costs: three exchanges to find it, two for each of nine files, and more for each certificate. */
 const EXCHANGES = 27;
+/** What does not parse is read a second time, each file of it with its SELECT: it may have been broken on its way. */
+const SECOND_LOOK = 5;
 
 test("the card without a fault", async () => {
   const { labels, whole, findings, exchanges } = await look({});
@@ -318,7 +320,7 @@ describe.each(Object.entries(FAULTS))("a card that %s", (_, faults) => {
     expect(seen.labels).toEqual(labels);
     const told = seen.findings.map(({ where, problem }) => `${where}: ${problem}`);
     expect(told).toEqual(findings.map((part) => expect.stringContaining(part) as unknown));
-    expect(seen.exchanges).toBeLessThanOrEqual(EXCHANGES + more);
+    expect(seen.exchanges).toBeLessThanOrEqual(EXCHANGES + 2 * more + SECOND_LOOK);
   });
 });
 

@@ -6,8 +6,11 @@ import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { odf, privateKey } from "./directory-files.ts";
 import { type CardFile, FileCard, insert, RECORDING } from "./file-card.ts";
 
-/** No card is asked more than this, whatever its files say: each of the recorded card's twelve files is 3 exchanges at most. */
-const MAX_EXCHANGES = 80;
+/**
+ * No card is asked more than this, whatever its files say: each of the recorded card's twelve files is 3 exchanges at most, and as
+ * many again if it does not parse, because it may have been broken on its way.
+ */
+const MAX_EXCHANGES = 120;
 
 /** Everything that can be asked of a card is asked; only the project's own errors may come of it. */
 async function readEverything(card: FileCard): Promise<{ labels: string[]; findings: readonly unknown[] }> {

@@ -54,7 +54,7 @@ export class SmartCardHsm implements InProcessCard {
   readonly keys = new Map<number, KeyObject>();
   /** RESET RETRY COUNTER was allowed when the card was initialised. */
   allowsReset = true;
-  readonly #pin = new ReferenceData(utf8(HSM_PIN), 3);
+  readonly pin = new ReferenceData(utf8(HSM_PIN), 3);
   readonly #code = new ReferenceData(fromHex(HSM_CODE.toLowerCase()), 15);
   #selected = false;
   #verified = false;
@@ -194,11 +194,11 @@ export class SmartCardHsm implements InProcessCard {
   #verify(p1: number, reference: number, data: Uint8Array): Uint8Array {
     const pin = this.#reference(p1, reference);
     if (data.length === 0) {
-      if (pin === this.#pin && this.#verified) return new Uint8Array();
+      if (pin === this.pin && this.#verified) return new Uint8Array();
       throw new Refusal(pin.blocked ? 0x6983 : 0x63c0 + pin.tries);
     }
     // Nobody's program verifies the initialisation code.
-    if (pin !== this.#pin) throw new Refusal(0x6a88);
+    if (pin !== this.pin) throw new Refusal(0x6a88);
     this.#verified = false;
     compare(pin, data);
     this.#verified = true;
@@ -220,13 +220,13 @@ export class SmartCardHsm implements InProcessCard {
     if (!this.allowsReset) throw new Refusal(0x6985);
     if (data.length < 8 + 6 || data.length > 8 + 15) throw new Refusal(0x6700);
     compare(this.#code, data.subarray(0, 8));
-    this.#pin.replace(data.subarray(8));
+    this.pin.replace(data.subarray(8));
     return new Uint8Array();
   }
 
   #reference(p1: number, reference: number): ReferenceData {
     if (p1 !== 0) throw new Refusal(0x6a86);
-    if (reference === 0x81) return this.#pin;
+    if (reference === 0x81) return this.pin;
     if (reference === 0x88) return this.#code;
     throw new Refusal(0x6a88);
   }

@@ -10,7 +10,7 @@ import {
 import { DataError, toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
-import { readInput } from "../files.ts";
+import { LIMIT, readInput } from "../files.ts";
 import { examples } from "../help.ts";
 import { hexArgument } from "../hex-argument.ts";
 import { sayStatus } from "./apdu-words.ts";
@@ -48,7 +48,7 @@ export function addApduExplain(apdu: Command, environment: Environment): void {
 }
 
 async function explainLines(context: CommandContext): Promise<void> {
-  const lines = Buffer.from(await readInput(undefined, context.environment))
+  const lines = Buffer.from(await readInput(undefined, context.environment, LIMIT.TEXT))
     .toString("utf8")
     .split("\n");
   let command: Uint8Array | undefined;

@@ -4,7 +4,7 @@ import { toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
-import { readInput } from "../files.ts";
+import { LIMIT, readInput } from "../files.ts";
 import { examples } from "../help.ts";
 import { hexArgument } from "../hex-argument.ts";
 import { chooseReader } from "../reader.ts";
@@ -38,12 +38,12 @@ export function addApduSend(apdu: Command, environment: Environment): void {
     const reader = await chooseReader(context);
     await using connection = await pcsc.connect(reader, { signal: context.signal });
     if (options.reset) await connection.reconnect(1);
-    const raw: Transmit = (apdu, signal) => connection.transmit(apdu, signal);
+    const raw: Transmit = (apdu, options) => connection.transmit(apdu, options);
     const transmit = context.cardOptions.wrap?.(raw, reader) ?? raw;
-    await connection.begin(context.signal);
+    await connection.begin({ signal: context.signal });
     const concealer = new Concealer();
     for (const apdu of apdus) {
-      const answer = await transmit(apdu, context.signal);
+      const answer = await transmit(apdu, { signal: context.signal });
       // The answer was asked for; a PIN in the command need not be seen twice.
       show(context, apdu, concealer.conceal(apdu, answer).command, answer);
     }
@@ -55,7 +55,7 @@ async function readApdus(words: readonly string[], context: CommandContext): Pro
   const texts =
     words.length > 0
       ? words
-      : Buffer.from(await readInput(undefined, context.environment))
+      : Buffer.from(await readInput(undefined, context.environment, LIMIT.TEXT))
           .toString("utf8")
           .split("\n");
   const apdus = texts.filter((text) => text.trim() !== "").map((text, index) => hexArgument(text, `APDU ${index + 1}`));

@@ -65,7 +65,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
           await deliver(plaintext, options.encoding ?? "binary", options.output, context, FOR.USER);
         else if (options.output === undefined) context.print.document({ plaintext: encode(plaintext, "base64") });
         else {
-          await writeWhole(options.output, plaintext, FOR.USER);
+          await writeWhole(options.output, plaintext, { mode: FOR.USER, signal: context.signal });
           context.print.document({ output: options.output });
         }
       } finally {

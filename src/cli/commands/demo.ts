@@ -80,14 +80,14 @@ export function addDemo(program: Command, environment: Environment): void {
 }
 
 /** The context with a virtual card in it, and the PIN at hand of one that is new. */
-function ownCard({ environment, options, signal }: CommandContext): CommandContext {
+function ownCard({ environment, options }: CommandContext): CommandContext {
   const virtual = options.virtual === undefined || options.virtual === true ? DEFAULT_CARD : options.virtual;
   const env = isNewCard(virtual) ? { ...environment.env, CRYPTOKI_PIN: PIN } : environment.env;
-  return new CommandContext({ ...environment, env, signal }, { ...options, virtual }, "cryptoki demo");
+  return new CommandContext({ ...environment, env }, { ...options, virtual }, "cryptoki demo");
 }
 
 async function demonstrate(context: CommandContext, file: string | undefined): Promise<Demonstration> {
-  const data = file === undefined ? utf8(LETTER) : await readWhole(file);
+  const data = file === undefined ? utf8(LETTER) : await readWhole(file, context.signal);
   let step = "find the token";
   const exchanges: Exchange[] = [];
   context.listen((event) => exchanges.push({ step, ...exchangeOf(event) }));

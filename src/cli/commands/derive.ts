@@ -42,7 +42,9 @@ export function addDerive(program: Command, environment: Environment): void {
     );
   action<DeriveOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const selection = readSelection(options, uri);
-    const peer = parsePublicKey((await readPublicKey(options.peer)).export({ format: "der", type: "spki" }));
+    const peer = parsePublicKey(
+      (await readPublicKey(options.peer, context.signal)).export({ format: "der", type: "spki" }),
+    );
     if (peer.type !== "ec") throw new FileError(`${options.peer} holds an RSA key; an EC key is wanted`);
     const session = await openSessionFor(context, selection, uri);
     const key = await choosePrivateKey(session, selection, USE.derive);
@@ -55,7 +57,7 @@ export function addDerive(program: Command, environment: Environment): void {
       if (!context.print.json) await deliver(secret, options.encoding, options.output, context, FOR.USER);
       else if (options.output === undefined) context.print.document({ secret: encode(secret, "base64") });
       else {
-        await writeWhole(options.output, secret, FOR.USER);
+        await writeWhole(options.output, secret, { mode: FOR.USER, signal: context.signal });
         context.print.document({ output: options.output });
       }
     } finally {

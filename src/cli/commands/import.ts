@@ -65,7 +65,7 @@ export function addImport(program: Command, environment: Environment): void {
       if (options.type !== "data" && (options.application ?? options.objectId) !== undefined) {
         throw new UsageError("--application and --object-id are of data objects only");
       }
-      const bytes = await readInput(file, environment);
+      const bytes = await readInput(file, context.environment);
       const template = read(options, file ?? "standard input", bytes);
       try {
         const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);

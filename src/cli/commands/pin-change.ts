@@ -28,9 +28,9 @@ export function addPinChange(pin: Command, environment: Environment): void {
     const session = await TokenSession.open(context, token, uri, READ_WRITE);
     const name = visible(token.label);
     const from = context.options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
-    const oldPin = await readPin(secret(PIN, `PIN of ${name}`, from), environment);
+    const oldPin = await readPin(secret(PIN, `PIN of ${name}`, from), context.environment);
     try {
-      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), environment);
+      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), context.environment);
       try {
         await session.cryptoki.C_SetPIN(session.handle, oldPin, newPin);
       } finally {

@@ -31,9 +31,9 @@ export function addPinUnlock(pin: Command, environment: Environment): void {
     const token = await chooseToken(context, uri);
     const session = await TokenSession.open(context, token, uri, READ_WRITE);
     const name = visible(token.label);
-    const puk = await readPin(secret(PUK, `PUK of ${name}`, options.pukSource), environment);
+    const puk = await readPin(secret(PUK, `PUK of ${name}`, options.pukSource), context.environment);
     try {
-      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), environment);
+      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), context.environment);
       try {
         await session.cryptoki.C_UnlockPIN(session.handle, puk, newPin);
       } finally {

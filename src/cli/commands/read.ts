@@ -3,7 +3,7 @@ import { toHex } from "../../bytes/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
 import { encodePublicKey, encodeSshPublicKey, parsePublicKey } from "../../crypto/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
-import { keyName, summarise } from "../certificate-text.ts";
+import { dayOf, keyName, summarise } from "../certificate-text.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
@@ -60,7 +60,8 @@ export function addRead(program: Command, environment: Environment): void {
     const object = await chooseObject(session, type, selection);
     const content = await load(session, object, type);
     const written = type === "data" ? content.der : render(content, options.format);
-    if (options.output !== undefined && options.output !== "-") await writeWhole(options.output, written);
+    if (options.output !== undefined && options.output !== "-")
+      await writeWhole(options.output, written, { signal: context.signal });
     if (print.json) print.document(document(content, formatUri(objectUri(session.token, object)), object));
     else if (options.output === undefined || options.output === "-") {
       if (options.format === "text" && type !== "data") print.pairs(pairsOf(content));
@@ -108,7 +109,7 @@ function pairsOf(content: Content): [string, string][] {
     ["subject", subject],
     ["issuer", issuer],
     ["serial number", serialNumber],
-    ["valid", `${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}`],
+    ["valid", `${dayOf(notBefore)} to ${dayOf(notAfter)}`],
     ["key", key],
     ["key usage", keyUsage.join(", ")],
     ...(subjectAltName === undefined ? [] : [["also named", subjectAltName] as [string, string]]),

@@ -84,7 +84,7 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   const { inheritedSocket } = await import("../../p11kit/index.ts");
   const inherited = inheritedSocket(context.environment.env);
   if (inherited === undefined && !options.foreground) {
-    tellAddress(context, await startInBackground(["--foreground"]));
+    tellAddress(context, await startInBackground(["--foreground"], context.signal));
     return;
   }
   const start = async (): Promise<Announcement> => {
@@ -168,11 +168,13 @@ function tellAddress({ print }: CommandContext, { address, pid }: Announcement):
 const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
-function printModuleConfig({ print, options: { token, reader } }: CommandContext, options: ServeOptions): void {
+function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
+  const { token, reader, patience } = globals;
   const { socket, maxMessage, unlockBy } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
+    ...(patience === undefined ? [] : ["--patience", `${patience}`]),
   ];
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),

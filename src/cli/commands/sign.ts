@@ -73,7 +73,7 @@ export function addSign(program: Command, environment: Environment): void {
         await deliver(signature, options.encoding, options.output, context);
         return;
       }
-      if (options.output !== undefined) await writeWhole(options.output, signature);
+      if (options.output !== undefined) await writeWhole(options.output, signature, { signal: context.signal });
       context.print.document({
         signature: encode(signature, options.encoding === "hex" ? "hex" : "base64"),
         mechanism: `CKM_${scheme.name}`,

@@ -5,7 +5,7 @@ import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
 import { RefutedError, UsageError } from "../failure.ts";
-import { readInput, readWhole } from "../files.ts";
+import { LIMIT, readInput, readWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { HASHES, signatureScheme } from "../mechanism.ts";
 import { readPublicKey } from "../public-key-file.ts";
@@ -56,7 +56,11 @@ export function addVerify(program: Command, environment: Environment): void {
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
       const data = await readInput(file, context.environment);
-      const bytes = decode(await readWhole(options.signature), options.encoding, options.signature);
+      const bytes = decode(
+        await readWhole(options.signature, context.signal, LIMIT.KEY),
+        options.encoding,
+        options.signature,
+      );
       const key = await findKey(context, options, uri);
       const scheme = signatureScheme(key, options);
       const signature = readSignature(bytes, key, options.format);
@@ -79,5 +83,7 @@ async function findKey(context: CommandContext, options: VerifyOptions, uri?: st
   if (uri !== undefined || options.id !== undefined || options.label !== undefined) {
     throw new UsageError("--key names a file; leave out the URI, --id and --label, which name a key on a card");
   }
-  return requireSigningKey(parsePublicKey((await readPublicKey(options.key)).export({ format: "der", type: "spki" })));
+  return requireSigningKey(
+    parsePublicKey((await readPublicKey(options.key, context.signal)).export({ format: "der", type: "spki" })),
+  );
 }

@@ -1,4 +1,4 @@
-import { concat, wipe } from "../../bytes/index.ts";
+import { concatSecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import type { Cipher } from "../mechanisms/scheme.ts";
@@ -34,7 +34,7 @@ export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSign
   try {
     const last = await stream.final(signal);
     if (first.length === 0) return last;
-    const all = concat(first, last);
+    const all = concatSecret(first, last);
     wipe(last);
     return all;
   } finally {

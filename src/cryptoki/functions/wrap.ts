@@ -1,5 +1,5 @@
 import { untilAborted } from "../../async/index.ts";
-import { concat, wipe } from "../../bytes/index.ts";
+import { concatSecret, copySecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { readTemplate } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
@@ -59,7 +59,7 @@ export function wrapKey(
         const wrapping = application.objects.get(wrappingKey, session.token);
         const object = await wrappable(application, session, key, wrapping);
         const plain = materialOf(object, wrapping);
-        const padded = concat(plain, new Uint8Array(paddingOf(plain.length, BLOCKS.get(mechanism.mechanism))));
+        const padded = concatSecret(plain, new Uint8Array(paddingOf(plain.length, BLOCKS.get(mechanism.mechanism))));
         try {
           return await renamed(OF_KEY, () => whole(stream, padded, signal));
         } finally {
@@ -104,7 +104,7 @@ async function wrappable(
 
 /** The bytes of a secret key; a private key as PKCS #8, for secret wrapping keys only. The caller's to wipe. */
 function materialOf({ key, attributes }: StoredObject, wrapping: StoredObject): Uint8Array {
-  if (key?.class === "secret") return Uint8Array.from(key.value);
+  if (key?.class === "secret") return copySecret(key.value);
   if (wrapping.key?.class !== "secret") {
     throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "a private key is wrapped with a secret key");
   }

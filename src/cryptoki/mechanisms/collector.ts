@@ -1,4 +1,4 @@
-import { concat, wipe } from "../../bytes/index.ts";
+import { concatSecret, wipe } from "../../bytes/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CryptokiError } from "../error.ts";
 
@@ -27,7 +27,7 @@ export class Collector {
 
   /** All of it, the caller's to wipe; nothing is kept. */
   take(): Uint8Array {
-    const all = concat(...this.#parts);
+    const all = concatSecret(...this.#parts);
     this.wipe();
     return all;
   }

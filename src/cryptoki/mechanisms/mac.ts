@@ -1,5 +1,5 @@
 import { type BlockCipher, blockLength, Cmac, type HashName, hashLength, HmacStream } from "../../crypto/index.ts";
-import { wipe } from "../../bytes/index.ts";
+import { concatSecret, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { blame } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
@@ -64,7 +64,7 @@ function cmacSigner(cipher: BlockCipher, key: Uint8Array, length: number): Signe
 }
 
 /** A two-key DES key as the three-key one that does the same. */
-const doubled = (key: Uint8Array): Uint8Array => Uint8Array.from([...key, ...key.subarray(0, 8)]);
+const doubled = (key: Uint8Array): Uint8Array => concatSecret(key, key.subarray(0, 8));
 
 function cut(mac: Uint8Array, length: number): Uint8Array {
   if (length === mac.length) return mac;

@@ -1,4 +1,4 @@
-import { concat, wipe } from "../../bytes/index.ts";
+import { concatSecret, wipe } from "../../bytes/index.ts";
 import { rsaPublic, verifyRsaRaw } from "../../crypto/index.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -13,7 +13,7 @@ function pad(message: Uint8Array, length: number): Uint8Array {
   if (message.length > length) {
     throw new CryptokiError(CKR.DATA_LEN_RANGE, `${message.length} bytes, ${length} at most for this key`);
   }
-  return concat(new Uint8Array(length - message.length), message);
+  return concatSecret(new Uint8Array(length - message.length), message);
 }
 
 const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {

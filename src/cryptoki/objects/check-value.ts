@@ -1,4 +1,4 @@
-import { concat } from "../../bytes/index.ts";
+import { concatSecret } from "../../bytes/index.ts";
 import { digest, encryptBlock } from "../../crypto/index.ts";
 import type { Values } from "../attributes/new-object.ts";
 import { invalid } from "../attributes/refusals.ts";
@@ -26,9 +26,9 @@ export function keyCheckValue(keyType: number | undefined, value: Uint8Array): U
     case CKK.DES3:
       return encryptBlock("3des", value, new Uint8Array(8)).slice(0, 3);
     case CKK.DES2:
-      return encryptBlock("3des", concat(value, value.subarray(0, 8)), new Uint8Array(8)).slice(0, 3);
+      return encryptBlock("3des", concatSecret(value, value.subarray(0, 8)), new Uint8Array(8)).slice(0, 3);
     case CKK.DES:
-      return encryptBlock("3des", concat(value, value, value), new Uint8Array(8)).slice(0, 3);
+      return encryptBlock("3des", concatSecret(value, value, value), new Uint8Array(8)).slice(0, 3);
     default:
       return digest("sha1", value).slice(0, 3);
   }

@@ -1,9 +1,7 @@
 import { DataError } from "../../bytes/index.ts";
-import { CardError, MalformedAnswerError, StatusError } from "../../card/index.ts";
+import { CardError, isAnswer, MalformedAnswerError, StatusError } from "../../card/index.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 
-/** Not found and security status not satisfied (ISO/IEC 7816-4 section 5.6): answers about the object, and nothing else. */
-const ANSWERS: ReadonlySet<number> = new Set([0x6a82, 0x6a83, 0x6a88, 0x6982]);
 /** First bytes of execution errors, and of "no precise diagnosis": the card failed, and says nothing about the object. */
 const EXECUTION_ERRORS: ReadonlySet<number> = new Set([0x64, 0x65, 0x66, 0x6f]);
 
@@ -17,7 +15,7 @@ export async function unlessRefused<T>(read: () => Promise<T>, refused: T): Prom
   try {
     return await afterReset(read);
   } catch (error) {
-    if (isAnswer(error)) return refused;
+    if (isAnswer(error) || isSaidByProfile(error)) return refused;
     if (!mayBeRefusal(error)) throw error;
   }
   try {
@@ -28,9 +26,9 @@ export async function unlessRefused<T>(read: () => Promise<T>, refused: T): Prom
   }
 }
 
-function isAnswer(error: unknown): boolean {
-  if (error instanceof StatusError) return ANSWERS.has(error.sw);
-  return error instanceof CardError && !(error instanceof MalformedAnswerError);
+/** A profile's own word about the object: it is gone, or guarded, or of a kind that cannot be read. */
+function isSaidByProfile(error: unknown): boolean {
+  return error instanceof CardError && !(error instanceof StatusError || error instanceof MalformedAnswerError);
 }
 
 function mayBeRefusal(error: unknown): boolean {

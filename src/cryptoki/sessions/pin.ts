@@ -1,5 +1,4 @@
-import { utf8, wipe } from "../../bytes/index.ts";
-import { copyBytes } from "../arguments.ts";
+import { copySecret, secretUtf8, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 
@@ -17,7 +16,7 @@ export function requirePin(pin: Pin, what = "the PIN"): void {
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, where nothing but a PIN of the caller's will do.
  */
 export function copyPin(pin: Pin): Uint8Array {
-  if (pin !== null) return typeof pin === "string" ? utf8(pin) : copyBytes(pin);
+  if (pin !== null) return typeof pin === "string" ? secretUtf8(pin) : copySecret(pin);
   throw new CryptokiError(
     CKR.ARGUMENTS_BAD,
     "null leaves the PIN to the keys of a reader, and this one has none for it",

@@ -1,9 +1,11 @@
+import { Deadline, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { DataError, utf8, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { ServerAddress } from "../address.ts";
 import { P11KitError } from "../error.ts";
 import type { Dialect } from "../wire/field.ts";
 import { encodeFrame, FrameReader } from "../wire/frame.ts";
+import { callOf } from "../wire/calls.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../wire/message.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
@@ -13,13 +15,20 @@ const OPTIONS = utf8("client");
 const FIRST_CODE = 0x10;
 const LAST_CODE = 0xffffffff;
 
+const plain = (name: string): Request => ({ call: callOf(name, 0), args: [], room: 0, wanted: [] });
+const INITIALIZE = plain("C_Initialize");
+const FINALIZE = plain("C_Finalize");
+
+/** Milliseconds for the answer to C_Finalize. */
+const FAREWELL = 2000;
+
 export interface LinkOptions {
   readonly address: ServerAddress;
   /** The version of the protocol to offer. */
   readonly version: number;
   /** Bytes that an answer may have. */
   readonly messageLimit: number;
-  /** Milliseconds that a socket may take for its first byte. */
+  /** Milliseconds for connecting, up to the answer to C_Initialize. */
   readonly patience: number;
 }
 
@@ -31,7 +40,8 @@ export class Link {
     number,
     { readonly resolve: (body: Uint8Array) => void; readonly reject: (error: unknown) => void }
   >();
-  readonly #reading: Promise<void>;
+  /** Resolves when the connection is over. */
+  readonly ended: Promise<void>;
   #code = FIRST_CODE;
   #broken: CryptokiError | undefined;
   /** What is spoken: the version that both know. */
@@ -41,56 +51,69 @@ export class Link {
     this.#transport = transport;
     this.#frames = frames;
     this.dialect = dialect;
-    this.#reading = this.#read();
+    this.ended = this.#read();
   }
 
-  /** @throws {P11KitError} if there is no server that speaks the protocol. */
-  static async open(options: LinkOptions): Promise<Link> {
-    const link = await Link.#negotiate(options, options.version);
+  /**
+   * Connects and calls C_Initialize.
+   * @throws {P11KitError} if there is no server that speaks the protocol, or it does not answer in time; the error that C_Initialize is
+   *   answered with; the signal's reason.
+   */
+  static async open(options: LinkOptions, signal: AbortSignal): Promise<Link> {
+    const seconds = options.patience / 1000;
+    const late = (): P11KitError => new P11KitError(`the server did not answer within ${seconds} s`);
+    const deadline = new Deadline(options.patience);
+    const inTime = <T>(answer: Promise<T>): Promise<T> => deadline.race(untilAborted(answer, signal), late);
+    const first = await Link.#negotiate(options, options.version, inTime, signal);
     // A server of old takes only the byte that it knows (p11-kit up to 0.23), and hangs up.
-    const second = link ?? (options.version > 0 ? await Link.#negotiate(options, 0) : undefined);
-    if (!second) throw new P11KitError("the server hung up before it said a word");
-    return second;
+    const link = first ?? (options.version > 0 ? await Link.#negotiate(options, 0, inTime, signal) : undefined);
+    if (!link) throw new P11KitError("the server hung up before it said a word");
+    try {
+      await inTime(link.call(INITIALIZE));
+      return link;
+    } catch (error) {
+      await link.#drop(AbortSignal.abort());
+      throw error;
+    }
   }
 
   /** undefined if the server hangs up. */
-  static async #negotiate(options: LinkOptions, offered: number): Promise<Link | undefined> {
-    const transport = await openTransport(options.address);
+  static async #negotiate(
+    options: LinkOptions,
+    offered: number,
+    inTime: <T>(answer: Promise<T>) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<Link | undefined> {
+    const transport = await openTransport(options.address, signal);
     const { stream } = transport;
     // What breaks is told by the end of what comes in.
     stream.on("error", () => undefined);
-    const impatience =
-      options.address.kind === "unix" ? setTimeout(() => stream.destroy(), options.patience) : undefined;
+    let agreed: number | undefined;
     try {
       stream.write(Uint8Array.of(offered));
       const frames = new FrameReader(arrivals(stream), options.messageLimit);
-      const agreed = await frames.opening();
+      agreed = await inTime(frames.opening());
       // p11-kit encodes as it was built to, and before 0.25.6 no server answers 2: what it answers tells its encoding.
       if (agreed !== undefined) return new Link(transport, frames, { offered: Math.min(agreed, offered) });
     } finally {
-      clearTimeout(impatience);
+      // A server that hung up is left in peace; one that is given up is not.
+      if (agreed === undefined) await transport.close(AbortSignal.abort());
     }
-    await transport.close();
     return undefined;
   }
 
   /**
-   * Makes a call.
+   * Makes a call. It is sent once, whatever becomes of it.
    * @throws {CryptokiError} what the call is answered with; CKR_DEVICE_ERROR if the connection is broken;
-   *   CKR_FUNCTION_CANCELED when `signal` aborts: the server goes on, and nobody waits.
+   *   CKR_FUNCTION_CANCELED when `signal` aborts: the server goes on, and its answer is dropped.
    */
   async call(request: Request, signal?: AbortSignal): Promise<Reply> {
     const body = this.#encode(request);
+    throwIfAborted(signal, cancelled);
     if (this.#broken) throw this.#broken;
-    if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: signal.reason });
     const code = this.#nextCode();
-    let cancel: (() => void) | undefined;
     const answer = new Promise<Uint8Array>((resolve, reject) => {
       this.#waiting.set(code, { resolve, reject });
-      cancel = (): void => {
-        reject(new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: signal?.reason }));
-      };
-      signal?.addEventListener("abort", cancel, { once: true });
     });
     const frame = encodeFrame(code, body, OPTIONS);
     wipe(body);
@@ -98,9 +121,10 @@ export class Link {
       wipe(frame);
     });
     try {
-      return this.#decode(await answer, request);
-    } finally {
-      if (cancel) signal?.removeEventListener("abort", cancel);
+      return this.#decode(await untilAborted(answer, signal, cancelled), request);
+    } catch (error) {
+      if (signal?.aborted) answer.then(wipe, () => undefined);
+      throw error;
     }
   }
 
@@ -151,20 +175,32 @@ export class Link {
   /** Nothing goes over this connection any more: all calls are answered with this. */
   #break(cause: unknown): CryptokiError {
     const reason = cause instanceof Error ? cause.message : "";
-    this.#broken ??= new CryptokiError(CKR.DEVICE_ERROR, `the connection to the server is broken: ${reason}`, {
-      cause,
-    });
+    this.#broken ??= new CryptokiError(
+      CKR.DEVICE_ERROR,
+      `the connection to the server is broken: ${reason}; the server may have carried out this call`,
+      { cause },
+    );
     for (const { reject } of this.#waiting.values()) reject(this.#broken);
     this.#waiting.clear();
     this.#transport.stream.destroy();
     return this.#broken;
   }
 
-  async close(): Promise<void> {
-    await this.#transport.close();
-    await this.#reading;
+  /** Says C_Finalize, waits a while for the answer, and ends the connection. */
+  async close(signal?: AbortSignal): Promise<void> {
+    // The end of the connection says the same, and what is broken has ended already.
+    if (!this.#broken)
+      await new Deadline(FAREWELL).race(this.call(FINALIZE, signal), () => undefined).catch(() => undefined);
+    await this.#drop(signal);
+  }
+
+  async #drop(signal?: AbortSignal): Promise<void> {
+    await this.#transport.close(signal);
+    await this.ended;
   }
 }
+
+const cancelled = (cause: unknown): CryptokiError => new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause });
 
 /** Ends, and does not throw, when the stream breaks. */
 async function* arrivals(stream: Transport["stream"]): AsyncGenerator<Uint8Array> {

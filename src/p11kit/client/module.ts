@@ -1,15 +1,17 @@
 import { CKR, Cryptoki, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
 import { parseServerAddress } from "../address.ts";
-import { type Call, CALLS } from "../wire/calls.ts";
+import { throwIfAborted } from "../../async/index.ts";
+import { type Call, callOf, CALLS } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
-import { Link } from "./link.ts";
+import { type Connection, Connections } from "./connections.ts";
+import type { Handles } from "./handles.ts";
 
 /** The newest version of the protocol that is spoken here. */
 const VERSION = 2;
-/** Milliseconds that a socket may take to answer the first byte. */
-const PATIENCE = 10_000;
+/** Milliseconds for connecting: a command such as ssh may ask for a password. */
+const PATIENCE = { unix: 10_000, command: 120_000 } as const;
 /** Bytes of room for what a function puts out, besides as much as went in. */
 const OUTPUT_ROOM = 16 * 1024;
 /** Numbers of room for a list. */
@@ -22,6 +24,8 @@ export interface P11KitOptions {
   readonly version?: number;
   /** Bytes that an answer may have; 16 MiB unless told. */
   readonly messageLimit?: number;
+  /** Milliseconds for connecting, up to the server's answer to C_Initialize. Default: 10,000, or 120,000 for a command. */
+  readonly patience?: number;
 }
 
 /** The C_ functions of PKCS#11, made from the description of the protocol's calls. */
@@ -35,11 +39,15 @@ const RemoteFunctions = Object as unknown as new () => CryptokiFunctions;
  *     await hsm.C_Initialize();
  *     const slots = await hsm.C_GetSlotList(true);
  *
- * What is not CKR_OK is thrown, as {@link CryptokiError}; a connection that breaks is CKR_DEVICE_ERROR, from then on.
+ * What is not CKR_OK is thrown, as {@link CryptokiError}. When the connection breaks, the calls under way fail with CKR_DEVICE_ERROR;
+ * none is sent again, because the server may have carried it out. The next call connects anew, and fails with CKR_DEVICE_ERROR as
+ * long as there is no server. Sessions, logins and objects ended with their connection: a session from before is
+ * CKR_SESSION_HANDLE_INVALID, an object CKR_OBJECT_HANDLE_INVALID, a key CKR_KEY_HANDLE_INVALID. Handles are never given twice.
  */
 export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
   readonly #options: P11KitOptions;
-  #link: Promise<Link> | undefined;
+  /** From C_Initialize to C_Finalize. */
+  #connections: Connections | undefined;
 
   /** @throws {DataError} if the address is none. */
   constructor(options: P11KitOptions) {
@@ -54,71 +62,58 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
         configurable: true,
         writable: true,
         value: async function (this: P11KitModule, ...args: readonly unknown[]): Promise<unknown> {
-          if (name === "C_Initialize") return this.#initialize();
-          if (name === "C_Finalize") return this.#finalize();
+          if (name === "C_Initialize") return this.#initialize(args.find(isSignal));
+          if (name === "C_Finalize") return this.#finalize(args.find(isSignal));
           return this.#invoke(name, args);
         },
       });
     }
   }
 
-  /** {@link C_Finalize}, unless it was called already. */
+  /** {@link C_Finalize}, unless it was called already. Also ends a C_Initialize that waits for its server. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#link) await this.#finalize();
+    if (this.#connections) await this.#finalize();
   }
 
-  async #initialize(): Promise<void> {
-    if (this.#link) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
-    const link = this.#open();
-    this.#link = link;
-    try {
-      await link;
-    } catch (cause) {
-      if (this.#link === link) this.#link = undefined;
-      if (cause instanceof CryptokiError) throw cause;
-      const reason = cause instanceof Error ? cause.message : "";
-      throw new CryptokiError(CKR.GENERAL_ERROR, `no connection to the server: ${reason}`, { cause });
-    }
-  }
-
-  async #open(): Promise<Link> {
+  async #initialize(signal?: AbortSignal): Promise<void> {
+    if (this.#connections) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
     const { address, version = VERSION, messageLimit = DEFAULT_MESSAGE_LIMIT } = this.#options;
-    const link = await Link.open({ address: parseServerAddress(address), version, messageLimit, patience: PATIENCE });
+    const server = parseServerAddress(address);
+    const patience = this.#options.patience ?? PATIENCE[server.kind];
+    const connections = new Connections({ address: server, version, messageLimit, patience });
+    this.#connections = connections;
     try {
-      await link.call(requestFor(callOf("C_Initialize", 0), []));
-      return link;
+      await connected(connections, CKR.GENERAL_ERROR, signal);
     } catch (error) {
-      await link.close();
+      if (this.#connections === connections) this.#connections = undefined;
+      await connections.close(AbortSignal.abort());
       throw error;
     }
   }
 
-  async #finalize(): Promise<void> {
-    const link = await this.#connected();
-    this.#link = undefined;
-    try {
-      // The end of the connection says the same, and what is broken has ended already.
-      await link.call(requestFor(callOf("C_Finalize", 0), [])).catch(() => undefined);
-    } finally {
-      await link.close();
-    }
+  async #finalize(signal?: AbortSignal): Promise<void> {
+    const connections = this.#initialized();
+    this.#connections = undefined;
+    await connections.close(signal);
   }
 
-  #connected(): Promise<Link> {
-    return this.#link ?? Promise.reject(new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED));
+  #initialized(): Connections {
+    if (this.#connections) return this.#connections;
+    throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
   }
 
   async #invoke(name: string, args: readonly unknown[]): Promise<unknown> {
-    const link = await this.#connected();
+    const connections = this.#initialized();
     if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
+    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, args.find(isSignal));
     const call = callOf(name, link.dialect.offered);
-    const count = call.request.filter(({ role }) => role !== "room" && role !== "constant").length;
-    const signal = args[count];
-    const ask = (room = 0, wanted: Request["wanted"] = [], own = args): Promise<Reply> =>
-      link.call(
-        requestFor(call, own.slice(0, count), room, wanted),
-        signal instanceof AbortSignal ? signal : undefined,
-      );
+    const parts = call.request.filter(({ role }) => role !== "room" && role !== "constant");
+    const signal = args[parts.length];
+    const own = parts.map((part, index) => ("names" in part ? handles.toServer(part.names, args[index]) : args[index]));
+    const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
+      const reply = await link.call({ call, args: own, room, wanted }, isSignal(signal) ? signal : undefined);
+      return withHandles(reply, call, handles);
+    };
 
     if (call.result.kind === "attributes") {
       return fetchAttributes(args[2] as readonly number[], link.dialect, (wanted) => ask(0, wanted));
@@ -131,6 +126,42 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
     const input = args.reduce<number>((sum, arg) => sum + (arg instanceof Uint8Array ? arg.length : 0), 0);
     const output = await withRoom(input + OUTPUT_ROOM, ask);
     return name === "C_SignMessageNext" && args[LAST] !== true ? undefined : output;
+  }
+}
+
+const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
+
+/** @param rv What it is when there is no connection. @throws {CryptokiError} only. */
+async function connected(connections: Connections, rv: number, signal?: AbortSignal): Promise<Connection> {
+  throwIfAborted(signal, cancelled);
+  try {
+    return await connections.get(signal);
+  } catch (cause) {
+    throwIfAborted(signal, cancelled);
+    if (cause instanceof CryptokiError) throw cause;
+    const reason = cause instanceof Error ? cause.message : "";
+    throw new CryptokiError(rv, `no connection to the server: ${reason}`, { cause });
+  }
+}
+
+const cancelled = (cause: unknown): CryptokiError => new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause });
+
+/** The reply with its handles as the caller has them. */
+function withHandles(reply: Reply, { result }: Call, handles: Handles): Reply {
+  const own = (handle: number): number => handles.toCaller(handle);
+  switch (reply.kind) {
+    case "number":
+      return result.kind === "number" && result.isHandle ? { ...reply, value: own(reply.value) } : reply;
+    case "list":
+      return result.kind === "list" && result.areHandles && "list" in reply.value
+        ? { ...reply, value: { list: reply.value.list.map(own) } }
+        : reply;
+    case "key pair":
+      return { ...reply, publicKey: own(reply.publicKey), privateKey: own(reply.privateKey) };
+    case "derived key":
+      return { ...reply, key: own(reply.key) };
+    default:
+      return reply;
   }
 }
 
@@ -148,20 +179,6 @@ function functionNames(): ReadonlySet<string> {
   }
   return names;
 }
-
-/** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
-function callOf(name: string, agreed: number): Call {
-  const call = CALLS.findLast((one) => one.function === name && one.portable && one.since <= agreed);
-  if (!call) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
-  return call;
-}
-
-const requestFor = (call: Call, args: readonly unknown[], room = 0, wanted: Request["wanted"] = []): Request => ({
-  call,
-  args,
-  room,
-  wanted,
-});
 
 /** What a reply gives to the caller. */
 function given(reply: Reply): unknown {

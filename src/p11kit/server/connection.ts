@@ -1,7 +1,9 @@
 import { setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
+import { Deadline, onAbort } from "../../async/index.ts";
 import { DataError, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
+import { P11KitError } from "../error.ts";
 import type { Dialect } from "../wire/field.ts";
 import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameReader } from "../wire/frame.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
@@ -19,7 +21,14 @@ export interface ConnectionOptions {
   readonly messageLimit?: number;
   /** Ends the connection. */
   readonly signal?: AbortSignal;
+  /**
+   * Milliseconds for ending what a client left behind: its calls, sessions and logins. Default: 10,000. After that the connection
+   * counts as over, and the rest is done behind it when the card answers.
+   */
+  readonly cleanUp?: number;
 }
+
+const CLEAN_UP = 10_000;
 
 /**
  * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends: that is the end of its application, which
@@ -27,6 +36,7 @@ export interface ConnectionOptions {
  * the protocol is cut off.
  * @param application The client's own: nobody else may use it.
  * @throws {DataError} why the client was cut off. Everything is over by then, whether it throws or not.
+ * @throws {P11KitError} if what the client left behind could not be ended in time.
  */
 export async function serveConnection(
   stream: Duplex,
@@ -34,17 +44,17 @@ export async function serveConnection(
   options: ConnectionOptions = {},
 ): Promise<void> {
   const connection = new Connection(stream, application, options.messageLimit ?? DEFAULT_MESSAGE_LIMIT);
-  const end = (): void => {
-    stream.destroy();
-  };
-  options.signal?.addEventListener("abort", end, { once: true });
-  if (options.signal?.aborted) end();
-  try {
-    await connection.serve();
-  } finally {
-    options.signal?.removeEventListener("abort", end);
-    await connection.end();
-  }
+  const stop = onAbort(options.signal, () => stream.destroy());
+  const served = await connection.serve().then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  stop();
+  const { cleanUp = CLEAN_UP } = options;
+  const late = (): P11KitError =>
+    new P11KitError(`a client is gone, and what it left behind was not ended within ${cleanUp / 1000} s`);
+  await new Deadline(cleanUp).race(connection.end(), late);
+  if (served) throw served.error;
 }
 
 class Connection {
@@ -90,7 +100,7 @@ class Connection {
     }
   }
 
-  /** Ends what the client left behind. */
+  /** Ends what the client left behind: its own calls are aborted, and nothing that it shares with others. */
   async end(): Promise<void> {
     this.#gone.abort();
     this.#stream.destroy();

@@ -26,6 +26,7 @@ export class KeptOutputs {
     const kept = ofSession?.get(call.function);
     if (!kept) return undefined;
     ofSession?.delete(call.function);
+    if (ofSession?.size === 0) this.#kept.delete(args[0]);
     this.#size -= kept.output.length;
     if (equalBytes(kept.input, fingerprint(args))) return kept.output;
     wipe(kept.output);

@@ -1,12 +1,11 @@
 import { once, setMaxListeners } from "node:events";
-import { chmod } from "node:fs/promises";
-import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
-import path from "node:path";
+import { createServer, type Server, type Socket } from "node:net";
 import type { CryptokiFunctions } from "../../cryptoki/index.ts";
 import { formatSocketAddress, requireSocketPath } from "../address.ts";
 import { messageOf, P11KitError } from "../error.ts";
 import { type ConnectionOptions, serveConnection } from "./connection.ts";
-import { clearSocket, makePrivateFolder } from "./socket-folder.ts";
+import { readThroughOwnBuffer } from "./own-buffer.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 export interface ListenerOptions extends ConnectionOptions {
   /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */
@@ -21,6 +20,7 @@ export class P11KitServer implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #end = new AbortController();
   readonly #connections = new Set<Promise<void>>();
+  #removeSocket: (() => Promise<void>) | undefined;
   /** As P11_KIT_SERVER_ADDRESS wants it; undefined for a socket that was handed over. */
   readonly address: string | undefined;
 
@@ -29,46 +29,40 @@ export class P11KitServer implements AsyncDisposable {
     this.address = address;
     // Every connection listens.
     setMaxListeners(0, this.#end.signal);
-    this.#server = createServer((socket) => {
-      this.#serve(socket);
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => {
+      this.#serve(readThroughOwnBuffer(socket));
     });
   }
 
   /**
    * Listens on a socket of the file system, for this user alone: mode 0600, in a folder that is made with 0700.
-   * @param socket An absolute path of at most 107 bytes.
+   * @param socket An absolute path of at most 107 bytes, of which the folder has at most 97.
    * @throws {DataError} for another path.
-   * @throws {P11KitError} if somebody listens there already, or others may write into the folder.
+   * @throws {P11KitError} if a server listens there already, or others may write into the folder.
    */
   static async listen(socket: string, options: ListenerOptions): Promise<P11KitServer> {
     requireSocketPath(socket);
-    await makePrivateFolder(path.dirname(socket));
-    await clearSocket(socket);
     const listener = new P11KitServer(options, formatSocketAddress(socket));
-    // The socket is made before #listen() first waits, and must not be open to others for a moment.
-    const umask = process.umask(0o177);
-    const listening = listener.#listen({ path: socket });
-    process.umask(umask);
-    await listening;
-    await chmod(socket, 0o600);
+    listener.#removeSocket = await listenPrivately(listener.#server, socket);
+    listener.#tellErrors();
     return listener;
   }
 
   /** Listens on a socket that is open already: systemd hands it over as descriptor 3 (sd_listen_fds(3)). */
   static async inherit(descriptor: number, options: ListenerOptions): Promise<P11KitServer> {
     const listener = new P11KitServer(options);
-    await listener.#listen({ fd: descriptor });
-    return listener;
-  }
-
-  async #listen(where: ListenOptions & { readonly fd?: number }): Promise<void> {
     try {
-      this.#server.listen(where);
-      await once(this.#server, "listening");
+      listener.#server.listen({ fd: descriptor });
+      await once(listener.#server, "listening");
     } catch (cause) {
       throw new P11KitError(`cannot listen: ${messageOf(cause)}`, { cause });
     }
-    // More descriptors than the process may have: the client is gone, the others are not.
+    listener.#tellErrors();
+    return listener;
+  }
+
+  /** More descriptors than the process may have: the client is gone, the others are not. */
+  #tellErrors(): void {
     this.#server.on("error", (error) => this.#options.onError?.(error));
   }
 
@@ -87,11 +81,13 @@ export class P11KitServer implements AsyncDisposable {
     this.#connections.add(connection);
   }
 
-  /** Takes no more clients, ends those that there are, and removes the socket. */
+  /** Takes no more clients, removes the socket, and ends the clients that there are. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
     this.#end.abort();
+    // First: what follows may take its time.
+    await this.#removeSocket?.();
     await Promise.all([closed, ...this.#connections]);
   }
 }

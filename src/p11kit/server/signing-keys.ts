@@ -7,10 +7,13 @@ import type { Request } from "../wire/message.ts";
 export class SigningKeys {
   readonly #keys = new Map<number, number>();
 
-  /** Takes note of a C_SignInit that was carried out. */
+  /** Takes note of a C_SignInit that was carried out, and of the ends of sessions. */
   observe({ call, args }: Request): void {
-    if (call.function !== "C_SignInit") return;
     const [session, mechanism, key] = args;
+    if (call.function === "C_CloseSession" && typeof session === "number") this.#keys.delete(session);
+    // C_CloseAllSessions does not say which sessions they were. A size that is not known is found by signing.
+    if (call.function === "C_CloseAllSessions" || call.function === "C_Finalize") this.#keys.clear();
+    if (call.function !== "C_SignInit") return;
     if (typeof session !== "number" || typeof key !== "number") return;
     if (mechanism === null) this.#keys.delete(session);
     else this.#keys.set(session, key);

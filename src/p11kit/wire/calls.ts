@@ -1,4 +1,5 @@
 import { utf8 } from "../../bytes/index.ts";
+import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { TEMPLATE, WANTED } from "./attribute.ts";
 import type { Field } from "./field.ts";
 import { MECHANISM } from "./mechanism.ts";
@@ -16,10 +17,13 @@ import {
   VERSION,
 } from "./values.ts";
 
+/** What a handle names. */
+export type Named = "session" | "object" | "key";
+
 /** One value of a request, and what it is to the function that is called. */
 type RequestPart =
   /** The function's next argument. */
-  | { readonly role: "argument"; readonly field: Field<unknown> }
+  | { readonly role: "argument"; readonly field: Field<unknown>; readonly names?: Named }
   /** How much the caller can take: of C alone. */
   | { readonly role: "room"; readonly field: Field<number> }
   /** How much the caller can take, which is an argument of the function as well. */
@@ -32,11 +36,11 @@ type RequestPart =
 /** What a function gives. */
 type Result =
   | { readonly kind: "nothing" }
-  | { readonly kind: "number" }
+  | { readonly kind: "number"; readonly isHandle: boolean }
   /** A structure, field by field in the order of C. */
   | { readonly kind: "structure"; readonly fields: Readonly<Record<string, Field<unknown>>> }
   | { readonly kind: "bytes" }
-  | { readonly kind: "list" }
+  | { readonly kind: "list"; readonly areHandles: boolean }
   | { readonly kind: "key pair" }
   | { readonly kind: "attributes" }
   /** A handle, with what became of the mechanism's parameter. */
@@ -57,8 +61,11 @@ export interface Call {
 
 const argument = (field: Field<unknown>): RequestPart => ({ role: "argument", field });
 
+const handle = (names: Named): RequestPart => ({ role: "argument", field: ULONG, names });
+
 const NUMBER = argument(ULONG);
-const [SLOT, SESSION, OBJECT, KEY, FLAGS, USER, TYPE] = [NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER];
+const [SLOT, FLAGS, USER, TYPE] = [NUMBER, NUMBER, NUMBER, NUMBER];
+const [SESSION, OBJECT, KEY] = [handle("session"), handle("object"), handle("key")];
 const FLAG = argument(BOOLEAN);
 const INPUT = argument(BYTES);
 const SECRET = argument(PIN);
@@ -71,9 +78,11 @@ const AMOUNT: RequestPart = { role: "amount", field: ROOM_FOR_BYTES };
 const LIST_AMOUNT: RequestPart = { role: "amount", field: ROOM_FOR_LIST };
 
 const NOTHING: Result = { kind: "nothing" };
-const HANDLE: Result = { kind: "number" };
+const HANDLE: Result = { kind: "number", isHandle: true };
+const VALUE: Result = { kind: "number", isHandle: false };
 const OUTPUT: Result = { kind: "bytes" };
-const LIST: Result = { kind: "list" };
+const LIST: Result = { kind: "list", areHandles: false };
+const HANDLES: Result = { kind: "list", areHandles: true };
 const structure = (fields: Readonly<Record<string, Field<unknown>>>): Result => ({ kind: "structure", fields });
 
 /** What C_Initialize must bring: the name that the protocol once had. */
@@ -170,11 +179,11 @@ export const CALLS: readonly Call[] = [
   call(20, "C_CreateObject", [SESSION, ATTRIBUTES], HANDLE),
   call(21, "C_CopyObject", [SESSION, OBJECT, ATTRIBUTES], HANDLE),
   call(22, "C_DestroyObject", [SESSION, OBJECT], NOTHING),
-  call(23, "C_GetObjectSize", [SESSION, OBJECT], HANDLE),
+  call(23, "C_GetObjectSize", [SESSION, OBJECT], VALUE),
   call(24, "C_GetAttributeValue", [SESSION, OBJECT, { role: "wanted", field: WANTED }], { kind: "attributes" }),
   call(25, "C_SetAttributeValue", [SESSION, OBJECT, ATTRIBUTES], NOTHING),
   call(26, "C_FindObjectsInit", [SESSION, ATTRIBUTES], NOTHING),
-  call(27, "C_FindObjects", [SESSION, LIST_AMOUNT], LIST),
+  call(27, "C_FindObjects", [SESSION, LIST_AMOUNT], HANDLES),
   call(28, "C_FindObjectsFinal", [SESSION], NOTHING),
   call(29, "C_EncryptInit", [SESSION, HOW, KEY], NOTHING),
   call(30, "C_Encrypt", [SESSION, INPUT, ROOM], OUTPUT),
@@ -212,7 +221,7 @@ export const CALLS: readonly Call[] = [
   call(62, "C_DeriveKey", [SESSION, HOW, KEY, ATTRIBUTES], HANDLE),
   call(63, "C_SeedRandom", [SESSION, INPUT], NOTHING),
   call(64, "C_GenerateRandom", [SESSION, AMOUNT], OUTPUT),
-  call(65, "C_WaitForSlotEvent", [FLAGS], HANDLE),
+  call(65, "C_WaitForSlotEvent", [FLAGS], VALUE),
   call(66, "C_LoginUser", [SESSION, USER, SECRET, argument(NAME)], NOTHING),
   call(67, "C_SessionCancel", [SESSION, FLAGS], NOTHING),
   call(68, "C_MessageEncryptInit", [SESSION, HOW, KEY], NOTHING),
@@ -242,6 +251,13 @@ export const CALLS: readonly Call[] = [
     since: 2,
   },
 ];
+
+/** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
+export function callOf(name: string, agreed: number): Call {
+  const found = CALLS.findLast((one) => one.function === name && one.portable && one.since <= agreed);
+  if (!found) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
+  return found;
+}
 
 /** The signature of a request, as both ends compare it. */
 export const requestSignature = ({ request }: Call): string => request.map(({ field }) => field.signature).join("");

@@ -1,4 +1,4 @@
-import { ByteReader, concat, DataError, wipe } from "../../bytes/index.ts";
+import { ByteReader, concatSecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { ByteWriter } from "./writer.ts";
 
 /** Bytes of a message that a peer may send, unless told otherwise. */
@@ -19,7 +19,7 @@ export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array 
   out.u32(code);
   out.u32(options.length);
   out.u32(body.length);
-  return concat(out.finish(), options, body);
+  return concatSecret(out.finish(), options, body);
 }
 
 /** Takes a stream of bytes apart into messages. Nothing is set aside for bytes that have not come. */
@@ -74,14 +74,20 @@ export class FrameReader {
     const all = parts.length === 1 ? this.#left : joined(parts, got);
     // A PIN may be in them, and whoever gets the message wipes only that.
     if (parts.length > 1) for (const part of parts) wipe(part);
-    this.#left = all.subarray(length);
+    // A copy: a view of what came with a long message would keep all of it.
+    const rest = all.subarray(length);
+    if (all === this.#left) this.#left = rest;
+    else {
+      this.#left = rest.slice();
+      wipe(rest);
+    }
     return all.subarray(0, length);
   }
 }
 
 /** As many parts as there are bytes may come: too many for the arguments of a function. */
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
+  const whole = secretBytes(length);
   let offset = 0;
   for (const part of parts) {
     whole.set(part, offset);

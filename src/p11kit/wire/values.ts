@@ -1,4 +1,4 @@
-import { ByteReader, DataError, utf8 } from "../../bytes/index.ts";
+import { ByteReader, DataError, secretUtf8, utf8, wipe } from "../../bytes/index.ts";
 import { CK, type CK_VERSION, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { Field } from "./field.ts";
 import type { ByteWriter } from "./writer.ts";
@@ -146,7 +146,13 @@ export const NAME: Field<string> = {
 export const PIN: Field<string | Uint8Array | null> = {
   signature: "ay",
   write: (out, value, dialect) => {
-    OPTIONAL_BYTES.write(out, typeof value === "string" ? utf8(value) : value, dialect);
+    if (typeof value !== "string") {
+      OPTIONAL_BYTES.write(out, value, dialect);
+      return;
+    }
+    const bytes = secretUtf8(value);
+    OPTIONAL_BYTES.write(out, bytes, dialect);
+    wipe(bytes);
   },
   read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect),
 };

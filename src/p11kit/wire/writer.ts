@@ -1,4 +1,4 @@
-import { wipe } from "../../bytes/index.ts";
+import { secretBytes, wipe } from "../../bytes/index.ts";
 import { CK, CKR, CryptokiError } from "../../cryptoki/index.ts";
 
 const FIRST_SIZE = 256;
@@ -6,7 +6,7 @@ const U32 = 2 ** 32;
 
 /** Builds a message. Every integer has its most significant byte first. */
 export class ByteWriter {
-  #bytes = new Uint8Array(FIRST_SIZE);
+  #bytes = secretBytes(FIRST_SIZE);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
@@ -53,7 +53,7 @@ export class ByteWriter {
     this.#length += more;
     if (this.#length > this.#bytes.length) {
       const old = this.#bytes;
-      this.#bytes = new Uint8Array(Math.max(2 * old.length, this.#length));
+      this.#bytes = secretBytes(Math.max(2 * old.length, this.#length));
       this.#bytes.set(old);
       this.#view = new DataView(this.#bytes.buffer);
       // A PIN may be in it.

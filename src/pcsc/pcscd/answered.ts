@@ -1,3 +1,4 @@
+import { Deadline } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import type { Link } from "./link.ts";
 
@@ -8,18 +9,24 @@ import type { Link } from "./link.ts";
 const LONGEST_SILENCE = 10_000;
 
 /**
- * What `work` over `link` comes to; a daemon that is silent for too long loses the link. Not for requests that wait for
- * a card or for another program, nor while one is outstanding on the same link: those take as long as they take.
- * @throws {PcscError} SCARD_E_NO_SERVICE when the daemon took the connection and does not answer.
+ * The outcome of `work` over `link`; a daemon that is silent for too long loses the link.
+ * @param milliseconds Default: 10,000, for requests that wait for neither a card nor another program.
+ * @param asError What is outstanding fails with it. Default: SCARD_E_NO_SERVICE.
  */
-export async function answered<T>(link: Link, work: Promise<T>): Promise<T> {
-  const timer = setTimeout(() => {
-    const detail = `pcscd did not answer for ${LONGEST_SILENCE / 1_000} seconds; restart it (systemctl restart pcscd)`;
-    link.close(new PcscError("SCARD_E_NO_SERVICE", detail));
-  }, LONGEST_SILENCE);
-  try {
-    return await work;
-  } finally {
-    clearTimeout(timer);
-  }
+export function answered<T>(
+  link: Link,
+  work: Promise<T>,
+  milliseconds = LONGEST_SILENCE,
+  asError = silentDaemon,
+): Promise<T> {
+  return new Deadline(milliseconds).race(work, () => {
+    const error = asError(milliseconds);
+    link.close(error);
+    return error;
+  });
+}
+
+function silentDaemon(milliseconds: number): PcscError {
+  const detail = `pcscd did not answer for ${milliseconds / 1_000} seconds; restart it (systemctl restart pcscd)`;
+  return new PcscError("SCARD_E_NO_SERVICE", detail);
 }

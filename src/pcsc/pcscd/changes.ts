@@ -2,7 +2,7 @@ import { equalBytes } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { ReaderState } from "../types.ts";
 import { Monitor } from "./monitor.ts";
-import { pause } from "../waiting.ts";
+import { pause } from "../../async/index.ts";
 
 const FIRST_RETRY = 50;
 const LONGEST_RETRY = 1_000;

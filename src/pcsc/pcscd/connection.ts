@@ -1,9 +1,10 @@
 import { wipe } from "../../bytes/index.ts";
-import { CallQueue } from "../call-queue.ts";
+import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../constants.ts";
 import { PcscError } from "../error.ts";
-import type { CardConnection, ReaderState } from "../types.ts";
+import type { CallOptions, CardConnection, ExchangeOptions, ReaderState } from "../types.ts";
 import { answered } from "./answered.ts";
+import { Fairness } from "./fairness.ts";
 import type { Handle } from "./handle.ts";
 import {
   ATTRIBUTE,
@@ -24,7 +25,15 @@ import {
 } from "./messages.ts";
 import { check, readReaders } from "./session.ts";
 import { TransmitFrame } from "./transmit-frame.ts";
-import { abortion, patiently, pause, stoppable, untilAborted } from "../waiting.ts";
+import {
+  cancelled,
+  CLOSE_WITHIN,
+  isSharingViolation,
+  noAnswer,
+  patiently,
+  pauseBetweenTries,
+  type WaitLimits,
+} from "../waiting.ts";
 
 /** How long the daemon may take to notice that a card is gone: it looks every 400 ms. */
 const NOTICE_REMOVAL = 1_000;
@@ -37,7 +46,8 @@ const STATUS_WORD = 2;
 /** An exchange during which the card is pulled out looks like any other that breaks. */
 const BROKEN_EXCHANGE = ["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR"] as const;
 
-const CLOSED_BY_CANCEL = "a cancelled call closed the connection; connect again";
+/** SCARD_ATTR_ATR_STRING: asks the driver, and not the card. */
+const ATTR_ATR_STRING = 0x00090303;
 
 /**
  * A card through pcscd. Each has a socket of its own, and so a thread of the daemon's: a card that takes long holds up
@@ -45,17 +55,17 @@ const CLOSED_BY_CANCEL = "a cancelled call closed the connection; connect again"
  */
 export class PcscdConnection implements CardConnection {
   readonly #handle: Handle;
-  /** Milliseconds. */
-  readonly #patience: number;
-  readonly #calls = new CallQueue();
+  readonly #limits: Required<WaitLimits>;
+  readonly #calls = new SerialQueue(cancelled);
+  readonly #fairness = new Fairness();
   #state: ReaderState | undefined;
   #protocol: number;
   #frame: TransmitFrame;
   #leaving: Promise<void> | undefined;
 
-  constructor(handle: Handle, patience: number) {
+  constructor(handle: Handle, limits: Required<WaitLimits>) {
     this.#handle = handle;
-    this.#patience = patience;
+    this.#limits = limits;
     this.#state = handle.state;
     this.#protocol = handle.protocol;
     this.#frame = new TransmitFrame(handle.card, handle.protocol);
@@ -73,12 +83,12 @@ export class PcscdConnection implements CardConnection {
     return this.#protocol;
   }
 
-  transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, signal), signal), signal);
+  transmit(command: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
+    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, long), signal), signal);
   }
 
-  begin(signal?: AbortSignal): Promise<void> {
-    return this.#inTurn(() => this.#patiently(() => this.#begin(signal), signal), signal);
+  begin({ signal }: CallOptions = {}): Promise<void> {
+    return this.#inTurn(() => this.#begin(signal), signal);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -89,8 +99,8 @@ export class PcscdConnection implements CardConnection {
     return this.#inTurn(() => this.#patiently(() => this.#reconnect(initialization)));
   }
 
-  control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#control(code, data, signal), signal), signal);
+  control(code: number, data: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
+    return this.#inTurn(() => this.#patiently(() => this.#control(code, data, long), signal), signal);
   }
 
   attribute(id: number): Promise<Uint8Array> {
@@ -103,8 +113,18 @@ export class PcscdConnection implements CardConnection {
   }
 
   disconnect(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
-    this.#leaving ??= this.#inTurn(() => this.#disconnect(disposition));
+    this.#leaving ??= this.#leave(disposition);
     return this.#leaving;
+  }
+
+  /** An exchange without an answer is left behind: the daemon ends it when the socket is closed. */
+  async #leave(disposition: Disposition): Promise<void> {
+    const idle = this.#inTurn(() => Promise.resolve());
+    const late = (): PcscError => new PcscError("SCARD_E_CANCELLED", "the connection was closed");
+    await new Deadline(CLOSE_WITHIN).race(idle, late).catch((error: unknown) => {
+      this.#handle.link.close(error instanceof PcscError ? error : late());
+    });
+    await this.#inTurn(() => this.#disconnect(disposition));
   }
 
   /** {@link disconnect}, without waiting for a call under way: that one fails with SCARD_E_CANCELLED. */
@@ -118,21 +138,21 @@ export class PcscdConnection implements CardConnection {
   }
 
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return untilAborted(this.#calls.run(work, signal), signal);
+    return untilAborted(this.#calls.run(work, signal), signal, cancelled);
   }
 
   #patiently<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return patiently(this.#patience, attempt, signal);
+    return patiently(this.#limits.patience, attempt, signal);
   }
 
-  async #transmit(command: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  async #transmit(command: Uint8Array, long: boolean): Promise<Uint8Array> {
     const shortest = this.#protocol === SCARD_PROTOCOL.RAW ? 1 : SHORTEST_COMMAND;
     if (command.length < shortest || command.length > MAX_PAYLOAD) {
       const detail = `a command has ${shortest} to ${MAX_PAYLOAD} bytes, this one ${command.length}`;
       throw new PcscError("SCARD_E_INVALID_PARAMETER", detail);
     }
     try {
-      const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, signal);
+      const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, long);
       check(head.rv);
       // Some drivers call it a success when the card goes away while it works.
       if (payload.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
@@ -148,14 +168,11 @@ export class PcscdConnection implements CardConnection {
   #exchange<T>(
     message: Uint8Array,
     reply: Reply<T>,
-    signal?: AbortSignal,
+    long = false,
   ): Promise<{ readonly head: T; readonly payload: Uint8Array }> {
     const { link } = this.#handle;
-    if (!signal) return link.request(message, reply);
-    const stop = (reason: PcscError): void => {
-      link.close(reason, new PcscError("SCARD_E_INVALID_HANDLE", CLOSED_BY_CANCEL));
-    };
-    return stoppable(signal, stop, () => link.request(message, reply));
+    const { exchangeTimeout, longExchangeTimeout } = this.#limits;
+    return answered(link, link.request(message, reply), long ? longExchangeTimeout : exchangeTimeout, noAnswer);
   }
 
   /** What an exchange that failed says of the card, where the daemon's own answer says less. */
@@ -179,13 +196,47 @@ export class PcscdConnection implements CardConnection {
     return false;
   }
 
+  /**
+   * Begins a transaction, patient with other programs. A refused BEGIN takes the daemon 100 ms (winscard.c), so while another
+   * program has the card, the reader is asked for an attribute instead, which is refused at once.
+   */
   async #begin(signal?: AbortSignal): Promise<void> {
-    const { link, card } = this.#handle;
-    const { head } = await link.request(request(COMMAND.BEGIN_TRANSACTION, BEGIN, { card }), BEGIN);
-    check(head.rv);
+    const deadline = new Deadline(this.#limits.patience);
+    const gap = this.#fairness.gapBefore(performance.now());
+    if (gap > 0) await pause(gap, signal, cancelled);
+    for (;;) {
+      throwIfAborted(signal, cancelled);
+      try {
+        await this.#beginNow();
+        break;
+      } catch (error) {
+        if (!isSharingViolation(error) || deadline.passed) throw error;
+        this.#fairness.waited(performance.now());
+        await this.#waitUntilFree(deadline, signal);
+      }
+    }
     if (!signal?.aborted) return;
     await this.#end(SCARD_DISPOSITION.LEAVE_CARD);
-    throw abortion(signal);
+    throw cancelled(signal.reason);
+  }
+
+  async #beginNow(): Promise<void> {
+    const { card } = this.#handle;
+    const { head } = await this.#exchange(request(COMMAND.BEGIN_TRANSACTION, BEGIN, { card }), BEGIN);
+    check(head.rv);
+  }
+
+  async #waitUntilFree(deadline: Deadline, signal?: AbortSignal): Promise<void> {
+    while (!deadline.passed) {
+      await pauseBetweenTries(signal);
+      try {
+        await this.#attribute(ATTR_ATR_STRING);
+        return;
+      } catch (error) {
+        // Any other error is BEGIN's to tell.
+        if (!isSharingViolation(error)) return;
+      }
+    }
   }
 
   async #end(disposition: Disposition): Promise<void> {
@@ -193,19 +244,21 @@ export class PcscdConnection implements CardConnection {
     const ended = link.request(request(COMMAND.END_TRANSACTION, END, { card, disposition }), END);
     const { head } = await answered(link, ended);
     check(head.rv);
+    this.#fairness.ended(performance.now());
   }
 
   async #reconnect(initialization: Initialization): Promise<void> {
     const { link, card, share, protocols } = this.#handle;
     const message = request(COMMAND.RECONNECT, RECONNECT, { card, share, protocols, initialization });
-    const [{ head }, state] = await Promise.all([link.request(message, RECONNECT), this.#look()]);
+    const asked = Promise.all([link.request(message, RECONNECT), this.#look()]);
+    const [{ head }, state] = await answered(link, asked, this.#limits.exchangeTimeout, noAnswer);
     check(head.rv);
     this.#state = state;
     this.#protocol = head.protocol;
     this.#frame = new TransmitFrame(card, head.protocol);
   }
 
-  async #control(code: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  async #control(code: number, data: Uint8Array, long: boolean): Promise<Uint8Array> {
     if (data.length > MAX_PAYLOAD) {
       const detail = `a control command has up to ${MAX_PAYLOAD} bytes, this one ${data.length}`;
       throw new PcscError("SCARD_E_INVALID_PARAMETER", detail);
@@ -214,7 +267,7 @@ export class PcscdConnection implements CardConnection {
     const frame = requestFrame(COMMAND.CONTROL, CONTROL, values, data.length);
     frame.set(data, HEADER_SIZE + CONTROL.size);
     try {
-      const { head, payload } = await this.#exchange(frame, CONTROL_REPLY, signal);
+      const { head, payload } = await this.#exchange(frame, CONTROL_REPLY, long);
       check(head.rv);
       return payload;
     } finally {
@@ -223,9 +276,9 @@ export class PcscdConnection implements CardConnection {
   }
 
   async #attribute(id: number): Promise<Uint8Array> {
-    const { link, card } = this.#handle;
+    const { card } = this.#handle;
     const message = request(COMMAND.GET_ATTRIB, ATTRIBUTE, { card, id, length: MAX_ATTRIBUTE });
-    const { head } = await link.request(message, ATTRIBUTE);
+    const { head } = await this.#exchange(message, ATTRIBUTE);
     check(head.rv);
     if (head.length > MAX_ATTRIBUTE) {
       throw new PcscError("SCARD_F_COMM_ERROR", `pcscd announced an attribute of ${head.length} bytes`);
@@ -241,18 +294,17 @@ export class PcscdConnection implements CardConnection {
   async #disconnect(disposition: Disposition): Promise<void> {
     const { link, card } = this.#handle;
     if (link.closed) return;
-    const violation = new PcscError("SCARD_E_SHARING_VIOLATION");
-    const timer = setTimeout(() => {
-      link.close(violation);
-    }, this.#patience);
+    // A card that is left as it is needs no daemon for it.
+    const leaves = disposition === SCARD_DISPOSITION.LEAVE_CARD;
+    const message = request(COMMAND.DISCONNECT, DISCONNECT, { card, disposition });
+    const refused = (): PcscError => new PcscError("SCARD_E_SHARING_VIOLATION");
     try {
-      const { head } = await link.request(request(COMMAND.DISCONNECT, DISCONNECT, { card, disposition }), DISCONNECT);
+      const limit = leaves ? CLOSE_WITHIN : this.#limits.patience;
+      const { head } = await answered(link, link.request(message, DISCONNECT), limit, refused);
       check(head.rv);
     } catch (error) {
-      // A card that is left as it is needs no daemon for it.
-      if (disposition !== SCARD_DISPOSITION.LEAVE_CARD) throw error;
+      if (!leaves) throw error;
     } finally {
-      clearTimeout(timer);
       link.close();
     }
   }

@@ -6,6 +6,7 @@ import { answered } from "./answered.ts";
 import type { Link } from "./link.ts";
 import { COMMAND, CONNECT, READER_NAME_SIZE, request } from "./messages.ts";
 import { check, establish, readReaders } from "./session.ts";
+import type { Signals } from "../../async/index.ts";
 import { patiently } from "../waiting.ts";
 
 /** A cold card behind a slow reader may take this long to be powered, in milliseconds. */
@@ -33,29 +34,20 @@ export async function openHandle(
   link: Link,
   { reader, share, protocols }: Pick<Handle, "reader" | "share" | "protocols">,
   patience: number,
-  signal?: AbortSignal,
+  signals: Signals,
 ): Promise<Handle> {
   if (reader === "" || reader.includes("\0") || utf8(reader).length >= READER_NAME_SIZE) {
     throw new PcscError("SCARD_E_UNKNOWN_READER");
   }
   const { minor, context } = await answered(link, establish(link));
   // pcscd keeps CONNECT waiting for the end of any transaction, without an end of its own.
-  const timer = setTimeout(
-    () => {
-      link.close(new PcscError("SCARD_E_SHARING_VIOLATION"));
-    },
-    Math.max(patience, POWER_UP),
-  );
-  try {
-    const message = request(COMMAND.CONNECT, CONNECT, { context, reader, share, protocols });
-    const attempt = async (): Promise<Handle> => {
-      const [{ head }, readers] = await Promise.all([link.request(message, CONNECT), readReaders(link, minor)]);
-      check(head.rv);
-      const state = readers.find(({ name }) => name === reader);
-      return { link, minor, card: head.card, reader, share, protocols, protocol: head.protocol, state };
-    };
-    return await patiently(patience, attempt, signal);
-  } finally {
-    clearTimeout(timer);
-  }
+  const message = request(COMMAND.CONNECT, CONNECT, { context, reader, share, protocols });
+  const attempt = async (): Promise<Handle> => {
+    const [{ head }, readers] = await Promise.all([link.request(message, CONNECT), readReaders(link, minor)]);
+    check(head.rv);
+    const state = readers.find(({ name }) => name === reader);
+    return { link, minor, card: head.card, reader, share, protocols, protocol: head.protocol, state };
+  };
+  const connected = patiently(patience, attempt, signals);
+  return answered(link, connected, Math.max(patience, POWER_UP), () => new PcscError("SCARD_E_SHARING_VIOLATION"));
 }

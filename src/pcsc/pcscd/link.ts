@@ -1,6 +1,8 @@
+import { copySecret, secretBytes } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { Reply } from "./messages.ts";
-import { abortion } from "../waiting.ts";
+import { onAbort } from "../../async/index.ts";
+import { cancelled } from "../waiting.ts";
 import { Wire } from "./wire.ts";
 
 export interface Answer<T> {
@@ -79,18 +81,9 @@ export class Link {
 
   /** The `signal` option of Node 20's sockets keeps its listener for as long as the signal lives. */
   #watch(signal: AbortSignal | undefined): void {
-    if (!signal) return;
-    const abort = (): void => {
-      this.close(abortion(signal));
-    };
-    if (signal.aborted) {
-      abort();
-      return;
-    }
-    signal.addEventListener("abort", abort, { once: true });
-    this.#unwatch = (): void => {
-      signal.removeEventListener("abort", abort);
-    };
+    this.#unwatch = onAbort(signal, (reason) => {
+      this.close(cancelled(reason));
+    });
   }
 
   #receive(chunk: Uint8Array): void {
@@ -114,7 +107,7 @@ export class Link {
       this.#deliver(expectation, piece, false);
       return end;
     }
-    this.#part ??= new Uint8Array(expectation.size);
+    this.#part ??= secretBytes(expectation.size);
     this.#part.set(piece, this.#filled);
     this.#filled += piece.length;
     if (piece.length === missing) {
@@ -188,7 +181,7 @@ class Expecting<T> implements Expectation {
 
   take(bytes: Uint8Array, owned: boolean): boolean {
     if (this.#head) {
-      this.#resolve({ head: this.#head.value, payload: owned ? bytes : bytes.slice() });
+      this.#resolve({ head: this.#head.value, payload: owned ? bytes : copySecret(bytes) });
       return true;
     }
     const head = this.#reply.decode(bytes);

@@ -1,4 +1,4 @@
-import { DataError } from "../../bytes/index.ts";
+import { DataError, secretBytes } from "../../bytes/index.ts";
 import { i32, octets, Struct, text, u32 } from "./struct.ts";
 
 /**
@@ -116,7 +116,7 @@ export function requestFrame<T extends object>(
   payload: number,
 ): Uint8Array {
   const size = struct?.size ?? 0;
-  const frame = new Uint8Array(HEADER_SIZE + size + payload);
+  const frame = secretBytes(HEADER_SIZE + size + payload);
   HEADER.encodeInto(frame, 0, { size, command });
   struct?.encodeInto(frame, HEADER_SIZE, values);
   return frame;

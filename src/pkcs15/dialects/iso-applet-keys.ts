@@ -72,7 +72,14 @@ function importation(key: PrivateKeyParts): KeyMaking {
       const template = keyTemplate(key);
       try {
         await choose(turn, number, reference);
-        const { sw } = await turn.send({ cla: 0x00, ins: 0xdb, p1: 0x3f, p2: 0xff, data: template });
+        const { sw } = await turn.send({
+          cla: 0x00,
+          ins: 0xdb,
+          p1: 0x3f,
+          p2: 0xff,
+          data: template,
+          conceal: "command",
+        });
         if (sw === SW.COMMAND_NOT_ALLOWED) {
           const cause = new StatusError("PUT DATA", sw);
           throw new UnsupportedError("the applet was built so that no key is brought to it", { cause });
@@ -108,7 +115,7 @@ function rsaAlgorithm(bits: number): number {
   throw new UnsupportedError("the card makes RSA keys of 2048 and 4096 bits");
 }
 
-const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256 } as const;
+const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256, long: true } as const;
 
 function generateRsa(): CommandApdu {
   return { ...GENERATE, p1: 0x42 };

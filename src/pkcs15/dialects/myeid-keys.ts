@@ -56,7 +56,7 @@ function generation(type: KeyType): KeyMaking {
   return {
     file,
     async run(turn) {
-      const { sw } = await turn.send({ cla: 0x00, ins: 0x46, p1: 0x00, p2: 0x00, ...exponent });
+      const { sw } = await turn.send({ cla: 0x00, ins: 0x46, p1: 0x00, p2: 0x00, ...exponent, long: true });
       if (sw !== SW.OK) throw writeFailure("GENERATE ASYMMETRIC KEY PAIR", sw);
       const part = await getData(turn, type.type === "rsa" ? GET.MODULUS : GET.EC_POINT);
       return readPublicHalf(type, part);
@@ -77,7 +77,7 @@ function importation(key: PrivateKeyParts): KeyMaking {
       const parts = key.type === "rsa" ? rsaParts(key) : ecParts(key);
       try {
         for (const [p2, data] of parts) {
-          const { sw } = await turn.send({ cla: 0x00, ins: 0xda, p1: 0x01, p2, data });
+          const { sw } = await turn.send({ cla: 0x00, ins: 0xda, p1: 0x01, p2, data, conceal: "command" });
           if (sw !== SW.OK) throw writeFailure("PUT DATA", sw);
         }
         return key.publicKey;

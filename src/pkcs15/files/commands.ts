@@ -1,5 +1,5 @@
 import type { CommandApdu } from "../../apdu/index.ts";
-import { concat } from "../../bytes/index.ts";
+import { concatSecret } from "../../bytes/index.ts";
 
 /** All the data there is, as far as a short command can say it. */
 const ALL = 256;
@@ -65,7 +65,7 @@ export function deleteFile(id: Uint8Array): CommandApdu {
 
 /** VERIFY; without data it asks for the status and costs no try (ISO/IEC 7816-4 section 11.6.6). */
 export function verify(reference: number, pin?: Uint8Array): CommandApdu {
-  return command(0x20, 0x00, reference, pin);
+  return { ...command(0x20, 0x00, reference, pin), conceal: "command" };
 }
 
 /** VERIFY that makes the card forget: the security status becomes "not verified" (ISO/IEC 7816-4:2013 section 11.6.6, P1 = FF). */
@@ -75,12 +75,12 @@ export function unverify(reference: number): CommandApdu {
 
 /** CHANGE REFERENCE DATA: the old PIN and the new one (section 11.6.7). */
 export function changeReferenceData(reference: number, oldPin: Uint8Array, newPin: Uint8Array): CommandApdu {
-  return command(0x24, 0x00, reference, concat(oldPin, newPin));
+  return { ...command(0x24, 0x00, reference, concatSecret(oldPin, newPin)), conceal: "command" };
 }
 
 /** RESET RETRY COUNTER with the code that resets and a new PIN (section 11.6.10). */
 export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Uint8Array): CommandApdu {
-  return command(0x2c, 0x00, reference, concat(puk, newPin));
+  return { ...command(0x2c, 0x00, reference, concatSecret(puk, newPin)), conceal: "command" };
 }
 
 /** Control reference templates of MANAGE SECURITY ENVIRONMENT (section 11.5.11, table 99; ISO/IEC 7816-4 table 55). */
@@ -98,7 +98,7 @@ export function computeSignature(input: Uint8Array): CommandApdu {
 
 /** PSO: DECIPHER a cryptogram behind its padding indicator (ISO/IEC 7816-8 section 5.4.9). */
 export function decipher(cryptogram: Uint8Array): CommandApdu {
-  return command(0x2a, 0x80, 0x86, cryptogram, ALL);
+  return { ...command(0x2a, 0x80, 0x86, cryptogram, ALL), conceal: "answer" };
 }
 
 /** INTERNAL AUTHENTICATE (ISO/IEC 7816-4 section 11.6.2). */

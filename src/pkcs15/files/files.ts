@@ -1,5 +1,7 @@
-import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
+import { type MemoizedAsync, memoizeAsync } from "../../async/index.ts";
 import { concat } from "../../bytes/index.ts";
+import { confirmedAnswer } from "../../card/index.ts";
 import { readShortFile } from "./commands.ts";
 import { type FileAccess, STANDARD_ACCESS } from "./file-access.ts";
 import { type FileControl, NOTHING_TOLD } from "./file-control.ts";
@@ -48,7 +50,9 @@ export class CardFiles {
   readonly #session: Pkcs15Session;
   readonly #extended: boolean;
   readonly #access: FileAccess;
-  readonly #read = new Map<string, Promise<FileContents>>();
+  readonly #read = new Map<string, MemoizedAsync<FileContents>>();
+  /** Files of which no copy is taken: the last one did not parse. */
+  readonly #doubted = new Set<string>();
   #chunk = SHORT_CHUNK;
   #cache: PublicCache | undefined;
 
@@ -66,12 +70,17 @@ export class CardFiles {
   read(place: FilePlace, options: ReadOptions = {}): Promise<FileContents> {
     const { offset = 0, length } = options;
     const key = `${placeName(place)} ${offset} ${length ?? ""}`;
-    const known = this.#read.get(key);
-    if (known) return known;
-    const reading = this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options)));
-    this.#read.set(key, reading);
-    reading.catch(() => this.#read.delete(key));
-    return reading;
+    return this.#once(key, () =>
+      this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options))),
+    );
+  }
+
+  #once(key: string, read: () => Promise<FileContents>): Promise<FileContents> {
+    const kept = this.#read.get(key);
+    // After a failure the options may be others.
+    const file = kept?.known === true ? kept : memoizeAsync(read);
+    this.#read.set(key, file);
+    return file();
   }
 
   /** From now on copies of public files are taken from there, and put there. */
@@ -82,7 +91,7 @@ export class CardFiles {
   async #cached(key: string, { guarded }: ReadOptions, fetch: () => Promise<FileContents>): Promise<FileContents> {
     const cache = guarded === true ? undefined : this.#cache;
     if (!cache) return fetch();
-    const copy = await cache.get(key);
+    const copy = this.#doubted.delete(key) ? undefined : await cache.get(key);
     if (copy) return { bytes: copy, control: NOTHING_TOLD };
     const contents = await fetch();
     await cache.set(key, contents.bytes);
@@ -95,9 +104,7 @@ export class CardFiles {
   readShort(df: FilePlace, shortId: number): Promise<FileContents> {
     const name = `short identifier ${shortId}`;
     const key = `${placeName(df)} ${name}`;
-    const known = this.#read.get(key);
-    if (known) return known;
-    const reading = this.#session.read(async (turn) => {
+    const read = async (turn: CardTurn): Promise<FileContents> => {
       await turn.enter(df);
       turn.changed(df);
       const first = await turn.send(readShortFile(shortId, SHORT_CHUNK));
@@ -105,16 +112,22 @@ export class CardFiles {
       const whole = first.sw === SW.END_OF_FILE || first.data.length < SHORT_CHUNK;
       const rest = whole ? new Uint8Array() : await this.#readTransparent(turn, df, undefined, { offset: SHORT_CHUNK });
       return { bytes: concat(first.data, rest), control: NOTHING_TOLD };
-    });
-    this.#read.set(key, reading);
-    reading.catch(() => this.#read.delete(key));
-    return reading;
+    };
+    return this.#once(key, () => this.#session.read(read));
   }
 
   /** What is known of a file is old: the next one who asks reads it again. */
   forget(place: FilePlace): void {
     const name = placeName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
+  }
+
+  /** What was read does not parse: it is read from the card when it is next asked for, whatever copies there are. */
+  doubt(place: FilePlace): void {
+    const name = placeName(place);
+    for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#doubted.add(key);
+    this.forget(place);
+    this.#session.doubt();
   }
 
   /** The card was written to: what was read of it, and copies of that, are old. */
@@ -152,7 +165,7 @@ export class CardFiles {
     let bytes: Uint8Array = new Uint8Array();
     for (let at = offset; at < end; at = offset + bytes.length) {
       const wanted = Math.min(end - at, this.#extended ? EXTENDED_CHUNK : this.#chunk);
-      const { data, sw } = await turn.send(this.#access.read(place, at, wanted));
+      const { data, sw } = await this.#part(turn, place, { at, wanted, size, begun: at > offset });
       bytes = concat(bytes, data.subarray(0, end - at));
       if (sw === SW.OK && data.length > 0) {
         // Nobody asks for more where the card gave less than any card can, or so little that there can be no more.
@@ -165,6 +178,21 @@ export class CardFiles {
       throw new StatusError(`READ BINARY of ${placeName(place)}`, sw);
     }
     return bytes;
+  }
+
+  /** One READ BINARY. A file whose size is known has bytes, and ends where it says: all else may be an accident. */
+  async #part(
+    turn: CardTurn,
+    place: FilePlace,
+    { at, wanted, size, begun }: { at: number; wanted: number; size: number | undefined; begun: boolean },
+  ): Promise<ResponseApdu> {
+    const send = (): Promise<ResponseApdu> => turn.send(this.#access.read(place, at, wanted));
+    if (size === undefined) return send();
+    const answer = begun ? await confirmedAnswer(send) : await send();
+    if (!begun && answer.sw === SW.OK && answer.data.length === 0) {
+      throw new MalformedAnswerError(`the card gives nothing of ${placeName(place)}, which has ${size} bytes`);
+    }
+    return answer;
   }
 
   #shrink(): boolean {

@@ -172,6 +172,11 @@ export class Pkcs15Session {
     if (this.#probeFile.from === "application") this.#probeFile = childOf(df, this.#probeFile.path);
   }
 
+  /** What was read makes no sense: perhaps another file is selected than the card said. The next reading selects its file anew. */
+  doubt(): void {
+    this.#hand.state.file = undefined;
+  }
+
   /** Makes the card forget all that was verified. */
   reset(): Promise<void> {
     return this.#card.reset();

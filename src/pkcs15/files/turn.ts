@@ -131,10 +131,10 @@ export class Turn implements CardTurn {
     if (fromParent && (by === SELECT_BY.PATH_FROM_DF || !this.#ways.byPath())) {
       return this.#ask(SELECT_BY.FILE_ID, path.subarray(-2));
     }
-    if (this.#ways.byPath() && path.length > 0) {
+    const triesPath = this.#ways.byPath() && path.length > 0;
+    if (triesPath) {
       const answer = await this.#ask(by, path);
       if (selected(answer) || !REFUSES_FORM.has(answer.sw)) return answer;
-      this.#ways.neverByPath();
     }
     const ids =
       path.length === 0 ? [] : Array.from({ length: path.length / 2 }, (_, at) => path.subarray(2 * at, 2 * at + 2));
@@ -143,6 +143,8 @@ export class Turn implements CardTurn {
       answer = await this.#ask(SELECT_BY.FILE_ID, id);
       if (!selected(answer)) return answer;
     }
+    // Only now is it known that the form was refused, and not every command, as another application does.
+    if (triesPath) this.#ways.neverByPath();
     return answer;
   }
 

@@ -1,5 +1,5 @@
 import { type CommandApdu, MalformedAnswerError, readTlvs } from "../../apdu/index.ts";
-import { concat, DataError } from "../../bytes/index.ts";
+import { concat, concatSecret, DataError } from "../../bytes/index.ts";
 import { type KeyPrimitive, UnsupportedError } from "../../card/index.ts";
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
 
@@ -69,7 +69,7 @@ export const indicated = (indicator: number, cryptogram: Uint8Array): Uint8Array
 /** Zeros before an input that is shorter than a number of the key's: the same number (FIPS 186-5 section 6.4.1). */
 export function leftPadded(input: Uint8Array, length: number): Uint8Array {
   if (input.length > length) throw new DataError(`an input of ${input.length} bytes for a key of ${length}`);
-  return concat(new Uint8Array(length - input.length), input);
+  return concatSecret(new Uint8Array(length - input.length), input);
 }
 
 /** An RSA result as long as the modulus: some cards leave leading zeros out (OpenSC, pkcs15-sec.c). */

@@ -76,7 +76,7 @@ export class PublicKeys {
 
   async #storedKey({ value, curve, head }: PublicKeyEntry): Promise<Uint8Array> {
     if (!value) throw new DataError("a public key without a value");
-    return readStoredKey(await this.#contents.value(value, `public key ${head.label}`), curve);
+    return this.#contents.parsed(value, `public key ${head.label}`, {}, (bytes) => readStoredKey(bytes, curve));
   }
 
   async #keyOfCertificate(entry: CertificateEntry): Promise<Uint8Array> {

@@ -13,9 +13,9 @@ export async function readCertificateOf(
 ): Promise<Uint8Array> {
   const where = `certificate ${head.label}`;
   if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
-  const bytes = await contents.value(value, where, { enough: isWhole, guarded: isGuarded(head) });
+  const options = { enough: isWhole, guarded: isGuarded(head) };
   try {
-    return readStoredCertificate(bytes);
+    return await contents.parsed(value, where, options, readStoredCertificate);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     contents.report(where, cause.message);

@@ -1,6 +1,8 @@
-import { CardError, MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { memoizeAsync, MemoizedMap } from "../../async/index.ts";
 import { DataError, toHex } from "../../bytes/index.ts";
-import type { Catalogue } from "./catalogue.ts";
+import { isAnswer, isMalformed, readTwiceIfMalformed } from "../../card/index.ts";
+import type { Catalogue, Note } from "./catalogue.ts";
 import type { CardFiles } from "../files/files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
@@ -48,11 +50,17 @@ export class CardContents {
   readonly #findings: Findings;
   readonly #template: ApplicationTemplate | undefined;
   readonly #catalogue: Catalogue | undefined;
-  readonly #directories = new Map<DirectoryKind, Promise<readonly DirectoryItem[]>>();
+  readonly #directories = new MemoizedMap((kind: DirectoryKind) =>
+    this.#twice((note) => this.#readDirectory(kind, note)),
+  );
   /** Kinds of which the card kept a directory to itself: it wants a PIN before. */
   readonly #refused = new Set<DirectoryKind>();
-  #odf: Promise<readonly OdfEntry[]> | undefined;
-  #tokenInfo: Promise<TokenInfo | undefined> | undefined;
+  /** Kinds of which something is on the card that was not read. */
+  readonly #incomplete = new Set<DirectoryKind>();
+  /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
+  readonly odf = memoizeAsync(() => this.#twice((note) => this.#readOdf(note)));
+  /** Undefined if the card has none, or one that cannot be read. */
+  readonly tokenInfo = memoizeAsync(() => this.#twice((note) => this.#readTokenInfo(note)));
 
   constructor(
     session: Pkcs15Session,
@@ -94,16 +102,30 @@ export class CardContents {
     return named ? resolve(df, named) : childOf(df, FILE_ID.UNUSED_SPACE);
   }
 
-  /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
-  odf(): Promise<readonly OdfEntry[]> {
-    return (this.#odf ??= forgetFailure(this.#readOdf(), () => (this.#odf = undefined)));
+  /**
+   * What `read` gives. Where something does not parse, it is read once more: it may have been broken on its way, and only what
+   * comes broken twice stands so on the card, and is a finding.
+   */
+  async #twice<T>(read: (note: Note) => Promise<T>): Promise<T> {
+    const problems: string[] = [];
+    const first = await read((_where, problem, place) => {
+      problems.push(problem);
+      if (place) this.files.doubt(place);
+      else this.#catalogue?.forget();
+    });
+    if (problems.length === 0) return first;
+    return read((where, problem) => {
+      this.#findings.add(where, problem);
+    });
   }
 
-  async #readOdf(): Promise<readonly OdfEntry[]> {
+  async #readOdf(note: Note): Promise<readonly OdfEntry[]> {
     const place = this.odfPlace;
     const { bytes } = await this.files.read(place, { enough: endsInPadding });
     const where = `ODF ${placeName(place)}`;
-    const entries = this.#elements(bytes, where).flatMap(({ der, at }) => this.#try(at, () => readOdfEntry(der)));
+    const entries = elements(bytes, where, place, note).flatMap(({ der, at }) =>
+      attempt(() => readOdfEntry(der), at, place, note),
+    );
     if (entries.length > MAX_DIRECTORIES) this.#findings.add(where, `${entries.length} directories`);
     this.#locate(entries);
     return entries.slice(0, MAX_DIRECTORIES);
@@ -126,15 +148,12 @@ export class CardContents {
 
   /** The objects of one kind. An entry, a file or a part of one that does not parse is left out, and noted. */
   directory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
-    const known = this.#directories.get(kind);
-    if (known) return known;
-    const reading = forgetFailure(this.#readDirectory(kind), () => this.#directories.delete(kind));
-    this.#directories.set(kind, reading);
-    return reading;
+    return this.#directories.get(kind);
   }
 
-  async #readDirectory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
-    const objects = await this.#catalogue?.objects(kind);
+  async #readDirectory(kind: DirectoryKind, note: Note): Promise<readonly DirectoryItem[]> {
+    this.#incomplete.delete(kind);
+    const objects = await this.#catalogue?.objects(kind, note);
     if (objects) return objects.map((object) => ({ kind, ...object, file: undefined }));
     const found: DirectoryItem[] = [];
     const listed = new Map<string, DirectoryKind>();
@@ -144,8 +163,9 @@ export class CardContents {
       // It was listed before, for objects of another kind.
       if (before !== undefined) this.#findings.add(`ODF, ${kind}`, `the directory is that of ${before}`);
       else if ("protected" in entry) this.#findings.add(`ODF, ${kind}`, "the directory is enveloped for somebody else");
-      else if ("objects" in entry) found.push(...this.#items(kind, entry.objects, `ODF, ${kind}`, undefined));
-      else found.push(...(await this.#readFile(kind, entry.file)));
+      else if ("objects" in entry) {
+        found.push(...items(kind, entry.objects, `ODF, ${kind}`, { file: undefined, source: this.odfPlace, note }));
+      } else found.push(...(await this.#readFile(kind, entry.file, note)));
     }
     return found;
   }
@@ -163,69 +183,61 @@ export class CardContents {
     return before;
   }
 
-  async #readFile(kind: DirectoryKind, file: FileReference): Promise<readonly DirectoryItem[]> {
+  async #readFile(kind: DirectoryKind, file: FileReference, report: Note): Promise<readonly DirectoryItem[]> {
+    const note: Note = (...problem) => {
+      this.#incomplete.add(kind);
+      report(...problem);
+    };
+    const df = this.session.applicationDf;
     const where = `${kind} ${toHex(file.path)}`;
+    // What a short identifier leads to belongs to the DF.
+    let source = df;
     try {
-      const place = file.path.length === 1 ? undefined : resolve(this.session.applicationDf, file);
+      const place = file.path.length === 1 ? undefined : resolve(df, file);
+      source = place ?? df;
       const name = place ? placeName(place) : `short identifier ${toHex(file.path)}`;
       const at = `${kind} ${name}`;
       const options = { enough: endsInPadding, guarded: this.#refused.has(kind) };
-      return this.#items(kind, await this.#read(file, at, options), at, place);
+      return items(kind, await this.#read(file, at, options), at, { file: place, source, note });
     } catch (error) {
-      if (!(error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError))
-        throw error;
-      if (error instanceof StatusError && error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) this.#refused.add(kind);
+      if (isMalformed(error)) {
+        note(where, error.message, source);
+        return [];
+      }
+      if (!isAnswer(error)) throw error;
+      if (error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) this.#refused.add(kind);
+      this.#incomplete.add(kind);
       this.#findings.add(where, error.message);
       return [];
     }
+  }
+
+  /** Whether {@link directory} gave all objects of a kind that the card has, as far as is known. */
+  isComplete(kind: DirectoryKind): boolean {
+    return !this.#incomplete.has(kind);
   }
 
   /** A PIN was verified: what the card refused before is asked for again. @returns Whether there is any such directory. */
   forgetRefused(): boolean {
-    const again = [...this.#refused].filter((kind) => this.#directories.delete(kind));
+    const again = [...this.#refused].filter((kind) => this.#directories.has(kind));
+    for (const kind of again) this.#directories.delete(kind);
     return again.length > 0;
   }
 
-  #items(kind: DirectoryKind, bytes: Uint8Array, where: string, file: FilePlace | undefined): DirectoryItem[] {
-    return this.#elements(bytes, where).flatMap(({ der, at }) =>
-      this.#try(at, () => ({ kind, entry: readEntry(kind, der), der, file })),
-    );
-  }
-
-  #elements(bytes: Uint8Array, where: string): { readonly der: Uint8Array; readonly at: string }[] {
-    const { elements, broken } = readElements(bytes, where);
-    for (const { offset, reason } of broken) this.#findings.add(`${where}, at ${offset}`, reason);
-    return elements.map(({ der, offset }) => ({ der, at: `${where}, at ${offset}` }));
-  }
-
-  #try<T>(where: string, read: () => T): T[] {
-    try {
-      return [read()];
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      this.#findings.add(where, error.message);
-      return [];
-    }
-  }
-
-  /** Undefined if the card has none, or one that cannot be read. */
-  tokenInfo(): Promise<TokenInfo | undefined> {
-    return (this.#tokenInfo ??= forgetFailure(this.#readTokenInfo(), () => (this.#tokenInfo = undefined)));
-  }
-
-  async #readTokenInfo(): Promise<TokenInfo | undefined> {
-    if (this.#catalogue) return this.#catalogue.tokenInfo();
+  async #readTokenInfo(note: Note): Promise<TokenInfo | undefined> {
+    if (this.#catalogue) return this.#catalogue.tokenInfo(note);
     const place = this.tokenInfoPlace;
     const where = `TokenInfo ${placeName(place)}`;
     try {
       const { bytes } = await this.files.read(place);
-      const [first] = this.#elements(bytes, where);
+      const [first] = elements(bytes, where, place, note);
       const info = first && readTokenInfo(first.der);
-      if (info?.problem !== undefined) this.#findings.add(where, info.problem);
+      if (info?.problem !== undefined) note(where, info.problem, place);
       return info;
     } catch (error) {
-      if (!(error instanceof CardError || error instanceof DataError)) throw error;
-      this.#findings.add(where, error.message);
+      if (isMalformed(error)) note(where, error.message, place);
+      else if (isAnswer(error)) this.#findings.add(where, error.message);
+      else throw error;
       return undefined;
     }
   }
@@ -248,9 +260,28 @@ export class CardContents {
           throw new MalformedAnswerError("the value is enveloped for somebody else");
       }
     } catch (error) {
-      if (error instanceof CardError || error instanceof DataError) this.#findings.add(where, error.message);
+      if (isMalformed(error) || isAnswer(error) || isNoFile(error)) this.#findings.add(where, error.message);
       throw error;
     }
+  }
+
+  /**
+   * As {@link value}, and what `parse` makes of it; what does not parse is read once more.
+   * @throws {DataError} as `parse`; as {@link value}.
+   */
+  parsed<T>(value: ObjectValue, where: string, options: ValueOptions, parse: (bytes: Uint8Array) => T): Promise<T> {
+    return readTwiceIfMalformed(async () => {
+      const bytes = await this.value(value, where, options);
+      try {
+        return parse(bytes);
+      } catch (error) {
+        if (value.kind === "file") {
+          const df = this.session.applicationDf;
+          this.files.doubt(value.file.path.length === 1 ? df : resolve(df, value.file));
+        }
+        throw error;
+      }
+    });
   }
 
   #read(file: FileReference, where: string, options: ValueOptions): Promise<Uint8Array> {
@@ -266,9 +297,16 @@ export class CardContents {
   /** Everything is read anew when it is next asked for: the card was written to. */
   forget(): void {
     this.#directories.clear();
-    this.#odf = undefined;
-    this.#tokenInfo = undefined;
+    this.odf.clear();
+    this.tokenInfo.clear();
   }
+}
+
+/** Whether a path leads to something that has no bytes, a DF for one. */
+function isNoFile(error: unknown): error is StatusError {
+  return (
+    error instanceof StatusError && (error.sw === SW.NO_CURRENT_FILE || error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)
+  );
 }
 
 /** Whether what was read of a directory file ends in padding, so that nothing is expected behind it. */
@@ -282,7 +320,39 @@ function endsInPadding(bytes: Uint8Array): boolean {
   return broken.length === 0 && (last ? last.offset + last.length : 0) <= bytes.length - PADDING_THAT_ENDS;
 }
 
-function forgetFailure<V>(value: Promise<V>, forget: () => void): Promise<V> {
-  value.catch(forget);
-  return value;
+/** Where the bytes of a directory come from. */
+interface Source {
+  /** The file that they are; undefined where they stand in the ODF. */
+  readonly file: FilePlace | undefined;
+  /** What is to be read again if they do not parse. */
+  readonly source: FilePlace;
+  readonly note: Note;
+}
+
+function items(kind: DirectoryKind, bytes: Uint8Array, where: string, { file, source, note }: Source): DirectoryItem[] {
+  return elements(bytes, where, source, note).flatMap(({ der, at }) =>
+    attempt(() => ({ kind, entry: readEntry(kind, der), der, file }), at, source, note),
+  );
+}
+
+/** The elements of a file; what is broken is noted and left out. */
+function elements(
+  bytes: Uint8Array,
+  where: string,
+  place: FilePlace,
+  note: Note,
+): { readonly der: Uint8Array; readonly at: string }[] {
+  const { elements: whole, broken } = readElements(bytes, where);
+  for (const { offset, reason } of broken) note(`${where}, at ${offset}`, reason, place);
+  return whole.map(({ der, offset }) => ({ der, at: `${where}, at ${offset}` }));
+}
+
+function attempt<T>(read: () => T, where: string, place: FilePlace, note: Note): T[] {
+  try {
+    return [read()];
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    note(where, error.message, place);
+    return [];
+  }
 }

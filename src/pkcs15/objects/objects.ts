@@ -1,3 +1,4 @@
+import { MemoizedMap } from "../../async/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import type { CardObject, CardPrivateKey } from "../../card/index.ts";
 import type { CardContents, DirectoryItem } from "./contents.ts";
@@ -35,7 +36,7 @@ export class ObjectList {
   readonly #items = new WeakMap<CardObject, DirectoryItem>();
   /** References by the entries that have them: an object keeps its own, whatever becomes of its entry or of its neighbours. */
   readonly #references = new Map<string, string>();
-  readonly #classes = new Map<ObjectClass, Promise<readonly PlacedObject[]>>();
+  readonly #classes = new MemoizedMap((name: ObjectClass) => this.#read(name));
 
   constructor(contents: CardContents, dialect: Dialect, pins: Pins) {
     this.#contents = contents;
@@ -47,17 +48,8 @@ export class ObjectList {
   /** Those of the classes named, from as many directories as it takes. */
   async of(classes: readonly ObjectClass[] = CLASSES): Promise<readonly PlacedObject[]> {
     const found: PlacedObject[] = [];
-    for (const name of CLASSES) if (classes.includes(name)) found.push(...(await this.#class(name)));
+    for (const name of CLASSES) if (classes.includes(name)) found.push(...(await this.#classes.get(name)));
     return found;
-  }
-
-  #class(name: ObjectClass): Promise<readonly PlacedObject[]> {
-    const known = this.#classes.get(name);
-    if (known) return known;
-    const reading = this.#read(name);
-    this.#classes.set(name, reading);
-    reading.catch(() => this.#classes.delete(name));
-    return reading;
   }
 
   forget(): void {

@@ -1,4 +1,4 @@
-import { concat, DataError, fromUtf8, wipe } from "../../bytes/index.ts";
+import { concatSecret, copySecret, countUtf8, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { PinError, type PinInfo } from "../../card/index.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
@@ -34,7 +34,7 @@ export function encodePin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   const encoded = encode(pin, characters, name);
   const padTo = pin.flags.has(PIN_FLAG.NEEDS_PADDING) ? pin.storedLength : 0;
   if (encoded.length >= padTo) return encoded;
-  const padded = concat(encoded, new Uint8Array(padTo - encoded.length).fill(pin.padding ?? 0x00));
+  const padded = concatSecret(encoded, new Uint8Array(padTo - encoded.length).fill(pin.padding ?? 0x00));
   wipe(encoded);
   return padded;
 }
@@ -52,7 +52,7 @@ export function encodeNewPin(pin: PinEntry, characters: Uint8Array): Uint8Array 
 function characterCount(pin: PinEntry, characters: Uint8Array, name: string): number {
   if (pin.type !== "utf8") return characters.length;
   try {
-    return Array.from(fromUtf8(characters)).length;
+    return countUtf8(characters);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new PinError("characters", `${name} is not UTF-8; the card was not asked`, undefined, { cause });
@@ -60,22 +60,22 @@ function characterCount(pin: PinEntry, characters: Uint8Array, name: string): nu
 }
 
 function encode(pin: PinEntry, characters: Uint8Array, name: string): Uint8Array {
-  if (pin.type === "utf8") return characters.slice();
+  if (pin.type === "utf8") return copySecret(characters);
   if (pin.type === "hexadecimal") return packHexadecimal(characters, name);
   if (characters.some((octet) => octet < 0x30 || octet > 0x39)) {
     throw new PinError("characters", `${name} has digits only; the card was not asked`);
   }
   switch (pin.type) {
     case "ascii-numeric":
-      return characters.slice();
+      return copySecret(characters);
     case "bcd":
       return pack(characters, (pin.padding ?? FILLER) & 0x0f);
     case "half-nibble-bcd":
       // Section 8.9.2: the digit in the lower half, F in the upper one.
-      return characters.map((octet) => 0xf0 | (octet & 0x0f));
+      return mapSecret(characters, (octet) => 0xf0 | (octet & 0x0f));
     case "iso9564-1": {
       const digits = pack(characters, FILLER);
-      const block = new Uint8Array(FORMAT_2.length).fill(0xff);
+      const block = secretBytes(FORMAT_2.length).fill(0xff);
       block[0] = FORMAT_2.control | characters.length;
       block.set(digits, 1);
       wipe(digits);
@@ -90,7 +90,7 @@ export function isPacked({ type }: PinEntry): boolean {
 }
 
 function packHexadecimal(characters: Uint8Array, name: string): Uint8Array {
-  const halves = characters.map((octet) => HEXADECIMAL.indexOf(String.fromCharCode(octet).toLowerCase()) & 0xff);
+  const halves = mapSecret(characters, (octet) => HEXADECIMAL.indexOf(String.fromCharCode(octet).toLowerCase()) & 0xff);
   try {
     if (halves.length % 2 === 0 && !halves.includes(0xff)) return pack(halves, 0x00);
     throw new PinError("characters", `${name} has pairs of digits of 0 to 9 and A to F only; the card was not asked`);
@@ -99,8 +99,15 @@ function packHexadecimal(characters: Uint8Array, name: string): Uint8Array {
   }
 }
 
+/** `map()` of a typed array would make one on the moving heap. */
+function mapSecret(secret: Uint8Array, change: (octet: number) => number): Uint8Array {
+  const mapped = secretBytes(secret.length);
+  for (const [index, octet] of secret.entries()) mapped[index] = change(octet);
+  return mapped;
+}
+
 function pack(digits: Uint8Array, filler: number): Uint8Array {
-  const packed = new Uint8Array(Math.ceil(digits.length / 2));
+  const packed = secretBytes(Math.ceil(digits.length / 2));
   for (const at of packed.keys()) {
     const low = digits[2 * at + 1];
     packed[at] = (((digits[2 * at] ?? 0) & 0x0f) << 4) | (low === undefined ? filler : low & 0x0f);

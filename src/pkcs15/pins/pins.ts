@@ -95,7 +95,7 @@ function placeOfPin(df: FilePlace, pin: PinEntry): FilePlace | undefined {
  * @throws {PinError} if it is wrong, blocked, or none that the card takes; {@link StatusError} for any other refusal.
  */
 export async function sendPin(
-  turn: CardTurn,
+  turn: Pick<CardTurn, "send">,
   pin: PinEntry,
   characters: Uint8Array,
   build: (encoded: Uint8Array) => CommandApdu,

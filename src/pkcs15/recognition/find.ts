@@ -1,6 +1,6 @@
-import { CardError, findTlv, readTlvs, StatusError, supportsExtendedLength, SW } from "../../apdu/index.ts";
+import { findTlv, readTlvs, StatusError, supportsExtendedLength, SW } from "../../apdu/index.ts";
 import { DataError, equalBytes, toHex, utf8 } from "../../bytes/index.ts";
-import type { Card } from "../../card/index.ts";
+import { type Card, confirmedAnswer, unlessRefused } from "../../card/index.ts";
 import { announcesEfDir, isSmartCardHsm, tellsMake } from "./answer-to-reset.ts";
 import { CardContents } from "../objects/contents.ts";
 import { CardFiles } from "../files/files.ts";
@@ -97,7 +97,7 @@ async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<W
 const storeKey = (atr: Uint8Array): string => `way ${toHex(atr)}`;
 
 async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): Promise<readonly FoundApplication[]> {
-  const answer = await hand.card.exclusively(({ send }) => selectByName(send, aid));
+  const answer = await hand.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
   if (answer.sw !== SW.OK) return [];
   // The card has a longer name for it: where one begins so, another may.
   if (isOneOfSeveral(answer.data, aid)) {
@@ -111,7 +111,7 @@ async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): 
 /** Under a maker's own name there is a whole file system, with the application where it usually is. */
 async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
   for (const aid of OTHER_AIDS) {
-    const { data, sw } = await hand.card.exclusively(({ send }) => selectByName(send, aid));
+    const { data, sw } = await hand.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
     if (sw !== SW.OK) continue;
     const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
     if (found) return [{ ...found, selectAnswer: data }];
@@ -122,23 +122,33 @@ async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly
 async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
   const session = new Pkcs15Session(hand, { aid: undefined, df: USUAL_DF }, EF_DIR, true);
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
-  let templates: readonly ApplicationTemplate[];
-  try {
-    templates = readEfDir((await files.read(EF_DIR)).bytes, (at, problem) => {
-      findings.add(`EF.DIR, at ${at}`, problem);
-    });
-  } catch (error) {
+  let failure: unknown;
+  const directory = await unlessRefused(async () => {
+    try {
+      return await files.read(EF_DIR);
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  });
+  if (!directory) {
     // Refused in every form, the master file's too: applets without a file system do so.
-    if (error instanceof StatusError && REFUSES_FORM.has(error.sw)) hand.selectsFiles = false;
-    if (error instanceof CardError) return [];
-    throw error;
+    if (failure instanceof StatusError && REFUSES_FORM.has(failure.sw)) hand.selectsFiles = false;
+    return [];
   }
+  const templates = readTemplates(directory.bytes, findings);
   const found: FoundApplication[] = [];
   for (const [address, template] of differing(templates, findings)) {
     const application = await open(hand, findings, address, template, false);
     if (application) found.push(application);
   }
   return found;
+}
+
+function readTemplates(bytes: Uint8Array, findings: Findings): readonly ApplicationTemplate[] {
+  return readEfDir(bytes, (at, problem) => {
+    findings.add(`EF.DIR, at ${at}`, problem);
+  });
 }
 
 /** Each application once, and no more of them than a card has. */
@@ -179,14 +189,11 @@ async function open(
   const session = new Pkcs15Session(hand, address, CardContents.odfPlace(address.df, template), selectedNow);
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
   const contents = new CardContents(session, files, findings, template && { template });
-  try {
+  return unlessRefused(async () => {
     if (hand.store) await useCopies(contents, hand.store, address);
     await contents.odf();
-  } catch (error) {
-    if (error instanceof CardError) return undefined;
-    throw error;
-  }
-  return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
+    return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
+  });
 }
 
 /** TokenInfo tells which card it is, and in which state: it is read from the card itself. */

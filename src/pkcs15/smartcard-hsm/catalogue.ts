@@ -1,7 +1,9 @@
-import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
+import { StatusError, SW } from "../../apdu/index.ts";
 import { berLength } from "../../asn1/index.ts";
 import { DataError, toHex, utf8 } from "../../bytes/index.ts";
-import type { Catalogue, ListedObject } from "../objects/catalogue.ts";
+import { memoizeAsync } from "../../async/index.ts";
+import { isAnswer, isMalformed, isNotFound } from "../../card/index.ts";
+import type { Catalogue, ListedObject, Note } from "../objects/catalogue.ts";
 import type { CardFiles } from "../files/files.ts";
 import type { Findings } from "../objects/findings.ts";
 import { childOf, type FilePlace, placeName } from "../files/place.ts";
@@ -35,8 +37,7 @@ export class SmartCardHsmCatalogue implements Catalogue {
   readonly #session: Pkcs15Session;
   readonly #files: CardFiles;
   readonly #findings: Findings;
-  #list: Promise<ReadonlySet<string>> | undefined;
-  #keys: Promise<readonly NumberedKey[]> | undefined;
+  readonly #enumerated = memoizeAsync(() => this.#enumerate());
 
   constructor(session: Pkcs15Session, files: CardFiles, findings: Findings) {
     this.#session = session;
@@ -44,36 +45,39 @@ export class SmartCardHsmCatalogue implements Catalogue {
     this.#findings = findings;
   }
 
-  async objects(kind: DirectoryKind): Promise<readonly ListedObject[]> {
+  async objects(kind: DirectoryKind, note: Note): Promise<readonly ListedObject[]> {
     switch (kind) {
       case "authentication":
         return SMARTCARD_HSM_PINS.map(made);
       case "private-keys":
-        return this.#numberedKeys();
+        return this.#readKeys(note);
       case "public-keys":
-        return (await this.#keysWithFile()).map(({ number, entry }) => made(publicKeyEntry(number, entry)));
+        return (await this.#keysWithFile(note)).map(({ number, entry }) => made(publicKeyEntry(number, entry)));
       case "certificates":
-        return [...(await this.#ownCertificates()), ...(await this.#listed(kind, FILE_PREFIX.CERTIFICATE_ENTRY))];
+        return [
+          ...(await this.#ownCertificates(note)),
+          ...(await this.#listed(kind, FILE_PREFIX.CERTIFICATE_ENTRY, note)),
+        ];
       case "data":
-        return this.#listed(kind, FILE_PREFIX.DATA_ENTRY);
+        return this.#listed(kind, FILE_PREFIX.DATA_ENTRY, note);
       default:
         return [];
     }
   }
 
-  async #ownCertificates(): Promise<readonly ListedObject[]> {
+  async #ownCertificates(note: Note): Promise<readonly ListedObject[]> {
     const found: ListedObject[] = [];
-    for (const { number, entry } of await this.#keysWithFile()) {
-      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`);
+    for (const { number, entry } of await this.#keysWithFile(note)) {
+      const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`, note);
       if (bytes?.[0] === SEQUENCE) found.push(made(ownCertificateEntry(number, entry)));
     }
     return found;
   }
 
-  async #listed(kind: "certificates" | "data", prefix: number): Promise<readonly ListedObject[]> {
+  async #listed(kind: "certificates" | "data", prefix: number, note: Note): Promise<readonly ListedObject[]> {
     const found: ListedObject[] = [];
     for (const number of await this.#numbers(prefix)) {
-      const object = await this.#described(kind, prefix, number);
+      const object = await this.#described(kind, prefix, number, note);
       if (!object) continue;
       const { entry, der } = object;
       if (entry.class === "certificate") found.push({ entry: certificateEntry(entry), der });
@@ -82,18 +86,14 @@ export class SmartCardHsmCatalogue implements Catalogue {
     return found;
   }
 
-  async #keysWithFile(): Promise<readonly NumberedKey[]> {
+  async #keysWithFile(note: Note): Promise<readonly NumberedKey[]> {
     const list = await this.#enumerated();
-    return (await this.#numberedKeys()).filter(({ number }) =>
+    return (await this.#readKeys(note)).filter(({ number }) =>
       list.has(toHex(fileId(FILE_PREFIX.OWN_CERTIFICATE, number))),
     );
   }
 
-  #numberedKeys(): Promise<readonly NumberedKey[]> {
-    return (this.#keys ??= unlessFailed(this.#readKeys(), () => (this.#keys = undefined)));
-  }
-
-  async #readKeys(): Promise<readonly NumberedKey[]> {
+  async #readKeys(note: Note): Promise<readonly NumberedKey[]> {
     const described = new Set(await this.#numbers(FILE_PREFIX.KEY_ENTRY));
     const found: NumberedKey[] = [];
     for (const number of await this.#numbers(FILE_PREFIX.KEY)) {
@@ -101,7 +101,7 @@ export class SmartCardHsmCatalogue implements Catalogue {
       if (number === 0) continue;
       if (!described.has(number)) this.#findings.add(`key ${number}`, "has no entry that tells what it is");
       const item = described.has(number)
-        ? await this.#described("private-keys", FILE_PREFIX.KEY_ENTRY, number)
+        ? await this.#described("private-keys", FILE_PREFIX.KEY_ENTRY, number, note)
         : undefined;
       if (item?.entry.class !== "private-key") continue;
       found.push({ number, entry: privateKeyEntry(number, item.entry), der: item.der });
@@ -110,9 +110,9 @@ export class SmartCardHsmCatalogue implements Catalogue {
   }
 
   /** An entry that stands in a file by itself; undefined, and noted, if it does not parse or is not to be read. */
-  async #described(kind: DirectoryKind, prefix: number, number: number): Promise<ListedObject | undefined> {
+  async #described(kind: DirectoryKind, prefix: number, number: number, note: Note): Promise<ListedObject | undefined> {
     const where = `${kind} ${placeName(placeOf(prefix, number))}`;
-    const bytes = await this.#read(prefix, number, where);
+    const bytes = await this.#read(prefix, number, where, note);
     if (!bytes) return undefined;
     try {
       const [first] = readElements(bytes, where).elements;
@@ -120,19 +120,29 @@ export class SmartCardHsmCatalogue implements Catalogue {
       return { entry: readEntry(kind, first.der), der: first.der };
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      this.#findings.add(where, error.message);
+      note(where, error.message, placeOf(prefix, number));
       return undefined;
     }
   }
 
-  async #read(prefix: number, number: number, where: string): Promise<Uint8Array | undefined> {
+  async #read(prefix: number, number: number, where: string, note: Note): Promise<Uint8Array | undefined> {
     try {
       return (await this.#files.read(placeOf(prefix, number), { enough: isWhole })).bytes;
     } catch (error) {
-      if (!(error instanceof StatusError || error instanceof MalformedAnswerError)) throw error;
-      this.#findings.add(where, error.message);
+      this.#pass(error, where, placeOf(prefix, number), note);
       return undefined;
     }
+  }
+
+  /** Goes on without a file that the card refuses, or that does not parse. */
+  #pass(error: unknown, where: string, place: FilePlace, note: Note): void {
+    if (isMalformed(error)) note(where, error.message, place);
+    else if (isAnswer(error)) this.#findings.add(where, error.message);
+    else throw error;
+  }
+
+  forget(): void {
+    this.#enumerated.clear();
   }
 
   async #numbers(prefix: number): Promise<readonly number[]> {
@@ -140,10 +150,6 @@ export class SmartCardHsmCatalogue implements Catalogue {
     return Array.from({ length: 256 }, (_, number) => number).filter((number) =>
       list.has(toHex(fileId(prefix, number))),
     );
-  }
-
-  #enumerated(): Promise<ReadonlySet<string>> {
-    return (this.#list ??= unlessFailed(this.#enumerate(), () => (this.#list = undefined)));
   }
 
   async #enumerate(): Promise<ReadonlySet<string>> {
@@ -157,9 +163,9 @@ export class SmartCardHsmCatalogue implements Catalogue {
   }
 
   /** Of the file only the label counts, and it may be missing (OpenSC, sc_pkcs15emu_sc_hsm_init). */
-  async tokenInfo(): Promise<TokenInfo | undefined> {
-    const serialText = await this.#serialNumber();
-    const info = await this.#readTokenInfo();
+  async tokenInfo(note: Note): Promise<TokenInfo | undefined> {
+    const serialText = await this.#serialNumber(note);
+    const info = await this.#readTokenInfo(note);
     return {
       readOnly: false,
       loginRequired: true,
@@ -176,7 +182,7 @@ export class SmartCardHsmCatalogue implements Catalogue {
     };
   }
 
-  async #serialNumber(): Promise<string> {
+  async #serialNumber(note: Note): Promise<string> {
     const where = "certificate of the device";
     try {
       const { bytes } = await this.#files.read(DEVICE_CERTIFICATE, { enough: isWhole });
@@ -184,23 +190,18 @@ export class SmartCardHsmCatalogue implements Catalogue {
       if (holder.length < MIN_HOLDER) throw new DataError(`a holder's reference of ${holder.length} characters`);
       return holder.slice(0, -SEQUENCE_NUMBER);
     } catch (error) {
-      if (!(error instanceof StatusError || error instanceof MalformedAnswerError || error instanceof DataError))
-        throw error;
-      this.#findings.add(where, error.message);
+      this.#pass(error, where, DEVICE_CERTIFICATE, note);
       return "";
     }
   }
 
-  async #readTokenInfo(): Promise<TokenInfo | undefined> {
+  async #readTokenInfo(note: Note): Promise<TokenInfo | undefined> {
     try {
       const { bytes } = await this.#files.read(TOKEN_INFO, { enough: isWhole });
       const [first] = readElements(bytes, "TokenInfo").elements;
       return first && readTokenInfo(first.der);
     } catch (error) {
-      if (error instanceof StatusError && error.sw === SW.FILE_NOT_FOUND) return undefined;
-      if (!(error instanceof StatusError || error instanceof MalformedAnswerError || error instanceof DataError))
-        throw error;
-      this.#findings.add("TokenInfo", error.message);
+      if (!(error instanceof StatusError && isNotFound(error.sw))) this.#pass(error, "TokenInfo", TOKEN_INFO, note);
       return undefined;
     }
   }
@@ -226,9 +227,4 @@ function isWhole(bytes: Uint8Array): boolean {
     if (error instanceof DataError) return false;
     throw error;
   }
-}
-
-function unlessFailed<T>(value: Promise<T>, forget: () => void): Promise<T> {
-  value.catch(forget);
-  return value;
 }

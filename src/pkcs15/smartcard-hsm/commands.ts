@@ -37,5 +37,5 @@ export function sign(key: number, algorithm: number, input: Uint8Array, ne: numb
 
 /** DECIPHER, of a cryptogram or the other party's point (OpenSC, sc_hsm_decipher). */
 export function decipher(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
-  return { cla: 0x80, ins: 0x62, p1: key, p2: algorithm, data: input, ne };
+  return { cla: 0x80, ins: 0x62, p1: key, p2: algorithm, data: input, ne, conceal: "answer" };
 }

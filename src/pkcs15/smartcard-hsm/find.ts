@@ -1,5 +1,6 @@
 import { findTlv, readTlvs, supportsExtendedLength } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
+import { confirmedAnswer } from "../../card/index.ts";
 import { isSmartCardHsm } from "../recognition/answer-to-reset.ts";
 import { CardContents } from "../objects/contents.ts";
 import { CardFiles } from "../files/files.ts";
@@ -14,7 +15,7 @@ import { APPLET, DEVICE_CERTIFICATE, SMARTCARD_HSM_ACCESS } from "./files.ts";
 
 /** The applet, by its name. */
 export async function findSmartCardHsm(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
-  const answer = await hand.card.exclusively((channel) => channel.send(selectApplet()));
+  const answer = await hand.card.exclusively((channel) => confirmedAnswer(() => channel.send(selectApplet())));
   if (!selected(answer) || !(isSmartCardHsm(hand.card.atr) || tellsOptions(answer.data))) return [];
   const session = new Pkcs15Session(hand, { aid: SMARTCARD_HSM_AID, df: APPLET }, DEVICE_CERTIFICATE, true);
   const files = new CardFiles(session, supportsExtendedLength(hand.card.atr), SMARTCARD_HSM_ACCESS);

@@ -1,6 +1,6 @@
 import { derSequence, derUnsigned } from "../../asn1/index.ts";
 import { equalBytes } from "../../bytes/index.ts";
-import { type KeyUsage, UnsupportedError } from "../../card/index.ts";
+import { CardError, type KeyUsage, UnsupportedError } from "../../card/index.ts";
 import { curveInfo, keyTypeOf, parsePublicKey } from "../../crypto/index.ts";
 import { type FileAllocation, writeAll } from "./allocation.ts";
 import type { CardContents } from "../objects/contents.ts";
@@ -124,8 +124,14 @@ export class KeyWriter {
     }
   }
 
+  /** Cards write over the key that has the number: none is free while some of the keys may be unknown. */
   async #freeNumber(): Promise<number> {
     const used = new Set((await this.#keys()).map(({ keyReference }) => keyReference));
+    if (!this.#contents.isComplete("private-keys")) {
+      throw new CardError(
+        "a directory of private keys could not be read: a new key might take the place of another one",
+      );
+    }
     for (let number: number = KEY_NUMBERS.first; number <= KEY_NUMBERS.last; number++) {
       if (!used.has(number)) return number;
     }

@@ -1,4 +1,5 @@
 import { SW } from "../../apdu/index.ts";
+import { SerialQueue } from "../../async/index.ts";
 import type { VirtualCard } from "../card.ts";
 import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
@@ -26,7 +27,7 @@ export class VirtualFileCard implements VirtualCard {
   readonly #keep: Keep | undefined;
   #kept: string;
   #session: IsoSession;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   #commandsLeft = Number.POSITIVE_INFINITY;
 
   /**
@@ -56,9 +57,7 @@ export class VirtualFileCard implements VirtualCard {
   transmit(command: Uint8Array): Promise<Uint8Array> {
     if (this.#commandsLeft <= 0) return new Promise(() => undefined);
     this.#commandsLeft--;
-    const answer = this.#turn.then(() => this.#transport.transmit(command));
-    this.#turn = answer;
-    return answer;
+    return this.#queue.run(() => this.#transport.transmit(command));
   }
 
   /**

@@ -1,4 +1,5 @@
 import { SW } from "../../apdu/index.ts";
+import { SerialQueue } from "../../async/index.ts";
 import { buildAtr } from "../atr.ts";
 import type { VirtualCard } from "../card.ts";
 import { Refusal } from "../refusal.ts";
@@ -55,7 +56,7 @@ export class VirtualPivCard implements VirtualCard {
   readonly #keep: Keep | undefined;
   #kept: string;
   #session: PivSession;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   /**
    * See {@link VirtualPivCard.create} for a card with defaults.
@@ -88,9 +89,7 @@ export class VirtualPivCard implements VirtualCard {
   }
 
   transmit(command: Uint8Array): Promise<Uint8Array> {
-    const answer = this.#turn.then(() => this.#transport.transmit(command));
-    this.#turn = answer;
-    return answer;
+    return this.#queue.run(() => this.#transport.transmit(command));
   }
 
   /** All that the card holds, keys and PINs too, as the text that its file has. */

@@ -1,10 +1,11 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { readTlvs } from "../../apdu/index.ts";
 import { DataError, fromUtf8 } from "../../bytes/index.ts";
 import { VirtualPivCard } from "./card.ts";
 import { TAG } from "./data-object.ts";
 import type { KeySource, PivCardOptions } from "./personalise.ts";
+import { readRegularFile } from "../regular-file.ts";
 import { readPkcs12Key } from "./pkcs12.ts";
 
 /** Data objects by the number that their file's name begins with; the file holds the content without the outer 53. */
@@ -32,6 +33,9 @@ const KEY_FILES: ReadonlyMap<number, string> = new Map([
   [18, "86"],
 ]);
 
+/** Far more than the largest data object of SP 800-73-4 part 1, appendix A. */
+const MAX_FILE = 1 << 20;
+
 /**
  * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
  * (github.com/GSA/gsa-icam-card-builder), and no others. What such a folder does not say comes from `options`.
@@ -45,7 +49,8 @@ export async function personaliseFromFolder(
   const objects = new Map<number, Uint8Array | null>();
   for (const [number, tag] of OBJECT_FILES) {
     const name = names.find((candidate) => candidate.startsWith(`${number} - `));
-    const content = name === undefined ? new Uint8Array() : await readFile(path.join(folder, name));
+    const content =
+      name === undefined ? new Uint8Array() : await readRegularFile(path.join(folder, name), MAX_FILE, name);
     objects.set(tag, nonEmpty(tag === TAG.DISCOVERY ? withoutOuterTag(content) : content));
   }
   const keys: Record<string, KeySource | null> = {};
@@ -67,8 +72,8 @@ async function readKey(folder: string, names: readonly string[], number: number)
   const name = names.find((candidate) => isKey(candidate) && names.includes(certificateOf(candidate)));
   if (name === undefined) return null;
   return {
-    privateKey: readPkcs12Key(await readFile(path.join(folder, name)), ""),
-    certificate: fromUtf8(await readFile(path.join(folder, certificateOf(name)))),
+    privateKey: readPkcs12Key(await readRegularFile(path.join(folder, name), MAX_FILE, name), ""),
+    certificate: fromUtf8(await readRegularFile(path.join(folder, certificateOf(name)), MAX_FILE, certificateOf(name))),
   };
 }
 

@@ -223,7 +223,7 @@ export function describePcsc(name: string, subject: Subject): void {
         await insert((command) => sleep(400).then(() => command));
         await using connection = await pcsc.connect(reader);
         const controller = new AbortController();
-        const pending = failure(connection.transmit(COMMAND, controller.signal));
+        const pending = failure(connection.transmit(COMMAND, { signal: controller.signal }));
         await sleep(50);
         const started = performance.now();
         controller.abort();
@@ -305,7 +305,7 @@ export function describePcsc(name: string, subject: Subject): void {
         await using other = await startOther(reader);
         await other.do("connect");
         await other.do("begin");
-        expect((await failure(connection.transmit(COMMAND, AbortSignal.timeout(150)))).codeName).toBe(
+        expect((await failure(connection.transmit(COMMAND, { signal: AbortSignal.timeout(150) }))).codeName).toBe(
           "SCARD_E_CANCELLED",
         );
       });

@@ -1,0 +1,84 @@
+import { FAULTS } from "./faults.ts";
+import { randomFrom } from "./random.ts";
+import { perform, type Run, withoutFaults } from "./run.ts";
+import type { Subject } from "./subject.ts";
+
+export interface Failure {
+  readonly run: Run;
+  readonly problem: string;
+}
+
+/** How the runs of a sweep went. */
+export class Tally {
+  readonly failures: Failure[] = [];
+  #runs = 0;
+  #reinitialised = 0;
+  readonly #byFault = new Map<string, [runs: number, failures: number]>();
+  readonly #byWork = new Map<string, [runs: number, failures: number]>();
+
+  get runs(): number {
+    return this.#runs;
+  }
+
+  add(run: Run, problem: string | undefined, reinitialised: boolean): void {
+    this.#runs++;
+    if (reinitialised) this.#reinitialised++;
+    const failed = problem === undefined ? 0 : 1;
+    count(this.#byFault, run.fault.name, failed);
+    count(this.#byWork, `${run.subject.name}: ${run.work.name}`, failed);
+    if (problem !== undefined) this.failures.push({ run, problem });
+  }
+
+  /** Counts by fault and by work. */
+  report(): string {
+    const table = (counts: ReadonlyMap<string, readonly [number, number]>): string[] =>
+      [...counts].map(([name, [runs, failures]]) => `  ${name}: ${runs} runs, ${failures} failed`);
+    return [
+      `${this.#runs} runs, ${this.failures.length} failed; ${this.#reinitialised} took C_Reinitialize`,
+      "by fault:",
+      ...table(this.#byFault),
+      "by work:",
+      ...table(this.#byWork),
+    ].join("\n");
+  }
+}
+
+function count(counts: Map<string, [number, number]>, name: string, failed: number): void {
+  const [runs, failures] = counts.get(name) ?? [0, 0];
+  counts.set(name, [runs + 1, failures + failed]);
+}
+
+export interface Selection {
+  readonly seed: number;
+  /** Of the runs, one in so many is done; each at random. */
+  readonly oneIn?: number;
+  readonly wants?: (run: Run) => boolean;
+  readonly watch?: (run: Run, problem: string | undefined) => void;
+}
+
+/** Every run of a subject: each fault at each exchange of each work. */
+export async function* runsOf(subject: Subject, seed: number): AsyncGenerator<Run> {
+  for (const work of subject.works) {
+    const { exchanges } = await withoutFaults(subject, work);
+    for (let position = 1; position <= exchanges; position++) {
+      for (const fault of FAULTS) yield { subject, work, fault, position, seed };
+    }
+  }
+}
+
+export async function sweep(subject: Subject, { seed, oneIn = 1, wants, watch }: Selection): Promise<Tally> {
+  const tally = new Tally();
+  const random = randomFrom(`${seed} ${subject.name}`);
+  for await (const run of runsOf(subject, seed)) {
+    if (random(oneIn) !== 0 || wants?.(run) === false) continue;
+    const { failure, reinitialised } = await perform(run);
+    tally.add(run, failure, reinitialised);
+    watch?.(run, failure);
+  }
+  return tally;
+}
+
+/** The arguments of `npm run sweep` that repeat one run. */
+export function replay({ subject, work, fault, position, seed }: Run): string {
+  return `--subject ${subject.name} --work "${work.name}" --fault "${fault.name}" --position ${position} --seed ${seed}`;
+}
