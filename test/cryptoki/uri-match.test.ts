@@ -67,5 +67,5 @@ test("the padding of a card's text is taken off in a time that grows as its leng
   const match = (size: number): void => {
     matchesToken({ token: "x" }, { ...TOKEN, label: `${" ".repeat(size)}x${" ".repeat(8 * size)}` });
   };
-  expect(growth(match, 5_000, 8)).toBeLessThan(8 * 3);
+  expect(growth(match, 5_000, 8)).toBeLessThan(32);
 });
