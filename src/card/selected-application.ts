@@ -61,6 +61,12 @@ export class SelectedApplication {
     SelectedApplication.#latest.set(this.#card, this);
   }
 
+  /** Selects the application anew before its next work: an exchange that failed may have left it in the middle of something. */
+  forget(): void {
+    this.#selectedAt = undefined;
+    this.#confirmedIn = undefined;
+  }
+
   /**
    * Runs `work` with the application selected beyond doubt: for what must not reach another application even once, because it
    * spends a try of a PIN, uses a key whose result cannot be checked, or writes.

@@ -1,6 +1,6 @@
 import { CardError, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
+import { type Attempt, type Card, type CardExchange, confirmedAnswer, SelectedApplication } from "../card/index.ts";
 import { wantsSelection } from "./answer-to-reset.ts";
 import { CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData, select } from "./commands.ts";
@@ -85,7 +85,7 @@ export class PivSession {
         this.#application.confirmed();
         return true;
       }
-      const { sw } = await exchange.send(select());
+      const { sw } = await confirmedAnswer(() => exchange.send(select()));
       if (sw === SW.OK) this.#application.confirmed();
       if (isExecutionError(sw)) throw new StatusError("SELECT of the PIV application", sw);
       return sw === SW.OK;

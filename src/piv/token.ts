@@ -208,7 +208,7 @@ export class PivToken implements CardToken {
       const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
       if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
     } catch (error) {
-      // The card may have written it all the same, and its answer was lost.
+      // The card may have written all the same.
       this.#store.forget(tag);
       throw error;
     }
