@@ -49,13 +49,17 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
 }
 
 /** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
-export function reinitialize(application: Application, slotID: number): Promise<void> {
-  return application.withToken(slotID, async ({ card }) => {
-    await Promise.allSettled(
-      card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
-    );
-    application.slots.renew(card);
-  });
+export function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+  return application.withToken(
+    slotID,
+    async ({ card }) => {
+      await Promise.allSettled(
+        card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
+      );
+      application.slots.renew(card);
+    },
+    signal,
+  );
 }
 
 /**
