@@ -1,5 +1,5 @@
 import { Deadline, throwIfAborted, untilAborted } from "../async/index.ts";
-import { type CardFinding, type FindingSink, LoginRequiredError } from "../card/index.ts";
+import { type CardFinding, type FindingSink, LoginRequiredError, StatusError } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
@@ -160,11 +160,22 @@ export class Application implements SlotListener {
         return work(session);
       }, signal);
     } catch (error) {
-      // The card has forgotten the PIN, whoever made it: the application must be able to log in again. An object that is
-      // refused for another reason says nothing about the login.
-      if (error instanceof LoginRequiredError) this.logins.forget(token);
+      // The card has forgotten the PIN, whoever made it: the application must be able to log in again.
+      if (error instanceof LoginRequiredError || (await this.#hasForgotten(token, error))) this.logins.forget(token);
       throw this.#explain(error, token.card, signal);
     }
+  }
+
+  /**
+   * Whether the card refused an object because it does not hold the user's PIN as verified any more. It may have refused for
+   * another reason, so it is asked, which costs no try.
+   */
+  async #hasForgotten(token: Token, error: unknown): Promise<boolean> {
+    const refusal = error instanceof CryptokiError ? error.cause : error;
+    if (!(refusal instanceof StatusError && refusal.sw === SECURITY_STATUS_NOT_SATISFIED)) return false;
+    if (this.logins.userOf(token) !== "user") return false;
+    const status = await token.cardToken.pinStatus("user").catch(() => undefined);
+    return status?.verified === false;
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
@@ -206,6 +217,7 @@ export class Application implements SlotListener {
   async closeSession(session: Session): Promise<void> {
     this.#drop(session);
     if (!this.usesToken(session.token)) await this.#endToken(session.token);
+    session.token.card.release();
   }
 
   /** Closes all sessions with a token, each after its calls under way. An abort leaves those open that still have one. */
@@ -228,6 +240,7 @@ export class Application implements SlotListener {
   async logout(token: Token): Promise<void> {
     this.objects.endLogin(token);
     await this.logins.logout(token);
+    token.card.release();
   }
 
   #drop(session: Session): void {
@@ -241,6 +254,9 @@ export class Application implements SlotListener {
     if (this.logins.userOf(token)) await this.logout(token).catch(() => undefined);
   }
 }
+
+/** ISO/IEC 7816-4 table 6. */
+const SECURITY_STATUS_NOT_SATISFIED = 0x6982;
 
 const finalized = (cause: unknown): CryptokiError =>
   new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile", { cause });

@@ -60,17 +60,17 @@ describe("an answer to reset", () => {
   });
 
   test.each([
-    ["nothing", ""],
-    ["one byte", "3b"],
-    ["another first byte", "3a00"],
-    ["interface bytes cut off", "3b90"],
-    ["a chain of TD without end", `3b80${"80".repeat(31)}`],
-    ["historical bytes cut off", "3b0380"],
-    ["a wrong check character", "3b80800102"],
-    ["bytes after the end", "3b8080010100"],
-    ["34 bytes", `3b${"00".repeat(33)}`],
-  ])("is none: %s", (_, hex) => {
-    expect(() => parseAtr(fromHex(hex))).toThrow(DataError);
+    ["nothing", "", "1 bytes wanted at 0, 0 left"],
+    ["one byte", "3b", "1 bytes wanted at 1, 0 left"],
+    ["another first byte", "3a00", "begins with 58, not with 3B or 3F"],
+    ["interface bytes cut off", "3b90", "1 bytes wanted at 2, 0 left"],
+    ["a chain of TD without end", `3b80${"80".repeat(31)}`, "1 bytes wanted at 33, 0 left"],
+    ["historical bytes cut off", "3b0380", "3 bytes wanted at 2, 1 left"],
+    ["a wrong check character", "3b80800102", "wrong check character"],
+    ["bytes after the end", "3b8080010100", "1 bytes too many at 5"],
+    ["34 bytes", `3b${"00".repeat(33)}`, "34 bytes, 33 at most"],
+  ])("is none: %s", (_, hex, message) => {
+    expect(() => parseAtr(fromHex(hex))).toThrow(new DataError(`ATR: ${message}`));
   });
 
   test("any bytes parse or throw a DataError", () => {
@@ -136,8 +136,14 @@ describe("historical bytes", () => {
     expect(parseHistoricalBytes(fromHex(hex)).category).toBe(category);
   });
 
-  test.each(["8073c021", "00", "009000", "8070"])("%j do not parse", (hex) => {
-    expect(() => parseHistoricalBytes(fromHex(hex))).toThrow(DataError);
+  test.each([
+    ["8073c021", "historical bytes: 3 bytes wanted at 1, 2 left"],
+    ["00", "historical bytes: status indicator cut off"],
+    ["009000", "historical bytes: status indicator cut off"],
+    ["8070", "card capabilities: 0 bytes, 1 to 3 wanted"],
+    ["807411223344", "card capabilities: 4 bytes, 1 to 3 wanted"],
+  ])("%j do not parse", (hex, message) => {
+    expect(() => parseHistoricalBytes(fromHex(hex))).toThrow(new DataError(message));
   });
 
   test("capabilities of one byte say nothing about lengths", () => {

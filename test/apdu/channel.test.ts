@@ -189,7 +189,9 @@ describe("a channel", () => {
 
   test("refuses a command that no form can say", async () => {
     const { transmit, done } = scripted();
-    await expect(new CardChannel(transmit).send({ ...READ, ins: 0x1b0 })).rejects.toThrow(DataError);
+    await expect(new CardChannel(transmit).send({ ...READ, ins: 0x1b0 })).rejects.toThrow(
+      new DataError("command APDU: CLA, INS, P1 and P2 are one byte each"),
+    );
     done();
   });
 });
@@ -283,12 +285,19 @@ describe("a hostile card", () => {
     };
   };
 
-  test.each(["", "90"])("an answer of %j is malformed", async (answer) => {
-    await expect(always(answer).channel.send(GET_DATA)).rejects.toThrow(MalformedAnswerError);
+  test.each([
+    ["", "0 bytes, 2 at least"],
+    ["90", "1 bytes, 2 at least"],
+  ])("an answer of %j is malformed", async (answer, message) => {
+    const sent = always(answer).channel.send(GET_DATA);
+    await expect(sent).rejects.toMatchObject({ name: "MalformedAnswerError", message: `response APDU: ${message}` });
   });
 
   test("an answer longer than any may be is malformed", async () => {
-    await expect(always("00".repeat(65_539)).channel.send(GET_DATA)).rejects.toThrow(MalformedAnswerError);
+    await expect(always("00".repeat(65_539)).channel.send(GET_DATA)).rejects.toMatchObject({
+      name: "MalformedAnswerError",
+      message: "response APDU: 65539 bytes, 65538 at most",
+    });
   });
 
   test("61xx without end and without data ends at once", async () => {

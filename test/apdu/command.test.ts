@@ -69,27 +69,37 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
   });
 
   test.each([
-    ["no header", "00cb3f"],
-    ["data cut off", "00cb3fff035c01"],
-    ["a byte too many", "00cb3fff035c017e0000"],
-    ["extended length cut off", "00cb3fff0001"],
-    ["extended data cut off", "00cb3fff0000035c01"],
-    ["extended Le cut off", "00cb3fff0000035c017e00"],
-    ["extended Lc of zero", "00cb3fff0000000100"],
-  ])("refuses to read %s", (_, hex) => {
-    expect(() => decodeCommand(fromHex(hex))).toThrow(DataError);
+    ["no header", "00cb3f", "3 bytes, 4 at least"],
+    ["data cut off", "00cb3fff035c01", "Lc 3, but 2 bytes follow"],
+    ["a byte too many", "00cb3fff035c017e0000", "Lc 3, but 5 bytes follow"],
+    ["extended length cut off", "00cb3fff0001", "extended length field cut off"],
+    ["extended data cut off", "00cb3fff0000035c01", "extended Lc 3, but 2 bytes follow"],
+    ["extended Le cut off", "00cb3fff0000035c017e00", "extended Lc 3, but 4 bytes follow"],
+    ["a byte too many behind an extended Le", "00cb3fff0000035c017e000000", "extended Lc 3, but 6 bytes follow"],
+    ["extended Lc of zero", "00cb3fff0000000100", "extended Lc 0, but 2 bytes follow"],
+  ])("refuses to read %s", (_, hex, message) => {
+    expect(() => decodeCommand(fromHex(hex))).toThrow(new DataError(`command APDU: ${message}`));
   });
 
-  test.each<[string, CommandApdu, LengthForm]>([
-    ["an instruction of more than a byte", { ...HEADER, ins: 0x100 }, "short"],
-    ["a fraction", { ...HEADER, p1: 0.5 }, "short"],
-    ["a negative parameter", { ...HEADER, p2: -1 }, "short"],
-    ["256 bytes of data", { ...HEADER, data: new Uint8Array(256) }, "short"],
-    ["65,536 bytes of data", { ...HEADER, data: new Uint8Array(65_536) }, "extended"],
-    ["Ne 257", { ...HEADER, ne: 257 }, "short"],
-    ["Ne 65,537", { ...HEADER, ne: 65_537 }, "extended"],
-    ["Ne 0", { ...HEADER, ne: 0 }, "short"],
-  ])("refuses to write %s", (_, command, form) => {
-    expect(() => encodeCommand(command, form)).toThrow(DataError);
+  const ONE_BYTE_EACH = "CLA, INS, P1 and P2 are one byte each";
+
+  test.each<[string, CommandApdu, LengthForm, string]>([
+    ["a class of more than a byte", { ...HEADER, cla: 0x100 }, "short", ONE_BYTE_EACH],
+    ["an instruction of more than a byte", { ...HEADER, ins: 0x100 }, "short", ONE_BYTE_EACH],
+    ["a fraction", { ...HEADER, p1: 0.5 }, "short", ONE_BYTE_EACH],
+    ["a negative parameter", { ...HEADER, p2: -1 }, "short", ONE_BYTE_EACH],
+    ["256 bytes of data", { ...HEADER, data: new Uint8Array(256) }, "short", "256 data bytes, 255 at most"],
+    [
+      "65,536 bytes of data",
+      { ...HEADER, data: new Uint8Array(65_536) },
+      "extended",
+      "65536 data bytes, 65535 at most",
+    ],
+    ["Ne 257", { ...HEADER, ne: 257 }, "short", "Ne 257, 1 to 256"],
+    ["Ne 65,537", { ...HEADER, ne: 65_537 }, "extended", "Ne 65537, 1 to 65536"],
+    ["Ne 0", { ...HEADER, ne: 0 }, "short", "Ne 0, 1 to 256"],
+    ["Ne 1.5", { ...HEADER, ne: 1.5 }, "short", "Ne 1.5, 1 to 256"],
+  ])("refuses to write %s", (_, command, form, message) => {
+    expect(() => encodeCommand(command, form)).toThrow(`command APDU: ${message}`);
   });
 });

@@ -14,8 +14,12 @@ describe("response APDUs", () => {
     );
   });
 
-  test.each([0, 1, 65_539])("of %d bytes are refused", (length) => {
-    expect(() => decodeResponse(new Uint8Array(length))).toThrow(DataError);
+  test.each([
+    [0, "0 bytes, 2 at least"],
+    [1, "1 bytes, 2 at least"],
+    [65_539, "65539 bytes, 65538 at most"],
+  ])("of %d bytes are refused", (length, message) => {
+    expect(() => decodeResponse(new Uint8Array(length))).toThrow(new DataError(`response APDU: ${message}`));
   });
 
   test("may be as long as an extended answer", () => {

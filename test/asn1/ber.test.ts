@@ -25,19 +25,19 @@ describe("BER", () => {
   });
 
   test.each([
-    ["nothing", ""],
-    ["a length without its bytes", "3082"],
-    ["a length beyond the end", "0405aabb"],
-    ["an inner length beyond the outer one", "3003 0402aa"],
-    ["an indefinite length without an end", "3080 0401aa"],
-    ["a primitive element of indefinite length", "0480 aa 0000"],
-    ["a length octet FF", "30ff"],
-    ["a tag of five bytes", "7f8181818101 00"],
-    ["a segment of another type", "2403 0c01aa"],
-    ["a bit string of octet strings", "2303 0401aa"],
-    ["a bit string with a gap", "2308 0302 04f0 0302 00aa"],
-  ])("%s is refused", (_, ber) => {
-    expect(() => der(ber)).toThrow(DataError);
+    ["nothing", "", "cut off at 0"],
+    ["a length without its bytes", "3082", "cut off at 2"],
+    ["a length beyond the end", "0405aabb", "5 bytes at 2, 2 left"],
+    ["an inner length beyond the outer one", "3003 0402aa", "2 bytes at 4, 1 left"],
+    ["an indefinite length without an end", "3080 0401aa", "cut off at 5"],
+    ["a primitive element of indefinite length", "0480 aa 0000", "a primitive element without a length at 0"],
+    ["a length octet FF", "30ff", "length octet FF at 1"],
+    ["a tag of five bytes", "7f8181818101 00", "a tag of more than 4 bytes at 0"],
+    ["a segment of another type", "2403 0c01aa", "a segment of another type"],
+    ["a bit string of octet strings", "2303 0401aa", "a segment of another type"],
+    ["a bit string with a gap", "2308 0302 04f0 0302 00aa", "a bit string with a gap"],
+  ])("%s is refused", (_, ber, message) => {
+    expect(() => der(ber)).toThrow(new DataError(`BER: ${message}`));
   });
 
   test("nests 16 levels and no more, whatever form the lengths have", () => {
@@ -81,5 +81,5 @@ describe("BER", () => {
 test("the length of an element, whatever is in it", () => {
   expect(berLength(fromHex("00 3082 0002 05ff 30"), 1)).toBe(6);
   expect(berLength(fromHex("3080 0000"))).toBeUndefined();
-  expect(() => berLength(fromHex("3003 0101"))).toThrow(DataError);
+  expect(() => berLength(fromHex("3003 0101"))).toThrow("BER: 3 bytes at 2, 2 left");
 });

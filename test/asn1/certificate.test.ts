@@ -96,14 +96,18 @@ describe("parseCertificate", () => {
 
   test("refuses bytes behind the certificate, and every way of cutting it off", () => {
     const der = build();
-    expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow(DataError);
+    expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow(/^certificate: 1 bytes too many/u);
     for (let length = 0; length < der.length; length++) {
-      expect(() => parseCertificate(der.subarray(0, length))).toThrow(DataError);
+      expect(() => parseCertificate(der.subarray(0, length))).toThrow(
+        /^certificate: \d+ bytes wanted at [0-3], \d+ left$/u,
+      );
     }
   });
 
   test("refuses a serial number that is not in its shortest form", () => {
-    expect(() => parseCertificate(build({ serialNumber: fromHex("02020001") }))).toThrow(DataError);
+    expect(() => parseCertificate(build({ serialNumber: fromHex("02020001") }))).toThrow(
+      "serial number: an INTEGER that is not in its shortest form",
+    );
   });
 
   test("with bytes changed it is read or refused, and nothing else", () => {
@@ -137,7 +141,7 @@ describe("validity", () => {
   test("that does not parse leaves the rest of the certificate readable", () => {
     const certificate = parseCertificate(build({ validity: [utcTime("2401020304Z"), utcTime("340102030405Z")] }));
     expect(certificate.subjectPublicKeyInfo).toEqual(SPKI);
-    expect(() => certificate.notBefore).toThrow(DataError);
+    expect(() => certificate.notBefore).toThrow("time: not in the form of RFC 5280 4.1.2.5");
     expect(certificate.writtenValidity).toEqual({ notBefore: "2401020304Z", notAfter: "340102030405Z" });
   });
 });

@@ -49,8 +49,13 @@ describe("DerReader", () => {
     expect(toHex(read(hex).integer())).toBe(contents);
   });
 
-  test.each(["02 00", "02 02 00 7f", "02 02 ff 80", "02 02 00 00"])("refuses the INTEGER %s", (hex) => {
-    expect(() => read(hex).integer()).toThrow(DataError);
+  test.each([
+    ["02 00", "an INTEGER without contents"],
+    ["02 02 00 7f", "an INTEGER that is not in its shortest form"],
+    ["02 02 ff 80", "an INTEGER that is not in its shortest form"],
+    ["02 02 00 00", "an INTEGER that is not in its shortest form"],
+  ])("refuses the INTEGER %s", (hex, message) => {
+    expect(() => read(hex).integer()).toThrow(new DataError(`DER: ${message}`));
   });
 
   test("a magnitude has no sign byte, and a negative INTEGER none", () => {
@@ -63,31 +68,31 @@ describe("DerReader", () => {
     expect(read("03 02 05 a0").bitString()).toEqual({ unusedBits: 5, bytes: Uint8Array.of(0xa0) });
     expect(read("03 01 00").bitString()).toEqual({ unusedBits: 0, bytes: new Uint8Array() });
     expect(read("03 02 00 a0").bitStringBytes()).toEqual(Uint8Array.of(0xa0));
-    expect(() => read("03 02 05 a0").bitStringBytes()).toThrow(DataError);
+    expect(() => read("03 02 05 a0").bitStringBytes()).toThrow("DER: a BIT STRING that is not whole bytes");
   });
 
   test.each(["03 00", "03 01 01", "03 02 08 00", "03 02 05 bf"])("refuses the BIT STRING %s", (hex) => {
-    expect(() => read(hex).bitString()).toThrow(DataError);
+    expect(() => read(hex).bitString()).toThrow("DER: a BIT STRING with wrong unused bits");
   });
 
   test("BOOLEAN is 00 or FF", () => {
     expect(read("01 01 ff").boolean()).toBe(true);
     expect(read("01 01 00").boolean()).toBe(false);
-    expect(() => read("01 01 01").boolean()).toThrow(DataError);
-    expect(() => read("01 02 ff ff").boolean()).toThrow(DataError);
+    expect(() => read("01 01 01").boolean()).toThrow("DER: a BOOLEAN that is neither 00 nor FF");
+    expect(() => read("01 02 ff ff").boolean()).toThrow("DER: a BOOLEAN that is neither 00 nor FF");
   });
 
   test.each([
-    ["indefinite length", "30 80 00 00"],
-    ["a long length for a short one", "04 81 7f"],
-    ["a length with a leading zero", "04 82 00 80"],
-    ["a length of five bytes", "04 85 01 00 00 00 00"],
-    ["a length beyond the limit", "04 83 10 00 01"],
-    ["a length that lies", "04 05 00"],
-    ["a tag number in several bytes", "1f 81 00 00"],
-    ["nothing", ""],
-  ])("refuses %s", (_, hex) => {
-    expect(() => read(hex).next()).toThrow(DataError);
+    ["indefinite length", "30 80 00 00", "length octet 80"],
+    ["a long length for a short one", "04 81 7f", "length 127 in 1 bytes"],
+    ["a length with a leading zero", "04 82 00 80", "length 128 in 2 bytes"],
+    ["a length of five bytes", "04 85 01 00 00 00 00", "length octet 85"],
+    ["a length beyond the limit", "04 83 10 00 01", "length 1048577 in 3 bytes"],
+    ["a length that lies", "04 05 00", "5 bytes wanted at 2, 1 left"],
+    ["a tag number in several bytes", "1f 81 00 00", "a tag number above 30 at 0"],
+    ["nothing", "", "1 bytes wanted at 0, 0 left"],
+  ])("refuses %s", (_, hex, message) => {
+    expect(() => read(hex).next()).toThrow(new DataError(`DER: ${message}`));
   });
 
   test("refuses another tag, and names both", () => {
@@ -99,7 +104,7 @@ describe("DerReader", () => {
     reader.null();
     expect(() => {
       reader.end();
-    }).toThrow(DataError);
+    }).toThrow("DER: 1 bytes too many at 2");
   });
 
   test("refuses the seventeenth level", () => {
@@ -113,7 +118,7 @@ describe("DerReader", () => {
   });
 
   test("refuses more than 1 MiB before it looks", () => {
-    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow(DataError);
+    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes, 1048576 at most");
   });
 
   test("any bytes at all are read to the end or refused", () => {
@@ -176,9 +181,9 @@ describe("writing", () => {
 
   test("unused bits of a BIT STRING are there and 0", () => {
     expect(toHex(derBitString(Uint8Array.of(0xa0), 5))).toBe("030205a0");
-    expect(() => derBitString(Uint8Array.of(0xff), 1)).toThrow(DataError);
-    expect(() => derBitString(new Uint8Array(), 1)).toThrow(DataError);
-    expect(() => derBitString(Uint8Array.of(0), 8)).toThrow(DataError);
+    expect(() => derBitString(Uint8Array.of(0xff), 1)).toThrow("BIT STRING: 1 unused bits that are not there or not 0");
+    expect(() => derBitString(new Uint8Array(), 1)).toThrow("BIT STRING: 1 unused bits that are not there or not 0");
+    expect(() => derBitString(Uint8Array.of(0), 8)).toThrow("BIT STRING: 8 unused bits that are not there or not 0");
   });
 
   test("context tags", () => {
@@ -193,7 +198,14 @@ describe("derLength", () => {
     expect(derLength(concat(der, new Uint8Array(50)).subarray(0, 20))).toBe(der.length);
   });
 
-  test.each(["", "30", "3082", "308201", "3080", "1f01"])("refuses %j", (hex) => {
-    expect(() => derLength(fromHex(hex))).toThrow(DataError);
+  test.each([
+    ["", "1 bytes wanted at 0, 0 left"],
+    ["30", "1 bytes wanted at 1, 0 left"],
+    ["3082", "2 bytes wanted at 2, 0 left"],
+    ["308201", "2 bytes wanted at 2, 1 left"],
+    ["3080", "length octet 80"],
+    ["1f01", "a tag number above 30"],
+  ])("refuses %j", (hex, message) => {
+    expect(() => derLength(fromHex(hex))).toThrow(new DataError(`DER: ${message}`));
   });
 });

@@ -44,14 +44,32 @@ describe("object identifiers", () => {
     );
   });
 
-  test.each(["", "1", "3.1", "1.40", "1.2.", "1..2", "01.2", "1.02", "1.-2", "1.2 ", "a.b", `1.2${".1".repeat(64)}`])(
+  test.each(["", "1", "3.1", "1.2.", "1..2", "01.2", "1.02", "1.-2", "1.2 ", "a.b", `1.2${".1".repeat(64)}`])(
     "refuses %j",
     (dotted) => {
-      expect(() => encodeOid(dotted)).toThrow(DataError);
+      expect(() => encodeOid(dotted)).toThrow(new DataError("not a dotted object identifier"));
     },
   );
 
-  test.each(["", "80", "2a80", "8001", "2a8648ce", "01".repeat(129)])("refuses the contents %s", (hex) => {
-    expect(() => decodeOid(fromHex(hex))).toThrow(DataError);
+  test.each(["0.40", "1.40"])("refuses %s: only 2 has second arcs of 40 and more", (dotted) => {
+    expect(() => encodeOid(dotted)).toThrow(new DataError("object identifier: the second arc is 40 or more"));
+  });
+
+  test("refuses to write more bytes than it reads", () => {
+    // 1.2 is one byte, and each arc of 2^126 takes 19.
+    const arcs = (count: number): string => ["1.2", ...Array.from({ length: count }, () => 2n ** 126n)].join(".");
+    expect(encodeOid(`${arcs(6)}.${2n ** 84n}`)).toHaveLength(128);
+    expect(() => encodeOid(`${arcs(6)}.${2n ** 91n}`)).toThrow(new DataError("object identifier: too long"));
+  });
+
+  test.each([
+    ["", "0 bytes"],
+    ["80", "an arc begins with a zero digit"],
+    ["2a80", "an arc begins with a zero digit"],
+    ["8001", "an arc begins with a zero digit"],
+    ["2a8648ce", "the last arc is cut off"],
+    ["01".repeat(129), "129 bytes"],
+  ])("refuses the contents %s", (hex, message) => {
+    expect(() => decodeOid(fromHex(hex))).toThrow(new DataError(`OBJECT IDENTIFIER: ${message}`));
   });
 });

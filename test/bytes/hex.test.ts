@@ -15,7 +15,12 @@ describe("hexadecimal", () => {
     expect(fromHex("A0:00 00\n03:08")).toEqual(Uint8Array.of(0xa0, 0, 0, 3, 8));
   });
 
-  test.each(["0", "0g", "abc", "0x00"])("refuses %j", (text) => {
-    expect(() => fromHex(text)).toThrow(DataError);
+  test.each([
+    ["0", "not whole bytes: 1 hexadecimal digits"],
+    ["abc", "not whole bytes: 3 hexadecimal digits"],
+    ["0g", "not hexadecimal: a character other than 0-9 and a-f"],
+    ["0x00", "not hexadecimal: a character other than 0-9 and a-f"],
+  ])("refuses %j", (text, message) => {
+    expect(() => fromHex(text)).toThrow(new DataError(message));
   });
 });

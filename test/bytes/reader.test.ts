@@ -35,7 +35,9 @@ describe("a byte reader", () => {
           expect([...reader.take(length)]).toEqual([...bytes.slice(0, length)]);
           expect(reader.remaining).toBe(bytes.length - length);
         } else {
-          expect(() => reader.take(length)).toThrow(DataError);
+          expect(() => reader.take(length)).toThrow(
+            new DataError(`a structure: ${length} bytes wanted at 0, ${bytes.length} left`),
+          );
           expect(reader.offset).toBe(0);
         }
       }),
@@ -43,7 +45,9 @@ describe("a byte reader", () => {
   });
 
   test.each([-1, 0.5, Number.NaN, Infinity, 2 ** 53])("refuses a length of %d", (length) => {
-    expect(() => new ByteReader(fromHex("0102")).take(length)).toThrow(DataError);
+    expect(() => new ByteReader(fromHex("0102")).take(length)).toThrow(
+      new DataError(`data: ${length} bytes wanted at 0, 2 left`),
+    );
   });
 
   test.each(["u8", "u16", "u32", "u16le", "u32le"] as const)(

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { utf8, DataError, toHex } from "../../src/bytes/index.ts";
+import { utf8, toHex } from "../../src/bytes/index.ts";
 import { digest, digestInfo, Hasher, hashLength, type HashName } from "../../src/crypto/index.ts";
 
 const HASHES: readonly HashName[] = [
@@ -63,6 +63,6 @@ describe("DigestInfo", () => {
 
   test("refuses a digest of another length", () => {
     expect(() => digestInfo("sha256", new Uint8Array(20))).toThrow("sha256 digest: 20 bytes, 32 wanted");
-    expect(() => digestInfo("sha1", new Uint8Array())).toThrow(DataError);
+    expect(() => digestInfo("sha1", new Uint8Array())).toThrow("sha1 digest: 0 bytes, 20 wanted");
   });
 });

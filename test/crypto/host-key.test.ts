@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { createPublicKey, verify } from "node:crypto";
-import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { fromHex, toHex } from "../../src/bytes/index.ts";
 import {
   digest,
   ecdsaToDer,
@@ -45,12 +45,14 @@ describe("RSA", () => {
     const [one, other] = await Promise.all([generateRsaKey(1024, 3), generateRsaKey(1024, 3)]);
     const [a, b] = [one.rsaNumbers(), other.rsaNumbers()];
     const { modulus, publicExponent, privateExponent } = a;
-    expect(() => HostPrivateKey.fromRsaNumbers({ ...a, prime1: b.prime1 })).toThrow(DataError);
+    expect(() => HostPrivateKey.fromRsaNumbers({ ...a, prime1: b.prime1 })).toThrow(
+      "RSA private key: the numbers do not belong together",
+    );
     expect(() =>
       HostPrivateKey.fromRsaNumbers({ modulus, publicExponent, privateExponent: b.privateExponent }),
-    ).toThrow(DataError);
+    ).toThrow("RSA private key: not the exponent of this modulus");
     expect(() => HostPrivateKey.fromRsaNumbers({ modulus: b.modulus, publicExponent, privateExponent })).toThrow(
-      DataError,
+      "RSA private key: not the exponent of this modulus",
     );
   });
 });
@@ -68,7 +70,9 @@ describe("EC", () => {
       }),
       { numRuns: 20 },
     );
-    expect(() => key.compute("ecdsa", new Uint8Array(67))).toThrow(DataError);
+    expect(() => key.compute("ecdsa", new Uint8Array(67))).toThrow(
+      /^ECDSA: a digest of 67 bytes, (32|48|66) at most$/u,
+    );
     expect(HostPrivateKey.fromEcSecret(curve, key.secret()).toPkcs8()).toEqual(key.toPkcs8());
   });
 
@@ -87,16 +91,19 @@ describe("EC", () => {
   });
 
   test("a secret of 0, or not below the order, is none", () => {
-    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(32))).toThrow(DataError);
-    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(32).fill(0xff))).toThrow(DataError);
-    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(33))).toThrow(DataError);
+    const OUT_OF_RANGE = "EC private key: not from 1 to the order of the curve";
+    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(32))).toThrow(OUT_OF_RANGE);
+    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(32).fill(0xff))).toThrow(OUT_OF_RANGE);
+    expect(() => HostPrivateKey.fromEcSecret("P-256", new Uint8Array(33))).toThrow(
+      "EC private key: 33 bytes, 32 at most",
+    );
   });
 
   test("a point that is not on the curve meets no key", async () => {
     const key = await generateEcKey("P-256");
     const point = Uint8Array.from(pointOf(key.publicKey));
     point[64] = (point[64] ?? 0) ^ 1;
-    expect(() => key.compute("ecdh", point)).toThrow(DataError);
+    expect(() => key.compute("ecdh", point)).toThrow("public key: refused, not a valid key");
   });
 });
 
@@ -140,15 +147,17 @@ describe("Curve25519", () => {
 
 test("a key does only what it is for, and nothing once it is wiped", async () => {
   const key = await generateEcKey("P-256");
-  expect(() => key.compute("rsa-raw", new Uint8Array(32))).toThrow(DataError);
+  expect(() => key.compute("rsa-raw", new Uint8Array(32))).toThrow("rsa-raw is nothing for a key of this type");
   key.wipe();
-  expect(() => key.compute("ecdsa", new Uint8Array(32))).toThrow(DataError);
+  expect(() => key.compute("ecdsa", new Uint8Array(32))).toThrow("the key was destroyed");
 });
 
 test("what is no PKCS #8 is refused with a DataError", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-      expect(() => HostPrivateKey.fromPkcs8(bytes)).toThrow(DataError);
+      expect(() => HostPrivateKey.fromPkcs8(bytes)).toThrow(
+        "private key: not PKCS #8, or of no type that is known here",
+      );
     }),
   );
 });

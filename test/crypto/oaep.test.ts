@@ -46,10 +46,15 @@ describe("OAEP", () => {
     expect(() => decodeOaep(concat(Uint8Array.of(1), block.subarray(1)), SHA256)).toThrow("OAEP: decryption error");
   });
 
-  test("any block is a message or a DataError", () => {
+  test("a block without room for two hashes is of a key that is too short", () => {
+    expect(() => decodeOaep(new Uint8Array(65), SHA256)).toThrow("OAEP: the key is too short for sha256");
+    expect(() => decodeOaep(new Uint8Array(66), SHA256)).toThrow("OAEP: decryption error");
+  });
+
+  test("any other block is no message", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 128 }), (block) => {
-        expect(() => decodeOaep(block, SHA256)).toThrow(DataError);
+      fc.property(fc.uint8Array({ minLength: 66, maxLength: 128 }), (block) => {
+        expect(() => decodeOaep(block, SHA256)).toThrow(new DataError("OAEP: decryption error"));
       }),
     );
   });

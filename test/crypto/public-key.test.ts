@@ -34,18 +34,28 @@ describe("public keys", () => {
   });
 
   test.each([
-    ["Ed448", () => generateKeyPairSync("ed448").publicKey],
-    ["a curve that is not known", () => generateKeyPairSync("ec", { namedCurve: "secp256k1" }).publicKey],
-  ])("%s is refused", (_, generate) => {
-    expect(() => parsePublicKey(spkiOf(generate()))).toThrow(DataError);
+    [
+      "Ed448",
+      () => generateKeyPairSync("ed448").publicKey,
+      "public key: algorithm 1.3.101.113 is neither RSA nor EC, Ed25519 nor X25519",
+    ],
+    [
+      "a curve that is not known",
+      () => generateKeyPairSync("ec", { namedCurve: "secp256k1" }).publicKey,
+      "EC parameters: curve 1.3.132.0.10 is not P-256, P-384 or P-521",
+    ],
+  ])("%s is refused", (_, generate, message) => {
+    expect(() => parsePublicKey(spkiOf(generate()))).toThrow(new DataError(message));
   });
 
   test("bytes behind the end and a key that is cut off are refused", () => {
     for (const key of [rsaPair(1024).publicKey, ecPair("P-256").publicKey]) {
       const spki = encodePublicKey(key);
-      expect(() => parsePublicKey(concat(spki, Uint8Array.of(0)))).toThrow(DataError);
+      expect(() => parsePublicKey(concat(spki, Uint8Array.of(0)))).toThrow(
+        `public key: 1 bytes too many at ${spki.length}`,
+      );
       for (let length = 0; length < spki.length; length++) {
-        expect(() => parsePublicKey(spki.subarray(0, length))).toThrow(DataError);
+        expect(() => parsePublicKey(spki.subarray(0, length))).toThrow(/^public key: \d+ bytes wanted at [0-3], /u);
       }
     }
   });
@@ -81,10 +91,22 @@ describe("an RSA key from its numbers", () => {
     ["no exponent", modulus, ""],
     ["no modulus", new Uint8Array(), "03"],
     ["a modulus of zeros", new Uint8Array(128), "03"],
-    ["a short modulus", modulus.subarray(-63), "03"],
-    ["a long modulus", new Uint8Array(2049).fill(0xff), "03"],
     ["an exponent longer than the modulus", modulus, "01".repeat(129)],
   ])("refuses %s", (_, n, e) => {
-    expect(() => rsaPublicKey(n, fromHex(e))).toThrow(DataError);
+    expect(() => rsaPublicKey(n, fromHex(e))).toThrow(new DataError("RSA public key: not a modulus and exponent"));
+  });
+
+  test.each([
+    ["a short modulus", 511],
+    ["a long modulus", 16_385],
+  ])("refuses %s", (_, bits) => {
+    const odd = new Uint8Array(Math.ceil(bits / 8)).fill(0xff);
+    odd[0] = 0xff >> (8 * odd.length - bits);
+    const message = `RSA public key: ${bits} bits, not 512 to 16384`;
+    expect(() => rsaPublicKey(odd, fromHex("03"))).toThrow(new DataError(message));
+  });
+
+  test.each([512, 16_384])("takes a modulus of %d bits", (bits) => {
+    expect(rsaPublicKey(new Uint8Array(bits / 8).fill(0xff), fromHex("03")).modulusBits).toBe(bits);
   });
 });

@@ -1,6 +1,6 @@
 import { CardResetError } from "../../card/index.ts";
 
-/** Reads from a card; once more if another program resets it in the middle. Not for what a card must not do twice. */
+/** Runs work on a card, once more if another program resets it in the middle. Not for what a card must not do twice. */
 export async function afterReset<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();

@@ -6,6 +6,7 @@ import { cancelled } from "../error-map.ts";
 import type { KeyUser } from "../mechanisms/scheme.ts";
 import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
+import { afterReset } from "./after-reset.ts";
 import type { Login, Logins } from "./logins.ts";
 
 /** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
@@ -41,7 +42,7 @@ export class GuardedKey implements KeyUser {
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also while the card is read for it, which is done for all callers.
     const use = (): Promise<Uint8Array> => untilAborted(key.use(primitive, input, signal), signal, cancelled);
-    if (!key.needsLogin) return use();
+    if (!key.needsLogin) return afterReset(use);
     const authenticated =
       this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token);
     this.#authenticated = undefined;

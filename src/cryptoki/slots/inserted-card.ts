@@ -75,7 +75,8 @@ export class InsertedCard implements TokenCard {
     const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
     try {
       this.#requirePresent();
-      const application = await recognition.claim(card);
+      // A card that answered wrongly once is not unknown until it is taken out: only the second look counts.
+      const application = (await recognition.claim(card)) ?? (await recognition.claim(card));
       this.#requirePresent();
       if (application) {
         const named = application.tokens.length > 1;
@@ -103,6 +104,11 @@ export class InsertedCard implements TokenCard {
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
     if (!this.#card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
     return this.#card.hold(signal);
+  }
+
+  release(): void {
+    // A card that cannot be let go is noticed by the next call.
+    this.#card?.release().catch(() => undefined);
   }
 
   async end(): Promise<void> {

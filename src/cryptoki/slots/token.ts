@@ -21,6 +21,8 @@ export interface TokenCard {
   hold(signal?: AbortSignal): Promise<AsyncDisposable>;
   /** Its answer to reset, while somebody is connected to it. */
   readonly atr: Uint8Array | undefined;
+  /** Lets other programs at the card at once, after the calls under way: a caller is done with it for now. */
+  release(): void;
   /** Ends the connection, after the calls under way. */
   end(): Promise<void>;
 }
