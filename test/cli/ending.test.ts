@@ -341,13 +341,19 @@ async function childOf({ pid }: ChildProcess): Promise<string> {
   }
 }
 
-/** Until the program waits: it has used no time of a processor for a while. */
+/** Whether the program handles SIGTERM, number 15, by now: a signal before would end it as any program. */
+function handlesSignals(pid: number | undefined): boolean {
+  const mask = /^SigCgt:\s*([0-9a-f]+)$/mu.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+  return ((BigInt(`0x${mask}`) >> 14n) & 1n) === 1n;
+}
+
+/** Until the program waits: it handles signals, and has used no time of a processor for a while. */
 async function idle({ pid }: ChildProcess): Promise<void> {
   const used = (): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).join();
   for (let [before, same] = ["", 0]; same < 6;) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const now = used();
-    same = now === before ? same + 1 : 0;
+    same = now === before && handlesSignals(pid) ? same + 1 : 0;
     before = now;
   }
 }
