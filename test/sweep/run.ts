@@ -194,7 +194,9 @@ const NEVER = new Set(["CKR_GENERAL_ERROR", "CKR_PIN_INCORRECT", "CKR_PIN_LOCKED
 /** Whether the work that was struck went as it may. */
 function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): string | undefined {
   if ("result" in during) {
-    const isWrong = fault.kind === "accident" && during.result !== result;
+    const lines = during.result.split("\n");
+    const isRight = work.partly ? lines.every((line) => result.split("\n").includes(line)) : during.result === result;
+    const isWrong = fault.kind === "accident" && !isRight;
     return isWrong ? `the struck work gives another result: ${difference(result, during.result)}` : undefined;
   }
   const { error } = during;
