@@ -39,15 +39,39 @@ export function onAbort(signals: Signals, react: (reason: unknown) => void): () 
     react(aborted.reason);
     return () => undefined;
   }
+  const stops = all.map((signal) =>
+    listen(signal, () => {
+      stop();
+      react(signal.reason);
+    }),
+  );
   function stop(): void {
-    for (const signal of all) signal.removeEventListener("abort", abort);
+    for (const one of stops) one();
   }
-  function abort(this: AbortSignal): void {
-    stop();
-    react(this.reason);
-  }
-  for (const signal of all) signal.addEventListener("abort", abort);
   return stop;
+}
+
+/** The reactions that wait for each signal. */
+const LISTENERS = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** A signal has one listener however many calls wait with it: Node warns of more than ten (MaxListenersExceededWarning). */
+function listen(signal: AbortSignal, react: () => void): () => void {
+  const reactions = LISTENERS.get(signal) ?? new Set();
+  if (reactions.size === 0) {
+    LISTENERS.set(signal, reactions);
+    signal.addEventListener("abort", reactToAbort);
+  }
+  reactions.add(react);
+  return () => {
+    if (!reactions.delete(react) || reactions.size > 0) return;
+    LISTENERS.delete(signal);
+    signal.removeEventListener("abort", reactToAbort);
+  };
+}
+
+function reactToAbort(this: AbortSignal): void {
+  const reactions = LISTENERS.get(this) ?? new Set();
+  for (const react of [...reactions]) if (reactions.has(react)) react();
 }
 
 /** Resolves after `milliseconds`; rejects as {@link untilAborted} when one of `signals` aborts first. */

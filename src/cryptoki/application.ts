@@ -1,8 +1,9 @@
+import { Deadline, throwIfAborted, untilAborted } from "../async/index.ts";
 import { type CardFinding, type FindingSink, LoginRequiredError } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
-import { isGone, toCryptokiError } from "./error-map.ts";
+import { cancelled, isGone, toCryptokiError } from "./error-map.ts";
 import { ObjectTable } from "./objects/object-table.ts";
 import type { StoredObject } from "./objects/stored-object.ts";
 import { Logins } from "./sessions/logins.ts";
@@ -14,8 +15,10 @@ import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
 import type { ReaderSource } from "./slots/reader-source.ts";
 import { SlotView, type TokenChoice } from "./slots/slot-view.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
-import { untilAborted } from "./turns.ts";
 import type { CK_VERSION } from "./structures.ts";
+
+/** Milliseconds for which C_Finalize waits until the card has forgotten the PIN. */
+const LOGOUT_GRACE = 2_000;
 
 /** What an application wants to be different. */
 export interface ApplicationOptions {
@@ -57,6 +60,7 @@ export class Application implements SlotListener {
   /** What C_SetVariable said. */
   readonly variables = new Map<string, string>();
   readonly #findings: FindingSink;
+  #ended = false;
 
   /** @param findings Hears of what is wrong on cards. */
   constructor(slots: SlotTable, options: ApplicationOptions, findings: FindingSink) {
@@ -75,21 +79,36 @@ export class Application implements SlotListener {
     return this.#options.unlockBy?.includes(detour) ?? false;
   }
 
-  async start(): Promise<void> {
-    await this.slots.attach(this);
+  async start(signal?: AbortSignal): Promise<void> {
+    try {
+      await untilAborted(this.slots.attach(this), signal, cancelled);
+    } catch (error) {
+      void this.slots.detach(this);
+      throw error;
+    }
     // "When an application initially calls C_Initialize, every slot's event flag is cleared."
     this.events.clear();
   }
 
-  /** Closes what is open, after the calls under way. */
-  async end(): Promise<void> {
+  /** Closes what is open, after the calls under way. An abort leaves those behind. */
+  async end(signal?: AbortSignal): Promise<void> {
+    this.#ended = true;
     this.events.end();
     this.sessions.end();
-    await Promise.allSettled([...this.added].map((source) => this.slots.remove(source)));
-    const tokens = new Set(this.sessions.all.map(({ token }) => token));
-    await Promise.allSettled([...tokens].map((token) => this.closeAllSessions(token)));
+    await untilAborted(this.#closeAll(), signal, cancelled).catch(() => undefined);
     this.slots.release(this);
     await this.slots.detach(this);
+  }
+
+  async #closeAll(): Promise<void> {
+    await Promise.allSettled([...this.added].map((source) => this.slots.remove(source)));
+    await Promise.allSettled(
+      this.sessions.tokens().map(async (token) => {
+        await this.#dropAll(token);
+        // Another call may have left an exchange behind that has no end, and the logout waits for it.
+        await new Deadline(LOGOUT_GRACE).race(this.#endToken(token), () => undefined);
+      }),
+    );
   }
 
   slotChanged(slotID: number): void {
@@ -107,17 +126,21 @@ export class Application implements SlotListener {
   }
 
   usesToken(token: Token): boolean {
-    return this.sessions.with(token).length > 0;
+    return this.sessions.count(token).total > 0;
   }
 
   cardRemoved(card: TokenCard): void {
-    for (const session of this.sessions.with(card)) this.sessions.close(session);
+    for (const token of this.sessions.tokens(card)) {
+      for (const session of this.sessions.with(token)) this.sessions.close(session);
+    }
     for (const token of card.knownTokens) this.logins.forget(token);
     this.objects.endCard(card);
+    this.savedStates.forget(card);
   }
 
   /**
-   * Runs `work` in a session, after the calls on it that were made before.
+   * Runs `work` in a session, after the calls on it that were made before. An abort leaves the line; work that has begun is
+   * finished, and the next call on the session runs after it.
    * @param unlocks It is a part of unblocking a PIN, for which the application may have the card for itself, or needs no card.
    * @throws {CryptokiError} only: CKR_SESSION_HANDLE_INVALID; CKR_DEVICE_REMOVED if the card goes meanwhile.
    */
@@ -130,8 +153,9 @@ export class Application implements SlotListener {
     const session = this.sessions.get(handle);
     const { token } = session;
     try {
-      return await session.turns.take(async () => {
+      return await session.queue.run(async () => {
         if (!unlocks) await token.card.reservation.pass(signal);
+        throwIfAborted(signal, cancelled);
         if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
         return work(session);
       }, signal);
@@ -152,8 +176,9 @@ export class Application implements SlotListener {
   ): Promise<T> {
     const { card } = this.view.slot(slotID).reader;
     try {
-      const token = await untilAborted(this.view.token(slotID), signal);
+      const token = await untilAborted(this.view.token(slotID), signal, cancelled);
       if (!unlocks) await token.card.reservation.pass(signal);
+      throwIfAborted(signal, cancelled);
       return await work(token);
     } catch (error) {
       throw this.#explain(error, card, signal);
@@ -163,12 +188,12 @@ export class Application implements SlotListener {
   #explain(error: unknown, card: TokenCard | undefined, signal?: AbortSignal): CryptokiError {
     if (error instanceof CryptokiError) return error;
     if (card && (card.gone || isGone(error))) {
+      if (this.#ended) return finalized(error);
       this.slots.lost(card);
       return new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
     }
-    // Nothing else: an abort that came too late must not hide that a try of the PIN is spent.
-    if (signal?.aborted && error === signal.reason)
-      return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
+    // A profile may throw the reason itself.
+    if (signal?.aborted && error === signal.reason) return cancelled(error);
     return toCryptokiError(error);
   }
 
@@ -180,19 +205,23 @@ export class Application implements SlotListener {
   /** Closes a session, with the objects it made. With the last one the login ends. */
   async closeSession(session: Session): Promise<void> {
     this.#drop(session);
-    if (this.sessions.with(session.token).length === 0) await this.#endToken(session.token);
+    if (!this.usesToken(session.token)) await this.#endToken(session.token);
   }
 
-  /** Closes all sessions with a token, each after its calls under way. */
-  async closeAllSessions(token: Token): Promise<void> {
+  /** Closes all sessions with a token, each after its calls under way. An abort leaves those open that still have one. */
+  async closeAllSessions(token: Token, signal?: AbortSignal): Promise<void> {
+    await this.#dropAll(token, signal);
+    if (!this.usesToken(token)) await this.#endToken(token);
+  }
+
+  async #dropAll(token: Token, signal?: AbortSignal): Promise<void> {
     await Promise.all(
       this.sessions.with(token).map((session) =>
-        session.turns.take(() => {
+        session.queue.run(() => {
           this.#drop(session);
-        }),
+        }, signal),
       ),
     );
-    await this.#endToken(token);
   }
 
   /** Ends a login, and the names of private objects with it. */
@@ -206,9 +235,12 @@ export class Application implements SlotListener {
     this.objects.endSession(session);
   }
 
-  /** The sessions are closed whatever the card says to it: a card that cannot be asked to forget is no longer this caller's concern. */
+  /** Closes the sessions even if the card's logout fails. */
   async #endToken(token: Token): Promise<void> {
     token.card.reservation.release(this);
     if (this.logins.userOf(token)) await this.logout(token).catch(() => undefined);
   }
 }
+
+const finalized = (cause: unknown): CryptokiError =>
+  new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile", { cause });

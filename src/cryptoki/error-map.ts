@@ -32,6 +32,11 @@ const STATUS: ReadonlyMap<number, number> = new Map([
   [0x6a84, CKR.DEVICE_MEMORY],
 ]);
 
+/** What a wait ends with when the caller's signal aborts: CKR_FUNCTION_CANCELED, the signal's reason as its cause. */
+export function cancelled(reason: unknown): CryptokiError {
+  return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: reason });
+}
+
 /** Whether `error` says that the card, its reader or the way to it is gone. */
 export function isGone(error: unknown): boolean {
   return error instanceof CardGoneError;

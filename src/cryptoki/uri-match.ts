@@ -29,7 +29,12 @@ const CLASSES: Readonly<Record<UriObjectType, number>> = {
 };
 
 /** The fields of the C structures are padded; a URI has none of that (RFC 7512 section 2.3). */
-const unpadded = (text: string): string => text.replace(/[ \0]+$/u, "");
+function unpadded(text: string): string {
+  let end = text.length;
+  // No regular expression: it would look for the end anew at each blank of a text that a card gave.
+  while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\0")) end--;
+  return text.slice(0, end);
+}
 
 const fits = (wanted: string | undefined, found: string): boolean => wanted === undefined || wanted === unpadded(found);
 

@@ -89,9 +89,15 @@ export function parseUri(text: string): Pkcs11Uri {
   const mark = rest.indexOf("?");
   const path = mark === -1 ? rest : rest.slice(0, mark);
   const uri: Draft = {};
-  for (const [name, value] of attributes(path, ";", PATH_CHARACTERS)) readPath(uri, name, value);
+  const vendorPath = new Map<string, string>();
+  for (const [name, value] of attributes(path, ";", PATH_CHARACTERS)) readPath(uri, vendorPath, name, value);
+  if (vendorPath.size > 0) uri.vendorPath = Object.fromEntries(vendorPath);
   if (mark !== -1) {
-    for (const [name, value] of attributes(rest.slice(mark + 1), "&", QUERY_CHARACTERS)) readQuery(uri, name, value);
+    const vendorQuery = new Map<string, string[]>();
+    for (const [name, value] of attributes(rest.slice(mark + 1), "&", QUERY_CHARACTERS)) {
+      readQuery(uri, vendorQuery, name, value);
+    }
+    if (vendorQuery.size > 0) uri.vendorQuery = Object.fromEntries(vendorQuery);
   }
   if (uri.pinSource !== undefined && uri.pinValue !== undefined) {
     throw new DataError("PKCS #11 URI: pin-source or pin-value, not both (RFC 7512 section 2.4)");
@@ -113,7 +119,7 @@ function* attributes(part: string, separator: string, allowed: RegExp): Generato
   }
 }
 
-function readPath(uri: Draft, name: string, value: string): void {
+function readPath(uri: Draft, others: Map<string, string>, name: string, value: string): void {
   if (has(TEXT_PATH, name)) {
     setOnce(uri, TEXT_PATH[name], name, decodeText(name, value));
   } else if (name === "id") {
@@ -125,20 +131,20 @@ function readPath(uri: Draft, name: string, value: string): void {
   } else if (name === "library-version") {
     setOnce(uri, "libraryVersion", name, readVersion(name, value));
   } else {
-    const others = new Map(Object.entries(uri.vendorPath ?? {}));
     if (others.has(name)) throw twice(name);
-    uri.vendorPath = Object.fromEntries(others.set(name, decodeText(name, value)));
+    others.set(name, decodeText(name, value));
   }
 }
 
-function readQuery(uri: Draft, name: string, value: string): void {
+function readQuery(uri: Draft, others: Map<string, string[]>, name: string, value: string): void {
   if (has(TEXT_QUERY, name)) {
     setOnce(uri, TEXT_QUERY[name], name, decodeText(name, value));
     return;
   }
-  const others = new Map(Object.entries(uri.vendorQuery ?? {}));
-  others.set(name, [...(others.get(name) ?? []), decodeText(name, value)]);
-  uri.vendorQuery = Object.fromEntries(others);
+  const text = decodeText(name, value);
+  const values = others.get(name);
+  if (values) values.push(text);
+  else others.set(name, [text]);
 }
 
 function has<Table extends object>(table: Table, name: PropertyKey): name is keyof Table {

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { expect, test } from "@jest/globals";
 import { onAbort, pause, throwIfAborted, untilAborted } from "../../src/async/index.ts";
 
@@ -40,6 +41,31 @@ test("a listener that was stopped hears nothing", () => {
   controller.abort("unheard");
   onAbort(controller.signal, (reason) => heard.push(reason));
   expect(heard).toEqual(["unheard"]);
+});
+
+test("any number of waits with one signal are one listener, and none is left when they are over", async () => {
+  const controller = new AbortController();
+  const waits = Array.from({ length: 50 }, () => untilAborted(never, controller.signal));
+  expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
+  await untilAborted(Promise.resolve(), controller.signal);
+  expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
+  controller.abort("all");
+  expect(await Promise.all(waits.map((wait) => wait.catch((reason: unknown) => reason)))).toEqual(
+    Array.from({ length: 50 }, () => "all"),
+  );
+  expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+});
+
+test("a listener that another one stops hears nothing of the same abort", () => {
+  const controller = new AbortController();
+  const heard: unknown[] = [];
+  onAbort(controller.signal, (reason) => {
+    heard.push(reason);
+    stop();
+  });
+  const stop = onAbort(controller.signal, () => heard.push("stopped"));
+  controller.abort("first");
+  expect(heard).toEqual(["first"]);
 });
 
 test("a pause ends early with its signal", async () => {

@@ -7,7 +7,7 @@ export interface AnyFunction {
   readonly name: string;
   readonly entry: FunctionEntry;
   /** Calls it with arguments of the right kinds; `given` says what stands for a kind, or for a parameter of a name. */
-  readonly call: (cryptoki: Cryptoki, given?: Arguments) => Promise<unknown>;
+  readonly call: (cryptoki: Cryptoki, given?: Arguments, signal?: AbortSignal) => Promise<unknown>;
 }
 
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -43,15 +43,14 @@ export const EVERY_FUNCTION: readonly AnyFunction[] = chapters
   .map(([name, entry]) => ({
     name,
     entry,
-    call: async (cryptoki, given = {}) => {
+    call: async (cryptoki, given = {}, signal) => {
       const method: unknown = Reflect.get(cryptoki, name);
       if (typeof method !== "function") throw new Error(`no function ${name}`);
       const values: Arguments = { ...USUAL, ...given };
-      return Reflect.apply(
-        method,
-        cryptoki,
-        entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
-      ) as Promise<unknown>;
+      return Reflect.apply(method, cryptoki, [
+        ...entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
+        ...(signal ? [signal] : []),
+      ]) as Promise<unknown>;
     },
   }));
 

@@ -155,6 +155,42 @@ describe("a login", () => {
     expect(await cryptoki.C_Sign(session, DATA)).toHaveLength(256);
   });
 
+  test("ended by C_Logout ends for an operation that began before, though the card is open for another application", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION);
+    await other.C_Login(theirs, CKU.USER, PIN);
+    await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+    await cryptoki.C_Logout(session);
+    const used = await made.count(async () => {
+      await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+    });
+    expect(used).toBe(0);
+  });
+
+  test("from before a reset is over, also when another application opens the card again", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    const key = await made.privateKey(session, 1);
+    await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION);
+    await resetByAnother(made);
+    await other.C_Login(theirs, CKU.USER, PIN);
+    const used = await made.count(async () => {
+      await expect(cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+    });
+    expect(used).toBe(0);
+    expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
+    expect((await other.C_GetSessionInfo(theirs)).state).toBe(CKS.RO_USER_FUNCTIONS);
+  });
+
   test("ended by C_Logout takes the names of private objects along", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;

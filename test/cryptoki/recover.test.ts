@@ -47,6 +47,22 @@ describe.each<[string, CK_MECHANISM, number, Uint8Array]>([
   });
 });
 
+test.each([
+  [7, "SIGNATURE_INVALID"],
+  [8, "OK"],
+])("a signature with %i bytes of padding: %s (RFC 8017 section 9.2 wants eight at least)", async (length, outcome) => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  const message = new Uint8Array(256 - 3 - length).fill(0x5a);
+  const block = concat(Uint8Array.of(0x00, 0x01), new Uint8Array(length).fill(0xff), Uint8Array.of(0x00), message);
+  const signature = own(privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, block));
+  await cryptoki.C_VerifyRecoverInit(session, PKCS1, await made.publicKey(session, 1));
+  const recovered = cryptoki.C_VerifyRecover(session, signature);
+  if (outcome === "OK") expect(await recovered).toEqual(message);
+  else await expect(recovered).rejects.toMatchObject(refusal(outcome));
+});
+
 test("a message that is too long for the key is refused before the card sees it", async () => {
   await using made = await rig(await testCard());
   const session = await made.loggedIn();

@@ -286,3 +286,24 @@ describe("an operation ends with its secret key", () => {
     await expect(step(cryptoki, session)).rejects.toMatchObject(refusal("KEY_HANDLE_INVALID"));
   });
 });
+
+test("a key with CKA_ALLOWED_MECHANISMS is for those, and one without for all of its type", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const aes = { mechanism: CKM.AES_KEY_GEN };
+  const narrow = await cryptoki.C_GenerateKey(session, aes, {
+    [CKA.VALUE_LEN]: 16,
+    [CKA.ALLOWED_MECHANISMS]: [CKM.AES_ECB],
+  });
+  const wide = await cryptoki.C_GenerateKey(session, aes, { [CKA.VALUE_LEN]: 16 });
+  const cbc = { mechanism: CKM.AES_CBC, parameter: IV };
+  await cryptoki.C_EncryptInit(session, { mechanism: CKM.AES_ECB }, narrow);
+  expect(await cryptoki.C_Encrypt(session, IV)).toHaveLength(16);
+  await expect(cryptoki.C_EncryptInit(session, cbc, narrow)).rejects.toMatchObject({
+    ...refusal("MECHANISM_INVALID"),
+    message: expect.stringContaining("CKA_ALLOWED_MECHANISMS"),
+  });
+  await cryptoki.C_EncryptInit(session, cbc, wide);
+  expect(await cryptoki.C_Encrypt(session, IV)).toHaveLength(16);
+});

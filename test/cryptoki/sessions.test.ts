@@ -325,3 +325,32 @@ test("the security officer and a read-only session do not meet, though both come
   expect(await cryptoki.C_GetSessionInfo(session)).toMatchObject({ state: CKS.RW_PUBLIC_SESSION });
   expect(await cryptoki.C_GetSessionInfo(reading)).toMatchObject({ state: CKS.RO_PUBLIC_SESSION });
 });
+
+test("closing a session costs the same however many are open", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const slot = await made.slot();
+  const open = async (count: number): Promise<number[]> => {
+    const sessions: number[] = [];
+    for (let opened = 0; opened < count; opened++) {
+      sessions.push(await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION));
+    }
+    return sessions;
+  };
+  /** The shortest time of several in which 200 sessions are closed. */
+  const closing = async (): Promise<number> => {
+    let best = Infinity;
+    for (let round = 0; round < 5; round++) {
+      const sessions = await open(200);
+      const begun = performance.now();
+      for (const session of sessions) await cryptoki.C_CloseSession(session);
+      best = Math.min(best, performance.now() - begun);
+    }
+    return best;
+  };
+  await open(500);
+  const few = await closing();
+  await open(20_000);
+  // One that looks at each session that is open takes about forty times as long.
+  expect((await closing()) / few).toBeLessThan(8);
+}, 120_000);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { CKO } from "../../src/cryptoki/constants/index.ts";
 import { matchesObject, matchesToken, objectUri, tokenUri } from "../../src/cryptoki/uri-match.ts";
 import { formatUri, parseUri } from "../../src/cryptoki/uri.ts";
+import { growth } from "./growth.ts";
 
 const TOKEN = {
   slotID: 3,
@@ -60,4 +61,11 @@ describe("an object", () => {
     const uri = parseUri(formatUri(objectUri(TOKEN, OBJECT)));
     expect(matchesObject(uri, OBJECT) && matchesToken(uri, TOKEN)).toBe(true);
   });
+});
+
+test("the padding of a card's text is taken off in a time that grows as its length does", () => {
+  const match = (size: number): void => {
+    matchesToken({ token: "x" }, { ...TOKEN, label: `${" ".repeat(size)}x${" ".repeat(8 * size)}` });
+  };
+  expect(growth(match, 5_000, 8)).toBeLessThan(32);
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError } from "../../src/bytes/index.ts";
 import { formatUri, isUri, parseUri, type Pkcs11Uri } from "../../src/cryptoki/uri.ts";
+import { growth } from "./growth.ts";
 
 describe("reading the examples of RFC 7512 section 3", () => {
   test.each<[string, Pkcs11Uri]>([
@@ -186,3 +187,21 @@ test("what is no URI of this scheme is told apart without reading it", () => {
   expect(isUri("pkcs11:nonsense")).toBe(true);
   expect(isUri("letter.txt")).toBe(false);
 });
+
+test.each([
+  ["path attributes of its own", (count: number) => pieces(count, (at) => `a${at}=`, ";")],
+  ["query attributes of its own", (count: number) => `?${pieces(count, (at) => `a${at}=`, "&")}`],
+  ["one query attribute again and again", (count: number) => `?${pieces(count, () => "x=", "&")}`],
+  ["escaped characters", (count: number) => `token=${"%41".repeat(2 * count)}`],
+  ["plain characters", (count: number) => `token=${"a".repeat(6 * count)}`],
+])("a URI with many %s takes a time that grows as its length does", (_, make) => {
+  const read = (count: number): void => {
+    parseUri(`pkcs11:${make(count)}`);
+  };
+  expect(make(8_000).length).toBeGreaterThan(20_000);
+  expect(growth(read, 1_000, 8)).toBeLessThan(32);
+});
+
+function pieces(count: number, piece: (at: number) => string, separator: string): string {
+  return Array.from({ length: count }, (_, at) => piece(at)).join(separator);
+}

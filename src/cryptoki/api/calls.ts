@@ -1,25 +1,36 @@
+import { throwIfAborted, untilAborted } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { toCryptokiError } from "../error-map.ts";
+import { cancelled, toCryptokiError } from "../error-map.ts";
 import type { FunctionName } from "../function-table.ts";
 import { Tracer } from "../trace/tracer.ts";
 
-/** The gate that every function of an application goes through. The chapters of the standard stand above it, one on another. */
+/**
+ * The gate that every function of an application goes through. The chapters of the standard stand above it, one on another.
+ *
+ * Here alone an AbortSignal ends the wait of a caller, at once and whatever hangs: CKR_FUNCTION_CANCELED. A function that has begun
+ * is finished behind its caller; it gets the signal as well, to leave a line that it stands in.
+ */
 export abstract class Calls {
   /** From C_Initialize to C_Finalize. */
   protected application: Application | undefined;
-  /** Hears of every call. */
+  /** Records every call. */
   protected readonly tracer = new Tracer();
 
-  /** Runs `work` for the application: whatever is thrown below is a {@link CryptokiError} above. */
+  /**
+   * Runs `work` for the application: every error below is a {@link CryptokiError} above.
+   * @param signal The caller's; also the last of `values`, where `work` takes it.
+   */
   protected call<Arguments extends readonly unknown[], Result>(
     name: FunctionName,
+    signal: AbortSignal | undefined,
     work: (application: Application, ...values: Arguments) => Result | Promise<Result>,
     ...values: Arguments
   ): Promise<Result> {
     return this.callAnyTime(
       name,
+      signal,
       (...given) => {
         if (!this.application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
         return work(this.application, ...given);
@@ -31,21 +42,27 @@ export abstract class Calls {
   /** The same for a function that may be called before C_Initialize. */
   protected callAnyTime<Arguments extends readonly unknown[], Result>(
     name: FunctionName,
+    signal: AbortSignal | undefined,
     work: (...values: Arguments) => Result | Promise<Result>,
     ...values: Arguments
   ): Promise<Result> {
-    const run = (): Promise<Result> => translated(work, values);
+    const run = (): Promise<Result> => raced(() => work(...values), signal);
     return this.tracer.listening ? this.tracer.trace(name, values, run) : run();
   }
 }
 
-async function translated<Arguments extends readonly unknown[], Result>(
-  work: (...values: Arguments) => Result | Promise<Result>,
-  values: Arguments,
-): Promise<Result> {
+async function raced<Result>(work: () => Result | Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   try {
-    return await work(...values);
+    requireSignal(signal);
+    throwIfAborted(signal, cancelled);
+    return await untilAborted(Promise.resolve(work()), signal, cancelled);
   } catch (error) {
     throw toCryptokiError(error);
   }
+}
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
+function requireSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out");
 }

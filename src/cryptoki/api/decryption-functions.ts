@@ -10,19 +10,19 @@ export abstract class DecryptionFunctions extends EncryptionFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_DecryptInit", decrypting.decryptInit, session, mechanism, key, signal);
+    return this.call("C_DecryptInit", signal, decrypting.decryptInit, session, mechanism, key, signal);
   }
 
   /** With CKM_RSA_PKCS, padding that is wrong gives other bytes and no error: there is no oracle to ask. */
   C_Decrypt(session: CK_SESSION_HANDLE, encryptedData: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_Decrypt", decrypting.decrypt, session, encryptedData, signal);
+    return this.call("C_Decrypt", signal, decrypting.decrypt, session, encryptedData, signal);
   }
 
-  C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array): Promise<Uint8Array> {
-    return this.call("C_DecryptUpdate", decrypting.decryptUpdate, session, encryptedPart);
+  C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_DecryptUpdate", signal, decrypting.decryptUpdate, session, encryptedPart, signal);
   }
 
   C_DecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_DecryptFinal", decrypting.decryptFinal, session, signal);
+    return this.call("C_DecryptFinal", signal, decrypting.decryptFinal, session, signal);
   }
 }

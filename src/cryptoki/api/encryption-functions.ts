@@ -10,18 +10,18 @@ export abstract class EncryptionFunctions extends ObjectFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_EncryptInit", encrypting.encryptInit, session, mechanism, key, signal);
+    return this.call("C_EncryptInit", signal, encrypting.encryptInit, session, mechanism, key, signal);
   }
 
-  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array): Promise<Uint8Array> {
-    return this.call("C_Encrypt", encrypting.encrypt, session, data);
+  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_Encrypt", signal, encrypting.encrypt, session, data, signal);
   }
 
-  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<Uint8Array> {
-    return this.call("C_EncryptUpdate", encrypting.encryptUpdate, session, part);
+  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_EncryptUpdate", signal, encrypting.encryptUpdate, session, part, signal);
   }
 
-  C_EncryptFinal(session: CK_SESSION_HANDLE): Promise<Uint8Array> {
-    return this.call("C_EncryptFinal", encrypting.encryptFinal, session);
+  C_EncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_EncryptFinal", signal, encrypting.encryptFinal, session, signal);
   }
 }

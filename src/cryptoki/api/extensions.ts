@@ -23,24 +23,24 @@ export abstract class Extensions extends ParallelFunctions {
    * What the driver tells of itself, at any time: "netid-system-info", "netid-soft-token-type"; and what {@link C_SetVariable} set.
    * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such variable.
    */
-  C_GetVariable(name: string): Promise<string> {
-    return this.callAnyTime("C_GetVariable", (of) => variables.getVariable(this.application, of), name);
+  C_GetVariable(name: string, signal?: AbortSignal): Promise<string> {
+    return this.callAnyTime("C_GetVariable", signal, (of) => variables.getVariable(this.application, of), name);
   }
 
   /**
    * Sets what {@link C_InitToken} and {@link C_ResetToken} want to know besides their arguments, which depends on the card.
    * @param value Null takes it back. All end with C_Finalize.
    */
-  C_SetVariable(name: string, value: string | null): Promise<void> {
-    return this.call("C_SetVariable", variables.setVariable, name, value);
+  C_SetVariable(name: string, value: string | null, signal?: AbortSignal): Promise<void> {
+    return this.call("C_SetVariable", signal, variables.setVariable, name, value);
   }
 
   /**
    * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
    * the sessions with it are closed, logins end, and object handles name nothing any more.
    */
-  C_Reinitialize(slotID: CK_SLOT_ID): Promise<void> {
-    return this.call("C_Reinitialize", tokens.reinitialize, slotID);
+  C_Reinitialize(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void> {
+    return this.call("C_Reinitialize", signal, tokens.reinitialize, slotID, signal);
   }
 
   /**
@@ -49,8 +49,8 @@ export abstract class Extensions extends ParallelFunctions {
    * @returns The number of the last event.
    * @throws {CryptokiError} CKR_NO_EVENT if that is `lastEvent`.
    */
-  C_HasNewEvent(lastEvent: number): Promise<number> {
-    return this.call("C_HasNewEvent", slots.hasNewEvent, lastEvent);
+  C_HasNewEvent(lastEvent: number, signal?: AbortSignal): Promise<number> {
+    return this.call("C_HasNewEvent", signal, slots.hasNewEvent, lastEvent);
   }
 
   /**
@@ -60,7 +60,7 @@ export abstract class Extensions extends ParallelFunctions {
    * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED where the card does not unblock so; CKR_DEVICE_ERROR while somebody else has it.
    */
   C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, signal?: AbortSignal): Promise<void> {
-    return this.call("C_UnlockBegin", unlocking.unlockBegin, slotID, timeout, signal);
+    return this.call("C_UnlockBegin", signal, unlocking.unlockBegin, slotID, timeout, signal);
   }
 
   /**
@@ -68,7 +68,7 @@ export abstract class Extensions extends ParallelFunctions {
    * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and when its time has run out.
    */
   C_UnlockGetChallenge(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_UnlockGetChallenge", unlocking.unlockGetChallenge, session, signal);
+    return this.call("C_UnlockGetChallenge", signal, unlocking.unlockGetChallenge, session, signal);
   }
 
   /**
@@ -81,7 +81,7 @@ export abstract class Extensions extends ParallelFunctions {
     pin: Pin,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_UnlockWithResponse", unlocking.unlockWithResponse, session, response, pin, signal);
+    return this.call("C_UnlockWithResponse", signal, unlocking.unlockWithResponse, session, response, pin, signal);
   }
 
   /**
@@ -91,7 +91,7 @@ export abstract class Extensions extends ParallelFunctions {
    *   ({@link PinError}); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
    */
   C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return this.call("C_UnlockPIN", pins.unlockPin, session, puk, pin, signal);
+    return this.call("C_UnlockPIN", signal, pins.unlockPin, session, puk, pin, signal);
   }
 
   /**
@@ -99,7 +99,7 @@ export abstract class Extensions extends ParallelFunctions {
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED where the card has nothing of the kind.
    */
   C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return this.call("C_ResetToken", tokens.resetToken, slotID, pin, signal);
+    return this.call("C_ResetToken", signal, tokens.resetToken, slotID, pin, signal);
   }
 
   /**
@@ -108,16 +108,16 @@ export abstract class Extensions extends ParallelFunctions {
    * @param reader Stays the caller's to close.
    * @returns The slots of the readers that it has now.
    */
-  C_AddSlot(reader: Pcsc): Promise<CK_SLOT_ID[]> {
-    return this.call("C_AddSlot", addedSlots.addSlot, reader);
+  C_AddSlot(reader: Pcsc, signal?: AbortSignal): Promise<CK_SLOT_ID[]> {
+    return this.call("C_AddSlot", signal, addedSlots.addSlot, reader, signal);
   }
 
   /**
    * Takes away what {@link C_AddSlot} added with this slot; what was open there ends as if the cards were taken out.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED for a slot that this application did not add.
    */
-  C_RemoveSlot(slotID: CK_SLOT_ID): Promise<void> {
-    return this.call("C_RemoveSlot", addedSlots.removeSlot, slotID);
+  C_RemoveSlot(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void> {
+    return this.call("C_RemoveSlot", signal, addedSlots.removeSlot, slotID);
   }
 
   /**
@@ -126,8 +126,8 @@ export abstract class Extensions extends ParallelFunctions {
    * @param mechanism Null for random numbers.
    * @param engine Null takes it away. All go with C_Finalize.
    */
-  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null): Promise<void> {
-    return this.call("C_AddEngine", engines.addEngine, mechanism, engine);
+  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, signal?: AbortSignal): Promise<void> {
+    return this.call("C_AddEngine", signal, engines.addEngine, mechanism, engine);
   }
 
   /**
@@ -135,9 +135,10 @@ export abstract class Extensions extends ParallelFunctions {
    * ends that. At any time.
    * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
    */
-  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null): Promise<void> {
+  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, signal?: AbortSignal): Promise<void> {
     return this.callAnyTime(
       "C_SetTraceCallback",
+      signal,
       (given) => {
         if (given !== null && typeof given !== "function") throw new CryptokiError(CKR.ARGUMENTS_BAD);
         this.tracer.listen(given ?? undefined);

@@ -34,15 +34,15 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
    * Begins to follow the readers. A machine without readers, or without a smart-card service, is one without slots.
    * @throws {CryptokiError} CKR_CRYPTOKI_ALREADY_INITIALIZED.
    */
-  C_Initialize(): Promise<void> {
-    return this.callAnyTime("C_Initialize", async () => {
+  C_Initialize(signal?: AbortSignal): Promise<void> {
+    return this.callAnyTime("C_Initialize", signal, async () => {
       if (this.application) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
       const application = new Application(this.slots, this.#options, (finding, reader) => {
         this.tracer.find(finding, reader);
       });
       this.application = application;
       try {
-        await application.start();
+        await application.start(signal);
       } catch (error) {
         if (this.application === application) this.application = undefined;
         throw error;
@@ -50,26 +50,29 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
     });
   }
 
-  /** Closes all sessions, after the calls under way, and the connections to the cards that nobody shares. */
-  C_Finalize(): Promise<void> {
-    return this.call("C_Finalize", (application) => {
+  /**
+   * Closes all sessions, after the calls under way, and the connections to the cards that no other application shares.
+   * @param signal Ends the wait for the calls under way: they are left behind, and the application is over all the same.
+   */
+  C_Finalize(signal?: AbortSignal): Promise<void> {
+    return this.call("C_Finalize", signal, (application) => {
       this.application = undefined;
-      return application.end();
+      return application.end(signal);
     });
   }
 
-  C_GetInfo(): Promise<CK_INFO> {
-    return this.call("C_GetInfo", general.getInfo);
+  C_GetInfo(signal?: AbortSignal): Promise<CK_INFO> {
+    return this.call("C_GetInfo", signal, general.getInfo);
   }
 
   /** The functions of version 2: names of methods of this object. At any time, also before {@link C_Initialize}. */
-  C_GetFunctionList(): Promise<CK_FUNCTION_LIST> {
-    return this.callAnyTime("C_GetFunctionList", () => general.getFunctionList(this.#options.version));
+  C_GetFunctionList(signal?: AbortSignal): Promise<CK_FUNCTION_LIST> {
+    return this.callAnyTime("C_GetFunctionList", signal, () => general.getFunctionList(this.#options.version));
   }
 
   /** The versions of the standard that are offered, the newest first, then the extensions. At any time. */
-  C_GetInterfaceList(): Promise<CK_INTERFACE[]> {
-    return this.callAnyTime("C_GetInterfaceList", () => general.getInterfaceList(this.#options.version));
+  C_GetInterfaceList(signal?: AbortSignal): Promise<CK_INTERFACE[]> {
+    return this.callAnyTime("C_GetInterfaceList", signal, () => general.getInterfaceList(this.#options.version));
   }
 
   /**
@@ -78,9 +81,15 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
    * @param version Null for the newest.
    * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is none.
    */
-  C_GetInterface(interfaceName: string | null, version: CK_VERSION | null, flags: CK_FLAGS): Promise<CK_INTERFACE> {
+  C_GetInterface(
+    interfaceName: string | null,
+    version: CK_VERSION | null,
+    flags: CK_FLAGS,
+    signal?: AbortSignal,
+  ): Promise<CK_INTERFACE> {
     return this.callAnyTime(
       "C_GetInterface",
+      signal,
       (...wanted) => general.getInterface(this.#options.version, ...wanted),
       interfaceName,
       version,

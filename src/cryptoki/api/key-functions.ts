@@ -18,7 +18,7 @@ export abstract class KeyFunctions extends MessageFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<CK_OBJECT_HANDLE> {
-    return this.call("C_GenerateKey", generateKey, session, mechanism, template, signal);
+    return this.call("C_GenerateKey", signal, generateKey, session, mechanism, template, signal);
   }
 
   /**
@@ -36,6 +36,7 @@ export abstract class KeyFunctions extends MessageFunctions {
   ): Promise<KeyPair> {
     return this.call(
       "C_GenerateKeyPair",
+      signal,
       generateKeyPair,
       session,
       mechanism,
@@ -57,7 +58,7 @@ export abstract class KeyFunctions extends MessageFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    return this.call("C_WrapKey", wrapKey, session, mechanism, wrappingKey, key, signal);
+    return this.call("C_WrapKey", signal, wrapKey, session, mechanism, wrappingKey, key, signal);
   }
 
   /**
@@ -73,7 +74,7 @@ export abstract class KeyFunctions extends MessageFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<CK_OBJECT_HANDLE> {
-    return this.call("C_UnwrapKey", unwrapKey, session, mechanism, unwrappingKey, wrappedKey, template, signal);
+    return this.call("C_UnwrapKey", signal, unwrapKey, session, mechanism, unwrappingKey, wrappedKey, template, signal);
   }
 
   /** Makes a secret key of another key: with ECDH of a private key of the card or the session, with HKDF and its like of a secret key. */
@@ -84,6 +85,6 @@ export abstract class KeyFunctions extends MessageFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<CK_OBJECT_HANDLE> {
-    return this.call("C_DeriveKey", deriveKey, session, mechanism, baseKey, template, signal);
+    return this.call("C_DeriveKey", signal, deriveKey, session, mechanism, baseKey, template, signal);
   }
 }

@@ -25,7 +25,7 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageEncryptInit", messages.messageEncryptInit, session, mechanism, key, signal);
+    return this.call("C_MessageEncryptInit", signal, messages.messageEncryptInit, session, mechanism, key, signal);
   }
 
   /** @returns The ciphertext, and the parameter with the IV that was made and the tag. */
@@ -34,16 +34,27 @@ export abstract class MessageFunctions extends DualFunctions {
     parameter: MessageParameter,
     associatedData: Uint8Array,
     plaintext: Uint8Array,
+    signal?: AbortSignal,
   ): Promise<EncryptedMessage> {
-    return this.call("C_EncryptMessage", messages.encryptMessage, session, parameter, associatedData, plaintext);
+    return this.call(
+      "C_EncryptMessage",
+      signal,
+      messages.encryptMessage,
+      session,
+      parameter,
+      associatedData,
+      plaintext,
+      signal,
+    );
   }
 
   C_EncryptMessageBegin(
     session: CK_SESSION_HANDLE,
     parameter: MessageParameter,
     associatedData: Uint8Array,
+    signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_EncryptMessageBegin", encryptBegin, session, parameter, associatedData);
+    return this.call("C_EncryptMessageBegin", signal, encryptBegin, session, parameter, associatedData, signal);
   }
 
   /**
@@ -56,12 +67,22 @@ export abstract class MessageFunctions extends DualFunctions {
     parameter: MessageParameter | null,
     part: Uint8Array,
     flags: CK_FLAGS,
+    signal?: AbortSignal,
   ): Promise<EncryptedMessage | undefined> {
-    return this.call("C_EncryptMessageNext", messages.encryptMessageNext, session, parameter, part, flags);
+    return this.call(
+      "C_EncryptMessageNext",
+      signal,
+      messages.encryptMessageNext,
+      session,
+      parameter,
+      part,
+      flags,
+      signal,
+    );
   }
 
-  C_MessageEncryptFinal(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_MessageEncryptFinal", encryptFinal, session);
+  C_MessageEncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_MessageEncryptFinal", signal, encryptFinal, session, signal);
   }
 
   C_MessageDecryptInit(
@@ -70,7 +91,7 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageDecryptInit", messages.messageDecryptInit, session, mechanism, key, signal);
+    return this.call("C_MessageDecryptInit", signal, messages.messageDecryptInit, session, mechanism, key, signal);
   }
 
   /** @throws {CryptokiError} CKR_AEAD_DECRYPT_FAILED if the message, its tag or the associated data was changed. */
@@ -79,16 +100,27 @@ export abstract class MessageFunctions extends DualFunctions {
     parameter: MessageParameter,
     associatedData: Uint8Array,
     ciphertext: Uint8Array,
+    signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    return this.call("C_DecryptMessage", messages.decryptMessage, session, parameter, associatedData, ciphertext);
+    return this.call(
+      "C_DecryptMessage",
+      signal,
+      messages.decryptMessage,
+      session,
+      parameter,
+      associatedData,
+      ciphertext,
+      signal,
+    );
   }
 
   C_DecryptMessageBegin(
     session: CK_SESSION_HANDLE,
     parameter: MessageParameter,
     associatedData: Uint8Array,
+    signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_DecryptMessageBegin", decryptBegin, session, parameter, associatedData);
+    return this.call("C_DecryptMessageBegin", signal, decryptBegin, session, parameter, associatedData, signal);
   }
 
   /**
@@ -101,12 +133,22 @@ export abstract class MessageFunctions extends DualFunctions {
     parameter: MessageParameter | null,
     part: Uint8Array,
     flags: CK_FLAGS,
+    signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
-    return this.call("C_DecryptMessageNext", messages.decryptMessageNext, session, parameter, part, flags);
+    return this.call(
+      "C_DecryptMessageNext",
+      signal,
+      messages.decryptMessageNext,
+      session,
+      parameter,
+      part,
+      flags,
+      signal,
+    );
   }
 
-  C_MessageDecryptFinal(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_MessageDecryptFinal", decryptFinal, session);
+  C_MessageDecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_MessageDecryptFinal", signal, decryptFinal, session, signal);
   }
 
   C_MessageSignInit(
@@ -115,7 +157,7 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageSignInit", signatures.messageSignInit, session, mechanism, key, signal);
+    return this.call("C_MessageSignInit", signal, signatures.messageSignInit, session, mechanism, key, signal);
   }
 
   /** @param parameter Null: no mechanism here has one for each message. */
@@ -125,11 +167,11 @@ export abstract class MessageFunctions extends DualFunctions {
     data: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    return this.call("C_SignMessage", signatures.signMessage, session, parameter, data, signal);
+    return this.call("C_SignMessage", signal, signatures.signMessage, session, parameter, data, signal);
   }
 
-  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null): Promise<void> {
-    return this.call("C_SignMessageBegin", signBegin, session, parameter);
+  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void> {
+    return this.call("C_SignMessageBegin", signal, signBegin, session, parameter, signal);
   }
 
   /** @param last The message ends with this part. @returns Its signature then. */
@@ -140,11 +182,11 @@ export abstract class MessageFunctions extends DualFunctions {
     last: boolean,
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
-    return this.call("C_SignMessageNext", signatures.signMessageNext, session, parameter, part, last, signal);
+    return this.call("C_SignMessageNext", signal, signatures.signMessageNext, session, parameter, part, last, signal);
   }
 
-  C_MessageSignFinal(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_MessageSignFinal", signFinal, session);
+  C_MessageSignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_MessageSignFinal", signal, signFinal, session, signal);
   }
 
   C_MessageVerifyInit(
@@ -153,15 +195,21 @@ export abstract class MessageFunctions extends DualFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_MessageVerifyInit", signatures.messageVerifyInit, session, mechanism, key, signal);
+    return this.call("C_MessageVerifyInit", signal, signatures.messageVerifyInit, session, mechanism, key, signal);
   }
 
-  C_VerifyMessage(session: CK_SESSION_HANDLE, parameter: null, data: Uint8Array, signature: Uint8Array): Promise<void> {
-    return this.call("C_VerifyMessage", signatures.verifyMessage, session, parameter, data, signature);
+  C_VerifyMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    data: Uint8Array,
+    signature: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.call("C_VerifyMessage", signal, signatures.verifyMessage, session, parameter, data, signature, signal);
   }
 
-  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null): Promise<void> {
-    return this.call("C_VerifyMessageBegin", verifyBegin, session, parameter);
+  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void> {
+    return this.call("C_VerifyMessageBegin", signal, verifyBegin, session, parameter, signal);
   }
 
   /** @param signature Of the whole message, with its last part; null before. */
@@ -170,11 +218,21 @@ export abstract class MessageFunctions extends DualFunctions {
     parameter: null,
     part: Uint8Array,
     signature: Uint8Array | null,
+    signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_VerifyMessageNext", signatures.verifyMessageNext, session, parameter, part, signature);
+    return this.call(
+      "C_VerifyMessageNext",
+      signal,
+      signatures.verifyMessageNext,
+      session,
+      parameter,
+      part,
+      signature,
+      signal,
+    );
   }
 
-  C_MessageVerifyFinal(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_MessageVerifyFinal", verifyFinal, session);
+  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_MessageVerifyFinal", signal, verifyFinal, session, signal);
   }
 }

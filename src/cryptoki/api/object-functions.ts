@@ -22,7 +22,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<CK_OBJECT_HANDLE> {
-    return this.call("C_CreateObject", createObject, session, template, signal);
+    return this.call("C_CreateObject", signal, createObject, session, template, signal);
   }
 
   /**
@@ -35,7 +35,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<CK_OBJECT_HANDLE> {
-    return this.call("C_CopyObject", changing.copyObject, session, object, template, signal);
+    return this.call("C_CopyObject", signal, changing.copyObject, session, object, template, signal);
   }
 
   /**
@@ -43,12 +43,12 @@ export abstract class ObjectFunctions extends SessionFunctions {
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_DESTROYABLE is false.
    */
   C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void> {
-    return this.call("C_DestroyObject", changing.destroyObject, session, object, signal);
+    return this.call("C_DestroyObject", signal, changing.destroyObject, session, object, signal);
   }
 
   /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
   C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<number> {
-    return this.call("C_GetObjectSize", objects.getObjectSize, session, object, signal);
+    return this.call("C_GetObjectSize", signal, objects.getObjectSize, session, object, signal);
   }
 
   /**
@@ -62,7 +62,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
     types: readonly Type[],
     signal?: AbortSignal,
   ): Promise<objects.AttributeValues<Type>> {
-    return this.call("C_GetAttributeValue", objects.getAttributeValue<Type>, session, object, types, signal);
+    return this.call("C_GetAttributeValue", signal, objects.getAttributeValue<Type>, session, object, types, signal);
   }
 
   /**
@@ -75,7 +75,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_SetAttributeValue", changing.setAttributeValue, session, object, template, signal);
+    return this.call("C_SetAttributeValue", signal, changing.setAttributeValue, session, object, template, signal);
   }
 
   C_FindObjectsInit(
@@ -83,7 +83,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
     template: Template | AttributeList,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_FindObjectsInit", objects.findObjectsInit, session, template, signal);
+    return this.call("C_FindObjectsInit", signal, objects.findObjectsInit, session, template, signal);
   }
 
   /**
@@ -91,10 +91,10 @@ export abstract class ObjectFunctions extends SessionFunctions {
    * CKR_FUNCTION_CANCELED the next call finds what this one would have.
    */
   C_FindObjects(session: CK_SESSION_HANDLE, max = Infinity, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
-    return this.call("C_FindObjects", objects.findObjects, session, max, signal);
+    return this.call("C_FindObjects", signal, objects.findObjects, session, max, signal);
   }
 
-  C_FindObjectsFinal(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_FindObjectsFinal", objects.findObjectsFinal, session);
+  C_FindObjectsFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_FindObjectsFinal", signal, objects.findObjectsFinal, session, signal);
   }
 }

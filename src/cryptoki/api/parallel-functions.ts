@@ -5,12 +5,12 @@ import { RandomFunctions } from "./random-functions.ts";
 /** Parallel function management functions (PKCS#11 3.1 section 5.20): what is left of a version before 2. */
 export abstract class ParallelFunctions extends RandomFunctions {
   /** @throws {CryptokiError} CKR_FUNCTION_NOT_PARALLEL. */
-  C_GetFunctionStatus(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_GetFunctionStatus", parallel.notParallel, session);
+  C_GetFunctionStatus(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_GetFunctionStatus", signal, parallel.notParallel, session);
   }
 
   /** @throws {CryptokiError} CKR_FUNCTION_NOT_PARALLEL. */
-  C_CancelFunction(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_CancelFunction", parallel.notParallel, session);
+  C_CancelFunction(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_CancelFunction", signal, parallel.notParallel, session);
   }
 }

@@ -8,29 +8,29 @@ import { SlotFunctions } from "./slot-functions.ts";
 export abstract class SessionFunctions extends SlotFunctions {
   /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
   C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
-    return this.call("C_OpenSession", sessions.openSession, slotID, flags, signal);
+    return this.call("C_OpenSession", signal, sessions.openSession, slotID, flags, signal);
   }
 
   /** With the last session of a token, its login ends. */
-  C_CloseSession(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_CloseSession", sessions.closeSession, session);
+  C_CloseSession(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_CloseSession", signal, sessions.closeSession, session, signal);
   }
 
-  C_CloseAllSessions(slotID: CK_SLOT_ID): Promise<void> {
-    return this.call("C_CloseAllSessions", sessions.closeAllSessions, slotID);
+  C_CloseAllSessions(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void> {
+    return this.call("C_CloseAllSessions", signal, sessions.closeAllSessions, slotID, signal);
   }
 
   /** Never touches a card. */
-  C_GetSessionInfo(session: CK_SESSION_HANDLE): Promise<CK_SESSION_INFO> {
-    return this.call("C_GetSessionInfo", sessions.getSessionInfo, session);
+  C_GetSessionInfo(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_SESSION_INFO> {
+    return this.call("C_GetSessionInfo", signal, sessions.getSessionInfo, session);
   }
 
   /**
    * Ends operations that are under way; those that are not do not matter.
    * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
    */
-  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS): Promise<void> {
-    return this.call("C_SessionCancel", sessions.sessionCancel, session, flags);
+  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, signal?: AbortSignal): Promise<void> {
+    return this.call("C_SessionCancel", signal, sessions.sessionCancel, session, flags, signal);
   }
 
   /**
@@ -38,8 +38,8 @@ export abstract class SessionFunctions extends SlotFunctions {
    * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
    *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
    */
-  C_GetOperationState(session: CK_SESSION_HANDLE): Promise<Uint8Array> {
-    return this.call("C_GetOperationState", states.getOperationState, session);
+  C_GetOperationState(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_GetOperationState", signal, states.getOperationState, session, signal);
   }
 
   /**
@@ -53,8 +53,18 @@ export abstract class SessionFunctions extends SlotFunctions {
     state: Uint8Array,
     encryptionKey: CK_OBJECT_HANDLE,
     authenticationKey: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_SetOperationState", states.setOperationState, session, state, encryptionKey, authenticationKey);
+    return this.call(
+      "C_SetOperationState",
+      signal,
+      states.setOperationState,
+      session,
+      state,
+      encryptionKey,
+      authenticationKey,
+      signal,
+    );
   }
 
   /**
@@ -66,7 +76,7 @@ export abstract class SessionFunctions extends SlotFunctions {
    *   CKR_PIN_LEN_RANGE before the card sees it.
    */
   C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return this.call("C_Login", sessions.login, session, userType, pin, signal);
+    return this.call("C_Login", signal, sessions.login, session, userType, pin, signal);
   }
 
   /**
@@ -81,11 +91,11 @@ export abstract class SessionFunctions extends SlotFunctions {
     username: string | Uint8Array | null,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_LoginUser", sessions.loginUser, session, userType, pin, username, signal);
+    return this.call("C_LoginUser", signal, sessions.loginUser, session, userType, pin, username, signal);
   }
 
   /** Handles of private objects name nothing any more, and private session objects end. */
-  C_Logout(session: CK_SESSION_HANDLE): Promise<void> {
-    return this.call("C_Logout", sessions.logout, session);
+  C_Logout(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void> {
+    return this.call("C_Logout", signal, sessions.logout, session, signal);
   }
 }

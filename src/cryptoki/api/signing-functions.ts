@@ -11,20 +11,20 @@ export abstract class SigningFunctions extends DigestFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_SignInit", signing.signInit, session, mechanism, key, signal);
+    return this.call("C_SignInit", signal, signing.signInit, session, mechanism, key, signal);
   }
 
   /** @returns RSA: as long as the modulus. ECDSA: r || s, each as long as the curve's order. */
   C_Sign(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_Sign", signing.sign, session, data, signal);
+    return this.call("C_Sign", signal, signing.sign, session, data, signal);
   }
 
-  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<void> {
-    return this.call("C_SignUpdate", signing.signUpdate, session, part);
+  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.call("C_SignUpdate", signal, signing.signUpdate, session, part, signal);
   }
 
   C_SignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_SignFinal", signing.signFinal, session, signal);
+    return this.call("C_SignFinal", signal, signing.signFinal, session, signal);
   }
 
   /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures that hold what they sign. */
@@ -34,10 +34,10 @@ export abstract class SigningFunctions extends DigestFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_SignRecoverInit", recovering.signRecoverInit, session, mechanism, key, signal);
+    return this.call("C_SignRecoverInit", signal, recovering.signRecoverInit, session, mechanism, key, signal);
   }
 
   C_SignRecover(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.call("C_SignRecover", recovering.signRecover, session, data, signal);
+    return this.call("C_SignRecover", signal, recovering.signRecover, session, data, signal);
   }
 }

@@ -22,12 +22,12 @@ export abstract class SlotFunctions extends GeneralFunctions {
    * @param tokenPresent Only slots with a token.
    */
   C_GetSlotList(tokenPresent: boolean, signal?: AbortSignal): Promise<CK_SLOT_ID[]> {
-    return this.call("C_GetSlotList", slots.getSlotList, tokenPresent, signal);
+    return this.call("C_GetSlotList", signal, slots.getSlotList, tokenPresent);
   }
 
   /** Never touches a card. A slot whose reader is unplugged keeps its ID, and has no token. */
-  C_GetSlotInfo(slotID: CK_SLOT_ID): Promise<CK_SLOT_INFO> {
-    return this.call("C_GetSlotInfo", slots.getSlotInfo, slotID);
+  C_GetSlotInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_SLOT_INFO> {
+    return this.call("C_GetSlotInfo", signal, slots.getSlotInfo, slotID);
   }
 
   /**
@@ -35,7 +35,7 @@ export abstract class SlotFunctions extends GeneralFunctions {
    * the security officer's, where the card tells.
    */
   C_GetTokenInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
-    return this.call("C_GetTokenInfo", getTokenInfo, slotID, signal);
+    return this.call("C_GetTokenInfo", signal, getTokenInfo, slotID, signal);
   }
 
   /**
@@ -43,16 +43,16 @@ export abstract class SlotFunctions extends GeneralFunctions {
    * @param flags CKF.DONT_BLOCK: throw CKR_NO_EVENT if there is none, instead of waiting.
    */
   C_WaitForSlotEvent(flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SLOT_ID> {
-    return this.call("C_WaitForSlotEvent", slots.waitForSlotEvent, flags, signal);
+    return this.call("C_WaitForSlotEvent", signal, slots.waitForSlotEvent, flags, signal);
   }
 
   C_GetMechanismList(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_MECHANISM_TYPE[]> {
-    return this.call("C_GetMechanismList", slots.getMechanismList, slotID, signal);
+    return this.call("C_GetMechanismList", signal, slots.getMechanismList, slotID, signal);
   }
 
   /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
   C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, signal?: AbortSignal): Promise<CK_MECHANISM_INFO> {
-    return this.call("C_GetMechanismInfo", slots.getMechanismInfo, slotID, type, signal);
+    return this.call("C_GetMechanismInfo", signal, slots.getMechanismInfo, slotID, type, signal);
   }
 
   /**
@@ -62,7 +62,7 @@ export abstract class SlotFunctions extends GeneralFunctions {
    *   command, as PIV has none.
    */
   C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, signal?: AbortSignal): Promise<void> {
-    return this.call("C_InitToken", tokens.initToken, slotID, soPin, label, signal);
+    return this.call("C_InitToken", signal, tokens.initToken, slotID, soPin, label, signal);
   }
 
   /**
@@ -71,7 +71,7 @@ export abstract class SlotFunctions extends GeneralFunctions {
    *   there, and elsewhere, {@link C_UnlockPIN} sets it with the PUK.
    */
   C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return this.call("C_InitPIN", pins.initPin, session, pin, signal);
+    return this.call("C_InitPIN", signal, pins.initPin, session, pin, signal);
   }
 
   /**
@@ -81,6 +81,6 @@ export abstract class SlotFunctions extends GeneralFunctions {
    *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
    */
   C_SetPIN(session: CK_SESSION_HANDLE, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void> {
-    return this.call("C_SetPIN", pins.setPin, session, oldPin, newPin, signal);
+    return this.call("C_SetPIN", signal, pins.setPin, session, oldPin, newPin, signal);
   }
 }

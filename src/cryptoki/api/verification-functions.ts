@@ -11,20 +11,20 @@ export abstract class VerificationFunctions extends SigningFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_VerifyInit", verifying.verifyInit, session, mechanism, key, signal);
+    return this.call("C_VerifyInit", signal, verifying.verifyInit, session, mechanism, key, signal);
   }
 
   /** @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
-  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array): Promise<void> {
-    return this.call("C_Verify", verifying.verify, session, data, signature);
+  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.call("C_Verify", signal, verifying.verify, session, data, signature, signal);
   }
 
-  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array): Promise<void> {
-    return this.call("C_VerifyUpdate", verifying.verifyUpdate, session, part);
+  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.call("C_VerifyUpdate", signal, verifying.verifyUpdate, session, part, signal);
   }
 
-  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array): Promise<void> {
-    return this.call("C_VerifyFinal", verifying.verifyFinal, session, signature);
+  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.call("C_VerifyFinal", signal, verifying.verifyFinal, session, signature, signal);
   }
 
   C_VerifyRecoverInit(
@@ -33,11 +33,11 @@ export abstract class VerificationFunctions extends SigningFunctions {
     key: CK_OBJECT_HANDLE,
     signal?: AbortSignal,
   ): Promise<void> {
-    return this.call("C_VerifyRecoverInit", recovering.verifyRecoverInit, session, mechanism, key, signal);
+    return this.call("C_VerifyRecoverInit", signal, recovering.verifyRecoverInit, session, mechanism, key, signal);
   }
 
   /** @returns What was signed. @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
-  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array): Promise<Uint8Array> {
-    return this.call("C_VerifyRecover", recovering.verifyRecover, session, signature);
+  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.call("C_VerifyRecover", signal, recovering.verifyRecover, session, signature, signal);
   }
 }

@@ -2,13 +2,18 @@ import type { Pcsc } from "../../pcsc/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 
-export async function addSlot(application: Application, reader: Pcsc): Promise<number[]> {
+export async function addSlot(application: Application, reader: Pcsc, signal?: AbortSignal): Promise<number[]> {
   const given: unknown = reader;
   if (typeof given !== "object" || given === null || !("changes" in given) || !("connect" in given)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "a reader has the functions of Pcsc: changes and connect");
   }
   const source = await application.slots.add(reader);
+  if (signal?.aborted) {
+    await application.slots.remove(source);
+    throw cancelled(signal.reason);
+  }
   application.added.add(source);
   return source.readers.filter(({ plugged }) => plugged).map((added) => added.slotID(0));
 }

@@ -45,10 +45,13 @@ export async function writeOnCard(
       if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
       if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
     }
-    const written = await change(application, token, token.cardToken.createObject !== undefined, (it) =>
-      it.createObject?.(object, signal),
+    const written = await orDoubt(
+      token,
+      change(application, token, token.cardToken.createObject !== undefined, (it) => it.createObject?.(object, signal)),
+      signal,
+      "id" in object ? object.id : undefined,
     );
-    token.changes.ended(written.reference);
+    token.copies.ended(written.reference);
     await renewKin(token, written);
     return application.objects.publish(application.objects.ofCard(token, written));
   } finally {
@@ -87,8 +90,9 @@ export async function changeOnCard(
     change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
       it.setAttributes?.(card, wanted, signal),
     ),
+    signal,
   );
-  token.changes.changed(changed);
+  token.copies.changed(changed);
   await renewKin(token, changed);
 }
 
@@ -102,17 +106,40 @@ export async function destroyOnCard(
   if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
   const can = token.cardToken.destroyObject !== undefined;
   const destroyed = change(application, token, can, (it) => it.destroyObject?.(card, signal), CKR.ACTION_PROHIBITED);
-  await unlessGone(token, card, destroyed);
-  token.changes.ended(card.reference);
+  await unlessGone(token, card, destroyed, signal);
+  token.copies.ended(card.reference);
   await renewKin(token, card);
 }
 
 /** The handles of an object end when it turns out that another program took it off the card. */
-async function unlessGone<T>(token: Token, { reference }: CardObject, work: Promise<T>): Promise<T> {
+async function unlessGone<T>(
+  token: Token,
+  { reference }: CardObject,
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  try {
+    return await orDoubt(token, work, signal);
+  } catch (error) {
+    if (error instanceof ObjectGoneError) token.copies.ended(reference);
+    throw error;
+  }
+}
+
+/**
+ * What a write gives. After an abort the card may finish it behind the caller, so that all that was read may be wrong.
+ * @param id As {@link CardCopies.doubt} has it.
+ */
+export async function orDoubt<T>(
+  token: Token,
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  id?: Uint8Array,
+): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof ObjectGoneError) token.changes.ended(reference);
+    if (signal?.aborted) token.copies.doubt(id);
     throw error;
   }
 }
@@ -121,7 +148,7 @@ async function unlessGone<T>(token: Token, { reference }: CardObject, work: Prom
 async function renewKin(token: Token, { reference, id }: CardObject): Promise<void> {
   if (id.length === 0) return;
   for (const other of await token.cardToken.objects()) {
-    if (other.reference !== reference && equalBytes(other.id, id)) token.changes.changed(other);
+    if (other.reference !== reference && equalBytes(other.id, id)) token.copies.changed(other);
   }
 }
 

@@ -1,3 +1,4 @@
+import { untilAborted } from "../../async/index.ts";
 import type { PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
@@ -11,9 +12,9 @@ import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
-import { untilAborted } from "../turns.ts";
 import { changeOnCard, destroyOnCard, requireReadWrite } from "./card-objects.ts";
 import { keepObject, wipeSecrets } from "./keep.ts";
 import { objectIn } from "./object.ts";
@@ -85,7 +86,7 @@ export function copyObject(
       requirePermission(object, CKA.COPYABLE);
       const copy = object.rules
         ? { rules: object.rules, values: ownValues(object.attributes.atHand()) }
-        : await untilAborted(readWhole(object), signal);
+        : await untilAborted(readWhole(object), signal, cancelled);
       try {
         changeCopy(copy, given, application.logins.userOf(session.token));
       } catch (error) {

@@ -47,12 +47,16 @@ export function transformPart(
   handle: number,
   direction: Direction,
   part: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return application.inSession(handle, ({ operations }) =>
-    operations.step(direction, (operation) => {
-      requireBytes(part, "the part");
-      return operation.begin().update(part);
-    }),
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      operations.step(direction, (operation) => {
+        requireBytes(part, "the part");
+        return operation.begin().update(part);
+      }),
+    signal,
   );
 }
 

@@ -12,8 +12,12 @@ export const decrypt = (
   signal?: AbortSignal,
 ): Promise<Uint8Array> => transform(application, handle, "decrypt", data, signal);
 
-export const decryptUpdate = (application: Application, handle: number, part: Uint8Array): Promise<Uint8Array> =>
-  transformPart(application, handle, "decrypt", part);
+export const decryptUpdate = (
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> => transformPart(application, handle, "decrypt", part, signal);
 
 export const decryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
   transformFinal(application, handle, "decrypt", signal);

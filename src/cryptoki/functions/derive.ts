@@ -1,3 +1,4 @@
+import { untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import type { Template } from "../attributes/kinds.ts";
@@ -9,12 +10,12 @@ import { CKK } from "../constants/ckk.ts";
 import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import type { SecretKey, SecretKeyLookup } from "../mechanisms/scheme.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { untilAborted } from "../turns.ts";
 import { keepObject, requireAccess } from "./keep.ts";
 import { makeScheme, type UsableKey, useKey } from "./key-use.ts";
 import { withKeyTemplate } from "./key-template.ts";
@@ -31,7 +32,7 @@ export function deriveKey(
     handle,
     async (session) => {
       const request = { application, session, use: "derive", mechanism, key: baseKey } as const;
-      const key = await untilAborted(useKey(request), signal);
+      const key = await untilAborted(useKey(request), signal, cancelled);
       const given = await withKeyTemplate(readTemplate(template), key.object, CKA.DERIVE_TEMPLATE);
       const user = application.logins.userOf(session.token);
       const toData = key.kind === "secret" && key.mechanism.derivesData === true;

@@ -10,13 +10,17 @@ export function encryptAlso(
   handle: number,
   other: "digest" | "sign",
   part: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return application.inSession(handle, ({ operations }) =>
-    together(operations, other, "encrypt", () => {
-      requireBytes(part, "the part");
-      operations.get(other).begin().update(part);
-      return operations.get("encrypt").begin().update(part);
-    }),
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      together(operations, other, "encrypt", () => {
+        requireBytes(part, "the part");
+        operations.get(other).begin().update(part);
+        return operations.get("encrypt").begin().update(part);
+      }),
+    signal,
   );
 }
 
@@ -26,14 +30,18 @@ export function decryptAlso(
   handle: number,
   other: "digest" | "verify",
   encryptedPart: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return application.inSession(handle, ({ operations }) =>
-    together(operations, other, "decrypt", () => {
-      requireBytes(encryptedPart, "the encrypted part");
-      const part = operations.get("decrypt").begin().update(encryptedPart);
-      operations.get(other).begin().update(part);
-      return part;
-    }),
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      together(operations, other, "decrypt", () => {
+        requireBytes(encryptedPart, "the encrypted part");
+        const part = operations.get("decrypt").begin().update(encryptedPart);
+        operations.get(other).begin().update(part);
+        return part;
+      }),
+    signal,
   );
 }
 

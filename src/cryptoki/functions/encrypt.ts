@@ -5,11 +5,19 @@ import { encryptOperation } from "./key-operation.ts";
 
 export const encryptInit = keyedInit("encrypt", "encrypt", encryptOperation);
 
-export const encrypt = (application: Application, handle: number, data: Uint8Array): Promise<Uint8Array> =>
-  transform(application, handle, "encrypt", data);
+export const encrypt = (
+  application: Application,
+  handle: number,
+  data: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> => transform(application, handle, "encrypt", data, signal);
 
-export const encryptUpdate = (application: Application, handle: number, part: Uint8Array): Promise<Uint8Array> =>
-  transformPart(application, handle, "encrypt", part);
+export const encryptUpdate = (
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> => transformPart(application, handle, "encrypt", part, signal);
 
-export const encryptFinal = (application: Application, handle: number): Promise<Uint8Array> =>
-  transformFinal(application, handle, "encrypt");
+export const encryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
+  transformFinal(application, handle, "encrypt", signal);

@@ -1,8 +1,9 @@
+import { untilAborted } from "../../async/index.ts";
 import type { Application } from "../application.ts";
+import { cancelled } from "../error-map.ts";
 import type { OperationKind, OperationTypes } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { untilAborted } from "../turns.ts";
 import type { KeyRequest, KeyUse } from "./key-use.ts";
 
 /** What every C_...Init takes. */
@@ -28,7 +29,7 @@ export function initialise<Kind extends OperationKind>(
         operations.cancel(kind);
         return;
       }
-      return operations.begin(kind, () => untilAborted(Promise.resolve(make(session, mechanism)), signal));
+      return operations.begin(kind, () => untilAborted(Promise.resolve(make(session, mechanism)), signal, cancelled));
     },
     signal,
   );

@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import type { NewObject } from "../attributes/new-object.ts";
@@ -5,6 +6,7 @@ import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import { softwareObject } from "../objects/software-object.ts";
 import type { Session } from "../sessions/session.ts";
 import { requireReadWrite, writeOnCard } from "./card-objects.ts";
@@ -25,6 +27,8 @@ export async function keepObject(
   try {
     requireAccess(application, session, made);
     if (made.values.get(CKA.TOKEN) === true) return await writeOnCard(application, session, made, template, signal);
+    // The caller would not get the handle.
+    throwIfAborted(signal, cancelled);
     const handle = application.objects.create(session, softwareObject(made));
     kept = true;
     return handle;

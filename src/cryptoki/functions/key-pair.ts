@@ -18,7 +18,7 @@ import { readNoParameter } from "../mechanisms/parameters.ts";
 import { curveOf } from "../objects/curve-parameters.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { requireReadWrite, requireWriter } from "./card-objects.ts";
+import { orDoubt, requireReadWrite, requireWriter } from "./card-objects.ts";
 import type { KeyPair, PairTemplates } from "./pair.ts";
 import { generateInSoftware } from "./software-key-pair.ts";
 
@@ -73,13 +73,14 @@ async function generateOnCard(
   if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card makes no keys");
   const request = requestOf(made, keyType, named);
   requireWriter(application, token);
-  const pair = await cardToken.generateKeyPair(request, signal).catch((error: unknown) => {
+  const generated = orDoubt(token, cardToken.generateKeyPair(request, signal), signal, request.id);
+  const pair = await generated.catch((error: unknown) => {
     if (!(error instanceof UnsupportedError)) throw error;
     const rv = request.id ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;
     throw new CryptokiError(rv, error.message, { cause: error });
   });
   // In their places may have been others, which other applications know too.
-  for (const { reference } of [pair.publicKey, pair.privateKey]) token.changes.ended(reference);
+  for (const { reference } of [pair.publicKey, pair.privateKey]) token.copies.ended(reference);
   const publish = (object: CardObject): number =>
     application.objects.publish(application.objects.ofCard(token, object));
   return { publicKey: publish(pair.publicKey), privateKey: publish(pair.privateKey) };

@@ -34,13 +34,17 @@ export function signMessage(
 
 export const messageBegin =
   (kind: "message-sign" | "message-verify") =>
-  (application: Application, handle: number, parameter: unknown): Promise<void> =>
-    application.inSession(handle, ({ operations }) => {
-      const operation = operations.get(kind);
-      readNoParameter(parameter);
-      requireNoneOpen(operation);
-      operation.begin();
-    });
+  (application: Application, handle: number, parameter: unknown, signal?: AbortSignal): Promise<void> =>
+    application.inSession(
+      handle,
+      ({ operations }) => {
+        const operation = operations.get(kind);
+        readNoParameter(parameter);
+        requireNoneOpen(operation);
+        operation.begin();
+      },
+      signal,
+    );
 
 /** @param last The message ends with this part. @returns Its signature then. */
 export function signMessageNext(
@@ -82,17 +86,22 @@ export function verifyMessage(
   parameter: unknown,
   data: Uint8Array,
   signature: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return application.inSession(handle, ({ operations }) => {
-    const operation = operations.get("message-verify");
-    readNoParameter(parameter);
-    requireBytes(data, "the data");
-    requireBytes(signature, "the signature");
-    requireNoneOpen(operation);
-    const { stream } = operation.one();
-    stream.update(data);
-    return stream.final(signature);
-  });
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      const operation = operations.get("message-verify");
+      readNoParameter(parameter);
+      requireBytes(data, "the data");
+      requireBytes(signature, "the signature");
+      requireNoneOpen(operation);
+      const { stream } = operation.one();
+      stream.update(data);
+      return stream.final(signature);
+    },
+    signal,
+  );
 }
 
 /** @param signature Of the whole message, with its last part; null before. */
@@ -102,33 +111,42 @@ export function verifyMessageNext(
   parameter: unknown,
   part: Uint8Array,
   signature: Uint8Array | null,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return application.inSession(handle, async ({ operations }) => {
-    const operation = operations.get("message-verify");
-    const message = operation.current;
-    try {
-      readNoParameter(parameter);
-      requireBytes(part, "the part");
-      if (signature !== null) requireBytes(signature, "the signature");
-      const stream = message.begin();
-      stream.update(part);
-      if (signature === null) return;
-      await stream.final(signature);
-      operation.end();
-    } catch (error) {
-      operation.end();
-      throw error;
-    }
-  });
+  return application.inSession(
+    handle,
+    async ({ operations }) => {
+      const operation = operations.get("message-verify");
+      const message = operation.current;
+      try {
+        readNoParameter(parameter);
+        requireBytes(part, "the part");
+        if (signature !== null) requireBytes(signature, "the signature");
+        const stream = message.begin();
+        stream.update(part);
+        if (signature === null) return;
+        await stream.final(signature);
+        operation.end();
+      } catch (error) {
+        operation.end();
+        throw error;
+      }
+    },
+    signal,
+  );
 }
 
 export const messageFinal =
   (kind: "message-sign" | "message-verify") =>
-  (application: Application, handle: number): Promise<void> =>
-    application.inSession(handle, ({ operations }) => {
-      requireNoneOpen(operations.get(kind));
-      operations.cancel(kind);
-    });
+  (application: Application, handle: number, signal?: AbortSignal): Promise<void> =>
+    application.inSession(
+      handle,
+      ({ operations }) => {
+        requireNoneOpen(operations.get(kind));
+        operations.cancel(kind);
+      },
+      signal,
+    );
 
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
   if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with its last part");

@@ -20,13 +20,20 @@ export const encryptMessage = (
   parameter: unknown,
   associatedData: Uint8Array,
   plaintext: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<EncryptedMessage> =>
-  withCipher(application, handle, "encrypt", (cipher) => {
-    requireBytes(associatedData, "the associated data");
-    requireBytes(plaintext, "the plaintext");
-    requireNoneOpen(cipher);
-    return cipher.encrypt(parameter, associatedData, plaintext);
-  });
+  withCipher(
+    application,
+    handle,
+    "encrypt",
+    (cipher) => {
+      requireBytes(associatedData, "the associated data");
+      requireBytes(plaintext, "the plaintext");
+      requireNoneOpen(cipher);
+      return cipher.encrypt(parameter, associatedData, plaintext);
+    },
+    signal,
+  );
 
 export const decryptMessage = (
   application: Application,
@@ -34,22 +41,41 @@ export const decryptMessage = (
   parameter: unknown,
   associatedData: Uint8Array,
   ciphertext: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> =>
-  withCipher(application, handle, "decrypt", (cipher) => {
-    requireBytes(associatedData, "the associated data");
-    requireBytes(ciphertext, "the ciphertext");
-    requireNoneOpen(cipher);
-    return cipher.decrypt(parameter, associatedData, ciphertext);
-  });
+  withCipher(
+    application,
+    handle,
+    "decrypt",
+    (cipher) => {
+      requireBytes(associatedData, "the associated data");
+      requireBytes(ciphertext, "the ciphertext");
+      requireNoneOpen(cipher);
+      return cipher.decrypt(parameter, associatedData, ciphertext);
+    },
+    signal,
+  );
 
 export const messageBegin =
   (direction: Direction) =>
-  (application: Application, handle: number, parameter: unknown, associatedData: Uint8Array): Promise<void> =>
-    withCipher(application, handle, direction, (cipher) => {
-      requireBytes(associatedData, "the associated data");
-      requireNoneOpen(cipher);
-      cipher.begin(parameter, associatedData, direction === "encrypt");
-    });
+  (
+    application: Application,
+    handle: number,
+    parameter: unknown,
+    associatedData: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void> =>
+    withCipher(
+      application,
+      handle,
+      direction,
+      (cipher) => {
+        requireBytes(associatedData, "the associated data");
+        requireNoneOpen(cipher);
+        cipher.begin(parameter, associatedData, direction === "encrypt");
+      },
+      signal,
+    );
 
 export const encryptMessageNext = (
   application: Application,
@@ -57,11 +83,18 @@ export const encryptMessageNext = (
   parameter: unknown,
   part: Uint8Array,
   flags: number,
+  signal?: AbortSignal,
 ): Promise<EncryptedMessage | undefined> =>
-  withMessage(application, handle, "encrypt", (cipher) => {
-    requireBytes(part, "the part");
-    return cipher.encryptNext(parameter, part, isLast(flags));
-  });
+  withMessage(
+    application,
+    handle,
+    "encrypt",
+    (cipher) => {
+      requireBytes(part, "the part");
+      return cipher.encryptNext(parameter, part, isLast(flags));
+    },
+    signal,
+  );
 
 export const decryptMessageNext = (
   application: Application,
@@ -69,27 +102,39 @@ export const decryptMessageNext = (
   parameter: unknown,
   part: Uint8Array,
   flags: number,
+  signal?: AbortSignal,
 ): Promise<Uint8Array | undefined> =>
-  withMessage(application, handle, "decrypt", (cipher) => {
-    requireBytes(part, "the part");
-    return cipher.decryptNext(parameter, part, isLast(flags));
-  });
+  withMessage(
+    application,
+    handle,
+    "decrypt",
+    (cipher) => {
+      requireBytes(part, "the part");
+      return cipher.decryptNext(parameter, part, isLast(flags));
+    },
+    signal,
+  );
 
 export const messageFinal =
   (direction: Direction) =>
-  (application: Application, handle: number): Promise<void> =>
-    application.inSession(handle, ({ operations }) => {
-      requireNoneOpen(operations.get(`message-${direction}`).stream);
-      operations.cancel(`message-${direction}`);
-    });
+  (application: Application, handle: number, signal?: AbortSignal): Promise<void> =>
+    application.inSession(
+      handle,
+      ({ operations }) => {
+        requireNoneOpen(operations.get(`message-${direction}`).stream);
+        operations.cancel(`message-${direction}`);
+      },
+      signal,
+    );
 
 function withCipher<T>(
   application: Application,
   handle: number,
   direction: Direction,
   work: (cipher: MessageCipher) => T,
+  signal?: AbortSignal,
 ): Promise<T> {
-  return application.inSession(handle, ({ operations }) => work(operations.get(`message-${direction}`).stream));
+  return application.inSession(handle, ({ operations }) => work(operations.get(`message-${direction}`).stream), signal);
 }
 
 /** "A call ... which results in an error terminates the current message." */
@@ -98,16 +143,23 @@ function withMessage<T>(
   handle: number,
   direction: Direction,
   work: (cipher: MessageCipher) => T,
+  signal?: AbortSignal,
 ): Promise<T> {
-  return withCipher(application, handle, direction, (cipher) => {
-    if (!cipher.isOpen) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
-    try {
-      return work(cipher);
-    } catch (error) {
-      cipher.wipe();
-      throw error;
-    }
-  });
+  return withCipher(
+    application,
+    handle,
+    direction,
+    (cipher) => {
+      if (!cipher.isOpen) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
+      try {
+        return work(cipher);
+      } catch (error) {
+        cipher.wipe();
+        throw error;
+      }
+    },
+    signal,
+  );
 }
 
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {

@@ -1,3 +1,4 @@
+import { untilAborted } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { requireCount } from "../arguments.ts";
@@ -8,11 +9,11 @@ import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import { Search } from "../objects/search.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
-import { untilAborted } from "../turns.ts";
 
 /** Values of the attributes asked for. */
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
@@ -39,7 +40,7 @@ export function getAttributeValue<Type extends number>(
         throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
       }
       const report = afterReset(() => object.attributes.report(types));
-      const { values, unavailable } = await untilAborted(report, signal);
+      const { values, unavailable } = await untilAborted(report, signal, cancelled);
       const copies = ownValues(values);
       if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
       return Object.fromEntries(copies) as AttributeValues<Type>;
@@ -61,7 +62,7 @@ export function getObjectSize(
       const { owner, attributes } = objectIn(application, session, handle);
       if (owner) return [...attributes.atHand().values()].reduce<number>((sum, value) => sum + sizeOf(value), 0);
       const reading = afterReset(() => attributes.value(CKA.VALUE));
-      const value = await untilAborted(reading, signal);
+      const value = await untilAborted(reading, signal, cancelled);
       return value?.length ?? CK.UNAVAILABLE_INFORMATION;
     },
     signal,
@@ -91,7 +92,7 @@ export function findObjectsInit(
       operations.begin("find", async () => {
         // Copies: the caller may use its bytes for the next search before this one has come to them.
         const wanted = readTemplate(template).map(([type, value]) => [type, ownValue(value)] as const);
-        return new Search(await untilAborted(application.objects.candidates(token, wanted), signal), wanted);
+        return new Search(await untilAborted(application.objects.candidates(token, wanted), signal, cancelled), wanted);
       }),
     signal,
   );
@@ -120,9 +121,13 @@ export function findObjects(
   );
 }
 
-export function findObjectsFinal(application: Application, sessionHandle: number): Promise<void> {
-  return application.inSession(sessionHandle, ({ operations }) => {
-    operations.get("find");
-    operations.cancel("find");
-  });
+export function findObjectsFinal(application: Application, sessionHandle: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    sessionHandle,
+    ({ operations }) => {
+      operations.get("find");
+      operations.cancel("find");
+    },
+    signal,
+  );
 }

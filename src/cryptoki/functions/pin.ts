@@ -13,7 +13,7 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
     handle,
     ({ token }) => {
       requirePin(pin);
-      return token.loginTurns.take(() => {
+      return token.loginQueue.run(() => {
         // "An attempt to call it from a session in any other state fails with error CKR_USER_NOT_LOGGED_IN."
         if (application.logins.userOf(token) !== "so") {
           throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
@@ -68,7 +68,7 @@ export function setPin(
       requireReadWrite(session);
       const { token } = session;
       const { logins } = application;
-      return token.loginTurns.take(() => {
+      return token.loginQueue.run(() => {
         const user = logins.userOf(token);
         if (!user && application.unlocksBy("C_SetPIN")) return unlock(token, oldPin, newPin, signal);
         return change(token, logins.pukOf(token) ? "puk" : (user ?? "user"), oldPin, newPin, signal);
@@ -81,14 +81,20 @@ export function setPin(
 async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void> {
   const { cardToken } = token;
   const { pinPad } = cardToken;
-  if (oldPin === null && newPin === null && pinPad?.changePin) {
-    await pinPad.changePin(role, signal);
-  } else {
-    if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
-    await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
+  try {
+    if (oldPin === null && newPin === null && pinPad?.changePin) {
+      await pinPad.changePin(role, signal);
+    } else {
+      if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
+      await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
+    }
+  } catch (error) {
+    // The card may have changed it behind the caller.
+    if (signal?.aborted) await token.logoutIfUnused().catch(() => undefined);
+    throw error;
   }
-  // The card may hold the new PIN as verified now, and nobody has logged in. The change is made, whatever it answers.
-  if (token.loggedIn.size === 0) await cardToken.logout().catch(() => undefined);
+  // The card may hold the new PIN as verified now, and no application has logged in. The change is made, whatever it answers.
+  await token.logoutIfUnused().catch(() => undefined);
 }
 
 /** Unblocks the user's PIN with the PUK, and sets it. */
@@ -106,7 +112,7 @@ export function unlockPin(
       requirePin(pin);
       requireReadWrite(session);
       const { token } = session;
-      return token.loginTurns.take(() => unlock(token, puk, pin, signal), signal);
+      return token.loginQueue.run(() => unlock(token, puk, pin, signal), signal);
     },
     signal,
   );

@@ -8,17 +8,35 @@ import { CryptokiError } from "../error.ts";
 const MAX_LENGTH = 2 ** 24;
 
 /** The host's generator, or the application's: it needs no exchange, and is no worse than a card's. */
-export function generateRandom(application: Application, handle: number, length: number): Promise<Uint8Array> {
-  return application.inSession(handle, async () => {
-    requireCount(length, "the length", MAX_LENGTH);
-    return (await application.engines.random(length)) ?? randomBytes(length);
-  });
+export function generateRandom(
+  application: Application,
+  handle: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    async () => {
+      requireCount(length, "the length", MAX_LENGTH);
+      return (await application.engines.random(length)) ?? randomBytes(length);
+    },
+    signal,
+  );
 }
 
 /** The host's generator seeds itself. */
-export function seedRandom(application: Application, handle: number, seed: Uint8Array): Promise<void> {
-  return application.inSession(handle, () => {
-    requireBytes(seed, "the seed");
-    throw new CryptokiError(CKR.RANDOM_SEED_NOT_SUPPORTED);
-  });
+export function seedRandom(
+  application: Application,
+  handle: number,
+  seed: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    () => {
+      requireBytes(seed, "the seed");
+      throw new CryptokiError(CKR.RANDOM_SEED_NOT_SUPPORTED);
+    },
+    signal,
+  );
 }

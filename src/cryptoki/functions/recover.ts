@@ -25,11 +25,19 @@ export function signRecover(
 
 export const verifyRecoverInit = keyedInit("verify-recover", "verify-recover", recoverOperation);
 
-export function verifyRecover(application: Application, handle: number, signature: Uint8Array): Promise<Uint8Array> {
-  return application.inSession(handle, ({ operations }) =>
-    operations.finish("verify-recover", ({ stream }) => {
-      requireBytes(signature, "the signature");
-      return stream.recover(signature);
-    }),
+export function verifyRecover(
+  application: Application,
+  handle: number,
+  signature: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      operations.finish("verify-recover", ({ stream }) => {
+        requireBytes(signature, "the signature");
+        return stream.recover(signature);
+      }),
+    signal,
   );
 }

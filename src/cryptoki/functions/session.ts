@@ -30,16 +30,16 @@ export function openSession(
   );
 }
 
-export function closeSession(application: Application, handle: number): Promise<void> {
-  return application.inSession(handle, (session) => application.closeSession(session), undefined, true);
+export function closeSession(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(handle, (session) => application.closeSession(session), signal, true);
 }
 
-export async function closeAllSessions(application: Application, slotID: number): Promise<void> {
+export async function closeAllSessions(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
   const { card } = application.view.slot(slotID).reader;
   if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
   // A token that nobody has looked at has no sessions, and is not looked at for that.
   const tokens = card.knownTokens.filter((token) => application.view.seen(token.slotID) === slotID);
-  await Promise.all(tokens.map((token) => application.closeAllSessions(token)));
+  await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
 }
 
 export function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
@@ -68,13 +68,18 @@ const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
   [CKF_MECHANISM.MESSAGE_VERIFY, "message-verify"],
 ];
 
-export function sessionCancel(application: Application, handle: number, flags: number): Promise<void> {
+export function sessionCancel(
+  application: Application,
+  handle: number,
+  flags: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return application.inSession(
     handle,
     ({ operations }) => {
       for (const [flag, kind] of CANCELLED) if ((flags & flag) !== 0) operations.cancel(kind);
     },
-    undefined,
+    signal,
     true,
   );
 }
@@ -119,7 +124,8 @@ export function login(
 
 /** @throws {CryptokiError} CKR_SESSION_READ_ONLY_EXISTS. */
 function requireNoReadOnly({ sessions }: Application, token: Token): void {
-  if (sessions.with(token).some(({ readWrite }) => !readWrite)) throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
+  const { total, readWrite } = sessions.count(token);
+  if (readWrite < total) throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
 }
 
 /** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
@@ -160,9 +166,13 @@ export function loginUser(
   return login(application, handle, userType, pin, signal);
 }
 
-export function logout(application: Application, handle: number): Promise<void> {
-  return application.inSession(handle, async ({ token }) => {
-    if (!application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
-    await application.logout(token);
-  });
+export function logout(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    handle,
+    async ({ token }) => {
+      if (!application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+      await application.logout(token);
+    },
+    signal,
+  );
 }

@@ -25,12 +25,20 @@ export function sign(
   );
 }
 
-export function signUpdate(application: Application, handle: number, part: Uint8Array): Promise<void> {
-  return application.inSession(handle, ({ operations }) =>
-    operations.step("sign", (operation) => {
-      requireBytes(part, "the part");
-      operation.begin().update(part);
-    }),
+export function signUpdate(
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      operations.step("sign", (operation) => {
+        requireBytes(part, "the part");
+        operation.begin().update(part);
+      }),
+    signal,
   );
 }
 

@@ -3,27 +3,21 @@ import { requireCount } from "../arguments.ts";
 import { CKF_SLOT, CKF_WAIT } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { toCryptokiError } from "../error-map.ts";
 import { mechanismInfo, offeredMechanisms } from "../mechanisms/offer.ts";
 import type { CK_MECHANISM_INFO, CK_SLOT_INFO } from "../structures.ts";
 import { fitText } from "../text.ts";
 import type { Slot } from "../slots/slot-table.ts";
 import type { Token } from "../slots/token.ts";
-import { untilAborted } from "../turns.ts";
 
 const NO_VERSION = { major: 0, minor: 0 };
 
-/** A card is in, and of its tokens the one that this slot is for. */
+/** A card is in, and of its tokens the one that this slot is for; also if the card cannot be reached now (C_GetTokenInfo tells). */
 function isTokenPresent({ reader, index }: Slot): boolean {
-  return reader.card !== undefined && (index === 0 || index < reader.card.knownTokens.length);
+  return reader.card !== undefined && (index === 0 || index < reader.card.tokenCount);
 }
 
-export async function getSlotList(
-  application: Application,
-  tokenPresent: boolean,
-  signal?: AbortSignal,
-): Promise<number[]> {
-  const slots = await cancellable(() => untilAborted(application.view.slots(), signal), signal);
+export async function getSlotList(application: Application, tokenPresent: boolean): Promise<number[]> {
+  const slots = await application.view.slots();
   return slots.filter((slot) => !tokenPresent || isTokenPresent(slot)).map(({ id }) => id);
 }
 
@@ -42,17 +36,7 @@ export async function waitForSlotEvent(application: Application, flags: number, 
   const slotID = application.events.take();
   if (slotID !== undefined) return slotID;
   if ((flags & CKF_WAIT.DONT_BLOCK) !== 0) throw new CryptokiError(CKR.NO_EVENT);
-  return cancellable(() => application.events.wait(signal), signal);
-}
-
-/** Waits for what belongs to no token. */
-async function cancellable<T>(wait: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  try {
-    return await wait();
-  } catch (error) {
-    if (signal?.aborted) throw new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: error });
-    throw toCryptokiError(error);
-  }
+  return application.events.wait(signal);
 }
 
 /** The number of the last event: every caller sees every event, whatever others have taken note of. */

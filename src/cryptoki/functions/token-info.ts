@@ -1,16 +1,17 @@
+import { untilAborted } from "../../async/index.ts";
 import type { CardToken, CardTokenInfo, PinStatus } from "../../card/index.ts";
 import type { Application } from "../application.ts";
+import { cancelled } from "../error-map.ts";
 import { CK } from "../constants/ck.ts";
 import { CKF_TOKEN } from "../constants/ckf.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { CK_TOKEN_INFO } from "../structures.ts";
 import { fitText } from "../text.ts";
-import { untilAborted } from "../turns.ts";
 
 const NO_VERSION = { major: 0, minor: 0 };
 
 export function getTokenInfo(application: Application, slotID: number, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
-  const read = <T>(from: () => Promise<T>): Promise<T> => untilAborted(afterReset(from), signal);
+  const read = <T>(from: () => Promise<T>): Promise<T> => untilAborted(afterReset(from), signal, cancelled);
   return application.withToken(
     slotID,
     async (token) => {
@@ -20,7 +21,7 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
       // Verified by this application, its tries are all there: nothing to ask.
       const userPin = user === "user" ? undefined : await read(() => cardToken.pinStatus("user"));
       const officerPin = user === "so" ? undefined : await read(() => cardToken.pinStatus("so"));
-      const sessions = application.sessions.with(token);
+      const sessions = application.sessions.count(token);
       return {
         label: await token.label(),
         manufacturerID: fitText(info.manufacturer, 32),
@@ -33,9 +34,9 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
           pinFlags(userPin, USER) |
           pinFlags(officerPin, OFFICER),
         ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
-        ulSessionCount: sessions.length,
+        ulSessionCount: sessions.total,
         ulMaxRwSessionCount: CK.EFFECTIVELY_INFINITE,
-        ulRwSessionCount: sessions.filter(({ readWrite }) => readWrite).length,
+        ulRwSessionCount: sessions.readWrite,
         ulMaxPinLen: info.pin.maxLength,
         ulMinPinLen: info.pin.minLength,
         ulTotalPublicMemory: CK.UNAVAILABLE_INFORMATION,

@@ -49,19 +49,23 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
 }
 
 /** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
-export async function reinitialize(application: Application, slotID: number): Promise<void> {
+export async function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
   const inserted = application.view.slot(slotID).reader.card;
   // A card that no profile recognised has no token to ask for, and may only have answered wrongly once.
   if (inserted?.knownTokens.length === 0) {
     application.slots.renew(inserted);
     return;
   }
-  return application.withToken(slotID, async ({ card }) => {
-    await Promise.allSettled(
-      card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
-    );
-    application.slots.renew(card);
-  });
+  return application.withToken(
+    slotID,
+    async ({ card }) => {
+      await Promise.allSettled(
+        card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
+      );
+      application.slots.renew(card);
+    },
+    signal,
+  );
 }
 
 /**

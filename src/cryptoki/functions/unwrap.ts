@@ -1,3 +1,4 @@
+import { untilAborted } from "../../async/index.ts";
 import { derLength } from "../../asn1/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { HostPrivateKey } from "../../crypto/index.ts";
@@ -14,12 +15,11 @@ import { CKM } from "../constants/ckm.ts";
 import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { blame } from "../error-map.ts";
+import { blame, cancelled } from "../error-map.ts";
 import { keyTypeOf } from "../objects/curve-parameters.ts";
 import { setPrivateKey } from "../objects/software-private-key.ts";
 import { isKeyLength, wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { untilAborted } from "../turns.ts";
 import { whole } from "./cipher.ts";
 import { keepObject } from "./keep.ts";
 import { decryptOperation } from "./key-operation.ts";
@@ -50,7 +50,7 @@ export function unwrapKey(
     async (session) => {
       const { token } = session;
       const request = { application, session, use: "unwrap", mechanism, key: unwrappingKey } as const;
-      const { stream } = await renamed(NAMES, () => untilAborted(decryptOperation(request), signal));
+      const { stream } = await renamed(NAMES, () => untilAborted(decryptOperation(request), signal, cancelled));
       try {
         requireBytes(wrappedKey, "the wrapped key");
         const unwrapping = application.objects.get(unwrappingKey, token);

@@ -1,3 +1,4 @@
+import { untilAborted } from "../../async/index.ts";
 import { concatSecret, copySecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { readTemplate } from "../attributes/template.ts";
@@ -5,12 +6,12 @@ import { CKA } from "../constants/cka.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import { hostPrivateKey } from "../objects/software-private-key.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { untilAborted } from "../turns.ts";
 import { whole } from "./cipher.ts";
 import { encryptOperation } from "./key-operation.ts";
 import { renamed } from "./renamed.ts";
@@ -51,7 +52,9 @@ export function wrapKey(
     handle,
     async (session) => {
       const request = { application, session, use: "wrap", mechanism, key: wrappingKey } as const;
-      const { stream } = await renamed(OF_WRAPPING_KEY, () => untilAborted(encryptOperation(request), signal));
+      const { stream } = await renamed(OF_WRAPPING_KEY, () =>
+        untilAborted(encryptOperation(request), signal, cancelled),
+      );
       try {
         const wrapping = application.objects.get(wrappingKey, session.token);
         const object = await wrappable(application, session, key, wrapping);

@@ -8,7 +8,7 @@ import { CKP_PROFILE } from "../constants/ckp.ts";
 import { nameOf } from "../constants/name.ts";
 import { offeredMechanisms } from "../mechanisms/offer.ts";
 import type { Token } from "../slots/token.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 import { updateCount } from "./update-count.ts";
 
 /** An object that every token has by itself, under a reference of its own; it is made when it is first found. */

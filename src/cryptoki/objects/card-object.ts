@@ -8,34 +8,38 @@ import { certificateObject } from "./certificate.ts";
 import { dataObject } from "./data.ts";
 import { privateKeyObject } from "./private-key.ts";
 import { publicKeyObject } from "./public-key.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 
-/** An object of a card as PKCS#11 has it. */
-export function cardObject(object: CardObject, token: Token): ObjectContents {
+/**
+ * An object of a card as PKCS#11 has it.
+ * @param isEnded Whether the object is gone since.
+ */
+export function cardObject(object: CardObject, token: Token, isEnded: () => boolean): ObjectContents {
   return {
-    ...contentsOf(object, token),
+    ...contentsOf(object, token, isEnded),
     private: object.private,
     exists: (named) => object.exists(named),
     card: object,
   };
 }
 
-function contentsOf(object: CardObject, token: Token): Pick<ObjectContents, "attributes" | "key"> {
-  const { cardToken, changes } = token;
+function contentsOf(
+  object: CardObject,
+  { cardToken }: Token,
+  isEnded: () => boolean,
+): Pick<ObjectContents, "attributes" | "key"> {
   const allowedMechanisms = (type: PublicKey["type"]): readonly number[] => offeredForKey(cardToken, type);
   switch (object.class) {
     case "certificate":
       return certificateObject(object, () => cardToken.objects(["private-key"]));
     case "public-key":
       return publicKeyObject(object, allowedMechanisms);
-    case "private-key": {
-      const { ended } = changes.of(object.reference);
+    case "private-key":
       return privateKeyObject(object, allowedMechanisms, (primitive, input, signal) => {
         // An operation that began with the key before must not end with the one that took its place.
-        if (changes.of(object.reference).ended !== ended) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+        if (isEnded()) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
         return cardToken.use(object, primitive, input, signal);
       });
-    }
     case "data":
       return dataObject(object);
   }

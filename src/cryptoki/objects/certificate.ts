@@ -1,3 +1,4 @@
+import { memoizeAsync } from "../../async/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
 import { equalBytes } from "../../bytes/index.ts";
 import type { CardCertificate, CardObject } from "../../card/index.ts";
@@ -7,9 +8,8 @@ import { CKA } from "../constants/cka.ts";
 import { CKC } from "../constants/ckc.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKO } from "../constants/cko.ts";
-import { once } from "./once.ts";
 import { storageAttributes } from "./storage.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 
 /**
  * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
@@ -19,8 +19,8 @@ export function certificateObject(
   object: CardCertificate,
   all: () => Promise<readonly CardObject[]>,
 ): Pick<ObjectContents, "attributes"> {
-  const value = once(() => object.value());
-  const parsed = once(async () => parseCertificate(await value()));
+  const value = memoizeAsync(() => object.value());
+  const parsed = memoizeAsync(async () => parseCertificate(await value()));
   const category = async (): Promise<number> => {
     const ofUser = (await all()).some((other) => other.class === "private-key" && equalBytes(other.id, object.id));
     if (ofUser) return CK_CERTIFICATE_CATEGORY.TOKEN_USER;

@@ -10,23 +10,17 @@ import { CryptokiError } from "../error.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
 import { builtInObjects } from "./built-in.ts";
-import { cardObject } from "./card-object.ts";
-import type { CardChange } from "./card-changes.ts";
+import { type ObjectContents, ObjectCopy } from "./object-copy.ts";
 import { SessionObjects } from "./session-objects.ts";
-import { type ObjectContents, StoredObject } from "./stored-object.ts";
-
-/** An object of the token under the name that this application has for it. */
-interface Known {
-  readonly object: StoredObject;
-  /** The change that the object has taken up. */
-  change: CardChange;
-}
+import { StoredObject } from "./stored-object.ts";
 
 /** The objects of one token, as one application sees them. */
 class TokenObjects {
   /** By the reference of the card, or of a built-in object: an object keeps its handle from one search to the next. */
-  readonly known = new Map<string, Known>();
+  readonly known = new Map<string, StoredObject>();
   readonly session = new SessionObjects();
+  /** {@link CardCopies.changes} when objects that have ended were left out last. */
+  changes = 0;
 }
 
 /** The classes of the card's objects of which a search wants some. */
@@ -46,8 +40,8 @@ const CARD_CLASSES: ReadonlyMap<number, readonly CardObject["class"][]> = new Ma
 ]);
 
 /**
- * The objects that one application can name. A handle is given out when a search finds the object, and never used again: one of
- * a card that was taken out cannot mean an object of another card.
+ * The handles of one application. A handle is given out when a search finds the object, and never used again: one of a card that
+ * was taken out cannot mean an object of another card. What the objects of a card are, all applications share ({@link CardCopies}).
  */
 export class ObjectTable {
   readonly #tokens = new Map<Token, TokenObjects>();
@@ -61,43 +55,26 @@ export class ObjectTable {
     return [
       ...objects.session.candidates(wanted),
       ...all.map((object) => this.ofCard(token, object)),
-      ...builtInObjects(token, all, wanted).map(([reference, contents]) => this.#builtIn(token, reference, contents)),
+      ...builtInObjects(token, all, wanted).map(([reference, contents]) =>
+        this.#stored(token, reference, token.copies.builtIn(reference, contents)),
+      ),
     ];
   }
 
-  /** The card's object under the name that this application has for it. */
+  /** The card's object under the handle that this application has for it. */
   ofCard(token: Token, object: CardObject): StoredObject {
-    const { known } = this.#of(token);
-    const old = known.get(object.reference);
-    if (old && this.#isCurrent(old, object.reference)) return old.object;
-    const change = token.changes.of(object.reference);
-    const stored = new StoredObject(this.#next++, token, cardObject(change.object ?? object, token));
-    known.set(object.reference, { object: stored, change });
-    return stored;
+    return this.#stored(token, object.reference, token.copies.of(object));
   }
 
-  #builtIn(token: Token, reference: string, contents: () => ObjectContents): StoredObject {
+  /** An object of the token under its handle. One that has ended, and whose place another one has taken, had another handle. */
+  #stored(token: Token, reference: string, copy: ObjectCopy): StoredObject {
     const { known } = this.#of(token);
     const old = known.get(reference);
-    if (old) return old.object;
-    const object = new StoredObject(this.#next++, token, contents());
-    known.set(reference, { object, change: token.changes.of(reference) });
+    if (old?.copy === copy) return old;
+    if (old) this.#found.delete(old.handle);
+    const object = new StoredObject(this.#next++, token, copy);
+    known.set(reference, object);
     return object;
-  }
-
-  /** Takes up what other applications have changed. False if the object has ended: its handle names nothing any more. */
-  #isCurrent(known: Known, reference: string): boolean {
-    const { token, handle } = known.object;
-    const change = token.changes.of(reference);
-    if (change === known.change) return true;
-    if (change.ended !== known.change.ended) {
-      this.#of(token).known.delete(reference);
-      this.#found.delete(handle);
-      return false;
-    }
-    known.change = change;
-    if (change.object) known.object.renew(cardObject(change.object, token));
-    return true;
   }
 
   /** Lets the application name an object that a search found. */
@@ -109,7 +86,8 @@ export class ObjectTable {
   /** A new object that ends with its session. */
   create(session: Session, contents: ObjectContents): number {
     const attributes = { ...contents.attributes, [CKA.UNIQUE_ID]: toHex(randomBytes(16)) };
-    const object = new StoredObject(this.#next++, session.token, { ...contents, attributes }, session);
+    const copy = new ObjectCopy({ ...contents, attributes });
+    const object = new StoredObject(this.#next++, session.token, copy, session);
     this.#of(session.token).session.add(object);
     return this.publish(object);
   }
@@ -136,9 +114,7 @@ export class ObjectTable {
     if (object.owner) return objects?.session.has(object) ?? false;
     // What is built in stays.
     if (!object.card) return true;
-    const { reference } = object.card;
-    const known = objects?.known.get(reference);
-    return known?.object === object && this.#isCurrent(known, reference);
+    return !object.copy.ended && objects?.known.get(object.card.reference) === object;
   }
 
   /** Ends a session object; its key is wiped. */
@@ -162,7 +138,7 @@ export class ObjectTable {
   endLogin(token: Token): void {
     this.endPrivate(token);
     const objects = this.#tokens.get(token);
-    for (const [reference, { object }] of objects?.known ?? []) {
+    for (const [reference, object] of objects?.known ?? []) {
       if (!object.private) continue;
       objects?.known.delete(reference);
       this.#found.delete(object.handle);
@@ -179,12 +155,25 @@ export class ObjectTable {
     for (const [handle, { token }] of this.#found) if (token.card === card) this.#found.delete(handle);
   }
 
+  /** Handles of objects that an application took off the card name nothing any more, and are not kept. */
+  #leaveOutEnded(objects: TokenObjects, changes: number): void {
+    if (objects.changes === changes) return;
+    objects.changes = changes;
+    for (const [reference, { copy, handle }] of objects.known) {
+      if (!copy.ended) continue;
+      objects.known.delete(reference);
+      this.#found.delete(handle);
+    }
+  }
+
   #of(token: Token): TokenObjects {
     let objects = this.#tokens.get(token);
     if (!objects) {
       objects = new TokenObjects();
-      this.#tokens.set(token, objects);
+      // Of a card that is gone nothing is kept: its objects were forgotten when it went.
+      if (!token.card.gone) this.#tokens.set(token, objects);
     }
+    this.#leaveOutEnded(objects, token.copies.changes);
     return objects;
   }
 }

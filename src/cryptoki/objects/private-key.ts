@@ -1,13 +1,13 @@
+import { memoizeAsync } from "../../async/index.ts";
 import type { CardPrivateKey } from "../../card/index.ts";
 import { parsePublicKey, type PublicKey } from "../../crypto/index.ts";
 import { SENSITIVE } from "../attributes/attribute-set.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import type { PrivateKey } from "./key.ts";
-import { once } from "./once.ts";
 import { allowedFor, type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 
 /**
  * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
@@ -18,8 +18,8 @@ export function privateKeyObject(
   allowedMechanisms: AllowedMechanisms,
   use: PrivateKey["use"],
 ): Pick<ObjectContents, "attributes" | "key"> {
-  const info = once(() => object.publicKey());
-  const key = once(async () => parsePublicKey(await info()));
+  const info = memoizeAsync(() => object.publicKey());
+  const key = memoizeAsync(async () => parsePublicKey(await info()));
   // Made on the card, it was never anywhere else; of any other, nobody here can tell.
   const local = object.local ?? false;
   const isRsa = isOfType(object, key, ["rsa"]);

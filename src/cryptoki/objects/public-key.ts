@@ -1,3 +1,4 @@
+import { memoizeAsync } from "../../async/index.ts";
 import type { CardPrivateKey, CardPublicKey } from "../../card/index.ts";
 import { encodeEcPoint, parsePublicKey, type PublicKey, type RsaPublicKey } from "../../crypto/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
@@ -5,17 +6,16 @@ import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import { curveParameters, keyTypeOf } from "./curve-parameters.ts";
-import { once } from "./once.ts";
 import { storageAttributes } from "./storage.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 
 /** A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects). */
 export function publicKeyObject(
   object: CardPublicKey,
   allowedMechanisms: AllowedMechanisms,
 ): Pick<ObjectContents, "attributes" | "key"> {
-  const info = once(() => object.publicKey());
-  const key = once(async () => parsePublicKey(await info()));
+  const info = memoizeAsync(() => object.publicKey());
+  const key = memoizeAsync(async () => parsePublicKey(await info()));
   const isRsa = isOfType(object, key, ["rsa"]);
   return {
     key: { class: "public", publicKey: key },

@@ -1,11 +1,9 @@
-import { DataError } from "../../bytes/index.ts";
-import { CardError } from "../../card/index.ts";
+import { untilAborted } from "../../async/index.ts";
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
-import { isGone } from "../error-map.ts";
-import { afterReset } from "../sessions/after-reset.ts";
-import { untilAborted } from "../turns.ts";
+import { cancelled } from "../error-map.ts";
+import { unlessRefused } from "./refused.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /** Attributes by which a search names the object that it wants. */
@@ -28,7 +26,8 @@ export class Search {
   }
 
   /**
-   * The next objects that match, at most `max`. A search that `signal` ends stands where it stood.
+   * The next objects that match, at most `max`. After an error, an abort among them, the search stands where it stood: no object
+   * is passed over because the card failed, and none that was found is lost.
    * @param isVisible Asked at that moment: a user may have logged out since the search began, or the object may have ended.
    */
   async next(
@@ -42,17 +41,12 @@ export class Search {
       const object = this.#candidates[this.#next];
       if (!object) break;
       try {
-        const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object), signal));
+        const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object), signal, cancelled));
         // Asked again: the login may have ended while the card was read.
         if (wanted && isVisible(object)) found.push(object);
       } catch (error) {
-        if (signal?.aborted && error === signal.reason) {
-          this.#next = begin;
-          throw error;
-        }
-        // The next call tells, if it still is so: what was found must not be lost, nor this object passed over.
-        if (found.length === 0 || isGone(error)) throw error;
-        break;
+        this.#next = begin;
+        throw error;
       }
       this.#next++;
     }
@@ -60,14 +54,10 @@ export class Search {
   }
 
   /** An object that the card refuses, or that does not parse, is not the one wanted, and must not hide the others. */
-  async #isWanted(object: StoredObject): Promise<boolean> {
-    try {
-      return await afterReset(
-        async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
-      );
-    } catch (error) {
-      if (error instanceof CardError || error instanceof DataError) return false;
-      throw error;
-    }
+  #isWanted(object: StoredObject): Promise<boolean> {
+    return unlessRefused(
+      async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
+      false,
+    );
   }
 }

@@ -7,7 +7,7 @@ import { completeDomainParameters } from "./software-domain.ts";
 import { completePrivateKey } from "./software-private-key.ts";
 import { completePublicKey } from "./software-public-key.ts";
 import { completeSecretKey } from "./software-secret-key.ts";
-import type { ObjectContents } from "./stored-object.ts";
+import type { ObjectContents } from "./object-copy.ts";
 
 /**
  * An object that this process keeps, of values that were checked. Its values become the object's own; what is derived from them

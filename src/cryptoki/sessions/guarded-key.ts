@@ -1,6 +1,8 @@
+import { untilAborted } from "../../async/index.ts";
 import type { KeyPrimitive } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import type { KeyUser } from "../mechanisms/scheme.ts";
 import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
@@ -37,7 +39,9 @@ export class GuardedKey implements KeyUser {
   async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const key = this.#key;
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
-    if (!key.needsLogin) return key.use(primitive, input, signal);
+    // Frees the session at an abort, also while the card is read for it, which is done for all callers.
+    const use = (): Promise<Uint8Array> => untilAborted(key.use(primitive, input, signal), signal, cancelled);
+    if (!key.needsLogin) return use();
     const authenticated =
       this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token);
     this.#authenticated = undefined;
@@ -47,6 +51,6 @@ export class GuardedKey implements KeyUser {
         "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init",
       );
     }
-    return this.#logins.use(this.#token, key.alwaysAuthenticate, () => key.use(primitive, input, signal));
+    return this.#logins.use(this.#token, key.alwaysAuthenticate, use);
   }
 }

@@ -1,7 +1,9 @@
-import { CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
+import { throwIfAborted, untilAborted } from "../../async/index.ts";
+import { CardError, CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
+import { cancelled } from "../error-map.ts";
 import type { Token } from "../slots/token.ts";
 import { copyPin, type Pin, withPin } from "./pin.ts";
 
@@ -42,16 +44,26 @@ export class Logins {
   }
 
   /**
-   * Verifies the PIN, once.
-   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_DEVICE_REMOVED; what the card throws.
+   * Verifies the PIN, once. A verification that ends after an abort is undone behind the caller.
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
+   *   what the card throws.
    */
   login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return token.loginTurns.take(async () => {
+    const login = token.loginQueue.run(async () => {
       this.#requireNobody(token, user);
-      await verify(token, user, pin, signal);
+      try {
+        await verify(token, user, pin, signal);
+        throwIfAborted(signal, cancelled);
+      } catch (error) {
+        // Where the card did not refuse the PIN, it may have verified it.
+        if (signal?.aborted && !(error instanceof CardError)) await token.logoutIfUnused().catch(() => undefined);
+        throw error;
+      }
+      if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
       this.#logins.set(token, { user, resets: token.card.resets });
       token.loggedIn.add(this);
     }, signal);
+    return untilAborted(login, signal, cancelled);
   }
 
   /**
@@ -59,7 +71,7 @@ export class Logins {
    * @throws {CryptokiError} as {@link login}.
    */
   loginWithPuk(token: Token, puk: Pin, signal?: AbortSignal): Promise<void> {
-    return token.loginTurns.take(() => {
+    return token.loginQueue.run(() => {
       this.#requireNobody(token, "so");
       this.#logins.set(token, { user: "so", resets: token.card.resets, puk: copyPin(puk) });
     }, signal);
@@ -88,7 +100,7 @@ export class Logins {
 
   /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
   authenticate(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
-    return token.loginTurns.take(async () => {
+    return token.loginQueue.run(async () => {
       await verify(token, "user", pin, signal);
       const login = this.#logins.get(token);
       if (login) login.resets = token.card.resets;
@@ -99,6 +111,7 @@ export class Logins {
   forget(token: Token): void {
     this.dropPuk(token);
     token.loggedIn.delete(this);
+    if (token.loggedIn.size === 0) token.copies.forgetPrivate();
     if (this.#logins.delete(token)) this.#ended(token);
   }
 
@@ -106,11 +119,11 @@ export class Logins {
   logout(token: Token): Promise<void> {
     const onCard = token.loggedIn.has(this);
     this.forget(token);
-    return token.loginTurns.take(async () => {
+    return token.loginQueue.run(async () => {
       if (!onCard) return;
-      // Nobody's farewell comes between somebody's challenge and response.
+      // Waits for a running challenge-response unlock; a logout in between would invalidate it.
       await token.card.reservation.pass().catch(() => undefined);
-      if (token.loggedIn.size === 0 && !token.card.gone) await token.cardToken.logout();
+      await token.logoutIfUnused();
     });
   }
 

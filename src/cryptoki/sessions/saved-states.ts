@@ -3,7 +3,7 @@ import { equalBytes } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { Digester } from "../mechanisms/scheme.ts";
-import type { Token } from "../slots/token.ts";
+import type { Token, TokenCard } from "../slots/token.ts";
 
 /** So that a caller who saves and never restores does not fill the memory. */
 const MAX_STATES = 256;
@@ -27,7 +27,7 @@ interface SavedState {
  * kept here: it holds within one application, for as many times as it is restored.
  */
 export class SavedStates {
-  readonly #states: SavedState[] = [];
+  #states: SavedState[] = [];
 
   /** The oldest goes when there are too many. @returns Its name. */
   save(digester: Digester, place: SessionPlace): Uint8Array {
@@ -35,6 +35,11 @@ export class SavedStates {
     this.#states.push({ name: Uint8Array.from(name), digester: digester.copy(), place });
     if (this.#states.length > MAX_STATES) this.#states.shift();
     return name;
+  }
+
+  /** The card is gone: no session can restore what was saved in one with it. */
+  forget(card: TokenCard): void {
+    this.#states = this.#states.filter(({ place }) => place.token.card !== card);
   }
 
   /** @throws {CryptokiError} CKR_SAVED_STATE_INVALID, also if it is a session's with another token or in another state. */

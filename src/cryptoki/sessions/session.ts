@@ -1,9 +1,10 @@
+import { SerialQueue } from "../../async/index.ts";
 import { CKF_SESSION } from "../constants/ckf.ts";
 import { CKS } from "../constants/cks.ts";
 import type { PinUser } from "../../card/index.ts";
 import type { Token } from "../slots/token.ts";
+import { cancelled } from "../error-map.ts";
 import { Operations } from "./operations.ts";
-import { Turns } from "../turns.ts";
 
 /** A session of an application with a token. Calls on it run one after the other. */
 export class Session {
@@ -11,7 +12,7 @@ export class Session {
   readonly token: Token;
   readonly readWrite: boolean;
   readonly operations = new Operations();
-  readonly turns = new Turns();
+  readonly queue = new SerialQueue(cancelled);
 
   constructor(handle: number, token: Token, readWrite: boolean) {
     this.handle = handle;

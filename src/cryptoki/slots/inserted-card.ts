@@ -1,8 +1,10 @@
-import { type Card, type CardOptions, type CardRecognition, connectCard } from "../../card/index.ts";
+import { memoizeAsync } from "../../async/index.ts";
+import { type Card, CardGoneError, type CardOptions, type CardRecognition, connectCard } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { isGone } from "../error-map.ts";
+import { cardObject } from "../objects/card-object.ts";
 import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
@@ -27,13 +29,20 @@ export class InsertedCard implements TokenCard {
   readonly #place: CardPlace;
   readonly reservation = new Reservation();
   #card: Card | undefined;
-  #tokens: Promise<readonly Token[]> | undefined;
-  #known: readonly Token[] = [];
+  /**
+   * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
+   * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {CardAccessError}; {CardError}.
+   */
+  readonly tokens = memoizeAsync(() => this.#look());
+  #known: readonly Token[] | undefined;
+  readonly #expected: number;
   #gone = false;
 
-  constructor(way: CardWay, place: CardPlace) {
+  /** @param expected How many tokens it had when it was looked at before, if it was. */
+  constructor(way: CardWay, place: CardPlace, expected = 0) {
     this.#way = way;
     this.#place = place;
+    this.#expected = expected;
   }
 
   get gone(): boolean {
@@ -45,23 +54,16 @@ export class InsertedCard implements TokenCard {
   }
 
   get knownTokens(): readonly Token[] {
-    return this.#known;
+    return this.#known ?? [];
+  }
+
+  /** How many tokens it has; until a look at it succeeds, how many it had before. */
+  get tokenCount(): number {
+    return this.#known?.length ?? this.#expected;
   }
 
   get atr(): Uint8Array | undefined {
     return this.#card?.atr;
-  }
-
-  /**
-   * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
-   * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {CardAccessError}; {CardError}.
-   */
-  tokens(): Promise<readonly Token[]> {
-    this.#tokens ??= this.#look().catch((error: unknown) => {
-      this.#tokens = undefined;
-      throw error;
-    });
-    return this.#tokens;
   }
 
   async #look(): Promise<readonly Token[]> {
@@ -72,22 +74,30 @@ export class InsertedCard implements TokenCard {
     const { pcsc, recognition, ...options } = this.#way;
     const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
     try {
+      this.#requirePresent();
       const application = await recognition.claim(card);
+      this.#requirePresent();
       if (application) {
         const named = application.tokens.length > 1;
         this.#known = application.tokens.map(
-          (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named),
+          (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named, cardObject),
         );
         this.#place.found(this.#known);
         return this.#known;
       }
     } catch (error) {
-      if (!isGone(error)) await this.#disconnect();
+      if (this.gone || !isGone(error)) await this.#disconnect();
       throw error;
     }
-    // Nobody here can use it; others may want it for themselves.
+    // No profile can use it, and another program may want it for itself.
+    this.#known = [];
     await this.#disconnect();
     return [];
+  }
+
+  /** @throws {CardGoneError} if the card went while it was looked at: nothing of it may be kept. */
+  #requirePresent(): void {
+    if (this.#gone) throw new CardGoneError("the card was taken out while it was looked at");
   }
 
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
@@ -98,14 +108,13 @@ export class InsertedCard implements TokenCard {
   async end(): Promise<void> {
     this.#gone = true;
     this.reservation.end();
-    await this.#tokens?.catch(() => undefined);
     await this.#disconnect();
   }
 
   async #disconnect(): Promise<void> {
     const card = this.#card;
     this.#card = undefined;
-    // Whatever went away by itself needs no farewell.
+    // Its failure changes nothing: the connection is given up.
     await card?.[Symbol.asyncDispose]().catch(() => undefined);
   }
 }

@@ -57,7 +57,7 @@ export class Reader implements CardPlace {
 
   /** One slot, and one more for each further token of the card that is in. */
   get slotIDs(): readonly number[] {
-    return this.#slotIDs.slice(0, Math.max(1, this.card?.knownTokens.length ?? 0));
+    return this.#slotIDs.slice(0, Math.max(1, this.card?.tokenCount ?? 0));
   }
 
   /** Every ID that this reader ever gave. */
@@ -65,9 +65,10 @@ export class Reader implements CardPlace {
     return this.#slotIDs;
   }
 
-  /** The connection to `card` broke off. If one is in, as far as anybody knows, it may be looked at anew. */
+  /** The connection to `card` broke off. If it is still in, as far as the resource manager says, it is looked at anew. */
   renew(card: unknown): void {
-    if (this.#card === card && this.#state?.present) this.#card = new InsertedCard(this.#way, this);
+    if (this.#card !== card || !this.#state?.present) return;
+    this.#card = new InsertedCard(this.#way, this, this.#card?.tokenCount);
   }
 
   /** Takes note of what the resource manager says now; undefined when the reader is unplugged. */

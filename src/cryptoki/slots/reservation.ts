@@ -1,19 +1,21 @@
+import { Condition, Deadline, throwIfAborted } from "../../async/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { untilAborted } from "../turns.ts";
+import { cancelled } from "../error-map.ts";
 
-/** Milliseconds for which a call waits while somebody else has the card for himself: as long as for another program. */
+/** Milliseconds for which a call waits while another application has the card for itself. */
 const PATIENCE = 3_000;
 
 interface Held {
   readonly holder: object;
-  readonly freed: Promise<void>;
-  readonly free: () => void;
-  timer: ReturnType<typeof setTimeout>;
+  timer?: ReturnType<typeof setTimeout>;
+  /** Keeps other programs out. */
+  transaction?: AsyncDisposable;
 }
 
-/** Keeps a card for one caller over several calls, for a time that has an end. */
+/** Keeps a card for one caller over several calls, for a limited time. */
 export class Reservation {
+  readonly #freed = new Condition(cancelled);
   #held: Held | undefined;
 
   isHeldBy(holder: object): boolean {
@@ -21,9 +23,9 @@ export class Reservation {
   }
 
   /**
-   * Takes the card, or begins the time anew for who has it already.
-   * @param hold Keeps other programs out, until what it gives is disposed of.
-   * @throws {CryptokiError} CKR_DEVICE_ERROR as {@link pass}.
+   * Takes the card, or begins the time anew for the caller that has it already.
+   * @param hold Keeps other programs out, until its result is disposed of.
+   * @throws {CryptokiError} CKR_DEVICE_ERROR as {@link pass}; CKR_FUNCTION_CANCELED.
    */
   async take(
     holder: object,
@@ -31,11 +33,11 @@ export class Reservation {
     hold: () => Promise<AsyncDisposable>,
     signal?: AbortSignal,
   ): Promise<void> {
-    // Of several who waited, one is the first to look again.
+    // Of several callers that waited, one is the first to look again.
     while (this.#held && !this.isHeldBy(holder)) await this.pass(signal);
-    if (!this.#held) await this.#begin(holder, hold);
+    if (!this.#held) await this.#begin({ holder }, hold, signal);
     const held = this.#held;
-    // Somebody gave it back meanwhile.
+    // It was given back meanwhile.
     if (held?.holder !== holder) return;
     clearTimeout(held.timer);
     held.timer = setTimeout(() => {
@@ -43,52 +45,50 @@ export class Reservation {
     }, milliseconds);
   }
 
-  async #begin(holder: object, hold: () => Promise<AsyncDisposable>): Promise<void> {
-    let freed: (() => void) | undefined;
-    const held: Held = {
-      holder,
-      freed: new Promise((resolve) => (freed = resolve)),
-      free: () => freed?.(),
-      timer: setTimeout(() => undefined),
-    };
+  async #begin(held: Held, hold: () => Promise<AsyncDisposable>, signal?: AbortSignal): Promise<void> {
     this.#held = held;
     try {
-      const kept = await hold();
-      // Whoever ends it waits for nothing: the card's own queue has the farewell before all that comes after.
-      void held.freed.then(() => kept[Symbol.asyncDispose]()).catch(() => undefined);
+      held.transaction = await hold();
+      throwIfAborted(signal, cancelled);
     } catch (error) {
-      this.release(holder);
+      this.#end(held);
       throw error;
     }
+    if (this.#held !== held) this.#end(held);
   }
 
   /** Gives the card back, if it is this caller's. */
   release(holder: object): void {
-    if (!this.isHeldBy(holder)) return;
-    clearTimeout(this.#held?.timer);
-    this.#held?.free();
-    this.#held = undefined;
+    if (this.#held?.holder === holder) this.#end(this.#held);
   }
 
-  /** The card is gone: nobody has it. */
+  /** The card is gone: no caller has it. */
   end(): void {
-    if (this.#held) this.release(this.#held.holder);
+    if (this.#held) this.#end(this.#held);
+  }
+
+  #end(held: Held): void {
+    clearTimeout(held.timer);
+    // Does not wait: the card's own queue ends the transaction before all calls that come after.
+    const over = held.transaction?.[Symbol.asyncDispose]();
+    delete held.transaction;
+    over?.then(undefined, () => undefined);
+    if (this.#held !== held) return;
+    this.#held = undefined;
+    this.#freed.notifyAll();
   }
 
   /**
-   * Waits until nobody has the card for himself.
-   * @throws {CryptokiError} CKR_DEVICE_ERROR after three seconds; the reason of `signal`.
+   * Waits until no caller has the card for itself.
+   * @throws {CryptokiError} CKR_DEVICE_ERROR after three seconds; CKR_FUNCTION_CANCELED.
    */
   async pass(signal?: AbortSignal): Promise<void> {
-    const deadline = Date.now() + PATIENCE;
-    for (let held = this.#held; held; held = this.#held) {
-      const timeout = AbortSignal.timeout(Math.max(0, deadline - Date.now()));
-      try {
-        await untilAborted(held.freed, signal ? AbortSignal.any([signal, timeout]) : timeout);
-      } catch (error) {
-        if (!timeout.aborted || signal?.aborted) throw error;
+    const deadline = new Deadline(PATIENCE);
+    while (this.#held) {
+      if (deadline.passed) {
         throw new CryptokiError(CKR.DEVICE_ERROR, "another caller is unblocking a PIN of this card; try again later");
       }
+      await this.#freed.wait(deadline, signal);
     }
   }
 }

@@ -1,17 +1,18 @@
+import { Condition } from "../../async/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { untilAborted } from "../turns.ts";
+import { cancelled } from "../error-map.ts";
 
-/** One application's event flags: slots of which it has not yet heard that something happened there. */
+/** The event flags of one application: slots in which something happened that the application was not told yet. */
 export class SlotEvents {
   readonly #slots = new Set<number>();
-  /** Slots that had events, whoever took them. */
+  /** Slots that had events, also those whose flag was taken down. */
   readonly #had = new Set<number>();
-  #waiting: (() => void)[] = [];
+  readonly #changed = new Condition(cancelled);
   #ended = false;
   #count = 0;
 
-  /** How many there were, whoever took them. */
+  /** All events, also those whose flag was taken down. */
   get count(): number {
     return this.#count;
   }
@@ -20,7 +21,7 @@ export class SlotEvents {
     this.#count++;
     this.#slots.add(slotID);
     this.#had.add(slotID);
-    this.#wake();
+    this.#changed.notifyAll();
   }
 
   /** Whether something happened in the slot since the flags were cleared. */
@@ -34,10 +35,10 @@ export class SlotEvents {
     this.#had.clear();
   }
 
-  /** Wakes whoever waits; there are no more events. */
+  /** Ends all waits; there are no more events. */
   end(): void {
     this.#ended = true;
-    this.#wake();
+    this.#changed.notifyAll();
   }
 
   /** Takes one slot's flag down; undefined if none is up. */
@@ -49,25 +50,14 @@ export class SlotEvents {
 
   /**
    * Waits for a flag and takes it down.
-   * @throws {CryptokiError} CKR_CRYPTOKI_NOT_INITIALIZED after {@link end}; the reason of `signal`.
+   * @throws {CryptokiError} CKR_CRYPTOKI_NOT_INITIALIZED after {@link end}; CKR_FUNCTION_CANCELED.
    */
   async wait(signal?: AbortSignal): Promise<number> {
     for (;;) {
       if (this.#ended) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile");
       const slotID = this.take();
       if (slotID !== undefined) return slotID;
-      await untilAborted(
-        new Promise<void>((resolve) => {
-          this.#waiting.push(resolve);
-        }),
-        signal,
-      );
+      await this.#changed.wait(undefined, signal);
     }
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
   }
 }

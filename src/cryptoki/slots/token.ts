@@ -1,8 +1,10 @@
-import type { CardToken, CardTokenInfo } from "../../card/index.ts";
+import type { CardObject, CardToken, CardTokenInfo } from "../../card/index.ts";
+import { memoizeAsync, SerialQueue } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
-import { CardChanges } from "../objects/card-changes.ts";
+import { cancelled } from "../error-map.ts";
+import { CardCopies } from "../objects/card-copies.ts";
+import type { ObjectContents } from "../objects/object-copy.ts";
 import { fitText } from "../text.ts";
-import { Turns } from "../turns.ts";
 import type { Reservation } from "./reservation.ts";
 
 /** The card that a token is on, from its insertion to its removal. */
@@ -11,9 +13,9 @@ export interface TokenCard {
   readonly gone: boolean;
   /** How often the card was reset by somebody; what was verified before is forgotten. */
   readonly resets: number;
-  /** Its tokens, as far as somebody has looked. */
+  /** Its tokens; none before the first look at the card. */
   readonly knownTokens: readonly Token[];
-  /** Who has the card for himself over several calls. */
+  /** The application that has the card for itself over several calls. */
   readonly reservation: Reservation;
   /** Keeps other programs away from it, until what it gives is disposed of. */
   hold(signal?: AbortSignal): Promise<AsyncDisposable>;
@@ -23,35 +25,36 @@ export interface TokenCard {
   end(): Promise<void>;
 }
 
+/** Makes the contents of an object of a card's token. @param isEnded Whether the object is gone since. */
+export type TokenContents = (object: CardObject, token: Token, isEnded: () => boolean) => ObjectContents;
+
 /** What one PIN of an inserted card guards, in its slot. Shared by all applications of this process. */
 export class Token {
   readonly card: TokenCard;
   readonly cardToken: CardToken;
   readonly slotID: number;
-  /** Who is logged in: the last one to leave makes the card forget the PIN. */
+  /** The applications that are logged in. With the last logout the card forgets the PIN. */
   readonly loggedIn = new Set<object>();
-  /** Logins and logouts take turns: one application's farewell must not undo another's login that is under way. */
-  readonly loginTurns = new Turns();
-  /** What applications have changed on it. */
-  readonly changes = new CardChanges();
+  /** Logins and logouts run one after the other: a logout of one application must not undo another's login that is under way. */
+  readonly loginQueue = new SerialQueue(cancelled);
+  /** Its objects, with what was read of them. */
+  readonly copies: CardCopies;
+  /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens, in full. */
+  readonly info = memoizeAsync(() => this.#readInfo());
   readonly #pinInLabel: boolean;
-  #info: Promise<CardTokenInfo> | undefined;
 
   /** @param pinInLabel Whether the card has several tokens, which their PINs tell apart. */
-  constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean) {
+  constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean, contents: TokenContents) {
+    this.copies = new CardCopies((object, isEnded) => contents(object, this, isEnded));
     this.card = card;
     this.cardToken = cardToken;
     this.slotID = slotID;
     this.#pinInLabel = pinInLabel;
   }
 
-  /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens, in full. */
-  info(): Promise<CardTokenInfo> {
-    this.#info ??= this.#readInfo().catch((error: unknown) => {
-      this.#info = undefined;
-      throw error;
-    });
-    return this.#info;
+  /** Has the card forget the PIN, unless an application is logged in. */
+  async logoutIfUnused(): Promise<void> {
+    if (this.loggedIn.size === 0 && !this.card.gone) await this.cardToken.logout();
   }
 
   async #readInfo(): Promise<CardTokenInfo> {
