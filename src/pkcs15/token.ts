@@ -214,8 +214,16 @@ export class Pkcs15Token implements CardToken {
   }
 
   async setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
-    const entry = await this.#writer().setAttributes(this.#itemOf(object), changes, this.#pin, signal);
-    return this.#found(({ der }) => equalBytes(der, entry));
+    const item = this.#itemOf(object);
+    const entry = await this.#writer().setAttributes(item, changes, this.#pin, signal);
+    try {
+      return await this.#found(({ der }) => equalBytes(der, entry));
+    } catch (error) {
+      // Changed, and nobody is told how: what is there now is another object.
+      this.#application.objects.changed({ ...item, der: entry }, item.der);
+      this.#application.objects.forget();
+      throw error;
+    }
   }
 
   async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { first, type Rig, refusal, rig } from "../cryptoki/rig.ts";
 import { testPkcs15Card } from "../virtual/keys.ts";
+import { labCard } from "./smartcard-hsm-lab.ts";
 import { REBUILT_PIN, rebuiltCard } from "./rebuilt-card.ts";
 
 /** A card that answers the next command that begins so with `answer`, and not as it would. */
@@ -82,4 +83,14 @@ test("no key is written over when the directory of keys could not be read", asyn
     { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.SIGN]: true, [CKA.LABEL]: "made" },
   );
   await expect(generated).rejects.toMatchObject({ name: "CKR_DEVICE_ERROR", message: /could not be read/u });
+});
+
+test("a card that was not recognised, because it denied its application once, is recognised after C_Reinitialize", async () => {
+  const { card, made } = await struck(labCard());
+  await using used = made;
+  card.strike("00a40400", "6a82");
+  const slot = first(await used.cryptoki.C_GetSlotList(true));
+  await expect(used.cryptoki.C_GetTokenInfo(slot)).rejects.toMatchObject(refusal("TOKEN_NOT_RECOGNIZED"));
+  await used.cryptoki.C_Reinitialize(slot);
+  expect((await used.cryptoki.C_GetTokenInfo(slot)).label).toBe("Lab HSM");
 });

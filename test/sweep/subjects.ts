@@ -197,10 +197,10 @@ function cacSubject(): Subject {
 }
 
 /** The kinds of cards that are swept, by name. Each is made once in a process. */
-export const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
+export const SUBJECTS = {
   piv: pivSubject,
   pkcs15: eidSubject,
   "iso-applet": () => Promise.resolve(isoAppletSubject()),
   "smartcard-hsm": () => Promise.resolve(hsmSubject()),
   cac: () => Promise.resolve(cacSubject()),
-};
+} as const satisfies Readonly<Record<string, () => Promise<Subject>>>;

@@ -66,15 +66,23 @@ export async function* runsOf(subject: Subject, seed: number): AsyncGenerator<Ru
   }
 }
 
+/** Runs at the same time: each waits now and then, for the end of a transaction that lingers. */
+const AT_ONCE = 8;
+
 export async function sweep(subject: Subject, { seed, oneIn = 1, wants, watch }: Selection): Promise<Tally> {
   const tally = new Tally();
   const random = randomFrom(`${seed} ${subject.name}`);
-  for await (const run of runsOf(subject, seed)) {
-    if (random(oneIn) !== 0 || wants?.(run) === false) continue;
-    const { failure, reinitialised } = await perform(run);
-    tally.add(run, failure, reinitialised);
-    watch?.(run, failure);
-  }
+  const runs = runsOf(subject, seed);
+  const work = async (): Promise<void> => {
+    for (let next = await runs.next(); next.done !== true; next = await runs.next()) {
+      const run = next.value;
+      if (random(oneIn) !== 0 || wants?.(run) === false) continue;
+      const { failure, reinitialised } = await perform(run);
+      tally.add(run, failure, reinitialised);
+      watch?.(run, failure);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
   return tally;
 }
 

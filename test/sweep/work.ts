@@ -21,6 +21,8 @@ export interface Work {
   readonly spends?: number;
   /** It changes the card. */
   readonly writes?: true;
+  /** A part of the result, in lines, is right too: C_GetSlotList lets no card hide others, and C_GetTokenInfo says what fails. */
+  readonly partly?: true;
   /** Without faults as far as to the work itself. */
   prepare(place: Place): Promise<Step>;
 }
@@ -45,7 +47,7 @@ function afterLogin(name: string, step: (place: Place) => Promise<string>): Work
   };
 }
 
-export const LIST = atOnce("list tokens", ({ caller }) => caller.tokens());
+export const LIST: Work = { ...atOnce("list tokens", ({ caller }) => caller.tokens()), partly: true };
 
 export const TOKEN_INFO: Work = {
   name: "token info and PIN status",

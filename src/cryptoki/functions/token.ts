@@ -49,7 +49,13 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
 }
 
 /** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
-export function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+export async function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+  const inserted = application.view.slot(slotID).reader.card;
+  // A card that no profile recognised has no token to ask for, and may only have answered wrongly once.
+  if (inserted?.knownTokens.length === 0) {
+    application.slots.renew(inserted);
+    return;
+  }
   return application.withToken(
     slotID,
     async ({ card }) => {

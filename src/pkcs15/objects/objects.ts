@@ -84,7 +84,7 @@ export class ObjectList {
     const keys = this.#pins.users.length > 1 ? await this.#contents.directory("private-keys") : [];
     const owners = new Owners(keys, this.#pins);
     await this.#checkGuards(items);
-    const reference = this.#namer(items);
+    const reference = this.#namer();
     return items.flatMap((item) => {
       const object = this.#makes.of(item.entry, algorithms, (wanted) => reference(item, wanted));
       if (!object) return [];
@@ -93,9 +93,12 @@ export class ObjectList {
     });
   }
 
-  /** Gives the objects of a class their references: the ones that they had, or else those that are wanted, made unique. */
-  #namer(items: readonly DirectoryItem[]): (item: DirectoryItem, wanted: string) => string {
-    const taken = new Set(items.flatMap((item) => this.#references.get(entryName(item)) ?? []));
+  /**
+   * Gives the objects of a class their references: the ones that they had, or else those that are wanted, made unique. One that
+   * another entry had stays that one's: an entry that was changed without a word of it is another object.
+   */
+  #namer(): (item: DirectoryItem, wanted: string) => string {
+    const taken = new Set(this.#references.values());
     const given = new Set<string>();
     return (item, wanted) => {
       const known = this.#references.get(entryName(item));

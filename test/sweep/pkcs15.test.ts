@@ -1,0 +1,3 @@
+import { testSeededTenth } from "./tenth.ts";
+
+testSeededTenth("pkcs15");
