@@ -45,13 +45,21 @@ export class CacSession {
     work: (send: CacExchange, attempt: Attempt) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    return this.#place(place).runOptimistically(({ send }, attempt) => {
+    const application = this.#place(place);
+    return application.runOptimistically(async ({ send }, attempt) => {
       const verifying: CacExchange = async (command) => {
         const answer = await send(command);
         if (answer.sw !== SW.OK) await attempt.confirm();
         return answer;
       };
-      return work(verifying, attempt);
+      try {
+        return await work(verifying, attempt);
+      } catch (error) {
+        // The applet may hold the first parts of a block; it drops them when it is selected (libcacard, cac.c).
+        application.forget();
+        this.#applet = undefined;
+        throw error;
+      }
     }, signal);
   }
 
@@ -99,7 +107,13 @@ export class CacSession {
       check({ aid }, await send(selectApplet(aid), 0));
       this.#applet = { aid, transaction: this.card.transaction };
     }
-    if (object) check({ aid, object }, await send(selectObject(object), 0));
+    if (!object) return;
+    try {
+      check({ aid, object }, await send(selectObject(object), 0));
+    } catch (error) {
+      this.#applet = undefined;
+      throw error;
+    }
   }
 }
 

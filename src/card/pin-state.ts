@@ -1,3 +1,4 @@
+import { CardCancelledError } from "./access-error.ts";
 import type { Card } from "./card.ts";
 import type { PinStatus } from "./types.ts";
 
@@ -21,7 +22,7 @@ export class PinState {
 
   /**
    * Runs `command`, which presents the PIN to the card. Until the card says yes the PIN counts as not verified, because a wrong one
-   * also undoes an earlier right one.
+   * also undoes an earlier right one. A call that was cancelled before the card saw the PIN undoes nothing.
    * @param keeps Whether an error of `command` says that the card did not look at the PIN, so that an earlier right one still holds.
    */
   async present(command: () => Promise<void>, keeps: (error: unknown) => boolean = () => false): Promise<void> {
@@ -30,7 +31,7 @@ export class PinState {
     try {
       await command();
     } catch (error) {
-      if (keeps(error)) this.#verifiedAt = before;
+      if (error instanceof CardCancelledError || keeps(error)) this.#verifiedAt = before;
       throw error;
     }
     this.#verifiedAt = this.#card.resets;
@@ -40,7 +41,12 @@ export class PinState {
   async replace(command: () => Promise<void>): Promise<void> {
     const before = this.#verifiedAt;
     this.#verifiedAt = undefined;
-    await command();
+    try {
+      await command();
+    } catch (error) {
+      if (error instanceof CardCancelledError) this.#verifiedAt = before;
+      throw error;
+    }
     this.#verifiedAt = before;
   }
 

@@ -1,4 +1,4 @@
-import { CardError } from "../apdu/index.ts";
+import { CardError, MalformedAnswerError } from "../apdu/index.ts";
 import type { Card, CardExchange } from "./card.ts";
 
 /** How a profile selects its application, and how it proves that the application is selected. */
@@ -99,7 +99,9 @@ export class SelectedApplication {
       try {
         return await work(exchange, this.#attempt(exchange));
       } catch (error) {
-        if (!(error instanceof StartOver)) throw error;
+        // What does not parse may be another application's answer.
+        const isDoubtful = error instanceof MalformedAnswerError && !this.isConfirmed;
+        if (!(error instanceof StartOver) && !isDoubtful) throw error;
         await this.confirm(exchange);
         return work(exchange, this.#attempt(exchange));
       }

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { PinState } from "../../src/card/index.ts";
+import { CardCancelledError, PinState } from "../../src/card/index.ts";
 
 const wrong = new Error("wrong");
 const refused = new Error("unknown command");
@@ -36,6 +36,15 @@ test("a command that the card does not know undoes nothing", async () => {
       (error) => error === refused,
     ),
   ).rejects.toThrow("unknown command");
+  expect(pin.isVerified).toBe(true);
+});
+
+test("a call that was cancelled before the card saw the PIN undoes nothing", async () => {
+  const pin = new PinState({ resets: 0 }, 3);
+  await pin.present(yes);
+  const cancelled = (): Promise<void> => Promise.reject(new CardCancelledError("the caller has left"));
+  await expect(pin.present(cancelled)).rejects.toThrow("the caller has left");
+  await expect(pin.replace(cancelled)).rejects.toThrow("the caller has left");
   expect(pin.isVerified).toBe(true);
 });
 

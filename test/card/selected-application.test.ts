@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import { fromHex, toHex } from "../../src/bytes/index.ts";
-import { Card, type CardExchange, SelectedApplication } from "../../src/card/index.ts";
+import { Card, type CardExchange, MalformedAnswerError, SelectedApplication } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders } from "../../src/pcsc/index.ts";
 
 const READER = "Memory Reader";
@@ -125,6 +125,19 @@ describe("optimistic work", () => {
     inReader.lies = true;
     await visit();
     expect(await useOptimistically()).toBe("900d");
+    expect(inReader.commands).toEqual([USE, PROBE, SELECT.ours, USE]);
+  });
+
+  test("starts over where what another application answered does not parse", async () => {
+    await useOptimistically();
+    inReader.lies = true;
+    await visit();
+    const used = await ours.runOptimistically(async ({ send }) => {
+      const { data } = await send(command(USE));
+      if (toHex(data) !== "900d") throw new MalformedAnswerError("no result");
+      return toHex(data);
+    });
+    expect(used).toBe("900d");
     expect(inReader.commands).toEqual([USE, PROBE, SELECT.ours, USE]);
   });
 

@@ -1,35 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { text } from "node:stream/consumers";
-
-const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
-
-/** The program in a process of its own, in a session of its own: without a terminal to ask on. */
-function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, stdout: number | "pipe" = "pipe"): ChildProcess {
-  const { PATH, HOME } = process.env;
-  return spawn(process.execPath, ["--import", "tsx", MAIN, ...args], {
-    detached: true,
-    env: { PATH, HOME, ...env },
-    stdio: ["pipe", stdout, "pipe"],
-  });
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function end(child: ChildProcess): Promise<Ended> {
-  const [stdout, stderr, [code]] = await Promise.all([
-    child.stdout ? text(child.stdout) : "",
-    child.stderr ? text(child.stderr) : "",
-    once(child, "close") as Promise<[number | null]>,
-  ]);
-  return { code, stdout, stderr };
-}
+import { end, start } from "./child.ts";
 
 async function firstOutput(child: ChildProcess): Promise<void> {
   if (child.stdout) await once(child.stdout, "data");
@@ -52,7 +26,7 @@ describe("the process", () => {
 
   test("output that the disk has no room for is an error in a line", async () => {
     const full = openSync("/dev/full", "w");
-    const { code, stderr } = await end(start(["apdu", "explain", "9000", "--json"], {}, full));
+    const { code, stderr } = await end(start(["apdu", "explain", "9000", "--json"], {}, ["pipe", full, "pipe"]));
     closeSync(full);
     expect({ code, stderr }).toEqual({
       code: 1,

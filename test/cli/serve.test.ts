@@ -10,13 +10,11 @@ import { text } from "node:stream/consumers";
 import { CKF_SESSION, CKU } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder, PIN } from "./card.ts";
+import { PROGRAM } from "./child.ts";
 import { cryptoki, json, jsonError } from "./program.ts";
 
-const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 const RUNTIME = mkdtempSync(path.join(tmpdir(), "serve-"));
 const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], XDG_RUNTIME_DIR: RUNTIME };
-/** The command line of the program, as a shell takes it. */
-const PROGRAM = `${process.execPath} --import ${import.meta.resolve("tsx")} ${MAIN}`;
 
 function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | number)[] = "pipe"): ChildProcess {
   return spawn("sh", ["-c", `LISTEN_PID=$$ exec ${PROGRAM} "$@"`, "sh", ...args], {
@@ -68,6 +66,62 @@ describe("serve", () => {
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(existsSync(file)).toBe(false);
+  }, 60_000);
+
+  test("takes the PIN out of its environment, and hands it to no program that it starts", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "environment-"));
+    const told = path.join(folder, "environment");
+    const probe = `sh -c 'env > ${told}; exec sleep 1000'`;
+    const child = spawn(
+      "sh",
+      ["-c", `exec ${PROGRAM} "$@"`, "sh", "--server", probe, "tokens", "--pin-source", "env:MINE"],
+      {
+        env: {
+          ...env,
+          CRYPTOKI_PIN: "111111",
+          CRYPTOKI_NEW_PIN: "222222",
+          CRYPTOKI_PUK: "333333",
+          CRYPTOKI_SO_PIN: "444444",
+          MINE: "555555",
+          KEPT: "kept",
+        },
+        stdio: "ignore",
+      },
+    );
+    for (let tries = 0; !(existsSync(told) && readFileSync(told, "utf8").includes("KEPT")) && tries < 500; tries++)
+      await sleep(20);
+    const seen = readFileSync(told, "utf8");
+    child.kill();
+    await once(child, "exit");
+    rmSync(folder, { recursive: true });
+    expect(seen).toMatch(/^KEPT=kept$/mu);
+    expect(seen).not.toMatch(/1{6}|2{6}|3{6}|4{6}|5{6}/u);
+  }, 60_000);
+
+  test("a module works on with a server that was started again at its place", async () => {
+    const file = path.join(RUNTIME, "again", "socket");
+    const serve = async (): Promise<ChildProcess> => {
+      const child = start(["--virtual", "serve", "-f", "--socket", file]);
+      if (child.stdout) await once(child.stdout, "data");
+      return child;
+    };
+    const first = await serve();
+    const module = new P11KitModule({ address: `unix:path=${file}` });
+    await module.C_Initialize();
+    const [slot = -1] = await module.C_GetSlotList(true);
+    const session = await module.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+    await module.C_Login(session, CKU.USER, "123456");
+    first.kill("SIGKILL");
+    await once(first, "exit");
+    await expect(module.C_GetSlotList(true)).rejects.toMatchObject({ name: "CKR_DEVICE_ERROR" });
+    const second = await serve();
+    await expect(module.C_GetSessionInfo(session)).rejects.toMatchObject({ name: "CKR_SESSION_HANDLE_INVALID" });
+    const [again = -1] = await module.C_GetSlotList(true);
+    const fresh = await module.C_OpenSession(again, CKF_SESSION.SERIAL_SESSION);
+    await module.C_Login(fresh, CKU.USER, "123456");
+    await module.C_Finalize();
+    second.kill();
+    expect(await once(second, "exit")).toEqual([0, null]);
   }, 60_000);
 
   test("serves one client on its standard streams", async () => {

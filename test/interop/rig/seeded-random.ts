@@ -1,0 +1,51 @@
+import { randomInt } from "node:crypto";
+
+/** The variable of the environment that replays a random test. */
+const SEED = "TEST_SEED";
+
+/** Random numbers that the same seed gives again. For tests: it is no source of keys. */
+export class SeededRandom {
+  readonly seed: number;
+  #state: number;
+
+  /** @param seed 32 bits; default: TEST_SEED of the environment, otherwise a new one. */
+  constructor(seed: number = givenSeed() ?? randomInt(2 ** 32)) {
+    this.seed = seed;
+    this.#state = seed;
+  }
+
+  /** An integer from 0 to `limit` - 1. */
+  below(limit: number): number {
+    return Math.floor(this.#next() * limit);
+  }
+
+  /** True in `share` of all cases, 0 to 1. */
+  chance(share: number): boolean {
+    return this.#next() < share;
+  }
+
+  pick<T>(choices: readonly T[]): T {
+    const choice = choices[this.below(choices.length)];
+    if (choice === undefined) throw new Error("nothing to choose from");
+    return choice;
+  }
+
+  /** Mulberry32: 32 bits of state are enough to choose what a test does next. */
+  #next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+}
+
+function givenSeed(): number | undefined {
+  const text = process.env[SEED];
+  return text === undefined || text === "" ? undefined : Number(text);
+}
+
+/** Writes what a random test did, and the seed that does it again, past Jest's frames. */
+export function report(test: string, { seed }: SeededRandom, counts: Readonly<Record<string, number>> = {}): void {
+  const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+  process.stderr.write(`${test}: ${SEED}=${seed}${parts.length > 0 ? `; ${parts.join(", ")}` : ""}\n`);
+}
