@@ -1,7 +1,8 @@
 /** What an abort ends, what it leaves alone, and what is finished behind it: for every function that there is. */
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, type CryptokiError } from "../../src/cryptoki/index.ts";
+import { CardCancelledError } from "../../src/card/index.ts";
+import { CKA, CKF, CKK, CKM, CKO, CKP, CKS, CKU, CKZ, Cryptoki, type CryptokiError } from "../../src/cryptoki/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { type AnyFunction, EVERY_FUNCTION, named } from "./every-function.ts";
 import { fake, type FakeRig } from "./fake-rig.ts";
@@ -303,7 +304,87 @@ test("a PIN that is changed after C_SetPIN was aborted is not left verified", as
   expect(made.tokens[0]?.asked).toEqual(["change user", "logout", "login user"]);
 });
 
+test("a PIN that the card has changed behind an aborted C_SetPIN is not left verified", async () => {
+  await using made = await fake();
+  const [token] = made.tokens;
+  if (!token) throw new Error("no token");
+  const change = token.changePin.bind(token);
+  const stop = new AbortController();
+  // As a card does: its caller's wait ends, and the command is carried out all the same.
+  token.changePin = async (...values) => {
+    const changed = change(...values);
+    stop.abort();
+    await changed;
+    throw new CardCancelledError("the call was cancelled");
+  };
+  await expect(made.cryptoki.C_SetPIN(made.session, "PIN1", "PIN2", stop.signal)).rejects.toMatchObject(
+    refusal("FUNCTION_CANCELED"),
+  );
+  await made.cryptoki.C_Login(made.session, CKU.USER, "PIN2");
+  expect(token.asked).toEqual(["change user", "logout", "login user"]);
+});
+
+const OPEN = { [CKA.TOKEN]: false, [CKA.PRIVATE]: false, [CKA.SENSITIVE]: false, [CKA.EXTRACTABLE]: true } as const;
+
+/** What takes its time, and makes an object of the session. */
+const MAKING: Readonly<Record<string, (cryptoki: Cryptoki, session: number, signal: AbortSignal) => Promise<unknown>>> =
+  {
+    C_GenerateKeyPair: (cryptoki, session, signal) =>
+      cryptoki.C_GenerateKeyPair(
+        session,
+        { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
+        { [CKA.MODULUS_BITS]: 2048 },
+        OPEN,
+        signal,
+      ),
+    C_GenerateKey: (cryptoki, session, signal) => {
+      const parameter = {
+        saltSource: CKZ.SALT_SPECIFIED,
+        pSaltSourceData: DATA,
+        iterations: 200_000,
+        prf: CKP.PKCS5_PBKD2_HMAC_SHA256,
+        pPassword: DATA,
+      };
+      const template = { ...OPEN, [CKA.KEY_TYPE]: CKK.GENERIC_SECRET, [CKA.VALUE_LEN]: 32 };
+      return cryptoki.C_GenerateKey(session, { mechanism: CKM.PKCS5_PBKD2, parameter }, template, signal);
+    },
+  };
+
+test.each(Object.entries(MAKING))("%s that was aborted makes no object behind its caller", async (_, make) => {
+  await using made = await fake();
+  const { cryptoki, session } = made;
+  const stop = new AbortController();
+  const making = make(cryptoki, session, stop.signal);
+  await new Promise((resolve) => setImmediate(resolve));
+  stop.abort();
+  await expect(making).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+  // The next call on the session runs after it.
+  await cryptoki.C_FindObjectsInit(session, { [CKA.TOKEN]: false });
+  expect(await cryptoki.C_FindObjects(session)).toEqual([]);
+});
+
 describe("C_Finalize", () => {
+  test("that was aborted gives the card back while an exchange has no end", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.loggedIn();
+    await cryptoki.C_SignInit(session, RSA, await made.privateKey(session, 1));
+    const held = hold(made);
+    const signing = outcomeOf(cryptoki.C_Sign(session, DATA));
+    await held.reached;
+    const watch = new AbortController();
+    const free = (async (): Promise<void> => {
+      for await (const [state] of made.readers.client().changes(watch.signal)) if (state?.sharing === 0) return;
+    })();
+    const stop = new AbortController();
+    const finalized = cryptoki.C_Finalize(stop.signal);
+    stop.abort();
+    await expect(finalized).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    await free;
+    expect(signing.name()).not.toBe("CKR_OK");
+    held.release();
+  });
+
   test("ends with its signal while a call hangs, and the application is over", async () => {
     await using made = await rig(await testCard());
     await using other = new Cryptoki({ slots: made.cryptoki.slots });

@@ -52,7 +52,7 @@ export function generateKeyPair(
       if (onCard !== isTrue(made.publicKey.values, CKA.TOKEN)) {
         throw inconsistent(CKA.TOKEN, "is the same for both keys of a pair: both are made in one place");
       }
-      if (!onCard) return generateInSoftware(application, session, made, entry);
+      if (!onCard) return generateInSoftware(application, session, made, entry, signal);
       requireReadWrite(session);
       const named = new Set(readTemplate(privateKeyTemplate).map(([type]) => type));
       return generateOnCard(application, session, made, entry.keyType, named, signal);

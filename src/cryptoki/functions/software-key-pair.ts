@@ -6,14 +6,14 @@ import { bytesOf, numberOf } from "../attributes/values.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame } from "../error-map.ts";
+import { blame, cancelled } from "../error-map.ts";
 import type { PairGenerationMechanism } from "../mechanisms/scheme.ts";
 import { curveOf } from "../objects/curve-parameters.ts";
 import { softwareObject } from "../objects/software-object.ts";
 import { setPrivateKey } from "../objects/software-private-key.ts";
 import { setPublicKey } from "../objects/software-public-key.ts";
 import type { Session } from "../sessions/session.ts";
-import { requireAccess } from "./keep.ts";
+import { requireAccess, wipeSecrets } from "./keep.ts";
 import type { KeyPair, PairTemplates } from "./pair.ts";
 
 /** Makes a key pair of the session: both of them or neither. */
@@ -22,6 +22,7 @@ export async function generateInSoftware(
   session: Session,
   made: PairTemplates,
   mechanism: PairGenerationMechanism,
+  signal?: AbortSignal,
 ): Promise<KeyPair> {
   for (const half of [made.publicKey, made.privateKey]) requireAccess(application, session, half);
   const key = await generate(made, mechanism);
@@ -33,6 +34,11 @@ export async function generateInSoftware(
   for (const half of [made.publicKey, made.privateKey]) {
     setOrigin(half, { from: "generation", mechanism: mechanism.type });
     requireAccess(application, session, half);
+  }
+  // The caller would not get the handles.
+  if (signal?.aborted) {
+    wipeSecrets(made.privateKey);
+    throw cancelled(signal.reason);
   }
   const [publicKey, privateKey] = [softwareObject(made.publicKey), softwareObject(made.privateKey)];
   return {
