@@ -115,8 +115,10 @@ export class Client {
 
   async #find(template: Parameters<Cryptoki["C_FindObjectsInit"]>[1]): Promise<number> {
     await this.#cryptoki.C_FindObjectsInit(this.#session, template, this.signal);
-    const [found] = await this.#cryptoki.C_FindObjects(this.#session, 1, this.signal);
-    await this.#cryptoki.C_FindObjectsFinal(this.#session);
+    const [found] = await this.#cryptoki
+      .C_FindObjects(this.#session, 1, this.signal)
+      // Also after an abort: the search is open until its program ends it.
+      .finally(() => this.#cryptoki.C_FindObjectsFinal(this.#session));
     if (found !== undefined) return found;
     // A search without a login finds no private object (PKCS#11 3.1 section 5.7.7): so it tells the loss of a login.
     const { state } = await this.#cryptoki.C_GetSessionInfo(this.#session);
