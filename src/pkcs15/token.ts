@@ -25,7 +25,7 @@ import type { PlacedKey } from "./objects/entry-objects.ts";
 import { lastUpdatePlace } from "./writing/last-update.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
-import { enterForPin, pinInfo, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
+import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
 import {
   computeWithKey,
   environmentName,
@@ -112,14 +112,20 @@ export class Pkcs15Token implements CardToken {
 
   async login(user: PinUser, characters: Uint8Array, signal?: AbortSignal): Promise<void> {
     const pin = this.#requirePin(user);
-    // Before anything is sent: a PIN that the card cannot take.
-    wipe(encodePin(pin, characters));
-    await this.#application.session.run(async (turn) => {
-      await enterForPin(this.#application.session, turn, pin);
-      await this.#application.present(pin, () =>
-        sendPin(turn, pin, characters, (encoded) => verify(pin.reference, encoded)),
-      );
-    }, signal);
+    // Before anything is sent: a PIN that the card cannot take. And outside of the work, which an abort may leave without its PIN.
+    const encoded = encodePin(pin, characters);
+    const command = verify(pin.reference, encoded);
+    try {
+      await this.#application.session.run(async (turn) => {
+        await enterForPin(this.#application.session, turn, pin);
+        await this.#application.present(pin, async () => {
+          const { sw } = await turn.send(command);
+          if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
+        });
+      }, signal);
+    } finally {
+      wipe(encoded, command.data ?? new Uint8Array());
+    }
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */

@@ -65,7 +65,7 @@ describe("asked in vain, before its own application is asked for, is", () => {
 });
 
 test.each([
-  ["MyEID", "3bf51800008131fe454d794549449a", 8],
+  ["MyEID", "3bf51800008131fe454d794549449a", 14],
   ["CAC", "3b6b00008065b08301047483009000", 2],
 ])("a PIV card that answers to reset like %s is a PIV card all the same", async (_name, atr, before) => {
   expect(await askedBefore(answering(atr, await unselected()), OWN.PIV)).toBe(before);
