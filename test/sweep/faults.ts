@@ -10,10 +10,10 @@ import { PcscError, type ScardErrorName } from "../../src/pcsc/index.ts";
  * - lie: a well-formed answer with other data. Where it parses, it cannot be told from the truth, and may be remembered
  *   until C_Reinitialize.
  */
-export type FaultKind = "accident" | "garbled" | "answer" | "lie";
+type FaultKind = "accident" | "garbled" | "answer" | "lie";
 
 /** One exchange that goes wrong. */
-export interface Exchange {
+interface Exchange {
   readonly command: Uint8Array;
   /** The answer before this one; empty if there was none. */
   readonly previous: Uint8Array;

@@ -197,7 +197,9 @@ const NEVER = new Set(["CKR_GENERAL_ERROR", "CKR_PIN_INCORRECT", "CKR_PIN_LOCKED
 function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): string | undefined {
   if ("result" in during) {
     const lines = during.result.split("\n");
-    const isRight = work.partly ? lines.every((line) => result.split("\n").includes(line)) : during.result === result;
+    // After a reset whoever was logged in is not, and sees no private objects.
+    const isRight =
+      work.partly || fault.resets ? lines.every((line) => result.split("\n").includes(line)) : during.result === result;
     const isWrong = fault.kind === "accident" && !isRight;
     return isWrong ? `the struck work gives another result: ${difference(result, during.result)}` : undefined;
   }

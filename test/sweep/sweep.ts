@@ -57,7 +57,7 @@ export interface Selection {
 }
 
 /** Every run of a subject: each fault at each exchange of each work. */
-export async function* runsOf(subject: Subject, seed: number): AsyncGenerator<Run> {
+async function* runsOf(subject: Subject, seed: number): AsyncGenerator<Run> {
   for (const work of subject.works) {
     const { exchanges } = await withoutFaults(subject, work);
     for (let position = 1; position <= exchanges; position++) {

@@ -5,7 +5,7 @@ import type { Caller } from "./caller.ts";
 import type { Subject, SweptCard, TestedKey } from "./subject.ts";
 
 /** What a piece of work is done with. */
-export interface Place {
+interface Place {
   readonly caller: Caller;
   readonly subject: Subject;
   readonly card: SweptCard;
@@ -28,7 +28,7 @@ export interface Work {
 }
 
 /** The PIN of a card that has been through the work that changes it. */
-export const NEW_PIN = "765432";
+const NEW_PIN = "765432";
 const WRONG_PIN = "999999";
 
 const atOnce = (name: string, step: (place: Place) => Promise<string>): Work => ({
