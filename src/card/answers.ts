@@ -1,12 +1,5 @@
 import { DataError } from "../bytes/index.ts";
-import {
-  CardError,
-  isExecutionError,
-  MalformedAnswerError,
-  type ResponseApdu,
-  StatusError,
-  SW,
-} from "../apdu/index.ts";
+import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 
 /** How a card says that it has no such file, record or object (ISO/IEC 7816-4 section 5.6, table 6). */
 const NOT_FOUND: ReadonlySet<number> = new Set([SW.FILE_NOT_FOUND, SW.RECORD_NOT_FOUND, SW.REFERENCED_DATA_NOT_FOUND]);
@@ -24,13 +17,19 @@ export function isAnswer(error: unknown): error is StatusError {
   return error instanceof StatusError && (isNotFound(error.sw) || error.sw === SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
+/** A Java Card without an applet that could answer says so (ISO7816.SW_APPLET_SELECT_FAILED of its API). */
+const NO_APPLET = 0x6999;
+
+const isNothingThere = (sw: number): boolean => isNotFound(sw) || sw === NO_APPLET;
+
 /**
  * Sends a command whose refusal has a meaning of its own, such as the selection of an application that most cards do not have.
- * Cards refuse it in many ways; a failure of the card itself is asked about once more, and a card that repeats it means it.
+ * Cards refuse it in many ways, so a status word that may be an accident is asked about once more: a card that repeats it means it.
  */
 export async function confirmedAnswer(send: () => Promise<ResponseApdu>): Promise<ResponseApdu> {
   const first = await send();
-  return isExecutionError(first.sw) ? send() : first;
+  const certain = first.sw === SW.OK || first.sw >> 8 === SW.BYTES_AVAILABLE >> 8 || isNothingThere(first.sw);
+  return certain ? first : send();
 }
 
 /**
@@ -41,7 +40,7 @@ export async function unlessRefused<T>(look: () => Promise<T>): Promise<T | unde
   try {
     return await look();
   } catch (error) {
-    if (error instanceof StatusError && !isExecutionError(error.sw)) return undefined;
+    if (isAnswer(error) || (error instanceof StatusError && isNothingThere(error.sw))) return undefined;
     if (!isRefusal(error)) throw error;
   }
   try {

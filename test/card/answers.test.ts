@@ -40,8 +40,8 @@ describe("a status word", () => {
 
 describe("a refusal with a meaning", () => {
   test("that the card repeats is meant", async () => {
-    const { next, calls } = outcomes(answer(0x6f00), answer(0x6f00));
-    expect((await confirmedAnswer(next)).sw).toBe(0x6f00);
+    const { next, calls } = outcomes(answer(0x6d00), answer(0x6d00));
+    expect((await confirmedAnswer(next)).sw).toBe(0x6d00);
     expect(calls()).toBe(2);
   });
 
@@ -50,7 +50,7 @@ describe("a refusal with a meaning", () => {
     expect((await confirmedAnswer(next)).sw).toBe(0x9000);
   });
 
-  test.each([0x9000, 0x6110, 0x6a82, 0x6999, 0x6d00, 0x6a86])("%i is not asked about again", async (sw) => {
+  test.each([0x9000, 0x6110, 0x6a82, 0x6999])("%i is not asked about again", async (sw) => {
     const { next, calls } = outcomes(answer(sw));
     expect((await confirmedAnswer(next)).sw).toBe(sw);
     expect(calls()).toBe(1);
@@ -62,8 +62,7 @@ describe("a look that may be refused", () => {
     ["is refused by an answer", [status(0x6a82)], undefined, 1],
     ["fails by an accident", [status(0x6f00), "there"], "there", 2],
     ["comes broken once", [new DataError("cut off"), "there"], "there", 2],
-    ["is refused by a card that does not know the command", [status(0x6d00)], undefined, 1],
-    ["fails twice", [status(0x6581), status(0x6581)], undefined, 2],
+    ["fails twice", [status(0x6d00), status(0x6d00)], undefined, 2],
   ] as const)("that %s", async (_, given, found, times) => {
     const { next, calls } = outcomes<string>(...given);
     expect(await unlessRefused(next)).toBe(found);

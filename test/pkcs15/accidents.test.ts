@@ -85,12 +85,10 @@ test("no key is written over when the directory of keys could not be read", asyn
   await expect(generated).rejects.toMatchObject({ name: "CKR_DEVICE_ERROR", message: /could not be read/u });
 });
 
-test("a card that was not recognised, because it denied its application once, is recognised after C_Reinitialize", async () => {
+test("a card that denied its application once is recognised at the second look", async () => {
   const { card, made } = await struck(labCard());
   await using used = made;
   card.strike("00a40400", "6a82");
   const slot = first(await used.cryptoki.C_GetSlotList(true));
-  await expect(used.cryptoki.C_GetTokenInfo(slot)).rejects.toMatchObject(refusal("TOKEN_NOT_RECOGNIZED"));
-  await used.cryptoki.C_Reinitialize(slot);
   expect((await used.cryptoki.C_GetTokenInfo(slot)).label).toBe("Lab HSM");
 });
