@@ -199,7 +199,7 @@ function holdsProtectedData(data: Uint8Array): boolean {
   return first === undefined || first === PROTECTED_DATA;
 }
 
-/** A command that nobody declared harmless is secret, with its answer: of an unknown instruction nothing else is known. */
+/** Conceals a command and its answer unless a table or the builder says that they are harmless. */
 function secrecyOf(command: Uint8Array, declared?: Concealment): Secrecy {
   if (declared !== undefined) return DECLARED[declared];
   const rule = RULES.get(command[1] ?? 0);

@@ -6,7 +6,7 @@
  * first has its memory elsewhere and never moves. `new Uint8Array(n)`, `slice()`, `map()` and `Uint8Array.from()` are therefore
  * not for secrets, and `Buffer.from()` is not either: its memory is a pool that all small buffers share.
  *
- * Whoever makes such bytes wipes them when they are no longer needed.
+ * The caller that makes such bytes wipes them when they are no longer needed.
  */
 
 /** `length` zero bytes to write a secret into. */

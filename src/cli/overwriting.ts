@@ -42,7 +42,7 @@ function identity(path: string): string | undefined {
   try {
     stats = statSync(path, { bigint: true, throwIfNoEntry: false });
   } catch {
-    // Whoever opens it will say why it cannot be reached.
+    // Opening it reports why it cannot be reached.
   }
   return stats?.isFile() ? `${stats.dev}:${stats.ino}` : undefined;
 }

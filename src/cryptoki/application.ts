@@ -160,7 +160,7 @@ export class Application implements SlotListener {
         return work(session);
       }, signal);
     } catch (error) {
-      // The card has forgotten the PIN, whoever made it: the application must be able to log in again.
+      // The card has forgotten the PIN: the application must be able to log in again.
       if (error instanceof LoginRequiredError || (await this.#hasForgotten(token, error))) this.logins.forget(token);
       throw this.#explain(error, token.card, signal);
     }

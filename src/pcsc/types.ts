@@ -59,7 +59,7 @@ export interface CardConnection extends AsyncDisposable {
   /**
    * One command APDU to the card, its response APDU (data and status word) back. Up to 65,544 bytes each way.
    * @throws {PcscError} SCARD_W_RESET_CARD after a reset by somebody else (then {@link reconnect}),
-   *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when somebody else's transaction outlasts the wait,
+   *   SCARD_W_REMOVED_CARD, SCARD_E_SHARING_VIOLATION when another program's transaction outlasts the wait,
    *   SCARD_E_TIMEOUT without an answer: the connection is closed then, because PC/SC cannot take a command back.
    */
   transmit(command: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;

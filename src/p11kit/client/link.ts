@@ -20,7 +20,7 @@ const INITIALIZE = plain("C_Initialize");
 const FINALIZE = plain("C_Finalize");
 
 /** Milliseconds for the answer to C_Finalize. */
-const FAREWELL = 2000;
+const FINALIZE_GRACE = 2000;
 
 export interface LinkOptions {
   readonly address: ServerAddress;
@@ -190,7 +190,7 @@ export class Link {
   async close(signal?: AbortSignal): Promise<void> {
     // The end of the connection says the same, and what is broken has ended already.
     if (!this.#broken)
-      await new Deadline(FAREWELL).race(this.call(FINALIZE, signal), () => undefined).catch(() => undefined);
+      await new Deadline(FINALIZE_GRACE).race(this.call(FINALIZE, signal), () => undefined).catch(() => undefined);
     await this.#drop(signal);
   }
 

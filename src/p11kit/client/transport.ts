@@ -7,7 +7,7 @@ import type { ServerAddress } from "../address.ts";
 import { messageOf, P11KitError } from "../error.ts";
 
 /** Milliseconds for a command to end by itself when its input has ended; the same again after SIGTERM. */
-const FAREWELL = 2000;
+const FINALIZE_GRACE = 2000;
 
 /** The way to a server. */
 export interface Transport {
@@ -58,7 +58,7 @@ async function openCommand([program = "", ...args]: readonly string[]): Promise<
   const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
   /** Waits a while for the end. */
   const over = async (signal?: AbortSignal): Promise<void> => {
-    await new Deadline(FAREWELL).race(untilAborted(ended, signal), () => undefined).catch(() => undefined);
+    await new Deadline(FINALIZE_GRACE).race(untilAborted(ended, signal), () => undefined).catch(() => undefined);
   };
   return {
     stream,

@@ -42,7 +42,7 @@ export class CardHand {
   }
 
   /**
-   * The security environment that the card has if no other program set one since: whoever relies on it checks the result with the
+   * The security environment that the card has if no other program set one since; a caller that relies on it checks the result with the
    * public key.
    */
   get lastEnvironment(): string | undefined {
