@@ -43,6 +43,8 @@ test("any bytes get a status word other than 6F00, and open nothing", async () =
         expect(answer).toMatch(/(9000|6[0-9a-f]{3})$/u);
         expect(answer).not.toMatch(/6f00$/u);
       }
+      // Ends a chain that the last command left open: the next one would be its last part (ISO/IEC 7816-4 section 5.3.3).
+      await exchange(card, "00200080");
       expect(await exchange(card, "00A4040005A000000308")).toMatch(/(9000|61..)$/u);
       expect(await exchange(card, "00200080")).toMatch(/^63C.$/u);
       expect(await exchange(card, "00CB3FFF055C035FC10900")).toBe("6982");
