@@ -1,4 +1,4 @@
-import { ByteReader, concatSecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
+import { ByteReader, concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { ByteWriter } from "./writer.ts";
 
 /** Bytes of a message that a peer may send, unless told otherwise. */
@@ -78,7 +78,7 @@ export class FrameReader {
     const rest = all.subarray(length);
     if (all === this.#left) this.#left = rest;
     else {
-      this.#left = rest.slice();
+      this.#left = copySecret(rest);
       wipe(rest);
     }
     return all.subarray(0, length);
