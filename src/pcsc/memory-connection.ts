@@ -4,7 +4,7 @@ import { Deadline, SerialQueue, untilAborted } from "../async/index.ts";
 import { cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "./waiting.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
-import type { InProcessCard, MemorySlot, Tenant } from "./memory-slot.ts";
+import type { MemorySlot, Tenant } from "./memory-slot.ts";
 import type { CallOptions, CardConnection, ExchangeOptions } from "./types.ts";
 
 /** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
@@ -76,7 +76,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     const begin = (): Promise<Uint8Array> => {
       this.#refusePending();
       if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
-      return this.#slot.exchange((card) => this.#exchange(card, bytes, timeout));
+      return this.#exchange(bytes, timeout);
     };
     let begun = false;
     return this.#inTurn(async () => {
@@ -92,15 +92,22 @@ export class MemoryConnection implements CardConnection, Tenant {
     });
   }
 
-  async #exchange(card: InProcessCard, bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
-    this.#refusePending();
-    const answer = await new Deadline(timeout).race(card.transmit(bytes), () => {
+  /** The wait, and its timer, end with the answer, the removal of the card, the connection, or the time for an answer. */
+  async #exchange(bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
+    const exchange = this.#slot.exchange(async (card) => {
+      // It may have waited behind another connection's exchange, and its bytes be wiped.
+      if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
+      this.#refusePending();
+      return copySecret(await card.transmit(bytes));
+    });
+    const answered = untilAborted(exchange, this.#closing.signal, cancelled);
+    const answer = await new Deadline(timeout).race(answered, () => {
       const error = noAnswer(timeout);
       this.abandon(error);
       return error;
     });
     if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
-    return copySecret(answer);
+    return answer;
   }
 
   begin({ signal }: CallOptions = {}): Promise<void> {

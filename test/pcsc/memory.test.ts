@@ -222,6 +222,24 @@ describe("transmit", () => {
     await expectCode(connection.transmit(COMMAND), "SCARD_E_INVALID_HANDLE");
   });
 
+  test.each(["the card is pulled out", "its connection is closed"])(
+    "without an answer leaves no timer once %s",
+    async (how) => {
+      const { card, readers, one } = setUp();
+      const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+      const before = timers();
+      const connection = await one.connect("Reader");
+      card.hold();
+      const pending = connection.transmit(COMMAND, { long: true }).catch((error: unknown) => error);
+      await tick();
+      expect(timers()).toBe(before + 1);
+      if (how === "the card is pulled out") readers.eject("Reader");
+      else await one.close();
+      expect(await pending).toBeInstanceOf(PcscError);
+      expect(timers()).toBe(before);
+    },
+  );
+
   test("without an answer does not keep its connection from closing", async () => {
     const { card, one } = setUp();
     const connection = await one.connect("Reader");
