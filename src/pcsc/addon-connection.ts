@@ -6,7 +6,7 @@ import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./a
 import type { AddonWatch } from "./addon-watch.ts";
 import type { CardLock } from "./card-lock.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_SHARE } from "./constants.ts";
-import { PcscError } from "./error.ts";
+import { PcscError, unnoticedReset } from "./error.ts";
 import type { CallOptions, CardConnection, ExchangeOptions } from "./types.ts";
 import { cancelled, CLOSE_WITHIN, patiently } from "./waiting.ts";
 
@@ -215,7 +215,7 @@ export class AddonConnection implements CardConnection {
       });
       await pause(LOOK_EVERY);
     }
-    throw error;
+    throw unnoticedReset(error, this.protocol);
   }
 
   #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {

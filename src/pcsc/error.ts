@@ -1,3 +1,4 @@
+import { SCARD_PROTOCOL } from "./constants.ts";
 import { SCARD_ERRORS, type ScardErrorName } from "./status.ts";
 
 /** An error of the resource manager, a reader, or the way to them. `name` of the code first, then what to do about it. */
@@ -28,4 +29,15 @@ function lookUp(
   return (Object.entries(SCARD_ERRORS) as [ScardErrorName, { code: number; meaning: string }][]).find(
     ([, entry]) => entry.code === code >>> 0,
   );
+}
+
+/**
+ * What a failed exchange means on a connection that speaks `protocol`. pcscd forgets the protocol at each power-up of the card, so a
+ * reset that comes while another program dies, or between two calls, shows only as SCARD_E_PROTO_MISMATCH (pcsc-lite, winscard.c).
+ * @returns SCARD_W_RESET_CARD for it, with `error` as its cause; any other error as it is.
+ */
+export function unnoticedReset(error: unknown, protocol: number): unknown {
+  const isReset =
+    error instanceof PcscError && error.is("SCARD_E_PROTO_MISMATCH") && protocol !== SCARD_PROTOCOL.UNDEFINED;
+  return isReset ? new PcscError("SCARD_W_RESET_CARD", undefined, { cause: error }) : error;
 }

@@ -192,6 +192,16 @@ describe("a connection", () => {
     await expect(connection.transmit(COMMAND)).rejects.toMatchObject({ codeName: "SCARD_W_REMOVED_CARD" });
   });
 
+  test("tells a reset that only an exchange shows, and goes on after a reconnect", async () => {
+    const connection = await pcsc.connect(READER);
+    service.refusals.set("transmit", 0x8010000f);
+    const error = await connection.transmit(COMMAND).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ codeName: "SCARD_W_RESET_CARD", cause: { codeName: "SCARD_E_PROTO_MISMATCH" } });
+    service.refusals.clear();
+    await connection.reconnect();
+    expect(await connection.transmit(COMMAND)).toEqual(OK);
+  });
+
   test("given up in the middle of an exchange goes on when the addon is done", async () => {
     const connection = await pcsc.connect(READER);
     let release = (): void => undefined;

@@ -1,7 +1,7 @@
 import { wipe } from "../../bytes/index.ts";
 import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../constants.ts";
-import { PcscError } from "../error.ts";
+import { PcscError, unnoticedReset } from "../error.ts";
 import type { CallOptions, CardConnection, ExchangeOptions, ReaderState } from "../types.ts";
 import { answered } from "./answered.ts";
 import { Fairness } from "./fairness.ts";
@@ -177,11 +177,8 @@ export class PcscdConnection implements CardConnection {
 
   /** What an exchange that failed says of the card, where the daemon's own answer says less. */
   async #explain(error: unknown): Promise<unknown> {
-    if (!(error instanceof PcscError)) return error;
-    // The daemon forgets the protocol with every power-up; a reset that races with a reconnect shows in nothing else.
-    if (error.is("SCARD_E_PROTO_MISMATCH") && this.#protocol !== SCARD_PROTOCOL.UNDEFINED) {
-      return new PcscError("SCARD_W_RESET_CARD", undefined, { cause: error });
-    }
+    const explained = unnoticedReset(error, this.#protocol);
+    if (explained !== error || !(error instanceof PcscError)) return explained;
     const gone = error.is("SCARD_E_NO_SMARTCARD") || (error.is(...BROKEN_EXCHANGE) && (await this.#isGone()));
     return gone ? new PcscError("SCARD_W_REMOVED_CARD", undefined, { cause: error }) : error;
   }
