@@ -6,6 +6,7 @@ import fc from "fast-check";
 import {
   contextTag,
   derBitString,
+  derNull,
   derOctetString,
   derOid,
   derSequence,
@@ -96,7 +97,7 @@ describe("parseCertificate", () => {
 
   test("refuses bytes behind the certificate, and every way of cutting it off", () => {
     const der = build();
-    expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow(/^certificate: 1 bytes too many/u);
+    expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow("certificate: 1 bytes too many at 199");
     for (let length = 0; length < der.length; length++) {
       expect(() => parseCertificate(der.subarray(0, length))).toThrow(
         /^certificate: \d+ bytes wanted at [0-3], \d+ left$/u,
@@ -129,6 +130,44 @@ describe("parseCertificate", () => {
   });
 });
 
+describe("the structure of a certificate", () => {
+  const algorithm = derSequence(derOid("1.2.840.10045.4.3.2"));
+  const signature = derBitString(new Uint8Array(70));
+  const validity = derSequence(utcTime("240102030405Z"), utcTime("340102030405Z"));
+  const other = derOctetString(new Uint8Array(3));
+  const FIELDS = ["serial number", "signature", "issuer", "validity", "subject", "public key"] as const;
+  const fields = (): Uint8Array[] => [derUnsigned(Uint8Array.of(1)), algorithm, NAME, validity, NAME, SPKI];
+  const whole = (tbs: readonly Uint8Array[], ...rest: readonly Uint8Array[]): Uint8Array =>
+    derSequence(derSequence(...tbs), ...(rest.length > 0 ? rest : [algorithm, signature]));
+
+  test.each(FIELDS.map((name, index) => [name, index] as const))("the %s has its tag", (_, index) => {
+    expect(() => parseCertificate(whole(fields().with(index, other)))).toThrow(
+      new RegExp(`^certificate: tag 04 at \\d+ where ${index === 0 ? "02" : "30"} belongs$`, "u"),
+    );
+  });
+
+  test.each([
+    ["an algorithm of another type", [other, signature], "tag 04 at \\d+ where 30 belongs"],
+    ["a signature of another type", [algorithm, other], "tag 04 at \\d+ where 03 belongs"],
+    ["a signature that is not whole bytes", [algorithm, fromHex("030204f0")], "a BIT STRING that is not whole bytes"],
+    ["something behind the signature", [algorithm, signature, other], "5 bytes too many at \\d+"],
+  ])("refuses %s", (_, rest, refusal) => {
+    expect(() => parseCertificate(whole(fields(), ...rest))).toThrow(new RegExp(`^certificate: ${refusal}$`, "u"));
+  });
+
+  test("the unique identifiers of version 2 are passed over, and nothing may come behind the extensions", () => {
+    const extensions = encodeDer(
+      contextTag(3, "constructed"),
+      derSequence(extension(BASIC_CONSTRAINTS, derSequence(fromHex("0101ff")))),
+    );
+    const identifiers = [1, 2].map((number) => encodeDer(contextTag(number, "primitive"), fromHex("0001")));
+    expect(parseCertificate(whole([...fields(), ...identifiers, extensions])).authority).toBe(true);
+    expect(() => parseCertificate(whole([...fields(), ...identifiers, extensions, other]))).toThrow(
+      /^certificate: 5 bytes too many at \d+$/u,
+    );
+  });
+});
+
 describe("validity", () => {
   test("has a GeneralizedTime from 2050 on", () => {
     const certificate = parseCertificate(
@@ -143,6 +182,86 @@ describe("validity", () => {
     expect(certificate.subjectPublicKeyInfo).toEqual(SPKI);
     expect(() => certificate.notBefore).toThrow("time: not in the form of RFC 5280 4.1.2.5");
     expect(certificate.writtenValidity).toEqual({ notBefore: "2401020304Z", notAfter: "340102030405Z" });
+  });
+});
+
+describe("odd dates", () => {
+  const digits = (length: number): fc.Arbitrary<string> =>
+    fc.nat(10 ** length - 1).map((number) => number.toString().padStart(length, "0"));
+  /** The bounds that a calendar has, and what is just beyond them. */
+  const part = (...bounds: readonly string[]): fc.Arbitrary<string> =>
+    fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...bounds) }, { weight: 1, arbitrary: digits(2) });
+  const year = fc.oneof(fc.constantFrom("00", "49", "50", "99", "0000", "0099", "1949", "9999", "10000"), digits(4));
+  const seconds = fc.oneof({ weight: 3, arbitrary: part("00", "59", "60") }, fc.constantFrom("", "0", "-1"));
+  const fraction = fc.constantFrom("", "", ".", ".5", ".000", ",5");
+  const zone = fc.constantFrom("Z", "Z", "Z", "", "z", "+0000", "-2400", "+9999", "ZZ");
+  const calendar = fc
+    .tuple(
+      year,
+      part("00", "01", "02", "12", "13"),
+      part("00", "01", "28", "29", "30", "31", "32"),
+      part("00", "23", "24"),
+      part("00", "59", "60"),
+      seconds,
+      fraction,
+      zone,
+    )
+    .map((parts) => utf8(parts.join("")));
+  const tag = fc.constantFrom(TAG.UTC_TIME, TAG.GENERALIZED_TIME, TAG.UTF8_STRING, TAG.SEQUENCE);
+  const time = fc
+    .tuple(tag, fc.oneof({ weight: 5, arbitrary: calendar }, { weight: 1, arbitrary: fc.uint8Array() }))
+    .map(([identifier, contents]) => encodeDer(identifier, contents));
+  const fine = utcTime("240102030405Z");
+
+  test("give a moment that can be written, or a DataError, and nothing else", () => {
+    let [moments, refusals] = [0, 0];
+    fc.assert(
+      fc.property(fc.array(fc.oneof(time, fc.constant(fine)), { maxLength: 3 }), (validity) => {
+        const certificate = parseCertificate(build({ validity }));
+        for (const read of [() => certificate.notBefore, () => certificate.notAfter]) {
+          let moment: Date;
+          try {
+            moment = read();
+          } catch (error) {
+            expect(error).toBeInstanceOf(DataError);
+            expect((error as Error).message).toMatch(/^(time|validity): /u);
+            refusals++;
+            continue;
+          }
+          // Writing an invalid Date throws a RangeError.
+          expect(moment.toISOString()).toMatch(/^\d{4}-/u);
+          moments++;
+        }
+      }),
+      { numRuns: 3000 },
+    );
+    // Both happen, or the property says nothing.
+    expect(moments).toBeGreaterThan(10);
+    expect(refusals).toBeGreaterThan(10);
+  });
+
+  test.each([
+    ["month 13", generalizedTime("20241301000000Z"), "time: no such day or hour"],
+    ["day 0", generalizedTime("20240100000000Z"), "time: no such day or hour"],
+    ["month 0 of year 0", generalizedTime("00000001000000Z"), "time: no such day or hour"],
+    ["a fraction of a second", generalizedTime("20240102030405.5Z"), "time: not in the form"],
+    ["no seconds", utcTime("2401020304Z"), "time: not in the form"],
+    ["garbage", encodeDer(TAG.UTC_TIME, fromHex("ff00fe01")), "time: not in the form"],
+    ["a length beyond the end", fromHex("1705323430"), "validity: 5 bytes wanted at"],
+  ])("%s as the end is refused as that, for the beginning too", (_, end, refusal) => {
+    const certificate = parseCertificate(build({ validity: [fine, end] }));
+    expect(() => certificate.notBefore).toThrow(refusal);
+    expect(() => certificate.notAfter).toThrow(refusal);
+  });
+
+  test("three of them are refused", () => {
+    const certificate = parseCertificate(build({ validity: [fine, fine, fine] }));
+    expect(() => certificate.notAfter).toThrow("validity: 15 bytes too many at 30");
+  });
+
+  test("the year 0 is one", () => {
+    const certificate = parseCertificate(build({ validity: [generalizedTime("00000229000000Z"), fine] }));
+    expect(certificate.notBefore.toISOString()).toBe("0000-02-29T00:00:00.000Z");
   });
 });
 
@@ -177,10 +296,35 @@ describe("extensions", () => {
     expect(parseCertificate(build({ extensions })).authority).toBe(authority);
   });
 
+  test.each([
+    ["a key usage with something behind it", [KEY_USAGE, "030203c8 00"], "key usage: 1 bytes too many at 4"],
+    ["a key usage of another type", [KEY_USAGE, "0401c8"], "key usage: tag 04 at 0 where 03 belongs"],
+    ["a key usage with unused bits that are set", [KEY_USAGE, "030203ff"], "key usage: a BIT STRING with wrong unused"],
+  ])("%s is refused when it is asked for", (_, [oid = "", hex = ""], refusal) => {
+    const certificate = parseCertificate(build({ extensions: [extension(oid, fromHex(hex))] }));
+    expect(() => certificate.keyUsage).toThrow(refusal);
+    expect(certificate.authority).toBe(false);
+  });
+
+  test.each([
+    ["something behind its value", derNull(), CRITICAL, "extensions: 2 bytes too many at"],
+    [
+      "a boolean that is neither 00 nor FF",
+      new Uint8Array(),
+      fromHex("010101"),
+      "extensions: a BOOLEAN that is neither",
+    ],
+  ])("one with %s is refused", (_, tail, critical, refusal) => {
+    const one = derSequence(derOid("1.2.3"), critical, derOctetString(new Uint8Array()), tail);
+    const certificate = parseCertificate(build({ extensions: [one] }));
+    expect(() => certificate.keyUsage).toThrow(refusal);
+    expect(() => certificate.authority).toThrow(refusal);
+  });
+
   test("one that is there twice is refused when it is asked for", () => {
     const extensions = ["0101ff", ""].map((ca) => extension(BASIC_CONSTRAINTS, derSequence(fromHex(ca))));
     const certificate = parseCertificate(build({ extensions }));
-    expect(() => certificate.authority).toThrow(/twice/u);
+    expect(() => certificate.authority).toThrow(`certificate: extension ${BASIC_CONSTRAINTS} twice`);
     expect(certificate.keyUsage).toBeUndefined();
   });
 });

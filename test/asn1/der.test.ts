@@ -52,16 +52,19 @@ describe("DerReader", () => {
   test.each([
     ["02 00", "an INTEGER without contents"],
     ["02 02 00 7f", "an INTEGER that is not in its shortest form"],
-    ["02 02 ff 80", "an INTEGER that is not in its shortest form"],
     ["02 02 00 00", "an INTEGER that is not in its shortest form"],
-  ])("refuses the INTEGER %s", (hex, message) => {
-    expect(() => read(hex).integer()).toThrow(new DataError(`DER: ${message}`));
+    ["02 02 ff 80", "an INTEGER that is not in its shortest form"],
+    ["02 02 ff ff", "an INTEGER that is not in its shortest form"],
+    ["03 01 00", "tag 03 at 0 where 02 belongs"],
+  ])("refuses the INTEGER %s", (hex, refusal) => {
+    expect(() => read(hex).integer()).toThrow(new DataError(`DER: ${refusal}`));
+    expect(() => read(hex).unsigned()).toThrow(new DataError(`DER: ${refusal}`));
   });
 
   test("a magnitude has no sign byte, and a negative INTEGER none", () => {
     expect(toHex(read("02 02 00 80").unsigned())).toBe("80");
     expect(read("02 01 00").unsigned()).toHaveLength(0);
-    expect(() => read("02 01 80").unsigned()).toThrow(/negative/u);
+    expect(() => read("02 01 80").unsigned()).toThrow("DER: a negative INTEGER");
   });
 
   test("BIT STRING", () => {
@@ -78,21 +81,39 @@ describe("DerReader", () => {
   test("BOOLEAN is 00 or FF", () => {
     expect(read("01 01 ff").boolean()).toBe(true);
     expect(read("01 01 00").boolean()).toBe(false);
-    expect(() => read("01 01 01").boolean()).toThrow("DER: a BOOLEAN that is neither 00 nor FF");
-    expect(() => read("01 02 ff ff").boolean()).toThrow("DER: a BOOLEAN that is neither 00 nor FF");
+    for (const hex of ["01 01 01", "01 01 fe", "01 00", "01 02 ff ff", "01 02 00 00"]) {
+      expect(() => read(hex).boolean()).toThrow("DER: a BOOLEAN that is neither 00 nor FF");
+    }
+  });
+
+  test("NULL has no contents", () => {
+    expect(() => {
+      read("05 01 00").null();
+    }).toThrow("DER: a NULL with contents");
   });
 
   test.each([
     ["indefinite length", "30 80 00 00", "length octet 80"],
-    ["a long length for a short one", "04 81 7f", "length 127 in 1 bytes"],
-    ["a length with a leading zero", "04 82 00 80", "length 128 in 2 bytes"],
+    ["a long length for a short one", `04 81 7f ${"00".repeat(127)}`, "length 127 in 1 bytes"],
+    ["a length of 0 in two bytes", "04 81 00", "length 0 in 1 bytes"],
+    ["a length with a leading zero", `04 82 00 80 ${"00".repeat(128)}`, "length 128 in 2 bytes"],
+    ["a length with a leading zero in three bytes", `04 83 00 01 00 ${"00".repeat(256)}`, "length 256 in 3 bytes"],
     ["a length of five bytes", "04 85 01 00 00 00 00", "length octet 85"],
+    ["a length of five bytes with zeros", "04 85 00 00 00 00 01 aa", "length octet 85"],
+    ["a length octet FF", "04 ff", "length octet FF"],
     ["a length beyond the limit", "04 83 10 00 01", "length 1048577 in 3 bytes"],
+    ["a length of 4 GiB", "04 84 ff ff ff ff", "length 4294967295 in 4 bytes"],
     ["a length that lies", "04 05 00", "5 bytes wanted at 2, 1 left"],
+    ["a length that is cut off", "04 82 01", "2 bytes wanted at 2, 1 left"],
     ["a tag number in several bytes", "1f 81 00 00", "a tag number above 30 at 0"],
+    ["a tag number that would have fitted into one byte", "1f 04 00", "a tag number above 30 at 0"],
+    ["a constructed tag number in several bytes", "7f 49 00", "a tag number above 30 at 0"],
     ["nothing", "", "1 bytes wanted at 0, 0 left"],
-  ])("refuses %s", (_, hex, message) => {
-    expect(() => read(hex).next()).toThrow(new DataError(`DER: ${message}`));
+  ])("refuses %s", (_, hex, refusal) => {
+    expect(() => read(hex).next()).toThrow(new DataError(`DER: ${refusal}`));
+    // What is skipped is read by the same rules.
+    const [identifier = 0] = fromHex(hex);
+    if (hex !== "") expect(() => read(hex).optional(identifier)).toThrow(new DataError(`DER: ${refusal}`));
   });
 
   test("refuses another tag, and names both", () => {
@@ -114,11 +135,14 @@ describe("DerReader", () => {
       return der;
     };
     expect(walk(new DerReader(nested(16)))).toBe(17);
-    expect(() => walk(new DerReader(nested(17)))).toThrow(/16 levels/u);
+    expect(() => walk(new DerReader(nested(17)))).toThrow("DER: more than 16 levels");
   });
 
   test("refuses more than 1 MiB before it looks", () => {
     expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes, 1048576 at most");
+    expect(new DerReader(new Uint8Array(0x100000)).remaining).toBe(0x100000);
+    expect(() => derLength(fromHex("04 83 10 00 01"))).toThrow("DER: length 1048577 in 3 bytes");
+    expect(derLength(fromHex("04 83 10 00 00"))).toBe(0x100005);
   });
 
   test("any bytes at all are read to the end or refused", () => {
@@ -181,9 +205,10 @@ describe("writing", () => {
 
   test("unused bits of a BIT STRING are there and 0", () => {
     expect(toHex(derBitString(Uint8Array.of(0xa0), 5))).toBe("030205a0");
-    expect(() => derBitString(Uint8Array.of(0xff), 1)).toThrow("BIT STRING: 1 unused bits that are not there or not 0");
-    expect(() => derBitString(new Uint8Array(), 1)).toThrow("BIT STRING: 1 unused bits that are not there or not 0");
-    expect(() => derBitString(Uint8Array.of(0), 8)).toThrow("BIT STRING: 8 unused bits that are not there or not 0");
+    expect(() => derBitString(Uint8Array.of(0xff), 1)).toThrow("BIT STRING: 1 unused bits");
+    expect(() => derBitString(new Uint8Array(), 1)).toThrow("BIT STRING: 1 unused bits");
+    expect(() => derBitString(Uint8Array.of(0), 8)).toThrow("BIT STRING: 8 unused bits");
+    expect(() => derBitString(Uint8Array.of(0), -1)).toThrow("BIT STRING: -1 unused bits");
   });
 
   test("context tags", () => {
@@ -204,8 +229,9 @@ describe("derLength", () => {
     ["3082", "2 bytes wanted at 2, 0 left"],
     ["308201", "2 bytes wanted at 2, 1 left"],
     ["3080", "length octet 80"],
+    ["30817f", "length 127 in 1 bytes"],
     ["1f01", "a tag number above 30"],
-  ])("refuses %j", (hex, message) => {
-    expect(() => derLength(fromHex(hex))).toThrow(new DataError(`DER: ${message}`));
+  ])("refuses %j", (hex, refusal) => {
+    expect(() => derLength(fromHex(hex))).toThrow(new DataError(`DER: ${refusal}`));
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { decodeOid, encodeOid } from "../../src/asn1/index.ts";
-import { DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 
 describe("object identifiers", () => {
   // X.690 section 8.19.5 (2.999.3), RFC 8017 appendix A.1 (rsaEncryption), RFC 5480 section 2.1.1.1 (secp256r1).
@@ -44,22 +44,37 @@ describe("object identifiers", () => {
     );
   });
 
-  test.each(["", "1", "3.1", "1.2.", "1..2", "01.2", "1.02", "1.-2", "1.2 ", "a.b", `1.2${".1".repeat(64)}`])(
-    "refuses %j",
-    (dotted) => {
-      expect(() => encodeOid(dotted)).toThrow(new DataError("not a dotted object identifier"));
-    },
-  );
+  test.each([
+    "",
+    "1",
+    "3.1",
+    "1.2.",
+    "1..2",
+    "01.2",
+    "1.02",
+    "1.-2",
+    "1.2 ",
+    "a.b",
+    `1.2${".1".repeat(64)}`,
+    `1.2.${"9".repeat(40)}`,
+  ])("refuses %j", (dotted) => {
+    expect(() => encodeOid(dotted)).toThrow(new DataError("not a dotted object identifier"));
+  });
 
-  test.each(["0.40", "1.40"])("refuses %s: only 2 has second arcs of 40 and more", (dotted) => {
+  test.each(["0.40", "1.40"])("refuses %s, whose second arc is only for those under 2", (dotted) => {
     expect(() => encodeOid(dotted)).toThrow(new DataError("object identifier: the second arc is 40 or more"));
   });
 
-  test("refuses to write more bytes than it reads", () => {
-    // 1.2 is one byte, and each arc of 2^126 takes 19.
-    const arcs = (count: number): string => ["1.2", ...Array.from({ length: count }, () => 2n ** 126n)].join(".");
-    expect(encodeOid(`${arcs(6)}.${2n ** 84n}`)).toHaveLength(128);
-    expect(() => encodeOid(`${arcs(6)}.${2n ** 91n}`)).toThrow(new DataError("object identifier: too long"));
+  test("is 128 bytes long at most, written and read", () => {
+    // Nine arcs of 91 bits take 13 bytes each, one of 64 bits takes 10, and the first two arcs take one together.
+    const arc = (2n ** 90n).toString();
+    const longest = ["1.2", ...new Array<string>(9).fill(arc), (2n ** 63n).toString()].join(".");
+    expect(encodeOid(longest)).toHaveLength(128);
+    expect(decodeOid(encodeOid(longest))).toBe(longest);
+    expect(() => encodeOid(`${longest}.1`)).toThrow(new DataError("object identifier: too long"));
+    expect(() => decodeOid(concat(encodeOid(longest), Uint8Array.of(1)))).toThrow(
+      new DataError("OBJECT IDENTIFIER: 129 bytes"),
+    );
   });
 
   test.each([
@@ -67,9 +82,10 @@ describe("object identifiers", () => {
     ["80", "an arc begins with a zero digit"],
     ["2a80", "an arc begins with a zero digit"],
     ["8001", "an arc begins with a zero digit"],
+    ["2a8001", "an arc begins with a zero digit"],
     ["2a8648ce", "the last arc is cut off"],
     ["01".repeat(129), "129 bytes"],
-  ])("refuses the contents %s", (hex, message) => {
-    expect(() => decodeOid(fromHex(hex))).toThrow(new DataError(`OBJECT IDENTIFIER: ${message}`));
+  ])("refuses the contents %s", (hex, refusal) => {
+    expect(() => decodeOid(fromHex(hex))).toThrow(new DataError(`OBJECT IDENTIFIER: ${refusal}`));
   });
 });
