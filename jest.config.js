@@ -15,8 +15,7 @@ export default {
       ...base,
       displayName: "unit",
       testMatch: ["<rootDir>/test/**/*.test.ts"],
-      // The fault sweep is a command of its own: npm run sweep.
-      testPathIgnorePatterns: ["<rootDir>/test/interop/", "<rootDir>/test/sweep/"],
+      testPathIgnorePatterns: ["<rootDir>/test/interop/"],
     },
     { ...base, displayName: "interop", testMatch: ["<rootDir>/test/interop/**/*.test.ts"] },
   ],
