@@ -6,9 +6,18 @@ const generate = promisify(generateKeyPair);
 
 /** A fresh private key. */
 export async function generateKey(info: KeyTypeInfo): Promise<KeyObject> {
-  const pair =
-    info.type === "rsa"
-      ? await generate("rsa", { modulusLength: info.bits })
-      : await generate("ec", { namedCurve: info.curve });
-  return pair.privateKey;
+  return (await generatePair(info)).privateKey;
+}
+
+function generatePair(info: KeyTypeInfo): Promise<{ readonly privateKey: KeyObject }> {
+  switch (info.type) {
+    case "rsa":
+      return generate("rsa", { modulusLength: info.bits });
+    case "ec":
+      return generate("ec", { namedCurve: info.curve });
+    case "edwards":
+      return generate("ed25519");
+    case "montgomery":
+      return generate("x25519");
+  }
 }

@@ -2,7 +2,7 @@ import { timingSafeEqual, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { describeKey, ecdh, ecdsa, rsaRaw } from "../keys/private-key.ts";
+import { describeKey, ecdh, ecdsa, eddsa, rsaRaw, x25519 } from "../keys/private-key.ts";
 import { ALGORITHM, algorithmOf } from "./algorithm.ts";
 import type { PivKey } from "./contents.ts";
 import { type PivContext, requirePin } from "./context.ts";
@@ -42,6 +42,8 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   if (info.type === "ec" && point !== undefined && (anyUse || establishesKeys(slot))) {
     return response(ecdh(key.privateKey, info, point));
   }
+  if (info.type === "edwards" && challenge !== undefined) return response(eddsa(key.privateKey, challenge));
+  if (info.type === "montgomery" && point !== undefined) return response(x25519(key.privateKey, point));
   throw new Refusal(SW.WRONG_DATA);
 }
 
