@@ -29,6 +29,11 @@ export class KeyReports {
     this.#session = session;
   }
 
+  /** Whether the card has commands that Yubico added, be they only older ones: its programs use the retired places freely, and keep no key history. */
+  get hasYubicoCommands(): boolean {
+    return this.areExpected || this.#session.announcesYubicoCommands;
+  }
+
   /** Whether the card can be expected to answer: it has done so, or announces that it does. */
   get areExpected(): boolean {
     return this.#known ?? this.#session.announcesYubicoCommands;

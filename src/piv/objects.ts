@@ -43,7 +43,7 @@ export function isWritable({ tag }: Container): boolean {
  * Yubico's commands mostly have no key history and use the retired places freely: there each is asked for.
  */
 async function isWorthAsking(store: PivStore, slot: KeySlot, named: boolean): Promise<boolean> {
-  if (slot.retired === undefined || named || store.reports.areExpected) return true;
+  if (slot.retired === undefined || named || store.reports.hasYubicoCommands) return true;
   const history = await store.keyHistory();
   return history !== undefined && slot.retired <= history.onCard;
 }

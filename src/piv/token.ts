@@ -203,7 +203,7 @@ export class PivToken implements CardToken {
    * @param refused A place that the card turned out not to have: of a retired key, no such place has it.
    */
   async #freePlaces(refused?: KeySlot): Promise<string> {
-    const withRetired = this.#store.reports.areExpected && refused?.retired === undefined;
+    const withRetired = this.#store.reports.hasYubicoCommands && refused?.retired === undefined;
     const free: string[] = [];
     for (const { slot, privateKey } of this.#slots) {
       if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
@@ -266,7 +266,7 @@ export class PivToken implements CardToken {
    */
   async #renewHistory(tag: number, isPresent: boolean, signal?: AbortSignal): Promise<void> {
     const number = this.#slots.find(({ slot }) => slot.certificate === tag)?.slot.retired;
-    if (number === undefined || this.#store.reports.areExpected) return;
+    if (number === undefined || this.#store.reports.hasYubicoCommands) return;
     const renewed = renewedHistory(await this.#store.keyHistory(), number, isPresent);
     if (!renewed) return;
     try {
