@@ -1,4 +1,5 @@
 import { CKA } from "../constants/cka.ts";
+import { CKA_YUBICO } from "../constants/cka-yubico.ts";
 
 /** What the value of an attribute is, in this library. Widths and padding are the business of whoever speaks to C. */
 interface KindTypes {
@@ -126,6 +127,7 @@ export function kindOf(type: number): AttributeKind {
   return KIND_BY_TYPE.get(type) ?? "bytes";
 }
 
-const KIND_BY_TYPE: ReadonlyMap<number, AttributeKind> = new Map(
-  Object.entries(KINDS).map(([type, kind]) => [Number(type), kind]),
-);
+const KIND_BY_TYPE: ReadonlyMap<number, AttributeKind> = new Map([
+  ...Object.entries(KINDS).map(([type, kind]) => [Number(type), kind] as const),
+  ...Object.values(CKA_YUBICO).map((type) => [type, "number"] as const),
+]);

@@ -10,6 +10,7 @@ export {
   CK_SP800_108_DKM_LENGTH,
 } from "./ck.ts";
 export { CKA } from "./cka.ts";
+export { CKA_YUBICO } from "./cka-yubico.ts";
 export { CKC } from "./ckc.ts";
 export { CKD } from "./ckd.ts";
 export {
