@@ -9,7 +9,7 @@ type MechanismName = keyof typeof CKM;
 /** A way to sign: what is done with the data before the key is used, and how. */
 export interface SignatureScheme {
   readonly name: MechanismName;
-  readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa";
+  readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa" | "eddsa";
   /** Undefined: what is given is signed as it is. */
   readonly hash: HashName | undefined;
 }
@@ -38,6 +38,7 @@ const SCHEMES: readonly SignatureScheme[] = [
   ...family("rsa-pss", "RSA_PKCS_PSS", (hash) => `${word(hash)}_RSA_PKCS_PSS`),
   { name: "RSA_X_509", family: "rsa-raw", hash: undefined },
   ...family("ecdsa", "ECDSA", (hash) => `ECDSA_${word(hash)}`),
+  { name: "EDDSA", family: "eddsa", hash: undefined },
 ];
 
 function family(
@@ -63,16 +64,14 @@ export interface SchemeOptions {
 
 /**
  * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
- * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length.
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length, Ed25519 keys the whole message.
  * @throws {UsageError} for a name that is none, or does not fit the hash or the key.
  */
 export function signatureScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
-    mechanism === undefined
-      ? { family: key.type === "rsa" ? ("rsa-pkcs1" as const) : ("ecdsa" as const), hash: hash ?? defaultHash(key) }
-      : lookUp(mechanism);
-  if ((named.family === "ecdsa") !== (key.type === "ec")) {
-    throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${key.type === "ec" ? "EC" : "RSA"}`);
+    mechanism === undefined ? { family: DEFAULT_FAMILY[key.type], hash: hash ?? defaultHash(key) } : lookUp(mechanism);
+  if (keyTypeOf(named.family) !== key.type) {
+    throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${KEY_NAMES[key.type]}`);
   }
   if (hash !== undefined && named.hash !== undefined && named.hash !== hash) {
     throw new UsageError(`${mechanism ?? ""} has a hash of its own; leave out --hash ${hash}`);
@@ -80,6 +79,14 @@ export function signatureScheme(key: SigningKey, { mechanism, hash }: SchemeOpti
   const scheme = SCHEMES.find((one) => one.family === named.family && one.hash === (named.hash ?? hash));
   if (!scheme) throw new UsageError(`there is no ${mechanism ?? "mechanism"} with ${hash ?? "no hash"}`);
   return scheme;
+}
+
+const DEFAULT_FAMILY = { rsa: "rsa-pkcs1", ec: "ecdsa", edwards: "eddsa" } as const;
+const KEY_NAMES: Readonly<Record<SigningKey["type"], string>> = { rsa: "RSA", ec: "EC", edwards: "Ed25519" };
+
+function keyTypeOf(family: SignatureScheme["family"]): SigningKey["type"] {
+  if (family === "ecdsa") return "ec";
+  return family === "eddsa" ? "edwards" : "rsa";
 }
 
 function lookUp(mechanism: string): SignatureScheme {
@@ -91,7 +98,9 @@ function lookUp(mechanism: string): SignatureScheme {
 
 const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
 
-function defaultHash(key: SigningKey): HashName {
+/** Undefined for Ed25519, which signs the whole message. */
+function defaultHash(key: SigningKey): HashName | undefined {
   if (key.type === "rsa") return "sha256";
+  if (key.type === "edwards") return undefined;
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
 }

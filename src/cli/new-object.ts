@@ -88,6 +88,8 @@ function publicParts(file: string, key: KeyObject): Template {
   const parsed = attempt(file, "RSA or EC key that cards have", () =>
     requireSigningKey(parsePublicKey(new Uint8Array(key.export({ format: "der", type: "spki" })))),
   );
+  if (parsed.type === "edwards")
+    throw new UsageError(`${file} holds an ${parsed.curve} key, which is brought to no card`);
   if (parsed.type === "rsa") {
     return { [CKA.KEY_TYPE]: CKK.RSA, [CKA.MODULUS]: parsed.modulus, [CKA.PUBLIC_EXPONENT]: parsed.publicExponent };
   }

@@ -7,6 +7,7 @@ import {
   type HashName,
   hashLength,
   verifyEcdsa,
+  verifyEddsa,
   verifyPkcs1,
   verifyPss,
   verifyRsaRaw,
@@ -28,7 +29,7 @@ export function formatSignature(signature: Uint8Array, key: SigningKey, format: 
  * told. Undefined if it is neither.
  */
 export function readSignature(bytes: Uint8Array, key: SigningKey, format?: SignatureFormat): Uint8Array | undefined {
-  if (key.type === "rsa") return bytes;
+  if (key.type !== "ec") return bytes;
   const rawLength = key.point.length - 1;
   if (format === "raw" || (format === undefined && bytes.length === rawLength)) return bytes;
   try {
@@ -48,6 +49,7 @@ export function verifySignature(
 ): boolean {
   const hashed = hash === undefined ? data : digest(hash, data);
   if (key.type === "ec") return verifyEcdsa(key, hashed, signature);
+  if (key.type === "edwards") return verifyEddsa(key, data, signature);
   switch (family) {
     case "rsa-raw":
       return verifyRsaRaw(key, data, signature);
@@ -55,6 +57,7 @@ export function verifySignature(
       return verifyPss(key, hashed, pssParameters(hash ?? hashOfLength(hashed.length)), signature);
     case "rsa-pkcs1":
     case "ecdsa":
+    case "eddsa":
       return verifyPkcs1(key, hash === undefined ? data : digestInfo(hash, hashed), signature);
   }
 }

@@ -106,7 +106,9 @@ const KINDS = {
   [CKA.UNWRAP_TEMPLATE]: "template",
   [CKA.DERIVE_TEMPLATE]: "template",
   [CKA.ALLOWED_MECHANISMS]: "mechanisms",
-} as const satisfies Partial<Record<CKA, AttributeKind>>;
+  [CKA_YUBICO.TOUCH_POLICY]: "number",
+  [CKA_YUBICO.PIN_POLICY]: "number",
+} as const satisfies Partial<Record<CKA | CKA_YUBICO, AttributeKind>>;
 
 type Kinds = typeof KINDS;
 
@@ -127,7 +129,6 @@ export function kindOf(type: number): AttributeKind {
   return KIND_BY_TYPE.get(type) ?? "bytes";
 }
 
-const KIND_BY_TYPE: ReadonlyMap<number, AttributeKind> = new Map([
-  ...Object.entries(KINDS).map(([type, kind]) => [Number(type), kind] as const),
-  ...Object.values(CKA_YUBICO).map((type) => [type, "number"] as const),
-]);
+const KIND_BY_TYPE: ReadonlyMap<number, AttributeKind> = new Map(
+  Object.entries(KINDS).map(([type, kind]) => [Number(type), kind]),
+);

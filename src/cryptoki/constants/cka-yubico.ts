@@ -8,3 +8,4 @@ export const CKA_YUBICO = {
   /** When it wants the PIN: 1 never, 2 once, 3 for each use; 4 and 5 are 2 and 3 with a fingerprint in place of the PIN. */
   PIN_POLICY: 0xd9554202,
 } as const;
+export type CKA_YUBICO = (typeof CKA_YUBICO)[keyof typeof CKA_YUBICO];
