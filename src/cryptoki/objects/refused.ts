@@ -1,5 +1,5 @@
 import { DataError } from "../../bytes/index.ts";
-import { CardError, isAnswer, MalformedAnswerError, StatusError } from "../../card/index.ts";
+import { CardError, isAnswer, isExecutionError, MalformedAnswerError, StatusError } from "../../card/index.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 
 /**
