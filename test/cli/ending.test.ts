@@ -341,10 +341,13 @@ async function childOf({ pid }: ChildProcess): Promise<string> {
   }
 }
 
-/** Whether the program handles SIGTERM, number 15, by now: a signal before would end it as any program. */
+/**
+ * Whether the program handles signals by now: one that comes before would end it as any program. SIGHUP, number 1, is the last that it
+ * takes, and one that Node itself leaves alone.
+ */
 function handlesSignals(pid: number | undefined): boolean {
   const mask = /^SigCgt:\s*([0-9a-f]+)$/mu.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
-  return ((BigInt(`0x${mask}`) >> 14n) & 1n) === 1n;
+  return (BigInt(`0x${mask}`) & 1n) === 1n;
 }
 
 /** Until the program waits: it handles signals, and has used no time of a processor for a while. */
