@@ -313,6 +313,20 @@ describe("an input that does not come", () => {
   );
 });
 
+describe("a key that takes long to make", () => {
+  test(
+    "ends with the command",
+    async () => {
+      const keys = ["9a", "9c", "9d", "9e"].flatMap((slot) => ["--key", `${slot}=rsa-4096`]);
+      const file = folder.file("slow");
+      const { code, signal } = await end(start(["virtual", "create", file, ...keys, "--timeout", "0.5"]));
+      // process.exit() would wait for the keys, so the program ends itself by a signal.
+      expect([code, signal, existsSync(file)]).toEqual([null, "SIGTERM", false]);
+    },
+    LIMIT,
+  );
+});
+
 describe("output that is not read", () => {
   test(
     "--timeout ends a command whose output waits in a full pipe",
