@@ -1,6 +1,6 @@
 import { type CommandApdu, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
-import { type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError } from "../card/index.ts";
+import { CardError, type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError } from "../card/index.ts";
 import { curveInfo, ecdsaFromDer } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
@@ -34,7 +34,19 @@ export function keyUse(slot: KeySlot, type: KeyType, primitive: KeyPrimitive, in
   if (type.type === "ec" && primitive === "ecdh") {
     return { command: keyAgreement(algorithm, slot.reference, input), read: same };
   }
+  if (type.type === "edwards" && primitive === "eddsa") {
+    return { command: sign(algorithm, slot.reference, input), read: (signature) => ofLength(signature, 64) };
+  }
+  if (type.type === "montgomery" && primitive === "ecdh") {
+    return { command: keyAgreement(algorithm, slot.reference, input), read: (secret) => ofLength(secret, 32) };
+  }
   throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
+}
+
+/** What Curve25519 gives always has the same length. */
+function ofLength(result: Uint8Array, length: number): Uint8Array {
+  if (result.length !== length) throw new DataError(`${result.length} bytes, not ${length}`);
+  return result;
 }
 
 /** How cards refuse an operation that a key is not meant for, such as ECDSA with a key management key. */
@@ -47,9 +59,13 @@ const REFUSED_USE: ReadonlySet<number> = new Set([SW.WRONG_DATA, SW.INCORRECT_P1
 export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
+  if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
+    const cause = new StatusError("GENERAL AUTHENTICATE", sw);
+    throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
+  }
   if (REFUSED_USE.has(sw)) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
-    throw new UnsupportedError(`the card does not do this with key ${referenceName(slot)}`, { cause });
+    throw new UnsupportedError(refusedUse(slot, sw), { cause });
   }
   if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
   try {
@@ -58,6 +74,14 @@ export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse):
     if (!(cause instanceof DataError)) throw cause;
     throw new MalformedAnswerError(`the card's signature does not parse: ${cause.message}`, { cause });
   }
+}
+
+/** P2 names the key, so that a card without it refuses P2, or says that there is none. */
+function refusedUse(slot: KeySlot, sw: number): string {
+  const name = referenceName(slot);
+  return sw === SW.INCORRECT_P1_P2
+    ? `the card refuses key ${name}: there is no key in ${name}, or it is of another type than its certificate`
+    : `the card does not do this with key ${name}`;
 }
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {
