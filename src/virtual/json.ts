@@ -57,6 +57,18 @@ export class JsonFields {
     return choice;
   }
 
+  /** A list of some of `choices`; empty if the field is left out. */
+  optionalList<T extends string>(name: string, choices: readonly T[]): readonly T[] {
+    if (!this.#fields.has(name)) return [];
+    const value = this.#take(name);
+    if (!Array.isArray(value)) throw new DataError(`${this.#path}.${name}: not a list`);
+    return value.map((item: unknown) => {
+      const choice = choices.find((candidate) => candidate === item);
+      if (choice === undefined) throw new DataError(`${this.#path}.${name}: not one of ${choices.join(", ")}`);
+      return choice;
+    });
+  }
+
   object(name: string): JsonFields {
     return new JsonFields(this.#take(name), `${this.#path}.${name}`);
   }
