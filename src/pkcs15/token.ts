@@ -25,7 +25,7 @@ import type { PlacedKey } from "./objects/entry-objects.ts";
 import { lastUpdatePlace } from "./writing/last-update.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
-import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
+import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
 import {
   computeWithKey,
   currentKeyFile,
@@ -63,7 +63,7 @@ export class Pkcs15Token implements CardToken {
 
   async info(): Promise<CardTokenInfo> {
     const info = await this.#application.contents.tokenInfo();
-    const puk = this.#pin && pukOf(this.#application.pins, this.#pin);
+    const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
       manufacturer: info?.manufacturer ?? "",
@@ -89,7 +89,8 @@ export class Pkcs15Token implements CardToken {
   }
 
   async pinStatus(role: PinRole): Promise<PinStatus> {
-    const pin = this.#pinOf(role);
+    // A PUK without an entry has no reference that its tries could be asked by.
+    const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
     const status = await this.#application.session.run(async (turn) => {
       await enterForPin(this.#application.session, turn, pin);
@@ -101,7 +102,15 @@ export class Pkcs15Token implements CardToken {
   #pinOf(role: PinRole): PinEntry | undefined {
     if (role === "user") return this.#pin;
     if (role === "so") return this.#application.pins.officer;
+    return this.#pukEntry();
+  }
+
+  #listedPuk(): PinEntry | undefined {
     return this.#pin && pukOf(this.#application.pins, this.#pin);
+  }
+
+  #pukEntry(): PinEntry | undefined {
+    return this.#listedPuk() ?? (this.#pin && unlistedPuk(this.#pin));
   }
 
   #requirePin(role: PinRole): PinEntry {
