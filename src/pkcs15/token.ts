@@ -36,8 +36,11 @@ import {
   prepareKey,
 } from "./keys/private-key.ts";
 import type { KeyWork } from "./files/session.ts";
+import { REFUSES_FORM } from "./files/turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
+
+const INS_SELECT = 0xa4;
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
@@ -145,12 +148,24 @@ export class Pkcs15Token implements CardToken {
     for (const pin of pins) {
       if (!pin) continue;
       application.forget(pin);
-      const { sw } = await application.session.run(async (turn) => {
-        await enterForPin(application.session, turn, pin);
-        return turn.send((application.dialect.logout ?? unverify)(pin.reference));
-      });
-      if ((sw !== SW.OK || application.hasLeavers) && application.mayReset(pin)) await application.session.reset();
+      const isDone = await this.#sendLogout(pin);
+      if ((!isDone || application.hasLeavers) && application.mayReset(pin)) await application.session.reset();
     }
+  }
+
+  /** @returns Whether the card forgot the PIN. A card that does not know the command is not sent it again. */
+  async #sendLogout(pin: PinEntry): Promise<boolean> {
+    const application = this.#application;
+    const { session, dialect } = application;
+    if (application.refusesLogout) return false;
+    const command = (dialect.logout ?? unverify)(pin.reference);
+    const { sw } = await session.run(async (turn) => {
+      await enterForPin(session, turn, pin);
+      if (command.ins === INS_SELECT) turn.changed(session.applicationDf);
+      return turn.send(command);
+    });
+    application.refusesLogout = REFUSES_FORM.has(sw);
+    return sw === SW.OK;
   }
 
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
