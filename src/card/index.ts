@@ -14,6 +14,7 @@ export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type P
 export { isKeyResult } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
+export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";

@@ -10,6 +10,7 @@ export type { KeyTypeName } from "./keys/key-type.ts";
 export type { ManagementKey } from "./piv/contents.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export type { PinPolicy } from "./piv/slot.ts";
+export { ISO7816_DEVIATIONS, type Iso7816Deviation } from "./iso7816/deviations.ts";
 export { VirtualPkcs15Card } from "./pkcs15/card.ts";
 export type { Pkcs15CardOptions } from "./pkcs15/personalise.ts";
 export type { Pkcs15KeyName } from "./pkcs15/plan.ts";

@@ -21,3 +21,4 @@ function generatePair(info: KeyTypeInfo): Promise<{ readonly privateKey: KeyObje
     case "montgomery":
       return generate("x25519");
   }
+}

@@ -78,14 +78,19 @@ function whole({ session }: IsoContext, [indicator, ...bytes]: Uint8Array): Uint
   }
 }
 
-/** GENERAL AUTHENTICATE with the other side's point in 7C/85: the x coordinate of the shared one, as MyEID does ECDH. */
+/**
+ * GENERAL AUTHENTICATE with the other side's point in 7C/85: the x coordinate of the shared one, as MyEID does ECDH. The key's file
+ * must be the current one, whatever the environment names.
+ */
 export function generalAuthenticate(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const template = findTlv(readTlvs(data, "dynamic authentication template"), 0x7c);
   const point = template && findTlv(readTlvs(template, "dynamic authentication template"), 0x85);
   if (!point) throw new Refusal(SW.WRONG_DATA);
   const { environment, file } = chosenKey(context, TEMPLATE.AUTHENTICATION);
-  if (environment.algorithm !== ALGORITHM.EC || !file.privateKey) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  if (environment.algorithm !== ALGORITHM.EC || !file.privateKey || context.session.file !== file) {
+    throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  }
   const info = describeKey(file.privateKey);
   if (info.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   return ecdh(file.privateKey, info, point);
