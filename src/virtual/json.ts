@@ -57,6 +57,19 @@ export class JsonFields {
     return choice;
   }
 
+  /** Several of `choices`; none if there is no such field. */
+  someOf<T extends string>(name: string, choices: readonly T[]): readonly T[] {
+    if (!this.#fields.has(name)) return [];
+    const values = this.#take(name);
+    if (!Array.isArray(values)) throw new DataError(`${this.#path}.${name}: not an array`);
+    return values.map((value: unknown) => {
+      const choice = choices.find((candidate) => candidate === value);
+      if (choice === undefined)
+        throw new DataError(`${this.#path}.${name}: a value that is none of ${choices.join(", ")}`);
+      return choice;
+    });
+  }
+
   object(name: string): JsonFields {
     return new JsonFields(this.#take(name), `${this.#path}.${name}`);
   }

@@ -30,6 +30,7 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   const info = describeKey(key.privateKey);
   if (algorithmOf(info) !== algorithm) throw new Refusal(SW.INCORRECT_P1_P2);
   requirePinFor(context, key, first);
+  requireTouch(context, slot);
   const challenge = findTlv(fields, DYNAMIC.CHALLENGE);
   const point = findTlv(fields, DYNAMIC.EXPONENTIATION);
   if (findTlv(fields, DYNAMIC.RESPONSE)?.length !== 0) throw new Refusal(SW.WRONG_DATA);
@@ -51,6 +52,13 @@ function requirePinFor(context: PivContext, { pinPolicy }: PivKey, first: number
   if (pinPolicy === "always" && context.session.pinVerifiedAt !== first - 1) {
     throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
   }
+}
+
+/** Nobody touches a key the first time, if the card has that deviation. */
+function requireTouch({ contents, session }: PivContext, slot: number): void {
+  if (!contents.deviations.has("missed-touch") || session.missedTouches.has(slot)) return;
+  session.missedTouches.add(slot);
+  throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { ManagementAlgorithm } from "./management-key.ts";
 import type { ReferenceData } from "../reference-data.ts";
+import type { PivDeviation } from "./deviations.ts";
 import type { PinPolicy } from "./slot.ts";
 
 /** A private key on the card. */
@@ -32,6 +33,7 @@ export interface PivTraits {
 /** All that a card keeps without power. */
 export interface PivContents {
   readonly traits: PivTraits;
+  readonly deviations: ReadonlySet<PivDeviation>;
   readonly pin: ReferenceData;
   /** Key reference 00, used where the discovery object says so. */
   readonly globalPin: ReferenceData;

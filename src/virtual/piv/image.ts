@@ -1,6 +1,7 @@
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
 import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
+import { PIV_DEVIATION_NAMES } from "./deviations.ts";
 import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
 import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
 import { parsePrivateKey } from "../keys/private-key.ts";
@@ -17,11 +18,12 @@ const ORIGINS = ["generated", "imported"] as const;
 
 /** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
 export function encodeImage(contents: PivContents): string {
-  const { traits, pin, globalPin, puk, managementKey, keys, objects } = contents;
+  const { traits, deviations, pin, globalPin, puk, managementKey, keys, objects } = contents;
   const image = {
     format: FORMAT,
     version: VERSION,
     traits,
+    deviations: [...deviations],
     pin: encodeReference(pin),
     globalPin: encodeReference(globalPin),
     puk: encodeReference(puk),
@@ -42,6 +44,7 @@ export function decodeImage(text: string): PivContents {
   image.integer("version", VERSION, VERSION);
   const contents: PivContents = {
     traits: decodeTraits(image.object("traits")),
+    deviations: new Set(image.someOf("deviations", PIV_DEVIATION_NAMES)),
     pin: decodeReference(image.object("pin"), true),
     globalPin: decodeReference(image.object("globalPin"), true),
     puk: decodeReference(image.object("puk"), false),

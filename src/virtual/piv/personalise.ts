@@ -7,12 +7,13 @@ import { parsePrivateKey } from "../keys/private-key.ts";
 import { issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
+import type { PivDeviation } from "./deviations.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";
 import * as identity from "./identity.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { isWellFormedPin } from "./pin-form.ts";
-import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
+import { certificateTag, isRetired, isSlot, type PinPolicy, SLOT, standardPinPolicy } from "./slot.ts";
 
 /** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. */
 export type KeySource =
@@ -61,6 +62,8 @@ export interface PivCardOptions {
   readonly yubico?: boolean;
   /** Serial number for Yubico's command, 32 bits; random unless told. */
   readonly serial?: number;
+  /** Ways in which the card differs from the standard, of `PIV_DEVIATIONS`; none unless told. */
+  readonly deviations?: readonly PivDeviation[];
 }
 
 const DEFAULT_KEYS: Readonly<Record<string, KeySource>> = {
@@ -77,7 +80,10 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   if (!Number.isInteger(tries) || tries < 1 || tries > 15) throw new DataError(`PIV card: ${tries} tries, 1 to 15`);
   const guid = options.guid ?? randomUuid();
   if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
+  const deviations = new Set(options.deviations);
   const { keys, certificates } = await makeKeys(options, guid);
+  if (deviations.has("no-certificates")) certificates.clear();
+  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
   return {
     traits: {
       extended: options.extended ?? false,
@@ -85,6 +91,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
       yubico: options.yubico ?? false,
       serial: options.serial ?? randomInt(1, 2 ** 32),
     },
+    deviations,
     pin: new ReferenceData(paddedPin(options.pin ?? "123456", "PIN"), tries),
     globalPin: new ReferenceData(paddedPin(options.globalPin ?? "12345678", "global PIN"), tries),
     puk: new ReferenceData(checkedPuk(options.puk ?? "12345678"), tries),

@@ -23,12 +23,14 @@ export function getVersion(): Uint8Array {
 
 /** GET SERIAL of Yubico: four bytes. */
 export function getSerial({ contents }: PivContext): Uint8Array {
+  if (contents.deviations.has("no-device-serial")) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
   const { serial } = contents.traits;
   return Uint8Array.of(serial >>> 24, serial >>> 16, serial >>> 8, serial);
 }
 
 /** GET METADATA of Yubico: what is to be known of the key or PIN that P2 names (ykpiv.h, YKPIV_METADATA). */
 export function getMetadata({ contents }: PivContext, { p1, p2 }: CardCommand): Uint8Array {
+  if (contents.deviations.has("no-metadata")) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (p2 === 0x80) return referenceMetadata(contents.pin, "313233343536ffff");
   if (p2 === 0x81) return referenceMetadata(contents.puk, "3132333435363738");
