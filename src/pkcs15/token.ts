@@ -29,6 +29,7 @@ import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
 import {
   computeWithKey,
+  currentKeyFile,
   environmentName,
   keyFacts,
   loginRequired,
@@ -200,6 +201,7 @@ export class Pkcs15Token implements CardToken {
       requireLogin: () => {
         if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
       },
+      file: currentKeyFile(session, placed, use),
       prepare: (turn) => prepareKey(session, turn, key, placed, use),
       compute: (turn) => computeWithKey(turn, key, use),
     };

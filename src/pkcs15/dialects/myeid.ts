@@ -46,6 +46,8 @@ export const MYEID: Dialect = {
       const template = encodeTlv(0x7c, encodeTlv(0x85, input));
       return {
         environment: setEnvironment(TEMPLATE.AUTHENTICATION, fields(MYEID_ALGORITHM.EC)),
+        // 6985 otherwise (OsEID, myeid_emu.c, myeid_ecdh_derive); OpenSC selects it too (pkcs15-sec.c, use_key).
+        inKeyFile: true,
         commands: [generalAuthenticate(template)],
         read: sharedX(request),
       };

@@ -10,7 +10,7 @@ import {
 import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "../objects/entry-objects.ts";
-import { parentOf, placeName, resolve } from "../files/place.ts";
+import { type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
@@ -38,8 +38,18 @@ export function environmentName({ environment }: KeyUse): string | undefined {
   return environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
 }
 
+/** The file that the key is, and that must be current for this use; undefined if its DF will do. */
+export function currentKeyFile(
+  { applicationDf }: Pkcs15Session,
+  { entry }: PlacedKey,
+  { inKeyFile = false }: KeyUse,
+): FilePlace | undefined {
+  if (!inKeyFile || entry.value?.kind !== "file" || entry.value.file.path.length < 2) return undefined;
+  return resolve(applicationDf, entry.value.file);
+}
+
 /**
- * Makes the key's DF current and sets the environment, unless it is set.
+ * Makes the key's DF or file current and sets the environment, unless it is set.
  * @throws {LoginRequiredError} if the card wants the PIN; {@link UnsupportedError} if the key is not meant for this use.
  */
 export async function prepareKey(
@@ -49,7 +59,9 @@ export async function prepareKey(
   placed: PlacedKey,
   use: KeyUse,
 ): Promise<void> {
-  await enterForKey(session, turn, placed);
+  const file = currentKeyFile(session, placed, use);
+  if (file) await turn.select(file);
+  else await enterForKey(session, turn, placed);
   const { environment } = use;
   const wanted = environmentName(use);
   if (!environment || turn.environment === wanted) return;
