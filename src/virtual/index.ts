@@ -5,7 +5,6 @@ export { VirtualPivCard } from "./piv/card.ts";
 export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";
 export { PIV_DEVIATIONS, type PivDeviation } from "./piv/deviations.ts";
-export { ISO7816_DEVIATIONS } from "./iso7816/deviations.ts";
 export type { KeyTypeName } from "./keys/key-type.ts";
 export type { ManagementKey } from "./piv/contents.ts";
 export type { PinUsage } from "./piv/identity.ts";
