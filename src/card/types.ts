@@ -179,6 +179,8 @@ export interface PinStatus {
   readonly maxTries: number;
   /** The card holds this PIN as verified. Never a reason to treat anybody as logged in. */
   readonly verified: boolean;
+  /** False if nobody has set this PIN yet; true unless told. */
+  readonly isSet?: boolean;
 }
 
 export interface CardTokenInfo {

@@ -1,7 +1,18 @@
-import { type CommandApdu, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
-import { CardError, type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError } from "../card/index.ts";
-import { curveInfo, ecdsaFromDer } from "../crypto/index.ts";
+import {
+  CardError,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  type KeyPrimitive,
+  LoginRequiredError,
+  resultOfLength,
+  sharedSecret,
+  UnsupportedError,
+  wholeRsaResult,
+} from "../card/index.ts";
+import { curveInfo, parsePublicKey } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
@@ -10,6 +21,7 @@ import type { PivExchange } from "./session.ts";
 /** One use of a private key: how the card is asked, and what its answer means. */
 export interface KeyUse {
   readonly command: CommandApdu;
+  /** @throws {MalformedAnswerError} for a result of a wrong length. */
   readonly read: (response: Uint8Array) => Uint8Array;
 }
 
@@ -17,44 +29,50 @@ export interface KeyUse {
  * How the card applies `primitive` to `input` with the key in `slot` (SP 800-73-4 part 2 section 3.2.4, appendix A).
  * @throws {UnsupportedError} for a type of key, or a use of it, that PIV does not have; {DataError} for input of a wrong length.
  */
-export function keyUse(slot: KeySlot, type: KeyType, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
+export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
+  const type = parsePublicKey(publicKey);
   const algorithm = algorithmOf(type);
   if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
-  const same = (response: Uint8Array): Uint8Array => response;
   if (type.type === "rsa" && primitive === "rsa-raw") {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
-    return { command: sign(algorithm, slot.reference, input), read: same };
+    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    return {
+      command: sign(algorithm, slot.reference, input),
+      read: (response) => wholeRsaResult(response, input.length, isRight),
+    };
   }
   if (type.type === "ec" && primitive === "ecdsa") {
-    const hash = leftPad(input, curveInfo(type.curve).bytes);
-    return { command: sign(algorithm, slot.reference, hash), read: (der) => ecdsaFromDer(der, type.curve) };
+    const { bytes } = curveInfo(type.curve);
+    return {
+      command: sign(algorithm, slot.reference, leftPad(input, bytes)),
+      read: (response) => ecdsaResult(response, bytes),
+    };
   }
   if (type.type === "ec" && primitive === "ecdh") {
-    return { command: keyAgreement(algorithm, slot.reference, input), read: same };
+    const { bytes } = curveInfo(type.curve);
+    return {
+      command: keyAgreement(algorithm, slot.reference, input),
+      read: (response) => sharedSecret(response, bytes),
+    };
   }
   if (type.type === "edwards" && primitive === "eddsa") {
-    return { command: sign(algorithm, slot.reference, input), read: (signature) => ofLength(signature, 64) };
+    return { command: sign(algorithm, slot.reference, input), read: (response) => resultOfLength(response, 64) };
   }
   if (type.type === "montgomery" && primitive === "ecdh") {
-    return { command: keyAgreement(algorithm, slot.reference, input), read: (secret) => ofLength(secret, 32) };
+    return {
+      command: keyAgreement(algorithm, slot.reference, input),
+      read: (response) => resultOfLength(response, 32),
+    };
   }
   throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
 }
 
-/** What Curve25519 gives always has the same length. */
-function ofLength(result: Uint8Array, length: number): Uint8Array {
-  if (result.length !== length) throw new DataError(`${result.length} bytes, not ${length}`);
-  return result;
-}
-
-/** How cards refuse an operation that a key is not meant for, such as ECDSA with a key management key. */
-const REFUSED_USE: ReadonlySet<number> = new Set([SW.WRONG_DATA, SW.INCORRECT_P1_P2, SW.FUNCTION_NOT_SUPPORTED]);
-
 /**
  * Sends one use of a key.
- * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
+ * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use;
+ *   {StatusError} for any other refusal; {MalformedAnswerError} for what cannot be a result of the key.
  */
 export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
@@ -63,17 +81,12 @@ export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse):
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
     throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
   }
-  if (REFUSED_USE.has(sw)) {
+  if (isUnsupportedUse(sw)) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
     throw new UnsupportedError(refusedUse(slot, sw), { cause });
   }
   if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
-  try {
-    return use.read(readAuthentication(data));
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the card's signature does not parse: ${cause.message}`, { cause });
-  }
+  return use.read(readAuthentication(data));
 }
 
 /** P2 names the key, so that a card without it refuses P2, or says that there is none. */

@@ -8,6 +8,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  checkedRsaResult,
   type GeneratedKeyPair,
   isKeyResult,
   type KeyPairRequest,
@@ -20,6 +21,7 @@ import {
   type PinUser,
   unlessRefused,
   UnsupportedError,
+  WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
 import { keyTypeName } from "./algorithms.ts";
@@ -150,9 +152,7 @@ export class PivToken implements CardToken {
     }
   }
 
-  /**
-   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
-   */
+  /** A result that does not verify may be that of a new key: another program made it, and wrote a certificate for it. */
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
@@ -162,7 +162,29 @@ export class PivToken implements CardToken {
     const place = this.#slotOf(key);
     const publicKey = await this.#store.publicKey(place, "key");
     const slot = { ...place, pin: this.#store.pinPolicy(place) };
-    const use = keyUse(slot, parsePublicKey(publicKey), primitive, input);
+    try {
+      return await this.#useAs(slot, publicKey, primitive, input, signal);
+    } catch (error) {
+      if (!(error instanceof WrongResultError)) throw error;
+      this.#store.forget(place.certificate);
+      const current = await this.#store.publicKey(place, "key");
+      if (equalBytes(current, publicKey)) throw error;
+      return this.#useAs(slot, current, primitive, input, signal);
+    }
+  }
+
+  /**
+   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
+   * @throws {WrongResultError} for an RSA result that is not the key's.
+   */
+  #useAs(
+    slot: KeySlot,
+    publicKey: Uint8Array,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const use = keyUse(slot, publicKey, primitive, input);
     const send = (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       return sendKeyUse(exchange, slot, use);
@@ -170,8 +192,8 @@ export class PivToken implements CardToken {
     if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
     return this.#session.run(async (exchange, attempt) => {
       const result = await send(exchange);
-      const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
-      return isRight ? result : attempt.startOver();
+      if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+      return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
     }, signal);
   }
 

@@ -25,7 +25,7 @@ export interface Dialect {
   readonly mechanisms: readonly CardMechanism[];
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
-  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. */
+  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */
   logout?(reference: number): CommandApdu;
   /** How files are made and taken away, if not as the standard has it. */
   readonly files?: FileWays;

@@ -54,7 +54,7 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
 /** @throws {UsageError} for options that speak of PIV. */
 async function createPkcs15Card({ name, extended, key, yubico, icam, deviation }: CardOptions): Promise<SavableCard> {
   const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
-  readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
+  const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
   if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
-  return VirtualPkcs15Card.create({ ...(name !== undefined && { name }), ...(extended && { extended }) });
+  return VirtualPkcs15Card.create({ deviations, ...(name !== undefined && { name }), ...(extended && { extended }) });
 }

@@ -1,12 +1,13 @@
 import { generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
+import { inThreadPool } from "../../async/index.ts";
 import type { KeyTypeInfo } from "./key-type.ts";
 
 const generate = promisify(generateKeyPair);
 
 /** A fresh private key. */
 export async function generateKey(info: KeyTypeInfo): Promise<KeyObject> {
-  return (await generatePair(info)).privateKey;
+  return (await inThreadPool(generatePair(info))).privateKey;
 }
 
 function generatePair(info: KeyTypeInfo): Promise<{ readonly privateKey: KeyObject }> {

@@ -1,8 +1,11 @@
+import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
+
 /**
  * Ways in which PIV cards in use differ from SP 800-73, or from each other where it leaves a choice: by name, with one line that
  * says what the card does. A card has those that {@link PivCardOptions.deviations} names.
  */
 export const PIV_DEVIATIONS = {
+  ...RESULT_DEVIATIONS,
   "no-certificates": "the card is made with keys and no certificates",
   "certificate-without-key": "the card is made with a certificate for 9A and no key there",
   "no-key-history": "there is no key history object, and none can be written (6A82)",

@@ -45,7 +45,7 @@ export function decodeImage(text: string): PivContents {
   image.integer("version", VERSION, VERSION);
   const contents: PivContents = {
     traits: decodeTraits(image.object("traits")),
-    deviations: new Set(image.someOf("deviations", PIV_DEVIATION_NAMES)),
+    deviations: new Set(image.optionalList("deviations", PIV_DEVIATION_NAMES)),
     pin: decodeReference(image.object("pin"), true),
     globalPin: decodeReference(image.object("globalPin"), true),
     puk: decodeReference(image.object("puk"), false),
