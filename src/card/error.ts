@@ -10,7 +10,9 @@ export type PinFailure =
   /** A character that this PIN cannot hold; the card was not asked. */
   | "characters"
   /** A new PIN that the card's rules do not allow, whatever they are; no try is spent. */
-  | "unacceptable";
+  | "unacceptable"
+  /** Nobody has set this PIN yet. */
+  | "not-set";
 
 /** A PIN was not accepted. The PIN itself is never in it. */
 export class PinError extends CardError {
@@ -28,6 +30,14 @@ export class PinError extends CardError {
 /** The card wants the PIN before it does this: never given, forgotten after a reset, or wanted anew for each use. */
 export class LoginRequiredError extends CardError {
   override readonly name = "LoginRequiredError";
+}
+
+/**
+ * The card refused this use of a key, and not for lack of a login: nobody touched it in time, or its holder or its rules do not allow
+ * it. The login stays, and the use may be tried again.
+ */
+export class UseRefusedError extends CardError {
+  override readonly name = "UseRefusedError";
 }
 
 /** The object is not on the card any more: another program took it off. */

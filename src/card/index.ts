@@ -10,7 +10,14 @@ export {
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
-export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
+export {
+  LoginRequiredError,
+  ObjectGoneError,
+  PinError,
+  UnsupportedError,
+  UseRefusedError,
+  type PinFailure,
+} from "./error.ts";
 export { isKeyResult } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";

@@ -15,6 +15,6 @@ export async function userPinStatus(context: CommandContext, token: Token, all: 
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
   const application = await new CardRecognition(profiles).claim(card);
   const cardToken = application?.tokens[index];
-  if (cardToken) return await cardToken.pinStatus("user");
+  if (cardToken) return await cardToken.pinStatus("user", true);
   throw new NotFoundError(`the card in ${slotDescription} is another one now; try again`);
 }

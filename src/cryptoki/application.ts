@@ -174,8 +174,9 @@ export class Application implements SlotListener {
     const refusal = error instanceof CryptokiError ? error.cause : error;
     if (!(refusal instanceof StatusError && refusal.sw === SECURITY_STATUS_NOT_SATISFIED)) return false;
     if (this.logins.userOf(token) !== "user") return false;
-    const status = await token.cardToken.pinStatus("user").catch(() => undefined);
-    return status?.verified === false;
+    const { cardToken } = token;
+    const forgotten = cardToken.hasForgottenPin?.() ?? cardToken.pinStatus("user").then(({ verified }) => !verified);
+    return forgotten.catch(() => false);
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */

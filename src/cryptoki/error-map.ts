@@ -11,6 +11,7 @@ import {
   type PinFailure,
   StatusError,
   UnsupportedError,
+  UseRefusedError,
 } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
@@ -23,6 +24,7 @@ const PIN: Readonly<Record<PinFailure, number>> = {
   // CKR_PIN_INVALID is for functions that set a PIN, and applications take it from no other.
   characters: CKR.PIN_INCORRECT,
   unacceptable: CKR.PIN_INVALID,
+  "not-set": CKR.USER_PIN_NOT_INITIALIZED,
 };
 
 /** Status words (ISO/IEC 7816-4 table 6) that mean more than CKR_DEVICE_ERROR. */
@@ -56,6 +58,7 @@ function returnValue(error: unknown): number {
   if (error instanceof PinError) return PIN[error.reason];
   if (error instanceof ObjectGoneError) return CKR.OBJECT_HANDLE_INVALID;
   if (error instanceof LoginRequiredError) return CKR.USER_NOT_LOGGED_IN;
+  if (error instanceof UseRefusedError) return CKR.FUNCTION_REJECTED;
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
   if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;

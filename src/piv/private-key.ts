@@ -1,6 +1,13 @@
 import { type CommandApdu, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
-import { type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError } from "../card/index.ts";
+import {
+  type CardError,
+  type KeyPrimitive,
+  type KeyType,
+  LoginRequiredError,
+  UnsupportedError,
+  UseRefusedError,
+} from "../card/index.ts";
 import { curveInfo, ecdsaFromDer } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
@@ -42,11 +49,17 @@ const REFUSED_USE: ReadonlySet<number> = new Set([SW.WRONG_DATA, SW.INCORRECT_P1
 
 /**
  * Sends one use of a key.
- * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
+ * @param refusal Finds out why the card's security status is not satisfied.
+ * @throws {UnsupportedError} if the key is not meant for this use; {@link StatusError}; what `refusal` gives.
  */
-export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
+export async function sendKeyUse(
+  send: PivExchange,
+  use: KeyUse,
+  slot: KeySlot,
+  refusal: (cause: StatusError) => Promise<CardError>,
+): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
-  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
+  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw await refusal(new StatusError("GENERAL AUTHENTICATE", sw));
   if (REFUSED_USE.has(sw)) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
     throw new UnsupportedError(`the card does not do this with key ${referenceName(slot)}`, { cause });
@@ -62,7 +75,17 @@ export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse):
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {
   const when = slot.pin === "always" ? "immediately before each use of this key" : "before it uses this key";
-  return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
+  const touch = cause && slot.pin === "always" ? ", or a touch while it works" : "";
+  return new LoginRequiredError(`the card wants the PIN ${when}${touch}`, { cause });
+}
+
+/** The card refused the key, and still has the PIN, or may have it: on a YubiKey for lack of a touch. */
+export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
+  const key = `the card refused to use key ${referenceName(slot)}`;
+  return new UseRefusedError(
+    `${key}, and the PIN was given: the key may want a touch; use it again, and touch it when it blinks`,
+    { cause },
+  );
 }
 
 /** Cards want a hash as long as the order; a shorter one is the same number with zeros before it (FIPS 186-5 6.4.1). */

@@ -22,16 +22,18 @@ import {
 } from "../card/index.ts";
 import { keyTypeOf } from "../crypto/index.ts";
 import { serialNumber } from "./chuid.ts";
-import { putData, unverify } from "./commands.ts";
+import { CONTAINER } from "./containers.ts";
+import { getData, putData, unverify } from "./commands.ts";
 import { generate, readGenerated } from "./generate.ts";
 import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
 import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
-import { changePin, checkPin, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, USUAL_TRIES, verifyPin } from "./pin.ts";
-import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
+import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
+import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
+import { getMetadata, readTries } from "./yubico.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
 /** What PIV cards in use compute with: SP 800-78-5 table 1, and RSA-1024 and RSA-4096 of older and vendors' cards. */
@@ -52,12 +54,13 @@ export class PivToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
+  /** Of the PIN, once the card has told. */
+  #maxTries: number | undefined;
 
   constructor(session: PivSession) {
     this.#session = session;
-    this.#pin = new PinState(session.card, USUAL_TRIES);
-    // The management key has no tries to count.
-    this.#managementKey = new PinState(session.card, 0);
+    this.#pin = new PinState(session.card);
+    this.#managementKey = new PinState(session.card);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
     this.#data = dataObjects(this.#store);
@@ -84,11 +87,39 @@ export class PivToken implements CardToken {
     return Promise.resolve(this.#objects);
   }
 
-  /** The management key, which is the security officer's, has no tries to count; those of the PUK no card tells. */
-  async pinStatus(role: PinRole): Promise<PinStatus> {
-    if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
+  /**
+   * The management key, which is the security officer's, has no tries to count; those of the PUK are not asked for. How many tries the
+   * PIN has at most, only Yubico's metadata tell, which a thorough question asks for.
+   */
+  async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
+    if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
-    return this.#pin.status(await this.#session.runConfirmed((send) => readPinStatus(send, pin)));
+    return this.#session.runConfirmed(async (send) => {
+      const told = await readPinStatus(send, pin);
+      if (!thorough) return this.#pin.status(told, this.#maxTries);
+      const { maximum, left } = readTries((await send(getMetadata(pin))).data);
+      this.#maxTries = maximum;
+      return this.#pin.status({ ...told, triesLeft: told.triesLeft ?? left }, maximum);
+    });
+  }
+
+  async hasForgottenPin(): Promise<boolean> {
+    return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send)));
+  }
+
+  /** Whether the PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  async #pinOutlasts(send: PivExchange): Promise<boolean> {
+    if (!this.#pin.isVerified) return false;
+    // Known since the login: the card is taken here, and could not be asked.
+    const { pin } = await this.#session.discovery();
+    const verified = await isPinVerified(send, pin);
+    if (verified === true || this.#pin.hasAffirmed) return this.#pin.outlasts(verified);
+    // The card may be one that never says yes. It refuses an object of the cardholder's if the PIN is not verified; where it has no such
+    // object, it may say that first.
+    const { sw } = await send(getData(CONTAINER.PRINTED_INFORMATION.tag), 1);
+    if (sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return this.#pin.outlasts(undefined);
+    this.#pin.forget();
+    return false;
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
@@ -164,9 +195,14 @@ export class PivToken implements CardToken {
     const slot = this.#slotOf(key);
     const publicKey = await this.#store.publicKey(slot);
     const use = keyUse(slot, keyTypeOf(publicKey), primitive, input);
-    const send = (exchange: PivExchange): Promise<Uint8Array> => {
+    const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
-      return sendKeyUse(exchange, slot, use);
+      const result = await sendKeyUse(exchange, use, slot, async (cause) => {
+        const outlasts = await this.#pinOutlasts(exchange);
+        return outlasts && slot.pin !== "always" ? useRefused(slot, cause) : loginRequired(slot, cause);
+      });
+      if (slot.pin !== "never") this.#pin.served();
+      return result;
     };
     if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
     return this.#session.run(async (exchange, attempt) => {

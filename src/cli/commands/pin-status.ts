@@ -39,22 +39,26 @@ export function addPinStatus(pin: Command, environment: Environment): void {
   });
 }
 
-/** A token's PIN as `--json` prints it; triesLeft is null where the card does not tell. */
-function document(token: Token, { triesLeft, maxTries }: PinStatus): object {
+/** A token's PIN as `--json` prints it; triesLeft and maxTries are null where the card does not tell. */
+function document(token: Token, { triesLeft, maxTries, isSet = true }: PinStatus): object {
   return {
     label: token.label,
     reader: token.slotDescription,
-    user: { triesLeft: triesLeft ?? null, maxTries, blocked: triesLeft === 0 },
+    user: { set: isSet, triesLeft: triesLeft ?? null, maxTries: maxTries ?? null, blocked: triesLeft === 0 },
     uri: formatUri(tokenUri(token)),
   };
 }
 
-const tries = ({ triesLeft, maxTries }: PinStatus): string =>
-  triesLeft === undefined ? "not told" : `${triesLeft} of ${maxTries}`;
+function tries({ triesLeft, maxTries }: PinStatus): string {
+  if (triesLeft === undefined) return "not told";
+  return maxTries === undefined ? String(triesLeft) : `${triesLeft} of ${maxTries}`;
+}
 
-function judgement({ colours }: Printer, { triesLeft, maxTries }: PinStatus): string {
+function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): string {
+  if (!isSet) return colours.red("no PIN is set");
   if (triesLeft === undefined) return "";
   if (triesLeft === 0) return colours.red("blocked: unblock it with the PUK");
   if (triesLeft === 1) return colours.red("one more wrong PIN blocks it");
+  if (maxTries === undefined) return "";
   return triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok");
 }

@@ -30,7 +30,7 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
         flags:
           CKF_TOKEN.RNG |
           CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
-          tokenFlags(cardToken, info) |
+          tokenFlags(cardToken, info, userPin) |
           pinFlags(userPin, USER) |
           pinFlags(officerPin, OFFICER),
         ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
@@ -52,11 +52,11 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
   );
 }
 
-/** A card that a profile knows was initialised, and its holder has a PIN. */
-function tokenFlags({ pinPad }: CardToken, { writeProtected }: CardTokenInfo): number {
+/** A card that a profile knows was initialised, and its holder has a PIN, unless the card says otherwise. */
+function tokenFlags({ pinPad }: CardToken, { writeProtected }: CardTokenInfo, userPin: PinStatus | undefined): number {
   return (
     CKF_TOKEN.LOGIN_REQUIRED |
-    CKF_TOKEN.USER_PIN_INITIALIZED |
+    (userPin?.isSet === false ? 0 : CKF_TOKEN.USER_PIN_INITIALIZED) |
     CKF_TOKEN.TOKEN_INITIALIZED |
     (writeProtected ? CKF_TOKEN.WRITE_PROTECTED : 0) |
     (pinPad ? CKF_TOKEN.PROTECTED_AUTHENTICATION_PATH : 0)
@@ -84,5 +84,6 @@ const OFFICER: PinFlags = {
 function pinFlags(status: PinStatus | undefined, flags: PinFlags): number {
   if (status?.triesLeft === undefined) return 0;
   if (status.triesLeft === 0) return flags.locked;
-  return (status.triesLeft < status.maxTries ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
+  const countLow = status.countLow ?? status.triesLeft < (status.maxTries ?? 0);
+  return (countLow ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
 }
