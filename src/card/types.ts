@@ -177,7 +177,7 @@ export interface CardTokenInfo {
   readonly label: string;
   readonly manufacturer: string;
   readonly model: string;
-  /** In full; the facade cuts it to 16 bytes. */
+  /** In full; CK_TOKEN_INFO has its last 16 bytes. */
   readonly serialNumber: string;
   readonly pin: PinInfo;
   /** The PUK's bounds, where the token has one. */
@@ -221,6 +221,8 @@ export interface PinPad {
 /** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
+  /** Serial numbers under which other modules or earlier releases show the same token, 16 bytes at most: a URI may have one of them. */
+  otherSerialNumbers?(): Promise<readonly string[]>;
   readonly mechanisms: readonly CardMechanism[];
   /** Whose login the card wants before its contents are changed; "so" unless told. */
   readonly changedBy?: PinUser;

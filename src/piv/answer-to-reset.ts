@@ -41,11 +41,8 @@ export function announcesPiv(atr: Uint8Array): boolean {
   );
 }
 
-/**
- * Whether cards with this answer to reset have another application selected after it, or none: a YubiKey answers no command of PIV
- * before PIV is selected.
- */
-export function wantsSelection(atr: Uint8Array): boolean {
+/** Whether it is a YubiKey's, which answers no command of PIV before PIV is selected, and answers Yubico's own. */
+export function isYubiKey(atr: Uint8Array): boolean {
   return historicalBytes(atr).includes(YUBIKEY);
 }
 

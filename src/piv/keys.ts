@@ -23,10 +23,18 @@ export interface KeySlot {
 const AUTHENTICATION = { sign: true, decrypt: true, derive: false } as const;
 const MANAGEMENT = { sign: true, decrypt: true, derive: true } as const;
 
-const labels = (use: string): KeySlot["labels"] => ({
-  privateKey: `${use} key`,
-  publicKey: `${use} public key`,
-  certificate: `Certificate for ${use}`,
+/** The labels that OpenSC shows (pkcs15-piv.c), so that a PKCS #11 URI that was made with it finds the same objects. */
+const labels = (key: string, certificate: string): KeySlot["labels"] => ({
+  privateKey: `${key} key`,
+  publicKey: `${key} pubkey`,
+  certificate: `Certificate for ${certificate}`,
+});
+
+/** OpenSC gives both keys of a retired pair one label. */
+const retiredLabels = (number: number): KeySlot["labels"] => ({
+  privateKey: `Retired KEY MAN ${number}`,
+  publicKey: `Retired KEY MAN ${number}`,
+  certificate: `Retired Certificate for Key Management ${number}`,
 });
 
 /** The four keys of every PIV card. */
@@ -37,7 +45,7 @@ const NAMED_SLOTS: readonly KeySlot[] = [
     pin: "once",
     usage: AUTHENTICATION,
     id: 1,
-    labels: labels("PIV Authentication"),
+    labels: labels("PIV AUTH", "PIV Authentication"),
   },
   {
     reference: 0x9c,
@@ -45,16 +53,23 @@ const NAMED_SLOTS: readonly KeySlot[] = [
     pin: "always",
     usage: AUTHENTICATION,
     id: 2,
-    labels: labels("Digital Signature"),
+    labels: labels("SIGN", "Digital Signature"),
   },
-  { reference: 0x9d, certificate: 0x5fc10b, pin: "once", usage: MANAGEMENT, id: 3, labels: labels("Key Management") },
+  {
+    reference: 0x9d,
+    certificate: 0x5fc10b,
+    pin: "once",
+    usage: MANAGEMENT,
+    id: 3,
+    labels: labels("KEY MAN", "Key Management"),
+  },
   {
     reference: 0x9e,
     certificate: 0x5fc101,
     pin: "never",
     usage: AUTHENTICATION,
     id: 4,
-    labels: labels("Card Authentication"),
+    labels: labels("CARD AUTH", "Card Authentication"),
   },
 ];
 
@@ -67,7 +82,7 @@ const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (
   pin: "once",
   usage: MANAGEMENT,
   id: 5 + index,
-  labels: labels(`Retired Key Management ${index + 1}`),
+  labels: retiredLabels(index + 1),
 }));
 
 export const KEY_SLOTS: readonly KeySlot[] = [...NAMED_SLOTS, ...RETIRED_SLOTS];

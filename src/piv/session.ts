@@ -1,7 +1,7 @@
 import { CardError, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, confirmedAnswer, SelectedApplication } from "../card/index.ts";
-import { wantsSelection } from "./answer-to-reset.ts";
+import { isYubiKey } from "./answer-to-reset.ts";
 import { CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData, select } from "./commands.ts";
 import { CONTAINER } from "./containers.ts";
@@ -80,7 +80,7 @@ export class PivSession {
    */
   claim(): Promise<boolean> {
     return this.#card.exclusively(async (exchange) => {
-      const selects = wantsSelection(this.#card.atr) && (await this.#card.alone());
+      const selects = isYubiKey(this.#card.atr) && (await this.#card.alone());
       if (!selects && (await this.#readDiscovery(exchange))) {
         this.#application.confirmed();
         return true;

@@ -1,5 +1,5 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
-import { equalBytes, wipe } from "../bytes/index.ts";
+import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   CardError,
   type CardMechanism,
@@ -21,7 +21,8 @@ import {
   UnsupportedError,
 } from "../card/index.ts";
 import { keyTypeOf } from "../crypto/index.ts";
-import { serialNumber } from "./chuid.ts";
+import { isYubiKey } from "./answer-to-reset.ts";
+import { chuidNumber } from "./chuid.ts";
 import { CONTAINER } from "./containers.ts";
 import { getData, putData, unverify } from "./commands.ts";
 import { generate, readGenerated } from "./generate.ts";
@@ -70,17 +71,32 @@ export class PivToken implements CardToken {
     ];
   }
 
+  /**
+   * Serial number and manufacturer are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here; a
+   * YubiKey's serial number is the device's, because programs write a new CHUID whenever they like.
+   */
   async info(): Promise<CardTokenInfo> {
-    const serial = serialNumber(await this.#store.chuid());
+    const serial = await this.#serialNumber();
     return {
-      label: serial ? `PIV ${serial.slice(-8)}` : "PIV",
-      manufacturer: manufacturerOf(this.#session.card.atr),
+      label: serial === undefined ? "PIV" : `PIV ${serial.slice(-8)}`,
+      manufacturer: "piv_II",
       model: "PIV",
-      serialNumber: serial,
+      serialNumber: serial ?? NO_NUMBER,
       pin: PIV_PIN,
       puk: PIV_PUK,
       application: "NIST SP 800-73 [PIV]",
     };
+  }
+
+  async #serialNumber(): Promise<string | undefined> {
+    const ofDevice = isYubiKey(this.#session.card.atr) ? await this.#store.deviceSerial() : undefined;
+    return ofDevice ?? chuidNumber(await this.#store.chuid()) ?? (await this.#store.deviceSerial());
+  }
+
+  /** OpenSC's, where it is not this one, and what the first release of this driver made of the card UUID. */
+  async otherSerialNumbers(): Promise<readonly string[]> {
+    const chuid = await this.#store.chuid();
+    return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
   }
 
   objects(): Promise<readonly CardObject[]> {
@@ -271,7 +287,5 @@ export class PivToken implements CardToken {
 
 const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
 
-/** Only some cards name their maker, in the historical bytes of their answer to reset. */
-function manufacturerOf(atr: Uint8Array): string {
-  return String.fromCharCode(...atr).includes("YubiKey") ? "Yubico" : "";
-}
+/** OpenSC's serial number of a card that has none. */
+const NO_NUMBER = "00000000";

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import type { PinStatus } from "../../card/index.ts";
 import { formatUri, tokenUri } from "../../cryptoki/index.ts";
+import { onCardToken } from "../card-token.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
 import type { Printer } from "../output.ts";
-import { userPinStatus } from "../pin-tries.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
 
 export function addPinStatus(pin: Command, environment: Environment): void {
@@ -25,8 +25,10 @@ export function addPinStatus(pin: Command, environment: Environment): void {
     const { print } = context;
     const all = await listTokens(context);
     const found: { token: Token; status: PinStatus }[] = [];
-    for (const token of selectTokens(context, all, uri)) {
-      found.push({ token, status: await userPinStatus(context, token, all) });
+    for (const token of await selectTokens(context, all, uri)) {
+      // With the number of tries, for which PKCS #11 has only flags. Costs no try.
+      const status = await onCardToken(context, token, all, (cardToken) => cardToken.pinStatus("user", true));
+      found.push({ token, status });
     }
     if (print.json) print.document(found.map(({ token, status }) => document(token, status)));
     else if (found.length > 0) {
