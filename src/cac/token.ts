@@ -6,6 +6,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  changingPin,
   isKeyResult,
   type KeyPrimitive,
   LoginRequiredError,
@@ -93,7 +94,8 @@ export class CacToken implements CardToken {
 
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
     requireUser(role);
-    await this.#sendPin(changePin(oldPin, newPin, this.#variant.pin.changeP1), signal);
+    const change = changePin(oldPin, newPin, this.#variant.pin.changeP1);
+    await changingPin("PIN", (changing) => this.#sendPin((send) => changing(() => change(send)), signal));
   }
 
   #padOf(reader: PinPadReader): PinPad {

@@ -20,6 +20,7 @@ export {
 } from "./error.ts";
 export { isKeyResult } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
+export { changingPin, type ChangingExchange, PinUncertainError } from "./pin-change.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";

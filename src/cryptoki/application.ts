@@ -1,5 +1,11 @@
 import { Deadline, throwIfAborted, untilAborted } from "../async/index.ts";
-import { type CardFinding, type FindingSink, LoginRequiredError, StatusError } from "../card/index.ts";
+import {
+  type CardFinding,
+  type FindingSink,
+  LoginRequiredError,
+  PinUncertainError,
+  StatusError,
+} from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
@@ -202,7 +208,8 @@ export class Application implements SlotListener {
     if (card && (card.gone || isGone(error))) {
       if (this.#ended) return finalized(error);
       this.slots.lost(card);
-      return new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
+      const detail = error instanceof PinUncertainError ? error.message : undefined;
+      return new CryptokiError(CKR.DEVICE_REMOVED, detail, { cause: error });
     }
     // A profile may throw the reason itself.
     if (signal?.aborted && error === signal.reason) return cancelled(error);

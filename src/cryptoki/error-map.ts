@@ -8,6 +8,7 @@ import {
   MalformedAnswerError,
   ObjectGoneError,
   PinError,
+  PinUncertainError,
   type PinFailure,
   StatusError,
   UnsupportedError,
@@ -41,7 +42,7 @@ export function cancelled(reason: unknown): CryptokiError {
 
 /** Whether `error` says that the card, its reader or the way to it is gone. */
 export function isGone(error: unknown): boolean {
-  return error instanceof CardGoneError;
+  return error instanceof CardGoneError || (error instanceof PinUncertainError && error.isGone);
 }
 
 /** Any error as the one that a C_ function throws; the lower error is its cause. */
@@ -51,7 +52,7 @@ export function toCryptokiError(error: unknown): CryptokiError {
 }
 
 function returnValue(error: unknown): number {
-  if (error instanceof CardGoneError) return CKR.DEVICE_REMOVED;
+  if (isGone(error)) return CKR.DEVICE_REMOVED;
   if (error instanceof CardCancelledError) return CKR.FUNCTION_CANCELED;
   // The standard has no name for a card that another program holds.
   if (error instanceof CardAccessError) return CKR.DEVICE_ERROR;

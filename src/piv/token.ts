@@ -2,6 +2,7 @@ import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/in
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   CardError,
+  changingPin,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -164,9 +165,11 @@ export class PivToken implements CardToken {
     if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
-    await this.#session.runConfirmed(
-      (send) => (pin === "puk" ? change(send) : this.#pin.present(() => change(send))),
-      signal,
+    await changingPin(pin === "puk" ? "PUK" : "PIN", (changing) =>
+      this.#session.runConfirmed((send) => {
+        const command = (): Promise<void> => changing(() => change(send));
+        return pin === "puk" ? command() : this.#pin.present(command);
+      }, signal),
     );
   }
 
@@ -177,7 +180,9 @@ export class PivToken implements CardToken {
       throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
     }
     const change = unlockPin(puk, newPin);
-    await this.#session.runConfirmed((send) => this.#pin.replace(() => change(send)), signal);
+    await changingPin("PIN", (changing) =>
+      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), signal),
+    );
   }
 
   /** Nothing but a reset makes a card forget the management key, or the PIN where it came before SP 800-73-4 and P1 = FF. */

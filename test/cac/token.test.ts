@@ -161,6 +161,21 @@ describe("a CAC with a capability container", () => {
     await expect(rig.token.changePin?.("puk", PIN, PIN)).rejects.toThrow(UnsupportedError);
   });
 
+  test("may have changed its PIN where the answer is lost", async () => {
+    rig = await insert(listedApplets(), { changeP1: 0x00 });
+    const { card } = rig;
+    const transmit = card.transmit.bind(card);
+    card.transmit = async (command) => {
+      const answer = await transmit(command);
+      return command[1] === 0x24 ? answer.subarray(0, 1) : answer;
+    };
+    await expect(rig.token.changePin?.("user", utf8("12345678"), utf8("654321"))).rejects.toMatchObject({
+      name: "PinUncertainError",
+      message: expect.stringMatching(/may have changed/u) as unknown,
+    });
+    await rig.token.login("user", utf8("654321"));
+  });
+
   test("knows no security officer, and no primitive but the plain one", async () => {
     await expect(rig.token.login("so", PIN)).rejects.toThrow(UnsupportedError);
     expect(await rig.token.pinStatus("so")).toMatchObject({ triesLeft: undefined });
