@@ -29,17 +29,17 @@ export type ChangingExchange = (exchange: () => Promise<void>) => Promise<void>;
  * @throws {PinUncertainError} if the command was sent, and its answer did not come or cannot be read.
  */
 export async function changingPin(what: string, work: (changing: ChangingExchange) => Promise<void>): Promise<void> {
-  let isSent = false;
+  const command = { isSent: false };
   try {
     await work(async (exchange) => {
-      isSent = true;
+      command.isSent = true;
       await exchange();
-      isSent = false;
+      command.isSent = false;
     });
   } catch (error) {
     const isLost = error instanceof CardAccessError || error instanceof MalformedAnswerError;
     // A call that is cancelled in the exchange is finished behind the caller, as any write is.
-    if (!isSent || !isLost || error instanceof CardCancelledError) throw error;
+    if (!command.isSent || !isLost || error instanceof CardCancelledError) throw error;
     throw new PinUncertainError(what, error);
   }
 }
