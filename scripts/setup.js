@@ -31,6 +31,7 @@ const PACKAGES = [
   "vsmartcard-vpcd",
   "ykcs11",
   "yubico-piv-tool",
+  "yubikey-manager",
 ];
 
 /**
