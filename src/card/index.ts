@@ -18,10 +18,21 @@ export {
   UseRefusedError,
   type PinFailure,
 } from "./error.ts";
-export { isKeyResult } from "./key-result.ts";
+export {
+  checkedRsaResult,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  resultOfLength,
+  sharedSecret,
+  unpaddedMessage,
+  wholeRsaResult,
+  WrongResultError,
+} from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { changingPin, type ChangingExchange, PinUncertainError } from "./pin-change.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
+export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
@@ -39,14 +50,17 @@ export type {
   CardToken,
   CardTokenInfo,
   GeneratedKeyPair,
+  KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
   KeyType,
   KeyUsage,
+  KeyUsageByFamily,
   NewCardObject,
   PinInfo,
   PinPad,
   PinRole,
   PinStatus,
   PinUser,
+  VendorAttributes,
 } from "./types.ts";

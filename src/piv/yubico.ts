@@ -2,8 +2,10 @@
  * Commands that Yubico added to PIV, and that cards of other makers have taken over: GET METADATA (firmware 5.3 and later) and GET
  * SERIAL (firmware 5 and later). https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/apdu-list.html
  */
-import { type CommandApdu, findTlv, readTlvs } from "../apdu/index.ts";
+import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
+import { keyTypeOfAlgorithm } from "./algorithms.ts";
+import { readPublicKeyObjects } from "./public-key-objects.ts";
 
 /** GET METADATA of a key, PIN or PUK. */
 export function getMetadata(reference: number): CommandApdu {
@@ -34,4 +36,66 @@ export function readSerial(answer: Uint8Array): string | undefined {
   if (answer.length !== 4) return undefined;
   const serial = answer.reduce((value, byte) => value * 256 + byte, 0);
   return serial === 0 ? undefined : String(serial);
+}
+
+/** When a key wants the PIN: as the standard has it, and as Yubico's cards let whoever makes the key choose. */
+export type KeyPinPolicy = "never" | "once" | "always";
+
+/** What GET METADATA tells of a key. */
+export interface KeyMetadata {
+  /** The byte that the card gives, 0 for the policy of the key's place. */
+  readonly pinPolicy: number;
+  /** 0 for no policy, 1 never, 2 always, 3 not again for 15 seconds. */
+  readonly touchPolicy: number;
+  /** Made on the card, not brought there. */
+  readonly generated: boolean;
+  /** SubjectPublicKeyInfo, DER; undefined for a type of key that is not known here. */
+  readonly publicKey: Uint8Array | undefined;
+}
+
+/** Tags in the metadata of a key. */
+const METADATA = { ALGORITHM: 0x01, POLICY: 0x02, ORIGIN: 0x03, PUBLIC_KEY: 0x04 } as const;
+const GENERATED = 1;
+
+/**
+ * The metadata of a key.
+ * @throws {MalformedAnswerError} if they do not parse.
+ */
+export function readKeyMetadata(answer: Uint8Array): KeyMetadata {
+  try {
+    const fields = readTlvs(answer, "metadata of a key");
+    const [algorithm = 0] = findTlv(fields, METADATA.ALGORITHM) ?? [];
+    const [pinPolicy = 0, touchPolicy = 0] = findTlv(fields, METADATA.POLICY) ?? [];
+    const [origin] = findTlv(fields, METADATA.ORIGIN) ?? [];
+    const type = keyTypeOfAlgorithm(algorithm);
+    const objects = findTlv(fields, METADATA.PUBLIC_KEY);
+    return {
+      pinPolicy,
+      touchPolicy,
+      generated: origin === GENERATED,
+      publicKey: type && objects && readPublicKeyObjects(type, readTlvs(objects, "public key in the metadata")),
+    };
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's answer to GET METADATA does not parse: ${cause.message}`, { cause });
+  }
+}
+
+/** 4 and 5 stand for a PIN or a fingerprint. */
+const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
+  [1, "never"],
+  [2, "once"],
+  [3, "always"],
+  [4, "once"],
+  [5, "always"],
+]);
+
+/** When a key with this policy wants the PIN; undefined for the policy of its place, and for one that is not known here. */
+export function pinPolicyOf({ pinPolicy }: KeyMetadata): KeyPinPolicy | undefined {
+  return PIN_POLICIES.get(pinPolicy);
+}
+
+/** GET VERSION: the firmware's version, three bytes. */
+export function getVersion(): CommandApdu {
+  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256 };
 }
