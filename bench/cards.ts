@@ -33,7 +33,7 @@ export class CardFactory {
   /** @param yubico Whether any card also answers Yubico's own commands, which ykcs11 cannot do without. */
   async make(kind: CardKind, yubico: boolean): Promise<VirtualPivCard> {
     const keys = Object.fromEntries(Object.entries(this.#keys).map(([name, { privateKey }]) => [name, { privateKey }]));
-    return VirtualPivCard.create({ yubico, ...CARD_KINDS[kind].options, keys, pin: PIN });
+    return VirtualPivCard.create({ yubico, extended: false, ...CARD_KINDS[kind].options, keys, pin: PIN });
   }
 
   publicKey(name: KeyName): KeyObject {

@@ -33,6 +33,7 @@ const PACKAGES = [
   "vsmartcard-vpcd",
   "ykcs11",
   "yubico-piv-tool",
+  "yubikey-manager",
 ];
 
 /**

@@ -1,4 +1,4 @@
-import { statusName } from "./status.ts";
+import { countedTries, statusName } from "./status.ts";
 
 const hex4 = (sw: number): string => sw.toString(16).toUpperCase().padStart(4, "0");
 
@@ -18,10 +18,10 @@ export class StatusError extends CardError {
     this.sw = sw;
   }
 
-  /** Tries left, where the status word tells them (63Cx: x; 6983: none). */
+  /** Tries left, where the status word tells them: 63Cx and 630x (not 6300) tell x; 6983 tells that there are none. */
   get triesLeft(): number | undefined {
-    if ((this.sw & 0xfff0) === 0x63c0) return this.sw & 0x0f;
-    return this.sw === 0x6983 ? 0 : undefined;
+    if (this.sw === 0x6983) return 0;
+    return countedTries(this.sw);
   }
 }
 

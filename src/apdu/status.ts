@@ -122,8 +122,10 @@ function rangeOf(sw: number): StatusMeaning | undefined {
         name: `wrong length expected, ${sw2 || 256} is right`,
         advice: `send the command again with Le = ${sw2.toString(16).toUpperCase().padStart(2, "0")}`,
       };
-    case 0x63:
-      return sw2 >> 4 === 0xc ? triesMeaning(sw2 & 0x0f) : undefined;
+    case 0x63: {
+      const tries = countedTries(sw);
+      return tries === undefined ? undefined : triesMeaning(tries);
+    }
     case 0x62:
     case 0x64:
       // ISO/IEC 7816-4 section 12.5.1: the card has a query of its own, this many bytes long.
@@ -133,6 +135,15 @@ function rangeOf(sw: number): StatusMeaning | undefined {
     default:
       return undefined;
   }
+}
+
+/**
+ * The tries that a status word counts: x of 63Cx (ISO/IEC 7816-4 section 5.6), and of 630x, which a YubiKey NEO answers in its place.
+ * 6300 tells of no number.
+ */
+export function countedTries(sw: number): number | undefined {
+  if ((sw & 0xfff0) === 0x63c0 || (sw > 0x6300 && sw < 0x6310)) return sw & 0x0f;
+  return undefined;
 }
 
 function triesMeaning(tries: number): StatusMeaning {

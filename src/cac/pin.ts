@@ -15,9 +15,6 @@ import type { CacExchange } from "./session.ts";
 /** 4 to 8 decimal digits. */
 export const CAC_PIN: PinInfo = { label: "PIN", minLength: 4, maxLength: 8 };
 
-/** The number of tries that issuers set. */
-export const USUAL_TRIES = 3;
-
 /** A PIN's length on the wire; filled up with FF. */
 const PIN_LENGTH = 8;
 

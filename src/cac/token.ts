@@ -6,6 +6,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  changingPin,
   checkedRsaResult,
   isKeyResult,
   isUnsupportedUse,
@@ -24,16 +25,7 @@ import { keyTypeOf } from "../crypto/index.ts";
 import { signDecrypt } from "./commands.ts";
 import { DataContainer } from "./data-container.ts";
 import { dataObject, type PkiObjects, pkiObjects } from "./objects.ts";
-import {
-  CAC_PIN,
-  changeOnPad,
-  changePin,
-  type PinCommand,
-  readPinStatus,
-  USUAL_TRIES,
-  verifyOnPad,
-  verifyPin,
-} from "./pin.ts";
+import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
 import { PkiObject } from "./pki-object.ts";
 import type { CacExchange, CacSession } from "./session.ts";
 import type { Variant } from "./variant.ts";
@@ -57,7 +49,7 @@ export class CacToken implements CardToken {
   /** @param reader The reader's own keys, if it has some. */
   constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
     this.#session = session;
-    this.#pin = new PinState(session.card, USUAL_TRIES);
+    this.#pin = new PinState(session.card);
     this.#variant = variant;
     if (reader) this.pinPad = this.#padOf(reader);
     const { pki, containers } = variant.contents;
@@ -105,7 +97,8 @@ export class CacToken implements CardToken {
 
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
     requireUser(role);
-    await this.#sendPin(changePin(oldPin, newPin, this.#variant.pin.changeP1), signal);
+    const change = changePin(oldPin, newPin, this.#variant.pin.changeP1);
+    await changingPin("PIN", (changing) => this.#sendPin((send) => changing(() => change(send)), signal));
   }
 
   #padOf(reader: PinPadReader): PinPad {

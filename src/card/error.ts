@@ -32,6 +32,14 @@ export class LoginRequiredError extends CardError {
   override readonly name = "LoginRequiredError";
 }
 
+/**
+ * The card refused this use of a key, and not for lack of a login: nobody touched it in time, or its holder or its rules do not allow
+ * it. The login stays, and the use may be tried again.
+ */
+export class UseRefusedError extends CardError {
+  override readonly name = "UseRefusedError";
+}
+
 /** The object is not on the card any more: another program took it off. */
 export class ObjectGoneError extends CardError {
   override readonly name = "ObjectGoneError";

@@ -10,7 +10,14 @@ export {
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
-export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
+export {
+  LoginRequiredError,
+  ObjectGoneError,
+  PinError,
+  UnsupportedError,
+  UseRefusedError,
+  type PinFailure,
+} from "./error.ts";
 export {
   checkedRsaResult,
   ecdsaResult,
@@ -23,6 +30,7 @@ export {
   WrongResultError,
 } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
+export { changingPin, type ChangingExchange, PinUncertainError } from "./pin-change.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
 export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";

@@ -1,18 +1,25 @@
 import { CardCancelledError } from "./access-error.ts";
 import type { Card } from "./card.ts";
+import { PinError } from "./error.ts";
 import type { PinStatus } from "./types.ts";
+
+/** Tries that nearly every issuer gives at least: fewer tell of a wrong PIN, on a card that does not tell its maximum. */
+const USUAL_TRIES = 3;
 
 /** What is known of one PIN of a card, or of another value that the card verifies. The one place for these rules. */
 export class PinState {
   readonly #card: Pick<Card, "resets">;
   /** {@link Card.resets} when the card last said yes. */
   #verifiedAt: number | undefined;
-  #maxTries: number;
+  /** Asked without a PIN, the card has said since the last right one that it is verified: its no can be believed. */
+  #hasAffirmed = false;
+  /** A refusal that nothing explains was put up with since. */
+  #wasRefused = false;
+  /** The most tries that were seen to be left. */
+  #mostTries = USUAL_TRIES;
 
-  /** @param usualTries Tries that most issuers give, until the card shows more. */
-  constructor(card: Pick<Card, "resets">, usualTries: number) {
+  constructor(card: Pick<Card, "resets">) {
     this.#card = card;
-    this.#maxTries = usualTries;
   }
 
   /** The card said yes, and was not reset since. */
@@ -32,9 +39,13 @@ export class PinState {
       await command();
     } catch (error) {
       if (error instanceof CardCancelledError || keeps(error)) this.#verifiedAt = before;
+      // The wrong PIN spent one.
+      if (error instanceof PinError && error.reason === "incorrect") this.#sawTries((error.triesLeft ?? 0) + 1);
       throw error;
     }
     this.#verifiedAt = this.#card.resets;
+    this.#hasAffirmed = false;
+    this.#wasRefused = false;
   }
 
   /** As {@link present}, for a command that sets the PIN without verifying it: success leaves the state as it was. */
@@ -55,10 +66,53 @@ export class PinState {
     this.#verifiedAt = undefined;
   }
 
-  /** Completes what the card says with the most tries that were seen to be left. */
-  status(told: Pick<PinStatus, "triesLeft" | "verified" | "isSet">): PinStatus {
-    this.#maxTries = Math.max(this.#maxTries, told.triesLeft ?? 0);
-    return { ...told, maxTries: this.#maxTries };
+  /** A use that wants the PIN went well. */
+  served(): void {
+    this.#wasRefused = false;
+  }
+
+  /**
+   * The card refused something that wants this PIN, which counts as verified. A YubiKey also refuses a key that nobody touches, and one
+   * with firmware before 4.3.2 says of a verified PIN that it is not. So the card's no is believed where it was heard to say yes since
+   * the PIN was given; elsewhere one refusal is put up with.
+   * @param verified What the card says when it is asked without a PIN; undefined where it does not tell.
+   * @returns Whether the PIN counts as verified still; if not, it is forgotten.
+   */
+  outlasts(verified: boolean | undefined): boolean {
+    if (verified === true) {
+      this.#affirm();
+      return true;
+    }
+    if (this.#wasRefused || (this.#hasAffirmed && verified === false)) {
+      this.forget();
+      return false;
+    }
+    this.#wasRefused = true;
+    return true;
+  }
+
+  /** Whether the card's word that the PIN is not verified can be believed. */
+  get hasAffirmed(): boolean {
+    return this.#hasAffirmed;
+  }
+
+  #affirm(): void {
+    if (!this.isVerified) return;
+    this.#hasAffirmed = true;
+    this.#wasRefused = false;
+  }
+
+  /** Completes what the card says by what was seen of the counter. */
+  status(told: Pick<PinStatus, "triesLeft" | "verified" | "isSet">, maxTries?: number): PinStatus {
+    const { triesLeft } = told;
+    if (told.verified) this.#affirm();
+    this.#sawTries(triesLeft ?? 0);
+    const countLow = triesLeft !== undefined && triesLeft < (maxTries ?? this.#mostTries);
+    return { ...told, maxTries, countLow };
+  }
+
+  #sawTries(tries: number): void {
+    this.#mostTries = Math.max(this.#mostTries, tries);
   }
 }
 

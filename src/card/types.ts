@@ -175,9 +175,11 @@ export type PinRole = PinUser | "puk";
 export interface PinStatus {
   /** Tries left before the PIN blocks; undefined if the card does not tell without spending one. */
   readonly triesLeft: number | undefined;
-  /** The most tries that the counter was seen to hold, or the profile's usual number. */
-  readonly maxTries: number;
-  /** The card holds this PIN as verified. Never a reason to treat anybody as logged in. */
+  /** Tries after a right PIN, where the card tells; a PIN without a counter has 0. */
+  readonly maxTries: number | undefined;
+  /** A wrong PIN was given since the last right one, as far as the card and this process can tell. */
+  readonly countLow?: boolean;
+  /** The card holds this PIN as verified. Never a reason to treat anybody as logged in, and some cards never say so. */
   readonly verified: boolean;
   /** False if nobody has set this PIN yet; true unless told. */
   readonly isSet?: boolean;
@@ -188,7 +190,7 @@ export interface CardTokenInfo {
   readonly label: string;
   readonly manufacturer: string;
   readonly model: string;
-  /** In full; the facade cuts it to 16 bytes. */
+  /** In full; CK_TOKEN_INFO has its last 16 bytes. */
   readonly serialNumber: string;
   readonly pin: PinInfo;
   /** The PUK's bounds, where the token has one. */
@@ -234,6 +236,8 @@ export interface PinPad {
 /** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
+  /** Serial numbers under which other modules or earlier releases show the same token, 16 bytes at most: a URI may have one of them. */
+  otherSerialNumbers?(): Promise<readonly string[]>;
   /** What cards of this kind compute, for whatever has to be decided without a look at the card. */
   readonly mechanisms: readonly CardMechanism[];
   /** What this card computes, where that may be less: by its keys, and what it says of itself. */
@@ -250,8 +254,16 @@ export interface CardToken {
    * the card has nothing of the kind.
    */
   updateCount?(): Promise<Uint8Array | undefined>;
-  /** Costs no try. */
-  pinStatus(pin: PinRole): Promise<PinStatus>;
+  /**
+   * Costs no try.
+   * @param thorough Also asks for the maximum of the tries, where that takes a command of its own.
+   */
+  pinStatus(pin: PinRole, thorough?: boolean): Promise<PinStatus>;
+  /**
+   * Whether the card has forgotten the user's PIN, asked after it refused an object. A profile without this method is asked by
+   * {@link pinStatus}.
+   */
+  hasForgottenPin?(): Promise<boolean>;
   /**
    * VERIFY, once. Length and character set are checked first.
    * @throws {PinError} and nothing else when the PIN is the reason.

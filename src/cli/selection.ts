@@ -64,6 +64,36 @@ export function searchTemplate({ id, label, type }: Selection): Template {
   };
 }
 
+/**
+ * The objects that are wanted. A label that the first release gave to an object of a PIV card finds the object under its present one,
+ * where no object has the old one.
+ */
+export async function findSelected(session: TokenSession, selection: Selection): Promise<ObjectEntry[]> {
+  const found = await session.find(searchTemplate(selection));
+  if (found.length > 0 || selection.label === undefined) return found;
+  const label = presentLabel(selection.label);
+  return label === undefined ? [] : session.find(searchTemplate({ ...selection, label }));
+}
+
+/** Names of PIV keys in labels: the first release's, and those of now. */
+const KEY_NAMES: ReadonlyMap<string, string> = new Map([
+  ["PIV Authentication", "PIV AUTH"],
+  ["Digital Signature", "SIGN"],
+  ["Key Management", "KEY MAN"],
+  ["Card Authentication", "CARD AUTH"],
+]);
+
+/** The label that an object of a PIV card has now, for one that it had in the first release; undefined for any other. */
+export function presentLabel(label: string): string | undefined {
+  const retired =
+    /^(?:Retired Key Management (\d+) (?:public )?key|Certificate for Retired Key Management (\d+))$/u.exec(label);
+  if (retired?.[1] !== undefined) return `Retired KEY MAN ${retired[1]}`;
+  if (retired?.[2] !== undefined) return `Retired Certificate for Key Management ${retired[2]}`;
+  const [, use = "", half = ""] = /^(.*?) (public key|key)$/u.exec(label) ?? [];
+  const name = KEY_NAMES.get(use);
+  return name && `${name} ${half === "key" ? "key" : "pubkey"}`;
+}
+
 /** An object of any type with that identifier and label. */
 export const withoutType = ({ id, label }: Selection): Selection => ({
   ...(id && { id }),
@@ -78,11 +108,11 @@ export const withoutType = ({ id, label }: Selection): Selection => ({
 export async function choosePrivateKey(session: TokenSession, selection: Selection, use: Use): Promise<ObjectEntry> {
   const named = withoutType(selection);
   const wanted = namesObject(named) ? await byRelative(session, named) : await onlyKey(session, use);
-  const search = searchTemplate({ ...wanted, type: "private" });
-  let found = await session.find(search);
+  const search: Selection = { ...wanted, type: "private" };
+  let found = await findSelected(session, search);
   if (found.length === 0) {
     await session.login();
-    found = await session.find(search);
+    found = await findSelected(session, search);
   }
   return only(found, `private key${words(wanted)}`);
 }
@@ -106,7 +136,7 @@ function distinctById(objects: readonly ObjectEntry[]): ObjectEntry[] {
 /** Names the key by its identifier if it is the label of its public key or certificate that is given. */
 async function byRelative(session: TokenSession, selection: Selection): Promise<Selection> {
   if (selection.label === undefined) return selection;
-  const named = await session.find(searchTemplate(selection));
+  const named = await findSelected(session, selection);
   const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
   const [first] = named;
   if (key ?? !first) return selection;
@@ -124,9 +154,9 @@ export async function chooseObject(
   selection: Selection,
 ): Promise<ObjectEntry> {
   const named = withoutType(selection);
-  let found = await session.find(searchTemplate({ ...named, type }));
+  let found = await findSelected(session, { ...named, type });
   if (found.length === 0 && named.label !== undefined) {
-    const [relative] = await session.find(searchTemplate(named));
+    const [relative] = await findSelected(session, named);
     if (relative && relative.id.length > 0) found = await session.find(searchTemplate({ id: relative.id, type }));
   }
   return only(found, `${TYPE_NAMES[type]}${words(named)}`);

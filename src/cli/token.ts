@@ -8,6 +8,7 @@ import {
   type TokenDescription,
   tokenUri,
 } from "../cryptoki/index.ts";
+import { onCardToken } from "./card-token.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError, UsageError } from "./failure.ts";
 import { noCard, noReader, wantsReader } from "./reader.ts";
@@ -67,9 +68,41 @@ export async function listTokens(context: CommandContext): Promise<Token[]> {
 }
 
 /** Those of `tokens` that both `uri` and --token describe. */
-export function selectTokens({ options }: CommandContext, tokens: readonly Token[], uri?: string): Token[] {
-  const wanted = [uri, options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
-  return tokens.filter((token) => wanted.every((one) => matchesToken(one, token)));
+export async function selectTokens(context: CommandContext, tokens: readonly Token[], uri?: string): Promise<Token[]> {
+  const wanted = [uri, context.options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
+  const found: Token[] = [];
+  for (const token of tokens) {
+    if (await matchesAll(context, wanted, token)) found.push(token);
+  }
+  return found;
+}
+
+async function matchesAll(context: CommandContext, wanted: readonly Pkcs11Uri[], token: Token): Promise<boolean> {
+  for (const uri of wanted) if (!(await describesToken(context, uri, token))) return false;
+  return true;
+}
+
+/**
+ * Whether `uri` describes the token, by its serial number here or by one that other modules show for it. Costs nothing unless all but the
+ * serial number fits.
+ */
+export async function describesToken(
+  context: CommandContext,
+  uri: Pkcs11Uri,
+  token: TokenDescription,
+): Promise<boolean> {
+  if (matchesToken(uri, token)) return true;
+  const { serial, ...rest } = uri;
+  // What a server shows is all that is known of its tokens.
+  if (serial === undefined || context.options.server !== undefined || !matchesToken(rest, token)) return false;
+  // Those of the card: any of its tokens tells them.
+  const others = await onCardToken<readonly string[]>(
+    context,
+    token,
+    [token],
+    async (first) => first.otherSerialNumbers?.() ?? [],
+  );
+  return others.includes(serial);
 }
 
 /**
@@ -82,7 +115,7 @@ export async function chooseToken(context: CommandContext, uri?: string): Promis
 
 /** The tokens that the URI and --token describe, one at least. @throws {NotFoundError} if there is none. */
 export async function fittingTokens(context: CommandContext, uri?: string): Promise<[Token, ...Token[]]> {
-  const [first, ...more] = selectTokens(context, await listTokens(context), uri);
+  const [first, ...more] = await selectTokens(context, await listTokens(context), uri);
   if (!first) throw await noToken(context, uri);
   return [first, ...more];
 }

@@ -1,5 +1,11 @@
 import { Deadline, throwIfAborted, untilAborted } from "../async/index.ts";
-import { type CardFinding, type FindingSink, LoginRequiredError, StatusError } from "../card/index.ts";
+import {
+  type CardFinding,
+  type FindingSink,
+  LoginRequiredError,
+  PinUncertainError,
+  StatusError,
+} from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
 import { CryptokiError } from "./error.ts";
@@ -187,8 +193,9 @@ export class Application implements SlotListener {
     const refusal = error instanceof CryptokiError ? error.cause : error;
     if (!(refusal instanceof StatusError && refusal.sw === SECURITY_STATUS_NOT_SATISFIED)) return false;
     if (this.logins.userOf(token) !== "user") return false;
-    const status = await token.cardToken.pinStatus("user").catch(() => undefined);
-    return status?.verified === false;
+    const { cardToken } = token;
+    const forgotten = cardToken.hasForgottenPin?.() ?? cardToken.pinStatus("user").then(({ verified }) => !verified);
+    return forgotten.catch(() => false);
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */
@@ -214,7 +221,8 @@ export class Application implements SlotListener {
     if (card && (card.gone || isGone(error))) {
       if (this.#ended) return finalized(error);
       this.slots.lost(card);
-      return new CryptokiError(CKR.DEVICE_REMOVED, undefined, { cause: error });
+      const detail = error instanceof PinUncertainError ? error.message : undefined;
+      return new CryptokiError(CKR.DEVICE_REMOVED, detail, { cause: error });
     }
     // A profile may throw the reason itself.
     if (signal?.aborted && error === signal.reason) return cancelled(error);

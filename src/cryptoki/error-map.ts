@@ -8,9 +8,11 @@ import {
   MalformedAnswerError,
   ObjectGoneError,
   PinError,
+  PinUncertainError,
   type PinFailure,
   StatusError,
   UnsupportedError,
+  UseRefusedError,
 } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { CryptokiError } from "./error.ts";
@@ -40,7 +42,7 @@ export function cancelled(reason: unknown): CryptokiError {
 
 /** Whether `error` says that the card, its reader or the way to it is gone. */
 export function isGone(error: unknown): boolean {
-  return error instanceof CardGoneError;
+  return error instanceof CardGoneError || (error instanceof PinUncertainError && error.isGone);
 }
 
 /** Any error as the one that a C_ function throws; the lower error is its cause. */
@@ -50,13 +52,14 @@ export function toCryptokiError(error: unknown): CryptokiError {
 }
 
 function returnValue(error: unknown): number {
-  if (error instanceof CardGoneError) return CKR.DEVICE_REMOVED;
+  if (isGone(error)) return CKR.DEVICE_REMOVED;
   if (error instanceof CardCancelledError) return CKR.FUNCTION_CANCELED;
   // The standard has no name for a card that another program holds.
   if (error instanceof CardAccessError) return CKR.DEVICE_ERROR;
   if (error instanceof PinError) return PIN[error.reason];
   if (error instanceof ObjectGoneError) return CKR.OBJECT_HANDLE_INVALID;
   if (error instanceof LoginRequiredError) return CKR.USER_NOT_LOGGED_IN;
+  if (error instanceof UseRefusedError) return CKR.FUNCTION_REJECTED;
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
   if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;

@@ -41,25 +41,20 @@ function skipLength(reader: ByteReader): void {
   if (first > 0x80) reader.take(first & 0x7f);
 }
 
-/** What tells this card from others: the card UUID if it is set, else the digits of the FASC-N, else nothing. */
-export function serialNumber({ guid, fascn }: Chuid): string {
-  if (guid?.some((byte) => byte !== 0)) return toHex(guid);
-  return fascn ? fascnDigits(fascn) : "";
+/**
+ * The number that tells this card from others, hexadecimal: the FASC-N, but the card UUID where there is no FASC-N or its agency is 9999,
+ * which all have that are no agency (SP 800-73-4 part 1 section 3.1.2). OpenSC takes the same one (card-piv.c,
+ * piv_get_serial_nr_from_CHUI). Undefined for a card without either, or with zeros in their place.
+ */
+export function chuidNumber({ fascn, guid }: Chuid): string | undefined {
+  const uuid = guid && isSet(guid) ? guid : undefined;
+  const number = fascn && isSet(fascn) && !(uuid && isOfNoAgency(fascn)) ? fascn : uuid;
+  return number && toHex(number);
 }
 
-const END_SENTINEL = 0x0f;
+const isSet = (number: Uint8Array): boolean => number.some((byte) => byte !== 0);
 
-/**
- * The decimal digits of a FASC-N: 40 characters of 4 bits, least significant first, and a parity bit each; start sentinel,
- * field separators and end sentinel left out (TIG SCEPACS 2.3 section 6.1).
- */
-function fascnDigits(fascn: Uint8Array): string {
-  const bit = (index: number): number => ((fascn[index >> 3] ?? 0) >> (7 - (index & 7))) & 1;
-  let digits = "";
-  for (let offset = 0; offset < 8 * fascn.length; offset += 5) {
-    const value = [0, 1, 2, 3].reduce((sum, place) => sum | (bit(offset + place) << place), 0);
-    if (value === END_SENTINEL) break;
-    if (value <= 9) digits += String(value);
-  }
-  return digits;
+/** Whether a FASC-N begins with the start sentinel and agency 9999: five characters of five bits each, the last bit is the next one's. */
+function isOfNoAgency([first, second, third, fourth = 0]: Uint8Array): boolean {
+  return first === 0xd4 && second === 0xe7 && third === 0x39 && (fourth & 0x80) !== 0;
 }

@@ -34,10 +34,18 @@ const AUTHENTICATION = usage({ decrypts: true, agrees: false });
 const MANAGEMENT = usage({ decrypts: true, agrees: true });
 const CARD_AUTHENTICATION = usage({ decrypts: false, agrees: false });
 
-const labels = (use: string): KeySlot["labels"] => ({
-  privateKey: `${use} key`,
-  publicKey: `${use} public key`,
-  certificate: `Certificate for ${use}`,
+/** The labels that OpenSC shows (pkcs15-piv.c), so that a PKCS #11 URI that was made with it finds the same objects. */
+const labels = (key: string, certificate: string): KeySlot["labels"] => ({
+  privateKey: `${key} key`,
+  publicKey: `${key} pubkey`,
+  certificate: `Certificate for ${certificate}`,
+});
+
+/** OpenSC gives both keys of a retired pair one label. */
+const retiredLabels = (number: number): KeySlot["labels"] => ({
+  privateKey: `Retired KEY MAN ${number}`,
+  publicKey: `Retired KEY MAN ${number}`,
+  certificate: `Retired Certificate for Key Management ${number}`,
 });
 
 /** The four keys of every PIV card. */
@@ -48,7 +56,7 @@ const NAMED_SLOTS: readonly KeySlot[] = [
     pin: "once",
     usage: AUTHENTICATION,
     id: 1,
-    labels: labels("PIV Authentication"),
+    labels: labels("PIV AUTH", "PIV Authentication"),
   },
   {
     reference: 0x9c,
@@ -56,16 +64,23 @@ const NAMED_SLOTS: readonly KeySlot[] = [
     pin: "always",
     usage: AUTHENTICATION,
     id: 2,
-    labels: labels("Digital Signature"),
+    labels: labels("SIGN", "Digital Signature"),
   },
-  { reference: 0x9d, certificate: 0x5fc10b, pin: "once", usage: MANAGEMENT, id: 3, labels: labels("Key Management") },
+  {
+    reference: 0x9d,
+    certificate: 0x5fc10b,
+    pin: "once",
+    usage: MANAGEMENT,
+    id: 3,
+    labels: labels("KEY MAN", "Key Management"),
+  },
   {
     reference: 0x9e,
     certificate: 0x5fc101,
     pin: "never",
     usage: CARD_AUTHENTICATION,
     id: 4,
-    labels: labels("Card Authentication"),
+    labels: labels("CARD AUTH", "Card Authentication"),
   },
 ];
 
@@ -78,8 +93,8 @@ const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (
   pin: "once",
   usage: MANAGEMENT,
   id: 5 + index,
+  labels: retiredLabels(index + 1),
   retired: 1 + index,
-  labels: labels(`Retired Key Management ${index + 1}`),
 }));
 
 export const KEY_SLOTS: readonly KeySlot[] = [...NAMED_SLOTS, ...RETIRED_SLOTS];

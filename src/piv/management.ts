@@ -1,4 +1,4 @@
-import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
+import { CardError, encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
 import { copySecret, DataError, equalBytes, secretBytes } from "../bytes/index.ts";
 import { PinError } from "../card/index.ts";
 import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes } from "../crypto/index.ts";
@@ -56,7 +56,7 @@ export async function authenticate(send: PivExchange, key: Uint8Array): Promise<
     const { data, sw } = await send(generalAuthenticate(id, encodeTlv(0x80)));
     // The management key is of another algorithm with keys as long.
     if (sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) continue;
-    if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE with the management key", sw);
+    if (sw !== SW.OK) throw failed(sw);
     await prove(send, id, cipher, key, readTemplate(data, 0x80, blockLength(cipher)));
     return;
   }
@@ -73,13 +73,30 @@ async function prove(
   const challenge = randomBytes(blockLength(cipher));
   const proof = encodeTlv(0x80, decryptBlock(cipher, key, witness));
   const { data, sw } = await send(generalAuthenticate(algorithm, proof, encodeTlv(0x81, challenge)));
-  if (sw !== SW.OK) {
-    const cause = new StatusError("GENERAL AUTHENTICATE with the management key", sw);
+  if (isRefusedProof(sw)) {
+    const cause = new StatusError(ACTION, sw);
     throw new PinError("incorrect", "the management key is wrong", cause.triesLeft, { cause });
   }
+  if (sw !== SW.OK) throw failed(sw);
   if (!equalBytes(readTemplate(data, 0x82, blockLength(cipher)), encryptBlock(cipher, key, challenge))) {
     throw new MalformedAnswerError("the card does not have the management key that it accepted");
   }
+}
+
+const ACTION = "GENERAL AUTHENTICATE with the management key";
+
+/**
+ * Whether a card says that the proof is wrong: 6982 (SP 800-73-4 part 2 section 3.2.4), 6300, 63Cx, or 6A80, as the proof's form is right.
+ */
+function isRefusedProof(sw: number): boolean {
+  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.VERIFICATION_FAILED || sw === SW.WRONG_DATA) return true;
+  return (new StatusError(ACTION, sw).triesLeft ?? 0) > 0 || sw === SW.TRIES_LEFT;
+}
+
+/** The card did not come as far as a judgement of the key. Its status word is the cause, because alone it may say something else. */
+function failed(sw: number): CardError {
+  const cause = new StatusError(ACTION, sw);
+  return new CardError(`the card failed to check the management key: ${cause.message}`, { cause });
 }
 
 function generalAuthenticate(algorithm: number, ...objects: Uint8Array[]): Parameters<PivExchange>[0] {

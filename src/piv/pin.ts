@@ -11,9 +11,6 @@ export const PIV_PIN: PinInfo = { label: "PIV Card Holder PIN", minLength: 6, ma
 /** 8 bytes (SP 800-73-4 part 1 section 3.2); shorter ones, filled up as a PIN is, are found on cards in use. */
 export const PIV_PUK: PinInfo = { label: "PIV PIN Unblocking Key", minLength: 6, maxLength: 8 };
 
-/** The number of tries that most issuers set. */
-export const USUAL_TRIES = 3;
-
 /**
  * Refuses a PIN that no PIV card takes, before a card sees it. The padding byte FF cannot be a part of it.
  * @throws {PinError}
@@ -56,7 +53,20 @@ function checkPuk(puk: Uint8Array): void {
  * @throws {PinError} if the PIN is wrong or blocked; {@link StatusError} for any other refusal.
  */
 export async function verifyPin(send: PivExchange, reference: PinReference, pin: Uint8Array): Promise<void> {
-  await sendPins(send, { action: "VERIFY", name: "PIN", setsPin: false }, [pin], (padded) => verify(reference, padded));
+  try {
+    await sendPins(send, { action: "VERIFY", name: "PIN", setsPin: false }, [pin], (padded) =>
+      verify(reference, padded),
+    );
+  } catch (error) {
+    throw await withTries(send, reference, error);
+  }
+}
+
+/** A wrong PIN that the card refused without a number, 6300: the empty VERIFY may tell the number. */
+async function withTries(send: PivExchange, reference: PinReference, error: unknown): Promise<unknown> {
+  if (!(error instanceof PinError) || error.reason !== "incorrect" || error.triesLeft !== undefined) return error;
+  const { triesLeft } = await readPinStatus(send, reference);
+  return triesLeft === undefined ? error : pinRefused("PIN", triesLeft, error.cause);
 }
 
 /** What a PIN is changed to, once it was checked: nothing is sent before. */
@@ -113,12 +123,9 @@ async function sendPins(
 function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | StatusError {
   const cause = new StatusError(action, sw);
   const { triesLeft } = cause;
-  if (triesLeft === 0) {
-    const advice = name === "PIN" ? "unblock it with the PUK" : "only the card's issuer can help";
-    return new PinError("blocked", `the ${name} is blocked; ${advice}`, 0, { cause });
-  }
-  if (triesLeft !== undefined) {
-    return new PinError("incorrect", `the ${name} is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
+  if (triesLeft !== undefined || sw === SW.VERIFICATION_FAILED) return pinRefused(name, triesLeft, cause);
+  if (isNotSet(sw)) {
+    return new PinError("not-set", `the card has no ${name} yet; its issuer's programs set one`, undefined, { cause });
   }
   // SP 800-73-4 part 2 sections 3.2.1 to 3.2.3: 6A80 is a PIN that breaks the card's own rule on length or characters.
   if (sw === SW.WRONG_DATA) {
@@ -128,14 +135,37 @@ function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | St
   return cause;
 }
 
-/** How a PIN stands, by the empty VERIFY, which costs no try. */
+/** The card compared, and refused. @param triesLeft Undefined where the card does not tell. */
+function pinRefused(name: Asked["name"], triesLeft: number | undefined, cause: unknown): PinError {
+  if (triesLeft === 0) {
+    const advice = name === "PIN" ? "unblock it with the PUK" : "only the card's issuer can help";
+    return new PinError("blocked", `the ${name} is blocked; ${advice}`, 0, { cause });
+  }
+  const left = triesLeft === undefined ? "the card does not say how many tries are left" : triesLeftText(triesLeft);
+  return new PinError("incorrect", `the ${name} is wrong; ${left}`, triesLeft, { cause });
+}
+
+/** Whether a card says that it has no such PIN, or that nobody has set it (ISO/IEC 7816-4 table 6). */
+function isNotSet(sw: number): boolean {
+  return sw === SW.REFERENCE_DATA_NOT_USABLE || sw === SW.REFERENCED_DATA_NOT_FOUND;
+}
+
+/**
+ * How a PIN stands, by the empty VERIFY, which costs no try. SP 800-73-4 part 2 section 3.2.1 has every card answer it; cards that
+ * refuse it (6700, 6982, 6985, 6A86, 6F00 were seen) do not tell.
+ */
 export async function readPinStatus(
   send: PivExchange,
   reference: PinReference,
-): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
+): Promise<Pick<PinStatus, "triesLeft" | "verified" | "isSet">> {
   const { sw } = await send(verify(reference));
-  const refused = sw === SW.OK ? undefined : new StatusError("VERIFY without a PIN", sw);
-  const triesLeft = refused?.triesLeft;
-  if (refused && triesLeft === undefined) throw refused;
-  return { triesLeft, verified: sw === SW.OK };
+  if (sw === SW.OK) return { triesLeft: undefined, verified: true };
+  const { triesLeft } = new StatusError("VERIFY without a PIN", sw);
+  return { triesLeft, verified: false, ...(isNotSet(sw) && { isSet: false }) };
+}
+
+/** What the card says of the PIN when it is asked without one; undefined where it does not tell. */
+export async function isPinVerified(send: PivExchange, reference: PinReference): Promise<boolean | undefined> {
+  const { verified, triesLeft, isSet } = await readPinStatus(send, reference);
+  return verified || (triesLeft === undefined && isSet !== false ? undefined : false);
 }

@@ -10,6 +10,7 @@ import {
   resultOfLength,
   sharedSecret,
   UnsupportedError,
+  UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
 import { curveInfo, parsePublicKey } from "../crypto/index.ts";
@@ -71,12 +72,18 @@ export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimi
 
 /**
  * Sends one use of a key.
- * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use;
- *   {StatusError} for any other refusal; {MalformedAnswerError} for what cannot be a result of the key.
+ * @param refusal Finds out why the card's security status is not satisfied.
+ * @throws {UnsupportedError} if the key is not meant for this use; {StatusError} for any other refusal; {MalformedAnswerError} for what
+ *   cannot be a result of the key; what `refusal` gives.
  */
-export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
+export async function sendKeyUse(
+  send: PivExchange,
+  use: KeyUse,
+  slot: KeySlot,
+  refusal: (cause: StatusError) => Promise<CardError>,
+): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
-  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
+  if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw await refusal(new StatusError("GENERAL AUTHENTICATE", sw));
   if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
     throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
@@ -99,7 +106,17 @@ function refusedUse(slot: KeySlot, sw: number): string {
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {
   const when = slot.pin === "always" ? "immediately before each use of this key" : "before it uses this key";
-  return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
+  const touch = cause && slot.pin === "always" ? ", or a touch while it works" : "";
+  return new LoginRequiredError(`the card wants the PIN ${when}${touch}`, { cause });
+}
+
+/** The card refused the key, and still has the PIN, or may have it: on a YubiKey for lack of a touch. */
+export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
+  const key = `the card refused to use key ${referenceName(slot)}`;
+  return new UseRefusedError(
+    `${key}, and the PIN was given: the key may want a touch; use it again, and touch it when it blinks`,
+    { cause },
+  );
 }
 
 /** Cards want a hash as long as the order; a shorter one is the same number with zeros before it (FIPS 186-5 6.4.1). */

@@ -11,7 +11,7 @@ import { type KeyHistory, readKeyHistory } from "./key-history.ts";
 import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
 import { KeyReports, NO_KEY } from "./metadata.ts";
 import type { PivSession } from "./session.ts";
-import { type KeyMetadata, type KeyPinPolicy, pinPolicyOf } from "./yubico.ts";
+import { getSerial, type KeyMetadata, type KeyPinPolicy, pinPolicyOf, readSerial } from "./yubico.ts";
 
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
@@ -28,6 +28,8 @@ export class PivStore {
    * all that hangs on it is a serial number.
    */
   readonly chuid = memoizeAsync(() => unlessMalformed<Chuid>(() => this.#readChuid(), {}));
+  /** The serial number of the device, where the card answers Yubico's command for it. */
+  readonly deviceSerial = memoizeAsync(() => this.#readDeviceSerial());
   /** The key history, or undefined if the card has none that can be read. */
   readonly keyHistory = memoizeAsync(() => unlessMalformed(() => this.#readHistory(), undefined));
 
@@ -190,6 +192,14 @@ export class PivStore {
     if (isNotFound(sw) || sw === SW.SECURITY_STATUS_NOT_SATISFIED) return {};
     if (sw !== SW.OK && sw >> 8 !== SW.BYTES_AVAILABLE >> 8) throw refusal(tag, sw);
     return readChuidHead(data);
+  }
+
+  /** Cards that do not know the command refuse it in their own ways; an execution error may be an accident of one exchange. */
+  async #readDeviceSerial(): Promise<string | undefined> {
+    const ask = (): Promise<ResponseApdu> => this.#session.run((send) => send(getSerial()));
+    let answer = await ask();
+    if (isExecutionError(answer.sw)) answer = await ask();
+    return answer.sw === SW.OK ? readSerial(answer.data) : undefined;
   }
 
   /**

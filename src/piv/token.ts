@@ -2,6 +2,7 @@ import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/in
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   CardError,
+  changingPin,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -25,9 +26,10 @@ import {
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
 import { keyTypeName } from "./algorithms.ts";
-import { serialNumber } from "./chuid.ts";
+import { isYubiKey } from "./answer-to-reset.ts";
+import { chuidNumber } from "./chuid.ts";
 import { CONTAINER } from "./containers.ts";
-import { putData, unverify } from "./commands.ts";
+import { getData, putData, unverify } from "./commands.ts";
 import { generate, readGenerated } from "./generate.ts";
 import { encodeKeyHistory, renewedHistory } from "./key-history.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
@@ -35,10 +37,11 @@ import { authenticate, readManagementKey } from "./management.ts";
 import { type ComputedType, mechanismsOf, PIV_MECHANISMS } from "./mechanisms.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
 import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
-import { changePin, checkPin, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, USUAL_TRIES, verifyPin } from "./pin.ts";
-import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
+import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
+import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
+import { getMetadata, readTries } from "./yubico.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
 /** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
@@ -52,12 +55,13 @@ export class PivToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
+  /** Of the PIN, once the card has told. */
+  #maxTries: number | undefined;
 
   constructor(session: PivSession) {
     this.#session = session;
-    this.#pin = new PinState(session.card, USUAL_TRIES);
-    // The management key has no tries to count.
-    this.#managementKey = new PinState(session.card, 0);
+    this.#pin = new PinState(session.card);
+    this.#managementKey = new PinState(session.card);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
     this.#data = dataObjects(this.#store);
@@ -67,28 +71,71 @@ export class PivToken implements CardToken {
     ];
   }
 
+  /**
+   * Serial number and manufacturer are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here; a
+   * YubiKey's serial number is the device's, because programs write a new CHUID whenever they like.
+   */
   async info(): Promise<CardTokenInfo> {
-    const serial = serialNumber(await this.#store.chuid());
+    const serial = await this.#serialNumber();
     return {
-      label: serial ? `PIV ${serial.slice(-8)}` : "PIV",
-      manufacturer: manufacturerOf(this.#session.card.atr),
+      label: serial === undefined ? "PIV" : `PIV ${serial.slice(-8)}`,
+      manufacturer: "piv_II",
       model: "PIV",
-      serialNumber: serial,
+      serialNumber: serial ?? NO_NUMBER,
       pin: PIV_PIN,
       puk: PIV_PUK,
       application: "NIST SP 800-73 [PIV]",
     };
   }
 
+  async #serialNumber(): Promise<string | undefined> {
+    const ofDevice = isYubiKey(this.#session.card.atr) ? await this.#store.deviceSerial() : undefined;
+    return ofDevice ?? chuidNumber(await this.#store.chuid()) ?? (await this.#store.deviceSerial());
+  }
+
+  /** OpenSC's, where it is not this one, and what the first release of this driver made of the card UUID. */
+  async otherSerialNumbers(): Promise<readonly string[]> {
+    const chuid = await this.#store.chuid();
+    return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
+  }
+
   objects(): Promise<readonly CardObject[]> {
     return Promise.resolve(this.#objects);
   }
 
-  /** The management key, which is the security officer's, has no tries to count; those of the PUK no card tells. */
-  async pinStatus(role: PinRole): Promise<PinStatus> {
-    if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
+  /**
+   * The management key, which is the security officer's, has no tries to count; those of the PUK are not asked for. How many tries the
+   * PIN has at most, only Yubico's metadata tell, which a thorough question asks for.
+   */
+  async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
+    if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
-    return this.#pin.status(await this.#session.runConfirmed((send) => readPinStatus(send, pin)));
+    return this.#session.runConfirmed(async (send) => {
+      const told = await readPinStatus(send, pin);
+      if (!thorough) return this.#pin.status(told, this.#maxTries);
+      const { maximum, left } = readTries((await send(getMetadata(pin))).data);
+      this.#maxTries = maximum;
+      return this.#pin.status({ ...told, triesLeft: told.triesLeft ?? left }, maximum);
+    });
+  }
+
+  async hasForgottenPin(): Promise<boolean> {
+    return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send)));
+  }
+
+  /** Whether the PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  async #pinOutlasts(send: PivExchange): Promise<boolean> {
+    if (!this.#pin.isVerified) return false;
+    // Known since the login: the card is taken here, and could not be asked.
+    const { pin } = await this.#session.discovery();
+    const verified = await isPinVerified(send, pin);
+    if (verified === true || this.#pin.hasAffirmed) return this.#pin.outlasts(verified);
+    // The card may be one that never says yes. It refuses an object of the cardholder's if the PIN is not verified; where it has no such
+    // object, it may say that first.
+    const { sw } = await send(getData(CONTAINER.PRINTED_INFORMATION.tag), 1);
+    if (sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return this.#pin.outlasts(undefined);
+    this.#pin.forget();
+    return false;
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
@@ -117,9 +164,11 @@ export class PivToken implements CardToken {
     if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
-    await this.#session.runConfirmed(
-      (send) => (pin === "puk" ? change(send) : this.#pin.present(() => change(send))),
-      signal,
+    await changingPin(pin === "puk" ? "PUK" : "PIN", (changing) =>
+      this.#session.runConfirmed((send) => {
+        const command = (): Promise<void> => changing(() => change(send));
+        return pin === "puk" ? command() : this.#pin.present(command);
+      }, signal),
     );
   }
 
@@ -130,7 +179,9 @@ export class PivToken implements CardToken {
       throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
     }
     const change = unlockPin(puk, newPin);
-    await this.#session.runConfirmed((send) => this.#pin.replace(() => change(send)), signal);
+    await changingPin("PIN", (changing) =>
+      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), signal),
+    );
   }
 
   /** Nothing but a reset makes a card forget the management key, or the PIN where it came before SP 800-73-4 and P1 = FF. */
@@ -185,9 +236,14 @@ export class PivToken implements CardToken {
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const use = keyUse(slot, publicKey, primitive, input);
-    const send = (exchange: PivExchange): Promise<Uint8Array> => {
+    const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
-      return sendKeyUse(exchange, slot, use);
+      const result = await sendKeyUse(exchange, use, slot, async (cause) => {
+        const outlasts = await this.#pinOutlasts(exchange);
+        return outlasts && slot.pin !== "always" ? useRefused(slot, cause) : loginRequired(slot, cause);
+      });
+      if (slot.pin !== "never") this.#pin.served();
+      return result;
     };
     if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
     return this.#session.run(async (exchange, attempt) => {
@@ -324,7 +380,5 @@ const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
 
 const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
 
-/** Only some cards name their maker, in the historical bytes of their answer to reset. */
-function manufacturerOf(atr: Uint8Array): string {
-  return String.fromCharCode(...atr).includes("YubiKey") ? "Yubico" : "";
-}
+/** OpenSC's serial number of a card that has none. */
+const NO_NUMBER = "00000000";

@@ -10,9 +10,6 @@ import { type Pins, sortPins } from "./pins/pins.ts";
 import type { Pkcs15Session } from "./files/session.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 
-/** Tries that most issuers give a PIN. */
-const USUAL_TRIES = 3;
-
 /** What the tokens of one application share. */
 export class Pkcs15Application {
   readonly contents: CardContents;
@@ -69,7 +66,7 @@ export class Pkcs15Application {
   pinState(pin: PinEntry): PinState {
     let state = this.#pinStates.get(pin);
     if (!state) {
-      state = new PinState(this.session.card, USUAL_TRIES);
+      state = new PinState(this.session.card);
       this.#pinStates.set(pin, state);
     }
     return state;

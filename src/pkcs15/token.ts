@@ -1,6 +1,7 @@
 import { MalformedAnswerError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  changingPin,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -176,11 +177,15 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(pin, oldPin));
-      await this.#application.session.run(async (turn) => {
-        await enterForPin(this.#application.session, turn, pin);
-        await sendPin(turn, pin, oldPin, (encoded) => changeReferenceData(pin.reference, encoded, replacement));
-        this.#application.changed(pin);
-      }, signal);
+      await changingPin("PIN", (changing) =>
+        this.#application.session.run(async (turn) => {
+          await enterForPin(this.#application.session, turn, pin);
+          await changing(() =>
+            sendPin(turn, pin, oldPin, (encoded) => changeReferenceData(pin.reference, encoded, replacement)),
+          );
+          this.#application.changed(pin);
+        }, signal),
+      );
     } finally {
       wipe(replacement);
     }
@@ -194,10 +199,14 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(puk, characters));
-      await this.#application.session.run(async (turn) => {
-        await enterForPin(this.#application.session, turn, pin);
-        await sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement));
-      }, signal);
+      await changingPin("PIN", (changing) =>
+        this.#application.session.run(async (turn) => {
+          await enterForPin(this.#application.session, turn, pin);
+          await changing(() =>
+            sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement)),
+          );
+        }, signal),
+      );
     } finally {
       wipe(replacement);
     }

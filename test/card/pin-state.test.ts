@@ -1,5 +1,5 @@
-import { expect, test } from "@jest/globals";
-import { CardCancelledError, PinState } from "../../src/card/index.ts";
+import { describe, expect, test } from "@jest/globals";
+import { CardCancelledError, PinError, PinState } from "../../src/card/index.ts";
 
 const wrong = new Error("wrong");
 const refused = new Error("unknown command");
@@ -8,7 +8,7 @@ const no = (): Promise<void> => Promise.reject(wrong);
 
 test("a PIN is verified once the card says yes, and until the card is reset", async () => {
   const card = { resets: 0 };
-  const pin = new PinState(card, 3);
+  const pin = new PinState(card);
   expect(pin.isVerified).toBe(false);
   await pin.present(yes);
   expect(pin.isVerified).toBe(true);
@@ -17,7 +17,7 @@ test("a PIN is verified once the card says yes, and until the card is reset", as
 });
 
 test("it counts as no until the card says yes: a wrong PIN undoes an earlier right one", async () => {
-  const pin = new PinState({ resets: 0 }, 3);
+  const pin = new PinState({ resets: 0 });
   await pin.present(yes);
   await pin.present(() => {
     expect(pin.isVerified).toBe(false);
@@ -28,7 +28,7 @@ test("it counts as no until the card says yes: a wrong PIN undoes an earlier rig
 });
 
 test("a command that the card does not know undoes nothing", async () => {
-  const pin = new PinState({ resets: 0 }, 3);
+  const pin = new PinState({ resets: 0 });
   await pin.present(yes);
   await expect(
     pin.present(
@@ -40,7 +40,7 @@ test("a command that the card does not know undoes nothing", async () => {
 });
 
 test("a call that was cancelled before the card saw the PIN undoes nothing", async () => {
-  const pin = new PinState({ resets: 0 }, 3);
+  const pin = new PinState({ resets: 0 });
   await pin.present(yes);
   const cancelled = (): Promise<void> => Promise.reject(new CardCancelledError("the caller has left"));
   await expect(pin.present(cancelled)).rejects.toThrow("the caller has left");
@@ -49,7 +49,7 @@ test("a call that was cancelled before the card saw the PIN undoes nothing", asy
 });
 
 test("a new PIN that was set on another authority leaves the state as it was; a refusal undoes it", async () => {
-  const pin = new PinState({ resets: 0 }, 3);
+  const pin = new PinState({ resets: 0 });
   await pin.replace(yes);
   expect(pin.isVerified).toBe(false);
   await pin.present(yes);
@@ -60,15 +60,82 @@ test("a new PIN that was set on another authority leaves the state as it was; a 
 });
 
 test("a logout forgets it", async () => {
-  const pin = new PinState({ resets: 0 }, 3);
+  const pin = new PinState({ resets: 0 });
   await pin.present(yes);
   pin.forget();
   expect(pin.isVerified).toBe(false);
 });
 
-test("the most tries that were seen are the maximum", () => {
-  const pin = new PinState({ resets: 0 }, 3);
-  expect(pin.status({ triesLeft: 2, verified: false })).toEqual({ triesLeft: 2, verified: false, maxTries: 3 });
-  expect(pin.status({ triesLeft: 5, verified: false })).toMatchObject({ maxTries: 5 });
-  expect(pin.status({ triesLeft: undefined, verified: true })).toMatchObject({ maxTries: 5 });
+test("the maximum of the tries is what the card tells, and is never made up", () => {
+  const pin = new PinState({ resets: 0 });
+  expect(pin.status({ triesLeft: 3, verified: false })).toEqual({
+    triesLeft: 3,
+    verified: false,
+    maxTries: undefined,
+    countLow: false,
+  });
+  expect(pin.status({ triesLeft: 4, verified: false }, 5)).toMatchObject({ maxTries: 5, countLow: true });
+  expect(pin.status({ triesLeft: 2, verified: false }, 2)).toMatchObject({ maxTries: 2, countLow: false });
+  expect(pin.status({ triesLeft: undefined, verified: true })).toMatchObject({ maxTries: undefined, countLow: false });
+});
+
+test("fewer tries than were seen, or than nearly every issuer gives, tell of a wrong PIN", async () => {
+  const pin = new PinState({ resets: 0 });
+  expect(pin.status({ triesLeft: 2, verified: false })).toMatchObject({ countLow: true });
+  expect(pin.status({ triesLeft: 5, verified: false })).toMatchObject({ countLow: false });
+  expect(pin.status({ triesLeft: 4, verified: false })).toMatchObject({ countLow: true });
+  const other = new PinState({ resets: 0 });
+  await expect(other.present(() => Promise.reject(new PinError("incorrect", "wrong", 4)))).rejects.toThrow("wrong");
+  expect(other.status({ triesLeft: 4, verified: false })).toMatchObject({ countLow: true });
+});
+
+describe("after a refusal", () => {
+  test("the card's no ends what its yes has proved", async () => {
+    const pin = new PinState({ resets: 0 });
+    await pin.present(yes);
+    pin.status({ triesLeft: undefined, verified: true });
+    expect(pin.hasAffirmed).toBe(true);
+    expect(pin.outlasts(false)).toBe(false);
+    expect(pin.isVerified).toBe(false);
+  });
+
+  test("the card's yes keeps it, however often", async () => {
+    const pin = new PinState({ resets: 0 });
+    await pin.present(yes);
+    for (let times = 0; times < 3; times++) expect(pin.outlasts(true)).toBe(true);
+    expect(pin.isVerified).toBe(true);
+  });
+
+  test.each([false, undefined])(
+    "a card that never said yes is believed at the second refusal, if it says %s",
+    async (no) => {
+      const pin = new PinState({ resets: 0 });
+      await pin.present(yes);
+      expect(pin.outlasts(no)).toBe(true);
+      expect(pin.isVerified).toBe(true);
+      pin.served();
+      expect(pin.outlasts(no)).toBe(true);
+      expect(pin.outlasts(no)).toBe(false);
+      expect(pin.isVerified).toBe(false);
+    },
+  );
+
+  test("a card that said yes and does not tell now is believed at the second", async () => {
+    const pin = new PinState({ resets: 0 });
+    await pin.present(yes);
+    expect(pin.outlasts(true)).toBe(true);
+    expect(pin.outlasts(undefined)).toBe(true);
+    expect(pin.outlasts(undefined)).toBe(false);
+  });
+
+  test("a yes of an earlier login proves nothing", async () => {
+    const pin = new PinState({ resets: 0 });
+    pin.status({ triesLeft: undefined, verified: true });
+    expect(pin.hasAffirmed).toBe(false);
+    await pin.present(yes);
+    pin.outlasts(true);
+    await pin.present(yes);
+    expect(pin.hasAffirmed).toBe(false);
+    expect(pin.outlasts(false)).toBe(true);
+  });
 });

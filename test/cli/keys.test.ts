@@ -109,15 +109,15 @@ describe("sign", () => {
       signature: expect.stringMatching(/^[A-Za-z0-9+/]+=*$/u),
       mechanism: "CKM_ECDSA_SHA256",
       format: "der",
-      key: { id: "02", label: "Digital Signature key", uri: expect.stringMatching(/^pkcs11:.*id=%02;type=private/u) },
+      key: { id: "02", label: "SIGN key", uri: expect.stringMatching(/^pkcs11:.*id=%02;type=private/u) },
     });
   });
 
   test("which key is not clear: the candidates are named", async () => {
     const { code, stderr } = await onCard(["sign", letter]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/--id 01 .*PIV Authentication/u);
-    expect(stderr).toMatch(/--id 02 .*Digital Signature/u);
+    expect(stderr).toMatch(/--id 01 .*PIV AUTH/u);
+    expect(stderr).toMatch(/--id 02 .*SIGN/u);
     const error = jsonError(await onCard(["sign", "--json", letter]));
     expect(error).toMatchObject({ candidates: expect.arrayContaining([expect.stringContaining("--id 01")]) });
   });

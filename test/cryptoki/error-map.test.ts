@@ -12,6 +12,7 @@ import {
   PinError,
   StatusError,
   UnsupportedError,
+  UseRefusedError,
 } from "../../src/card/index.ts";
 import { CKR, CryptokiError } from "../../src/cryptoki/index.ts";
 import { blame, isGone, toCryptokiError } from "../../src/cryptoki/error-map.ts";
@@ -33,6 +34,8 @@ describe("an error from below", () => {
     [new PinError("blocked", "blocked", 0), "CKR_PIN_LOCKED"],
     [new PinError("length", "short"), "CKR_PIN_LEN_RANGE"],
     [new PinError("characters", "strange"), "CKR_PIN_INCORRECT"],
+    [new PinError("not-set", "none"), "CKR_USER_PIN_NOT_INITIALIZED"],
+    [new UseRefusedError("not touched"), "CKR_FUNCTION_REJECTED"],
     [new LoginRequiredError("PIN first"), "CKR_USER_NOT_LOGGED_IN"],
     [new ObjectGoneError("taken off"), "CKR_OBJECT_HANDLE_INVALID"],
     [new UnsupportedError("no such thing"), "CKR_FUNCTION_NOT_SUPPORTED"],

@@ -218,7 +218,7 @@ describe("attributes", () => {
       made.cryptoki.C_GetAttributeValue(session, key, [CKA.LABEL, CKA.PRIME_1, CKA.URL, CKA.ID]),
     ).rejects.toMatchObject({
       ...refusal("ATTRIBUTE_SENSITIVE"),
-      values: { [CKA.LABEL]: "PIV Authentication key", [CKA.ID]: id(1) },
+      values: { [CKA.LABEL]: "PIV AUTH key", [CKA.ID]: id(1) },
       message: expect.stringContaining("CKA_PRIME_1, CKA_URL"),
     });
     await expect(made.cryptoki.C_GetAttributeValue(session, key, [CKA.URL])).rejects.toMatchObject(
@@ -255,7 +255,7 @@ describe("a search", () => {
     ]);
     expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.KEY_TYPE]: CKK.EC })).toHaveLength(2);
     expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.SIGN]: true })).toHaveLength(4);
-    expect(await made.find(session, { [CKA.LABEL]: "PIV Authentication key" })).toHaveLength(1);
+    expect(await made.find(session, { [CKA.LABEL]: "PIV AUTH key" })).toHaveLength(1);
     expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.PRIME_1]: id(1) })).toEqual([]);
     expect(await made.find(session, { [CKA.TOKEN]: false })).toEqual([]);
     // Four pairs with their certificates; four data objects and four profiles that every token has.

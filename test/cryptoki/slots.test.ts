@@ -229,7 +229,7 @@ describe("a card with several PINs", () => {
     expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 3, 2]);
     const infos = await Promise.all(slots.map((slot) => cryptoki.C_GetTokenInfo(slot)));
     expect(infos.map(({ label }) => label)).toEqual(["Identity Card (PIN1)", "Identity Card (PIN2)"]);
-    expect(infos.map(({ serialNumber }) => serialNumber)).toEqual(["1234567890123456", "1234567890123456"]);
+    expect(infos.map(({ serialNumber }) => serialNumber)).toEqual(["5678901234567890", "5678901234567890"]);
     const descriptions = await Promise.all(slots.map((slot) => cryptoki.C_GetSlotInfo(slot)));
     expect(descriptions.map(({ slotDescription }) => slotDescription)).toEqual([READER, READER]);
 

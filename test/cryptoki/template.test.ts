@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { AttributeSet, SENSITIVE } from "../../src/cryptoki/attributes/attribute-set.ts";
 import { readTemplate, sameValue } from "../../src/cryptoki/attributes/template.ts";
 import { CKA, CryptokiError, kindOf, type Template } from "../../src/cryptoki/index.ts";
-import { fitText } from "../../src/cryptoki/text.ts";
+import { fitEnd, fitText } from "../../src/cryptoki/text.ts";
 import { utf8 } from "../../src/bytes/index.ts";
 import { refusal } from "./rig.ts";
 
@@ -140,4 +140,15 @@ test("text fits into any number of bytes, in whole characters", () => {
 test("an error names what was wanted", () => {
   expect(() => readTemplate({ [CKA.ID]: "01" } as unknown as Template)).toThrow("CKA_ID wants a Uint8Array");
   expect(() => readTemplate(null as unknown as Template)).toThrow(expect.objectContaining(refusal("ARGUMENTS_BAD")));
+});
+
+test.each([
+  ["0123456789abcdef0123", "456789abcdef0123"],
+  ["short", "short"],
+  ["0123456789\u00e4\u00f6\u00fcab \n", "23456789\u00e4\u00f6\u00fcab"],
+  ["1\u20ac", "1\u20ac"],
+  ["", ""],
+])("a serial number keeps its end, in whole characters: %j is %j", (text, end) => {
+  expect(fitEnd(text, 16)).toBe(end);
+  expect(utf8(end).length).toBeLessThanOrEqual(16);
 });

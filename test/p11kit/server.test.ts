@@ -121,7 +121,7 @@ describe("C_GetAttributeValue", () => {
       rv: CKR.BUFFER_TOO_SMALL,
       attributes: [
         { type: CKA.ID, length: 1, value: Uint8Array.of(1) },
-        { type: CKA.LABEL, length: "PIV Authentication key".length },
+        { type: CKA.LABEL, length: "PIV AUTH key".length },
         { type: CKA.LABEL },
         { type: CKA.KEY_TYPE, length: 8, value: 0 },
       ],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError, fromHex } from "../../src/bytes/index.ts";
-import { readChuidHead, serialNumber } from "../../src/piv/chuid.ts";
+import { chuidNumber, readChuidHead } from "../../src/piv/chuid.ts";
 
 /** The example FASC-N of TIG SCEPACS 2.3 section 6.1: agency 0032, system 0001, credential 092446. */
 const FASCN = "d0439458210c2c19a0846d83685a1082108ce73984108ca3fc";
@@ -41,17 +41,28 @@ describe("the head of a CHUID", () => {
   });
 });
 
-describe("the serial number", () => {
-  test("is the card UUID", () => {
-    expect(serialNumber({ guid: fromHex(GUID), fascn: fromHex(FASCN) })).toBe(GUID);
-  });
+describe("the number of a card", () => {
+  /** Agency 9999, system 9999, credential 999999: of nobody who has a number. */
+  const NO_AGENCY = "d4e739da739ced39ce739da1685a1082108ce73984108ca3fc";
+  const ZEROS = "00".repeat(16);
 
-  test("is the FASC-N's digits where the UUID is all zeros", () => {
-    // 0032 0001 092446 0 1 1112223333 1 1223 2
-    expect(serialNumber({ guid: new Uint8Array(16), fascn: fromHex(FASCN) })).toBe("00320001092446011112223333112232");
-  });
-
-  test("is empty where the card tells neither", () => {
-    expect(serialNumber({})).toBe("");
+  // OpenSC 0.23 takes the same, but zeros where the FASC-N is zeros.
+  test.each([
+    ["the FASC-N", FASCN, GUID, FASCN],
+    ["the FASC-N without a UUID", FASCN, undefined, FASCN],
+    ["the UUID where the agency is 9999", NO_AGENCY, GUID, GUID],
+    ["the FASC-N of agency 9999 where the UUID is zeros", NO_AGENCY, ZEROS, NO_AGENCY],
+    ["the FASC-N of agency 9999 without a UUID", NO_AGENCY, undefined, NO_AGENCY],
+    ["the UUID alone", undefined, GUID, GUID],
+    ["the UUID where the FASC-N is zeros", "00".repeat(25), GUID, GUID],
+    ["nothing where the UUID is zeros", undefined, ZEROS, undefined],
+    ["nothing where both are zeros", "00".repeat(25), ZEROS, undefined],
+    ["nothing without either", undefined, undefined, undefined],
+  ])("is %s", (_, fascn, guid, number) => {
+    const head = {
+      ...(fascn !== undefined && { fascn: fromHex(fascn) }),
+      ...(guid !== undefined && { guid: fromHex(guid) }),
+    };
+    expect(chuidNumber(head)).toBe(number);
   });
 });

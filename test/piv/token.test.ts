@@ -29,7 +29,7 @@ describe("finding the application", () => {
   });
 
   test("takes SELECT alone where the answer to reset says YubiKey, and the discovery object where another program is there", async () => {
-    const rig = bench(await testCard({ defaultSelected: false, yubico: true }));
+    const rig = bench(await testCard({ defaultSelected: false, yubico: true, extended: false }));
     await claim(rig);
     expect(rig.commands.map((command) => command.slice(0, 8))).toEqual([SELECT]);
     await claim(rig);
@@ -47,13 +47,13 @@ describe("the PIN", () => {
   test("is verified once, and tries left cost none", async () => {
     const rig = bench(await testCard());
     const { token } = await claim(rig);
-    expect(await token.pinStatus("user")).toEqual({ triesLeft: 3, maxTries: 3, verified: false });
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 3, verified: false });
     await expect(token.login("user", utf8("654321"))).rejects.toMatchObject({ reason: "incorrect", triesLeft: 2 });
     expect((await token.pinStatus("user")).triesLeft).toBe(2);
     await token.login("user", PIN);
     expect(await token.pinStatus("user")).toMatchObject({ verified: true });
     await token.logout();
-    expect(await token.pinStatus("user")).toEqual({ triesLeft: 3, maxTries: 3, verified: false });
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 3, verified: false });
   });
 
   test.each([
@@ -78,9 +78,9 @@ describe("the PIN", () => {
 
   test("is known to have had more tries", async () => {
     const { token } = await claim(bench(await testCard({ tries: 10 })));
-    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 10, maxTries: 10 });
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 10, maxTries: undefined, countLow: false });
     await expect(token.login("user", utf8("000000"))).rejects.toThrow(PinError);
-    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 9, maxTries: 10 });
+    expect(await token.pinStatus("user")).toMatchObject({ triesLeft: 9, maxTries: undefined, countLow: true });
   });
 
   test("is the global one where the card says that it comes first", async () => {

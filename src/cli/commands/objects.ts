@@ -7,7 +7,7 @@ import { NotFoundError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
 import { type Printer, visible } from "../output.ts";
-import { OBJECT_TYPES, readSelection, searchTemplate, type SelectionOptions } from "../selection.ts";
+import { findSelected, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
 import { isPinGiven, type ObjectEntry, TokenSession } from "../session.ts";
 import { fittingTokens, onlyToken, type Token } from "../token.ts";
 
@@ -52,7 +52,7 @@ export function addObjects(program: Command, environment: Environment): void {
       const session = await TokenSession.open(context, token, uri);
       if (options.login) await session.login();
       const objects: DetailedObject[] = [];
-      for (const object of await session.find(searchTemplate(selection))) {
+      for (const object of await findSelected(session, selection)) {
         objects.push({ ...object, details: await describeObject(session, object) });
       }
       listed.push({ token, objects });

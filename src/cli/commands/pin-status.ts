@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import type { PinStatus } from "../../card/index.ts";
 import { formatUri, tokenUri } from "../../cryptoki/index.ts";
+import { onCardToken } from "../card-token.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
 import type { Printer } from "../output.ts";
-import { userPinStatus } from "../pin-tries.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
 
 export function addPinStatus(pin: Command, environment: Environment): void {
@@ -25,8 +25,10 @@ export function addPinStatus(pin: Command, environment: Environment): void {
     const { print } = context;
     const all = await listTokens(context);
     const found: { token: Token; status: PinStatus }[] = [];
-    for (const token of selectTokens(context, all, uri)) {
-      found.push({ token, status: await userPinStatus(context, token, all) });
+    for (const token of await selectTokens(context, all, uri)) {
+      // With the number of tries, for which PKCS #11 has only flags. Costs no try.
+      const status = await onCardToken(context, token, all, (cardToken) => cardToken.pinStatus("user", true));
+      found.push({ token, status });
     }
     if (print.json) print.document(found.map(({ token, status }) => document(token, status)));
     else if (found.length > 0) {
@@ -39,22 +41,26 @@ export function addPinStatus(pin: Command, environment: Environment): void {
   });
 }
 
-/** A token's PIN as `--json` prints it; triesLeft is null where the card does not tell. */
-function document(token: Token, { triesLeft, maxTries }: PinStatus): object {
+/** A token's PIN as `--json` prints it; triesLeft and maxTries are null where the card does not tell. */
+function document(token: Token, { triesLeft, maxTries, isSet = true }: PinStatus): object {
   return {
     label: token.label,
     reader: token.slotDescription,
-    user: { triesLeft: triesLeft ?? null, maxTries, blocked: triesLeft === 0 },
+    user: { set: isSet, triesLeft: triesLeft ?? null, maxTries: maxTries ?? null, blocked: triesLeft === 0 },
     uri: formatUri(tokenUri(token)),
   };
 }
 
-const tries = ({ triesLeft, maxTries }: PinStatus): string =>
-  triesLeft === undefined ? "not told" : `${triesLeft} of ${maxTries}`;
+function tries({ triesLeft, maxTries }: PinStatus): string {
+  if (triesLeft === undefined) return "not told";
+  return maxTries === undefined ? String(triesLeft) : `${triesLeft} of ${maxTries}`;
+}
 
-function judgement({ colours }: Printer, { triesLeft, maxTries }: PinStatus): string {
+function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): string {
+  if (!isSet) return colours.red("no PIN is set");
   if (triesLeft === undefined) return "";
   if (triesLeft === 0) return colours.red("blocked: unblock it with the PUK");
   if (triesLeft === 1) return colours.red("one more wrong PIN blocks it");
+  if (maxTries === undefined) return "";
   return triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok");
 }

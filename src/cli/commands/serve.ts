@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { Duplex } from "node:stream";
 import path from "node:path";
 import { DataError } from "../../bytes/index.ts";
-import { Cryptoki, type CryptokiFunctions, type Detour, matchesToken } from "../../cryptoki/index.ts";
+import { Cryptoki, type CryptokiFunctions, type Detour, type TokenDescription } from "../../cryptoki/index.ts";
 import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../background.ts";
@@ -12,7 +12,7 @@ import { UsageError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { wantsReader } from "../reader.ts";
 import { openServer } from "../server.ts";
-import { readUri } from "../token.ts";
+import { describesToken, readUri } from "../token.ts";
 
 interface ServeOptions {
   readonly socket?: string;
@@ -139,7 +139,16 @@ async function applications(context: CommandContext, unlockBy?: Detour): Promise
   const make = server === undefined ? await overCards(context, unlockBy) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
-  return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
+  // Every call of a client asks, and the answer may cost exchanges.
+  const answers = new Map<string, boolean>();
+  const isWanted = async (found: TokenDescription): Promise<boolean> => {
+    if (!wantsReader(context, found.slotDescription)) return false;
+    const key = JSON.stringify(found);
+    const wanted = answers.get(key) ?? (await describesToken(context, uri, found));
+    answers.set(key, wanted);
+    return wanted;
+  };
+  return () => onlyTokens(make(), isWanted);
 }
 
 async function overCards(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {

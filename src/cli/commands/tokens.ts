@@ -23,7 +23,7 @@ export function addTokens(program: Command, environment: Environment): void {
     );
   action<object, [string | undefined]>(command, environment, async (context, _, uri) => {
     const { print } = context;
-    const tokens = selectTokens(context, await listTokens(context), uri);
+    const tokens = await selectTokens(context, await listTokens(context), uri);
     if (print.json) print.document(tokens.map(tokenDocument));
     else for (const [index, token] of tokens.entries()) tell(print, token, index > 0);
     if (tokens.length === 0) throw await noToken(context, uri);

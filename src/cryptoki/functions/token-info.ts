@@ -6,7 +6,7 @@ import { CK } from "../constants/ck.ts";
 import { CKF_TOKEN } from "../constants/ckf.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import type { CK_TOKEN_INFO } from "../structures.ts";
-import { fitText } from "../text.ts";
+import { fitEnd, fitText } from "../text.ts";
 
 const NO_VERSION = { major: 0, minor: 0 };
 
@@ -26,7 +26,7 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
         label: await token.label(),
         manufacturerID: fitText(info.manufacturer, 32),
         model: fitText(info.model, 16),
-        serialNumber: fitText(info.serialNumber, 16),
+        serialNumber: fitEnd(info.serialNumber, 16),
         flags:
           CKF_TOKEN.RNG |
           CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
@@ -90,5 +90,6 @@ const OFFICER: PinFlags = {
 function pinFlags(status: PinStatus | undefined, flags: PinFlags): number {
   if (status?.triesLeft === undefined) return 0;
   if (status.triesLeft === 0) return flags.locked;
-  return (status.triesLeft < status.maxTries ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
+  const countLow = status.countLow ?? status.triesLeft < (status.maxTries ?? 0);
+  return (countLow ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
 }

@@ -6,7 +6,7 @@ import { CKF_SLOT, CKR, CryptokiError, type CryptokiFunctions, type TokenDescrip
  */
 export function onlyTokens(
   application: CryptokiFunctions,
-  wanted: (token: TokenDescription) => boolean,
+  wanted: (token: TokenDescription) => boolean | Promise<boolean>,
 ): CryptokiFunctions {
   const filter = new TokenFilter(application, wanted);
   return new Proxy(application, {
@@ -44,11 +44,11 @@ const TAKES_SLOT: ReadonlySet<string> = new Set([
 
 class TokenFilter {
   readonly #application: CryptokiFunctions;
-  readonly #wanted: (token: TokenDescription) => boolean;
+  readonly #wanted: (token: TokenDescription) => boolean | Promise<boolean>;
   /** Slots that were shown: that their token has gone is no secret. */
   readonly #shown = new Set<number>();
 
-  constructor(application: CryptokiFunctions, wanted: (token: TokenDescription) => boolean) {
+  constructor(application: CryptokiFunctions, wanted: (token: TokenDescription) => boolean | Promise<boolean>) {
     this.#application = application;
     this.#wanted = wanted;
   }
@@ -88,7 +88,7 @@ class TokenFilter {
       const { slotDescription, manufacturerID: slotManufacturerID } = await this.#application.C_GetSlotInfo(slotID);
       const { label, manufacturerID, model, serialNumber } = await this.#application.C_GetTokenInfo(slotID);
       const token = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
-      if (!this.#wanted(token)) return false;
+      if (!(await this.#wanted(token))) return false;
       this.#shown.add(slotID);
       return true;
     } catch (error) {

@@ -15,6 +15,7 @@ import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 import { putData } from "./put-data.ts";
 import { select } from "./select.ts";
 import { newSession, type PivSession } from "./session.ts";
+import { READ_CONFIG, readConfig } from "./yubico-management.ts";
 import { getMetadata, getSerial, getVersion } from "./yubico.ts";
 
 type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
@@ -98,6 +99,9 @@ export class VirtualPivCard implements VirtualCard {
   }
 
   async #run(command: CardCommand): Promise<Uint8Array> {
+    if (this.#session.managementSelected && command.ins === READ_CONFIG) {
+      return readConfig({ contents: this.#contents, session: this.#session }, command);
+    }
     const vendor = this.#contents.traits.yubico ? YUBICO_INSTRUCTIONS.get(command.ins) : undefined;
     const instruction = INSTRUCTIONS.get(command.ins) ?? vendor;
     if (instruction === undefined) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);

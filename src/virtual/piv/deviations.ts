@@ -13,6 +13,10 @@ export const PIV_DEVIATIONS = {
   "no-device-serial": "GET SERIAL is refused with 6D00, as a YubiKey does before firmware 5.0",
   "missed-touch":
     "the first use of each key after a reset is refused with 6982, as where nobody touches a YubiKey; the PIN stays verified",
+  "neo-status-words": "tries are counted in 630x in place of 63Cx, as a YubiKey NEO does",
+  "refused-empty-verify": "VERIFY without a PIN is refused with 6700",
+  "never-verified-empty-verify":
+    "VERIFY without a PIN answers 63Cx also while the PIN is verified, as a YubiKey does before firmware 4.3.2",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type PivDeviation = keyof typeof PIV_DEVIATIONS;

@@ -62,7 +62,7 @@ export interface PivCardOptions {
   readonly name?: string;
   /** The card's UUID, 16 bytes; random unless told. */
   readonly guid?: Uint8Array;
-  /** Takes extended-length commands; false unless told. */
+  /** Takes extended-length commands; unless told, a card with Yubico's commands does and no other. */
   readonly extended?: boolean;
   /** PIV is selected after reset; true unless told. */
   readonly defaultSelected?: boolean;
@@ -97,7 +97,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
   return {
     traits: {
-      extended: options.extended ?? false,
+      extended: options.extended ?? options.yubico ?? false,
       defaultSelected: options.defaultSelected ?? true,
       yubico: options.yubico ?? false,
       serial: options.serial ?? randomInt(1, 2 ** 32),

@@ -16,7 +16,10 @@ export function verify(context: PivContext, { p1, p2, data, last }: CardCommand)
     if (data.length > 0) throw new Refusal(SW.WRONG_DATA);
     setVerified(context, p2, false);
   } else if (data.length === 0) {
-    if (!isVerified(context, p2)) throw new Refusal(triesLeft(pin));
+    const { deviations } = context.contents;
+    if (deviations.has("refused-empty-verify")) throw new Refusal(SW.WRONG_LENGTH);
+    const isDenied = deviations.has("never-verified-empty-verify") || !isVerified(context, p2);
+    if (isDenied) throw new Refusal(triesLeft(context, pin));
   } else {
     compare(context, p2, pin, data);
     setVerified(context, p2, true);
@@ -67,7 +70,7 @@ function compare(context: PivContext, reference: number, stored: ReferenceData, 
   if (!wellFormed) throw new Refusal(SW.WRONG_DATA);
   if (stored.matches(candidate)) return;
   setVerified(context, reference, false);
-  throw new Refusal(triesLeft(stored));
+  throw new Refusal(triesLeft(context, stored));
 }
 
 function split(data: Uint8Array): [Uint8Array, Uint8Array] {
@@ -75,7 +78,9 @@ function split(data: Uint8Array): [Uint8Array, Uint8Array] {
   return [data.subarray(0, REFERENCE_LENGTH), data.subarray(REFERENCE_LENGTH)];
 }
 
-const triesLeft = ({ tries }: ReferenceData): number => 0x63c0 | Math.min(tries, 15);
+function triesLeft({ contents }: PivContext, { tries }: ReferenceData): number {
+  return (contents.deviations.has("neo-status-words") ? 0x6300 : 0x63c0) | Math.min(tries, 15);
+}
 
 function isVerified({ session }: PivContext, reference: number): boolean {
   return reference === REFERENCE.PIN ? session.pinVerified : session.globalPinVerified;

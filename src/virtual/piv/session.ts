@@ -8,6 +8,8 @@ export interface Challenge {
 /** What the card knows until the next reset. */
 export interface PivSession {
   selected: boolean;
+  /** Yubico's management application is selected in place of PIV. */
+  managementSelected: boolean;
   pinVerified: boolean;
   globalPinVerified: boolean;
   /** Ordinal number of the APDU that last verified a PIN, for keys that want it just before each use. */
@@ -23,6 +25,7 @@ export interface PivSession {
 export function newSession(selected: boolean): PivSession {
   return {
     selected,
+    managementSelected: false,
     pinVerified: false,
     globalPinVerified: false,
     pinVerifiedAt: Number.NEGATIVE_INFINITY,

@@ -10,7 +10,7 @@ import type { ReferenceData } from "../reference-data.ts";
 import { MANAGEMENT_KEY, type PinPolicy, type TouchPolicy } from "./slot.ts";
 
 /** The firmware whose PIV commands this card follows: the first with RSA-3072 and RSA-4096. */
-const FIRMWARE = Uint8Array.of(5, 7, 1);
+export const FIRMWARE = Uint8Array.of(5, 7, 1);
 
 const POLICY: Readonly<Record<PinPolicy, number>> = { never: 1, once: 2, always: 3 };
 const ORIGIN = { generated: 1, imported: 2 } as const;

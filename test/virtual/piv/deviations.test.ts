@@ -79,3 +79,27 @@ describe("deviations of a virtual PIV card", () => {
     expect(await exchange(card, SIGN_9E)).toBe("6982");
   });
 });
+
+describe("what a virtual PIV card says of its PIN", () => {
+  const WRONG = "0020008008393939393939ffff";
+
+  test("neo-status-words: 630x counts the tries", async () => {
+    const card = await testCard({ deviations: ["neo-status-words"] });
+    expect(await exchange(card, EMPTY_VERIFY)).toBe("6303");
+    expect(await exchange(card, WRONG)).toBe("6302");
+    expect(await exchange(card, VERIFY)).toBe("9000");
+    expect(await exchange(card, EMPTY_VERIFY)).toBe("9000");
+  });
+
+  test("refused-empty-verify: VERIFY without a PIN is no question", async () => {
+    const card = await testCard({ deviations: ["refused-empty-verify"] });
+    expect(await exchange(card, EMPTY_VERIFY)).toBe("6700");
+    expect(await exchange(card, VERIFY)).toBe("9000");
+  });
+
+  test("never-verified-empty-verify: the PIN is verified, and is never said to be", async () => {
+    const card = await testCard({ deviations: ["never-verified-empty-verify"] });
+    expect(await exchange(card, VERIFY)).toBe("9000");
+    expect(await exchange(card, EMPTY_VERIFY)).toBe("63C3");
+  });
+});
