@@ -23,6 +23,8 @@ function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | numbe
   });
 }
 
+const V2_11 = { major: 2, minor: 11 };
+
 /** The only token's label, as a client sees it. */
 async function label(address: string): Promise<string | undefined> {
   const module = new P11KitModule({ address });
@@ -151,9 +153,35 @@ describe("serve", () => {
     expect(await label(`${serve} pkcs11:model=Other`)).toBeUndefined();
   }, 60_000);
 
+  test("tells clients the version of the standard that --cryptoki-version says", async () => {
+    const told = async (...options: readonly string[]): Promise<unknown> => {
+      const address = [PROGRAM, "--virtual", "serve", "--stdio", ...options].join(" ");
+      await using module = new P11KitModule({ address });
+      await module.C_Initialize();
+      const { cryptokiVersion, libraryVersion } = await module.C_GetInfo();
+      return [cryptokiVersion, libraryVersion];
+    };
+    expect(await told("--cryptoki-version", "2.11")).toEqual([V2_11, V2_11]);
+    expect(await told("--cryptoki-version", "2.01")).toEqual([
+      { major: 2, minor: 1 },
+      { major: 0, minor: 1 },
+    ]);
+    // The protocol has the functions of 3.0.
+    expect(await told()).toEqual([
+      { major: 3, minor: 0 },
+      { major: 0, minor: 1 },
+    ]);
+    expect(await told("--cryptoki-version", "3.1")).toEqual([
+      { major: 3, minor: 0 },
+      { major: 0, minor: 1 },
+    ]);
+  }, 60_000);
+
   test("prints the file that makes a module of the cards", async () => {
     const { stdout } = await cryptoki(["--token", "pkcs11:model=PIV", "serve", "--print-module-config"]);
     expect(stdout).toMatch(/^# .*\nremote: \|.* --token pkcs11:model=PIV serve --stdio\n$/u);
+    const version = await cryptoki(["serve", "--cryptoki-version", "2.11", "--print-module-config"]);
+    expect(version.stdout).toMatch(/ serve --stdio --cryptoki-version 2\.11$/mu);
     const socket = await cryptoki(["serve", "--socket", "/run/cards", "--print-module-config"]);
     expect(socket.stdout).toMatch(/^remote: unix:path=\/run\/cards$/mu);
   });
@@ -187,6 +215,7 @@ describe("serve", () => {
     [["serve", "--max-message", "much"], /number of bytes/u],
     [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],
     [["serve", "--token", "no uri"], /pkcs11:/u],
+    [["serve", "--cryptoki-version", "2.4"], /2\.30, 2\.40, 3\.0, 3\.1/u],
   ])("%j is a wrong command line", async (args, message) => {
     const { code, stderr } = await cryptoki(["--virtual", ...args]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);

@@ -27,7 +27,7 @@ describe("variables", () => {
     await cryptoki.C_SetVariable("profile", "office");
     expect(await cryptoki.C_GetVariable("profile")).toBe("office");
     await cryptoki.C_CloseSession(session);
-    await cryptoki.C_InitToken(1, FAKE.SO_PIN, "New");
+    await cryptoki.C_InitToken(0, FAKE.SO_PIN, "New");
     expect(tokens[0]?.asked).toEqual(['init token [["profile","office"]]']);
     await cryptoki.C_SetVariable("profile", null);
     await expect(cryptoki.C_GetVariable("profile")).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
@@ -49,15 +49,15 @@ describe("C_Reinitialize", () => {
     const { cryptoki, session, tokens } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     await cryptoki.C_Login(session, CKU.USER, "PIN1");
     const [before] = tokens;
-    await cryptoki.C_Reinitialize(1);
+    await cryptoki.C_Reinitialize(0);
     expect(before?.asked).toEqual(["login user", "logout"]);
     await expect(cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
     await expect(other.C_GetSessionInfo(theirs)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-    expect(await other.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
-    const again = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+    expect(await other.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(0);
+    const again = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION);
     expect((await cryptoki.C_GetSessionInfo(again)).state).toBe(CKS.RO_PUBLIC_SESSION);
     expect(tokens[0]).not.toBe(before);
   });
@@ -68,7 +68,7 @@ test("C_HasNewEvent tells every event to every caller, whatever C_WaitForSlotEve
   const { cryptoki, readers } = made;
   await expect(cryptoki.C_HasNewEvent(0)).rejects.toMatchObject(refusal("NO_EVENT"));
   readers.insert(READER, AGREEABLE);
-  expect(await cryptoki.C_WaitForSlotEvent(0)).toBe(1);
+  expect(await cryptoki.C_WaitForSlotEvent(0)).toBe(0);
   const [first, second] = [await cryptoki.C_HasNewEvent(0), await cryptoki.C_HasNewEvent(0)];
   expect(first).toBe(second);
   await expect(cryptoki.C_HasNewEvent(first)).rejects.toMatchObject(refusal("NO_EVENT"));
@@ -82,7 +82,7 @@ describe("unblocking by challenge and response", () => {
   test("sets the PIN if the response is right", async () => {
     await using made = await fake();
     const { cryptoki, session } = made;
-    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(0, 60_000);
     const challenge = await cryptoki.C_UnlockGetChallenge(session);
     await cryptoki.C_UnlockWithResponse(session, challenge.toReversed(), NEW);
     await cryptoki.C_Login(session, CKU.USER, NEW);
@@ -93,14 +93,14 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session } = made;
     const notBegun = refusal("OPERATION_NOT_INITIALIZED");
     await expect(cryptoki.C_UnlockGetChallenge(session)).rejects.toMatchObject(notBegun);
-    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(0, 60_000);
     await cryptoki.C_UnlockGetChallenge(session);
     await expect(cryptoki.C_UnlockWithResponse(session, utf8("?"), NEW)).rejects.toMatchObject(
       refusal("PIN_INCORRECT"),
     );
     await expect(cryptoki.C_UnlockWithResponse(session, RESPONSE, NEW)).rejects.toMatchObject(notBegun);
-    await cryptoki.C_UnlockBegin(1, 60_000);
-    await cryptoki.C_UnlockBegin(1, 0);
+    await cryptoki.C_UnlockBegin(0, 60_000);
+    await cryptoki.C_UnlockBegin(0, 0);
     await expect(cryptoki.C_UnlockGetChallenge(session)).rejects.toMatchObject(notBegun);
   });
 
@@ -109,9 +109,9 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session, tokens } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     await using program = await made.readers.client({ patience: 20 }).connect(READER);
-    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(0, 60_000);
     const challenge = await cryptoki.C_UnlockGetChallenge(session);
     const login = other.C_Login(theirs, CKU.USER, NEW);
     await expect(program.transmit(Uint8Array.of(0, 0x20, 0, 0))).rejects.toThrow("SCARD_E_SHARING_VIOLATION");
@@ -137,10 +137,10 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     if (what.startsWith("its time")) jest.useFakeTimers();
     try {
-      await cryptoki.C_UnlockBegin(1, 50);
+      await cryptoki.C_UnlockBegin(0, 50);
       const login = other.C_Login(theirs, CKU.USER, "PIN1");
       await end(cryptoki, session);
       await login;
@@ -153,7 +153,7 @@ describe("unblocking by challenge and response", () => {
     await using made = await fake();
     await using other = new Cryptoki({ slots: made.cryptoki.slots });
     await other.C_Initialize();
-    await other.C_UnlockBegin(1, 60_000);
+    await other.C_UnlockBegin(0, 60_000);
     await other.C_Finalize();
     await made.cryptoki.C_Login(made.session, CKU.USER, "PIN1");
   });
@@ -163,9 +163,9 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION);
     const unlock = async (one: Cryptoki, handle: number): Promise<void> => {
-      await one.C_UnlockBegin(1, 60_000);
+      await one.C_UnlockBegin(0, 60_000);
       const challenge = await one.C_UnlockGetChallenge(handle);
       await settled();
       await one.C_UnlockWithResponse(handle, challenge.toReversed(), NEW);
@@ -179,9 +179,9 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session, tokens } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     await other.C_Login(theirs, CKU.USER, "PIN1");
-    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(0, 60_000);
     const challenge = await cryptoki.C_UnlockGetChallenge(session);
     const farewell = other.C_CloseSession(theirs);
     await settled();
@@ -195,10 +195,10 @@ describe("unblocking by challenge and response", () => {
     const { cryptoki, session } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
     await other.C_Initialize();
-    await cryptoki.C_UnlockBegin(1, 60_000);
+    await cryptoki.C_UnlockBegin(0, 60_000);
     const stop = AbortSignal.timeout(20);
     await expect(cryptoki.C_Login(session, CKU.USER, "PIN1", stop)).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
-    await expect(other.C_GetTokenInfo(1)).rejects.toMatchObject({
+    await expect(other.C_GetTokenInfo(0)).rejects.toMatchObject({
       ...refusal("DEVICE_ERROR"),
       message: expect.stringContaining("unblocking"),
     });
@@ -206,8 +206,8 @@ describe("unblocking by challenge and response", () => {
 
   test("is nothing that a PIV card does", async () => {
     await using made = await rig(await testCard());
-    await expect(made.cryptoki.C_UnlockBegin(1, 1000)).rejects.toMatchObject(refusal("FUNCTION_NOT_SUPPORTED"));
-    await expect(made.cryptoki.C_UnlockBegin(1, 600_001)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    await expect(made.cryptoki.C_UnlockBegin(0, 1000)).rejects.toMatchObject(refusal("FUNCTION_NOT_SUPPORTED"));
+    await expect(made.cryptoki.C_UnlockBegin(0, 600_001)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
   });
 });
 
@@ -222,16 +222,16 @@ describe("readers that a program brings along", () => {
     mine.plug(READER);
     mine.insert(READER, AGREEABLE);
     const added = await cryptoki.C_AddSlot(mine.client());
-    expect(added).toEqual([2]);
-    expect(await other.C_GetSlotList(true)).toEqual([1, 2]);
-    const session = await other.C_OpenSession(2, CKF.SERIAL_SESSION);
+    expect(added).toEqual([1]);
+    expect(await other.C_GetSlotList(true)).toEqual([0, 1]);
+    const session = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
     await other.C_Login(session, CKU.USER, "PIN1");
-    await expect(other.C_RemoveSlot(2)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
-    await expect(cryptoki.C_RemoveSlot(1)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
-    await cryptoki.C_RemoveSlot(2);
-    expect(await other.C_GetSlotList(false)).toEqual([1]);
+    await expect(other.C_RemoveSlot(1)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
+    await expect(cryptoki.C_RemoveSlot(0)).rejects.toMatchObject(refusal("ACTION_PROHIBITED"));
+    await cryptoki.C_RemoveSlot(1);
+    expect(await other.C_GetSlotList(false)).toEqual([0]);
     await expect(other.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-    await expect(cryptoki.C_RemoveSlot(2)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    await expect(cryptoki.C_RemoveSlot(1)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
   });
 
   test("come and go with events of their own, and go with their application", async () => {
@@ -242,10 +242,10 @@ describe("readers that a program brings along", () => {
       await other.C_Initialize();
       expect(await other.C_AddSlot(mine.client())).toEqual([]);
       mine.plug("Telephone");
-      expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(2);
-      expect(await made.cryptoki.C_GetSlotList(false)).toEqual([1, 2]);
+      expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(1);
+      expect(await made.cryptoki.C_GetSlotList(false)).toEqual([0, 1]);
     }
-    expect(await made.cryptoki.C_GetSlotList(false)).toEqual([1]);
+    expect(await made.cryptoki.C_GetSlotList(false)).toEqual([0]);
   });
 
   test("are readers", async () => {

@@ -64,5 +64,5 @@ async function raced<Result>(work: () => Result | Promise<Result>, signal: Abort
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
 function requireSignal(signal: unknown): void {
   if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out");
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
 }
