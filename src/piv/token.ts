@@ -45,6 +45,7 @@ const MECHANISMS: readonly CardMechanism[] = [
 export class PivToken implements CardToken {
   readonly mechanisms = MECHANISMS;
   readonly changedBy = "so";
+  readonly fixedLabel = "a PIV card has no place for a label, which is made of its serial number";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];

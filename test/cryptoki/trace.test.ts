@@ -45,6 +45,14 @@ async function traced(options: Partial<CryptokiOptions> = {}): Promise<Traced> {
 }
 
 describe("a trace", () => {
+  test("tells the CK_ULONG of its clients, whoever listens", async () => {
+    const { cryptoki, lines } = await traced({ ulongBits: 64 });
+    await using closing = cryptoki;
+    await closing.C_SetTraceCallback((line) => lines.push(line));
+    const build = expect.stringMatching(/^PKCS11 - (Little|Big) endian build \(64-bits CK_ULONG\)$/u);
+    expect(lines).toEqual([build, build, expect.stringMatching(/^C_SetTraceCallback\(/u)]);
+  });
+
   test("begins with the width and byte order of CK_ULONG, and has each call in the standard's words", async () => {
     const { cryptoki, lines, events, last } = await traced();
     await using closing = cryptoki;

@@ -163,6 +163,10 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
 }
 
+/** Bits of a CK_ULONG in C programs of this machine: those of a pointer, except on Windows. */
+const ULONG_BITS: 32 | 64 =
+  process.platform === "win32" || ["arm", "ia32", "mips", "mipsel"].includes(process.arch) ? 32 : 64;
+
 async function overCards(
   context: CommandContext,
   { unlockBy, cryptokiVersion }: ServeOptions,
@@ -170,6 +174,7 @@ async function overCards(
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
   const options = {
+    ulongBits: ULONG_BITS,
     ...(unlockBy && { unlockBy: [unlockBy] }),
     ...(cryptokiVersion && { version: CRYPTOKI_VERSIONS[cryptokiVersion] }),
   };

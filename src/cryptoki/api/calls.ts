@@ -4,6 +4,7 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled, toCryptokiError } from "../error-map.ts";
 import type { FunctionName } from "../function-table.ts";
+import type { UlongBits } from "../trace/event.ts";
 import { Tracer } from "../trace/tracer.ts";
 
 /**
@@ -16,7 +17,12 @@ export abstract class Calls {
   /** From C_Initialize to C_Finalize. */
   protected application: Application | undefined;
   /** Records every call. */
-  protected readonly tracer = new Tracer();
+  protected readonly tracer: Tracer;
+
+  /** @param bits Of a CK_ULONG, for the trace. */
+  constructor(bits: UlongBits) {
+    this.tracer = new Tracer(bits);
+  }
 
   /**
    * Runs `work` for the application: every error below is a {@link CryptokiError} above.

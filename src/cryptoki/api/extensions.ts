@@ -134,6 +134,7 @@ export abstract class Extensions extends ParallelFunctions {
    * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
    * ends that. At any time.
    * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
+   *   The option ulongBits decides the width.
    */
   C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, signal?: AbortSignal): Promise<void> {
     return this.callAnyTime(
