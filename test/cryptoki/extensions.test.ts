@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, jest, test } from "@jest/globals";
-import { utf8 } from "../../src/bytes/index.ts";
-import { CKF, CKM, CKS, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { fromHex, utf8 } from "../../src/bytes/index.ts";
+import { CKA, CKF, CKM, CKS, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
 import { MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { fake } from "./fake-rig.ts";
@@ -268,6 +269,114 @@ describe("an engine", () => {
     await expect(cryptoki.C_GenerateRandom(session, 3)).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
     await cryptoki.C_AddEngine(null, null);
     expect(await cryptoki.C_GenerateRandom(session, 64)).not.toEqual(new Uint8Array(64).fill(7));
+  });
+
+  test("makes the random numbers of secret keys, and the host's again without it", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    const value = async (mechanism: number, template: Template): Promise<Uint8Array> => {
+      const readable = { [CKA.SENSITIVE]: false, [CKA.EXTRACTABLE]: true };
+      const key = await cryptoki.C_GenerateKey(session, { mechanism }, { ...template, ...readable });
+      return (await cryptoki.C_GetAttributeValue(session, key, [CKA.VALUE]))[CKA.VALUE];
+    };
+    await cryptoki.C_AddEngine(null, { name: "sevens", random: (length) => new Uint8Array(length).fill(7) });
+    expect(await value(CKM.AES_KEY_GEN, { [CKA.VALUE_LEN]: 32 })).toEqual(new Uint8Array(32).fill(7));
+    expect(await value(CKM.GENERIC_SECRET_KEY_GEN, { [CKA.VALUE_LEN]: 5 })).toEqual(new Uint8Array(5).fill(7));
+    expect(await value(CKM.DES3_KEY_GEN, {})).toEqual(new Uint8Array(24).fill(7));
+    await cryptoki.C_AddEngine(null, { name: "short", random: () => new Uint8Array(1) });
+    await expect(value(CKM.AES_KEY_GEN, { [CKA.VALUE_LEN]: 32 })).rejects.toMatchObject(refusal("FUNCTION_FAILED"));
+    await cryptoki.C_AddEngine(null, null);
+    expect(await value(CKM.AES_KEY_GEN, { [CKA.VALUE_LEN]: 32 })).not.toEqual(new Uint8Array(32).fill(7));
+  });
+
+  test("makes the random numbers of key pairs", async () => {
+    await using made = await fake();
+    const { cryptoki, session } = made;
+    const pair = async (mechanism: number, template: Template): Promise<number[]> => {
+      const keys = await cryptoki.C_GenerateKeyPair(session, { mechanism }, template, {
+        [CKA.SENSITIVE]: false,
+        [CKA.EXTRACTABLE]: true,
+      });
+      return [keys.publicKey, keys.privateKey];
+    };
+    const value = async (mechanism: number, template: Template): Promise<Uint8Array> => {
+      const [, key = 0] = await pair(mechanism, template);
+      return (await cryptoki.C_GetAttributeValue(session, key, [CKA.VALUE]))[CKA.VALUE];
+    };
+    await cryptoki.C_AddEngine(null, { name: "sevens", random: (length) => new Uint8Array(length).fill(7) });
+    const p256 = { [CKA.EC_PARAMS]: fromHex("06082a8648ce3d030107") };
+    const ed25519 = { [CKA.EC_PARAMS]: fromHex("06032b6570") };
+    expect(await value(CKM.EC_KEY_PAIR_GEN, p256)).toEqual(new Uint8Array(32).fill(7));
+    expect(await value(CKM.EC_EDWARDS_KEY_PAIR_GEN, ed25519)).toEqual(new Uint8Array(32).fill(7));
+    const rsa = { [CKA.MODULUS_BITS]: 1024 };
+    await expect(pair(CKM.RSA_PKCS_KEY_PAIR_GEN, rsa)).rejects.toMatchObject({
+      ...refusal("FUNCTION_FAILED"),
+      message: expect.stringContaining("make no primes"),
+    });
+
+    // More than the order: the next number is asked for.
+    let asked = 0;
+    const high = (length: number): Uint8Array => new Uint8Array(length).fill(asked++ === 0 ? 0xff : 3);
+    await cryptoki.C_AddEngine(null, { name: "high at first", random: high });
+    expect(await value(CKM.EC_KEY_PAIR_GEN, p256)).toEqual(new Uint8Array(32).fill(3));
+    expect(asked).toBe(2);
+
+    asked = 0;
+    const counted = (length: number): Uint8Array => {
+      asked++;
+      return new Uint8Array(randomBytes(length));
+    };
+    await cryptoki.C_AddEngine(null, { name: "counted", random: counted });
+    const [publicKey = 0, privateKey = 0] = await pair(CKM.RSA_PKCS_KEY_PAIR_GEN, rsa);
+    expect(asked).toBeGreaterThan(1);
+    const mechanism = { mechanism: CKM.SHA256_RSA_PKCS };
+    await cryptoki.C_SignInit(session, mechanism, privateKey);
+    const signature = await cryptoki.C_Sign(session, utf8("data"));
+    await cryptoki.C_VerifyInit(session, mechanism, publicKey);
+    await cryptoki.C_Verify(session, utf8("data"), signature);
+    const { [CKA.MODULUS]: modulus } = await cryptoki.C_GetAttributeValue(session, publicKey, [CKA.MODULUS]);
+    expect([modulus.length, (modulus[0] ?? 0) >= 0x80]).toEqual([128, true]);
+  });
+
+  test("that would not be called is refused, and says for what it would be", async () => {
+    await using made = await fake();
+    const { cryptoki } = made;
+    const all = {
+      name: "all",
+      random: (length: number) => new Uint8Array(length),
+      verify: () => true,
+      encrypt: () => new Uint8Array(),
+    };
+    for (const mechanism of [
+      CKM.AES_CBC,
+      CKM.SHA256,
+      CKM.SHA256_HMAC,
+      CKM.AES_KEY_GEN,
+      CKM.RSA_PKCS_KEY_PAIR_GEN,
+      CKM.ECDH1_DERIVE,
+      CKM.DSA,
+      0x80001234,
+    ]) {
+      await expect(cryptoki.C_AddEngine(mechanism, all)).rejects.toMatchObject({
+        ...refusal("MECHANISM_INVALID"),
+        message: expect.stringMatching(
+          /no engine is called for .*: engines verify and encrypt with public keys of RSA/u,
+        ),
+      });
+      await cryptoki.C_AddEngine(mechanism, null);
+    }
+    for (const [mechanism, functions, wanted] of [
+      [null, { verify: all.verify }, "an engine for random numbers needs the function random"],
+      [CKM.ECDSA, { encrypt: all.encrypt, random: all.random }, "CKM_ECDSA needs the function verify"],
+      [CKM.RSA_PKCS_OAEP, { verify: all.verify }, "CKM_RSA_PKCS_OAEP needs the function encrypt"],
+      [CKM.RSA_PKCS, {}, "CKM_RSA_PKCS needs the function verify or encrypt"],
+    ] as const) {
+      await expect(cryptoki.C_AddEngine(mechanism, { name: "some", ...functions })).rejects.toMatchObject({
+        ...refusal("MECHANISM_INVALID"),
+        message: expect.stringContaining(wanted),
+      });
+    }
+    await cryptoki.C_AddEngine(CKM.EDDSA, { name: "some", verify: all.verify });
   });
 
   test("verifies and encrypts with public keys in place of the host", async () => {

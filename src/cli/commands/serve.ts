@@ -27,6 +27,7 @@ interface ServeOptions {
   readonly maxMessage?: number;
   readonly printModuleConfig?: true;
   readonly unlockBy?: Detour;
+  readonly singleSignOn?: true;
   readonly cryptokiVersion?: keyof typeof CRYPTOKI_VERSIONS;
 }
 
@@ -51,6 +52,11 @@ export function addServe(program: Command, environment: Environment): void {
         "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
           "before any login, or C_InitPIN after a login as security officer with the PUK",
       ).choices(DETOURS),
+    )
+    .option(
+      "--single-sign-on",
+      "clients share the user's login: who logs in to a token once is logged in for every client with a session, until the last " +
+        "one has left; any program of this user may then use the keys without the PIN",
     )
     .addOption(
       new Option(
@@ -89,10 +95,15 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   const ofCards = [
     ["--unlock-by", options.unlockBy],
     ["--cryptoki-version", options.cryptokiVersion],
+    ["--single-sign-on", options.singleSignOn],
   ] as const;
   for (const [name, value] of ofCards) {
     if (value === undefined || context.options.server === undefined) continue;
     throw new UsageError(`${name} is for the cards here, not for those of --server`);
+  }
+  const alone = options.stdio ?? (options.printModuleConfig && options.socket === undefined);
+  if (options.singleSignOn && alone) {
+    throw new UsageError("--single-sign-on is for a server with several clients: it needs a socket");
   }
   if (context.options.token !== undefined) readUri(context.options.token);
   if (options.printModuleConfig) {
@@ -102,6 +113,11 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (options.stdio) return serveStreams(context, options);
   const { inheritedSocket } = await import("../../p11kit/index.ts");
   const inherited = inheritedSocket(context.environment.env);
+  if (options.singleSignOn && inherited !== undefined) {
+    throw new UsageError(
+      "--single-sign-on is for a socket that the server opens itself, for this user alone: whom another one lets in is not known",
+    );
+  }
   if (inherited === undefined && !options.foreground) {
     tellAddress(context, await startInBackground(["--foreground"], context.signal));
     return;
@@ -169,13 +185,14 @@ const ULONG_BITS: 32 | 64 =
 
 async function overCards(
   context: CommandContext,
-  { unlockBy, cryptokiVersion }: ServeOptions,
+  { unlockBy, cryptokiVersion, singleSignOn }: ServeOptions,
 ): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
   const options = {
     ulongBits: ULONG_BITS,
     ...(unlockBy && { unlockBy: [unlockBy] }),
+    ...(singleSignOn && { singleSignOn }),
     ...(cryptokiVersion && { version: CRYPTOKI_VERSIONS[cryptokiVersion] }),
   };
   return () => new Cryptoki({ slots, ...options });

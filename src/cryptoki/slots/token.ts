@@ -37,6 +37,11 @@ export class Token {
   readonly slotID: number;
   /** The applications that are logged in. With the last logout the card forgets the PIN. */
   readonly loggedIn = new Set<object>();
+  /**
+   * The user's logins that applications with single sign-on share with one another, and the card's resets when their PIN was verified
+   * last: a login with fewer is over, though nobody may have noticed.
+   */
+  readonly shared = new Map<object, { readonly resets: number }>();
   /** Logins and logouts run one after the other: a logout of one application must not undo another's login that is under way. */
   readonly loginQueue = new SerialQueue(cancelled);
   /** Its objects, with what was read of them. */
