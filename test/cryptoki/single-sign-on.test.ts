@@ -178,7 +178,7 @@ describe("single sign-on", () => {
   });
 
   test("is for the user: the security officer's login is nobody else's", async () => {
-    await using made = await fake();
+    await using made = await fake({}, { pinLabel: "PIN1" }, { pinLabel: "PIN2" });
     const one = new Cryptoki({ slots: made.cryptoki.slots, singleSignOn: true });
     const other = new Cryptoki({ slots: made.cryptoki.slots, singleSignOn: true });
     await one.C_Initialize();
