@@ -190,6 +190,7 @@ async function overCards(
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
   const options = {
+    ...context.applicationOptions,
     ulongBits: ULONG_BITS,
     ...(unlockBy && { unlockBy: [unlockBy] }),
     ...(singleSignOn && { singleSignOn }),
@@ -219,12 +220,13 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { token, reader, patience } = globals;
+  const { token, reader, patience, verifyResults } = globals;
   const { socket, maxMessage, unlockBy, cryptokiVersion } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
     ...(patience === undefined ? [] : ["--patience", `${patience}`]),
+    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
   ];
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
