@@ -38,6 +38,7 @@ const SERIAL_DIGITS = 16;
 
 /** The one token of a CAC: its PIN guards all keys. */
 export class CacToken implements CardToken {
+  readonly fixedLabel = "a CAC has no place for a label, which is the name in its first certificate";
   readonly mechanisms = MECHANISMS;
   readonly pinPad?: PinPad;
   readonly #session: CacSession;

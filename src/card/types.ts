@@ -244,6 +244,8 @@ export interface CardToken {
   supportedMechanisms?(): Promise<readonly CardMechanism[]>;
   /** Whose login the card wants before its contents are changed; "so" unless told. */
   readonly changedBy?: PinUser;
+  /** Why the label cannot be changed, where the card has no place for one: what {@link CardTokenInfo.label} is made of. */
+  readonly fixedLabel?: string;
   /**
    * Objects of this token that may exist, cheap attributes only; of a card with directories, those are read and nothing else.
    * @param classes Only these are wanted: others may be missing, whose directory then need not be read.
@@ -288,6 +290,8 @@ export interface CardToken {
   /** @returns The object as it is now. */
   setAttributes?(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject>;
   destroyObject?(object: CardObject, signal?: AbortSignal): Promise<void>;
+  /** Changes {@link CardTokenInfo.label}, which all tokens of the card application share. */
+  setLabel?(label: string, signal?: AbortSignal): Promise<void>;
   /**
    * CHANGE REFERENCE DATA. Both PINs are checked for length and character set before the card sees either.
    * @throws {PinError} for the old one, with the tries left.

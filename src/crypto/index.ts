@@ -10,6 +10,7 @@ export { decodeEcPoint, encodeEcPoint } from "./ec-point.ts";
 export { ecdsaFromDer, ecdsaToDer, truncateDigest } from "./ecdsa.ts";
 export { verifyEcdsa } from "./ecdsa-verify.ts";
 export { verifyEddsa } from "./eddsa.ts";
+export { curve25519KeyFromRandom, ecKeyFromRandom, type RandomSource, rsaKeyFromRandom } from "./key-from-random.ts";
 export { generateCurve25519Key, generateEcKey, generateRsaKey } from "./generate-key.ts";
 export { gunzip } from "./gunzip.ts";
 export { digest, Hasher, hashLength, type HashName } from "./hash.ts";

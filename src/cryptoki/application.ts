@@ -34,6 +34,12 @@ export interface ApplicationOptions {
   readonly singleSlot?: TokenChoice;
   /** See {@link Detour}. */
   readonly unlockBy?: readonly Detour[];
+  /**
+   * Single sign-on: applications with this option that share their slots share the user's login, too. Whoever has a session with a token
+   * is logged in as soon as the user logged in to one of them; the card forgets the PIN when the last of them has logged out or
+   * closed its sessions, and at C_Reinitialize. Default: false. Only for applications of one and the same user.
+   */
+  readonly singleSignOn?: boolean;
   /** See {@link ResultVerification}; "known" unless told. */
   readonly verifyResults?: ResultVerification;
 }
@@ -62,9 +68,7 @@ export class Application implements SlotListener {
   readonly #options: ApplicationOptions;
   readonly sessions = new SessionTable();
   readonly objects = new ObjectTable();
-  readonly logins = new Logins((token) => {
-    this.objects.endPrivate(token);
-  });
+  readonly logins: Logins;
   readonly savedStates = new SavedStates();
   readonly events = new SlotEvents();
 
@@ -83,6 +87,11 @@ export class Application implements SlotListener {
     this.#findings = findings;
     this.view = new SlotView(slots, options.singleSlot);
     this.#options = options;
+    const ended = (token: Token): void => {
+      this.objects.endPrivate(token);
+    };
+    // Without a session nothing would end what was taken up.
+    this.logins = options.singleSignOn ? new Logins(ended, (token) => this.usesToken(token)) : new Logins(ended);
   }
 
   /** CK_INFO.cryptokiVersion. */
@@ -272,6 +281,7 @@ export class Application implements SlotListener {
   /** Closes the sessions even if the card's logout fails. */
   async #endToken(token: Token): Promise<void> {
     token.card.reservation.release(this);
+    this.logins.accept(token);
     if (this.logins.userOf(token)) await this.logout(token).catch(() => undefined);
   }
 }

@@ -1,8 +1,10 @@
 import { wipe } from "../bytes/index.ts";
-import { encodePublicKey, type PublicKey } from "../crypto/index.ts";
+import { encodePublicKey, type PublicKey, type RandomSource } from "../crypto/index.ts";
 import { copyBytes } from "./arguments.ts";
 import { CKR } from "./constants/ckr.ts";
+import { nameOf } from "./constants/name.ts";
 import { CryptokiError } from "./error.ts";
+import { MECHANISM_BY_TYPE } from "./mechanisms/table.ts";
 import { Collector } from "./mechanisms/collector.ts";
 import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/scheme.ts";
 import type { CK_MECHANISM, MechanismParameter } from "./structures.ts";
@@ -34,8 +36,12 @@ export interface CryptoEngine {
 export class Engines {
   readonly #engines = new Map<number | null, CryptoEngine>();
 
-  /** @param mechanism A CKM, or null for random numbers. @param engine Undefined: the host computes again. */
+  /**
+   * @param mechanism A CKM, or null for random numbers. @param engine Undefined: the host computes again.
+   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that nobody would call.
+   */
   set(mechanism: number | null, engine: CryptoEngine | undefined): void {
+    if (engine) requireCalled(mechanism, engine);
     if (engine) this.#engines.set(mechanism, engine);
     else this.#engines.delete(mechanism);
   }
@@ -94,17 +100,37 @@ export class Engines {
     };
   }
 
-  /** Random bytes of an engine; undefined where the host has to make them. @throws {CryptokiError} CKR_FUNCTION_FAILED. */
-  async random(length: number): Promise<Uint8Array | undefined> {
+  /** The random bytes of an engine; undefined where the host makes them. What it gives throws CKR_FUNCTION_FAILED. */
+  get random(): RandomSource | undefined {
     const engine = this.#engines.get(null);
     if (!engine?.random) return undefined;
-    return this.#checked(engine, await ofEngine(engine, () => engine.random?.(length)), length);
+    return async (length) => this.#checked(engine, await ofEngine(engine, () => engine.random?.(length)), length);
   }
 
   #checked({ name }: CryptoEngine, given: unknown, length: number): Uint8Array {
     if (given instanceof Uint8Array && given.length === length) return copyBytes(given);
     throw new CryptokiError(CKR.FUNCTION_FAILED, `the engine "${name}" did not give ${length} bytes`);
   }
+}
+
+/** Which of an engine's functions are called for a mechanism: what is done with public keys of RSA and ECC, and random numbers. */
+function calledFunctions(mechanism: number | null): readonly ("random" | "verify" | "encrypt")[] {
+  if (mechanism === null) return ["random"];
+  const entry = MECHANISM_BY_TYPE.get(mechanism);
+  if (entry?.kind !== "pair") return [];
+  return [...(entry.family.signature ? ["verify" as const] : []), ...(entry.family.cipher ? ["encrypt" as const] : [])];
+}
+
+function requireCalled(mechanism: number | null, engine: CryptoEngine): void {
+  const called = calledFunctions(mechanism);
+  if (called.some((name) => typeof engine[name] === "function")) return;
+  const what = mechanism === null ? "random numbers" : nameOf("CKM", mechanism);
+  throw new CryptokiError(
+    CKR.MECHANISM_INVALID,
+    called.length === 0
+      ? `no engine is called for ${what}: engines verify and encrypt with public keys of RSA and ECC, and make random numbers`
+      : `an engine for ${what} needs the function ${called.join(" or ")}`,
+  );
 }
 
 /** What an engine throws is no error of the driver's. */

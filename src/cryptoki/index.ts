@@ -26,3 +26,4 @@ export {
   type TokenDescription,
   tokenUri,
 } from "./uri-match.ts";
+export { CRYPTOKI_VERSIONS } from "./versions.ts";

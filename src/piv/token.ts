@@ -48,6 +48,7 @@ import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts"
 export class PivToken implements CardToken {
   readonly mechanisms = PIV_MECHANISMS;
   readonly changedBy = "so";
+  readonly fixedLabel = "a PIV card has no place for a label, which is made of its serial number";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];

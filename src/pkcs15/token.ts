@@ -273,6 +273,10 @@ export class Pkcs15Token implements CardToken {
     await this.#writer().destroy(this.#itemOf(object), this.#pin, signal);
   }
 
+  setLabel(label: string, signal?: AbortSignal): Promise<void> {
+    return this.#writer().setLabel(label, this.#pin, signal);
+  }
+
   #writer(): ObjectWriter {
     if (!this.#application.contents.hasOdf) throw new UnsupportedError("objects of this make of card stay as they are");
     return new ObjectWriter(this.#application);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { text } from "node:stream/consumers";
-import { CKF_SESSION, CKU } from "../../src/cryptoki/index.ts";
+import { CKF_SESSION, CKS, CKU } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder, PIN } from "./card.ts";
 import { PROGRAM } from "./child.ts";
@@ -22,6 +22,8 @@ function start(args: readonly string[], stdio: "pipe" | readonly ("pipe" | numbe
     stdio: stdio === "pipe" ? "pipe" : [...stdio],
   });
 }
+
+const V2_11 = { major: 2, minor: 11 };
 
 /** The only token's label, as a client sees it. */
 async function label(address: string): Promise<string | undefined> {
@@ -145,15 +147,77 @@ describe("serve", () => {
     expect(await once(child, "exit")).toEqual([0, null]);
   }, 60_000);
 
+  test("shares no login over a socket that systemd hands over: nobody knows whom it lets in", async () => {
+    const listening = createServer().listen(0, "127.0.0.1");
+    await once(listening, "listening");
+    const { fd } = (listening as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const child = start(["--virtual", "serve", "--single-sign-on"], ["pipe", "pipe", "pipe", fd]);
+    listening.close();
+    expect(child.stderr && (await text(child.stderr))).toMatch(
+      /--single-sign-on is for a socket that the server opens itself/u,
+    );
+  }, 60_000);
+
   test("shows only the tokens that --token describes", async () => {
     const serve = `${PROGRAM} --virtual serve --stdio --token`;
     expect(await label(`${serve} pkcs11:model=PIV`)).toMatch(/^PIV/u);
     expect(await label(`${serve} pkcs11:model=Other`)).toBeUndefined();
   }, 60_000);
 
+  test("tells clients the version of the standard that --cryptoki-version says", async () => {
+    const told = async (...options: readonly string[]): Promise<unknown> => {
+      const address = [PROGRAM, "--virtual", "serve", "--stdio", ...options].join(" ");
+      await using module = new P11KitModule({ address });
+      await module.C_Initialize();
+      const { cryptokiVersion, libraryVersion } = await module.C_GetInfo();
+      return [cryptokiVersion, libraryVersion];
+    };
+    expect(await told("--cryptoki-version", "2.11")).toEqual([V2_11, V2_11]);
+    expect(await told("--cryptoki-version", "2.01")).toEqual([
+      { major: 2, minor: 1 },
+      { major: 0, minor: 1 },
+    ]);
+    // The protocol has the functions of 3.0.
+    expect(await told()).toEqual([
+      { major: 3, minor: 0 },
+      { major: 0, minor: 1 },
+    ]);
+    expect(await told("--cryptoki-version", "3.1")).toEqual([
+      { major: 3, minor: 0 },
+      { major: 0, minor: 1 },
+    ]);
+  }, 60_000);
+
+  test("clients share a login with --single-sign-on, and only then", async () => {
+    const seenBy = async (...options: readonly string[]): Promise<number> => {
+      const file = path.join(RUNTIME, `sharing-${options.length}`);
+      const child = start(["--virtual", "serve", "-f", "--socket", file, ...options]);
+      if (child.stdout) await once(child.stdout, "data");
+      const [one, other] = [1, 2].map(() => new P11KitModule({ address: `unix:path=${file}` })) as [
+        P11KitModule,
+        P11KitModule,
+      ];
+      await one.C_Initialize();
+      await other.C_Initialize();
+      const [slot = -1] = await one.C_GetSlotList(true);
+      const theirs = await other.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+      await one.C_Login(await one.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION), CKU.USER, "123456");
+      const { state } = await other.C_GetSessionInfo(theirs);
+      await one.C_Finalize();
+      await other.C_Finalize();
+      child.kill();
+      expect(await once(child, "exit")).toEqual([0, null]);
+      return state;
+    };
+    expect(await seenBy("--single-sign-on")).toBe(CKS.RO_USER_FUNCTIONS);
+    expect(await seenBy()).toBe(CKS.RO_PUBLIC_SESSION);
+  }, 60_000);
+
   test("prints the file that makes a module of the cards", async () => {
     const { stdout } = await cryptoki(["--token", "pkcs11:model=PIV", "serve", "--print-module-config"]);
     expect(stdout).toMatch(/^# .*\nremote: \|.* --token pkcs11:model=PIV serve --stdio\n$/u);
+    const version = await cryptoki(["serve", "--cryptoki-version", "2.11", "--print-module-config"]);
+    expect(version.stdout).toMatch(/ serve --stdio --cryptoki-version 2\.11$/mu);
     const socket = await cryptoki(["serve", "--socket", "/run/cards", "--print-module-config"]);
     expect(socket.stdout).toMatch(/^remote: unix:path=\/run\/cards$/mu);
   });
@@ -187,6 +251,9 @@ describe("serve", () => {
     [["serve", "--max-message", "much"], /number of bytes/u],
     [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],
     [["serve", "--token", "no uri"], /pkcs11:/u],
+    [["serve", "--stdio", "--single-sign-on"], /several clients: it needs a socket/u],
+    [["serve", "--print-module-config", "--single-sign-on"], /several clients: it needs a socket/u],
+    [["serve", "--cryptoki-version", "2.4"], /2\.30, 2\.40, 3\.0, 3\.1/u],
   ])("%j is a wrong command line", async (args, message) => {
     const { code, stderr } = await cryptoki(["--virtual", ...args]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
@@ -194,6 +261,17 @@ describe("serve", () => {
 });
 
 describe("--server", () => {
+  test.each([["--single-sign-on"], ["--cryptoki-version", "2.11"], ["--unlock-by", "C_SetPIN"]])(
+    "serve %s is for the cards here",
+    async (...options) => {
+      const { code, stderr } = await cryptoki(["--server", "unix:path=/nowhere", "serve", "-f", ...options]);
+      expect([code, stderr]).toEqual([
+        2,
+        expect.stringContaining(`${options[0]} is for the cards here, not for those of`),
+      ]);
+    },
+  );
+
   test("every command works on another's tokens", async () => {
     using folder = await CardFolder.create();
     const server = `${PROGRAM} --virtual ${folder.card} serve --stdio`;

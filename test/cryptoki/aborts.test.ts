@@ -83,14 +83,25 @@ describe("a signal that aborted before the call", () => {
     await expect(other.C_Initialize(AbortSignal.abort())).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
     await expect(other.C_GetInfo()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
     await other.C_Initialize();
-    expect(await other.C_GetSlotList(false)).toEqual([1]);
+    expect(await other.C_GetSlotList(false)).toEqual([0]);
   });
 
-  test("is an AbortSignal, and nothing else", async () => {
+  test.each(named(EVERY_FUNCTION))("of %s is an AbortSignal, and nothing else", async (_name, { call }) => {
     await using made = await rig();
-    await expect(made.cryptoki.C_GetInfo("now" as unknown as AbortSignal)).rejects.toMatchObject(
-      refusal("ARGUMENTS_BAD"),
-    );
+    for (const habit of [6, "now", null, {}, new AbortController()]) {
+      await expect(call(made.cryptoki, {}, habit as AbortSignal)).rejects.toMatchObject({
+        ...refusal("ARGUMENTS_BAD"),
+        message: expect.stringMatching(/the last argument is an AbortSignal, or left out; lengths are not given$/u),
+      });
+    }
+  });
+
+  test("may follow a PIN, whose length does not", async () => {
+    await using made = await rig(await testCard());
+    const session = await made.session();
+    const C_Login = made.cryptoki.C_Login.bind(made.cryptoki) as (...values: unknown[]) => Promise<void>;
+    await expect(C_Login(session, CKU.USER, PIN, 6)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
+    await C_Login(session, CKU.USER, PIN, new AbortController().signal);
   });
 });
 
@@ -190,7 +201,7 @@ describe("an abort in the middle", () => {
     const calls = [
       cryptoki.C_CreateObject(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "given up" }, stop.signal),
       cryptoki.C_CloseSession(session, stop.signal),
-      cryptoki.C_CloseAllSessions(1, stop.signal),
+      cryptoki.C_CloseAllSessions(0, stop.signal),
       cryptoki.C_Logout(session, stop.signal),
     ];
     stop.abort();
@@ -264,7 +275,7 @@ describe("an aborted C_Login", () => {
     await using made = await fake();
     await using other = new Cryptoki({ slots: made.cryptoki.slots });
     await other.C_Initialize();
-    const theirs = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const theirs = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     await other.C_Login(theirs, CKU.USER, "PIN1");
     const slow = slowly(made, "login");
     const stop = new AbortController();
@@ -410,7 +421,7 @@ describe("C_Finalize", () => {
     expect(await made.cryptoki.C_Sign(mine, DATA)).toHaveLength(256);
     expect(signing.name()).toBe("CKR_OK");
     await other.C_Initialize();
-    expect(await other.C_GetSlotList(true)).toEqual([1]);
+    expect(await other.C_GetSlotList(true)).toEqual([0]);
   });
 
   test("waits for calls under way", async () => {
@@ -451,5 +462,5 @@ test("C_AddSlot that was aborted adds no slot", async () => {
   await expect(added).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
   go();
   await idle();
-  expect(await made.cryptoki.C_GetSlotList(false)).toEqual([1]);
+  expect(await made.cryptoki.C_GetSlotList(false)).toEqual([0]);
 });

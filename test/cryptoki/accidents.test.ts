@@ -94,8 +94,8 @@ describe("what failed by accident", () => {
       made.before = undefined;
       throw new PcscError("SCARD_F_COMM_ERROR");
     };
-    await expect(made.cryptoki.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
-    expect((await made.cryptoki.C_GetTokenInfo(1)).model).toBe("PIV");
+    await expect(made.cryptoki.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
+    expect((await made.cryptoki.C_GetTokenInfo(0)).model).toBe("PIV");
   });
 
   test("while the token told its name is asked again", async () => {
@@ -105,8 +105,8 @@ describe("what failed by accident", () => {
       made.token.info = info;
       return Promise.reject(status(0x6f00));
     };
-    await expect(made.one.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
-    expect((await made.other.C_GetTokenInfo(1)).label).toMatch(/^A token with a name/u);
+    await expect(made.one.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
+    expect((await made.other.C_GetTokenInfo(0)).label).toMatch(/^A token with a name/u);
   });
 
   test("when the objects were listed is asked again", async () => {
@@ -124,14 +124,14 @@ describe("what failed by accident", () => {
 });
 
 describe("C_GetSlotList", () => {
-  /** Two tokens in slots 1 and 2; the card can be kept from this program. */
+  /** Two tokens in slots 0 and 1; the card can be kept from this program. */
   async function twoTokens(readers: MemoryReaders): Promise<Cryptoki> {
     readers.plug(READER);
     readers.insert(READER, AGREEABLE);
     const profile = fakeProfile({ pinLabel: "PIN1" }, { pinLabel: "PIN2" });
     const cryptoki = new Cryptoki({ pcsc: readers.client({ patience: 50 }), profiles: [profile] });
     await cryptoki.C_Initialize();
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0, 1]);
     return cryptoki;
   }
 
@@ -139,11 +139,11 @@ describe("C_GetSlotList", () => {
     const readers = new MemoryReaders();
     await using cryptoki = await twoTokens(readers);
     // The connection ends, and another program takes the card for itself.
-    await cryptoki.C_Reinitialize(1);
+    await cryptoki.C_Reinitialize(0);
     await settled();
     const other = await readers.client().connect(READER, { share: 1 });
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
-    for (const slot of [1, 2]) {
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0, 1]);
+    for (const slot of [0, 1]) {
       expect((await cryptoki.C_GetSlotInfo(slot)).flags & CKF.TOKEN_PRESENT).toBe(CKF.TOKEN_PRESENT);
       await expect(cryptoki.C_GetTokenInfo(slot)).rejects.toMatchObject({
         ...refusal("DEVICE_ERROR"),
@@ -151,7 +151,7 @@ describe("C_GetSlotList", () => {
       });
     }
     await other.disconnect();
-    expect((await cryptoki.C_GetTokenInfo(2)).label).toBe("Identity Card (PIN2)");
+    expect((await cryptoki.C_GetTokenInfo(1)).label).toBe("Identity Card (PIN2)");
   });
 
   test("has no slot of a card that was taken out", async () => {

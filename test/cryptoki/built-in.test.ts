@@ -51,14 +51,31 @@ describe("the data objects of every token", () => {
     ).toBe(0);
   });
 
-  test("are not to be changed, copied or destroyed", async () => {
+  test.each([
+    ["PIV", () => testCard(), /CKA_VALUE of TokenLabel stays: a PIV card has no place for a label, which is made of/u],
+  ])("of a %s card say why the label stays, before any login and exchange", async (_, card, why) => {
+    await using made = await rig(await card());
+    const session = await made.session();
+    const object = first(await made.find(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "TokenLabel" }));
+    const change = (): Promise<void> =>
+      made.cryptoki.C_SetAttributeValue(session, object, { [CKA.VALUE]: Uint8Array.of(0x41) });
+    await made.cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE]);
+    const cost = await made.count(() =>
+      expect(change()).rejects.toMatchObject({
+        ...refusal("ATTRIBUTE_READ_ONLY"),
+        message: expect.stringMatching(why),
+      }),
+    );
+    expect(cost).toBe(0);
+  });
+
+  test("are not to be copied or destroyed", async () => {
     await using made = await writableRig();
     const { one } = made;
     const session = await made.session();
     await one.C_Login(session, CKU.USER, PIN);
     const object = first(await find(one, session, { [CKA.LABEL]: "TokenLabel" }));
     const prohibited = refusal("ACTION_PROHIBITED");
-    await expect(one.C_SetAttributeValue(session, object, { [CKA.LABEL]: "x" })).rejects.toMatchObject(prohibited);
     await expect(one.C_CopyObject(session, object, {})).rejects.toMatchObject(prohibited);
     await expect(one.C_DestroyObject(session, object)).rejects.toMatchObject(prohibited);
   });

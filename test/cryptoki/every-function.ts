@@ -14,7 +14,7 @@ export type Arguments = Readonly<Record<string, unknown>>;
 
 /** Arguments that are right in kind and name nothing in particular. */
 const USUAL: Readonly<Record<ParameterKind, unknown>> = {
-  slot: 1,
+  slot: 0,
   session: 1,
   object: 1,
   key: 1,
@@ -49,7 +49,7 @@ export const EVERY_FUNCTION: readonly AnyFunction[] = chapters
       const values: Arguments = { ...USUAL, ...given };
       return Reflect.apply(method, cryptoki, [
         ...entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
-        ...(signal ? [signal] : []),
+        ...(signal === undefined ? [] : [signal]),
       ]) as Promise<unknown>;
     },
   }));

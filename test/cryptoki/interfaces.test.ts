@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
-import { CKF, Cryptoki, type CryptokiOptions } from "../../src/cryptoki/index.ts";
+import { CKF, Cryptoki, CRYPTOKI_VERSIONS, type CryptokiOptions } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { refusal } from "./rig.ts";
 
@@ -11,7 +12,10 @@ describe("the interfaces", () => {
     [undefined, ["3.1", "3.0", "2.40"]],
     [{ major: 3, minor: 0 }, ["3.0", "2.40"]],
     [{ major: 2, minor: 40 }, ["2.40"]],
+    [{ major: 2, minor: 30 }, ["2.30"]],
     [{ major: 2, minor: 11 }, ["2.11"]],
+    [{ major: 2, minor: 1 }, ["2.1"]],
+    [{ major: 1, minor: 0 }, ["1.0"]],
   ])("of version %j are the versions that it stands for, and the extensions", async (version, expected) => {
     const list = await cryptoki(version ? { version } : {}).C_GetInterfaceList();
     const told = list.map(({ pInterfaceName, pFunctionList: { version: of } }) => [
@@ -59,10 +63,47 @@ describe("the interfaces", () => {
     expect(functions).not.toContain("C_GetInterface");
   });
 
-  test("of a version that nobody wrote are none", () => {
-    expect(() => cryptoki({ version: { major: 4, minor: 2 } })).toThrow(
-      expect.objectContaining(refusal("ARGUMENTS_BAD")),
+  test.each([
+    { major: 4, minor: 2 },
+    { major: 2, minor: 4 },
+    { major: 2, minor: 12 },
+    { major: 3, minor: 10 },
+  ])("of version %j, which nobody wrote, are none", (version) => {
+    expect(() => cryptoki({ version })).toThrow(
+      expect.objectContaining({
+        ...refusal("ARGUMENTS_BAD"),
+        message: expect.stringMatching(/the version is one of 1\.0, 2\.01, 2\.10, 2\.11, .*, 3\.1; its minor number/u),
+      }),
     );
+  });
+});
+
+describe("C_GetInfo", () => {
+  const { version: packageVersion } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  ) as { readonly version: string };
+  const [major, minor] = packageVersion.split(".").map(Number);
+
+  test.each(Object.entries(CRYPTOKI_VERSIONS))("tells version %s of the standard", async (name, version) => {
+    await using made = cryptoki({ version });
+    await made.C_Initialize();
+    const info = await made.C_GetInfo();
+    expect(info.cryptokiVersion).toEqual(version);
+    // The overview of Net iD: hundredths below version 3.
+    expect(name).toBe(
+      `${version.major}.${version.major === 2 ? String(version.minor).padStart(2, "0") : version.minor}`,
+    );
+    // The package's own, except where applications look for tokens with several PINs.
+    expect(info.libraryVersion).toEqual(name === "2.11" ? version : { major, minor });
+  });
+
+  test("tells 3.1 unless told", async () => {
+    await using made = cryptoki();
+    await made.C_Initialize();
+    expect(await made.C_GetInfo()).toMatchObject({
+      cryptokiVersion: { major: 3, minor: 1 },
+      libraryVersion: { major, minor },
+    });
   });
 });
 

@@ -111,7 +111,7 @@ const WORKS: readonly Work[] = [
     prepare: async (made) => {
       await made.session();
       return async () => {
-        const session = await made.one.C_OpenSession(1, CKF.SERIAL_SESSION);
+        const session = await made.one.C_OpenSession(0, CKF.SERIAL_SESSION);
         await find(made.one, session, {});
         await made.one.C_CloseSession(session);
       };

@@ -163,8 +163,8 @@ describe("a card whose officer has a PIN", () => {
   test("C_InitToken and C_ResetToken want nobody at the card's other tokens either: all of them are new then", async () => {
     await using made = await fake({}, { pinLabel: "PIN1" }, { pinLabel: "PIN2" });
     const { cryptoki, session, tokens } = made;
-    await expect(cryptoki.C_InitToken(2, FAKE.SO_PIN, "New")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
-    await expect(cryptoki.C_ResetToken(2, "PIN2")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
+    await expect(cryptoki.C_InitToken(1, FAKE.SO_PIN, "New")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
+    await expect(cryptoki.C_ResetToken(1, "PIN2")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
     await cryptoki.C_GetSessionInfo(session);
     expect(tokens.flatMap(({ asked }) => asked)).toEqual([]);
   });
@@ -247,7 +247,7 @@ describe("the detours for unlocking", () => {
   test("a PUK that a logout wiped is not sent", async () => {
     await using made = await fake({ unlockBy: ["C_InitPIN"] });
     const { cryptoki, session, tokens } = made;
-    const second = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const second = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION);
     await cryptoki.C_Login(session, CKU.SO, FAKE.PUK);
     const outcomes = await Promise.allSettled([
       cryptoki.C_Logout(second),
@@ -266,7 +266,7 @@ describe("the detours for unlocking", () => {
     readers.insert(READER, await testCard());
     await using cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [piv], unlockBy: ["C_InitPIN"] });
     await cryptoki.C_Initialize();
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION);
     await cryptoki.C_Login(session, CKU.SO, MANAGEMENT_KEY);
     await cryptoki.C_Logout(session);
     await cryptoki.C_Login(session, CKU.SO, PUK);

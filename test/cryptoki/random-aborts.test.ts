@@ -98,7 +98,7 @@ const STEPS: Readonly<Record<string, Step>> = {
       .finally(() => cryptoki.C_FindObjectsFinal(session).catch(() => undefined));
     return cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE], signal);
   },
-  "token info": ({ cryptoki }, signal) => cryptoki.C_GetTokenInfo(1, signal),
+  "token info": ({ cryptoki }, signal) => cryptoki.C_GetTokenInfo(0, signal),
   logout: ({ cryptoki, session }, signal) => cryptoki.C_Logout(session, signal),
   login: async (party, signal) => {
     await party.cryptoki.C_Logout(party.session);

@@ -13,10 +13,10 @@ const STEPS: readonly (readonly [
   step: (made: Rig, state: { session: number; key: number }) => Promise<unknown>,
 ])[] = [
   ["C_GetSlotList", (made) => made.cryptoki.C_GetSlotList(true)],
-  ["C_GetTokenInfo", async (made) => made.cryptoki.C_GetTokenInfo(1)],
+  ["C_GetTokenInfo", async (made) => made.cryptoki.C_GetTokenInfo(0)],
   [
     "C_OpenSession",
-    async (made, state) => (state.session = await made.cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION)),
+    async (made, state) => (state.session = await made.cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION)),
   ],
   ["C_Login", (made, { session }) => made.cryptoki.C_Login(session, CKU.USER, PIN)],
   [
@@ -98,7 +98,7 @@ describe.each([
       if (what.startsWith("the reader")) made.readers.plug(READER);
       made.insert(card);
       await settled();
-      expect(await made.slot()).toBe(1);
+      expect(await made.slot()).toBe(0);
       const again = { session: 0, key: 0 };
       for (const [, step] of STEPS) await step(made, again);
     }
@@ -129,7 +129,7 @@ test("a removal that nobody has used the card since is noticed by its event", as
   made.readers.eject(READER);
   await settled();
   await expect(made.cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-  await expect(made.cryptoki.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("TOKEN_NOT_PRESENT"));
+  await expect(made.cryptoki.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("TOKEN_NOT_PRESENT"));
 });
 
 test("calls that wait behind the one under way end as well", async () => {

@@ -300,7 +300,7 @@ test("C_Finalize leaves no session behind that was being opened", async () => {
       return held;
     };
   });
-  const opening = expect(cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION)).rejects.toMatchObject(
+  const opening = expect(cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION)).rejects.toMatchObject(
     refusal("CRYPTOKI_NOT_INITIALIZED"),
   );
   await looking;

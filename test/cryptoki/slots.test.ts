@@ -28,13 +28,13 @@ describe("slots", () => {
     const { cryptoki, readers } = made;
     readers.plug("Second Reader");
     await settled();
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 2]);
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1]);
-    expect(await cryptoki.C_GetSlotInfo(1)).toMatchObject({
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0, 1]);
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0]);
+    expect(await cryptoki.C_GetSlotInfo(0)).toMatchObject({
       slotDescription: READER,
       flags: CKF.TOKEN_PRESENT | CKF.REMOVABLE_DEVICE | CKF.HW_SLOT,
     });
-    expect(await cryptoki.C_GetSlotInfo(2)).toMatchObject({
+    expect(await cryptoki.C_GetSlotInfo(1)).toMatchObject({
       slotDescription: "Second Reader",
       flags: CKF.REMOVABLE_DEVICE | CKF.HW_SLOT,
     });
@@ -48,18 +48,18 @@ describe("slots", () => {
     readers.unplug(READER);
     readers.plug("C");
     await settled();
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([2, 3]);
-    expect(await cryptoki.C_GetSlotInfo(1)).toMatchObject({ slotDescription: READER });
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 2]);
+    expect(await cryptoki.C_GetSlotInfo(0)).toMatchObject({ slotDescription: READER });
     readers.plug(READER);
     await settled();
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 2, 3]);
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0, 1, 2]);
     readers.unplug("B");
     await settled();
     await cryptoki.C_Finalize();
     await cryptoki.C_Initialize();
     readers.plug("B");
     await settled();
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 2, 3]);
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0, 1, 2]);
   });
 
   test("have names cut to the standard's length, between characters", async () => {
@@ -68,7 +68,7 @@ describe("slots", () => {
     readers.plug(name);
     await using cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [piv] });
     await cryptoki.C_Initialize();
-    expect((await cryptoki.C_GetSlotInfo(1)).slotDescription).toBe(`${"\u{1f4b3}".repeat(15)}abcd`);
+    expect((await cryptoki.C_GetSlotInfo(0)).slotDescription).toBe(`${"\u{1f4b3}".repeat(15)}abcd`);
   });
 
   test.each([
@@ -100,8 +100,8 @@ describe("slots", () => {
     made.insert(await testCard(), "Second Reader");
     await settled();
     const other = await made.readers.client().connect(READER, { share: 1 });
-    expect(await made.cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
-    expect((await made.cryptoki.C_GetTokenInfo(2)).model).toBe("PIV");
+    expect(await made.cryptoki.C_GetSlotList(true)).toEqual([0, 1]);
+    expect((await made.cryptoki.C_GetTokenInfo(1)).model).toBe("PIV");
     await other.disconnect();
   });
 
@@ -131,11 +131,11 @@ describe("C_WaitForSlotEvent", () => {
     await expect(cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
     const waiting = cryptoki.C_WaitForSlotEvent(0);
     made.insert(await testCard());
-    expect(await waiting).toBe(1);
+    expect(await waiting).toBe(0);
     await expect(cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
-    expect(await other.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
+    expect(await other.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(0);
     made.readers.eject(READER);
-    expect(await cryptoki.C_WaitForSlotEvent(0)).toBe(1);
+    expect(await cryptoki.C_WaitForSlotEvent(0)).toBe(0);
   });
 
   test("knows nothing of what was before C_Initialize", async () => {
@@ -149,9 +149,9 @@ describe("C_WaitForSlotEvent", () => {
   test("tells of readers that come and go", async () => {
     await using made = await rig();
     made.readers.plug("Second Reader");
-    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(2);
+    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(1);
     made.readers.unplug("Second Reader");
-    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(2);
+    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(1);
   });
 
   test("tells of a card that was swapped between two looks", async () => {
@@ -159,7 +159,7 @@ describe("C_WaitForSlotEvent", () => {
     const session = await made.session();
     made.readers.eject(READER);
     made.insert(await testCard());
-    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(1);
+    expect(await made.cryptoki.C_WaitForSlotEvent(0)).toBe(0);
     await expect(made.cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
   });
 
@@ -225,8 +225,8 @@ describe("a card with several PINs", () => {
     await using cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [severalPins("PIN1", "PIN2")] });
     await cryptoki.C_Initialize();
     const slots = await cryptoki.C_GetSlotList(true);
-    expect(slots).toEqual([1, 3]);
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 3, 2]);
+    expect(slots).toEqual([0, 2]);
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0, 2, 1]);
     const infos = await Promise.all(slots.map((slot) => cryptoki.C_GetTokenInfo(slot)));
     expect(infos.map(({ label }) => label)).toEqual(["Identity Card (PIN1)", "Identity Card (PIN2)"]);
     expect(infos.map(({ serialNumber }) => serialNumber)).toEqual(["5678901234567890", "5678901234567890"]);
@@ -250,11 +250,11 @@ describe("a card with several PINs", () => {
 
     readers.eject(READER);
     await settled();
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1, 2]);
-    await expect(cryptoki.C_GetTokenInfo(3)).rejects.toMatchObject(refusal("TOKEN_NOT_PRESENT"));
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0, 1]);
+    await expect(cryptoki.C_GetTokenInfo(2)).rejects.toMatchObject(refusal("TOKEN_NOT_PRESENT"));
     readers.insert(READER, unknownCard);
     await settled();
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 3]);
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0, 2]);
   });
 
   test("has the mechanisms for which its card has a primitive", async () => {
@@ -263,15 +263,15 @@ describe("a card with several PINs", () => {
     readers.insert(READER, unknownCard);
     await using cryptoki = new Cryptoki({ pcsc: readers.client(), profiles: [severalPins("PIN")] });
     await cryptoki.C_Initialize();
-    expect((await cryptoki.C_GetTokenInfo(1)).label).toBe("Identity Card");
-    const list = await cryptoki.C_GetMechanismList(1);
+    expect((await cryptoki.C_GetTokenInfo(0)).label).toBe("Identity Card");
+    const list = await cryptoki.C_GetMechanismList(0);
     expect(list).toContain(CKM.SHA256_RSA_PKCS);
     expect(list).toContain(CKM.SHA256);
     expect(list).not.toContain(CKM.RSA_PKCS_PSS);
     // The host has what the card does not, for keys of the session.
-    expect((await cryptoki.C_GetMechanismInfo(1, CKM.ECDSA)).flags & CKF.HW).toBe(0);
-    expect((await cryptoki.C_GetMechanismInfo(1, CKM.RSA_PKCS_KEY_PAIR_GEN)).flags).toBe(CKF.GENERATE_KEY_PAIR);
-    expect(await cryptoki.C_GetMechanismInfo(1, CKM.RSA_PKCS)).toEqual({
+    expect((await cryptoki.C_GetMechanismInfo(0, CKM.ECDSA)).flags & CKF.HW).toBe(0);
+    expect((await cryptoki.C_GetMechanismInfo(0, CKM.RSA_PKCS_KEY_PAIR_GEN)).flags).toBe(CKF.GENERATE_KEY_PAIR);
+    expect(await cryptoki.C_GetMechanismInfo(0, CKM.RSA_PKCS)).toEqual({
       ulMinKeySize: 2048,
       ulMaxKeySize: 3072,
       flags:
@@ -285,12 +285,12 @@ describe("a card with several PINs", () => {
         CKF.WRAP |
         CKF.UNWRAP,
     });
-    expect(await cryptoki.C_GetMechanismInfo(1, CKM.SHA256)).toEqual({
+    expect(await cryptoki.C_GetMechanismInfo(0, CKM.SHA256)).toEqual({
       ulMinKeySize: 0,
       ulMaxKeySize: 0,
       flags: CKF.DIGEST,
     });
-    await expect(cryptoki.C_GetMechanismInfo(1, CKM.RSA_PKCS_PSS)).rejects.toMatchObject(refusal("MECHANISM_INVALID"));
+    await expect(cryptoki.C_GetMechanismInfo(0, CKM.RSA_PKCS_PSS)).rejects.toMatchObject(refusal("MECHANISM_INVALID"));
   });
 });
 

@@ -45,6 +45,14 @@ async function traced(options: Partial<CryptokiOptions> = {}): Promise<Traced> {
 }
 
 describe("a trace", () => {
+  test("tells the CK_ULONG of its clients, whoever listens", async () => {
+    const { cryptoki, lines } = await traced({ ulongBits: 64 });
+    await using closing = cryptoki;
+    await closing.C_SetTraceCallback((line) => lines.push(line));
+    const build = expect.stringMatching(/^PKCS11 - (Little|Big) endian build \(64-bits CK_ULONG\)$/u);
+    expect(lines).toEqual([build, build, expect.stringMatching(/^C_SetTraceCallback\(/u)]);
+  });
+
   test("begins with the width and byte order of CK_ULONG, and has each call in the standard's words", async () => {
     const { cryptoki, lines, events, last } = await traced();
     await using closing = cryptoki;
@@ -52,13 +60,13 @@ describe("a trace", () => {
     await closing.C_Initialize();
     expect(last()).toBe("C_Initialize() = CKR_OK");
     await cryptoki.C_GetSlotList(true);
-    expect(last()).toBe("C_GetSlotList(tokenPresent = true) = CKR_OK: [1]");
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
-    expect(last()).toBe("C_OpenSession(slotID = 1, flags = CKF_RW_SESSION | CKF_SERIAL_SESSION) = CKR_OK: 1");
+    expect(last()).toBe("C_GetSlotList(tokenPresent = true) = CKR_OK: [0]");
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    expect(last()).toBe("C_OpenSession(slotID = 0, flags = CKF_RW_SESSION | CKF_SERIAL_SESSION) = CKR_OK: 1");
     await expect(cryptoki.C_Login(session, CKU.USER, "999999")).rejects.toThrow();
     expect(last()).toBe("C_Login(hSession = 1, userType = CKU_USER, pPin = **) = CKR_PIN_INCORRECT");
-    await cryptoki.C_GetMechanismInfo(1, CKM.ECDSA);
-    expect(last()).toMatch(/^C_GetMechanismInfo\(slotID = 1, type = CKM_ECDSA\) = CKR_OK: \{ulMinKeySize = 256, /u);
+    await cryptoki.C_GetMechanismInfo(0, CKM.ECDSA);
+    expect(last()).toMatch(/^C_GetMechanismInfo\(slotID = 0, type = CKM_ECDSA\) = CKR_OK: \{ulMinKeySize = 256, /u);
     await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(4) });
     expect(last()).toBe(
       "C_FindObjectsInit(hSession = 1, pTemplate = {CKA_CLASS = CKO_PRIVATE_KEY, CKA_ID = 04}) = CKR_OK",
@@ -82,7 +90,7 @@ describe("a trace", () => {
     const { cryptoki, lines, last } = await traced();
     await using closing = cryptoki;
     await closing.C_Initialize();
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION | CKF.RW_SESSION);
     await cryptoki.C_SetPIN(session, PIN, "7654321");
     expect(last()).toBe("C_SetPIN(hSession = 1, pOldPin = **, pNewPin = **) = CKR_OK");
     await cryptoki.C_UnlockPIN(session, "12345678", utf8(PIN));
@@ -112,7 +120,7 @@ describe("a trace", () => {
     const { cryptoki, last } = await traced();
     await using closing = cryptoki;
     await closing.C_Initialize();
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION);
     await cryptoki.C_CreateObject(session, [
       [CKA.CLASS, CKO.SECRET_KEY],
       [CKA.KEY_TYPE, CKK.GENERIC_SECRET],
@@ -125,7 +133,7 @@ describe("a trace", () => {
     const { cryptoki, last } = await traced();
     await using closing = cryptoki;
     await closing.C_Initialize();
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION);
     await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: Uint8Array.of(1) });
     const [certificate = 0] = await cryptoki.C_FindObjects(session, 1);
     await cryptoki.C_GetAttributeValue(session, certificate, [CKA.CLASS, CKA.VALUE, CKA.LABEL]);
@@ -181,7 +189,7 @@ test("a template shows what its numbers stand for", async () => {
   const { cryptoki, last } = await traced();
   await using closing = cryptoki;
   await closing.C_Initialize();
-  const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
+  const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION);
   const template = {
     [CKA.KEY_TYPE]: CKK.AES,
     [CKA.START_DATE]: new Date("2026-01-02"),

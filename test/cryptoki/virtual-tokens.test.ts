@@ -83,15 +83,15 @@ describe("an application that wants one slot a reader", () => {
   ])("sees the token that %j says", async (singleSlot, pin) => {
     await using cryptoki = open(TWO, { singleSlot }).cryptoki;
     await cryptoki.C_Initialize();
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1]);
-    expect(await cryptoki.C_GetSlotList(false)).toEqual([1]);
-    expect((await cryptoki.C_GetTokenInfo(1)).label).toBe(`Identity Card (${pin})`);
-    const session = await cryptoki.C_OpenSession(1, CKF.SERIAL_SESSION);
-    expect((await cryptoki.C_GetSessionInfo(session)).slotID).toBe(1);
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0]);
+    expect(await cryptoki.C_GetSlotList(false)).toEqual([0]);
+    expect((await cryptoki.C_GetTokenInfo(0)).label).toBe(`Identity Card (${pin})`);
+    const session = await cryptoki.C_OpenSession(0, CKF.SERIAL_SESSION);
+    expect((await cryptoki.C_GetSessionInfo(session)).slotID).toBe(0);
     await cryptoki.C_Login(session, CKU.USER, pin);
-    await cryptoki.C_CloseAllSessions(1);
+    await cryptoki.C_CloseAllSessions(0);
     await expect(cryptoki.C_GetSessionInfo(session)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
-    await expect(cryptoki.C_GetSlotInfo(2)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    await expect(cryptoki.C_GetSlotInfo(1)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
   });
 
   test("shares the card with another that sees all slots, and hears of events in its own", async () => {
@@ -100,11 +100,11 @@ describe("an application that wants one slot a reader", () => {
     await using single = new Cryptoki({ slots: cryptoki.slots, singleSlot: "PIN2" });
     await cryptoki.C_Initialize();
     await single.C_Initialize();
-    expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
-    expect(await single.C_GetSlotList(true)).toEqual([1]);
+    expect(await cryptoki.C_GetSlotList(true)).toEqual([0, 1]);
+    expect(await single.C_GetSlotList(true)).toEqual([0]);
     readers.eject(READER);
     await settled();
-    expect(await single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
+    expect(await single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(0);
     await expect(single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
   });
 });
@@ -116,18 +116,18 @@ test("a card with several PINs that is put in has an event for each slot; one th
   await cryptoki.C_Initialize();
   await single.C_Initialize();
   const next = (): Promise<number> => cryptoki.C_WaitForSlotEvent(CKF.DONT_BLOCK);
-  expect(await cryptoki.C_GetSlotList(true)).toEqual([1, 2]);
+  expect(await cryptoki.C_GetSlotList(true)).toEqual([0, 1]);
   await expect(next()).rejects.toMatchObject(refusal("NO_EVENT"));
   readers.eject(READER);
   await settled();
-  expect([await next(), await next()]).toEqual([1, 2]);
+  expect([await next(), await next()]).toEqual([0, 1]);
   readers.insert(READER, AGREEABLE);
   await settled();
-  expect(await next()).toBe(1);
+  expect(await next()).toBe(0);
   const waiting = cryptoki.C_WaitForSlotEvent(0);
-  await cryptoki.C_GetTokenInfo(1);
-  expect(await waiting).toBe(2);
+  await cryptoki.C_GetTokenInfo(0);
+  expect(await waiting).toBe(1);
   await expect(next()).rejects.toMatchObject(refusal("NO_EVENT"));
-  expect(await single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(1);
+  expect(await single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).toBe(0);
   await expect(single.C_WaitForSlotEvent(CKF.DONT_BLOCK)).rejects.toMatchObject(refusal("NO_EVENT"));
 });

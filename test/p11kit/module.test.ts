@@ -249,3 +249,19 @@ describe("a module", () => {
     await module.C_Finalize();
   });
 });
+
+test("a signal is an AbortSignal, and nothing else, also of what never reaches the server", async () => {
+  await using module = await rig.module();
+  const habits = [6, null, "now", new AbortController()];
+  for (const signal of habits) {
+    const told = { ...refusal("ARGUMENTS_BAD"), message: expect.stringMatching(/lengths are not given$/u) };
+    const given = signal as unknown as AbortSignal;
+    await expect(module.C_GetInfo(given)).rejects.toMatchObject(told);
+    await expect(module.C_Login(1, CKU.USER, PIN, given)).rejects.toMatchObject(told);
+    await expect(module.C_GetAttributeValue(1, 1, [CKA.ID], given)).rejects.toMatchObject(told);
+    await expect(module.C_FindObjects(1, 1, given)).rejects.toMatchObject(told);
+    await expect(module.C_Finalize(given)).rejects.toMatchObject(told);
+    await expect(new P11KitModule({ address: rig.address }).C_Initialize(given)).rejects.toMatchObject(told);
+  }
+  expect(await module.C_GetSlotList(true, new AbortController().signal)).toHaveLength(1);
+});

@@ -102,7 +102,7 @@ describe("output and the room for it", () => {
     const peer = await Peer.open(rig.socket);
     await peer.ask("C_Initialize", []);
     expect(await peer.ask("C_GetSlotList", [true], 0)).toMatchObject({ value: { needed: 1 } });
-    expect(await peer.ask("C_GetSlotList", [true], 1)).toMatchObject({ value: { list: [1] } });
+    expect(await peer.ask("C_GetSlotList", [true], 1)).toMatchObject({ value: { list: [0] } });
     peer[Symbol.dispose]();
   });
 });
@@ -235,7 +235,7 @@ describe("a peer", () => {
     rig.local.before = undefined;
     expect(rig.server.clients).toBe(0);
     await using other = await rig.module();
-    const own = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const own = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     expect((await other.C_GetSessionInfo(own)).state).toBe(CKS.RO_PUBLIC_SESSION);
   });
 
@@ -243,7 +243,7 @@ describe("a peer", () => {
     const modules = await Promise.all(Array.from({ length: 200 }, () => rig.module()));
     const signatures = await Promise.all(
       modules.map(async (module) => {
-        const session = await module.C_OpenSession(1, CKF.SERIAL_SESSION);
+        const session = await module.C_OpenSession(0, CKF.SERIAL_SESSION);
         await module.C_DigestInit(session, { mechanism: CKM.SHA256 });
         return module.C_Digest(session, utf8("abc"));
       }),
@@ -343,7 +343,7 @@ describe("a client that is killed while it signs", () => {
   test("takes neither login nor session from another one", async () => {
     await using own = await ServerRig.start(await testCard());
     await using other = await own.module();
-    const session = await other.C_OpenSession(1, CKF.SERIAL_SESSION);
+    const session = await other.C_OpenSession(0, CKF.SERIAL_SESSION);
     await other.C_Login(session, CKU.USER, PIN);
     const key = await privateKey(other, session);
     const signature = await signed(other, session, key);
@@ -407,12 +407,12 @@ describe("a filter of tokens", () => {
     const shown = onlyTokens(new Cryptoki({ slots }), (token) => matchesToken(piv, token));
     const hidden = onlyTokens(new Cryptoki({ slots }), (token) => matchesToken(none, token));
     for (const module of [shown, hidden]) await module.C_Initialize();
-    expect(await shown.C_GetSlotList(true)).toEqual([1]);
-    expect(await shown.C_GetSlotList(false)).toEqual([1]);
-    expect(await shown.C_OpenSession(1, CKF.SERIAL_SESSION)).toBeGreaterThan(0);
+    expect(await shown.C_GetSlotList(true)).toEqual([0]);
+    expect(await shown.C_GetSlotList(false)).toEqual([0]);
+    expect(await shown.C_OpenSession(0, CKF.SERIAL_SESSION)).toBeGreaterThan(0);
     expect(await hidden.C_GetSlotList(false)).toEqual([]);
-    await expect(hidden.C_OpenSession(1, CKF.SERIAL_SESSION)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
-    await expect(hidden.C_GetTokenInfo(1)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    await expect(hidden.C_OpenSession(0, CKF.SERIAL_SESSION)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
+    await expect(hidden.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
     for (const module of [shown, hidden]) await module.C_Finalize();
   });
 });

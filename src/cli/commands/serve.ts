@@ -2,7 +2,13 @@ import { type Command, Option } from "commander";
 import { Duplex } from "node:stream";
 import path from "node:path";
 import { DataError } from "../../bytes/index.ts";
-import { Cryptoki, type CryptokiFunctions, type Detour, type TokenDescription } from "../../cryptoki/index.ts";
+import {
+  Cryptoki,
+  CRYPTOKI_VERSIONS,
+  type CryptokiFunctions,
+  type Detour,
+  type TokenDescription,
+} from "../../cryptoki/index.ts";
 import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../background.ts";
@@ -21,6 +27,8 @@ interface ServeOptions {
   readonly maxMessage?: number;
   readonly printModuleConfig?: true;
   readonly unlockBy?: Detour;
+  readonly singleSignOn?: true;
+  readonly cryptokiVersion?: keyof typeof CRYPTOKI_VERSIONS;
 }
 
 /** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */
@@ -44,6 +52,18 @@ export function addServe(program: Command, environment: Environment): void {
         "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
           "before any login, or C_InitPIN after a login as security officer with the PUK",
       ).choices(DETOURS),
+    )
+    .option(
+      "--single-sign-on",
+      "clients share the user's login: who logs in to a token once is logged in for every client with a session, until the last " +
+        "one has left; any program of this user may then use the keys without the PIN",
+    )
+    .addOption(
+      new Option(
+        "--cryptoki-version <version>",
+        "the version of the standard that C_GetInfo tells clients, default: 3.1; with 2.11, which programs that know tokens with " +
+          "several PINs look for, it tells the same of the library",
+      ).choices(Object.keys(CRYPTOKI_VERSIONS)),
     )
     .option("--print-module-config", "print the file for p11-kit's modules folder that makes a module of the cards")
     .addHelpText(
@@ -72,8 +92,18 @@ function parseBytes(text: string): number {
 
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
-  if (options.unlockBy !== undefined && context.options.server !== undefined) {
-    throw new UsageError("--unlock-by is for the cards here, not for those of --server");
+  const ofCards = [
+    ["--unlock-by", options.unlockBy],
+    ["--cryptoki-version", options.cryptokiVersion],
+    ["--single-sign-on", options.singleSignOn],
+  ] as const;
+  for (const [name, value] of ofCards) {
+    if (value === undefined || context.options.server === undefined) continue;
+    throw new UsageError(`${name} is for the cards here, not for those of --server`);
+  }
+  const alone = options.stdio ?? (options.printModuleConfig && options.socket === undefined);
+  if (options.singleSignOn && alone) {
+    throw new UsageError("--single-sign-on is for a server with several clients: it needs a socket");
   }
   if (context.options.token !== undefined) readUri(context.options.token);
   if (options.printModuleConfig) {
@@ -83,6 +113,11 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (options.stdio) return serveStreams(context, options);
   const { inheritedSocket } = await import("../../p11kit/index.ts");
   const inherited = inheritedSocket(context.environment.env);
+  if (options.singleSignOn && inherited !== undefined) {
+    throw new UsageError(
+      "--single-sign-on is for a socket that the server opens itself, for this user alone: whom another one lets in is not known",
+    );
+  }
   if (inherited === undefined && !options.foreground) {
     tellAddress(context, await startInBackground(["--foreground"], context.signal));
     return;
@@ -102,12 +137,13 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
 
 async function listen(
   context: CommandContext,
-  { socket, maxMessage, unlockBy }: ServeOptions,
+  serveOptions: ServeOptions,
   inherited: number | undefined,
 ): Promise<P11KitServer> {
   const { defaultSocketFolder, P11KitServer } = await import("../../p11kit/index.ts");
+  const { socket, maxMessage } = serveOptions;
   const options = {
-    application: await applications(context, unlockBy),
+    application: await applications(context, serveOptions),
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
   };
   if (inherited !== undefined) return context.owns(await P11KitServer.inherit(inherited, options));
@@ -122,10 +158,11 @@ async function listen(
   }
 }
 
-async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: ServeOptions): Promise<void> {
+async function serveStreams(context: CommandContext, options: ServeOptions): Promise<void> {
   const { serveConnection } = await import("../../p11kit/index.ts");
   const { stdin, stdout } = context.environment;
-  const application = await applications(context, unlockBy);
+  const { maxMessage } = options;
+  const application = await applications(context, options);
   await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
     signal: context.signal,
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
@@ -133,10 +170,10 @@ async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: S
 }
 
 /** Makes an application for each client: all share the cards, and what was read of them. */
-async function applications(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
+async function applications(context: CommandContext, options: ServeOptions): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
   const { token, reader, server } = context.options;
-  const make = server === undefined ? await overCards(context, unlockBy) : await overServer(server);
+  const make = server === undefined ? await overCards(context, options) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
   // Every call of a client asks, and the answer may cost exchanges.
@@ -151,10 +188,24 @@ async function applications(context: CommandContext, unlockBy?: Detour): Promise
   return () => onlyTokens(make(), isWanted);
 }
 
-async function overCards(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
+/** Bits of a CK_ULONG in C programs of this machine: those of a pointer, except on Windows. */
+const ULONG_BITS: 32 | 64 =
+  process.platform === "win32" || ["arm", "ia32", "mips", "mipsel"].includes(process.arch) ? 32 : 64;
+
+async function overCards(
+  context: CommandContext,
+  { unlockBy, cryptokiVersion, singleSignOn }: ServeOptions,
+): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
-  return () => new Cryptoki({ slots, ...context.applicationOptions, ...(unlockBy && { unlockBy: [unlockBy] }) });
+  const options = {
+    ...context.applicationOptions,
+    ulongBits: ULONG_BITS,
+    ...(unlockBy && { unlockBy: [unlockBy] }),
+    ...(singleSignOn && { singleSignOn }),
+    ...(cryptokiVersion && { version: CRYPTOKI_VERSIONS[cryptokiVersion] }),
+  };
+  return () => new Cryptoki({ slots, ...options });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -179,7 +230,7 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
   const { token, reader, patience, verifyResults } = globals;
-  const { socket, maxMessage, unlockBy } = options;
+  const { socket, maxMessage, unlockBy, cryptokiVersion } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
@@ -189,6 +240,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
+    ...(cryptokiVersion === undefined ? [] : ["--cryptoki-version", cryptokiVersion]),
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];

@@ -4,6 +4,7 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled, toCryptokiError } from "../error-map.ts";
 import type { FunctionName } from "../function-table.ts";
+import type { UlongBits } from "../trace/event.ts";
 import { Tracer } from "../trace/tracer.ts";
 
 /**
@@ -16,7 +17,12 @@ export abstract class Calls {
   /** From C_Initialize to C_Finalize. */
   protected application: Application | undefined;
   /** Records every call. */
-  protected readonly tracer = new Tracer();
+  protected readonly tracer: Tracer;
+
+  /** @param bits Of a CK_ULONG, for the trace. */
+  constructor(bits: UlongBits) {
+    this.tracer = new Tracer(bits);
+  }
 
   /**
    * Runs `work` for the application: every error below is a {@link CryptokiError} above.
@@ -64,5 +70,5 @@ async function raced<Result>(work: () => Result | Promise<Result>, signal: Abort
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
 function requireSignal(signal: unknown): void {
   if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out");
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
 }

@@ -37,7 +37,7 @@ export abstract class Extensions extends ParallelFunctions {
 
   /**
    * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
-   * the sessions with it are closed, logins end, and object handles name nothing any more.
+   * the sessions with it are closed, logins end, those of single sign-on too, and object handles name nothing any more.
    */
   C_Reinitialize(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void> {
     return this.call("C_Reinitialize", signal, tokens.reinitialize, slotID, signal);
@@ -121,10 +121,12 @@ export abstract class Extensions extends ParallelFunctions {
   }
 
   /**
-   * Has an engine of the application's own compute in place of the host: random numbers, and what is done with public keys. What a card
-   * does with its private keys stays the card's.
+   * Has an engine of the application's own compute in place of the host: what is done with public keys of RSA and ECC (verify, encrypt,
+   * wrap), and random numbers, also those that keys of a session are made of. What a card does with its private keys stays the card's.
    * @param mechanism Null for random numbers.
    * @param engine Null takes it away. All go with C_Finalize.
+   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would not be called: for another mechanism (a hash, a cipher with
+   *   secret keys, the generation of keys), or without the function for it.
    */
   C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, signal?: AbortSignal): Promise<void> {
     return this.call("C_AddEngine", signal, engines.addEngine, mechanism, engine);
@@ -134,6 +136,7 @@ export abstract class Extensions extends ParallelFunctions {
    * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
    * ends that. At any time.
    * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
+   *   The option ulongBits decides the width.
    */
   C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, signal?: AbortSignal): Promise<void> {
     return this.callAnyTime(

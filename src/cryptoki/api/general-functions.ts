@@ -4,16 +4,25 @@ import { CryptokiError } from "../error.ts";
 import * as general from "../functions/general.ts";
 import { type CardAccess, SlotTable } from "../slots/slot-table.ts";
 import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION } from "../structures.ts";
-import type { CK_TRACE_CALLBACK } from "../trace/event.ts";
+import { checkedVersion } from "../versions.ts";
+import type { CK_TRACE_CALLBACK, UlongBits } from "../trace/event.ts";
 import { Calls } from "./calls.ts";
 
 /** The way to the cards, or the slots of another Cryptoki to share. */
 export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
   Omit<ApplicationOptions, "version"> & {
-    /** What C_GetInfo says of the standard: 2.11, 2.20, 2.40, 3.0 or, unless told, 3.1. */
+    /**
+     * What C_GetInfo says of the standard: one of {@link CRYPTOKI_VERSIONS}; default: 3.1. With 2.11 it says so of the library, too,
+     * as applications expect that look for tokens with several PINs.
+     */
     readonly version?: CK_VERSION;
     /** Hears of every call from the first on, and of what is wrong on cards; C_SetTraceCallback sets another. */
     readonly trace?: CK_TRACE_CALLBACK;
+    /**
+     * Bits of a CK_ULONG for who calls, which the first line of a trace tells; default: 32, because a CK_ULONG is a number from 0 to
+     * 2^32 - 1 here. 64 for a server whose clients are C programs of a machine with 64 bits.
+     */
+    readonly ulongBits?: UlongBits;
   };
 
 /** General purpose functions (PKCS#11 3.1 section 5.4). */
@@ -24,9 +33,9 @@ export abstract class GeneralFunctions extends Calls implements AsyncDisposable 
 
   /** @throws {CryptokiError} CKR_ARGUMENTS_BAD for a version that is not offered. */
   constructor(options: CryptokiOptions) {
-    super();
+    super(options.ulongBits ?? 32);
     this.slots = "slots" in options ? options.slots : new SlotTable(options);
-    this.#options = { ...options, version: general.checkedVersion(options.version) };
+    this.#options = { ...options, version: checkedVersion(options.version) };
     if (options.trace) this.tracer.listen(options.trace);
   }
 

@@ -67,7 +67,7 @@ export async function changeOnCard(
   template: AttributeList,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
+  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED);
   const type = (await attributes.value(CKA.KEY_TYPE)) ?? attributes.known(CKA.CERTIFICATE_TYPE);
   const rules = rulesOf(attributes.known(CKA.CLASS), type) ?? new Map();
   const now = attributes.atHand();
@@ -175,7 +175,7 @@ export function requireWriter(application: Application, token: Token): void {
  * Has the card do what not every card can: `work` gives undefined where the token has no such method.
  * @param rv Where the card can do such things, and not this.
  */
-async function change<T>(
+export async function change<T>(
   application: Application,
   token: Token,
   can: boolean,

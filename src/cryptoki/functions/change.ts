@@ -15,6 +15,7 @@ import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
+import { changeBuiltIn } from "./built-in-change.ts";
 import { changeOnCard, destroyOnCard, requireReadWrite } from "./card-objects.ts";
 import { keepObject, wipeSecrets } from "./keep.ts";
 import { objectIn } from "./object.ts";
@@ -56,6 +57,10 @@ export function setAttributeValue(
       // "Trusted certificates cannot be modified."
       if (attributes.known(CKA.CLASS) === CKO.CERTIFICATE && attributes.known(CKA.TRUSTED) === true) {
         throw new CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate stays as it is");
+      }
+      if (!object.owner && !object.card) {
+        await changeBuiltIn(application, session, object, given, signal);
+        return;
       }
       if (!rules) {
         await changeOnCard(application, session, object, given, signal);

@@ -1,3 +1,4 @@
+import { randomBytes, type RandomSource } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
 import type { Template } from "../attributes/kinds.ts";
 import { newObject } from "../attributes/new-object.ts";
@@ -12,6 +13,8 @@ import { requireMechanism } from "../mechanisms/offer.ts";
 import { wantedLength } from "../objects/software-secret-key.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { keepObject, requireAccess } from "./keep.ts";
+
+const hostRandom: RandomSource = (length) => Promise.resolve(randomBytes(length));
 
 /** C_GenerateKey: secret keys are made by the host, and end with their session. */
 export function generateKey(
@@ -36,7 +39,12 @@ export function generateKey(
         [CKA.KEY_TYPE, keyType],
       ]);
       requireAccess(application, session, made);
-      const request = { keyType, length: wantedLength(made.values), parameter: mechanism.parameter };
+      const request = {
+        keyType,
+        length: wantedLength(made.values),
+        parameter: mechanism.parameter,
+        random: application.engines.random ?? hostRandom,
+      };
       made.values.set(CKA.VALUE, await entry.generate(request));
       setOrigin(made, { from: "generation", mechanism: mechanism.mechanism });
       return keepObject(application, session, made, given, signal);

@@ -16,9 +16,9 @@ export function generateRandom(
 ): Promise<Uint8Array> {
   return application.inSession(
     handle,
-    async () => {
+    () => {
       requireCount(length, "the length", MAX_LENGTH);
-      return (await application.engines.random(length)) ?? randomBytes(length);
+      return application.engines.random?.(length) ?? randomBytes(length);
     },
     signal,
   );

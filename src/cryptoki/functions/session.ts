@@ -171,6 +171,7 @@ export function logout(application: Application, handle: number, signal?: AbortS
     handle,
     async ({ token }) => {
       if (!application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+      application.logins.decline(token);
       await application.logout(token);
     },
     signal,

@@ -1,4 +1,14 @@
-import { generateCurve25519Key, generateEcKey, generateRsaKey, type HostPrivateKey } from "../../crypto/index.ts";
+import {
+  curve25519KeyFromRandom,
+  ecKeyFromRandom,
+  generateCurve25519Key,
+  generateEcKey,
+  generateRsaKey,
+  type HostPrivateKey,
+  type RandomSource,
+  rsaKeyFromRandom,
+} from "../../crypto/index.ts";
+import { DataError } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { setOrigin } from "../attributes/origin.ts";
 import { invalid } from "../attributes/refusals.ts";
@@ -6,6 +16,7 @@ import { bytesOf, numberOf } from "../attributes/values.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../error.ts";
 import { blame, cancelled } from "../error-map.ts";
 import type { PairGenerationMechanism } from "../mechanisms/scheme.ts";
 import { curveOf } from "../objects/curve-parameters.ts";
@@ -25,7 +36,8 @@ export async function generateInSoftware(
   signal?: AbortSignal,
 ): Promise<KeyPair> {
   for (const half of [made.publicKey, made.privateKey]) requireAccess(application, session, half);
-  const key = await generate(made, mechanism);
+  const { random } = application.engines;
+  const key = await (random ? ofEngine(generate(made, mechanism, random)) : generate(made, mechanism));
   setPublicKey(made.publicKey.values, key.publicKey);
   const parameters = made.publicKey.values.get(CKA.EC_PARAMS);
   if (parameters !== undefined) made.privateKey.values.set(CKA.EC_PARAMS, parameters);
@@ -47,9 +59,21 @@ export async function generateInSoftware(
   };
 }
 
+/** Random numbers that make no key are the engine's failure. */
+async function ofEngine<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new CryptokiError(CKR.FUNCTION_FAILED, error.message, { cause: error });
+  }
+}
+
+/** @param random An engine's; left out: the host's own. */
 async function generate(
   { publicKey: { values } }: PairTemplates,
   mechanism: PairGenerationMechanism,
+  random?: RandomSource,
 ): Promise<HostPrivateKey> {
   const { keyType, sizes } = mechanism;
   if (keyType === CKK.RSA) {
@@ -57,10 +81,14 @@ async function generate(
     if (bits < sizes.min || bits > sizes.max || bits % 8 !== 0) {
       throw invalid(CKA.MODULUS_BITS, `is ${bits}, not ${sizes.min} to ${sizes.max} in whole bytes`);
     }
-    return generateRsaKey(bits, exponentOf(values.get(CKA.PUBLIC_EXPONENT)));
+    const exponent = exponentOf(values.get(CKA.PUBLIC_EXPONENT));
+    return random ? rsaKeyFromRandom(bits, exponent, random) : generateRsaKey(bits, exponent);
   }
   const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
-  return curve === "Ed25519" || curve === "X25519" ? generateCurve25519Key(curve) : generateEcKey(curve);
+  if (curve === "Ed25519" || curve === "X25519") {
+    return random ? curve25519KeyFromRandom(curve, random) : generateCurve25519Key(curve);
+  }
+  return random ? ecKeyFromRandom(curve, random) : generateEcKey(curve);
 }
 
 /** 65,537 unless the template names another. @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID. */

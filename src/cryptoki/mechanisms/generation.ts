@@ -1,5 +1,5 @@
 import { wipe } from "../../bytes/index.ts";
-import { hashLength, pbkdf2Hmac, randomBytes } from "../../crypto/index.ts";
+import { hashLength, pbkdf2Hmac } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { invalid, readNoParameter } from "./parameters.ts";
@@ -14,18 +14,20 @@ const MAX_KEY = 65_536;
 /** Random bytes, as many as CKA_VALUE_LEN says. @param lengths Those that such keys can have; any, if left out. */
 export const ofAnyLength =
   (lengths?: readonly number[]): Generate =>
-  (request) => {
+  async (request) => {
     readNoParameter(request.parameter);
-    return Promise.resolve(randomBytes(requireLength(request, lengths)));
+    return request.random(requireLength(request, lengths));
   };
 
 /** A DES key, with odd parity in each byte (FIPS 46-3). */
 export const desKey =
   (length: number): Generate =>
-  (request) => {
+  async (request) => {
     readNoParameter(request.parameter);
     if (request.length !== undefined) requireLength(request, [length]);
-    return Promise.resolve(randomBytes(length).map(withOddParity));
+    const key = await request.random(length);
+    key.set(key.map(withOddParity));
+    return key;
   };
 
 /** CKM_PKCS5_PBKD2: a key out of a password. */

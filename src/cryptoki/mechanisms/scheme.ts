@@ -1,5 +1,5 @@
 import type { KeyPrimitive } from "../../card/index.ts";
-import type { HashName, KeyShape } from "../../crypto/index.ts";
+import type { HashName, KeyShape, RandomSource } from "../../crypto/index.ts";
 
 /** The private key of one operation, with whatever guards it. */
 export interface KeyUser {
@@ -184,6 +184,8 @@ export interface GenerationRequest {
   /** CKA_VALUE_LEN in bytes; undefined if the template leaves it out. */
   readonly length: number | undefined;
   readonly parameter: unknown;
+  /** Makes the bytes of a random key: the host, or an engine of the application. */
+  readonly random: RandomSource;
 }
 
 /** C_GenerateKey: makes secret keys. */

@@ -35,26 +35,31 @@ export function builtInObjects(token: Token, all: readonly CardObject[], wanted:
 }
 
 const NET_ID = "Net iD";
+/** Labels of objects whose values change. */
+export const TOKEN_LABEL = "TokenLabel";
+export const UPDATE_COUNT = "UpdateCount";
 
 /** What CK_TOKEN_INFO cuts off or does not have, as data objects (Net iD, PKCS#11 extensions: special data objects). */
 function dataObjects(token: Token): readonly BuiltIn[] {
   // The card application's own name; who reads it reads what C_GetTokenInfo does.
   const ofCard = async (): Promise<string> => (await token.info()).application;
   return [
-    dataObject("TokenSerialNumber", ofCard, async () => utf8((await token.info()).serialNumber)),
-    dataObject("ATR", ofCard, () => Promise.resolve(token.card.atr)),
-    dataObject("TokenLabel", NET_ID, async () => utf8((await token.info()).label)),
-    dataObject("UpdateCount", NET_ID, () => updateCount(token)),
+    dataObject("TokenSerialNumber", ofCard, true, async () => utf8((await token.info()).serialNumber)),
+    dataObject("ATR", ofCard, false, () => Promise.resolve(token.card.atr)),
+    dataObject(TOKEN_LABEL, NET_ID, true, async () => utf8((await token.info()).label)),
+    dataObject(UPDATE_COUNT, NET_ID, true, () => updateCount(token)),
   ];
 }
 
 function dataObject(
   label: string,
   application: string | (() => Promise<string>),
+  modifiable: boolean,
   value: () => Promise<Uint8Array | undefined>,
 ): BuiltIn {
   return builtIn(label, CKO.DATA, {
     [CKA.LABEL]: label,
+    [CKA.MODIFIABLE]: modifiable,
     [CKA.APPLICATION]: application,
     [CKA.OBJECT_ID]: new Uint8Array(),
     [CKA.VALUE]: value,
@@ -99,7 +104,7 @@ function mechanismObject(type: number): BuiltIn {
   return builtIn(label, CKO.MECHANISM, { [CKA.LABEL]: label, [CKA.MECHANISM_TYPE]: type });
 }
 
-/** An object of the token that stays as it is. */
+/** An object of the token. */
 function builtIn(name: string, objectClass: number, attributes: AttributeSources): BuiltIn {
   const reference = `token:${name}`;
   return [

@@ -65,6 +65,11 @@ export class CardCopies {
     return copy;
   }
 
+  /** Something else than an object was changed: the label of the token. */
+  tokenChanged(): void {
+    this.#changes++;
+  }
+
   /** The object is gone. What has its reference from now on is another one. */
   ended(reference: string): void {
     this.#changes++;

@@ -12,6 +12,8 @@ export interface Login {
   readonly user: PinUser;
   /** The card's resets when the PIN was verified last: it forgets with the next one. */
   resets: number;
+  /** It is another application's, whose user this one shares. */
+  readonly joined?: true;
   /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
 }
@@ -23,10 +25,18 @@ export interface Login {
 export class Logins {
   readonly #logins = new Map<Token, Login>();
   readonly #ended: (token: Token) => void;
+  readonly #mayJoin: ((token: Token) => boolean) | undefined;
+  /** Tokens whose user logged out here: what others share is not taken up again. */
+  readonly #declined = new WeakSet<Token>();
 
-  /** @param ended Hears of every login that ends, whatever ended it. */
-  constructor(ended: (token: Token) => void) {
+  /**
+   * @param ended Hears of every login that ends, whatever ended it.
+   * @param mayJoin Single sign-on: whether this application may take up a login that another one shares. Left out, it neither takes up
+   *   a login nor shares its own.
+   */
+  constructor(ended: (token: Token) => void, mayJoin?: (token: Token) => boolean) {
     this.#ended = ended;
+    this.#mayJoin = mayJoin;
   }
 
   /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
@@ -37,10 +47,37 @@ export class Logins {
   /** The login to `token`, as {@link userOf}: another one after a logout, though it be the same user's. */
   current(token: Token): Login | undefined {
     const login = this.#logins.get(token);
-    if (!login) return undefined;
+    if (!login) return this.#join(token);
     if (login.resets === token.card.resets) return login;
-    this.forget(token);
-    return undefined;
+    this.#leave(token);
+    // Another application's user may have logged in since the reset.
+    return this.#join(token);
+  }
+
+  /** Takes up the login of another application's user. It then is this application's own: it stays when the other one's ends. */
+  #join(token: Token): Login | undefined {
+    if (token.shared.size === 0 || this.#declined.has(token) || this.#mayJoin?.(token) !== true) return undefined;
+    const { resets } = token.card;
+    // A login from before the card was reset, or on a card that is gone, is nobody's any more.
+    if (token.card.gone || ![...token.shared.values()].some((shared) => shared.resets === resets)) return undefined;
+    return this.#begin(token, { user: "user", resets, joined: true });
+  }
+
+  #begin(token: Token, login: Login): Login {
+    this.#logins.set(token, login);
+    token.loggedIn.add(this);
+    if (this.#mayJoin && login.user === "user") token.shared.set(this, login);
+    return login;
+  }
+
+  /** The user logged out here: logins that others share are not taken up, until the next C_Login or {@link accept}. */
+  decline(token: Token): void {
+    this.#declined.add(token);
+  }
+
+  /** The application is done with the token: when it comes back, it may take up what others share. */
+  accept(token: Token): void {
+    this.#declined.delete(token);
   }
 
   /**
@@ -60,8 +97,8 @@ export class Logins {
         throw error;
       }
       if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
-      this.#logins.set(token, { user, resets: token.card.resets });
-      token.loggedIn.add(this);
+      this.#begin(token, { user, resets: token.card.resets });
+      this.accept(token);
     }, signal);
     return untilAborted(login, signal, cancelled);
   }
@@ -93,8 +130,10 @@ export class Logins {
   #requireNobody(token: Token, user: PinUser): void {
     // Its logins were forgotten when it went: this one would stay.
     if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
-    const present = this.userOf(token);
-    if (!present) return;
+    const login = this.current(token);
+    // Who shares another's login may prove the PIN as well.
+    if (!login || (login.joined && user === "user")) return;
+    const present = login.user;
     throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
   }
 
@@ -109,7 +148,14 @@ export class Logins {
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
   forget(token: Token): void {
+    // Those who shared it notice for themselves; nobody takes it up any more.
+    if (token.shared.has(this)) token.shared.clear();
+    this.#leave(token);
+  }
+
+  #leave(token: Token): void {
     this.dropPuk(token);
+    token.shared.delete(this);
     token.loggedIn.delete(this);
     if (token.loggedIn.size === 0) token.copies.forgetPrivate();
     if (this.#logins.delete(token)) this.#ended(token);
@@ -118,7 +164,7 @@ export class Logins {
   /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
   logout(token: Token): Promise<void> {
     const onCard = token.loggedIn.has(this);
-    this.forget(token);
+    this.#leave(token);
     return token.loginQueue.run(async () => {
       if (!onCard) return;
       // Waits for a running challenge-response unlock; a logout in between would invalidate it.

@@ -47,7 +47,7 @@ export class SlotTable {
   /** Readers that programs brought along. */
   readonly #added = new Set<ReaderSource>();
   readonly #listeners = new Set<SlotListener>();
-  #nextID = 1;
+  #nextID = 0;
 
   constructor({ profiles, ...access }: CardAccess) {
     this.#way = {

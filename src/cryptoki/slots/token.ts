@@ -37,6 +37,11 @@ export class Token {
   readonly slotID: number;
   /** The applications that are logged in. With the last logout the card forgets the PIN. */
   readonly loggedIn = new Set<object>();
+  /**
+   * The user's logins that applications with single sign-on share with one another, and the card's resets when their PIN was verified
+   * last: a login with fewer is over, though nobody may have noticed.
+   */
+  readonly shared = new Map<object, { readonly resets: number }>();
   /** Logins and logouts run one after the other: a logout of one application must not undo another's login that is under way. */
   readonly loginQueue = new SerialQueue(cancelled);
   /** Its objects, with what was read of them. */
@@ -59,9 +64,23 @@ export class Token {
     if (this.loggedIn.size === 0 && !this.card.gone) await this.cardToken.logout();
   }
 
+  /** The label of the card application was changed: its tokens read what they are called again. */
+  renamed(): void {
+    for (const token of this.card.knownTokens) {
+      token.info.clear();
+      token.copies.tokenChanged();
+    }
+  }
+
   async #readInfo(): Promise<CardTokenInfo> {
     const info = await this.cardToken.info();
     return this.#pinInLabel ? { ...info, label: `${info.label}${pinSuffix(info)}` } : info;
+  }
+
+  /** The token's name in a label: without the name of its PIN, which is put behind it where the card has several tokens. */
+  async nameIn(label: string): Promise<string> {
+    const suffix = pinSuffix(await this.info());
+    return this.#pinInLabel && label.endsWith(suffix) ? label.slice(0, -suffix.length) : label;
   }
 
   /** CK_TOKEN_INFO.label: at most 32 bytes. What is too long is cut off the token's name, because the PIN's tells it from the others. */

@@ -24,8 +24,8 @@ export interface FindingEvent extends CardFinding {
 }
 
 /**
- * Takes a trace: a line for each call when it has ended, one for each thing that is wrong on a card, and before them one that tells width and byte order of CK_ULONG, which has
- * no event. What it throws is lost: the call has happened.
+ * Takes a trace: a line for each call when it has ended, one for each thing that is wrong on a card, and before them one that tells
+ * width and byte order of CK_ULONG, which has no event. What it throws is lost: the call has happened.
  */
 export type CK_TRACE_CALLBACK = (line: string, event?: CallEvent | FindingEvent) => void;
 
@@ -44,5 +44,9 @@ export function findingText({ reader, where, problem }: FindingEvent): string {
 /** Of typed arrays, as of structures of C, the machine decides. */
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** A CK_ULONG is a number here, from 0 to 2^32 - 1; the width decides what CK_UNAVAILABLE_INFORMATION is. */
-export const BUILD = `PKCS11 - ${LITTLE_ENDIAN ? "Little" : "Big"} endian build (32-bits CK_ULONG)`;
+/** How many bits a CK_ULONG has for who calls the functions. */
+export type UlongBits = 32 | 64;
+
+/** The first line of a trace. What callers and the driver must agree on (Net iD, PKCS#11 extensions: size of CK_ULONG). */
+export const buildText = (bits: UlongBits): string =>
+  `PKCS11 - ${LITTLE_ENDIAN ? "Little" : "Big"} endian build (${bits}-bits CK_ULONG)`;

@@ -1,12 +1,25 @@
 import type { CardFinding } from "../../card/index.ts";
 import { CryptokiError } from "../error.ts";
 import { entryOf, type FunctionEntry, type FunctionName } from "../function-table.ts";
-import { BUILD, callText, type CallEvent, type CK_TRACE_CALLBACK, type FindingEvent, findingText } from "./event.ts";
+import {
+  buildText,
+  callText,
+  type CallEvent,
+  type CK_TRACE_CALLBACK,
+  type FindingEvent,
+  findingText,
+  type UlongBits,
+} from "./event.ts";
 import { shownParameter, shownResult } from "./shown.ts";
 
 /** Tells a callback of calls, and of what is wrong on cards. While there is none, a call costs one look at {@link listening}. */
 export class Tracer {
+  readonly #bits: UlongBits;
   #callback: CK_TRACE_CALLBACK | undefined;
+
+  constructor(bits: UlongBits) {
+    this.#bits = bits;
+  }
 
   get listening(): boolean {
     return this.#callback !== undefined;
@@ -14,7 +27,7 @@ export class Tracer {
 
   listen(callback: CK_TRACE_CALLBACK | undefined): void {
     this.#callback = callback;
-    this.#tell(BUILD);
+    this.#tell(buildText(this.#bits));
   }
 
   /** Runs `work`, which is a call of the function `name`, and tells of it when it has ended. */

@@ -62,8 +62,8 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
         configurable: true,
         writable: true,
         value: async function (this: P11KitModule, ...args: readonly unknown[]): Promise<unknown> {
-          if (name === "C_Initialize") return this.#initialize(args.find(isSignal));
-          if (name === "C_Finalize") return this.#finalize(args.find(isSignal));
+          if (name === "C_Initialize") return this.#initialize(asSignal(args[0]));
+          if (name === "C_Finalize") return this.#finalize(asSignal(args[0]));
           return this.#invoke(name, args);
         },
       });
@@ -108,10 +108,10 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
     const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, args.find(isSignal));
     const call = callOf(name, link.dialect.offered);
     const parts = call.request.filter(({ role }) => role !== "room" && role !== "constant");
-    const signal = args[parts.length];
+    const signal = asSignal(args[parts.length]);
     const own = parts.map((part, index) => ("names" in part ? handles.toServer(part.names, args[index]) : args[index]));
     const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
-      const reply = await link.call({ call, args: own, room, wanted }, isSignal(signal) ? signal : undefined);
+      const reply = await link.call({ call, args: own, room, wanted }, signal);
       return withHandles(reply, call, handles);
     };
 
@@ -130,6 +130,12 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
 }
 
 const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD for what is neither a signal nor left out, as a length that C wants is. */
+function asSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined || isSignal(value)) return value;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
+}
 
 /** @param rv What it is when there is no connection. @throws {CryptokiError} only. */
 async function connected(connections: Connections, rv: number, signal?: AbortSignal): Promise<Connection> {

@@ -4,6 +4,7 @@ import {
   CryptokiError,
   type CryptokiFunctions,
   type CK_VERSION,
+  CRYPTOKI_VERSIONS,
   type Template,
 } from "../../cryptoki/index.ts";
 import type { Dialect } from "../wire/field.ts";
@@ -116,12 +117,17 @@ function passable(name: string, list: readonly number[], { offered }: Dialect): 
 const listAnswer = (list: readonly number[], room: number): OutputList =>
   list.length > room ? { needed: list.length } : { list };
 
-/** The version of the standard whose functions the caller's library has. */
-const VERSION_2_40: CK_VERSION = { major: 2, minor: 40 };
-const VERSION_3_0: CK_VERSION = { major: 3, minor: 0 };
+/** The version of the standard whose functions the client's library has: no newer one is told to it. */
+const newestOf = ({ offered }: Dialect): CK_VERSION => CRYPTOKI_VERSIONS[offered >= 1 ? "3.0" : "2.40"];
 
-function adapted(value: object, { offered }: Dialect): object {
-  return "cryptokiVersion" in value ? { ...value, cryptokiVersion: offered >= 1 ? VERSION_3_0 : VERSION_2_40 } : value;
+const isNewer = (a: CK_VERSION, b: CK_VERSION): boolean =>
+  a.major > b.major || (a.major === b.major && a.minor > b.minor);
+
+/** CK_INFO as the client's library can stand for it; every other structure as it is. */
+function adapted(value: object, dialect: Dialect): object {
+  if (!("cryptokiVersion" in value)) return value;
+  const newest = newestOf(dialect);
+  return isNewer(value.cryptokiVersion as CK_VERSION, newest) ? { ...value, cryptokiVersion: newest } : value;
 }
 
 function wrongShape(): never {

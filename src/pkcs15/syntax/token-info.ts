@@ -1,5 +1,5 @@
-import { contextTag, DerReader, TAG } from "../../asn1/index.ts";
-import { DataError, toHex } from "../../bytes/index.ts";
+import { contextTag, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
+import { DataError, toHex, utf8 } from "../../bytes/index.ts";
 import type { Flags } from "./fields.ts";
 import {
   optionalFlags,
@@ -84,6 +84,26 @@ function readLabel(reader: DerReader): string {
   if (reader.peek() !== constructed) return "";
   // Taiwan's citizen cards tag it explicitly (OpenSC, pkcs15.c).
   return optionalText(reader.enter(constructed)) ?? "";
+}
+
+/** ub-label of PKCS #15 (ISO/IEC 7816-15 annex A), in bytes of UTF-8. */
+export const MAX_LABEL = 255;
+
+/**
+ * A TokenInfo, DER, with another label; all else stays as it is, byte for byte.
+ * @throws {DataError} if it does not begin as one.
+ */
+export function relabelledTokenInfo(der: Uint8Array, label: string): Uint8Array {
+  const [primitive, constructed] = LABEL;
+  const reader = new DerReader(der, "TokenInfo").enter();
+  const head = [reader.optional(TAG.INTEGER), reader.optional(TAG.OCTET_STRING), reader.optional(TAG.UTF8_STRING)];
+  const explicit = reader.peek() === constructed;
+  if (explicit || reader.peek() === primitive) reader.next();
+  const rest: Uint8Array[] = [];
+  while (reader.remaining > 0) rest.push(reader.next().encoding);
+  const text = utf8(label);
+  const written = explicit ? encodeDer(constructed, encodeDer(TAG.UTF8_STRING, text)) : encodeDer(primitive, text);
+  return derSequence(...head.flatMap((element) => (element ? [element.encoding] : [])), written, ...rest);
 }
 
 type Tail = Pick<TokenInfo, "algorithms" | "holder" | "lastUpdate" | "problem">;

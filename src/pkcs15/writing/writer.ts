@@ -22,6 +22,7 @@ import type { CardTurn } from "../files/turn.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import type { DirectoryKind } from "../syntax/directory.ts";
 import { certificateEntry, changedEntry, dataEntry } from "../syntax/new-entry.ts";
+import { writeTokenLabel } from "./token-label.ts";
 import { ValueStore } from "./value-store.ts";
 import type { FileReference } from "../syntax/path.ts";
 
@@ -106,6 +107,12 @@ export class ObjectWriter {
       if (value) await this.#values.release(turn, item);
       return entry;
     });
+  }
+
+  /** @param pin Whose token it is asked for; the label is the card application's. */
+  setLabel(label: string, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+    const { contents } = this.#application;
+    return this.#change(pin, signal, (turn) => writeTokenLabel(turn, contents, label));
   }
 
   async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {

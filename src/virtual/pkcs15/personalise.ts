@@ -46,6 +46,9 @@ export interface Pkcs15CardOptions {
   readonly deviations?: readonly Iso7816Deviation[];
 }
 
+/** Room for a longer label. */
+const TOKEN_INFO_SIZE = 256;
+
 /** Whoever knows the PIN makes files in the application. */
 const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, delete: "never" };
 
@@ -65,7 +68,10 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     name: AID,
     security: encodeAccess(APPLICATION_RULES),
     files: [
-      transparent(FILE.TOKEN_INFO, tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })),
+      transparent(
+        FILE.TOKEN_INFO,
+        directory([tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })], TOKEN_INFO_SIZE),
+      ),
       ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations)),
     ],
   };

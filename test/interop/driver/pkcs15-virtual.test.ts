@@ -261,4 +261,19 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
     expect((await flags(1)) & CKF_TOKEN.USER_PIN_LOCKED).toBe(0);
     await withSession(1, signature.pin, (session) => sign(session, 3));
   });
+
+  test("another label is OpenSC's too, and the card is whole", async () => {
+    const change = (value: string): Promise<void> =>
+      withSession(0, TOKENS[0].pin, async (session) => {
+        const [object = 0] = await find(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "TokenLabel" });
+        await cryptoki.C_SetAttributeValue(session, object, { [CKA.VALUE]: utf8(value) });
+      });
+    await change("A card with a longer name");
+    expect((await cryptoki.C_GetTokenInfo(slotOf(0))).label).toBe("A card with a longer name (PIN)");
+    expect(await plugged.succeed("pkcs11-tool", "--list-slots")).toMatch(/token label +: A card with a longer name$/mu);
+    expect(await plugged.succeed("pkcs15-tool", "--dump")).toMatch(/PKCS#15 Card \[A card with a longer name\]/u);
+    await change("Virtual eID");
+    expect(await plugged.succeed("pkcs11-tool", "--list-slots")).toMatch(/token label +: Virtual eID$/mu);
+    await withSession(1, TOKENS[1].pin, (session) => sign(session, 3));
+  });
 });

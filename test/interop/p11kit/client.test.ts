@@ -61,6 +61,8 @@ const LOGIN = ["--login", "--pin", PIN];
 describe("pkcs11-tool", () => {
   test("lists slots, mechanisms and objects", async () => {
     expect(await tool("--list-slots")).toMatch(/RPC 00 00[^]*token model *: PIV/u);
+    // Scripts name the first slot so, as with other modules.
+    expect(await tool("--slot", "0", "-O", "--type", "cert")).toContain("Certificate Object");
     expect(await tool("--list-mechanisms")).toMatch(/RSA-PKCS-PSS, [^]*ECDSA-SHA1, /u);
     const objects = await tool("--list-objects", ...LOGIN);
     for (const type of ["Certificate Object", "Public Key Object; RSA 2048", "Private Key Object; RSA"]) {

@@ -1,0 +1,166 @@
+/**
+ * The suite for the cards that are in the readers: everything that changes nothing, and spends no try of a PIN, beside OpenSC on the same
+ * cards. Prints a report to be sent to the project: no PIN, nothing secret. It ends with 1 if a result was wrong.
+ *
+ *     npm run test:card
+ *     CRYPTOKI_PIN=... npm run test:card        also what wants a login: the first token, or the one that CRYPTOKI_TOKEN names
+ */
+import { toHex } from "../../src/bytes/index.ts";
+import { type CK_TOKEN_INFO, CKA, CKF, CKM, CKO, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { Pcscd, profiles } from "../../src/index.ts";
+import { find, useKeys } from "./keys.ts";
+import { type Described, parseObjects, parseSlots, pkcs11Tool } from "./opensc.ts";
+
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [CKO.PRIVATE_KEY, "private"],
+  [CKO.PUBLIC_KEY, "public"],
+  [CKO.CERTIFICATE, "certificate"],
+]);
+
+const findings: string[] = [];
+let failures = 0;
+let exchanges = 0;
+
+const line = (text = ""): void => {
+  // What a card says of itself may hold anything.
+  process.stdout.write(`${text.replaceAll(/\p{Cc}|\p{Bidi_Control}/gu, "\ufffd")}\n`);
+};
+
+async function counted<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const before = exchanges;
+  const result = await work();
+  line(`  ${what}: ${exchanges - before} APDUs`);
+  return result;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+async function objectsOf(cryptoki: Cryptoki, session: number): Promise<Described[]> {
+  const described: Described[] = [];
+  for (const [objectClass, type] of TYPES) {
+    for (const object of await find(cryptoki, session, { [CKA.CLASS]: objectClass })) {
+      const values = await cryptoki.C_GetAttributeValue(session, object, [CKA.LABEL, CKA.ID]);
+      described.push({ type, label: values[CKA.LABEL], id: toHex(values[CKA.ID]) });
+    }
+  }
+  return described;
+}
+
+/** Prints what only one side has. Both sides may be right: OpenSC names some objects otherwise. */
+function compare(ours: readonly Described[], theirs: readonly Described[]): void {
+  const text = ({ type, id, label }: Described): string => `${type} ${id} "${label}"`;
+  const [mine, others] = [ours.map(text), theirs.filter(({ type }) => type !== "data").map(text)];
+  for (const one of mine) line(`  ${others.includes(one) ? "both       " : "here only  "} ${one}`);
+  for (const one of others) if (!mine.includes(one)) line(`  OpenSC only ${one}`);
+}
+
+async function openSc<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    line(`  OpenSC: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+type Fields = Readonly<Record<string, string>>;
+
+/** @param order Which of the tokens in its reader it is: OpenSC's slots come in the same order. */
+async function reportToken(cryptoki: Cryptoki, slot: number, order: number, pin?: Uint8Array): Promise<void> {
+  const { slotDescription: reader } = await cryptoki.C_GetSlotInfo(slot);
+  const info = await counted("token information", () => cryptoki.C_GetTokenInfo(slot));
+  line(`token "${info.label}" in ${reader}`);
+  const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
+  let ours: readonly Described[];
+  try {
+    if (pin) await counted("login", () => cryptoki.C_Login(session, CKU.USER, pin));
+    ours = await counted("objects", () => objectsOf(cryptoki, session));
+    // Before OpenSC has the card: it makes the card forget the PIN.
+    if (pin) await reportKeys(cryptoki, session, pin);
+  } finally {
+    await cryptoki.C_CloseSession(session);
+  }
+  const slots = await openSc(async () => parseSlots(await pkcs11Tool("--list-slots")));
+  const theirs = slots?.filter((one) => one["reader"] === reader)[order];
+  reportInfo(info, theirs);
+  const login = pin ? ["--login", "--pin", "env:CRYPTOKI_PIN"] : [];
+  const index = theirs?.["index"];
+  const listed =
+    index === undefined
+      ? undefined
+      : await openSc(async () => parseObjects(await pkcs11Tool("--slot-index", index, "-O", ...login)));
+  compare(ours, listed ?? []);
+  await reportMechanisms(cryptoki, slot);
+}
+
+function reportInfo(info: CK_TOKEN_INFO, theirs: Fields | undefined): void {
+  const compared = [
+    ["label", info.label, theirs?.["token label"]],
+    ["manufacturer", info.manufacturerID, theirs?.["token manufacturer"]],
+    ["model", info.model, theirs?.["token model"]],
+    ["serial", info.serialNumber, theirs?.["serial num"]],
+    ["PIN", `${info.ulMinPinLen}/${info.ulMaxPinLen}`, theirs?.["pin min/max"]],
+  ] as const;
+  for (const [name, here, there = "-"] of compared) {
+    line(`  ${name}: ${here}${here.toLowerCase() === there.toLowerCase() ? "" : ` (OpenSC: ${there})`}`);
+  }
+  line(`  flags: ${info.flags.toString(16)}`);
+}
+
+async function reportKeys(cryptoki: Cryptoki, session: number, pin: Uint8Array): Promise<void> {
+  for (const { key, work, outcome } of await counted("use of all keys", () => useKeys(cryptoki, session, pin))) {
+    line(`  key ${key}: ${work} ${outcome}`);
+    if (outcome !== "right" && !outcome.startsWith("left out")) failures++;
+  }
+}
+
+/** Those that the card computes. */
+async function reportMechanisms(cryptoki: Cryptoki, slot: number): Promise<void> {
+  const names = new Map<number, string>(Object.entries(CKM).map(([name, type]) => [type, name]));
+  for (const type of await cryptoki.C_GetMechanismList(slot)) {
+    const { flags, ulMinKeySize, ulMaxKeySize } = await cryptoki.C_GetMechanismInfo(slot, type);
+    if (flags & CKF.HW) line(`  mechanism ${names.get(type) ?? type.toString(16)}: ${ulMinKeySize} to ${ulMaxKeySize}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const pinText = process.env["CRYPTOKI_PIN"];
+  const wanted = process.env["CRYPTOKI_TOKEN"];
+  await using pcsc = new Pcscd();
+  await using cryptoki = new Cryptoki({
+    pcsc,
+    profiles,
+    wrap: (transmit) => (command, options) => {
+      exchanges++;
+      return transmit(command, options);
+    },
+    findings: ({ where, problem }, reader) => findings.push(`${reader}: ${where}: ${problem}`),
+  });
+  await cryptoki.C_Initialize();
+  for (const { name, atr, present } of await pcsc.readers()) {
+    line(`reader ${name}: ${present ? `ATR ${toHex(atr)}` : "no card"}`);
+  }
+  const slots = await counted("all slots", () => cryptoki.C_GetSlotList(true));
+  // One PIN for one token, and once: a PIN of another token would spend a try.
+  let pin = pinText === undefined ? undefined : Buffer.from(pinText);
+  const inReader = new Map<string, number>();
+  for (const slot of slots) {
+    try {
+      const { slotDescription } = await cryptoki.C_GetSlotInfo(slot);
+      const order = inReader.get(slotDescription) ?? 0;
+      inReader.set(slotDescription, order + 1);
+      const { label } = await cryptoki.C_GetTokenInfo(slot);
+      const mine = wanted === undefined || label === wanted ? pin : undefined;
+      if (mine) pin = undefined;
+      await reportToken(cryptoki, slot, order, mine);
+    } catch (error) {
+      failures++;
+      line(`  slot ${slot}: ${messageOf(error)}`);
+    }
+  }
+  for (const finding of findings) line(`finding ${finding}`);
+  line(failures === 0 ? "no result was wrong" : `${failures} results were wrong, or missing`);
+  if (failures > 0) process.exitCode = 1;
+}
+
+await main();
