@@ -100,11 +100,11 @@ export class PcscdConnection implements CardConnection {
   }
 
   control(code: number, data: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#control(code, data, long), signal), signal);
+    return this.#inTurn(() => this.#control(code, data, long), signal);
   }
 
   attribute(id: number): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#attribute(id)));
+    return this.#inTurn(() => this.#attribute(id));
   }
 
   async alone(): Promise<boolean> {
