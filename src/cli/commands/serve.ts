@@ -15,6 +15,8 @@ import { openServer } from "../server.ts";
 import { readUri } from "../token.ts";
 
 interface ServeOptions {
+  /** A PKCS #11 URI: the argument, or --token. */
+  readonly only?: string;
   readonly socket?: string;
   readonly stdio?: true;
   readonly foreground?: true;
@@ -34,6 +36,7 @@ export function addServe(program: Command, environment: Environment): void {
       "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
         "finds the server by the variables that are printed. The server runs in the background, for this user alone.",
     )
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes, as --token says it too")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
     .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
     .option("--stdio", "serve one client on standard input and output, as ssh wants it")
@@ -52,7 +55,7 @@ export function addServe(program: Command, environment: Environment): void {
         ['eval "$(cryptoki serve)"', "serve in the background, and tell this shell where"],
         ["pkcs11-tool --module p11-kit-client.so -O", "any program, in that shell"],
         ['kill "$P11_KIT_SERVER_PID"', "end it"],
-        ["cryptoki serve --token 'pkcs11:model=PIV'", "only tokens that this URI describes"],
+        ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI describes"],
         ["ssh host cryptoki serve --stdio", "for a client on another machine"],
         [
           "cryptoki serve --print-module-config > ~/.config/pkcs11/modules/cards.module",
@@ -60,7 +63,13 @@ export function addServe(program: Command, environment: Environment): void {
         ],
       ),
     );
-  action<ServeOptions>(command, environment, serve, () => true);
+  const withUri = (context: CommandContext, options: ServeOptions, uri?: string): Promise<void> => {
+    const { token } = context.options;
+    if (uri !== undefined && token !== undefined) throw new UsageError("a URI as the argument or --token, not both");
+    const only = uri ?? token;
+    return serve(context, { ...options, ...(only !== undefined && { only }) });
+  };
+  action<ServeOptions, [string | undefined]>(command, environment, withUri, () => true);
 }
 
 function parseBytes(text: string): number {
@@ -75,7 +84,8 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (options.unlockBy !== undefined && context.options.server !== undefined) {
     throw new UsageError("--unlock-by is for the cards here, not for those of --server");
   }
-  if (context.options.token !== undefined) readUri(context.options.token);
+  if (options.only !== undefined) readUri(options.only);
+  if (options.socket !== undefined) await requirePath(options.socket);
   if (options.printModuleConfig) {
     printModuleConfig(context, options);
     return;
@@ -100,14 +110,25 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   await new Promise<never>(() => undefined);
 }
 
+/** @throws {UsageError} if it is an address of a network. */
+async function requirePath(socket: string): Promise<void> {
+  const { requireNoNetwork } = await import("../../p11kit/index.ts");
+  try {
+    requireNoNetwork(socket);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(`--socket: ${cause.message}`, { cause });
+  }
+}
+
 async function listen(
   context: CommandContext,
-  { socket, maxMessage, unlockBy }: ServeOptions,
+  { socket, maxMessage, unlockBy, only }: ServeOptions,
   inherited: number | undefined,
 ): Promise<P11KitServer> {
   const { defaultSocketFolder, P11KitServer } = await import("../../p11kit/index.ts");
   const options = {
-    application: await applications(context, unlockBy),
+    application: await applications(context, { unlockBy, only }),
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
   };
   if (inherited !== undefined) return context.owns(await P11KitServer.inherit(inherited, options));
@@ -122,10 +143,10 @@ async function listen(
   }
 }
 
-async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: ServeOptions): Promise<void> {
+async function serveStreams(context: CommandContext, { maxMessage, unlockBy, only }: ServeOptions): Promise<void> {
   const { serveConnection } = await import("../../p11kit/index.ts");
   const { stdin, stdout } = context.environment;
-  const application = await applications(context, unlockBy);
+  const application = await applications(context, { unlockBy, only });
   await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
     signal: context.signal,
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
@@ -133,9 +154,12 @@ async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: S
 }
 
 /** Makes an application for each client: all share the cards, and what was read of them. */
-async function applications(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
+async function applications(
+  context: CommandContext,
+  { unlockBy, only: token }: { readonly unlockBy: Detour | undefined; readonly only: string | undefined },
+): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
-  const { token, reader, server } = context.options;
+  const { reader, server } = context.options;
   const make = server === undefined ? await overCards(context, unlockBy) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
@@ -169,8 +193,8 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { token, reader, patience, verifyResults } = globals;
-  const { socket, maxMessage, unlockBy } = options;
+  const { reader, patience, verifyResults } = globals;
+  const { socket, maxMessage, unlockBy, only: token } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
