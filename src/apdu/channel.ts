@@ -21,6 +21,8 @@ export interface ChannelOptions {
   readonly form?: LengthForm;
   /** The card speaks T=0, whose command header has one length byte for both directions. */
   readonly t0?: boolean;
+  /** Whether a transport's error may mean that the reader takes no extended command. Default: no error does. */
+  readonly isReaderRefusal?: (error: unknown) => boolean;
 }
 
 /** The most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
@@ -37,12 +39,14 @@ const CHAINING = 0x10;
 export class CardChannel {
   readonly #transmit: Transmit;
   readonly #t0: boolean;
+  readonly #isReaderRefusal: (error: unknown) => boolean;
   #form: LengthForm;
   #refusals = 0;
 
   constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
     this.#t0 = options.t0 ?? false;
+    this.#isReaderRefusal = options.isReaderRefusal ?? ((): boolean => false);
     this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
 
@@ -61,7 +65,16 @@ export class CardChannel {
     if (this.#form === "short" || !needsExtended(command)) {
       return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }
-    let answer = await this.#exchange(command, "extended", signal);
+    let answer: ResponseApdu;
+    try {
+      answer = await this.#exchange(command, "extended", signal);
+    } catch (error) {
+      if (!REPEATABLE.has(command.ins) || !this.#isReaderRefusal(error)) throw error;
+      answer = await this.#sendChained(command, signal);
+      // It came through: the reader takes short commands only.
+      this.#form = "short";
+      return this.#collect(command, answer, enough, signal);
+    }
     if (refusesLength(answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
@@ -161,6 +174,14 @@ function needsExtended({ data, ne = 0 }: CommandApdu): boolean {
   if (length > APDU_LIMITS.extended.data) return false;
   return length > APDU_LIMITS.short.data || ne > APDU_LIMITS.short.ne;
 }
+
+/**
+ * Instructions that do the same when they come twice: what an extended command with another one did before its reader refused it, nobody
+ * knows. READ BINARY, READ RECORD, GET DATA; PERFORM SECURITY OPERATION, GENERAL AUTHENTICATE; UPDATE BINARY, PUT DATA.
+ */
+const REPEATABLE: ReadonlySet<number> = new Set([
+  0xb0, 0xb1, 0xb2, 0xb3, 0xca, 0xcb, 0x2a, 0x87, 0xd6, 0xd7, 0xda, 0xdb,
+]);
 
 /** 6700 without data is how cards refuse an extended length that they, or their reader, cannot take. */
 function refusesLength(answer: ResponseApdu): boolean {
