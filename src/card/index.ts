@@ -1,5 +1,5 @@
 /** What the Cryptoki facade asks of a card application. */
-export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
+export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   CardAccessError,
   CardBusyError,
@@ -16,6 +16,7 @@ export {
   ecdsaResult,
   isKeyResult,
   isUnsupportedUse,
+  resultOfLength,
   sharedSecret,
   unpaddedMessage,
   wholeRsaResult,
@@ -23,6 +24,7 @@ export {
 } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
+export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
@@ -40,14 +42,17 @@ export type {
   CardToken,
   CardTokenInfo,
   GeneratedKeyPair,
+  KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
   KeyType,
   KeyUsage,
+  KeyUsageByFamily,
   NewCardObject,
   PinInfo,
   PinPad,
   PinRole,
   PinStatus,
   PinUser,
+  VendorAttributes,
 } from "./types.ts";

@@ -165,6 +165,15 @@ export function sharedSecret(answer: Uint8Array, length: number): Uint8Array {
   throw wrongLength("a shared point", answer, length);
 }
 
+/**
+ * A result of Ed25519 (64 bytes) or X25519 (32 bytes), which always has the same length.
+ * @throws {MalformedAnswerError} for one of another length.
+ */
+export function resultOfLength(answer: Uint8Array, length: number): Uint8Array {
+  if (answer.length === length) return answer;
+  throw wrongLength("a result", answer, length);
+}
+
 /** What is in `answer`, behind zeros. The answer may be a secret, and is wiped. */
 function leftPadded(answer: Uint8Array, length: number): Uint8Array {
   const padded = concatSecret(new Uint8Array(length - answer.length), answer);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DataError } from "../bytes/index.ts";
-import type { PivCardOptions, PivDeviation, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
+import type { PinPolicy, PivCardOptions, PivDeviation, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
 import { FileError, UsageError } from "./failure.ts";
 
 /** What a new virtual card is to be like, as the command line says it. */
@@ -20,6 +20,8 @@ const KEY_TYPES: readonly string[] = [
   "rsa-4096",
   "p-256",
   "p-384",
+  "ed25519",
+  "x25519",
 ] satisfies KeyTypeName[];
 
 const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
@@ -29,7 +31,8 @@ export function addCardOptions(command: Command): Command {
   return command
     .option(
       "--key <slot=type>",
-      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; may be repeated`,
+      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; :never, :once or :always after ` +
+        "the type says when it wants the PIN; may be repeated",
       repeated,
     )
     .option("--name <name>", "the holder's name")
@@ -95,13 +98,19 @@ export async function createCard(options: CardOptions): Promise<VirtualPivCard> 
 function readKeys(texts: readonly string[]): NonNullable<PivCardOptions["keys"]> {
   return Object.fromEntries(
     texts.map((text) => {
-      const [slot = "", type = ""] = text.toLowerCase().split("=");
-      if (type === "none") return [slot, null];
-      if (!isKeyType(type)) throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384 or 9d=none`);
-      return [slot, type];
+      const [slot = "", key = ""] = text.toLowerCase().split("=");
+      if (key === "none") return [slot, null];
+      const [type = "", policy] = key.split(":");
+      const pinPolicy = PIN_POLICIES.find((one) => one === policy);
+      if (!isKeyType(type) || pinPolicy !== policy) {
+        throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384, 9a=rsa-2048:always or 9d=none`);
+      }
+      return [slot, { privateKey: { type }, ...(pinPolicy && { pinPolicy }) }];
     }),
   );
 }
+
+const PIN_POLICIES: readonly PinPolicy[] = ["never", "once", "always"];
 
 async function orUsageError<T>(work: Promise<T>): Promise<T> {
   try {

@@ -1,16 +1,18 @@
 import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
 import {
+  CardError,
   ecdsaResult,
   isKeyResult,
   isUnsupportedUse,
   type KeyPrimitive,
   LoginRequiredError,
+  resultOfLength,
   sharedSecret,
   UnsupportedError,
   wholeRsaResult,
 } from "../card/index.ts";
-import { curveInfo, keyTypeOf } from "../crypto/index.ts";
+import { curveInfo, parsePublicKey } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
@@ -28,7 +30,7 @@ export interface KeyUse {
  * @throws {UnsupportedError} for a type of key, or a use of it, that PIV does not have; {DataError} for input of a wrong length.
  */
 export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
-  const type = keyTypeOf(publicKey);
+  const type = parsePublicKey(publicKey);
   const algorithm = algorithmOf(type);
   if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
   if (type.type === "rsa" && primitive === "rsa-raw") {
@@ -55,6 +57,15 @@ export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimi
       read: (response) => sharedSecret(response, bytes),
     };
   }
+  if (type.type === "edwards" && primitive === "eddsa") {
+    return { command: sign(algorithm, slot.reference, input), read: (response) => resultOfLength(response, 64) };
+  }
+  if (type.type === "montgomery" && primitive === "ecdh") {
+    return {
+      command: keyAgreement(algorithm, slot.reference, input),
+      read: (response) => resultOfLength(response, 32),
+    };
+  }
   throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
 }
 
@@ -66,12 +77,24 @@ export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimi
 export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
+  if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
+    const cause = new StatusError("GENERAL AUTHENTICATE", sw);
+    throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
+  }
   if (isUnsupportedUse(sw)) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
-    throw new UnsupportedError(`the card does not do this with key ${referenceName(slot)}`, { cause });
+    throw new UnsupportedError(refusedUse(slot, sw), { cause });
   }
   if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
   return use.read(readAuthentication(data));
+}
+
+/** P2 names the key, so that a card without it refuses P2, or says that there is none. */
+function refusedUse(slot: KeySlot, sw: number): string {
+  const name = referenceName(slot);
+  return sw === SW.INCORRECT_P1_P2
+    ? `the card refuses key ${name}: there is no key in ${name}, or it is of another type than its certificate`
+    : `the card does not do this with key ${name}`;
 }
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {

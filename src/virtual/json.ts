@@ -49,8 +49,9 @@ export class JsonFields {
     return value;
   }
 
-  /** One of `choices`. */
-  oneOf<T extends string>(name: string, choices: readonly T[]): T {
+  /** One of `choices`; `missing`, if it is given, where there is no such field. */
+  oneOf<T extends string>(name: string, choices: readonly T[], missing?: T): T {
+    if (missing !== undefined && !this.#fields.has(name)) return missing;
     const value = this.#take(name);
     const choice = choices.find((candidate) => candidate === value);
     if (choice === undefined) throw new DataError(`${this.#path}.${name}: none of ${choices.join(", ")}`);

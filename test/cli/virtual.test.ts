@@ -32,7 +32,7 @@ describe("virtual create", () => {
     expect(stderr).toMatch(/there already/u);
   });
 
-  test.each([["9a"], ["9a=rsa"], ["77=p-256"]])("--key %s is a usage error", async (key) => {
+  test.each([["9a"], ["9a=rsa"], ["77=p-256"], ["9a=p-256:twice"]])("--key %s is a usage error", async (key) => {
     expect((await cryptoki(["virtual", "create", folder.card, "--key", key])).code).toBe(2);
   });
 

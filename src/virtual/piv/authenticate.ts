@@ -2,7 +2,7 @@ import { timingSafeEqual, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { describeKey, ecdh, ecdsa, rsaRaw } from "../keys/private-key.ts";
+import { describeKey, ecdh, ecdsa, eddsa, rsaRaw, x25519 } from "../keys/private-key.ts";
 import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../keys/result-deviations.ts";
 import { ALGORITHM, algorithmOf } from "./algorithm.ts";
 import type { PivKey } from "./contents.ts";
@@ -47,6 +47,8 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   if (info.type === "ec" && point !== undefined && (anyUse || establishesKeys(slot))) {
     return response(deviatingEcdh(ecdh(key.privateKey, info, point), info, has));
   }
+  if (info.type === "edwards" && challenge !== undefined) return response(eddsa(key.privateKey, challenge));
+  if (info.type === "montgomery" && point !== undefined) return response(x25519(key.privateKey, point));
   throw new Refusal(SW.WRONG_DATA);
 }
 

@@ -2,12 +2,13 @@ import type { KeyObject } from "node:crypto";
 import type { ManagementAlgorithm } from "./management-key.ts";
 import type { ReferenceData } from "../reference-data.ts";
 import type { PivDeviation } from "./deviations.ts";
-import type { PinPolicy } from "./slot.ts";
+import type { PinPolicy, TouchPolicy } from "./slot.ts";
 
 /** A private key on the card. */
 export interface PivKey {
   readonly privateKey: KeyObject;
   readonly pinPolicy: PinPolicy;
+  readonly touchPolicy: TouchPolicy;
   /** Made on the card, or put there. */
   readonly origin: "generated" | "imported";
 }

@@ -14,6 +14,7 @@ export const FORMAT = "virtual-piv-card";
 const VERSION = 1;
 const WHAT = "virtual PIV card";
 const POLICIES = ["never", "once", "always"] as const;
+const TOUCH_POLICIES = ["never", "always", "cached"] as const;
 const ORIGINS = ["generated", "imported"] as const;
 
 /** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
@@ -88,8 +89,8 @@ function decodeManagementKey(fields: JsonFields): ManagementKey {
   return checkedManagementKey({ algorithm, value });
 }
 
-function encodeKey({ privateKey, pinPolicy, origin }: PivKey): object {
-  return { pinPolicy, origin, privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) };
+function encodeKey({ privateKey, pinPolicy, touchPolicy, origin }: PivKey): object {
+  return { pinPolicy, touchPolicy, origin, privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) };
 }
 
 function decodeKeys(fields: JsonFields): Map<number, PivKey> {
@@ -98,6 +99,7 @@ function decodeKeys(fields: JsonFields): Map<number, PivKey> {
     const key = fields.object(name);
     keys.set(parseSlot(name), {
       pinPolicy: key.oneOf("pinPolicy", POLICIES),
+      touchPolicy: key.oneOf("touchPolicy", TOUCH_POLICIES, "never"),
       origin: key.oneOf("origin", ORIGINS),
       privateKey: parsePrivateKey(key.string("privateKey")),
     });

@@ -34,7 +34,7 @@ describe("deviations of a virtual PIV card", () => {
       const fields = JSON.parse((await testCard()).image()) as Record<string, unknown>;
       const text = JSON.stringify({ ...fields, deviations: Array.isArray(wrong) ? wrong : [wrong].flat() });
       expect(() => decodeImage(text)).toThrow(DataError);
-      expect(() => decodeImage(text)).toThrow(/deviations: (not one of short-rsa-answers, |not a list)/u);
+      expect(() => decodeImage(text)).toThrow(/deviations: not one of short-rsa-answers/u);
     },
   );
 
