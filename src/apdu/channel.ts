@@ -75,10 +75,10 @@ export class CardChannel {
       this.#form = "short";
       return this.#collect(command, answer, enough, signal);
     }
-    if (refusesLength(answer)) {
+    if (refusesForm(command, answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
-      if (!refusesLength(answer) && ++this.#refusals > 1) this.#form = "short";
+      if (!refusesForm(command, answer) && ++this.#refusals > 1) this.#form = "short";
     }
     return this.#collect(command, answer, enough, signal);
   }
@@ -183,7 +183,13 @@ const REPEATABLE: ReadonlySet<number> = new Set([
   0xb0, 0xb1, 0xb2, 0xb3, 0xca, 0xcb, 0x2a, 0x87, 0xd6, 0xd7, 0xda, 0xdb,
 ]);
 
-/** 6700 without data is how cards refuse an extended length that they, or their reader, cannot take. */
-function refusesLength(answer: ResponseApdu): boolean {
-  return answer.data.length === 0 && answer.sw === SW.WRONG_LENGTH;
+/**
+ * 6700 without data is how cards refuse an extended length that they, or their reader, cannot take; some refuse GET DATA by 6D00 or 6F00
+ * then, which asks nothing of the card but a second answer.
+ */
+function refusesForm({ ins }: CommandApdu, { data, sw }: ResponseApdu): boolean {
+  if (data.length > 0) return false;
+  if (sw === SW.WRONG_LENGTH) return true;
+  const getsData = ins === 0xca || ins === 0xcb;
+  return getsData && (sw === SW.INSTRUCTION_NOT_SUPPORTED || sw === SW.NO_PRECISE_DIAGNOSIS);
 }

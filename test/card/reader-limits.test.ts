@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { toHex, utf8 } from "../../src/bytes/index.ts";
-import { CKM } from "../../src/cryptoki/index.ts";
+import { CKA, CKM, CKO } from "../../src/cryptoki/index.ts";
 import { PcscError } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { refusal, rig } from "../cryptoki/rig.ts";
@@ -38,5 +38,33 @@ describe("a reader that takes no extended command, though the card does", () => 
     await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
     await expect(made.cryptoki.C_Sign(session, utf8("message"))).rejects.toMatchObject(refusal("DEVICE_REMOVED"));
     expect(commands).toHaveLength(1);
+  });
+});
+
+describe("a card that answers an extended GET DATA", () => {
+  test.each([0x6700, 0x6d00, 0x6f00])("by %p is asked once more in short form: its keys are found", async (sw) => {
+    const card = await testCard({ extended: true });
+    await using made = await rig({
+      atr: card.atr,
+      reset: () => {
+        card.reset();
+      },
+      transmit: (command) =>
+        command[1] === 0xcb && isExtended(command)
+          ? Promise.resolve(Uint8Array.of(sw >> 8, sw & 0xff))
+          : card.transmit(command),
+    });
+    const session = await made.loggedIn();
+    expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY })).toHaveLength(4);
+  });
+
+  test("by 6A82 is asked no second time", async () => {
+    const card = await testCard({ extended: true, keys: { "9d": null } });
+    await using made = await rig(card);
+    const session = await made.session();
+    const before = made.commands.length;
+    await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: Uint8Array.of(3) });
+    const asked = made.commands.slice(before).filter((command) => command.includes("5c035fc10b"));
+    expect(asked).toHaveLength(1);
   });
 });
