@@ -21,6 +21,8 @@ export interface ChannelOptions {
   readonly form?: LengthForm;
   /** The card speaks T=0, whose command header has one length byte for both directions. */
   readonly t0?: boolean;
+  /** Whether a transport's error may mean that the reader takes no extended command. Default: no error does. */
+  readonly isReaderRefusal?: (error: unknown) => boolean;
 }
 
 /** The most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
@@ -37,12 +39,14 @@ const CHAINING = 0x10;
 export class CardChannel {
   readonly #transmit: Transmit;
   readonly #t0: boolean;
+  readonly #isReaderRefusal: (error: unknown) => boolean;
   #form: LengthForm;
   #refusals = 0;
 
   constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
     this.#t0 = options.t0 ?? false;
+    this.#isReaderRefusal = options.isReaderRefusal ?? ((): boolean => false);
     this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
 
@@ -61,11 +65,20 @@ export class CardChannel {
     if (this.#form === "short" || !needsExtended(command)) {
       return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }
-    let answer = await this.#exchange(command, "extended", signal);
-    if (refusesLength(answer)) {
+    let answer: ResponseApdu;
+    try {
+      answer = await this.#exchange(command, "extended", signal);
+    } catch (error) {
+      if (!REPEATABLE.has(command.ins) || !this.#isReaderRefusal(error)) throw error;
+      answer = await this.#sendChained(command, signal);
+      // It came through: the reader takes short commands only.
+      this.#form = "short";
+      return this.#collect(command, answer, enough, signal);
+    }
+    if (refusesForm(command, answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
-      if (!refusesLength(answer) && ++this.#refusals > 1) this.#form = "short";
+      if (!refusesForm(command, answer) && ++this.#refusals > 1) this.#form = "short";
     }
     return this.#collect(command, answer, enough, signal);
   }
@@ -162,7 +175,21 @@ function needsExtended({ data, ne = 0 }: CommandApdu): boolean {
   return length > APDU_LIMITS.short.data || ne > APDU_LIMITS.short.ne;
 }
 
-/** 6700 without data is how cards refuse an extended length that they, or their reader, cannot take. */
-function refusesLength(answer: ResponseApdu): boolean {
-  return answer.data.length === 0 && answer.sw === SW.WRONG_LENGTH;
+/**
+ * Instructions that do the same when they come twice: what an extended command with another one did before its reader refused it, nobody
+ * knows. READ BINARY, READ RECORD, GET DATA; PERFORM SECURITY OPERATION, GENERAL AUTHENTICATE; UPDATE BINARY, PUT DATA.
+ */
+const REPEATABLE: ReadonlySet<number> = new Set([
+  0xb0, 0xb1, 0xb2, 0xb3, 0xca, 0xcb, 0x2a, 0x87, 0xd6, 0xd7, 0xda, 0xdb,
+]);
+
+/**
+ * 6700 without data is how cards refuse an extended length that they, or their reader, cannot take; some refuse GET DATA by 6D00 or 6F00
+ * then, which asks nothing of the card but a second answer.
+ */
+function refusesForm({ ins }: CommandApdu, { data, sw }: ResponseApdu): boolean {
+  if (data.length > 0) return false;
+  if (sw === SW.WRONG_LENGTH) return true;
+  const getsData = ins === 0xca || ins === 0xcb;
+  return getsData && (sw === SW.INSTRUCTION_NOT_SUPPORTED || sw === SW.NO_PRECISE_DIAGNOSIS);
 }

@@ -7,7 +7,7 @@ import {
   supportsExtendedLength,
   type Transmit,
 } from "../apdu/index.ts";
-import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
+import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
 import {
   CardAccessError,
   CardCancelledError,
@@ -92,6 +92,7 @@ export class Card implements AsyncDisposable {
     this.#channel = new CardChannel((command, options) => this.#watched(wrapped(command, options)), {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
+      isReaderRefusal,
     });
   }
 
@@ -305,6 +306,22 @@ export class Card implements AsyncDisposable {
     await new Deadline(CLOSE_GRACE).race(idle, () => undefined).catch(() => undefined);
     await this.#connection.disconnect();
   }
+}
+
+/**
+ * Whether an exchange failed as it does with readers, and drivers of readers, that take no extended command: each has a code of its own
+ * choice for it. A card that is gone or was reset is told otherwise.
+ */
+function isReaderRefusal(error: unknown): boolean {
+  if (!(error instanceof CardAccessError) || !(error.cause instanceof PcscError)) return false;
+  return error.cause.is(
+    "SCARD_E_NOT_TRANSACTED",
+    "SCARD_E_INSUFFICIENT_BUFFER",
+    "SCARD_F_COMM_ERROR",
+    "SCARD_E_INVALID_PARAMETER",
+    "SCARD_E_INVALID_VALUE",
+    "SCARD_E_UNSUPPORTED_FEATURE",
+  );
 }
 
 const GIVEN_UP =

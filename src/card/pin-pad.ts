@@ -54,7 +54,8 @@ export class PinPadReader {
   static async find(card: Card): Promise<PinPadReader | undefined> {
     let features: ReadonlyMap<number, number>;
     try {
-      features = readFeatures(await card.control(GET_FEATURES, new Uint8Array()));
+      // Within a transaction: in another program's, the reader would refuse a question that it knows.
+      features = await card.exclusively(async () => readFeatures(await card.control(GET_FEATURES, new Uint8Array())));
     } catch (error) {
       // Readers, and drivers of readers, refuse a question that they do not know in any way they like.
       if (error instanceof CardAccessError || error instanceof DataError) return undefined;

@@ -1,5 +1,8 @@
 import { DataError } from "../bytes/index.ts";
 import {
+  type CK_SLOT_INFO,
+  CryptokiError,
+  type CryptokiFunctions,
   formatUri,
   isUri,
   matchesToken,
@@ -11,6 +14,7 @@ import {
 import { onCardToken } from "./card-token.ts";
 import type { CommandContext } from "./context.ts";
 import { NotFoundError, UsageError } from "./failure.ts";
+import { visible } from "./output.ts";
 import { noCard, noReader, wantsReader } from "./reader.ts";
 
 /** A token that is in, with what its slot and the token tell of themselves. */
@@ -52,19 +56,42 @@ export function uriAndFile(first: string | undefined, second: string | undefined
   throw new UsageError(`one file, please: ${first} or ${second}`);
 }
 
-/** The tokens that are in, of the readers that --reader names. */
+/**
+ * The tokens that are in, of the readers that --reader names. A card that is not known, or that another program holds, hides no
+ * other: a line on standard error names its reader and the reason.
+ * @throws {CryptokiError} the reason, where it is why there is no token at all.
+ */
 export async function listTokens(context: CommandContext): Promise<Token[]> {
   const cryptoki = await context.cryptoki();
   const tokens: Token[] = [];
+  const leftOut: { readonly reader: string; readonly error: CryptokiError }[] = [];
   for (const slotID of await cryptoki.C_GetSlotList(true)) {
-    const { slotDescription, manufacturerID: slotManufacturerID } = await cryptoki.C_GetSlotInfo(slotID);
-    if (!wantsReader(context, slotDescription)) continue;
-    const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
-    const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
-    const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
-    tokens.push({ ...description, flags, minPinLength, maxPinLength });
+    const slot = await cryptoki.C_GetSlotInfo(slotID);
+    if (!wantsReader(context, slot.slotDescription)) continue;
+    try {
+      tokens.push(await describeToken(cryptoki, slotID, slot));
+    } catch (error) {
+      if (!(error instanceof CryptokiError)) throw error;
+      leftOut.push({ reader: slot.slotDescription, error });
+    }
   }
+  const [only, ...more] = leftOut;
+  if (tokens.length === 0 && only && more.length === 0) throw only.error;
+  for (const { reader, error } of leftOut) warn(context, reader, error);
   return tokens;
+}
+
+async function describeToken(cryptoki: CryptokiFunctions, slotID: number, slot: CK_SLOT_INFO): Promise<Token> {
+  const { slotDescription, manufacturerID: slotManufacturerID } = slot;
+  const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
+  const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
+  const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
+  return { ...description, flags, minPinLength, maxPinLength };
+}
+
+function warn({ remark, options }: CommandContext, reader: string, { name, message }: CryptokiError): void {
+  if (options.json) remark.documentLine({ warning: { reader, name, message } });
+  else remark.line(`${remark.colours.yellow("warning:")} ${visible(`${reader} is left out: ${message}`)}`);
 }
 
 /** Those of `tokens` that both `uri` and --token describe. */

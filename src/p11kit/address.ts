@@ -18,6 +18,7 @@ export const MAX_SOCKET_PATH = 107;
 export function parseServerAddress(address: string): ServerAddress {
   if (address.startsWith("vsock:"))
     throw new DataError("sockets of virtual machines (vsock:) are not reached from here");
+  requireNoNetwork(address);
   if (!address.startsWith("unix:")) {
     const command = splitCommand(address.replace(/^\|/u, ""));
     if (command.length === 0) throw new DataError('a server is "unix:path=/..." or a command that speaks for one');
@@ -27,6 +28,21 @@ export function parseServerAddress(address: string): ServerAddress {
   const encoded = fields.find((field) => field.startsWith("path="))?.slice("path=".length);
   if (encoded === undefined) throw new DataError("the address of a socket is unix:path=/...");
   return { kind: "unix", path: requireSocketPath(decodePath(encoded)) };
+}
+
+/** "tcp:...", a URL, or a host and a port: "127.0.0.1:9999", "[::1]:9999". */
+const NETWORK = /^(?:(?:tcp|inet6?):.*|[a-z][\w+.-]*:\/\/.*|(?:\[[\da-f:.%]*\]|[\w.-]*):\d{1,5})$/iu;
+
+/**
+ * PINs never cross a network in the clear.
+ * @throws {DataError} if `address` is one of a network, and no path.
+ */
+export function requireNoNetwork(address: string): void {
+  if (!NETWORK.test(address)) return;
+  throw new DataError(
+    `${address} is an address of a network, where PINs would go in the clear; reach another machine by ssh ` +
+      '("ssh host cryptoki serve --stdio"), or by TLS with serve --http',
+  );
 }
 
 /** The address of a socket, as P11_KIT_SERVER_ADDRESS has it. */

@@ -68,7 +68,7 @@ export class AddonConnection implements CardConnection {
       this.#refuseReset();
       return this.#handle.transmit(bytes, options);
     };
-    return this.#exchange(transmit, bytes, options.signal);
+    return this.#exchange(transmit, bytes, { signal: options.signal, waits: true });
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
@@ -77,11 +77,19 @@ export class AddonConnection implements CardConnection {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
     const bytes = Buffer.from(data);
-    return this.#exchange(() => this.#handle.control(code, bytes, options), bytes, options.signal);
+    const control = (): Promise<Uint8Array> => {
+      if (this.#lock.heldByOther(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+      return this.#handle.control(code, bytes, options);
+    };
+    return this.#exchange(control, bytes, { signal: options.signal, waits: false });
   }
 
-  /** An exchange, patient with other programs. One without an answer ends the connection. */
-  #exchange(work: () => Promise<Uint8Array>, bytes: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  /** An exchange, patient with other programs if it `waits`. One without an answer ends the connection. */
+  #exchange(
+    work: () => Promise<Uint8Array>,
+    bytes: Uint8Array,
+    { signal, waits }: { readonly signal: AbortSignal | undefined; readonly waits: boolean },
+  ): Promise<Uint8Array> {
     const attempt = async (): Promise<Uint8Array> => {
       const answer = await work();
       const copy = copySecret(answer);
@@ -92,7 +100,7 @@ export class AddonConnection implements CardConnection {
     const exchange = async (): Promise<Uint8Array> => {
       begun = true;
       try {
-        return await this.#whenFree(() => this.#patiently(attempt, signal), signal);
+        return await (waits ? this.#whenFree(() => this.#patiently(attempt, signal), signal) : attempt());
       } catch (error) {
         if (error instanceof PcscError && error.is("SCARD_E_TIMEOUT")) void this.abandon(error);
         return await this.#explain(error);

@@ -148,16 +148,13 @@ export class MemoryConnection implements CardConnection, Tenant {
   }
 
   control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(
-      () =>
-        this.#free(() => {
-          if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
-          // No pin pad, no limits: a reader without features.
-          if (code === GET_FEATURE_REQUEST) return new Uint8Array();
-          throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
-        }, signal),
-      signal,
-    );
+    return this.#inTurn(async () => {
+      await this.#requireFree();
+      if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
+      // No pin pad, no limits: a reader without features.
+      if (code === GET_FEATURE_REQUEST) return new Uint8Array();
+      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+    }, signal);
   }
 
   alone(): Promise<boolean> {
@@ -168,14 +165,13 @@ export class MemoryConnection implements CardConnection, Tenant {
   }
 
   attribute(id: number): Promise<Uint8Array> {
-    return this.#inTurn(() =>
-      this.#free(() => {
-        this.#refusePending();
-        if (id === ATTR_ATR_STRING && this.#slot.state.present) return this.#slot.atr;
-        if (id === ATTR_DEVICE_FRIENDLY_NAME) return utf8(`${this.reader}\0`);
-        throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
-      }),
-    );
+    return this.#inTurn(async () => {
+      await this.#requireFree();
+      this.#refusePending();
+      if (id === ATTR_ATR_STRING && this.#slot.state.present) return this.#slot.atr;
+      if (id === ATTR_DEVICE_FRIENDLY_NAME) return utf8(`${this.reader}\0`);
+      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+    });
   }
 
   async disconnect(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -233,6 +229,13 @@ export class MemoryConnection implements CardConnection, Tenant {
         this.#refuseGone();
       },
     });
+  }
+
+  /** Another connection's transaction is told at once: only what reaches the card waits for it. */
+  #requireFree(): Promise<void> {
+    this.#refuseGone();
+    if (this.#slot.lock.heldByOther(this)) return Promise.reject(new PcscError("SCARD_E_SHARING_VIOLATION"));
+    return Promise.resolve();
   }
 
   #refuseGone(): void {

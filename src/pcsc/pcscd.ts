@@ -78,7 +78,7 @@ export class Pcscd implements Pcsc, AsyncDisposable {
       link.close(cancelled(reason));
     });
     try {
-      const handle = await openHandle(link, { reader, share, protocols }, this.#limits.patience, ends);
+      const handle = await openHandle(link, { reader, share, protocols }, this.#limits.patience);
       connection = new PcscdConnection(handle, this.#limits);
     } catch (error) {
       link.close();

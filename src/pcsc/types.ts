@@ -45,7 +45,10 @@ export interface Pcsc {
    * A service that stops is an empty list; its return is followed without a word.
    */
   changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]>;
-  /** @throws {PcscError} such as SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD, SCARD_E_SHARING_VIOLATION. */
+  /**
+   * @throws {PcscError} such as SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD; SCARD_E_SHARING_VIOLATION at once if another program
+   *   has the card exclusively, and after the wait for a transaction.
+   */
   connect(reader: string, options?: ConnectOptions): Promise<CardConnection>;
   /** Ends every connection and iteration that came from here. Idempotent. */
   close(): Promise<void>;
@@ -71,14 +74,17 @@ export interface CardConnection extends AsyncDisposable {
   end(disposition?: Disposition): Promise<void>;
   /** Takes the card up again after a reset, or resets it: `initialization` 0 leaves, 1 resets, 2 powers down first. */
   reconnect(initialization?: Initialization): Promise<void>;
-  /** A command for the reader itself (SCardControl). */
+  /**
+   * A command for the reader itself (SCardControl). Another program's transaction is not waited for, as libpcsclite does not:
+   * SCARD_E_SHARING_VIOLATION at once; {@link begin} waits.
+   */
   control(code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;
   /**
    * Whether this is the only connection to the card, of all processes. False where the resource manager does not tell.
    * Somebody who came and went since the last call is not seen.
    */
   alone(): Promise<boolean>;
-  /** An attribute of the reader (SCardGetAttrib). */
+  /** An attribute of the reader (SCardGetAttrib). Another program's transaction is not waited for, as with {@link control}. */
   attribute(id: number): Promise<Uint8Array>;
   /** Ends the connection, within a second also if an exchange has no answer. `disposition` is LEAVE_CARD by default. Idempotent. */
   disconnect(disposition?: Disposition): Promise<void>;

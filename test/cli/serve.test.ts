@@ -298,3 +298,43 @@ describe("--server", () => {
     expect(jsonError(outcome)).toMatchObject({ name });
   });
 });
+
+describe("an address that is no path", () => {
+  test.each(["127.0.0.1:9999", "localhost:9999", "[::1]:9999", ":9999", "tcp:127.0.0.1:9999", "https://host/x"])(
+    "%s is refused for serve and for --server, and what to do is said",
+    async (address) => {
+      for (const args of [
+        ["serve", "-f", "--socket", address],
+        ["serve", "--socket", address, "--print-module-config"],
+        ["--server", address, "tokens"],
+      ]) {
+        const { code, stdout, stderr } = await cryptoki(args);
+        expect([code, stdout]).toEqual([2, ""]);
+        expect(stderr).toMatch(/address of a network.*ssh host cryptoki serve --stdio.*serve --http/u);
+      }
+      expect(existsSync(address)).toBe(false);
+    },
+  );
+
+  test("a path stays one, and so does a command", async () => {
+    const { stdout } = await cryptoki(["serve", "--socket", "./a:1", "--print-module-config"]);
+    expect(stdout).toContain(`remote: unix:path=${path.resolve("a:1")}`);
+    expect((await cryptoki(["--server", "false host:22", "tokens"])).code).not.toBe(2);
+  });
+});
+
+test("a URI as the argument says which tokens are served, as --token does", async () => {
+  const uri = "pkcs11:model=PIV";
+  const config = async (...args: string[]): Promise<string> =>
+    (await cryptoki([...args, "--print-module-config"])).stdout;
+  expect(await config("serve", uri)).toBe(await config("--token", uri, "serve"));
+  for (const wrong of [
+    ["serve", uri, "--token", uri],
+    ["serve", "PIV"],
+    ["serve", "pkcs11:?pin-value=1234"],
+  ]) {
+    const { code, stderr } = await cryptoki(wrong);
+    expect(code).toBe(2);
+    expect(stderr).not.toContain("1234");
+  }
+});

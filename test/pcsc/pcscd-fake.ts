@@ -76,6 +76,8 @@ export function readerRecord(reader?: FakeReader): Buffer {
 export class FakeDaemon implements AsyncDisposable {
   /** Minor versions that it accepts; the last is its own. */
   versions: readonly number[] = [4];
+  /** Entries of the array of reader states. */
+  entries = 16;
   readers: (FakeReader | undefined)[] = [{ name: "Fake Reader 00 00", atr: Uint8Array.of(0x3b, 0x00) }];
   readonly on: Partial<Record<FakeCommand, (request: FakeRequest) => void>> = {};
   /** Commands that came, on all connections. */
@@ -133,7 +135,7 @@ export class FakeDaemon implements AsyncDisposable {
   }
 
   states(): Buffer {
-    return Buffer.concat(Array.from({ length: 16 }, (_, index) => readerRecord(this.readers[index])));
+    return Buffer.concat(Array.from({ length: this.entries }, (_, index) => readerRecord(this.readers[index])));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -73,6 +73,42 @@ describe("versions", () => {
     expect(await pcsc.readers()).toHaveLength(16);
   });
 
+  test.each([4, 5])(
+    "48 reader states of a daemon that speaks 4:%d are read, and so is what comes behind them",
+    async (minor) => {
+      daemon.versions = [minor];
+      daemon.entries = 48;
+      daemon.readers = Array.from({ length: 20 }, (_, index) => ({
+        name: `Reader ${index}`,
+        atr: Uint8Array.of(0x3b, 0),
+      }));
+      expect((await pcsc.readers()).map(({ name }) => name)).toEqual(daemon.readers.map((reader) => reader?.name));
+      await using connection = await pcsc.connect("Reader 17");
+      expect(await connection.transmit(COMMAND)).toEqual(Uint8Array.of(...COMMAND, 0x90, 0x00));
+      expect(await connection.alone()).toBe(false);
+      const changes = pcsc.changes()[Symbol.asyncIterator]();
+      expect((await changes.next()).value).toHaveLength(20);
+      await until(() => daemon.waiting.size > 0);
+      daemon.readers = daemon.readers.slice(0, 19);
+      daemon.signal();
+      expect((await changes.next()).value).toHaveLength(19);
+      await changes.return?.();
+    },
+  );
+
+  test.each([
+    [5, 0],
+    [-1, -1],
+    [4, 3],
+  ])("a daemon that agrees to 4:4 and calls itself %d:%d is refused by that name", async (major, minor) => {
+    daemon.on.version = ({ socket }) => socket.write(words(major, minor, SUCCESS));
+    for (const asked of [pcsc.readers(), pcsc.connect(READER)]) {
+      const error = await failure(asked);
+      expect(error.is("SCARD_E_UNSUPPORTED_FEATURE")).toBe(true);
+      expect(error.message).toContain(`${major}:${minor}`);
+    }
+  });
+
   test("a count of readers that no machine has is not believed", async () => {
     daemon.versions = [4, 5, 6];
     daemon.readers = Array.from({ length: 16 }, (_, index) => ({ name: `Reader ${index}` }));
@@ -416,12 +452,19 @@ describe("a card that another program keeps", () => {
     await until(() => daemon.connections === 0);
   });
 
-  test("cannot be connected to while it is held exclusively, then can", async () => {
+  test("cannot be connected to while it is held exclusively: told at once, as control and attributes in its transaction are", async () => {
+    await using connection = await pcsc.connect(READER);
     daemon.on.connect = ({ socket }) => socket.write(refusal(152));
+    daemon.on.control = ({ socket }) => socket.write(refusal(24));
+    daemon.on.attribute = ({ socket }) => socket.write(refusal(280));
+    const asked = daemon.seen.length;
     expect((await failure(pcsc.connect(READER))).codeName).toBe("SCARD_E_SHARING_VIOLATION");
-    const late = pcsc.connect(READER);
-    setTimeout(() => delete daemon.on.connect, 100);
-    expect((await late).reader).toBe(READER);
+    expect((await failure(connection.control(1, COMMAND))).codeName).toBe("SCARD_E_SHARING_VIOLATION");
+    expect((await failure(connection.attribute(1))).codeName).toBe("SCARD_E_SHARING_VIOLATION");
+    const seen = daemon.seen.slice(asked);
+    expect(["connect", "control", "attribute"].map((name) => seen.filter((one) => one === name).length)).toEqual([
+      1, 1, 1,
+    ]);
   });
 });
 

@@ -21,6 +21,8 @@ import { openServer } from "../server.ts";
 import { describesToken, readUri } from "../token.ts";
 
 interface ServeOptions {
+  /** A PKCS #11 URI: the argument, or --token. */
+  readonly only?: string;
   readonly socket?: string;
   readonly stdio?: true;
   readonly foreground?: true;
@@ -42,6 +44,7 @@ export function addServe(program: Command, environment: Environment): void {
       "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
         "finds the server by the variables that are printed. The server runs in the background, for this user alone.",
     )
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes, as --token says it too")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
     .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
     .option("--stdio", "serve one client on standard input and output, as ssh wants it")
@@ -72,7 +75,7 @@ export function addServe(program: Command, environment: Environment): void {
         ['eval "$(cryptoki serve)"', "serve in the background, and tell this shell where"],
         ["pkcs11-tool --module p11-kit-client.so -O", "any program, in that shell"],
         ['kill "$P11_KIT_SERVER_PID"', "end it"],
-        ["cryptoki serve --token 'pkcs11:model=PIV'", "only tokens that this URI describes"],
+        ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI describes"],
         ["ssh host cryptoki serve --stdio", "for a client on another machine"],
         [
           "cryptoki serve --print-module-config > ~/.config/pkcs11/modules/cards.module",
@@ -80,7 +83,13 @@ export function addServe(program: Command, environment: Environment): void {
         ],
       ),
     );
-  action<ServeOptions>(command, environment, serve, () => true);
+  const withUri = (context: CommandContext, options: ServeOptions, uri?: string): Promise<void> => {
+    const { token } = context.options;
+    if (uri !== undefined && token !== undefined) throw new UsageError("a URI as the argument or --token, not both");
+    const only = uri ?? token;
+    return serve(context, { ...options, ...(only !== undefined && { only }) });
+  };
+  action<ServeOptions, [string | undefined]>(command, environment, withUri, () => true);
 }
 
 function parseBytes(text: string): number {
@@ -105,7 +114,8 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (options.singleSignOn && alone) {
     throw new UsageError("--single-sign-on is for a server with several clients: it needs a socket");
   }
-  if (context.options.token !== undefined) readUri(context.options.token);
+  if (options.only !== undefined) readUri(options.only);
+  if (options.socket !== undefined) await requirePath(options.socket);
   if (options.printModuleConfig) {
     printModuleConfig(context, options);
     return;
@@ -133,6 +143,17 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
     if (inherited === undefined) tellAddress(context, announcement);
   }
   await new Promise<never>(() => undefined);
+}
+
+/** @throws {UsageError} if it is an address of a network. */
+async function requirePath(socket: string): Promise<void> {
+  const { requireNoNetwork } = await import("../../p11kit/index.ts");
+  try {
+    requireNoNetwork(socket);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(`--socket: ${cause.message}`, { cause });
+  }
 }
 
 async function listen(
@@ -172,7 +193,8 @@ async function serveStreams(context: CommandContext, options: ServeOptions): Pro
 /** Makes an application for each client: all share the cards, and what was read of them. */
 async function applications(context: CommandContext, options: ServeOptions): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
-  const { token, reader, server } = context.options;
+  const { reader, server } = context.options;
+  const { only: token } = options;
   const make = server === undefined ? await overCards(context, options) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
@@ -229,8 +251,8 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { token, reader, patience, verifyResults } = globals;
-  const { socket, maxMessage, unlockBy, cryptokiVersion } = options;
+  const { reader, patience, verifyResults } = globals;
+  const { socket, maxMessage, unlockBy, cryptokiVersion, only: token } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),

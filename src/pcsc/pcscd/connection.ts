@@ -101,12 +101,11 @@ export class PcscdConnection implements CardConnection {
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
-    const attempt = (): Promise<Uint8Array> => this.#control(code, data, options);
-    return this.#inTurn(() => this.#patiently(attempt, options.signal), options.signal);
+    return this.#inTurn(() => this.#control(code, data, options), options.signal);
   }
 
   attribute(id: number): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#attribute(id)));
+    return this.#inTurn(() => this.#attribute(id));
   }
 
   async alone(): Promise<boolean> {

@@ -6,8 +6,6 @@ import { answered } from "./answered.ts";
 import type { Link } from "./link.ts";
 import { COMMAND, CONNECT, READER_NAME_SIZE, request } from "./messages.ts";
 import { check, establish, readReaders } from "./session.ts";
-import type { Signals } from "../../async/index.ts";
-import { patiently } from "../waiting.ts";
 
 /** A cold card behind a slow reader may take this long to be powered, in milliseconds. */
 const POWER_UP = 2_000;
@@ -27,14 +25,13 @@ export interface Handle {
 
 /**
  * Connects to the card in a reader, over a link that is fresh and serves nothing else.
- * @param patience Milliseconds to wait in all while another program keeps the card.
+ * @param patience Milliseconds to wait for the end of another program's transaction.
  * @throws {PcscError}
  */
 export async function openHandle(
   link: Link,
   { reader, share, protocols }: Pick<Handle, "reader" | "share" | "protocols">,
   patience: number,
-  signals: Signals,
 ): Promise<Handle> {
   if (reader === "" || reader.includes("\0") || utf8(reader).length >= READER_NAME_SIZE) {
     throw new PcscError("SCARD_E_UNKNOWN_READER");
@@ -48,6 +45,6 @@ export async function openHandle(
     const state = readers.find(({ name }) => name === reader);
     return { link, minor, card: head.card, reader, share, protocols, protocol: head.protocol, state };
   };
-  const connected = patiently(patience, attempt, signals);
-  return answered(link, connected, Math.max(patience, POWER_UP), () => new PcscError("SCARD_E_SHARING_VIOLATION"));
+  // A violation is somebody's exclusive connection, which lasts as long as its program wants: told at once, as libpcsclite does.
+  return answered(link, attempt(), Math.max(patience, POWER_UP), () => new PcscError("SCARD_E_SHARING_VIOLATION"));
 }

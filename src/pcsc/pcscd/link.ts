@@ -1,6 +1,6 @@
-import { copySecret, secretBytes } from "../../bytes/index.ts";
+import { concat, copySecret, DataError, secretBytes } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
-import type { Reply } from "./messages.ts";
+import type { RecordsReply, Reply } from "./messages.ts";
 import { onAbort } from "../../async/index.ts";
 import { cancelled } from "../waiting.ts";
 import { Wire } from "./wire.ts";
@@ -26,6 +26,7 @@ export class Link {
   readonly #wire: Wire;
   readonly #expected: Expectation[] = [];
   readonly #onClose: (() => void) | undefined;
+  readonly #idle: (() => void)[] = [];
   #unwatch: (() => void) | undefined;
   #part: Uint8Array | undefined;
   #filled = 0;
@@ -69,6 +70,29 @@ export class Link {
     });
   }
 
+  /** Waits until nothing is outstanding. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed ?? this.#expected.length === 0) resolve();
+      else this.#idle.push(resolve);
+    });
+  }
+
+  /**
+   * As {@link request}, for records of which nobody says how many there are. No other request may follow before they are there.
+   * @param end Asks for what ends them.
+   */
+  requestRecords<T>(message: Uint8Array, end: Uint8Array, reply: RecordsReply<T>): Promise<readonly T[]> {
+    this.send(message);
+    return new Promise((resolve, reject) => {
+      const askForEnd = (): void => {
+        this.send(end);
+      };
+      if (this.#closed) reject(this.#closed);
+      else this.#expected.push(new ExpectingRecords(reply, askForEnd, resolve, reject));
+    });
+  }
+
   /** Ends the connection: what is outstanding fails with `reason`, what is asked later with `afterwards`. Idempotent. */
   close(reason = new PcscError("SCARD_E_INVALID_HANDLE"), afterwards = reason): void {
     if (this.#closed) return;
@@ -76,6 +100,7 @@ export class Link {
     this.#wire.cut();
     this.#unwatch?.();
     for (const expectation of this.#expected.splice(0)) expectation.reject(reason);
+    this.#becomeIdle();
     this.#onClose?.();
   }
 
@@ -120,7 +145,13 @@ export class Link {
   }
 
   #deliver(expectation: Expectation, bytes: Uint8Array, owned: boolean): void {
-    if (expectation.take(bytes, owned)) this.#expected.shift();
+    if (!expectation.take(bytes, owned)) return;
+    this.#expected.shift();
+    if (this.#expected.length === 0) this.#becomeIdle();
+  }
+
+  #becomeIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #explain(cause: NodeJS.ErrnoException | undefined): PcscError {
@@ -192,6 +223,49 @@ class Expecting<T> implements Expectation {
     }
     this.#head = { value: head };
     this.size = payload;
+    return false;
+  }
+}
+
+class ExpectingRecords<T> implements Expectation {
+  readonly reject: (reason: PcscError) => void;
+  readonly #reply: RecordsReply<T>;
+  readonly #askForEnd: () => void;
+  readonly #resolve: (records: readonly T[]) => void;
+  readonly #records: T[] = [];
+  /** What stands where a record would begin, and is no end. */
+  #beginning: Uint8Array = NOTHING;
+  size: number;
+
+  constructor(
+    reply: RecordsReply<T>,
+    askForEnd: () => void,
+    resolve: (records: readonly T[]) => void,
+    reject: (reason: PcscError) => void,
+  ) {
+    this.#reply = reply;
+    this.#askForEnd = askForEnd;
+    this.#resolve = resolve;
+    this.reject = reject;
+    this.size = reply.recordSize;
+  }
+
+  take(bytes: Uint8Array): boolean {
+    const { recordSize, endSize, fewest, most } = this.#reply;
+    if (bytes.length + this.#beginning.length === recordSize) {
+      this.#records.push(this.#reply.decode(concat(this.#beginning, bytes)));
+      this.#beginning = NOTHING;
+      if (this.#records.length === fewest) this.#askForEnd();
+      this.size = this.#records.length < fewest ? recordSize : endSize;
+      return false;
+    }
+    if (this.#reply.isEnd(bytes)) {
+      this.#resolve(this.#records);
+      return true;
+    }
+    if (this.#records.length >= most) throw new DataError(`more than ${most} records`);
+    this.#beginning = bytes.slice();
+    this.size = recordSize - endSize;
     return false;
   }
 }

@@ -100,9 +100,6 @@ export const READER = new Struct("reader state", {
   atrLength: u32,
   protocol: u32,
 });
-/** Readers in an array of fixed size; a free entry has an empty name, and free ones may come between others. */
-export const READERS_FIXED = 16;
-
 /** A request without a payload. */
 export function request<T extends object>(command: Command, struct?: Struct<T>, values: Partial<T> = {}): Uint8Array {
   return requestFrame(command, struct, values, 0);
@@ -139,6 +136,21 @@ export function arrayOf<T>(item: Reply<T>, count: number): Reply<readonly T[]> {
         item.decode(bytes.subarray(index * item.size, (index + 1) * item.size)),
       ),
   };
+}
+
+/** How records are read of which nobody says how many there are, up to what follows them. */
+export interface RecordsReply<T> {
+  /** Bytes of a record; more than the end has. */
+  readonly recordSize: number;
+  /** So many records come at least: once they are there, the end is asked for. */
+  readonly fewest: number;
+  readonly endSize: number;
+  /** Whether what stands where a record would begin is the end. */
+  isEnd(bytes: Uint8Array): boolean;
+  /** Keeps no view of `bytes`. */
+  decode(bytes: Uint8Array): T;
+  /** More records than this are no answer. */
+  readonly most: number;
 }
 
 /** A transmitted APDU's answer follows its struct, if all went well. */

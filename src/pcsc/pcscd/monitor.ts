@@ -2,7 +2,7 @@ import type { ReaderState } from "../types.ts";
 import { answered } from "./answered.ts";
 import { Link } from "./link.ts";
 import { COMMAND, request, SIGNAL } from "./messages.ts";
-import { greet, READER_STATES, readersIn, readReaders } from "./session.ts";
+import { entries, greet, readEntries, readersIn, readReaders } from "./session.ts";
 
 /** From pcsc-lite 2.5.0 on, states are sent outside the daemon's lock: a signal may come in front of any answer. */
 const UNLOCKED_MINOR = 6;
@@ -42,8 +42,7 @@ export class Monitor implements Disposable {
   }
 
   /** Registers for the next change, and returns the readers as they are after the registration. */
-  async look(): Promise<readonly ReaderState[]> {
-    this.#link.send(request(COMMAND.WAIT_READER_STATE_CHANGE));
+  look(): Promise<readonly ReaderState[]> {
     return this.#reading ? this.#lookApart(this.#reading) : this.#lookHere();
   }
 
@@ -57,9 +56,13 @@ export class Monitor implements Disposable {
     this.#reading?.close();
   }
 
-  /** Up to 4:5 the daemon registers and answers with the states under one lock; a signal comes after them. */
+  /**
+   * Up to 4:5 the daemon registers and answers with the states under one lock; a signal comes after them. Their array is as long as
+   * the one that is asked for before: at the end of this one, no question can stand, whose answer a signal might come before.
+   */
   async #lookHere(): Promise<readonly ReaderState[]> {
-    const states = this.#link.expect(READER_STATES);
+    const { length } = await answered(this.#link, readEntries(this.#link));
+    const states = this.#link.request(request(COMMAND.WAIT_READER_STATE_CHANGE), entries(length));
     this.#awaitSignal();
     return readersIn((await answered(this.#link, states)).head);
   }
@@ -70,6 +73,7 @@ export class Monitor implements Disposable {
    * change, at the price of one look too many.
    */
   async #lookApart(reading: Link): Promise<readonly ReaderState[]> {
+    this.#link.send(request(COMMAND.WAIT_READER_STATE_CHANGE));
     const registered = this.#link.request(request(COMMAND.GET_READER_EVENTS), SIGNAL);
     this.#awaitSignal();
     await answered(this.#link, registered);

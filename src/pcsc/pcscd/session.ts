@@ -2,7 +2,17 @@ import { DataError } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { ReaderState } from "../types.ts";
 import type { Link } from "./link.ts";
-import { arrayOf, COMMAND, COUNT, ESTABLISH, READER, READERS_FIXED, type Reply, request, VERSION } from "./messages.ts";
+import {
+  arrayOf,
+  COMMAND,
+  COUNT,
+  ESTABLISH,
+  READER,
+  type RecordsReply,
+  type Reply,
+  request,
+  VERSION,
+} from "./messages.ts";
 
 const MAJOR = 4;
 /** pcsc-lite 1.8.24 (2018), and what every later one but 2.3.0 to 2.4.0 accepts. */
@@ -34,9 +44,12 @@ async function askVersion(link: Link, minor: number): Promise<ReturnType<typeof 
 export async function greet(link: Link, minor = OLDEST_MINOR): Promise<number> {
   let theirs = await askVersion(link, minor);
   if (theirs.rv !== 0 && theirs.major === MAJOR && theirs.minor > minor) {
+    // The readers may be asked for already, and nothing may come between their states and the end of those.
+    await link.idle();
     theirs = await askVersion(link, Math.min(theirs.minor, NEWEST_MINOR));
   }
-  if (theirs.rv === 0) return theirs.minor;
+  // A daemon that agrees to everything agrees to nothing: what it sends is laid out as its own version says.
+  if (theirs.rv === 0 && theirs.major === MAJOR && theirs.minor >= OLDEST_MINOR) return theirs.minor;
   throw new PcscError(
     "SCARD_E_UNSUPPORTED_FEATURE",
     `pcscd speaks version ${theirs.major}:${theirs.minor} of its protocol, this client ${MAJOR}:${OLDEST_MINOR} to ` +
@@ -74,8 +87,27 @@ const ENTRY: Reply<ReaderState | undefined> = {
   decode: (bytes) => (bytes[0] === 0 ? undefined : readerState(READER.decode(bytes))),
 };
 
-/** The array that WAIT_READER_STATE_CHANGE and GET_READERS_STATE answer; free entries come back as `undefined`. */
-export const READER_STATES = arrayOf(ENTRY, READERS_FIXED);
+/**
+ * Upstream's array has 16 entries, that of some distributions 48 (PCSCLITE_MAX_READERS_CONTEXTS), and nothing says so. What ends it is the
+ * answer to a question for the version, which begins as no reader's name does: 04 00 00 00.
+ */
+const STATES: RecordsReply<ReaderState | undefined> = {
+  recordSize: READER.size,
+  fewest: 16,
+  endSize: VERSION.size,
+  isEnd: (bytes) => VERSION.decode(bytes).major === MAJOR,
+  decode: (bytes) => ENTRY.decode(bytes),
+  most: MOST_READERS,
+};
+
+/** The array of readers that GET_READERS_STATE answers; free entries come back as `undefined`. */
+export function readEntries(link: Link): Promise<readonly (ReaderState | undefined)[]> {
+  const end = request(COMMAND.VERSION, VERSION, { major: MAJOR, minor: OLDEST_MINOR });
+  return link.requestRecords(request(COMMAND.GET_READERS_STATE), end, STATES);
+}
+
+/** What WAIT_READER_STATE_CHANGE answers: as many entries as {@link readEntries} gave. */
+export const entries = (count: number): Reply<readonly (ReaderState | undefined)[]> => arrayOf(ENTRY, count);
 
 /** The entries in use. */
 export function readersIn(entries: readonly (ReaderState | undefined)[]): readonly ReaderState[] {
@@ -84,18 +116,17 @@ export function readersIn(entries: readonly (ReaderState | undefined)[]): readon
 
 /**
  * The readers now, in the daemon's order.
- * @param minor What {@link greet} told: the array of 16 has no room for more readers, which 4:6 can list.
+ * @param minor What {@link greet} told: an array of fixed size has no room for more readers, which 4:6 can list.
  */
 export async function readReaders(link: Link, minor: number | Promise<number>): Promise<readonly ReaderState[]> {
-  const states = link.request(request(COMMAND.GET_READERS_STATE), READER_STATES);
-  const [{ head }, theirs] = await Promise.all([states, minor]);
-  const readers = readersIn(head);
-  if (readers.length < READERS_FIXED || theirs < NEWEST_MINOR) return readers;
+  const [found, theirs] = await Promise.all([readEntries(link), minor]);
+  const readers = readersIn(found);
+  if (readers.length < found.length || theirs < NEWEST_MINOR) return readers;
   const { count } = (await link.request(request(COMMAND.GET_READERS_STATE_SIZE), COUNT)).head;
   if (count < 0 || count > MOST_READERS) {
     const cause = new DataError(`reader count: ${count}`);
     throw new PcscError("SCARD_F_COMM_ERROR", "pcscd sent what this client cannot read", { cause });
   }
-  const all = await link.request(request(COMMAND.GET_READERS_STATE_ARRAY), arrayOf(ENTRY, count));
+  const all = await link.request(request(COMMAND.GET_READERS_STATE_ARRAY), entries(count));
   return readersIn(all.head);
 }
