@@ -33,7 +33,7 @@ describe("a card that says of its keys what no certificate says, beside Yubico's
         "9a": { privateKey: testKey("p-256", "9a"), certificate: null },
         "9c": { privateKey: testKey("rsa-2048", "9c"), pinPolicy: "once", touchPolicy: "cached" },
         "9d": null,
-        "9e": { privateKey: testKey("p-384", "9e") },
+        "9e": { privateKey: testKey("p-256", "9e") },
         "83": { privateKey: testKey("p-256", "83"), certificate: null, pinPolicy: "always" },
       },
     });
@@ -66,6 +66,9 @@ describe("a card that says of its keys what no certificate says, beside Yubico's
     await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY });
     const keys = await cryptoki.C_FindObjects(session);
     await cryptoki.C_FindObjectsFinal(session);
+    const [first = 0] = keys;
+    await cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA }, first);
+    expect(await cryptoki.C_Sign(session, new Uint8Array(32).fill(1))).toHaveLength(64);
     const seen = new Map<string, unknown>();
     for (const key of keys) {
       const values = await cryptoki.C_GetAttributeValue(session, key, [
@@ -98,9 +101,6 @@ describe("a card that says of its keys what no certificate says, beside Yubico's
       "04": [false, 1, 1],
       "06": [true, 3, 1],
     });
-    const [first = 0] = keys;
-    await cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA }, first);
-    expect(await cryptoki.C_Sign(session, new Uint8Array(32).fill(1))).toHaveLength(64);
   });
 
   test("a key that yubico-piv-tool makes with policies is the driver's to see", async () => {
