@@ -1,4 +1,15 @@
-import { digest, encodePkcs1Signature, parsePublicKey, rsaPublic, verifyEcdsa, verifyEddsa } from "../crypto/index.ts";
+import {
+  digest,
+  encodePkcs1Signature,
+  hashLength,
+  type HashName,
+  parsePublicKey,
+  type RsaPublicKey,
+  rsaPublic,
+  verifyEcdsa,
+  verifyEddsa,
+  verifyPss,
+} from "../crypto/index.ts";
 import { DataError, equalBytes } from "../bytes/index.ts";
 import type { KeyPrimitive } from "./types.ts";
 
@@ -17,6 +28,7 @@ export function isKeyResult(
     const key = parsePublicKey(publicKey);
     if (key.type === "rsa") {
       const size = key.modulus.length;
+      if (primitive === "rsa-pss") return isPssSignature(key, input, result);
       if (primitive === "rsa-raw") return result.length === size && equalBytes(rsaPublic(key, result), input);
       // A block as long as the modulus is a ciphertext; anything shorter is what the card pads and signs.
       if (primitive !== "rsa-pkcs1" || input.length === size) return undefined;
@@ -33,4 +45,12 @@ export function isKeyResult(
     if (error instanceof DataError) return false;
     throw error;
   }
+}
+
+/** Hashes of "rsa-pss", told by their lengths. */
+const PSS_HASHES: readonly HashName[] = ["sha1", "sha224", "sha256", "sha384", "sha512"];
+
+function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array): boolean {
+  const hash = PSS_HASHES.find((name) => hashLength(name) === input.length);
+  return hash !== undefined && verifyPss(key, input, { hash, mgfHash: hash, saltLength: input.length }, result);
 }
