@@ -8,6 +8,9 @@ import type { CardTurn } from "./files/turn.ts";
 import type { CardFacts } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
+/** The keys that cards of this kind make. */
+export type MadeKeyType = Extract<KeyType, { readonly type: "rsa" | "ec" }>;
+
 /** How cards of one make want their keys to be used: what the standard leaves to them. */
 export interface Dialect {
   readonly name: string;
@@ -42,7 +45,7 @@ export interface Dialect {
 /** How cards of a make keep their keys. */
 export interface KeyKeeping {
   /** @throws {UnsupportedError} for types that the card does not make. */
-  generation(type: KeyType): KeyMaking;
+  generation(type: MadeKeyType): KeyMaking;
   /** @throws {UnsupportedError} for keys that the card does not take. */
   importation(key: PrivateKeyParts): KeyMaking;
   /**

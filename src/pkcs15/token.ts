@@ -7,6 +7,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  checkedRsaResult,
   type GeneratedKeyPair,
   type KeyPairRequest,
   isKeyResult,
@@ -215,11 +216,12 @@ export class Pkcs15Token implements CardToken {
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);
     const { session } = this.#application;
-    const publicKey = placed.knownPublicKey();
+    const { publicKey } = facts;
     const work: KeyWork = {
       environment: environmentName(use),
       checkable: publicKey !== undefined && operation !== "derive",
       isRight: (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
+      checked: (result) => checkedRsaResult(publicKey, primitive, input, result),
       requireLogin: () => {
         if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
       },

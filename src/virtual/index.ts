@@ -4,6 +4,7 @@ export { loadCard, type SavableCard, saveCard } from "./card-file.ts";
 export { VirtualPivCard } from "./piv/card.ts";
 export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";
+export { PIV_DEVIATIONS, type PivDeviation } from "./piv/deviations.ts";
 export type { KeyTypeName } from "./keys/key-type.ts";
 export type { ManagementKey } from "./piv/contents.ts";
 export type { PinUsage } from "./piv/identity.ts";

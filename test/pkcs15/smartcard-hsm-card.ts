@@ -270,6 +270,7 @@ export class SmartCardHsm implements InProcessCard {
   /** A key with its entry, and a request for a certificate, as GENERATE ASYMMETRIC KEY PAIR leaves them. */
   addKey(number: number, key: KeyObject, label: string, usage = "0520"): this {
     const { type, bits } = describeKey(key);
+    if (type !== "rsa" && type !== "ec") throw new Error(`a SmartCard-HSM has no ${type} keys`);
     const id = toHex(Uint8Array.of(number));
     this.keys.set(number, key);
     // Entries by CardContact's programs name no file.

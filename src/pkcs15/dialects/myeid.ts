@@ -3,7 +3,16 @@ import { concat } from "../../bytes/index.ts";
 import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
-import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../keys/key-use.ts";
+import {
+  algorithm,
+  file,
+  indicated,
+  keyReference,
+  type KeyUse,
+  message,
+  sharedX,
+  wholeBlock,
+} from "../keys/key-use.ts";
 import { MAKES } from "../recognition/makes.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
@@ -52,7 +61,7 @@ export const MYEID: Dialect = {
     return {
       environment: setEnvironment(TEMPLATE.CONFIDENTIALITY, fields(raw ? MYEID_ALGORITHM.RAW : MYEID_ALGORITHM.PKCS1)),
       commands: inHalves(input),
-      read: raw ? wholeBlock(request) : (answer) => answer,
+      read: raw ? wholeBlock(request) : message(request),
     };
   },
 };

@@ -78,6 +78,8 @@ export interface KeyWork {
   readonly isRight: (result: Uint8Array) => boolean | undefined;
   /** The result can be checked by {@link isRight}. */
   readonly checkable: boolean;
+  /** A result of the confirmed application. @throws {WrongResultError} for an RSA result that is not the key's. */
+  readonly checked: (result: Uint8Array) => Uint8Array;
 }
 
 /** The application of ISO/IEC 7816-15 on a card that other programs may use as well. */
@@ -163,7 +165,7 @@ export class Pkcs15Session {
       this.#nextFile = work.file;
       await attempt.confirm();
       await work.prepare(turn);
-      return work.compute(turn);
+      return work.checked(await work.compute(turn));
     }, signal);
   }
 

@@ -38,7 +38,7 @@ export function decodeImage(text: string): IsoContents {
   const image = JsonFields.parse(text, WHAT);
   image.oneOf("format", [FORMAT]);
   image.integer("version", VERSION, VERSION);
-  const deviations = image.someOf("deviations", ISO7816_DEVIATION_NAMES);
+  const deviations = image.optionalList("deviations", ISO7816_DEVIATION_NAMES);
   const traits = { ...decodeTraits(image.object("traits")), ...(deviations.length > 0 && { deviations }) };
   const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
   const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);

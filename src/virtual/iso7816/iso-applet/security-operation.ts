@@ -9,11 +9,12 @@ import {
 } from "../../../crypto/index.ts";
 import { wipe } from "../../../bytes/index.ts";
 import { describeKey, ecdsa, rsaRaw } from "../../keys/private-key.ts";
+import { deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../../keys/result-deviations.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { ALGORITHM, chosenKey, isVersion1 } from "./environment.ts";
 import { requirePin } from "./pin.ts";
-import type { IsoContext } from "../make.ts";
+import { deviates, type IsoContext } from "../make.ts";
 
 /** The most that version 0 pads, two bytes less than it could; version 1 leaves out the 11 bytes of padding. */
 const MAX_RSA_INPUT = 247;
@@ -37,18 +38,19 @@ export function performSecurityOperation(context: IsoContext, { p1, p2, data }: 
 
 /** What is padded for RSA, and by version 0 hashed with SHA-1 for a curve. */
 function sign(context: IsoContext, data: Uint8Array): Uint8Array {
+  const has = (deviation: ResultDeviation): boolean => deviates(context, deviation);
   const rsa = chosenKey(context, ALGORITHM.RSA_PKCS1);
   if (rsa) {
     const most = isVersion1(context) ? describeKey(rsa).bits / 8 - PADDING : MAX_RSA_INPUT;
     if (data.length > most) throw new Refusal(SW.WRONG_LENGTH);
-    return rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8));
+    return deviatingRsa(rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8)), has);
   }
   const pss = chosenKey(context, ALGORITHM.RSA_PSS);
   if (pss) return signPss(pss, data);
   const ec = chosenKey(context, ALGORITHM.ECDSA);
   const info = ec && describeKey(ec);
   if (!ec || info?.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
-  return ecdsa(ec, info, isVersion1(context) ? data : digest("sha1", data));
+  return deviatingEcdsa(ecdsa(ec, info, isVersion1(context) ? data : digest("sha1", data)), has);
 }
 
 /** A salt as long as the hash, and MGF1 over the same. */
