@@ -55,6 +55,11 @@ export class CardChannel {
     return this.#form;
   }
 
+  /** The card said that it takes commands with extended length. T=0 has none. */
+  takesExtended(): void {
+    if (!this.#t0) this.#form = "extended";
+  }
+
   /**
    * @param enough Stop collecting once there are this many bytes: for a caller who wants the head of a long data object.
    *   The card drops the rest with the next command, and the status word is then 61xx.

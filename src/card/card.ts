@@ -119,6 +119,11 @@ export class Card implements AsyncDisposable {
     return this.#transaction;
   }
 
+  /** The card said that it takes commands with extended length, where its answer to reset does not. */
+  takesExtended(): void {
+    this.#channel.takesExtended();
+  }
+
   /** Tells the program about a defect of the card. */
   report(finding: CardFinding): void {
     this.#findings?.(finding, this.reader);

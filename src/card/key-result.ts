@@ -7,11 +7,15 @@ import { CardError, MalformedAnswerError, readTlvs, SW } from "../apdu/index.ts"
 import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import {
   digest,
+  hashLength,
+  type HashName,
   parsePublicKey,
   type PublicKey,
+  type RsaPublicKey,
   verifyEcdsa,
   verifyEddsa,
   verifyPkcs1,
+  verifyPss,
   verifyRsaRaw,
 } from "../crypto/index.ts";
 import type { KeyPrimitive } from "./types.ts";
@@ -42,6 +46,7 @@ export function isKeyResult(
   try {
     const key = publicKey instanceof Uint8Array ? parsePublicKey(publicKey) : publicKey;
     if (key.type === "rsa") {
+      if (primitive === "rsa-pss") return isPssSignature(key, input, result);
       if (primitive === "rsa-raw") return verifyRsaRaw(key, input, result);
       // A block as long as the modulus is a ciphertext; anything shorter is what the card pads and signs.
       if (primitive !== "rsa-pkcs1" || input.length === key.modulus.length) return undefined;
@@ -58,6 +63,16 @@ export function isKeyResult(
   }
 }
 
+/** Hashes of "rsa-pss", told by their lengths. */
+const PSS_HASHES: readonly HashName[] = ["sha1", "sha224", "sha256", "sha384", "sha512"];
+
+function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array): boolean {
+  const hash = PSS_HASHES.find((name) => hashLength(name) === input.length);
+  return hash !== undefined && verifyPss(key, input, { hash, mgfHash: hash, saltLength: input.length }, result);
+}
+
+const RSA_RESULTS: readonly KeyPrimitive[] = ["rsa-raw", "rsa-pkcs1", "rsa-pss"];
+
 /**
  * `result`, unless it is an RSA result that the public key disproves: then it is wiped.
  * @param publicKey As of {@link isKeyResult}; undefined if it is not known.
@@ -69,7 +84,7 @@ export function checkedRsaResult(
   input: Uint8Array,
   result: Uint8Array,
 ): Uint8Array {
-  if (publicKey === undefined || (primitive !== "rsa-raw" && primitive !== "rsa-pkcs1")) return result;
+  if (publicKey === undefined || !RSA_RESULTS.includes(primitive)) return result;
   if (isKeyResult(publicKey, primitive, input, result) !== false) return result;
   wipe(result);
   throw new WrongResultError();

@@ -11,6 +11,8 @@ export type KeyPrimitive =
   | "rsa-raw"
   /** EMSA-PKCS1-v1_5 (signature) or EME-PKCS1-v1_5 (decryption) done by the card: DigestInfo in, signature out. */
   | "rsa-pkcs1"
+  /** EMSA-PSS done by the card, with MGF1 over the same hash and a salt as long as it: a hash of SHA-1 or SHA-2 in, signature out. */
+  | "rsa-pss"
   /** A hash of at most the curve's length in; r || s, each as long as the order, out. */
   | "ecdsa"
   /** The whole message in, which the card hashes with SHA-1 itself; r || s out. */

@@ -64,10 +64,25 @@ export interface SchemeOptions {
 
 /**
  * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
- * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length, Ed25519 keys the whole message.
- * @throws {UsageError} for a name that is none, or does not fit the hash or the key.
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length, Ed25519 keys the whole message; on a
+ * card that does not do that, with the first mechanism that it offers for such keys.
+ * @param offered The token's mechanisms; any if left out.
+ * @throws {UsageError} for a name that is none, or does not fit the hash, the key or the card.
  */
-export function signatureScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
+export function signatureScheme(key: SigningKey, options: SchemeOptions, offered?: readonly number[]): SignatureScheme {
+  const scheme = namedScheme(key, options);
+  const isOffered = ({ name }: SignatureScheme): boolean => offered?.includes(CKM[name]) ?? true;
+  if (isOffered(scheme)) return scheme;
+  const possible = SCHEMES.filter((one) => keyTypeOf(one.family) === key.type && isOffered(one));
+  const [own] = possible.filter((one) => one.hash !== undefined);
+  if (own && options.mechanism === undefined && options.hash === undefined) return own;
+  const names = possible.map(({ name }) => name).join(", ");
+  throw new UsageError(
+    `the card does not sign with ${scheme.name}; with this key it does ${names === "" ? "nothing of the kind" : names}`,
+  );
+}
+
+function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
     mechanism === undefined ? { family: DEFAULT_FAMILY[key.type], hash: hash ?? defaultHash(key) } : lookUp(mechanism);
   if (keyTypeOf(named.family) !== key.type) {

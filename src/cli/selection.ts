@@ -103,14 +103,22 @@ export const withoutType = ({ id, label }: Selection): Selection => ({
 /**
  * The private key that is wanted. A key that shows itself only after login is found by what shows before: the label or
  * identifier of its public key or certificate; the user is asked for the PIN only when it is clear which key it is for.
- * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ * @param check Refuses a key that cannot do what is wanted, by its public half, so that no PIN is asked for in vain.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several; what `check` throws.
  */
-export async function choosePrivateKey(session: TokenSession, selection: Selection, use: Use): Promise<ObjectEntry> {
+export async function choosePrivateKey(
+  session: TokenSession,
+  selection: Selection,
+  use: Use,
+  check?: (publicKey: ObjectEntry) => Promise<unknown>,
+): Promise<ObjectEntry> {
   const named = withoutType(selection);
   const wanted = namesObject(named) ? await byRelative(session, named) : await onlyKey(session, use);
   const search: Selection = { ...wanted, type: "private" };
   let found = await findSelected(session, search);
   if (found.length === 0) {
+    const [publicHalf] = check ? await session.find(searchTemplate({ ...wanted, type: "public" })) : [];
+    if (publicHalf) await check?.(publicHalf);
     await session.login();
     found = await findSelected(session, search);
   }

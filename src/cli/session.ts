@@ -136,6 +136,11 @@ export class TokenSession {
     return parsePublicKey((await this.cryptoki.C_GetAttributeValue(this.handle, object, [type]))[type]);
   }
 
+  /** The mechanisms that the token offers. */
+  mechanisms(): Promise<readonly number[]> {
+    return this.cryptoki.C_GetMechanismList(this.token.slotID);
+  }
+
   /** CKA_VALUE. */
   async value(object: number): Promise<Uint8Array> {
     return (await this.cryptoki.C_GetAttributeValue(this.handle, object, [CKA.VALUE]))[CKA.VALUE];

@@ -43,6 +43,7 @@ export class Pkcs15Application {
   ): Promise<Pkcs15Application> {
     const { atr } = contents.session.card;
     const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer });
+    if (dialect.extended === true) contents.session.card.takesExtended();
     const items = await contents.directory("authentication");
     const pins = sortPins(items, (where, problem) => {
       contents.report(where, problem);

@@ -17,6 +17,10 @@ export interface Dialect {
   /** Where the facts are from. */
   readonly source: string;
   recognises(card: CardFacts): boolean;
+  /** The dialect of this one card, where cards of the make tell what they have. */
+  forCard?(card: CardFacts): Dialect;
+  /** Cards that take commands with extended length though their answers to reset do not say so; false unless told. */
+  readonly extended?: boolean;
   /** TokenInfo says what its algorithms are; of other cards it is known without. */
   readonly algorithmsFromTokenInfo: boolean;
   /** What the card computes with keys of this type. */

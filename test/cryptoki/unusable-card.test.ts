@@ -31,7 +31,7 @@ function blankCard(make: MakeName, withDf = false): InProcessCard {
 
 async function refused(card: InProcessCard): Promise<unknown> {
   await using made = await rig(card, profiles);
-  return made.cryptoki.C_GetTokenInfo(await made.slot()).then(
+  return await made.cryptoki.C_GetTokenInfo(await made.slot()).then(
     () => undefined,
     (error: unknown) => error,
   );

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
-import type { CardPin } from "../../src/virtual/iso7816/contents.ts";
+import type { CardPin, MakeName } from "../../src/virtual/iso7816/contents.ts";
 import type { Iso7816Deviation } from "../../src/virtual/index.ts";
 import type { CardFile as VirtualFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
 import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
@@ -30,13 +30,15 @@ interface RebuiltOptions {
   /** 16 digits; no entry of a directory names it. Left out, the card has none. */
   readonly puk?: string;
   readonly deviations?: readonly Iso7816Deviation[];
+  /** The recorded card's applet is 0.6. */
+  readonly make?: MakeName;
 }
 
 /**
  * The recorded card as an image of the virtual one: its directories byte for byte, with the access rules that it told; and in place
  * of its keys, which nobody has, others with their public keys and certificates where its were.
  */
-export function rebuiltCard({ puk, deviations }: RebuiltOptions = {}): VirtualFileCard {
+export function rebuiltCard({ puk, deviations, make = "iso-applet" }: RebuiltOptions = {}): VirtualFileCard {
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
@@ -58,7 +60,7 @@ export function rebuiltCard({ puk, deviations }: RebuiltOptions = {}): VirtualFi
   const application: DedicatedFile = { kind: "df", id: 0x5015, security, files: below("5015") };
   const value = concat(utf8(REBUILT_PIN), new Uint8Array(PIN_LENGTH - REBUILT_PIN.length));
   return new VirtualFileCard({
-    traits: { make: "iso-applet", extended: false, serial: new Uint8Array(8), ...(deviations && { deviations }) },
+    traits: { make, extended: false, serial: new Uint8Array(8), ...(deviations && { deviations }) },
     masterFile: { kind: "df", id: 0x3f00, security: new Uint8Array(), files: [...below(""), application] },
     pins: new Map<number, CardPin>([
       [1, { data: new ReferenceData(value, 3), minLength: 4, ...(puk !== undefined && { puk: 2 }) }],

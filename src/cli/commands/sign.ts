@@ -64,9 +64,12 @@ export function addSign(program: Command, environment: Environment): void {
       const selection = readSelection(options, uri);
       const data = await readInput(file, context.environment);
       const session = await openSessionFor(context, selection, uri);
-      const key = await choosePrivateKey(session, selection, USE.sign);
+      const offered = await session.mechanisms();
+      const key = await choosePrivateKey(session, selection, USE.sign, async ({ handle }) =>
+        signatureScheme(requireSigningKey(await session.publicKey(handle)), options, offered),
+      );
       const publicKey = requireSigningKey(await session.publicKey(key.handle));
-      const scheme = signatureScheme(publicKey, options);
+      const scheme = signatureScheme(publicKey, options, offered);
       const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
       const signature = formatSignature(raw, publicKey, options.format);
       if (!context.print.json) {

@@ -164,6 +164,7 @@ function cardMechanisms(
 const FAMILY: Readonly<Record<KeyPrimitive, KeyFamily>> = {
   "rsa-raw": "rsa",
   "rsa-pkcs1": "rsa",
+  "rsa-pss": "rsa",
   ecdsa: "ec",
   "ecdsa-sha1": "ec",
   ecdh: "ec",

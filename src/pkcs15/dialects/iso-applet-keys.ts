@@ -44,13 +44,46 @@ const TEMPLATE = 0x7f49;
 const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC_POINT = 0x86;
 
+/** What an applet can do with new keys. */
+interface NewKeys {
+  readonly rsaBits: number;
+  readonly ec: boolean;
+  /** It takes commands with extended length, and keeps no part of an answer for GET RESPONSE. */
+  readonly extended: boolean;
+}
+
+/** All there is, as an extended command says it; a short one asks for 256 bytes. */
+const ALL = 65_536;
+
 /** By numbers, in the application's DF. The applet deletes no key: what takes its number overwrites it. */
-export const ISO_APPLET_KEYS: KeyKeeping = { generation, importation };
+export function isoAppletKeys(applet: NewKeys): KeyKeeping {
+  return {
+    generation(type) {
+      requireType(applet, type);
+      return generation(type, applet.extended);
+    },
+    importation(key) {
+      requireType(
+        applet,
+        key.type === "rsa" ? { type: "rsa", modulusBits: key.modulusBits } : { type: "ec", curve: key.curve },
+      );
+      return importation(key);
+    },
+  };
+}
+
+function requireType({ rsaBits, ec }: NewKeys, type: MadeKeyType): void {
+  if (type.type === "ec" && !ec) throw new UnsupportedError("the card has no EC keys");
+  if (type.type === "rsa" && type.modulusBits > rsaBits) {
+    throw new UnsupportedError(`the card has RSA keys of ${rsaBits} bits at most`);
+  }
+}
 
 /** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
-function generation(type: MadeKeyType): KeyMaking {
+function generation(type: MadeKeyType, extended: boolean): KeyMaking {
   const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : ALGORITHM.EC;
-  const command = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
+  const made = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
+  const command = { ...made, ...(extended && { ne: ALL }) };
   return {
     async run(turn, reference) {
       await choose(turn, number, reference);

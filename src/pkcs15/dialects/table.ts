@@ -22,5 +22,6 @@ const DIALECTS: readonly Dialect[] = [
 
 /** How a card wants its keys to be used. */
 export function dialectOf(card: CardFacts): Dialect {
-  return DIALECTS.find((dialect) => dialect.recognises(card)) ?? GENERIC;
+  const dialect = DIALECTS.find((one) => one.recognises(card)) ?? GENERIC;
+  return dialect.forCard?.(card) ?? dialect;
 }

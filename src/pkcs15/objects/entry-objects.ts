@@ -82,7 +82,12 @@ export class EntryObjects {
     const own = key.algorithms;
     const algorithms =
       own.length === 0 ? fromTokenInfo : fromTokenInfo.filter(({ reference }) => own.includes(reference));
-    const usage = usageOf(entry);
+    const told = usageOf(entry);
+    const primitives = this.#dialect
+      .primitives(type, algorithms)
+      .filter((primitive) => primitive !== "ecdh" || told.derive);
+    // Entries promise agreements that no command of the card makes.
+    const usage = { ...told, derive: told.derive && primitives.includes("ecdh") };
     const object: CardPrivateKey = {
       class: "private-key",
       ...typeOf(entry),
@@ -95,9 +100,7 @@ export class EntryObjects {
       usage,
       needsLogin: head.private || head.authId !== undefined,
       alwaysAuthenticate: head.userConsent === 1,
-      primitives: this.#dialect
-        .primitives(type, algorithms)
-        .filter((primitive) => primitive !== "ecdh" || usage.derive),
+      primitives,
       local: key.access.has(KEY_ACCESS.LOCAL),
       alwaysSensitive: key.access.has(KEY_ACCESS.ALWAYS_SENSITIVE),
       neverExtractable: key.access.has(KEY_ACCESS.NEVER_EXTRACTABLE),
@@ -111,6 +114,7 @@ export class EntryObjects {
   #publicKey(entry: PublicKeyEntry, name: (wanted: string) => string): CardPublicKey | undefined {
     const { head, key } = entry;
     if (entry.type === "other") return undefined;
+    const usage = publicUsageOf(entry);
     return {
       class: "public-key",
       ...typeOf(entry),
@@ -120,10 +124,15 @@ export class EntryObjects {
       private: head.private,
       modifiable: head.modifiable,
       destroyable: head.modifiable,
-      usage: publicUsageOf(entry),
+      usage: { ...usage, derive: usage.derive && this.#mayAgree(entry.type) },
       exists: () => Promise.resolve(true),
       publicKey: () => this.#publicKeys.of(entry),
     };
+  }
+
+  /** Whether the card may compute with the private half of a public key that agrees on secrets. */
+  #mayAgree(type: "rsa" | "ec"): boolean {
+    return this.#dialect.algorithmsFromTokenInfo || this.#dialect.primitives(type, []).includes("ecdh");
   }
 
   #certificate(entry: CertificateEntry, name: (wanted: string) => string): CardCertificate | undefined {

@@ -114,9 +114,16 @@ async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly
     const { data, sw } = await hand.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
     if (sw !== SW.OK) continue;
     const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
-    if (found) return [{ ...found, selectAnswer: data }];
+    if (found) return [{ ...found, selectAnswer: data.length > 0 ? data : await appletInfo(hand.card) }];
   }
   return [];
+}
+
+/** Version and features, which IsoApplet tells from 1.0 on when it is asked (OpenSC, card-isoApplet.c, isoApplet_get_info). */
+async function appletInfo(card: Card): Promise<Uint8Array> {
+  const command = { cla: 0x00, ins: 0xca, p1: 0x01, p2: 0x01, ne: 3 };
+  const { data, sw } = await card.exclusively(({ send }) => confirmedAnswer(() => send(command)));
+  return sw === SW.OK && data.length >= 3 ? data : new Uint8Array();
 }
 
 async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {

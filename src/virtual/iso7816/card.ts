@@ -39,13 +39,14 @@ export class VirtualFileCard implements VirtualCard {
     const { extended, make } = contents.traits;
     this.#make = MAKES[make];
     this.atr = this.#make.atr(extended);
+    const { onlyExtended = false } = this.#make;
     this.#transport = new CardTransport(
       {
-        extended,
+        extended: extended || onlyExtended,
         impliedNe: 0,
         takesClass: (cla, ins) => this.#make.takesClass?.(cla, ins) ?? false,
-        noChaining: deviates({ contents }, "no-chaining"),
-        noGetResponse: deviates({ contents }, "no-get-response"),
+        noChaining: onlyExtended || deviates({ contents }, "no-chaining"),
+        noGetResponse: onlyExtended || deviates({ contents }, "no-get-response"),
       },
       (command) => this.#run(command),
     );

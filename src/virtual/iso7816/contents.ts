@@ -4,7 +4,7 @@ import type { Iso7816Deviation } from "./deviations.ts";
 import type { DedicatedFile } from "./file.ts";
 
 /** A make of card that the virtual one can be. */
-export type MakeName = "myeid" | "iso-applet";
+export type MakeName = "myeid" | "iso-applet" | "iso-applet-1";
 
 /** A PIN or PUK of the card, filled up as the make does. */
 export interface CardPin {

@@ -20,6 +20,8 @@ export interface Make {
   readonly isDefault: boolean;
   /** Bytes of every PIN and PUK on the wire. */
   readonly pinLength: number;
+  /** Takes extended length in place of chains and GET RESPONSE, whatever else the card is like; false unless told. */
+  readonly onlyExtended?: boolean;
   /** How READ BINARY is refused where a file ends; behind the end it is 6B00. */
   readonly endOfFile: number;
   /** The rules in a file's security attributes (tag 86), in the make's coding. */

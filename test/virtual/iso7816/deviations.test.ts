@@ -55,7 +55,9 @@ describe("a card that deviates", () => {
 test("what a card's deviations are stands in its file, and no other name does", async () => {
   const image = (await testPkcs15Card({ deviations: ["no-chaining", "logout-refused"] })).image();
   expect(decodeImage(image).traits.deviations).toEqual(["no-chaining", "logout-refused"]);
-  expect(() => decodeImage(image.replace("no-chaining", "no-manners"))).toThrow(/deviations: not one of short-rsa-answers/u);
+  expect(() => decodeImage(image.replace("no-chaining", "no-manners"))).toThrow(
+    /deviations: not one of short-rsa-answers/u,
+  );
   expect((await testPkcs15Card()).image()).not.toContain("deviations");
   const wrong = { deviations: ["no-manners" as Iso7816Deviation] };
   await expect(testPkcs15Card(wrong)).rejects.toThrow(new DataError('PKCS #15 card: no deviation "no-manners"'));

@@ -7,7 +7,7 @@ import { getChallenge } from "../challenge.ts";
 import type { Instruction, IsoContext, Make } from "../make.ts";
 import { select } from "../select.ts";
 import { readRules } from "./access.ts";
-import { manageSecurityEnvironment } from "./environment.ts";
+import { isVersion1, manageSecurityEnvironment } from "./environment.ts";
 import { fileControl } from "./file-control.ts";
 import { createFile, deleteFile } from "./file-life.ts";
 import { generateAsymmetricKeyPair, putData } from "./new-key.ts";
@@ -53,6 +53,24 @@ export const ISO_APPLET: Make = {
   fileControl,
 };
 
+/**
+ * IsoApplet 1.0 (branch main of the same): it tells its version by GET DATA, has PSS, RSA keys of 4,096 bits and ECDSA of a hash, and
+ * takes extended length in place of chains and GET RESPONSE.
+ */
+export const ISO_APPLET_1: Make = {
+  ...ISO_APPLET,
+  instructions: new Map<number, Instruction>([...ISO_APPLET.instructions, [0xca, whenSelected(getData)]]),
+  onlyExtended: true,
+};
+
+/** Version and features: extended length, random numbers, elliptic curves, PSS and RSA-4096. */
+const INFO = Uint8Array.of(1, 0, 0x2f);
+
+function getData(_context: IsoContext, { p1, p2 }: CardCommand): Uint8Array {
+  if (p1 !== 0x01 || p2 !== 0x01) throw new Refusal(SW.INCORRECT_P1_P2);
+  return INFO.slice();
+}
+
 /** By the applet's name from anywhere; its files once it is selected. What is not there answers as the recorded card did. */
 function selectApplet(context: IsoContext, command: CardCommand): Uint8Array {
   const { contents, session } = context;
@@ -62,7 +80,7 @@ function selectApplet(context: IsoContext, command: CardCommand): Uint8Array {
   session.file = undefined;
   session.verified.clear();
   session.environment = undefined;
-  return VERSION;
+  return isVersion1(context) ? new Uint8Array() : VERSION;
 }
 
 /** Before, the card's manager answers. */

@@ -32,10 +32,12 @@ const RSA = { PRIME_1: 0x92, PRIME_2: 0x93, EXPONENT_1: 0x95 } as const;
 export async function generateAsymmetricKeyPair(context: IsoContext, command: CardCommand): Promise<Uint8Array> {
   requirePin(context);
   const { number, algorithm } = newKey(context);
-  const isRsa = algorithm === ALGORITHM.NEW_RSA_2048;
+  const isRsa = algorithm !== ALGORITHM.NEW_EC;
   if (command.p1 !== (isRsa ? 0x42 : 0x00) || command.p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const curve = isRsa ? [] : readTlvs(command.data, "domain parameters");
-  const key = await generateKey(isRsa ? KEY_TYPES["rsa-2048"] : curveOf(curve));
+  const key = await generateKey(
+    isRsa ? KEY_TYPES[algorithm === ALGORITHM.NEW_RSA_4096 ? "rsa-4096" : "rsa-2048"] : curveOf(curve),
+  );
   context.contents.keys.set(number, key);
   context.contents.changes++;
   const [first, ...rest] = encodePublicKey(key);
@@ -49,7 +51,7 @@ export function putData(context: IsoContext, { p1, p2, data }: CardCommand): Uin
   requirePin(context);
   if (p1 !== 0x3f || p2 !== 0xff) throw new Refusal(SW.INCORRECT_P1_P2);
   const { number, algorithm } = newKey(context);
-  const isRsa = algorithm === ALGORITHM.NEW_RSA_2048;
+  const isRsa = algorithm !== ALGORITHM.NEW_EC;
   const template = findTlv(readTlvs(data, "private key"), isRsa ? 0x7f48 : 0xe0);
   if (!template) throw new Refusal(SW.WRONG_DATA);
   const fields = readTlvs(template, "private key");
