@@ -3,13 +3,12 @@
  * differs from its standard, what that means, and what can be done.
  */
 import { toHex } from "../bytes/index.ts";
-import { type Card, type CardApplication, PinError } from "../card/index.ts";
+import { type Card, type CardApplication, type CardToken, StatusError } from "../card/index.ts";
 import { CertificateJudge } from "./certificates.ts";
 import { Authorities, readCertificates } from "./chain.ts";
 import { Examination, type Finding, type Unchecked } from "./examination.ts";
 import type { ExchangeLog } from "./exchange-log.ts";
 import type { Libraries } from "./libraries.ts";
-import type { Login } from "./piv/keys.ts";
 import { judgePinStatus } from "./pin-status.ts";
 import { examinePiv } from "./piv/examine.ts";
 import { examinePkcs15 } from "./pkcs15.ts";
@@ -57,16 +56,10 @@ export async function examineCard(card: Card, application: CardApplication, opti
   if (!trusted) examination.unchecked("certificate chains", "no authorities are given: --ca");
   const [token] = application.tokens;
   if (!token) throw new TypeError("a card application without a token");
-  const login = pin && ((): Promise<void> => token.login("user", pin));
-  await login?.();
-  try {
-    if (application.profile === "piv") await examinePiv(card, examination, judge, login);
-    else await examineTokens(card, application, examination, judge, login, log);
-  } finally {
-    if (login) await token.logout();
-  }
-  log.examine(examination);
   const { label, manufacturer, model, serialNumber } = await token.info();
+  if (application.profile === "piv") await examinePiv(card, examination, judge, pin);
+  else await examineTokens(card, application, examination, judge, log, pin);
+  log.examine(examination);
   return {
     profile: application.profile,
     atr: toHex(card.atr),
@@ -85,19 +78,32 @@ async function examineTokens(
   application: CardApplication,
   examination: Examination,
   judge: CertificateJudge,
-  login: Login,
   log: ExchangeLog,
+  pin: Uint8Array | undefined,
 ): Promise<void> {
-  for (const token of application.tokens) {
-    await examineToken(token, examination, judge, token === application.tokens[0] ? login : undefined);
-    await token.pinStatus("user").catch((error: unknown) => {
-      // The log has its status word.
-      if (error instanceof PinError || !(error instanceof Error)) throw error;
-    });
+  const [first, ...others] = application.tokens;
+  if (!first) return;
+  const login = pin && ((): Promise<void> => first.login("user", pin));
+  await login?.();
+  try {
+    await examineToken(first, examination, judge, login);
+  } finally {
+    if (login) await first.logout();
   }
+  for (const token of others) await examineToken(token, examination, judge, undefined);
+  for (const token of application.tokens) await askPinStatus(token);
   for (const [reference, sw] of log.pinStatuses()) {
     const name = `PIN ${reference.toString(16).toUpperCase().padStart(2, "0")}`;
     judgePinStatus(examination, name, sw, "ISO/IEC 7816-15 section 8.9");
   }
   if (application.profile === "pkcs15") await examinePkcs15(card, application, examination);
+}
+
+/** The status word is in the log: what the driver makes of it does not matter here. */
+async function askPinStatus(token: CardToken): Promise<void> {
+  try {
+    await token.pinStatus("user");
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+  }
 }

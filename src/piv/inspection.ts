@@ -3,8 +3,9 @@ import { memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { type Card, isMalformed, type KeyPrimitive, type KeyType } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
-import { getData, readAuthentication, readData, verify } from "./commands.ts";
+import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
 import { type KeySlot, KEY_SLOTS, referenceName, retiredNumber } from "./keys.ts";
+import { checkPin, verifyPin } from "./pin.ts";
 import { keyUse } from "./private-key.ts";
 import { PivSession } from "./session.ts";
 
@@ -56,7 +57,7 @@ const MANAGEMENT_KEY = 0x9b;
 
 /**
  * Asks a PIV card what it is, and gives the answers as they are: no status word is an error here. Nothing on the card changes and no
- * try of a PIN is spent.
+ * try of a PIN is spent, but by {@link PivInspection.login}.
  */
 export class PivInspection {
   readonly #session: PivSession;
@@ -104,6 +105,23 @@ export class PivInspection {
   /** The status word of an empty VERIFY, which costs no try (SP 800-73-4 part 2 section 3.2.1). */
   async pinStatus(reference: number): Promise<number> {
     return (await this.#session.runConfirmed((send) => send(verify(reference)))).sw;
+  }
+
+  /**
+   * VERIFY of the PIN that the cardholder uses, once.
+   * @throws {PinError} if it is wrong or blocked; {@link StatusError} for any other refusal.
+   */
+  async login(pin: Uint8Array): Promise<void> {
+    checkPin(pin);
+    const { pin: reference } = await this.#session.discovery();
+    await this.#session.runConfirmed((send) => verifyPin(send, reference, pin));
+  }
+
+  /** Makes the card forget the PIN; a card that cannot be told to is reset. */
+  async logout(): Promise<void> {
+    const { pin: reference } = await this.#session.discovery();
+    const { sw } = await this.#session.runConfirmed((send) => send(unverify(reference)));
+    if (sw !== SW.OK) await this.#session.reset();
   }
 
   /** Yubico's metadata of a key or PIN, whatever the status word; undefined for a card that has no such command. */

@@ -14,14 +14,33 @@ import { examinePins } from "./pin.ts";
 import { examineSecurityObject } from "./security-object.ts";
 import { examineSlots } from "./slots.ts";
 
-/** Examines a PIV card. @param login Verifies the PIN, which was verified once; undefined without. */
+/**
+ * Examines a PIV card.
+ * @param pin The cardholder's; undefined leaves out what it guards.
+ * @throws {PinError} if it is wrong.
+ */
 export async function examinePiv(
   card: Card,
   examination: Examination,
   judge: CertificateJudge,
-  login: Login,
+  pin: Uint8Array | undefined,
 ): Promise<void> {
   const inspection = new PivInspection(card);
+  const login = pin && ((): Promise<void> => inspection.login(pin));
+  await login?.();
+  try {
+    await examineObjects(inspection, examination, judge, login);
+  } finally {
+    if (login) await inspection.logout();
+  }
+}
+
+async function examineObjects(
+  inspection: PivInspection,
+  examination: Examination,
+  judge: CertificateJudge,
+  login: Login,
+): Promise<void> {
   const objects = await readObjects(inspection);
   const patient: PivPatient = { examination, judge, inspection, objects, altered: new Set() };
   examineAnswers(patient);
