@@ -89,12 +89,14 @@ function isValidAt({ notBefore, notAfter }: X509Certificate, at: Date): boolean 
   return notBefore <= at && at <= notAfter;
 }
 
-/** The certificates in a file: DER, or any number in PEM. @throws {DataError} if there is none in it. */
+/** The certificates in a file: DER, or any number in PEM. @throws {DataError} if there is none in it, or one cannot be read. */
 export function readCertificates({ x509 }: Libraries, file: Uint8Array): Uint8Array[] {
-  if (file[0] === 0x30) return [file];
   try {
-    return x509.PemConverter.decode(fromUtf8(file)).map((der) => new Uint8Array(der));
+    const encodings = file[0] === 0x30 ? [Uint8Array.from(file)] : x509.PemConverter.decode(fromUtf8(file));
+    const found = encodings.map((der) => new Uint8Array(new x509.X509Certificate(der).rawData));
+    if (found.length > 0) return found;
   } catch (cause) {
     throw new DataError("neither a certificate in DER nor certificates in PEM", { cause });
   }
+  throw new DataError("no certificate in PEM");
 }

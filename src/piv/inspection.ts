@@ -1,7 +1,8 @@
 import { type CommandApdu, type ResponseApdu, SW } from "../apdu/index.ts";
 import { memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { type Card, isMalformed, type KeyPrimitive, type KeyType } from "../card/index.ts";
+import { type Card, isMalformed, type KeyPrimitive } from "../card/index.ts";
+import { keyTypeOf } from "../crypto/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
 import { type KeySlot, KEY_SLOTS, referenceName, retiredNumber } from "./keys.ts";
@@ -34,7 +35,8 @@ export interface InspectedObject {
 
 /** A use of a key whose result can be checked. */
 export interface InspectedProof {
-  readonly type: KeyType;
+  /** SubjectPublicKeyInfo out of the key's certificate, DER. */
+  readonly publicKey: Uint8Array;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
   /** ECDSA as r || s. */
@@ -46,6 +48,8 @@ export interface InspectedUse {
   readonly sw: number;
   /** The result is what the key of the certificate gives. */
   readonly right: boolean;
+  /** The result as the card wrote it (tag 82), where there is one. */
+  readonly written?: Uint8Array;
   /** Why an answer with 9000 does not parse. */
   readonly problem?: string;
 }
@@ -137,24 +141,26 @@ export class PivInspection {
    * One use of a key (SP 800-73-4 part 2 section 3.2.4). Where it follows a VERIFY at once nothing is sent in between, so a key that
    * wants the PIN each time can be used.
    * A wrong result may be another application's: then this one is selected, and asked again.
-   * @param proof The key's type as its certificate says, what it computes, and how the result is checked.
+   * @param proof The key, what it computes, and how the result is checked.
    * @throws {UnsupportedError} for a type or use that PIV does not have; {DataError} for input of a wrong length.
    */
   async use(name: string, proof: InspectedProof): Promise<InspectedUse> {
-    const { type, primitive, input, isRight } = proof;
+    const { publicKey, primitive, input, isRight } = proof;
     const slot = this.#slots.get(name);
     if (!slot) throw new DataError(`PIV has no key ${name}`);
-    const { command, read } = keyUse(slot, type, primitive, input);
+    const { command, read } = keyUse(slot, keyTypeOf(publicKey), primitive, input);
     return this.#session.run(async (send, attempt): Promise<InspectedUse> => {
       if (primitive === "ecdh") await attempt.confirm();
       const { sw, data } = await send(command);
       if (sw !== SW.OK) return { sw, right: false };
+      let written: Uint8Array | undefined;
       try {
-        const right = isRight(read(readAuthentication(data)));
-        return right || attempt.confirmed ? { sw, right } : attempt.startOver();
+        written = readAuthentication(data);
+        const right = isRight(read(written));
+        return right || attempt.confirmed ? { sw, right, written } : attempt.startOver();
       } catch (error) {
         if (!isMalformed(error)) throw error;
-        return { sw, right: false, problem: error.message };
+        return { sw, right: false, problem: error.message, ...(written && { written }) };
       }
     });
   }

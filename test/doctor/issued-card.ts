@@ -1,5 +1,6 @@
 import "reflect-metadata";
-import { createHash, KeyObject, webcrypto } from "node:crypto";
+import type { webcrypto } from "node:crypto";
+import { createHash, createPublicKey, KeyObject } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import * as asn1js from "asn1js";
 import * as pkijs from "pkijs";
@@ -131,8 +132,24 @@ export async function issueCard(planted: Planted = {}): Promise<IssuedCard> {
   return { card, authority: authorityCertificate };
 }
 
-const makePair = (): Promise<webcrypto.CryptoKeyPair> =>
-  crypto.subtle.generateKey(EC, true, ["sign", "verify"]) as Promise<webcrypto.CryptoKeyPair>;
+/** A certificate for a P-256 key, which names no card. */
+export async function selfSigned(key: KeyObject): Promise<Uint8Array> {
+  const pair = {
+    privateKey: await crypto.subtle.importKey("pkcs8", key.export({ format: "der", type: "pkcs8" }), EC, true, [
+      "sign",
+    ]),
+    publicKey: await crypto.subtle.importKey(
+      "spki",
+      createPublicKey(key).export({ format: "der", type: "spki" }),
+      EC,
+      true,
+      ["verify"],
+    ),
+  };
+  return certify({ subject: "CN=Authority", pair, signer: pair });
+}
+
+const makePair = (): Promise<webcrypto.CryptoKeyPair> => crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
 
 interface Request {
   readonly subject: string;

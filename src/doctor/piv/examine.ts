@@ -29,7 +29,7 @@ export async function examinePiv(
   const login = pin && ((): Promise<void> => inspection.login(pin));
   await login?.();
   try {
-    await examineObjects(inspection, examination, judge, login);
+    await examineObjects(inspection, card.atr, examination, judge, login);
   } finally {
     if (login) await inspection.logout();
   }
@@ -37,6 +37,7 @@ export async function examinePiv(
 
 async function examineObjects(
   inspection: PivInspection,
+  atr: Uint8Array,
   examination: Examination,
   judge: CertificateJudge,
   login: Login,
@@ -45,7 +46,7 @@ async function examineObjects(
   const patient: PivPatient = { examination, judge, inspection, objects, altered: new Set() };
   examineAnswers(patient);
   examineDiscovery(patient);
-  await examinePins(patient);
+  await examinePins(patient, atr);
   examineCapabilities(patient);
   const chuid = await examineChuid(patient);
   const identities = new Identities();

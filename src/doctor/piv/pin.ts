@@ -14,6 +14,13 @@ export const PIV_PIN_CHECKS = {
     consequence: "Whoever finds the card can use it: the value is in the maker's manual.",
     remedy: "Change it: cryptoki pin change, and for the PUK or the management key the tool of the card's maker.",
   },
+  NO_METADATA: {
+    name: "yubikey-metadata-missing",
+    level: "note",
+    section: "Yubico PIV extensions, GET METADATA",
+    consequence: "The card does not tell which places hold keys, nor which of them want a touch or the PIN each time.",
+    remedy: "Nothing needs to be done: firmware before 5.3 has no such command.",
+  },
 } as const satisfies Record<string, Check>;
 
 const SECTION = "SP 800-73-4 part 2 section 3.2.1";
@@ -23,11 +30,15 @@ const ACCEPTS_GLOBAL_PIN = 0x20;
 const METADATA = { FACTORY: 0x05, TRIES: 0x06 } as const;
 
 /** How the PINs stand: by the empty VERIFY, and where the card tells more, by its metadata. */
-export async function examinePins({ examination, inspection, objects }: PivPatient): Promise<void> {
+export async function examinePins({ examination, inspection, objects }: PivPatient, atr: Uint8Array): Promise<void> {
   judgePinStatus(examination, "PIV PIN", await inspection.pinStatus(REFERENCE.APPLICATION), SECTION);
   const [policy = 0] = valueOf(objects.get(CONTAINER.DISCOVERY)?.value ?? new Uint8Array(), 0x5f2f) ?? [];
   if ((policy & ACCEPTS_GLOBAL_PIN) !== 0) {
     judgePinStatus(examination, "global PIN", await inspection.pinStatus(REFERENCE.GLOBAL), SECTION);
+  }
+  const announced = String.fromCharCode(...atr).includes("YubiKey");
+  if (announced && !(await inspection.metadata(REFERENCE.MANAGEMENT_KEY))) {
+    examination.found(PIV_PIN_CHECKS.NO_METADATA, "card", "It is a YubiKey that refuses GET METADATA.");
   }
   for (const [name, reference] of [
     ["PIN", REFERENCE.APPLICATION],
