@@ -56,6 +56,8 @@ export interface InspectedUse {
 
 /** GET METADATA of Yubico: what is known of the key or PIN that P2 names (ykpiv.h, YKPIV_INS_GET_METADATA). */
 const GET_METADATA = 0xf7;
+/** GET SERIAL of Yubico: the number that is printed on the device. */
+const GET_SERIAL = 0xf8;
 /** Key reference of the card management key (SP 800-73-4 part 1 table 4b). */
 const MANAGEMENT_KEY = 0x9b;
 
@@ -131,6 +133,11 @@ export class PivInspection {
   /** Yubico's metadata of a key or PIN, whatever the status word; undefined for a card that has no such command. */
   async metadata(reference: number): Promise<ResponseApdu | undefined> {
     return (await this.#hasMetadata()) ? this.#metadata(reference) : undefined;
+  }
+
+  /** The status word of Yubico's GET SERIAL, which firmware before 5 does not know. */
+  async deviceSerialStatus(): Promise<number> {
+    return (await this.#send({ cla: 0x00, ins: GET_SERIAL, p1: 0x00, p2: 0x00, ne: 256 })).sw;
   }
 
   #metadata(reference: number): Promise<ResponseApdu> {

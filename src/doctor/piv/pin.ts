@@ -21,6 +21,13 @@ export const PIV_PIN_CHECKS = {
     consequence: "The card does not tell which places hold keys, nor which of them want a touch or the PIN each time.",
     remedy: "Nothing needs to be done: firmware before 5.3 has no such command.",
   },
+  NO_SERIAL: {
+    name: "yubikey-serial-missing",
+    level: "note",
+    section: "Yubico PIV extensions, GET SERIAL",
+    consequence: "Label and serial number of its token come from the CHUID, and change when another tool rewrites it.",
+    remedy: "Nothing needs to be done: firmware before 5 has no such command.",
+  },
 } as const satisfies Record<string, Check>;
 
 const SECTION = "SP 800-73-4 part 2 section 3.2.1";
@@ -39,6 +46,9 @@ export async function examinePins({ examination, inspection, objects }: PivPatie
   const announced = String.fromCharCode(...atr).includes("YubiKey");
   if (announced && !(await inspection.metadata(REFERENCE.MANAGEMENT_KEY))) {
     examination.found(PIV_PIN_CHECKS.NO_METADATA, "card", "It is a YubiKey that refuses GET METADATA.");
+  }
+  if (announced && (await inspection.deviceSerialStatus()) !== SW.OK) {
+    examination.found(PIV_PIN_CHECKS.NO_SERIAL, "card", "It is a YubiKey that refuses GET SERIAL.");
   }
   for (const [name, reference] of [
     ["PIN", REFERENCE.APPLICATION],
