@@ -74,7 +74,8 @@ async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uin
     for (let round = 0; round < rounds; round++) {
       const proof = await proofFor(slot, publicKey);
       const use = await patient.inspection.use(slot.name, proof);
-      if (judgeUse(patient, where, use) || judgeForm(patient, where, proof, use)) return;
+      // A result of a wrong length is wrong for that reason, and not for its key.
+      if (judgeForm(patient, where, proof, use) || judgeUse(patient, where, use)) return;
       if (proof.primitive !== "ecdsa") return;
     }
   } catch (error) {
@@ -105,13 +106,14 @@ function judgeUse({ examination }: PivPatient, where: string, use: InspectedUse)
   return true;
 }
 
-/** @returns Whether something was found: a result that is right is written in another form. */
+/** @returns Whether something was found: a result is not written in the form of the standard. */
 function judgeForm(
   { examination }: PivPatient,
   where: string,
   { publicKey, primitive }: InspectedProof,
-  { written = new Uint8Array() }: InspectedUse,
+  { written }: InspectedUse,
 ): boolean {
+  if (!written) return false;
   const key = parsePublicKey(publicKey);
   const found = (text: string): boolean => {
     examination.found(KEY_CHECKS.RESULT_FORM, where, text);
