@@ -2,7 +2,6 @@ import { type CommandApdu, type ResponseApdu, SW } from "../apdu/index.ts";
 import { memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { type Card, isMalformed, type KeyPrimitive } from "../card/index.ts";
-import { keyTypeOf } from "../crypto/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
 import { type KeySlot, KEY_SLOTS, referenceName, retiredNumber } from "./keys.ts";
@@ -155,7 +154,7 @@ export class PivInspection {
     const { publicKey, primitive, input, isRight } = proof;
     const slot = this.#slots.get(name);
     if (!slot) throw new DataError(`PIV has no key ${name}`);
-    const { command, read } = keyUse(slot, keyTypeOf(publicKey), primitive, input);
+    const { command, read } = keyUse(slot, publicKey, primitive, input);
     return this.#session.run(async (send, attempt): Promise<InspectedUse> => {
       if (primitive === "ecdh") await attempt.confirm();
       const { sw, data } = await send(command);
