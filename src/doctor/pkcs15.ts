@@ -10,13 +10,6 @@ export const PKCS15_CHECKS = {
     consequence: "What does not parse, or leads nowhere, is left out. Everything else on the card can be used.",
     remedy: "Have the card personalised again if something on it is missed.",
   },
-  NO_PUK: {
-    name: "puk-not-listed",
-    level: "note",
-    section: "ISO/IEC 7816-15 section 8.9",
-    consequence: "Nothing on the card says whether a blocked PIN can be unblocked, nor what the PUK looks like.",
-    remedy: "Where the issuer gave you a PUK, try it when you need it: cryptoki pin unlock.",
-  },
   END_OF_FILE: {
     name: "end-of-file",
     level: "defect",
@@ -27,14 +20,6 @@ export const PKCS15_CHECKS = {
 } as const satisfies Record<string, Check>;
 
 const OK = 0x9000;
-
-/** Whether the directories list what unblocks each PIN. */
-async function examinePuks({ tokens }: CardApplication, examination: Examination): Promise<void> {
-  for (const token of tokens) {
-    const { label, puk } = await token.info();
-    if (!puk) examination.found(PKCS15_CHECKS.NO_PUK, `token ${label}`, "The card lists no PUK for its PIN.");
-  }
-}
 
 /** The directories of a card with ISO/IEC 7816-15, and how its files end. */
 export async function examinePkcs15(card: Card, application: CardApplication, examination: Examination): Promise<void> {
@@ -48,7 +33,6 @@ export async function examinePkcs15(card: Card, application: CardApplication, ex
   for (const { path, content, problem } of description?.files ?? []) {
     if (problem !== undefined) examination.found(PKCS15_CHECKS.DIRECTORY, path, `${content}: ${problem}.`);
   }
-  await examinePuks(application, examination);
   const end = await readEndOfFile(card);
   if (!end) return;
   const silent = [end.atEnd, end.behindEnd].some(({ sw, length }) => sw === OK && length === 0);

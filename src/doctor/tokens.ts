@@ -136,7 +136,8 @@ function proofOf(
 ): { readonly primitive: KeyPrimitive; readonly input: Uint8Array } | undefined {
   const hash = randomBytes(32);
   const type = keyTypeOf(publicKey);
-  if (!usage.sign) return undefined;
+  const allowed = typeof usage === "function" ? usage(type.type) : usage;
+  if (!allowed.sign) return undefined;
   if (type.type === "ec") {
     if (primitives.includes("ecdsa")) return { primitive: "ecdsa", input: hash.subarray(0, 20) };
     return primitives.includes("ecdsa-sha1") ? { primitive: "ecdsa-sha1", input: hash } : undefined;

@@ -4,10 +4,11 @@ import { DataError } from "../bytes/index.ts";
 import { type Card, isMalformed, type KeyPrimitive } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
-import { type KeySlot, KEY_SLOTS, referenceName, retiredNumber } from "./keys.ts";
+import { type KeySlot, KEY_SLOTS, referenceName } from "./keys.ts";
 import { checkPin, verifyPin } from "./pin.ts";
 import { keyUse } from "./private-key.ts";
 import { PivSession } from "./session.ts";
+import { getMetadata, getSerial } from "./yubico.ts";
 
 /** A place for a key, as an inspection names it. */
 export interface InspectedSlot {
@@ -53,10 +54,6 @@ export interface InspectedUse {
   readonly problem?: string;
 }
 
-/** GET METADATA of Yubico: what is known of the key or PIN that P2 names (ykpiv.h, YKPIV_INS_GET_METADATA). */
-const GET_METADATA = 0xf7;
-/** GET SERIAL of Yubico: the number that is printed on the device. */
-const GET_SERIAL = 0xf8;
 /** Key reference of the card management key (SP 800-73-4 part 1 table 4b). */
 const MANAGEMENT_KEY = 0x9b;
 
@@ -81,7 +78,7 @@ export class PivInspection {
       name,
       reference: slot.reference,
       certificate: slot.certificate,
-      retired: retiredNumber(slot),
+      retired: slot.retired,
       pin: slot.pin,
     }));
   }
@@ -136,11 +133,11 @@ export class PivInspection {
 
   /** The status word of Yubico's GET SERIAL, which firmware before 5 does not know. */
   async deviceSerialStatus(): Promise<number> {
-    return (await this.#send({ cla: 0x00, ins: GET_SERIAL, p1: 0x00, p2: 0x00, ne: 256 })).sw;
+    return (await this.#send(getSerial())).sw;
   }
 
   #metadata(reference: number): Promise<ResponseApdu> {
-    return this.#send({ cla: 0x00, ins: GET_METADATA, p1: 0x00, p2: reference, ne: 256 });
+    return this.#send(getMetadata(reference));
   }
 
   /**

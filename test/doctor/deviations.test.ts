@@ -48,7 +48,6 @@ describe("a PKCS #15 card", () => {
   test.each<[Iso7816Deviation, string]>([
     ["empty-end-of-file", "3F00/5015/5032: end-of-file"],
     ["pin-status-refused", "PIN 01: pin-status-unknown"],
-    ["puk-not-listed", "token Virtual eID: puk-not-listed"],
     ["cut-rsa-answers", "key Authentication RSA: key-refused"],
     ["faulty-rsa-answers", "key Authentication RSA: key-refused"],
   ])("with %s", async (deviation, expected) => {

@@ -60,19 +60,18 @@ export async function proveKeys(patient: PivPatient, slots: readonly CertifiedSl
       patient.examination.unchecked(`key ${slot.name}`, "using it needs the PIN: --login");
       continue;
     }
-    if (slot.pin === "always") await login?.();
-    await proveKey(patient, slot, facts.publicKeyInfo);
+    await proveKey(patient, slot, facts.publicKeyInfo, slot.pin === "never" ? undefined : login);
   }
 }
 
-async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uint8Array): Promise<void> {
+async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uint8Array, login: Login): Promise<void> {
   const { examination } = patient;
   const where = `key ${slot.name}`;
   try {
-    // A missing sign byte shows in three signatures of four.
-    const rounds = slot.pin === "always" ? 1 : ROUNDS;
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const proof = await proofFor(slot, publicKey);
+      // Any key may want the PIN each time: a right PIN costs no try.
+      await login?.();
       const use = await patient.inspection.use(slot.name, proof);
       // A result of a wrong length is wrong for that reason, and not for its key.
       if (judgeForm(patient, where, proof, use) || judgeUse(patient, where, use)) return;
@@ -84,7 +83,7 @@ async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uin
   }
 }
 
-/** Signatures that are made with an EC key. */
+/** Signatures that are made with an EC key: a missing sign byte shows in three of four. */
 const ROUNDS = 6;
 
 /** @returns Whether something was found: the key does not do what its certificate says. */
