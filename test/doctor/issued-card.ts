@@ -21,7 +21,7 @@ export const TAG = {
 export const FASCN = fromHex("d13810d828ab6c10c339e5a1685a08c92ade0a6184e739c3e7");
 /** The same card's number with another system code. */
 export const OTHER_FASCN = fromHex("d13810d833ab6c10c339e5a1685a08c92ade0a6184e739c3e7");
-export const UUID = fromHex("94e28c6884db44db8a0ef502d6689b14");
+const UUID = fromHex("94e28c6884db44db8a0ef502d6689b14");
 export const OTHER_UUID = fromHex("03fa9eecf2834802901840a3b67e4d05");
 export const PIN = "123456";
 
