@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { PinError } from "../card/index.ts";
 import { CKR, CryptokiError } from "../cryptoki/index.ts";
 import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
-import { InterruptedError, NotFoundError, PinMissingError, UsageError } from "./failure.ts";
+import { InterruptedError, NotFoundError, PinMissingError, UnsoundCardError, UsageError } from "./failure.ts";
 
 /** How the program ends. Part of its interface: scripts rely on these. */
 export const EXIT = {
@@ -15,6 +15,8 @@ export const EXIT = {
   NOT_FOUND: 3,
   /** The PIN is wrong, blocked, of the wrong length, or missing. */
   PIN: 4,
+  /** `card doctor` found a defect. */
+  DEFECT: 5,
 } as const;
 
 const ABSENT: readonly ScardErrorName[] = [
@@ -58,6 +60,7 @@ const OF_LAZY_ROOMS: ReadonlySet<string> = new Set(["VpcdError", "P11KitError"])
 function ownCode(error: Error): number {
   if (error instanceof UsageError || error instanceof CommanderError) return EXIT.USAGE;
   if (error instanceof NotFoundError || OF_LAZY_ROOMS.has(error.name)) return EXIT.NOT_FOUND;
+  if (error instanceof UnsoundCardError) return EXIT.DEFECT;
   if (error instanceof PinMissingError || error instanceof PinError) return EXIT.PIN;
   if (error instanceof PcscError) return error.is(...ABSENT) ? EXIT.NOT_FOUND : EXIT.FAILURE;
   if (error instanceof CryptokiError) return CODES.get(error.rv) ?? EXIT.FAILURE;

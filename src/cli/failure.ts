@@ -33,6 +33,11 @@ export class RefutedError extends CliError {
   override readonly name = "RefutedError";
 }
 
+/** The card was examined and has a defect; the report says which. */
+export class UnsoundCardError extends CliError {
+  override readonly name = "UnsoundCardError";
+}
+
 /** The user, or a reader of the output that went away, ended the program. */
 export class InterruptedError extends CliError {
   override readonly name = "InterruptedError";

@@ -28,6 +28,7 @@ Exit codes:
   2  the command line is wrong, or fits more than one reader, token or object
   3  no smart-card service, reader, card, token or object that fits
   4  the PIN is wrong, blocked, of the wrong length, or missing
+  5  for card doctor: the card has a defect
   130, 143, 129  ended by SIGINT, SIGTERM, SIGHUP
 
 Environment:

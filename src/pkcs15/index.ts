@@ -3,5 +3,6 @@
  * the PINs that guard them, and ISO/IEC 7816-8 uses the keys. Each user PIN is a token.
  */
 export { type CardDescription, type DescribedFile, describeFiles } from "./describe.ts";
+export { type EndOfFile, readEndOfFile } from "./end-of-file.ts";
 export { createPkcs15, pkcs15, type Pkcs15Options } from "./profile.ts";
 export type { PublicFileStore } from "./files/public-cache.ts";

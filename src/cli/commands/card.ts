@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Environment } from "../environment.ts";
+import { addCardDoctor } from "./card-doctor.ts";
 import { addCardDump } from "./card-dump.ts";
 import { addCardFiles } from "./card-files.ts";
 
@@ -8,6 +9,7 @@ export function addCard(program: Command, environment: Environment): void {
     .command("card")
     .summary("look into a card")
     .description("What is on a card, as the card has it.");
+  addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);
 }

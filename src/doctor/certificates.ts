@@ -1,0 +1,175 @@
+import { findTlv, readTlvs } from "../apdu/index.ts";
+import { derLength } from "../asn1/index.ts";
+import { DataError, toHex } from "../bytes/index.ts";
+import { type CertificateFacts, readFacts } from "./certificate-facts.ts";
+import type { Authorities } from "./chain.ts";
+import type { Check, Examination } from "./examination.ts";
+import type { Libraries } from "./libraries.ts";
+import { fingerprint } from "./signed-data.ts";
+
+const RENEW = "Ask the card's issuer for a new certificate.";
+
+export const CERTIFICATE_CHECKS = {
+  UNREADABLE: {
+    name: "certificate-unreadable",
+    level: "defect",
+    section: "RFC 5280 section 4.1",
+    consequence: "Programs do not find the certificate, and many do not find its key either.",
+    remedy: "Write the certificate to the card again, or ask the card's issuer to.",
+  },
+  EXPIRED: {
+    name: "certificate-expired",
+    level: "defect",
+    section: "RFC 5280 section 4.1.2.5",
+    consequence: "Whoever checks the certificate refuses it.",
+    remedy: RENEW,
+  },
+  NOT_YET_VALID: {
+    name: "certificate-not-yet-valid",
+    level: "defect",
+    section: "RFC 5280 section 4.1.2.5",
+    consequence: "Whoever checks the certificate refuses it until then.",
+    remedy: "Wait until then. If that day has passed, set this computer's clock.",
+  },
+  UNTRUSTED: {
+    name: "certificate-untrusted",
+    level: "defect",
+    section: "RFC 5280 section 6.1",
+    consequence: "Whoever trusts these authorities only refuses the certificate.",
+    remedy:
+      "Give the issuing authority's certificate with --ca. If it is there, the certificate is not from that authority.",
+  },
+  SERIAL: {
+    name: "certificate-serial",
+    level: "note",
+    section: "RFC 5280 section 4.1.2.2",
+    consequence: "Some programs refuse a certificate whose serial number is not a positive number of at most 20 bytes.",
+    remedy: RENEW,
+  },
+  EXPLICIT_CURVE: {
+    name: "certificate-explicit-curve",
+    level: "defect",
+    section: "RFC 5480 section 2.1.1",
+    consequence:
+      "Many programs refuse a key that writes its curve out, because a forged curve can be hidden there (CVE-2020-0601).",
+    remedy: "Ask for a certificate whose key names its curve.",
+  },
+} as const satisfies Record<string, Check>;
+
+/** Judges certificates, each once however often it is met. */
+export class CertificateJudge {
+  readonly libraries: Libraries;
+  readonly authorities: Authorities | undefined;
+  readonly #examination: Examination;
+  readonly #judged = new Set<string>();
+
+  /** @param authorities Those that the user trusts; chains are not checked without. */
+  constructor(libraries: Libraries, authorities: Authorities | undefined, examination: Examination) {
+    this.libraries = libraries;
+    this.authorities = authorities;
+    this.#examination = examination;
+  }
+
+  /** What is to be known of a certificate; undefined, and a finding, if it cannot be read. */
+  read(where: string, der: Uint8Array): CertificateFacts | undefined {
+    try {
+      return readFacts(this.libraries, der);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      this.#examination.found(CERTIFICATE_CHECKS.UNREADABLE, where, `It is ${error.message}.`);
+      return undefined;
+    }
+  }
+
+  /** Validity, chain, serial number and form of the key. @returns False if that was done already. */
+  async judge(where: string, facts: CertificateFacts): Promise<boolean> {
+    const id = fingerprint(facts.der);
+    if (this.#judged.has(id)) return false;
+    this.#judged.add(id);
+    this.#judgeDates(where, facts);
+    this.#judgeForm(where, facts);
+    await this.#judgeChain(where, facts);
+    return true;
+  }
+
+  #judgeDates(where: string, { x509 }: CertificateFacts): void {
+    const { at } = this.#examination;
+    if (x509.notAfter < at) {
+      this.#examination.found(CERTIFICATE_CHECKS.EXPIRED, where, `It was valid until ${day(x509.notAfter)}.`);
+    }
+    if (x509.notBefore > at) {
+      this.#examination.found(CERTIFICATE_CHECKS.NOT_YET_VALID, where, `It is valid from ${day(x509.notBefore)} on.`);
+    }
+  }
+
+  #judgeForm(where: string, { serial, explicitCurve }: CertificateFacts): void {
+    const [first = 0] = serial;
+    const odd = serialProblem(serial);
+    if (odd !== undefined) {
+      const shown =
+        first >= 0x80 || serial.length <= LONGEST_SERIAL ? toHex(serial).toUpperCase() : `${serial.length} bytes`;
+      this.#examination.found(CERTIFICATE_CHECKS.SERIAL, where, `Its serial number is ${odd}: ${shown}.`);
+    }
+    if (explicitCurve) {
+      this.#examination.found(
+        CERTIFICATE_CHECKS.EXPLICIT_CURVE,
+        where,
+        "Its key writes out the parameters of its curve instead of naming the curve.",
+      );
+    }
+  }
+
+  async #judgeChain(where: string, { x509 }: CertificateFacts): Promise<void> {
+    const chain = await this.authorities?.judge(x509, this.#examination.at);
+    if (!chain || chain.state === "valid") return;
+    const said = {
+      "no-issuer": (name: string): string => `Its issuer, ${name}, is not among the authorities.`,
+      "wrong-signature": (name: string): string =>
+        `Its issuer is named ${name}, but no authority of that name made its signature.`,
+      "out-of-date": (name: string): string =>
+        `It leads to the authority ${name}, whose certificate is not valid at the time.`,
+    };
+    const name = chain.state === "out-of-date" ? chain.subject : chain.issuer;
+    this.#examination.found(CERTIFICATE_CHECKS.UNTRUSTED, where, said[chain.state](name));
+  }
+}
+
+/** Bytes of a serial number, sign included. */
+const LONGEST_SERIAL = 21;
+
+function serialProblem(serial: Uint8Array): string | undefined {
+  const [first = 0] = serial;
+  if (first >= 0x80) return "negative";
+  if (serial.every((byte) => byte === 0)) return "0";
+  const length = first === 0 ? serial.length - 1 : serial.length;
+  return length > LONGEST_SERIAL - 1 ? "longer than 20 bytes" : undefined;
+}
+
+/** "2032-12-01". */
+export const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+/** What is odd about a certificate as it is stored; undefined if nothing is. */
+export function storageProblem(stored: Uint8Array): string | undefined {
+  const [first, second] = stored;
+  if (first === 0x01 && second === 0x00)
+    return "It is compressed with zlib behind a length, in a form of its maker's own.";
+  if (first === 0x78) return "It is compressed with zlib, which no standard for cards has.";
+  if (first !== 0x30) return undefined;
+  try {
+    const extra = stored.length - derLength(stored.subarray(0, 6));
+    return extra > 0 ? `${extra} bytes stand behind its end.` : undefined;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return "Its length is not coded in the fewest bytes, as DER wants.";
+  }
+}
+
+/** The value of `tag` among BER-TLV data objects; undefined if it is not there or they do not parse. */
+export function valueOf(objects: Uint8Array, tag: number): Uint8Array | undefined {
+  try {
+    return findTlv(readTlvs(objects), tag);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return undefined;
+  }
+}

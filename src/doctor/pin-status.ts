@@ -1,0 +1,73 @@
+import { SW } from "../apdu/index.ts";
+import type { Check, Examination } from "./examination.ts";
+
+export const PIN_CHECKS = {
+  BLOCKED: {
+    name: "pin-blocked",
+    level: "defect",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "Nobody can log in with it.",
+    remedy: "Unblock the PIN with the PUK: cryptoki pin unlock. Only the card's issuer can help with a blocked PUK.",
+  },
+  NOT_SET: {
+    name: "pin-not-set",
+    level: "defect",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "The card is not ready for use: nobody can log in.",
+    remedy: "Set the PIN with the tool of the card's maker or issuer.",
+  },
+  LAST_TRY: {
+    name: "pin-last-try",
+    level: "note",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "One more wrong PIN blocks it.",
+    remedy: "Log in once with the right PIN: then all tries are there again.",
+  },
+  OLD_STATUS: {
+    name: "pin-status-words",
+    level: "defect",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "Programs that wait for 63Cx cannot tell how many tries are left.",
+    remedy: "This driver understands it. Nothing needs to be done.",
+  },
+  NO_STATUS: {
+    name: "pin-status-unknown",
+    level: "defect",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "Nobody can tell how many tries are left before a PIN is tried.",
+    remedy: "Type the PIN with care. Nothing else can be done on this side.",
+  },
+} as const satisfies Record<string, Check>;
+
+/**
+ * What the answer to an empty VERIFY says of a PIN.
+ * @param section Where the card's own standard has the command.
+ */
+export function judgePinStatus(examination: Examination, where: string, sw: number, section: string): void {
+  const found = (check: Check, text: string): void => {
+    examination.found({ ...check, section: `${section}; ${check.section}` }, where, text);
+  };
+  const code = sw.toString(16).toUpperCase().padStart(4, "0");
+  if (sw === SW.OK) return;
+  if (sw === SW.REFERENCE_DATA_NOT_USABLE || sw === SW.REFERENCED_DATA_NOT_FOUND) {
+    found(PIN_CHECKS.NOT_SET, `The card answers ${code}: the PIN is not set.`);
+    return;
+  }
+  const left = triesLeft(sw);
+  if (left === undefined) {
+    found(PIN_CHECKS.NO_STATUS, `The card answers an empty VERIFY with ${code}, and not with the tries left.`);
+    return;
+  }
+  if (isOldForm(sw))
+    found(PIN_CHECKS.OLD_STATUS, `The card answers ${code} where 63C${left.toString(16).toUpperCase()} is meant.`);
+  if (left === 0) found(PIN_CHECKS.BLOCKED, "It is blocked: no try is left.");
+  if (left === 1) found(PIN_CHECKS.LAST_TRY, "One try is left.");
+}
+
+/** 630x, of YubiKeys with firmware before 4 (yubico-piv-tool, ykpiv.c). */
+const isOldForm = (sw: number): boolean => sw >> 4 === 0x630;
+
+function triesLeft(sw: number): number | undefined {
+  if (sw === SW.AUTHENTICATION_METHOD_BLOCKED) return 0;
+  return sw >> 4 === 0x63c || isOldForm(sw) ? sw & 0x0f : undefined;
+}

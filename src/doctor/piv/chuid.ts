@@ -1,0 +1,159 @@
+import { concat, DataError, fromUtf8 } from "../../bytes/index.ts";
+import { CONTAINER } from "../../piv/index.ts";
+import { day } from "../certificates.ts";
+import type { Check } from "../examination.ts";
+import { readFascn } from "../fascn.ts";
+import { SignedObject } from "../signed-data.ts";
+import { isValidUuid, uuidText } from "../uuid.ts";
+import { type Element, type PivPatient, readElements } from "./patient.ts";
+import { judgeSignature } from "./signature.ts";
+
+const SECTION = "SP 800-73-4 part 1 section 3.1.2";
+
+export const CHUID_CHECKS = {
+  MISSING: {
+    name: "chuid-missing",
+    level: "note",
+    section: SECTION,
+    consequence: "Nothing on the card tells it from others, and door readers do not know it.",
+    remedy: "Write a CHUID, for example with the tool of the card's maker.",
+  },
+  MALFORMED: {
+    name: "chuid-malformed",
+    level: "defect",
+    section: SECTION,
+    consequence: "Door readers refuse the card, and programs may not be able to tell it from others.",
+    remedy: "Ask the card's issuer to write the CHUID again.",
+  },
+  EXPIRED: {
+    name: "chuid-expired",
+    level: "defect",
+    section: SECTION,
+    consequence: "The card as a whole has expired, whatever its certificates say.",
+    remedy: "Ask for a new card.",
+  },
+  UNSIGNED: {
+    name: "chuid-unsigned",
+    level: "note",
+    section: SECTION,
+    consequence: "The card follows PIV's interface, but no issuer vouches for who it is. Door readers may refuse it.",
+    remedy: "Nothing needs to be done on a card that its holder personalised.",
+  },
+  UUID: {
+    name: "chuid-uuid",
+    level: "note",
+    section: "SP 800-73-4 part 1 section 3.4.1",
+    consequence: "None here. Programs that check the form of the card's UUID may refuse it.",
+    remedy: "Nothing needs to be done.",
+  },
+} as const satisfies Record<string, Check>;
+
+const TAG = { FASCN: 0x30, GUID: 0x34, EXPIRES: 0x35, SIGNATURE: 0x3e, END: 0xfe } as const;
+
+/** What the other objects of the card are compared with. */
+export interface Chuid {
+  readonly fascn: Uint8Array | undefined;
+  /** Undefined where it is all zeros: cards from before SP 800-73-4 may leave it out so. */
+  readonly guid: Uint8Array | undefined;
+  readonly expires: Date | undefined;
+  /** Certificates of the signer, DER: those in the signature. */
+  readonly signers: readonly Uint8Array[];
+}
+
+const NOTHING: Chuid = { fascn: undefined, guid: undefined, expires: undefined, signers: [] };
+
+/** The Card Holder Unique Identifier: who the card says it is, and whether its issuer says so too. */
+export async function examineChuid(patient: PivPatient): Promise<Chuid> {
+  const { examination, objects } = patient;
+  const { name } = CONTAINER.CHUID;
+  const answer = objects.get(CONTAINER.CHUID);
+  if (answer?.problem !== undefined) examination.found(CHUID_CHECKS.MALFORMED, name, answer.problem);
+  else if (!answer?.value) examination.found(CHUID_CHECKS.MISSING, name, "The card has none.");
+  if (!answer?.value) return NOTHING;
+  let elements: readonly Element[];
+  try {
+    elements = readElements(answer.value, "CHUID");
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    examination.found(CHUID_CHECKS.MALFORMED, name, `It does not parse: ${error.message}.`);
+    return NOTHING;
+  }
+  const signers = await examineSignature(patient, elements);
+  return { ...examineFields(patient, elements), signers };
+}
+
+function examineFields({ examination, altered }: PivPatient, elements: readonly Element[]): Omit<Chuid, "signers"> {
+  const { name } = CONTAINER.CHUID;
+  const field = (tag: number): Uint8Array | undefined => elements.find((element) => element.tag === tag)?.value;
+  const malformed = (text: string): void => {
+    examination.found(CHUID_CHECKS.MALFORMED, name, text);
+  };
+  const fascn = field(TAG.FASCN);
+  const guid = field(TAG.GUID);
+  const date = field(TAG.EXPIRES);
+  const expires = date && readDate(date);
+  // What was altered is wrong as a whole, which is said already.
+  if (!altered.has(CONTAINER.CHUID)) {
+    if (fascn && !readFascn(fascn).wellFormed)
+      malformed("Its FASC-N is not 40 characters with parity, separators and sentinels.");
+    if (!fascn) malformed("It has no FASC-N (tag 30).");
+    if (guid?.length !== 16) malformed("It has no card UUID of 16 bytes (tag 34).");
+    else if (isSet(guid) && !isValidUuid(guid)) {
+      examination.found(
+        CHUID_CHECKS.UUID,
+        name,
+        `The card UUID ${uuidText(guid)} is none of RFC 4122, version 1, 4 or 5.`,
+      );
+    }
+    if (!expires) malformed("It has no expiration date of the form YYYYMMDD (tag 35).");
+    else if (endOf(expires) < examination.at) {
+      examination.found(CHUID_CHECKS.EXPIRED, name, `The card expired on ${day(expires)}.`);
+    }
+  }
+  return { fascn: fascn?.length === 25 ? fascn : undefined, guid: guid && isSet(guid) ? guid : undefined, expires };
+}
+
+/** The signature covers everything but itself, in the order in which it stands (SP 800-73-4 part 1 section 3.1.2). */
+async function examineSignature(patient: PivPatient, elements: readonly Element[]): Promise<readonly Uint8Array[]> {
+  const { examination, judge } = patient;
+  const { name } = CONTAINER.CHUID;
+  const signature = elements.find(({ tag }) => tag === TAG.SIGNATURE)?.value ?? new Uint8Array();
+  if (signature.length === 0) {
+    examination.found(CHUID_CHECKS.UNSIGNED, name, "It carries no signature.");
+    return [];
+  }
+  let signed: SignedObject;
+  try {
+    signed = new SignedObject(judge.libraries, signature);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    examination.found(CHUID_CHECKS.MALFORMED, name, `Its signature is ${error.message}.`);
+    return [];
+  }
+  const content = concat(...elements.filter(({ tag }) => tag !== TAG.SIGNATURE).map(({ encoding }) => encoding));
+  await judgeSignature(patient, { container: CONTAINER.CHUID, signed, content, signers: [] });
+  return signed.certificates;
+}
+
+const isSet = (guid: Uint8Array): boolean => guid.some((byte) => byte !== 0);
+
+/** YYYYMMDD; undefined for any other form, and for a day that does not exist. */
+function readDate(bytes: Uint8Array): Date | undefined {
+  const [, year, month, dayOfMonth] = /^(\d{4})(\d\d)(\d\d)$/u.exec(textOf(bytes)) ?? [];
+  if (year === undefined || month === undefined || dayOfMonth === undefined) return undefined;
+  const iso = `${year}-${month}-${dayOfMonth}`;
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) || day(date) !== iso ? undefined : date;
+}
+
+/** The last moment of a day, UTC: on the day itself the card is good. */
+const endOf = (date: Date): Date => new Date(date.getTime() + 86_399_999);
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return "";
+  }
+}

@@ -1,0 +1,77 @@
+import { readTlvs, findTlv, SW } from "../../apdu/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import { CONTAINER } from "../../piv/index.ts";
+import { valueOf } from "../certificates.ts";
+import type { Check } from "../examination.ts";
+import { PIN_CHECKS, judgePinStatus } from "../pin-status.ts";
+import type { PivPatient } from "./patient.ts";
+
+export const PIV_PIN_CHECKS = {
+  FACTORY: {
+    name: "factory-secret",
+    level: "note",
+    section: "SP 800-73-4 part 2 section 2.4.3",
+    consequence: "Whoever finds the card can use it: the value is in the maker's manual.",
+    remedy: "Change it: cryptoki pin change, and for the PUK or the management key the tool of the card's maker.",
+  },
+  NO_METADATA: {
+    name: "yubikey-metadata-missing",
+    level: "note",
+    section: "Yubico PIV extensions, GET METADATA",
+    consequence: "The card does not tell which places hold keys, nor which of them want a touch or the PIN each time.",
+    remedy: "Nothing needs to be done: firmware before 5.3 has no such command.",
+  },
+  NO_SERIAL: {
+    name: "yubikey-serial-missing",
+    level: "note",
+    section: "Yubico PIV extensions, GET SERIAL",
+    consequence: "Label and serial number of its token come from the CHUID, and change when another tool rewrites it.",
+    remedy: "Nothing needs to be done: firmware before 5 has no such command.",
+  },
+} as const satisfies Record<string, Check>;
+
+const SECTION = "SP 800-73-4 part 2 section 3.2.1";
+const REFERENCE = { GLOBAL: 0x00, APPLICATION: 0x80, PUK: 0x81, MANAGEMENT_KEY: 0x9b } as const;
+const ACCEPTS_GLOBAL_PIN = 0x20;
+/** Of Yubico's metadata: whether the value is the factory's, and tries: at most, and left. */
+const METADATA = { FACTORY: 0x05, TRIES: 0x06 } as const;
+
+/** How the PINs stand: by the empty VERIFY, and where the card tells more, by its metadata. */
+export async function examinePins({ examination, inspection, objects }: PivPatient, atr: Uint8Array): Promise<void> {
+  judgePinStatus(examination, "PIV PIN", await inspection.pinStatus(REFERENCE.APPLICATION), SECTION);
+  const [policy = 0] = valueOf(objects.get(CONTAINER.DISCOVERY)?.value ?? new Uint8Array(), 0x5f2f) ?? [];
+  if ((policy & ACCEPTS_GLOBAL_PIN) !== 0) {
+    judgePinStatus(examination, "global PIN", await inspection.pinStatus(REFERENCE.GLOBAL), SECTION);
+  }
+  const announced = String.fromCharCode(...atr).includes("YubiKey");
+  if (announced && !(await inspection.metadata(REFERENCE.MANAGEMENT_KEY))) {
+    examination.found(PIV_PIN_CHECKS.NO_METADATA, "card", "It is a YubiKey that refuses GET METADATA.");
+  }
+  if (announced && (await inspection.deviceSerialStatus()) !== SW.OK) {
+    examination.found(PIV_PIN_CHECKS.NO_SERIAL, "card", "It is a YubiKey that refuses GET SERIAL.");
+  }
+  for (const [name, reference] of [
+    ["PIN", REFERENCE.APPLICATION],
+    ["PUK", REFERENCE.PUK],
+    ["management key", REFERENCE.MANAGEMENT_KEY],
+  ] as const) {
+    const metadata = await inspection.metadata(reference);
+    if (metadata?.sw !== SW.OK) continue;
+    const fields = readFields(metadata.data);
+    if (fields.factory)
+      examination.found(PIV_PIN_CHECKS.FACTORY, name, "It still has the value that the maker gave it.");
+    if (reference === REFERENCE.PUK && fields.triesLeft === 0) {
+      examination.found(PIN_CHECKS.BLOCKED, name, "No try is left: a blocked PIN cannot be unblocked any more.");
+    }
+  }
+}
+
+function readFields(data: Uint8Array): { readonly factory: boolean; readonly triesLeft: number | undefined } {
+  try {
+    const fields = readTlvs(data);
+    return { factory: findTlv(fields, METADATA.FACTORY)?.[0] === 1, triesLeft: findTlv(fields, METADATA.TRIES)?.[1] };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return { factory: false, triesLeft: undefined };
+  }
+}

@@ -1,0 +1,145 @@
+import { DerReader } from "../../asn1/index.ts";
+import { DataError, equalBytes } from "../../bytes/index.ts";
+import { digest, type HashName } from "../../crypto/index.ts";
+import { CONTAINER, type Container } from "../../piv/index.ts";
+import { valueOf } from "../certificates.ts";
+import type { Check } from "../examination.ts";
+import { SignedObject } from "../signed-data.ts";
+import type { PivPatient } from "./patient.ts";
+import { judgeSignature } from "./signature.ts";
+
+const SECTION = "SP 800-73-4 part 1 section 3.1.7";
+
+export const SECURITY_OBJECT_CHECKS = {
+  MALFORMED: {
+    name: "security-object-malformed",
+    level: "defect",
+    section: SECTION,
+    consequence: "Nobody can tell whether the card's other objects are those that the issuer wrote.",
+    remedy: "Ask the card's issuer to write the security object again.",
+  },
+  HASH: {
+    name: "security-object-hash",
+    level: "defect",
+    section: SECTION,
+    consequence: "The object is not the one that the issuer put on the card, so those who check refuse the card.",
+    remedy: "Do not trust the object. Ask the card's issuer for a new card.",
+  },
+  MISSING_OBJECT: {
+    name: "security-object-names-missing",
+    level: "defect",
+    section: SECTION,
+    consequence: "An object that the issuer put on the card is gone.",
+    remedy: "Ask the card's issuer to write it again.",
+  },
+} as const satisfies Record<string, Check>;
+
+const TAG = { MAPPING: 0xba, SIGNED: 0xbb } as const;
+const HASHES: Readonly<Record<string, HashName>> = {
+  "1.3.14.3.2.26": "sha1",
+  "2.16.840.1.101.3.4.2.1": "sha256",
+  "2.16.840.1.101.3.4.2.2": "sha384",
+  "2.16.840.1.101.3.4.2.3": "sha512",
+};
+
+/** Two bytes of a ContainerID, as the last two arcs of its object identifier (SP 800-73-4 part 1 table 3). */
+function containerId({ objectId }: Container): number {
+  const [high = 0, low = 0] = objectId.split(".").slice(-2).map(Number);
+  return high * 256 + low;
+}
+
+const BY_ID: ReadonlyMap<number, Container> = new Map(
+  Object.values(CONTAINER).map((container) => [containerId(container), container]),
+);
+
+/** Hashes of the card's other objects, signed by the issuer. @param signers Certificates of the CHUID's signer. */
+export async function examineSecurityObject(patient: PivPatient, signers: readonly Uint8Array[]): Promise<void> {
+  const { examination, judge, objects } = patient;
+  const { name } = CONTAINER.SECURITY_OBJECT;
+  const answer = objects.get(CONTAINER.SECURITY_OBJECT);
+  if (answer?.problem !== undefined) examination.found(SECURITY_OBJECT_CHECKS.MALFORMED, name, answer.problem);
+  // Cards that their holders personalise have none.
+  if (!answer?.value) return;
+  const mapping = valueOf(answer.value, TAG.MAPPING);
+  const encoding = valueOf(answer.value, TAG.SIGNED);
+  try {
+    if (!mapping || !encoding) throw new DataError("without the mapping (tag BA) or the signed hashes (tag BB)");
+    const signed = new SignedObject(judge.libraries, encoding);
+    const { content } = signed;
+    if (!content) throw new DataError("signed without its content");
+    const hashes = readHashes(content);
+    await judgeSignature(patient, { container: CONTAINER.SECURITY_OBJECT, signed, signers });
+    compareHashes(patient, readMapping(mapping), hashes);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    examination.found(SECURITY_OBJECT_CHECKS.MALFORMED, name, `It is ${error.message}.`);
+  }
+}
+
+/** Data group number and ContainerID, three bytes for each object. */
+function readMapping(bytes: Uint8Array): ReadonlyMap<number, number> {
+  if (bytes.length % 3 !== 0) throw new DataError("without whole entries in its mapping (tag BA)");
+  const mapping = new Map<number, number>();
+  for (let at = 0; at < bytes.length; at += 3) {
+    const [group = 0, high = 0, low = 0] = bytes.subarray(at, at + 3);
+    mapping.set(group, high * 256 + low);
+  }
+  return mapping;
+}
+
+interface Hashes {
+  readonly hash: HashName;
+  /** By data group number. */
+  readonly values: ReadonlyMap<number, Uint8Array>;
+}
+
+/** LDSSecurityObject (ICAO Doc 9303 part 10 section 4.6.2). */
+function readHashes(content: Uint8Array): Hashes {
+  const reader = new DerReader(content, "security object").enter();
+  reader.integer();
+  const algorithm = reader.enter().oid();
+  const hash = HASHES[algorithm];
+  if (!hash) throw new DataError(`made with the hash algorithm ${algorithm}, which is none of PIV`);
+  const values = new Map<number, Uint8Array>();
+  const groups = reader.enter();
+  while (groups.remaining > 0) {
+    const group = groups.enter();
+    const [number = 0] = group.integer().slice(-1);
+    values.set(number, group.octetString());
+  }
+  return { hash, values };
+}
+
+function compareHashes(
+  { examination, objects, altered }: PivPatient,
+  mapping: ReadonlyMap<number, number>,
+  { hash, values }: Hashes,
+): void {
+  const { name } = CONTAINER.SECURITY_OBJECT;
+  // What was altered itself proves nothing about others; its signature is a finding already.
+  if (altered.has(CONTAINER.SECURITY_OBJECT)) return;
+  for (const [group, expected] of values) {
+    const id = mapping.get(group);
+    const container = id === undefined ? undefined : BY_ID.get(id);
+    if (!container) continue;
+    const answer = objects.get(container);
+    if (answer?.value) {
+      const same = equalBytes(digest(hash, answer.value), expected);
+      // An object whose own signature fails was altered: that is one finding, not two.
+      if (!same && !altered.has(container)) {
+        examination.found(
+          SECURITY_OBJECT_CHECKS.HASH,
+          container.name,
+          "It does not have the hash that the security object gives it.",
+        );
+      }
+    } else if (answer?.sw === 0x6982)
+      examination.unchecked(`hash of ${container.name}`, "reading it needs the PIN: --login");
+    else
+      examination.found(
+        SECURITY_OBJECT_CHECKS.MISSING_OBJECT,
+        name,
+        `It names ${container.name}, which is not on the card.`,
+      );
+  }
+}
