@@ -17,6 +17,7 @@ export { PinState, triesLeftText } from "./pin-state.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
+export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
 export type {
   CardApplication,
