@@ -7,6 +7,7 @@ export {
   parseCertificate,
   parseDerCertificate,
 } from "./certificate.ts";
+export { type NameAttribute, nameText, readName } from "./name.ts";
 export { decodeOid, encodeOid } from "./oid.ts";
 export { type BitString, type DerElement, derLength, DerReader } from "./reader.ts";
 export { contextTag, TAG } from "./tag.ts";

@@ -63,14 +63,12 @@ export interface SchemeOptions {
 
 /**
  * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
- * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length.
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, those for RSASSA-PSS only with that, EC keys with the hash of their own length.
  * @throws {UsageError} for a name that is none, or does not fit the hash or the key.
  */
 export function signatureScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
-    mechanism === undefined
-      ? { family: key.type === "rsa" ? ("rsa-pkcs1" as const) : ("ecdsa" as const), hash: hash ?? defaultHash(key) }
-      : lookUp(mechanism);
+    mechanism === undefined ? { family: defaultFamily(key), hash: hash ?? defaultHash(key) } : lookUp(mechanism);
   if ((named.family === "ecdsa") !== (key.type === "ec")) {
     throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${key.type === "ec" ? "EC" : "RSA"}`);
   }
@@ -91,7 +89,12 @@ function lookUp(mechanism: string): SignatureScheme {
 
 const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
 
+function defaultFamily(key: SigningKey): SignatureScheme["family"] {
+  if (key.type === "ec") return "ecdsa";
+  return key.pss === undefined ? "rsa-pkcs1" : "rsa-pss";
+}
+
 function defaultHash(key: SigningKey): HashName {
-  if (key.type === "rsa") return "sha256";
+  if (key.type === "rsa") return key.pss === undefined || key.pss === "none" ? "sha256" : key.pss.hash;
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
 }

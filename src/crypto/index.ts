@@ -35,6 +35,7 @@ export {
   type PublicKey,
   type RsaPublicKey,
   rsaPublicKey,
+  withoutLimits,
 } from "./public-key.ts";
 export { type Curve25519, decodePoint25519, encodeParameters25519, namesCurve25519 } from "./point25519.ts";
 export { randomBytes } from "./random.ts";

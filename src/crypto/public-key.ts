@@ -187,15 +187,18 @@ export function keyTypeOf(
   throw new DataError(`public key: no card here has keys on ${key.curve}`);
 }
 
+/** `key` for a library that knows RSA keys as such only, and is told the padding with each use. */
+export function withoutLimits(key: PublicKey): PublicKey {
+  return key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
+}
+
 /**
  * `key` as Node's crypto takes it.
  * @throws {DataError} if OpenSSL refuses it, as it does with a point that is not on its curve.
  */
 export function importPublicKey(key: PublicKey): KeyObject {
-  // The paddings are made here, so that OpenSSL is given the bare RSA key.
-  const bare = key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
   try {
-    return createPublicKey({ key: Buffer.from(encodePublicKey(bare)), format: "der", type: "spki" });
+    return createPublicKey({ key: Buffer.from(encodePublicKey(withoutLimits(key))), format: "der", type: "spki" });
   } catch (cause) {
     throw new DataError("public key: refused, not a valid key", { cause });
   }

@@ -65,7 +65,7 @@ export function addSign(program: Command, environment: Environment): void {
       const data = await readInput(file, context.environment);
       const session = await openSessionFor(context, selection, uri);
       const key = await choosePrivateKey(session, selection, USE.sign);
-      const publicKey = requireSigningKey(await session.publicKey(key.handle));
+      const publicKey = requireSigningKey(await session.publicKey(key));
       const scheme = signatureScheme(publicKey, options);
       const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
       const signature = formatSignature(raw, publicKey, options.format);

@@ -5,7 +5,7 @@ import { SENSITIVE } from "../attributes/attribute-set.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import type { PrivateKey } from "./key.ts";
-import { allowedFor, type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
+import { allowedFor, type AllowedMechanisms, hasAnyPadding, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./object-copy.ts";
 
@@ -22,7 +22,7 @@ export function privateKeyObject(
   const key = memoizeAsync(async () => parsePublicKey(await info()));
   // Made on the card, it was never anywhere else; of any other, nobody here can tell.
   const local = object.local ?? false;
-  const isRsa = isOfType(object, key, ["rsa"]);
+  const takesAnyPadding = hasAnyPadding(object, key);
   const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
@@ -44,10 +44,10 @@ export function privateKeyObject(
       [CKA.LOCAL]: local,
       [CKA.DERIVE]: onlyIf(object.usage.derive, isOfType(object, key, ["ec", "montgomery"])),
       [CKA.SENSITIVE]: true,
-      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, isRsa),
+      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, takesAnyPadding),
       [CKA.SIGN]: object.usage.sign,
-      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, isRsa),
-      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, isRsa),
+      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, takesAnyPadding),
+      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, takesAnyPadding),
       [CKA.EXTRACTABLE]: false,
       [CKA.ALWAYS_SENSITIVE]: object.alwaysSensitive ?? local,
       [CKA.NEVER_EXTRACTABLE]: object.neverExtractable ?? local,
