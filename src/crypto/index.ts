@@ -34,6 +34,7 @@ export {
   parsePublicKey,
   type PublicKey,
   type RsaPublicKey,
+  ecPublicKey,
   rsaPublicKey,
   withoutLimits,
 } from "./public-key.ts";

@@ -143,14 +143,21 @@ export function rsaPublicKey(modulus: Uint8Array, publicExponent: Uint8Array): R
   return { type: "rsa", modulus: n, publicExponent: e, modulusBits };
 }
 
+/**
+ * An EC public key from its curve and its uncompressed point, 04 || X || Y.
+ * @throws {DataError} if the point has another form or length.
+ */
+export function ecPublicKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
+  if (point.length !== 1 + 2 * curveInfo(curve).bytes || point[0] !== 0x04) {
+    throw new DataError(`EC public key: not an uncompressed point of ${curve}`);
+  }
+  return { type: "ec", curve, point };
+}
+
 /** A compressed point (RFC 5480 section 2.2) is made whole. */
 function readEcKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
-  const { bytes } = curveInfo(curve);
-  if (point[0] === 0x04 && point.length === 1 + 2 * bytes) return { type: "ec", curve, point };
-  if ((point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + bytes) {
-    return { type: "ec", curve, point: decodeEcPoint(curve, point) };
-  }
-  throw new DataError(`EC public key: no point of ${curve}`);
+  const isCompressed = (point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + curveInfo(curve).bytes;
+  return ecPublicKey(curve, isCompressed ? decodeEcPoint(curve, point) : point);
 }
 
 function requirePoint25519(point: Uint8Array): Uint8Array {
