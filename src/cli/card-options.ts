@@ -10,6 +10,8 @@ export interface CardOptions {
   readonly extended?: true;
   readonly yubico?: true;
   readonly icam?: string;
+  readonly pin?: string;
+  readonly globalPin?: string;
 }
 
 const KEY_TYPES: readonly string[] = [
@@ -20,6 +22,22 @@ const KEY_TYPES: readonly string[] = [
   "p-256",
   "p-384",
 ] satisfies KeyTypeName[];
+
+/** PINs of a new card. A test card: they are no secrets. */
+const DEFAULT_PINS = { application: "123456", global: "12345678" } as const;
+
+/** The PINs of a new card in words, the one that is asked for first in front. */
+export function pinsInWords(card: VirtualPivCard, options: CardOptions): string {
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
+  switch (card.pinUsage) {
+    case "application":
+      return `PIN is ${pin}`;
+    case "application-then-global":
+      return `PIN is ${pin}, its global PIN ${globalPin}`;
+    case "global-then-application":
+      return `PIN is the global one, ${globalPin}; that of the PIV application is ${pin}`;
+  }
+}
 
 const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
 
@@ -34,7 +52,9 @@ export function addCardOptions(command: Command): Command {
     .option("--name <name>", "the holder's name")
     .option("--extended", "the card takes extended-length APDUs")
     .option("--yubico", "the card answers the commands that Yubico added to PIV")
-    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards");
+    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
+    .option("--pin <digits>", `the PIV application's PIN; default: ${DEFAULT_PINS.application}`)
+    .option("--global-pin <digits>", `the card's global PIN, where it has one; default: ${DEFAULT_PINS.global}`);
 }
 
 /**
@@ -44,7 +64,14 @@ export function addCardOptions(command: Command): Command {
 export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
   const { VirtualPivCard, personaliseFromFolder } = await import("../virtual/index.ts");
   const { name, extended, yubico, icam } = options;
-  const traits = { ...(name !== undefined && { name }), ...(extended && { extended }), ...(yubico && { yubico }) };
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
+  const traits = {
+    ...(name !== undefined && { name }),
+    ...(extended && { extended }),
+    ...(yubico && { yubico }),
+    pin,
+    globalPin,
+  };
   if (icam === undefined) {
     const keys = readKeys(options.key ?? []);
     return orUsageError(VirtualPivCard.create({ ...traits, keys }));
