@@ -11,9 +11,20 @@ export {
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
-export { isKeyResult } from "./key-result.ts";
+export {
+  checkedRsaResult,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  resultOfLength,
+  sharedSecret,
+  unpaddedMessage,
+  wholeRsaResult,
+  WrongResultError,
+} from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
+export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
@@ -32,14 +43,17 @@ export type {
   CardToken,
   CardTokenInfo,
   GeneratedKeyPair,
+  KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
   KeyType,
   KeyUsage,
+  KeyUsageByFamily,
   NewCardObject,
   PinInfo,
   PinPad,
   PinRole,
   PinStatus,
   PinUser,
+  VendorAttributes,
 } from "./types.ts";

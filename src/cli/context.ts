@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
-import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions } from "../cryptoki/index.ts";
+import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
@@ -77,7 +77,13 @@ export class CommandContext implements AsyncDisposable {
     const pcsc = await this.pcsc();
     const { trace: traced, json } = this.options;
     const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
-    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...trace });
+    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.applicationOptions, ...trace });
+  }
+
+  /** What applications over cards of this machine are made with. */
+  get applicationOptions(): Pick<CryptokiOptions, "verifyResults"> {
+    const { verifyResults } = this.options;
+    return verifyResults ? { verifyResults } : {};
   }
 
   /** Tells `sink` of each exchange with a card from now on. */

@@ -1,9 +1,8 @@
 import { DataError } from "../bytes/index.ts";
 import { DerReader, derOid, TAG } from "../asn1/index.ts";
-import { curveWithNumbers } from "./explicit-curve.ts";
+import { curveWithNumbers, type NamedCurve } from "./explicit-curve.ts";
 
-/** The NIST prime curves (FIPS 186-4 D.1.2, SP 800-186 section 3.2.1), by the names of WebCrypto. */
-export type NamedCurve = "P-256" | "P-384" | "P-521";
+export type { NamedCurve } from "./explicit-curve.ts";
 
 interface Curve {
   readonly oid: string;

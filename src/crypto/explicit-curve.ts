@@ -1,6 +1,8 @@
 import { berToDer, DerReader, TAG } from "../asn1/index.ts";
 import { DataError, toHex } from "../bytes/index.ts";
-import type { NamedCurve } from "./curve.ts";
+
+/** The NIST prime curves (FIPS 186-4 D.1.2, SP 800-186 section 3.2.1), by the names of WebCrypto. */
+export type NamedCurve = "P-256" | "P-384" | "P-521";
 
 /** The numbers of a curve over a prime field, y² = x³ + ax + b, each as long as the field, in hexadecimal. */
 interface CurveNumbers {

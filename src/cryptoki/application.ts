@@ -28,7 +28,16 @@ export interface ApplicationOptions {
   readonly singleSlot?: TokenChoice;
   /** See {@link Detour}. */
   readonly unlockBy?: readonly Detour[];
+  /** See {@link ResultVerification}; "known" unless told. */
+  readonly verifyResults?: ResultVerification;
 }
+
+/**
+ * Which results of private keys are verified with the public key. "known": RSA results of keys whose public key can be had without an
+ * exchange with the card. "always": all signatures and bare RSA results; a public key that nobody has read yet is read once, when
+ * an operation begins, and a key without one cannot be used. A faulty RSA signature gives the private key away.
+ */
+export type ResultVerification = "known" | "always";
 
 /**
  * How an application that knows no C_UnlockPIN unblocks a PIN. C_SetPIN: in a session in which nobody is logged in, its old PIN is
@@ -73,6 +82,10 @@ export class Application implements SlotListener {
   /** CK_INFO.cryptokiVersion. */
   get version(): CK_VERSION {
     return this.#options.version;
+  }
+
+  get verifiesResults(): boolean {
+    return this.#options.verifyResults === "always";
   }
 
   unlocksBy(detour: Detour): boolean {

@@ -145,7 +145,7 @@ async function applications(context: CommandContext, unlockBy?: Detour): Promise
 async function overCards(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
-  return () => new Cryptoki({ slots, ...(unlockBy && { unlockBy: [unlockBy] }) });
+  return () => new Cryptoki({ slots, ...context.applicationOptions, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -169,12 +169,13 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { token, reader, patience } = globals;
+  const { token, reader, patience, verifyResults } = globals;
   const { socket, maxMessage, unlockBy } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
     ...(patience === undefined ? [] : ["--patience", `${patience}`]),
+    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
   ];
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),

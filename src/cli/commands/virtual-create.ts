@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { SavableCard } from "../../virtual/index.ts";
-import { addCardOptions, type CardOptions, createCard, pinsInWords } from "../card-options.ts";
+import { addCardOptions, type CardOptions, createCard, pinsInWords, readDeviations } from "../card-options.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { FileError, UsageError } from "../failure.ts";
@@ -31,6 +31,7 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
       ["cryptoki virtual create card.json", "a card with the usual keys"],
       ["cryptoki --virtual card.json tokens", "use it"],
       ["cryptoki virtual create card.json --key 9a=p-256 --key 9d=none", "choose its keys"],
+      ["cryptoki virtual create card.json --yubico --deviation no-certificates", "a YubiKey with keys alone"],
     ),
   );
   action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
@@ -61,12 +62,14 @@ async function createPivCard(options: CardOptions): Promise<NewCard> {
 }
 
 /** @throws {UsageError} for options that speak of PIV. */
-async function createPkcs15Card({ name, extended, key, yubico, icam, ...pins }: CardOptions): Promise<NewCard> {
-  const { VirtualPkcs15Card } = await import("../../virtual/index.ts");
+async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
+  const { name, extended, key, yubico, icam, deviation, ...pins } = options;
+  const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
+  const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
   if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
   if (pins.pin !== undefined || pins.globalPin !== undefined) {
     throw new UsageError("--pin and --global-pin are for PIV cards");
   }
-  const card = await VirtualPkcs15Card.create({ ...(name !== undefined && { name }), ...(extended && { extended }) });
-  return { card, pins: "PINs are 123456, and 654321 for signatures" };
+  const traits = { deviations, ...(name !== undefined && { name }), ...(extended && { extended }) };
+  return { card: await VirtualPkcs15Card.create(traits), pins: "PINs are 123456, and 654321 for signatures" };
 }
