@@ -10,7 +10,7 @@ const ROOMS = {
   crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
   apdu: ["bytes"],
-  card: ["bytes", "async", "crypto", "apdu", "pcsc"],
+  card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],

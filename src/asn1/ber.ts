@@ -38,6 +38,21 @@ export function berLength(bytes: Uint8Array, offset = 0, what = "BER"): number |
   return new BerParser(bytes, what).length(offset);
 }
 
+/** What a constructed BER element holds, each element as it is written. */
+export interface BerContents {
+  readonly elements: readonly Uint8Array[];
+  /** How many bytes the constructed element took where it stood. */
+  readonly length: number;
+}
+
+/**
+ * The elements within the constructed BER element at the beginning of `bytes`, byte for byte: for contents that a signature covers.
+ * @throws {DataError} as {@link berToDer}, or if the element is primitive.
+ */
+export function berContents(bytes: Uint8Array, what = "BER"): BerContents {
+  return new BerParser(bytes, what).contents();
+}
+
 interface Header {
   /** Identifier octets. */
   readonly identifier: Uint8Array;
@@ -79,6 +94,28 @@ class BerParser {
     }
     const next = length === undefined ? position + 2 : position;
     return { der: join(identifier, parts, this.#what), length: next - offset };
+  }
+
+  contents(): BerContents {
+    const end = this.#bytes.length;
+    const { identifier, start, length } = this.#header(0, end);
+    if (((identifier[0] ?? 0) & CONSTRUCTED) === 0)
+      throw this.#error("a primitive element where a constructed one belongs");
+    const limit = length === undefined ? end : start + length;
+    const elements: Uint8Array[] = [];
+    let position = start;
+    while (length === undefined ? !this.#isEndOfContents(position, end) : position < limit) {
+      const next = this.#end(position, limit);
+      elements.push(this.#bytes.subarray(position, next));
+      position = next;
+    }
+    return { elements, length: length === undefined ? position + 2 : position };
+  }
+
+  /** Where the element at `offset` ends: its length tells, or its contents do. */
+  #end(offset: number, limit: number): number {
+    const { start, length } = this.#header(offset, limit);
+    return length === undefined ? offset + this.element(offset, limit, 1).length : start + length;
   }
 
   length(offset: number): number | undefined {

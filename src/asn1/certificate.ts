@@ -1,7 +1,9 @@
-import { DataError } from "../bytes/index.ts";
+import { DataError, equalBytes } from "../bytes/index.ts";
+import { berContents, berToDer } from "./ber.ts";
 import { type DerElement, DerReader } from "./reader.ts";
 import { contextTag, TAG } from "./tag.ts";
 import { decodeTime } from "./time.ts";
+import { derSequence } from "./writer.ts";
 
 /** What the key usage extension allows (RFC 5280 section 4.2.1.3). */
 export interface CertificateKeyUsage {
@@ -30,7 +32,7 @@ const LONGEST_SHOWN = 30;
  * it is parsed; validity and extensions, which few need, when they are asked for.
  */
 export class Certificate {
-  /** The certificate's serial number, a DER INTEGER: CKA_SERIAL_NUMBER. */
+  /** The serial number as the certificate writes it, an INTEGER: CKA_SERIAL_NUMBER. It may be 0, negative or padded. */
   readonly serialNumber: Uint8Array;
   /** Distinguished name, DER: CKA_ISSUER. */
   readonly issuer: Uint8Array;
@@ -41,7 +43,7 @@ export class Certificate {
   readonly #validity: Uint8Array;
   readonly #extensions: Uint8Array | undefined;
 
-  /** @throws {DataError} if `der` is not a certificate, or goes on behind it. */
+  /** @throws {DataError} if `der` does not have the outer form of a certificate, or goes on behind it. */
   constructor(der: Uint8Array) {
     const outer = new DerReader(der, "certificate");
     const certificate = outer.enter();
@@ -54,7 +56,7 @@ export class Certificate {
     // TBSCertificate, RFC 5280 section 4.1.
     tbs.optional(VERSION);
     const serialNumber = tbs.next(TAG.INTEGER);
-    new DerReader(serialNumber.encoding, "serial number").integer();
+    if (serialNumber.contents.length === 0) throw new DataError("serial number: an INTEGER without contents");
     this.serialNumber = serialNumber.encoding;
     tbs.next(TAG.SEQUENCE);
     this.issuer = tbs.next(TAG.SEQUENCE).encoding;
@@ -67,14 +69,16 @@ export class Certificate {
     tbs.end();
   }
 
-  /** CKA_START_DATE. @throws {DataError} if the validity is not in the form of RFC 5280 section 4.1.2.5. */
+  /** CKA_START_DATE. @throws {DataError} if the validity names no moment. */
   get notBefore(): Date {
-    return this.#readValidity().notBefore;
+    const [{ tag, contents }] = this.#times();
+    return decodeTime(tag, contents);
   }
 
-  /** CKA_END_DATE. @throws {DataError} if the validity is not in the form of RFC 5280 section 4.1.2.5. */
+  /** CKA_END_DATE. @throws {DataError} if the validity names no moment. */
   get notAfter(): Date {
-    return this.#readValidity().notAfter;
+    const [, { tag, contents }] = this.#times();
+    return decodeTime(tag, contents);
   }
 
   /**
@@ -93,7 +97,7 @@ export class Certificate {
   get keyUsage(): CertificateKeyUsage | undefined {
     const value = this.#extension(KEY_USAGE);
     if (!value) return undefined;
-    const reader = new DerReader(value, "key usage");
+    const reader = new DerReader(normal(value, "key usage"), "key usage");
     const { bytes } = reader.bitString();
     reader.end();
     const [bits = 0] = bytes;
@@ -112,16 +116,8 @@ export class Certificate {
   get authority(): boolean {
     const value = this.#extension(BASIC_CONSTRAINTS);
     if (!value) return false;
-    const constraints = new DerReader(value, "basic constraints").enter();
+    const constraints = new DerReader(normal(value, "basic constraints"), "basic constraints").enter();
     return constraints.peek() === TAG.BOOLEAN && constraints.boolean();
-  }
-
-  #readValidity(): { notBefore: Date; notAfter: Date } {
-    const [notBefore, notAfter] = this.#times();
-    return {
-      notBefore: decodeTime(notBefore.tag, notBefore.contents),
-      notAfter: decodeTime(notAfter.tag, notAfter.contents),
-    };
   }
 
   #times(): [DerElement, DerElement] {
@@ -134,12 +130,12 @@ export class Certificate {
   /** The value of the extension named, undefined if there is none. */
   #extension(oid: string): Uint8Array | undefined {
     if (!this.#extensions) return undefined;
-    const extensions = new DerReader(this.#extensions, "extensions").enter();
+    const extensions = new DerReader(normal(this.#extensions, "extensions"), "extensions").enter();
     let found: Uint8Array | undefined;
     while (extensions.remaining > 0) {
       const extension = extensions.enter();
       const name = extension.oid();
-      if (extension.peek() === TAG.BOOLEAN) extension.boolean();
+      if (extension.peek() === TAG.BOOLEAN) extension.next();
       const value = extension.octetString();
       extension.end();
       if (name !== oid) continue;
@@ -152,9 +148,50 @@ export class Certificate {
 }
 
 /**
- * Reads an X.509 certificate, DER.
+ * Reads an X.509 certificate as cards and issuers write it: DER, or BER, whose names and public key are given in DER. Serial
+ * numbers that RFC 5280 does not allow are read, too. Nothing here is good for verifying a signature.
  * @throws {DataError} if it is none, or goes on behind its end.
  */
-export function parseCertificate(der: Uint8Array): Certificate {
-  return new Certificate(der);
+export function parseCertificate(bytes: Uint8Array): Certificate {
+  try {
+    return new Certificate(bytes);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    const der = normal(bytes, "certificate");
+    if (der === bytes) throw error;
+    return new Certificate(der);
+  }
+}
+
+/** `bytes` in DER, if they are one element of BER; else as they are, for the reader of DER to refuse. */
+function normal(bytes: Uint8Array, what: string): Uint8Array {
+  try {
+    const { der, length } = berToDer(bytes, 0, what);
+    return length === bytes.length && !equalBytes(der, bytes) ? der : bytes;
+  } catch (error) {
+    if (error instanceof DataError) return bytes;
+    throw error;
+  }
+}
+
+/**
+ * Reads an X.509 certificate that is to be written: DER without any of BER's freedoms (RFC 5280 section 4.1).
+ * @throws {DataError} if it is none, or goes on behind its end.
+ */
+export function parseDerCertificate(der: Uint8Array): Certificate {
+  const certificate = new Certificate(der);
+  new DerReader(certificate.serialNumber, "serial number").integer();
+  return certificate;
+}
+
+/**
+ * The certificate that `bytes` begin with, without what is behind it. What its signature covers stays byte for byte; the lengths
+ * around it become the shortest. What is DER comes back as it is.
+ * @throws {DataError} if `bytes` do not begin with a SEQUENCE of three elements.
+ */
+export function extractCertificate(bytes: Uint8Array): Uint8Array {
+  if (bytes[0] !== TAG.SEQUENCE) throw new DataError("certificate: no SEQUENCE at its beginning");
+  const [tbs, algorithm, signature, ...more] = berContents(bytes, "certificate").elements;
+  if (!tbs || !algorithm || !signature || more.length > 0) throw new DataError("certificate: not three elements");
+  return derSequence(tbs, berToDer(algorithm, 0, "certificate").der, berToDer(signature, 0, "certificate").der);
 }

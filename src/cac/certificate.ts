@@ -1,6 +1,6 @@
 import { derLength, TAG } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { gunzip } from "../crypto/index.ts";
+import { readStoredCertificate } from "../card/index.ts";
 import { findSimpleTlv, type SimpleTlv } from "./simple-tlv.ts";
 
 /** Tags of a PKI object (GSC-IS 2.1 appendix D). */
@@ -10,9 +10,6 @@ const CERT_INFO = 0x71;
 /** The lower two bits of CertInfo: 1 is compressed (OpenSC, card-cac.c). */
 const COMPRESSION = 0x03;
 const COMPRESSED = 0x01;
-
-/** No certificate of a card is longer than this; one that inflates beyond it is an attack. */
-const MAX_CERTIFICATE = 65_536;
 
 /** A certificate as it is stored. */
 export interface StoredCertificate {
@@ -53,10 +50,9 @@ export function readFirstCacCertificate(answer: Uint8Array): StoredCertificate {
 }
 
 /**
- * The X.509 certificate, DER. A gzip header counts as well as CertInfo.
- * @throws {DataError} if it does not inflate to at most 65,536 bytes.
+ * The X.509 certificate, DER.
+ * @throws {DataError} as {@link readStoredCertificate}.
  */
 export function inflated({ bytes, compressed }: StoredCertificate): Uint8Array {
-  const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b;
-  return compressed || gzipped ? gunzip(bytes, MAX_CERTIFICATE) : bytes;
+  return readStoredCertificate(bytes, compressed);
 }

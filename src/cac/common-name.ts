@@ -1,8 +1,7 @@
-import { contextTag, derLength, DerReader, TAG } from "../asn1/index.ts";
+import { contextTag, derLength, readName, TAG } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 
 const COMMON_NAME = "2.5.4.3";
-const BMP_STRING = 0x1e;
 const VERSION = contextTag(0, "constructed");
 /** Serial number, signature algorithm, issuer and validity stand before the subject (RFC 5280 section 4.1). */
 const BEFORE_SUBJECT = 4;
@@ -46,21 +45,7 @@ function wanted(bytes: number): number {
  * @throws {DataError} if `subject` is no Name of RFC 5280.
  */
 export function commonName(subject: Uint8Array): string | undefined {
-  const names = new DerReader(subject, "subject").enter();
-  while (names.remaining > 0) {
-    const attributes = names.enter(TAG.SET);
-    while (attributes.remaining > 0) {
-      const attribute = attributes.enter();
-      const type = attribute.oid();
-      const { tag, contents } = attribute.next();
-      if (type === COMMON_NAME) return text(tag, contents);
-    }
-  }
-  return undefined;
-}
-
-/** What is no UTF-8 where it should be shows as U+FFFD: a name for people, and nothing hangs on it. */
-function text(tag: number, contents: Uint8Array): string {
-  if (tag === TAG.T61_STRING) return String.fromCharCode(...contents);
-  return new TextDecoder(tag === BMP_STRING ? "utf-16be" : "utf-8").decode(contents);
+  return readName(subject)
+    .flat()
+    .find(({ oid }) => oid === COMMON_NAME)?.value;
 }

@@ -36,6 +36,7 @@ export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
+export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
 export type {
   CardApplication,

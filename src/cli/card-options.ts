@@ -10,6 +10,8 @@ export interface CardOptions {
   readonly extended?: true;
   readonly yubico?: true;
   readonly icam?: string;
+  readonly pin?: string;
+  readonly globalPin?: string;
   readonly deviation?: readonly string[];
 }
 
@@ -23,6 +25,22 @@ const KEY_TYPES: readonly string[] = [
   "ed25519",
   "x25519",
 ] satisfies KeyTypeName[];
+
+/** PINs of a new card. A test card: they are no secrets. */
+const DEFAULT_PINS = { application: "123456", global: "12345678" } as const;
+
+/** The PINs of a new card in words, the one that is asked for first in front. */
+export function pinsInWords(card: VirtualPivCard, options: CardOptions): string {
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
+  switch (card.pinUsage) {
+    case "application":
+      return `PIN is ${pin}`;
+    case "application-then-global":
+      return `PIN is ${pin}, its global PIN ${globalPin}`;
+    case "global-then-application":
+      return `PIN is the global one, ${globalPin}; that of the PIV application is ${pin}`;
+  }
+}
 
 const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
 
@@ -39,6 +57,8 @@ export function addCardOptions(command: Command): Command {
     .option("--extended", "the card takes extended-length APDUs")
     .option("--yubico", "the card answers the commands that Yubico added to PIV")
     .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
+    .option("--pin <digits>", `the PIV application's PIN; default: ${DEFAULT_PINS.application}`)
+    .option("--global-pin <digits>", `the card's global PIN, where it has one; default: ${DEFAULT_PINS.global}`)
     .option(
       "--deviation <name>",
       'a way in which the card differs from the standard, as "cryptoki virtual deviations" lists them; may be repeated',
@@ -76,11 +96,14 @@ function unknownDeviation(name: string, candidates: readonly string[]): UsageErr
 export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
   const { VirtualPivCard, personaliseFromFolder, PIV_DEVIATIONS } = await import("../virtual/index.ts");
   const { name, extended, yubico, icam } = options;
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
   const deviations: readonly PivDeviation[] = readDeviations(options.deviation ?? [], PIV_DEVIATIONS);
   const traits = {
     ...(name !== undefined && { name }),
     ...(extended && { extended }),
     ...(yubico && { yubico }),
+    pin,
+    globalPin,
     deviations,
   };
   if (icam === undefined) {

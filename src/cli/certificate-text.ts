@@ -1,69 +1,91 @@
 import { X509Certificate } from "node:crypto";
-import { type Certificate, parseCertificate } from "../asn1/index.ts";
-import { DataError } from "../bytes/index.ts";
-import { parsePublicKey, type PublicKey } from "../crypto/index.ts";
+import { type Certificate, DerReader, nameText, parseCertificate } from "../asn1/index.ts";
+import { DataError, toHex } from "../bytes/index.ts";
+import { digest, publicKeyName } from "../crypto/index.ts";
 
 /** A certificate for people, and as `--json` prints it. */
 export interface CertificateSummary {
+  /** Empty if the certificate's is. */
   readonly subject: string;
   readonly issuer: string;
+  /** Hexadecimal, "-" in front of a negative one. */
   readonly serialNumber: string;
   /** ISO 8601; a time that names no moment is shown as the certificate writes it. */
   readonly notBefore: string;
   readonly notAfter: string;
+  /** The name of its algorithm, whether or not this driver computes with it. */
   readonly key: string;
   readonly keyUsage: readonly string[];
   readonly subjectAltName?: string;
   readonly sha256: string;
 }
 
-/** The parts of a certificate that people look at. */
+/** What is shown of a part that does not parse. */
+const UNREADABLE = "unreadable";
+
+/**
+ * The parts of a certificate that people look at, each as far as it can be read.
+ * @throws {DataError} if `der` does not have the outer form of a certificate.
+ */
 export function summarise(der: Uint8Array): CertificateSummary {
-  const certificate = x509(der);
-  const parts = parseCertificate(der);
+  const certificate = parseCertificate(der);
+  const subjectAltName = alternativeNames(der);
   return {
-    subject: oneLine(certificate.subject),
-    issuer: oneLine(certificate.issuer),
-    serialNumber: certificate.serialNumber.toLowerCase(),
-    notBefore: moment(certificate.validFrom, parts.writtenValidity.notBefore),
-    notAfter: moment(certificate.validTo, parts.writtenValidity.notAfter),
-    key: keyName(parsePublicKey(parts.subjectPublicKeyInfo)),
-    keyUsage: usages(parts),
-    ...(certificate.subjectAltName !== undefined && { subjectAltName: certificate.subjectAltName }),
-    sha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+    subject: attempt(() => nameText(certificate.subject)) ?? UNREADABLE,
+    issuer: attempt(() => nameText(certificate.issuer)) ?? UNREADABLE,
+    serialNumber: serialNumber(certificate),
+    ...validity(certificate),
+    key: attempt(() => publicKeyName(certificate.subjectPublicKeyInfo)) ?? UNREADABLE,
+    keyUsage: attempt(() => usages(certificate)) ?? [],
+    ...(subjectAltName !== undefined && { subjectAltName }),
+    sha256: toHex(digest("sha256", der)),
   };
 }
 
-/** @param told What OpenSSL makes of a time: "Bad time value" for one that names no moment, which X.509 does not keep off a card. */
-function moment(told: string, written: string): string {
-  const time = new Date(told);
-  return Number.isNaN(time.getTime()) ? written : time.toISOString();
+function validity(certificate: Certificate): Pick<CertificateSummary, "notBefore" | "notAfter"> {
+  const written = attempt(() => certificate.writtenValidity) ?? { notBefore: UNREADABLE, notAfter: UNREADABLE };
+  const shown = (name: "notBefore" | "notAfter"): string =>
+    attempt(() => certificate[name].toISOString()) ?? written[name];
+  return { notBefore: shown("notBefore"), notAfter: shown("notAfter") };
 }
 
 /** The day of a moment in ISO 8601; anything else whole. */
 export const dayOf = (time: string): string => time.replace(/^(\d{4}-\d\d-\d\d)T.*Z$/u, "$1");
 
-/** A certificate's subject in a line. @throws {DataError} if OpenSSL does not take it for a certificate. */
-export function subjectOf(der: Uint8Array): string {
-  return oneLine(x509(der).subject);
+/** A certificate's subject in a line. @throws {DataError} if it does not parse. */
+export function subjectOf(certificate: Certificate): string {
+  return shownName(nameText(certificate.subject));
 }
 
-function x509(der: Uint8Array): X509Certificate {
+/** A name for people, who would not see an empty one. */
+export const shownName = (name: string): string => (name === "" ? "(empty)" : name);
+
+/** As OpenSSL shows it: the magnitude in whole bytes. */
+function serialNumber({ serialNumber: encoding }: Certificate): string {
+  const { contents } = new DerReader(encoding, "serial number").next();
+  const unsigned = BigInt(`0x${toHex(contents)}`);
+  const number = BigInt.asIntN(8 * contents.length, unsigned);
+  const digits = (number < 0n ? -number : number).toString(16);
+  return `${number < 0n ? "-" : ""}${digits.length % 2 === 0 ? "" : "0"}${digits}`;
+}
+
+/** Undefined for what does not parse. */
+function attempt<T>(work: () => T): T | undefined {
   try {
-    return new X509Certificate(der);
-  } catch (cause) {
-    throw new DataError("not an X.509 certificate", { cause });
+    return work();
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
   }
 }
 
-/** "RSA-2048", "P-256". */
-export function keyName(key: PublicKey): string {
-  return key.type === "rsa" ? `RSA-${key.modulusBits}` : key.curve;
-}
-
-/** OpenSSL gives an attribute a line, the widest first; people read the common name first. */
-function oneLine(name: string): string {
-  return name.split("\n").reverse().join(", ");
+/** As OpenSSL writes them; undefined if there are none, or OpenSSL does not take it for a certificate. */
+function alternativeNames(der: Uint8Array): string | undefined {
+  try {
+    return new X509Certificate(der).subjectAltName;
+  } catch {
+    return undefined;
+  }
 }
 
 function usages(certificate: Certificate): string[] {

@@ -18,6 +18,11 @@ export class NotFoundError extends CliError {
   override readonly name = "NotFoundError";
 }
 
+/** An object is on the card, and what is in it is damaged or refused. */
+export class UnreadableObjectError extends CliError {
+  override readonly name = "UnreadableObjectError";
+}
+
 /** A PIN is needed and there is none. */
 export class PinMissingError extends CliError {
   override readonly name = "PinMissingError";

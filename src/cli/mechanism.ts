@@ -64,8 +64,8 @@ export interface SchemeOptions {
 
 /**
  * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
- * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys with the hash of their own length, Ed25519 keys the whole message; on a
- * card that does not do that, with the first mechanism that it offers for such keys.
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, those for RSASSA-PSS only with that, EC keys with the hash of their own length,
+ * Ed25519 keys the whole message; on a card that does not do that, with the first mechanism that it offers for such keys.
  * @param offered The token's mechanisms; any if left out.
  * @throws {UsageError} for a name that is none, or does not fit the hash, the key or the card.
  */
@@ -84,7 +84,7 @@ export function signatureScheme(key: SigningKey, options: SchemeOptions, offered
 
 function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
   const named =
-    mechanism === undefined ? { family: DEFAULT_FAMILY[key.type], hash: hash ?? defaultHash(key) } : lookUp(mechanism);
+    mechanism === undefined ? { family: defaultFamily(key), hash: hash ?? defaultHash(key) } : lookUp(mechanism);
   if (keyTypeOf(named.family) !== key.type) {
     throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${KEY_NAMES[key.type]}`);
   }
@@ -96,7 +96,7 @@ function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): Signa
   return scheme;
 }
 
-const DEFAULT_FAMILY = { rsa: "rsa-pkcs1", ec: "ecdsa", edwards: "eddsa" } as const;
+const DEFAULT_FAMILY = { ec: "ecdsa", edwards: "eddsa" } as const;
 const KEY_NAMES: Readonly<Record<SigningKey["type"], string>> = { rsa: "RSA", ec: "EC", edwards: "Ed25519" };
 
 function keyTypeOf(family: SignatureScheme["family"]): SigningKey["type"] {
@@ -113,9 +113,14 @@ function lookUp(mechanism: string): SignatureScheme {
 
 const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
 
+function defaultFamily(key: SigningKey): SignatureScheme["family"] {
+  if (key.type !== "rsa") return DEFAULT_FAMILY[key.type];
+  return key.pss === undefined ? "rsa-pkcs1" : "rsa-pss";
+}
+
 /** Undefined for Ed25519, which signs the whole message. */
 function defaultHash(key: SigningKey): HashName | undefined {
-  if (key.type === "rsa") return "sha256";
+  if (key.type === "rsa") return key.pss === undefined || key.pss === "none" ? "sha256" : key.pss.hash;
   if (key.type === "edwards") return undefined;
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
 }

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { derOid, parseCertificate } from "../asn1/index.ts";
+import { derOid, parseDerCertificate } from "../asn1/index.ts";
 import { wipe } from "../bytes/index.ts";
 import { encodeEcParameters, encodeEcPoint, parsePublicKey } from "../crypto/index.ts";
 import { CKA, CKC, CKK, CKO, type Template } from "../cryptoki/index.ts";
@@ -12,7 +12,7 @@ export type ImportType = "cert" | "private" | "public" | "data";
 /** A certificate in PEM or DER, as C_CreateObject wants it. @throws {FileError} if it is none. */
 export function certificateTemplate(file: string, bytes: Uint8Array): Template {
   const der = new Uint8Array(attempt(file, "certificate", () => new X509Certificate(bytes).raw));
-  const { subject, issuer, serialNumber } = attempt(file, "certificate", () => parseCertificate(der));
+  const { subject, issuer, serialNumber } = attempt(file, "certificate", () => parseDerCertificate(der));
   return {
     [CKA.CLASS]: CKO.CERTIFICATE,
     [CKA.CERTIFICATE_TYPE]: CKC.X_509,

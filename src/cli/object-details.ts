@@ -1,8 +1,9 @@
 import { DataError } from "../bytes/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
-import { parsePublicKey } from "../crypto/index.ts";
+import { keyName, publicKeyName } from "../crypto/index.ts";
 import { CKA, CKO, CryptokiError } from "../cryptoki/index.ts";
-import { keyName, subjectOf } from "./certificate-text.ts";
+import { subjectOf } from "./certificate-text.ts";
+import { NotFoundError } from "./failure.ts";
 import type { ObjectEntry, TokenSession } from "./session.ts";
 
 /** What an object is called in tables. */
@@ -23,6 +24,8 @@ export interface ObjectDetails {
   readonly about?: string;
   /** A private key's PIN is wanted for each use. */
   readonly alwaysAuthenticate?: boolean;
+  /** It is on the card, and what is in it cannot be read. */
+  readonly unreadable?: true;
 }
 
 /** Looks into an object. One that cannot be read is told of as such, and spoils nothing else. */
@@ -33,7 +36,7 @@ export async function describeObject(session: TokenSession, object: ObjectEntry)
         return certificateDetails(await session.value(object.handle));
       case CKO.PUBLIC_KEY:
         return {
-          key: keyName(await session.publicKey(object.handle)),
+          ...(await keyDetails(session, object)),
           about: await uses(session, object, PUBLIC_USES),
         };
       case CKO.PRIVATE_KEY:
@@ -42,21 +45,34 @@ export async function describeObject(session: TokenSession, object: ObjectEntry)
         return {};
     }
   } catch (error) {
-    if (error instanceof DataError || error instanceof CryptokiError) return { about: `unreadable: ${error.message}` };
+    if (error instanceof DataError || error instanceof CryptokiError)
+      return { about: `unreadable: ${error.message}`, unreadable: true };
     throw error;
   }
 }
 
 function certificateDetails(der: Uint8Array): ObjectDetails {
-  const key = parsePublicKey(parseCertificate(der).subjectPublicKeyInfo);
-  return { key: keyName(key), about: subjectOf(der) };
+  const certificate = parseCertificate(der);
+  return { key: publicKeyName(certificate.subjectPublicKeyInfo), about: subjectOf(certificate) };
+}
+
+/** The name of a key's algorithm, whether or not this driver computes with it; nothing where the token does not tell. */
+async function keyDetails(session: TokenSession, object: ObjectEntry): Promise<Pick<ObjectDetails, "key">> {
+  const info = await session.publicKeyInfo(object.handle);
+  if (info) return { key: publicKeyName(info) };
+  try {
+    return { key: keyName(await session.publicKey(object)) };
+  } catch (error) {
+    if (error instanceof NotFoundError) return {};
+    throw error;
+  }
 }
 
 async function privateKeyDetails(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
   const alwaysAuthenticate = await session.flag(object.handle, CKA.ALWAYS_AUTHENTICATE);
   const can = await uses(session, object, PRIVATE_USES);
   return {
-    key: keyName(await session.publicKey(object.handle)),
+    ...(await keyDetails(session, object)),
     about: alwaysAuthenticate ? `${can}; PIN for each use` : can,
     alwaysAuthenticate,
   };

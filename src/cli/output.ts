@@ -57,18 +57,18 @@ export class Printer {
 
   /** One JSON document. Keys in the order given; what is undefined is left out. */
   document(value: unknown): void {
-    this.line(JSON.stringify(value, undefined, 2));
+    this.line(escapeInvisible(JSON.stringify(value, undefined, 2)));
   }
 
   /** That something is done: a sentence, or what it says as JSON. */
   done(sentence: string, value: object): void {
     if (this.json) this.document(value);
-    else this.line(sentence);
+    else this.line(visible(sentence));
   }
 
   /** One JSON document on a line of its own, for output that goes on and on. */
   documentLine(value: unknown): void {
-    this.line(JSON.stringify(value));
+    this.line(escapeInvisible(JSON.stringify(value)));
   }
 
   /** Rows under headings, columns aligned, no frame. */
@@ -102,8 +102,26 @@ const NO_FRAME = Object.fromEntries(
 
 const trimLines = (text: string): string => text.replace(/[ \t]+$/gmu, "");
 
-/** A card's labels are untrusted: control characters never reach a terminal. The few codes that colours are made of pass. */
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const CONTROLS = /[\u0000-\u001a\u001c-\u001f\u007f-\u009f]|\u001b(?!\[(?:[12]|22|3[1-69]|90)m)/gu;
+
+/**
+ * A card's labels are untrusted: control characters never reach a terminal, and characters that nobody sees, or that turn the text
+ * around them, are shown by their number: \u202E. The few codes that colours are made of pass.
+ */
 export function visible(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
-  return text.replace(/[\u0000-\u001a\u001c-\u001f\u007f-\u009f]|\u001b(?!\[(?:[12]|22|3[1-69]|90)m)/gu, "\ufffd");
+  return escapeInvisible(text.replace(CONTROLS, "\ufffd"));
+}
+
+/**
+ * `text` with format characters (direction, joining, tags), separators of lines and paragraphs, lone surrogates and C1 control
+ * characters as \u202E, which JSON reads as the character.
+ */
+function escapeInvisible(text: string): string {
+  return text.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, index) => {
+      const unit = character.charCodeAt(index).toString(16).toUpperCase();
+      return `\\u${unit.padStart(4, "0")}`;
+    }).join(""),
+  );
 }

@@ -1,5 +1,5 @@
 import { wipe } from "../bytes/index.ts";
-import { parsePublicKey, type PublicKey } from "../crypto/index.ts";
+import type { PublicKey } from "../crypto/index.ts";
 import {
   AttributeError,
   type CK_MECHANISM,
@@ -12,9 +12,11 @@ import {
   CKU,
   CryptokiError,
   type CryptokiFunctions,
+  publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
+import { NotFoundError } from "./failure.ts";
 import { visible } from "./output.ts";
 import { parsePinSource, PIN, readPin } from "./pin.ts";
 import { readUri, type Token } from "./token.ts";
@@ -101,12 +103,16 @@ export class TokenSession {
 
   /** All objects that fit the template, and are to be seen. */
   async find(template: Template): Promise<ObjectEntry[]> {
+    return Promise.all((await this.#handles(template)).map((object) => this.describe(object)));
+  }
+
+  async #handles(template: Template): Promise<number[]> {
     const { cryptoki, handle } = this;
     await cryptoki.C_FindObjectsInit(handle, template);
     const found: number[] = [];
     for (let batch = [0]; batch.length > 0; found.push(...batch)) batch = await cryptoki.C_FindObjects(handle, BATCH);
     await cryptoki.C_FindObjectsFinal(handle);
-    return Promise.all(found.map((object) => this.describe(object)));
+    return found;
   }
 
   /** What a list shows of an object. */
@@ -121,7 +127,7 @@ export class TokenSession {
   }
 
   /** Those of the attributes that the object has. */
-  async #attributes(object: number, ...types: CKA[]): Promise<Template> {
+  async #attributes(object: number, ...types: readonly number[]): Promise<Template> {
     try {
       return await this.cryptoki.C_GetAttributeValue(this.handle, object, types);
     } catch (error) {
@@ -130,10 +136,24 @@ export class TokenSession {
     }
   }
 
-  /** The public half of a key: CKA_PUBLIC_KEY_INFO. */
-  async publicKey(object: number): Promise<PublicKey> {
-    const type = CKA.PUBLIC_KEY_INFO;
-    return parsePublicKey((await this.cryptoki.C_GetAttributeValue(this.handle, object, [type]))[type]);
+  /**
+   * The public half of a key, wherever the token tells it.
+   * @throws {DataError} for a key that is not known here, or none at all.
+   */
+  async publicKey({ handle, id }: Pick<ObjectEntry, "handle" | "id">): Promise<PublicKey> {
+    const source = {
+      find: (template: Template) => this.#handles(template),
+      known: (object: number, types: readonly number[]) => this.#attributes(object, ...types),
+    };
+    const found = await publicHalfOf(source, handle, id);
+    if (!found) throw new NotFoundError("the token does not tell the public half of the key");
+    return found;
+  }
+
+  /** CKA_PUBLIC_KEY_INFO, whatever the algorithm; undefined if the object has none, or an empty one. */
+  async publicKeyInfo(object: number): Promise<Uint8Array | undefined> {
+    const { [CKA.PUBLIC_KEY_INFO]: info } = await this.#attributes(object, CKA.PUBLIC_KEY_INFO);
+    return info && info.length > 0 ? info : undefined;
   }
 
   /** The mechanisms that the token offers. */

@@ -7,11 +7,12 @@ import {
   type DecipherGCM,
 } from "node:crypto";
 import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
+import { equivalentGcmNonce } from "./gcm-nonce.ts";
 import { plain } from "./plain.ts";
 
 export interface AeadParameters {
   readonly key: Uint8Array;
-  /** GCM: 1 to 128 bytes. CCM: 7 to 13. */
+  /** GCM: 1 byte or more. CCM: 7 to 13. */
   readonly nonce: Uint8Array;
   /** Authenticated, not encrypted. */
   readonly additional: Uint8Array;
@@ -25,9 +26,9 @@ export function encryptGcm(
   message: Uint8Array,
 ): { ciphertext: Uint8Array; tag: Uint8Array } {
   return refusing(() => {
-    const cipher = createCipheriv(gcm(parameters), parameters.key, parameters.nonce, {
-      authTagLength: parameters.tagLength,
-    });
+    const algorithm = gcm(parameters);
+    const nonce = nativeNonce(parameters, algorithm);
+    const cipher = createCipheriv(algorithm, parameters.key, nonce, { authTagLength: parameters.tagLength });
     cipher.setAAD(parameters.additional);
     return sealed(cipher, message);
   });
@@ -36,7 +37,9 @@ export function encryptGcm(
 /** @throws {AuthenticationError} if the tag is not the message's: then nothing is known of it. */
 export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array {
   const decipher = refusing(() => {
-    const made = createDecipheriv(gcm(parameters), parameters.key, parameters.nonce, { authTagLength: tag.length });
+    const algorithm = gcm(parameters);
+    const nonce = nativeNonce(parameters, algorithm);
+    const made = createDecipheriv(algorithm, parameters.key, nonce, { authTagLength: tag.length });
     made.setAAD(parameters.additional);
     return made.setAuthTag(tag);
   });
@@ -77,6 +80,9 @@ const bits = ({ key }: AeadParameters): 128 | 192 | 256 => {
   throw new DataError(`aes key: ${key.length} bytes`);
 };
 const gcm = (parameters: AeadParameters) => `aes-${bits(parameters)}-gcm` as const;
+/** OpenSSL takes initialisation vectors of up to 128 bytes for GCM. */
+const nativeNonce = ({ key, nonce }: AeadParameters, algorithm: ReturnType<typeof gcm>): Uint8Array =>
+  nonce.length > 128 ? equivalentGcmNonce(key, nonce, algorithm) : nonce;
 const ccm = (parameters: AeadParameters) => `aes-${bits(parameters)}-ccm` as const;
 
 function sealed(cipher: CipherGCM | CipherCCM, message: Uint8Array): { ciphertext: Uint8Array; tag: Uint8Array } {

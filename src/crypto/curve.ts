@@ -1,8 +1,8 @@
 import { DataError } from "../bytes/index.ts";
-import { DerReader, derOid } from "../asn1/index.ts";
+import { DerReader, derOid, TAG } from "../asn1/index.ts";
+import { curveWithNumbers, type NamedCurve } from "./explicit-curve.ts";
 
-/** The NIST prime curves (FIPS 186-4 D.1.2, SP 800-186 section 3.2.1), by the names of WebCrypto. */
-export type NamedCurve = "P-256" | "P-384" | "P-521";
+export type { NamedCurve } from "./explicit-curve.ts";
 
 interface Curve {
   readonly oid: string;
@@ -31,11 +31,14 @@ export function encodeEcParameters(curve: NamedCurve): Uint8Array {
 }
 
 /**
- * The curve that CKA_EC_PARAMS names.
- * @throws {DataError} if they are not an object identifier, or another curve's.
+ * The curve that CKA_EC_PARAMS, or the parameters of a public key, name: by its object identifier, or by all of its numbers
+ * (ANSI X9.62 ECParameters, RFC 3279 section 2.3.5).
+ * @throws {DataError} if they are neither, or another curve's: numbers that differ in the generator alone, too, whose private keys
+ *   anybody can choose (CVE-2020-0601).
  */
 export function decodeEcParameters(parameters: Uint8Array): NamedCurve {
   const reader = new DerReader(parameters, "EC parameters");
+  if (reader.peek() === TAG.SEQUENCE) return curveWithNumbers(parameters);
   const oid = reader.oid();
   reader.end();
   const curve = NAMES.find((name) => CURVES[name].oid === oid);

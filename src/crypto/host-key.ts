@@ -33,6 +33,9 @@ export class HostPrivateKey {
   constructor(key: KeyObject) {
     this.#key = key;
     this.publicKey = parsePublicKey(plain(createPublicKey(key).export({ format: "der", type: "spki" })));
+    if (this.publicKey.type === "rsa" && this.publicKey.pss !== undefined) {
+      throw new DataError("private key: no PKCS #8 for RSASSA-PSS alone; give the key as rsaEncryption");
+    }
   }
 
   /** PKCS #8 PrivateKeyInfo, DER, not encrypted (RFC 5958). @throws {DataError} if it is none of a type that is known here. */

@@ -12,17 +12,19 @@ export { verifyEcdsa } from "./ecdsa-verify.ts";
 export { verifyEddsa } from "./eddsa.ts";
 export { curve25519KeyFromRandom, ecKeyFromRandom, type RandomSource, rsaKeyFromRandom } from "./key-from-random.ts";
 export { generateCurve25519Key, generateEcKey, generateRsaKey } from "./generate-key.ts";
-export { gunzip } from "./gunzip.ts";
+export { gunzip, isCompressed } from "./gunzip.ts";
 export { digest, Hasher, hashLength, type HashName } from "./hash.ts";
 export { hkdfExpand, hkdfExtract } from "./hkdf.ts";
 export { HmacStream } from "./hmac.ts";
 export { HostPrivateKey } from "./host-key.ts";
+export { keyName, publicKeyName } from "./key-name.ts";
 export { type KeyWrap, unwrapKey, wrapKey } from "./key-wrap.ts";
 export { x963Kdf } from "./kdf.ts";
 export { decodeOaep, encodeOaep, type OaepParameters } from "./oaep.ts";
 export { decodePkcs1Encryption, decodePkcs1Signature, encodePkcs1Encryption, encodePkcs1Signature } from "./pkcs1.ts";
 export { pbkdf2Hmac } from "./pbkdf2.ts";
 export { encodePss, type PssParameters } from "./pss.ts";
+export { pssObjection, type PssLimits } from "./pss-limits.ts";
 export {
   type EcPublicKey,
   type EdwardsPublicKey,
@@ -35,6 +37,7 @@ export {
   type RsaPublicKey,
   ecPublicKey,
   rsaPublicKey,
+  withoutLimits,
 } from "./public-key.ts";
 export { type Curve25519, decodePoint25519, encodeParameters25519, namesCurve25519 } from "./point25519.ts";
 export { randomBytes } from "./random.ts";

@@ -1,7 +1,9 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { derBitString, derNull, derOid, DerReader, derSequence, derUnsigned } from "../asn1/index.ts";
+import { berToDer, derBitString, derNull, derOid, DerReader, derSequence, derUnsigned, TAG } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { curveInfo, decodeEcParameters, encodeEcParameters, type NamedCurve } from "./curve.ts";
+import { decodeEcPoint } from "./ec-point.ts";
+import { encodePssLimits, type PssLimits, readPssLimits } from "./pss-limits.ts";
 
 export interface RsaPublicKey {
   readonly type: "rsa";
@@ -10,6 +12,8 @@ export interface RsaPublicKey {
   /** Most significant byte first, no leading zero. */
   readonly publicExponent: Uint8Array;
   readonly modulusBits: number;
+  /** Of a key for RSASSA-PSS alone (RFC 4055 section 1.2): no other padding may be used with it, and PSS only so. */
+  readonly pss?: PssLimits;
 }
 
 export interface EcPublicKey {
@@ -37,7 +41,7 @@ export interface MontgomeryPublicKey {
 
 /** Type and size of a key pair, which may be known before its numbers are. Every {@link PublicKey} is one. */
 export type KeyShape =
-  | Pick<RsaPublicKey, "type" | "modulusBits">
+  | Pick<RsaPublicKey, "type" | "modulusBits" | "pss">
   | Pick<EcPublicKey, "type" | "curve">
   | Pick<EdwardsPublicKey, "type" | "curve">
   | Pick<MontgomeryPublicKey, "type" | "curve">;
@@ -45,6 +49,8 @@ export type KeyShape =
 export type PublicKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey | MontgomeryPublicKey;
 
 const RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
+/** RFC 4055 section 3.1. */
+const RSASSA_PSS = "1.2.840.113549.1.1.10";
 /** RFC 8410 section 3. */
 const ED25519 = "1.3.101.112";
 const X25519 = "1.3.101.110";
@@ -54,22 +60,20 @@ const MIN_MODULUS_BITS = 512;
 const MAX_MODULUS_BITS = 16384;
 
 /**
- * Reads a SubjectPublicKeyInfo, DER (RFC 5280 section 4.1, RFC 3279 section 2.3.1, RFC 5480 section 2).
- * @throws {DataError} if it is none, or neither an RSA key nor one on a curve of {@link NamedCurve}.
+ * Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1, RFC 3279 section 2.3, RFC 4055, RFC 5480 section 2, RFC 8410), DER or BER. The
+ * numbers of an RSA key may be padded, or lack the zero that keeps them from being negative.
+ * @throws {DataError} if it is none, or neither an RSA key nor one on a curve of {@link NamedCurve}, Ed25519 or X25519.
  */
 export function parsePublicKey(spki: Uint8Array): PublicKey {
-  const outer = new DerReader(spki, "public key");
-  const info = outer.enter();
-  outer.end();
-  const algorithm = info.enter();
-  const key = info.bitStringBytes();
-  info.end();
-  const oid = algorithm.oid();
+  const { oid, parameters, key } = readPublicKeyInfo(spki);
   switch (oid) {
     case RSA_ENCRYPTION:
       return readRsaKey(key);
+    case RSASSA_PSS:
+      return { ...readRsaKey(key), pss: readPssLimits(parameters) };
     case EC_PUBLIC_KEY:
-      return ecPublicKey(decodeEcParameters(algorithm.next().encoding), key);
+      if (!parameters) throw new DataError("EC public key: no parameters");
+      return readEcKey(decodeEcParameters(parameters), key);
     case ED25519:
       return { type: "edwards", curve: "Ed25519", point: requirePoint25519(key) };
     case X25519:
@@ -79,12 +83,45 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
   }
 }
 
-/** RSAPublicKey (RFC 8017 appendix A.1.1). */
+/** The parts of a SubjectPublicKeyInfo. */
+export interface PublicKeyInfo {
+  /** Of the algorithm. */
+  readonly oid: string;
+  /** Of the algorithm, DER; undefined if there are none. */
+  readonly parameters: Uint8Array | undefined;
+  /** The key itself, in the algorithm's own form. */
+  readonly key: Uint8Array;
+}
+
+/** @throws {DataError} if `spki` is no SubjectPublicKeyInfo, whatever the algorithm. */
+export function readPublicKeyInfo(spki: Uint8Array): PublicKeyInfo {
+  const outer = new DerReader(inDer(spki), "public key");
+  const info = outer.enter();
+  outer.end();
+  const algorithm = info.enter();
+  const key = info.bitStringBytes();
+  info.end();
+  const oid = algorithm.oid();
+  return { oid, parameters: algorithm.remaining > 0 ? algorithm.next().encoding : undefined, key };
+}
+
+/** What is no DER is left to whoever reads it to refuse. */
+function inDer(bytes: Uint8Array): Uint8Array {
+  try {
+    const { der, length } = berToDer(bytes);
+    return length === bytes.length ? der : bytes;
+  } catch (error) {
+    if (error instanceof DataError) return bytes;
+    throw error;
+  }
+}
+
+/** RSAPublicKey (RFC 8017 appendix A.1.1). Its numbers cannot be negative, so that one without its leading zero is read as what it was. */
 function readRsaKey(der: Uint8Array): RsaPublicKey {
-  const outer = new DerReader(der, "RSA public key");
+  const outer = new DerReader(inDer(der), "RSA public key");
   const reader = outer.enter();
   outer.end();
-  const key = rsaPublicKey(reader.unsigned(), reader.unsigned());
+  const key = rsaPublicKey(reader.next(TAG.INTEGER).contents, reader.next(TAG.INTEGER).contents);
   reader.end();
   return key;
 }
@@ -117,6 +154,12 @@ export function ecPublicKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
   return { type: "ec", curve, point };
 }
 
+/** A compressed point (RFC 5480 section 2.2) is made whole. */
+function readEcKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
+  const isCompressed = (point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + curveInfo(curve).bytes;
+  return ecPublicKey(curve, isCompressed ? decodeEcPoint(curve, point) : point);
+}
+
 function requirePoint25519(point: Uint8Array): Uint8Array {
   if (point.length !== 32) throw new DataError(`public key: a point of ${point.length} bytes, 32 wanted`);
   return point;
@@ -132,7 +175,10 @@ export function encodePublicKey(key: PublicKey): Uint8Array {
     return derSequence(derSequence(algorithm), derBitString(key.point));
   }
   const numbers = derSequence(derUnsigned(key.modulus), derUnsigned(key.publicExponent));
-  return derSequence(derSequence(derOid(RSA_ENCRYPTION), derNull()), derBitString(numbers));
+  const algorithm = key.pss
+    ? derSequence(derOid(RSASSA_PSS), encodePssLimits(key.pss))
+    : derSequence(derOid(RSA_ENCRYPTION), derNull());
+  return derSequence(algorithm, derBitString(numbers));
 }
 
 /**
@@ -148,13 +194,18 @@ export function keyTypeOf(
   throw new DataError(`public key: no card here has keys on ${key.curve}`);
 }
 
+/** `key` for a library that knows RSA keys as such only, and is told the padding with each use. */
+export function withoutLimits(key: PublicKey): PublicKey {
+  return key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
+}
+
 /**
  * `key` as Node's crypto takes it.
  * @throws {DataError} if OpenSSL refuses it, as it does with a point that is not on its curve.
  */
 export function importPublicKey(key: PublicKey): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(encodePublicKey(key)), format: "der", type: "spki" });
+    return createPublicKey({ key: Buffer.from(encodePublicKey(withoutLimits(key))), format: "der", type: "spki" });
   } catch (cause) {
     throw new DataError("public key: refused, not a valid key", { cause });
   }

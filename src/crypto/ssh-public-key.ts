@@ -21,6 +21,7 @@ export function encodeSshPublicKey(key: PublicKey): string {
 function sshFields(key: PublicKey): readonly [string, ...Uint8Array[]] {
   switch (key.type) {
     case "rsa":
+      if (key.pss !== undefined) throw new DataError("SSH has no use for a key that is for RSASSA-PSS only");
       return ["ssh-rsa", sshInteger(key.publicExponent), sshInteger(key.modulus)];
     case "ec": {
       const curve = SSH_CURVES[key.curve];

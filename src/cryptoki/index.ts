@@ -12,6 +12,7 @@ export { Cryptoki, type CryptokiFunctions } from "./cryptoki.ts";
 export type { CryptoEngine } from "./engines.ts";
 export { CryptokiError } from "./error.ts";
 export type { AttributeValues } from "./functions/object.ts";
+export { type ObjectSource, publicHalfOf } from "./public-half.ts";
 export type { Pin } from "./sessions/pin.ts";
 export type { CardAccess, SlotTable } from "./slots/slot-table.ts";
 export type { TokenChoice } from "./slots/slot-view.ts";

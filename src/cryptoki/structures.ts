@@ -147,7 +147,7 @@ export interface CK_AES_CTR_PARAMS {
 
 /** CKM_AES_GCM (PKCS#11 3.1, AES-GCM and AES-CCM mechanism parameters). */
 export interface CK_GCM_PARAMS {
-  /** 1 to 128 bytes; 12 are usual. */
+  /** 1 byte to 16 MiB; 12 bytes are usual. */
   readonly pIv: Uint8Array;
   /** Its length in bits; nobody reads it. */
   readonly ulIvBits?: number;

@@ -1,4 +1,4 @@
-import { type Certificate, parseCertificate } from "../asn1/index.ts";
+import { type Certificate, parseCertificate, parseDerCertificate } from "../asn1/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import { copyOf } from "./buffer-source.ts";
@@ -80,7 +80,7 @@ export class CertificateStorage {
   add(certificate: BufferSource | string, place: CertificatePlace = {}): Promise<TokenCertificate> {
     return refusing(async () => {
       const der = typeof certificate === "string" ? fromPem(certificate) : copyOf(certificate, "the certificate");
-      const { subject, issuer, serialNumber } = parseCertificate(der);
+      const { subject, issuer, serialNumber } = parseDerCertificate(der);
       const { cryptoki, handle, pins } = this.#session;
       const template: Template = {
         [CKA.CLASS]: CKO.CERTIFICATE,

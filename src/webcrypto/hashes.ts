@@ -28,6 +28,13 @@ export function hashOf(identifier: unknown): Hash {
   return found;
 }
 
+/** WebCrypto's name of a hash. @throws {DOMException} NotSupportedError if it has none. */
+export function nameOfHash(hash: HashName): string {
+  const found = HASHES.find((one) => one.hash === hash);
+  if (!found) throw refusal("NotSupportedError", `hash ${hash}: SHA-1, SHA-256, SHA-384 or SHA-512`);
+  return found.name;
+}
+
 /** The name in an AlgorithmIdentifier. @throws {TypeError} if there is none. */
 export function nameOfAlgorithm(identifier: unknown, what = "algorithm"): string {
   const name = typeof identifier === "string" ? identifier : memberOf(identifier, "name");

@@ -1,6 +1,6 @@
-import type { NamedCurve, PublicKey } from "../crypto/index.ts";
+import type { NamedCurve, PublicKey, RsaPublicKey } from "../crypto/index.ts";
 import { refusal } from "./error.ts";
-import { hashOf, memberOf, nameOfAlgorithm } from "./hashes.ts";
+import { hashOf, memberOf, nameOfAlgorithm, nameOfHash } from "./hashes.ts";
 import type { KeyUsage } from "./types.ts";
 
 const RSA_NAMES = ["RSASSA-PKCS1-v1_5", "RSA-PSS", "RSA-OAEP"] as const;
@@ -101,8 +101,14 @@ export function keyAlgorithm(key: PublicKey, abilities: KeyAbilities, wanted?: u
 }
 
 function preferred(key: PublicKey, abilities: KeyAbilities): TokenAlgorithmName | undefined {
+  if (key.type === "rsa" && key.pss !== undefined) return "RSA-PSS";
   const fitting = NAMES.filter((name) => ALGORITHMS[name].type === key.type);
   return fitting.find((name) => abilities[ALGORITHMS[name].ability]) ?? fitting[0];
+}
+
+/** The hash that a key for RSASSA-PSS alone is limited to. @throws {DOMException} NotSupportedError for one that WebCrypto has not. */
+function onlyHash({ pss }: RsaPublicKey): string | undefined {
+  return pss === undefined || pss === "none" ? undefined : nameOfHash(pss.hash);
 }
 
 /** Undefined if the algorithm works with keys of another type. */
@@ -110,8 +116,10 @@ function described(key: PublicKey, wantedName: TokenAlgorithmName, wanted: unkno
   switch (key.type) {
     case "rsa": {
       const name = RSA_NAMES.find((one) => one === wantedName);
-      if (!name) return undefined;
-      const hash = { name: hashOf(memberOf(wanted, "hash") ?? "SHA-256").name };
+      if (!name || (key.pss !== undefined && name !== "RSA-PSS")) return undefined;
+      const only = onlyHash(key);
+      const hash = { name: hashOf(memberOf(wanted, "hash") ?? only ?? "SHA-256").name };
+      if (only !== undefined && hash.name !== only) throw refusal("DataError", `the key is for ${only} only`);
       return { name, modulusLength: key.modulusBits, publicExponent: Uint8Array.from(key.publicExponent), hash };
     }
     case "ec": {

@@ -65,7 +65,11 @@ describe("public keys", () => {
   });
 
   test.each([
-    ["compressed", (point: Uint8Array) => point.subarray(0, 33).with(0, 2)],
+    ["compressed and cut off", (point: Uint8Array) => point.subarray(0, 32).with(0, 2)],
+    [
+      "compressed for another curve",
+      (point: Uint8Array) => concat(point.subarray(0, 33).with(0, 2), new Uint8Array(16)),
+    ],
     ["cut off", (point: Uint8Array) => point.subarray(0, -1)],
     ["of another curve", () => ecPair("P-384").publicKey.point],
     ["at infinity", () => new Uint8Array(1)],

@@ -1,7 +1,6 @@
 import { type Command, Option } from "commander";
 import { wipe } from "../../bytes/index.ts";
-import { parsePublicKey } from "../../crypto/index.ts";
-import { keyName } from "../certificate-text.ts";
+import { keyName, parsePublicKey } from "../../crypto/index.ts";
 import { action } from "../context.ts";
 import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
@@ -48,7 +47,7 @@ export function addDerive(program: Command, environment: Environment): void {
     if (peer.type !== "ec") throw new FileError(`${options.peer} holds an RSA key; an EC key is wanted`);
     const session = await openSessionFor(context, selection, uri);
     const key = await choosePrivateKey(session, selection, USE.derive);
-    const own = await session.publicKey(key.handle);
+    const own = await session.publicKey(key);
     if (own.type !== "ec" || own.curve !== peer.curve) {
       throw new FileError(`${options.peer} is on ${peer.curve}, the key on the card is ${keyName(own)}`);
     }

@@ -26,6 +26,7 @@ interface ImportOptions extends OfficerOptions {
   readonly application?: string;
   readonly objectId?: string;
   readonly private?: true;
+  readonly yes?: true;
 }
 
 export function addImport(program: Command, environment: Environment): void {
@@ -48,7 +49,8 @@ export function addImport(program: Command, environment: Environment): void {
       .option("--label <text>", "the CKA_LABEL")
       .option("--application <text>", "the CKA_APPLICATION of a data object")
       .option("--object-id <oid>", "the CKA_OBJECT_ID of a data object, such as 2.16.840.1.101.3.7.2.48.1")
-      .option("--private", "seen only after login"),
+      .option("--private", "seen only after login")
+      .option("--yes", "write a certificate that is on the card already"),
   ).addHelpText(
     "after",
     examples(
@@ -69,6 +71,7 @@ export function addImport(program: Command, environment: Environment): void {
       const template = read(options, file ?? "standard input", bytes);
       try {
         const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
+        if (options.type === "cert" && !options.yes) await refuseAgain(session, template);
         await logIn(session, options);
         const handle = await asAllowed(options, session.cryptoki.C_CreateObject(session.handle, template));
         const { id, label } = await session.describe(handle);
@@ -82,6 +85,19 @@ export function addImport(program: Command, environment: Environment): void {
       }
     },
   );
+}
+
+/** @throws {UsageError} if the certificate is on the card already: with that CKA_ID, if one was given. */
+async function refuseAgain(session: TokenSession, template: Template): Promise<void> {
+  const { [CKA.CLASS]: objectClass, [CKA.ID]: id, [CKA.VALUE]: value } = template;
+  const [same] = await session.find({
+    ...(objectClass !== undefined && { [CKA.CLASS]: objectClass }),
+    ...(id && { [CKA.ID]: id }),
+    ...(value && { [CKA.VALUE]: value }),
+  });
+  if (!same) return;
+  const name = `id ${toHex(same.id)} "${same.label}"`;
+  throw new UsageError(`the certificate is on the card already: ${name}; to write it all the same, add --yes`);
 }
 
 function read(options: ImportOptions, file: string, bytes: Uint8Array): Template {

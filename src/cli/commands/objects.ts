@@ -3,7 +3,7 @@ import { toHex } from "../../bytes/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
-import { NotFoundError } from "../failure.ts";
+import { NotFoundError, UnreadableObjectError } from "../failure.ts";
 import { examples } from "../help.ts";
 import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
 import { type Printer, visible } from "../output.ts";
@@ -62,6 +62,10 @@ export function addObjects(program: Command, environment: Environment): void {
       listed.forEach((one, index) => {
         tell(print, one.token, one.objects, options.uris ?? false, index > 0);
       });
+    const broken = listed.flatMap(({ objects }) => objects).filter(({ details }) => details.unreadable);
+    if (broken.length > 0) {
+      throw new UnreadableObjectError(`${broken.length} of the objects cannot be read; the list says why`);
+    }
     if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object fits on the token");
   });
 }

@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
-import { toHex } from "../../bytes/index.ts";
+import { DataError, toHex } from "../../bytes/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
-import { encodePublicKey, encodeSshPublicKey, parsePublicKey } from "../../crypto/index.ts";
+import { encodePublicKey, encodeSshPublicKey, parsePublicKey, publicKeyName } from "../../crypto/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
-import { dayOf, keyName, summarise } from "../certificate-text.ts";
+import { dayOf, shownName, summarise } from "../certificate-text.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
@@ -78,7 +78,9 @@ interface Content {
 
 async function load(session: TokenSession, object: ObjectEntry, type: Content["type"]): Promise<Content> {
   const der =
-    type === "public" ? encodePublicKey(await session.publicKey(object.handle)) : await session.value(object.handle);
+    type === "public"
+      ? ((await session.publicKeyInfo(object.handle)) ?? encodePublicKey(await session.publicKey(object)))
+      : await session.value(object.handle);
   return { type, der };
 }
 
@@ -101,13 +103,13 @@ const publicKeyOf = ({ type, der }: Content): Uint8Array =>
   type === "cert" ? parseCertificate(der).subjectPublicKeyInfo : der;
 
 function pairsOf(content: Content): [string, string][] {
-  if (content.type !== "cert") return [["key", keyName(parsePublicKey(content.der))]];
+  if (content.type !== "cert") return [["key", publicKeyName(content.der)]];
   const { subject, issuer, serialNumber, notBefore, notAfter, key, keyUsage, subjectAltName, sha256 } = summarise(
     content.der,
   );
   return [
-    ["subject", subject],
-    ["issuer", issuer],
+    ["subject", shownName(subject)],
+    ["issuer", shownName(issuer)],
     ["serial number", serialNumber],
     ["valid", `${dayOf(notBefore)} to ${dayOf(notAfter)}`],
     ["key", key],
@@ -126,6 +128,16 @@ function pem(label: string, der: Uint8Array): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
 
+/** The key in the form of OpenSSH, if that has one for it. */
+function sshOf(content: Content): { readonly ssh?: string } {
+  try {
+    return { ssh: encodeSshPublicKey(parsePublicKey(publicKeyOf(content))) };
+  } catch (error) {
+    if (error instanceof DataError) return {};
+    throw error;
+  }
+}
+
 /** An object as `--json` prints it. */
 function document(content: Content, uri: string, { id, label }: ObjectEntry): object {
   const common = { type: content.type, id: toHex(id), label, uri };
@@ -134,9 +146,7 @@ function document(content: Content, uri: string, { id, label }: ObjectEntry): ob
   return {
     ...common,
     der: value,
-    ssh: encodeSshPublicKey(parsePublicKey(publicKeyOf(content))),
-    ...(content.type === "cert"
-      ? { certificate: summarise(content.der) }
-      : { key: keyName(parsePublicKey(content.der)) }),
+    ...sshOf(content),
+    ...(content.type === "cert" ? { certificate: summarise(content.der) } : { key: publicKeyName(content.der) }),
   };
 }

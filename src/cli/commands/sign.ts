@@ -65,10 +65,10 @@ export function addSign(program: Command, environment: Environment): void {
       const data = await readInput(file, context.environment);
       const session = await openSessionFor(context, selection, uri);
       const offered = await session.mechanisms();
-      const key = await choosePrivateKey(session, selection, USE.sign, async ({ handle }) =>
-        signatureScheme(requireSigningKey(await session.publicKey(handle)), options, offered),
+      const key = await choosePrivateKey(session, selection, USE.sign, async (candidate) =>
+        signatureScheme(requireSigningKey(await session.publicKey(candidate)), options, offered),
       );
-      const publicKey = requireSigningKey(await session.publicKey(key.handle));
+      const publicKey = requireSigningKey(await session.publicKey(key));
       const scheme = signatureScheme(publicKey, options, offered);
       const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
       const signature = formatSignature(raw, publicKey, options.format);

@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
-import { type HashName, parsePublicKey } from "../../crypto/index.ts";
-import { keyName } from "../certificate-text.ts";
+import { type HashName, keyName, parsePublicKey } from "../../crypto/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
@@ -78,7 +77,7 @@ async function findKey(context: CommandContext, options: VerifyOptions, uri?: st
     const selection = readSelection(options, uri);
     const session = await openSessionFor(context, selection, uri);
     const object = await chooseObject(session, "public", selection);
-    return requireSigningKey(await session.publicKey(object.handle));
+    return requireSigningKey(await session.publicKey(object));
   }
   if (uri !== undefined || options.id !== undefined || options.label !== undefined) {
     throw new UsageError("--key names a file; leave out the URI, --id and --label, which name a key on a card");

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { SavableCard } from "../../virtual/index.ts";
-import { addCardOptions, type CardOptions, createCard, readDeviations } from "../card-options.ts";
+import { addCardOptions, type CardOptions, createCard, pinsInWords, readDeviations } from "../card-options.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { FileError, UsageError } from "../failure.ts";
@@ -39,22 +39,37 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
     const { existsSync } = await import("node:fs");
     if (existsSync(file)) throw new FileError(`${file} is there already; a card in it would be lost`);
     const { profile } = options;
-    const card = profile === "piv" ? await createCard(options) : await createPkcs15Card(options);
+    const { card, pins } = profile === "piv" ? await createPivCard(options) : await createPkcs15Card(options);
     try {
       await saveCard(card, file);
     } catch (cause) {
       throw writeFailure(file, cause);
     }
-    const pins = profile === "piv" ? "PIN is 123456" : "PINs are 123456, and 654321 for signatures";
     const use = `cryptoki --virtual ${file} tokens`;
     print.done(`A new ${KIND[profile]} card is in ${file}. Its ${pins}. Use it with: ${use}`, { file, profile });
   });
 }
 
+interface NewCard {
+  readonly card: SavableCard;
+  /** In words. */
+  readonly pins: string;
+}
+
+async function createPivCard(options: CardOptions): Promise<NewCard> {
+  const card = await createCard(options);
+  return { card, pins: pinsInWords(card, options) };
+}
+
 /** @throws {UsageError} for options that speak of PIV. */
-async function createPkcs15Card({ name, extended, key, yubico, icam, deviation }: CardOptions): Promise<SavableCard> {
+async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
+  const { name, extended, key, yubico, icam, deviation, ...pins } = options;
   const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
   const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
   if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
-  return VirtualPkcs15Card.create({ deviations, ...(name !== undefined && { name }), ...(extended && { extended }) });
+  if (pins.pin !== undefined || pins.globalPin !== undefined) {
+    throw new UsageError("--pin and --global-pin are for PIV cards");
+  }
+  const traits = { deviations, ...(name !== undefined && { name }), ...(extended && { extended }) };
+  return { card: await VirtualPkcs15Card.create(traits), pins: "PINs are 123456, and 654321 for signatures" };
 }

@@ -1,3 +1,4 @@
+import { DataError } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -96,7 +97,7 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   }
   await requirePermission(object, use, mechanism.mechanism, entry.family.keyTypes);
   if (material.class !== "private") {
-    return { ...common, kind: "public", mechanism: entry, publicKey: await material.publicKey() };
+    return { ...common, kind: "public", mechanism: entry, publicKey: await computable(material.publicKey()) };
   }
   // No public key tells whether an agreed secret is right.
   const verifies = application.verifiesResults && use !== "derive";
@@ -105,7 +106,19 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }
-  return { ...common, kind: "private", mechanism: entry, shape: await privateKey.shape(), guard };
+  return { ...common, kind: "private", mechanism: entry, shape: await computable(privateKey.shape()), guard };
+}
+
+/** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for a key on a curve, or of a type, that is not known here. */
+async function computable<T>(key: Promise<T>): Promise<T> {
+  try {
+    return await key;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, `this driver does not work with such keys: ${error.message}`, {
+      cause: error,
+    });
+  }
 }
 
 async function requirePermission(

@@ -1,11 +1,12 @@
 import type { CardMechanism, CardToken, KeyFamily, KeyPrimitive } from "../../card/index.ts";
-import type { PublicKey } from "../../crypto/index.ts";
+import type { PssLimits, PublicKey } from "../../crypto/index.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import type { CK_MECHANISM, CK_MECHANISM_INFO } from "../structures.ts";
-import type { KeySizes, Mechanism, MechanismFamily } from "./scheme.ts";
+import { rsaPss } from "./rsa-pss.ts";
+import type { KeySizes, Mechanism, MechanismFamily, PairMechanism } from "./scheme.ts";
 import { MECHANISM_BY_TYPE, MECHANISMS } from "./table.ts";
 
 /** What of an operation's functions a mechanism is for, and the flag that says so. */
@@ -48,14 +49,24 @@ function isOffered(token: CardToken, mechanism: Mechanism): boolean {
 const sharesKeys = (a: MechanismFamily, b: MechanismFamily): boolean =>
   a.keyTypes.some((type) => b.keyTypes.includes(type));
 
-/** Those that work with the card's own keys of a type. */
-export function offeredForKey(token: CardToken, type: PublicKey["type"]): readonly number[] {
+/** What is known of a key when it is asked which mechanisms work with it. */
+export type KeyKind = Pick<PublicKey, "type"> & { readonly pss?: PssLimits };
+
+/** Those that work with the card's own keys of a kind. */
+export function offeredForKey(token: CardToken, { type, pss }: KeyKind): readonly number[] {
   return MECHANISMS.filter(
     (mechanism) =>
       mechanism.kind === "pair" &&
       mechanism.family.keyTypes.includes(KEY_TYPE[type]) &&
+      (pss === undefined || isAllowed(pss, mechanism)) &&
       cardMechanisms(token, mechanism).length > 0,
   ).map((mechanism) => mechanism.type);
+}
+
+/** Whether a key for RSASSA-PSS alone may be used with a mechanism (RFC 4055 section 1.2). */
+function isAllowed(limits: PssLimits, { family, hash }: PairMechanism): boolean {
+  if (family !== rsaPss) return false;
+  return hash === undefined || limits === "none" || hash === limits.hash;
 }
 
 const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = {

@@ -109,10 +109,10 @@ function readMgf(mgf: unknown): HashName {
 }
 
 /** A copy: the operation may last longer than the caller keeps its bytes as they are. */
-export function readBytes(value: unknown, name: string): Uint8Array {
+export function readBytes(value: unknown, name: string, max = MAX_BYTES): Uint8Array {
   if (value === undefined || value === null) return new Uint8Array();
-  if (!(value instanceof Uint8Array) || value.length > MAX_BYTES) {
-    throw invalid(`${name} is a Uint8Array of at most ${MAX_BYTES} bytes`);
+  if (!(value instanceof Uint8Array) || value.length > max) {
+    throw invalid(`${name} is a Uint8Array of at most ${max} bytes`);
   }
   return copyBytes(value);
 }

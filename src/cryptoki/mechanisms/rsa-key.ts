@@ -12,9 +12,15 @@ export class RsaKey {
   readonly modulusBits: number;
   readonly #publicKey: RsaPublicKey | undefined;
 
-  /** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT unless it is an RSA key. */
-  constructor(key: KeyShape) {
+  /**
+   * @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT unless it is an RSA key; CKR_KEY_FUNCTION_NOT_PERMITTED for a key whose
+   *   certificate allows RSASSA-PSS only, with another padding.
+   */
+  constructor(key: KeyShape, padding: "pss" | "other" = "other") {
     if (key.type !== "rsa") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an RSA key");
+    if (key.pss !== undefined && padding !== "pss") {
+      throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the key is for RSASSA-PSS only: use CKM_RSA_PKCS_PSS");
+    }
     this.modulusBits = key.modulusBits;
     this.#publicKey = "modulus" in key ? (key as RsaPublicKey) : undefined;
   }

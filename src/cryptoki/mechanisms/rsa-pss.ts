@@ -1,4 +1,11 @@
-import { encodePss, hashLength, type HashName, type PssParameters, verifyPss } from "../../crypto/index.ts";
+import {
+  encodePss,
+  hashLength,
+  type HashName,
+  pssObjection,
+  type PssParameters,
+  verifyPss,
+} from "../../crypto/index.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -8,8 +15,10 @@ import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
 
 const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
-  const key = new RsaKey(shape);
+  const key = new RsaKey(shape, "pss");
   const parameters = readPssParameters(parameter, hash);
+  const objection = shape.type === "rsa" && shape.pss ? pssObjection(shape.pss, parameters) : undefined;
+  if (objection !== undefined) throw new CryptokiError(CKR.MECHANISM_PARAM_INVALID, objection);
   // RFC 8017 section 9.1.1 step 3; emBits is one less than the modulus' bits, which may make the block a byte shorter.
   const needed = hashLength(parameters.hash) + parameters.saltLength + 2;
   key.requireLength(key.modulusBits % 8 === 1 ? needed + 1 : needed);

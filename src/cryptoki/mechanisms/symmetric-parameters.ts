@@ -13,8 +13,8 @@ import type {
 } from "../structures.ts";
 import { fields, invalid, readBytes, readHash } from "./parameters.ts";
 
-/** OpenSSL's bound, longer than any nonce that a protocol uses. The standard has none. */
-const MAX_GCM_IV = 128;
+/** The standard goes up to 2^32 - 1; no message that comes in through p11-kit is longer than this. */
+const MAX_GCM_IV = 2 ** 24;
 /** Some ten seconds. A derivation takes one of the few threads that everybody has to share, and nothing stops it. */
 export const MAX_ITERATIONS = 2 ** 24;
 
@@ -51,7 +51,7 @@ const GCM_TAGS: ReadonlySet<unknown> = new Set([32, 64, 96, 104, 112, 120, 128])
 /** CK_GCM_PARAMS. Tags of other lengths than SP 800-38D allows are refused. */
 export function readGcmParameters(parameter: unknown): AeadParameter {
   const { pIv, pAAD, ulTagBits } = fields<CK_GCM_PARAMS>(parameter, "{ pIv, pAAD, ulTagBits }");
-  const nonce = readBytes(pIv, "pIv");
+  const nonce = readBytes(pIv, "pIv", MAX_GCM_IV);
   if (nonce.length === 0 || nonce.length > MAX_GCM_IV) throw invalid(`pIv has 1 to ${MAX_GCM_IV} bytes; 12 are usual`);
   if (!GCM_TAGS.has(ulTagBits)) throw invalid("ulTagBits is 128, 120, 112, 104, 96, 64 or 32");
   return { nonce, additional: readBytes(pAAD, "pAAD"), tagLength: Number(ulTagBits) / 8 };

@@ -1,8 +1,7 @@
 import type { CardObject } from "../../card/index.ts";
-import type { PublicKey } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { offeredForKey } from "../mechanisms/offer.ts";
+import { type KeyKind, offeredForKey } from "../mechanisms/offer.ts";
 import type { Token } from "../slots/token.ts";
 import { certificateObject } from "./certificate.ts";
 import { dataObject } from "./data.ts";
@@ -28,7 +27,7 @@ function contentsOf(
   { cardToken }: Token,
   isEnded: () => boolean,
 ): Pick<ObjectContents, "attributes" | "key"> {
-  const allowedMechanisms = (type: PublicKey["type"]): readonly number[] => offeredForKey(cardToken, type);
+  const allowedMechanisms = (kind: KeyKind): readonly number[] => offeredForKey(cardToken, kind);
   switch (object.class) {
     case "certificate":
       return certificateObject(object, () => cardToken.objects(["private-key"]));

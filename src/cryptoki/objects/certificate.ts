@@ -1,6 +1,6 @@
 import { memoizeAsync } from "../../async/index.ts";
-import { parseCertificate } from "../../asn1/index.ts";
-import { equalBytes } from "../../bytes/index.ts";
+import { type Certificate, parseCertificate } from "../../asn1/index.ts";
+import { DataError, equalBytes } from "../../bytes/index.ts";
 import type { CardCertificate, CardObject } from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
 import { CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN } from "../constants/ck.ts";
@@ -36,8 +36,8 @@ export function certificateObject(
       [CKA.CERTIFICATE_CATEGORY]: category,
       // The first three bytes of the SHA-1 hash of CKA_VALUE.
       [CKA.CHECK_VALUE]: async () => digest("sha1", await value()).slice(0, 3),
-      [CKA.START_DATE]: async () => (await parsed()).notBefore,
-      [CKA.END_DATE]: async () => (await parsed()).notAfter,
+      [CKA.START_DATE]: async () => dateOrNone(await parsed(), "notBefore"),
+      [CKA.END_DATE]: async () => dateOrNone(await parsed(), "notAfter"),
       [CKA.PUBLIC_KEY_INFO]: async () => (await parsed()).subjectPublicKeyInfo,
       [CKA.SUBJECT]: async () => (await parsed()).subject,
       [CKA.ID]: object.id,
@@ -52,6 +52,16 @@ export function certificateObject(
       ...(object.url !== undefined && elsewhere(object.url)),
     },
   };
+}
+
+/** A time that names no moment is the empty date, which is the default of the standard: the rest of the template is read. */
+function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): Date | null {
+  try {
+    return certificate[name];
+  } catch (error) {
+    if (error instanceof DataError) return null;
+    throw error;
+  }
 }
 
 /** Of a certificate that is to be had from a URL, no more is known. */

@@ -1,4 +1,4 @@
-import { DerReader, parseCertificate } from "../../asn1/index.ts";
+import { DerReader, parseDerCertificate } from "../../asn1/index.ts";
 import type { CardObject, KeyUsage, NewCardObject } from "../../card/index.ts";
 import { encodePublicKey, HostPrivateKey } from "../../crypto/index.ts";
 import { AttributeSet } from "../attributes/attribute-set.ts";
@@ -38,7 +38,7 @@ export async function newCardObject(made: NewObject): Promise<NewCardObject> {
       if (values.get(CKA.CERTIFICATE_TYPE) !== CKC.X_509 || value.length === 0) {
         throw inconsistent(CKA.CERTIFICATE_TYPE, "must be CKC.X_509 on a card, with the certificate in CKA_VALUE");
       }
-      blame(CKR.ATTRIBUTE_VALUE_INVALID, () => parseCertificate(value));
+      blame(CKR.ATTRIBUTE_VALUE_INVALID, () => parseDerCertificate(value));
       return { ...keyed, class: "certificate", value };
     }
     case CKO.PUBLIC_KEY:

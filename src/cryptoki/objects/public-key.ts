@@ -1,10 +1,18 @@
 import { memoizeAsync } from "../../async/index.ts";
 import type { CardPrivateKey, CardPublicKey, KeyUsage } from "../../card/index.ts";
-import { encodeEcPoint, parsePublicKey, type PublicKey, type RsaPublicKey } from "../../crypto/index.ts";
+import {
+  encodeEcPoint,
+  encodePublicKey,
+  parsePublicKey,
+  type PublicKey,
+  type RsaPublicKey,
+} from "../../crypto/index.ts";
+import { DataError } from "../../bytes/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
 import { CK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
+import type { KeyKind } from "../mechanisms/offer.ts";
 import { curveParameters, keyTypeOf } from "./curve-parameters.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./object-copy.ts";
@@ -41,8 +49,8 @@ export function publicKeyObject(
   };
 }
 
-/** The mechanisms of the token that work with keys of a type. */
-export type AllowedMechanisms = (type: PublicKey["type"]) => readonly number[];
+/** The mechanisms of the token that work with keys of a kind. */
+export type AllowedMechanisms = (kind: KeyKind) => readonly number[];
 
 /** CKA_ALLOWED_MECHANISMS. */
 export function allowedFor(
@@ -51,7 +59,7 @@ export function allowedFor(
   allowed: AllowedMechanisms,
 ): readonly number[] | (() => Promise<readonly number[]>) {
   const family = familyOf(object);
-  return family ? allowed(family) : async (): Promise<readonly number[]> => allowed((await key()).type);
+  return family ? allowed({ type: family }) : async (): Promise<readonly number[]> => allowed(await key());
 }
 
 /** As far as the card's directory tells. */
@@ -74,7 +82,7 @@ export function keyAttributes(
     [CKA.KEY_GEN_MECHANISM]: CK.UNAVAILABLE_INFORMATION,
     // Empty is the standard's default; the certificate of the same CKA_ID tells the subject.
     [CKA.SUBJECT]: new Uint8Array(),
-    [CKA.PUBLIC_KEY_INFO]: info,
+    [CKA.PUBLIC_KEY_INFO]: async () => inDer(await info()),
     [CKA.MODULUS]: async () => (await rsa(key))?.modulus,
     [CKA.PUBLIC_EXPONENT]: async () => (await rsa(key))?.publicExponent,
     [CKA.EC_PARAMS]: async () => {
@@ -105,7 +113,21 @@ export class UsageSources {
     const family = familyOf(this.#object);
     if (family) return allowed(family);
     if (typeof usage !== "function" && (!usage[use] || !types)) return usage[use];
-    return async () => allowed((await this.#key()).type);
+    return async () => {
+      const key = await this.#key();
+      // A key for RSASSA-PSS alone has none of the uses that only RSA keys have.
+      return allowed(key.type) && !(types && key.type === "rsa" && key.pss !== undefined);
+    };
+  }
+}
+
+/** A SubjectPublicKeyInfo as it is to be written. One of a key that is not known here stays as it is. */
+function inDer(info: Uint8Array): Uint8Array {
+  try {
+    return encodePublicKey(parsePublicKey(info));
+  } catch (error) {
+    if (error instanceof DataError) return info;
+    throw error;
   }
 }
 

@@ -49,11 +49,3 @@ function encodePoint(point: Uint8Array, named: NamedCurve | undefined): Uint8Arr
   if (!curve) throw new DataError(`public key: a point of ${point.length} bytes`);
   return encodePublicKey(ecPublicKey(curve, point));
 }
-
-/** The certificate at the beginning of `bytes`, without what pads the file. @throws {DataError} if there is none. */
-export function readStoredCertificate(bytes: Uint8Array): Uint8Array {
-  const { length } = berToDer(bytes, 0, "certificate");
-  const der = bytes.slice(0, length);
-  parseCertificate(der);
-  return der;
-}

@@ -1,8 +1,8 @@
 import { MalformedAnswerError } from "../../apdu/index.ts";
-import { derLength } from "../../asn1/index.ts";
+import { berLength, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
+import { readStoredCertificate } from "../../card/index.ts";
 import type { CardContents } from "./contents.ts";
-import { readStoredCertificate } from "../keys/public-key.ts";
 import type { CertificateEntry } from "../syntax/certificate.ts";
 import { isGuarded } from "../syntax/object.ts";
 
@@ -15,7 +15,7 @@ export async function readCertificateOf(
   if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
   const options = { enough: isWhole, guarded: isGuarded(head) };
   try {
-    return await contents.parsed(value, where, options, readStoredCertificate);
+    return await contents.parsed(value, where, options, (bytes) => readStoredCertificate(bytes));
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     contents.report(where, cause.message);
@@ -23,10 +23,11 @@ export async function readCertificateOf(
   }
 }
 
-/** Nothing behind the element that the file begins with is wanted. */
+/** Nothing behind the certificate that the file begins with is wanted. Of a compressed one, no length tells the end. */
 function isWhole(bytes: Uint8Array): boolean {
   try {
-    return bytes.length >= derLength(bytes);
+    const length = bytes[0] === TAG.SEQUENCE ? berLength(bytes) : undefined;
+    return length !== undefined && bytes.length >= length;
   } catch (error) {
     if (error instanceof DataError) return false;
     throw error;

@@ -9,6 +9,8 @@ import type { PivContents } from "./contents.ts";
 import type { PivContext } from "./context.ts";
 import { generateAsymmetricKeyPair } from "./generate.ts";
 import { getData } from "./get-data.ts";
+import { TAG } from "./data-object.ts";
+import { type PinUsage, pinUsageOf } from "./identity.ts";
 import { encodeImage } from "./image.ts";
 import { personalise, type PivCardOptions } from "./personalise.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
@@ -91,6 +93,11 @@ export class VirtualPivCard implements VirtualCard {
 
   transmit(command: Uint8Array): Promise<Uint8Array> {
     return this.#queue.run(() => this.#transport.transmit(command));
+  }
+
+  /** Which PINs open the card, and which is asked for first, as its discovery object says. */
+  get pinUsage(): PinUsage {
+    return pinUsageOf(this.#contents.objects.get(TAG.DISCOVERY));
   }
 
   /** All that the card holds, keys and PINs too, as the text that its file has. */

@@ -38,7 +38,8 @@ const MAX_FILE = 1 << 20;
 
 /**
  * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
- * (github.com/GSA/gsa-icam-card-builder), and no others. What such a folder does not say comes from `options`.
+ * (github.com/GSA/gsa-icam-card-builder), and no others, whether or not they belong together: some of these cards test who notices. What
+ * such a folder does not say comes from `options`, its PINs first of all.
  * @throws {DataError} if a file is not what its number says; whatever the file system throws.
  */
 export async function personaliseFromFolder(
@@ -74,6 +75,7 @@ async function readKey(folder: string, names: readonly string[], number: number)
   return {
     privateKey: readPkcs12Key(await readRegularFile(path.join(folder, name), MAX_FILE, name), ""),
     certificate: fromUtf8(await readRegularFile(path.join(folder, certificateOf(name)), MAX_FILE, certificateOf(name))),
+    anyCertificate: true,
   };
 }
 

@@ -1,5 +1,5 @@
-import { encodeTlv } from "../../apdu/index.ts";
-import { concat, fromHex, utf8 } from "../../bytes/index.ts";
+import { encodeTlv, findTlv, readTlvs } from "../../apdu/index.ts";
+import { concat, DataError, fromHex, utf8 } from "../../bytes/index.ts";
 import { PIV_AID } from "./select.ts";
 
 /** Ends a container: an error detection code that is not used (SP 800-73-4 part 1 appendix A). */
@@ -17,6 +17,22 @@ const PIN_USAGE: Readonly<Record<PinUsage, string>> = {
 /** Content of the discovery object, which is read without the outer 7E here. */
 export function discovery(usage: PinUsage): Uint8Array {
   return concat(encodeTlv(0x4f, PIV_AID), encodeTlv(0x5f2f, fromHex(PIN_USAGE[usage])));
+}
+
+/** What a discovery object says of the PINs; where there is none, or a broken one, the application's counts alone. */
+export function pinUsageOf(content: Uint8Array | undefined): PinUsage {
+  const [first = 0, second] = (content && policyOf(content)) ?? [];
+  if ((first & 0x20) === 0) return "application";
+  return second === 0x20 ? "global-then-application" : "application-then-global";
+}
+
+function policyOf(content: Uint8Array): Uint8Array | undefined {
+  try {
+    return findTlv(readTlvs(content, "discovery object"), 0x5f2f);
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
 }
 
 /** Content of the Card Holder Unique Identifier, without a signature (SP 800-73-4 part 1 section 3.1.2). */

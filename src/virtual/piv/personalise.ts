@@ -31,6 +31,8 @@ export type KeySource =
       readonly privateKey: string | KeyObject | { readonly type: KeyTypeName };
       /** PEM or DER; made by a test authority if left out, none on the card if null. */
       readonly certificate?: string | Uint8Array | null;
+      /** The certificate may be of another key, as on a card that is to test who notices. */
+      readonly anyCertificate?: boolean;
       /** As the standard has it for the slot, unless told. */
       readonly pinPolicy?: PinPolicy;
       /** "never" unless told. */
@@ -128,13 +130,18 @@ async function makeKeys(
       throw new DataError(`PIV key ${slotName}: only cards with Yubico's commands have keys on Curve25519`);
     }
     keys.set(slot, key);
-    const given = typeof source === "string" ? undefined : source.certificate;
+    const { certificate: given, anyCertificate = false } = typeof source === "string" ? {} : source;
     if (given === null) continue;
     const notBefore = new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000);
     const notAfter = new Date(notBefore.getTime() + 3 * YEAR);
     const { privateKey } = key;
     const request = { slot, privateKey, name, issuer: authority, notBefore, notAfter, fascn: FASCN, guid };
-    certificates.set(slot, given === undefined ? issueCertificate(request) : matching(given, privateKey, slotName));
+    certificates.set(
+      slot,
+      given === undefined
+        ? issueCertificate(request)
+        : readCertificate(given, slotName, anyCertificate ? undefined : privateKey),
+    );
   }
   return { keys, certificates };
 }
@@ -151,14 +158,16 @@ async function makeKey(slot: number, source: KeySource): Promise<PivKey> {
   return { ...policies, privateKey: parsePrivateKey(privateKey), origin: "imported" };
 }
 
-function matching(source: string | Uint8Array, key: KeyObject, slot: string): Uint8Array {
+/** @param key The key that it must belong to, if it must. */
+function readCertificate(source: string | Uint8Array, slot: string, key: KeyObject | undefined): Uint8Array {
   let certificate;
   try {
     certificate = new X509Certificate(source);
   } catch (cause) {
     throw new DataError(`PIV certificate for ${slot}: not X.509 in PEM or DER`, { cause });
   }
-  if (!certificate.checkPrivateKey(key)) throw new DataError(`PIV certificate for ${slot}: it is of another key`);
+  if (key && !certificate.checkPrivateKey(key))
+    throw new DataError(`PIV certificate for ${slot}: it is of another key`);
   return certificate.raw;
 }
 

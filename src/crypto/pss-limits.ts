@@ -1,0 +1,115 @@
+import { contextTag, derNull, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../asn1/index.ts";
+import { DataError } from "../bytes/index.ts";
+import type { HashName } from "./hash.ts";
+import type { PssParameters } from "./pss.ts";
+
+/** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
+export interface PssParameterLimits {
+  readonly hash: HashName;
+  /** Of the mask generation function, MGF1. */
+  readonly mgfHash: HashName;
+  /** The shortest salt, in bytes. */
+  readonly minSaltLength: number;
+}
+
+/** The limits that the parameters of a key for RSASSA-PSS set; "none" if it has no parameters. */
+export type PssLimits = PssParameterLimits | "none";
+
+const HASHES: ReadonlyMap<string, HashName> = new Map([
+  ["1.3.14.3.2.26", "sha1"],
+  ["2.16.840.1.101.3.4.2.4", "sha224"],
+  ["2.16.840.1.101.3.4.2.1", "sha256"],
+  ["2.16.840.1.101.3.4.2.2", "sha384"],
+  ["2.16.840.1.101.3.4.2.3", "sha512"],
+  ["2.16.840.1.101.3.4.2.5", "sha512-224"],
+  ["2.16.840.1.101.3.4.2.6", "sha512-256"],
+  ["2.16.840.1.101.3.4.2.7", "sha3-224"],
+  ["2.16.840.1.101.3.4.2.8", "sha3-256"],
+  ["2.16.840.1.101.3.4.2.9", "sha3-384"],
+  ["2.16.840.1.101.3.4.2.10", "sha3-512"],
+]);
+const MGF1 = "1.2.840.113549.1.1.8";
+const WHAT = "RSASSA-PSS parameters";
+const DEFAULT: PssParameterLimits = { hash: "sha1", mgfHash: "sha1", minSaltLength: 20 };
+const [HASH, MGF, SALT, TRAILER] = [0, 1, 2, 3].map((number) => contextTag(number, "constructed")) as [
+  number,
+  number,
+  number,
+  number,
+];
+
+/**
+ * RSASSA-PSS-params of a public key (RFC 4055 section 3.1). Fields that are left out have defaults: SHA-1, MGF1 with SHA-1, 20 bytes.
+ * @param parameters DER; undefined if the key has none, and then no limits.
+ * @throws {DataError} for a hash that is not known here, another mask generation function, or another trailer than BC.
+ */
+export function readPssLimits(parameters: Uint8Array | undefined): PssLimits {
+  if (!parameters || parameters[0] === TAG.NULL) return "none";
+  const outer = new DerReader(parameters, WHAT);
+  const fields = outer.enter();
+  outer.end();
+  const hash = optional(fields, HASH, readHash) ?? DEFAULT.hash;
+  const mgfHash = optional(fields, MGF, readMgf) ?? DEFAULT.mgfHash;
+  const minSaltLength = optional(fields, SALT, readSmall) ?? DEFAULT.minSaltLength;
+  if ((optional(fields, TRAILER, readSmall) ?? 1) !== 1) throw new DataError(`${WHAT}: a trailer that is not BC`);
+  fields.end();
+  return { hash, mgfHash, minSaltLength };
+}
+
+function optional<T>(fields: DerReader, tag: number, read: (reader: DerReader) => T): T | undefined {
+  if (fields.peek() !== tag) return undefined;
+  const field = fields.enter(tag);
+  const value = read(field);
+  field.end();
+  return value;
+}
+
+function readHash(reader: DerReader): HashName {
+  const algorithm = reader.enter();
+  const oid = algorithm.oid();
+  const hash = HASHES.get(oid);
+  if (!hash) throw new DataError(`${WHAT}: hash ${oid} is not known here`);
+  if (algorithm.remaining > 0) algorithm.null();
+  return hash;
+}
+
+function readMgf(reader: DerReader): HashName {
+  const algorithm = reader.enter();
+  const oid = algorithm.oid();
+  if (oid !== MGF1) throw new DataError(`${WHAT}: mask generation function ${oid} is not MGF1`);
+  return readHash(algorithm);
+}
+
+function readSmall(reader: DerReader): number {
+  const number = reader.unsigned();
+  if (number.length > 2) throw new DataError(`${WHAT}: a number of ${number.length} bytes`);
+  return number.reduce((value, byte) => value * 256 + byte, 0);
+}
+
+/** The parameters of a public key with these limits, DER, without what has its default; empty if there are none. */
+export function encodePssLimits(limits: PssLimits): Uint8Array {
+  if (limits === "none") return new Uint8Array();
+  const { hash, mgfHash, minSaltLength } = limits;
+  const salt = Uint8Array.of(minSaltLength >> 8, minSaltLength & 0xff);
+  return derSequence(
+    ...(hash === DEFAULT.hash ? [] : [encodeDer(HASH, encodeHash(hash))]),
+    ...(mgfHash === DEFAULT.mgfHash ? [] : [encodeDer(MGF, derSequence(derOid(MGF1), encodeHash(mgfHash)))]),
+    ...(minSaltLength === DEFAULT.minSaltLength ? [] : [encodeDer(SALT, derUnsigned(salt))]),
+  );
+}
+
+function encodeHash(hash: HashName): Uint8Array {
+  const oid = [...HASHES].find(([, name]) => name === hash)?.[0];
+  if (oid === undefined) throw new DataError(`${WHAT}: ${hash} has no place in them`);
+  return derSequence(derOid(oid), derNull());
+}
+
+/** What speaks against `parameters` for a key with these limits, for an error message; undefined if nothing does. */
+export function pssObjection(limits: PssLimits, { hash, mgfHash, saltLength }: PssParameters): string | undefined {
+  if (limits === "none") return undefined;
+  if (hash !== limits.hash) return `the key is for hash ${limits.hash} only`;
+  if (mgfHash !== limits.mgfHash) return `the key is for MGF1 with ${limits.mgfHash} only`;
+  return saltLength < limits.minSaltLength
+    ? `the key is for salts of ${limits.minSaltLength} bytes at least`
+    : undefined;
+}
