@@ -9,6 +9,7 @@ export {
   CardTimeoutError,
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
+export { authenticateUse, type CardHold, type ExclusiveAccess } from "./card-hold.ts";
 export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export { isKeyResult } from "./key-result.ts";
@@ -19,6 +20,7 @@ export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
 export type {
+  AuthenticatedUse,
   CardApplication,
   CardCertificate,
   CardData,

@@ -1,7 +1,10 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, wipe } from "../bytes/index.ts";
 import {
+  type AuthenticatedUse,
+  authenticateUse,
   CardError,
+  type CardHold,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -27,7 +30,7 @@ import { generate, readGenerated } from "./generate.ts";
 import type { KeySlot } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
-import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
+import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
 import { changePin, checkPin, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, USUAL_TRIES, verifyPin } from "./pin.ts";
 import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
@@ -40,6 +43,15 @@ const MECHANISMS: readonly CardMechanism[] = [
   { primitive: "ecdsa", minBits: 256, maxBits: 384 },
   { primitive: "ecdh", minBits: 256, maxBits: 384 },
 ];
+
+/** One use of a key, with all that was read of the key for it. */
+interface Computation {
+  readonly slot: KeySlot;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  readonly primitive: KeyPrimitive;
+  readonly input: Uint8Array;
+}
 
 /** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
 export class PivToken implements CardToken {
@@ -93,7 +105,10 @@ export class PivToken implements CardToken {
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
   async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return user === "so" ? this.#loginOfficer(pin, signal) : this.#loginUser(pin, signal);
+    if (user === "so") return this.#loginOfficer(pin, signal);
+    checkPin(pin);
+    const { pin: reference } = await this.#session.discovery();
+    await this.#verify(reference, pin, signal);
   }
 
   async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -105,11 +120,24 @@ export class PivToken implements CardToken {
     }
   }
 
-  async #loginUser(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
+  async #verify(reference: PinReference, pin: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
+    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal, hold);
+  }
+
+  /** What the use needs besides is read before: the card wants the PIN in the very command before it (SP 800-73-4 part 1 table 4b). */
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+    if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
+    const slot = this.#slotOf(key);
+    const publicKey = await this.#store.publicKey(slot);
     const { pin: reference } = await this.#session.discovery();
-    // Within the transaction: until then other callers use keys with the PIN that was verified for them.
-    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal);
+    const held = {
+      verify: (hold: CardHold) => this.#verify(reference, pin, signal, hold),
+      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
+        this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+    };
+    return authenticateUse(this.#session.card, held, signal);
   }
 
   /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
@@ -152,9 +180,6 @@ export class PivToken implements CardToken {
     }
   }
 
-  /**
-   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
-   */
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
@@ -162,18 +187,32 @@ export class PivToken implements CardToken {
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(slot);
+    return this.#compute({ slot, publicKey: await this.#store.publicKey(slot), primitive, input }, signal);
+  }
+
+  /**
+   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
+   */
+  async #compute(
+    { slot, publicKey, primitive, input }: Computation,
+    signal?: AbortSignal,
+    hold?: CardHold,
+  ): Promise<Uint8Array> {
     const use = keyUse(slot, keyTypeOf(publicKey), primitive, input);
     const send = (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       return sendKeyUse(exchange, slot, use);
     };
-    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
-    return this.#session.run(async (exchange, attempt) => {
-      const result = await send(exchange);
-      const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
-      return isRight ? result : attempt.startOver();
-    }, signal);
+    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal, hold);
+    return this.#session.run(
+      async (exchange, attempt) => {
+        const result = await send(exchange);
+        const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
+        return isRight ? result : attempt.startOver();
+      },
+      signal,
+      hold,
+    );
   }
 
   async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {

@@ -21,7 +21,12 @@ interface ServeOptions {
   readonly maxMessage?: number;
   readonly printModuleConfig?: true;
   readonly unlockBy?: Detour;
+  /** Seconds. */
+  readonly hold?: number;
 }
+
+/** Seconds. Nobody else reaches the card meanwhile. */
+const LONGEST_HOLD = 60;
 
 /** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */
 const DETOURS: readonly Detour[] = ["C_SetPIN", "C_InitPIN"];
@@ -44,6 +49,11 @@ export function addServe(program: Command, environment: Environment): void {
         "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
           "before any login, or C_InitPIN after a login as security officer with the PUK",
       ).choices(DETOURS),
+    )
+    .option(
+      "--hold <seconds>",
+      "keep the card this long for a client that gave the PIN for one signature and does not sign; default: 4",
+      parseHold,
     )
     .option("--print-module-config", "print the file for p11-kit's modules folder that makes a module of the cards")
     .addHelpText(
@@ -70,10 +80,19 @@ function parseBytes(text: string): number {
   return bytes;
 }
 
+function parseHold(text: string): number {
+  const seconds = /^\d{1,3}(\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
+  if (seconds <= 0 || seconds > LONGEST_HOLD)
+    throw new UsageError(`--hold is a number of seconds, more than 0 and at most ${LONGEST_HOLD}`);
+  return seconds;
+}
+
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
-  if (options.unlockBy !== undefined && context.options.server !== undefined) {
-    throw new UsageError("--unlock-by is for the cards here, not for those of --server");
+  for (const [name, given] of Object.entries({ "--unlock-by": options.unlockBy, "--hold": options.hold })) {
+    if (given !== undefined && context.options.server !== undefined) {
+      throw new UsageError(`${name} is for the cards here, not for those of --server`);
+    }
   }
   if (context.options.token !== undefined) readUri(context.options.token);
   if (options.printModuleConfig) {
@@ -102,12 +121,13 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
 
 async function listen(
   context: CommandContext,
-  { socket, maxMessage, unlockBy }: ServeOptions,
+  serveOptions: ServeOptions,
   inherited: number | undefined,
 ): Promise<P11KitServer> {
   const { defaultSocketFolder, P11KitServer } = await import("../../p11kit/index.ts");
+  const { socket, maxMessage } = serveOptions;
   const options = {
-    application: await applications(context, unlockBy),
+    application: await applications(context, serveOptions),
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
   };
   if (inherited !== undefined) return context.owns(await P11KitServer.inherit(inherited, options));
@@ -122,10 +142,11 @@ async function listen(
   }
 }
 
-async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: ServeOptions): Promise<void> {
+async function serveStreams(context: CommandContext, options: ServeOptions): Promise<void> {
+  const { maxMessage } = options;
   const { serveConnection } = await import("../../p11kit/index.ts");
   const { stdin, stdout } = context.environment;
-  const application = await applications(context, unlockBy);
+  const application = await applications(context, options);
   await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
     signal: context.signal,
     ...(maxMessage !== undefined && { messageLimit: maxMessage }),
@@ -133,18 +154,19 @@ async function serveStreams(context: CommandContext, { maxMessage, unlockBy }: S
 }
 
 /** Makes an application for each client: all share the cards, and what was read of them. */
-async function applications(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
+async function applications(context: CommandContext, options: ServeOptions): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
   const { token, reader, server } = context.options;
-  const make = server === undefined ? await overCards(context, unlockBy) : await overServer(server);
+  const make = server === undefined ? await overCards(context, options) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
   return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
 }
 
-async function overCards(context: CommandContext, unlockBy?: Detour): Promise<() => CryptokiFunctions> {
+async function overCards(context: CommandContext, { unlockBy, hold }: ServeOptions): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
-  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
+  const held = hold === undefined ? {} : { hold: 1000 * hold };
+  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
   return () => new Cryptoki({ slots, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
@@ -170,7 +192,7 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
   const { token, reader, patience } = globals;
-  const { socket, maxMessage, unlockBy } = options;
+  const { socket, maxMessage, unlockBy, hold } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
@@ -179,6 +201,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
+    ...(hold === undefined ? [] : ["--hold", `${hold}`]),
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];

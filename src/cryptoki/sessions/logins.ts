@@ -1,9 +1,16 @@
 import { throwIfAborted, untilAborted } from "../../async/index.ts";
-import { CardError, CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
+import {
+  type AuthenticatedUse,
+  CardError,
+  CardResetError,
+  LoginRequiredError,
+  type PinUser,
+} from "../../card/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
+import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
 import { copyPin, type Pin, withPin } from "./pin.ts";
 
@@ -14,6 +21,8 @@ export interface Login {
   resets: number;
   /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
+  /** The latest use of a key for which the PIN was given, and the card is kept. */
+  held?: AuthenticatedUse;
 }
 
 /**
@@ -98,18 +107,31 @@ export class Logins {
     throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
   }
 
-  /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
-  authenticate(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
+  /**
+   * Verifies the PIN for one use of a key, and keeps the card for it. Who is logged in stays as it is; the end of the login gives the
+   * card back.
+   * @returns Undefined where nothing needs to be kept: the use is as good later.
+   */
+  authenticate(token: Token, key: PrivateKey, pin: Pin, signal?: AbortSignal): Promise<AuthenticatedUse | undefined> {
     return token.loginQueue.run(async () => {
-      await verify(token, "user", pin, signal);
+      const held = await verifyForUse(token, key, pin, signal);
       const login = this.#logins.get(token);
       if (login) login.resets = token.card.resets;
+      if (!held) return undefined;
+      if (login && !signal?.aborted) login.held = held;
+      // Logged out, or left, in the meantime.
+      else await held[Symbol.asyncDispose]();
+      return held;
     }, signal);
   }
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
   forget(token: Token): void {
     this.dropPuk(token);
+    this.#logins
+      .get(token)
+      ?.held?.[Symbol.asyncDispose]()
+      .catch(() => undefined);
     token.loggedIn.delete(this);
     if (token.loggedIn.size === 0) token.copies.forgetPrivate();
     if (this.#logins.delete(token)) this.#ended(token);
@@ -143,6 +165,23 @@ export class Logins {
       throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, error.message, { cause: error });
     }
   }
+}
+
+async function verifyForUse(
+  token: Token,
+  key: PrivateKey,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<AuthenticatedUse | undefined> {
+  const authenticate = key.authenticate?.bind(key);
+  if (!authenticate) {
+    await verify(token, "user", pin, signal);
+    return undefined;
+  }
+  const byReader = pin === null && token.cardToken.pinPad !== undefined;
+  const held = await (byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)));
+  token.userVerified();
+  return held;
 }
 
 /** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */

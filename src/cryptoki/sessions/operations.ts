@@ -63,7 +63,10 @@ export class Operations {
   /** Ends the operation, if there is one. */
   cancel(kind: OperationKind): void {
     const operation = this.#active[kind];
-    if (operation && "stream" in operation) operation.stream.wipe();
+    if (operation && "stream" in operation) {
+      operation.stream.wipe();
+      operation.key?.release();
+    }
     // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of twelve names
     delete this.#active[kind];
     this.#order.delete(kind);
