@@ -1,13 +1,7 @@
 import { SerialQueue, untilAborted } from "../async/index.ts";
 import { CardAccessError, CardCancelledError, cancelled } from "./access-error.ts";
-import type { Card, CardExchange } from "./card.ts";
+import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 import { LoginRequiredError } from "./error.ts";
-import type { AuthenticatedUse, KeyPrimitive } from "./types.ts";
-
-/** The way to a card for one sequence of commands at a time: the card itself, or a {@link CardHold}. */
-export interface ExclusiveAccess {
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T>;
-}
 
 /** Milliseconds without an exchange after which a hold ends by default. Windows resets a card whose transaction is idle for 5 s. */
 export const HOLD_MS = 4_000;
@@ -44,7 +38,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
 
   /**
    * Runs `work` in the turn that is kept.
-   * @throws {LoginRequiredError} if the hold has ended; what {@link Card.exclusively} throws.
+   * @throws {LoginRequiredError} if the hold has ended; what {@link ExclusiveAccess.exclusively} throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const done = this.#queue.run(async () => {
@@ -89,46 +83,3 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
 }
 
 const TOO_LATE = "the card was not kept any longer for this use of the key; give its PIN once more";
-
-/** How a profile verifies a PIN for one use of a key, and uses the key; both within the hold that they are given. */
-export interface HeldUse {
-  readonly verify: (hold: CardHold) => Promise<void>;
-  readonly use: (
-    hold: CardHold,
-    primitive: KeyPrimitive,
-    input: Uint8Array,
-    signal?: AbortSignal,
-  ) => Promise<Uint8Array>;
-}
-
-/**
- * Verifies a PIN for one use of a key, and keeps the card from the verification to that use, so that no command comes between them.
- * What the use needs of the card besides must have been read before: it would wait for the hold to end.
- * @throws what `verify` throws; {@link CardAccessError}.
- */
-export async function authenticateUse(
-  card: Card,
-  { verify, use }: HeldUse,
-  signal?: AbortSignal,
-): Promise<AuthenticatedUse> {
-  const hold = await card.holdTurn(signal);
-  try {
-    await verify(hold);
-  } catch (error) {
-    await hold[Symbol.asyncDispose]();
-    throw error;
-  }
-  return {
-    get ended() {
-      return hold.ended;
-    },
-    use: async (primitive, input, signal) => {
-      try {
-        return await use(hold, primitive, input, signal);
-      } finally {
-        await hold[Symbol.asyncDispose]();
-      }
-    },
-    [Symbol.asyncDispose]: () => hold[Symbol.asyncDispose](),
-  };
-}

@@ -1,12 +1,6 @@
 import { Deadline, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
-import {
-  CardChannel,
-  type CommandApdu,
-  type ResponseApdu,
-  supportsExtendedLength,
-  type Transmit,
-} from "../apdu/index.ts";
+import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
 import {
   CardAccessError,
@@ -17,7 +11,8 @@ import {
   cancelled,
   reached,
 } from "./access-error.ts";
-import { CardHold, type ExclusiveAccess, HOLD_MS } from "./card-hold.ts";
+import { CardHold, HOLD_MS } from "./card-hold.ts";
+import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
@@ -25,17 +20,6 @@ export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
 
 /** Called once for each defect that is found on the card in `reader`. */
 export type FindingSink = (finding: CardFinding, reader: string) => void;
-
-/** The way to a card for work that has it to itself ({@link Card.exclusively}). */
-export interface CardExchange {
-  /**
-   * One logical command: however long it and its answer are ({@link CardChannel.send}).
-   * @param enough Stop collecting the answer once there are this many bytes.
-   * @returns The answer, whatever its status word.
-   * @throws {CardCancelledError} before the command is sent, if the caller has left; {CardAccessError}; {MalformedAnswerError}.
-   */
-  readonly send: (command: CommandApdu, enough?: number) => Promise<ResponseApdu>;
-}
 
 export interface CardOptions {
   readonly wrap?: TransmitWrapper;

@@ -9,8 +9,10 @@ export {
   CardTimeoutError,
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
-export { authenticateUse, type CardHold, type ExclusiveAccess } from "./card-hold.ts";
-export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export { authenticateUse } from "./authenticated-use.ts";
+export type { CardHold } from "./card-hold.ts";
+export type { CardExchange, ExclusiveAccess } from "./exchange.ts";
+export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
 export { isKeyResult } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";

@@ -1,5 +1,5 @@
 import type { NamedCurve } from "../crypto/index.ts";
-import type { ExclusiveAccess } from "./card-hold.ts";
+import type { ExclusiveAccess } from "./exchange.ts";
 
 /**
  * What the Cryptoki facade asks of a card application, and all that it knows of one. A profile (PIV, PKCS#15, CAC)
