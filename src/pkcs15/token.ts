@@ -42,6 +42,12 @@ import type { KeyWork } from "./files/session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
 
+const PIN_NAMES: Readonly<Record<PinRole, string>> = {
+  user: "PIN of a user",
+  so: "PIN of a security officer",
+  puk: "PUK",
+};
+
 /** A private key, with all that is read of it before it is used. */
 interface KnownKey {
   readonly key: CardPrivateKey;
@@ -116,8 +122,7 @@ export class Pkcs15Token implements CardToken {
 
   #requirePin(role: PinRole): PinEntry {
     const pin = this.#pinOf(role);
-    if (!pin)
-      throw new UnsupportedError(`the card has no ${role === "puk" ? "PUK" : `PIN of the ${role}`} for this token`);
+    if (!pin) throw new UnsupportedError(`the card has no ${PIN_NAMES[role]} for this token`);
     return pin;
   }
 

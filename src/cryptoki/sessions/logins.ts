@@ -4,7 +4,9 @@ import {
   CardError,
   CardResetError,
   LoginRequiredError,
+  PinError,
   type PinUser,
+  UnsupportedError,
 } from "../../card/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -54,7 +56,8 @@ export class Logins {
 
   /**
    * Verifies the PIN, once. A verification that ends after an abort is undone behind the caller.
-   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_TYPE_INVALID for an officer whom
+   *   the card does not know, CKR_PIN_INCORRECT for a PIN of a wrong length, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
    *   what the card throws.
    */
   login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
@@ -65,7 +68,7 @@ export class Logins {
         throwIfAborted(signal, cancelled);
       } catch (error) {
         // Where the card did not refuse the PIN, it may have verified it.
-        if (signal?.aborted && !(error instanceof CardError)) await token.logoutIfUnused().catch(() => undefined);
+        if (signal?.aborted && !isRefusal(error)) await token.logoutIfUnused().catch(() => undefined);
         throw error;
       }
       if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
@@ -167,6 +170,9 @@ export class Logins {
   }
 }
 
+const isRefusal = (error: unknown): boolean =>
+  error instanceof CardError || (error instanceof CryptokiError && error.cause instanceof CardError);
+
 async function verifyForUse(
   token: Token,
   key: PrivateKey,
@@ -179,13 +185,35 @@ async function verifyForUse(
     return undefined;
   }
   const byReader = pin === null && token.cardToken.pinPad !== undefined;
-  const held = await (byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)));
+  const held = await orLoginError("user", () =>
+    byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)),
+  );
   token.userVerified();
   return held;
 }
 
 /** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
-  if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
-  await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+  await orLoginError(user, async () => {
+    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
+    await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+  });
+}
+
+/**
+ * What a login says of a PIN of a length that the card does not take, which the card was not shown: it is wrong. CKR_PIN_LEN_RANGE "only
+ * applies to functions which attempt to set a PIN" (PKCS#11 3.1 section 5.1.6). A user whom the card does not know is no user type of it.
+ */
+async function orLoginError<T>(user: PinUser, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PinError && error.reason === "length") {
+      throw new CryptokiError(CKR.PIN_INCORRECT, error.message, { cause: error });
+    }
+    if (user === "so" && error instanceof UnsupportedError) {
+      throw new CryptokiError(CKR.USER_TYPE_INVALID, `${error.message}; log in as user`, { cause: error });
+    }
+    throw error;
+  }
 }
