@@ -28,6 +28,12 @@ export interface ApplicationOptions {
   readonly singleSlot?: TokenChoice;
   /** See {@link Detour}. */
   readonly unlockBy?: readonly Detour[];
+  /**
+   * Keeps the PIN of C_Login in memory until the logout, and gives it to the card for each use of a key that wants its PIN before each use,
+   * if no C_Login with CKU_CONTEXT_SPECIFIC did. For programs that never call that (Java, ssh-agent). The risk: whoever may use the session
+   * signs with such keys without being asked, which is what these keys are meant to prevent. Default: false.
+   */
+  readonly keepPin?: boolean;
 }
 
 /**
@@ -47,9 +53,7 @@ export class Application implements SlotListener {
   readonly #options: ApplicationOptions;
   readonly sessions = new SessionTable();
   readonly objects = new ObjectTable();
-  readonly logins = new Logins((token) => {
-    this.objects.endPrivate(token);
-  });
+  readonly logins: Logins;
   readonly savedStates = new SavedStates();
   readonly events = new SlotEvents();
 
@@ -68,6 +72,9 @@ export class Application implements SlotListener {
     this.#findings = findings;
     this.view = new SlotView(slots, options.singleSlot);
     this.#options = options;
+    this.logins = new Logins((token) => {
+      this.objects.endPrivate(token);
+    }, options.keepPin);
   }
 
   /** CK_INFO.cryptokiVersion. */

@@ -180,3 +180,100 @@ test("a client that never signs loses the card, and the operation wants its PIN 
   await theirs.C_Finalize();
   await cryptoki.C_Finalize();
 });
+
+describe("a signature that was given up while it waits for the PIN", () => {
+  const other = async (): Promise<number> => made.privateKey(session, 1);
+  const active = { rv: CKR.OPERATION_ACTIVE };
+
+  test("gives way to one with another key", async () => {
+    const { cryptoki } = made;
+    const authentication = await other();
+    await cryptoki.C_SignInit(session, ECDSA, key);
+    await cryptoki.C_SignInit(session, RSA, authentication);
+    expect(await cryptoki.C_Sign(session, DATA)).toHaveLength(256);
+  });
+
+  test("stays for one with the same key, and when the other one fails", async () => {
+    const { cryptoki } = made;
+    await cryptoki.C_SignInit(session, ECDSA, key);
+    await expect(cryptoki.C_SignInit(session, ECDSA, key)).rejects.toMatchObject(active);
+    await expect(cryptoki.C_SignInit(session, RSA, 4_711)).rejects.toMatchObject({ rv: CKR.KEY_HANDLE_INVALID });
+    await cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN);
+    expect(await cryptoki.C_Sign(session, DATA)).toHaveLength(64);
+  });
+
+  test.each<readonly [string, () => Promise<unknown>]>([
+    ["the PIN was given", () => made.cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN)],
+    [
+      "a wrong PIN was given",
+      () => made.cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, "000000").catch(() => undefined),
+    ],
+    ["a part came in", () => made.cryptoki.C_SignUpdate(session, DATA)],
+  ])("stays once %s", async (_, call) => {
+    const authentication = await other();
+    await made.cryptoki.C_SignInit(session, ECDSA, key);
+    await call();
+    await expect(made.cryptoki.C_SignInit(session, RSA, authentication)).rejects.toMatchObject(active);
+  });
+
+  test("stays where its key does not want the PIN each time", async () => {
+    const authentication = await other();
+    await made.cryptoki.C_SignInit(session, RSA, authentication);
+    await expect(made.cryptoki.C_SignInit(session, ECDSA, key)).rejects.toMatchObject(active);
+  });
+});
+
+describe("an application that keeps its PIN", () => {
+  const open = async (): Promise<readonly [Cryptoki, number, number]> => {
+    const cryptoki = new Cryptoki({ slots: made.cryptoki.slots, keepPin: true });
+    await cryptoki.C_Initialize();
+    const mine = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    await cryptoki.C_Login(mine, CKU.USER, PIN);
+    await cryptoki.C_FindObjectsInit(mine, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(2) });
+    const [signing = 0] = await cryptoki.C_FindObjects(mine);
+    await cryptoki.C_FindObjectsFinal(mine);
+    return [cryptoki, mine, signing];
+  };
+
+  test("signs with a key that wants it each time, without a context login and with one", async () => {
+    const [cryptoki, mine, signing] = await open();
+    for (const login of [false, true, false]) {
+      await cryptoki.C_SignInit(mine, ECDSA, signing);
+      if (login) await cryptoki.C_Login(mine, CKU.CONTEXT_SPECIFIC, PIN);
+      expect(await cryptoki.C_Sign(mine, DATA)).toHaveLength(64);
+    }
+    const { [CKA.ALWAYS_AUTHENTICATE]: always } = await cryptoki.C_GetAttributeValue(mine, signing, [
+      CKA.ALWAYS_AUTHENTICATE,
+    ]);
+    expect(always).toBe(true);
+    await cryptoki.C_Finalize();
+  });
+
+  test("does not give it in place of a wrong one, nor for others, nor after its logout", async () => {
+    const [cryptoki, mine, signing] = await open();
+    const refused = { rv: CKR.USER_NOT_LOGGED_IN };
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await cryptoki.C_Login(mine, CKU.CONTEXT_SPECIFIC, "000000").catch(() => undefined);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject(refused);
+    await made.cryptoki.C_SignInit(session, ECDSA, key);
+    await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refused);
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await cryptoki.C_Logout(mine);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject(refused);
+    await cryptoki.C_Finalize();
+  });
+
+  test("spends one try at most when the PIN was changed by somebody else", async () => {
+    const [cryptoki, mine, signing] = await open();
+    await made.cryptoki.C_SetPIN(session, PIN, "654321");
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({
+      rv: CKR.USER_NOT_LOGGED_IN,
+      cause: { triesLeft: 2 },
+    });
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+    await made.cryptoki.C_SetPIN(session, "654321", PIN);
+    await cryptoki.C_Finalize();
+  });
+});

@@ -4,7 +4,7 @@ import type { CardApplication, CardPrivateKey, CardToken } from "../../src/card/
 import { LoginRequiredError, UnsupportedError } from "../../src/card/index.ts";
 import { CKU } from "../../src/cryptoki/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
-import { Rig } from "../cryptoki/rig.ts";
+import { READER, Rig } from "../cryptoki/rig.ts";
 import { certificate, dataObject, odf, pin, privateKey, tokenInfo } from "./directory-files.ts";
 import { FileCard, insert, type Quirks, RECORDING } from "./file-card.ts";
 
@@ -149,6 +149,7 @@ describe("a card with two PINs", () => {
 
   test("says so to C_Login: no such user type, and no PIN is sent", async () => {
     await using made = new Rig([pkcs15]);
+    made.readers.plug(READER);
     made.insert(twoPinCard());
     await made.cryptoki.C_Initialize();
     const session = await made.session();

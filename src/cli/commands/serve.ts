@@ -21,6 +21,7 @@ interface ServeOptions {
   readonly maxMessage?: number;
   readonly printModuleConfig?: true;
   readonly unlockBy?: Detour;
+  readonly keepPin?: boolean;
   /** Seconds. */
   readonly hold?: number;
 }
@@ -49,6 +50,11 @@ export function addServe(program: Command, environment: Environment): void {
         "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
           "before any login, or C_InitPIN after a login as security officer with the PUK",
       ).choices(DETOURS),
+    )
+    .option(
+      "--keep-pin",
+      "keep each client's PIN until its logout, for keys that want it before each use, such as 9C, and for programs that never give it " +
+        "again, such as Java and ssh-agent; a client that is logged in then signs with such keys without anybody being asked",
     )
     .option(
       "--hold <seconds>",
@@ -89,7 +95,11 @@ function parseHold(text: string): number {
 
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
-  for (const [name, given] of Object.entries({ "--unlock-by": options.unlockBy, "--hold": options.hold })) {
+  for (const [name, given] of Object.entries({
+    "--unlock-by": options.unlockBy,
+    "--hold": options.hold,
+    "--keep-pin": options.keepPin,
+  })) {
     if (given !== undefined && context.options.server !== undefined) {
       throw new UsageError(`${name} is for the cards here, not for those of --server`);
     }
@@ -163,11 +173,14 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   return () => onlyTokens(make(), (found) => wantsReader(context, found.slotDescription) && matchesToken(uri, found));
 }
 
-async function overCards(context: CommandContext, { unlockBy, hold }: ServeOptions): Promise<() => CryptokiFunctions> {
+async function overCards(
+  context: CommandContext,
+  { unlockBy, hold, keepPin = false }: ServeOptions,
+): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const held = hold === undefined ? {} : { hold: 1000 * hold };
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
-  return () => new Cryptoki({ slots, ...(unlockBy && { unlockBy: [unlockBy] }) });
+  return () => new Cryptoki({ slots, keepPin, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -192,7 +205,7 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
   const { token, reader, patience } = globals;
-  const { socket, maxMessage, unlockBy, hold } = options;
+  const { socket, maxMessage, unlockBy, hold, keepPin } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
@@ -202,6 +215,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
     ...(hold === undefined ? [] : ["--hold", `${hold}`]),
+    ...(keepPin ? ["--keep-pin"] : []),
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];

@@ -1,5 +1,5 @@
 import { untilAborted } from "../../async/index.ts";
-import type { AuthenticatedUse, KeyPrimitive } from "../../card/index.ts";
+import { type AuthenticatedUse, type KeyPrimitive, PinError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
@@ -17,6 +17,7 @@ export class GuardedKey implements KeyUser {
   readonly #logins: Logins;
   /** The login in which the PIN was given for the next use. */
   #authenticated: Login | undefined;
+  #wasAsked = false;
   /** The use that the PIN was given for, while the card is kept for it. */
   #held: AuthenticatedUse | undefined;
 
@@ -34,12 +35,40 @@ export class GuardedKey implements KeyUser {
     return this.#key.alwaysAuthenticate;
   }
 
+  /** It wants its PIN, and nobody has given one, neither right nor wrong. */
+  get awaitsPin(): boolean {
+    return this.alwaysAuthenticate && !this.#wasAsked;
+  }
+
   /** Verifies the PIN for the next use, and keeps the card for it until {@link release}. Errors as of {@link Logins.authenticate}. */
   async authenticate(pin: Pin, signal?: AbortSignal): Promise<void> {
+    this.#wasAsked = true;
     // Given twice: the second one would wait for the first.
     this.release();
     this.#held = await this.#logins.authenticate(this.#token, this.#key, pin, signal);
     this.#authenticated = this.#logins.current(this.#token);
+  }
+
+  /** With the PIN of the login, where the application has it kept; not once the context login was tried. */
+  async #authenticateWithKept(signal?: AbortSignal): Promise<void> {
+    const pin = this.#wasAsked ? undefined : this.#logins.keptPin(this.#token);
+    if (!pin) return;
+    try {
+      await this.authenticate(pin, signal);
+    } catch (error) {
+      if (!(error instanceof PinError)) throw error;
+      // No second try is spent on it.
+      this.#logins.dropKeptPin(this.#token);
+      throw new CryptokiError(
+        CKR.USER_NOT_LOGGED_IN,
+        `the PIN that was kept is not the card's any more: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    } finally {
+      this.#wasAsked = false;
+    }
   }
 
   /** Gives the card back: the operation is over, or begins anew with its PIN. */
@@ -58,6 +87,7 @@ export class GuardedKey implements KeyUser {
     const by = (user: Pick<PrivateKey, "use">) => (): Promise<Uint8Array> =>
       untilAborted(user.use(primitive, input, signal), signal, cancelled);
     if (!key.needsLogin) return afterReset(by(key));
+    if (key.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
     const held = this.#held;
     const authenticated =
       this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token) && !held?.ended;

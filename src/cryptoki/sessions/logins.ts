@@ -23,6 +23,8 @@ export interface Login {
   resets: number;
   /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
+  /** The PIN that logged the user in, where the application has it kept: owned and wiped here. */
+  pin?: Uint8Array;
   /** The latest use of a key for which the PIN was given, and the card is kept. */
   held?: AuthenticatedUse;
 }
@@ -34,10 +36,15 @@ export interface Login {
 export class Logins {
   readonly #logins = new Map<Token, Login>();
   readonly #ended: (token: Token) => void;
+  readonly #keepsPin: boolean;
 
-  /** @param ended Hears of every login that ends, whatever ended it. */
-  constructor(ended: (token: Token) => void) {
+  /**
+   * @param ended Called for every login that ends, whatever ended it.
+   * @param keepsPin Keeps the user's PIN until then, for keys that want it before each use.
+   */
+  constructor(ended: (token: Token) => void, keepsPin = false) {
     this.#ended = ended;
+    this.#keepsPin = keepsPin;
   }
 
   /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
@@ -72,7 +79,8 @@ export class Logins {
         throw error;
       }
       if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
-      this.#logins.set(token, { user, resets: token.card.resets });
+      const kept = this.#keepsPin && user === "user" && pin !== null;
+      this.#logins.set(token, { user, resets: token.card.resets, ...(kept && { pin: copyPin(pin) }) });
       token.loggedIn.add(this);
     }, signal);
     return untilAborted(login, signal, cancelled);
@@ -100,6 +108,19 @@ export class Logins {
     if (!login?.puk) return;
     wipe(login.puk);
     delete login.puk;
+  }
+
+  /** The PIN of the user's login, while it is kept. Stays the login's own. */
+  keptPin(token: Token): Uint8Array | undefined {
+    return this.current(token)?.pin;
+  }
+
+  /** The PIN was changed, or turned out to be another one by now. The user stays logged in, without it. */
+  dropKeptPin(token: Token): void {
+    const login = this.#logins.get(token);
+    if (!login?.pin) return;
+    wipe(login.pin);
+    delete login.pin;
   }
 
   #requireNobody(token: Token, user: PinUser): void {
@@ -131,6 +152,7 @@ export class Logins {
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
   forget(token: Token): void {
     this.dropPuk(token);
+    this.dropKeptPin(token);
     this.#logins
       .get(token)
       ?.held?.[Symbol.asyncDispose]()
