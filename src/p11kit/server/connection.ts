@@ -32,8 +32,8 @@ const CLEAN_UP = 10_000;
 
 /**
  * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends: that is the end of its application, which
- * is finalised then. Requests are carried out side by side, as far as the application lets them. A client that does not speak
- * the protocol is cut off.
+ * is finalised then. Requests are carried out side by side, as far as the application lets them. A request that cannot be read is
+ * answered by CKR_DEVICE_ERROR, as p11-kit's server does; a client whose frames are none is cut off.
  * @param application The client's own: nobody else may use it.
  * @throws {DataError} why the client was cut off. Everything is over by then, whether it throws or not.
  * @throws {P11KitError} if what the client left behind could not be ended in time.
@@ -110,7 +110,7 @@ class Connection {
     await this.#application.C_Finalize().catch(() => undefined);
   }
 
-  /** Takes up a request, without waiting for it. @throws {DataError} if it is none. */
+  /** Takes up a request, without waiting for it. */
   #begin({ code, body }: Frame, caller: Caller): void {
     const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
     const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
@@ -172,13 +172,14 @@ async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
 const promised = ({ call, room }: Request): number =>
   call.result.kind === "bytes" && call.request.some(({ role }) => role === "amount") ? room : 0;
 
-/** The request, or what is wrong with it. @throws {DataError} if nobody can tell. */
+/** The request, or what is wrong with it. */
 function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
   try {
     return decodeRequest(body, dialect);
   } catch (error) {
     if (error instanceof CryptokiError) return error.rv;
     if (error instanceof UnknownCallError) return CKR.FUNCTION_NOT_SUPPORTED;
+    if (error instanceof DataError) return CKR.DEVICE_ERROR;
     throw error;
   }
 }
