@@ -7,7 +7,7 @@ const ROOMS = {
   bytes: [],
   async: [],
   asn1: ["bytes"],
-  crypto: ["bytes", "asn1"],
+  crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
   apdu: ["bytes"],
   card: ["bytes", "async", "crypto", "apdu", "pcsc"],

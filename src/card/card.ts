@@ -125,10 +125,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   /**
    * A command for the reader itself (SCardControl). What reaches the card by it belongs into {@link exclusively}.
+   * @param answersWithin Milliseconds that the reader may take, where the command itself sets the reader a time.
    * @throws {CardAccessError} if the reader does not know it.
    */
-  control(code: number, data: Uint8Array): Promise<Uint8Array> {
-    return this.#watched(this.#connection.control(code, data));
+  control(code: number, data: Uint8Array, answersWithin?: number): Promise<Uint8Array> {
+    return this.#watched(this.#connection.control(code, data, { answersWithin }));
   }
 
   /**

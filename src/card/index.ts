@@ -1,5 +1,5 @@
 /** What the Cryptoki facade asks of a card application. */
-export { CardError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
+export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   CardAccessError,
   CardBusyError,

@@ -27,8 +27,10 @@ export interface PinPlaces {
 /** SCARD_CTL_CODE(3400) of pcsc-lite: which features has the reader (PC/SC part 10 section 2.2)? */
 const GET_FEATURES = 0x42000d48;
 const FEATURE = { VERIFY: 0x06, MODIFY: 0x07 } as const;
-/** Seconds from one key to the next; 0 is the reader's own choice. */
+/** bTimerOut and bTimerOut2: seconds until the first key, and from there until the PIN is whole. */
 const TIMEOUT = 30;
+/** Milliseconds beyond the reader's own time-outs after which a reader that says nothing is given up. */
+const GRACE = 10_000;
 /** The entry ends with the validation key. */
 const VALIDATION_KEY = 0x02;
 /** US English: the number of its language in USB's list. */
@@ -79,7 +81,7 @@ export class PinPadReader {
       // T=1 prologue, for readers that do not make it themselves.
       Uint8Array.of(0, 0, 0),
     );
-    return this.#ask(this.#verify, structure, command);
+    return this.#ask(this.#verify, structure, command, 1);
   }
 
   /** Lets the user type the old PIN, if it is wanted, and the new one twice. Errors as of {@link verify}. */
@@ -93,11 +95,14 @@ export class PinPadReader {
       Uint8Array.of(places.asksOld ? 0x03 : 0x02, ...littleEndian(LANGUAGE, 2), 0x00, 0x01, 0x02),
       Uint8Array.of(0, 0, 0),
     );
-    return this.#ask(this.#modify, structure, command);
+    return this.#ask(this.#modify, structure, command, places.asksOld ? 3 : 2);
   }
 
-  async #ask(code: number, structure: Uint8Array, command: CommandApdu): Promise<number> {
-    const { sw } = decodeResponse(await this.#card.control(code, concat(structure, commandData(command))));
+  /** @param entries How many times a PIN is typed; the reader's time-outs hold for each. */
+  async #ask(code: number, structure: Uint8Array, command: CommandApdu, entries: number): Promise<number> {
+    const answersWithin = entries * 2 * TIMEOUT * 1_000 + GRACE;
+    const answer = await this.#card.control(code, concat(structure, commandData(command)), answersWithin);
+    const { sw } = decodeResponse(answer);
     switch (sw) {
       // Status words of the reader itself (PC/SC part 10 section 2.5.2).
       case 0x6400:

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Deadline, pause } from "../async/index.ts";
+import { Deadline, pause, threadPoolIsBusy } from "../async/index.ts";
 import { InterruptedError } from "./failure.ts";
 import { writeFailure } from "./files.ts";
 import { run } from "./run.ts";
@@ -27,8 +27,9 @@ for (const [name, stream] of [
   });
 }
 
-/** Whether a thread of libuv's pool waits for a file system or a name server. process.exit() would wait for it too. */
-const isStuck = (): boolean => process.getActiveResourcesInfo().some((name) => /^(?:FSReq|GetAddrInfo)/u.test(name));
+/** Whether a thread of libuv's pool makes a key, or waits for a file or a name server. process.exit() would wait for it too. */
+const isStuck = (): boolean =>
+  threadPoolIsBusy() || process.getActiveResourcesInfo().some((name) => /^(?:FSReq|GetAddrInfo)/u.test(name));
 
 /** Ends the process at once; by the signal itself where process.exit() would not. */
 function end(signal: string, exitCode: number): never {

@@ -1,5 +1,6 @@
 import { generateKeyPair } from "node:crypto";
 import { promisify } from "node:util";
+import { inThreadPool } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "./curve.ts";
 import { HostPrivateKey } from "./host-key.ts";
@@ -13,7 +14,7 @@ const generate = promisify(generateKeyPair);
  */
 export async function generateRsaKey(modulusBits: number, publicExponent: number): Promise<HostPrivateKey> {
   try {
-    const { privateKey } = await generate("rsa", { modulusLength: modulusBits, publicExponent });
+    const { privateKey } = await inThreadPool(generate("rsa", { modulusLength: modulusBits, publicExponent }));
     return new HostPrivateKey(privateKey);
   } catch (cause) {
     throw new DataError(`no RSA key of ${modulusBits} bits with exponent ${publicExponent}`, { cause });

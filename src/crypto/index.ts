@@ -32,6 +32,7 @@ export {
   parsePublicKey,
   type PublicKey,
   type RsaPublicKey,
+  ecPublicKey,
   rsaPublicKey,
 } from "./public-key.ts";
 export { type Curve25519, decodePoint25519, encodeParameters25519, namesCurve25519 } from "./point25519.ts";

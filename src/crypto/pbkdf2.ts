@@ -1,5 +1,6 @@
 import { pbkdf2 } from "node:crypto";
 import { promisify } from "node:util";
+import { inThreadPool } from "../async/index.ts";
 import type { HashName } from "./hash.ts";
 import { plain } from "./plain.ts";
 
@@ -13,5 +14,5 @@ export async function pbkdf2Hmac(
   iterations: number,
   length: number,
 ): Promise<Uint8Array> {
-  return plain(await derive(password, salt, iterations, length, hash));
+  return plain(await inThreadPool(derive(password, salt, iterations, length, hash)));
 }

@@ -69,7 +69,7 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
     case RSA_ENCRYPTION:
       return readRsaKey(key);
     case EC_PUBLIC_KEY:
-      return readEcKey(decodeEcParameters(algorithm.next().encoding), key);
+      return ecPublicKey(decodeEcParameters(algorithm.next().encoding), key);
     case ED25519:
       return { type: "edwards", curve: "Ed25519", point: requirePoint25519(key) };
     case X25519:
@@ -106,7 +106,11 @@ export function rsaPublicKey(modulus: Uint8Array, publicExponent: Uint8Array): R
   return { type: "rsa", modulus: n, publicExponent: e, modulusBits };
 }
 
-function readEcKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
+/**
+ * An EC public key from its curve and its uncompressed point, 04 || X || Y.
+ * @throws {DataError} if the point has another form or length.
+ */
+export function ecPublicKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
   if (point.length !== 1 + 2 * curveInfo(curve).bytes || point[0] !== 0x04) {
     throw new DataError(`EC public key: not an uncompressed point of ${curve}`);
   }

@@ -1,7 +1,7 @@
 import type { AddonCards } from "./addon-cards.ts";
 import { type AddonReader, addonError } from "./addon-module.ts";
 import { Deadline, type Signals, throwIfAborted, untilAborted } from "../async/index.ts";
-import { cancelled, noAnswer, type WaitLimits } from "./waiting.ts";
+import { answerTime, cancelled, noAnswer, type WaitLimits } from "./waiting.ts";
 import { type Disposition, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { ExchangeOptions } from "./types.ts";
@@ -74,29 +74,29 @@ export class AddonHandle {
    * @param command Copied by the addon when its turn has come.
    * @param options An abort keeps back a command that waits for the call before it.
    */
-  async transmit(command: Uint8Array, { signal, long }: ExchangeOptions): Promise<Uint8Array> {
+  async transmit(command: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     const call = this.#call<Uint8Array>((native, done) => {
       native.transmit(command, MAX_PAYLOAD, this.#protocol, done);
-    }, signal);
-    const answer = await this.#answered(call, long);
+    }, options.signal);
+    const answer = await this.#answered(call, options);
     // Some drivers call it a success when the card was pulled out before it could answer.
     if (answer.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
     return answer;
   }
 
   /** @param data The addon works on these bytes themselves until it has answered; they are wiped then. */
-  control(code: number, data: Uint8Array, { signal, long }: ExchangeOptions): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     const call = this.#call<Uint8Array>((native, done) => {
       native.control(data, code >>> 0, MAX_PAYLOAD, (error, answer) => {
         data.fill(0);
         done(error, answer);
       });
-    }, signal);
-    return this.#answered(call, long);
+    }, options.signal);
+    return this.#answered(call, options);
   }
 
-  #answered<T>(call: Promise<T>, long = false): Promise<T> {
-    const timeout = long ? this.#options.longExchangeTimeout : this.#options.exchangeTimeout;
+  #answered<T>(call: Promise<T>, options: ExchangeOptions): Promise<T> {
+    const timeout = answerTime(this.#options, options);
     return new Deadline(timeout).race(call, () => noAnswer(timeout));
   }
 

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { copySecret, utf8, wipe } from "../bytes/index.ts";
 import { Deadline, SerialQueue, untilAborted } from "../async/index.ts";
-import { cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "./waiting.ts";
+import { answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "./waiting.ts";
 import { SCARD_DISPOSITION, SCARD_SHARE, type Disposition, type Initialization, type ShareMode } from "./constants.ts";
 import { PcscError } from "./error.ts";
 import type { MemorySlot, Tenant } from "./memory-slot.ts";
@@ -66,13 +66,14 @@ export class MemoryConnection implements CardConnection, Tenant {
     }, signal);
   }
 
-  transmit(command: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
+  transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
     if (command.length === 0 || command.length > MAX_APDU) {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
     // A copy: the caller may wipe its own as soon as it stops waiting.
     const bytes = copySecret(command);
-    const timeout = long ? this.#options.longExchangeTimeout : this.#options.exchangeTimeout;
+    const { signal } = options;
+    const timeout = answerTime(this.#options, options);
     const begin = (): Promise<Uint8Array> => {
       this.#refusePending();
       if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");

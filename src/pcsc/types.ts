@@ -24,6 +24,8 @@ export interface CallOptions {
 export interface ExchangeOptions extends CallOptions {
   /** The command takes long, as key generation does: it gets the longer of the two times for an answer. Default: false. */
   readonly long?: boolean;
+  /** Milliseconds within which the answer comes in any case, where the command itself says so: it replaces both times. */
+  readonly answersWithin?: number | undefined;
   /** What of the exchange is secret; for recordings. */
   readonly conceal?: Concealment | undefined;
 }

@@ -1,5 +1,6 @@
 import { Deadline, pause, type Signals, throwIfAborted } from "../async/index.ts";
 import { PcscError } from "./error.ts";
+import type { ExchangeOptions } from "./types.ts";
 
 /** Default patience with other programs' transactions, in milliseconds. */
 const PATIENCE = 60_000;
@@ -24,6 +25,11 @@ export interface WaitLimits {
 export function waitLimits(options: WaitLimits): Required<WaitLimits> {
   const { patience = PATIENCE, exchangeTimeout = EXCHANGE_TIMEOUT } = options;
   return { patience, exchangeTimeout, longExchangeTimeout: options.longExchangeTimeout ?? LONG_EXCHANGE_TIMEOUT };
+}
+
+/** Milliseconds that the answer of one exchange is waited for. */
+export function answerTime(limits: Required<WaitLimits>, { long = false, answersWithin }: ExchangeOptions): number {
+  return answersWithin ?? (long ? limits.longExchangeTimeout : limits.exchangeTimeout);
 }
 
 /** What an aborted call rejects with: the reason if it is a PcscError, else SCARD_E_CANCELLED with the reason as cause. */

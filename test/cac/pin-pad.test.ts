@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { cac } from "../../src/cac/index.ts";
 import { Card, type CardToken, UnsupportedError } from "../../src/card/index.ts";
-import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
+import { type CardConnection, type ExchangeOptions, MemoryReaders } from "../../src/pcsc/index.ts";
 import { AppletCard } from "./applet-card.ts";
 import { listedApplets } from "./cards.ts";
 
@@ -11,9 +11,13 @@ const VERIFY = 0x42330006;
 /** Where the command stands in what the reader is given, behind the structure for VERIFY. */
 const COMMAND_AT = 2 * 19;
 
+/** Milliseconds that the reader was given for each command. */
+const times: (number | undefined)[] = [];
+
 /** A reader on which somebody types `typed`. */
 function withPad(connection: CardConnection, features: string, typed: string): CardConnection {
-  const control = async (code: number, data: Uint8Array): Promise<Uint8Array> => {
+  const control = async (code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> => {
+    times.push(options?.answersWithin);
     if (code === GET_FEATURES) return fromHex(features);
     const command = fromHex(toHex(data).slice(code === VERIFY ? COMMAND_AT : COMMAND_AT + 10));
     for (const [index, pin] of typed.split(" ").entries()) command.set(utf8(pin), 5 + 8 * index);
@@ -47,6 +51,7 @@ describe("a reader with keys", () => {
     const { card, token } = await open(BOTH, "12345678");
     await token.pinPad?.login("user");
     expect(card.commands.at(-1)).toBe("00200000083132333435363738");
+    expect(times.at(-1)).toBe(70_000);
     expect(await token.pinStatus("user")).toMatchObject({ verified: true });
     await expect(token.pinPad?.login("so")).rejects.toThrow(UnsupportedError);
   });
@@ -60,6 +65,8 @@ describe("a reader with keys", () => {
     const { card, token } = await open(BOTH, "12345678 654321");
     await token.pinPad?.changePin?.("user");
     expect(toHex(card.pin)).toBe(toHex(utf8("654321")));
+    // Thirty seconds to the first key and thirty to the last, three times, and ten more for the reader itself.
+    expect(times.at(-1)).toBe(190_000);
     expect((await open(VERIFY_ONLY, "")).token.pinPad).not.toHaveProperty("changePin");
     expect((await open("", "")).token.pinPad).toBeUndefined();
   });

@@ -241,6 +241,18 @@ describe("a connection", () => {
     await impatient.close();
   });
 
+  test("a control command has the time that it says itself", async () => {
+    const patient = await openAddon(service.module, { exchangeTimeout: 60_000, longExchangeTimeout: 60_000 });
+    const connection = await patient.connect(READER);
+    let release = (): void => undefined;
+    service.held = new Promise<void>((resolve) => (release = resolve));
+    const call = connection.control(1, COMMAND, { answersWithin: 20 });
+    await expect(call).rejects.toThrow("did not answer for 0.02 seconds");
+    service.held = undefined;
+    release();
+    await patient.close();
+  });
+
   test("does not wait for ever to connect, and lets go of what comes too late", async () => {
     let release = (): void => undefined;
     service.held = new Promise<void>((resolve) => (release = resolve));

@@ -222,6 +222,15 @@ describe("transmit", () => {
     await expectCode(connection.transmit(COMMAND), "SCARD_E_INVALID_HANDLE");
   });
 
+  test("is given the time that the command itself says, however short the usual one is", async () => {
+    const { card, readers } = setUp();
+    const connection = await readers.client({ exchangeTimeout: 60_000, longExchangeTimeout: 60_000 }).connect("Reader");
+    card.hold();
+    await expect(connection.transmit(COMMAND, { answersWithin: 20 })).rejects.toThrow(
+      "did not answer for 0.02 seconds",
+    );
+  });
+
   test.each(["the card is pulled out", "its connection is closed"])(
     "without an answer leaves no timer once %s",
     async (how) => {

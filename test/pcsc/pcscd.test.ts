@@ -446,6 +446,14 @@ describe("a call that is given up", () => {
     expect(daemon.connections).toBe(1);
   });
 
+  test("a control command has the time that it says itself", async () => {
+    await using patient = new Pcscd({ socket: daemon.socket, exchangeTimeout: 60_000, longExchangeTimeout: 60_000 });
+    const connection = await patient.connect(READER);
+    daemon.on.control = () => undefined;
+    const error = await failure(connection.control(1, COMMAND, { answersWithin: 20 }));
+    expect(error.message).toContain("did not answer for 0.02 seconds");
+  });
+
   test.each(["transmit", "control", "begin", "reconnect"] as const)(
     "%s without an answer ends with the connection",
     async (silent) => {

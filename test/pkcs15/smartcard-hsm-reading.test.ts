@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { DataError, fromHex, utf8 } from "../../src/bytes/index.ts";
+import { DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { MalformedAnswerError } from "../../src/card/index.ts";
 import { createPkcs15, describeFiles, pkcs15 } from "../../src/pkcs15/index.ts";
 import { readCardVerifiable } from "../../src/pkcs15/syntax/card-verifiable.ts";
@@ -162,6 +162,14 @@ describe("card verifiable certificates", () => {
     const { holder, publicKey } = readCardVerifiable(request(key));
     expect(holder).toBe("DENK010012300001");
     expect(publicKey()).toEqual(new Uint8Array(createPublicKey(key).export({ format: "der", type: "spki" })));
+  });
+
+  test("a point that does not begin with 04 is refused", () => {
+    const bytes = request(EC);
+    // The point is the field 86 of the public key, 65 bytes.
+    const at = toHex(bytes).indexOf("864104") / 2 + 2;
+    bytes[at] = 0x06;
+    expect(() => readCardVerifiable(bytes).publicKey()).toThrow("not an uncompressed point of P-256");
   });
 
   test("any bytes are read, or are a DataError", () => {

@@ -6,7 +6,7 @@ const ONE_IN = 10;
 /** Of the failures, so many are shown. */
 const SHOWN = 20;
 /** A machine with other work to do may take long. */
-const PATIENCE = 600_000;
+const PATIENCE = 1_200_000;
 
 /** Tests a tenth of all runs of these subjects, another one each time; SWEEP_SEED=n repeats one. */
 export function testSeededTenth(...names: readonly (keyof typeof SUBJECTS)[]): void {

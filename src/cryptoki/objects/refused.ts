@@ -1,9 +1,6 @@
 import { DataError } from "../../bytes/index.ts";
-import { CardError, isAnswer, MalformedAnswerError, StatusError } from "../../card/index.ts";
+import { CardError, isAnswer, isExecutionError, MalformedAnswerError, StatusError } from "../../card/index.ts";
 import { afterReset } from "../sessions/after-reset.ts";
-
-/** First bytes of execution errors, and of "no precise diagnosis": the card failed, and says nothing about the object. */
-const EXECUTION_ERRORS: ReadonlySet<number> = new Set([0x64, 0x65, 0x66, 0x6f]);
 
 /**
  * Reads something of an object.
@@ -32,6 +29,6 @@ function isSaidByProfile(error: unknown): boolean {
 }
 
 function mayBeRefusal(error: unknown): boolean {
-  if (error instanceof StatusError) return !EXECUTION_ERRORS.has(error.sw >> 8);
+  if (error instanceof StatusError) return !isExecutionError(error.sw);
   return error instanceof CardError || error instanceof DataError;
 }

@@ -26,6 +26,7 @@ import {
 import { check, readReaders } from "./session.ts";
 import { TransmitFrame } from "./transmit-frame.ts";
 import {
+  answerTime,
   cancelled,
   CLOSE_WITHIN,
   isSharingViolation,
@@ -83,8 +84,8 @@ export class PcscdConnection implements CardConnection {
     return this.#protocol;
   }
 
-  transmit(command: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, long), signal), signal);
+  transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
+    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, options), options.signal), options.signal);
   }
 
   begin({ signal }: CallOptions = {}): Promise<void> {
@@ -99,8 +100,9 @@ export class PcscdConnection implements CardConnection {
     return this.#inTurn(() => this.#patiently(() => this.#reconnect(initialization)));
   }
 
-  control(code: number, data: Uint8Array, { signal, long = false }: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#control(code, data, long), signal), signal);
+  control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
+    const attempt = (): Promise<Uint8Array> => this.#control(code, data, options);
+    return this.#inTurn(() => this.#patiently(attempt, options.signal), options.signal);
   }
 
   attribute(id: number): Promise<Uint8Array> {
@@ -145,14 +147,14 @@ export class PcscdConnection implements CardConnection {
     return patiently(this.#limits.patience, attempt, signal);
   }
 
-  async #transmit(command: Uint8Array, long: boolean): Promise<Uint8Array> {
+  async #transmit(command: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     const shortest = this.#protocol === SCARD_PROTOCOL.RAW ? 1 : SHORTEST_COMMAND;
     if (command.length < shortest || command.length > MAX_PAYLOAD) {
       const detail = `a command has ${shortest} to ${MAX_PAYLOAD} bytes, this one ${command.length}`;
       throw new PcscError("SCARD_E_INVALID_PARAMETER", detail);
     }
     try {
-      const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, long);
+      const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, options);
       check(head.rv);
       // Some drivers call it a success when the card goes away while it works.
       if (payload.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
@@ -168,11 +170,10 @@ export class PcscdConnection implements CardConnection {
   #exchange<T>(
     message: Uint8Array,
     reply: Reply<T>,
-    long = false,
+    options: ExchangeOptions = {},
   ): Promise<{ readonly head: T; readonly payload: Uint8Array }> {
     const { link } = this.#handle;
-    const { exchangeTimeout, longExchangeTimeout } = this.#limits;
-    return answered(link, link.request(message, reply), long ? longExchangeTimeout : exchangeTimeout, noAnswer);
+    return answered(link, link.request(message, reply), answerTime(this.#limits, options), noAnswer);
   }
 
   /** What an exchange that failed says of the card, where the daemon's own answer says less. */
@@ -255,7 +256,7 @@ export class PcscdConnection implements CardConnection {
     this.#frame = new TransmitFrame(card, head.protocol);
   }
 
-  async #control(code: number, data: Uint8Array, long: boolean): Promise<Uint8Array> {
+  async #control(code: number, data: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     if (data.length > MAX_PAYLOAD) {
       const detail = `a control command has up to ${MAX_PAYLOAD} bytes, this one ${data.length}`;
       throw new PcscError("SCARD_E_INVALID_PARAMETER", detail);
@@ -264,7 +265,7 @@ export class PcscdConnection implements CardConnection {
     const frame = requestFrame(COMMAND.CONTROL, CONTROL, values, data.length);
     frame.set(data, HEADER_SIZE + CONTROL.size);
     try {
-      const { head, payload } = await this.#exchange(frame, CONTROL_REPLY, long);
+      const { head, payload } = await this.#exchange(frame, CONTROL_REPLY, options);
       check(head.rv);
       return payload;
     } finally {

@@ -1,6 +1,13 @@
 import { berToDer, contextTag, DerReader, parseCertificate, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
-import { curveInfo, encodePublicKey, type NamedCurve, parsePublicKey, rsaPublicKey } from "../../crypto/index.ts";
+import {
+  curveInfo,
+  ecPublicKey,
+  encodePublicKey,
+  type NamedCurve,
+  parsePublicKey,
+  rsaPublicKey,
+} from "../../crypto/index.ts";
 import { isCardVerifiable, readCardVerifiable } from "../syntax/card-verifiable.ts";
 
 const SPKI_IN_RSA_CHOICE = contextTag(1, "constructed");
@@ -39,10 +46,8 @@ function checked(spki: Uint8Array): Uint8Array {
 
 function encodePoint(point: Uint8Array, named: NamedCurve | undefined): Uint8Array {
   const curve = named ?? CURVES.find((name) => point.length === 1 + 2 * curveInfo(name).bytes);
-  if (!curve || point[0] !== 0x04 || point.length !== 1 + 2 * curveInfo(curve).bytes) {
-    throw new DataError(`public key: a point of ${point.length} bytes`);
-  }
-  return encodePublicKey({ type: "ec", curve, point });
+  if (!curve) throw new DataError(`public key: a point of ${point.length} bytes`);
+  return encodePublicKey(ecPublicKey(curve, point));
 }
 
 /** The certificate at the beginning of `bytes`, without what pads the file. @throws {DataError} if there is none. */

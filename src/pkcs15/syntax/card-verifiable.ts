@@ -1,7 +1,7 @@
 import { findTlv, readTlv, readTlvs, type Tlv } from "../../apdu/index.ts";
 import { decodeOid } from "../../asn1/index.ts";
 import { ByteReader, DataError, toHex } from "../../bytes/index.ts";
-import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
+import { ecPublicKey, encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
 
 const WHAT = "card verifiable certificate";
 
@@ -73,10 +73,5 @@ function readKey(fields: readonly Tlv[]): Uint8Array {
   if (!algorithm.startsWith(ALGORITHM.ECDSA)) throw new DataError(`${WHAT}: a key for ${algorithm}`);
   const curve = PRIMES.get(toHex(required(fields, EC.PRIME)));
   if (!curve) throw new DataError(`${WHAT}: a curve that is not P-256, P-384 or P-521`);
-  return checkedPoint(curve, required(fields, EC.POINT));
-}
-
-function checkedPoint(curve: NamedCurve, point: Uint8Array): Uint8Array {
-  if (point[0] !== 0x04) throw new DataError(`${WHAT}: a point that is not uncompressed`);
-  return encodePublicKey({ type: "ec", curve, point });
+  return encodePublicKey(ecPublicKey(curve, required(fields, EC.POINT)));
 }
