@@ -75,9 +75,13 @@ export class CommandContext implements AsyncDisposable {
 
   async #overCards(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    const { trace: traced, json } = this.options;
-    const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
-    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...trace });
+    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.callTrace });
+  }
+
+  /** With --trace, what an application is made with so that its calls are told. */
+  get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
+    const { trace, json } = this.options;
+    return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
   }
 
   /** Tells `sink` of each exchange with a card from now on. */

@@ -180,7 +180,7 @@ async function overCards(
   const pcsc = await context.pcsc();
   const held = hold === undefined ? {} : { hold: 1000 * hold };
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
-  return () => new Cryptoki({ slots, keepPin, ...(unlockBy && { unlockBy: [unlockBy] }) });
+  return () => new Cryptoki({ slots, keepPin, ...context.callTrace, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
