@@ -171,6 +171,32 @@ describe("a peer", () => {
     expect(await peer.ask("C_GetSlotList", [true], 10)).toMatchObject({ kind: "list" });
   });
 
+  test("that is one of many with half a message: all together have one bound, and the longest goes first", async () => {
+    await using own = await ServerRig.start(await testCard(), { messageLimit: 100_000 });
+    const peers: Peer[] = [];
+    const half = async (bytes: number): Promise<Peer> => {
+      const peer = await Peer.open(own.socket);
+      peer.stream.write(Buffer.concat([fromHex("00000010 00000000 000186a0"), new Uint8Array(bytes)]));
+      peers.push(peer);
+      return peer;
+    };
+    const short = await half(1_000);
+    const longest = await half(99_999);
+    for (let count = 0; count < 3; count++) await half(99_000);
+    // 397,999 bytes, of 400,000.
+    const closed = once(longest.stream, "close");
+    longest.stream.resume();
+    await half(50_000);
+    await closed;
+    await own.untilClients(5);
+    expect(own.server.clients).toBe(5);
+    // Whoever had less goes on.
+    await using module = await own.module();
+    expect(await module.C_GetSlotList(true)).toHaveLength(1);
+    expect(short.stream.destroyed).toBe(false);
+    for (const peer of peers) peer[Symbol.dispose]();
+  });
+
   test("that asks for a call that there is not is told so", async () => {
     const peer = await Peer.open(rig.socket);
     peer.stream.write(encodeFrame(77, fromHex("00001234 00000000")));

@@ -6,6 +6,7 @@ import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index
 import { P11KitError } from "../error.ts";
 import type { Dialect } from "../wire/field.ts";
 import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameReader } from "../wire/frame.ts";
+import { FrameBudget } from "../wire/frame-budget.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
 import { answer, type Caller } from "./dispatch.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
@@ -19,6 +20,8 @@ const MAX_CALLS = 1000;
 export interface ConnectionOptions {
   /** Bytes of a request; 16 MiB unless told. A longer one ends the connection. */
   readonly messageLimit?: number;
+  /** The bound for half messages, shared with other connections. Default: one of its own. */
+  readonly budget?: FrameBudget;
   /** Ends the connection. */
   readonly signal?: AbortSignal;
   /**
@@ -43,7 +46,8 @@ export async function serveConnection(
   application: CryptokiFunctions,
   options: ConnectionOptions = {},
 ): Promise<void> {
-  const connection = new Connection(stream, application, options.messageLimit ?? DEFAULT_MESSAGE_LIMIT);
+  const { messageLimit = DEFAULT_MESSAGE_LIMIT, budget = new FrameBudget(2 * messageLimit) } = options;
+  const connection = new Connection(stream, application, messageLimit, budget);
   const stop = onAbort(options.signal, () => stream.destroy());
   const served = await connection.serve().then(
     () => undefined,
@@ -61,13 +65,15 @@ class Connection {
   readonly #stream: Duplex;
   readonly #application: CryptokiFunctions;
   readonly #limit: number;
+  readonly #received: (bytes: number) => void;
   readonly #gone = new AbortController();
   readonly #calls = new Set<Promise<void>>();
   readonly #outputs: KeptOutputs;
   /** Bytes of the requests under way, and of the answers that they want. */
   #load = 0;
 
-  constructor(stream: Duplex, application: CryptokiFunctions, limit: number) {
+  constructor(stream: Duplex, application: CryptokiFunctions, limit: number, budget: FrameBudget) {
+    this.#received = budget.receiver(() => stream.destroy());
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
@@ -82,7 +88,7 @@ class Connection {
   }
 
   async serve(): Promise<void> {
-    const frames = new FrameReader(arrivals(this.#stream), this.#limit);
+    const frames = new FrameReader(arrivals(this.#stream), this.#limit, this.#received);
     const offered = await frames.opening();
     if (offered === undefined) return;
     await this.#send(Uint8Array.of(Math.min(offered, VERSION)));
