@@ -1,4 +1,4 @@
-import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError, wipe } from "../bytes/index.ts";
 import {
   type CardMechanism,
@@ -6,7 +6,9 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  checkedRsaResult,
   isKeyResult,
+  isUnsupportedUse,
   type KeyPrimitive,
   LoginRequiredError,
   type PinPad,
@@ -16,6 +18,7 @@ import {
   type PinStatus,
   type PinUser,
   UnsupportedError,
+  wholeRsaResult,
 } from "../card/index.ts";
 import { keyTypeOf } from "../crypto/index.ts";
 import { signDecrypt } from "./commands.ts";
@@ -158,13 +161,14 @@ export class CacToken implements CardToken {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
+    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
       pki.entry.place,
       async (send, attempt) => {
         if (!this.#pin.isVerified) throw loginRequired();
-        const result = await sendBlock(send, input);
-        const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
-        return isRight ? result : attempt.startOver();
+        const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
+        if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+        return isRight(result) === true ? result : attempt.startOver();
       },
       signal,
     );
@@ -186,9 +190,6 @@ async function sendBlock(send: CacExchange, block: Uint8Array): Promise<Uint8Arr
   const result = concat(...parts);
   // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
   wipe(...parts);
-  if (result.length !== block.length) {
-    throw new MalformedAnswerError(`${result.length} bytes from a key of ${block.length}`);
-  }
   return result;
 }
 
@@ -196,7 +197,8 @@ async function sendBlock(send: CacExchange, block: Uint8Array): Promise<Uint8Arr
 function useFailure(sw: number): Error {
   const cause = new StatusError("PRIVATE SIGN/DECRYPT", sw);
   const wantsPin = sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.CONDITIONS_NOT_SATISFIED;
-  return wantsPin ? loginRequired(cause) : cause;
+  if (wantsPin) return loginRequired(cause);
+  return isUnsupportedUse(sw) ? new UnsupportedError("the card does not do this with this key", { cause }) : cause;
 }
 
 function loginRequired(cause?: StatusError): LoginRequiredError {

@@ -10,7 +10,9 @@ export type PinFailure =
   /** A character that this PIN cannot hold; the card was not asked. */
   | "characters"
   /** A new PIN that the card's rules do not allow, whatever they are; no try is spent. */
-  | "unacceptable";
+  | "unacceptable"
+  /** Nobody has set this PIN yet. */
+  | "not-set";
 
 /** A PIN was not accepted. The PIN itself is never in it. */
 export class PinError extends CardError {

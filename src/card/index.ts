@@ -14,9 +14,20 @@ export type { CardHold } from "./card-hold.ts";
 export type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export { LoginRequiredError, ObjectGoneError, PinError, UnsupportedError, type PinFailure } from "./error.ts";
-export { isKeyResult } from "./key-result.ts";
+export {
+  checkedRsaResult,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  resultOfLength,
+  sharedSecret,
+  unpaddedMessage,
+  wholeRsaResult,
+  WrongResultError,
+} from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { PinState, triesLeftText } from "./pin-state.ts";
+export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";
 export { CardRecognition } from "./recognition.ts";
@@ -35,14 +46,17 @@ export type {
   CardToken,
   CardTokenInfo,
   GeneratedKeyPair,
+  KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
   KeyType,
   KeyUsage,
+  KeyUsageByFamily,
   NewCardObject,
   PinInfo,
   PinPad,
   PinRole,
   PinStatus,
   PinUser,
+  VendorAttributes,
 } from "./types.ts";

@@ -56,7 +56,7 @@ export class PinState {
   }
 
   /** Completes what the card says with the most tries that were seen to be left. */
-  status(told: Pick<PinStatus, "triesLeft" | "verified">): PinStatus {
+  status(told: Pick<PinStatus, "triesLeft" | "verified" | "isSet">): PinStatus {
     this.#maxTries = Math.max(this.#maxTries, told.triesLeft ?? 0);
     return { ...told, maxTries: this.#maxTries };
   }

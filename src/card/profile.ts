@@ -21,4 +21,10 @@ export interface CardProfile {
    * @throws {CardAccessError} as `claim`.
    */
   glance?(card: Card): Promise<CardApplication | undefined>;
+  /**
+   * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
+   * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
+   * @throws {CardAccessError} as `claim`.
+   */
+  explain?(card: Card): Promise<string | undefined>;
 }

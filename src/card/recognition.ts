@@ -2,6 +2,7 @@ import { toHex } from "../bytes/index.ts";
 import type { Card } from "./card.ts";
 import type { CardProfile } from "./profile.ts";
 import type { CardApplication } from "./types.ts";
+import { nameUnusableCard } from "./unusable-card.ts";
 
 /** Answers to reset that are remembered: more kinds of cards than anybody has, and no more however many a program makes up. */
 const MAX_REMEMBERED = 256;
@@ -36,6 +37,18 @@ export class CardRecognition {
       return application;
     }
     return undefined;
+  }
+
+  /**
+   * What a card is that no profile claims, in words, if that can be told.
+   * @throws {CardAccessError} as {@link claim}.
+   */
+  async explain(card: Card): Promise<string | undefined> {
+    for (const profile of this.#profiles) {
+      const reason = await profile.explain?.(card);
+      if (reason !== undefined) return reason;
+    }
+    return nameUnusableCard(card);
   }
 
   /** A profile is not asked for its opinion of an answer to reset before it may matter. */

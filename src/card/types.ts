@@ -22,7 +22,13 @@ export type KeyPrimitive =
   | "eddsa";
 
 export type KeyType =
-  { readonly type: "rsa"; readonly modulusBits: number } | { readonly type: "ec"; readonly curve: NamedCurve };
+  | { readonly type: "rsa"; readonly modulusBits: number }
+  | { readonly type: "ec"; readonly curve: NamedCurve }
+  | { readonly type: "edwards"; readonly curve: "Ed25519" }
+  | { readonly type: "montgomery"; readonly curve: "X25519" };
+
+/** The kind of a key without its size. */
+export type KeyFamily = KeyType["type"];
 
 /** What a key may be used for, as CKA_SIGN, CKA_DECRYPT, CKA_DERIVE ... say it. */
 export interface KeyUsage {
@@ -30,6 +36,12 @@ export interface KeyUsage {
   readonly decrypt: boolean;
   readonly derive: boolean;
 }
+
+/** What keys may be used for where that depends on their type, as it does for keys in a place with one purpose (PIV). */
+export type KeyUsageByFamily = (family: KeyFamily) => KeyUsage;
+
+/** An attribute that no standard names, by its number: CKA_VENDOR_DEFINED or more. Undefined for a key that has none. */
+export type VendorAttributes = ReadonlyMap<number, () => Promise<number | undefined>>;
 
 interface CardObjectBase {
   /** The same string for the same object as long as the card is in: "9a", "9a.certificate". */
@@ -66,8 +78,8 @@ export interface CardPublicKey extends CardObjectBase {
   /** Where a directory tells it: nothing needs to be read. */
   readonly type?: KeyType;
   /** Where a directory tells no more of it than this. */
-  readonly family?: KeyType["type"];
-  readonly usage: KeyUsage;
+  readonly family?: KeyFamily;
+  readonly usage: KeyUsage | KeyUsageByFamily;
   /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
   publicKey(): Promise<Uint8Array>;
 }
@@ -77,19 +89,20 @@ export interface CardPrivateKey extends CardObjectBase {
   /** Where a directory tells it: nothing needs to be read. */
   readonly type?: KeyType;
   /** Where a directory tells no more of it than this. */
-  readonly family?: KeyType["type"];
-  readonly usage: KeyUsage;
-  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
+  readonly family?: KeyFamily;
+  readonly usage: KeyUsage | KeyUsageByFamily;
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. Final once {@link exists} has found the key. */
   readonly alwaysAuthenticate: boolean;
-  /** Whether a login is needed to use it at all. */
+  /** Whether a login is needed to use it at all. Final once {@link exists} has found the key. */
   readonly needsLogin: boolean;
   /** The primitives that the card has for keys of this type. */
   readonly primitives: readonly KeyPrimitive[];
   /** CKA_LOCAL, where the card tells: the key was made on it. */
-  readonly local?: boolean;
+  readonly local?: boolean | (() => Promise<boolean>);
   /** CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE; where the card does not tell, so are keys that were made on it. */
   readonly alwaysSensitive?: boolean;
   readonly neverExtractable?: boolean;
+  readonly vendorAttributes?: VendorAttributes;
   /** SubjectPublicKeyInfo of its public half, DER. */
   publicKey(): Promise<Uint8Array>;
 }
@@ -167,6 +180,8 @@ export interface PinStatus {
   readonly maxTries: number;
   /** The card holds this PIN as verified. Never a reason to treat anybody as logged in. */
   readonly verified: boolean;
+  /** False if nobody has set this PIN yet; true unless told. */
+  readonly isSet?: boolean;
 }
 
 export interface CardTokenInfo {
@@ -188,6 +203,8 @@ export interface CardTokenInfo {
 /** A range of key sizes that the card works with, for C_GetMechanismInfo. */
 export interface CardMechanism {
   readonly primitive: KeyPrimitive;
+  /** The keys that it works with, where the primitive does not say: "ecdh" is on any curve ("ec") unless told. */
+  readonly family?: KeyFamily;
   /** RSA: modulus bits; EC: bits of the curve. */
   readonly minBits: number;
   readonly maxBits: number;
@@ -232,7 +249,10 @@ export interface PinPad {
 /** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
+  /** What cards of this kind compute, for whatever has to be decided without a look at the card. */
   readonly mechanisms: readonly CardMechanism[];
+  /** What this card computes, where that may be less: by its keys, and what it says of itself. */
+  supportedMechanisms?(): Promise<readonly CardMechanism[]>;
   /** Whose login the card wants before its contents are changed; "so" unless told. */
   readonly changedBy?: PinUser;
   /**

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DataError } from "../bytes/index.ts";
-import type { PivCardOptions, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
+import type { PinPolicy, PivCardOptions, PivDeviation, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
 import { FileError, UsageError } from "./failure.ts";
 
 /** What a new virtual card is to be like, as the command line says it. */
@@ -10,6 +10,7 @@ export interface CardOptions {
   readonly extended?: true;
   readonly yubico?: true;
   readonly icam?: string;
+  readonly deviation?: readonly string[];
 }
 
 const KEY_TYPES: readonly string[] = [
@@ -19,6 +20,8 @@ const KEY_TYPES: readonly string[] = [
   "rsa-4096",
   "p-256",
   "p-384",
+  "ed25519",
+  "x25519",
 ] satisfies KeyTypeName[];
 
 const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
@@ -28,13 +31,42 @@ export function addCardOptions(command: Command): Command {
   return command
     .option(
       "--key <slot=type>",
-      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; may be repeated`,
-      (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
+      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; :never, :once or :always after ` +
+        "the type says when it wants the PIN; may be repeated",
+      repeated,
     )
     .option("--name <name>", "the holder's name")
     .option("--extended", "the card takes extended-length APDUs")
     .option("--yubico", "the card answers the commands that Yubico added to PIV")
-    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards");
+    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
+    .option(
+      "--deviation <name>",
+      'a way in which the card differs from the standard, as "cryptoki virtual deviations" lists them; may be repeated',
+      repeated,
+    );
+}
+
+/** Collects the values of an option that may be repeated. */
+const repeated = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
+
+/**
+ * The deviations that `names` spell.
+ * @param table Those that there are.
+ * @throws {UsageError} for any other.
+ */
+export function readDeviations<Table extends Readonly<Record<string, string>>>(
+  names: readonly string[],
+  table: Table,
+): readonly (keyof Table & string)[] {
+  const isKnown = (name: string): name is keyof Table & string => Object.hasOwn(table, name);
+  return names.map((text) => {
+    if (isKnown(text)) return text;
+    throw unknownDeviation(text, Object.keys(table));
+  });
+}
+
+function unknownDeviation(name: string, candidates: readonly string[]): UsageError {
+  return new UsageError(`--deviation ${name}: this kind of card has none of that name`, { candidates });
 }
 
 /**
@@ -42,9 +74,15 @@ export function addCardOptions(command: Command): Command {
  * @throws {UsageError} for options that do not fit; {@link FileError} for a folder that is none of a card.
  */
 export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
-  const { VirtualPivCard, personaliseFromFolder } = await import("../virtual/index.ts");
+  const { VirtualPivCard, personaliseFromFolder, PIV_DEVIATIONS } = await import("../virtual/index.ts");
   const { name, extended, yubico, icam } = options;
-  const traits = { ...(name !== undefined && { name }), ...(extended && { extended }), ...(yubico && { yubico }) };
+  const deviations: readonly PivDeviation[] = readDeviations(options.deviation ?? [], PIV_DEVIATIONS);
+  const traits = {
+    ...(name !== undefined && { name }),
+    ...(extended && { extended }),
+    ...(yubico && { yubico }),
+    deviations,
+  };
   if (icam === undefined) {
     const keys = readKeys(options.key ?? []);
     return orUsageError(VirtualPivCard.create({ ...traits, keys }));
@@ -60,13 +98,19 @@ export async function createCard(options: CardOptions): Promise<VirtualPivCard> 
 function readKeys(texts: readonly string[]): NonNullable<PivCardOptions["keys"]> {
   return Object.fromEntries(
     texts.map((text) => {
-      const [slot = "", type = ""] = text.toLowerCase().split("=");
-      if (type === "none") return [slot, null];
-      if (!isKeyType(type)) throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384 or 9d=none`);
-      return [slot, type];
+      const [slot = "", key = ""] = text.toLowerCase().split("=");
+      if (key === "none") return [slot, null];
+      const [type = "", policy] = key.split(":");
+      const pinPolicy = PIN_POLICIES.find((one) => one === policy);
+      if (!isKeyType(type) || pinPolicy !== policy) {
+        throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384, 9a=rsa-2048:always or 9d=none`);
+      }
+      return [slot, { privateKey: { type }, ...(pinPolicy && { pinPolicy }) }];
     }),
   );
 }
+
+const PIN_POLICIES: readonly PinPolicy[] = ["never", "once", "always"];
 
 async function orUsageError<T>(work: Promise<T>): Promise<T> {
   try {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
 import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
-import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions } from "../cryptoki/index.ts";
+import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { openPcsc } from "./card-source.ts";
@@ -75,13 +75,19 @@ export class CommandContext implements AsyncDisposable {
 
   async #overCards(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.callTrace });
+    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.applicationOptions, ...this.callTrace });
   }
 
   /** With --trace, what an application is made with so that its calls are told. */
   get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
     const { trace, json } = this.options;
     return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
+  }
+
+  /** What applications over cards of this machine are made with. */
+  get applicationOptions(): Pick<CryptokiOptions, "verifyResults"> {
+    const { verifyResults } = this.options;
+    return verifyResults ? { verifyResults } : {};
   }
 
   /** Tells `sink` of each exchange with a card from now on. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { ResultVerification } from "../cryptoki/index.ts";
 import { UsageError } from "./failure.ts";
 
 /** Options of every command, as commander gives them. */
@@ -12,6 +13,7 @@ export interface GlobalOptions {
   readonly timeout?: number;
   /** In seconds. */
   readonly patience?: number;
+  readonly verifyResults?: ResultVerification;
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
@@ -53,6 +55,14 @@ export function addGlobalOptions(program: Command): void {
         "--patience <seconds>",
         `wait this long for another program that uses the card; default: ${DEFAULT_PATIENCE}`,
       ).argParser(parsePatience),
+    )
+    .addOption(
+      new Option(
+        "--verify-results <when>",
+        "check what a card computed with its public key: if that is known already, or always; default: known",
+      )
+        .choices(["known", "always"] satisfies ResultVerification[])
+        .conflicts("server"),
     )
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
     .addOption(

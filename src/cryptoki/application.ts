@@ -34,7 +34,16 @@ export interface ApplicationOptions {
    * signs with such keys without being asked, which is what these keys are meant to prevent. Default: false.
    */
   readonly keepPin?: boolean;
+  /** See {@link ResultVerification}; "known" unless told. */
+  readonly verifyResults?: ResultVerification;
 }
+
+/**
+ * Which results of private keys are verified with the public key. "known": RSA results of keys whose public key can be had without an
+ * exchange with the card. "always": all signatures and bare RSA results; a public key that nobody has read yet is read once, when
+ * an operation begins, and a key without one cannot be used. A faulty RSA signature gives the private key away.
+ */
+export type ResultVerification = "known" | "always";
 
 /**
  * How an application that knows no C_UnlockPIN unblocks a PIN. C_SetPIN: in a session in which nobody is logged in, its old PIN is
@@ -80,6 +89,10 @@ export class Application implements SlotListener {
   /** CK_INFO.cryptokiVersion. */
   get version(): CK_VERSION {
     return this.#options.version;
+  }
+
+  get verifiesResults(): boolean {
+    return this.#options.verifyResults === "always";
   }
 
   unlocksBy(detour: Detour): boolean {

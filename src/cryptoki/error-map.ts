@@ -23,6 +23,7 @@ const PIN: Readonly<Record<PinFailure, number>> = {
   // CKR_PIN_INVALID is for functions that set a PIN, and applications take it from no other.
   characters: CKR.PIN_INCORRECT,
   unacceptable: CKR.PIN_INVALID,
+  "not-set": CKR.USER_PIN_NOT_INITIALIZED,
 };
 
 /** Status words (ISO/IEC 7816-4 table 6) that mean more than CKR_DEVICE_ERROR. */

@@ -7,7 +7,7 @@ export { type AttributeKind, type AttributeValue, kindOf, type Template, type Va
 export type { AttributeList } from "./attributes/template.ts";
 export * from "./constants/index.ts";
 export type { CryptokiOptions } from "./api/general-functions.ts";
-export type { Detour } from "./application.ts";
+export type { Detour, ResultVerification } from "./application.ts";
 export { Cryptoki, type CryptokiFunctions } from "./cryptoki.ts";
 export type { CryptoEngine } from "./engines.ts";
 export { CryptokiError } from "./error.ts";

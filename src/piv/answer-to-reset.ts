@@ -24,6 +24,8 @@ const BEGINNINGS: readonly string[] = [
 ];
 /** "Yubi", whatever follows: key, Key (OpenSC, card-piv.c). */
 const YUBIKEY = "59756269";
+/** "Nitrokey", "Canokey": makes whose PIV application has Yubico's commands too. */
+const WITH_YUBICO_COMMANDS: readonly string[] = [YUBIKEY, "4e6974726f6b6579", "43616e6f6b6579"];
 const ANYWHERE: readonly string[] = [
   YUBIKEY,
   // "PIVKEY", "SPIVKEY70".
@@ -41,12 +43,15 @@ export function announcesPiv(atr: Uint8Array): boolean {
   );
 }
 
-/**
- * Whether cards with this answer to reset have another application selected after it, or none: a YubiKey answers no command of PIV
- * before PIV is selected.
- */
-export function wantsSelection(atr: Uint8Array): boolean {
+/** Whether this is a YubiKey's answer to reset. No command of PIV is answered before PIV is selected there. */
+export function isYubiKey(atr: Uint8Array): boolean {
   return historicalBytes(atr).includes(YUBIKEY);
+}
+
+/** Whether the PIV application of cards with this answer to reset has the commands that Yubico added to PIV. */
+export function announcesYubicoCommands(atr: Uint8Array): boolean {
+  const historical = historicalBytes(atr);
+  return WITH_YUBICO_COMMANDS.some((part) => historical.includes(part));
 }
 
 /** In hexadecimal; none where the answer to reset cannot be read. */

@@ -17,6 +17,29 @@ export function select(): CommandApdu {
   return { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: PIV_AID, ne: 256 };
 }
 
+/** What an application says of itself. */
+export interface ApplicationProperties {
+  /** Tag 50; empty where there is none. */
+  readonly label: string;
+  /** Cryptographic algorithm identifiers, tag 80 in each AC. */
+  readonly algorithms: readonly number[];
+}
+
+/** Reads the application property template that SELECT answers (section 3.1.1, table 3). What is not there, or does not parse, is empty. */
+export function readApplicationProperties(answer: Uint8Array): ApplicationProperties {
+  try {
+    const template = readTlvs(findTlv(readTlvs(answer), 0x61) ?? new Uint8Array());
+    const algorithms = template.filter(({ tag }) => tag === 0xac).flatMap(({ value }) => readTlvs(value));
+    return {
+      label: String.fromCharCode(...(findTlv(template, 0x50) ?? [])),
+      algorithms: algorithms.filter(({ tag }) => tag === 0x80).flatMap(({ value }) => [...value]),
+    };
+  } catch (error) {
+    if (error instanceof DataError) return { label: "", algorithms: [] };
+    throw error;
+  }
+}
+
 /** GET DATA of a data object (section 3.1.2). */
 export function getData(tag: number): CommandApdu {
   return { cla: 0x00, ins: 0xcb, p1: 0x3f, p2: 0xff, data: encodeTlv(0x5c, tagBytes(tag)), ne: ALL };

@@ -1,9 +1,9 @@
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { type KeyType, UnsupportedError } from "../card/index.ts";
-import { encodePublicKey, rsaPublicKey } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import type { KeySlot } from "./keys.ts";
+import { readPublicKeyObjects } from "./public-key-objects.ts";
 
 /** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated. */
 export function generate(slot: KeySlot, type: KeyType): CommandApdu {
@@ -14,19 +14,14 @@ export function generate(slot: KeySlot, type: KeyType): CommandApdu {
 }
 
 /**
- * The public key in the answer: 7F49 with 81 modulus and 82 exponent, or 86 point.
+ * The public key in the answer, under 7F49.
  * @returns SubjectPublicKeyInfo, DER.
  * @throws {MalformedAnswerError} if it does not hold a key of this type.
  */
 export function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
   try {
-    const objects = readTlvs(findTlv(readTlvs(answer), 0x7f49) ?? new Uint8Array(), "generated public key");
-    const value = (tag: number): Uint8Array => findTlv(objects, tag) ?? new Uint8Array();
-    return encodePublicKey(
-      type.type === "rsa"
-        ? rsaPublicKey(value(0x81), value(0x82))
-        : { type: "ec", curve: type.curve, point: value(0x86) },
-    );
+    const template = findTlv(readTlvs(answer), 0x7f49) ?? new Uint8Array();
+    return readPublicKeyObjects(type, readTlvs(template, "generated public key"));
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new MalformedAnswerError(`the public key that the card made does not parse: ${cause.message}`, { cause });

@@ -1,7 +1,6 @@
 import { toHex } from "../bytes/index.ts";
-
-/** When the card wants the PIN before it uses a key (SP 800-73-4 part 1 table 5 "Key Reference"). */
-type KeyPinPolicy = "never" | "once" | "always";
+import type { KeyUsageByFamily } from "../card/index.ts";
+import type { KeyPinPolicy } from "./yubico.ts";
 
 /** A place for one asymmetric key and its certificate. */
 export interface KeySlot {
@@ -9,19 +8,31 @@ export interface KeySlot {
   readonly reference: number;
   /** Data object tag of the certificate (SP 800-73-4 part 1 table 3). */
   readonly certificate: number;
+  /** When the card wants the PIN before it uses the key (SP 800-73-4 part 1 table 5), unless it says otherwise. */
   readonly pin: KeyPinPolicy;
-  readonly usage: { readonly sign: boolean; readonly decrypt: boolean; readonly derive: boolean };
+  readonly usage: KeyUsageByFamily;
   /** CKA_ID. 1 to 4 for 9A, 9C, 9D, 9E, then the retired ones: the numbering that OpenSC and ykcs11 share. */
   readonly id: number;
+  /** 1 for the first retired key (82), up to 20; undefined for the four named keys. */
+  readonly retired?: number;
   readonly labels: { readonly privateKey: string; readonly publicKey: string; readonly certificate: string };
 }
 
 /**
- * With RSA, signing and decrypting are one and the same operation of the card, in every slot. Agreeing on a secret is for the key
- * management keys only (SP 800-73-4 part 2 section 3.2.4).
+ * What the keys of a place are for (SP 800-78-5 table 1, SP 800-73-4 part 2 section 3.2.4). With RSA, signing and decrypting are one
+ * and the same operation of the card; only the card authentication key has no use for decryption. Agreeing on a secret with EC is for
+ * the key management keys, and signing with EC for the others. A key on Curve25519 does the one thing that it can, wherever it is.
  */
-const AUTHENTICATION = { sign: true, decrypt: true, derive: false } as const;
-const MANAGEMENT = { sign: true, decrypt: true, derive: true } as const;
+const usage =
+  ({ decrypts, agrees }: { readonly decrypts: boolean; readonly agrees: boolean }): KeyUsageByFamily =>
+  (family) => ({
+    sign: family === "rsa" || family === "edwards" || (family === "ec" && !agrees),
+    decrypt: family === "rsa" && decrypts,
+    derive: family === "montgomery" || (family === "ec" && agrees),
+  });
+const AUTHENTICATION = usage({ decrypts: true, agrees: false });
+const MANAGEMENT = usage({ decrypts: true, agrees: true });
+const CARD_AUTHENTICATION = usage({ decrypts: false, agrees: false });
 
 const labels = (use: string): KeySlot["labels"] => ({
   privateKey: `${use} key`,
@@ -52,7 +63,7 @@ const NAMED_SLOTS: readonly KeySlot[] = [
     reference: 0x9e,
     certificate: 0x5fc101,
     pin: "never",
-    usage: AUTHENTICATION,
+    usage: CARD_AUTHENTICATION,
     id: 4,
     labels: labels("Card Authentication"),
   },
@@ -67,15 +78,11 @@ const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (
   pin: "once",
   usage: MANAGEMENT,
   id: 5 + index,
+  retired: 1 + index,
   labels: labels(`Retired Key Management ${index + 1}`),
 }));
 
 export const KEY_SLOTS: readonly KeySlot[] = [...NAMED_SLOTS, ...RETIRED_SLOTS];
-
-/** 1 for the first retired key (82), up to 20; undefined for the four named keys. */
-export function retiredNumber(slot: KeySlot): number | undefined {
-  return slot.reference >= 0x82 && slot.reference < 0x82 + RETIRED_KEYS ? slot.reference - 0x81 : undefined;
-}
 
 /** A key reference as the standard writes it: "9A". */
 export function referenceName(slot: KeySlot): string {

@@ -1,6 +1,6 @@
-import type { CardCertificate, CardData, CardPrivateKey, CardPublicKey } from "../card/index.ts";
+import type { CardCertificate, CardData, CardPrivateKey, CardPublicKey, VendorAttributes } from "../card/index.ts";
 import { CONTAINER, type Container } from "./containers.ts";
-import { KEY_SLOTS, type KeySlot, referenceName, retiredNumber } from "./keys.ts";
+import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
 import type { PivStore } from "./store.ts";
 
 /** What belongs to one place for a key. */
@@ -39,24 +39,13 @@ export function isWritable({ tag }: Container): boolean {
 
 /**
  * Whether a search looks into `slot` at all. Of the retired keys, the key history object counts those with a certificate on the
- * card; where there is no such object (many personalisations omit it), asking 20 times is left to searches that name one.
+ * card; where there is no such object (many personalisations omit it), asking 20 times is left to searches that name one. Cards with
+ * Yubico's commands mostly have no key history and use the retired places freely: there each is asked for.
  */
 async function isWorthAsking(store: PivStore, slot: KeySlot, named: boolean): Promise<boolean> {
-  const number = retiredNumber(slot);
-  if (number === undefined) return true;
+  if (slot.retired === undefined || named || store.reports.hasYubicoCommands) return true;
   const history = await store.keyHistory();
-  return history ? number <= history.onCard : named;
-}
-
-type KeyObject = Pick<CardPublicKey, "reference" | "id" | "exists" | "publicKey">;
-
-function keyObject(store: PivStore, slot: KeySlot, half: "private-key" | "public-key"): KeyObject {
-  return {
-    reference: `${referenceName(slot)}.${half}`,
-    id: Uint8Array.of(slot.id),
-    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasKey(slot)),
-    publicKey: () => store.publicKey(slot),
-  };
+  return history !== undefined && slot.retired <= history.onCard;
 }
 
 function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
@@ -68,33 +57,55 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     private: false,
     modifiable: true,
     destroyable: true,
-    exists: async (named) =>
-      (await isWorthAsking(store, slot, named)) && (await store.read(slot.certificate)) !== undefined,
+    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasCertificate(slot, named)),
     value: () => store.certificate(slot),
   };
 }
 
 function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
   return {
-    ...keyObject(store, slot, "public-key"),
     class: "public-key",
-    private: false,
+    reference: `${referenceName(slot)}.public-key`,
     label: slot.labels.publicKey,
+    id: Uint8Array.of(slot.id),
+    private: false,
     usage: slot.usage,
+    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasPublicKey(slot, named)),
+    publicKey: () => store.publicKey(slot, "certificate"),
   };
 }
 
+/** When the card wants the PIN for a key is known once the card was asked for it, where it tells. */
 function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
   return {
-    ...keyObject(store, slot, "private-key"),
     class: "private-key",
+    reference: `${referenceName(slot)}.private-key`,
     label: slot.labels.privateKey,
-    usage: slot.usage,
-    needsLogin: slot.pin !== "never",
+    id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
-    alwaysAuthenticate: slot.pin === "always",
-    primitives: ["rsa-raw", "ecdsa", "ecdh"],
+    usage: slot.usage,
+    get needsLogin() {
+      return store.pinPolicy(slot) !== "never";
+    },
+    get alwaysAuthenticate() {
+      return store.pinPolicy(slot) === "always";
+    },
+    primitives: ["rsa-raw", "ecdsa", "ecdh", "eddsa"],
+    local: async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
+    vendorAttributes: vendorAttributes(store, slot),
+    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasPrivateKey(slot)),
+    publicKey: () => store.publicKey(slot, "key"),
   };
+}
+
+/** The attributes in which Yubico's own module shows the policies of a key (yubico-piv-tool, ykcs11/pkcs11y.h): the card's numbers. */
+const CKA_YUBICO = { TOUCH_POLICY: 0xd955_4201, PIN_POLICY: 0xd955_4202 } as const;
+
+function vendorAttributes(store: PivStore, slot: KeySlot): VendorAttributes {
+  return new Map([
+    [CKA_YUBICO.TOUCH_POLICY, async () => (await store.metadata(slot))?.touchPolicy],
+    [CKA_YUBICO.PIN_POLICY, async () => (await store.metadata(slot))?.pinPolicy],
+  ]);
 }
 
 function dataObject(store: PivStore, container: Container): CardData {

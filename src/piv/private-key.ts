@@ -1,7 +1,18 @@
-import { type CommandApdu, MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
-import { type KeyPrimitive, type KeyType, LoginRequiredError, UnsupportedError } from "../card/index.ts";
-import { curveInfo, ecdsaFromDer } from "../crypto/index.ts";
+import {
+  CardError,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  type KeyPrimitive,
+  LoginRequiredError,
+  resultOfLength,
+  sharedSecret,
+  UnsupportedError,
+  wholeRsaResult,
+} from "../card/index.ts";
+import { curveInfo, parsePublicKey } from "../crypto/index.ts";
 import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
@@ -10,6 +21,7 @@ import type { PivExchange } from "./session.ts";
 /** One use of a private key: how the card is asked, and what its answer means. */
 export interface KeyUse {
   readonly command: CommandApdu;
+  /** @throws {MalformedAnswerError} for a result of a wrong length. */
   readonly read: (response: Uint8Array) => Uint8Array;
 }
 
@@ -17,47 +29,72 @@ export interface KeyUse {
  * How the card applies `primitive` to `input` with the key in `slot` (SP 800-73-4 part 2 section 3.2.4, appendix A).
  * @throws {UnsupportedError} for a type of key, or a use of it, that PIV does not have; {DataError} for input of a wrong length.
  */
-export function keyUse(slot: KeySlot, type: KeyType, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
+export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
+  const type = parsePublicKey(publicKey);
   const algorithm = algorithmOf(type);
   if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
-  const same = (response: Uint8Array): Uint8Array => response;
   if (type.type === "rsa" && primitive === "rsa-raw") {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
-    return { command: sign(algorithm, slot.reference, input), read: same };
+    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    return {
+      command: sign(algorithm, slot.reference, input),
+      read: (response) => wholeRsaResult(response, input.length, isRight),
+    };
   }
   if (type.type === "ec" && primitive === "ecdsa") {
-    const hash = leftPad(input, curveInfo(type.curve).bytes);
-    return { command: sign(algorithm, slot.reference, hash), read: (der) => ecdsaFromDer(der, type.curve) };
+    const { bytes } = curveInfo(type.curve);
+    return {
+      command: sign(algorithm, slot.reference, leftPad(input, bytes)),
+      read: (response) => ecdsaResult(response, bytes),
+    };
   }
   if (type.type === "ec" && primitive === "ecdh") {
-    return { command: keyAgreement(algorithm, slot.reference, input), read: same };
+    const { bytes } = curveInfo(type.curve);
+    return {
+      command: keyAgreement(algorithm, slot.reference, input),
+      read: (response) => sharedSecret(response, bytes),
+    };
+  }
+  if (type.type === "edwards" && primitive === "eddsa") {
+    return { command: sign(algorithm, slot.reference, input), read: (response) => resultOfLength(response, 64) };
+  }
+  if (type.type === "montgomery" && primitive === "ecdh") {
+    return {
+      command: keyAgreement(algorithm, slot.reference, input),
+      read: (response) => resultOfLength(response, 32),
+    };
   }
   throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
 }
 
-/** How cards refuse an operation that a key is not meant for, such as ECDSA with a key management key. */
-const REFUSED_USE: ReadonlySet<number> = new Set([SW.WRONG_DATA, SW.INCORRECT_P1_P2, SW.FUNCTION_NOT_SUPPORTED]);
-
 /**
  * Sends one use of a key.
- * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use.
+ * @throws {LoginRequiredError} if the card wants the PIN (again); {@link UnsupportedError} if the key is not meant for this use;
+ *   {StatusError} for any other refusal; {MalformedAnswerError} for what cannot be a result of the key.
  */
 export async function sendKeyUse(send: PivExchange, slot: KeySlot, use: KeyUse): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw loginRequired(slot, new StatusError("GENERAL AUTHENTICATE", sw));
-  if (REFUSED_USE.has(sw)) {
+  if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
-    throw new UnsupportedError(`the card does not do this with key ${referenceName(slot)}`, { cause });
+    throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
+  }
+  if (isUnsupportedUse(sw)) {
+    const cause = new StatusError("GENERAL AUTHENTICATE", sw);
+    throw new UnsupportedError(refusedUse(slot, sw), { cause });
   }
   if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
-  try {
-    return use.read(readAuthentication(data));
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the card's signature does not parse: ${cause.message}`, { cause });
-  }
+  return use.read(readAuthentication(data));
+}
+
+/** P2 names the key, so that a card without it refuses P2, or says that there is none. */
+function refusedUse(slot: KeySlot, sw: number): string {
+  const name = referenceName(slot);
+  return sw === SW.INCORRECT_P1_P2
+    ? `the card refuses key ${name}: there is no key in ${name}, or it is of another type than its certificate`
+    : `the card does not do this with key ${name}`;
 }
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {

@@ -6,13 +6,17 @@ import {
   type CardExchange,
   confirmedAnswer,
   type ExclusiveAccess,
+  type KeyType,
   SelectedApplication,
 } from "../card/index.ts";
-import { wantsSelection } from "./answer-to-reset.ts";
+import { keyTypeOfAlgorithm } from "./algorithms.ts";
+import { announcesYubicoCommands, isYubiKey } from "./answer-to-reset.ts";
 import { CHUID_HEAD, readChuidHead } from "./chuid.ts";
-import { getData, readData, select } from "./commands.ts";
+import { type ApplicationProperties, getData, readApplicationProperties, readData, select } from "./commands.ts";
 import { CONTAINER } from "./containers.ts";
 import { type Discovery, NO_DISCOVERY, readDiscovery } from "./discovery.ts";
+import { typesOfFirmware } from "./mechanisms.ts";
+import { getVersion } from "./yubico.ts";
 
 /**
  * Status words that may come from another application, which another program selected meanwhile: the object, key or
@@ -39,6 +43,10 @@ export class PivSession {
   readonly #card: Card;
   readonly #application: SelectedApplication;
   #discovery: Discovery | undefined;
+  /** Of a YubiKey's firmware; empty if it does not tell. */
+  #version: Uint8Array | undefined;
+  /** What the application said of itself when it was selected. */
+  #properties: ApplicationProperties = { label: "", algorithms: [] };
   /** The card has no discovery object, and its CHUID proved that PIV is selected. */
   #provedByChuid = false;
 
@@ -52,6 +60,22 @@ export class PivSession {
 
   get card(): Card {
     return this.#card;
+  }
+
+  /** Whether the card says that it has the commands that Yubico added: in its answer to reset, or to SELECT. */
+  get announcesYubicoCommands(): boolean {
+    return announcesYubicoCommands(this.#card.atr) || namesYubicoCommands(this.#properties.label);
+  }
+
+  /** The types of keys that the card says that it computes with: a YubiKey by its version. Empty if it does not say. */
+  async computedTypes(): Promise<readonly KeyType[]> {
+    const told = this.#properties.algorithms.flatMap((id) => keyTypeOfAlgorithm(id) ?? []);
+    if (!isYubiKey(this.#card.atr)) return told;
+    this.#version ??= await this.run(async (send) => {
+      const { data, sw } = await send(getVersion());
+      return sw === SW.OK ? data : new Uint8Array();
+    });
+    return this.#version.length === 0 ? told : typesOfFirmware(this.#version);
   }
 
   /**
@@ -94,13 +118,13 @@ export class PivSession {
    */
   claim(): Promise<boolean> {
     return this.#card.exclusively(async (exchange) => {
-      const selects = wantsSelection(this.#card.atr) && (await this.#card.alone());
+      const selects = isYubiKey(this.#card.atr) && (await this.#card.alone());
       if (!selects && (await this.#readDiscovery(exchange))) {
         this.#application.confirmed();
         return true;
       }
-      const { sw } = await confirmedAnswer(() => exchange.send(select()));
-      if (sw === SW.OK) this.#application.confirmed();
+      const { data, sw } = await confirmedAnswer(() => exchange.send(select()));
+      if (sw === SW.OK) this.#selected(data);
       if (isExecutionError(sw)) throw new StatusError("SELECT of the PIV application", sw);
       return sw === SW.OK;
     });
@@ -120,8 +144,18 @@ export class PivSession {
   }
 
   async #select(exchange: CardExchange): Promise<void> {
-    const { sw } = await exchange.send(select());
+    const { data, sw } = await exchange.send(select());
     if (sw !== SW.OK) throw new StatusError("SELECT of the PIV application", sw);
+    this.#readProperties(data);
+  }
+
+  #selected(answer: Uint8Array): void {
+    this.#application.confirmed();
+    this.#readProperties(answer);
+  }
+
+  #readProperties(answer: Uint8Array): void {
+    this.#properties = readApplicationProperties(answer);
   }
 
   /**
@@ -145,6 +179,11 @@ export class PivSession {
     return true;
   }
 }
+
+/** Labels of PIV applications in open firmware that have Yubico's commands: trussed's (SoloKeys, Nitrokey 3) and PivApplet. */
+const LABELS = /^(?:SoloKeys|Nitrokey|PivApplet)/u;
+
+const namesYubicoCommands = (label: string): boolean => LABELS.test(label);
 
 /** An exchange that takes a refusal for the PIV application's only once the application is confirmed. */
 function verifyingExchange(exchange: CardExchange, attempt: Attempt): PivExchange {

@@ -8,8 +8,10 @@ import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
 import { CONTAINER, type Container } from "./containers.ts";
 import { type KeyHistory, readKeyHistory } from "./key-history.ts";
-import { type KeySlot, referenceName } from "./keys.ts";
+import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
+import { KeyReports, NO_KEY } from "./metadata.ts";
 import type { PivSession } from "./session.ts";
+import { type KeyMetadata, type KeyPinPolicy, pinPolicyOf } from "./yubico.ts";
 
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
@@ -17,6 +19,8 @@ export class PivStore {
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
   /** Tags of objects that were read again, because they did not parse. */
   readonly #readAgain = new Set<number>();
+  /** What the card itself says of its keys. */
+  readonly reports: KeyReports;
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
   /**
@@ -29,6 +33,7 @@ export class PivStore {
 
   constructor(session: PivSession) {
     this.#session = session;
+    this.reports = new KeyReports(session);
   }
 
   /**
@@ -84,32 +89,98 @@ export class PivStore {
 
   /** Remembers the public half of a key that the card has just made in `slot`. */
   keep(slot: KeySlot, publicKey: Uint8Array): void {
+    this.reports.forget(slot);
     this.#generated.set(slot, publicKey);
   }
 
   /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
   wrote(tag: number, content: Uint8Array): void {
-    this.forget(tag);
+    this.#forgetObject(tag);
     this.#objects.set(tag, content.length === 0 ? undefined : Uint8Array.from(content));
   }
 
-  /** Has an object read again: it may have been written, and the card did not say so. */
+  /** Has an object read again, and the key of a certificate: they may have been written, and the card did not say so. */
   forget(tag: number): void {
+    this.#forgetObject(tag);
+    for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.reports.forget(slot);
+  }
+
+  #forgetObject(tag: number): void {
     this.#objects.delete(tag);
     this.#readAgain.delete(tag);
     if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
-  /** Whether `slot` holds a key, as far as a card without a list of keys tells: by its certificate. */
-  async hasKey(slot: KeySlot): Promise<boolean> {
-    return this.#generated.has(slot) || (await this.read(slot.certificate)) !== undefined;
+  /** Whether the key in `slot` was made here since the card was found. */
+  wasGenerated(slot: KeySlot): boolean {
+    return this.#generated.has(slot);
   }
 
-  /** The public key of `slot`, out of its certificate: SubjectPublicKeyInfo DER. */
-  async publicKey(slot: KeySlot): Promise<Uint8Array> {
+  /** What the card says of the key in `slot`; undefined for a key of which it says nothing. Costs an exchange where it says something. */
+  async metadata(slot: KeySlot): Promise<KeyMetadata | undefined> {
+    if (this.#generated.has(slot) || !this.reports.areExpected) return undefined;
+    const report = await this.reports.of(slot);
+    return report === NO_KEY ? undefined : report;
+  }
+
+  /** When the card wants the PIN for the key in `slot`, as far as is known. */
+  pinPolicy(slot: KeySlot): KeyPinPolicy {
+    const report = this.reports.known(slot);
+    return (report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report)) ?? slot.pin;
+  }
+
+  /**
+   * Whether `slot` holds a certificate. Of a retired key that is not there, no certificate is looked for unless `named`.
+   */
+  async hasCertificate(slot: KeySlot, named: boolean): Promise<boolean> {
+    const absent = slot.retired !== undefined && !named && this.reports.areExpected && (await this.#lacksKey(slot));
+    if (absent && !this.#objects.has(slot.certificate)) return false;
+    return (await this.read(slot.certificate)) !== undefined;
+  }
+
+  /** Whether `slot` has a public key: that of its private key, or of its certificate. */
+  async hasPublicKey(slot: KeySlot, named: boolean): Promise<boolean> {
+    // What is known costs nothing.
+    if (this.#generated.has(slot) || (await this.#knownCertificate(slot))) return true;
+    return (await this.hasPrivateKey(slot)) || (this.reports.areExpected && (await this.hasCertificate(slot, named)));
+  }
+
+  /**
+   * Whether `slot` holds a key: the card's word where it has one to say, else the certificate. Where there is neither a certificate nor
+   * an announcement, the card is asked all the same; it may refuse once.
+   */
+  async hasPrivateKey(slot: KeySlot): Promise<boolean> {
+    if (this.#generated.has(slot)) return true;
+    if (this.reports.areExpected) {
+      const report = await this.reports.of(slot);
+      if (report) return report !== NO_KEY;
+    }
+    if ((await this.read(slot.certificate)) !== undefined) return true;
+    const report = await this.reports.of(slot);
+    return report !== undefined && report !== NO_KEY;
+  }
+
+  async #lacksKey(slot: KeySlot): Promise<boolean> {
+    return !this.#generated.has(slot) && (await this.reports.of(slot)) === NO_KEY;
+  }
+
+  async #knownCertificate(slot: KeySlot): Promise<Uint8Array | undefined> {
+    return this.#objects.has(slot.certificate) ? this.read(slot.certificate) : undefined;
+  }
+
+  /**
+   * The public key of `slot`: SubjectPublicKeyInfo, DER. It comes from the metadata of the key, which are shorter than its certificate
+   * and cannot be of another key, or else from the certificate.
+   * @param prefers A certificate that is known is as good for a public key, and costs nothing.
+   */
+  async publicKey(slot: KeySlot, prefers: "key" | "certificate"): Promise<Uint8Array> {
     const generated = this.#generated.get(slot);
     if (generated) return generated;
+    const report = this.reports.known(slot);
+    const isCertificateEnough = prefers === "certificate" && !report && (await this.#knownCertificate(slot));
+    const metadata = report !== NO_KEY && report ? report : isCertificateEnough ? undefined : await this.metadata(slot);
+    if (metadata?.publicKey) return metadata.publicKey;
     return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
   }
 

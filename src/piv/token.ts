@@ -1,5 +1,5 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
-import { equalBytes, wipe } from "../bytes/index.ts";
+import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type AuthenticatedUse,
   authenticateUse,
@@ -11,6 +11,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  checkedRsaResult,
   type GeneratedKeyPair,
   isKeyResult,
   type KeyPairRequest,
@@ -21,14 +22,20 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  unlessRefused,
   UnsupportedError,
+  WrongResultError,
 } from "../card/index.ts";
-import { keyTypeOf } from "../crypto/index.ts";
+import { parsePublicKey } from "../crypto/index.ts";
+import { keyTypeName } from "./algorithms.ts";
 import { serialNumber } from "./chuid.ts";
+import { CONTAINER } from "./containers.ts";
 import { putData, unverify } from "./commands.ts";
 import { generate, readGenerated } from "./generate.ts";
-import type { KeySlot } from "./keys.ts";
+import { encodeKeyHistory, renewedHistory } from "./key-history.ts";
+import { type KeySlot, referenceName } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
+import { type ComputedType, mechanismsOf, PIV_MECHANISMS } from "./mechanisms.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
 import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
 import { changePin, checkPin, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, USUAL_TRIES, verifyPin } from "./pin.ts";
@@ -36,13 +43,6 @@ import { keyUse, loginRequired, sendKeyUse } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
-
-/** What PIV cards in use compute with: SP 800-78-5 table 1, and RSA-1024 and RSA-4096 of older and vendors' cards. */
-const MECHANISMS: readonly CardMechanism[] = [
-  { primitive: "rsa-raw", minBits: 1024, maxBits: 4096 },
-  { primitive: "ecdsa", minBits: 256, maxBits: 384 },
-  { primitive: "ecdh", minBits: 256, maxBits: 384 },
-];
 
 /** One use of a key, with all that was read of the key for it. */
 interface Computation {
@@ -55,7 +55,7 @@ interface Computation {
 
 /** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
 export class PivToken implements CardToken {
-  readonly mechanisms = MECHANISMS;
+  readonly mechanisms = PIV_MECHANISMS;
   readonly changedBy = "so";
   readonly #session: PivSession;
   readonly #store: PivStore;
@@ -129,8 +129,9 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const slot = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(slot);
+    const place = this.#slotOf(key);
+    const publicKey = await this.#store.publicKey(place, "key");
+    const slot = { ...place, pin: this.#store.pinPolicy(place) };
     const { pin: reference } = await this.#session.discovery();
     const held = {
       verify: (hold: CardHold) => this.#verify(reference, pin, signal, hold),
@@ -180,25 +181,38 @@ export class PivToken implements CardToken {
     }
   }
 
+  /** A result that does not verify may be that of a new key: another program made it, and wrote a certificate for it. */
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    const slot = this.#slotOf(key);
-    return this.#compute({ slot, publicKey: await this.#store.publicKey(slot), primitive, input }, signal);
+    const place = this.#slotOf(key);
+    const publicKey = await this.#store.publicKey(place, "key");
+    const slot = { ...place, pin: this.#store.pinPolicy(place) };
+    const computation = { slot, publicKey, primitive, input };
+    try {
+      return await this.#compute(computation, signal);
+    } catch (error) {
+      if (!(error instanceof WrongResultError)) throw error;
+      this.#store.forget(place.certificate);
+      const current = await this.#store.publicKey(place, "key");
+      if (equalBytes(current, publicKey)) throw error;
+      return this.#compute({ ...computation, publicKey: current }, signal);
+    }
   }
 
   /**
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
+   * @throws {WrongResultError} for an RSA result that is not the key's.
    */
   async #compute(
     { slot, publicKey, primitive, input }: Computation,
     signal?: AbortSignal,
     hold?: CardHold,
   ): Promise<Uint8Array> {
-    const use = keyUse(slot, keyTypeOf(publicKey), primitive, input);
+    const use = keyUse(slot, publicKey, primitive, input);
     const send = (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       return sendKeyUse(exchange, slot, use);
@@ -207,8 +221,8 @@ export class PivToken implements CardToken {
     return this.#session.run(
       async (exchange, attempt) => {
         const result = await send(exchange);
-        const isRight = attempt.confirmed || isKeyResult(publicKey, primitive, input, result);
-        return isRight ? result : attempt.startOver();
+        if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+        return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
       },
       signal,
       hold,
@@ -217,12 +231,52 @@ export class PivToken implements CardToken {
 
   async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
-    if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
-    const command = generate(place.slot, type);
-    const { data, sw } = await this.#administer(command, "GENERATE", signal);
-    if (sw !== SW.OK) throw new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
-    this.#store.keep(place.slot, readGenerated(type, data));
+    if (!place) {
+      const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
+      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`);
+    }
+    const { slot } = place;
+    const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", signal);
+    if (sw !== SW.OK) {
+      const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
+      if (NO_SUCH_PLACE.has(sw)) {
+        const refused = `the card makes no key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
+        throw new UnsupportedError(`${refused}; ${await this.#freePlaces(slot)}`, { cause });
+      }
+      // SP 800-73-4 part 2 section 3.3.2: an algorithm that the card does not have.
+      if (sw === SW.WRONG_DATA) throw new UnsupportedError(`the card makes no ${keyTypeName(type)} keys`, { cause });
+      throw cause;
+    }
+    this.#store.keep(slot, readGenerated(type, data));
     return { privateKey: place.privateKey, publicKey: place.publicKey };
+  }
+
+  /**
+   * The places that have no key yet, for an error. The standard makes keys in the four named places; in the others only cards with
+   * Yubico's commands do.
+   * @param refused A place that the card turned out not to have: of a retired key, no such place has it.
+   */
+  async #freePlaces(refused?: KeySlot): Promise<string> {
+    const withRetired = this.#store.reports.hasYubicoCommands && refused?.retired === undefined;
+    const free: string[] = [];
+    for (const { slot, privateKey } of this.#slots) {
+      if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
+      const taken = await unlessRefused(() => privateKey.exists(false));
+      if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
+    }
+    return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
+  }
+
+  /** What the card says that it computes with, and what its keys are of. */
+  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+    const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
+    for (const { slot, publicKey } of this.#slots) {
+      const found = await unlessRefused(async () =>
+        (await publicKey.exists(false)) ? parsePublicKey(await publicKey.publicKey()) : undefined,
+      );
+      if (found) types.push({ type: found, slot });
+    }
+    return mechanismsOf(types);
   }
 
   createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
@@ -238,11 +292,17 @@ export class PivToken implements CardToken {
     const place = this.#slots.find(({ certificate }) => certificate === object);
     const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
     await this.#write(() => placeOf(object, this.#slots, this.#data), signal);
-    if (place && publicKey) this.#store.keep(place.slot, publicKey);
+    if (place && publicKey && !this.#store.reports.areExpected) this.#store.keep(place.slot, publicKey);
   }
 
   async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
     const { tag, content, object } = plan();
+    await this.#put(tag, content, signal);
+    await this.#renewHistory(tag, content.length > 0, signal);
+    return object;
+  }
+
+  async #put(tag: number, content: Uint8Array, signal?: AbortSignal): Promise<void> {
     try {
       const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
       if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
@@ -252,7 +312,22 @@ export class PivToken implements CardToken {
       throw error;
     }
     this.#store.wrote(tag, content);
-    return object;
+  }
+
+  /**
+   * The key history counts the certificates of retired keys, and programs look for no others. The programs of cards with Yubico's
+   * commands keep none. A card may lack the object, or room for it; the certificate stands without it.
+   */
+  async #renewHistory(tag: number, isPresent: boolean, signal?: AbortSignal): Promise<void> {
+    const number = this.#slots.find(({ slot }) => slot.certificate === tag)?.slot.retired;
+    if (number === undefined || this.#store.reports.hasYubicoCommands) return;
+    const renewed = renewedHistory(await this.#store.keyHistory(), number, isPresent);
+    if (!renewed) return;
+    try {
+      await this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+    }
   }
 
   /** A command for which the card wants the management key first. */
@@ -271,6 +346,13 @@ export class PivToken implements CardToken {
     return place.slot;
   }
 }
+
+/** How cards refuse to make a key in a place that they do not have (SP 800-73-4 part 2 section 3.3.2). */
+const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
+  SW.INCORRECT_P1_P2,
+  SW.REFERENCED_DATA_NOT_FOUND,
+  SW.FUNCTION_NOT_SUPPORTED,
+]);
 
 const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
 

@@ -43,9 +43,9 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
     );
     if (!place) throw new UnsupportedError("PIV has no such data object; CKA_OBJECT_ID names the one that is meant");
     if (object.private !== place.container.pin) {
-      throw new UnsupportedError(
-        `${place.container.name} is ${place.container.pin ? "private" : "public"} on a PIV card`,
-      );
+      const { name, pin } = place.container;
+      const advice = pin ? "CKA_PRIVATE is true for it (import --private)" : "CKA_PRIVATE is false for it";
+      throw new UnsupportedError(`${name} is ${pin ? "private" : "public"} on a PIV card: ${advice}`);
     }
     return { ...requireWritable(place), content: object.value };
   }

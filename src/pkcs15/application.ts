@@ -25,6 +25,8 @@ export class Pkcs15Application {
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
   readonly #changes = new SerialQueue();
+  /** The card knows no command that makes it forget a PIN. */
+  refusesLogout = false;
 
   /** The reader's own keys. */
   readonly pinPad: PinPadReader | undefined;

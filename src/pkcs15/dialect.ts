@@ -8,6 +8,9 @@ import type { CardTurn } from "./files/turn.ts";
 import type { CardFacts } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
+/** The keys that cards of this kind make. */
+export type MadeKeyType = Extract<KeyType, { readonly type: "rsa" | "ec" }>;
+
 /** How cards of one make want their keys to be used: what the standard leaves to them. */
 export interface Dialect {
   readonly name: string;
@@ -22,7 +25,7 @@ export interface Dialect {
   readonly mechanisms: readonly CardMechanism[];
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
-  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. */
+  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */
   logout?(reference: number): CommandApdu;
   /** How files are made and taken away, if not as the standard has it. */
   readonly files?: FileWays;
@@ -38,7 +41,7 @@ export interface Dialect {
 /** How cards of a make keep their keys. */
 export interface KeyKeeping {
   /** @throws {UnsupportedError} for types that the card does not make. */
-  generation(type: KeyType): KeyMaking;
+  generation(type: MadeKeyType): KeyMaking;
   /** @throws {UnsupportedError} for keys that the card does not take. */
   importation(key: PrivateKeyParts): KeyMaking;
   /**

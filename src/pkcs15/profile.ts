@@ -30,6 +30,7 @@ export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
       return (await room()).claim(card, store, "by name");
     },
     claim: async (card) => (await room()).claim(card, store, glanced.delete(card) ? "by file" : "all"),
+    explain: async (card) => (await room()).explainBlank(card),
   };
 }
 

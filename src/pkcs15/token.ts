@@ -10,6 +10,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
+  checkedRsaResult,
   type GeneratedKeyPair,
   type KeyPairRequest,
   isKeyResult,
@@ -28,9 +29,10 @@ import type { PlacedKey } from "./objects/entry-objects.ts";
 import { lastUpdatePlace } from "./writing/last-update.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
-import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin } from "./pins/pins.ts";
+import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
 import {
   computeWithKey,
+  currentKeyFile,
   environmentName,
   keyFacts,
   loginRequired,
@@ -39,6 +41,7 @@ import {
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
+import { REFUSES_FORM } from "./files/turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
 
@@ -54,6 +57,7 @@ interface KnownKey {
   readonly placed: PlacedKey;
   readonly facts: KeyFacts;
 }
+const INS_SELECT = 0xa4;
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
@@ -79,7 +83,7 @@ export class Pkcs15Token implements CardToken {
 
   async info(): Promise<CardTokenInfo> {
     const info = await this.#application.contents.tokenInfo();
-    const puk = this.#pin && pukOf(this.#application.pins, this.#pin);
+    const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
       manufacturer: info?.manufacturer ?? "",
@@ -105,7 +109,8 @@ export class Pkcs15Token implements CardToken {
   }
 
   async pinStatus(role: PinRole): Promise<PinStatus> {
-    const pin = this.#pinOf(role);
+    // A PUK without an entry has no reference that its tries could be asked by.
+    const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
     const status = await this.#application.session.run(async (turn) => {
       await enterForPin(this.#application.session, turn, pin);
@@ -117,7 +122,15 @@ export class Pkcs15Token implements CardToken {
   #pinOf(role: PinRole): PinEntry | undefined {
     if (role === "user") return this.#pin;
     if (role === "so") return this.#application.pins.officer;
+    return this.#pukEntry();
+  }
+
+  #listedPuk(): PinEntry | undefined {
     return this.#pin && pukOf(this.#application.pins, this.#pin);
+  }
+
+  #pukEntry(): PinEntry | undefined {
+    return this.#listedPuk() ?? (this.#pin && unlistedPuk(this.#pin));
   }
 
   #requirePin(role: PinRole): PinEntry {
@@ -174,12 +187,24 @@ export class Pkcs15Token implements CardToken {
     for (const pin of pins) {
       if (!pin) continue;
       application.forget(pin);
-      const { sw } = await application.session.run(async (turn) => {
-        await enterForPin(application.session, turn, pin);
-        return turn.send((application.dialect.logout ?? unverify)(pin.reference));
-      });
-      if ((sw !== SW.OK || application.hasLeavers) && application.mayReset(pin)) await application.session.reset();
+      const isDone = await this.#sendLogout(pin);
+      if ((!isDone || application.hasLeavers) && application.mayReset(pin)) await application.session.reset();
     }
+  }
+
+  /** @returns Whether the card forgot the PIN. A card that does not know the command is not sent it again. */
+  async #sendLogout(pin: PinEntry): Promise<boolean> {
+    const application = this.#application;
+    const { session, dialect } = application;
+    if (application.refusesLogout) return false;
+    const command = (dialect.logout ?? unverify)(pin.reference);
+    const { sw } = await session.run(async (turn) => {
+      await enterForPin(session, turn, pin);
+      if (command.ins === INS_SELECT) turn.changed(session.applicationDf);
+      return turn.send(command);
+    });
+    application.refusesLogout = REFUSES_FORM.has(sw);
+    return sw === SW.OK;
   }
 
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -242,14 +267,16 @@ export class Pkcs15Token implements CardToken {
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);
     const { session } = this.#application;
-    const publicKey = placed.knownPublicKey();
+    const { publicKey } = facts;
     const work: KeyWork = {
       environment: environmentName(use),
       checkable: publicKey !== undefined && operation !== "derive",
       isRight: (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
+      checked: (result) => checkedRsaResult(publicKey, primitive, input, result),
       requireLogin: () => {
         if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
       },
+      file: currentKeyFile(session, placed, use),
       prepare: (turn) => prepareKey(session, turn, key, placed, use),
       compute: (turn) => computeWithKey(turn, key, use),
     };

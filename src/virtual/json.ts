@@ -49,12 +49,25 @@ export class JsonFields {
     return value;
   }
 
-  /** One of `choices`. */
-  oneOf<T extends string>(name: string, choices: readonly T[]): T {
+  /** One of `choices`; `missing`, if it is given, where there is no such field. */
+  oneOf<T extends string>(name: string, choices: readonly T[], missing?: T): T {
+    if (missing !== undefined && !this.#fields.has(name)) return missing;
     const value = this.#take(name);
     const choice = choices.find((candidate) => candidate === value);
     if (choice === undefined) throw new DataError(`${this.#path}.${name}: none of ${choices.join(", ")}`);
     return choice;
+  }
+
+  /** A list of some of `choices`; empty if the field is left out. */
+  optionalList<T extends string>(name: string, choices: readonly T[]): readonly T[] {
+    if (!this.#fields.has(name)) return [];
+    const value = this.#take(name);
+    if (!Array.isArray(value)) throw new DataError(`${this.#path}.${name}: not a list`);
+    return value.map((item: unknown) => {
+      const choice = choices.find((candidate) => candidate === item);
+      if (choice === undefined) throw new DataError(`${this.#path}.${name}: not one of ${choices.join(", ")}`);
+      return choice;
+    });
   }
 
   object(name: string): JsonFields {

@@ -26,6 +26,10 @@ export interface TransportTraits {
   readonly impliedNe: number;
   /** Commands that it takes with a class byte that is not the standard's, and reads as if they had 00; none unless told. */
   readonly takesClass?: (cla: number, ins: number) => boolean;
+  /** Refuses command chaining by 6884. */
+  readonly noChaining?: boolean;
+  /** Keeps no answer for GET RESPONSE: one that is longer than Le is refused by 6C00. */
+  readonly noGetResponse?: boolean;
 }
 
 const CHAINING = 0x10;
@@ -77,7 +81,10 @@ export class CardTransport {
     if (apdu.form === "extended" && !this.#traits.extended) throw new Refusal(SW.WRONG_LENGTH);
     if (this.#traits.takesClass?.(apdu.cla, apdu.ins)) return this.#answer({ ...apdu, cla: 0x00 });
     checkClass(apdu.cla);
-    if (apdu.ins === GET_RESPONSE) return this.#getResponse(apdu);
+    if (this.#traits.noChaining === true && (apdu.cla & CHAINING) !== 0) {
+      throw new Refusal(SW.CHAINING_NOT_SUPPORTED);
+    }
+    if (apdu.ins === GET_RESPONSE && this.#traits.noGetResponse !== true) return this.#getResponse(apdu);
     this.#uncollected = new Uint8Array();
     const command = this.#collect(apdu);
     if (command === undefined) return encodeResponse({ data: new Uint8Array(), sw: SW.OK });
@@ -100,6 +107,7 @@ export class CardTransport {
   /** As much of `data` as `ne` wants; the rest waits for GET RESPONSE. */
   #part(data: Uint8Array, ne = this.#traits.impliedNe): Uint8Array {
     const part = data.subarray(0, ne);
+    if (this.#traits.noGetResponse === true && part.length < data.length) throw new Refusal(SW.CORRECT_LE);
     this.#uncollected = data.subarray(part.length);
     const left = this.#uncollected.length;
     return encodeResponse({

@@ -97,6 +97,34 @@ describe("a CAC with a capability container", () => {
     expect(toHex(block)).toBe(toHex(expected));
   });
 
+  /** Every last part of a result is `answer` from now on. */
+  const answerWith = (answer: (given: Uint8Array) => Uint8Array): void => {
+    const transmit = rig.card.transmit.bind(rig.card);
+    rig.card.transmit = async (command): Promise<Uint8Array> => {
+      const given = await transmit(command);
+      return toHex(command).startsWith("80420000") ? answer(given) : given;
+    };
+  };
+
+  test.each<[string, (given: Uint8Array) => Uint8Array, string]>([
+    ["a flipped bit", (given) => given.map((octet, at) => (at === 0 ? octet ^ 1 : octet)), "does not verify"],
+    ["a byte too few", (given) => given.subarray(1), "does not verify"],
+    ["nothing", () => fromHex("9000"), "an RSA result of 0 bytes"],
+    ["64 bytes", () => fromHex(`${"01".repeat(64)}9000`), "an RSA result of 64 bytes"],
+    ["a byte too many", (given) => fromHex(`00${toHex(given)}`), "an RSA result of 257 bytes"],
+    ["6A80", () => fromHex("6a80"), "6A80"],
+  ])("does not give a result with %s", async (_, answer, reason) => {
+    await rig.token.login("user", PIN);
+    answerWith(answer);
+    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK)).rejects.toThrow(reason);
+  });
+
+  test.each([0x6a81, 0x6a86, 0x6d00])("does not do what it answers by %p", async (sw) => {
+    await rig.token.login("user", PIN);
+    answerWith(() => Uint8Array.of(sw >> 8, sw & 0xff));
+    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK)).rejects.toThrow(UnsupportedError);
+  });
+
   test("does nothing with a key before a login, nor after a logout or a reset by another program", async () => {
     const use = (): Promise<unknown> => rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK);
     await expect(use()).rejects.toThrow(LoginRequiredError);

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { InterruptedError } from "../../src/cli/failure.ts";
 import { CardFolder } from "./card.ts";
+import { PIV_DEVIATIONS } from "../../src/virtual/index.ts";
 import { cryptoki, json } from "./program.ts";
 
 let folder: CardFolder;
@@ -31,8 +32,20 @@ describe("virtual create", () => {
     expect(stderr).toMatch(/there already/u);
   });
 
-  test.each([["9a"], ["9a=rsa"], ["77=p-256"]])("--key %s is a usage error", async (key) => {
+  test.each([["9a"], ["9a=rsa"], ["77=p-256"], ["9a=p-256:twice"]])("--key %s is a usage error", async (key) => {
     expect((await cryptoki(["virtual", "create", folder.card, "--key", key])).code).toBe(2);
+  });
+
+  test("--deviation is kept in the card's file, and another name lists those that there are", async () => {
+    const args = ["virtual", "create", folder.card, "--key", "9a=none", "--key", "9d=none"];
+    await cryptoki([...args, "--deviation", "no-certificates", "--deviation", "no-key-history"]);
+    const { deviations } = JSON.parse(readFileSync(folder.card, "utf8")) as { deviations: string[] };
+    expect(deviations).toEqual(["no-certificates", "no-key-history"]);
+    const { stdout } = await cryptoki(["--virtual", folder.card, "objects", "--type", "cert", "--json"]);
+    expect(JSON.parse(stdout)).toEqual([]);
+    const refused = await cryptoki(["virtual", "create", `${folder.card}.other`, "--deviation", "no-such"]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/--deviation no-such.*\n[^]*no-certificates/u);
   });
 
   test("a folder that is none of a card", async () => {
@@ -40,6 +53,12 @@ describe("virtual create", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/\/nonexistent/u);
   });
+});
+
+test("virtual deviations lists them, with what each does", async () => {
+  expect((await cryptoki(["virtual", "deviations"])).stdout).toMatch(/^piv +no-key-history +there is no key history/mu);
+  const rows = json(await cryptoki(["virtual", "deviations", "--json"]));
+  expect(rows).toContainEqual({ profile: "piv", name: "no-certificates", meaning: PIV_DEVIATIONS["no-certificates"] });
 });
 
 describe("a PKCS #15 card", () => {

@@ -263,7 +263,9 @@ describe("key sizes", () => {
   });
 
   test("of RSA keys that are made", async () => {
-    const { ulMinKeySize, ulMaxKeySize } = await sizes(CKM.RSA_PKCS_KEY_PAIR_GEN);
+    // The sizes that stand beside CKF_HW are the card's; the host makes keys of the session of more.
+    expect(await sizes(CKM.RSA_PKCS_KEY_PAIR_GEN)).toMatchObject({ ulMinKeySize: 2048, ulMaxKeySize: 2048 });
+    const MIN = 1024;
     const make = (bits: number): Promise<Pair> =>
       made.cryptoki.C_GenerateKeyPair(
         session,
@@ -271,8 +273,8 @@ describe("key sizes", () => {
         { [CKA.MODULUS_BITS]: bits },
         {},
       );
-    await make(ulMinKeySize);
-    for (const bits of [ulMinKeySize - 8, ulMinKeySize / 2, 0, Math.max(ulMaxKeySize, 4096) + 8]) {
+    await make(MIN);
+    for (const bits of [MIN - 8, MIN / 2, 0, 4096 + 8]) {
       await expect(make(bits)).rejects.toMatchObject(refusal("ATTRIBUTE_VALUE_INVALID"));
     }
   }, 60_000);

@@ -303,10 +303,14 @@ test("what C_GetMechanismInfo says of a PIV card is what it does", async () => {
   expect(await flags(CKM.SHA256_RSA_PKCS)).toBe(CKF.HW | CKF.SIGN | CKF.VERIFY);
   expect(await flags(CKM.RSA_PKCS_OAEP)).toBe(CKF.HW | CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP);
   expect(await flags(CKM.ECDSA)).toBe(CKF.HW | CKF.SIGN | CKF.VERIFY | EC);
-  expect(await flags(CKM.ECDH1_DERIVE)).toBe(CKF.HW | CKF.DERIVE | EC);
+  // Its EC keys, P-256 in 9C and 9E, are for signatures: agreeing on a secret is the host's, with keys of the session.
+  expect(await flags(CKM.ECDH1_DERIVE)).toBe(CKF.DERIVE | EC);
+  expect(await flags(CKM.EDDSA)).toBe(CKF.SIGN | CKF.VERIFY | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_COMPRESS);
   expect(await flags(CKM.EC_KEY_PAIR_GEN)).toBe(CKF.HW | CKF.GENERATE_KEY_PAIR | EC);
-  expect(await cryptoki.C_GetMechanismInfo(slot, CKM.ECDSA_SHA384)).toMatchObject({
-    ulMinKeySize: 256,
-    ulMaxKeySize: 384,
-  });
+  const sizes = async (type: number): Promise<number[]> => {
+    const { ulMinKeySize, ulMaxKeySize } = await cryptoki.C_GetMechanismInfo(slot, type);
+    return [ulMinKeySize, ulMaxKeySize];
+  };
+  expect(await sizes(CKM.ECDSA_SHA384)).toEqual([256, 256]);
+  expect(await sizes(CKM.RSA_PKCS)).toEqual([2048, 2048]);
 });

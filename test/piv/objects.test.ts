@@ -30,7 +30,7 @@ describe("the key history object", () => {
   test("counts retired keys on and off the card", () => {
     const url = utf8("http://example.test/keys");
     const value = Uint8Array.of(...fromHex("c10105c20102f3"), url.length, ...url, 0xfe, 0x00);
-    expect(readKeyHistory(value)).toEqual({ onCard: 5, offCard: 2 });
+    expect(readKeyHistory(value)).toEqual({ onCard: 5, offCard: 2, url });
   });
 
   test("with more than 20 keys is refused", () => {

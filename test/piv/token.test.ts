@@ -1,7 +1,7 @@
 import { constants, createPublicKey, publicEncrypt, verify } from "node:crypto";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
-import { Card, LoginRequiredError, PinError, UnsupportedError } from "../../src/card/index.ts";
+import { Card, LoginRequiredError, PinError, StatusError, UnsupportedError } from "../../src/card/index.ts";
 import { digest, encodePublicKey, keyTypeOf, parsePublicKey } from "../../src/crypto/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import type { VirtualPivCard } from "../../src/virtual/index.ts";
@@ -140,11 +140,27 @@ describe("keys", () => {
     expect(rig.commands.some((command) => command.startsWith("0087"))).toBe(false);
   });
 
-  test("an operation that the card refuses for this key says so", async () => {
-    const { token } = await claim(bench(await testCard({ keys: { "9d": { privateKey: testKey("p-256") } } })));
-    const key = await privateKey(token, 3);
-    await token.login("user", PIN);
-    await expect(token.use(key, "ecdsa", new Uint8Array(32))).rejects.toThrow(UnsupportedError);
+  test.each([
+    [0x6a81, UnsupportedError],
+    [0x6a86, UnsupportedError],
+    [0x6d00, UnsupportedError],
+    [0x6a80, StatusError],
+    [0x6985, StatusError],
+    [0x6700, StatusError],
+  ])("a use that the card answers by %p", async (sw, refused) => {
+    const virtual = await testCard();
+    const answer = Uint8Array.of(sw >> 8, sw & 0xff);
+    const { token } = await claim(
+      bench({
+        atr: virtual.atr,
+        reset: () => {
+          virtual.reset();
+        },
+        transmit: (command) => (command[1] === 0x87 ? Promise.resolve(answer) : virtual.transmit(command)),
+      }),
+    );
+    const key = await privateKey(token, 4);
+    await expect(token.use(key, "ecdsa", new Uint8Array(32))).rejects.toThrow(refused);
   });
 
   test("without a login is refused before the card sees it", async () => {

@@ -169,8 +169,15 @@ describe("answers", () => {
   const x = "aa".repeat(32);
 
   test("an RSA result is as long as the modulus", () => {
-    expect(read(RSA, "sign", "rsa-pkcs1", "0102")).toBe("00".repeat(254) + "0102");
-    expect(() => read(RSA, "sign", "rsa-pkcs1", "00".repeat(257))).toThrow(/257/u);
+    expect(read(RSA, "sign", "rsa-pkcs1", "01".repeat(255))).toBe("00" + "01".repeat(255));
+    for (const wrong of [0, 2, 64, 254, 257]) {
+      expect(() => read(RSA, "sign", "rsa-pkcs1", "01".repeat(wrong))).toThrow(`an RSA result of ${wrong} bytes`);
+    }
+  });
+
+  test("a deciphered message leaves room for the padding", () => {
+    expect(read(RSA, "decipher", "rsa-pkcs1", "01".repeat(245))).toBe("01".repeat(245));
+    expect(() => read(RSA, "decipher", "rsa-pkcs1", "01".repeat(246))).toThrow("a message of 246 bytes");
   });
 
   test("an ECDSA signature is two numbers, or a SEQUENCE of them", () => {
@@ -178,13 +185,7 @@ describe("answers", () => {
     expect(read(EC, "sign", "ecdsa", "3007020101020200ff")).toBe("00".repeat(31) + "01" + "00".repeat(31) + "ff");
     // OsEID has zeros before the numbers that DER does not have.
     expect(read(EC, "sign", "ecdsa", "300a0204000000010202007f")).toBe("00".repeat(31) + "01" + "00".repeat(31) + "7f");
-    for (const wrong of [
-      "3005020101",
-      "3006020101030101",
-      "30060201010201ff",
-      "3009020101020101020101",
-      "3004020102",
-    ]) {
+    for (const wrong of ["3005020101", "3006020101030101", "3009020101020101020101", "3004020102"]) {
       expect(() => read(EC, "sign", "ecdsa", wrong)).toThrow(/does not parse/u);
     }
   });
@@ -193,11 +194,14 @@ describe("answers", () => {
     ["bare", x],
     ["a point", `04${x}${x}`],
     ["in a template", `7c228520${x}`],
+    ["behind 04 alone", `04${x}`],
   ])("a shared x is %s", (_, answer) => {
     expect(read(EC, "derive", "ecdh", answer)).toBe(x);
   });
 
   test("a shared point of a strange length is the card's mistake", () => {
-    expect(() => read(EC, "derive", "ecdh", "0102")).toThrow(/shared point/u);
+    for (const wrong of ["", "0102", "aa".repeat(29), `05${x}`, `${x}${x}`, `04${x}${x}00`]) {
+      expect(() => read(EC, "derive", "ecdh", wrong)).toThrow(`a shared point of ${wrong.length / 2} bytes`);
+    }
   });
 });

@@ -25,6 +25,8 @@ export interface Quirks {
   readonly maxRead?: number;
   /** One byte for every READ BINARY, of files that have no end. */
   readonly dribble?: boolean;
+  /** 9000 without data for every READ BINARY from this offset on. */
+  readonly emptyFrom?: number;
 }
 
 /** READ BINARY, READ RECORD, UPDATE BINARY, UPDATE RECORD, APPEND RECORD. */
@@ -122,6 +124,7 @@ export class FileCard implements InProcessCard {
     const offset = short ? p2 : p1 * 256 + p2;
     if (offset > contents.length) return fromHex("6b00");
     if (this.#quirks.dribble) return fromHex("309000");
+    if (offset >= (this.#quirks.emptyFrom ?? Infinity)) return fromHex("9000");
     const part = contents.subarray(offset, offset + Math.min(ne, 256));
     return encodeResponse({ data: part, sw: part.length < ne && ne < 256 ? 0x6282 : 0x9000 });
   }

@@ -2,9 +2,12 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 import { CardError } from "../../src/card/index.ts";
+import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { testPkcs15Card } from "../virtual/keys.ts";
 import { odf, privateKey } from "./directory-files.ts";
 import { type CardFile, FileCard, insert, RECORDING } from "./file-card.ts";
+import { WatchedCard } from "./watched-card.ts";
 
 /**
  * No card is asked more than this, whatever its files say: each of the recorded card's twelve files is 3 exchanges at most, and as
@@ -13,7 +16,7 @@ import { type CardFile, FileCard, insert, RECORDING } from "./file-card.ts";
 const MAX_EXCHANGES = 120;
 
 /** Everything that can be asked of a card is asked; only the project's own errors may come of it. */
-async function readEverything(card: FileCard): Promise<{ labels: string[]; findings: readonly unknown[] }> {
+async function readEverything(card: InProcessCard): Promise<{ labels: string[]; findings: readonly unknown[] }> {
   const application = await pkcs15.claim(await insert(card));
   const labels: string[] = [];
   for (const token of application?.tokens ?? []) {
@@ -144,4 +147,25 @@ test("a directory that the ODF names a thousand times is read once", async () =>
   const { labels, findings } = await readEverything(card);
   expect(labels).toEqual(["RSA cert", "RSA decrypt", "EC cert"]);
   expect(findings).toHaveLength(1);
+});
+
+describe("a card that answers READ BINARY with 9000 and nothing", () => {
+  test.each([0, 1, 16, 256])("from byte %i on is not asked without end", async (emptyFrom) => {
+    for (const withControl of [true, false]) {
+      const files = Object.entries(RECORDING.files).map(([path, file]): [string, CardFile] => [
+        path,
+        withControl ? file : { contents: file.contents },
+      ]);
+      const card = new FileCard({ ...RECORDING, files: Object.fromEntries(files), quirks: { emptyFrom } });
+      await readEverything(card);
+      expect(card.commands.length).toBeLessThan(MAX_EXCHANGES);
+    }
+  });
+
+  test("at the end of its files gives all that it has", async () => {
+    const card = new WatchedCard(await testPkcs15Card({ deviations: ["empty-end-of-file"] }));
+    const usual = new WatchedCard(await testPkcs15Card());
+    expect(await readEverything(card)).toEqual(await readEverything(usual));
+    expect(card.commands.length).toBe(usual.commands.length);
+  });
 });

@@ -1,6 +1,8 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
+import type { CardPin } from "../../src/virtual/iso7816/contents.ts";
+import type { Iso7816Deviation } from "../../src/virtual/index.ts";
 import type { CardFile as VirtualFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
 import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
 import { ReferenceData } from "../../src/virtual/reference-data.ts";
@@ -24,11 +26,17 @@ const rsa = (name: string): KeyObject => testKey("rsa-2048", name);
 const PIN_LENGTH = 16;
 export const REBUILT_PIN = "123456";
 
+interface RebuiltOptions {
+  /** 16 digits; no entry of a directory names it. Left out, the card has none. */
+  readonly puk?: string;
+  readonly deviations?: readonly Iso7816Deviation[];
+}
+
 /**
  * The recorded card as an image of the virtual one: its directories byte for byte, with the access rules that it told; and in place
  * of its keys, which nobody has, others with their public keys and certificates where its were.
  */
-export function rebuiltCard(): VirtualFileCard {
+export function rebuiltCard({ puk, deviations }: RebuiltOptions = {}): VirtualFileCard {
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
@@ -50,9 +58,12 @@ export function rebuiltCard(): VirtualFileCard {
   const application: DedicatedFile = { kind: "df", id: 0x5015, security, files: below("5015") };
   const value = concat(utf8(REBUILT_PIN), new Uint8Array(PIN_LENGTH - REBUILT_PIN.length));
   return new VirtualFileCard({
-    traits: { make: "iso-applet", extended: false, serial: new Uint8Array(8) },
+    traits: { make: "iso-applet", extended: false, serial: new Uint8Array(8), ...(deviations && { deviations }) },
     masterFile: { kind: "df", id: 0x3f00, security: new Uint8Array(), files: [...below(""), application] },
-    pins: new Map([[1, { data: new ReferenceData(value, 3), minLength: 4 }]]),
+    pins: new Map<number, CardPin>([
+      [1, { data: new ReferenceData(value, 3), minLength: 4, ...(puk !== undefined && { puk: 2 }) }],
+      ...(puk === undefined ? [] : [[2, { data: new ReferenceData(utf8(puk), 3), minLength: 16 }] as const]),
+    ]),
     keys: new Map(Object.values(REBUILT_KEYS).map(({ number, key }) => [number, key()])),
     changes: 0,
   });

@@ -5,7 +5,8 @@ import { digestInfo } from "../../src/crypto/index.ts";
 import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { testPkcs15Card } from "../virtual/keys.ts";
-import { type FileCard, insert, READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
+import { FileCard, insert, READER, RECORDING, recordedCard, withoutLe } from "./file-card.ts";
+import { rebuiltCard } from "./rebuilt-card.ts";
 import { WatchedCard } from "./watched-card.ts";
 
 const PIN = utf8("123456");
@@ -32,8 +33,7 @@ interface Rig {
   readonly other: () => Promise<CardConnection>;
 }
 
-async function rig(): Promise<Rig> {
-  const card = recordedCard();
+async function rig(card = recordedCard()): Promise<Rig> {
   const readers = new MemoryReaders();
   readers.plug(READER);
   readers.insert(READER, card);
@@ -152,17 +152,73 @@ describe("what the card has in hand", () => {
   });
 });
 
+/** The recorded card's files, on a card whose make nobody knows. */
+function cardOfNoMake(): FileCard {
+  const card = new FileCard({ files: RECORDING.files });
+  for (const command of ["0020000110313233343536", "00224", "002a"]) {
+    for (const [known, answer] of recordedCard().script) if (known.startsWith(command)) card.script.set(known, answer);
+  }
+  // The environment names a key by its number, and no algorithm.
+  for (const [known, answer] of [...card.script]) {
+    if (known.startsWith("002241b6")) card.script.set("002241b607810250158401" + known.slice(-2), answer);
+  }
+  return card;
+}
+
 describe("a logout", () => {
-  test("makes the card forget, by a command where it knows one and by a reset where not", async () => {
-    const { card, token } = await rig();
-    const resets = card.resets;
+  test("makes the card forget, by a command where it knows one", async () => {
+    const card = cardOfNoMake();
+    card.script.set("0020ff01", "9000");
+    const { token } = await rig(card);
+    const { resets } = card;
     await token.logout();
     expect(card.commands.map(withoutLe)).toEqual(["0020ff01"]);
-    expect(card.resets).toBe(resets + 1);
     await token.login("user", PIN);
-    card.script.set("0020ff01", "9000");
+    card.commands.length = 0;
     await token.logout();
-    expect(card.resets).toBe(resets + 1);
+    expect(card.commands.map(withoutLe)).toEqual(["0020ff01"]);
+    expect(card.resets).toBe(resets);
+  });
+
+  test.each(["6a86", "6d00", "6a81"])(
+    "is a reset where it answers %s, and the command is not sent again",
+    async (sw) => {
+      const card = cardOfNoMake();
+      card.script.set("0020ff01", sw);
+      const { token } = await rig(card);
+      const { resets } = card;
+      await token.logout();
+      expect([card.commands.map(withoutLe), card.resets]).toEqual([["0020ff01"], resets + 1]);
+      await token.login("user", PIN);
+      card.commands.length = 0;
+      await token.logout();
+      expect([card.commands, card.resets]).toEqual([[], resets + 2]);
+    },
+  );
+
+  test("that failed by accident is sent the next time", async () => {
+    const card = cardOfNoMake();
+    card.script.set("0020ff01", "6f00");
+    const { token } = await rig(card);
+    await token.logout();
+    await token.login("user", PIN);
+    card.commands.length = 0;
+    await token.logout();
+    expect(card.commands.map(withoutLe)).toEqual(["0020ff01"]);
+  });
+
+  test("is the selection of the applet on IsoApplet, which knows no other way", async () => {
+    const card = new WatchedCard(rebuiltCard());
+    const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    await token?.login("user", PIN);
+    card.commands.length = 0;
+    await token?.logout();
+    expect(card.commands.map(withoutLe)).toEqual(["00a404000cf276a288bcfba69d34f31001"]);
+    const key = (await token?.objects(["private-key"]))?.[0];
+    if (key?.class !== "private-key") throw new Error("no key");
+    await expect(token?.use(key, "rsa-pkcs1", INPUT)).rejects.toMatchObject({ name: "LoginRequiredError" });
+    await token?.login("user", PIN);
+    expect(await token?.use(key, "rsa-pkcs1", INPUT)).toHaveLength(256);
   });
 
   test("is MyEID's own command on MyEID, and drops no other PIN", async () => {

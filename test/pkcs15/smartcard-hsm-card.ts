@@ -52,6 +52,10 @@ export class SmartCardHsm implements InProcessCard {
   readonly lies = new Map<string, string>();
   readonly files = new Map<string, Uint8Array>();
   readonly keys = new Map<number, KeyObject>();
+  /** ENUMERATE OBJECTS tells of the certificates of keys, as some firmware does not. */
+  listsCertificates = true;
+  /** Keys and PINs were set up: INITIALIZE DEVICE was run. */
+  initialised = true;
   /** RESET RETRY COUNTER was allowed when the card was initialised. */
   allowsReset = true;
   readonly pin = new ReferenceData(utf8(HSM_PIN), 3);
@@ -156,7 +160,8 @@ export class SmartCardHsm implements InProcessCard {
 
   #list(): Uint8Array {
     const keys = [...this.keys.keys()].map((number) => Uint8Array.of(0xcc, number));
-    return concat(...keys, ...[...this.files.keys()].map((id) => fromHex(id)));
+    const files = [...this.files.keys()].filter((id) => this.listsCertificates || !id.startsWith("ce"));
+    return concat(...keys, ...files.map((id) => fromHex(id)));
   }
 
   /** A file that is not there is made by it. */
@@ -226,6 +231,7 @@ export class SmartCardHsm implements InProcessCard {
 
   #reference(p1: number, reference: number): ReferenceData {
     if (p1 !== 0) throw new Refusal(0x6a86);
+    if (!this.initialised) throw new Refusal(0x6a88);
     if (reference === 0x81) return this.pin;
     if (reference === 0x88) return this.#code;
     throw new Refusal(0x6a88);
@@ -264,6 +270,7 @@ export class SmartCardHsm implements InProcessCard {
   /** A key with its entry, and a request for a certificate, as GENERATE ASYMMETRIC KEY PAIR leaves them. */
   addKey(number: number, key: KeyObject, label: string, usage = "0520"): this {
     const { type, bits } = describeKey(key);
+    if (type !== "rsa" && type !== "ec") throw new Error(`a SmartCard-HSM has no ${type} keys`);
     const id = toHex(Uint8Array.of(number));
     this.keys.set(number, key);
     // Entries by CardContact's programs name no file.

@@ -18,6 +18,8 @@ export function testKey(type: KeyTypeName, name = ""): KeyObject {
 }
 
 function generate(type: KeyTypeName): KeyObject {
+  if (type === "ed25519") return generateKeyPairSync("ed25519").privateKey;
+  if (type === "x25519") return generateKeyPairSync("x25519").privateKey;
   const [family, bits] = type.split("-");
   return family === "rsa"
     ? generateKeyPairSync("rsa", { modulusLength: Number(bits) }).privateKey

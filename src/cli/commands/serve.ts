@@ -180,7 +180,8 @@ async function overCards(
   const pcsc = await context.pcsc();
   const held = hold === undefined ? {} : { hold: 1000 * hold };
   const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
-  return () => new Cryptoki({ slots, keepPin, ...context.callTrace, ...(unlockBy && { unlockBy: [unlockBy] }) });
+  const common = { slots, keepPin, ...context.applicationOptions, ...context.callTrace };
+  return () => new Cryptoki({ ...common, ...(unlockBy && { unlockBy: [unlockBy] }) });
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -204,12 +205,13 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { token, reader, patience } = globals;
+  const { token, reader, patience, verifyResults } = globals;
   const { socket, maxMessage, unlockBy, hold, keepPin } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
     ...(patience === undefined ? [] : ["--patience", `${patience}`]),
+    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
   ];
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),

@@ -76,5 +76,7 @@ function pinWords({ colours }: Printer, { flags, minPinLength, maxPinLength }: T
       return colours.red("blocked");
     case "not set":
       return colours.yellow("not set yet");
+    case "not initialised":
+      return colours.yellow("the card is not initialised");
   }
 }

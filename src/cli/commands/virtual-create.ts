@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { SavableCard } from "../../virtual/index.ts";
-import { addCardOptions, type CardOptions, createCard } from "../card-options.ts";
+import { addCardOptions, type CardOptions, createCard, readDeviations } from "../card-options.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { FileError, UsageError } from "../failure.ts";
@@ -31,6 +31,7 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
       ["cryptoki virtual create card.json", "a card with the usual keys"],
       ["cryptoki --virtual card.json tokens", "use it"],
       ["cryptoki virtual create card.json --key 9a=p-256 --key 9d=none", "choose its keys"],
+      ["cryptoki virtual create card.json --yubico --deviation no-certificates", "a YubiKey with keys alone"],
     ),
   );
   action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
@@ -51,8 +52,9 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
 }
 
 /** @throws {UsageError} for options that speak of PIV. */
-async function createPkcs15Card({ name, extended, key, yubico, icam }: CardOptions): Promise<SavableCard> {
-  const { VirtualPkcs15Card } = await import("../../virtual/index.ts");
+async function createPkcs15Card({ name, extended, key, yubico, icam, deviation }: CardOptions): Promise<SavableCard> {
+  const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
+  const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
   if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
-  return VirtualPkcs15Card.create({ ...(name !== undefined && { name }), ...(extended && { extended }) });
+  return VirtualPkcs15Card.create({ deviations, ...(name !== undefined && { name }), ...(extended && { extended }) });
 }

@@ -164,7 +164,11 @@ export function requireReadWrite(session: Session): void {
 export function requireWriter(application: Application, token: Token): void {
   const user = token.cardToken.changedBy ?? "so";
   if (application.logins.userOf(token) === user) return;
-  throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, `log in first: C_Login with CKU.${user.toUpperCase()}`);
+  const who = user === "so" ? "its security officer" : "its user";
+  throw new CryptokiError(
+    CKR.USER_NOT_LOGGED_IN,
+    `the card wants ${who} logged in before it is changed: C_Login with CKU.${user.toUpperCase()}`,
+  );
 }
 
 /**

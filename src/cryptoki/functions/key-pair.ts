@@ -141,8 +141,8 @@ function typeOf({ publicKey: { values } }: PairTemplates, keyType: number): KeyT
     return { type: "rsa", modulusBits: numberOf(values, CKA.MODULUS_BITS) ?? 0 };
   }
   const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
-  if (curve === "Ed25519" || curve === "X25519") throw new CryptokiError(CKR.CURVE_NOT_SUPPORTED);
-  return { type: "ec", curve };
+  if (curve === "Ed25519") return { type: "edwards", curve };
+  return curve === "X25519" ? { type: "montgomery", curve } : { type: "ec", curve };
 }
 
 /** 65,537, the exponent of every key that a card makes. */

@@ -9,6 +9,7 @@ import type { MechanismFamily, PairMechanism, SchemeMaker, SecretKey, SecretMech
 import type { StoredObject } from "../objects/stored-object.ts";
 import { afterReset } from "../sessions/after-reset.ts";
 import { GuardedKey } from "../sessions/guarded-key.ts";
+import { VerifiedKey } from "../sessions/verified-key.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 
@@ -97,11 +98,14 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   if (material.class !== "private") {
     return { ...common, kind: "public", mechanism: entry, publicKey: await material.publicKey() };
   }
-  const guard = new GuardedKey(material.key, token, application.logins);
+  // No public key tells whether an agreed secret is right.
+  const verifies = application.verifiesResults && use !== "derive";
+  const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
+  const guard = new GuardedKey(privateKey, token, application.logins);
   if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }
-  return { ...common, kind: "private", mechanism: entry, shape: await material.key.shape(), guard };
+  return { ...common, kind: "private", mechanism: entry, shape: await privateKey.shape(), guard };
 }
 
 async function requirePermission(

@@ -30,7 +30,7 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
         flags:
           CKF_TOKEN.RNG |
           CKF_TOKEN.DUAL_CRYPTO_OPERATIONS |
-          tokenFlags(cardToken, info) |
+          tokenFlags(cardToken, info, userPin) |
           pinFlags(userPin, USER) |
           pinFlags(officerPin, OFFICER),
         ulMaxSessionCount: CK.EFFECTIVELY_INFINITE,
@@ -52,12 +52,18 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
   );
 }
 
-/** A card that a profile knows was initialised, and its holder has a PIN. */
-function tokenFlags({ pinPad }: CardToken, { writeProtected }: CardTokenInfo): number {
+/** A card that a profile knows was initialised, and its holder has a PIN, unless the card says otherwise. */
+function tokenFlags(
+  { pinPad, changedBy }: CardToken,
+  { writeProtected }: CardTokenInfo,
+  userPin: PinStatus | undefined,
+): number {
+  const isPinSet = userPin?.isSet !== false;
+  // A card that only its user changes holds nothing before it has a PIN. On others the officer logs in, to set one.
+  const isInitialised = isPinSet || changedBy !== "user";
   return (
-    CKF_TOKEN.LOGIN_REQUIRED |
-    CKF_TOKEN.USER_PIN_INITIALIZED |
-    CKF_TOKEN.TOKEN_INITIALIZED |
+    (isInitialised ? CKF_TOKEN.TOKEN_INITIALIZED | CKF_TOKEN.LOGIN_REQUIRED : 0) |
+    (isPinSet ? CKF_TOKEN.USER_PIN_INITIALIZED : 0) |
     (writeProtected ? CKF_TOKEN.WRITE_PROTECTED : 0) |
     (pinPad ? CKF_TOKEN.PROTECTED_AUTHENTICATION_PATH : 0)
   );

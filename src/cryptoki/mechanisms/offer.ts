@@ -1,4 +1,4 @@
-import type { CardMechanism, CardToken, KeyPrimitive } from "../../card/index.ts";
+import type { CardMechanism, CardToken, KeyFamily, KeyPrimitive } from "../../card/index.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKK } from "../constants/ckk.ts";
@@ -66,13 +66,14 @@ const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = {
 };
 
 /**
- * What a token can do with a mechanism. CKF_HW stands with those that the card has a part in, and the key sizes are the card's
- * then.
- * @throws {CryptokiError} CKR_MECHANISM_INVALID if it does not offer it.
+ * What a token can do with a mechanism. CKF_HW stands with those that this card has a part in, and the key sizes are the card's
+ * then; any other is the host's, for keys of the session.
+ * @throws {CryptokiError} CKR_MECHANISM_INVALID if it does not offer it; what the card throws.
  */
-export function mechanismInfo(token: CardToken, type: number): CK_MECHANISM_INFO {
+export async function mechanismInfo(token: CardToken, type: number): Promise<CK_MECHANISM_INFO> {
   const mechanism = require(token, type);
-  const own = cardMechanisms(token, mechanism);
+  const family = cardMechanisms(token, mechanism);
+  const own = family.length === 0 ? family : cardMechanisms(token, mechanism, await token.supportedMechanisms?.());
   const { min, max } =
     own.length === 0
       ? sizesOf(mechanism)
@@ -145,10 +146,33 @@ function familyFlags(mechanism: Mechanism): number {
   return mechanism.kind === "pair-generation" ? (mechanism.flags ?? 0) : 0;
 }
 
-/** What the card has for a mechanism. */
-function cardMechanisms(token: CardToken, mechanism: Mechanism): readonly CardMechanism[] {
+/** What the card has for a mechanism. @param own What cards of this kind have, unless told. */
+function cardMechanisms(
+  token: CardToken,
+  mechanism: Mechanism,
+  own: readonly CardMechanism[] = token.mechanisms,
+): readonly CardMechanism[] {
   const primitives = primitivesOf(token, mechanism);
-  return token.mechanisms.filter(({ primitive }) => primitives.includes(primitive));
+  const keyTypes = keyTypesOf(mechanism);
+  return own.filter(
+    ({ primitive, family = FAMILY[primitive] }) =>
+      primitives.includes(primitive) && keyTypes.includes(KEY_TYPE[family]),
+  );
+}
+
+/** The keys of each primitive, unless a card says otherwise. */
+const FAMILY: Readonly<Record<KeyPrimitive, KeyFamily>> = {
+  "rsa-raw": "rsa",
+  "rsa-pkcs1": "rsa",
+  ecdsa: "ec",
+  "ecdsa-sha1": "ec",
+  ecdh: "ec",
+  eddsa: "edwards",
+};
+
+function keyTypesOf(mechanism: Mechanism): readonly number[] {
+  if (mechanism.kind === "pair") return mechanism.family.keyTypes;
+  return mechanism.kind === "pair-generation" ? [mechanism.keyType] : [];
 }
 
 function primitivesOf(token: CardToken, mechanism: Mechanism): readonly KeyPrimitive[] {

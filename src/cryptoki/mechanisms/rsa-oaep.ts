@@ -25,7 +25,7 @@ const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
       }
     },
     async decrypt(user, ciphertext, signal) {
-      const block = await user.use("rsa-raw", ciphertext, signal);
+      const block = await key.decipher(user, ciphertext, signal);
       try {
         return blame(CKR.ENCRYPTED_DATA_INVALID, () => decodeOaep(block, parameters));
       } finally {

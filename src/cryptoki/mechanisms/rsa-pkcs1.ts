@@ -11,7 +11,7 @@ import {
 import { wipe } from "../../bytes/index.ts";
 import { CKK } from "../constants/ckk.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame } from "../error-map.ts";
+import { blame, deciphered } from "../error-map.ts";
 import { readNoParameter } from "./parameters.ts";
 import { RSA_SIZES, RsaKey } from "./rsa-key.ts";
 import type { CipherScheme, MechanismFamily, SchemeMaker, SignatureScheme } from "./scheme.ts";
@@ -58,8 +58,8 @@ const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     },
     async decrypt(user, ciphertext, signal) {
       // Padding that is wrong is rejected implicitly here; a card that takes it off itself may tell an attacker.
-      if (!user.primitives.includes("rsa-raw")) return user.use("rsa-pkcs1", ciphertext, signal);
-      const block = await user.use("rsa-raw", ciphertext, signal);
+      if (!user.primitives.includes("rsa-raw")) return deciphered(user.use("rsa-pkcs1", ciphertext, signal));
+      const block = await key.decipher(user, ciphertext, signal);
       try {
         return blame(CKR.ENCRYPTED_DATA_INVALID, () => decodePkcs1Encryption(block));
       } finally {

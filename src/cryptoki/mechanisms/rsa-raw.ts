@@ -26,7 +26,7 @@ const signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
     signatureLength: length,
     async sign(user, message, signal) {
       const block = pad(message, length);
-      if (key.modulus) requireLess(block, key.modulus);
+      key.requireBelowModulus(block, CKR.DATA_INVALID);
       return user.use("rsa-raw", block, signal);
     },
     verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key.publicKey, message, signed)),
@@ -49,17 +49,9 @@ const cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
         wipe(block);
       }
     },
-    decrypt: (user, ciphertext, signal) => user.use("rsa-raw", ciphertext, signal),
+    decrypt: (user, ciphertext, signal) => key.decipher(user, ciphertext, signal),
   };
 };
-
-/** Both most significant byte first and of one length; the card would refuse it with a status word of its own choice. */
-function requireLess(block: Uint8Array, modulus: Uint8Array): void {
-  const differs = block.findIndex((byte, index) => byte !== modulus[index]);
-  if (differs < 0 || (block[differs] ?? 0) > (modulus[differs] ?? 0)) {
-    throw new CryptokiError(CKR.DATA_INVALID, "as a number, the data is not less than the key's modulus");
-  }
-}
 
 /** CKM_RSA_X_509: the key's bare operation. */
 export const rsaRaw: MechanismFamily = {

@@ -2,7 +2,6 @@ import { wipe } from "../../bytes/index.ts";
 import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
-import { deciphered } from "../error-map.ts";
 import { Collector } from "./collector.ts";
 import type { Cipher, CipherScheme, Digester, KeyUser, SignatureScheme, Signer, Verifier } from "./scheme.ts";
 
@@ -70,7 +69,7 @@ export function schemeDecrypter(scheme: CipherScheme, key: KeyUser): Cipher {
   const { ciphertextLength } = scheme;
   return collecting(new Collector(ciphertextLength, CKR.ENCRYPTED_DATA_LEN_RANGE), (ciphertext, signal) => {
     if (ciphertext.length !== ciphertextLength) throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE);
-    return deciphered(scheme.decrypt(key, ciphertext, signal));
+    return scheme.decrypt(key, ciphertext, signal);
   });
 }
 

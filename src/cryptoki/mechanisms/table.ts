@@ -64,7 +64,7 @@ export const MECHANISMS: readonly Mechanism[] = [
     kind: "pair-generation",
     type: CKM.EC_MONTGOMERY_KEY_PAIR_GEN,
     keyType: CKK.EC_MONTGOMERY,
-    primitives: [],
+    primitives: ["ecdh"],
     flags: CURVE_25519_FLAGS,
     sizes: CURVE_25519_SIZES,
   },

@@ -5,7 +5,7 @@ import { SENSITIVE } from "../attributes/attribute-set.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/cko.ts";
 import type { PrivateKey } from "./key.ts";
-import { allowedFor, type AllowedMechanisms, isOfType, keyAttributes, onlyIf } from "./public-key.ts";
+import { allowedFor, type AllowedMechanisms, keyAttributes, UsageSources } from "./public-key.ts";
 import { storageAttributes } from "./storage.ts";
 import type { ObjectContents } from "./object-copy.ts";
 
@@ -22,7 +22,7 @@ export function privateKeyObject(
   const key = memoizeAsync(async () => parsePublicKey(await info()));
   // Made on the card, it was never anywhere else; of any other, nobody here can tell.
   const local = object.local ?? false;
-  const isRsa = isOfType(object, key, ["rsa"]);
+  const usage = new UsageSources(object, key);
   const rsaSecret = secretOf(key, (type) => type === "rsa");
   return {
     key: {
@@ -31,8 +31,13 @@ export function privateKeyObject(
         shape: () => (object.type ? Promise.resolve(object.type) : key()),
         publicKey: key,
         primitives: object.primitives,
-        needsLogin: object.needsLogin,
-        alwaysAuthenticate: object.alwaysAuthenticate,
+        // Asked for each time: the card may have said otherwise since.
+        get needsLogin() {
+          return object.needsLogin;
+        },
+        get alwaysAuthenticate() {
+          return object.alwaysAuthenticate;
+        },
         ...card,
       },
     },
@@ -42,19 +47,20 @@ export function privateKeyObject(
       [CKA.CLASS]: CKO.PRIVATE_KEY,
       [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
       [CKA.LOCAL]: local,
-      [CKA.DERIVE]: onlyIf(object.usage.derive, isOfType(object, key, ["ec", "montgomery"])),
+      [CKA.DERIVE]: usage.of("derive", ["ec", "montgomery"]),
       [CKA.SENSITIVE]: true,
-      [CKA.DECRYPT]: onlyIf(object.usage.decrypt, isRsa),
-      [CKA.SIGN]: object.usage.sign,
-      [CKA.SIGN_RECOVER]: onlyIf(object.usage.sign, isRsa),
-      [CKA.UNWRAP]: onlyIf(object.usage.decrypt, isRsa),
+      [CKA.DECRYPT]: usage.of("decrypt", ["rsa"]),
+      [CKA.SIGN]: usage.of("sign"),
+      [CKA.SIGN_RECOVER]: usage.of("sign", ["rsa"]),
+      [CKA.UNWRAP]: usage.of("decrypt", ["rsa"]),
       [CKA.EXTRACTABLE]: false,
       [CKA.ALWAYS_SENSITIVE]: object.alwaysSensitive ?? local,
       [CKA.NEVER_EXTRACTABLE]: object.neverExtractable ?? local,
       [CKA.WRAP_WITH_TRUSTED]: false,
       [CKA.UNWRAP_TEMPLATE]: {},
       [CKA.DERIVE_TEMPLATE]: {},
-      [CKA.ALWAYS_AUTHENTICATE]: object.alwaysAuthenticate,
+      [CKA.ALWAYS_AUTHENTICATE]: () => Promise.resolve(object.alwaysAuthenticate),
+      ...Object.fromEntries(object.vendorAttributes ?? []),
       [CKA.PRIVATE_EXPONENT]: rsaSecret,
       [CKA.PRIME_1]: rsaSecret,
       [CKA.PRIME_2]: rsaSecret,

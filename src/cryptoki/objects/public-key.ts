@@ -1,5 +1,5 @@
 import { memoizeAsync } from "../../async/index.ts";
-import type { CardPrivateKey, CardPublicKey } from "../../card/index.ts";
+import type { CardPrivateKey, CardPublicKey, KeyUsage } from "../../card/index.ts";
 import { encodeEcPoint, parsePublicKey, type PublicKey, type RsaPublicKey } from "../../crypto/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
 import { CK } from "../constants/ck.ts";
@@ -16,7 +16,7 @@ export function publicKeyObject(
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = memoizeAsync(() => object.publicKey());
   const key = memoizeAsync(async () => parsePublicKey(await info()));
-  const isRsa = isOfType(object, key, ["rsa"]);
+  const usage = new UsageSources(object, key);
   return {
     key: { class: "public", publicKey: key },
     attributes: {
@@ -25,11 +25,11 @@ export function publicKeyObject(
       [CKA.CLASS]: CKO.PUBLIC_KEY,
       [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
       [CKA.LOCAL]: false,
-      [CKA.DERIVE]: false,
-      [CKA.ENCRYPT]: onlyIf(object.usage.decrypt, isRsa),
-      [CKA.VERIFY]: object.usage.sign,
-      [CKA.VERIFY_RECOVER]: onlyIf(object.usage.sign, isRsa),
-      [CKA.WRAP]: onlyIf(object.usage.decrypt, isRsa),
+      [CKA.DERIVE]: usage.of("derive", ["ec", "montgomery"]),
+      [CKA.ENCRYPT]: usage.of("decrypt", ["rsa"]),
+      [CKA.VERIFY]: usage.of("sign"),
+      [CKA.VERIFY_RECOVER]: usage.of("sign", ["rsa"]),
+      [CKA.WRAP]: usage.of("decrypt", ["rsa"]),
       [CKA.TRUSTED]: false,
       [CKA.WRAP_TEMPLATE]: {},
       [CKA.MODULUS_BITS]: async () => (await rsa(key))?.modulusBits,
@@ -84,19 +84,29 @@ export function keyAttributes(
   };
 }
 
-/** Whether a key is of one of some types: at once, where the card's directory tells. */
-export function isOfType(
-  object: CardPublicKey | CardPrivateKey,
-  key: () => Promise<PublicKey>,
-  types: readonly PublicKey["type"][],
-): boolean | (() => Promise<boolean>) {
-  const family = familyOf(object);
-  return family ? types.includes(family) : async (): Promise<boolean> => types.includes((await key()).type);
-}
+/** The uses of a key as sources of attributes: at once where nothing needs to be read, or else when somebody asks. */
+export class UsageSources {
+  readonly #object: CardPublicKey | CardPrivateKey;
+  readonly #key: () => Promise<PublicKey>;
 
-/** A use that only keys of some types have: of a key that is not meant for it nothing needs to be read to say no. */
-export function onlyIf<T>(usage: boolean, ofType: T): T | false {
-  return usage && ofType;
+  constructor(object: CardPublicKey | CardPrivateKey, key: () => Promise<PublicKey>) {
+    this.#object = object;
+    this.#key = key;
+  }
+
+  /**
+   * @param use What the key may be used for.
+   * @param types The types of keys that have such a use at all; every type unless told.
+   */
+  of(use: keyof KeyUsage, types?: readonly PublicKey["type"][]): boolean | (() => Promise<boolean>) {
+    const { usage } = this.#object;
+    const allowed = (type: PublicKey["type"]): boolean =>
+      (types?.includes(type) ?? true) && (typeof usage === "function" ? usage(type) : usage)[use];
+    const family = familyOf(this.#object);
+    if (family) return allowed(family);
+    if (typeof usage !== "function" && (!usage[use] || !types)) return usage[use];
+    return async () => allowed((await this.#key()).type);
+  }
 }
 
 async function rsa(key: () => Promise<PublicKey>): Promise<RsaPublicKey | undefined> {

@@ -123,14 +123,15 @@ export class Operations {
     }
   }
 
-  /** The private key of the operation that began last of those whose key wants its PIN before each use. */
+  /**
+   * The private key of the operation that began last of those whose key wants its PIN before each use. Where no key says so, that of
+   * the last operation: not every card tells which keys want it.
+   */
   get awaitingPin(): GuardedKey | undefined {
-    return [...this.#order]
-      .reverse()
-      .map((kind) => {
-        const operation = this.#active[kind];
-        return operation && "key" in operation ? operation.key : undefined;
-      })
-      .find((key) => key?.alwaysAuthenticate);
+    const keys = [...this.#order].reverse().flatMap((kind) => {
+      const operation = this.#active[kind];
+      return operation && "key" in operation && operation.key ? [operation.key] : [];
+    });
+    return keys.find((key) => key.alwaysAuthenticate) ?? keys[0];
   }
 }

@@ -37,6 +37,7 @@ export class InsertedCard implements TokenCard {
   #known: readonly Token[] | undefined;
   readonly #expected: number;
   #gone = false;
+  #unusable: string | undefined;
 
   /** @param expected How many tokens it had when it was looked at before, if it was. */
   constructor(way: CardWay, place: CardPlace, expected = 0) {
@@ -55,6 +56,11 @@ export class InsertedCard implements TokenCard {
 
   get knownTokens(): readonly Token[] {
     return this.#known ?? [];
+  }
+
+  /** What the card is, in words, if no profile can use it and that can be told. */
+  get unusable(): string | undefined {
+    return this.#unusable;
   }
 
   /** How many tokens it has; until a look at it succeeds, how many it had before. */
@@ -90,7 +96,8 @@ export class InsertedCard implements TokenCard {
       if (this.gone || !isGone(error)) await this.#disconnect();
       throw error;
     }
-    // No profile can use it, and another program may want it for itself.
+    // No profile can use it, and another program may want it for itself. Why is for people: nothing depends on it.
+    this.#unusable = await recognition.explain(card).catch(() => undefined);
     this.#known = [];
     await this.#disconnect();
     return [];

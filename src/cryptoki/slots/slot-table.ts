@@ -146,7 +146,8 @@ export class SlotTable {
     const tokens = await card.tokens();
     const token = tokens[index];
     if (token) return token;
-    throw new CryptokiError(tokens.length === 0 ? CKR.TOKEN_NOT_RECOGNIZED : CKR.TOKEN_NOT_PRESENT);
+    if (tokens.length > 0) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+    throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, card.unusable);
   }
 
   /** Whether any application has a session with the token. */

@@ -8,11 +8,11 @@ import {
   SW,
 } from "../../apdu/index.ts";
 import { concat, DataError, fromHex, wipe } from "../../bytes/index.ts";
-import { type KeyType, UnsupportedError } from "../../card/index.ts";
+import { UnsupportedError } from "../../card/index.ts";
 import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
 import { writeFailure } from "../writing/allocation.ts";
 import { setEnvironment } from "../files/commands.ts";
-import type { KeyKeeping, KeyMaking } from "../dialect.ts";
+import type { KeyKeeping, KeyMaking, MadeKeyType } from "../dialect.ts";
 import type { PrivateKeyParts } from "../keys/private-key-info.ts";
 import type { CardTurn } from "../files/turn.ts";
 import { algorithm, keyReference } from "../keys/key-use.ts";
@@ -48,7 +48,7 @@ const EC_POINT = 0x86;
 export const ISO_APPLET_KEYS: KeyKeeping = { generation, importation };
 
 /** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
-function generation(type: KeyType): KeyMaking {
+function generation(type: MadeKeyType): KeyMaking {
   const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : ALGORITHM.EC;
   const command = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
   return {
@@ -131,7 +131,7 @@ function curveFields(curve: NamedCurve): Uint8Array[] {
   return parameters.map((hex, index) => encodeTlv(index === 5 ? 0x87 : 0x81 + index, fromHex(hex)));
 }
 
-function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
+function readGenerated(type: MadeKeyType, answer: Uint8Array): Uint8Array {
   try {
     const template = findTlv(readTlvs(answer, "generated key"), TEMPLATE);
     const fields = readTlvs(template ?? new Uint8Array(), "generated key");

@@ -1,12 +1,11 @@
 import { SW } from "../../apdu/index.ts";
 import { concat } from "../../bytes/index.ts";
 import { fileWays } from "../writing/allocation.ts";
-import { computeSignature, setEnvironment, TEMPLATE } from "../files/commands.ts";
+import { computeSignature, SELECT_ANSWER, SELECT_BY, select, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
-import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
-import { algorithm, file, keyReference, refuse } from "../keys/key-use.ts";
-import { MAKES } from "../recognition/makes.ts";
+import { algorithm, ecdsaAnswer, file, keyReference, refuse } from "../keys/key-use.ts";
+import { ISO_APPLET_AID, MAKES } from "../recognition/makes.ts";
 import { ISO_APPLET_KEYS } from "./iso-applet-keys.ts";
 import { standardUse } from "./standard-use.ts";
 
@@ -23,6 +22,8 @@ function isoApplet(version: string, ec: "ecdsa" | "ecdsa-sha1", recognises: Dial
     mechanisms: mechanisms({ "rsa-pkcs1": [2048, 4096], [ec]: [256, 384] }),
     // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes. The applet answers 6984 for an identifier that
     // it has (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).
+    // Its VERIFY knows no P1 but 00; selecting it forgets the PIN (isoApplet_logout).
+    logout: () => select(SELECT_BY.DF_NAME, ISO_APPLET_AID, SELECT_ANSWER.FCI),
     files: fileWays(0x6f, 0x81, SW.REFERENCE_DATA_NOT_USABLE),
     keys: ISO_APPLET_KEYS,
     privateRules,

@@ -1,9 +1,9 @@
 import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, SW } from "../../apdu/index.ts";
 import { DataError, fromHex, wipe } from "../../bytes/index.ts";
-import { type KeyType, UnsupportedError } from "../../card/index.ts";
+import { UnsupportedError } from "../../card/index.ts";
 import { curveInfo, encodePublicKey, parsePublicKey, rsaPublicKey } from "../../crypto/index.ts";
 import { type FileWays, writeFailure } from "../writing/allocation.ts";
-import type { KeyGuard, KeyKeeping, KeyMaking } from "../dialect.ts";
+import type { KeyGuard, KeyKeeping, KeyMaking, MadeKeyType } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
 import { leftPadded } from "../keys/key-use.ts";
 import type { PrivateKeyParts } from "../keys/private-key-info.ts";
@@ -49,7 +49,7 @@ export const MYEID_FILES: FileWays = {
 /** Each key is a file, of the type and size that it was created with (OpenSC, pkcs15-myeid.c). */
 export const MYEID_KEYS: KeyKeeping = { generation, importation, deletable };
 
-function generation(type: KeyType): KeyMaking {
+function generation(type: MadeKeyType): KeyMaking {
   const file = keyFile(type);
   // An EC key needs no parameters: its file's size is the curve.
   const exponent = type.type === "rsa" ? { data: encodeTlv(0x30, encodeTlv(0x81, EXPONENT)) } : {};
@@ -65,7 +65,7 @@ function generation(type: KeyType): KeyMaking {
 }
 
 function importation(key: PrivateKeyParts): KeyMaking {
-  const type: KeyType =
+  const type: MadeKeyType =
     key.type === "rsa" ? { type: "rsa", modulusBits: key.modulusBits } : { type: "ec", curve: key.curve };
   const file = keyFile(type);
   if (key.type === "rsa" && key.numbers.some(({ length }) => length > key.modulusBits / 16)) {
@@ -105,7 +105,7 @@ function deletableByWriter([first = 0xff, second = 0xff, third = 0xff]: Uint8Arr
 }
 
 /** @throws {UnsupportedError} for sizes that no MyEID has. */
-function keyFile(type: KeyType): NonNullable<KeyMaking["file"]> {
+function keyFile(type: MadeKeyType): NonNullable<KeyMaking["file"]> {
   if (type.type === "rsa" && !RSA_BITS.includes(type.modulusBits)) {
     throw new UnsupportedError(`the card has RSA keys of ${RSA_BITS.join(", ")} bits`);
   }
@@ -181,7 +181,7 @@ async function getData(turn: CardTurn, p2: number): Promise<Uint8Array> {
 }
 
 /** A bare modulus; a point in a data object, whose tag is 30 on some cards and 86 on others. */
-function readPublicHalf(type: KeyType, part: Uint8Array): Uint8Array {
+function readPublicHalf(type: MadeKeyType, part: Uint8Array): Uint8Array {
   try {
     if (type.type === "rsa") return encodePublicKey(rsaPublicKey(part, EXPONENT));
     const fields = readTlvs(part, "generated key");

@@ -3,7 +3,16 @@ import { concat } from "../../bytes/index.ts";
 import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
-import { algorithm, file, indicated, keyReference, type KeyUse, sharedX, wholeBlock } from "../keys/key-use.ts";
+import {
+  algorithm,
+  file,
+  indicated,
+  keyReference,
+  type KeyUse,
+  message,
+  sharedX,
+  wholeBlock,
+} from "../keys/key-use.ts";
 import { MAKES } from "../recognition/makes.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
@@ -37,6 +46,8 @@ export const MYEID: Dialect = {
       const template = encodeTlv(0x7c, encodeTlv(0x85, input));
       return {
         environment: setEnvironment(TEMPLATE.AUTHENTICATION, fields(MYEID_ALGORITHM.EC)),
+        // 6985 otherwise (OsEID, myeid_emu.c, myeid_ecdh_derive); OpenSC selects it too (pkcs15-sec.c, use_key).
+        inKeyFile: true,
         commands: [generalAuthenticate(template)],
         read: sharedX(request),
       };
@@ -50,7 +61,7 @@ export const MYEID: Dialect = {
     return {
       environment: setEnvironment(TEMPLATE.CONFIDENTIALITY, fields(raw ? MYEID_ALGORITHM.RAW : MYEID_ALGORITHM.PKCS1)),
       commands: inHalves(input),
-      read: raw ? wholeBlock(request) : (answer) => answer,
+      read: raw ? wholeBlock(request) : message(request),
     };
   },
 };

@@ -1,7 +1,15 @@
 import { concat } from "../../bytes/index.ts";
 import { computeSignature, decipher, internalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
-import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
-import { indicated, type KeyRequest, type KeyUse, leftPadded, sharedX, wholeBlock } from "../keys/key-use.ts";
+import {
+  ecdsaAnswer,
+  indicated,
+  type KeyRequest,
+  type KeyUse,
+  leftPadded,
+  message,
+  sharedX,
+  wholeBlock,
+} from "../keys/key-use.ts";
 
 const TEMPLATE_OF = {
   sign: TEMPLATE.SIGNATURE,
@@ -33,7 +41,7 @@ export function standardUse(request: KeyRequest, ...fields: readonly Uint8Array[
       return {
         environment,
         commands: [decipher(indicated(0x00, request.input))],
-        read: request.primitive === "rsa-raw" ? wholeBlock(request) : (answer) => answer,
+        read: request.primitive === "rsa-raw" ? wholeBlock(request) : message(request),
       };
     case "derive":
       return { environment, commands: [decipher(indicated(0x00, request.input))], read: sharedX(request) };

@@ -68,11 +68,22 @@ export class CardFiles {
    * @throws {StatusError} 6A82 if there is none, 6982 if it wants a PIN; a failed read is not remembered.
    */
   read(place: FilePlace, options: ReadOptions = {}): Promise<FileContents> {
-    const { offset = 0, length } = options;
-    const key = `${placeName(place)} ${offset} ${length ?? ""}`;
+    const key = partKey(place, options.offset, options.length);
     return this.#once(key, () =>
       this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options))),
     );
+  }
+
+  /** Whether {@link read} of the same part costs no exchange: it was read before, or there is a copy. */
+  async isAtHand(place: FilePlace, offset?: number, length?: number): Promise<boolean> {
+    const key = partKey(place, offset, length);
+    if (this.#read.get(key)?.known === true) return true;
+    return !this.#doubted.has(key) && (await this.#cache?.get(key)) !== undefined;
+  }
+
+  /** As {@link isAtHand}, for {@link readShort}. */
+  isShortAtHand(df: FilePlace, shortId: number): boolean {
+    return this.#read.get(shortKey(df, shortId))?.known === true;
   }
 
   #once(key: string, read: () => Promise<FileContents>): Promise<FileContents> {
@@ -103,7 +114,6 @@ export class CardFiles {
    */
   readShort(df: FilePlace, shortId: number): Promise<FileContents> {
     const name = `short identifier ${shortId}`;
-    const key = `${placeName(df)} ${name}`;
     const read = async (turn: CardTurn): Promise<FileContents> => {
       await turn.enter(df);
       turn.changed(df);
@@ -113,7 +123,7 @@ export class CardFiles {
       const rest = whole ? new Uint8Array() : await this.#readTransparent(turn, df, undefined, { offset: SHORT_CHUNK });
       return { bytes: concat(first.data, rest), control: NOTHING_TOLD };
     };
-    return this.#once(key, () => this.#session.read(read));
+    return this.#once(shortKey(df, shortId), () => this.#session.read(read));
   }
 
   /** What is known of a file is old: the next one who asks reads it again. */
@@ -201,6 +211,15 @@ export class CardFiles {
     this.#chunk = next;
     return true;
   }
+}
+
+/** Names a part of a file among all that was read. */
+function partKey(place: FilePlace, offset = 0, length?: number): string {
+  return `${placeName(place)} ${offset} ${length ?? ""}`;
+}
+
+function shortKey(df: FilePlace, shortId: number): string {
+  return `${placeName(df)} short identifier ${shortId}`;
 }
 
 /** The records joined: that is how a directory file of records holds its objects. */

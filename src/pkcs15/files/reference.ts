@@ -44,3 +44,14 @@ async function readPart(
   const part = { ...(index !== undefined && { offset: index }), ...(length !== undefined && { length }) };
   return files.read(resolve(df, { path }), { ...part, ...options });
 }
+
+/** Whether {@link readReference} costs no exchange. */
+export async function isReferenceAtHand(
+  files: CardFiles,
+  df: FilePlace,
+  { path, index, length }: FileReference,
+): Promise<boolean> {
+  const [shortId = 0] = path;
+  if (path.length === 1) return files.isShortAtHand(df, shortId);
+  return files.isAtHand(resolve(df, { path }), index, length);
+}

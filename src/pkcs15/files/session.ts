@@ -69,13 +69,17 @@ export interface KeyWork {
   readonly environment: string | undefined;
   /** @throws {LoginRequiredError} if the PIN that the key wants is not verified. */
   readonly requireLogin: () => void;
-  /** Makes the key's DF current and sets the environment. */
+  /** The file that must be current; left out if the key's DF will do. Selecting it confirms the application as well. */
+  readonly file?: FilePlace | undefined;
+  /** Makes the key's DF or file current and sets the environment. */
   readonly prepare: (turn: CardTurn) => Promise<void>;
   readonly compute: (turn: CardTurn) => Promise<Uint8Array>;
   /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
   readonly isRight: (result: Uint8Array) => boolean | undefined;
   /** The result can be checked by {@link isRight}. */
   readonly checkable: boolean;
+  /** A result of the confirmed application. @throws {WrongResultError} for an RSA result that is not the key's. */
+  readonly checked: (result: Uint8Array) => Uint8Array;
 }
 
 /** The application of ISO/IEC 7816-15 on a card that other programs may use as well. */
@@ -84,6 +88,8 @@ export class Pkcs15Session {
   #address: ApplicationAddress;
   /** A file that SELECT finds only if the application is the one that answers. */
   #probeFile: FilePlace;
+  /** A file that is selected next anyway: it confirms the application instead. */
+  #nextFile: FilePlace | undefined;
   readonly #hand: CardHand;
   readonly #application: SelectedApplication;
   /** The forms of SELECT that the card takes, the one to be tried first in front. */
@@ -159,9 +165,10 @@ export class Pkcs15Session {
           this.#hand.checked(isRight ? work.environment : undefined);
           return isRight ? result : attempt.startOver();
         }
+        this.#nextFile = work.file;
         await attempt.confirm();
         await work.prepare(turn);
-        return work.compute(turn);
+        return work.checked(await work.compute(turn));
       },
       signal,
       access,
@@ -190,8 +197,16 @@ export class Pkcs15Session {
 
   async #probe(exchange: CardExchange): Promise<boolean> {
     this.#begun();
+    const next = this.#nextFile;
+    this.#nextFile = undefined;
+    // What has no path would be reached by the application's name.
+    if (next?.from === "master-file" && (await this.#isThere(exchange, next))) return true;
+    return this.#isThere(exchange, this.#probeFile);
+  }
+
+  async #isThere(exchange: CardExchange, file: FilePlace): Promise<boolean> {
     try {
-      await this.#turn(exchange).select(this.#probeFile);
+      await this.#turn(exchange).select(file);
       return true;
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;

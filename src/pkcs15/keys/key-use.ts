@@ -1,6 +1,14 @@
-import { type CommandApdu, MalformedAnswerError, readTlvs } from "../../apdu/index.ts";
+import { type CommandApdu, readTlvs } from "../../apdu/index.ts";
 import { concat, concatSecret, DataError } from "../../bytes/index.ts";
-import { type KeyPrimitive, UnsupportedError } from "../../card/index.ts";
+import {
+  ecdsaResult,
+  isKeyResult,
+  type KeyPrimitive,
+  sharedSecret,
+  UnsupportedError,
+  unpaddedMessage,
+  wholeRsaResult,
+} from "../../card/index.ts";
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
 
 /** What a card is asked to do with a private key. */
@@ -27,12 +35,17 @@ export interface KeyFacts {
   readonly authenticates: boolean;
   /** What TokenInfo says of its algorithms. */
   readonly algorithms: readonly AlgorithmInfo[];
+  /** SubjectPublicKeyInfo of its public half, if that is known. */
+  readonly publicKey?: Uint8Array | undefined;
 }
 
 /** How a card is asked: the environment that must hold, the commands, and what the answer to the last one means. */
 export interface KeyUse {
   readonly environment: CommandApdu | undefined;
+  /** The key's own file must be the current one, and not only its DF; false unless told. */
+  readonly inKeyFile?: boolean;
   readonly commands: readonly CommandApdu[];
+  /** @throws {MalformedAnswerError} for what cannot be a result of the key, such as one of a wrong length. */
   readonly read: (answer: Uint8Array) => Uint8Array;
 }
 
@@ -72,28 +85,36 @@ export function leftPadded(input: Uint8Array, length: number): Uint8Array {
   return concatSecret(new Uint8Array(length - input.length), input);
 }
 
-/** An RSA result as long as the modulus: some cards leave leading zeros out (OpenSC, pkcs15-sec.c). */
-export function wholeBlock({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+/** Reads an RSA result as long as the modulus. */
+export function wholeBlock({ key, primitive, input }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+  const { publicKey } = key;
+  const isRight = (result: Uint8Array): boolean | undefined =>
+    publicKey && isKeyResult(publicKey, primitive, input, result);
+  return (answer) => wholeRsaResult(answer, key.bytes, isRight);
+}
+
+/** Reads a message that the card deciphered and took out of its padding. */
+export function message({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+  return (answer) => unpaddedMessage(answer, key.bytes);
+}
+
+/** Reads an ECDSA signature, r || s or the SEQUENCE of X.509. */
+export function ecdsaAnswer({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
+  return (answer) => ecdsaResult(answer, key.bytes);
+}
+
+/** Reads a shared point: bare, or in a dynamic authentication template, whose first object it is. */
+export function sharedX({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   return (answer) => {
-    if (answer.length > key.bytes) {
-      throw new MalformedAnswerError(`${answer.length} bytes from a key of ${key.bytes}`);
-    }
-    return leftPadded(answer, key.bytes);
+    const isTemplate = answer[0] === DYNAMIC_TEMPLATE && answer.length > key.bytes;
+    const [outer] = isTemplate ? readTlvs(answer, "dynamic authentication template") : [];
+    const [inner] = outer ? readTlvs(outer.value, "dynamic authentication template") : [];
+    return sharedSecret(inner?.value ?? answer, key.bytes);
   };
 }
 
-/** A shared point: its x coordinate bare, behind 04 and before y, or in a dynamic authentication template. */
-export function sharedX({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
-  const read = (answer: Uint8Array): Uint8Array => {
-    if (answer.length === key.bytes) return answer;
-    if (answer[0] === 0x04 && answer.length === 1 + 2 * key.bytes) return answer.subarray(1, 1 + key.bytes);
-    const [outer] = answer[0] === 0x7c ? readTlvs(answer) : [];
-    const inner = outer && readTlvs(outer.value)[0];
-    if (inner) return read(inner.value);
-    throw new MalformedAnswerError(`a shared point of ${answer.length} bytes`);
-  };
-  return read;
-}
+/** Tag of the template around the answer of GENERAL AUTHENTICATE (ISO/IEC 7816-4 section 11.5.5). */
+const DYNAMIC_TEMPLATE = 0x7c;
 
 /** @throws {UnsupportedError} always: the card has nothing for it. */
 export function refuse(request: KeyRequest): never {

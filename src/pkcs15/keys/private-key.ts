@@ -1,20 +1,26 @@
 import { type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
-import { type CardPrivateKey, type KeyPrimitive, LoginRequiredError, UnsupportedError } from "../../card/index.ts";
+import {
+  type CardPrivateKey,
+  isUnsupportedUse,
+  type KeyPrimitive,
+  LoginRequiredError,
+  UnsupportedError,
+} from "../../card/index.ts";
 import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "../objects/entry-objects.ts";
-import { parentOf, placeName, resolve } from "../files/place.ts";
+import { type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
 import type { CardTurn } from "../files/turn.ts";
 
-/** How cards refuse an operation that a key is not meant for. */
-const REFUSED_USE: ReadonlySet<number> = new Set([SW.FUNCTION_NOT_SUPPORTED, SW.INSTRUCTION_NOT_SUPPORTED]);
-
 /** What is known of a key that is to be used. */
-export async function keyFacts(key: CardPrivateKey, { entry, algorithms }: PlacedKey): Promise<KeyFacts> {
+export async function keyFacts(
+  key: CardPrivateKey,
+  { entry, algorithms, publicKeyAtHand }: PlacedKey,
+): Promise<KeyFacts> {
   const path = entry.value?.kind === "file" ? entry.value.file.path : new Uint8Array();
   return {
     type: entry.type === "ec" ? "ec" : "rsa",
@@ -23,6 +29,7 @@ export async function keyFacts(key: CardPrivateKey, { entry, algorithms }: Place
     file: path.length >= 2 ? path.subarray(-2) : new Uint8Array(),
     authenticates: authenticatesOnly(entry),
     algorithms,
+    publicKey: await publicKeyAtHand(),
   };
 }
 
@@ -31,8 +38,18 @@ export function environmentName({ environment }: KeyUse): string | undefined {
   return environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
 }
 
+/** The file that the key is, and that must be current for this use; undefined if its DF will do. */
+export function currentKeyFile(
+  { applicationDf }: Pkcs15Session,
+  { entry }: PlacedKey,
+  { inKeyFile = false }: KeyUse,
+): FilePlace | undefined {
+  if (!inKeyFile || entry.value?.kind !== "file" || entry.value.file.path.length < 2) return undefined;
+  return resolve(applicationDf, entry.value.file);
+}
+
 /**
- * Makes the key's DF current and sets the environment, unless it is set.
+ * Makes the key's DF or file current and sets the environment, unless it is set.
  * @throws {LoginRequiredError} if the card wants the PIN; {@link UnsupportedError} if the key is not meant for this use.
  */
 export async function prepareKey(
@@ -42,7 +59,9 @@ export async function prepareKey(
   placed: PlacedKey,
   use: KeyUse,
 ): Promise<void> {
-  await enterForKey(session, turn, placed);
+  const file = currentKeyFile(session, placed, use);
+  if (file) await turn.select(file);
+  else await enterForKey(session, turn, placed);
   const { environment } = use;
   const wanted = environmentName(use);
   if (!environment || turn.environment === wanted) return;
@@ -112,6 +131,6 @@ export function loginRequired(key: CardPrivateKey, cause?: StatusError): LoginRe
 function useFailure(key: CardPrivateKey, action: string, sw: number): Error {
   const cause = new StatusError(action, sw);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) return loginRequired(key, cause);
-  if (REFUSED_USE.has(sw)) return new UnsupportedError("the card does not do this with this key", { cause });
+  if (isUnsupportedUse(sw)) return new UnsupportedError("the card does not do this with this key", { cause });
   return cause;
 }

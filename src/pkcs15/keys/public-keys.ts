@@ -27,9 +27,26 @@ export class PublicKeys {
    * The public key that belongs to an entry.
    * @throws {StatusError} if the card refuses; {MalformedAnswerError} if it has none, or none that fits.
    */
-  async of(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array> {
+  of(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array> {
+    return this.#find(wanted, false);
+  }
+
+  /** As {@link of}, where it costs no exchange; else undefined. */
+  async atHand(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array | undefined> {
+    const known = this.#known.get(wanted);
+    if (known) return known;
+    try {
+      return await this.#find(wanted, true);
+    } catch (error) {
+      if (error instanceof CardError) return undefined;
+      throw error;
+    }
+  }
+
+  /** @param atHand Only what costs no exchange is looked at. */
+  async #find(wanted: PrivateKeyEntry | PublicKeyEntry, atHand: boolean): Promise<Uint8Array> {
     let failure: unknown;
-    for await (const read of this.#sources(wanted.key.id)) {
+    for await (const read of this.#sources(wanted.key.id, atHand)) {
       try {
         const spki = await read();
         if (!fits(wanted, spki)) continue;
@@ -46,32 +63,36 @@ export class PublicKeys {
     });
   }
 
-  /** What {@link of} found for the entry before; it asks the card for nothing. */
-  known(wanted: PrivateKeyEntry | PublicKeyEntry): Uint8Array | undefined {
-    return this.#known.get(wanted);
-  }
-
   /**
    * Where the key may stand: the directory itself, the certificate of the same identifier, or a file. Who has looked for certificates
    * wants them too, and has the key with them; for anybody else the file costs less.
    */
-  async *#sources(id: Uint8Array): AsyncGenerator<Source> {
+  async *#sources(id: Uint8Array, atHand: boolean): AsyncGenerator<Source> {
     const wantsCertificates = this.#contents.isRead("certificates");
-    const items: DirectoryItem[] = [];
-    for (const kind of KEY_DIRECTORIES) items.push(...(await this.#contents.directory(kind)));
+    const keys: PublicKeyEntry[] = [];
+    for (const kind of KEY_DIRECTORIES) {
+      for (const { entry } of await this.#directory(kind, atHand)) {
+        if (entry.class !== "public-key" || !equalBytes(entry.key.id, id)) continue;
+        if (!atHand || (await this.#isAtHand(entry))) keys.push(entry);
+      }
+    }
     const stored = (where: "direct" | "file"): Source[] =>
-      items.flatMap(({ entry }) =>
-        entry.class === "public-key" && entry.value?.kind === where && equalBytes(entry.key.id, id)
-          ? [() => this.#storedKey(entry)]
-          : [],
-      );
+      keys.flatMap((entry) => (entry.value?.kind === where ? [() => this.#storedKey(entry)] : []));
     yield* stored("direct");
     if (!wantsCertificates) yield* stored("file");
-    for (const { entry } of await this.#contents.directory("certificates")) {
+    for (const { entry } of await this.#directory("certificates", atHand)) {
       if (entry.class !== "certificate" || entry.type !== "x509" || !equalBytes(entry.id, id)) continue;
-      yield () => this.#keyOfCertificate(entry);
+      if (!atHand || (await this.#isAtHand(entry))) yield () => this.#keyOfCertificate(entry);
     }
     if (wantsCertificates) yield* stored("file");
+  }
+
+  async #directory(kind: DirectoryKind, atHand: boolean): Promise<readonly DirectoryItem[]> {
+    return atHand && !this.#contents.isRead(kind) ? [] : this.#contents.directory(kind);
+  }
+
+  async #isAtHand({ value }: PublicKeyEntry | CertificateEntry): Promise<boolean> {
+    return value !== undefined && this.#contents.isAtHand(value);
   }
 
   async #storedKey({ value, curve, head }: PublicKeyEntry): Promise<Uint8Array> {

@@ -6,7 +6,7 @@ import type { Catalogue, Note } from "./catalogue.ts";
 import type { CardFiles } from "../files/files.ts";
 import type { Findings } from "./findings.ts";
 import { childOf, type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
-import { readReference, type ValueOptions } from "../files/reference.ts";
+import { isReferenceAtHand, readReference, type ValueOptions } from "../files/reference.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import {
   type DirectoryEntry,
@@ -263,6 +263,12 @@ export class CardContents {
       if (isMalformed(error) || isAnswer(error) || isNoFile(error)) this.#findings.add(where, error.message);
       throw error;
     }
+  }
+
+  /** Whether {@link value} costs no exchange. */
+  async isAtHand(value: ObjectValue): Promise<boolean> {
+    if (value.kind !== "file") return value.kind === "direct";
+    return isReferenceAtHand(this.files, this.session.applicationDf, value.file);
   }
 
   /**

@@ -22,8 +22,8 @@ import { isGuarded } from "../syntax/object.ts";
 export interface PlacedKey {
   readonly entry: PrivateKeyEntry;
   readonly algorithms: readonly AlgorithmInfo[];
-  /** Its public key, SubjectPublicKeyInfo, if it has been read before. */
-  readonly knownPublicKey: () => Uint8Array | undefined;
+  /** Its public key, SubjectPublicKeyInfo, if it can be had without an exchange. */
+  readonly publicKeyAtHand: () => Promise<Uint8Array | undefined>;
 }
 
 const ENVELOPED = "is enveloped for somebody else";
@@ -104,7 +104,7 @@ export class EntryObjects {
       exists: () => Promise.resolve(true),
       publicKey: () => this.#publicKeys.of(entry),
     };
-    this.#keys.set(object, { entry, algorithms, knownPublicKey: () => this.#publicKeys.known(entry) });
+    this.#keys.set(object, { entry, algorithms, publicKeyAtHand: () => this.#publicKeys.atHand(entry) });
     return object;
   }
 

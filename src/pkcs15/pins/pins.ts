@@ -68,6 +68,16 @@ export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | un
   return users.length === 1 && unblocking.length === 1 ? unblocking[0] : undefined;
 }
 
+/**
+ * The PUK of a PIN for which no entry names one. Cards take it all the same, before the new PIN, and as long and filled up as PINs are
+ * (IsoApplet, IsoApplet.java, processResetRetryCounter; OsEID, fs.c, fs_reset_retry_count). How it stands, nothing tells.
+ * @returns Undefined if the entry of the PIN forbids unblocking.
+ */
+export function unlistedPuk(pin: PinEntry): PinEntry | undefined {
+  if (pin.flags.has(PIN_FLAG.UNBLOCK_DISABLED)) return undefined;
+  return { ...pin, head: { ...pin.head, label: `PUK of ${pinName(pin)}` } };
+}
+
 function pinName(pin: PinEntry): string {
   return pin.head.label || `PIN ${toHex(Uint8Array.of(pin.reference)).toUpperCase()}`;
 }
@@ -110,10 +120,18 @@ export async function sendPin(
   }
 }
 
+/**
+ * The card knows of no such PIN (6A88), as a SmartCard-HSM that was not initialised, or of one without a value (6984): it was not set
+ * yet (ISO/IEC 7816-4 section 5.6, table 6).
+ */
+const NOT_SET: ReadonlySet<number> = new Set([SW.REFERENCE_DATA_NOT_USABLE, SW.REFERENCED_DATA_NOT_FOUND]);
+/** Of a PUK it means no more than that there is none. */
+const RESET_RETRY_COUNTER = 0x2c;
+
 const COMMANDS: ReadonlyMap<number, string> = new Map([
   [0x20, "VERIFY"],
   [0x24, "CHANGE REFERENCE DATA"],
-  [0x2c, "RESET RETRY COUNTER"],
+  [RESET_RETRY_COUNTER, "RESET RETRY COUNTER"],
 ]);
 
 /** What a refusal says of a PIN that was sent. */
@@ -127,6 +145,11 @@ export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | S
   if (triesLeft !== undefined) {
     return new PinError("incorrect", `${name} is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
   }
+  if (NOT_SET.has(sw) && ins !== RESET_RETRY_COUNTER) {
+    return new PinError("not-set", `${name} is not set yet: initialise the card with its maker's program`, undefined, {
+      cause,
+    });
+  }
   if (sw === SW.WRONG_DATA || sw === SW.WRONG_LENGTH) {
     return new PinError("length", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {
       cause,
@@ -135,9 +158,16 @@ export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | S
   return cause;
 }
 
-/** How a PIN stands, by the empty VERIFY, which costs no try; nothing is known where the card does not know it. */
-export async function readPinStatus(turn: CardTurn, pin: PinEntry): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
+/** What the empty VERIFY says of a PIN: its tries left, whether it is verified, whether it was set at all. */
+type ToldStatus = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
+
+/**
+ * How a PIN stands, by the empty VERIFY, which costs no try. A card that refuses the question, in whatever words, tells nothing:
+ * that is no error.
+ */
+export async function readPinStatus(turn: Pick<CardTurn, "send">, pin: PinEntry): Promise<ToldStatus> {
   const { sw } = await turn.send(verify(pin.reference));
   if (sw === SW.OK) return { triesLeft: undefined, verified: true };
+  if (NOT_SET.has(sw)) return { triesLeft: undefined, verified: false, isSet: false };
   return { triesLeft: new StatusError("VERIFY without a PIN", sw).triesLeft, verified: false };
 }

@@ -23,6 +23,11 @@ export function isSmartCardHsm(atr: Uint8Array): boolean {
   return MAKES.smartCardHsm(factsOf(atr));
 }
 
+/** The make of a card that comes without files, and answers a reset as with them. */
+export function blankMake(atr: Uint8Array): "MyEID" | undefined {
+  return MAKES.myEid(factsOf(atr)) ? "MyEID" : undefined;
+}
+
 /** What is known of a card before it was asked anything. */
 function factsOf(atr: Uint8Array): CardFacts {
   return { atr, historical: historicalText(atr), aid: undefined, selectAnswer: new Uint8Array() };

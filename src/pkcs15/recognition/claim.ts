@@ -1,6 +1,8 @@
-import { type Card, type CardApplication, PinPadReader } from "../../card/index.ts";
+import { type Card, type CardApplication, PinPadReader, selects } from "../../card/index.ts";
 import { Pkcs15Application } from "../application.ts";
+import { blankMake } from "./answer-to-reset.ts";
 import { type Extent, findApplications, isRemembered as isRememberedBy } from "./find.ts";
+import { ISO_APPLET_AID } from "./makes.ts";
 import { Findings } from "../objects/findings.ts";
 import { type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { Pkcs15Token } from "../token.ts";
@@ -28,4 +30,10 @@ export async function claim(
     for (let index = 0; index < count; index++) tokens.push(new Pkcs15Token(application, index));
   }
   return { profile: "pkcs15", tokens, findings: () => findings.list() };
+}
+
+/** What a card is that has a file system and no PKCS #15 files in it, if its make is known. */
+export async function explainBlank(card: Card): Promise<string | undefined> {
+  const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
+  return make && `${make} card that is not initialised: write its files with "pkcs15-init --create-pkcs15"`;
 }

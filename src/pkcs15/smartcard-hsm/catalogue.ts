@@ -86,11 +86,27 @@ export class SmartCardHsmCatalogue implements Catalogue {
     return found;
   }
 
+  /** Keys with a certificate, or a request for one. Some firmware never lists these files: there each is asked for. */
   async #keysWithFile(note: Note): Promise<readonly NumberedKey[]> {
-    const list = await this.#enumerated();
-    return (await this.#readKeys(note)).filter(({ number }) =>
-      list.has(toHex(fileId(FILE_PREFIX.OWN_CERTIFICATE, number))),
-    );
+    const keys = await this.#readKeys(note);
+    const listed = await this.#numbers(FILE_PREFIX.OWN_CERTIFICATE);
+    if (listed.some((number) => number !== 0)) return keys.filter(({ number }) => listed.includes(number));
+    const found: NumberedKey[] = [];
+    for (const key of keys) if (await this.#hasOwnCertificate(key, note)) found.push(key);
+    return found;
+  }
+
+  async #hasOwnCertificate({ number, entry }: NumberedKey, note: Note): Promise<boolean> {
+    const place = placeOf(FILE_PREFIX.OWN_CERTIFICATE, number);
+    try {
+      await this.#files.read(place, { enough: isWhole });
+      return true;
+    } catch (error) {
+      if (!(error instanceof StatusError && isNotFound(error.sw))) {
+        this.#pass(error, `certificate of ${entry.head.label}`, place, note);
+      }
+      return false;
+    }
   }
 
   async #readKeys(note: Note): Promise<readonly NumberedKey[]> {

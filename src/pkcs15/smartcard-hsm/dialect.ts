@@ -1,6 +1,5 @@
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { ecdsaAnswer } from "../keys/ecdsa-answer.ts";
-import { type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
+import { ecdsaAnswer, type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
 import { MAKES } from "../recognition/makes.ts";
 import { ALGORITHM, decipher, selectApplet, sign } from "./commands.ts";
 

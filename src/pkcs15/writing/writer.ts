@@ -139,8 +139,11 @@ export class ObjectWriter {
   async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
     const { dialect } = this.#application;
     if (!dialect.keys) throw new UnsupportedError("how this card makes keys is not known");
-    const making = dialect.keys.generation(request.type);
-    const { usage = { sign: true, decrypt: request.type.type === "rsa", derive: false } } = request;
+    const { type } = request;
+    if (type.type !== "rsa" && type.type !== "ec")
+      throw new UnsupportedError(`the card makes no keys on ${type.curve}`);
+    const making = dialect.keys.generation(type);
+    const { usage = { sign: true, decrypt: type.type === "rsa", derive: false } } = request;
     const wanted = { ...request, label: request.label ?? "", usage, made: true };
     return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
   }

@@ -4,16 +4,21 @@ import type { CardCommand } from "../transport.ts";
 import type { TransparentFile } from "./file.ts";
 import { requireAccess } from "./rights.ts";
 import { shortFile } from "./short-file.ts";
-import type { IsoContext } from "./make.ts";
+import { deviates, type IsoContext } from "./make.ts";
 
 const SHORT_ID = 0x80;
+/** As much as there is, of a command without Le too. */
+const ALL = 0x100;
 
 /** READ BINARY of the current EF or of one by its short identifier (ISO/IEC 7816-4 section 11.3.3). */
 export function readBinary(context: IsoContext, command: CardCommand): Uint8Array {
   const { file, offset } = target(context, command);
   requireAccess(context, file, "use");
-  if (offset > file.contents.length) throw new Refusal(SW.WRONG_P1_P2);
-  return file.contents.slice(offset, offset + (command.ne ?? 0x100));
+  const { ne = ALL } = command;
+  const left = file.contents.length - offset;
+  if (left < 0) throw new Refusal(SW.WRONG_P1_P2);
+  if (left === 0 && !deviates(context, "empty-end-of-file")) throw new Refusal(context.make.endOfFile);
+  return file.contents.slice(offset, offset + ne);
 }
 
 /** UPDATE BINARY: what does not fit is not written in part (section 11.3.5). */

@@ -5,7 +5,7 @@ import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
 import type { IsoContents } from "./contents.ts";
 import { encodeImage } from "./image.ts";
-import type { Make } from "./make.ts";
+import { deviates, type Make } from "./make.ts";
 import { MAKES } from "./makes.ts";
 import { type IsoSession, newSession } from "./session.ts";
 
@@ -40,7 +40,13 @@ export class VirtualFileCard implements VirtualCard {
     this.#make = MAKES[make];
     this.atr = this.#make.atr(extended);
     this.#transport = new CardTransport(
-      { extended, impliedNe: 0, takesClass: (cla, ins) => this.#make.takesClass?.(cla, ins) ?? false },
+      {
+        extended,
+        impliedNe: 0,
+        takesClass: (cla, ins) => this.#make.takesClass?.(cla, ins) ?? false,
+        noChaining: deviates({ contents }, "no-chaining"),
+        noGetResponse: deviates({ contents }, "no-get-response"),
+      },
       (command) => this.#run(command),
     );
     this.#session = newSession(contents, this.#make);

@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { ReferenceData } from "../reference-data.ts";
+import type { Iso7816Deviation } from "./deviations.ts";
 import type { DedicatedFile } from "./file.ts";
 
 /** A make of card that the virtual one can be. */
@@ -21,6 +22,8 @@ export interface IsoTraits {
   readonly make: MakeName;
   /** 8 bytes. */
   readonly serial: Uint8Array;
+  /** How it differs from the card that it imitates; in no way if left out. */
+  readonly deviations?: readonly Iso7816Deviation[];
 }
 
 /** All that a card keeps without power. */

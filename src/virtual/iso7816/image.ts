@@ -4,6 +4,7 @@ import { JsonFields } from "../json.ts";
 import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
 import { ReferenceData } from "../reference-data.ts";
 import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
+import { ISO7816_DEVIATION_NAMES } from "./deviations.ts";
 import { type CardFile, type DedicatedFile, type KeyFile, MASTER_FILE } from "./file.ts";
 import { MAKE_NAMES, MAKES } from "./makes.ts";
 
@@ -20,6 +21,7 @@ export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoCont
     format: FORMAT,
     version: VERSION,
     traits: { make: traits.make, extended: traits.extended, serial: toHex(traits.serial) },
+    ...(traits.deviations && traits.deviations.length > 0 && { deviations: traits.deviations }),
     changes,
     pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
     keys: Object.fromEntries([...keys].map(([number, key]) => [String(number), encodeKey(key)])),
@@ -36,7 +38,8 @@ export function decodeImage(text: string): IsoContents {
   const image = JsonFields.parse(text, WHAT);
   image.oneOf("format", [FORMAT]);
   image.integer("version", VERSION, VERSION);
-  const traits = decodeTraits(image.object("traits"));
+  const deviations = image.optionalList("deviations", ISO7816_DEVIATION_NAMES);
+  const traits = { ...decodeTraits(image.object("traits")), ...(deviations.length > 0 && { deviations }) };
   const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
   const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);
   const keys = decodeKeys(image.object("keys"));

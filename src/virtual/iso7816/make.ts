@@ -1,6 +1,7 @@
 import type { CardCommand } from "../transport.ts";
 import type { AccessRules } from "./access.ts";
 import type { IsoContents } from "./contents.ts";
+import type { Iso7816Deviation } from "./deviations.ts";
 import type { CONTROL } from "./file-control.ts";
 import type { CardFile } from "./file.ts";
 import type { IsoSession } from "./session.ts";
@@ -19,6 +20,8 @@ export interface Make {
   readonly isDefault: boolean;
   /** Bytes of every PIN and PUK on the wire. */
   readonly pinLength: number;
+  /** How READ BINARY is refused where a file ends; behind the end it is 6B00. */
+  readonly endOfFile: number;
   /** The rules in a file's security attributes (tag 86), in the make's coding. */
   rules(file: CardFile): AccessRules;
   /** What SELECT tells of a file. */
@@ -30,4 +33,9 @@ export interface IsoContext {
   readonly make: Make;
   readonly contents: IsoContents;
   readonly session: IsoSession;
+}
+
+/** Whether the card differs so from the one that it imitates. */
+export function deviates({ contents }: Pick<IsoContext, "contents">, deviation: Iso7816Deviation): boolean {
+  return contents.traits.deviations?.includes(deviation) ?? false;
 }

@@ -1,4 +1,4 @@
-/** Kinds of key pair that the cards work with. */
+/** Kinds of key pair that the cards work with; the last two are for PIV cards with Yubico's commands. */
 export const KEY_TYPES = {
   "rsa-1024": { type: "rsa", bits: 1024 },
   "rsa-2048": { type: "rsa", bits: 2048 },
@@ -6,8 +6,13 @@ export const KEY_TYPES = {
   "rsa-4096": { type: "rsa", bits: 4096 },
   "p-256": { type: "ec", bits: 256, curve: "prime256v1" },
   "p-384": { type: "ec", bits: 384, curve: "secp384r1" },
+  ed25519: { type: "edwards", bits: 255, curve: "ed25519" },
+  x25519: { type: "montgomery", bits: 255, curve: "x25519" },
 } as const;
 
 export type KeyTypeName = keyof typeof KEY_TYPES;
 export type KeyTypeInfo = (typeof KEY_TYPES)[KeyTypeName];
 export type EcKeyInfo = Extract<KeyTypeInfo, { type: "ec" }>;
+
+/** Whether such keys are Ed25519 or X25519. */
+export const isOnCurve25519 = ({ type }: KeyTypeInfo): boolean => type === "edwards" || type === "montgomery";

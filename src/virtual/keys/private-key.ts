@@ -1,4 +1,13 @@
-import { constants, createECDH, createPrivateKey, createPublicKey, KeyObject, privateDecrypt } from "node:crypto";
+import {
+  constants,
+  createECDH,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  KeyObject,
+  privateDecrypt,
+  sign,
+} from "node:crypto";
 import { DataError } from "../../bytes/index.ts";
 import { encodeTlv } from "../../apdu/index.ts";
 import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./key-type.ts";
@@ -10,11 +19,11 @@ import { signHash } from "./ecdsa.ts";
  */
 export function describeKey(key: KeyObject): KeyTypeInfo {
   const { modulusLength, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {};
-  const found = Object.values(KEY_TYPES).find((info) =>
-    info.type === "rsa"
-      ? key.asymmetricKeyType === "rsa" && info.bits === modulusLength
-      : key.asymmetricKeyType === "ec" && info.curve === namedCurve,
-  );
+  const found = Object.values(KEY_TYPES).find((info) => {
+    if (info.type === "rsa") return key.asymmetricKeyType === "rsa" && info.bits === modulusLength;
+    if (info.type === "ec") return key.asymmetricKeyType === "ec" && info.curve === namedCurve;
+    return key.asymmetricKeyType === info.curve;
+  });
   if (found === undefined) {
     const kind = [key.asymmetricKeyType, modulusLength ?? namedCurve].filter(Boolean).join(" ");
     throw new DataError(`card key: ${kind} is none of ${Object.keys(KEY_TYPES).join(", ")}`);
@@ -88,11 +97,32 @@ export function ecdh(key: KeyObject, info: EcKeyInfo, point: Uint8Array): Uint8A
   }
 }
 
+/** The signature over a message, R and S in 64 bytes (RFC 8032). */
+export function eddsa(key: KeyObject, message: Uint8Array): Uint8Array {
+  return sign(null, message, key);
+}
+
+/**
+ * The shared secret, 32 bytes (RFC 7748).
+ * @throws {DataError} unless `point` is 32 bytes, and not one that gives nothing but zeros.
+ */
+export function x25519(key: KeyObject, point: Uint8Array): Uint8Array {
+  if (point.length !== 32) throw new DataError(`X25519: a point of ${point.length} bytes, 32 wanted`);
+  const x = Buffer.from(point).toString("base64url");
+  try {
+    const publicKey = createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
+    return diffieHellman({ privateKey: key, publicKey });
+  } catch (cause) {
+    throw new DataError("X25519: the point has no secret to share", { cause });
+  }
+}
+
 /** The public half of private `key` as GENERATE ASYMMETRIC KEY PAIR gives it: the content of 7F49 (SP 800-73-4 part 2 table 11). */
 export function encodePublicKey(key: KeyObject): Uint8Array[] {
   const jwk = createPublicKey(key).export({ format: "jwk" });
   const field = (text: string | undefined): Uint8Array => Buffer.from(text ?? "", "base64url");
   if (jwk.kty === "RSA") return [encodeTlv(0x81, field(jwk.n)), encodeTlv(0x82, field(jwk.e))];
+  if (jwk.kty === "OKP") return [encodeTlv(0x86, field(jwk.x))];
   return [encodeTlv(0x86, Uint8Array.of(0x04), field(jwk.x), field(jwk.y))];
 }
 

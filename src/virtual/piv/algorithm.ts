@@ -1,6 +1,6 @@
 import { KEY_TYPES, type KeyTypeInfo, type KeyTypeName } from "../keys/key-type.ts";
 
-/** Cryptographic algorithm identifiers (SP 800-78-5 table 6-2; RSA-4096 as Yubico numbers it). */
+/** Cryptographic algorithm identifiers (SP 800-78-5 table 6-2; RSA-4096 and those on Curve25519 as Yubico numbers them). */
 export const ALGORITHM = {
   TDEA: 0x03,
   RSA_3072: 0x05,
@@ -12,6 +12,8 @@ export const ALGORITHM = {
   P256: 0x11,
   P384: 0x14,
   RSA_4096: 0x16,
+  ED25519: 0xe0,
+  X25519: 0xe1,
 } as const;
 
 const KEY_ALGORITHMS: Readonly<Record<KeyTypeName, number>> = {
@@ -21,6 +23,8 @@ const KEY_ALGORITHMS: Readonly<Record<KeyTypeName, number>> = {
   "rsa-4096": ALGORITHM.RSA_4096,
   "p-256": ALGORITHM.P256,
   "p-384": ALGORITHM.P384,
+  ed25519: ALGORITHM.ED25519,
+  x25519: ALGORITHM.X25519,
 };
 const NAMES = Object.keys(KEY_TYPES) as KeyTypeName[];
 

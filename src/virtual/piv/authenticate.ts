@@ -2,7 +2,8 @@ import { timingSafeEqual, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
-import { describeKey, ecdh, ecdsa, rsaRaw } from "../keys/private-key.ts";
+import { describeKey, ecdh, ecdsa, eddsa, rsaRaw, x25519 } from "../keys/private-key.ts";
+import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../keys/result-deviations.ts";
 import { ALGORITHM, algorithmOf } from "./algorithm.ts";
 import type { PivKey } from "./contents.ts";
 import { type PivContext, requirePin } from "./context.ts";
@@ -30,17 +31,24 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   const info = describeKey(key.privateKey);
   if (algorithmOf(info) !== algorithm) throw new Refusal(SW.INCORRECT_P1_P2);
   requirePinFor(context, key, first);
+  requireTouch(context, slot);
   const challenge = findTlv(fields, DYNAMIC.CHALLENGE);
   const point = findTlv(fields, DYNAMIC.EXPONENTIATION);
   if (findTlv(fields, DYNAMIC.RESPONSE)?.length !== 0) throw new Refusal(SW.WRONG_DATA);
-  const anyUse = context.contents.traits.yubico;
-  if (info.type === "rsa" && challenge !== undefined) return response(rsaRaw(key.privateKey, challenge));
+  const { traits, deviations } = context.contents;
+  const anyUse = traits.yubico;
+  const has = (deviation: ResultDeviation): boolean => deviations.has(deviation);
+  if (info.type === "rsa" && challenge !== undefined) {
+    return response(deviatingRsa(rsaRaw(key.privateKey, challenge), has));
+  }
   if (info.type === "ec" && challenge !== undefined && (anyUse || !establishesKeys(slot))) {
-    return response(ecdsa(key.privateKey, info, challenge));
+    return response(deviatingEcdsa(ecdsa(key.privateKey, info, challenge), has));
   }
   if (info.type === "ec" && point !== undefined && (anyUse || establishesKeys(slot))) {
-    return response(ecdh(key.privateKey, info, point));
+    return response(deviatingEcdh(ecdh(key.privateKey, info, point), info, has));
   }
+  if (info.type === "edwards" && challenge !== undefined) return response(eddsa(key.privateKey, challenge));
+  if (info.type === "montgomery" && point !== undefined) return response(x25519(key.privateKey, point));
   throw new Refusal(SW.WRONG_DATA);
 }
 
@@ -51,6 +59,13 @@ function requirePinFor(context: PivContext, { pinPolicy }: PivKey, first: number
   if (pinPolicy === "always" && context.session.pinVerifiedAt !== first - 1) {
     throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
   }
+}
+
+/** Nobody touches a key the first time, if the card has that deviation. */
+function requireTouch({ contents, session }: PivContext, slot: number): void {
+  if (!contents.deviations.has("missed-touch") || session.missedTouches.has(slot)) return;
+  session.missedTouches.add(slot);
+  throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
 /**

@@ -1,12 +1,14 @@
 import type { KeyObject } from "node:crypto";
 import type { ManagementAlgorithm } from "./management-key.ts";
 import type { ReferenceData } from "../reference-data.ts";
-import type { PinPolicy } from "./slot.ts";
+import type { PivDeviation } from "./deviations.ts";
+import type { PinPolicy, TouchPolicy } from "./slot.ts";
 
 /** A private key on the card. */
 export interface PivKey {
   readonly privateKey: KeyObject;
   readonly pinPolicy: PinPolicy;
+  readonly touchPolicy: TouchPolicy;
   /** Made on the card, or put there. */
   readonly origin: "generated" | "imported";
 }
@@ -32,6 +34,7 @@ export interface PivTraits {
 /** All that a card keeps without power. */
 export interface PivContents {
   readonly traits: PivTraits;
+  readonly deviations: ReadonlySet<PivDeviation>;
   readonly pin: ReferenceData;
   /** Key reference 00, used where the discovery object says so. */
   readonly globalPin: ReferenceData;

@@ -2,7 +2,7 @@ import { encodeTlv, findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { type PivContext, requirePin } from "./context.ts";
-import { needsPin, outerTag } from "./data-object.ts";
+import { needsPin, outerTag, TAG } from "./data-object.ts";
 
 /** GET DATA (SP 800-73-4 part 2 section 3.1.2). */
 export function getData(context: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
@@ -10,8 +10,13 @@ export function getData(context: PivContext, { p1, p2, data }: CardCommand): Uin
   const tag = readTagList(findTlv(readTlvs(data, "GET DATA"), 0x5c));
   if (needsPin(tag)) requirePin(context);
   const content = context.contents.objects.get(tag);
-  if (content === undefined) throw new Refusal(SW.FILE_NOT_FOUND);
+  if (content === undefined || isMissing(context, tag)) throw new Refusal(SW.FILE_NOT_FOUND);
   return encodeTlv(outerTag(tag), content);
+}
+
+/** Whether this card knows no such object, be it one of the standard. */
+export function isMissing({ contents }: PivContext, tag: number): boolean {
+  return tag === TAG.KEY_HISTORY && contents.deviations.has("no-key-history");
 }
 
 /** The one tag of 1 to 3 bytes in the content of a tag list (5C). */

@@ -1,6 +1,7 @@
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
 import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
+import { PIV_DEVIATION_NAMES } from "./deviations.ts";
 import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
 import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
 import { parsePrivateKey } from "../keys/private-key.ts";
@@ -13,15 +14,17 @@ export const FORMAT = "virtual-piv-card";
 const VERSION = 1;
 const WHAT = "virtual PIV card";
 const POLICIES = ["never", "once", "always"] as const;
+const TOUCH_POLICIES = ["never", "always", "cached"] as const;
 const ORIGINS = ["generated", "imported"] as const;
 
 /** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
 export function encodeImage(contents: PivContents): string {
-  const { traits, pin, globalPin, puk, managementKey, keys, objects } = contents;
+  const { traits, deviations, pin, globalPin, puk, managementKey, keys, objects } = contents;
   const image = {
     format: FORMAT,
     version: VERSION,
     traits,
+    deviations: [...deviations],
     pin: encodeReference(pin),
     globalPin: encodeReference(globalPin),
     puk: encodeReference(puk),
@@ -42,6 +45,7 @@ export function decodeImage(text: string): PivContents {
   image.integer("version", VERSION, VERSION);
   const contents: PivContents = {
     traits: decodeTraits(image.object("traits")),
+    deviations: new Set(image.optionalList("deviations", PIV_DEVIATION_NAMES)),
     pin: decodeReference(image.object("pin"), true),
     globalPin: decodeReference(image.object("globalPin"), true),
     puk: decodeReference(image.object("puk"), false),
@@ -85,8 +89,8 @@ function decodeManagementKey(fields: JsonFields): ManagementKey {
   return checkedManagementKey({ algorithm, value });
 }
 
-function encodeKey({ privateKey, pinPolicy, origin }: PivKey): object {
-  return { pinPolicy, origin, privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) };
+function encodeKey({ privateKey, pinPolicy, touchPolicy, origin }: PivKey): object {
+  return { pinPolicy, touchPolicy, origin, privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) };
 }
 
 function decodeKeys(fields: JsonFields): Map<number, PivKey> {
@@ -95,6 +99,7 @@ function decodeKeys(fields: JsonFields): Map<number, PivKey> {
     const key = fields.object(name);
     keys.set(parseSlot(name), {
       pinPolicy: key.oneOf("pinPolicy", POLICIES),
+      touchPolicy: key.oneOf("touchPolicy", TOUCH_POLICIES, "never"),
       origin: key.oneOf("origin", ORIGINS),
       privateKey: parsePrivateKey(key.string("privateKey")),
     });

@@ -1,28 +1,40 @@
-import { type KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
+import { KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import type { Authority } from "../x509.ts";
 import { generateKey } from "../keys/generate.ts";
-import { KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
-import { parsePrivateKey } from "../keys/private-key.ts";
+import { isOnCurve25519, KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
+import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
 import { issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
+import type { PivDeviation } from "./deviations.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";
 import * as identity from "./identity.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
 import { isWellFormedPin } from "./pin-form.ts";
-import { certificateTag, isRetired, isSlot, type PinPolicy, standardPinPolicy } from "./slot.ts";
+import {
+  certificateTag,
+  isRetired,
+  isSlot,
+  type PinPolicy,
+  SLOT,
+  standardPinPolicy,
+  type TouchPolicy,
+} from "./slot.ts";
 
-/** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. */
+/** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. Ed25519 and X25519 want `yubico`. */
 export type KeySource =
   | KeyTypeName
   | {
-      readonly privateKey: string | KeyObject;
+      /** A kind of key, to be made. */
+      readonly privateKey: string | KeyObject | { readonly type: KeyTypeName };
       /** PEM or DER; made by a test authority if left out, none on the card if null. */
       readonly certificate?: string | Uint8Array | null;
       /** As the standard has it for the slot, unless told. */
       readonly pinPolicy?: PinPolicy;
+      /** "never" unless told. */
+      readonly touchPolicy?: TouchPolicy;
     };
 
 /** What a new card holds; everything has a default. */
@@ -61,6 +73,8 @@ export interface PivCardOptions {
   readonly yubico?: boolean;
   /** Serial number for Yubico's command, 32 bits; random unless told. */
   readonly serial?: number;
+  /** Ways in which the card differs from the standard, of `PIV_DEVIATIONS`; none unless told. */
+  readonly deviations?: readonly PivDeviation[];
 }
 
 const DEFAULT_KEYS: Readonly<Record<string, KeySource>> = {
@@ -77,7 +91,10 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   if (!Number.isInteger(tries) || tries < 1 || tries > 15) throw new DataError(`PIV card: ${tries} tries, 1 to 15`);
   const guid = options.guid ?? randomUuid();
   if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
+  const deviations = new Set(options.deviations);
   const { keys, certificates } = await makeKeys(options, guid);
+  if (deviations.has("no-certificates")) certificates.clear();
+  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
   return {
     traits: {
       extended: options.extended ?? false,
@@ -85,6 +102,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
       yubico: options.yubico ?? false,
       serial: options.serial ?? randomInt(1, 2 ** 32),
     },
+    deviations,
     pin: new ReferenceData(paddedPin(options.pin ?? "123456", "PIN"), tries),
     globalPin: new ReferenceData(paddedPin(options.globalPin ?? "12345678", "global PIN"), tries),
     puk: new ReferenceData(checkedPuk(options.puk ?? "12345678"), tries),
@@ -106,6 +124,9 @@ async function makeKeys(
     if (source === null) continue;
     const slot = parseSlot(slotName);
     const key = await makeKey(slot, source);
+    if (isOnCurve25519(describeKey(key.privateKey)) && !options.yubico) {
+      throw new DataError(`PIV key ${slotName}: only cards with Yubico's commands have keys on Curve25519`);
+    }
     keys.set(slot, key);
     const given = typeof source === "string" ? undefined : source.certificate;
     if (given === null) continue;
@@ -121,15 +142,13 @@ async function makeKeys(
 const FASCN = /* @__PURE__ */ encodeFascn(TEST_FASCN);
 
 async function makeKey(slot: number, source: KeySource): Promise<PivKey> {
-  if (typeof source === "string") {
-    return {
-      privateKey: await generateKey(KEY_TYPES[source]),
-      pinPolicy: standardPinPolicy(slot),
-      origin: "generated",
-    };
+  if (typeof source === "string") return makeKey(slot, { privateKey: { type: source } });
+  const { privateKey, pinPolicy = standardPinPolicy(slot), touchPolicy = "never" } = source;
+  const policies = { pinPolicy, touchPolicy };
+  if (typeof privateKey === "object" && !(privateKey instanceof KeyObject)) {
+    return { ...policies, privateKey: await generateKey(KEY_TYPES[privateKey.type]), origin: "generated" };
   }
-  const { pinPolicy = standardPinPolicy(slot) } = source;
-  return { privateKey: parsePrivateKey(source.privateKey), pinPolicy, origin: "imported" };
+  return { ...policies, privateKey: parsePrivateKey(privateKey), origin: "imported" };
 }
 
 function matching(source: string | Uint8Array, key: KeyObject, slot: string): Uint8Array {

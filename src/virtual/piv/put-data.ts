@@ -3,7 +3,7 @@ import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { type PivContext, requireAdministrator } from "./context.ts";
 import { isStandardTag, MAX_OBJECT, outerTag, TAG } from "./data-object.ts";
-import { readTagList } from "./get-data.ts";
+import { isMissing, readTagList } from "./get-data.ts";
 
 /**
  * PUT DATA (SP 800-73-4 part 2 section 3.3.1): a tag list and the new content in 53, or one of the two objects that
@@ -16,6 +16,7 @@ export function putData(context: PivContext, { p1, p2, data }: CardCommand): Uin
   const { tag, content } = readObject(data);
   const vendor = traits.yubico && tag >> 16 === 0x5f && tag >> 8 !== 0x5fc1;
   if (!isStandardTag(tag) && !vendor) throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
+  if (isMissing(context, tag)) throw new Refusal(SW.FILE_NOT_FOUND);
   if (content.length > MAX_OBJECT) throw new Refusal(SW.NOT_ENOUGH_MEMORY);
   if (content.length === 0) objects.delete(tag);
   else objects.set(tag, content.slice());

@@ -15,6 +15,8 @@ export interface PivSession {
   /** The card management key was authenticated. */
   administrator: boolean;
   challenge: Challenge | undefined;
+  /** Keys whose touch was missed since the reset, on a card with the deviation "missed-touch". */
+  readonly missedTouches: Set<number>;
 }
 
 /** The state after a reset. */
@@ -26,5 +28,6 @@ export function newSession(selected: boolean): PivSession {
     pinVerifiedAt: Number.NEGATIVE_INFINITY,
     administrator: false,
     challenge: undefined,
+    missedTouches: new Set(),
   };
 }

@@ -1,6 +1,9 @@
 /** When a private key wants the PIN (SP 800-73-4 part 1 table 4b): never, once verified, or just before each use. */
 export type PinPolicy = "never" | "once" | "always";
 
+/** When a key wants a touch, on a card with Yubico's commands: never, for each use, or not again for 15 seconds. Nobody has to touch a virtual card. */
+export type TouchPolicy = "never" | "always" | "cached";
+
 /** Key references of asymmetric keys (SP 800-73-4 part 1 table 4b). */
 export const SLOT = { AUTHENTICATION: 0x9a, SIGNATURE: 0x9c, KEY_MANAGEMENT: 0x9d, CARD_AUTHENTICATION: 0x9e } as const;
 /** Key reference of the card management key. */

@@ -38,16 +38,17 @@ interface KeyEntry extends EntryHead {
   readonly path: Uint8Array;
 }
 
-/** An entry of an AODF: a PIN, or a PUK if nothing unblocks it. */
+/** An entry of an AODF: a PIN, or a PUK, which only unblocks PINs. */
 export function pinEntry(pin: {
   readonly label: string;
   readonly id: number;
   readonly reference: number;
   readonly minLength: number;
   readonly pukId?: number;
+  readonly isPuk?: boolean;
   readonly path: Uint8Array;
 }): Uint8Array {
-  const flags = pin.pukId === undefined ? [PIN_FLAG.UNBLOCK_DISABLED, PIN_FLAG.UNBLOCKING] : [];
+  const flags = pin.isPuk === true ? [PIN_FLAG.UNBLOCK_DISABLED, PIN_FLAG.UNBLOCKING] : [];
   const attributes = derSequence(
     bits(PIN_FLAG.LOCAL, PIN_FLAG.INITIALIZED, PIN_FLAG.NEEDS_PADDING, ...flags),
     encodeDer(TAG.ENUMERATED, Uint8Array.of(ASCII_NUMERIC)),

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { contextTag, encodeDer } from "../../asn1/index.ts";
 import { utf8 } from "../../bytes/index.ts";
+import type { Iso7816Deviation } from "../iso7816/deviations.ts";
 import type { CardFile } from "../iso7816/file.ts";
 import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { KEY_TYPES } from "../keys/key-type.ts";
@@ -27,8 +28,18 @@ interface Part {
 const LONG_CERTIFICATE = 4_400;
 
 /** ODF, the directories that it lists, and all files that they list. */
-export async function makeObjects(keys: readonly PlannedKey[], holder: string): Promise<CardFile[]> {
-  const parts = [authentication(), privateKeys(keys), publicKeys(keys), ...(await certificates(keys, holder)), data()];
+export async function makeObjects(
+  keys: readonly PlannedKey[],
+  holder: string,
+  deviations: readonly Iso7816Deviation[] = [],
+): Promise<CardFile[]> {
+  const parts = [
+    authentication(!deviations.includes("puk-not-listed")),
+    privateKeys(keys),
+    publicKeys(keys),
+    ...(await certificates(keys, holder)),
+    data(),
+  ];
   const odf = parts.map(({ choice, id }) => encodeDer(contextTag(choice, "constructed"), entry.file(pathOf(id))));
   return [
     transparent(FILE.ODF, entry.directory(odf, 128)),
@@ -36,17 +47,17 @@ export async function makeObjects(keys: readonly PlannedKey[], holder: string): 
   ];
 }
 
-function authentication(): Part {
+function authentication(listsPuks: boolean): Part {
   const path = APPLICATION_PATH;
   const puk = (label: string, reference: number): Uint8Array =>
-    entry.pinEntry({ label, id: reference, reference, minLength: 8, path });
+    entry.pinEntry({ label, id: reference, reference, minLength: 8, path, isPuk: true });
   const entries = [
     entry.pinEntry({
       label: "PIN",
       id: PIN.AUTHENTICATION,
       reference: PIN.AUTHENTICATION,
       minLength: 4,
-      pukId: PIN.AUTHENTICATION_PUK,
+      ...(listsPuks && { pukId: PIN.AUTHENTICATION_PUK }),
       path,
     }),
     entry.pinEntry({
@@ -54,11 +65,10 @@ function authentication(): Part {
       id: PIN.SIGNATURE,
       reference: PIN.SIGNATURE,
       minLength: 6,
-      pukId: PIN.SIGNATURE_PUK,
+      ...(listsPuks && { pukId: PIN.SIGNATURE_PUK }),
       path,
     }),
-    puk("PUK", PIN.AUTHENTICATION_PUK),
-    puk("Signature PUK", PIN.SIGNATURE_PUK),
+    ...(listsPuks ? [puk("PUK", PIN.AUTHENTICATION_PUK), puk("Signature PUK", PIN.SIGNATURE_PUK)] : []),
   ];
   return { choice: 8, id: FILE.AODF, size: 384, entries, files: [] };
 }

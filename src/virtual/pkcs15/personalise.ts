@@ -3,6 +3,7 @@ import { encodeTlv } from "../../apdu/index.ts";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import { type AccessRules, READ_ONLY } from "../iso7816/access.ts";
 import type { CardPin, IsoContents } from "../iso7816/contents.ts";
+import { ISO7816_DEVIATION_NAMES, type Iso7816Deviation } from "../iso7816/deviations.ts";
 import { type DedicatedFile, MASTER_FILE } from "../iso7816/file.ts";
 import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { KEY_TYPES } from "../keys/key-type.ts";
@@ -41,6 +42,8 @@ export interface Pkcs15CardOptions {
   readonly serial?: Uint8Array;
   /** Takes extended-length commands; false unless told. */
   readonly extended?: boolean;
+  /** How the card differs from the one that it imitates; in no way unless told. */
+  readonly deviations?: readonly Iso7816Deviation[];
 }
 
 /** Whoever knows the PIN makes files in the application. */
@@ -50,6 +53,9 @@ const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, de
 export async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
   const serial = options.serial ?? randomBytes(8);
   if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 8 wanted`);
+  const { deviations = [] } = options;
+  const unknown = deviations.find((name) => !ISO7816_DEVIATION_NAMES.includes(name));
+  if (unknown !== undefined) throw new DataError(`PKCS #15 card: no deviation "${unknown}"`);
   const pins = makePins(options);
   const keys = await Promise.all(KEY_PLANS.map((plan) => makeKey(plan, options)));
   const label = options.label ?? "Virtual eID";
@@ -60,7 +66,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     security: encodeAccess(APPLICATION_RULES),
     files: [
       transparent(FILE.TOKEN_INFO, tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })),
-      ...(await makeObjects(keys, options.name ?? "Test Cardholder")),
+      ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations)),
     ],
   };
   const dir = encodeTlv(0x61, encodeTlv(0x4f, AID), encodeTlv(0x50, utf8(label)), encodeTlv(0x51, APPLICATION_PATH));
@@ -70,7 +76,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     security: encodeAccess({ ...READ_ONLY, use: "never" }),
     files: [transparent(FILE.DIR, directory([dir], 128), READ_ONLY), application],
   };
-  const traits = { make: "myeid", extended: options.extended ?? false, serial: serial.slice() } as const;
+  const traits = { make: "myeid", extended: options.extended ?? false, serial: serial.slice(), deviations } as const;
   return { traits, masterFile, pins, keys: new Map(), changes: 0 };
 }
 

@@ -19,6 +19,8 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   ssh: "openssh-client",
   sshd: "openssh-server",
   flock: "util-linux",
+  gpg: "gnupg",
+  gpgconf: "gnupg",
 };
 
 const SEARCH = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/usr/bin"];

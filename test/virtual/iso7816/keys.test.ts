@@ -2,6 +2,7 @@ import { createPublicKey, diffieHellman, publicEncrypt, constants, verify, creat
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import { concat, fromHex, utf8 } from "../../../src/bytes/index.ts";
 import { digestInfo } from "../../../src/crypto/index.ts";
+import type { ResponseApdu } from "../../../src/apdu/index.ts";
 import type { VirtualPkcs15Card } from "../../../src/virtual/index.ts";
 import { exchange, send } from "../exchange.ts";
 import { testKey, testPkcs15Card } from "../keys.ts";
@@ -80,9 +81,14 @@ test("GENERAL AUTHENTICATE gives the x coordinate of the shared point", async ()
   const own = testKey("p-256", "authentication");
   const point = createPublicKey(other).export({ format: "der", type: "spki" }).subarray(-65);
   await say(PIN);
-  await say("002241A40A80010481024B02840100");
   const data = concat(fromHex("7C438541"), point);
-  const answer = await send(card, { cla: 0, ins: 0x86, p1: 0, p2: 0, data, ne: 256 });
+  const derive = (): Promise<ResponseApdu> => send(card, { cla: 0, ins: 0x86, p1: 0, p2: 0, data, ne: 256 });
+  await say("002241A40A80010481024B02840100");
+  // The environment names the key, and its file must be current all the same.
+  expect((await derive()).sw).toBe(0x6985);
+  await say("00A4080C0450154B02");
+  await say("002241A40A80010481024B02840100");
+  const answer = await derive();
   expect(Buffer.from(answer.data)).toEqual(diffieHellman({ privateKey: other, publicKey: createPublicKey(own) }));
 });
 

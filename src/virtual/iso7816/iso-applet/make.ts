@@ -47,6 +47,8 @@ export const ISO_APPLET: Make = {
   ]),
   isDefault: false,
   pinLength: PIN_LENGTH,
+  // IsoFileSystem.java, processReadBinary.
+  endOfFile: SW.WRONG_P1_P2,
   rules: readRules,
   fileControl,
 };

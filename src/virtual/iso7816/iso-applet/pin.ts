@@ -4,7 +4,7 @@ import type { ReferenceData } from "../../reference-data.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { CardPin } from "../contents.ts";
-import type { IsoContext } from "../make.ts";
+import { deviates, type IsoContext } from "../make.ts";
 
 /** Reference of the only PIN, and of the PUK that unblocks it. */
 export const PIN = 1;
@@ -15,6 +15,7 @@ export const PIN_LENGTH = 16;
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);
   const pin = thePin(context);
+  if (data.length === 0 && deviates(context, "pin-status-refused")) throw new Refusal(SW.WRONG_LENGTH);
   if (data.length === 0) throw new Refusal(triesLeft(pin.data));
   compare(context, pin, pin.data, filled(pin, data));
   context.session.verified.add(PIN);

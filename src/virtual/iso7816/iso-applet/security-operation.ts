@@ -2,11 +2,12 @@ import { SW } from "../../../apdu/index.ts";
 import { decodePkcs1Encryption, digest, encodePkcs1Signature } from "../../../crypto/index.ts";
 import { wipe } from "../../../bytes/index.ts";
 import { describeKey, ecdsa, rsaRaw } from "../../keys/private-key.ts";
+import { deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../../keys/result-deviations.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { ALGORITHM, chosenKey } from "./environment.ts";
 import { requirePin } from "./pin.ts";
-import type { IsoContext } from "../make.ts";
+import { deviates, type IsoContext } from "../make.ts";
 
 /** The most that PKCS #1 padding leaves room for, and two bytes less. */
 const MAX_RSA_INPUT = 247;
@@ -21,15 +22,16 @@ export function performSecurityOperation(context: IsoContext, { p1, p2, data }: 
 
 /** What is padded for RSA, and hashed with SHA-1 for a curve. */
 function sign(context: IsoContext, data: Uint8Array): Uint8Array {
+  const has = (deviation: ResultDeviation): boolean => deviates(context, deviation);
   const rsa = chosenKey(context, ALGORITHM.RSA_PKCS1);
   if (rsa) {
     if (data.length > MAX_RSA_INPUT) throw new Refusal(SW.WRONG_LENGTH);
-    return rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8));
+    return deviatingRsa(rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8)), has);
   }
   const ec = chosenKey(context, ALGORITHM.ECDSA_SHA1);
   const info = ec && describeKey(ec);
   if (!ec || info?.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
-  return ecdsa(ec, info, digest("sha1", data));
+  return deviatingEcdsa(ecdsa(ec, info, digest("sha1", data)), has);
 }
 
 /** The message in a cryptogram; what has no padding gives what no one can tell from a message. */

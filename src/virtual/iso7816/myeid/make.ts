@@ -1,3 +1,4 @@
+import { SW } from "../../../apdu/index.ts";
 import { buildAtr } from "../../atr.ts";
 import { eraseBinary, readBinary, updateBinary } from "../binary.ts";
 import { getChallenge } from "../challenge.ts";
@@ -43,6 +44,8 @@ export const MYEID: Make = {
   takesClass: (cla, ins) => cla === 0xa0 && ins === 0xe4,
   isDefault: true,
   pinLength: 8,
+  // OsEID, card_os/fs.c, fs_read_binary.
+  endOfFile: SW.END_OF_FILE,
   rules: ({ security }) => decodeAccess(security),
   fileControl,
 };

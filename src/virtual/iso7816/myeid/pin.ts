@@ -3,13 +3,14 @@ import { REFERENCE_LENGTH } from "../../reference-data.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import type { CardPin } from "../contents.ts";
-import type { IsoContext } from "../make.ts";
+import { deviates, type IsoContext } from "../make.ts";
 
 /** VERIFY; without data it tells the state and costs no try. It knows no P1 = FF, as OsEID does not ({@link logout}). */
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const pin = findPin(context, p2);
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (data.length === 0) {
+    if (deviates(context, "pin-status-refused")) throw new Refusal(SW.WRONG_LENGTH);
     if (!context.session.verified.has(p2)) throw new Refusal(triesLeft(pin));
     return new Uint8Array();
   }
@@ -45,7 +46,7 @@ export function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCom
 
 /** MyEID's way to forget a PIN, or all of them by reference 0 (OpenSC, card-myeid.c, myeid_logout). */
 export function logout(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
-  if (p1 !== 0 || data.length > 0) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (p1 !== 0 || data.length > 0 || deviates(context, "logout-refused")) throw new Refusal(SW.INCORRECT_P1_P2);
   if (p2 !== 0) findPin(context, p2);
   for (const reference of p2 === 0 ? context.contents.pins.keys() : [p2]) forget(context, reference);
   return new Uint8Array();

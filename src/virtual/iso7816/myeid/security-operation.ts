@@ -2,10 +2,11 @@ import { findTlv, readTlvs, SW } from "../../../apdu/index.ts";
 import { concat, wipe } from "../../../bytes/index.ts";
 import { decodePkcs1Encryption, encodePkcs1Signature } from "../../../crypto/index.ts";
 import { describeKey, ecdh, ecdsa, rsaRaw } from "../../keys/private-key.ts";
+import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../../keys/result-deviations.ts";
 import { Refusal } from "../../refusal.ts";
 import type { CardCommand } from "../../transport.ts";
 import { chosenKey, TEMPLATE } from "./environment.ts";
-import type { IsoContext } from "../make.ts";
+import { deviates, type IsoContext } from "../make.ts";
 
 /** Algorithm references as MyEID has them (OpenSC, card-myeid.c, myeid_set_security_env). */
 const ALGORITHM = { RSA_RAW: 0x00, RSA_PKCS1: 0x02, EC: 0x04 } as const;
@@ -25,15 +26,16 @@ function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   const key = file.privateKey;
   if (!key) throw new Refusal(SW.REFERENCE_DATA_NOT_USABLE);
   const info = describeKey(key);
+  const has = deviationsOf(context);
   if (info.type === "ec") {
     if (environment.algorithm !== ALGORITHM.EC) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
-    return ecdsa(key, info, data);
+    return deviatingEcdsa(ecdsa(key, info, data), has);
   }
   switch (environment.algorithm) {
     case ALGORITHM.RSA_RAW:
-      return rsaRaw(key, data);
+      return deviatingRsa(rsaRaw(key, data), has);
     case ALGORITHM.RSA_PKCS1:
-      return rsaRaw(key, encodePkcs1Signature(data, info.bits / 8));
+      return deviatingRsa(rsaRaw(key, encodePkcs1Signature(data, info.bits / 8)), has);
     default:
       throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   }
@@ -48,7 +50,7 @@ function decipher(context: IsoContext, data: Uint8Array): Uint8Array {
   const block = rsaRaw(file.privateKey, cryptogram);
   switch (environment.algorithm) {
     case ALGORITHM.RSA_RAW:
-      return block;
+      return deviatingRsa(block, deviationsOf(context));
     case ALGORITHM.RSA_PKCS1:
       try {
         return decodePkcs1Encryption(block);
@@ -78,15 +80,25 @@ function whole({ session }: IsoContext, [indicator, ...bytes]: Uint8Array): Uint
   }
 }
 
-/** GENERAL AUTHENTICATE with the other side's point in 7C/85: the x coordinate of the shared one, as MyEID does ECDH. */
+/**
+ * GENERAL AUTHENTICATE with the other side's point in 7C/85: the x coordinate of the shared one, as MyEID does ECDH. The key's file
+ * must be the current one, whatever the environment names.
+ */
 export function generalAuthenticate(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const template = findTlv(readTlvs(data, "dynamic authentication template"), 0x7c);
   const point = template && findTlv(readTlvs(template, "dynamic authentication template"), 0x85);
   if (!point) throw new Refusal(SW.WRONG_DATA);
   const { environment, file } = chosenKey(context, TEMPLATE.AUTHENTICATION);
-  if (environment.algorithm !== ALGORITHM.EC || !file.privateKey) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  if (environment.algorithm !== ALGORITHM.EC || !file.privateKey || context.session.file !== file) {
+    throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  }
   const info = describeKey(file.privateKey);
   if (info.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
-  return ecdh(file.privateKey, info, point);
+  return deviatingEcdh(ecdh(file.privateKey, info, point), info, deviationsOf(context));
 }
+
+const deviationsOf =
+  (context: IsoContext) =>
+  (deviation: ResultDeviation): boolean =>
+    deviates(context, deviation);

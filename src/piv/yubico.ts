@@ -1,0 +1,101 @@
+/**
+ * Commands that Yubico added to PIV, and that cards of other makers have taken over: GET METADATA (firmware 5.3 and later) and GET
+ * SERIAL (firmware 5 and later). https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/apdu-list.html
+ */
+import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
+import { DataError } from "../bytes/index.ts";
+import { keyTypeOfAlgorithm } from "./algorithms.ts";
+import { readPublicKeyObjects } from "./public-key-objects.ts";
+
+/** GET METADATA of a key, PIN or PUK. */
+export function getMetadata(reference: number): CommandApdu {
+  return { cla: 0x00, ins: 0xf7, p1: 0x00, p2: reference, ne: 65_536 };
+}
+
+/** Tag of a PIN's tries in its metadata: the maximum and those that are left, a byte each. */
+const TRIES = 0x06;
+
+/** A PIN's tries out of its metadata; nothing where they do not tell. */
+export function readTries(metadata: Uint8Array): { readonly maximum?: number; readonly left?: number } {
+  try {
+    const [maximum, left] = findTlv(readTlvs(metadata, "metadata of the PIN"), TRIES) ?? [];
+    return maximum !== undefined && left !== undefined && maximum > 0 && left <= maximum ? { maximum, left } : {};
+  } catch (error) {
+    if (error instanceof DataError) return {};
+    throw error;
+  }
+}
+
+/** GET SERIAL: the serial number of the device that the card application is on. */
+export function getSerial(): CommandApdu {
+  return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256 };
+}
+
+/** The serial number as it is printed on the device, decimal; undefined for an answer that is none, or 0. */
+export function readSerial(answer: Uint8Array): string | undefined {
+  if (answer.length !== 4) return undefined;
+  const serial = answer.reduce((value, byte) => value * 256 + byte, 0);
+  return serial === 0 ? undefined : String(serial);
+}
+
+/** When a key wants the PIN: as the standard has it, and as Yubico's cards let whoever makes the key choose. */
+export type KeyPinPolicy = "never" | "once" | "always";
+
+/** What GET METADATA tells of a key. */
+export interface KeyMetadata {
+  /** The byte that the card gives, 0 for the policy of the key's place. */
+  readonly pinPolicy: number;
+  /** 0 for no policy, 1 never, 2 always, 3 not again for 15 seconds. */
+  readonly touchPolicy: number;
+  /** Made on the card, not brought there. */
+  readonly generated: boolean;
+  /** SubjectPublicKeyInfo, DER; undefined for a type of key that is not known here. */
+  readonly publicKey: Uint8Array | undefined;
+}
+
+/** Tags in the metadata of a key. */
+const METADATA = { ALGORITHM: 0x01, POLICY: 0x02, ORIGIN: 0x03, PUBLIC_KEY: 0x04 } as const;
+const GENERATED = 1;
+
+/**
+ * The metadata of a key.
+ * @throws {MalformedAnswerError} if they do not parse.
+ */
+export function readKeyMetadata(answer: Uint8Array): KeyMetadata {
+  try {
+    const fields = readTlvs(answer, "metadata of a key");
+    const [algorithm = 0] = findTlv(fields, METADATA.ALGORITHM) ?? [];
+    const [pinPolicy = 0, touchPolicy = 0] = findTlv(fields, METADATA.POLICY) ?? [];
+    const [origin] = findTlv(fields, METADATA.ORIGIN) ?? [];
+    const type = keyTypeOfAlgorithm(algorithm);
+    const objects = findTlv(fields, METADATA.PUBLIC_KEY);
+    return {
+      pinPolicy,
+      touchPolicy,
+      generated: origin === GENERATED,
+      publicKey: type && objects && readPublicKeyObjects(type, readTlvs(objects, "public key in the metadata")),
+    };
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's answer to GET METADATA does not parse: ${cause.message}`, { cause });
+  }
+}
+
+/** 4 and 5 stand for a PIN or a fingerprint. */
+const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
+  [1, "never"],
+  [2, "once"],
+  [3, "always"],
+  [4, "once"],
+  [5, "always"],
+]);
+
+/** When a key with this policy wants the PIN; undefined for the policy of its place, and for one that is not known here. */
+export function pinPolicyOf({ pinPolicy }: KeyMetadata): KeyPinPolicy | undefined {
+  return PIN_POLICIES.get(pinPolicy);
+}
+
+/** GET VERSION: the firmware's version, three bytes. */
+export function getVersion(): CommandApdu {
+  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256 };
+}

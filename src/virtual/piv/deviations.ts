@@ -1,0 +1,20 @@
+import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
+
+/**
+ * Ways in which PIV cards in use differ from SP 800-73, or from each other where it leaves a choice: by name, with one line that
+ * says what the card does. A card has those that {@link PivCardOptions.deviations} names.
+ */
+export const PIV_DEVIATIONS = {
+  ...RESULT_DEVIATIONS,
+  "no-certificates": "the card is made with keys and no certificates",
+  "certificate-without-key": "the card is made with a certificate for 9A and no key there",
+  "no-key-history": "there is no key history object, and none can be written (6A82)",
+  "no-metadata": "GET METADATA is refused with 6D00, as a YubiKey does before firmware 5.3",
+  "no-device-serial": "GET SERIAL is refused with 6D00, as a YubiKey does before firmware 5.0",
+  "missed-touch":
+    "the first use of each key after a reset is refused with 6982, as where nobody touches a YubiKey; the PIN stays verified",
+} as const satisfies Readonly<Record<string, string>>;
+
+export type PivDeviation = keyof typeof PIV_DEVIATIONS;
+
+export const PIV_DEVIATION_NAMES = /* @__PURE__ */ Object.keys(PIV_DEVIATIONS) as readonly PivDeviation[];

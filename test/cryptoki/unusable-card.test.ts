@@ -1,0 +1,55 @@
+import { describe, expect, test } from "@jest/globals";
+import { fromHex, toHex } from "../../src/bytes/index.ts";
+import { profiles } from "../../src/index.ts";
+import type { InProcessCard } from "../../src/pcsc/index.ts";
+import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
+import type { MakeName } from "../../src/virtual/iso7816/contents.ts";
+import type { DedicatedFile } from "../../src/virtual/iso7816/file.ts";
+import { refusal, rig } from "./rig.ts";
+
+/** A card with one application, which knows its name and nothing else. */
+function namedCard(aid: string | undefined): InProcessCard {
+  return {
+    atr: fromHex("3b80800101"),
+    reset: () => undefined,
+    transmit: (command) =>
+      Promise.resolve(fromHex(aid !== undefined && toHex(command).startsWith(`00a40400${aid}`) ? "9000" : "6a82")),
+  };
+}
+
+/** A card as it leaves its maker: a master file, and perhaps an empty DF 5015. */
+function blankCard(make: MakeName, withDf = false): InProcessCard {
+  const empty: DedicatedFile = { kind: "df", id: 0x5015, security: new Uint8Array(), files: [] };
+  return new VirtualFileCard({
+    traits: { make, extended: false, serial: new Uint8Array(8) },
+    masterFile: { kind: "df", id: 0x3f00, security: new Uint8Array(), files: withDf ? [empty] : [] },
+    pins: new Map(),
+    keys: new Map(),
+    changes: 0,
+  });
+}
+
+async function refused(card: InProcessCard): Promise<unknown> {
+  await using made = await rig(card, profiles);
+  return made.cryptoki.C_GetTokenInfo(await made.slot()).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe("C_GetTokenInfo says of a card that nobody can use", () => {
+  test.each<[string, InProcessCard, string | RegExp]>([
+    ["OpenPGP", namedCard("06d27600012401"), /OpenPGP card: no profile yet/u],
+    ["GIDS", namedCard("09a00000039742544659"), /GIDS card: no profile yet/u],
+    ["a blank IsoApplet", blankCard("iso-applet"), /IsoApplet card that is not initialised/u],
+    ["a blank IsoApplet with a DF", blankCard("iso-applet", true), /IsoApplet card that is not initialised/u],
+    ["a blank MyEID", blankCard("myeid"), /MyEID card that is not initialised/u],
+    ["a MyEID with an empty DF 5015", blankCard("myeid", true), /MyEID card that is not initialised/u],
+    ["another", namedCard(undefined), /no card application that this driver knows/u],
+  ])("%s: what it is", async (_, card, message) => {
+    expect(await refused(card)).toMatchObject({
+      ...refusal("TOKEN_NOT_RECOGNIZED"),
+      message: expect.stringMatching(message),
+    });
+  });
+});
