@@ -69,3 +69,10 @@ export async function reached<T>(work: Promise<T>): Promise<T> {
     throw toAccessError(error);
   }
 }
+
+/** What an aborted wait for the card rejects with. */
+export function cancelled(reason: unknown): CardCancelledError {
+  return reason instanceof CardCancelledError
+    ? reason
+    : new CardCancelledError("the call was cancelled", { cause: reason });
+}

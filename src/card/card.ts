@@ -1,12 +1,6 @@
 import { Deadline, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
-import {
-  CardChannel,
-  type CommandApdu,
-  type ResponseApdu,
-  supportsExtendedLength,
-  type Transmit,
-} from "../apdu/index.ts";
+import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
 import {
   CardAccessError,
@@ -14,8 +8,11 @@ import {
   CardGoneError,
   CardResetError,
   CardTimeoutError,
+  cancelled,
   reached,
 } from "./access-error.ts";
+import { CardHold, HOLD_MS } from "./card-hold.ts";
+import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
@@ -23,17 +20,6 @@ export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;
 
 /** Called once for each defect that is found on the card in `reader`. */
 export type FindingSink = (finding: CardFinding, reader: string) => void;
-
-/** The way to a card for work that has it to itself ({@link Card.exclusively}). */
-export interface CardExchange {
-  /**
-   * One logical command: however long it and its answer are ({@link CardChannel.send}).
-   * @param enough Stop collecting the answer once there are this many bytes.
-   * @returns The answer, whatever its status word.
-   * @throws {CardCancelledError} before the command is sent, if the caller has left; {CardAccessError}; {MalformedAnswerError}.
-   */
-  readonly send: (command: CommandApdu, enough?: number) => Promise<ResponseApdu>;
-}
 
 export interface CardOptions {
   readonly wrap?: TransmitWrapper;
@@ -43,6 +29,11 @@ export interface CardOptions {
    * Default: 100; 0 ends each transaction with its call. It stays open only if no other program is connected to the card.
    */
   readonly linger?: number;
+  /**
+   * Milliseconds without an exchange after which the card is not kept any longer for a key that wants its PIN before each use:
+   * from the PIN to the use, nobody else reaches the card. Default: 4000.
+   */
+  readonly hold?: number;
   /** Connects to the same reader anew, after an exchange was given up. Without it the card is gone then. */
   readonly reconnect?: () => Promise<CardConnection>;
 }
@@ -60,11 +51,12 @@ const CLOSE_GRACE = 500;
  * A card in a reader, shared with other sessions, other applications and other programs. {@link exclusively} is the
  * only way to it: callers in this process queue, and a PC/SC transaction keeps other programs out meanwhile.
  */
-export class Card implements AsyncDisposable {
+export class Card implements ExclusiveAccess, AsyncDisposable {
   #connection: CardConnection;
   readonly #channel: CardChannel;
   readonly #findings: FindingSink | undefined;
   readonly #linger: number;
+  readonly #idle: number;
   readonly #reconnect: (() => Promise<CardConnection>) | undefined;
   readonly #queue = new SerialQueue(cancelled);
   #resets = 0;
@@ -73,6 +65,8 @@ export class Card implements AsyncDisposable {
   #open = false;
   /** How many callers of {@link hold} keep it open. */
   #holders = 0;
+  /** The caller that keeps its turn ({@link holdTurn}). */
+  #hold: CardHold | undefined;
   /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
   #alone: boolean | undefined;
   #lingerUntil = new Deadline(0);
@@ -84,6 +78,7 @@ export class Card implements AsyncDisposable {
     this.#connection = connection;
     this.#findings = options.findings;
     this.#linger = options.linger ?? LINGER_MS;
+    this.#idle = options.hold ?? HOLD_MS;
     this.#reconnect = options.reconnect;
     // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
     const transmit: Transmit = (command, { long = false, conceal } = {}) =>
@@ -173,6 +168,35 @@ export class Card implements AsyncDisposable {
       throw error;
     });
     return { [Symbol.asyncDispose]: () => this.#letGo() };
+  }
+
+  /** A caller keeps its turn: every other one waits ({@link holdTurn}). */
+  get isHeld(): boolean {
+    return this.#hold !== undefined;
+  }
+
+  /**
+   * Keeps the turn at the card, with its transaction, until the result is disposed of or sees no exchange for the time that the
+   * option `hold` says: other callers of this process wait in the queue, other programs for the transaction.
+   * @throws {CardAccessError} as {@link exclusively}.
+   */
+  holdTurn(signal?: AbortSignal): Promise<CardHold> {
+    return new Promise((resolve, reject) => {
+      const turn = this.#queue.run(async () => {
+        await this.#begin(signal);
+        this.#holders++;
+        await new Promise<void>((end) => {
+          const run: ExclusiveAccess["exclusively"] = (work, inner) => this.#inTransaction(work, inner);
+          this.#hold = new CardHold(run, this.#idle, end);
+          resolve(this.#hold);
+        });
+        this.#hold = undefined;
+        this.#holders--;
+        // What became of the calls in between was told to their callers.
+        await this.#afterWork(undefined).catch(() => undefined);
+      }, signal);
+      turn.catch(reject);
+    });
   }
 
   #letGo(): Promise<void> {
@@ -307,6 +331,7 @@ export class Card implements AsyncDisposable {
 
   /** Ends the connection after the calls under way; the card is left as it is. An exchange without an answer is left behind. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#hold?.[Symbol.asyncDispose]().catch(() => undefined);
     const idle = this.#queue.run(() => this.#end(true));
     await new Deadline(CLOSE_GRACE).race(idle, () => undefined).catch(() => undefined);
     await this.#connection.disconnect();
@@ -331,9 +356,3 @@ function isReaderRefusal(error: unknown): boolean {
 
 const GIVEN_UP =
   "the connection was given up with an exchange that had no answer; take the card out and put it in again";
-
-function cancelled(reason: unknown): CardCancelledError {
-  return reason instanceof CardCancelledError
-    ? reason
-    : new CardCancelledError("the call was cancelled", { cause: reason });
-}

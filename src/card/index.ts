@@ -9,7 +9,10 @@ export {
   CardTimeoutError,
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
-export { Card, type CardExchange, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export { authenticateUse } from "./authenticated-use.ts";
+export type { CardHold } from "./card-hold.ts";
+export type { CardExchange, ExclusiveAccess } from "./exchange.ts";
+export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
 export {
   LoginRequiredError,
   ObjectGoneError,
@@ -39,6 +42,7 @@ export { CardRecognition } from "./recognition.ts";
 export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
 export type {
+  AuthenticatedUse,
   CardApplication,
   CardCertificate,
   CardData,

@@ -1,5 +1,6 @@
 import { CardError, MalformedAnswerError } from "../apdu/index.ts";
-import type { Card, CardExchange } from "./card.ts";
+import type { Card } from "./card.ts";
+import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 
 /** How a profile selects its application, and how it proves that the application is selected. */
 export interface Selection {
@@ -70,9 +71,14 @@ export class SelectedApplication {
   /**
    * Runs `work` with the application selected beyond doubt: for what must not reach another application even once, because it
    * spends a try of a PIN, uses a key whose result cannot be checked, or writes.
+   * @param access A hold of the card, for work within it.
    */
-  runConfirmed<T>(work: (exchange: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#card.exclusively(async (exchange) => {
+  runConfirmed<T>(
+    work: (exchange: CardExchange) => Promise<T>,
+    signal?: AbortSignal,
+    access: ExclusiveAccess = this.#card,
+  ): Promise<T> {
+    return access.exclusively(async (exchange) => {
       await this.confirm(exchange);
       return work(exchange);
     }, signal);
@@ -89,12 +95,14 @@ export class SelectedApplication {
   /**
    * Runs `work` without asking first whether the application is still selected. `work` checks each answer that may be another
    * application's ({@link Attempt}), and may run twice.
+   * @param access A hold of the card, for work within it.
    */
   runOptimistically<T>(
     work: (exchange: CardExchange, attempt: Attempt) => Promise<T>,
     signal?: AbortSignal,
+    access: ExclusiveAccess = this.#card,
   ): Promise<T> {
-    return this.#card.exclusively(async (exchange) => {
+    return access.exclusively(async (exchange) => {
       if (!this.#isLatest) await this.#select(exchange);
       try {
         return await work(exchange, this.#attempt(exchange));

@@ -1,4 +1,5 @@
 import type { NamedCurve } from "../crypto/index.ts";
+import type { ExclusiveAccess } from "./exchange.ts";
 
 /**
  * What the Cryptoki facade asks of a card application, and all that it knows of one. A profile (PIV, PKCS#15, CAC)
@@ -228,9 +229,23 @@ export interface GeneratedKeyPair {
   readonly publicKey: CardPublicKey;
 }
 
+/**
+ * One use of a key that wants its PIN before each use. The PIN is verified, and the card is kept for this use: nobody else reaches
+ * it before the use, the disposal, or some seconds without either.
+ */
+export interface AuthenticatedUse extends AsyncDisposable {
+  /** The card is not kept any more: the use wants the PIN once more. */
+  readonly ended: boolean;
+  /** Uses the key, once, and gives the card back. Errors as of {@link CardToken.use}. */
+  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Gives the card back without a use. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /** PINs that are typed on the reader, so that no program sees them. Errors as of the token's own methods. */
 export interface PinPad {
-  login(user: PinUser, signal?: AbortSignal): Promise<void>;
+  /** @param hold The hold of the card to work in, if there is one. */
+  login(user: PinUser, signal?: AbortSignal, hold?: ExclusiveAccess): Promise<void>;
   changePin?(pin: PinRole, signal?: AbortSignal): Promise<void>;
   unlockPin?(signal?: AbortSignal): Promise<void>;
 }
@@ -281,6 +296,14 @@ export interface CardToken {
    * @throws {LoginRequiredError} if the card wants the PIN (again).
    */
   use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /**
+   * Verifies the user's PIN for one use of `key`, and keeps the card for that use. A token without this method has keys that
+   * nothing comes between: {@link login} and {@link use} will do.
+   * @param pin Null where the reader's keys take it ({@link pinPad}).
+   * @throws {PinError} as {@link login}.
+   */
+  authenticate?(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse>;
 
   // What not every card can do. A token without a method cannot do it; one that has it throws UnsupportedError for what its
   // card turns out not to do, and LoginRequiredError for whom the card wants logged in first.

@@ -75,9 +75,13 @@ export class CommandContext implements AsyncDisposable {
 
   async #overCards(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    const { trace: traced, json } = this.options;
-    const trace = traced ? { trace: callsTo(this.remark, json ?? false) } : {};
-    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.applicationOptions, ...trace });
+    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.applicationOptions, ...this.callTrace });
+  }
+
+  /** With --trace, what an application is made with so that its calls are told. */
+  get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
+    const { trace, json } = this.options;
+    return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
   }
 
   /** What applications over cards of this machine are made with. */

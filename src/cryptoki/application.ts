@@ -40,6 +40,12 @@ export interface ApplicationOptions {
    * closed its sessions, and at C_Reinitialize. Default: false. Only for applications of one and the same user.
    */
   readonly singleSignOn?: boolean;
+  /**
+   * Keeps the PIN of C_Login in memory until the logout, and gives it to the card for each use of a key that wants its PIN before each use,
+   * if no C_Login with CKU_CONTEXT_SPECIFIC did. For programs that never call that (Java, ssh-agent). The risk: whoever may use the session
+   * signs with such keys without being asked, which is what these keys are meant to prevent. Default: false.
+   */
+  readonly keepPin?: boolean;
   /** See {@link ResultVerification}; "known" unless told. */
   readonly verifyResults?: ResultVerification;
 }
@@ -91,7 +97,8 @@ export class Application implements SlotListener {
       this.objects.endPrivate(token);
     };
     // Without a session nothing would end what was taken up.
-    this.logins = options.singleSignOn ? new Logins(ended, (token) => this.usesToken(token)) : new Logins(ended);
+    const mayJoin = options.singleSignOn ? (token: Token): boolean => this.usesToken(token) : undefined;
+    this.logins = new Logins(ended, { mayJoin, keepsPin: options.keepPin });
   }
 
   /** CK_INFO.cryptokiVersion. */

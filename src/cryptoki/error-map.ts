@@ -20,7 +20,7 @@ import { CryptokiError } from "./error.ts";
 const PIN: Readonly<Record<PinFailure, number>> = {
   incorrect: CKR.PIN_INCORRECT,
   blocked: CKR.PIN_LOCKED,
-  // Meant for functions that set a PIN; of C_Login every module returns it, and it tells that no try was spent.
+  // For functions that set a PIN; a login says CKR_PIN_INCORRECT (Logins).
   length: CKR.PIN_LEN_RANGE,
   // CKR_PIN_INVALID is for functions that set a PIN, and applications take it from no other.
   characters: CKR.PIN_INCORRECT,

@@ -1,7 +1,10 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type AuthenticatedUse,
+  authenticateUse,
   CardError,
+  type CardHold,
   changingPin,
   type CardMechanism,
   type CardObject,
@@ -36,13 +39,22 @@ import { type KeySlot, referenceName } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management.ts";
 import { type ComputedType, mechanismsOf, PIV_MECHANISMS } from "./mechanisms.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
-import { PIN_REFERENCE, PUK_REFERENCE } from "./discovery.ts";
+import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
 import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
 import { getMetadata, readTries } from "./yubico.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
+
+/** One use of a key, with all that was read of the key for it. */
+interface Computation {
+  readonly slot: KeySlot;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  readonly primitive: KeyPrimitive;
+  readonly input: Uint8Array;
+}
 
 /** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
 export class PivToken implements CardToken {
@@ -141,7 +153,10 @@ export class PivToken implements CardToken {
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
   async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return user === "so" ? this.#loginOfficer(pin, signal) : this.#loginUser(pin, signal);
+    if (user === "so") return this.#loginOfficer(pin, signal);
+    checkPin(pin);
+    const { pin: reference } = await this.#session.discovery();
+    await this.#verify(reference, pin, signal);
   }
 
   async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -153,11 +168,25 @@ export class PivToken implements CardToken {
     }
   }
 
-  async #loginUser(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
+  async #verify(reference: PinReference, pin: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
+    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal, hold);
+  }
+
+  /** What the use needs besides is read before: the card wants the PIN in the very command before it (SP 800-73-4 part 1 table 4b). */
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+    if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
+    const place = this.#slotOf(key);
+    const publicKey = await this.#store.publicKey(place, "key");
+    const slot = { ...place, pin: this.#store.pinPolicy(place) };
     const { pin: reference } = await this.#session.discovery();
-    // Within the transaction: until then other callers use keys with the PIN that was verified for them.
-    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal);
+    const held = {
+      verify: (hold: CardHold) => this.#verify(reference, pin, signal, hold),
+      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
+        this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+    };
+    return authenticateUse(this.#session.card, held, signal);
   }
 
   /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
@@ -214,14 +243,15 @@ export class PivToken implements CardToken {
     const place = this.#slotOf(key);
     const publicKey = await this.#store.publicKey(place, "key");
     const slot = { ...place, pin: this.#store.pinPolicy(place) };
+    const computation = { slot, publicKey, primitive, input };
     try {
-      return await this.#useAs(slot, publicKey, primitive, input, signal);
+      return await this.#compute(computation, signal);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
       this.#store.forget(place.certificate);
       const current = await this.#store.publicKey(place, "key");
       if (equalBytes(current, publicKey)) throw error;
-      return this.#useAs(slot, current, primitive, input, signal);
+      return this.#compute({ ...computation, publicKey: current }, signal);
     }
   }
 
@@ -229,12 +259,10 @@ export class PivToken implements CardToken {
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
    * @throws {WrongResultError} for an RSA result that is not the key's.
    */
-  #useAs(
-    slot: KeySlot,
-    publicKey: Uint8Array,
-    primitive: KeyPrimitive,
-    input: Uint8Array,
+  async #compute(
+    { slot, publicKey, primitive, input }: Computation,
     signal?: AbortSignal,
+    hold?: CardHold,
   ): Promise<Uint8Array> {
     const use = keyUse(slot, publicKey, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
@@ -246,12 +274,16 @@ export class PivToken implements CardToken {
       if (slot.pin !== "never") this.#pin.served();
       return result;
     };
-    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal);
-    return this.#session.run(async (exchange, attempt) => {
-      const result = await send(exchange);
-      if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
-      return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
-    }, signal);
+    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal, hold);
+    return this.#session.run(
+      async (exchange, attempt) => {
+        const result = await send(exchange);
+        if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+        return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
+      },
+      signal,
+      hold,
+    );
   }
 
   async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {

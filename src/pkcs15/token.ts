@@ -1,6 +1,9 @@
 import { MalformedAnswerError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type AuthenticatedUse,
+  authenticateUse,
+  type CardHold,
   changingPin,
   type CardMechanism,
   type CardObject,
@@ -37,11 +40,24 @@ import {
   operationOf,
   prepareKey,
 } from "./keys/private-key.ts";
+import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
 import { REFUSES_FORM } from "./files/turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
 
+const PIN_NAMES: Readonly<Record<PinRole, string>> = {
+  user: "PIN of a user",
+  so: "PIN of a security officer",
+  puk: "PUK",
+};
+
+/** A private key, with all that is read of it before it is used. */
+interface KnownKey {
+  readonly key: CardPrivateKey;
+  readonly placed: PlacedKey;
+  readonly facts: KeyFacts;
+}
 const INS_SELECT = 0xa4;
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
@@ -120,27 +136,49 @@ export class Pkcs15Token implements CardToken {
 
   #requirePin(role: PinRole): PinEntry {
     const pin = this.#pinOf(role);
-    if (!pin)
-      throw new UnsupportedError(`the card has no ${role === "puk" ? "PUK" : `PIN of the ${role}`} for this token`);
+    if (!pin) throw new UnsupportedError(`the card has no ${PIN_NAMES[role]} for this token`);
     return pin;
   }
 
   async login(user: PinUser, characters: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const pin = this.#requirePin(user);
+    await this.#verify(this.#requirePin(user), characters, signal);
+  }
+
+  async #verify(pin: PinEntry, characters: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
     // Before anything is sent: a PIN that the card cannot take. And outside of the work, which an abort may leave without its PIN.
     const encoded = encodePin(pin, characters);
     const command = verify(pin.reference, encoded);
     try {
-      await this.#application.session.run(async (turn) => {
-        await enterForPin(this.#application.session, turn, pin);
-        await this.#application.present(pin, async () => {
-          const { sw } = await turn.send(command);
-          if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
-        });
-      }, signal);
+      await this.#application.session.run(
+        async (turn) => {
+          await enterForPin(this.#application.session, turn, pin);
+          await this.#application.present(pin, async () => {
+            const { sw } = await turn.send(command);
+            if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
+          });
+        },
+        signal,
+        hold,
+      );
     } finally {
       wipe(encoded, command.data ?? new Uint8Array());
     }
+  }
+
+  /** What the use needs besides is read before: cards that ask for consent forget the PIN at the next command that is not the use. */
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+    const known = await this.#known(key);
+    const entry = this.#requirePin("user");
+    const held = {
+      verify: async (hold: CardHold): Promise<void> => {
+        if (pin !== null) return this.#verify(entry, pin, signal, hold);
+        if (!this.pinPad) throw new UnsupportedError("this reader has no keys for the PIN");
+        return this.pinPad.login("user", signal, hold);
+      },
+      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
+        this.#compute(known, primitive, input, signal, hold),
+    };
+    return authenticateUse(this.#application.session.card, held, signal);
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
@@ -218,9 +256,22 @@ export class Pkcs15Token implements CardToken {
     input: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
+    return this.#compute(await this.#known(key), primitive, input, signal);
+  }
+
+  async #known(key: CardPrivateKey): Promise<KnownKey> {
     const placed = this.#application.objects.keyOf(key);
     if (!placed) throw new UnsupportedError("the key is not one of this card's");
-    const facts = await keyFacts(key, placed);
+    return { key, placed, facts: await keyFacts(key, placed) };
+  }
+
+  async #compute(
+    { key, placed, facts }: KnownKey,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+    hold?: CardHold,
+  ): Promise<Uint8Array> {
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);
@@ -238,7 +289,7 @@ export class Pkcs15Token implements CardToken {
       prepare: (turn) => prepareKey(session, turn, key, placed, use),
       compute: (turn) => computeWithKey(turn, key, use),
     };
-    return session.useKey(work, signal);
+    return session.useKey(work, signal, hold);
   }
 
   async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {

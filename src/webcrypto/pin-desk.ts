@@ -71,6 +71,11 @@ export class PinDesk {
     return LOGGED_IN.has(state);
   }
 
+  /** Whether the security officer is logged in, for whom no private key works. Costs no exchange with the card. */
+  async isOfficer(): Promise<boolean> {
+    return (await this.#cryptoki.C_GetSessionInfo(this.#session)).state === CKS.RW_SO_FUNCTIONS;
+  }
+
   /** Logs the user in, unless somebody is. Those who want it at the same time wait for the same login. */
   login(key?: string): Promise<void> {
     this.#loggingIn ??= this.#login(key).finally(() => {

@@ -91,8 +91,12 @@ export class StoredKey {
     try {
       return await this.#useOnce(work, false);
     } catch (error) {
-      if (error instanceof CryptokiError && FORGOTTEN.has(error.rv)) return this.#useOnce(work, true);
-      throw error;
+      if (!(error instanceof CryptokiError && FORGOTTEN.has(error.rv))) throw error;
+      if (await this.session.pins.isOfficer()) {
+        const advice = "the security officer is logged in, who uses no private keys; log out, and in as user";
+        throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, advice, { cause: error });
+      }
+      return this.#useOnce(work, true);
     }
   }
 

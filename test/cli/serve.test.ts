@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -246,7 +246,24 @@ describe("serve", () => {
     }
   }, 60_000);
 
+  test("--trace tells the calls of its clients, without their PINs", async () => {
+    using folder = await CardFolder.create();
+    const [log, script] = [path.join(RUNTIME, "trace"), path.join(RUNTIME, "traced.sh")];
+    writeFileSync(script, `exec ${PROGRAM} --virtual ${folder.card} --trace serve --stdio 2>${log}`);
+    const module = new P11KitModule({ address: `/bin/sh ${script}` });
+    await module.C_Initialize();
+    const [slot = 0] = await module.C_GetSlotList(true);
+    const session = await module.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
+    await module.C_Login(session, CKU.USER, "123456");
+    await module.C_Finalize();
+    const told = readFileSync(log, "utf8");
+    expect(told).toMatch(/C_OpenSession/u);
+    expect(told).toMatch(/C_Login/u);
+    expect(told).not.toContain("123456");
+  }, 60_000);
+
   test.each([
+    [["serve", "--hold", "0"], /--hold is a number of seconds, more than 0 and at most 60/u],
     [["serve", "--stdio", "--socket", "/tmp/x"], /--stdio or --socket/u],
     [["serve", "--max-message", "much"], /number of bytes/u],
     [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],

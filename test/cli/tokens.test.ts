@@ -139,7 +139,7 @@ describe("pin status", () => {
   test("a PIN of the wrong length costs none", async () => {
     const outcome = await cryptoki(["--virtual", folder.card, "objects", "--login"], { env: { CRYPTOKI_PIN: "123" } });
     expect(outcome.code).toBe(4);
-    expect(outcome.stderr).toMatch(/CKR_PIN_LEN_RANGE/u);
+    expect(outcome.stderr).toMatch(/CKR_PIN_INCORRECT: a PIV PIN has 6 to 8 characters/u);
     expect(json(await cryptoki(["--virtual", folder.card, "pin", "status", "--json"]))).toMatchObject([
       { user: { triesLeft: 3 } },
     ]);

@@ -55,15 +55,38 @@ describe("C_Login", () => {
   });
 
   test.each([
-    ["", "PIN_LEN_RANGE"],
-    ["12345", "PIN_LEN_RANGE"],
-    ["123456789", "PIN_LEN_RANGE"],
+    ["", "PIN_INCORRECT"],
+    ["12345", "PIN_INCORRECT"],
+    ["123456789012", "PIN_INCORRECT"],
     ["12345\u{e9}", "PIN_INCORRECT"],
   ])("never shows the card the PIN %j", async (pin, name) => {
     await using made = await rig(await testCard());
     const session = await made.session();
     await expect(made.cryptoki.C_Login(session, CKU.USER, pin)).rejects.toMatchObject(refusal(name));
     expect(verifications(made)).toBe(0);
+  });
+
+  test("says the length in the cause of a PIN that the card cannot take; the tries stay, and the login of an operation too", async () => {
+    await using made = await rig(await testCard());
+    const { cryptoki } = made;
+    const session = await made.session();
+    const tooLong = {
+      ...refusal("PIN_INCORRECT"),
+      cause: {
+        reason: "length",
+        triesLeft: undefined,
+        message: expect.stringContaining("6 to 8 characters") as unknown,
+      },
+    };
+    await expect(cryptoki.C_Login(session, CKU.USER, "123456789012")).rejects.toMatchObject(tooLong);
+    expect((await cryptoki.C_GetTokenInfo(await made.slot())).flags & CKF.USER_PIN_COUNT_LOW).toBe(0);
+    await cryptoki.C_Login(session, CKU.USER, PIN);
+    await cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA256 }, await made.privateKey(session, 2));
+    await expect(cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, "123456789012")).rejects.toMatchObject(tooLong);
+    await cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN);
+    expect(await cryptoki.C_Sign(session, DATA)).toHaveLength(64);
+    // A new PIN of such a length is what CKR_PIN_LEN_RANGE is for.
+    await expect(cryptoki.C_SetPIN(session, PIN, "123456789012")).rejects.toMatchObject(refusal("PIN_LEN_RANGE"));
   });
 
   test("is one for all sessions of the token, and said once", async () => {
@@ -340,4 +363,41 @@ test("two programs on one card: neither takes the other's login or tries", async
   await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
   // The other program made the card forget the PIN.
   await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+});
+
+describe("a key pair that the security officer made", () => {
+  const generated = async (made: Rig): Promise<readonly [number, number]> => {
+    const session = await made.session();
+    await made.cryptoki.C_Login(session, CKU.SO, "010203040506070801020304050607080102030405060708");
+    const { privateKey } = await made.cryptoki.C_GenerateKeyPair(
+      session,
+      { mechanism: CKM.EC_KEY_PAIR_GEN },
+      { [CKA.TOKEN]: true, [CKA.EC_PARAMS]: fromHex("06082a8648ce3d030107") },
+      { [CKA.TOKEN]: true, [CKA.ID]: Uint8Array.of(1) },
+    );
+    return [session, privateKey];
+  };
+
+  test("shows what it is under the handles that were given, and not to a search", async () => {
+    await using made = await rig(await testCard());
+    const [session, key] = await generated(made);
+    const shown = await made.cryptoki.C_GetAttributeValue(session, key, [CKA.CLASS, CKA.LABEL, CKA.KEY_TYPE]);
+    expect(shown).toMatchObject({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "PIV Authentication key" });
+    expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) })).toEqual([]);
+  });
+
+  test("is used by the user only", async () => {
+    await using made = await rig(await testCard());
+    const [session, key] = await generated(made);
+    const signing = made.cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA256 }, key);
+    await expect(signing).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  });
+
+  test("has no handle after the officer's logout", async () => {
+    await using made = await rig(await testCard());
+    const [session, key] = await generated(made);
+    await made.cryptoki.C_Logout(session);
+    const asking = made.cryptoki.C_GetAttributeValue(session, key, [CKA.CLASS]);
+    await expect(asking).rejects.toMatchObject(refusal("OBJECT_HANDLE_INVALID"));
+  });
 });

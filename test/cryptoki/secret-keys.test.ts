@@ -307,3 +307,21 @@ test("a key with CKA_ALLOWED_MECHANISMS is for those, and one without for all of
   await cryptoki.C_EncryptInit(session, cbc, wide);
   expect(await cryptoki.C_Encrypt(session, IV)).toHaveLength(16);
 });
+
+describe("CKA_EXTRACTABLE that a template leaves out", () => {
+  const AES_KEY = { [CKA.TOKEN]: false, [CKA.VALUE_LEN]: 16 } as const;
+
+  test.each([
+    ["is false for a key that is sensitive", { [CKA.SENSITIVE]: true }, false],
+    ["is true for a key that is not", { [CKA.SENSITIVE]: false }, true],
+    ["is true for a key of which nothing is said", {}, true],
+    ["is what the template says", { [CKA.SENSITIVE]: true, [CKA.EXTRACTABLE]: true }, true],
+  ])("%s", async (_, template, extractable) => {
+    await using made = await rig(await testCard());
+    const session = await made.session();
+    const generate = { mechanism: CKM.AES_KEY_GEN };
+    const key = await made.cryptoki.C_GenerateKey(session, generate, { ...AES_KEY, ...template });
+    const shown = await made.cryptoki.C_GetAttributeValue(session, key, [CKA.EXTRACTABLE, CKA.NEVER_EXTRACTABLE]);
+    expect(shown).toEqual({ [CKA.EXTRACTABLE]: extractable, [CKA.NEVER_EXTRACTABLE]: !extractable });
+  });
+});

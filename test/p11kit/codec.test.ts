@@ -310,12 +310,60 @@ describe("attributes", () => {
   });
 
   test("a count without a body costs nothing", () => {
-    expect(() => readBack(TEMPLATE, "ffffffff")).toThrow("data: 4 bytes wanted at 4, 0 left");
-    expect(() => readBack(WANTED, "ffffffff")).toThrow("data: 4 bytes wanted at 4, 0 left");
+    expect(() => readBack(TEMPLATE, "ffffffff")).toThrow(": 4 bytes wanted at 4, 0 left");
+    expect(() => readBack(WANTED, "ffffffff")).toThrow(": 4 bytes wanted at 4, 0 left");
   });
 
   test("a value of another kind than its attribute's is refused", () => {
     const wrong = { [CKA.CLASS]: "text" as unknown as AttributeValue };
     expect(() => written(TEMPLATE, wrong as Template)).toThrow(/CKR_ATTRIBUTE_VALUE_INVALID/u);
+  });
+});
+
+describe("the attributes that are asked for, with templates among them", () => {
+  const WRAP = "40000211";
+  const UNWRAP = "40000212";
+  const CLASS = "00000000 00000008";
+  const read = (hex: string, offered = 1): unknown => WANTED.read(new ByteReader(fromHex(hex)), { offered });
+  const wrap = { type: CKA.WRAP_TEMPLATE, room: 0 };
+  const unwrap = { type: CKA.UNWRAP_TEMPLATE, room: 0 };
+  const counted = { nested: [] };
+
+  test.each([
+    ["pValue is NULL", `00000002 ${WRAP} 00000000 ${CLASS}`, [wrap, { type: 0, room: 8 }]],
+    [
+      "pValue is not NULL and the length 0",
+      `00000002 ${WRAP} 00000000 00000000 ${CLASS}`,
+      [
+        { ...wrap, ...counted },
+        { type: 0, room: 8 },
+      ],
+    ],
+    [
+      "it is both, the first one NULL",
+      `00000002 ${WRAP} 00000000 ${UNWRAP} 00000000 00000000`,
+      [wrap, { ...unwrap, ...counted }],
+    ],
+    [
+      "it is both, the second one NULL",
+      `00000002 ${WRAP} 00000000 00000000 ${UNWRAP} 00000000`,
+      [{ ...wrap, ...counted }, unwrap],
+    ],
+    [
+      "there is room",
+      `00000001 ${WRAP} 00000018 00000001 ${CLASS}`,
+      [{ ...wrap, room: 24, nested: [{ type: 0, room: 8 }] }],
+    ],
+  ])("where %s", (_, hex, wanted) => {
+    expect(read(hex)).toEqual(wanted);
+  });
+
+  test("are refused where no form uses the request exactly", () => {
+    expect(() => read(`00000001 ${WRAP} 00000000 0000`)).toThrow(
+      /the attributes that are asked for: 2 bytes too many/u,
+    );
+    expect(() => read(`00000002 ${WRAP} 00000000`)).toThrow(/the attributes that are asked for/u);
+    // A client before 0.25 has no such count.
+    expect(() => read(`00000001 ${WRAP} 00000000 00000000`, 0)).toThrow(DataError);
   });
 });

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, stat, unlink, writeFile } from "node:fs/promises"
 import os from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
-import { ByteReader, fromHex, utf8 } from "../../src/bytes/index.ts";
+import { ByteReader, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import {
   CKA,
   CKF,
@@ -147,10 +147,6 @@ describe("a peer", () => {
     ["a message over the limit", fromHex("00000010 00000000 7fffffff")],
     ["options over the limit", fromHex("00000010 7fffffff 00000000")],
     ["the code 0", fromHex("00000000 00000000 00000004 00000002")],
-    ["another signature", encodeFrame(16, fromHex("00000002 00000001 75 0000000000000000"))],
-    ["too few arguments", encodeFrame(16, fromHex("0000000a 00000002 7575 0000000000000000"))],
-    ["too many arguments", encodeFrame(16, fromHex("00000002 00000000 00"))],
-    ["no call at all", encodeFrame(16, new Uint8Array())],
   ])("that sends %s is cut off, and nobody else notices", async (_, bytes) => {
     const other = await rig.module();
     const peer = await Peer.open(rig.socket);
@@ -158,6 +154,47 @@ describe("a peer", () => {
     await hungUp(peer);
     await other.C_GetSlotList(true);
     await other.C_Finalize();
+  });
+
+  test.each([
+    ["another signature", fromHex("00000002 00000001 75 0000000000000000")],
+    ["too few arguments", fromHex("0000000a 00000002 7575 0000000000000000")],
+    ["too many arguments", fromHex("00000002 00000000 00")],
+    ["no call at all", new Uint8Array()],
+  ])("that sends %s in a whole frame gets an error, and goes on", async (_, body) => {
+    using peer = await Peer.open(rig.socket);
+    peer.stream.write(encodeFrame(77, body));
+    const answer = await peer.receive();
+    expect(answer?.code).toBe(77);
+    expect(toHex(answer?.body ?? new Uint8Array())).toBe(`000000000000000175${"0".repeat(14)}30`);
+    await peer.ask("C_Initialize", []);
+    expect(await peer.ask("C_GetSlotList", [true], 10)).toMatchObject({ kind: "list" });
+  });
+
+  test("that is one of many with half a message: all together have one bound, and the longest goes first", async () => {
+    await using own = await ServerRig.start(await testCard(), { messageLimit: 100_000 });
+    const peers: Peer[] = [];
+    const half = async (bytes: number): Promise<Peer> => {
+      const peer = await Peer.open(own.socket);
+      peer.stream.write(Buffer.concat([fromHex("00000010 00000000 000186a0"), new Uint8Array(bytes)]));
+      peers.push(peer);
+      return peer;
+    };
+    const short = await half(1_000);
+    const longest = await half(99_999);
+    for (let count = 0; count < 3; count++) await half(99_000);
+    // 397,999 bytes, of 400,000.
+    const closed = once(longest.stream, "close");
+    longest.stream.resume();
+    await half(50_000);
+    await closed;
+    await own.untilClients(5);
+    expect(own.server.clients).toBe(5);
+    // Whoever had less goes on.
+    await using module = await own.module();
+    expect(await module.C_GetSlotList(true)).toHaveLength(1);
+    expect(short.stream.destroyed).toBe(false);
+    for (const peer of peers) peer[Symbol.dispose]();
   });
 
   test("that asks for a call that there is not is told so", async () => {

@@ -2,7 +2,9 @@ import { describe, expect, test } from "@jest/globals";
 import { toHex, utf8 } from "../../src/bytes/index.ts";
 import type { CardApplication, CardPrivateKey, CardToken } from "../../src/card/index.ts";
 import { LoginRequiredError, UnsupportedError } from "../../src/card/index.ts";
+import { CKU } from "../../src/cryptoki/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
+import { READER, Rig } from "../cryptoki/rig.ts";
 import { certificate, dataObject, odf, pin, privateKey, tokenInfo } from "./directory-files.ts";
 import { FileCard, insert, type Quirks, RECORDING } from "./file-card.ts";
 
@@ -143,6 +145,22 @@ describe("a card with two PINs", () => {
   test("has no security officer", async () => {
     const { tokens } = await open();
     await expect(tokens[0]?.login("so", utf8("1234"))).rejects.toThrow(UnsupportedError);
+  });
+
+  test("says so to C_Login: no such user type, and no PIN is sent", async () => {
+    await using made = new Rig([pkcs15]);
+    made.readers.plug(READER);
+    made.insert(twoPinCard());
+    await made.cryptoki.C_Initialize();
+    const session = await made.session();
+    const { commands } = made;
+    await expect(made.cryptoki.C_Login(session, CKU.SO, "1234")).rejects.toMatchObject({
+      name: "CKR_USER_TYPE_INVALID",
+      message: expect.stringContaining(
+        "the card has no PIN of a security officer for this token; log in as user",
+      ) as unknown,
+    });
+    expect(commands.filter((command) => command.startsWith("0020"))).toEqual([]);
   });
 });
 

@@ -99,6 +99,9 @@ describe("keys made on the card", () => {
     const algorithm = { ...generating, token: { id: id(1) } };
     const pair = await crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]);
     expect(pair.privateKey).toMatchObject({ type: "private", extractable: false, usages: ["sign"] });
+    await expect(crypto.subtle.sign(signing, pair.privateKey, MESSAGE)).rejects.toMatchObject(
+      exception("OperationError", "USER_NOT_LOGGED_IN"),
+    );
     await crypto.logout();
     const signature = await crypto.subtle.sign(signing, pair.privateKey, MESSAGE);
     expect(await crypto.subtle.verify(signing, pair.publicKey, signature, MESSAGE)).toBe(true);

@@ -31,7 +31,13 @@ interface ServeOptions {
   readonly unlockBy?: Detour;
   readonly singleSignOn?: true;
   readonly cryptokiVersion?: keyof typeof CRYPTOKI_VERSIONS;
+  readonly keepPin?: boolean;
+  /** Seconds. */
+  readonly hold?: number;
 }
+
+/** Seconds. Nobody else reaches the card meanwhile. */
+const LONGEST_HOLD = 60;
 
 /** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */
 const DETOURS: readonly Detour[] = ["C_SetPIN", "C_InitPIN"];
@@ -60,6 +66,16 @@ export function addServe(program: Command, environment: Environment): void {
       "--single-sign-on",
       "clients share the user's login: who logs in to a token once is logged in for every client with a session, until the last " +
         "one has left; any program of this user may then use the keys without the PIN",
+    )
+    .option(
+      "--keep-pin",
+      "keep each client's PIN until its logout, for keys that want it before each use, such as 9C, and for programs that never give it " +
+        "again, such as Java and ssh-agent; a client that is logged in then signs with such keys without anybody being asked",
+    )
+    .option(
+      "--hold <seconds>",
+      "keep the card this long for a client that gave the PIN for one signature and does not sign; default: 4",
+      parseHold,
     )
     .addOption(
       new Option(
@@ -99,12 +115,21 @@ function parseBytes(text: string): number {
   return bytes;
 }
 
+function parseHold(text: string): number {
+  const seconds = /^\d{1,3}(\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
+  if (seconds <= 0 || seconds > LONGEST_HOLD)
+    throw new UsageError(`--hold is a number of seconds, more than 0 and at most ${LONGEST_HOLD}`);
+  return seconds;
+}
+
 async function serve(context: CommandContext, options: ServeOptions): Promise<void> {
   if (options.stdio && options.socket !== undefined) throw new UsageError("--stdio or --socket, not both");
   const ofCards = [
     ["--unlock-by", options.unlockBy],
     ["--cryptoki-version", options.cryptokiVersion],
     ["--single-sign-on", options.singleSignOn],
+    ["--hold", options.hold],
+    ["--keep-pin", options.keepPin],
   ] as const;
   for (const [name, value] of ofCards) {
     if (value === undefined || context.options.server === undefined) continue;
@@ -180,9 +205,9 @@ async function listen(
 }
 
 async function serveStreams(context: CommandContext, options: ServeOptions): Promise<void> {
+  const { maxMessage } = options;
   const { serveConnection } = await import("../../p11kit/index.ts");
   const { stdin, stdout } = context.environment;
-  const { maxMessage } = options;
   const application = await applications(context, options);
   await serveConnection(Duplex.from({ readable: stdin, writable: stdout }), application(), {
     signal: context.signal,
@@ -216,18 +241,22 @@ const ULONG_BITS: 32 | 64 =
 
 async function overCards(
   context: CommandContext,
-  { unlockBy, cryptokiVersion, singleSignOn }: ServeOptions,
+  { unlockBy, cryptokiVersion, singleSignOn, hold, keepPin = false }: ServeOptions,
 ): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
-  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions });
+  const held = hold === undefined ? {} : { hold: 1000 * hold };
+  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
   const options = {
+    slots,
+    keepPin,
     ...context.applicationOptions,
+    ...context.callTrace,
     ulongBits: ULONG_BITS,
     ...(unlockBy && { unlockBy: [unlockBy] }),
     ...(singleSignOn && { singleSignOn }),
     ...(cryptokiVersion && { version: CRYPTOKI_VERSIONS[cryptokiVersion] }),
   };
-  return () => new Cryptoki({ slots, ...options });
+  return () => new Cryptoki(options);
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
@@ -252,7 +281,7 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
   const { reader, patience, verifyResults } = globals;
-  const { socket, maxMessage, unlockBy, cryptokiVersion, only: token } = options;
+  const { socket, maxMessage, unlockBy, cryptokiVersion, hold, keepPin, only: token } = options;
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
@@ -263,6 +292,8 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
     ...(cryptokiVersion === undefined ? [] : ["--cryptoki-version", cryptokiVersion]),
+    ...(hold === undefined ? [] : ["--hold", `${hold}`]),
+    ...(keepPin ? ["--keep-pin"] : []),
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];

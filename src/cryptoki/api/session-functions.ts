@@ -73,7 +73,8 @@ export abstract class SessionFunctions extends SlotFunctions {
    *   CKA_ALWAYS_AUTHENTICATE.
    * @param pin Text is sent as UTF-8. Null where the reader has keys of its own for it (CKF_PROTECTED_AUTHENTICATION_PATH).
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED, with the tries left in the cause ({@link PinError});
-   *   CKR_PIN_LEN_RANGE before the card sees it.
+   *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the card;
+   *   CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
    */
   C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void> {
     return this.call("C_Login", signal, sessions.login, session, userType, pin, signal);

@@ -87,6 +87,8 @@ function* defaults(
     if (initial === undefined) continue;
     // "The CKA_EXTRACTABLE attribute is by default set to CK_TRUE" (C_UnwrapKey).
     if (type === CKA.EXTRACTABLE && making === "unwrap") yield [type, true];
+    // Asked to be kept secret, and not to be let out: a key that leaves wrapped is less than that.
+    else if (type === CKA.EXTRACTABLE && values.get(CKA.SENSITIVE) === true) yield [type, false];
     else yield [type, USES.has(type) && usesNamed ? false : initial];
   }
 }

@@ -13,12 +13,14 @@ interface InitRequest<Kind extends OperationKind> {
   readonly kind: Kind;
   /** Null ends what is active (PKCS#11 3.1, each ...Init function). */
   readonly mechanism: CK_MECHANISM | null;
+  /** The handle of its key. */
+  readonly key?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Begins an operation that `make` makes, or ends the one that is under way. What is read of the key for it can be cancelled. */
 export function initialise<Kind extends OperationKind>(
-  { application, handle, kind, mechanism, signal }: InitRequest<Kind>,
+  { application, handle, kind, mechanism, key, signal }: InitRequest<Kind>,
   make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
 ): Promise<void> {
   return application.inSession(
@@ -29,7 +31,9 @@ export function initialise<Kind extends OperationKind>(
         operations.cancel(kind);
         return;
       }
-      return operations.begin(kind, () => untilAborted(Promise.resolve(make(session, mechanism)), signal, cancelled));
+      const made = (): Promise<OperationTypes[Kind]> =>
+        untilAborted(Promise.resolve(make(session, mechanism)), signal, cancelled);
+      return operations.begin(kind, made, key);
     },
     signal,
   );
@@ -49,6 +53,6 @@ export const keyedInit =
     key: number,
     signal?: AbortSignal,
   ): Promise<void> =>
-    initialise({ application, handle, kind, mechanism, signal }, (session, wanted) =>
+    initialise({ application, handle, kind, mechanism, key, signal }, (session, wanted) =>
       make({ application, session, use, mechanism: wanted, key }),
     );

@@ -82,7 +82,7 @@ async function generateOnCard(
   // In their places may have been others, which other applications know too.
   for (const { reference } of [pair.publicKey, pair.privateKey]) token.copies.ended(reference);
   const publish = (object: CardObject): number =>
-    application.objects.publish(application.objects.ofCard(token, object));
+    application.objects.publishMade(application.objects.ofCard(token, object));
   return { publicKey: publish(pair.publicKey), privateKey: publish(pair.privateKey) };
 }
 

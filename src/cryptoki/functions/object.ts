@@ -18,10 +18,14 @@ import type { Session } from "../sessions/session.ts";
 /** Values of the attributes asked for. */
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
-/** @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see. */
+/**
+ * An object that the caller may look at: one that it sees, and one that it has just made, which an officer does not see otherwise.
+ * @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see.
+ */
 export function objectIn(application: Application, session: Session, handle: number): StoredObject {
   const object = application.objects.get(handle, session.token);
-  if (!application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
+  const isOwn = object.made && application.logins.userOf(session.token) !== undefined;
+  if (!isOwn && !application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
   return object;
 }
 

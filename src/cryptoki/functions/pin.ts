@@ -71,6 +71,7 @@ export function setPin(
       return token.loginQueue.run(() => {
         const user = logins.userOf(token);
         if (!user && application.unlocksBy("C_SetPIN")) return unlock(token, oldPin, newPin, signal);
+        logins.dropKeptPin(token);
         return change(token, logins.pukOf(token) ? "puk" : (user ?? "user"), oldPin, newPin, signal);
       }, signal);
     },

@@ -134,13 +134,12 @@ async function authenticate(application: Application, session: Session, pin: Pin
   if (!key) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
   if (application.logins.userOf(session.token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
   try {
-    await application.logins.authenticate(session.token, pin, signal);
+    await key.authenticate(pin, signal);
   } catch (error) {
     // "C_Login returns in this case CKR_PIN_LOCKED and this also logs the user out from the token."
     if (error instanceof PinError && error.reason === "blocked") application.logins.forget(session.token);
     throw error;
   }
-  key.authenticate();
 }
 
 /** A PUK and an officer's PIN are told apart by their length: what a PUK can be as long as, is one. */

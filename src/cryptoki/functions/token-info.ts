@@ -19,8 +19,8 @@ export function getTokenInfo(application: Application, slotID: number, signal?: 
       const info = await read(() => token.info());
       const user = application.logins.userOf(token);
       // Verified by this application, its tries are all there: nothing to ask.
-      const userPin = user === "user" ? undefined : await read(() => cardToken.pinStatus("user"));
-      const officerPin = user === "so" ? undefined : await read(() => cardToken.pinStatus("so"));
+      const userPin = user === "user" ? undefined : await read(() => token.pinStatus("user"));
+      const officerPin = user === "so" ? undefined : await read(() => token.pinStatus("so"));
       const sessions = application.sessions.count(token);
       return {
         label: await token.label(),

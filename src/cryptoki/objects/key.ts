@@ -1,4 +1,4 @@
-import type { KeyPrimitive } from "../../card/index.ts";
+import type { AuthenticatedUse, KeyPrimitive } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 
 /** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
@@ -14,6 +14,8 @@ export interface PrivateKey {
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Verifies the PIN for one use, and keeps the card for it; left out where a login by itself is as good ({@link CardToken.authenticate}). */
+  authenticate?(pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse>;
   /** Overwrites the key, where it is in this process. */
   wipe?(): void;
 }

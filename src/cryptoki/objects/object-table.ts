@@ -83,6 +83,12 @@ export class ObjectTable {
     return object.handle;
   }
 
+  /** Names an object of the card that the application made: it may look at it, whoever is logged in. */
+  publishMade(object: StoredObject): number {
+    object.made = true;
+    return this.publish(object);
+  }
+
   /** A new object that ends with its session. */
   create(session: Session, contents: ObjectContents): number {
     const attributes = { ...contents.attributes, [CKA.UNIQUE_ID]: toHex(randomBytes(16)) };

@@ -11,12 +11,12 @@ import type { ObjectContents } from "./object-copy.ts";
 
 /**
  * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
- * @param use Has the card compute with it.
+ * @param card Has the card compute with it.
  */
 export function privateKeyObject(
   object: CardPrivateKey,
   allowedMechanisms: AllowedMechanisms,
-  use: PrivateKey["use"],
+  card: Pick<PrivateKey, "use" | "authenticate">,
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = memoizeAsync(() => object.publicKey());
   const key = memoizeAsync(async () => parsePublicKey(await info()));
@@ -38,7 +38,7 @@ export function privateKeyObject(
         get alwaysAuthenticate() {
           return object.alwaysAuthenticate;
         },
-        use,
+        ...card,
       },
     },
     attributes: {

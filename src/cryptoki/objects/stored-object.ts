@@ -13,6 +13,8 @@ export class StoredObject {
   readonly copy: ObjectCopy;
   /** The session that it ends with; undefined for objects of the token. */
   readonly owner: object | undefined;
+  /** The application made it on the card, in the login that lasts. */
+  made = false;
 
   constructor(handle: number, token: Token, copy: ObjectCopy, owner?: object) {
     this.handle = handle;

@@ -1,5 +1,5 @@
 import { untilAborted } from "../../async/index.ts";
-import type { KeyPrimitive } from "../../card/index.ts";
+import { type AuthenticatedUse, type KeyPrimitive, PinError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
@@ -8,6 +8,7 @@ import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
 import { afterReset } from "./after-reset.ts";
 import type { Login, Logins } from "./logins.ts";
+import type { Pin } from "./pin.ts";
 
 /** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
 export class GuardedKey implements KeyUser {
@@ -16,6 +17,9 @@ export class GuardedKey implements KeyUser {
   readonly #logins: Logins;
   /** The login in which the PIN was given for the next use. */
   #authenticated: Login | undefined;
+  #wasAsked = false;
+  /** The use that the PIN was given for, while the card is kept for it. */
+  #held: AuthenticatedUse | undefined;
 
   constructor(key: PrivateKey, token: Token, logins: Logins) {
     this.#key = key;
@@ -31,9 +35,48 @@ export class GuardedKey implements KeyUser {
     return this.#key.alwaysAuthenticate;
   }
 
-  /** The PIN was verified for the next use. */
-  authenticate(): void {
+  /** It wants its PIN, and nobody has given one, neither right nor wrong. */
+  get awaitsPin(): boolean {
+    return this.alwaysAuthenticate && !this.#wasAsked;
+  }
+
+  /** Verifies the PIN for the next use, and keeps the card for it until {@link release}. Errors as of {@link Logins.authenticate}. */
+  async authenticate(pin: Pin, signal?: AbortSignal): Promise<void> {
+    this.#wasAsked = true;
+    // Given twice: the second one would wait for the first.
+    this.release();
+    this.#held = await this.#logins.authenticate(this.#token, this.#key, pin, signal);
     this.#authenticated = this.#logins.current(this.#token);
+  }
+
+  /** With the PIN of the login, where the application has it kept; not once the context login was tried. */
+  async #authenticateWithKept(signal?: AbortSignal): Promise<void> {
+    const pin = this.#wasAsked ? undefined : this.#logins.keptPin(this.#token);
+    if (!pin) return;
+    try {
+      await this.authenticate(pin, signal);
+    } catch (error) {
+      if (!(error instanceof PinError)) throw error;
+      // No second try is spent on it.
+      this.#logins.dropKeptPin(this.#token);
+      throw new CryptokiError(
+        CKR.USER_NOT_LOGGED_IN,
+        `the PIN that was kept is not the card's any more: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    } finally {
+      this.#wasAsked = false;
+    }
+  }
+
+  /** Gives the card back: the operation is over, or begins anew with its PIN. */
+  release(): void {
+    // The card's own queue gives it back before all calls that come after.
+    this.#held?.[Symbol.asyncDispose]().catch(() => undefined);
+    this.#held = undefined;
+    this.#authenticated = undefined;
   }
 
   /** @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; what the card throws. */
@@ -41,17 +84,23 @@ export class GuardedKey implements KeyUser {
     const key = this.#key;
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also while the card is read for it, which is done for all callers.
-    const use = (): Promise<Uint8Array> => untilAborted(key.use(primitive, input, signal), signal, cancelled);
-    if (!key.needsLogin) return afterReset(use);
+    const by = (user: Pick<PrivateKey, "use">) => (): Promise<Uint8Array> =>
+      untilAborted(user.use(primitive, input, signal), signal, cancelled);
+    if (!key.needsLogin) return afterReset(by(key));
+    if (key.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
+    const held = this.#held;
     const authenticated =
-      this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token);
+      this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token) && !held?.ended;
+    this.#held = undefined;
     this.#authenticated = undefined;
     if (key.alwaysAuthenticate && !authenticated) {
-      throw new CryptokiError(
-        CKR.USER_NOT_LOGGED_IN,
-        "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init",
-      );
+      await held?.[Symbol.asyncDispose]();
+      throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, held?.ended ? GIVEN_BACK : PIN_FIRST);
     }
-    return this.#logins.use(this.#token, key.alwaysAuthenticate, use);
+    return this.#logins.use(this.#token, key.alwaysAuthenticate, by(held ?? key));
   }
 }
+
+const PIN_FIRST = "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";
+const GIVEN_BACK =
+  "this key wants its PIN before each use, and the use came too late after it: the card was given back; C_Login with CKU_CONTEXT_SPECIFIC once more";

@@ -1,9 +1,18 @@
 import { throwIfAborted, untilAborted } from "../../async/index.ts";
-import { CardError, CardResetError, LoginRequiredError, type PinUser } from "../../card/index.ts";
+import {
+  type AuthenticatedUse,
+  CardError,
+  CardResetError,
+  LoginRequiredError,
+  PinError,
+  type PinUser,
+  UnsupportedError,
+} from "../../card/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
+import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
 import { copyPin, type Pin, withPin } from "./pin.ts";
 
@@ -16,6 +25,20 @@ export interface Login {
   readonly joined?: true;
   /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
+  /** The PIN that logged the user in, where the application has it kept: owned and wiped here. */
+  pin?: Uint8Array;
+  /** The latest use of a key for which the PIN was given, and the card is kept. */
+  held?: AuthenticatedUse;
+}
+
+export interface LoginOptions {
+  /**
+   * Single sign-on: whether this application may take up a login that another one shares. Left out, it neither takes up a login nor
+   * shares its own.
+   */
+  readonly mayJoin?: ((token: Token) => boolean) | undefined;
+  /** Keeps the user's PIN until the login ends, for keys that want it before each use. Default: false. */
+  readonly keepsPin?: boolean | undefined;
 }
 
 /**
@@ -26,17 +49,15 @@ export class Logins {
   readonly #logins = new Map<Token, Login>();
   readonly #ended: (token: Token) => void;
   readonly #mayJoin: ((token: Token) => boolean) | undefined;
+  readonly #keepsPin: boolean;
   /** Tokens whose user logged out here: what others share is not taken up again. */
   readonly #declined = new WeakSet<Token>();
 
-  /**
-   * @param ended Hears of every login that ends, whatever ended it.
-   * @param mayJoin Single sign-on: whether this application may take up a login that another one shares. Left out, it neither takes up
-   *   a login nor shares its own.
-   */
-  constructor(ended: (token: Token) => void, mayJoin?: (token: Token) => boolean) {
+  /** @param ended Called for every login that ends, whatever ended it. */
+  constructor(ended: (token: Token) => void, { mayJoin, keepsPin = false }: LoginOptions = {}) {
     this.#ended = ended;
     this.#mayJoin = mayJoin;
+    this.#keepsPin = keepsPin;
   }
 
   /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
@@ -82,7 +103,8 @@ export class Logins {
 
   /**
    * Verifies the PIN, once. A verification that ends after an abort is undone behind the caller.
-   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_TYPE_INVALID for an officer whom
+   *   the card does not know, CKR_PIN_INCORRECT for a PIN of a wrong length, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
    *   what the card throws.
    */
   login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
@@ -93,11 +115,12 @@ export class Logins {
         throwIfAborted(signal, cancelled);
       } catch (error) {
         // Where the card did not refuse the PIN, it may have verified it.
-        if (signal?.aborted && !(error instanceof CardError)) await token.logoutIfUnused().catch(() => undefined);
+        if (signal?.aborted && !isRefusal(error)) await token.logoutIfUnused().catch(() => undefined);
         throw error;
       }
       if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
-      this.#begin(token, { user, resets: token.card.resets });
+      const kept = this.#keepsPin && user === "user" && pin !== null;
+      this.#begin(token, { user, resets: token.card.resets, ...(kept && { pin: copyPin(pin) }) });
       this.accept(token);
     }, signal);
     return untilAborted(login, signal, cancelled);
@@ -127,6 +150,19 @@ export class Logins {
     delete login.puk;
   }
 
+  /** The PIN of the user's login, while it is kept. Stays the login's own. */
+  keptPin(token: Token): Uint8Array | undefined {
+    return this.current(token)?.pin;
+  }
+
+  /** The PIN was changed, or turned out to be another one by now. The user stays logged in, without it. */
+  dropKeptPin(token: Token): void {
+    const login = this.#logins.get(token);
+    if (!login?.pin) return;
+    wipe(login.pin);
+    delete login.pin;
+  }
+
   #requireNobody(token: Token, user: PinUser): void {
     // Its logins were forgotten when it went: this one would stay.
     if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
@@ -137,12 +173,21 @@ export class Logins {
     throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
   }
 
-  /** Verifies the PIN for one use of a key. Who is logged in stays as it is. */
-  authenticate(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
+  /**
+   * Verifies the PIN for one use of a key, and keeps the card for it. Who is logged in stays as it is; the end of the login gives the
+   * card back.
+   * @returns Undefined where nothing needs to be kept: the use is as good later.
+   */
+  authenticate(token: Token, key: PrivateKey, pin: Pin, signal?: AbortSignal): Promise<AuthenticatedUse | undefined> {
     return token.loginQueue.run(async () => {
-      await verify(token, "user", pin, signal);
+      const held = await verifyForUse(token, key, pin, signal);
       const login = this.#logins.get(token);
       if (login) login.resets = token.card.resets;
+      if (!held) return undefined;
+      if (login && !signal?.aborted) login.held = held;
+      // Logged out, or left, in the meantime.
+      else await held[Symbol.asyncDispose]();
+      return held;
     }, signal);
   }
 
@@ -156,6 +201,11 @@ export class Logins {
   #leave(token: Token): void {
     this.dropPuk(token);
     token.shared.delete(this);
+    this.dropKeptPin(token);
+    this.#logins
+      .get(token)
+      ?.held?.[Symbol.asyncDispose]()
+      .catch(() => undefined);
     token.loggedIn.delete(this);
     if (token.loggedIn.size === 0) token.copies.forgetPrivate();
     if (this.#logins.delete(token)) this.#ended(token);
@@ -191,8 +241,50 @@ export class Logins {
   }
 }
 
+const isRefusal = (error: unknown): boolean =>
+  error instanceof CardError || (error instanceof CryptokiError && error.cause instanceof CardError);
+
+async function verifyForUse(
+  token: Token,
+  key: PrivateKey,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<AuthenticatedUse | undefined> {
+  const authenticate = key.authenticate?.bind(key);
+  if (!authenticate) {
+    await verify(token, "user", pin, signal);
+    return undefined;
+  }
+  const byReader = pin === null && token.cardToken.pinPad !== undefined;
+  const held = await orLoginError("user", () =>
+    byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)),
+  );
+  token.userVerified();
+  return held;
+}
+
 /** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
-  if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
-  await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+  await orLoginError(user, async () => {
+    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
+    await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+  });
+}
+
+/**
+ * What a login says of a PIN of a length that the card does not take, which the card was not shown: it is wrong. CKR_PIN_LEN_RANGE "only
+ * applies to functions which attempt to set a PIN" (PKCS#11 3.1 section 5.1.6). A user whom the card does not know is no user type of it.
+ */
+async function orLoginError<T>(user: PinUser, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PinError && error.reason === "length") {
+      throw new CryptokiError(CKR.PIN_INCORRECT, error.message, { cause: error });
+    }
+    if (user === "so" && error instanceof UnsupportedError) {
+      throw new CryptokiError(CKR.USER_TYPE_INVALID, `${error.message}; log in as user`, { cause: error });
+    }
+    throw error;
+  }
 }

@@ -25,6 +25,11 @@ export class Operation<Kind extends Stream> {
     return this.stream;
   }
 
+  /** It waits for the PIN of its key, and no call has come for it since it began. */
+  get isAbandoned(): boolean {
+    return !this.#begun && this.key?.awaitsPin === true;
+  }
+
   /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID once the key was destroyed. */
   requireKey(): void {
     this.#requireKey?.();

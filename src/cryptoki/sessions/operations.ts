@@ -35,17 +35,34 @@ export class Operations {
   /** In the order in which they began. */
   readonly #order = new Set<OperationKind>();
 
+  /** Handles of the keys of those that have one. */
+  readonly #keys = new Map<OperationKind, number>();
+
   /**
    * Begins an operation, if `make` succeeds.
+   * @param key The handle of its key.
    * @throws {CryptokiError} CKR_OPERATION_ACTIVE; what `make` throws.
    */
   async begin<Kind extends OperationKind>(
     kind: Kind,
     make: () => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
+    key?: number,
   ): Promise<void> {
-    if (this.#active[kind]) throw new CryptokiError(CKR.OPERATION_ACTIVE);
-    this.#active[kind] = await make();
+    if (this.#active[kind] && !this.#isAbandoned(kind, key)) throw new CryptokiError(CKR.OPERATION_ACTIVE);
+    const made = await make();
+    this.cancel(kind);
+    this.#active[kind] = made;
     this.#order.add(kind);
+    if (key !== undefined) this.#keys.set(kind, key);
+  }
+
+  /**
+   * A signature that waits for the PIN of its key, which nobody gave, and that no call has come for since it began: a program that cannot
+   * ask for that PIN has given it up, without a call that ends it. A new signature with another key may take its place
+   * (docs/decisions/abandoned-signatures.md).
+   */
+  #isAbandoned(kind: OperationKind, key: number | undefined): boolean {
+    return kind === "sign" && key !== this.#keys.get(kind) && this.#active.sign?.isAbandoned === true;
   }
 
   /** What is under way, in the order in which it began. */
@@ -63,10 +80,14 @@ export class Operations {
   /** Ends the operation, if there is one. */
   cancel(kind: OperationKind): void {
     const operation = this.#active[kind];
-    if (operation && "stream" in operation) operation.stream.wipe();
+    if (operation && "stream" in operation) {
+      operation.stream.wipe();
+      operation.key?.release();
+    }
     // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of twelve names
     delete this.#active[kind];
     this.#order.delete(kind);
+    this.#keys.delete(kind);
   }
 
   /** The session ends. */

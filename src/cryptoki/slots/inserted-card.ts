@@ -108,6 +108,10 @@ export class InsertedCard implements TokenCard {
     if (this.#gone) throw new CardGoneError("the card was taken out while it was looked at");
   }
 
+  get isHeld(): boolean {
+    return this.#card?.isHeld ?? false;
+  }
+
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
     if (!this.#card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
     return this.#card.hold(signal);

@@ -1,4 +1,4 @@
-import type { CardObject, CardToken, CardTokenInfo } from "../../card/index.ts";
+import type { CardObject, CardToken, CardTokenInfo, PinRole, PinStatus } from "../../card/index.ts";
 import { memoizeAsync, SerialQueue } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import { cancelled } from "../error-map.ts";
@@ -17,6 +17,8 @@ export interface TokenCard {
   readonly knownTokens: readonly Token[];
   /** The application that has the card for itself over several calls. */
   readonly reservation: Reservation;
+  /** A caller keeps the card for one use of a key: any other that turns to it waits. */
+  readonly isHeld: boolean;
   /** Keeps other programs away from it, until what it gives is disposed of. */
   hold(signal?: AbortSignal): Promise<AsyncDisposable>;
   /** Its answer to reset, while somebody is connected to it. */
@@ -49,6 +51,7 @@ export class Token {
   /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens, in full. */
   readonly info = memoizeAsync(() => this.#readInfo());
   readonly #pinInLabel: boolean;
+  readonly #lastStatus = new Map<PinRole, PinStatus>();
 
   /** @param pinInLabel Whether the card has several tokens, which their PINs tell apart. */
   constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean, contents: TokenContents) {
@@ -57,6 +60,19 @@ export class Token {
     this.cardToken = cardToken;
     this.slotID = slotID;
     this.#pinInLabel = pinInLabel;
+  }
+
+  /** How a PIN stands. While a caller keeps the card for one use of a key: as it was seen last. */
+  async pinStatus(role: PinRole): Promise<PinStatus> {
+    const last = this.card.isHeld ? this.#lastStatus.get(role) : undefined;
+    const status = last ?? (await this.cardToken.pinStatus(role));
+    this.#lastStatus.set(role, status);
+    return status;
+  }
+
+  /** The card took the user's PIN, which has all its tries again. */
+  userVerified(): void {
+    this.#lastStatus.set("user", { triesLeft: undefined, maxTries: 0, verified: true });
   }
 
   /** Has the card forget the PIN, unless an application is logged in. */

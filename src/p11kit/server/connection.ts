@@ -6,6 +6,7 @@ import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index
 import { P11KitError } from "../error.ts";
 import type { Dialect } from "../wire/field.ts";
 import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameReader } from "../wire/frame.ts";
+import { FrameBudget } from "../wire/frame-budget.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
 import { answer, type Caller } from "./dispatch.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
@@ -19,6 +20,8 @@ const MAX_CALLS = 1000;
 export interface ConnectionOptions {
   /** Bytes of a request; 16 MiB unless told. A longer one ends the connection. */
   readonly messageLimit?: number;
+  /** The bound for half messages, shared with other connections. Default: one of its own. */
+  readonly budget?: FrameBudget;
   /** Ends the connection. */
   readonly signal?: AbortSignal;
   /**
@@ -32,8 +35,8 @@ const CLEAN_UP = 10_000;
 
 /**
  * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends: that is the end of its application, which
- * is finalised then. Requests are carried out side by side, as far as the application lets them. A client that does not speak
- * the protocol is cut off.
+ * is finalised then. Requests are carried out side by side, as far as the application lets them. A request that cannot be read is
+ * answered by CKR_DEVICE_ERROR, as p11-kit's server does; a client whose frames are none is cut off.
  * @param application The client's own: nobody else may use it.
  * @throws {DataError} why the client was cut off. Everything is over by then, whether it throws or not.
  * @throws {P11KitError} if what the client left behind could not be ended in time.
@@ -43,7 +46,8 @@ export async function serveConnection(
   application: CryptokiFunctions,
   options: ConnectionOptions = {},
 ): Promise<void> {
-  const connection = new Connection(stream, application, options.messageLimit ?? DEFAULT_MESSAGE_LIMIT);
+  const { messageLimit = DEFAULT_MESSAGE_LIMIT, budget = new FrameBudget(2 * messageLimit) } = options;
+  const connection = new Connection(stream, application, messageLimit, budget);
   const stop = onAbort(options.signal, () => stream.destroy());
   const served = await connection.serve().then(
     () => undefined,
@@ -61,13 +65,15 @@ class Connection {
   readonly #stream: Duplex;
   readonly #application: CryptokiFunctions;
   readonly #limit: number;
+  readonly #received: (bytes: number) => void;
   readonly #gone = new AbortController();
   readonly #calls = new Set<Promise<void>>();
   readonly #outputs: KeptOutputs;
   /** Bytes of the requests under way, and of the answers that they want. */
   #load = 0;
 
-  constructor(stream: Duplex, application: CryptokiFunctions, limit: number) {
+  constructor(stream: Duplex, application: CryptokiFunctions, limit: number, budget: FrameBudget) {
+    this.#received = budget.receiver(() => stream.destroy());
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
@@ -82,7 +88,7 @@ class Connection {
   }
 
   async serve(): Promise<void> {
-    const frames = new FrameReader(arrivals(this.#stream), this.#limit);
+    const frames = new FrameReader(arrivals(this.#stream), this.#limit, this.#received);
     const offered = await frames.opening();
     if (offered === undefined) return;
     await this.#send(Uint8Array.of(Math.min(offered, VERSION)));
@@ -110,7 +116,7 @@ class Connection {
     await this.#application.C_Finalize().catch(() => undefined);
   }
 
-  /** Takes up a request, without waiting for it. @throws {DataError} if it is none. */
+  /** Takes up a request, without waiting for it. */
   #begin({ code, body }: Frame, caller: Caller): void {
     const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
     const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
@@ -172,13 +178,14 @@ async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
 const promised = ({ call, room }: Request): number =>
   call.result.kind === "bytes" && call.request.some(({ role }) => role === "amount") ? room : 0;
 
-/** The request, or what is wrong with it. @throws {DataError} if nobody can tell. */
+/** The request, or what is wrong with it. */
 function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
   try {
     return decodeRequest(body, dialect);
   } catch (error) {
     if (error instanceof CryptokiError) return error.rv;
     if (error instanceof UnknownCallError) return CKR.FUNCTION_NOT_SUPPORTED;
+    if (error instanceof DataError) return CKR.DEVICE_ERROR;
     throw error;
   }
 }

@@ -3,16 +3,21 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { CryptokiFunctions } from "../../cryptoki/index.ts";
 import { formatSocketAddress, requireSocketPath } from "../address.ts";
 import { messageOf, P11KitError } from "../error.ts";
+import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
+import { FrameBudget } from "../wire/frame-budget.ts";
 import { type ConnectionOptions, serveConnection } from "./connection.ts";
 import { readThroughOwnBuffer } from "./own-buffer.ts";
 import { listenPrivately } from "./private-socket.ts";
 
-export interface ListenerOptions extends ConnectionOptions {
+export interface ListenerOptions extends Omit<ConnectionOptions, "budget"> {
   /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */
   readonly application: () => CryptokiFunctions;
   /** Hears why a client was cut off. */
   readonly onError?: (error: unknown) => void;
 }
+
+/** Of the longest message: what all clients together may have sent of messages that are not whole. */
+const HALF_MESSAGES = 4;
 
 /** A socket that clients of p11-kit's protocol connect to, each with an application of its own. */
 export class P11KitServer implements AsyncDisposable {
@@ -20,12 +25,14 @@ export class P11KitServer implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #end = new AbortController();
   readonly #connections = new Set<Promise<void>>();
+  readonly #budget: FrameBudget;
   #removeSocket: (() => Promise<void>) | undefined;
   /** As P11_KIT_SERVER_ADDRESS wants it; undefined for a socket that was handed over. */
   readonly address: string | undefined;
 
   private constructor(options: ListenerOptions, address?: string) {
     this.#options = options;
+    this.#budget = new FrameBudget(HALF_MESSAGES * (options.messageLimit ?? DEFAULT_MESSAGE_LIMIT));
     this.address = address;
     // Every connection listens.
     setMaxListeners(0, this.#end.signal);
@@ -73,7 +80,11 @@ export class P11KitServer implements AsyncDisposable {
 
   #serve(socket: Socket): void {
     const { application, onError, ...options } = this.#options;
-    const connection = serveConnection(socket, application(), { ...options, signal: this.#end.signal })
+    const connection = serveConnection(socket, application(), {
+      ...options,
+      budget: this.#budget,
+      signal: this.#end.signal,
+    })
       .catch((error: unknown) => onError?.(error))
       .finally(() => {
         this.#connections.delete(connection);

@@ -196,7 +196,7 @@ export interface Wanted {
   readonly nested?: readonly Wanted[];
 }
 
-/** `fA` */
+/** `fA`, the last value of a request. */
 export const WANTED: Field<readonly Wanted[]> = {
   signature: "fA",
   write: (out, wanted, dialect) => {
@@ -207,17 +207,64 @@ export const WANTED: Field<readonly Wanted[]> = {
       if (hasNested(type, room, dialect)) WANTED.write(out, nested ?? [], dialect);
     }
   },
-  read: (from, dialect) => readWanted(from, dialect, 0),
+  read: (from, dialect) => {
+    const bytes = from.take(from.remaining);
+    let failure: unknown;
+    for (const counts of countsToTry(bytes, dialect)) {
+      const reader = new ByteReader(bytes, "the attributes that are asked for");
+      try {
+        const wanted = readWanted(reader, { dialect, counts: counts[Symbol.iterator](), depth: 0 });
+        reader.end();
+        return wanted;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw failure;
+  },
 };
 
-function readWanted(from: ByteReader, dialect: Dialect, depth: number): Wanted[] {
+/** Bytes of a request for which all combinations of {@link countsToTry} are tried; and templates without room in it. */
+const MOST_BYTES = 1_024;
+const MOST_COUNTS = 6;
+
+/**
+ * p11-kit's clients since 0.25.4 write a count of nested attributes behind a template whose pValue is not NULL and whose length is 0, and
+ * none where pValue is NULL; both have no room, and its own server reads none. What fits is the form that uses the request exactly.
+ * @returns Whether a count stands behind the first, the second ... template without room; the last entry holds for all that follow.
+ */
+function* countsToTry(bytes: Uint8Array, { offered }: Dialect): Generator<Iterable<boolean>> {
+  yield [];
+  if (offered < 1) return;
+  yield always();
+  if (bytes.length > MOST_BYTES) return;
+  for (let mask = 1; mask < 2 ** MOST_COUNTS; mask++) {
+    yield Array.from({ length: MOST_COUNTS }, (_, bit) => ((mask >> bit) & 1) === 1);
+  }
+}
+
+function* always(): Generator<boolean> {
+  for (;;) yield true;
+}
+
+interface WantedReading {
+  readonly dialect: Dialect;
+  /** Whether a count stands behind the next template without room; none does once it ends. */
+  readonly counts: Iterator<boolean>;
+  readonly depth: number;
+}
+
+function readWanted(from: ByteReader, reading: WantedReading): Wanted[] {
+  const { dialect, counts, depth } = reading;
   if (depth > MAX_DEPTH) throw new DataError(`templates nested over ${MAX_DEPTH} deep`);
   const wanted: Wanted[] = [];
   for (let left = from.u32(); left > 0; left--) {
     const type = from.u32();
     const room = from.u32();
-    if (!hasNested(type, room, dialect)) wanted.push({ type, room });
-    else wanted.push({ type, room, nested: readWanted(from, dialect, depth + 1) });
+    const isTemplate = dialect.offered >= 1 && attributeForm(type, dialect.offered) === "template";
+    const nests = isTemplate && (room > 0 || counts.next().value === true);
+    if (!nests) wanted.push({ type, room });
+    else wanted.push({ type, room, nested: readWanted(from, { ...reading, depth: depth + 1 }) });
   }
   return wanted;
 }

@@ -26,12 +26,17 @@ export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array 
 export class FrameReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #limit: number;
+  readonly #received: (bytes: number) => void;
   #left: Uint8Array = new Uint8Array();
 
-  /** @param limit Of the body, in bytes. */
-  constructor(chunks: AsyncIterable<Uint8Array>, limit: number) {
+  /**
+   * @param limit Of the body, in bytes.
+   * @param received Called with the bytes of a message that have come so far; with 0 once it is whole, or will never be.
+   */
+  constructor(chunks: AsyncIterable<Uint8Array>, limit: number, received: (bytes: number) => void = () => undefined) {
     this.#chunks = chunks[Symbol.asyncIterator]();
     this.#limit = limit;
+    this.#received = received;
   }
 
   /** The one byte that either side begins with; undefined if the stream ends instead. */
@@ -62,14 +67,19 @@ export class FrameReader {
   async #take(length: number): Promise<Uint8Array | undefined> {
     const parts = [this.#left];
     let got = this.#left.length;
-    while (got < length) {
-      const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
-      if (next.done === true) {
-        if (got === 0) return undefined;
-        throw new DataError("the connection ended within a message");
+    try {
+      while (got < length) {
+        this.#received(got);
+        const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
+        if (next.done === true) {
+          if (got === 0) return undefined;
+          throw new DataError("the connection ended within a message");
+        }
+        parts.push(next.value);
+        got += next.value.length;
       }
-      parts.push(next.value);
-      got += next.value.length;
+    } finally {
+      this.#received(0);
     }
     const all = parts.length === 1 ? this.#left : joined(parts, got);
     // A PIN may be in them, and whoever gets the message wipes only that.

@@ -1,5 +1,5 @@
 import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../../apdu/index.ts";
-import { type Card, type CardExchange, SelectedApplication } from "../../card/index.ts";
+import { type Card, type CardExchange, type ExclusiveAccess, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
 import { childOf, type FilePlace, masterFilePlace, placeName } from "./place.ts";
@@ -140,33 +140,39 @@ export class Pkcs15Session {
   /**
    * Runs `work`, which must not reach another application even once: it could spend a try of a PIN there, or write. The
    * application is confirmed first, by a SELECT that drops no verified PIN.
+   * @param access A hold of the card, for work within it.
    */
-  run<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal);
+  run<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
+    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal, access);
   }
 
   /**
    * Uses a private key. A result that the public key can check is computed with the environment that was set last; if it is not
    * right, or refused, the application is confirmed, the environment set, and the result computed once more.
+   * @param access A hold of the card, for work within it.
    */
-  useKey(work: KeyWork, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#application.runOptimistically(async (exchange, attempt) => {
-      const turn = this.#turn(exchange);
-      work.requireLogin();
-      if (!attempt.confirmed && work.checkable && work.environment === this.#hand.lastEnvironment) {
-        const result = await work.compute(turn).catch((error: unknown) => {
-          if (error instanceof CardError) return undefined;
-          throw error;
-        });
-        const isRight = result !== undefined && work.isRight(result) === true;
-        this.#hand.checked(isRight ? work.environment : undefined);
-        return isRight ? result : attempt.startOver();
-      }
-      this.#nextFile = work.file;
-      await attempt.confirm();
-      await work.prepare(turn);
-      return work.checked(await work.compute(turn));
-    }, signal);
+  useKey(work: KeyWork, signal?: AbortSignal, access?: ExclusiveAccess): Promise<Uint8Array> {
+    return this.#application.runOptimistically(
+      async (exchange, attempt) => {
+        const turn = this.#turn(exchange);
+        work.requireLogin();
+        if (!attempt.confirmed && work.checkable && work.environment === this.#hand.lastEnvironment) {
+          const result = await work.compute(turn).catch((error: unknown) => {
+            if (error instanceof CardError) return undefined;
+            throw error;
+          });
+          const isRight = result !== undefined && work.isRight(result) === true;
+          this.#hand.checked(isRight ? work.environment : undefined);
+          return isRight ? result : attempt.startOver();
+        }
+        this.#nextFile = work.file;
+        await attempt.confirm();
+        await work.prepare(turn);
+        return work.checked(await work.compute(turn));
+      },
+      signal,
+      access,
+    );
   }
 
   /** Takes note of where the application's DF is, if only its name was known: its files say. */

@@ -26,16 +26,20 @@ export function padOf(
   if (!blockOf(requirePin("user"))) return undefined;
   const { session } = application;
   return {
-    async login(user, signal) {
+    async login(user, signal, hold) {
       const pin = requirePin(user);
       const block = requireBlock(pin);
-      await session.run(async (turn) => {
-        await enterForPin(session, turn, pin);
-        const command = verify(pin.reference, emptyPin(pin));
-        await application.present(pin, async () => {
-          expect(pin, await reader.verify(command, block), command.ins);
-        });
-      }, signal);
+      await session.run(
+        async (turn) => {
+          await enterForPin(session, turn, pin);
+          const command = verify(pin.reference, emptyPin(pin));
+          await application.present(pin, async () => {
+            expect(pin, await reader.verify(command, block), command.ins);
+          });
+        },
+        signal,
+        hold,
+      );
     },
     ...(reader.canModify && {
       async changePin(role: PinRole, signal?: AbortSignal) {

@@ -281,7 +281,7 @@ describe("libcacard's card through pcscd, beside OpenSC", () => {
       await expect(cryptoki.C_Login(session, CKU.USER, "11111111")).rejects.toMatchObject({
         name: "CKR_PIN_INCORRECT",
       });
-      await expect(cryptoki.C_Login(session, CKU.USER, "123")).rejects.toMatchObject({ name: "CKR_PIN_LEN_RANGE" });
+      await expect(cryptoki.C_Login(session, CKU.USER, "123")).rejects.toMatchObject({ name: "CKR_PIN_INCORRECT" });
       await cryptoki.C_Login(session, CKU.USER, CAC_PIN);
     });
   });
