@@ -62,15 +62,14 @@ class Program implements Disposable {
 
   /** Every use of every key has its outcome. */
   async useAll(pin: string): Promise<void> {
-    const { fails = [], absent = [], firstUse } = this.#outcome;
+    const { fails = [], absent = [], isTouchMissed } = this.#outcome;
     for (const key of this.subject.keys) {
       for (const use of key.uses) {
-        const isRsa = key.key.asymmetricKeyType === "rsa";
         const ended = await this.use(key, use, pin);
         const name = `${use} ${key.id}: `;
-        if (absent.includes(key.id)) expect(name + ended).toMatch(/not found|no .*key/iu);
-        else if (fails.includes(stepOf(use, isRsa))) expect(name + ended).toBe(`${name}CKR_DEVICE_ERROR`);
-        else if (firstUse) expect(name + ended).toBe(`${name}CKR_FUNCTION_REJECTED`);
+        if (absent.includes(key.id)) expect(name + ended).toBe(`${name}NotFoundError`);
+        else if (fails.includes(stepOf(key, use))) expect(name + ended).toBe(`${name}CKR_DEVICE_ERROR`);
+        else if (isTouchMissed) expect(name + ended).toBe(`${name}CKR_FUNCTION_REJECTED`);
         else expect(name + ended).toBe(`${name}done`);
       }
     }
@@ -110,7 +109,7 @@ describe.each([...CASES])("the command, with $deviation on $kind", ({ outcome, m
 
     const tokens = json(await program.run(["tokens", "--json"], {})) as { label: string; serialNumber: string }[];
     const token = tokens.find(({ label }) => subject.tokenLabel === undefined || label === subject.tokenLabel);
-    expect(token?.serialNumber).toMatch(outcome.serialNumber ?? /^[0-9A-Fa-f]{8,16}$/u);
+    expect(token?.serialNumber).toMatch(outcome.serialNumber ?? /^[0-9A-Fa-f]{4,16}$/u);
     expect(await program.list("private")).toEqual(outcome.listed ?? ids);
 
     await program.useAll(subject.pin);
@@ -118,16 +117,16 @@ describe.each([...CASES])("the command, with $deviation on $kind", ({ outcome, m
 
     const newPin = { CRYPTOKI_PIN: subject.pin, CRYPTOKI_NEW_PIN: subject.newPin };
     expect(await program.run(["pin", "change", ...program.token], newPin)).toMatchObject({ code: 0, stderr: "" });
-    const [first] = subject.keys;
-    if (!first) throw new Error("no key");
-    for (let left = (tries ?? 3) - 1; left >= 0; left--) {
+    const { blocked = { name: "CKR_PIN_LOCKED", tries: tries === null ? null : 0 } } = outcome;
+    const names = [...Array.from({ length: (tries ?? 3) - 1 }, () => "CKR_PIN_INCORRECT"), blocked.name];
+    for (const name of [...names, "CKR_PIN_LOCKED"]) {
       const wrong = await program.run(["objects", "--login", ...program.token, "--json"], { CRYPTOKI_PIN: WRONG });
-      expect(jsonError(wrong)).toMatchObject({ name: left === 0 ? "CKR_PIN_LOCKED" : "CKR_PIN_INCORRECT" });
+      expect(jsonError(wrong)).toMatchObject({ name });
     }
-    expect(await program.triesLeft()).toBe(tries === null ? null : 0);
+    expect(await program.triesLeft()).toBe(blocked.tries);
     const puk = { CRYPTOKI_PUK: subject.puk, CRYPTOKI_NEW_PIN: subject.pin };
     expect(await program.run(["pin", "unlock", ...program.token], puk)).toMatchObject({ code: 0, stderr: "" });
-    await program.useAll(subject.pin);
     expect(await program.triesLeft()).toBe(tries);
+    expect(await program.list("private")).toEqual(outcome.listed ?? ids);
   });
 });

@@ -4,10 +4,22 @@ import {
   PIV_DEVIATIONS,
   type PivDeviation,
 } from "../../src/virtual/index.ts";
-import { type Iso7816Kind, iso7816Subject, type Kind, type PivKind, pivSubject, type Subject } from "./subjects.ts";
+import {
+  type Iso7816Kind,
+  iso7816Subject,
+  type Kind,
+  type PivKind,
+  pivSubject,
+  type Subject,
+  type SubjectKey,
+  type Use,
+} from "./subjects.ts";
 
-/** What is done with a card: each private key of a family for each use, and a key pair made. */
-export type Step = "sign RSA" | "sign EC" | "decrypt" | "derive" | "generate";
+/**
+ * What is done with a card: each private key of a family for each use, and a key pair made. What a card deciphers, padding and all,
+ * gives no block that could be checked.
+ */
+export type Step = "sign RSA" | "sign EC" | "decrypt" | "decipher" | "derive" | "generate";
 
 /** What is right for a card with a deviation. What is left out is as with any card. */
 export interface Outcome {
@@ -20,9 +32,11 @@ export interface Outcome {
   /** Certificates that are listed, by CKA_ID. */
   readonly certificates?: readonly string[];
   /** The first use of each key after a reset is CKR_FUNCTION_REJECTED, and the next one succeeds. */
-  readonly firstUse?: "rejected";
+  readonly isTouchMissed?: boolean;
   /** Tries of the PIN; null where the card does not tell. */
   readonly tries?: number | null;
+  /** What is said of the last wrong PIN, and of the tries then; CKR_PIN_LOCKED and 0 unless told. */
+  readonly blocked?: { readonly name: string; readonly tries: number | null };
   /** Serial number of the token. */
   readonly serialNumber?: RegExp;
 }
@@ -52,30 +66,28 @@ const PIV: Readonly<Record<PivDeviation | "none", Row<PivKind>>> = {
   "no-key-history": [["PIV"], { listed: ["01", "02", "03"], certificates: ["01", "02", "03"] }],
   "no-metadata": [["YubiKey"]],
   "no-device-serial": [["YubiKey"]],
-  "missed-touch": [["YubiKey"], { firstUse: "rejected" }],
-  "neo-status-words": [["PIV"]],
+  "missed-touch": [["YubiKey"], { isTouchMissed: true }],
+  "neo-status-words": [["PIV"], { blocked: { name: "CKR_PIN_INCORRECT", tries: null } }],
   "refused-empty-verify": [["PIV"], { tries: null }],
   "never-verified-empty-verify": [["PIV"]],
   "five-pin-tries": [["PIV", "YubiKey"], { tries: 5 }],
   "no-discovery-object": [["PIV", "YubiKey"]],
   "no-chuid": [["PIV", "YubiKey"], {}],
-  "pin-for-each-use": [["PIV", "YubiKey"]],
+  "pin-for-each-use": [["YubiKey"]],
   "refused-key-use": [["PIV"], { fails: ["sign RSA", "sign EC", "decrypt", "derive"] }],
   "failing-management-key": [["PIV"], { fails: ["generate"] }],
 };
 
 const ALL: readonly Iso7816Kind[] = ["MyEID", "IsoApplet 0.6", "IsoApplet 1.0"];
 const MAKES: readonly Iso7816Kind[] = ["MyEID", "IsoApplet 1.0"];
-/** The card takes the padding off itself, and gives a text that nobody can check. */
-const RSA_SIGNATURE: readonly Step[] = ["sign RSA"];
 
 const ISO7816: Readonly<Record<Iso7816Deviation | "none", Row<Iso7816Kind>>> = {
   none: [ALL],
   "short-rsa-answers": [MAKES],
-  "cut-rsa-answers": [MAKES, { fails: RSA_SIGNATURE }],
-  "long-rsa-answers": [MAKES, { fails: RSA_SIGNATURE }],
-  "empty-rsa-answers": [MAKES, { fails: RSA_SIGNATURE }],
-  "faulty-rsa-answers": [MAKES, { fails: RSA_SIGNATURE }],
+  "cut-rsa-answers": [MAKES, { fails: RSA }],
+  "long-rsa-answers": [MAKES, { fails: RSA }],
+  "empty-rsa-answers": [MAKES, { fails: RSA }],
+  "faulty-rsa-answers": [MAKES, { fails: RSA }],
   "long-ecdsa-integers": [MAKES],
   "unsigned-ecdsa-integers": [MAKES],
   "short-ecdh-answers": [["MyEID"]],
@@ -124,6 +136,7 @@ function rows<Deviation extends string, Kinds extends Kind>(
 }
 
 /** The step that a use of a key is. */
-export function stepOf(use: "sign" | "decrypt" | "derive", isRsa: boolean): Step {
-  return use === "sign" ? (isRsa ? "sign RSA" : "sign EC") : use;
+export function stepOf({ key, unpads }: SubjectKey, use: Use): Step {
+  if (use === "sign") return key.asymmetricKeyType === "rsa" ? "sign RSA" : "sign EC";
+  return use === "decrypt" && unpads ? "decipher" : use;
 }

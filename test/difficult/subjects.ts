@@ -1,6 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { Iso7816Deviation, PivCardOptions, PivDeviation } from "../../src/virtual/index.ts";
-import type { SavableCard } from "../../src/virtual/index.ts";
+import type { Iso7816Deviation, PivCardOptions, PivDeviation, SavableCard } from "../../src/virtual/index.ts";
 import { REBUILT_KEYS, rebuiltCard } from "../pkcs15/rebuilt-card.ts";
 import { testCard, testKey, testPkcs15Card } from "../virtual/keys.ts";
 
@@ -13,7 +12,9 @@ export interface SubjectKey {
   readonly key: KeyObject;
   readonly uses: readonly Use[];
   /** As the card signs; SHA-256 unless it can only do SHA-1. */
-  readonly hash?: "sha1";
+  readonly hash?: "sha1" | "sha256";
+  /** The card takes the padding off what it deciphers. */
+  readonly unpads?: true;
 }
 
 /** A virtual card, and what a test has to know of it. */
@@ -86,7 +87,7 @@ function isoApplet(kind: Exclude<Iso7816Kind, "MyEID">, deviations: readonly Iso
     card: rebuiltCard({ puk, deviations, make: old ? "iso-applet" : "iso-applet-1" }),
     keys: [
       { id: "01", key: REBUILT_KEYS["RSA cert"].key(), uses: ["sign"] },
-      { id: "02", key: REBUILT_KEYS["RSA decrypt"].key(), uses: ["decrypt"] },
+      { id: "02", key: REBUILT_KEYS["RSA decrypt"].key(), uses: ["decrypt"], unpads: true },
       { id: "03", key: REBUILT_KEYS["EC cert"].key(), uses: ["sign"], ...(old && { hash: "sha1" }) },
     ],
     pin: "123456",
