@@ -111,7 +111,7 @@ export interface Case {
   readonly deviation: string;
   readonly kind: Kind;
   readonly outcome: Outcome;
-  make(): Promise<Subject>;
+  readonly make: () => Promise<Subject>;
 }
 
 /** Every card of the matrix: each deviation with each kind of card that may have it. */

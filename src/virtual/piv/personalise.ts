@@ -97,11 +97,6 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   const guid = options.guid ?? randomUuid();
   if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
   const { keys, certificates } = await makeKeys(options, guid);
-  if (deviations.has("no-certificates")) certificates.clear();
-  if (deviations.has("pin-for-each-use")) {
-    for (const [slot, key] of keys) keys.set(slot, { ...key, pinPolicy: "always" });
-  }
-  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
   return {
     traits: {
       extended: options.extended ?? options.yubico ?? false,
@@ -119,6 +114,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   };
 }
 
+/** Keys and certificates as the deviations have them. */
 async function makeKeys(
   options: PivCardOptions,
   guid: Uint8Array,
@@ -147,6 +143,12 @@ async function makeKeys(
         ? issueCertificate(request)
         : readCertificate(given, slotName, anyCertificate ? undefined : privateKey),
     );
+  }
+  const deviations = new Set(options.deviations);
+  if (deviations.has("no-certificates")) certificates.clear();
+  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
+  if (deviations.has("pin-for-each-use")) {
+    for (const [slot, key] of keys) keys.set(slot, { ...key, pinPolicy: "always" });
   }
   return { keys, certificates };
 }

@@ -71,7 +71,10 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     files: [
       transparent(
         FILE.TOKEN_INFO,
-        directory([tokenInfo({ serial: shown, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })], TOKEN_INFO_SIZE),
+        directory(
+          [tokenInfo({ serial: shown, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })],
+          TOKEN_INFO_SIZE,
+        ),
       ),
       ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations)),
     ],
