@@ -1,4 +1,5 @@
 import { constants, createPublicKey, diffieHellman, generateKeyPairSync, publicEncrypt, verify } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { saveCard } from "../../src/virtual/index.ts";
 import { CardFolder } from "../cli/card.ts";
@@ -95,8 +96,12 @@ class Program implements Disposable {
   }
 }
 
-test("every deviation has a row", () => {
+test("every deviation has a row here, and one in docs/cards.md", () => {
   expect(WITHOUT_ROW).toEqual([]);
+  const document = readFileSync(new URL("../../docs/cards.md", import.meta.url), "utf8");
+  const named = [...document.matchAll(/^\| `([a-z-]+)` +\|/gmu)].map(([, name]) => name);
+  const names = CASES.map(({ deviation }) => deviation).filter((name) => name !== "none");
+  expect(named).toEqual(expect.arrayContaining(names));
 });
 
 describe.each([...CASES])("the command, with $deviation on $kind", ({ outcome, make }) => {
