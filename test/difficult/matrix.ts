@@ -32,9 +32,13 @@ export interface Outcome {
   /** Certificates that are listed, by CKA_ID. */
   readonly certificates?: readonly string[];
   /** The first use of each key after a reset is CKR_FUNCTION_REJECTED, and the next one succeeds. */
-  readonly isTouchMissed?: boolean;
+  readonly isTouchMissed?: true;
   /** Tries of the PIN; null where the card does not tell. */
   readonly tries?: number | null;
+  /** Each key wants its PIN before each use, and the card does not tell: key agreement is CKR_FUNCTION_REJECTED. */
+  readonly wantsPinUnsaid?: true;
+  /** What is right for one kind of card in place of all this. */
+  readonly only?: Readonly<Partial<Record<Kind, Outcome>>>;
   /** What is said of the last wrong PIN, and of the tries then; CKR_PIN_LOCKED and 0 unless told. */
   readonly blocked?: { readonly name: string; readonly tries: number | null };
   /** Serial number of the token. */
@@ -73,7 +77,7 @@ const PIV: Readonly<Record<PivDeviation | "none", Row<PivKind>>> = {
   "five-pin-tries": [["PIV", "YubiKey"], { tries: 5 }],
   "no-discovery-object": [["PIV", "YubiKey"]],
   "no-chuid": [["PIV", "YubiKey"], {}],
-  "pin-for-each-use": [["YubiKey"]],
+  "pin-for-each-use": [["PIV", "YubiKey"], { only: { PIV: { wantsPinUnsaid: true } } }],
   "refused-key-use": [["PIV"], { fails: ["sign RSA", "sign EC", "decrypt", "derive"] }],
   "failing-management-key": [["PIV"], { fails: ["generate"] }],
 };
@@ -131,7 +135,12 @@ function rows<Deviation extends string, Kinds extends Kind>(
   make: (kind: Kinds, deviation: Deviation) => Promise<Subject>,
 ): Case[] {
   return (Object.entries(table) as [Deviation, Row<Kinds>][]).flatMap(([deviation, [kinds, outcome = {}]]) =>
-    kinds.map((kind) => ({ deviation, kind, outcome, make: () => make(kind, deviation) })),
+    kinds.map((kind) => ({
+      deviation,
+      kind,
+      outcome: outcome.only?.[kind] ?? outcome,
+      make: () => make(kind, deviation),
+    })),
   );
 }
 
