@@ -1,16 +1,6 @@
 /** One piece of work with this project's library, call by call as walk.cpp does it with a PKCS #11 module. */
 import { fromHex, toHex, utf8 } from "../src/bytes/index.ts";
-import {
-  CKA,
-  CKF,
-  CKM,
-  CKO,
-  CKU,
-  type Cryptoki,
-  CryptokiError,
-  type Template,
-  type ValueOf,
-} from "../src/index.ts";
+import { CKA, CKF, CKM, CKO, CKU, type Cryptoki, CryptokiError, type Template, type ValueOf } from "../src/index.ts";
 
 export interface WalkOptions {
   /** Ends a step, with its result as walk.cpp prints it. */
@@ -23,7 +13,15 @@ export interface WalkOptions {
 /** What `attributes` reads of an object of a class, in this order. */
 const ATTRIBUTES: Readonly<Record<number, readonly CKA[]>> = {
   [CKO.CERTIFICATE]: [CKA.SUBJECT, CKA.VALUE],
-  [CKO.PUBLIC_KEY]: [CKA.KEY_TYPE, CKA.ENCRYPT, CKA.VERIFY, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT],
+  [CKO.PUBLIC_KEY]: [
+    CKA.KEY_TYPE,
+    CKA.ENCRYPT,
+    CKA.VERIFY,
+    CKA.MODULUS,
+    CKA.PUBLIC_EXPONENT,
+    CKA.EC_PARAMS,
+    CKA.EC_POINT,
+  ],
   [CKO.PRIVATE_KEY]: [CKA.KEY_TYPE, CKA.DECRYPT, CKA.SIGN, CKA.DERIVE, CKA.ALWAYS_AUTHENTICATE, CKA.MODULUS],
 };
 
