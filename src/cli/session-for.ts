@@ -1,3 +1,4 @@
+import { CKF_TOKEN } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
 import { namesObject, searchTemplate, type Selection, withoutType } from "./selection.ts";
 import { TokenSession } from "./session.ts";
@@ -14,7 +15,10 @@ export async function openSessionFor(
   uri?: string,
   access?: number,
 ): Promise<TokenSession> {
-  const tokens = await fittingTokens(context, uri);
+  const fitting = await fittingTokens(context, uri);
+  // A token that is not initialised, such as SoftHSM's free slot, holds nothing that could be meant.
+  const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
+  const tokens = initialised.length > 0 ? initialised : fitting;
   const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri, access);
   if (tokens.length === 1 || !namesObject(selection)) return open(onlyToken(tokens));
   const search = searchTemplate(withoutType(selection));

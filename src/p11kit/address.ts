@@ -41,7 +41,7 @@ export function requireNoNetwork(address: string): void {
   if (!NETWORK.test(address)) return;
   throw new DataError(
     `${address} is an address of a network, where PINs would go in the clear; reach another machine by ssh ` +
-      '("ssh host cryptoki serve --stdio"), or by TLS with serve --http',
+      '("ssh host cryptoki serve --stdio"); serve --http, with TLS, is not there yet',
   );
 }
 

@@ -1,4 +1,4 @@
-import type { CardMechanism, CardToken, KeyFamily, KeyPrimitive } from "../../card/index.ts";
+import type { CardMechanism, CardToken, KeyFamily, KeyPrimitive, KeyUsage } from "../../card/index.ts";
 import type { PssLimits, PublicKey } from "../../crypto/index.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKK } from "../constants/ckk.ts";
@@ -52,16 +52,20 @@ const sharesKeys = (a: MechanismFamily, b: MechanismFamily): boolean =>
 /** What is known of a key when it is asked which mechanisms work with it. */
 export type KeyKind = Pick<PublicKey, "type"> & { readonly pss?: PssLimits };
 
-/** Those that work with the card's own keys of a kind. */
-export function offeredForKey(token: CardToken, { type, pss }: KeyKind): readonly number[] {
+/** Those that work with the card's own keys of a kind and with these uses. */
+export function offeredForKey(token: CardToken, { type, pss }: KeyKind, usage: KeyUsage): readonly number[] {
   return MECHANISMS.filter(
     (mechanism) =>
       mechanism.kind === "pair" &&
       mechanism.family.keyTypes.includes(KEY_TYPE[type]) &&
+      serves(mechanism.family, usage) &&
       (pss === undefined || isAllowed(pss, mechanism)) &&
       cardMechanisms(token, mechanism).length > 0,
   ).map((mechanism) => mechanism.type);
 }
+
+const serves = ({ signature, cipher, agreement }: MechanismFamily, { sign, decrypt, derive }: KeyUsage): boolean =>
+  (sign && signature !== undefined) || (decrypt && cipher !== undefined) || (derive && agreement !== undefined);
 
 /** Whether a key for RSASSA-PSS alone may be used with a mechanism (RFC 4055 section 1.2). */
 function isAllowed(limits: PssLimits, { family, hash }: PairMechanism): boolean {

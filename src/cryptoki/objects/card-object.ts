@@ -1,4 +1,4 @@
-import type { CardObject, CardPrivateKey, CardToken } from "../../card/index.ts";
+import type { CardObject, CardPrivateKey, CardToken, KeyUsage } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { type KeyKind, offeredForKey } from "../mechanisms/offer.ts";
@@ -28,7 +28,8 @@ function contentsOf(
   { cardToken }: Token,
   isEnded: () => boolean,
 ): Pick<ObjectContents, "attributes" | "key"> {
-  const allowedMechanisms = (kind: KeyKind): readonly number[] => offeredForKey(cardToken, kind);
+  const allowedMechanisms = (kind: KeyKind, usage: KeyUsage): readonly number[] =>
+    offeredForKey(cardToken, kind, usage);
   switch (object.class) {
     case "certificate":
       return certificateObject(object, () => cardToken.objects(["private-key"]));

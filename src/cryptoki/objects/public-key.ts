@@ -49,8 +49,8 @@ export function publicKeyObject(
   };
 }
 
-/** The mechanisms of the token that work with keys of a kind. */
-export type AllowedMechanisms = (kind: KeyKind) => readonly number[];
+/** The mechanisms of the token that work with keys of a kind and with these uses. */
+export type AllowedMechanisms = (kind: KeyKind, usage: KeyUsage) => readonly number[];
 
 /** CKA_ALLOWED_MECHANISMS. */
 export function allowedFor(
@@ -59,7 +59,10 @@ export function allowedFor(
   allowed: AllowedMechanisms,
 ): readonly number[] | (() => Promise<readonly number[]>) {
   const family = familyOf(object);
-  return family ? allowed({ type: family }) : async (): Promise<readonly number[]> => allowed(await key());
+  const { usage } = object;
+  const of = (kind: KeyKind): readonly number[] =>
+    allowed(kind, typeof usage === "function" ? usage(kind.type) : usage);
+  return family ? of({ type: family }) : async (): Promise<readonly number[]> => of(await key());
 }
 
 /** As far as the card's directory tells. */
