@@ -1,4 +1,4 @@
-import { MalformedAnswerError, SW } from "../apdu/index.ts";
+import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type AuthenticatedUse,
@@ -15,7 +15,9 @@ import {
   type GeneratedKeyPair,
   type KeyPairRequest,
   isKeyResult,
+  isToldVerified,
   type KeyPrimitive,
+  LoginRequiredError,
   type NewCardObject,
   type PinPad,
   type PinRole,
@@ -39,10 +41,11 @@ import {
   loginRequired,
   operationOf,
   prepareKey,
+  useRefused,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
-import { REFUSES_FORM } from "./files/turn.ts";
+import { type CardTurn, REFUSES_FORM } from "./files/turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
 
@@ -118,6 +121,18 @@ export class Pkcs15Token implements CardToken {
       return readPinStatus(turn, pin);
     });
     return this.#application.pinState(pin).status(status);
+  }
+
+  async hasForgottenPin(): Promise<boolean> {
+    const pin = this.#pin;
+    return !pin || this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)));
+  }
+
+  /** Whether a PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  async #pinOutlasts(turn: CardTurn, pin: PinEntry): Promise<boolean> {
+    if (!this.#application.isVerified(pin)) return false;
+    await enterForPin(this.#application.session, turn, pin);
+    return this.#application.pinState(pin).outlasts(isToldVerified(await readPinStatus(turn, pin)));
   }
 
   #pinOf(role: PinRole): PinEntry | undefined {
@@ -288,8 +303,16 @@ export class Pkcs15Token implements CardToken {
       file: currentKeyFile(session, placed, use),
       prepare: (turn) => prepareKey(session, turn, key, placed, use),
       compute: (turn) => computeWithKey(turn, key, use),
+      explain: async (turn, error) => {
+        const isRefusal = error instanceof LoginRequiredError && error.cause instanceof StatusError;
+        if (!guard || !isRefusal) return error;
+        const outlasts = await this.#pinOutlasts(turn, guard);
+        return outlasts && !key.alwaysAuthenticate ? useRefused(error.cause) : error;
+      },
     };
-    return session.useKey(work, signal, hold);
+    const result = await session.useKey(work, signal, hold);
+    if (guard) this.#application.pinState(guard).served();
+    return result;
   }
 
   async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
