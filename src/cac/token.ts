@@ -13,6 +13,7 @@ import {
   isUnsupportedUse,
   type KeyPrimitive,
   LoginRequiredError,
+  mechanismsOfKeys,
   type PinPad,
   type PinPadReader,
   type PinRole,
@@ -62,6 +63,13 @@ export class CacToken implements CardToken {
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
     ];
+  }
+
+  supportedMechanisms(): Promise<readonly CardMechanism[]> {
+    return mechanismsOfKeys(
+      this.#keys.map(({ privateKey }) => privateKey),
+      MECHANISMS,
+    );
   }
 
   /** The names are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here. */

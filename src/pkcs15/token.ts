@@ -18,6 +18,7 @@ import {
   isToldVerified,
   type KeyPrimitive,
   LoginRequiredError,
+  mechanismsOfKeys,
   type NewCardObject,
   type PinPad,
   type PinRole,
@@ -63,6 +64,8 @@ interface KnownKey {
 }
 const INS_SELECT = 0xa4;
 
+const isPrivateKey = (object: CardObject): object is CardPrivateKey => object.class === "private-key";
+
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
   readonly changedBy: PinUser = "user";
@@ -83,6 +86,15 @@ export class Pkcs15Token implements CardToken {
 
   get mechanisms(): readonly CardMechanism[] {
     return this.#application.dialect.mechanisms;
+  }
+
+  /** As the card tells them of itself; of a make that does not, by the keys that are there, as long as there are some. */
+  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+    const { session, dialect } = this.#application;
+    const { limits } = dialect;
+    if (limits) return session.read((turn) => limits(turn));
+    if (dialect.keys) return dialect.mechanisms;
+    return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
   }
 
   async info(): Promise<CardTokenInfo> {

@@ -65,6 +65,10 @@ describe("a CAC with a capability container", () => {
     }
   });
 
+  test("computes with keys of the sizes that are there", async () => {
+    expect(await rig.token.supportedMechanisms?.()).toEqual([{ primitive: "rsa-raw", minBits: 2048, maxBits: 2048 }]);
+  });
+
   test("is asked nothing twice, and nothing that nobody wants to know", async () => {
     await rig.token.info();
     const asked = rig.card.commands.length;
