@@ -32,17 +32,24 @@ interface RebuiltOptions {
   readonly deviations?: readonly Iso7816Deviation[];
   /** The recorded card's applet is 0.6. */
   readonly make?: MakeName;
+  /** What stands in the certificate files, by the certificates; they themselves unless told. */
+  readonly stored?: (der: Uint8Array) => Uint8Array;
 }
 
 /**
  * The recorded card as an image of the virtual one: its directories byte for byte, with the access rules that it told; and in place
  * of its keys, which nobody has, others with their public keys and certificates where its were.
  */
-export function rebuiltCard({ puk, deviations, make = "iso-applet" }: RebuiltOptions = {}): VirtualFileCard {
+export function rebuiltCard({
+  puk,
+  deviations,
+  make = "iso-applet",
+  stored = (der) => der,
+}: RebuiltOptions = {}): VirtualFileCard {
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
-    if (certificate) replaced.set(`5015${certificate}`, certificateOf(name, key()));
+    if (certificate) replaced.set(`5015${certificate}`, stored(certificateOf(name, key())));
   }
   const files = Object.entries(RECORDING.files).map(([path, { contents, control }]): [string, VirtualFile] => [
     path,
