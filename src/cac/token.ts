@@ -9,9 +9,11 @@ import {
   changingPin,
   checkedRsaResult,
   isKeyResult,
+  isToldVerified,
   isUnsupportedUse,
   type KeyPrimitive,
   LoginRequiredError,
+  mechanismsOfKeys,
   type PinPad,
   type PinPadReader,
   type PinRole,
@@ -19,6 +21,7 @@ import {
   type PinStatus,
   type PinUser,
   UnsupportedError,
+  UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
 import { keyTypeOf } from "../crypto/index.ts";
@@ -26,6 +29,7 @@ import { signDecrypt } from "./commands.ts";
 import { DataContainer } from "./data-container.ts";
 import { dataObject, type PkiObjects, pkiObjects } from "./objects.ts";
 import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
+import type { Place } from "./place.ts";
 import { PkiObject } from "./pki-object.ts";
 import type { CacExchange, CacSession } from "./session.ts";
 import type { Variant } from "./variant.ts";
@@ -59,6 +63,13 @@ export class CacToken implements CardToken {
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),
     ];
+  }
+
+  supportedMechanisms(): Promise<readonly CardMechanism[]> {
+    return mechanismsOfKeys(
+      this.#keys.map(({ privateKey }) => privateKey),
+      MECHANISMS,
+    );
   }
 
   /** The names are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here. */
@@ -111,7 +122,8 @@ export class CacToken implements CardToken {
       ...(reader.canModify && {
         changePin: async (role: PinRole, signal?: AbortSignal) => {
           requireUser(role);
-          await this.#sendPin(changeOnPad(reader, this.#variant.pin.changeP1), signal);
+          const change = changeOnPad(reader, this.#variant.pin.changeP1);
+          await changingPin("PIN", (changing) => this.#sendPin((send) => changing(() => change(send)), signal));
         },
       }),
     };
@@ -155,9 +167,27 @@ export class CacToken implements CardToken {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
+    try {
+      const result = await this.#compute(pki.entry.place, publicKey, input, signal);
+      this.#pin.served();
+      return result;
+    } catch (error) {
+      const isRefusal = error instanceof LoginRequiredError && error.cause instanceof StatusError;
+      throw isRefusal && !(await this.hasForgottenPin()) ? useRefused(error.cause) : error;
+    }
+  }
+
+  /** The card may be asked in another applet, so nothing of a use is under way. */
+  async hasForgottenPin(): Promise<boolean> {
+    if (!this.#pin.isVerified) return true;
+    return !this.#pin.outlasts(isToldVerified(await this.#withPin((send) => readPinStatus(send))));
+  }
+
+  #compute(place: Place, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const primitive = "rsa-raw";
     const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
-      pki.entry.place,
+      place,
       async (send, attempt) => {
         if (!this.#pin.isVerified) throw loginRequired();
         const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
@@ -193,6 +223,11 @@ function useFailure(sw: number): Error {
   const wantsPin = sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.CONDITIONS_NOT_SATISFIED;
   if (wantsPin) return loginRequired(cause);
   return isUnsupportedUse(sw) ? new UnsupportedError("the card does not do this with this key", { cause }) : cause;
+}
+
+function useRefused(cause: unknown): UseRefusedError {
+  const why = "the key's rules may not allow this use";
+  return new UseRefusedError(`the card refused to use the key, and the PIN was given: ${why}`, { cause });
 }
 
 function loginRequired(cause?: StatusError): LoginRequiredError {

@@ -34,7 +34,8 @@ export {
 } from "./key-result.ts";
 export { type PinBlock, PinPadReader } from "./pin-pad.ts";
 export { changingPin, type ChangingExchange, PinUncertainError } from "./pin-change.ts";
-export { PinState, triesLeftText } from "./pin-state.ts";
+export { mechanismsOfKeys } from "./mechanisms-of-keys.ts";
+export { isToldVerified, PinState, triesLeftText } from "./pin-state.ts";
 export { selects } from "./unusable-card.ts";
 export type { CardProfile } from "./profile.ts";
 export { connectCard, followReaders } from "./readers.ts";

@@ -1,4 +1,4 @@
-import { CardError, encodeCommand, type CommandApdu, decodeResponse } from "../apdu/index.ts";
+import { CardError, encodeCommand, type CommandApdu, decodeResponse, MalformedAnswerError } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
 import { CardAccessError, CardCancelledError } from "./access-error.ts";
 import type { Card } from "./card.ts";
@@ -103,7 +103,7 @@ export class PinPadReader {
   async #ask(code: number, structure: Uint8Array, command: CommandApdu, entries: number): Promise<number> {
     const answersWithin = entries * 2 * TIMEOUT * 1_000 + GRACE;
     const answer = await this.#card.control(code, concat(structure, commandData(command)), answersWithin);
-    const { sw } = decodeResponse(answer);
+    const sw = statusOf(answer);
     switch (sw) {
       // Status words of the reader itself (PC/SC part 10 section 2.5.2).
       case 0x6400:
@@ -117,6 +117,15 @@ export class PinPadReader {
       default:
         return sw;
     }
+  }
+}
+
+function statusOf(answer: Uint8Array): number {
+  try {
+    return decodeResponse(answer).sw;
+  } catch (cause) {
+    if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
+    throw cause;
   }
 }
 

@@ -116,6 +116,15 @@ export class PinState {
   }
 }
 
+/** Whether the card holds a PIN as verified, by its answer to the empty VERIFY; undefined where that does not tell. */
+export function isToldVerified({
+  triesLeft,
+  verified,
+  isSet,
+}: Pick<PinStatus, "triesLeft" | "verified" | "isSet">): boolean | undefined {
+  return verified || (triesLeft === undefined && isSet !== false ? undefined : false);
+}
+
 /** The tries that are left, for error messages: "1 try is left", "2 tries are left". */
 export function triesLeftText(triesLeft: number): string {
   return `${triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`} left`;

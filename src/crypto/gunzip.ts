@@ -16,8 +16,15 @@ export function isCompressed([first = 0, second = 0]: Uint8Array): boolean {
  */
 export function gunzip(bytes: Uint8Array, maxLength: number): Uint8Array {
   try {
-    return plain(unzipSync(bytes, { maxOutputLength: maxLength }));
+    return plain(unzipSync(withoutFilling(bytes), { maxOutputLength: maxLength }));
   } catch (cause) {
     throw new DataError(`compressed data: damaged, or more than ${maxLength} bytes`, { cause });
   }
+}
+
+/** FF behind gzip would be taken for one more member. What it ends in is its length (RFC 1952 section 2.3.1), which never ends in FF here. */
+function withoutFilling(bytes: Uint8Array): Uint8Array {
+  if (bytes[0] !== 0x1f) return bytes;
+  const last = bytes.findLastIndex((octet) => octet !== 0xff);
+  return bytes.subarray(0, last + 1);
 }

@@ -36,6 +36,8 @@ export const EXCHANGE_CHECKS = {
 const VERIFY = 0x20;
 const GET_RESPONSE = 0xc0;
 const FORGET = 0xff;
+/** OpenSC, card-myeid.c, myeid_logout. */
+const LOGOUT_OF_MYEID = 0x2e;
 
 interface Exchange {
   /** Class, instruction, P1, P2. */
@@ -101,7 +103,7 @@ export class ExchangeLog {
         `It answers GET RESPONSE with ${statusText(collected.sw)}.`,
       );
     }
-    const left = refuses(VERIFY, FORGET);
+    const left = refuses(VERIFY, FORGET) ?? refuses(LOGOUT_OF_MYEID);
     if (left) {
       examination.found(
         EXCHANGE_CHECKS.LOGOUT,

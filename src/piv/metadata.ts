@@ -58,6 +58,13 @@ export class KeyReports {
     this.#arrived.delete(slot);
   }
 
+  /** Asks for the key in `slot` again: another program may have changed it. Errors as of {@link of}. */
+  async renew(slot: KeySlot): Promise<KeyReport> {
+    const report = await this.#ask(slot);
+    this.#reports.set(slot, report);
+    return report;
+  }
+
   async #ask(slot: KeySlot): Promise<KeyReport> {
     const report = await this.#read(slot);
     this.#arrived.set(slot, report);

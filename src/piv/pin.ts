@@ -1,6 +1,6 @@
 import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { wipe } from "../bytes/index.ts";
-import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../card/index.ts";
+import { isToldVerified, PinError, type PinInfo, type PinStatus, triesLeftText } from "../card/index.ts";
 import { changeReference, padPins, resetRetryCounter, verify } from "./commands.ts";
 import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
 import type { PivExchange } from "./session.ts";
@@ -166,6 +166,5 @@ export async function readPinStatus(
 
 /** What the card says of the PIN when it is asked without one; undefined where it does not tell. */
 export async function isPinVerified(send: PivExchange, reference: PinReference): Promise<boolean | undefined> {
-  const { verified, triesLeft, isSet } = await readPinStatus(send, reference);
-  return verified || (triesLeft === undefined && isSet !== false ? undefined : false);
+  return isToldVerified(await readPinStatus(send, reference));
 }

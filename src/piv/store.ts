@@ -1,17 +1,23 @@
 import { isExecutionError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { parseCertificate } from "../asn1/index.ts";
 import { memoizeAsync, MemoizedMap } from "../async/index.ts";
-import { DataError } from "../bytes/index.ts";
-import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed } from "../card/index.ts";
+import { DataError, equalBytes } from "../bytes/index.ts";
+import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "../card/index.ts";
 import { readCertificate } from "./certificate.ts";
 import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
 import { CONTAINER, type Container } from "./containers.ts";
 import { type KeyHistory, readKeyHistory } from "./key-history.ts";
 import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
-import { KeyReports, NO_KEY } from "./metadata.ts";
+import { type KeyReport, KeyReports, NO_KEY } from "./metadata.ts";
 import type { PivSession } from "./session.ts";
 import { getSerial, type KeyMetadata, type KeyPinPolicy, pinPolicyOf, readSerial } from "./yubico.ts";
+
+const PRIVATE_TAGS: ReadonlySet<number> = new Set(
+  Object.values(CONTAINER)
+    .filter(({ pin }) => pin)
+    .map(({ tag }) => tag),
+);
 
 /** The data objects of a PIV card, each read when it is first asked for and once. */
 export class PivStore {
@@ -21,8 +27,11 @@ export class PivStore {
   readonly #readAgain = new Set<number>();
   /** What the card itself says of its keys. */
   readonly reports: KeyReports;
+  #privateWrites = 0;
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
+  /** The places of keys that were made here. */
+  readonly #made = new Set<KeySlot>();
   /**
    * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
    * all that hangs on it is a serial number.
@@ -90,6 +99,12 @@ export class PivStore {
   }
 
   /** Remembers the public half of a key that the card has just made in `slot`. */
+  made(slot: KeySlot, publicKey: Uint8Array): void {
+    this.keep(slot, publicKey);
+    this.#made.add(slot);
+  }
+
+  /** Remembers the public half of the key in `slot`, whose certificate goes. */
   keep(slot: KeySlot, publicKey: Uint8Array): void {
     this.reports.forget(slot);
     this.#generated.set(slot, publicKey);
@@ -98,6 +113,7 @@ export class PivStore {
   /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
   wrote(tag: number, content: Uint8Array): void {
     this.#forgetObject(tag);
+    if (PRIVATE_TAGS.has(tag)) this.#privateWrites++;
     this.#objects.set(tag, content.length === 0 ? undefined : Uint8Array.from(content));
   }
 
@@ -114,9 +130,54 @@ export class PivStore {
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
+  /** Objects that were written here and that nobody can read without the PIN. */
+  get privateWrites(): number {
+    return this.#privateWrites;
+  }
+
+  /** As {@link read}, from the card: another program may have written. What it wrote is known from then on. */
+  async renew(tag: number): Promise<Uint8Array | undefined> {
+    const value = await this.#fetch(tag);
+    const isKnown = this.#objects.has(tag);
+    const known = isKnown ? await this.#objects.get(tag).catch(() => undefined) : undefined;
+    if (isKnown && (known && value ? equalBytes(known, value) : known === value)) return value;
+    this.#forgetObject(tag);
+    this.#objects.set(tag, value);
+    const slot = KEY_SLOTS.find(({ certificate }) => certificate === tag);
+    // It is for another key than the one that was made here.
+    if (slot && isKnown && value && (await this.#keyWithoutCertificate(slot))) this.#forgetKey(slot);
+    return value;
+  }
+
+  /** What the card says of the key in `slot` now: another program may have made one. */
+  async renewReport(slot: KeySlot): Promise<KeyReport> {
+    const report = await this.reports.renew(slot);
+    const own = this.#generated.get(slot);
+    const told = report === NO_KEY ? new Uint8Array() : report?.publicKey;
+    if (own && told && !equalBytes(own, told)) this.#forgetKey(slot);
+    return report;
+  }
+
+  #forgetKey(slot: KeySlot): void {
+    this.#generated.delete(slot);
+    this.#made.delete(slot);
+  }
+
+  /** The public half of a key that was made here, if the certificate in `slot` is not its own: SubjectPublicKeyInfo, DER. */
+  async madeKey(slot: KeySlot): Promise<Uint8Array | undefined> {
+    return this.#made.has(slot) ? this.#keyWithoutCertificate(slot) : undefined;
+  }
+
+  async #keyWithoutCertificate(slot: KeySlot): Promise<Uint8Array | undefined> {
+    const own = this.#generated.get(slot);
+    if (!own) return undefined;
+    const certified = await unlessRefused(() => this.#certifiedKey(slot));
+    return certified && equalBytes(own, certified) ? undefined : own;
+  }
+
   /** Whether the key in `slot` was made here since the card was found. */
   wasGenerated(slot: KeySlot): boolean {
-    return this.#generated.has(slot);
+    return this.#made.has(slot);
   }
 
   /** What the card says of the key in `slot`; undefined for a key of which it says nothing. Costs an exchange where it says something. */
@@ -183,6 +244,10 @@ export class PivStore {
     const isCertificateEnough = prefers === "certificate" && !report && (await this.#knownCertificate(slot));
     const metadata = report !== NO_KEY && report ? report : isCertificateEnough ? undefined : await this.metadata(slot);
     if (metadata?.publicKey) return metadata.publicKey;
+    return this.#certifiedKey(slot);
+  }
+
+  #certifiedKey(slot: KeySlot): Promise<Uint8Array> {
     return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
   }
 

@@ -44,6 +44,7 @@ import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, un
 import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
+import { updateCount } from "./update-count.ts";
 import { getMetadata, readTries } from "./yubico.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
@@ -114,6 +115,10 @@ export class PivToken implements CardToken {
 
   objects(): Promise<readonly CardObject[]> {
     return Promise.resolve(this.#objects);
+  }
+
+  updateCount(): Promise<Uint8Array> {
+    return updateCount(this.#store);
   }
 
   /**
@@ -306,7 +311,7 @@ export class PivToken implements CardToken {
       if (sw === SW.WRONG_DATA) throw new UnsupportedError(`the card makes no ${keyTypeName(type)} keys`, { cause });
       throw cause;
     }
-    this.#store.keep(slot, readGenerated(type, data));
+    this.#store.made(slot, readGenerated(type, data));
     return { privateKey: place.privateKey, publicKey: place.publicKey };
   }
 

@@ -27,6 +27,10 @@ export interface Dialect {
   primitives(type: KeyFacts["type"], algorithms: readonly AlgorithmInfo[]): readonly KeyPrimitive[];
   /** Ranges of key sizes, for C_GetMechanismInfo. */
   readonly mechanisms: readonly CardMechanism[];
+  /**
+   * The ranges of this card, where cards of the make tell their own; {@link mechanisms} if it does not. Costs exchanges.
+   */
+  readonly limits?: (turn: CardTurn) => Promise<readonly CardMechanism[]>;
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
   /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */

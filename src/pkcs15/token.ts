@@ -1,4 +1,4 @@
-import { MalformedAnswerError, SW } from "../apdu/index.ts";
+import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type AuthenticatedUse,
@@ -15,7 +15,10 @@ import {
   type GeneratedKeyPair,
   type KeyPairRequest,
   isKeyResult,
+  isToldVerified,
   type KeyPrimitive,
+  LoginRequiredError,
+  mechanismsOfKeys,
   type NewCardObject,
   type PinPad,
   type PinRole,
@@ -39,10 +42,11 @@ import {
   loginRequired,
   operationOf,
   prepareKey,
+  useRefused,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
-import { REFUSES_FORM } from "./files/turn.ts";
+import { type CardTurn, REFUSES_FORM } from "./files/turn.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 import { ObjectWriter } from "./writing/writer.ts";
 
@@ -59,6 +63,8 @@ interface KnownKey {
   readonly facts: KeyFacts;
 }
 const INS_SELECT = 0xa4;
+
+const isPrivateKey = (object: CardObject): object is CardPrivateKey => object.class === "private-key";
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
@@ -80,6 +86,15 @@ export class Pkcs15Token implements CardToken {
 
   get mechanisms(): readonly CardMechanism[] {
     return this.#application.dialect.mechanisms;
+  }
+
+  /** As the card tells them of itself; of a make that does not, by the keys that are there, as long as there are some. */
+  async supportedMechanisms(): Promise<readonly CardMechanism[]> {
+    const { session, dialect } = this.#application;
+    const { limits } = dialect;
+    if (limits) return session.read((turn) => limits(turn));
+    if (dialect.keys) return dialect.mechanisms;
+    return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
   }
 
   async info(): Promise<CardTokenInfo> {
@@ -118,6 +133,18 @@ export class Pkcs15Token implements CardToken {
       return readPinStatus(turn, pin);
     });
     return this.#application.pinState(pin).status(status);
+  }
+
+  async hasForgottenPin(): Promise<boolean> {
+    const pin = this.#pin;
+    return !pin || this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)));
+  }
+
+  /** Whether a PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  async #pinOutlasts(turn: CardTurn, pin: PinEntry): Promise<boolean> {
+    if (!this.#application.isVerified(pin)) return false;
+    await enterForPin(this.#application.session, turn, pin);
+    return this.#application.pinState(pin).outlasts(isToldVerified(await readPinStatus(turn, pin)));
   }
 
   #pinOf(role: PinRole): PinEntry | undefined {
@@ -288,8 +315,16 @@ export class Pkcs15Token implements CardToken {
       file: currentKeyFile(session, placed, use),
       prepare: (turn) => prepareKey(session, turn, key, placed, use),
       compute: (turn) => computeWithKey(turn, key, use),
+      explain: async (turn, error) => {
+        const isRefusal = error instanceof LoginRequiredError && error.cause instanceof StatusError;
+        if (!guard || !isRefusal) return error;
+        const outlasts = await this.#pinOutlasts(turn, guard);
+        return outlasts && !key.alwaysAuthenticate ? useRefused(error.cause) : error;
+      },
     };
-    return session.useKey(work, signal, hold);
+    const result = await session.useKey(work, signal, hold);
+    if (guard) this.#application.pinState(guard).served();
+    return result;
   }
 
   async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {

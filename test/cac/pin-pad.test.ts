@@ -70,4 +70,15 @@ describe("a reader with keys", () => {
     expect((await open(VERIFY_ONLY, "")).token.pinPad).not.toHaveProperty("changePin");
     expect((await open("", "")).token.pinPad).toBeUndefined();
   });
+
+  test("may have changed the PIN where the card's answer is lost", async () => {
+    const { card, token } = await open(BOTH, "12345678 654321");
+    const transmit = card.transmit.bind(card);
+    card.transmit = async (command) => (await transmit(command)).subarray(0, command[1] === 0x24 ? 1 : undefined);
+    await expect(token.pinPad?.changePin?.("user")).rejects.toMatchObject({
+      name: "PinUncertainError",
+      message: expect.stringMatching(/the PIN may have changed/u) as unknown,
+    });
+    await token.login("user", utf8("654321"));
+  });
 });

@@ -65,6 +65,10 @@ describe("a CAC with a capability container", () => {
     }
   });
 
+  test("computes with keys of the sizes that are there", async () => {
+    expect(await rig.token.supportedMechanisms?.()).toEqual([{ primitive: "rsa-raw", minBits: 2048, maxBits: 2048 }]);
+  });
+
   test("is asked nothing twice, and nothing that nobody wants to know", async () => {
     await rig.token.info();
     const asked = rig.card.commands.length;
@@ -138,6 +142,52 @@ describe("a CAC with a capability container", () => {
     await other.reconnect(1);
     await expect(use()).rejects.toThrow(LoginRequiredError);
     expect(headers(rig).filter((header) => header.startsWith("8042"))).toHaveLength(4);
+  });
+
+  describe("whose key is refused though the PIN was given", () => {
+    let refusals: number;
+    let word: string;
+    let emptyVerify: string | undefined;
+    beforeEach(async () => {
+      const { card } = rig;
+      const transmit = card.transmit.bind(card);
+      [refusals, word, emptyVerify] = [1, "6982", undefined];
+      card.transmit = (command) => {
+        if (command[1] === 0x42 && refusals > 0) {
+          refusals--;
+          return Promise.resolve(fromHex(word));
+        }
+        const isEmptyVerify = command[1] === 0x20 && command.length <= 5;
+        return isEmptyVerify && emptyVerify !== undefined ? Promise.resolve(fromHex(emptyVerify)) : transmit(command);
+      };
+      await rig.token.login("user", PIN);
+    });
+
+    test.each(["6982", "6985"])("with %s keeps the login while the card says that the PIN is verified", async (sw) => {
+      word = sw;
+      refusals = 3;
+      for (let times = 0; times < 3; times++) {
+        await expect(signs(1, "0001")).rejects.toMatchObject({
+          name: "UseRefusedError",
+          message: expect.stringContaining("and the PIN was given") as unknown,
+        });
+      }
+      expect(await signs(1, "0001")).toBe(true);
+    });
+
+    test("keeps it once where the card does not tell", async () => {
+      emptyVerify = "6d00";
+      refusals = 2;
+      await expect(signs(1, "0001")).rejects.toMatchObject({ name: "UseRefusedError" });
+      await expect(signs(1, "0001")).rejects.toMatchObject({ name: "LoginRequiredError" });
+    });
+
+    test("ends it where the card, heard to say yes before, says no", async () => {
+      await rig.token.pinStatus("user");
+      emptyVerify = "63c3";
+      await expect(signs(1, "0001")).rejects.toMatchObject({ name: "LoginRequiredError" });
+      expect(await rig.token.hasForgottenPin?.()).toBe(true);
+    });
   });
 
   test("signs with the right key, whatever another program selected meanwhile", async () => {

@@ -48,10 +48,13 @@ describe("a PKCS #15 card", () => {
   test.each<[Iso7816Deviation, string]>([
     ["empty-end-of-file", "3F00/5015/5032: end-of-file"],
     ["pin-status-refused", "PIN 01: pin-status-unknown"],
+    ["logout-refused", "card: logout-refused"],
     ["cut-rsa-answers", "key Authentication RSA: key-refused"],
     ["faulty-rsa-answers", "key Authentication RSA: key-refused"],
   ])("with %s", async (deviation, expected) => {
     const report = await examined(await VirtualPkcs15Card.create({ deviations: [deviation] }), { pin: PIN });
     expect([...defects(report), ...notes(report)]).toContain(expected);
+    const without = await examined(await VirtualPkcs15Card.create(), { pin: PIN });
+    expect([...defects(without), ...notes(without)]).not.toContain(expected);
   });
 });

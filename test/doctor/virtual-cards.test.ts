@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
 import { concat, fromHex } from "../../src/bytes/index.ts";
 import { encodeTlv } from "../../src/apdu/index.ts";
@@ -119,6 +119,9 @@ describe("a PIV card that differs from the standard", () => {
   });
 });
 
+/** A certificate object whose CertInfo speaks of no compression. */
+const inObject = (content: Uint8Array): Uint8Array => concat(encodeTlv(0x70, content), fromHex("710100fe00"));
+
 describe("a certificate object in a coding of its own", () => {
   /** A card with one key, whose certificate object `store` makes. */
   async function stored(store: (der: Uint8Array) => Uint8Array): Promise<VirtualPivCard> {
@@ -135,6 +138,17 @@ describe("a certificate object in a coding of its own", () => {
       "a CertInfo that speaks of compression",
       (der) => concat(encodeTlv(0x70, gzipSync(der)), fromHex("710100fe00")),
       /does not say so/u,
+    ],
+    ["zlib", (der) => inObject(deflateSync(der)), /compressed with zlib, which no standard/u],
+    [
+      "zlib behind a length",
+      (der) => inObject(concat(Uint8Array.of(0x01, 0x00, der.length & 0xff, der.length >> 8), deflateSync(der))),
+      /zlib behind a length/u,
+    ],
+    [
+      "zeros behind the certificate",
+      (der) => inObject(concat(der, new Uint8Array(7))),
+      /7 bytes stand behind its end/u,
     ],
     [
       "a length in more bytes than it needs",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { decodeCommand } from "../../src/apdu/index.ts";
 import { fromHex, toHex } from "../../src/bytes/index.ts";
 import { Card, CardCancelledError, type CardToken, UnsupportedError } from "../../src/card/index.ts";
-import { type CardConnection, MemoryReaders } from "../../src/pcsc/index.ts";
+import { type CardConnection, MemoryReaders, PcscError } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { odf, pin, tokenInfo, type TestPin } from "./directory-files.ts";
 import { FileCard, READER } from "./file-card.ts";
@@ -15,6 +15,8 @@ interface Pad {
   readonly connection: CardConnection;
   readonly asked: { readonly code: number; readonly data: string }[];
   answer: string;
+  /** What the reader's driver fails with in place of an answer. */
+  failure?: Error;
 }
 
 async function padConnection(card: FileCard, features: string): Promise<Pad> {
@@ -32,6 +34,7 @@ async function padConnection(card: FileCard, features: string): Promise<Pad> {
           return (code: number, data: Uint8Array) => {
             if (code === GET_FEATURES) return Promise.resolve(fromHex(features));
             asked.push({ code, data: toHex(data) });
+            if (pad.failure) return Promise.reject(pad.failure);
             return Promise.resolve(fromHex(pad.answer));
           };
         }
@@ -120,6 +123,40 @@ describe("a reader with keys", () => {
     const { pad, token } = await open(PADDED);
     pad.answer = "6401";
     await expect(token.pinPad?.login("user")).rejects.toThrow(CardCancelledError);
+  });
+
+  describe("whose answer to a changed PIN is lost", () => {
+    const uncertain = {
+      name: "PinUncertainError",
+      message: expect.stringMatching(/the PIN may have changed\. To find out, give the new one first/u) as unknown,
+    };
+
+    test.each(["changePin", "unlockPin"] as const)("leaves the PIN uncertain: %s", async (change) => {
+      const { pad, token } = await open(PADDED);
+      const run = (): Promise<void> | undefined =>
+        change === "unlockPin" ? token.pinPad?.unlockPin?.() : token.pinPad?.changePin?.("user");
+      pad.answer = "90";
+      await expect(run()).rejects.toMatchObject(uncertain);
+      pad.failure = new PcscError("SCARD_W_REMOVED_CARD", "SCardControl");
+      await expect(run()).rejects.toMatchObject({ ...uncertain, isGone: true });
+    });
+
+    test.each([
+      ["6400", { name: "CardError" }],
+      ["6401", { name: "CardCancelledError" }],
+      ["6402", { name: "PinError", reason: "unacceptable" }],
+      ["63c1", { name: "PinError", reason: "incorrect", triesLeft: 1 }],
+    ])("and nothing but its answer: %s leaves no doubt", async (answer, expected) => {
+      const { pad, token } = await open(PADDED);
+      pad.answer = answer;
+      await expect(token.pinPad?.changePin?.("user")).rejects.toMatchObject(expected);
+    });
+
+    test("is another thing than a login", async () => {
+      const { pad, token } = await open(PADDED);
+      pad.answer = "90";
+      await expect(token.pinPad?.login("user")).rejects.toMatchObject({ name: "MalformedAnswerError" });
+    });
   });
 
   test("is not used for PINs that it cannot write", async () => {

@@ -34,6 +34,8 @@ interface RebuiltOptions {
   readonly deviations?: readonly Iso7816Deviation[];
   /** The recorded card's applet is 0.6. */
   readonly make?: MakeName;
+  /** What stands in the certificate files, by the certificates; they themselves unless told. */
+  readonly stored?: (der: Uint8Array) => Uint8Array;
 }
 
 /**
@@ -45,13 +47,14 @@ export function rebuiltCard({
   puk,
   deviations,
   make = "iso-applet",
+  stored = (der) => der,
 }: RebuiltOptions = {}): VirtualFileCard {
   const has = (deviation: Iso7816Deviation): boolean => deviations?.includes(deviation) ?? false;
   const tries = has("five-pin-tries") ? 5 : 3;
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
-    if (certificate) replaced.set(`5015${certificate}`, deviatingCertificate(certificateOf(name, key()), has));
+    if (certificate) replaced.set(`5015${certificate}`, deviatingCertificate(stored(certificateOf(name, key())), has));
   }
   const files = Object.entries(RECORDING.files).map(([path, { contents, control }]): [string, VirtualFile] => [
     path,

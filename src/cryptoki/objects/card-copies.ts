@@ -34,6 +34,7 @@ export class CardCopies {
   readonly #copies = new Map<string, CardCopy>();
   readonly #builtIn = new Map<string, ObjectCopy>();
   #changes = 0;
+  #updateCount: Uint8Array | undefined;
 
   constructor(make: ContentsMaker) {
     this.#make = make;
@@ -100,6 +101,17 @@ export class CardCopies {
         copy.doubtful = true;
       }
     }
+  }
+
+  /**
+   * The card's own count of changes, as it was just read. If it is not the one that was seen last, another program may have changed
+   * objects: what was read of them is forgotten.
+   */
+  counted(updateCount: Uint8Array): void {
+    const isSame = this.#updateCount !== undefined && equalBytes(this.#updateCount, updateCount);
+    this.#updateCount = updateCount;
+    if (isSame) return;
+    for (const copy of this.#copies.values()) if (copy.contents.card) copy.renewFrom(copy.contents.card);
   }
 
   /** No application is logged in any more: forgets what was read of private objects. */

@@ -12,7 +12,10 @@ import { unlessRefused } from "./refused.ts";
  */
 export async function updateCount({ cardToken, copies }: Token): Promise<Uint8Array> {
   const own = await cardToken.updateCount?.();
-  if (own) return own;
+  if (own) {
+    copies.counted(own);
+    return own;
+  }
   const hasher = new Hasher("sha256");
   // Private objects change, too; only this process knows when.
   hasher.update(uint32(copies.changes));

@@ -1,5 +1,6 @@
-import { encodeTlv } from "../../apdu/index.ts";
+import { encodeTlv, SW } from "../../apdu/index.ts";
 import { concat } from "../../bytes/index.ts";
+import type { CardMechanism } from "../../card/index.ts";
 import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import type { FileControl } from "../files/file-control.ts";
@@ -13,6 +14,7 @@ import {
   sharedX,
   wholeBlock,
 } from "../keys/key-use.ts";
+import type { CardTurn } from "../files/turn.ts";
 import { MAKES } from "../recognition/makes.ts";
 import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
 import { standardUse } from "./standard-use.ts";
@@ -21,6 +23,13 @@ const MYEID_ALGORITHM = { RAW: 0x00, PKCS1: 0x02, EC: 0x04 } as const;
 /** Applets before 4.5 take no chains, and later ones take halves too. */
 const MYEID_HALVES = 256;
 
+const MYEID_MECHANISMS = mechanisms({
+  "rsa-raw": [512, 4096],
+  "rsa-pkcs1": [512, 4096],
+  ecdsa: [256, 521],
+  ecdh: [256, 521],
+});
+
 export const MYEID: Dialect = {
   name: "MyEID",
   source: "OpenSC, card-myeid.c (myeid_logout, myeid_set_security_env, myeid_transmit_decipher, myeid_ecdh_derive)",
@@ -28,12 +37,8 @@ export const MYEID: Dialect = {
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw", "rsa-pkcs1"] : ["ecdsa", "ecdh"]),
   logout: (reference) => ({ cla: 0x00, ins: 0x2e, p1: 0x00, p2: reference }),
-  mechanisms: mechanisms({
-    "rsa-raw": [512, 4096],
-    "rsa-pkcs1": [512, 4096],
-    ecdsa: [192, 521],
-    ecdh: [192, 521],
-  }),
+  mechanisms: MYEID_MECHANISMS,
+  limits,
   files: MYEID_FILES,
   keys: MYEID_KEYS,
   privateRules,
@@ -65,6 +70,25 @@ export const MYEID: Dialect = {
     };
   },
 };
+
+/** Bits of the features in the applet's capabilities (OpenSC, cards.h, MYEID_CARD_CAP_...). */
+const FEATURE = { RSA: 0x01, EC: 0x08 } as const;
+
+/**
+ * GET DATA 01AA: a version; features; the longest RSA, DES, AES and EC keys in bits, two bytes each (OpenSC, card-myeid.c,
+ * myeid_get_card_info). Applets before 3.6 do not know it.
+ */
+async function limits(turn: CardTurn): Promise<readonly CardMechanism[]> {
+  const { data, sw } = await turn.send({ cla: 0x00, ins: 0xca, p1: 0x01, p2: 0xaa, ne: 256 });
+  if (sw !== SW.OK || data.length < 11) return MYEID_MECHANISMS;
+  const number = (at: number): number => ((data[at] ?? 0) << 8) | (data[at + 1] ?? 0);
+  const longest = (feature: number, at: number): number => ((number(1) & feature) === 0 ? 0 : number(at));
+  const [rsa, ec] = [longest(FEATURE.RSA, 3), longest(FEATURE.EC, 9)];
+  return MYEID_MECHANISMS.flatMap((mechanism) => {
+    const most = mechanism.primitive.startsWith("rsa") ? rsa : ec;
+    return most < mechanism.minBits ? [] : [{ ...mechanism, maxBits: Math.min(mechanism.maxBits, most) }];
+  });
+}
 
 /** 86, with four bits for each action, of which the first are reading and updating: 1 to 14 is a PIN (card-myeid.c, myeid_create_file). */
 function privateRules(security: FileControl["security"], pin: number): FileControl["security"] | undefined {

@@ -74,6 +74,8 @@ export interface KeyWork {
   /** Makes the key's DF or file current and sets the environment. */
   readonly prepare: (turn: CardTurn) => Promise<void>;
   readonly compute: (turn: CardTurn) => Promise<Uint8Array>;
+  /** What to throw in place of an error of the two, within the same turn: the card may be asked what its refusal means. */
+  readonly explain: (turn: CardTurn, error: unknown) => Promise<unknown>;
   /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
   readonly isRight: (result: Uint8Array) => boolean | undefined;
   /** The result can be checked by {@link isRight}. */
@@ -167,8 +169,14 @@ export class Pkcs15Session {
         }
         this.#nextFile = work.file;
         await attempt.confirm();
-        await work.prepare(turn);
-        return work.checked(await work.compute(turn));
+        let result: Uint8Array;
+        try {
+          await work.prepare(turn);
+          result = await work.compute(turn);
+        } catch (error) {
+          throw await work.explain(turn, error);
+        }
+        return work.checked(result);
       },
       signal,
       access,

@@ -6,6 +6,7 @@ import {
   type KeyPrimitive,
   LoginRequiredError,
   UnsupportedError,
+  UseRefusedError,
 } from "../../card/index.ts";
 import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
@@ -126,6 +127,12 @@ export function operationOf(
 export function loginRequired(key: CardPrivateKey, cause?: StatusError): LoginRequiredError {
   const when = key.alwaysAuthenticate ? "immediately before each use of this key" : "before it uses this key";
   return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
+}
+
+/** For a refusal that lacks no login. */
+export function useRefused(cause: unknown): UseRefusedError {
+  const why = "its rules may not allow this use, or want something else besides";
+  return new UseRefusedError(`the card refused to use the key, and the PIN was given: ${why}`, { cause });
 }
 
 function useFailure(key: CardPrivateKey, action: string, sw: number): Error {

@@ -1,5 +1,12 @@
 import { SW } from "../../apdu/index.ts";
-import { type PinBlock, type PinPad, type PinPadReader, type PinRole, UnsupportedError } from "../../card/index.ts";
+import {
+  changingPin,
+  type PinBlock,
+  type PinPad,
+  type PinPadReader,
+  type PinRole,
+  UnsupportedError,
+} from "../../card/index.ts";
 import type { Pkcs15Application } from "../application.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "../files/commands.ts";
 import { pinBounds } from "./pin-encoding.ts";
@@ -45,25 +52,34 @@ export function padOf(
       async changePin(role: PinRole, signal?: AbortSignal) {
         const pin = requirePin(role);
         const block = requireBlock(pin);
-        await session.run(async (turn) => {
-          await enterForPin(session, turn, pin);
-          const empty = emptyPin(pin);
-          const command = changeReferenceData(pin.reference, empty, empty);
-          const places = { old: 0, fresh: empty.length, asksOld: true };
-          expect(pin, await reader.modify(command, block, places), command.ins);
-        }, signal);
+        const empty = emptyPin(pin);
+        const command = changeReferenceData(pin.reference, empty, empty);
+        const places = { old: 0, fresh: empty.length, asksOld: true };
+        await changingPin("PIN", (changing) =>
+          session.run(async (turn) => {
+            await enterForPin(session, turn, pin);
+            await changing(async () => {
+              expect(pin, await reader.modify(command, block, places), command.ins);
+            });
+            application.changed(pin);
+          }, signal),
+        );
       },
       async unlockPin(signal?: AbortSignal) {
         const [pin, puk] = [requirePin("user"), requirePin("puk")];
         const block = requireBlock(pin);
         // The reader writes both in one way.
         if (requireBlock(puk).format !== block.format) throw cannotWrite();
-        await session.run(async (turn) => {
-          await enterForPin(session, turn, pin);
-          const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
-          const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
-          expect(puk, await reader.modify(command, block, places), command.ins);
-        }, signal);
+        const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
+        const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
+        await changingPin("PIN", (changing) =>
+          session.run(async (turn) => {
+            await enterForPin(session, turn, pin);
+            await changing(async () => {
+              expect(puk, await reader.modify(command, block, places), command.ins);
+            });
+          }, signal),
+        );
       },
     }),
   };

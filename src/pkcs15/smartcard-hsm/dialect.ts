@@ -13,7 +13,7 @@ export const SMARTCARD_HSM: Dialect = {
   recognises: MAKES.smartCardHsm,
   algorithmsFromTokenInfo: false,
   primitives: (type) => (type === "rsa" ? ["rsa-raw"] : ["ecdsa", "ecdh"]),
-  mechanisms: mechanisms({ "rsa-raw": [1024, 4096], ecdsa: [192, 521], ecdh: [192, 521] }),
+  mechanisms: mechanisms({ "rsa-raw": [1024, 4096], ecdsa: [256, 521], ecdh: [256, 521] }),
   logout: selectApplet,
   use(request: KeyRequest): KeyUse {
     const { key, primitive, operation, input } = request;

@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
+import { FILE_KEY_TYPES } from "../keys/key-type.ts";
 import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
 import { ReferenceData } from "../reference-data.ts";
 import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
@@ -163,8 +164,8 @@ function decodeKey(fields: JsonFields): Pick<KeyFile, "type" | "bits" | "consent
   const consent = fields.boolean("consent");
   const pem = fields.string("privateKey");
   if (pem === "") return { type, bits, consent };
-  const privateKey = parsePrivateKey(pem);
-  const info = describeKey(privateKey);
+  const privateKey = parsePrivateKey(pem, FILE_KEY_TYPES);
+  const info = describeKey(privateKey, FILE_KEY_TYPES);
   if (info.type !== type || info.bits !== bits) throw new DataError(`${WHAT}: a key that is not of its file's type`);
   return { type, bits, consent, privateKey };
 }

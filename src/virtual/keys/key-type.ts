@@ -10,8 +10,16 @@ export const KEY_TYPES = {
   x25519: { type: "montgomery", bits: 255, curve: "x25519" },
 } as const;
 
+/** Those of cards whose keys are files, which have sizes that PIV has no number for. */
+export const FILE_KEY_TYPES = {
+  ...KEY_TYPES,
+  "rsa-512": { type: "rsa", bits: 512 },
+  "rsa-768": { type: "rsa", bits: 768 },
+  "rsa-1536": { type: "rsa", bits: 1536 },
+} as const;
+
 export type KeyTypeName = keyof typeof KEY_TYPES;
-export type KeyTypeInfo = (typeof KEY_TYPES)[KeyTypeName];
+export type KeyTypeInfo = (typeof FILE_KEY_TYPES)[keyof typeof FILE_KEY_TYPES];
 export type EcKeyInfo = Extract<KeyTypeInfo, { type: "ec" }>;
 
 /** Whether such keys are Ed25519 or X25519. */

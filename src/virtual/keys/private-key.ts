@@ -13,20 +13,23 @@ import { encodeTlv } from "../../apdu/index.ts";
 import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./key-type.ts";
 import { signHash } from "./ecdsa.ts";
 
+type KeyTypes = Readonly<Record<string, KeyTypeInfo>>;
+
 /**
  * What kind of key `key` is.
+ * @param types Those that the card has.
  * @throws {DataError} if the card has no such keys.
  */
-export function describeKey(key: KeyObject): KeyTypeInfo {
+export function describeKey(key: KeyObject, types: KeyTypes = KEY_TYPES): KeyTypeInfo {
   const { modulusLength, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {};
-  const found = Object.values(KEY_TYPES).find((info) => {
+  const found = Object.values(types).find((info) => {
     if (info.type === "rsa") return key.asymmetricKeyType === "rsa" && info.bits === modulusLength;
     if (info.type === "ec") return key.asymmetricKeyType === "ec" && info.curve === namedCurve;
     return key.asymmetricKeyType === info.curve;
   });
   if (found === undefined) {
     const kind = [key.asymmetricKeyType, modulusLength ?? namedCurve].filter(Boolean).join(" ");
-    throw new DataError(`card key: ${kind} is none of ${Object.keys(KEY_TYPES).join(", ")}`);
+    throw new DataError(`card key: ${kind} is none of ${Object.keys(types).join(", ")}`);
   }
   if (found.type === "rsa" && (publicExponent ?? 0n) < 3n) throw new DataError("card key: public exponent below 3");
   return found;
@@ -36,7 +39,7 @@ export function describeKey(key: KeyObject): KeyTypeInfo {
  * A private key that the card can hold.
  * @throws {DataError} if it is none.
  */
-export function parsePrivateKey(source: string | KeyObject): KeyObject {
+export function parsePrivateKey(source: string | KeyObject, types?: KeyTypes): KeyObject {
   let key;
   try {
     key = source instanceof KeyObject ? source : createPrivateKey(source);
@@ -44,7 +47,7 @@ export function parsePrivateKey(source: string | KeyObject): KeyObject {
     throw new DataError("card key: not an unencrypted private key in PEM", { cause });
   }
   if (key.type !== "private") throw new DataError(`card key: a ${key.type} key, a private one is wanted`);
-  describeKey(key);
+  describeKey(key, types);
   return key;
 }
 

@@ -1,5 +1,5 @@
 import { encodeTlv, SW } from "../../../apdu/index.ts";
-import { KEY_TYPES } from "../../keys/key-type.ts";
+import { FILE_KEY_TYPES } from "../../keys/key-type.ts";
 import { generateKey } from "../../keys/generate.ts";
 import { encodePublicKey } from "../../keys/private-key.ts";
 import { Refusal } from "../../refusal.ts";
@@ -18,7 +18,7 @@ export async function generateAsymmetricKeyPair(context: IsoContext, command: Ca
   if (!file) throw new Refusal(SW.NO_CURRENT_FILE);
   if (file.kind !== "key") throw new Refusal(SW.COMMAND_INCOMPATIBLE_WITH_FILE);
   requireAccess(context, file, "generate");
-  const type = Object.values(KEY_TYPES).find((info) => info.type === file.type && info.bits === file.bits);
+  const type = Object.values(FILE_KEY_TYPES).find((info) => info.type === file.type && info.bits === file.bits);
   if (!type) throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
   file.privateKey = await generateKey(type);
   context.contents.changes++;

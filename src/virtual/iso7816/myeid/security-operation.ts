@@ -1,6 +1,7 @@
 import { findTlv, readTlvs, SW } from "../../../apdu/index.ts";
 import { concat, wipe } from "../../../bytes/index.ts";
 import { decodePkcs1Encryption, encodePkcs1Signature } from "../../../crypto/index.ts";
+import { FILE_KEY_TYPES } from "../../keys/key-type.ts";
 import { describeKey, ecdh, ecdsa, rsaRaw } from "../../keys/private-key.ts";
 import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../../keys/result-deviations.ts";
 import { Refusal } from "../../refusal.ts";
@@ -25,7 +26,7 @@ function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   const { environment, file } = chosenKey(context, TEMPLATE.SIGNATURE);
   const key = file.privateKey;
   if (!key) throw new Refusal(SW.REFERENCE_DATA_NOT_USABLE);
-  const info = describeKey(key);
+  const info = describeKey(key, FILE_KEY_TYPES);
   const has = deviationsOf(context);
   if (info.type === "ec") {
     if (environment.algorithm !== ALGORITHM.EC) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
