@@ -22,7 +22,7 @@ import {
 export type Step = "sign RSA" | "sign EC" | "decrypt" | "decipher" | "derive" | "generate";
 
 /** What is right for a card with a deviation. What is left out is as with any card. */
-export interface Outcome {
+interface Outcome {
   /** Steps that the card fails: CKR_DEVICE_ERROR. */
   readonly fails?: readonly Step[];
   /** Private keys that are listed, by CKA_ID; all unless told. */
