@@ -3,5 +3,11 @@
  * certificate for each, and data objects such as the CHUID; one PIN of the cardholder guards their use.
  */
 export { CONTAINER, type Container } from "./containers.ts";
-export { type InspectedObject, type InspectedProof, type InspectedSlot, type InspectedUse, PivInspection } from "./inspection.ts";
+export {
+  type InspectedObject,
+  type InspectedProof,
+  type InspectedSlot,
+  type InspectedUse,
+  PivInspection,
+} from "./inspection.ts";
 export { piv } from "./profile.ts";
