@@ -46,6 +46,7 @@ export class MemorySlot {
     const atr = this.atr;
     return {
       name: this.name,
+      unavailable: false,
       present: this.#card !== undefined,
       mute: this.#card !== undefined && atr.length === 0,
       sharing: this.#exclusive ? -1 : this.#tenants.size,

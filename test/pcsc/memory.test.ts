@@ -45,7 +45,15 @@ describe("readers", () => {
     const pcsc = readers.client();
     expect(await pcsc.readers()).toEqual([]);
     readers.plug("Reader");
-    const empty = { name: "Reader", present: false, mute: false, sharing: 0, events: 0, atr: new Uint8Array() };
+    const empty = {
+      name: "Reader",
+      unavailable: false,
+      present: false,
+      mute: false,
+      sharing: 0,
+      events: 0,
+      atr: new Uint8Array(),
+    };
     expect(await pcsc.readers()).toEqual([empty]);
     readers.insert("Reader", new ScriptedCard());
     expect(await only(pcsc)).toEqual({ ...empty, present: true, events: 1, atr: T1_ATR });
