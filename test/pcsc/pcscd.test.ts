@@ -774,7 +774,10 @@ describe("a refusal at the door", () => {
 
   test("that comes once is that of a daemon on its way out", async () => {
     let refused = 0;
-    daemon.on.version = ({ socket, usual }) => (refused++ === 0 ? socket.destroy() : usual());
+    daemon.on.version = ({ socket, usual }) => {
+      if (refused++ === 0) socket.destroy();
+      else usual();
+    };
     const changes = pcsc.changes()[Symbol.asyncIterator]();
     expect((await changes.next()).value).toHaveLength(1);
     expect(refused).toBeGreaterThan(1);
@@ -784,7 +787,10 @@ describe("a refusal at the door", () => {
     const changes = pcsc.changes()[Symbol.asyncIterator]();
     expect((await changes.next()).value).toHaveLength(1);
     let refused = 0;
-    daemon.on.version = ({ socket, usual }) => (refused++ < 3 ? socket.destroy() : usual());
+    daemon.on.version = ({ socket, usual }) => {
+      if (refused++ < 3) socket.destroy();
+      else usual();
+    };
     await daemon.stop();
     await daemon.listen();
     expect((await changes.next()).value).toEqual([]);

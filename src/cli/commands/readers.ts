@@ -89,8 +89,9 @@ function* changesBetween(
   for (const reader of now.values()) {
     const old = before.get(reader.name);
     if (!old) yield { what: "reader-added", reader };
-    if (reader.unavailable && old?.unavailable !== true) yield { what: "reader-unavailable", reader };
-    if (!reader.unavailable && old?.unavailable === true) yield { what: "reader-available", reader };
+    if (reader.unavailable !== (old?.unavailable ?? false)) {
+      yield { what: reader.unavailable ? "reader-unavailable" : "reader-available", reader };
+    }
     const swapped = old?.present === true && reader.present && old.events !== reader.events;
     if (old?.present === true && (!reader.present || swapped)) yield { what: "card-removed", reader };
     if (reader.present && (old?.present !== true || swapped)) yield { what: "card-inserted", reader };
