@@ -287,6 +287,28 @@ describe("transmit", () => {
     await expectCode(connection.transmit(COMMAND), "SCARD_E_INSUFFICIENT_BUFFER");
   });
 
+  test.each(["never answers", "answers"])(
+    "a card that is replaced within its own exchange, and then %s, was removed",
+    async (how) => {
+      const readers = new MemoryReaders();
+      readers.plug("Reader");
+      const other = { atr: T1_ATR, reset: () => undefined, transmit: () => Promise.resolve(OK) };
+      readers.insert("Reader", {
+        ...other,
+        transmit: () => {
+          readers.eject("Reader");
+          readers.insert("Reader", other);
+          return how === "answers" ? Promise.resolve(OK) : new Promise(() => undefined);
+        },
+      });
+      const client = readers.client({ exchangeTimeout: 2_000 });
+      const connection = await client.connect("Reader");
+      await expectCode(connection.transmit(COMMAND), "SCARD_W_REMOVED_CARD");
+      await using next = await client.connect("Reader");
+      expect(await next.transmit(COMMAND)).toEqual(OK);
+    },
+  );
+
   test("a card that throws is an exchange that failed, and the next one works", async () => {
     const { card, one } = setUp();
     const connection = await one.connect("Reader");
