@@ -23,6 +23,11 @@ export interface ChannelOptions {
   readonly t0?: boolean;
   /** Whether a transport's error may mean that the reader takes no extended command. Default: no error does. */
   readonly isReaderRefusal?: (error: unknown) => boolean;
+  /**
+   * How many data bytes of an extended command, or of its answer, the reader takes; undefined if it does not tell. Asked before
+   * extended commands. Default: it does not tell.
+   */
+  readonly readerLimit?: () => Promise<number | undefined>;
 }
 
 /** The most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
@@ -40,12 +45,14 @@ export class CardChannel {
   readonly #transmit: Transmit;
   readonly #t0: boolean;
   readonly #isReaderRefusal: (error: unknown) => boolean;
+  readonly #readerLimit: () => Promise<number | undefined>;
   #form: LengthForm;
   #refusals = 0;
 
   constructor(transmit: Transmit, options: ChannelOptions = {}) {
     this.#transmit = transmit;
     this.#t0 = options.t0 ?? false;
+    this.#readerLimit = options.readerLimit ?? ((): Promise<undefined> => Promise.resolve(undefined));
     this.#isReaderRefusal = options.isReaderRefusal ?? ((): boolean => false);
     this.#form = this.#t0 ? "short" : (options.form ?? "short");
   }
@@ -70,9 +77,11 @@ export class CardChannel {
     if (this.#form === "short" || !needsExtended(command)) {
       return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }
+    const fitting = withinLimit(command, (await this.#readerLimit()) ?? Infinity);
+    if (!fitting) return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     let answer: ResponseApdu;
     try {
-      answer = await this.#exchange(command, "extended", signal);
+      answer = await this.#exchange(fitting, "extended", signal);
     } catch (error) {
       if (!REPEATABLE.has(command.ins) || !this.#isReaderRefusal(error)) throw error;
       answer = await this.#sendChained(command, signal);
@@ -178,6 +187,12 @@ function needsExtended({ data, ne = 0 }: CommandApdu): boolean {
   const length = data?.length ?? 0;
   if (length > APDU_LIMITS.extended.data) return false;
   return length > APDU_LIMITS.short.data || ne > APDU_LIMITS.short.ne;
+}
+
+/** A command whose data, and the answer that it asks for, the reader takes; undefined if it takes only short ones of it. */
+function withinLimit(command: CommandApdu, limit: number): CommandApdu | undefined {
+  if (limit <= APDU_LIMITS.short.ne || (command.data?.length ?? 0) > limit) return undefined;
+  return command.ne === undefined || command.ne <= limit ? command : { ...command, ne: limit };
 }
 
 /**

@@ -38,7 +38,7 @@ export class BufferFile {
    *   {MalformedAnswerError} if the card gives less than the buffer's length.
    */
   async read(wanted = Infinity): Promise<Uint8Array> {
-    if (this.#missing(wanted) > 0) await this.#session.at(this.#place, (send) => this.#fetch(send, wanted));
+    if (this.#missing(wanted) > 0) await this.#session.reading(this.#place, (send) => this.#fetch(send, wanted));
     return this.#bytes.subarray(LENGTH_FIELD);
   }
 

@@ -33,7 +33,29 @@ export class CacSession {
    * @throws {NoSuchPlaceError} if the card does not have it.
    */
   at<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#place(place).runConfirmed(({ send }) => work(send), signal);
+    const application = this.#place(place);
+    return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), signal);
+  }
+
+  /**
+   * As {@link at}, for work that only reads. If the place was selected by an earlier call and the card refuses, the card may have lost
+   * its selection: the place is selected anew, and the work runs once more.
+   */
+  reading<T>(place: Place, work: (send: CacExchange) => Promise<T>): Promise<T> {
+    const application = this.#place(place);
+    return this.card.exclusively(async (exchange) => {
+      const isTrusted = application.isConfirmed;
+      const attempt = async (): Promise<T> => {
+        await application.confirm(exchange);
+        return this.#unlessLost(application, () => work(exchange.send));
+      };
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isTrusted || !mayBeLost(error)) throw error;
+        return attempt();
+      }
+    });
   }
 
   /**
@@ -46,21 +68,40 @@ export class CacSession {
     signal?: AbortSignal,
   ): Promise<T> {
     const application = this.#place(place);
+    let runs = 0;
     return application.runOptimistically(async ({ send }, attempt) => {
+      const isTrusted = runs++ === 0 && application.isConfirmed;
       const verifying: CacExchange = async (command) => {
         const answer = await send(command);
-        if (answer.sw !== SW.OK) await attempt.confirm();
+        if (answer.sw === SW.OK) return answer;
+        // Selected by an earlier call, and perhaps no more.
+        if (isTrusted) this.#forget(application);
+        await attempt.confirm();
         return answer;
       };
       try {
         return await work(verifying, attempt);
       } catch (error) {
         // The applet may hold the first parts of a block; it drops them when it is selected (libcacard, cac.c).
-        application.forget();
-        this.#applet = undefined;
+        this.#forget(application);
         throw error;
       }
     }, signal);
+  }
+
+  #forget(application: SelectedApplication | undefined): void {
+    application?.forget();
+    this.#applet = undefined;
+  }
+
+  /** After a refusal that a card gives which has lost its selection, the place is selected anew before its next work. */
+  async #unlessLost<T>(application: SelectedApplication | undefined, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (mayBeLost(error)) this.#forget(application);
+      throw error;
+    }
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */
@@ -72,7 +113,7 @@ export class CacSession {
   anywhere<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.card.exclusively(async (exchange) => {
       if (this.#current?.isConfirmed !== true) await this.#place(place).confirm(exchange);
-      return work(exchange.send);
+      return this.#unlessLost(this.#current, () => work(exchange.send));
     }, signal);
   }
 
@@ -115,6 +156,11 @@ export class CacSession {
       throw error;
     }
   }
+}
+
+/** Whether a card that has lost its selection may have said so: a PIN that is wrong, or wanted, is the applet's own answer. */
+function mayBeLost(error: unknown): boolean {
+  return error instanceof StatusError && error.sw !== SW.SECURITY_STATUS_NOT_SATISFIED;
 }
 
 /** How cards say that something is not there; the first CAC knows no better word than an unknown instruction. */

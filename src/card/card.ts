@@ -1,4 +1,11 @@
-import { Deadline, SerialQueue, throwIfAborted, untilAborted } from "../async/index.ts";
+import {
+  Deadline,
+  type MemoizedAsync,
+  memoizeAsync,
+  SerialQueue,
+  throwIfAborted,
+  untilAborted,
+} from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
 import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
 import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
@@ -13,6 +20,7 @@ import {
 } from "./access-error.ts";
 import { CardHold, HOLD_MS } from "./card-hold.ts";
 import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
+import { readerDataLimit, readerFeatures } from "./reader-features.ts";
 import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
@@ -36,6 +44,13 @@ export interface CardOptions {
   readonly hold?: number;
   /** Connects to the same reader anew, after an exchange was given up. Without it the card is gone then. */
   readonly reconnect?: () => Promise<CardConnection>;
+  /** What is known of the reader, for all cards that come to it. Default: known for this card only. */
+  readonly readerFacts?: ReaderFacts;
+}
+
+/** What a reader said of itself, so that it is asked once. */
+export interface ReaderFacts {
+  dataLimit?: Promise<number | undefined>;
 }
 
 const LINGER_MS = 100;
@@ -59,6 +74,9 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #idle: number;
   readonly #reconnect: (() => Promise<CardConnection>) | undefined;
   readonly #queue = new SerialQueue(cancelled);
+  readonly #readerFacts: ReaderFacts;
+  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. */
+  readonly features: MemoizedAsync<ReadonlyMap<number, number>> = memoizeAsync(() => readerFeatures(this.#ask));
   #resets = 0;
   #transaction = 0;
   /** A transaction is open. */
@@ -80,6 +98,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#linger = options.linger ?? LINGER_MS;
     this.#idle = options.hold ?? HOLD_MS;
     this.#reconnect = options.reconnect;
+    this.#readerFacts = options.readerFacts ?? {};
     // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
     const transmit: Transmit = (command, { long = false, conceal } = {}) =>
       this.#connection.transmit(command, { long, conceal });
@@ -88,7 +107,16 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
       isReaderRefusal,
+      readerLimit: () => this.#readerLimit(),
     });
+  }
+
+  readonly #ask = (code: number, data: Uint8Array): Promise<Uint8Array> => this.control(code, data);
+
+  /** Asked when an extended command is about to be sent: in a transaction. */
+  async #readerLimit(): Promise<number | undefined> {
+    this.#readerFacts.dataLimit ??= this.features().then((features) => readerDataLimit(this.#ask, features));
+    return this.#readerFacts.dataLimit;
   }
 
   get reader(): string {

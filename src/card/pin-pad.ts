@@ -3,6 +3,7 @@ import { concat, DataError } from "../bytes/index.ts";
 import { CardAccessError, CardCancelledError } from "./access-error.ts";
 import type { Card } from "./card.ts";
 import { PinError } from "./error.ts";
+import { READER_FEATURE } from "./reader-features.ts";
 
 /** How the reader writes the digits that are typed into the command (PC/SC part 10 section 2.5.2). */
 export interface PinBlock {
@@ -24,9 +25,6 @@ export interface PinPlaces {
   readonly asksOld: boolean;
 }
 
-/** SCARD_CTL_CODE(3400) of pcsc-lite: which features has the reader (PC/SC part 10 section 2.2)? */
-const GET_FEATURES = 0x42000d48;
-const FEATURE = { VERIFY: 0x06, MODIFY: 0x07 } as const;
 /** bTimerOut and bTimerOut2: seconds until the first key, and from there until the PIN is whole. */
 const TIMEOUT = 30;
 /** Milliseconds beyond the reader's own time-outs after which a reader that says nothing is given up. */
@@ -52,17 +50,17 @@ export class PinPadReader {
 
   /** Asks the reader whether it has such keys; undefined if not. */
   static async find(card: Card): Promise<PinPadReader | undefined> {
-    let features: ReadonlyMap<number, number>;
-    try {
-      // Within a transaction: in another program's, the reader would refuse a question that it knows.
-      features = await card.exclusively(async () => readFeatures(await card.control(GET_FEATURES, new Uint8Array())));
-    } catch (error) {
-      // Readers, and drivers of readers, refuse a question that they do not know in any way they like.
-      if (error instanceof CardAccessError || error instanceof DataError) return undefined;
-      throw error;
-    }
-    const verify = features.get(FEATURE.VERIFY);
-    return verify === undefined ? undefined : new PinPadReader(card, verify, features.get(FEATURE.MODIFY));
+    // Within a transaction: in another program's, the reader would refuse a question that it knows.
+    const features = await card
+      .exclusively(() => card.features())
+      .catch((error: unknown) => {
+        if (error instanceof CardAccessError) return new Map<number, number>();
+        throw error;
+      });
+    const verify = features.get(READER_FEATURE.VERIFY_PIN_DIRECT);
+    return verify === undefined
+      ? undefined
+      : new PinPadReader(card, verify, features.get(READER_FEATURE.MODIFY_PIN_DIRECT));
   }
 
   get canModify(): boolean {
@@ -147,18 +145,4 @@ function commandData(command: CommandApdu): Uint8Array {
 
 function littleEndian(value: number, bytes: number): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, at) => (value >> (8 * at)) & 0xff);
-}
-
-/** Tag, length 4, control code, most significant byte first, one after the other. */
-function readFeatures(answer: Uint8Array): ReadonlyMap<number, number> {
-  const features = new Map<number, number>();
-  for (let at = 0; at + 6 <= answer.length; at += 6) {
-    const [tag = 0, length, ...code] = answer.subarray(at, at + 6);
-    if (length !== 4) throw new DataError("features of the reader: not four bytes each");
-    features.set(
-      tag,
-      code.reduce((value, octet) => value * 256 + octet, 0),
-    );
-  }
-  return features;
 }

@@ -4,6 +4,7 @@ import type { PcscError } from "./error.ts";
 import type { ReaderState } from "./types.ts";
 
 /** Of SCARD_STATE. */
+const UNAVAILABLE = 0x08;
 const PRESENT = 0x20;
 const MUTE = 0x200;
 const MAX_ATR = 33;
@@ -176,6 +177,7 @@ function stateOf({ native, state, seen }: Watched): ReaderState {
   const present = (flags & PRESENT) !== 0;
   return {
     name: native.name,
+    unavailable: (flags & UNAVAILABLE) !== 0,
     present,
     mute: (flags & MUTE) !== 0,
     // How many share a card is not told, nor when one more does.

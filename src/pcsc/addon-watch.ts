@@ -60,10 +60,15 @@ export class AddonWatch {
       [Symbol.asyncIterator]: () => {
         const iterator = this.#feed.changes(signal)[Symbol.asyncIterator]();
         this.#followed = true;
-        const begun = this.ready().catch(() => {
+        const begun = this.ready().catch((error: unknown) => {
+          if (isRefusal(error)) throw error;
           this.#lookLater(this.#retry);
         });
-        const ended = untilAborted(begun, [signal, this.#closing.signal], cancelled).catch(() => undefined);
+        const ended = untilAborted(begun, [signal, this.#closing.signal], cancelled).catch((error: unknown) => {
+          if (isRefusal(error)) throw error;
+        });
+        // Told to whoever asks next.
+        ended.catch(() => undefined);
         return {
           next: () => ended.then(() => iterator.next()),
           return: () => iterator.return?.() ?? Promise.resolve({ done: true, value: undefined }),
@@ -177,4 +182,9 @@ export class AddonWatch {
     this.#told = states;
     this.#feed.notify();
   }
+}
+
+/** Whether the service refused this user: it does so as long as its rules stand. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof PcscError && error.is("SCARD_W_SECURITY_VIOLATION");
 }

@@ -46,6 +46,7 @@ export class MemorySlot {
     const atr = this.atr;
     return {
       name: this.name,
+      unavailable: false,
       present: this.#card !== undefined,
       mute: this.#card !== undefined && atr.length === 0,
       sharing: this.#exclusive ? -1 : this.#tenants.size,
@@ -156,8 +157,10 @@ export class MemorySlot {
   exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
     return this.#exchanges.run(async () => {
       if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
+      // Of this card: another one may be in the reader before its own call returns.
+      const { signal } = this.#presence;
       try {
-        return await untilAborted(work(this.#card), this.#presence.signal);
+        return await untilAborted(work(this.#card), signal);
       } catch (cause) {
         if (cause instanceof PcscError) throw cause;
         throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card failed", { cause });

@@ -89,7 +89,8 @@ class ReplayReader {
 
   get state(): ReaderState {
     const { atr } = this.card;
-    return { name: this.name, present: true, mute: false, sharing: this.connections, events: 1, atr: atr.slice() };
+    const { name, connections: sharing } = this;
+    return { name, unavailable: false, present: true, mute: false, sharing, events: 1, atr: atr.slice() };
   }
 
   /** Answer to reset and protocol at the next exchange: another card may have come meanwhile. */

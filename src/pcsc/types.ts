@@ -4,6 +4,8 @@ import type { Disposition, Initialization, ShareMode } from "./constants.ts";
 /** What the resource manager knows of one reader at one moment. */
 export interface ReaderState {
   readonly name: string;
+  /** The reader's driver says that there is no such device; pcscd goes on to list it. */
+  readonly unavailable: boolean;
   /** A card is in the reader. */
   readonly present: boolean;
   /** A card is in the reader and does not answer. */

@@ -49,7 +49,7 @@ const retiredLabels = (number: number): KeySlot["labels"] => ({
 });
 
 /** The four keys of every PIV card. */
-const NAMED_SLOTS: readonly KeySlot[] = [
+export const NAMED_SLOTS: readonly KeySlot[] = [
   {
     reference: 0x9a,
     certificate: 0x5fc105,
@@ -87,7 +87,7 @@ const NAMED_SLOTS: readonly KeySlot[] = [
 /** How many retired key management keys a card may hold: 82 to 95 (SP 800-73-4 part 1 section 3.3.2). */
 export const RETIRED_KEYS = 20;
 
-const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (_, index) => ({
+export const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (_, index) => ({
   reference: 0x82 + index,
   certificate: 0x5fc10d + index,
   pin: "once",

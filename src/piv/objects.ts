@@ -38,14 +38,17 @@ export function isWritable({ tag }: Container): boolean {
 }
 
 /**
- * Whether a search looks into `slot` at all. Of the retired keys, the key history object counts those with a certificate on the
- * card; where there is no such object (many personalisations omit it), asking 20 times is left to searches that name one. Cards with
- * Yubico's commands mostly have no key history and use the retired places freely: there each is asked for.
+ * Whether a search looks into `slot` at all. A search that names no object asks for the retired keys that the card can be expected to
+ * have ({@link PivStore.expectsRetired}): each of the 20 places costs an exchange.
+ * @param what A retired key whose certificate is elsewhere is on the card, and its certificate is not.
  */
-async function isWorthAsking(store: PivStore, slot: KeySlot, named: boolean): Promise<boolean> {
-  if (slot.retired === undefined || named || store.reports.hasYubicoCommands) return true;
-  const history = await store.keyHistory();
-  return history !== undefined && slot.retired <= history.onCard;
+async function isWorthAsking(
+  store: PivStore,
+  slot: KeySlot,
+  named: boolean,
+  what: "key" | "certificate",
+): Promise<boolean> {
+  return named || slot.retired === undefined || (await store.expectsRetired(slot, slot.retired, what));
 }
 
 function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
@@ -57,7 +60,8 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     private: false,
     modifiable: true,
     destroyable: true,
-    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasCertificate(slot, named)),
+    exists: async (named) =>
+      (await isWorthAsking(store, slot, named, "certificate")) && (await store.hasCertificate(slot, named)),
     value: () => store.certificate(slot),
   };
 }
@@ -70,7 +74,8 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     id: Uint8Array.of(slot.id),
     private: false,
     usage: slot.usage,
-    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasPublicKey(slot, named)),
+    exists: async (named) =>
+      (await isWorthAsking(store, slot, named, "key")) && (await store.hasPublicKey(slot, named)),
     publicKey: () => store.publicKey(slot, "certificate"),
   };
 }
@@ -93,8 +98,9 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     primitives: ["rsa-raw", "ecdsa", "ecdh", "eddsa"],
     local: async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
     vendorAttributes: vendorAttributes(store, slot),
-    exists: async (named) => (await isWorthAsking(store, slot, named)) && (await store.hasPrivateKey(slot)),
-    publicKey: () => store.publicKey(slot, "key"),
+    exists: async (named) =>
+      (await isWorthAsking(store, slot, named, "key")) && (await store.hasPrivateKey(slot, named)),
+    publicKey: () => store.publicKey(slot, slot.pin === "never" ? "certificate" : "key"),
   };
 }
 

@@ -8,7 +8,7 @@ import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
 import { getData, readData } from "./commands.ts";
 import { CONTAINER, type Container } from "./containers.ts";
 import { type KeyHistory, readKeyHistory } from "./key-history.ts";
-import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
+import { KEY_SLOTS, type KeySlot, NAMED_SLOTS, referenceName, RETIRED_SLOTS } from "./keys.ts";
 import { type KeyReport, KeyReports, NO_KEY } from "./metadata.ts";
 import type { PivSession } from "./session.ts";
 import { getSerial, type KeyMetadata, type KeyPinPolicy, pinPolicyOf, readSerial } from "./yubico.ts";
@@ -23,6 +23,8 @@ const PRIVATE_TAGS: ReadonlySet<number> = new Set(
 export class PivStore {
   readonly #session: PivSession;
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
+  /** Tags of the objects that are on the card, as far as they were read. */
+  readonly #found = new Set<number>();
   /** Tags of objects that were read again, because they did not parse. */
   readonly #readAgain = new Set<number>();
   /** What the card itself says of its keys. */
@@ -57,9 +59,11 @@ export class PivStore {
 
   async #fetch(tag: number): Promise<Uint8Array | undefined> {
     const { data, sw } = await this.#session.run((send) => send(getData(tag)));
-    if (sw === SW.OK) return readData(tag, data);
     if (isNotFound(sw)) return undefined;
-    throw refusal(tag, sw);
+    if (sw !== SW.OK) throw refusal(tag, sw);
+    const value = readData(tag, data);
+    if (value) this.#found.add(tag);
+    return value;
   }
 
   /** As {@link read}, for an object that must be there. */
@@ -115,6 +119,7 @@ export class PivStore {
     this.#forgetObject(tag);
     if (PRIVATE_TAGS.has(tag)) this.#privateWrites++;
     this.#objects.set(tag, content.length === 0 ? undefined : Uint8Array.from(content));
+    if (content.length > 0) this.#found.add(tag);
   }
 
   /** Has an object read again, and the key of a certificate: they may have been written, and the card did not say so. */
@@ -125,6 +130,7 @@ export class PivStore {
 
   #forgetObject(tag: number): void {
     this.#objects.delete(tag);
+    this.#found.delete(tag);
     this.#readAgain.delete(tag);
     if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
@@ -194,6 +200,49 @@ export class PivStore {
   }
 
   /**
+   * Whether a search for everything asks for a retired key: all those that the key history object counts. Keys come to the places from
+   * the first on (SP 800-73-4 part 1 section 3.3.3). The programs of cards with Yubico's commands write no such object and use any
+   * place, most of them the first that is free: on these cards a few places are asked before the key history, and nothing more if they
+   * are empty. If one is not, and there is no key history, every place may hold a key.
+   * @param number Of the retired key, from 1.
+   */
+  async expectsRetired(slot: KeySlot, number: number, what: "key" | "certificate"): Promise<boolean> {
+    if (this.#isKnownUsed(slot)) return true;
+    const isYubico = this.reports.hasYubicoCommands;
+    if (isYubico && !(await this.#usesRetiredPlaces())) return false;
+    const history = await this.keyHistory();
+    if (!history) return isYubico;
+    const offCard = what === "key" && this.reports.areExpected ? history.offCard : 0;
+    return number <= history.onCard + offCard;
+  }
+
+  /**
+   * Whether some retired place is known to hold something, or one of the first places does: the first of all, and two more for each
+   * named place that is empty, whose certificate would have cost more. So a listing costs about the same on every card.
+   */
+  async #usesRetiredPlaces(): Promise<boolean> {
+    if (RETIRED_SLOTS.some((slot) => this.#isKnownUsed(slot))) return true;
+    const empty = NAMED_SLOTS.filter((slot) => this.#isKnownEmpty(slot)).length;
+    for (const slot of RETIRED_SLOTS.slice(0, 1 + 2 * empty)) if (await this.hasPrivateKey(slot, false)) return true;
+    return false;
+  }
+
+  /** Whether `slot` is known, without an exchange, to hold a key or a certificate. */
+  #isKnownUsed(slot: KeySlot): boolean {
+    const report = this.reports.known(slot);
+    return (
+      this.#generated.has(slot) || this.#found.has(slot.certificate) || (report !== undefined && report !== NO_KEY)
+    );
+  }
+
+  /** Whether `slot` is known, without an exchange, to hold no key or no certificate. */
+  #isKnownEmpty(slot: KeySlot): boolean {
+    if (this.#generated.has(slot)) return false;
+    const lacksCertificate = this.#objects.has(slot.certificate) && !this.#found.has(slot.certificate);
+    return lacksCertificate || this.reports.known(slot) === NO_KEY;
+  }
+
+  /**
    * Whether `slot` holds a certificate. Of a retired key that is not there, no certificate is looked for unless `named`.
    */
   async hasCertificate(slot: KeySlot, named: boolean): Promise<boolean> {
@@ -206,15 +255,21 @@ export class PivStore {
   async hasPublicKey(slot: KeySlot, named: boolean): Promise<boolean> {
     // What is known costs nothing.
     if (this.#generated.has(slot) || (await this.#knownCertificate(slot))) return true;
-    return (await this.hasPrivateKey(slot)) || (this.reports.areExpected && (await this.hasCertificate(slot, named)));
+    return (
+      (await this.hasPrivateKey(slot, named)) || (this.reports.areExpected && (await this.hasCertificate(slot, named)))
+    );
   }
 
   /**
    * Whether `slot` holds a key: the card's word where it has one to say, else the certificate. Where there is neither a certificate nor
    * an announcement, the card is asked all the same; it may refuse once.
+   * @param named Otherwise the certificate is enough for the key that wants no PIN: programs list it without a login, and its use asks
+   *   the card.
    */
-  async hasPrivateKey(slot: KeySlot): Promise<boolean> {
+  async hasPrivateKey(slot: KeySlot, named: boolean): Promise<boolean> {
     if (this.#generated.has(slot)) return true;
+    if (!named && slot.pin === "never" && !this.reports.known(slot) && (await this.#knownCertificate(slot)))
+      return true;
     if (this.reports.areExpected) {
       const report = await this.reports.of(slot);
       if (report) return report !== NO_KEY;

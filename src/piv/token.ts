@@ -325,7 +325,7 @@ export class PivToken implements CardToken {
     const free: string[] = [];
     for (const { slot, privateKey } of this.#slots) {
       if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
-      const taken = await unlessRefused(() => privateKey.exists(false));
+      const taken = await unlessRefused(() => privateKey.exists(true));
       if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
     }
     return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
@@ -380,12 +380,15 @@ export class PivToken implements CardToken {
 
   /**
    * The key history counts the certificates of retired keys, and programs look for no others. The programs of cards with Yubico's
-   * commands keep none. A card may lack the object, or room for it; the certificate stands without it.
+   * commands keep none: it is renewed there only where somebody wrote one. A card may lack the object, or room for it; the certificate
+   * stands without it.
    */
   async #renewHistory(tag: number, isPresent: boolean, signal?: AbortSignal): Promise<void> {
     const number = this.#slots.find(({ slot }) => slot.certificate === tag)?.slot.retired;
-    if (number === undefined || this.#store.reports.hasYubicoCommands) return;
-    const renewed = renewedHistory(await this.#store.keyHistory(), number, isPresent);
+    if (number === undefined) return;
+    const history = await this.#store.keyHistory();
+    if (!history && this.#store.reports.hasYubicoCommands) return;
+    const renewed = renewedHistory(history, number, isPresent);
     if (!renewed) return;
     try {
       await this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);

@@ -65,6 +65,11 @@ export class AppletCard implements InProcessCard {
     this.#block = new Uint8Array();
   }
 
+  /** Another application is selected, as nobody is told of. */
+  loseSelection(): void {
+    this.#selected = undefined;
+  }
+
   transmit(command: Uint8Array): Promise<Uint8Array> {
     this.commands.push(toHex(command));
     return Promise.resolve(this.#answer(command));

@@ -25,6 +25,19 @@ async function sign(made: Rig, id: number, mechanism: { mechanism: number }): Pr
   return next;
 }
 
+/** Lists all objects without a login. @param types Takes their classes. */
+async function listObjects(made: Rig, types = new Set<unknown>()): Promise<void> {
+  const { cryptoki } = made;
+  const session = await made.session();
+  for (const object of await made.find(session, {})) {
+    const shown = await cryptoki.C_GetAttributeValue(session, object, [CKA.CLASS, CKA.LABEL]);
+    types.add(shown[CKA.CLASS]);
+    await cryptoki.C_GetAttributeValue(session, object, [CKA.ID, CKA.KEY_TYPE]).catch((error: unknown) => {
+      if (!(error instanceof CryptokiError)) throw error;
+    });
+  }
+}
+
 /** APDUs that each piece of work may cost: exchanges that a card of 5 to 50 ms each answers. */
 describe.each([
   { form: "short", extended: false, list: 4, objects: 17, signRsa: 10, signEc: 7, nextRsa: 3, read: 6, generate: 7 },
@@ -44,18 +57,8 @@ describe.each([
 
   test("objects", async () => {
     await using made = await fresh();
-    const { cryptoki } = made;
-    const types = new Set<number>();
-    const used = await made.count(async () => {
-      const session = await made.session();
-      for (const object of await made.find(session, {})) {
-        const shown = await cryptoki.C_GetAttributeValue(session, object, [CKA.CLASS, CKA.LABEL]);
-        types.add(shown[CKA.CLASS]);
-        await cryptoki.C_GetAttributeValue(session, object, [CKA.ID, CKA.KEY_TYPE]).catch((error: unknown) => {
-          if (!(error instanceof CryptokiError)) throw error;
-        });
-      }
-    });
+    const types = new Set<unknown>();
+    const used = await made.count(() => listObjects(made, types));
     expect(types).toEqual(new Set([CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.DATA, CKO.PROFILE]));
     expect(used).toBeLessThanOrEqual(budget.objects);
   });
@@ -107,6 +110,19 @@ describe.each([
     });
     expect(used).toBeLessThanOrEqual(budget.read);
   });
+});
+
+test.each([
+  { form: "short", extended: false, objects: 16, mechanisms: 9 },
+  { form: "extended", extended: true, objects: 6, mechanisms: 7 },
+])("a YubiKey without retired keys, $form APDUs", async ({ extended, objects, mechanisms }) => {
+  const card = await testCard({ yubico: true, defaultSelected: false, extended });
+  await using listing = await rig(card, profiles);
+  expect(await listing.count(() => listObjects(listing))).toBeLessThanOrEqual(objects);
+  card.reset();
+  await using asking = await rig(card, profiles);
+  const asked = asking.count(async () => asking.cryptoki.C_GetMechanismInfo(await asking.slot(), CKM.RSA_PKCS));
+  expect(await asked).toBeLessThanOrEqual(mechanisms);
 });
 
 test("what is known without reading is not read", async () => {

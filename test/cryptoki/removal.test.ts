@@ -194,3 +194,25 @@ test("a card that is gone when a login's turn comes lets nobody in, nor keeps a 
   expect(queued).toBeDefined();
   await queued;
 });
+
+test.each(["never answers", "answers"])(
+  "a card that is replaced within its own exchange, and then %s, holds up no list",
+  async (how) => {
+    await using made = await rig();
+    const next = await testCard();
+    made.readers.insert(READER, {
+      atr: next.atr,
+      reset: () => undefined,
+      transmit: () => {
+        made.readers.eject(READER);
+        made.readers.insert(READER, next);
+        return how === "answers" ? Promise.resolve(Uint8Array.of(0x6a, 0x82)) : new Promise(() => undefined);
+      },
+    });
+    await settled();
+    await made.cryptoki.C_GetSlotList(true);
+    await settled();
+    const [slot = -1] = await made.cryptoki.C_GetSlotList(true);
+    expect(await made.cryptoki.C_GetTokenInfo(slot)).toMatchObject({ model: "PIV" });
+  },
+);

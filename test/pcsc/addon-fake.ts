@@ -18,6 +18,8 @@ function failure(what: string, code: number): Error {
 /** What stands behind the addon: a service, its readers, and what other programs do with them. */
 export class FakeService {
   running = true;
+  /** The service does not let this user in. */
+  forbidden = false;
   readonly readers = new Map<string, { card: FakeCard | undefined; events: number }>();
   /** Code that the next calls of this kind end with, until it is taken away. */
   readonly refusals = new Map<"connect" | "transmit" | "probe" | "disconnect", number>();
@@ -66,6 +68,7 @@ export class FakeService {
   /** What `require("pcsclite")` gives. */
   readonly module = (): EventEmitter => {
     this.blocking.push(process.env["PCSCLITE_NO_BLOCKING"]);
+    if (this.forbidden) throw failure("SCardEstablishContext", 0x8010006a);
     if (!this.running) throw failure("SCardEstablishContext", 0x8010001d);
     return new FakeContext(this, this.#contexts);
   };

@@ -69,7 +69,7 @@ describe("readers", () => {
   test("are listed with their cards", async () => {
     insert();
     expect(await pcsc.readers()).toEqual([
-      { name: READER, present: true, mute: false, sharing: undefined, events: 1, atr: T1_ATR },
+      { name: READER, unavailable: false, present: true, mute: false, sharing: undefined, events: 1, atr: T1_ATR },
     ]);
   });
 
@@ -111,6 +111,14 @@ describe("readers", () => {
     service.running = true;
     await waitFor((readers) => readers.length === 1);
     await changes.return?.();
+  });
+
+  test("end with the refusal of a service that does not let this user in", async () => {
+    service.forbidden = true;
+    const changes = pcsc.changes()[Symbol.asyncIterator]();
+    await expect(changes.next()).rejects.toMatchObject({ codeName: "SCARD_W_SECURITY_VIOLATION" });
+    service.forbidden = false;
+    expect(await pcsc.readers()).toBeInstanceOf(Array);
   });
 
   test("are not asked for any more once all is closed", async () => {

@@ -45,7 +45,15 @@ describe("readers", () => {
     const pcsc = readers.client();
     expect(await pcsc.readers()).toEqual([]);
     readers.plug("Reader");
-    const empty = { name: "Reader", present: false, mute: false, sharing: 0, events: 0, atr: new Uint8Array() };
+    const empty = {
+      name: "Reader",
+      unavailable: false,
+      present: false,
+      mute: false,
+      sharing: 0,
+      events: 0,
+      atr: new Uint8Array(),
+    };
     expect(await pcsc.readers()).toEqual([empty]);
     readers.insert("Reader", new ScriptedCard());
     expect(await only(pcsc)).toEqual({ ...empty, present: true, events: 1, atr: T1_ATR });
@@ -278,6 +286,28 @@ describe("transmit", () => {
     card.answer = () => Promise.resolve(new Uint8Array(65_545));
     await expectCode(connection.transmit(COMMAND), "SCARD_E_INSUFFICIENT_BUFFER");
   });
+
+  test.each(["never answers", "answers"])(
+    "a card that is replaced within its own exchange, and then %s, was removed",
+    async (how) => {
+      const readers = new MemoryReaders();
+      readers.plug("Reader");
+      const other = { atr: T1_ATR, reset: () => undefined, transmit: () => Promise.resolve(OK) };
+      readers.insert("Reader", {
+        ...other,
+        transmit: () => {
+          readers.eject("Reader");
+          readers.insert("Reader", other);
+          return how === "answers" ? Promise.resolve(OK) : new Promise(() => undefined);
+        },
+      });
+      const client = readers.client({ exchangeTimeout: 2_000 });
+      const connection = await client.connect("Reader");
+      await expectCode(connection.transmit(COMMAND), "SCARD_W_REMOVED_CARD");
+      await using next = await client.connect("Reader");
+      expect(await next.transmit(COMMAND)).toEqual(OK);
+    },
+  );
 
   test("a card that throws is an exchange that failed, and the next one works", async () => {
     const { card, one } = setUp();

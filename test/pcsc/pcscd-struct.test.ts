@@ -165,6 +165,7 @@ describe("a reader's record", () => {
     });
     expect(readerState(READER.decode(record))).toEqual({
       name: "Übergröße 00 00",
+      unavailable: false,
       present: true,
       mute: false,
       sharing: -1,
@@ -180,6 +181,14 @@ describe("a reader's record", () => {
   test("has no answer to reset while the driver has not looked (length 34)", () => {
     const record = readerRecord({ name: "r", atr: Uint8Array.of(0x3b, 0), atrLength: 34 });
     expect(readerState(READER.decode(record))?.atr).toHaveLength(0);
+  });
+
+  test.each([
+    [0x01, true],
+    [0x02, false],
+    [0x34, false],
+  ])("of state %i is that of a driver without its device: %s", (state, unavailable) => {
+    expect(readerState(READER.decode(readerRecord({ name: "r", state })))).toMatchObject({ unavailable });
   });
 
   test("shows a card that does not answer as mute", () => {

@@ -763,12 +763,60 @@ test("a version that nobody can speak ends the changes with an error", async () 
   expect((await failure(changes.next())).codeName).toBe("SCARD_E_UNSUPPORTED_FEATURE");
 });
 
-test("a refusal at the door does not end the changes", async () => {
-  daemon.on.version = ({ socket }) => socket.destroy();
-  const changes = pcsc.changes()[Symbol.asyncIterator]();
-  expect((await changes.next()).value).toEqual([]);
-  delete daemon.on.version;
-  expect((await changes.next()).value).toHaveLength(1);
+describe("a refusal at the door", () => {
+  test("that comes twice ends the changes: this user may not use the daemon", async () => {
+    daemon.on.version = ({ socket }) => socket.destroy();
+    const changes = pcsc.changes()[Symbol.asyncIterator]();
+    const error = await failure(changes.next());
+    expect(error.codeName).toBe("SCARD_W_SECURITY_VIOLATION");
+    expect(error.message).toContain("polkit");
+  });
+
+  test("that comes once is that of a daemon on its way out", async () => {
+    let refused = 0;
+    daemon.on.version = ({ socket, usual }) => {
+      if (refused++ === 0) socket.destroy();
+      else usual();
+    };
+    const changes = pcsc.changes()[Symbol.asyncIterator]();
+    expect((await changes.next()).value).toHaveLength(1);
+    expect(refused).toBeGreaterThan(1);
+  });
+
+  test("is survived where the daemon answered before", async () => {
+    const changes = pcsc.changes()[Symbol.asyncIterator]();
+    expect((await changes.next()).value).toHaveLength(1);
+    let refused = 0;
+    daemon.on.version = ({ socket, usual }) => {
+      if (refused++ < 3) socket.destroy();
+      else usual();
+    };
+    await daemon.stop();
+    await daemon.listen();
+    expect((await changes.next()).value).toEqual([]);
+    expect((await changes.next()).value).toHaveLength(1);
+    expect(refused).toBeGreaterThan(3);
+  });
+});
+
+describe("a refusal at the question for a context", () => {
+  test("by a hang-up names the refusal, and no card that was taken out", async () => {
+    daemon.on.establish = ({ socket }) => socket.end();
+    const error = await failure(pcsc.connect(READER));
+    expect(error.codeName).toBe("SCARD_W_SECURITY_VIOLATION");
+    expect(error.message).toContain("asked for a context");
+  });
+
+  test("by its code likewise", async () => {
+    daemon.on.establish = ({ body, socket }) =>
+      socket.write(Buffer.concat([body.subarray(0, 4), words(0, 0x8010006a)]));
+    expect((await failure(pcsc.connect(READER))).codeName).toBe("SCARD_W_SECURITY_VIOLATION");
+  });
+
+  test("is none where the daemon stops later", async () => {
+    daemon.on.connect = ({ socket }) => socket.destroy();
+    expect((await failure(pcsc.connect(READER))).codeName).toBe("SCARD_E_SERVICE_STOPPED");
+  });
 });
 
 test("a process that closed everything ends by itself", async () => {

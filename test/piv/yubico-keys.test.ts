@@ -1,4 +1,4 @@
-import { createPublicKey, diffieHellman, verify, X509Certificate } from "node:crypto";
+import { createPublicKey, diffieHellman, type KeyObject, verify, X509Certificate } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import {
@@ -54,11 +54,11 @@ function answering(card: InProcessCard, answer: (command: Uint8Array) => string 
 }
 
 describe("a key without a certificate", () => {
-  const keys = { ...EMPTY, "9a": { privateKey: testKey("p-256", "9a"), certificate: null }, "95": "p-384" } as const;
+  const keys = { ...EMPTY, "9a": { privateKey: testKey("p-256", "9a"), certificate: null }, "86": "p-384" } as const;
 
   test("is found on a card with metadata, and signs", async () => {
     const { token } = await claim(bench(await yubikey({ keys, deviations: ["no-certificates"] })));
-    expect(await found(token)).toEqual(["95.private-key", "95.public-key", "9A.private-key", "9A.public-key"]);
+    expect(await found(token)).toEqual(["86.private-key", "86.public-key", "9A.private-key", "9A.public-key"]);
     const key = await foundKey(token, 1);
     await token.login("user", PIN);
     const signature = await token.use(key, "ecdsa", new Uint8Array(32).fill(5));
@@ -118,6 +118,16 @@ describe("a certificate without a key", () => {
     expect(references).toContain("9C.private-key");
   });
 
+  test("in 9E has a private key for a search of everything, and none for one that names it", async () => {
+    const card = answering(await yubikey(), (command) =>
+      command[1] === 0xf7 && command[3] === 0x9e ? "6a88" : undefined,
+    );
+    const { token } = await claim(bench(card));
+    expect(await found(token)).toContain("9E.private-key");
+    expect(await (await privateKey(token, 4)).exists(true)).toBe(false);
+    expect(await found(token)).not.toContain("9E.private-key");
+  });
+
   test.each(["6a86", "6a88"])("elsewhere the refusal of its first use (%s) says so", async (sw) => {
     const card = answering(await testCard({ deviations: ["certificate-without-key"] }), (command) =>
       command[1] === 0x87 && command[3] === 0x9a ? sw : undefined,
@@ -131,7 +141,8 @@ describe("a certificate without a key", () => {
 });
 
 describe("retired keys", () => {
-  const keys = { ...EMPTY, "83": { privateKey: testKey("p-256", "83") }, "95": { privateKey: testKey("p-256", "95") } };
+  const key = (name: string): { readonly privateKey: KeyObject } => ({ privateKey: testKey("p-256", name) });
+  const keys = { ...EMPTY, "83": key("83"), "95": key("95") };
 
   test.each([
     ["with metadata", ["no-key-history"]],
@@ -143,6 +154,44 @@ describe("retired keys", () => {
       expect(references).toContain(name);
     }
     expect(references).not.toContain("84.certificate");
+  });
+
+  test.each([
+    [0, ["82"]],
+    [1, ["82", "83", "84"]],
+  ])("are looked for in the first place, and in two more for an empty named place (%i)", async (empty, places) => {
+    const named = { "9c": empty > 0 ? null : "p-256", "95": key("95") } as const;
+    const rig = bench(await yubikey({ keys: named, deviations: ["no-key-history"] }));
+    const { token } = await claim(rig);
+    expect(await found(token)).not.toContain("95.certificate");
+    const asked = rig.commands.filter((command) => /^00f700(?:8|9[0-5])/u.test(command));
+    expect(asked).toEqual(places.map((place) => `00f700${place}000000`));
+    // One that is asked for by name shows that the card uses these places.
+    expect(await (await privateKey(token, 24)).exists(true)).toBe(true);
+    expect(await found(token)).toContain("95.certificate");
+  });
+
+  test("that were made here are listed wherever they are", async () => {
+    const { token } = await claim(bench(await yubikey()));
+    await token.login("so", MANAGEMENT_KEY);
+    await token.generateKeyPair?.({ type: { type: "ec", curve: "P-256" }, id: Uint8Array.of(24) });
+    expect(await found(token)).toContain("95.private-key");
+  });
+
+  test("are as many as the key history counts, where a YubiKey has one", async () => {
+    const objects = new Map([[0x5fc10c, fromHex("c10102c20101f300fe00")]]);
+    const withFirst = { ...keys, "82": key("82"), "84": key("84") };
+    const rig = bench(await yubikey({ keys: withFirst, objects }));
+    const { token } = await claim(rig);
+    expect((await found(token)).filter((name) => name.endsWith("certificate"))).toEqual([
+      "82.certificate",
+      "83.certificate",
+    ]);
+    // The third has its certificate elsewhere.
+    expect((await found(token)).filter((name) => name.endsWith("private-key"))).toEqual(
+      ["82", "83", "84"].map((name) => `${name}.private-key`),
+    );
+    expect(rig.commands.filter((command) => /^00f700(?:8[5-9f]|9[0-5])/u.test(command))).toEqual([]);
   });
 
   test("a count of 0 hides none that is asked for", async () => {
@@ -161,7 +210,18 @@ describe("retired keys", () => {
     const rig = bench(card);
     const { token } = await claim(rig);
     await found(token);
-    expect(rig.commands.filter((command) => command.startsWith(METADATA))).toHaveLength(5);
+    expect(rig.commands.filter((command) => command.startsWith(METADATA))).toHaveLength(4);
+  });
+
+  test("that are not there cost one exchange in all", async () => {
+    const rig = bench(await yubikey());
+    const { token } = await claim(rig);
+    const before = rig.commands.length;
+    for (const object of await token.objects()) {
+      if (object.class !== "private-key" || !object.private) await object.exists(false);
+    }
+    expect(rig.commands.slice(before).filter((command) => !/^00(?:cb|c0)/u.test(command))).toEqual(["00f70082000000"]);
+    expect(rig.commands.filter((command) => command.startsWith("00cb3fff055c035fc10c"))).toEqual([]);
   });
 });
 
@@ -351,7 +411,7 @@ describe("the key history", () => {
     expect(await afterWriting({}, 7)).toContain("84.certificate");
   });
 
-  test("stays as it is for the four named keys, and on a YubiKey", async () => {
+  test("stays as it is for the four named keys, and on a YubiKey without one", async () => {
     const read = async (options: PivCardOptions, id: number): Promise<Uint8Array> => {
       const card = await testCard(options);
       const { token } = await claim(bench(card));
@@ -362,6 +422,8 @@ describe("the key history", () => {
     };
     expect(await read({}, 1)).toEqual(fromHex("6a82"));
     expect(await read({ yubico: true }, 5)).toEqual(fromHex("6a82"));
+    const objects = new Map([[0x5fc10c, fromHex("c10100c20100f300fe00")]]);
+    expect(await read({ yubico: true, objects }, 5)).toEqual(fromHex("530ac10101c20100f300fe009000"));
     expect(await read({}, 5)).toEqual(fromHex("530ac10101c20100f300fe009000"));
   });
 

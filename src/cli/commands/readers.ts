@@ -47,11 +47,13 @@ async function list(context: CommandContext): Promise<void> {
 }
 
 /** A reader as `--json` prints it. */
-function readerDocument({ name, present, mute, atr, sharing }: ReaderState): object {
-  return { name, present, mute, atr: toHex(atr), ...(sharing !== undefined && { connections: sharing }) };
+function readerDocument({ name, unavailable, present, mute, atr, sharing }: ReaderState): object {
+  const connections = sharing === undefined ? {} : { connections: sharing };
+  return { name, ...(unavailable && { unavailable }), present, mute, atr: toHex(atr), ...connections };
 }
 
-function cardState({ print: { colours } }: CommandContext, { present, mute }: ReaderState): string {
+function cardState({ print: { colours } }: CommandContext, { unavailable, present, mute }: ReaderState): string {
+  if (unavailable) return colours.yellow("reader unavailable");
   if (!present) return colours.dim("none");
   return mute ? colours.yellow("does not answer") : colours.green("present");
 }
@@ -74,7 +76,8 @@ async function watch(context: CommandContext): Promise<void> {
 }
 
 interface ReaderEvent {
-  readonly what: "reader-added" | "reader-removed" | "card-inserted" | "card-removed";
+  readonly what:
+    "reader-added" | "reader-removed" | "reader-unavailable" | "reader-available" | "card-inserted" | "card-removed";
   readonly reader: ReaderState;
 }
 
@@ -86,6 +89,9 @@ function* changesBetween(
   for (const reader of now.values()) {
     const old = before.get(reader.name);
     if (!old) yield { what: "reader-added", reader };
+    if (reader.unavailable !== (old?.unavailable ?? false)) {
+      yield { what: reader.unavailable ? "reader-unavailable" : "reader-available", reader };
+    }
     const swapped = old?.present === true && reader.present && old.events !== reader.events;
     if (old?.present === true && (!reader.present || swapped)) yield { what: "card-removed", reader };
     if (reader.present && (old?.present !== true || swapped)) yield { what: "card-inserted", reader };
@@ -98,6 +104,8 @@ function tell({ print }: CommandContext, { what, reader }: ReaderEvent): void {
   const words = {
     "reader-added": colours.cyan("reader"),
     "reader-removed": colours.yellow("reader gone"),
+    "reader-unavailable": colours.yellow("reader unavailable"),
+    "reader-available": colours.cyan("reader available"),
     "card-inserted": colours.green("card in"),
     "card-removed": colours.yellow("card out"),
   };

@@ -6,11 +6,14 @@ import { pause } from "../../async/index.ts";
 
 const FIRST_RETRY = 50;
 const LONGEST_RETRY = 1_000;
+/** Refusals in a row, before the daemon ever answered, that end the iteration: one may be a daemon that is just being stopped. */
+const MOST_REFUSALS = 2;
 
 /**
  * The readers now, and again whenever they differ from what was told last, until `signal` aborts or the consumer
  * leaves, also while it waits. A daemon that is not
- * there has no readers; it is looked for again after 50 ms, then less often, at last every second.
+ * there has no readers; it is looked for again after 50 ms, then less often, at last every second. A daemon that refuses this user
+ * from the beginning ends the iteration with SCARD_W_SECURITY_VIOLATION.
  */
 export function readerChanges(path: string, signal: AbortSignal): AsyncIterable<readonly ReaderState[]> {
   return { [Symbol.asyncIterator]: () => iterate(path, signal) };
@@ -32,6 +35,7 @@ function iterate(path: string, signal: AbortSignal): AsyncIterator<readonly Read
 async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readonly ReaderState[], void> {
   let told: readonly ReaderState[] | undefined;
   let retry = FIRST_RETRY;
+  let refusals = 0;
   while (!signal.aborted) {
     try {
       using monitor = await Monitor.open(path, signal);
@@ -46,9 +50,13 @@ async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readon
       }
     } catch (error) {
       if (!isLoss(error)) throw error;
+      refusals = isRefusal(error) ? refusals + 1 : 0;
+      if (refusals >= MOST_REFUSALS && told === undefined) throw error;
     }
     if (isAborted(signal)) return;
-    if (told?.length !== 0) yield (told = []);
+    // A first refusal is asked about before anybody is told that there are no readers.
+    const isAskedAgain = refusals > 0 && told === undefined;
+    if (!isAskedAgain && told?.length !== 0) yield (told = []);
     await pause(retry, signal).catch(() => undefined);
     retry = Math.min(2 * retry, LONGEST_RETRY);
   }
@@ -57,6 +65,11 @@ async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readon
 /** The aborted state changes while others run; the type checker thinks otherwise. */
 function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
+}
+
+/** Whether the daemon refused this user. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof PcscError && error.is("SCARD_W_SECURITY_VIOLATION");
 }
 
 /** Whether a daemon that comes back, or another one, may do better. */
@@ -72,6 +85,7 @@ function sameReader(a: ReaderState, b: ReaderState | undefined): boolean {
   if (!b) return false;
   return (
     a.name === b.name &&
+    a.unavailable === b.unavailable &&
     a.present === b.present &&
     a.mute === b.mute &&
     a.sharing === b.sharing &&

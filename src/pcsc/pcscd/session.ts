@@ -24,6 +24,7 @@ const SCOPE_SYSTEM = 2;
 const MOST_READERS = 4096;
 
 const ATR_SIZE = 33;
+const STATE_UNKNOWN = 0x01;
 const STATE_PRESENT = 0x04;
 const STATE_SWALLOWED = 0x08;
 
@@ -61,10 +62,20 @@ export async function greet(link: Link, minor = OLDEST_MINOR): Promise<number> {
 export async function establish(link: Link): Promise<{ readonly minor: number; readonly context: number }> {
   const [minor, { head }] = await Promise.all([
     greet(link),
-    link.request(request(COMMAND.ESTABLISH_CONTEXT, ESTABLISH, { scope: SCOPE_SYSTEM }), ESTABLISH),
+    link
+      .request(request(COMMAND.ESTABLISH_CONTEXT, ESTABLISH, { scope: SCOPE_SYSTEM }), ESTABLISH)
+      .catch(refusedContext),
   ]);
   check(head.rv);
   return { minor, context: head.context };
+}
+
+/** A daemon that hangs up in answer to the question for a context refuses this user, as one that hangs up before its first answer. */
+function refusedContext(cause: unknown): never {
+  if (!(cause instanceof PcscError) || !cause.is("SCARD_E_SERVICE_STOPPED")) throw cause;
+  const detail =
+    "pcscd hung up when it was asked for a context: its polkit rules refuse this user, or it was stopped just now";
+  throw new PcscError("SCARD_W_SECURITY_VIOLATION", detail, { cause });
 }
 
 /** The reader in one entry of the daemon's array; `undefined` for a free one. */
@@ -72,6 +83,7 @@ export function readerState(entry: ReturnType<typeof READER.decode>): ReaderStat
   if (entry.name === "") return undefined;
   return {
     name: entry.name,
+    unavailable: (entry.state & STATE_UNKNOWN) !== 0,
     present: (entry.state & STATE_PRESENT) !== 0,
     mute: (entry.state & STATE_SWALLOWED) !== 0,
     sharing: entry.sharing,
