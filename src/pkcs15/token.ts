@@ -4,6 +4,7 @@ import {
   type AuthenticatedUse,
   authenticateUse,
   type CardHold,
+  type HeldUse,
   changingPin,
   type CardMechanism,
   type CardObject,
@@ -169,14 +170,14 @@ export class Pkcs15Token implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
     const known = await this.#known(key);
     const entry = this.#requirePin("user");
-    const held = {
-      verify: async (hold: CardHold): Promise<void> => {
+    const held: HeldUse = {
+      pin,
+      verify: async (hold, pin, signal) => {
         if (pin !== null) return this.#verify(entry, pin, signal, hold);
         if (!this.pinPad) throw new UnsupportedError("this reader has no keys for the PIN");
         return this.pinPad.login("user", signal, hold);
       },
-      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
-        this.#compute(known, primitive, input, signal, hold),
+      use: (hold, primitive, input, signal) => this.#compute(known, primitive, input, signal, hold),
     };
     return authenticateUse(this.#application.session.card, held, signal);
   }
@@ -215,7 +216,7 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(pin, oldPin));
-      await changingPin("PIN", (changing) =>
+      await changingPin(this.#application.session.card, "PIN", (changing) =>
         this.#application.session.run(async (turn) => {
           await enterForPin(this.#application.session, turn, pin);
           await changing(() =>
@@ -237,7 +238,7 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(puk, characters));
-      await changingPin("PIN", (changing) =>
+      await changingPin(this.#application.session.card, "PIN", (changing) =>
         this.#application.session.run(async (turn) => {
           await enterForPin(this.#application.session, turn, pin);
           await changing(() =>

@@ -99,6 +99,62 @@ describe("between the PIN and the signature", () => {
     expect(await made.cryptoki.C_Sign(session, DATA)).toHaveLength(64);
   });
 
+  describe("a program that makes one call after the other signs", () => {
+    const signs = async (): Promise<void> => {
+      expect(await made.cryptoki.C_Sign(session, DATA)).toHaveLength(64);
+    };
+    const search = async (theirs: Cryptoki, in_: number): Promise<void> => {
+      // Names a place, so that the card is asked for it.
+      await theirs.C_FindObjectsInit(in_, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "Cardholder Fingerprints" });
+      await theirs.C_FindObjects(in_);
+      await theirs.C_FindObjectsFinal(in_);
+    };
+    const between: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ["C_GetTokenInfo", () => made.cryptoki.C_GetTokenInfo(slot)],
+      ["a first search of its session", () => search(made.cryptoki, session)],
+      [
+        "another session's signature with another key",
+        async () => {
+          const second = await made.session();
+          await made.cryptoki.C_SignInit(second, RSA, await made.privateKey(second, 1));
+          expect(await made.cryptoki.C_Sign(second, DATA)).toHaveLength(256);
+        },
+      ],
+      [
+        "another session's signature with the same key",
+        async () => {
+          const second = await made.session();
+          await made.cryptoki.C_SignInit(second, ECDSA, key);
+          await made.cryptoki.C_Login(second, CKU.CONTEXT_SPECIFIC, PIN);
+          expect(await made.cryptoki.C_Sign(second, DATA)).toHaveLength(64);
+        },
+      ],
+      ["another application's search", reachesTheCard],
+      [
+        "another application's wrong PIN",
+        async () => {
+          const theirs = await other.C_OpenSession(slot, CKF.SERIAL_SESSION);
+          await expect(other.C_Login(theirs, CKU.USER, "000000")).rejects.toMatchObject({ rv: CKR.PIN_INCORRECT });
+        },
+      ],
+    ];
+
+    test.each(between)("after %s", async (_, work) => {
+      await authenticated();
+      await work();
+      await signs();
+    });
+
+    test("but not after another application changed the PIN, and no try is spent", async () => {
+      const theirs = await other.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+      await authenticated();
+      await other.C_SetPIN(theirs, PIN, "654321");
+      await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+      expect((await made.cryptoki.C_GetTokenInfo(slot)).flags & CKF.USER_PIN_COUNT_LOW).toBe(0);
+      await other.C_SetPIN(theirs, "654321", PIN);
+    });
+  });
+
   test("a wrong PIN keeps nothing", async () => {
     const { cryptoki } = made;
     await cryptoki.C_SignInit(session, ECDSA, key);
