@@ -298,10 +298,23 @@ describe("an application that keeps its PIN", () => {
       if (login) await cryptoki.C_Login(mine, CKU.CONTEXT_SPECIFIC, PIN);
       expect(await cryptoki.C_Sign(mine, DATA)).toHaveLength(64);
     }
-    const { [CKA.ALWAYS_AUTHENTICATE]: always } = await cryptoki.C_GetAttributeValue(mine, signing, [
-      CKA.ALWAYS_AUTHENTICATE,
-    ]);
-    expect(always).toBe(true);
+    await cryptoki.C_Finalize();
+  });
+
+  test("is told that no PIN is wanted each time, as long as it is kept; others are told that it is", async () => {
+    const [cryptoki, mine, signing] = await open();
+    const wants = async (application: Cryptoki, in_: number, object: number): Promise<boolean> => {
+      const types = [CKA.ALWAYS_AUTHENTICATE] as const;
+      return (await application.C_GetAttributeValue(in_, object, types))[CKA.ALWAYS_AUTHENTICATE];
+    };
+    expect(await wants(cryptoki, mine, signing)).toBe(false);
+    expect(await wants(made.cryptoki, session, key)).toBe(true);
+    // The PIN was changed: what is kept is not the card's any more.
+    await made.cryptoki.C_SetPIN(session, PIN, "654321");
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+    expect(await wants(cryptoki, mine, signing)).toBe(true);
+    await made.cryptoki.C_SetPIN(session, "654321", PIN);
     await cryptoki.C_Finalize();
   });
 
