@@ -63,7 +63,8 @@ const INS_SELECT = 0xa4;
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
-  readonly changedBy: PinUser = "user";
+  /** A card without a PIN asks for none. */
+  readonly changedBy: PinUser | null;
   /** Only for PINs that the reader can write as the card wants them. */
   readonly pinPad?: PinPad;
   readonly #application: Pkcs15Application;
@@ -74,6 +75,7 @@ export class Pkcs15Token implements CardToken {
     this.#application = application;
     this.#index = index;
     this.#pin = application.pins.users[index];
+    this.changedBy = this.#pin ? "user" : null;
     const pinPad =
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;

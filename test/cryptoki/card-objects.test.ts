@@ -138,6 +138,21 @@ describe("writing on a card", () => {
     expect(made.token.written).toEqual(["create data note"]);
   });
 
+  test("wants nobody where the card asks for no PIN, and its user's login again where it does", async () => {
+    for (const free of [true, false]) {
+      await using made = await writableRig({ free });
+      const { one } = made;
+      const session = await made.session();
+      if (!free) await login(one, session);
+      const object = await one.C_CreateObject(session, DATA);
+      if (!free) await one.C_Logout(session);
+      const destroyed = one.C_DestroyObject(session, object);
+      if (free) await destroyed;
+      else await expect(destroyed).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+      expect(await find(one, session, { [CKA.LABEL]: "note" })).toEqual(free ? [] : [object]);
+    }
+  });
+
   test.each([
     [{ fixed: true }, "TEMPLATE_INCONSISTENT"],
     [{ fixed: true, writeProtected: true }, "TOKEN_WRITE_PROTECTED"],

@@ -193,8 +193,8 @@ export function requireReadWrite(session: Session): void {
  *   knows whether a PIN was given, and not to whom; another application may have done it.
  */
 export function requireWriter(application: Application, token: Token): void {
-  const user = token.cardToken.changedBy ?? "so";
-  if (application.logins.userOf(token) === user) return;
+  const { changedBy: user = "so" } = token.cardToken;
+  if (user === null || application.logins.userOf(token) === user) return;
   const who = user === "so" ? "its security officer" : "its user";
   throw new CryptokiError(
     CKR.USER_NOT_LOGGED_IN,
