@@ -52,7 +52,10 @@ module.exports = {
       name: "declared-dependencies",
       severity: "error",
       from: { path: "^src/" },
-      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], pathNot: "node_modules/(pcsclite|pkijs|@peculiar/x509|reflect-metadata)/" },
+      to: {
+        dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
+        pathNot: "node_modules/(pcsclite|pkijs|@peculiar/x509|reflect-metadata)/",
+      },
     },
   ],
   options: {

@@ -37,7 +37,7 @@ export async function countedRun(card: CountingCard, launch: Launch, env: NodeJS
 
 async function follow(card: CountingCard, launch: Launch, env: NodeJS.ProcessEnv): Promise<CountedRun> {
   const child = spawn(launch.program, launch.args, {
-    env: { ...env, BENCH_PIN: PIN, BENCH_SO_PIN: MANAGEMENT_KEY },
+    env: { BENCH_PIN: PIN, BENCH_SO_PIN: MANAGEMENT_KEY, ...env },
     stdio: ["pipe", "pipe", "pipe"],
     timeout: PATIENCE,
   });

@@ -4,6 +4,7 @@
  *
  *   walk MODULE list
  *   walk MODULE objects
+ *   walk MODULE attributes                        with a login, as sign
  *   walk MODULE read ID
  *   walk MODULE sign ID MECHANISM INPUT TIMES     the PIN is in $BENCH_PIN
  *   walk MODULE generate ID BITS                  the security officer's PIN is in $BENCH_SO_PIN
@@ -29,7 +30,9 @@ enum : Ulong {
   CKU_SO = 0, CKU_USER = 1, CKU_CONTEXT_SPECIFIC = 2,
   CKO_CERTIFICATE = 1, CKO_PUBLIC_KEY = 2, CKO_PRIVATE_KEY = 3, CKO_SECRET_KEY = 4,
   CKA_CLASS = 0, CKA_TOKEN = 1, CKA_PRIVATE = 2, CKA_LABEL = 3, CKA_VALUE = 0x11, CKA_CERTIFICATE_TYPE = 0x80,
-  CKA_KEY_TYPE = 0x100, CKA_ID = 0x102, CKA_MODULUS_BITS = 0x121, CKA_ALWAYS_AUTHENTICATE = 0x202,
+  CKA_SUBJECT = 0x101, CKA_KEY_TYPE = 0x100, CKA_ID = 0x102, CKA_ENCRYPT = 0x104, CKA_DECRYPT = 0x105, CKA_SIGN = 0x108,
+  CKA_VERIFY = 0x10a, CKA_DERIVE = 0x10c, CKA_MODULUS = 0x120, CKA_MODULUS_BITS = 0x121, CKA_PUBLIC_EXPONENT = 0x122,
+  CKA_EC_PARAMS = 0x180, CKA_EC_POINT = 0x181, CKA_ALWAYS_AUTHENTICATE = 0x202,
   CKM_RSA_PKCS_KEY_PAIR_GEN = 0,
 };
 
@@ -137,6 +140,38 @@ static void objects() {
   done(seen);
 }
 
+/** What `attributes` reads of an object of a class, in this order. */
+static std::vector<Ulong> attributesOf(Ulong objectClass) {
+  switch (objectClass) {
+    case CKO_CERTIFICATE:
+      return {CKA_SUBJECT, CKA_VALUE};
+    case CKO_PUBLIC_KEY:
+      return {CKA_KEY_TYPE, CKA_ENCRYPT, CKA_VERIFY, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT};
+    case CKO_PRIVATE_KEY:
+      return {CKA_KEY_TYPE, CKA_DECRYPT, CKA_SIGN, CKA_DERIVE, CKA_ALWAYS_AUTHENTICATE, CKA_MODULUS};
+    default:
+      return {};
+  }
+}
+
+static void attributes() {
+  Ulong session = openSession(CKF_SERIAL_SESSION);
+  login(session, CKU_USER, "BENCH_PIN");
+  std::string seen;
+  for (Ulong object : find(session, {})) {
+    Ulong objectClass = number(attribute(session, object, CKA_CLASS));
+    std::vector<Ulong> types = {CKA_ID, CKA_LABEL};
+    for (Ulong type : attributesOf(objectClass)) types.push_back(type);
+    seen += std::to_string(objectClass);
+    for (Ulong type : types) {
+      Bytes value = attribute(session, object, type);
+      seen += ":" + (value.empty() ? "-" : type == CKA_KEY_TYPE ? std::to_string(number(value)) : hex(value));
+    }
+    seen += " ";
+  }
+  done(seen);
+}
+
 static void read(const char *id) {
   Ulong session = openSession(CKF_SERIAL_SESSION);
   done(hex(attribute(session, findOne(session, CKO_CERTIFICATE, fromHex(id)), CKA_VALUE)));
@@ -183,6 +218,7 @@ int main(int argc, char **argv) {
   std::string work = argv[2];
   if (work == "list") list();
   else if (work == "objects") objects();
+  else if (work == "attributes") attributes();
   else if (work == "read" && argc == 4) read(argv[3]);
   else if (work == "sign" && argc == 7) sign(argv[3], argv[4], argv[5], argv[6]);
   else if (work == "generate" && argc == 5) generate(argv[3], argv[4]);

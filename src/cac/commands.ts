@@ -3,6 +3,7 @@
  * first CAC.
  */
 import type { CommandApdu } from "../apdu/index.ts";
+import { equalBytes, fromHex } from "../bytes/index.ts";
 
 /** Class of the commands that ISO/IEC 7816-4 does not have (GSC-IS 2.1 section 5.3.3). */
 const PROPRIETARY = 0x80;
@@ -55,13 +56,21 @@ export function changeReference(pins: Uint8Array, exchange: number): CommandApdu
 /** The most data in one part of PRIVATE SIGN/DECRYPT: what readers and cards of the time took (OpenSC, card-cac.c). */
 const MAX_PART = 240;
 
-/** PRIVATE SIGN/DECRYPT (section 5.3.5.3): `block` to the power of the selected applet's key, in as many parts as it takes. */
+/** A block that is padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext as good as never. */
+const SIGNATURE_PADDING = fromHex("0001ffffffffffffffff");
+
+/**
+ * PRIVATE SIGN/DECRYPT (section 5.3.5.3): `block` to the power of the selected applet's key, in as many parts as it takes. A key
+ * deciphers as it signs, so recordings show the answer only of what is clearly to be signed.
+ */
 export function signDecrypt(block: Uint8Array): readonly CommandApdu[] {
   const commands: CommandApdu[] = [];
+  const isSignature = equalBytes(block.subarray(0, SIGNATURE_PADDING.length), SIGNATURE_PADDING);
+  const conceal = isSignature ? "nothing" : "answer";
   for (let at = 0; at < block.length; at += MAX_PART) {
     const last = at + MAX_PART >= block.length;
     const data = block.subarray(at, at + MAX_PART);
-    commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256, conceal: "answer" });
+    commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256, conceal });
   }
   return commands;
 }

@@ -75,7 +75,16 @@ export class CommandContext implements AsyncDisposable {
 
   async #overCards(): Promise<Cryptoki> {
     const pcsc = await this.pcsc();
-    return new Cryptoki({ pcsc, profiles, ...this.cardOptions, ...this.applicationOptions, ...this.callTrace });
+    // C_DeriveKey has no operation that a login for one use could belong to; the PIN is kept for this one command.
+    const keepPin = true;
+    return new Cryptoki({
+      pcsc,
+      profiles,
+      keepPin,
+      ...this.cardOptions,
+      ...this.applicationOptions,
+      ...this.callTrace,
+    });
   }
 
   /** With --trace, what an application is made with so that its calls are told. */

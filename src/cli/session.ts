@@ -173,13 +173,13 @@ export class TokenSession {
   }
 
   async sign(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    await this.#begin(key, () => this.cryptoki.C_SignInit(this.handle, mechanism, key.handle));
-    return this.cryptoki.C_Sign(this.handle, data);
+    const begin = (): Promise<void> => this.cryptoki.C_SignInit(this.handle, mechanism, key.handle);
+    return this.#use(key, begin, () => this.cryptoki.C_Sign(this.handle, data));
   }
 
   async decrypt(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    await this.#begin(key, () => this.cryptoki.C_DecryptInit(this.handle, mechanism, key.handle));
-    return this.cryptoki.C_Decrypt(this.handle, data);
+    const begin = (): Promise<void> => this.cryptoki.C_DecryptInit(this.handle, mechanism, key.handle);
+    return this.#use(key, begin, () => this.cryptoki.C_Decrypt(this.handle, data));
   }
 
   /** The secret that `mechanism` derives; the caller wipes it. */
@@ -191,10 +191,23 @@ export class TokenSession {
     return this.value(secret);
   }
 
-  /** Begins an operation, with whatever login it takes. */
-  async #begin(key: ObjectEntry, begin: () => Promise<void>): Promise<void> {
+  /**
+   * Does an operation, with whatever login it takes. There are PIV keys that want the PIN before each use, and cards that do not say so: a
+   * key that is refused although the PIN was given gets it once more, just before its use.
+   */
+  async #use(key: ObjectEntry, begin: () => Promise<void>, finish: () => Promise<Uint8Array>): Promise<Uint8Array> {
     await this.#withLogin(begin);
-    if (await this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE)) await this.loginForUse();
+    const always = await this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE);
+    if (always) await this.loginForUse();
+    try {
+      return await finish();
+    } catch (error) {
+      const isRefused = error instanceof CryptokiError && error.rv === CKR.FUNCTION_REJECTED;
+      if (!isRefused || always || !this.#loggedIn) throw error;
+      await begin();
+      await this.loginForUse();
+      return finish();
+    }
   }
 
   /** There are keys that need no PIN: it is asked for when the token wants it. */

@@ -4,7 +4,7 @@ import type { HashName } from "./hash.ts";
 import type { PssParameters } from "./pss.ts";
 
 /** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
-export interface PssParameterLimits {
+interface PssParameterLimits {
   readonly hash: HashName;
   /** Of the mask generation function, MGF1. */
   readonly mgfHash: HashName;

@@ -4,6 +4,7 @@
  */
 import { toHex } from "../bytes/index.ts";
 import { type Card, type CardApplication, type CardToken, StatusError } from "../card/index.ts";
+import { isYubiKey } from "../piv/index.ts";
 import { CertificateJudge } from "./certificates.ts";
 import { Authorities, readCertificates } from "./chain.ts";
 import { Examination, type Finding, type Unchecked } from "./examination.ts";
@@ -37,7 +38,8 @@ export interface Report {
   readonly profile: CardApplication["profile"];
   readonly atr: string;
   readonly label: string;
-  readonly manufacturer: string;
+  /** Who made the card, where it tells; else its token's manufacturer. */
+  readonly maker: string;
   readonly model: string;
   readonly serialNumber: string;
   readonly findings: readonly Finding[];
@@ -64,7 +66,7 @@ export async function examineCard(card: Card, application: CardApplication, opti
     profile: application.profile,
     atr: toHex(card.atr),
     label,
-    manufacturer,
+    maker: isYubiKey(card.atr) ? "Yubico" : manufacturer,
     model,
     serialNumber,
     findings: examination.findings,

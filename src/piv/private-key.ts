@@ -114,7 +114,7 @@ export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequired
 export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
   const key = `the card refused to use key ${referenceName(slot)}`;
   return new UseRefusedError(
-    `${key}, and the PIN was given: the key may want a touch; use it again, and touch it when it blinks`,
+    `${key}, and the PIN was given: the key may want a touch, when it blinks, or the PIN immediately before each use`,
     { cause },
   );
 }

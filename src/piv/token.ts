@@ -272,7 +272,9 @@ export class PivToken implements CardToken {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
         const outlasts = await this.#pinOutlasts(exchange);
-        return outlasts && slot.pin !== "always" ? useRefused(slot, cause) : loginRequired(slot, cause);
+        // In a hold the PIN was given for this very use.
+        const isGiven = slot.pin !== "always" || hold !== undefined;
+        return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);
       });
       if (slot.pin !== "never") this.#pin.served();
       return result;

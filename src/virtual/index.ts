@@ -1,6 +1,7 @@
 /** Smart cards in software, for tests, demonstrations and trying things out. Their keys are not protected. */
 export type { VirtualCard } from "./card.ts";
 export { loadCard, type SavableCard, saveCard } from "./card-file.ts";
+export { type CertificateDeviation, deviatingCertificate } from "./certificate-deviations.ts";
 export { VirtualPivCard } from "./piv/card.ts";
 export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";

@@ -4,6 +4,7 @@ import { parseCertificate } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 import { readCardUrl } from "../../src/cac/card-url.ts";
 import { locateCertificate } from "../../src/cac/certificate.ts";
+import { signDecrypt } from "../../src/cac/commands.ts";
 import { commonName, findSubject } from "../../src/cac/common-name.ts";
 import { readProperties } from "../../src/cac/properties.ts";
 import { readServiceTable } from "../../src/cac/service-table.ts";
@@ -88,6 +89,18 @@ describe("what applets tell of themselves", () => {
     expect(readServiceTable(fromHex(table)).map((aid) => toHex(aid))).toEqual(["a0000001163000", "a0000000790100"]);
     neverElse(readServiceTable);
   });
+});
+
+test.each([
+  ["of a padded block for a signature is shown", "0001ffffffffffffffff", "nothing"],
+  ["of what may be a cryptogram is secret", "0001ffffffffffffff00", "answer"],
+  ["of a block for encryption is secret", "0002ffffffffffffffff", "answer"],
+])("in recordings the answer to PRIVATE SIGN/DECRYPT %s", (_, head, expected) => {
+  const commands = signDecrypt(concat(fromHex(head), new Uint8Array(246)));
+  expect(commands.map(({ p1, conceal }) => [p1, conceal])).toEqual([
+    [0x80, expected],
+    [0x00, expected],
+  ]);
 });
 
 describe("the beginning of a certificate", () => {

@@ -6,16 +6,12 @@
  *     CRYPTOKI_PIN=... npm run test:card        also what wants a login: the first token, or the one that CRYPTOKI_TOKEN names
  */
 import { toHex } from "../../src/bytes/index.ts";
-import { type CK_TOKEN_INFO, CKA, CKF, CKM, CKO, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { type CK_TOKEN_INFO, CKF, CKM, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
 import { Pcscd, profiles } from "../../src/index.ts";
-import { find, useKeys } from "./keys.ts";
-import { type Described, parseObjects, parseSlots, pkcs11Tool } from "./opensc.ts";
-
-const TYPES: ReadonlyMap<number, string> = new Map([
-  [CKO.PRIVATE_KEY, "private"],
-  [CKO.PUBLIC_KEY, "public"],
-  [CKO.CERTIFICATE, "certificate"],
-]);
+import { differences, pairObjects } from "./compare.ts";
+import { useKeys } from "./keys.ts";
+import { type Described, describeObjects } from "./objects.ts";
+import { parseObjects, parseSlots, pkcs11Tool, pkcs11ToolBytes } from "./opensc.ts";
 
 const findings: string[] = [];
 let failures = 0;
@@ -35,23 +31,27 @@ async function counted<T>(what: string, work: () => Promise<T>): Promise<T> {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-async function objectsOf(cryptoki: Cryptoki, session: number): Promise<Described[]> {
-  const described: Described[] = [];
-  for (const [objectClass, type] of TYPES) {
-    for (const object of await find(cryptoki, session, { [CKA.CLASS]: objectClass })) {
-      const values = await cryptoki.C_GetAttributeValue(session, object, [CKA.LABEL, CKA.ID]);
-      described.push({ type, label: values[CKA.LABEL], id: toHex(values[CKA.ID]) });
+/**
+ * Prints every object with the fields that the two sides tell differently. Both may be right: OpenSC names some objects otherwise, and
+ * allows more uses. Only bytes of a certificate that differ are wrong.
+ */
+function compare(ours: readonly Described[], theirs: readonly Described[]): void {
+  for (const { ours: mine, theirs: other } of pairObjects(ours, theirs)) {
+    const which = mine ? (other ? "both       " : "here only  ") : "OpenSC only";
+    line(`  ${which} ${titleOf(mine ?? other)}`);
+    if (!mine || !other) continue;
+    for (const { field, ours: here, theirs: there } of differences(mine, other)) {
+      line(`    ${field}: ${here || "-"} (OpenSC: ${there || "-"})`);
+      if (field === "value") failures++;
     }
   }
-  return described;
 }
 
-/** Prints what only one side has. Both sides may be right: OpenSC names some objects otherwise. */
-function compare(ours: readonly Described[], theirs: readonly Described[]): void {
-  const text = ({ type, id, label }: Described): string => `${type} ${id} "${label}"`;
-  const [mine, others] = [ours.map(text), theirs.filter(({ type }) => type !== "data").map(text)];
-  for (const one of mine) line(`  ${others.includes(one) ? "both       " : "here only  "} ${one}`);
-  for (const one of others) if (!mine.includes(one)) line(`  OpenSC only ${one}`);
+function titleOf(object: Described | undefined): string {
+  if (!object) return "";
+  const { type, id, label, fields, value } = object;
+  const details = [fields.key, fields.size, fields.uses, fields.subject, value && `${value.length} bytes`];
+  return `${type} ${id} "${label}" ${details.filter(Boolean).join("; ")}`.trimEnd();
 }
 
 async function openSc<T>(work: () => Promise<T>): Promise<T | undefined> {
@@ -74,7 +74,7 @@ async function reportToken(cryptoki: Cryptoki, slot: number, order: number, pin?
   let ours: readonly Described[];
   try {
     if (pin) await counted("login", () => cryptoki.C_Login(session, CKU.USER, pin));
-    ours = await counted("objects", () => objectsOf(cryptoki, session));
+    ours = await counted("objects", () => describeObjects(cryptoki, session));
     // Before OpenSC has the card: it makes the card forget the PIN.
     if (pin) await reportKeys(cryptoki, session, pin);
   } finally {
@@ -85,12 +85,24 @@ async function reportToken(cryptoki: Cryptoki, slot: number, order: number, pin?
   reportInfo(info, theirs);
   const login = pin ? ["--login", "--pin", "env:CRYPTOKI_PIN"] : [];
   const index = theirs?.["index"];
-  const listed =
-    index === undefined
-      ? undefined
-      : await openSc(async () => parseObjects(await pkcs11Tool("--slot-index", index, "-O", ...login)));
+  const listed = index === undefined ? undefined : await openSc(() => describedByOpenSc(index, login));
   compare(ours, listed ?? []);
   await reportMechanisms(cryptoki, slot);
+}
+
+/** With the bytes of certificates, where CKA_ID and label name one alone. */
+async function describedByOpenSc(index: string, login: readonly string[]): Promise<Described[]> {
+  const objects = parseObjects(await pkcs11Tool("--slot-index", index, "-O", ...login));
+  const described: Described[] = [];
+  for (const object of objects) {
+    const { type, id, label } = object;
+    const namesakes = objects.filter((other) => other.type === type && other.id === id && other.label === label);
+    const isReadable = type === "certificate" && id !== "" && label !== "" && namesakes.length === 1;
+    const args = ["--slot-index", index, ...login, "--read-object", "--type", "cert", "--id", id, "--label", label];
+    const value = isReadable ? await openSc(() => pkcs11ToolBytes(...args)) : undefined;
+    described.push({ ...object, ...(value && { value: new Uint8Array(value) }) });
+  }
+  return described;
 }
 
 function reportInfo(info: CK_TOKEN_INFO, theirs: Fields | undefined): void {

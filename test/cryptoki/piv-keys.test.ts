@@ -1,18 +1,7 @@
 import { createPublicKey, diffieHellman, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import {
-  CKA,
-  CKA_YUBICO,
-  CKD,
-  CKF,
-  CKK,
-  CKM,
-  CKO,
-  CKR,
-  CKU,
-  CryptokiError,
-} from "../../src/cryptoki/index.ts";
+import { CKA, CKA_YUBICO, CKD, CKF, CKK, CKM, CKO, CKR, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
 import type { KeySource, PivCardOptions } from "../../src/virtual/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { PIN, refusal, type Rig, rig } from "./rig.ts";
@@ -141,9 +130,7 @@ describe("a key whose card says when it wants the PIN", () => {
   test("a card without metadata has no such attributes", async () => {
     await using made = await rig(await testCard());
     const session = await made.loggedIn();
-    const asked = attributes(made, session, await made.privateKey(session, 1), [
-      CKA_YUBICO.PIN_POLICY,
-    ]);
+    const asked = attributes(made, session, await made.privateKey(session, 1), [CKA_YUBICO.PIN_POLICY]);
     await expect(asked).rejects.toMatchObject(refusal("ATTRIBUTE_TYPE_INVALID"));
   });
 });

@@ -39,7 +39,7 @@ describe("a virtual card of each kind is clean", () => {
 
   test("a YubiKey is named with its make, and so are its factory's secrets", async () => {
     const report = await examined(await small({ yubico: true }));
-    expect(report.manufacturer).toBe("Yubico");
+    expect(report.maker).toBe("Yubico");
     expect(notes(report)).toEqual(
       expect.arrayContaining(["PIN: factory-secret", "PUK: factory-secret", "management key: factory-secret"]),
     );

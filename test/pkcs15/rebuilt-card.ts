@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
 import type { CardPin, MakeName } from "../../src/virtual/iso7816/contents.ts";
-import type { Iso7816Deviation } from "../../src/virtual/index.ts";
+import { deviatingCertificate, type Iso7816Deviation } from "../../src/virtual/index.ts";
 import type { CardFile as VirtualFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
 import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
 import { ReferenceData } from "../../src/virtual/reference-data.ts";
@@ -27,6 +27,8 @@ const PIN_LENGTH = 16;
 export const REBUILT_PIN = "123456";
 
 interface RebuiltOptions {
+  /** 4 to 16 digits; {@link REBUILT_PIN} if left out. */
+  readonly pin?: string;
   /** 16 digits; no entry of a directory names it. Left out, the card has none. */
   readonly puk?: string;
   readonly deviations?: readonly Iso7816Deviation[];
@@ -38,11 +40,18 @@ interface RebuiltOptions {
  * The recorded card as an image of the virtual one: its directories byte for byte, with the access rules that it told; and in place
  * of its keys, which nobody has, others with their public keys and certificates where its were.
  */
-export function rebuiltCard({ puk, deviations, make = "iso-applet" }: RebuiltOptions = {}): VirtualFileCard {
+export function rebuiltCard({
+  pin = REBUILT_PIN,
+  puk,
+  deviations,
+  make = "iso-applet",
+}: RebuiltOptions = {}): VirtualFileCard {
+  const has = (deviation: Iso7816Deviation): boolean => deviations?.includes(deviation) ?? false;
+  const tries = has("five-pin-tries") ? 5 : 3;
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
-    if (certificate) replaced.set(`5015${certificate}`, certificateOf(name, key()));
+    if (certificate) replaced.set(`5015${certificate}`, deviatingCertificate(certificateOf(name, key()), has));
   }
   const files = Object.entries(RECORDING.files).map(([path, { contents, control }]): [string, VirtualFile] => [
     path,
@@ -58,13 +67,13 @@ export function rebuiltCard({ puk, deviations, make = "iso-applet" }: RebuiltOpt
   // Of the directories nothing was recorded: files are made and taken away with the PIN.
   const security = fromHex("ff90909090909090");
   const application: DedicatedFile = { kind: "df", id: 0x5015, security, files: below("5015") };
-  const value = concat(utf8(REBUILT_PIN), new Uint8Array(PIN_LENGTH - REBUILT_PIN.length));
+  const value = concat(utf8(pin), new Uint8Array(PIN_LENGTH - pin.length));
   return new VirtualFileCard({
     traits: { make, extended: false, serial: new Uint8Array(8), ...(deviations && { deviations }) },
     masterFile: { kind: "df", id: 0x3f00, security: new Uint8Array(), files: [...below(""), application] },
     pins: new Map<number, CardPin>([
-      [1, { data: new ReferenceData(value, 3), minLength: 4, ...(puk !== undefined && { puk: 2 }) }],
-      ...(puk === undefined ? [] : [[2, { data: new ReferenceData(utf8(puk), 3), minLength: 16 }] as const]),
+      [1, { data: new ReferenceData(value, tries), minLength: 4, ...(puk !== undefined && { puk: 2 }) }],
+      ...(puk === undefined ? [] : [[2, { data: new ReferenceData(utf8(puk), tries), minLength: 16 }] as const]),
     ]),
     keys: new Map(Object.values(REBUILT_KEYS).map(({ number, key }) => [number, key()])),
     changes: 0,

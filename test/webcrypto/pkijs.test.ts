@@ -79,7 +79,7 @@ describe("pkijs", () => {
   }
 
   test.each([
-    [4, "RSA-OAEP"],
+    [1, "RSA-OAEP"],
     [3, "ECDH"],
   ])("key %i opens an envelope with %s", async (key, name) => {
     const recipient = await certificate(key);

@@ -131,7 +131,7 @@ function tell(print: Printer, report: Report, at: Date): void {
     print.pairs([
       ["card", report.label],
       ["application", report.profile],
-      ["made by", report.manufacturer || "not told"],
+      ["made by", report.maker || "not told"],
       ["model", report.model],
       ["serial number", report.serialNumber || "not told"],
       ["answer to reset", report.atr.toUpperCase()],

@@ -59,6 +59,8 @@ export function addDecrypt(program: Command, environment: Environment): void {
       );
       const session = await openSessionFor(context, selection, uri);
       const key = await choosePrivateKey(session, selection, USE.decrypt);
+      // With the public key at hand, a faulty result is an error, and no wrong plaintext.
+      await session.publicKeyInfo(key.handle);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
       try {
         if (!context.print.json)

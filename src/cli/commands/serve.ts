@@ -298,6 +298,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...filters, "serve", "--stdio", ...more];
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
-  const config = `# Smart cards, by cryptoki\nremote: ${remote}`;
-  print.done(config, { config: `${config}\n` });
+  const lines = ["# Smart cards, by cryptoki", `remote: ${remote}`];
+  if (print.json) print.document({ config: `${lines.join("\n")}\n` });
+  else for (const line of lines) print.line(line);
 }

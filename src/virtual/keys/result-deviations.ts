@@ -7,6 +7,8 @@ import type { EcKeyInfo } from "./key-type.ts";
 export const RESULT_DEVIATIONS = {
   "short-rsa-answers": "RSA results come without their leading zeros",
   "cut-rsa-answers": "RSA results come without their last byte",
+  "long-rsa-answers": "RSA results come with one more byte",
+  "empty-rsa-answers": "RSA results are empty",
   "faulty-rsa-answers": "a bit of each RSA result is wrong, as after a fault in the computation",
   "long-ecdsa-integers": "the INTEGERs of ECDSA signatures have one zero more than DER",
   "unsigned-ecdsa-integers": "the INTEGERs of ECDSA signatures have no sign byte",
@@ -25,6 +27,8 @@ type Has = (deviation: ResultDeviation) => boolean;
 export function deviatingRsa(result: Uint8Array, has: Has): Uint8Array {
   if (has("faulty-rsa-answers")) return result.map((octet, index) => (index === result.length - 1 ? octet ^ 1 : octet));
   if (has("cut-rsa-answers")) return result.subarray(0, -1);
+  if (has("long-rsa-answers")) return concat(result, Uint8Array.of(0x01));
+  if (has("empty-rsa-answers")) return new Uint8Array();
   return has("short-rsa-answers") ? withoutZeros(result) : result;
 }
 

@@ -36,6 +36,7 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   const point = findTlv(fields, DYNAMIC.EXPONENTIATION);
   if (findTlv(fields, DYNAMIC.RESPONSE)?.length !== 0) throw new Refusal(SW.WRONG_DATA);
   const { traits, deviations } = context.contents;
+  if (deviations.has("refused-key-use")) throw new Refusal(SW.WRONG_DATA);
   const anyUse = traits.yubico;
   const has = (deviation: ResultDeviation): boolean => deviations.has(deviation);
   if (info.type === "rsa" && challenge !== undefined) {
@@ -93,6 +94,7 @@ function authenticateAdministrator(context: PivContext, p1: number, fields: read
     session.challenge = { kind: "mutual", expected: random };
     return encodeTlv(DYNAMIC.TEMPLATE, encodeTlv(DYNAMIC.WITNESS, encryptBlock(algorithm, value, random)));
   }
+  if (contents.deviations.has("failing-management-key")) throw new Refusal(SW.NO_PRECISE_DIAGNOSIS);
   if (answer !== undefined && answer.length > 0) {
     prove(context, "external", expected, answer);
     return new Uint8Array();

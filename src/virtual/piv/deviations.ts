@@ -1,3 +1,4 @@
+import { CERTIFICATE_DEVIATIONS } from "../certificate-deviations.ts";
 import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
 
 /**
@@ -6,6 +7,7 @@ import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
  */
 export const PIV_DEVIATIONS = {
   ...RESULT_DEVIATIONS,
+  ...CERTIFICATE_DEVIATIONS,
   "no-certificates": "the card is made with keys and no certificates",
   "certificate-without-key": "the card is made with a certificate for 9A and no key there",
   "no-key-history": "there is no key history object, and none can be written (6A82)",
@@ -17,6 +19,12 @@ export const PIV_DEVIATIONS = {
   "refused-empty-verify": "VERIFY without a PIN is refused with 6700",
   "never-verified-empty-verify":
     "VERIFY without a PIN answers 63Cx also while the PIN is verified, as a YubiKey does before firmware 4.3.2",
+  "five-pin-tries": "PIN and PUK have five tries",
+  "no-discovery-object": "there is no discovery object, and none can be written (6A82)",
+  "no-chuid": "there is no CHUID, and none can be written (6A82)",
+  "pin-for-each-use": "the card is made with keys that all want the PIN before each use",
+  "refused-key-use": "each use of a key is refused with 6A80, as where a command chain was cut",
+  "failing-management-key": "the second step of the officer's GENERAL AUTHENTICATE answers 6F00",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type PivDeviation = keyof typeof PIV_DEVIATIONS;

@@ -2,6 +2,7 @@ import { encodeTlv, findTlv, readTlvs, SW } from "../../apdu/index.ts";
 import { Refusal } from "../refusal.ts";
 import type { CardCommand } from "../transport.ts";
 import { type PivContext, requirePin } from "./context.ts";
+import type { PivDeviation } from "./deviations.ts";
 import { needsPin, outerTag, TAG } from "./data-object.ts";
 
 /** GET DATA (SP 800-73-4 part 2 section 3.1.2). */
@@ -14,9 +15,17 @@ export function getData(context: PivContext, { p1, p2, data }: CardCommand): Uin
   return encodeTlv(outerTag(tag), content);
 }
 
+/** The deviations of a card without one of the standard's objects. */
+export const MISSING_OBJECTS: ReadonlyMap<number, PivDeviation> = new Map([
+  [TAG.KEY_HISTORY, "no-key-history"],
+  [TAG.DISCOVERY, "no-discovery-object"],
+  [TAG.CHUID, "no-chuid"],
+]);
+
 /** Whether this card knows no such object, be it one of the standard. */
 export function isMissing({ contents }: PivContext, tag: number): boolean {
-  return tag === TAG.KEY_HISTORY && contents.deviations.has("no-key-history");
+  const deviation = MISSING_OBJECTS.get(tag);
+  return deviation !== undefined && contents.deviations.has(deviation);
 }
 
 /** The one tag of 1 to 3 bytes in the content of a tag list (5C). */

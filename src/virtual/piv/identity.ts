@@ -84,7 +84,7 @@ export function keyHistory(onCard: number): Uint8Array {
   );
 }
 
-/** Content of a certificate object: the certificate, uncompressed (SP 800-73-4 part 1 appendix A). */
-export function certificateObject(der: Uint8Array): Uint8Array {
-  return concat(encodeTlv(0x70, der), encodeTlv(0x71, Uint8Array.of(0)), ERROR_DETECTION);
+/** Content of a certificate object: the certificate, and whether it is compressed with gzip (SP 800-73-4 part 1 appendix A). */
+export function certificateObject(certificate: Uint8Array, compressed: boolean): Uint8Array {
+  return concat(encodeTlv(0x70, certificate), encodeTlv(0x71, Uint8Array.of(compressed ? 1 : 0)), ERROR_DETECTION);
 }

@@ -1,5 +1,6 @@
 import { KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
+import { deviatingCertificate } from "../certificate-deviations.ts";
 import type { Authority } from "../x509.ts";
 import { generateKey } from "../keys/generate.ts";
 import { isOnCurve25519, KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
@@ -9,6 +10,7 @@ import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
 import type { PivDeviation } from "./deviations.ts";
 import { encodeFascn, TEST_FASCN } from "./fascn.ts";
+import { MISSING_OBJECTS } from "./get-data.ts";
 import * as identity from "./identity.ts";
 import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
@@ -89,14 +91,12 @@ const YEAR = 365 * 24 * 3_600_000;
 
 /** The contents of a new card. Errors as VirtualPivCard.create. */
 export async function personalise(options: PivCardOptions): Promise<PivContents> {
-  const tries = options.tries ?? 3;
+  const deviations = new Set(options.deviations);
+  const tries = options.tries ?? (deviations.has("five-pin-tries") ? 5 : 3);
   if (!Number.isInteger(tries) || tries < 1 || tries > 15) throw new DataError(`PIV card: ${tries} tries, 1 to 15`);
   const guid = options.guid ?? randomUuid();
   if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
-  const deviations = new Set(options.deviations);
   const { keys, certificates } = await makeKeys(options, guid);
-  if (deviations.has("no-certificates")) certificates.clear();
-  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
   return {
     traits: {
       extended: options.extended ?? options.yubico ?? false,
@@ -114,6 +114,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   };
 }
 
+/** Keys and certificates as the deviations have them. */
 async function makeKeys(
   options: PivCardOptions,
   guid: Uint8Array,
@@ -142,6 +143,12 @@ async function makeKeys(
         ? issueCertificate(request)
         : readCertificate(given, slotName, anyCertificate ? undefined : privateKey),
     );
+  }
+  const deviations = new Set(options.deviations);
+  if (deviations.has("no-certificates")) certificates.clear();
+  if (deviations.has("certificate-without-key")) keys.delete(SLOT.AUTHENTICATION);
+  if (deviations.has("pin-for-each-use")) {
+    for (const [slot, key] of keys) keys.set(slot, { ...key, pinPolicy: "always" });
   }
   return { keys, certificates };
 }
@@ -185,11 +192,16 @@ function makeObjects(
   ]);
   const retired = [...certificates.keys()].filter(isRetired).length;
   if (retired > 0) objects.set(TAG.KEY_HISTORY, identity.keyHistory(retired));
-  for (const [slot, der] of certificates) objects.set(certificateTag(slot), identity.certificateObject(der));
+  const deviations = new Set(options.deviations);
+  for (const [slot, der] of certificates) {
+    const stored = deviatingCertificate(der, (deviation) => deviations.has(deviation));
+    objects.set(certificateTag(slot), identity.certificateObject(stored, deviations.has("gzip-certificates")));
+  }
   for (const [tag, content] of options.objects ?? []) {
     if (content === null) objects.delete(tag);
     else objects.set(tag, content.slice());
   }
+  for (const [tag, deviation] of MISSING_OBJECTS) if (deviations.has(deviation)) objects.delete(tag);
   for (const [tag, { length }] of objects) {
     if (length > MAX_OBJECT)
       throw new DataError(`PIV object ${tag.toString(16)}: ${length} bytes, ${MAX_OBJECT} at most`);

@@ -6,6 +6,7 @@ import type { CardFile } from "../iso7816/file.ts";
 import { encodeAccess } from "../iso7816/myeid/access.ts";
 import { KEY_TYPES } from "../keys/key-type.ts";
 import { generateKey } from "../keys/generate.ts";
+import { type CertificateDeviation, deviatingCertificate } from "../certificate-deviations.ts";
 import type { Authority } from "../x509.ts";
 import { issueCertificate } from "./certificate.ts";
 import * as entry from "./entry.ts";
@@ -37,7 +38,7 @@ export async function makeObjects(
     authentication(!deviations.includes("puk-not-listed")),
     privateKeys(keys),
     publicKeys(keys),
-    ...(await certificates(keys, holder)),
+    ...(await certificates(keys, holder, (deviation) => deviations.includes(deviation))),
     data(),
   ];
   const odf = parts.map(({ choice, id }) => encodeDer(contextTag(choice, "constructed"), entry.file(pathOf(id))));
@@ -123,7 +124,11 @@ function typeOf(kind: PlannedKey["plan"]["kind"]): { readonly type: "rsa" | "ec"
 }
 
 /** One certificate for each key, a second one for the first, and the authorities': trusted and merely useful. */
-async function certificates(keys: readonly PlannedKey[], holder: string): Promise<Part[]> {
+async function certificates(
+  keys: readonly PlannedKey[],
+  holder: string,
+  has: (deviation: CertificateDeviation) => boolean,
+): Promise<Part[]> {
   const root: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID Root" };
   const issuer: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID CA" };
   const own = keys.map(({ plan, privateKey }, index) => ({
@@ -150,7 +155,7 @@ async function certificates(keys: readonly PlannedKey[], holder: string): Promis
   });
   let next = FILE.FIRST_CERTIFICATE as number;
   const part = (choice: number, id: number, size: number, all: typeof own): Part => {
-    const files = all.map(({ der }) => transparent(next++, der));
+    const files = all.map(({ der }) => transparent(next++, deviatingCertificate(der, has)));
     const entries = all.map((certificate, index) =>
       entry.certificateEntry({ ...certificate, path: pathOf(files[index]?.id ?? 0) }),
     );

@@ -59,6 +59,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
   const { deviations = [] } = options;
   const unknown = deviations.find((name) => !ISO7816_DEVIATION_NAMES.includes(name));
   if (unknown !== undefined) throw new DataError(`PKCS #15 card: no deviation "${unknown}"`);
+  const shown = deviations.includes("long-serial-number") ? concat(new Uint8Array(8).fill(0x10), serial) : serial;
   const pins = makePins(options);
   const keys = await Promise.all(KEY_PLANS.map((plan) => makeKey(plan, options)));
   const label = options.label ?? "Virtual eID";
@@ -70,7 +71,10 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
     files: [
       transparent(
         FILE.TOKEN_INFO,
-        directory([tokenInfo({ serial, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })], TOKEN_INFO_SIZE),
+        directory(
+          [tokenInfo({ serial: shown, manufacturer: MANUFACTURER, label, lastUpdate: new Date() })],
+          TOKEN_INFO_SIZE,
+        ),
       ),
       ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations)),
     ],
@@ -87,7 +91,7 @@ export async function personalise(options: Pkcs15CardOptions): Promise<IsoConten
 }
 
 function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {
-  const tries = options.tries ?? 3;
+  const tries = options.tries ?? (options.deviations?.includes("five-pin-tries") ? 5 : 3);
   if (!Number.isInteger(tries) || tries < 1 || tries > 15)
     throw new DataError(`PKCS #15 card: ${tries} tries, 1 to 15`);
   const pin = (text: string, what: string, minLength: number, puk?: number): CardPin => ({

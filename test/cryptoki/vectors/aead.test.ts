@@ -225,7 +225,7 @@ describe("parameters", () => {
   const empty = hex("");
   test.each([
     ["no IV", gcm(empty, empty)],
-    ["an IV that is longer than the host takes", gcm(new Uint8Array(129), empty)],
+    ["an IV of more than 16 MiB", gcm(new Uint8Array(2 ** 24 + 1), empty)],
     ["a tag of 0 bits", gcm(hex(IV), empty, 0)],
     ["a tag of 24 bits", gcm(hex(IV), empty, 24)],
     ["a tag of 100 bits", gcm(hex(IV), empty, 100)],

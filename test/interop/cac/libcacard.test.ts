@@ -1,6 +1,11 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { describe, expect, jest, test } from "@jest/globals";
 import { concat, equalBytes, fromHex, toHex } from "../../../src/bytes/index.ts";
-import { MemoryReaders } from "../../../src/pcsc/index.ts";
+import { MemoryReaders, Pcscd } from "../../../src/pcsc/index.ts";
+import { startPcscd } from "../rig/pcscd.ts";
+import { run } from "../rig/run.ts";
 import { plugIn } from "../virtual/plugged.ts";
 import { startLibcacard } from "./libcacard.ts";
 
@@ -26,6 +31,26 @@ describe("the rig of libcacard", () => {
     const der = await plugged.succeed("pkcs15-tool", "--read-certificate", "0001");
     const pem = Buffer.from(der.replace(/-----.*-----/gu, ""), "base64");
     expect(equalBytes(concat(pem), card.certificates[0] ?? new Uint8Array())).toBe(true);
+  });
+
+  test("stays in a reader of pcscd until the program that put it there is stopped", async () => {
+    await using daemon = await startPcscd();
+    const main = fileURLToPath(new URL("plug-main.ts", import.meta.url));
+    const child = spawn(process.execPath, ["--import", "tsx", main, String(daemon.port)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(child, "exit");
+    try {
+      const said = await Promise.race([once(child.stdout, "data"), ended]);
+      expect(String(said[0])).toContain("is in the reader");
+      await using pcsc = new Pcscd({ socket: daemon.socketPath });
+      for await (const readers of pcsc.changes()) if (readers.some(({ atr }) => atr.length > 0)) break;
+      const { stdout } = await run("pkcs11-tool", ["-L"], { env: daemon.env });
+      expect(stdout).toContain(CARD_ID.slice(-16));
+    } finally {
+      child.kill("SIGINT");
+    }
+    expect(await ended).toEqual([0, null]);
   });
 
   test("tells when its process has ended", async () => {

@@ -9,7 +9,7 @@ import { requireLibrary } from "../rig/require.ts";
 import type { CardRequest } from "./libcacard-main.ts";
 import { type Credential, makeNssDatabase } from "./nss-database.ts";
 
-/** The PIN of the card that {@link startLibcacard} makes. */
+/** The PIN of the card that {@link startLibcacard} makes, if it is given no other. */
 export const CAC_PIN = "123456";
 
 /** What the three certificates of a CAC are for, and who holds this one. */
@@ -28,11 +28,11 @@ const CREDENTIALS: readonly Credential[] = [
  * empty containers. It goes into a reader of this process (MemoryReaders) as well as into one of pcscd (plugIntoVpcd). Dispose it to
  * end it.
  */
-export async function startLibcacard(): Promise<LibcacardCard> {
+export async function startLibcacard(pin = CAC_PIN): Promise<LibcacardCard> {
   const library = requireLibrary("libcacard.so.0", "libcacard0");
   const folder = await mkdtemp(path.join(os.tmpdir(), "cac-"));
   try {
-    const certificates = await makeNssDatabase(folder, CAC_PIN, CREDENTIALS);
+    const certificates = await makeNssDatabase(folder, pin, CREDENTIALS);
     const names = CREDENTIALS.map(({ name }) => name).join(",");
     const main = fileURLToPath(new URL("libcacard-main.ts", import.meta.url));
     const child = fork(main, [library, `db="sql:${folder}" use_hw=no soft=(,card,CAC,,${names})`], {

@@ -166,6 +166,16 @@ describe("NSS", () => {
     expect(imported.output).toMatch(/rsa +[0-9a-f]{40} +imported/);
     expect(imported.code).toBe(0);
   }, 60_000);
+
+  /** With OpenSC it logs in first: opensc-certutil-delete.txt. */
+  test("certutil -D logs nobody in, and the certificate stays on a card that wants the PIN", async () => {
+    await serve(await testPkcs15Card());
+    const refused = await shell(`${DATABASE}
+      certutil -D -d sql:nss -n "${TOKEN}:Authentication RSA at work" -f pin`);
+    expect(refused.output).toContain("unable to delete certificate");
+    expect(refused.code).toBe(255);
+    expect(await labels(CKO.CERTIFICATE, Uint8Array.of(1))).toContain("Authentication RSA at work");
+  }, 60_000);
 });
 
 test("pkcs11-tool shows the key pair that it made as security officer", async () => {

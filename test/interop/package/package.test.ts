@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,6 +36,33 @@ test("installs without a native build or an install script", async () => {
   expect(Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
   const files = await readdir(path.join(folder, "node_modules"), { recursive: true });
   expect(files.filter((name) => name.endsWith(".node"))).toEqual([]);
+});
+
+test("brings none of its optional packages, and names each of them as a peer", async () => {
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(
+    await readFile(path.join(PROJECT, "package.json"), "utf8"),
+  ) as Record<"peerDependencies" | "peerDependenciesMeta", Record<string, unknown>>;
+  const optional = ["@peculiar/x509", "pcsclite", "pkijs", "reflect-metadata"];
+  expect(Object.keys(peerDependencies).sort()).toEqual(optional);
+  expect(peerDependenciesMeta).toEqual(Object.fromEntries(optional.map((name) => [name, { optional: true }])));
+  const installed = await readdir(path.join(folder, "node_modules"));
+  expect(installed.filter((name) => ["@peculiar", "pcsclite", "pkijs", "reflect-metadata"].includes(name))).toEqual([]);
+});
+
+test("has a lock file that agrees with package.json", async () => {
+  const copy = await mkdtemp(path.join(os.tmpdir(), "lock-"));
+  try {
+    for (const file of ["package.json", "package-lock.json"])
+      await copyFile(path.join(PROJECT, file), path.join(copy, file));
+    const args = ["install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"];
+    expect(await run("npm", args, { cwd: copy, env: { INIT_CWD: undefined }, timeout: 240_000 })).toMatchObject({
+      code: 0,
+    });
+    const lock = (of: string): Promise<string> => readFile(path.join(of, "package-lock.json"), "utf8");
+    expect(await lock(copy)).toBe(await lock(PROJECT));
+  } finally {
+    await rm(copy, { recursive: true });
+  }
 });
 
 test("runs the demonstration", async () => {

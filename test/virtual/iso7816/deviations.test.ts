@@ -44,6 +44,19 @@ describe("a card that deviates", () => {
     expect(await exchange(card, "00200001")).toBe("6700");
   });
 
+  test("by five-pin-tries has five tries, and by long-serial-number 16 bytes in TokenInfo", async () => {
+    const card = await deviant("five-pin-tries", "long-serial-number");
+    expect(await exchange(card, "00200001")).toBe("63C5");
+    await exchange(card, "00A4080C0450155032");
+    expect(await exchange(card, "00B0000000")).toContain(`0410${"10".repeat(8)}`);
+  });
+
+  test("by gzip-certificates keeps certificates compressed", async () => {
+    const card = await deviant("gzip-certificates");
+    await exchange(card, "00A4080C0450154301");
+    expect(await exchange(card, "00B0000000")).toMatch(/^1F8B/u);
+  });
+
   test("by puk-not-listed has PUKs that no entry names", async () => {
     const card = await deviant("puk-not-listed");
     await exchange(card, "00A4080C0450154401");

@@ -46,7 +46,7 @@ function sign(context: IsoContext, data: Uint8Array): Uint8Array {
     return deviatingRsa(rsaRaw(rsa, encodePkcs1Signature(data, describeKey(rsa).bits / 8)), has);
   }
   const pss = chosenKey(context, ALGORITHM.RSA_PSS);
-  if (pss) return signPss(pss, data);
+  if (pss) return deviatingRsa(signPss(pss, data), has);
   const ec = chosenKey(context, ALGORITHM.ECDSA);
   const info = ec && describeKey(ec);
   if (!ec || info?.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
