@@ -11,7 +11,7 @@ export const HOLD_MS = 4_000;
  * Milliseconds for which other callers of this process wait for a holder that does nothing. A holder that makes its calls one after the
  * other may itself wait for such a caller, and cannot go on before.
  */
-export const LEND_MS = 100;
+const LEND_MS = 100;
 
 /** What a hold asks of its card. */
 export interface HoldingCard {
