@@ -10,7 +10,7 @@ import path from "node:path";
 const PACKAGES = [
   "cackey",
   "coolkey",
-  "default-jre-headless",
+  "default-jdk-headless",
   "g++",
   "gnupg",
   "gnutls-bin",

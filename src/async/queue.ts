@@ -16,6 +16,11 @@ export class SerialQueue {
     return this.#running;
   }
 
+  /** How much work waits for that under way. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /**
    * Runs `work` after all that was queued before has ended, successfully or not.
    * @param signals An abort leaves the line at once. Work that has begun is not stopped: it must watch the signal itself.

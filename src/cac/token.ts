@@ -110,7 +110,9 @@ export class CacToken implements CardToken {
   async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
     requireUser(role);
     const change = changePin(oldPin, newPin, this.#variant.pin.changeP1);
-    await changingPin("PIN", (changing) => this.#sendPin((send) => changing(() => change(send)), signal));
+    await changingPin(this.#session.card, "PIN", (changing) =>
+      this.#sendPin((send) => changing(() => change(send)), signal),
+    );
   }
 
   #padOf(reader: PinPadReader): PinPad {

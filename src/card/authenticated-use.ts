@@ -1,10 +1,13 @@
 import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
+import { LoginRequiredError, PinError } from "./error.ts";
 import type { AuthenticatedUse, KeyPrimitive } from "./types.ts";
 
 /** How a profile verifies a PIN for one use of a key, and uses the key; both within the hold that they are given. */
 export interface HeldUse {
-  readonly verify: (hold: CardHold) => Promise<void>;
+  /** The PIN, which stays the caller's; null if the reader's keys take it. */
+  readonly pin: Uint8Array | null;
+  readonly verify: (hold: CardHold, pin: Uint8Array | null, signal?: AbortSignal) => Promise<void>;
   readonly use: (
     hold: CardHold,
     primitive: KeyPrimitive,
@@ -16,26 +19,33 @@ export interface HeldUse {
 /**
  * Verifies a PIN for one use of a key, and keeps the card from the verification to that use, so that no command comes between them.
  * What the use needs of the card besides must have been read before: it would wait for the hold to end.
+ *
+ * A caller of this process that waits meanwhile goes first after a moment: it may be one that the use itself waits for. The PIN is then
+ * verified once more, right before the use. It is the one that this transaction verified before, so that no try is spent
+ * (docs/decisions/context-login.md). A PIN that was typed on the reader is not known, and the others wait for the use.
  * @throws what `verify` throws; {@link CardAccessError}.
  */
 export async function authenticateUse(
   card: Card,
-  { verify, use }: HeldUse,
+  { pin, verify, use }: HeldUse,
   signal?: AbortSignal,
 ): Promise<AuthenticatedUse> {
   const hold = await card.holdTurn(signal);
   try {
-    await verify(hold);
+    await verify(hold, pin, signal);
   } catch (error) {
     await hold[Symbol.asyncDispose]();
     throw error;
   }
+  if (pin !== null) hold.lend(pin);
   return {
     get ended() {
       return hold.ended;
     },
     use: async (primitive, input, signal) => {
       try {
+        const again = await hold.claim(signal);
+        if (again) await verify(hold, again, signal).catch(rejectLogin);
         return await use(hold, primitive, input, signal);
       } finally {
         await hold[Symbol.asyncDispose]();
@@ -43,4 +53,12 @@ export async function authenticateUse(
     },
     [Symbol.asyncDispose]: () => hold[Symbol.asyncDispose](),
   };
+}
+
+/** The use is what failed, and its caller gave no PIN for it. */
+function rejectLogin(error: unknown): never {
+  if (!(error instanceof PinError)) throw error;
+  throw new LoginRequiredError(`the PIN was verified, and is not the card's any more: ${error.message}`, {
+    cause: error,
+  });
 }

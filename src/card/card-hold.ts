@@ -1,4 +1,5 @@
 import { SerialQueue, untilAborted } from "../async/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import { CardAccessError, CardCancelledError, cancelled } from "./access-error.ts";
 import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 import { LoginRequiredError } from "./error.ts";
@@ -7,27 +8,51 @@ import { LoginRequiredError } from "./error.ts";
 export const HOLD_MS = 4_000;
 
 /**
+ * Milliseconds for which other callers of this process wait for a holder that does nothing. A holder that makes its calls one after the
+ * other may itself wait for such a caller, and cannot go on before.
+ */
+const LEND_MS = 100;
+
+/** What a hold asks of its card. */
+export interface HoldingCard {
+  /** Runs work within the transaction that is kept. */
+  readonly run: ExclusiveAccess["exclusively"];
+  /** Takes the turn again. @returns Gives it back. */
+  readonly takeTurn: (signal?: AbortSignal) => Promise<() => void>;
+  /** Whether others wait for the card. */
+  readonly isAwaited: () => boolean;
+  /** Called once, when the card is free for others, before the turn is given back. */
+  readonly ended: (hold: CardHold) => void;
+}
+
+/**
  * A card that one caller keeps over several calls: its turn in the card's queue and its PC/SC transaction. Other callers wait
- * meanwhile, in this process and outside. The hold ends when it is disposed of, after a transport error, and by itself after a
- * time without an exchange.
+ * meanwhile, in this process and outside. The hold ends when it is disposed of, after a transport error, when a PIN is changed, and by
+ * itself after a time without an exchange of its own.
+ *
+ * A hold that keeps the PIN ({@link lend}) lets waiting callers of this process go first, within its transaction.
  */
 export class CardHold implements ExclusiveAccess, AsyncDisposable {
-  readonly #run: ExclusiveAccess["exclusively"];
+  readonly #card: HoldingCard;
   readonly #idle: number;
-  readonly #end: () => void;
   readonly #queue = new SerialQueue(cancelled);
+  /** Gives the turn back; undefined while others have it. */
+  #giveTurn: (() => void) | undefined;
+  /** What others' commands undo, and is verified again. */
+  #pin: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #lending: ReturnType<typeof setTimeout> | undefined;
+  #claimed = false;
   #ended = false;
 
   /**
-   * @param run Runs work within the transaction that is kept.
+   * @param giveTurn Gives back the turn that the caller has.
    * @param idle Milliseconds without an exchange after which the hold ends.
-   * @param end Called once, when the card is free for others.
    */
-  constructor(run: ExclusiveAccess["exclusively"], idle: number, end: () => void) {
-    this.#run = run;
+  constructor(card: HoldingCard, giveTurn: () => void, idle: number) {
+    this.#card = card;
+    this.#giveTurn = giveTurn;
     this.#idle = idle;
-    this.#end = end;
     this.#startTimer();
   }
 
@@ -36,19 +61,24 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     return this.#ended;
   }
 
+  /** Other callers of this process wait. */
+  get hasTurn(): boolean {
+    return this.#giveTurn !== undefined;
+  }
+
   /**
    * Runs `work` in the turn that is kept.
    * @throws {LoginRequiredError} if the hold has ended; what {@link ExclusiveAccess.exclusively} throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const done = this.#queue.run(async () => {
-      if (this.#ended) throw new LoginRequiredError(TOO_LATE);
+      this.#requireKept();
       clearTimeout(this.#timer);
       try {
-        return await this.#run(work, signal);
+        return await this.#card.run(work, signal);
       } catch (error) {
         // The card may have been reset: what was verified for this use is not verified any more.
-        if (error instanceof CardAccessError && !(error instanceof CardCancelledError)) this.#finish();
+        if (error instanceof CardAccessError && !(error instanceof CardCancelledError)) this.end();
         throw error;
       } finally {
         if (!this.ended) this.#startTimer();
@@ -57,28 +87,81 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     return untilAborted(done, signal, cancelled);
   }
 
+  /**
+   * From now on, until {@link claim}, callers of this process that wait for {@link LEND_MS} go first, within the transaction: no other
+   * program comes in, so that the PIN stays the right one.
+   * @param pin The PIN that was verified; copied, and wiped when the hold ends.
+   */
+  lend(pin: Uint8Array): void {
+    if (this.#ended) return;
+    this.#pin = copySecret(pin);
+    if (this.#card.isAwaited()) this.awaited();
+  }
+
+  /** Another caller waits for the card. */
+  awaited(): void {
+    if (!this.#pin || this.#claimed || !this.#giveTurn || this.#lending !== undefined) return;
+    // It keeps the process alive: a call waits for it.
+    this.#lending = setTimeout(() => {
+      this.#lending = undefined;
+      if (this.#claimed || !this.#card.isAwaited()) return;
+      this.#giveTurn?.();
+      this.#giveTurn = undefined;
+    }, LEND_MS);
+  }
+
+  /**
+   * The use begins: takes the turn back if others have it, and keeps it.
+   * @returns The PIN, if others had the turn, so that it has to be verified again. The hold's to wipe.
+   * @throws {LoginRequiredError} if the hold has ended; {@link CardAccessError}.
+   */
+  claim(signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#queue.run(async () => {
+      this.#requireKept();
+      this.#claimed = true;
+      clearTimeout(this.#lending);
+      if (this.#giveTurn) return undefined;
+      clearTimeout(this.#timer);
+      const giveTurn = await this.#card.takeTurn(signal);
+      if (this.#ended) giveTurn();
+      this.#requireKept();
+      this.#giveTurn = giveTurn;
+      this.#startTimer();
+      return this.#pin;
+    }, signal);
+  }
+
   /** Gives the card back, after the work under way. */
   [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     return this.#queue.run(() => {
-      this.#finish();
+      this.end();
     });
+  }
+
+  /** Ends the hold at once: what was verified is not verified any more. */
+  end(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#lending);
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#pin) wipe(this.#pin);
+    this.#card.ended(this);
+    this.#giveTurn?.();
+    this.#giveTurn = undefined;
+  }
+
+  #requireKept(): void {
+    if (this.#ended) throw new LoginRequiredError(TOO_LATE);
   }
 
   #startTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       // No work is under way: it would have stopped the timer.
-      this.#finish();
+      this.end();
     }, this.#idle);
     (this.#timer as { unref?: () => void }).unref?.();
-  }
-
-  #finish(): void {
-    clearTimeout(this.#timer);
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#end();
   }
 }
 

@@ -18,7 +18,7 @@ import {
   cancelled,
   reached,
 } from "./access-error.ts";
-import { CardHold, HOLD_MS } from "./card-hold.ts";
+import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
 import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 import { readerDataLimit, readerFeatures } from "./reader-features.ts";
 import type { CardFinding } from "./types.ts";
@@ -83,8 +83,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #open = false;
   /** How many callers of {@link hold} keep it open. */
   #holders = 0;
-  /** The caller that keeps its turn ({@link holdTurn}). */
-  #hold: CardHold | undefined;
+  /** The callers that keep their turn ({@link holdTurn}), or have lent it to others. */
+  readonly #holds = new Set<CardHold>();
   /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
   #alone: boolean | undefined;
   #lingerUntil = new Deadline(0);
@@ -173,6 +173,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }
@@ -183,6 +184,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} as {@link exclusively}.
    */
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
+    this.#announceWait();
     const held = this.#queue.run(async () => {
       await this.#begin(signal);
       this.#holders++;
@@ -200,7 +202,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   /** A caller keeps its turn: every other one waits ({@link holdTurn}). */
   get isHeld(): boolean {
-    return this.#hold !== undefined;
+    return [...this.#holds].some((hold) => hold.hasTurn);
   }
 
   /**
@@ -209,22 +211,48 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} as {@link exclusively}.
    */
   holdTurn(signal?: AbortSignal): Promise<CardHold> {
+    const card: HoldingCard = {
+      run: (work, inner) => this.#inTransaction(work, inner),
+      takeTurn: (inner) => this.#takeTurn((giveTurn) => giveTurn, inner),
+      isAwaited: () => this.#queue.waiting > 0,
+      ended: (hold) => {
+        this.#holds.delete(hold);
+        this.#holders--;
+        // Where others have the turn, the transaction ends behind them.
+        if (!hold.hasTurn) this.release().catch(() => undefined);
+      },
+    };
+    return this.#takeTurn((giveTurn) => {
+      this.#holders++;
+      const hold = new CardHold(card, giveTurn, this.#idle);
+      this.#holds.add(hold);
+      return hold;
+    }, signal);
+  }
+
+  /** Ends what callers keep the card for ({@link holdTurn}): a PIN was changed, or the card was reset. */
+  endHolds(): void {
+    for (const hold of this.#holds) hold.end();
+  }
+
+  /** Occupies the queue, with a transaction, until the function is called that `taken` is given. */
+  #takeTurn<T>(taken: (giveTurn: () => void) => T, signal?: AbortSignal): Promise<T> {
+    this.#announceWait();
     return new Promise((resolve, reject) => {
       const turn = this.#queue.run(async () => {
         await this.#begin(signal);
-        this.#holders++;
-        await new Promise<void>((end) => {
-          const run: ExclusiveAccess["exclusively"] = (work, inner) => this.#inTransaction(work, inner);
-          this.#hold = new CardHold(run, this.#idle, end);
-          resolve(this.#hold);
+        await new Promise<void>((giveTurn) => {
+          resolve(taken(giveTurn));
         });
-        this.#hold = undefined;
-        this.#holders--;
         // What became of the calls in between was told to their callers.
         await this.#afterWork(undefined).catch(() => undefined);
       }, signal);
       turn.catch(reject);
     });
+  }
+
+  #announceWait(): void {
+    for (const hold of this.#holds) hold.awaited();
   }
 
   #letGo(): Promise<void> {
@@ -272,7 +300,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     const disturbed = failure instanceof CardAccessError && !(failure instanceof CardCancelledError);
     // The daemon tells of some resets only when a command is sent, and keeps refusing until the card is taken up.
     if (failure instanceof CardResetError) await this.#takeUp().catch(() => undefined);
-    if (this.#holders > 0) return;
+    if (disturbed) this.endHolds();
+    if (this.#holders > 0 || !this.#open) return;
     if (!disturbed && (await this.#mayLinger())) {
       this.#timer = setTimeout(() => {
         // Its failure shows in the next call.
@@ -331,6 +360,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #forgetState(): void {
     this.#resets++;
     this.#transaction++;
+    this.endHolds();
   }
 
   /** Connects anew after an exchange without an answer. Its end reset the card, and it may be another card by now. */
@@ -359,7 +389,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   /** Ends the connection after the calls under way; the card is left as it is. An exchange without an answer is left behind. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#hold?.[Symbol.asyncDispose]().catch(() => undefined);
+    for (const hold of this.#holds) hold[Symbol.asyncDispose]().catch(() => undefined);
     const idle = this.#queue.run(() => this.#end(true));
     await new Deadline(CLOSE_GRACE).race(idle, () => undefined).catch(() => undefined);
     await this.#connection.disconnect();

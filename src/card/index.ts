@@ -9,7 +9,7 @@ export {
   CardTimeoutError,
 } from "./access-error.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
-export { authenticateUse } from "./authenticated-use.ts";
+export { authenticateUse, type HeldUse } from "./authenticated-use.ts";
 export type { CardHold } from "./card-hold.ts";
 export type { CardExchange, ExclusiveAccess } from "./exchange.ts";
 export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";

@@ -86,6 +86,7 @@ export class PinPadReader {
   /** Lets the user type the old PIN, if it is wanted, and the new one twice. Errors as of {@link verify}. */
   modify(command: CommandApdu, block: PinBlock, places: PinPlaces): Promise<number> {
     if (this.#modify === undefined) throw new CardError("the reader's keys cannot change PINs");
+    this.#card.endHolds();
     const confirm = CONFIRM.NEW_TWICE | (places.asksOld ? CONFIRM.ASKS_OLD : 0);
     const structure = concat(
       Uint8Array.of(TIMEOUT, TIMEOUT),

@@ -259,8 +259,8 @@ export interface CardToken {
   readonly mechanisms: readonly CardMechanism[];
   /** What this card computes, where that may be less: by its keys, and what it says of itself. */
   supportedMechanisms?(): Promise<readonly CardMechanism[]>;
-  /** Whose login the card wants before its contents are changed; "so" unless told. */
-  readonly changedBy?: PinUser;
+  /** Whose login the card wants before its contents are changed; null for nobody's. Default: "so". */
+  readonly changedBy?: PinUser | null;
   /** Why the label cannot be changed, where the card has no place for one: what {@link CardTokenInfo.label} is made of. */
   readonly fixedLabel?: string;
   /**

@@ -5,6 +5,7 @@ import {
   authenticateUse,
   CardError,
   type CardHold,
+  type HeldUse,
   changingPin,
   type CardMechanism,
   type CardObject,
@@ -186,10 +187,12 @@ export class PivToken implements CardToken {
     const publicKey = await this.#store.publicKey(place, "key");
     const slot = { ...place, pin: this.#store.pinPolicy(place) };
     const { pin: reference } = await this.#session.discovery();
-    const held = {
-      verify: (hold: CardHold) => this.#verify(reference, pin, signal, hold),
-      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
-        this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+    const held: HeldUse = {
+      pin,
+      verify: async (hold, pin, signal) => {
+        if (pin) await this.#verify(reference, pin, signal, hold);
+      },
+      use: (hold, primitive, input, signal) => this.#compute({ slot, publicKey, primitive, input }, signal, hold),
     };
     return authenticateUse(this.#session.card, held, signal);
   }
@@ -199,7 +202,7 @@ export class PivToken implements CardToken {
     if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
-    await changingPin(pin === "puk" ? "PUK" : "PIN", (changing) =>
+    await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
       this.#session.runConfirmed((send) => {
         const command = (): Promise<void> => changing(() => change(send));
         return pin === "puk" ? command() : this.#pin.present(command);
@@ -214,7 +217,7 @@ export class PivToken implements CardToken {
       throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
     }
     const change = unlockPin(puk, newPin);
-    await changingPin("PIN", (changing) =>
+    await changingPin(this.#session.card, "PIN", (changing) =>
       this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), signal),
     );
   }

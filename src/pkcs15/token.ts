@@ -4,6 +4,7 @@ import {
   type AuthenticatedUse,
   authenticateUse,
   type CardHold,
+  type HeldUse,
   changingPin,
   type CardMechanism,
   type CardObject,
@@ -68,7 +69,8 @@ const isPrivateKey = (object: CardObject): object is CardPrivateKey => object.cl
 
 /** What one user PIN of an application guards. A card without a PIN has one token all the same. */
 export class Pkcs15Token implements CardToken {
-  readonly changedBy: PinUser = "user";
+  /** A card without a PIN asks for none. */
+  readonly changedBy: PinUser | null;
   /** Only for PINs that the reader can write as the card wants them. */
   readonly pinPad?: PinPad;
   readonly #application: Pkcs15Application;
@@ -79,6 +81,7 @@ export class Pkcs15Token implements CardToken {
     this.#application = application;
     this.#index = index;
     this.#pin = application.pins.users[index];
+    this.changedBy = this.#pin ? "user" : null;
     const pinPad =
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;
@@ -196,14 +199,14 @@ export class Pkcs15Token implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
     const known = await this.#known(key);
     const entry = this.#requirePin("user");
-    const held = {
-      verify: async (hold: CardHold): Promise<void> => {
+    const held: HeldUse = {
+      pin,
+      verify: async (hold, pin, signal) => {
         if (pin !== null) return this.#verify(entry, pin, signal, hold);
         if (!this.pinPad) throw new UnsupportedError("this reader has no keys for the PIN");
         return this.pinPad.login("user", signal, hold);
       },
-      use: (hold: CardHold, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal) =>
-        this.#compute(known, primitive, input, signal, hold),
+      use: (hold, primitive, input, signal) => this.#compute(known, primitive, input, signal, hold),
     };
     return authenticateUse(this.#application.session.card, held, signal);
   }
@@ -242,7 +245,7 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(pin, oldPin));
-      await changingPin("PIN", (changing) =>
+      await changingPin(this.#application.session.card, "PIN", (changing) =>
         this.#application.session.run(async (turn) => {
           await enterForPin(this.#application.session, turn, pin);
           await changing(() =>
@@ -264,7 +267,7 @@ export class Pkcs15Token implements CardToken {
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(puk, characters));
-      await changingPin("PIN", (changing) =>
+      await changingPin(this.#application.session.card, "PIN", (changing) =>
         this.#application.session.run(async (turn) => {
           await enterForPin(this.#application.session, turn, pin);
           await changing(() =>

@@ -138,6 +138,21 @@ describe("writing on a card", () => {
     expect(made.token.written).toEqual(["create data note"]);
   });
 
+  test("wants nobody where the card asks for no PIN, and its user's login again where it does", async () => {
+    for (const free of [true, false]) {
+      await using made = await writableRig({ free });
+      const { one } = made;
+      const session = await made.session();
+      if (!free) await login(one, session);
+      const object = await one.C_CreateObject(session, DATA);
+      if (!free) await one.C_Logout(session);
+      const destroyed = one.C_DestroyObject(session, object);
+      if (free) await destroyed;
+      else await expect(destroyed).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+      expect(await find(one, session, { [CKA.LABEL]: "note" })).toEqual(free ? [] : [object]);
+    }
+  });
+
   test.each([
     [{ fixed: true }, "TEMPLATE_INCONSISTENT"],
     [{ fixed: true, writeProtected: true }, "TOKEN_WRITE_PROTECTED"],
@@ -145,6 +160,54 @@ describe("writing on a card", () => {
     await using made = await writableRig(options);
     const session = await made.session();
     await expect(made.one.C_CreateObject(session, DATA)).rejects.toMatchObject(refusal(name));
+  });
+
+  describe("as programs write keys and certificates", () => {
+    const ID = utf8("made");
+    const PUBLIC: Template = {
+      [CKA.CLASS]: CKO.PUBLIC_KEY,
+      [CKA.KEY_TYPE]: CKK.RSA,
+      [CKA.TOKEN]: true,
+      [CKA.PRIVATE]: false,
+      [CKA.ID]: ID,
+      [CKA.VERIFY]: true,
+      [CKA.MODULUS]: new Uint8Array(256).fill(0xc5),
+      [CKA.PUBLIC_EXPONENT]: Uint8Array.of(1, 0, 1),
+    };
+
+    test("a public key that the card shows already is that one; others are written", async () => {
+      await using made = await writableRig();
+      const { one } = made;
+      const session = await made.session();
+      await login(one, session);
+      const key = await one.C_CreateObject(session, PUBLIC);
+      expect(await one.C_CreateObject(session, PUBLIC)).toBe(key);
+      expect(await one.C_CreateObject(session, { ...PUBLIC, [CKA.ENCRYPT]: true })).toBe(key);
+      expect(made.token.written).toEqual(["create public-key "]);
+      const others: Template[] = [
+        { ...PUBLIC, [CKA.ID]: utf8("other") },
+        { ...PUBLIC, [CKA.LABEL]: "other" },
+        { ...PUBLIC, [CKA.MODULUS]: new Uint8Array(256).fill(0xc7) },
+      ];
+      for (const other of others) expect(await one.C_CreateObject(session, other)).not.toBe(key);
+      expect(made.token.written).toHaveLength(4);
+      await one.C_Logout(session);
+      await expect(one.C_CreateObject(session, PUBLIC)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+    });
+
+    test("a key takes the subject of its certificate with its label and CKA_ID, and not alone", async () => {
+      await using made = await writableRig();
+      const { one } = made;
+      const session = await made.session();
+      await login(one, session);
+      const key = await one.C_CreateObject(session, PUBLIC);
+      const subject = { [CKA.SUBJECT]: Uint8Array.of(0x30, 0x00) };
+      await one.C_SetAttributeValue(session, key, { ...subject, [CKA.LABEL]: "imported", [CKA.ID]: ID });
+      const types = [CKA.LABEL, CKA.ID] as const;
+      expect(await one.C_GetAttributeValue(session, key, types)).toEqual({ [CKA.LABEL]: "imported", [CKA.ID]: ID });
+      const refused = refusal("ATTRIBUTE_READ_ONLY");
+      await expect(one.C_SetAttributeValue(session, key, subject)).rejects.toMatchObject(refused);
+    });
   });
 
   test("changes what a card can change, and no more", async () => {
@@ -215,8 +278,14 @@ test("a certificate is written into a PIV card by its officer; its public key an
   };
   await expect(cryptoki.C_CreateObject(session, template)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
   await cryptoki.C_Login(session, CKU.SO, "010203040506070801020304050607080102030405060708");
-  const written = await cryptoki.C_CreateObject(session, template);
+  const wrong = { ...template, [CKA.PUBLIC_KEY_INFO]: utf8("another key's") };
+  await expect(cryptoki.C_CreateObject(session, wrong)).rejects.toMatchObject(refusal("TEMPLATE_INCONSISTENT"));
+  // What the certificate tells itself: SunPKCS11 gives the bytes of the number alone.
+  const told = { [CKA.ISSUER]: new Uint8Array(), [CKA.SERIAL_NUMBER]: Uint8Array.of(0x47, 0x11) };
+  const written = await cryptoki.C_CreateObject(session, { ...template, ...told });
   expect(await cryptoki.C_GetAttributeValue(session, written, [CKA.VALUE])).toEqual({ [CKA.VALUE]: VALUE });
+  const { [CKA.SERIAL_NUMBER]: serial } = await cryptoki.C_GetAttributeValue(session, written, [CKA.SERIAL_NUMBER]);
+  expect(serial[0]).toBe(0x02);
   await expect(other.C_GetAttributeValue(theirs, old, [CKA.VALUE])).rejects.toMatchObject(
     refusal("OBJECT_HANDLE_INVALID"),
   );

@@ -99,6 +99,62 @@ describe("between the PIN and the signature", () => {
     expect(await made.cryptoki.C_Sign(session, DATA)).toHaveLength(64);
   });
 
+  describe("a program that makes one call after the other signs", () => {
+    const signs = async (): Promise<void> => {
+      expect(await made.cryptoki.C_Sign(session, DATA)).toHaveLength(64);
+    };
+    const search = async (theirs: Cryptoki, in_: number): Promise<void> => {
+      // Names a place, so that the card is asked for it.
+      await theirs.C_FindObjectsInit(in_, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "Cardholder Fingerprints" });
+      await theirs.C_FindObjects(in_);
+      await theirs.C_FindObjectsFinal(in_);
+    };
+    const between: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ["C_GetTokenInfo", () => made.cryptoki.C_GetTokenInfo(slot)],
+      ["a first search of its session", () => search(made.cryptoki, session)],
+      [
+        "another session's signature with another key",
+        async () => {
+          const second = await made.session();
+          await made.cryptoki.C_SignInit(second, RSA, await made.privateKey(second, 1));
+          expect(await made.cryptoki.C_Sign(second, DATA)).toHaveLength(256);
+        },
+      ],
+      [
+        "another session's signature with the same key",
+        async () => {
+          const second = await made.session();
+          await made.cryptoki.C_SignInit(second, ECDSA, key);
+          await made.cryptoki.C_Login(second, CKU.CONTEXT_SPECIFIC, PIN);
+          expect(await made.cryptoki.C_Sign(second, DATA)).toHaveLength(64);
+        },
+      ],
+      ["another application's search", reachesTheCard],
+      [
+        "another application's wrong PIN",
+        async () => {
+          const theirs = await other.C_OpenSession(slot, CKF.SERIAL_SESSION);
+          await expect(other.C_Login(theirs, CKU.USER, "000000")).rejects.toMatchObject({ rv: CKR.PIN_INCORRECT });
+        },
+      ],
+    ];
+
+    test.each(between)("after %s", async (_, work) => {
+      await authenticated();
+      await work();
+      await signs();
+    });
+
+    test("but not after another application changed the PIN, and no try is spent", async () => {
+      const theirs = await other.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+      await authenticated();
+      await other.C_SetPIN(theirs, PIN, "654321");
+      await expect(made.cryptoki.C_Sign(session, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+      expect((await made.cryptoki.C_GetTokenInfo(slot)).flags & CKF.USER_PIN_COUNT_LOW).toBe(0);
+      await other.C_SetPIN(theirs, "654321", PIN);
+    });
+  });
+
   test("a wrong PIN keeps nothing", async () => {
     const { cryptoki } = made;
     await cryptoki.C_SignInit(session, ECDSA, key);
@@ -242,10 +298,23 @@ describe("an application that keeps its PIN", () => {
       if (login) await cryptoki.C_Login(mine, CKU.CONTEXT_SPECIFIC, PIN);
       expect(await cryptoki.C_Sign(mine, DATA)).toHaveLength(64);
     }
-    const { [CKA.ALWAYS_AUTHENTICATE]: always } = await cryptoki.C_GetAttributeValue(mine, signing, [
-      CKA.ALWAYS_AUTHENTICATE,
-    ]);
-    expect(always).toBe(true);
+    await cryptoki.C_Finalize();
+  });
+
+  test("is told that no PIN is wanted each time, as long as it is kept; others are told that it is", async () => {
+    const [cryptoki, mine, signing] = await open();
+    const wants = async (application: Cryptoki, in_: number, object: number): Promise<boolean> => {
+      const types = [CKA.ALWAYS_AUTHENTICATE] as const;
+      return (await application.C_GetAttributeValue(in_, object, types))[CKA.ALWAYS_AUTHENTICATE];
+    };
+    expect(await wants(cryptoki, mine, signing)).toBe(false);
+    expect(await wants(made.cryptoki, session, key)).toBe(true);
+    // The PIN was changed: what is kept is not the card's any more.
+    await made.cryptoki.C_SetPIN(session, PIN, "654321");
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+    expect(await wants(cryptoki, mine, signing)).toBe(true);
+    await made.cryptoki.C_SetPIN(session, "654321", PIN);
     await cryptoki.C_Finalize();
   });
 

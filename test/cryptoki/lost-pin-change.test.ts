@@ -86,17 +86,36 @@ describe.each([
 });
 
 describe("the exchange that changes a PIN", () => {
+  let ended = 0;
+  const card = {
+    endHolds: (): void => {
+      ended++;
+    },
+  };
+
+  test("ends what others keep the card for, before the card changes the PIN", async () => {
+    ended = 0;
+    await changingPin(card, "PIN", async (changing) => {
+      expect(ended).toBe(0);
+      await changing(() => {
+        expect(ended).toBe(1);
+        return Promise.resolve();
+      });
+    });
+    expect(ended).toBe(1);
+  });
+
   test.each([
     ["a reset", new CardResetError("reset"), "PinUncertainError"],
     ["a removal", new CardGoneError("gone"), "PinUncertainError"],
     ["a cancelled call", new CardCancelledError("left"), "CardCancelledError"],
     ["a refusal", new PinError("incorrect", "wrong", 2), "PinError"],
   ])("that ends with %s", async (_, error, name) => {
-    await expect(changingPin("PIN", (changing) => changing(() => Promise.reject(error)))).rejects.toMatchObject({
+    await expect(changingPin(card, "PIN", (changing) => changing(() => Promise.reject(error)))).rejects.toMatchObject({
       name,
     });
-    await expect(changingPin("PIN", () => Promise.reject(error))).rejects.toBe(error);
-    const after = changingPin("PIN", async (changing) => {
+    await expect(changingPin(card, "PIN", () => Promise.reject(error))).rejects.toBe(error);
+    const after = changingPin(card, "PIN", async (changing) => {
       await changing(() => Promise.resolve());
       throw error;
     });

@@ -28,12 +28,14 @@ export interface WritableOptions {
   /** Its card can write nothing. */
   readonly fixed?: boolean;
   readonly counts?: boolean;
+  /** Its card asks for no PIN before it is changed. */
+  readonly free?: boolean;
 }
 
 /** A token of a card application that exists in these tests only: it keeps what it is told to keep. */
 export class WritableToken implements CardToken {
   readonly mechanisms: CardToken["mechanisms"] = [];
-  readonly changedBy = "user";
+  readonly changedBy: PinUser | null;
   readonly kept = new Map<string, CardObject>();
   /** What was written, in words. */
   readonly written: string[] = [];
@@ -46,6 +48,7 @@ export class WritableToken implements CardToken {
 
   constructor(options: WritableOptions = {}) {
     this.#options = options;
+    this.changedBy = options.free ? null : "user";
     if (options.counts) this.updateCount = () => Promise.resolve(Uint8Array.of(this.written.length));
     if (options.fixed) return;
     this.createObject = (object) => this.#create(object);

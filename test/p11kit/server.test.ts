@@ -85,9 +85,28 @@ describe("output and the room for it", () => {
     }
     await peer.ask("C_DigestInit", [session, { mechanism: CKM.SHA256 }]);
     await peer.ask("C_Digest", [session, utf8("abc")], 0);
+    await peer.ask("C_DigestInit", [session, null]);
     await peer.ask("C_DigestInit", [session, { mechanism: CKM.SHA256 }]);
     const other = await peer.ask("C_Digest", [session, utf8("abcd")], 32);
     expect(other).not.toMatchObject({ value: { bytes: hash } });
+    peer[Symbol.dispose]();
+  });
+
+  test("other functions of the same kind find the operation active until the output was fetched", async () => {
+    const [peer, session] = await Peer.withSession(rig.socket);
+    const mechanism = { mechanism: CKM.SHA256 };
+    const [active, none] = [refusal("OPERATION_ACTIVE"), refusal("OPERATION_NOT_INITIALIZED")];
+    await peer.ask("C_DigestInit", [session, mechanism]);
+    await peer.ask("C_DigestUpdate", [session, utf8("abc")]);
+    expect(await peer.ask("C_DigestFinal", [session], 0)).toMatchObject({ value: { needed: 32 } });
+    await expect(peer.ask("C_DigestUpdate", [session, utf8("d")])).rejects.toMatchObject(active);
+    await expect(peer.ask("C_Digest", [session, utf8("d")], 32)).rejects.toMatchObject(active);
+    await expect(peer.ask("C_DigestInit", [session, mechanism])).rejects.toMatchObject(active);
+    await expect(peer.ask("C_DigestEncryptUpdate", [session, utf8("d")], 32)).rejects.toMatchObject(active);
+    // Of another kind.
+    await expect(peer.ask("C_Encrypt", [session, utf8("d")], 32)).rejects.toMatchObject(none);
+    expect(await peer.ask("C_DigestFinal", [session], 32)).toMatchObject({ value: { bytes: expect.anything() } });
+    await expect(peer.ask("C_DigestUpdate", [session, utf8("d")])).rejects.toMatchObject(none);
     peer[Symbol.dispose]();
   });
 

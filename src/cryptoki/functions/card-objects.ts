@@ -1,5 +1,11 @@
 import { equalBytes, wipe } from "../../bytes/index.ts";
-import { type CardObject, type CardToken, ObjectGoneError, UnsupportedError } from "../../card/index.ts";
+import {
+  type CardObject,
+  type CardToken,
+  type NewCardObject,
+  ObjectGoneError,
+  UnsupportedError,
+} from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
 import type { NewObject } from "../attributes/new-object.ts";
@@ -7,6 +13,7 @@ import { inconsistent, readOnly } from "../attributes/refusals.ts";
 import { rulesOf } from "../attributes/tables/objects.ts";
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
+import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { newCardObject, shownByCard } from "../objects/new-card-object.ts";
@@ -17,11 +24,13 @@ import { cannot } from "./cannot.ts";
 
 /**
  * What a card cannot keep beside an object, and what does not hurt if it is not kept: for reference only, or told by something
- * else on the card.
+ * else on the card. A certificate tells its own issuer and serial number; SunPKCS11 gives the latter without the header of an INTEGER.
  */
 const LEFT_OUT: ReadonlySet<number> = new Set([
   CKA.TOKEN,
   CKA.SUBJECT,
+  CKA.ISSUER,
+  CKA.SERIAL_NUMBER,
   CKA.START_DATE,
   CKA.END_DATE,
   CKA.CERTIFICATE_CATEGORY,
@@ -45,6 +54,11 @@ export async function writeOnCard(
       if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
       if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
     }
+    const present = await publicHalfOnCard(token, object);
+    if (present) {
+      requireWriter(application, token);
+      return application.objects.publish(application.objects.ofCard(token, present));
+    }
     const written = await orDoubt(
       token,
       change(application, token, token.cardToken.createObject !== undefined, (it) => it.createObject?.(object, signal)),
@@ -57,6 +71,20 @@ export async function writeOnCard(
   } finally {
     if (object.class === "private-key") wipe(object.privateKey);
   }
+}
+
+/**
+ * The public key that a card shows beside its private key already: NSS writes it after the private key (pk12util), to cards too that
+ * derive it. A new object with another CKA_ID, label or value is the card's to take or refuse.
+ */
+async function publicHalfOnCard({ cardToken }: Token, made: NewCardObject): Promise<CardObject | undefined> {
+  if (made.class !== "public-key" || made.id.length === 0) return undefined;
+  for (const object of await cardToken.objects()) {
+    if (object.class !== "public-key" || !equalBytes(object.id, made.id)) continue;
+    if (made.label !== "" && made.label !== object.label) continue;
+    if ((await object.exists(true)) && equalBytes(await object.publicKey(), made.publicKey)) return object;
+  }
+  return undefined;
 }
 
 /** C_SetAttributeValue of an object of the card: every application sees the change, under the handles that it has. */
@@ -74,7 +102,10 @@ export async function changeOnCard(
   const user = application.logins.userOf(token);
   const changes = checkChanges(rules, (attribute) => now.get(attribute), template, user, false);
   const [label, id, value] = [changes.get(CKA.LABEL), changes.get(CKA.ID), changes.get(CKA.VALUE)];
+  // NSS gives a key the subject of its certificate, with its label and CKA_ID: for reference, and the certificate tells it.
+  const hasOthers = changes.size > 1 && attributes.known(CKA.CLASS) !== CKO.CERTIFICATE;
   for (const attribute of changes.keys()) {
+    if (attribute === CKA.SUBJECT && hasOthers) continue;
     if (attribute !== CKA.LABEL && attribute !== CKA.ID && attribute !== CKA.VALUE) {
       throw readOnly(attribute, "is not for the card to change");
     }
@@ -162,8 +193,8 @@ export function requireReadWrite(session: Session): void {
  *   knows whether a PIN was given, and not to whom; another application may have done it.
  */
 export function requireWriter(application: Application, token: Token): void {
-  const user = token.cardToken.changedBy ?? "so";
-  if (application.logins.userOf(token) === user) return;
+  const { changedBy: user = "so" } = token.cardToken;
+  if (user === null || application.logins.userOf(token) === user) return;
   const who = user === "so" ? "its security officer" : "its user";
   throw new CryptokiError(
     CKR.USER_NOT_LOGGED_IN,

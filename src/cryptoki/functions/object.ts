@@ -45,6 +45,10 @@ export function getAttributeValue<Type extends number>(
       }
       const report = afterReset(() => object.attributes.report(types));
       const { values, unavailable } = await untilAborted(report, signal, cancelled);
+      // Where the PIN is kept for such keys, none is wanted of this application: ssh-agent gives up a key that says otherwise.
+      if (values.get(CKA.ALWAYS_AUTHENTICATE) === true && application.logins.keptPin(session.token)) {
+        values.set(CKA.ALWAYS_AUTHENTICATE, false);
+      }
       const copies = ownValues(values);
       if (unavailable.size > 0) throw new AttributeError(copies, unavailable);
       return Object.fromEntries(copies) as AttributeValues<Type>;

@@ -34,6 +34,7 @@ export interface Caller {
  */
 export async function answer(request: Request, caller: Caller): Promise<Reply> {
   const { call, room } = request;
+  caller.outputs.requireNoOther(request);
   caller.outputs.observe(request);
   const { kind } = call.result;
   switch (kind) {

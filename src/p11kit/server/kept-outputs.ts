@@ -1,5 +1,6 @@
 import { equalBytes, wipe } from "../../bytes/index.ts";
 import { Hasher } from "../../crypto/index.ts";
+import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { Request } from "../wire/message.ts";
 import type { Output } from "../wire/values.ts";
 
@@ -17,6 +18,23 @@ export class KeptOutputs {
   /** @param limit Bytes to keep for all sessions together. Over it, what was kept is forgotten: its calls never came. */
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /**
+   * In C an operation whose output was asked for by its size stays active until the same function has given it, and another function of
+   * its kind finds it so (PKCS#11 3.1 section 5.2). Here it has ended, and the application would say that there is none.
+   * @throws {CryptokiError} CKR_OPERATION_ACTIVE.
+   */
+  requireNoOther({ call, args }: Request): void {
+    const [session, mechanism] = args;
+    const isCancel = call.function.endsWith("Init") && mechanism === null;
+    const kinds = isCancel ? [] : kindsOf(call.function);
+    for (const [name, { output }] of this.#kept.get(session) ?? []) {
+      if (name === call.function || output.length === 0) continue;
+      if (kindsOf(name).some((kind) => kinds.includes(kind))) {
+        throw new CryptokiError(CKR.OPERATION_ACTIVE, `${name} has not given its output yet: call it with room for it`);
+      }
+    }
   }
 
   /** What was kept for this very call; undefined if there is nothing. */
@@ -84,6 +102,15 @@ interface Kept {
   /** Hash of what went in: the call that comes for the output brings the same again. */
   readonly input: Uint8Array;
   readonly output: Uint8Array;
+}
+
+/** The operations that a function belongs to; none for those of messages, which outlast each of their outputs. */
+function kindsOf(name: string): readonly string[] {
+  const single = /^C_(Encrypt|Decrypt|Digest|SignRecover|Sign|VerifyRecover|Verify)(Init|Update|Final|Key)?$/u.exec(
+    name,
+  );
+  const dual = /^C_(Digest|Decrypt|Sign)(Encrypt|Digest|Verify)Update$/u.exec(name);
+  return single?.slice(1, 2) ?? dual?.slice(1) ?? [];
 }
 
 const ENDS_SESSION: ReadonlySet<string> = new Set(["C_CloseSession", "C_SessionCancel", "C_SetOperationState"]);

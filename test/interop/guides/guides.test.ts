@@ -8,7 +8,17 @@ let card: PluggedIn;
 let workplace: Workplace;
 
 beforeAll(async () => {
-  requirePrograms("openssl", "pkcs11-tool", "p11tool", "gnutls-serv", "ssh", "sshd", "certutil", "keytool", "p11-kit");
+  requirePrograms(
+    "openssl",
+    "pkcs11-tool",
+    "p11tool",
+    "gnutls-serv",
+    "ssh",
+    "sshd",
+    "certutil",
+    "jarsigner",
+    "p11-kit",
+  );
   requireLibrary("pkcs11/p11-kit-client.so", "p11-kit-modules");
   requireLibrary("engines-3/pkcs11.so", "libengine-pkcs11-openssl");
   card = await plugIn(await testCard(), "Guides");
@@ -36,7 +46,7 @@ test.each([
   ["openssh", [/logged in with the card/, /2048 SHA256:/, /logged in with the agent/]],
   ["nss", [/Smart cards/, /token: PIV/, /u,u,u/, /rsa/, /ec/]],
   ["gnutls", [/X\.509 Certificate/, /Signing using RSA-SHA256\.\.\. ok/, /Handshake was completed/]],
-  ["java", [/PrivateKeyEntry/, /Certificate request self-signature verify OK/]],
+  ["java", [/PrivateKeyEntry/, /Certificate request self-signature verify OK/, /jar verified\./]],
   ["remote", [/Label: PIV/, /PIV/]],
 ])(
   "docs/guides/%s.md, as it stands",
