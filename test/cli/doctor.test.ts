@@ -56,7 +56,7 @@ test("--at judges another moment", async () => {
   expect(stdout).toMatch(/certificate 9E: It was valid until/u);
 });
 
-test.each(["tomorrow", "2026-13-01", "1", "01/02/2026"])("--at %s is a usage error", async (date) => {
+test.each(["tomorrow", "2026-13-01", "2026-02-30", "1", "01/02/2026"])("--at %s is a usage error", async (date) => {
   const { code, stderr } = await cryptoki(["--virtual", "card", "doctor", "--at", date]);
   expect(code).toBe(2);
   expect(stderr).toMatch(/--at is a date such as/u);

@@ -59,6 +59,11 @@ describe("a PIN stays here", () => {
     expect(error).toMatchObject({ reason });
   });
 
+  test("no PIN at all, also where the card has no least length: VERIFY would tell of another caller's PIN", () => {
+    const any = entry("ascii-numeric", { flags: PLAIN, lengths: [0, 8, 8] });
+    expect(failure(() => encodePin(any, utf8("")))).toMatchObject({ reason: "length" });
+  });
+
   test("bytes that are no UTF-8 have no length in characters", () => {
     expect(failure(() => encodePin(entry("utf8"), fromHex("ffffffff")))).toMatchObject({ reason: "characters" });
   });

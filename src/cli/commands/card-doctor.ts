@@ -79,7 +79,9 @@ function readMoment(text: string | undefined): Date {
   const moment = text === undefined ? new Date() : new Date(text);
   const isIso =
     text === undefined || /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/u.test(text);
-  if (!isIso || Number.isNaN(moment.getTime())) {
+  // February 30 would be March 1.
+  const isDay = (day: string): boolean => new Date(day).toISOString().startsWith(day);
+  if (!isIso || Number.isNaN(moment.getTime()) || (text !== undefined && !isDay(text.slice(0, 10)))) {
     throw new UsageError("--at is a date such as 2030-01-31, or a moment such as 2030-01-31T12:00:00Z");
   }
   return moment;

@@ -28,7 +28,8 @@ export function encodePin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   const name = pin.head.label || "PIN";
   const { minLength, maxLength } = pinBounds(pin);
   const count = characterCount(pin, characters, name);
-  if (count < minLength || count > maxLength) {
+  // A VERIFY without a PIN asks whether it is verified: for another caller's PIN a card says yes.
+  if (count === 0 || count < minLength || count > maxLength) {
     throw new PinError("length", `${name} has ${minLength} to ${maxLength} characters; the card was not asked`);
   }
   const encoded = encode(pin, characters, name);
