@@ -125,7 +125,9 @@ export class CacToken implements CardToken {
         changePin: async (role: PinRole, signal?: AbortSignal) => {
           requireUser(role);
           const change = changeOnPad(reader, this.#variant.pin.changeP1);
-          await changingPin("PIN", (changing) => this.#sendPin((send) => changing(() => change(send)), signal));
+          await changingPin(this.#session.card, "PIN", (changing) =>
+            this.#sendPin((send) => changing(() => change(send)), signal),
+          );
         },
       }),
     };

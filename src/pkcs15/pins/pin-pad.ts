@@ -55,7 +55,7 @@ export function padOf(
         const empty = emptyPin(pin);
         const command = changeReferenceData(pin.reference, empty, empty);
         const places = { old: 0, fresh: empty.length, asksOld: true };
-        await changingPin("PIN", (changing) =>
+        await changingPin(session.card, "PIN", (changing) =>
           session.run(async (turn) => {
             await enterForPin(session, turn, pin);
             await changing(async () => {
@@ -72,7 +72,7 @@ export function padOf(
         if (requireBlock(puk).format !== block.format) throw cannotWrite();
         const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
         const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
-        await changingPin("PIN", (changing) =>
+        await changingPin(session.card, "PIN", (changing) =>
           session.run(async (turn) => {
             await enterForPin(session, turn, pin);
             await changing(async () => {
