@@ -33,6 +33,7 @@ export class CommandContext implements AsyncDisposable {
   readonly pcsc = memoizeAsync(() => this.#open());
   /** PKCS #11 over those readers, or over what --server says, initialised once, finalised with the command. */
   readonly cryptoki = memoizeAsync(() => this.#initialise());
+  #keepPin = false;
   readonly #sinks: TraceSink[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
@@ -74,17 +75,19 @@ export class CommandContext implements AsyncDisposable {
   }
 
   async #overCards(): Promise<Cryptoki> {
-    const pcsc = await this.pcsc();
-    // C_DeriveKey has no operation that a login for one use could belong to; the PIN is kept for this one command.
-    const keepPin = true;
     return new Cryptoki({
-      pcsc,
+      pcsc: await this.pcsc(),
       profiles,
-      keepPin,
+      keepPin: this.#keepPin,
       ...this.cardOptions,
       ...this.applicationOptions,
       ...this.callTrace,
     });
+  }
+
+  /** Has the PIN kept for this one command, before its first call: C_DeriveKey has no operation that a login for one use could belong to. */
+  keepPin(): void {
+    this.#keepPin = true;
   }
 
   /** With --trace, what an application is made with so that its calls are told. */

@@ -12,10 +12,12 @@ import { find, type WritableRig, writableRig } from "./writable-card.ts";
 const PUBLIC = new Uint8Array(createPublicKey(testKey("p-256", "9a")).export({ type: "spki", format: "der" }));
 const COMMON = { label: "mine", private: false, exists: () => Promise.resolve(true), modifiable: true } as const;
 
-/** Everything that an application can see of a card. */
+/** Everything that an application can see of a card, but for the object that is read anew each time, so that it sees what others write. */
 async function seeAll(cryptoki: Cryptoki, session: number): Promise<readonly string[]> {
   const seen: string[] = [];
+  const [count] = await find(cryptoki, session, { [CKA.LABEL]: "UpdateCount" });
   for (const object of await find(cryptoki, session, {})) {
+    if (object === count) continue;
     for (const type of [CKA.CLASS, CKA.LABEL, CKA.ID, CKA.VALUE, CKA.SUBJECT, CKA.MODULUS, CKA.PUBLIC_KEY_INFO]) {
       const value = await cryptoki
         .C_GetAttributeValue(session, object, [type])

@@ -4,7 +4,7 @@ import { profiles } from "../../src/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
 import type { MakeName } from "../../src/virtual/iso7816/contents.ts";
-import type { DedicatedFile } from "../../src/virtual/iso7816/file.ts";
+import type { CardFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
 import { refusal, rig } from "./rig.ts";
 
 /** A card with one application, which knows its name and nothing else. */
@@ -17,9 +17,11 @@ function namedCard(aid: string | undefined): InProcessCard {
   };
 }
 
-/** A card as it leaves its maker: a master file, and perhaps an empty DF 5015. */
-function blankCard(make: MakeName, withDf = false): InProcessCard {
-  const empty: DedicatedFile = { kind: "df", id: 0x5015, security: new Uint8Array(), files: [] };
+/** A card as it leaves its maker: a master file, and perhaps an empty DF 5015, or one with an EF(ODF) of these contents. */
+function blankCard(make: MakeName, withDf = false, odf?: Uint8Array): InProcessCard {
+  const security = new Uint8Array();
+  const files: CardFile[] = odf ? [{ kind: "transparent", id: 0x5031, security, contents: odf }] : [];
+  const empty: DedicatedFile = { kind: "df", id: 0x5015, security, files };
   return new VirtualFileCard({
     traits: { make, extended: false, serial: new Uint8Array(8) },
     masterFile: { kind: "df", id: 0x3f00, security: new Uint8Array(), files: withDf ? [empty] : [] },
@@ -27,6 +29,16 @@ function blankCard(make: MakeName, withDf = false): InProcessCard {
     keys: new Map(),
     changes: 0,
   });
+}
+
+/** The card, which answers each READ BINARY without data. */
+function silentReads(card: InProcessCard): InProcessCard {
+  return {
+    atr: card.atr,
+    reset: () => card.reset(),
+    transmit: (command) =>
+      toHex(command).startsWith("00b0") ? Promise.resolve(fromHex("9000")) : card.transmit(command),
+  };
 }
 
 async function refused(card: InProcessCard): Promise<unknown> {
@@ -45,6 +57,11 @@ describe("C_GetTokenInfo says of a card that nobody can use", () => {
     ["a blank IsoApplet with a DF", blankCard("iso-applet", true), /IsoApplet card that is not initialised/u],
     ["a blank MyEID", blankCard("myeid"), /MyEID card that is not initialised/u],
     ["a MyEID with an empty DF 5015", blankCard("myeid", true), /MyEID card that is not initialised/u],
+    [
+      "a MyEID of which nothing can be read",
+      silentReads(blankCard("myeid", true, new Uint8Array(8))),
+      /MyEID card with PKCS #15 files that cannot be read/u,
+    ],
     ["another", namedCard(undefined), /no card application that this driver knows/u],
   ])("%s: what it is", async (_, card, message) => {
     expect(await refused(card)).toMatchObject({

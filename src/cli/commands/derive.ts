@@ -44,11 +44,16 @@ export function addDerive(program: Command, environment: Environment): void {
     const peer = parsePublicKey(
       (await readPublicKey(options.peer, context.signal)).export({ format: "der", type: "spki" }),
     );
-    if (peer.type !== "ec") throw new FileError(`${options.peer} holds an RSA key; an EC key is wanted`);
+    if (peer.type !== "ec" && peer.type !== "montgomery") {
+      throw new FileError(
+        `${options.peer} holds a key of another kind (${keyName(peer)}); one on an elliptic curve is wanted`,
+      );
+    }
+    context.keepPin();
     const session = await openSessionFor(context, selection, uri);
     const key = await choosePrivateKey(session, selection, USE.derive);
     const own = await session.publicKey(key);
-    if (own.type !== "ec" || own.curve !== peer.curve) {
+    if (own.type !== peer.type || own.curve !== peer.curve) {
       throw new FileError(`${options.peer} is on ${peer.curve}, the key on the card is ${keyName(own)}`);
     }
     const secret = await session.derive(key, agreementMechanism(peer.point));

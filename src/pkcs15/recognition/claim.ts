@@ -1,5 +1,8 @@
+import { SW } from "../../apdu/index.ts";
+import { fromHex } from "../../bytes/index.ts";
 import { type Card, type CardApplication, PinPadReader, selects } from "../../card/index.ts";
 import { Pkcs15Application } from "../application.ts";
+import { SELECT_ANSWER, SELECT_BY, select } from "../files/commands.ts";
 import { blankMake } from "./answer-to-reset.ts";
 import { type Extent, findApplications, isRemembered as isRememberedBy } from "./find.ts";
 import { ISO_APPLET_AID } from "./makes.ts";
@@ -32,8 +35,17 @@ export async function claim(
   return { profile: "pkcs15", tokens, findings: () => findings.list() };
 }
 
-/** What a card is that has a file system and no PKCS #15 files in it, if its make is known. */
+/** The EF(ODF), which every card with PKCS #15 files has (ISO/IEC 7816-15 section 7.5.1). */
+const ODF_PATH = fromHex("50155031");
+
+/** What a card is that has a file system and no PKCS #15 files that can be read, if its make is known. */
 export async function explainBlank(card: Card): Promise<string | undefined> {
   const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
-  return make && `${make} card that is not initialised: write its files with "pkcs15-init --create-pkcs15"`;
+  if (make === undefined) return undefined;
+  // Files that are there and cannot be read may be somebody's: nobody is told to write them anew.
+  const odf = select(SELECT_BY.PATH_FROM_MF, ODF_PATH, SELECT_ANSWER.NOTHING);
+  const { sw } = await card.exclusively(({ send }) => send(odf));
+  return sw === SW.OK
+    ? `${make} card with PKCS #15 files that cannot be read`
+    : `${make} card that is not initialised: write its files with "pkcs15-init --create-pkcs15"`;
 }
