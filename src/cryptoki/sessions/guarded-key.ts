@@ -1,5 +1,5 @@
 import { untilAborted } from "../../async/index.ts";
-import { type AuthenticatedUse, type KeyPrimitive, PinError } from "../../card/index.ts";
+import type { AuthenticatedUse, KeyPrimitive } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
@@ -51,21 +51,13 @@ export class GuardedKey implements KeyUser {
 
   /** With the PIN of the login, where the application has it kept; not once the context login was tried. */
   async #authenticateWithKept(signal?: AbortSignal): Promise<void> {
-    const pin = this.#wasAsked ? undefined : this.#logins.keptPin(this.#token);
-    if (!pin) return;
+    if (this.#wasAsked) return;
+    this.#wasAsked = true;
     try {
-      await this.authenticate(pin, signal);
-    } catch (error) {
-      if (!(error instanceof PinError)) throw error;
-      // No second try is spent on it.
-      this.#logins.dropKeptPin(this.#token);
-      throw new CryptokiError(
-        CKR.USER_NOT_LOGGED_IN,
-        `the PIN that was kept is not the card's any more: ${error.message}`,
-        {
-          cause: error,
-        },
-      );
+      const authenticated = await this.#logins.authenticateWithKept(this.#token, this.#key, signal);
+      if (!authenticated) return;
+      this.#held = authenticated.held;
+      this.#authenticated = this.#logins.current(this.#token);
     } finally {
       this.#wasAsked = false;
     }

@@ -179,16 +179,51 @@ export class Logins {
    * @returns Undefined where nothing needs to be kept: the use is as good later.
    */
   authenticate(token: Token, key: PrivateKey, pin: Pin, signal?: AbortSignal): Promise<AuthenticatedUse | undefined> {
+    return token.loginQueue.run(() => this.#authenticate(token, key, pin, signal), signal);
+  }
+
+  /**
+   * As {@link authenticate}, with the PIN of the user's login, where it is kept. One that the card refuses is dropped before the turn
+   * ends, so that those who wait for theirs spend no second try on it.
+   * @returns The use that the card is kept for, if it is; undefined if no PIN is kept, or not any more at this call's turn.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN if the PIN is not the card's any more; as {@link authenticate}.
+   */
+  async authenticateWithKept(
+    token: Token,
+    key: PrivateKey,
+    signal?: AbortSignal,
+  ): Promise<{ readonly held: AuthenticatedUse | undefined } | undefined> {
+    // Nothing to wait for.
+    if (!this.keptPin(token)) return undefined;
     return token.loginQueue.run(async () => {
-      const held = await verifyForUse(token, key, pin, signal);
-      const login = this.#logins.get(token);
-      if (login) login.resets = token.card.resets;
-      if (!held) return undefined;
-      if (login && !signal?.aborted) login.held = held;
-      // Logged out, or left, in the meantime.
-      else await held[Symbol.asyncDispose]();
-      return held;
+      // Not before the turn: whoever drops it wipes it.
+      const pin = this.keptPin(token);
+      if (!pin) return undefined;
+      try {
+        return { held: await this.#authenticate(token, key, pin, signal) };
+      } catch (error) {
+        if (!(error instanceof PinError)) throw error;
+        this.dropKeptPin(token);
+        const message = `the PIN that was kept is not the card's any more: ${error.message}`;
+        throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, message, { cause: error });
+      }
     }, signal);
+  }
+
+  async #authenticate(
+    token: Token,
+    key: PrivateKey,
+    pin: Pin,
+    signal?: AbortSignal,
+  ): Promise<AuthenticatedUse | undefined> {
+    const held = await verifyForUse(token, key, pin, signal);
+    const login = this.#logins.get(token);
+    if (login) login.resets = token.card.resets;
+    if (!held) return undefined;
+    if (login && !signal?.aborted) login.held = held;
+    // Logged out, or left, in the meantime.
+    else await held[Symbol.asyncDispose]();
+    return held;
   }
 
   /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */

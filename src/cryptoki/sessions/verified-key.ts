@@ -1,4 +1,4 @@
-import { isKeyResult, type KeyPrimitive, WrongResultError } from "../../card/index.ts";
+import { type AuthenticatedUse, isKeyResult, type KeyPrimitive, WrongResultError } from "../../card/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import type { PrivateKey } from "../objects/key.ts";
@@ -11,6 +11,8 @@ export class VerifiedKey implements PrivateKey {
   readonly primitives: readonly KeyPrimitive[];
   readonly needsLogin: boolean;
   readonly alwaysAuthenticate: boolean;
+  /** Left out where the key has none. The use that the card is kept for is verified as every other. */
+  readonly authenticate?: (pin: Uint8Array | null, signal?: AbortSignal) => Promise<AuthenticatedUse>;
   readonly #key: PrivateKey;
   readonly #publicKey: PublicKey;
 
@@ -20,6 +22,8 @@ export class VerifiedKey implements PrivateKey {
     this.alwaysAuthenticate = key.alwaysAuthenticate;
     this.#key = key;
     this.#publicKey = publicKey;
+    const authenticate = key.authenticate?.bind(key);
+    if (authenticate) this.authenticate = async (pin, signal) => this.#verifying(await authenticate(pin, signal));
   }
 
   /**
@@ -39,8 +43,27 @@ export class VerifiedKey implements PrivateKey {
   }
 
   /** @throws {WrongResultError} for a result that is not the key's; as the key's own use. */
-  async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const result = await this.#key.use(primitive, input, signal);
+  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#verified(this.#key, primitive, input, signal);
+  }
+
+  #verifying(held: AuthenticatedUse): AuthenticatedUse {
+    return {
+      get ended() {
+        return held.ended;
+      },
+      use: (primitive, input, signal) => this.#verified(held, primitive, input, signal),
+      [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+    };
+  }
+
+  async #verified(
+    user: Pick<PrivateKey, "use">,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const result = await user.use(primitive, input, signal);
     if (isKeyResult(this.#publicKey, primitive, input, result) !== false) return result;
     wipe(result);
     throw new WrongResultError();
