@@ -39,7 +39,7 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   const { kind } = call.result;
   switch (kind) {
     case "nothing":
-      await invoke(request, caller);
+      await caller.outputs.carryOut(request, () => invoke(request, caller));
       caller.signing.observe(request);
       return { kind };
     case "number":
@@ -87,14 +87,16 @@ async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8A
       throw new CryptokiError(CKR.ARGUMENTS_BAD, `more than ${caller.limit} bytes in one answer`);
     return { bytes: asBytes(await invoke(request, caller)) };
   }
+  using coming = outputs.expect(request);
+  await outputs.begun(request);
   const kept = outputs.take(request);
-  if (kept) return outputs.give(request, kept, true);
+  if (kept) return outputs.give(request, kept, true, coming);
   const length = room < LONGEST_SIGNATURE ? await caller.signing.length(request, caller.application) : undefined;
   if (length !== undefined && length > room) return { needed: length };
   const made = await invoke(request, caller);
   // C_SignMessageNext, before the last part.
   if (made === undefined) return { bytes: new Uint8Array() };
-  return outputs.give(request, asBytes(made), false);
+  return outputs.give(request, asBytes(made), false, coming);
 }
 
 async function attributes(request: Request, caller: Caller): Promise<ReturnType<typeof attributeAnswers>> {
