@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { toHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKK, CKM, CKO } from "../../src/cryptoki/index.ts";
-import { decodeReply, type Reply } from "../../src/p11kit/wire/message.ts";
-import { refusal } from "../cryptoki/rig.ts";
+import { KeptOutputs } from "../../src/p11kit/server/kept-outputs.ts";
+import { CALLS } from "../../src/p11kit/wire/calls.ts";
+import { decodeReply, type Reply, type Request } from "../../src/p11kit/wire/message.ts";
+import { refusal, settled } from "../cryptoki/rig.ts";
 import { testCard } from "../virtual/keys.ts";
 import { Peer, ServerRig } from "./rig.ts";
 
@@ -104,4 +106,30 @@ test("an output of a session that is closed meanwhile is not kept", async () => 
   ]);
   await expect(peer.ask("C_Sign", [session, DATA], 100)).rejects.toMatchObject(refusal("SESSION_HANDLE_INVALID"));
   peer[Symbol.dispose]();
+});
+
+test("a call for an output waits for the operation that is on its way to begin, and for no other", async () => {
+  const outputs = new KeptOutputs(1000);
+  const request = (name: string, ...args: unknown[]): Request => {
+    const call = CALLS.find((one) => one.name === name);
+    if (!call) throw new Error(`no call ${name}`);
+    return { call, args, room: 0, wanted: [] };
+  };
+  const order: string[] = [];
+  let refuse = (): void => undefined;
+  const begun = new Promise((_, reject) => {
+    refuse = (): void => {
+      reject(new Error("refused"));
+    };
+  });
+  const beginning = outputs.carryOut(request("C_SignInit", 1, MECHANISM, 5), () => begun);
+  const waiting = outputs.begun(request("C_Sign", 1, DATA)).then(() => order.push("C_Sign"));
+  await outputs.begun(request("C_Sign", 2, DATA));
+  await outputs.begun(request("C_Digest", 1, DATA));
+  await settled();
+  order.push("others");
+  refuse();
+  await expect(beginning).rejects.toThrow("refused");
+  await waiting;
+  expect(order).toEqual(["others", "C_Sign"]);
 });

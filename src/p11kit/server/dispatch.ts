@@ -13,6 +13,7 @@ import { formOf } from "../wire/mechanism-types.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import type { OutputList } from "../wire/values.ts";
 import { attributeAnswers, checkWanted } from "./attribute-answers.ts";
+import type { HostKeyQueue } from "./host-keys.ts";
 import type { KeptOutputs } from "./kept-outputs.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
@@ -22,6 +23,7 @@ export interface Caller {
   readonly dialect: Dialect;
   readonly outputs: KeptOutputs;
   readonly signing: SigningKeys;
+  readonly hostKeys: HostKeyQueue;
   /** Bytes that one answer may have. */
   readonly limit: number;
   /** Aborts when the caller is gone. */
@@ -67,8 +69,12 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   }
 }
 
+/** Calls the application's function, as soon as it is this call's turn. */
+const invoke = (request: Request, caller: Caller): unknown =>
+  caller.hostKeys.run(request, () => invokeNow(request, caller), caller.signal);
+
 /** A function that the application does not have is one that it does not support. */
-function invoke({ call, args }: Request, { application, signal }: Caller): unknown {
+function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
   const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
   // Where a function takes a signal, it comes last.
