@@ -7,7 +7,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
-  checkedRsaResult,
+  checkedResult,
   isKeyResult,
   isToldVerified,
   isUnsupportedUse,
@@ -195,7 +195,7 @@ export class CacToken implements CardToken {
       async (send, attempt) => {
         if (!this.#pin.isVerified) throw loginRequired();
         const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
-        if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+        if (attempt.confirmed) return checkedResult(publicKey, primitive, input, result);
         return isRight(result) === true ? result : attempt.startOver();
       },
       signal,

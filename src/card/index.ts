@@ -22,7 +22,7 @@ export {
   type PinFailure,
 } from "./error.ts";
 export {
-  checkedRsaResult,
+  checkedResult,
   ecdsaResult,
   isKeyResult,
   isUnsupportedUse,

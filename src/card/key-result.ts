@@ -1,6 +1,6 @@
 /**
- * What a card computed with a private key is checked before anybody gets it: its length always, an RSA result with the public key
- * wherever that is known. A faulty RSA signature gives the private key away (Boneh, DeMillo, Lipton 1997), and a secret of a
+ * What a card computed with a private key is checked before anybody gets it: its length always, signatures and RSA results with the
+ * public key wherever that is known. A faulty RSA signature gives the private key away (Boneh, DeMillo, Lipton 1997), and a secret of a
  * wrong length agrees with nobody.
  */
 import { CardError, MalformedAnswerError, readTlvs, SW } from "../apdu/index.ts";
@@ -71,21 +71,18 @@ function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array
   return hash !== undefined && verifyPss(key, input, { hash, mgfHash: hash, saltLength: input.length }, result);
 }
 
-const RSA_RESULTS: readonly KeyPrimitive[] = ["rsa-raw", "rsa-pkcs1", "rsa-pss"];
-
 /**
- * `result`, unless it is an RSA result that the public key disproves: then it is wiped.
+ * `result`, unless the public key disproves it: then it is wiped. The card failed, or the key is another one.
  * @param publicKey As of {@link isKeyResult}; undefined if it is not known.
  * @throws {WrongResultError}
  */
-export function checkedRsaResult(
+export function checkedResult(
   publicKey: Uint8Array | PublicKey | undefined,
   primitive: KeyPrimitive,
   input: Uint8Array,
   result: Uint8Array,
 ): Uint8Array {
-  if (publicKey === undefined || !RSA_RESULTS.includes(primitive)) return result;
-  if (isKeyResult(publicKey, primitive, input, result) !== false) return result;
+  if (publicKey === undefined || isKeyResult(publicKey, primitive, input, result) !== false) return result;
   wipe(result);
   throw new WrongResultError();
 }

@@ -51,7 +51,7 @@ export interface ApplicationOptions {
 }
 
 /**
- * Which results of private keys are verified with the public key. "known": RSA results of keys whose public key can be had without an
+ * Which results of private keys are verified with the public key. "known": signatures and RSA results of keys whose public key can be had without an
  * exchange with the card. "always": all signatures and bare RSA results; a public key that nobody has read yet is read once, when
  * an operation begins, and a key without one cannot be used. A faulty RSA signature gives the private key away.
  */

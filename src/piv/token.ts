@@ -13,7 +13,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
-  checkedRsaResult,
+  checkedResult,
   type GeneratedKeyPair,
   isKeyResult,
   type KeyPairRequest,
@@ -265,7 +265,7 @@ export class PivToken implements CardToken {
 
   /**
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
-   * @throws {WrongResultError} for an RSA result that is not the key's.
+   * @throws {WrongResultError} for what the public key disproves.
    */
   async #compute(
     { slot, publicKey, primitive, input }: Computation,
@@ -288,7 +288,7 @@ export class PivToken implements CardToken {
     return this.#session.run(
       async (exchange, attempt) => {
         const result = await send(exchange);
-        if (attempt.confirmed) return checkedRsaResult(publicKey, primitive, input, result);
+        if (attempt.confirmed) return checkedResult(publicKey, primitive, input, result);
         return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
       },
       signal,

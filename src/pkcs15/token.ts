@@ -12,7 +12,7 @@ import {
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
-  checkedRsaResult,
+  checkedResult,
   type GeneratedKeyPair,
   type KeyPairRequest,
   isKeyResult,
@@ -311,7 +311,7 @@ export class Pkcs15Token implements CardToken {
       environment: environmentName(use),
       checkable: publicKey !== undefined && operation !== "derive",
       isRight: (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
-      checked: (result) => checkedRsaResult(publicKey, primitive, input, result),
+      checked: (result) => checkedResult(publicKey, primitive, input, result),
       requireLogin: () => {
         if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);
       },

@@ -2,7 +2,7 @@ import { constants, createPublicKey, generateKeyPairSync, privateDecrypt, sign }
 import { describe, expect, test } from "@jest/globals";
 import { concat, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import {
-  checkedRsaResult,
+  checkedResult,
   ecdsaResult,
   isKeyResult,
   isUnsupportedUse,
@@ -35,7 +35,7 @@ describe("an RSA result", () => {
     const result = SIGNATURE.slice();
     expect(isKeyResult(SPKI, primitive, input, result)).toBe(true);
     expect(isKeyResult(parsePublicKey(SPKI), primitive, input, result)).toBe(true);
-    expect(checkedRsaResult(SPKI, primitive, input, result)).toBe(result);
+    expect(checkedResult(SPKI, primitive, input, result)).toBe(result);
     for (const wrong of [flipped(SIGNATURE), new Uint8Array(256), new Uint8Array(256).fill(0xff), SIGNATURE.slice(1)]) {
       expect(isKeyResult(SPKI, primitive, input, wrong)).toBe(false);
     }
@@ -43,14 +43,14 @@ describe("an RSA result", () => {
 
   test("that does not verify is wiped, and not given", () => {
     const wrong = flipped(SIGNATURE);
-    expect(() => checkedRsaResult(SPKI, "rsa-raw", BLOCK, wrong)).toThrow(WrongResultError);
+    expect(() => checkedResult(SPKI, "rsa-raw", BLOCK, wrong)).toThrow(WrongResultError);
     expect(wrong).toEqual(new Uint8Array(256));
   });
 
   test("cannot be checked without the public key, with one that no host computes with, or where the card took padding off", () => {
     const wrong = flipped(SIGNATURE);
-    expect(checkedRsaResult(undefined, "rsa-raw", BLOCK, wrong)).toBe(wrong);
-    expect(checkedRsaResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBe(wrong);
+    expect(checkedResult(undefined, "rsa-raw", BLOCK, wrong)).toBe(wrong);
+    expect(checkedResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBe(wrong);
     expect(isKeyResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBeUndefined();
     expect(isKeyResult(SPKI, "rsa-pkcs1", SIGNATURE, utf8("plaintext"))).toBeUndefined();
     expect(isKeyResult(SPKI, "ecdh", BLOCK, SIGNATURE)).toBeUndefined();

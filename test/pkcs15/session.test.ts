@@ -144,7 +144,7 @@ describe("what the card has in hand", () => {
     const pso = [...card.script.keys()].find((command) => command.startsWith("002a9e9a33")) ?? "";
     const answer = card.script.get(pso) ?? "";
     card.script.set(pso, "6982");
-    await expect(token.use(key, "rsa-pkcs1", INPUT)).rejects.toMatchObject({ name: "LoginRequiredError" });
+    await expect(token.use(key, "rsa-pkcs1", INPUT)).rejects.toMatchObject({ name: "UseRefusedError" });
     card.script.set(pso, answer);
     card.commands.length = 0;
     await token.use(key, "rsa-pkcs1", INPUT);
