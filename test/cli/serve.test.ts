@@ -222,6 +222,31 @@ describe("serve", () => {
     expect(socket.stdout).toMatch(/^remote: unix:path=\/run\/cards$/mu);
   });
 
+  test("prints the cards or the server that were named, for a program that starts in any folder", async () => {
+    const remote = async (...args: string[]): Promise<string> =>
+      /^remote: \|.* (.* serve --stdio)$/mu.exec(
+        (await cryptoki([...args, "serve", "--print-module-config"])).stdout,
+      )?.[1] ?? "";
+    expect(await remote("--virtual")).toBe("--virtual=piv serve --stdio");
+    expect(await remote("--virtual=pkcs15")).toBe("--virtual=pkcs15 serve --stdio");
+    expect(await remote("--virtual", "saved.card")).toBe(`--virtual=${path.resolve("saved.card")} serve --stdio`);
+    expect(await remote("--transport", "addon")).toBe("addon serve --stdio");
+    const { stdout } = await cryptoki(["--server", "ssh host 'a b'", "serve", "--print-module-config"]);
+    expect(stdout).toContain(` --server 'ssh host '\\''a b'\\''' serve --stdio\n`);
+    expect(await remote()).not.toMatch(/--virtual|--server|--transport/u);
+  });
+
+  test.each([
+    ["--reader", "a\nremote: |other"],
+    ["--server", "ssh host\rremote: |other"],
+    ["--virtual", "./a\nb"],
+    ["--socket", "/run/a\nb"],
+  ])("prints no module file with a line break in the value of %s", async (option, value) => {
+    const { code, stdout, stderr } = await cryptoki(["serve", "--print-module-config", option, value]);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/takes no value with a line break/u);
+  });
+
   test("a blocked PIN gets a new one with the PUK, by a function that every program knows", async () => {
     using folder = new CardFolder();
     await cryptoki(["virtual", "create", folder.card, "--profile", "pkcs15"]);

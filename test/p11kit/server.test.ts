@@ -190,7 +190,7 @@ describe("a peer", () => {
     expect(await peer.ask("C_GetSlotList", [true], 10)).toMatchObject({ kind: "list" });
   });
 
-  test("that is one of many with half a message: all together have one bound, and the longest goes first", async () => {
+  test("that is one of many with half a message: all together have one bound, and the oldest goes first", async () => {
     await using own = await ServerRig.start(await testCard(), { messageLimit: 100_000 });
     const peers: Peer[] = [];
     const half = async (bytes: number): Promise<Peer> => {
@@ -200,16 +200,16 @@ describe("a peer", () => {
       return peer;
     };
     const short = await half(1_000);
-    const longest = await half(99_999);
+    const oldest = await half(99_999);
     for (let count = 0; count < 3; count++) await half(99_000);
     // 397,999 bytes, of 400,000.
-    const closed = once(longest.stream, "close");
-    longest.stream.resume();
+    const closed = once(oldest.stream, "close");
+    oldest.stream.resume();
     await half(50_000);
     await closed;
     await own.untilClients(5);
     expect(own.server.clients).toBe(5);
-    // Whoever had less goes on.
+    // Whoever had little goes on.
     await using module = await own.module();
     expect(await module.C_GetSlotList(true)).toHaveLength(1);
     expect(short.stream.destroyed).toBe(false);

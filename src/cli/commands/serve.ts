@@ -15,10 +15,12 @@ import { announce, type Announcement, isInBackground, startInBackground } from "
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
+import { DEFAULT_CARD } from "../global-options.ts";
 import { examples } from "../help.ts";
 import { wantsReader } from "../reader.ts";
 import { openServer } from "../server.ts";
 import { describesToken, readUri } from "../token.ts";
+import { isNewCard } from "../virtual-card.ts";
 
 interface ServeOptions {
   /** A PKCS #11 URI: the argument, or --token. */
@@ -278,10 +280,18 @@ function tellAddress({ print }: CommandContext, { address, pid }: Announcement):
 /** For a shell to read: as it is where nothing in it means anything, else in quotes. */
 const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
+/** p11-kit starts the command in any folder. */
+const absoluteCard = (card: string): string => (isNewCard(card) ? card : path.resolve(card));
+
 /** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { reader, patience, verifyResults } = globals;
+  const { virtual, server, transport, reader, patience, verifyResults } = globals;
   const { socket, maxMessage, unlockBy, cryptokiVersion, hold, keepPin, only: token } = options;
+  const cards = [
+    ...(virtual === undefined ? [] : [`--virtual=${virtual === true ? DEFAULT_CARD : absoluteCard(virtual)}`]),
+    ...(server === undefined ? [] : ["--server", server]),
+    ...(transport === "pcscd" ? [] : ["--transport", transport]),
+  ];
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
     ...(reader === undefined ? [] : ["--reader", reader]),
@@ -296,8 +306,13 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
     ...(keepPin ? ["--keep-pin"] : []),
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
-  const words = [...program, ...filters, "serve", "--stdio", ...more];
+  const words = [...program, ...cards, ...filters, "serve", "--stdio", ...more];
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
+  if (/[\r\n\0]/u.test(remote)) {
+    throw new UsageError(
+      "--print-module-config takes no value with a line break: each line of the file is an entry of its own",
+    );
+  }
   const lines = ["# Smart cards, by cryptoki", `remote: ${remote}`];
   if (print.json) print.document({ config: `${lines.join("\n")}\n` });
   else for (const line of lines) print.line(line);

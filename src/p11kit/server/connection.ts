@@ -9,6 +9,7 @@ import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameReader } from "../
 import { FrameBudget } from "../wire/frame-budget.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
 import { answer, type Caller } from "./dispatch.ts";
+import { HostKeyQueue } from "./host-keys.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 import { SigningKeys } from "./signing-keys.ts";
 
@@ -97,6 +98,7 @@ class Connection {
       dialect: { offered },
       outputs: this.#outputs,
       signing: new SigningKeys(),
+      hostKeys: new HostKeyQueue(),
       limit: this.#limit,
       signal: this.#gone.signal,
     };

@@ -13,6 +13,7 @@ import { formOf } from "../wire/mechanism-types.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import type { OutputList } from "../wire/values.ts";
 import { attributeAnswers, checkWanted } from "./attribute-answers.ts";
+import type { HostKeyQueue } from "./host-keys.ts";
 import type { KeptOutputs } from "./kept-outputs.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
@@ -22,6 +23,7 @@ export interface Caller {
   readonly dialect: Dialect;
   readonly outputs: KeptOutputs;
   readonly signing: SigningKeys;
+  readonly hostKeys: HostKeyQueue;
   /** Bytes that one answer may have. */
   readonly limit: number;
   /** Aborts when the caller is gone. */
@@ -39,7 +41,7 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   const { kind } = call.result;
   switch (kind) {
     case "nothing":
-      await invoke(request, caller);
+      await caller.outputs.carryOut(request, () => invoke(request, caller));
       caller.signing.observe(request);
       return { kind };
     case "number":
@@ -67,8 +69,12 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   }
 }
 
+/** Calls the application's function, as soon as it is this call's turn. */
+const invoke = (request: Request, caller: Caller): unknown =>
+  caller.hostKeys.run(request, () => invokeNow(request, caller), caller.signal);
+
 /** A function that the application does not have is one that it does not support. */
-function invoke({ call, args }: Request, { application, signal }: Caller): unknown {
+function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
   const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
   // Where a function takes a signal, it comes last.
@@ -87,14 +93,16 @@ async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8A
       throw new CryptokiError(CKR.ARGUMENTS_BAD, `more than ${caller.limit} bytes in one answer`);
     return { bytes: asBytes(await invoke(request, caller)) };
   }
+  using coming = outputs.expect(request);
+  await outputs.begun(request);
   const kept = outputs.take(request);
-  if (kept) return outputs.give(request, kept, true);
+  if (kept) return outputs.give(request, kept, true, coming);
   const length = room < LONGEST_SIGNATURE ? await caller.signing.length(request, caller.application) : undefined;
   if (length !== undefined && length > room) return { needed: length };
   const made = await invoke(request, caller);
   // C_SignMessageNext, before the last part.
   if (made === undefined) return { bytes: new Uint8Array() };
-  return outputs.give(request, asBytes(made), false);
+  return outputs.give(request, asBytes(made), false, coming);
 }
 
 async function attributes(request: Request, caller: Caller): Promise<ReturnType<typeof attributeAnswers>> {

@@ -11,6 +11,10 @@ import type { Output } from "../wire/values.ts";
 export class KeptOutputs {
   /** By session, then by function. */
   readonly #kept = new Map<unknown, Map<string, Kept>>();
+  /** Outputs that are being made. */
+  readonly #coming = new Set<ComingOutput>();
+  /** Calls under way that begin an operation. */
+  readonly #beginnings = new Set<Beginning>();
   readonly #limit: number;
   /** Bytes that are kept. */
   #size = 0;
@@ -51,21 +55,59 @@ export class KeptOutputs {
     return undefined;
   }
 
+  /**
+   * Announces the output of a call. What replaces or ends its operation meanwhile has it forgotten: {@link give} does not keep it then.
+   * To be used with `using`, before anything is waited for.
+   */
+  expect({ call, args }: Request): ComingOutput {
+    const coming: ComingOutput = {
+      session: args[0],
+      name: call.function,
+      isStale: false,
+      [Symbol.dispose]: () => void this.#coming.delete(coming),
+    };
+    this.#coming.add(coming);
+    return coming;
+  }
+
+  /** Carries out a call; if it begins an operation, {@link begun} waits for it. */
+  async carryOut<T>({ call, args }: Request, invoke: () => T): Promise<Awaited<T>> {
+    const family = familyOf(call.function);
+    if (family === undefined) return await invoke();
+    const work = (async (): Promise<Awaited<T>> => await invoke())();
+    const beginning = { session: args[0], family, work };
+    this.#beginnings.add(beginning);
+    try {
+      return await work;
+    } finally {
+      this.#beginnings.delete(beginning);
+    }
+  }
+
+  /** Resolves when the operations are begun that were on their way to begin when a call for their output came. */
+  async begun({ call, args }: Request): Promise<void> {
+    const own = [...this.#beginnings].filter(
+      ({ session, family }) => session === args[0] && call.function.includes(family),
+    );
+    await Promise.allSettled(own.map(({ work }) => work));
+  }
+
   /** The answer to a call that gave `output`, which is kept if it does not fit. */
-  give(request: Request, output: Uint8Array, again: boolean): Output {
+  give(request: Request, output: Uint8Array, again: boolean, { isStale }: ComingOutput): Output {
     const { room } = request;
     if (output.length > room) {
-      this.#keep(request, output);
+      if (isStale) wipe(output);
+      else this.#keep(request, output);
       return { needed: output.length };
     }
     // Nothing fits into no room. Whether the caller takes it for the result or for a size, its next call is none of another
     // operation: it gets the same once more.
-    if (room === 0 && !again) this.#keep(request, output);
+    if (room === 0 && !again && !isStale) this.#keep(request, output);
     return { bytes: output };
   }
 
   #keep({ call, args }: Request, output: Uint8Array): void {
-    if (this.#size + output.length > this.#limit) this.clear();
+    if (this.#size + output.length > this.#limit) this.#forgetAll();
     this.#size += output.length;
     const ofSession = this.#kept.get(args[0]) ?? new Map<string, Kept>();
     this.#kept.set(args[0], ofSession);
@@ -75,13 +117,14 @@ export class KeptOutputs {
   /** Forgets what a call makes pointless: the one that begins an operation anew, and the ends of a session. */
   observe({ call, args }: Request): void {
     const [session] = args;
-    const family = /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(call.function)?.[1];
+    const family = familyOf(call.function);
     if (family !== undefined) this.#forget(session, (name) => name.includes(family));
     else if (ENDS_SESSION.has(call.function)) this.#forget(session, () => true);
     else if (ENDS_ALL.has(call.function)) this.clear();
   }
 
   #forget(session: unknown, which: (name: string) => boolean): void {
+    for (const coming of this.#coming) if (coming.session === session && which(coming.name)) coming.isStale = true;
     const ofSession = this.#kept.get(session);
     for (const [name, { output }] of ofSession ?? []) {
       if (!which(name)) continue;
@@ -93,9 +136,29 @@ export class KeptOutputs {
   }
 
   clear(): void {
-    for (const session of this.#kept.keys()) this.#forget(session, () => true);
+    for (const coming of this.#coming) coming.isStale = true;
+    this.#forgetAll();
+  }
+
+  #forgetAll(): void {
+    for (const ofSession of this.#kept.values()) for (const { output } of ofSession.values()) wipe(output);
+    this.#kept.clear();
     this.#size = 0;
   }
+}
+
+/** An output that is being made for a call. */
+export interface ComingOutput extends Disposable {
+  readonly session: unknown;
+  readonly name: string;
+  /** Its operation was replaced or ended meanwhile: it belongs to no later call. */
+  isStale: boolean;
+}
+
+interface Beginning {
+  readonly session: unknown;
+  readonly family: string;
+  readonly work: Promise<unknown>;
 }
 
 interface Kept {
@@ -103,6 +166,9 @@ interface Kept {
   readonly input: Uint8Array;
   readonly output: Uint8Array;
 }
+
+/** What the names of the functions have in common whose operation this one begins; undefined if it begins none. */
+const familyOf = (name: string): string | undefined => /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(name)?.[1];
 
 /** The operations that a function belongs to; none for those of messages, which outlast each of their outputs. */
 function kindsOf(name: string): readonly string[] {
