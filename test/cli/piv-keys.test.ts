@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from "node:crypto";
+import { createPublicKey, diffieHellman, generateKeyPairSync, verify } from "node:crypto";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import type { PivCardOptions } from "../../src/virtual/index.ts";
 import { testKey } from "../virtual/keys.ts";
@@ -63,6 +63,20 @@ describe("the command on a YubiKey", () => {
     expect(verified.code).toBe(0);
     const wrong = await on(made, ["sign", "--id", "01", "--mechanism", "ECDSA_SHA256"], LETTER);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("which is Ed25519") });
+  });
+
+  test("agrees with X25519, and says which kind of key the other side has", async () => {
+    const key = testKey("x25519");
+    const made = await yubikey({ "9d": { privateKey: key, certificate: null } });
+    const peer = generateKeyPairSync("x25519");
+    const file = made.file("peer.pem", Buffer.from(peer.publicKey.export({ format: "pem", type: "spki" })));
+    const { bytes, stderr } = await on(made, ["derive", "--id", "03", "--peer", file]);
+    expect(stderr).toBe("");
+    const secret = diffieHellman({ privateKey: peer.privateKey, publicKey: createPublicKey(key) });
+    expect(Buffer.from(bytes)).toEqual(secret);
+    const other = generateKeyPairSync("ed25519").publicKey.export({ format: "pem", type: "spki" });
+    const refused = await on(made, ["derive", "--id", "03", "--peer", made.file("other.pem", Buffer.from(other))]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("a key of another kind (Ed25519)") });
   });
 
   test("refuses to sign with X25519", async () => {
