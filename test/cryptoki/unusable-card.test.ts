@@ -35,7 +35,9 @@ function blankCard(make: MakeName, withDf = false, odf?: Uint8Array): InProcessC
 function silentReads(card: InProcessCard): InProcessCard {
   return {
     atr: card.atr,
-    reset: () => card.reset(),
+    reset: () => {
+      card.reset();
+    },
     transmit: (command) =>
       toHex(command).startsWith("00b0") ? Promise.resolve(fromHex("9000")) : card.transmit(command),
   };
