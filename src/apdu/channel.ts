@@ -85,16 +85,21 @@ export class CardChannel {
     } catch (error) {
       if (!REPEATABLE.has(command.ins) || !this.#isReaderRefusal(error)) throw error;
       answer = await this.#sendChained(command, signal);
-      // It came through: the reader takes short commands only.
-      this.#form = "short";
+      // It came through: perhaps the reader takes short commands only.
+      this.#countRefusal();
       return this.#collect(command, answer, enough, signal);
     }
     if (refusesForm(command, answer)) {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
-      if (!refusesForm(command, answer) && ++this.#refusals > 1) this.#form = "short";
-    }
+      if (!refusesForm(command, answer)) this.#countRefusal();
+    } else this.#refusals = 0;
     return this.#collect(command, answer, enough, signal);
+  }
+
+  /** Once may be an accident. */
+  #countRefusal(): void {
+    if (++this.#refusals > 1) this.#form = "short";
   }
 
   async #sendChained(command: CommandApdu, signal?: AbortSignal): Promise<ResponseApdu> {

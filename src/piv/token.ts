@@ -364,8 +364,11 @@ export class PivToken implements CardToken {
 
   async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
     const { tag, content, object } = plan();
+    const isPresent = content.length > 0;
+    // A write that ends between the two leaves a key history that counts too many, and hides no certificate.
+    if (isPresent) await this.#renewHistory(tag, isPresent, signal);
     await this.#put(tag, content, signal);
-    await this.#renewHistory(tag, content.length > 0, signal);
+    if (!isPresent) await this.#renewHistory(tag, isPresent, signal);
     return object;
   }
 

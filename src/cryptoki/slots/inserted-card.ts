@@ -1,12 +1,5 @@
-import { Deadline, memoizeAsync } from "../../async/index.ts";
-import {
-  type Card,
-  CardBusyError,
-  CardGoneError,
-  type CardOptions,
-  type CardRecognition,
-  connectCard,
-} from "../../card/index.ts";
+import { memoizeAsync } from "../../async/index.ts";
+import { type Card, CardGoneError, type CardOptions, type CardRecognition, connectCard } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -14,12 +7,6 @@ import { isGone } from "../error-map.ts";
 import { cardObject } from "../objects/card-object.ts";
 import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
-
-/**
- * The longest time in milliseconds for which a card that another program kept still counts as kept, as long as it was waited for at
- * most: who lists the slots and then asks for each token waits once for it, and not for each call.
- */
-const BUSY_LASTS = 500;
 
 /** The way to cards, and to what is on them. */
 export interface CardWay extends CardOptions {
@@ -46,8 +33,7 @@ export class InsertedCard implements TokenCard {
    * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
    * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {CardAccessError}; {CardError}.
    */
-  readonly tokens = memoizeAsync(() => this.#lookUnlessBusy());
-  #busy: { readonly error: CardBusyError; readonly until: Deadline } | undefined;
+  readonly tokens = memoizeAsync(() => this.#look());
   #known: readonly Token[] | undefined;
   readonly #expected: number;
   #gone = false;
@@ -84,21 +70,6 @@ export class InsertedCard implements TokenCard {
 
   get atr(): Uint8Array | undefined {
     return this.#card?.atr;
-  }
-
-  async #lookUnlessBusy(): Promise<readonly Token[]> {
-    if (this.#busy && !this.#busy.until.passed && !this.#gone) throw this.#busy.error;
-    this.#busy = undefined;
-    const began = performance.now();
-    try {
-      return await this.#look();
-    } catch (error) {
-      if (error instanceof CardBusyError) {
-        const waited = performance.now() - began;
-        this.#busy = { error, until: new Deadline(Math.min(waited, BUSY_LASTS)) };
-      }
-      throw error;
-    }
   }
 
   async #look(): Promise<readonly Token[]> {

@@ -151,7 +151,7 @@ export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | S
     });
   }
   if (sw === SW.WRONG_DATA || sw === SW.WRONG_LENGTH) {
-    return new PinError("length", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {
+    return new PinError("unacceptable", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {
       cause,
     });
   }
