@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
-import { Concealer, traceText, traceTransmit, type TraceSink } from "../apdu/index.ts";
+import { Concealer, traceText, traceTransmit, type Transmit, type TraceSink } from "../apdu/index.ts";
 import type { CardOptions } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
@@ -35,6 +35,7 @@ export class CommandContext implements AsyncDisposable {
   readonly cryptoki = memoizeAsync(() => this.#initialise());
   #keepPin = false;
   readonly #sinks: TraceSink[] = [];
+  readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
   /** @param name The command's, without its arguments. */
@@ -107,13 +108,23 @@ export class CommandContext implements AsyncDisposable {
     this.#sinks.push(sink);
   }
 
+  /** Has `observe` see each exchange with a card from now on, before anything is concealed. */
+  observe(observe: (transmit: Transmit) => Transmit): void {
+    this.#observers.push(observe);
+  }
+
   /** What connections to cards are made with, so that every exchange is told to those who listen, and --trace tells what is wrong. */
   get cardOptions(): CardOptions {
     const sink: TraceSink = (event) => {
       for (const one of this.#sinks) one(event);
     };
     return {
-      wrap: (transmit, reader) => traceTransmit(transmit, sink, reader),
+      wrap: (transmit, reader) =>
+        traceTransmit(
+          this.#observers.reduce((inner, observe) => observe(inner), transmit),
+          sink,
+          reader,
+        ),
       ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
     };
   }

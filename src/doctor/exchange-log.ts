@@ -1,4 +1,4 @@
-import type { TraceEvent } from "../apdu/index.ts";
+import { SW, type TraceEvent, type Transmit } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
 import type { Check, Examination } from "./examination.ts";
 
@@ -33,7 +33,11 @@ export const EXCHANGE_CHECKS = {
   },
 } as const satisfies Record<string, Check>;
 
+const SELECT = 0xa4;
 const VERIFY = 0x20;
+/** PERFORM SECURITY OPERATION, GENERAL AUTHENTICATE. */
+const KEY_USES: ReadonlySet<number> = new Set([0x2a, 0x86]);
+const CHAINING = 0x10;
 const GET_RESPONSE = 0xc0;
 const FORGET = 0xff;
 /** OpenSC, card-myeid.c, myeid_logout. */
@@ -48,11 +52,35 @@ interface Exchange {
   readonly rest: number | undefined;
   /** Undefined where the reader gave no answer. */
   readonly sw: number | undefined;
+  /** Hexadecimal digits before the status word; undefined where any of them are concealed. */
+  readonly data: string | undefined;
+  /** Bytes before the status word; undefined where nobody measured what is concealed. */
+  readonly length: number | undefined;
+}
+
+/** What a card gave for the use of a key. */
+export interface KeyAnswer {
+  /** In bytes. */
+  readonly length: number;
+  /** Hexadecimal digits; undefined for a secret. */
+  readonly data: string | undefined;
 }
 
 /** What was said to the card during an examination, without its secrets: it tells how the card answers, at no cost. */
 export class ExchangeLog {
   readonly #exchanges: Exchange[] = [];
+  /** Of the last answer, bytes before the status word. */
+  #measured: number | undefined;
+
+  /** Measures the answers below the trace: of secret ones, only the length is taken. */
+  readonly measure =
+    (transmit: Transmit): Transmit =>
+    async (command, options) => {
+      this.#measured = undefined;
+      const answer = await transmit(command, options);
+      this.#measured = answer.length - 2;
+      return answer;
+    };
 
   /** Takes the events of a trace. */
   readonly sink = (event: TraceEvent): void => {
@@ -60,13 +88,42 @@ export class ExchangeLog {
     const command = fromHex(shown.slice(0, shown.length & ~1));
     const concealed = shown.length !== event.command.length;
     const sw = event.answer.slice(-4);
+    const shownData = event.answer.slice(0, -4);
+    const secret = shownData.includes("*");
     this.#exchanges.push({
       header: command.subarray(0, 4),
       extended: !concealed && command.length > 6 && command[4] === 0,
       rest: concealed ? undefined : command.length - 4,
       sw: /^[0-9a-f]{4}$/iu.test(sw) ? Number.parseInt(sw, 16) : undefined,
+      data: secret ? undefined : shownData,
+      length: secret ? this.#measured : shownData.length / 2,
     });
   };
+
+  /** Exchanges so far. */
+  get length(): number {
+    return this.#exchanges.length;
+  }
+
+  /**
+   * What the card gave for the last use of a key behind the first `mark` exchanges, before the driver brings it into form: by PERFORM
+   * SECURITY OPERATION or GENERAL AUTHENTICATE.
+   * @returns Undefined if no key was used so, the card refused, or nobody measured a secret result.
+   */
+  resultSince(mark: number): KeyAnswer | undefined {
+    const since = this.#exchanges.slice(mark);
+    const begin = since.findLastIndex(({ header: [cla = 0, ins = 0] }) => KEY_USES.has(ins) && (cla & CHAINING) === 0);
+    if (begin < 0) return undefined;
+    const [, ...collected] = since.slice(begin);
+    const end = collected.findIndex(({ header }) => header[1] !== GET_RESPONSE);
+    const parts = since.slice(begin, end < 0 ? undefined : begin + 1 + end);
+    if (parts.at(-1)?.sw !== SW.OK || parts.some(({ length }) => length === undefined)) return undefined;
+    const shown = parts.every(({ data }) => data !== undefined);
+    return {
+      length: parts.reduce((sum, { length = 0 }) => sum + length, 0),
+      data: shown ? parts.map(({ data = "" }) => data).join("") : undefined,
+    };
+  }
 
   /** The last answer to an empty VERIFY of each PIN reference. */
   pinStatuses(): ReadonlyMap<number, number> {
@@ -82,20 +139,18 @@ export class ExchangeLog {
   examine(examination: Examination): void {
     this.#examineExtended(examination);
     for (const { header, sw } of this.#exchanges) {
-      if (sw !== CHAINING_REFUSED) continue;
+      // A SELECT in parts is only a question.
+      if (sw !== CHAINING_REFUSED || header[1] === SELECT) continue;
       examination.found(EXCHANGE_CHECKS.CHAINING, "card", `It answers 6884 to a command in parts: ${toHex(header)}.`);
       break;
     }
+    const collected = this.#exchanges.find(
+      ({ header, sw }, at) => header[1] === GET_RESPONSE && isRefusal(sw) && this.#waits(at),
+    );
     const refuses = (ins: number, p1?: number): Exchange | undefined =>
       this.#exchanges.find(
-        ({ header, sw }) =>
-          header[1] === ins &&
-          (p1 === undefined || header[2] === p1) &&
-          sw !== undefined &&
-          sw >> 12 === 6 &&
-          sw >> 8 !== 0x61,
+        ({ header, sw }) => header[1] === ins && (p1 === undefined || header[2] === p1) && isRefusal(sw),
       );
-    const collected = refuses(GET_RESPONSE);
     if (collected) {
       examination.found(
         EXCHANGE_CHECKS.GET_RESPONSE,
@@ -111,6 +166,11 @@ export class ExchangeLog {
         `It answers ${statusText(left.sw)} when it is told to forget the PIN.`,
       );
     }
+  }
+
+  /** Whether the answer before an exchange told of more bytes. */
+  #waits(at: number): boolean {
+    return (this.#exchanges[at - 1]?.sw ?? 0) >> 8 === BYTES_AVAILABLE;
   }
 
   /** A command with extended length fields that was refused, and taken at once in short form. */
@@ -131,6 +191,10 @@ export class ExchangeLog {
 }
 
 const CHAINING_REFUSED = 0x6884;
+const BYTES_AVAILABLE = 0x61;
+
+const isRefusal = (sw: number | undefined): boolean =>
+  sw !== undefined && sw >> 12 === 6 && sw >> 8 !== BYTES_AVAILABLE;
 
 const statusText = (sw = 0): string => sw.toString(16).toUpperCase().padStart(4, "0");
 

@@ -88,11 +88,11 @@ async function examineTokens(
   const login = pin && ((): Promise<void> => first.login("user", pin));
   await login?.();
   try {
-    await examineToken(first, examination, judge, login);
+    await examineToken(first, examination, judge, log, login);
   } finally {
     if (login) await first.logout();
   }
-  for (const token of others) await examineToken(token, examination, judge, undefined);
+  for (const token of others) await examineToken(token, examination, judge, log, undefined);
   for (const token of application.tokens) await askPinStatus(token);
   for (const [reference, sw] of log.pinStatuses()) {
     const name = `PIN ${reference.toString(16).toUpperCase().padStart(2, "0")}`;

@@ -23,6 +23,20 @@ export const PIN_CHECKS = {
     consequence: "One more wrong PIN blocks it.",
     remedy: "Log in once with the right PIN: then all tries are there again.",
   },
+  MANY_TRIES: {
+    name: "pin-tries",
+    level: "note",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "More wrong PINs than the usual three are allowed before it is blocked.",
+    remedy: "Nothing needs to be done.",
+  },
+  NEVER_VERIFIED: {
+    name: "pin-verified-untold",
+    level: "note",
+    section: "ISO/IEC 7816-4 section 11.6.6",
+    consequence: "Programs that ask whether the PIN is verified ask the user for it again.",
+    remedy: "This driver remembers its login. Other programs may need the PIN more often.",
+  },
   OLD_STATUS: {
     name: "pin-status-words",
     level: "defect",
@@ -61,8 +75,12 @@ export function judgePinStatus(examination: Examination, where: string, sw: numb
   if (isOldForm(sw))
     found(PIN_CHECKS.OLD_STATUS, `The card answers ${code} where 63C${left.toString(16).toUpperCase()} is meant.`);
   if (left === 0) found(PIN_CHECKS.BLOCKED, "It is blocked: no try is left.");
+  if (left > USUAL_TRIES) found(PIN_CHECKS.MANY_TRIES, `${left} tries are left.`);
   if (left === 1) found(PIN_CHECKS.LAST_TRY, "One try is left.");
 }
+
+/** Tries that most cards give. */
+const USUAL_TRIES = 3;
 
 /** 630x, of YubiKeys with firmware before 4 (yubico-piv-tool, ykpiv.c). */
 const isOldForm = (sw: number): boolean => sw >> 4 === 0x630;

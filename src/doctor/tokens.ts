@@ -1,17 +1,11 @@
 import { DataError, toHex } from "../bytes/index.ts";
-import {
-  CardError,
-  type CardCertificate,
-  type CardPrivateKey,
-  type CardToken,
-  isKeyResult,
-  type KeyPrimitive,
-} from "../card/index.ts";
-import { digestInfo, encodePkcs1Signature, keyTypeOf, randomBytes } from "../crypto/index.ts";
+import { CardError, type CardCertificate, type CardPrivateKey, type CardToken } from "../card/index.ts";
 import type { CertificateJudge } from "./certificates.ts";
 import { CERTIFICATE_CHECKS } from "./certificates.ts";
 import type { Check, Examination } from "./examination.ts";
+import type { ExchangeLog } from "./exchange-log.ts";
 import { KEY_CHECKS, type Login } from "./piv/keys.ts";
+import { proveKey } from "./token-keys.ts";
 
 export const TOKEN_CHECKS = {
   SERIAL: {
@@ -41,11 +35,16 @@ export const TOKEN_CHECKS = {
 /** Characters of a serial number in CK_TOKEN_INFO. */
 const SERIAL_LENGTH = 16;
 
-/** Examines what any profile's token shows: serial number, certificates, keys. @param login Verifies its PIN, if it was given. */
+/**
+ * Examines what any profile's token shows: serial number, certificates, keys.
+ * @param log Has heard of every exchange with the card.
+ * @param login Verifies its PIN, if it was given.
+ */
 export async function examineToken(
   token: CardToken,
   examination: Examination,
   judge: CertificateJudge,
+  log: ExchangeLog,
   login: Login,
 ): Promise<void> {
   const { label, serialNumber } = await token.info();
@@ -61,7 +60,7 @@ export async function examineToken(
   for (const object of await token.objects()) {
     if (object.class === "certificate" && (await isThere(object))) await examineCertificate(object, examination, judge);
     if (object.class === "private-key" && (await isThere(object)))
-      await proveTokenKey(token, object, examination, login);
+      await proveTokenKey(token, object, examination, log, login);
   }
 }
 
@@ -98,6 +97,7 @@ async function proveTokenKey(
   token: CardToken,
   key: CardPrivateKey,
   examination: Examination,
+  log: ExchangeLog,
   login: Login,
 ): Promise<void> {
   const where = `key ${key.label || toHex(key.id)}`;
@@ -113,36 +113,9 @@ async function proveTokenKey(
     return;
   }
   try {
-    const publicKey = await key.publicKey();
-    const proof = proofOf(key, publicKey);
-    if (!proof) {
-      examination.unchecked(where, "it makes no signature that can be checked here");
-      return;
-    }
-    if (key.alwaysAuthenticate) await login?.();
-    const result = await token.use(key, proof.primitive, proof.input);
-    if (isKeyResult(publicKey, proof.primitive, proof.input, result) === true) return;
-    examination.found(KEY_CHECKS.MISMATCH, where, "What it computes does not fit its public key.");
+    await proveKey(token, key, where, examination, log, login);
   } catch (error) {
     if (!(error instanceof CardError || error instanceof DataError)) throw error;
     examination.found(KEY_CHECKS.REFUSED, where, `It cannot be used: ${error.message}.`);
   }
-}
-
-/** A signature that the key makes and the host can check. */
-function proofOf(
-  { primitives, usage }: CardPrivateKey,
-  publicKey: Uint8Array,
-): { readonly primitive: KeyPrimitive; readonly input: Uint8Array } | undefined {
-  const hash = randomBytes(32);
-  const type = keyTypeOf(publicKey);
-  const allowed = typeof usage === "function" ? usage(type.type) : usage;
-  if (!allowed.sign) return undefined;
-  if (type.type === "ec") {
-    if (primitives.includes("ecdsa")) return { primitive: "ecdsa", input: hash.subarray(0, 20) };
-    return primitives.includes("ecdsa-sha1") ? { primitive: "ecdsa-sha1", input: hash } : undefined;
-  }
-  if (primitives.includes("rsa-pkcs1")) return { primitive: "rsa-pkcs1", input: digestInfo("sha256", hash) };
-  if (!primitives.includes("rsa-raw")) return undefined;
-  return { primitive: "rsa-raw", input: encodePkcs1Signature(digestInfo("sha256", hash), type.modulusBits / 8) };
 }

@@ -4,5 +4,6 @@
  */
 export { type CardDescription, type DescribedFile, describeFiles } from "./describe.ts";
 export { type EndOfFile, readEndOfFile } from "./end-of-file.ts";
+export { inspectPkcs15, type Pkcs15Inspection } from "./inspection.ts";
 export { createPkcs15, pkcs15, type Pkcs15Options } from "./profile.ts";
 export type { PublicFileStore } from "./files/public-cache.ts";

@@ -23,7 +23,7 @@ export async function examined(card: VirtualCard, { at = new Date(), authorities
   readers.insert("Reader", card);
   const log = new ExchangeLog();
   await using opened = await connectCard(readers.client(), "Reader", {
-    wrap: (transmit, reader) => traceTransmit(transmit, log.sink, reader),
+    wrap: (transmit, reader) => traceTransmit(log.measure(transmit), log.sink, reader),
   });
   const application = await new CardRecognition(profiles).claim(opened);
   if (!application) throw new TypeError("no application on the card");

@@ -8,7 +8,11 @@ import { Examination } from "../../src/doctor/examination.ts";
 async function logged(...exchanges: readonly (readonly [string, string])[]): Promise<ExchangeLog> {
   const log = new ExchangeLog();
   for (const [command, answer] of exchanges) {
-    const transmit = traceTransmit(() => Promise.resolve(fromHex(answer)), log.sink, "Reader");
+    const transmit = traceTransmit(
+      log.measure(() => Promise.resolve(fromHex(answer))),
+      log.sink,
+      "Reader",
+    );
     await transmit(fromHex(command), {});
   }
   return log;
@@ -44,11 +48,34 @@ describe("what the exchanges with a card tell", () => {
 
   test.each([
     ["chaining-refused", "1087079C020000", "6884"],
-    ["get-response-refused", "00C0000000", "6D00"],
     ["logout-refused", "0020FF80", "6A86"],
   ])("%s", async (name, command, sw) => {
     expect(await found([command, sw])).toEqual([name]);
     expect(await found([command, "9000"])).toEqual([]);
+  });
+
+  test("GET RESPONSE refused where bytes wait, and not where none do", async () => {
+    expect(await found(["002A9E9A00", "6110"], ["00C0000010", "6D00"])).toEqual(["get-response-refused"]);
+    expect(await found(["002A9E9A00", "6110"], ["00C0000010", "9000"])).toEqual([]);
+    expect(await found(["00A4000C025032", "9000"], ["00C0000000", "6D00"])).toEqual([]);
+  });
+
+  test("a SELECT in parts that is refused is only a question", async () => {
+    expect(await found(["10A4000C0150", "6884"])).toEqual([]);
+  });
+
+  test("the result of a key is whole, and that of the last part of a chain", async () => {
+    const log = await logged(
+      ["002A9E9A0100", "AAAA9000"],
+      ["102A9E9A0100", "9000"],
+      ["002A9E9A010100", "01026102"],
+      ["00C0000002", "03049000"],
+      ["0020FF81", "9000"],
+    );
+    expect(log.resultSince(0)).toMatchObject({ length: 4 });
+    expect(log.resultSince(1)).toEqual(log.resultSince(0));
+    expect(log.resultSince(4)).toBeUndefined();
+    expect((await logged(["002A9E9A0100", "6A80"])).resultSince(0)).toBeUndefined();
   });
 
   test("the last answer to an empty VERIFY counts, and one with a PIN does not", async () => {

@@ -5,6 +5,7 @@ import { judgePinStatus } from "../../src/doctor/pin-status.ts";
 test.each([
   [0x9000, []],
   [0x63c3, []],
+  [0x63c4, ["pin-tries"]],
   [0x63c1, ["pin-last-try"]],
   [0x63c0, ["pin-blocked"]],
   [0x6983, ["pin-blocked"]],

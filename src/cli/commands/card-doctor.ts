@@ -50,6 +50,7 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     const authorities = options.ca && (await readAuthorities(libraries, options.ca, context.signal));
     const log = new ExchangeLog();
     context.listen(log.sink);
+    context.observe(log.measure);
     const opened = await openCard(context);
     const application = await new CardRecognition(profiles).claim(opened);
     if (!application) {

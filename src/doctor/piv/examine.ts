@@ -46,7 +46,7 @@ async function examineObjects(
   const patient: PivPatient = { examination, judge, inspection, objects, altered: new Set() };
   examineAnswers(patient);
   examineDiscovery(patient);
-  await examinePins(patient, atr);
+  await examinePins(patient, atr, login);
   examineCapabilities(patient);
   const chuid = await examineChuid(patient);
   const identities = new Identities();

@@ -84,7 +84,7 @@ async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uin
 }
 
 /** Signatures that are made with an EC key: a missing sign byte shows in three of four. */
-const ROUNDS = 6;
+export const ROUNDS = 6;
 
 /** @returns Whether something was found: the key does not do what its certificate says. */
 function judgeUse({ examination }: PivPatient, where: string, use: InspectedUse): boolean {
@@ -130,7 +130,8 @@ function judgeForm(
   return !isDer(written, key) && found("The INTEGERs of its signature are not in the form of DER.");
 }
 
-function isDer(signature: Uint8Array, { curve }: EcPublicKey): boolean {
+/** Whether an ECDSA signature is Ecdsa-Sig-Value in DER. */
+export function isDer(signature: Uint8Array, { curve }: EcPublicKey): boolean {
   try {
     return equalBytes(ecdsaToDer(ecdsaFromDer(signature, curve)), signature);
   } catch (error) {
@@ -172,7 +173,11 @@ async function proofFor(slot: InspectedSlot, publicKey: Uint8Array): Promise<Ins
 /** Tries for an ephemeral key: one in 256 agrees on a secret that begins with a zero. */
 const MOST_KEYS = 1024;
 
-async function agreement(publicKey: Uint8Array, key: EcPublicKey): Promise<InspectedProof> {
+/**
+ * A key agreement whose secret begins with a zero, which some cards leave out.
+ * @throws {DataError} for a curve that the host cannot compute with.
+ */
+export async function agreement(publicKey: Uint8Array, key: EcPublicKey): Promise<InspectedProof> {
   let expected = new Uint8Array();
   let input = new Uint8Array();
   for (let count = 0; count < MOST_KEYS && (count === 0 || expected[0] !== 0); count++) {

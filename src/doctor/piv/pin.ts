@@ -1,9 +1,10 @@
 import { readTlvs, findTlv, SW } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
-import { CONTAINER } from "../../piv/index.ts";
+import { CONTAINER, type PivInspection } from "../../piv/index.ts";
 import { valueOf } from "../certificates.ts";
-import type { Check } from "../examination.ts";
+import type { Check, Examination } from "../examination.ts";
 import { PIN_CHECKS, judgePinStatus } from "../pin-status.ts";
+import type { Login } from "./keys.ts";
 import type { PivPatient } from "./patient.ts";
 
 export const PIV_PIN_CHECKS = {
@@ -33,13 +34,24 @@ export const PIV_PIN_CHECKS = {
 const SECTION = "SP 800-73-4 part 2 section 3.2.1";
 const REFERENCE = { GLOBAL: 0x00, APPLICATION: 0x80, PUK: 0x81, MANAGEMENT_KEY: 0x9b } as const;
 const ACCEPTS_GLOBAL_PIN = 0x20;
+/** Second byte of the PIN usage policy (SP 800-73-4 part 1 section 3.3.2). */
+const GLOBAL_IS_PRIMARY = 0x20;
 /** Of Yubico's metadata: whether the value is the factory's, and tries: at most, and left. */
 const METADATA = { FACTORY: 0x05, TRIES: 0x06 } as const;
 
-/** How the PINs stand: by the empty VERIFY, and where the card tells more, by its metadata. */
-export async function examinePins({ examination, inspection, objects }: PivPatient, atr: Uint8Array): Promise<void> {
-  judgePinStatus(examination, "PIV PIN", await inspection.pinStatus(REFERENCE.APPLICATION), SECTION);
-  const [policy = 0] = valueOf(objects.get(CONTAINER.DISCOVERY)?.value ?? new Uint8Array(), 0x5f2f) ?? [];
+/**
+ * How the PINs stand: by the empty VERIFY, and where the card tells more, by its metadata.
+ * @param login Verifies the PIN, which is verified already; undefined if it was not given.
+ */
+export async function examinePins(
+  { examination, inspection, objects }: PivPatient,
+  atr: Uint8Array,
+  login: Login,
+): Promise<void> {
+  const status = await inspection.pinStatus(REFERENCE.APPLICATION);
+  judgePinStatus(examination, "PIV PIN", status, SECTION);
+  const [policy = 0, primary = 0] = valueOf(objects.get(CONTAINER.DISCOVERY)?.value ?? new Uint8Array(), 0x5f2f) ?? [];
+  if (login && isTries(status) && primary !== GLOBAL_IS_PRIMARY) await askWhileVerified(inspection, examination, login);
   if ((policy & ACCEPTS_GLOBAL_PIN) !== 0) {
     judgePinStatus(examination, "global PIN", await inspection.pinStatus(REFERENCE.GLOBAL), SECTION);
   }
@@ -65,6 +77,23 @@ export async function examinePins({ examination, inspection, objects }: PivPatie
     }
   }
 }
+
+/** The PIN was verified before; once more, in case that anything since has made the card forget it: a right PIN costs no try. */
+async function askWhileVerified(
+  inspection: PivInspection,
+  examination: Examination,
+  login: () => Promise<void>,
+): Promise<void> {
+  await login();
+  const sw = await inspection.pinStatus(REFERENCE.APPLICATION);
+  if (!isTries(sw)) return;
+  const code = sw.toString(16).toUpperCase();
+  const text = `Right after the PIN was verified, the card answers an empty VERIFY with ${code}, and not with 9000.`;
+  examination.found(PIN_CHECKS.NEVER_VERIFIED, "PIV PIN", text);
+}
+
+/** 63Cx. */
+const isTries = (sw: number): boolean => sw >> 4 === 0x63c;
 
 function readFields(data: Uint8Array): { readonly factory: boolean; readonly triesLeft: number | undefined } {
   try {
