@@ -12,6 +12,7 @@ import { getData } from "./get-data.ts";
 import { TAG } from "./data-object.ts";
 import { type PinUsage, pinUsageOf } from "./identity.ts";
 import { encodeImage } from "./image.ts";
+import { importAsymmetricKey } from "./import-key.ts";
 import { personalise, type PivCardOptions } from "./personalise.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 import { putData } from "./put-data.ts";
@@ -46,6 +47,7 @@ const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
   [0xf7, getMetadata],
   [0xf8, getSerial],
   [0xfd, getVersion],
+  [0xfe, importAsymmetricKey],
 ]);
 
 /**
