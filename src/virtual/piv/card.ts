@@ -4,6 +4,7 @@ import { buildAtr } from "../atr.ts";
 import type { VirtualCard } from "../card.ts";
 import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
+import { attest } from "./attestation.ts";
 import { generalAuthenticate } from "./authenticate.ts";
 import type { PivContents } from "./contents.ts";
 import type { PivContext } from "./context.ts";
@@ -46,6 +47,7 @@ const INSTRUCTIONS = new Map<number, Instruction>([
 const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
   [0xf7, getMetadata],
   [0xf8, getSerial],
+  [0xf9, attest],
   [0xfd, getVersion],
   [0xfe, importAsymmetricKey],
 ]);

@@ -42,7 +42,7 @@ async function ourPublicKey(id: string): Promise<KeyObject> {
 }
 
 beforeAll(async () => {
-  requirePrograms("ykman");
+  requirePrograms("ykman", "openssl");
   folder = await mkdtemp(path.join(os.tmpdir(), "ykman-"));
   const keys = Object.fromEntries(
     Object.entries(KEYS).map(([slot, type]) => [slot, { privateKey: testKey(type, slot) }]),
@@ -97,6 +97,28 @@ test("ykman makes a key, and the card has it", async () => {
   expect(made.asymmetricKeyDetails).toMatchObject({ namedCurve: "secp384r1" });
   const { keys } = JSON.parse(virtual.image()) as { keys: Record<string, { privateKey: string }> };
   expect(made.equals(createPublicKey(keys["9e"]?.privateKey ?? ""))).toBe(true);
+});
+
+test.each([
+  ["ECCP256", "85", "08"],
+  ["RSA2048", "86", "09"],
+])("ykman has the card attest a key %s that it makes there, and OpenSSL accepts the chain", async (type, slot, id) => {
+  await ykman("piv", "keys", "generate", "-m", MANAGEMENT_KEY, "-a", type, slot, file("made.pem"));
+  await ykman("piv", "keys", "attest", slot, file("attestation.pem"));
+  await ykman("piv", "certificates", "export", "f9", file("f9.pem"));
+  const { attestationKey } = JSON.parse(virtual.image()) as { attestationKey: { root: string } };
+  await writeFile(file("root.pem"), attestationKey.root);
+  const chain = ["-CAfile", file("root.pem"), "-untrusted", file("f9.pem"), file("attestation.pem")];
+  expect(await card.succeed("openssl", "verify", ...chain)).toMatch(/attestation\.pem: OK$/mu);
+  const { publicKey } = new X509Certificate(await readFile(file("attestation.pem")));
+  expect(publicKey.equals(createPublicKey(await readFile(file("made.pem"))))).toBe(true);
+  expect(createPublicKey(await ykman("piv", "keys", "export", slot, "-")).equals(publicKey)).toBe(true);
+  expect((await ourPublicKey(id)).equals(publicKey)).toBe(true);
+});
+
+test("ykman gets no attestation of a key that was imported", async () => {
+  const { code, stderr } = await card.run("ykman", "-r", `${READER} 00 00`, "piv", "keys", "attest", "9a", "-");
+  expect([code, stderr]).toEqual([1, expect.stringContaining("Attestation failed")]);
 });
 
 test.each([

@@ -114,7 +114,7 @@ describe("PUT DATA (SP 800-73-4 part 2 section 3.3.1)", () => {
 describe("what Yubico adds", () => {
   test("is not there unless asked for", async () => {
     const card = await testCard();
-    for (const ins of ["F7", "F8", "FD", "FE"]) expect(await exchange(card, `00${ins}000000`)).toBe("6D00");
+    for (const ins of ["F7", "F8", "F9", "FD", "FE"]) expect(await exchange(card, `00${ins}000000`)).toBe("6D00");
   });
 
   test("version, serial number, and metadata of keys and PINs", async () => {
