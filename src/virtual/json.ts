@@ -70,6 +70,11 @@ export class JsonFields {
     });
   }
 
+  /** Undefined if the field is left out. */
+  optionalObject(name: string): JsonFields | undefined {
+    return this.#fields.has(name) ? this.object(name) : undefined;
+  }
+
   object(name: string): JsonFields {
     return new JsonFields(this.#take(name), `${this.#path}.${name}`);
   }

@@ -1,5 +1,5 @@
 import { createECDH, createPrivateKey, type JsonWebKey, type KeyObject } from "node:crypto";
-import { DataError, toHex } from "../../bytes/index.ts";
+import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 
 const toNumber = (bytes: Uint8Array): bigint => BigInt(`0x0${toHex(bytes)}`);
 
@@ -45,6 +45,27 @@ export function ecKeyOf(secret: Uint8Array): KeyObject {
   const point = ecdh.getPublicKey();
   const [x, y] = [point.subarray(1, 1 + secret.length), point.subarray(1 + secret.length)];
   return create({ kty: "EC", crv: found.crv, d: field(secret), x: field(x), y: field(y) });
+}
+
+/** PrivateKeyInfo of keys on Curve25519, up to the 32 bytes of the key (RFC 8410 section 7). */
+const PRIVATE_KEY_INFO = { ed25519: "302e020100300506032b657004220420", x25519: "302e020100300506032b656e04220420" };
+
+/**
+ * The Ed25519 key with this secret, 32 bytes (RFC 8032 section 5.1.5).
+ * @throws {DataError} if it has another length.
+ */
+export const ed25519KeyOf = (secret: Uint8Array): KeyObject => curve25519KeyOf(PRIVATE_KEY_INFO.ed25519, secret);
+
+/**
+ * The X25519 key with this secret, 32 bytes (RFC 7748 section 5).
+ * @throws {DataError} if it has another length.
+ */
+export const x25519KeyOf = (secret: Uint8Array): KeyObject => curve25519KeyOf(PRIVATE_KEY_INFO.x25519, secret);
+
+function curve25519KeyOf(info: string, secret: Uint8Array): KeyObject {
+  if (secret.length !== 32) throw new DataError(`card key: a secret of ${secret.length} bytes, 32 wanted`);
+  const key = Buffer.concat([fromHex(info), secret]);
+  return createPrivateKey({ format: "der", type: "pkcs8", key });
 }
 
 function create(key: JsonWebKey): KeyObject {

@@ -4,6 +4,7 @@ import { buildAtr } from "../atr.ts";
 import type { VirtualCard } from "../card.ts";
 import { Refusal } from "../refusal.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
+import { attest } from "./attestation.ts";
 import { generalAuthenticate } from "./authenticate.ts";
 import type { PivContents } from "./contents.ts";
 import type { PivContext } from "./context.ts";
@@ -12,6 +13,7 @@ import { getData } from "./get-data.ts";
 import { TAG } from "./data-object.ts";
 import { type PinUsage, pinUsageOf } from "./identity.ts";
 import { encodeImage } from "./image.ts";
+import { importAsymmetricKey } from "./import-key.ts";
 import { personalise, type PivCardOptions } from "./personalise.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 import { putData } from "./put-data.ts";
@@ -45,7 +47,9 @@ const INSTRUCTIONS = new Map<number, Instruction>([
 const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
   [0xf7, getMetadata],
   [0xf8, getSerial],
+  [0xf9, attest],
   [0xfd, getVersion],
+  [0xfe, importAsymmetricKey],
 ]);
 
 /**

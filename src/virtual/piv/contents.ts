@@ -13,6 +13,13 @@ export interface PivKey {
   readonly origin: "generated" | "imported";
 }
 
+/** The key that attests others, F9. */
+export interface AttestationKey {
+  readonly privateKey: KeyObject;
+  /** Certificate of the authority that issued the key's own, DER. */
+  readonly root: Uint8Array;
+}
+
 /** The card management key, 9B. */
 export interface ManagementKey {
   readonly algorithm: ManagementAlgorithm;
@@ -42,6 +49,8 @@ export interface PivContents {
   managementKey: ManagementKey;
   /** Private keys by key reference. */
   readonly keys: Map<number, PivKey>;
+  /** On a card with Yubico's commands. */
+  readonly attestationKey?: AttestationKey;
   /** Contents of data objects by tag, without the outer 53, 7E or 7F61. */
   readonly objects: Map<number, Uint8Array>;
 }

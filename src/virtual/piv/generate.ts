@@ -6,7 +6,8 @@ import { isOnCurve25519 } from "../keys/key-type.ts";
 import { encodePublicKey } from "../keys/private-key.ts";
 import { keyTypeOf } from "./algorithm.ts";
 import { type PivContext, requireAdministrator } from "./context.ts";
-import { isRetired, isSlot, type PinPolicy, standardPinPolicy, type TouchPolicy } from "./slot.ts";
+import { onlyByte, readPolicies } from "./key-policies.ts";
+import { isRetired, isSlot } from "./slot.ts";
 
 /** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2): P2 is the key, the answer its public half. */
 export async function generateAsymmetricKeyPair(context: PivContext, command: CardCommand): Promise<Uint8Array> {
@@ -18,27 +19,9 @@ export async function generateAsymmetricKeyPair(context: PivContext, command: Ca
   const template = readTlvs(findTlv(readTlvs(data), 0xac) ?? new Uint8Array(), "control reference template");
   const info = keyTypeOf(onlyByte(findTlv(template, 0x80)) ?? 0);
   if (info === undefined || (isOnCurve25519(info) && !traits.yubico)) throw new Refusal(SW.WRONG_DATA);
-  const pinPolicy = traits.yubico ? readPinPolicy(findTlv(template, 0xaa), slot) : standardPinPolicy(slot);
-  const touchPolicy = traits.yubico ? readTouchPolicy(findTlv(template, 0xab)) : "never";
+  // Without Yubico's commands the standard alone says what the key wants.
+  const policies = readPolicies(traits.yubico ? template : [], slot);
   const privateKey = await generateKey(info);
-  keys.set(slot, { privateKey, pinPolicy, touchPolicy, origin: "generated" });
+  keys.set(slot, { ...policies, privateKey, origin: "generated" });
   return encodeTlv(0x7f49, ...encodePublicKey(privateKey));
-}
-
-const onlyByte = (value: Uint8Array | undefined): number | undefined => (value?.length === 1 ? value[0] : undefined);
-
-/** Yubico's PIN policy: 0 as the slot has it, 1 never, 2 once, 3 always. */
-function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
-  const policies: readonly PinPolicy[] = [standardPinPolicy(slot), "never", "once", "always"];
-  const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];
-  if (policy === undefined) throw new Refusal(SW.WRONG_DATA);
-  return policy;
-}
-
-/** Yubico's touch policy: 0 and 1 never, 2 always, 3 cached. */
-function readTouchPolicy(value: Uint8Array | undefined): TouchPolicy {
-  const policies: readonly TouchPolicy[] = ["never", "never", "always", "cached"];
-  const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];
-  if (policy === undefined) throw new Refusal(SW.WRONG_DATA);
-  return policy;
 }

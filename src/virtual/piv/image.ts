@@ -1,6 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
-import type { ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
+import type { AttestationKey, ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
 import { PIV_DEVIATION_NAMES } from "./deviations.ts";
 import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
 import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
@@ -19,7 +20,7 @@ const ORIGINS = ["generated", "imported"] as const;
 
 /** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
 export function encodeImage(contents: PivContents): string {
-  const { traits, deviations, pin, globalPin, puk, managementKey, keys, objects } = contents;
+  const { traits, deviations, pin, globalPin, puk, managementKey, keys, attestationKey, objects } = contents;
   const image = {
     format: FORMAT,
     version: VERSION,
@@ -30,6 +31,7 @@ export function encodeImage(contents: PivContents): string {
     puk: encodeReference(puk),
     managementKey: { algorithm: managementKey.algorithm, value: toHex(managementKey.value) },
     keys: Object.fromEntries([...keys].map(([slot, key]) => [slot.toString(16), encodeKey(key)])),
+    ...(attestationKey && { attestationKey: encodeAttestationKey(attestationKey) }),
     objects: Object.fromEntries([...objects].map(([tag, content]) => [tag.toString(16), toHex(content)])),
   };
   return `${JSON.stringify(image, undefined, 2)}\n`;
@@ -43,6 +45,7 @@ export function decodeImage(text: string): PivContents {
   const image = JsonFields.parse(text, WHAT);
   image.oneOf("format", [FORMAT]);
   image.integer("version", VERSION, VERSION);
+  const attestation = image.optionalObject("attestationKey");
   const contents: PivContents = {
     traits: decodeTraits(image.object("traits")),
     deviations: new Set(image.optionalList("deviations", PIV_DEVIATION_NAMES)),
@@ -51,6 +54,7 @@ export function decodeImage(text: string): PivContents {
     puk: decodeReference(image.object("puk"), false),
     managementKey: decodeManagementKey(image.object("managementKey")),
     keys: decodeKeys(image.object("keys")),
+    ...(attestation && { attestationKey: decodeAttestationKey(attestation) }),
     objects: decodeObjects(image.object("objects")),
   };
   image.end();
@@ -106,6 +110,28 @@ function decodeKeys(fields: JsonFields): Map<number, PivKey> {
     key.end();
   }
   return keys;
+}
+
+function encodeAttestationKey({ privateKey, root }: AttestationKey): object {
+  return {
+    privateKey: privateKey.export({ format: "pem", type: "pkcs8" }),
+    root: new X509Certificate(root).toString(),
+  };
+}
+
+function decodeAttestationKey(fields: JsonFields): AttestationKey {
+  const privateKey = parsePrivateKey(fields.string("privateKey"));
+  const root = readRoot(fields.string("root"));
+  fields.end();
+  return { privateKey, root };
+}
+
+function readRoot(pem: string): Uint8Array {
+  try {
+    return new X509Certificate(pem).raw;
+  } catch (cause) {
+    throw new DataError(`${WHAT}.attestationKey.root: not a certificate in PEM`, { cause });
+  }
 }
 
 function decodeObjects(fields: JsonFields): Map<number, Uint8Array> {

@@ -5,6 +5,7 @@ import type { Authority } from "../x509.ts";
 import { generateKey } from "../keys/generate.ts";
 import { isOnCurve25519, KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
 import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
+import { ATTESTATION_CERTIFICATE, makeAttestationKey } from "./attestation.ts";
 import { issueCertificate } from "./certificate.ts";
 import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
 import { MAX_OBJECT, TAG } from "./data-object.ts";
@@ -97,6 +98,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   const guid = options.guid ?? randomUuid();
   if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
   const { keys, certificates } = await makeKeys(options, guid);
+  const attestation = options.yubico ? await makeAttestationKey() : undefined;
   return {
     traits: {
       extended: options.extended ?? options.yubico ?? false,
@@ -110,7 +112,8 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
     puk: new ReferenceData(checkedPuk(options.puk ?? "12345678"), tries),
     managementKey: checkedManagementKey(options.managementKey ?? { algorithm: "3des", value: WELL_KNOWN_KEY }),
     keys,
-    objects: makeObjects(options, guid, certificates),
+    ...(attestation && { attestationKey: attestation.key }),
+    objects: makeObjects(options, guid, certificates, attestation?.certificate),
   };
 }
 
@@ -182,6 +185,7 @@ function makeObjects(
   options: PivCardOptions,
   guid: Uint8Array,
   certificates: ReadonlyMap<number, Uint8Array>,
+  attestation: Uint8Array | undefined,
 ): Map<number, Uint8Array> {
   const expires = new Date(Date.now() + 5 * YEAR);
   const objects = new Map<number, Uint8Array>([
@@ -197,6 +201,7 @@ function makeObjects(
     const stored = deviatingCertificate(der, (deviation) => deviations.has(deviation));
     objects.set(certificateTag(slot), identity.certificateObject(stored, deviations.has("gzip-certificates")));
   }
+  if (attestation) objects.set(ATTESTATION_CERTIFICATE, identity.certificateObject(attestation, false));
   for (const [tag, content] of options.objects ?? []) {
     if (content === null) objects.delete(tag);
     else objects.set(tag, content.slice());

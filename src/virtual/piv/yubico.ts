@@ -12,9 +12,10 @@ import { MANAGEMENT_KEY, type PinPolicy, type TouchPolicy } from "./slot.ts";
 /** The firmware whose PIV commands this card follows: the first with RSA-3072 and RSA-4096. */
 export const FIRMWARE = Uint8Array.of(5, 7, 1);
 
-const POLICY: Readonly<Record<PinPolicy, number>> = { never: 1, once: 2, always: 3 };
+/** Yubico's numbers for the policies. */
+export const POLICY: Readonly<Record<PinPolicy, number>> = { never: 1, once: 2, always: 3 };
 const ORIGIN = { generated: 1, imported: 2 } as const;
-const TOUCH: Readonly<Record<TouchPolicy, number>> = { never: 1, always: 2, cached: 3 };
+export const TOUCH: Readonly<Record<TouchPolicy, number>> = { never: 1, always: 2, cached: 3 };
 
 /** GET VERSION of Yubico: three bytes. */
 export function getVersion(): Uint8Array {

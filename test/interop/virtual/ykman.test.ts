@@ -1,6 +1,6 @@
 /** Yubico's ykman takes the virtual YubiKey for one, and says of it what our command says. */
-import { createPublicKey, X509Certificate } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
@@ -35,8 +35,14 @@ async function ours(...args: string[]): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
+/** The public key that our command reads. */
+async function ourPublicKey(id: string): Promise<KeyObject> {
+  const { der } = (await ours("read", "--type", "public", "--id", id)) as { der: string };
+  return createPublicKey({ key: Buffer.from(der, "base64"), format: "der", type: "spki" });
+}
+
 beforeAll(async () => {
-  requirePrograms("ykman");
+  requirePrograms("ykman", "openssl");
   folder = await mkdtemp(path.join(os.tmpdir(), "ykman-"));
   const keys = Object.fromEntries(
     Object.entries(KEYS).map(([slot, type]) => [slot, { privateKey: testKey(type, slot) }]),
@@ -91,6 +97,43 @@ test("ykman makes a key, and the card has it", async () => {
   expect(made.asymmetricKeyDetails).toMatchObject({ namedCurve: "secp384r1" });
   const { keys } = JSON.parse(virtual.image()) as { keys: Record<string, { privateKey: string }> };
   expect(made.equals(createPublicKey(keys["9e"]?.privateKey ?? ""))).toBe(true);
+});
+
+test.each([
+  ["ECCP256", "85", "08"],
+  ["RSA2048", "86", "09"],
+])("ykman has the card attest a key %s that it makes there, and OpenSSL accepts the chain", async (type, slot, id) => {
+  await ykman("piv", "keys", "generate", "-m", MANAGEMENT_KEY, "-a", type, slot, file("made.pem"));
+  await ykman("piv", "keys", "attest", slot, file("attestation.pem"));
+  await ykman("piv", "certificates", "export", "f9", file("f9.pem"));
+  const { attestationKey } = JSON.parse(virtual.image()) as { attestationKey: { root: string } };
+  await writeFile(file("root.pem"), attestationKey.root);
+  const chain = ["-CAfile", file("root.pem"), "-untrusted", file("f9.pem"), file("attestation.pem")];
+  expect(await card.succeed("openssl", "verify", ...chain)).toMatch(/attestation\.pem: OK$/mu);
+  const { publicKey } = new X509Certificate(await readFile(file("attestation.pem")));
+  expect(publicKey.equals(createPublicKey(await readFile(file("made.pem"))))).toBe(true);
+  expect(createPublicKey(await ykman("piv", "keys", "export", slot, "-")).equals(publicKey)).toBe(true);
+  expect((await ourPublicKey(id)).equals(publicKey)).toBe(true);
+});
+
+test("ykman gets no attestation of a key that was imported", async () => {
+  const { code, stderr } = await card.run("ykman", "-r", `${READER} 00 00`, "piv", "keys", "attest", "9a", "-");
+  expect([code, stderr]).toEqual([1, expect.stringContaining("Attestation failed")]);
+});
+
+test.each([
+  ["rsa-2048", "82", "05"],
+  ["p-256", "83", "06"],
+  ["p-384", "84", "07"],
+] as const)("ykman imports a key of kind %s, and our command and ykman see that one", async (type, slot, id) => {
+  const key = testKey(type, "imported");
+  await writeFile(file("key.pem"), key.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
+  await ykman("piv", "keys", "import", "-m", MANAGEMENT_KEY, "--pin-policy", "NEVER", slot, file("key.pem"));
+  const { keys } = JSON.parse(virtual.image()) as { keys: Record<string, object> };
+  expect(keys[slot]).toMatchObject({ origin: "imported", pinPolicy: "never" });
+  const publicKey = createPublicKey(key);
+  expect(createPublicKey(await ykman("piv", "keys", "export", slot, "-")).equals(publicKey)).toBe(true);
+  expect((await ourPublicKey(id)).equals(publicKey)).toBe(true);
 });
 
 test("a certificate that ykman writes comes with a new CHUID, and serial number and label stay", async () => {

@@ -47,7 +47,9 @@ describe("a card that says of its keys what no certificate says, beside Yubico's
 
   test("ykcs11 lists the keys without a certificate, and signs with one", async () => {
     const objects = await pkcs11("-O", "--login", "--pin", PIN);
-    expect(objects.match(/^Private Key Object/gmu)).toHaveLength(4);
+    // And the attestation key.
+    expect(objects.match(/^Private Key Object/gmu)).toHaveLength(5);
+    expect(objects).toMatch(/label: +Private key for PIV Attestation$/mu);
     const sign = ["--sign", "-m", "ECDSA", "--signature-format", "openssl", "--id", "01"];
     await pkcs11("--login", "--pin", PIN, ...sign, "-i", file("hash"), "-o", file("signature"));
     const key = createPublicKey(testKey("p-256", "9a")).export({ format: "pem", type: "spki" });

@@ -70,7 +70,9 @@ describe("Yubico's programs on a card that answers their commands", () => {
     test("lists the token and its objects", async () => {
       expect(await pkcs11("-L")).toMatch(/token label +: YubiKey PIV #12345678/u);
       const objects = await pkcs11("-O", "--login", "--pin", "123456");
-      expect(objects.match(/^Private Key Object/gmu)).toHaveLength(4);
+      // And the attestation key.
+      expect(objects.match(/^Private Key Object/gmu)).toHaveLength(5);
+      expect(objects).toMatch(/label: +Private key for PIV Attestation$/mu);
     });
 
     test.each([

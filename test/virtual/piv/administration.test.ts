@@ -1,19 +1,13 @@
-import { createCipheriv, createPublicKey, verify } from "node:crypto";
+import { createPublicKey, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { encodeTlv, findTlv, readTlvs, type ResponseApdu } from "../../../src/apdu/index.ts";
-import { concat, fromHex, toHex } from "../../../src/bytes/index.ts";
+import { concat, fromHex } from "../../../src/bytes/index.ts";
 import type { VirtualPivCard } from "../../../src/virtual/index.ts";
 import { exchange, send } from "../exchange.ts";
 import { testCard, testKey } from "../keys.ts";
+import { authenticate } from "./administrator.ts";
 
 const VERIFY = "0020008008313233343536FFFF";
-
-/** External authentication with the well-known 3DES key. */
-async function authenticate(card: VirtualPivCard): Promise<void> {
-  const challenge = (await exchange(card, "0087039B047C02810000")).slice(8, 24);
-  const cipher = createCipheriv("des-ede3-ecb", fromHex("0102030405060708".repeat(3)), null).setAutoPadding(false);
-  expect(await exchange(card, `0087039B0C7C0A8208${toHex(cipher.update(fromHex(challenge)))}`)).toBe("9000");
-}
 
 function generate(card: VirtualPivCard, slot: number, template: string): Promise<ResponseApdu> {
   return send(card, { cla: 0, ins: 0x47, p1: 0, p2: slot, data: fromHex(template), ne: 256 });
@@ -120,7 +114,7 @@ describe("PUT DATA (SP 800-73-4 part 2 section 3.3.1)", () => {
 describe("what Yubico adds", () => {
   test("is not there unless asked for", async () => {
     const card = await testCard();
-    for (const ins of ["F7", "F8", "FD"]) expect(await exchange(card, `00${ins}000000`)).toBe("6D00");
+    for (const ins of ["F7", "F8", "F9", "FD", "FE"]) expect(await exchange(card, `00${ins}000000`)).toBe("6D00");
   });
 
   test("version, serial number, and metadata of keys and PINs", async () => {
