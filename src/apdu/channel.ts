@@ -93,7 +93,7 @@ export class CardChannel {
       answer = await this.#sendChained(command, signal);
       // If it refuses these as well, it is the command that is wrong, not its form.
       if (!refusesForm(command, answer)) this.#countRefusal();
-    } else this.#refusals = 0;
+    }
     return this.#collect(command, answer, enough, signal);
   }
 

@@ -184,7 +184,11 @@ export class CacToken implements CardToken {
   /** The card may be asked in another applet, so nothing of a use is under way. */
   async hasForgottenPin(): Promise<boolean> {
     if (!this.#pin.isVerified) return true;
-    return !this.#pin.outlasts(isToldVerified(await this.#withPin((send) => readPinStatus(send))));
+    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send)));
+    if (told === true) return !this.#pin.outlasts(told);
+    // These keys want no touch: a card that does not say that the PIN is verified has forgotten it.
+    this.#pin.forget();
+    return true;
   }
 
   #compute(place: Place, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {

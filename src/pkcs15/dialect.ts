@@ -33,6 +33,8 @@ export interface Dialect {
   readonly limits?: (turn: CardTurn) => Promise<readonly CardMechanism[]>;
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
+  /** Its empty VERIFY never says that a PIN is verified, also where it is; false unless told. */
+  readonly neverTellsVerified?: boolean;
   /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */
   logout?(reference: number): CommandApdu;
   /** How files are made and taken away, if not as the standard has it. */

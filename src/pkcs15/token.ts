@@ -147,7 +147,11 @@ export class Pkcs15Token implements CardToken {
   async #pinOutlasts(turn: CardTurn, pin: PinEntry): Promise<boolean> {
     if (!this.#application.isVerified(pin)) return false;
     await enterForPin(this.#application.session, turn, pin);
-    return this.#application.pinState(pin).outlasts(isToldVerified(await readPinStatus(turn, pin)));
+    const state = this.#application.pinState(pin);
+    const told = isToldVerified(await readPinStatus(turn, pin));
+    if (told !== false || this.#application.dialect.neverTellsVerified) return state.outlasts(told);
+    state.forget();
+    return false;
   }
 
   #pinOf(role: PinRole): PinEntry | undefined {

@@ -23,7 +23,11 @@ describe("a reader that takes no extended command, though the card does", () => 
       const key = await made.privateKey(session, 1);
       await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
       expect(await made.cryptoki.C_Sign(session, utf8("message"))).toHaveLength(256);
-      expect(refused).toBe(1);
+      // Once may be an accident.
+      expect(refused).toBe(2);
+      await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
+      expect(await made.cryptoki.C_Sign(session, utf8("message"))).toHaveLength(256);
+      expect(refused).toBe(2);
     },
   );
 

@@ -58,6 +58,7 @@ function isoApplet({ version, ec, rsaBits, pss, extended }: Abilities, recognise
       ...(ec && { [ec]: [256, 384] }),
     }),
     // Its VERIFY knows no P1 but 00; selecting it forgets the PIN (isoApplet_logout).
+    neverTellsVerified: true,
     logout: () => select(SELECT_BY.DF_NAME, ISO_APPLET_AID, SELECT_ANSWER.FCI),
     // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes. The applet answers 6984 for an identifier that
     // it has (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).

@@ -27,9 +27,6 @@ const USES = [
   [CKA.VERIFY, "verify"],
   [CKA.DERIVE, "derive"],
 ] as const;
-/** Nothing is derived from a public key, though OpenSC says so of one whose private half derives. */
-const usesOf = (type: string): string[] =>
-  USES.map(([, name]) => name).filter((name) => name !== "derive" || type.startsWith("Private"));
 /** What a private key is, besides. */
 const TRAITS = [
   [CKA.ALWAYS_AUTHENTICATE, "always authenticate"],
@@ -68,7 +65,7 @@ function parseList(text: string): Listed[] {
       type,
       label: field("label"),
       id: field("ID").split(" ")[0] ?? "",
-      uses: usesOf(type).filter((name) => usage.includes(name)),
+      uses: USES.map(([, name]) => name).filter((name) => usage.includes(name)),
       traits: type.startsWith("Private") ? TRAITS.map(([, name]) => name).filter((name) => access.includes(name)) : [],
     };
   });
