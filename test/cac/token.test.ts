@@ -165,7 +165,8 @@ describe("a CAC with a capability container", () => {
 
     test.each(["6982", "6985"])("with %s keeps the login while the card says that the PIN is verified", async (sw) => {
       word = sw;
-      refusals = 3;
+      // Each use is tried twice: the applet may have lost its selection.
+      refusals = 6;
       for (let times = 0; times < 3; times++) {
         await expect(signs(1, "0001")).rejects.toMatchObject({
           name: "UseRefusedError",
@@ -175,16 +176,9 @@ describe("a CAC with a capability container", () => {
       expect(await signs(1, "0001")).toBe(true);
     });
 
-    test("keeps it once where the card does not tell", async () => {
-      emptyVerify = "6d00";
+    test.each(["6d00", "63c3"])("ends it where the card does not say so (%s)", async (answer) => {
+      emptyVerify = answer;
       refusals = 2;
-      await expect(signs(1, "0001")).rejects.toMatchObject({ name: "UseRefusedError" });
-      await expect(signs(1, "0001")).rejects.toMatchObject({ name: "LoginRequiredError" });
-    });
-
-    test("ends it where the card, heard to say yes before, says no", async () => {
-      await rig.token.pinStatus("user");
-      emptyVerify = "63c3";
       await expect(signs(1, "0001")).rejects.toMatchObject({ name: "LoginRequiredError" });
       expect(await rig.token.hasForgottenPin?.()).toBe(true);
     });
