@@ -396,8 +396,13 @@ export class PivToken implements CardToken {
     if (!history && this.#store.reports.hasYubicoCommands) return;
     const renewed = renewedHistory(history, number, isPresent);
     if (!renewed) return;
+    const put = (): Promise<void> => this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);
     try {
-      await this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);
+      await put().catch((error: unknown) => {
+        // One refusal may be an accident: a card that repeats it means it.
+        if (error instanceof StatusError) return put();
+        throw error;
+      });
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
     }
