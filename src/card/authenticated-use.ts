@@ -1,3 +1,5 @@
+import { throwIfAborted } from "../async/index.ts";
+import { cancelled } from "./access-error.ts";
 import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
 import { LoginRequiredError, PinError } from "./error.ts";
@@ -23,6 +25,7 @@ export interface HeldUse {
  * A caller of this process that waits meanwhile goes first after a moment: it may be one that the use itself waits for. The PIN is then
  * verified once more, right before the use. It is the one that this transaction verified before, so that no try is spent
  * (docs/decisions/context-login.md). A PIN that was typed on the reader is not known, and the others wait for the use.
+ * @param signal Is looked at before the PIN is sent, and not after: the caller's wait is the caller's to end.
  * @throws what `verify` throws; {@link CardAccessError}.
  */
 export async function authenticateUse(
@@ -32,7 +35,9 @@ export async function authenticateUse(
 ): Promise<AuthenticatedUse> {
   const hold = await card.holdTurn(signal);
   try {
-    await verify(hold, pin, signal);
+    throwIfAborted(signal, cancelled);
+    // What the card says of a PIN is heard to the end: a refusal that nobody hears would be spent a second time.
+    await verify(hold, pin, pin === null ? signal : undefined);
   } catch (error) {
     await hold[Symbol.asyncDispose]();
     throw error;

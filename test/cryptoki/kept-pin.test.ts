@@ -70,13 +70,24 @@ class Signers implements AsyncDisposable {
     await program.C_SetPIN(await program.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION), from, to);
   }
 
-  /** All sessions sign at once. */
-  signatures(): Promise<readonly PromiseSettledResult<Uint8Array>[]> {
-    return Promise.allSettled(this.sessions.map((session) => this.cryptoki.C_Sign(session, DATA)));
+  /** All sessions sign at once. @param signal Ends the wait of the first. */
+  signatures(signal?: AbortSignal): Promise<readonly PromiseSettledResult<Uint8Array>[]> {
+    return Promise.allSettled(
+      this.sessions.map((session, index) => this.cryptoki.C_Sign(session, DATA, index === 0 ? signal : undefined)),
+    );
   }
 
   async beginAgain(): Promise<void> {
     for (const session of this.sessions) await this.cryptoki.C_SignInit(session, ECDSA, this.#key);
+  }
+
+  /** Runs `work` when the card is given a PIN the next time, before it answers. */
+  onPin(work: () => void): void {
+    this.#made.before = (command) => {
+      if (command[1] !== 0x20 || command.length <= 5) return;
+      this.#made.before = undefined;
+      work();
+    };
   }
 
   /** The PINs that the card was given while `work` ran. */
@@ -131,6 +142,21 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
     await signers.beginAgain();
     await signers.cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, OTHER);
     expect((await signers.cryptoki.C_Sign(session, DATA)).length).toBeGreaterThan(0);
+  });
+
+  test("spend one try also if the one that was refused is not waited for", async () => {
+    await using signers = await Signers.begin(kind, 2);
+    await signers.changePin(kind.pin, OTHER);
+    const stop = new AbortController();
+    signers.onPin(() => {
+      stop.abort();
+    });
+    const given = await signers.pinsGiven(async () => {
+      const [left, other] = await signers.signatures(stop.signal);
+      expect(left).toMatchObject({ status: "rejected", reason: { rv: CKR.FUNCTION_CANCELED } });
+      expect(other).toMatchObject({ status: "rejected", reason: { rv: CKR.USER_NOT_LOGGED_IN } });
+    });
+    expect(given).toEqual([kind.pin]);
   });
 
   test("and a logout meanwhile: nobody gives the card a PIN that was wiped", async () => {

@@ -179,7 +179,8 @@ export class Logins {
    * @returns Undefined where nothing needs to be kept: the use is as good later.
    */
   authenticate(token: Token, key: PrivateKey, pin: Pin, signal?: AbortSignal): Promise<AuthenticatedUse | undefined> {
-    return token.loginQueue.run(() => this.#authenticate(token, key, pin, signal), signal);
+    const turn = token.loginQueue.run(() => this.#authenticate(token, key, pin, signal), signal);
+    return untilAborted(turn, signal, cancelled);
   }
 
   /**
@@ -195,7 +196,7 @@ export class Logins {
   ): Promise<{ readonly held: AuthenticatedUse | undefined } | undefined> {
     // Nothing to wait for.
     if (!this.keptPin(token)) return undefined;
-    return token.loginQueue.run(async () => {
+    const turn = token.loginQueue.run(async () => {
       // Not before the turn: whoever drops it wipes it.
       const pin = this.keptPin(token);
       if (!pin) return undefined;
@@ -208,6 +209,7 @@ export class Logins {
         throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, message, { cause: error });
       }
     }, signal);
+    return untilAborted(turn, signal, cancelled);
   }
 
   async #authenticate(
