@@ -1,5 +1,4 @@
-import { type AuthenticatedUse, isKeyResult, type KeyPrimitive, WrongResultError } from "../../card/index.ts";
-import { wipe } from "../../bytes/index.ts";
+import { type AuthenticatedUse, checkedResult, type KeyPrimitive } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import type { PrivateKey } from "../objects/key.ts";
 
@@ -63,9 +62,6 @@ export class VerifiedKey implements PrivateKey {
     input: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    const result = await user.use(primitive, input, signal);
-    if (isKeyResult(this.#publicKey, primitive, input, result) !== false) return result;
-    wipe(result);
-    throw new WrongResultError();
+    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, signal));
   }
 }
