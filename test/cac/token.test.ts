@@ -126,7 +126,10 @@ describe("a CAC with a capability container", () => {
   test.each([0x6a81, 0x6a86, 0x6d00])("does not do what it answers by %p", async (sw) => {
     await rig.token.login("user", PIN);
     answerWith(() => Uint8Array.of(sw >> 8, sw & 0xff));
-    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK)).rejects.toThrow(UnsupportedError);
+    await expect(rig.token.use(privateKey(rig, "0001"), "rsa-raw", BLOCK)).rejects.toMatchObject({
+      name: "UnsupportedError",
+      cause: { sw },
+    });
   });
 
   test("does nothing with a key before a login, nor after a logout or a reset by another program", async () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { derBitString, derNull, derOid, DerReader, derSequence, encodeDer, TAG } from "../../src/asn1/index.ts";
-import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
+import { concat, fromHex, toHex } from "../../src/bytes/index.ts";
 import {
   decodeEcParameters,
   encodePublicKey,
@@ -229,6 +229,6 @@ describe("names of keys that nobody here computes with", () => {
   });
 
   test("what is no public key has no name", () => {
-    expect(() => publicKeyName(derSequence(EC))).toThrow(DataError);
+    expect(() => publicKeyName(derSequence(EC))).toThrow(/^public key: /u);
   });
 });
