@@ -36,7 +36,7 @@ export async function authenticateUse(
   const hold = await card.holdTurn(signal);
   try {
     throwIfAborted(signal, cancelled);
-    // What the card says of a PIN is heard to the end: a refusal that nobody hears would be spent a second time.
+    // Waits for the card's answer even if the caller has left: a refusal that is lost would cost a second try later.
     await verify(hold, pin, pin === null ? signal : undefined);
   } catch (error) {
     await hold[Symbol.asyncDispose]();

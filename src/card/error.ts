@@ -11,7 +11,7 @@ export type PinFailure =
   | "characters"
   /** A new PIN that the card's rules do not allow, whatever they are; no try is spent. */
   | "unacceptable"
-  /** Nobody has set this PIN yet. */
+  /** This PIN has not been set yet. */
   | "not-set";
 
 /** A PIN was not accepted. The PIN itself is never in it. */

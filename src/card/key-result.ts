@@ -1,7 +1,7 @@
 /**
  * What a card computed with a private key is checked before anybody gets it: its length always, signatures and RSA results with the
  * public key wherever that is known. A faulty RSA signature gives the private key away (Boneh, DeMillo, Lipton 1997), and a secret of a
- * wrong length agrees with nobody.
+ * wrong length is useless.
  */
 import { CardError, MalformedAnswerError, readTlvs, SW } from "../apdu/index.ts";
 import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
@@ -166,7 +166,7 @@ const UNCOMPRESSED = 0x04;
  * The shared secret of an ECDH, the x coordinate of the shared point (SP 800-56A section 5.7.1.2). Cards give it bare, some without its
  * leading zeros; behind 04 and before y, as a point; or behind 04 alone (a SmartCard-HSM).
  * @param length Of a coordinate, in bytes.
- * @throws {MalformedAnswerError} for anything else: a secret of another length agrees with nobody.
+ * @throws {MalformedAnswerError} for anything else: a secret of another length is useless.
  */
 export function sharedSecret(answer: Uint8Array, length: number): Uint8Array {
   if (answer.length === length) return answer;

@@ -184,7 +184,7 @@ export interface PinStatus {
   readonly countLow?: boolean;
   /** The card holds this PIN as verified. Never a reason to treat anybody as logged in, and some cards never say so. */
   readonly verified: boolean;
-  /** False if nobody has set this PIN yet; true unless told. */
+  /** False if this PIN has not been set yet. Default: true. */
   readonly isSet?: boolean;
 }
 
@@ -207,7 +207,7 @@ export interface CardTokenInfo {
 /** A range of key sizes that the card works with, for C_GetMechanismInfo. */
 export interface CardMechanism {
   readonly primitive: KeyPrimitive;
-  /** The keys that it works with, where the primitive does not say: "ecdh" is on any curve ("ec") unless told. */
+  /** The keys that it works with, where the primitive does not say: the default for "ecdh" is a curve over a prime field ("ec"). */
   readonly family?: KeyFamily;
   /** RSA: modulus bits; EC: bits of the curve. */
   readonly minBits: number;

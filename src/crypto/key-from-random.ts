@@ -5,7 +5,7 @@ import { curveInfo, type NamedCurve } from "./curve.ts";
 import { HostPrivateKey } from "./host-key.ts";
 import { inverse, toBytes, toNumber } from "./modular.ts";
 
-// Keys out of random bytes that somebody else provides: OpenSSL, which makes keys otherwise, takes its own and no others.
+// Keys from random bytes of an engine: OpenSSL, which makes keys otherwise, takes its own and no others.
 
 /** Gives as many random bytes as it is asked for; the caller's to wipe. */
 export type RandomSource = (length: number) => Promise<Uint8Array>;

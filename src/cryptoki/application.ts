@@ -46,7 +46,7 @@ export interface ApplicationOptions {
    * signs with such keys without being asked, which is what these keys are meant to prevent. Default: false.
    */
   readonly keepPin?: boolean;
-  /** See {@link ResultVerification}; "known" unless told. */
+  /** See {@link ResultVerification}. Default: "known". */
   readonly verifyResults?: ResultVerification;
 }
 

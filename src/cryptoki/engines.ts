@@ -38,7 +38,7 @@ export class Engines {
 
   /**
    * @param mechanism A CKM, or null for random numbers. @param engine Undefined: the host computes again.
-   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that nobody would call.
+   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would never be called.
    */
   set(mechanism: number | null, engine: CryptoEngine | undefined): void {
     if (engine) requireCalled(mechanism, engine);

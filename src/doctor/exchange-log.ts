@@ -29,7 +29,7 @@ export const EXCHANGE_CHECKS = {
     level: "note",
     section: "ISO/IEC 7816-4 section 11.6.6 (VERIFY with P1 = FF); SP 800-73-4 part 2 section 3.2.1",
     consequence: "The card forgets a verified PIN only when it is reset, which other programs notice.",
-    remedy: "This driver resets the card at a logout where that disturbs nobody else's login.",
+    remedy: "This driver resets the card at a logout, unless another application is logged in.",
   },
 } as const satisfies Record<string, Check>;
 
@@ -54,7 +54,7 @@ interface Exchange {
   readonly sw: number | undefined;
   /** Hexadecimal digits before the status word; undefined where any of them are concealed. */
   readonly data: string | undefined;
-  /** Bytes before the status word; undefined where nobody measured what is concealed. */
+  /** Bytes before the status word; undefined if the answer is concealed and was not measured. */
   readonly length: number | undefined;
 }
 
@@ -108,7 +108,7 @@ export class ExchangeLog {
   /**
    * What the card gave for the last use of a key behind the first `mark` exchanges, before the driver brings it into form: by PERFORM
    * SECURITY OPERATION or GENERAL AUTHENTICATE.
-   * @returns Undefined if no key was used so, the card refused, or nobody measured a secret result.
+   * @returns Undefined if no key was used so, the card refused, or a secret result was not measured.
    */
   resultSince(mark: number): KeyAnswer | undefined {
     const since = this.#exchanges.slice(mark);

@@ -6,14 +6,14 @@ export const PIN_CHECKS = {
     name: "pin-blocked",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
-    consequence: "Nobody can log in with it.",
+    consequence: "It cannot be used to log in.",
     remedy: "Unblock the PIN with the PUK: cryptoki pin unlock. Only the card's issuer can help with a blocked PUK.",
   },
   NOT_SET: {
     name: "pin-not-set",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
-    consequence: "The card is not ready for use: nobody can log in.",
+    consequence: "The card is not ready for use: no user can log in.",
     remedy: "Set the PIN with the tool of the card's maker or issuer.",
   },
   LAST_TRY: {
@@ -48,7 +48,7 @@ export const PIN_CHECKS = {
     name: "pin-status-unknown",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
-    consequence: "Nobody can tell how many tries are left before a PIN is tried.",
+    consequence: "The tries left are not known before a PIN is tried.",
     remedy: "Type the PIN with care. Nothing else can be done on this side.",
   },
 } as const satisfies Record<string, Check>;

@@ -20,7 +20,7 @@ export class SignedObject {
 
   /**
    * @param encoding ContentInfo with SignedData, BER.
-   * @throws {DataError} if it is none, or nobody has signed it.
+   * @throws {DataError} if it is none, or is not signed.
    */
   constructor(libraries: Libraries, encoding: Uint8Array) {
     const { ContentInfo, SignedData } = libraries.pkijs;

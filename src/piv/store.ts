@@ -136,7 +136,7 @@ export class PivStore {
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
-  /** Objects that were written here and that nobody can read without the PIN. */
+  /** Number of objects written by this process that cannot be read without the PIN. */
   get privateWrites(): number {
     return this.#privateWrites;
   }

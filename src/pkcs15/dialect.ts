@@ -19,7 +19,7 @@ export interface Dialect {
   recognises(card: CardFacts): boolean;
   /** The dialect of this one card, where cards of the make tell what they have. */
   forCard?(card: CardFacts): Dialect;
-  /** Cards that take commands with extended length though their answers to reset do not say so; false unless told. */
+  /** Cards that take commands with extended length though their answers to reset do not say so. Default: false. */
   readonly extended?: boolean;
   /** TokenInfo says what its algorithms are; of other cards it is known without. */
   readonly algorithmsFromTokenInfo: boolean;
@@ -33,7 +33,7 @@ export interface Dialect {
   readonly limits?: (turn: CardTurn) => Promise<readonly CardMechanism[]>;
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
-  /** Its empty VERIFY never says that a PIN is verified, also where it is; false unless told. */
+  /** The empty VERIFY never answers that the PIN is verified, even when it is. Default: false. */
   readonly neverTellsVerified?: boolean;
   /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */
   logout?(reference: number): CommandApdu;

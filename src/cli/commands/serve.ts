@@ -38,7 +38,7 @@ interface ServeOptions {
   readonly hold?: number;
 }
 
-/** Seconds. Nobody else reaches the card meanwhile. */
+/** Seconds. No other caller reaches the card meanwhile. */
 const LONGEST_HOLD = 60;
 
 /** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */

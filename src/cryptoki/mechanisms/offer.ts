@@ -161,7 +161,7 @@ function familyFlags(mechanism: Mechanism): number {
   return mechanism.kind === "pair-generation" ? (mechanism.flags ?? 0) : 0;
 }
 
-/** What the card has for a mechanism. @param own What cards of this kind have, unless told. */
+/** What the card has for a mechanism. @param own Default: what cards of this kind have. */
 function cardMechanisms(
   token: CardToken,
   mechanism: Mechanism,

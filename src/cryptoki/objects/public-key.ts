@@ -107,7 +107,7 @@ export class UsageSources {
 
   /**
    * @param use What the key may be used for.
-   * @param types The types of keys that have such a use at all; every type unless told.
+   * @param types The types of keys that have such a use at all. Default: every type.
    */
   of(use: keyof KeyUsage, types?: readonly PublicKey["type"][]): boolean | (() => Promise<boolean>) {
     const { usage } = this.#object;

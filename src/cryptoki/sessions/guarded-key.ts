@@ -35,7 +35,7 @@ export class GuardedKey implements KeyUser {
     return this.#key.alwaysAuthenticate;
   }
 
-  /** It wants its PIN, and nobody has given one, neither right nor wrong. */
+  /** The key wants its PIN, and no PIN was given yet, neither a right nor a wrong one. */
   get awaitsPin(): boolean {
     return this.alwaysAuthenticate && !this.#wasAsked;
   }

@@ -24,7 +24,7 @@ export const KEY_CHECKS = {
     level: "defect",
     section: "FIPS 201-2 section 4.2.2",
     consequence:
-      "Whoever checks a signature of this key with its certificate refuses it, and what was encrypted for it stays unreadable.",
+      "Programs that check a signature of this key with its certificate refuse it, and data encrypted for the certificate cannot be decrypted.",
     remedy: "Write the certificate that belongs to the key, or import the key that belongs to the certificate.",
   },
   REFUSED: {

@@ -12,7 +12,7 @@ export const PIV_PIN_CHECKS = {
     name: "factory-secret",
     level: "note",
     section: "SP 800-73-4 part 2 section 2.4.3",
-    consequence: "Whoever finds the card can use it: the value is in the maker's manual.",
+    consequence: "Anyone who finds the card can use it: the value is in the maker's manual.",
     remedy: "Change it: cryptoki pin change, and for the PUK or the management key the tool of the card's maker.",
   },
   NO_METADATA: {

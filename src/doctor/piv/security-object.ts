@@ -15,7 +15,7 @@ export const SECURITY_OBJECT_CHECKS = {
     name: "security-object-malformed",
     level: "defect",
     section: SECTION,
-    consequence: "Nobody can tell whether the card's other objects are those that the issuer wrote.",
+    consequence: "It cannot be verified that the card's other objects are those that the issuer wrote.",
     remedy: "Ask the card's issuer to write the security object again.",
   },
   HASH: {

@@ -42,7 +42,7 @@ export interface KeyFacts {
 /** How a card is asked: the environment that must hold, the commands, and what the answer to the last one means. */
 export interface KeyUse {
   readonly environment: CommandApdu | undefined;
-  /** The key's own file must be the current one, and not only its DF; false unless told. */
+  /** The key's own file must be the current one, and not only its DF. Default: false. */
   readonly inKeyFile?: boolean;
   readonly commands: readonly CommandApdu[];
   /** @throws {MalformedAnswerError} for what cannot be a result of the key, such as one of a wrong length. */

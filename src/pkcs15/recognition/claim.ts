@@ -42,7 +42,7 @@ const ODF_PATH = fromHex("50155031");
 export async function explainBlank(card: Card): Promise<string | undefined> {
   const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
   if (make === undefined) return undefined;
-  // Files that are there and cannot be read may be somebody's: nobody is told to write them anew.
+  // Files that exist may hold data, even if they cannot be read: the advice to write new ones is for cards without any.
   const odf = select(SELECT_BY.PATH_FROM_MF, ODF_PATH, SELECT_ANSWER.NOTHING);
   const { sw } = await card.exclusively(({ send }) => send(odf));
   return sw === SW.OK

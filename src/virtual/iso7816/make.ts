@@ -20,7 +20,7 @@ export interface Make {
   readonly isDefault: boolean;
   /** Bytes of every PIN and PUK on the wire. */
   readonly pinLength: number;
-  /** Takes extended length in place of chains and GET RESPONSE, whatever else the card is like; false unless told. */
+  /** Takes extended length in place of chains and GET RESPONSE, whatever else the card is like. Default: false. */
   readonly onlyExtended?: boolean;
   /** How READ BINARY is refused where a file ends; behind the end it is 6B00. */
   readonly endOfFile: number;

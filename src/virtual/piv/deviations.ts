@@ -14,7 +14,7 @@ export const PIV_DEVIATIONS = {
   "no-metadata": "GET METADATA is refused with 6D00, as a YubiKey does before firmware 5.3",
   "no-device-serial": "GET SERIAL is refused with 6D00, as a YubiKey does before firmware 5.0",
   "missed-touch":
-    "the first use of each key after a reset is refused with 6982, as where nobody touches a YubiKey; the PIN stays verified",
+    "the first use of each key after a reset is refused with 6982, as a YubiKey does that is not touched; the PIN stays verified",
   "neo-status-words": "tries are counted in 630x in place of 63Cx, as a YubiKey NEO does",
   "refused-empty-verify": "VERIFY without a PIN is refused with 6700",
   "never-verified-empty-verify":
