@@ -5,3 +5,13 @@
 export class DataError extends Error {
   override readonly name = "DataError";
 }
+
+/** The result of `parse`; undefined if it throws a {@link DataError}. @throws any other error of `parse`. */
+export function tryParse<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}

@@ -1,6 +1,6 @@
 /** Bytes: hexadecimal, text, joining, comparing, checked reading, and secrets. No I/O. */
 export { concat, equalBytes, startsWith } from "./bytes.ts";
-export { DataError } from "./error.ts";
+export { DataError, tryParse } from "./error.ts";
 export { fromHex, toHex } from "./hex.ts";
 export { ByteReader } from "./reader.ts";
 export type { Concealment } from "./secret.ts";

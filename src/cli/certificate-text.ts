@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { type Certificate, DerReader, nameText, parseCertificate } from "../asn1/index.ts";
-import { DataError, toHex } from "../bytes/index.ts";
+import { toHex, tryParse } from "../bytes/index.ts";
 import { digest, publicKeyName } from "../crypto/index.ts";
 
 /** A certificate for people, and as `--json` prints it. */
@@ -31,21 +31,21 @@ export function summarise(der: Uint8Array): CertificateSummary {
   const certificate = parseCertificate(der);
   const subjectAltName = alternativeNames(der);
   return {
-    subject: attempt(() => nameText(certificate.subject)) ?? UNREADABLE,
-    issuer: attempt(() => nameText(certificate.issuer)) ?? UNREADABLE,
+    subject: tryParse(() => nameText(certificate.subject)) ?? UNREADABLE,
+    issuer: tryParse(() => nameText(certificate.issuer)) ?? UNREADABLE,
     serialNumber: serialNumber(certificate),
     ...validity(certificate),
-    key: attempt(() => publicKeyName(certificate.subjectPublicKeyInfo)) ?? UNREADABLE,
-    keyUsage: attempt(() => usages(certificate)) ?? [],
+    key: tryParse(() => publicKeyName(certificate.subjectPublicKeyInfo)) ?? UNREADABLE,
+    keyUsage: tryParse(() => usages(certificate)) ?? [],
     ...(subjectAltName !== undefined && { subjectAltName }),
     sha256: toHex(digest("sha256", der)),
   };
 }
 
 function validity(certificate: Certificate): Pick<CertificateSummary, "notBefore" | "notAfter"> {
-  const written = attempt(() => certificate.writtenValidity) ?? { notBefore: UNREADABLE, notAfter: UNREADABLE };
+  const written = tryParse(() => certificate.writtenValidity) ?? { notBefore: UNREADABLE, notAfter: UNREADABLE };
   const shown = (name: "notBefore" | "notAfter"): string =>
-    attempt(() => certificate[name].toISOString()) ?? written[name];
+    tryParse(() => certificate[name].toISOString()) ?? written[name];
   return { notBefore: shown("notBefore"), notAfter: shown("notAfter") };
 }
 
@@ -67,16 +67,6 @@ function serialNumber({ serialNumber: encoding }: Certificate): string {
   const number = BigInt.asIntN(8 * contents.length, unsigned);
   const digits = (number < 0n ? -number : number).toString(16);
   return `${number < 0n ? "-" : ""}${digits.length % 2 === 0 ? "" : "0"}${digits}`;
-}
-
-/** Undefined for what does not parse. */
-function attempt<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof DataError) return undefined;
-    throw error;
-  }
 }
 
 /** As OpenSSL writes them; undefined if there are none, or OpenSSL does not take it for a certificate. */

@@ -1,5 +1,5 @@
 import { DerReader } from "../asn1/index.ts";
-import { DataError } from "../bytes/index.ts";
+import { tryParse } from "../bytes/index.ts";
 import { parsePublicKey, type PublicKey, type PublicKeyInfo, readPublicKeyInfo } from "./public-key.ts";
 
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
@@ -73,14 +73,14 @@ export function keyName(key: PublicKey): string {
  */
 export function publicKeyName(spki: Uint8Array): string {
   const info = readPublicKeyInfo(spki);
-  return attempt(() => keyName(parsePublicKey(spki))) ?? otherName(info);
+  return tryParse(() => keyName(parsePublicKey(spki))) ?? otherName(info);
 }
 
 function otherName({ oid, parameters }: PublicKeyInfo): string {
   const name = ALGORITHMS.get(oid) ?? oid;
   if (!parameters) return name;
-  if (oid === EC_PUBLIC_KEY) return attempt(() => curveName(parameters)) ?? "EC (explicit parameters)";
-  return oid === DSA ? (attempt(() => `DSA-${dsaBits(parameters)}`) ?? name) : name;
+  if (oid === EC_PUBLIC_KEY) return tryParse(() => curveName(parameters)) ?? "EC (explicit parameters)";
+  return oid === DSA ? (tryParse(() => `DSA-${dsaBits(parameters)}`) ?? name) : name;
 }
 
 function curveName(parameters: Uint8Array): string {
@@ -92,14 +92,4 @@ function curveName(parameters: Uint8Array): string {
 function dsaBits(parameters: Uint8Array): number {
   const p = new DerReader(parameters, "DSA parameters").enter().unsigned();
   return 8 * p.length - Math.clz32(p[0] ?? 0) + 24;
-}
-
-/** Undefined for what does not parse. */
-function attempt<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof DataError) return undefined;
-    throw error;
-  }
 }
