@@ -148,6 +148,11 @@ const FAULTS: Readonly<Record<string, Readonly<Record<string, Fault>>>> = {
       files: { "50154404": file([CERTIFICATES[0], certificate("c2", "02", "3f005015")].join("")) },
       findings: ["certificate c2"],
     },
+    "the directory of certificates is said to be a DF": {
+      files: { "50155031": file(odf({ a8: "4401", a0: "4402", a4: "3f005015", a7: "4406" })) },
+      labels: without("c1", "c2"),
+      findings: ["certificates 3f005015: command not allowed, no current file (6986)"],
+    },
     "a path goes round through the master file": {
       files: { "50154404": file([CERTIFICATES[0], certificate("c2", "02", "3f003f0050153f0050153402")].join("")) },
       findings: ["certificate c2"],

@@ -200,7 +200,7 @@ export class CardContents {
       const options = { enough: endsInPadding, guarded: this.#refused.has(kind) };
       return items(kind, await this.#read(file, at, options), at, { file: place, source, note });
     } catch (error) {
-      if (isMalformed(error)) {
+      if (isMalformed(error) || isNoFile(error)) {
         note(where, error.message, source);
         return [];
       }
@@ -235,7 +235,7 @@ export class CardContents {
       if (info?.problem !== undefined) note(where, info.problem, place);
       return info;
     } catch (error) {
-      if (isMalformed(error)) note(where, error.message, place);
+      if (isMalformed(error) || isNoFile(error)) note(where, error.message, place);
       else if (isAnswer(error)) this.#findings.add(where, error.message);
       else throw error;
       return undefined;
