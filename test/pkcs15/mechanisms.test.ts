@@ -1,6 +1,6 @@
 /** What C_GetMechanismInfo says of a PKCS #15 card: the sizes of this card, and CKF_HW beside nothing else. */
 import { describe, expect, test } from "@jest/globals";
-import { fromHex, toHex } from "../../src/bytes/index.ts";
+import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKM, CKU } from "../../src/cryptoki/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
@@ -10,6 +10,7 @@ import { recordedCard } from "./file-card.ts";
 import { rebuiltCard } from "./rebuilt-card.ts";
 
 const CAPABILITIES = "00ca01aa00";
+const MESSAGE = utf8("message");
 
 /** The virtual MyEID with another answer to GET DATA 01AA. */
 async function capable(answer: string): Promise<InProcessCard> {
@@ -35,8 +36,8 @@ describe("MyEID tells its longest keys", () => {
     await using made = await rig(await testPkcs15Card(), [pkcs15]);
     expect(await sizes(made, CKM.RSA_PKCS)).toEqual([512, 4096, true]);
     expect(await sizes(made, CKM.RSA_PKCS_KEY_PAIR_GEN)).toEqual([512, 4096, true]);
-    expect(await sizes(made, CKM.ECDSA)).toEqual([256, 384, true]);
-    expect(await sizes(made, CKM.ECDH1_DERIVE)).toEqual([256, 384, true]);
+    expect(await sizes(made, CKM.ECDSA)).toEqual([256, 521, true]);
+    expect(await sizes(made, CKM.ECDH1_DERIVE)).toEqual([256, 521, true]);
     const session = await made.session();
     await made.cryptoki.C_Login(session, CKU.USER, PIN);
     for (const bits of [512, 1536]) {
@@ -49,6 +50,17 @@ describe("MyEID tells its longest keys", () => {
       await made.cryptoki.C_SignInit(session, { mechanism: CKM.RSA_PKCS }, privateKey);
       expect(await made.cryptoki.C_Sign(session, new Uint8Array(20))).toHaveLength(bits / 8);
     }
+    const { publicKey, privateKey } = await made.cryptoki.C_GenerateKeyPair(
+      session,
+      { mechanism: CKM.EC_KEY_PAIR_GEN },
+      { [CKA.TOKEN]: true, [CKA.EC_PARAMS]: fromHex("06052b81040023") },
+      { [CKA.TOKEN]: true, [CKA.SIGN]: true },
+    );
+    await made.cryptoki.C_SignInit(session, { mechanism: CKM.ECDSA_SHA512 }, privateKey);
+    const signature = await made.cryptoki.C_Sign(session, MESSAGE);
+    expect(signature).toHaveLength(2 * 66);
+    await made.cryptoki.C_VerifyInit(session, { mechanism: CKM.ECDSA_SHA512 }, publicKey);
+    await made.cryptoki.C_Verify(session, MESSAGE, signature);
   });
 
   test("costs one exchange, for those alone who ask", async () => {

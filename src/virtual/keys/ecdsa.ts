@@ -1,12 +1,14 @@
 import { createECDH } from "node:crypto";
 import { concat, fromHex, toHex } from "../../bytes/index.ts";
 import { encodeTlv } from "../../apdu/index.ts";
-import type { EcKeyInfo } from "./key-type.ts";
+import { type EcKeyInfo, fieldLength } from "./key-type.ts";
 
 /** Orders of the base points (FIPS 186-4 appendix D.1.2). */
 const ORDER = {
   prime256v1: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
   secp384r1: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
+  secp521r1:
+    0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
 } as const;
 
 /**
@@ -18,13 +20,15 @@ const ORDER = {
  * @param hash At most as long as the order.
  * @returns The DER signature, SEQUENCE { r, s }.
  */
-export function signHash({ curve, bits }: EcKeyInfo, secret: Uint8Array, hash: Uint8Array): Uint8Array {
+export function signHash(info: EcKeyInfo, secret: Uint8Array, hash: Uint8Array): Uint8Array {
+  const { curve } = info;
   const n = ORDER[curve];
+  const length = fieldLength(info);
   const d = toNumber(secret);
   const z = toNumber(hash);
   for (;;) {
-    const k = randomScalar(curve, bits / 8);
-    const blind = randomScalar(curve, bits / 8);
+    const k = randomScalar(curve, length);
+    const blind = randomScalar(curve, length);
     const r = k.x % n;
     const s = (inverse((k.secret * blind.secret) % n, n) * ((blind.secret * z + ((blind.secret * r) % n) * d) % n)) % n;
     if (r !== 0n && s !== 0n) return encodeTlv(0x30, derInteger(r), derInteger(s));

@@ -26,15 +26,16 @@ export function rsaKeyOf(prime1: Uint8Array, prime2: Uint8Array, exponent1: Uint
 const CURVES: ReadonlyMap<number, { readonly crv: string; readonly curve: string }> = new Map([
   [32, { crv: "P-256", curve: "prime256v1" }],
   [48, { crv: "P-384", curve: "secp384r1" }],
+  [66, { crv: "P-521", curve: "secp521r1" }],
 ]);
 
 /**
- * The EC key with this secret number, of P-256 if it has 32 bytes, of P-384 if 48.
+ * The EC key with this secret number, of P-256 if it has 32 bytes, of P-384 if 48, of P-521 if 66.
  * @throws {DataError} if there is no such key.
  */
 export function ecKeyOf(secret: Uint8Array): KeyObject {
   const found = CURVES.get(secret.length);
-  if (!found) throw new DataError(`EC key: a number of ${secret.length} bytes is of neither P-256 nor P-384`);
+  if (!found) throw new DataError(`EC key: a number of ${secret.length} bytes is of none of P-256, P-384, P-521`);
   const field = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
   const ecdh = createECDH(found.curve);
   try {

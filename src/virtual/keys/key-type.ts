@@ -16,11 +16,15 @@ export const FILE_KEY_TYPES = {
   "rsa-512": { type: "rsa", bits: 512 },
   "rsa-768": { type: "rsa", bits: 768 },
   "rsa-1536": { type: "rsa", bits: 1536 },
+  "p-521": { type: "ec", bits: 521, curve: "secp521r1" },
 } as const;
 
 export type KeyTypeName = keyof typeof KEY_TYPES;
 export type KeyTypeInfo = (typeof FILE_KEY_TYPES)[keyof typeof FILE_KEY_TYPES];
 export type EcKeyInfo = Extract<KeyTypeInfo, { type: "ec" }>;
+
+/** Length in bytes of a coordinate and of a secret number. */
+export const fieldLength = ({ bits }: EcKeyInfo): number => Math.ceil(bits / 8);
 
 /** Whether such keys are Ed25519 or X25519. */
 export const isOnCurve25519 = ({ type }: KeyTypeInfo): boolean => type === "edwards" || type === "montgomery";

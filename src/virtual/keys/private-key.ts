@@ -10,7 +10,7 @@ import {
 } from "node:crypto";
 import { DataError } from "../../bytes/index.ts";
 import { encodeTlv } from "../../apdu/index.ts";
-import { type EcKeyInfo, KEY_TYPES, type KeyTypeInfo } from "./key-type.ts";
+import { type EcKeyInfo, fieldLength, KEY_TYPES, type KeyTypeInfo } from "./key-type.ts";
 import { signHash } from "./ecdsa.ts";
 
 type KeyTypes = Readonly<Record<string, KeyTypeInfo>>;
@@ -71,8 +71,8 @@ export function rsaRaw(key: KeyObject, input: Uint8Array): Uint8Array {
  * @throws {DataError} if `hash` is empty or longer than the order.
  */
 export function ecdsa(key: KeyObject, info: EcKeyInfo, hash: Uint8Array): Uint8Array {
-  if (hash.length === 0 || hash.length > info.bits / 8) {
-    throw new DataError(`ECDSA: a hash of ${hash.length} bytes, 1 to ${info.bits / 8}`);
+  if (hash.length === 0 || hash.length > fieldLength(info)) {
+    throw new DataError(`ECDSA: a hash of ${hash.length} bytes, 1 to ${fieldLength(info)}`);
   }
   const secret = secretScalar(key);
   try {
@@ -87,7 +87,7 @@ export function ecdsa(key: KeyObject, info: EcKeyInfo, hash: Uint8Array): Uint8A
  * @throws {DataError} unless `point` is uncompressed and on the curve.
  */
 export function ecdh(key: KeyObject, info: EcKeyInfo, point: Uint8Array): Uint8Array {
-  if (point.length !== 1 + info.bits / 4 || point[0] !== 0x04) throw new DataError("ECDH: not an uncompressed point");
+  if (point.length !== 1 + 2 * fieldLength(info) || point[0] !== 0x04) throw new DataError("ECDH: not an uncompressed point");
   const secret = secretScalar(key);
   try {
     const own = createECDH(info.curve);

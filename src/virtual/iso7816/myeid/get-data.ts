@@ -15,8 +15,8 @@ const PART = { [DATA.MODULUS]: 0x81, [DATA.EXPONENT]: 0x82, [DATA.POINT]: 0x86 }
  * bytes, which before comes in halves (card-myeid.c, myeid_init).
  */
 const VERSION = Uint8Array.of(4, 0, 1);
-/** RSA and EC, no symmetric keys; RSA to 4,096 bits, EC to 384. */
-const CAPABILITIES = fromHex("01 0009 1000 0000 0000 0180");
+/** RSA and EC, no symmetric keys; RSA to 4,096 bits, EC to 521. */
+const CAPABILITIES = fromHex("01 0009 1000 0000 0000 0209");
 
 export function getData({ contents, session }: IsoContext, { p1, p2 }: CardCommand): Uint8Array {
   const wanted = (p1 << 8) | p2;

@@ -94,7 +94,7 @@ export function generalAuthenticate(context: IsoContext, { p1, p2, data }: CardC
   if (environment.algorithm !== ALGORITHM.EC || !file.privateKey || context.session.file !== file) {
     throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   }
-  const info = describeKey(file.privateKey);
+  const info = describeKey(file.privateKey, FILE_KEY_TYPES);
   if (info.type !== "ec") throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   return deviatingEcdh(ecdh(file.privateKey, info, point), info, deviationsOf(context));
 }
