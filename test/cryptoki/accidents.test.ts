@@ -3,7 +3,8 @@ import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { CardBusyError, type CardObject, StatusError } from "../../src/card/index.ts";
 import { CKA, CKF, CKO, Cryptoki } from "../../src/cryptoki/index.ts";
-import { MemoryReaders, PcscError } from "../../src/pcsc/index.ts";
+import { type InProcessCard, MemoryReaders, PcscError } from "../../src/pcsc/index.ts";
+import { profiles } from "../../src/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { READER, refusal, rig, settled } from "./rig.ts";
 import { AGREEABLE, fakeProfile } from "./two-pin-card.ts";
@@ -96,6 +97,30 @@ describe("what failed by accident", () => {
     };
     await expect(made.cryptoki.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
     expect((await made.cryptoki.C_GetTokenInfo(0)).model).toBe("PIV");
+  });
+
+  /** A card that answers its first `count` commands with 6C10, whatever Le they come with. */
+  async function wrongLe(count: number): Promise<InProcessCard> {
+    const card = await testCard();
+    let left = count;
+    return {
+      atr: card.atr,
+      reset: () => {
+        card.reset();
+      },
+      transmit: (command) => (left-- > 0 ? Promise.resolve(fromHex("6c10")) : card.transmit(command)),
+    };
+  }
+
+  test.each([1, 2, 3, 4])("by %i answers 6C10 while the card was looked at is asked again", async (count) => {
+    await using made = await rig(await wrongLe(count));
+    expect((await made.cryptoki.C_GetTokenInfo(0)).model).toBe("PIV");
+  });
+
+  test("by a card that answers nothing else is not asked for without end", async () => {
+    await using made = await rig(await wrongLe(Infinity), profiles);
+    await expect(made.cryptoki.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("TOKEN_NOT_RECOGNIZED"));
+    expect(made.commands.length).toBeLessThan(200);
   });
 
   test("while the token told its name is asked again", async () => {
