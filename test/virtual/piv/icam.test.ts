@@ -1,11 +1,13 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { concat, fromHex } from "../../../src/bytes/index.ts";
 import { encodeTlv } from "../../../src/apdu/index.ts";
 import { personaliseFromFolder } from "../../../src/virtual/index.ts";
+import { CardFolder } from "../../cli/card.ts";
+import { cryptoki } from "../../cli/program.ts";
 import { exchange, send } from "../exchange.ts";
 
 const besides = path.resolve("../shared/data/icam-cards");
@@ -34,9 +36,14 @@ const OBJECTS = [
   [18, "5FC111", true],
 ] as const;
 
+async function folderOf(prefix: string): Promise<string> {
+  const names = await readdir(root ?? "");
+  return path.join(root ?? "", names.find((name) => name.startsWith(prefix)) ?? prefix);
+}
+
 (root === undefined ? describe.skip : describe)("a card from the folder of an ICAM test card", () => {
   test.each(["01_", "37_", "46_", "53_"])("%s is read back in full", async (prefix) => {
-    const folder = path.join(root ?? "", (await readdir(root ?? "")).find((name) => name.startsWith(prefix)) ?? prefix);
+    const folder = await folderOf(prefix);
     const names = await readdir(folder);
     const card = await personaliseFromFolder(folder, { pin: "654321" });
     await exchange(card, "0020008008363534333231FFFF");
@@ -56,13 +63,35 @@ const OBJECTS = [
     }
   });
 
+  test("is made as it says also where a certificate belongs to another key", async () => {
+    using copy = new CardFolder();
+    const folder = path.join(copy.path, "mixed");
+    await cp(await folderOf("01_"), folder, { recursive: true });
+    const names = await readdir(folder);
+    const certificate = (number: number): string =>
+      path.join(folder, names.find((name) => name.startsWith(`${number} - `) && name.endsWith(".crt")) ?? "");
+    await cp(certificate(4), certificate(3));
+    expect((await cryptoki(["virtual", "create", copy.card, "--icam", folder])).code).toBe(0);
+    const { bytes } = await cryptoki(["--virtual", copy.card, "read", "--id", "01", "--format", "der"]);
+    expect(bytes).toEqual(new X509Certificate(await readFile(certificate(4))).raw);
+  });
+
+  test("has the PINs that the options give, both where its global PIN is the primary one", async () => {
+    using place = new CardFolder();
+    const args = ["--icam", await folderOf("28_"), "--pin", "222222", "--global-pin", "111111"];
+    expect((await cryptoki(["virtual", "create", place.card, ...args])).code).toBe(0);
+    const login = (pin: string): Promise<{ code: number }> =>
+      cryptoki(["--virtual", place.card, "objects", "--login"], { env: { CRYPTOKI_PIN: pin } });
+    expect((await login("111111")).code).toBe(0);
+    expect((await login("222222")).code).not.toBe(0);
+    const card = await personaliseFromFolder(await folderOf("28_"), { pin: "222222", globalPin: "111111" });
+    expect(await exchange(card, "0020008008323232323232FFFF")).toBe("9000");
+  });
+
   test("an empty discovery object is none, and a global PIN counts where it says so", async () => {
-    const folders = await readdir(root ?? "");
-    const folder = (prefix: string): string =>
-      path.join(root ?? "", folders.find((name) => name.startsWith(prefix)) ?? prefix);
-    const without = await personaliseFromFolder(folder("25_"));
+    const without = await personaliseFromFolder(await folderOf("25_"));
     expect(await exchange(without, "00CB3FFF035C017E00")).toBe("6A82");
     expect(await exchange(without, "00200000")).toBe("6A88");
-    expect(await exchange(await personaliseFromFolder(folder("28_")), "00200000")).toBe("63C3");
+    expect(await exchange(await personaliseFromFolder(await folderOf("28_")), "00200000")).toBe("63C3");
   });
 });
