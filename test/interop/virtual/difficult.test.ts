@@ -43,6 +43,9 @@ const onYubiKey = (deviation: PivDeviation): Pick<Row, "make" | "library"> => ({
 const onMyEid = (deviation: Iso7816Deviation): Pick<Row, "make"> => ({
   make: () => iso7816Subject("MyEID", [deviation]),
 });
+const onIsoApplet = (version: "0.6" | "1.0", deviation: Iso7816Deviation): Pick<Row, "make"> => ({
+  make: () => iso7816Subject(`IsoApplet ${version}`, [deviation]),
+});
 /** OpenSC 0.23 gives a signature as it came from the card. */
 const FAULTY: Omit<Row, "make"> = { theirs: { signature: "wrong" }, ours: { signature: "refused" } };
 
@@ -72,6 +75,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   "MyEID with long-serial-number": onMyEid("long-serial-number"),
   "MyEID with pin-status-refused": onMyEid("pin-status-refused"),
   "MyEID with faulty-rsa-answers": { ...onMyEid("faulty-rsa-answers"), ...FAULTY },
+  "IsoApplet 0.6 with padded-certificates": onIsoApplet("0.6", "padded-certificates"),
+  "IsoApplet 0.6 with pin-status-refused": onIsoApplet("0.6", "pin-status-refused"),
+  "IsoApplet 1.0 with padded-certificates": onIsoApplet("1.0", "padded-certificates"),
+  "IsoApplet 1.0 with pin-status-refused": onIsoApplet("1.0", "pin-status-refused"),
+  "IsoApplet 1.0 with faulty-rsa-answers": { ...onIsoApplet("1.0", "faulty-rsa-answers"), ...FAULTY },
 };
 
 let folder: string;
