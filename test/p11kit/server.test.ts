@@ -216,6 +216,24 @@ describe("a peer", () => {
     for (const peer of peers) peer[Symbol.dispose]();
   });
 
+  test("that asks for much and reads nothing is cut off, where all together hold too much, and the others are not", async () => {
+    const messageLimit = 1_000_000;
+    await using own = await ServerRig.start(await testCard(), { messageLimit });
+    const [reader, session] = await Peer.withSession(own.socket);
+    const peers: Peer[] = [];
+    // Each may hold 5 of 8 million bytes.
+    for (let count = 0; count < 3; count++) {
+      const [peer, theirs] = await Peer.withSession(own.socket);
+      peers.push(peer);
+      for (let call = 0; call < 5; call++) peer.send("C_GenerateRandom", [theirs], messageLimit - 100);
+    }
+    // Two of them hold too much already.
+    await own.untilClients(2);
+    expect(own.server.clients).toBe(2);
+    expect((await reader.ask("C_GenerateRandom", [session], messageLimit - 100)).kind).toBe("bytes");
+    for (const peer of [...peers, reader]) peer[Symbol.dispose]();
+  });
+
   test("that asks for a call that there is not is told so", async () => {
     const peer = await Peer.open(rig.socket);
     peer.stream.write(encodeFrame(77, fromHex("00001234 00000000")));

@@ -11,18 +11,23 @@ import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError
 import { answer, type Caller } from "./dispatch.ts";
 import { HostKeyQueue } from "./host-keys.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
+import { LoadBudget } from "./load-budget.ts";
 import { SigningKeys } from "./signing-keys.ts";
 
 /** The newest version of the protocol that is spoken here. */
 const VERSION = 2;
 /** Calls under way on one connection. A thread of the client's waits for each. */
 const MAX_CALLS = 1000;
+/** Of the longest message: what the calls under way on all connections hold together. One connection alone never reaches it. */
+export const LOAD = 8;
 
 export interface ConnectionOptions {
   /** Bytes of a request; 16 MiB unless told. A longer one ends the connection. */
   readonly messageLimit?: number;
   /** The bound for half messages, shared with other connections. Default: one of its own. */
   readonly budget?: FrameBudget;
+  /** The bound for calls under way and answers that are not read, shared likewise. Default: one of its own. */
+  readonly load?: LoadBudget;
   /** Ends the connection. */
   readonly signal?: AbortSignal;
   /**
@@ -47,8 +52,9 @@ export async function serveConnection(
   application: CryptokiFunctions,
   options: ConnectionOptions = {},
 ): Promise<void> {
-  const { messageLimit = DEFAULT_MESSAGE_LIMIT, budget = new FrameBudget(2 * messageLimit) } = options;
-  const connection = new Connection(stream, application, messageLimit, budget);
+  const { messageLimit = DEFAULT_MESSAGE_LIMIT } = options;
+  const { budget = new FrameBudget(2 * messageLimit), load = new LoadBudget(LOAD * messageLimit) } = options;
+  const connection = new Connection(stream, application, messageLimit, { budget, load });
   const stop = onAbort(options.signal, () => stream.destroy());
   const served = await connection.serve().then(
     () => undefined,
@@ -70,11 +76,18 @@ class Connection {
   readonly #gone = new AbortController();
   readonly #calls = new Set<Promise<void>>();
   readonly #outputs: KeptOutputs;
+  readonly #hold: (bytes: number) => void;
   /** Bytes of the requests under way, and of the answers that they want. */
   #load = 0;
 
-  constructor(stream: Duplex, application: CryptokiFunctions, limit: number, budget: FrameBudget) {
+  constructor(
+    stream: Duplex,
+    application: CryptokiFunctions,
+    limit: number,
+    { budget, load }: Required<Pick<ConnectionOptions, "budget" | "load">>,
+  ) {
     this.#received = budget.receiver(() => stream.destroy());
+    this.#hold = load.holder(() => stream.destroy());
     this.#stream = stream;
     this.#application = application;
     this.#limit = limit;
@@ -123,11 +136,11 @@ class Connection {
     const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
     const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
     const weight = body.length + (typeof request === "number" ? 0 : promised(request));
-    this.#load += weight;
+    this.#hold((this.#load += weight));
     const work = this.#carryOut(code, request, caller).finally(() => {
       // What it said may have been a PIN.
       wipe(body);
-      this.#load -= weight;
+      this.#hold((this.#load -= weight));
       this.#calls.delete(work);
     });
     this.#calls.add(work);

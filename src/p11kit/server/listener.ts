@@ -5,11 +5,12 @@ import { formatSocketAddress, requireSocketPath } from "../address.ts";
 import { messageOf, P11KitError } from "../error.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import { FrameBudget } from "../wire/frame-budget.ts";
-import { type ConnectionOptions, serveConnection } from "./connection.ts";
+import { type ConnectionOptions, LOAD, serveConnection } from "./connection.ts";
+import { LoadBudget } from "./load-budget.ts";
 import { readThroughOwnBuffer } from "./own-buffer.ts";
 import { listenPrivately } from "./private-socket.ts";
 
-export interface ListenerOptions extends Omit<ConnectionOptions, "budget"> {
+export interface ListenerOptions extends Omit<ConnectionOptions, "budget" | "load"> {
   /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */
   readonly application: () => CryptokiFunctions;
   /** Hears why a client was cut off. */
@@ -26,13 +27,16 @@ export class P11KitServer implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #connections = new Set<Promise<void>>();
   readonly #budget: FrameBudget;
+  readonly #load: LoadBudget;
   #removeSocket: (() => Promise<void>) | undefined;
   /** As P11_KIT_SERVER_ADDRESS wants it; undefined for a socket that was handed over. */
   readonly address: string | undefined;
 
   private constructor(options: ListenerOptions, address?: string) {
     this.#options = options;
-    this.#budget = new FrameBudget(HALF_MESSAGES * (options.messageLimit ?? DEFAULT_MESSAGE_LIMIT));
+    const { messageLimit = DEFAULT_MESSAGE_LIMIT } = options;
+    this.#budget = new FrameBudget(HALF_MESSAGES * messageLimit);
+    this.#load = new LoadBudget(LOAD * messageLimit);
     this.address = address;
     // Every connection listens.
     setMaxListeners(0, this.#end.signal);
@@ -83,6 +87,7 @@ export class P11KitServer implements AsyncDisposable {
     const connection = serveConnection(socket, application(), {
       ...options,
       budget: this.#budget,
+      load: this.#load,
       signal: this.#end.signal,
     })
       .catch((error: unknown) => onError?.(error))
