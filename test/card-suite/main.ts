@@ -5,6 +5,7 @@
  *     npm run test:card
  *     CRYPTOKI_PIN=... npm run test:card        also what wants a login: the first token, or the one that CRYPTOKI_TOKEN names
  */
+import { parseArgs } from "node:util";
 import { toHex } from "../../src/bytes/index.ts";
 import { type CK_TOKEN_INFO, CKF, CKM, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
 import { Pcscd, profiles } from "../../src/index.ts";
@@ -135,7 +136,24 @@ async function reportMechanisms(cryptoki: Cryptoki, slot: number): Promise<void>
   }
 }
 
+const HELP = `npm run test:card
+
+Tries the cards in the readers of pcscd, beside OpenSC (pkcs11-tool), and prints a report. It changes nothing, and spends no try of a PIN.
+
+CRYPTOKI_PIN    the PIN of one token: each of its keys is used once. A wrong one costs a try.
+CRYPTOKI_TOKEN  the label of that token; the first one if left out
+`;
+
 async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  await reportCards();
+}
+
+async function reportCards(): Promise<void> {
   const pinText = process.env["CRYPTOKI_PIN"];
   const wanted = process.env["CRYPTOKI_TOKEN"];
   await using pcsc = new Pcscd();
@@ -171,8 +189,17 @@ async function main(): Promise<void> {
     }
   }
   for (const finding of findings) line(`finding ${finding}`);
-  line(failures === 0 ? "no result was wrong" : `${failures} results were wrong, or missing`);
+  const none = "no card was tried: there is none in a reader that this driver knows";
+  if (slots.length === 0) failures++;
+  line(
+    slots.length === 0 ? none : failures === 0 ? "no result was wrong" : `${failures} results were wrong, or missing`,
+  );
   if (failures > 0) process.exitCode = 1;
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`test:card: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+}
