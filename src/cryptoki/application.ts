@@ -196,22 +196,22 @@ export class Application implements SlotListener {
       }, signal);
     } catch (error) {
       // The card has forgotten the PIN: the application must be able to log in again.
-      if (error instanceof LoginRequiredError || (await this.#hasForgotten(token, error))) this.logins.forget(token);
+      if (error instanceof LoginRequiredError) this.logins.forget(token);
+      else await this.refused(token, error instanceof CryptokiError ? error.cause : error);
       throw this.#explain(error, token.card, signal);
     }
   }
 
   /**
-   * Whether the card refused an object because it does not hold the user's PIN as verified any more. It may have refused for
-   * another reason, so it is asked, which costs no try.
+   * An object could not be read. If the card kept it back because it does not hold the user's PIN as verified any more, the application
+   * is not logged in any more, so that it can log in again. The card may have another reason, so it is asked, which costs no try.
    */
-  async #hasForgotten(token: Token, error: unknown): Promise<boolean> {
-    const refusal = error instanceof CryptokiError ? error.cause : error;
-    if (!(refusal instanceof StatusError && refusal.sw === SECURITY_STATUS_NOT_SATISFIED)) return false;
-    if (this.logins.userOf(token) !== "user") return false;
+  async refused(token: Token, error: unknown): Promise<void> {
+    if (!(error instanceof StatusError && error.sw === SECURITY_STATUS_NOT_SATISFIED)) return;
+    if (this.logins.userOf(token) !== "user") return;
     const { cardToken } = token;
     const forgotten = cardToken.hasForgottenPin?.() ?? cardToken.pinStatus("user").then(({ verified }) => !verified);
-    return forgotten.catch(() => false);
+    if (await forgotten.catch(() => false)) this.logins.forget(token);
   }
 
   /** Runs `work` with the token in a slot. Errors as {@link inSession}, and those of {@link SlotTable.token}. */

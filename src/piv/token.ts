@@ -139,19 +139,20 @@ export class PivToken implements CardToken {
   }
 
   async hasForgottenPin(): Promise<boolean> {
-    return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send)));
+    return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send, "object")));
   }
 
   /** Whether the PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
-  async #pinOutlasts(send: PivExchange): Promise<boolean> {
+  async #pinOutlasts(send: PivExchange, refused: "key" | "object"): Promise<boolean> {
     if (!this.#pin.isVerified) return false;
     // Known since the login: the card is taken here, and could not be asked.
     const { pin } = await this.#session.discovery();
     const verified = await isPinVerified(send, pin);
     if (verified === true || this.#pin.hasAffirmed) return this.#pin.outlasts(verified);
-    // The card may be one that never says yes. It refuses an object of the cardholder's if the PIN is not verified; where it has no such
-    // object, it may say that first.
+    // The card may be one that never says yes. It gives an object of the cardholder's only while the PIN is verified; where it has no
+    // such object, it may say that first.
     const { sw } = await send(getData(CONTAINER.PRINTED_INFORMATION.tag), 1);
+    if (refused === "object" && (sw === SW.OK || sw >> 8 === SW.BYTES_AVAILABLE >> 8)) return true;
     if (sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return this.#pin.outlasts(undefined);
     this.#pin.forget();
     return false;
@@ -276,7 +277,7 @@ export class PivToken implements CardToken {
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
-        const outlasts = await this.#pinOutlasts(exchange);
+        const outlasts = await this.#pinOutlasts(exchange, "key");
         // In a hold the PIN was given for this very use.
         const isGiven = slot.pin !== "always" || hold !== undefined;
         return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import type { CardPrivateKey, CardToken } from "../../src/card/index.ts";
-import { CKA, CKF, CKM, CKO, CKS } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKS, CKU } from "../../src/cryptoki/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { VirtualPivCard } from "../../src/virtual/index.ts";
 import { rig as facadeRig } from "../cryptoki/rig.ts";
@@ -181,9 +181,24 @@ describe("through the C_ functions", () => {
     };
     await using facade = await facadeRig(answering(await makeCard(), denying));
     const session = await facade.loggedIn();
-    const found = facade.find(session, { [CKA.LABEL]: "Cardholder Iris Images" });
-    await found.catch(() => undefined);
-    expect((await facade.cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_USER_FUNCTIONS);
+    for (let search = 0; search < 3; search++) {
+      expect(await facade.find(session, { [CKA.LABEL]: "Cardholder Iris Images" })).toEqual([]);
+      expect((await facade.cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_USER_FUNCTIONS);
+    }
+  });
+
+  test("a search that meets a card that has forgotten the PIN finds no private objects, and the user is logged in no more", async () => {
+    const card = await makeCard();
+    await using facade = await facadeRig(card);
+    const session = await facade.loggedIn();
+    // Read before, and with the PIN.
+    expect(await facade.find(session, { [CKA.LABEL]: "Cardholder Iris Images" })).toEqual([]);
+    // As another program does that selects an application which does not keep the PIN.
+    await card.transmit(fromHex("0020ff80"));
+    expect(await facade.find(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "Printed Information" })).toEqual([]);
+    expect((await facade.cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
+    await facade.cryptoki.C_Login(session, CKU.USER, "123456");
+    expect(await facade.find(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "Printed Information" })).toHaveLength(1);
   });
 
   test.each([

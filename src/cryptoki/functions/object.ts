@@ -120,7 +120,10 @@ export function findObjects(
       const { objects } = application;
       const found = await search.next(
         max,
-        (object) => objects.isThere(object) && application.isVisible(object),
+        {
+          isVisible: (object) => objects.isThere(object) && application.isVisible(object),
+          refused: (error) => application.refused(session.token, error),
+        },
         signal,
       );
       return found.map((object) => objects.publish(object));

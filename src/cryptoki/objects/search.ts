@@ -9,6 +9,14 @@ import type { StoredObject } from "./stored-object.ts";
 /** Attributes by which a search names the object that it wants. */
 const NAMING: ReadonlySet<number> = new Set([CKA.ID, CKA.LABEL, CKA.OBJECT_ID, CKA.APPLICATION, CKA.UNIQUE_ID]);
 
+/** Whose search it is. */
+export interface Searcher {
+  /** Asked at that moment: a user may have logged out since the search began, or the object may have ended. */
+  readonly isVisible: (object: StoredObject) => boolean;
+  /** Told of an object that could not be read: the card may have forgotten the PIN. */
+  readonly refused: (error: unknown) => Promise<void>;
+}
+
 /**
  * A search under way. Attributes that cost nothing are compared first, for all objects; then, one object after another and only as
  * far as somebody asks, whether it is on the card; and last the attributes that must be read.
@@ -28,20 +36,16 @@ export class Search {
   /**
    * The next objects that match, at most `max`. After an error, an abort among them, the search stands where it stood: no object
    * is passed over because the card failed, and none that was found is lost.
-   * @param isVisible Asked at that moment: a user may have logged out since the search began, or the object may have ended.
    */
-  async next(
-    max: number,
-    isVisible: (object: StoredObject) => boolean,
-    signal?: AbortSignal,
-  ): Promise<readonly StoredObject[]> {
+  async next(max: number, searcher: Searcher, signal?: AbortSignal): Promise<readonly StoredObject[]> {
+    const { isVisible } = searcher;
     const found: StoredObject[] = [];
     const begin = this.#next;
     while (found.length < max) {
       const object = this.#candidates[this.#next];
       if (!object) break;
       try {
-        const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object), signal, cancelled));
+        const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object, searcher), signal, cancelled));
         // Asked again: the login may have ended while the card was read.
         if (wanted && isVisible(object)) found.push(object);
       } catch (error) {
@@ -50,14 +54,19 @@ export class Search {
       }
       this.#next++;
     }
-    return found;
+    // Those that were found before the card turned out to have forgotten the PIN.
+    return found.filter(isVisible);
   }
 
   /** An object that the card refuses, or that does not parse, is not the one wanted, and must not hide the others. */
-  #isWanted(object: StoredObject): Promise<boolean> {
-    return unlessRefused(
-      async () => (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted)),
-      false,
-    );
+  #isWanted(object: StoredObject, { refused }: Searcher): Promise<boolean> {
+    return unlessRefused(async () => {
+      try {
+        return (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted));
+      } catch (error) {
+        await refused(error);
+        throw error;
+      }
+    }, false);
   }
 }

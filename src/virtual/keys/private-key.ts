@@ -87,7 +87,8 @@ export function ecdsa(key: KeyObject, info: EcKeyInfo, hash: Uint8Array): Uint8A
  * @throws {DataError} unless `point` is uncompressed and on the curve.
  */
 export function ecdh(key: KeyObject, info: EcKeyInfo, point: Uint8Array): Uint8Array {
-  if (point.length !== 1 + 2 * fieldLength(info) || point[0] !== 0x04) throw new DataError("ECDH: not an uncompressed point");
+  if (point.length !== 1 + 2 * fieldLength(info) || point[0] !== 0x04)
+    throw new DataError("ECDH: not an uncompressed point");
   const secret = secretScalar(key);
   try {
     const own = createECDH(info.curve);
