@@ -115,8 +115,15 @@ export class Pkcs15Token implements CardToken {
     };
   }
 
+  /** @throws {LoginRequiredError} if the card refused a directory because it has forgotten the PIN that counted as verified. */
   async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
+    const { contents } = this.#application;
+    const refusals = contents.refusals;
     const all = await this.#application.objects.of(classes);
+    const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
+    if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
+      throw new LoginRequiredError("the card has forgotten the PIN, without which it keeps some of its objects back");
+    }
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 

@@ -55,6 +55,7 @@ export class CardContents {
   );
   /** Kinds of which the card kept a directory to itself: it wants a PIN before. */
   readonly #refused = new Set<DirectoryKind>();
+  #refusals = 0;
   /** Kinds of which something is on the card that was not read. */
   readonly #incomplete = new Set<DirectoryKind>();
   /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
@@ -205,7 +206,10 @@ export class CardContents {
         return [];
       }
       if (!isAnswer(error)) throw error;
-      if (error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) this.#refused.add(kind);
+      if (error.sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
+        this.#refused.add(kind);
+        this.#refusals++;
+      }
       this.#incomplete.add(kind);
       this.#findings.add(where, error.message);
       return [];
@@ -215,6 +219,11 @@ export class CardContents {
   /** Whether {@link directory} gave all objects of a kind that the card has, as far as is known. */
   isComplete(kind: DirectoryKind): boolean {
     return !this.#incomplete.has(kind);
+  }
+
+  /** How often the card has refused a directory for want of a PIN. */
+  get refusals(): number {
+    return this.#refusals;
   }
 
   /** A PIN was verified: what the card refused before is asked for again. @returns Whether there is any such directory. */

@@ -15,7 +15,6 @@ import {
   CKU,
   type CK_MECHANISM,
   Cryptoki,
-  CryptokiError,
 } from "../../../src/cryptoki/index.ts";
 import { ecdsaToDer } from "../../../src/crypto/index.ts";
 import { Pcscd } from "../../../src/pcsc/index.ts";
@@ -35,6 +34,8 @@ const KINDS = { "9a": "rsa-2048", "9c": "p-256", "9d": "rsa-2048", "9e": "p-256"
 /** The same slots with the kinds of keys the other way round. */
 const OTHER_KINDS = { "9a": "p-384", "9c": "rsa-2048", "9d": "p-256", "9e": "rsa-2048" } as const;
 const ID = { "9a": 1, "9c": 2, "9d": 3, "9e": 4 } as const;
+/** What the facade says of a use that the key is not for. */
+const NOT_PERMITTED = { name: "CKR_KEY_FUNCTION_NOT_PERMITTED" };
 
 describe.each([KINDS, OTHER_KINDS])("through pcscd, a card with $9a $9c $9d $9e", (kinds) => {
   let plugged: PluggedIn;
@@ -52,7 +53,6 @@ describe.each([KINDS, OTHER_KINDS])("through pcscd, a card with $9a $9c $9d $9e"
     const keys = Object.fromEntries(
       Object.entries(kinds).map(([slot, type]) => [slot, { privateKey: testKey(type, slot) }]),
     );
-    // Yubico's cards let 9D sign with EC keys, too.
     plugged = await plugIn(await VirtualPivCard.create({ keys, yubico: true }), "Virtual PCD");
     pcsc = new Pcscd();
     cryptoki = new Cryptoki({ pcsc, profiles: [piv] });
@@ -90,27 +90,35 @@ describe.each([KINDS, OTHER_KINDS])("through pcscd, a card with $9a $9c $9d $9e"
     return (await run("openssl", args, { input: MESSAGE })).stdout;
   }
 
-  test.each(slots)("%s signs, and OpenSSL verifies", async (slot) => {
+  test.each(slots)("%s signs, and OpenSSL verifies, or is for key agreement", async (slot) => {
     if (isRsa(slot)) {
       expect(await opensslVerifies(slot, await sign(slot, { mechanism: CKM.SHA256_RSA_PKCS }))).toBe("Verified OK\n");
       const parameter = { hashAlg: CKM.SHA256, mgf: CKG_MGF.MGF1_SHA256, sLen: 32 };
       const pss = await sign(slot, { mechanism: CKM.SHA256_RSA_PKCS_PSS, parameter });
       const options = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"];
       expect(await opensslVerifies(slot, pss, ...options)).toBe("Verified OK\n");
+    } else if (slot === "9d") {
+      // An EC key there agrees on secrets (SP 800-73-4 part 1 table 4b).
+      await expect(sign(slot, { mechanism: CKM.ECDSA_SHA256 })).rejects.toMatchObject(NOT_PERMITTED);
     } else {
       const signature = await sign(slot, { mechanism: CKM.ECDSA_SHA256 });
       expect(await opensslVerifies(slot, ecdsaToDer(signature))).toBe("Verified OK\n");
     }
   });
 
-  test.each(slots)("%s decrypts, or agrees on a secret", async (slot) => {
+  test.each(slots)("%s decrypts, or agrees on a secret, or is for neither", async (slot) => {
     const key = await find(slot, CKO.PRIVATE_KEY);
     const login = (): Promise<void> =>
       slot === "9c" ? cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, PIN) : Promise.resolve();
     if (isRsa(slot)) {
       const ciphertext = publicEncrypt({ key: keyOf(slot), oaepHash: "sha256" }, MESSAGE);
       const parameter = { hashAlg: CKM.SHA256, mgf: CKG_MGF.MGF1_SHA256 };
-      await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS_OAEP, parameter }, key);
+      const begun = cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS_OAEP, parameter }, key);
+      if (slot === "9e") {
+        await expect(begun).rejects.toMatchObject(NOT_PERMITTED);
+        return;
+      }
+      await begun;
       await login();
       expect(await cryptoki.C_Decrypt(session, ciphertext)).toEqual(MESSAGE);
     } else if (slot === "9d") {
@@ -131,7 +139,7 @@ describe.each([KINDS, OTHER_KINDS])("through pcscd, a card with $9a $9c $9d $9e"
       };
       const derive = cryptoki.C_DeriveKey(session, { mechanism: CKM.ECDH1_DERIVE, parameter }, key, {});
       // Agreeing on a secret is for the key management keys (SP 800-73-4 part 2 section 3.2.4).
-      await expect(derive).rejects.toThrow(CryptokiError);
+      await expect(derive).rejects.toMatchObject(NOT_PERMITTED);
     }
   });
 });
