@@ -8,6 +8,7 @@ export {
   CardResetError,
   CardTimeoutError,
 } from "./access-error.ts";
+export { afterReset } from "./after-reset.ts";
 export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
 export { authenticateUse, type HeldUse } from "./authenticated-use.ts";
 export type { CardHold } from "./card-hold.ts";

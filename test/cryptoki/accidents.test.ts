@@ -5,7 +5,7 @@ import { CardBusyError, type CardObject, StatusError } from "../../src/card/inde
 import { CKA, CKF, CKO, Cryptoki } from "../../src/cryptoki/index.ts";
 import { type InProcessCard, MemoryReaders, PcscError } from "../../src/pcsc/index.ts";
 import { profiles } from "../../src/index.ts";
-import { testCard } from "../virtual/keys.ts";
+import { testCard, testPkcs15Card } from "../virtual/keys.ts";
 import { READER, refusal, rig, settled } from "./rig.ts";
 import { AGREEABLE, fakeProfile } from "./two-pin-card.ts";
 import { find, writableRig } from "./writable-card.ts";
@@ -97,6 +97,14 @@ describe("what failed by accident", () => {
     };
     await expect(made.cryptoki.C_GetTokenInfo(0)).rejects.toMatchObject(refusal("DEVICE_ERROR"));
     expect((await made.cryptoki.C_GetTokenInfo(0)).model).toBe("PIV");
+  });
+
+  test.each([1, 2, 3, 6, 9])("by a reset by another program, at command %i, hides no token of the card", async (at) => {
+    await using made = await rig(await testPkcs15Card(), profiles);
+    made.before = (_, number): void => {
+      if (number === at) throw new PcscError("SCARD_W_RESET_CARD");
+    };
+    expect(await made.cryptoki.C_GetSlotList(true)).toHaveLength(2);
   });
 
   /** A card that answers its first `count` commands with 6C10, whatever Le they come with. */

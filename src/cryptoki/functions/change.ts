@@ -1,5 +1,5 @@
 import { untilAborted } from "../../async/index.ts";
-import type { PinUser } from "../../card/index.ts";
+import { afterReset, type PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { checkChanges } from "../attributes/changes.ts";
 import type { Template } from "../attributes/kinds.ts";
@@ -14,7 +14,6 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
-import { afterReset } from "../sessions/after-reset.ts";
 import { changeBuiltIn } from "./built-in-change.ts";
 import { changeOnCard, destroyOnCard, requireReadWrite } from "./card-objects.ts";
 import { keepObject, wipeSecrets } from "./keep.ts";

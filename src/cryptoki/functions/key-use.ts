@@ -1,3 +1,4 @@
+import { afterReset } from "../../card/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { CKA } from "../constants/cka.ts";
@@ -8,7 +9,6 @@ import { CryptokiError } from "../error.ts";
 import { type MechanismUse, requireMechanism } from "../mechanisms/offer.ts";
 import type { MechanismFamily, PairMechanism, SchemeMaker, SecretKey, SecretMechanism } from "../mechanisms/scheme.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
-import { afterReset } from "../sessions/after-reset.ts";
 import { GuardedKey } from "../sessions/guarded-key.ts";
 import { VerifiedKey } from "../sessions/verified-key.ts";
 import type { Session } from "../sessions/session.ts";

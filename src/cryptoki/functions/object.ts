@@ -1,3 +1,4 @@
+import { afterReset } from "../../card/index.ts";
 import { untilAborted } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
@@ -12,7 +13,6 @@ import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import { Search } from "../objects/search.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
-import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 
 /** Values of the attributes asked for. */

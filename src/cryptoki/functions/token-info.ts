@@ -1,10 +1,9 @@
 import { untilAborted } from "../../async/index.ts";
-import type { CardToken, CardTokenInfo, PinStatus } from "../../card/index.ts";
+import { afterReset, type CardToken, type CardTokenInfo, type PinStatus } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { cancelled } from "../error-map.ts";
 import { CK } from "../constants/ck.ts";
 import { CKF_TOKEN } from "../constants/ckf.ts";
-import { afterReset } from "../sessions/after-reset.ts";
 import type { CK_TOKEN_INFO } from "../structures.ts";
 import { fitEnd, fitText } from "../text.ts";
 

@@ -1,3 +1,4 @@
+import { afterReset } from "../../card/index.ts";
 import { untilAborted } from "../../async/index.ts";
 import { concatSecret, copySecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
@@ -9,7 +10,6 @@ import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import { hostPrivateKey } from "../objects/software-private-key.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
-import { afterReset } from "../sessions/after-reset.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { whole } from "./cipher.ts";

@@ -1,6 +1,12 @@
 import { DataError } from "../../bytes/index.ts";
-import { CardError, isAnswer, isExecutionError, MalformedAnswerError, StatusError } from "../../card/index.ts";
-import { afterReset } from "../sessions/after-reset.ts";
+import {
+  afterReset,
+  CardError,
+  isAnswer,
+  isExecutionError,
+  MalformedAnswerError,
+  StatusError,
+} from "../../card/index.ts";
 
 /**
  * Reads something of an object.

@@ -1,12 +1,11 @@
 import { untilAborted } from "../../async/index.ts";
-import type { AuthenticatedUse, KeyPrimitive } from "../../card/index.ts";
+import { afterReset, type AuthenticatedUse, type KeyPrimitive } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import type { KeyUser } from "../mechanisms/scheme.ts";
 import type { PrivateKey } from "../objects/key.ts";
 import type { Token } from "../slots/token.ts";
-import { afterReset } from "./after-reset.ts";
 import type { Login, Logins } from "./logins.ts";
 import type { Pin } from "./pin.ts";
 

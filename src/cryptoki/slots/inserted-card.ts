@@ -1,5 +1,13 @@
 import { memoizeAsync } from "../../async/index.ts";
-import { type Card, CardGoneError, type CardOptions, type CardRecognition, connectCard } from "../../card/index.ts";
+import {
+  afterReset,
+  type Card,
+  type CardApplication,
+  CardGoneError,
+  type CardOptions,
+  type CardRecognition,
+  connectCard,
+} from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -82,7 +90,8 @@ export class InsertedCard implements TokenCard {
     try {
       this.#requirePresent();
       // A card that answered wrongly once is not unknown until it is taken out: only the second look counts.
-      const application = (await recognition.claim(card)) ?? (await recognition.claim(card));
+      const claim = (): Promise<CardApplication | undefined> => afterReset(() => recognition.claim(card));
+      const application = (await claim()) ?? (await claim());
       this.#requirePresent();
       if (application) {
         const named = application.tokens.length > 1;
