@@ -332,16 +332,25 @@ describe("an application that keeps its PIN", () => {
     await cryptoki.C_Finalize();
   });
 
-  test("spends one try at most when the PIN was changed by somebody else", async () => {
+  test("spends no try when another application of the process changed the PIN, and keeps one that was not changed", async () => {
     const [cryptoki, mine, signing] = await open();
+    const wrong = { rv: CKR.PIN_INCORRECT, cause: { triesLeft: 2 } };
+    await expect(made.cryptoki.C_SetPIN(session, "999999", "654321")).rejects.toMatchObject(wrong);
+    await cryptoki.C_SignInit(mine, ECDSA, signing);
+    expect(await cryptoki.C_Sign(mine, DATA)).toHaveLength(64);
     await made.cryptoki.C_SetPIN(session, PIN, "654321");
     await cryptoki.C_SignInit(mine, ECDSA, signing);
-    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({
-      rv: CKR.USER_NOT_LOGGED_IN,
-      cause: { triesLeft: 2 },
-    });
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key wants its PIN");
+    expect((await made.cryptoki.C_GetTokenInfo(slot)).flags & CKF.USER_PIN_COUNT_LOW).toBe(0);
+    await made.cryptoki.C_UnlockPIN(session, "12345678", PIN);
+    await cryptoki.C_Finalize();
+  });
+
+  test("spends no try when the PIN was unblocked with another one", async () => {
+    const [cryptoki, mine, signing] = await open();
+    await made.cryptoki.C_UnlockPIN(session, "12345678", "654321");
     await cryptoki.C_SignInit(mine, ECDSA, signing);
-    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toMatchObject({ rv: CKR.USER_NOT_LOGGED_IN });
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key wants its PIN");
     await made.cryptoki.C_SetPIN(session, "654321", PIN);
     await cryptoki.C_Finalize();
   });

@@ -62,6 +62,20 @@ class Signers implements AsyncDisposable {
     return new Signers(made, kind, cryptoki, slot, sessions, key);
   }
 
+  /** A further application that has begun a signature, and keeps its PIN. @returns Ends the signature. */
+  async another(): Promise<() => Promise<Uint8Array>> {
+    const cryptoki = new Cryptoki({ slots: this.cryptoki.slots, keepPin: true });
+    await cryptoki.C_Initialize();
+    const session = await cryptoki.C_OpenSession(this.slot, CKF.SERIAL_SESSION);
+    await cryptoki.C_Login(session, CKU.USER, this.#kind.pin);
+    const wanted = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(this.#kind.id) };
+    await cryptoki.C_FindObjectsInit(session, wanted);
+    const key = first(await cryptoki.C_FindObjects(session));
+    await cryptoki.C_FindObjectsFinal(session);
+    await cryptoki.C_SignInit(session, ECDSA, key);
+    return () => cryptoki.C_Sign(session, DATA);
+  }
+
   /** Another program changes the PIN. */
   async changePin(from: string, to: string): Promise<void> {
     await using program = new Cryptoki({ pcsc: this.#made.readers.client(), profiles });
@@ -142,6 +156,17 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
     await signers.beginAgain();
     await signers.cryptoki.C_Login(session, CKU.CONTEXT_SPECIFIC, OTHER);
     expect((await signers.cryptoki.C_Sign(session, DATA)).length).toBeGreaterThan(0);
+  });
+
+  test("spend one try also if they are sessions of several applications", async () => {
+    await using signers = await Signers.begin(kind, 1);
+    const others = [await signers.another(), await signers.another()];
+    await signers.changePin(kind.pin, OTHER);
+    const given = await signers.pinsGiven(async () => {
+      const results = [...(await signers.signatures()), ...(await Promise.allSettled(others.map((sign) => sign())))];
+      for (const result of results) expect(result).toMatchObject({ reason: { rv: CKR.USER_NOT_LOGGED_IN } });
+    });
+    expect(given).toEqual([kind.pin]);
   });
 
   test("spend one try also if the one that was refused is not waited for", async () => {

@@ -1,4 +1,4 @@
-import { PinError, type PinRole } from "../../card/index.ts";
+import { CardError, PinError, type PinRole } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
@@ -32,7 +32,21 @@ async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise
   if (!cardToken.initPin) {
     throw await cannot(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
   }
-  await withPin(pin, async (copy) => cardToken.initPin?.(copy, signal));
+  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, signal)));
+}
+
+/**
+ * Runs `work`, which sets the user's PIN. What applications keep of the old one is forgotten, unless the card refused or was not asked:
+ * each of them would spend a try on it.
+ */
+export async function settingPin(token: Token, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof CardError || error instanceof CryptokiError)) token.dropKeptPins();
+    throw error;
+  }
+  token.dropKeptPins();
 }
 
 /** A PUK that was refused is not tried again: its officer is logged out. One that the card did not look at stays. */
@@ -72,7 +86,9 @@ export function setPin(
         const user = logins.userOf(token);
         if (!user && application.unlocksBy("C_SetPIN")) return unlock(token, oldPin, newPin, signal);
         logins.dropKeptPin(token);
-        return change(token, logins.pukOf(token) ? "puk" : (user ?? "user"), oldPin, newPin, signal);
+        const role = logins.pukOf(token) ? "puk" : (user ?? "user");
+        const work = (): Promise<void> => change(token, role, oldPin, newPin, signal);
+        return role === "user" ? settingPin(token, work) : work();
       }, signal);
     },
     signal,
@@ -122,7 +138,12 @@ export function unlockPin(
 async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void> {
   const { cardToken } = token;
   const { pinPad } = cardToken;
-  if (puk === null && pin === null && pinPad?.unlockPin) return pinPad.unlockPin(signal);
+  if (puk === null && pin === null && pinPad?.unlockPin) {
+    const onPad = pinPad.unlockPin.bind(pinPad);
+    return settingPin(token, () => onPad(signal));
+  }
   if (!cardToken.unlockPin) throw await cannot(token, "no PUK unblocks this card's PIN");
-  await withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal)));
+  await settingPin(token, () =>
+    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal))),
+  );
 }

@@ -6,6 +6,7 @@ import { type Pin, requirePin, withPin } from "../sessions/pin.ts";
 import type { Session } from "../sessions/session.ts";
 import { cannot } from "./cannot.ts";
 import { requireReadWrite } from "./card-objects.ts";
+import { settingPin } from "./pin.ts";
 
 /** Ten minutes: somebody reads the challenge to somebody else on the telephone. */
 const LONGEST = 600_000;
@@ -72,7 +73,9 @@ export function unlockWithResponse(
       requireBegun(application, session);
       if (!token.cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
       try {
-        await withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal));
+        await settingPin(token, () =>
+          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal)),
+        );
       } finally {
         token.card.reservation.release(application);
       }

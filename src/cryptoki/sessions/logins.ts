@@ -8,12 +8,12 @@ import {
   type PinUser,
   UnsupportedError,
 } from "../../card/index.ts";
-import { wipe } from "../../bytes/index.ts";
+import { equalBytes, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
 import type { PrivateKey } from "../objects/key.ts";
-import type { Token } from "../slots/token.ts";
+import type { LoggedIn, Token } from "../slots/token.ts";
 import { copyPin, type Pin, withPin } from "./pin.ts";
 
 /** One login, from C_Login until it ends. */
@@ -45,7 +45,7 @@ export interface LoginOptions {
  * Who one application has logged in to which token. Its own C_Login alone decides: that the card holds a PIN as verified, for
  * another application or program, is no reason to let anybody in.
  */
-export class Logins {
+export class Logins implements LoggedIn {
   readonly #logins = new Map<Token, Login>();
   readonly #ended: (token: Token) => void;
   readonly #mayJoin: ((token: Token) => boolean) | undefined;
@@ -155,10 +155,10 @@ export class Logins {
     return this.current(token)?.pin;
   }
 
-  /** The PIN was changed, or turned out to be another one by now. The user stays logged in, without it. */
-  dropKeptPin(token: Token): void {
+  /** The PIN was changed, or turned out to be another one by now. The user stays logged in, without it. @param pin Only this one. */
+  dropKeptPin(token: Token, pin?: Uint8Array): void {
     const login = this.#logins.get(token);
-    if (!login?.pin) return;
+    if (!login?.pin || (pin && !equalBytes(pin, login.pin))) return;
     wipe(login.pin);
     delete login.pin;
   }
@@ -204,7 +204,11 @@ export class Logins {
         return { held: await this.#authenticate(token, key, pin, signal) };
       } catch (error) {
         if (!(error instanceof PinError)) throw error;
-        this.dropKeptPin(token);
+        // Other applications keep it as well, and each would spend a try on it.
+        await withPin(pin, (refused) => {
+          token.dropKeptPins(refused);
+          return Promise.resolve();
+        });
         const message = `the PIN that was kept is not the card's any more: ${error.message}`;
         throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, message, { cause: error });
       }

@@ -32,13 +32,19 @@ export interface TokenCard {
 /** Makes the contents of an object of a card's token. @param isEnded Whether the object is gone since. */
 export type TokenContents = (object: CardObject, token: Token, isEnded: () => boolean) => ObjectContents;
 
+/** An application that is logged in, and may keep the user's PIN until its logout. */
+export interface LoggedIn {
+  /** Forgets the PIN that it keeps for the token. @param pin Only if it is this one. */
+  dropKeptPin(token: Token, pin?: Uint8Array): void;
+}
+
 /** What one PIN of an inserted card guards, in its slot. Shared by all applications of this process. */
 export class Token {
   readonly card: TokenCard;
   readonly cardToken: CardToken;
   readonly slotID: number;
   /** The applications that are logged in. With the last logout the card forgets the PIN. */
-  readonly loggedIn = new Set<object>();
+  readonly loggedIn = new Set<LoggedIn>();
   /**
    * The user's logins that applications with single sign-on share with one another, and the card's resets when their PIN was verified
    * last: a login with fewer is over, though nobody may have noticed.
@@ -73,6 +79,14 @@ export class Token {
   /** The card took the user's PIN, which has all its tries again. */
   userVerified(): void {
     this.#lastStatus.set("user", { triesLeft: undefined, maxTries: 0, verified: true });
+  }
+
+  /**
+   * The user's PIN was changed, or may have been: what the applications keep of it would cost a try each.
+   * @param pin The card refused this one; an application may keep a newer one.
+   */
+  dropKeptPins(pin?: Uint8Array): void {
+    for (const application of this.loggedIn) application.dropKeptPin(this, pin);
   }
 
   /** Has the card forget the PIN, unless an application is logged in. */
