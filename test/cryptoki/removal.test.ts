@@ -174,6 +174,29 @@ test("a reset in the middle of a reading or a signature ends the login, and the 
   expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_PUBLIC_SESSION);
 });
 
+test("a search that loses its login to a reset says so, and does not find less in silence", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.loggedIn();
+  const PRIVATE_KEYS = { [CKA.CLASS]: CKO.PRIVATE_KEY };
+  made.before = (command): void => {
+    if (command[1] !== 0xcb) return;
+    made.before = undefined;
+    throw new PcscError("SCARD_W_RESET_CARD");
+  };
+  await cryptoki.C_FindObjectsInit(session, PRIVATE_KEYS);
+  await expect(cryptoki.C_FindObjects(session)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  await expect(cryptoki.C_FindObjects(session)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+  await cryptoki.C_Login(session, CKU.USER, PIN);
+  // The search goes on where it stood.
+  expect(await cryptoki.C_FindObjects(session)).toHaveLength(4);
+  // A logout is the caller's own doing; the key in 9E wants no login.
+  await cryptoki.C_FindObjectsFinal(session);
+  await cryptoki.C_FindObjectsInit(session, PRIVATE_KEYS);
+  await cryptoki.C_Logout(session);
+  expect(await cryptoki.C_FindObjects(session)).toHaveLength(1);
+});
+
 test("a card that is gone when a login's turn comes lets nobody in, nor keeps a PUK", async () => {
   await using made = await rig(await testCard());
   const session = await made.session();

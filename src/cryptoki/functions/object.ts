@@ -100,7 +100,9 @@ export function findObjectsInit(
       operations.begin("find", async () => {
         // Copies: the caller may use its bytes for the next search before this one has come to them.
         const wanted = readTemplate(template).map(([type, value]) => [type, ownValue(value)] as const);
-        return new Search(await untilAborted(application.objects.candidates(token, wanted), signal, cancelled), wanted);
+        const byUser = application.logins.userOf(token) === "user";
+        const candidates = application.objects.candidates(token, wanted);
+        return new Search(await untilAborted(candidates, signal, cancelled), wanted, byUser);
       }),
     signal,
   );
@@ -121,7 +123,13 @@ export function findObjects(
       const found = await search.next(
         max,
         {
-          isVisible: (object) => objects.isThere(object) && application.isVisible(object),
+          isVisible: (object) => {
+            // A logout takes the private objects away, and a card that forgets the PIN does not.
+            if (!objects.isThere(object)) return false;
+            if (application.isVisible(object)) return true;
+            if (search.byUser) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, LOST);
+            return false;
+          },
           refused: (error) => application.refused(session.token, error),
         },
         signal,
@@ -131,6 +139,8 @@ export function findObjects(
     signal,
   );
 }
+
+const LOST = "the card has forgotten the PIN since this search began; C_Login, and search once more";
 
 export function findObjectsFinal(application: Application, sessionHandle: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(

@@ -11,7 +11,10 @@ const NAMING: ReadonlySet<number> = new Set([CKA.ID, CKA.LABEL, CKA.OBJECT_ID, C
 
 /** Whose search it is. */
 export interface Searcher {
-  /** Asked at that moment: a user may have logged out since the search began, or the object may have ended. */
+  /**
+   * Asked at that moment: a user may have logged out since the search began, or the object may have ended.
+   * @throws to end the search: it would find less than there is.
+   */
   readonly isVisible: (object: StoredObject) => boolean;
   /** Told of an object that could not be read: the card may have forgotten the PIN. */
   readonly refused: (error: unknown) => Promise<void>;
@@ -25,9 +28,13 @@ export class Search {
   readonly #wanted: AttributeList;
   readonly #named: boolean;
   readonly #candidates: readonly StoredObject[];
+  /** The user was logged in when it began. */
+  readonly byUser: boolean;
   #next = 0;
 
-  constructor(candidates: readonly StoredObject[], wanted: AttributeList) {
+  /** @param byUser Whether the user is logged in. */
+  constructor(candidates: readonly StoredObject[], wanted: AttributeList, byUser: boolean) {
+    this.byUser = byUser;
     this.#wanted = wanted;
     this.#named = wanted.some(([type, value]) => NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA));
     this.#candidates = candidates.filter((object) => object.attributes.mayMatch(wanted));
@@ -41,21 +48,20 @@ export class Search {
     const { isVisible } = searcher;
     const found: StoredObject[] = [];
     const begin = this.#next;
-    while (found.length < max) {
-      const object = this.#candidates[this.#next];
-      if (!object) break;
-      try {
+    try {
+      while (found.length < max) {
+        const object = this.#candidates[this.#next];
+        if (!object) break;
         const wanted = isVisible(object) && (await untilAborted(this.#isWanted(object, searcher), signal, cancelled));
-        // Asked again: the login may have ended while the card was read.
-        if (wanted && isVisible(object)) found.push(object);
-      } catch (error) {
-        this.#next = begin;
-        throw error;
+        if (wanted) found.push(object);
+        this.#next++;
       }
-      this.#next++;
+      // Asked again: the login may have ended while the card was read.
+      return found.filter(isVisible);
+    } catch (error) {
+      this.#next = begin;
+      throw error;
     }
-    // Those that were found before the card turned out to have forgotten the PIN.
-    return found.filter(isVisible);
   }
 
   /** An object that the card refuses, or that does not parse, is not the one wanted, and must not hide the others. */
