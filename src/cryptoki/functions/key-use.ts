@@ -102,7 +102,7 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   // No public key tells whether an agreed secret is right.
   const verifies = application.verifiesResults && use !== "derive";
   const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
-  const guard = new GuardedKey(privateKey, token, application.logins);
+  const guard = new GuardedKey(privateKey, token, application.logins, () => object.copy.ended);
   if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }

@@ -1,5 +1,6 @@
 import { untilAborted } from "../../async/index.ts";
-import { afterReset, type AuthenticatedUse, type KeyPrimitive } from "../../card/index.ts";
+import { wipe } from "../../bytes/index.ts";
+import { afterReset, type AuthenticatedUse, type KeyPrimitive, WrongResultError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { cancelled } from "../error-map.ts";
@@ -14,13 +15,16 @@ export class GuardedKey implements KeyUser {
   readonly #key: PrivateKey;
   readonly #token: Token;
   readonly #logins: Logins;
+  readonly #isGone: () => boolean;
   /** The login in which the PIN was given for the next use. */
   #authenticated: Login | undefined;
   #wasAsked = false;
   /** The use that the PIN was given for, while the card is kept for it. */
   #held: AuthenticatedUse | undefined;
 
-  constructor(key: PrivateKey, token: Token, logins: Logins) {
+  /** @param isGone Whether the key is not what it was any more: destroyed since, or another one is in its place. */
+  constructor(key: PrivateKey, token: Token, logins: Logins, isGone: () => boolean) {
+    this.#isGone = isGone;
     this.#key = key;
     this.#token = token;
     this.#logins = logins;
@@ -70,8 +74,24 @@ export class GuardedKey implements KeyUser {
     this.#authenticated = undefined;
   }
 
-  /** @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; what the card throws. */
+  /**
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; CKR_KEY_HANDLE_INVALID if the key gave way to another
+   *   one before the card came to this use: the result would be that one's; what the card throws.
+   */
   async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    let result: Uint8Array;
+    try {
+      result = await this.#use(primitive, input, signal);
+    } catch (cause) {
+      if (!(cause instanceof WrongResultError && this.#isGone())) throw cause;
+      throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED, { cause });
+    }
+    if (!this.#isGone()) return result;
+    wipe(result);
+    throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED);
+  }
+
+  async #use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const key = this.#key;
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also while the card is read for it, which is done for all callers.
@@ -92,6 +112,7 @@ export class GuardedKey implements KeyUser {
   }
 }
 
+const REPLACED = "the key was destroyed or replaced meanwhile; find it again with C_FindObjects";
 const PIN_FIRST = "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";
 const GIVEN_BACK =
   "this key wants its PIN before each use, and the use came too late after it: the card was given back; C_Login with CKU_CONTEXT_SPECIFIC once more";
