@@ -164,6 +164,11 @@ export class Application implements SlotListener {
     return this.sessions.count(token).total > 0;
   }
 
+  sharedLoginLeft(token: Token): void {
+    // Takes the login up.
+    this.logins.current(token);
+  }
+
   cardRemoved(card: TokenCard): void {
     for (const token of this.sessions.tokens(card)) {
       for (const session of this.sessions.with(token)) this.sessions.close(session);
@@ -275,6 +280,7 @@ export class Application implements SlotListener {
 
   /** Ends a login, and the names of private objects with it. */
   async logout(token: Token): Promise<void> {
+    if (this.logins.shares(token)) this.slots.leaveSharedLogin(token);
     this.objects.endLogin(token);
     await this.logins.logout(token);
     token.card.release();

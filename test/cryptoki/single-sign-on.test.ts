@@ -92,6 +92,34 @@ describe("single sign-on", () => {
     await other.C_Finalize();
   });
 
+  test.each(["logout", "closing the session", "finalising"])(
+    "a login stays with those who have a session, though they made no call in it: %s of the first",
+    async (how) => {
+      await using made = await rig(await testCard());
+      const [one, other, out] = await circle(made, 3);
+      if (!one || !other || !out) throw new Error("three");
+      const [before, left] = [await open(other), await open(out)];
+      const mine = await open(one);
+      await one.C_Login(mine, CKU.USER, PIN);
+      await out.C_Logout(left);
+      const after = await open(other);
+      if (how === "logout") await one.C_Logout(mine);
+      else if (how === "finalising") await one.C_Finalize();
+      else await one.C_CloseSession(mine);
+      expect(await state(other, before)).toBe(CKS.RW_USER_FUNCTIONS);
+      expect(await sign(other, after)).toBe(256);
+      // Who has logged out stays out, and so does an application without single sign-on.
+      expect(await state(out, left)).toBe(CKS.RW_PUBLIC_SESSION);
+      expect(await state(made.cryptoki, await made.session())).toBe(CKS.RW_PUBLIC_SESSION);
+      // The last one ends it for all.
+      await other.C_Logout(before);
+      expect(await state(other, after)).toBe(CKS.RW_PUBLIC_SESSION);
+      if (how === "finalising") await one.C_Initialize();
+      expect(await state(one, await open(one))).toBe(CKS.RW_PUBLIC_SESSION);
+      for (const cryptoki of [one, other, out]) await cryptoki.C_Finalize();
+    },
+  );
+
   test("who closed all sessions comes back into what others share", async () => {
     await using made = await rig(await testCard());
     const [one, other] = await circle(made, 2);

@@ -75,6 +75,11 @@ export class Logins implements LoggedIn {
     return this.#join(token);
   }
 
+  /** Whether the user's login to `token` is shared with other applications. */
+  shares(token: Token): boolean {
+    return token.shared.has(this);
+  }
+
   /** Takes up the login of another application's user. It then is this application's own: it stays when the other one's ends. */
   #join(token: Token): Login | undefined {
     if (token.shared.size === 0 || this.#declined.has(token) || this.#mayJoin?.(token) !== true) return undefined;

@@ -26,6 +26,8 @@ export interface SlotListener {
   cardFinding(finding: CardFinding, reader: string): void;
   /** Whether it has a session with the token. */
   usesToken(token: Token): boolean;
+  /** An application is about to leave a login that it shares: those who are in it by single sign-on keep it. */
+  sharedLoginLeft(token: Token): void;
 }
 
 /** A slot: a reader, or for cards with several PINs a part of one. */
@@ -153,6 +155,14 @@ export class SlotTable {
   /** Whether any application has a session with the token. */
   inUse(token: Token): boolean {
     return [...this.#listeners].some((listener) => listener.usesToken(token));
+  }
+
+  /**
+   * An application that shares its login leaves it. Whoever has a session is logged in by it, also an application that has made no call
+   * since.
+   */
+  leaveSharedLogin(token: Token): void {
+    for (const listener of this.#listeners) listener.sharedLoginLeft(token);
   }
 
   /** Gives back what cards a caller has for himself. */
