@@ -20,3 +20,8 @@ export function requireCount(value: number, what: string, max: number): void {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} must be a whole number from 0 to ${max}`);
   }
 }
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a number as C has it. */
+export function requireFlags(value: number): void {
+  requireCount(value, "the flags", Number.MAX_SAFE_INTEGER);
+}

@@ -4,7 +4,7 @@ import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
-import { refusal, rig, type Rig } from "./rig.ts";
+import { PIN, refusal, rig, type Rig } from "./rig.ts";
 
 const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 const DATA = utf8("data");
@@ -354,3 +354,23 @@ test("closing a session costs the same however many are open", async () => {
   // One that looks at each session that is open takes about forty times as long.
   expect((await closing()) / few).toBeLessThan(8);
 }, 120_000);
+
+test("numbers and names of the wrong kind are CKR_ARGUMENTS_BAD", async () => {
+  await using made = await rig(await testCard());
+  const { cryptoki } = made;
+  const session = await made.session();
+  const bad = refusal("ARGUMENTS_BAD");
+  for (const odd of [Symbol("odd"), 6n, "6", 0.5, undefined]) {
+    const flags = odd as number;
+    await expect(cryptoki.C_OpenSession(0, flags)).rejects.toMatchObject(bad);
+    await expect(cryptoki.C_SessionCancel(session, flags)).rejects.toMatchObject(bad);
+    await expect(cryptoki.C_GetInterface(null, null, flags)).rejects.toMatchObject(bad);
+  }
+  await expect(cryptoki.C_GetInterface(null, undefined as unknown as null, 0)).rejects.toMatchObject(bad);
+  const types = [Symbol("odd"), new Uint8Array(1)] as unknown as number[];
+  await expect(cryptoki.C_GetAttributeValue(session, await made.publicKey(session, 1), types)).rejects.toMatchObject(
+    bad,
+  );
+  const nobody = undefined as unknown as null;
+  await expect(cryptoki.C_LoginUser(session, CKU.USER, PIN, nobody)).rejects.toMatchObject(bad);
+});

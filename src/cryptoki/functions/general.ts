@@ -1,4 +1,5 @@
 import type { Application } from "../application.ts";
+import { requireFlags } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../error.ts";
 import { type Chapter, CHAPTERS, type FunctionName } from "../function-table.ts";
@@ -51,6 +52,10 @@ export function getInterface(
   version: CK_VERSION | null,
   flags: CK_FLAGS,
 ): CK_INTERFACE {
+  requireFlags(flags);
+  if (version !== null && typeof (version as unknown) !== "object") {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, "the version is { major, minor }, or null");
+  }
   const found = getInterfaceList(offered).find(
     (one) =>
       one.pInterfaceName === (name ?? STANDARD) &&

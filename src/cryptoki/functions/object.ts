@@ -40,7 +40,7 @@ export function getAttributeValue<Type extends number>(
     sessionHandle,
     async (session) => {
       const object = objectIn(application, session, handle);
-      if (!Array.isArray(types)) {
+      if (!Array.isArray(types) || types.some((type) => typeof type !== "number")) {
         throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
       }
       const report = afterReset(() => object.attributes.report(types));

@@ -1,4 +1,5 @@
 import type { Application } from "../application.ts";
+import { requireFlags } from "../arguments.ts";
 import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CKU } from "../constants/cku.ts";
@@ -16,6 +17,7 @@ export function openSession(
   flags: number,
   signal?: AbortSignal,
 ): Promise<number> {
+  requireFlags(flags);
   if ((flags & CKF_SESSION.SERIAL_SESSION) === 0) throw new CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED);
   const readWrite = (flags & CKF_SESSION.RW_SESSION) !== 0;
   return application.withToken(
@@ -77,6 +79,7 @@ export function sessionCancel(
   return application.inSession(
     handle,
     ({ operations }) => {
+      requireFlags(flags);
       for (const [flag, kind] of CANCELLED) if ((flags & flag) !== 0) operations.cancel(kind);
     },
     signal,
@@ -159,7 +162,9 @@ export function loginUser(
   signal?: AbortSignal,
 ): Promise<void> {
   application.sessions.get(handle);
-  if (username !== null && username.length > 0) {
+  // Callers in JavaScript have no types.
+  const given = username as { readonly length: number } | null | undefined;
+  if (given !== null && given?.length !== 0) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "no user of a card has a name; leave it empty, or call C_Login");
   }
   return login(application, handle, userType, pin, signal);
