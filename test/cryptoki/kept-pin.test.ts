@@ -33,6 +33,7 @@ class Signers implements AsyncDisposable {
   readonly slot: number;
   readonly sessions: readonly number[];
   readonly #key: number;
+  readonly #others: Cryptoki[] = [];
 
   private constructor(made: Rig, kind: Kind, cryptoki: Cryptoki, slot: number, sessions: number[], key: number) {
     this.#made = made;
@@ -66,6 +67,7 @@ class Signers implements AsyncDisposable {
   async another(): Promise<() => Promise<Uint8Array>> {
     const cryptoki = new Cryptoki({ slots: this.cryptoki.slots, keepPin: true });
     await cryptoki.C_Initialize();
+    this.#others.push(cryptoki);
     const session = await cryptoki.C_OpenSession(this.slot, CKF.SERIAL_SESSION);
     await cryptoki.C_Login(session, CKU.USER, this.#kind.pin);
     const wanted = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(this.#kind.id) };
@@ -113,7 +115,7 @@ class Signers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.cryptoki.C_Finalize();
+    for (const cryptoki of [...this.#others, this.cryptoki]) await cryptoki.C_Finalize();
     await this.#made[Symbol.asyncDispose]();
   }
 }
