@@ -98,7 +98,7 @@ export async function writeWhole(path: string, bytes: Uint8Array | string, optio
 }
 
 /** The error for a file that could not be read. */
-function readFailure(path: string, cause: unknown): FileError {
+export function readFailure(path: string, cause: unknown): FileError {
   return new FileError(`cannot read ${path}: ${reason(cause)}`, { cause });
 }
 

@@ -29,7 +29,7 @@ export const DEFAULT_PATIENCE = 60;
 export function addGlobalOptions(program: Command): void {
   program
     .addOption(
-      new Option("--virtual [card]", "use a virtual card: piv (unless told), pkcs15, or a file that holds a saved one"),
+      new Option("--virtual [card]", "use a virtual card: piv, pkcs15, or a file that holds a saved one; default: piv"),
     )
     .addOption(new Option("--reader <name>", "use the reader whose name contains this"))
     .addOption(new Option("--token <uri>", "use the token that this PKCS #11 URI describes"))

@@ -9,7 +9,7 @@ import { openCard } from "../card.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { FileError, NotFoundError, UsageError, UnsoundCardError } from "../failure.ts";
-import { LIMIT, readWhole } from "../files.ts";
+import { LIMIT, readFailure, readWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { secret } from "../new-pin.ts";
 import { type Printer, visible } from "../output.ts";
@@ -115,7 +115,7 @@ async function filesOf(name: string): Promise<readonly string[]> {
     return names.sort().map((file) => path.join(name, file));
   } catch (cause) {
     if (cause instanceof FileError) throw cause;
-    throw new FileError(`cannot read ${name}`, { cause });
+    throw readFailure(name, cause);
   }
 }
 

@@ -34,7 +34,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
     .option("--mechanism <name>", "RSA_PKCS, or RSA_PKCS_OAEP")
-    .addOption(new Option("--hash <name>", "the hash of OAEP, sha1 unless told").choices(HASHES))
+    .addOption(new Option("--hash <name>", "the hash of OAEP; default: sha1").choices(HASHES))
     .addOption(new Option("--input-encoding <encoding>", "of the ciphertext").choices(ENCODINGS).default("binary"))
     .addOption(new Option("--encoding <encoding>", "how the result is written").choices(ENCODINGS))
     .option("--output <file>", "write the result there; a new file is for the user alone")

@@ -57,7 +57,7 @@ export function addDemo(program: Command, environment: Environment): void {
     .command("demo")
     .summary("sign with a virtual card, and see every step")
     .description(
-      "Make a virtual card (PIV unless told), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
+      "Make a virtual card (default: PIV), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
         "signature with Node's own cryptography. Then tell every APDU that it took, and what each meant.",
     )
     .argument("[file]", "a file to sign in place of the letter")

@@ -39,7 +39,7 @@ export function addImport(program: Command, environment: Environment): void {
           "(PIV), use --so.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
-      .argument("[file]", "PEM or DER; for data anything; standard input unless told")
+      .argument("[file]", "PEM or DER; for data anything; default: standard input")
       .addOption(
         new Option("--type <type>", "what is in the file")
           .choices(["cert", "private", "public", "data"])

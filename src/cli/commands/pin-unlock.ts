@@ -24,7 +24,7 @@ export function addPinUnlock(pin: Command, environment: Environment): void {
       .argument("[uri]", "a PKCS #11 URI of the token")
       .option(
         "--puk-source <source>",
-        `where the PUK comes from, as --pin-source; ${PUK.variable}, or a prompt, unless told`,
+        `where the PUK comes from, as --pin-source; default: ${PUK.variable}, or a prompt`,
       ),
   ).addHelpText("after", examples(["cryptoki pin unlock", "asks for the PUK, and twice for the new PIN"]));
   action<UnlockOptions, [string | undefined]>(command, environment, async (context, options, uri) => {

@@ -56,7 +56,7 @@ export function addServe(program: Command, environment: Environment): void {
     .option("-f, --foreground", "stay in the foreground, until interrupted")
     .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
     .option("--stdio", "serve one client on standard input and output, as ssh wants it")
-    .option("--max-message <bytes>", "the longest request that a client may send; 16 MiB unless told", parseBytes)
+    .option("--max-message <bytes>", "the longest request that a client may send; default: 16 MiB", parseBytes)
     .addOption(
       new Option(
         "--unlock-by <function>",

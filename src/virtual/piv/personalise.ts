@@ -217,7 +217,7 @@ function makeObjects(
 /** The key reference that `name` spells in hexadecimal. */
 export function parseSlot(name: string): number {
   const slot = /^[0-9a-f]{2}$/iu.test(name) ? Number.parseInt(name, 16) : -1;
-  if (!isSlot(slot)) throw new DataError(`PIV slot: none of 9a, 9c, 9d, 9e and 82 to 95`);
+  if (!isSlot(slot)) throw new DataError(`PIV slot ${name}: there are 9a, 9c, 9d, 9e and 82 to 95`);
   return slot;
 }
 
