@@ -113,7 +113,8 @@ export function systemCode(error: unknown): string | undefined {
   return isCoded && typeof error.code === "string" ? error.code : undefined;
 }
 
-function reason(error: unknown): string {
+/** What the operating system's error means, in words. */
+export function reason(error: unknown): string {
   const code = systemCode(error);
   switch (code) {
     case "ENOENT":

@@ -36,7 +36,7 @@ export function addGlobalOptions(program: Command): void {
     .addOption(
       new Option(
         "--server <address>",
-        "use the tokens of a p11-kit server: unix:path=/..., or a command that speaks for one",
+        "use the tokens of a p11-kit server: unix:path=/..., or a command that serves one on its standard input and output",
       ).conflicts("virtual"),
     )
     .addOption(
@@ -68,10 +68,10 @@ export function addGlobalOptions(program: Command): void {
     .addOption(
       new Option(
         "--trace",
-        "tell every APDU, its meaning and every PKCS #11 call on standard error, without PINs and keys",
+        "show every APDU, its meaning and every PKCS #11 call on standard error, without PINs and keys",
       ),
     )
-    .addOption(new Option("--record <file>", "write what was said to the card to a file, without PINs and keys"));
+    .addOption(new Option("--record <file>", "write every exchange with the card to a file, without PINs and keys"));
 }
 
 function parseTimeout(text: string): number {

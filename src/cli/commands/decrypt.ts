@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { wipe } from "../../bytes/index.ts";
-import type { HashName } from "../../crypto/index.ts";
+import type { HashName, PublicKey } from "../../crypto/index.ts";
 import { action } from "../context.ts";
 import { decode, deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
@@ -58,7 +58,9 @@ export function addDecrypt(program: Command, environment: Environment): void {
         file ?? "standard input",
       );
       const session = await openSessionFor(context, selection, uri);
-      const key = await choosePrivateKey(session, selection, USE.decrypt);
+      const key = await choosePrivateKey(session, selection, USE.decrypt, async (candidate) => {
+        requireRsaKey(await session.publicKey(candidate));
+      });
       // With the public key at hand, a faulty result is an error, and no wrong plaintext.
       await session.publicKeyInfo(key.handle);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
@@ -75,6 +77,12 @@ export function addDecrypt(program: Command, environment: Environment): void {
       }
     },
   );
+}
+
+/** @throws {UsageError} for a key that does not decrypt. */
+function requireRsaKey(key: PublicKey): void {
+  if (key.type === "rsa") return;
+  throw new UsageError(`the key is on ${key.curve}; decrypt works with RSA keys, derive with EC keys`);
 }
 
 /** Undefined: PKCS #1 v1.5. */

@@ -19,7 +19,7 @@ export function addPinUnlock(pin: Command, environment: Environment): void {
       .command("unlock")
       .summary("unblock a PIN with its PUK")
       .description(
-        "Give a token a new PIN, and all its tries, on the strength of its PUK. A wrong PUK spends one of the PUK's own tries.",
+        "Set a new PIN with the PUK of a token. The PIN has all its tries again. A wrong PUK spends one of the PUK's own tries.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
       .option(
