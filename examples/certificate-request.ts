@@ -3,13 +3,13 @@ import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { Cryptoki, profiles } from "cryptoki";
 import { TokenCrypto } from "cryptoki/webcrypto";
-import { openReaders, pin } from "./cards.ts";
+import { openReaders, readPin } from "./cards.ts";
 
 const pcsc = await openReaders();
 const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
-  await using card = await TokenCrypto.open({ cryptoki, pin: () => pin });
+  await using card = await TokenCrypto.open({ cryptoki, pin: readPin });
   x509.cryptoProvider.set(card);
   const keys = await card.keyStorage.pair({ id: Uint8Array.of(1) });
   const request = await x509.Pkcs10CertificateRequestGenerator.create({

@@ -1,7 +1,7 @@
 /** Encrypts for the key management key with its certificate, as anybody can, and decrypts on the card. */
 import { constants, createPublicKey, publicEncrypt, X509Certificate } from "node:crypto";
 import { CKA, CKF, CKG, CKM, CKO, CKU, Cryptoki, profiles, type Template } from "cryptoki";
-import { openReaders, pin } from "./cards.ts";
+import { NO_CARD, openReaders, readPin } from "./cards.ts";
 
 /** Key management, by the numbering of PIV modules. */
 const ID = Uint8Array.of(3);
@@ -11,7 +11,7 @@ const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
   const [slot] = await cryptoki.C_GetSlotList(true);
-  if (slot === undefined) throw new Error("no card");
+  if (slot === undefined) throw new Error(NO_CARD);
   const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
 
   const find = async (template: Template): Promise<number> => {
@@ -28,7 +28,7 @@ try {
   const padding = constants.RSA_PKCS1_OAEP_PADDING;
   const ciphertext = publicEncrypt({ key: publicKey, padding, oaepHash: "sha256" }, Buffer.from("meet me at noon"));
 
-  await cryptoki.C_Login(session, CKU.USER, pin);
+  await cryptoki.C_Login(session, CKU.USER, readPin());
   const key = await find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: ID });
   const parameter = { hashAlg: CKM.SHA256, mgf: CKG.MGF1_SHA256 };
   await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS_OAEP, parameter }, key);

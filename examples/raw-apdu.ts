@@ -1,13 +1,13 @@
 /** Speaks to a card in its own language: selects the PIV application, and asks how many PIN tries are left. */
 import { CardChannel, commandText, explainCommand, explainResponse } from "cryptoki/apdu";
-import { openReaders } from "./cards.ts";
+import { NO_CARD, openReaders } from "./cards.ts";
 
 const PIV = Uint8Array.of(0xa0, 0, 0, 0x03, 0x08, 0, 0, 0x10, 0);
 
 const pcsc = await openReaders();
 try {
   const reader = (await pcsc.readers()).find(({ present }) => present);
-  if (!reader) throw new Error("no card");
+  if (!reader) throw new Error(NO_CARD);
   await using connection = await pcsc.connect(reader.name);
   const channel = new CardChannel(async (command, options) => {
     const answer = await connection.transmit(command, options);

@@ -1,16 +1,16 @@
 /** Signs with the first key on the card, and verifies the signature with the card's certificate and node:crypto. */
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
 import { CKA, CKF, CKM, CKO, CKU, Cryptoki, profiles } from "cryptoki";
-import { openReaders, pin } from "./cards.ts";
+import { NO_CARD, openReaders, readPin } from "./cards.ts";
 
 const pcsc = await openReaders();
 const cryptoki = new Cryptoki({ pcsc, profiles });
 await cryptoki.C_Initialize();
 try {
   const [slot] = await cryptoki.C_GetSlotList(true);
-  if (slot === undefined) throw new Error("no card");
+  if (slot === undefined) throw new Error(NO_CARD);
   const session = await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
-  await cryptoki.C_Login(session, CKU.USER, pin);
+  await cryptoki.C_Login(session, CKU.USER, readPin());
 
   await cryptoki.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
   const [key] = await cryptoki.C_FindObjects(session, 1);

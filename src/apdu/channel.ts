@@ -17,7 +17,7 @@ export interface TransmitOptions {
 export type Transmit = (command: Uint8Array, options?: TransmitOptions) => Promise<Uint8Array>;
 
 export interface ChannelOptions {
-  /** "extended" only if the card says that it takes such commands; "short" unless told. */
+  /** "extended" only if the card says that it takes such commands; default: "short". */
   readonly form?: LengthForm;
   /** The card speaks T=0, whose command header has one length byte for both directions. */
   readonly t0?: boolean;

@@ -90,7 +90,7 @@ class ChainExplainer {
   }
 }
 
-/** Bytes of a command or an answer that {@link traceText} shows unless told. */
+/** Bytes of a command or an answer that {@link traceText} shows by default. */
 const SHOWN = 32;
 
 /**

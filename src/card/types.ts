@@ -53,9 +53,9 @@ interface CardObjectBase {
   readonly id: Uint8Array;
   /** CKA_PRIVATE: seen only after login. */
   readonly private: boolean;
-  /** CKA_MODIFIABLE: {@link CardToken.setAttributes} may change its label, CKA_ID or value; false unless told. */
+  /** CKA_MODIFIABLE: {@link CardToken.setAttributes} may change its label, CKA_ID or value; default: false. */
   readonly modifiable?: boolean;
-  /** CKA_DESTROYABLE: {@link CardToken.destroyObject} takes it off the card; false unless told. */
+  /** CKA_DESTROYABLE: {@link CardToken.destroyObject} takes it off the card; default: false. */
   readonly destroyable?: boolean;
   /**
    * Whether the object is on the card. Cheap attributes (class, id, label) are there before anyone has looked; this
@@ -200,7 +200,7 @@ export interface CardTokenInfo {
   readonly puk?: PinInfo;
   /** The specification that the card application follows: "NIST SP 800-73 [PIV]", "PKCS #15". */
   readonly application: string;
-  /** Nothing on the token can be changed (CKF_WRITE_PROTECTED); false unless told. */
+  /** Nothing on the token can be changed (CKF_WRITE_PROTECTED); default: false. */
   readonly writeProtected?: boolean;
 }
 

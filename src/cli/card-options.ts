@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { DataError } from "../bytes/index.ts";
 import type { PinPolicy, PivCardOptions, PivDeviation, KeyTypeName, VirtualPivCard } from "../virtual/index.ts";
 import { FileError, UsageError } from "./failure.ts";
+import { readFailure, systemCode } from "./files.ts";
 
 /** What a new virtual card is to be like, as the command line says it. */
 export interface CardOptions {
@@ -86,7 +87,7 @@ export function readDeviations<Table extends Readonly<Record<string, string>>>(
 }
 
 function unknownDeviation(name: string, candidates: readonly string[]): UsageError {
-  return new UsageError(`--deviation ${name}: this kind of card has none of that name`, { candidates });
+  return new UsageError(`--deviation ${name}: no deviation of this kind of card; there are`, { candidates });
 }
 
 /**
@@ -114,6 +115,7 @@ export async function createCard(options: CardOptions): Promise<VirtualPivCard> 
   try {
     return await personaliseFromFolder(icam, traits);
   } catch (cause) {
+    if (systemCode(cause) !== undefined) throw readFailure(icam, cause);
     throw new FileError(`${icam} cannot be made into a card`, { cause });
   }
 }
@@ -126,7 +128,10 @@ function readKeys(texts: readonly string[]): NonNullable<PivCardOptions["keys"]>
       const [type = "", policy] = key.split(":");
       const pinPolicy = PIN_POLICIES.find((one) => one === policy);
       if (!isKeyType(type) || pinPolicy !== policy) {
-        throw new UsageError(`--key ${text}: write SLOT=TYPE, such as 9c=p-384, 9a=rsa-2048:always or 9d=none`);
+        const types = `types: ${KEY_TYPES.join(", ")}, none`;
+        throw new UsageError(
+          `--key ${text}: write SLOT=TYPE, such as 9c=p-384, 9a=rsa-2048:always or 9d=none; ${types}`,
+        );
       }
       return [slot, { privateKey: { type }, ...(pinPolicy && { pinPolicy }) }];
     }),

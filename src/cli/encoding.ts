@@ -8,8 +8,8 @@ export const ENCODINGS = ["binary", "base64", "hex"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
 /**
- * Gives a result to the user: into `output` if that is named, else on standard output; there as base64 on a terminal, which
- * bytes would upset, and as they are otherwise, unless told.
+ * Gives a result to the user: into `output` if that is named, else on standard output. The default encoding is base64 on a terminal,
+ * which raw bytes would upset, and binary otherwise.
  * @param mode Of a new file.
  */
 export async function deliver(

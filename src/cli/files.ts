@@ -98,7 +98,7 @@ export async function writeWhole(path: string, bytes: Uint8Array | string, optio
 }
 
 /** The error for a file that could not be read. */
-function readFailure(path: string, cause: unknown): FileError {
+export function readFailure(path: string, cause: unknown): FileError {
   return new FileError(`cannot read ${path}: ${reason(cause)}`, { cause });
 }
 
@@ -113,7 +113,8 @@ export function systemCode(error: unknown): string | undefined {
   return isCoded && typeof error.code === "string" ? error.code : undefined;
 }
 
-function reason(error: unknown): string {
+/** What the operating system's error means, in words. */
+export function reason(error: unknown): string {
   const code = systemCode(error);
   switch (code) {
     case "ENOENT":

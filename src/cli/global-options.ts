@@ -29,14 +29,14 @@ export const DEFAULT_PATIENCE = 60;
 export function addGlobalOptions(program: Command): void {
   program
     .addOption(
-      new Option("--virtual [card]", "use a virtual card: piv (unless told), pkcs15, or a file that holds a saved one"),
+      new Option("--virtual [card]", "use a virtual card: piv, pkcs15, or a file that holds a saved one; default: piv"),
     )
     .addOption(new Option("--reader <name>", "use the reader whose name contains this"))
     .addOption(new Option("--token <uri>", "use the token that this PKCS #11 URI describes"))
     .addOption(
       new Option(
         "--server <address>",
-        "use the tokens of a p11-kit server: unix:path=/..., or a command that speaks for one",
+        "use the tokens of a p11-kit server: unix:path=/..., or a command that serves one on its standard input and output",
       ).conflicts("virtual"),
     )
     .addOption(
@@ -68,10 +68,10 @@ export function addGlobalOptions(program: Command): void {
     .addOption(
       new Option(
         "--trace",
-        "tell every APDU, its meaning and every PKCS #11 call on standard error, without PINs and keys",
+        "show every APDU, its meaning and every PKCS #11 call on standard error, without PINs and keys",
       ),
     )
-    .addOption(new Option("--record <file>", "write what was said to the card to a file, without PINs and keys"));
+    .addOption(new Option("--record <file>", "write every exchange with the card to a file, without PINs and keys"));
 }
 
 function parseTimeout(text: string): number {

@@ -11,7 +11,7 @@ export interface NewPinOptions {
 }
 
 export function newPinOption(command: Command): Command {
-  const meaning = `where the new PIN comes from, as --pin-source; ${NEW_PIN.variable}, or a prompt, unless told`;
+  const meaning = `where the new PIN comes from, as --pin-source; default: ${NEW_PIN.variable}, or a prompt`;
   return command.option("--new-pin-source <source>", meaning);
 }
 

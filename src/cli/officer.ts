@@ -20,7 +20,7 @@ export function officerOption(command: Command): Command {
     .option("--so", "log in as security officer: with the SO PIN, or a PIV card's management key")
     .option(
       "--so-pin-source <source>",
-      `where that comes from, as --pin-source; ${SO_PIN.variable}, or a prompt, unless told`,
+      `where the SO PIN or key comes from, as --pin-source; default: ${SO_PIN.variable}, or a prompt`,
     );
 }
 

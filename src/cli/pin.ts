@@ -6,6 +6,7 @@ import { onAbort } from "../async/index.ts";
 import { concatSecret, copySecret, equalBytes, secretUtf8, wipe } from "../bytes/index.ts";
 import type { Environment } from "./environment.ts";
 import { FileError, InterruptedError, PinMissingError, UsageError } from "./failure.ts";
+import { reason } from "./files.ts";
 import { inputOf, openInput } from "./streams.ts";
 
 /** Where a PIN comes from. Never an argument: every user of the machine sees those. */
@@ -124,7 +125,8 @@ async function onlyLine(
   }
 }
 
-const unreadable = (what: string, cause: unknown): FileError => new FileError(`${what} cannot be read`, { cause });
+const unreadable = (what: string, cause: unknown): FileError =>
+  new FileError(`${what} cannot be read: ${reason(cause)}`, { cause });
 
 /** A line; the rest stays in the stream. An abort destroys the stream: nothing else of the command will read it. */
 async function nextLine(stream: Readable, what: string, signal: AbortSignal): Promise<Uint8Array> {

@@ -65,7 +65,7 @@ export function createProgram(environment: Environment): Command {
   const { stdout, stderr, env } = environment;
   const colours = coloursFor(stdout, env);
   const program = new Command("cryptoki")
-    .description("Smart cards as PKCS #11 tokens: look into them, sign, decrypt, and see what is said to the card.")
+    .description("Smart cards as PKCS #11 tokens: list them, sign, decrypt, and see every exchange with a card.")
     .version(version(), "-V, --version")
     .exitOverride()
     .configureOutput({

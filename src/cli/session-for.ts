@@ -29,6 +29,7 @@ export async function openSessionFor(
   }
   const [first, ...more] = holders;
   if (first && more.length === 0) return first;
+  if (first) return open(onlyToken(holders.map(({ token }) => token)));
   // What shows only after login may be on any of them.
-  return open(onlyToken(first ? holders.map(({ token }) => token) : tokens));
+  return open(onlyToken(tokens, `none of ${tokens.length} tokens shows that object before login`));
 }

@@ -175,7 +175,7 @@ export interface CK_GCM_MESSAGE_PARAMS {
   readonly ulIvLen?: number;
   /** How many of the first bits of the IV stay as they are. */
   readonly ulIvFixedBits?: number;
-  /** {@link CKG_GENERATOR}; NO_GENERATE unless told. */
+  /** {@link CKG_GENERATOR}; default: NO_GENERATE. */
   readonly ivGenerator?: number;
   /** For decryption. */
   readonly pTag?: Uint8Array;
@@ -188,7 +188,7 @@ export interface CK_CCM_MESSAGE_PARAMS {
   /** In bytes, where there is no pNonce. */
   readonly ulNonceLen?: number;
   readonly ulNonceFixedBits?: number;
-  /** {@link CKG_GENERATOR}; NO_GENERATE unless told. */
+  /** {@link CKG_GENERATOR}; default: NO_GENERATE. */
   readonly nonceGenerator?: number;
   /** For decryption. */
   readonly pMAC?: Uint8Array;
@@ -201,7 +201,7 @@ export interface CK_HKDF_PARAMS {
   readonly bExpand: boolean;
   /** The hash as a mechanism: CKM.SHA256. */
   readonly prfHashMechanism: CK_MECHANISM_TYPE;
-  /** {@link CKF_HKDF}; HKDF_SALT_NULL unless told. */
+  /** {@link CKF_HKDF}; default: HKDF_SALT_NULL. */
   readonly ulSaltType?: number;
   readonly pSalt?: Uint8Array;
   /** A secret key with CKA_DERIVE. */

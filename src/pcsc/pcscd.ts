@@ -15,7 +15,7 @@ const DEFAULT_SOCKET = "/run/pcscd/pcscd.comm";
 
 /** Connecting may take 2,000 ms whatever the patience is, as long as a card may take to be powered. */
 export interface PcscdOptions extends WaitLimits {
-  /** The daemon's socket; unless told, PCSCLITE_CSOCK_NAME of the environment, then /run/pcscd/pcscd.comm. */
+  /** The daemon's socket; default: PCSCLITE_CSOCK_NAME of the environment, then /run/pcscd/pcscd.comm. */
   readonly socket?: string;
 }
 

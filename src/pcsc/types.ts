@@ -33,9 +33,9 @@ export interface ExchangeOptions extends CallOptions {
 }
 
 export interface ConnectOptions extends CallOptions {
-  /** {@link SCARD_SHARE}; SHARED unless told. */
+  /** {@link SCARD_SHARE}; default: SHARED. */
   readonly share?: ShareMode;
-  /** A mask of {@link SCARD_PROTOCOL}; ANY (T=0 or T=1) unless told. */
+  /** A mask of {@link SCARD_PROTOCOL}; default: ANY (T=0 or T=1). */
   readonly protocols?: number;
 }
 
@@ -72,7 +72,7 @@ export interface CardConnection extends AsyncDisposable {
   transmit(command: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;
   /** Begins a transaction: no other connection reaches the card until {@link end}. Same errors as {@link transmit}. */
   begin(options?: CallOptions): Promise<void>;
-  /** Ends the transaction. `disposition` is LEAVE_CARD unless told. */
+  /** Ends the transaction; default of `disposition`: LEAVE_CARD. */
   end(disposition?: Disposition): Promise<void>;
   /** Takes the card up again after a reset, or resets it: `initialization` 0 leaves, 1 resets, 2 powers down first. */
   reconnect(initialization?: Initialization): Promise<void>;

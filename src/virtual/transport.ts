@@ -24,7 +24,7 @@ export interface TransportTraits {
   readonly extended: boolean;
   /** Ne for a command that carries no Le; 0 as the standard has it, which leaves the whole answer to GET RESPONSE. */
   readonly impliedNe: number;
-  /** Commands that it takes with a class byte that is not the standard's, and reads as if they had 00; none unless told. */
+  /** Commands that it takes with a class byte that is not the standard's, and reads as if they had 00; default: none. */
   readonly takesClass?: (cla: number, ins: number) => boolean;
   /** Refuses command chaining by 6884. */
   readonly noChaining?: boolean;

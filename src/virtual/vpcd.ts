@@ -8,9 +8,9 @@ import { encodeFrame, FrameReader } from "./vpcd-frame.ts";
 export const VPCD_PORT = 35_963;
 
 export interface VpcdOptions {
-  /** "127.0.0.1" unless told. */
+  /** Default: "127.0.0.1". */
   readonly host?: string;
-  /** {@link VPCD_PORT} unless told. */
+  /** Default: {@link VPCD_PORT}. */
   readonly port?: number;
   /** Takes the card out, or ends the attempt to plug it in. */
   readonly signal?: AbortSignal;

@@ -14,7 +14,7 @@ import type { CryptoKey, KeyUsage } from "./types.ts";
 
 /** Where a key pair that the token makes is kept. */
 export interface KeyPlace {
-  /** CKA_ID; on a PIV card it says which of the card's keys. Random unless told. */
+  /** CKA_ID; on a PIV card it says which of the card's keys. Default: random. */
   readonly id?: Uint8Array;
   /** CKA_LABEL. */
   readonly label?: string;

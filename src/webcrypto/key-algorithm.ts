@@ -85,7 +85,7 @@ export function usagesOf(name: TokenAlgorithmName, half: "privateUsages" | "publ
 
 /**
  * The algorithm that a key is to be used with. Without `wanted`: the first of RSASSA-PKCS1-v1_5 and RSA-OAEP, of ECDSA and ECDH,
- * that the key is meant for; the hash of RSA keys is SHA-256 unless told.
+ * that the key is meant for; the default hash of RSA keys is SHA-256.
  * @throws {DOMException} NotSupportedError for an algorithm of other keys; InvalidAccessError if the key is not meant for it;
  *   DataError for another curve than the key's.
  */

@@ -35,11 +35,11 @@ export class TokenCertificate {
   }
 
   /** The certificate, DER. @throws {DOMException} NotFoundError if the token only tells where on the net it is. */
-  der(): Promise<Uint8Array> {
+  der(): Promise<Uint8Array<ArrayBuffer>> {
     return refusing(async () => {
       const { [CKA.VALUE]: value } = await this.#session.attributes(this.handle, [CKA.VALUE]);
       if (value.length === 0) throw refusal("NotFoundError", "the certificate itself is not on the token");
-      return value;
+      return new Uint8Array(value);
     });
   }
 

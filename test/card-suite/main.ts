@@ -144,6 +144,10 @@ CRYPTOKI_PIN    the PIN of one token: each of its keys is used once. A wrong one
 CRYPTOKI_TOKEN  the label of that token; the first one if left out
 `;
 
+/** Whether parseArgs refuses the command line. */
+const isUsage = (error: unknown): boolean =>
+  error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
   if (values.help) {
@@ -188,6 +192,10 @@ async function reportCards(): Promise<void> {
       line(`  slot ${slot}: ${messageOf(error)}`);
     }
   }
+  if (pin && wanted !== undefined) {
+    failures++;
+    line(`no token was tried with the PIN: none has the label "${wanted}" of CRYPTOKI_TOKEN`);
+  }
   for (const finding of findings) line(`finding ${finding}`);
   const none = "no card was tried: there is none in a reader that this driver knows";
   if (slots.length === 0) failures++;
@@ -201,5 +209,6 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`test:card: ${messageOf(error)}\n`);
-  process.exitCode = 1;
+  if (isUsage(error)) process.stderr.write(`\n${HELP}`);
+  process.exitCode = isUsage(error) ? 2 : 1;
 }

@@ -41,3 +41,13 @@ test("certificate-request.ts makes a request, and it is valid", async () => {
     /^-----BEGIN CERTIFICATE REQUEST-----\n[^]*-----END CERTIFICATE REQUEST-----\nvalid: true\n$/u,
   );
 }, 30_000);
+
+test("with --pcscd no PIN is made up for a real card", async () => {
+  const file = new URL("../../examples/cards.ts", import.meta.url).href;
+  const program = `const { readPin } = await import(${JSON.stringify(file)}); readPin();`;
+  const args = ["--import", "tsx", "--input-type=module", "--eval", program, "--", "--pcscd"];
+  const env = { ...process.env, CRYPTOKI_PIN: undefined };
+  await expect(promisify(execFile)(process.execPath, args, { env, timeout: 30_000 })).rejects.toMatchObject({
+    stderr: expect.stringContaining("the card's PIN is missing: set CRYPTOKI_PIN"),
+  });
+}, 30_000);

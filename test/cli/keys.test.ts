@@ -217,6 +217,12 @@ describe("verify", () => {
 });
 
 describe("decrypt", () => {
+  test("refuses an EC key before it asks for the PIN", async () => {
+    const { code, stderr } = await onCard(["decrypt", "--id", "02"], { stdin: Buffer.alloc(256) });
+    expect(code).toBe(2);
+    expect(stderr).toContain("the key is on P-256; decrypt works with RSA keys, derive with EC keys");
+  });
+
   const SECRET = Buffer.from("meet me at noon");
 
   test.each<[string, string[], { padding: number; oaepHash?: string }]>([

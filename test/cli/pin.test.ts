@@ -85,6 +85,6 @@ describe("there is no PIN", () => {
   });
 
   test("in a file that is not there", async () => {
-    await expect(pinFrom(`file:${file}.absent`)).rejects.toThrow(/absent cannot be read/u);
+    await expect(pinFrom(`file:${file}.absent`)).rejects.toThrow(/absent cannot be read: no such file or folder/u);
   });
 });

@@ -61,7 +61,7 @@ const argumentRow = (argument: Argument): string =>
 function optionRow(option: Option): string {
   const choices = option.argChoices ? ` (${option.argChoices.join(", ")})` : "";
   const value: unknown = option.defaultValue;
-  const usual = typeof value === "string" || typeof value === "number" ? `; ${value} unless told` : "";
+  const usual = typeof value === "string" || typeof value === "number" ? `; default: ${value}` : "";
   return `| \`${cell(option.flags)}\` | ${cell(option.description + choices + usual)} |`;
 }
 

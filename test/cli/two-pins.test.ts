@@ -46,6 +46,7 @@ describe("a card with two PINs", () => {
     const refused = await onCard(["sign", "--id", "99", letter, "--json"], PIN);
     expect(jsonError(refused)).toMatchObject({
       exitCode: 2,
+      message: "none of 2 tokens shows that object before login; choose one with --token or --reader",
       candidates: [expect.stringContaining("%28PIN%29"), expect.stringContaining("%28Signature%20PIN%29")],
     });
   });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import path from "node:path";
 import { InterruptedError } from "../../src/cli/failure.ts";
 import { CardFolder } from "./card.ts";
 import { PIV_DEVIATIONS } from "../../src/virtual/index.ts";
@@ -48,10 +49,28 @@ describe("virtual create", () => {
     expect(refused.stderr).toMatch(/--deviation no-such.*\n[^]*no-certificates/u);
   });
 
-  test("a folder that is none of a card", async () => {
+  test("--key names the slot or the types that there are", async () => {
+    const slot = await cryptoki(["virtual", "create", folder.card, "--key", "9f=p-256"]);
+    expect(slot.stderr).toMatch(/PIV slot 9f: there are 9a, 9c, 9d, 9e and 82 to 95/u);
+    const type = await cryptoki(["virtual", "create", folder.card, "--key", "9a=p-257"]);
+    expect(type.stderr).toMatch(/--key 9a=p-257: .*p-256, p-384, ed25519/u);
+  });
+
+  test("a folder that does not exist", async () => {
     const { code, stderr } = await cryptoki(["virtual", "create", folder.card, "--icam", "/nonexistent"]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/\/nonexistent/u);
+    expect(stderr).toBe("error: cannot read /nonexistent: no such file or folder\n");
+  });
+
+  test("a folder without a file of an ICAM test card makes no card", async () => {
+    folder.file("letter.txt", "no part of a card");
+    const from = path.dirname(folder.card);
+    const { code, stderr } = await cryptoki(["virtual", "create", folder.card, "--icam", from]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /cannot be made into a card\ncause: no file of an ICAM test card, such as "8 - CHUID Object"/u,
+    );
+    expect(existsSync(folder.card)).toBe(false);
   });
 });
 

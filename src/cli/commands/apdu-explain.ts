@@ -24,8 +24,8 @@ export function addApduExplain(apdu: Command, environment: Environment): void {
     .command("explain")
     .summary("say what an APDU, status word or answer to reset means")
     .description(
-      "Say in words what a command APDU asks of a card, what an answer says, what a status word (two bytes) means, or " +
-        "what an answer to reset promises. Without arguments, each line of standard input is explained; a line that " +
+      "Explain a command APDU, a card's answer, a status word (two bytes) or " +
+        "an answer to reset. Without arguments, each line of standard input is explained; a line that " +
         "begins with < is the answer to the command before it. No card is needed.",
     )
     .argument("[hex...]", "the bytes, in hexadecimal, with or without blanks and colons")

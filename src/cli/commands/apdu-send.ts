@@ -19,8 +19,8 @@ export function addApduSend(apdu: Command, environment: Environment): void {
     .command("send")
     .summary("send APDUs to the card, just as they are")
     .description(
-      "Send command APDUs to the card in the reader, one after the other, just as they are, within one transaction; " +
-        "show each answer and what it means. Without arguments the APDUs come from standard input, one a line: so should those with a PIN, since everybody can see a command line.",
+      "Send command APDUs to the card in the reader, one after the other, unchanged, in one transaction; " +
+        "show each answer and what it means. Without arguments the APDUs come from standard input, one a line. Give APDUs with a PIN there, because everybody can see a command line.",
     )
     .argument("[apdu...]", "each a whole command APDU in hexadecimal")
     .option("--reset", "reset the card first")

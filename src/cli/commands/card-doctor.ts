@@ -9,7 +9,7 @@ import { openCard } from "../card.ts";
 import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { FileError, NotFoundError, UsageError, UnsoundCardError } from "../failure.ts";
-import { LIMIT, readWhole } from "../files.ts";
+import { LIMIT, readFailure, readWhole } from "../files.ts";
 import { examples } from "../help.ts";
 import { secret } from "../new-pin.ts";
 import { type Printer, visible } from "../output.ts";
@@ -26,8 +26,8 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     .command("doctor")
     .summary("where a card differs from its standard, and what to do")
     .description(
-      "Ask a card everything that can be asked without spending a try of its PIN or changing anything, and report where it differs " +
-        "from its standard: what is the case, where the standard says otherwise, what it means, and what can be done. Of a PIV card " +
+      "Examine a card, without changing anything or spending a try of its PIN, and report where it differs " +
+        "from its standard: what was found, the section of the standard, what it means, and what you can do. For a PIV card " +
         "the signatures, hashes, identifiers and dates of its objects are checked too. The exit code is 5 if there is a defect. " +
         "Needs the packages pkijs, @peculiar/x509 and reflect-metadata.",
     )
@@ -115,7 +115,7 @@ async function filesOf(name: string): Promise<readonly string[]> {
     return names.sort().map((file) => path.join(name, file));
   } catch (cause) {
     if (cause instanceof FileError) throw cause;
-    throw new FileError(`cannot read ${name}`, { cause });
+    throw readFailure(name, cause);
   }
 }
 

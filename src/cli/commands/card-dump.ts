@@ -56,8 +56,8 @@ export function addCardDump(card: Command, environment: Environment): void {
     .command("dump")
     .summary("all that a card tells without a PIN, and what is wrong with it")
     .description(
-      "Read all that a card tells without a PIN: its application, tokens, PINs and objects; public values are read to see that they " +
-        "are whole. What does not parse, or leads nowhere, is listed at the end.",
+      "Show all that can be read from a card without a PIN: its application, tokens, PINs and objects; public values are read to check that they " +
+        "are whole. What is malformed, or names something that is missing, is listed at the end.",
     )
     .addHelpText(
       "after",

@@ -14,7 +14,8 @@ export function addCardFiles(card: Command, environment: Environment): void {
     .summary("the file system of a PKCS #15 card")
     .description(
       "List the files that a PKCS #15 card's directories name: their size, what is in them, and who may read and write them, as " +
-        "far as the card tells. Nothing is changed, and no PIN is needed.",
+        "far as the card tells. Access rules that have no expanded form are shown as the card's own bytes. Nothing is changed, and " +
+        "no PIN is needed.",
     )
     .addHelpText("after", examples(["cryptoki card files", "all that the directories name"]));
   action(command, environment, async (context) => {

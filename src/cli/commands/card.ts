@@ -8,7 +8,7 @@ export function addCard(program: Command, environment: Environment): void {
   const card = program
     .command("card")
     .summary("look into a card")
-    .description("What is on a card, as the card has it.");
+    .description("Show what is on a card, and examine it.");
   addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);

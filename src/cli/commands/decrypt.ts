@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { wipe } from "../../bytes/index.ts";
-import type { HashName } from "../../crypto/index.ts";
+import type { HashName, PublicKey } from "../../crypto/index.ts";
 import { action } from "../context.ts";
 import { decode, deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
 import type { Environment } from "../environment.ts";
@@ -34,7 +34,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
     .option("--mechanism <name>", "RSA_PKCS, or RSA_PKCS_OAEP")
-    .addOption(new Option("--hash <name>", "the hash of OAEP, sha1 unless told").choices(HASHES))
+    .addOption(new Option("--hash <name>", "the hash of OAEP; default: sha1").choices(HASHES))
     .addOption(new Option("--input-encoding <encoding>", "of the ciphertext").choices(ENCODINGS).default("binary"))
     .addOption(new Option("--encoding <encoding>", "how the result is written").choices(ENCODINGS))
     .option("--output <file>", "write the result there; a new file is for the user alone")
@@ -58,7 +58,9 @@ export function addDecrypt(program: Command, environment: Environment): void {
         file ?? "standard input",
       );
       const session = await openSessionFor(context, selection, uri);
-      const key = await choosePrivateKey(session, selection, USE.decrypt);
+      const key = await choosePrivateKey(session, selection, USE.decrypt, async (candidate) => {
+        requireRsaKey(await session.publicKey(candidate));
+      });
       // With the public key at hand, a faulty result is an error, and no wrong plaintext.
       await session.publicKeyInfo(key.handle);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
@@ -75,6 +77,12 @@ export function addDecrypt(program: Command, environment: Environment): void {
       }
     },
   );
+}
+
+/** @throws {UsageError} for a key that does not decrypt. */
+function requireRsaKey(key: PublicKey): void {
+  if (key.type === "rsa") return;
+  throw new UsageError(`the key is on ${key.curve}; decrypt works with RSA keys, derive with EC keys`);
 }
 
 /** Undefined: PKCS #1 v1.5. */

@@ -13,8 +13,8 @@ export function addDelete(program: Command, environment: Environment): void {
   const command = officerOption(
     program
       .command("delete")
-      .summary("take an object off a card")
-      .description("Take an object off a card, if the card lets you. There is no way back.")
+      .summary("delete an object from a card")
+      .description("Delete an object from a card, if the card allows it. This cannot be undone.")
       .argument("[uri]", "a PKCS #11 URI of the object")
       .addOption(new Option("--type <type>", "its type, if the URI does not say it").choices(OBJECT_TYPES))
       .option("--id <hex>", "its CKA_ID")
@@ -32,7 +32,7 @@ export function addDelete(program: Command, environment: Environment): void {
     async (context, options, uri) => {
       const selection = readSelection(options, uri);
       const { type } = selection;
-      if (!type) throw new UsageError("say what is to go: --type, or a URI with a type");
+      if (!type) throw new UsageError("say what to delete: --type with --id or --label, or a URI with a type");
       const session = await openSessionFor(context, selection, uri, READ_WRITE);
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);

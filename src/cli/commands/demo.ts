@@ -57,8 +57,8 @@ export function addDemo(program: Command, environment: Environment): void {
     .command("demo")
     .summary("sign with a virtual card, and see every step")
     .description(
-      "Make a virtual card (PIV unless told), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
-        "signature with Node's own cryptography. Then tell every APDU that it took, and what each meant.",
+      "Make a virtual card (default: PIV), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
+        "signature with Node's own cryptography. Then show every APDU that this took, and what each means.",
     )
     .argument("[file]", "a file to sign in place of the letter")
     .addHelpText(

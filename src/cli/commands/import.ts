@@ -35,11 +35,11 @@ export function addImport(program: Command, environment: Environment): void {
       .command("import")
       .summary("write a certificate, key or data object on a card")
       .description(
-        "Write what is in a file on a card, if the card lets you. The PIN is asked for; where the security officer writes " +
+        "Import a certificate, key or data object from a file, if the card allows it. The PIN is asked for; if only the security officer may write " +
           "(PIV), use --so.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
-      .argument("[file]", "PEM or DER; for data anything; standard input unless told")
+      .argument("[file]", "PEM or DER; for data anything; default: standard input")
       .addOption(
         new Option("--type <type>", "what is in the file")
           .choices(["cert", "private", "public", "data"])

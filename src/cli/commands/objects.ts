@@ -21,8 +21,8 @@ export function addObjects(program: Command, environment: Environment): void {
     .command("objects")
     .summary("list the keys, certificates and data on the cards")
     .description(
-      "List what is on the tokens: certificates and public keys; after --login private keys too. Data objects of PIV " +
-        "cards are looked for when they are asked for: --type data.",
+      "List the objects on the tokens: certificates and public keys; with --login private keys too. Data objects of PIV " +
+        "cards are listed only with --type data.",
     )
     .argument("[uri]", "a PKCS #11 URI: only objects that it describes")
     .option("--login", "give the PIN first, and list private objects too")

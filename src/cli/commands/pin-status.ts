@@ -12,7 +12,7 @@ export function addPinStatus(pin: Command, environment: Environment): void {
   const command = pin
     .command("status")
     .summary("how many tries each PIN has left")
-    .description("Tell how many tries the PIN of each token has left. Asking spends none.")
+    .description("Show how many tries the PIN of each token has left. This spends none.")
     .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
     .addHelpText(
       "after",
@@ -59,7 +59,7 @@ function tries({ triesLeft, maxTries }: PinStatus): string {
 function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): string {
   if (!isSet) return colours.red("no PIN is set");
   if (triesLeft === undefined) return "";
-  if (triesLeft === 0) return colours.red("blocked: unblock it with the PUK");
+  if (triesLeft === 0) return colours.red("blocked; with the PUK: cryptoki pin unlock");
   if (triesLeft === 1) return colours.red("one more wrong PIN blocks it");
   if (maxTries === undefined) return "";
   return triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok");

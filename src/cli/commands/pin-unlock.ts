@@ -19,12 +19,12 @@ export function addPinUnlock(pin: Command, environment: Environment): void {
       .command("unlock")
       .summary("unblock a PIN with its PUK")
       .description(
-        "Give a token a new PIN, and all its tries, on the strength of its PUK. A wrong PUK spends one of the PUK's own tries.",
+        "Set a new PIN with the PUK of a token. The PIN has all its tries again. A wrong PUK spends one of the PUK's own tries.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
       .option(
         "--puk-source <source>",
-        `where the PUK comes from, as --pin-source; ${PUK.variable}, or a prompt, unless told`,
+        `where the PUK comes from, as --pin-source; default: ${PUK.variable}, or a prompt`,
       ),
   ).addHelpText("after", examples(["cryptoki pin unlock", "asks for the PUK, and twice for the new PIN"]));
   action<UnlockOptions, [string | undefined]>(command, environment, async (context, options, uri) => {

@@ -27,12 +27,12 @@ export function addRead(program: Command, environment: Environment): void {
     .command("read")
     .summary("read a certificate, public key or data object")
     .description(
-      "Read a certificate (unless told), a public key or a data object from a card. No PIN is needed, but for private data: --login.",
+      "Read a certificate, a public key or a data object from a card. Only private data needs the PIN: --login.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the object, or both")
     .option("--id <hex>", "the object's CKA_ID")
     .option("--label <text>", "its CKA_LABEL, or that of the key that belongs to it")
-    .addOption(new Option("--type <type>", "what to read; cert unless told").choices(["cert", "public", "data"]))
+    .addOption(new Option("--type <type>", "what to read; default: cert").choices(["cert", "public", "data"]))
     .addOption(
       new Option("--format <format>", "ssh: the public key for authorized_keys; text: for people")
         .choices(FORMATS)

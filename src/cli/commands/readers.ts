@@ -14,8 +14,8 @@ export function addReaders(program: Command, environment: Environment): void {
   const command = program
     .command("readers")
     .summary("list the card readers and what is in them")
-    .description("List the card readers, and the answer to reset of the card in each. No card is spoken to.")
-    .option("--watch", "go on, and tell every change, until interrupted")
+    .description("List the card readers, and the answer to reset of the card in each. No command is sent to a card.")
+    .option("--watch", "keep running and show every change, until interrupted")
     .addHelpText(
       "after",
       examples(

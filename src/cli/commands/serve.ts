@@ -50,13 +50,13 @@ export function addServe(program: Command, environment: Environment): void {
     .summary("let other programs use the cards, through p11-kit-client.so")
     .description(
       "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
-        "finds the server by the variables that are printed. The server runs in the background, for this user alone.",
+        "finds the server by the variables that this command prints. The server runs in the background, for this user alone.",
     )
-    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes, as --token says it too")
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes; the same as --token")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
     .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
     .option("--stdio", "serve one client on standard input and output, as ssh wants it")
-    .option("--max-message <bytes>", "the longest request that a client may send; 16 MiB unless told", parseBytes)
+    .option("--max-message <bytes>", "the longest request that a client may send; default: 16 MiB", parseBytes)
     .addOption(
       new Option(
         "--unlock-by <function>",
@@ -91,7 +91,10 @@ export function addServe(program: Command, environment: Environment): void {
       "after",
       examples(
         ['eval "$(cryptoki serve)"', "serve in the background, and tell this shell where"],
-        ["pkcs11-tool --module p11-kit-client.so -O", "any program, in that shell"],
+        [
+          'pkcs11-tool --module "$(find /usr/lib* -name p11-kit-client.so -print -quit)" -O',
+          "any program, in that shell, with the path of the module",
+        ],
         ['kill "$P11_KIT_SERVER_PID"', "end it"],
         ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI describes"],
         ["ssh host cryptoki serve --stdio", "for a client on another machine"],

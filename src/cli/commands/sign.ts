@@ -29,7 +29,7 @@ export function addSign(program: Command, environment: Environment): void {
     .summary("sign a file with a key on a card")
     .description(
       "Sign a file, or standard input, with a private key on a card. RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys " +
-        "with ECDSA and the hash of their length, unless told. Without an identifier the only key that can sign is used.",
+        "with ECDSA and the hash of their length; --mechanism and --hash choose others. Without an identifier the only key that can sign is used.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
     .argument("[file]", "what to sign; standard input if left out, or -")
@@ -52,7 +52,7 @@ export function addSign(program: Command, environment: Environment): void {
           "cryptoki sign --id 02 --mechanism ECDSA_SHA384 --encoding base64 < letter.txt",
           "on standard output, as text",
         ],
-        ["cryptoki sign 'pkcs11:token=PIV;object=Digital%20Signature%20key' letter.txt", "a key by its URI"],
+        ["cryptoki sign 'pkcs11:model=PIV;object=SIGN%20key' letter.txt", "a key by its URI"],
         ["cryptoki sign --id 01 --pin-source file:pin.txt --json letter.txt", "without a prompt, for a program"],
       ),
     );

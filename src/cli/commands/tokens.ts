@@ -11,7 +11,7 @@ export function addTokens(program: Command, environment: Environment): void {
   const command = program
     .command("tokens")
     .summary("list the cards as PKCS #11 tokens")
-    .description("List the tokens that are in: one for each PIN of each card. No PIN is needed.")
+    .description("List the tokens in the readers: one for each PIN of each card. No PIN is needed.")
     .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
     .addHelpText(
       "after",

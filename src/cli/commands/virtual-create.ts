@@ -20,7 +20,7 @@ export function addVirtualCreate(virtual: Command, environment: Environment): vo
       .summary("make a virtual card and keep it in a file")
       .description(
         "Make a virtual PIV card with new keys and certificates, PIN 123456, PUK 12345678 and the well-known management " +
-          "key, and keep it in a new file. Its keys lie open in the file. With --profile pkcs15 it is a PKCS #15 card, which has " +
+          "key, and keep it in a new file. The file holds its keys in the clear. With --profile pkcs15 it is a PKCS #15 card, which has " +
           "a signature PIN too, 654321.",
       )
       .argument("<file>", "the new file")

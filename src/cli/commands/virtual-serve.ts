@@ -96,7 +96,8 @@ async function serve<Options extends ServeOptions>(
         print.documentLine({ event: "unseen", host, port, file: file ?? null });
         return;
       }
-      const what = "does not look at the card: perhaps another one is in it, or pcscd has stopped";
+      const what =
+        "does not look at the card: perhaps another one is in it (--port takes another reader), or pcscd has stopped";
       context.remark.line(`The virtual reader at ${host}:${port} ${what}.`);
     },
     () => undefined,

@@ -9,7 +9,7 @@ export function addVirtual(program: Command, environment: Environment): void {
   const virtual = program
     .command("virtual")
     .summary("make virtual cards, and put them into pcscd")
-    .description("Cards in software, for trying and testing: nothing guards their keys.");
+    .description("Cards in software, for trying and testing. Nothing protects their keys.");
   addVirtualCreate(virtual, environment);
   addVirtualDeviations(virtual, environment);
   addVirtualPiv(virtual, environment);

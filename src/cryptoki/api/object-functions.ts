@@ -87,7 +87,7 @@ export abstract class ObjectFunctions extends SessionFunctions {
   }
 
   /**
-   * The next objects found, at most `max`; all of them unless told. What nobody asks for is not read from the card. After
+   * The next objects found, at most `max`; default: all of them. What nobody asks for is not read from the card. After
    * CKR_FUNCTION_CANCELED the next call finds what this one would have.
    */
   C_FindObjects(session: CK_SESSION_HANDLE, max = Infinity, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {

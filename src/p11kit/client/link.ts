@@ -67,7 +67,8 @@ export class Link {
     const first = await Link.#negotiate(options, options.version, inTime, signal);
     // A server of old takes only the byte that it knows (p11-kit up to 0.23), and hangs up.
     const link = first ?? (options.version > 0 ? await Link.#negotiate(options, 0, inTime, signal) : undefined);
-    if (!link) throw new P11KitError("the server hung up before it said a word");
+    if (!link)
+      throw new P11KitError("the server ended before its first answer: check its command or the module that it serves");
     try {
       await inTime(link.call(INITIALIZE));
       return link;

@@ -20,9 +20,9 @@ const LIST_ROOM = 512;
 export interface P11KitOptions {
   /** As P11_KIT_SERVER_ADDRESS has it: `unix:path=/...`, or a command that speaks for a server, `|ssh host p11-kit remote ...`. */
   readonly address: string;
-  /** The newest version of the protocol to offer: 0, 1 or 2. 2 unless told. */
+  /** The newest version of the protocol to offer: 0, 1 or 2. Default: 2. */
   readonly version?: number;
-  /** Bytes that an answer may have; 16 MiB unless told. */
+  /** Bytes that an answer may have; default: 16 MiB. */
   readonly messageLimit?: number;
   /** Milliseconds for connecting, up to the server's answer to C_Initialize. Default: 10,000, or 120,000 for a command. */
   readonly patience?: number;

@@ -28,7 +28,7 @@ async function openSocket(path: string, signal: AbortSignal): Promise<Transport>
   } catch (cause) {
     stream.destroy();
     signal.throwIfAborted();
-    throw new P11KitError(`no server at ${path}: ${messageOf(cause)}`, { cause });
+    throw new P11KitError(`no server at ${path} (cryptoki serve starts one): ${messageOf(cause)}`, { cause });
   }
   return {
     stream,

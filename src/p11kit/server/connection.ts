@@ -22,7 +22,7 @@ const MAX_CALLS = 1000;
 export const LOAD = 8;
 
 export interface ConnectionOptions {
-  /** Bytes of a request; 16 MiB unless told. A longer one ends the connection. */
+  /** Bytes of a request; default: 16 MiB. A longer one ends the connection. */
   readonly messageLimit?: number;
   /** The bound for half messages, shared with other connections. Default: one of its own. */
   readonly budget?: FrameBudget;

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { P11KitError } from "../error.ts";
 
-/** Where sockets are put, unless told otherwise: in the user's own folder for the time of a login, or in one like it. */
+/** Where sockets are put by default: in the user's own folder for the time of a login, or in one like it. */
 export function defaultSocketFolder(env: Readonly<Record<string, string | undefined>>): string {
   const runtime = env["XDG_RUNTIME_DIR"];
   if (runtime) return path.join(runtime, "cryptoki");

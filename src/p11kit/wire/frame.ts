@@ -1,7 +1,7 @@
 import { ByteReader, concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { ByteWriter } from "./writer.ts";
 
-/** Bytes of a message that a peer may send, unless told otherwise. */
+/** Bytes of a message that a peer may send; the default. */
 export const DEFAULT_MESSAGE_LIMIT = 16 * 1024 * 1024;
 /** p11-kit names its module there, in 6 bytes. */
 const OPTIONS_LIMIT = 64 * 1024;

@@ -82,8 +82,8 @@ export class VirtualPivCard implements VirtualCard {
   }
 
   /**
-   * Makes a card: PIN 123456, PUK 12345678, the well-known management key, and four keys with certificates, unless told
-   * otherwise. RSA keys that are not given take a while to make.
+   * Makes a card. Defaults: PIN 123456, PUK 12345678, the well-known management key, and four keys with certificates.
+   * RSA keys that are not given take a while to make.
    * @throws {DataError} for a key, certificate, PIN or object that no card can hold.
    */
   static async create(options: PivCardOptions = {}): Promise<VirtualPivCard> {

@@ -40,13 +40,17 @@ const MAX_FILE = 1 << 20;
  * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
  * (github.com/GSA/gsa-icam-card-builder), and no others, whether or not they belong together: some of these cards test who notices. What
  * such a folder does not say comes from `options`, its PINs first of all.
- * @throws {DataError} if a file is not what its number says; whatever the file system throws.
+ * @throws {DataError} if no file is one of such a card, or one is not what its number says; whatever the file system throws.
  */
 export async function personaliseFromFolder(
   folder: string,
   options: Omit<PivCardOptions, "keys" | "objects"> = {},
 ): Promise<VirtualPivCard> {
   const names = (await readdir(folder)).sort();
+  const numbers = [...OBJECT_FILES.keys(), ...KEY_FILES.keys()];
+  if (!names.some((name) => numbers.some((number) => name.startsWith(`${number} - `)))) {
+    throw new DataError('no file of an ICAM test card, such as "8 - CHUID Object"');
+  }
   const objects = new Map<number, Uint8Array | null>();
   for (const [number, tag] of OBJECT_FILES) {
     const name = names.find((candidate) => candidate.startsWith(`${number} - `));

@@ -36,25 +36,25 @@ export type KeySource =
       readonly certificate?: string | Uint8Array | null;
       /** The certificate may be of another key, as on a card that is to test who notices. */
       readonly anyCertificate?: boolean;
-      /** As the standard has it for the slot, unless told. */
+      /** Default: as the standard has it for the slot. */
       readonly pinPolicy?: PinPolicy;
-      /** "never" unless told. */
+      /** Default: "never". */
       readonly touchPolicy?: TouchPolicy;
     };
 
 /** What a new card holds; everything has a default. */
 export interface PivCardOptions {
-  /** 6 to 8 digits; "123456" unless told. */
+  /** 6 to 8 digits; default: "123456". */
   readonly pin?: string;
-  /** 6 to 8 digits; "12345678" unless told. Used only if `pinUsage` says so. */
+  /** 6 to 8 digits; default: "12345678". Used only if `pinUsage` says so. */
   readonly globalPin?: string;
-  /** 8 characters; "12345678" unless told. */
+  /** 8 characters; default: "12345678". */
   readonly puk?: string;
-  /** Tries of each PIN and of the PUK, 1 to 15; 3 unless told. */
+  /** Tries of each PIN and of the PUK, 1 to 15; default: 3. */
   readonly tries?: number;
-  /** For the discovery object; "application" unless told. */
+  /** For the discovery object; default: "application". */
   readonly pinUsage?: identity.PinUsage;
-  /** 3DES with the well-known 0102030405060708 three times, unless told. */
+  /** Default: 3DES with the well-known 0102030405060708 three times. */
   readonly managementKey?: ManagementKey;
   /**
    * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. Unless told 9a and 9d are
@@ -63,22 +63,22 @@ export interface PivCardOptions {
   readonly keys?: Readonly<Record<string, KeySource | null>>;
   /** Contents of data objects by tag, without the outer 53, 7E or 7F61, in place of those made; null leaves one out. */
   readonly objects?: ReadonlyMap<number, Uint8Array | null>;
-  /** The holder's name; "Test Cardholder" unless told. */
+  /** The holder's name; default: "Test Cardholder". */
   readonly name?: string;
-  /** The card's UUID, 16 bytes; random unless told. */
+  /** The card's UUID, 16 bytes; default: random. */
   readonly guid?: Uint8Array;
-  /** Takes extended-length commands; unless told, a card with Yubico's commands does and no other. */
+  /** Takes extended-length commands; default: only a card with Yubico's commands does. */
   readonly extended?: boolean;
-  /** PIV is selected after reset; true unless told. */
+  /** PIV is selected after reset; default: true. */
   readonly defaultSelected?: boolean;
   /**
    * Says "YubiKey" in its answer to reset, answers Yubico's additional commands, and leaves the use of keys as free as their cards do;
-   * false unless told.
+   * default: false.
    */
   readonly yubico?: boolean;
-  /** Serial number for Yubico's command, 32 bits; random unless told. */
+  /** Serial number for Yubico's command, 32 bits; default: random. */
   readonly serial?: number;
-  /** Ways in which the card differs from the standard, of `PIV_DEVIATIONS`; none unless told. */
+  /** Ways in which the card differs from the standard, of `PIV_DEVIATIONS`; default: none. */
   readonly deviations?: readonly PivDeviation[];
 }
 
@@ -217,7 +217,7 @@ function makeObjects(
 /** The key reference that `name` spells in hexadecimal. */
 export function parseSlot(name: string): number {
   const slot = /^[0-9a-f]{2}$/iu.test(name) ? Number.parseInt(name, 16) : -1;
-  if (!isSlot(slot)) throw new DataError(`PIV slot: none of 9a, 9c, 9d, 9e and 82 to 95`);
+  if (!isSlot(slot)) throw new DataError(`PIV slot ${name}: there are 9a, 9c, 9d, 9e and 82 to 95`);
   return slot;
 }
 

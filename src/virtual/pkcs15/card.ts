@@ -8,7 +8,7 @@ import { personalise, type Pkcs15CardOptions } from "./personalise.ts";
  */
 export class VirtualPkcs15Card extends VirtualFileCard {
   /**
-   * Makes a card: PIN 123456 with PUK 12345678, signature PIN 654321 with PUK 87654321, unless told otherwise. Keys that are
+   * Makes a card. Defaults: PIN 123456 with PUK 12345678, signature PIN 654321 with PUK 87654321. Keys that are
    * not given take a while to make.
    * @throws {DataError} for a key, PIN or serial number that no card can hold.
    */

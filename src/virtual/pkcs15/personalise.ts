@@ -19,30 +19,30 @@ import { tokenInfo } from "./token-info.ts";
 
 /** What a new card holds; everything has a default. */
 export interface Pkcs15CardOptions {
-  /** 4 to 8 characters, for the keys of authentication; "123456" unless told. */
+  /** 4 to 8 characters, for the keys of authentication; default: "123456". */
   readonly pin?: string;
-  /** 6 to 8 characters, for the keys of signature; "654321" unless told. */
+  /** 6 to 8 characters, for the keys of signature; default: "654321". */
   readonly signaturePin?: string;
-  /** 8 characters, unblocks the PIN; "12345678" unless told. */
+  /** 8 characters, unblocks the PIN; default: "12345678". */
   readonly puk?: string;
-  /** 8 characters, unblocks the signature PIN; "87654321" unless told. */
+  /** 8 characters, unblocks the signature PIN; default: "87654321". */
   readonly signaturePuk?: string;
-  /** Tries of each PIN and PUK, 1 to 15; 3 unless told. */
+  /** Tries of each PIN and PUK, 1 to 15; default: 3. */
   readonly tries?: number;
   /**
-   * Keys in PEM or as they are; made unless told. RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for signature, and no
+   * Keys in PEM or as they are; default: new keys, RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for signature, and no
    * other kinds.
    */
   readonly keys?: Readonly<Partial<Record<Pkcs15KeyName, string | KeyObject | undefined>>>;
-  /** The holder's name; "Test Cardholder" unless told. */
+  /** The holder's name; default: "Test Cardholder". */
   readonly name?: string;
-  /** Of the token; "Virtual eID" unless told. */
+  /** Of the token; default: "Virtual eID". */
   readonly label?: string;
-  /** Serial number, 8 bytes; random unless told. */
+  /** Serial number, 8 bytes; default: random. */
   readonly serial?: Uint8Array;
-  /** Takes extended-length commands; false unless told. */
+  /** Takes extended-length commands; default: false. */
   readonly extended?: boolean;
-  /** How the card differs from the one that it imitates; in no way unless told. */
+  /** How the card differs from the one that it imitates; default: in no way. */
   readonly deviations?: readonly Iso7816Deviation[];
 }
 

@@ -66,6 +66,11 @@ describe("the suite for the card in the reader", () => {
     expect(used.code).toBe(0);
     expect(used.stdout).not.toContain("123456");
     expect(await tries()).toBe(before);
+    const another = await suite({ CRYPTOKI_PIN: "123456", CRYPTOKI_TOKEN: "another" });
+    expect(another.stdout).toMatch(
+      /^no token was tried with the PIN: none has the label "another" of CRYPTOKI_TOKEN$/mu,
+    );
+    expect(another.code).toBe(1);
   });
 
   test("reports on a PKCS #15 card with two PINs, and gives the PIN to one token alone", async () => {
