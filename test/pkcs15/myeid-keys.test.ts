@@ -315,6 +315,18 @@ describe("what a MyEID does not do", () => {
     expect(lasting(card)).toBe(before);
   });
 
+  test.each([{}, { [CKA.ID]: Uint8Array.of(9) }])(
+    "a size that no MyEID has is refused by its value (%j)",
+    async (id) => {
+      await using rig = await Rig.open(await testPkcs15Card());
+      const made = rig.generate("rsa", { public: { [CKA.MODULUS_BITS]: 1000, ...id }, private: id });
+      await expect(made).rejects.toMatchObject({
+        name: "CKR_ATTRIBUTE_VALUE_INVALID",
+        message: expect.stringContaining("RSA keys of 512, 768, 1024") as unknown,
+      });
+    },
+  );
+
   test("a key that the card refuses to make leaves no file behind", async () => {
     await using rig = await Rig.open(card);
     const before = filesOf(card);
