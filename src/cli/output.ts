@@ -30,7 +30,7 @@ export async function written({ stdout, stderr }: Pick<Environment, "stdout" | "
 export type Column = string | { readonly heading: string; readonly align: "right" };
 
 /** Text that the program made and coloured itself, and that is printed as it is. What a card or reader says in it went through {@link visible}. */
-export interface Styled {
+interface Styled {
   readonly styled: string;
 }
 
