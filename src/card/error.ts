@@ -48,4 +48,11 @@ export class ObjectGoneError extends CardError {
 /** The card, or this profile, cannot do what was asked. */
 export class UnsupportedError extends CardError {
   override readonly name = "UnsupportedError";
+  /** What the request lacked, where that is the reason: the identifier of a new key that names its place. */
+  readonly lacks: "id" | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { readonly lacks?: "id" }) {
+    super(message, options);
+    this.lacks = options?.lacks;
+  }
 }

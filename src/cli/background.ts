@@ -19,15 +19,21 @@ type Message = Announcement | { readonly error: string };
 /**
  * Starts this program again, with the same command line and `more`, in a session of its own, and waits until it
  * {@link announce}s itself. It gets no PIN: they were taken out of process.env at the start.
+ * @param streams "stderr": what it says on standard error is seen where ours is.
  * @param signal Ends the wait, and the program that was started.
  * @throws {CliProcessError} what kept it from that; the signal's reason.
  */
-export async function startInBackground(more: readonly string[], signal: AbortSignal): Promise<Announcement> {
+export async function startInBackground(
+  more: readonly string[],
+  streams: "stderr" | "none",
+  signal: AbortSignal,
+): Promise<Announcement> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1), ...more], {
     detached: true,
     env: { ...process.env, [ANNOUNCE]: "1" },
-    // Its streams would keep a shell waiting that reads ours: eval "$(cryptoki serve)".
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    // Its standard output would keep a shell waiting that reads ours: eval "$(cryptoki serve)". Of standard error the same is true for a
+    // program that reads both.
+    stdio: ["ignore", "ignore", streams === "stderr" ? "inherit" : "ignore", "ipc"],
   });
   const stop = onAbort(signal, () => child.kill());
   try {
@@ -51,22 +57,27 @@ export async function startInBackground(more: readonly string[], signal: AbortSi
   }
 }
 
-/** Does what there is to do at the start, and tells how it went to whoever started this in the background. */
-export async function announce(start: () => Promise<Announcement>): Promise<void> {
+/**
+ * Does what there is to do at the start, and tells how it went to whoever started this in the background.
+ * @returns Whether it went well. What went wrong is told by the program that waited.
+ * @throws what `start` throws, if nobody waited.
+ */
+export async function announce(start: () => Promise<Announcement>): Promise<boolean> {
   const tell = (message: Message): Promise<void> =>
     new Promise((resolve) => {
-      if (!process.send || !process.connected) resolve();
-      else {
-        process.send(message, () => {
-          if (process.connected) process.disconnect();
-          resolve();
-        });
-      }
+      process.send?.(message, () => {
+        if (process.connected) process.disconnect();
+        resolve();
+      });
     });
+  const isHeard = process.send !== undefined && process.connected;
   try {
-    await tell(await start());
+    const announcement = await start();
+    if (isHeard) await tell(announcement);
+    return true;
   } catch (error) {
+    if (!isHeard) throw error;
     await tell({ error: error instanceof Error ? error.message : String(error) });
-    throw error;
+    return false;
   }
 }

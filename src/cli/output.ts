@@ -29,6 +29,14 @@ export async function written({ stdout, stderr }: Pick<Environment, "stdout" | "
 /** A column: its heading, and whether its cells stand at the right. */
 export type Column = string | { readonly heading: string; readonly align: "right" };
 
+/** Text that the program made and coloured itself, and that is printed as it is. What a card or reader says in it went through {@link visible}. */
+interface Styled {
+  readonly styled: string;
+}
+
+/** What stands in a table: text from anywhere, or what is styled. */
+export type Cell = string | Styled;
+
 /** What a command prints: for people, or as JSON for programs. */
 export class Printer {
   readonly colours: Colours;
@@ -72,7 +80,7 @@ export class Printer {
   }
 
   /** Rows under headings, columns aligned, no frame. */
-  table(columns: readonly Column[], rows: readonly (readonly string[])[]): void {
+  table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): void {
     const headings = columns.map((column) => (typeof column === "string" ? column : column.heading));
     const table = new Table({
       head: headings.map((heading) => this.colours.dim(heading)),
@@ -80,18 +88,20 @@ export class Printer {
       chars: NO_FRAME,
       style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
     });
-    table.push(...rows.map((row) => row.map((cell) => visible(cell))));
+    table.push(...rows.map((row) => row.map(cellText)));
     this.line(trimLines(table.toString()));
   }
 
   /** Names and values below each other, values aligned. */
-  pairs(pairs: readonly (readonly [string, string])[], indent = ""): void {
+  pairs(pairs: readonly (readonly [string, Cell])[], indent = ""): void {
     const width = Math.max(...pairs.map(([name]) => name.length));
     for (const [name, value] of pairs) {
-      this.line(`${indent}${this.colours.dim(name.padEnd(width))}  ${visible(value)}`);
+      this.line(`${indent}${this.colours.dim(name.padEnd(width))}  ${cellText(value)}`);
     }
   }
 }
+
+const cellText = (cell: Cell): string => (typeof cell === "string" ? visible(cell) : cell.styled);
 
 const NO_FRAME = Object.fromEntries(
   [
@@ -103,11 +113,11 @@ const NO_FRAME = Object.fromEntries(
 const trimLines = (text: string): string => text.replace(/[ \t]+$/gmu, "");
 
 // eslint-disable-next-line no-control-regex -- control characters are what this is about
-const CONTROLS = /[\u0000-\u001a\u001c-\u001f\u007f-\u009f]|\u001b(?!\[(?:[12]|22|3[1-69]|90)m)/gu;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/gu;
 
 /**
- * A card's labels are untrusted: control characters never reach a terminal, and characters that nobody sees, or that turn the text
- * around them, are shown by their number: \u202E. The few codes that colours are made of pass.
+ * A card's labels are untrusted: control characters never reach a terminal, those of colours neither, and characters that nobody sees, or
+ * that turn the text around them, are shown by their number: \u202E.
  */
 export function visible(text: string): string {
   return escapeInvisible(text.replace(CONTROLS, "\ufffd"));

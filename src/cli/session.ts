@@ -192,32 +192,37 @@ export class TokenSession {
   }
 
   /**
-   * Does an operation, with whatever login it takes. There are PIV keys that want the PIN before each use, and cards that do not say so: a
-   * key that is refused although the PIN was given gets it once more, just before its use.
+   * Does an operation, with whatever login it takes. Some cards want the PIN for a key that is used without one elsewhere, and say so only
+   * when it is used. There are PIV keys that want the PIN before each use, and cards that do not say so: a key that is refused although the
+   * PIN was given gets it once more, just before its use.
    */
   async #use(key: ObjectEntry, begin: () => Promise<void>, finish: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    await this.#withLogin(begin);
-    const always = await this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE);
-    if (always) await this.loginForUse();
+    const wantsPinEachTime = (): Promise<boolean> => this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE);
+    const use = async (withPin?: true): Promise<Uint8Array> => {
+      await begin();
+      if (withPin ?? (await wantsPinEachTime())) {
+        await this.login();
+        await this.loginForUse();
+      }
+      return finish();
+    };
     try {
-      return await finish();
+      return await this.#withLogin(() => use());
     } catch (error) {
       const isRefused = error instanceof CryptokiError && error.rv === CKR.FUNCTION_REJECTED;
-      if (!isRefused || always || !this.#loggedIn) throw error;
-      await begin();
-      await this.loginForUse();
-      return finish();
+      if (!isRefused || !this.#loggedIn || (await wantsPinEachTime())) throw error;
+      return use(true);
     }
   }
 
   /** There are keys that need no PIN: it is asked for when the token wants it. */
-  async #withLogin(work: () => Promise<void>): Promise<void> {
+  async #withLogin<T>(work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (error) {
       if (this.#loggedIn || !(error instanceof CryptokiError && error.rv === CKR.USER_NOT_LOGGED_IN)) throw error;
       await this.login();
-      await work();
+      return work();
     }
   }
 }

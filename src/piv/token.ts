@@ -301,7 +301,7 @@ export class PivToken implements CardToken {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) {
       const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
-      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`);
+      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
     }
     const { slot } = place;
     const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", signal);

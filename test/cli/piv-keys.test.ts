@@ -2,7 +2,7 @@ import { createPublicKey, diffieHellman, generateKeyPairSync, verify } from "nod
 import { afterEach, describe, expect, test } from "@jest/globals";
 import type { PivCardOptions } from "../../src/virtual/index.ts";
 import { testKey } from "../virtual/keys.ts";
-import { CardFolder, PIN } from "./card.ts";
+import { CardFolder, PIN, WRONG_PIN } from "./card.ts";
 import { cryptoki, type Outcome } from "./program.ts";
 
 const LETTER = Buffer.from("an important letter\n");
@@ -43,6 +43,29 @@ describe("the command on a YubiKey", () => {
     const key = testKey("rsa-2048", slot);
     const made = await yubikey({ [slot]: { privateKey: key, pinPolicy } });
     const { bytes, stderr } = await on(made, ["sign", "--id", id], LETTER);
+    expect(stderr).toBe("");
+    expect(verify("sha256", LETTER, createPublicKey(key), bytes)).toBe(true);
+  });
+
+  test.each([
+    [true, "once"],
+    [true, "always"],
+    [false, "once"],
+    [false, "always"],
+  ] as const)("signs with --id 04 (9e), whose PIN policy is another (told: %s, %s)", async (yubico, pinPolicy) => {
+    const key = testKey("p-256", "9e");
+    const made = await yubikey({ "9e": { privateKey: key, pinPolicy } }, { yubico });
+    const { bytes, stderr } = await on(made, ["sign", "--id", "04"], LETTER);
+    expect(stderr).toBe("");
+    expect(verify("sha256", LETTER, createPublicKey(key), bytes)).toBe(true);
+    const wrong = await cryptoki(["--virtual", made.card, "sign", "--id", "04"], { ...WRONG_PIN, stdin: LETTER });
+    expect(wrong).toMatchObject({ code: 4, stderr: expect.stringContaining("the PIN is wrong; 2 tries are left") });
+  });
+
+  test("signs with --id 04 (9e) without a PIN where the card wants none", async () => {
+    const key = testKey("p-256", "9e");
+    const made = await yubikey({ "9e": { privateKey: key } });
+    const { bytes, stderr } = await cryptoki(["--virtual", made.card, "sign", "--id", "04"], { stdin: LETTER });
     expect(stderr).toBe("");
     expect(verify("sha256", LETTER, createPublicKey(key), bytes)).toBe(true);
   });

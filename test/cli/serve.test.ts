@@ -57,6 +57,28 @@ describe("serve", () => {
     expect(existsSync(file)).toBe(false);
   }, 60_000);
 
+  test("in the background --trace tells the calls of its clients where the command's errors go", async () => {
+    const file = path.join(RUNTIME, "cryptoki", "traced");
+    const child = start(["--virtual", "--trace", "serve", "--socket", file]);
+    const told = child.stderr ? text(child.stderr) : Promise.resolve("");
+    const stdout = child.stdout ? await text(child.stdout) : "";
+    expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
+    process.kill(Number(/_PID=(\d+)/u.exec(stdout)?.[1]));
+    expect(await told).toMatch(/^C_GetTokenInfo\(slotID = 0\) = CKR_OK/mu);
+  }, 60_000);
+
+  test.each([[["--trace"]], [[]]])(
+    "what keeps it from that is told once (%j)",
+    async (options) => {
+      const file = path.join(RUNTIME, "no-folder");
+      writeFileSync(file, "");
+      const child = start(["--virtual", ...options, "serve", "--socket", path.join(file, "socket")]);
+      const told = child.stderr ? await text(child.stderr) : "";
+      expect(told.match(/EEXIST/gu)).toHaveLength(1);
+    },
+    60_000,
+  );
+
   test("stays in the foreground, at a socket of one's choice", async () => {
     const file = path.join(RUNTIME, "own", "socket");
     const child = start(["--virtual", "serve", "-f", "--socket", file, "--json"]);

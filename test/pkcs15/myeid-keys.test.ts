@@ -301,6 +301,46 @@ async function first(rig: Rig): Promise<number> {
   return key;
 }
 
+describe("a public key that is written after its private key", () => {
+  const key = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const field = (name: "n" | "e"): Buffer =>
+    Buffer.from(key.publicKey.export({ format: "jwk" })[name] ?? "", "base64url");
+  const template = (more: Template): Template => ({
+    [CKA.CLASS]: CKO.PUBLIC_KEY,
+    [CKA.TOKEN]: true,
+    [CKA.KEY_TYPE]: CKK.RSA,
+    [CKA.MODULUS]: field("n"),
+    [CKA.PUBLIC_EXPONENT]: field("e"),
+    ...more,
+  });
+
+  test.each(["", "brought", "another name"])("is the one that the card lists, by its label (%j)", async (label) => {
+    await using rig = await Rig.open(card);
+    const id = await rig.idOf(await rig.import(key.privateKey));
+    const made = await rig.cryptoki.C_CreateObject(
+      rig.session,
+      template({ [CKA.ID]: id, ...(label !== "" && { [CKA.LABEL]: label }) }),
+    );
+    expect(await rig.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id })).toEqual([made]);
+    const { [CKA.LABEL]: shown } = await rig.cryptoki.C_GetAttributeValue(rig.session, made, [CKA.LABEL]);
+    expect(shown).toBe(label || "brought");
+    await using next = await Rig.open(card);
+    const named = { [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.LABEL]: label || "brought" };
+    expect(await next.find(named)).toHaveLength(1);
+  });
+
+  test("and is no such key's is refused", async () => {
+    await using rig = await Rig.open(card);
+    const id = await rig.idOf(await rig.import(key.privateKey));
+    for (const more of [{ [CKA.ID]: Uint8Array.of(0x77) }, { [CKA.ID]: id, [CKA.MODULUS]: field("n").fill(0xc1) }]) {
+      await expect(rig.cryptoki.C_CreateObject(rig.session, template(more))).rejects.toMatchObject({
+        name: "CKR_TEMPLATE_INCONSISTENT",
+        message: expect.stringContaining("public keys come with their private keys") as unknown,
+      });
+    }
+  });
+});
+
 describe("what a MyEID does not do", () => {
   test.each([
     ["RSA of a size that it has not", (rig: Rig) => rig.generate("rsa", { public: { [CKA.MODULUS_BITS]: 2040 } })],
@@ -314,6 +354,18 @@ describe("what a MyEID does not do", () => {
     await expect(work(rig)).rejects.toThrow(/CKR_/u);
     expect(lasting(card)).toBe(before);
   });
+
+  test.each([{}, { [CKA.ID]: Uint8Array.of(9) }])(
+    "a size that no MyEID has is refused by its value (%j)",
+    async (id) => {
+      await using rig = await Rig.open(await testPkcs15Card());
+      const made = rig.generate("rsa", { public: { [CKA.MODULUS_BITS]: 1000, ...id }, private: id });
+      await expect(made).rejects.toMatchObject({
+        name: "CKR_ATTRIBUTE_VALUE_INVALID",
+        message: expect.stringContaining("RSA keys of 512, 768, 1024") as unknown,
+      });
+    },
+  );
 
   test("a key that the card refuses to make leaves no file behind", async () => {
     await using rig = await Rig.open(card);

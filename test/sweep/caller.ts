@@ -1,6 +1,19 @@
 import { constants, createECDH, type KeyObject, publicEncrypt, verify } from "node:crypto";
 import { toHex, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKD, CKF, CKK, CKM, CKO, CKU, Cryptoki, CryptokiError, type Template } from "../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKD,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  CKR,
+  CKS,
+  CKU,
+  Cryptoki,
+  CryptokiError,
+  type Template,
+} from "../../src/cryptoki/index.ts";
 import type { Pcsc } from "../../src/pcsc/index.ts";
 import { digest } from "../../src/crypto/index.ts";
 import type { Subject, TestedKey } from "./subject.ts";
@@ -135,8 +148,11 @@ export class Caller implements AsyncDisposable {
 
   async handle(objectClass: number, id: Uint8Array): Promise<number> {
     const [handle] = await this.find({ [CKA.CLASS]: objectClass, [CKA.ID]: id });
-    if (handle === undefined) throw new Error(`no object of class ${objectClass} with CKA_ID ${toHex(id)}`);
-    return handle;
+    if (handle !== undefined) return handle;
+    // A search that meets a card that has forgotten the PIN finds what is public, and the session tells that the login has ended.
+    const { state } = await this.cryptoki.C_GetSessionInfo(await this.session());
+    if (state === CKS.RW_PUBLIC_SESSION) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+    throw new Error(`no object of class ${objectClass} with CKA_ID ${toHex(id)}`);
   }
 
   privateKey({ id }: TestedKey): Promise<number> {

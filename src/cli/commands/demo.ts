@@ -10,7 +10,7 @@ import { readWhole } from "../files.ts";
 import { DEFAULT_CARD } from "../global-options.ts";
 import { examples } from "../help.ts";
 import { describeObject, TYPE_WORDS } from "../object-details.ts";
-import type { Printer } from "../output.ts";
+import { type Cell, type Printer, visible } from "../output.ts";
 import { isNewCard } from "../virtual-card.ts";
 import { choosePrivateKey, searchTemplate, USE } from "../selection.ts";
 import { TokenSession } from "../session.ts";
@@ -184,12 +184,12 @@ function tell({ print }: CommandContext, done: Demonstration): void {
 
 const toSpaced = (hex: string): string => (hex.match(/../gu) ?? []).join(" ").toUpperCase();
 
-function exchangeRows({ colours }: Printer, exchanges: readonly Exchange[]): string[][] {
+function exchangeRows({ colours }: Printer, exchanges: readonly Exchange[]): Cell[][] {
   return exchanges.flatMap(({ step, name, meaning, status, outcome }, index) => {
     const good = status.startsWith("90") || status.startsWith("61");
-    const answer = good ? colours.green(status) : `${colours.yellow(status)} ${shortened(outcome, 36)}`;
-    const row = [`    ${colours.bold(name)}`, shortened(meaning, 68), answer];
-    return exchanges[index - 1]?.step === step ? [row] : [[`  ${colours.cyan(step)}`, "", ""], row];
+    const answer = good ? colours.green(status) : `${colours.yellow(status)} ${visible(shortened(outcome, 36))}`;
+    const row = [{ styled: `    ${colours.bold(name)}` }, shortened(meaning, 68), { styled: answer }];
+    return exchanges[index - 1]?.step === step ? [row] : [[{ styled: `  ${colours.cyan(step)}` }, "", ""], row];
   });
 }
 

@@ -5,7 +5,7 @@ import { onCardToken } from "../card-token.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
-import type { Printer } from "../output.ts";
+import type { Cell, Printer } from "../output.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
 
 export function addPinStatus(pin: Command, environment: Environment): void {
@@ -56,11 +56,11 @@ function tries({ triesLeft, maxTries }: PinStatus): string {
   return maxTries === undefined ? String(triesLeft) : `${triesLeft} of ${maxTries}`;
 }
 
-function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): string {
-  if (!isSet) return colours.red("no PIN is set");
+function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): Cell {
+  if (!isSet) return { styled: colours.red("no PIN is set") };
   if (triesLeft === undefined) return "";
-  if (triesLeft === 0) return colours.red("blocked; with the PUK: cryptoki pin unlock");
-  if (triesLeft === 1) return colours.red("one more wrong PIN blocks it");
+  if (triesLeft === 0) return { styled: colours.red("blocked; with the PUK: cryptoki pin unlock") };
+  if (triesLeft === 1) return { styled: colours.red("one more wrong PIN blocks it") };
   if (maxTries === undefined) return "";
-  return triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok");
+  return { styled: triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok") };
 }

@@ -5,6 +5,7 @@ import { action, type CommandContext } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
 import { noReader, wantsReader } from "../reader.ts";
+import { type Cell, visible } from "../output.ts";
 
 interface ReadersOptions {
   readonly watch?: true;
@@ -52,10 +53,10 @@ function readerDocument({ name, unavailable, present, mute, atr, sharing }: Read
   return { name, ...(unavailable && { unavailable }), present, mute, atr: toHex(atr), ...connections };
 }
 
-function cardState({ print: { colours } }: CommandContext, { unavailable, present, mute }: ReaderState): string {
-  if (unavailable) return colours.yellow("reader unavailable");
-  if (!present) return colours.dim("none");
-  return mute ? colours.yellow("does not answer") : colours.green("present");
+function cardState({ print: { colours } }: CommandContext, { unavailable, present, mute }: ReaderState): Cell {
+  if (unavailable) return { styled: colours.yellow("reader unavailable") };
+  if (!present) return { styled: colours.dim("none") };
+  return { styled: mute ? colours.yellow("does not answer") : colours.green("present") };
 }
 
 async function watch(context: CommandContext): Promise<void> {
@@ -110,5 +111,5 @@ function tell({ print }: CommandContext, { what, reader }: ReaderEvent): void {
     "card-removed": colours.yellow("card out"),
   };
   const atr = what === "card-inserted" ? `  ${colours.dim(toHex(reader.atr, " "))}` : "";
-  print.table([], [[clock, words[what], `${reader.name}${atr}`]]);
+  print.table([], [[{ styled: clock }, { styled: words[what] }, { styled: `${visible(reader.name)}${atr}` }]]);
 }

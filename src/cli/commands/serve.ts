@@ -50,7 +50,8 @@ export function addServe(program: Command, environment: Environment): void {
     .summary("let other programs use the cards, through p11-kit-client.so")
     .description(
       "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
-        "finds the server by the variables that this command prints. The server runs in the background, for this user alone.",
+        "finds the server by the variables that this command prints. The server runs in the background, for this user alone; " +
+        "with --trace it writes on this standard error, and ends when nobody reads it any more.",
     )
     .argument("[uri]", "a PKCS #11 URI: only tokens that it describes; the same as --token")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
@@ -159,20 +160,24 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
     );
   }
   if (inherited === undefined && !options.foreground) {
-    tellAddress(context, await startInBackground(["--foreground"], context.signal));
+    const streams = context.options.trace ? "stderr" : "none";
+    tellAddress(context, await startInBackground(["--foreground"], streams, context.signal));
     return;
   }
+  if (await begin(context, options, inherited)) await new Promise<never>(() => undefined);
+}
+
+/** Listens, and tells where. @returns Whether it does; if not, the program that waits for it tells why. */
+async function begin(context: CommandContext, options: ServeOptions, inherited: number | undefined): Promise<boolean> {
   const start = async (): Promise<Announcement> => {
     const { address = "" } = await listen(context, options, inherited);
     return { address, pid: process.pid };
   };
-  if (isInBackground(context.environment)) await announce(start);
-  else {
-    const announcement = await start();
-    // Nobody reads the output of what the system starts.
-    if (inherited === undefined) tellAddress(context, announcement);
-  }
-  await new Promise<never>(() => undefined);
+  if (isInBackground(context.environment)) return announce(start);
+  const announcement = await start();
+  // Nobody reads the output of what the system starts.
+  if (inherited === undefined) tellAddress(context, announcement);
+  return true;
 }
 
 /** @throws {UsageError} if it is an address of a network. */

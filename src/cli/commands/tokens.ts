@@ -3,7 +3,7 @@ import { flagNames, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import type { Environment } from "../environment.ts";
 import { examples } from "../help.ts";
-import { type Printer, visible } from "../output.ts";
+import { type Cell, type Printer, visible } from "../output.ts";
 import { pinState } from "../pin-state.ts";
 import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
 
@@ -63,20 +63,20 @@ function tell(print: Printer, token: Token, further: boolean): void {
   );
 }
 
-function pinWords({ colours }: Printer, { flags, minPinLength, maxPinLength }: Token): string {
+function pinWords({ colours }: Printer, { flags, minPinLength, maxPinLength }: Token): Cell {
   const length = minPinLength === maxPinLength ? `${minPinLength}` : `${minPinLength} to ${maxPinLength}`;
   switch (pinState(flags)) {
     case "ok":
       return `${length} characters`;
     case "count low":
-      return colours.yellow("a wrong PIN was given before");
+      return { styled: colours.yellow("a wrong PIN was given before") };
     case "final try":
-      return colours.red("one try left");
+      return { styled: colours.red("one try left") };
     case "locked":
-      return colours.red("blocked");
+      return { styled: colours.red("blocked") };
     case "not set":
-      return colours.yellow("not set yet");
+      return { styled: colours.yellow("not set yet") };
     case "not initialised":
-      return colours.yellow("the card is not initialised");
+      return { styled: colours.yellow("the card is not initialised") };
   }
 }

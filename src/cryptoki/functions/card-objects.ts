@@ -57,7 +57,8 @@ export async function writeOnCard(
     const present = await publicHalfOnCard(token, object);
     if (present) {
       requireWriter(application, token);
-      return application.objects.publish(application.objects.ofCard(token, present));
+      const named = await withLabel(application, token, present, made.values.get(CKA.LABEL), signal);
+      return application.objects.publish(application.objects.ofCard(token, named));
     }
     const written = await orDoubt(
       token,
@@ -75,16 +76,31 @@ export async function writeOnCard(
 
 /**
  * The public key that a card shows beside its private key already: NSS writes it after the private key (pk12util), to cards too that
- * derive it. A new object with another CKA_ID, label or value is the card's to take or refuse.
+ * derive it. A new object with another CKA_ID or value is the card's to take or refuse.
  */
 async function publicHalfOnCard({ cardToken }: Token, made: NewCardObject): Promise<CardObject | undefined> {
   if (made.class !== "public-key" || made.id.length === 0) return undefined;
   for (const object of await cardToken.objects()) {
     if (object.class !== "public-key" || !equalBytes(object.id, made.id)) continue;
-    if (made.label !== "" && made.label !== object.label) continue;
     if ((await object.exists(true)) && equalBytes(await object.publicKey(), made.publicKey)) return object;
   }
   return undefined;
+}
+
+/** `object` by the label that a template gives it, where that is another. */
+async function withLabel(
+  application: Application,
+  token: Token,
+  object: CardObject,
+  label: unknown,
+  signal?: AbortSignal,
+): Promise<CardObject> {
+  if (typeof label !== "string" || label === "" || label === object.label) return object;
+  const changed = await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
+    it.setAttributes?.(object, { label }, signal),
+  );
+  token.copies.changed(changed);
+  return changed;
 }
 
 /** C_SetAttributeValue of an object of the card: every application sees the change, under the handles that it has. */

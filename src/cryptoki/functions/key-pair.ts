@@ -76,7 +76,7 @@ async function generateOnCard(
   const generated = orDoubt(token, cardToken.generateKeyPair(request, signal), signal, request.id);
   const pair = await generated.catch((error: unknown) => {
     if (!(error instanceof UnsupportedError)) throw error;
-    const rv = request.id ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;
+    const rv = error.lacks === undefined ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;
     throw new CryptokiError(rv, error.message, { cause: error });
   });
   // In their places may have been others, which other applications know too.
