@@ -7,7 +7,6 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
-  checkedResult,
   isKeyResult,
   isToldVerified,
   isUnsupportedUse,
@@ -20,6 +19,7 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  safeResult,
   UnsupportedError,
   UseRefusedError,
   wholeRsaResult,
@@ -199,7 +199,7 @@ export class CacToken implements CardToken {
       async (send, attempt) => {
         if (!this.#pin.isVerified) throw loginRequired();
         const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
-        if (attempt.confirmed) return checkedResult(publicKey, primitive, input, result);
+        if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
         return isRight(result) === true ? result : attempt.startOver();
       },
       signal,

@@ -24,6 +24,7 @@ export {
 } from "./error.ts";
 export {
   checkedResult,
+  safeResult,
   ecdsaResult,
   isKeyResult,
   isUnsupportedUse,

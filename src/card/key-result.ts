@@ -88,6 +88,20 @@ export function checkedResult(
 }
 
 /**
+ * As {@link checkedResult}, for RSA keys alone: a faulty RSA signature gives the key away. What another key gives in a confirmed
+ * application is passed on, because the public key at hand may be that of an old certificate.
+ * @throws {WrongResultError}
+ */
+export function safeResult(
+  publicKey: Uint8Array | PublicKey | undefined,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  result: Uint8Array,
+): Uint8Array {
+  return primitive.startsWith("rsa") ? checkedResult(publicKey, primitive, input, result) : result;
+}
+
+/**
  * An RSA result as long as the modulus. Cards leave a leading zero out (OpenSC, pkcs15-sec.c, adjusts the length for them).
  * @param length Of the modulus, in bytes.
  * @param isRight Whether a result is the key's, where that can be told: such a one may lack more than one zero.

@@ -5,16 +5,15 @@ import {
   authenticateUse,
   CardError,
   type CardHold,
-  type HeldUse,
-  changingPin,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
   type CardPrivateKey,
   type CardToken,
   type CardTokenInfo,
-  checkedResult,
+  changingPin,
   type GeneratedKeyPair,
+  type HeldUse,
   isKeyResult,
   type KeyPairRequest,
   type KeyPrimitive,
@@ -24,6 +23,7 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  safeResult,
   unlessRefused,
   UnsupportedError,
   WrongResultError,
@@ -266,7 +266,7 @@ export class PivToken implements CardToken {
 
   /**
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
-   * @throws {WrongResultError} for what the public key disproves.
+   * @throws {WrongResultError} for an RSA result that the public key disproves.
    */
   async #compute(
     { slot, publicKey, primitive, input }: Computation,
@@ -289,7 +289,7 @@ export class PivToken implements CardToken {
     return this.#session.run(
       async (exchange, attempt) => {
         const result = await send(exchange);
-        if (attempt.confirmed) return checkedResult(publicKey, primitive, input, result);
+        if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
         return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
       },
       signal,

@@ -80,7 +80,7 @@ export interface KeyWork {
   readonly isRight: (result: Uint8Array) => boolean | undefined;
   /** The result can be checked by {@link isRight}. */
   readonly checkable: boolean;
-  /** A result of the confirmed application. @throws {WrongResultError} for what the public key disproves. */
+  /** A result of the confirmed application. @throws {WrongResultError} for an RSA result that the public key disproves. */
   readonly checked: (result: Uint8Array) => Uint8Array;
 }
 
