@@ -1,8 +1,13 @@
 import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
-import { APDU_LIMITS, encodeCommand, type CommandApdu, type LengthForm } from "./command.ts";
-import { MalformedAnswerError } from "./error.ts";
-import { decodeResponse, type ResponseApdu } from "./response.ts";
-import { SW } from "./status.ts";
+import {
+  APDU_LIMITS,
+  type CommandApdu,
+  decodeResponse,
+  encodeCommand,
+  type LengthForm,
+  type ResponseApdu,
+} from "./command.ts";
+import { MalformedAnswerError, SW } from "./status.ts";
 
 export interface TransmitOptions {
   /** Ends the caller's wait. */

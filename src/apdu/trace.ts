@@ -1,6 +1,6 @@
 import { type Concealment, toHex } from "../bytes/index.ts";
 import type { Transmit } from "./channel.ts";
-import { commandText, explainCommand, type CommandExplanation } from "./explain/index.ts";
+import { commandText, explainCommand, type CommandExplanation } from "./explain/explain.ts";
 import { Concealer } from "./secrets.ts";
 import { explainStatus, type StatusExplanation } from "./status.ts";
 

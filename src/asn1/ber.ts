@@ -1,6 +1,5 @@
 import { concat, DataError } from "../bytes/index.ts";
-import { TAG } from "./tag.ts";
-import { encodeDer } from "./writer.ts";
+import { encodeDer, TAG } from "./values.ts";
 
 /** An element of BER in the form that DER gives it, and how many bytes it took where it stood. */
 export interface BerElement {

@@ -1,9 +1,7 @@
 import { DataError, equalBytes } from "../bytes/index.ts";
 import { berContents, berToDer } from "./ber.ts";
 import { type DerElement, DerReader } from "./reader.ts";
-import { contextTag, TAG } from "./tag.ts";
-import { decodeTime } from "./time.ts";
-import { derSequence } from "./writer.ts";
+import { contextTag, decodeTime, derSequence, TAG } from "./values.ts";
 
 /** What the key usage extension allows (RFC 5280 section 4.2.1.3). */
 export interface CertificateKeyUsage {

@@ -8,8 +8,18 @@ export {
   parseDerCertificate,
 } from "./certificate.ts";
 export { type NameAttribute, nameText, readName } from "./name.ts";
-export { decodeOid, encodeOid } from "./oid.ts";
+export {
+  contextTag,
+  decodeOid,
+  decodeTime,
+  derBitString,
+  derNull,
+  derOctetString,
+  derOid,
+  derSequence,
+  derUnsigned,
+  encodeDer,
+  encodeOid,
+  TAG,
+} from "./values.ts";
 export { type BitString, type DerElement, derLength, DerReader } from "./reader.ts";
-export { contextTag, TAG } from "./tag.ts";
-export { decodeTime } from "./time.ts";
-export { derBitString, derNull, derOctetString, derOid, derSequence, derUnsigned, encodeDer } from "./writer.ts";

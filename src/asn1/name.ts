@@ -1,7 +1,7 @@
 import { DataError, toHex } from "../bytes/index.ts";
 import { berToDer } from "./ber.ts";
 import { DerReader } from "./reader.ts";
-import { TAG } from "./tag.ts";
+import { TAG } from "./values.ts";
 
 /** Keywords of attribute types (RFC 4514 section 3, RFC 4519), and those that OpenSSL uses besides. */
 const KEYWORDS: ReadonlyMap<string, string> = new Map([

@@ -1,6 +1,5 @@
 import { ByteReader, DataError } from "../bytes/index.ts";
-import { decodeOid } from "./oid.ts";
-import { TAG } from "./tag.ts";
+import { decodeOid, TAG } from "./values.ts";
 
 /** A DER element, as views of the bytes it was read from. */
 export interface DerElement {

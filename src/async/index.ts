@@ -1,4 +1,3 @@
 export { type AbortError, Deadline, onAbort, pause, type Signals, throwIfAborted, untilAborted } from "./abort.ts";
 export { type MemoizedAsync, memoizeAsync, MemoizedMap } from "./memoize.ts";
-export { Condition, SerialQueue } from "./queue.ts";
-export { inThreadPool, threadPoolIsBusy } from "./thread-pool.ts";
+export { Condition, inThreadPool, SerialQueue, threadPoolIsBusy } from "./queue.ts";

@@ -1,4 +1,4 @@
-import { DataError } from "./error.ts";
+import { DataError } from "./bytes.ts";
 
 /**
  * Reads fields from bytes that nobody vouches for. Every read checks what is left first, because `subarray` clamps in

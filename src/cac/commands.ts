@@ -2,8 +2,9 @@
  * The commands of CAC cards, as data: those of GSC-IS 2.1 (NIST IR 6887) chapter 5 for virtual machine cards, and GET CERTIFICATE of the
  * first CAC.
  */
+
 import type { CommandApdu } from "../apdu/index.ts";
-import { equalBytes, fromHex } from "../bytes/index.ts";
+import { concat, equalBytes, fromHex, toHex } from "../bytes/index.ts";
 
 /** Class of the commands that ISO/IEC 7816-4 does not have (GSC-IS 2.1 section 5.3.3). */
 const PROPRIETARY = 0x80;
@@ -73,4 +74,33 @@ export function signDecrypt(block: Uint8Array): readonly CommandApdu[] {
     commands.push({ cla: PROPRIETARY, ins: 0x42, p1: last ? 0x00 : 0x80, p2: 0x00, data, ne: 256, conceal });
   }
   return commands;
+}
+
+/** Registered application providers: of the first CAC, and of GSC-IS. */
+export const CAC_RID = fromHex("a000000079");
+const GSC_RID = fromHex("a000000116");
+
+/** Where something is on the card: an applet, and which of its objects. */
+export interface Place {
+  readonly aid: Uint8Array;
+  /** Two bytes; undefined where the applet has no objects to choose from. */
+  readonly object?: Uint8Array;
+}
+
+/** The card capability container (GSC-IS 2.1 section 7.1). */
+export const CCC: Place = { aid: concat(GSC_RID, fromHex("db00")) };
+
+/** The access control applet: the place of cards with a CCC, then that of cards without one (OpenSC, card-cac.c). */
+export const ACCESS_CONTROL: readonly Place[] = [
+  { aid: concat(CAC_RID, fromHex("1000")) },
+  { aid: concat(CAC_RID, fromHex("0300")) },
+];
+
+/** The PKI applet with this number. */
+export function pkiApplet(number: number): Place {
+  return { aid: concat(CAC_RID, Uint8Array.of(0x01, number)) };
+}
+
+export function placeName({ aid, object }: Place): string {
+  return object ? `${toHex(aid)}.${toHex(object)}` : toHex(aid);
 }

@@ -1,18 +1,42 @@
 import { StatusError, SW } from "../apdu/index.ts";
 import { concat, startsWith } from "../bytes/index.ts";
-import { confirmedAnswer, isAnswer, unlessRefused } from "../card/index.ts";
-import { readCapabilities } from "./capability-container.ts";
-import { APPLICATION_TYPE, type CardUrl } from "./card-url.ts";
-import { getCertificate, getProperties, getServiceTable, readBuffer } from "./commands.ts";
-import { type CardContents, containerEntry, type PkiEntry, pkiEntry, UNLISTED_APPLETS } from "./contents.ts";
-import { ACCESS_CONTROL, CAC_RID, CCC, type Place, pkiApplet } from "./place.ts";
-import { type ObjectProperties, readProperties } from "./properties.ts";
-import { readServiceTable } from "./service-table.ts";
-import { type CacSession, NoSuchPlaceError } from "./session.ts";
-import { buffered, firstGeneration, unnumbered, type Variant } from "./variant.ts";
+import {
+  type Card,
+  type CardApplication,
+  confirmedAnswer,
+  isAnswer,
+  PinPadReader,
+  unlessRefused,
+} from "../card/index.ts";
+import {
+  ACCESS_CONTROL,
+  CAC_RID,
+  CCC,
+  getCertificate,
+  getProperties,
+  getServiceTable,
+  pkiApplet,
+  type Place,
+  readBuffer,
+} from "./commands.ts";
+import {
+  APPLICATION_TYPE,
+  type CardContents,
+  type CardUrl,
+  containerEntry,
+  type ObjectProperties,
+  type PkiEntry,
+  pkiEntry,
+  readCapabilities,
+  readProperties,
+  readServiceTable,
+  UNLISTED_APPLETS,
+} from "./data-model.ts";
+import { CacSession, NoSuchPlaceError } from "./session.ts";
+import { buffered, CacToken, firstGeneration, unnumbered, type Variant } from "./token.ts";
 
 /** A card with a capability container (GSC-IS 2.1 chapter 7): every CAC since 2003. One exchange for any other card. */
-export async function findListed(session: CacSession): Promise<Variant | undefined> {
+async function findListed(session: CacSession): Promise<Variant | undefined> {
   if (!(await isThere(session, CCC))) return undefined;
   return withoutRefusals(async () => {
     const { cardId, urls } = await readCapabilities(session);
@@ -23,7 +47,7 @@ export async function findListed(session: CacSession): Promise<Variant | undefin
 }
 
 /** Cards that have no such container: "alternative" tokens, and the first CAC (OpenSC, card-cac.c and card-cac1.c). */
-export async function findUnlisted(session: CacSession): Promise<Variant | undefined> {
+async function findUnlisted(session: CacSession): Promise<Variant | undefined> {
   for (const place of ACCESS_CONTROL) {
     const found = (await isThere(session, place)) ? await withoutRefusals(() => readTable(session, place)) : undefined;
     if (found) return found;
@@ -134,4 +158,21 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
       throw error;
     }
   });
+}
+
+/** Cards on which the container was looked for. */
+const asked = new WeakSet<Card>();
+
+/**
+ * The application of a card whose capability container lists its applets, or of one without; undefined if it is neither. One with
+ * a container never counts as one without: it would show other objects there, and another serial number.
+ */
+export async function claim(card: Card, kind: "listed" | "unlisted"): Promise<CardApplication | undefined> {
+  const session = new CacSession(card);
+  const variant =
+    (kind === "listed" || !asked.has(card) ? await findListed(session) : undefined) ??
+    (kind === "unlisted" ? await findUnlisted(session) : undefined);
+  asked.add(card);
+  if (!variant) return undefined;
+  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(card))] };
 }

@@ -1,8 +1,169 @@
-import type { CardCertificate, CardData, CardPrivateKey, CardPublicKey } from "../card/index.ts";
-import { toHex } from "../bytes/index.ts";
-import type { DataContainer } from "./data-container.ts";
-import type { PkiObject } from "./pki-object.ts";
-import { placeName } from "./place.ts";
+import { MalformedAnswerError, SW } from "../apdu/index.ts";
+import { parseCertificate } from "../asn1/index.ts";
+import { memoizeAsync, type MemoizedAsync } from "../async/index.ts";
+import { concat, DataError, equalBytes, toHex } from "../bytes/index.ts";
+import {
+  type CardCertificate,
+  type CardData,
+  type CardPrivateKey,
+  type CardPublicKey,
+  isAnswer,
+  isMalformed,
+  readTwiceIfMalformed,
+} from "../card/index.ts";
+import { BufferFile, encodeSimpleTlvs, joinBuffers, readTagLengths } from "./buffers.ts";
+import { type CertificateSource, commonName, findSubject, inflated, type StoredCertificate } from "./certificates.ts";
+import { getProperties, placeName } from "./commands.ts";
+import { type ContainerEntry, type PkiEntry, readProperties } from "./data-model.ts";
+import { type CacSession, NoSuchPlaceError } from "./session.ts";
+
+/** A container of data on the card. */
+export class DataContainer {
+  readonly entry: ContainerEntry;
+  readonly #session: CacSession;
+  readonly #tags: BufferFile;
+  readonly #values: BufferFile;
+  /**
+   * Its contents: SIMPLE-TLV data objects, one after the other. Where the applet says that its tags are of another form, which no
+   * standard tells, both buffers as they are on the card: each behind its length in two bytes, least significant first.
+   * @throws {StatusError} 6982 if it is guarded by the PIN; {MalformedAnswerError} if the buffers do not fit together.
+   */
+  readonly value: () => Promise<Uint8Array>;
+
+  constructor(session: CacSession, entry: ContainerEntry) {
+    this.entry = entry;
+    this.#session = session;
+    this.#tags = new BufferFile(session, entry.place, "TAGS");
+    this.#values = new BufferFile(session, entry.place, "VALUES");
+    this.value = memoizeAsync(() =>
+      readTwiceIfMalformed(async () => {
+        try {
+          return await this.#read();
+        } catch (error) {
+          this.#tags.forget();
+          this.#values.forget();
+          throw error;
+        }
+      }),
+    );
+  }
+
+  /** Whether there is anything in it. */
+  async isFilled(): Promise<boolean> {
+    try {
+      return (await this.#tags.read(1)).length > 0;
+    } catch (error) {
+      if (error instanceof NoSuchPlaceError) return false;
+      throw error;
+    }
+  }
+
+  async #read(): Promise<Uint8Array> {
+    const tags = await this.#tags.read();
+    const values = await this.#values.read();
+    if (tags.length === 0 && values.length === 0) return new Uint8Array();
+    if (!(await this.#isSimpleTlv())) return concat(lengthOf(tags), tags, lengthOf(values), values);
+    try {
+      return encodeSimpleTlvs(joinBuffers(readTagLengths(tags), values));
+    } catch (cause) {
+      if (!(cause instanceof DataError)) throw cause;
+      throw new MalformedAnswerError(`the ${this.entry.label} on the card does not parse: ${cause.message}`, { cause });
+    }
+  }
+
+  /** Unless the applet says something else that can be understood. */
+  async #isSimpleTlv(): Promise<boolean> {
+    const { place } = this.entry;
+    const { data, sw } = await this.#session.at(place, (send) => send(getProperties()));
+    if (sw !== SW.OK) return true;
+    try {
+      const objects = readProperties(data);
+      const own = objects.find(({ id }) => place.object && equalBytes(id, place.object)) ?? objects[0];
+      return own?.simpleTlv ?? true;
+    } catch (error) {
+      if (error instanceof DataError) return true;
+      throw error;
+    }
+  }
+}
+
+function lengthOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.of(bytes.length & 0xff, bytes.length >> 8);
+}
+
+/** How much of a certificate is asked for first, when its subject is wanted: what the first exchange brings anyway. */
+const HEAD = 200;
+
+/** A private key and its certificate on the card; everything is read when it is first asked for, and once. */
+export class PkiObject {
+  readonly entry: PkiEntry;
+  readonly #source: CertificateSource;
+  #readAgain = false;
+  readonly exists: () => Promise<boolean>;
+  /** The certificate as the card stores it. */
+  readonly stored: MemoizedAsync<StoredCertificate>;
+  /** X.509, DER. @throws {MalformedAnswerError} if the card's certificate is none. */
+  readonly certificate: MemoizedAsync<Uint8Array>;
+  /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
+  readonly publicKey: () => Promise<Uint8Array>;
+
+  constructor(entry: PkiEntry, source: CertificateSource) {
+    this.entry = entry;
+    this.#source = source;
+    this.exists = memoizeAsync(() => source.exists());
+    this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
+    this.certificate = memoizeAsync(() => this.#parsed(async () => inflated(await this.stored())));
+    this.publicKey = memoizeAsync(() =>
+      this.#parsed(async () => parseCertificate(await this.certificate()).subjectPublicKeyInfo),
+    );
+  }
+
+  /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
+  async holder(): Promise<string | undefined> {
+    try {
+      return (await this.exists()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
+    } catch (error) {
+      if (isMalformed(error) || isAnswer(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #subject(): Promise<Uint8Array> {
+    for (let wanted = HEAD; ;) {
+      const head = await this.#source.head(wanted);
+      if (!head) return parseCertificate(await this.certificate()).subject;
+      const subject = findSubject(head);
+      if (typeof subject !== "number") return subject;
+      if (subject <= head.length || head.length < wanted)
+        throw new DataError("certificate: cut off before its subject");
+      wanted = subject;
+    }
+  }
+
+  /** What the card holds there does not parse: its fault, not the caller's. Before that counts, it is read once more. */
+  async #parsed<T>(parse: () => T | Promise<T>): Promise<T> {
+    try {
+      return await readTwiceIfMalformed(async () => {
+        try {
+          return await parse();
+        } catch (error) {
+          if (isMalformed(error) && !this.#readAgain) this.#forget();
+          throw error;
+        }
+      });
+    } catch (cause) {
+      if (!(cause instanceof DataError)) throw cause;
+      throw new MalformedAnswerError(`the ${this.entry.label} on the card does not parse: ${cause.message}`, { cause });
+    }
+  }
+
+  #forget(): void {
+    this.#readAgain = true;
+    this.#source.forget();
+    this.stored.clear();
+    this.certificate.clear();
+  }
+}
 
 /** With RSA, signing and decrypting are one and the same operation of the card, whatever the certificate is for. */
 const USAGE = { sign: true, decrypt: true, derive: false } as const;

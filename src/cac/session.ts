@@ -1,8 +1,7 @@
 import { CardError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
-import { selectApplet, selectObject } from "./commands.ts";
-import { type Place, placeName } from "./place.ts";
+import { type Place, placeName, selectApplet, selectObject } from "./commands.ts";
 
 /** Sends a command to the applet that is selected, and gives the answer, whatever its status word. */
 export type CacExchange = CardExchange["send"];

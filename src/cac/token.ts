@@ -1,5 +1,5 @@
 import { StatusError, SW } from "../apdu/index.ts";
-import { concat, DataError, wipe } from "../bytes/index.ts";
+import { concat, DataError, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardMechanism,
   type CardObject,
@@ -7,7 +7,9 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  isAnswer,
   isKeyResult,
+  isMalformed,
   isToldVerified,
   isUnsupportedUse,
   type KeyPrimitive,
@@ -24,15 +26,81 @@ import {
   UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
-import { keyTypeOf } from "../crypto/index.ts";
-import { signDecrypt } from "./commands.ts";
-import { DataContainer } from "./data-container.ts";
-import { dataObject, type PkiObjects, pkiObjects } from "./objects.ts";
+import { digest, keyTypeOf } from "../crypto/index.ts";
+import { BufferedCertificate, type CertificateSource, FirstCacCertificate } from "./certificates.ts";
+import { type Place, signDecrypt } from "./commands.ts";
+import type { CardContents } from "./data-model.ts";
+import { DataContainer, dataObject, PkiObject, type PkiObjects, pkiObjects } from "./objects.ts";
 import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
-import type { Place } from "./place.ts";
-import { PkiObject } from "./pki-object.ts";
 import type { CacExchange, CacSession } from "./session.ts";
-import type { Variant } from "./variant.ts";
+
+/** Where the PIN is verified and changed. */
+export interface PinPlace {
+  readonly place: Place;
+  /** No other applet takes it; otherwise any does. */
+  readonly only: boolean;
+  /** P1 of CHANGE REFERENCE DATA. */
+  readonly changeP1: number;
+}
+
+/** What sets the generations of the card apart. Names and serial numbers are those that OpenSC gives the same cards. */
+export interface Variant {
+  readonly name: "CAC I" | "CAC II" | "CAC ALT HID";
+  readonly pin: PinPlace;
+  readonly contents: CardContents;
+  certificate(place: Place): CertificateSource;
+  /** Hexadecimal. */
+  serialNumber(): Promise<string>;
+}
+
+/** The serial number of a card that has none. */
+const NO_NUMBER = "00000000";
+/** How much of the first certificate stands for a number. */
+const HASHED = 100;
+
+/** A card whose applets have buffers, and maybe a number. */
+export function buffered(session: CacSession, name: Variant["name"], contents: CardContents, pin: PinPlace): Variant {
+  const { cardId } = contents;
+  return {
+    name,
+    contents,
+    pin,
+    certificate: (place) => new BufferedCertificate(session, place),
+    serialNumber: () => Promise.resolve(cardId ? toHex(cardId) : NO_NUMBER),
+  };
+}
+
+/** A card that lists nothing: its first certificate stands for its number. */
+export function unnumbered(session: CacSession, contents: CardContents, pin: PinPlace): Variant {
+  const variant = buffered(session, "CAC II", contents, pin);
+  return {
+    ...variant,
+    serialNumber: () =>
+      hashOfFirst(contents, async (place) => (await new BufferedCertificate(session, place).read()).bytes),
+  };
+}
+
+/** The first CAC: no buffers, no list, no number. */
+export function firstGeneration(session: CacSession, contents: CardContents, pin: PinPlace): Variant {
+  return {
+    name: "CAC I",
+    contents,
+    pin,
+    certificate: (place) => new FirstCacCertificate(session, place),
+    serialNumber: () => hashOfFirst(contents, (place) => new FirstCacCertificate(session, place).answer()),
+  };
+}
+
+async function hashOfFirst(contents: CardContents, read: (place: Place) => Promise<Uint8Array>): Promise<string> {
+  const [first] = contents.pki;
+  if (!first) return NO_NUMBER;
+  try {
+    return toHex(digest("sha1", (await read(first.place)).subarray(0, HASHED)));
+  } catch (error) {
+    if (isMalformed(error) || isAnswer(error)) return NO_NUMBER;
+    throw error;
+  }
+}
 
 /** RSA of 1024 bits is on the oldest cards, 2048 on those in use, 3072 on some (OpenSC, card-cac.c). */
 const MECHANISMS: readonly CardMechanism[] = [{ primitive: "rsa-raw", minBits: 1024, maxBits: 3072 }];

@@ -1,9 +1,8 @@
 import { throwIfAborted } from "../async/index.ts";
-import { cancelled } from "./access-error.ts";
+import { cancelled, LoginRequiredError, PinError } from "./errors.ts";
 import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
-import { LoginRequiredError, PinError } from "./error.ts";
-import type { AuthenticatedUse, KeyPrimitive } from "./types.ts";
+import type { AuthenticatedUse, KeyPrimitive } from "./contract.ts";
 
 /** How a profile verifies a PIN for one use of a key, and uses the key; both within the hold that they are given. */
 export interface HeldUse {

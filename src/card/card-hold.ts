@@ -1,8 +1,7 @@
 import { SerialQueue, untilAborted } from "../async/index.ts";
 import { copySecret, wipe } from "../bytes/index.ts";
-import { CardAccessError, CardCancelledError, cancelled } from "./access-error.ts";
-import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
-import { LoginRequiredError } from "./error.ts";
+import { cancelled, CardAccessError, CardCancelledError, LoginRequiredError } from "./errors.ts";
+import type { CardExchange, ExclusiveAccess } from "./contract.ts";
 
 /** Milliseconds without an exchange after which a hold ends by default. Windows resets a card whose transaction is idle for 5 s. */
 export const HOLD_MS = 4_000;

@@ -17,11 +17,10 @@ import {
   CardTimeoutError,
   cancelled,
   reached,
-} from "./access-error.ts";
+} from "./errors.ts";
 import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
-import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
+import type { CardExchange, CardFinding, ExclusiveAccess } from "./contract.ts";
 import { readerDataLimit, readerFeatures } from "./reader-features.ts";
-import type { CardFinding } from "./types.ts";
 
 /** Wraps the transport of every exchange, for a trace. */
 export type TransmitWrapper = (transmit: Transmit, reader: string) => Transmit;

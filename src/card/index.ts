@@ -1,54 +1,34 @@
 /** What the Cryptoki facade asks of a card application. */
 export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
+  afterReset,
   CardAccessError,
   CardBusyError,
   CardCancelledError,
   CardGoneError,
   CardResetError,
   CardTimeoutError,
-} from "./access-error.ts";
-export { afterReset } from "./after-reset.ts";
-export { confirmedAnswer, isAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "./answers.ts";
-export { authenticateUse, type HeldUse } from "./authenticated-use.ts";
-export type { CardHold } from "./card-hold.ts";
-export type { CardExchange, ExclusiveAccess } from "./exchange.ts";
-export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
-export {
+  confirmedAnswer,
+  isAnswer,
+  isMalformed,
+  isNotFound,
   LoginRequiredError,
   ObjectGoneError,
   PinError,
+  type PinFailure,
+  readTwiceIfMalformed,
+  unlessRefused,
   UnsupportedError,
   UseRefusedError,
-  type PinFailure,
-} from "./error.ts";
-export {
-  checkedResult,
-  safeResult,
-  ecdsaResult,
-  isKeyResult,
-  isUnsupportedUse,
-  resultOfLength,
-  sharedSecret,
-  unpaddedMessage,
-  wholeRsaResult,
-  WrongResultError,
-} from "./key-result.ts";
-export { type PinBlock, PinPadReader } from "./pin-pad.ts";
-export { changingPin, type ChangingExchange, PinUncertainError } from "./pin-change.ts";
-export { mechanismsOfKeys } from "./mechanisms-of-keys.ts";
-export { isToldVerified, PinState, triesLeftText } from "./pin-state.ts";
-export { selects } from "./unusable-card.ts";
-export type { CardProfile } from "./profile.ts";
-export { connectCard, followReaders } from "./readers.ts";
-export { CardRecognition } from "./recognition.ts";
-export { readStoredCertificate } from "./stored-certificate.ts";
-export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
+} from "./errors.ts";
+export { authenticateUse, type HeldUse } from "./authenticated-use.ts";
+export type { CardHold } from "./card-hold.ts";
 export type {
   AuthenticatedUse,
   CardApplication,
   CardCertificate,
   CardData,
+  CardExchange,
   CardFinding,
   CardMechanism,
   CardObject,
@@ -57,6 +37,7 @@ export type {
   CardPublicKey,
   CardToken,
   CardTokenInfo,
+  ExclusiveAccess,
   GeneratedKeyPair,
   KeyFamily,
   KeyPairRequest,
@@ -71,4 +52,30 @@ export type {
   PinStatus,
   PinUser,
   VendorAttributes,
-} from "./types.ts";
+} from "./contract.ts";
+export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export {
+  checkedResult,
+  ecdsaResult,
+  isKeyResult,
+  isUnsupportedUse,
+  mechanismsOfKeys,
+  resultOfLength,
+  safeResult,
+  sharedSecret,
+  unpaddedMessage,
+  wholeRsaResult,
+  WrongResultError,
+} from "./key-results.ts";
+export { type PinBlock, PinPadReader } from "./pin-pad.ts";
+export {
+  type ChangingExchange,
+  changingPin,
+  isToldVerified,
+  PinState,
+  PinUncertainError,
+  triesLeftText,
+} from "./pin-state.ts";
+export { type CardProfile, CardRecognition, connectCard, followReaders, selects } from "./recognition.ts";
+export { readStoredCertificate } from "./stored-certificate.ts";
+export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";

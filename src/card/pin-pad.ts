@@ -1,8 +1,7 @@
 import { CardError, encodeCommand, type CommandApdu, decodeResponse, MalformedAnswerError } from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
-import { CardAccessError, CardCancelledError } from "./access-error.ts";
+import { CardAccessError, CardCancelledError, PinError } from "./errors.ts";
 import type { Card } from "./card.ts";
-import { PinError } from "./error.ts";
 import { READER_FEATURE } from "./reader-features.ts";
 
 /** How the reader writes the digits that are typed into the command (PC/SC part 10 section 2.5.2). */

@@ -1,5 +1,5 @@
 import { DataError } from "../bytes/index.ts";
-import { CardAccessError } from "./access-error.ts";
+import { CardAccessError } from "./errors.ts";
 
 /** SCARD_CTL_CODE(3400) of pcsc-lite: which features has the reader (PC/SC part 10 section 2.2)? */
 const GET_FEATURES = 0x42000d48;

@@ -1,8 +1,63 @@
-import { toHex } from "../bytes/index.ts";
-import type { Card } from "./card.ts";
-import type { CardProfile } from "./profile.ts";
-import type { CardApplication } from "./types.ts";
-import { nameUnusableCard } from "./unusable-card.ts";
+import { SW } from "../apdu/index.ts";
+import { fromHex, toHex } from "../bytes/index.ts";
+import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
+import { Card, type CardOptions, type ReaderFacts } from "./card.ts";
+import type { CardApplication } from "./contract.ts";
+import { reached, toAccessError } from "./errors.ts";
+
+/** A kind of card application: recognises it on a card. */
+export interface CardProfile {
+  readonly name: CardApplication["profile"];
+  /**
+   * Whether cards with this answer to reset usually carry the application; it is asked before others then. No card is asked for it, and
+   * nothing is decided by it: a profile that errs here costs exchanges. A kind of card that carries several applications should be
+   * expected by all their profiles, or by none: among those, the order that the program gave says whose the card is.
+   */
+  expects?(atr: Uint8Array): boolean | Promise<boolean>;
+  /**
+   * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
+   * @throws {CardAccessError} if the card cannot be reached.
+   */
+  claim(card: Card): Promise<CardApplication | undefined>;
+  /**
+   * What {@link claim} finds in one or two exchanges, for a card that is not expected to carry the application. If no profile has it then,
+   * `claim` is asked after all. Left out where `claim` takes no more.
+   * @throws {CardAccessError} as `claim`.
+   */
+  glance?(card: Card): Promise<CardApplication | undefined>;
+  /**
+   * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
+   * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
+   * @throws {CardAccessError} as `claim`.
+   */
+  explain?(card: Card): Promise<string | undefined>;
+}
+
+/** Applications that are known by their names, and that no profile of this package reads. */
+const WITHOUT_PROFILE = [
+  // OpenPGP smart card application 3.4, section 4.2.1; any version and maker.
+  { name: "OpenPGP", aid: fromHex("d27600012401") },
+  // Generic Identity Device Specification, any version (OpenSC, card-gids.c, gids_aid).
+  { name: "GIDS", aid: fromHex("a00000039742544659") },
+] as const;
+
+/**
+ * What a card is that no profile can use, if that can be told: one command for each application that it may be.
+ * @throws {CardAccessError} if the card cannot be reached.
+ */
+async function nameUnusableCard(card: Card): Promise<string | undefined> {
+  for (const { name, aid } of WITHOUT_PROFILE) {
+    if (await selects(card, aid)) return `${name} card: no profile yet`;
+  }
+  return undefined;
+}
+
+/** Whether the card has an application of this name. */
+export async function selects(card: Card, aid: Uint8Array): Promise<boolean> {
+  const command = { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: aid, ne: 256 };
+  const { sw } = await card.exclusively(({ send }) => send(command));
+  return sw === SW.OK;
+}
 
 /** Answers to reset that are remembered: more kinds of cards than anybody has, and no more however many a program makes up. */
 const MAX_REMEMBERED = 256;
@@ -70,5 +125,36 @@ export class CardRecognition {
     this.#claimed.set(atr, profile);
     const [oldest] = this.#claimed.keys();
     if (this.#claimed.size > MAX_REMEMBERED && oldest !== undefined) this.#claimed.delete(oldest);
+  }
+}
+
+/** By the name of the reader. */
+const FACTS = new WeakMap<Pcsc, Map<string, ReaderFacts>>();
+
+function factsOf(pcsc: Pcsc, reader: string): ReaderFacts {
+  const readers = FACTS.get(pcsc) ?? new Map<string, ReaderFacts>();
+  const facts = readers.get(reader) ?? {};
+  FACTS.set(pcsc, readers.set(reader, facts));
+  return facts;
+}
+
+/**
+ * Connects to the card in a reader.
+ * @throws {CardAccessError}
+ */
+export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
+  const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
+  return new Card(await reached(reconnect()), { reconnect, readerFacts: factsOf(pcsc, reader), ...options });
+}
+
+/**
+ * The readers now and after every change ({@link Pcsc.changes}).
+ * @throws {CardAccessError}
+ */
+export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
+  try {
+    yield* pcsc.changes(signal);
+  } catch (error) {
+    throw toAccessError(error);
   }
 }

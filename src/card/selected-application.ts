@@ -1,6 +1,6 @@
 import { CardError, MalformedAnswerError } from "../apdu/index.ts";
 import type { Card } from "./card.ts";
-import type { CardExchange, ExclusiveAccess } from "./exchange.ts";
+import type { CardExchange, ExclusiveAccess } from "./contract.ts";
 
 /** How a profile selects its application, and how it proves that the application is selected. */
 export interface Selection {

@@ -1,19 +1,30 @@
 import type { Command } from "commander";
+import { Concealer, type TraceSink, traceText, traceTransmit, type Transmit } from "../apdu/index.ts";
 import { Deadline, memoizeAsync, untilAborted } from "../async/index.ts";
-import { Concealer, traceText, traceTransmit, type Transmit, type TraceSink } from "../apdu/index.ts";
+import { DataError } from "../bytes/index.ts";
 import type { CardOptions } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
-import { openPcsc } from "./card-source.ts";
-import type { Environment } from "./environment.ts";
-import { InterruptedError, TimeoutError, UsageError } from "./failure.ts";
-import type { GlobalOptions } from "./global-options.ts";
-import { findingsTo } from "./findings.ts";
-import { refuseOverwriting } from "./overwriting.ts";
-import { createRecording } from "./recording-file.ts";
-import { openServer } from "./server.ts";
-import { Printer, written } from "./output.ts";
+import { createRecording, openPcsc } from "./input/card-source.ts";
+import { refuseOverwriting } from "./input/new-object.ts";
+import type { GlobalOptions } from "./input/options.ts";
+import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
+import { type Environment, findingsTo, Printer, written } from "./output/printer.ts";
+
+/**
+ * The module behind a p11-kit server, not yet initialised.
+ * @throws {UsageError} if the address is none.
+ */
+export async function openServer(address: string): Promise<CryptokiFunctions> {
+  const { P11KitModule } = await import("../p11kit/index.ts");
+  try {
+    return new P11KitModule({ address });
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(`--server: ${cause.message}`, { cause });
+  }
+}
 
 /** Milliseconds for closing what is open when a command was given up. What is still open then ends with the process. */
 const GRACE = 400;

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { Deadline, pause, threadPoolIsBusy } from "../async/index.ts";
-import { InterruptedError } from "./failure.ts";
-import { writeFailure } from "./files.ts";
-import { run } from "./run.ts";
-import { takeSecrets } from "./secret-variables.ts";
+import { InterruptedError } from "./output/failures.ts";
+import { writeFailure } from "./input/files.ts";
+import { run } from "./program.ts";
+import { takeSecrets } from "./session.ts";
 
 const controller = new AbortController();
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;

@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import { wipe } from "../bytes/index.ts";
 import type { PublicKey } from "../crypto/index.ts";
 import {
@@ -16,10 +17,10 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
-import { NotFoundError } from "./failure.ts";
-import { visible } from "./output.ts";
-import { parsePinSource, PIN, readPin } from "./pin.ts";
-import { readUri, type Token } from "./token.ts";
+import { NEW_PIN, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
+import { readUri, type Token } from "./input/token.ts";
+import { NotFoundError, PinMissingError } from "./output/failures.ts";
+import { type Environment, visible } from "./output/printer.ts";
 
 /** An object as lists and choices show it. */
 export interface ObjectEntry {
@@ -239,4 +240,62 @@ const SHARED_SECRET: Template = {
 function pinRemark(flags: number): string {
   if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return " (the last try before it is blocked)";
   return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0 ? " (a wrong one was given before)" : "";
+}
+
+/** How the security officer's PIN is given: the SO PIN, or the management key of a PIV card in hexadecimal. */
+const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+
+export interface OfficerOptions {
+  readonly so?: true;
+  readonly soPinSource?: string;
+}
+
+export function officerOption(command: Command): Command {
+  return command
+    .option("--so", "log in as security officer: with the SO PIN, or a PIV card's management key")
+    .option(
+      "--so-pin-source <source>",
+      `where the SO PIN or key comes from, as --pin-source; default: ${SO_PIN.variable}, or a prompt`,
+    );
+}
+
+/**
+ * The handle or whatever else `write` gives.
+ * @throws {PinMissingError} if only the security officer may, and the options do not say that it is the one.
+ */
+export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): Promise<T> {
+  try {
+    return await write;
+  } catch (cause) {
+    if (so || !(cause instanceof CryptokiError && cause.rv === CKR.USER_NOT_LOGGED_IN)) throw cause;
+    const message =
+      "only the security officer may write this on the card; use --so, which asks for the SO PIN or management key";
+    throw new PinMissingError(message, { cause });
+  }
+}
+
+/** Logs in the user, or the security officer if the options say so. */
+export async function logIn(session: TokenSession, options: OfficerOptions): Promise<void> {
+  if (!options.so) return session.login();
+  const question = `SO PIN or management key of ${visible(session.token.label)}`;
+  const pin = await readPin(secret(SO_PIN, question, options.soPinSource), session.context.environment);
+  try {
+    await session.cryptoki.C_Login(session.handle, CKU.SO, pin);
+  } finally {
+    wipe(pin);
+  }
+}
+
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, SO_PIN].map(({ variable }) => variable);
+
+/**
+ * A copy of the environment for this program. PINs and PUKs are taken out of `env` itself, also those whose variables `args` name
+ * (`--pin-source env:NAME`), so that no program that is started from here gets them.
+ */
+export function takeSecrets(env: NodeJS.ProcessEnv, args: readonly string[]): Environment["env"] {
+  const copy = { ...env };
+  // As an option's value, after "=", or as pin-source of a URI.
+  const named = args.flatMap((arg) => /(?:^|=)env(?::|%3a)(.+)$/iu.exec(arg)?.[1]?.split("&")[0] ?? []);
+  for (const name of [...SECRETS, ...named]) Reflect.deleteProperty(env, name);
+  return copy;
 }

@@ -7,8 +7,109 @@ import {
   type DecipherGCM,
 } from "node:crypto";
 import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
-import { equivalentGcmNonce } from "./gcm-nonce.ts";
-import { plain } from "./plain.ts";
+import { plain } from "./ciphers.ts";
+
+const BLOCK = 16;
+
+/** An element of GF(2^128) as four words, the most significant bit of the first word the coefficient of x^0 (SP 800-38D section 6.3). */
+type Element = Uint32Array;
+
+/**
+ * A GCM initialisation vector of 16 bytes that gives the same first counter block J0 with this key as `nonce`, which may have any
+ * length but 12 (SP 800-38D section 7.1 step 2): for ciphers that refuse a long one.
+ * @param key AES, 16, 24 or 32 bytes.
+ * @param algorithm OpenSSL's name of AES-GCM with a key of this length.
+ */
+export function equivalentGcmNonce(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  algorithm: "aes-128-gcm" | "aes-192-gcm" | "aes-256-gcm",
+): Uint8Array {
+  const hashKey = elementOf(encryptBlocks(key, new Uint8Array(BLOCK)));
+  const inverse = invert(hashKey);
+  // J0 = GHASH(nonce in blocks, 64 zero bits, its length), and of a nonce n of 16 bytes (n * H + 128) * H.
+  const counter = add(additionalHash(key, nonce, algorithm), multiply(lengths(nonce.length, "both"), hashKey));
+  const short = multiply(add(multiply(counter, inverse), lengths(BLOCK, "last")), inverse);
+  const found = bytesOf(short);
+  wipe(bytesUnder(hashKey), bytesUnder(inverse));
+  return found;
+}
+
+/**
+ * GHASH of `nonce` as additional data of a message that is empty: the tag is that, plus the encrypted first counter block. OpenSSL
+ * hashes it, so that a long one takes no longer than encryption.
+ */
+function additionalHash(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  algorithm: Parameters<typeof equivalentGcmNonce>[2],
+): Element {
+  const cipher = createCipheriv(algorithm, key, new Uint8Array(12));
+  cipher.setAAD(nonce);
+  cipher.final();
+  const first = new Uint8Array(BLOCK);
+  first[BLOCK - 1] = 1;
+  return add(elementOf(plain(cipher.getAuthTag())), elementOf(encryptBlocks(key, first)));
+}
+
+function encryptBlocks(key: Uint8Array, blocks: Uint8Array): Uint8Array {
+  const cipher = createCipheriv(`aes-${8 * key.length}-ecb`, key, null);
+  cipher.setAutoPadding(false);
+  return plain(cipher.update(blocks));
+}
+
+/**
+ * The block with which GHASH ends: lengths in bits of additional data and ciphertext, 64 bits each. "last" has the second alone, as for
+ * an initialisation vector; "both" is what turns the block of additional data into that of an initialisation vector.
+ */
+function lengths(bytes: number, where: "last" | "both"): Element {
+  const [high, low] = [Math.floor(bytes / 2 ** 29), (bytes * 8) >>> 0];
+  return where === "both" ? Uint32Array.of(high, low, high, low) : Uint32Array.of(0, 0, high, low);
+}
+
+function elementOf(bytes: Uint8Array): Element {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, BLOCK);
+  return Uint32Array.from({ length: 4 }, (_, index) => view.getUint32(4 * index));
+}
+
+function bytesOf(element: Element): Uint8Array {
+  const bytes = new Uint8Array(BLOCK);
+  const view = new DataView(bytes.buffer);
+  element.forEach((word, index) => {
+    view.setUint32(4 * index, word);
+  });
+  return bytes;
+}
+
+const bytesUnder = (element: Element): Uint8Array => new Uint8Array(element.buffer);
+
+const add = (a: Element, b: Element): Element => a.map((word, index) => word ^ (b[index] ?? 0));
+
+/** SP 800-38D section 6.3, algorithm 1. Which bits are set decides about masks only, not about what is done. */
+function multiply(a: Element, b: Element): Element {
+  const product = new Uint32Array(4);
+  let [v0 = 0, v1 = 0, v2 = 0, v3 = 0] = b;
+  for (let bit = 0; bit < 128; bit++) {
+    const mask = -(((a[bit >> 5] ?? 0) >>> (31 - (bit & 31))) & 1);
+    product[0] = (product[0] ?? 0) ^ (v0 & mask);
+    product[1] = (product[1] ?? 0) ^ (v1 & mask);
+    product[2] = (product[2] ?? 0) ^ (v2 & mask);
+    product[3] = (product[3] ?? 0) ^ (v3 & mask);
+    const reduction = -(v3 & 1) & 0xe1000000;
+    v3 = (v3 >>> 1) | (v2 << 31);
+    v2 = (v2 >>> 1) | (v1 << 31);
+    v1 = (v1 >>> 1) | (v0 << 31);
+    v0 = (v0 >>> 1) ^ reduction;
+  }
+  return product;
+}
+
+/** a^(2^128 - 2): the inverse. All bits of the exponent but the last are set. */
+function invert(a: Element): Element {
+  let result = a;
+  for (let bit = 0; bit < 126; bit++) result = multiply(multiply(result, result), a);
+  return multiply(result, result);
+}
 
 export interface AeadParameters {
   readonly key: Uint8Array;

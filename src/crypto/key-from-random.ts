@@ -1,9 +1,8 @@
 import { checkPrime } from "node:crypto";
 import { promisify } from "node:util";
 import { DataError, wipe } from "../bytes/index.ts";
-import { curveInfo, type NamedCurve } from "./curve.ts";
-import { HostPrivateKey } from "./host-key.ts";
-import { inverse, toBytes, toNumber } from "./modular.ts";
+import { curveInfo, inverse, type NamedCurve, toBytes, toNumber } from "./elliptic-curve.ts";
+import { HostPrivateKey } from "./private-key.ts";
 
 // Keys from random bytes of an engine: OpenSSL, which makes keys otherwise, takes its own and no others.
 

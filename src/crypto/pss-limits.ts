@@ -1,7 +1,7 @@
 import { contextTag, derNull, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../asn1/index.ts";
 import { DataError } from "../bytes/index.ts";
-import type { HashName } from "./hash.ts";
-import type { PssParameters } from "./pss.ts";
+import type { HashName } from "./digests.ts";
+import type { PssParameters } from "./rsa-padding.ts";
 
 /** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
 interface PssParameterLimits {

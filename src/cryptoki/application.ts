@@ -8,18 +8,15 @@ import {
 } from "../card/index.ts";
 import { CKR } from "./constants/ckr.ts";
 import { Engines } from "./engines.ts";
-import { CryptokiError } from "./error.ts";
-import { cancelled, isGone, toCryptokiError } from "./error-map.ts";
+import { cancelled, CryptokiError, isGone, toCryptokiError } from "./errors.ts";
 import { ObjectTable } from "./objects/object-table.ts";
 import type { StoredObject } from "./objects/stored-object.ts";
 import { Logins } from "./sessions/logins.ts";
-import type { Session } from "./sessions/session.ts";
-import { SavedStates } from "./sessions/saved-states.ts";
-import { SessionTable } from "./sessions/session-table.ts";
-import { SlotEvents } from "./slots/slot-events.ts";
+import { type Session, SessionTable } from "./sessions/session.ts";
+import { SavedStates } from "./sessions/operations.ts";
+import { SlotEvents, SlotView, type TokenChoice } from "./slots/slot-view.ts";
 import type { SlotListener, SlotTable } from "./slots/slot-table.ts";
-import type { ReaderSource } from "./slots/reader-source.ts";
-import { SlotView, type TokenChoice } from "./slots/slot-view.ts";
+import type { ReaderSource } from "./slots/readers.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
 import type { CK_VERSION } from "./structures.ts";
 

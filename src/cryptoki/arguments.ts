@@ -1,6 +1,6 @@
-import { copySecret } from "../bytes/index.ts";
+import { copySecret, secretUtf8, wipe } from "../bytes/index.ts";
 import { CKR } from "./constants/ckr.ts";
-import { CryptokiError } from "./error.ts";
+import { CryptokiError } from "./errors.ts";
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a Uint8Array: callers in JavaScript have no types. */
 export function requireBytes(value: Uint8Array, what: string): void {
@@ -24,4 +24,35 @@ export function requireCount(value: number, what: string, max: number): void {
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a number as C has it. */
 export function requireFlags(value: number): void {
   requireCount(value, "the flags", Number.MAX_SAFE_INTEGER);
+}
+
+/** A PIN as callers give it: text stands for its UTF-8; null leaves it to the keys of the reader (CKF_PROTECTED_AUTHENTICATION_PATH). */
+export type Pin = string | Uint8Array | null;
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
+export function requirePin(pin: Pin, what = "the PIN"): void {
+  if (typeof pin === "string" || pin === null || (pin as unknown) instanceof Uint8Array) return;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} is a string or a Uint8Array`);
+}
+
+/**
+ * A copy of a PIN that the driver owns, and wipes; the caller's bytes are the caller's.
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, where nothing but a PIN of the caller's will do.
+ */
+export function copyPin(pin: Pin): Uint8Array {
+  if (pin !== null) return typeof pin === "string" ? secretUtf8(pin) : copySecret(pin);
+  throw new CryptokiError(
+    CKR.ARGUMENTS_BAD,
+    "null leaves the PIN to the keys of a reader, and this one has none for it",
+  );
+}
+
+/** Runs `work` with a copy of a PIN, which is wiped whatever comes of it. Errors as {@link copyPin}, and those of `work`. */
+export async function withPin<T>(pin: Pin, work: (copy: Uint8Array) => Promise<T>): Promise<T> {
+  const copy = copyPin(pin);
+  try {
+    return await work(copy);
+  } finally {
+    wipe(copy);
+  }
 }

@@ -3,10 +3,10 @@ import { encodePublicKey, type PublicKey, type RandomSource } from "../crypto/in
 import { copyBytes } from "./arguments.ts";
 import { CKR } from "./constants/ckr.ts";
 import { nameOf } from "./constants/name.ts";
-import { CryptokiError } from "./error.ts";
-import { MECHANISM_BY_TYPE } from "./mechanisms/table.ts";
-import { Collector } from "./mechanisms/collector.ts";
-import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/scheme.ts";
+import { CryptokiError } from "./errors.ts";
+import { MECHANISM_BY_TYPE } from "./mechanisms/availability.ts";
+import { Collector } from "./mechanisms/operation.ts";
+import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/family.ts";
 import type { CK_MECHANISM, MechanismParameter } from "./structures.ts";
 
 /** Of a message that an engine hashes itself: it has to be kept whole. */

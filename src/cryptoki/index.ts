@@ -2,7 +2,7 @@
  * PKCS#11 for smart cards: the C_ functions, their structures, constants and errors, and PKCS #11 URIs. A slot is a reader, or
  * a part of one; a token is what one PIN of the card in it guards.
  */
-export { AttributeError, type Unavailable } from "./attributes/error.ts";
+export { AttributeError, type Unavailable } from "./attributes/errors.ts";
 export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
 export type { AttributeList } from "./attributes/template.ts";
 export * from "./constants/index.ts";
@@ -10,14 +10,14 @@ export type { CryptokiOptions } from "./api/general-functions.ts";
 export type { Detour, ResultVerification } from "./application.ts";
 export { Cryptoki, type CryptokiFunctions } from "./cryptoki.ts";
 export type { CryptoEngine } from "./engines.ts";
-export { CryptokiError } from "./error.ts";
-export type { AttributeValues } from "./functions/object.ts";
+export { CryptokiError } from "./errors.ts";
+export type { AttributeValues } from "./chapters/objects.ts";
 export { type ObjectSource, publicHalfOf } from "./public-half.ts";
-export type { Pin } from "./sessions/pin.ts";
+export type { Pin } from "./arguments.ts";
 export type { CardAccess, SlotTable } from "./slots/slot-table.ts";
 export type { TokenChoice } from "./slots/slot-view.ts";
 export type * from "./structures.ts";
-export type { CallEvent, CK_TRACE_CALLBACK, FindingEvent } from "./trace/event.ts";
+export type { CallEvent, CK_TRACE_CALLBACK, FindingEvent } from "./trace/tracer.ts";
 export { formatUri, isUri, parseUri, type Pkcs11Uri, type UriObjectType } from "./uri.ts";
 export {
   matchesObject,

@@ -10,7 +10,7 @@ import {
 } from "../crypto/index.ts";
 import type { Template } from "./attributes/kinds.ts";
 import { CKA } from "./constants/cka.ts";
-import { CKO } from "./constants/cko.ts";
+import { CKO } from "./constants/ck.ts";
 
 /** A session with any module, as far as a public key is looked for in it. */
 export interface ObjectSource {

@@ -1,5 +1,5 @@
 import { equalBytes } from "../bytes/index.ts";
-import { CKO } from "./constants/cko.ts";
+import { CKO } from "./constants/ck.ts";
 import type { Pkcs11Uri, UriObjectType } from "./uri.ts";
 
 /** What a URI says about a token is compared with this: CK_SLOT_INFO and CK_TOKEN_INFO. */

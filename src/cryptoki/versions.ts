@@ -1,5 +1,5 @@
 import { CKR } from "./constants/ckr.ts";
-import { CryptokiError } from "./error.ts";
+import { CryptokiError } from "./errors.ts";
 import type { CK_INFO, CK_VERSION } from "./structures.ts";
 
 /** The versions of the standard that an application can be told, by the names that they go by, the oldest first. */

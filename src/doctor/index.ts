@@ -6,10 +6,9 @@ import { toHex } from "../bytes/index.ts";
 import { type Card, type CardApplication, type CardToken, StatusError } from "../card/index.ts";
 import { isYubiKey } from "../piv/index.ts";
 import { CertificateJudge } from "./certificates.ts";
-import { Authorities, readCertificates } from "./chain.ts";
+import { Authorities, type Libraries, readCertificates } from "./chain.ts";
 import { Examination, type Finding, type Unchecked } from "./examination.ts";
 import type { ExchangeLog } from "./exchange-log.ts";
-import type { Libraries } from "./libraries.ts";
 import { judgePinStatus } from "./pin-status.ts";
 import { examinePiv } from "./piv/examine.ts";
 import { examinePkcs15 } from "./pkcs15.ts";
@@ -18,7 +17,7 @@ import { examineToken } from "./tokens.ts";
 export { ALL_CHECKS } from "./catalogue.ts";
 export { type Check, type Finding, type Level, type Unchecked } from "./examination.ts";
 export { ExchangeLog } from "./exchange-log.ts";
-export { INSTALL, type Libraries, LibraryMissingError, loadLibraries } from "./libraries.ts";
+export { INSTALL, type Libraries, LibraryMissingError, loadLibraries } from "./chain.ts";
 export { readCertificates };
 
 export interface ExamineOptions {

@@ -1,6 +1,6 @@
 import type { SignedData as PkijsSignedData, SignerInfo } from "pkijs";
 import { DataError, toHex } from "../bytes/index.ts";
-import type { Libraries } from "./libraries.ts";
+import type { Libraries } from "./chain.ts";
 
 /** What became of the signature of a signed object (CMS SignedData, RFC 5652 section 5). */
 export type SignatureState =

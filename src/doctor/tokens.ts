@@ -1,7 +1,6 @@
 import { DataError, toHex } from "../bytes/index.ts";
 import { CardError, type CardCertificate, type CardPrivateKey, type CardToken } from "../card/index.ts";
-import type { CertificateJudge } from "./certificates.ts";
-import { CERTIFICATE_CHECKS } from "./certificates.ts";
+import { CERTIFICATE_CHECKS, type CertificateJudge } from "./certificates.ts";
 import type { Check, Examination } from "./examination.ts";
 import type { ExchangeLog } from "./exchange-log.ts";
 import { KEY_CHECKS, type Login } from "./piv/keys.ts";

@@ -2,8 +2,8 @@
  * PIV cards (NIST SP 800-73-4 and -5). A PIV card holds up to 24 asymmetric keys in fixed places, 9A 9C 9D 9E and 82 to 95, a
  * certificate for each, and data objects such as the CHUID; one PIN of the cardholder guards their use.
  */
-export { isYubiKey } from "./answer-to-reset.ts";
-export { CONTAINER, type Container } from "./containers.ts";
+export { isYubiKey } from "./session.ts";
+export { CONTAINER, type Container } from "./data-objects.ts";
 export {
   type InspectedObject,
   type InspectedProof,

@@ -2,7 +2,7 @@ import { type CommandApdu, type ResponseApdu, SW } from "../apdu/index.ts";
 import { memoizeAsync } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { type Card, isMalformed, type KeyPrimitive } from "../card/index.ts";
-import { readCertificate } from "./certificate.ts";
+import { readCertificate } from "./data-objects.ts";
 import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
 import { type KeySlot, KEY_SLOTS, referenceName } from "./keys.ts";
 import { checkPin, verifyPin } from "./pin.ts";

@@ -2,7 +2,7 @@ import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
 import { wipe } from "../bytes/index.ts";
 import { isToldVerified, PinError, type PinInfo, type PinStatus, triesLeftText } from "../card/index.ts";
 import { changeReference, padPins, resetRetryCounter, verify } from "./commands.ts";
-import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
+import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./data-objects.ts";
 import type { PivExchange } from "./session.ts";
 
 /** 6 to 8 decimal digits (SP 800-73-4 part 1 section 3.2). Cards in use take other characters too, so only the length binds. */

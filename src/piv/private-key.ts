@@ -1,4 +1,12 @@
-import { type CommandApdu, StatusError, SW } from "../apdu/index.ts";
+import {
+  type CommandApdu,
+  encodeTlv,
+  findTlv,
+  MalformedAnswerError,
+  readTlvs,
+  StatusError,
+  SW,
+} from "../apdu/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
 import {
   CardError,
@@ -6,6 +14,7 @@ import {
   isKeyResult,
   isUnsupportedUse,
   type KeyPrimitive,
+  type KeyType,
   LoginRequiredError,
   resultOfLength,
   sharedSecret,
@@ -14,10 +23,10 @@ import {
   wholeRsaResult,
 } from "../card/index.ts";
 import { curveInfo, parsePublicKey } from "../crypto/index.ts";
-import { algorithmOf } from "./algorithms.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivExchange } from "./session.ts";
+import { algorithmOf, readPublicKeyObjects } from "./yubico.ts";
 
 /** One use of a private key: how the card is asked, and what its answer means. */
 export interface KeyUse {
@@ -123,4 +132,27 @@ export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
 function leftPad(hash: Uint8Array, length: number): Uint8Array {
   if (hash.length > length) throw new DataError(`a hash of ${hash.length} bytes for a key of ${length}`);
   return concat(new Uint8Array(length - hash.length), hash);
+}
+
+/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated. */
+export function generate(slot: KeySlot, type: KeyType): CommandApdu {
+  const algorithm = algorithmOf(type);
+  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
+  const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)));
+  return { cla: 0x00, ins: 0x47, p1: 0x00, p2: slot.reference, data: template, ne: 65_536, long: true };
+}
+
+/**
+ * The public key in the answer, under 7F49.
+ * @returns SubjectPublicKeyInfo, DER.
+ * @throws {MalformedAnswerError} if it does not hold a key of this type.
+ */
+export function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
+  try {
+    const template = findTlv(readTlvs(answer), 0x7f49) ?? new Uint8Array();
+    return readPublicKeyObjects(type, readTlvs(template, "generated public key"));
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the public key that the card made does not parse: ${cause.message}`, { cause });
+  }
 }

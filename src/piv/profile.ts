@@ -1,6 +1,5 @@
 import type { CardApplication, CardProfile } from "../card/index.ts";
-import { announcesPiv } from "./answer-to-reset.ts";
-import { PivSession } from "./session.ts";
+import { announcesPiv, PivSession } from "./session.ts";
 import { PivToken } from "./token.ts";
 
 /** The PIV card application of NIST SP 800-73-4 and -5. */

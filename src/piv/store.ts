@@ -3,11 +3,17 @@ import { parseCertificate } from "../asn1/index.ts";
 import { memoizeAsync, MemoizedMap } from "../async/index.ts";
 import { DataError, equalBytes } from "../bytes/index.ts";
 import { confirmedAnswer, isMalformed, isNotFound, readTwiceIfMalformed, unlessRefused } from "../card/index.ts";
-import { readCertificate } from "./certificate.ts";
-import { type Chuid, CHUID_HEAD, readChuidHead } from "./chuid.ts";
+import {
+  type Chuid,
+  CHUID_HEAD,
+  CONTAINER,
+  type Container,
+  type KeyHistory,
+  readCertificate,
+  readChuidHead,
+  readKeyHistory,
+} from "./data-objects.ts";
 import { getData, readData } from "./commands.ts";
-import { CONTAINER, type Container } from "./containers.ts";
-import { type KeyHistory, readKeyHistory } from "./key-history.ts";
 import { KEY_SLOTS, type KeySlot, NAMED_SLOTS, referenceName, RETIRED_SLOTS } from "./keys.ts";
 import { type KeyReport, KeyReports, NO_KEY } from "./metadata.ts";
 import type { PivSession } from "./session.ts";

@@ -29,24 +29,24 @@ import {
   WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
-import { keyTypeName } from "./algorithms.ts";
-import { isYubiKey } from "./answer-to-reset.ts";
-import { chuidNumber } from "./chuid.ts";
-import { CONTAINER } from "./containers.ts";
+import { getMetadata, keyTypeName, readTries } from "./yubico.ts";
+import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
+import {
+  chuidNumber,
+  CONTAINER,
+  encodeKeyHistory,
+  PIN_REFERENCE,
+  type PinReference,
+  PUK_REFERENCE,
+  renewedHistory,
+} from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { generate, readGenerated } from "./generate.ts";
-import { encodeKeyHistory, renewedHistory } from "./key-history.ts";
-import { type KeySlot, referenceName } from "./keys.ts";
-import { authenticate, readManagementKey } from "./management.ts";
-import { type ComputedType, mechanismsOf, PIV_MECHANISMS } from "./mechanisms.ts";
-import { type DataObject, dataObjects, type SlotObjects, slotObjects } from "./objects.ts";
-import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./discovery.ts";
+import { generate, keyUse, loginRequired, readGenerated, sendKeyUse, useRefused } from "./private-key.ts";
+import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS, referenceName } from "./keys.ts";
+import { authenticate, readManagementKey } from "./management-key.ts";
+import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
-import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
-import type { PivExchange, PivSession } from "./session.ts";
 import { PivStore } from "./store.ts";
-import { updateCount } from "./update-count.ts";
-import { getMetadata, readTries } from "./yubico.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
 /** One use of a key, with all that was read of the key for it. */

@@ -2,10 +2,58 @@
  * Commands that Yubico added to PIV, and that cards of other makers have taken over: GET METADATA (firmware 5.3 and later) and GET
  * SERIAL (firmware 5 and later). https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/apdu-list.html
  */
-import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
+
+import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs, type Tlv } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { keyTypeOfAlgorithm } from "./algorithms.ts";
-import { readPublicKeyObjects } from "./public-key-objects.ts";
+import type { KeyType } from "../card/index.ts";
+import { encodePublicKey, parsePublicKey, rsaPublicKey } from "../crypto/index.ts";
+
+/** A type of key by one word: "RSA-2048", "P-256". */
+export function keyTypeName(type: KeyType): string {
+  return type.type === "rsa" ? `RSA-${type.modulusBits}` : type.curve;
+}
+
+/**
+ * Algorithm identifiers of asymmetric keys, P1 of GENERAL AUTHENTICATE (SP 800-78-5 table 9). 16, E0 and E1 are Yubico's, of firmware 5.7
+ * and later (https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/auth-sign.html).
+ */
+const ALGORITHMS: readonly (readonly [id: number, type: KeyType])[] = [
+  [0x05, { type: "rsa", modulusBits: 3072 }],
+  [0x06, { type: "rsa", modulusBits: 1024 }],
+  [0x07, { type: "rsa", modulusBits: 2048 }],
+  [0x11, { type: "ec", curve: "P-256" }],
+  [0x14, { type: "ec", curve: "P-384" }],
+  [0x16, { type: "rsa", modulusBits: 4096 }],
+  [0xe0, { type: "edwards", curve: "Ed25519" }],
+  [0xe1, { type: "montgomery", curve: "X25519" }],
+];
+
+/** The card's identifier for keys of this type, or undefined if PIV has none. */
+export function algorithmOf(key: KeyType): number | undefined {
+  const name = keyTypeName(key);
+  return ALGORITHMS.find(([, type]) => keyTypeName(type) === name)?.[0];
+}
+
+/** The type of keys that an identifier stands for; undefined for one that is not known here. */
+export function keyTypeOfAlgorithm(id: number): KeyType | undefined {
+  return ALGORITHMS.find(([known]) => known === id)?.[1];
+}
+
+/**
+ * A public key out of the data objects that cards give it in: 81 modulus and 82 exponent, or 86 point (SP 800-73-4 part 2 table 11).
+ * Those on Curve25519 have 32 bytes in 86.
+ * @returns SubjectPublicKeyInfo, DER.
+ * @throws {DataError} if they do not hold a key of this type.
+ */
+export function readPublicKeyObjects(type: KeyType, objects: readonly Tlv[]): Uint8Array {
+  const value = (tag: number): Uint8Array => findTlv(objects, tag) ?? new Uint8Array();
+  const der = encodePublicKey(
+    type.type === "rsa" ? rsaPublicKey(value(0x81), value(0x82)) : { ...type, point: value(0x86) },
+  );
+  // Its numbers have the lengths that keys of the type have.
+  parsePublicKey(der);
+  return der;
+}
 
 /** GET METADATA of a key, PIN or PUK. */
 export function getMetadata(reference: number): CommandApdu {

@@ -1,14 +1,22 @@
 import { SerialQueue } from "../async/index.ts";
 import { type PinPadReader, PinState } from "../card/index.ts";
-import { historicalText } from "./recognition/answer-to-reset.ts";
-import type { CardContents } from "./objects/contents.ts";
 import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
-import type { FoundApplication } from "./recognition/found-application.ts";
+import type { Pkcs15Session } from "./files/session.ts";
+import type { CardContents } from "./objects/contents.ts";
 import { ObjectList } from "./objects/objects.ts";
 import { type Pins, sortPins } from "./pins/pins.ts";
-import type { Pkcs15Session } from "./files/session.ts";
+import { historicalText } from "./recognition/makes.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
+
+/** An application of ISO/IEC 7816-15 that was found on a card. */
+export interface FoundApplication {
+  readonly contents: CardContents;
+  /** What SELECT took; undefined where the files are simply there. */
+  readonly aid: Uint8Array | undefined;
+  /** What the card told when it was selected so. */
+  readonly selectAnswer: Uint8Array;
+}
 
 /** What the tokens of one application share. */
 export class Pkcs15Application {

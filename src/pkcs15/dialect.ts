@@ -1,10 +1,10 @@
 import type { CommandApdu } from "../apdu/index.ts";
 import type { CardMechanism, KeyPrimitive, KeyType } from "../card/index.ts";
 import type { FileWays } from "./writing/allocation.ts";
-import type { FileControl } from "./files/file-control.ts";
+import type { FileControl } from "./files/commands.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
-import type { CardTurn } from "./files/turn.ts";
+import type { CardTurn } from "./files/card-session.ts";
 import type { CardFacts } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 

@@ -2,8 +2,8 @@ import { MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
 import { readBinary } from "./files/commands.ts";
-import { placeName } from "./files/place.ts";
-import { Findings } from "./objects/findings.ts";
+import { placeName } from "./files/paths.ts";
+import { Findings } from "./objects/catalogue.ts";
 import { findApplications } from "./recognition/find.ts";
 
 /** How a card answers READ BINARY where a file ends. */

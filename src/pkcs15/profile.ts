@@ -1,7 +1,7 @@
-import type * as Room from "./recognition/claim.ts";
+import type * as Room from "./recognition/find.ts";
 import type { Card, CardApplication, CardProfile } from "../card/index.ts";
 import type { PublicFileStore } from "./files/public-cache.ts";
-import { announcesEfDir, tellsMake } from "./recognition/answer-to-reset.ts";
+import { announcesEfDir, tellsMake } from "./recognition/makes.ts";
 
 /** What may be asked of the profile. */
 export interface Pkcs15Options {
@@ -13,7 +13,7 @@ export interface Pkcs15Options {
 }
 
 /** All that this profile knows is read when the first card is put to it: most programs meet one kind of card. */
-const room = (): Promise<typeof Room> => import("./recognition/claim.ts");
+const room = (): Promise<typeof Room> => import("./recognition/find.ts");
 
 /** Cards with files of ISO/IEC 7816-15 (PKCS #15): one token for each user PIN of each application. */
 export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {

@@ -31,7 +31,7 @@ import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
 import type { DirectoryItem } from "./objects/contents.ts";
 import type { PlacedKey } from "./objects/entry-objects.ts";
-import { lastUpdatePlace } from "./writing/last-update.ts";
+import { lastUpdatePlace, ObjectWriter } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
@@ -47,9 +47,8 @@ import {
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
-import { type CardTurn, REFUSES_FORM } from "./files/turn.ts";
+import { type CardTurn, REFUSES_FORM } from "./files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
-import { ObjectWriter } from "./writing/writer.ts";
 
 const PIN_NAMES: Readonly<Record<PinRole, string>> = {
   user: "PIN of a user",

@@ -1,6 +1,6 @@
 import { type CommandApdu, decodeCommand, encodeResponse, type LengthForm, SW } from "../apdu/index.ts";
 import { concat, DataError, wipe } from "../bytes/index.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal } from "./card.ts";
 
 /** A whole command: its chained parts are joined. */
 export interface CardCommand {

@@ -1,13 +1,20 @@
 import { wipe } from "../bytes/index.ts";
 import { CKA, CKD, CKK, CKM, CKO, type Template } from "../cryptoki/index.ts";
-import { toArrayBuffer } from "./buffer-source.ts";
-import { refusal } from "./error.ts";
-import { hashOf, memberOf, nameOfAlgorithm } from "./hashes.ts";
-import { host, hostSubtle } from "./host.ts";
-import type { TokenKeyAlgorithm } from "./key-algorithm.ts";
+import {
+  type AlgorithmIdentifier,
+  type CryptoKey,
+  hashOf,
+  host,
+  hostSubtle,
+  type KeyUsage,
+  memberOf,
+  nameOfAlgorithm,
+  refusal,
+  toArrayBuffer,
+} from "./platform.ts";
+import type { TokenKeyAlgorithm } from "./algorithms.ts";
 import type { StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
-import type { AlgorithmIdentifier, CryptoKey, KeyUsage } from "./types.ts";
 
 /**
  * Agrees on a secret with a token's key, ECDH or X25519, and takes the first `length` bits of it, all of them for null.

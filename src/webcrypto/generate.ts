@@ -1,16 +1,10 @@
 import { encodeEcParameters, encodeParameters25519, type NamedCurve } from "../crypto/index.ts";
 import { CKA, CKM, CKO, type Template } from "../cryptoki/index.ts";
-import { copyOf } from "./buffer-source.ts";
-import { refusal } from "./error.ts";
-import { host } from "./host.ts";
-import { memberOf } from "./hashes.ts";
-import { algorithmNamed, keyAlgorithm, type TokenAlgorithmName, usagesOf } from "./key-algorithm.ts";
-import { hostPublicKey } from "./public-key.ts";
-import { publicHalf } from "./public-half.ts";
-import { StoredKey } from "./stored-key.ts";
+import { copyOf, type CryptoKey, host, type KeyUsage, memberOf, refusal } from "./platform.ts";
+import { algorithmNamed, keyAlgorithm, type TokenAlgorithmName, usagesOf } from "./algorithms.ts";
+import { hostPublicKey, publicHalf, StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
-import type { CryptoKey, KeyUsage } from "./types.ts";
 
 /** Where a key pair that the token makes is kept. */
 export interface KeyPlace {

@@ -2,12 +2,15 @@
  * The W3C's Web Cryptography API over PKCS#11: a `Crypto` whose private keys stay on a token, for pkijs, @peculiar/x509, and all
  * else that is written for WebCrypto. It stands on the C_ functions alone, so the token may be any module's.
  */
-export type { CertificatePlace, CertificateStorage } from "./certificate-storage.ts";
+export type {
+  CertificateCategory,
+  CertificatePlace,
+  CertificateStorage,
+  TokenCertificate,
+} from "./certificate-storage.ts";
 export type { KeyPlace, TokenKeyPair } from "./generate.ts";
-export type { TokenKeyAlgorithm } from "./key-algorithm.ts";
-export type { KeyQuery, ObjectQuery, WantedAlgorithm } from "./key-query.ts";
+export type { KeyQuery, ObjectQuery, TokenKeyAlgorithm, WantedAlgorithm } from "./algorithms.ts";
 export type { KeyEntry, KeyStorage, TokenKeyGenAlgorithm } from "./key-storage.ts";
-export type { PinRequest, PinSource } from "./pin-desk.ts";
-export type { CertificateCategory, TokenCertificate } from "./token-certificate.ts";
+export type { PinRequest, PinSource } from "./token-session.ts";
 export { TokenCrypto, type TokenCryptoOptions } from "./token-crypto.ts";
 export { TokenCryptoKey } from "./token-crypto-key.ts";

@@ -1,13 +1,16 @@
 import { CKA, CKO } from "../cryptoki/index.ts";
-import { refusing } from "./error.ts";
-import { findKey, findPublicKey, type FoundKey } from "./find-key.ts";
+import {
+  type CryptoKey,
+  type EcKeyGenParameters,
+  type KeyUsage,
+  refusing,
+  type RsaKeyGenParameters,
+} from "./platform.ts";
+import { findKey, findPublicKey, type FoundKey, hostPublicKey } from "./stored-key.ts";
 import { generateOnToken, type KeyPlace, type TokenKeyPair } from "./generate.ts";
-import { keyAlgorithm, type TokenKeyAlgorithm, usagesOf } from "./key-algorithm.ts";
-import { keyTemplate, type KeyQuery } from "./key-query.ts";
-import { hostPublicKey } from "./public-key.ts";
+import { keyAlgorithm, type KeyQuery, keyTemplate, type TokenKeyAlgorithm, usagesOf } from "./algorithms.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
-import type { CryptoKey, EcKeyGenParameters, KeyUsage, RsaKeyGenParameters } from "./types.ts";
 
 /** A key that is on the token. */
 export interface KeyEntry {

@@ -1,28 +1,27 @@
-import { copyOf } from "./buffer-source.ts";
-import { decrypt } from "./decrypt.ts";
+import {
+  type AlgorithmIdentifier,
+  type BufferSource,
+  copyOf,
+  type CryptoKey,
+  type CryptoKeyPair,
+  type EcdhParameters,
+  type EcKeyGenParameters,
+  hostSubtle,
+  type JsonWebKey,
+  type KeyFormat,
+  type KeyUsage,
+  memberOf,
+  refusal,
+  refusing,
+  type RsaKeyGenParameters,
+  type SecretKeyGenParameters,
+  type SubtleCrypto,
+} from "./platform.ts";
+import { decrypt, sign, unwrapKey } from "./operations.ts";
 import { deriveBits, deriveKey } from "./derive.ts";
-import { refusal, refusing } from "./error.ts";
 import { generateOnToken, type KeyPlace } from "./generate.ts";
-import { memberOf } from "./hashes.ts";
-import { hostSubtle } from "./host.ts";
-import { sign } from "./sign.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
-import type {
-  AlgorithmIdentifier,
-  BufferSource,
-  CryptoKey,
-  CryptoKeyPair,
-  EcKeyGenParameters,
-  EcdhParameters,
-  JsonWebKey,
-  KeyFormat,
-  KeyUsage,
-  RsaKeyGenParameters,
-  SecretKeyGenParameters,
-  SubtleCrypto,
-} from "./types.ts";
-import { unwrapKey } from "./unwrap.ts";
 
 /**
  * The operations of the Web Cryptography API (section 14.3): with keys of a token by the token, with all other keys by the host.

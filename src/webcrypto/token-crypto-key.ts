@@ -1,7 +1,6 @@
-import { refusal } from "./error.ts";
-import { algorithmNamed, type TokenKeyAlgorithm } from "./key-algorithm.ts";
+import { type KeyUsage, refusal } from "./platform.ts";
+import { algorithmNamed, type TokenKeyAlgorithm } from "./algorithms.ts";
 import type { StoredKey } from "./stored-key.ts";
-import type { KeyUsage } from "./types.ts";
 
 /**
  * A private key that stays on its token, as a CryptoKey for one algorithm. The same key of the card may be several of these. Every

@@ -1,13 +1,9 @@
 import { CKF_SESSION, type CryptokiFunctions } from "../cryptoki/index.ts";
 import { CertificateStorage } from "./certificate-storage.ts";
-import { refusing } from "./error.ts";
-import { host } from "./host.ts";
+import { type Crypto, type CryptoKeyConstructor, host, refusing, type SubtleCrypto } from "./platform.ts";
 import { KeyStorage } from "./key-storage.ts";
-import type { PinSource } from "./pin-desk.ts";
-import { findSlot, Slot } from "./slot.ts";
+import { findSlot, type PinSource, Slot, TokenSession } from "./token-session.ts";
 import { TokenSubtle } from "./subtle.ts";
-import { TokenSession } from "./token-session.ts";
-import type { Crypto, CryptoKeyConstructor, SubtleCrypto } from "./types.ts";
 
 /** Which token, and how its PIN is come by. */
 export interface TokenCryptoOptions {

@@ -4,7 +4,7 @@ import { concat, fromHex, toHex } from "../../src/bytes/index.ts";
 import { cac, cacUnlisted } from "../../src/cac/index.ts";
 import { Card, type CardObject, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
-import { issueCertificate } from "../../src/virtual/piv/certificate.ts";
+import { issueCertificate } from "../../src/virtual/piv/identity.ts";
 import { testKey } from "../virtual/keys.ts";
 import { type Applet, AppletCard, type Buffers, type Quirks } from "./applet-card.ts";
 

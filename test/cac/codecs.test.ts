@@ -2,13 +2,10 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseCertificate } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
-import { readCardUrl } from "../../src/cac/card-url.ts";
-import { locateCertificate } from "../../src/cac/certificate.ts";
+import { readCardUrl, readProperties, readServiceTable } from "../../src/cac/data-model.ts";
+import { commonName, findSubject, locateCertificate } from "../../src/cac/certificates.ts";
 import { signDecrypt } from "../../src/cac/commands.ts";
-import { commonName, findSubject } from "../../src/cac/common-name.ts";
-import { readProperties } from "../../src/cac/properties.ts";
-import { readServiceTable } from "../../src/cac/service-table.ts";
-import { encodeSimpleTlvs, joinBuffers, readSimpleTlvs, readTagLengths } from "../../src/cac/simple-tlv.ts";
+import { encodeSimpleTlvs, joinBuffers, readSimpleTlvs, readTagLengths } from "../../src/cac/buffers.ts";
 import { certificate, HOLDER, properties } from "./cards.ts";
 
 const bytes = (maxLength = 600): fc.Arbitrary<Uint8Array> => fc.uint8Array({ maxLength });

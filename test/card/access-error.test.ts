@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { reached } from "../../src/card/access-error.ts";
+import { reached } from "../../src/card/errors.ts";
 import {
   Card,
   CardAccessError,

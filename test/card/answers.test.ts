@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { DataError } from "../../src/bytes/index.ts";
 import { MalformedAnswerError, StatusError } from "../../src/card/index.ts";
-import { confirmedAnswer, isAnswer, isNotFound, readTwiceIfMalformed, unlessRefused } from "../../src/card/answers.ts";
+import { confirmedAnswer, isAnswer, isNotFound, readTwiceIfMalformed, unlessRefused } from "../../src/card/errors.ts";
 
 const status = (sw: number): StatusError => new StatusError("READ BINARY", sw);
 

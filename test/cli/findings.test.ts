@@ -1,7 +1,6 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "@jest/globals";
-import { findingsTo, tellFindings } from "../../src/cli/findings.ts";
-import { Printer } from "../../src/cli/output.ts";
+import { findingsTo, Printer, tellFindings } from "../../src/cli/output/printer.ts";
 
 const RUDE = { where: "certificate \u001b[2J\u0007", problem: "cut off at 12" };
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { signatureScheme } from "../../src/cli/mechanism.ts";
+import { signatureScheme } from "../../src/cli/input/signature.ts";
 import { CKM } from "../../src/cryptoki/index.ts";
 import type { PssLimits } from "../../src/crypto/index.ts";
 import { ecPair, rsaPair } from "../crypto/keys.ts";

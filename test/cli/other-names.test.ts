@@ -1,6 +1,6 @@
 /** URIs and labels from elsewhere: OpenSC's, and those of the first release. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { presentLabel } from "../../src/cli/selection.ts";
+import { presentLabel } from "../../src/cli/input/selection.ts";
 import { CardFolder, PIN } from "./card.ts";
 import { cryptoki, json } from "./program.ts";
 

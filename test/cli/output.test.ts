@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { Printer, visible } from "../../src/cli/output.ts";
+import { Printer, visible } from "../../src/cli/output/printer.ts";
 
 test("what a card says cannot steer the terminal", () => {
   expect(visible("PIV\u001b[2J\u001b]0;title\u0007\r\n\u009b1m")).not.toMatch(/\p{Cc}/u);

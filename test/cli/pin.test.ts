@@ -3,9 +3,9 @@ import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PassThrough, Readable } from "node:stream";
-import type { Environment } from "../../src/cli/environment.ts";
-import { FileError, PinMissingError, UsageError } from "../../src/cli/failure.ts";
-import { parsePinSource, PIN, readPin } from "../../src/cli/pin.ts";
+import type { Environment } from "../../src/cli/output/printer.ts";
+import { FileError, PinMissingError, UsageError } from "../../src/cli/output/failures.ts";
+import { parsePinSource, PIN, readPin } from "../../src/cli/input/pin.ts";
 
 let folder = "";
 let file = "";

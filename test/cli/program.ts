@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { Readable, Writable } from "node:stream";
-import type { Environment } from "../../src/cli/environment.ts";
-import { run } from "../../src/cli/run.ts";
+import type { Environment } from "../../src/cli/output/printer.ts";
+import { run } from "../../src/cli/program.ts";
 
 export interface Outcome {
   readonly code: number;

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { InterruptedError } from "../../src/cli/failure.ts";
+import { InterruptedError } from "../../src/cli/output/failures.ts";
 import { cryptoki, json, jsonError } from "./program.ts";
 
 const NO_DAEMON = { env: { PCSCLITE_CSOCK_NAME: "/nonexistent/pcscd.comm" } };

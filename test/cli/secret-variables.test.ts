@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { takeSecrets } from "../../src/cli/secret-variables.ts";
+import { takeSecrets } from "../../src/cli/session.ts";
 
 test("PINs and PUKs are taken out of the environment, and the program has them still", () => {
   const secrets = { CRYPTOKI_PIN: "1", CRYPTOKI_NEW_PIN: "2", CRYPTOKI_PUK: "3", CRYPTOKI_SO_PIN: "4" };

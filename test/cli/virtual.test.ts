@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
-import { InterruptedError } from "../../src/cli/failure.ts";
+import { InterruptedError } from "../../src/cli/output/failures.ts";
 import { CardFolder } from "./card.ts";
 import { PIV_DEVIATIONS } from "../../src/virtual/index.ts";
 import { cryptoki, json } from "./program.ts";

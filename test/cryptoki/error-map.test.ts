@@ -15,7 +15,7 @@ import {
   UseRefusedError,
 } from "../../src/card/index.ts";
 import { CKR, CryptokiError } from "../../src/cryptoki/index.ts";
-import { blame, isGone, toCryptokiError } from "../../src/cryptoki/error-map.ts";
+import { blame, isGone, toCryptokiError } from "../../src/cryptoki/errors.ts";
 
 describe("an error from below", () => {
   test.each([

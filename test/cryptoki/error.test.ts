@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { CKR } from "../../src/cryptoki/constants/index.ts";
-import { CryptokiError } from "../../src/cryptoki/error.ts";
+import { CryptokiError } from "../../src/cryptoki/errors.ts";
 
 describe("CryptokiError", () => {
   test("is named after its return value and says what to do", () => {

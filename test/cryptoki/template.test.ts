@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { AttributeSet, SENSITIVE } from "../../src/cryptoki/attributes/attribute-set.ts";
 import { readTemplate, sameValue } from "../../src/cryptoki/attributes/template.ts";
 import { CKA, CryptokiError, kindOf, type Template } from "../../src/cryptoki/index.ts";
-import { fitEnd, fitText } from "../../src/cryptoki/text.ts";
+import { fitEnd, fitText } from "../../src/cryptoki/structures.ts";
 import { utf8 } from "../../src/bytes/index.ts";
 import { refusal } from "./rig.ts";
 

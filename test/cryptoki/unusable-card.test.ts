@@ -3,8 +3,7 @@ import { fromHex, toHex } from "../../src/bytes/index.ts";
 import { profiles } from "../../src/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
-import type { MakeName } from "../../src/virtual/iso7816/contents.ts";
-import type { CardFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
+import type { CardFile, DedicatedFile, MakeName } from "../../src/virtual/iso7816/model.ts";
 import { refusal, rig } from "./rig.ts";
 
 /** A card with one application, which knows its name and nothing else. */

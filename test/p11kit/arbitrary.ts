@@ -1,13 +1,21 @@
 import fc, { type Arbitrary } from "fast-check";
 import { CK, CKA, kindOf } from "../../src/cryptoki/index.ts";
 import { TEMPLATE, type Wanted, WANTED } from "../../src/p11kit/wire/attribute.ts";
-import { attributeForm } from "../../src/p11kit/wire/attribute-forms.ts";
+import { attributeForm } from "../../src/p11kit/wire/attribute-value.ts";
 import { type Call, CALLS } from "../../src/p11kit/wire/calls.ts";
-import type { Dialect, Field } from "../../src/p11kit/wire/field.ts";
-import { MECHANISM, type WireMechanism } from "../../src/p11kit/wire/mechanism.ts";
-import { formOf, type ParameterForm } from "../../src/p11kit/wire/mechanism-types.ts";
+import {
+  BOOLEAN,
+  BYTES,
+  type Dialect,
+  type Field,
+  LABEL,
+  OPTIONAL_BYTES,
+  PIN,
+  ULONG,
+  VERSION,
+} from "../../src/p11kit/wire/values.ts";
+import { formOf, MECHANISM, type ParameterForm, type WireMechanism } from "../../src/p11kit/wire/mechanism.ts";
 import type { Reply, Request } from "../../src/p11kit/wire/message.ts";
-import { BOOLEAN, BYTES, LABEL, OPTIONAL_BYTES, PIN, ULONG, VERSION } from "../../src/p11kit/wire/values.ts";
 
 /** What the versions of p11-kit that there are offer. */
 export const DIALECTS: readonly Dialect[] = [{ offered: 0 }, { offered: 1 }, { offered: 2 }];

@@ -23,9 +23,7 @@ import {
   encodeRequest,
   type Request,
 } from "../../src/p11kit/wire/message.ts";
-import { OPTIONAL_BYTES, ULONG } from "../../src/p11kit/wire/values.ts";
-import { ByteWriter } from "../../src/p11kit/wire/writer.ts";
-import type { Dialect, Field } from "../../src/p11kit/wire/field.ts";
+import { ByteWriter, type Dialect, type Field, OPTIONAL_BYTES, ULONG } from "../../src/p11kit/wire/values.ts";
 import { dialect, DIALECTS, reply, request, template } from "./arbitrary.ts";
 
 const [OLD, MIDDLE, NEW] = [{ offered: 0 }, { offered: 1 }, { offered: 2 }] as const;

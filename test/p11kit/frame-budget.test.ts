@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { FrameBudget } from "../../src/p11kit/wire/frame-budget.ts";
+import { FrameBudget } from "../../src/p11kit/wire/frame.ts";
 
 const KIB = 1024;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { toHex, utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKK, CKM, CKO } from "../../src/cryptoki/index.ts";
-import { KeptOutputs } from "../../src/p11kit/server/kept-outputs.ts";
+import { KeptOutputs } from "../../src/p11kit/server/outputs.ts";
 import { CALLS } from "../../src/p11kit/wire/calls.ts";
 import { decodeReply, type Reply, type Request } from "../../src/p11kit/wire/message.ts";
 import { refusal, settled } from "../cryptoki/rig.ts";

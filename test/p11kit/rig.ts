@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Cryptoki } from "../../src/cryptoki/index.ts";
 import { P11KitModule, type P11KitOptions, P11KitServer, type ListenerOptions } from "../../src/p11kit/index.ts";
-import type { Dialect } from "../../src/p11kit/wire/field.ts";
+import type { Dialect } from "../../src/p11kit/wire/values.ts";
 import { encodeFrame, FrameReader } from "../../src/p11kit/wire/frame.ts";
 import { CALLS } from "../../src/p11kit/wire/calls.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../../src/p11kit/wire/message.ts";

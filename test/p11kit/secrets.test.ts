@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKF, CKU } from "../../src/cryptoki/index.ts";
 import { type Frame, FrameReader } from "../../src/p11kit/wire/frame.ts";
-import { ByteWriter } from "../../src/p11kit/wire/writer.ts";
+import { ByteWriter } from "../../src/p11kit/wire/values.ts";
 import { testCard } from "../virtual/keys.ts";
 import { ServerRig } from "./rig.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Pcsc, type ReaderState, openAddon, SCARD_DISPOSITION, SCARD_SHARE } from "../../src/pcsc/index.ts";
-import { addonError } from "../../src/pcsc/addon-module.ts";
+import { addonError } from "../../src/pcsc/addon/module.ts";
 import { FakeService } from "./addon-fake.ts";
 import { OK, T1_ATR } from "./scripted-card.ts";
 

@@ -12,11 +12,11 @@ import {
   READER,
   RECONNECT,
   SIGNAL,
+  type Struct,
   TRANSMIT,
   TRANSMIT_REPLY,
   VERSION,
-} from "../../src/pcsc/pcscd/messages.ts";
-import type { Struct } from "../../src/pcsc/pcscd/struct.ts";
+} from "../../src/pcsc/pcscd/protocol.ts";
 import { readerState } from "../../src/pcsc/pcscd/session.ts";
 import { readerRecord } from "./pcscd-fake.ts";
 

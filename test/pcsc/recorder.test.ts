@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError, toHex } from "../../src/bytes/index.ts";
 import { type ExchangeConcealer, MemoryReaders, type Pcsc, record, replay, SCARD_SHARE } from "../../src/pcsc/index.ts";
-import { formatHeader, formatLine, parseRecording, type RecordingLine } from "../../src/pcsc/recording.ts";
+import { formatHeader, formatLine, parseRecording, type RecordingLine } from "../../src/pcsc/recording/format.ts";
 import { OK, ScriptedCard, T1_ATR } from "./scripted-card.ts";
 
 const HEADER = '{"format":"cryptoki recording","version":1,"command":"test","time":"2026-01-31T12:00:00.000Z"}';

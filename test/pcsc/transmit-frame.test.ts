@@ -1,7 +1,7 @@
 import { describe, expect, jest, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { Pcscd } from "../../src/pcsc/index.ts";
-import { TransmitFrame } from "../../src/pcsc/pcscd/transmit-frame.ts";
+import { TransmitFrame } from "../../src/pcsc/pcscd/protocol.ts";
 import { FakeDaemon, RESET_CARD, words } from "./pcscd-fake.ts";
 
 const PIN = "87654321";

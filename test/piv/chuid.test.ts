@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { DataError, fromHex } from "../../src/bytes/index.ts";
-import { chuidNumber, readChuidHead } from "../../src/piv/chuid.ts";
+import { chuidNumber, readChuidHead } from "../../src/piv/data-objects.ts";
 
 /** The example FASC-N of TIG SCEPACS 2.3 section 6.1: agency 0032, system 0001, credential 092446. */
 const FASCN = "d0439458210c2c19a0846d83685a1082108ce73984108ca3fc";

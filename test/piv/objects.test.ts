@@ -3,8 +3,7 @@ import fc from "fast-check";
 import { CardError } from "../../src/apdu/index.ts";
 import { DataError, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { readAuthentication, readData } from "../../src/piv/commands.ts";
-import { PIN_REFERENCE, readDiscovery } from "../../src/piv/discovery.ts";
-import { readKeyHistory } from "../../src/piv/key-history.ts";
+import { PIN_REFERENCE, readDiscovery, readKeyHistory } from "../../src/piv/data-objects.ts";
 
 const AID = "4f0ba000000308000010000100";
 

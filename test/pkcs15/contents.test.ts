@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { toHex } from "../../src/bytes/index.ts";
-import { Findings } from "../../src/pkcs15/objects/findings.ts";
+import { Findings } from "../../src/pkcs15/objects/catalogue.ts";
 import { findApplications } from "../../src/pkcs15/recognition/find.ts";
 import type { CardContents } from "../../src/pkcs15/objects/contents.ts";
 import { type CardFile, FileCard, insert, type Quirks, RECORDING, recordedCard } from "./file-card.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { connectCard } from "../../src/card/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
-import { accessRules } from "../../src/pkcs15/access/access-rules.ts";
+import { accessRules } from "../../src/pkcs15/access/rules.ts";
 import { describeFiles } from "../../src/pkcs15/index.ts";
 import { odf, pin, privateKey, tlv, tokenInfo } from "./directory-files.ts";
 import { type CardFile, FileCard, insert } from "./file-card.ts";

@@ -1,11 +1,10 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex, utf8 } from "../../src/bytes/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
-import type { CardPin, MakeName } from "../../src/virtual/iso7816/contents.ts";
+import type { CardFile as VirtualFile, CardPin, DedicatedFile, MakeName } from "../../src/virtual/iso7816/model.ts";
 import { deviatingCertificate, type Iso7816Deviation } from "../../src/virtual/index.ts";
-import type { CardFile as VirtualFile, DedicatedFile } from "../../src/virtual/iso7816/file.ts";
-import { issueCertificate } from "../../src/virtual/pkcs15/certificate.ts";
-import { ReferenceData } from "../../src/virtual/reference-data.ts";
+import { issueCertificate } from "../../src/virtual/pkcs15/plan.ts";
+import { ReferenceData } from "../../src/virtual/card.ts";
 import { testKey } from "../virtual/keys.ts";
 import { RECORDING } from "./file-card.ts";
 

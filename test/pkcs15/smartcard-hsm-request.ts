@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs } from "../../src/apdu/index.ts";
 import { DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
-import { describeKey, encodePublicKey } from "../../src/virtual/keys/private-key.ts";
+import { describeKey, encodePublicKey } from "../../src/virtual/keys.ts";
 import { testKey } from "../virtual/keys.ts";
 
 const PRIMES: Readonly<Partial<Record<number, bigint>>> = {

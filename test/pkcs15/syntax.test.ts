@@ -2,14 +2,14 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { berToDer, DerReader } from "../../src/asn1/index.ts";
 import { concat, DataError, fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
-import { readFileControl } from "../../src/pkcs15/files/file-control.ts";
+import { readFileControl } from "../../src/pkcs15/files/commands.ts";
 import { DIRECTORY_KINDS, readElements, readEntry, readOdfEntry } from "../../src/pkcs15/syntax/directory.ts";
 import { readEfDir } from "../../src/pkcs15/syntax/ef-dir.ts";
-import { derFlags, derNumber } from "../../src/pkcs15/syntax/encode.ts";
+import { derFlags, derNumber } from "../../src/pkcs15/syntax/fields.ts";
 import { USAGE } from "../../src/pkcs15/syntax/key.ts";
 import { encodePath, readPath, readValue } from "../../src/pkcs15/syntax/path.ts";
 import { readTokenInfo } from "../../src/pkcs15/syntax/token-info.ts";
-import { readUnusedSpace, unusedSpaceEntry } from "../../src/pkcs15/syntax/unused-space.ts";
+import { readUnusedSpace, unusedSpaceEntry } from "../../src/pkcs15/writing/free-space.ts";
 import { path, text, tlv } from "./directory-files.ts";
 
 describe("objects", () => {

@@ -5,7 +5,7 @@ import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
 import { decodeImage as decodeFileCard } from "../../src/virtual/iso7816/image.ts";
 import { VirtualPivCard } from "../../src/virtual/piv/card.ts";
 import { decodeImage as decodePivCard } from "../../src/virtual/piv/image.ts";
-import type { ReferenceData } from "../../src/virtual/reference-data.ts";
+import type { ReferenceData } from "../../src/virtual/card.ts";
 import { AppletCard } from "../cac/applet-card.ts";
 import { key as cacKey, listedApplets } from "../cac/cards.ts";
 import { REBUILT_KEYS, rebuiltCard } from "../pkcs15/rebuilt-card.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { concat, fromHex, toHex } from "../../src/bytes/index.ts";
-import { Refusal } from "../../src/virtual/refusal.ts";
+import { Refusal } from "../../src/virtual/card.ts";
 import { type CardCommand, CardTransport } from "../../src/virtual/transport.ts";
 
 /** A card whose INS 10 gives back its data, INS 20 as many bytes as P1 P2 say; others are refused. */

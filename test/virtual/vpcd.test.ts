@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
 import { plugIntoVpcd, type VirtualCard, VpcdError } from "../../src/virtual/index.ts";
-import { encodeFrame, FrameReader } from "../../src/virtual/vpcd-frame.ts";
+import { encodeFrame, FrameReader } from "../../src/virtual/vpcd.ts";
 
 /** Answers with what it was sent, and counts resets. */
 class EchoCard implements VirtualCard {

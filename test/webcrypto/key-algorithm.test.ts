@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { keyAlgorithm } from "../../src/webcrypto/key-algorithm.ts";
+import { keyAlgorithm } from "../../src/webcrypto/algorithms.ts";
 import { rsaPair } from "../crypto/keys.ts";
 
 const rsa = rsaPair(1024).publicKey;

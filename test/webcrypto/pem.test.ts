@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "@jest/globals";
-import { fromPem, toPem } from "../../src/webcrypto/pem.ts";
+import { fromPem, toPem } from "../../src/webcrypto/certificate-storage.ts";
 import { testCard } from "../virtual/keys.ts";
 import { id, opened } from "./opened.ts";
 

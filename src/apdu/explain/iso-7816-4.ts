@@ -1,7 +1,6 @@
 import { toHex } from "../../bytes/index.ts";
-import { describeApplication, describePath } from "./applications.ts";
+import { describeApplication, describePath, PIN_REFERENCES } from "./names.ts";
 import { bytesLong, hex, type ExplainedCommand, type Instruction, p1p2 } from "./instruction.ts";
-import { PIN_REFERENCES } from "./piv-names.ts";
 
 const iso = (section: string): string => `ISO/IEC 7816-4 ${section}`;
 

@@ -1,6 +1,5 @@
-import { bytesLong, hex, type ExplainedCommand, type Instruction, p1p2 } from "./instruction.ts";
-import { describeAlgorithm, describeKey, describeObject, isKeyReference } from "./piv-names.ts";
-import { outline, type TlvNode } from "./tlv-outline.ts";
+import { bytesLong, type ExplainedCommand, hex, type Instruction, outline, p1p2, type TlvNode } from "./instruction.ts";
+import { describeAlgorithm, describeKey, describeObject, isKeyReference } from "./names.ts";
 
 const PIV = "SP 800-73-4 part 2";
 const YUBICO = "Yubico PIV extension";

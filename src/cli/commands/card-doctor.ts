@@ -5,15 +5,13 @@ import { DataError, wipe } from "../../bytes/index.ts";
 import { type CardApplication, CardRecognition } from "../../card/index.ts";
 import type { Finding, Libraries, Report } from "../../doctor/index.ts";
 import { profiles } from "../../index.ts";
-import { openCard } from "../card.ts";
+import { openCard } from "../input/token.ts";
 import { action, type CommandContext } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { FileError, NotFoundError, UsageError, UnsoundCardError } from "../failure.ts";
-import { LIMIT, readFailure, readWhole } from "../files.ts";
-import { examples } from "../help.ts";
-import { secret } from "../new-pin.ts";
-import { type Printer, visible } from "../output.ts";
-import { PIN, readPin } from "../pin.ts";
+import { type Environment, type Printer, visible } from "../output/printer.ts";
+import { FileError, NotFoundError, UsageError, UnsoundCardError } from "../output/failures.ts";
+import { LIMIT, readFailure, readWhole } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import { PIN, readPin, secret } from "../input/pin.ts";
 
 interface DoctorOptions {
   readonly at?: string;

@@ -2,16 +2,14 @@ import { type Command, Option } from "commander";
 import { wipe } from "../../bytes/index.ts";
 import type { HashName, PublicKey } from "../../crypto/index.ts";
 import { action } from "../context.ts";
-import { decode, deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
-import type { Environment } from "../environment.ts";
-import { UsageError } from "../failure.ts";
-import { FOR, readInput, writeWhole } from "../files.ts";
-import { examples } from "../help.ts";
-import { canonicalName, HASHES } from "../mechanism.ts";
-import { decryptionMechanism } from "../mechanism-parameter.ts";
-import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { openSessionFor } from "../session-for.ts";
-import { uriAndFile } from "../token.ts";
+import { decode, deliver, encode, ENCODINGS, type Encoding } from "../output/encoding.ts";
+import type { Environment } from "../output/printer.ts";
+import { UsageError } from "../output/failures.ts";
+import { FOR, readInput, writeWhole } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import { canonicalName, decryptionMechanism, HASHES } from "../input/signature.ts";
+import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
+import { uriAndFile } from "../input/token.ts";
 
 interface DecryptOptions extends SelectionOptions {
   readonly mechanism?: string;

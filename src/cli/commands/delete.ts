@@ -1,13 +1,17 @@
 import { type Command, Option } from "commander";
 import { toHex } from "../../bytes/index.ts";
 import { action } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { UsageError } from "../failure.ts";
-import { examples } from "../help.ts";
-import { asAllowed, logIn, officerOption, type OfficerOptions } from "../officer.ts";
-import { chooseObject, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
-import { READ_WRITE } from "../session.ts";
-import { openSessionFor } from "../session-for.ts";
+import type { Environment } from "../output/printer.ts";
+import { UsageError } from "../output/failures.ts";
+import { examples } from "../input/options.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE } from "../session.ts";
+import {
+  chooseObject,
+  OBJECT_TYPES,
+  openSessionFor,
+  readSelection,
+  type SelectionOptions,
+} from "../input/selection.ts";
 
 export function addDelete(program: Command, environment: Environment): void {
   const command = officerOption(

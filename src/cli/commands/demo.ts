@@ -4,17 +4,15 @@ import type { TraceEvent } from "../../apdu/index.ts";
 import { toHex, utf8 } from "../../bytes/index.ts";
 import { CKM, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action, CommandContext } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { NotFoundError, RefutedError } from "../failure.ts";
-import { readWhole } from "../files.ts";
-import { DEFAULT_CARD } from "../global-options.ts";
-import { examples } from "../help.ts";
-import { describeObject, TYPE_WORDS } from "../object-details.ts";
-import { type Cell, type Printer, visible } from "../output.ts";
-import { isNewCard } from "../virtual-card.ts";
-import { choosePrivateKey, searchTemplate, USE } from "../selection.ts";
+import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
+import { NotFoundError, RefutedError } from "../output/failures.ts";
+import { readWhole } from "../input/files.ts";
+import { DEFAULT_CARD, examples } from "../input/options.ts";
+import { describeObject, TYPE_WORDS } from "../output/descriptions.ts";
+import { isNewCard } from "../input/card-source.ts";
+import { choosePrivateKey, searchTemplate, USE } from "../input/selection.ts";
 import { TokenSession } from "../session.ts";
-import { fittingTokens } from "../token.ts";
+import { fittingTokens } from "../input/token.ts";
 
 /** The PIN of a new virtual card. */
 const PIN = "123456";

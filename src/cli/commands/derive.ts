@@ -2,15 +2,13 @@ import { type Command, Option } from "commander";
 import { wipe } from "../../bytes/index.ts";
 import { keyName, parsePublicKey } from "../../crypto/index.ts";
 import { action } from "../context.ts";
-import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
-import type { Environment } from "../environment.ts";
-import { FileError } from "../failure.ts";
-import { FOR, writeWhole } from "../files.ts";
-import { examples } from "../help.ts";
-import { agreementMechanism } from "../mechanism-parameter.ts";
-import { readPublicKey } from "../public-key-file.ts";
-import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { openSessionFor } from "../session-for.ts";
+import { deliver, encode, ENCODINGS, type Encoding } from "../output/encoding.ts";
+import type { Environment } from "../output/printer.ts";
+import { FileError } from "../output/failures.ts";
+import { FOR, readPublicKey, writeWhole } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import { agreementMechanism } from "../input/signature.ts";
+import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
 
 interface DeriveOptions extends SelectionOptions {
   readonly peer: string;

@@ -2,11 +2,10 @@ import { type Command, Option } from "commander";
 import { toHex, wipe } from "../../bytes/index.ts";
 import { CKA, type Template } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { UsageError } from "../failure.ts";
-import { readInput } from "../files.ts";
-import { examples } from "../help.ts";
-import { hexArgument } from "../hex-argument.ts";
+import type { Environment } from "../output/printer.ts";
+import { UsageError } from "../output/failures.ts";
+import { hexArgument, readInput } from "../input/files.ts";
+import { examples } from "../input/options.ts";
 import {
   certificateTemplate,
   dataTemplate,
@@ -14,10 +13,9 @@ import {
   privateKeyTemplate,
   publicKeyTemplate,
   wipeTemplate,
-} from "../new-object.ts";
-import { asAllowed, officerOption, type OfficerOptions, logIn } from "../officer.ts";
-import { READ_WRITE, TokenSession } from "../session.ts";
-import { chooseToken, uriAndFile } from "../token.ts";
+} from "../input/new-object.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { chooseToken, uriAndFile } from "../input/token.ts";
 
 interface ImportOptions extends OfficerOptions {
   readonly type: ImportType;

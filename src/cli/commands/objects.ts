@@ -2,14 +2,13 @@ import { type Command, Option } from "commander";
 import { toHex } from "../../bytes/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { NotFoundError, UnreadableObjectError } from "../failure.ts";
-import { examples } from "../help.ts";
-import { describeObject, type ObjectDetails, TYPE_WORDS } from "../object-details.ts";
-import { type Printer, visible } from "../output.ts";
-import { findSelected, OBJECT_TYPES, readSelection, type SelectionOptions } from "../selection.ts";
+import { type Environment, type Printer, visible } from "../output/printer.ts";
+import { NotFoundError, UnreadableObjectError } from "../output/failures.ts";
+import { examples } from "../input/options.ts";
+import { describeObject, type ObjectDetails, TYPE_WORDS } from "../output/descriptions.ts";
+import { findSelected, OBJECT_TYPES, readSelection, type SelectionOptions } from "../input/selection.ts";
 import { isPinGiven, type ObjectEntry, TokenSession } from "../session.ts";
-import { fittingTokens, onlyToken, type Token } from "../token.ts";
+import { fittingTokens, onlyToken, type Token } from "../input/token.ts";
 
 interface ObjectsOptions extends SelectionOptions {
   readonly login?: true;

@@ -2,10 +2,9 @@ import type { Command } from "commander";
 import { toHex } from "../../bytes/index.ts";
 import type { ReaderState } from "../../pcsc/index.ts";
 import { action, type CommandContext } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { examples } from "../help.ts";
-import { noReader, wantsReader } from "../reader.ts";
-import { type Cell, visible } from "../output.ts";
+import { type Cell, type Environment, visible } from "../output/printer.ts";
+import { examples } from "../input/options.ts";
+import { noReader, wantsReader } from "../input/token.ts";
 
 interface ReadersOptions {
   readonly watch?: true;

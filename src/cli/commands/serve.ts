@@ -11,16 +11,13 @@ import {
 } from "../../cryptoki/index.ts";
 import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
-import { announce, type Announcement, isInBackground, startInBackground } from "../background.ts";
-import { action, type CommandContext } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { UsageError } from "../failure.ts";
-import { DEFAULT_CARD } from "../global-options.ts";
-import { examples } from "../help.ts";
-import { wantsReader } from "../reader.ts";
-import { openServer } from "../server.ts";
-import { describesToken, readUri } from "../token.ts";
-import { isNewCard } from "../virtual-card.ts";
+import { announce, type Announcement, isInBackground, startInBackground } from "../output/background.ts";
+import { action, type CommandContext, openServer } from "../context.ts";
+import type { Environment } from "../output/printer.ts";
+import { UsageError } from "../output/failures.ts";
+import { DEFAULT_CARD, examples } from "../input/options.ts";
+import { describesToken, readUri, wantsReader } from "../input/token.ts";
+import { isNewCard } from "../input/card-source.ts";
 
 interface ServeOptions {
   /** A PKCS #11 URI: the argument, or --token. */

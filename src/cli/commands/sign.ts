@@ -3,17 +3,20 @@ import { toHex } from "../../bytes/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
 import type { HashName } from "../../crypto/index.ts";
 import { action } from "../context.ts";
-import { deliver, encode, ENCODINGS, type Encoding } from "../encoding.ts";
-import type { Environment } from "../environment.ts";
-import { readInput, writeWhole } from "../files.ts";
-import { examples } from "../help.ts";
-import { HASHES, signatureScheme } from "../mechanism.ts";
-import { choosePrivateKey, readSelection, type SelectionOptions, USE } from "../selection.ts";
-import { openSessionFor } from "../session-for.ts";
-import { formatSignature, type SignatureFormat } from "../signature.ts";
-import { signatureMechanism } from "../mechanism-parameter.ts";
-import { uriAndFile } from "../token.ts";
-import { requireSigningKey } from "../signing-key.ts";
+import { deliver, encode, ENCODINGS, type Encoding } from "../output/encoding.ts";
+import type { Environment } from "../output/printer.ts";
+import { readInput, writeWhole } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import {
+  formatSignature,
+  HASHES,
+  requireSigningKey,
+  type SignatureFormat,
+  signatureMechanism,
+  signatureScheme,
+} from "../input/signature.ts";
+import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
+import { uriAndFile } from "../input/token.ts";
 
 interface SignOptions extends SelectionOptions {
   readonly mechanism?: string;

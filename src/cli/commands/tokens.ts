@@ -1,11 +1,9 @@
 import type { Command } from "commander";
 import { flagNames, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
-import type { Environment } from "../environment.ts";
-import { examples } from "../help.ts";
-import { type Cell, type Printer, visible } from "../output.ts";
-import { pinState } from "../pin-state.ts";
-import { listTokens, noToken, selectTokens, type Token } from "../token.ts";
+import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
+import { examples } from "../input/options.ts";
+import { listTokens, noToken, pinState, selectTokens, type Token } from "../input/token.ts";
 
 export function addTokens(program: Command, environment: Environment): void {
   const command = program

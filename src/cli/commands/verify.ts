@@ -1,18 +1,22 @@
 import { type Command, Option } from "commander";
 import { type HashName, keyName, parsePublicKey } from "../../crypto/index.ts";
 import { action, type CommandContext } from "../context.ts";
-import { decode, ENCODINGS, type Encoding } from "../encoding.ts";
-import type { Environment } from "../environment.ts";
-import { RefutedError, UsageError } from "../failure.ts";
-import { LIMIT, readInput, readWhole } from "../files.ts";
-import { examples } from "../help.ts";
-import { HASHES, signatureScheme } from "../mechanism.ts";
-import { readPublicKey } from "../public-key-file.ts";
-import { chooseObject, readSelection, type SelectionOptions } from "../selection.ts";
-import { openSessionFor } from "../session-for.ts";
-import { readSignature, type SignatureFormat, verifySignature } from "../signature.ts";
-import { uriAndFile } from "../token.ts";
-import { requireSigningKey, type SigningKey } from "../signing-key.ts";
+import { decode, ENCODINGS, type Encoding } from "../output/encoding.ts";
+import type { Environment } from "../output/printer.ts";
+import { RefutedError, UsageError } from "../output/failures.ts";
+import { LIMIT, readInput, readPublicKey, readWhole } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import {
+  HASHES,
+  readSignature,
+  requireSigningKey,
+  type SignatureFormat,
+  signatureScheme,
+  type SigningKey,
+  verifySignature,
+} from "../input/signature.ts";
+import { chooseObject, openSessionFor, readSelection, type SelectionOptions } from "../input/selection.ts";
+import { uriAndFile } from "../input/token.ts";
 
 interface VerifyOptions extends SelectionOptions {
   readonly signature: string;

@@ -1,9 +1,279 @@
-import type { Command } from "commander";
-import type { Environment } from "../environment.ts";
-import { addVirtualCreate } from "./virtual-create.ts";
-import { addVirtualDeviations } from "./virtual-deviations.ts";
-import { addVirtualPiv } from "./virtual-piv.ts";
-import { addVirtualPkcs15 } from "./virtual-pkcs15.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { PluggedCard, SavableCard, VirtualCard } from "../../virtual/index.ts";
+import { action, type CommandContext } from "../context.ts";
+import {
+  addCardOptions,
+  type CardOptions,
+  createCard,
+  openVirtualCard,
+  pinsInWords,
+  readDeviations,
+} from "../input/card-source.ts";
+import { writeFailure } from "../input/files.ts";
+import { examples } from "../input/options.ts";
+import { FileError, UsageError } from "../output/failures.ts";
+import type { Environment } from "../output/printer.ts";
+
+interface CreateOptions extends CardOptions {
+  readonly profile: "piv" | "pkcs15";
+}
+
+const KIND = { piv: "PIV", pkcs15: "PKCS #15" } as const;
+
+function addVirtualCreate(virtual: Command, environment: Environment): void {
+  const command = addCardOptions(
+    virtual
+      .command("create")
+      .summary("make a virtual card and keep it in a file")
+      .description(
+        "Make a virtual PIV card with new keys and certificates, PIN 123456, PUK 12345678 and the well-known management " +
+          "key, and keep it in a new file. The file holds its keys in the clear. With --profile pkcs15 it is a PKCS #15 card, which has " +
+          "a signature PIN too, 654321.",
+      )
+      .argument("<file>", "the new file")
+      .addOption(new Option("--profile <profile>", "the kind of card").choices(["piv", "pkcs15"]).default("piv")),
+  ).addHelpText(
+    "after",
+    examples(
+      ["cryptoki virtual create card.json", "a card with the usual keys"],
+      ["cryptoki --virtual card.json tokens", "use it"],
+      ["cryptoki virtual create card.json --key 9a=p-256 --key 9d=none", "choose its keys"],
+      ["cryptoki virtual create card.json --yubico --deviation no-certificates", "a YubiKey with keys alone"],
+    ),
+  );
+  action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
+    const { saveCard } = await import("../../virtual/index.ts");
+    const { existsSync } = await import("node:fs");
+    if (existsSync(file)) throw new FileError(`${file} is there already; a card in it would be lost`);
+    const { profile } = options;
+    const { card, pins } = profile === "piv" ? await createPivCard(options) : await createPkcs15Card(options);
+    try {
+      await saveCard(card, file);
+    } catch (cause) {
+      throw writeFailure(file, cause);
+    }
+    const use = `cryptoki --virtual ${file} tokens`;
+    print.done(`A new ${KIND[profile]} card is in ${file}. Its ${pins}. Use it with: ${use}`, { file, profile });
+  });
+}
+
+interface NewCard {
+  readonly card: SavableCard;
+  /** In words. */
+  readonly pins: string;
+}
+
+async function createPivCard(options: CardOptions): Promise<NewCard> {
+  const card = await createCard(options);
+  return { card, pins: pinsInWords(card, options) };
+}
+
+/** @throws {UsageError} for options that speak of PIV. */
+async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
+  const { name, extended, key, yubico, icam, deviation, ...pins } = options;
+  const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
+  const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
+  if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
+  if (pins.pin !== undefined || pins.globalPin !== undefined) {
+    throw new UsageError("--pin and --global-pin are for PIV cards");
+  }
+  const traits = { deviations, ...(name !== undefined && { name }), ...(extended && { extended }) };
+  return { card: await VirtualPkcs15Card.create(traits), pins: "PINs are 123456, and 654321 for signatures" };
+}
+
+function addVirtualDeviations(virtual: Command, environment: Environment): void {
+  const command = virtual
+    .command("deviations")
+    .summary("list the ways in which virtual cards can differ from the standard")
+    .description(
+      "List the ways in which real cards differ from the standard, or from each other where it leaves a choice. A virtual card " +
+        "has those that --deviation names when it is made.",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki virtual deviations", "what there is"],
+        ["cryptoki virtual create card.json --deviation no-key-history", "a card that has one of them"],
+      ),
+    );
+  action(command, environment, async ({ print }) => {
+    const { PIV_DEVIATIONS, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
+    const deviations = [...rows("piv", PIV_DEVIATIONS), ...rows("pkcs15", ISO7816_DEVIATIONS)];
+    if (print.json) print.document(deviations);
+    else {
+      print.table(
+        ["CARD", "NAME", "WHAT THE CARD DOES"],
+        deviations.map(({ profile, name, meaning }) => [profile, name, meaning]),
+      );
+    }
+  });
+}
+
+interface Row {
+  readonly profile: "piv" | "pkcs15";
+  readonly name: string;
+  readonly meaning: string;
+}
+
+const rows = (profile: Row["profile"], table: Readonly<Record<string, string>>): Row[] =>
+  Object.entries(table).map(([name, meaning]) => ({ profile, name, meaning }));
+
+/** Where the virtual reader is, and the card if it is a saved one. */
+interface ServeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly file?: string;
+}
+
+/** The card where no saved one is named. */
+interface DemoCard<Options> {
+  /** What it is, for people. */
+  readonly is: string;
+  readonly make: (options: Options) => Promise<VirtualCard>;
+}
+
+/** Milliseconds in which a reader sees a new card: vpcd asks for its answer to reset several times a second. */
+const NOTICE = 3000;
+
+/** A card that knows whether a reader has looked at it. vpcd lets a second card wait at its door until the first is out. */
+class WatchedCard implements VirtualCard {
+  readonly #card: VirtualCard;
+  isSeen = false;
+
+  constructor(card: VirtualCard) {
+    this.#card = card;
+  }
+
+  get atr(): Uint8Array {
+    this.isSeen = true;
+    return this.#card.atr;
+  }
+
+  reset(): void {
+    this.#card.reset();
+  }
+
+  transmit(command: Uint8Array): Promise<Uint8Array> {
+    return this.#card.transmit(command);
+  }
+}
+
+/** vpcd's first slot. */
+const PORT = 35_963;
+
+/** Adds the options of {@link ServeOptions} to a command, and what it does. */
+function addServing<Options extends ServeOptions>(
+  command: Command,
+  environment: Environment,
+  newCard: DemoCard<Options>,
+): void {
+  command
+    .option("--host <host>", "where vpcd listens", "127.0.0.1")
+    .option("--port <port>", "its port; the next virtual reader has the next one", parsePort, PORT)
+    .option("--file <file>", "a saved card, in which changes are kept");
+  action<Options>(
+    command,
+    environment,
+    (context, options) => serve(context, options, newCard),
+    () => true,
+  );
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("a port is a number from 1 to 65535");
+  return port;
+}
+
+async function serve<Options extends ServeOptions>(
+  context: CommandContext,
+  options: Options,
+  newCard: DemoCard<Options>,
+): Promise<void> {
+  const { plugIntoVpcd } = await import("../../virtual/index.ts");
+  const { print, signal } = context;
+  const { host, port, file } = options;
+  const card = file === undefined ? await newCard.make(options) : await openVirtualCard(file);
+  const watched = new WatchedCard(card);
+  const plugged: PluggedCard = context.owns(await plugIntoVpcd(watched, { host, port, signal }));
+  if (print.json) print.documentLine({ event: "plugged", host, port, file: file ?? null });
+  else {
+    const which = file === undefined ? newCard.is : `The card of ${file}`;
+    print.line(`${which} is in the virtual reader at ${host}:${port}. Ctrl-C takes it out.`);
+  }
+  const ended = new AbortController();
+  void sleep(NOTICE, undefined, { signal: ended.signal }).then(
+    () => {
+      if (watched.isSeen) return;
+      if (print.json) {
+        print.documentLine({ event: "unseen", host, port, file: file ?? null });
+        return;
+      }
+      const what =
+        "does not look at the card: perhaps another one is in it (--port takes another reader), or pcscd has stopped";
+      context.remark.line(`The virtual reader at ${host}:${port} ${what}.`);
+    },
+    () => undefined,
+  );
+  await plugged.removed.finally(() => {
+    ended.abort();
+  });
+  if (print.json) print.documentLine({ event: "removed" });
+  else print.line("The card is out.");
+}
+
+function addVirtualPiv(virtual: Command, environment: Environment): void {
+  const command = virtual
+    .command("piv")
+    .summary("put a virtual PIV card into a real pcscd, until interrupted")
+    .description(
+      "Put a virtual PIV card into the virtual reader of a real pcscd (Debian package vsmartcard-vpcd), where every " +
+        "program finds it, until interrupted. It is a new card with PIN 123456 unless --file names a saved one.",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki virtual piv", "a new card, until Ctrl-C"],
+        ["cryptoki virtual piv --file card.json", "a card from: cryptoki virtual create card.json"],
+        ["pkcs11-tool --module opensc-pkcs11.so -O", "in another terminal: other programs see it"],
+      ),
+    );
+  addServing<ServeOptions & CardOptions>(command, environment, { is: "A new PIV card (PIN 123456)", make: createCard });
+  addCardOptions(command);
+}
+
+interface Pkcs15Options extends ServeOptions {
+  readonly name?: string;
+  readonly extended?: true;
+}
+
+function addVirtualPkcs15(virtual: Command, environment: Environment): void {
+  const command = virtual
+    .command("pkcs15")
+    .summary("put a virtual PKCS #15 card with two PINs into a real pcscd, until interrupted")
+    .description(
+      "Put a virtual PKCS #15 card into the virtual reader of a real pcscd (Debian package vsmartcard-vpcd), where every " +
+        "program finds it, until interrupted. It is a new card with PIN 123456 (PUK 12345678) and signature PIN 654321 " +
+        "(PUK 87654321) unless --file names a saved one.",
+    )
+    .option("--name <name>", "the holder's name")
+    .option("--extended", "the card takes extended-length APDUs")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki virtual pkcs15", "a new card, until Ctrl-C"],
+        ["pkcs15-tool --dump", "in another terminal: other programs see it"],
+      ),
+    );
+  addServing<Pkcs15Options>(command, environment, {
+    is: "A new PKCS #15 card (PIN 123456, signature PIN 654321)",
+    async make({ name, extended }) {
+      const { VirtualPkcs15Card } = await import("../../virtual/index.ts");
+      return VirtualPkcs15Card.create({ ...(name !== undefined && { name }), ...(extended && { extended }) });
+    },
+  });
+}
 
 export function addVirtual(program: Command, environment: Environment): void {
   const virtual = program

@@ -1,11 +1,9 @@
 import { throwIfAborted, untilAborted } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { cancelled, toCryptokiError } from "../error-map.ts";
+import { cancelled, CryptokiError, toCryptokiError } from "../errors.ts";
 import type { FunctionName } from "../function-table.ts";
-import type { UlongBits } from "../trace/event.ts";
-import { Tracer } from "../trace/tracer.ts";
+import { Tracer, type UlongBits } from "../trace/tracer.ts";
 
 /**
  * The gate that every function of an application goes through. The chapters of the standard stand above it, one on another.

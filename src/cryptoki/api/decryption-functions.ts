@@ -1,4 +1,4 @@
-import * as decrypting from "../functions/decrypt.ts";
+import * as decrypting from "../chapters/encryption.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { EncryptionFunctions } from "./encryption-functions.ts";
 

@@ -1,4 +1,4 @@
-import * as digesting from "../functions/digest.ts";
+import * as digesting from "../chapters/digesting.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { DecryptionFunctions } from "./decryption-functions.ts";
 

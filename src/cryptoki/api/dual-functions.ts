@@ -1,4 +1,4 @@
-import * as dual from "../functions/dual.ts";
+import * as dual from "../chapters/dual.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { VerificationFunctions } from "./verification-functions.ts";
 

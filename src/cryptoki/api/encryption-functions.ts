@@ -1,4 +1,4 @@
-import * as encrypting from "../functions/encrypt.ts";
+import * as encrypting from "../chapters/encryption.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { ObjectFunctions } from "./object-functions.ts";
 

@@ -1,17 +1,17 @@
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
+import { CryptokiError } from "../errors.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
-import * as addedSlots from "../functions/added-slot.ts";
+import * as addedSlots from "../chapters/extensions.ts";
 import type { CryptoEngine } from "../engines.ts";
-import * as engines from "../functions/engine.ts";
-import * as pins from "../functions/pin.ts";
-import * as slots from "../functions/slot.ts";
-import * as tokens from "../functions/token.ts";
-import * as unlocking from "../functions/unlock.ts";
-import * as variables from "../functions/variable.ts";
-import type { Pin } from "../sessions/pin.ts";
+import * as engines from "../chapters/extensions.ts";
+import * as pins from "../chapters/pin-management.ts";
+import * as slots from "../chapters/slots.ts";
+import * as tokens from "../chapters/pin-management.ts";
+import * as unlocking from "../chapters/pin-management.ts";
+import * as variables from "../chapters/extensions.ts";
+import type { Pin } from "../arguments.ts";
 import type { CK_MECHANISM_TYPE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
-import type { CK_TRACE_CALLBACK } from "../trace/event.ts";
+import type { CK_TRACE_CALLBACK } from "../trace/tracer.ts";
 import { ParallelFunctions } from "./parallel-functions.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { Application, type ApplicationOptions } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import * as general from "../functions/general.ts";
+import { CryptokiError } from "../errors.ts";
+import * as general from "../chapters/general.ts";
 import { type CardAccess, SlotTable } from "../slots/slot-table.ts";
 import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION } from "../structures.ts";
 import { checkedVersion } from "../versions.ts";
-import type { CK_TRACE_CALLBACK, UlongBits } from "../trace/event.ts";
+import type { CK_TRACE_CALLBACK, UlongBits } from "../trace/tracer.ts";
 import { Calls } from "./calls.ts";
 
 /** The way to the cards, or the slots of another Cryptoki to share. */

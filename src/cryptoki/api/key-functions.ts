@@ -1,11 +1,8 @@
 import type { Template } from "../attributes/kinds.ts";
 import type { AttributeList } from "../attributes/template.ts";
-import { deriveKey } from "../functions/derive.ts";
-import { generateKey } from "../functions/generate.ts";
-import { generateKeyPair } from "../functions/key-pair.ts";
-import type { KeyPair } from "../functions/pair.ts";
-import { unwrapKey } from "../functions/unwrap.ts";
-import { wrapKey } from "../functions/wrap.ts";
+import { deriveKey, generateKey } from "../chapters/key-management.ts";
+import { generateKeyPair, type KeyPair } from "../chapters/key-pairs.ts";
+import { unwrapKey, wrapKey } from "../chapters/wrapping.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { MessageFunctions } from "./message-functions.ts";
 

@@ -1,5 +1,5 @@
-import * as messages from "../functions/message.ts";
-import * as signatures from "../functions/message-signature.ts";
+import * as messages from "../chapters/messages.ts";
+import * as signatures from "../chapters/message-signatures.ts";
 import type { EncryptedMessage, MessageParameter } from "../mechanisms/message-cipher.ts";
 import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { DualFunctions } from "./dual-functions.ts";

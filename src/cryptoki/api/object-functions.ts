@@ -1,8 +1,8 @@
 import type { Template } from "../attributes/kinds.ts";
 import type { AttributeList } from "../attributes/template.ts";
-import * as changing from "../functions/change.ts";
-import { createObject } from "../functions/create.ts";
-import * as objects from "../functions/object.ts";
+import * as changing from "../chapters/object-changes.ts";
+import { createObject } from "../chapters/object-changes.ts";
+import * as objects from "../chapters/objects.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { SessionFunctions } from "./session-functions.ts";
 

@@ -1,4 +1,4 @@
-import * as parallel from "../functions/parallel.ts";
+import * as parallel from "../chapters/random.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { RandomFunctions } from "./random-functions.ts";
 

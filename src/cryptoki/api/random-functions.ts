@@ -1,4 +1,4 @@
-import * as random from "../functions/random.ts";
+import * as random from "../chapters/random.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { KeyFunctions } from "./key-functions.ts";
 

@@ -1,6 +1,6 @@
-import * as states from "../functions/operation-state.ts";
-import * as sessions from "../functions/session.ts";
-import type { Pin } from "../sessions/pin.ts";
+import * as states from "../chapters/sessions.ts";
+import * as sessions from "../chapters/sessions.ts";
+import type { Pin } from "../arguments.ts";
 import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
 import { SlotFunctions } from "./slot-functions.ts";
 

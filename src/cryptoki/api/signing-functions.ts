@@ -1,5 +1,5 @@
-import * as recovering from "../functions/recover.ts";
-import * as signing from "../functions/sign.ts";
+import * as recovering from "../chapters/signing.ts";
+import * as signing from "../chapters/signing.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { DigestFunctions } from "./digest-functions.ts";
 

@@ -1,8 +1,8 @@
-import * as pins from "../functions/pin.ts";
-import * as slots from "../functions/slot.ts";
-import { getTokenInfo } from "../functions/token-info.ts";
-import * as tokens from "../functions/token.ts";
-import type { Pin } from "../sessions/pin.ts";
+import * as pins from "../chapters/pin-management.ts";
+import * as slots from "../chapters/slots.ts";
+import { getTokenInfo } from "../chapters/slots.ts";
+import * as tokens from "../chapters/pin-management.ts";
+import type { Pin } from "../arguments.ts";
 import type {
   CK_FLAGS,
   CK_MECHANISM_INFO,

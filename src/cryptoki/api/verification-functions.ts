@@ -1,5 +1,5 @@
-import * as recovering from "../functions/recover.ts";
-import * as verifying from "../functions/verify.ts";
+import * as recovering from "../chapters/signing.ts";
+import * as verifying from "../chapters/verification.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { SigningFunctions } from "./signing-functions.ts";
 

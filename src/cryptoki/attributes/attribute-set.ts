@@ -3,7 +3,7 @@ import { MalformedAnswerError } from "../../card/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { type AttributeList, sameValue } from "./template.ts";
 import type { AttributeValue, Template, ValueOf } from "./kinds.ts";
-import type { Unavailable } from "./error.ts";
+import type { Unavailable } from "./errors.ts";
 import { CKA } from "../constants/cka.ts";
 
 /** A value that is there, one that must be fetched (undefined: the object has none after all), or one that is never shown. */

@@ -1,5 +1,5 @@
 import { CKA } from "../constants/cka.ts";
-import { CKA_YUBICO } from "../constants/cka-yubico.ts";
+import { CKA_YUBICO } from "../constants/ck.ts";
 
 /** What the value of an attribute is, in this library. Widths and padding are the business of whoever speaks to C. */
 interface KindTypes {

@@ -1,11 +1,11 @@
 import type { PinUser } from "../../card/index.ts";
+import { CK, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
-import { CKO } from "../constants/cko.ts";
 import { nameOf } from "../constants/name.ts";
-import type { AttributeValue } from "./kinds.ts";
-import { incomplete, inconsistent, invalid, noSuch, readOnly, requireOfficer } from "./refusals.ts";
-import { CLASSES } from "./tables/objects.ts";
-import type { Footnote, Rules } from "./tables/rule.ts";
+import { incomplete, inconsistent, invalid, noSuch, readOnly, requireOfficer } from "./errors.ts";
+import type { AttributeValue, ValueOf } from "./kinds.ts";
+import { CLASSES } from "./rules.ts";
+import type { Footnote, Rules } from "./tables.ts";
 import { type AttributeList, ownValues, sameValue } from "./template.ts";
 
 /** How an object comes into being. */
@@ -94,7 +94,7 @@ function* defaults(
 }
 
 /** A template as a map. The standard lets a library refuse any repetition (section 4.1.1). */
-export function valuesOf(template: AttributeList): Values {
+function valuesOf(template: AttributeList): Values {
   const values: Values = new Map();
   for (const [type, value] of template) {
     if (values.has(type)) throw inconsistent(type, "is in the template twice");
@@ -123,3 +123,89 @@ function rulesFor(values: ReadonlyMap<number, AttributeValue>): Rules {
 }
 
 const BUILT_IN: ReadonlySet<number> = new Set([CKO.HW_FEATURE, CKO.MECHANISM, CKO.PROFILE]);
+
+/** Where a key comes from, as far as it is known not to have been seen by anybody. */
+export type Origin =
+  | { readonly from: "elsewhere" }
+  | { readonly from: "generation"; readonly mechanism: number }
+  /** What its base key was. */
+  | { readonly from: "derivation"; readonly alwaysSensitive: boolean; readonly neverExtractable: boolean };
+
+/**
+ * Sets CKA_LOCAL, CKA_KEY_GEN_MECHANISM, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE of a new key (PKCS#11 3.1 sections 4.7.2
+ * and 4.9, and what the functions that make keys say).
+ */
+export function setOrigin({ rules, values }: NewObject, origin: Origin): void {
+  const sensitive = values.get(CKA.SENSITIVE) === true;
+  const unextractable = values.get(CKA.EXTRACTABLE) === false;
+  const generated = origin.from === "generation";
+  const derived = origin.from === "derivation";
+  const set = (type: number, value: AttributeValue): void => {
+    if (rules.has(type)) values.set(type, value);
+  };
+  set(CKA.LOCAL, generated);
+  set(CKA.KEY_GEN_MECHANISM, generated ? origin.mechanism : CK.UNAVAILABLE_INFORMATION);
+  set(CKA.ALWAYS_SENSITIVE, sensitive && (generated || (derived && origin.alwaysSensitive)));
+  set(CKA.NEVER_EXTRACTABLE, unextractable && (generated || (derived && origin.neverExtractable)));
+}
+
+/** Footnotes of what may be changed at all: 10, 11 and 12 say in which direction. */
+const CHANGEABLE: readonly Footnote[] = [8, 10, 11, 12];
+
+/** Changed in the process of copying, and never afterwards (PKCS#11 3.1 section 4.1.3). */
+const IN_A_COPY: ReadonlySet<number> = new Set([CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE]);
+
+/**
+ * Checks a template of C_SetAttributeValue, or of C_CopyObject.
+ * @param now The object's values as they are.
+ * @param user Who is logged in.
+ * @returns The new values, copied.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_TYPE_INVALID, CKR_TEMPLATE_INCONSISTENT (section 4.1.2).
+ */
+export function checkChanges(
+  rules: Rules,
+  now: (type: number) => AttributeValue | undefined,
+  template: AttributeList,
+  user: PinUser | undefined,
+  copying: boolean,
+): Values {
+  const changes = valuesOf(template);
+  for (const [type, value] of changes) {
+    const notes = rules.get(type)?.notes;
+    if (!notes) throw noSuch(type);
+    if (copying && IN_A_COPY.has(type)) continue;
+    if (!CHANGEABLE.some((note) => notes.has(note))) throw readOnly(type, "cannot be changed");
+    const before = now(type);
+    if (before !== undefined && sameValue(before, value)) continue;
+    if (notes.has(11) && before === true) throw readOnly(type, "stays true");
+    if (notes.has(12) && before === false) throw readOnly(type, "stays false");
+    if (notes.has(10)) requireOfficer(type, value, user);
+  }
+  return ownValues(changes);
+}
+
+/** Attributes whose values are of a kind. */
+type OfKind<Kind> = { [Type in CKA]: ValueOf<Type> extends Kind ? Type : never }[CKA];
+
+/** The value of an attribute of bytes; empty if there is none. */
+export function bytesOf(values: Values, type: OfKind<Uint8Array>): Uint8Array {
+  const value = values.get(type);
+  return value instanceof Uint8Array ? value : new Uint8Array();
+}
+
+/** The value of a number; undefined if there is none. */
+export function numberOf(values: Values, type: OfKind<number>): number | undefined {
+  const value = values.get(type);
+  return typeof value === "number" ? value : undefined;
+}
+
+/** The value of a text; empty if there is none. */
+export function textOf(values: Values, type: OfKind<string>): string {
+  const value = values.get(type);
+  return typeof value === "string" ? value : "";
+}
+
+/** Whether a flag is there and true. */
+export function isTrue(values: Values, type: OfKind<boolean>): boolean {
+  return values.get(type) === true;
+}

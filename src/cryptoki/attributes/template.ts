@@ -2,7 +2,7 @@ import { equalBytes } from "../../bytes/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { nameOf } from "../constants/name.ts";
-import { CryptokiError } from "../error.ts";
+import { CryptokiError } from "../errors.ts";
 import { type AttributeKind, type AttributeValue, kindOf, type Template } from "./kinds.ts";
 
 /** What a template says, checked, in its order. */

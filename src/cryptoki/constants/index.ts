@@ -2,17 +2,32 @@
 export {
   CK,
   CK_CERTIFICATE_CATEGORY,
-  CK_SECURITY_DOMAIN,
+  CK_OTP,
   CK_OTP_FORMAT,
   CK_OTP_PARAM,
-  CK_OTP,
+  CK_SECURITY_DOMAIN,
   CK_SP800_108,
   CK_SP800_108_DKM_LENGTH,
+  CKA_YUBICO,
+  CKC,
+  CKD,
+  CKG,
+  CKG_GENERATOR,
+  CKG_MGF,
+  CKH,
+  CKK,
+  CKN,
+  CKO,
+  CKP,
+  CKP_PBKD2,
+  CKP_PROFILE,
+  CKS,
+  CKU,
+  CKZ,
+  CKZ_OAEP,
+  CKZ_PBKD2,
 } from "./ck.ts";
 export { CKA } from "./cka.ts";
-export { CKA_YUBICO } from "./cka-yubico.ts";
-export { CKC } from "./ckc.ts";
-export { CKD } from "./ckd.ts";
 export {
   CKF_SLOT,
   CKF_TOKEN,
@@ -27,15 +42,6 @@ export {
   CKF_HKDF,
   CKF,
 } from "./ckf.ts";
-export { CKG_MGF, CKG_GENERATOR, CKG } from "./ckg.ts";
-export { CKH } from "./ckh.ts";
-export { CKK } from "./ckk.ts";
 export { CKM } from "./ckm.ts";
-export { CKN } from "./ckn.ts";
-export { CKO } from "./cko.ts";
-export { CKP_PBKD2, CKP_PROFILE, CKP } from "./ckp.ts";
 export { CKR } from "./ckr.ts";
-export { CKS } from "./cks.ts";
-export { CKU } from "./cku.ts";
-export { CKZ_OAEP, CKZ_PBKD2, CKZ } from "./ckz.ts";
 export { type ConstantGroup, type FlagGroup, nameOf, flagNames } from "./name.ts";

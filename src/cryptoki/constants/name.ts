@@ -1,6 +1,20 @@
 import { CKA } from "./cka.ts";
-import { CKC } from "./ckc.ts";
-import { CKD } from "./ckd.ts";
+import {
+  CKC,
+  CKD,
+  CKG_GENERATOR,
+  CKG_MGF,
+  CKH,
+  CKK,
+  CKN,
+  CKO,
+  CKP_PBKD2,
+  CKP_PROFILE,
+  CKS,
+  CKU,
+  CKZ_OAEP,
+  CKZ_PBKD2,
+} from "./ck.ts";
 import {
   CKF_HKDF,
   CKF_INITIALIZE,
@@ -13,17 +27,8 @@ import {
   CKF_TOKEN,
   CKF_WAIT,
 } from "./ckf.ts";
-import { CKG_GENERATOR, CKG_MGF } from "./ckg.ts";
-import { CKH } from "./ckh.ts";
-import { CKK } from "./ckk.ts";
 import { CKM } from "./ckm.ts";
-import { CKN } from "./ckn.ts";
-import { CKO } from "./cko.ts";
-import { CKP_PBKD2, CKP_PROFILE } from "./ckp.ts";
 import { CKR } from "./ckr.ts";
-import { CKS } from "./cks.ts";
-import { CKU } from "./cku.ts";
-import { CKZ_OAEP, CKZ_PBKD2 } from "./ckz.ts";
 
 const FLAGS = {
   CKF_SLOT,

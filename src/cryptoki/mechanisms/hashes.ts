@@ -1,5 +1,5 @@
 import type { HashName } from "../../crypto/index.ts";
-import { CKK } from "../constants/ckk.ts";
+import { CKK } from "../constants/ck.ts";
 import { CKM } from "../constants/ckm.ts";
 
 interface HashMechanisms {

@@ -1,10 +1,9 @@
 import { type BlockCipher, blockLength, Cmac, type HashName, hashLength, HmacStream } from "../../crypto/index.ts";
 import { concatSecret, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame } from "../error-map.ts";
-import { readNoParameter } from "./parameters.ts";
-import type { SecretMechanism, Signer } from "./scheme.ts";
-import { readMacLength } from "./symmetric-parameters.ts";
+import { blame } from "../errors.ts";
+import { readMacLength, readNoParameter } from "./parameters.ts";
+import type { SecretMechanism, Signer } from "./family.ts";
 
 type Maker = NonNullable<SecretMechanism["mac"]>;
 

@@ -8,15 +8,14 @@ import {
   randomBytes,
 } from "../../crypto/index.ts";
 import { copyBytes } from "../arguments.ts";
-import { CKG_GENERATOR } from "../constants/ckg.ts";
+import { CKG_GENERATOR } from "../constants/ck.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { blame } from "../error-map.ts";
+import { blame, CryptokiError } from "../errors.ts";
 import type { CK_CCM_MESSAGE_PARAMS, CK_GCM_MESSAGE_PARAMS } from "../structures.ts";
-import { Collector } from "./collector.ts";
+import { Collector } from "./operation.ts";
 import { fields, invalid, readBytes } from "./parameters.ts";
-import type { SecretKey, Stream } from "./scheme.ts";
+import type { SecretKey, Stream } from "./family.ts";
 
 export type MessageParameter = CK_GCM_MESSAGE_PARAMS | CK_CCM_MESSAGE_PARAMS;
 

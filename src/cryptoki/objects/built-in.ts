@@ -3,13 +3,12 @@ import type { CardObject, KeyPrimitive } from "../../card/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
 import type { AttributeList } from "../attributes/template.ts";
 import { CKA } from "../constants/cka.ts";
-import { CKO } from "../constants/cko.ts";
-import { CKP_PROFILE } from "../constants/ckp.ts";
+import { CKO, CKP_PROFILE } from "../constants/ck.ts";
 import { nameOf } from "../constants/name.ts";
-import { offeredMechanisms } from "../mechanisms/offer.ts";
+import { offeredMechanisms } from "../mechanisms/availability.ts";
 import type { Token } from "../slots/token.ts";
 import type { ObjectContents } from "./object-copy.ts";
-import { updateCount } from "./update-count.ts";
+import { updateCount } from "./new-card-object.ts";
 
 /** An object that every token has by itself, under a reference of its own; it is made when it is first found. */
 export type BuiltIn = readonly [reference: string, contents: () => ObjectContents];

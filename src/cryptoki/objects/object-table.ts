@@ -1,18 +1,137 @@
 import { toHex } from "../../bytes/index.ts";
 import type { CardObject } from "../../card/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
+import type { AttributeValue } from "../attributes/kinds.ts";
 import type { Values } from "../attributes/new-object.ts";
 import type { AttributeList } from "../attributes/template.ts";
+import { CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
-import { CKO } from "../constants/cko.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
+import { CryptokiError } from "../errors.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
 import { builtInObjects } from "./built-in.ts";
 import { type ObjectContents, ObjectCopy } from "./object-copy.ts";
-import { SessionObjects } from "./session-objects.ts";
 import { StoredObject } from "./stored-object.ts";
+
+/** Attributes by which applications look for objects. */
+const INDEXED = [
+  CKA.CLASS,
+  CKA.KEY_TYPE,
+  CKA.CERTIFICATE_TYPE,
+  CKA.UNIQUE_ID,
+  CKA.ID,
+  CKA.LABEL,
+  CKA.APPLICATION,
+  CKA.OBJECT_ID,
+  CKA.SUBJECT,
+  CKA.ISSUER,
+  CKA.SERIAL_NUMBER,
+] as const;
+const IS_INDEXED: ReadonlySet<number> = new Set(INDEXED);
+
+/**
+ * Objects by the values of their attributes, so that a search costs as much as there are objects with the rarest value that it
+ * names, and not as much as there are objects. All values of the objects must be at hand.
+ */
+class ObjectIndex {
+  readonly #all = new Set<StoredObject>();
+  readonly #byValue = new Map<string, Set<StoredObject>>();
+
+  has(object: StoredObject): boolean {
+    return this.#all.has(object);
+  }
+
+  add(object: StoredObject): void {
+    this.#all.add(object);
+    for (const key of keysOf(object)) {
+      const same = this.#byValue.get(key);
+      if (same) same.add(object);
+      else this.#byValue.set(key, new Set([object]));
+    }
+  }
+
+  /** To be called before the object's attributes change, too. */
+  remove(object: StoredObject): void {
+    this.#all.delete(object);
+    for (const key of keysOf(object)) {
+      const same = this.#byValue.get(key);
+      same?.delete(object);
+      if (same?.size === 0) this.#byValue.delete(key);
+    }
+  }
+
+  /** All objects that may match, in the order in which they were added; others may be among them. */
+  candidates(wanted: AttributeList): Iterable<StoredObject> {
+    let fewest: ReadonlySet<StoredObject> = this.#all;
+    for (const [type, value] of wanted) {
+      if (!IS_INDEXED.has(type)) continue;
+      const same = this.#byValue.get(keyOf(type, value));
+      if (!same) return [];
+      if (same.size < fewest.size) fewest = same;
+    }
+    return fewest;
+  }
+}
+
+function* keysOf({ attributes }: StoredObject): Generator<string> {
+  for (const type of INDEXED) {
+    const value = attributes.known(type);
+    if (value !== undefined) yield keyOf(type, value);
+  }
+}
+
+/** Equal for equal values of an attribute, and for no others: each is a number, or text, or bytes. */
+function keyOf(type: number, value: AttributeValue): string {
+  if (value instanceof Uint8Array) return `${type}:${toHex(value)}`;
+  return typeof value === "object" ? `${type}` : `${type}:${value}`;
+}
+
+/** The session objects of one application with one token. */
+class SessionObjects {
+  readonly #index = new ObjectIndex();
+  readonly #byOwner = new Map<object, Set<StoredObject>>();
+
+  add(object: StoredObject): void {
+    this.#index.add(object);
+    const { owner } = object;
+    if (!owner) return;
+    const mates = this.#byOwner.get(owner);
+    if (mates) mates.add(object);
+    else this.#byOwner.set(owner, new Set([object]));
+  }
+
+  change(object: StoredObject, values: Values): void {
+    this.#index.remove(object);
+    object.attributes.change(values);
+    this.#index.add(object);
+  }
+
+  remove(object: StoredObject): void {
+    this.#index.remove(object);
+    const { owner } = object;
+    const mates = owner && this.#byOwner.get(owner);
+    mates?.delete(object);
+    if (owner && mates?.size === 0) this.#byOwner.delete(owner);
+  }
+
+  has(object: StoredObject): boolean {
+    return this.#index.has(object);
+  }
+
+  /** As {@link ObjectIndex.candidates}. */
+  candidates(wanted: AttributeList): Iterable<StoredObject> {
+    return this.#index.candidates(wanted);
+  }
+
+  all(): readonly StoredObject[] {
+    return [...this.#index.candidates([])];
+  }
+
+  of(owner: object): readonly StoredObject[] {
+    return [...(this.#byOwner.get(owner) ?? [])];
+  }
+}
 
 /** The objects of one token, as one application sees them. */
 class TokenObjects {

@@ -1,9 +1,8 @@
 import type { CardObject } from "../../card/index.ts";
 import type { AttributeSet } from "../attributes/attribute-set.ts";
-import type { Rules } from "../attributes/tables/rule.ts";
+import type { Rules } from "../attributes/tables.ts";
 import type { Token } from "../slots/token.ts";
-import type { KeyMaterial } from "./key.ts";
-import type { ObjectCopy } from "./object-copy.ts";
+import type { KeyMaterial, ObjectCopy } from "./object-copy.ts";
 
 /** An object of a token, or of a session with it, under the handle that one application has for it. */
 export class StoredObject {

@@ -1,14 +1,20 @@
 import { untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
-import { afterReset, type AuthenticatedUse, type KeyPrimitive, WrongResultError } from "../../card/index.ts";
+import {
+  afterReset,
+  type AuthenticatedUse,
+  checkedResult,
+  type KeyPrimitive,
+  WrongResultError,
+} from "../../card/index.ts";
+import type { KeyShape, PublicKey } from "../../crypto/index.ts";
+import type { Pin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { cancelled } from "../error-map.ts";
-import type { KeyUser } from "../mechanisms/scheme.ts";
-import type { PrivateKey } from "../objects/key.ts";
+import { cancelled, CryptokiError } from "../errors.ts";
+import type { KeyUser } from "../mechanisms/family.ts";
+import type { PrivateKey } from "../objects/object-copy.ts";
 import type { Token } from "../slots/token.ts";
 import type { Login, Logins } from "./logins.ts";
-import type { Pin } from "./pin.ts";
 
 /** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
 export class GuardedKey implements KeyUser {
@@ -116,3 +122,67 @@ const REPLACED = "the key was destroyed or replaced meanwhile; find it again wit
 const PIN_FIRST = "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";
 const GIVEN_BACK =
   "this key wants its PIN before each use, and the use came too late after it: the card was given back; C_Login with CKU_CONTEXT_SPECIFIC once more";
+
+/**
+ * A private key whose results are all verified with its public half before anybody gets them (option `verifyResults: "always"`): what
+ * a card profile checks by itself depends on what it happens to know.
+ */
+export class VerifiedKey implements PrivateKey {
+  readonly primitives: readonly KeyPrimitive[];
+  readonly needsLogin: boolean;
+  readonly alwaysAuthenticate: boolean;
+  /** Left out where the key has none. The use that the card is kept for is verified as every other. */
+  readonly authenticate?: (pin: Uint8Array | null, signal?: AbortSignal) => Promise<AuthenticatedUse>;
+  readonly #key: PrivateKey;
+  readonly #publicKey: PublicKey;
+
+  private constructor(key: PrivateKey, publicKey: PublicKey) {
+    this.primitives = key.primitives;
+    this.needsLogin = key.needsLogin;
+    this.alwaysAuthenticate = key.alwaysAuthenticate;
+    this.#key = key;
+    this.#publicKey = publicKey;
+    const authenticate = key.authenticate?.bind(key);
+    if (authenticate) this.authenticate = async (pin, signal) => this.#verifying(await authenticate(pin, signal));
+  }
+
+  /**
+   * Reads the public key from the card, unless it was read before.
+   * @throws {CardError} if there is none: then nothing can be verified.
+   */
+  static async of(key: PrivateKey): Promise<VerifiedKey> {
+    return new VerifiedKey(key, await key.publicKey());
+  }
+
+  shape(): Promise<KeyShape> {
+    return this.publicKey();
+  }
+
+  publicKey(): Promise<PublicKey> {
+    return Promise.resolve(this.#publicKey);
+  }
+
+  /** @throws {WrongResultError} for a result that is not the key's; as the key's own use. */
+  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#verified(this.#key, primitive, input, signal);
+  }
+
+  #verifying(held: AuthenticatedUse): AuthenticatedUse {
+    return {
+      get ended() {
+        return held.ended;
+      },
+      use: (primitive, input, signal) => this.#verified(held, primitive, input, signal),
+      [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+    };
+  }
+
+  async #verified(
+    user: Pick<PrivateKey, "use">,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, signal));
+  }
+}

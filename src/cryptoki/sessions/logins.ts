@@ -10,11 +10,10 @@ import {
 } from "../../card/index.ts";
 import { equalBytes, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { cancelled } from "../error-map.ts";
-import type { PrivateKey } from "../objects/key.ts";
+import { cancelled, CryptokiError } from "../errors.ts";
+import type { PrivateKey } from "../objects/object-copy.ts";
 import type { LoggedIn, Token } from "../slots/token.ts";
-import { copyPin, type Pin, withPin } from "./pin.ts";
+import { copyPin, type Pin, withPin } from "../arguments.ts";
 
 /** One login, from C_Login until it ends. */
 export interface Login {

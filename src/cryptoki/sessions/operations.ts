@@ -1,12 +1,98 @@
+import { equalBytes } from "../../bytes/index.ts";
+import { randomBytes } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import type { Cipher, Digester, Signer, Verifier } from "../mechanisms/scheme.ts";
-import type { Recoverer } from "../mechanisms/recover.ts";
-import type { Search } from "../objects/search.ts";
+import { CryptokiError } from "../errors.ts";
+import type { Cipher, Digester, Signer, Stream, Verifier } from "../mechanisms/family.ts";
 import type { MessageCipher } from "../mechanisms/message-cipher.ts";
+import type { Recoverer } from "../mechanisms/operation.ts";
+import type { Search } from "../objects/search.ts";
+import type { Token, TokenCard } from "../slots/token.ts";
 import type { GuardedKey } from "./guarded-key.ts";
-import type { MessageOperation } from "./message-operation.ts";
-import type { Operation } from "./operation.ts";
+
+/** An operation under way: one object, whether its message comes in one call or in parts. */
+export class Operation<Kind extends Stream> {
+  readonly stream: Kind;
+  /** Its private key, if it has one. */
+  readonly key: GuardedKey | undefined;
+  readonly #requireKey: (() => unknown) | undefined;
+  #begun = false;
+
+  /** @param requireKey Throws when the key is gone, whatever the stream still knows of it. */
+  constructor(stream: Kind, key?: GuardedKey, requireKey?: () => unknown) {
+    this.stream = stream;
+    this.key = key;
+    this.#requireKey = requireKey;
+  }
+
+  /** A part comes in: the functions that take all in one call are closed from now on. Errors as {@link requireKey}. */
+  begin(): Kind {
+    this.requireKey();
+    this.#begun = true;
+    return this.stream;
+  }
+
+  /** It waits for the PIN of its key, and no call has come for it since it began. */
+  get isAbandoned(): boolean {
+    return !this.#begun && this.key?.awaitsPin === true;
+  }
+
+  /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID once the key was destroyed. */
+  requireKey(): void {
+    this.#requireKey?.();
+  }
+
+  /**
+   * All comes in at once.
+   * @throws {CryptokiError} CKR_OPERATION_ACTIVE once a part has come in.
+   */
+  requireWhole(): void {
+    if (!this.#begun) return;
+    throw new CryptokiError(CKR.OPERATION_ACTIVE, "parts of the message are in already; end with C_...Final");
+  }
+}
+
+/** C_MessageSignInit and C_MessageVerifyInit: a stream for each message, all with one key. */
+export class MessageOperation<Kind extends Stream> {
+  readonly key: GuardedKey | undefined;
+  readonly stream: Stream = {
+    wipe: () => {
+      this.end();
+    },
+  };
+  readonly #make: () => Operation<Kind>;
+  #open: Operation<Kind> | undefined;
+
+  /** @param make Makes the operation of one message; `key` is theirs. */
+  constructor(make: () => Operation<Kind>, key: GuardedKey | undefined) {
+    this.#make = make;
+    this.key = key;
+  }
+
+  get isOpen(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** A message by itself. */
+  one(): Operation<Kind> {
+    return this.#make();
+  }
+
+  begin(): void {
+    this.#open = this.#make();
+  }
+
+  /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED if no message was begun. */
+  get current(): Operation<Kind> {
+    if (!this.#open) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
+    return this.#open;
+  }
+
+  /** The message under way is over. */
+  end(): void {
+    this.#open?.stream.wipe();
+    this.#open = undefined;
+  }
+}
 
 /** What may be under way in a session, one of each kind at most. */
 export interface OperationTypes {
@@ -133,5 +219,53 @@ export class Operations {
       return operation && "key" in operation && operation.key ? [operation.key] : [];
     });
     return keys.find((key) => key.alwaysAuthenticate) ?? keys[0];
+  }
+}
+
+/** So that a caller who saves and never restores does not fill the memory. */
+const MAX_STATES = 256;
+const NAME_LENGTH = 16;
+
+/** What the session that a state is restored to has in common with the one that it comes from (PKCS#11 3.1 section 5.6.7). */
+interface SessionPlace {
+  readonly token: Token;
+  /** CKS. */
+  readonly state: number;
+}
+
+interface SavedState {
+  readonly name: Uint8Array;
+  readonly digester: Digester;
+  readonly place: SessionPlace;
+}
+
+/**
+ * Operations that C_GetOperationState saved. Node's crypto gives a hash's state to nobody, so a state is the name of a copy that is
+ * kept here: it holds within one application, for as many times as it is restored.
+ */
+export class SavedStates {
+  #states: SavedState[] = [];
+
+  /** The oldest goes when there are too many. @returns Its name. */
+  save(digester: Digester, place: SessionPlace): Uint8Array {
+    const name = randomBytes(NAME_LENGTH);
+    this.#states.push({ name: Uint8Array.from(name), digester: digester.copy(), place });
+    if (this.#states.length > MAX_STATES) this.#states.shift();
+    return name;
+  }
+
+  /** The card is gone: no session can restore what was saved in one with it. */
+  forget(card: TokenCard): void {
+    this.#states = this.#states.filter(({ place }) => place.token.card !== card);
+  }
+
+  /** @throws {CryptokiError} CKR_SAVED_STATE_INVALID, also if it is a session's with another token or in another state. */
+  restore(name: Uint8Array, { token, state }: SessionPlace): Digester {
+    const saved = this.#states.find((one) => equalBytes(one.name, name));
+    if (!saved) throw new CryptokiError(CKR.SAVED_STATE_INVALID, "saved by another application, or too long ago");
+    if (saved.place.token !== token || saved.place.state !== state) {
+      throw new CryptokiError(CKR.SAVED_STATE_INVALID, "saved in a session with another token, or in another state");
+    }
+    return saved.digester.copy();
   }
 }

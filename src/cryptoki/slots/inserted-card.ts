@@ -10,9 +10,8 @@ import {
 } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { isGone } from "../error-map.ts";
-import { cardObject } from "../objects/card-object.ts";
+import { CryptokiError, isGone } from "../errors.ts";
+import { cardObject } from "../objects/card-objects.ts";
 import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 

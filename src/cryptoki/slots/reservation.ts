@@ -1,7 +1,6 @@
 import { Condition, Deadline, throwIfAborted } from "../../async/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
-import { cancelled } from "../error-map.ts";
+import { cancelled, CryptokiError } from "../errors.ts";
 
 /** Milliseconds for which a call waits while another application has the card for itself. */
 const PATIENCE = 3_000;

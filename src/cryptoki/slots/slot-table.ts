@@ -1,10 +1,9 @@
 import { type CardFinding, type CardOptions, type CardProfile, CardRecognition } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../error.ts";
+import { CryptokiError } from "../errors.ts";
 import type { CardWay } from "./inserted-card.ts";
-import type { Reader, ReaderChange } from "./reader.ts";
-import { ReaderSource } from "./reader-source.ts";
+import { type Reader, type ReaderChange, ReaderSource } from "./readers.ts";
 import type { Token, TokenCard } from "./token.ts";
 
 /** The way to cards, and what may be on them. */

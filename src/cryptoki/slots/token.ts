@@ -1,10 +1,10 @@
 import type { CardObject, CardToken, CardTokenInfo, PinRole, PinStatus } from "../../card/index.ts";
 import { memoizeAsync, SerialQueue } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
-import { cancelled } from "../error-map.ts";
+import { cancelled } from "../errors.ts";
 import { CardCopies } from "../objects/card-copies.ts";
 import type { ObjectContents } from "../objects/object-copy.ts";
-import { fitText } from "../text.ts";
+import { fitText } from "../structures.ts";
 import type { Reservation } from "./reservation.ts";
 
 /** The card that a token is on, from its insertion to its removal. */

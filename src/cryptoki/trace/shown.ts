@@ -1,6 +1,6 @@
 import { toHex } from "../../bytes/index.ts";
 import { CKA } from "../constants/cka.ts";
-import { CKO } from "../constants/cko.ts";
+import { CKO } from "../constants/ck.ts";
 import { type ConstantGroup, flagNames, type FlagGroup, nameOf } from "../constants/name.ts";
 import type { FunctionName, ParameterKind, ResultKind } from "../function-table.ts";
 

@@ -3,9 +3,9 @@ import { CONTAINER, type Container } from "../../piv/index.ts";
 import { day, valueOf } from "../certificates.ts";
 import type { Check } from "../examination.ts";
 import { SignedObject } from "../signed-data.ts";
-import type { Identities } from "./identity.ts";
+import type { Identities } from "./chuid.ts";
 import type { PivPatient } from "./patient.ts";
-import { judgeSignature } from "./signature.ts";
+import { judgeSignature } from "./security-object.ts";
 
 const SECTION = "SP 800-76-2 section 9";
 

@@ -1,16 +1,13 @@
 import type { Card } from "../../card/index.ts";
-import { PivInspection } from "../../piv/index.ts";
+import { CONTAINER, PivInspection } from "../../piv/index.ts";
 import type { CertificateJudge } from "../certificates.ts";
 import type { Examination } from "../examination.ts";
-import { CONTAINER } from "../../piv/index.ts";
 import { examineBiometrics } from "./biometrics.ts";
-import { examineChuid } from "./chuid.ts";
-import { examineDiscovery } from "./discovery.ts";
-import { Identities } from "./identity.ts";
+import { examineChuid, Identities } from "./chuid.ts";
+import { examineDiscovery, examinePins } from "./pin.ts";
 import { type Login, proveKeys } from "./keys.ts";
 import { examineAnswers, examineCapabilities, examinePrinted } from "./other-objects.ts";
 import { type PivPatient, readObjects } from "./patient.ts";
-import { examinePins } from "./pin.ts";
 import { examineSecurityObject } from "./security-object.ts";
 import { examineSlots } from "./slots.ts";
 

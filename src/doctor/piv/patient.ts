@@ -1,6 +1,5 @@
-import type { ResponseApdu } from "../../apdu/index.ts";
+import { readTlv, type ResponseApdu } from "../../apdu/index.ts";
 import { ByteReader } from "../../bytes/index.ts";
-import { readTlv } from "../../apdu/index.ts";
 import { CONTAINER, type Container, type InspectedObject, type PivInspection } from "../../piv/index.ts";
 import type { CertificateJudge } from "../certificates.ts";
 import type { Examination } from "../examination.ts";

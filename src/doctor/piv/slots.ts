@@ -2,11 +2,9 @@ import { SW } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import { keyTypeOf } from "../../crypto/index.ts";
 import { CONTAINER, type InspectedSlot } from "../../piv/index.ts";
-import type { CertificateFacts } from "../certificate-facts.ts";
-import { CERTIFICATE_CHECKS, day, storageProblem, valueOf } from "../certificates.ts";
+import { CERTIFICATE_CHECKS, type CertificateFacts, day, storageProblem, valueOf } from "../certificates.ts";
 import type { Check } from "../examination.ts";
-import type { Chuid } from "./chuid.ts";
-import type { Identities } from "./identity.ts";
+import type { Chuid, Identities } from "./chuid.ts";
 import type { PivPatient } from "./patient.ts";
 
 const OBJECT_SECTION = "SP 800-73-4 part 1 appendix A, table 10";

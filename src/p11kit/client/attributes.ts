@@ -1,8 +1,7 @@
 import { AttributeError, type AttributeValue, CKR, CryptokiError, type Template } from "../../cryptoki/index.ts";
 import { isReadable, type WireAttribute, type Wanted } from "../wire/attribute.ts";
-import { type AttributeForm, attributeForm } from "../wire/attribute-forms.ts";
-import { ATTRIBUTE_LENGTH } from "../wire/attribute-value.ts";
-import type { Dialect } from "../wire/field.ts";
+import { ATTRIBUTE_LENGTH, type AttributeForm, attributeForm } from "../wire/attribute-value.ts";
+import type { Dialect } from "../wire/values.ts";
 import type { Reply } from "../wire/message.ts";
 
 /** Room that holds what most attributes have: asking for lengths first would double every call. */

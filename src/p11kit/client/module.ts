@@ -5,8 +5,7 @@ import { type Call, callOf, CALLS } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
-import { type Connection, Connections } from "./connections.ts";
-import type { Handles } from "./handles.ts";
+import { type Connection, Connections, type Handles } from "./connections.ts";
 
 /** The newest version of the protocol that is spoken here. */
 const VERSION = 2;

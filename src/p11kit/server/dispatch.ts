@@ -1,21 +1,91 @@
+import { SerialQueue } from "../../async/index.ts";
 import {
   AttributeError,
+  type AttributeValue,
+  type CK_VERSION,
+  CKA,
   CKR,
+  CRYPTOKI_VERSIONS,
   CryptokiError,
   type CryptokiFunctions,
-  type CK_VERSION,
-  CRYPTOKI_VERSIONS,
   type Template,
 } from "../../cryptoki/index.ts";
-import type { Dialect } from "../wire/field.ts";
-import type { WireMechanism } from "../wire/mechanism.ts";
-import { formOf } from "../wire/mechanism-types.ts";
+import { attributeForm } from "../wire/attribute-value.ts";
+import { isReadable, valueLength, type Wanted, type WireAttribute } from "../wire/attribute.ts";
+import { formOf, type WireMechanism } from "../wire/mechanism.ts";
 import type { Reply, Request } from "../wire/message.ts";
-import type { OutputList } from "../wire/values.ts";
-import { attributeAnswers, checkWanted } from "./attribute-answers.ts";
-import type { HostKeyQueue } from "./host-keys.ts";
-import type { KeptOutputs } from "./kept-outputs.ts";
-import type { SigningKeys } from "./signing-keys.ts";
+import type { Dialect, OutputList } from "../wire/values.ts";
+import type { KeptOutputs, SigningKeys } from "./outputs.ts";
+
+/** What C_GetAttributeValue is answered with. */
+export interface Answers {
+  readonly attributes: readonly WireAttribute[];
+  readonly rv: number;
+}
+
+/**
+ * @throws {CryptokiError} for questions that must not be answered: p11-kit ends its program on an answer without attributes,
+ *   and before 0.25 its connection on one that has a template.
+ */
+function checkWanted(wanted: readonly Wanted[], dialect: Dialect): void {
+  if (wanted.length === 0) throw new CryptokiError(CKR.ARGUMENTS_BAD, "no attribute was asked for");
+  if (!wanted.every(({ type }) => isReadable(type, dialect))) throw new CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID);
+}
+
+/**
+ * The values, as far as there is room for them.
+ * @param rv What the function says of those that are missing among the values.
+ */
+function attributeAnswers(wanted: readonly Wanted[], values: Template, rv: number, dialect: Dialect): Answers {
+  const byType = new Map(Object.entries(values as Readonly<Record<string, AttributeValue>>));
+  const attributes = wanted.map((one): WireAttribute => {
+    const { type, room } = one;
+    const value = byType.get(String(type));
+    if (value === undefined) return { type };
+    const length = valueLength(type, value, dialect);
+    if (room === 0) return { type, length };
+    return length > room || !fitsNested(one, value, dialect) ? { type } : { type, length, value };
+  });
+  const tooSmall = attributes.some(({ type, length }) => length === undefined && byType.has(String(type)));
+  return { attributes, rv: rv === CKR.OK && tooSmall ? CKR.BUFFER_TOO_SMALL : rv };
+}
+
+/** A template goes as a whole or not at all; the caller's attributes are in no particular order. */
+function fitsNested({ type, nested = [] }: Wanted, value: AttributeValue, dialect: Dialect): boolean {
+  if (attributeForm(type, dialect.offered) !== "template" || typeof value !== "object" || value === null) return true;
+  return Object.entries(value).every(([key, inner]: [string, AttributeValue], index) => {
+    const room = nested[index];
+    return (
+      room !== undefined && valueLength(Number(key), inner, dialect) <= room.room && fitsNested(room, inner, dialect)
+    );
+  });
+}
+
+/**
+ * Has one connection make one key of this computer at a time. Node has few threads for that and can take no such work back: keys that
+ * a client asked for in a heap would keep all other clients waiting, even after it has gone.
+ */
+export class HostKeyQueue {
+  readonly #queue = new SerialQueue(() => new CryptokiError(CKR.FUNCTION_CANCELED));
+
+  /**
+   * Carries out a call: after those before it if it makes a key in software, else at once.
+   * @param signal Has the calls that wait give up.
+   * @throws {CryptokiError} CKR_FUNCTION_CANCELED for them; what the call throws.
+   */
+  run(request: Request, invoke: () => unknown, signal: AbortSignal): unknown {
+    return makesHostKey(request) ? this.#queue.run(invoke, signal) : invoke();
+  }
+}
+
+const GENERATE: ReadonlySet<string> = new Set(["C_GenerateKey", "C_GenerateKeyPair"]);
+
+/** A key of a card is the card's work, and its template says so. */
+function makesHostKey({ call, args }: Request): boolean {
+  if (!GENERATE.has(call.function)) return false;
+  const template = args.at(-1) as Template | undefined;
+  return template?.[CKA.TOKEN] !== true;
+}
 
 /** One connection's side of the calls. */
 export interface Caller {

@@ -1,14 +1,98 @@
 import { once, setMaxListeners } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { chmod, lstat, mkdir, mkdtemp, rename, rm, unlink } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { DataError } from "../../bytes/index.ts";
 import type { CryptokiFunctions } from "../../cryptoki/index.ts";
-import { formatSocketAddress, requireSocketPath } from "../address.ts";
-import { messageOf, P11KitError } from "../error.ts";
-import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
-import { FrameBudget } from "../wire/frame-budget.ts";
-import { type ConnectionOptions, LOAD, serveConnection } from "./connection.ts";
-import { LoadBudget } from "./load-budget.ts";
+import { formatSocketAddress, MAX_SOCKET_PATH, messageOf, P11KitError, requireSocketPath } from "../address.ts";
+import { DEFAULT_MESSAGE_LIMIT, FrameBudget } from "../wire/frame.ts";
+import { type ConnectionOptions, LOAD, LoadBudget, serveConnection } from "./connection.ts";
 import { readThroughOwnBuffer } from "./own-buffer.ts";
-import { listenPrivately } from "./private-socket.ts";
+
+/** Where sockets are put by default: in the user's own folder for the time of a login, or in one like it. */
+export function defaultSocketFolder(env: Readonly<Record<string, string | undefined>>): string {
+  const runtime = env["XDG_RUNTIME_DIR"];
+  if (runtime) return path.join(runtime, "cryptoki");
+  return path.join(os.tmpdir(), `cryptoki-${os.userInfo().uid}`);
+}
+
+/**
+ * Makes the folder for a socket, for this user alone.
+ * @throws {P11KitError} if it is there, and somebody else could put another socket into it.
+ */
+async function makePrivateFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = await lstat(folder);
+  if (uid !== os.userInfo().uid || (mode & 0o022) !== 0) {
+    throw new P11KitError(`${folder} can be written by others; a socket wants a folder of your own (chmod 700)`);
+  }
+}
+
+/**
+ * Takes away a socket that nobody listens on: its server was killed.
+ * @throws {P11KitError} if somebody listens, or it is no socket.
+ */
+async function clearSocket(socket: string): Promise<void> {
+  const found = await lstat(socket).catch(() => undefined);
+  if (!found) return;
+  if (!found.isSocket()) throw new P11KitError(`${socket} is there, and no socket`);
+  if (await isAlive(socket)) throw new P11KitError(`a server listens on ${socket} already`);
+  await unlink(socket);
+}
+
+function isAlive(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket);
+    const end = (alive: boolean): void => {
+      probe.destroy();
+      resolve(alive);
+    };
+    probe.on("connect", () => {
+      end(true);
+    });
+    probe.on("error", () => {
+      end(false);
+    });
+  });
+}
+
+/**
+ * Makes `server` listen at `socket`, which this user alone can connect to: mode 0600. The socket is made in a folder of its own, mode
+ * 0700, and moved to its place when its mode is right: so no other user can connect meanwhile, and the process's umask, which a worker
+ * thread cannot set, does not matter.
+ * @returns What removes the socket, unless another server has taken its place.
+ * @throws {DataError} if the path leaves no room for that folder.
+ * @throws {P11KitError} if a server listens there already, or others may write into the folder.
+ */
+async function listenPrivately(server: Server, socket: string): Promise<() => Promise<void>> {
+  const folder = path.dirname(socket);
+  // mkdtemp adds six characters.
+  const room = MAX_SOCKET_PATH - "/.123456/s".length;
+  if (Buffer.byteLength(folder) > room) {
+    throw new DataError(`the path of a socket's folder has at most ${room} bytes: ${folder}`);
+  }
+  await makePrivateFolder(folder);
+  await clearSocket(socket);
+  const birthplace = await mkdtemp(path.join(folder, "."));
+  try {
+    const made = path.join(birthplace, "s");
+    server.listen(made);
+    await once(server, "listening");
+    await chmod(made, 0o600);
+    const { dev, ino } = await lstat(made);
+    await rename(made, socket);
+    return async () => {
+      const found = await lstat(socket).catch(() => undefined);
+      if (found?.dev === dev && found.ino === ino) await unlink(socket);
+    };
+  } catch (cause) {
+    server.close();
+    throw new P11KitError(`cannot listen: ${messageOf(cause)}`, { cause });
+  } finally {
+    await rm(birthplace, { recursive: true, force: true });
+  }
+}
 
 export interface ListenerOptions extends Omit<ConnectionOptions, "budget" | "load"> {
   /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */

@@ -1,10 +1,15 @@
 import { ByteReader, DataError } from "../../bytes/index.ts";
 import { type AttributeValue, CKA, CKR, CryptokiError, type Template } from "../../cryptoki/index.ts";
-import { attributeForm } from "./attribute-forms.ts";
-import { ATTRIBUTE_LENGTH, fromDate, fromNative, toDate, toNative, ULONG_LENGTH } from "./attribute-value.ts";
-import type { Dialect, Field } from "./field.ts";
-import { readBytes, readUlong, writeBytes } from "./values.ts";
-import type { ByteWriter } from "./writer.ts";
+import {
+  ATTRIBUTE_LENGTH,
+  attributeForm,
+  fromDate,
+  fromNative,
+  toDate,
+  toNative,
+  ULONG_LENGTH,
+} from "./attribute-value.ts";
+import { type ByteWriter, type Dialect, type Field, readBytes, readUlong, writeBytes } from "./values.ts";
 
 /** Templates within templates: p11-kit stops at 8 as well. Without a limit, a frame of 16 MiB nests a million deep. */
 const MAX_DEPTH = 8;

@@ -1,11 +1,10 @@
 import { utf8 } from "../../bytes/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { TEMPLATE, WANTED } from "./attribute.ts";
-import type { Field } from "./field.ts";
-import { MECHANISM } from "./mechanism.ts";
 import {
   BOOLEAN,
   BYTES,
+  type Field,
   LABEL,
   NAME,
   OPTIONAL_BYTES,
@@ -16,6 +15,7 @@ import {
   ULONG,
   VERSION,
 } from "./values.ts";
+import { MECHANISM } from "./mechanism.ts";
 
 /** What a handle names. */
 export type Named = "session" | "object" | "key";

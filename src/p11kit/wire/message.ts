@@ -9,10 +9,18 @@ import {
   writeUnavailable,
 } from "./attribute.ts";
 import { type Call, CALLS, requestSignature, resultSignature } from "./calls.ts";
-import type { Dialect } from "./field.ts";
+import {
+  ByteWriter,
+  type Dialect,
+  OUTPUT,
+  type Output,
+  OUTPUT_LIST,
+  type OutputList,
+  readBytes,
+  ULONG,
+  writeBytes,
+} from "./values.ts";
 import { readUpdate, type WireMechanism, writeUpdate } from "./mechanism.ts";
-import { OUTPUT, type Output, OUTPUT_LIST, type OutputList, readBytes, ULONG, writeBytes } from "./values.ts";
-import { ByteWriter } from "./writer.ts";
 
 /** A call, with the function's arguments in its order. */
 export interface Request {

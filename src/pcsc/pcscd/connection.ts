@@ -1,11 +1,19 @@
 import { wipe } from "../../bytes/index.ts";
 import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
-import { type Disposition, type Initialization, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../constants.ts";
+import {
+  type CallOptions,
+  type CardConnection,
+  type Disposition,
+  type ExchangeOptions,
+  type Initialization,
+  type ReaderState,
+  SCARD_DISPOSITION,
+  SCARD_PROTOCOL,
+} from "../types.ts";
 import { PcscError, unnoticedReset } from "../error.ts";
-import type { CallOptions, CardConnection, ExchangeOptions, ReaderState } from "../types.ts";
-import { answered } from "./answered.ts";
+import { answered } from "./link.ts";
 import { Fairness } from "./fairness.ts";
-import type { Handle } from "./handle.ts";
+import { check, type Handle, readReaders } from "./session.ts";
 import {
   ATTRIBUTE,
   BEGIN,
@@ -22,9 +30,8 @@ import {
   request,
   requestFrame,
   TRANSMIT_REPLY,
-} from "./messages.ts";
-import { check, readReaders } from "./session.ts";
-import { TransmitFrame } from "./transmit-frame.ts";
+  TransmitFrame,
+} from "./protocol.ts";
 import {
   answerTime,
   cancelled,

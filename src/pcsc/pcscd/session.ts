@@ -1,18 +1,20 @@
-import { DataError } from "../../bytes/index.ts";
+import { DataError, utf8 } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
-import type { ReaderState } from "../types.ts";
-import type { Link } from "./link.ts";
+import type { ReaderState, ShareMode } from "../types.ts";
+import { answered, type Link } from "./link.ts";
 import {
   arrayOf,
   COMMAND,
+  CONNECT,
   COUNT,
   ESTABLISH,
   READER,
+  READER_NAME_SIZE,
   type RecordsReply,
   type Reply,
   request,
   VERSION,
-} from "./messages.ts";
+} from "./protocol.ts";
 
 const MAJOR = 4;
 /** pcsc-lite 1.8.24 (2018), and what every later one but 2.3.0 to 2.4.0 accepts. */
@@ -59,7 +61,7 @@ export async function greet(link: Link, minor = OLDEST_MINOR): Promise<number> {
 }
 
 /** {@link greet}, and a context of PC/SC in the same round trip. */
-export async function establish(link: Link): Promise<{ readonly minor: number; readonly context: number }> {
+async function establish(link: Link): Promise<{ readonly minor: number; readonly context: number }> {
   const [minor, { head }] = await Promise.all([
     greet(link),
     link
@@ -141,4 +143,46 @@ export async function readReaders(link: Link, minor: number | Promise<number>): 
   }
   const all = await link.request(request(COMMAND.GET_READERS_STATE_ARRAY), entries(count));
   return readersIn(all.head);
+}
+
+/** A cold card behind a slow reader may take this long to be powered, in milliseconds. */
+const POWER_UP = 2_000;
+
+/** What the daemon gave when it connected: everything that later requests refer to. */
+export interface Handle {
+  readonly link: Link;
+  /** Minor version of the daemon's protocol. */
+  readonly minor: number;
+  readonly card: number;
+  readonly reader: string;
+  readonly share: ShareMode;
+  readonly protocols: number;
+  readonly protocol: number;
+  readonly state: ReaderState | undefined;
+}
+
+/**
+ * Connects to the card in a reader, over a link that is fresh and serves nothing else.
+ * @param patience Milliseconds to wait for the end of another program's transaction.
+ * @throws {PcscError}
+ */
+export async function openHandle(
+  link: Link,
+  { reader, share, protocols }: Pick<Handle, "reader" | "share" | "protocols">,
+  patience: number,
+): Promise<Handle> {
+  if (reader === "" || reader.includes("\0") || utf8(reader).length >= READER_NAME_SIZE) {
+    throw new PcscError("SCARD_E_UNKNOWN_READER");
+  }
+  const { minor, context } = await answered(link, establish(link));
+  // pcscd keeps CONNECT waiting for the end of any transaction, without an end of its own.
+  const message = request(COMMAND.CONNECT, CONNECT, { context, reader, share, protocols });
+  const attempt = async (): Promise<Handle> => {
+    const [{ head }, readers] = await Promise.all([link.request(message, CONNECT), readReaders(link, minor)]);
+    check(head.rv);
+    const state = readers.find(({ name }) => name === reader);
+    return { link, minor, card: head.card, reader, share, protocols, protocol: head.protocol, state };
+  };
+  // A violation is somebody's exclusive connection, which lasts as long as its program wants: told at once, as libpcsclite does.
+  return answered(link, attempt(), Math.max(patience, POWER_UP), () => new PcscError("SCARD_E_SHARING_VIOLATION"));
 }

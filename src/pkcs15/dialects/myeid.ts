@@ -1,23 +1,218 @@
-import { encodeTlv, SW } from "../../apdu/index.ts";
-import { concat } from "../../bytes/index.ts";
-import type { CardMechanism } from "../../card/index.ts";
-import { decipher, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
-import { type Dialect, mechanisms } from "../dialect.ts";
-import type { FileControl } from "../files/file-control.ts";
+import { encodeTlv, findTlv, MalformedAnswerError, readTlvs, SW } from "../../apdu/index.ts";
+import { concat, DataError, fromHex, wipe } from "../../bytes/index.ts";
+import { type CardMechanism, UnsupportedError } from "../../card/index.ts";
+import { curveInfo, encodePublicKey, parsePublicKey, rsaPublicKey } from "../../crypto/index.ts";
+import {
+  type Dialect,
+  type KeyGuard,
+  type KeyKeeping,
+  type KeyMaking,
+  type MadeKeyType,
+  mechanisms,
+} from "../dialect.ts";
+import type { CardTurn } from "../files/card-session.ts";
+import { decipher, type FileControl, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import {
   algorithm,
   file,
   indicated,
   keyReference,
   type KeyUse,
+  leftPadded,
   message,
   sharedX,
   wholeBlock,
 } from "../keys/key-use.ts";
-import type { CardTurn } from "../files/turn.ts";
+import type { PrivateKeyParts } from "../keys/private-key-info.ts";
 import { MAKES } from "../recognition/makes.ts";
-import { MYEID_FILES, MYEID_KEYS } from "./myeid-keys.ts";
-import { standardUse } from "./standard-use.ts";
+import { type FileWays, writeFailure } from "../writing/allocation.ts";
+import { standardUse } from "./generic.ts";
+
+/** File descriptor bytes (OpenSC, cardctl.h, SC_CARDCTL_MYEID_KEY_...). */
+const DESCRIPTOR = { TRANSPARENT: 0x01, RSA: 0x11, EC: 0x22 } as const;
+/** Whose size is of the contents, and whose is the number of bits of a key. */
+const SIZE = { CONTENTS: 0x80, KEY: 0x81 } as const;
+const ACCESS_RULES = 0x86;
+
+/** Sizes of RSA keys; which of the larger ones a card has, it tells by its refusal (OpenSC, card-myeid.c, myeid_init). */
+const RSA_BITS: readonly number[] = [512, 768, 1024, 1536, 2048, 3072, 4096];
+/** A modulus of this many bytes goes in halves, also to applets before 4.5, which take no chains. */
+const HALVED_MODULUS = 256;
+const EXPONENT = fromHex("010001");
+
+/** P2 of PUT DATA: parts of a key (OpenSC, card-myeid.c, LOAD_KEY_...). */
+const PUT = {
+  MODULUS: 0x80,
+  EXPONENT: 0x81,
+  P: 0x83,
+  Q: 0x84,
+  DP: 0x85,
+  DQ: 0x86,
+  INVERSE: 0x87,
+  MODULUS_FIRST_HALF: 0x88,
+  MODULUS_SECOND_HALF: 0x89,
+  EC_POINT: 0x86,
+  EC_NUMBER: 0x87,
+} as const;
+/** P2 of GET DATA: parts of a public key. */
+const GET = { MODULUS: 0x01, EC_POINT: 0x86 } as const;
+
+/** MyEID's files: proprietary bytes and a life cycle on top of the standard's, and the current one is deleted (card-myeid.c). */
+const MYEID_FILES: FileWays = {
+  parameters: (id, size, security) =>
+    parameters(SIZE.CONTENTS, size, DESCRIPTOR.TRANSPARENT, id, deletableByWriter(accessRules(security))),
+  deletes: "current",
+  exists: SW.FILE_EXISTS,
+};
+
+/** Each key is a file, of the type and size that it was created with (OpenSC, pkcs15-myeid.c). */
+const MYEID_KEYS: KeyKeeping = { generation, importation, deletable };
+
+function generation(type: MadeKeyType): KeyMaking {
+  const file = keyFile(type);
+  // An EC key needs no parameters: its file's size is the curve.
+  const exponent = type.type === "rsa" ? { data: encodeTlv(0x30, encodeTlv(0x81, EXPONENT)) } : {};
+  return {
+    file,
+    async run(turn) {
+      const { sw } = await turn.send({ cla: 0x00, ins: 0x46, p1: 0x00, p2: 0x00, ...exponent, long: true });
+      if (sw !== SW.OK) throw writeFailure("GENERATE ASYMMETRIC KEY PAIR", sw);
+      const part = await getData(turn, type.type === "rsa" ? GET.MODULUS : GET.EC_POINT);
+      return readPublicHalf(type, part);
+    },
+  };
+}
+
+function importation(key: PrivateKeyParts): KeyMaking {
+  const type: MadeKeyType =
+    key.type === "rsa" ? { type: "rsa", modulusBits: key.modulusBits } : { type: "ec", curve: key.curve };
+  const file = keyFile(type);
+  if (key.type === "rsa" && key.numbers.some(({ length }) => length > key.modulusBits / 16)) {
+    throw new UnsupportedError("the card takes RSA keys whose two primes are of one length");
+  }
+  return {
+    file,
+    async run(turn) {
+      const parts = key.type === "rsa" ? rsaParts(key) : ecParts(key);
+      try {
+        for (const [p2, data] of parts) {
+          const { sw } = await turn.send({ cla: 0x00, ins: 0xda, p1: 0x01, p2, data, conceal: "command" });
+          if (sw !== SW.OK) throw writeFailure("PUT DATA", sw);
+        }
+        return key.publicKey;
+      } finally {
+        wipe(...parts.map(([, data]) => data));
+      }
+    },
+  };
+}
+
+/** Four bits for each action, use, update, delete and generate: 0 everybody, F nobody, else a PIN. */
+function accessRules(security: FileControl["security"]): Uint8Array {
+  const rules = security.find(({ tag }) => tag === ACCESS_RULES)?.value;
+  return rules?.length === 3 ? rules : Uint8Array.of(0xff, 0xff, 0xff);
+}
+
+function deletable({ security }: FileControl, pin: number | undefined): boolean {
+  const allowed = (accessRules(security)[1] ?? 0xff) >> 4;
+  return allowed === 0 || allowed === pin;
+}
+
+/** Directories are the security officer's to delete (OpenSC, myeid.profile); of a new file, who writes it must get rid of it. */
+function deletableByWriter([first = 0xff, second = 0xff, third = 0xff]: Uint8Array): Uint8Array {
+  return Uint8Array.of(first, ((first & 0x0f) << 4) | (second & 0x0f), third);
+}
+
+/** @throws {UnsupportedError} for sizes that no MyEID has. */
+function keyFile(type: MadeKeyType): NonNullable<KeyMaking["file"]> {
+  if (type.type === "rsa" && !RSA_BITS.includes(type.modulusBits)) {
+    throw new UnsupportedError(`the card has RSA keys of ${RSA_BITS.join(", ")} bits`);
+  }
+  const descriptor = type.type === "rsa" ? DESCRIPTOR.RSA : DESCRIPTOR.EC;
+  const bits = type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
+  return (id, { pin, alwaysAuthenticate }: KeyGuard) => {
+    if (pin === undefined || pin < 1 || pin > 14) throw new UnsupportedError("the card has no PIN to guard a key with");
+    // The PIN uses, replaces, deletes and generates; in the proprietary bytes it is the one to be verified before each use.
+    const rules = Uint8Array.of((pin << 4) | pin, (pin << 4) | pin, 0xff);
+    return parameters(SIZE.KEY, bits, descriptor, id, rules, alwaysAuthenticate ? pin << 4 : 0);
+  };
+}
+
+function parameters(
+  sizeTag: number,
+  size: number,
+  descriptor: number,
+  id: Uint8Array,
+  rules: Uint8Array,
+  proprietary = 0,
+): Uint8Array {
+  return encodeTlv(
+    0x62,
+    encodeTlv(sizeTag, Uint8Array.of(size >> 8, size & 0xff)),
+    encodeTlv(0x82, Uint8Array.of(descriptor)),
+    encodeTlv(0x83, id),
+    encodeTlv(ACCESS_RULES, rules),
+    encodeTlv(0x85, Uint8Array.of(proprietary, 0x00)),
+    encodeTlv(0x8a, Uint8Array.of(0x00)),
+  );
+}
+
+/** What PUT DATA takes, with P2 of each. The bytes are new ones. */
+type Parts = readonly (readonly [number, Uint8Array])[];
+
+function rsaParts({ numbers, publicKey }: Extract<PrivateKeyParts, { type: "rsa" }>): Parts {
+  const key = parsePublicKey(publicKey);
+  if (key.type !== "rsa") throw new DataError("the public half of an RSA key is none");
+  const { modulus, publicExponent } = key;
+  const [p, q, inverse, dp, dq] = numbers;
+  const half = modulus.length / 2;
+  // A sign, and all as long as half the modulus.
+  const signed = (number: Uint8Array): Uint8Array => leftPadded(number, half + 1);
+  return [
+    [PUT.P, signed(p)],
+    [PUT.Q, signed(q)],
+    [PUT.DP, signed(dp)],
+    [PUT.DQ, signed(dq)],
+    [PUT.INVERSE, signed(inverse)],
+    ...(modulus.length === HALVED_MODULUS
+      ? ([
+          [PUT.MODULUS_FIRST_HALF, modulus.slice(0, half)],
+          [PUT.MODULUS_SECOND_HALF, modulus.slice(half)],
+        ] as const)
+      : ([[PUT.MODULUS, leftPadded(modulus, modulus.length + 1)]] as const)),
+    [PUT.EXPONENT, publicExponent.slice()],
+  ];
+}
+
+function ecParts({ curve, number, publicKey }: Extract<PrivateKeyParts, { type: "ec" }>): Parts {
+  const key = parsePublicKey(publicKey);
+  if (key.type !== "ec") throw new DataError("the public half of an EC key is none");
+  return [
+    [PUT.EC_NUMBER, leftPadded(number, curveInfo(curve).bytes)],
+    [PUT.EC_POINT, key.point.slice()],
+  ];
+}
+
+async function getData(turn: CardTurn, p2: number): Promise<Uint8Array> {
+  const { data, sw } = await turn.send({ cla: 0x00, ins: 0xca, p1: 0x01, p2, ne: 256 });
+  if (sw !== SW.OK) throw writeFailure("GET DATA", sw);
+  return data;
+}
+
+/** A bare modulus; a point in a data object, whose tag is 30 on some cards and 86 on others. */
+function readPublicHalf(type: MadeKeyType, part: Uint8Array): Uint8Array {
+  try {
+    if (type.type === "rsa") return encodePublicKey(rsaPublicKey(part, EXPONENT));
+    const fields = readTlvs(part, "generated key");
+    const point = findTlv(fields, 0x86) ?? findTlv(fields, 0x30) ?? new Uint8Array();
+    const spki = encodePublicKey({ type: "ec", curve: type.curve, point });
+    parsePublicKey(spki);
+    return spki;
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's new key does not parse: ${cause.message}`, { cause });
+  }
+}
 
 const MYEID_ALGORITHM = { RAW: 0x00, PKCS1: 0x02, EC: 0x04 } as const;
 /** Applets before 4.5 take no chains, and later ones take halves too. */

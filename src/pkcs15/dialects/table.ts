@@ -1,12 +1,10 @@
 import type { Dialect } from "../dialect.ts";
 import type { CardFacts } from "../recognition/makes.ts";
-import { CARDOS_4, CARDOS_5 } from "./cardos.ts";
+import { CARDOS_4, CARDOS_5, FINEID, STARCOS, SWEDISH_EID } from "./read-only.ts";
 import { GENERIC } from "./generic.ts";
 import { ISO_APPLETS } from "./iso-applet.ts";
 import { MYEID } from "./myeid.ts";
-import { FINEID, SWEDISH_EID } from "./setcos.ts";
-import { STARCOS } from "./starcos.ts";
-import { SMARTCARD_HSM } from "../smartcard-hsm/dialect.ts";
+import { SMARTCARD_HSM } from "./smartcard-hsm.ts";
 
 /** In the order in which a card is compared with them; the last one takes all. */
 const DIALECTS: readonly Dialect[] = [

@@ -1,24 +1,63 @@
-import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
-import { type MemoizedAsync, memoizeAsync } from "../../async/index.ts";
+import { type CommandApdu, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
+import { memoizeAsync, type MemoizedAsync } from "../../async/index.ts";
 import { concat } from "../../bytes/index.ts";
 import { confirmedAnswer } from "../../card/index.ts";
-import { readShortFile } from "./commands.ts";
-import { type FileAccess, STANDARD_ACCESS } from "./file-access.ts";
-import { type FileControl, NOTHING_TOLD } from "./file-control.ts";
-import { type FilePlace, placeName } from "./place.ts";
+import type { FileReference } from "../syntax/path.ts";
+import type { CardTurn } from "./card-session.ts";
+import { type FileControl, NOTHING_TOLD, readBinary, readRecord, readShortFile } from "./commands.ts";
+import { type FilePlace, placeName, resolve } from "./paths.ts";
 import type { PublicCache } from "./public-cache.ts";
-import { readRecords } from "./records.ts";
 import type { Pkcs15Session } from "./session.ts";
-import type { CardTurn } from "./turn.ts";
+
+/** How a card is asked for the bytes of a file. */
+export interface FileAccess {
+  /** Whatever comes before reading. @throws {StatusError} if there is no such file. */
+  open(turn: CardTurn, place: FilePlace): Promise<FileControl>;
+  read(place: FilePlace, offset: number, length: number): CommandApdu;
+  /** Whether what one command brought is all that there is; left out where only the file's end tells. */
+  isAll?(data: Uint8Array): boolean;
+}
+
+/** SELECT, then READ BINARY of the current file (ISO/IEC 7816-4 section 11.3.3). */
+const STANDARD_ACCESS: FileAccess = {
+  open: (turn, place) => turn.select(place),
+  read: (_place, offset, length) => readBinary(offset, length),
+};
+
+/** What one byte counts: FF is reserved (ISO/IEC 7816-4 section 11.4.1). */
+const MAX_RECORDS = 254;
+
+/**
+ * The records of the current file, which is one of records: from the first to the last that the card has, or one of them, where a
+ * path names its number (ISO/IEC 7816-15 section 8.2.5).
+ * @param only The number, from 1.
+ * @throws {StatusError} for any refusal but that there is no such record.
+ */
+export async function readRecords(
+  turn: CardTurn,
+  place: FilePlace,
+  { records: count = MAX_RECORDS }: FileControl,
+  only = 0,
+): Promise<readonly Uint8Array[]> {
+  const records: Uint8Array[] = [];
+  const last = only > 0 ? only : count;
+  for (let number = Math.max(1, only); number <= Math.min(last, MAX_RECORDS); number++) {
+    const { data, sw } = await turn.send(readRecord(number));
+    if (sw === SW.RECORD_NOT_FOUND) break;
+    if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${placeName(place)}`, sw);
+    records.push(data);
+  }
+  return records;
+}
 
 /** A file as far as it was read. */
-export interface FileContents {
+interface FileContents {
   readonly bytes: Uint8Array;
   /** Its size, where the card told. */
   readonly control: FileControl;
 }
 
-export interface ReadOptions {
+interface ReadOptions {
   /** Bytes to leave out, and to read then at most. Of a file of records the first is the number of the one to read. */
   readonly offset?: number;
   readonly length?: number;
@@ -230,4 +269,57 @@ async function fromRecords(
   { offset }: ReadOptions,
 ): Promise<FileContents> {
   return { bytes: concat(...(await readRecords(turn, place, control, offset))), control };
+}
+
+/** How a value is read, wherever it is. */
+export type ValueOptions = Pick<ReadOptions, "enough" | "guarded">;
+
+/**
+ * The part of a file that a reference of a directory names, as far as the file goes.
+ * @param df The application's.
+ * @param report Hears of a file that ends before the part does.
+ * @throws {MalformedAnswerError} if it ends before the part begins; {StatusError} if the card refuses.
+ */
+export async function readReference(
+  files: CardFiles,
+  df: FilePlace,
+  file: FileReference,
+  options: ValueOptions,
+  report: (problem: string) => void,
+): Promise<Uint8Array> {
+  const { index = 0, length } = file;
+  const { bytes, control } = await readPart(files, df, file, options);
+  // Of a file of records it is the number of one.
+  if (control.structure === "records" || options.enough?.(bytes) === true) return bytes;
+  if (bytes.length === 0 && index > 0) throw new MalformedAnswerError(`the file ends before byte ${index}`);
+  if (length !== undefined && length > bytes.length)
+    report(`${length} bytes at ${index}: the file has ${bytes.length}`);
+  return bytes;
+}
+
+async function readPart(
+  files: CardFiles,
+  df: FilePlace,
+  { path, index, length }: FileReference,
+  options: ValueOptions,
+): Promise<FileContents> {
+  const [shortId = 0] = path;
+  if (path.length === 1) {
+    const { bytes, control } = await files.readShort(df, shortId);
+    const from = index ?? 0;
+    return { bytes: bytes.subarray(from, length === undefined ? undefined : from + length), control };
+  }
+  const part = { ...(index !== undefined && { offset: index }), ...(length !== undefined && { length }) };
+  return files.read(resolve(df, { path }), { ...part, ...options });
+}
+
+/** Whether {@link readReference} costs no exchange. */
+export async function isReferenceAtHand(
+  files: CardFiles,
+  df: FilePlace,
+  { path, index, length }: FileReference,
+): Promise<boolean> {
+  const [shortId = 0] = path;
+  if (path.length === 1) return files.isShortAtHand(df, shortId);
+  return files.isAtHand(resolve(df, { path }), index, length);
 }

@@ -2,8 +2,8 @@ import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../
 import { type Card, type CardExchange, type ExclusiveAccess, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
-import { childOf, type FilePlace, masterFilePlace, placeName } from "./place.ts";
-import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, unknownState } from "./turn.ts";
+import { childOf, type FilePlace, masterFilePlace, placeName } from "./paths.ts";
+import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, unknownState } from "./card-session.ts";
 
 /** How the application is reached on its card. */
 export interface ApplicationAddress {

@@ -11,11 +11,11 @@ import {
 import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "../objects/entry-objects.ts";
-import { type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
+import { type FilePlace, parentOf, placeName, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
-import type { CardTurn } from "../files/turn.ts";
+import type { CardTurn } from "../files/card-session.ts";
 
 /** What is known of a key that is to be used. */
 export async function keyFacts(

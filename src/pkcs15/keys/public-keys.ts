@@ -1,13 +1,89 @@
 import { CardError, MalformedAnswerError, StatusError } from "../../apdu/index.ts";
-import { parseCertificate } from "../../asn1/index.ts";
+import { berLength, berToDer, contextTag, DerReader, parseCertificate, TAG } from "../../asn1/index.ts";
 import { DataError, equalBytes, toHex } from "../../bytes/index.ts";
-import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
-import { readCertificateOf } from "../objects/certificate-value.ts";
+import { readStoredCertificate } from "../../card/index.ts";
+import {
+  curveInfo,
+  ecPublicKey,
+  encodePublicKey,
+  keyTypeOf,
+  type NamedCurve,
+  parsePublicKey,
+  rsaPublicKey,
+} from "../../crypto/index.ts";
 import type { CardContents, DirectoryItem } from "../objects/contents.ts";
-import { readStoredKey } from "./public-key.ts";
-import type { CertificateEntry } from "../syntax/certificate.ts";
+import { isCardVerifiable, readCardVerifiable } from "../syntax/card-verifiable.ts";
 import type { DirectoryKind } from "../syntax/directory.ts";
 import type { PrivateKeyEntry, PublicKeyEntry } from "../syntax/key.ts";
+import { type CertificateEntry, isGuarded } from "../syntax/object.ts";
+
+/** The certificate that an entry leads to, DER. @throws {MalformedAnswerError} if what is there is none. */
+export async function readCertificateOf(
+  contents: CardContents,
+  { value, head }: CertificateEntry,
+): Promise<Uint8Array> {
+  const where = `certificate ${head.label}`;
+  if (!value) throw new MalformedAnswerError(`${where} is not X.509`);
+  const options = { enough: isWhole, guarded: isGuarded(head) };
+  try {
+    return await contents.parsed(value, where, options, (bytes) => readStoredCertificate(bytes));
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    contents.report(where, cause.message);
+    throw new MalformedAnswerError(`${where} does not parse: ${cause.message}`, { cause });
+  }
+}
+
+/** Nothing behind the certificate that the file begins with is wanted. Of a compressed one, no length tells the end. */
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    const length = bytes[0] === TAG.SEQUENCE ? berLength(bytes) : undefined;
+    return length !== undefined && bytes.length >= length;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
+const SPKI_IN_RSA_CHOICE = contextTag(1, "constructed");
+const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
+
+/**
+ * The SubjectPublicKeyInfo of a public key as cards keep it: RSAPublicKey, ECPoint, or SubjectPublicKeyInfo (ISO/IEC 7816-15
+ * section 8.4), with padding behind it or not; or as part of a certificate.
+ * @param curve Of a bare point; its length tells it where nothing else does.
+ * @throws {DataError} if it is none of them.
+ */
+function readStoredKey(bytes: Uint8Array, curve: NamedCurve | undefined): Uint8Array {
+  if (isCardVerifiable(bytes)) return checked(readCardVerifiable(bytes).publicKey());
+  const { der } = berToDer(bytes, 0, "public key");
+  const reader = new DerReader(der, "public key");
+  if (reader.peek() === TAG.OCTET_STRING) return encodePoint(reader.octetString(), curve);
+  if (reader.peek() === SPKI_IN_RSA_CHOICE) return checked(tagged(reader.next().contents));
+  const fields = reader.enter();
+  if (fields.peek() === TAG.INTEGER) return encodePublicKey(rsaPublicKey(fields.unsigned(), fields.unsigned()));
+  fields.next(TAG.SEQUENCE);
+  // Of a certificate, the algorithm of its signature comes next; of a SubjectPublicKeyInfo, the key.
+  return checked(fields.peek() === TAG.SEQUENCE ? parseCertificate(der).subjectPublicKeyInfo : der);
+}
+
+/** Explicitly, or for its own SEQUENCE. */
+function tagged(contents: Uint8Array): Uint8Array {
+  const reader = new DerReader(contents, "public key");
+  const { encoding } = reader.next(TAG.SEQUENCE);
+  return reader.remaining === 0 ? encoding : new DerReader(berToDer(contents).der).next().encoding;
+}
+
+function checked(spki: Uint8Array): Uint8Array {
+  parsePublicKey(spki);
+  return spki;
+}
+
+function encodePoint(point: Uint8Array, named: NamedCurve | undefined): Uint8Array {
+  const curve = named ?? CURVES.find((name) => point.length === 1 + 2 * curveInfo(name).bytes);
+  if (!curve) throw new DataError(`public key: a point of ${point.length} bytes`);
+  return encodePublicKey(ecPublicKey(curve, point));
+}
 
 /** Where public keys stand by themselves. */
 const KEY_DIRECTORIES: readonly DirectoryKind[] = ["public-keys", "trusted-public-keys"];

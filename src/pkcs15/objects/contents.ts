@@ -2,11 +2,9 @@ import { MalformedAnswerError, StatusError, SW } from "../../apdu/index.ts";
 import { memoizeAsync, MemoizedMap } from "../../async/index.ts";
 import { DataError, toHex } from "../../bytes/index.ts";
 import { isAnswer, isMalformed, readTwiceIfMalformed } from "../../card/index.ts";
-import type { Catalogue, Note } from "./catalogue.ts";
-import type { CardFiles } from "../files/files.ts";
-import type { Findings } from "./findings.ts";
-import { childOf, type FilePlace, parentOf, placeName, resolve } from "../files/place.ts";
-import { isReferenceAtHand, readReference, type ValueOptions } from "../files/reference.ts";
+import type { Catalogue, Findings, Note } from "./catalogue.ts";
+import { type CardFiles, isReferenceAtHand, readReference, type ValueOptions } from "../files/files.ts";
+import { childOf, type FilePlace, parentOf, placeName, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import {
   type DirectoryEntry,

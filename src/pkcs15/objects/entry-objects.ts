@@ -1,4 +1,4 @@
-import { toHex } from "../../bytes/index.ts";
+import { equalBytes, toHex } from "../../bytes/index.ts";
 import type {
   CardCertificate,
   CardData,
@@ -7,16 +7,14 @@ import type {
   CardPublicKey,
   KeyUsage,
 } from "../../card/index.ts";
-import { readCertificateOf } from "./certificate-value.ts";
-import type { CardContents } from "./contents.ts";
 import type { Dialect } from "../dialect.ts";
-import { PublicKeys } from "../keys/public-keys.ts";
-import type { CertificateEntry } from "../syntax/certificate.ts";
-import type { DataEntry } from "../syntax/data.ts";
+import { PublicKeys, readCertificateOf } from "../keys/public-keys.ts";
+import type { Pins } from "../pins/pins.ts";
 import type { DirectoryEntry } from "../syntax/directory.ts";
 import { KEY_ACCESS, type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
+import { type CertificateEntry, type DataEntry, isGuarded } from "../syntax/object.ts";
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
-import { isGuarded } from "../syntax/object.ts";
+import type { CardContents, DirectoryItem } from "./contents.ts";
 
 /** A private key with what using it takes. */
 export interface PlacedKey {
@@ -206,4 +204,30 @@ function publicUsageOf({ key: { usage } }: PublicKeyEntry): KeyUsage {
     decrypt: usage.hasAny(USAGE.ENCIPHER, USAGE.WRAP),
     derive: usage.has(USAGE.DERIVE),
   };
+}
+
+/** Which token an object is of: the one whose PIN guards it, or its private key; all else is of the first. */
+export class Owners {
+  readonly #items: readonly DirectoryItem[];
+  readonly #pins: Pins;
+
+  constructor(items: readonly DirectoryItem[], pins: Pins) {
+    this.#items = items;
+    this.#pins = pins;
+  }
+
+  of({ entry }: DirectoryItem): number {
+    const own = this.#guard(entry.head.authId);
+    if (entry.class === "private-key") return own ?? 0;
+    const id = "key" in entry ? entry.key.id : entry.class === "certificate" ? entry.id : undefined;
+    const key =
+      id && this.#items.find((item) => item.entry.class === "private-key" && equalBytes(item.entry.key.id, id));
+    return (key && this.#guard(key.entry.head.authId)) ?? own ?? 0;
+  }
+
+  #guard(authId: Uint8Array | undefined): number | undefined {
+    if (!authId) return undefined;
+    const index = this.#pins.users.findIndex((pin) => pin.authId && equalBytes(pin.authId, authId));
+    return index < 0 ? undefined : index;
+  }
 }

@@ -3,8 +3,7 @@ import { toHex } from "../../bytes/index.ts";
 import type { CardObject, CardPrivateKey } from "../../card/index.ts";
 import type { CardContents, DirectoryItem } from "./contents.ts";
 import type { Dialect } from "../dialect.ts";
-import { EntryObjects, type PlacedKey } from "./entry-objects.ts";
-import { Owners } from "./owners.ts";
+import { EntryObjects, Owners, type PlacedKey } from "./entry-objects.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { DirectoryKind } from "../syntax/directory.ts";
 

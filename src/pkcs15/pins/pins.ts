@@ -4,9 +4,9 @@ import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../../car
 import { verify } from "../files/commands.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
-import { type FilePlace, resolve } from "../files/place.ts";
+import { type FilePlace, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
-import type { CardTurn } from "../files/turn.ts";
+import type { CardTurn } from "../files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
 /** The PINs of an application, by what they are for. */

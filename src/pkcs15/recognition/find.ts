@@ -1,18 +1,26 @@
 import { findTlv, readTlvs, StatusError, supportsExtendedLength, SW } from "../../apdu/index.ts";
-import { DataError, equalBytes, toHex, utf8 } from "../../bytes/index.ts";
-import { type Card, confirmedAnswer, unlessRefused } from "../../card/index.ts";
-import { announcesEfDir, isSmartCardHsm, tellsMake } from "./answer-to-reset.ts";
-import { CardContents } from "../objects/contents.ts";
+import { DataError, equalBytes, fromHex, toHex, utf8 } from "../../bytes/index.ts";
+import {
+  type Card,
+  type CardApplication,
+  confirmedAnswer,
+  PinPadReader,
+  selects,
+  unlessRefused,
+} from "../../card/index.ts";
+import { type FoundApplication, Pkcs15Application } from "../application.ts";
+import { findSmartCardHsm } from "../dialects/smartcard-hsm-catalogue.ts";
+import { REFUSES_FORM } from "../files/card-session.ts";
+import { select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
 import { CardFiles } from "../files/files.ts";
-import type { Findings } from "../objects/findings.ts";
-import type { FoundApplication } from "./found-application.ts";
-import { ISO_APPLET_AID } from "./makes.ts";
-import { type FilePlace, masterFilePlace, placeName, resolve } from "../files/place.ts";
-import { PublicCache, type PublicFileStore } from "../files/public-cache.ts";
+import { type FilePlace, masterFilePlace, placeName, resolve } from "../files/paths.ts";
+import { PublicCache, type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import { Findings } from "../objects/catalogue.ts";
+import { CardContents } from "../objects/contents.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
-import { REFUSES_FORM } from "../files/turn.ts";
-import { findSmartCardHsm } from "../smartcard-hsm/find.ts";
+import { Pkcs15Token } from "../token.ts";
+import { announcesEfDir, blankMake, ISO_APPLET_AID, isSmartCardHsm, tellsMake } from "./makes.ts";
 
 /** The application of a card that has it under a name of the maker's own. */
 const OTHER_AIDS: readonly Uint8Array[] = [ISO_APPLET_AID];
@@ -41,7 +49,7 @@ const WAYS = {
 type WayName = keyof typeof WAYS;
 
 /** Which ways are gone: those by a name take one exchange each on a card without an application. */
-export type Extent = "all" | "by name" | "by file";
+type Extent = "all" | "by name" | "by file";
 
 /**
  * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind. The way that
@@ -85,7 +93,7 @@ function waysTo(atr: Uint8Array): readonly WayName[] {
 }
 
 /** Whether a card with this answer to reset had applications when a process that used this store met one. */
-export async function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
+async function isWayRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
   return (await rememberedWay(store, atr)) !== undefined;
 }
 
@@ -220,4 +228,44 @@ function isOneOfSeveral(fci: Uint8Array, aid: Uint8Array): boolean {
     if (error instanceof DataError) return false;
     throw error;
   }
+}
+
+/** Whether a card with this answer to reset had applications when it was met before. */
+export function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
+  return isWayRemembered(atr, reliable(store));
+}
+
+/** The applications of a card, each user PIN of each a token; undefined if there is none. */
+export async function claim(
+  card: Card,
+  store: PublicFileStore | undefined,
+  extent: Extent,
+): Promise<CardApplication | undefined> {
+  const findings = new Findings(card);
+  const found = await findApplications(card, findings, store && reliable(store), extent);
+  if (found.length === 0) return undefined;
+  const pinPad = await PinPadReader.find(card);
+  const tokens: Pkcs15Token[] = [];
+  for (const one of found) {
+    const application = await Pkcs15Application.read(one, pinPad);
+    // Without a PIN there is one token all the same: its objects are for everybody.
+    const count = Math.max(1, application.pins.users.length);
+    for (let index = 0; index < count; index++) tokens.push(new Pkcs15Token(application, index));
+  }
+  return { profile: "pkcs15", tokens, findings: () => findings.list() };
+}
+
+/** The EF(ODF), which every card with PKCS #15 files has (ISO/IEC 7816-15 section 7.5.1). */
+const ODF_PATH = fromHex("50155031");
+
+/** What a card is that has a file system and no PKCS #15 files that can be read, if its make is known. */
+export async function explainBlank(card: Card): Promise<string | undefined> {
+  const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
+  if (make === undefined) return undefined;
+  // Files that exist may hold data, even if they cannot be read: the advice to write new ones is for cards without any.
+  const odf = select(SELECT_BY.PATH_FROM_MF, ODF_PATH, SELECT_ANSWER.NOTHING);
+  const { sw } = await card.exclusively(({ send }) => send(odf));
+  return sw === SW.OK
+    ? `${make} card with PKCS #15 files that cannot be read`
+    : `${make} card that is not initialised: write its files with "pkcs15-init --create-pkcs15"`;
 }

@@ -1,8 +1,7 @@
 import { berLength, berToDer, contextTag, DerReader, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import { type AuthenticationEntry, readAuthentication } from "./authentication.ts";
-import { type CertificateEntry, readCertificate } from "./certificate.ts";
-import { type DataEntry, readData } from "./data.ts";
+import { type CertificateEntry, type DataEntry, readCertificate, readData } from "./object.ts";
 import {
   type PrivateKeyEntry,
   type PublicKeyEntry,

@@ -1,5 +1,5 @@
-import { decodeTime, type DerElement, type DerReader, TAG } from "../../asn1/index.ts";
-import { DataError, fromUtf8 } from "../../bytes/index.ts";
+import { decodeTime, type DerElement, type DerReader, derUnsigned, encodeDer, TAG } from "../../asn1/index.ts";
+import { DataError, fromUtf8, utf8 } from "../../bytes/index.ts";
 
 /** Bits of a BIT STRING by their number, 0 the first; bits behind its end are 0. */
 export class Flags {
@@ -102,4 +102,23 @@ export function readTime({ tag, contents }: DerElement): Date | undefined {
     if (error instanceof DataError) return undefined;
     throw error;
   }
+}
+
+/** An INTEGER, 0 or more. */
+export function derNumber(value: number): Uint8Array {
+  const octets: number[] = [];
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
+  return derUnsigned(Uint8Array.from(octets));
+}
+
+export function derText(text: string): Uint8Array {
+  return encodeDer(TAG.UTF8_STRING, utf8(text));
+}
+
+/** A named-bit list in its shortest form (X.690 section 11.2.2). */
+export function derFlags(bits: readonly number[]): Uint8Array {
+  const highest = Math.max(-1, ...bits);
+  const bytes = new Uint8Array((highest + 8) >> 3);
+  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
+  return encodeDer(TAG.BIT_STRING, Uint8Array.of(highest < 0 ? 0 : 7 - (highest & 7)), bytes);
 }

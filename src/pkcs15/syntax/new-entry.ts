@@ -1,7 +1,7 @@
 import { contextTag, derOctetString, derOid, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import type { KeyUsage } from "../../card/index.ts";
-import { derFlags, derNumber, derText } from "./encode.ts";
+import { derFlags, derNumber, derText } from "./fields.ts";
 import { KEY_ACCESS, USAGE } from "./key.ts";
 import { OBJECT_FLAG } from "./object.ts";
 import { encodePath, type FileReference } from "./path.ts";

@@ -1,6 +1,6 @@
 import { contextTag, type DerReader, TAG } from "../../asn1/index.ts";
-import type { Flags } from "./fields.ts";
-import { optionalFlags, optionalNumber, optionalOctets, optionalText } from "./fields.ts";
+import { type Flags, optionalFlags, optionalNumber, optionalOctets, optionalText } from "./fields.ts";
+import { type ObjectValue, readPath, readValue } from "./path.ts";
 
 /** What all objects have in common (ISO/IEC 7816-15 section 8.2.9, CommonObjectAttributes). */
 export interface ObjectHead {
@@ -91,4 +91,64 @@ function readCondition(reader: DerReader): SecurityCondition {
   if (tag === TAG.NULL) return { kind: "always" };
   const authId = optionalOctets(reader);
   return authId ? { kind: "pin", authId } : { kind: "other" };
+}
+
+/** A certificate of a CDF (ISO/IEC 7816-15 section 8.6). */
+export interface CertificateEntry {
+  readonly class: "certificate";
+  readonly head: ObjectHead;
+  readonly id: Uint8Array;
+  /** A certification authority's. */
+  readonly authority: boolean;
+  /** "x509", or another kind, of which only the head is known. */
+  readonly type: "x509" | "other";
+  readonly value: ObjectValue | undefined;
+}
+
+export function readCertificate(reader: DerReader): CertificateEntry {
+  const tag = reader.peek() ?? 0;
+  const { head, classPart, typePart } = readObject(reader.enter(tag));
+  const id = classPart.octetString();
+  const authority = classPart.peek() === TAG.BOOLEAN && classPart.boolean();
+  const type = tag === TAG.SEQUENCE ? "x509" : "other";
+  return { class: "certificate", head, id, authority, type, value: type === "x509" ? readX509(typePart) : undefined };
+}
+
+const DIRECT = contextTag(0, "constructed");
+
+/** X509CertificateAttributes; some writers leave its SEQUENCE out before a direct value. */
+function readX509(typePart: DerReader): ObjectValue {
+  return typePart.peek() === DIRECT ? readValue(typePart) : readValue(typePart.enter());
+}
+
+/** A data object of a DODF (ISO/IEC 7816-15 section 8.7). */
+export interface DataEntry {
+  readonly class: "data";
+  readonly head: ObjectHead;
+  readonly application: string;
+  /** Dotted. */
+  readonly objectId: string | undefined;
+  readonly id: Uint8Array | undefined;
+  readonly value: ObjectValue;
+}
+
+const OID_DO = contextTag(1, "constructed");
+
+export function readData(reader: DerReader): DataEntry {
+  const tag = reader.peek() ?? 0;
+  const { head, classPart, typePart } = readObject(reader.enter(tag));
+  const application = optionalText(classPart) ?? "";
+  const objectId = classPart.peek() === TAG.OBJECT_IDENTIFIER ? classPart.oid() : undefined;
+  const id = optionalOctets(classPart);
+  if (tag !== OID_DO) return { class: "data", head, application, objectId, id, value: readOpaque(typePart) };
+  const fields = typePart.enter();
+  const own = fields.oid();
+  return { class: "data", head, application, objectId: objectId ?? own, id, value: readValue(fields) };
+}
+
+/** The value itself, or a SEQUENCE around it: an inner one begins with the path's OCTET STRING. */
+function readOpaque(typePart: DerReader): ObjectValue {
+  if (typePart.peek() !== TAG.SEQUENCE) return readValue(typePart);
+  const fields = typePart.enter();
+  return fields.peek() === TAG.OCTET_STRING ? { kind: "file", file: readPath(fields) } : readValue(fields);
 }

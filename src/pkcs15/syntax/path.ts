@@ -1,7 +1,6 @@
 import { contextTag, derOctetString, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
 import { concat, DataError, toHex } from "../../bytes/index.ts";
-import { derNumber } from "./encode.ts";
-import { optionalNumber } from "./fields.ts";
+import { derNumber, optionalNumber } from "./fields.ts";
 
 /** Where a value is: a file, or a part of one (ISO/IEC 7816-15 section 8.2.5, Path). */
 export interface FileReference {

@@ -1,7 +1,7 @@
 import { contextTag, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
 import { DataError, toHex, utf8 } from "../../bytes/index.ts";
-import type { Flags } from "./fields.ts";
 import {
+  type Flags,
   optionalFlags,
   optionalNumber,
   optionalOctets,

@@ -1,10 +1,9 @@
 import { encodeTlv, StatusError, SW } from "../../apdu/index.ts";
 import { concat, toHex } from "../../bytes/index.ts";
 import { LoginRequiredError, UnsupportedError } from "../../card/index.ts";
-import { createFile, deleteFile, updateBinary } from "../files/commands.ts";
-import type { FileControl } from "../files/file-control.ts";
-import { childOf, type FilePlace, parentOf, placeName } from "../files/place.ts";
-import type { CardTurn } from "../files/turn.ts";
+import { createFile, deleteFile, type FileControl, updateBinary } from "../files/commands.ts";
+import { childOf, type FilePlace, parentOf, placeName } from "../files/paths.ts";
+import type { CardTurn } from "../files/card-session.ts";
 
 /**
  * Identifiers that this driver gives to new files, and that no layout in use has. What has one of them and is in no directory is

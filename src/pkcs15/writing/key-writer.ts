@@ -6,11 +6,11 @@ import { type FileAllocation, writeAll } from "./allocation.ts";
 import type { CardContents } from "../objects/contents.ts";
 import type { KeyMaking } from "../dialect.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
-import type { FilePlace } from "../files/place.ts";
+import type { FilePlace } from "../files/paths.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import type { PrivateKeyEntry } from "../syntax/key.ts";
 import { privateKeyEntry, publicKeyEntry } from "../syntax/new-entry.ts";
-import type { CardTurn } from "../files/turn.ts";
+import type { CardTurn } from "../files/card-session.ts";
 
 /** Numbers that cards have for keys. */
 const KEY_NUMBERS = { first: 0, last: 15 } as const;

@@ -1,7 +1,7 @@
 import { utf8 } from "../../bytes/index.ts";
 import { UnsupportedError } from "../../card/index.ts";
-import { placeName } from "../files/place.ts";
-import type { CardTurn } from "../files/turn.ts";
+import { placeName } from "../files/paths.ts";
+import type { CardTurn } from "../files/card-session.ts";
 import type { CardContents } from "../objects/contents.ts";
 import { readElements } from "../syntax/directory.ts";
 import { MAX_LABEL, relabelledTokenInfo } from "../syntax/token-info.ts";

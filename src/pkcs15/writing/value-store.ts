@@ -3,15 +3,14 @@ import { type FileAllocation, writeAll } from "./allocation.ts";
 import type { Pkcs15Application } from "../application.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
-import type { FileControl } from "../files/file-control.ts";
-import { type FilePart, isPart } from "../files/file-part.ts";
-import { FreeSpace } from "../files/free-space.ts";
-import { type FilePlace, ownFile, resolve } from "../files/place.ts";
-import { privateModel } from "./private-model.ts";
+import type { FileControl } from "../files/commands.ts";
+import { type FilePart, type FilePlace, isPart, ownFile, resolve } from "../files/paths.ts";
+import { FreeSpace } from "./free-space.ts";
+import { privateModel } from "./private-rules.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import type { DirectoryEntry, DirectoryKind } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
-import type { CardTurn } from "../files/turn.ts";
+import type { CardTurn } from "../files/card-session.ts";
 
 /** What is to be stored. */
 interface NewValue {

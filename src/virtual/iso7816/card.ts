@@ -1,13 +1,9 @@
 import { SW } from "../../apdu/index.ts";
 import { SerialQueue } from "../../async/index.ts";
-import type { VirtualCard } from "../card.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal, type VirtualCard } from "../card.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
-import type { IsoContents } from "./contents.ts";
-import { encodeImage } from "./image.ts";
-import { deviates, type Make } from "./make.ts";
-import { MAKES } from "./makes.ts";
-import { type IsoSession, newSession } from "./session.ts";
+import { deviates, type IsoContents, type IsoSession, type Make, newSession } from "./model.ts";
+import { encodeImage, MAKES } from "./image.ts";
 
 /** Puts a card's image away for good. */
 type Keep = (image: string) => Promise<void>;

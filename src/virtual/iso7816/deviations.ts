@@ -1,5 +1,5 @@
-import { CERTIFICATE_DEVIATIONS } from "../certificate-deviations.ts";
-import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
+import { CERTIFICATE_DEVIATIONS } from "../certificates.ts";
+import { RESULT_DEVIATIONS } from "../result-deviations.ts";
 
 /**
  * Ways in which real cards with a file system differ from the card that is imitated, each with what the virtual card does instead.

@@ -1,12 +1,16 @@
 import { findTlv, readTlvs, SW, type Tlv } from "../../apdu/index.ts";
 import { ByteReader, DataError } from "../../bytes/index.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { CONTROL, DESCRIPTOR } from "./file-control.ts";
-import type { CardFile, DedicatedFile } from "./file.ts";
-import { requireAccess } from "./rights.ts";
-import { currentDf } from "./current-df.ts";
-import type { IsoContext } from "./make.ts";
+import {
+  type CardFile,
+  CONTROL,
+  currentDf,
+  type DedicatedFile,
+  DESCRIPTOR,
+  type IsoContext,
+  requireAccess,
+} from "./model.ts";
 
 /** Bytes of all files together, each with some for its head: as much as large cards have. */
 const MEMORY = 262_144;

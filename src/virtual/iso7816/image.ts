@@ -1,13 +1,29 @@
 import type { KeyObject } from "node:crypto";
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
+import { ReferenceData } from "../card.ts";
 import { JsonFields } from "../json.ts";
-import { FILE_KEY_TYPES } from "../keys/key-type.ts";
-import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
-import { ReferenceData } from "../reference-data.ts";
-import type { CardPin, IsoContents, IsoTraits } from "./contents.ts";
+import { describeKey, FILE_KEY_TYPES, parsePrivateKey } from "../keys.ts";
 import { ISO7816_DEVIATION_NAMES } from "./deviations.ts";
-import { type CardFile, type DedicatedFile, type KeyFile, MASTER_FILE } from "./file.ts";
-import { MAKE_NAMES, MAKES } from "./makes.ts";
+import { ISO_APPLET, ISO_APPLET_1 } from "./iso-applet.ts";
+import {
+  type CardFile,
+  type CardPin,
+  type DedicatedFile,
+  type IsoContents,
+  type IsoTraits,
+  type KeyFile,
+  type Make,
+  type MakeName,
+  MASTER_FILE,
+} from "./model.ts";
+import { MYEID } from "./myeid.ts";
+
+export const MAKES: Readonly<Record<MakeName, Make>> = {
+  myeid: MYEID,
+  "iso-applet": ISO_APPLET,
+  "iso-applet-1": ISO_APPLET_1,
+};
+const MAKE_NAMES = Object.keys(MAKES) as MakeName[];
 
 /** The first field of an image, by which a file is known for one of these. */
 export const FORMAT = "virtual-pkcs15-card";

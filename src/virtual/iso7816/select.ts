@@ -1,11 +1,16 @@
 import { SW } from "../../apdu/index.ts";
 import { ByteReader, startsWith } from "../../bytes/index.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { CONTROL } from "./file-control.ts";
-import { type CardFile, type DedicatedFile, MASTER_FILE } from "./file.ts";
-import { currentDf } from "./current-df.ts";
-import type { IsoContext } from "./make.ts";
+import {
+  type CardFile,
+  CONTROL,
+  currentDf,
+  type DedicatedFile,
+  type ElementaryFile,
+  type IsoContext,
+  MASTER_FILE,
+} from "./model.ts";
 
 /** P1 (ISO/IEC 7816-4 section 11.1.1, table 62). */
 const BY = {
@@ -119,4 +124,15 @@ function identifiers(data: Uint8Array): number[] {
   if (data.length === 0 || data.length % 2 !== 0) throw new Refusal(SW.LC_INCONSISTENT_WITH_P1_P2);
   const reader = new ByteReader(data);
   return Array.from({ length: data.length / 2 }, () => reader.u16());
+}
+
+/**
+ * The EF of the current directory with a short identifier (ISO/IEC 7816-4 section 7.3.2.4).
+ * @throws {Refusal} 6A82 if there is none.
+ */
+export function shortFile(context: IsoContext, shortId: number): ElementaryFile {
+  for (const file of currentDf(context).files) {
+    if ((file.kind === "transparent" || file.kind === "records") && file.shortId === shortId) return file;
+  }
+  throw new Refusal(SW.FILE_NOT_FOUND);
 }

@@ -1,14 +1,12 @@
 import type { KeyObject } from "node:crypto";
 import { encodeTlv, SW } from "../../apdu/index.ts";
 import { fromHex } from "../../bytes/index.ts";
-import { generateKey } from "../keys/generate.ts";
-import { KEY_TYPES } from "../keys/key-type.ts";
-import { Refusal } from "../refusal.ts";
+import { generateKey, KEY_TYPES } from "../keys.ts";
+import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { type Authority, extension, sequence, signCertificate } from "../x509.ts";
-import type { AttestationKey } from "./contents.ts";
-import type { PivContext } from "./context.ts";
-import { FIRMWARE, POLICY, TOUCH } from "./yubico.ts";
+import { type Authority, extension, sequence, signCertificate } from "../certificates.ts";
+import type { AttestationKey, PivContext } from "./model.ts";
+import { FIRMWARE, POLICY, TOUCH } from "./commands.ts";
 
 /** Data object that holds the certificate of the attestation key. */
 export const ATTESTATION_CERTIFICATE = 0x5fff01;

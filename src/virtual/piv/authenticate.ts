@@ -1,15 +1,21 @@
 import { timingSafeEqual, randomBytes } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, type Tlv, SW } from "../../apdu/index.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { describeKey, ecdh, ecdsa, eddsa, rsaRaw, x25519 } from "../keys/private-key.ts";
-import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../keys/result-deviations.ts";
-import { ALGORITHM, algorithmOf } from "./algorithm.ts";
-import type { PivKey } from "./contents.ts";
-import { type PivContext, requirePin } from "./context.ts";
-import { encryptBlock, MANAGEMENT_ALGORITHMS } from "./management-key.ts";
-import type { Challenge } from "./session.ts";
-import { establishesKeys, MANAGEMENT_KEY } from "./slot.ts";
+import { describeKey, ecdh, ecdsa, eddsa, rsaRaw, x25519 } from "../keys.ts";
+import { deviatingEcdh, deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../result-deviations.ts";
+import {
+  ALGORITHM,
+  algorithmOf,
+  type Challenge,
+  encryptBlock,
+  establishesKeys,
+  MANAGEMENT_ALGORITHMS,
+  MANAGEMENT_KEY,
+  type PivContext,
+  type PivKey,
+  requirePin,
+} from "./model.ts";
 
 /** Data objects of the dynamic authentication template (SP 800-73-4 part 2 table 7). */
 const DYNAMIC = { TEMPLATE: 0x7c, WITNESS: 0x80, CHALLENGE: 0x81, RESPONSE: 0x82, EXPONENTIATION: 0x85 } as const;

@@ -1,26 +1,26 @@
 import { SW } from "../../apdu/index.ts";
 import { SerialQueue } from "../../async/index.ts";
-import { buildAtr } from "../atr.ts";
-import type { VirtualCard } from "../card.ts";
-import { Refusal } from "../refusal.ts";
+import { buildAtr, Refusal, type VirtualCard } from "../card.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
 import { attest } from "./attestation.ts";
 import { generalAuthenticate } from "./authenticate.ts";
-import type { PivContents } from "./contents.ts";
-import type { PivContext } from "./context.ts";
-import { generateAsymmetricKeyPair } from "./generate.ts";
-import { getData } from "./get-data.ts";
-import { TAG } from "./data-object.ts";
+import { newSession, type PivContents, type PivContext, type PivSession, TAG } from "./model.ts";
+import {
+  generateAsymmetricKeyPair,
+  getData,
+  getMetadata,
+  getSerial,
+  getVersion,
+  putData,
+  READ_CONFIG,
+  readConfig,
+  select,
+} from "./commands.ts";
 import { type PinUsage, pinUsageOf } from "./identity.ts";
 import { encodeImage } from "./image.ts";
 import { importAsymmetricKey } from "./import-key.ts";
 import { personalise, type PivCardOptions } from "./personalise.ts";
 import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
-import { putData } from "./put-data.ts";
-import { select } from "./select.ts";
-import { newSession, type PivSession } from "./session.ts";
-import { READ_CONFIG, readConfig } from "./yubico-management.ts";
-import { getMetadata, getSerial, getVersion } from "./yubico.ts";
 
 type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 

@@ -1,5 +1,5 @@
-import { CERTIFICATE_DEVIATIONS } from "../certificate-deviations.ts";
-import { RESULT_DEVIATIONS } from "../keys/result-deviations.ts";
+import { CERTIFICATE_DEVIATIONS } from "../certificates.ts";
+import { RESULT_DEVIATIONS } from "../result-deviations.ts";
 
 /**
  * Ways in which PIV cards in use differ from SP 800-73, or from each other where it leaves a choice: by name, with one line that

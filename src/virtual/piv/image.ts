@@ -1,14 +1,22 @@
 import { X509Certificate } from "node:crypto";
 import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { JsonFields } from "../json.ts";
-import type { AttestationKey, ManagementKey, PivContents, PivKey, PivTraits } from "./contents.ts";
+import {
+  type AttestationKey,
+  isStandardTag,
+  MANAGEMENT_ALGORITHMS,
+  type ManagementAlgorithm,
+  type ManagementKey,
+  MAX_OBJECT,
+  type PivContents,
+  type PivKey,
+  type PivTraits,
+} from "./model.ts";
 import { PIV_DEVIATION_NAMES } from "./deviations.ts";
-import { isStandardTag, MAX_OBJECT } from "./data-object.ts";
-import { MANAGEMENT_ALGORITHMS, type ManagementAlgorithm } from "./management-key.ts";
-import { parsePrivateKey } from "../keys/private-key.ts";
+import { parsePrivateKey } from "../keys.ts";
 import { checkedManagementKey, parseSlot } from "./personalise.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
-import { isWellFormedPin } from "./pin-form.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../card.ts";
+import { isWellFormedPin } from "./pin.ts";
 
 /** The first field of an image, by which a file is known for one of these. */
 export const FORMAT = "virtual-piv-card";

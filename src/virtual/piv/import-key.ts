@@ -1,15 +1,10 @@
 import type { KeyObject } from "node:crypto";
 import { findTlv, readTlvs, SW, type Tlv } from "../../apdu/index.ts";
 import { equalBytes } from "../../bytes/index.ts";
-import { ecKeyOf, ed25519KeyOf, rsaKeyOf, x25519KeyOf } from "../keys/import.ts";
-import type { KeyTypeInfo } from "../keys/key-type.ts";
-import { describeKey } from "../keys/private-key.ts";
-import { Refusal } from "../refusal.ts";
+import { describeKey, ecKeyOf, ed25519KeyOf, type KeyTypeInfo, rsaKeyOf, x25519KeyOf } from "../keys.ts";
+import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { algorithmOf, keyTypeOf } from "./algorithm.ts";
-import { type PivContext, requireAdministrator } from "./context.ts";
-import { readPolicies } from "./key-policies.ts";
-import { isSlot } from "./slot.ts";
+import { algorithmOf, isSlot, keyTypeOf, type PivContext, readPolicies, requireAdministrator } from "./model.ts";
 
 /** The parts of a private key (ykpiv.c, ykpiv_import_private_key). */
 const PART = {

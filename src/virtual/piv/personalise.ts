@@ -1,30 +1,30 @@
 import { KeyObject, randomBytes, randomInt, X509Certificate } from "node:crypto";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
-import { deviatingCertificate } from "../certificate-deviations.ts";
-import type { Authority } from "../x509.ts";
-import { generateKey } from "../keys/generate.ts";
-import { isOnCurve25519, KEY_TYPES, type KeyTypeName } from "../keys/key-type.ts";
-import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
+import { type Authority, deviatingCertificate } from "../certificates.ts";
+import { describeKey, generateKey, isOnCurve25519, KEY_TYPES, type KeyTypeName, parsePrivateKey } from "../keys.ts";
 import { ATTESTATION_CERTIFICATE, makeAttestationKey } from "./attestation.ts";
-import { issueCertificate } from "./certificate.ts";
-import type { ManagementKey, PivContents, PivKey } from "./contents.ts";
-import { MAX_OBJECT, TAG } from "./data-object.ts";
-import type { PivDeviation } from "./deviations.ts";
-import { encodeFascn, TEST_FASCN } from "./fascn.ts";
-import { MISSING_OBJECTS } from "./get-data.ts";
-import * as identity from "./identity.ts";
-import { MANAGEMENT_ALGORITHMS, WELL_KNOWN_KEY } from "./management-key.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
-import { isWellFormedPin } from "./pin-form.ts";
+import { encodeFascn, issueCertificate, TEST_FASCN } from "./identity.ts";
 import {
   certificateTag,
   isRetired,
   isSlot,
+  MANAGEMENT_ALGORITHMS,
+  type ManagementKey,
+  MAX_OBJECT,
   type PinPolicy,
+  type PivContents,
+  type PivKey,
   SLOT,
   standardPinPolicy,
+  TAG,
   type TouchPolicy,
-} from "./slot.ts";
+  WELL_KNOWN_KEY,
+} from "./model.ts";
+import type { PivDeviation } from "./deviations.ts";
+import { MISSING_OBJECTS } from "./commands.ts";
+import * as identity from "./identity.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../card.ts";
+import { isWellFormedPin } from "./pin.ts";
 
 /** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. Ed25519 and X25519 want `yubico`. */
 export type KeySource =

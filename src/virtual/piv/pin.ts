@@ -1,9 +1,18 @@
 import { SW } from "../../apdu/index.ts";
-import { Refusal } from "../refusal.ts";
+import { REFERENCE_LENGTH, type ReferenceData, Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { acceptsGlobalPin, type PivContext } from "./context.ts";
-import { REFERENCE_LENGTH, type ReferenceData } from "../reference-data.ts";
-import { isWellFormedPin } from "./pin-form.ts";
+import { acceptsGlobalPin, type PivContext } from "./model.ts";
+
+/** Whether `value` is 6 to 8 decimal digits, filled up with FF to 8 bytes. */
+export function isWellFormedPin(value: Uint8Array): boolean {
+  const digits = value.findIndex((byte) => byte === 0xff);
+  const length = digits === -1 ? value.length : digits;
+  return (
+    value.length === REFERENCE_LENGTH &&
+    length >= 6 &&
+    value.every((byte, index) => (index < length ? byte >= 0x30 && byte <= 0x39 : byte === 0xff))
+  );
+}
 
 /** Key references of PINs and of the PUK (SP 800-73-4 part 1 table 4a). */
 const REFERENCE = { GLOBAL_PIN: 0x00, PIN: 0x80, PUK: 0x81 } as const;

@@ -1,21 +1,22 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { encodeTlv } from "../../apdu/index.ts";
 import { concat, DataError, utf8 } from "../../bytes/index.ts";
-import { type AccessRules, READ_ONLY } from "../iso7816/access.ts";
-import type { CardPin, IsoContents } from "../iso7816/contents.ts";
+import { REFERENCE_LENGTH, ReferenceData } from "../card.ts";
+import { VirtualFileCard } from "../iso7816/card.ts";
 import { ISO7816_DEVIATION_NAMES, type Iso7816Deviation } from "../iso7816/deviations.ts";
-import { type DedicatedFile, MASTER_FILE } from "../iso7816/file.ts";
-import { encodeAccess } from "../iso7816/myeid/access.ts";
-import { KEY_TYPES } from "../keys/key-type.ts";
-import { generateKey } from "../keys/generate.ts";
-import { describeKey, parsePrivateKey } from "../keys/private-key.ts";
-import { REFERENCE_LENGTH, ReferenceData } from "../reference-data.ts";
-import { directory } from "./entry.ts";
-import { MANAGED, transparent } from "./files.ts";
-import { AID, APPLICATION_PATH, FILE, MANUFACTURER, PIN } from "./layout.ts";
-import { makeObjects } from "./objects.ts";
+import {
+  type AccessRules,
+  type CardPin,
+  type DedicatedFile,
+  type IsoContents,
+  MASTER_FILE,
+  READ_ONLY,
+} from "../iso7816/model.ts";
+import { encodeAccess } from "../iso7816/myeid.ts";
+import { describeKey, generateKey, KEY_TYPES, parsePrivateKey } from "../keys.ts";
+import { AID, APPLICATION_PATH, directory, FILE, MANAGED, MANUFACTURER, PIN, transparent } from "./entry.ts";
+import { makeObjects, tokenInfo } from "./objects.ts";
 import { KEY_PLANS, type KeyPlan, type Pkcs15KeyName, type PlannedKey } from "./plan.ts";
-import { tokenInfo } from "./token-info.ts";
 
 /** What a new card holds; everything has a default. */
 export interface Pkcs15CardOptions {
@@ -53,7 +54,7 @@ const TOKEN_INFO_SIZE = 256;
 const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, delete: "never" };
 
 /** The contents of a new card. Errors as VirtualPkcs15Card.create. */
-export async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
+async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
   const serial = options.serial ?? randomBytes(8);
   if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 8 wanted`);
   const { deviations = [] } = options;
@@ -123,4 +124,20 @@ async function makeKey(plan: KeyPlan, { keys }: Pkcs15CardOptions): Promise<Plan
   const privateKey = parsePrivateKey(given);
   if (describeKey(privateKey) !== type) throw new DataError(`PKCS #15 card: the key ${name} is not of type ${kind}`);
   return { plan, privateKey, made: false };
+}
+
+/**
+ * An identity card in software: a PKCS #15 application with two PINs, a PUK for each, and keys, certificates and data objects
+ * behind them. Its commands are those of ISO/IEC 7816-4, -8 and -9 in the dialect of MyEID and OsEID, which OpenSC knows, and
+ * which has raw and padded RSA of all sizes, ECDSA and ECDH.
+ */
+export class VirtualPkcs15Card extends VirtualFileCard {
+  /**
+   * Makes a card. Defaults: PIN 123456 with PUK 12345678, signature PIN 654321 with PUK 87654321. Keys that are
+   * not given take a while to make.
+   * @throws {DataError} for a key, PIN or serial number that no card can hold.
+   */
+  static async create(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
+    return new VirtualPkcs15Card(await personalise(options));
+  }
 }

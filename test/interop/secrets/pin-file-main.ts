@@ -1,5 +1,5 @@
 /** A program that reads a PIN from the file that is named, as the commands do, and wipes it. */
-import { readPin } from "../../../src/cli/pin.ts";
+import { readPin } from "../../../src/cli/input/pin.ts";
 
 const [, , path = ""] = process.argv;
 const { stdin, stdout, stderr, env } = process;

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { encodeTlv, findTlv, readTlvs } from "../../../src/apdu/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../../src/bytes/index.ts";
 import { type PivCardOptions, VirtualPivCard } from "../../../src/virtual/index.ts";
-import { encodeFascn, TEST_FASCN } from "../../../src/virtual/piv/fascn.ts";
-import { readPkcs12Key } from "../../../src/virtual/piv/pkcs12.ts";
+import { encodeFascn, TEST_FASCN } from "../../../src/virtual/piv/identity.ts";
+import { readPkcs12Key } from "../../../src/virtual/piv/icam.ts";
 import { exchange, send } from "../exchange.ts";
 import { testCard, testKey } from "../keys.ts";
 

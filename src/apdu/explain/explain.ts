@@ -1,0 +1,172 @@
+import { DataError, toHex } from "../../bytes/index.ts";
+import { type CommandApdu, decodeCommand, decodeResponse } from "../command.ts";
+import { isAnswerSecret } from "../secrets.ts";
+import { explainStatus, type StatusExplanation } from "../status.ts";
+import { readTlvs } from "../tlv.ts";
+import {
+  bytesLong,
+  type ClassByte,
+  classDetails,
+  type ExplainedCommand,
+  hex,
+  type Instruction,
+  outline,
+  readClassByte,
+  type TlvNode,
+} from "./instruction.ts";
+import { ISO_7816_4 } from "./iso-7816-4.ts";
+import { ISO_7816_8, ISO_7816_9 } from "./iso-7816-8.ts";
+import { GLOBALPLATFORM, GSC_IS, READER_COMMANDS, SMARTCARD_HSM_COMMANDS } from "./other-commands.ts";
+import { PIV_COMMANDS } from "./piv.ts";
+import { type TagName, type TagNames, tagNamesFor } from "./tag-names.ts";
+
+export interface CommandExplanation {
+  /** "VERIFY"; "INS 5A" for an instruction that no table knows. */
+  readonly name: string;
+  /** Standard and section that define it; empty for an unknown instruction. */
+  readonly standard: string;
+  /** Parameters and data in words, without a byte of data that may be secret. */
+  readonly details: readonly string[];
+  /** Further parts of the command follow. */
+  readonly chained: boolean;
+}
+
+/** The tables of each kind of class byte; the first row that fits explains, so the narrower standard comes first. */
+const TABLES: Readonly<Record<ClassByte["kind"], readonly Instruction[]>> = {
+  interindustry: [...PIV_COMMANDS, ...ISO_7816_8, ...ISO_7816_4, ...ISO_7816_9],
+  proprietary: [...GLOBALPLATFORM, ...SMARTCARD_HSM_COMMANDS, ...GSC_IS, ...ISO_7816_4],
+  reader: READER_COMMANDS,
+  reserved: [],
+};
+
+/**
+ * What a command APDU asks of the card, in words. Which application is selected is not known here: instructions that PIV
+ * and Yubico define are taken for theirs. Explains anything, also bytes that are no command.
+ */
+export function explainCommand(command: Uint8Array | CommandApdu): CommandExplanation {
+  if (!(command instanceof Uint8Array)) return explain(command);
+  try {
+    return explain(decodeCommand(command));
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return explainBroken(command);
+  }
+}
+
+function explain(apdu: CommandApdu): CommandExplanation {
+  const command: ExplainedCommand = { ...apdu, data: apdu.data ?? new Uint8Array() };
+  const classByte = readClassByte(command.cla);
+  const row = TABLES[classByte.kind].find(({ ins, when }) => ins === command.ins && (when?.(command) ?? true));
+  return {
+    name: row?.name ?? `INS ${hex(command.ins)}`,
+    standard: row?.standard ?? "",
+    // What secure messaging wraps is not what the tables describe.
+    details: [
+      ...classDetails(classByte),
+      ...(classByte.secureMessaging === undefined ? (row?.details?.(command) ?? []) : []),
+    ],
+    chained: classByte.chained,
+  };
+}
+
+/** The header tells what was meant. */
+function explainBroken(bytes: Uint8Array): CommandExplanation {
+  const [cla, ins, p1, p2] = bytes;
+  if (cla === undefined || ins === undefined || p1 === undefined || p2 === undefined) {
+    return { name: "no command", standard: "", details: [`${bytesLong(bytes.length)}, 4 at least`], chained: false };
+  }
+  const { name, standard, chained } = explain({ cla, ins, p1, p2 });
+  return { name, standard, details: ["its lengths do not add up"], chained };
+}
+
+/** An explanation in one line: "VERIFY: reference 80: local 0 (PIV: application PIN), data concealed". */
+export function commandText({ name, details, chained }: CommandExplanation): string {
+  const parts = [...details, ...(chained ? ["more parts follow"] : [])];
+  return parts.length === 0 ? name : `${name}: ${parts.join(", ")}`;
+}
+
+export interface ResponseExplanation {
+  /** Undefined for an answer without a status word. */
+  readonly status: StatusExplanation | undefined;
+  /** The answer's data objects, one a line, indented by two spaces for each level; nothing that may be secret. */
+  readonly details: readonly string[];
+}
+
+const MAX_DEPTH = 8;
+const MAX_LINES = 200;
+const MAX_SHOWN = 32;
+
+/**
+ * What the answer to `command` says, in words. An answer that may hold a secret, or whose kind is not known because GET
+ * RESPONSE collected it, is measured only. Explains anything, also bytes that are no answer.
+ */
+export function explainResponse(command: Uint8Array, answer: Uint8Array): ResponseExplanation {
+  if (answer.length < 2) return { status: undefined, details: [`${bytesLong(answer.length)}, 2 at least`] };
+  const { data, sw } = decodeResponse(answer.subarray(-65_538));
+  return { status: explainStatus(sw), details: describeData(command, data) };
+}
+
+function describeData(command: Uint8Array, data: Uint8Array): string[] {
+  if (data.length === 0) return [];
+  if (isAnswerSecret(command, data)) return ["data concealed"];
+  const lines: string[] = [];
+  if (!describeNodes(data, namesFor(command), 0, lines)) return [`${bytesLong(data.length)}: ${show(data)}`];
+  return lines;
+}
+
+function namesFor(command: Uint8Array): TagNames {
+  try {
+    return tagNamesFor(decodeCommand(command));
+  } catch (error) {
+    if (error instanceof DataError) return new Map();
+    throw error;
+  }
+}
+
+/** Adds a line for each data object; false if `bytes` are no BER-TLV, whole or cut off at the end. */
+function describeNodes(bytes: Uint8Array, names: TagNames, depth: number, lines: string[]): boolean {
+  const nodes = outline(bytes);
+  const known = nodes.some(({ tag }) => names.has(tag));
+  // Where no tag is expected, bytes that only begin like BER-TLV are something else.
+  if (nodes.length === 0 || (!known && !isWhole(bytes))) return false;
+  for (const node of nodes) {
+    if (lines.length >= MAX_LINES) break;
+    describeNode(node, names, depth, lines);
+  }
+  return true;
+}
+
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    return readTlvs(bytes).length > 0;
+  } catch (error) {
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
+function describeNode(node: TlvNode, names: TagNames, depth: number, lines: string[]): void {
+  const { tag, length, value } = node;
+  const known = names.get(tag);
+  const inside = known ? known.inside : isConstructed(tag) ? new Map<number, TagName>() : undefined;
+  const cut = value.length < length ? `, ${value.length} here` : "";
+  const head = `${"  ".repeat(depth)}${hex(tag)} ${known?.name ?? "unknown"}, ${bytesLong(length)}${cut}`;
+  const line = lines.push(head) - 1;
+  const described = inside && depth + 1 < MAX_DEPTH && describeNodes(value, inside, depth + 1, lines);
+  if (!described && value.length > 0) lines[line] = `${head}: ${show(value)}`;
+}
+
+/** Bit 6 of the first tag byte (ISO/IEC 8825-1 section 8.1.2.5). */
+function isConstructed(tag: number): boolean {
+  let first = tag;
+  while (first > 0xff) first = Math.floor(first / 256);
+  return (first & 0x20) !== 0;
+}
+
+/** Text if it is such, digits otherwise; the beginning of what is long. */
+function show(value: Uint8Array): string {
+  const shown = value.subarray(0, MAX_SHOWN);
+  const more = value.length > MAX_SHOWN ? "..." : "";
+  const printable = shown.length > 2 && shown.every((byte) => byte >= 0x20 && byte < 0x7f);
+  return (printable ? `"${String.fromCharCode(...shown)}"` : toHex(shown).toUpperCase()) + more;
+}

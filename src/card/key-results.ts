@@ -1,0 +1,258 @@
+/**
+ * What a card computed with a private key is checked before anybody gets it: its length always, signatures and RSA results with the
+ * public key wherever that is known. A faulty RSA signature gives the private key away (Boneh, DeMillo, Lipton 1997), and a secret of a
+ * wrong length is useless.
+ */
+
+import { CardError, MalformedAnswerError, readTlvs, SW } from "../apdu/index.ts";
+import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
+import {
+  curveInfo,
+  digest,
+  hashLength,
+  type HashName,
+  keyTypeOf,
+  parsePublicKey,
+  type PublicKey,
+  type RsaPublicKey,
+  verifyEcdsa,
+  verifyEddsa,
+  verifyPkcs1,
+  verifyPss,
+  verifyRsaRaw,
+} from "../crypto/index.ts";
+import type { CardMechanism, CardPrivateKey, KeyPrimitive } from "./contract.ts";
+import { unlessRefused } from "./errors.ts";
+
+/** The public key says that a result is not the private key's. */
+export class WrongResultError extends CardError {
+  override readonly name = "WrongResultError";
+
+  constructor() {
+    super(
+      "the card's result does not verify with the public key on the card: the card failed, or the public key or certificate is of another key",
+    );
+  }
+}
+
+/**
+ * Whether `result` is what the private key of `publicKey` gives for `primitive` and `input`. It costs no exchange.
+ * @param publicKey SubjectPublicKeyInfo, DER, or what was read of it.
+ * @returns Undefined where the public key cannot tell: for a key agreement, for a decryption whose padding the card removed, and
+ *   for a public key that the host cannot compute with.
+ */
+export function isKeyResult(
+  publicKey: Uint8Array | PublicKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  result: Uint8Array,
+): boolean | undefined {
+  try {
+    const key = publicKey instanceof Uint8Array ? parsePublicKey(publicKey) : publicKey;
+    if (key.type === "rsa") {
+      if (primitive === "rsa-pss") return isPssSignature(key, input, result);
+      if (primitive === "rsa-raw") return verifyRsaRaw(key, input, result);
+      // A block as long as the modulus is a ciphertext; anything shorter is what the card pads and signs.
+      if (primitive !== "rsa-pkcs1" || input.length === key.modulus.length) return undefined;
+      return verifyPkcs1(key, input, result);
+    }
+    if (key.type === "ec") {
+      if (primitive === "ecdsa") return verifyEcdsa(key, input, result);
+      return primitive === "ecdsa-sha1" ? verifyEcdsa(key, digest("sha1", input), result) : undefined;
+    }
+    return key.type === "edwards" && primitive === "eddsa" ? verifyEddsa(key, input, result) : undefined;
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
+/** Hashes of "rsa-pss", told by their lengths. */
+const PSS_HASHES: readonly HashName[] = ["sha1", "sha224", "sha256", "sha384", "sha512"];
+
+function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array): boolean {
+  const hash = PSS_HASHES.find((name) => hashLength(name) === input.length);
+  return hash !== undefined && verifyPss(key, input, { hash, mgfHash: hash, saltLength: input.length }, result);
+}
+
+/**
+ * `result`, unless the public key disproves it: then it is wiped. The card failed, or the key is another one.
+ * @param publicKey As of {@link isKeyResult}; undefined if it is not known.
+ * @throws {WrongResultError}
+ */
+export function checkedResult(
+  publicKey: Uint8Array | PublicKey | undefined,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  result: Uint8Array,
+): Uint8Array {
+  if (publicKey === undefined || isKeyResult(publicKey, primitive, input, result) !== false) return result;
+  wipe(result);
+  throw new WrongResultError();
+}
+
+/**
+ * As {@link checkedResult}, for RSA keys alone: a faulty RSA signature gives the key away. What another key gives in a confirmed
+ * application is passed on, because the public key at hand may be that of an old certificate.
+ * @throws {WrongResultError}
+ */
+export function safeResult(
+  publicKey: Uint8Array | PublicKey | undefined,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  result: Uint8Array,
+): Uint8Array {
+  return primitive.startsWith("rsa") ? checkedResult(publicKey, primitive, input, result) : result;
+}
+
+/**
+ * An RSA result as long as the modulus. Cards leave a leading zero out (OpenSC, pkcs15-sec.c, adjusts the length for them).
+ * @param length Of the modulus, in bytes.
+ * @param isRight Whether a result is the key's, where that can be told: such a one may lack more than one zero.
+ * @throws {MalformedAnswerError} for an answer of any other length.
+ */
+export function wholeRsaResult(
+  answer: Uint8Array,
+  length: number,
+  isRight: (result: Uint8Array) => boolean | undefined = () => undefined,
+): Uint8Array {
+  if (answer.length === length) return answer;
+  if (answer.length > 0 && answer.length < length) {
+    const padded = leftPadded(answer, length);
+    if (answer.length === length - 1 || isRight(padded) === true) return padded;
+    wipe(padded);
+  }
+  throw wrongLength("an RSA result", answer, length);
+}
+
+/**
+ * A message that the card took out of its PKCS #1 padding, which has 11 bytes at least (RFC 8017 section 7.2.1).
+ * @param length Of the modulus, in bytes.
+ * @throws {MalformedAnswerError} for one that is longer than the padding leaves room for.
+ */
+export function unpaddedMessage(answer: Uint8Array, length: number): Uint8Array {
+  if (answer.length <= length - PKCS1_OVERHEAD) return answer;
+  throw new MalformedAnswerError(`a message of ${answer.length} bytes from an RSA key of ${length}`);
+}
+
+const PKCS1_OVERHEAD = 11;
+
+/**
+ * An ECDSA signature as r || s. Cards give it so, or as the SEQUENCE of X.509, whose numbers some write with zeros that DER does not
+ * have (OsEID with P-521), or without the zero that makes a large number positive. That a SEQUENCE is just as long as the two
+ * numbers happens once in 2^48 signatures, with numbers of which each begins with three zeros.
+ * @param length Of a coordinate, in bytes.
+ * @throws {MalformedAnswerError} for anything else, and for numbers that are zero.
+ */
+export function ecdsaResult(answer: Uint8Array, length: number): Uint8Array {
+  const [r, s] = ecdsaNumbers(answer, length);
+  if (r.every((octet) => octet === 0) || s.every((octet) => octet === 0)) {
+    throw new MalformedAnswerError("the card's signature has a number that is zero");
+  }
+  return concat(r, s);
+}
+
+function ecdsaNumbers(answer: Uint8Array, length: number): readonly [Uint8Array, Uint8Array] {
+  if (answer.length === 2 * length) return [answer.subarray(0, length), answer.subarray(length)];
+  try {
+    const [outer, ...behind] = readTlvs(answer, "ECDSA signature");
+    const numbers = readTlvs(outer?.tag === 0x30 ? outer.value : new Uint8Array(), "ECDSA signature");
+    const [r, s] = numbers;
+    if (r?.tag !== 0x02 || s?.tag !== 0x02 || numbers.length > 2 || behind.length > 0) {
+      throw new DataError("ECDSA signature: not a SEQUENCE of two numbers");
+    }
+    return [coordinate(r.value, length), coordinate(s.value, length)];
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new MalformedAnswerError(`the card's signature does not parse: ${cause.message}`, { cause });
+  }
+}
+
+/** @throws {DataError} if the number is longer than a coordinate. */
+function coordinate(number: Uint8Array, length: number): Uint8Array {
+  const from = number.findIndex((octet) => octet !== 0);
+  const digits = from < 0 ? new Uint8Array() : number.subarray(from);
+  if (digits.length > length) throw new DataError(`ECDSA signature: a number of ${digits.length} bytes`);
+  return concat(new Uint8Array(length - digits.length), digits);
+}
+
+/** So many leading zeros of a coordinate may be missing; of more, something else is missing. */
+const MISSING_ZEROS = 2;
+const UNCOMPRESSED = 0x04;
+
+/**
+ * The shared secret of an ECDH, the x coordinate of the shared point (SP 800-56A section 5.7.1.2). Cards give it bare, some without its
+ * leading zeros; behind 04 and before y, as a point; or behind 04 alone (a SmartCard-HSM).
+ * @param length Of a coordinate, in bytes.
+ * @throws {MalformedAnswerError} for anything else: a secret of another length is useless.
+ */
+export function sharedSecret(answer: Uint8Array, length: number): Uint8Array {
+  if (answer.length === length) return answer;
+  if (answer[0] === UNCOMPRESSED && (answer.length === 1 + 2 * length || answer.length === 1 + length)) {
+    return answer.subarray(1, 1 + length);
+  }
+  if (answer.length < length && answer.length >= length - MISSING_ZEROS) return leftPadded(answer, length);
+  throw wrongLength("a shared point", answer, length);
+}
+
+/**
+ * A result of Ed25519 (64 bytes) or X25519 (32 bytes), which always has the same length.
+ * @throws {MalformedAnswerError} for one of another length.
+ */
+export function resultOfLength(answer: Uint8Array, length: number): Uint8Array {
+  if (answer.length === length) return answer;
+  throw wrongLength("a result", answer, length);
+}
+
+/** What is in `answer`, behind zeros. The answer may be a secret, and is wiped. */
+function leftPadded(answer: Uint8Array, length: number): Uint8Array {
+  const padded = concatSecret(new Uint8Array(length - answer.length), answer);
+  wipe(answer);
+  return padded;
+}
+
+function wrongLength(what: string, { length }: Uint8Array, wanted: number): MalformedAnswerError {
+  return new MalformedAnswerError(`the card gave ${what} of ${length} bytes for a key of ${wanted}`);
+}
+
+/**
+ * How cards refuse an operation that they do not have, or not with this key: function not supported, incorrect P1-P2, and an
+ * instruction that is not known (ISO/IEC 7816-4 table 6). Wrong data (6A80) is none of them: it is what a chain that was cut gives.
+ */
+const UNSUPPORTED_USE: ReadonlySet<number> = new Set([
+  SW.FUNCTION_NOT_SUPPORTED,
+  SW.INCORRECT_P1_P2,
+  SW.INSTRUCTION_NOT_SUPPORTED,
+]);
+
+/** Whether a card that answers the use of a key by `sw` does not do this with it. */
+export function isUnsupportedUse(sw: number): boolean {
+  return UNSUPPORTED_USE.has(sw);
+}
+
+/**
+ * What a card computes that does not say so itself: what its keys are for, in their sizes.
+ * @param otherwise For a card without a key whose size is known.
+ */
+export async function mechanismsOfKeys(
+  keys: readonly CardPrivateKey[],
+  otherwise: readonly CardMechanism[],
+): Promise<readonly CardMechanism[]> {
+  const ranges = new Map<CardMechanism["primitive"], CardMechanism>();
+  for (const key of keys) {
+    const bits = await unlessRefused(() => bitsOf(key));
+    if (bits === undefined) continue;
+    for (const primitive of key.primitives) {
+      const { minBits, maxBits } = ranges.get(primitive) ?? { minBits: bits, maxBits: bits };
+      ranges.set(primitive, { primitive, minBits: Math.min(minBits, bits), maxBits: Math.max(maxBits, bits) });
+    }
+  }
+  return ranges.size === 0 ? otherwise : [...ranges.values()];
+}
+
+/** Of the modulus, or of the curve: what the card says of the key, or else its public half. */
+async function bitsOf(key: CardPrivateKey): Promise<number> {
+  const type = key.type ?? keyTypeOf(await key.publicKey());
+  if (type.type === "rsa") return type.modulusBits;
+  return type.type === "ec" ? curveInfo(type.curve).bits : 255;
+}

@@ -1,0 +1,240 @@
+import type { Writable } from "node:stream";
+import { finished } from "node:stream/promises";
+import type { Command } from "commander";
+import { DataError } from "../../bytes/index.ts";
+import { MemoryReaders, openAddon, type Pcsc, Pcscd } from "../../pcsc/index.ts";
+import type {
+  KeyTypeName,
+  PinPolicy,
+  PivCardOptions,
+  PivDeviation,
+  VirtualCard,
+  VirtualPivCard,
+} from "../../virtual/index.ts";
+import { FileError, NotFoundError, UsageError } from "../output/failures.ts";
+import { type Environment, openOutput } from "../output/printer.ts";
+import { FOR, readFailure, systemCode, writeFailure } from "./files.ts";
+import { DEFAULT_CARD, DEFAULT_PATIENCE, type GlobalOptions } from "./options.ts";
+
+/** Whether --virtual names a card that is made anew, and no file. */
+export const isNewCard = (name: string): boolean => name === "piv" || name === "pkcs15";
+
+/**
+ * The card that --virtual names: "piv" is a new one, with new keys, PIN 123456 and PUK 12345678; "pkcs15" likewise, and has
+ * a signature PIN too, 654321 with PUK 87654321; anything else is the file of a saved one, in which what changes on the card is kept.
+ */
+export async function openVirtualCard(name: string): Promise<VirtualCard> {
+  const virtual = await import("../../virtual/index.ts");
+  if (name === "piv") return virtual.VirtualPivCard.create();
+  if (name === "pkcs15") return virtual.VirtualPkcs15Card.create();
+  try {
+    return await virtual.loadCard(name);
+  } catch (cause) {
+    if (cause instanceof DataError) {
+      const message = `${name} holds no virtual card; write --virtual=piv if it is not what --virtual is to use`;
+      throw new FileError(message, { cause });
+    }
+    if (systemCode(cause) === "ENOENT") {
+      throw new NotFoundError(`no virtual card in ${name}; make one with: cryptoki virtual create ${name}`, { cause });
+    }
+    throw new FileError(`the virtual card ${name} cannot be read`, { cause });
+  }
+}
+
+/** The reader that --virtual plugs in. */
+const VIRTUAL_READER = "Virtual Reader";
+
+/** Opens the way to the card readers that the options name. */
+export async function openPcsc(options: GlobalOptions, { env }: Environment): Promise<Pcsc> {
+  const { virtual, transport } = options;
+  const patience = 1000 * (options.patience ?? DEFAULT_PATIENCE);
+  if (virtual !== undefined) return withCard(await openVirtualCard(virtual === true ? DEFAULT_CARD : virtual));
+  if (transport === "pcscd") {
+    const socket = env["PCSCLITE_CSOCK_NAME"];
+    return new Pcscd({ patience, ...(socket && { socket }) });
+  }
+  return openAddon(undefined, { patience });
+}
+
+/** A reader of this process with a card in it. */
+function withCard(card: VirtualCard): Pcsc {
+  const readers = new MemoryReaders();
+  readers.plug(VIRTUAL_READER);
+  readers.insert(VIRTUAL_READER, card);
+  return readers.client();
+}
+
+/** What a new virtual card is to be like, as the command line says it. */
+export interface CardOptions {
+  readonly key?: readonly string[];
+  readonly name?: string;
+  readonly extended?: true;
+  readonly yubico?: true;
+  readonly icam?: string;
+  readonly pin?: string;
+  readonly globalPin?: string;
+  readonly deviation?: readonly string[];
+}
+
+const KEY_TYPES: readonly string[] = [
+  "rsa-1024",
+  "rsa-2048",
+  "rsa-3072",
+  "rsa-4096",
+  "p-256",
+  "p-384",
+  "ed25519",
+  "x25519",
+] satisfies KeyTypeName[];
+
+/** PINs of a new card. A test card: they are no secrets. */
+const DEFAULT_PINS = { application: "123456", global: "12345678" } as const;
+
+/** The PINs of a new card in words, the one that is asked for first in front. */
+export function pinsInWords(card: VirtualPivCard, options: CardOptions): string {
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
+  switch (card.pinUsage) {
+    case "application":
+      return `PIN is ${pin}`;
+    case "application-then-global":
+      return `PIN is ${pin}, its global PIN ${globalPin}`;
+    case "global-then-application":
+      return `PIN is the global one, ${globalPin}; that of the PIV application is ${pin}`;
+  }
+}
+
+const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
+
+/** Adds the options that say what a new card is to be like. */
+export function addCardOptions(command: Command): Command {
+  return command
+    .option(
+      "--key <slot=type>",
+      `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; :never, :once or :always after ` +
+        "the type says when it wants the PIN; may be repeated",
+      repeated,
+    )
+    .option("--name <name>", "the holder's name")
+    .option("--extended", "the card takes extended-length APDUs")
+    .option("--yubico", "the card answers the commands that Yubico added to PIV")
+    .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
+    .option("--pin <digits>", `the PIV application's PIN; default: ${DEFAULT_PINS.application}`)
+    .option("--global-pin <digits>", `the card's global PIN, where it has one; default: ${DEFAULT_PINS.global}`)
+    .option(
+      "--deviation <name>",
+      'a way in which the card differs from the standard, as "cryptoki virtual deviations" lists them; may be repeated',
+      repeated,
+    );
+}
+
+/** Collects the values of an option that may be repeated. */
+const repeated = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
+
+/**
+ * The deviations that `names` spell.
+ * @param table Those that there are.
+ * @throws {UsageError} for any other.
+ */
+export function readDeviations<Table extends Readonly<Record<string, string>>>(
+  names: readonly string[],
+  table: Table,
+): readonly (keyof Table & string)[] {
+  const isKnown = (name: string): name is keyof Table & string => Object.hasOwn(table, name);
+  return names.map((text) => {
+    if (isKnown(text)) return text;
+    throw unknownDeviation(text, Object.keys(table));
+  });
+}
+
+function unknownDeviation(name: string, candidates: readonly string[]): UsageError {
+  return new UsageError(`--deviation ${name}: no deviation of this kind of card; there are`, { candidates });
+}
+
+/**
+ * Makes a card as `options` say: PIN 123456, PUK 12345678, the well-known management key.
+ * @throws {UsageError} for options that do not fit; {@link FileError} for a folder that is none of a card.
+ */
+export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
+  const { VirtualPivCard, personaliseFromFolder, PIV_DEVIATIONS } = await import("../../virtual/index.ts");
+  const { name, extended, yubico, icam } = options;
+  const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
+  const deviations: readonly PivDeviation[] = readDeviations(options.deviation ?? [], PIV_DEVIATIONS);
+  const traits = {
+    ...(name !== undefined && { name }),
+    ...(extended && { extended }),
+    ...(yubico && { yubico }),
+    pin,
+    globalPin,
+    deviations,
+  };
+  if (icam === undefined) {
+    const keys = readKeys(options.key ?? []);
+    return orUsageError(VirtualPivCard.create({ ...traits, keys }));
+  }
+  if (options.key) throw new UsageError("--key and --icam do not go together: the folder says which keys there are");
+  try {
+    return await personaliseFromFolder(icam, traits);
+  } catch (cause) {
+    if (systemCode(cause) !== undefined) throw readFailure(icam, cause);
+    throw new FileError(`${icam} cannot be made into a card`, { cause });
+  }
+}
+
+function readKeys(texts: readonly string[]): NonNullable<PivCardOptions["keys"]> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [slot = "", key = ""] = text.toLowerCase().split("=");
+      if (key === "none") return [slot, null];
+      const [type = "", policy] = key.split(":");
+      const pinPolicy = PIN_POLICIES.find((one) => one === policy);
+      if (!isKeyType(type) || pinPolicy !== policy) {
+        const types = `types: ${KEY_TYPES.join(", ")}, none`;
+        throw new UsageError(
+          `--key ${text}: write SLOT=TYPE, such as 9c=p-384, 9a=rsa-2048:always or 9d=none; ${types}`,
+        );
+      }
+      return [slot, { privateKey: { type }, ...(pinPolicy && { pinPolicy }) }];
+    }),
+  );
+}
+
+const PIN_POLICIES: readonly PinPolicy[] = ["never", "once", "always"];
+
+async function orUsageError<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof DataError) throw new UsageError(cause.message, { cause });
+    throw cause;
+  }
+}
+
+/** A file that a recording is written to. */
+export interface RecordingFile extends AsyncDisposable {
+  readonly sink: (line: string) => void;
+}
+
+/**
+ * A new file for a recording, over an old one; readable by its owner only, as it tells what is on a card.
+ * @throws {FileError} if it cannot be written; the signal's reason.
+ */
+export async function createRecording(path: string, signal: AbortSignal): Promise<RecordingFile> {
+  let stream: Writable;
+  try {
+    stream = await openOutput(path, FOR.USER, signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw writeFailure(path, cause);
+  }
+  const written = finished(stream);
+  written.catch(() => undefined);
+  return {
+    sink: (line) => void stream.write(line),
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      stream.end();
+      await written.catch((cause: unknown) => {
+        throw writeFailure(path, cause);
+      });
+    },
+  };
+}

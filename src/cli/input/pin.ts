@@ -1,0 +1,208 @@
+import { open } from "node:fs";
+import type { Readable } from "node:stream";
+import { ReadStream } from "node:tty";
+import { promisify } from "node:util";
+import type { Command } from "commander";
+import { onAbort } from "../../async/index.ts";
+import { concatSecret, copySecret, equalBytes, secretUtf8, wipe } from "../../bytes/index.ts";
+import { FileError, InterruptedError, PinMissingError, UsageError } from "../output/failures.ts";
+import { type Environment, inputOf, openInput } from "../output/printer.ts";
+import { reason } from "./files.ts";
+
+/** Where a PIN comes from. Never an argument: every user of the machine sees those. */
+export type PinSource =
+  | { readonly from: "file"; readonly path: string }
+  | { readonly from: "environment"; readonly name: string }
+  | { readonly from: "stdin" }
+  | { readonly from: "descriptor"; readonly number: number };
+
+/** A secret of the user's: what to call it, and where it is looked for. */
+interface Secret {
+  /** What the prompt says. */
+  readonly question: string;
+  /** What its option said. */
+  readonly source?: PinSource | undefined;
+  /** That option. */
+  readonly option: string;
+  /** The variable of the environment to look in without that option. */
+  readonly variable: string;
+}
+
+/** How a user PIN is given to any command. */
+export const PIN = { option: "--pin-source", variable: "CRYPTOKI_PIN" } as const;
+
+/** No card takes a longer PIN; a longer file is not a PIN file. */
+const MAX_PIN_BYTES = 256;
+
+const WAYS = "file:PATH, env:NAME, fd:NUMBER, or - for a line of standard input";
+
+/**
+ * Reads the value of --pin-source or of a URI's pin-source.
+ * @throws {UsageError} for anything else. The value is not repeated: somebody may have put the PIN there.
+ */
+export function parsePinSource(text: string): PinSource {
+  if (text === "-") return { from: "stdin" };
+  const [, scheme, rest] = /^(file|env|fd):(.+)$/su.exec(text) ?? [];
+  if (rest !== undefined && scheme === "file") return { from: "file", path: rest.replace(/^\/\/(?=\/)/u, "") };
+  if (rest !== undefined && scheme === "env") return { from: "environment", name: rest };
+  if (rest !== undefined && scheme === "fd" && /^\d{1,6}$/u.test(rest)) {
+    return { from: "descriptor", number: Number(rest) };
+  }
+  if (text.startsWith("|")) throw new UsageError(`a PIN source that is a command is not run; use ${WAYS}`);
+  throw new UsageError(`a PIN source is ${WAYS}`);
+}
+
+/**
+ * A PIN: from its source, else from its variable, else asked for on the terminal, without echo. The caller wipes it.
+ * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C in the prompt.
+ */
+export async function readPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
+  return (await given(secret, environment)) ?? required(await prompt(secret, environment));
+}
+
+/** As {@link readPin}, and what is typed is typed twice: nobody sees what it was. @throws {UsageError} if they differ. */
+export async function readNewPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
+  const known = await given(secret, environment);
+  if (known) return known;
+  const first = required(await prompt(secret, environment));
+  const second = await prompt({ ...secret, question: `${secret.question}, once more` }, environment);
+  const same = equalBytes(first, second);
+  wipe(second);
+  if (same) return first;
+  wipe(first);
+  throw new UsageError("the two were not the same; nothing was changed");
+}
+
+/** What the command line or the environment gives; undefined if the user is to be asked. */
+async function given({ source, variable }: Secret, environment: Environment): Promise<Uint8Array | undefined> {
+  if (source) return required(await fromSource(source, environment));
+  const value = environment.env[variable];
+  return value === undefined ? undefined : required(secretUtf8(value));
+}
+
+function required(pin: Uint8Array): Uint8Array {
+  if (pin.length === 0) throw new PinMissingError("the PIN is empty");
+  return pin;
+}
+
+async function fromSource(source: PinSource, { env, stdin, signal }: Environment): Promise<Uint8Array> {
+  switch (source.from) {
+    case "file":
+      return onlyLine(() => openInput(source.path, BYTEWISE), `the PIN file ${source.path}`, signal);
+    case "descriptor":
+      return onlyLine(() => inputOf(source.number, BYTEWISE), `file descriptor ${source.number}`, signal);
+    case "stdin":
+      return nextLine(stdin, "standard input", signal);
+    case "environment": {
+      const value = env[source.name];
+      if (value === undefined) throw new PinMissingError(`the environment has no variable ${source.name}`);
+      return secretUtf8(value);
+    }
+  }
+}
+
+/**
+ * Bytes of one read from a PIN file. Node's file streams leave what they read in a buffer of their own whenever it is not full (node,
+ * lib/internal/fs/streams.js): one byte always fills it, and the chunk is the buffer, which is wiped.
+ */
+const BYTEWISE = 1;
+
+async function onlyLine(
+  open: () => Readable | Promise<Readable>,
+  what: string,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  let stream: Readable;
+  try {
+    stream = await open();
+  } catch (cause) {
+    throw unreadable(what, cause);
+  }
+  try {
+    return await nextLine(stream, what, signal);
+  } finally {
+    stream.destroy();
+  }
+}
+
+const unreadable = (what: string, cause: unknown): FileError =>
+  new FileError(`${what} cannot be read: ${reason(cause)}`, { cause });
+
+/** A line; the rest stays in the stream. An abort destroys the stream: nothing else of the command will read it. */
+async function nextLine(stream: Readable, what: string, signal: AbortSignal): Promise<Uint8Array> {
+  let line: Uint8Array = new Uint8Array();
+  const stop = onAbort(signal, () => stream.destroy());
+  try {
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      const bytes = chunk as Uint8Array;
+      const joined = concatSecret(line, bytes);
+      wipe(line, bytes);
+      line = joined;
+      const end = line.indexOf(0x0a);
+      if (end !== -1) {
+        // The next secret may be on the next line.
+        if (end + 1 < line.length) stream.unshift(copySecret(line.subarray(end + 1)));
+        wipe(line.subarray(end));
+        return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
+      }
+      if (line.length > MAX_PIN_BYTES) throw new FileError(`${what} holds no PIN: more than ${MAX_PIN_BYTES} bytes`);
+    }
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw cause instanceof FileError ? cause : unreadable(what, cause);
+  } finally {
+    stop();
+  }
+  signal.throwIfAborted();
+  return line;
+}
+
+/** On standard error, so that a redirected output stays clean; on the terminal itself when standard input is a pipe. */
+async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
+  const message = secret.question;
+  using terminal = stdin.isTTY ? undefined : await controllingTerminal(secret);
+  const { default: password } = await import("@inquirer/password");
+  try {
+    return secretUtf8(await password({ message }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
+      throw new InterruptedError("interrupted at the PIN", 130);
+    }
+    throw error;
+  }
+}
+
+/** The stream owns the descriptor, and closes it. */
+async function controllingTerminal({
+  question,
+  option,
+  variable,
+}: Secret): Promise<Disposable & { stream: ReadStream }> {
+  try {
+    const stream = new ReadStream(await promisify(open)("/dev/tty", "r+"));
+    return { stream, [Symbol.dispose]: () => void stream.destroy() };
+  } catch (cause) {
+    const message = `${question}: there is no terminal to ask on; use ${option} or ${variable}`;
+    throw new PinMissingError(message, { cause });
+  }
+}
+
+/** How the PIN that is to be set is given. */
+export const NEW_PIN = { option: "--new-pin-source", variable: "CRYPTOKI_NEW_PIN" } as const;
+/** How the PUK is given. */
+export const PUK = { option: "--puk-source", variable: "CRYPTOKI_PUK" } as const;
+
+export interface NewPinOptions {
+  readonly newPinSource?: string;
+}
+
+export function newPinOption(command: Command): Command {
+  const meaning = `where the new PIN comes from, as --pin-source; default: ${NEW_PIN.variable}, or a prompt`;
+  return command.option("--new-pin-source <source>", meaning);
+}
+
+/** A secret, given by its option's value if there is one. */
+export function secret(way: Pick<Secret, "option" | "variable">, question: string, source: string | undefined): Secret {
+  return { ...way, question, source: source === undefined ? undefined : parsePinSource(source) };
+}

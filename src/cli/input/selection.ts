@@ -1,0 +1,226 @@
+import { equalBytes, toHex } from "../../bytes/index.ts";
+import { CKA, CKF_TOKEN, CKO, type Template } from "../../cryptoki/index.ts";
+import type { CommandContext } from "../context.ts";
+import { NotFoundError, UsageError } from "../output/failures.ts";
+import { type ObjectEntry, TokenSession } from "../session.ts";
+import { hexArgument } from "./files.ts";
+import { fittingTokens, onlyToken, readUri, type Token } from "./token.ts";
+
+/** Types of objects by the word that URIs use, and their classes. */
+const CLASSES = {
+  cert: CKO.CERTIFICATE,
+  public: CKO.PUBLIC_KEY,
+  private: CKO.PRIVATE_KEY,
+  "secret-key": CKO.SECRET_KEY,
+  data: CKO.DATA,
+} as const;
+export type ObjectType = keyof typeof CLASSES;
+export const OBJECT_TYPES: readonly string[] = Object.keys(CLASSES);
+
+/** Options that name an object; a URI may name it too. */
+export interface SelectionOptions {
+  readonly id?: string;
+  readonly label?: string;
+  readonly type?: ObjectType;
+}
+
+/** Which object is wanted: by CKA_ID, by CKA_LABEL, by CKA_CLASS, or whichever there is. */
+interface Selection {
+  readonly id?: Uint8Array;
+  readonly label?: string;
+  readonly type?: ObjectType;
+}
+
+/** What a key is to do: the attribute that allows it, and the one of the public key that goes with it. */
+export const USE = {
+  sign: { private: CKA.SIGN, public: CKA.VERIFY, verb: "sign" },
+  decrypt: { private: CKA.DECRYPT, public: CKA.ENCRYPT, verb: "decrypt" },
+  derive: { private: CKA.DERIVE, public: CKA.DERIVE, verb: "derive" },
+} as const;
+export type Use = (typeof USE)[keyof typeof USE];
+
+/** @throws {UsageError} if the options and the URI name different objects, or an identifier is no hexadecimal. */
+export function readSelection(options: SelectionOptions, uriText?: string): Selection {
+  const uri = uriText === undefined ? {} : readUri(uriText);
+  const id = options.id === undefined ? uri.id : hexArgument(options.id, "--id");
+  const label = options.label ?? uri.object;
+  const type = options.type ?? uri.type;
+  if (id && uri.id && !equalBytes(id, uri.id)) throw contradiction("--id");
+  if (uri.object !== undefined && label !== uri.object) throw contradiction("--label");
+  if (uri.type !== undefined && type !== uri.type) throw contradiction("--type");
+  return { ...(id && { id }), ...(label !== undefined && { label }), ...(type && { type }) };
+}
+
+const contradiction = (option: string): UsageError => new UsageError(`${option} and the URI name different objects`);
+
+/** Whether it says which object, by its identifier or label. */
+const namesObject = ({ id, label }: Selection): boolean => id !== undefined || label !== undefined;
+
+/** The template that finds what is wanted. */
+export function searchTemplate({ id, label, type }: Selection): Template {
+  return {
+    ...(type && { [CKA.CLASS]: CLASSES[type] }),
+    ...(id && { [CKA.ID]: id }),
+    ...(label !== undefined && { [CKA.LABEL]: label }),
+  };
+}
+
+/**
+ * The objects that are wanted. A label that the first release gave to an object of a PIV card finds the object under its present one,
+ * where no object has the old one.
+ */
+export async function findSelected(session: TokenSession, selection: Selection): Promise<ObjectEntry[]> {
+  const found = await session.find(searchTemplate(selection));
+  if (found.length > 0 || selection.label === undefined) return found;
+  const label = presentLabel(selection.label);
+  return label === undefined ? [] : session.find(searchTemplate({ ...selection, label }));
+}
+
+/** Names of PIV keys in labels: the first release's, and those of now. */
+const KEY_NAMES: ReadonlyMap<string, string> = new Map([
+  ["PIV Authentication", "PIV AUTH"],
+  ["Digital Signature", "SIGN"],
+  ["Key Management", "KEY MAN"],
+  ["Card Authentication", "CARD AUTH"],
+]);
+
+/** The label that an object of a PIV card has now, for one that it had in the first release; undefined for any other. */
+export function presentLabel(label: string): string | undefined {
+  const retired =
+    /^(?:Retired Key Management (\d+) (?:public )?key|Certificate for Retired Key Management (\d+))$/u.exec(label);
+  if (retired?.[1] !== undefined) return `Retired KEY MAN ${retired[1]}`;
+  if (retired?.[2] !== undefined) return `Retired Certificate for Key Management ${retired[2]}`;
+  const [, use = "", half = ""] = /^(.*?) (public key|key)$/u.exec(label) ?? [];
+  const name = KEY_NAMES.get(use);
+  return name && `${name} ${half === "key" ? "key" : "pubkey"}`;
+}
+
+/** An object of any type with that identifier and label. */
+const withoutType = ({ id, label }: Selection): Selection => ({
+  ...(id && { id }),
+  ...(label !== undefined && { label }),
+});
+
+/**
+ * The private key that is wanted. A key that shows itself only after login is found by what shows before: the label or
+ * identifier of its public key or certificate; the user is asked for the PIN only when it is clear which key it is for.
+ * @param check Refuses a key that cannot do what is wanted, by its public half, so that no PIN is asked for in vain.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several; what `check` throws.
+ */
+export async function choosePrivateKey(
+  session: TokenSession,
+  selection: Selection,
+  use: Use,
+  check?: (publicKey: ObjectEntry) => Promise<unknown>,
+): Promise<ObjectEntry> {
+  const named = withoutType(selection);
+  const wanted = namesObject(named) ? await byRelative(session, named) : await onlyKey(session, use);
+  const search: Selection = { ...wanted, type: "private" };
+  let found = await findSelected(session, search);
+  if (found.length === 0) {
+    const [publicHalf] = check ? await session.find(searchTemplate({ ...wanted, type: "public" })) : [];
+    if (publicHalf) await check?.(publicHalf);
+    await session.login();
+    found = await findSelected(session, search);
+  }
+  return only(found, `private key${words(wanted)}`);
+}
+
+/** The one key that may do it, by its identifier; open still if nothing shows before login. */
+async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
+  const keys = [
+    ...(await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [use.public]: true })),
+    ...(await session.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [use.private]: true })),
+  ];
+  if (keys.length === 0) return {};
+  const { id } = only(distinctById(keys), `key that can ${use.verb}`);
+  return { id };
+}
+
+/** The first of each identifier: a key, its public half and its certificate share theirs. */
+function distinctById(objects: readonly ObjectEntry[]): ObjectEntry[] {
+  return objects.filter((one, index) => objects.findIndex((other) => equalBytes(other.id, one.id)) === index);
+}
+
+/** Names the key by its identifier if it is the label of its public key or certificate that is given. */
+async function byRelative(session: TokenSession, selection: Selection): Promise<Selection> {
+  if (selection.label === undefined) return selection;
+  const named = await findSelected(session, selection);
+  const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
+  const [first] = named;
+  if (key ?? !first) return selection;
+  const { id } = only(distinctById(named), `object${words(selection)}`);
+  return { id };
+}
+
+/**
+ * The object of a class that is wanted; the label of a key's relative (its certificate, its public half) will do.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function chooseObject(
+  session: TokenSession,
+  type: ObjectType,
+  selection: Selection,
+): Promise<ObjectEntry> {
+  const named = withoutType(selection);
+  let found = await findSelected(session, { ...named, type });
+  if (found.length === 0 && named.label !== undefined) {
+    const [relative] = await findSelected(session, named);
+    if (relative && relative.id.length > 0) found = await session.find(searchTemplate({ id: relative.id, type }));
+  }
+  return only(found, `${TYPE_NAMES[type]}${words(named)}`);
+}
+
+const TYPE_NAMES: Readonly<Record<ObjectType, string>> = {
+  cert: "certificate",
+  public: "public key",
+  private: "private key",
+  "secret-key": "secret key",
+  data: "data object",
+};
+
+function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
+  const [first, ...more] = found;
+  if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
+  if (more.length === 0) return first;
+  const telling = distinctById(found).length === found.length;
+  const candidates = found.map(({ id, label }) =>
+    telling && id.length > 0 ? `--id ${toHex(id)}  ${label}` : `--label "${label}"`,
+  );
+  throw new UsageError(`there is more than one ${what}; choose it with --id, --label or a URI`, { candidates });
+}
+
+function words({ id, label }: Selection): string {
+  const parts = [...(id ? [`id ${toHex(id)}`] : []), ...(label === undefined ? [] : [`label "${label}"`])];
+  return parts.length === 0 ? "" : ` with ${parts.join(" and ")}`;
+}
+
+/**
+ * A session with the token to use: the one that the URI or --token describes, the only one, or the only one of several
+ * that shows an object of the name that is wanted. A card with two PINs is two tokens, and `--id 01` is on one of them.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function openSessionFor(
+  context: CommandContext,
+  selection: Selection,
+  uri?: string,
+  access?: number,
+): Promise<TokenSession> {
+  const fitting = await fittingTokens(context, uri);
+  // A token that is not initialised, such as SoftHSM's free slot, holds nothing that could be meant.
+  const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
+  const tokens = initialised.length > 0 ? initialised : fitting;
+  const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri, access);
+  if (tokens.length === 1 || !namesObject(selection)) return open(onlyToken(tokens));
+  const search = searchTemplate(withoutType(selection));
+  const holders: TokenSession[] = [];
+  for (const token of tokens) {
+    const session = await open(token);
+    if ((await session.find(search)).length > 0) holders.push(session);
+  }
+  const [first, ...more] = holders;
+  if (first && more.length === 0) return first;
+  if (first) return open(onlyToken(holders.map(({ token }) => token)));
+  // What shows only after login may be on any of them.
+  return open(onlyToken(tokens, `none of ${tokens.length} tokens shows that object before login`));
+}

@@ -1,0 +1,251 @@
+import { DataError } from "../../bytes/index.ts";
+import {
+  digest,
+  digestInfo,
+  ecdsaFromDer,
+  ecdsaToDer,
+  type EcPublicKey,
+  type EdwardsPublicKey,
+  hashLength,
+  type HashName,
+  type PublicKey,
+  type RsaPublicKey,
+  verifyEcdsa,
+  verifyEddsa,
+  verifyPkcs1,
+  verifyPss,
+  verifyRsaRaw,
+} from "../../crypto/index.ts";
+import { type CK_MECHANISM, CKD, CKG_MGF, CKM, CKZ_OAEP } from "../../cryptoki/index.ts";
+import { UsageError } from "../output/failures.ts";
+
+/** Keys that sign and verify here. */
+export type SigningKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey;
+
+/** @throws {UsageError} for a key that agrees on secrets, and signs nothing. */
+export function requireSigningKey(key: PublicKey): SigningKey {
+  if (key.type !== "montgomery") return key;
+  throw new UsageError(`the key is on ${key.curve}; this command works with RSA, EC and Ed25519 keys`);
+}
+
+/** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
+type MechanismName = keyof typeof CKM;
+
+/** A way to sign: what is done with the data before the key is used, and how. */
+interface SignatureScheme {
+  readonly name: MechanismName;
+  readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa" | "eddsa";
+  /** Undefined: what is given is signed as it is. */
+  readonly hash: HashName | undefined;
+}
+
+/** Hashes that --hash takes. */
+export const HASHES = [
+  "sha1",
+  "sha224",
+  "sha256",
+  "sha384",
+  "sha512",
+  "sha3-224",
+  "sha3-256",
+  "sha3-384",
+  "sha3-512",
+] as const satisfies readonly HashName[];
+
+/** As mechanism names write it: SHA256, SHA3_256. */
+const word = (hash: HashName): string => hash.toUpperCase().replace("-", "_");
+
+const isMechanism = (name: string): name is MechanismName => Object.hasOwn(CKM, name);
+
+/** All that the names promise; what a token can do of it, the token says. */
+const SCHEMES: readonly SignatureScheme[] = [
+  ...family("rsa-pkcs1", "RSA_PKCS", (hash) => `${word(hash)}_RSA_PKCS`),
+  ...family("rsa-pss", "RSA_PKCS_PSS", (hash) => `${word(hash)}_RSA_PKCS_PSS`),
+  { name: "RSA_X_509", family: "rsa-raw", hash: undefined },
+  ...family("ecdsa", "ECDSA", (hash) => `ECDSA_${word(hash)}`),
+  { name: "EDDSA", family: "eddsa", hash: undefined },
+];
+
+function family(
+  name: SignatureScheme["family"],
+  bare: MechanismName,
+  hashed: (hash: HashName) => string,
+): SignatureScheme[] {
+  return [undefined, ...HASHES].flatMap((hash) => {
+    const mechanism = hash === undefined ? bare : hashed(hash);
+    return isMechanism(mechanism) ? [{ name: mechanism, family: name, hash }] : [];
+  });
+}
+
+/** "sha256-rsa-pkcs", "CKM_SHA256_RSA_PKCS" and "SHA256_RSA_PKCS" are one name. */
+export function canonicalName(text: string): string {
+  return text.toUpperCase().replaceAll("-", "_").replace(/^CKM_/u, "");
+}
+
+export interface SchemeOptions {
+  readonly mechanism?: string;
+  readonly hash?: HashName;
+}
+
+/**
+ * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
+ * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, those for RSASSA-PSS only with that, EC keys with the hash of their own length,
+ * Ed25519 keys the whole message; on a card that does not do that, with the first mechanism that it offers for such keys.
+ * @param offered The token's mechanisms; any if left out.
+ * @throws {UsageError} for a name that is none, or does not fit the hash, the key or the card.
+ */
+export function signatureScheme(key: SigningKey, options: SchemeOptions, offered?: readonly number[]): SignatureScheme {
+  const scheme = namedScheme(key, options);
+  const isOffered = ({ name }: SignatureScheme): boolean => offered?.includes(CKM[name]) ?? true;
+  if (isOffered(scheme)) return scheme;
+  const possible = SCHEMES.filter((one) => keyTypeOf(one.family) === key.type && isOffered(one));
+  const [own] = possible.filter((one) => one.hash !== undefined);
+  if (own && options.mechanism === undefined && options.hash === undefined) return own;
+  const names = possible.map(({ name }) => name).join(", ");
+  throw new UsageError(
+    `the card does not sign with ${scheme.name}; with this key it does ${names === "" ? "nothing of the kind" : names}`,
+  );
+}
+
+function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): SignatureScheme {
+  const named =
+    mechanism === undefined ? { family: defaultFamily(key), hash: hash ?? defaultHash(key) } : lookUp(mechanism);
+  if (keyTypeOf(named.family) !== key.type) {
+    throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${KEY_NAMES[key.type]}`);
+  }
+  if (hash !== undefined && named.hash !== undefined && named.hash !== hash) {
+    throw new UsageError(`${mechanism ?? ""} has a hash of its own; leave out --hash ${hash}`);
+  }
+  const scheme = SCHEMES.find((one) => one.family === named.family && one.hash === (named.hash ?? hash));
+  if (!scheme) throw new UsageError(`there is no ${mechanism ?? "mechanism"} with ${hash ?? "no hash"}`);
+  return scheme;
+}
+
+const DEFAULT_FAMILY = { ec: "ecdsa", edwards: "eddsa" } as const;
+const KEY_NAMES: Readonly<Record<SigningKey["type"], string>> = { rsa: "RSA", ec: "EC", edwards: "Ed25519" };
+
+function keyTypeOf(family: SignatureScheme["family"]): SigningKey["type"] {
+  if (family === "ecdsa") return "ec";
+  return family === "eddsa" ? "edwards" : "rsa";
+}
+
+function lookUp(mechanism: string): SignatureScheme {
+  const name = canonicalName(mechanism);
+  const scheme = SCHEMES.find((one) => one.name === name);
+  if (!scheme) throw new UsageError(`--mechanism ${mechanism}: no way to sign; try ${FREQUENT.join(", ")}`);
+  return scheme;
+}
+
+const FREQUENT: readonly MechanismName[] = ["SHA256_RSA_PKCS", "SHA256_RSA_PKCS_PSS", "ECDSA_SHA256"];
+
+function defaultFamily(key: SigningKey): SignatureScheme["family"] {
+  if (key.type !== "rsa") return DEFAULT_FAMILY[key.type];
+  return key.pss === undefined ? "rsa-pkcs1" : "rsa-pss";
+}
+
+/** Undefined for Ed25519, which signs the whole message. */
+function defaultHash(key: SigningKey): HashName | undefined {
+  if (key.type === "rsa") return key.pss === undefined || key.pss === "none" ? "sha256" : key.pss.hash;
+  if (key.type === "edwards") return undefined;
+  return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
+}
+
+/** How an ECDSA signature is written: r and s one after the other, as PKCS #11 has it, or as DER, as most others do. */
+export type SignatureFormat = "raw" | "der";
+
+/** A signature as PKCS #11 gives it, in the format that is wanted. RSA signatures have one format only. */
+export function formatSignature(signature: Uint8Array, key: SigningKey, format: SignatureFormat): Uint8Array {
+  return key.type === "ec" && format === "der" ? ecdsaToDer(signature) : signature;
+}
+
+/**
+ * The signature as PKCS #11 has it, from either format: one that is twice as long as the curve is taken for r and s, unless
+ * told. Undefined if it is neither.
+ */
+export function readSignature(bytes: Uint8Array, key: SigningKey, format?: SignatureFormat): Uint8Array | undefined {
+  if (key.type !== "ec") return bytes;
+  const rawLength = key.point.length - 1;
+  if (format === "raw" || (format === undefined && bytes.length === rawLength)) return bytes;
+  try {
+    return ecdsaFromDer(bytes, key.curve);
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether `signature`, as PKCS #11 has it, is the key's over `data`; computed on the host. */
+export function verifySignature(
+  { family, hash }: SignatureScheme,
+  key: SigningKey,
+  data: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  const hashed = hash === undefined ? data : digest(hash, data);
+  if (key.type === "ec") return verifyEcdsa(key, hashed, signature);
+  if (key.type === "edwards") return verifyEddsa(key, data, signature);
+  switch (family) {
+    case "rsa-raw":
+      return verifyRsaRaw(key, data, signature);
+    case "rsa-pss":
+      return verifyPss(key, hashed, pssParameters(hash ?? hashOfLength(hashed.length)), signature);
+    case "rsa-pkcs1":
+    case "ecdsa":
+    case "eddsa":
+      return verifyPkcs1(key, hash === undefined ? data : digestInfo(hash, hashed), signature);
+  }
+}
+
+/** The same hash everywhere, and a salt as long as its result: what everybody uses. */
+function pssParameters(hash: HashName): { hash: HashName; mgfHash: HashName; saltLength: number } {
+  return { hash, mgfHash: hash, saltLength: hashLength(hash) };
+}
+
+/**
+ * The SHA-1 or SHA-2 hash whose result is this long: for a hash that was computed before.
+ * @throws {UsageError} if there is none.
+ */
+function hashOfLength(length: number): HashName {
+  const hash = HASHES.find((name) => hashLength(name) === length);
+  if (!hash) throw new UsageError(`RSA_PKCS_PSS signs a hash, and none has ${length} bytes; name one with --hash`);
+  return hash;
+}
+
+/** A hash as a mechanism, and as the mask generation function over it. */
+const HASH_CONSTANTS: Readonly<Record<HashName, { readonly hashAlg: number; readonly mgf: number } | undefined>> = {
+  md5: undefined,
+  sha1: { hashAlg: CKM.SHA_1, mgf: CKG_MGF.MGF1_SHA1 },
+  sha224: { hashAlg: CKM.SHA224, mgf: CKG_MGF.MGF1_SHA224 },
+  sha256: { hashAlg: CKM.SHA256, mgf: CKG_MGF.MGF1_SHA256 },
+  sha384: { hashAlg: CKM.SHA384, mgf: CKG_MGF.MGF1_SHA384 },
+  sha512: { hashAlg: CKM.SHA512, mgf: CKG_MGF.MGF1_SHA512 },
+  "sha512-224": undefined,
+  "sha512-256": undefined,
+  "sha3-224": { hashAlg: CKM.SHA3_224, mgf: CKG_MGF.MGF1_SHA3_224 },
+  "sha3-256": { hashAlg: CKM.SHA3_256, mgf: CKG_MGF.MGF1_SHA3_256 },
+  "sha3-384": { hashAlg: CKM.SHA3_384, mgf: CKG_MGF.MGF1_SHA3_384 },
+  "sha3-512": { hashAlg: CKM.SHA3_512, mgf: CKG_MGF.MGF1_SHA3_512 },
+};
+
+/** The mechanism of a scheme with its parameter. @param length Of what is signed: it tells the hash of a bare PSS. */
+export function signatureMechanism({ name, family, hash }: SignatureScheme, length: number): CK_MECHANISM {
+  const mechanism = CKM[name];
+  if (family !== "rsa-pss") return { mechanism };
+  const used = hash ?? hashOfLength(length);
+  const constants = HASH_CONSTANTS[used];
+  return constants ? { mechanism, parameter: { ...constants, sLen: hashLength(used) } } : { mechanism };
+}
+
+/** RSA decryption: OAEP with `hash` and MGF1 over the same, or PKCS #1 v1.5. */
+export function decryptionMechanism(hash: HashName | undefined, label?: Uint8Array): CK_MECHANISM {
+  const constants = hash === undefined ? undefined : HASH_CONSTANTS[hash];
+  if (!constants) return { mechanism: CKM.RSA_PKCS };
+  const source = CKZ_OAEP.DATA_SPECIFIED;
+  const parameter = { ...constants, source, ...(label && { pSourceData: label }) };
+  return { mechanism: CKM.RSA_PKCS_OAEP, parameter };
+}
+
+/** ECDH with the other party's point; the shared secret comes as it is. */
+export function agreementMechanism(point: Uint8Array): CK_MECHANISM {
+  return { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: point } };
+}

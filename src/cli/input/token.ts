@@ -1,0 +1,250 @@
+import { DataError } from "../../bytes/index.ts";
+import { Card, CardRecognition, type CardToken, connectCard } from "../../card/index.ts";
+import {
+  type CK_SLOT_INFO,
+  CKF_TOKEN,
+  CryptokiError,
+  type CryptokiFunctions,
+  formatUri,
+  isUri,
+  matchesToken,
+  parseUri,
+  type Pkcs11Uri,
+  type TokenDescription,
+  tokenUri,
+} from "../../cryptoki/index.ts";
+import { profiles } from "../../index.ts";
+import { PcscError, type ReaderState } from "../../pcsc/index.ts";
+import type { CommandContext } from "../context.ts";
+import { NotFoundError, UsageError } from "../output/failures.ts";
+import { visible } from "../output/printer.ts";
+
+/** Where a token is: its reader, and what tells the tokens of one card apart. */
+export interface TokenPlace {
+  readonly slotDescription: string;
+}
+
+/**
+ * Asks a token for what PKCS #11 has no function for.
+ * @param all The tokens of all readers: those of one card come in the card's own order.
+ * @throws {NotFoundError} if another card is in the reader now.
+ */
+export async function onCardToken<T>(
+  context: CommandContext,
+  token: TokenPlace,
+  all: readonly TokenPlace[],
+  work: (cardToken: CardToken) => Promise<T>,
+): Promise<T> {
+  const { slotDescription } = token;
+  const index = all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
+  const pcsc = await context.pcsc();
+  await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
+  const application = await new CardRecognition(profiles).claim(card);
+  const cardToken = application?.tokens[index];
+  if (cardToken) return await work(cardToken);
+  throw new NotFoundError(`the card in ${slotDescription} is another one now; try again`);
+}
+
+/** Whether --reader names this one, by a part of its name in any case; without --reader every one is. */
+export function wantsReader({ options }: CommandContext, name: string): boolean {
+  return options.reader === undefined || name.toLowerCase().includes(options.reader.toLowerCase());
+}
+
+/** Why the list of readers is empty. */
+export function noReader({ options }: CommandContext): Error {
+  if (options.reader === undefined) return new PcscError("SCARD_E_NO_READERS_AVAILABLE");
+  return new NotFoundError(`no reader whose name contains "${options.reader}"; see them with: cryptoki readers`);
+}
+
+/** Why none of the readers that --reader names has a card. */
+function noCard({ options }: CommandContext, wanted: readonly ReaderState[]): Error {
+  const where = options.reader === undefined ? "any reader" : wanted.map(({ name }) => name).join(" or ");
+  return new NotFoundError(`no card in ${where}; put one in`);
+}
+
+/**
+ * The reader to use: the one that --reader names, or the only one with a card in it.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function chooseReader(context: CommandContext): Promise<string> {
+  const readers = await (await context.pcsc()).readers();
+  const wanted = readers.filter(({ name }) => wantsReader(context, name));
+  if (wanted.length === 0) throw noReader(context);
+  const withCard = wanted.filter(({ present }) => present);
+  const [first, ...more] = withCard;
+  if (!first) throw noCard(context, wanted);
+  const exact = withCard.find(({ name }) => name === context.options.reader);
+  if (more.length === 0 || exact) return (exact ?? first).name;
+  const candidates = withCard.map(({ name }) => name);
+  throw new UsageError(`${withCard.length} readers have a card; choose one with --reader`, { candidates });
+}
+
+/** A token that is in, with what its slot and the token tell of themselves. */
+export interface Token extends TokenDescription {
+  /** CKF_ flags of CK_TOKEN_INFO. */
+  readonly flags: number;
+  /** In bytes. */
+  readonly minPinLength: number;
+  readonly maxPinLength: number;
+}
+
+/**
+ * What `text` says.
+ * @throws {UsageError} if it is no PKCS #11 URI, or holds a PIN: a command line is for everybody to see.
+ */
+export function readUri(text: string): Pkcs11Uri {
+  // Also where it is no PIN to the standard: after ";" in place of "?".
+  if (/[;?&]pin-value=/u.test(text)) throw pinInUri();
+  let uri: Pkcs11Uri;
+  try {
+    uri = parseUri(text);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(cause.message, { cause });
+  }
+  if (uri.pinValue === undefined) return uri;
+  throw pinInUri();
+}
+
+const pinInUri = (): UsageError =>
+  new UsageError("a PIN in a URI on the command line is seen by everybody; use pin-source or --pin-source");
+
+/** Of `[uri] [file]` either may be left out: what begins with "pkcs11:" is the URI. */
+export function uriAndFile(first: string | undefined, second: string | undefined): { uri?: string; file?: string } {
+  if (first === undefined) return {};
+  if (isUri(first)) return { uri: first, ...(second !== undefined && { file: second }) };
+  if (second === undefined) return { file: first };
+  if (isUri(second)) return { uri: second, file: first };
+  throw new UsageError(`one file, please: ${first} or ${second}`);
+}
+
+/**
+ * The tokens that are in, of the readers that --reader names. A card that is not known, or that another program holds, hides no
+ * other: a line on standard error names its reader and the reason.
+ * @throws {CryptokiError} the reason, where it is why there is no token at all.
+ */
+export async function listTokens(context: CommandContext): Promise<Token[]> {
+  const cryptoki = await context.cryptoki();
+  const tokens: Token[] = [];
+  const leftOut: { readonly reader: string; readonly error: CryptokiError }[] = [];
+  for (const slotID of await cryptoki.C_GetSlotList(true)) {
+    const slot = await cryptoki.C_GetSlotInfo(slotID);
+    if (!wantsReader(context, slot.slotDescription)) continue;
+    try {
+      tokens.push(await describeToken(cryptoki, slotID, slot));
+    } catch (error) {
+      if (!(error instanceof CryptokiError)) throw error;
+      leftOut.push({ reader: slot.slotDescription, error });
+    }
+  }
+  const [only, ...more] = leftOut;
+  if (tokens.length === 0 && only && more.length === 0) throw only.error;
+  for (const { reader, error } of leftOut) warn(context, reader, error);
+  return tokens;
+}
+
+async function describeToken(cryptoki: CryptokiFunctions, slotID: number, slot: CK_SLOT_INFO): Promise<Token> {
+  const { slotDescription, manufacturerID: slotManufacturerID } = slot;
+  const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
+  const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
+  const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
+  return { ...description, flags, minPinLength, maxPinLength };
+}
+
+function warn({ remark, options }: CommandContext, reader: string, { name, message }: CryptokiError): void {
+  if (options.json) remark.documentLine({ warning: { reader, name, message } });
+  else remark.line(`${remark.colours.yellow("warning:")} ${visible(`${reader} is left out: ${message}`)}`);
+}
+
+/** Those of `tokens` that both `uri` and --token describe. */
+export async function selectTokens(context: CommandContext, tokens: readonly Token[], uri?: string): Promise<Token[]> {
+  const wanted = [uri, context.options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
+  const found: Token[] = [];
+  for (const token of tokens) {
+    if (await matchesAll(context, wanted, token)) found.push(token);
+  }
+  return found;
+}
+
+async function matchesAll(context: CommandContext, wanted: readonly Pkcs11Uri[], token: Token): Promise<boolean> {
+  for (const uri of wanted) if (!(await describesToken(context, uri, token))) return false;
+  return true;
+}
+
+/**
+ * Whether `uri` describes the token, by its serial number here or by one that other modules show for it. Costs nothing unless all but the
+ * serial number fits.
+ */
+export async function describesToken(
+  context: CommandContext,
+  uri: Pkcs11Uri,
+  token: TokenDescription,
+): Promise<boolean> {
+  if (matchesToken(uri, token)) return true;
+  const { serial, ...rest } = uri;
+  // What a server shows is all that is known of its tokens.
+  if (serial === undefined || context.options.server !== undefined || !matchesToken(rest, token)) return false;
+  // Those of the card: any of its tokens tells them.
+  const others = await onCardToken<readonly string[]>(
+    context,
+    token,
+    [token],
+    async (first) => first.otherSerialNumbers?.() ?? [],
+  );
+  return others.includes(serial);
+}
+
+/**
+ * The token to use: the one that the URI or --token describes, or the only one.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ */
+export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
+  return onlyToken(await fittingTokens(context, uri));
+}
+
+/** The tokens that the URI and --token describe, one at least. @throws {NotFoundError} if there is none. */
+export async function fittingTokens(context: CommandContext, uri?: string): Promise<[Token, ...Token[]]> {
+  const [first, ...more] = await selectTokens(context, await listTokens(context), uri);
+  if (!first) throw await noToken(context, uri);
+  return [first, ...more];
+}
+
+/** The one of `fitting`. @throws {UsageError} if there are several. */
+export function onlyToken(fitting: readonly Token[], reason = `${fitting.length} tokens fit`): Token {
+  const [first, ...more] = fitting;
+  if (first && more.length === 0) return first;
+  const candidates = fitting.map((token) => formatUri(tokenUri(token)));
+  throw new UsageError(`${reason}; choose one with --token or --reader`, { candidates });
+}
+
+/** Why there is no token: no reader, no card, a card that nobody here knows, or none that the URI describes. */
+export async function noToken(context: CommandContext, uri?: string): Promise<Error> {
+  if (context.options.server !== undefined) {
+    return new NotFoundError("the server has no token that fits; see them with: cryptoki --server ... tokens");
+  }
+  const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
+  if (readers.length === 0) return noReader(context);
+  if (readers.every(({ present }) => !present)) return noCard(context, readers);
+  if (uri !== undefined || context.options.token !== undefined) {
+    return new NotFoundError("no token fits the URI; see them with: cryptoki tokens");
+  }
+  return new NotFoundError("no card that this program knows is in; see what is there with: cryptoki readers");
+}
+
+/** The card in the reader that is meant, for this command; the connection ends with it. */
+export async function openCard(context: CommandContext): Promise<Card> {
+  const pcsc = await context.pcsc();
+  return context.owns(await connectCard(pcsc, await chooseReader(context), context.cardOptions));
+}
+
+/** How the user's PIN stands, as far as the flags of CK_TOKEN_INFO tell. */
+export type PinState = "ok" | "count low" | "final try" | "locked" | "not set" | "not initialised";
+
+/** @param flags Of CK_TOKEN_INFO. */
+export function pinState(flags: number): PinState {
+  if ((flags & CKF_TOKEN.USER_PIN_LOCKED) !== 0) return "locked";
+  if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return "final try";
+  if ((flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0) return "count low";
+  if ((flags & CKF_TOKEN.TOKEN_INITIALIZED) === 0) return "not initialised";
+  return (flags & CKF_TOKEN.USER_PIN_INITIALIZED) === 0 ? "not set" : "ok";
+}

@@ -1,0 +1,179 @@
+import { X509Certificate } from "node:crypto";
+import { type Certificate, DerReader, nameText, parseCertificate } from "../../asn1/index.ts";
+import { DataError, toHex, tryParse } from "../../bytes/index.ts";
+import { digest, keyName, publicKeyName } from "../../crypto/index.ts";
+import { CKA, CKO, CryptokiError } from "../../cryptoki/index.ts";
+import type { ObjectEntry, TokenSession } from "../session.ts";
+import { NotFoundError } from "./failures.ts";
+
+/** A certificate for people, and as `--json` prints it. */
+export interface CertificateSummary {
+  /** Empty if the certificate's is. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** Hexadecimal, "-" in front of a negative one. */
+  readonly serialNumber: string;
+  /** ISO 8601; a time that names no moment is shown as the certificate writes it. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** The name of its algorithm, whether or not this driver computes with it. */
+  readonly key: string;
+  readonly keyUsage: readonly string[];
+  readonly subjectAltName?: string;
+  readonly sha256: string;
+}
+
+/** What is shown of a part that does not parse. */
+const UNREADABLE = "unreadable";
+
+/**
+ * The parts of a certificate that people look at, each as far as it can be read.
+ * @throws {DataError} if `der` does not have the outer form of a certificate.
+ */
+export function summarise(der: Uint8Array): CertificateSummary {
+  const certificate = parseCertificate(der);
+  const subjectAltName = alternativeNames(der);
+  return {
+    subject: tryParse(() => nameText(certificate.subject)) ?? UNREADABLE,
+    issuer: tryParse(() => nameText(certificate.issuer)) ?? UNREADABLE,
+    serialNumber: serialNumber(certificate),
+    ...validity(certificate),
+    key: tryParse(() => publicKeyName(certificate.subjectPublicKeyInfo)) ?? UNREADABLE,
+    keyUsage: tryParse(() => usages(certificate)) ?? [],
+    ...(subjectAltName !== undefined && { subjectAltName }),
+    sha256: toHex(digest("sha256", der)),
+  };
+}
+
+function validity(certificate: Certificate): Pick<CertificateSummary, "notBefore" | "notAfter"> {
+  const written = tryParse(() => certificate.writtenValidity) ?? { notBefore: UNREADABLE, notAfter: UNREADABLE };
+  const shown = (name: "notBefore" | "notAfter"): string =>
+    tryParse(() => certificate[name].toISOString()) ?? written[name];
+  return { notBefore: shown("notBefore"), notAfter: shown("notAfter") };
+}
+
+/** The day of a moment in ISO 8601; anything else whole. */
+export const dayOf = (time: string): string => time.replace(/^(\d{4}-\d\d-\d\d)T.*Z$/u, "$1");
+
+/** A certificate's subject in a line. @throws {DataError} if it does not parse. */
+function subjectOf(certificate: Certificate): string {
+  return shownName(nameText(certificate.subject));
+}
+
+/** A name for people, who would not see an empty one. */
+export const shownName = (name: string): string => (name === "" ? "(empty)" : name);
+
+/** As OpenSSL shows it: the magnitude in whole bytes. */
+function serialNumber({ serialNumber: encoding }: Certificate): string {
+  const { contents } = new DerReader(encoding, "serial number").next();
+  const unsigned = BigInt(`0x${toHex(contents)}`);
+  const number = BigInt.asIntN(8 * contents.length, unsigned);
+  const digits = (number < 0n ? -number : number).toString(16);
+  return `${number < 0n ? "-" : ""}${digits.length % 2 === 0 ? "" : "0"}${digits}`;
+}
+
+/** As OpenSSL writes them; undefined if there are none, or OpenSSL does not take it for a certificate. */
+function alternativeNames(der: Uint8Array): string | undefined {
+  try {
+    return new X509Certificate(der).subjectAltName;
+  } catch {
+    return undefined;
+  }
+}
+
+function usages(certificate: Certificate): string[] {
+  const usage = certificate.keyUsage;
+  return usage ? Object.entries(usage).flatMap(([name, set]) => (set ? [name] : [])) : [];
+}
+
+/** What an object is called in tables. */
+export const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
+  [CKO.CERTIFICATE, "certificate"],
+  [CKO.PUBLIC_KEY, "public key"],
+  [CKO.PRIVATE_KEY, "private key"],
+  [CKO.SECRET_KEY, "secret key"],
+  [CKO.DATA, "data"],
+  [CKO.PROFILE, "profile"],
+]);
+
+/** What more there is to tell of an object. */
+export interface ObjectDetails {
+  /** Of keys and certificates: "RSA-2048", "P-256". */
+  readonly key?: string;
+  /** A certificate's subject; what a key may be used for. */
+  readonly about?: string;
+  /** A private key's PIN is wanted for each use. */
+  readonly alwaysAuthenticate?: boolean;
+  /** It is on the card, and what is in it cannot be read. */
+  readonly unreadable?: true;
+}
+
+/** Looks into an object. One that cannot be read is told of as such, and spoils nothing else. */
+export async function describeObject(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
+  try {
+    switch (object.class) {
+      case CKO.CERTIFICATE:
+        return certificateDetails(await session.value(object.handle));
+      case CKO.PUBLIC_KEY:
+        return {
+          ...(await keyDetails(session, object)),
+          about: await uses(session, object, PUBLIC_USES),
+        };
+      case CKO.PRIVATE_KEY:
+        return await privateKeyDetails(session, object);
+      default:
+        return {};
+    }
+  } catch (error) {
+    if (error instanceof DataError || error instanceof CryptokiError)
+      return { about: `unreadable: ${error.message}`, unreadable: true };
+    throw error;
+  }
+}
+
+function certificateDetails(der: Uint8Array): ObjectDetails {
+  const certificate = parseCertificate(der);
+  return { key: publicKeyName(certificate.subjectPublicKeyInfo), about: subjectOf(certificate) };
+}
+
+/** The name of a key's algorithm, whether or not this driver computes with it; nothing where the token does not tell. */
+async function keyDetails(session: TokenSession, object: ObjectEntry): Promise<Pick<ObjectDetails, "key">> {
+  const info = await session.publicKeyInfo(object.handle);
+  if (info) return { key: publicKeyName(info) };
+  try {
+    return { key: keyName(await session.publicKey(object)) };
+  } catch (error) {
+    if (error instanceof NotFoundError) return {};
+    throw error;
+  }
+}
+
+async function privateKeyDetails(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
+  const alwaysAuthenticate = await session.flag(object.handle, CKA.ALWAYS_AUTHENTICATE);
+  const can = await uses(session, object, PRIVATE_USES);
+  return {
+    ...(await keyDetails(session, object)),
+    about: alwaysAuthenticate ? `${can}; PIN for each use` : can,
+    alwaysAuthenticate,
+  };
+}
+
+const PUBLIC_USES = [
+  ["verify", CKA.VERIFY],
+  ["encrypt", CKA.ENCRYPT],
+] as const;
+const PRIVATE_USES = [
+  ["sign", CKA.SIGN],
+  ["decrypt", CKA.DECRYPT],
+  ["derive", CKA.DERIVE],
+] as const;
+
+async function uses(
+  session: TokenSession,
+  object: ObjectEntry,
+  table: readonly (readonly [word: string, attribute: CKA])[],
+): Promise<string> {
+  const found: string[] = [];
+  for (const [word, attribute] of table) if (await session.flag(object.handle, attribute)) found.push(word);
+  return found.join(", ");
+}

@@ -1,0 +1,123 @@
+import { createCipheriv, createDecipheriv } from "node:crypto";
+import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
+import { toNumber } from "./elliptic-curve.ts";
+
+/** A Node Buffer as the Uint8Array that the rest of the package works with: same bytes, without Buffer's own methods. */
+export function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+/** Block ciphers of card management keys; the length of the key tells AES-128, -192 and -256 apart. */
+export type BlockCipher = "3des" | "aes";
+
+const BLOCK = { "3des": 8, aes: 16 } as const;
+
+/** Bytes of one block. */
+export function blockLength(cipher: BlockCipher): number {
+  return BLOCK[cipher];
+}
+
+/** Encrypts one block by itself (ECB). @throws {DataError} for a key or block of a wrong length. */
+export function encryptBlock(cipher: BlockCipher, key: Uint8Array, block: Uint8Array): Uint8Array {
+  checkBlock(cipher, block);
+  return run(cipher, key, block, createCipheriv);
+}
+
+/** Decrypts one block by itself (ECB). @throws {DataError} for a key or block of a wrong length. */
+export function decryptBlock(cipher: BlockCipher, key: Uint8Array, block: Uint8Array): Uint8Array {
+  checkBlock(cipher, block);
+  return run(cipher, key, block, createDecipheriv);
+}
+
+function run(
+  cipher: BlockCipher,
+  key: Uint8Array,
+  block: Uint8Array,
+  create: typeof createCipheriv | typeof createDecipheriv,
+): Uint8Array {
+  const name = cipher === "3des" ? "des-ede3-ecb" : `aes-${key.length * 8}-ecb`;
+  const lengths: readonly number[] = cipher === "3des" ? [24] : [16, 24, 32];
+  if (!lengths.includes(key.length)) throw new DataError(`${cipher} key: ${key.length} bytes`);
+  return plain(create(name, key, null).setAutoPadding(false).update(block));
+}
+
+function checkBlock(cipher: BlockCipher, block: Uint8Array): void {
+  if (block.length !== BLOCK[cipher]) throw new DataError(`${cipher} block: ${block.length} bytes`);
+}
+
+export type Direction = "encrypt" | "decrypt";
+
+/** A cipher under way: each part gives what can be given. */
+export interface BlockStream {
+  update(part: Uint8Array): Uint8Array;
+  /** @throws {DataError} if what came in is no whole number of blocks, or its padding is wrong. */
+  final(): Uint8Array;
+}
+
+interface BlockStreamOptions {
+  readonly cipher: BlockCipher;
+  /** AES: 16, 24 or 32 bytes. 3DES: 24, 16 (two keys) or 8 (single DES). */
+  readonly key: Uint8Array;
+  /** As long as a block; left out for ECB. */
+  readonly iv?: Uint8Array;
+  /** PKCS #7. */
+  readonly padding: boolean;
+}
+
+/** ECB, or CBC with an IV (SP 800-38A). @throws {DataError} for a key or IV of a wrong length. */
+export function blockStream(direction: Direction, { cipher, key, iv, padding }: BlockStreamOptions): BlockStream {
+  if (iv && iv.length !== blockLength(cipher)) throw new DataError(`${cipher}: an IV of ${iv.length} bytes`);
+  const create = direction === "encrypt" ? createCipheriv : createDecipheriv;
+  const whole = cipher === "3des" ? threeKeys(key) : copySecret(key);
+  try {
+    const lengths: readonly number[] = cipher === "3des" ? [24] : [16, 24, 32];
+    if (!lengths.includes(whole.length)) throw new DataError(`${cipher} key: ${key.length} bytes`);
+    const family = cipher === "3des" ? "des-ede3" : `aes-${whole.length * 8}`;
+    const stream = create(`${family}-${iv ? "cbc" : "ecb"}`, whole, iv ?? null).setAutoPadding(padding);
+    return {
+      update: (part) => plain(stream.update(part)),
+      final: () => {
+        try {
+          return plain(stream.final());
+        } catch (cause) {
+          throw new DataError(`${cipher}: no whole number of blocks, or wrong padding`, { cause });
+        }
+      },
+    };
+  } finally {
+    wipe(whole);
+  }
+}
+
+/** Single and two-key DES as the three-key DES that does the same: OpenSSL 3 has no other. */
+function threeKeys(key: Uint8Array): Uint8Array {
+  if (key.length === 8) return concatSecret(key, key, key);
+  return key.length === 16 ? concatSecret(key, key.subarray(0, 8)) : copySecret(key);
+}
+
+const AES_BLOCK = 16;
+
+/**
+ * AES in counter mode (SP 800-38A section 6.5); both directions are the same.
+ * @param counterBits How many of the last bits of the block count, 1 to 128. After their highest value nothing comes: OpenSSL
+ *   would count on into the bits before them.
+ * @param block The first counter block, 16 bytes.
+ * @throws {DataError} for other lengths; from update, once more has come in than counters last for.
+ */
+export function counterStream(key: Uint8Array, counterBits: number, block: Uint8Array): BlockStream {
+  if (![16, 24, 32].includes(key.length)) throw new DataError(`aes key: ${key.length} bytes`);
+  if (block.length !== AES_BLOCK || counterBits < 1 || counterBits > 128) {
+    throw new DataError("CTR: a block of 16 bytes, of which 1 to 128 bits count");
+  }
+  const stream = createCipheriv(`aes-${key.length * 8}-ctr`, key, block);
+  const counters = 1n << BigInt(counterBits);
+  let left = (counters - (toNumber(block) % counters)) * BigInt(AES_BLOCK);
+  return {
+    update(part) {
+      if (left < BigInt(part.length)) throw new DataError("CTR: more data than the counter has values");
+      left -= BigInt(part.length);
+      return plain(stream.update(part));
+    },
+    final: () => plain(stream.final()),
+  };
+}

@@ -1,0 +1,337 @@
+import { createHmac } from "node:crypto";
+import { derNull, derOctetString, derOid, derSequence } from "../asn1/index.ts";
+import { concat, concatSecret, copySecret, DataError, equalBytes, utf8, wipe } from "../bytes/index.ts";
+import { plain } from "./ciphers.ts";
+import { digest, hashLength, type HashName, randomBytes } from "./digests.ts";
+
+/**
+ * Choices without branches, for data whose value must not show in the time that its handling takes. A just-in-time compiler
+ * promises nothing, so this is care, not proof: no branch, no index and no early end depends on a secret. Bits are 0 or 1.
+ */
+
+/** 1 if `a` equals `b`. Both below 2^31. */
+function isEqual(a: number, b: number): number {
+  const difference = a ^ b;
+  return ((difference | -difference) >>> 31) ^ 1;
+}
+
+/** 1 if `a` is less than `b`. Both below 2^30. */
+function isLess(a: number, b: number): number {
+  return (a - b) >>> 31;
+}
+
+/** `a` if `bit` is 1, `b` if it is 0. Both below 2^31. */
+function select(bit: number, a: number, b: number): number {
+  return b ^ (-bit & (a ^ b));
+}
+
+/** 00, the block type, at least 8 bytes of padding, 00 (RFC 8017 sections 7.2.1 and 9.2). */
+const OVERHEAD = 11;
+
+/**
+ * EMSA-PKCS1-v1_5 (RFC 8017 section 9.2 steps 3 to 5): the block that the private key is applied to.
+ * @param data A DigestInfo, or whatever else the caller signs.
+ * @param length Of the modulus in bytes.
+ * @throws {DataError} if `data` is longer than `length` - 11.
+ */
+export function encodePkcs1Signature(data: Uint8Array, length: number): Uint8Array {
+  checkLength(data, length);
+  const padding = new Uint8Array(length - 3 - data.length).fill(0xff);
+  return concat(Uint8Array.of(0x00, 0x01), padding, Uint8Array.of(0x00), data);
+}
+
+/**
+ * EME-PKCS1-v1_5 (RFC 8017 section 7.2.1 step 2): the block that a public key is applied to.
+ * @param length Of the modulus in bytes.
+ * @throws {DataError} if `message` is longer than `length` - 11.
+ */
+export function encodePkcs1Encryption(message: Uint8Array, length: number): Uint8Array {
+  checkLength(message, length);
+  const padding = randomBytes(length - 3 - message.length);
+  while (padding.includes(0)) padding.forEach((byte, index) => (padding[index] = byte || (randomBytes(1)[0] ?? 0)));
+  return concatSecret(Uint8Array.of(0x00, 0x02), padding, Uint8Array.of(0x00), message);
+}
+
+/**
+ * EMSA-PKCS1-v1_5 taken off again, for a signature that holds its message (PKCS#11 3.1 section 5.14).
+ * @param block What the public key made of a signature.
+ * @returns What was signed.
+ * @throws {DataError} if it is not 00 01, at least 8 times FF, 00.
+ */
+export function decodePkcs1Signature(block: Uint8Array): Uint8Array {
+  const end = block.findIndex((byte, index) => index >= 2 && byte !== 0xff);
+  if (block[0] !== 0x00 || block[1] !== 0x01 || end < OVERHEAD - 1 || block[end] !== 0x00) {
+    throw new DataError("PKCS#1 v1.5: not the block of a signature");
+  }
+  return block.slice(end + 1);
+}
+
+function checkLength(data: Uint8Array, length: number): void {
+  if (data.length > length - OVERHEAD) {
+    throw new DataError(`PKCS#1 v1.5: ${data.length} bytes, ${Math.max(0, length - OVERHEAD)} at most for this key`);
+  }
+}
+
+/**
+ * EME-PKCS1-v1_5 decoding with implicit rejection (RFC 8017 section 7.2.2 step 3; draft-irtf-cfrg-rsa-guidance):
+ * a block with wrong padding gives a message too, of random looking length and content, always the same for the same block.
+ * There is no error that would make the caller an oracle (Bleichenbacher 1998); whoever protects a message finds out by its
+ * own check.
+ *
+ * The draft draws the substitute from a hash of the private exponent and the ciphertext. The exponent is on the card, so it
+ * is drawn from the decrypted block instead. That block is m = c^d mod n, as secret as the exponent is to whoever has only
+ * c: to compute the substitute is to know m already, and a guess of m can be tested without us by encrypting it. It also is
+ * a function of key and ciphertext alone, so repeating a ciphertext in another process tells nothing, which a random
+ * secret in each process could not promise.
+ *
+ * @param block As long as the modulus, from the private key's bare operation. Stays the caller's to wipe.
+ */
+export function decodePkcs1Encryption(block: Uint8Array): Uint8Array {
+  const length = block.length;
+  if (length < OVERHEAD) throw new DataError(`PKCS#1 v1.5: a block of ${length} bytes`);
+  const { valid, messageLength } = examine(block);
+  const key = hmac(utf8("PKCS#1 v1.5 implicit rejection"), block);
+  const substitute = expand(key, "message", length);
+  const substituteLength = drawLength(expand(key, "length", 2 * CANDIDATES), length);
+
+  const mixed = substitute.map((byte, index) => select(valid, block[index] ?? 0, byte));
+  const chosenLength = select(valid, messageLength, substituteLength);
+  const message = copySecret(mixed.subarray(length - chosenLength));
+  wipe(mixed, substitute, key);
+  return message;
+}
+
+/** Whether the padding is right (1 or 0), and how long the message behind the first zero byte is. */
+function examine(block: Uint8Array): { valid: number; messageLength: number } {
+  let found = 0;
+  let separator = 0;
+  for (let index = 2; index < block.length; index++) {
+    const zero = isEqual(block[index] ?? 0, 0);
+    separator = select(zero & (found ^ 1), index, separator);
+    found |= zero;
+  }
+  const head = isEqual(block[0] ?? 0, 0) & isEqual(block[1] ?? 0, 2);
+  // At least 8 bytes of padding: the zero byte stands at 10 or later.
+  const valid = head & found & (isLess(separator, OVERHEAD - 1) ^ 1);
+  return { valid, messageLength: block.length - 1 - separator };
+}
+
+/** Each fits with a chance of one half or more, so that none does once in 2^128 (draft-irtf-cfrg-rsa-guidance). */
+const CANDIDATES = 128;
+
+/** The last of the 16-bit candidates that, cut to the bits of the longest message, is the length of a possible one. */
+function drawLength(candidates: Uint8Array, blockLength: number): number {
+  const bound = blockLength - OVERHEAD + 1;
+  const mask = 2 ** (32 - Math.clz32(bound)) - 1;
+  let length = 0;
+  for (let index = 0; index < candidates.length; index += 2) {
+    const candidate = (((candidates[index] ?? 0) << 8) | (candidates[index + 1] ?? 0)) & mask;
+    length = select(isLess(candidate, bound), candidate, length);
+  }
+  return length;
+}
+
+/** The draft's IRPRF: HMAC-SHA-256 over a counter, the label and the length in bits, 16 bits each number. */
+function expand(key: Uint8Array, label: string, length: number): Uint8Array {
+  const bits = 8 * length;
+  const suffix = concat(utf8(label), Uint8Array.of(bits >> 8, bits & 0xff));
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, index) =>
+    hmac(key, concat(Uint8Array.of(index >> 8, index & 0xff), suffix)),
+  );
+  return concat(...blocks).subarray(0, length);
+}
+
+function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return plain(createHmac("sha256", key).update(data).digest());
+}
+
+/** RFC 8017 appendix B.1; SHA-3: NIST's register of algorithms (CSOR), as RFC 9688 section 2 has them. */
+const OID: Readonly<Record<HashName, string>> = {
+  md5: "1.2.840.113549.2.5",
+  sha1: "1.3.14.3.2.26",
+  sha224: "2.16.840.1.101.3.4.2.4",
+  sha256: "2.16.840.1.101.3.4.2.1",
+  sha384: "2.16.840.1.101.3.4.2.2",
+  sha512: "2.16.840.1.101.3.4.2.3",
+  "sha512-224": "2.16.840.1.101.3.4.2.5",
+  "sha512-256": "2.16.840.1.101.3.4.2.6",
+  "sha3-224": "2.16.840.1.101.3.4.2.7",
+  "sha3-256": "2.16.840.1.101.3.4.2.8",
+  "sha3-384": "2.16.840.1.101.3.4.2.9",
+  "sha3-512": "2.16.840.1.101.3.4.2.10",
+};
+
+/**
+ * The DigestInfo of a hash's result, DER: what PKCS#1 v1.5 signs (RFC 8017 section 9.2 step 2).
+ * @throws {DataError} if `digest` is not as long as the hash's results are.
+ */
+export function digestInfo(hash: HashName, digest: Uint8Array): Uint8Array {
+  checkDigest(hash, digest);
+  return derSequence(derSequence(derOid(OID[hash]), derNull()), derOctetString(digest));
+}
+
+/** @throws {DataError} if `digest` is not as long as the hash's results are. */
+function checkDigest(hash: HashName, digest: Uint8Array): void {
+  if (digest.length !== hashLength(hash)) {
+    throw new DataError(`${hash} digest: ${digest.length} bytes, ${hashLength(hash)} wanted`);
+  }
+}
+
+/** MGF1 (RFC 8017 appendix B.2.1): `length` bytes of mask out of `seed`. */
+function mgf1(hash: HashName, seed: Uint8Array, length: number): Uint8Array {
+  const step = hashLength(hash);
+  const mask = new Uint8Array(Math.ceil(length / step) * step);
+  const counter = new DataView(new ArrayBuffer(4));
+  for (let offset = 0; offset < length; offset += step) {
+    counter.setUint32(0, offset / step);
+    mask.set(digest(hash, seed, new Uint8Array(counter.buffer)), offset);
+  }
+  return mask.subarray(0, length);
+}
+
+/** `data` under the mask that `seed` gives. */
+function masked(hash: HashName, seed: Uint8Array, data: Uint8Array): Uint8Array {
+  const mask = mgf1(hash, seed, data.length);
+  return data.map((byte, index) => byte ^ (mask[index] ?? 0));
+}
+
+/** CK_RSA_PKCS_OAEP_PARAMS, in words. */
+export interface OaepParameters {
+  readonly hash: HashName;
+  /** Hash of the mask generation function, MGF1. */
+  readonly mgfHash: HashName;
+  /** Empty if there is none. */
+  readonly label?: Uint8Array;
+}
+
+const EMPTY = new Uint8Array();
+
+/**
+ * EME-OAEP (RFC 8017 section 7.1.1 step 2): the block that a public key is applied to.
+ * @param length Of the modulus in bytes.
+ * @throws {DataError} if `message` is longer than `length` less two hashes and 2.
+ */
+export function encodeOaep(message: Uint8Array, parameters: OaepParameters, length: number): Uint8Array {
+  const { hash, mgfHash, label = EMPTY } = parameters;
+  const hLength = hashLength(hash);
+  const zeros = length - message.length - 2 * hLength - 2;
+  if (zeros < 0) {
+    throw new DataError(`OAEP: ${message.length} bytes, ${Math.max(0, length - 2 * hLength - 2)} at most for this key`);
+  }
+  const db = concatSecret(digest(hash, label), new Uint8Array(zeros), Uint8Array.of(0x01), message);
+  const seed = randomBytes(hLength);
+  const maskedDb = masked(mgfHash, seed, db);
+  const block = concat(Uint8Array.of(0x00), masked(mgfHash, maskedDb, seed), maskedDb);
+  wipe(db, seed);
+  return block;
+}
+
+/**
+ * EME-OAEP decoding (RFC 8017 section 7.1.2 step 3). Whatever is wrong, the error is the same and comes after the same work:
+ * to tell a leading byte that is not zero from the rest would give the message away (Manger 2001).
+ * @param block As long as the modulus, from the private key's bare operation. Stays the caller's to wipe.
+ * @throws {DataError} "OAEP: decryption error".
+ */
+export function decodeOaep(block: Uint8Array, parameters: OaepParameters): Uint8Array {
+  const { hash, mgfHash, label = EMPTY } = parameters;
+  const hLength = hashLength(hash);
+  if (block.length < 2 * hLength + 2) throw new DataError(`OAEP: the key is too short for ${hash}`);
+  const maskedDb = block.subarray(1 + hLength);
+  const seed = masked(mgfHash, maskedDb, block.subarray(1, 1 + hLength));
+  const db = masked(mgfHash, seed, maskedDb);
+
+  let wrong = block[0] ?? 0;
+  digest(hash, label).forEach((byte, index) => (wrong |= byte ^ (db[index] ?? 0)));
+  let looking = 1;
+  let separator = 0;
+  for (let index = hLength; index < db.length; index++) {
+    const byte = db[index] ?? 0;
+    const one = isEqual(byte, 0x01);
+    separator = select(looking & one, index, separator);
+    wrong |= looking & (one ^ 1) & (isEqual(byte, 0x00) ^ 1);
+    looking &= one ^ 1;
+  }
+  wrong |= looking;
+
+  const message = copySecret(db.subarray(separator + 1));
+  wipe(db, seed);
+  if (wrong !== 0) {
+    wipe(message);
+    throw new DataError("OAEP: decryption error");
+  }
+  return message;
+}
+
+/** CK_RSA_PKCS_PSS_PARAMS, in words. */
+export interface PssParameters {
+  readonly hash: HashName;
+  /** Hash of the mask generation function, MGF1. */
+  readonly mgfHash: HashName;
+  /** In bytes. */
+  readonly saltLength: number;
+}
+
+const PADDING1 = new Uint8Array(8);
+const TRAILER = 0xbc;
+
+/**
+ * EMSA-PSS (RFC 8017 section 9.1.1) over the hash of a message: the block, as long as the modulus, that the private key is
+ * applied to.
+ * @param salt Random unless given: for test vectors.
+ * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
+ */
+export function encodePss(
+  hashed: Uint8Array,
+  parameters: PssParameters,
+  modulusBits: number,
+  salt?: Uint8Array,
+): Uint8Array {
+  const { hash, mgfHash, saltLength } = parameters;
+  const layout = pssLayout(hashed, parameters, modulusBits);
+  const chosen = salt ?? randomBytes(saltLength);
+  if (chosen.length !== saltLength) throw new DataError(`PSS: a salt of ${chosen.length} bytes, not ${saltLength}`);
+  const h = digest(hash, PADDING1, hashed, chosen);
+  const padding = new Uint8Array(layout.dbLength - saltLength - 1);
+  const db = masked(mgfHash, h, concat(padding, Uint8Array.of(0x01), chosen));
+  db[0] = (db[0] ?? 0) & layout.topMask;
+  return concat(new Uint8Array(layout.leadingZeros), db, h, Uint8Array.of(TRAILER));
+}
+
+/**
+ * EMSA-PSS verification (RFC 8017 section 9.1.2): whether `block`, as long as the modulus, is an encoding of this digest with
+ * a salt of just this length.
+ * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
+ */
+export function isPss(block: Uint8Array, hashed: Uint8Array, parameters: PssParameters, modulusBits: number): boolean {
+  const { hash, mgfHash, saltLength } = parameters;
+  const { leadingZeros, dbLength, topMask } = pssLayout(hashed, parameters, modulusBits);
+  const h = block.subarray(leadingZeros + dbLength, -1);
+  if (block.subarray(0, leadingZeros).some((byte) => byte !== 0) || block.at(-1) !== TRAILER) return false;
+  const maskedDb = block.subarray(leadingZeros, leadingZeros + dbLength);
+  if (((maskedDb[0] ?? 0) & ~topMask) !== 0) return false;
+  const db = masked(mgfHash, h, maskedDb);
+  db[0] = (db[0] ?? 0) & topMask;
+  const one = dbLength - saltLength - 1;
+  if (db.subarray(0, one).some((byte) => byte !== 0) || db[one] !== 0x01) return false;
+  return equalBytes(h, digest(hash, PADDING1, hashed, db.subarray(one + 1)));
+}
+
+/** Where things stand in a block of the modulus' length; emBits is one less than the modulus' bits (section 8.1.1). */
+function pssLayout(
+  hashed: Uint8Array,
+  { hash, saltLength }: PssParameters,
+  modulusBits: number,
+): { leadingZeros: number; dbLength: number; topMask: number } {
+  checkDigest(hash, hashed);
+  const length = Math.ceil(modulusBits / 8);
+  const encodedLength = Math.ceil((modulusBits - 1) / 8);
+  const dbLength = encodedLength - hashLength(hash) - 1;
+  if (saltLength < 0 || dbLength < saltLength + 1) {
+    throw new DataError(`PSS: ${hash} with a salt of ${saltLength} bytes does not fit a key of ${modulusBits} bits`);
+  }
+  return {
+    leadingZeros: length - encodedLength,
+    dbLength,
+    topMask: 0xff >> (8 * encodedLength - (modulusBits - 1)),
+  };
+}

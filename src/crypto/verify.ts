@@ -1,0 +1,186 @@
+import { constants, createECDH, publicEncrypt, verify } from "node:crypto";
+import { concat, DataError, equalBytes, utf8 } from "../bytes/index.ts";
+import { plain } from "./ciphers.ts";
+import { digest } from "./digests.ts";
+import {
+  CURVE_NUMBERS,
+  curveInfo,
+  inverse,
+  modulo,
+  type NamedCurve,
+  toBytes,
+  toNumber,
+  truncateDigest,
+} from "./elliptic-curve.ts";
+import { type EcPublicKey, type EdwardsPublicKey, importPublicKey, type RsaPublicKey } from "./public-key.ts";
+import { encodePkcs1Signature, isPss, type PssParameters } from "./rsa-padding.ts";
+
+/** Length of the modulus, of signatures and of ciphertexts, in bytes. */
+function modulusLength(key: RsaPublicKey): number {
+  return key.modulus.length;
+}
+
+/**
+ * block^e mod n, without padding: encrypts a padded block, or recovers the one that was signed.
+ * @param block As long as the modulus, and less than it as a number.
+ * @throws {DataError} if it is not, or OpenSSL refuses the key.
+ */
+export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
+  const imported = importPublicKey(key);
+  if (block.length !== modulusLength(key)) {
+    throw new DataError(`RSA: a block of ${block.length} bytes, ${modulusLength(key)} wanted`);
+  }
+  try {
+    return plain(publicEncrypt({ key: imported, padding: constants.RSA_NO_PADDING }, block));
+  } catch (cause) {
+    throw new DataError("RSA: the block is not less than the modulus", { cause });
+  }
+}
+
+/**
+ * Whether `signature` is the key's over `data` with PKCS#1 v1.5 padding (RFC 8017 section 8.2.2). The block is built and
+ * compared, not taken apart: there is nothing in it to misread (Bleichenbacher 2006).
+ * @param data The DigestInfo, or whatever else was signed.
+ * @throws {DataError} if `data` is too long for the key, or OpenSSL refuses the key.
+ */
+export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
+  const expected = encodePkcs1Signature(data, modulusLength(key));
+  const block = recover(key, signature);
+  return block !== undefined && equalBytes(block, expected);
+}
+
+/**
+ * Whether `signature` is the key's bare operation on `data`, taken as a number (CKM_RSA_X_509).
+ * @throws {DataError} if `data` is longer than the modulus, or OpenSSL refuses the key.
+ */
+export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
+  const length = modulusLength(key);
+  if (data.length > length) throw new DataError(`RSA: ${data.length} bytes, ${length} at most for this key`);
+  const block = recover(key, signature);
+  return block !== undefined && equalBytes(block, concat(new Uint8Array(length - data.length), data));
+}
+
+/**
+ * Whether `signature` is the key's over the digest with PSS padding (RFC 8017 section 8.1.2), the salt just as long as
+ * `parameters` say.
+ * @throws {DataError} if the digest has a wrong length, the key is too short for hash and salt, or OpenSSL refuses it.
+ */
+export function verifyPss(
+  key: RsaPublicKey,
+  digest: Uint8Array,
+  parameters: PssParameters,
+  signature: Uint8Array,
+): boolean {
+  const block = recover(key, signature);
+  return isPss(block ?? new Uint8Array(modulusLength(key)), digest, parameters, key.modulusBits);
+}
+
+/** The block that was signed; undefined if `signature` cannot be one of this key's. */
+function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefined {
+  if (signature.length !== modulusLength(key)) return undefined;
+  return isLessThan(signature, key.modulus) ? rsaPublic(key, signature) : undefined;
+}
+
+/** Compares numbers of the same length, most significant byte first. */
+function isLessThan(a: Uint8Array, b: Uint8Array): boolean {
+  const index = a.findIndex((byte, position) => byte !== b[position]);
+  return index >= 0 && (a[index] ?? 0) < (b[index] ?? 0);
+}
+
+const MESSAGE = utf8("a message whose hash stands in for the digest");
+const MESSAGE_DIGEST = digest("sha256", MESSAGE);
+
+interface Point {
+  readonly x: bigint;
+  readonly y: bigint;
+}
+
+/**
+ * Whether `signature` (r || s) is the key's over `hashed`, which may be of any length (FIPS 186-5 section 6.4.2).
+ *
+ * Node verifies messages only: without the name of a hash it takes SHA-256 for EC keys, not the digest as it is. But a signature (r, s) of digest e under key Q is one of digest e' under key
+ * Q + tG, t = (e - e') / r: the point (e'G + r(Q + tG)) / s that verification computes is (eG + rQ) / s. So OpenSSL is asked
+ * about a known message and the shifted key, and all that is left to do here is one addition. Everything in it is public.
+ *
+ * @throws {DataError} if the key's point is not on its curve.
+ */
+export function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signature: Uint8Array): boolean {
+  const { curve } = key;
+  const { bytes } = curveInfo(curve);
+  const { n } = CURVE_NUMBERS[curve];
+  importPublicKey(key);
+  if (signature.length !== 2 * bytes) return false;
+  const r = toNumber(signature.subarray(0, bytes));
+  if (r === 0n || r >= n) return false;
+
+  const e = toNumber(truncateDigest(hashed, curve));
+  const t = modulo((e - toNumber(MESSAGE_DIGEST)) * inverse(r, n), n);
+  const shifted = t === 0n ? key.point : addMultipleOfBase(curve, key.point, t);
+  // Infinity: only for a signer who chose it, and then not with the r that he would need, short of breaking the curve.
+  if (!shifted) return false;
+  const shiftedKey = importPublicKey({ type: "ec", curve, point: shifted });
+  return verify("sha256", MESSAGE, { key: shiftedKey, dsaEncoding: "ieee-p1363" }, signature);
+}
+
+/** point + t times the curve's base point, t not 0; undefined if that is infinity. */
+function addMultipleOfBase(curve: NamedCurve, point: Uint8Array, t: bigint): Uint8Array | undefined {
+  const { bytes, openssl } = curveInfo(curve);
+  const ecdh = createECDH(openssl);
+  ecdh.setPrivateKey(toBytes(t, bytes));
+  const sum = add(CURVE_NUMBERS[curve].p, toPoint(point), toPoint(ecdh.getPublicKey()));
+  return sum && concat(Uint8Array.of(0x04), toBytes(sum.x, bytes), toBytes(sum.y, bytes));
+}
+
+/** The chord and tangent rule over the field of p elements, a = -3 (SEC 1 section 2.2.1). */
+function add(p: bigint, a: Point, b: Point): Point | undefined {
+  if (a.x === b.x && a.y !== b.y) return undefined;
+  const slope =
+    a.x === b.x ? (3n * a.x * a.x - 3n) * inverse(2n * a.y, p) : (b.y - a.y) * inverse(modulo(b.x - a.x, p), p);
+  const x = modulo(slope * slope - a.x - b.x, p);
+  return { x, y: modulo(slope * (a.x - x) - a.y, p) };
+}
+
+function toPoint(point: Uint8Array): Point {
+  const half = (point.length - 1) / 2;
+  return { x: toNumber(point.subarray(1, 1 + half)), y: toNumber(point.subarray(1 + half)) };
+}
+
+/**
+ * ECDSA over a digest (FIPS 186-5 section 6.4.1), which Node has no call for: it hashes first. The points
+ * are OpenSSL's: a fresh key pair gives k and kG. What is left is one line modulo the order; its inversion is blinded by a random
+ * factor, because BigInt does not compute in constant time.
+ * @param secret The private key, most significant byte first.
+ * @param hashed As truncateDigest leaves it: to cut once more what was cut already would sign another number on P-521.
+ * @returns r || s, each as long as the order.
+ * @throws {DataError} for a digest longer than the order.
+ */
+export function signEcdsa(curve: NamedCurve, secret: Uint8Array, hashed: Uint8Array): Uint8Array {
+  const { bytes } = curveInfo(curve);
+  const { n } = CURVE_NUMBERS[curve];
+  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes, ${bytes} at most`);
+  const d = toNumber(secret);
+  const e = toNumber(hashed);
+  for (;;) {
+    const k = ephemeral(curve);
+    const { secret: blind } = ephemeral(curve);
+    const r = modulo(k.x, n);
+    const s = modulo(inverse(modulo(k.secret * blind, n), n) * modulo(blind * e + modulo(blind * r, n) * d, n), n);
+    if (r !== 0n && s !== 0n) return concat(toBytes(r, bytes), toBytes(s, bytes));
+  }
+}
+
+/** A number from 1 to n - 1, and the x coordinate of its multiple of the base point. */
+function ephemeral(curve: NamedCurve): { readonly secret: bigint; readonly x: bigint } {
+  const { bytes, openssl } = curveInfo(curve);
+  const ecdh = createECDH(openssl);
+  const point = ecdh.generateKeys();
+  const secret = ecdh.getPrivateKey();
+  const numbers = { secret: toNumber(secret), x: toNumber(point.subarray(1, 1 + bytes)) };
+  secret.fill(0);
+  return numbers;
+}
+
+/** Whether `signature` (R || S) is the key's over `message` (RFC 8032 section 5.1.7). @throws {DataError} for a key that is none. */
+export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  return verify(null, message, importPublicKey(key), signature);
+}

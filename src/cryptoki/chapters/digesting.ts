@@ -1,0 +1,86 @@
+import type { Application } from "../application.ts";
+import { requireBytes } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../errors.ts";
+import { requireMechanism } from "../mechanisms/availability.ts";
+import { hashDigester } from "../mechanisms/operation.ts";
+import { readNoParameter } from "../mechanisms/parameters.ts";
+import { Operation } from "../sessions/operations.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+import { initialise } from "./key-use.ts";
+
+export function digestInit(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  return initialise({ application, handle, kind: "digest", mechanism, signal }, ({ token }, wanted) => {
+    const entry = requireMechanism(token.cardToken, wanted, "digest");
+    if (entry.kind !== "digest") throw new CryptokiError(CKR.MECHANISM_INVALID);
+    readNoParameter(wanted.parameter);
+    return new Operation(hashDigester(entry.hash));
+  });
+}
+
+export function digest(
+  application: Application,
+  handle: number,
+  data: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      operations.get("digest").requireWhole();
+      return operations.finish("digest", ({ stream }) => {
+        requireBytes(data, "the data");
+        stream.update(data);
+        return stream.final();
+      });
+    },
+    signal,
+  );
+}
+
+export function digestUpdate(
+  application: Application,
+  handle: number,
+  part: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ operations }) =>
+      operations.step("digest", (operation) => {
+        requireBytes(part, "the part");
+        operation.begin().update(part);
+      }),
+    signal,
+  );
+}
+
+/** The value of a secret key as a part of the message. */
+export function digestKey(application: Application, handle: number, key: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ operations, token }) =>
+      operations.step("digest", (operation) => {
+        const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
+        if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+        if (object.key?.class !== "secret") {
+          throw new CryptokiError(object.key ? CKR.KEY_INDIGESTIBLE : CKR.KEY_HANDLE_INVALID);
+        }
+        operation.begin().update(object.key.value);
+      }),
+    signal,
+  );
+}
+
+export function digestFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    ({ operations }) => operations.finish("digest", ({ stream }) => stream.final()),
+    signal,
+  );
+}

@@ -1,0 +1,140 @@
+import { untilAborted } from "../../async/index.ts";
+import { wipe } from "../../bytes/index.ts";
+import { randomBytes, type RandomSource } from "../../crypto/index.ts";
+import type { Application } from "../application.ts";
+import { inconsistent } from "../attributes/errors.ts";
+import type { Template } from "../attributes/kinds.ts";
+import { newObject, setOrigin } from "../attributes/new-object.ts";
+import { type AttributeList, readTemplate } from "../attributes/template.ts";
+import { CKK, CKO } from "../constants/ck.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKR } from "../constants/ckr.ts";
+import { cancelled, CryptokiError } from "../errors.ts";
+import { requireMechanism } from "../mechanisms/availability.ts";
+import type { SecretKey, SecretKeyLookup } from "../mechanisms/family.ts";
+import { wantedLength } from "../objects/software-objects.ts";
+import type { StoredObject } from "../objects/stored-object.ts";
+import type { Session } from "../sessions/session.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+import { makeScheme, type UsableKey, useKey, withKeyTemplate } from "./key-use.ts";
+import { keepObject, requireAccess } from "./object-changes.ts";
+
+const hostRandom: RandomSource = (length) => Promise.resolve(randomBytes(length));
+
+/** C_GenerateKey: secret keys are made by the host, and end with their session. */
+export function generateKey(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM,
+  template: Template | AttributeList,
+  signal?: AbortSignal,
+): Promise<number> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      const { token } = session;
+      const entry = requireMechanism(token.cardToken, mechanism, "generate");
+      if (entry.kind !== "generation") throw new CryptokiError(CKR.MECHANISM_INVALID);
+      const given = readTemplate(template);
+      const named = given.find(([type]) => type === CKA.KEY_TYPE)?.[1];
+      const keyType = entry.keyTypes.find((type) => named === undefined || type === named);
+      if (keyType === undefined) throw inconsistent(CKA.KEY_TYPE, "is not what the mechanism makes");
+      const made = newObject(given, "generate", application.logins.userOf(token), [
+        [CKA.CLASS, CKO.SECRET_KEY],
+        [CKA.KEY_TYPE, keyType],
+      ]);
+      requireAccess(application, session, made);
+      const request = {
+        keyType,
+        length: wantedLength(made.values),
+        parameter: mechanism.parameter,
+        random: application.engines.random ?? hostRandom,
+      };
+      made.values.set(CKA.VALUE, await entry.generate(request));
+      setOrigin(made, { from: "generation", mechanism: mechanism.mechanism });
+      return keepObject(application, session, made, given, signal);
+    },
+    signal,
+  );
+}
+
+export function deriveKey(
+  application: Application,
+  handle: number,
+  mechanism: CK_MECHANISM,
+  baseKey: number,
+  template: Template | AttributeList,
+  signal?: AbortSignal,
+): Promise<number> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      const request = { application, session, use: "derive", mechanism, key: baseKey } as const;
+      const key = await untilAborted(useKey(request), signal, cancelled);
+      const given = await withKeyTemplate(readTemplate(template), key.object, CKA.DERIVE_TEMPLATE);
+      const user = application.logins.userOf(session.token);
+      const toData = key.kind === "secret" && key.mechanism.derivesData === true;
+      const made = toData
+        ? newObject(without(given, CKA.VALUE_LEN), "derive", user, [[CKA.CLASS, CKO.DATA]])
+        : newObject(withKeyType(given), "derive", user, [[CKA.CLASS, CKO.SECRET_KEY]]);
+      const length = wantedLength(toData ? new Map(given) : made.values);
+      const derive = deriver(key, (other) => secretKey(application, session, other));
+      requireAccess(application, session, made);
+      made.values.set(CKA.VALUE, await derive(length, signal));
+      setOrigin(made, { from: "derivation", ...secrecyOf(key.object) });
+      return keepObject(application, session, made, given, signal);
+    },
+    signal,
+  );
+}
+
+type Deriver = (length: number | undefined, signal?: AbortSignal) => Promise<Uint8Array>;
+
+/** @throws {CryptokiError} as the ...Init functions, before anything is computed. */
+function deriver(key: UsableKey, other: SecretKeyLookup): Deriver {
+  if (key.kind === "secret") {
+    const { mechanism, secret, parameter } = key;
+    return async (length) => mechanism.derive?.(secret, parameter, length, other) ?? refuse();
+  }
+  if (key.kind === "public") return refuse();
+  const { guard } = key;
+  const scheme = makeScheme(key, ({ agreement }) => agreement);
+  return async (length, signal) => {
+    const shared = await scheme.agree(guard, signal);
+    try {
+      return scheme.derive(shared, length);
+    } finally {
+      wipe(shared);
+    }
+  };
+}
+
+/** A key that the parameter names besides the base key. */
+function secretKey(application: Application, { token }: Session, handle: number): SecretKey {
+  const object = application.objects.get(handle, token, CKR.KEY_HANDLE_INVALID);
+  if (!application.isVisible(object) || !object.key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+  if (object.key.class !== "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a secret key is wanted here");
+  if (object.attributes.known(CKA.DERIVE) !== true) {
+    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "CKA_DERIVE is false for this key");
+  }
+  return { keyType: object.attributes.known(CKA.KEY_TYPE) ?? 0, value: object.key.value };
+}
+
+function refuse(): never {
+  throw new CryptokiError(CKR.MECHANISM_INVALID);
+}
+
+const without = (template: AttributeList, unwanted: number): AttributeList =>
+  template.filter(([type]) => type !== unwanted);
+
+/** A template that names no type gets a generic secret. */
+const withKeyType = (template: AttributeList): AttributeList =>
+  template.some(([type]) => type === CKA.KEY_TYPE) ? template : [...template, [CKA.KEY_TYPE, CKK.GENERIC_SECRET]];
+
+/** What the base key was is what the derived one can be at best (PKCS#11 3.1, ECDH and HKDF key derivation). */
+function secrecyOf({ attributes }: StoredObject): { alwaysSensitive: boolean; neverExtractable: boolean } {
+  return {
+    alwaysSensitive: attributes.known(CKA.ALWAYS_SENSITIVE) === true,
+    neverExtractable: attributes.known(CKA.NEVER_EXTRACTABLE) === true,
+  };
+}

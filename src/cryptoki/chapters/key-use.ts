@@ -1,0 +1,357 @@
+import { untilAborted } from "../../async/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import { afterReset } from "../../card/index.ts";
+import type { KeyShape, PublicKey } from "../../crypto/index.ts";
+import type { Application } from "../application.ts";
+import { inconsistent } from "../attributes/errors.ts";
+import { type AttributeList, readTemplate, sameValue } from "../attributes/template.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKR } from "../constants/ckr.ts";
+import { nameOf } from "../constants/name.ts";
+import { cancelled, CryptokiError } from "../errors.ts";
+import { type MechanismUse, requireMechanism } from "../mechanisms/availability.ts";
+import type {
+  Cipher,
+  MechanismFamily,
+  PairMechanism,
+  SchemeMaker,
+  SecretKey,
+  SecretMechanism,
+  Signer,
+  Stream,
+  Verifier,
+} from "../mechanisms/family.ts";
+import { MessageCipher } from "../mechanisms/message-cipher.ts";
+import {
+  macVerifier,
+  type Recoverer,
+  schemeDecrypter,
+  schemeEncrypter,
+  schemeRecoverer,
+  schemeSigner,
+  schemeVerifier,
+} from "../mechanisms/operation.ts";
+import { readUnusedParameter } from "../mechanisms/parameters.ts";
+import type { StoredObject } from "../objects/stored-object.ts";
+import { GuardedKey, VerifiedKey } from "../sessions/guarded-key.ts";
+import { MessageOperation, Operation, type OperationKind, type OperationTypes } from "../sessions/operations.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
+import type { CK_MECHANISM } from "../structures.ts";
+
+/** The attribute that must be true of a key for each use. */
+const PERMISSION = {
+  sign: CKA.SIGN,
+  verify: CKA.VERIFY,
+  "sign-recover": CKA.SIGN_RECOVER,
+  "verify-recover": CKA.VERIFY_RECOVER,
+  encrypt: CKA.ENCRYPT,
+  decrypt: CKA.DECRYPT,
+  wrap: CKA.WRAP,
+  unwrap: CKA.UNWRAP,
+  derive: CKA.DERIVE,
+} as const satisfies Partial<Record<MechanismUse, CKA>>;
+
+type KeyUse = keyof typeof PERMISSION;
+
+/** Which half of a key pair does it. */
+const HALF: Readonly<Record<KeyUse, "private" | "public">> = {
+  sign: "private",
+  verify: "public",
+  "sign-recover": "private",
+  "verify-recover": "public",
+  encrypt: "public",
+  decrypt: "private",
+  wrap: "public",
+  unwrap: "private",
+  derive: "private",
+};
+
+interface KeyRequest<Use extends KeyUse = KeyUse> {
+  readonly application: Application;
+  readonly session: Session;
+  readonly use: Use;
+  readonly mechanism: CK_MECHANISM;
+  /** The key's handle. */
+  readonly key: number;
+}
+
+/** A key, found fit for a mechanism and a use. */
+export type UsableKey = { readonly object: StoredObject; readonly parameter: unknown } & (
+  | {
+      readonly kind: "public";
+      readonly mechanism: PairMechanism;
+      readonly publicKey: PublicKey;
+    }
+  | {
+      readonly kind: "private";
+      readonly mechanism: PairMechanism;
+      readonly shape: KeyShape;
+      readonly guard: GuardedKey;
+    }
+  | { readonly kind: "secret"; readonly mechanism: SecretMechanism; readonly secret: SecretKey }
+);
+
+/**
+ * The key that a caller named, for a mechanism and a use.
+ * @throws {CryptokiError} what the ...Init functions of the standard return.
+ */
+export async function useKey({ application, session, use, mechanism, key }: KeyRequest): Promise<UsableKey> {
+  const { token } = session;
+  const entry = requireMechanism(token.cardToken, mechanism, use);
+  const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
+  // Found before the login was lost: it is the login that is missing, not the key.
+  if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+  const material = object.key;
+  if (!material) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+  const common = { object, parameter: mechanism.parameter };
+  if (entry.kind === "secret" && material.class === "secret") {
+    await requirePermission(object, use, mechanism.mechanism, entry.keyTypes);
+    const secret: SecretKey = {
+      keyType: object.attributes.known(CKA.KEY_TYPE) ?? 0,
+      // A key that was destroyed while it is in use is all zeros.
+      get value() {
+        application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
+        return material.value;
+      },
+    };
+    return { ...common, kind: "secret", mechanism: entry, secret };
+  }
+  if (entry.kind !== "pair" || material.class === "secret" || material.class !== HALF[use]) {
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  }
+  await requirePermission(object, use, mechanism.mechanism, entry.family.keyTypes);
+  if (material.class !== "private") {
+    return { ...common, kind: "public", mechanism: entry, publicKey: await computable(material.publicKey()) };
+  }
+  // No public key tells whether an agreed secret is right.
+  const verifies = application.verifiesResults && use !== "derive";
+  const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
+  const guard = new GuardedKey(privateKey, token, application.logins, () => object.copy.ended);
+  if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
+    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
+  }
+  return { ...common, kind: "private", mechanism: entry, shape: await computable(privateKey.shape()), guard };
+}
+
+/** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for a key on a curve, or of a type, that is not known here. */
+async function computable<T>(key: Promise<T>): Promise<T> {
+  try {
+    return await key;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, `this driver does not work with such keys: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+async function requirePermission(
+  { attributes }: StoredObject,
+  use: KeyUse,
+  mechanism: number,
+  keyTypes: readonly number[],
+): Promise<void> {
+  await afterReset(async () => {
+    const type = await attributes.value(CKA.KEY_TYPE);
+    if (type !== undefined && !keyTypes.includes(type)) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+    if ((await attributes.value(PERMISSION[use])) !== true) {
+      throw new CryptokiError(
+        CKR.KEY_FUNCTION_NOT_PERMITTED,
+        `${nameOf("CKA", PERMISSION[use])} is false for this key`,
+      );
+    }
+    const allowed = (await attributes.value(CKA.ALLOWED_MECHANISMS)) ?? [];
+    if (allowed.length > 0 && !allowed.includes(mechanism)) {
+      throw new CryptokiError(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS of the key does not name it");
+    }
+  });
+}
+
+/** @throws {CryptokiError} CKR_MECHANISM_INVALID; what the scheme's maker throws. */
+export function makeScheme<Scheme>(
+  key: Exclude<UsableKey, { kind: "secret" }>,
+  maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
+): Scheme {
+  const { mechanism, parameter } = key;
+  const make = maker(mechanism.family);
+  if (!make) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return make(key.kind === "public" ? key.publicKey : key.shape, mechanism.hash, parameter);
+}
+
+// Operations with a key that was found fit for them.
+
+export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<Operation<Signer>> {
+  return signWith(await useKey(request));
+}
+
+/** One signature for each message. */
+export async function signMessages(request: KeyRequest<"sign">): Promise<MessageOperation<Signer>> {
+  const key = await useKey(request);
+  // What is wrong with the parameter is told at once.
+  const { key: guard } = signWith(key);
+  return new MessageOperation(() => signWith(key), guard);
+}
+
+function signWith(key: UsableKey): Operation<Signer> {
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.mac)(key.secret, key.parameter));
+  if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const { guard } = key;
+  return new Operation(
+    schemeSigner(
+      makeScheme(key, ({ signature }) => signature),
+      guard,
+    ),
+    guard,
+  );
+}
+
+export async function verifyOperation(request: KeyRequest<"verify">): Promise<Operation<Verifier>> {
+  return verifyWith(await useKey(request), request);
+}
+
+export async function verifyMessages(request: KeyRequest<"verify">): Promise<MessageOperation<Verifier>> {
+  const key = await useKey(request);
+  verifyWith(key, request).stream.wipe();
+  return new MessageOperation(() => verifyWith(key, request), undefined);
+}
+
+function verifyWith(key: UsableKey, request: KeyRequest<"verify">): Operation<Verifier> {
+  if (key.kind === "secret")
+    return withSecret(key, macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
+  if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const scheme = makeScheme(key, ({ signature }) => signature);
+  const { engines } = request.application;
+  return new Operation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? schemeVerifier(scheme));
+}
+
+export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<Operation<Recoverer>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  return new Operation(schemeRecoverer(makeScheme(key, ({ signature }) => signature)));
+}
+
+export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.encrypt)(key.secret, key.parameter));
+  if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const scheme = makeScheme(key, ({ cipher }) => cipher);
+  const { engines } = request.application;
+  return new Operation(engines.encrypter(request.mechanism, key.publicKey, scheme) ?? schemeEncrypter(scheme));
+}
+
+export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {
+  const key = await useKey(request);
+  if (key.kind === "secret") return withSecret(key, required(key.mechanism.decrypt)(key.secret, key.parameter));
+  if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
+  const { guard } = key;
+  return new Operation(
+    schemeDecrypter(
+      makeScheme(key, ({ cipher }) => cipher),
+      guard,
+    ),
+    guard,
+  );
+}
+
+/** Messages that are encrypted or decrypted, each with its own nonce. */
+export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">): Promise<Operation<MessageCipher>> {
+  const key = await useKey(request);
+  if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
+  readUnusedParameter(key.parameter);
+  return new Operation(new MessageCipher(key.secret, key.mechanism.type));
+}
+
+/** An operation that ends with its key, though Node's crypto has a copy of it. */
+function withSecret<Kind extends Stream>({ secret }: { readonly secret: SecretKey }, stream: Kind): Operation<Kind> {
+  return new Operation(stream, undefined, () => secret.value);
+}
+
+function required<T>(maker: T | undefined): T {
+  if (maker === undefined) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return maker;
+}
+
+/** What every C_...Init takes. */
+interface InitRequest<Kind extends OperationKind> {
+  readonly application: Application;
+  readonly handle: number;
+  readonly kind: Kind;
+  /** Null ends what is active (PKCS#11 3.1, each ...Init function). */
+  readonly mechanism: CK_MECHANISM | null;
+  /** The handle of its key. */
+  readonly key?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Begins an operation that `make` makes, or ends the one that is under way. What is read of the key for it can be cancelled. */
+export function initialise<Kind extends OperationKind>(
+  { application, handle, kind, mechanism, key, signal }: InitRequest<Kind>,
+  make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      const { operations } = session;
+      if (mechanism === null) {
+        operations.cancel(kind);
+        return;
+      }
+      const made = (): Promise<OperationTypes[Kind]> =>
+        untilAborted(Promise.resolve(make(session, mechanism)), signal, cancelled);
+      return operations.begin(kind, made, key);
+    },
+    signal,
+  );
+}
+
+/** A C_...Init with a key: `make` makes its operation of a key that is fit for `use`. */
+export const keyedInit =
+  <Kind extends OperationKind, Use extends KeyUse>(
+    kind: Kind,
+    use: Use,
+    make: (request: KeyRequest<Use>) => Promise<OperationTypes[Kind]>,
+  ) =>
+  (
+    application: Application,
+    handle: number,
+    mechanism: CK_MECHANISM | null,
+    key: number,
+    signal?: AbortSignal,
+  ): Promise<void> =>
+    initialise({ application, handle, kind, mechanism, key, signal }, (session, wanted) =>
+      make({ application, session, use, mechanism: wanted, key }),
+    );
+
+/**
+ * The error for what a token has no way to do: CKR_TOKEN_WRITE_PROTECTED where nothing on it changes.
+ * @param rv Where something does.
+ */
+export async function cannot(
+  token: Token,
+  detail: string,
+  rv: number = CKR.FUNCTION_NOT_SUPPORTED,
+  options?: ErrorOptions,
+): Promise<CryptokiError> {
+  const { writeProtected } = await token.info();
+  return new CryptokiError(writeProtected ? CKR.TOKEN_WRITE_PROTECTED : rv, detail, options);
+}
+
+/**
+ * What a caller's template says together with the one that a key has for all keys that come of it (PKCS#11 3.1, C_UnwrapKey and
+ * C_DeriveKey).
+ * @throws {CryptokiError} CKR_TEMPLATE_INCONSISTENT if they contradict each other.
+ */
+export async function withKeyTemplate(
+  template: AttributeList,
+  { attributes }: StoredObject,
+  type: typeof CKA.UNWRAP_TEMPLATE | typeof CKA.DERIVE_TEMPLATE,
+): Promise<AttributeList> {
+  const own = readTemplate((await attributes.value(type)) ?? {});
+  const added = own.filter(([wanted, value]) => {
+    const named = template.find(([attribute]) => attribute === wanted);
+    if (named && !sameValue(named[1], value)) throw inconsistent(wanted, "is said otherwise by the key's template");
+    return !named;
+  });
+  return [...template, ...added];
+}

@@ -1,0 +1,304 @@
+import { utf8 } from "../../bytes/index.ts";
+import { CardError, PinError, type PinRole } from "../../card/index.ts";
+import type { Application } from "../application.ts";
+import { type Pin, requireBytes, requireCount, requirePin, withPin } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../errors.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
+import { requireReadWrite } from "./card-objects.ts";
+import { cannot } from "./key-use.ts";
+
+/** Sets the user's PIN for the security officer, or with the PUK that was given in an officer's place. */
+export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ token }) => {
+      requirePin(pin);
+      return token.loginQueue.run(() => {
+        // "An attempt to call it from a session in any other state fails with error CKR_USER_NOT_LOGGED_IN."
+        if (application.logins.userOf(token) !== "so") {
+          throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
+        }
+        // Not before the turn: a logout wipes it.
+        const puk = application.logins.pukOf(token);
+        return puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal);
+      }, signal);
+    },
+    signal,
+  );
+}
+
+async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  if (!cardToken.initPin) {
+    throw await cannot(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
+  }
+  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, signal)));
+}
+
+/**
+ * Runs `work`, which sets the user's PIN. What applications keep of the old one is forgotten, unless the card refused or was not asked:
+ * each of them would spend a try on it.
+ */
+export async function settingPin(token: Token, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof CardError || error instanceof CryptokiError)) token.dropKeptPins();
+    throw error;
+  }
+  token.dropKeptPins();
+}
+
+/** A PUK that was refused is not tried again: its officer is logged out. One that the card did not look at stays. */
+async function unlockForOfficer(
+  { logins }: Application,
+  token: Token,
+  puk: Uint8Array,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await unlock(token, puk, pin, signal);
+    logins.dropPuk(token);
+  } catch (error) {
+    if (error instanceof PinError && (error.reason === "incorrect" || error.reason === "blocked")) logins.forget(token);
+    throw error;
+  }
+}
+
+/** Changes the PIN of who is logged in; the user's, if nobody is. */
+export function setPin(
+  application: Application,
+  handle: number,
+  oldPin: Pin,
+  newPin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      requirePin(oldPin, "the old PIN");
+      requirePin(newPin, "the new PIN");
+      requireReadWrite(session);
+      const { token } = session;
+      const { logins } = application;
+      return token.loginQueue.run(() => {
+        const user = logins.userOf(token);
+        if (!user && application.unlocksBy("C_SetPIN")) return unlock(token, oldPin, newPin, signal);
+        logins.dropKeptPin(token);
+        const role = logins.pukOf(token) ? "puk" : (user ?? "user");
+        const work = (): Promise<void> => change(token, role, oldPin, newPin, signal);
+        return role === "user" ? settingPin(token, work) : work();
+      }, signal);
+    },
+    signal,
+  );
+}
+
+async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  const { pinPad } = cardToken;
+  try {
+    if (oldPin === null && newPin === null && pinPad?.changePin) {
+      await pinPad.changePin(role, signal);
+    } else {
+      if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
+      await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
+    }
+  } catch (error) {
+    // The card may have changed it behind the caller.
+    if (signal?.aborted) await token.logoutIfUnused().catch(() => undefined);
+    throw error;
+  }
+  // The card may hold the new PIN as verified now, and no application has logged in. The change is made, whatever it answers.
+  await token.logoutIfUnused().catch(() => undefined);
+}
+
+/** Unblocks the user's PIN with the PUK, and sets it. */
+export function unlockPin(
+  application: Application,
+  handle: number,
+  puk: Pin,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      requirePin(puk, "the PUK");
+      requirePin(pin);
+      requireReadWrite(session);
+      const { token } = session;
+      return token.loginQueue.run(() => unlock(token, puk, pin, signal), signal);
+    },
+    signal,
+  );
+}
+
+async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { cardToken } = token;
+  const { pinPad } = cardToken;
+  if (puk === null && pin === null && pinPad?.unlockPin) {
+    const onPad = pinPad.unlockPin.bind(pinPad);
+    return settingPin(token, () => onPad(signal));
+  }
+  if (!cardToken.unlockPin) throw await cannot(token, "no PUK unblocks this card's PIN");
+  await settingPin(token, () =>
+    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal))),
+  );
+}
+
+/** CK_TOKEN_INFO.label, in bytes. */
+const LABEL_LENGTH = 32;
+
+export function initToken(
+  application: Application,
+  slotID: number,
+  soPin: Pin,
+  label: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.withToken(
+    slotID,
+    async (token) => {
+      requirePin(soPin, "the security officer's PIN");
+      if (typeof label !== "string" || utf8(label).length > LABEL_LENGTH) {
+        throw new CryptokiError(CKR.ARGUMENTS_BAD, `the label is text of at most ${LABEL_LENGTH} bytes of UTF-8`);
+      }
+      requireNoSession(application, token);
+      const { cardToken } = token;
+      if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
+      await withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, signal));
+      application.slots.renew(token.card);
+    },
+    signal,
+  );
+}
+
+export function resetToken(application: Application, slotID: number, pin: Pin, signal?: AbortSignal): Promise<void> {
+  return application.withToken(
+    slotID,
+    async (token) => {
+      requirePin(pin);
+      requireNoSession(application, token);
+      const { cardToken } = token;
+      if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
+      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, signal));
+      application.slots.renew(token.card);
+    },
+    signal,
+  );
+}
+
+/** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
+export async function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+  const inserted = application.view.slot(slotID).reader.card;
+  // A card that no profile recognised has no token to ask for, and may only have answered wrongly once.
+  if (inserted?.knownTokens.length === 0) {
+    application.slots.renew(inserted);
+    return;
+  }
+  return application.withToken(
+    slotID,
+    async ({ card }) => {
+      await Promise.allSettled(
+        card.knownTokens.filter(({ loggedIn }) => loggedIn.size > 0).map(({ cardToken }) => cardToken.logout()),
+      );
+      application.slots.renew(card);
+    },
+    signal,
+  );
+}
+
+/**
+ * "A token cannot be initialized if Cryptoki detects that any application has an open session with it." With it end the sessions with
+ * the others of its card.
+ */
+function requireNoSession(application: Application, { card }: Token): void {
+  if (card.knownTokens.some((token) => application.slots.inUse(token))) throw new CryptokiError(CKR.SESSION_EXISTS);
+}
+
+/** Ten minutes: somebody reads the challenge to somebody else on the telephone. */
+const LONGEST = 600_000;
+
+const UNSUPPORTED = "this card's PIN is not unblocked by challenge and response";
+
+/** Takes the card for this application; with no time, gives it back. */
+export function unlockBegin(
+  application: Application,
+  slotID: number,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  requireCount(timeout, "the time", LONGEST);
+  return application.withToken(
+    slotID,
+    async (token) => {
+      const { card, cardToken } = token;
+      if (timeout === 0) {
+        card.reservation.release(application);
+        return;
+      }
+      if (!cardToken.unlockChallenge || !cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
+      await card.reservation.take(application, timeout, () => card.hold(signal), signal);
+    },
+    signal,
+    true,
+  );
+}
+
+export function unlockGetChallenge(
+  application: Application,
+  handle: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      requireBegun(application, session);
+      const { cardToken } = session.token;
+      if (!cardToken.unlockChallenge) throw await cannot(session.token, UNSUPPORTED);
+      return cardToken.unlockChallenge(signal);
+    },
+    signal,
+    true,
+  );
+}
+
+/** Whatever the card says to the response, it is everybody's again. */
+export function unlockWithResponse(
+  application: Application,
+  handle: number,
+  response: Uint8Array,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      const { token } = session;
+      requireBytes(response, "the response");
+      requirePin(pin);
+      requireReadWrite(session);
+      requireBegun(application, session);
+      if (!token.cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
+      try {
+        await settingPin(token, () =>
+          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal)),
+        );
+      } finally {
+        token.card.reservation.release(application);
+      }
+    },
+    signal,
+    true,
+  );
+}
+
+/** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED, also when the time has run out. */
+function requireBegun(application: Application, { token }: Session): void {
+  if (token.card.reservation.isHeldBy(application)) return;
+  throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "C_UnlockBegin first, and answer within its time");
+}

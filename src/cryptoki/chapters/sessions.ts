@@ -1,0 +1,234 @@
+import { PinError, type PinUser } from "../../card/index.ts";
+import type { Application } from "../application.ts";
+import { type Pin, requireBytes, requireFlags, requirePin, withPin } from "../arguments.ts";
+import { CKU } from "../constants/ck.ts";
+import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../errors.ts";
+import { Operation, type OperationKind } from "../sessions/operations.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Token } from "../slots/token.ts";
+import type { CK_SESSION_INFO } from "../structures.ts";
+
+export function openSession(
+  application: Application,
+  slotID: number,
+  flags: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  requireFlags(flags);
+  if ((flags & CKF_SESSION.SERIAL_SESSION) === 0) throw new CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED);
+  const readWrite = (flags & CKF_SESSION.RW_SESSION) !== 0;
+  return application.withToken(
+    slotID,
+    (token) => {
+      if (!readWrite && application.logins.userOf(token) === "so") {
+        throw new CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS);
+      }
+      return application.sessions.open(token, readWrite).handle;
+    },
+    signal,
+  );
+}
+
+export function closeSession(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(handle, (session) => application.closeSession(session), signal, true);
+}
+
+export async function closeAllSessions(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+  const { card } = application.view.slot(slotID).reader;
+  if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+  // A token that nobody has looked at has no sessions, and is not looked at for that.
+  const tokens = card.knownTokens.filter((token) => application.view.seen(token.slotID) === slotID);
+  await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
+}
+
+export function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
+  const session = application.sessions.get(handle);
+  return {
+    slotID: application.view.seen(session.token.slotID),
+    state: session.state(application.logins.userOf(session.token)),
+    flags: session.flags,
+    ulDeviceError: 0,
+  };
+}
+
+/** What C_SessionCancel ends by each flag. */
+const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
+  [CKF_MECHANISM.FIND_OBJECTS, "find"],
+  [CKF_MECHANISM.ENCRYPT, "encrypt"],
+  [CKF_MECHANISM.DECRYPT, "decrypt"],
+  [CKF_MECHANISM.DIGEST, "digest"],
+  [CKF_MECHANISM.SIGN, "sign"],
+  [CKF_MECHANISM.SIGN_RECOVER, "sign-recover"],
+  [CKF_MECHANISM.VERIFY, "verify"],
+  [CKF_MECHANISM.VERIFY_RECOVER, "verify-recover"],
+  [CKF_MECHANISM.MESSAGE_ENCRYPT, "message-encrypt"],
+  [CKF_MECHANISM.MESSAGE_DECRYPT, "message-decrypt"],
+  [CKF_MECHANISM.MESSAGE_SIGN, "message-sign"],
+  [CKF_MECHANISM.MESSAGE_VERIFY, "message-verify"],
+];
+
+export function sessionCancel(
+  application: Application,
+  handle: number,
+  flags: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    ({ operations }) => {
+      requireFlags(flags);
+      for (const [flag, kind] of CANCELLED) if ((flags & flag) !== 0) operations.cancel(kind);
+    },
+    signal,
+    true,
+  );
+}
+
+const USERS: ReadonlyMap<number, PinUser> = new Map<number, PinUser>([
+  [CKU.USER, "user"],
+  [CKU.SO, "so"],
+]);
+
+export function login(
+  application: Application,
+  handle: number,
+  userType: number,
+  pin: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      requirePin(pin);
+      if (userType === CKU.CONTEXT_SPECIFIC) return authenticate(application, session, pin, signal);
+      const user = USERS.get(userType);
+      if (user === undefined) throw new CryptokiError(CKR.USER_TYPE_INVALID);
+      const { token } = session;
+      if (user === "so") requireNoReadOnly(application, token);
+      const puk = user === "so" && application.unlocksBy("C_InitPIN") && (await isPuk(token, pin));
+      await (puk
+        ? application.logins.loginWithPuk(token, pin, signal)
+        : application.logins.login(token, user, pin, signal));
+      if (user !== "so") return;
+      try {
+        // One may have been opened while the card was at it.
+        requireNoReadOnly(application, token);
+      } catch (error) {
+        await application.logout(token);
+        throw error;
+      }
+    },
+    signal,
+  );
+}
+
+/** @throws {CryptokiError} CKR_SESSION_READ_ONLY_EXISTS. */
+function requireNoReadOnly({ sessions }: Application, token: Token): void {
+  const { total, readWrite } = sessions.count(token);
+  if (readWrite < total) throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
+}
+
+/** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
+async function authenticate(application: Application, session: Session, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const key = session.operations.awaitingPin;
+  if (!key) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
+  if (application.logins.userOf(session.token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+  try {
+    await key.authenticate(pin, signal);
+  } catch (error) {
+    // "C_Login returns in this case CKR_PIN_LOCKED and this also logs the user out from the token."
+    if (error instanceof PinError && error.reason === "blocked") application.logins.forget(session.token);
+    throw error;
+  }
+}
+
+/** A PUK and an officer's PIN are told apart by their length: what a PUK can be as long as, is one. */
+async function isPuk(token: Token, pin: Pin): Promise<boolean> {
+  const { puk } = await token.info();
+  if (!puk || pin === null) return false;
+  return withPin(pin, ({ length }) => Promise.resolve(length >= puk.minLength && length <= puk.maxLength));
+}
+
+/** The tokens here know one user of each kind, without names. */
+export function loginUser(
+  application: Application,
+  handle: number,
+  userType: number,
+  pin: Pin,
+  username: string | Uint8Array | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  application.sessions.get(handle);
+  // Callers in JavaScript have no types.
+  const given = username as { readonly length: number } | null | undefined;
+  if (given !== null && given?.length !== 0) {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, "no user of a card has a name; leave it empty, or call C_Login");
+  }
+  return login(application, handle, userType, pin, signal);
+}
+
+export function logout(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+  return application.inSession(
+    handle,
+    async ({ token }) => {
+      if (!application.logins.userOf(token)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+      application.logins.decline(token);
+      await application.logout(token);
+    },
+    signal,
+  );
+}
+
+/** What has a state that might be saved (PKCS#11 3.1 section 5.6.6): a search has none, nor have messages. */
+const SAVABLE: ReadonlySet<OperationKind> = new Set(["encrypt", "decrypt", "digest", "sign", "verify"]);
+
+export function getOperationState(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
+  return application.inSession(
+    handle,
+    (session) => {
+      const { operations } = session;
+      const kinds = operations.active.filter((kind) => SAVABLE.has(kind));
+      if (kinds.length === 0) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
+      if (kinds.some((kind) => kind !== "digest")) {
+        throw new CryptokiError(CKR.STATE_UNSAVEABLE, "only a digest by itself can be saved");
+      }
+      return application.savedStates.save(operations.get("digest").stream, placeOf(application, session));
+    },
+    signal,
+  );
+}
+
+/** A digest has no keys: both handles must be 0. */
+export function setOperationState(
+  application: Application,
+  handle: number,
+  state: Uint8Array,
+  encryptionKey: number,
+  authenticationKey: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    async (session) => {
+      requireBytes(state, "the state");
+      const { operations } = session;
+      const digester = application.savedStates.restore(state, placeOf(application, session));
+      if (encryptionKey !== 0 || authenticationKey !== 0) {
+        throw new CryptokiError(CKR.KEY_NOT_NEEDED, "a digest has no key; give 0");
+      }
+      const operation = new Operation(digester);
+      operation.begin();
+      // "The ongoing operations are abruptly cancelled", a search too.
+      operations.cancelAll();
+      await operations.begin("digest", () => operation);
+    },
+    signal,
+  );
+}
+
+const placeOf = ({ logins }: Application, session: Session): { readonly token: Token; readonly state: number } => ({
+  token: session.token,
+  state: session.state(logins.userOf(session.token)),
+});

@@ -1,0 +1,179 @@
+import { concatSecret, wipe } from "../../bytes/index.ts";
+import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
+import { copyBytes } from "../arguments.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../errors.ts";
+import type { Cipher, CipherScheme, Digester, KeyUser, SignatureScheme, Signer, Stream, Verifier } from "./family.ts";
+
+/** Keeps what comes in, up to a length; copies, because the caller's bytes are the caller's. */
+export class Collector {
+  readonly #max: number;
+  readonly #tooLong: number;
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+
+  /** @param tooLong What to throw for more than `max` bytes: CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_LEN_RANGE. */
+  constructor(max: number, tooLong: number) {
+    this.#max = max;
+    this.#tooLong = tooLong;
+  }
+
+  /** @throws {CryptokiError} and keeps nothing of a part that is too long. */
+  update(part: Uint8Array): void {
+    const length = this.#length + part.length;
+    if (length > this.#max) {
+      throw new CryptokiError(this.#tooLong, `${length} bytes, ${this.#max} at most for this key and mechanism`);
+    }
+    this.#length = length;
+    this.#parts.push(copyBytes(part));
+  }
+
+  /** All of it, the caller's to wipe; nothing is kept. */
+  take(): Uint8Array {
+    const all = concatSecret(...this.#parts);
+    this.wipe();
+    return all;
+  }
+
+  wipe(): void {
+    wipe(...this.#parts.splice(0));
+    this.#length = 0;
+  }
+}
+
+/** A message on its way into a scheme: hashed as it comes in, or kept, as much as the key can take. */
+class Message {
+  readonly #input: Hasher | Collector;
+
+  constructor({ hash, maxMessage }: SignatureScheme) {
+    this.#input = hash ? new Hasher(hash) : new Collector(maxMessage, CKR.DATA_LEN_RANGE);
+  }
+
+  update(part: Uint8Array): void {
+    this.#input.update(part);
+  }
+
+  take(): Uint8Array {
+    return this.#input instanceof Hasher ? this.#input.digest() : this.#input.take();
+  }
+
+  wipe(): void {
+    if (this.#input instanceof Collector) this.#input.wipe();
+  }
+}
+
+export function schemeSigner(scheme: SignatureScheme, key: KeyUser): Signer {
+  const message = new Message(scheme);
+  return {
+    update: (part) => {
+      message.update(part);
+    },
+    final: (signal) => scheme.sign(key, message.take(), signal),
+    wipe: () => {
+      message.wipe();
+    },
+  };
+}
+
+export function schemeVerifier(scheme: SignatureScheme): Verifier {
+  const message = new Message(scheme);
+  return {
+    update: (part) => {
+      message.update(part);
+    },
+    final: (signature) => {
+      if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+      if (!scheme.verify(message.take(), signature)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+    },
+    wipe: () => {
+      message.wipe();
+    },
+  };
+}
+
+export function schemeEncrypter(scheme: CipherScheme): Cipher {
+  return collecting(new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE), (message) => {
+    try {
+      return scheme.encrypt(message);
+    } finally {
+      wipe(message);
+    }
+  });
+}
+
+export function schemeDecrypter(scheme: CipherScheme, key: KeyUser): Cipher {
+  const { ciphertextLength } = scheme;
+  return collecting(new Collector(ciphertextLength, CKR.ENCRYPTED_DATA_LEN_RANGE), (ciphertext, signal) => {
+    if (ciphertext.length !== ciphertextLength) throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE);
+    return scheme.decrypt(key, ciphertext, signal);
+  });
+}
+
+/** A cipher that gives nothing before it has everything. `finish` owns what it is given. */
+export function collecting(
+  input: Collector,
+  finish: (all: Uint8Array, signal?: AbortSignal) => Uint8Array | Promise<Uint8Array>,
+): Cipher {
+  return {
+    update: (part) => {
+      input.update(part);
+      return new Uint8Array();
+    },
+    final: (signal) => finish(input.take(), signal),
+    wipe: () => {
+      input.wipe();
+    },
+  };
+}
+
+/** Verifies a MAC by making it once more. */
+export function macVerifier(signer: Signer): Verifier {
+  return {
+    update: (part) => {
+      signer.update(part);
+    },
+    final: async (given) => {
+      const mac = await signer.final();
+      try {
+        if (given.length !== mac.length) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+        if (!sameSecret(given, mac)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+      } finally {
+        wipe(mac);
+      }
+    },
+    wipe: () => {
+      signer.wipe();
+    },
+  };
+}
+
+export function hashDigester(hash: HashName, hasher = new Hasher(hash)): Digester {
+  return {
+    update: (part) => {
+      hasher.update(part);
+    },
+    final: () => hasher.digest(),
+    copy: () => hashDigester(hash, hasher.copy()),
+    // Node's crypto keeps the state to itself.
+    wipe: () => undefined,
+  };
+}
+
+/** Takes the message out of a signature that holds it. */
+export interface Recoverer extends Stream {
+  /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
+  recover(signature: Uint8Array): Uint8Array;
+}
+
+/** @throws {CryptokiError} CKR_MECHANISM_INVALID if the scheme's signatures hold no message. */
+export function schemeRecoverer(scheme: SignatureScheme): Recoverer {
+  const recover = scheme.recover?.bind(scheme);
+  if (!recover) throw new CryptokiError(CKR.MECHANISM_INVALID);
+  return {
+    recover(signature) {
+      if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+      return recover(signature);
+    },
+    wipe: () => undefined,
+  };
+}

@@ -1,0 +1,271 @@
+import { memoizeAsync } from "../../async/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import type { CardObject, CardPrivateKey, CardPublicKey, KeyUsage } from "../../card/index.ts";
+import {
+  type Curve25519,
+  decodeEcParameters,
+  encodeEcParameters,
+  encodeEcPoint,
+  encodeParameters25519,
+  encodePublicKey,
+  type NamedCurve,
+  namesCurve25519,
+  parsePublicKey,
+  type PublicKey,
+  type RsaPublicKey,
+} from "../../crypto/index.ts";
+import { type AttributeSources, SENSITIVE } from "../attributes/attribute-set.ts";
+import { CK, CKK, CKO } from "../constants/ck.ts";
+import { CKA } from "../constants/cka.ts";
+import type { KeyKind } from "../mechanisms/availability.ts";
+import type { ObjectContents, PrivateKey } from "./object-copy.ts";
+
+/** The curves of keys that are not RSA. */
+export type Curve = NamedCurve | Curve25519;
+
+const CURVES_25519: ReadonlyMap<number, Curve25519> = new Map([
+  [CKK.EC_EDWARDS, "Ed25519"],
+  [CKK.EC_MONTGOMERY, "X25519"],
+]);
+
+/**
+ * The curve that CKA_EC_PARAMS of a key names.
+ * @throws {DataError} if it is none for keys of this type.
+ */
+export function curveOf(keyType: number, parameters: Uint8Array): Curve {
+  const curve = CURVES_25519.get(keyType);
+  if (!curve) return decodeEcParameters(parameters);
+  if (!namesCurve25519(parameters, curve)) throw new DataError(`EC parameters: not those of ${curve}`);
+  return curve;
+}
+
+/** CKA_EC_PARAMS for a curve: its object identifier. */
+export function curveParameters(curve: Curve): Uint8Array {
+  return curve === "Ed25519" || curve === "X25519" ? encodeParameters25519(curve) : encodeEcParameters(curve);
+}
+
+/** CKK of keys of a kind. */
+export function keyTypeOf({ type }: Pick<PublicKey, "type">): number {
+  return KEY_TYPES[type];
+}
+
+const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
+  rsa: CKK.RSA,
+  ec: CKK.EC,
+  edwards: CKK.EC_EDWARDS,
+  montgomery: CKK.EC_MONTGOMERY,
+};
+
+/** The attributes common to all objects that a card keeps. */
+export function storageAttributes(object: CardObject): AttributeSources {
+  return {
+    [CKA.TOKEN]: true,
+    [CKA.PRIVATE]: object.private,
+    [CKA.LABEL]: object.label,
+    [CKA.UNIQUE_ID]: object.reference,
+    [CKA.MODIFIABLE]: object.modifiable ?? false,
+    [CKA.COPYABLE]: COPYABLE.has(object.class),
+    [CKA.DESTROYABLE]: object.destroyable ?? false,
+  };
+}
+
+/** What can be read whole can be copied: a private key never leaves its card. */
+const COPYABLE: ReadonlySet<CardObject["class"]> = new Set(["certificate", "public-key", "data"]);
+
+/** A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects). */
+export function publicKeyObject(
+  object: CardPublicKey,
+  allowedMechanisms: AllowedMechanisms,
+): Pick<ObjectContents, "attributes" | "key"> {
+  const info = memoizeAsync(() => object.publicKey());
+  const key = memoizeAsync(async () => parsePublicKey(await info()));
+  const usage = new UsageSources(object, key);
+  return {
+    key: { class: "public", publicKey: key },
+    attributes: {
+      ...storageAttributes(object),
+      ...keyAttributes(object, info, key),
+      [CKA.CLASS]: CKO.PUBLIC_KEY,
+      [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
+      [CKA.LOCAL]: false,
+      [CKA.DERIVE]: usage.of("derive", ["ec", "montgomery"]),
+      [CKA.ENCRYPT]: usage.of("decrypt", ["rsa"]),
+      [CKA.VERIFY]: usage.of("sign"),
+      [CKA.VERIFY_RECOVER]: usage.of("sign", ["rsa"]),
+      [CKA.WRAP]: usage.of("decrypt", ["rsa"]),
+      [CKA.TRUSTED]: false,
+      [CKA.WRAP_TEMPLATE]: {},
+      [CKA.MODULUS_BITS]: async () => (await rsa(key))?.modulusBits,
+      [CKA.EC_POINT]: async () => {
+        const ec = await elliptic(key);
+        return ec && (ec.type === "ec" ? encodeEcPoint(ec.point) : ec.point);
+      },
+    },
+  };
+}
+
+/** The mechanisms of the token that work with keys of a kind and with these uses. */
+type AllowedMechanisms = (kind: KeyKind, usage: KeyUsage) => readonly number[];
+
+/** CKA_ALLOWED_MECHANISMS. */
+function allowedFor(
+  object: CardPublicKey | CardPrivateKey,
+  key: () => Promise<PublicKey>,
+  allowed: AllowedMechanisms,
+): readonly number[] | (() => Promise<readonly number[]>) {
+  const family = familyOf(object);
+  const { usage } = object;
+  const of = (kind: KeyKind): readonly number[] =>
+    allowed(kind, typeof usage === "function" ? usage(kind.type) : usage);
+  return family ? of({ type: family }) : async (): Promise<readonly number[]> => of(await key());
+}
+
+/** As far as the card's directory tells. */
+function familyOf({ type, family }: Pick<CardPublicKey, "type" | "family">): PublicKey["type"] | undefined {
+  return type?.type ?? family;
+}
+
+/** What a public key and its private half have in common. */
+function keyAttributes(
+  { id, ...object }: CardPublicKey | CardPrivateKey,
+  info: () => Promise<Uint8Array>,
+  key: () => Promise<PublicKey>,
+): AttributeSources {
+  const family = familyOf(object);
+  return {
+    [CKA.KEY_TYPE]: family ? keyTypeOf({ type: family }) : async (): Promise<number> => keyTypeOf(await key()),
+    [CKA.ID]: id,
+    [CKA.START_DATE]: null,
+    [CKA.END_DATE]: null,
+    [CKA.KEY_GEN_MECHANISM]: CK.UNAVAILABLE_INFORMATION,
+    // Empty is the standard's default; the certificate of the same CKA_ID tells the subject.
+    [CKA.SUBJECT]: new Uint8Array(),
+    [CKA.PUBLIC_KEY_INFO]: async () => inDer(await info()),
+    [CKA.MODULUS]: async () => (await rsa(key))?.modulus,
+    [CKA.PUBLIC_EXPONENT]: async () => (await rsa(key))?.publicExponent,
+    [CKA.EC_PARAMS]: async () => {
+      const ec = await elliptic(key);
+      return ec && curveParameters(ec.curve);
+    },
+  };
+}
+
+/** The uses of a key as sources of attributes: at once where nothing needs to be read, or else when somebody asks. */
+class UsageSources {
+  readonly #object: CardPublicKey | CardPrivateKey;
+  readonly #key: () => Promise<PublicKey>;
+
+  constructor(object: CardPublicKey | CardPrivateKey, key: () => Promise<PublicKey>) {
+    this.#object = object;
+    this.#key = key;
+  }
+
+  /**
+   * @param use What the key may be used for.
+   * @param types The types of keys that have such a use at all. Default: every type.
+   */
+  of(use: keyof KeyUsage, types?: readonly PublicKey["type"][]): boolean | (() => Promise<boolean>) {
+    const { usage } = this.#object;
+    const allowed = (type: PublicKey["type"]): boolean =>
+      (types?.includes(type) ?? true) && (typeof usage === "function" ? usage(type) : usage)[use];
+    const family = familyOf(this.#object);
+    if (family) return allowed(family);
+    if (typeof usage !== "function" && (!usage[use] || !types)) return usage[use];
+    return async () => {
+      const key = await this.#key();
+      // A key for RSASSA-PSS alone has none of the uses that only RSA keys have.
+      return allowed(key.type) && !(types && key.type === "rsa" && key.pss !== undefined);
+    };
+  }
+}
+
+/** A SubjectPublicKeyInfo as it is to be written. One of a key that is not known here stays as it is. */
+function inDer(info: Uint8Array): Uint8Array {
+  try {
+    return encodePublicKey(parsePublicKey(info));
+  } catch (error) {
+    if (error instanceof DataError) return info;
+    throw error;
+  }
+}
+
+async function rsa(key: () => Promise<PublicKey>): Promise<RsaPublicKey | undefined> {
+  const known = await key();
+  return known.type === "rsa" ? known : undefined;
+}
+
+async function elliptic(key: () => Promise<PublicKey>): Promise<Exclude<PublicKey, RsaPublicKey> | undefined> {
+  const known = await key();
+  return known.type === "rsa" ? undefined : known;
+}
+
+/**
+ * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
+ * @param card Has the card compute with it.
+ */
+export function privateKeyObject(
+  object: CardPrivateKey,
+  allowedMechanisms: AllowedMechanisms,
+  card: Pick<PrivateKey, "use" | "authenticate">,
+): Pick<ObjectContents, "attributes" | "key"> {
+  const info = memoizeAsync(() => object.publicKey());
+  const key = memoizeAsync(async () => parsePublicKey(await info()));
+  // Made on the card, it was never anywhere else; of any other, nobody here can tell.
+  const local = object.local ?? false;
+  const usage = new UsageSources(object, key);
+  const rsaSecret = secretOf(key, (type) => type === "rsa");
+  return {
+    key: {
+      class: "private",
+      key: {
+        shape: () => (object.type ? Promise.resolve(object.type) : key()),
+        publicKey: key,
+        primitives: object.primitives,
+        // Asked for each time: the card may have said otherwise since.
+        get needsLogin() {
+          return object.needsLogin;
+        },
+        get alwaysAuthenticate() {
+          return object.alwaysAuthenticate;
+        },
+        ...card,
+      },
+    },
+    attributes: {
+      ...storageAttributes(object),
+      ...keyAttributes(object, info, key),
+      [CKA.CLASS]: CKO.PRIVATE_KEY,
+      [CKA.ALLOWED_MECHANISMS]: allowedFor(object, key, allowedMechanisms),
+      [CKA.LOCAL]: local,
+      [CKA.DERIVE]: usage.of("derive", ["ec", "montgomery"]),
+      [CKA.SENSITIVE]: true,
+      [CKA.DECRYPT]: usage.of("decrypt", ["rsa"]),
+      [CKA.SIGN]: usage.of("sign"),
+      [CKA.SIGN_RECOVER]: usage.of("sign", ["rsa"]),
+      [CKA.UNWRAP]: usage.of("decrypt", ["rsa"]),
+      [CKA.EXTRACTABLE]: false,
+      [CKA.ALWAYS_SENSITIVE]: object.alwaysSensitive ?? local,
+      [CKA.NEVER_EXTRACTABLE]: object.neverExtractable ?? local,
+      [CKA.WRAP_WITH_TRUSTED]: false,
+      [CKA.UNWRAP_TEMPLATE]: {},
+      [CKA.DERIVE_TEMPLATE]: {},
+      [CKA.ALWAYS_AUTHENTICATE]: () => Promise.resolve(object.alwaysAuthenticate),
+      ...Object.fromEntries(object.vendorAttributes ?? []),
+      [CKA.PRIVATE_EXPONENT]: rsaSecret,
+      [CKA.PRIME_1]: rsaSecret,
+      [CKA.PRIME_2]: rsaSecret,
+      [CKA.EXPONENT_1]: rsaSecret,
+      [CKA.EXPONENT_2]: rsaSecret,
+      [CKA.COEFFICIENT]: rsaSecret,
+      [CKA.VALUE]: secretOf(key, (type) => type !== "rsa"),
+    },
+  };
+}
+
+/** Which secrets a key has depends on its type: none shows them, and asking for the other type's is CKR_ATTRIBUTE_TYPE_INVALID. */
+function secretOf(
+  key: () => Promise<PublicKey>,
+  has: (type: PublicKey["type"]) => boolean,
+): () => Promise<typeof SENSITIVE | undefined> {
+  return async () => (has((await key()).type) ? SENSITIVE : undefined);
+}

@@ -1,0 +1,154 @@
+import { type Certificate, derOid, parseCertificate } from "../../asn1/index.ts";
+import { memoizeAsync } from "../../async/index.ts";
+import { DataError, equalBytes } from "../../bytes/index.ts";
+import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardToken, KeyUsage } from "../../card/index.ts";
+import { digest } from "../../crypto/index.ts";
+import { CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN, CKC, CKO } from "../constants/ck.ts";
+import { CKA } from "../constants/cka.ts";
+import { CKM } from "../constants/ckm.ts";
+import { CKR } from "../constants/ckr.ts";
+import { CryptokiError } from "../errors.ts";
+import { type KeyKind, offeredForKey } from "../mechanisms/availability.ts";
+import type { Token } from "../slots/token.ts";
+import { privateKeyObject, publicKeyObject, storageAttributes } from "./card-keys.ts";
+import type { ObjectContents, PrivateKey } from "./object-copy.ts";
+
+/**
+ * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
+ * @param all The objects of the token, its private keys at least.
+ */
+function certificateObject(
+  object: CardCertificate,
+  all: () => Promise<readonly CardObject[]>,
+): Pick<ObjectContents, "attributes"> {
+  const value = memoizeAsync(() => object.value());
+  const parsed = memoizeAsync(async () => parseCertificate(await value()));
+  const category = async (): Promise<number> => {
+    const ofUser = (await all()).some((other) => other.class === "private-key" && equalBytes(other.id, object.id));
+    if (ofUser) return CK_CERTIFICATE_CATEGORY.TOKEN_USER;
+    return (await parsed()).authority ? CK_CERTIFICATE_CATEGORY.AUTHORITY : CK_CERTIFICATE_CATEGORY.UNSPECIFIED;
+  };
+  return {
+    attributes: {
+      ...storageAttributes(object),
+      [CKA.CLASS]: CKO.CERTIFICATE,
+      [CKA.CERTIFICATE_TYPE]: CKC.X_509,
+      // That it lies on the card says nothing about trust.
+      [CKA.TRUSTED]: false,
+      [CKA.CERTIFICATE_CATEGORY]: category,
+      // The first three bytes of the SHA-1 hash of CKA_VALUE.
+      [CKA.CHECK_VALUE]: async () => digest("sha1", await value()).slice(0, 3),
+      [CKA.START_DATE]: async () => dateOrNone(await parsed(), "notBefore"),
+      [CKA.END_DATE]: async () => dateOrNone(await parsed(), "notAfter"),
+      [CKA.PUBLIC_KEY_INFO]: async () => (await parsed()).subjectPublicKeyInfo,
+      [CKA.SUBJECT]: async () => (await parsed()).subject,
+      [CKA.ID]: object.id,
+      [CKA.ISSUER]: async () => (await parsed()).issuer,
+      [CKA.SERIAL_NUMBER]: async () => (await parsed()).serialNumber,
+      [CKA.VALUE]: value,
+      [CKA.URL]: "",
+      [CKA.HASH_OF_SUBJECT_PUBLIC_KEY]: new Uint8Array(),
+      [CKA.HASH_OF_ISSUER_PUBLIC_KEY]: new Uint8Array(),
+      [CKA.JAVA_MIDP_SECURITY_DOMAIN]: CK_SECURITY_DOMAIN.UNSPECIFIED,
+      [CKA.NAME_HASH_ALGORITHM]: CKM.SHA_1,
+      ...(object.url !== undefined && elsewhere(object.url)),
+    },
+  };
+}
+
+/** A time that names no moment is the empty date, which is the default of the standard: the rest of the template is read. */
+function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): Date | null {
+  try {
+    return certificate[name];
+  } catch (error) {
+    if (error instanceof DataError) return null;
+    throw error;
+  }
+}
+
+/** Of a certificate that is to be had from a URL, no more is known. */
+function elsewhere(url: string): ObjectContents["attributes"] {
+  const empty = new Uint8Array();
+  const unknown = (): Promise<undefined> => Promise.resolve(undefined);
+  return {
+    [CKA.URL]: url,
+    [CKA.VALUE]: empty,
+    [CKA.SUBJECT]: empty,
+    [CKA.ISSUER]: empty,
+    [CKA.SERIAL_NUMBER]: empty,
+    [CKA.PUBLIC_KEY_INFO]: empty,
+    [CKA.CERTIFICATE_CATEGORY]: CK_CERTIFICATE_CATEGORY.UNSPECIFIED,
+    [CKA.CHECK_VALUE]: unknown,
+    [CKA.START_DATE]: unknown,
+    [CKA.END_DATE]: unknown,
+  };
+}
+
+/** A data object (PKCS#11 3.1, data objects). */
+function dataObject(object: CardData): Pick<ObjectContents, "attributes"> {
+  return {
+    attributes: {
+      ...storageAttributes(object),
+      [CKA.CLASS]: CKO.DATA,
+      [CKA.APPLICATION]: object.application,
+      [CKA.OBJECT_ID]: object.objectId === undefined ? new Uint8Array() : derOid(object.objectId),
+      [CKA.VALUE]: memoizeAsync(() => object.value()),
+    },
+  };
+}
+
+/**
+ * An object of a card as PKCS#11 has it.
+ * @param isEnded Whether the object is gone since.
+ */
+export function cardObject(object: CardObject, token: Token, isEnded: () => boolean): ObjectContents {
+  return {
+    ...contentsOf(object, token, isEnded),
+    private: object.private,
+    exists: (named) => object.exists(named),
+    card: object,
+  };
+}
+
+function contentsOf(
+  object: CardObject,
+  { cardToken }: Token,
+  isEnded: () => boolean,
+): Pick<ObjectContents, "attributes" | "key"> {
+  const allowedMechanisms = (kind: KeyKind, usage: KeyUsage): readonly number[] =>
+    offeredForKey(cardToken, kind, usage);
+  switch (object.class) {
+    case "certificate":
+      return certificateObject(object, () => cardToken.objects(["private-key"]));
+    case "public-key":
+      return publicKeyObject(object, allowedMechanisms);
+    case "private-key":
+      return privateKeyObject(object, allowedMechanisms, cardKey(object, cardToken, isEnded));
+    case "data":
+      return dataObject(object);
+  }
+}
+
+function cardKey(
+  object: CardPrivateKey,
+  cardToken: CardToken,
+  isEnded: () => boolean,
+): Pick<PrivateKey, "use" | "authenticate"> {
+  // An operation that began with the key before must not end with the one that took its place.
+  const requireKey = (): void => {
+    if (isEnded()) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
+  };
+  const authenticate = cardToken.authenticate?.bind(cardToken);
+  return {
+    use: (primitive, input, signal) => {
+      requireKey();
+      return cardToken.use(object, primitive, input, signal);
+    },
+    ...(authenticate && {
+      authenticate: (pin: Uint8Array | null, signal?: AbortSignal) => {
+        requireKey();
+        return authenticate(object, pin, signal);
+      },
+    }),
+  };
+}

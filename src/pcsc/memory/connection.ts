@@ -1,0 +1,257 @@
+import { setMaxListeners } from "node:events";
+import { Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
+import { copySecret, utf8, wipe } from "../../bytes/index.ts";
+import { PcscError } from "../error.ts";
+import {
+  type CallOptions,
+  type CardConnection,
+  type Disposition,
+  type ExchangeOptions,
+  type Initialization,
+  SCARD_DISPOSITION,
+  SCARD_SHARE,
+  type ShareMode,
+} from "../types.ts";
+import { answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
+import type { MemorySlot, Tenant } from "./slot.ts";
+
+/** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
+const MAX_APDU = 65_544;
+const ATTR_ATR_STRING = 0x00090303;
+const ATTR_DEVICE_FRIENDLY_NAME = 0x7fff0003;
+/** CM_IOCTL_GET_FEATURE_REQUEST of pcsc-lite (PC/SC part 10 section 2.2). */
+const GET_FEATURE_REQUEST = 0x42000d48;
+
+export interface MemoryConnectionOptions extends Required<WaitLimits> {
+  readonly share: ShareMode;
+  readonly protocols: number;
+}
+
+/** A connection to a {@link MemorySlot}. Sharing, locks and events follow pcscd (winscard.c). */
+export class MemoryConnection implements CardConnection, Tenant {
+  readonly #slot: MemorySlot;
+  readonly #options: MemoryConnectionOptions;
+  /** Ends all calls under way. */
+  readonly #closing = new AbortController();
+  #pending: "reset" | "removed" | undefined;
+  #atr: Uint8Array = new Uint8Array();
+  #protocol = 0;
+  readonly #calls = new SerialQueue(cancelled);
+
+  constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
+    this.#slot = slot;
+    this.#options = options;
+    // Every call under way listens to it, and any number may be.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  get reader(): string {
+    return this.#slot.name;
+  }
+
+  get atr(): Uint8Array {
+    return this.#atr;
+  }
+
+  get protocol(): number {
+    return this.#protocol;
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  notice(event: "reset" | "removed"): void {
+    if (this.#pending !== "removed") this.#pending = event;
+  }
+
+  /** Asks the reader in. Nothing else may be called before. */
+  async open(signal?: AbortSignal): Promise<void> {
+    if (this.#slot.exclusive) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+    await this.#free(() => {
+      this.#protocol = this.#slot.admit(this, this.#options.share, this.#options.protocols);
+      this.#atr = this.#slot.atr;
+    }, signal);
+  }
+
+  transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
+    if (command.length === 0 || command.length > MAX_APDU) {
+      return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
+    }
+    // A copy: the caller may wipe its own as soon as it stops waiting.
+    const bytes = copySecret(command);
+    const { signal } = options;
+    const timeout = answerTime(this.#options, options);
+    const begin = (): Promise<Uint8Array> => {
+      this.#refusePending();
+      if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+      return this.#exchange(bytes, timeout);
+    };
+    let begun = false;
+    return this.#inTurn(async () => {
+      begun = true;
+      try {
+        return await this.#free(begin, signal);
+      } finally {
+        wipe(bytes);
+      }
+    }, signal).finally(() => {
+      // A call that has begun may go on behind its caller, and needs the copy.
+      if (!begun) wipe(bytes);
+    });
+  }
+
+  /** The wait, and its timer, end with the answer, the removal of the card, the connection, or the time for an answer. */
+  async #exchange(bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
+    const exchange = this.#slot.exchange(async (card) => {
+      // It may have waited behind another connection's exchange, and its bytes be wiped.
+      if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
+      this.#refusePending();
+      return copySecret(await card.transmit(bytes));
+    });
+    const answered = untilAborted(exchange, this.#closing.signal, cancelled);
+    const answer = await new Deadline(timeout).race(answered, () => {
+      const error = noAnswer(timeout);
+      this.abandon(error);
+      return error;
+    });
+    if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
+    return answer;
+  }
+
+  begin({ signal }: CallOptions = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseGone();
+      this.#refusePending();
+      await this.#free(() => {
+        this.#refusePending();
+        this.#slot.lock.take(this);
+      }, signal);
+    }, signal);
+  }
+
+  end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseGone();
+      this.#refusePending();
+      if (disposition !== SCARD_DISPOSITION.LEAVE_CARD) {
+        if (this.#slot.lock.heldByOther(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+        await this.#slot.reset();
+      }
+      this.#slot.unlock(this);
+    });
+  }
+
+  reconnect(initialization: Initialization = 0): Promise<void> {
+    return this.#inTurn(() =>
+      this.#free(async () => {
+        if (initialization !== 0) await this.#slot.reset();
+        if (this.#options.share !== SCARD_SHARE.DIRECT) {
+          this.#protocol = this.#slot.negotiate(this.#options.protocols);
+        }
+        this.#atr = this.#slot.atr;
+        this.#pending = undefined;
+      }),
+    );
+  }
+
+  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+    return this.#inTurn(async () => {
+      await this.#requireFree();
+      if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
+      // No pin pad, no limits: a reader without features.
+      if (code === GET_FEATURE_REQUEST) return new Uint8Array();
+      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+    }, signal);
+  }
+
+  alone(): Promise<boolean> {
+    return this.#inTurn(() => {
+      this.#refuseGone();
+      return Promise.resolve(this.#slot.tenants === 1);
+    });
+  }
+
+  attribute(id: number): Promise<Uint8Array> {
+    return this.#inTurn(async () => {
+      await this.#requireFree();
+      this.#refusePending();
+      if (id === ATTR_ATR_STRING && this.#slot.state.present) return this.#slot.atr;
+      if (id === ATTR_DEVICE_FRIENDLY_NAME) return utf8(`${this.reader}\0`);
+      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
+    });
+  }
+
+  async disconnect(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
+    if (this.closed) return;
+    const leave = async (): Promise<void> => {
+      if (this.closed) return;
+      try {
+        if (disposition !== SCARD_DISPOSITION.LEAVE_CARD && this.#slot.state.present) {
+          await this.#free(() => this.#slot.reset());
+        }
+      } finally {
+        this.#close();
+      }
+    };
+    const left = new Deadline(CLOSE_WITHIN).race(this.#inTurn(leave), () => {
+      this.abandon();
+      return new PcscError("SCARD_E_CANCELLED");
+    });
+    await left.catch((error: unknown) => {
+      // Whatever went away by itself needs no farewell.
+      if (!this.closed || (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION"))) throw error;
+    });
+  }
+
+  /** Ends the connection at once, like a process that dies: a card in the middle of a transaction is reset. */
+  abandon(reason?: PcscError): void {
+    const midway = this.#slot.lock.heldBy(this) && this.#pending === undefined && this.#slot.state.present;
+    if (midway) this.#slot.reset().catch(() => undefined);
+    this.#close(reason);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  /** @param reason What the calls under way fail with. */
+  #close(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): void {
+    this.#closing.abort(reason);
+    this.#slot.leave(this);
+  }
+
+  /** Calls go one after the other. One that is aborted while it waits leaves the line. */
+  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
+    const signals = [signal, this.#closing.signal];
+    return untilAborted(this.#calls.run(work, signals), signals, cancelled);
+  }
+
+  /** Does `action` as soon as no other connection holds the card. */
+  #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#slot.lock.whenFree(this, action, {
+      patience: this.#options.patience,
+      signals: [signal, this.#closing.signal],
+      refuse: () => {
+        this.#refuseGone();
+      },
+    });
+  }
+
+  /** Another connection's transaction is told at once: only what reaches the card waits for it. */
+  #requireFree(): Promise<void> {
+    this.#refuseGone();
+    if (this.#slot.lock.heldByOther(this)) return Promise.reject(new PcscError("SCARD_E_SHARING_VIOLATION"));
+    return Promise.resolve();
+  }
+
+  #refuseGone(): void {
+    if (this.#slot.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
+  }
+
+  #refusePending(): void {
+    if (this.#pending === "removed") throw new PcscError("SCARD_W_REMOVED_CARD");
+    if (this.#pending === "reset") throw new PcscError("SCARD_W_RESET_CARD");
+  }
+}

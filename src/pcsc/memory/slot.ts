@@ -1,0 +1,258 @@
+import { Condition, Deadline, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { PcscError } from "../error.ts";
+import { type ReaderState, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "../types.ts";
+import { cancelled } from "../waiting.ts";
+
+export interface LockWait {
+  /** Milliseconds until SCARD_E_SHARING_VIOLATION. */
+  readonly patience: number;
+  readonly signals: readonly (AbortSignal | undefined)[];
+  /** Throws if there is nothing left to wait for; asked before each look. */
+  readonly refuse?: () => void;
+}
+
+/** Which connection of this process has a card to itself. Taken twice, it is given back twice. */
+export class CardLock {
+  readonly #freed = new Condition(cancelled);
+  #owner: object | undefined;
+  #depth = 0;
+
+  /** How often the owner took it. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  heldBy(connection: object): boolean {
+    return this.#owner === connection;
+  }
+
+  heldByOther(connection: object): boolean {
+    return this.#owner !== undefined && this.#owner !== connection;
+  }
+
+  /** Only from within {@link whenFree}, or by the owner. */
+  take(connection: object): void {
+    this.#owner = connection;
+    this.#depth++;
+  }
+
+  /** @throws {PcscError} SCARD_E_SHARING_VIOLATION if another connection has it, SCARD_E_NOT_TRANSACTED if none has. */
+  give(connection: object): void {
+    if (this.heldByOther(connection)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+    if (this.#depth === 0) throw new PcscError("SCARD_E_NOT_TRANSACTED");
+    this.#depth--;
+    if (this.#depth === 0) this.#free();
+  }
+
+  /** Gives it back entirely, if `connection` has it. */
+  release(connection: object): void {
+    if (this.heldBy(connection)) this.#free();
+  }
+
+  /** Makes all who wait look again. */
+  wake(): void {
+    this.#freed.notifyAll();
+  }
+
+  /**
+   * Does `action` as soon as no connection but `connection` has the lock, in the same moment. Who came first goes first.
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
+   */
+  async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
+    const deadline = new Deadline(wait.patience);
+    for (;;) {
+      throwIfAborted(wait.signals, cancelled);
+      wait.refuse?.();
+      if (!this.heldByOther(connection)) return action();
+      if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+      await this.#freed.wait(deadline, wait.signals);
+    }
+  }
+
+  #free(): void {
+    this.#owner = undefined;
+    this.#depth = 0;
+    this.#freed.notifyAll();
+  }
+}
+
+/** A card in this process. Any object of this shape may be inserted. */
+export interface InProcessCard {
+  /** Answer to reset, 2 to 33 bytes. Empty: the card is mute. */
+  readonly atr: Uint8Array;
+  /** Power cycle or warm reset: all that is volatile is forgotten. */
+  reset(): void;
+  /** One command APDU in, one response APDU out. */
+  transmit(command: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A connection, as its reader sees it. */
+export interface Tenant {
+  /** Somebody reset the card, or it was taken out. */
+  notice(event: "reset" | "removed"): void;
+}
+
+/** A reader of this process, with what a resource manager keeps about it: who is connected, and who holds the card. */
+export class MemorySlot {
+  readonly name: string;
+  readonly lock = new CardLock();
+  readonly #changed: () => void;
+  readonly #tenants = new Set<Tenant>();
+  #card: InProcessCard | undefined;
+  /** Aborts with the removal of the card that is in. */
+  #presence = new AbortController();
+  #events = 0;
+  #unplugged = false;
+  #exclusive = false;
+  /** In force for the card since the first connection to it; undefined after a reset. */
+  #protocol: number | undefined;
+  readonly #exchanges = new SerialQueue();
+
+  /** @param changed Called after each change that {@link state} shows. */
+  constructor(name: string, changed: () => void) {
+    this.name = name;
+    this.#changed = changed;
+  }
+
+  get state(): ReaderState {
+    const atr = this.atr;
+    return {
+      name: this.name,
+      unavailable: false,
+      present: this.#card !== undefined,
+      mute: this.#card !== undefined && atr.length === 0,
+      sharing: this.#exclusive ? -1 : this.#tenants.size,
+      events: this.#events,
+      atr,
+    };
+  }
+
+  get atr(): Uint8Array {
+    return this.#card?.atr.slice() ?? new Uint8Array();
+  }
+
+  get unplugged(): boolean {
+    return this.#unplugged;
+  }
+
+  get exclusive(): boolean {
+    return this.#exclusive;
+  }
+
+  get tenants(): number {
+    return this.#tenants.size;
+  }
+
+  insert(card: InProcessCard): void {
+    if (this.#card) throw new PcscError("SCARD_E_INVALID_VALUE", `a card is in ${this.name}; eject it first`);
+    card.reset();
+    this.#card = card;
+    this.#presence = new AbortController();
+    this.#events++;
+    this.#changed();
+  }
+
+  eject(): void {
+    if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
+    this.#events++;
+    this.#remove("SCARD_W_REMOVED_CARD");
+    this.#changed();
+  }
+
+  /** The reader goes, and the card with it. Its connections never come back, even if a reader of this name does. */
+  unplug(): void {
+    this.#unplugged = true;
+    this.#remove("SCARD_E_READER_UNAVAILABLE");
+  }
+
+  #remove(reason: "SCARD_W_REMOVED_CARD" | "SCARD_E_READER_UNAVAILABLE"): void {
+    this.#card = undefined;
+    this.#protocol = undefined;
+    this.#presence.abort(new PcscError(reason));
+    for (const tenant of this.#tenants) tenant.notice("removed");
+    this.lock.wake();
+  }
+
+  /**
+   * Takes a connection in.
+   * @returns The protocol in force; UNDEFINED for a direct connection.
+   */
+  admit(tenant: Tenant, share: ShareMode, protocols: number): number {
+    const protocol = share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : this.negotiate(protocols);
+    if (share === SCARD_SHARE.EXCLUSIVE) {
+      if (this.#tenants.size > 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+      this.#exclusive = true;
+      // The hidden lock of an exclusive connection, which no END takes away.
+      this.lock.take(tenant);
+    }
+    this.#tenants.add(tenant);
+    this.#changed();
+    return protocol;
+  }
+
+  /** Lets a connection go, with all its locks. */
+  leave(tenant: Tenant): void {
+    if (!this.#tenants.delete(tenant)) return;
+    this.lock.release(tenant);
+    this.#exclusive = false;
+    if (!this.#unplugged) this.#changed();
+  }
+
+  /** The protocol that the card speaks already, or the one that it speaks of `protocols`. */
+  negotiate(protocols: number): number {
+    if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
+    if (this.#card.atr.length === 0) throw new PcscError("SCARD_W_UNPOWERED_CARD");
+    const offered = this.#protocol === undefined ? offeredProtocols(this.#card.atr) : [this.#protocol];
+    this.#protocol = [SCARD_PROTOCOL.RAW & protocols, ...offered].find((protocol) => (protocol & protocols) !== 0);
+    if (this.#protocol === undefined) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+    return this.#protocol;
+  }
+
+  /** Ends a transaction. @throws {PcscError} SCARD_E_SHARING_VIOLATION, SCARD_E_NOT_TRANSACTED. */
+  unlock(tenant: Tenant): void {
+    if (this.#exclusive && this.lock.depth === 1) throw new PcscError("SCARD_E_NOT_TRANSACTED");
+    this.lock.give(tenant);
+  }
+
+  /** Resets the card after the exchange under way. Every connection hears of it at once, the one that asks as well. */
+  async reset(): Promise<void> {
+    if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
+    this.#protocol = undefined;
+    for (const tenant of this.#tenants) tenant.notice("reset");
+    await this.exchange((card) => {
+      card.reset();
+      return Promise.resolve();
+    });
+  }
+
+  /** Does `work` with the card, one exchange at a time; ends with an error when the card is taken out meanwhile. */
+  exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
+    return this.#exchanges.run(async () => {
+      if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
+      // Of this card: another one may be in the reader before its own call returns.
+      const { signal } = this.#presence;
+      try {
+        return await untilAborted(work(this.#card), signal);
+      } catch (cause) {
+        if (cause instanceof PcscError) throw cause;
+        throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card failed", { cause });
+      }
+    });
+  }
+}
+
+/**
+ * The protocols that an answer to reset offers (ISO/IEC 7816-3 section 8.2.3), T=1 before T=0: of several, pcscd takes T=1
+ * (pcsc-lite, prothandler.c, PHSetProtocol).
+ */
+function offeredProtocols(atr: Uint8Array): number[] {
+  const offered = new Set<number>();
+  let indicator = atr[1] ?? 0;
+  for (let offset = 1; (indicator & 0x80) !== 0 && offset < atr.length;) {
+    offset += [0x10, 0x20, 0x40, 0x80].filter((bit) => (indicator & bit) !== 0).length;
+    indicator = atr[offset] ?? 0;
+    offered.add(indicator & 0x0f);
+  }
+  if (offered.size === 0) offered.add(0);
+  return [...(offered.has(1) ? [SCARD_PROTOCOL.T1] : []), ...(offered.has(0) ? [SCARD_PROTOCOL.T0] : [])];
+}

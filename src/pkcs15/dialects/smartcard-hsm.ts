@@ -1,0 +1,216 @@
+import type { CommandApdu } from "../../apdu/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import { type Dialect, mechanisms } from "../dialect.ts";
+import { NOTHING_TOLD, select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
+import type { FileAccess } from "../files/files.ts";
+import { childOf, type FilePlace, placeName } from "../files/paths.ts";
+import { ecdsaAnswer, type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
+import { MAKES, SMARTCARD_HSM_AID } from "../recognition/makes.ts";
+import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+import { Flags } from "../syntax/fields.ts";
+import { type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
+import type { CertificateEntry, DataEntry, ObjectHead } from "../syntax/object.ts";
+
+/** All that there is: what CardContact's programs ask for with extended length (256 bytes where only short answers come through). */
+const ALL = 65_536;
+const SHORT = 256;
+
+/** SELECT of the applet; whatever was verified is forgotten (OpenSC, sc_hsm_logout). The card wants Le (sc_hsm_select_file_ex). */
+export function selectApplet(): CommandApdu {
+  return select(SELECT_BY.DF_NAME, SMARTCARD_HSM_AID, SELECT_ANSWER.FCI);
+}
+
+/** ENUMERATE OBJECTS: the identifiers of all files and keys, two bytes each (OpenSC, sc_hsm_list_files). */
+export function enumerateObjects(): CommandApdu {
+  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL };
+}
+
+/**
+ * READ BINARY of the file with an identifier, which needs no SELECT (ISO/IEC 7816-4 section 11.3.3, odd instruction; CardContact's
+ * sc-hsm-embedded, token-sc-hsm.c, readEF). The offset is a data object.
+ * @param length Up to 256; a larger one stands for all that there is.
+ */
+function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
+  const [p1 = 0, p2 = 0] = id;
+  const ne = length > SHORT ? ALL : length;
+  return { cla: 0x00, ins: 0xb1, p1, p2, data: Uint8Array.of(0x54, 0x02, offset >> 8, offset & 0xff), ne };
+}
+
+/** What the card computes with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
+const ALGORITHM = { RSA_RAW: 0x20, RSA_DECRYPT: 0x21, ECDSA: 0x70, ECDH: 0x80 } as const;
+
+/** SIGN (OpenSC, sc_hsm_compute_signature). @param ne Bytes of the answer at most. */
+function sign(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
+  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne };
+}
+
+/** DECIPHER, of a cryptogram or the other party's point (OpenSC, sc_hsm_decipher). */
+function decipher(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
+  return { cla: 0x80, ins: 0x62, p1: key, p2: algorithm, data: input, ne, conceal: "answer" };
+}
+
+/** What a short answer holds: more is asked for only where more can come. */
+const SHORT_ANSWER = 256;
+
+/** SmartCard-HSM of CardContact, also in the Nitrokey HSM: each use of a key is one command, which names key and algorithm. */
+export const SMARTCARD_HSM: Dialect = {
+  name: "SmartCard-HSM",
+  source: "OpenSC, card-sc-hsm.c (sc_hsm_set_security_env, sc_hsm_compute_signature, sc_hsm_decipher, sc_hsm_init)",
+  recognises: MAKES.smartCardHsm,
+  algorithmsFromTokenInfo: false,
+  primitives: (type) => (type === "rsa" ? ["rsa-raw"] : ["ecdsa", "ecdh"]),
+  mechanisms: mechanisms({ "rsa-raw": [1024, 4096], ecdsa: [256, 521], ecdh: [256, 521] }),
+  logout: selectApplet,
+  use(request: KeyRequest): KeyUse {
+    const { key, primitive, operation, input } = request;
+    const { reference } = key;
+    const ne = Math.max(SHORT_ANSWER, key.bytes);
+    if (reference === undefined) return refuse(request);
+    if (primitive === "rsa-raw" && operation === "decipher") {
+      return once(decipher(reference, ALGORITHM.RSA_DECRYPT, input, ne), wholeBlock(request));
+    }
+    if (primitive === "rsa-raw") return once(sign(reference, ALGORITHM.RSA_RAW, input, ne), wholeBlock(request));
+    if (primitive === "ecdsa") return once(sign(reference, ALGORITHM.ECDSA, input, ne), ecdsaAnswer(request));
+    if (primitive === "ecdh") return once(decipher(reference, ALGORITHM.ECDH, input, ne), sharedX(request));
+    return refuse(request);
+  },
+};
+
+function once(command: KeyUse["commands"][number], read: KeyUse["read"]): KeyUse {
+  return { environment: undefined, commands: [command], read };
+}
+
+/** First bytes of identifiers; the second is the number of the key or object (OpenSC, card-sc-hsm.h). */
+export const FILE_PREFIX = {
+  KEY_ENTRY: 0xc4,
+  CERTIFICATE_ENTRY: 0xc8,
+  DATA_ENTRY: 0xc9,
+  KEY: 0xcc,
+  GUARDED_DATA: 0xcd,
+  OWN_CERTIFICATE: 0xce,
+} as const;
+
+/** The applet's only DF, which has no path. */
+export const APPLET: FilePlace = { from: "application", path: new Uint8Array() };
+/** Certificates of the device and of who issued it; every card has them. */
+export const DEVICE_CERTIFICATE = childOf(APPLET, Uint8Array.of(0x2f, 0x02));
+export const TOKEN_INFO = childOf(APPLET, Uint8Array.of(0x2f, 0x03));
+
+export function fileId(prefix: number, number: number): Uint8Array {
+  return Uint8Array.of(prefix, number);
+}
+
+/** Reading names the file. An extended command brings all of it (CardContact's sc-hsm-embedded, token-sc-hsm.c, readEF). */
+export const SMARTCARD_HSM_ACCESS: FileAccess = {
+  open(_turn, place) {
+    if (place.path.length < 2) throw new DataError(`${placeName(place)} is no file`);
+    return Promise.resolve(NOTHING_TOLD);
+  },
+  read: (place, offset, length) => readFile(place.path.subarray(-2), offset, length),
+  isAll: (data) => data.length > 256,
+};
+
+/** What the entries of keys and guarded data name the user's PIN by. */
+const USER_PIN_ID = Uint8Array.of(1);
+const CODE_ID = Uint8Array.of(2);
+
+function head(label: string, authId: Uint8Array | undefined): ObjectHead {
+  return { label, private: false, modifiable: false, authId, userConsent: undefined, accessRules: [] };
+}
+
+/** Letters are as good as digits: the applet compares bytes (OpenSC, pkcs15-sc-hsm.c: reference, 6 to 15 characters). */
+const USER_PIN: PinEntry = {
+  class: "pin",
+  head: head("UserPIN", CODE_ID),
+  authId: USER_PIN_ID,
+  flags: Flags.of(PIN_FLAG.CASE_SENSITIVE, PIN_FLAG.INITIALIZED),
+  type: "utf8",
+  minLength: 6,
+  storedLength: 0,
+  maxLength: 15,
+  reference: 0x81,
+  padding: undefined,
+  path: undefined,
+};
+
+/**
+ * The initialisation code, called SO PIN: 8 bytes, written as 16 digits of 0 to F (OpenSC, card-sc-hsm.c, sc_hsm_encode_sopin). No
+ * command takes it alone: it sets the user's PIN by RESET RETRY COUNTER, as a PUK does (sc_hsm_init_pin).
+ */
+const INITIALISATION_CODE: PinEntry = {
+  class: "pin",
+  head: head("SOPIN", undefined),
+  authId: CODE_ID,
+  flags: Flags.of(PIN_FLAG.UNBLOCKING, PIN_FLAG.UNBLOCK_DISABLED, PIN_FLAG.INITIALIZED),
+  type: "hexadecimal",
+  minLength: 16,
+  storedLength: 8,
+  maxLength: 16,
+  reference: 0x88,
+  padding: undefined,
+  path: undefined,
+};
+
+/** What the AODF of another card says: each card has the same two. */
+export const SMARTCARD_HSM_PINS: readonly PinEntry[] = [USER_PIN, INITIALISATION_CODE];
+
+/** Nothing here is changed yet, whatever the card's entries say. */
+const asIs = (head: ObjectHead): ObjectHead => ({ ...head, modifiable: false });
+
+/** A key as its entry says, but for what the card decides: its number, and the PIN that all keys want (OpenSC, pkcs15-sc-hsm.c). */
+export function privateKeyEntry(number: number, entry: PrivateKeyEntry): PrivateKeyEntry {
+  return {
+    ...entry,
+    head: { ...asIs(entry.head), private: true, authId: USER_PIN_ID },
+    key: { ...entry.key, keyReference: number },
+    value: undefined,
+  };
+}
+
+/** What the private half does, and its counterpart. */
+const COUNTERPARTS = [
+  [USAGE.SIGN, USAGE.VERIFY],
+  [USAGE.SIGN_RECOVER, USAGE.VERIFY_RECOVER],
+  [USAGE.NON_REPUDIATION, USAGE.NON_REPUDIATION],
+  [USAGE.DECIPHER, USAGE.ENCIPHER],
+  [USAGE.UNWRAP, USAGE.WRAP],
+  [USAGE.DERIVE, USAGE.DERIVE],
+] as const;
+
+/** The public half, which stands in the file of the key's certificate: there, or in the request for one. */
+export function publicKeyEntry(number: number, { head, key, ...rest }: PrivateKeyEntry): PublicKeyEntry {
+  const usage = COUNTERPARTS.flatMap(([mine, other]) => (key.usage.has(mine) ? [other] : []));
+  return {
+    ...rest,
+    class: "public-key",
+    head: publicHead(head),
+    key: { ...key, usage: Flags.of(...usage), access: new Flags(), keyReference: undefined },
+    value: { kind: "file", file: { path: fileId(FILE_PREFIX.OWN_CERTIFICATE, number) } },
+  };
+}
+
+/** The certificate of a key, which has the key's name. */
+export function ownCertificateEntry(number: number, { head, key }: PrivateKeyEntry): CertificateEntry {
+  return {
+    class: "certificate",
+    head: publicHead(head),
+    id: key.id,
+    authority: false,
+    type: "x509",
+    value: { kind: "file", file: { path: fileId(FILE_PREFIX.OWN_CERTIFICATE, number) } },
+  };
+}
+
+function publicHead({ label }: ObjectHead): ObjectHead {
+  return { label, private: false, modifiable: false, authId: undefined, userConsent: undefined, accessRules: [] };
+}
+
+export function certificateEntry(entry: CertificateEntry): CertificateEntry {
+  return { ...entry, head: asIs(entry.head) };
+}
+
+/** Where the data is says who may read it (OpenSC, pkcs15init/pkcs15-sc-hsm.c, sc_hsm_emu_store_binary). */
+export function dataEntry(entry: DataEntry): DataEntry {
+  const guarded = entry.value.kind === "file" && entry.value.file.path.at(-2) === FILE_PREFIX.GUARDED_DATA;
+  return { ...entry, head: { ...asIs(entry.head), ...(guarded && { private: true, authId: USER_PIN_ID }) } };
+}

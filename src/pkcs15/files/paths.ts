@@ -1,0 +1,69 @@
+import { concat, DataError, equalBytes, startsWith, toHex } from "../../bytes/index.ts";
+import type { DirectoryEntry } from "../syntax/directory.ts";
+import type { FileReference } from "../syntax/path.ts";
+
+/** A file on the card, by its way from the master file, or from the application's DF where nobody knows the way to that. */
+export interface FilePlace {
+  readonly from: "master-file" | "application";
+  /** Two bytes for each file identifier; the master file's own is left out. */
+  readonly path: Uint8Array;
+}
+
+const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
+
+/** "3F00/5015/4401", for people and as a key. */
+export function placeName({ from, path }: FilePlace): string {
+  const ids = toHex(path).toUpperCase().match(/.{4}/gu) ?? [];
+  return [from === "master-file" ? "3F00" : ".", ...ids].join("/");
+}
+
+/** The DF that a file is in. */
+export function parentOf(place: FilePlace): FilePlace {
+  return { from: place.from, path: place.path.subarray(0, -2) };
+}
+
+export function childOf(place: FilePlace, id: Uint8Array): FilePlace {
+  return { from: place.from, path: concat(place.path, id) };
+}
+
+export function masterFilePlace(...ids: readonly number[]): FilePlace {
+  return { from: "master-file", path: Uint8Array.from(ids.flatMap((id) => [id >> 8, id & 0xff])) };
+}
+
+/**
+ * Where a path of a directory file leads (ISO/IEC 7816-15 section 8.2.5): from the master file if it begins there, else from the
+ * application's DF.
+ * @throws {DataError} for a short EF identifier, which is no path.
+ */
+export function resolve(application: FilePlace, { path }: FileReference): FilePlace {
+  if (startsWith(path, MASTER_FILE)) return { from: "master-file", path: path.subarray(2) };
+  if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier, where a path belongs`);
+  return childOf(application, path);
+}
+
+/** The file that an object's value has to itself; a part of one that holds others too is none. */
+export function ownFile(application: FilePlace, entry: DirectoryEntry): FilePlace | undefined {
+  if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
+  const { file } = entry.value;
+  return file.index === undefined ? resolve(application, file) : undefined;
+}
+
+/** A part of a file, that holds others too. */
+export type FilePart = FileReference & { readonly index: number; readonly length: number };
+
+/** Where index or length is left out, nobody knows what of the file is meant. */
+export function isPart(file: FileReference): file is FilePart {
+  return file.index !== undefined && file.length !== undefined;
+}
+
+/** Whether two parts of one file have a byte in common. */
+export function overlap(one: FilePart, other: FilePart): boolean {
+  return one.index < other.index + other.length && other.index < one.index + one.length;
+}
+
+/** The two parts as one, if one begins in the same file where the other ends. */
+export function joined(one: FilePart, other: FilePart): FilePart | undefined {
+  if (!equalBytes(one.path, other.path)) return undefined;
+  if (one.index + one.length !== other.index && other.index + other.length !== one.index) return undefined;
+  return { path: one.path, index: Math.min(one.index, other.index), length: one.length + other.length };
+}

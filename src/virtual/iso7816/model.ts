@@ -1,0 +1,209 @@
+import type { KeyObject } from "node:crypto";
+import { SW } from "../../apdu/index.ts";
+import { type ReferenceData, Refusal } from "../card.ts";
+import type { CardCommand } from "../transport.ts";
+import type { Iso7816Deviation } from "./deviations.ts";
+
+/** Who may: everybody, nobody, or who verified the PIN with this reference, 1 to 14. */
+export type Access = "always" | "never" | number;
+
+/** Who may do what with a file. */
+export interface AccessRules {
+  /** Reads an EF, uses a key, makes files in a DF. */
+  readonly use: Access;
+  readonly update: Access;
+  readonly delete: Access;
+  /** Makes a key pair in a key file. */
+  readonly generate: Access;
+}
+
+/** Everybody reads, nobody changes. */
+export const READ_ONLY: AccessRules = { use: "always", update: "never", delete: "never", generate: "never" };
+/** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
+export const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };
+
+interface FileHead {
+  /** File identifier, 16 bits. */
+  readonly id: number;
+  /** Who may do what with it: security attributes as the card's make codes them (tag 86); empty for none. */
+  readonly security: Uint8Array;
+}
+
+/** A dedicated file: a directory, an application if it has a name. The master file is one too, 3F00. */
+export interface DedicatedFile extends FileHead {
+  readonly kind: "df";
+  /** DF name: the application identifier. */
+  readonly name?: Uint8Array;
+  readonly files: CardFile[];
+}
+
+/** Bytes one after the other. */
+export interface TransparentFile extends FileHead {
+  readonly kind: "transparent";
+  /** Short EF identifier, 1 to 30. */
+  readonly shortId?: number;
+  contents: Uint8Array;
+}
+
+/** Records of any length, numbered from 1. */
+export interface RecordFile extends FileHead {
+  readonly kind: "records";
+  readonly shortId?: number;
+  readonly records: Uint8Array[];
+}
+
+/** A private key, which no command reads. */
+export interface KeyFile extends FileHead {
+  readonly kind: "key";
+  readonly type: "rsa" | "ec";
+  /** Of the modulus, or of a coordinate. */
+  readonly bits: number;
+  /** Every use wants the PIN anew. */
+  readonly consent: boolean;
+  /** Left out until one is made. */
+  privateKey?: KeyObject;
+}
+
+export type ElementaryFile = TransparentFile | RecordFile | KeyFile;
+export type CardFile = DedicatedFile | ElementaryFile;
+
+export const MASTER_FILE = 0x3f00;
+
+/** A make of card that the virtual one can be. */
+export type MakeName = "myeid" | "iso-applet" | "iso-applet-1";
+
+/** A PIN or PUK of the card, filled up as the make does. */
+export interface CardPin {
+  readonly data: ReferenceData;
+  /** Characters of the shortest value. */
+  readonly minLength: number;
+  /** Reference of the PUK that unblocks it. */
+  readonly puk?: number;
+}
+
+/** What a card is made of for its life. */
+export interface IsoTraits {
+  /** Takes commands with extended length fields. */
+  readonly extended: boolean;
+  readonly make: MakeName;
+  /** 8 bytes. */
+  readonly serial: Uint8Array;
+  /** How it differs from the card that it imitates; in no way if left out. */
+  readonly deviations?: readonly Iso7816Deviation[];
+}
+
+/** All that a card keeps without power. */
+export interface IsoContents {
+  readonly traits: IsoTraits;
+  readonly masterFile: DedicatedFile;
+  /** By reference, 1 to 14. */
+  readonly pins: ReadonlyMap<number, CardPin>;
+  /** Private keys of cards that number theirs, and keep them in no file. */
+  readonly keys: Map<number, KeyObject>;
+  /** Goes up by one with every change of a file. */
+  changes: number;
+}
+
+/** Tags of file control parameters (ISO/IEC 7816-4 section 7.4.3, table 10). */
+export const CONTROL = {
+  FCP: 0x62,
+  FCI: 0x6f,
+  DATA_BYTES: 0x80,
+  ALL_BYTES: 0x81,
+  DESCRIPTOR: 0x82,
+  ID: 0x83,
+  NAME: 0x84,
+  PROPRIETARY: 0x85,
+  SECURITY: 0x86,
+  SHORT_ID: 0x88,
+  LIFE_CYCLE: 0x8a,
+} as const;
+
+/** File descriptor bytes (section 7.4.5, table 12); those of keys are MyEID's. */
+export const DESCRIPTOR = { TRANSPARENT: 0x01, RECORDS: 0x04, RSA_KEY: 0x11, EC_KEY: 0x22, DF: 0x38 } as const;
+
+/** What MANAGE SECURITY ENVIRONMENT chose. */
+export interface SecurityEnvironment {
+  /** Tag of the control reference template: A4 authentication, B6 signature, B8 confidentiality. */
+  readonly template: number;
+  readonly algorithm: number;
+  /** Identifier of the key file. */
+  readonly key: number;
+}
+
+/** What the card knows until the next reset. */
+export interface IsoSession {
+  /** Directories from the master file to the current one; none while another application is selected. */
+  path: readonly DedicatedFile[];
+  /** Current EF. */
+  file: ElementaryFile | undefined;
+  readonly verified: Set<number>;
+  /** PINs verified and not yet used up by a key that wants one for each use. */
+  readonly fresh: Set<number>;
+  environment: SecurityEnvironment | undefined;
+  /** The first half of a cryptogram that came in two commands. */
+  half: Uint8Array | undefined;
+  /** Parts of a private key that has not come whole yet. */
+  loading: { readonly file: KeyFile; readonly parts: Map<number, Uint8Array> } | undefined;
+}
+
+/** The state after a reset: the master file is selected, if its application is. */
+export function newSession({ masterFile }: IsoContents, { isDefault }: { readonly isDefault: boolean }): IsoSession {
+  return {
+    path: isDefault ? [masterFile] : [],
+    file: undefined,
+    verified: new Set(),
+    fresh: new Set(),
+    environment: undefined,
+    half: undefined,
+    loading: undefined,
+  };
+}
+
+/** One command of a card: the data of its answer. Refuses by throwing a Refusal. */
+export type Instruction = (context: IsoContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
+
+/** What cards of one make have of their own, where the standard leaves it to them. */
+export interface Make {
+  atr(extended: boolean): Uint8Array;
+  /** The commands by instruction byte. */
+  readonly instructions: ReadonlyMap<number, Instruction>;
+  /** Commands that it also takes with a class byte of its own. */
+  takesClass?(cla: number, ins: number): boolean;
+  /** The file system is there after a reset, without the name of an application. */
+  readonly isDefault: boolean;
+  /** Bytes of every PIN and PUK on the wire. */
+  readonly pinLength: number;
+  /** Takes extended length in place of chains and GET RESPONSE, whatever else the card is like. Default: false. */
+  readonly onlyExtended?: boolean;
+  /** How READ BINARY is refused where a file ends; behind the end it is 6B00. */
+  readonly endOfFile: number;
+  /** The rules in a file's security attributes (tag 86), in the make's coding. */
+  rules(file: CardFile): AccessRules;
+  /** What SELECT tells of a file. */
+  fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array;
+}
+
+/** What a command works on: the lasting contents and the state since reset. */
+export interface IsoContext {
+  readonly make: Make;
+  readonly contents: IsoContents;
+  readonly session: IsoSession;
+}
+
+/** Whether the card differs so from the one that it imitates. */
+export function deviates({ contents }: Pick<IsoContext, "contents">, deviation: Iso7816Deviation): boolean {
+  return contents.traits.deviations?.includes(deviation) ?? false;
+}
+
+/** The directory that is current. */
+export function currentDf({ contents, session }: IsoContext): DedicatedFile {
+  return session.path.at(-1) ?? contents.masterFile;
+}
+
+/** @throws {Refusal} 6982 unless the file's rules allow it now. */
+export function requireAccess({ make, session }: IsoContext, file: CardFile, action: keyof AccessRules): void {
+  const access = make.rules(file)[action];
+  if (access === "always" || (access !== "never" && session.verified.has(access))) return;
+  throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
+}
