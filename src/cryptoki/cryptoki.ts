@@ -1,4 +1,62 @@
-import { Extensions } from "./api/extensions.ts";
+import { DIGESTING, type DigestFunctions } from "./chapters/digesting.ts";
+import { DUAL, type DualFunctions } from "./chapters/dual.ts";
+import { DECRYPTION, type DecryptionFunctions, ENCRYPTION, type EncryptionFunctions } from "./chapters/encryption.ts";
+import { type ExtensionFunctions, EXTENSIONS } from "./chapters/extensions.ts";
+import { GENERAL, type GeneralFunctions } from "./chapters/general.ts";
+import { type KeyFunctions, KEYS } from "./chapters/key-management.ts";
+import { type MessageFunctions, MESSAGES } from "./chapters/messages.ts";
+import { type ObjectFunctions, OBJECTS } from "./chapters/objects.ts";
+import { PARALLEL, type ParallelFunctions, RANDOM, type RandomFunctions } from "./chapters/random.ts";
+import { type SessionFunctions, SESSIONS } from "./chapters/sessions.ts";
+import { SIGNING, type SigningFunctions } from "./chapters/signing.ts";
+import { type SlotFunctions, SLOTS } from "./chapters/slots.ts";
+import { VERIFICATION, type VerificationFunctions } from "./chapters/verification.ts";
+import type { AnyChapter } from "./chapter.ts";
+import { type CryptokiOptions, Gate } from "./gate.ts";
+
+/**
+ * Every function that there is, by the chapters of the standard: the one description from which the methods, traces, the table in the
+ * documentation and the tests over all functions are made.
+ */
+export const CHAPTERS: readonly AnyChapter[] = [
+  GENERAL,
+  SLOTS,
+  SESSIONS,
+  OBJECTS,
+  ENCRYPTION,
+  DECRYPTION,
+  DIGESTING,
+  SIGNING,
+  VERIFICATION,
+  DUAL,
+  MESSAGES,
+  KEYS,
+  RANDOM,
+  PARALLEL,
+  EXTENSIONS,
+];
+
+/** The names of all functions. */
+export const FUNCTION_NAMES: readonly string[] = CHAPTERS.flatMap(({ functions }) => Object.keys(functions));
+
+/** The functions by themselves: what a module that is no card driver offers as well. */
+export interface CryptokiFunctions
+  extends
+    GeneralFunctions,
+    SlotFunctions,
+    SessionFunctions,
+    ObjectFunctions,
+    EncryptionFunctions,
+    DecryptionFunctions,
+    DigestFunctions,
+    SigningFunctions,
+    VerificationFunctions,
+    DualFunctions,
+    MessageFunctions,
+    KeyFunctions,
+    RandomFunctions,
+    ParallelFunctions,
+    ExtensionFunctions {}
 
 /**
  * The functions of PKCS#11 3.1 for smart cards. Each has the standard's name, takes the standard's inputs in the standard's order,
@@ -23,9 +81,23 @@ import { Extensions } from "./api/extensions.ts";
  * those on several sessions, tokens and cards at the same time, as far as one card can. A `signal` ends the wait for a turn, for
  * another program's transaction, and the exchange with the card: CKR_FUNCTION_CANCELED. What is read once for all goes on for the others.
  */
-export class Cryptoki extends Extensions {}
+// Its methods come from the interface of the same name, and are bound from the chapters.
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+export class Cryptoki extends Gate implements AsyncDisposable {
+  static {
+    this.bind(this.prototype, CHAPTERS);
+  }
 
-/** The functions by themselves: what a module that is no card driver offers as well. */
-export type CryptokiFunctions = {
-  readonly [Name in keyof Cryptoki as Name extends `C_${string}` ? Name : never]: Cryptoki[Name];
-};
+  /** @throws {CryptokiError} CKR_ARGUMENTS_BAD for a version that is not offered. */
+  constructor(options: CryptokiOptions) {
+    super(options, CHAPTERS);
+  }
+
+  /** {@link C_Finalize}, unless it was called already. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isInitialized) await this.C_Finalize();
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
+export interface Cryptoki extends CryptokiFunctions {}

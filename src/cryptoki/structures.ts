@@ -4,7 +4,6 @@
  */
 
 import { utf8 } from "../bytes/index.ts";
-import type { FunctionName } from "./function-table.ts";
 
 export type CK_SLOT_ID = number;
 export type CK_SESSION_HANDLE = number;
@@ -32,6 +31,9 @@ export interface CK_INFO {
 }
 
 /** C_GetFunctionList. */
+/** "C_Sign", for one. */
+export type FunctionName = `C_${string}`;
+
 export interface CK_FUNCTION_LIST {
   readonly version: CK_VERSION;
   /** Where C has pointers: names of methods of the object that was asked. */

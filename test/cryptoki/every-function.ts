@@ -1,6 +1,7 @@
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKD, CKF, CKM, CKU, type Cryptoki } from "../../src/cryptoki/index.ts";
-import { type Chapter, CHAPTERS, type FunctionEntry, type ParameterKind } from "../../src/cryptoki/function-table.ts";
+import type { FunctionEntry, ParameterKind } from "../../src/cryptoki/function-entry.ts";
+import { CHAPTERS } from "../../src/cryptoki/cryptoki.ts";
 
 /** A function of the facade, and how it is called without knowing which one it is. */
 export interface AnyFunction {
@@ -35,24 +36,22 @@ const USUAL: Readonly<Record<ParameterKind, unknown>> = {
   value: undefined,
 };
 
-const chapters: readonly Chapter[] = CHAPTERS;
-
 /** Every function of every chapter. */
-export const EVERY_FUNCTION: readonly AnyFunction[] = chapters
-  .flatMap(({ functions }) => Object.entries(functions))
-  .map(([name, entry]) => ({
-    name,
-    entry,
-    call: async (cryptoki, given = {}, signal) => {
-      const method: unknown = Reflect.get(cryptoki, name);
-      if (typeof method !== "function") throw new Error(`no function ${name}`);
-      const values: Arguments = { ...USUAL, ...given };
-      return Reflect.apply(method, cryptoki, [
-        ...entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
-        ...(signal === undefined ? [] : [signal]),
-      ]) as Promise<unknown>;
-    },
-  }));
+export const EVERY_FUNCTION: readonly AnyFunction[] = CHAPTERS.flatMap(({ functions }) =>
+  Object.entries(functions),
+).map(([name, entry]) => ({
+  name,
+  entry,
+  call: async (cryptoki, given = {}, signal) => {
+    const method: unknown = Reflect.get(cryptoki, name);
+    if (typeof method !== "function") throw new Error(`no function ${name}`);
+    const values: Arguments = { ...USUAL, ...given };
+    return Reflect.apply(method, cryptoki, [
+      ...entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
+      ...(signal === undefined ? [] : [signal]),
+    ]) as Promise<unknown>;
+  },
+}));
 
 /** The function of a name. */
 export function theFunction(name: string): AnyFunction {

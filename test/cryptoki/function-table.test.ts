@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { Cryptoki } from "../../src/cryptoki/cryptoki.ts";
-import { type Chapter, CHAPTERS } from "../../src/cryptoki/function-table.ts";
+import { type Chapter, SESSION } from "../../src/cryptoki/chapter.ts";
+import { CHAPTERS, Cryptoki } from "../../src/cryptoki/cryptoki.ts";
 
 /** The C_ methods of a class and of those that it extends. */
 function methods(): readonly string[] {
@@ -11,9 +11,31 @@ function methods(): readonly string[] {
   return [...found].sort();
 }
 
+interface TwoFunctions {
+  C_One(session: number, data: Uint8Array, signal?: AbortSignal): Promise<number>;
+  C_Two(label: string): Promise<void>;
+}
+
+test("a row that does not fit its function is no row of its chapter", () => {
+  const fits: Chapter<TwoFunctions>["functions"]["C_One"] = {
+    state: "software",
+    parameters: [SESSION, ["pData", "bytes"]],
+    result: "value",
+    body: (_application, session, data) => session + data.length,
+  };
+  const wrong: readonly Chapter<TwoFunctions>["functions"]["C_One"][] = [
+    // @ts-expect-error: a handle is no bytes.
+    { ...fits, parameters: [["pData", "bytes"], SESSION] },
+    // @ts-expect-error: a parameter is missing.
+    { ...fits, parameters: [SESSION] },
+    // @ts-expect-error: the function gives a number.
+    { ...fits, body: () => "text" },
+  ];
+  expect(wrong).toHaveLength(3);
+});
+
 describe("the function table", () => {
-  const chapters: readonly Chapter[] = CHAPTERS;
-  const entries = chapters.flatMap(({ functions }) => Object.entries(functions));
+  const entries = CHAPTERS.flatMap(({ functions }) => Object.entries(functions));
 
   test("has every function of the class, once, and no other", () => {
     expect(entries.map(([name]) => name).sort()).toEqual(methods());

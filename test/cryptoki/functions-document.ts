@@ -1,21 +1,22 @@
 import { format } from "prettier";
-import { type Chapter, CHAPTERS, type FunctionEntry } from "../../src/cryptoki/function-table.ts";
+import type { AnyChapter } from "../../src/cryptoki/chapter.ts";
+import type { FunctionEntry } from "../../src/cryptoki/function-entry.ts";
+import { CHAPTERS } from "../../src/cryptoki/cryptoki.ts";
 
-const BEGIN = "<!-- begin: generated from src/cryptoki/function-table.ts -->";
+const BEGIN = "<!-- begin: generated from src/cryptoki/chapters -->";
 const END = "<!-- end -->";
 
 /** docs/functions.md with its generated part made anew; what stands before and after it is kept. */
 export function renew(document: string): Promise<string> {
   const [before = "", rest = ""] = document.split(BEGIN);
   const after = rest.split(END)[1] ?? "\n";
-  const chapters: readonly Chapter[] = CHAPTERS;
-  return format(`${before}${BEGIN}\n\n${chapters.map(section).join("\n")}\n${END}${after}`, {
+  return format(`${before}${BEGIN}\n\n${CHAPTERS.map(section).join("\n")}\n${END}${after}`, {
     parser: "markdown",
     printWidth: 120,
   });
 }
 
-function section({ title, source, functions }: Chapter): string {
+function section({ title, source, functions }: AnyChapter): string {
   return [
     `## ${title}\n`,
     `${source}.\n`,

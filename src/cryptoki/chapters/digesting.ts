@@ -6,10 +6,25 @@ import { requireMechanism } from "../mechanisms/availability.ts";
 import { hashDigester } from "../mechanisms/operation.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { Operation } from "../sessions/operations.ts";
-import type { CK_MECHANISM } from "../structures.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { initialise } from "./key-use.ts";
+import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
-export function digestInit(
+/** Message digesting functions (PKCS#11 3.1 section 5.12). */
+export interface DigestFunctions {
+  C_DigestInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, signal?: AbortSignal): Promise<void>;
+
+  C_Digest(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_DigestUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+
+  /** The value of a secret key is the next part of the message. */
+  C_DigestKey(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_DigestFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+function digestInit(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM | null,
@@ -23,12 +38,7 @@ export function digestInit(
   });
 }
 
-export function digest(
-  application: Application,
-  handle: number,
-  data: Uint8Array,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+function digest(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
     ({ operations }) => {
@@ -43,12 +53,7 @@ export function digest(
   );
 }
 
-export function digestUpdate(
-  application: Application,
-  handle: number,
-  part: Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
+function digestUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     ({ operations }) =>
@@ -61,7 +66,7 @@ export function digestUpdate(
 }
 
 /** The value of a secret key as a part of the message. */
-export function digestKey(application: Application, handle: number, key: number, signal?: AbortSignal): Promise<void> {
+function digestKey(application: Application, handle: number, key: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     ({ operations, token }) =>
@@ -77,10 +82,27 @@ export function digestKey(application: Application, handle: number, key: number,
   );
 }
 
-export function digestFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
+function digestFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
     ({ operations }) => operations.finish("digest", ({ stream }) => stream.final()),
     signal,
   );
 }
+
+export const DIGESTING: Chapter<DigestFunctions> = {
+  title: "Message digesting",
+  source: "PKCS#11 3.1 section 5.12",
+  functions: {
+    C_DigestInit: { state: "software", parameters: [SESSION, MECHANISM], result: "none", body: digestInit },
+    C_Digest: { state: "software", parameters: [SESSION, ["pData", "bytes"]], result: "bytes", body: digest },
+    C_DigestUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pPart", "bytes"]],
+      result: "none",
+      body: digestUpdate,
+    },
+    C_DigestKey: { state: "software", parameters: [SESSION, KEY], result: "none", body: digestKey },
+    C_DigestFinal: { state: "software", parameters: [SESSION], result: "bytes", body: digestFinal },
+  },
+};

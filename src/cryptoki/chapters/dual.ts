@@ -1,11 +1,36 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import type { OperationKind, Operations } from "../sessions/operations.ts";
+import type { CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION } from "../chapter.ts";
+
+/** Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): a part for two operations. An error of one ends both. */
+export interface DualFunctions {
+  /** @returns The encrypted part. */
+  C_DigestEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /** @returns The decrypted part. */
+  C_DecryptDigestUpdate(
+    session: CK_SESSION_HANDLE,
+    encryptedPart: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+
+  /** @returns The encrypted part. */
+  C_SignEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /** @returns The decrypted part. */
+  C_DecryptVerifyUpdate(
+    session: CK_SESSION_HANDLE,
+    encryptedPart: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+}
 
 // "The active digesting and encryption operations must both have been initialized ... an error of one ends both."
 
 /** C_DigestEncryptUpdate, C_SignEncryptUpdate: a plaintext for both. */
-export function encryptAlso(
+function encryptAlso(
   application: Application,
   handle: number,
   other: "digest" | "sign",
@@ -25,7 +50,7 @@ export function encryptAlso(
 }
 
 /** C_DecryptDigestUpdate, C_DecryptVerifyUpdate: what is decrypted is for the other. */
-export function decryptAlso(
+function decryptAlso(
   application: Application,
   handle: number,
   other: "digest" | "verify",
@@ -57,3 +82,34 @@ function together<T>(operations: Operations, one: OperationKind, other: Operatio
     throw error;
   }
 }
+
+export const DUAL: Chapter<DualFunctions> = {
+  title: "Dual functions",
+  source: "PKCS#11 3.1 section 5.17",
+  functions: {
+    C_DigestEncryptUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pPart", "secret"]],
+      result: "bytes",
+      body: (application, session, part, signal) => encryptAlso(application, session, "digest", part, signal),
+    },
+    C_DecryptDigestUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pEncryptedPart", "bytes"]],
+      result: "secret",
+      body: (application, session, part, signal) => decryptAlso(application, session, "digest", part, signal),
+    },
+    C_SignEncryptUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pPart", "secret"]],
+      result: "bytes",
+      body: (application, session, part, signal) => encryptAlso(application, session, "sign", part, signal),
+    },
+    C_DecryptVerifyUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pEncryptedPart", "bytes"]],
+      result: "secret",
+      body: (application, session, part, signal) => decryptAlso(application, session, "verify", part, signal),
+    },
+  },
+};

@@ -3,6 +3,41 @@ import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import type { Cipher } from "../mechanisms/family.ts";
 import { decryptOperation, encryptOperation, keyedInit } from "./key-use.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
+
+/** Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends what is active, here as in every ...Init. */
+export interface EncryptionFunctions {
+  C_EncryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_EncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** Decryption functions (PKCS#11 3.1 section 5.10). */
+export interface DecryptionFunctions {
+  C_DecryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** With CKM_RSA_PKCS, padding that is wrong gives other bytes and no error: there is no oracle to ask. */
+  C_Decrypt(session: CK_SESSION_HANDLE, encryptedData: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_DecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+}
 
 // C_Encrypt and C_Decrypt are one work in two directions.
 
@@ -74,40 +109,82 @@ function transformFinal(
   );
 }
 
-export const encryptInit = keyedInit("encrypt", "encrypt", encryptOperation);
+const encryptInit = keyedInit("encrypt", "encrypt", encryptOperation);
 
-export const encrypt = (
+const encrypt = (
   application: Application,
   handle: number,
   data: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> => transform(application, handle, "encrypt", data, signal);
 
-export const encryptUpdate = (
+const encryptUpdate = (
   application: Application,
   handle: number,
   part: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> => transformPart(application, handle, "encrypt", part, signal);
 
-export const encryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
+const encryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
   transformFinal(application, handle, "encrypt", signal);
 
-export const decryptInit = keyedInit("decrypt", "decrypt", decryptOperation);
+const decryptInit = keyedInit("decrypt", "decrypt", decryptOperation);
 
-export const decrypt = (
+const decrypt = (
   application: Application,
   handle: number,
   data: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> => transform(application, handle, "decrypt", data, signal);
 
-export const decryptUpdate = (
+const decryptUpdate = (
   application: Application,
   handle: number,
   part: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> => transformPart(application, handle, "decrypt", part, signal);
 
-export const decryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
+const decryptFinal = (application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> =>
   transformFinal(application, handle, "decrypt", signal);
+
+export const ENCRYPTION: Chapter<EncryptionFunctions> = {
+  title: "Encryption",
+  source: "PKCS#11 3.1 section 5.8",
+  functions: {
+    C_EncryptInit: { state: "software", parameters: [SESSION, MECHANISM, KEY], result: "none", body: encryptInit },
+    C_Encrypt: { state: "software", parameters: [SESSION, ["pData", "secret"]], result: "bytes", body: encrypt },
+    C_EncryptUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pPart", "secret"]],
+      result: "bytes",
+      body: encryptUpdate,
+    },
+    C_EncryptFinal: { state: "software", parameters: [SESSION], result: "bytes", body: encryptFinal },
+  },
+};
+
+export const DECRYPTION: Chapter<DecryptionFunctions> = {
+  title: "Decryption",
+  source: "PKCS#11 3.1 section 5.10",
+  functions: {
+    C_DecryptInit: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: decryptInit,
+    },
+    C_Decrypt: {
+      state: "card and software",
+      parameters: [SESSION, ["pEncryptedData", "bytes"]],
+      result: "secret",
+      body: decrypt,
+    },
+    C_DecryptUpdate: {
+      state: "card and software",
+      parameters: [SESSION, ["pEncryptedPart", "bytes"]],
+      result: "secret",
+      body: decryptUpdate,
+    },
+    C_DecryptFinal: { state: "card and software", parameters: [SESSION], result: "secret", body: decryptFinal },
+  },
+};

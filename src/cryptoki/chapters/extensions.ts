@@ -3,6 +3,117 @@ import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import type { CryptoEngine } from "../engines.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
+import {
+  reinitialize,
+  resetToken,
+  unlockBegin,
+  unlockGetChallenge,
+  unlockPin,
+  unlockWithResponse,
+} from "./pin-management.ts";
+import { hasNewEvent } from "./slots.ts";
+import type { Pin } from "../arguments.ts";
+import type { CK_MECHANISM_TYPE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
+import type { CK_TRACE_CALLBACK } from "../trace/tracer.ts";
+import { type Chapter, type Module, SLOT, SESSION } from "../chapter.ts";
+
+/**
+ * What smart cards need and PKCS#11 has not: functions with the names and the purposes of Net iD's extensions ("PKCS#11 extensions",
+ * Pointsharp), so that applications written for those find them. They stand in the interface "Vendor cryptoki".
+ */
+export interface ExtensionFunctions {
+  /**
+   * What the driver tells of itself, at any time: "netid-system-info", "netid-soft-token-type"; and what {@link C_SetVariable} set.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such variable.
+   */
+  C_GetVariable(name: string, signal?: AbortSignal): Promise<string>;
+
+  /**
+   * Sets what {@link C_InitToken} and {@link C_ResetToken} want to know besides their arguments, which depends on the card.
+   * @param value Null takes it back. All end with C_Finalize.
+   */
+  C_SetVariable(name: string, value: string | null, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
+   * the sessions with it are closed, logins end, those of single sign-on too, and object handles name nothing any more.
+   */
+  C_Reinitialize(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Whether anything happened in the slots, for any number of callers: {@link C_WaitForSlotEvent} tells each event to one of them only.
+   * @param lastEvent What the last call gave; 0 at first.
+   * @returns The number of the last event.
+   * @throws {CryptokiError} CKR_NO_EVENT if that is `lastEvent`.
+   */
+  C_HasNewEvent(lastEvent: number, signal?: AbortSignal): Promise<number>;
+
+  /**
+   * Begins to unblock a PIN by challenge and response. The card is this application's alone until {@link C_UnlockWithResponse}, the end of
+   * its sessions with the token, or the time given: others wait for three seconds, and are told CKR_DEVICE_ERROR.
+   * @param timeout Milliseconds, at most ten minutes. 0 gives the card back.
+   * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED where the card does not unblock so; CKR_DEVICE_ERROR while somebody else has it.
+   */
+  C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * What the card wants an answer to.
+   * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and when its time has run out.
+   */
+  C_UnlockGetChallenge(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /**
+   * Answers the challenge, and sets the user's PIN if the answer is right.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT for the response; CKR_OPERATION_NOT_INITIALIZED as {@link C_UnlockGetChallenge}.
+   */
+  C_UnlockWithResponse(session: CK_SESSION_HANDLE, response: Uint8Array, pin: Pin, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Unblocks the user's PIN with the PUK, and sets it. Needs a read/write session, and no login.
+   * @param puk,pin Null, both of them, to have them typed on the reader's own keys.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the PUK, with its tries left in the cause
+   *   ({@link PinError}); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
+   */
+  C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Makes a token new on its user's own word, where {@link C_InitToken} wants the security officer's. Nobody may have a session with it.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED where the card has nothing of the kind.
+   */
+  C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Adds readers that the machine knows nothing of: of a telephone, over a network, in memory. They have slots beside the others, in every
+   * application that shares these slots, until {@link C_RemoveSlot} or C_Finalize of this one.
+   * @param reader Stays the caller's to close.
+   * @returns The slots of the readers that it has now.
+   */
+  C_AddSlot(reader: Pcsc, signal?: AbortSignal): Promise<CK_SLOT_ID[]>;
+
+  /**
+   * Takes away what {@link C_AddSlot} added with this slot; what was open there ends as if the cards were taken out.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED for a slot that this application did not add.
+   */
+  C_RemoveSlot(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Has an engine of the application's own compute in place of the host: what is done with public keys of RSA and ECC (verify, encrypt,
+   * wrap), and random numbers, also those that keys of a session are made of. What a card does with its private keys stays the card's.
+   * @param mechanism Null for random numbers.
+   * @param engine Null takes it away. All go with C_Finalize.
+   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would not be called: for another mechanism (a hash, a cipher with
+   *   secret keys, the generation of keys), or without the function for it.
+   */
+  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
+   * ends that. At any time.
+   * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
+   *   The option ulongBits decides the width.
+   */
+  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, signal?: AbortSignal): Promise<void>;
+}
 
 /** What the driver itself tells, at any time. */
 const OWN: ReadonlyMap<string, () => string> = new Map([
@@ -19,7 +130,7 @@ function systemInfo(): string {
 }
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is none of this name. */
-export function getVariable(application: Application | undefined, name: string): string {
+function getVariable(application: Application | undefined, name: string): string {
   const value = OWN.get(name)?.() ?? application?.variables.get(name);
   if (value === undefined) throw new CryptokiError(CKR.ARGUMENTS_BAD, "no variable of this name is set");
   return value;
@@ -29,7 +140,7 @@ const MAX_VARIABLES = 256;
 const MAX_NAME = 256;
 const MAX_VALUE = 65_536;
 
-export function setVariable(application: Application, name: string, value: string | null): void {
+function setVariable(application: Application, name: string, value: string | null): void {
   const { variables } = application;
   if (typeof name !== "string" || name.length === 0 || name.length > MAX_NAME || OWN.has(name)) {
     throw new CryptokiError(
@@ -48,7 +159,13 @@ export function setVariable(application: Application, name: string, value: strin
   variables.set(name, value);
 }
 
-export async function addSlot(application: Application, reader: Pcsc, signal?: AbortSignal): Promise<number[]> {
+function setTraceCallback({ tracer }: Module, callback: CK_TRACE_CALLBACK | null): void {
+  const given: unknown = callback;
+  if (given !== null && typeof given !== "function") throw new CryptokiError(CKR.ARGUMENTS_BAD);
+  tracer.listen(callback ?? undefined);
+}
+
+async function addSlot(application: Application, reader: Pcsc, signal?: AbortSignal): Promise<number[]> {
   const given: unknown = reader;
   if (typeof given !== "object" || given === null || !("changes" in given) || !("connect" in given)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "a reader has the functions of Pcsc: changes and connect");
@@ -62,7 +179,7 @@ export async function addSlot(application: Application, reader: Pcsc, signal?: A
   return source.readers.filter(({ plugged }) => plugged).map((added) => added.slotID(0));
 }
 
-export async function removeSlot(application: Application, slotID: number): Promise<void> {
+async function removeSlot(application: Application, slotID: number): Promise<void> {
   const { reader } = application.view.slot(slotID);
   const source = [...application.added].find(({ readers }) => readers.includes(reader));
   if (!source) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this application did not add this slot");
@@ -70,7 +187,7 @@ export async function removeSlot(application: Application, slotID: number): Prom
   await application.slots.remove(source);
 }
 
-export function addEngine(application: Application, mechanism: number | null, engine: CryptoEngine | null): void {
+function addEngine(application: Application, mechanism: number | null, engine: CryptoEngine | null): void {
   if (mechanism !== null && (!Number.isInteger(mechanism) || mechanism < 0)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "an engine is for a mechanism (CKM), or for random numbers (null)");
   }
@@ -80,3 +197,72 @@ export function addEngine(application: Application, mechanism: number | null, en
   }
   application.engines.set(mechanism, engine ?? undefined);
 }
+
+export const EXTENSIONS: Chapter<ExtensionFunctions> = {
+  title: "Extensions",
+  source: "Net iD PKCS#11 extensions, Pointsharp",
+  vendor: true,
+  functions: {
+    C_GetVariable: {
+      state: "software",
+      parameters: [["name", "text"]],
+      result: "secret",
+      anyTime: ({ application }, name) => getVariable(application, name),
+    },
+    C_SetVariable: {
+      state: "software",
+      parameters: [
+        ["name", "text"],
+        ["value", "secret"],
+      ],
+      result: "none",
+      body: setVariable,
+    },
+    C_Reinitialize: { state: "card", parameters: [SLOT], result: "none", body: reinitialize },
+    C_HasNewEvent: { state: "software", parameters: [["lastEvent", "number"]], result: "value", body: hasNewEvent },
+    C_UnlockBegin: {
+      state: "card",
+      parameters: [SLOT, ["timeout", "number"]],
+      result: "none",
+      note: "where the card unblocks by challenge and response",
+      body: unlockBegin,
+    },
+    C_UnlockGetChallenge: { state: "card", parameters: [SESSION], result: "bytes", body: unlockGetChallenge },
+    C_UnlockWithResponse: {
+      state: "card",
+      parameters: [SESSION, ["pResponse", "secret"], ["pPin", "pin"]],
+      result: "none",
+      body: unlockWithResponse,
+    },
+    C_UnlockPIN: {
+      state: "card",
+      parameters: [SESSION, ["pPuk", "pin"], ["pPin", "pin"]],
+      result: "none",
+      body: unlockPin,
+    },
+    C_ResetToken: {
+      state: "card",
+      parameters: [SLOT, ["pPin", "pin"]],
+      result: "none",
+      note: "where the card has such a command",
+      body: resetToken,
+    },
+    C_AddSlot: { state: "card", parameters: [["addSlot", "value"]], result: "value", body: addSlot },
+    C_RemoveSlot: { state: "software", parameters: [SLOT], result: "none", body: removeSlot },
+    C_AddEngine: {
+      state: "software",
+      parameters: [
+        ["type", "mechanism type"],
+        ["engine", "value"],
+      ],
+      result: "none",
+      body: addEngine,
+    },
+    C_SetTraceCallback: {
+      state: "software",
+      parameters: [["callback", "value"]],
+      result: "none",
+      anyTime: setTraceCallback,
+    },
+  },
+};

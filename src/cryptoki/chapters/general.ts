@@ -1,12 +1,69 @@
-import type { Application } from "../application.ts";
+import { Application } from "../application.ts";
 import { requireFlags } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import { type Chapter, CHAPTERS, type FunctionName } from "../function-table.ts";
-import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION } from "../structures.ts";
+import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION, FunctionName } from "../structures.ts";
 import { offeredVersions, sameVersion, toldVersions } from "../versions.ts";
+import type { AnyChapter, Chapter, Module } from "../chapter.ts";
 
-export function getInfo(application: Application): CK_INFO {
+/** General purpose functions (PKCS#11 3.1 section 5.4). */
+export interface GeneralFunctions {
+  /**
+   * Begins to follow the readers. A machine without readers, or without a smart-card service, is one without slots.
+   * @throws {CryptokiError} CKR_CRYPTOKI_ALREADY_INITIALIZED.
+   */
+  C_Initialize(signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Closes all sessions, after the calls under way, and the connections to the cards that no other application shares.
+   * @param signal Ends the wait for the calls under way: they are left behind, and the application is over all the same.
+   */
+  C_Finalize(signal?: AbortSignal): Promise<void>;
+
+  C_GetInfo(signal?: AbortSignal): Promise<CK_INFO>;
+
+  /** The functions of version 2: names of methods of this object. At any time, also before {@link C_Initialize}. */
+  C_GetFunctionList(signal?: AbortSignal): Promise<CK_FUNCTION_LIST>;
+
+  /** The versions of the standard that are offered, the newest first, then the extensions. At any time. */
+  C_GetInterfaceList(signal?: AbortSignal): Promise<CK_INTERFACE[]>;
+
+  /**
+   * One interface. At any time.
+   * @param interfaceName "PKCS 11", which null means as well, or "Vendor cryptoki" for the extensions.
+   * @param version Null for the newest.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is none.
+   */
+  C_GetInterface(
+    interfaceName: string | null,
+    version: CK_VERSION | null,
+    flags: CK_FLAGS,
+    signal?: AbortSignal,
+  ): Promise<CK_INTERFACE>;
+}
+
+async function initialize(module: Module, signal?: AbortSignal): Promise<void> {
+  if (module.application) throw new CryptokiError(CKR.CRYPTOKI_ALREADY_INITIALIZED);
+  const application = new Application(module.slots, module.options, (finding, reader) => {
+    module.tracer.find(finding, reader);
+  });
+  module.application = application;
+  try {
+    await application.start(signal);
+  } catch (error) {
+    if (module.application === application) module.application = undefined;
+    throw error;
+  }
+}
+
+function finalize(module: Module, signal?: AbortSignal): Promise<void> {
+  const { application } = module;
+  if (!application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
+  module.application = undefined;
+  return application.end(signal);
+}
+
+function getInfo(application: Application): CK_INFO {
   return {
     ...toldVersions(application.version),
     manufacturerID: "cryptoki",
@@ -21,8 +78,7 @@ const VENDOR = "Vendor cryptoki";
 /** What version 3.0 brought; all else was there in 2.40, and most of it under the same names before: a list may name more than an old version had. */
 const SINCE_3_0 = /^C_(?:GetInterface|GetInterfaceList|LoginUser|SessionCancel|.*Message.*)$/u;
 
-function functionList(version: CK_VERSION, vendor: boolean): CK_FUNCTION_LIST {
-  const chapters: readonly Chapter[] = CHAPTERS;
+function functionList(version: CK_VERSION, chapters: readonly AnyChapter[], vendor: boolean): CK_FUNCTION_LIST {
   const names = chapters
     .filter((chapter) => (chapter.vendor ?? false) === vendor)
     .flatMap(({ functions }) => Object.keys(functions) as FunctionName[])
@@ -31,23 +87,27 @@ function functionList(version: CK_VERSION, vendor: boolean): CK_FUNCTION_LIST {
 }
 
 /** The functions of version 2, as C_GetFunctionList has given them since there was one. */
-export function getFunctionList(version: CK_VERSION): CK_FUNCTION_LIST {
-  return functionList(offeredVersions(version).findLast(({ major }) => major === 2) ?? version, false);
+function getFunctionList(version: CK_VERSION, chapters: readonly AnyChapter[]): CK_FUNCTION_LIST {
+  return functionList(offeredVersions(version).findLast(({ major }) => major === 2) ?? version, chapters, false);
 }
 
-export function getInterfaceList(version: CK_VERSION): CK_INTERFACE[] {
+function getInterfaceList(version: CK_VERSION, chapters: readonly AnyChapter[]): CK_INTERFACE[] {
   const standard = offeredVersions(version).map((offered) => ({
     pInterfaceName: STANDARD,
-    pFunctionList: functionList(offered, false),
+    pFunctionList: functionList(offered, chapters, false),
     flags: 0,
   }));
-  const vendor = { pInterfaceName: VENDOR, pFunctionList: functionList({ major: 1, minor: 0 }, true), flags: 0 };
+  const vendor = {
+    pInterfaceName: VENDOR,
+    pFunctionList: functionList({ major: 1, minor: 0 }, chapters, true),
+    flags: 0,
+  };
   return [...standard, vendor];
 }
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such interface. */
-export function getInterface(
-  offered: CK_VERSION,
+function getInterface(
+  { offered, chapters }: { readonly offered: CK_VERSION; readonly chapters: readonly AnyChapter[] },
   name: string | null,
   version: CK_VERSION | null,
   flags: CK_FLAGS,
@@ -56,7 +116,7 @@ export function getInterface(
   if (version !== null && typeof (version as unknown) !== "object") {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "the version is { major, minor }, or null");
   }
-  const found = getInterfaceList(offered).find(
+  const found = getInterfaceList(offered, chapters).find(
     (one) =>
       one.pInterfaceName === (name ?? STANDARD) &&
       (version === null || sameVersion(one.pFunctionList.version, version)) &&
@@ -65,3 +125,37 @@ export function getInterface(
   if (!found) throw new CryptokiError(CKR.ARGUMENTS_BAD, "no such interface; C_GetInterfaceList has those there are");
   return found;
 }
+
+export const GENERAL: Chapter<GeneralFunctions> = {
+  title: "General purpose",
+  source: "PKCS#11 3.1 section 5.4",
+  functions: {
+    C_Initialize: { state: "software", parameters: [], result: "none", anyTime: initialize },
+    C_Finalize: { state: "software", parameters: [], result: "none", anyTime: finalize },
+    C_GetInfo: { state: "software", parameters: [], result: "value", body: getInfo },
+    C_GetFunctionList: {
+      state: "software",
+      parameters: [],
+      result: "value",
+      note: "names the methods",
+      anyTime: ({ options, chapters }) => getFunctionList(options.version, chapters),
+    },
+    C_GetInterfaceList: {
+      state: "software",
+      parameters: [],
+      result: "value",
+      anyTime: ({ options, chapters }) => getInterfaceList(options.version, chapters),
+    },
+    C_GetInterface: {
+      state: "software",
+      parameters: [
+        ["pInterfaceName", "text"],
+        ["pVersion", "version"],
+        ["flags", "flags"],
+      ],
+      result: "value",
+      anyTime: ({ options, chapters }, name, version, flags) =>
+        getInterface({ offered: options.version, chapters }, name, version, flags),
+    },
+  },
+};

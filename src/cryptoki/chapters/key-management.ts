@@ -15,14 +15,78 @@ import type { SecretKey, SecretKeyLookup } from "../mechanisms/family.ts";
 import { wantedLength } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
-import type { CK_MECHANISM } from "../structures.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { makeScheme, type UsableKey, useKey, withKeyTemplate } from "./key-use.ts";
 import { keepObject, requireAccess } from "./object-changes.ts";
+import { generateKeyPair, type KeyPair } from "./key-pairs.ts";
+import { unwrapKey, wrapKey } from "./wrapping.ts";
+import { type Chapter, SESSION, MECHANISM, TEMPLATE, KEY } from "../chapter.ts";
+
+/** Key management functions (PKCS#11 3.1 section 5.18). Errors of templates are those of {@link ObjectFunctions.C_CreateObject}. */
+export interface KeyFunctions {
+  /** Makes a secret key that ends with the session. */
+  C_GenerateKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE>;
+
+  /**
+   * Makes a key pair: for the session, or where both templates have CKA_TOKEN, on the card, in the place that CKA_ID names, in
+   * place of the one that is there.
+   * @param publicKeyTemplate CKA_MODULUS_BITS or CKA_EC_PARAMS; CKA_ID for the card.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN: a PIV card wants its management key first, C_Login with CKU.SO.
+   */
+  C_GenerateKeyPair(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    publicKeyTemplate: Template | AttributeList,
+    privateKeyTemplate: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<KeyPair>;
+
+  /**
+   * Encrypts a key: a secret key with an RSA public key or a secret key, a private key (as PKCS #8) with a secret key.
+   * @throws {CryptokiError} CKR_KEY_UNEXTRACTABLE, which every key of a card is; CKR_KEY_NOT_WRAPPABLE; CKR_KEY_SIZE_RANGE;
+   *   CKR_WRAPPING_KEY_HANDLE_INVALID and its kin.
+   */
+  C_WrapKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    wrappingKey: CK_OBJECT_HANDLE,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+
+  /**
+   * Decrypts a key, with a secret key or an RSA private key of the card or the session, and makes an object of it.
+   * @param template CKA_CLASS, CKA_KEY_TYPE, and CKA_VALUE_LEN where nothing else says how long the key is.
+   * @throws {CryptokiError} CKR_WRAPPED_KEY_INVALID; CKR_WRAPPED_KEY_LEN_RANGE; CKR_UNWRAPPING_KEY_HANDLE_INVALID and its kin.
+   */
+  C_UnwrapKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    unwrappingKey: CK_OBJECT_HANDLE,
+    wrappedKey: Uint8Array,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE>;
+
+  /** Makes a secret key of another key: with ECDH of a private key of the card or the session, with HKDF and its like of a secret key. */
+  C_DeriveKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    baseKey: CK_OBJECT_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE>;
+}
 
 const hostRandom: RandomSource = (length) => Promise.resolve(randomBytes(length));
 
 /** C_GenerateKey: secret keys are made by the host, and end with their session. */
-export function generateKey(
+function generateKey(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM,
@@ -58,7 +122,7 @@ export function generateKey(
   );
 }
 
-export function deriveKey(
+function deriveKey(
   application: Application,
   handle: number,
   mechanism: CK_MECHANISM,
@@ -138,3 +202,40 @@ function secrecyOf({ attributes }: StoredObject): { alwaysSensitive: boolean; ne
     neverExtractable: attributes.known(CKA.NEVER_EXTRACTABLE) === true,
   };
 }
+
+export const KEYS: Chapter<KeyFunctions> = {
+  title: "Key management",
+  source: "PKCS#11 3.1 section 5.18",
+  functions: {
+    C_GenerateKey: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, TEMPLATE],
+      result: "handle",
+      body: generateKey,
+    },
+    C_GenerateKeyPair: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, ["pPublicKeyTemplate", "template"], ["pPrivateKeyTemplate", "template"]],
+      result: "value",
+      body: generateKeyPair,
+    },
+    C_WrapKey: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, ["hWrappingKey", "key"], KEY],
+      result: "bytes",
+      body: wrapKey,
+    },
+    C_UnwrapKey: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, ["hUnwrappingKey", "key"], ["pWrappedKey", "bytes"], TEMPLATE],
+      result: "handle",
+      body: unwrapKey,
+    },
+    C_DeriveKey: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, ["hBaseKey", "key"], TEMPLATE],
+      result: "handle",
+      body: deriveKey,
+    },
+  },
+};

@@ -3,17 +3,159 @@ import { requireBytes } from "../arguments.ts";
 import { CKF_MESSAGE } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { EncryptedMessage, MessageCipher } from "../mechanisms/message-cipher.ts";
+import type { EncryptedMessage, MessageCipher, MessageParameter } from "../mechanisms/message-cipher.ts";
 import { cipherMessages, keyedInit } from "./key-use.ts";
+import * as signatures from "./message-signatures.ts";
+import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION, MECHANISM, KEY, MESSAGE, AAD } from "../chapter.ts";
+
+/**
+ * Message-based functions (PKCS#11 3.1 sections 5.9, 5.11, 5.14 and 5.16): many messages with one key. A message that fails ends
+ * with its error, and the next one may come.
+ */
+export interface MessageFunctions {
+  /** With CKM.AES_GCM or CKM.AES_CCM. A parameter means nothing here: each message has its own. */
+  C_MessageEncryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** @returns The ciphertext, and the parameter with the IV that was made and the tag. */
+  C_EncryptMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter,
+    associatedData: Uint8Array,
+    plaintext: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<EncryptedMessage>;
+
+  C_EncryptMessageBegin(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter,
+    associatedData: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /**
+   * @param parameter As with {@link C_EncryptMessageBegin}, or null: what was made for the message is told with the last part.
+   * @param flags CKF.END_OF_MESSAGE with the last part.
+   * @returns The whole message, with its last part.
+   */
+  C_EncryptMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter | null,
+    part: Uint8Array,
+    flags: CK_FLAGS,
+    signal?: AbortSignal,
+  ): Promise<EncryptedMessage | undefined>;
+
+  C_MessageEncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_MessageDecryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** @throws {CryptokiError} CKR_AEAD_DECRYPT_FAILED if the message, its tag or the associated data was changed. */
+  C_DecryptMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter,
+    associatedData: Uint8Array,
+    ciphertext: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+
+  C_DecryptMessageBegin(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter,
+    associatedData: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /**
+   * @param parameter As with {@link C_DecryptMessageBegin}, or null. If it did not have the tag, that of the last part has it.
+   * @param flags CKF.END_OF_MESSAGE with the last part.
+   * @returns The whole message, with its last part: nothing is shown before the tag is known to be right.
+   */
+  C_DecryptMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: MessageParameter | null,
+    part: Uint8Array,
+    flags: CK_FLAGS,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+
+  C_MessageDecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_MessageSignInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** @param parameter Null: no mechanism here has one for each message. */
+  C_SignMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    data: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+
+  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+
+  /** @param last The message ends with this part. @returns Its signature then. */
+  C_SignMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    part: Uint8Array,
+    last: boolean,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+
+  C_MessageSignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_MessageVerifyInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_VerifyMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    data: Uint8Array,
+    signature: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+
+  /** @param signature Of the whole message, with its last part; null before. */
+  C_VerifyMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    part: Uint8Array,
+    signature: Uint8Array | null,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+}
 
 // A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).
 
 type Direction = "encrypt" | "decrypt";
 
-export const messageEncryptInit = keyedInit("message-encrypt", "encrypt", cipherMessages);
-export const messageDecryptInit = keyedInit("message-decrypt", "decrypt", cipherMessages);
+const messageEncryptInit = keyedInit("message-encrypt", "encrypt", cipherMessages);
+const messageDecryptInit = keyedInit("message-decrypt", "decrypt", cipherMessages);
 
-export const encryptMessage = (
+const encryptMessage = (
   application: Application,
   handle: number,
   parameter: unknown,
@@ -34,7 +176,7 @@ export const encryptMessage = (
     signal,
   );
 
-export const decryptMessage = (
+const decryptMessage = (
   application: Application,
   handle: number,
   parameter: unknown,
@@ -55,7 +197,7 @@ export const decryptMessage = (
     signal,
   );
 
-export const messageBegin =
+const messageBegin =
   (direction: Direction) =>
   (
     application: Application,
@@ -76,7 +218,7 @@ export const messageBegin =
       signal,
     );
 
-export const encryptMessageNext = (
+const encryptMessageNext = (
   application: Application,
   handle: number,
   parameter: unknown,
@@ -95,7 +237,7 @@ export const encryptMessageNext = (
     signal,
   );
 
-export const decryptMessageNext = (
+const decryptMessageNext = (
   application: Application,
   handle: number,
   parameter: unknown,
@@ -114,7 +256,7 @@ export const decryptMessageNext = (
     signal,
   );
 
-export const messageFinal =
+const messageFinal =
   (direction: Direction) =>
   (application: Application, handle: number, signal?: AbortSignal): Promise<void> =>
     application.inSession(
@@ -169,3 +311,120 @@ function isLast(flags: number): boolean {
   if (flags === 0 || flags === CKF_MESSAGE.END_OF_MESSAGE) return flags !== 0;
   throw new CryptokiError(CKR.ARGUMENTS_BAD, "flags are 0, or CKF.END_OF_MESSAGE with the last part");
 }
+
+export const MESSAGES: Chapter<MessageFunctions> = {
+  title: "Messages",
+  source: "PKCS#11 3.1 sections 5.9, 5.11, 5.14 and 5.16",
+  functions: {
+    C_MessageEncryptInit: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: messageEncryptInit,
+    },
+    C_EncryptMessage: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, AAD, ["pPlaintext", "secret"]],
+      result: "value",
+      body: encryptMessage,
+    },
+    C_EncryptMessageBegin: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, AAD],
+      result: "none",
+      body: messageBegin("encrypt"),
+    },
+    C_EncryptMessageNext: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pPlaintextPart", "secret"], ["flags", "flags"]],
+      result: "value",
+      body: encryptMessageNext,
+    },
+    C_MessageEncryptFinal: { state: "software", parameters: [SESSION], result: "none", body: messageFinal("encrypt") },
+    C_MessageDecryptInit: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: messageDecryptInit,
+    },
+    C_DecryptMessage: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, AAD, ["pCiphertext", "bytes"]],
+      result: "secret",
+      body: decryptMessage,
+    },
+    C_DecryptMessageBegin: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, AAD],
+      result: "none",
+      body: messageBegin("decrypt"),
+    },
+    C_DecryptMessageNext: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pCiphertextPart", "bytes"], ["flags", "flags"]],
+      result: "secret",
+      body: decryptMessageNext,
+    },
+    C_MessageDecryptFinal: { state: "software", parameters: [SESSION], result: "none", body: messageFinal("decrypt") },
+    C_MessageSignInit: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: signatures.messageSignInit,
+    },
+    C_SignMessage: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE, ["pData", "bytes"]],
+      result: "bytes",
+      body: signatures.signMessage,
+    },
+    C_SignMessageBegin: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE],
+      result: "none",
+      body: signatures.messageBegin("message-sign"),
+    },
+    C_SignMessageNext: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["last", "boolean"]],
+      result: "bytes",
+      body: signatures.signMessageNext,
+    },
+    C_MessageSignFinal: {
+      state: "software",
+      parameters: [SESSION],
+      result: "none",
+      body: signatures.messageFinal("message-sign"),
+    },
+    C_MessageVerifyInit: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: signatures.messageVerifyInit,
+    },
+    C_VerifyMessage: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pData", "bytes"], ["pSignature", "bytes"]],
+      result: "none",
+      body: signatures.verifyMessage,
+    },
+    C_VerifyMessageBegin: {
+      state: "software",
+      parameters: [SESSION, MESSAGE],
+      result: "none",
+      body: signatures.messageBegin("message-verify"),
+    },
+    C_VerifyMessageNext: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["pSignature", "bytes"]],
+      result: "none",
+      body: signatures.verifyMessageNext,
+    },
+    C_MessageVerifyFinal: {
+      state: "software",
+      parameters: [SESSION],
+      result: "none",
+      body: signatures.messageFinal("message-verify"),
+    },
+  },
+};

@@ -24,7 +24,17 @@ import { softwareObject } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
 import { change, changeOnCard, destroyOnCard, orDoubt, requireReadWrite, writeOnCard } from "./card-objects.ts";
-import { objectIn } from "./objects.ts";
+
+/**
+ * An object that the caller may look at: one that it sees, and one that it has just made, which an officer does not see otherwise.
+ * @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see.
+ */
+export function objectIn(application: Application, session: Session, handle: number): StoredObject {
+  const object = application.objects.get(handle, session.token);
+  const isOwn = object.made && application.logins.userOf(session.token) !== undefined;
+  if (!isOwn && !application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
+  return object;
+}
 
 /**
  * C_SetAttributeValue of an object that every token has by itself: the value of TokenLabel is the token's label, and is changed on the

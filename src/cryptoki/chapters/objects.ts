@@ -11,24 +11,89 @@ import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 import { Search } from "../objects/search.ts";
-import type { StoredObject } from "../objects/stored-object.ts";
-import type { Session } from "../sessions/session.ts";
+import { objectIn, copyObject, createObject, destroyObject, setAttributeValue } from "./object-changes.ts";
+import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION, TEMPLATE, OBJECT } from "../chapter.ts";
+
+/**
+ * Object management functions (PKCS#11 3.1 section 5.7). Objects with CKA_TOKEN are the card's, and whoever the card wants for it
+ * must be logged in to write them; all others end with the session that made them. A function that fails changes nothing.
+ */
+export interface ObjectFunctions {
+  /**
+   * Makes an object: data, a certificate, a public, private or secret key, domain parameters (DSA, DH, X9.42 DH).
+   * @param template An object, or a list of attributes with their values, in which a repeated one is refused.
+   * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_VALUE_INVALID,
+   *   CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_READ_ONLY (section 4.1.1); CKR_TOKEN_WRITE_PROTECTED.
+   */
+  C_CreateObject(
+    session: CK_SESSION_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE>;
+
+  /**
+   * Copies an object, and changes attributes of the copy. An object of a card can be copied if all of it can be read.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_COPYABLE is false; as {@link C_CreateObject}.
+   */
+  C_CopyObject(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<CK_OBJECT_HANDLE>;
+
+  /**
+   * Ends an object, and wipes its key. An object of the card ends for every application.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_DESTROYABLE is false.
+   */
+  C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
+  C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<number>;
+
+  /**
+   * Values of attributes: `{ [CKA.LABEL]: "...", [CKA.ID]: Uint8Array }` for `[CKA.LABEL, CKA.ID]`.
+   * @throws {AttributeError} CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID if there is one without a value to show;
+   *   it holds the values of the others.
+   */
+  C_GetAttributeValue<const Type extends number>(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    types: readonly Type[],
+    signal?: AbortSignal,
+  ): Promise<AttributeValues<Type>>;
+
+  /**
+   * Changes attributes. The handle stays.
+   * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_MODIFIABLE is false; as {@link C_CreateObject}.
+   */
+  C_SetAttributeValue(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_FindObjectsInit(
+    session: CK_SESSION_HANDLE,
+    template: Template | AttributeList,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /**
+   * The next objects found, at most `max`; default: all of them. What nobody asks for is not read from the card. After
+   * CKR_FUNCTION_CANCELED the next call finds what this one would have.
+   */
+  C_FindObjects(session: CK_SESSION_HANDLE, max?: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]>;
+
+  C_FindObjectsFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+}
 
 /** Values of the attributes asked for. */
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
-/**
- * An object that the caller may look at: one that it sees, and one that it has just made, which an officer does not see otherwise.
- * @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see.
- */
-export function objectIn(application: Application, session: Session, handle: number): StoredObject {
-  const object = application.objects.get(handle, session.token);
-  const isOwn = object.made && application.logins.userOf(session.token) !== undefined;
-  if (!isOwn && !application.isVisible(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
-  return object;
-}
-
-export function getAttributeValue<Type extends number>(
+function getAttributeValue<Type extends number>(
   application: Application,
   sessionHandle: number,
   handle: number,
@@ -57,7 +122,7 @@ export function getAttributeValue<Type extends number>(
 }
 
 /** Of what a card keeps, its value is all that has a size worth telling; of an object of a session, all that it holds. */
-export function getObjectSize(
+function getObjectSize(
   application: Application,
   sessionHandle: number,
   handle: number,
@@ -87,7 +152,7 @@ function sizeOf(value: AttributeValue): number {
     : Object.values(value).reduce<number>((sum, inner: AttributeValue) => sum + sizeOf(inner), 0);
 }
 
-export function findObjectsInit(
+function findObjectsInit(
   application: Application,
   sessionHandle: number,
   template: Template | AttributeList,
@@ -107,10 +172,10 @@ export function findObjectsInit(
   );
 }
 
-export function findObjects(
+function findObjects(
   application: Application,
   sessionHandle: number,
-  max: number,
+  max = Infinity,
   signal?: AbortSignal,
 ): Promise<number[]> {
   return application.inSession(
@@ -141,7 +206,7 @@ export function findObjects(
 
 const LOST = "the card has forgotten the PIN since this search began; C_Login, and search once more";
 
-export function findObjectsFinal(application: Application, sessionHandle: number, signal?: AbortSignal): Promise<void> {
+function findObjectsFinal(application: Application, sessionHandle: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     sessionHandle,
     ({ operations }) => {
@@ -151,3 +216,54 @@ export function findObjectsFinal(application: Application, sessionHandle: number
     signal,
   );
 }
+
+export const OBJECTS: Chapter<ObjectFunctions> = {
+  title: "Objects",
+  source: "PKCS#11 3.1 section 5.7",
+  functions: {
+    C_CreateObject: {
+      state: "card and software",
+      parameters: [SESSION, TEMPLATE],
+      result: "handle",
+      body: createObject,
+    },
+    C_CopyObject: {
+      state: "card and software",
+      parameters: [SESSION, OBJECT, TEMPLATE],
+      result: "handle",
+      body: copyObject,
+    },
+    C_DestroyObject: { state: "card and software", parameters: [SESSION, OBJECT], result: "none", body: destroyObject },
+    C_GetObjectSize: {
+      state: "card and software",
+      parameters: [SESSION, OBJECT],
+      result: "value",
+      body: getObjectSize,
+    },
+    C_GetAttributeValue: {
+      state: "card and software",
+      parameters: [SESSION, OBJECT, ["types", "attribute types"]],
+      result: "attributes",
+      body: getAttributeValue,
+    },
+    C_SetAttributeValue: {
+      state: "card and software",
+      parameters: [SESSION, OBJECT, TEMPLATE],
+      result: "none",
+      body: setAttributeValue,
+    },
+    C_FindObjectsInit: {
+      state: "card and software",
+      parameters: [SESSION, TEMPLATE],
+      result: "none",
+      body: findObjectsInit,
+    },
+    C_FindObjects: {
+      state: "card and software",
+      parameters: [SESSION, ["ulMaxObjectCount", "number"]],
+      result: "value",
+      body: findObjects,
+    },
+    C_FindObjectsFinal: { state: "software", parameters: [SESSION], result: "none", body: findObjectsFinal },
+  },
+};

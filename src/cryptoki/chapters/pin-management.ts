@@ -41,7 +41,7 @@ async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise
  * Runs `work`, which sets the user's PIN. What applications keep of the old one is forgotten, unless the card refused or was not asked:
  * each of them would spend a try on it.
  */
-export async function settingPin(token: Token, work: () => Promise<void>): Promise<void> {
+async function settingPin(token: Token, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {

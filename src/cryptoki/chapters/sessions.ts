@@ -8,14 +8,78 @@ import { CryptokiError } from "../errors.ts";
 import { Operation, type OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
-import type { CK_SESSION_INFO } from "../structures.ts";
+import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
+import { type Chapter, SLOT, SESSION } from "../chapter.ts";
 
-export function openSession(
-  application: Application,
-  slotID: number,
-  flags: number,
-  signal?: AbortSignal,
-): Promise<number> {
+/** Session management functions (PKCS#11 3.1 section 5.6). */
+export interface SessionFunctions {
+  /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
+  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SESSION_HANDLE>;
+
+  /** With the last session of a token, its login ends. */
+  C_CloseSession(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_CloseAllSessions(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+
+  /** Never touches a card. */
+  C_GetSessionInfo(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_SESSION_INFO>;
+
+  /**
+   * Ends operations that are under way; those that are not do not matter.
+   * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
+   */
+  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
+   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
+   *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
+   */
+  C_GetOperationState(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /**
+   * Goes on with a digest that was saved; what is under way in this session ends.
+   * @param encryptionKey,authenticationKey 0: a digest has no key.
+   * @throws {CryptokiError} CKR_SAVED_STATE_INVALID if the session that it was saved in is with another token or in another state, or was
+   *   another application's; CKR_KEY_NOT_NEEDED.
+   */
+  C_SetOperationState(
+    session: CK_SESSION_HANDLE,
+    state: Uint8Array,
+    encryptionKey: CK_OBJECT_HANDLE,
+    authenticationKey: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /**
+   * Verifies a PIN, once. The driver's own copies of it are wiped.
+   * @param userType CKU.USER; CKU.SO; CKU.CONTEXT_SPECIFIC after the ...Init of an operation whose key has
+   *   CKA_ALWAYS_AUTHENTICATE.
+   * @param pin Text is sent as UTF-8. Null where the reader has keys of its own for it (CKF_PROTECTED_AUTHENTICATION_PATH).
+   * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED, with the tries left in the cause ({@link PinError});
+   *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the card;
+   *   CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
+   */
+  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * {@link C_Login} for tokens whose users have names.
+   * @param username Empty or null: no token here has one with a name.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD for a name.
+   */
+  C_LoginUser(
+    session: CK_SESSION_HANDLE,
+    userType: number,
+    pin: Pin,
+    username: string | Uint8Array | null,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** Handles of private objects name nothing any more, and private session objects end. */
+  C_Logout(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+}
+
+function openSession(application: Application, slotID: number, flags: number, signal?: AbortSignal): Promise<number> {
   requireFlags(flags);
   if ((flags & CKF_SESSION.SERIAL_SESSION) === 0) throw new CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED);
   const readWrite = (flags & CKF_SESSION.RW_SESSION) !== 0;
@@ -31,11 +95,11 @@ export function openSession(
   );
 }
 
-export function closeSession(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+function closeSession(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(handle, (session) => application.closeSession(session), signal, true);
 }
 
-export async function closeAllSessions(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
+async function closeAllSessions(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
   const { card } = application.view.slot(slotID).reader;
   if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
   // A token that nobody has looked at has no sessions, and is not looked at for that.
@@ -43,7 +107,7 @@ export async function closeAllSessions(application: Application, slotID: number,
   await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
 }
 
-export function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
+function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
   const session = application.sessions.get(handle);
   return {
     slotID: application.view.seen(session.token.slotID),
@@ -69,12 +133,7 @@ const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
   [CKF_MECHANISM.MESSAGE_VERIFY, "message-verify"],
 ];
 
-export function sessionCancel(
-  application: Application,
-  handle: number,
-  flags: number,
-  signal?: AbortSignal,
-): Promise<void> {
+function sessionCancel(application: Application, handle: number, flags: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     ({ operations }) => {
@@ -91,7 +150,7 @@ const USERS: ReadonlyMap<number, PinUser> = new Map<number, PinUser>([
   [CKU.SO, "so"],
 ]);
 
-export function login(
+function login(
   application: Application,
   handle: number,
   userType: number,
@@ -152,7 +211,7 @@ async function isPuk(token: Token, pin: Pin): Promise<boolean> {
 }
 
 /** The tokens here know one user of each kind, without names. */
-export function loginUser(
+function loginUser(
   application: Application,
   handle: number,
   userType: number,
@@ -169,7 +228,7 @@ export function loginUser(
   return login(application, handle, userType, pin, signal);
 }
 
-export function logout(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
+function logout(application: Application, handle: number, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     async ({ token }) => {
@@ -184,7 +243,7 @@ export function logout(application: Application, handle: number, signal?: AbortS
 /** What has a state that might be saved (PKCS#11 3.1 section 5.6.6): a search has none, nor have messages. */
 const SAVABLE: ReadonlySet<OperationKind> = new Set(["encrypt", "decrypt", "digest", "sign", "verify"]);
 
-export function getOperationState(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
+function getOperationState(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
     (session) => {
@@ -201,7 +260,7 @@ export function getOperationState(application: Application, handle: number, sign
 }
 
 /** A digest has no keys: both handles must be 0. */
-export function setOperationState(
+function setOperationState(
   application: Application,
   handle: number,
   state: Uint8Array,
@@ -232,3 +291,58 @@ const placeOf = ({ logins }: Application, session: Session): { readonly token: T
   token: session.token,
   state: session.state(logins.userOf(session.token)),
 });
+
+export const SESSIONS: Chapter<SessionFunctions> = {
+  title: "Sessions",
+  source: "PKCS#11 3.1 section 5.6",
+  functions: {
+    C_OpenSession: { state: "card", parameters: [SLOT, ["flags", "flags"]], result: "handle", body: openSession },
+    C_CloseSession: { state: "software", parameters: [SESSION], result: "none", body: closeSession },
+    C_CloseAllSessions: { state: "software", parameters: [SLOT], result: "none", body: closeAllSessions },
+    C_GetSessionInfo: {
+      state: "software",
+      parameters: [SESSION],
+      result: "value",
+      note: "never touches a card",
+      body: getSessionInfo,
+    },
+    C_SessionCancel: {
+      state: "software",
+      parameters: [SESSION, ["flags", "flags"]],
+      result: "none",
+      body: sessionCancel,
+    },
+    C_GetOperationState: {
+      state: "software",
+      parameters: [SESSION],
+      result: "secret",
+      note: "a digest only, within one application",
+      body: getOperationState,
+    },
+    C_SetOperationState: {
+      state: "software",
+      parameters: [
+        SESSION,
+        ["pOperationState", "secret"],
+        ["hEncryptionKey", "number"],
+        ["hAuthenticationKey", "number"],
+      ],
+      result: "none",
+      body: setOperationState,
+    },
+    C_Login: {
+      state: "card",
+      parameters: [SESSION, ["userType", "user type"], ["pPin", "pin"]],
+      result: "none",
+      body: login,
+    },
+    C_LoginUser: {
+      state: "card",
+      parameters: [SESSION, ["userType", "user type"], ["pPin", "pin"], ["pUsername", "text"]],
+      result: "none",
+      note: "users of cards have no names",
+      body: loginUser,
+    },
+    C_Logout: { state: "card", parameters: [SESSION], result: "none", body: logout },
+  },
+};

@@ -1,15 +1,39 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { keyedInit, recoverOperation, signOperation } from "./key-use.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
-export const signInit = keyedInit("sign", "sign", signOperation);
+/** Signing functions (PKCS#11 3.1 section 5.13). */
+export interface SigningFunctions {
+  C_SignInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
 
-export function sign(
-  application: Application,
-  handle: number,
-  data: Uint8Array,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+  /** @returns RSA: as long as the modulus. ECDSA: r || s, each as long as the curve's order. */
+  C_Sign(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+
+  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+
+  C_SignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures that hold what they sign. */
+  C_SignRecoverInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_SignRecover(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+const signInit = keyedInit("sign", "sign", signOperation);
+
+function sign(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
     ({ operations }) => {
@@ -24,12 +48,7 @@ export function sign(
   );
 }
 
-export function signUpdate(
-  application: Application,
-  handle: number,
-  part: Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
+function signUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     ({ operations }) =>
@@ -41,7 +60,7 @@ export function signUpdate(
   );
 }
 
-export function signFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
+function signFinal(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
   return application.inSession(
     handle,
     ({ operations }) => operations.finish("sign", ({ stream }) => stream.final(signal)),
@@ -49,9 +68,9 @@ export function signFinal(application: Application, handle: number, signal?: Abo
   );
 }
 
-export const signRecoverInit = keyedInit("sign-recover", "sign-recover", signOperation);
+const signRecoverInit = keyedInit("sign-recover", "sign-recover", signOperation);
 
-export function signRecover(
+function signRecover(
   application: Application,
   handle: number,
   data: Uint8Array,
@@ -87,3 +106,31 @@ export function verifyRecover(
     signal,
   );
 }
+
+export const SIGNING: Chapter<SigningFunctions> = {
+  title: "Signing",
+  source: "PKCS#11 3.1 section 5.13",
+  functions: {
+    C_SignInit: { state: "card and software", parameters: [SESSION, MECHANISM, KEY], result: "none", body: signInit },
+    C_Sign: { state: "card and software", parameters: [SESSION, ["pData", "bytes"]], result: "bytes", body: sign },
+    C_SignUpdate: {
+      state: "card and software",
+      parameters: [SESSION, ["pPart", "bytes"]],
+      result: "none",
+      body: signUpdate,
+    },
+    C_SignFinal: { state: "card and software", parameters: [SESSION], result: "bytes", body: signFinal },
+    C_SignRecoverInit: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: signRecoverInit,
+    },
+    C_SignRecover: {
+      state: "card and software",
+      parameters: [SESSION, ["pData", "bytes"]],
+      result: "bytes",
+      body: signRecover,
+    },
+  },
+};

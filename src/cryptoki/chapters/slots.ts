@@ -1,7 +1,7 @@
 import { untilAborted } from "../../async/index.ts";
 import { afterReset, type CardToken, type CardTokenInfo, type PinStatus } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { requireCount } from "../arguments.ts";
+import { type Pin, requireCount } from "../arguments.ts";
 import { CK } from "../constants/ck.ts";
 import { CKF_SLOT, CKF_TOKEN, CKF_WAIT } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -9,7 +9,72 @@ import { cancelled, CryptokiError } from "../errors.ts";
 import { mechanismInfo, offeredMechanisms } from "../mechanisms/availability.ts";
 import type { Slot } from "../slots/slot-table.ts";
 import type { Token } from "../slots/token.ts";
-import { type CK_MECHANISM_INFO, type CK_SLOT_INFO, type CK_TOKEN_INFO, fitEnd, fitText } from "../structures.ts";
+import {
+  type CK_FLAGS,
+  type CK_MECHANISM_INFO,
+  type CK_MECHANISM_TYPE,
+  type CK_SESSION_HANDLE,
+  type CK_SLOT_ID,
+  type CK_SLOT_INFO,
+  type CK_TOKEN_INFO,
+  fitEnd,
+  fitText,
+} from "../structures.ts";
+import { initPin, initToken, setPin } from "./pin-management.ts";
+import { type Chapter, SLOT, SESSION } from "../chapter.ts";
+
+/** Slot and token management functions (PKCS#11 3.1 section 5.5). */
+export interface SlotFunctions {
+  /**
+   * The slots of the readers that are plugged in: one a reader, or one a PIN where the card has several. A card that nobody
+   * has looked at is looked at.
+   * @param tokenPresent Only slots with a token.
+   */
+  C_GetSlotList(tokenPresent: boolean, signal?: AbortSignal): Promise<CK_SLOT_ID[]>;
+
+  /** Never touches a card. A slot whose reader is unplugged keeps its ID, and has no token. */
+  C_GetSlotInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_SLOT_INFO>;
+
+  /**
+   * Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED; and those of
+   * the security officer's, where the card tells.
+   */
+  C_GetTokenInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_TOKEN_INFO>;
+
+  /**
+   * The slot of the first event that this application has not heard of: a card or a reader came or went.
+   * @param flags CKF.DONT_BLOCK: throw CKR_NO_EVENT if there is none, instead of waiting.
+   */
+  C_WaitForSlotEvent(flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SLOT_ID>;
+
+  C_GetMechanismList(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_MECHANISM_TYPE[]>;
+
+  /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
+  C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, signal?: AbortSignal): Promise<CK_MECHANISM_INFO>;
+
+  /**
+   * Makes a token new: its objects go. Nobody may have a session with it, or with another of its card; in every application its handles end.
+   * @param label At most 32 bytes of UTF-8; blanks at the end are left out.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED where the card has no such
+   *   command, as PIV has none.
+   */
+  C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Sets the user's PIN, in a session of the security officer.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED where the officer cannot, as with PIV:
+   *   there, and elsewhere, {@link C_UnlockPIN} sets it with the PUK.
+   */
+  C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
+   * @param oldPin,newPin Null, both of them, to have them typed on the reader's own keys.
+   * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the
+   *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
+   */
+  C_SetPIN(session: CK_SESSION_HANDLE, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void>;
+}
 
 const NO_VERSION = { major: 0, minor: 0 };
 
@@ -18,12 +83,12 @@ function isTokenPresent({ reader, index }: Slot): boolean {
   return reader.card !== undefined && (index === 0 || index < reader.card.tokenCount);
 }
 
-export async function getSlotList(application: Application, tokenPresent: boolean): Promise<number[]> {
+async function getSlotList(application: Application, tokenPresent: boolean): Promise<number[]> {
   const slots = await application.view.slots();
   return slots.filter((slot) => !tokenPresent || isTokenPresent(slot)).map(({ id }) => id);
 }
 
-export function getSlotInfo(application: Application, slotID: number): CK_SLOT_INFO {
+function getSlotInfo(application: Application, slotID: number): CK_SLOT_INFO {
   const slot = application.view.slot(slotID);
   return {
     slotDescription: fitText(slot.reader.name, 64),
@@ -34,7 +99,7 @@ export function getSlotInfo(application: Application, slotID: number): CK_SLOT_I
   };
 }
 
-export async function waitForSlotEvent(application: Application, flags: number, signal?: AbortSignal): Promise<number> {
+async function waitForSlotEvent(application: Application, flags: number, signal?: AbortSignal): Promise<number> {
   const slotID = application.events.take();
   if (slotID !== undefined) return slotID;
   if ((flags & CKF_WAIT.DONT_BLOCK) !== 0) throw new CryptokiError(CKR.NO_EVENT);
@@ -48,11 +113,11 @@ export function hasNewEvent(application: Application, lastEvent: number): number
   return application.events.count;
 }
 
-export function getMechanismList(application: Application, slotID: number, signal?: AbortSignal): Promise<number[]> {
+function getMechanismList(application: Application, slotID: number, signal?: AbortSignal): Promise<number[]> {
   return application.withToken(slotID, (token: Token) => [...offeredMechanisms(token.cardToken)], signal);
 }
 
-export function getMechanismInfo(
+function getMechanismInfo(
   application: Application,
   slotID: number,
   type: number,
@@ -61,7 +126,7 @@ export function getMechanismInfo(
   return application.withToken(slotID, (token: Token) => mechanismInfo(token.cardToken, type), signal);
 }
 
-export function getTokenInfo(application: Application, slotID: number, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
+function getTokenInfo(application: Application, slotID: number, signal?: AbortSignal): Promise<CK_TOKEN_INFO> {
   const read = <T>(from: () => Promise<T>): Promise<T> => untilAborted(afterReset(from), signal, cancelled);
   return application.withToken(
     slotID,
@@ -144,3 +209,52 @@ function pinFlags(status: PinStatus | undefined, flags: PinFlags): number {
   const countLow = status.countLow ?? status.triesLeft < (status.maxTries ?? 0);
   return (countLow ? flags.low : 0) | (status.triesLeft === 1 ? flags.finalTry : 0);
 }
+
+export const SLOTS: Chapter<SlotFunctions> = {
+  title: "Slots and tokens",
+  source: "PKCS#11 3.1 section 5.5",
+  functions: {
+    C_GetSlotList: { state: "card", parameters: [["tokenPresent", "boolean"]], result: "value", body: getSlotList },
+    C_GetSlotInfo: {
+      state: "software",
+      parameters: [SLOT],
+      result: "value",
+      note: "never touches a card",
+      body: getSlotInfo,
+    },
+    C_GetTokenInfo: { state: "card", parameters: [SLOT], result: "value", body: getTokenInfo },
+    C_WaitForSlotEvent: {
+      state: "software",
+      parameters: [["flags", "flags"]],
+      result: "value",
+      body: waitForSlotEvent,
+    },
+    C_GetMechanismList: { state: "card and software", parameters: [SLOT], result: "value", body: getMechanismList },
+    C_GetMechanismInfo: {
+      state: "card and software",
+      parameters: [SLOT, ["type", "mechanism type"]],
+      result: "value",
+      body: getMechanismInfo,
+    },
+    C_InitToken: {
+      state: "card",
+      parameters: [SLOT, ["pPin", "pin"], ["pLabel", "text"]],
+      result: "none",
+      note: "where the card has such a command",
+      body: initToken,
+    },
+    C_InitPIN: {
+      state: "card",
+      parameters: [SESSION, ["pPin", "pin"]],
+      result: "none",
+      note: "where the card has such a command",
+      body: initPin,
+    },
+    C_SetPIN: {
+      state: "card",
+      parameters: [SESSION, ["pOldPin", "pin"], ["pNewPin", "pin"]],
+      result: "none",
+      body: setPin,
+    },
+  },
+};

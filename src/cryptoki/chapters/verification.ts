@@ -1,10 +1,40 @@
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { keyedInit, verifyOperation } from "./key-use.ts";
+import { verifyRecover, verifyRecoverInit } from "./signing.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
-export const verifyInit = keyedInit("verify", "verify", verifyOperation);
+/** Functions for verifying signatures (PKCS#11 3.1 section 5.15): by the host, with public keys. */
+export interface VerificationFunctions {
+  C_VerifyInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
 
-export function verify(
+  /** @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
+  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array, signal?: AbortSignal): Promise<void>;
+
+  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+
+  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<void>;
+
+  C_VerifyRecoverInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** @returns What was signed. @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
+  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+const verifyInit = keyedInit("verify", "verify", verifyOperation);
+
+function verify(
   application: Application,
   handle: number,
   data: Uint8Array,
@@ -26,12 +56,7 @@ export function verify(
   );
 }
 
-export function verifyUpdate(
-  application: Application,
-  handle: number,
-  part: Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
+function verifyUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
     ({ operations }) =>
@@ -43,7 +68,7 @@ export function verifyUpdate(
   );
 }
 
-export function verifyFinal(
+function verifyFinal(
   application: Application,
   handle: number,
   signature: Uint8Array,
@@ -59,3 +84,41 @@ export function verifyFinal(
     signal,
   );
 }
+
+export const VERIFICATION: Chapter<VerificationFunctions> = {
+  title: "Verifying signatures",
+  source: "PKCS#11 3.1 section 5.15",
+  functions: {
+    C_VerifyInit: { state: "software", parameters: [SESSION, MECHANISM, KEY], result: "none", body: verifyInit },
+    C_Verify: {
+      state: "software",
+      parameters: [SESSION, ["pData", "bytes"], ["pSignature", "bytes"]],
+      result: "none",
+      body: verify,
+    },
+    C_VerifyUpdate: {
+      state: "software",
+      parameters: [SESSION, ["pPart", "bytes"]],
+      result: "none",
+      body: verifyUpdate,
+    },
+    C_VerifyFinal: {
+      state: "software",
+      parameters: [SESSION, ["pSignature", "bytes"]],
+      result: "none",
+      body: verifyFinal,
+    },
+    C_VerifyRecoverInit: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: verifyRecoverInit,
+    },
+    C_VerifyRecover: {
+      state: "software",
+      parameters: [SESSION, ["pSignature", "bytes"]],
+      result: "bytes",
+      body: verifyRecover,
+    },
+  },
+};

@@ -88,8 +88,6 @@ export const CKA_YUBICO = {
 } as const;
 export type CKA_YUBICO = (typeof CKA_YUBICO)[keyof typeof CKA_YUBICO];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** Certificate types, CKA_CERTIFICATE_TYPE. */
 export const CKC = {
   X_509: 0x0,
@@ -98,8 +96,6 @@ export const CKC = {
   VENDOR_DEFINED: 0x80000000,
 } as const;
 export type CKC = (typeof CKC)[keyof typeof CKC];
-
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
 /** Key derivation functions of ECDH and X9.42 DH. */
 export const CKD = {
@@ -132,8 +128,6 @@ export const CKD = {
 } as const;
 export type CKD = (typeof CKD)[keyof typeof CKD];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** Mask generation functions of RSA PSS and OAEP. */
 export const CKG_MGF = {
   MGF1_SHA1: 0x1,
@@ -165,8 +159,6 @@ export const CKG = {
 } as const;
 export type CKG = (typeof CKG)[keyof typeof CKG];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** Hardware feature types, CKA_HW_FEATURE_TYPE. */
 export const CKH = {
   MONOTONIC_COUNTER: 0x1,
@@ -175,8 +167,6 @@ export const CKH = {
   VENDOR_DEFINED: 0x80000000,
 } as const;
 export type CKH = (typeof CKH)[keyof typeof CKH];
-
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
 /** Key types, CKA_KEY_TYPE. */
 export const CKK = {
@@ -249,16 +239,12 @@ export const CKK = {
 } as const;
 export type CKK = (typeof CKK)[keyof typeof CKK];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** Notifications to a session's callback. */
 export const CKN = {
   SURRENDER: 0,
   OTP_CHANGED: 1,
 } as const;
 export type CKN = (typeof CKN)[keyof typeof CKN];
-
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
 /** Object classes, CKA_CLASS. */
 export const CKO = {
@@ -275,8 +261,6 @@ export const CKO = {
   VENDOR_DEFINED: 0x80000000,
 } as const;
 export type CKO = (typeof CKO)[keyof typeof CKO];
-
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
 /** Pseudo-random functions of PKCS#5 PBKDF2. */
 export const CKP_PBKD2 = {
@@ -311,8 +295,6 @@ export const CKP = {
 } as const;
 export type CKP = (typeof CKP)[keyof typeof CKP];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** Session states. */
 export const CKS = {
   RO_PUBLIC_SESSION: 0,
@@ -323,8 +305,6 @@ export const CKS = {
 } as const;
 export type CKS = (typeof CKS)[keyof typeof CKS];
 
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
-
 /** User types, for C_Login. */
 export const CKU = {
   SO: 0,
@@ -332,8 +312,6 @@ export const CKU = {
   CONTEXT_SPECIFIC: 2,
 } as const;
 export type CKU = (typeof CKU)[keyof typeof CKU];
-
-// Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
 /** Source of the OAEP label, CK_RSA_PKCS_OAEP_SOURCE_TYPE. */
 export const CKZ_OAEP = {

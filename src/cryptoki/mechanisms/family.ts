@@ -60,7 +60,7 @@ export interface Cipher extends Stream {
   final(signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
 }
 
-// Mechanisms with key pairs say what is around the key's own arithmetic; streams.ts makes operations of it.
+// Mechanisms with key pairs say what is around the key's own arithmetic; `operation.ts` makes operations of it.
 
 /** How a mechanism signs and verifies with one key pair. */
 export interface SignatureScheme {

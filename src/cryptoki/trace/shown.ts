@@ -2,7 +2,8 @@ import { toHex } from "../../bytes/index.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO } from "../constants/ck.ts";
 import { type ConstantGroup, flagNames, type FlagGroup, nameOf } from "../constants/name.ts";
-import type { FunctionName, ParameterKind, ResultKind } from "../function-table.ts";
+import type { ParameterKind, ResultKind } from "../function-entry.ts";
+import type { FunctionName } from "../structures.ts";
 
 /** Stands for what nobody may know, its length included. */
 const CONCEALED = "**";

@@ -1,6 +1,7 @@
 import type { CardFinding } from "../../card/index.ts";
 import { CryptokiError } from "../errors.ts";
-import { entryOf, type FunctionEntry, type FunctionName } from "../function-table.ts";
+import type { FunctionEntry } from "../function-entry.ts";
+import type { FunctionName } from "../structures.ts";
 import { shownParameter, shownResult } from "./shown.ts";
 
 /** One call of a function, fit to be shown to anybody. */
@@ -72,8 +73,12 @@ export class Tracer {
   }
 
   /** Runs `work`, which is a call of the function `name`, and tells of it when it has ended. */
-  async trace<Result>(name: FunctionName, values: readonly unknown[], work: () => Promise<Result>): Promise<Result> {
-    const entry = entryOf(name);
+  async trace<Result>(
+    name: FunctionName,
+    entry: FunctionEntry,
+    values: readonly unknown[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     const time = Date.now();
     const begun = performance.now();
     // Before the call: the caller may wipe what it gave as soon as it is done.

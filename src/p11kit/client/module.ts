@@ -1,7 +1,7 @@
-import { CKR, Cryptoki, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
+import { CKR, CryptokiError, type CryptokiFunctions, FUNCTION_NAMES } from "../../cryptoki/index.ts";
 import { parseServerAddress } from "../address.ts";
 import { throwIfAborted } from "../../async/index.ts";
-import { type Call, callOf, CALLS } from "../wire/calls.ts";
+import { type Call, callOf } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
@@ -27,9 +27,6 @@ export interface P11KitOptions {
   readonly patience?: number;
 }
 
-/** The C_ functions of PKCS#11, made from the description of the protocol's calls. */
-const RemoteFunctions = Object as unknown as new () => CryptokiFunctions;
-
 /**
  * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards. It is reached
  * with C_Initialize and left with C_Finalize; calls may be made side by side, and an AbortSignal ends the wait for one.
@@ -43,20 +40,21 @@ const RemoteFunctions = Object as unknown as new () => CryptokiFunctions;
  * long as there is no server. Sessions, logins and objects ended with their connection: a session from before is
  * CKR_SESSION_HANDLE_INVALID, an object CKR_OBJECT_HANDLE_INVALID, a key CKR_KEY_HANDLE_INVALID. Handles are never given twice.
  */
-export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
+// Its methods come from the interface of the same name, and are bound one by one.
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+export class P11KitModule implements AsyncDisposable {
   readonly #options: P11KitOptions;
   /** From C_Initialize to C_Finalize. */
   #connections: Connections | undefined;
 
   /** @throws {DataError} if the address is none. */
   constructor(options: P11KitOptions) {
-    super();
     parseServerAddress(options.address);
     this.#options = options;
   }
 
   static {
-    for (const name of functionNames()) {
+    for (const name of FUNCTION_NAMES) {
       Object.defineProperty(P11KitModule.prototype, name, {
         configurable: true,
         writable: true,
@@ -128,6 +126,9 @@ export class P11KitModule extends RemoteFunctions implements AsyncDisposable {
   }
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
+export interface P11KitModule extends CryptokiFunctions {}
+
 const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD for what is neither a signal nor left out, as a length that C wants is. */
@@ -175,15 +176,6 @@ const LAST = 3;
 
 /** What is left of functions that ran in parallel (PKCS#11 3.1 section 5.20). */
 const PARALLEL: ReadonlySet<string> = new Set(["C_GetFunctionStatus", "C_CancelFunction"]);
-
-/** All C_ functions that the facade has: those that the protocol does not carry are refused one by one. */
-function functionNames(): ReadonlySet<string> {
-  const names = new Set(CALLS.map((call) => call.function));
-  for (let at: object | null = Cryptoki.prototype; at; at = Object.getPrototypeOf(at) as object | null) {
-    for (const name of Object.getOwnPropertyNames(at)) if (name.startsWith("C_")) names.add(name);
-  }
-  return names;
-}
 
 /** What a reply gives to the caller. */
 function given(reply: Reply): unknown {

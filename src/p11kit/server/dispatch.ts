@@ -18,7 +18,7 @@ import type { Dialect, OutputList } from "../wire/values.ts";
 import type { KeptOutputs, SigningKeys } from "./outputs.ts";
 
 /** What C_GetAttributeValue is answered with. */
-export interface Answers {
+interface Answers {
   readonly attributes: readonly WireAttribute[];
   readonly rv: number;
 }

@@ -1,0 +1,94 @@
+import { throwIfAborted, untilAborted } from "../async/index.ts";
+import type { ApplicationOptions } from "./application.ts";
+import type { AnyChapter, AnyEntry, Module } from "./chapter.ts";
+import { CKR } from "./constants/ckr.ts";
+import { cancelled, CryptokiError, toCryptokiError } from "./errors.ts";
+import { type CardAccess, SlotTable } from "./slots/slot-table.ts";
+import type { CK_VERSION, FunctionName } from "./structures.ts";
+import { type CK_TRACE_CALLBACK, Tracer, type UlongBits } from "./trace/tracer.ts";
+import { checkedVersion } from "./versions.ts";
+
+/** The way to the cards, or the slots of another Cryptoki to share. */
+export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
+  Omit<ApplicationOptions, "version"> & {
+    /**
+     * What C_GetInfo says of the standard: one of {@link CRYPTOKI_VERSIONS}; default: 3.1. With 2.11 it says so of the library, too,
+     * as applications expect that look for tokens with several PINs.
+     */
+    readonly version?: CK_VERSION;
+    /** Hears of every call from the first on, and of what is wrong on cards; C_SetTraceCallback sets another. */
+    readonly trace?: CK_TRACE_CALLBACK;
+    /**
+     * Bits of a CK_ULONG for who calls, which the first line of a trace tells; default: 32, because a CK_ULONG is a number from 0 to
+     * 2^32 - 1 here. 64 for a server whose clients are C programs of a machine with 64 bits.
+     */
+    readonly ulongBits?: UlongBits;
+  };
+
+/**
+ * What every call of a function goes through: it is traced, and every error below is a {@link CryptokiError} above.
+ *
+ * Here alone an AbortSignal ends the wait of a caller, at once and whatever hangs: CKR_FUNCTION_CANCELED. A function that has begun
+ * is finished behind its caller; it gets the signal as well, to leave a line that it stands in.
+ */
+export class Gate {
+  /** The readers, cards and slot IDs, to be shared with others: `new Cryptoki({ slots: first.slots })`. */
+  readonly slots: SlotTable;
+  readonly #module: Module;
+
+  /** @throws {CryptokiError} CKR_ARGUMENTS_BAD for a version that is not offered. */
+  protected constructor(options: CryptokiOptions, chapters: readonly AnyChapter[]) {
+    const tracer = new Tracer(options.ulongBits ?? 32);
+    this.slots = "slots" in options ? options.slots : new SlotTable(options);
+    const own = { ...options, version: checkedVersion(options.version) };
+    this.#module = { slots: this.slots, options: own, tracer, chapters, application: undefined };
+    if (options.trace) tracer.listen(options.trace);
+  }
+
+  /** Gives a class the functions of `chapters` as methods. */
+  protected static bind(prototype: Gate, chapters: readonly AnyChapter[]): void {
+    for (const { functions } of chapters) {
+      for (const [name, entry] of Object.entries(functions)) {
+        const method = function (this: Gate, ...args: unknown[]): Promise<unknown> {
+          return this.#call(name, entry, args);
+        };
+        Object.defineProperty(method, "name", { value: name });
+        Object.defineProperty(method, "length", { value: entry.parameters.length });
+        Object.defineProperty(prototype, name, { value: method, configurable: true, writable: true });
+      }
+    }
+  }
+
+  #call(name: string, entry: AnyEntry, args: unknown[]): Promise<unknown> {
+    const { tracer } = this.#module;
+    const run = (): Promise<unknown> => this.#run(entry, args);
+    return tracer.listening ? tracer.trace(name as FunctionName, entry, args, run) : run();
+  }
+
+  async #run(entry: AnyEntry, args: unknown[]): Promise<unknown> {
+    try {
+      const signal = args[entry.parameters.length];
+      requireSignal(signal);
+      throwIfAborted(signal, cancelled);
+      const { application } = this.#module;
+      if (!entry.anyTime && !application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
+      const work = entry.anyTime
+        ? entry.anyTime(this.#module, ...args)
+        : application && entry.body?.(application, ...args);
+      return await untilAborted(Promise.resolve(work), signal, cancelled);
+    } catch (error) {
+      throw toCryptokiError(error);
+    }
+  }
+
+  /** From C_Initialize to C_Finalize. */
+  protected get isInitialized(): boolean {
+    return this.#module.application !== undefined;
+  }
+}
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
+function requireSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
+}
