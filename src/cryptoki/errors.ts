@@ -92,29 +92,31 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.OPERATION_CANCEL_FAILED, "the operation could not be cancelled"],
 ]);
 
+/** The name of a return value: "CKR_PIN_INCORRECT". */
+export type ReturnValueName = `CKR_${string}`;
+
 /**
- * A Cryptoki function did not return CKR_OK. `name` is the return value's name, so that `error.name` reads
- * "CKR_PIN_INCORRECT"; the message begins with it and says what to do; `cause` holds the lower error, if there is one.
+ * A Cryptoki function did not return CKR_OK. The message begins with {@link code} and says what to do; `cause` holds the lower
+ * error, if there is one.
  */
 export class CryptokiError extends Error {
-  override readonly name: string;
+  override readonly name = "CryptokiError";
+  /** The name of the return value: "CKR_PIN_INCORRECT". */
+  readonly code: ReturnValueName;
   /** The CKR_ number. */
   readonly rv: number;
 
   /** @param detail What happened and what to do, where more can be said than the return value tells on its own. */
   constructor(rv: number, detail?: string, options?: ErrorOptions) {
-    const name = nameOf("CKR", rv);
-    super([name, detail ?? ADVICE.get(rv)].filter(Boolean).join(": "), options);
-    this.name = name;
+    const code = nameOf("CKR", rv);
+    super([code, detail ?? ADVICE.get(rv)].filter(Boolean).join(": "), options);
+    this.code = code as ReturnValueName;
     this.rv = rv;
-    // V8 heads the stack with name and message, and the message begins with the name: once is enough.
-    const head = `${name}: ${this.message}`;
-    if (this.stack?.startsWith(head)) this.stack = this.message + this.stack.slice(head.length);
   }
 
-  /** The message alone: it begins with the name already. */
-  override toString(): string {
-    return this.message;
+  /** Whether it is this return value: `error.is("CKR_PIN_INCORRECT")`, or `error.is(CKR.PIN_INCORRECT)`. */
+  is(code: ReturnValueName | number): boolean {
+    return code === this.code || code === this.rv;
   }
 }
 

@@ -37,7 +37,7 @@ async function state({ cryptoki }: Rig, session: number, slot: number): Promise<
     info: await cryptoki.C_GetSessionInfo(session),
     slots: await cryptoki.C_GetSlotList(false),
     variable: await cryptoki.C_GetVariable("mine"),
-    event: await cryptoki.C_HasNewEvent(1).catch((error: unknown) => (error as CryptokiError).name),
+    event: await cryptoki.C_HasNewEvent(1).catch((error: unknown) => (error as CryptokiError).code),
     slot: await cryptoki.C_GetSlotInfo(slot),
   };
 }
@@ -110,7 +110,7 @@ function outcomeOf(call: Promise<unknown>): { readonly name: () => string | unde
   let name: string | undefined;
   call.then(
     () => (name = "CKR_OK"),
-    (error: unknown) => (name = (error as Error).name),
+    (error: unknown) => (name = (error as CryptokiError).code),
   );
   return { name: () => name };
 }

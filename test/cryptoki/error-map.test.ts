@@ -25,7 +25,7 @@ describe("an error from below", () => {
     [new CardResetError("reset"), "CKR_DEVICE_ERROR", false],
     [new CardAccessError("failed"), "CKR_DEVICE_ERROR", false],
   ])("of the way to the card: %s is %s", (cause, name, gone) => {
-    expect(toCryptokiError(cause)).toMatchObject({ name, cause });
+    expect(toCryptokiError(cause)).toMatchObject({ code: name, cause });
     expect(isGone(cause)).toBe(gone);
   });
 
@@ -50,7 +50,7 @@ describe("an error from below", () => {
     ["thrown text", "CKR_GENERAL_ERROR"],
     [undefined, "CKR_GENERAL_ERROR"],
   ])("%s is %s", (cause, name) => {
-    expect(toCryptokiError(cause)).toMatchObject({ name, cause });
+    expect(toCryptokiError(cause)).toMatchObject({ code: name, cause });
   });
 
   test("says what happened, after the name", () => {

@@ -190,7 +190,7 @@ const USES: Readonly<
 
 function isNamed(error: unknown, ...names: readonly string[]): boolean {
   if (!(error instanceof CryptokiError)) throw error;
-  return names.includes(error.name);
+  return names.includes(error.code);
 }
 
 /** Whether some key of the session, with some parameter, begins it. */

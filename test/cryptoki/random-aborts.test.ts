@@ -128,7 +128,7 @@ async function abortOften(made: Rig, seed: number): Promise<Record<string, numbe
     const stop = new AbortController();
     const struck = STEPS[name]?.(mine, stop.signal).then(
       () => "CKR_OK",
-      (error: unknown) => (error instanceof CryptokiError ? error.name : String(error)),
+      (error: unknown) => (error instanceof CryptokiError ? error.code : String(error)),
     );
     await turns(random(8));
     stop.abort();

@@ -70,7 +70,7 @@ describe.each([
       const outcomes: (readonly [name: string, refused: string])[] = [];
       for (const [name, step] of STEPS) {
         const outcome = await step(made, state).catch((error: unknown) => error);
-        if (outcome instanceof CryptokiError) outcomes.push([name, outcome.name]);
+        if (outcome instanceof CryptokiError) outcomes.push([name, outcome.code]);
       }
       const [[struck, first] = ["nothing", "nothing"], ...after] = outcomes;
       // C_GetSlotList shows a card that went as a slot without one: there is no call to fail.
@@ -145,7 +145,7 @@ test("calls that wait behind the one under way end as well", async () => {
     cryptoki.C_GenerateRandom(session, 1),
     cryptoki.C_FindObjectsInit(session, {}),
   ]);
-  expect(calls.map((call) => (call.status === "rejected" ? (call.reason as CryptokiError).name : ""))).toEqual([
+  expect(calls.map((call) => (call.status === "rejected" ? (call.reason as CryptokiError).code : ""))).toEqual([
     "CKR_DEVICE_REMOVED",
     "CKR_SESSION_HANDLE_INVALID",
     "CKR_SESSION_HANDLE_INVALID",

@@ -106,7 +106,7 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** For `rejects.toMatchObject`: a CryptokiError of this name. */
-export function refusal(name: string): { readonly name: string } {
-  return { name: `CKR_${name}` };
+/** For `rejects.toMatchObject`: a CryptokiError with this code. */
+export function refusal(name: string): { readonly code: string } {
+  return { code: `CKR_${name}` };
 }

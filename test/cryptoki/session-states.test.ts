@@ -131,7 +131,7 @@ async function outcomeOf(call: Promise<unknown>): Promise<string> {
     return "OK";
   } catch (error) {
     if (!(error instanceof CryptokiError)) throw error;
-    return error.name.slice("CKR_".length);
+    return error.code.slice("CKR_".length);
   }
 }
 

@@ -143,7 +143,7 @@ const OPERATIONS = {
 } as const;
 
 function invalid(error: unknown): void {
-  if (!(error instanceof CryptokiError) || error.name !== "CKR_SIGNATURE_INVALID") throw error;
+  if (!(error instanceof CryptokiError) || error.code !== "CKR_SIGNATURE_INVALID") throw error;
 }
 
 describe.each(Object.entries(OPERATIONS))("a %s operation", (_name, { init, whole, update, final, cancel }) => {

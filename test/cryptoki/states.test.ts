@@ -288,7 +288,7 @@ describe("a read-only session", () => {
     await using its = await scene();
     const session = await its.made.session(0);
     const outcome = await call(its.made.cryptoki, { session, text: "" }).catch((error: unknown) => error);
-    expect(outcome instanceof CryptokiError && outcome.name === "CKR_SESSION_READ_ONLY").toBe(false);
+    expect(outcome instanceof CryptokiError && outcome.code === "CKR_SESSION_READ_ONLY").toBe(false);
   });
 });
 

@@ -39,7 +39,7 @@ async function work(cryptoki: Cryptoki, rounds: number): Promise<{ signed: numbe
       await cryptoki.C_CloseSession(session);
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      seen.refused.push(error.name);
+      seen.refused.push(error.code);
       await settled();
     }
   }
@@ -179,7 +179,7 @@ test("a thousand sessions of four applications with three cards, while readers c
         events++;
       } catch (error) {
         if (!(error instanceof CryptokiError)) throw error;
-        return error.name;
+        return error.code;
       }
     }
   });
@@ -223,7 +223,7 @@ test("a thousand sessions of four applications with three cards, while readers c
   expect(await watched.connections()).toBe(0);
   for (const one of applications) {
     await expect(one.C_GetSessionInfo(sessions[1] ?? 0)).rejects.toMatchObject({
-      name: "CKR_CRYPTOKI_NOT_INITIALIZED",
+      code: "CKR_CRYPTOKI_NOT_INITIALIZED",
     });
   }
   expect(unhandled).toEqual([]);

@@ -119,7 +119,7 @@ class Client implements AsyncDisposable {
     try {
       return await this.#use(key, use, pin);
     } catch (error) {
-      if (error instanceof CryptokiError) return error.name;
+      if (error instanceof CryptokiError) return error.code;
       throw error;
     }
   }
@@ -201,7 +201,7 @@ class Client implements AsyncDisposable {
       expect(values[CKA.EC_POINT]).toHaveLength(67);
       return "done";
     } catch (error) {
-      if (error instanceof CryptokiError) return error.name;
+      if (error instanceof CryptokiError) return error.code;
       throw error;
     }
   }

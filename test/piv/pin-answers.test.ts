@@ -167,7 +167,7 @@ describe("through the C_ functions", () => {
       return cryptoki.C_Sign(session, HASH);
     };
     await expect(sign()).rejects.toMatchObject({
-      name: "CKR_FUNCTION_REJECTED",
+      code: "CKR_FUNCTION_REJECTED",
       message: expect.stringMatching(/touch/u) as unknown,
     });
     expect((await cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_USER_FUNCTIONS);

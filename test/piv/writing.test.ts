@@ -117,7 +117,7 @@ test("through the functions: a certificate is created, read and destroyed by the
     [CKA.ID]: Uint8Array.of(7),
     ...copied,
   };
-  await expect(cryptoki.C_CreateObject(session, template)).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+  await expect(cryptoki.C_CreateObject(session, template)).rejects.toMatchObject({ code: "CKR_USER_NOT_LOGGED_IN" });
   await cryptoki.C_Login(session, CKU.SO, MANAGEMENT_KEY);
   const written = await cryptoki.C_CreateObject(session, template);
   expect(await made.object(session, CKO.CERTIFICATE, 7)).toBe(written);

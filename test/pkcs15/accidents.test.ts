@@ -82,7 +82,7 @@ test("no key is written over when the directory of keys could not be read", asyn
     { [CKA.TOKEN]: true, [CKA.VERIFY]: true, [CKA.EC_PARAMS]: fromHex("06082a8648ce3d030107") },
     { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.SIGN]: true, [CKA.LABEL]: "made" },
   );
-  await expect(generated).rejects.toMatchObject({ name: "CKR_DEVICE_ERROR", message: /could not be read/u });
+  await expect(generated).rejects.toMatchObject({ code: "CKR_DEVICE_ERROR", message: /could not be read/u });
 });
 
 test("a card that denied its application once is recognised at the second look", async () => {

@@ -385,8 +385,8 @@ describe("what a MyEID does not do", () => {
   test("nothing without a login", async () => {
     await using rig = await Rig.open(card, false);
     const before = lasting(card);
-    await expect(rig.generate("ec")).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
-    await expect(rig.import(testKey("p-256", "brought"))).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+    await expect(rig.generate("ec")).rejects.toMatchObject({ code: "CKR_USER_NOT_LOGGED_IN" });
+    await expect(rig.import(testKey("p-256", "brought"))).rejects.toMatchObject({ code: "CKR_USER_NOT_LOGGED_IN" });
     expect(lasting(card)).toBe(before);
   });
 
@@ -394,7 +394,7 @@ describe("what a MyEID does not do", () => {
     await using rig = await Rig.open(card);
     const key = await first(rig);
     await expect(rig.cryptoki.C_DestroyObject(rig.session, key)).rejects.toMatchObject({
-      name: "CKR_ACTION_PROHIBITED",
+      code: "CKR_ACTION_PROHIBITED",
     });
     expect(verifies(createPublicKey(testKey("rsa-2048", "authentication")), await rig.sign(key, "rsa"))).toBe(true);
   });

@@ -70,10 +70,10 @@ test.each([
   const [note = 0] = await one.find({ [CKA.LABEL]: "note" });
   const [same = 0] = await other.find({ [CKA.LABEL]: "note" });
   await one.cryptoki.C_DestroyObject(one.session, note);
-  await expect(act(other, same)).rejects.toMatchObject({ name: "CKR_OBJECT_HANDLE_INVALID" });
+  await expect(act(other, same)).rejects.toMatchObject({ code: "CKR_OBJECT_HANDLE_INVALID" });
   expect(await other.find({ [CKA.LABEL]: "note" })).toEqual([]);
   await expect(other.cryptoki.C_GetAttributeValue(other.session, same, [CKA.LABEL])).rejects.toMatchObject({
-    name: "CKR_OBJECT_HANDLE_INVALID",
+    code: "CKR_OBJECT_HANDLE_INVALID",
   });
 });
 
@@ -83,5 +83,5 @@ test("a ciphertext that no message is enciphered to is CKR_ENCRYPTED_DATA_INVALI
   const [key = 0] = await program.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.DECRYPT]: true });
   await cryptoki.C_DecryptInit(session, { mechanism: CKM.RSA_PKCS }, key);
   const tooLarge = new Uint8Array(256).fill(0xff);
-  await expect(cryptoki.C_Decrypt(session, tooLarge)).rejects.toMatchObject({ name: "CKR_ENCRYPTED_DATA_INVALID" });
+  await expect(cryptoki.C_Decrypt(session, tooLarge)).rejects.toMatchObject({ code: "CKR_ENCRYPTED_DATA_INVALID" });
 });

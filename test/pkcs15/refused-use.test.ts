@@ -153,7 +153,7 @@ test("through the C_ functions it is CKR_FUNCTION_REJECTED, and the user stays l
     await made.cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
     return made.cryptoki.C_Sign(session, HASH);
   };
-  await expect(sign()).rejects.toMatchObject({ name: "CKR_FUNCTION_REJECTED" });
+  await expect(sign()).rejects.toMatchObject({ code: "CKR_FUNCTION_REJECTED" });
   expect((await made.cryptoki.C_GetSessionInfo(session)).state).toBe(CKS.RW_USER_FUNCTIONS);
   expect(await sign()).toHaveLength(256);
 });

@@ -67,7 +67,7 @@ describe("a SmartCard-HSM that was not initialised", () => {
     expect((await made.cryptoki.C_GetTokenInfo(await made.slot())).flags & FLAGS).toBe(0);
     const session = await made.session();
     await expect(made.cryptoki.C_Login(session, CKU.USER, HSM_PIN)).rejects.toMatchObject({
-      name: "CKR_USER_PIN_NOT_INITIALIZED",
+      code: "CKR_USER_PIN_NOT_INITIALIZED",
       message: expect.stringMatching(/not set yet/u),
     });
   });

@@ -155,7 +155,7 @@ describe("a card with two PINs", () => {
     const session = await made.session();
     const { commands } = made;
     await expect(made.cryptoki.C_Login(session, CKU.SO, "1234")).rejects.toMatchObject({
-      name: "CKR_USER_TYPE_INVALID",
+      code: "CKR_USER_TYPE_INVALID",
       message: expect.stringContaining(
         "the card has no PIN of a security officer for this token; log in as user",
       ) as unknown,

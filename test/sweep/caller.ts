@@ -96,8 +96,8 @@ export class Caller implements AsyncDisposable {
       await this.login(pin);
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      if (error.name === "CKR_USER_ALREADY_LOGGED_IN") return;
-      if (error.name !== "CKR_USER_ANOTHER_ALREADY_LOGGED_IN") throw error;
+      if (error.code === "CKR_USER_ALREADY_LOGGED_IN") return;
+      if (error.code !== "CKR_USER_ANOTHER_ALREADY_LOGGED_IN") throw error;
       await this.cryptoki.C_Logout(await this.session());
       await this.login(pin);
     }

@@ -208,10 +208,10 @@ function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): stri
     // The test's own: an object is missing, which only an answer explains, or that a reset ended the login.
     return fault.kind === "accident" && !fault.resets ? `the struck work: ${say(error)}` : undefined;
   }
-  if (error.name === "CKR_GENERAL_ERROR") return `a foreign error: ${say(error.cause)}`;
+  if (error.code === "CKR_GENERAL_ERROR") return `a foreign error: ${say(error.cause)}`;
   // So cards say that the data of a VERIFY are wrong, and libcacard that the PIN is: no try is spent here.
-  if ((fault.name === "6A80" || fault.name === "6985") && error.name === "CKR_PIN_INCORRECT") return undefined;
-  if (fault.kind === "accident" && NEVER.has(error.name) && work.spends === undefined)
+  if ((fault.name === "6A80" || fault.name === "6985") && error.code === "CKR_PIN_INCORRECT") return undefined;
+  if (fault.kind === "accident" && NEVER.has(error.code) && work.spends === undefined)
     return `the struck work: ${say(error)}`;
   return undefined;
 }
@@ -251,7 +251,7 @@ async function lookAgain({ fault, work }: Run, bench: Bench, caller: Caller): Pr
     return await look(caller, bench.card);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    if (!mayEndLogin || !(error instanceof CryptokiError) || !LOGGED_OUT.has(error.name)) return error;
+    if (!mayEndLogin || !(error instanceof CryptokiError) || !LOGGED_OUT.has(error.code)) return error;
   }
   try {
     return await look(caller, bench.card);

@@ -127,7 +127,7 @@ export const WRONG_LOGIN: Work = {
         await caller.login(WRONG_PIN);
         return "logged in";
       } catch (error) {
-        if (error instanceof CryptokiError && error.name === "CKR_PIN_INCORRECT") return "refused";
+        if (error instanceof CryptokiError && error.code === "CKR_PIN_INCORRECT") return "refused";
         throw error;
       }
     };

@@ -48,7 +48,7 @@ export function exception(name: string, cause?: string): object {
   return {
     code: expect.any(Number),
     name,
-    ...(cause !== undefined && { cause: { name: `CKR_${cause}` } }),
+    ...(cause !== undefined && { cause: { code: `CKR_${cause}` } }),
   };
 }
 

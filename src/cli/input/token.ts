@@ -151,8 +151,8 @@ async function describeToken(cryptoki: CryptokiFunctions, slotID: number, slot: 
   return { ...description, flags, minPinLength, maxPinLength };
 }
 
-function warn({ remark, options }: CommandContext, reader: string, { name, message }: CryptokiError): void {
-  if (options.json) remark.documentLine({ warning: { reader, name, message } });
+function warn({ remark, options }: CommandContext, reader: string, { code, message }: CryptokiError): void {
+  if (options.json) remark.documentLine({ warning: { reader, name: code, message } });
   else remark.line(`${remark.colours.yellow("warning:")} ${visible(`${reader} is left out: ${message}`)}`);
 }
 

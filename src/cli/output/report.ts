@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { PinError } from "../../card/index.ts";
+import { CryptokiError } from "../../cryptoki/index.ts";
 import { EXIT, exitCodeOf, InterruptedError, UsageError } from "./failures.ts";
 import { coloursFor, type Environment, visible } from "./printer.ts";
 
@@ -79,6 +80,7 @@ function messageOf(error: Error): string {
 function nameOf(error: unknown): string {
   if (error instanceof CommanderError) return "UsageError";
   if (!(error instanceof Error)) return "Error";
+  if (error instanceof CryptokiError) return error.code;
   return "codeName" in error && typeof error.codeName === "string" ? error.codeName : error.name;
 }
 

@@ -101,7 +101,7 @@ export class Tracer {
       );
       return result;
     } catch (error) {
-      event(error instanceof CryptokiError ? error.name : "CKR_GENERAL_ERROR");
+      event(error instanceof CryptokiError ? error.code : "CKR_GENERAL_ERROR");
       throw error;
     }
   }

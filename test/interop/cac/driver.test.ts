@@ -279,9 +279,9 @@ describe("libcacard's card through pcscd, beside OpenSC", () => {
     await ours(async (cryptoki, slot) => {
       const session = await cryptoki.C_OpenSession(slot, CKF_SESSION.SERIAL_SESSION);
       await expect(cryptoki.C_Login(session, CKU.USER, "11111111")).rejects.toMatchObject({
-        name: "CKR_PIN_INCORRECT",
+        code: "CKR_PIN_INCORRECT",
       });
-      await expect(cryptoki.C_Login(session, CKU.USER, "123")).rejects.toMatchObject({ name: "CKR_PIN_INCORRECT" });
+      await expect(cryptoki.C_Login(session, CKU.USER, "123")).rejects.toMatchObject({ code: "CKR_PIN_INCORRECT" });
       await cryptoki.C_Login(session, CKU.USER, CAC_PIN);
     });
   });

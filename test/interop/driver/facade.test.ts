@@ -35,7 +35,7 @@ const KINDS = { "9a": "rsa-2048", "9c": "p-256", "9d": "rsa-2048", "9e": "p-256"
 const OTHER_KINDS = { "9a": "p-384", "9c": "rsa-2048", "9d": "p-256", "9e": "rsa-2048" } as const;
 const ID = { "9a": 1, "9c": 2, "9d": 3, "9e": 4 } as const;
 /** What the facade says of a use that the key is not for. */
-const NOT_PERMITTED = { name: "CKR_KEY_FUNCTION_NOT_PERMITTED" };
+const NOT_PERMITTED = { code: "CKR_KEY_FUNCTION_NOT_PERMITTED" };
 
 describe.each([KINDS, OTHER_KINDS])("through pcscd, a card with $9a $9c $9d $9e", (kinds) => {
   let plugged: PluggedIn;

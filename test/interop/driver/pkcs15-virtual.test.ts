@@ -230,7 +230,7 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
             await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
             await cryptoki.C_Sign(session, utf8("message"));
           })(),
-        ).rejects.toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+        ).rejects.toMatchObject({ code: "CKR_USER_NOT_LOGGED_IN" });
       });
     });
   });
@@ -242,7 +242,7 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
         await expect(cryptoki.C_Login(session, CKU.USER, "999999")).rejects.toThrow(/CKR_PIN_(INCORRECT|LOCKED)/u);
       }
       await expect(cryptoki.C_Login(session, CKU.USER, signature.pin)).rejects.toMatchObject({
-        name: "CKR_PIN_LOCKED",
+        code: "CKR_PIN_LOCKED",
       });
     });
     expect((await flags(1)) & CKF_TOKEN.USER_PIN_LOCKED).not.toBe(0);
@@ -250,7 +250,7 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
     await withSession(0, authentication.pin, (session) => sign(session, 1));
     await withSession(1, undefined, async (session) => {
       await expect(cryptoki.C_UnlockPIN(session, "99999999", signature.pin)).rejects.toMatchObject({
-        name: "CKR_PIN_INCORRECT",
+        code: "CKR_PIN_INCORRECT",
         cause: { triesLeft: 2 },
       });
       await cryptoki.C_UnlockPIN(session, signature.puk, signature.pin);

@@ -143,7 +143,7 @@ describe("calls that are aborted over pcscd", () => {
       await operation;
       return { cancelled: false };
     } catch (error) {
-      const cancelled = error instanceof CryptokiError && error.name === "CKR_FUNCTION_CANCELED";
+      const cancelled = error instanceof CryptokiError && error.code === "CKR_FUNCTION_CANCELED";
       if (exchange.outlasted) return { cancelled, wrong: "the caller waited for the exchange that was under way" };
       return cancelled ? { cancelled } : { cancelled, wrong: String(error) };
     } finally {

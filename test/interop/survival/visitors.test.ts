@@ -183,7 +183,7 @@ async function outcomeOf(operation: Promise<void>): Promise<string | undefined> 
     return undefined;
   } catch (error) {
     if (error instanceof CryptokiError)
-      return REFUSALS.includes(error.name) ? error.name : `${error.name}: ${error.message}`;
+      return REFUSALS.includes(error.code) ? error.code : error.message;
     if (error instanceof WrongResult) return `wrong: ${error.message}`;
     return String(error);
   }

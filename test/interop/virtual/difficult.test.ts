@@ -140,7 +140,7 @@ async function byDriver(card: PluggedIn, { pin, keys: [key] }: Subject): Promise
   const certificate = object && (await cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE]))[CKA.VALUE];
   await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, await find(CKO.PRIVATE_KEY));
   const signature = await cryptoki.C_Sign(session, MESSAGE).catch((error: unknown) => {
-    expect(error).toMatchObject({ name: "CKR_DEVICE_ERROR" });
+    expect(error).toMatchObject({ code: "CKR_DEVICE_ERROR" });
     return undefined;
   });
   const { serialNumber } = await cryptoki.C_GetTokenInfo(slot);
