@@ -334,7 +334,7 @@ describe("a public key that is written after its private key", () => {
     const id = await rig.idOf(await rig.import(key.privateKey));
     for (const more of [{ [CKA.ID]: Uint8Array.of(0x77) }, { [CKA.ID]: id, [CKA.MODULUS]: field("n").fill(0xc1) }]) {
       await expect(rig.cryptoki.C_CreateObject(rig.session, template(more))).rejects.toMatchObject({
-        name: "CKR_TEMPLATE_INCONSISTENT",
+        code: "CKR_TEMPLATE_INCONSISTENT",
         message: expect.stringContaining("public keys come with their private keys") as unknown,
       });
     }
@@ -361,7 +361,7 @@ describe("what a MyEID does not do", () => {
       await using rig = await Rig.open(await testPkcs15Card());
       const made = rig.generate("rsa", { public: { [CKA.MODULUS_BITS]: 1000, ...id }, private: id });
       await expect(made).rejects.toMatchObject({
-        name: "CKR_ATTRIBUTE_VALUE_INVALID",
+        code: "CKR_ATTRIBUTE_VALUE_INVALID",
         message: expect.stringContaining("RSA keys of 512, 768, 1024") as unknown,
       });
     },

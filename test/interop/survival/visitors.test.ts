@@ -182,8 +182,7 @@ async function outcomeOf(operation: Promise<void>): Promise<string | undefined> 
     await operation;
     return undefined;
   } catch (error) {
-    if (error instanceof CryptokiError)
-      return REFUSALS.includes(error.code) ? error.code : error.message;
+    if (error instanceof CryptokiError) return REFUSALS.includes(error.code) ? error.code : error.message;
     if (error instanceof WrongResult) return `wrong: ${error.message}`;
     return String(error);
   }
