@@ -137,9 +137,9 @@ describe("serve", () => {
     await module.C_Login(session, CKU.USER, "123456");
     first.kill("SIGKILL");
     await once(first, "exit");
-    await expect(module.C_GetSlotList(true)).rejects.toMatchObject({ name: "CKR_DEVICE_ERROR" });
+    await expect(module.C_GetSlotList(true)).rejects.toMatchObject({ code: "CKR_DEVICE_ERROR" });
     const second = await serve();
-    await expect(module.C_GetSessionInfo(session)).rejects.toMatchObject({ name: "CKR_SESSION_HANDLE_INVALID" });
+    await expect(module.C_GetSessionInfo(session)).rejects.toMatchObject({ code: "CKR_SESSION_HANDLE_INVALID" });
     const [again = -1] = await module.C_GetSlotList(true);
     const fresh = await module.C_OpenSession(again, CKF_SESSION.SERIAL_SESSION);
     await module.C_Login(fresh, CKU.USER, "123456");

@@ -238,7 +238,7 @@ describe.each([...CASES])("a client of the server, with $deviation on $kind", ({
     expect(await client.generate()).toBe(outcome.fails?.includes("generate") ? "CKR_DEVICE_ERROR" : "done");
     if (subject.officer !== undefined) {
       await module.C_Logout(session).catch((error: unknown) => {
-        expect(error).toMatchObject({ name: "CKR_USER_NOT_LOGGED_IN" });
+        expect(error).toMatchObject({ code: "CKR_USER_NOT_LOGGED_IN" });
       });
       await client.login(subject.pin);
     }
@@ -248,7 +248,7 @@ describe.each([...CASES])("a client of the server, with $deviation on $kind", ({
     const { blocked = { name: "CKR_PIN_LOCKED", tries: 0 }, tries } = outcome;
     const names = [...Array.from({ length: (tries ?? 3) - 1 }, () => "CKR_PIN_INCORRECT"), blocked.name];
     for (const name of [...names, "CKR_PIN_LOCKED"]) {
-      await expect(client.login(WRONG)).rejects.toMatchObject({ name });
+      await expect(client.login(WRONG)).rejects.toMatchObject({ code: name });
     }
     await module.C_SetPIN(session, subject.puk, subject.pin);
     await client.login(subject.pin);
