@@ -13,7 +13,7 @@ const MAX_LENGTH = 0x10000;
 const MAX_EXCHANGES = 1024;
 
 /**
- * A buffer of an object on the card, read as far as somebody wants it and no byte twice.
+ * A buffer of an object on the card, read as far as it is wanted, and no byte twice.
  */
 export class BufferFile {
   readonly #session: CacSession;

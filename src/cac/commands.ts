@@ -9,7 +9,7 @@ import { concat, equalBytes, fromHex, toHex } from "../bytes/index.ts";
 /** Class of the commands that ISO/IEC 7816-4 does not have (GSC-IS 2.1 section 5.3.3). */
 const PROPRIETARY = 0x80;
 
-/** SELECT of an applet by its identifier (section 5.3.3.2). Nobody needs the file control information. */
+/** SELECT of an applet by its identifier (section 5.3.3.2). The file control information is not needed. */
 export function selectApplet(aid: Uint8Array): CommandApdu {
   return { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: aid, ne: 256 };
 }

@@ -73,7 +73,7 @@ const CONTAINERS: ReadonlyMap<number, ContainerName> = new Map([
   [0x9000, unlisted("Security Object")],
 ]);
 
-/** The container with this object identifier, two bytes; undefined if nobody knows what it is. */
+/** The container with this object identifier, two bytes; undefined if it is not a known one. */
 export function containerEntry(place: Place, object: Uint8Array): ContainerEntry | undefined {
   const [high = 0, low = 0] = object;
   const name = CONTAINERS.get(high * 256 + low);
@@ -90,7 +90,7 @@ export const APPLICATION_TYPE = { GENERIC: 0x01, SYMMETRIC: 0x02, PKI: 0x04 } as
 
 /** A line of the card's table of contents. */
 export interface CardUrl {
-  /** {@link APPLICATION_TYPE}, or a number that nobody has explained. */
+  /** {@link APPLICATION_TYPE}, or a number of unknown meaning. */
   readonly type: number;
   readonly place: Required<Place>;
 }
@@ -151,7 +151,7 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
 /** The container's own object is called as its applet is; the first one is read without a word of it. */
 const nameOf = ({ aid, object = aid.subarray(-2) }: Place): string => placeName({ aid, object });
 
-/** Of the values only what is wanted: the rest of the container is rules and tables that nobody asks for. */
+/** Only the values that are wanted. The rest of the container, rules and tables, has no use here. */
 async function readContainer(session: CacSession, place: Place): Promise<readonly SimpleTlv[]> {
   const tags = readTagLengths(await new BufferFile(session, place, "TAGS").read(), "CCC");
   const last = tags.findLastIndex(({ tag, length }) => WANTED.has(tag) && length > 0);

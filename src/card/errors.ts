@@ -35,7 +35,7 @@ export class LoginRequiredError extends CardError {
 }
 
 /**
- * The card refused this use of a key, and not for lack of a login: nobody touched it in time, or its holder or its rules do not allow
+ * The card refused this use of a key although the PIN is verified: it was not touched in time, or its holder or its rules do not allow
  * it. The login stays, and the use may be tried again.
  */
 export class UseRefusedError extends CardError {

@@ -72,7 +72,7 @@ export class PinState {
   }
 
   /**
-   * The card refused something that wants this PIN, which counts as verified. A YubiKey also refuses a key that nobody touches, and one
+   * The card refused something that wants this PIN, which counts as verified. A YubiKey also refuses a key while it is not touched, and one
    * with firmware before 4.3.2 says of a verified PIN that it is not. So the card's no is believed where it was heard to say yes since
    * the PIN was given; elsewhere one refusal is put up with.
    * @param verified What the card says when it is asked without a PIN; undefined where it does not tell.

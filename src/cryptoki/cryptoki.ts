@@ -4,6 +4,7 @@ import { DECRYPTION, type DecryptionFunctions, ENCRYPTION, type EncryptionFuncti
 import { type ExtensionFunctions, EXTENSIONS } from "./chapters/extensions.ts";
 import { GENERAL, type GeneralFunctions } from "./chapters/general.ts";
 import { type KeyFunctions, KEYS } from "./chapters/key-management.ts";
+import { MESSAGE_SIGNATURES, type MessageSignatureFunctions } from "./chapters/message-signatures.ts";
 import { type MessageFunctions, MESSAGES } from "./chapters/messages.ts";
 import { type ObjectFunctions, OBJECTS } from "./chapters/objects.ts";
 import { PARALLEL, type ParallelFunctions, RANDOM, type RandomFunctions } from "./chapters/random.ts";
@@ -30,6 +31,7 @@ export const CHAPTERS: readonly AnyChapter[] = [
   VERIFICATION,
   DUAL,
   MESSAGES,
+  MESSAGE_SIGNATURES,
   KEYS,
   RANDOM,
   PARALLEL,
@@ -53,6 +55,7 @@ export interface CryptokiFunctions
     VerificationFunctions,
     DualFunctions,
     MessageFunctions,
+    MessageSignatureFunctions,
     KeyFunctions,
     RandomFunctions,
     ParallelFunctions,
@@ -99,5 +102,5 @@ export class Cryptoki extends Gate implements AsyncDisposable {
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- declares the methods of the class
 export interface Cryptoki extends CryptokiFunctions {}

@@ -49,7 +49,7 @@ export function deviatingEcdh(x: Uint8Array, { curve }: EcKeyInfo, has: Has): Ui
   if (has("short-ecdh-answers")) return withoutZeros(x);
   if (has("prefixed-ecdh-answers")) return concat(Uint8Array.of(0x04), x);
   if (!has("point-ecdh-answers")) return x;
-  // Which of the two points with this x it is, nobody can tell from an answer.
+  // Both points with this x would be right: the answer holds no y.
   const compressed = concat(Uint8Array.of(0x02), x);
   return fromHex(ECDH.convertKey(compressed, curve, undefined, "hex", "uncompressed").toString());
 }

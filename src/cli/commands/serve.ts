@@ -48,7 +48,7 @@ export function addServe(program: Command, environment: Environment): void {
     .description(
       "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
         "finds the server by the variables that this command prints. The server runs in the background, for this user alone; " +
-        "with --trace it writes on this standard error, and ends when nobody reads it any more.",
+        "with --trace it writes to this standard error, and ends when that is closed.",
     )
     .argument("[uri]", "a PKCS #11 URI: only tokens that it describes; the same as --token")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
@@ -172,7 +172,7 @@ async function begin(context: CommandContext, options: ServeOptions, inherited: 
   };
   if (isInBackground(context.environment)) return announce(start);
   const announcement = await start();
-  // Nobody reads the output of what the system starts.
+  // What systemd starts has no reader of its output.
   if (inherited === undefined) tellAddress(context, announcement);
   return true;
 }

@@ -58,9 +58,9 @@ export async function startInBackground(
 }
 
 /**
- * Does what there is to do at the start, and tells how it went to whoever started this in the background.
+ * Runs `start`, and tells the program that started this one in the background whether it succeeded.
  * @returns Whether it went well. What went wrong is told by the program that waited.
- * @throws what `start` throws, if nobody waited.
+ * @throws what `start` throws, if no program waits for the outcome.
  */
 export async function announce(start: () => Promise<Announcement>): Promise<boolean> {
   const tell = (message: Message): Promise<void> =>

@@ -4,12 +4,74 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { keyedInit, signMessages, verifyMessages } from "./key-use.ts";
+import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import { type Chapter, KEY, MECHANISM, MESSAGE, SESSION } from "../chapter.ts";
 
-// Many messages signed or verified with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has a parameter for each.
+/**
+ * Messages that are signed and verified, many with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has a parameter for
+ * each message.
+ */
+export interface MessageSignatureFunctions {
+  C_MessageSignInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
 
-export const messageSignInit = keyedInit("message-sign", "sign", signMessages);
+  /** @param parameter Null: no mechanism here has one for each message. */
+  C_SignMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    data: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
 
-export function signMessage(
+  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+
+  /** @param last The message ends with this part. @returns Its signature then. */
+  C_SignMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    part: Uint8Array,
+    last: boolean,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+
+  C_MessageSignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+
+  C_MessageVerifyInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM | null,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_VerifyMessage(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    data: Uint8Array,
+    signature: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+
+  /** @param signature Of the whole message, with its last part; null before. */
+  C_VerifyMessageNext(
+    session: CK_SESSION_HANDLE,
+    parameter: null,
+    part: Uint8Array,
+    signature: Uint8Array | null,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+}
+
+const messageSignInit = keyedInit("message-sign", "sign", signMessages);
+
+function signMessage(
   application: Application,
   handle: number,
   parameter: unknown,
@@ -31,7 +93,7 @@ export function signMessage(
   );
 }
 
-export const messageBegin =
+const messageBegin =
   (kind: "message-sign" | "message-verify") =>
   (application: Application, handle: number, parameter: unknown, signal?: AbortSignal): Promise<void> =>
     application.inSession(
@@ -46,7 +108,7 @@ export const messageBegin =
     );
 
 /** @param last The message ends with this part. @returns Its signature then. */
-export function signMessageNext(
+function signMessageNext(
   application: Application,
   handle: number,
   parameter: unknown,
@@ -77,9 +139,9 @@ export function signMessageNext(
   );
 }
 
-export const messageVerifyInit = keyedInit("message-verify", "verify", verifyMessages);
+const messageVerifyInit = keyedInit("message-verify", "verify", verifyMessages);
 
-export function verifyMessage(
+function verifyMessage(
   application: Application,
   handle: number,
   parameter: unknown,
@@ -104,7 +166,7 @@ export function verifyMessage(
 }
 
 /** @param signature Of the whole message, with its last part; null before. */
-export function verifyMessageNext(
+function verifyMessageNext(
   application: Application,
   handle: number,
   parameter: unknown,
@@ -135,7 +197,7 @@ export function verifyMessageNext(
   );
 }
 
-export const messageFinal =
+const messageFinal =
   (kind: "message-sign" | "message-verify") =>
   (application: Application, handle: number, signal?: AbortSignal): Promise<void> =>
     application.inSession(
@@ -150,3 +212,70 @@ export const messageFinal =
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
   if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with its last part");
 }
+
+export const MESSAGE_SIGNATURES: Chapter<MessageSignatureFunctions> = {
+  title: "Signed messages",
+  source: "PKCS#11 3.1 sections 5.14 and 5.16",
+  functions: {
+    C_MessageSignInit: {
+      state: "card and software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: messageSignInit,
+    },
+    C_SignMessage: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE, ["pData", "bytes"]],
+      result: "bytes",
+      body: signMessage,
+    },
+    C_SignMessageBegin: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE],
+      result: "none",
+      body: messageBegin("message-sign"),
+    },
+    C_SignMessageNext: {
+      state: "card and software",
+      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["last", "boolean"]],
+      result: "bytes",
+      body: signMessageNext,
+    },
+    C_MessageSignFinal: {
+      state: "software",
+      parameters: [SESSION],
+      result: "none",
+      body: messageFinal("message-sign"),
+    },
+    C_MessageVerifyInit: {
+      state: "software",
+      parameters: [SESSION, MECHANISM, KEY],
+      result: "none",
+      body: messageVerifyInit,
+    },
+    C_VerifyMessage: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pData", "bytes"], ["pSignature", "bytes"]],
+      result: "none",
+      body: verifyMessage,
+    },
+    C_VerifyMessageBegin: {
+      state: "software",
+      parameters: [SESSION, MESSAGE],
+      result: "none",
+      body: messageBegin("message-verify"),
+    },
+    C_VerifyMessageNext: {
+      state: "software",
+      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["pSignature", "bytes"]],
+      result: "none",
+      body: verifyMessageNext,
+    },
+    C_MessageVerifyFinal: {
+      state: "software",
+      parameters: [SESSION],
+      result: "none",
+      body: messageFinal("message-verify"),
+    },
+  },
+};

@@ -5,12 +5,11 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import type { EncryptedMessage, MessageCipher, MessageParameter } from "../mechanisms/message-cipher.ts";
 import { cipherMessages, keyedInit } from "./key-use.ts";
-import * as signatures from "./message-signatures.ts";
 import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY, MESSAGE, AAD } from "../chapter.ts";
 
 /**
- * Message-based functions (PKCS#11 3.1 sections 5.9, 5.11, 5.14 and 5.16): many messages with one key. A message that fails ends
+ * Messages that are encrypted and decrypted, many with one key (PKCS#11 3.1 sections 5.9 and 5.11). A message that fails ends
  * with its error, and the next one may come.
  */
 export interface MessageFunctions {
@@ -90,62 +89,6 @@ export interface MessageFunctions {
   ): Promise<Uint8Array | undefined>;
 
   C_MessageDecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
-
-  C_MessageSignInit(
-    session: CK_SESSION_HANDLE,
-    mechanism: CK_MECHANISM | null,
-    key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
-  ): Promise<void>;
-
-  /** @param parameter Null: no mechanism here has one for each message. */
-  C_SignMessage(
-    session: CK_SESSION_HANDLE,
-    parameter: null,
-    data: Uint8Array,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array>;
-
-  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
-
-  /** @param last The message ends with this part. @returns Its signature then. */
-  C_SignMessageNext(
-    session: CK_SESSION_HANDLE,
-    parameter: null,
-    part: Uint8Array,
-    last: boolean,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array | undefined>;
-
-  C_MessageSignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
-
-  C_MessageVerifyInit(
-    session: CK_SESSION_HANDLE,
-    mechanism: CK_MECHANISM | null,
-    key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
-  ): Promise<void>;
-
-  C_VerifyMessage(
-    session: CK_SESSION_HANDLE,
-    parameter: null,
-    data: Uint8Array,
-    signature: Uint8Array,
-    signal?: AbortSignal,
-  ): Promise<void>;
-
-  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
-
-  /** @param signature Of the whole message, with its last part; null before. */
-  C_VerifyMessageNext(
-    session: CK_SESSION_HANDLE,
-    parameter: null,
-    part: Uint8Array,
-    signature: Uint8Array | null,
-    signal?: AbortSignal,
-  ): Promise<void>;
-
-  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
 }
 
 // A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).
@@ -313,8 +256,8 @@ function isLast(flags: number): boolean {
 }
 
 export const MESSAGES: Chapter<MessageFunctions> = {
-  title: "Messages",
-  source: "PKCS#11 3.1 sections 5.9, 5.11, 5.14 and 5.16",
+  title: "Encrypted messages",
+  source: "PKCS#11 3.1 sections 5.9 and 5.11",
   functions: {
     C_MessageEncryptInit: {
       state: "software",
@@ -366,65 +309,5 @@ export const MESSAGES: Chapter<MessageFunctions> = {
       body: decryptMessageNext,
     },
     C_MessageDecryptFinal: { state: "software", parameters: [SESSION], result: "none", body: messageFinal("decrypt") },
-    C_MessageSignInit: {
-      state: "card and software",
-      parameters: [SESSION, MECHANISM, KEY],
-      result: "none",
-      body: signatures.messageSignInit,
-    },
-    C_SignMessage: {
-      state: "card and software",
-      parameters: [SESSION, MESSAGE, ["pData", "bytes"]],
-      result: "bytes",
-      body: signatures.signMessage,
-    },
-    C_SignMessageBegin: {
-      state: "card and software",
-      parameters: [SESSION, MESSAGE],
-      result: "none",
-      body: signatures.messageBegin("message-sign"),
-    },
-    C_SignMessageNext: {
-      state: "card and software",
-      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["last", "boolean"]],
-      result: "bytes",
-      body: signatures.signMessageNext,
-    },
-    C_MessageSignFinal: {
-      state: "software",
-      parameters: [SESSION],
-      result: "none",
-      body: signatures.messageFinal("message-sign"),
-    },
-    C_MessageVerifyInit: {
-      state: "software",
-      parameters: [SESSION, MECHANISM, KEY],
-      result: "none",
-      body: signatures.messageVerifyInit,
-    },
-    C_VerifyMessage: {
-      state: "software",
-      parameters: [SESSION, MESSAGE, ["pData", "bytes"], ["pSignature", "bytes"]],
-      result: "none",
-      body: signatures.verifyMessage,
-    },
-    C_VerifyMessageBegin: {
-      state: "software",
-      parameters: [SESSION, MESSAGE],
-      result: "none",
-      body: signatures.messageBegin("message-verify"),
-    },
-    C_VerifyMessageNext: {
-      state: "software",
-      parameters: [SESSION, MESSAGE, ["pDataPart", "bytes"], ["pSignature", "bytes"]],
-      result: "none",
-      body: signatures.verifyMessageNext,
-    },
-    C_MessageVerifyFinal: {
-      state: "software",
-      parameters: [SESSION],
-      result: "none",
-      body: signatures.messageFinal("message-verify"),
-    },
   },
 };

@@ -38,7 +38,7 @@ export interface SessionFunctions {
   C_GetOperationState(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * Goes on with a digest that was saved; what is under way in this session ends.
+   * Goes on with a digest that was saved. Operations of this session that are under way end.
    * @param encryptionKey,authenticationKey 0: a digest has no key.
    * @throws {CryptokiError} CKR_SAVED_STATE_INVALID if the session that it was saved in is with another token or in another state, or was
    *   another application's; CKR_KEY_NOT_NEEDED.

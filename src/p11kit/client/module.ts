@@ -126,7 +126,7 @@ export class P11KitModule implements AsyncDisposable {
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- declares the methods of the class
 export interface P11KitModule extends CryptokiFunctions {}
 
 const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;

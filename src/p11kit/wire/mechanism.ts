@@ -294,7 +294,7 @@ function requireMechanism(value: unknown): WireMechanism {
   throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is an object: { mechanism: CKM.SHA256_RSA_PKCS }");
 }
 
-/** Where the parameter of a type that nobody knows ends, nobody knows: the call cannot be read any further. */
+/** The parameter of an unknown type has no known end, so the rest of the call cannot be read. */
 function requireForm(type: number, { offered }: Dialect): Exclude<ReturnType<typeof formOf>, undefined> {
   const form = formOf(type, offered);
   if (form === undefined) throw new CryptokiError(CKR.MECHANISM_INVALID);

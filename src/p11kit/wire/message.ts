@@ -49,7 +49,7 @@ const ERROR = 0;
 
 const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.id, call]));
 
-/** A request for a call that nobody here knows. */
+/** A request for a call that this server does not know. */
 export class UnknownCallError extends DataError {}
 
 /** Begins the body of a message: the call, and the signature that both ends compare. */

@@ -2,7 +2,7 @@ import { concat, DataError, equalBytes, startsWith, toHex } from "../../bytes/in
 import type { DirectoryEntry } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
 
-/** A file on the card, by its way from the master file, or from the application's DF where nobody knows the way to that. */
+/** A file on the card, by its way from the master file, or from the application's DF where the way to that is not known. */
 export interface FilePlace {
   readonly from: "master-file" | "application";
   /** Two bytes for each file identifier; the master file's own is left out. */
@@ -51,7 +51,7 @@ export function ownFile(application: FilePlace, entry: DirectoryEntry): FilePlac
 /** A part of a file, that holds others too. */
 export type FilePart = FileReference & { readonly index: number; readonly length: number };
 
-/** Where index or length is left out, nobody knows what of the file is meant. */
+/** Without an index or a length the part of the file is not known. */
 export function isPart(file: FileReference): file is FilePart {
   return file.index !== undefined && file.length !== undefined;
 }

@@ -45,7 +45,7 @@ interface FileElement {
   readonly der: Uint8Array;
 }
 
-/** More objects than this in one file are an attack on somebody's patience. */
+/** A file with more objects than this is not a card's directory. */
 const MAX_ELEMENTS = 1024;
 
 /** What is found in a file: its elements, and where and why there are none. */

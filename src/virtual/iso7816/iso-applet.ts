@@ -47,7 +47,7 @@ function readRules({ kind, security }: CardFile): AccessRules {
   return { use: kind === "df" ? update : at(AT.READ), update, delete: at(AT.DELETE), generate: "never" };
 }
 
-/** 00 everybody; 90, or 1x with the number of an environment: whoever knows the PIN; anything else nobody. */
+/** 00: always. 90, or 1x with the number of an environment: after the PIN. Anything else: never. */
 function condition(byte: number): Access {
   if (byte === 0x00) return "always";
   return byte === 0x90 || (byte & 0x9f) === 0x10 ? PIN : "never";

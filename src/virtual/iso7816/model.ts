@@ -4,7 +4,7 @@ import { type ReferenceData, Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
 import type { Iso7816Deviation } from "./deviations.ts";
 
-/** Who may: everybody, nobody, or who verified the PIN with this reference, 1 to 14. */
+/** When an action is allowed: always, never, or after the PIN with this reference, 1 to 14. */
 export type Access = "always" | "never" | number;
 
 /** Who may do what with a file. */
@@ -17,7 +17,7 @@ export interface AccessRules {
   readonly generate: Access;
 }
 
-/** Everybody reads, nobody changes. */
+/** Reading is always allowed, changing never. */
 export const READ_ONLY: AccessRules = { use: "always", update: "never", delete: "never", generate: "never" };
 /** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
 export const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };

@@ -57,7 +57,7 @@ export interface PivCardOptions {
   /** Default: 3DES with the well-known 0102030405060708 three times. */
   readonly managementKey?: ManagementKey;
   /**
-   * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. Unless told 9a and 9d are
+   * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. By default 9a and 9d are
    * RSA-2048, 9c and 9e P-256; null leaves a slot empty.
    */
   readonly keys?: Readonly<Record<string, KeySource | null>>;
