@@ -50,10 +50,10 @@ export interface ConnectOptions extends CallOptions {
 export interface Pcsc {
   readers(): Promise<readonly ReaderState[]>;
   /**
-   * The readers now, and again after every change, until `signal` aborts, the consumer breaks off, or {@link close}.
+   * The readers now, and again after every change, until the `signal` of `options` aborts, the consumer breaks off, or {@link close}.
    * A service that stops is an empty list; its return is followed without a word.
    */
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]>;
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]>;
   /**
    * @throws {PcscError} such as SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD; SCARD_E_SHARING_VIOLATION at once if another program
    *   has the card exclusively, and after the wait for a transaction.

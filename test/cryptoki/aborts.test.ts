@@ -421,7 +421,7 @@ describe("C_Finalize", () => {
     await held.reached;
     const watch = new AbortController();
     const free = (async (): Promise<void> => {
-      for await (const [state] of made.readers.client().changes(watch.signal)) if (state?.sharing === 0) return;
+      for await (const [state] of made.readers.client().changes({ signal: watch.signal })) if (state?.sharing === 0) return;
     })();
     const stop = new AbortController();
     const finalized = cryptoki.C_Finalize({ signal: stop.signal });
@@ -488,7 +488,7 @@ test("C_AddSlot that was aborted adds no slot", async () => {
     changes: {
       value: async function* (signal: AbortSignal) {
         await gate;
-        yield* pcsc.changes(signal);
+        yield* pcsc.changes({ signal });
       },
     },
   }) as typeof pcsc;

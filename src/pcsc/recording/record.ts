@@ -59,8 +59,8 @@ class RecordingPcsc implements Pcsc {
     return this.#pcsc.readers();
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#pcsc.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#pcsc.changes(options);
   }
 
   async connect(reader: string, options?: ConnectOptions): Promise<CardConnection> {
