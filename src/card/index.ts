@@ -1,7 +1,9 @@
 /** What the Cryptoki facade asks of a card application. */
+export type { CallOptions } from "../async/index.ts";
 export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   afterReset,
+  callSignal,
   CardAccessError,
   CardBusyError,
   CardCancelledError,
@@ -39,6 +41,7 @@ export type {
   CardTokenInfo,
   ExclusiveAccess,
   GeneratedKeyPair,
+  HoldOptions,
   KeyFamily,
   KeyPairRequest,
   KeyPrimitive,

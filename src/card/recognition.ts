@@ -1,9 +1,10 @@
+import type { CallOptions } from "../async/index.ts";
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
-import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { Pcsc, ReaderState } from "../pcsc/index.ts";
 import { Card, type CardOptions, type ReaderFacts } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
-import { translatePcscErrors, toAccessError } from "./errors.ts";
+import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";
 
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
@@ -142,10 +143,10 @@ function factsOf(pcsc: Pcsc, reader: string): ReaderFacts {
  * Connects to the card in a reader.
  * @throws {CardAccessError}
  */
-export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
-  const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
-  return new Card(await translatePcscErrors(reconnect()), {
-    reconnect,
+export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions & CallOptions = {}): Promise<Card> {
+  const connection = await translatePcscErrors(pcsc.connect(reader, { signal: callSignal(options) }));
+  return new Card(connection, {
+    reconnect: () => pcsc.connect(reader),
     readerFacts: factsOf(pcsc, reader),
     ...options,
   });
@@ -155,9 +156,9 @@ export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptio
  * The readers now and after every change ({@link Pcsc.changes}).
  * @throws {CardAccessError}
  */
-export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
+export async function* followReaders(pcsc: Pcsc, options?: CallOptions): AsyncGenerator<readonly ReaderState[]> {
   try {
-    yield* pcsc.changes({ signal });
+    yield* pcsc.changes(options);
   } catch (error) {
     throw toAccessError(error);
   }
