@@ -9,7 +9,7 @@ const ROOMS = {
   asn1: ["bytes"],
   crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
-  apdu: ["bytes"],
+  apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],

@@ -13,7 +13,8 @@ export {
   readCardCapabilities,
   supportsExtendedLength,
 } from "./atr.ts";
-export { CardChannel, type ChannelOptions, type Transmit, type TransmitOptions } from "./channel.ts";
+export type { CallOptions } from "../async/index.ts";
+export { CardChannel, type ChannelOptions, type SendOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export {
   type CommandApdu,
   decodeCommand,

@@ -289,7 +289,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       return await work({
         send: async (command, enough) => {
           throwIfAborted(signal, cancelled);
-          return this.#channel.send(command, undefined, enough);
+          return this.#channel.send(command, { enough });
         },
       });
     } catch (error) {
