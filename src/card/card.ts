@@ -172,7 +172,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#announceWait();
+    if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }
