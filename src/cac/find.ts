@@ -16,7 +16,7 @@ import {
   getProperties,
   getServiceTable,
   pkiApplet,
-  type Place,
+  type AppletAddress,
   readBuffer,
 } from "./commands.ts";
 import {
@@ -70,7 +70,7 @@ const PKI_APPLETS = [concat(CAC_RID, Uint8Array.of(0x01)), concat(CAC_RID, Uint8
 const AID_LENGTH = 7;
 
 /** A card whose access control applet lists its applets; which objects those have they tell themselves. */
-async function readTable(session: CacSession, place: Place): Promise<Variant | undefined> {
+async function readTable(session: CacSession, place: AppletAddress): Promise<Variant | undefined> {
   const { data, sw } = await session.at(place, (send) => send(getServiceTable()));
   if (sw !== SW.OK) throw new StatusError("GET ACR", sw);
   const pki: PkiEntry[] = [];
@@ -90,7 +90,7 @@ async function readTable(session: CacSession, place: Place): Promise<Variant | u
 }
 
 /** None, if the applet is listed and not there, or what it says is nonsense. */
-async function propertiesOf(session: CacSession, place: Place): Promise<readonly ObjectProperties[]> {
+async function propertiesOf(session: CacSession, place: AppletAddress): Promise<readonly ObjectProperties[]> {
   const found = await withoutRefusals(async () => {
     const { data, sw } = await session.at(place, (send) => send(getProperties()));
     if (sw !== SW.OK) throw new StatusError("GET PROPERTIES", sw);
@@ -123,7 +123,7 @@ async function findBare(session: CacSession): Promise<Variant | undefined> {
 }
 
 /** By the command that the applet gives its certificate for; undefined if it is some other card's applet. */
-async function generationOf(session: CacSession, place: Place): Promise<1 | 2 | undefined> {
+async function generationOf(session: CacSession, place: AppletAddress): Promise<1 | 2 | undefined> {
   const LENGTH = 2;
   return session.at(place, async (send) => {
     const { data, sw } = await confirmedAnswer(() => send(readBuffer("TAGS", 0, LENGTH)));
@@ -143,7 +143,7 @@ async function bareContainers(session: CacSession): Promise<CardContents["contai
 }
 
 /** Whether the card has `place`, and lets it be selected. */
-async function isThere(session: CacSession, place: Place): Promise<boolean> {
+async function isThere(session: CacSession, place: AppletAddress): Promise<boolean> {
   const found = await withoutRefusals(() => session.at(place, () => Promise.resolve(true)));
   return found ?? false;
 }

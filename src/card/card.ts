@@ -16,7 +16,7 @@ import {
   CardResetError,
   CardTimeoutError,
   cancelled,
-  reached,
+  translatePcscErrors,
 } from "./errors.ts";
 import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
 import type { CardExchange, CardFinding, ExclusiveAccess } from "./contract.ts";
@@ -153,7 +153,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   /** Whether no other program is connected to the card now, as far as the resource manager tells ({@link CardConnection.alone}). */
   alone(): Promise<boolean> {
-    return reached(this.#connection.alone());
+    return translatePcscErrors(this.#connection.alone());
   }
 
   /**
@@ -266,7 +266,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   reset(): Promise<void> {
     return this.exclusively(async () => {
       this.#forgetState();
-      await reached(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
+      await translatePcscErrors(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
     });
   }
 
@@ -321,11 +321,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     if (this.#open) return;
     if (this.#broken) await this.#renew();
     try {
-      await reached(this.#connection.begin({ signal }));
+      await translatePcscErrors(this.#connection.begin({ signal }));
     } catch (error) {
       if (!(error instanceof CardResetError)) throw error;
       await this.#takeUp();
-      await reached(this.#connection.begin({ signal }));
+      await translatePcscErrors(this.#connection.begin({ signal }));
     }
     this.#open = true;
     this.#alone = undefined;
@@ -341,7 +341,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     // Its transaction ended with it.
     if (this.#broken) return;
     try {
-      await reached(this.#connection.end());
+      await translatePcscErrors(this.#connection.end());
     } catch (error) {
       if (error instanceof CardResetError) {
         // pcscd refuses END while a reset is pending, and keeps the lock: reconnect, then end (winscard.c).
@@ -366,7 +366,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   async #renew(): Promise<void> {
     const { atr } = this;
     await this.#connection.disconnect().catch(() => undefined);
-    const connection = await reached(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
+    const connection = await translatePcscErrors(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
     if (toHex(connection.atr) !== toHex(atr)) {
       await connection.disconnect().catch(() => undefined);
       throw new CardGoneError("another card is in the reader");
@@ -379,7 +379,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /** An exchange that is given up for lack of an answer takes its connection with it. */
   async #watched<T>(exchange: Promise<T>): Promise<T> {
     try {
-      return await reached(exchange);
+      return await translatePcscErrors(exchange);
     } catch (error) {
       if (error instanceof CardTimeoutError) this.#broken = true;
       throw error;

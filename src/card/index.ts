@@ -51,6 +51,7 @@ export type {
   PinRole,
   PinStatus,
   PinUser,
+  PresenceSearch,
   VendorAttributes,
 } from "./contract.ts";
 export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";

@@ -3,7 +3,7 @@ import { fromHex, toHex } from "../bytes/index.ts";
 import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
 import { Card, type CardOptions, type ReaderFacts } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
-import { reached, toAccessError } from "./errors.ts";
+import { translatePcscErrors, toAccessError } from "./errors.ts";
 
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
@@ -144,7 +144,11 @@ function factsOf(pcsc: Pcsc, reader: string): ReaderFacts {
  */
 export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
   const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
-  return new Card(await reached(reconnect()), { reconnect, readerFacts: factsOf(pcsc, reader), ...options });
+  return new Card(await translatePcscErrors(reconnect()), {
+    reconnect,
+    readerFacts: factsOf(pcsc, reader),
+    ...options,
+  });
 }
 
 /**

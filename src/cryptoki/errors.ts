@@ -177,7 +177,7 @@ const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && (error.name === "AbortError" || error.name === "TimeoutError");
 
 /** Waits for a card that deciphers: data that is wrong for it is a ciphertext that is wrong. */
-export async function deciphered<T>(work: Promise<T>): Promise<T> {
+export async function mapDecryptionError<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -187,7 +187,7 @@ export async function deciphered<T>(work: Promise<T>): Promise<T> {
 }
 
 /** Runs `work` on something that the caller gave: bytes that do not fit are told as `rv`. */
-export function blame<T>(rv: number, work: () => T): T {
+export function asCallerError<T>(rv: number, work: () => T): T {
   try {
     return work();
   } catch (error) {

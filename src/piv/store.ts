@@ -73,7 +73,7 @@ export class PivStore {
   }
 
   /** As {@link read}, for an object that must be there. */
-  async require(container: Container): Promise<Uint8Array> {
+  async mustGet(container: Container): Promise<Uint8Array> {
     const value = await this.read(container.tag);
     if (!value) throw new StatusError(`GET DATA ${container.name}`, SW.FILE_NOT_FOUND);
     return value;

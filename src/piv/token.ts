@@ -329,7 +329,7 @@ export class PivToken implements CardToken {
     const free: string[] = [];
     for (const { slot, privateKey } of this.#slots) {
       if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
-      const taken = await unlessRefused(() => privateKey.exists(true));
+      const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
       if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
     }
     return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
@@ -340,7 +340,9 @@ export class PivToken implements CardToken {
     const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
     for (const { slot, publicKey } of this.#slots) {
       const found = await unlessRefused(async () =>
-        (await publicKey.exists(false)) ? parsePublicKey(await publicKey.publicKey()) : undefined,
+        (await publicKey.isPresent({ explicitlyRequested: false }))
+          ? parsePublicKey(await publicKey.publicKey())
+          : undefined,
       );
       if (found) types.push({ type: found, slot });
     }

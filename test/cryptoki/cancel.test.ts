@@ -104,7 +104,7 @@ class SlowCard {
 
   constructor(made: WritableRig) {
     this.made = made;
-    const common = { id: Uint8Array.of(1), label: "", private: false, exists: () => Promise.resolve(true) };
+    const common = { id: Uint8Array.of(1), label: "", private: false, isPresent: () => Promise.resolve(true) };
     const usage = { sign: true, decrypt: true, derive: true };
     const key = { ...common, usage, publicKey: this.#slow(RSA) };
     const ownKey = { ...key, class: "private-key", alwaysAuthenticate: false, needsLogin: false } as const;
@@ -262,7 +262,7 @@ describe("a search", () => {
     const card = new SlowCard(made);
     const last = token.kept.get("ec");
     if (!last) throw new Error("no key");
-    token.kept.set("ec", { ...last, exists: () => card.passed().then(() => true) });
+    token.kept.set("ec", { ...last, isPresent: () => card.passed().then(() => true) });
     const { session } = await handlesOf(card);
     const expected = await find(one, session, { [CKA.TOKEN]: true });
     const asked = card.stop();

@@ -30,7 +30,7 @@ async function keyOf(made: WritableRig): Promise<{ readonly session: number; rea
     label: "key",
     id: Uint8Array.of(1),
     private: false,
-    exists: () => Promise.resolve(true),
+    isPresent: () => Promise.resolve(true),
     usage: { sign: true, decrypt: true, derive: true },
     alwaysAuthenticate: false,
     needsLogin: true,

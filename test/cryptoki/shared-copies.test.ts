@@ -10,7 +10,7 @@ import { first, PIN, rig } from "./rig.ts";
 import { find, type WritableRig, writableRig } from "./writable-card.ts";
 
 const PUBLIC = new Uint8Array(createPublicKey(testKey("p-256", "9a")).export({ type: "spki", format: "der" }));
-const COMMON = { label: "mine", private: false, exists: () => Promise.resolve(true), modifiable: true } as const;
+const COMMON = { label: "mine", private: false, isPresent: () => Promise.resolve(true), modifiable: true } as const;
 
 /** Everything that an application can see of a card, but for the object that is read anew each time, so that it sees what others write. */
 async function seeAll(cryptoki: Cryptoki, session: number): Promise<readonly string[]> {

@@ -186,7 +186,7 @@ function severalPins(...pins: readonly string[]): CardProfile {
       label: pin,
       id: utf8(pin),
       private: false,
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       value: () => Promise.resolve(utf8("no certificate")),
     };
     return {

@@ -50,7 +50,7 @@ async function look(files: Readonly<Record<string, CardFile | undefined>>): Prom
     await token.info();
     for (const object of await token.objects()) {
       labels.push(object.label);
-      if (object.class === "private-key" || !(await object.exists(true))) continue;
+      if (object.class === "private-key" || !(await object.isPresent({ explicitlyRequested: true }))) continue;
       try {
         await ("value" in object ? object.value() : object.publicKey());
         whole.push(object.label);

@@ -5,7 +5,7 @@ import { CryptokiError } from "../errors.ts";
 import { requireMechanism } from "../mechanisms/availability.ts";
 import { hashDigester } from "../mechanisms/operation.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
-import { Operation } from "../sessions/operations.ts";
+import { SessionOperation } from "../sessions/operations.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { initialise } from "./key-use.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
@@ -34,7 +34,7 @@ function digestInit(
     const entry = requireMechanism(token.cardToken, wanted, "digest");
     if (entry.kind !== "digest") throw new CryptokiError(CKR.MECHANISM_INVALID);
     readNoParameter(wanted.parameter);
-    return new Operation(hashDigester(entry.hash));
+    return new SessionOperation(hashDigester(entry.hash));
   });
 }
 

@@ -17,7 +17,7 @@ import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { makeScheme, type UsableKey, useKey, withKeyTemplate } from "./key-use.ts";
-import { keepObject, requireAccess } from "./object-changes.ts";
+import { storeObject, requireAccess } from "./object-changes.ts";
 import { generateKeyPair, type KeyPair } from "./key-pairs.ts";
 import { unwrapKey, wrapKey } from "./wrapping.ts";
 import { type Chapter, SESSION, MECHANISM, TEMPLATE, KEY } from "../chapter.ts";
@@ -116,7 +116,7 @@ function generateKey(
       };
       made.values.set(CKA.VALUE, await entry.generate(request));
       setOrigin(made, { from: "generation", mechanism: mechanism.mechanism });
-      return keepObject(application, session, made, given, signal);
+      return storeObject(application, session, made, given, signal);
     },
     signal,
   );
@@ -146,7 +146,7 @@ function deriveKey(
       requireAccess(application, session, made);
       made.values.set(CKA.VALUE, await derive(length, signal));
       setOrigin(made, { from: "derivation", ...secrecyOf(key.object) });
-      return keepObject(application, session, made, given, signal);
+      return storeObject(application, session, made, given, signal);
     },
     signal,
   );

@@ -5,7 +5,7 @@ import { CKU } from "../constants/ck.ts";
 import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import { Operation, type OperationKind } from "../sessions/operations.ts";
+import { SessionOperation, type OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
@@ -103,14 +103,14 @@ async function closeAllSessions(application: Application, slotID: number, signal
   const { card } = application.view.slot(slotID).reader;
   if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
   // A token that nobody has looked at has no sessions, and is not looked at for that.
-  const tokens = card.knownTokens.filter((token) => application.view.seen(token.slotID) === slotID);
+  const tokens = card.knownTokens.filter((token) => application.view.visibleSlotId(token.slotID) === slotID);
   await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
 }
 
 function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
   const session = application.sessions.get(handle);
   return {
-    slotID: application.view.seen(session.token.slotID),
+    slotID: application.view.visibleSlotId(session.token.slotID),
     state: session.state(application.logins.userOf(session.token)),
     flags: session.flags,
     ulDeviceError: 0,
@@ -277,7 +277,7 @@ function setOperationState(
       if (encryptionKey !== 0 || authenticationKey !== 0) {
         throw new CryptokiError(CKR.KEY_NOT_NEEDED, "a digest has no key; give 0");
       }
-      const operation = new Operation(digester);
+      const operation = new SessionOperation(digester);
       operation.begin();
       // "The ongoing operations are abruptly cancelled", a search too.
       operations.cancelAll();

@@ -3,7 +3,16 @@ import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { Cipher, CipherScheme, Digester, KeyUser, SignatureScheme, Signer, Stream, Verifier } from "./family.ts";
+import type {
+  Cipher,
+  CipherScheme,
+  Digester,
+  KeyUser,
+  SignatureScheme,
+  Signer,
+  Operation,
+  Verifier,
+} from "./family.ts";
 
 /** Keeps what comes in, up to a length; copies, because the caller's bytes are the caller's. */
 export class Collector {
@@ -160,7 +169,7 @@ export function hashDigester(hash: HashName, hasher = new Hasher(hash)): Digeste
 }
 
 /** Takes the message out of a signature that holds it. */
-export interface Recoverer extends Stream {
+export interface Recoverer extends Operation {
   /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
   recover(signature: Uint8Array): Uint8Array;
 }

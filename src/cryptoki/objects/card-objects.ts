@@ -105,7 +105,7 @@ export function cardObject(object: CardObject, token: Token, isEnded: () => bool
   return {
     ...contentsOf(object, token, isEnded),
     private: object.private,
-    exists: (named) => object.exists(named),
+    isPresent: (search) => object.isPresent(search),
     card: object,
   };
 }

@@ -1,7 +1,7 @@
-import type { AuthenticatedUse, CardObject, KeyPrimitive } from "../../card/index.ts";
+import type { AuthenticatedUse, CardObject, KeyPrimitive, PresenceSearch } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
-import type { Rules } from "../attributes/tables.ts";
+import { FOOTNOTE, type Rules } from "../attributes/tables.ts";
 
 /** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
 export interface PrivateKey {
@@ -34,8 +34,8 @@ export interface ObjectContents {
   /** CKA_PRIVATE. */
   readonly private: boolean;
   readonly key?: KeyMaterial;
-  /** Whether it really is there, as {@link CardObject.exists}; it is, if this is left out. */
-  readonly exists?: (named: boolean) => Promise<boolean>;
+  /** Whether it really is there, as {@link CardObject.isPresent}; it is, if this is left out. */
+  readonly isPresent?: (search: PresenceSearch) => Promise<boolean>;
   /** What may be changed, of an object of a session. All of its values are at hand. */
   readonly rules?: Rules;
   /** What the card knows it as. */
@@ -78,6 +78,6 @@ export class ObjectCopy {
 }
 
 function attributesOf({ attributes, rules }: ObjectContents): AttributeSet {
-  const secrets = [...(rules ?? [])].filter(([, { notes }]) => notes.has(7)).map(([type]) => type);
+  const secrets = [...(rules ?? [])].filter(([, { notes }]) => notes.has(FOOTNOTE.SECRET)).map(([type]) => type);
   return new AttributeSet(attributes, new Set(secrets));
 }

@@ -263,7 +263,7 @@ export class Logins implements LoggedIn {
     return token.loginQueue.run(async () => {
       if (!onCard) return;
       // Waits for a running challenge-response unlock; a logout in between would invalidate it.
-      await token.card.reservation.pass().catch(() => undefined);
+      await token.card.reservation.waitUntilFree().catch(() => undefined);
       await token.logoutIfUnused();
     });
   }

@@ -16,13 +16,13 @@ import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
 /** The way to cards, and to what is on them. */
-export interface CardWay extends CardOptions {
+export interface CardEnvironment extends CardOptions {
   readonly pcsc: Pcsc;
   readonly recognition: CardRecognition;
 }
 
 /** What {@link InsertedCard} needs of the reader that it is in. */
-export interface CardPlace {
+export interface ReaderSlot {
   readonly name: string;
   readonly mute: boolean;
   slotID(index: number): number;
@@ -32,8 +32,8 @@ export interface CardPlace {
 
 /** One card from its insertion to its removal. The same card put in again is another one. */
 export class InsertedCard implements TokenCard {
-  readonly #way: CardWay;
-  readonly #place: CardPlace;
+  readonly #way: CardEnvironment;
+  readonly #place: ReaderSlot;
   readonly reservation = new Reservation();
   #card: Card | undefined;
   /**
@@ -47,7 +47,7 @@ export class InsertedCard implements TokenCard {
   #unusable: string | undefined;
 
   /** @param expected How many tokens it had when it was looked at before, if it was. */
-  constructor(way: CardWay, place: CardPlace, expected = 0) {
+  constructor(way: CardEnvironment, place: ReaderSlot, expected = 0) {
     this.#way = way;
     this.#place = place;
     this.#expected = expected;

@@ -18,7 +18,7 @@ export function onlyTokens(
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== "function") return value;
       return async (...args: readonly unknown[]): Promise<unknown> => {
-        if (typeof name === "string" && TAKES_SLOT.has(name)) await filter.require(args[0]);
+        if (typeof name === "string" && TAKES_SLOT.has(name)) await filter.mustGet(args[0]);
         return Reflect.apply(value, target, args) as unknown;
       };
     },
@@ -64,7 +64,7 @@ class TokenFilter {
   }
 
   /** @throws {CryptokiError} CKR_SLOT_ID_INVALID unless a token that is wanted is in the slot, or was and is gone. */
-  async require(slotID: unknown): Promise<void> {
+  async mustGet(slotID: unknown): Promise<void> {
     if (typeof slotID === "number") {
       if (await this.#fits(slotID)) return;
       if (this.#shown.has(slotID) && (await this.#isEmpty(slotID))) return;
