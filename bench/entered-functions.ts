@@ -8,7 +8,7 @@ const SOURCE = fileURLToPath(new URL("../src/", import.meta.url));
 /** The virtual cards are the other side of the wire. */
 const LEFT_OUT = path.join(SOURCE, "virtual", path.sep);
 
-export interface EnteredFunction {
+interface EnteredFunction {
   /** The line of the source where it begins, from 1. */
   readonly line: number;
   /** Empty for a function without a name. */
