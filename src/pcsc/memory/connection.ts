@@ -1,9 +1,8 @@
 import { setMaxListeners } from "node:events";
-import { Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,
