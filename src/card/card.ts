@@ -90,6 +90,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection was given up with an exchange that had no answer. */
   #broken = false;
+  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;

@@ -37,8 +37,6 @@ export class SelectedApplication {
   #selectedAt: number | undefined;
   /** {@link Card.transaction} in which the application was last seen to be selected. */
   #confirmedIn: number | undefined;
-  /** Which application of each card was selected last by this process. */
-  static readonly #latest = new WeakMap<Card, SelectedApplication>();
 
   constructor(card: Card, selection: Selection) {
     this.#card = card;
@@ -52,14 +50,14 @@ export class SelectedApplication {
 
   /** This process selected the application since the last reset, and no other one after it. */
   get #isLatest(): boolean {
-    return this.#selectedAt === this.#card.resets && SelectedApplication.#latest.get(this.#card) === this;
+    return this.#selectedAt === this.#card.resets && this.#card.selected === this;
   }
 
   /** The application was seen to be selected, in the transaction under way. */
   confirmed(): void {
     this.#selectedAt = this.#card.resets;
     this.#confirmedIn = this.#card.transaction;
-    SelectedApplication.#latest.set(this.#card, this);
+    this.#card.selected = this;
   }
 
   /** Selects the application anew before its next work: an exchange that failed may have left it in the middle of something. */
