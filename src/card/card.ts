@@ -92,6 +92,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection was given up with an exchange that had no answer. */
   #broken = false;
+  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
@@ -175,7 +177,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    */
   async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const signal = callSignal(options);
-    this.#announceWait();
+    if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }

@@ -96,7 +96,7 @@ test("of a PIV card's token, of which a PIN spends no try", async () => {
 });
 
 test("of a PKCS #15 card's token, of which a PIN spends no try", async () => {
-  const application = await pkcs15.claim(await insert(new FileCard(RECORDING)));
+  const application = await pkcs15.claim(await insert(new FileCard(RECORDING)), "thorough");
   const [token] = application?.tokens ?? [];
   if (!token) throw new Error("no token");
   await refuseAll({
