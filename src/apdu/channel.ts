@@ -7,6 +7,7 @@ import {
   type LengthForm,
   type ResponseApdu,
 } from "./command.ts";
+import { commandConcealment } from "./secrets.ts";
 import { MalformedAnswerError, SW } from "./status.ts";
 
 export interface TransmitOptions {
@@ -78,7 +79,9 @@ export class CardChannel {
    * @returns The whole answer and its last status word, whichever that is.
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
-  async send(command: CommandApdu, signal?: AbortSignal, enough = Infinity): Promise<ResponseApdu> {
+  async send(apdu: CommandApdu, signal?: AbortSignal, enough = Infinity): Promise<ResponseApdu> {
+    const conceal = commandConcealment(apdu);
+    const command = conceal === undefined ? apdu : { ...apdu, conceal };
     if (this.#form === "short" || !needsExtended(command)) {
       return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }

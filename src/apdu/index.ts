@@ -13,6 +13,7 @@ export {
   readCardCapabilities,
   supportsExtendedLength,
 } from "./atr.ts";
+export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export { CardChannel, type ChannelOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export {
   type CommandApdu,

@@ -1,0 +1,1 @@
+export { MemoryReaders } from "../pcsc/index.ts";
