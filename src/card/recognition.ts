@@ -150,7 +150,7 @@ export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptio
  */
 export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
   try {
-    yield* pcsc.changes(signal);
+    yield* pcsc.changes({ signal });
   } catch (error) {
     throw toAccessError(error);
   }

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import type { Concealment } from "../bytes/index.ts";
 
 /** Share modes of SCardConnect. */
@@ -29,11 +30,6 @@ export interface ReaderState {
   readonly atr: Uint8Array;
 }
 
-export interface CallOptions {
-  /** Ends the caller's wait with SCARD_E_CANCELLED. A call under way is finished behind it; the next one waits for that. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 export interface ExchangeOptions extends CallOptions {
   /** The command takes long, as key generation does: it gets the longer of the two times for an answer. Default: false. */
   readonly long?: boolean;
@@ -54,10 +50,10 @@ export interface ConnectOptions extends CallOptions {
 export interface Pcsc {
   readers(): Promise<readonly ReaderState[]>;
   /**
-   * The readers now, and again after every change, until `signal` aborts, the consumer breaks off, or {@link close}.
+   * The readers now, and again after every change, until the `signal` of `options` aborts, the consumer breaks off, or {@link close}.
    * A service that stops is an empty list; its return is followed without a word.
    */
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]>;
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]>;
   /**
    * @throws {PcscError} such as SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD; SCARD_E_SHARING_VIOLATION at once if another program
    *   has the card exclusively, and after the wait for a transaction.

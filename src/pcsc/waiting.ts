@@ -1,4 +1,12 @@
-import { Condition, Deadline, pause, type Signals, throwIfAborted } from "../async/index.ts";
+import {
+  type CallOptions,
+  Condition,
+  Deadline,
+  pause,
+  signalOf,
+  type Signals,
+  throwIfAborted,
+} from "../async/index.ts";
 import { PcscError } from "./error.ts";
 import type { ExchangeOptions, ReaderState } from "./types.ts";
 
@@ -30,6 +38,11 @@ export function waitLimits(options: WaitLimits): Required<WaitLimits> {
 /** Milliseconds that the answer of one exchange is waited for. */
 export function answerTime(limits: Required<WaitLimits>, { long = false, answersWithin }: ExchangeOptions): number {
   return answersWithin ?? (long ? limits.longExchangeTimeout : limits.exchangeTimeout);
+}
+
+/** The signal in a call's options. @throws {PcscError} SCARD_E_INVALID_PARAMETER for anything but options. */
+export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
+  return signalOf(options, (problem) => new PcscError("SCARD_E_INVALID_PARAMETER", problem));
 }
 
 /** What an aborted call rejects with: the reason if it is a PcscError, else SCARD_E_CANCELLED with the reason as cause. */

@@ -682,13 +682,13 @@ describe("changes", () => {
     ];
     for (const { pcsc, end, signal } of rounds) {
       let count = 0;
-      for await (const states of pcsc.changes(signal)) {
+      for await (const states of pcsc.changes({ signal })) {
         expect(states).toHaveLength(1);
         count++;
         setImmediate(end);
       }
       expect(count).toBe(1);
-      for await (const states of pcsc.changes(signal)) expect(states).toBe("nothing after the end");
+      for await (const states of pcsc.changes({ signal })) expect(states).toBe("nothing after the end");
     }
   });
 });

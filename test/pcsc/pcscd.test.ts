@@ -624,7 +624,7 @@ describe.each([
   beforeEach(() => {
     daemon.versions = versions;
     controller = new AbortController();
-    changes = pcsc.changes(controller.signal)[Symbol.asyncIterator]();
+    changes = pcsc.changes({ signal: controller.signal })[Symbol.asyncIterator]();
   });
 
   afterEach(() => {
@@ -750,7 +750,7 @@ test("any number of calls and retries leaves no listener behind", async () => {
   for (let count = 0; count < 30; count++) {
     await using connection = await pcsc.connect(READER, { signal });
     await connection.transmit(COMMAND, { signal });
-    for await (const readers of pcsc.changes(signal)) if (readers.length > 0) break;
+    for await (const readers of pcsc.changes({ signal })) if (readers.length > 0) break;
   }
   await sleep(1);
   process.off("warning", warn);

@@ -62,7 +62,7 @@ async function watch(context: CommandContext): Promise<void> {
   const { print, signal } = context;
   const pcsc = await context.pcsc();
   let before = new Map<string, ReaderState>();
-  for await (const states of pcsc.changes(signal)) {
+  for await (const states of pcsc.changes({ signal })) {
     const now = new Map(
       states.filter(({ name }) => wantsReader(context, name)).map((reader) => [reader.name, reader] as const),
     );

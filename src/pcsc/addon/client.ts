@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -7,7 +8,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
+import { callSignal, CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
 import { AddonConnection } from "./connection.ts";
 import { AddonCards, loadAddon } from "./module.ts";
 import { AddonWatch } from "./watch.ts";
@@ -55,12 +56,13 @@ class AddonPcsc implements Pcsc {
     return this.#watch.states;
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#watch.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#watch.changes(callSignal(options));
   }
 
   async connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
-    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY, signal } = options;
+    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
+    const signal = callSignal(options);
     await this.#watch.ready();
     if (!this.#watch.native(name)) await this.#watch.refresh();
     const native = this.#watch.native(name);

@@ -1,10 +1,9 @@
 import { setMaxListeners } from "node:events";
-import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { copySecret, wipe } from "../../bytes/index.ts";
 import { PcscError, unnoticedReset } from "../error.ts";
 import type { CardLock } from "../memory/slot.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,
@@ -12,7 +11,7 @@ import {
   SCARD_DISPOSITION,
   SCARD_SHARE,
 } from "../types.ts";
-import { cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
+import { callSignal, cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./handle.ts";
 import type { AddonCards } from "./module.ts";
 import type { AddonWatch } from "./watch.ts";
@@ -75,7 +74,7 @@ export class AddonConnection implements CardConnection {
       this.#refuseReset();
       return this.#handle.transmit(bytes, options);
     };
-    return this.#exchange(transmit, bytes, { signal: options.signal, waits: true });
+    return this.#exchange(transmit, bytes, options, true);
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
@@ -88,14 +87,15 @@ export class AddonConnection implements CardConnection {
       if (this.#lock.heldByOther(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       return this.#handle.control(code, bytes, options);
     };
-    return this.#exchange(control, bytes, { signal: options.signal, waits: false });
+    return this.#exchange(control, bytes, options, false);
   }
 
   /** An exchange, patient with other programs if it `waits`. One without an answer ends the connection. */
   #exchange(
     work: () => Promise<Uint8Array>,
     bytes: Uint8Array,
-    { signal, waits }: { readonly signal: AbortSignal | undefined; readonly waits: boolean },
+    options: CallOptions,
+    waits: boolean,
   ): Promise<Uint8Array> {
     const attempt = async (): Promise<Uint8Array> => {
       const answer = await work();
@@ -107,7 +107,9 @@ export class AddonConnection implements CardConnection {
     const exchange = async (): Promise<Uint8Array> => {
       begun = true;
       try {
-        return await (waits ? this.#whenFree(() => this.#patiently(attempt, signal), signal) : attempt());
+        return await (waits
+          ? this.#whenFree(() => this.#patiently(attempt, options.signal), options.signal)
+          : attempt());
       } catch (error) {
         if (error instanceof PcscError && error.is("SCARD_E_TIMEOUT")) void this.abandon(error);
         return await this.#explain(error);
@@ -115,13 +117,14 @@ export class AddonConnection implements CardConnection {
         wipe(bytes);
       }
     };
-    return this.#inTurn(exchange, signal).finally(() => {
+    return this.#inTurn(exchange, options).finally(() => {
       // A call that has begun may go on behind its caller, and needs the bytes.
       if (!begun) wipe(bytes);
     });
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
+  begin(options: CallOptions = {}): Promise<void> {
+    const { signal } = options;
     return this.#inTurn(async () => {
       this.#refuseReset();
       await this.#whenFree(() => {
@@ -133,7 +136,7 @@ export class AddonConnection implements CardConnection {
         this.#lock.give(this);
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -233,9 +236,9 @@ export class AddonConnection implements CardConnection {
     throw unnoticedReset(error, this.protocol);
   }
 
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.closed) return Promise.reject(closed());
-    const signals = [signal, this.#closing.signal];
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    if (this.closed) throw closed();
+    const signals = [callSignal(options), this.#closing.signal];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 

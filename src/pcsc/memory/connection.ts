@@ -1,9 +1,8 @@
 import { setMaxListeners } from "node:events";
-import { Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,
@@ -12,7 +11,7 @@ import {
   SCARD_SHARE,
   type ShareMode,
 } from "../types.ts";
-import { answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
+import { callSignal, answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
 import type { MemorySlot, Tenant } from "./slot.ts";
 
 /** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
@@ -95,7 +94,7 @@ export class MemoryConnection implements CardConnection, Tenant {
       } finally {
         wipe(bytes);
       }
-    }, signal).finally(() => {
+    }, options).finally(() => {
       // A call that has begun may go on behind its caller, and needs the copy.
       if (!begun) wipe(bytes);
     });
@@ -119,15 +118,15 @@ export class MemoryConnection implements CardConnection, Tenant {
     return answer;
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
+  begin(options: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseGone();
       this.#refusePending();
       await this.#free(() => {
         this.#refusePending();
         this.#slot.lock.take(this);
-      }, signal);
-    }, signal);
+      }, options.signal);
+    }, options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -155,14 +154,14 @@ export class MemoryConnection implements CardConnection, Tenant {
     );
   }
 
-  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     return this.#inTurn(async () => {
       await this.#requireFree();
       if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
       // No pin pad, no limits: a reader without features.
       if (code === GET_FEATURE_REQUEST) return new Uint8Array();
       throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
-    }, signal);
+    }, options);
   }
 
   alone(): Promise<boolean> {
@@ -222,9 +221,9 @@ export class MemoryConnection implements CardConnection, Tenant {
   }
 
   /** Calls go one after the other. One that is aborted while it waits leaves the line. */
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
-    const signals = [signal, this.#closing.signal];
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
+    const signals = [callSignal(options), this.#closing.signal];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -7,7 +8,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
+import { callSignal, ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
 import { MemoryConnection } from "./connection.ts";
 import { type InProcessCard, MemorySlot } from "./slot.ts";
 
@@ -109,13 +110,14 @@ class MemoryPcsc implements Pcsc {
     return Promise.resolve(this.#world.states());
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#world.feed.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#world.feed.changes(callSignal(options));
   }
 
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     if (this.#closed) throw closed();
-    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY, signal } = options;
+    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
+    const signal = callSignal(options);
     const connection = new MemoryConnection(this.#world.slot(reader), { share, protocols, ...this.#world.limits });
     for (const other of this.#connections) if (other.closed) this.#connections.delete(other);
     this.#connections.add(connection);

@@ -1,7 +1,6 @@
 import { wipe } from "../../bytes/index.ts";
-import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,
@@ -33,6 +32,7 @@ import {
   TransmitFrame,
 } from "./protocol.ts";
 import {
+  callSignal,
   answerTime,
   cancelled,
   CLOSE_WITHIN,
@@ -92,11 +92,11 @@ export class PcscdConnection implements CardConnection {
   }
 
   transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, options), options.signal), options.signal);
+    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, options), options.signal), options);
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
-    return this.#inTurn(() => this.#begin(signal), signal);
+  begin(options: CallOptions = {}): Promise<void> {
+    return this.#inTurn(() => this.#begin(options.signal), options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -108,7 +108,7 @@ export class PcscdConnection implements CardConnection {
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#control(code, data, options), options.signal);
+    return this.#inTurn(() => this.#control(code, data, options), options);
   }
 
   attribute(id: number): Promise<Uint8Array> {
@@ -145,7 +145,8 @@ export class PcscdConnection implements CardConnection {
     await this.disconnect();
   }
 
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     return untilAborted(this.#calls.run(work, signal), signal, cancelled);
   }
 

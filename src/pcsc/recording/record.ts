@@ -1,7 +1,7 @@
+import type { CallOptions } from "../../async/index.ts";
 import { type Concealment, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type {
-  CallOptions,
   CardConnection,
   ConnectOptions,
   Disposition,
@@ -59,8 +59,8 @@ class RecordingPcsc implements Pcsc {
     return this.#pcsc.readers();
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#pcsc.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#pcsc.changes(options);
   }
 
   async connect(reader: string, options?: ConnectOptions): Promise<CardConnection> {

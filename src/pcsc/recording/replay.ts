@@ -1,8 +1,8 @@
-import { throwIfAborted } from "../../async/index.ts";
+import { type CallOptions, throwIfAborted } from "../../async/index.ts";
 import { fromHex, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
-import type { CallOptions, CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
-import { cancelled, ReaderFeed } from "../waiting.ts";
+import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
+import { callSignal, cancelled, ReaderFeed } from "../waiting.ts";
 import {
   CONCEALED,
   type ControlLine,
@@ -42,14 +42,14 @@ class ReplayPcsc implements Pcsc {
     return this.#closed ? Promise.reject(closed()) : Promise.resolve(this.#states());
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#feed.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#feed.changes(callSignal(options));
   }
 
-  connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
+  connect(name: string, options?: ConnectOptions): Promise<CardConnection> {
     return new Promise((resolve) => {
       if (this.#closed) throw closed();
-      throwIfAborted(options.signal, cancelled);
+      throwIfAborted(callSignal(options), cancelled);
       const reader = this.#readers.get(name);
       if (!reader) throw new PcscError("SCARD_E_UNKNOWN_READER", `the recording has no reader "${name}"`);
       resolve(new ReplayConnection(reader, () => this.#closed));
@@ -169,16 +169,16 @@ class ReplayConnection implements CardConnection {
     return this.#card.protocol;
   }
 
-  transmit(command: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
-    return this.#open(() => this.#reader.transmit(command), signal);
+  transmit(command: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#open(() => this.#reader.transmit(command), options);
   }
 
-  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
-    return this.#open(() => this.#reader.control(code, data), signal);
+  control(code: number, data: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#open(() => this.#reader.control(code, data), options);
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
-    return this.#open(() => undefined, signal);
+  begin(options?: CallOptions): Promise<void> {
+    return this.#open(() => undefined, options);
   }
 
   end(): Promise<void> {
@@ -212,10 +212,10 @@ class ReplayConnection implements CardConnection {
   }
 
   /** Does `work` unless the connection is closed or the call aborted. */
-  #open<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+  #open<T>(work: () => T, options?: CallOptions): Promise<T> {
     return new Promise((resolve) => {
       if (this.#closed || this.#abandoned()) throw new PcscError("SCARD_E_INVALID_HANDLE");
-      throwIfAborted(signal, cancelled);
+      throwIfAborted(callSignal(options), cancelled);
       resolve(work());
     });
   }
