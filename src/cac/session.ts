@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import { CardError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
@@ -31,9 +32,9 @@ export class CacSession {
    * Runs `work` with `place` selected and the card to itself.
    * @throws {NoSuchPlaceError} if the card does not have it.
    */
-  at<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  at<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const application = this.#place(place);
-    return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), signal);
+    return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), options);
   }
 
   /**
@@ -64,7 +65,7 @@ export class CacSession {
   optimisticallyAt<T>(
     place: AppletAddress,
     work: (send: CacExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<T> {
     const application = this.#place(place);
     let runs = 0;
@@ -85,7 +86,7 @@ export class CacSession {
         this.#forget(application);
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   #forget(application: SelectedApplication | undefined): void {
@@ -104,16 +105,16 @@ export class CacSession {
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */
-  afresh<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#place(place).runReselected(({ send }) => work(send), signal);
+  afresh<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    return this.#place(place).runReselected(({ send }) => work(send), options);
   }
 
   /** Runs `work` with some applet of the card selected, whichever it is: `place`, if none is. */
-  anywhere<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  anywhere<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.card.exclusively(async (exchange) => {
       if (this.#current?.isConfirmed !== true) await this.#place(place).confirm(exchange);
       return this.#unlessLost(this.#current, () => work(exchange.send));
-    }, signal);
+    }, options);
   }
 
   /** Makes the card forget all that was verified. */

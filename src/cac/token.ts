@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import { StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError, toHex, wipe } from "../bytes/index.ts";
 import {
@@ -173,31 +174,31 @@ export class CacToken implements CardToken {
     return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
   }
 
-  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
     requireUser(user);
-    await this.#sendPin(verifyPin(pin), signal);
+    await this.#sendPin(verifyPin(pin), options);
   }
 
-  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     requireUser(role);
     const change = changePin(oldPin, newPin, this.#variant.pin.changeP1);
     await changingPin(this.#session.card, "PIN", (changing) =>
-      this.#sendPin((send) => changing(() => change(send)), signal),
+      this.#sendPin((send) => changing(() => change(send)), options),
     );
   }
 
   #padOf(reader: PinPadReader): PinPad {
     return {
-      login: async (user, signal) => {
+      login: async (user, options) => {
         requireUser(user);
-        await this.#sendPin(verifyOnPad(reader), signal);
+        await this.#sendPin(verifyOnPad(reader), options);
       },
       ...(reader.canModify && {
-        changePin: async (role: PinRole, signal?: AbortSignal) => {
+        changePin: async (role: PinRole, options?: CallOptions) => {
           requireUser(role);
           const change = changeOnPad(reader, this.#variant.pin.changeP1);
           await changingPin(this.#session.card, "PIN", (changing) =>
-            this.#sendPin((send) => changing(() => change(send)), signal),
+            this.#sendPin((send) => changing(() => change(send)), options),
           );
         },
       }),
@@ -205,20 +206,20 @@ export class CacToken implements CardToken {
   }
 
   /** A command that the card does not know undoes nothing. */
-  #sendPin(command: PinCommand, signal?: AbortSignal): Promise<void> {
+  #sendPin(command: PinCommand, options?: CallOptions): Promise<void> {
     return this.#withPin(
       (send) =>
         this.#pin.present(
           () => command(send),
           (error) => error instanceof UnsupportedError,
         ),
-      signal,
+      options,
     );
   }
 
-  #withPin<T>(work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  #withPin<T>(work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const { place, only } = this.#variant.pin;
-    return only ? this.#session.at(place, work, signal) : this.#session.anywhere(place, work, signal);
+    return only ? this.#session.at(place, work, options) : this.#session.anywhere(place, work, options);
   }
 
   /** These cards have no command for it: only a reset makes them forget. */
@@ -231,7 +232,7 @@ export class CacToken implements CardToken {
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
@@ -243,7 +244,7 @@ export class CacToken implements CardToken {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
     try {
-      const result = await this.#compute(pki.entry.place, publicKey, input, signal);
+      const result = await this.#compute(pki.entry.place, publicKey, input, options);
       this.#pin.served();
       return result;
     } catch (error) {
@@ -262,7 +263,7 @@ export class CacToken implements CardToken {
     return true;
   }
 
-  #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const primitive = "rsa-raw";
     const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
@@ -273,7 +274,7 @@ export class CacToken implements CardToken {
         if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
         return isRight(result) === true ? result : attempt.startOver();
       },
-      signal,
+      options,
     );
   }
 }

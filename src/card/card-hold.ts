@@ -1,6 +1,6 @@
-import { SerialQueue, untilAborted } from "../async/index.ts";
+import { type CallOptions, SerialQueue, untilAborted } from "../async/index.ts";
 import { copySecret, wipe } from "../bytes/index.ts";
-import { cancelled, CardAccessError, CardCancelledError, LoginRequiredError } from "./errors.ts";
+import { callSignal, cancelled, CardAccessError, CardCancelledError, LoginRequiredError } from "./errors.ts";
 import type { CardExchange, ExclusiveAccess } from "./contract.ts";
 
 /** Milliseconds without an exchange after which a hold ends by default. Windows resets a card whose transaction is idle for 5 s. */
@@ -15,7 +15,7 @@ const LEND_MS = 100;
 /** What a hold asks of its card. */
 export interface HoldingCard {
   /** Runs work within the transaction that is kept. */
-  readonly run: ExclusiveAccess["exclusively"];
+  readonly run: <T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** Takes the turn again. @returns Gives it back. */
   readonly takeTurn: (signal?: AbortSignal) => Promise<() => void>;
   /** Whether others wait for the card. */
@@ -69,7 +69,8 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
    * Runs `work` in the turn that is kept.
    * @throws {LoginRequiredError} if the hold has ended; what {@link ExclusiveAccess.exclusively} throws.
    */
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     const done = this.#queue.run(async () => {
       this.#requireKept();
       clearTimeout(this.#timer);
@@ -114,7 +115,8 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
    * @returns The PIN, if others had the turn, so that it has to be verified again. The hold's to wipe.
    * @throws {LoginRequiredError} if the hold has ended; {@link CardAccessError}.
    */
-  claim(signal?: AbortSignal): Promise<Uint8Array | undefined> {
+  async claim(options?: CallOptions): Promise<Uint8Array | undefined> {
+    const signal = callSignal(options);
     return this.#queue.run(async () => {
       this.#requireKept();
       this.#claimed = true;

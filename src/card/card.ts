@@ -1,4 +1,5 @@
 import {
+  type CallOptions,
   Deadline,
   type MemoizedAsync,
   memoizeAsync,
@@ -15,6 +16,7 @@ import {
   CardGoneError,
   CardResetError,
   CardTimeoutError,
+  callSignal,
   cancelled,
   translatePcscErrors,
 } from "./errors.ts";
@@ -170,10 +172,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /**
    * Runs `work` with the card to itself. A reset by another program is taken up first and counted in {@link resets};
    * one that happens in the middle of `work` ends it with {@link CardResetError}.
-   * @param signal Ends the caller's wait at once. Work that has begun is finished behind it, up to its next command.
+   * @param options Its signal ends the caller's wait at once. Work that has begun is finished behind it, up to its next command.
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
@@ -184,7 +187,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * queue as before, within the one transaction.
    * @throws {CardAccessError} as {@link exclusively}.
    */
-  async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
+  async hold(options?: CallOptions): Promise<AsyncDisposable> {
+    const signal = callSignal(options);
     this.#announceWait();
     const held = this.#queue.run(async () => {
       await this.#begin(signal);
@@ -211,7 +215,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * option `hold` says: other callers of this process wait in the queue, other programs for the transaction.
    * @throws {CardAccessError} as {@link exclusively}.
    */
-  holdTurn(signal?: AbortSignal): Promise<CardHold> {
+  async holdTurn(options?: CallOptions): Promise<CardHold> {
+    const signal = callSignal(options);
     const card: HoldingCard = {
       run: (work, inner) => this.#inTransaction(work, inner),
       takeTurn: (inner) => this.#takeTurn((giveTurn) => giveTurn, inner),

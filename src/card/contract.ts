@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import type { CommandApdu, ResponseApdu } from "../apdu/index.ts";
 import type { NamedCurve } from "../crypto/index.ts";
 
@@ -14,7 +15,13 @@ export interface CardExchange {
 
 /** The way to a card for one sequence of commands at a time: the card itself, or a hold of it. */
 export interface ExclusiveAccess {
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T>;
+}
+
+/** Options of a call that may work within a hold of the card, if its caller has one. */
+export interface HoldOptions extends CallOptions {
+  /** Default: the call waits for its turn at the card. */
+  readonly hold?: ExclusiveAccess | undefined;
 }
 
 /**
@@ -263,17 +270,16 @@ export interface AuthenticatedUse extends AsyncDisposable {
   /** The card is not kept any more: the use wants the PIN once more. */
   readonly ended: boolean;
   /** Uses the key, once, and gives the card back. Errors as of {@link CardToken.use}. */
-  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /** Gives the card back without a use. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** PINs that are typed on the reader, so that no program sees them. Errors as of the token's own methods. */
 export interface PinPad {
-  /** @param hold The hold of the card to work in, if there is one. */
-  login(user: PinUser, signal?: AbortSignal, hold?: ExclusiveAccess): Promise<void>;
-  changePin?(pin: PinRole, signal?: AbortSignal): Promise<void>;
-  unlockPin?(signal?: AbortSignal): Promise<void>;
+  login(user: PinUser, options?: HoldOptions): Promise<void>;
+  changePin?(pin: PinRole, options?: CallOptions): Promise<void>;
+  unlockPin?(options?: CallOptions): Promise<void>;
 }
 
 /** A token: what one PIN of a card application guards. */
@@ -313,7 +319,7 @@ export interface CardToken {
    * VERIFY, once. Length and character set are checked first.
    * @throws {PinError} and nothing else when the PIN is the reason.
    */
-  login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void>;
   /** The card forgets that the PIN was verified, where it can. */
   logout(): Promise<void>;
   /**
@@ -321,7 +327,7 @@ export interface CardToken {
    * the key says so.
    * @throws {LoginRequiredError} if the card wants the PIN (again).
    */
-  use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  use(key: CardPrivateKey, primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
   /**
    * Verifies the user's PIN for one use of `key`, and keeps the card for that use. A token without this method has keys that
@@ -329,38 +335,38 @@ export interface CardToken {
    * @param pin Null where the reader's keys take it ({@link pinPad}).
    * @throws {PinError} as {@link login}.
    */
-  authenticate?(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse>;
+  authenticate?(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse>;
 
   // What not every card can do. A token without a method cannot do it; one that has it throws UnsupportedError for what its
   // card turns out not to do, and LoginRequiredError for whom the card wants logged in first.
 
   /** Makes a key pair on the card. In the place that its id names there is nothing else afterwards. */
-  generateKeyPair?(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair>;
+  generateKeyPair?(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair>;
   /** Writes an object on the card, whole or not at all. */
-  createObject?(object: NewCardObject, signal?: AbortSignal): Promise<CardObject>;
+  createObject?(object: NewCardObject, options?: CallOptions): Promise<CardObject>;
   /** @returns The object as it is now. */
-  setAttributes?(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject>;
-  destroyObject?(object: CardObject, signal?: AbortSignal): Promise<void>;
+  setAttributes?(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject>;
+  destroyObject?(object: CardObject, options?: CallOptions): Promise<void>;
   /** Changes {@link CardTokenInfo.label}, which all tokens of the card application share. */
-  setLabel?(label: string, signal?: AbortSignal): Promise<void>;
+  setLabel?(label: string, options?: CallOptions): Promise<void>;
   /**
    * CHANGE REFERENCE DATA. Both PINs are checked for length and character set before the card sees either.
    * @throws {PinError} for the old one, with the tries left.
    */
-  changePin?(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  changePin?(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void>;
   /**
    * RESET RETRY COUNTER with the PUK: a new user PIN, and all its tries.
    * @throws {PinError} for the PUK, with its tries left.
    */
-  unlockPin?(puk: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  unlockPin?(puk: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void>;
   /** The reader's own keys (CKF_PROTECTED_AUTHENTICATION_PATH), where it has some. */
   readonly pinPad?: PinPad;
   /** Sets the user's PIN, with all its tries, on the authority of the security officer who is logged in (C_InitPIN). */
-  initPin?(newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  initPin?(newPin: Uint8Array, options?: CallOptions): Promise<void>;
   /** The first half of unlocking by challenge and response: what the card wants an answer to. */
-  unlockChallenge?(signal?: AbortSignal): Promise<Uint8Array>;
+  unlockChallenge?(options?: CallOptions): Promise<Uint8Array>;
   /** The second half: a new user PIN, if the response is right. @throws {PinError} for the response. */
-  unlockWithResponse?(response: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void>;
+  unlockWithResponse?(response: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void>;
   /**
    * Makes the token new: its objects go (C_InitToken).
    * @param variables What the caller said by C_SetVariable, for what the profile wants to know besides.
@@ -369,10 +375,10 @@ export interface CardToken {
     soPin: Uint8Array,
     label: string,
     variables: ReadonlyMap<string, string>,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
   /** The user's own way to a new token (C_ResetToken). */
-  resetToken?(pin: Uint8Array, variables: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
+  resetToken?(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void>;
 }
 
 /** Something on a card that is not as it should be. */

@@ -1,4 +1,5 @@
 import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CallOptions, signalOf } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
 
@@ -127,6 +128,11 @@ export async function translatePcscErrors<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     throw toAccessError(error);
   }
+}
+
+/** The signal in a call's options. @throws {CardError} for anything but options. */
+export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
+  return signalOf(options, (problem) => new CardError(problem));
 }
 
 /** What an aborted wait for the card rejects with. */

@@ -2,9 +2,11 @@
  * The card contract: what the Cryptoki facade asks of a card application, and what a card profile is written with. `cryptoki/apdu` has the
  * types of commands and answers, `cryptoki/testing` proves a profile (docs/guides/profile.md).
  */
+export type { CallOptions } from "../async/index.ts";
 export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   afterReset,
+  callSignal,
   CardAccessError,
   CardBusyError,
   CardCancelledError,
@@ -43,6 +45,7 @@ export type {
   CardTokenInfo,
   ExclusiveAccess,
   GeneratedKeyPair,
+  HoldOptions,
   KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
@@ -87,6 +90,7 @@ export {
   type CardProfile,
   CardRecognition,
   type ClaimEffort,
+  type ClaimOptions,
   connectCard,
   followReaders,
   selects,

@@ -1,15 +1,22 @@
+import type { CallOptions } from "../async/index.ts";
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
-import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { Pcsc, ReaderState } from "../pcsc/index.ts";
 import { Card, type CardOptions } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
-import { translatePcscErrors, toAccessError } from "./errors.ts";
+import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";
 
 /**
  * How much a profile may ask of a card to find its application: "quick" is one or two exchanges, for a card that may well be of another
  * kind; "thorough" may search.
  */
 export type ClaimEffort = "quick" | "thorough";
+
+/** What a profile may be told for a claim. Default of all: nothing. */
+export interface ClaimOptions {
+  /** Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. */
+  readonly asked?: ReadonlySet<CardProfile>;
+}
 
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
@@ -29,10 +36,9 @@ export interface CardProfile {
   readonly searches?: boolean;
   /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
-   * @param asked Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. Default: none.
    * @throws {CardAccessError} if the card cannot be reached.
    */
-  claim(card: Card, effort: ClaimEffort, asked?: ReadonlySet<CardProfile>): Promise<CardApplication | undefined>;
+  claim(card: Card, effort: ClaimEffort, options?: ClaimOptions): Promise<CardApplication | undefined>;
   /**
    * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
    * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
@@ -92,7 +98,7 @@ export class CardRecognition {
   async claim(card: Card): Promise<CardApplication | undefined> {
     const asked = new Set<CardProfile>();
     for await (const [profile, effort] of this.#order(card.atr)) {
-      const application = await profile.claim(card, effort, asked);
+      const application = await profile.claim(card, effort, { asked });
       asked.add(profile);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
@@ -139,18 +145,18 @@ export class CardRecognition {
  * Connects to the card in a reader.
  * @throws {CardAccessError}
  */
-export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
-  const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
-  return new Card(await translatePcscErrors(reconnect()), { reconnect, ...options });
+export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions & CallOptions = {}): Promise<Card> {
+  const connection = await translatePcscErrors(pcsc.connect(reader, { signal: callSignal(options) }));
+  return new Card(connection, { reconnect: () => pcsc.connect(reader), ...options });
 }
 
 /**
  * The readers now and after every change ({@link Pcsc.changes}).
  * @throws {CardAccessError}
  */
-export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
+export async function* followReaders(pcsc: Pcsc, options?: CallOptions): AsyncGenerator<readonly ReaderState[]> {
   try {
-    yield* pcsc.changes({ signal });
+    yield* pcsc.changes(options);
   } catch (error) {
     throw toAccessError(error);
   }

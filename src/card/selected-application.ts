@@ -1,6 +1,7 @@
+import type { CallOptions } from "../async/index.ts";
 import { CardError, MalformedAnswerError } from "../apdu/index.ts";
 import type { Card } from "./card.ts";
-import type { CardExchange, ExclusiveAccess } from "./contract.ts";
+import type { CardExchange, HoldOptions } from "./contract.ts";
 
 /** How a profile selects its application, and how it proves that the application is selected. */
 export interface Selection {
@@ -69,38 +70,31 @@ export class SelectedApplication {
   /**
    * Runs `work` with the application selected beyond doubt: for what must not reach another application even once, because it
    * spends a try of a PIN, uses a key whose result cannot be checked, or writes.
-   * @param access A hold of the card, for work within it.
    */
-  runConfirmed<T>(
-    work: (exchange: CardExchange) => Promise<T>,
-    signal?: AbortSignal,
-    access: ExclusiveAccess = this.#card,
-  ): Promise<T> {
-    return access.exclusively(async (exchange) => {
+  runConfirmed<T>(work: (exchange: CardExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return (options?.hold ?? this.#card).exclusively(async (exchange) => {
       await this.confirm(exchange);
       return work(exchange);
-    }, signal);
+    }, options);
   }
 
   /** As {@link runConfirmed}, with the application selected anew even if it is selected. */
-  runReselected<T>(work: (exchange: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  runReselected<T>(work: (exchange: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.#card.exclusively(async (exchange) => {
       await this.#select(exchange);
       return work(exchange);
-    }, signal);
+    }, options);
   }
 
   /**
    * Runs `work` without asking first whether the application is still selected. `work` checks each answer that may be another
    * application's ({@link Attempt}), and may run twice.
-   * @param access A hold of the card, for work within it.
    */
   runOptimistically<T>(
     work: (exchange: CardExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
-    access: ExclusiveAccess = this.#card,
+    options?: HoldOptions,
   ): Promise<T> {
-    return access.exclusively(async (exchange) => {
+    return (options?.hold ?? this.#card).exclusively(async (exchange) => {
       if (!this.#isLatest) await this.#select(exchange);
       try {
         return await work(exchange, this.#attempt(exchange));
@@ -111,7 +105,7 @@ export class SelectedApplication {
         await this.confirm(exchange);
         return work(exchange, this.#attempt(exchange));
       }
-    }, signal);
+    }, options);
   }
 
   /** Confirms the application, or selects it if another one is selected. Only with the card to itself. */

@@ -5,7 +5,7 @@ import {
   type Card,
   type CardExchange,
   confirmedAnswer,
-  type ExclusiveAccess,
+  type HoldOptions,
   type KeyType,
   SelectedApplication,
 } from "../card/index.ts";
@@ -141,27 +141,20 @@ export class PivSession {
    * Runs `work` with the card to itself. If the card refuses as another application would, the application is confirmed,
    * selected if another one is selected, and `work` runs once more: it must bear that.
    * @param signal Ends the wait.
-   * @param access A hold of the card, for work within it.
    */
-  run<T>(
-    work: (send: PivExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
-    access?: ExclusiveAccess,
-  ): Promise<T> {
+  run<T>(work: (send: PivExchange, attempt: Attempt) => Promise<T>, options?: HoldOptions): Promise<T> {
     return this.#application.runOptimistically(
       (exchange, attempt) => work(verifyingExchange(exchange, attempt), attempt),
-      signal,
-      access,
+      options,
     );
   }
 
   /**
    * Runs `work`, which must not reach another application even once because it could spend a try of a PIN there, or use another
    * key.
-   * @param access A hold of the card, for work within it.
    */
-  runConfirmed<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(exchange.send), signal, access);
+  runConfirmed<T>(work: (send: PivExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return this.#application.runConfirmed((exchange) => work(exchange.send), options);
   }
 
   /** Makes the card forget all that was verified. */

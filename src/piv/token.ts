@@ -1,10 +1,11 @@
+import type { CallOptions } from "../async/index.ts";
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type HoldOptions,
   type AuthenticatedUse,
   authenticateUse,
   CardError,
-  type CardHold,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -159,29 +160,29 @@ export class PivToken implements CardToken {
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
-  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (user === "so") return this.#loginOfficer(pin, signal);
+  async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
+    if (user === "so") return this.#loginOfficer(pin, options);
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    await this.#verify(reference, pin, signal);
+    await this.#verify(reference, pin, options);
   }
 
-  async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async #loginOfficer(pin: Uint8Array, options?: CallOptions): Promise<void> {
     const key = readManagementKey(pin);
     try {
-      await this.#session.runConfirmed((send) => this.#managementKey.present(() => authenticate(send, key)), signal);
+      await this.#session.runConfirmed((send) => this.#managementKey.present(() => authenticate(send, key)), options);
     } finally {
       wipe(key);
     }
   }
 
   /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
-  async #verify(reference: PinReference, pin: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
-    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal, hold);
+  async #verify(reference: PinReference, pin: Uint8Array, options?: HoldOptions): Promise<void> {
+    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), options);
   }
 
   /** What the use needs besides is read before: the card wants the PIN in the very command before it (SP 800-73-4 part 1 table 4b). */
-  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
     const place = this.#slotOf(key);
@@ -190,16 +191,17 @@ export class PivToken implements CardToken {
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
-      verify: async (hold, pin, signal) => {
-        if (pin) await this.#verify(reference, pin, signal, hold);
+      verify: async (hold, pin, options) => {
+        if (pin) await this.#verify(reference, pin, { ...options, hold });
       },
-      use: (hold, primitive, input, signal) => this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+      use: (hold, primitive, input, options) =>
+        this.#compute({ slot, publicKey, primitive, input }, { ...options, hold }),
     };
-    return authenticateUse(this.#session.card, held, signal);
+    return authenticateUse(this.#session.card, held, options);
   }
 
   /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
-  async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
@@ -207,19 +209,19 @@ export class PivToken implements CardToken {
       this.#session.runConfirmed((send) => {
         const command = (): Promise<void> => changing(() => change(send));
         return pin === "puk" ? command() : this.#pin.present(command);
-      }, signal),
+      }, options),
     );
   }
 
   /** Of the application PIN only (SP 800-73-4 part 2 section 3.2.3): no PUK is there for the global one. */
-  async unlockPin(puk: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async unlockPin(puk: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const { pin } = await this.#session.discovery();
     if (pin !== PIN_REFERENCE.APPLICATION) {
       throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
     }
     const change = unlockPin(puk, newPin);
     await changingPin(this.#session.card, "PIN", (changing) =>
-      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), signal),
+      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), options),
     );
   }
 
@@ -247,20 +249,20 @@ export class PivToken implements CardToken {
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const place = this.#slotOf(key);
     const publicKey = await this.#store.publicKey(place, "key");
     const slot = { ...place, pin: this.#store.pinPolicy(place) };
     const computation = { slot, publicKey, primitive, input };
     try {
-      return await this.#compute(computation, signal);
+      return await this.#compute(computation, options);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
       this.#store.forget(place.certificate);
       const current = await this.#store.publicKey(place, "key");
       if (equalBytes(current, publicKey)) throw error;
-      return this.#compute({ ...computation, publicKey: current }, signal);
+      return this.#compute({ ...computation, publicKey: current }, options);
     }
   }
 
@@ -268,43 +270,35 @@ export class PivToken implements CardToken {
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
    * @throws {WrongResultError} for an RSA result that the public key disproves.
    */
-  async #compute(
-    { slot, publicKey, primitive, input }: Computation,
-    signal?: AbortSignal,
-    hold?: CardHold,
-  ): Promise<Uint8Array> {
+  async #compute({ slot, publicKey, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
     const use = keyUse(slot, publicKey, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
         const outlasts = await this.#pinOutlasts(exchange, "key");
         // In a hold the PIN was given for this very use.
-        const isGiven = slot.pin !== "always" || hold !== undefined;
+        const isGiven = slot.pin !== "always" || options?.hold !== undefined;
         return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);
       });
       if (slot.pin !== "never") this.#pin.served();
       return result;
     };
-    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal, hold);
-    return this.#session.run(
-      async (exchange, attempt) => {
-        const result = await send(exchange);
-        if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-        return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
-      },
-      signal,
-      hold,
-    );
+    if (primitive === "ecdh") return this.#session.runConfirmed(send, options);
+    return this.#session.run(async (exchange, attempt) => {
+      const result = await send(exchange);
+      if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
+      return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
+    }, options);
   }
 
-  async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+  async generateKeyPair({ type, id }: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) {
       const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
       throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
     }
     const { slot } = place;
-    const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", signal);
+    const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", options);
     if (sw !== SW.OK) {
       const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
       if (NO_SUCH_PLACE.has(sw)) {
@@ -349,35 +343,35 @@ export class PivToken implements CardToken {
     return mechanismsOf(types);
   }
 
-  createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
-    return this.#write(() => newWriting(object, this.#slots, this.#data), signal);
+  createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
+    return this.#write(() => newWriting(object, this.#slots, this.#data), options);
   }
 
-  setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
-    return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), signal);
+  setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+    return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), options);
   }
 
   /** A key whose certificate goes stays where it is, and is seen as long as this process knows of it. */
-  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
+  async destroyObject(object: CardObject, options?: CallOptions): Promise<void> {
     const place = this.#slots.find(({ certificate }) => certificate === object);
     const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
-    await this.#write(() => placeOf(object, this.#slots, this.#data), signal);
+    await this.#write(() => placeOf(object, this.#slots, this.#data), options);
     if (place && publicKey && !this.#store.reports.areExpected) this.#store.keep(place.slot, publicKey);
   }
 
-  async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
+  async #write(plan: () => Writing, options?: CallOptions): Promise<CardObject> {
     const { tag, content, object } = plan();
     const isPresent = content.length > 0;
     // A write that ends between the two leaves a key history that counts too many, and hides no certificate.
-    if (isPresent) await this.#renewHistory(tag, isPresent, signal);
-    await this.#put(tag, content, signal);
-    if (!isPresent) await this.#renewHistory(tag, isPresent, signal);
+    if (isPresent) await this.#renewHistory(tag, isPresent, options);
+    await this.#put(tag, content, options);
+    if (!isPresent) await this.#renewHistory(tag, isPresent, options);
     return object;
   }
 
-  async #put(tag: number, content: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async #put(tag: number, content: Uint8Array, options?: CallOptions): Promise<void> {
     try {
-      const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
+      const { sw } = await this.#administer(putData(tag, content), "PUT DATA", options);
       if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
     } catch (error) {
       // The card may have written all the same.
@@ -392,14 +386,14 @@ export class PivToken implements CardToken {
    * commands keep none: it is renewed there only where somebody wrote one. A card may lack the object, or room for it; the certificate
    * stands without it.
    */
-  async #renewHistory(tag: number, isPresent: boolean, signal?: AbortSignal): Promise<void> {
+  async #renewHistory(tag: number, isPresent: boolean, options?: CallOptions): Promise<void> {
     const number = this.#slots.find(({ slot }) => slot.certificate === tag)?.slot.retired;
     if (number === undefined) return;
     const history = await this.#store.keyHistory();
     if (!history && this.#store.reports.hasYubicoCommands) return;
     const renewed = renewedHistory(history, number, isPresent);
     if (!renewed) return;
-    const put = (): Promise<void> => this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);
+    const put = (): Promise<void> => this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), options);
     try {
       await put().catch((error: unknown) => {
         // One refusal may be an accident: a card that repeats it means it.
@@ -412,11 +406,11 @@ export class PivToken implements CardToken {
   }
 
   /** A command for which the card wants the management key first. */
-  async #administer(command: CommandApdu, name: string, signal?: AbortSignal): Promise<ResponseApdu> {
+  async #administer(command: CommandApdu, name: string, options?: CallOptions): Promise<ResponseApdu> {
     const answer = await this.#session.runConfirmed((send) => {
       if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
       return send(command);
-    }, signal);
+    }, options);
     if (answer.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return answer;
     throw new LoginRequiredError(OFFICER_FIRST, { cause: new StatusError(name, answer.sw) });
   }

@@ -16,7 +16,7 @@ export function createPkcs15(options: Pkcs15Options = {}): CardProfile {
       if (announcesEfDir(atr) || tellsMake(atr, dialects)) return true;
       return store !== undefined && (await room()).isRemembered(atr, store);
     },
-    claim: async (card, effort, asked) =>
+    claim: async (card, effort, { asked } = {}) =>
       (await room()).claim(card, options, effort === "quick" ? "by name" : asked?.has(profile) ? "by file" : "all"),
     explain: async (card) => (await room()).explainBlank(card),
   };

@@ -1,9 +1,10 @@
+import type { CallOptions } from "../async/index.ts";
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type HoldOptions,
   type AuthenticatedUse,
   authenticateUse,
-  type CardHold,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -180,45 +181,41 @@ export class Pkcs15Token implements CardToken {
     return pin;
   }
 
-  async login(user: PinUser, characters: Uint8Array, signal?: AbortSignal): Promise<void> {
-    await this.#verify(this.#requirePin(user), characters, signal);
+  async login(user: PinUser, characters: Uint8Array, options?: CallOptions): Promise<void> {
+    await this.#verify(this.#requirePin(user), characters, options);
   }
 
-  async #verify(pin: PinEntry, characters: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
+  async #verify(pin: PinEntry, characters: Uint8Array, options?: HoldOptions): Promise<void> {
     // Before anything is sent: a PIN that the card cannot take. And outside of the work, which an abort may leave without its PIN.
     const encoded = encodePin(pin, characters);
     const command = verify(pin.reference, encoded);
     try {
-      await this.#application.session.run(
-        async (turn) => {
-          await enterForPin(this.#application.session, turn, pin);
-          await this.#application.present(pin, async () => {
-            const { sw } = await turn.send(command);
-            if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
-          });
-        },
-        signal,
-        hold,
-      );
+      await this.#application.session.run(async (turn) => {
+        await enterForPin(this.#application.session, turn, pin);
+        await this.#application.present(pin, async () => {
+          const { sw } = await turn.send(command);
+          if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
+        });
+      }, options);
     } finally {
       wipe(encoded, command.data ?? new Uint8Array());
     }
   }
 
   /** What the use needs besides is read before: cards that ask for consent forget the PIN at the next command that is not the use. */
-  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     const known = await this.#known(key);
     const entry = this.#requirePin("user");
     const held: HeldUse = {
       pin,
-      verify: async (hold, pin, signal) => {
-        if (pin !== null) return this.#verify(entry, pin, signal, hold);
+      verify: async (hold, pin, options) => {
+        if (pin !== null) return this.#verify(entry, pin, { ...options, hold });
         if (!this.pinPad) throw new UnsupportedError("this reader has no keys for the PIN");
-        return this.pinPad.login("user", signal, hold);
+        return this.pinPad.login("user", { ...options, hold });
       },
-      use: (hold, primitive, input, signal) => this.#compute(known, primitive, input, signal, hold),
+      use: (hold, primitive, input, options) => this.#compute(known, primitive, input, { ...options, hold }),
     };
-    return authenticateUse(this.#application.session.card, held, signal);
+    return authenticateUse(this.#application.session.card, held, options);
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
@@ -248,7 +245,7 @@ export class Pkcs15Token implements CardToken {
     return sw === SW.OK;
   }
 
-  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const pin = this.#requirePin(role);
     if (pin.flags.has(PIN_FLAG.CHANGE_DISABLED))
       throw new UnsupportedError("the card does not let this PIN be changed");
@@ -262,14 +259,14 @@ export class Pkcs15Token implements CardToken {
             sendPin(turn, pin, oldPin, (encoded) => changeReferenceData(pin.reference, encoded, replacement)),
           );
           this.#application.changed(pin);
-        }, signal),
+        }, options),
       );
     } finally {
       wipe(replacement);
     }
   }
 
-  async unlockPin(characters: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async unlockPin(characters: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const pin = this.#requirePin("user");
     const puk = this.#requirePin("puk");
     if (pin.flags.has(PIN_FLAG.UNBLOCK_DISABLED))
@@ -283,7 +280,7 @@ export class Pkcs15Token implements CardToken {
           await changing(() =>
             sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement)),
           );
-        }, signal),
+        }, options),
       );
     } finally {
       wipe(replacement);
@@ -294,9 +291,9 @@ export class Pkcs15Token implements CardToken {
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
-    return this.#compute(await this.#known(key), primitive, input, signal);
+    return this.#compute(await this.#known(key), primitive, input, options);
   }
 
   async #known(key: CardPrivateKey): Promise<KnownKey> {
@@ -309,8 +306,7 @@ export class Pkcs15Token implements CardToken {
     { key, placed, facts }: KnownKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
-    hold?: CardHold,
+    options?: HoldOptions,
   ): Promise<Uint8Array> {
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
@@ -335,13 +331,13 @@ export class Pkcs15Token implements CardToken {
         return outlasts && !key.alwaysAuthenticate ? useRefused(error.cause) : error;
       },
     };
-    const result = await session.useKey(work, signal, hold);
+    const result = await session.useKey(work, options);
     if (guard) this.#application.pinState(guard).served();
     return result;
   }
 
-  async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
-    const id = await this.#writer().generate(request, this.#pin, signal);
+  async generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
+    const id = await this.#writer().generate(request, this.#pin, options);
     const objects = await this.objects();
     const privateKey = objects.find((object) => object.class === "private-key" && equalBytes(object.id, id));
     const publicKey = objects.find((object) => object.class === "public-key" && equalBytes(object.id, id));
@@ -351,13 +347,13 @@ export class Pkcs15Token implements CardToken {
     return { privateKey, publicKey };
   }
 
-  async createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
-    return this.#found(await this.#writer().create(object, this.#pin, signal));
+  async createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
+    return this.#found(await this.#writer().create(object, this.#pin, options));
   }
 
-  async setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
+  async setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
     const item = this.#itemOf(object);
-    const entry = await this.#writer().setAttributes(item, changes, this.#pin, signal);
+    const entry = await this.#writer().setAttributes(item, changes, this.#pin, options);
     try {
       return await this.#found(({ der }) => equalBytes(der, entry));
     } catch (error) {
@@ -368,12 +364,12 @@ export class Pkcs15Token implements CardToken {
     }
   }
 
-  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
-    await this.#writer().destroy(this.#itemOf(object), this.#pin, signal);
+  async destroyObject(object: CardObject, options?: CallOptions): Promise<void> {
+    await this.#writer().destroy(this.#itemOf(object), this.#pin, options);
   }
 
-  setLabel(label: string, signal?: AbortSignal): Promise<void> {
-    return this.#writer().setLabel(label, this.#pin, signal);
+  setLabel(label: string, options?: CallOptions): Promise<void> {
+    return this.#writer().setLabel(label, this.#pin, options);
   }
 
   #writer(): ObjectWriter {

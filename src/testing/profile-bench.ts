@@ -171,7 +171,7 @@ export async function presentKeys(token: CardToken): Promise<readonly CardPrivat
 
 /** Calls that take an AbortSignal, in one place. */
 export const loginWith = (token: CardToken, pin: Uint8Array, signal?: AbortSignal): Promise<void> =>
-  token.login("user", pin, signal);
+  token.login("user", pin, { signal });
 
 /** Uses a key, with its PIN right before if it wants that. */
 export async function useKey(
@@ -179,13 +179,13 @@ export async function useKey(
   key: CardPrivateKey,
   { pin, primitive, input, signal }: KeyUseRequest,
 ): Promise<Uint8Array> {
-  if (!key.alwaysAuthenticate) return token.use(key, primitive, input, signal);
+  if (!key.alwaysAuthenticate) return token.use(key, primitive, input, { signal });
   if (!token.authenticate) {
     await loginWith(token, pin, signal);
-    return token.use(key, primitive, input, signal);
+    return token.use(key, primitive, input, { signal });
   }
-  await using use = await token.authenticate(key, pin, signal);
-  return await use.use(primitive, input, signal);
+  await using use = await token.authenticate(key, pin, { signal });
+  return await use.use(primitive, input, { signal });
 }
 
 /** What {@link useKey} does. */

@@ -421,7 +421,8 @@ describe("C_Finalize", () => {
     await held.reached;
     const watch = new AbortController();
     const free = (async (): Promise<void> => {
-      for await (const [state] of made.readers.client().changes({ signal: watch.signal })) if (state?.sharing === 0) return;
+      for await (const [state] of made.readers.client().changes({ signal: watch.signal }))
+        if (state?.sharing === 0) return;
     })();
     const stop = new AbortController();
     const finalized = cryptoki.C_Finalize({ signal: stop.signal });

@@ -62,7 +62,9 @@ export async function writeOnCard(
     }
     const written = await orDoubt(
       token,
-      change(application, token, token.cardToken.createObject !== undefined, (it) => it.createObject?.(object, signal)),
+      change(application, token, token.cardToken.createObject !== undefined, (it) =>
+        it.createObject?.(object, { signal }),
+      ),
       signal,
       "id" in object ? object.id : undefined,
     );
@@ -98,7 +100,7 @@ async function withLabel(
 ): Promise<CardObject> {
   if (typeof label !== "string" || label === "" || label === object.label) return object;
   const changed = await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-    it.setAttributes?.(object, { label }, signal),
+    it.setAttributes?.(object, { label }, { signal }),
   );
   token.copies.changed(changed);
   return changed;
@@ -136,7 +138,7 @@ export async function changeOnCard(
     token,
     card,
     change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-      it.setAttributes?.(card, wanted, signal),
+      it.setAttributes?.(card, wanted, { signal }),
     ),
     signal,
   );
@@ -153,7 +155,13 @@ export async function destroyOnCard(
 ): Promise<void> {
   if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
   const can = token.cardToken.destroyObject !== undefined;
-  const destroyed = change(application, token, can, (it) => it.destroyObject?.(card, signal), CKR.ACTION_PROHIBITED);
+  const destroyed = change(
+    application,
+    token,
+    can,
+    (it) => it.destroyObject?.(card, { signal }),
+    CKR.ACTION_PROHIBITED,
+  );
   await unlessGone(token, card, destroyed, signal);
   token.copies.ended(card.reference);
   await renewKin(token, card);

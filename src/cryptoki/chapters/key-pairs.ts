@@ -173,7 +173,7 @@ async function generateOnCard(
   if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card makes no keys");
   const request = requestOf(made, keyType, named);
   requireWriter(application, token);
-  const generated = orDoubt(token, cardToken.generateKeyPair(request, signal), signal, request.id);
+  const generated = orDoubt(token, cardToken.generateKeyPair(request, { signal }), signal, request.id);
   const pair = await generated.catch((error: unknown) => {
     if (!(error instanceof UnsupportedError)) throw error;
     const rv = error.lacks === undefined ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;

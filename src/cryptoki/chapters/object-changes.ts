@@ -64,7 +64,7 @@ async function changeBuiltIn(
   if (cardToken.setLabel === undefined) {
     throw readOnly(CKA.VALUE, `of TokenLabel stays: ${cardToken.fixedLabel ?? "the card has no place for a label"}`);
   }
-  const work = change(application, token, true, (it) => it.setLabel?.(wanted, signal), CKR.ATTRIBUTE_READ_ONLY);
+  const work = change(application, token, true, (it) => it.setLabel?.(wanted, { signal }), CKR.ATTRIBUTE_READ_ONLY);
   try {
     await orDoubt(token, work, signal);
   } finally {

@@ -34,7 +34,7 @@ async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise
   if (!cardToken.initPin) {
     throw await unsupportedError(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
   }
-  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, signal)));
+  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, { signal })));
 }
 
 /**
@@ -102,10 +102,12 @@ async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, sig
   const { pinPad } = cardToken;
   try {
     if (oldPin === null && newPin === null && pinPad?.changePin) {
-      await pinPad.changePin(role, signal);
+      await pinPad.changePin(role, { signal });
     } else {
       if (!cardToken.changePin) throw await unsupportedError(token, "this card's PINs stay as they are");
-      await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
+      await withPin(oldPin, (old) =>
+        withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, { signal })),
+      );
     }
   } catch (error) {
     // The card may have changed it behind the caller.
@@ -142,11 +144,11 @@ async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): P
   const { pinPad } = cardToken;
   if (puk === null && pin === null && pinPad?.unlockPin) {
     const onPad = pinPad.unlockPin.bind(pinPad);
-    return settingPin(token, () => onPad(signal));
+    return settingPin(token, () => onPad({ signal }));
   }
   if (!cardToken.unlockPin) throw await unsupportedError(token, "no PUK unblocks this card's PIN");
   await settingPin(token, () =>
-    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal))),
+    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, { signal }))),
   );
 }
 
@@ -170,7 +172,9 @@ export function initToken(
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.initToken) throw await unsupportedError(token, "this card is initialised by other programs");
-      await withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, signal));
+      await withPin(soPin, async (copy) =>
+        cardToken.initToken?.(copy, label.trimEnd(), application.variables, { signal }),
+      );
       application.slots.renew(token.card);
     },
     signal,
@@ -185,7 +189,7 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.resetToken) throw await unsupportedError(token, "this card's user has no way to reset it");
-      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, signal));
+      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal }));
       application.slots.renew(token.card);
     },
     signal,
@@ -260,7 +264,7 @@ export function unlockGetChallenge(
       requireBegun(application, session);
       const { cardToken } = session.token;
       if (!cardToken.unlockChallenge) throw await unsupportedError(session.token, UNSUPPORTED);
-      return cardToken.unlockChallenge(signal);
+      return cardToken.unlockChallenge({ signal });
     },
     signal,
     true,
@@ -286,7 +290,7 @@ export function unlockWithResponse(
       if (!token.cardToken.unlockWithResponse) throw await unsupportedError(token, UNSUPPORTED);
       try {
         await settingPin(token, () =>
-          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal)),
+          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, { signal })),
         );
       } finally {
         token.card.reservation.release(application);

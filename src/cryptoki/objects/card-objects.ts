@@ -1,5 +1,5 @@
 import { type Certificate, derOid, parseCertificate } from "../../asn1/index.ts";
-import { memoizeAsync } from "../../async/index.ts";
+import { type CallOptions, memoizeAsync } from "../../async/index.ts";
 import { DataError, equalBytes } from "../../bytes/index.ts";
 import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardToken, KeyUsage } from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
@@ -140,14 +140,14 @@ function cardKey(
   };
   const authenticate = cardToken.authenticate?.bind(cardToken);
   return {
-    use: (primitive, input, signal) => {
+    use: (primitive, input, options) => {
       requireKey();
-      return cardToken.use(object, primitive, input, signal);
+      return cardToken.use(object, primitive, input, options);
     },
     ...(authenticate && {
-      authenticate: (pin: Uint8Array | null, signal?: AbortSignal) => {
+      authenticate: (pin: Uint8Array | null, options?: CallOptions) => {
         requireKey();
-        return authenticate(object, pin, signal);
+        return authenticate(object, pin, options);
       },
     }),
   };

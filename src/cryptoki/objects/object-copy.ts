@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { AuthenticatedUse, CardObject, KeyPrimitive, PresenceSearch } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
@@ -15,9 +16,9 @@ export interface PrivateKey {
   readonly needsLogin: boolean;
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;
-  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /** Verifies the PIN for one use, and keeps the card for it; left out where a login by itself is as good ({@link CardToken.authenticate}). */
-  authenticate?(pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse>;
+  authenticate?(pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse>;
   /** Overwrites the key, where it is in this process. */
   wipe?(): void;
 }

@@ -1,4 +1,4 @@
-import { untilAborted } from "../../async/index.ts";
+import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import {
   afterReset,
@@ -102,7 +102,7 @@ export class GuardedKey implements KeyUser {
     if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also while the card is read for it, which is done for all callers.
     const by = (user: Pick<PrivateKey, "use">) => (): Promise<Uint8Array> =>
-      untilAborted(user.use(primitive, input, signal), signal, cancelled);
+      untilAborted(user.use(primitive, input, { signal }), signal, cancelled);
     if (!key.needsLogin) return afterReset(by(key));
     if (key.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
     const held = this.#held;
@@ -132,7 +132,7 @@ export class VerifiedKey implements PrivateKey {
   readonly needsLogin: boolean;
   readonly alwaysAuthenticate: boolean;
   /** Left out where the key has none. The use that the card is kept for is verified as every other. */
-  readonly authenticate?: (pin: Uint8Array | null, signal?: AbortSignal) => Promise<AuthenticatedUse>;
+  readonly authenticate?: (pin: Uint8Array | null, options?: CallOptions) => Promise<AuthenticatedUse>;
   readonly #key: PrivateKey;
   readonly #publicKey: PublicKey;
 
@@ -143,7 +143,7 @@ export class VerifiedKey implements PrivateKey {
     this.#key = key;
     this.#publicKey = publicKey;
     const authenticate = key.authenticate?.bind(key);
-    if (authenticate) this.authenticate = async (pin, signal) => this.#verifying(await authenticate(pin, signal));
+    if (authenticate) this.authenticate = async (pin, options) => this.#verifying(await authenticate(pin, options));
   }
 
   /**
@@ -163,8 +163,8 @@ export class VerifiedKey implements PrivateKey {
   }
 
   /** @throws {WrongResultError} for a result that is not the key's; as the key's own use. */
-  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#verified(this.#key, primitive, input, signal);
+  use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#verified(this.#key, primitive, input, options);
   }
 
   #verifying(held: AuthenticatedUse): AuthenticatedUse {
@@ -172,7 +172,7 @@ export class VerifiedKey implements PrivateKey {
       get ended() {
         return held.ended;
       },
-      use: (primitive, input, signal) => this.#verified(held, primitive, input, signal),
+      use: (primitive, input, options) => this.#verified(held, primitive, input, options),
       [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
     };
   }
@@ -181,8 +181,8 @@ export class VerifiedKey implements PrivateKey {
     user: Pick<PrivateKey, "use">,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
-    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, signal));
+    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, options));
   }
 }

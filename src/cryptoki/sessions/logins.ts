@@ -302,7 +302,7 @@ async function verifyForUse(
   }
   const byReader = pin === null && token.cardToken.pinPad !== undefined;
   const held = await orLoginError("user", () =>
-    byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)),
+    byReader ? authenticate(null, { signal }) : withPin(pin, (copy) => authenticate(copy, { signal })),
   );
   token.userVerified();
   return held;
@@ -311,8 +311,8 @@ async function verifyForUse(
 /** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
   await orLoginError(user, async () => {
-    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
-    await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, { signal });
+    await withPin(pin, (copy) => cardToken.login(user, copy, { signal }));
   });
 }
 

@@ -128,7 +128,7 @@ export class InsertedCard implements TokenCard {
 
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
     if (!this.#card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
-    return this.#card.hold(signal);
+    return this.#card.hold({ signal });
   }
 
   release(): void {

@@ -143,7 +143,7 @@ export class ReaderSource {
 
   async #follow(signal: AbortSignal, told: () => void): Promise<void> {
     try {
-      for await (const states of followReaders(this.#way.pcsc, signal)) {
+      for await (const states of followReaders(this.#way.pcsc, { signal })) {
         if (signal.aborted) return;
         this.#apply(states);
         told();

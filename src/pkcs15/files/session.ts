@@ -1,5 +1,6 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../../apdu/index.ts";
-import { type Card, type CardExchange, type ExclusiveAccess, SelectedApplication } from "../../card/index.ts";
+import { type Card, type CardExchange, type HoldOptions, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
 import { childOf, type FilePath, masterFilePath, pathName } from "./paths.ts";
@@ -133,7 +134,7 @@ export class Pkcs15Session {
    * Runs `work`, which only reads, with the card to itself. If another program may have selected another application, and the
    * card refuses what `work` asks, the application is confirmed or selected and `work` runs once more.
    */
-  read<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  read<T>(work: (turn: CardSession) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.#application.runOptimistically(async (exchange, attempt) => {
       // Where only its name leads to the files, the DF that they are in must be the current one.
       if (this.#address.df.from === "application") await attempt.confirm();
@@ -143,51 +144,45 @@ export class Pkcs15Session {
         if (error instanceof StatusError) await attempt.confirm();
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   /**
    * Runs `work`, which must not reach another application even once: it could spend a try of a PIN there, or write. The
    * application is confirmed first, by a SELECT that drops no verified PIN.
-   * @param access A hold of the card, for work within it.
    */
-  run<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal, access);
+  run<T>(work: (turn: CardSession) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), options);
   }
 
   /**
    * Uses a private key. A result that the public key can check is computed with the environment that was set last; if it is not
    * right, or refused, the application is confirmed, the environment set, and the result computed once more.
-   * @param access A hold of the card, for work within it.
    */
-  useKey(work: KeyWork, signal?: AbortSignal, access?: ExclusiveAccess): Promise<Uint8Array> {
-    return this.#application.runOptimistically(
-      async (exchange, attempt) => {
-        const turn = this.#turn(exchange);
-        work.requireLogin();
-        if (!attempt.confirmed && work.checkable && work.environment === this.#cache.lastEnvironment) {
-          const result = await work.compute(turn).catch((error: unknown) => {
-            if (error instanceof CardError) return undefined;
-            throw error;
-          });
-          const isRight = result !== undefined && work.isRight(result) === true;
-          this.#cache.checked(isRight ? work.environment : undefined);
-          return isRight ? result : attempt.startOver();
-        }
-        this.#nextFile = work.file;
-        await attempt.confirm();
-        let result: Uint8Array;
-        try {
-          await work.prepare(turn);
-          result = await work.compute(turn);
-        } catch (error) {
-          throw await work.explain(turn, error);
-        }
-        return work.checked(result);
-      },
-      signal,
-      access,
-    );
+  useKey(work: KeyWork, options?: HoldOptions): Promise<Uint8Array> {
+    return this.#application.runOptimistically(async (exchange, attempt) => {
+      const turn = this.#turn(exchange);
+      work.requireLogin();
+      if (!attempt.confirmed && work.checkable && work.environment === this.#cache.lastEnvironment) {
+        const result = await work.compute(turn).catch((error: unknown) => {
+          if (error instanceof CardError) return undefined;
+          throw error;
+        });
+        const isRight = result !== undefined && work.isRight(result) === true;
+        this.#cache.checked(isRight ? work.environment : undefined);
+        return isRight ? result : attempt.startOver();
+      }
+      this.#nextFile = work.file;
+      await attempt.confirm();
+      let result: Uint8Array;
+      try {
+        await work.prepare(turn);
+        result = await work.compute(turn);
+      } catch (error) {
+        throw await work.explain(turn, error);
+      }
+      return work.checked(result);
+    }, options);
   }
 
   /** Takes note of where the application's DF is, if only its name was known: its files say. */

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { SW } from "../../apdu/index.ts";
 import {
   changingPin,
@@ -33,23 +34,19 @@ export function padOf(
   if (!blockOf(requirePin("user"))) return undefined;
   const { session } = application;
   return {
-    async login(user, signal, hold) {
+    async login(user, options) {
       const pin = requirePin(user);
       const block = requireBlock(pin);
-      await session.run(
-        async (turn) => {
-          await enterForPin(session, turn, pin);
-          const command = verify(pin.reference, emptyPin(pin));
-          await application.present(pin, async () => {
-            expect(pin, await reader.verify(command, block), command.ins);
-          });
-        },
-        signal,
-        hold,
-      );
+      await session.run(async (turn) => {
+        await enterForPin(session, turn, pin);
+        const command = verify(pin.reference, emptyPin(pin));
+        await application.present(pin, async () => {
+          expect(pin, await reader.verify(command, block), command.ins);
+        });
+      }, options);
     },
     ...(reader.canModify && {
-      async changePin(role: PinRole, signal?: AbortSignal) {
+      async changePin(role: PinRole, options?: CallOptions) {
         const pin = requirePin(role);
         const block = requireBlock(pin);
         const empty = emptyPin(pin);
@@ -62,10 +59,10 @@ export function padOf(
               expect(pin, await reader.modify(command, block, places), command.ins);
             });
             application.changed(pin);
-          }, signal),
+          }, options),
         );
       },
-      async unlockPin(signal?: AbortSignal) {
+      async unlockPin(options?: CallOptions) {
         const [pin, puk] = [requirePin("user"), requirePin("puk")];
         const block = requireBlock(pin);
         // The reader writes both in one way.
@@ -78,7 +75,7 @@ export function padOf(
             await changing(async () => {
               expect(puk, await reader.modify(command, block, places), command.ins);
             });
-          }, signal),
+          }, options),
         );
       },
     }),

@@ -1,7 +1,9 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CardError, SW } from "../../apdu/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
 import { DataError, equalBytes, utf8 } from "../../bytes/index.ts";
 import {
+  callSignal,
   type CardObject,
   type CardObjectChanges,
   type KeyPairRequest,
@@ -118,27 +120,27 @@ export class ObjectWriter {
   async create(
     object: NewCardObject,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<(item: DirectoryItem) => boolean> {
     if (object.class === "private-key") {
-      const id = await this.#import(object, pin, signal);
+      const id = await this.#import(object, pin, options);
       return ({ entry }) => entry.class === "private-key" && equalBytes(entry.key.id, id);
     }
-    const entry = await this.#store(object, pin, signal);
+    const entry = await this.#store(object, pin, options);
     return ({ der }) => equalBytes(der, entry);
   }
 
   async #store(
     object: Exclude<NewCardObject, { readonly class: "private-key" }>,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     if (object.class === "public-key")
       throw new UnsupportedError("public keys come with their private keys on this card");
     const kind = DIRECTORY_OF[object.class];
     const { value } = object;
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
-    return this.#change(pin, signal, async (turn, taken) => {
+    return this.#change(pin, options, async (turn, taken) => {
       const file = await this.#values.store(turn, kind, object, pin, taken);
       const entry = newEntry(object, file, object.private ? pin?.authId : undefined);
       await this.#directories.add(turn, kind, entry, taken);
@@ -151,10 +153,10 @@ export class ObjectWriter {
     found: DirectoryItem,
     { label, id, value }: CardObjectChanges,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     requirePlace(found);
-    return this.#change(pin, signal, async (turn, taken) => {
+    return this.#change(pin, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       const file = value && (await this.#values.replace(turn, item, value, taken));
@@ -168,15 +170,15 @@ export class ObjectWriter {
   }
 
   /** @param pin Whose token it is asked for; the label is the card application's. */
-  setLabel(label: string, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+  setLabel(label: string, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const { contents } = this.#application;
-    return this.#change(pin, signal, (turn) => writeTokenLabel(turn, contents, label));
+    return this.#change(pin, options, (turn) => writeTokenLabel(turn, contents, label));
   }
 
-  async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+  async destroy(found: DirectoryItem, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const keyFile = found.entry.class === "private-key" ? this.#keyFile(found) : undefined;
     requirePlace(found);
-    await this.#change(pin, signal, async (turn, taken) => {
+    await this.#change(pin, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
@@ -201,7 +203,7 @@ export class ObjectWriter {
   }
 
   /** @returns The CKA_ID of the pair. */
-  async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
+  async generate(request: KeyPairRequest, pin: PinEntry | undefined, options?: CallOptions): Promise<Uint8Array> {
     const { dialect } = this.#application;
     if (!dialect.keys) throw new UnsupportedError("how this card makes keys is not known");
     const { type } = request;
@@ -210,34 +212,34 @@ export class ObjectWriter {
     const making = dialect.keys.generation(type);
     const { usage = { sign: true, decrypt: type.type === "rsa", derive: false } } = request;
     const wanted = { ...request, label: request.label ?? "", usage, made: true };
-    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
+    return this.#change(pin, options, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
   }
 
   async #import(
     object: Extract<NewCardObject, { readonly class: "private-key" }>,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const { dialect } = this.#application;
     if (!dialect.keys) throw new UnsupportedError("how keys are brought to this card is not known");
     const making = dialect.keys.importation(readPrivateKeyInfo(object.privateKey));
-    return this.#change(pin, signal, (turn, taken) =>
+    return this.#change(pin, options, (turn, taken) =>
       this.#keys.write(turn, making, { ...object, made: false }, pin, taken),
     );
   }
 
   /** One change, from its login to the last exchange, with the card to itself. */
-  #change<T>(
+  async #change<T>(
     pin: PinEntry | undefined,
-    signal: AbortSignal | undefined,
+    options: CallOptions | undefined,
     work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
-    return this.#application.inTurn(() => this.#changeNow(pin, signal, work), signal);
+    return this.#application.inTurn(() => this.#changeNow(pin, options, work), callSignal(options));
   }
 
   async #changeNow<T>(
     pin: PinEntry | undefined,
-    signal: AbortSignal | undefined,
+    options: CallOptions | undefined,
     work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
     const { contents, session } = this.#application;
@@ -245,7 +247,7 @@ export class ObjectWriter {
     if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
     // Another program may have written since the directories were read, and must not until the change is made: a file of its that they
     // do not name would count as left over.
-    const hold = await session.card.hold(signal);
+    const hold = await session.card.hold(options);
     try {
       this.#forget();
       const taken = await this.#directories.taken();
