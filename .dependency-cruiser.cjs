@@ -16,6 +16,7 @@ const ROOMS = {
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
+  testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
   p11kit: ["bytes", "async", "crypto", "cryptoki"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki"],

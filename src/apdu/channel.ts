@@ -8,6 +8,7 @@ import {
   type LengthForm,
   type ResponseApdu,
 } from "./command.ts";
+import { commandConcealment } from "./secrets.ts";
 import { CardError, MalformedAnswerError, SW } from "./status.ts";
 
 export interface TransmitOptions extends CallOptions {
@@ -83,9 +84,11 @@ export class CardChannel {
    * @returns The whole answer and its last status word, whichever that is.
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
-  async send(command: CommandApdu, options: SendOptions = {}): Promise<ResponseApdu> {
+  async send(apdu: CommandApdu, options: SendOptions = {}): Promise<ResponseApdu> {
     const signal = signalOf(options, (problem) => new CardError(problem));
     const { enough = Infinity } = options;
+    const conceal = commandConcealment(apdu);
+    const command = conceal === undefined ? apdu : { ...apdu, conceal };
     if (this.#form === "short" || !needsExtended(command)) {
       return this.#collect(command, await this.#sendChained(command, signal), enough, signal);
     }

@@ -12,7 +12,11 @@ export interface CommandApdu {
   readonly ne?: number;
   /** The card may take minutes for it, as for key generation: it gets a longer time for an answer. Default: false. */
   readonly long?: boolean;
-  /** What of the exchange is secret. Absent: a table of known instructions decides, and conceals what it does not know. */
+  /**
+   * What of the exchange is secret, for traces and recordings. Absent: a table decides for the commands of ISO/IEC 7816, and conceals
+   * what carries PINs, keys and plaintexts there; a command of a proprietary class, or one that the table does not know, is concealed with its
+   * answer. A profile declares it for each command that is not of that standard, and for each that carries a secret.
+   */
   readonly conceal?: Concealment;
 }
 

@@ -26,22 +26,22 @@ export type BufferName = keyof typeof BUFFER;
 /** READ BUFFER (section 5.3.4.1). @param length 1 to 255. */
 export function readBuffer(buffer: BufferName, offset: number, length: number): CommandApdu {
   const data = Uint8Array.of(BUFFER[buffer], length);
-  return { cla: PROPRIETARY, ins: 0x52, p1: offset >> 8, p2: offset & 0xff, data, ne: 256 };
+  return { cla: PROPRIETARY, ins: 0x52, p1: offset >> 8, p2: offset & 0xff, data, ne: 256, conceal: "nothing" };
 }
 
 /** GET PROPERTIES of the applet, all of them (section 5.3.3.4). */
 export function getProperties(): CommandApdu {
-  return { cla: PROPRIETARY, ins: 0x56, p1: 0x01, p2: 0x00, ne: 256 };
+  return { cla: PROPRIETARY, ins: 0x56, p1: 0x01, p2: 0x00, ne: 256, conceal: "nothing" };
 }
 
 /** GET ACR of the access control applet: the table of applets (section 5.3.3.5, table 5-21). */
 export function getServiceTable(): CommandApdu {
-  return { cla: PROPRIETARY, ins: 0x4c, p1: 0x21, p2: 0x00, ne: 256 };
+  return { cla: PROPRIETARY, ins: 0x4c, p1: 0x21, p2: 0x00, ne: 256, conceal: "nothing" };
 }
 
 /** GET CERTIFICATE of the first CAC: the next `length` bytes; 63xx promises xx more (OpenSC, card-cac1.c). */
 export function getCertificate(length: number): CommandApdu {
-  return { cla: PROPRIETARY, ins: 0x36, p1: 0x00, p2: 0x00, ne: length };
+  return { cla: PROPRIETARY, ins: 0x36, p1: 0x00, p2: 0x00, ne: length, conceal: "nothing" };
 }
 
 /** VERIFY (section 5.3.3.6). Without `pin` it only asks how the PIN stands and costs no try. */

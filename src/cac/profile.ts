@@ -50,8 +50,8 @@ export const cac: CardProfile = {
 export const cacUnlisted: CardProfile = {
   name: "cac",
   searches: true,
-  async claim(card, effort, asked): Promise<CardApplication | undefined> {
+  async claim(card, effort, options): Promise<CardApplication | undefined> {
     // One with a container never counts as one without: it would show other objects there, and another serial number.
-    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, asked?.has(cac) ?? false);
+    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, options?.asked?.has(cac) ?? false);
   },
 };

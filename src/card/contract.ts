@@ -78,7 +78,8 @@ export interface PresenceSearch {
   readonly explicitlyRequested: boolean;
 }
 
-interface CardObjectBase {
+/** What all objects of a card have. */
+export interface CardObjectBase {
   /** The same string for the same object as long as the card is in: "9a", "9a.certificate". */
   readonly reference: string;
   readonly label: string;
@@ -150,12 +151,14 @@ export interface CardData extends CardObjectBase {
 
 export type CardObject = CardCertificate | CardPublicKey | CardPrivateKey | CardData;
 
-interface NewObjectBase {
+/** What all objects to be written have. */
+export interface NewObjectBase {
   readonly label: string;
   readonly private: boolean;
 }
 
-interface NewKeyedObjectBase extends NewObjectBase {
+/** What new objects with a CKA_ID have. */
+export interface NewKeyedObjectBase extends NewObjectBase {
   /** CKA_ID; empty if the caller left it to the card. */
   readonly id: Uint8Array;
 }

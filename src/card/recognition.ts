@@ -12,6 +12,12 @@ import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";
  */
 export type ClaimEffort = "quick" | "thorough";
 
+/** What a profile may be told for a claim. Default of all: nothing. */
+export interface ClaimOptions {
+  /** Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. */
+  readonly asked?: ReadonlySet<CardProfile>;
+}
+
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
   /** Short, and the same as {@link CardApplication.profile}: "piv". Any name; two profiles may share one. */
@@ -30,10 +36,9 @@ export interface CardProfile {
   readonly searches?: boolean;
   /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
-   * @param asked Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. Default: none.
    * @throws {CardAccessError} if the card cannot be reached.
    */
-  claim(card: Card, effort: ClaimEffort, asked?: ReadonlySet<CardProfile>): Promise<CardApplication | undefined>;
+  claim(card: Card, effort: ClaimEffort, options?: ClaimOptions): Promise<CardApplication | undefined>;
   /**
    * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
    * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
@@ -93,7 +98,7 @@ export class CardRecognition {
   async claim(card: Card): Promise<CardApplication | undefined> {
     const asked = new Set<CardProfile>();
     for await (const [profile, effort] of this.#order(card.atr)) {
-      const application = await profile.claim(card, effort, asked);
+      const application = await profile.claim(card, effort, { asked });
       asked.add(profile);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);

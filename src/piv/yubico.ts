@@ -57,7 +57,7 @@ export function readPublicKeyObjects(type: KeyType, objects: readonly Tlv[]): Ui
 
 /** GET METADATA of a key, PIN or PUK. */
 export function getMetadata(reference: number): CommandApdu {
-  return { cla: 0x00, ins: 0xf7, p1: 0x00, p2: reference, ne: 65_536 };
+  return { cla: 0x00, ins: 0xf7, p1: 0x00, p2: reference, ne: 65_536, conceal: "nothing" };
 }
 
 /** Tag of a PIN's tries in its metadata: the maximum and those that are left, a byte each. */
@@ -76,7 +76,7 @@ export function readTries(metadata: Uint8Array): { readonly maximum?: number; re
 
 /** GET SERIAL: the serial number of the device that the card application is on. */
 export function getSerial(): CommandApdu {
-  return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256 };
+  return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256, conceal: "nothing" };
 }
 
 /** The serial number as it is printed on the device, decimal; undefined for an answer that is none, or 0. */
@@ -145,5 +145,5 @@ export function pinPolicyOf({ pinPolicy }: KeyMetadata): KeyPinPolicy | undefine
 
 /** GET VERSION: the firmware's version, three bytes. */
 export function getVersion(): CommandApdu {
-  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256 };
+  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256, conceal: "nothing" };
 }

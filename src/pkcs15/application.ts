@@ -44,13 +44,14 @@ export class Pkcs15Application {
     this.objects = new ObjectList(contents, dialect, pins);
   }
 
-  /** Reads the AODF: it says which tokens there are. */
+  /** Reads the AODF: it says which tokens there are. @param dialects Those of the program. */
   static async read(
     { contents, aid, selectAnswer }: FoundApplication,
     pinPad: PinPadReader | undefined,
+    dialects?: readonly Dialect[],
   ): Promise<Pkcs15Application> {
     const { atr } = contents.session.card;
-    const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer });
+    const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer }, dialects);
     if (dialect.extended === true) contents.session.card.takesExtended();
     const items = await contents.directory("authentication");
     const pins = sortPins(items, (where, problem) => {

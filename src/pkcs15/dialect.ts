@@ -5,17 +5,21 @@ import type { FileControl } from "./files/commands.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
 import type { CardSession } from "./files/card-session.ts";
-import type { CardFacts } from "./recognition/makes.ts";
+import type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
 /** The keys that cards of this kind make. */
 export type MadeKeyType = Extract<KeyType, { readonly type: "rsa" | "ec" }>;
 
 /** How cards of one make want their keys to be used: what the standard leaves to them. */
-export interface Dialect {
+export interface Dialect extends CardRecogniser {
   readonly name: string;
   /** Where the facts are from. */
   readonly source: string;
+  /**
+   * Whether a card is of this make. Also asked before the card was asked anything, with its answer to reset alone: cards that are recognised by
+   * that are expected to have PKCS #15 files.
+   */
   recognises(card: CardFacts): boolean;
   /** The dialect of this one card, where cards of the make tell what they have. */
   forCard?(card: CardFacts): Dialect;

@@ -348,3 +348,26 @@ describe("a hostile card", () => {
     );
   });
 });
+
+describe("what a command's builder leaves undeclared", () => {
+  const declared = async (command: CommandApdu): Promise<unknown> => {
+    const seen: unknown[] = [];
+    const channel = new CardChannel((_bytes, options) => {
+      seen.push(options?.conceal);
+      return Promise.resolve(fromHex("9000"));
+    });
+    await channel.send(command);
+    return seen[0];
+  };
+
+  test.each<[string, CommandApdu, unknown]>([
+    ["is judged by the tables, for a command of ISO/IEC 7816", { cla: 0, ins: 0xb0, p1: 0, p2: 0, ne: 1 }, undefined],
+    ["is secret, for a proprietary one that a CAC has too", { cla: 0x80, ins: 0x52, p1: 0, p2: 0 }, "both"],
+    ["is secret, for a proprietary READ BINARY", { cla: 0x90, ins: 0xb0, p1: 0, p2: 0, ne: 1 }, "both"],
+    ["is secret, for one that Yubico's PIV application has", { cla: 0, ins: 0xf7, p1: 0, p2: 0, ne: 1 }, "both"],
+    ["is open, where it says so", { cla: 0x80, ins: 0x52, p1: 0, p2: 0, conceal: "nothing" }, "nothing"],
+    ["is secret in part, where it says so", { cla: 0, ins: 0xb0, p1: 0, p2: 0, conceal: "answer" }, "answer"],
+  ])("%s", async (_, command, expected) => {
+    expect(await declared(command)).toBe(expected);
+  });
+});

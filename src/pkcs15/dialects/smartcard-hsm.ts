@@ -1,5 +1,5 @@
 import type { CommandApdu } from "../../apdu/index.ts";
-import { DataError } from "../../bytes/index.ts";
+import { DataError, fromHex, startsWith } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { NOTHING_TOLD, select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
 import type { FileAccess } from "../files/files.ts";
@@ -22,7 +22,7 @@ export function selectApplet(): CommandApdu {
 
 /** ENUMERATE OBJECTS: the identifiers of all files and keys, two bytes each (OpenSC, sc_hsm_list_files). */
 export function enumerateObjects(): CommandApdu {
-  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL };
+  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL, conceal: "nothing" };
 }
 
 /**
@@ -39,9 +39,18 @@ function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
 /** What the card computes with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
 const ALGORITHM = { RSA_RAW: 0x20, RSA_DECRYPT: 0x21, ECDSA: 0x70, ECDH: 0x80 } as const;
 
-/** SIGN (OpenSC, sc_hsm_compute_signature). @param ne Bytes of the answer at most. */
+/** A block that is padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext as good as never. */
+const SIGNATURE_PADDING = fromHex("0001ffffffffffffffff");
+
+/**
+ * SIGN (OpenSC, sc_hsm_compute_signature). With raw RSA a key deciphers as it signs, so the answer is open only to what is clearly to be
+ * signed.
+ * @param ne Bytes of the answer at most.
+ */
 function sign(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
-  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne };
+  const isSignature = algorithm !== ALGORITHM.RSA_RAW || startsWith(input, SIGNATURE_PADDING);
+  const conceal = isSignature ? "nothing" : "answer";
+  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne, conceal };
 }
 
 /** DECIPHER, of a cryptogram or the other party's point (OpenSC, sc_hsm_decipher). */

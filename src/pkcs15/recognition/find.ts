@@ -9,6 +9,7 @@ import {
   unlessRefused,
 } from "../../card/index.ts";
 import { type FoundApplication, Pkcs15Application } from "../application.ts";
+import type { Dialect } from "../dialect.ts";
 import { findSmartCardHsm } from "../dialects/smartcard-hsm-catalogue.ts";
 import { REFUSES_FORM } from "../files/card-session.ts";
 import { select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
@@ -16,6 +17,7 @@ import { CardFiles } from "../files/files.ts";
 import { type FilePath, masterFilePath, pathName, resolve } from "../files/paths.ts";
 import { PublicCache, type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { type ApplicationAddress, CardStateCache, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import type { Pkcs15Options } from "../options.ts";
 import { Findings } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
@@ -58,12 +60,12 @@ type Extent = "all" | "by name" | "by file";
 export async function findApplications(
   card: Card,
   findings: Findings,
-  store?: PublicFileStore,
+  { store, dialects = [] }: Pkcs15Options = {},
   extent: Extent = "all",
 ): Promise<readonly FoundApplication[]> {
   const cache = new CardStateCache(card, store);
   const remembered = store && (await rememberedWay(store, card.atr));
-  const ways = waysTo(card.atr).filter((way) => extent === "all" || extent === EXTENT[way]);
+  const ways = waysTo(card.atr, dialects).filter((way) => extent === "all" || extent === EXTENT[way]);
   for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
     const found = await WAYS[way](cache, findings);
     if (found.length === 0) continue;
@@ -86,10 +88,12 @@ const EXTENT: Readonly<Record<WayName, Extent>> = {
  * name is asked for before the registered one, because cards with that one nearly always tell of themselves. A SmartCard-HSM has an
  * answer of its own; that one is behind another, a reader's or a simulator's, is looked at last.
  */
-function waysTo(atr: Uint8Array): readonly WayName[] {
+function waysTo(atr: Uint8Array, dialects: readonly Dialect[]): readonly WayName[] {
   if (isSmartCardHsm(atr)) return ["smartcard-hsm", "name", "directory", "usual"];
   if (announcesEfDir(atr)) return ["directory", "name", "usual"];
-  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual", "smartcard-hsm"];
+  return tellsMake(atr, dialects)
+    ? ["name", "directory", "usual"]
+    : ["maker", "name", "directory", "usual", "smartcard-hsm"];
 }
 
 /** Whether a card with this answer to reset had applications when a process that used this store met one. */
@@ -242,16 +246,17 @@ export function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<b
 /** The applications of a card, each user PIN of each a token; undefined if there is none. */
 export async function claim(
   card: Card,
-  store: PublicFileStore | undefined,
+  { store, dialects }: Pkcs15Options,
   extent: Extent,
 ): Promise<CardApplication | undefined> {
   const findings = new Findings(card);
-  const found = await findApplications(card, findings, store && reliable(store), extent);
+  const options: Pkcs15Options = { ...(store && { store: reliable(store) }), ...(dialects && { dialects }) };
+  const found = await findApplications(card, findings, options, extent);
   if (found.length === 0) return undefined;
   const pinPad = await PinPadReader.find(card);
   const tokens: Pkcs15Token[] = [];
   for (const one of found) {
-    const application = await Pkcs15Application.read(one, pinPad);
+    const application = await Pkcs15Application.read(one, pinPad, dialects);
     // Without a PIN there is one token all the same: its objects are for everybody.
     const count = Math.max(1, application.pins.users.length);
     for (let index = 0; index < count; index++) tokens.push(new Pkcs15Token(application, index));

@@ -12,6 +12,11 @@ export interface CardFacts {
   readonly selectAnswer: Uint8Array;
 }
 
+/** What tells the cards of one make from others. */
+export interface CardRecogniser {
+  recognises(card: CardFacts): boolean;
+}
+
 /** OpenSC, card-isoApplet.c. */
 export const ISO_APPLET_AID = fromHex("f276a288bcfba69d34f31001");
 /** OpenSC, card-sc-hsm.c (sc_hsm_aid): of the vendor's arc 1.3.6.1.4.1.24991. */
@@ -77,10 +82,13 @@ export function announcesEfDir(atr: Uint8Array): boolean {
   return fromAtr(atr, (historical) => parseHistoricalBytes(historical).serviceData?.efDir ?? false, false);
 }
 
-/** Whether only cards of a make that is known here answer so. */
-export function tellsMake(atr: Uint8Array): boolean {
+/**
+ * Whether only cards of a known make answer so.
+ * @param further What recognises makes that the program knows.
+ */
+export function tellsMake(atr: Uint8Array, further: readonly CardRecogniser[] = []): boolean {
   const facts = factsOf(atr);
-  return Object.values(MAKES).some((isOfMake) => isOfMake(facts));
+  return Object.values(MAKES).some((isOfMake) => isOfMake(facts)) || further.some((one) => one.recognises(facts));
 }
 
 /** Whether only a SmartCard-HSM answers a reset so. */
