@@ -74,7 +74,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #reconnect: (() => Promise<CardConnection>) | undefined;
   readonly #queue = new SerialQueue(cancelled);
   readonly #readerFacts: ReaderFacts;
-  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. */
+  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. @internal */
   readonly features: MemoizedAsync<ReadonlyMap<number, number>> = memoizeAsync(() => readerFeatures(this.#ask));
   #resets = 0;
   #transaction = 0;

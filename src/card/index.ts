@@ -46,6 +46,8 @@ export type {
   KeyUsage,
   KeyUsageByFamily,
   NewCardObject,
+  NewKeyedObjectBase,
+  NewObjectBase,
   PinInfo,
   PinPad,
   PinRole,
@@ -54,7 +56,7 @@ export type {
   PresenceSearch,
   VendorAttributes,
 } from "./contract.ts";
-export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export { Card, type CardOptions, type FindingSink, type ReaderFacts, type TransmitWrapper } from "./card.ts";
 export {
   checkedResult,
   ecdsaResult,

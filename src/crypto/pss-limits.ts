@@ -4,7 +4,7 @@ import type { HashName } from "./digests.ts";
 import type { PssParameters } from "./rsa-padding.ts";
 
 /** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
-interface PssParameterLimits {
+export interface PssParameterLimits {
   readonly hash: HashName;
   /** Of the mask generation function, MGF1. */
   readonly mgfHash: HashName;
