@@ -47,4 +47,9 @@ export default defineConfig(
     files: ["**/*.js", "**/*.cjs"],
     languageOptions: { globals: { process: "readonly", console: "readonly", module: "writable", URL: "readonly" } },
   },
+  {
+    // Runs on Node, Bun and Deno.
+    files: ["**/*.mjs"],
+    languageOptions: { globals: { console: "readonly", crypto: "readonly", TextEncoder: "readonly" } },
+  },
 );

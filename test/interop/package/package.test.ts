@@ -65,6 +65,27 @@ test("has a lock file that agrees with package.json", async () => {
   }
 });
 
+/** Beside this Node: test/interop/runtimes/package.json has them. */
+const RUNTIMES = [
+  { name: "Node", program: process.execPath, args: [] },
+  { name: "Bun", program: "@oven/bun-linux-x64/bin/bun", args: [] },
+  { name: "Deno", program: "@deno/linux-x64-glibc/deno", args: ["run", "--allow-all", "--no-remote"] },
+].map(({ program, ...runtime }) => ({
+  ...runtime,
+  program: path.resolve(PROJECT, "test/interop/runtimes/node_modules", program),
+}));
+
+test.each(RUNTIMES)("on $name: has every entry point, and signs", async ({ program, args }) => {
+  await copyFile(path.join(PROJECT, "test/interop/package/signs.mjs"), path.join(folder, "signs.mjs"));
+  const { stdout } = await succeed(program, ...args, "signs.mjs");
+  expect(JSON.parse(stdout)).toEqual({ rsa: [true, true], ecdsa: [true, true] });
+});
+
+test.each(RUNTIMES.slice(1))("on $name: runs the demonstration", async ({ program, args }) => {
+  const { stdout } = await succeed(program, ...args, "node_modules/cryptoki/dist/cli/main.js", "demo");
+  expect(stdout).toContain("The signature is valid.");
+});
+
 test("runs the demonstration", async () => {
   const { stdout } = await succeed("npx", "--no-install", "cryptoki", "demo");
   expect(stdout).toMatch(/verified/iu);
