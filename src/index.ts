@@ -26,6 +26,7 @@ export type {
   CardPublicKey,
   CardToken,
   CardTokenInfo,
+  ClaimEffort,
   ExclusiveAccess,
   FindingSink,
   GeneratedKeyPair,

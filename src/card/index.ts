@@ -79,6 +79,13 @@ export {
   PinUncertainError,
   triesLeftText,
 } from "./pin-state.ts";
-export { type CardProfile, CardRecognition, connectCard, followReaders, selects } from "./recognition.ts";
+export {
+  type CardProfile,
+  CardRecognition,
+  type ClaimEffort,
+  connectCard,
+  followReaders,
+  selects,
+} from "./recognition.ts";
 export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
