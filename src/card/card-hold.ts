@@ -88,7 +88,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   }
 
   /**
-   * From now on, until {@link claim}, callers of this process that wait for {@link LEND_MS} go first, within the transaction: no other
+   * From now on, until {@link claim}, callers of this process that have waited for 100 ms go first, within the transaction: no other
    * program comes in, so that the PIN stays the right one.
    * @param pin The PIN that was verified; copied, and wiped when the hold ends.
    */

@@ -76,7 +76,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #reconnect: (() => Promise<CardConnection>) | undefined;
   readonly #queue = new SerialQueue(cancelled);
   readonly #readerFacts: ReaderFacts;
-  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. */
+  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. @internal */
   readonly features: MemoizedAsync<ReadonlyMap<number, number>> = memoizeAsync(() => readerFeatures(this.#ask));
   #resets = 0;
   #transaction = 0;
@@ -92,7 +92,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection was given up with an exchange that had no answer. */
   #broken = false;
-  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  /** The application that this process selected last; `SelectedApplication` keeps it. */
   selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {

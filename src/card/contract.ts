@@ -5,7 +5,7 @@ import type { NamedCurve } from "../crypto/index.ts";
 /** The way to a card for work that has it to itself ({@link ExclusiveAccess.exclusively}). */
 export interface CardExchange {
   /**
-   * One logical command: however long it and its answer are ({@link CardChannel.send}).
+   * One logical command: however long it and its answer are (`CardChannel.send`).
    * @param enough Stop collecting the answer once there are this many bytes.
    * @returns The answer, whatever its status word.
    * @throws {CardCancelledError} before the command is sent, if the caller has left; {CardAccessError}; {MalformedAnswerError}.

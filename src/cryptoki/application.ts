@@ -27,7 +27,10 @@ const LOGOUT_GRACE = 2_000;
 export interface ApplicationOptions {
   /** What C_GetInfo says of the standard. */
   readonly version: CK_VERSION;
-  /** See {@link SlotView}. */
+  /**
+   * The application sees one slot for each reader, which holds the card's token that this chooses. For programs that take the first slot of
+   * a reader only.
+   */
   readonly singleSlot?: TokenChoice;
   /** See {@link Detour}. */
   readonly unlockBy?: readonly Detour[];

@@ -1,6 +1,6 @@
 import type { CallOptions } from "../async/index.ts";
 import type { Application, ApplicationOptions } from "./application.ts";
-import type { FunctionEntry, KindTypes, ParameterKind } from "./function-entry.ts";
+import type { FunctionEntry, ParameterTypes, ParameterKind } from "./function-entry.ts";
 import type { SlotTable } from "./slots/slot-table.ts";
 import type { Tracer } from "./trace/tracer.ts";
 
@@ -9,7 +9,7 @@ import type { Tracer } from "./trace/tracer.ts";
 type AnyFunction = (...args: any) => Promise<unknown>;
 
 /** The kinds that a parameter of type T can be. */
-type KindOf<T> = { [Kind in ParameterKind]: [T] extends [KindTypes[Kind]] ? Kind : never }[ParameterKind];
+type KindOf<T> = { [Kind in ParameterKind]: [T] extends [ParameterTypes[Kind]] ? Kind : never }[ParameterKind];
 
 /** The parameters of a function without the options, which come last. */
 type Values<F extends AnyFunction> = Required<Parameters<F>> extends [...infer V, CallOptions] ? V : never;

@@ -4,7 +4,7 @@ import type { AttributeList } from "./attributes/template.ts";
 import type { CK_MECHANISM, CK_VERSION } from "./structures.ts";
 
 /** What may stand for a parameter of each kind. */
-export interface KindTypes {
+export interface ParameterTypes {
   slot: number;
   session: number;
   object: number;
@@ -35,13 +35,13 @@ export interface KindTypes {
  * What a parameter of a function is: how a trace shows it, and what a bad one is answered with. Outputs are return values and
  * stand nowhere here.
  */
-export type ParameterKind = keyof KindTypes;
+export type ParameterKind = keyof ParameterTypes;
 
 /** What a call gives: how a trace shows it. */
 export type ResultKind = "none" | "handle" | "value" | "bytes" | "secret" | "attributes";
 
 /** Where the work is done. */
-type FunctionState =
+export type FunctionState =
   | "card"
   | "software"
   /** By the card for its own keys and objects, by the host for those of a session. */

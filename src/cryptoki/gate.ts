@@ -45,7 +45,7 @@ export class Gate {
     if (options.trace) tracer.listen(options.trace);
   }
 
-  /** Gives a class the functions of `chapters` as methods. */
+  /** Gives a class the functions of `chapters` as methods. @internal */
   protected static bind(prototype: Gate, chapters: readonly AnyChapter[]): void {
     for (const { functions } of chapters) {
       for (const [name, entry] of Object.entries(functions)) {

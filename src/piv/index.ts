@@ -12,3 +12,4 @@ export {
   PivInspection,
 } from "./inspection.ts";
 export { piv } from "./profile.ts";
+export type { KeyPinPolicy } from "./yubico.ts";

@@ -111,7 +111,7 @@ export class PivInspection {
 
   /**
    * VERIFY of the PIN that the cardholder uses, once.
-   * @throws {PinError} if it is wrong or blocked; {@link StatusError} for any other refusal.
+   * @throws {PinError} if it is wrong or blocked; `StatusError` for any other refusal.
    */
   async login(pin: Uint8Array): Promise<void> {
     checkPin(pin);

@@ -7,7 +7,7 @@ export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";
 export { PIV_DEVIATIONS, type PivDeviation } from "./piv/deviations.ts";
 export type { KeyTypeName } from "./keys.ts";
-export type { ManagementKey, PinPolicy } from "./piv/model.ts";
+export type { ManagementKey, PinPolicy, TouchPolicy } from "./piv/model.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export { ISO7816_DEVIATIONS, type Iso7816Deviation } from "./iso7816/deviations.ts";
 export { type Pkcs15CardOptions, VirtualPkcs15Card } from "./pkcs15/personalise.ts";

@@ -14,19 +14,19 @@ import type { Slot } from "./token-session.ts";
 const RSA_NAMES = ["RSASSA-PKCS1-v1_5", "RSA-PSS", "RSA-OAEP"] as const;
 const EC_NAMES = ["ECDSA", "ECDH"] as const;
 
-interface RsaAlgorithm {
+export interface RsaAlgorithm {
   readonly name: (typeof RSA_NAMES)[number];
   readonly modulusLength: number;
   readonly publicExponent: Uint8Array;
   readonly hash: { readonly name: string };
 }
 
-interface EcAlgorithm {
+export interface EcAlgorithm {
   readonly name: (typeof EC_NAMES)[number];
   readonly namedCurve: NamedCurve;
 }
 
-interface Curve25519Algorithm {
+export interface Curve25519Algorithm {
   readonly name: "Ed25519" | "X25519";
 }
 

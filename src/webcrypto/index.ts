@@ -8,9 +8,19 @@ export type {
   CertificateStorage,
   TokenCertificate,
 } from "./certificate-storage.ts";
+export type { NamedCurve } from "../crypto/index.ts";
 export type { KeyPlace, TokenKeyPair } from "./generate.ts";
-export type { KeyQuery, ObjectQuery, TokenKeyAlgorithm, WantedAlgorithm } from "./algorithms.ts";
+export type {
+  Curve25519Algorithm,
+  EcAlgorithm,
+  KeyQuery,
+  ObjectQuery,
+  RsaAlgorithm,
+  TokenKeyAlgorithm,
+  WantedAlgorithm,
+} from "./algorithms.ts";
 export type { KeyEntry, KeyStorage, TokenKeyGenAlgorithm } from "./key-storage.ts";
+export type { AlgorithmIdentifier, BufferSource, EcKeyGenParameters, RsaKeyGenParameters } from "./platform.ts";
 export type { PinRequest, PinSource } from "./token-session.ts";
 export { TokenCrypto, type TokenCryptoOptions } from "./token-crypto.ts";
 export { TokenCryptoKey } from "./token-crypto-key.ts";

@@ -14,6 +14,7 @@ export class TokenCryptoKey {
   readonly usages: KeyUsage[];
   readonly #stored: StoredKey;
 
+  /** @internal */
   constructor(stored: StoredKey, algorithm: TokenKeyAlgorithm, usages: readonly KeyUsage[]) {
     this.algorithm = algorithm;
     this.usages = [...usages];
@@ -24,8 +25,9 @@ export class TokenCryptoKey {
   readonly [Symbol.toStringTag] = "CryptoKey";
 
   /**
-   * What a use of a key begins with: the algorithm must be the key's, and the use one of its own.
-   * @throws {DOMException} NotSupportedError for an algorithm that nobody knows; InvalidAccessError otherwise.
+   * Checks that a use fits the key: the algorithm must be the key's, and the use one of its own.
+   * @throws {DOMException} NotSupportedError for an unknown algorithm; InvalidAccessError otherwise.
+   * @internal
    */
   static require(key: TokenCryptoKey, algorithm: unknown, usage: KeyUsage): StoredKey {
     const name = algorithmNamed(algorithm);

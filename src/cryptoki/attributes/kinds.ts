@@ -1,8 +1,8 @@
 import { CKA } from "../constants/cka.ts";
 import { CKA_YUBICO } from "../constants/ck.ts";
 
-/** What the value of an attribute is, in this library. Widths and padding are the business of whoever speaks to C. */
-interface KindTypes {
+/** The type of a value of each kind. Widths and padding of C are the business of the code that speaks to C. */
+export interface KindTypes {
   boolean: boolean;
   /** CK_ULONG and all that is one: classes, types, lengths in bytes or bits. */
   number: number;
@@ -110,7 +110,8 @@ const KINDS = {
   [CKA_YUBICO.PIN_POLICY]: "number",
 } as const satisfies Partial<Record<CKA | CKA_YUBICO, AttributeKind>>;
 
-type Kinds = typeof KINDS;
+/** The kinds by the numbers of the attributes. */
+export type Kinds = typeof KINDS;
 
 /** The type of one attribute's value: `ValueOf<typeof CKA.LABEL>` is string. Bytes for what no table names. */
 export type ValueOf<Type extends number> = number extends Type

@@ -76,9 +76,10 @@ export interface ExtensionFunctions {
 
   /**
    * Unblocks the user's PIN with the PUK, and sets it. Needs a read/write session, and no login.
-   * @param puk,pin Null, both of them, to have them typed on the reader's own keys.
+   * @param puk Null, like `pin`, to have both typed on the reader's own keys.
+   * @param pin The new PIN; null if `puk` is null.
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the PUK, with its tries left in the cause
-   *   ({@link PinError}); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
+   *   (`PinError`); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
    */
   C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, options?: CallOptions): Promise<void>;
 

@@ -40,7 +40,8 @@ export interface SessionFunctions {
 
   /**
    * Goes on with a digest that was saved. Operations of this session that are under way end.
-   * @param encryptionKey,authenticationKey 0: a digest has no key.
+   * @param encryptionKey 0: a digest has no key.
+   * @param authenticationKey 0, likewise.
    * @throws {CryptokiError} CKR_SAVED_STATE_INVALID if the session that it was saved in is with another token or in another state, or was
    *   another application's; CKR_KEY_NOT_NEEDED.
    */

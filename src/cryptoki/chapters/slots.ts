@@ -69,7 +69,8 @@ export interface SlotFunctions {
 
   /**
    * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
-   * @param oldPin,newPin Null, both of them, to have them typed on the reader's own keys.
+   * @param oldPin Null, like `newPin`, to have both typed on the reader's own keys.
+   * @param newPin Null if `oldPin` is null.
    * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the
    *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
    */

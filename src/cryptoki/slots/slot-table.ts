@@ -40,7 +40,7 @@ export interface Slot {
 /**
  * The readers and cards that any number of applications share: their slots, connections, and what was read from the cards.
  * Slot IDs are given once and kept, also while nobody is attached. What the readers are is told by the resource manager's
- * events; only {@link slots} and {@link token} may turn to a card.
+ * events; only `slots` and `token` may turn to a card.
  */
 export class SlotTable {
   readonly #way: CardEnvironment;
@@ -74,7 +74,7 @@ export class SlotTable {
     });
   }
 
-  /** Begins to tell `listener` of changes. The first one waits until the readers are known. */
+  /** Begins to tell `listener` of changes. The first one waits until the readers are known. @internal */
   async attach(listener: SlotListener): Promise<void> {
     const ready = this.#machine.start();
     this.#listeners.add(listener);
@@ -86,7 +86,7 @@ export class SlotTable {
     }
   }
 
-  /** The last one to leave ends the watch and the connections to the cards. */
+  /** The last one to leave ends the watch and the connections to the cards. @internal */
   async detach(listener: SlotListener): Promise<void> {
     if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
     await this.#machine.stop();
@@ -95,6 +95,7 @@ export class SlotTable {
   /**
    * Readers that a program brings along: from now on they have slots, beside those of the machine.
    * @throws {CardAccessError} if they cannot be followed.
+   * @internal
    */
   async add(pcsc: Pcsc): Promise<ReaderSource> {
     const source = this.#source({ ...this.#way, pcsc });
@@ -108,7 +109,7 @@ export class SlotTable {
     return source;
   }
 
-  /** Takes what was added away, with its slots. */
+  /** Takes what was added away, with its slots. @internal */
   async remove(source: ReaderSource): Promise<void> {
     if (!this.#added.has(source)) return;
     await source.stop();
@@ -119,7 +120,7 @@ export class SlotTable {
     return [this.#machine, ...this.#added].flatMap(({ readers }) => readers);
   }
 
-  /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. */
+  /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. @internal */
   async slots(): Promise<readonly Slot[]> {
     const readers = this.#readers.filter((reader) => reader.plugged);
     // One card that cannot be reached must not hide the others; C_GetTokenInfo says what is wrong with it.
@@ -127,7 +128,7 @@ export class SlotTable {
     return readers.flatMap((reader) => reader.slotIDs.map((id, index) => ({ id, reader, index })));
   }
 
-  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID. */
+  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID. @internal */
   slot(id: number): Slot {
     for (const reader of this.#readers) {
       const index = reader.allSlotIDs.indexOf(id);
@@ -139,6 +140,7 @@ export class SlotTable {
   /**
    * The token in a slot.
    * @throws {CryptokiError} CKR_SLOT_ID_INVALID, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED; what the card throws.
+   * @internal
    */
   async token(id: number): Promise<Token> {
     const { reader, index } = this.slot(id);
@@ -151,7 +153,7 @@ export class SlotTable {
     throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, card.unusable);
   }
 
-  /** Whether any application has a session with the token. */
+  /** Whether any application has a session with the token. @internal */
   inUse(token: Token): boolean {
     return [...this.#listeners].some((listener) => listener.usesToken(token));
   }
@@ -159,17 +161,18 @@ export class SlotTable {
   /**
    * An application that shares its login leaves it. Whoever has a session is logged in by it, also an application that has made no call
    * since.
+   * @internal
    */
   leaveSharedLogin(token: Token): void {
     for (const listener of this.#listeners) listener.sharedLoginLeft(token);
   }
 
-  /** Gives back what cards a caller has for himself. */
+  /** Gives back what cards a caller has for himself. @internal */
   release(holder: object): void {
     for (const { card } of this.#readers) card?.reservation.release(holder);
   }
 
-  /** Somebody found out that a card is gone, before the resource manager told. */
+  /** Somebody found out that a card is gone, before the resource manager told. @internal */
   lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();
@@ -177,7 +180,7 @@ export class SlotTable {
     for (const listener of this.#listeners) listener.cardRemoved(card);
   }
 
-  /** The card is not what it was: in every application its sessions and handles end, and it is looked at anew. */
+  /** The card is not what it was: in every application its sessions and handles end, and it is looked at anew. @internal */
   renew(card: TokenCard): void {
     const slots = this.#readers.find((reader) => reader.card === card)?.slotIDs ?? [];
     this.lost(card);

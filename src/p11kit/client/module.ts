@@ -28,7 +28,7 @@ export interface P11KitOptions {
 }
 
 /**
- * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards. It is reached
+ * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a `Cryptoki` over cards. It is reached
  * with C_Initialize and left with C_Finalize; calls may be made side by side, and the `signal` of a call's options ends the wait for it.
  *
  *     const hsm = new P11KitModule({ address: "unix:path=/run/user/1000/p11-kit/pkcs11" });

@@ -29,6 +29,7 @@ export class VirtualFileCard implements VirtualCard {
   /**
    * @param contents Taken over by the card.
    * @param keep Called with the card's new image after each lasting change, before the command is answered.
+   * @internal
    */
   constructor(contents: IsoContents, keep?: Keep) {
     this.#contents = contents;

@@ -69,6 +69,7 @@ export class VirtualPivCard implements VirtualCard {
    * See {@link VirtualPivCard.create} for a card with defaults.
    * @param contents Taken over by the card.
    * @param keep Called with the card's new image after each lasting change, before the command is answered.
+   * @internal
    */
   constructor(contents: PivContents, keep?: Keep) {
     this.#contents = contents;
