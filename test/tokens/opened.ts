@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { openTokens, type PinRequest, type PinSource, type Token, type TokenSource } from "../../src/tokens/index.ts";
 import { MemoryReaders, profiles } from "../../src/index.ts";
 import { VirtualPivCard } from "../../src/virtual/index.ts";
@@ -70,6 +70,3 @@ export async function opened(pin: PinSource = () => PIN): Promise<Opened> {
   };
   return { readers, cards, token, requests, exchanges, insert, [Symbol.asyncDispose]: end };
 }
-
-/** The public key in a certificate. */
-export const publicKeyOf = (der: Uint8Array): KeyObject => new X509Certificate(der).publicKey;
