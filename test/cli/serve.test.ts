@@ -86,7 +86,7 @@ describe("serve", () => {
     expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
     // Somebody listens there.
     const second = start(["--virtual", "serve", "--socket", file]);
-    expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server listens on/u);
+    expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server already listens on/u);
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(existsSync(file)).toBe(false);
@@ -176,7 +176,7 @@ describe("serve", () => {
     const child = start(["--virtual", "serve", "--single-sign-on"], ["pipe", "pipe", "pipe", fd]);
     listening.close();
     expect(child.stderr && (await text(child.stderr))).toMatch(
-      /--single-sign-on is for a socket that the server opens itself/u,
+      /--single-sign-on needs a socket that the server opens itself/u,
     );
   }, 60_000);
 
@@ -315,8 +315,8 @@ describe("serve", () => {
     [["serve", "--max-message", "much"], /number of bytes/u],
     [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],
     [["serve", "--token", "no uri"], /pkcs11:/u],
-    [["serve", "--stdio", "--single-sign-on"], /several clients: it needs a socket/u],
-    [["serve", "--print-module-config", "--single-sign-on"], /several clients: it needs a socket/u],
+    [["serve", "--stdio", "--single-sign-on"], /needs a socket: with --stdio there is only one client/u],
+    [["serve", "--print-module-config", "--single-sign-on"], /needs a socket: with --stdio there is only one client/u],
     [["serve", "--cryptoki-version", "2.4"], /2\.30, 2\.40, 3\.0, 3\.1/u],
   ])("%j is a wrong command line", async (args, message) => {
     const { code, stderr } = await cryptoki(["--virtual", ...args]);
@@ -331,7 +331,7 @@ describe("--server", () => {
       const { code, stderr } = await cryptoki(["--server", "unix:path=/nowhere", "serve", "-f", ...options]);
       expect([code, stderr]).toEqual([
         2,
-        expect.stringContaining(`${options[0]} is for the cards here, not for those of`),
+        expect.stringContaining(`${options[0]} works with cards of this machine, not with --server`),
       ]);
     },
   );
@@ -374,7 +374,7 @@ describe("an address that is no path", () => {
       ]) {
         const { code, stdout, stderr } = await cryptoki(args);
         expect([code, stdout]).toEqual([2, ""]);
-        expect(stderr).toMatch(/address of a network.*ssh host cryptoki serve --stdio.*serve --http/u);
+        expect(stderr).toMatch(/network address.*ssh host cryptoki serve --stdio.*serve --http/u);
       }
       expect(existsSync(address)).toBe(false);
     },

@@ -343,7 +343,7 @@ describe("the socket", () => {
   test("is taken over from a server that died, and from no other", async () => {
     await using own = await ServerRig.start();
     const application = (): Cryptoki => new Cryptoki({ slots: own.local.cryptoki.slots });
-    await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server listens/u);
+    await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server already listens/u);
     const file = path.join(path.dirname(own.socket), "file");
     await writeFile(file, "");
     await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/no socket/u);
@@ -364,7 +364,7 @@ describe("the socket's folder", () => {
         (server) => server[Symbol.asyncDispose](),
         (error: unknown) => error,
       );
-      expect(outcome).toMatchObject({ message: expect.stringContaining(`${folder} can be written by others`) });
+      expect(outcome).toMatchObject({ message: expect.stringContaining(`other users can write to ${folder}`) });
       expect(await readdir(folder)).toEqual([]);
     } finally {
       other.mockRestore();
@@ -375,7 +375,7 @@ describe("the socket's folder", () => {
   test("leaves room for the folder that the socket is made in", async () => {
     const application = (): Cryptoki => new Cryptoki({ slots: rig.local.cryptoki.slots });
     const listening = P11KitServer.listen(`/${"x".repeat(97)}/s`, { application });
-    await expect(listening).rejects.toThrow(/a socket's folder has at most 97 bytes/u);
+    await expect(listening).rejects.toThrow(/the folder's path for a socket has at most 97 bytes/u);
   });
 });
 
@@ -454,7 +454,7 @@ describe("a client that is killed while it signs", () => {
     await own.untilClients(0);
     expect(own.server.clients).toBe(0);
     expect(own.errors).toEqual([
-      expect.objectContaining({ message: expect.stringMatching(/was not ended within 0\.03 s/u) }),
+      expect.objectContaining({ message: expect.stringMatching(/could not be closed within 0\.03 s/u) }),
     ]);
   });
 });

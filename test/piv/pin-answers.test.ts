@@ -134,7 +134,7 @@ describe("a key that the card refuses with 6982", () => {
     refusals = 1;
     await expect(token.use(signature, "ecdsa", HASH)).rejects.toMatchObject({
       name: "LoginRequiredError",
-      message: "the card wants the PIN immediately before each use of this key, or a touch while it works",
+      message: "the card needs the PIN immediately before each use of this key, or a touch while it works",
     });
     await token.login("user", PIN);
     expect(await token.use(signature, "ecdsa", HASH)).toHaveLength(64);

@@ -127,7 +127,7 @@ describe.each([
     Object.assign(key, { alwaysAuthenticate: true });
     await expect(use()).rejects.toMatchObject({
       name: "LoginRequiredError",
-      message: "the card wants the PIN immediately before each use of this key",
+      message: "the card needs the PIN immediately before each use of this key",
     });
   });
 
