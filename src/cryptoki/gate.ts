@@ -90,5 +90,5 @@ export class Gate {
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
 function requireSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument must be an AbortSignal or left out; do not pass lengths");
 }

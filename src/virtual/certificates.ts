@@ -3,21 +3,21 @@ import { deflateSync, gzipSync } from "node:zlib";
 import { encodeTlv } from "../apdu/index.ts";
 import { concat, fromHex, utf8 } from "../bytes/index.ts";
 
-/** Who signs certificates. */
+/** The issuer of certificates. */
 export interface Authority {
   readonly privateKey: KeyObject;
   readonly name: string;
 }
 
 export interface CertificateContents {
-  /** Of the subject; its public half stands in the certificate. */
+  /** Of the subject; the certificate contains its public half. */
   readonly privateKey: KeyObject;
   /** Common name. */
   readonly name: string;
   readonly issuer: Authority;
   readonly notBefore: Date;
   readonly notAfter: Date;
-  /** Each an {@link extension}. */
+  /** Each made by {@link extension}. */
   readonly extensions: readonly Uint8Array[];
 }
 
@@ -83,7 +83,7 @@ function bitString(bytes: Uint8Array): Uint8Array {
   return encodeTlv(0x03, concat(Uint8Array.of(0), bytes));
 }
 
-/** Ways in which cards keep certificates otherwise than as DER alone, for the table of each kind of card. */
+/** Ways in which cards store certificates in other forms than plain DER, for the table of each kind of card. */
 export const CERTIFICATE_DEVIATIONS = {
   "gzip-certificates": "certificates are compressed with gzip",
   "zlib-certificates":
@@ -95,7 +95,7 @@ export type CertificateDeviation = keyof typeof CERTIFICATE_DEVIATIONS;
 
 const PADDING = 64;
 
-/** What the card keeps in place of a certificate. */
+/** The bytes that the card stores for a certificate. */
 export function deviatingCertificate(der: Uint8Array, has: (deviation: CertificateDeviation) => boolean): Uint8Array {
   if (has("gzip-certificates")) return Uint8Array.from(gzipSync(der));
   if (has("zlib-certificates")) {

@@ -27,9 +27,11 @@ export interface TokenCryptoOptions {
 /**
  * The W3C's Web Cryptography API with the private keys of a token (a smart card, an HSM): code that uses `crypto`
  * signs, decrypts and derives with them unchanged.
+ *
  *     await using crypto = await TokenCrypto.open({ cryptoki, token: "pkcs11:token=...", pin: () => askForPin() });
  *     const { privateKey, publicKey } = await crypto.keyStorage.pair({ label: "..." });
  *     const signature = await crypto.subtle.sign(privateKey.algorithm, privateKey, data);
+ *
  * Operations with other keys are the host's.
  */
 export class TokenCrypto implements AsyncDisposable {

@@ -286,8 +286,8 @@ describe("a hostile card", () => {
   };
 
   test.each([
-    ["", "0 bytes, 2 at least"],
-    ["90", "1 bytes, 2 at least"],
+    ["", "0 bytes; the minimum is 2"],
+    ["90", "1 bytes; the minimum is 2"],
   ])("an answer of %j is malformed", async (answer, message) => {
     const sent = always(answer).channel.send(GET_DATA);
     await expect(sent).rejects.toMatchObject({ name: "MalformedAnswerError", message: `response APDU: ${message}` });
@@ -296,7 +296,7 @@ describe("a hostile card", () => {
   test("an answer longer than any may be is malformed", async () => {
     await expect(always("00".repeat(65_539)).channel.send(GET_DATA)).rejects.toMatchObject({
       name: "MalformedAnswerError",
-      message: "response APDU: 65539 bytes, 65538 at most",
+      message: "response APDU: 65539 bytes; the limit is 65538",
     });
   });
 

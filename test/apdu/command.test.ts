@@ -69,7 +69,7 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
   });
 
   test.each([
-    ["no header", "00cb3f", "3 bytes, 4 at least"],
+    ["no header", "00cb3f", "3 bytes; the minimum is 4"],
     ["data cut off", "00cb3fff035c01", "Lc 3, but 2 bytes follow"],
     ["a byte too many", "00cb3fff035c017e0000", "Lc 3, but 5 bytes follow"],
     ["extended length cut off", "00cb3fff0001", "extended length field cut off"],

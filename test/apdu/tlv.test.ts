@@ -92,15 +92,15 @@ describe("BER-TLV", () => {
   });
 
   test.each([
-    [0x00, "BER-TLV: 0 is no tag"],
-    [0xff, "BER-TLV: 255 is no tag"],
+    [0x00, "BER-TLV: 0 is not a valid tag"],
+    [0xff, "BER-TLV: 255 is not a valid tag"],
     [0x1f, "BER-TLV tag: 1 bytes wanted at 1, 0 left"],
-    [0x5301, "BER-TLV: 21249 is no tag"],
+    [0x5301, "BER-TLV: 21249 is not a valid tag"],
     [0x5f81, "BER-TLV tag: 1 bytes wanted at 2, 0 left"],
     [0x5f8181818101, "BER-TLV: a tag of more than 4 bytes at 4"],
-    [-1, "BER-TLV: -1 is no tag"],
-    [1.5, "BER-TLV: 1.5 is no tag"],
-    [Number.NaN, "BER-TLV: NaN is no tag"],
+    [-1, "BER-TLV: -1 is not a valid tag"],
+    [1.5, "BER-TLV: 1.5 is not a valid tag"],
+    [Number.NaN, "BER-TLV: NaN is not a valid tag"],
   ])("refuses to write tag %d", (tag, message) => {
     expect(() => encodeTlv(tag)).toThrow(new DataError(message));
   });

@@ -401,8 +401,8 @@ describe("a certificate in BER", () => {
   });
 
   test.each([
-    ["nothing", new Uint8Array(), "certificate: no SEQUENCE at its beginning"],
-    ["a SET", encodeDer(TAG.SET, ...inside), "certificate: no SEQUENCE at its beginning"],
+    ["nothing", new Uint8Array(), "certificate: it does not begin with a SEQUENCE"],
+    ["a SET", encodeDer(TAG.SET, ...inside), "certificate: it does not begin with a SEQUENCE"],
     ["two elements", derSequence(tbs, algorithm), "certificate: not three elements"],
     ["four elements", derSequence(...inside, derNull()), "certificate: not three elements"],
     ["a certificate that is cut off", der.subarray(0, -1), "bytes at 3, "],

@@ -75,7 +75,7 @@ describe("DerReader", () => {
   });
 
   test.each(["03 00", "03 01 01", "03 02 08 00", "03 02 05 bf"])("refuses the BIT STRING %s", (hex) => {
-    expect(() => read(hex).bitString()).toThrow("DER: a BIT STRING with wrong unused bits");
+    expect(() => read(hex).bitString()).toThrow("DER: a BIT STRING with an invalid count of unused bits");
   });
 
   test("BOOLEAN is 00 or FF", () => {

@@ -51,7 +51,7 @@ describe("virtual create", () => {
 
   test("--key names the slot or the types that there are", async () => {
     const slot = await cryptoki(["virtual", "create", folder.card, "--key", "9f=p-256"]);
-    expect(slot.stderr).toMatch(/PIV slot 9f: there are 9a, 9c, 9d, 9e and 82 to 95/u);
+    expect(slot.stderr).toMatch(/PIV slot 9f: slots are 9a, 9c, 9d, 9e and 82 to 95/u);
     const type = await cryptoki(["virtual", "create", folder.card, "--key", "9a=p-257"]);
     expect(type.stderr).toMatch(/--key 9a=p-257: .*p-256, p-384, ed25519/u);
   });

@@ -91,7 +91,7 @@ describe("a signal that aborted before the call", () => {
     for (const habit of [6, "now", null, {}, new AbortController()]) {
       await expect(call(made.cryptoki, {}, habit as AbortSignal)).rejects.toMatchObject({
         ...refusal("ARGUMENTS_BAD"),
-        message: expect.stringMatching(/the last argument is an AbortSignal, or left out; lengths are not given$/u),
+        message: expect.stringMatching(/the last argument must be an AbortSignal or left out; do not pass lengths$/u),
       });
     }
   });

@@ -256,7 +256,7 @@ test("a signal is an AbortSignal, and nothing else, also of what never reaches t
   await using module = await rig.module();
   const habits = [6, null, "now", new AbortController()];
   for (const signal of habits) {
-    const told = { ...refusal("ARGUMENTS_BAD"), message: expect.stringMatching(/lengths are not given$/u) };
+    const told = { ...refusal("ARGUMENTS_BAD"), message: expect.stringMatching(/do not pass lengths$/u) };
     const given = signal as unknown as AbortSignal;
     await expect(module.C_GetInfo(given)).rejects.toMatchObject(told);
     await expect(module.C_Login(1, CKU.USER, PIN, given)).rejects.toMatchObject(told);

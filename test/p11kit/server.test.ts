@@ -346,7 +346,7 @@ describe("the socket", () => {
     await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server already listens/u);
     const file = path.join(path.dirname(own.socket), "file");
     await writeFile(file, "");
-    await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/no socket/u);
+    await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/is not a socket/u);
     await expect(P11KitServer.listen("relative", { application })).rejects.toThrow(/begins with/u);
     await expect(P11KitServer.listen(`/${"x".repeat(120)}`, { application })).rejects.toThrow(/107 bytes/u);
     await expect(P11KitServer.listen("/tmp/x", { application })).rejects.toThrow(/written by others/u);

@@ -804,7 +804,7 @@ describe("a refusal at the question for a context", () => {
     daemon.on.establish = ({ socket }) => socket.end();
     const error = await failure(pcsc.connect(READER));
     expect(error.codeName).toBe("SCARD_W_SECURITY_VIOLATION");
-    expect(error.message).toContain("asked for a context");
+    expect(error.message).toContain("request for a context");
   });
 
   test("by its code likewise", async () => {

@@ -36,9 +36,11 @@ export interface P11KitOptions {
 /**
  * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards.
  * C_Initialize connects, C_Finalize disconnects; calls may run concurrently, and an AbortSignal ends the wait for one.
+ *
  *     const hsm = new P11KitModule({ address: "unix:path=/run/user/1000/p11-kit/pkcs11" });
  *     await hsm.C_Initialize();
  *     const slots = await hsm.C_GetSlotList(true);
+ *
  * Any result but CKR_OK is thrown as {@link CryptokiError}. When the connection breaks, the pending calls fail with
  * CKR_DEVICE_ERROR; none is sent again, because the server may have carried it out. The next call connects anew, and
  * fails with CKR_DEVICE_ERROR as long as there is no server. Sessions, logins and objects ended with their connection:

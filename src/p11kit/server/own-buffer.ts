@@ -19,8 +19,9 @@ interface UndocumentedOptions {
  * Returns the same connection, read through our own buffer, which is wiped after each read. Otherwise Node reads into
  * blocks of memory that it frees with a PIN still in them (node, src/stream_base.cc,
  * `EmitToJSStreamListener::OnStreamRead`). Its `onread` option is meant for this, but a server cannot set it for
- * accepted sockets, so the handle moves to a new socket that has it. Chunks are delivered one by one: a stream that
- * joins several leaves the originals in memory.
+ * accepted sockets, so the handle moves to a new socket that has it.
+ *
+ * Chunks are delivered one by one: a stream that joins several leaves the originals in memory.
  * @param socket Nothing may have been read from it yet (`pauseOnConnect`).
  * @returns `socket` itself if it has no handle that can move.
  */

@@ -13,8 +13,8 @@ const SHROUDED_KEY_BAG = fromHex("2a864886f70d010c0a0102");
 const WHAT = "PKCS#12";
 
 /**
- * The first private key of a PKCS#12 file (RFC 7292), as programs write them: in a shrouded bag of a part that is not
- * itself encrypted. The file's authentication code is not looked at.
+ * The first private key of a PKCS#12 file (RFC 7292), as programs write it: in a shrouded bag of an unencrypted part.
+ * The file's authentication code is not checked.
  * @throws {DataError} if there is no such key, or the password does not open it.
  */
 export function readPkcs12Key(bytes: Uint8Array, password: string): KeyObject {
@@ -42,7 +42,7 @@ function decrypt(info: Tlv, passphrase: string): KeyObject {
 }
 
 function sequence(tlv: Tlv | undefined): readonly Tlv[] {
-  if (tlv?.tag !== 0x30) throw new DataError(`${WHAT}: not a SEQUENCE where one belongs`);
+  if (tlv?.tag !== 0x30) throw new DataError(`${WHAT}: a SEQUENCE is missing`);
   return readTlvs(tlv.value, WHAT);
 }
 
@@ -54,13 +54,13 @@ function contentOf(info: Tlv | undefined): Tlv {
 }
 
 function octets(tlv: Tlv): Uint8Array {
-  if (tlv.tag !== 0x04) throw new DataError(`${WHAT}: not an OCTET STRING where one belongs`);
+  if (tlv.tag !== 0x04) throw new DataError(`${WHAT}: an OCTET STRING is missing`);
   return tlv.value;
 }
 
 function only(bytes: Uint8Array | undefined): Tlv {
   const [first, ...more] = readTlvs(bytes ?? new Uint8Array(), WHAT);
-  if (first === undefined || more.length > 0) throw new DataError(`${WHAT}: not exactly one element where one belongs`);
+  if (first === undefined || more.length > 0) throw new DataError(`${WHAT}: more or fewer than one element`);
   return first;
 }
 
@@ -68,7 +68,7 @@ function isOid(tlv: Tlv | undefined, content: Uint8Array): boolean {
   return tlv?.tag === 0x06 && equalBytes(tlv.value, content);
 }
 
-/** Data objects by the number that their file's name begins with; the file holds the content without the outer 53. */
+/** Data objects by the number with which their file's name begins; the file holds the content without the outer 53. */
 const OBJECT_FILES: ReadonlyMap<number, number> = new Map([
   [1, TAG.DISCOVERY],
   [2, TAG.SECURITY_OBJECT],
@@ -97,10 +97,11 @@ const KEY_FILES: ReadonlyMap<number, string> = new Map([
 const MAX_FILE = 1 << 20;
 
 /**
- * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
- * (github.com/GSA/gsa-icam-card-builder), and no others, whether or not they belong together: some of these cards test who notices. What
- * such a folder does not say comes from `options`, its PINs first of all.
- * @throws {DataError} if no file is one of such a card, or one is not what its number says; whatever the file system throws.
+ * Makes a card with exactly the keys, certificates and data objects of a folder in the layout of the ICAM test cards
+ * (github.com/GSA/gsa-icam-card-builder), even if they do not match: some of these cards test whether programs notice.
+ * `options` gives the rest, such as the PINs.
+ * @throws {DataError} if no file belongs to such a card, or one does not have the contents that its number says; the
+ *   file system's errors.
  */
 export async function personaliseFromFolder(
   folder: string,
@@ -123,10 +124,11 @@ export async function personaliseFromFolder(
   return VirtualPivCard.create({ ...options, keys, objects });
 }
 
-/** The discovery object keeps its 7E in the file. */
+/** In the file the discovery object keeps its 7E. */
 function withoutOuterTag(content: Uint8Array): Uint8Array {
   const [object] = readTlvs(content, "discovery object");
-  if (object !== undefined && object.tag !== TAG.DISCOVERY) throw new DataError("discovery object: no 7E around it");
+  if (object !== undefined && object.tag !== TAG.DISCOVERY)
+    throw new DataError("discovery object: the outer tag 7E is missing");
   return object?.value ?? new Uint8Array();
 }
 
