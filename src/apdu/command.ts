@@ -40,7 +40,7 @@ export function encodeCommand(command: CommandApdu, form: LengthForm = "short"):
   const limits = APDU_LIMITS[form];
   if (![cla, ins, p1, p2].every(octet)) throw new DataError("command APDU: CLA, INS, P1 and P2 are one byte each");
   if (data.length > limits.data) {
-    throw new DataError(`command APDU: ${data.length} data bytes; a ${form} command has at most ${limits.data}`);
+    throw new DataError(`command APDU: ${data.length} data bytes; the limit in ${form} form is ${limits.data}`);
   }
   if (ne !== undefined && !(Number.isInteger(ne) && ne >= 1 && ne <= limits.ne)) {
     throw new DataError(`command APDU: Ne ${ne}, 1 to ${limits.ne} in a ${form} command`);

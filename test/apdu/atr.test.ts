@@ -68,7 +68,7 @@ describe("an answer to reset", () => {
     ["historical bytes cut off", "3b0380", "3 bytes wanted at 2, 1 left"],
     ["a wrong check character", "3b80800102", "wrong check character"],
     ["bytes after the end", "3b8080010100", "1 bytes too many at 5"],
-    ["34 bytes", `3b${"00".repeat(33)}`, "34 bytes, 33 at most"],
+    ["34 bytes", `3b${"00".repeat(33)}`, "34 bytes; the limit is 33"],
   ])("is none: %s", (_, hex, message) => {
     expect(() => parseAtr(fromHex(hex))).toThrow(new DataError(`ATR: ${message}`));
   });

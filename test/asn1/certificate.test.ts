@@ -120,7 +120,7 @@ describe("parseCertificate", () => {
 
   test.each([
     ["is empty", "0200", "serial number: an INTEGER without contents"],
-    ["is no INTEGER", "040101", "certificate: tag 04 at 5 where 02 belongs"],
+    ["is no INTEGER", "040101", "certificate: tag 04 at 5 instead of 02"],
   ])("a serial number that %s is refused", (_, serialNumber, refusal) => {
     expect(() => parseCertificate(build({ serialNumber: fromHex(serialNumber) }))).toThrow(refusal);
   });
@@ -156,13 +156,13 @@ describe("the structure of a certificate", () => {
 
   test.each(FIELDS.map((name, index) => [name, index] as const))("the %s has its tag", (_, index) => {
     expect(() => parseCertificate(whole(fields().with(index, other)))).toThrow(
-      new RegExp(`^certificate: tag 04 at \\d+ where ${index === 0 ? "02" : "30"} belongs$`, "u"),
+      new RegExp(`^certificate: tag 04 at \\d+ instead of ${index === 0 ? "02" : "30"}$`, "u"),
     );
   });
 
   test.each([
-    ["an algorithm of another type", [other, signature], "tag 04 at \\d+ where 30 belongs"],
-    ["a signature of another type", [algorithm, other], "tag 04 at \\d+ where 03 belongs"],
+    ["an algorithm of another type", [other, signature], "tag 04 at \\d+ instead of 30"],
+    ["a signature of another type", [algorithm, other], "tag 04 at \\d+ instead of 03"],
     ["a signature that is not whole bytes", [algorithm, fromHex("030204f0")], "a BIT STRING that is not whole bytes"],
     ["something behind the signature", [algorithm, signature, other], "5 bytes too many at \\d+"],
   ])("refuses %s", (_, rest, refusal) => {
@@ -318,7 +318,7 @@ describe("extensions", () => {
 
   test.each([
     ["a key usage with something behind it", [KEY_USAGE, "030203c8 00"], "key usage: 1 bytes too many at 4"],
-    ["a key usage of another type", [KEY_USAGE, "0401c8"], "key usage: tag 04 at 0 where 03 belongs"],
+    ["a key usage of another type", [KEY_USAGE, "0401c8"], "key usage: tag 04 at 0 instead of 03"],
   ])("%s is refused when it is asked for", (_, [oid = "", hex = ""], refusal) => {
     const certificate = parseCertificate(build({ extensions: [extension(oid, fromHex(hex))] }));
     expect(() => certificate.keyUsage).toThrow(refusal);

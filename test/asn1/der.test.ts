@@ -55,7 +55,7 @@ describe("DerReader", () => {
     ["02 02 00 00", "an INTEGER that is not in its shortest form"],
     ["02 02 ff 80", "an INTEGER that is not in its shortest form"],
     ["02 02 ff ff", "an INTEGER that is not in its shortest form"],
-    ["03 01 00", "tag 03 at 0 where 02 belongs"],
+    ["03 01 00", "tag 03 at 0 instead of 02"],
   ])("refuses the INTEGER %s", (hex, refusal) => {
     expect(() => read(hex).integer()).toThrow(new DataError(`DER: ${refusal}`));
     expect(() => read(hex).unsigned()).toThrow(new DataError(`DER: ${refusal}`));
@@ -117,7 +117,7 @@ describe("DerReader", () => {
   });
 
   test("refuses another tag, and names both", () => {
-    expect(() => read("04 00").next(TAG.SEQUENCE)).toThrow("DER: tag 04 at 0 where 30 belongs");
+    expect(() => read("04 00").next(TAG.SEQUENCE)).toThrow("DER: tag 04 at 0 instead of 30");
   });
 
   test("refuses bytes behind the end", () => {
@@ -139,7 +139,7 @@ describe("DerReader", () => {
   });
 
   test("refuses more than 1 MiB before it looks", () => {
-    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes, 1048576 at most");
+    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes; the limit is 1048576");
     expect(new DerReader(new Uint8Array(0x100000)).remaining).toBe(0x100000);
     expect(() => derLength(fromHex("04 83 10 00 01"))).toThrow("DER: length 1048577 in 3 bytes");
     expect(derLength(fromHex("04 83 10 00 00"))).toBe(0x100005);

@@ -275,7 +275,7 @@ describe("an input that does not come", () => {
     ["/dev/zero", 1, /holds no virtual card.*\n.*not a regular file/u],
     ["fifo", 1, /holds no virtual card.*\n.*not a regular file/u],
     ["folder", 1, /holds no virtual card.*\n.*not a regular file/u],
-    ["sparse", 1, /holds no virtual card.*\n.*4194304 at most/u],
+    ["sparse", 1, /holds no virtual card.*\n.*more than 4194304 bytes/u],
   ])(
     "--virtual %s is refused",
     async (name, expected, message) => {

@@ -236,7 +236,7 @@ test("any bytes are a point of P-256 or a DataError", () => {
 test.each([
   ["06052b8104000a", "curve 1.3.132.0.10 is not P-256, P-384 or P-521"],
   ["3000", "1 bytes wanted at 0, 0 left"],
-  ["0500", "tag 05 at 0 where 06 belongs"],
+  ["0500", "tag 05 at 0 instead of 06"],
   ["06082a8648ce3d0301070500", "2 bytes too many at 10"],
   ["", "1 bytes wanted at 0, 0 left"],
 ])("refuses the EC parameters %j", (hex, refusal) => {

@@ -107,7 +107,7 @@ describe("explicit parameters of a curve", () => {
     expect(() => decodeEcParameters(other.next().encoding)).toThrow("explicit ones of no curve");
     const binary = parts(explicitParameters("P-256")).with(1, derSequence(derOid("1.2.840.10045.1.2"), derSequence()));
     expect(() => decodeEcParameters(derSequence(...binary))).toThrow("which is not a prime field");
-    expect(() => decodeEcParameters(derNull())).toThrow("EC parameters: tag 05 at 0 where 06 belongs");
+    expect(() => decodeEcParameters(derNull())).toThrow("EC parameters: tag 05 at 0 instead of 06");
   });
 });
 

@@ -7,5 +7,5 @@ test("without the optional packages the error says what to install", async () =>
   });
   const missing = loadLibraries();
   await expect(missing).rejects.toBeInstanceOf(LibraryMissingError);
-  await expect(missing).rejects.toThrow(`packages that are not installed; run: ${INSTALL}`);
+  await expect(missing).rejects.toThrow(`that are not installed; run: ${INSTALL}`);
 });

@@ -73,7 +73,7 @@ describe("ISO/IEC 7816-8 and -9 commands in words", () => {
     ["00468000", "GENERATE ASYMMETRIC KEY PAIR: generates; returns the public key as stored"],
     ["00e40000025031", "DELETE FILE: 5031 (EF.OD)"],
     ["00440000", "ACTIVATE FILE: current file"],
-    ["00fe0000", "TERMINATE CARD USAGE: for good"],
+    ["00fe0000", "TERMINATE CARD USAGE: permanently"],
   ])("%s", (command, expected) => {
     expect(text(command)).toBe(expected);
   });
@@ -94,13 +94,13 @@ describe("PIV commands in words", () => {
     ],
     [
       "0087119a087c0682008102aabb00",
-      "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 11: ECC P-256, wants response, gives challenge of 2 bytes",
+      "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 11: ECC P-256, requests response, provides challenge of 2 bytes",
     ],
     [
       "0087119d087c0682008502aabb00",
-      "GENERAL AUTHENTICATE: key 9D: Key Management, algorithm 11: ECC P-256, wants response, gives exponentiation of 2 bytes",
+      "GENERAL AUTHENTICATE: key 9D: Key Management, algorithm 11: ECC P-256, requests response, provides exponentiation of 2 bytes",
     ],
-    ["0087039b047c02800000", "GENERAL AUTHENTICATE: key 9B: card management, algorithm 03: 3DES, wants witness"],
+    ["0087039b047c02800000", "GENERAL AUTHENTICATE: key 9B: card management, algorithm 03: 3DES, requests witness"],
     ["0087079a02aabb00", "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 07: RSA-2048, continues a chain"],
     [
       "0047009a0bac09800111aa0103ab010200",

@@ -64,7 +64,7 @@ describe("a card kept in a file", () => {
     await writeFile(file, Uint8Array.of(0xff, 0xfe));
     await expect(loadCard(file)).rejects.toThrow(DataError);
     await writeFile(file, " ".repeat((4 << 20) + 1));
-    await expect(loadCard(file)).rejects.toThrow("4194304 at most");
+    await expect(loadCard(file)).rejects.toThrow("more than 4194304 bytes");
     await expect(loadCard(path.join(folder, "none.json"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
