@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import type { Concealment } from "../bytes/index.ts";
 
 /** Share modes of SCardConnect. */
@@ -27,14 +28,6 @@ export interface ReaderState {
   readonly events: number;
   /** Answer to reset, 2 to 33 bytes; empty without a card or before it is powered. */
   readonly atr: Uint8Array;
-}
-
-export interface CallOptions {
-  /**
-   * Ends the caller's wait with SCARD_E_CANCELLED. The pending call is completed in the background; the next one waits
-   * for it.
-   */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ExchangeOptions extends CallOptions {

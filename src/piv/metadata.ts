@@ -17,6 +17,7 @@ export type KeyReport = KeyMetadata | typeof NO_KEY | undefined;
  */
 export class KeyReports {
   readonly #session: PivSession;
+  readonly #changed: (slot: KeySlot) => void;
   readonly #reports = new MemoizedMap((slot: KeySlot) => this.#ask(slot));
   /** The metadata read so far. */
   readonly #arrived = new Map<KeySlot, KeyReport>();
@@ -25,8 +26,10 @@ export class KeyReports {
   /** Whether the card reports that it has no such slot: the other slots of its kind are then not queried. */
   #withoutRetiredKeys = false;
 
-  constructor(session: PivSession) {
+  /** @param changed Called when what is known of the key in a slot changes. */
+  constructor(session: PivSession, changed: (slot: KeySlot) => void) {
     this.#session = session;
+    this.#changed = changed;
   }
 
   /**
@@ -59,6 +62,7 @@ export class KeyReports {
   forget(slot: KeySlot): void {
     this.#reports.delete(slot);
     this.#arrived.delete(slot);
+    this.#changed(slot);
   }
 
   /**
@@ -73,6 +77,7 @@ export class KeyReports {
   async #ask(slot: KeySlot): Promise<KeyReport> {
     const report = await this.#read(slot);
     this.#arrived.set(slot, report);
+    this.#changed(slot);
     return report;
   }
 

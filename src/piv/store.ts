@@ -16,6 +16,7 @@ import {
 import { getData, readData } from "./commands.ts";
 import { KEY_SLOTS, type KeySlot, NAMED_SLOTS, referenceName, RETIRED_SLOTS } from "./keys.ts";
 import { type KeyReport, KeyReports, NO_KEY } from "./metadata.ts";
+import { readUsableKey, type UsableKey } from "./private-key.ts";
 import type { PivSession } from "./session.ts";
 import { getSerial, type KeyMetadata, type KeyPinPolicy, pinPolicyOf, readSerial } from "./yubico.ts";
 
@@ -43,6 +44,9 @@ export class PivStore {
   readonly #generated = new Map<KeySlot, Uint8Array>();
   /** The slots of keys that were generated here. */
   readonly #made = new Set<KeySlot>();
+  /** Keys as they are used, until something changes of what they were read from. */
+  readonly #keys = new Map<KeySlot, UsableKey>();
+  #keyChanges = 0;
   /**
    * The first fields of the CHUID: one exchange for an object of any length. Empty if the card has none or a malformed
    * one, because only the serial number depends on it.
@@ -55,7 +59,9 @@ export class PivStore {
 
   constructor(session: PivSession) {
     this.#session = session;
-    this.reports = new KeyReports(session);
+    this.reports = new KeyReports(session, (slot) => {
+      this.#keyChanged(slot);
+    });
   }
 
   /**
@@ -102,6 +108,7 @@ export class PivStore {
         } catch (error) {
           if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
           this.#readAgain.add(slot.certificate);
+          this.#keyChanged(slot);
           throw error;
         }
       });
@@ -119,8 +126,8 @@ export class PivStore {
 
   /** Stores the public key of `slot` before its certificate is deleted. */
   keep(slot: KeySlot, publicKey: Uint8Array): void {
-    this.reports.forget(slot);
     this.#generated.set(slot, publicKey);
+    this.reports.forget(slot);
   }
 
   /** Caches the object that was just written under `tag`: the value of tag 53, empty if it was deleted. */
@@ -137,10 +144,20 @@ export class PivStore {
     for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.reports.forget(slot);
   }
 
+  #certificateChanged(tag: number): void {
+    for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.#keyChanged(slot);
+  }
+
+  #keyChanged(slot: KeySlot): void {
+    this.#keys.delete(slot);
+    this.#keyChanges++;
+  }
+
   #forgetObject(tag: number): void {
     this.#objects.delete(tag);
     this.#found.delete(tag);
     this.#readAgain.delete(tag);
+    this.#certificateChanged(tag);
     if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
@@ -176,6 +193,7 @@ export class PivStore {
   #forgetKey(slot: KeySlot): void {
     this.#generated.delete(slot);
     this.#made.delete(slot);
+    this.#keyChanged(slot);
   }
 
   /**
@@ -310,6 +328,20 @@ export class PivStore {
     const metadata = report !== NO_KEY && report ? report : isCertificateEnough ? undefined : await this.metadata(slot);
     if (metadata?.publicKey) return metadata.publicKey;
     return this.#certifiedKey(slot);
+  }
+
+  /**
+   * The key in `slot` for its use. It is read and parsed once, until the card or this process changes it.
+   * @throws {MalformedAnswerError} for a key that does not parse; as {@link publicKey}.
+   */
+  async usableKey(slot: KeySlot): Promise<UsableKey> {
+    const known = this.#keys.get(slot);
+    if (known) return known;
+    const changes = this.#keyChanges;
+    const spki = await this.publicKey(slot, "key");
+    const key = readUsableKey({ ...slot, pin: this.pinPolicy(slot) }, spki);
+    if (changes === this.#keyChanges) this.#keys.set(slot, key);
+    return key;
   }
 
   #certifiedKey(slot: KeySlot): Promise<Uint8Array> {

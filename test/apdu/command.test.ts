@@ -88,7 +88,12 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
     ["an instruction of more than a byte", { ...HEADER, ins: 0x100 }, "short", ONE_BYTE_EACH],
     ["a fraction", { ...HEADER, p1: 0.5 }, "short", ONE_BYTE_EACH],
     ["a negative parameter", { ...HEADER, p2: -1 }, "short", ONE_BYTE_EACH],
-    ["256 bytes of data", { ...HEADER, data: new Uint8Array(256) }, "short", "256 data bytes; the limit in short form is 255"],
+    [
+      "256 bytes of data",
+      { ...HEADER, data: new Uint8Array(256) },
+      "short",
+      "256 data bytes; the limit in short form is 255",
+    ],
     [
       "65,536 bytes of data",
       { ...HEADER, data: new Uint8Array(65_536) },

@@ -145,11 +145,7 @@ describe("a certificate object in a coding of its own", () => {
       (der) => inObject(concat(Uint8Array.of(0x01, 0x00, der.length & 0xff, der.length >> 8), deflateSync(der))),
       /zlib after a length/u,
     ],
-    [
-      "zeros behind the certificate",
-      (der) => inObject(concat(der, new Uint8Array(7))),
-      /7 bytes follow its end/u,
-    ],
+    ["zeros behind the certificate", (der) => inObject(concat(der, new Uint8Array(7))), /7 bytes follow its end/u],
     [
       "a length in more bytes than it needs",
       (der) => concat(fromHex("708300"), Uint8Array.of(der.length >> 8, der.length & 0xff), der, fromHex("710100fe00")),

@@ -26,8 +26,7 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     .description(
       "Examine a card and report where it differs from its standard: what was found, the section of the standard, what it " +
         "means, and what you can do. The command changes nothing and spends no PIN try. For a PIV card " +
-        "it also checks the signatures, hashes, identifiers and dates of the objects. The exit code is 5 if there is a defect. " +
-        "Needs the packages pkijs, @peculiar/x509 and reflect-metadata.",
+        "it also checks the signatures, hashes, identifiers and dates of the objects. The exit code is 5 if there is a defect.",
     )
     .option("--at <date>", "check validity at this time, such as 2030-01-31 or 2030-01-31T12:00:00Z; default: now")
     .option("--ca <path>", "a certificate of a trusted authority, or a folder of them; may be repeated", collect)

@@ -1,6 +1,6 @@
-import { CKR, CryptokiError, type CryptokiFunctions, FUNCTION_NAMES } from "../../cryptoki/index.ts";
+import { CKR, CryptokiError, type CryptokiFunctions, FUNCTIONS } from "../../cryptoki/index.ts";
 import { parseServerAddress } from "../address.ts";
-import { throwIfAborted } from "../../async/index.ts";
+import { type CallOptions, signalOf, throwIfAborted } from "../../async/index.ts";
 import { type Call, callOf } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
@@ -35,7 +35,7 @@ export interface P11KitOptions {
 
 /**
  * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards.
- * C_Initialize connects, C_Finalize disconnects; calls may run concurrently, and an AbortSignal ends the wait for one.
+ * C_Initialize connects, C_Finalize disconnects; calls may run concurrently, and the `signal` of a call's options ends the wait for it.
  *
  *     const hsm = new P11KitModule({ address: "unix:path=/run/user/1000/p11-kit/pkcs11" });
  *     await hsm.C_Initialize();
@@ -61,14 +61,15 @@ export class P11KitModule implements AsyncDisposable {
   }
 
   static {
-    for (const name of FUNCTION_NAMES) {
+    for (const [name, { parameters }] of FUNCTIONS) {
       Object.defineProperty(P11KitModule.prototype, name, {
         configurable: true,
         writable: true,
         value: async function (this: P11KitModule, ...args: readonly unknown[]): Promise<unknown> {
-          if (name === "C_Initialize") return this.#initialize(asSignal(args[0]));
-          if (name === "C_Finalize") return this.#finalize(asSignal(args[0]));
-          return this.#invoke(name, args);
+          const signal = signalOf(args[parameters.length] as CallOptions | undefined, badArgument);
+          if (name === "C_Initialize") return this.#initialize(signal);
+          if (name === "C_Finalize") return this.#finalize(signal);
+          return this.#invoke(name, args, signal);
         },
       });
     }
@@ -106,13 +107,12 @@ export class P11KitModule implements AsyncDisposable {
     throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
   }
 
-  async #invoke(name: string, args: readonly unknown[]): Promise<unknown> {
+  async #invoke(name: string, args: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
     const connections = this.#initialized();
     if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
-    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, args.find(isSignal));
+    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, signal);
     const call = callOf(name, link.dialect.offered);
     const parts = call.request.filter(({ role }) => role !== "room" && role !== "constant");
-    const signal = asSignal(args[parts.length]);
     const own = parts.map((part, index) => ("names" in part ? handles.toServer(part.names, args[index]) : args[index]));
     const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
       const reply = await link.call({ call, args: own, room, wanted }, signal);
@@ -136,16 +136,7 @@ export class P11KitModule implements AsyncDisposable {
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- declares the methods of the class
 export interface P11KitModule extends CryptokiFunctions {}
 
-const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
-
-/** @throws {CryptokiError} CKR_ARGUMENTS_BAD for anything but a signal or undefined, such as a length as in C. */
-function asSignal(value: unknown): AbortSignal | undefined {
-  if (value === undefined || isSignal(value)) return value;
-  throw new CryptokiError(
-    CKR.ARGUMENTS_BAD,
-    "the last argument must be an AbortSignal or left out; do not pass lengths",
-  );
-}
+const badArgument = (problem: string): CryptokiError => new CryptokiError(CKR.ARGUMENTS_BAD, problem);
 
 /** @param rv The error if there is no connection. @throws {CryptokiError} only. */
 async function connected(connections: Connections, rv: number, signal?: AbortSignal): Promise<Connection> {

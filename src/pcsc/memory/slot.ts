@@ -7,8 +7,8 @@ export interface LockWait {
   /** Milliseconds until SCARD_E_SHARING_VIOLATION. */
   readonly patience: number;
   readonly signals: readonly (AbortSignal | undefined)[];
-  /** Throws if the wait is pointless; called before each check. */
-  readonly refuse?: () => void;
+  /** The reader: there is nothing to wait for once it is unplugged. */
+  readonly slot?: MemorySlot;
 }
 
 /** Which connection of this process holds a card. A nested acquire needs as many releases. */
@@ -64,7 +64,7 @@ export class CardLock {
     const deadline = new Deadline(wait.patience);
     for (;;) {
       throwIfAborted(wait.signals, cancelled);
-      wait.refuse?.();
+      if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
       if (!this.heldByOther(connection)) return action();
       if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       await this.#freed.wait(deadline, wait.signals);
@@ -107,7 +107,8 @@ export class MemorySlot {
   /** Aborts when the present card is removed. */
   #presence = new AbortController();
   #events = 0;
-  #unplugged = false;
+  /** The reader is gone for good. */
+  unplugged = false;
   #exclusive = false;
   /** The active protocol, since the first connection to the card; undefined after a reset. */
   #protocol: number | undefined;
@@ -136,10 +137,6 @@ export class MemorySlot {
     return this.#card?.atr.slice() ?? new Uint8Array();
   }
 
-  get unplugged(): boolean {
-    return this.#unplugged;
-  }
-
   get exclusive(): boolean {
     return this.#exclusive;
   }
@@ -166,7 +163,7 @@ export class MemorySlot {
 
   /** Removes the reader and its card. Its connections stay dead, even if a reader of this name returns. */
   unplug(): void {
-    this.#unplugged = true;
+    this.unplugged = true;
     this.#remove("SCARD_E_READER_UNAVAILABLE");
   }
 
@@ -200,7 +197,7 @@ export class MemorySlot {
     if (!this.#tenants.delete(tenant)) return;
     this.lock.release(tenant);
     this.#exclusive = false;
-    if (!this.#unplugged) this.#changed();
+    if (!this.unplugged) this.#changed();
   }
 
   /** The card's active protocol, or the one of `protocols` that it supports. */

@@ -35,10 +35,7 @@ describe("ISO/IEC 7816-4 commands in words", () => {
       "002c0080023132",
       "RESET RETRY COUNTER: reference 80: local 0 (PIV: application PIN), reset code and new value, data concealed",
     ],
-    [
-      "002c0381",
-      "RESET RETRY COUNTER: reference 81: local 1 (PIV: PIN unblocking key (PUK)), only the reference",
-    ],
+    ["002c0381", "RESET RETRY COUNTER: reference 81: local 1 (PIV: PIN unblocking key (PUK)), only the reference"],
     ["00c0000012", "GET RESPONSE: up to 18 bytes"],
     ["0084000008", "GET CHALLENGE: up to 8 bytes"],
     ["0082000002aabb", "EXTERNAL AUTHENTICATE: algorithm implied, key implied, 2 bytes of data"],
