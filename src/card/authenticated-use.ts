@@ -4,9 +4,9 @@ import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
 import type { AuthenticatedUse, KeyPrimitive } from "./contract.ts";
 
-/** How a profile verifies a PIN for one use of a key, and uses the key; both within the hold that they are given. */
+/** How a profile verifies a PIN for one use of a key, and uses the key; both within the given hold. */
 export interface HeldUse {
-  /** The PIN, which stays the caller's; null if the reader's keys take it. */
+  /** The PIN, which the caller owns; null if the user types it on the reader. */
   readonly pin: Uint8Array | null;
   readonly verify: (hold: CardHold, pin: Uint8Array | null, signal?: AbortSignal) => Promise<void>;
   readonly use: (
@@ -18,14 +18,14 @@ export interface HeldUse {
 }
 
 /**
- * Verifies a PIN for one use of a key, and keeps the card from the verification to that use, so that no command comes between them.
- * What the use needs of the card besides must have been read before: it would wait for the hold to end.
+ * Verifies a PIN for one use of a key, and holds the card from the verification to that use, so that no command comes
+ * between them. Everything else that the use needs must have been read before: it would wait for the end of the hold.
  *
- * A caller of this process that waits meanwhile goes first after a moment: it may be one that the use itself waits for. The PIN is then
- * verified once more, right before the use. It is the one that this transaction verified before, so that no try is spent
- * (docs/decisions/context-login.md). A PIN that was typed on the reader is not known, and the others wait for the use.
- * @param signal Is looked at before the PIN is sent, and not after: the caller's wait is the caller's to end.
- * @throws what `verify` throws; {@link CardAccessError}.
+ * A caller of this process that waits meanwhile goes first after a moment, because the use itself may depend on it. The
+ * PIN is then verified once more, right before the use. This transaction verified it before, so that no try is spent
+ * (docs/decisions/context-login.md). A PIN that was typed on the reader is unknown, so others wait for the use.
+ * @param signal Checked before the PIN is sent, not afterwards: the caller itself ends its wait.
+ * @throws the error of `verify`; {@link CardAccessError}.
  */
 export async function authenticateUse(
   card: Card,
@@ -35,7 +35,7 @@ export async function authenticateUse(
   const hold = await card.holdTurn(signal);
   try {
     throwIfAborted(signal, cancelled);
-    // Waits for the card's answer even if the caller has left: a refusal that is lost would cost a second try later.
+    // Waits for the card's answer even if the caller has left: a lost refusal would cost a second try later.
     await verify(hold, pin, pin === null ? signal : undefined);
   } catch (error) {
     await hold[Symbol.asyncDispose]();
@@ -59,10 +59,10 @@ export async function authenticateUse(
   };
 }
 
-/** The use is what failed, and its caller gave no PIN for it. */
+/** The use failed; its caller gave no PIN for it. */
 function rejectLogin(error: unknown): never {
   if (!(error instanceof PinError)) throw error;
-  throw new LoginRequiredError(`the PIN was verified, and is not the card's any more: ${error.message}`, {
+  throw new LoginRequiredError(`the PIN was verified, but the card now refuses it: ${error.message}`, {
     cause: error,
   });
 }

@@ -1,4 +1,4 @@
-/** What the Cryptoki facade asks of a card application. */
+/** The interface between the Cryptoki facade and card applications. */
 export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   afterReset,
