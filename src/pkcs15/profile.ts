@@ -3,16 +3,16 @@ import type { CardProfile } from "../card/index.ts";
 import type { PublicFileStore } from "./files/public-cache.ts";
 import { announcesEfDir, tellsMake } from "./recognition/makes.ts";
 
-/** What may be asked of the profile. */
+/** Options of the profile. */
 export interface Pkcs15Options {
   /**
-   * Where copies of public files are kept, so that a card that was seen before costs a few exchanges. A copy counts for one serial
-   * number and one time of the last update; a program that changes the card without writing that time is not noticed.
+   * A store for copies of public files, so that a known card costs few exchanges. A copy is valid for one serial number
+   * and one time of the last update; changes by a program that does not write that time are not noticed.
    */
   readonly store?: PublicFileStore;
 }
 
-/** All that this profile knows is read when the first card is put to it: most programs meet one kind of card. */
+/** The profile's code is loaded when it first examines a card: most programs meet one kind of card. */
 const room = (): Promise<typeof Room> => import("./recognition/find.ts");
 
 /** Cards with files of ISO/IEC 7816-15 (PKCS #15): one token for each user PIN of each application. */
@@ -31,5 +31,5 @@ export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
   return profile;
 }
 
-/** The profile that keeps no copies. */
+/** The profile without a store. */
 export const pkcs15: CardProfile = createPkcs15();

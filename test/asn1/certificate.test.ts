@@ -103,7 +103,7 @@ describe("parseCertificate", () => {
     expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow("certificate: 1 bytes too many at 199");
     for (let length = 0; length < der.length; length++) {
       expect(() => parseCertificate(der.subarray(0, length))).toThrow(
-        /^certificate: \d+ bytes wanted at [0-3], \d+ left$/u,
+        /^certificate: \d+ bytes needed at [0-3], \d+ left$/u,
       );
     }
   });
@@ -270,8 +270,8 @@ describe("odd dates", () => {
 
   test("a length beyond the end is refused for both", () => {
     const certificate = parseCertificate(build({ validity: [fine, fromHex("1705323430")] }));
-    expect(() => certificate.notBefore).toThrow("validity: 5 bytes wanted at");
-    expect(() => certificate.notAfter).toThrow("validity: 5 bytes wanted at");
+    expect(() => certificate.notBefore).toThrow("validity: 5 bytes needed at");
+    expect(() => certificate.notAfter).toThrow("validity: 5 bytes needed at");
   });
 
   test("three of them are refused", () => {

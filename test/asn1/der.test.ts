@@ -103,12 +103,12 @@ describe("DerReader", () => {
     ["a length octet FF", "04 ff", "length octet FF"],
     ["a length beyond the limit", "04 83 10 00 01", "length 1048577 in 3 bytes"],
     ["a length of 4 GiB", "04 84 ff ff ff ff", "length 4294967295 in 4 bytes"],
-    ["a length that lies", "04 05 00", "5 bytes wanted at 2, 1 left"],
-    ["a length that is cut off", "04 82 01", "2 bytes wanted at 2, 1 left"],
+    ["a length that lies", "04 05 00", "5 bytes needed at 2, 1 left"],
+    ["a length that is cut off", "04 82 01", "2 bytes needed at 2, 1 left"],
     ["a tag number in several bytes", "1f 81 00 00", "a tag number above 30 at 0"],
     ["a tag number that would have fitted into one byte", "1f 04 00", "a tag number above 30 at 0"],
     ["a constructed tag number in several bytes", "7f 49 00", "a tag number above 30 at 0"],
-    ["nothing", "", "1 bytes wanted at 0, 0 left"],
+    ["nothing", "", "1 bytes needed at 0, 0 left"],
   ])("refuses %s", (_, hex, refusal) => {
     expect(() => read(hex).next()).toThrow(new DataError(`DER: ${refusal}`));
     // What is skipped is read by the same rules.
@@ -224,10 +224,10 @@ describe("derLength", () => {
   });
 
   test.each([
-    ["", "1 bytes wanted at 0, 0 left"],
-    ["30", "1 bytes wanted at 1, 0 left"],
-    ["3082", "2 bytes wanted at 2, 0 left"],
-    ["308201", "2 bytes wanted at 2, 1 left"],
+    ["", "1 bytes needed at 0, 0 left"],
+    ["30", "1 bytes needed at 1, 0 left"],
+    ["3082", "2 bytes needed at 2, 0 left"],
+    ["308201", "2 bytes needed at 2, 1 left"],
     ["3080", "length octet 80"],
     ["30817f", "length 127 in 1 bytes"],
     ["1f01", "a tag number above 30"],

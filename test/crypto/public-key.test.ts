@@ -97,7 +97,7 @@ describe("public keys", () => {
       expect(() => parsePublicKey(concat(spki, Uint8Array.of(0)))).toThrow(/^public key: 1 bytes too many at \d+$/u);
       for (let length = 0; length < spki.length; length++) {
         expect(() => parsePublicKey(spki.subarray(0, length))).toThrow(
-          /^public key: \d+ bytes wanted at [0-3], \d+ left$/u,
+          /^public key: \d+ bytes needed at [0-3], \d+ left$/u,
         );
       }
     }

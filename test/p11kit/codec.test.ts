@@ -308,8 +308,8 @@ describe("attributes", () => {
   });
 
   test("a count without a body costs nothing", () => {
-    expect(() => readBack(TEMPLATE, "ffffffff")).toThrow(": 4 bytes wanted at 4, 0 left");
-    expect(() => readBack(WANTED, "ffffffff")).toThrow(": 4 bytes wanted at 4, 0 left");
+    expect(() => readBack(TEMPLATE, "ffffffff")).toThrow(": 4 bytes needed at 4, 0 left");
+    expect(() => readBack(WANTED, "ffffffff")).toThrow(": 4 bytes needed at 4, 0 left");
   });
 
   test("a value of another kind than its attribute's is refused", () => {

@@ -116,7 +116,7 @@ describe("the label of a PKCS #15 token", () => {
       cryptoki.C_SetAttributeValue(session, await found("TokenLabel"), { [CKA.LABEL]: "x" }),
     ).rejects.toMatchObject({
       ...refusal("ATTRIBUTE_READ_ONLY"),
-      message: expect.stringContaining("CKA_LABEL of TokenLabel stays as it is"),
+      message: expect.stringContaining("CKA_LABEL of TokenLabel cannot be changed"),
     });
   });
 });

@@ -107,7 +107,7 @@ export class MemorySlot {
   /** Aborts when the present card is removed. */
   #presence = new AbortController();
   #events = 0;
-  /** The reader is gone for good. */
+  /** The reader is gone permanently. */
   unplugged = false;
   #exclusive = false;
   /** The active protocol, since the first connection to the card; undefined after a reset. */

@@ -170,7 +170,7 @@ async function certificates(
 /** A public note, and one behind each PIN. */
 function data(): Part {
   const notes = [
-    { label: "Public note", text: "This card is for tests; its keys protect nothing.\n" },
+    { label: "Public note", text: "This card is for tests; its keys guard nothing.\n" },
     { label: "Private note", text: "Only the PIN opens this.\n", authId: PIN.AUTHENTICATION },
     { label: "Signature note", text: "Only the signature PIN opens this.\n", authId: PIN.SIGNATURE },
   ];
