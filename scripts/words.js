@@ -33,12 +33,12 @@ const PHRASES = [
   ["nothing (?:that )?speaks", "name the condition"],
 ];
 
-const TEXT = /\.(?:ts|js|cjs|mjs|md|cpp|c|json|sh|yml)$/u;
+const TEXT = /\.(?:ts|js|cjs|mjs|md|cpp|c|sh|yml)$/u;
 const PLACES = ["src", "test", "docs", "bench", "scripts", "examples", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 const LEFT_OUT = /(?:^|\/)(?:node_modules|words(?:\.test)?\.[jt]s|package-lock\.json|recordings)(?:\/|$)/u;
 
 /** The lines of `text` with a phrase of the table: a line number from 1, the phrase, and the plain way. */
-export function findPhrases(text) {
+function findPhrases(text) {
   const found = [];
   // Comment markers and line breaks count as one space, so that a phrase over two lines is found too.
   const flat = text.replace(/\s*\n\s*(?:\/\/|\*(?!\/))?\s*/gu, (gap) => " ".repeat(Math.max(1, gap.length)));

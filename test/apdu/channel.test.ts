@@ -211,7 +211,7 @@ describe("a channel with extended length", () => {
     done();
   });
 
-  test("falls back when the card refuses the length, and for good when it does so twice: once may be an accident", async () => {
+  test("falls back when the card refuses the length, and permanently when it does so twice: one refusal may be an accident", async () => {
     const refused: [string, string][] = [
       [`0087079a00012c${AB(300)}0000`, "6700"],
       [`1087079aff${AB(255)}`, "9000"],

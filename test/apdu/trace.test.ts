@@ -143,7 +143,7 @@ describe("a trace", () => {
     );
   });
 
-  test("takes the real clock unless told", async () => {
+  test("uses the real clock by default", async () => {
     const events: TraceEvent[] = [];
     const before = Date.now();
     await traceTransmit(

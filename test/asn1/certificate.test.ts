@@ -37,7 +37,7 @@ interface Parts {
   extensions?: readonly Uint8Array[];
 }
 
-/** A certificate with the fields given; nobody checks its signature here. */
+/** A certificate with the given fields; its signature is not checked here. */
 function build({ serialNumber, validity, extensions = [] }: Parts = {}): Uint8Array {
   const algorithm = derSequence(derOid("1.2.840.10045.4.3.2"));
   const tbs = derSequence(
@@ -416,7 +416,7 @@ describe("a certificate in BER", () => {
     expect(() => parseDerCertificate(build({ serialNumber: fromHex("02020001") }))).toThrow(
       "serial number: an INTEGER that is not in its shortest form",
     );
-    // Authorities with such numbers exist, and somebody may want them on a card.
+    // Authorities with such numbers exist, and a card may hold their certificates.
     expect(toHex(parseDerCertificate(build({ serialNumber: fromHex("0201ff") })).serialNumber)).toBe("0201ff");
   });
 

@@ -170,7 +170,7 @@ describe("a container", () => {
     expect(await valueOf(rig, "Person Instance")).toBe("01014d0200");
   });
 
-  test("that most cards leave empty is shown where something is in it, and somebody asks for it", async () => {
+  test("that most cards leave empty is shown if it has contents and a search names it", async () => {
     const chuid = { objects: { "3000": buffers([0x30, new Uint8Array(25)]) } };
     const applets = { [AID.CCC]: ccc(url(0x01, "3000", "3000", "a000000116")), a0000001163000: chuid };
     const shown = async (rig: Inserted): Promise<unknown> =>

@@ -84,7 +84,7 @@ describe("serve", () => {
     const child = start(["--virtual", "serve", "-f", "--socket", file, "--json"]);
     if (child.stdout) await once(child.stdout, "data");
     expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
-    // Somebody listens there.
+    // Another server listens there.
     const second = start(["--virtual", "serve", "--socket", file]);
     expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server already listens on/u);
     child.kill("SIGINT");
@@ -169,7 +169,7 @@ describe("serve", () => {
     expect(await once(child, "exit")).toEqual([0, null]);
   }, 60_000);
 
-  test("shares no login over a socket that systemd hands over: nobody knows whom it lets in", async () => {
+  test("shares no login over a socket that systemd hands over: it is unknown which users that admits", async () => {
     const listening = createServer().listen(0, "127.0.0.1");
     await once(listening, "listening");
     const { fd } = (listening as unknown as { readonly _handle: { readonly fd: number } })._handle;

@@ -80,7 +80,7 @@ describe("a card with two PINs", () => {
     expect((await onCard(["delete", ...note], PIN)).stdout).toBe("Deleted: data Shopping\n");
   });
 
-  test("a secret that nobody can be asked for is named", async () => {
+  test("a secret without a prompt is named", async () => {
     const { code, stderr } = await onCard(["pin", "unlock", uriOf(SIGNATURE_TOKEN)]);
     expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining(`PUK of ${SIGNATURE_TOKEN}`) });
   });

@@ -86,7 +86,7 @@ describe("public keys", () => {
       const type = curve === "Ed25519" ? "edwards" : "montgomery";
       const key = { type, curve, point: new Uint8Array(length) } as Parameters<typeof encodePublicKey>[0];
       expect(() => parsePublicKey(encodePublicKey(key))).toThrow(
-        new DataError(`public key: a point of ${length} bytes, 32 wanted`),
+        new DataError(`public key: a point of ${length} bytes instead of 32`),
       );
     }
   });

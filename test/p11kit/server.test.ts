@@ -166,7 +166,7 @@ describe("a peer", () => {
     ["a message over the limit", fromHex("00000010 00000000 7fffffff")],
     ["options over the limit", fromHex("00000010 7fffffff 00000000")],
     ["the code 0", fromHex("00000000 00000000 00000004 00000002")],
-  ])("that sends %s is cut off, and nobody else notices", async (_, bytes) => {
+  ])("that sends %s is cut off, and no other client notices", async (_, bytes) => {
     const other = await rig.module();
     const peer = await Peer.open(rig.socket);
     peer.stream.write(bytes);
@@ -209,7 +209,7 @@ describe("a peer", () => {
     await closed;
     await own.untilClients(5);
     expect(own.server.clients).toBe(5);
-    // Whoever had little goes on.
+    // A client that held little goes on.
     await using module = await own.module();
     expect(await module.C_GetSlotList(true)).toHaveLength(1);
     expect(short.stream.destroyed).toBe(false);
@@ -293,7 +293,7 @@ describe("a peer", () => {
     peer[Symbol.dispose]();
   });
 
-  test("that dies in a login leaves nobody waiting, and no login behind", async () => {
+  test("that dies in a login leaves no client waiting, and no login behind", async () => {
     const [peer, session] = await Peer.withSession(rig.socket);
     const started = new Promise<void>((resolve) => {
       rig.local.before = (command): Promise<void> | void => {

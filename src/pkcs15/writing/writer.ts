@@ -184,7 +184,7 @@ export class ObjectWriter {
     });
   }
 
-  /** The file of a private key, which is deleted with it, whoever created it. */
+  /** The file of a private key, which is deleted with it, also if another program created it. */
   #keyFile(item: DirectoryItem): FilePath {
     const place = this.#application.dialect.keys?.deletable && this.#valuePlace(item);
     if (!place) throw new UnsupportedError("keys cannot be deleted from this card");
