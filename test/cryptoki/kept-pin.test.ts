@@ -146,7 +146,7 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
           status: "rejected",
           reason: {
             rv: CKR.USER_NOT_LOGGED_IN,
-            message: expect.stringContaining("wants its PIN before each use") as unknown,
+            message: expect.stringContaining("needs its PIN before each use") as unknown,
           },
         });
       }
@@ -198,7 +198,7 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
       for (const reason of reasons) {
         expect(reason).toMatchObject({
           rv: CKR.USER_NOT_LOGGED_IN,
-          message: expect.not.stringContaining("not the card's any more") as unknown,
+          message: expect.not.stringContaining("the card refuses the kept PIN") as unknown,
         });
       }
     });

@@ -78,7 +78,7 @@ describe("the label of a PKCS #15 token", () => {
     }
     await expect(change(utf8("x".repeat(200)))).rejects.toMatchObject({
       ...refusal("ATTRIBUTE_READ_ONLY"),
-      message: expect.stringMatching(/TokenInfo .*5032 has 256 bytes, and would need 3\d\d with this label/u),
+      message: expect.stringMatching(/TokenInfo .*5032 has 256 bytes, but needs 3\d\d with this label/u),
     });
     await expect(change(utf8("x".repeat(256)))).rejects.toThrow(/more than 255 bytes/u);
     expect(await labels(cryptoki)).toEqual(["Virtual eID (PIN)", "Virtual eID (Signature PIN)"]);
