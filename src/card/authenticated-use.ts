@@ -4,9 +4,9 @@ import type { Card } from "./card.ts";
 import type { CardHold } from "./card-hold.ts";
 import type { AuthenticatedUse, KeyPrimitive } from "./contract.ts";
 
-/** How a profile verifies a PIN for one use of a key, and uses the key; both within the hold that they are given. */
+/** How a profile verifies a PIN for one use of a key, and uses the key; both within the given hold. */
 export interface HeldUse {
-  /** The PIN, which stays the caller's; null if the reader's keys take it. */
+  /** The PIN, which the caller owns; null if the user types it on the reader. */
   readonly pin: Uint8Array | null;
   readonly verify: (hold: CardHold, pin: Uint8Array | null, options?: CallOptions) => Promise<void>;
   readonly use: (
@@ -18,8 +18,8 @@ export interface HeldUse {
 }
 
 /**
- * Verifies a PIN for one use of a key, and keeps the card from the verification to that use, so that no command comes between them.
- * What the use needs of the card besides must have been read before: it would wait for the hold to end.
+ * Verifies a PIN for one use of a key, and holds the card from the verification to that use, so that no command comes
+ * between them. Everything else that the use needs must have been read before: it would wait for the end of the hold.
  *
  * A caller of this process that waits meanwhile goes first after a moment: it may be one that the use itself waits for. The PIN is then
  * verified once more, right before the use. It is the one that this transaction verified before, so that no try is spent
@@ -59,10 +59,10 @@ export async function authenticateUse(
   };
 }
 
-/** The use is what failed, and its caller gave no PIN for it. */
+/** The use failed; its caller gave no PIN for it. */
 function rejectLogin(error: unknown): never {
   if (!(error instanceof PinError)) throw error;
-  throw new LoginRequiredError(`the PIN was verified, and is not the card's any more: ${error.message}`, {
+  throw new LoginRequiredError(`the PIN was verified, but the card now refuses it: ${error.message}`, {
     cause: error,
   });
 }

@@ -1,6 +1,6 @@
 /**
- * PKCS#11 for smart cards: the C_ functions, their structures, constants and errors, and PKCS #11 URIs. A slot is a reader, or
- * a part of one; a token is what one PIN of the card in it guards.
+ * PKCS#11 for smart cards: the C_ functions, their structures, constants and errors, and PKCS #11 URIs. A slot is a
+ * reader, or a part of one; a token is the part of its card that one PIN protects.
  */
 export type { CallOptions } from "../async/index.ts";
 export { AttributeError, type Unavailable } from "./attributes/errors.ts";

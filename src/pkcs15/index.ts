@@ -1,6 +1,6 @@
 /**
- * Cards with a file system of ISO/IEC 7816-15, which PKCS #15 was before: directory files list keys, certificates, data objects and
- * the PINs that guard them, and ISO/IEC 7816-8 uses the keys. Each user PIN is a token.
+ * Cards with a file system of ISO/IEC 7816-15, the successor of PKCS #15: directory files list keys, certificates, data
+ * objects and the PINs that protect them, and the commands of ISO/IEC 7816-8 use the keys. Each user PIN is a token.
  */
 export {
   type CardDescription,

@@ -23,5 +23,5 @@ export function createPkcs15(options: Pkcs15Options = {}): CardProfile {
   return profile;
 }
 
-/** The profile that keeps no copies. */
+/** The profile without a store. */
 export const pkcs15: CardProfile = createPkcs15();

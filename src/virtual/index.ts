@@ -1,4 +1,4 @@
-/** Smart cards in software, for tests, demonstrations and trying things out. Their keys are not protected. */
+/** Smart cards in software, for tests, demonstrations and experiments. Their keys are not protected. */
 export type { VirtualCard } from "./card.ts";
 export { loadCard, type SavableCard, saveCard } from "./card-file.ts";
 export { type CertificateDeviation, deviatingCertificate } from "./certificates.ts";

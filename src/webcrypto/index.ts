@@ -1,6 +1,7 @@
 /**
- * The W3C's Web Cryptography API over PKCS#11: a `Crypto` whose private keys stay on a token, for pkijs, @peculiar/x509, and all
- * else that is written for WebCrypto. It stands on the C_ functions alone, so the token may be any module's.
+ * The W3C's Web Cryptography API over PKCS#11: a `Crypto` whose private keys stay on a token, for pkijs,
+ * @peculiar/x509, and other libraries that use WebCrypto. It calls only the C_ functions, so it works with the tokens
+ * of any module.
  */
 export type {
   CertificateCategory,

@@ -3,8 +3,8 @@ import { algorithmNamed, type TokenKeyAlgorithm } from "./algorithms.ts";
 import type { StoredKey } from "./stored-key.ts";
 
 /**
- * A private key that stays on its token, as a CryptoKey for one algorithm. The same key of the card may be several of these. Every
- * {@link TokenCrypto} uses it, whichever gave it.
+ * A private key that stays on its token, as a CryptoKey for one algorithm. One key of the card may be several of these.
+ * Every {@link TokenCrypto} can use it.
  */
 export class TokenCryptoKey {
   readonly type = "private";
@@ -21,7 +21,7 @@ export class TokenCryptoKey {
     this.#stored = stored;
   }
 
-  /** As of the host's keys: libraries look at it. */
+  /** The same as for the host's keys, because libraries check it. */
   readonly [Symbol.toStringTag] = "CryptoKey";
 
   /**
@@ -32,9 +32,9 @@ export class TokenCryptoKey {
   static require(key: TokenCryptoKey, algorithm: unknown, usage: KeyUsage): StoredKey {
     const name = algorithmNamed(algorithm);
     if (name !== key.algorithm.name) {
-      throw refusal("InvalidAccessError", `the key is for ${key.algorithm.name}`);
+      throw refusal("InvalidAccessError", `the key works with ${key.algorithm.name}`);
     }
-    if (!key.usages.includes(usage)) throw refusal("InvalidAccessError", `the key is not for "${usage}"`);
+    if (!key.usages.includes(usage)) throw refusal("InvalidAccessError", `the key does not allow "${usage}"`);
     return key.#stored;
   }
 }

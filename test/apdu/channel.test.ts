@@ -222,7 +222,7 @@ describe("a channel with extended length", () => {
     done();
   });
 
-  test("falls back when the card refuses the length, and for good when it does so twice: once may be an accident", async () => {
+  test("falls back when the card refuses the length, and permanently when it does so twice: one refusal may be an accident", async () => {
     const refused: [string, string][] = [
       [`0087079a00012c${AB(300)}0000`, "6700"],
       [`1087079aff${AB(255)}`, "9000"],
@@ -297,8 +297,8 @@ describe("a hostile card", () => {
   };
 
   test.each([
-    ["", "0 bytes, 2 at least"],
-    ["90", "1 bytes, 2 at least"],
+    ["", "0 bytes; the minimum is 2"],
+    ["90", "1 bytes; the minimum is 2"],
   ])("an answer of %j is malformed", async (answer, message) => {
     const sent = always(answer).channel.send(GET_DATA);
     await expect(sent).rejects.toMatchObject({ name: "MalformedAnswerError", message: `response APDU: ${message}` });
@@ -307,25 +307,25 @@ describe("a hostile card", () => {
   test("an answer longer than any may be is malformed", async () => {
     await expect(always("00".repeat(65_539)).channel.send(GET_DATA)).rejects.toMatchObject({
       name: "MalformedAnswerError",
-      message: "response APDU: 65539 bytes, 65538 at most",
+      message: "response APDU: 65539 bytes; the limit is 65538",
     });
   });
 
   test("61xx without end and without data ends at once", async () => {
     const { channel, count } = always("6100");
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBe(2);
   });
 
   test("61xx without end, a byte at a time, ends", async () => {
     const { channel, count } = always("016101");
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBeLessThan(10_000);
   });
 
   test("61xx without end, in long answers, ends after a megabyte", async () => {
     const { channel, count } = always(`${"01".repeat(60_000)}6100`);
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBeLessThan(20);
   });
 

@@ -196,7 +196,7 @@ describe("a PIN for one use of a key", () => {
       await other.disconnect();
     });
 
-    test("is verified once if nobody waited for longer than a moment", async () => {
+    test("is verified once if no caller waited for longer than a moment", async () => {
       await using card = await cardWith();
       const held = await authenticated(card);
       const waiting = card.exclusively(send(2));

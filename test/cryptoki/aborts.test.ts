@@ -248,7 +248,7 @@ describe("an abort in the middle", () => {
     expect(await made.find(session, { [CKA.LABEL]: "given up" })).toEqual([]);
   });
 
-  test("of C_Logout leaves nobody logged in", async () => {
+  test("of C_Logout leaves no user logged in", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;
     const session = await made.loggedIn();

@@ -33,7 +33,7 @@ function certificateObject(
       ...storageAttributes(object),
       [CKA.CLASS]: CKO.CERTIFICATE,
       [CKA.CERTIFICATE_TYPE]: CKC.X_509,
-      // That it lies on the card says nothing about trust.
+      // Being on a card does not make it trusted.
       [CKA.TRUSTED]: false,
       [CKA.CERTIFICATE_CATEGORY]: category,
       // The first three bytes of the SHA-1 hash of CKA_VALUE.
@@ -56,7 +56,10 @@ function certificateObject(
   };
 }
 
-/** A time that names no moment is the empty date, which is the default of the standard: the rest of the template is read. */
+/**
+ * An invalid time becomes the empty date, which is the standard's default, so that the rest of the template can be
+ * read.
+ */
 function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): Date | null {
   try {
     return certificate[name];
@@ -66,7 +69,7 @@ function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): D
   }
 }
 
-/** Of a certificate that is to be had from a URL, no more is known. */
+/** Of a certificate that is available from a URL only the URL is known. */
 function elsewhere(url: string): ObjectContents["attributes"] {
   const empty = new Uint8Array();
   const unknown = (): Promise<undefined> => Promise.resolve(undefined);
@@ -98,8 +101,8 @@ function dataObject(object: CardData): Pick<ObjectContents, "attributes"> {
 }
 
 /**
- * An object of a card as PKCS#11 has it.
- * @param life Whether the object is gone since.
+ * An object of a card in PKCS#11's form.
+ * @param life Whether the object has ended since.
  */
 export function cardObject(object: CardObject, token: Token, life: Readonly<ObjectLife>): ObjectContents {
   return {

@@ -6,26 +6,26 @@ import type { CardEnvironment } from "./inserted-card.ts";
 import { type Reader, type ReaderChange, ReaderSource } from "./readers.ts";
 import type { Token, TokenCard } from "./token.ts";
 
-/** The way to cards, and what may be on them. */
+/** The connection to cards, and the supported card applications. */
 export interface CardAccess extends CardOptions {
   readonly pcsc: Pcsc;
-  /** Kinds of card applications, the most common first: where a card carries several, the order says whose it is. */
+  /** Profiles of card applications, the most common first: if a card carries several, the order decides. */
   readonly profiles: readonly CardProfile[];
 }
 
-/** An application that wants to know what happens in the slots. */
+/** An application that receives the events of the slots. */
 export interface SlotListener {
-  /** A token came or went, or the reader did. */
+  /** A token or a reader came or went. */
   slotChanged(slotID: number): void;
-  /** The card in the reader whose first slot is `first` was looked at: `further` slots hold tokens of it. */
+  /** The card in the reader whose first slot is `first` was examined: `further` slots hold tokens of it. */
   slotsFound(first: number, further: readonly number[]): void;
-  /** A card went; its tokens are valid no more. */
+  /** A card was removed; its tokens are invalid. */
   cardRemoved(card: TokenCard): void;
-  /** Something is wrong on a card. */
+  /** There is a finding on a card. */
   cardFinding(finding: CardFinding, reader: string): void;
   /** Whether it has a session with the token. */
   usesToken(token: Token): boolean;
-  /** An application is about to leave a login that it shares: those who are in it by single sign-on keep it. */
+  /** An application is about to leave a login that it shares: those with single sign-on keep it. */
   sharedLoginLeft(token: Token): void;
 }
 
@@ -33,7 +33,7 @@ export interface SlotListener {
 export interface Slot {
   readonly id: number;
   readonly reader: Reader;
-  /** Which of the card's tokens it holds. */
+  /** The number of its token on the card. */
   readonly index: number;
 }
 
@@ -45,7 +45,7 @@ export interface Slot {
 export class SlotTable {
   readonly #way: CardEnvironment;
   readonly #machine: ReaderSource;
-  /** Readers that programs brought along. */
+  /** Readers that programs added. */
   readonly #added = new Set<ReaderSource>();
   readonly #listeners = new Set<SlotListener>();
   #nextID = 0;
@@ -93,7 +93,7 @@ export class SlotTable {
   }
 
   /**
-   * Readers that a program brings along: from now on they have slots, beside those of the machine.
+   * Adds a program's own readers: they get slots beside those of the machine.
    * @throws {CardAccessError} if they cannot be followed.
    * @internal
    */
@@ -123,7 +123,7 @@ export class SlotTable {
   /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. @internal */
   async slots(): Promise<readonly Slot[]> {
     const readers = this.#readers.filter((reader) => reader.plugged);
-    // One card that cannot be reached must not hide the others; C_GetTokenInfo says what is wrong with it.
+    // A card that cannot be reached must not hide the others; C_GetTokenInfo reports its error.
     await Promise.allSettled(readers.map(async (reader) => reader.card?.tokens()));
     return readers.flatMap((reader) => reader.slotIDs.map((id, index) => ({ id, reader, index })));
   }
@@ -159,7 +159,7 @@ export class SlotTable {
   }
 
   /**
-   * An application that shares its login leaves it. Whoever has a session is logged in by it, also an application that has made no call
+   * An application leaves its shared login. Every application with a session adopts it, also one that has made no call
    * since.
    * @internal
    */

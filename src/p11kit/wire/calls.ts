@@ -17,43 +17,43 @@ import {
 } from "./values.ts";
 import { MECHANISM } from "./mechanism.ts";
 
-/** What a handle names. */
+/** The object that a handle names. */
 export type Named = "session" | "object" | "key";
 
-/** One value of a request, and what it is to the function that is called. */
+/** One value of a request, and its role in the function call. */
 type RequestPart =
   /** The function's next argument. */
   | { readonly role: "argument"; readonly field: Field<unknown>; readonly names?: Named }
-  /** How much the caller can take: of C alone. */
+  /** The caller's room, which only C has. */
   | { readonly role: "room"; readonly field: Field<number> }
-  /** How much the caller can take, which is an argument of the function as well. */
+  /** The caller's room, which is also an argument of the function. */
   | { readonly role: "amount"; readonly field: Field<number> }
-  /** The attributes to tell, and the room for each. */
+  /** The requested attributes, and the room for each. */
   | { readonly role: "wanted"; readonly field: typeof WANTED }
-  /** The same in every request. */
+  /** A constant in every request. */
   | { readonly role: "constant"; readonly field: Field<unknown>; readonly value: unknown };
 
-/** What a function gives. */
+/** The result of a function. */
 type Result =
   | { readonly kind: "nothing" }
   | { readonly kind: "number"; readonly isHandle: boolean }
-  /** A structure, field by field in the order of C. */
+  /** A structure, field by field in C's order. */
   | { readonly kind: "structure"; readonly fields: Readonly<Record<string, Field<unknown>>> }
   | { readonly kind: "bytes" }
   | { readonly kind: "list"; readonly areHandles: boolean }
   | { readonly kind: "key pair" }
   | { readonly kind: "attributes" }
-  /** A handle, with what became of the mechanism's parameter. */
+  /** A handle, with the updated parameter of the mechanism. */
   | { readonly kind: "derived key" };
 
 export interface Call {
   readonly id: number;
   readonly name: string;
-  /** The function, where it is not called like the call. */
+  /** The function, if its name differs from the call's. */
   readonly function: string;
-  /** What must be agreed upon before a client may send it: the version of the first p11-kit that has it. */
+  /** The protocol version that must be negotiated before a client may send it: that of the first p11-kit with it. */
   readonly since: number;
-  /** False where the parameter of a message goes over as it lies in C's memory: pointers, which mean nothing elsewhere. */
+  /** False if a message parameter is transmitted as it is in C's memory: pointers, which are meaningless elsewhere. */
   readonly portable: boolean;
   readonly request: readonly RequestPart[];
   readonly result: Result;
@@ -85,9 +85,9 @@ const LIST: Result = { kind: "list", areHandles: false };
 const HANDLES: Result = { kind: "list", areHandles: true };
 const structure = (fields: Readonly<Record<string, Field<unknown>>>): Result => ({ kind: "structure", fields });
 
-/** What C_Initialize must bring: the name that the protocol once had. */
+/** Required in C_Initialize: the protocol's former name. */
 const HANDSHAKE = utf8("PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1");
-/** pReserved: not given, an empty string of C. */
+/** pReserved: absent, or an empty string of C. */
 const RESERVED = [
   { role: "constant", field: BOOLEAN, value: false },
   { role: "constant", field: BYTES, value: Uint8Array.of(0) },
@@ -97,14 +97,14 @@ const call = (id: number, name: string, request: readonly RequestPart[], result:
   id,
   name,
   function: name,
-  // 0.25 brought the functions of PKCS#11 3.0, and version 1 of the protocol.
+  // 0.25 introduced the functions of PKCS#11 3.0, and version 1 of the protocol.
   since: id > 65 ? 1 : 0,
   portable: !/Message(En|De)crypt|crypt(?=Message)/u.test(name),
   request,
   result,
 });
 
-/** Every call of the protocol, in the order of the numbers: the one description that both ends are made from. */
+/** Every call of the protocol, in the order of the numbers. Client and server are both made from this description. */
 export const CALLS: readonly Call[] = [
   call(1, "C_Initialize", [{ role: "constant", field: BYTES, value: HANDSHAKE }, ...RESERVED], NOTHING),
   call(2, "C_Finalize", [], NOTHING),
@@ -252,14 +252,14 @@ export const CALLS: readonly Call[] = [
   },
 ];
 
-/** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
+/** The newest call for a function that both ends support. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
 export function callOf(name: string, agreed: number): Call {
   const found = CALLS.findLast((one) => one.function === name && one.portable && one.since <= agreed);
-  if (!found) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
+  if (!found) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not include this function");
   return found;
 }
 
-/** The signature of a request, as both ends compare it. */
+/** The signature of a request, which both ends compare. */
 export const requestSignature = ({ request }: Call): string => request.map(({ field }) => field.signature).join("");
 
 /** The signature of a response. */

@@ -17,11 +17,11 @@ import type { AddonCards } from "./module.ts";
 import type { AddonWatch } from "./watch.ts";
 
 const ATTR_ATR_STRING = 0x00090303;
-/** How long a removal may take to be noticed: pcscd looks every 400 ms. */
+/** Milliseconds until pcscd notices a removal: it polls every 400 ms. */
 const NOTICE_REMOVAL = 1000;
 const LOOK_EVERY = 50;
 
-/** A card through the addon. What the addon lacks, and what stands in for it, is told at `openAddon`. */
+/** A card through the addon. `openAddon` lists the addon's limits. */
 export class AddonConnection implements CardConnection {
   readonly #handle: AddonHandle;
   readonly #watch: AddonWatch;
@@ -30,7 +30,7 @@ export class AddonConnection implements CardConnection {
   readonly #calls = new SerialQueue(cancelled);
   readonly #closing = new AbortController();
   #atr: Uint8Array = new Uint8Array();
-  /** The card was reset by this connection's END, as all connections see it then until they reconnect. */
+  /** Whether this connection's END reset the card, which all connections see until they reconnect. */
   #reset = false;
 
   constructor(cards: AddonCards, watch: AddonWatch, options: AddonHandleOptions) {
@@ -38,7 +38,7 @@ export class AddonConnection implements CardConnection {
     this.#watch = watch;
     this.#options = options;
     this.#lock = cards.lock(options.name);
-    // Every call under way listens to it, and any number may be.
+    // Every pending call adds a listener; there may be many.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -58,7 +58,7 @@ export class AddonConnection implements CardConnection {
     return this.#closing.signal.aborted;
   }
 
-  /** Nothing else may be called before. If it fails, {@link abandon}. */
+  /** Call this first. If it fails, call {@link abandon}. */
   async open(signal?: AbortSignal): Promise<void> {
     await this.#whenFree(() => this.#connect(signal), signal);
   }
@@ -68,7 +68,7 @@ export class AddonConnection implements CardConnection {
       const detail = `a command has 1 to ${MAX_PAYLOAD} bytes, this one ${command.length}`;
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
-    // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
+    // The addon copies the bytes when it starts the call, perhaps after the caller has wiped its own.
     const bytes = Buffer.from(copySecret(command).buffer);
     const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
@@ -90,7 +90,7 @@ export class AddonConnection implements CardConnection {
     return this.#exchange(control, bytes, options, false);
   }
 
-  /** An exchange, patient with other programs if it `waits`. One without an answer ends the connection. */
+  /** An exchange, waiting for other programs if it `waits`. One without an answer ends the connection. */
   #exchange(
     work: () => Promise<Uint8Array>,
     bytes: Uint8Array,
@@ -161,7 +161,7 @@ export class AddonConnection implements CardConnection {
   }
 
   alone(): Promise<boolean> {
-    // The addon does not tell how many share the card.
+    // The addon does not report how many programs share the card.
     return this.#inTurn(() => Promise.resolve(false));
   }
 
@@ -194,9 +194,9 @@ export class AddonConnection implements CardConnection {
   }
 
   /**
-   * Ends the connection at once. The addon lets go of the card when the call under way is over, and resets it if that was
-   * in a transaction, as pcscd does for a program that dies.
-   * @param reason What the calls under way fail with.
+   * Ends the connection at once. The addon releases the card when the pending call is over, and resets it after a
+   * transaction, as pcscd does for a program that dies.
+   * @param reason The error of the pending calls.
    */
   async abandon(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): Promise<void> {
     if (this.closed) return;
@@ -218,13 +218,13 @@ export class AddonConnection implements CardConnection {
     this.#atr = state?.atr ?? new Uint8Array();
   }
 
-  /** In place of SCardReconnect, for which there is a moment without a connection. */
+  /** Replaces SCardReconnect; there is a moment without a connection. */
   async #reconnect(disposition: Disposition): Promise<void> {
     await this.#handle.disconnect(disposition);
     await this.#connect();
   }
 
-  /** An exchange that fails while the card is pulled out looks like any that fails, until the service has looked. */
+  /** A failed exchange looks the same with and without a card, until the service has polled the reader. */
   async #explain(error: unknown): Promise<never> {
     const broken = error instanceof PcscError && error.is("SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR");
     for (let waited = 0; broken && waited < NOTICE_REMOVAL && !this.closed; waited += LOOK_EVERY) {
@@ -246,7 +246,7 @@ export class AddonConnection implements CardConnection {
     return patiently(this.#options.patience, attempt, [signal, this.#closing.signal]);
   }
 
-  /** Does `work` once no other connection of this process has the card to itself. */
+  /** Runs `work` once no other connection of this process holds the card. */
   #whenFree<T>(work: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     const wait = { patience: this.#options.patience, signals: [signal, this.#closing.signal] };
     return this.#lock.whenFree(this, work, wait);
@@ -262,6 +262,6 @@ export class AddonConnection implements CardConnection {
 function closed(): PcscError {
   return new PcscError(
     "SCARD_E_INVALID_HANDLE",
-    "the connection is closed, or a call given up closed it; connect again",
+    "the connection is closed, or closed after an abandoned call; connect again",
   );
 }

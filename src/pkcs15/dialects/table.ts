@@ -6,7 +6,7 @@ import { ISO_APPLETS } from "./iso-applet.ts";
 import { MYEID } from "./myeid.ts";
 import { SMARTCARD_HSM } from "./smartcard-hsm.ts";
 
-/** In the order in which a card is compared with them; the last one takes all. */
+/** The order in which a card is compared with them; the last one matches all. */
 const DIALECTS: readonly Dialect[] = [
   ...ISO_APPLETS,
   MYEID,

@@ -10,7 +10,7 @@ jest.setTimeout(300_000);
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 let folder: string;
 
-/** Runs a program in the empty project, as somebody without a smart-card daemon. */
+/** Runs a program in the empty project, as for a user without a smart-card daemon. */
 async function succeed(program: string, ...args: string[]): Promise<RunResult> {
   const env = { PCSCLITE_CSOCK_NAME: path.join(folder, "no-daemon"), INIT_CWD: undefined };
   const result = await run(program, args, { cwd: folder, env, timeout: 240_000 });

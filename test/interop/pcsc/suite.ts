@@ -295,7 +295,7 @@ export function describePcsc(name: string, subject: Subject): void {
         expect(await patient).toHaveLength(6);
       });
 
-      test("that keeps the card lets nobody connect, not for ever", async () => {
+      test("that keeps the card keeps others from connecting, not for ever", async () => {
         await insert();
         await using other = await startOther(reader);
         await other.do("connect");
