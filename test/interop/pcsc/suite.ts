@@ -44,7 +44,8 @@ async function waitFor(
   pcsc: Pcsc,
   wanted: (readers: readonly ReaderState[]) => boolean,
 ): Promise<readonly ReaderState[]> {
-  for await (const readers of pcsc.changes({ signal: AbortSignal.timeout(10_000) })) if (wanted(readers)) return readers;
+  for await (const readers of pcsc.changes({ signal: AbortSignal.timeout(10_000) }))
+    if (wanted(readers)) return readers;
   throw new Error("the readers never came to be as they should");
 }
 
