@@ -155,9 +155,7 @@ test("a key does only what it is for, and nothing once it is wiped", async () =>
 test("what is no PKCS #8 is refused with a DataError", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-      expect(() => HostPrivateKey.fromPkcs8(bytes)).toThrow(
-        "private key: not PKCS #8, or of an unsupported type",
-      );
+      expect(() => HostPrivateKey.fromPkcs8(bytes)).toThrow("private key: not PKCS #8, or of an unsupported type");
     }),
   );
 });

@@ -30,7 +30,9 @@ describe("PKCS#1 v1.5 signatures", () => {
 
   test("any data up to 11 bytes less than the modulus, and no more", () => {
     expect(encodePkcs1Signature(new Uint8Array(LENGTH - 11), LENGTH)).toHaveLength(LENGTH);
-    expect(() => encodePkcs1Signature(new Uint8Array(LENGTH - 10), LENGTH)).toThrow("118 bytes; the limit for this key is 117");
+    expect(() => encodePkcs1Signature(new Uint8Array(LENGTH - 10), LENGTH)).toThrow(
+      "118 bytes; the limit for this key is 117",
+    );
   });
 
   test("other data, a changed or a shorter signature, and numbers beyond the modulus do not verify", () => {

@@ -66,7 +66,9 @@ describe("PSS", () => {
     expect(encodePss(hashed, parameters("sha256", 32), 1024, salt)).toEqual(
       encodePss(hashed, parameters("sha256", 32), 1024, salt),
     );
-    expect(() => encodePss(hashed, parameters("sha256", 31), 1024, salt)).toThrow("PSS: a salt of 32 bytes instead of 31");
+    expect(() => encodePss(hashed, parameters("sha256", 31), 1024, salt)).toThrow(
+      "PSS: a salt of 32 bytes instead of 31",
+    );
   });
 
   test("every single changed byte of the encoding is noticed", () => {
