@@ -9,7 +9,7 @@ const ROOMS = {
   asn1: ["bytes"],
   crypto: ["bytes", "async", "asn1"],
   pcsc: ["bytes", "async"],
-  apdu: ["bytes"],
+  apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
@@ -55,7 +55,7 @@ module.exports = {
       from: { path: "^src/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
-        pathNot: "node_modules/(pcsclite|pkijs|@peculiar/x509|reflect-metadata)/",
+        pathNot: "node_modules/pcsclite/",
       },
     },
   ],

@@ -1,3 +1,4 @@
+import { type CallOptions, signalOf } from "../async/index.ts";
 import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import {
   APDU_LIMITS,
@@ -8,15 +9,21 @@ import {
   type ResponseApdu,
 } from "./command.ts";
 import { commandConcealment } from "./secrets.ts";
-import { MalformedAnswerError, SW } from "./status.ts";
+import { CardError, MalformedAnswerError, SW } from "./status.ts";
 
-export interface TransmitOptions {
-  /** Ends the caller's wait. */
-  readonly signal?: AbortSignal | undefined;
+export interface TransmitOptions extends CallOptions {
   /** The command takes long ({@link CommandApdu.long}). */
   readonly long?: boolean;
   /** What the builder of the command says ({@link CommandApdu.conceal}); for traces and recordings. */
   readonly conceal?: Concealment | undefined;
+}
+
+export interface SendOptions extends CallOptions {
+  /**
+   * Stop collecting once there are this many bytes: for a caller who wants the head of a long data object. The card drops the rest
+   * with the next command, and the status word is then 61xx. Default: the whole answer is collected.
+   */
+  readonly enough?: number | undefined;
 }
 
 /** Sends the bytes of one command APDU and gives those of the response. */
@@ -74,12 +81,12 @@ export class CardChannel {
   }
 
   /**
-   * @param enough Stop collecting once there are this many bytes: for a caller who wants the head of a long data object.
-   *   The card drops the rest with the next command, and the status word is then 61xx.
    * @returns The whole answer and its last status word, whichever that is.
    * @throws {MalformedAnswerError} if the answer is no response APDU or has no end; whatever the transport throws.
    */
-  async send(apdu: CommandApdu, signal?: AbortSignal, enough = Infinity): Promise<ResponseApdu> {
+  async send(apdu: CommandApdu, options: SendOptions = {}): Promise<ResponseApdu> {
+    const signal = signalOf(options, (problem) => new CardError(problem));
+    const { enough = Infinity } = options;
     const conceal = commandConcealment(apdu);
     const command = conceal === undefined ? apdu : { ...apdu, conceal };
     if (this.#form === "short" || !needsExtended(command)) {

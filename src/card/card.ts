@@ -177,7 +177,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    */
   async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const signal = callSignal(options);
-    this.#announceWait();
+    if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }
@@ -291,7 +291,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       return await work({
         send: async (command, enough) => {
           throwIfAborted(signal, cancelled);
-          return this.#channel.send(command, undefined, enough);
+          return this.#channel.send(command, { enough });
         },
       });
     } catch (error) {

@@ -97,40 +97,25 @@ export class SelectedApplication {
     return (options?.hold ?? this.#card).exclusively(async (exchange) => {
       if (!this.#isLatest) await this.#select(exchange);
       try {
-        return await work(exchange, this.#attempt(exchange));
+        return await work(exchange, new SelectionAttempt(this, exchange));
       } catch (error) {
         // What does not parse may be another application's answer.
         const isDoubtful = error instanceof MalformedAnswerError && !this.isConfirmed;
         if (!(error instanceof StartOver) && !isDoubtful) throw error;
         await this.confirm(exchange);
-        return work(exchange, this.#attempt(exchange));
+        return work(exchange, new SelectionAttempt(this, exchange));
       }
     }, options);
   }
 
-  /** Confirms the application, or selects it if another one is selected. Only with the card to itself. */
-  async confirm(exchange: CardExchange): Promise<void> {
-    if (this.isConfirmed) return;
-    if (!(await this.#isSelected(exchange))) await this.#select(exchange);
-  }
-
-  #attempt(exchange: CardExchange): Attempt {
-    // Not `this`: `confirmed` is asked again after each exchange.
-    const isConfirmed = (): boolean => this.isConfirmed;
-    const startOver = (): never => {
-      throw new StartOver();
-    };
-    return {
-      get confirmed() {
-        return isConfirmed();
-      },
-      confirm: async () => {
-        if (isConfirmed() || (await this.#isSelected(exchange))) return;
-        await this.#select(exchange);
-        startOver();
-      },
-      startOver,
-    };
+  /**
+   * Confirms the application, or selects it if another one is selected. Only with the card to itself.
+   * @returns Whether it was selected before.
+   */
+  async confirm(exchange: CardExchange): Promise<boolean> {
+    if (this.isConfirmed || (await this.#isSelected(exchange))) return true;
+    await this.#select(exchange);
+    return false;
   }
 
   /** Without a selection since the reset there is nothing to confirm. */
@@ -144,6 +129,29 @@ export class SelectedApplication {
   async #select(exchange: CardExchange): Promise<void> {
     await this.#selection.select(exchange);
     this.confirmed();
+  }
+}
+
+/** One run of {@link SelectedApplication.runOptimistically}. */
+class SelectionAttempt implements Attempt {
+  readonly #application: SelectedApplication;
+  readonly #exchange: CardExchange;
+
+  constructor(application: SelectedApplication, exchange: CardExchange) {
+    this.#application = application;
+    this.#exchange = exchange;
+  }
+
+  get confirmed(): boolean {
+    return this.#application.isConfirmed;
+  }
+
+  async confirm(): Promise<void> {
+    if (!(await this.#application.confirm(this.#exchange))) this.startOver();
+  }
+
+  startOver(): never {
+    throw new StartOver();
   }
 }
 

@@ -42,7 +42,15 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { generate, keyUse, loginRequired, readGenerated, sendKeyUse, useRefused } from "./private-key.ts";
+import {
+  generate,
+  keyUse,
+  loginRequired,
+  readGenerated,
+  sendKeyUse,
+  type UsableKey,
+  useRefused,
+} from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS, referenceName } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
@@ -52,9 +60,7 @@ import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts"
 
 /** One use of a key, with all that was read of the key for it. */
 interface Computation {
-  readonly slot: KeySlot;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Uint8Array;
+  readonly key: UsableKey;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
 }
@@ -67,6 +73,7 @@ export class PivToken implements CardToken {
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
+  readonly #slotOfKey: ReadonlyMap<CardPrivateKey, KeySlot>;
   readonly #data: readonly DataObject[];
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
@@ -80,6 +87,7 @@ export class PivToken implements CardToken {
     this.#managementKey = new PinState(session.card);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
+    this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
@@ -185,17 +193,14 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
+    const usable = await this.#store.usableKey(this.#slotOf(key));
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
       verify: async (hold, pin, options) => {
         if (pin) await this.#verify(reference, pin, { ...options, hold });
       },
-      use: (hold, primitive, input, options) =>
-        this.#compute({ slot, publicKey, primitive, input }, { ...options, hold }),
+      use: (hold, primitive, input, options) => this.#compute({ key: usable, primitive, input }, { ...options, hold }),
     };
     return authenticateUse(this.#session.card, held, options);
   }
@@ -251,18 +256,16 @@ export class PivToken implements CardToken {
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
-    const computation = { slot, publicKey, primitive, input };
+    const slot = this.#slotOf(key);
+    const known = await this.#store.usableKey(slot);
     try {
-      return await this.#compute(computation, options);
+      return await this.#compute({ key: known, primitive, input }, options);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
-      this.#store.forget(place.certificate);
-      const current = await this.#store.publicKey(place, "key");
-      if (equalBytes(current, publicKey)) throw error;
-      return this.#compute({ ...computation, publicKey: current }, options);
+      this.#store.forget(slot.certificate);
+      const current = await this.#store.usableKey(slot);
+      if (equalBytes(current.spki, known.spki)) throw error;
+      return this.#compute({ key: current, primitive, input }, options);
     }
   }
 
@@ -270,8 +273,9 @@ export class PivToken implements CardToken {
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
    * @throws {WrongResultError} for an RSA result that the public key disproves.
    */
-  async #compute({ slot, publicKey, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
-    const use = keyUse(slot, publicKey, primitive, input);
+  async #compute({ key, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
+    const { slot, publicKey } = key;
+    const use = keyUse(key, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
@@ -416,9 +420,9 @@ export class PivToken implements CardToken {
   }
 
   #slotOf(key: CardPrivateKey): KeySlot {
-    const place = this.#slots.find(({ privateKey }) => privateKey === key);
-    if (!place) throw new UnsupportedError("the key is not one of this card's");
-    return place.slot;
+    const slot = this.#slotOfKey.get(key);
+    if (!slot) throw new UnsupportedError("the key is not one of this card's");
+    return slot;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   decodeCommand,
   encodeResponse,
   MalformedAnswerError,
+  type SendOptions,
   type Transmit,
 } from "../../src/apdu/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
@@ -94,7 +95,7 @@ describe("a channel", () => {
 
   test("stops collecting once the caller has enough", async () => {
     const { transmit, done } = scripted(["00cb3fff035c017e00", "01026100"], ["00c0000000", "03046100"]);
-    const answer = await new CardChannel(transmit).send(GET_DATA, undefined, 3);
+    const answer = await new CardChannel(transmit).send(GET_DATA, { enough: 3 });
     expect(answer).toEqual({ data: fromHex("01020304"), sw: 0x6100 });
     done();
   });
@@ -178,8 +179,18 @@ describe("a channel", () => {
     await new CardChannel((command, given) => {
       seen.push(given?.signal);
       return inner(command);
-    }).send(SIGN, signal);
+    }).send(SIGN, { signal });
     expect(seen).toEqual([signal, signal, signal]);
+  });
+
+  test.each([
+    [new AbortController().signal, "the last argument is { signal }, and not the AbortSignal itself"],
+    [3, "the last argument is { signal }, or left out; lengths are not given"],
+    [{ signal: "now" }, "signal in { signal }, the last argument, is an AbortSignal"],
+  ])("takes options last, and nothing else: %p", async (last, message) => {
+    const { transmit } = card(new Uint8Array(3), 256);
+    const sent = new CardChannel(transmit).send(SIGN, last as SendOptions);
+    await expect(sent).rejects.toMatchObject({ name: "CardError", message });
   });
 
   test("throws what the transport throws", async () => {

@@ -40,18 +40,7 @@ function digestInit(
 }
 
 function digest(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) => {
-      operations.get("digest").requireWhole();
-      return operations.finish("digest", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final();
-      });
-    },
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("digest", data, signal), signal);
 }
 
 function digestUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -35,18 +35,7 @@ export interface SigningFunctions {
 const signInit = keyedInit("sign", "sign", signOperation);
 
 function sign(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) => {
-      operations.get("sign").requireWhole();
-      return operations.finish("sign", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final(signal);
-      });
-    },
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("sign", data, signal), signal);
 }
 
 function signUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -77,16 +66,7 @@ function signRecover(
   data: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) =>
-      operations.finish("sign-recover", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final(signal);
-      }),
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("sign-recover", data, signal), signal);
 }
 
 export const verifyRecoverInit = keyedInit("verify-recover", "verify-recover", recoverOperation);
