@@ -7,5 +7,5 @@
 export { ConformanceError, type ConformanceTest } from "./check.ts";
 export { pcscSuite, type PcscSubject } from "./pcsc-suite.ts";
 export { profileSuite, type ProfileSubject } from "./profile-suite.ts";
-export { type CardScript, type Hex, ScriptedCard } from "./scripted-card.ts";
+export { type CardScript, type Hex, ScriptedCard, type ScriptedCardOptions } from "./scripted-card.ts";
 export { type InProcessCard, type MemoryClientOptions, MemoryReaders } from "../pcsc/index.ts";

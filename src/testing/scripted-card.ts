@@ -11,6 +11,14 @@ export type CardScript =
   | readonly (readonly [command: Hex, answer: Hex])[]
   | ((command: Uint8Array) => Hex | Uint8Array | Promise<Hex | Uint8Array>);
 
+/** What a scripted card is besides its script. */
+export interface ScriptedCardOptions {
+  /** Answer to reset; default: 3B800181, a card that speaks T=1. */
+  readonly atr?: Hex;
+  /** Called at each reset, the first when the card is inserted: what is volatile is forgotten. */
+  readonly onReset?: () => void;
+}
+
 /** A card that speaks T=1, and says nothing else. */
 const USUAL_ATR = "3b800181";
 
@@ -29,15 +37,18 @@ export class ScriptedCard implements InProcessCard {
   /** How often it was reset; inserting it is the first time. */
   resets = 0;
   readonly #script: CardScript;
+  readonly #onReset: (() => void) | undefined;
   #problem: ConformanceError | undefined;
 
-  constructor(script: CardScript, options: { /** Answer to reset; default: 3B800181. */ readonly atr?: Hex } = {}) {
+  constructor(script: CardScript, options: ScriptedCardOptions = {}) {
     this.#script = script;
+    this.#onReset = options.onReset;
     this.atr = bytes(options.atr ?? USUAL_ATR);
   }
 
   reset(): void {
     this.resets++;
+    this.#onReset?.();
   }
 
   /** @throws {ConformanceError} for a command that the script does not expect; the reader passes it on as the cause of its own error. */
