@@ -140,7 +140,6 @@ export class PivSession {
   /**
    * Runs `work` with exclusive use of the card. If the card refuses as another application would, the PIV application
    * is confirmed, selected if necessary, and `work` runs once more: it must be repeatable.
-   * @param signal Ends the wait.
    */
   run<T>(work: (send: PivExchange, attempt: Attempt) => Promise<T>, options?: HoldOptions): Promise<T> {
     return this.#application.runOptimistically(

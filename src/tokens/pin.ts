@@ -38,7 +38,7 @@ export interface PinRequest {
   readonly purpose: "login" | "use";
   /** The last PIN for this token was wrong. */
   readonly again: boolean;
-  /** The key that is about to be used, where there is one. */
+  /** The key that is about to be used, if the request is for a key. */
   readonly key: KeyInfo | undefined;
   /** Asks the token what it says of itself; on many cards that costs an exchange. */
   readonly token: () => Promise<TokenInfo>;
@@ -59,7 +59,7 @@ interface Remembered {
 /**
  * A source that remembers the PIN of each token for a time, for keys that want it before each use. It is forgotten, and wiped, after
  * that time, when the token refuses it, and by its disposal.
- * @param options `milliseconds` from when the PIN was given.
+ * @param options.milliseconds How long a PIN is remembered, from when it was given.
  */
 export function rememberPin(
   source: PinSource,

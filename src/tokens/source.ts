@@ -37,7 +37,7 @@ export interface TokenSourceOptions {
   readonly pin?: PinSource | undefined;
   /** Whether cards are watched from the first token on, so that {@link Token.removed} aborts by itself. */
   readonly watches: boolean;
-  /** Asks the resource manager for its readers, where there is one: why there are none. */
+  /** Asks the resource manager for its readers, to find out why there are none. */
   readonly askReaders?: () => Promise<unknown>;
   /** Ends what the source was opened with. */
   readonly close: () => Promise<void>;
@@ -97,8 +97,8 @@ export class TokenSource implements AsyncDisposable {
   }
 
   /**
-   * What is in, and then each change: no gap is between the list and the watch. Every caller hears of all changes; one that is slow gets
-   * what is different from what it heard last.
+   * Gives the tokens that are in, and then each change, without a gap between the two. Every caller gets all changes; a slow one gets the
+   * difference from its last state.
    * @throws {TokenError} CKR_FUNCTION_NOT_SUPPORTED after what is in, where the module cannot wait for changes.
    */
   async *changes({

@@ -44,7 +44,7 @@ export class Token implements AsyncDisposable {
   }
 
   /**
-   * Logs the user in now, also after a wrong PIN. Nobody has to call it: what needs a login asks for one.
+   * Logs the user in now, also after a wrong PIN. You need not call it: what needs a login asks for the PIN by itself.
    * @param pin The PIN, or a source for this once; default: the source that openTokens was given.
    * @throws {TokenError} CKR_PIN_INCORRECT with `triesLeft`, CKR_PIN_LOCKED, NO_PIN_SOURCE.
    */

@@ -12,7 +12,7 @@ test("twenty operations that wait for the PIN ask once, and a wrong PIN spends o
   for (const outcome of outcomes) {
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "CKR_PIN_INCORRECT", triesLeft: 2 } });
   }
-  // Nobody is asked again before the program says so.
+  // The source is not asked again before the program calls login().
   await expect(key.sign(DATA)).rejects.toMatchObject({ code: "CKR_PIN_INCORRECT", triesLeft: 2 });
   expect(rig.requests).toHaveLength(1);
   await rig.token.login(PIN);

@@ -76,7 +76,7 @@ test("public keys come in the forms of other programs", async () => {
   expect(() => new PublicKey(Uint8Array.of(1))).toThrow(expect.objectContaining({ code: "BAD_INPUT" }));
 });
 
-test("a card that goes ends its token for good; the same card put in again is another token", async () => {
+test("a card that goes ends its token permanently; the same card put in again is another token", async () => {
   await using rig = await opened();
   const key = await rig.token.keys.get({ reference: "9a" });
   await key.sign(DATA);

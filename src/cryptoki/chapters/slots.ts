@@ -69,7 +69,7 @@ export interface SlotFunctions {
   C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
-   * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
+   * Changes the PIN of the user who is logged in, or the user's PIN before a login. The login stays.
    * @param oldPin Null, like `newPin`, to have both typed on the reader's own keys.
    * @param newPin Null if `oldPin` is null.
    * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the

@@ -39,7 +39,7 @@ export interface Slot {
 
 /**
  * The readers and cards that any number of applications share: their slots, connections, and what was read from the cards.
- * Slot IDs are given once and kept, also while nobody is attached. What the readers are is told by the resource manager's
+ * Slot IDs are given once and kept, also while no application is attached. What the readers are is told by the resource manager's
  * events; only `slots` and `token` may turn to a card.
  */
 export class SlotTable {
@@ -120,7 +120,7 @@ export class SlotTable {
     return [this.#machine, ...this.#added].flatMap(({ readers }) => readers);
   }
 
-  /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. @internal */
+  /** All slots of the readers that are plugged in, after a look at the cards that were not looked at before. @internal */
   async slots(): Promise<readonly Slot[]> {
     const readers = this.#readers.filter((reader) => reader.plugged);
     // A card that cannot be reached must not hide the others; C_GetTokenInfo reports its error.
@@ -172,7 +172,7 @@ export class SlotTable {
     for (const { card } of this.#readers) card?.reservation.release(holder);
   }
 
-  /** Somebody found out that a card is gone, before the resource manager told. @internal */
+  /** A caller found out that a card is gone before the resource manager reported it. @internal */
   lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();

@@ -45,7 +45,7 @@ function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
 /** The card's operations with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
 const ALGORITHM = { RSA_RAW: 0x20, RSA_DECRYPT: 0x21, ECDSA: 0x70, ECDH: 0x80 } as const;
 
-/** A block that is padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext as good as never. */
+/** The first bytes of a block that is padded for a signature (RFC 8017 section 9.2). A ciphertext almost never begins with them. */
 const SIGNATURE_PADDING = fromHex("0001ffffffffffffffff");
 
 /**
