@@ -8,7 +8,7 @@ import {
   type CardTokenInfo,
   changingPin,
   isAnswer,
-  isKeyResult,
+  isRsaResult,
   isMalformed,
   isToldVerified,
   isUnsupportedUse,
@@ -261,7 +261,7 @@ export class CacToken implements CardToken {
 
   #compute(place: Place, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const primitive = "rsa-raw";
-    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    const isRight = (result: Uint8Array): boolean | undefined => isRsaResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
       place,
       async (send, attempt) => {

@@ -1,6 +1,6 @@
 import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
+import { PcscError, type ScardErrorName } from "../pcsc/error.ts";
 
 export type PinFailure =
   /** The card compared and refused; a try is spent. */

@@ -58,6 +58,7 @@ export {
   checkedResult,
   ecdsaResult,
   isKeyResult,
+  isRsaResult,
   isUnsupportedUse,
   mechanismsOfKeys,
   resultOfLength,

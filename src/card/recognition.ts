@@ -1,6 +1,6 @@
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
-import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { CardConnection, Pcsc, ReaderState } from "../pcsc/types.ts";
 import { Card, type CardOptions, type ReaderFacts } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
 import { reached, toAccessError } from "./errors.ts";

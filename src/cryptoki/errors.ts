@@ -191,7 +191,18 @@ export function blame<T>(rv: number, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    throw new CryptokiError(rv, error.message, { cause: error });
+    throw blamed(rv, error);
   }
 }
+
+/** As {@link blame}, for work that takes its time. */
+export async function blameAsync<T>(rv: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw blamed(rv, error);
+  }
+}
+
+const blamed = (rv: number, error: unknown): unknown =>
+  error instanceof DataError ? new CryptokiError(rv, error.message, { cause: error }) : error;

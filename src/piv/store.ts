@@ -88,14 +88,14 @@ export class PivStore {
    * What `parse` makes of the certificate object of `slot`. What does not parse is the card's fault, not the caller's; before it
    * counts, it is read once more.
    */
-  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => T): Promise<T> {
+  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => Promise<T>): Promise<T> {
     const name = `certificate ${referenceName(slot)}`;
     try {
       return await readTwiceIfMalformed(async () => {
         const value = await this.read(slot.certificate);
         if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
         try {
-          return parse(value);
+          return await parse(value);
         } catch (error) {
           if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
           this.#readAgain.add(slot.certificate);
@@ -309,7 +309,7 @@ export class PivStore {
   }
 
   #certifiedKey(slot: KeySlot): Promise<Uint8Array> {
-    return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
+    return this.#parsed(slot, async (value) => parseCertificate(await readCertificate(value)).subjectPublicKeyInfo);
   }
 
   async #readChuid(): Promise<Chuid> {

@@ -290,7 +290,7 @@ export class PivToken implements CardToken {
       async (exchange, attempt) => {
         const result = await send(exchange);
         if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-        return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
+        return (await isKeyResult(publicKey, primitive, input, result)) === true ? result : attempt.startOver();
       },
       signal,
       hold,

@@ -81,9 +81,9 @@ export function schemeVerifier(scheme: SignatureScheme): Verifier {
     update: (part) => {
       message.update(part);
     },
-    final: (signature) => {
+    final: async (signature) => {
       if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
-      if (!scheme.verify(message.take(), signature)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+      if (!(await scheme.verify(message.take(), signature))) throw new CryptokiError(CKR.SIGNATURE_INVALID);
     },
     wipe: () => {
       message.wipe();

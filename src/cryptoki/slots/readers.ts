@@ -1,5 +1,5 @@
 import { followReaders } from "../../card/index.ts";
-import type { ReaderState } from "../../pcsc/index.ts";
+import type { ReaderState } from "../../pcsc/types.ts";
 import { type CardPlace, type CardWay, InsertedCard } from "./inserted-card.ts";
 import type { Token } from "./token.ts";
 

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
@@ -41,8 +40,6 @@ export class MemoryConnection implements CardConnection, Tenant {
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
     this.#options = options;
-    // Every call under way listens to it, and any number may be.
-    setMaxListeners(0, this.#closing.signal);
   }
 
   get reader(): string {

@@ -77,7 +77,7 @@ export interface KeyWork {
   /** What to throw in place of an error of the two, within the same turn: the card may be asked what its refusal means. */
   readonly explain: (turn: CardTurn, error: unknown) => Promise<unknown>;
   /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
-  readonly isRight: (result: Uint8Array) => boolean | undefined;
+  readonly isRight: (result: Uint8Array) => Promise<boolean | undefined>;
   /** The result can be checked by {@link isRight}. */
   readonly checkable: boolean;
   /** A result of the confirmed application. @throws {WrongResultError} for an RSA result that the public key disproves. */
@@ -163,7 +163,7 @@ export class Pkcs15Session {
             if (error instanceof CardError) return undefined;
             throw error;
           });
-          const isRight = result !== undefined && work.isRight(result) === true;
+          const isRight = result !== undefined && (await work.isRight(result)) === true;
           this.#hand.checked(isRight ? work.environment : undefined);
           return isRight ? result : attempt.startOver();
         }
