@@ -1,6 +1,6 @@
 import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { ByteReader, concat, DataError } from "../bytes/index.ts";
-import { type BufferName, type Place, readBuffer } from "./commands.ts";
+import { type BufferName, type AppletAddress, readBuffer } from "./commands.ts";
 import type { CacExchange, CacSession } from "./session.ts";
 
 /** The most bytes that one READ BUFFER asks for: what cards of all makers gave (cackey, CACKEY_APDU_MTU). */
@@ -17,7 +17,7 @@ const MAX_EXCHANGES = 1024;
  */
 export class BufferFile {
   readonly #session: CacSession;
-  readonly #place: Place;
+  readonly #place: AppletAddress;
   readonly #buffer: BufferName;
   /** What was read, its length in front. */
   #bytes: Uint8Array = new Uint8Array();
@@ -25,7 +25,7 @@ export class BufferFile {
   /** The card refuses to be asked for more than there is. */
   #exact = false;
 
-  constructor(session: CacSession, place: Place, buffer: BufferName) {
+  constructor(session: CacSession, place: AppletAddress, buffer: BufferName) {
     this.#session = session;
     this.#place = place;
     this.#buffer = buffer;

@@ -4,7 +4,7 @@ import { memoizeAsync, type MemoizedAsync } from "../async/index.ts";
 import { concat, DataError } from "../bytes/index.ts";
 import { isNotFound, readStoredCertificate } from "../card/index.ts";
 import { BufferFile, findSimpleTlv, joinBuffers, readTagLengths, type SimpleTlv } from "./buffers.ts";
-import { getCertificate, type Place } from "./commands.ts";
+import { getCertificate, type AppletAddress } from "./commands.ts";
 import { type CacSession, NoSuchPlaceError } from "./session.ts";
 
 /** Tags of a PKI object (GSC-IS 2.1 appendix D). */
@@ -64,7 +64,7 @@ export function inflated({ bytes, compressed }: StoredCertificate): Promise<Uint
 /** How the certificate of a PKI object is read. */
 export interface CertificateSource {
   /** Whether there is one. */
-  exists(): Promise<boolean>;
+  isPresent(): Promise<boolean>;
   /** As it is stored, maybe compressed. @throws {DataError} if it is not there in full. */
   read(): Promise<StoredCertificate>;
   /** At least its first `wanted` bytes, if it is not compressed and they can be had for less than all; else undefined. */
@@ -78,12 +78,12 @@ export class BufferedCertificate implements CertificateSource {
   readonly #tags: BufferFile;
   readonly #values: BufferFile;
 
-  constructor(session: CacSession, place: Place) {
+  constructor(session: CacSession, place: AppletAddress) {
     this.#tags = new BufferFile(session, place, "TAGS");
     this.#values = new BufferFile(session, place, "VALUES");
   }
 
-  async exists(): Promise<boolean> {
+  async isPresent(): Promise<boolean> {
     return refusedIsAbsent(async () => (await this.#values.read(1)).length > 0);
   }
 
@@ -117,16 +117,16 @@ const FIRST_PART = 100;
 /** A PKI applet of the first CAC, which gives its certificate part by part. */
 export class FirstCacCertificate implements CertificateSource {
   readonly #session: CacSession;
-  readonly #place: Place;
+  readonly #place: AppletAddress;
   /** All that GET CERTIFICATE gives. */
   readonly answer: MemoizedAsync<Uint8Array> = memoizeAsync(() => this.#read());
 
-  constructor(session: CacSession, place: Place) {
+  constructor(session: CacSession, place: AppletAddress) {
     this.#session = session;
     this.#place = place;
   }
 
-  exists(): Promise<boolean> {
+  isPresent(): Promise<boolean> {
     return refusedIsAbsent(async () => (await this.answer()).length > 1);
   }
 

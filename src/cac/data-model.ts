@@ -8,12 +8,12 @@ import {
   type SimpleTlv,
   type TagLength,
 } from "./buffers.ts";
-import { CCC, type Place, placeName } from "./commands.ts";
+import { CCC, type AppletAddress, addressName } from "./commands.ts";
 import type { CacSession } from "./session.ts";
 
 /** A PKI applet, or one object of it: a private key and its certificate. */
 export interface PkiEntry {
-  readonly place: Place;
+  readonly place: AppletAddress;
   readonly label: string;
   /** CKA_ID. */
   readonly id: Uint8Array;
@@ -21,7 +21,7 @@ export interface PkiEntry {
 
 /** A container of data. */
 export interface ContainerEntry {
-  readonly place: Place;
+  readonly place: AppletAddress;
   readonly label: string;
   /** Any search shows it; otherwise one that names it, because many cards have it and nothing in it. */
   readonly listed: boolean;
@@ -45,7 +45,7 @@ const PKI_LABELS = ["CAC ID Certificate", "CAC Email Signature Certificate", "CA
  * The PKI object with this number among those of the card, from 0: label and CKA_ID as OpenSC numbers them, so that a URI or a
  * configuration that was made with either is good for the other. Undefined beyond the last that there may be.
  */
-export function pkiEntry(place: Place, index: number): PkiEntry | undefined {
+export function pkiEntry(place: AppletAddress, index: number): PkiEntry | undefined {
   if (index >= MAX_PKI) return undefined;
   const number = index + 1;
   return { place, label: PKI_LABELS[index] ?? `CAC Cert ${number}`, id: Uint8Array.of(0x00, number) };
@@ -74,7 +74,7 @@ const CONTAINERS: ReadonlyMap<number, ContainerName> = new Map([
 ]);
 
 /** The container with this object identifier, two bytes; undefined if it is not a known one. */
-export function containerEntry(place: Place, object: Uint8Array): ContainerEntry | undefined {
+export function containerEntry(place: AppletAddress, object: Uint8Array): ContainerEntry | undefined {
   const [high = 0, low = 0] = object;
   const name = CONTAINERS.get(high * 256 + low);
   return name && { place, ...name };
@@ -92,7 +92,7 @@ export const APPLICATION_TYPE = { GENERIC: 0x01, SYMMETRIC: 0x02, PKI: 0x04 } as
 export interface CardUrl {
   /** {@link APPLICATION_TYPE}, or a number of unknown meaning. */
   readonly type: number;
-  readonly place: Required<Place>;
+  readonly place: Required<AppletAddress>;
 }
 
 /**
@@ -134,7 +134,7 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
   const seen = new Set<string>();
   const urls: CardUrl[] = [];
   let cardId: Uint8Array | undefined;
-  let next: Place | undefined = CCC;
+  let next: AppletAddress | undefined = CCC;
   while (next && !seen.has(nameOf(next)) && seen.size < MAX_CONTAINERS) {
     seen.add(nameOf(next));
     const objects = await readContainer(session, next);
@@ -149,10 +149,10 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
 }
 
 /** The container's own object is called as its applet is; the first one is read without a word of it. */
-const nameOf = ({ aid, object = aid.subarray(-2) }: Place): string => placeName({ aid, object });
+const nameOf = ({ aid, object = aid.subarray(-2) }: AppletAddress): string => addressName({ aid, object });
 
 /** Only the values that are wanted. The rest of the container, rules and tables, has no use here. */
-async function readContainer(session: CacSession, place: Place): Promise<readonly SimpleTlv[]> {
+async function readContainer(session: CacSession, place: AppletAddress): Promise<readonly SimpleTlv[]> {
   const tags = readTagLengths(await new BufferFile(session, place, "TAGS").read(), "CCC");
   const last = tags.findLastIndex(({ tag, length }) => WANTED.has(tag) && length > 0);
   const wanted = tags.slice(0, last + 1);

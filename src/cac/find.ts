@@ -16,7 +16,7 @@ import {
   getProperties,
   getServiceTable,
   pkiApplet,
-  type Place,
+  type AppletAddress,
   readBuffer,
 } from "./commands.ts";
 import {
@@ -70,7 +70,7 @@ const PKI_APPLETS = [concat(CAC_RID, Uint8Array.of(0x01)), concat(CAC_RID, Uint8
 const AID_LENGTH = 7;
 
 /** A card whose access control applet lists its applets; which objects those have they tell themselves. */
-async function readTable(session: CacSession, place: Place): Promise<Variant | undefined> {
+async function readTable(session: CacSession, place: AppletAddress): Promise<Variant | undefined> {
   const { data, sw } = await session.at(place, (send) => send(getServiceTable()));
   if (sw !== SW.OK) throw new StatusError("GET ACR", sw);
   const pki: PkiEntry[] = [];
@@ -90,7 +90,7 @@ async function readTable(session: CacSession, place: Place): Promise<Variant | u
 }
 
 /** None, if the applet is listed and not there, or what it says is nonsense. */
-async function propertiesOf(session: CacSession, place: Place): Promise<readonly ObjectProperties[]> {
+async function propertiesOf(session: CacSession, place: AppletAddress): Promise<readonly ObjectProperties[]> {
   const found = await withoutRefusals(async () => {
     const { data, sw } = await session.at(place, (send) => send(getProperties()));
     if (sw !== SW.OK) throw new StatusError("GET PROPERTIES", sw);
@@ -123,7 +123,7 @@ async function findBare(session: CacSession): Promise<Variant | undefined> {
 }
 
 /** By the command that the applet gives its certificate for; undefined if it is some other card's applet. */
-async function generationOf(session: CacSession, place: Place): Promise<1 | 2 | undefined> {
+async function generationOf(session: CacSession, place: AppletAddress): Promise<1 | 2 | undefined> {
   const LENGTH = 2;
   return session.at(place, async (send) => {
     const { data, sw } = await confirmedAnswer(() => send(readBuffer("TAGS", 0, LENGTH)));
@@ -143,7 +143,7 @@ async function bareContainers(session: CacSession): Promise<CardContents["contai
 }
 
 /** Whether the card has `place`, and lets it be selected. */
-async function isThere(session: CacSession, place: Place): Promise<boolean> {
+async function isThere(session: CacSession, place: AppletAddress): Promise<boolean> {
   const found = await withoutRefusals(() => session.at(place, () => Promise.resolve(true)));
   return found ?? false;
 }
@@ -160,19 +160,23 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
   });
 }
 
-/** Cards on which the container was looked for. */
-const asked = new WeakSet<Card>();
+/** The application of a card whose capability container lists its applets; undefined without one. */
+export async function claimListed(card: Card): Promise<CardApplication | undefined> {
+  const session = new CacSession(card);
+  return applicationOf(session, await findListed(session));
+}
 
 /**
- * The application of a card whose capability container lists its applets, or of one without; undefined if it is neither. One with
- * a container never counts as one without: it would show other objects there, and another serial number.
+ * The application of a CAC, with a capability container or without; undefined for any other card.
+ * @param isListless The container was looked for, in vain.
  */
-export async function claim(card: Card, kind: "listed" | "unlisted"): Promise<CardApplication | undefined> {
+export async function claimUnlisted(card: Card, isListless: boolean): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  const variant =
-    (kind === "listed" || !asked.has(card) ? await findListed(session) : undefined) ??
-    (kind === "unlisted" ? await findUnlisted(session) : undefined);
-  asked.add(card);
+  const listed = isListless ? undefined : await findListed(session);
+  return applicationOf(session, listed ?? (await findUnlisted(session)));
+}
+
+async function applicationOf(session: CacSession, variant: Variant | undefined): Promise<CardApplication | undefined> {
   if (!variant) return undefined;
-  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(card))] };
+  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(session.card))] };
 }

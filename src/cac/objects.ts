@@ -13,7 +13,7 @@ import {
 } from "../card/index.ts";
 import { BufferFile, encodeSimpleTlvs, joinBuffers, readTagLengths } from "./buffers.ts";
 import { type CertificateSource, commonName, findSubject, inflated, type StoredCertificate } from "./certificates.ts";
-import { getProperties, placeName } from "./commands.ts";
+import { getProperties, addressName } from "./commands.ts";
 import { type ContainerEntry, type PkiEntry, readProperties } from "./data-model.ts";
 import { type CacSession, NoSuchPlaceError } from "./session.ts";
 
@@ -99,7 +99,7 @@ export class PkiObject {
   readonly entry: PkiEntry;
   readonly #source: CertificateSource;
   #readAgain = false;
-  readonly exists: () => Promise<boolean>;
+  readonly isPresent: () => Promise<boolean>;
   /** The certificate as the card stores it. */
   readonly stored: MemoizedAsync<StoredCertificate>;
   /** X.509, DER. @throws {MalformedAnswerError} if the card's certificate is none. */
@@ -110,7 +110,7 @@ export class PkiObject {
   constructor(entry: PkiEntry, source: CertificateSource) {
     this.entry = entry;
     this.#source = source;
-    this.exists = memoizeAsync(() => source.exists());
+    this.isPresent = memoizeAsync(() => source.isPresent());
     this.stored = memoizeAsync(() => this.#parsed(() => source.read()));
     this.certificate = memoizeAsync(() => this.#parsed(async () => inflated(await this.stored())));
     this.publicKey = memoizeAsync(() =>
@@ -121,7 +121,7 @@ export class PkiObject {
   /** The common name of the certificate's subject; undefined if there is none, or it cannot be read. */
   async holder(): Promise<string | undefined> {
     try {
-      return (await this.exists()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
+      return (await this.isPresent()) ? commonName(await this.#parsed(() => this.#subject())) : undefined;
     } catch (error) {
       if (isMalformed(error) || isAnswer(error)) return undefined;
       throw error;
@@ -178,7 +178,7 @@ export interface PkiObjects {
 
 export function pkiObjects(pki: PkiObject): PkiObjects {
   const { label, id } = pki.entry;
-  const common = { label, id, exists: () => pki.exists() };
+  const common = { label, id, isPresent: () => pki.isPresent() };
   const reference = (kind: string): string => `${toHex(id)}.${kind}`;
   const { publicKey } = pki;
   return {
@@ -216,12 +216,12 @@ export function dataObject(container: DataContainer): CardData {
   const { label, listed, place } = container.entry;
   return {
     class: "data",
-    reference: `data.${placeName(place)}`,
+    reference: `data.${addressName(place)}`,
     label,
     application: label,
     id: new Uint8Array(),
     private: false,
-    exists: async (named) => listed || (named && (await container.isFilled())),
+    isPresent: async ({ explicitlyRequested: named }) => listed || (named && (await container.isFilled())),
     value: container.value,
   };
 }

@@ -1,7 +1,7 @@
 import { CardError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
-import { type Place, placeName, selectApplet, selectObject } from "./commands.ts";
+import { type AppletAddress, addressName, selectApplet, selectObject } from "./commands.ts";
 
 /** Sends a command to the applet that is selected, and gives the answer, whatever its status word. */
 export type CacExchange = CardExchange["send"];
@@ -31,7 +31,7 @@ export class CacSession {
    * Runs `work` with `place` selected and the card to itself.
    * @throws {NoSuchPlaceError} if the card does not have it.
    */
-  at<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  at<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const application = this.#place(place);
     return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), signal);
   }
@@ -40,7 +40,7 @@ export class CacSession {
    * As {@link at}, for work that only reads. If the place was selected by an earlier call and the card refuses, the card may have lost
    * its selection: the place is selected anew, and the work runs once more.
    */
-  reading<T>(place: Place, work: (send: CacExchange) => Promise<T>): Promise<T> {
+  reading<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>): Promise<T> {
     const application = this.#place(place);
     return this.card.exclusively(async (exchange) => {
       const isTrusted = application.isConfirmed;
@@ -62,7 +62,7 @@ export class CacSession {
    * beyond doubt, and so it does if it says by the attempt that the answer is not the place's.
    */
   optimisticallyAt<T>(
-    place: Place,
+    place: AppletAddress,
     work: (send: CacExchange, attempt: Attempt) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
@@ -104,12 +104,12 @@ export class CacSession {
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */
-  afresh<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  afresh<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#place(place).runReselected(({ send }) => work(send), signal);
   }
 
   /** Runs `work` with some applet of the card selected, whichever it is: `place`, if none is. */
-  anywhere<T>(place: Place, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  anywhere<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.card.exclusively(async (exchange) => {
       if (this.#current?.isConfirmed !== true) await this.#place(place).confirm(exchange);
       return this.#unlessLost(this.#current, () => work(exchange.send));
@@ -121,8 +121,8 @@ export class CacSession {
     return this.card.reset();
   }
 
-  #place(place: Place): SelectedApplication {
-    const name = placeName(place);
+  #place(place: AppletAddress): SelectedApplication {
+    const name = addressName(place);
     let application = this.#places.get(name);
     if (!application) {
       application = new SelectedApplication(this.card, {
@@ -138,7 +138,7 @@ export class CacSession {
     return application;
   }
 
-  async #select({ send }: CardExchange, { aid, object }: Place): Promise<void> {
+  async #select({ send }: CardExchange, { aid, object }: AppletAddress): Promise<void> {
     const selected = this.#applet;
     const isSelected = selected?.transaction === this.card.transaction && equalBytes(selected.aid, aid);
     if (!isSelected || !object) {
@@ -170,10 +170,10 @@ const ABSENT: ReadonlySet<number> = new Set([
   SW.INSTRUCTION_NOT_SUPPORTED,
 ]);
 
-function check(place: Place, { sw }: ResponseApdu): void {
+function check(place: AppletAddress, { sw }: ResponseApdu): void {
   if (sw === SW.OK || sw >> 8 === SW.BYTES_AVAILABLE >> 8) return;
-  const action = `SELECT ${placeName(place)}`;
+  const action = `SELECT ${addressName(place)}`;
   const cause = new StatusError(action, sw);
-  if (ABSENT.has(sw)) throw new NoSuchPlaceError(`the card has no ${placeName(place)}`, { cause });
+  if (ABSENT.has(sw)) throw new NoSuchPlaceError(`the card has no ${addressName(place)}`, { cause });
   throw cause;
 }

@@ -28,7 +28,7 @@ import {
 } from "../card/index.ts";
 import { digest, keyTypeOf } from "../crypto/index.ts";
 import { BufferedCertificate, type CertificateSource, FirstCacCertificate } from "./certificates.ts";
-import { type Place, signDecrypt } from "./commands.ts";
+import { type AppletAddress, signDecrypt } from "./commands.ts";
 import type { CardContents } from "./data-model.ts";
 import { DataContainer, dataObject, PkiObject, type PkiObjects, pkiObjects } from "./objects.ts";
 import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
@@ -36,7 +36,7 @@ import type { CacExchange, CacSession } from "./session.ts";
 
 /** Where the PIN is verified and changed. */
 export interface PinPlace {
-  readonly place: Place;
+  readonly place: AppletAddress;
   /** No other applet takes it; otherwise any does. */
   readonly only: boolean;
   /** P1 of CHANGE REFERENCE DATA. */
@@ -48,7 +48,7 @@ export interface Variant {
   readonly name: "CAC I" | "CAC II" | "CAC ALT HID";
   readonly pin: PinPlace;
   readonly contents: CardContents;
-  certificate(place: Place): CertificateSource;
+  certificate(place: AppletAddress): CertificateSource;
   /** Hexadecimal. */
   serialNumber(): Promise<string>;
 }
@@ -91,7 +91,10 @@ export function firstGeneration(session: CacSession, contents: CardContents, pin
   };
 }
 
-async function hashOfFirst(contents: CardContents, read: (place: Place) => Promise<Uint8Array>): Promise<string> {
+async function hashOfFirst(
+  contents: CardContents,
+  read: (place: AppletAddress) => Promise<Uint8Array>,
+): Promise<string> {
   const [first] = contents.pki;
   if (!first) return NO_NUMBER;
   try {
@@ -259,7 +262,7 @@ export class CacToken implements CardToken {
     return true;
   }
 
-  #compute(place: Place, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const primitive = "rsa-raw";
     const isRight = (result: Uint8Array): boolean | undefined => isRsaResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(

@@ -17,7 +17,7 @@ import {
   CardResetError,
   CardTimeoutError,
   cancelled,
-  reached,
+  translatePcscErrors,
 } from "./errors.ts";
 import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
 import type { CardExchange, CardFinding, ExclusiveAccess } from "./contract.ts";
@@ -91,6 +91,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection was given up with an exchange that had no answer. */
   #broken = false;
+  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
@@ -154,7 +156,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   /** Whether no other program is connected to the card now, as far as the resource manager tells ({@link CardConnection.alone}). */
   alone(): Promise<boolean> {
-    return reached(this.#connection.alone());
+    return translatePcscErrors(this.#connection.alone());
   }
 
   /**
@@ -173,7 +175,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#announceWait();
+    if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }
@@ -267,7 +269,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   reset(): Promise<void> {
     return this.exclusively(async () => {
       this.#forgetState();
-      await reached(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
+      await translatePcscErrors(this.#connection.reconnect(SCARD_DISPOSITION.RESET_CARD));
     });
   }
 
@@ -322,11 +324,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     if (this.#open) return;
     if (this.#broken) await this.#renew();
     try {
-      await reached(this.#connection.begin({ signal }));
+      await translatePcscErrors(this.#connection.begin({ signal }));
     } catch (error) {
       if (!(error instanceof CardResetError)) throw error;
       await this.#takeUp();
-      await reached(this.#connection.begin({ signal }));
+      await translatePcscErrors(this.#connection.begin({ signal }));
     }
     this.#open = true;
     this.#alone = undefined;
@@ -342,7 +344,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     // Its transaction ended with it.
     if (this.#broken) return;
     try {
-      await reached(this.#connection.end());
+      await translatePcscErrors(this.#connection.end());
     } catch (error) {
       if (error instanceof CardResetError) {
         // pcscd refuses END while a reset is pending, and keeps the lock: reconnect, then end (winscard.c).
@@ -367,7 +369,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   async #renew(): Promise<void> {
     const { atr } = this;
     await this.#connection.disconnect().catch(() => undefined);
-    const connection = await reached(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
+    const connection = await translatePcscErrors(this.#reconnect?.() ?? Promise.reject(new CardGoneError(GIVEN_UP)));
     if (toHex(connection.atr) !== toHex(atr)) {
       await connection.disconnect().catch(() => undefined);
       throw new CardGoneError("another card is in the reader");
@@ -380,7 +382,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /** An exchange that is given up for lack of an answer takes its connection with it. */
   async #watched<T>(exchange: Promise<T>): Promise<T> {
     try {
-      return await reached(exchange);
+      return await translatePcscErrors(exchange);
     } catch (error) {
       if (error instanceof CardTimeoutError) this.#broken = true;
       throw error;

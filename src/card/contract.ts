@@ -61,6 +61,16 @@ export type KeyUsageByFamily = (family: KeyFamily) => KeyUsage;
 /** An attribute that no standard names, by its number: CKA_VENDOR_DEFINED or more. Undefined for a key that has none. */
 export type VendorAttributes = ReadonlyMap<number, () => Promise<number | undefined>>;
 
+/** What {@link CardObject.isPresent} is asked for. */
+export interface PresenceSearch {
+  /**
+   * The search names this object: by CKA_ID, CKA_LABEL, CKA_OBJECT_ID or CKA_APPLICATION, or by CKA_CLASS = CKO_DATA. A search over
+   * everything passes false, and gets false for what no directory lists and only an exchange for each candidate would find (PIV data
+   * objects; retired PIV keys without a key history object).
+   */
+  readonly explicitlyRequested: boolean;
+}
+
 interface CardObjectBase {
   /** The same string for the same object as long as the card is in: "9a", "9a.certificate". */
   readonly reference: string;
@@ -76,11 +86,8 @@ interface CardObjectBase {
   /**
    * Whether the object is on the card. Cheap attributes (class, id, label) are there before anyone has looked; this
    * looks, at most once until the card changes.
-   * @param named Whether the search names this object: by CKA_ID, CKA_LABEL, CKA_OBJECT_ID or CKA_APPLICATION, or by
-   *   CKA_CLASS = CKO_DATA. A search over everything passes false, and gets false for what no directory lists and only
-   *   an exchange for each candidate would find (PIV data objects; retired PIV keys without a key history object).
    */
-  exists(named: boolean): Promise<boolean>;
+  isPresent(search: PresenceSearch): Promise<boolean>;
 }
 
 export interface CardCertificate extends CardObjectBase {
@@ -109,9 +116,9 @@ export interface CardPrivateKey extends CardObjectBase {
   /** Where a directory tells no more of it than this. */
   readonly family?: KeyFamily;
   readonly usage: KeyUsage | KeyUsageByFamily;
-  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. Final once {@link exists} has found the key. */
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. Final once {@link isPresent} has found the key. */
   readonly alwaysAuthenticate: boolean;
-  /** Whether a login is needed to use it at all. Final once {@link exists} has found the key. */
+  /** Whether a login is needed to use it at all. Final once {@link isPresent} has found the key. */
   readonly needsLogin: boolean;
   /** The primitives that the card has for keys of this type. */
   readonly primitives: readonly KeyPrimitive[];
@@ -374,7 +381,8 @@ export interface CardFinding {
 
 /** A card application that was recognised on an inserted card. */
 export interface CardApplication {
-  readonly profile: "piv" | "pkcs15" | "cac";
+  /** The name of the profile that recognised it: "piv". */
+  readonly profile: string;
   /** One for each user PIN, at least one. */
   readonly tokens: readonly CardToken[];
   /** What was found wrong on the card until now, and left out; a profile without files of its own has none. */

@@ -121,7 +121,7 @@ export function toAccessError(error: unknown): unknown {
 }
 
 /** The outcome of `work`, whose errors are told as {@link toAccessError} has them. */
-export async function reached<T>(work: Promise<T>): Promise<T> {
+export async function translatePcscErrors<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {

@@ -144,13 +144,13 @@ export class Application implements SlotListener {
   }
 
   slotChanged(slotID: number): void {
-    this.events.add(this.view.seen(slotID));
+    this.events.add(this.view.visibleSlotId(slotID));
   }
 
   slotsFound(first: number, further: readonly number[]): void {
     // Of a card that was in before C_Initialize there is no event.
     if (!this.events.had(first)) return;
-    for (const slotID of further) if (this.view.seen(slotID) === slotID) this.events.add(slotID);
+    for (const slotID of further) if (this.view.visibleSlotId(slotID) === slotID) this.events.add(slotID);
   }
 
   cardFinding(finding: CardFinding, reader: string): void {
@@ -191,7 +191,8 @@ export class Application implements SlotListener {
     const { token } = session;
     try {
       return await session.queue.run(async () => {
-        if (!unlocks) await token.card.reservation.pass(signal);
+        const { reservation } = token.card;
+        if (!unlocks && reservation.isTaken) await reservation.waitUntilFree(signal);
         throwIfAborted(signal, cancelled);
         if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
         return work(session);
@@ -226,7 +227,7 @@ export class Application implements SlotListener {
     const { card } = this.view.slot(slotID).reader;
     try {
       const token = await untilAborted(this.view.token(slotID), signal, cancelled);
-      if (!unlocks) await token.card.reservation.pass(signal);
+      if (!unlocks) await token.card.reservation.waitUntilFree(signal);
       throwIfAborted(signal, cancelled);
       return await work(token);
     } catch (error) {

@@ -166,7 +166,7 @@ function returnValue(error: unknown): number {
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
   if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;
-  // What a caller gave was checked where it came in (blame): what fails now is what the card gave.
+  // What a caller gave was checked where it came in (asCallerError): what fails now is what the card gave.
   if (error instanceof DataError) return CKR.DEVICE_ERROR;
   if (isAbort(error)) return CKR.FUNCTION_CANCELED;
   return CKR.GENERAL_ERROR;
@@ -177,7 +177,7 @@ const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && (error.name === "AbortError" || error.name === "TimeoutError");
 
 /** Waits for a card that deciphers: data that is wrong for it is a ciphertext that is wrong. */
-export async function deciphered<T>(work: Promise<T>): Promise<T> {
+export async function mapDecryptionError<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -187,22 +187,22 @@ export async function deciphered<T>(work: Promise<T>): Promise<T> {
 }
 
 /** Runs `work` on something that the caller gave: bytes that do not fit are told as `rv`. */
-export function blame<T>(rv: number, work: () => T): T {
+export function asCallerError<T>(rv: number, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw blamed(rv, error);
+    throw callerError(rv, error);
   }
 }
 
-/** As {@link blame}, for work that takes its time. */
-export async function blameAsync<T>(rv: number, work: () => Promise<T>): Promise<T> {
+/** As {@link asCallerError}, for asynchronous work. */
+export async function asCallerErrorAsync<T>(rv: number, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw blamed(rv, error);
+    throw callerError(rv, error);
   }
 }
 
-const blamed = (rv: number, error: unknown): unknown =>
+const callerError = (rv: number, error: unknown): unknown =>
   error instanceof DataError ? new CryptokiError(rv, error.message, { cause: error }) : error;

@@ -65,7 +65,7 @@ export async function examineToken(
 
 async function isThere(object: CardCertificate | CardPrivateKey): Promise<boolean> {
   try {
-    return await object.exists(true);
+    return await object.isPresent({ explicitlyRequested: true });
   } catch (error) {
     // Reading the object says why.
     if (error instanceof CardError) return true;

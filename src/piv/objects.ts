@@ -70,7 +70,7 @@ function certificateObject(store: PivStore, slot: KeySlot): CardCertificate {
     private: false,
     modifiable: true,
     destroyable: true,
-    exists: async (named) =>
+    isPresent: async ({ explicitlyRequested: named }) =>
       (await isWorthAsking(store, slot, named, "certificate")) && (await store.hasCertificate(slot, named)),
     value: () => store.certificate(slot),
   };
@@ -84,7 +84,7 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
     id: Uint8Array.of(slot.id),
     private: false,
     usage: slot.usage,
-    exists: async (named) =>
+    isPresent: async ({ explicitlyRequested: named }) =>
       (await isWorthAsking(store, slot, named, "key")) && (await store.hasPublicKey(slot, named)),
     publicKey: () => store.publicKey(slot, "certificate"),
   };
@@ -108,7 +108,7 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     primitives: ["rsa-raw", "ecdsa", "ecdh", "eddsa"],
     local: async () => store.wasGenerated(slot) || ((await store.metadata(slot))?.generated ?? false),
     vendorAttributes: vendorAttributes(store, slot),
-    exists: async (named) =>
+    isPresent: async ({ explicitlyRequested: named }) =>
       (await isWorthAsking(store, slot, named, "key")) && (await store.hasPrivateKey(slot, named)),
     publicKey: () => store.publicKey(slot, slot.pin === "never" ? "certificate" : "key"),
   };
@@ -135,8 +135,8 @@ function dataObject(store: PivStore, container: Container): CardData {
     destroyable: isWritable(container),
     application: "PIV",
     objectId: container.objectId,
-    exists: async (named) => named && (await store.read(container.tag)) !== undefined,
-    value: () => store.require(container),
+    isPresent: async ({ explicitlyRequested: named }) => named && (await store.read(container.tag)) !== undefined,
+    value: () => store.mustGet(container),
   };
 }
 

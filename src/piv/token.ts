@@ -41,7 +41,15 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { generate, keyUse, loginRequired, readGenerated, sendKeyUse, useRefused } from "./private-key.ts";
+import {
+  generate,
+  keyUse,
+  loginRequired,
+  readGenerated,
+  sendKeyUse,
+  type UsableKey,
+  useRefused,
+} from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS, referenceName } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
@@ -51,9 +59,7 @@ import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts"
 
 /** One use of a key, with all that was read of the key for it. */
 interface Computation {
-  readonly slot: KeySlot;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Uint8Array;
+  readonly key: UsableKey;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
 }
@@ -66,6 +72,7 @@ export class PivToken implements CardToken {
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
+  readonly #slotOfKey: ReadonlyMap<CardPrivateKey, KeySlot>;
   readonly #data: readonly DataObject[];
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
@@ -79,6 +86,7 @@ export class PivToken implements CardToken {
     this.#managementKey = new PinState(session.card);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
+    this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
@@ -184,16 +192,14 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
+    const usable = await this.#store.usableKey(this.#slotOf(key));
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
       verify: async (hold, pin, signal) => {
         if (pin) await this.#verify(reference, pin, signal, hold);
       },
-      use: (hold, primitive, input, signal) => this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+      use: (hold, primitive, input, signal) => this.#compute({ key: usable, primitive, input }, signal, hold),
     };
     return authenticateUse(this.#session.card, held, signal);
   }
@@ -249,18 +255,16 @@ export class PivToken implements CardToken {
     input: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
-    const computation = { slot, publicKey, primitive, input };
+    const slot = this.#slotOf(key);
+    const known = await this.#store.usableKey(slot);
     try {
-      return await this.#compute(computation, signal);
+      return await this.#compute({ key: known, primitive, input }, signal);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
-      this.#store.forget(place.certificate);
-      const current = await this.#store.publicKey(place, "key");
-      if (equalBytes(current, publicKey)) throw error;
-      return this.#compute({ ...computation, publicKey: current }, signal);
+      this.#store.forget(slot.certificate);
+      const current = await this.#store.usableKey(slot);
+      if (equalBytes(current.spki, known.spki)) throw error;
+      return this.#compute({ key: current, primitive, input }, signal);
     }
   }
 
@@ -268,12 +272,9 @@ export class PivToken implements CardToken {
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
    * @throws {WrongResultError} for an RSA result that the public key disproves.
    */
-  async #compute(
-    { slot, publicKey, primitive, input }: Computation,
-    signal?: AbortSignal,
-    hold?: CardHold,
-  ): Promise<Uint8Array> {
-    const use = keyUse(slot, publicKey, primitive, input);
+  async #compute({ key, primitive, input }: Computation, signal?: AbortSignal, hold?: CardHold): Promise<Uint8Array> {
+    const { slot, publicKey } = key;
+    const use = keyUse(key, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
@@ -329,7 +330,7 @@ export class PivToken implements CardToken {
     const free: string[] = [];
     for (const { slot, privateKey } of this.#slots) {
       if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
-      const taken = await unlessRefused(() => privateKey.exists(true));
+      const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
       if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
     }
     return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
@@ -340,7 +341,9 @@ export class PivToken implements CardToken {
     const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
     for (const { slot, publicKey } of this.#slots) {
       const found = await unlessRefused(async () =>
-        (await publicKey.exists(false)) ? parsePublicKey(await publicKey.publicKey()) : undefined,
+        (await publicKey.isPresent({ explicitlyRequested: false }))
+          ? parsePublicKey(await publicKey.publicKey())
+          : undefined,
       );
       if (found) types.push({ type: found, slot });
     }
@@ -420,9 +423,9 @@ export class PivToken implements CardToken {
   }
 
   #slotOf(key: CardPrivateKey): KeySlot {
-    const place = this.#slots.find(({ privateKey }) => privateKey === key);
-    if (!place) throw new UnsupportedError("the key is not one of this card's");
-    return place.slot;
+    const slot = this.#slotOfKey.get(key);
+    if (!slot) throw new UnsupportedError("the key is not one of this card's");
+    return slot;
   }
 }
 

@@ -4,7 +4,7 @@ import type { FileWays } from "./writing/allocation.ts";
 import type { FileControl } from "./files/commands.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
-import type { CardTurn } from "./files/card-session.ts";
+import type { CardSession } from "./files/card-session.ts";
 import type { CardFacts } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
@@ -30,7 +30,7 @@ export interface Dialect {
   /**
    * The ranges of this card, where cards of the make tell their own; {@link mechanisms} if it does not. Costs exchanges.
    */
-  readonly limits?: (turn: CardTurn) => Promise<readonly CardMechanism[]>;
+  readonly limits?: (turn: CardSession) => Promise<readonly CardMechanism[]>;
   /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
   use(request: KeyRequest): KeyUse;
   /** The empty VERIFY never answers that the PIN is verified, even when it is. Default: false. */
@@ -73,7 +73,7 @@ export interface KeyMaking {
    * @param reference The card's number for the key.
    * @returns SubjectPublicKeyInfo of the public half, DER.
    */
-  readonly run: (turn: CardTurn, reference: number) => Promise<Uint8Array>;
+  readonly run: (turn: CardSession, reference: number) => Promise<Uint8Array>;
 }
 
 /** What a new key wants of its user. */

@@ -2,7 +2,7 @@ import { MalformedAnswerError, StatusError } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
 import type { Card } from "../card/index.ts";
 import { readBinary } from "./files/commands.ts";
-import { placeName } from "./files/paths.ts";
+import { pathName } from "./files/paths.ts";
 import { Findings } from "./objects/catalogue.ts";
 import { findApplications } from "./recognition/find.ts";
 
@@ -34,7 +34,7 @@ export async function readEndOfFile(card: Card): Promise<EndOfFile | undefined> 
         const { sw, data } = await turn.send(readBinary(offset, 1));
         return { sw, length: data.length };
       };
-      return { path: placeName(place), size, atEnd: await read(size), behindEnd: await read(size + 1) };
+      return { path: pathName(place), size, atEnd: await read(size), behindEnd: await read(size + 1) };
     });
   } catch (error) {
     if (error instanceof StatusError || error instanceof DataError || error instanceof MalformedAnswerError)

@@ -2,9 +2,9 @@ import { type CommandApdu, MalformedAnswerError, StatusError, SW } from "../apdu
 import { DataError, toHex } from "../bytes/index.ts";
 import type { Card, CardFinding } from "../card/index.ts";
 import { accessRules, RuleFiles } from "./access/rules.ts";
-import type { CardTurn } from "./files/card-session.ts";
+import type { CardSession } from "./files/card-session.ts";
 import { select, SELECT_ANSWER, SELECT_BY } from "./files/commands.ts";
-import { childOf, type FilePlace, masterFilePlace, placeName, resolve } from "./files/paths.ts";
+import { childOf, type FilePath, masterFilePath, pathName, resolve } from "./files/paths.ts";
 import { Findings } from "./objects/catalogue.ts";
 import type { CardContents } from "./objects/contents.ts";
 import { pinInfo, pukOf, sortPins, unlistedPuk } from "./pins/pins.ts";
@@ -127,20 +127,20 @@ export async function describeFiles(card: Card): Promise<CardDescription | undef
   return { files: sorted, findings: findings.list() };
 }
 
-type Places = Map<string, { readonly place: FilePlace; readonly what: Set<string> }>;
+type Places = Map<string, { readonly place: FilePath; readonly what: Set<string> }>;
 
 async function namedPlaces(contents: CardContents): Promise<Places> {
   const df = contents.session.applicationDf;
   const places: Places = new Map();
-  const add = (place: FilePlace, what: string): void => {
-    const name = placeName(place);
+  const add = (place: FilePath, what: string): void => {
+    const name = pathName(place);
     const known = places.get(name) ?? { place, what: new Set() };
     known.what.add(what);
     places.set(name, known);
   };
   if (contents.hasOdf) {
-    add(masterFilePlace(), "master file");
-    add(masterFilePlace(0x2f00), "EF.DIR");
+    add(masterFilePath(), "master file");
+    add(masterFilePath(0x2f00), "EF.DIR");
     add(contents.odfPlace, "EF(ODF)");
     add(contents.tokenInfoPlace, "EF(TokenInfo)");
     for (const entry of await contents.odf()) {
@@ -167,12 +167,12 @@ function fileOf(entry: DirectoryEntry): FileReference | undefined {
 async function describe(
   contents: CardContents,
   rules: RuleFiles,
-  place: FilePlace,
+  place: FilePath,
   content: string,
 ): Promise<DescribedFile> {
-  const path = placeName(place);
+  const path = pathName(place);
   try {
-    const { size, structure, security } = await contents.session.read((turn: CardTurn) => turn.select(place));
+    const { size, structure, security } = await contents.session.read((turn: CardSession) => turn.select(place));
     return {
       path,
       content,

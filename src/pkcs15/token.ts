@@ -47,7 +47,7 @@ import {
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
-import { type CardTurn, REFUSES_FORM } from "./files/card-session.ts";
+import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 const PIN_NAMES: Readonly<Record<PinRole, string>> = {
@@ -150,7 +150,7 @@ export class Pkcs15Token implements CardToken {
   }
 
   /** Whether a PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
-  async #pinOutlasts(turn: CardTurn, pin: PinEntry): Promise<boolean> {
+  async #pinOutlasts(turn: CardSession, pin: PinEntry): Promise<boolean> {
     if (!this.#application.isVerified(pin)) return false;
     await enterForPin(this.#application.session, turn, pin);
     const state = this.#application.pinState(pin);

@@ -109,7 +109,7 @@ const WRONG_PIN: ReadonlySet<number> = new Set([
  * Asks for PINs and gives them to the token: once for each login, however many operations wait for it, and never again after a
  * wrong one until the program says so.
  */
-class PinDesk {
+class PinPrompter {
   readonly #cryptoki: CryptokiFunctions;
   readonly #session: number;
   readonly #slot: Slot;
@@ -199,14 +199,14 @@ export class TokenSession {
   readonly cryptoki: CryptokiFunctions;
   readonly handle: number;
   readonly slot: Slot;
-  readonly pins: PinDesk;
+  readonly pins: PinPrompter;
   readonly #queue = new SerialQueue();
 
   constructor(cryptoki: CryptokiFunctions, handle: number, slot: Slot, pin?: PinSource) {
     this.cryptoki = cryptoki;
     this.handle = handle;
     this.slot = slot;
-    this.pins = new PinDesk(cryptoki, handle, slot, pin);
+    this.pins = new PinPrompter(cryptoki, handle, slot, pin);
   }
 
   /** Runs `work` when all that was queued before is done. `work` must not call this again: it would wait for itself. */

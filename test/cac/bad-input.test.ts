@@ -32,7 +32,9 @@ describe("applets that are not what they should be", () => {
     const listed = Object.entries(listedApplets());
     const rig = await insert(Object.fromEntries(listed.filter(([aid]) => aid !== AID.PKI[0])));
     const exist = await Promise.all(
-      rig.objects.filter((object) => object.class === "certificate").map((object) => object.exists(false)),
+      rig.objects
+        .filter((object) => object.class === "certificate")
+        .map((object) => object.isPresent({ explicitlyRequested: false })),
     );
     expect(exist).toEqual([false, true, true]);
     expect((await rig.token.info()).label).toBe("HOLDER.CARD.A.1234567890");
@@ -46,13 +48,17 @@ describe("applets that are not what they should be", () => {
 
   test("an empty one has no certificate and no key", async () => {
     const rig = await one({ objects: { "0100": buffers() } });
-    expect(await Promise.all(rig.objects.map((object) => object.exists(true)))).toEqual([false, false, false]);
+    expect(await Promise.all(rig.objects.map((object) => object.isPresent({ explicitlyRequested: true })))).toEqual([
+      false,
+      false,
+      false,
+    ]);
   });
 
   test("a card that lists nothing is no CAC", async () => {
     for (const container of [ccc(), { objects: { "": buffers() } }, {}]) {
       const { connected } = await connect(new AppletCard({ [AID.CCC]: container }));
-      expect(await cac.claim(connected)).toBeUndefined();
+      expect(await cac.claim(connected, "thorough")).toBeUndefined();
     }
   });
 
@@ -168,7 +174,7 @@ describe("a container", () => {
     const chuid = { objects: { "3000": buffers([0x30, new Uint8Array(25)]) } };
     const applets = { [AID.CCC]: ccc(url(0x01, "3000", "3000", "a000000116")), a0000001163000: chuid };
     const shown = async (rig: Inserted): Promise<unknown> =>
-      Promise.all([false, true].map(async (named) => rig.objects[0]?.exists(named)));
+      Promise.all([false, true].map(async (named) => rig.objects[0]?.isPresent({ explicitlyRequested: named })));
     expect(await shown(await insert(applets))).toEqual([false, true]);
     const empty = { ...applets, a0000001163000: { objects: { "3000": buffers() } } };
     expect(await shown(await insert(empty))).toEqual([false, false]);
@@ -198,11 +204,11 @@ describe("a card that answers anything", () => {
         };
         const { connected } = await connect(card);
         for (const profile of [cac, cacUnlisted]) {
-          const token = (await profile.claim(connected))?.tokens[0];
+          const token = (await profile.claim(connected, "thorough"))?.tokens[0];
           if (!token) continue;
           await token.info().catch(onlyOurs);
           for (const object of (await token.objects()).slice(0, 4)) {
-            await object.exists(true).catch(onlyOurs);
+            await object.isPresent({ explicitlyRequested: true }).catch(onlyOurs);
             if ("value" in object) await object.value().catch(onlyOurs);
           }
         }

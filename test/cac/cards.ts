@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { concat, fromHex, toHex } from "../../src/bytes/index.ts";
 import { cac, cacUnlisted } from "../../src/cac/index.ts";
-import { Card, type CardObject, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
+import { Card, type CardObject, type CardPrivateKey, CardRecognition, type CardToken } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { issueCertificate } from "../../src/virtual/piv/identity.ts";
 import { testKey } from "../virtual/keys.ts";
@@ -118,7 +118,7 @@ export interface Inserted {
 export async function insert(applets: Readonly<Record<string, Applet>>, quirks: Quirks = {}): Promise<Inserted> {
   const card = new AppletCard(applets, quirks);
   const { readers, pcsc, connected } = await connect(card);
-  const application = (await cac.claim(connected)) ?? (await cacUnlisted.claim(connected));
+  const application = await new CardRecognition([cac, cacUnlisted]).claim(connected);
   const token = application?.tokens[0];
   if (!token) throw new Error("no CAC");
   return { card, readers, pcsc, token, objects: await token.objects() };

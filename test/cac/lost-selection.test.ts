@@ -6,14 +6,16 @@ const BLOCK = new Uint8Array(256).fill(1);
 
 const certificates = ({
   objects,
-}: Inserted): readonly { exists(named: boolean): Promise<boolean>; value(): Promise<Uint8Array> }[] =>
-  objects.filter((object) => object.class === "certificate");
+}: Inserted): readonly {
+  isPresent(search: { explicitlyRequested: boolean }): Promise<boolean>;
+  value(): Promise<Uint8Array>;
+}[] => objects.filter((object) => object.class === "certificate");
 
 describe("a CAC that loses its selection in the middle of a transaction", () => {
   test("is read on after a new SELECT, and no certificate of it is missing", async () => {
     const rig = await insert(listedApplets());
     const [first] = certificates(rig);
-    expect(await first?.exists(true)).toBe(true);
+    expect(await first?.isPresent({ explicitlyRequested: true })).toBe(true);
     rig.card.loseSelection();
     const before = rig.card.commands.length;
     expect((await first?.value())?.length).toBeGreaterThan(500);
@@ -44,7 +46,7 @@ describe("a CAC that loses its selection in the middle of a transaction", () => 
 test("a buffer that the card refuses in earnest is asked for once more, and not for ever", async () => {
   const rig = await insert(listedApplets());
   const [first] = certificates(rig);
-  await first?.exists(true);
+  await first?.isPresent({ explicitlyRequested: true });
   const { card } = rig;
   const transmit = card.transmit.bind(card);
   let asked = 0;

@@ -80,7 +80,8 @@ describe("a CAC with a capability container", () => {
     await valueOf(rig, "CAC ID Certificate", "certificate");
     const all = rig.card.commands.length;
     for (const object of rig.objects)
-      if (object.label === "CAC ID Certificate") expect(await object.exists(false)).toBe(true);
+      if (object.label === "CAC ID Certificate")
+        expect(await object.isPresent({ explicitlyRequested: false })).toBe(true);
     await privateKey(rig, "0001").publicKey();
     expect(rig.card.commands).toHaveLength(all);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { reached } from "../../src/card/errors.ts";
+import { translatePcscErrors } from "../../src/card/errors.ts";
 import {
   Card,
   CardAccessError,
@@ -23,14 +23,14 @@ describe("an error of PC/SC is told as what it means for the card", () => {
     ["SCARD_E_NOT_TRANSACTED", CardAccessError],
   ])("%s", async (code, Told) => {
     const cause = new PcscError(code);
-    const told = await reached(Promise.reject(cause)).catch((error: unknown) => error);
+    const told = await translatePcscErrors(Promise.reject(cause)).catch((error: unknown) => error);
     expect(told).toBeInstanceOf(Told);
     expect(told).toMatchObject({ message: cause.message, cause, name: Told.name });
   });
 
   test("one of another kind stays as it is", async () => {
     const error = new TypeError("a mistake");
-    await expect(reached(Promise.reject(error))).rejects.toBe(error);
+    await expect(translatePcscErrors(Promise.reject(error))).rejects.toBe(error);
   });
 });
 

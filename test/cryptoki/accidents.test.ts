@@ -20,7 +20,7 @@ function object(reference: string, answers: readonly Error[] = []): CardObject {
     id: new Uint8Array(),
     private: false,
     application: "",
-    exists: () => {
+    isPresent: () => {
       const error = left.shift();
       return error ? Promise.reject(error) : Promise.resolve(true);
     },

@@ -157,7 +157,7 @@ describe("profile objects", () => {
       label: "hidden",
       id: Uint8Array.of(1),
       private: true,
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       value: () => Promise.resolve(new Uint8Array()),
     });
     expect(await ids()).not.toContain(CKP.PUBLIC_CERTIFICATES_TOKEN);

@@ -15,7 +15,7 @@ import {
   UseRefusedError,
 } from "../../src/card/index.ts";
 import { CKR, CryptokiError } from "../../src/cryptoki/index.ts";
-import { blame, isGone, toCryptokiError } from "../../src/cryptoki/errors.ts";
+import { asCallerError, isGone, toCryptokiError } from "../../src/cryptoki/errors.ts";
 
 describe("an error from below", () => {
   test.each([
@@ -69,7 +69,9 @@ test("only data that does not fit is blamed on the caller", () => {
   const failing = (error: unknown) => (): never => {
     throw error;
   };
-  expect(() => blame(CKR.DATA_LEN_RANGE, failing(new DataError("300 bytes")))).toThrow("CKR_DATA_LEN_RANGE: 300 bytes");
-  expect(() => blame(CKR.DATA_LEN_RANGE, failing(new TypeError("a mistake")))).toThrow(TypeError);
-  expect(blame(CKR.DATA_LEN_RANGE, () => 1)).toBe(1);
+  expect(() => asCallerError(CKR.DATA_LEN_RANGE, failing(new DataError("300 bytes")))).toThrow(
+    "CKR_DATA_LEN_RANGE: 300 bytes",
+  );
+  expect(() => asCallerError(CKR.DATA_LEN_RANGE, failing(new TypeError("a mistake")))).toThrow(TypeError);
+  expect(asCallerError(CKR.DATA_LEN_RANGE, () => 1)).toBe(1);
 });

@@ -30,7 +30,7 @@ async function keyOf(made: WritableRig): Promise<{ readonly session: number; rea
     label: "key",
     id: Uint8Array.of(1),
     private: false,
-    exists: () => Promise.resolve(true),
+    isPresent: () => Promise.resolve(true),
     usage: { sign: true, decrypt: true, derive: true },
     alwaysAuthenticate: false,
     needsLogin: true,
@@ -92,8 +92,8 @@ const WORKS: readonly Work[] = [
       const { session, key } = await keyOf(made);
       const { signal } = new AbortController();
       return async () => {
-        await made.one.C_SignInit(session, { mechanism: CKM.ECDSA }, key, signal);
-        await made.one.C_Sign(session, DATA, signal);
+        await made.one.C_SignInit(session, { mechanism: CKM.ECDSA }, key, { signal });
+        await made.one.C_Sign(session, DATA, { signal });
       };
     },
   },
@@ -134,7 +134,7 @@ const WORKS: readonly Work[] = [
     prepare: ({ one }) =>
       Promise.resolve(async () => {
         const stop = new AbortController();
-        const wait = one.C_WaitForSlotEvent(0, stop.signal).catch(() => undefined);
+        const wait = one.C_WaitForSlotEvent(0, { signal: stop.signal }).catch(() => undefined);
         stop.abort();
         await wait;
       }),

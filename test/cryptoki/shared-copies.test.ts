@@ -10,7 +10,7 @@ import { first, PIN, rig } from "./rig.ts";
 import { find, type WritableRig, writableRig } from "./writable-card.ts";
 
 const PUBLIC = new Uint8Array(createPublicKey(testKey("p-256", "9a")).export({ type: "spki", format: "der" }));
-const COMMON = { label: "mine", private: false, exists: () => Promise.resolve(true), modifiable: true } as const;
+const COMMON = { label: "mine", private: false, isPresent: () => Promise.resolve(true), modifiable: true } as const;
 
 /** Everything that an application can see of a card, but for the object that is read anew each time, so that it sees what others write. */
 async function seeAll(cryptoki: Cryptoki, session: number): Promise<readonly string[]> {
@@ -126,7 +126,7 @@ describe("objects of one card", () => {
       },
     });
     await expect(
-      made.one.C_SetAttributeValue(mine, object, { [CKA.LABEL]: "late" }, stop.signal),
+      made.one.C_SetAttributeValue(mine, object, { [CKA.LABEL]: "late" }, { signal: stop.signal }),
     ).rejects.toMatchObject({ code: "CKR_FUNCTION_CANCELED" });
     expect(await find(made.one, mine, { [CKA.LABEL]: "late" })).toEqual([object]);
     expect(await made.one.C_GetAttributeValue(mine, object, [CKA.VALUE])).toEqual({ [CKA.VALUE]: utf8("late") });

@@ -108,7 +108,7 @@ export class FakeToken implements CardToken {
       label,
       id: utf8(label),
       private: false,
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       value: () => Promise.resolve(utf8("no certificate")),
     };
     return Promise.resolve([certificate]);

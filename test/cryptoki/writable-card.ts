@@ -64,7 +64,7 @@ export class WritableToken implements CardToken {
     if (object.label === "too much") return Promise.reject(new UnsupportedError("no room for such a label"));
     const reference = `object ${this.#next++}`;
     this.written.push(`create ${object.class} ${object.label}`);
-    const common = { reference, modifiable: true, destroyable: true, exists: () => Promise.resolve(true) };
+    const common = { reference, modifiable: true, destroyable: true, isPresent: () => Promise.resolve(true) };
     return Promise.resolve(this.#keep(asKept(object, common)));
   }
 
@@ -119,7 +119,7 @@ export class WritableToken implements CardToken {
   }
 }
 
-type Common = Pick<CardObject, "reference" | "modifiable" | "destroyable" | "exists">;
+type Common = Pick<CardObject, "reference" | "modifiable" | "destroyable" | "isPresent">;
 
 function asKept(object: NewCardObject, common: Common): CardObject {
   switch (object.class) {

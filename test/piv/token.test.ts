@@ -39,7 +39,7 @@ describe("finding the application", () => {
   test("leaves a card of another kind alone", async () => {
     const other = { atr: fromHex("3b00"), reset: () => undefined, transmit: () => Promise.resolve(fromHex("6d00")) };
     const rig = bench(other);
-    expect(await piv.claim(new Card(await rig.pcsc.connect(READER)))).toBeUndefined();
+    expect(await piv.claim(new Card(await rig.pcsc.connect(READER)), "thorough")).toBeUndefined();
   });
 });
 
@@ -181,7 +181,7 @@ describe("key generation", () => {
     await token.login("so", utf8("010203040506070801020304050607080102030405060708"));
     const pair = await token.generateKeyPair?.({ type, id: Uint8Array.of(4) });
     expect(keyTypeOf((await pair?.publicKey.publicKey()) ?? new Uint8Array())).toEqual(type);
-    expect(await pair?.privateKey.exists(false)).toBe(true);
+    expect(await pair?.privateKey.isPresent({ explicitlyRequested: false })).toBe(true);
   });
 
   test.each([
@@ -278,7 +278,7 @@ describe("a card that others use too", () => {
       await both.transmit(SELECT_OTHER);
       expect(command[1]).toBe(0xcb);
     };
-    expect(await certificate?.exists(false)).toBe(true);
+    expect(await certificate?.isPresent({ explicitlyRequested: false })).toBe(true);
   });
 });
 
@@ -288,8 +288,8 @@ test("a retired key without a key history is found by a search that names it, an
   );
   const { token } = await claim(rig);
   const key = await privateKey(token, 5);
-  expect(await key.exists(false)).toBe(false);
-  expect(await key.exists(true)).toBe(true);
+  expect(await key.isPresent({ explicitlyRequested: false })).toBe(false);
+  expect(await key.isPresent({ explicitlyRequested: true })).toBe(true);
 });
 
 test("a public key of the card reads back as it was given", async () => {

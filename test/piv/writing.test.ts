@@ -31,7 +31,7 @@ describe("a certificate", () => {
     await token.login("so", utf8(MANAGEMENT_KEY));
     const written = await token.createObject?.(object);
     expect(written).toMatchObject({ reference: "82.certificate", label: expect.stringContaining("Retired") });
-    expect(await written?.exists(true)).toBe(true);
+    expect(await written?.isPresent({ explicitlyRequested: true })).toBe(true);
     expect(await certificateOf(token, "82")).toEqual(value);
   });
 
@@ -50,8 +50,8 @@ describe("a certificate", () => {
     await token.login("so", utf8(MANAGEMENT_KEY));
     const certificate = await named(token, "9A.certificate");
     await token.destroyObject?.(certificate);
-    expect(await certificate.exists(true)).toBe(false);
-    expect(await (await named(token, "9A.private-key")).exists(false)).toBe(true);
+    expect(await certificate.isPresent({ explicitlyRequested: true })).toBe(false);
+    expect(await (await named(token, "9A.private-key")).isPresent({ explicitlyRequested: false })).toBe(true);
   });
 
   test.each([

@@ -22,14 +22,15 @@ const spki = (der: Uint8Array): ReturnType<typeof createPublicKey> =>
 /** References of the objects that a search for everything finds. */
 async function found(token: CardToken): Promise<string[]> {
   const references: string[] = [];
-  for (const object of await token.objects()) if (await object.exists(false)) references.push(object.reference);
+  for (const object of await token.objects())
+    if (await object.isPresent({ explicitlyRequested: false })) references.push(object.reference);
   return references.sort();
 }
 
 /** The key, once a search has found it: only then its policies are known. */
 async function foundKey(token: CardToken, id: number): Promise<CardPrivateKey> {
   const key = await privateKey(token, id);
-  expect(await key.exists(true)).toBe(true);
+  expect(await key.isPresent({ explicitlyRequested: true })).toBe(true);
   return key;
 }
 
@@ -64,15 +65,16 @@ describe("a key without a certificate", () => {
     const card = await yubikey({ keys });
     const rig = bench({ ...answering(card, () => undefined), atr: (await testCard()).atr });
     const { token } = await claim(rig);
-    expect(await (await privateKey(token, 1)).exists(false)).toBe(true);
-    expect(await (await privateKey(token, 3)).exists(false)).toBe(false);
+    expect(await (await privateKey(token, 1)).isPresent({ explicitlyRequested: false })).toBe(true);
+    expect(await (await privateKey(token, 3)).isPresent({ explicitlyRequested: false })).toBe(false);
   });
 
   test("is found on no card that refuses metadata, which is asked once", async () => {
     for (const options of [{}, { yubico: true, deviations: ["no-metadata"] }] as const) {
       const rig = bench(await testCard({ ...options, keys, objects: new Map([[0x5fc105, null]]) }));
       const { token } = await claim(rig);
-      for (const id of [1, 2, 3, 4]) expect(await (await privateKey(token, id)).exists(false)).toBe(false);
+      for (const id of [1, 2, 3, 4])
+        expect(await (await privateKey(token, id)).isPresent({ explicitlyRequested: false })).toBe(false);
       expect(rig.commands.filter((command) => command.startsWith(METADATA))).toHaveLength(1);
     }
   });
@@ -87,7 +89,7 @@ describe("a key without a certificate", () => {
   test("6A88 of a card that never gave metadata says nothing about its keys", async () => {
     const card = answering(await testCard(), (command) => (command[1] === 0xf7 ? "6a88" : undefined));
     const { token } = await claim(bench(card));
-    expect(await (await privateKey(token, 1)).exists(false)).toBe(true);
+    expect(await (await privateKey(token, 1)).isPresent({ explicitlyRequested: false })).toBe(true);
   });
 
   test("an accident is not remembered", async () => {
@@ -97,8 +99,11 @@ describe("a key without a certificate", () => {
     );
     const { token } = await claim(bench(card));
     const key = await privateKey(token, 1);
-    await expect(key.exists(false)).rejects.toMatchObject({ name: "StatusError", sw: 0x6f00 });
-    expect(await key.exists(false)).toBe(true);
+    await expect(key.isPresent({ explicitlyRequested: false })).rejects.toMatchObject({
+      name: "StatusError",
+      sw: 0x6f00,
+    });
+    expect(await key.isPresent({ explicitlyRequested: false })).toBe(true);
   });
 });
 
@@ -118,7 +123,7 @@ describe("a certificate without a key", () => {
     );
     const { token } = await claim(bench(card));
     expect(await found(token)).toContain("9E.private-key");
-    expect(await (await privateKey(token, 4)).exists(true)).toBe(false);
+    expect(await (await privateKey(token, 4)).isPresent({ explicitlyRequested: true })).toBe(false);
     expect(await found(token)).not.toContain("9E.private-key");
   });
 
@@ -161,7 +166,7 @@ describe("retired keys", () => {
     const asked = rig.commands.filter((command) => /^00f700(?:8|9[0-5])/u.test(command));
     expect(asked).toEqual(places.map((place) => `00f700${place}000000`));
     // One that is asked for by name shows that the card uses these places.
-    expect(await (await privateKey(token, 24)).exists(true)).toBe(true);
+    expect(await (await privateKey(token, 24)).isPresent({ explicitlyRequested: true })).toBe(true);
     expect(await found(token)).toContain("95.certificate");
   });
 
@@ -193,7 +198,7 @@ describe("retired keys", () => {
     const { token } = await claim(bench(await testCard({ keys, objects })));
     expect(await found(token)).toEqual([]);
     const key = await privateKey(token, 6);
-    expect(await key.exists(true)).toBe(true);
+    expect(await key.isPresent({ explicitlyRequested: true })).toBe(true);
   });
 
   test("a card that has metadata, and no such places, is asked for one of them only", async () => {
@@ -212,7 +217,7 @@ describe("retired keys", () => {
     const { token } = await claim(rig);
     const before = rig.commands.length;
     for (const object of await token.objects()) {
-      if (object.class !== "private-key" || !object.private) await object.exists(false);
+      if (object.class !== "private-key" || !object.private) await object.isPresent({ explicitlyRequested: false });
     }
     expect(rig.commands.slice(before).filter((command) => !/^00(?:cb|c0)/u.test(command))).toEqual(["00f70082000000"]);
     expect(rig.commands.filter((command) => command.startsWith("00cb3fff055c035fc10c"))).toEqual([]);
@@ -430,7 +435,7 @@ describe("the key history", () => {
     await token.login("so", MANAGEMENT_KEY);
     const value = await certificate(token);
     const object = { class: "certificate", label: "", private: false, id: Uint8Array.of(5), value } as const;
-    expect(await (await token.createObject?.(object))?.exists(true)).toBe(true);
+    expect(await (await token.createObject?.(object))?.isPresent({ explicitlyRequested: true })).toBe(true);
   });
 
   test("counts one less once the last of them is taken off", async () => {

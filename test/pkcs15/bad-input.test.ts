@@ -43,14 +43,14 @@ interface Seen {
 async function look(files: Readonly<Record<string, CardFile | undefined>>): Promise<Seen> {
   const present = Object.entries({ ...good(), ...files }).flatMap(([path, one]) => (one ? [[path, one] as const] : []));
   const card = new FileCard({ files: Object.fromEntries(present) });
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   const labels: string[] = [];
   const whole: string[] = [];
   for (const token of application?.tokens ?? []) {
     await token.info();
     for (const object of await token.objects()) {
       labels.push(object.label);
-      if (object.class === "private-key" || !(await object.exists(true))) continue;
+      if (object.class === "private-key" || !(await object.isPresent({ explicitlyRequested: true }))) continue;
       try {
         await ("value" in object ? object.value() : object.publicKey());
         whole.push(object.label);

@@ -23,7 +23,7 @@ export function labCard(atr?: string): SmartCardHsm {
 
 /** The card, as the profile has it. */
 export async function claimed(card: SmartCardHsm): Promise<CardApplication> {
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   if (!application) throw new Error("no application");
   return application;
 }

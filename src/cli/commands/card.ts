@@ -113,7 +113,7 @@ async function dumpObject(object: CardObject): Promise<DumpedObject | undefined>
   const { class: kind, id, label, reference } = object;
   const described = { class: kind, id: toHex(id), label, reference, private: object.private };
   try {
-    if (!(await object.exists(true))) return undefined;
+    if (!(await object.isPresent({ explicitlyRequested: true }))) return undefined;
     if (!object.private) await ("value" in object ? object.value() : object.publicKey());
     return described;
   } catch (error) {

@@ -5,7 +5,7 @@ import { toHex, utf8 } from "../../bytes/index.ts";
 import { CKM, formatUri, tokenUri } from "../../cryptoki/index.ts";
 import { action, CommandContext } from "../context.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
-import { NotFoundError, RefutedError } from "../output/failures.ts";
+import { NotFoundError, VerificationFailedError } from "../output/failures.ts";
 import { readWhole } from "../input/files.ts";
 import { DEFAULT_CARD, examples } from "../input/options.ts";
 import { describeObject, TYPE_WORDS } from "../output/descriptions.ts";
@@ -73,7 +73,7 @@ export function addDemo(program: Command, environment: Environment): void {
     const done = await demonstrate(context, file);
     if (context.print.json) context.print.document(done);
     else tell(context, done);
-    if (!done.verified) throw new RefutedError("the signature is not valid");
+    if (!done.verified) throw new VerificationFailedError("the signature is not valid");
   });
 }
 

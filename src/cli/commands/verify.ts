@@ -3,7 +3,7 @@ import { type HashName, keyName, parsePublicKey } from "../../crypto/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../output/encoding.ts";
 import type { Environment } from "../output/printer.ts";
-import { RefutedError, UsageError } from "../output/failures.ts";
+import { VerificationFailedError, UsageError } from "../output/failures.ts";
 import { LIMIT, readInput, readPublicKey, readWhole } from "../input/files.ts";
 import { examples } from "../input/options.ts";
 import {
@@ -71,7 +71,7 @@ export function addVerify(program: Command, environment: Environment): void {
       const { print } = context;
       if (print.json) print.document({ valid, mechanism: `CKM_${scheme.name}`, key: keyName(key) });
       else if (valid) print.line(`${print.colours.green("Valid")}: ${scheme.name} with ${keyName(key)}`);
-      if (!valid) throw new RefutedError("the signature is not valid for this data and key");
+      if (!valid) throw new VerificationFailedError("the signature is not valid for this data and key");
     },
   );
 }

@@ -123,7 +123,7 @@ export async function choosePrivateKey(
     await session.login();
     found = await findSelected(session, search);
   }
-  return only(found, `private key${words(wanted)}`);
+  return requireSingle(found, `private key${describeSelection(wanted)}`);
 }
 
 /** The one key that may do it, by its identifier; open still if nothing shows before login. */
@@ -133,7 +133,7 @@ async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
     ...(await session.find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [use.private]: true })),
   ];
   if (keys.length === 0) return {};
-  const { id } = only(distinctById(keys), `key that can ${use.verb}`);
+  const { id } = requireSingle(distinctById(keys), `key that can ${use.verb}`);
   return { id };
 }
 
@@ -149,7 +149,7 @@ async function byRelative(session: TokenSession, selection: Selection): Promise<
   const key = named.find((object) => object.class === CKO.PRIVATE_KEY);
   const [first] = named;
   if (key ?? !first) return selection;
-  const { id } = only(distinctById(named), `object${words(selection)}`);
+  const { id } = requireSingle(distinctById(named), `object${describeSelection(selection)}`);
   return { id };
 }
 
@@ -168,7 +168,7 @@ export async function chooseObject(
     const [relative] = await findSelected(session, named);
     if (relative && relative.id.length > 0) found = await session.find(searchTemplate({ id: relative.id, type }));
   }
-  return only(found, `${TYPE_NAMES[type]}${words(named)}`);
+  return requireSingle(found, `${TYPE_NAMES[type]}${describeSelection(named)}`);
 }
 
 const TYPE_NAMES: Readonly<Record<ObjectType, string>> = {
@@ -179,7 +179,7 @@ const TYPE_NAMES: Readonly<Record<ObjectType, string>> = {
   data: "data object",
 };
 
-function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
+function requireSingle(found: readonly ObjectEntry[], what: string): ObjectEntry {
   const [first, ...more] = found;
   if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
   if (more.length === 0) return first;
@@ -190,7 +190,7 @@ function only(found: readonly ObjectEntry[], what: string): ObjectEntry {
   throw new UsageError(`there is more than one ${what}; choose it with --id, --label or a URI`, { candidates });
 }
 
-function words({ id, label }: Selection): string {
+function describeSelection({ id, label }: Selection): string {
   const parts = [...(id ? [`id ${toHex(id)}`] : []), ...(label === undefined ? [] : [`label "${label}"`])];
   return parts.length === 0 ? "" : ` with ${parts.join(" and ")}`;
 }

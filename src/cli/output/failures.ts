@@ -39,8 +39,8 @@ export class FileError extends CliError {
 }
 
 /** The work came to its end and the answer is no: the signature is not valid. */
-export class RefutedError extends CliError {
-  override readonly name = "RefutedError";
+export class VerificationFailedError extends CliError {
+  override readonly name = "VerificationFailedError";
 }
 
 /** The card was examined and has a defect; the report says which. */

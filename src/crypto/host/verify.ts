@@ -6,19 +6,14 @@ import { encodePkcs1Signature, type PssParameters } from "../codec/rsa-padding.t
 import { hostCrypto } from "./current.ts";
 import { isPss } from "./padding.ts";
 
-/** Length of the modulus, of signatures and of ciphertexts, in bytes. */
-function modulusLength(key: RsaPublicKey): number {
-  return key.modulus.length;
-}
-
 /**
  * block^e mod n, without padding: encrypts a padded block, or recovers the one that was signed.
  * @param block As long as the modulus, and less than it as a number.
  * @throws {DataError} if it is not, or OpenSSL refuses the key.
  */
 export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
-  if (block.length !== modulusLength(key)) {
-    throw new DataError(`RSA: a block of ${block.length} bytes, ${modulusLength(key)} wanted`);
+  if (block.length !== key.modulus.length) {
+    throw new DataError(`RSA: a block of ${block.length} bytes, ${key.modulus.length} wanted`);
   }
   return hostCrypto().rsaPublic(key, block);
 }
@@ -30,7 +25,7 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
  * @throws {DataError} if `data` is too long for the key, or OpenSSL refuses the key.
  */
 export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
-  const expected = encodePkcs1Signature(data, modulusLength(key));
+  const expected = encodePkcs1Signature(data, key.modulus.length);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, expected);
 }
@@ -40,7 +35,7 @@ export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint
  * @throws {DataError} if `data` is longer than the modulus, or OpenSSL refuses the key.
  */
 export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
-  const length = modulusLength(key);
+  const length = key.modulus.length;
   if (data.length > length) throw new DataError(`RSA: ${data.length} bytes, ${length} at most for this key`);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, concat(new Uint8Array(length - data.length), data));
@@ -58,19 +53,22 @@ export function verifyPss(
   signature: Uint8Array,
 ): boolean {
   const block = recover(key, signature);
-  return isPss(block ?? new Uint8Array(modulusLength(key)), digest, parameters, key.modulusBits);
+  return isPss(block ?? new Uint8Array(key.modulus.length), digest, parameters, key.modulusBits);
 }
 
 /** The block that was signed; undefined if `signature` cannot be one of this key's. */
 function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefined {
-  if (signature.length !== modulusLength(key)) return undefined;
+  if (signature.length !== key.modulus.length) return undefined;
   return isLessThan(signature, key.modulus) ? rsaPublic(key, signature) : undefined;
 }
 
 /** Compares numbers of the same length, most significant byte first. */
 function isLessThan(a: Uint8Array, b: Uint8Array): boolean {
-  const index = a.findIndex((byte, position) => byte !== b[position]);
-  return index >= 0 && (a[index] ?? 0) < (b[index] ?? 0);
+  for (const [index, byte] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (byte !== other) return byte < other;
+  }
+  return false;
 }
 
 /** noble's curves, loaded at the first use: Node signs and verifies messages only, and hashes them itself. */

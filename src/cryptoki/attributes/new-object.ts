@@ -5,15 +5,25 @@ import { nameOf } from "../constants/name.ts";
 import { incomplete, inconsistent, invalid, noSuch, readOnly, requireOfficer } from "./errors.ts";
 import type { AttributeValue, ValueOf } from "./kinds.ts";
 import { CLASSES } from "./rules.ts";
-import type { Footnote, Rules } from "./tables.ts";
+import { FOOTNOTE, type Footnote, type Rules } from "./tables.ts";
 import { type AttributeList, ownValues, sameValue } from "./template.ts";
 
 /** How an object comes into being. */
 export type Making = "create" | "generate" | "unwrap" | "derive";
 
-const MUST: Readonly<Record<Making, Footnote | undefined>> = { create: 1, generate: 3, unwrap: 5, derive: undefined };
+const MUST: Readonly<Record<Making, Footnote | undefined>> = {
+  create: FOOTNOTE.REQUIRED_TO_CREATE,
+  generate: FOOTNOTE.REQUIRED_TO_GENERATE,
+  unwrap: FOOTNOTE.REQUIRED_TO_UNWRAP,
+  derive: undefined,
+};
 /** No footnote is about C_DeriveKey, which makes keys as C_UnwrapKey does. */
-const MUST_NOT: Readonly<Record<Making, Footnote>> = { create: 2, generate: 4, unwrap: 6, derive: 6 };
+const MUST_NOT: Readonly<Record<Making, Footnote>> = {
+  create: FOOTNOTE.REFUSED_TO_CREATE,
+  generate: FOOTNOTE.REFUSED_TO_GENERATE,
+  unwrap: FOOTNOTE.REFUSED_TO_UNWRAP,
+  derive: FOOTNOTE.REFUSED_TO_UNWRAP,
+};
 
 /** Attributes of an object, by their types. */
 export type Values = Map<number, AttributeValue>;
@@ -63,7 +73,7 @@ export function newObject(
     const notes = rules.get(type)?.notes;
     if (!notes) throw noSuch(type);
     if (notes.has(MUST_NOT[making])) throw readOnly(type, "is not the template's to say");
-    if (notes.has(10)) requireOfficer(type, value, user);
+    if (notes.has(FOOTNOTE.OFFICER_ONLY)) requireOfficer(type, value, user);
   }
   const must = MUST[making];
   for (const [type, { notes }] of rules) {
@@ -150,7 +160,12 @@ export function setOrigin({ rules, values }: NewObject, origin: Origin): void {
 }
 
 /** Footnotes of what may be changed at all: 10, 11 and 12 say in which direction. */
-const CHANGEABLE: readonly Footnote[] = [8, 10, 11, 12];
+const CHANGEABLE: readonly Footnote[] = [
+  FOOTNOTE.MODIFIABLE,
+  FOOTNOTE.OFFICER_ONLY,
+  FOOTNOTE.STAYS_TRUE,
+  FOOTNOTE.STAYS_FALSE,
+];
 
 /** Changed in the process of copying, and never afterwards (PKCS#11 3.1 section 4.1.3). */
 const IN_A_COPY: ReadonlySet<number> = new Set([CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE]);
@@ -177,9 +192,9 @@ export function checkChanges(
     if (!CHANGEABLE.some((note) => notes.has(note))) throw readOnly(type, "cannot be changed");
     const before = now(type);
     if (before !== undefined && sameValue(before, value)) continue;
-    if (notes.has(11) && before === true) throw readOnly(type, "stays true");
-    if (notes.has(12) && before === false) throw readOnly(type, "stays false");
-    if (notes.has(10)) requireOfficer(type, value, user);
+    if (notes.has(FOOTNOTE.STAYS_TRUE) && before === true) throw readOnly(type, "stays true");
+    if (notes.has(FOOTNOTE.STAYS_FALSE) && before === false) throw readOnly(type, "stays false");
+    if (notes.has(FOOTNOTE.OFFICER_ONLY)) requireOfficer(type, value, user);
   }
   return ownValues(changes);
 }

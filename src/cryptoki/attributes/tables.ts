@@ -15,7 +15,21 @@ import type { AttributeValue } from "./kinds.ts";
  * 10      set to true only by the security officer
  * 11, 12  not changed any more once it is true, false
  */
-export type Footnote = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
+export const FOOTNOTE = {
+  REQUIRED_TO_CREATE: 1,
+  REFUSED_TO_CREATE: 2,
+  REQUIRED_TO_GENERATE: 3,
+  REFUSED_TO_GENERATE: 4,
+  REQUIRED_TO_UNWRAP: 5,
+  REFUSED_TO_UNWRAP: 6,
+  SECRET: 7,
+  MODIFIABLE: 8,
+  TOKEN_SPECIFIC: 9,
+  OFFICER_ONLY: 10,
+  STAYS_TRUE: 11,
+  STAYS_FALSE: 12,
+} as const;
+export type Footnote = (typeof FOOTNOTE)[keyof typeof FOOTNOTE];
 
 /**
  * A row of a table: an attribute, its footnotes, and the value of an object whose template does not say. Without that value, the

@@ -11,6 +11,7 @@ import { inconsistent, readOnly } from "../attributes/errors.ts";
 import { checkChanges, type NewObject } from "../attributes/new-object.ts";
 import { rulesOf } from "../attributes/rules.ts";
 import type { AttributeList } from "../attributes/template.ts";
+import { FOOTNOTE } from "../attributes/tables.ts";
 import { CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -19,7 +20,7 @@ import { newCardObject, shownByCard } from "../objects/new-card-object.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
-import { cannot } from "./key-use.ts";
+import { unsupportedError } from "./key-use.ts";
 
 /**
  * What a card cannot keep beside an object, and what does not hurt if it is not kept: for reference only, or told by something
@@ -50,7 +51,7 @@ export async function writeOnCard(
     const shown = shownByCard(object, token);
     for (const [type] of template) {
       const value = made.values.get(type);
-      if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(7)) continue;
+      if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(FOOTNOTE.SECRET)) continue;
       if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
     }
     const present = await publicHalfOnCard(token, object);
@@ -81,7 +82,8 @@ async function publicHalfOnCard({ cardToken }: Token, made: NewCardObject): Prom
   if (made.class !== "public-key" || made.id.length === 0) return undefined;
   for (const object of await cardToken.objects()) {
     if (object.class !== "public-key" || !equalBytes(object.id, made.id)) continue;
-    if ((await object.exists(true)) && equalBytes(await object.publicKey(), made.publicKey)) return object;
+    if ((await object.isPresent({ explicitlyRequested: true })) && equalBytes(await object.publicKey(), made.publicKey))
+      return object;
   }
   return undefined;
 }
@@ -235,6 +237,6 @@ export async function change<T>(
     return await done;
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
-    throw await cannot(token, error.message, rv, { cause: error });
+    throw await unsupportedError(token, error.message, rv, { cause: error });
   }
 }

@@ -24,7 +24,7 @@ import { type AttributeList, readTemplate } from "../attributes/template.ts";
 import { CKK, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, cancelled, CryptokiError } from "../errors.ts";
+import { asCallerError, cancelled, CryptokiError } from "../errors.ts";
 import { requireMechanism } from "../mechanisms/availability.ts";
 import type { PairGenerationMechanism } from "../mechanisms/family.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
@@ -105,7 +105,7 @@ async function generate(
     const exponent = exponentOf(values.get(CKA.PUBLIC_EXPONENT));
     return random ? rsaKeyFromRandom(bits, exponent, random) : generateRsaKey(bits, exponent);
   }
-  const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+  const curve = asCallerError(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
   if (curve === "Ed25519" || curve === "X25519") {
     return random ? curve25519KeyFromRandom(curve, random) : generateCurve25519Key(curve);
   }
@@ -240,7 +240,7 @@ function typeOf({ publicKey: { values } }: PairTemplates, keyType: number): KeyT
     }
     return { type: "rsa", modulusBits: numberOf(values, CKA.MODULUS_BITS) ?? 0 };
   }
-  const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+  const curve = asCallerError(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
   if (curve === "Ed25519") return { type: "edwards", curve };
   return curve === "X25519" ? { type: "montgomery", curve } : { type: "ec", curve };
 }

@@ -18,7 +18,7 @@ import type {
   SecretKey,
   SecretMechanism,
   Signer,
-  Stream,
+  Operation,
   Verifier,
 } from "../mechanisms/family.ts";
 import { MessageCipher } from "../mechanisms/message-cipher.ts";
@@ -28,13 +28,13 @@ import {
   schemeDecrypter,
   schemeEncrypter,
   schemeRecoverer,
-  schemeSigner,
-  schemeVerifier,
+  SchemeSigner,
+  SchemeVerifier,
 } from "../mechanisms/operation.ts";
 import { readUnusedParameter } from "../mechanisms/parameters.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import { GuardedKey, VerifiedKey } from "../sessions/guarded-key.ts";
-import { MessageOperation, Operation, type OperationKind, type OperationTypes } from "../sessions/operations.ts";
+import { MessageOperation, SessionOperation, type OperationKind, type OperationTypes } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_MECHANISM } from "../structures.ts";
@@ -127,11 +127,12 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   // No public key tells whether an agreed secret is right.
   const verifies = application.verifiesResults && use !== "derive";
   const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
-  const guard = new GuardedKey(privateKey, token, application.logins, () => object.copy.ended);
-  if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
+  if (!entry.family.primitives.some((primitive) => privateKey.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }
-  return { ...common, kind: "private", mechanism: entry, shape: await computable(privateKey.shape()), guard };
+  const shape = await computable(privateKey.shape());
+  const guard = new GuardedKey(privateKey, token, application.logins, object.copy.life);
+  return { ...common, kind: "private", mechanism: entry, shape, guard };
 }
 
 /** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for a key on a curve, or of a type, that is not known here. */
@@ -181,7 +182,7 @@ export function makeScheme<Scheme>(
 
 // Operations with a key that was found fit for them.
 
-export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<Operation<Signer>> {
+export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<SessionOperation<Signer>> {
   return signWith(await useKey(request));
 }
 
@@ -193,12 +194,12 @@ export async function signMessages(request: KeyRequest<"sign">): Promise<Message
   return new MessageOperation(() => signWith(key), guard);
 }
 
-function signWith(key: UsableKey): Operation<Signer> {
+function signWith(key: UsableKey): SessionOperation<Signer> {
   if (key.kind === "secret") return withSecret(key, required(key.mechanism.mac)(key.secret, key.parameter));
   if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const { guard } = key;
-  return new Operation(
-    schemeSigner(
+  return new SessionOperation(
+    new SchemeSigner(
       makeScheme(key, ({ signature }) => signature),
       guard,
     ),
@@ -206,7 +207,7 @@ function signWith(key: UsableKey): Operation<Signer> {
   );
 }
 
-export async function verifyOperation(request: KeyRequest<"verify">): Promise<Operation<Verifier>> {
+export async function verifyOperation(request: KeyRequest<"verify">): Promise<SessionOperation<Verifier>> {
   return verifyWith(await useKey(request), request);
 }
 
@@ -216,36 +217,36 @@ export async function verifyMessages(request: KeyRequest<"verify">): Promise<Mes
   return new MessageOperation(() => verifyWith(key, request), undefined);
 }
 
-function verifyWith(key: UsableKey, request: KeyRequest<"verify">): Operation<Verifier> {
+function verifyWith(key: UsableKey, request: KeyRequest<"verify">): SessionOperation<Verifier> {
   if (key.kind === "secret")
     return withSecret(key, macVerifier(required(key.mechanism.mac)(key.secret, key.parameter)));
   if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ signature }) => signature);
   const { engines } = request.application;
-  return new Operation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? schemeVerifier(scheme));
+  return new SessionOperation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? new SchemeVerifier(scheme));
 }
 
-export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<Operation<Recoverer>> {
+export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<SessionOperation<Recoverer>> {
   const key = await useKey(request);
   if (key.kind === "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
-  return new Operation(schemeRecoverer(makeScheme(key, ({ signature }) => signature)));
+  return new SessionOperation(schemeRecoverer(makeScheme(key, ({ signature }) => signature)));
 }
 
-export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<Operation<Cipher>> {
+export async function encryptOperation(request: KeyRequest<"encrypt" | "wrap">): Promise<SessionOperation<Cipher>> {
   const key = await useKey(request);
   if (key.kind === "secret") return withSecret(key, required(key.mechanism.encrypt)(key.secret, key.parameter));
   if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ cipher }) => cipher);
   const { engines } = request.application;
-  return new Operation(engines.encrypter(request.mechanism, key.publicKey, scheme) ?? schemeEncrypter(scheme));
+  return new SessionOperation(engines.encrypter(request.mechanism, key.publicKey, scheme) ?? schemeEncrypter(scheme));
 }
 
-export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<Operation<Cipher>> {
+export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">): Promise<SessionOperation<Cipher>> {
   const key = await useKey(request);
   if (key.kind === "secret") return withSecret(key, required(key.mechanism.decrypt)(key.secret, key.parameter));
   if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const { guard } = key;
-  return new Operation(
+  return new SessionOperation(
     schemeDecrypter(
       makeScheme(key, ({ cipher }) => cipher),
       guard,
@@ -255,16 +256,21 @@ export async function decryptOperation(request: KeyRequest<"decrypt" | "unwrap">
 }
 
 /** Messages that are encrypted or decrypted, each with its own nonce. */
-export async function cipherMessages(request: KeyRequest<"encrypt" | "decrypt">): Promise<Operation<MessageCipher>> {
+export async function cipherMessages(
+  request: KeyRequest<"encrypt" | "decrypt">,
+): Promise<SessionOperation<MessageCipher>> {
   const key = await useKey(request);
   if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
   readUnusedParameter(key.parameter);
-  return new Operation(new MessageCipher(key.secret, key.mechanism.type));
+  return new SessionOperation(new MessageCipher(key.secret, key.mechanism.type));
 }
 
 /** An operation that ends with its key, though Node's crypto has a copy of it. */
-function withSecret<Kind extends Stream>({ secret }: { readonly secret: SecretKey }, stream: Kind): Operation<Kind> {
-  return new Operation(stream, undefined, () => secret.value);
+function withSecret<Kind extends Operation>(
+  { secret }: { readonly secret: SecretKey },
+  stream: Kind,
+): SessionOperation<Kind> {
+  return new SessionOperation(stream, undefined, () => secret.value);
 }
 
 function required<T>(maker: T | undefined): T {
@@ -327,7 +333,7 @@ export const keyedInit =
  * The error for what a token has no way to do: CKR_TOKEN_WRITE_PROTECTED where nothing on it changes.
  * @param rv Where something does.
  */
-export async function cannot(
+export async function unsupportedError(
   token: Token,
   detail: string,
   rv: number = CKR.FUNCTION_NOT_SUPPORTED,

@@ -15,10 +15,11 @@ import {
 } from "../attributes/new-object.ts";
 import { rulesOf } from "../attributes/rules.ts";
 import { type AttributeList, ownValues, readTemplate, sameValue } from "../attributes/template.ts";
+import { FOOTNOTE } from "../attributes/tables.ts";
 import { CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, cancelled, CryptokiError } from "../errors.ts";
+import { asCallerError, cancelled, CryptokiError } from "../errors.ts";
 import { TOKEN_LABEL, UPDATE_COUNT } from "../objects/built-in.ts";
 import { softwareObject } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
@@ -73,7 +74,7 @@ async function changeBuiltIn(
 
 /** @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID unless it is UTF-8 without control characters. */
 function labelOf(value: unknown): string {
-  const text = value instanceof Uint8Array ? blame(CKR.ATTRIBUTE_VALUE_INVALID, () => fromUtf8(value)) : "";
+  const text = value instanceof Uint8Array ? asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => fromUtf8(value)) : "";
   if (text.trim() === "" || /\p{Cc}/u.test(text)) throw invalid(CKA.VALUE, "of TokenLabel is text, in UTF-8");
   return text;
 }
@@ -83,7 +84,7 @@ function labelOf(value: unknown): string {
  * @param template What the caller said of it, for the card, which cannot keep everything.
  * @returns Its handle.
  */
-export async function keepObject(
+export async function storeObject(
   application: Application,
   session: Session,
   made: NewObject,
@@ -106,7 +107,8 @@ export async function keepObject(
 
 /** Overwrites what is never shown. */
 export function wipeSecrets({ rules, values }: NewObject): void {
-  for (const [type, value] of values) if (rules.get(type)?.notes.has(7) && value instanceof Uint8Array) wipe(value);
+  for (const [type, value] of values)
+    if (rules.get(type)?.notes.has(FOOTNOTE.SECRET) && value instanceof Uint8Array) wipe(value);
 }
 
 /**
@@ -203,7 +205,7 @@ export function copyObject(
         wipeSecrets(copy);
         throw error;
       }
-      return keepObject(application, session, copy, given, signal);
+      return storeObject(application, session, copy, given, signal);
     },
     signal,
   );
@@ -259,7 +261,7 @@ export function createObject(
       const given = readTemplate(template);
       const made = newObject(given, "create", application.logins.userOf(session.token));
       setOrigin(made, { from: "elsewhere" });
-      return keepObject(application, session, made, given, signal);
+      return storeObject(application, session, made, given, signal);
     },
     signal,
   );

@@ -7,7 +7,7 @@ import { CryptokiError } from "../errors.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import { requireReadWrite } from "./card-objects.ts";
-import { cannot } from "./key-use.ts";
+import { unsupportedError } from "./key-use.ts";
 
 /** Sets the user's PIN for the security officer, or with the PUK that was given in an officer's place. */
 export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {
@@ -32,7 +32,7 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
 async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
   const { cardToken } = token;
   if (!cardToken.initPin) {
-    throw await cannot(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
+    throw await unsupportedError(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
   }
   await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, signal)));
 }
@@ -104,7 +104,7 @@ async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, sig
     if (oldPin === null && newPin === null && pinPad?.changePin) {
       await pinPad.changePin(role, signal);
     } else {
-      if (!cardToken.changePin) throw await cannot(token, "this card's PINs stay as they are");
+      if (!cardToken.changePin) throw await unsupportedError(token, "this card's PINs stay as they are");
       await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
     }
   } catch (error) {
@@ -144,7 +144,7 @@ async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): P
     const onPad = pinPad.unlockPin.bind(pinPad);
     return settingPin(token, () => onPad(signal));
   }
-  if (!cardToken.unlockPin) throw await cannot(token, "no PUK unblocks this card's PIN");
+  if (!cardToken.unlockPin) throw await unsupportedError(token, "no PUK unblocks this card's PIN");
   await settingPin(token, () =>
     withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal))),
   );
@@ -169,7 +169,7 @@ export function initToken(
       }
       requireNoSession(application, token);
       const { cardToken } = token;
-      if (!cardToken.initToken) throw await cannot(token, "this card is initialised by other programs");
+      if (!cardToken.initToken) throw await unsupportedError(token, "this card is initialised by other programs");
       await withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, signal));
       application.slots.renew(token.card);
     },
@@ -184,7 +184,7 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requirePin(pin);
       requireNoSession(application, token);
       const { cardToken } = token;
-      if (!cardToken.resetToken) throw await cannot(token, "this card's user has no way to reset it");
+      if (!cardToken.resetToken) throw await unsupportedError(token, "this card's user has no way to reset it");
       await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, signal));
       application.slots.renew(token.card);
     },
@@ -241,8 +241,8 @@ export function unlockBegin(
         card.reservation.release(application);
         return;
       }
-      if (!cardToken.unlockChallenge || !cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
-      await card.reservation.take(application, timeout, () => card.hold(signal), signal);
+      if (!cardToken.unlockChallenge || !cardToken.unlockWithResponse) throw await unsupportedError(token, UNSUPPORTED);
+      await card.reservation.acquire(application, timeout, () => card.hold(signal), signal);
     },
     signal,
     true,
@@ -259,7 +259,7 @@ export function unlockGetChallenge(
     async (session) => {
       requireBegun(application, session);
       const { cardToken } = session.token;
-      if (!cardToken.unlockChallenge) throw await cannot(session.token, UNSUPPORTED);
+      if (!cardToken.unlockChallenge) throw await unsupportedError(session.token, UNSUPPORTED);
       return cardToken.unlockChallenge(signal);
     },
     signal,
@@ -283,7 +283,7 @@ export function unlockWithResponse(
       requirePin(pin);
       requireReadWrite(session);
       requireBegun(application, session);
-      if (!token.cardToken.unlockWithResponse) throw await cannot(token, UNSUPPORTED);
+      if (!token.cardToken.unlockWithResponse) throw await unsupportedError(token, UNSUPPORTED);
       try {
         await settingPin(token, () =>
           withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal)),

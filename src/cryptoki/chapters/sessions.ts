@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { type Pin, requireBytes, requireFlags, requirePin, withPin } from "../arguments.ts";
@@ -5,7 +6,7 @@ import { CKU } from "../constants/ck.ts";
 import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import { Operation, type OperationKind } from "../sessions/operations.ts";
+import { SessionOperation, type OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
@@ -14,28 +15,28 @@ import { type Chapter, SLOT, SESSION } from "../chapter.ts";
 /** Session management functions (PKCS#11 3.1 section 5.6). */
 export interface SessionFunctions {
   /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
-  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SESSION_HANDLE>;
+  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, options?: CallOptions): Promise<CK_SESSION_HANDLE>;
 
   /** With the last session of a token, its login ends. */
-  C_CloseSession(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_CloseSession(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 
-  C_CloseAllSessions(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+  C_CloseAllSessions(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /** Never touches a card. */
-  C_GetSessionInfo(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_SESSION_INFO>;
+  C_GetSessionInfo(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<CK_SESSION_INFO>;
 
   /**
    * Ends operations that are under way; those that are not do not matter.
    * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
    */
-  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, signal?: AbortSignal): Promise<void>;
+  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, options?: CallOptions): Promise<void>;
 
   /**
    * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
    * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
    *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
    */
-  C_GetOperationState(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_GetOperationState(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /**
    * Goes on with a digest that was saved. Operations of this session that are under way end.
@@ -48,7 +49,7 @@ export interface SessionFunctions {
     state: Uint8Array,
     encryptionKey: CK_OBJECT_HANDLE,
     authenticationKey: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /**
@@ -60,7 +61,7 @@ export interface SessionFunctions {
    *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the card;
    *   CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
    */
-  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * {@link C_Login} for tokens whose users have names.
@@ -72,11 +73,11 @@ export interface SessionFunctions {
     userType: number,
     pin: Pin,
     username: string | Uint8Array | null,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** Handles of private objects name nothing any more, and private session objects end. */
-  C_Logout(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_Logout(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 function openSession(application: Application, slotID: number, flags: number, signal?: AbortSignal): Promise<number> {
@@ -103,14 +104,14 @@ async function closeAllSessions(application: Application, slotID: number, signal
   const { card } = application.view.slot(slotID).reader;
   if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
   // A token that nobody has looked at has no sessions, and is not looked at for that.
-  const tokens = card.knownTokens.filter((token) => application.view.seen(token.slotID) === slotID);
+  const tokens = card.knownTokens.filter((token) => application.view.visibleSlotId(token.slotID) === slotID);
   await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
 }
 
 function getSessionInfo(application: Application, handle: number): CK_SESSION_INFO {
   const session = application.sessions.get(handle);
   return {
-    slotID: application.view.seen(session.token.slotID),
+    slotID: application.view.visibleSlotId(session.token.slotID),
     state: session.state(application.logins.userOf(session.token)),
     flags: session.flags,
     ulDeviceError: 0,
@@ -277,7 +278,7 @@ function setOperationState(
       if (encryptionKey !== 0 || authenticationKey !== 0) {
         throw new CryptokiError(CKR.KEY_NOT_NEEDED, "a digest has no key; give 0");
       }
-      const operation = new Operation(digester);
+      const operation = new SessionOperation(digester);
       operation.begin();
       // "The ongoing operations are abruptly cancelled", a search too.
       operations.cancelAll();

@@ -13,7 +13,7 @@ import { CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, cancelled, CryptokiError } from "../errors.ts";
+import { asCallerError, cancelled, CryptokiError } from "../errors.ts";
 import { keyTypeOf } from "../objects/card-keys.ts";
 import { hostPrivateKey, setPrivateKey } from "../objects/software-keys.ts";
 import { isKeyLength, wantedLength } from "../objects/software-objects.ts";
@@ -22,10 +22,10 @@ import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
 import { whole } from "./encryption.ts";
 import { decryptOperation, encryptOperation, withKeyTemplate } from "./key-use.ts";
-import { keepObject } from "./object-changes.ts";
+import { storeObject } from "./object-changes.ts";
 
 /** Runs `work`, and tells its return values by the names that `names` has for them. */
-async function renamed<T>(names: ReadonlyMap<number, number>, work: () => Promise<T>): Promise<T> {
+async function remapReturnValues<T>(names: ReadonlyMap<number, number>, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -71,7 +71,7 @@ export function wrapKey(
     handle,
     async (session) => {
       const request = { application, session, use: "wrap", mechanism, key: wrappingKey } as const;
-      const { stream } = await renamed(OF_WRAPPING_KEY, () =>
+      const { stream } = await remapReturnValues(OF_WRAPPING_KEY, () =>
         untilAborted(encryptOperation(request), signal, cancelled),
       );
       try {
@@ -80,7 +80,7 @@ export function wrapKey(
         const plain = materialOf(object, wrapping);
         const padded = concatSecret(plain, new Uint8Array(paddingOf(plain.length, BLOCKS.get(mechanism.mechanism))));
         try {
-          return await renamed(OF_KEY, () => whole(stream, padded, signal));
+          return await remapReturnValues(OF_KEY, () => whole(stream, padded, signal));
         } finally {
           wipe(plain, padded);
         }
@@ -153,21 +153,23 @@ export function unwrapKey(
     async (session) => {
       const { token } = session;
       const request = { application, session, use: "unwrap", mechanism, key: unwrappingKey } as const;
-      const { stream } = await renamed(NAMES, () => untilAborted(decryptOperation(request), signal, cancelled));
+      const { stream } = await remapReturnValues(NAMES, () =>
+        untilAborted(decryptOperation(request), signal, cancelled),
+      );
       try {
         requireBytes(wrappedKey, "the wrapped key");
         const unwrapping = application.objects.get(unwrappingKey, token);
         const given = await withKeyTemplate(readTemplate(template), unwrapping, CKA.UNWRAP_TEMPLATE);
         const made = newObject(given, "unwrap", application.logins.userOf(token));
         const length = wantedLength(made.values);
-        const plain = await renamed(NAMES, () => whole(stream, wrappedKey, signal));
+        const plain = await remapReturnValues(NAMES, () => whole(stream, wrappedKey, signal));
         try {
           setMaterial(made, plain, length, mechanism.mechanism);
         } finally {
           wipe(plain);
         }
         setOrigin(made, { from: "elsewhere" });
-        return await keepObject(application, session, made, given, signal);
+        return await storeObject(application, session, made, given, signal);
       } finally {
         stream.wipe();
       }
@@ -179,7 +181,9 @@ export function unwrapKey(
 function setMaterial(made: NewObject, plain: Uint8Array, length: number | undefined, mechanism: number): void {
   const { values } = made;
   if (values.get(CKA.CLASS) === CKO.PRIVATE_KEY) {
-    const key = blame(CKR.WRAPPED_KEY_INVALID, () => HostPrivateKey.fromPkcs8(plain.subarray(0, derLength(plain))));
+    const key = asCallerError(CKR.WRAPPED_KEY_INVALID, () =>
+      HostPrivateKey.fromPkcs8(plain.subarray(0, derLength(plain))),
+    );
     if (keyTypeOf(key.publicKey) !== values.get(CKA.KEY_TYPE)) {
       throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the wrapped key is of another CKA_KEY_TYPE");
     }

@@ -154,7 +154,7 @@ const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = {
  * @throws {CryptokiError} CKR_MECHANISM_INVALID if it does not offer it; what the card throws.
  */
 export async function mechanismInfo(token: CardToken, type: number): Promise<CK_MECHANISM_INFO> {
-  const mechanism = require(token, type);
+  const mechanism = mustGet(token, type);
   const family = cardMechanisms(token, mechanism);
   const own = family.length === 0 ? family : cardMechanisms(token, mechanism, await token.supportedMechanisms?.());
   const { min, max } =
@@ -178,12 +178,12 @@ export function requireMechanism(token: CardToken, mechanism: CK_MECHANISM, use:
   if (typeof given !== "object" || given === null || !("mechanism" in given)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is an object: { mechanism: CKM.SHA256_RSA_PKCS }");
   }
-  const entry = require(token, mechanism.mechanism);
+  const entry = mustGet(token, mechanism.mechanism);
   if (!usesOf(entry).includes(use)) throw new CryptokiError(CKR.MECHANISM_INVALID);
   return entry;
 }
 
-function require(token: CardToken, type: number): Mechanism {
+function mustGet(token: CardToken, type: number): Mechanism {
   const mechanism = MECHANISM_BY_TYPE.get(type);
   if (!mechanism || !isOffered(token, mechanism)) throw new CryptokiError(CKR.MECHANISM_INVALID);
   return mechanism;

@@ -15,7 +15,7 @@ import {
   wrapKey,
 } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, CryptokiError } from "../errors.ts";
+import { asCallerError, CryptokiError } from "../errors.ts";
 import type { Cipher, SecretKey, SecretMechanism } from "./family.ts";
 import { collecting, Collector } from "./operation.ts";
 import { readCcmParameters, readCtrParameters, readGcmParameters, readIv, readNoParameter } from "./parameters.ts";
@@ -47,7 +47,7 @@ export const ctr: Directions = both(() => (key, parameter) => {
   const { counterBits, block } = readCtrParameters(parameter);
   const stream = opened(() => counterStream(key.value, counterBits, block));
   return {
-    update: (part) => blame(CKR.DATA_LEN_RANGE, () => stream.update(part)),
+    update: (part) => asCallerError(CKR.DATA_LEN_RANGE, () => stream.update(part)),
     final: () => stream.final(),
     wipe: () => undefined,
   };
@@ -74,7 +74,7 @@ function blockwise(
       } else if (!whole || (options.padding && length === 0)) {
         throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, WHOLE(block));
       }
-      return blame(CKR.ENCRYPTED_DATA_INVALID, () => stream.final());
+      return asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => stream.final());
     },
     wipe: () => undefined,
   };
@@ -141,7 +141,7 @@ function sealed(
   seal: () => { readonly ciphertext: Uint8Array; readonly tag: Uint8Array },
 ): Uint8Array {
   try {
-    const { ciphertext, tag } = blame(CKR.DATA_LEN_RANGE, seal);
+    const { ciphertext, tag } = asCallerError(CKR.DATA_LEN_RANGE, seal);
     return concat(ciphertext, tag);
   } finally {
     wipe(message);
@@ -157,7 +157,7 @@ function opening(
     const length = all.length - tagLength;
     if (length < 0) throw new CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, "shorter than its tag");
     check(length);
-    return blame(CKR.ENCRYPTED_DATA_INVALID, () => open(all.subarray(0, length), all.subarray(length)));
+    return asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => open(all.subarray(0, length), all.subarray(length)));
   });
 }
 
@@ -172,7 +172,7 @@ export function keyWrap(form: KeyWrap): Required<Pick<SecretMechanism, "encrypt"
       const iv = readOwnIv(form, parameter);
       return collecting(new Collector(MAX_KEY, CKR.DATA_LEN_RANGE), (data) => {
         try {
-          return blame(CKR.DATA_LEN_RANGE, () => wrapKey(form, key.value, data, iv));
+          return asCallerError(CKR.DATA_LEN_RANGE, () => wrapKey(form, key.value, data, iv));
         } finally {
           wipe(data);
         }
@@ -181,7 +181,7 @@ export function keyWrap(form: KeyWrap): Required<Pick<SecretMechanism, "encrypt"
     decrypt: (key, parameter) => {
       const iv = readOwnIv(form, parameter);
       return collecting(new Collector(MAX_KEY + 16, CKR.ENCRYPTED_DATA_LEN_RANGE), (wrapped) =>
-        blame(CKR.ENCRYPTED_DATA_INVALID, () => unwrapKey(form, key.value, wrapped, iv)),
+        asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => unwrapKey(form, key.value, wrapped, iv)),
       );
     },
   };

@@ -15,7 +15,7 @@ import {
 import { CKK } from "../constants/ck.ts";
 import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, CryptokiError } from "../errors.ts";
+import { asCallerError, CryptokiError } from "../errors.ts";
 import type { AgreementScheme, KeySizes, MechanismFamily, SchemeMaker, SignatureScheme } from "./family.ts";
 import { readEcdhParameters, readEddsaParameters, readNoParameter } from "./parameters.ts";
 
@@ -131,7 +131,7 @@ export const ecdsaSha1: MechanismFamily = {
 
 const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {
   const { kdf, sharedData, publicData } = readEcdhParameters(parameter);
-  const point = blame(CKR.MECHANISM_PARAM_INVALID, () => readPoint(shape, publicData));
+  const point = asCallerError(CKR.MECHANISM_PARAM_INVALID, () => readPoint(shape, publicData));
   return {
     agree: (user, signal) => user.use("ecdh", point, signal),
     derive(secret, length) {

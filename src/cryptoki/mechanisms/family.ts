@@ -24,13 +24,13 @@ export type SecretKeyLookup = (handle: number) => SecretKey;
 // Operations. What comes in is taken part by part; one-part functions are an update and a final. Whoever ends an operation, with
 // or without its result, calls wipe.
 
-export interface Stream {
+export interface Operation {
   /** Overwrites what is kept. The stream is not used afterwards. */
   wipe(): void;
 }
 
 /** Makes a hash. */
-export interface Digester extends Stream {
+export interface Digester extends Operation {
   update(part: Uint8Array): void;
   final(): Uint8Array;
   /** The same state once more, for C_GetOperationState. */
@@ -38,7 +38,7 @@ export interface Digester extends Stream {
 }
 
 /** Makes a signature or MAC. */
-export interface Signer extends Stream {
+export interface Signer extends Operation {
   /** @throws {CryptokiError} CKR_DATA_LEN_RANGE when more has come in than the key and mechanism take. */
   update(part: Uint8Array): void;
   /** @throws {CryptokiError} CKR_DATA_LEN_RANGE, CKR_DATA_INVALID; CKR_USER_NOT_LOGGED_IN; what the card throws. */
@@ -46,14 +46,14 @@ export interface Signer extends Stream {
 }
 
 /** Verifies a signature or MAC. */
-export interface Verifier extends Stream {
+export interface Verifier extends Operation {
   update(part: Uint8Array): void;
   /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
   final(signature: Uint8Array): void | Promise<void>;
 }
 
 /** Encrypts or decrypts. */
-export interface Cipher extends Stream {
+export interface Cipher extends Operation {
   /** @returns What comes out so far, which may be nothing. @throws {CryptokiError} as {@link final}. */
   update(part: Uint8Array): Uint8Array;
   /** @throws {CryptokiError} CKR_DATA_LEN_RANGE; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID; what the card throws. */

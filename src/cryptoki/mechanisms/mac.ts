@@ -1,7 +1,7 @@
 import { type BlockCipher, blockLength, Cmac, type HashName, hashLength, HmacStream } from "../../crypto/index.ts";
 import { concatSecret, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame } from "../errors.ts";
+import { asCallerError } from "../errors.ts";
 import { readMacLength, readNoParameter } from "./parameters.ts";
 import type { SecretMechanism, Signer } from "./family.ts";
 
@@ -47,7 +47,7 @@ function hmacSigner(hash: HashName, key: Uint8Array, length: number): Signer {
 }
 
 function cmacSigner(cipher: BlockCipher, key: Uint8Array, length: number): Signer {
-  const stream = blame(
+  const stream = asCallerError(
     CKR.KEY_SIZE_RANGE,
     () => new Cmac(cipher, key.length === 16 && cipher === "3des" ? doubled(key) : key),
   );

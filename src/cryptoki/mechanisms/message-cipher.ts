@@ -11,11 +11,11 @@ import { copyBytes } from "../arguments.ts";
 import { CKG_GENERATOR } from "../constants/ck.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, CryptokiError } from "../errors.ts";
+import { asCallerError, CryptokiError } from "../errors.ts";
 import type { CK_CCM_MESSAGE_PARAMS, CK_GCM_MESSAGE_PARAMS } from "../structures.ts";
 import { Collector } from "./operation.ts";
 import { fields, invalid, readBytes } from "./parameters.ts";
-import type { SecretKey, Stream } from "./family.ts";
+import type { SecretKey, Operation } from "./family.ts";
 
 export type MessageParameter = CK_GCM_MESSAGE_PARAMS | CK_CCM_MESSAGE_PARAMS;
 
@@ -99,7 +99,7 @@ interface Message {
 }
 
 /** C_MessageEncryptInit and C_MessageDecryptInit: many messages with one AES key (PKCS#11 3.1 sections 5.9 and 5.11). */
-export class MessageCipher implements Stream {
+export class MessageCipher implements Operation {
   readonly #key: SecretKey;
   readonly #form: Form;
   /** Messages so far, for nonces that count them. */
@@ -172,7 +172,9 @@ export class MessageCipher implements Stream {
   }
 
   #seal(message: Message, plaintext: Uint8Array): EncryptedMessage {
-    const { ciphertext, tag } = blame(CKR.DATA_LEN_RANGE, () => this.#form.encrypt(this.#aead(message), plaintext));
+    const { ciphertext, tag } = asCallerError(CKR.DATA_LEN_RANGE, () =>
+      this.#form.encrypt(this.#aead(message), plaintext),
+    );
     return { ciphertext, parameter: this.#form.made(message.given, message.iv, tag) };
   }
 
@@ -180,7 +182,9 @@ export class MessageCipher implements Stream {
     if (message.tag.length !== message.tagLength) {
       throw invalid(`${this.#form.tag} has as many bytes as the tag's length says`);
     }
-    return blame(CKR.AEAD_DECRYPT_FAILED, () => this.#form.decrypt(this.#aead(message), ciphertext, message.tag));
+    return asCallerError(CKR.AEAD_DECRYPT_FAILED, () =>
+      this.#form.decrypt(this.#aead(message), ciphertext, message.tag),
+    );
   }
 
   #aead({ iv, additional, tagLength }: Message): AeadParameters {

@@ -3,7 +3,16 @@ import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
 import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { Cipher, CipherScheme, Digester, KeyUser, SignatureScheme, Signer, Stream, Verifier } from "./family.ts";
+import type {
+  Cipher,
+  CipherScheme,
+  Digester,
+  KeyUser,
+  SignatureScheme,
+  Signer,
+  Operation,
+  Verifier,
+} from "./family.ts";
 
 /** Keeps what comes in, up to a length; copies, because the caller's bytes are the caller's. */
 export class Collector {
@@ -42,18 +51,21 @@ export class Collector {
 }
 
 /** A message on its way into a scheme: hashed as it comes in, or kept, as much as the key can take. */
-class Message {
+abstract class SchemeOperation {
+  protected readonly scheme: SignatureScheme;
   readonly #input: Hasher | Collector;
 
-  constructor({ hash, maxMessage }: SignatureScheme) {
-    this.#input = hash ? new Hasher(hash) : new Collector(maxMessage, CKR.DATA_LEN_RANGE);
+  constructor(scheme: SignatureScheme) {
+    this.scheme = scheme;
+    this.#input = scheme.hash ? new Hasher(scheme.hash) : new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
   }
 
   update(part: Uint8Array): void {
     this.#input.update(part);
   }
 
-  take(): Uint8Array {
+  /** The whole message, or its hash. */
+  protected message(): Uint8Array {
     return this.#input instanceof Hasher ? this.#input.digest() : this.#input.take();
   }
 
@@ -62,33 +74,26 @@ class Message {
   }
 }
 
-export function schemeSigner(scheme: SignatureScheme, key: KeyUser): Signer {
-  const message = new Message(scheme);
-  return {
-    update: (part) => {
-      message.update(part);
-    },
-    final: (signal) => scheme.sign(key, message.take(), signal),
-    wipe: () => {
-      message.wipe();
-    },
-  };
+/** Signs by a scheme. */
+export class SchemeSigner extends SchemeOperation implements Signer {
+  readonly #key: KeyUser;
+
+  constructor(scheme: SignatureScheme, key: KeyUser) {
+    super(scheme);
+    this.#key = key;
+  }
+
+  final(signal?: AbortSignal): Promise<Uint8Array> {
+    return this.scheme.sign(this.#key, this.message(), signal);
+  }
 }
 
-export function schemeVerifier(scheme: SignatureScheme): Verifier {
-  const message = new Message(scheme);
-  return {
-    update: (part) => {
-      message.update(part);
-    },
-    final: async (signature) => {
-      if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
-      if (!(await scheme.verify(message.take(), signature))) throw new CryptokiError(CKR.SIGNATURE_INVALID);
-    },
-    wipe: () => {
-      message.wipe();
-    },
-  };
+/** Verifies by a scheme. */
+export class SchemeVerifier extends SchemeOperation implements Verifier {
+  async final(signature: Uint8Array): Promise<void> {
+    if (signature.length !== this.scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+    if (!(await this.scheme.verify(this.message(), signature))) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+  }
 }
 
 export function schemeEncrypter(scheme: CipherScheme): Cipher {
@@ -160,7 +165,7 @@ export function hashDigester(hash: HashName, hasher = new Hasher(hash)): Digeste
 }
 
 /** Takes the message out of a signature that holds it. */
-export interface Recoverer extends Stream {
+export interface Recoverer extends Operation {
   /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
   recover(signature: Uint8Array): Uint8Array;
 }

@@ -21,7 +21,7 @@ import {
 } from "../../crypto/index.ts";
 import { CKK } from "../constants/ck.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, CryptokiError, deciphered } from "../errors.ts";
+import { asCallerError, CryptokiError, mapDecryptionError } from "../errors.ts";
 import type { CipherScheme, KeySizes, KeyUser, MechanismFamily, SchemeMaker, SignatureScheme } from "./family.ts";
 import { readNoParameter, readOaepParameters, readPssParameters } from "./parameters.ts";
 
@@ -79,7 +79,7 @@ class RsaKey {
     this.requireBelowModulus(ciphertext, CKR.ENCRYPTED_DATA_INVALID);
     const block = user.use("rsa-raw", ciphertext, signal);
     // With the modulus at hand, the ciphertext is right, and wrong data (6A80) is not what the card means.
-    return this.#publicKey ? block : deciphered(block);
+    return this.#publicKey ? block : mapDecryptionError(block);
   }
 
   /** @throws {CryptokiError} CKR_KEY_SIZE_RANGE unless the modulus has `bytes` bytes at least. */
@@ -99,7 +99,7 @@ const oaepCipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     maxMessage: length - overhead,
     ciphertextLength: length,
     encrypt(message) {
-      const block = blame(CKR.DATA_LEN_RANGE, () => encodeOaep(message, parameters, length));
+      const block = asCallerError(CKR.DATA_LEN_RANGE, () => encodeOaep(message, parameters, length));
       try {
         return rsaPublic(key.publicKey, block);
       } finally {
@@ -109,7 +109,7 @@ const oaepCipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     async decrypt(user, ciphertext, signal) {
       const block = await key.decipher(user, ciphertext, signal);
       try {
-        return blame(CKR.ENCRYPTED_DATA_INVALID, () => decodeOaep(block, parameters));
+        return asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => decodeOaep(block, parameters));
       } finally {
         wipe(block);
       }
@@ -139,14 +139,19 @@ const pkcs1Signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
     maxMessage: length - OVERHEAD,
     signatureLength: length,
     async sign(user, message, signal) {
-      const data = encode(message);
+      const data = hash ? digestInfo(hash, message) : message;
       // The card's own padding takes a shorter command.
       if (user.primitives.includes("rsa-pkcs1")) return user.use("rsa-pkcs1", data, signal);
-      const block = blame(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
+      // A DigestInfo fits: the key was found long enough for it.
+      const block = hash
+        ? encodePkcs1Signature(data, length)
+        : asCallerError(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPkcs1(key.publicKey, encode(message), signed)),
-    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => decodePkcs1Signature(rsaPublic(key.publicKey, signed))),
+    verify: (message, signed) =>
+      asCallerError(CKR.DATA_LEN_RANGE, () => verifyPkcs1(key.publicKey, encode(message), signed)),
+    recover: (signed) =>
+      asCallerError(CKR.SIGNATURE_INVALID, () => decodePkcs1Signature(rsaPublic(key.publicKey, signed))),
   };
 };
 
@@ -158,7 +163,7 @@ const pkcs1Cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     maxMessage: length - OVERHEAD,
     ciphertextLength: length,
     encrypt(message) {
-      const block = blame(CKR.DATA_LEN_RANGE, () => encodePkcs1Encryption(message, length));
+      const block = asCallerError(CKR.DATA_LEN_RANGE, () => encodePkcs1Encryption(message, length));
       try {
         return rsaPublic(key.publicKey, block);
       } finally {
@@ -167,10 +172,10 @@ const pkcs1Cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     },
     async decrypt(user, ciphertext, signal) {
       // Padding that is wrong is rejected implicitly here; a card that takes it off itself may tell an attacker.
-      if (!user.primitives.includes("rsa-raw")) return deciphered(user.use("rsa-pkcs1", ciphertext, signal));
+      if (!user.primitives.includes("rsa-raw")) return mapDecryptionError(user.use("rsa-pkcs1", ciphertext, signal));
       const block = await key.decipher(user, ciphertext, signal);
       try {
-        return blame(CKR.ENCRYPTED_DATA_INVALID, () => decodePkcs1Encryption(block));
+        return asCallerError(CKR.ENCRYPTED_DATA_INVALID, () => decodePkcs1Encryption(block));
       } finally {
         wipe(block);
       }
@@ -205,10 +210,11 @@ const pssSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
         if (message.length !== hashLength(parameters.hash)) throw new CryptokiError(CKR.DATA_LEN_RANGE);
         return user.use("rsa-pss", message, signal);
       }
-      const block = blame(CKR.DATA_LEN_RANGE, () => encodePss(message, parameters, key.modulusBits));
+      const block = asCallerError(CKR.DATA_LEN_RANGE, () => encodePss(message, parameters, key.modulusBits));
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyPss(key.publicKey, message, parameters, signed)),
+    verify: (message, signed) =>
+      asCallerError(CKR.DATA_LEN_RANGE, () => verifyPss(key.publicKey, message, parameters, signed)),
   };
 };
 
@@ -253,8 +259,8 @@ const rawSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
       key.requireBelowModulus(block, CKR.DATA_INVALID);
       return user.use("rsa-raw", block, signal);
     },
-    verify: (message, signed) => blame(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key.publicKey, message, signed)),
-    recover: (signed) => blame(CKR.SIGNATURE_INVALID, () => rsaPublic(key.publicKey, signed)),
+    verify: (message, signed) => asCallerError(CKR.DATA_LEN_RANGE, () => verifyRsaRaw(key.publicKey, message, signed)),
+    recover: (signed) => asCallerError(CKR.SIGNATURE_INVALID, () => rsaPublic(key.publicKey, signed)),
   };
 };
 
@@ -268,7 +274,7 @@ const rawCipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
     encrypt(message) {
       const block = pad(message, length);
       try {
-        return blame(CKR.DATA_INVALID, () => rsaPublic(key.publicKey, block));
+        return asCallerError(CKR.DATA_INVALID, () => rsaPublic(key.publicKey, block));
       } finally {
         wipe(block);
       }

@@ -3,7 +3,7 @@ import { hashLength, hkdfExpand, hkdfExtract, pbkdf2Hmac } from "../../crypto/in
 import { CKK } from "../constants/ck.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, CryptokiError } from "../errors.ts";
+import { asCallerError, CryptokiError } from "../errors.ts";
 import { cbc, ccm, ctr, ecb, gcm, keyWrap } from "./ciphers.ts";
 import type { GenerationMechanism, GenerationRequest, KeySizes, SecretMechanism } from "./family.ts";
 import { HASHES } from "./hashes.ts";
@@ -95,7 +95,7 @@ function derive(
   }
   const key = extract ? hkdfExtract(hash, salt, value) : value;
   try {
-    return blame(CKR.KEY_SIZE_RANGE, () => hkdfExpand(hash, key, info, wanted));
+    return asCallerError(CKR.KEY_SIZE_RANGE, () => hkdfExpand(hash, key, info, wanted));
   } finally {
     if (extract) wipe(key);
   }

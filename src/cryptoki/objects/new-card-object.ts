@@ -8,7 +8,7 @@ import { bytesOf, isTrue, type NewObject, textOf, type Values } from "../attribu
 import { CKC, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame } from "../errors.ts";
+import { asCallerError } from "../errors.ts";
 import type { Token } from "../slots/token.ts";
 import type { CardCopies } from "./card-copies.ts";
 import { cardObject } from "./card-objects.ts";
@@ -39,7 +39,7 @@ export async function newCardObject(made: NewObject): Promise<NewCardObject> {
       if (values.get(CKA.CERTIFICATE_TYPE) !== CKC.X_509 || value.length === 0) {
         throw inconsistent(CKA.CERTIFICATE_TYPE, "must be CKC.X_509 on a card, with the certificate in CKA_VALUE");
       }
-      blame(CKR.ATTRIBUTE_VALUE_INVALID, () => parseDerCertificate(value));
+      asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => parseDerCertificate(value));
       return { ...keyed, class: "certificate", value };
     }
     case CKO.PUBLIC_KEY:
@@ -88,7 +88,7 @@ function objectId(values: Values): { readonly objectId?: string } {
   const der = bytesOf(values, CKA.OBJECT_ID);
   if (der.length === 0) return {};
   return {
-    objectId: blame(CKR.ATTRIBUTE_VALUE_INVALID, () => {
+    objectId: asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => {
       const reader = new DerReader(der, "CKA_OBJECT_ID");
       const oid = reader.oid();
       reader.end();
@@ -99,7 +99,7 @@ function objectId(values: Values): { readonly objectId?: string } {
 
 /** What the object will show once it is on the card. */
 export function shownByCard(object: NewCardObject, token: Token): AttributeSet {
-  return new AttributeSet(cardObject(asWritten(object), token, () => false).attributes);
+  return new AttributeSet(cardObject(asWritten(object), token, { ended: false }).attributes);
 }
 
 function asWritten(object: NewCardObject): CardObject {
@@ -108,7 +108,7 @@ function asWritten(object: NewCardObject): CardObject {
     id: new Uint8Array(),
     modifiable: true,
     destroyable: true,
-    exists: () => Promise.resolve(true),
+    isPresent: () => Promise.resolve(true),
   };
   switch (object.class) {
     case "data":
@@ -141,7 +141,8 @@ export async function updateCount({ cardToken, copies }: Token): Promise<Uint8Ar
   // Private objects change, too; only this process knows when.
   hasher.update(uint32(copies.changes));
   for (const object of await cardToken.objects()) {
-    if (!object.private && !(await unlessRefused(() => object.exists(false), false))) continue;
+    if (!object.private && !(await unlessRefused(() => object.isPresent({ explicitlyRequested: false }), false)))
+      continue;
     for (const part of [utf8(object.reference), utf8(object.label), object.id, await contentsOf(object, copies)]) {
       hasher.update(concat(uint32(part.length), part));
     }

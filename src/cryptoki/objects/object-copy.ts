@@ -1,7 +1,7 @@
-import type { AuthenticatedUse, CardObject, KeyPrimitive } from "../../card/index.ts";
+import type { AuthenticatedUse, CardObject, KeyPrimitive, PresenceSearch } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
-import type { Rules } from "../attributes/tables.ts";
+import { FOOTNOTE, type Rules } from "../attributes/tables.ts";
 
 /** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
 export interface PrivateKey {
@@ -34,21 +34,28 @@ export interface ObjectContents {
   /** CKA_PRIVATE. */
   readonly private: boolean;
   readonly key?: KeyMaterial;
-  /** Whether it really is there, as {@link CardObject.exists}; it is, if this is left out. */
-  readonly exists?: (named: boolean) => Promise<boolean>;
+  /** Whether it really is there, as {@link CardObject.isPresent}; it is, if this is left out. */
+  readonly isPresent?: (search: PresenceSearch) => Promise<boolean>;
   /** What may be changed, of an object of a session. All of its values are at hand. */
   readonly rules?: Rules;
   /** What the card knows it as. */
   readonly card?: CardObject;
 }
 
+/** Whether an object is still the one that was found: shared by all that work with it. */
+export interface ObjectLife {
+  /** The object is gone: another one may have its place. */
+  ended: boolean;
+}
+
 /** The contents of an object, with its attributes. All applications that know an object of a token share one. */
 export class ObjectCopy {
   #contents: ObjectContents;
   #attributes: AttributeSet;
-  #ended = false;
+  readonly life: ObjectLife;
 
-  constructor(contents: ObjectContents) {
+  constructor(contents: ObjectContents, life: ObjectLife = { ended: false }) {
+    this.life = life;
     this.#contents = contents;
     this.#attributes = attributesOf(contents);
   }
@@ -61,13 +68,8 @@ export class ObjectCopy {
     return this.#attributes;
   }
 
-  /** The object is gone: another one may have its place. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   end(): void {
-    this.#ended = true;
+    this.life.ended = true;
   }
 
   /** The object is the same, and what is known of it is not. */
@@ -78,6 +80,6 @@ export class ObjectCopy {
 }
 
 function attributesOf({ attributes, rules }: ObjectContents): AttributeSet {
-  const secrets = [...(rules ?? [])].filter(([, { notes }]) => notes.has(7)).map(([type]) => type);
+  const secrets = [...(rules ?? [])].filter(([, { notes }]) => notes.has(FOOTNOTE.SECRET)).map(([type]) => type);
   return new AttributeSet(attributes, new Set(secrets));
 }

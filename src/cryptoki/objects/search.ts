@@ -1,5 +1,6 @@
 import { untilAborted } from "../../async/index.ts";
 import { DataError } from "../../bytes/index.ts";
+import type { PresenceSearch } from "../../card/index.ts";
 import {
   afterReset,
   CardError,
@@ -65,7 +66,7 @@ export interface Searcher {
  */
 export class Search {
   readonly #wanted: AttributeList;
-  readonly #named: boolean;
+  readonly #presence: PresenceSearch;
   readonly #candidates: readonly StoredObject[];
   /** The user was logged in when it began. */
   readonly byUser: boolean;
@@ -75,7 +76,9 @@ export class Search {
   constructor(candidates: readonly StoredObject[], wanted: AttributeList, byUser: boolean) {
     this.byUser = byUser;
     this.#wanted = wanted;
-    this.#named = wanted.some(([type, value]) => NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA));
+    const isNamed = ([type, value]: AttributeList[number]): boolean =>
+      NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA);
+    this.#presence = { explicitlyRequested: wanted.some(isNamed) };
     this.#candidates = candidates.filter((object) => object.attributes.mayMatch(wanted));
   }
 
@@ -107,7 +110,7 @@ export class Search {
   #isWanted(object: StoredObject, { refused }: Searcher): Promise<boolean> {
     return unlessRefused(async () => {
       try {
-        return (await object.exists(this.#named)) && (await object.attributes.matches(this.#wanted));
+        return (await object.isPresent(this.#presence)) && (await object.attributes.matches(this.#wanted));
       } catch (error) {
         await refused(error);
         throw error;

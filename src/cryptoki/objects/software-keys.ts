@@ -16,13 +16,13 @@ import { sameValue } from "../attributes/template.ts";
 import { CKK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
-import { blame, blameAsync, CryptokiError } from "../errors.ts";
+import { asCallerError, asCallerErrorAsync, CryptokiError } from "../errors.ts";
 import { curveOf, curveParameters } from "./card-keys.ts";
 import type { KeyMaterial, PrivateKey } from "./object-copy.ts";
 
 /** A public key. Its numbers are written as the standard has them: without leading zeros, the point uncompressed. */
 export function completePublicKey(values: Values): KeyMaterial {
-  const key = blame(CKR.ATTRIBUTE_VALUE_INVALID, () => readPublicKey(values));
+  const key = asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => readPublicKey(values));
   setPublicKey(values, key);
   requireOwnInfo(values, key);
   return { class: "public", publicKey: () => Promise.resolve(key) };
@@ -31,7 +31,7 @@ export function completePublicKey(values: Values): KeyMaterial {
 function readPublicKey(values: Values): PublicKey {
   const keyType = numberOf(values, CKA.KEY_TYPE) ?? CKK.RSA;
   if (keyType === CKK.RSA) return rsaPublicKey(bytesOf(values, CKA.MODULUS), bytesOf(values, CKA.PUBLIC_EXPONENT));
-  const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+  const curve = asCallerError(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
   const point = bytesOf(values, CKA.EC_POINT);
   if (curve === "Ed25519") return { type: "edwards", curve, point: decodePoint25519(point) };
   if (curve === "X25519") return { type: "montgomery", curve, point: decodePoint25519(point) };
@@ -103,7 +103,7 @@ class SoftwarePrivateKey implements PrivateKey {
     if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
     const own = this.#primitives.find((each) => each === primitive);
     if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
-    return blameAsync(BLAMED[own], () => key.compute(own, input));
+    return asCallerErrorAsync(BLAMED[own], () => key.compute(own, input));
   }
 
   wipe(): void {
@@ -142,9 +142,9 @@ const RSA_NAMES = Object.keys(RSA_NUMBERS) as (keyof typeof RSA_NUMBERS)[];
  */
 export function hostPrivateKey(values: Values): HostPrivateKey {
   const keyType = numberOf(values, CKA.KEY_TYPE) ?? CKK.RSA;
-  return blame(CKR.ATTRIBUTE_VALUE_INVALID, () => {
+  return asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => {
     if (keyType === CKK.RSA) return rsaPrivateKey(values);
-    const curve = blame(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
+    const curve = asCallerError(CKR.CURVE_NOT_SUPPORTED, () => curveOf(keyType, bytesOf(values, CKA.EC_PARAMS)));
     const value = bytesOf(values, CKA.VALUE);
     return curve === "Ed25519" || curve === "X25519"
       ? HostPrivateKey.fromSeed(curve, value)

@@ -1,4 +1,4 @@
-import type { CardObject } from "../../card/index.ts";
+import type { CardObject, PresenceSearch } from "../../card/index.ts";
 import type { AttributeSet } from "../attributes/attribute-set.ts";
 import type { Rules } from "../attributes/tables.ts";
 import type { Token } from "../slots/token.ts";
@@ -42,9 +42,9 @@ export class StoredObject {
     return this.copy.contents.card;
   }
 
-  /** @param named Whether the search names the object, as {@link CardObject.exists}. */
-  exists(named: boolean): Promise<boolean> {
-    return this.copy.contents.exists?.(named) ?? Promise.resolve(true);
+  /** As {@link CardObject.isPresent}. */
+  isPresent(search: PresenceSearch): Promise<boolean> {
+    return this.copy.contents.isPresent?.(search) ?? Promise.resolve(true);
   }
 
   /** Wipes what is secret. Of a card, that is nothing. */

@@ -1,8 +1,9 @@
 import { equalBytes } from "../../bytes/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
+import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { Cipher, Digester, Signer, Stream, Verifier } from "../mechanisms/family.ts";
+import type { Cipher, Digester, Signer, Operation, Verifier } from "../mechanisms/family.ts";
 import type { MessageCipher } from "../mechanisms/message-cipher.ts";
 import type { Recoverer } from "../mechanisms/operation.ts";
 import type { Search } from "../objects/search.ts";
@@ -10,7 +11,7 @@ import type { Token, TokenCard } from "../slots/token.ts";
 import type { GuardedKey } from "./guarded-key.ts";
 
 /** An operation under way: one object, whether its message comes in one call or in parts. */
-export class Operation<Kind extends Stream> {
+export class SessionOperation<Kind extends Operation> {
   readonly stream: Kind;
   /** Its private key, if it has one. */
   readonly key: GuardedKey | undefined;
@@ -52,18 +53,18 @@ export class Operation<Kind extends Stream> {
 }
 
 /** C_MessageSignInit and C_MessageVerifyInit: a stream for each message, all with one key. */
-export class MessageOperation<Kind extends Stream> {
+export class MessageOperation<Kind extends Operation> {
   readonly key: GuardedKey | undefined;
-  readonly stream: Stream = {
+  readonly stream: Operation = {
     wipe: () => {
       this.end();
     },
   };
-  readonly #make: () => Operation<Kind>;
-  #open: Operation<Kind> | undefined;
+  readonly #make: () => SessionOperation<Kind>;
+  #open: SessionOperation<Kind> | undefined;
 
   /** @param make Makes the operation of one message; `key` is theirs. */
-  constructor(make: () => Operation<Kind>, key: GuardedKey | undefined) {
+  constructor(make: () => SessionOperation<Kind>, key: GuardedKey | undefined) {
     this.#make = make;
     this.key = key;
   }
@@ -73,7 +74,7 @@ export class MessageOperation<Kind extends Stream> {
   }
 
   /** A message by itself. */
-  one(): Operation<Kind> {
+  one(): SessionOperation<Kind> {
     return this.#make();
   }
 
@@ -82,7 +83,7 @@ export class MessageOperation<Kind extends Stream> {
   }
 
   /** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED if no message was begun. */
-  get current(): Operation<Kind> {
+  get current(): SessionOperation<Kind> {
     if (!this.#open) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no message was begun");
     return this.#open;
   }
@@ -97,15 +98,15 @@ export class MessageOperation<Kind extends Stream> {
 /** What may be under way in a session, one of each kind at most. */
 export interface OperationTypes {
   find: Search;
-  encrypt: Operation<Cipher>;
-  decrypt: Operation<Cipher>;
-  digest: Operation<Digester>;
-  sign: Operation<Signer>;
-  verify: Operation<Verifier>;
-  "sign-recover": Operation<Signer>;
-  "verify-recover": Operation<Recoverer>;
-  "message-encrypt": Operation<MessageCipher>;
-  "message-decrypt": Operation<MessageCipher>;
+  encrypt: SessionOperation<Cipher>;
+  decrypt: SessionOperation<Cipher>;
+  digest: SessionOperation<Digester>;
+  sign: SessionOperation<Signer>;
+  verify: SessionOperation<Verifier>;
+  "sign-recover": SessionOperation<Signer>;
+  "verify-recover": SessionOperation<Recoverer>;
+  "message-encrypt": SessionOperation<MessageCipher>;
+  "message-decrypt": SessionOperation<MessageCipher>;
   "message-sign": MessageOperation<Signer>;
   "message-verify": MessageOperation<Verifier>;
 }
@@ -204,6 +205,20 @@ export class Operations {
     try {
       if ("requireKey" in operation) operation.requireKey();
       return await work(operation);
+    } finally {
+      this.cancel(kind);
+    }
+  }
+
+  /** Takes a message in one call, and ends the operation. Errors as of {@link finish} and {@link SessionOperation.requireWhole}. */
+  async whole(kind: "digest" | "sign" | "sign-recover", data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const operation = this.get(kind);
+    operation.requireWhole();
+    try {
+      operation.requireKey();
+      requireBytes(data, "the data");
+      operation.stream.update(data);
+      return await operation.stream.final(signal);
     } finally {
       this.cancel(kind);
     }

@@ -7,6 +7,7 @@ import {
   type CardOptions,
   type CardRecognition,
   connectCard,
+  type ReaderFacts,
 } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/types.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -16,15 +17,17 @@ import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
 /** The way to cards, and to what is on them. */
-export interface CardWay extends CardOptions {
+export interface CardEnvironment extends CardOptions {
   readonly pcsc: Pcsc;
   readonly recognition: CardRecognition;
 }
 
 /** What {@link InsertedCard} needs of the reader that it is in. */
-export interface CardPlace {
+export interface ReaderSlot {
   readonly name: string;
   readonly mute: boolean;
+  /** What the reader said of itself, for all cards that come to it. */
+  readonly facts: ReaderFacts;
   slotID(index: number): number;
   /** The card was looked at, and has tokens. */
   found(tokens: readonly Token[]): void;
@@ -32,8 +35,8 @@ export interface CardPlace {
 
 /** One card from its insertion to its removal. The same card put in again is another one. */
 export class InsertedCard implements TokenCard {
-  readonly #way: CardWay;
-  readonly #place: CardPlace;
+  readonly #way: CardEnvironment;
+  readonly #place: ReaderSlot;
   readonly reservation = new Reservation();
   #card: Card | undefined;
   /**
@@ -47,7 +50,7 @@ export class InsertedCard implements TokenCard {
   #unusable: string | undefined;
 
   /** @param expected How many tokens it had when it was looked at before, if it was. */
-  constructor(way: CardWay, place: CardPlace, expected = 0) {
+  constructor(way: CardEnvironment, place: ReaderSlot, expected = 0) {
     this.#way = way;
     this.#place = place;
     this.#expected = expected;
@@ -85,7 +88,10 @@ export class InsertedCard implements TokenCard {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
     const { pcsc, recognition, ...options } = this.#way;
-    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
+    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, {
+      readerFacts: this.#place.facts,
+      ...options,
+    }));
     try {
       this.#requirePresent();
       // A card that answered wrongly once is not unknown until it is taken out: only the second look counts.

@@ -1,6 +1,6 @@
-import { followReaders } from "../../card/index.ts";
+import { followReaders, type ReaderFacts } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/types.ts";
-import { type CardPlace, type CardWay, InsertedCard } from "./inserted-card.ts";
+import { type ReaderSlot, type CardEnvironment, InsertedCard } from "./inserted-card.ts";
 import type { Token } from "./token.ts";
 
 /** What a change meant: slots whose application should look again, and a card that went. */
@@ -18,15 +18,16 @@ interface ReaderOwner {
 }
 
 /** A reader that was seen at least once. It keeps its slot IDs while it is unplugged. */
-export class Reader implements CardPlace {
+export class Reader implements ReaderSlot {
   readonly name: string;
-  readonly #way: CardWay;
+  readonly facts: ReaderFacts = {};
+  readonly #way: CardEnvironment;
   readonly #owner: ReaderOwner;
   readonly #slotIDs: number[] = [];
   #state: ReaderState | undefined;
   #card: InsertedCard | undefined;
 
-  constructor(name: string, way: CardWay, owner: ReaderOwner) {
+  constructor(name: string, way: CardEnvironment, owner: ReaderOwner) {
     this.name = name;
     this.#way = way;
     this.#owner = owner;
@@ -95,12 +96,12 @@ export interface SourceOwner extends ReaderOwner {
 
 /** The readers that one resource manager knows, or one reader that a program brought along, while somebody follows them. */
 export class ReaderSource {
-  readonly #way: CardWay;
+  readonly #way: CardEnvironment;
   readonly #owner: SourceOwner;
   readonly #readers = new Map<string, Reader>();
   #watch: Watch | undefined;
 
-  constructor(way: CardWay, owner: SourceOwner) {
+  constructor(way: CardEnvironment, owner: SourceOwner) {
     this.#way = way;
     this.#owner = owner;
   }

@@ -16,6 +16,8 @@ interface Held {
 export class Reservation {
   readonly #freed = new Condition(cancelled);
   #held: Held | undefined;
+  /** Whether a caller has the card for itself. */
+  isTaken = false;
 
   isHeldBy(holder: object): boolean {
     return this.#held?.holder === holder;
@@ -24,16 +26,16 @@ export class Reservation {
   /**
    * Takes the card, or begins the time anew for the caller that has it already.
    * @param hold Keeps other programs out, until its result is disposed of.
-   * @throws {CryptokiError} CKR_DEVICE_ERROR as {@link pass}; CKR_FUNCTION_CANCELED.
+   * @throws {CryptokiError} CKR_DEVICE_ERROR as {@link waitUntilFree}; CKR_FUNCTION_CANCELED.
    */
-  async take(
+  async acquire(
     holder: object,
     milliseconds: number,
     hold: () => Promise<AsyncDisposable>,
     signal?: AbortSignal,
   ): Promise<void> {
     // Of several callers that waited, one is the first to look again.
-    while (this.#held && !this.isHeldBy(holder)) await this.pass(signal);
+    while (this.#held && !this.isHeldBy(holder)) await this.waitUntilFree(signal);
     if (!this.#held) await this.#begin({ holder }, hold, signal);
     const held = this.#held;
     // It was given back meanwhile.
@@ -46,6 +48,7 @@ export class Reservation {
 
   async #begin(held: Held, hold: () => Promise<AsyncDisposable>, signal?: AbortSignal): Promise<void> {
     this.#held = held;
+    this.isTaken = true;
     try {
       held.transaction = await hold();
       throwIfAborted(signal, cancelled);
@@ -74,6 +77,7 @@ export class Reservation {
     over?.then(undefined, () => undefined);
     if (this.#held !== held) return;
     this.#held = undefined;
+    this.isTaken = false;
     this.#freed.notifyAll();
   }
 
@@ -81,7 +85,7 @@ export class Reservation {
    * Waits until no caller has the card for itself.
    * @throws {CryptokiError} CKR_DEVICE_ERROR after three seconds; CKR_FUNCTION_CANCELED.
    */
-  async pass(signal?: AbortSignal): Promise<void> {
+  async waitUntilFree(signal?: AbortSignal): Promise<void> {
     const deadline = new Deadline(PATIENCE);
     while (this.#held) {
       if (deadline.passed) {

@@ -2,7 +2,7 @@ import { type CardFinding, type CardOptions, type CardProfile, CardRecognition }
 import type { Pcsc } from "../../pcsc/types.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { CardWay } from "./inserted-card.ts";
+import type { CardEnvironment } from "./inserted-card.ts";
 import { type Reader, type ReaderChange, ReaderSource } from "./readers.ts";
 import type { Token, TokenCard } from "./token.ts";
 
@@ -43,7 +43,7 @@ export interface Slot {
  * events; only {@link slots} and {@link token} may turn to a card.
  */
 export class SlotTable {
-  readonly #way: CardWay;
+  readonly #way: CardEnvironment;
   readonly #machine: ReaderSource;
   /** Readers that programs brought along. */
   readonly #added = new Set<ReaderSource>();
@@ -62,7 +62,7 @@ export class SlotTable {
     this.#machine = this.#source(this.#way);
   }
 
-  #source(way: CardWay): ReaderSource {
+  #source(way: CardEnvironment): ReaderSource {
     return new ReaderSource(way, {
       allocate: () => this.#nextID++,
       changed: (change) => {

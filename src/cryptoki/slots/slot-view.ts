@@ -46,7 +46,7 @@ export class SlotView {
   }
 
   /** The slot in which this application sees what happens in `slotID`. */
-  seen(slotID: number): number {
+  visibleSlotId(slotID: number): number {
     return this.#choice === undefined ? slotID : this.#table.slot(slotID).reader.slotID(0);
   }
 }

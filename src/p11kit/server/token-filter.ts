@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CKF_SLOT, CKR, CryptokiError, type CryptokiFunctions, type TokenDescription } from "../../cryptoki/index.ts";
 
 /**
@@ -18,7 +19,7 @@ export function onlyTokens(
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== "function") return value;
       return async (...args: readonly unknown[]): Promise<unknown> => {
-        if (typeof name === "string" && TAKES_SLOT.has(name)) await filter.require(args[0]);
+        if (typeof name === "string" && TAKES_SLOT.has(name)) await filter.mustGet(args[0]);
         return Reflect.apply(value, target, args) as unknown;
       };
     },
@@ -27,8 +28,8 @@ export function onlyTokens(
 
 const OVERRIDES = {
   C_GetSlotList: (filter: TokenFilter, tokenPresent: boolean): Promise<number[]> => filter.slots(tokenPresent),
-  C_WaitForSlotEvent: (filter: TokenFilter, flags: number, signal?: AbortSignal): Promise<number> =>
-    filter.event(flags, signal),
+  C_WaitForSlotEvent: (filter: TokenFilter, flags: number, options?: CallOptions): Promise<number> =>
+    filter.event(flags, options),
 } as const;
 
 /** Functions whose first argument is a slot. */
@@ -64,7 +65,7 @@ class TokenFilter {
   }
 
   /** @throws {CryptokiError} CKR_SLOT_ID_INVALID unless a token that is wanted is in the slot, or was and is gone. */
-  async require(slotID: unknown): Promise<void> {
+  async mustGet(slotID: unknown): Promise<void> {
     if (typeof slotID === "number") {
       if (await this.#fits(slotID)) return;
       if (this.#shown.has(slotID) && (await this.#isEmpty(slotID))) return;
@@ -76,9 +77,9 @@ class TokenFilter {
     return ((await this.#application.C_GetSlotInfo(slotID)).flags & CKF_SLOT.TOKEN_PRESENT) === 0;
   }
 
-  async event(flags: number, signal?: AbortSignal): Promise<number> {
+  async event(flags: number, options?: CallOptions): Promise<number> {
     for (;;) {
-      const slotID = await this.#application.C_WaitForSlotEvent(flags, signal);
+      const slotID = await this.#application.C_WaitForSlotEvent(flags, options);
       if (this.#shown.has(slotID) || (await this.#fits(slotID))) return slotID;
     }
   }

@@ -2,7 +2,7 @@ import { CardError, findTlv, readTlvs, type Tlv } from "../../apdu/index.ts";
 import { DataError, toHex } from "../../bytes/index.ts";
 import type { FileControl } from "../files/commands.ts";
 import { readRecords } from "../files/files.ts";
-import { childOf, type FilePlace, masterFilePlace, parentOf, placeName } from "../files/paths.ts";
+import { childOf, type FilePath, masterFilePath, parentOf, pathName } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 
 /** Bits of the access mode byte, the highest first: what they stand for in EFs and in DFs (ISO/IEC 7816-4 tables 17 and 18). */
@@ -226,7 +226,7 @@ function readCompact(value: Uint8Array, isDirectory: boolean): readonly string[]
 const hex = (bytes: Uint8Array): string => toHex(bytes, " ").toUpperCase();
 
 /** EF.ARR of the whole card, by the identifier that most have for it. */
-const USUAL = masterFilePlace(0x2f06);
+const USUAL = masterFilePath(0x2f06);
 
 /** The files of access rules that others refer to (ISO/IEC 7816-4 section 9.3.3.4): each record is read once. */
 export class RuleFiles {
@@ -242,7 +242,7 @@ export class RuleFiles {
    * @returns What gives their contents, as {@link accessRules} asks for them; undefined for those that the card does not show.
    */
   async of(
-    place: FilePlace,
+    place: FilePath,
     security: FileControl["security"],
   ): Promise<(reference: RuleReference) => Uint8Array | undefined> {
     const found = new Map<string, Uint8Array>();
@@ -254,7 +254,7 @@ export class RuleFiles {
   }
 
   /** In the DF of the file, or in those above it. */
-  async #find(place: FilePlace, { file, record }: RuleReference): Promise<Uint8Array | undefined> {
+  async #find(place: FilePath, { file, record }: RuleReference): Promise<Uint8Array | undefined> {
     if (!file) return this.#record(USUAL, record);
     for (let df = place; df.path.length > 0;) {
       df = parentOf(df);
@@ -264,14 +264,14 @@ export class RuleFiles {
     return undefined;
   }
 
-  #record(place: FilePlace, record: number): Promise<Uint8Array | undefined> {
-    const key = `${placeName(place)} ${record}`;
+  #record(place: FilePath, record: number): Promise<Uint8Array | undefined> {
+    const key = `${pathName(place)} ${record}`;
     const known = this.#records.get(key) ?? this.#read(place, record);
     this.#records.set(key, known);
     return known;
   }
 
-  async #read(place: FilePlace, record: number): Promise<Uint8Array | undefined> {
+  async #read(place: FilePath, record: number): Promise<Uint8Array | undefined> {
     try {
       const records = await this.#session.read(async (turn) =>
         readRecords(turn, place, await turn.select(place), record),

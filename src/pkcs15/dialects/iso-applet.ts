@@ -11,7 +11,7 @@ import { concat, DataError, fromHex, wipe } from "../../bytes/index.ts";
 import { type KeyPrimitive, UnsupportedError } from "../../card/index.ts";
 import { encodePublicKey, type NamedCurve, rsaPublicKey } from "../../crypto/index.ts";
 import { type Dialect, type KeyKeeping, type KeyMaking, type MadeKeyType, mechanisms } from "../dialect.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import {
   computeSignature,
   type FileControl,
@@ -148,7 +148,7 @@ function rsaFields(numbers: readonly Uint8Array[]): Uint8Array[] {
   return numbers.map((value, index) => encodeTlv(0x92 + index, value));
 }
 
-async function choose(turn: CardTurn, number: number, reference: number): Promise<void> {
+async function choose(turn: CardSession, number: number, reference: number): Promise<void> {
   const { sw } = await turn.send(setEnvironment(0x00, concat(algorithm(number), keyReference({ reference }))));
   if (sw !== SW.OK) throw writeFailure("MANAGE SECURITY ENVIRONMENT", sw);
 }

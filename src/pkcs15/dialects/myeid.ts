@@ -10,7 +10,7 @@ import {
   type MadeKeyType,
   mechanisms,
 } from "../dialect.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import { decipher, type FileControl, generalAuthenticate, setEnvironment, TEMPLATE } from "../files/commands.ts";
 import {
   algorithm,
@@ -193,7 +193,7 @@ function ecParts({ curve, number, publicKey }: Extract<PrivateKeyParts, { type: 
   ];
 }
 
-async function getData(turn: CardTurn, p2: number): Promise<Uint8Array> {
+async function getData(turn: CardSession, p2: number): Promise<Uint8Array> {
   const { data, sw } = await turn.send({ cla: 0x00, ins: 0xca, p1: 0x01, p2, ne: 256 });
   if (sw !== SW.OK) throw writeFailure("GET DATA", sw);
   return data;
@@ -273,7 +273,7 @@ const FEATURE = { RSA: 0x01, EC: 0x08 } as const;
  * GET DATA 01AA: a version; features; the longest RSA, DES, AES and EC keys in bits, two bytes each (OpenSC, card-myeid.c,
  * myeid_get_card_info). Applets before 3.6 do not know it.
  */
-async function limits(turn: CardTurn): Promise<readonly CardMechanism[]> {
+async function limits(turn: CardSession): Promise<readonly CardMechanism[]> {
   const { data, sw } = await turn.send({ cla: 0x00, ins: 0xca, p1: 0x01, p2: 0xaa, ne: 256 });
   if (sw !== SW.OK || data.length < 11) return MYEID_MECHANISMS;
   const number = (at: number): number => ((data[at] ?? 0) << 8) | (data[at + 1] ?? 0);

@@ -6,8 +6,8 @@ import { confirmedAnswer, isAnswer, isMalformed, isNotFound } from "../../card/i
 import type { FoundApplication } from "../application.ts";
 import { selected } from "../files/card-session.ts";
 import { CardFiles } from "../files/files.ts";
-import { childOf, type FilePlace, placeName } from "../files/paths.ts";
-import { type CardHand, Pkcs15Session } from "../files/session.ts";
+import { childOf, type FilePath, pathName } from "../files/paths.ts";
+import { type CardStateCache, Pkcs15Session } from "../files/session.ts";
 import type { Catalogue, Findings, ListedObject, Note } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
 import { isSmartCardHsm, SMARTCARD_HSM_AID } from "../recognition/makes.ts";
@@ -142,7 +142,7 @@ class SmartCardHsmCatalogue implements Catalogue {
 
   /** An entry that stands in a file by itself; undefined, and noted, if it does not parse or is not to be read. */
   async #described(kind: DirectoryKind, prefix: number, number: number, note: Note): Promise<ListedObject | undefined> {
-    const where = `${kind} ${placeName(placeOf(prefix, number))}`;
+    const where = `${kind} ${pathName(placeOf(prefix, number))}`;
     const bytes = await this.#read(prefix, number, where, note);
     if (!bytes) return undefined;
     try {
@@ -166,7 +166,7 @@ class SmartCardHsmCatalogue implements Catalogue {
   }
 
   /** Goes on without a file that the card refuses, or that does not parse. */
-  #pass(error: unknown, where: string, place: FilePlace, note: Note): void {
+  #pass(error: unknown, where: string, place: FilePath, note: Note): void {
     if (isMalformed(error)) note(where, error.message, place);
     else if (isAnswer(error)) this.#findings.add(where, error.message);
     else throw error;
@@ -242,7 +242,7 @@ function notEmpty(text: string | undefined): string | undefined {
   return text === "" ? undefined : text;
 }
 
-function placeOf(prefix: number, number: number): FilePlace {
+function placeOf(prefix: number, number: number): FilePath {
   return childOf(APPLET, fileId(prefix, number));
 }
 
@@ -261,11 +261,14 @@ function isWhole(bytes: Uint8Array): boolean {
 }
 
 /** The applet, by its name. */
-export async function findSmartCardHsm(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
-  const answer = await hand.card.exclusively((channel) => confirmedAnswer(() => channel.send(selectApplet())));
-  if (!selected(answer) || !(isSmartCardHsm(hand.card.atr) || tellsOptions(answer.data))) return [];
-  const session = new Pkcs15Session(hand, { aid: SMARTCARD_HSM_AID, df: APPLET }, DEVICE_CERTIFICATE, true);
-  const files = new CardFiles(session, supportsExtendedLength(hand.card.atr), SMARTCARD_HSM_ACCESS);
+export async function findSmartCardHsm(
+  cache: CardStateCache,
+  findings: Findings,
+): Promise<readonly FoundApplication[]> {
+  const answer = await cache.card.exclusively((channel) => confirmedAnswer(() => channel.send(selectApplet())));
+  if (!selected(answer) || !(isSmartCardHsm(cache.card.atr) || tellsOptions(answer.data))) return [];
+  const session = new Pkcs15Session(cache, { aid: SMARTCARD_HSM_AID, df: APPLET }, DEVICE_CERTIFICATE, true);
+  const files = new CardFiles(session, supportsExtendedLength(cache.card.atr), SMARTCARD_HSM_ACCESS);
   const catalogue = new SmartCardHsmCatalogue(session, files, findings);
   const contents = new CardContents(session, files, findings, { catalogue });
   return [{ contents, aid: SMARTCARD_HSM_AID, selectAnswer: answer.data }];

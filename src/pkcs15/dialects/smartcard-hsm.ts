@@ -3,7 +3,7 @@ import { DataError } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { NOTHING_TOLD, select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
 import type { FileAccess } from "../files/files.ts";
-import { childOf, type FilePlace, placeName } from "../files/paths.ts";
+import { childOf, type FilePath, pathName } from "../files/paths.ts";
 import { ecdsaAnswer, type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
 import { MAKES, SMARTCARD_HSM_AID } from "../recognition/makes.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
@@ -91,7 +91,7 @@ export const FILE_PREFIX = {
 } as const;
 
 /** The applet's only DF, which has no path. */
-export const APPLET: FilePlace = { from: "application", path: new Uint8Array() };
+export const APPLET: FilePath = { from: "application", path: new Uint8Array() };
 /** Certificates of the device and of who issued it; every card has them. */
 export const DEVICE_CERTIFICATE = childOf(APPLET, Uint8Array.of(0x2f, 0x02));
 export const TOKEN_INFO = childOf(APPLET, Uint8Array.of(0x2f, 0x03));
@@ -103,7 +103,7 @@ export function fileId(prefix: number, number: number): Uint8Array {
 /** Reading names the file. An extended command brings all of it (CardContact's sc-hsm-embedded, token-sc-hsm.c, readEF). */
 export const SMARTCARD_HSM_ACCESS: FileAccess = {
   open(_turn, place) {
-    if (place.path.length < 2) throw new DataError(`${placeName(place)} is no file`);
+    if (place.path.length < 2) throw new DataError(`${pathName(place)} is no file`);
     return Promise.resolve(NOTHING_TOLD);
   },
   read: (place, offset, length) => readFile(place.path.subarray(-2), offset, length),

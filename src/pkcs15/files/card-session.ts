@@ -1,6 +1,6 @@
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
 import { type FileControl, readFileControl, select, SELECT_BY, type SelectAnswer } from "./commands.ts";
-import { type FilePlace, parentOf, placeName } from "./paths.ts";
+import { type FilePath, parentOf, pathName } from "./paths.ts";
 
 /** What the card has in hand. Nothing of it is known after a reset, or once others may have been at work. */
 export interface CardState {
@@ -17,18 +17,18 @@ export function unknownState(): CardState {
 }
 
 /** The card during one turn at it. */
-export interface CardTurn {
+export interface CardSession {
   send(command: CommandApdu): Promise<ResponseApdu>;
   /**
    * Makes `place` the current file.
    * @returns What the card told of it.
    * @throws {StatusError} 6A82 and others, if there is no such file.
    */
-  select(place: FilePlace): Promise<FileControl>;
+  select(place: FilePath): Promise<FileControl>;
   /** A file was made, or is gone: which one is current now, cards tell nobody. @returns `place`. */
-  changed(place: FilePlace): FilePlace;
+  changed(place: FilePath): FilePath;
   /** Makes `place` the current DF, unless it is. */
-  enter(place: FilePlace): Promise<void>;
+  enter(place: FilePath): Promise<void>;
   /** The security environment that holds, as {@link hold} was told; undefined if none is known to. */
   readonly environment: string | undefined;
   hold(environment: string | undefined): void;
@@ -49,7 +49,7 @@ export const REFUSES_FORM: ReadonlySet<number> = new Set([
 export const selected = ({ sw }: ResponseApdu): boolean => sw === SW.OK || sw >> 8 === 0x62;
 
 /** What a turn needs of the session that it is a turn of. */
-export interface TurnWays {
+export interface SelectStrategy {
   readonly send: (command: CommandApdu) => Promise<ResponseApdu>;
   readonly state: () => CardState;
   readonly answers: () => readonly SelectAnswer[];
@@ -60,40 +60,40 @@ export interface TurnWays {
 }
 
 /** SELECT in the forms that the card takes, and what is known of the outcome. */
-export class Turn implements CardTurn {
-  readonly #ways: TurnWays;
+export class SelectingCardSession implements CardSession {
+  readonly #strategy: SelectStrategy;
 
-  constructor(ways: TurnWays) {
-    this.#ways = ways;
+  constructor(strategy: SelectStrategy) {
+    this.#strategy = strategy;
   }
 
   get environment(): string | undefined {
-    return this.#ways.state().environment;
+    return this.#strategy.state().environment;
   }
 
   hold(environment: string | undefined): void {
-    this.#ways.state().environment = environment;
+    this.#strategy.state().environment = environment;
   }
 
   send(command: CommandApdu): Promise<ResponseApdu> {
-    return this.#ways.send(command);
+    return this.#strategy.send(command);
   }
 
-  async select(place: FilePlace): Promise<FileControl> {
-    const current = this.#ways.state().file;
-    if (current?.name === placeName(place)) return current.control;
+  async select(place: FilePath): Promise<FileControl> {
+    const current = this.#strategy.state().file;
+    if (current?.name === pathName(place)) return current.control;
     const answer = await this.#find(place);
-    if (!selected(answer)) throw new StatusError(`SELECT ${placeName(place)}`, answer.sw);
+    if (!selected(answer)) throw new StatusError(`SELECT ${pathName(place)}`, answer.sw);
     const control = readFileControl(answer.data);
-    const state = this.#ways.state();
+    const state = this.#strategy.state();
     const isDirectory = control.structure === "df";
-    state.file = isDirectory ? undefined : { name: placeName(place), control };
-    state.directory = placeName(isDirectory ? place : parentOf(place));
+    state.file = isDirectory ? undefined : { name: pathName(place), control };
+    state.directory = pathName(isDirectory ? place : parentOf(place));
     return control;
   }
 
-  changed(place: FilePlace): FilePlace {
-    const state = this.#ways.state();
+  changed(place: FilePath): FilePath {
+    const state = this.#strategy.state();
     state.file = undefined;
     state.environment = undefined;
     // Where the DF has no path, its name alone leads back, and would drop a verified PIN: cards stay in it.
@@ -101,36 +101,36 @@ export class Turn implements CardTurn {
     return place;
   }
 
-  async enter(place: FilePlace): Promise<void> {
-    if (this.#ways.state().directory === placeName(place)) return;
+  async enter(place: FilePath): Promise<void> {
+    if (this.#strategy.state().directory === pathName(place)) return;
     const answer = await this.#find(place);
-    if (!selected(answer)) throw new StatusError(`SELECT ${placeName(place)}`, answer.sw);
-    this.#ways.state().directory = placeName(place);
-    this.#ways.state().file = undefined;
+    if (!selected(answer)) throw new StatusError(`SELECT ${pathName(place)}`, answer.sw);
+    this.#strategy.state().directory = pathName(place);
+    this.#strategy.state().file = undefined;
   }
 
-  async #find(place: FilePlace): Promise<ResponseApdu> {
-    const state = this.#ways.state();
+  async #find(place: FilePath): Promise<ResponseApdu> {
+    const state = this.#strategy.state();
     const wasIn = state.directory;
     state.file = undefined;
     state.directory = undefined;
     // What is selected decides, on some cards, what a security environment means.
     state.environment = undefined;
     if (place.from === "application") {
-      if (wasIn !== placeName(parentOf(place)) || place.path.length === 0) await this.#ways.enterApplication();
-      return this.#descend(SELECT_BY.PATH_FROM_DF, place, wasIn === placeName(parentOf(place)));
+      if (wasIn !== pathName(parentOf(place)) || place.path.length === 0) await this.#strategy.enterApplication();
+      return this.#descend(SELECT_BY.PATH_FROM_DF, place, wasIn === pathName(parentOf(place)));
     }
     if (place.path.length === 0) return this.#ask(SELECT_BY.FILE_ID, masterFile());
-    return this.#descend(SELECT_BY.PATH_FROM_MF, place, wasIn === placeName(parentOf(place)));
+    return this.#descend(SELECT_BY.PATH_FROM_MF, place, wasIn === pathName(parentOf(place)));
   }
 
   /** The whole path at once, or file after file on cards that do not take one. */
-  async #descend(by: number, place: FilePlace, fromParent: boolean): Promise<ResponseApdu> {
+  async #descend(by: number, place: FilePath, fromParent: boolean): Promise<ResponseApdu> {
     const { path } = place;
-    if (fromParent && (by === SELECT_BY.PATH_FROM_DF || !this.#ways.byPath())) {
+    if (fromParent && (by === SELECT_BY.PATH_FROM_DF || !this.#strategy.byPath())) {
       return this.#ask(SELECT_BY.FILE_ID, path.subarray(-2));
     }
-    const triesPath = this.#ways.byPath() && path.length > 0;
+    const triesPath = this.#strategy.byPath() && path.length > 0;
     if (triesPath) {
       const answer = await this.#ask(by, path);
       if (selected(answer) || !REFUSES_FORM.has(answer.sw)) return answer;
@@ -143,17 +143,17 @@ export class Turn implements CardTurn {
       if (!selected(answer)) return answer;
     }
     // Only now is it known that the form was refused, and not every command, as another application does.
-    if (triesPath) this.#ways.neverByPath();
+    if (triesPath) this.#strategy.neverByPath();
     return answer;
   }
 
   /** One SELECT, in the first form that the card takes; which one that is, is remembered. */
   async #ask(by: number, name: Uint8Array): Promise<ResponseApdu> {
     let first: ResponseApdu | undefined;
-    for (const form of this.#ways.answers()) {
+    for (const form of this.#strategy.answers()) {
       const answer = await this.send(select(by, name, form));
       if (selected(answer)) {
-        this.#ways.prefer(form);
+        this.#strategy.prefer(form);
         return answer;
       }
       if (!REFUSES_FORM.has(answer.sw)) return answer;

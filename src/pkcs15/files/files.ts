@@ -3,17 +3,17 @@ import { memoizeAsync, type MemoizedAsync } from "../../async/index.ts";
 import { concat } from "../../bytes/index.ts";
 import { confirmedAnswer } from "../../card/index.ts";
 import type { FileReference } from "../syntax/path.ts";
-import type { CardTurn } from "./card-session.ts";
+import type { CardSession } from "./card-session.ts";
 import { type FileControl, NOTHING_TOLD, readBinary, readRecord, readShortFile } from "./commands.ts";
-import { type FilePlace, placeName, resolve } from "./paths.ts";
+import { type FilePath, pathName, resolve } from "./paths.ts";
 import type { PublicCache } from "./public-cache.ts";
 import type { Pkcs15Session } from "./session.ts";
 
 /** How a card is asked for the bytes of a file. */
 export interface FileAccess {
   /** Whatever comes before reading. @throws {StatusError} if there is no such file. */
-  open(turn: CardTurn, place: FilePlace): Promise<FileControl>;
-  read(place: FilePlace, offset: number, length: number): CommandApdu;
+  open(turn: CardSession, place: FilePath): Promise<FileControl>;
+  read(place: FilePath, offset: number, length: number): CommandApdu;
   /** Whether what one command brought is all that there is; left out where only the file's end tells. */
   isAll?(data: Uint8Array): boolean;
 }
@@ -34,8 +34,8 @@ const MAX_RECORDS = 254;
  * @throws {StatusError} for any refusal but that there is no such record.
  */
 export async function readRecords(
-  turn: CardTurn,
-  place: FilePlace,
+  turn: CardSession,
+  place: FilePath,
   { records: count = MAX_RECORDS }: FileControl,
   only = 0,
 ): Promise<readonly Uint8Array[]> {
@@ -44,7 +44,7 @@ export async function readRecords(
   for (let number = Math.max(1, only); number <= Math.min(last, MAX_RECORDS); number++) {
     const { data, sw } = await turn.send(readRecord(number));
     if (sw === SW.RECORD_NOT_FOUND) break;
-    if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${placeName(place)}`, sw);
+    if (sw !== SW.OK) throw new StatusError(`READ RECORD ${number} of ${pathName(place)}`, sw);
     records.push(data);
   }
   return records;
@@ -106,7 +106,7 @@ export class CardFiles {
    * A file, or the part of it that `options` name.
    * @throws {StatusError} 6A82 if there is none, 6982 if it wants a PIN; a failed read is not remembered.
    */
-  read(place: FilePlace, options: ReadOptions = {}): Promise<FileContents> {
+  read(place: FilePath, options: ReadOptions = {}): Promise<FileContents> {
     const key = partKey(place, options.offset, options.length);
     return this.#once(key, () =>
       this.#cached(key, options, () => this.#session.read((turn) => this.#fetch(turn, place, options))),
@@ -114,14 +114,14 @@ export class CardFiles {
   }
 
   /** Whether {@link read} of the same part costs no exchange: it was read before, or there is a copy. */
-  async isAtHand(place: FilePlace, offset?: number, length?: number): Promise<boolean> {
+  async isAtHand(place: FilePath, offset?: number, length?: number): Promise<boolean> {
     const key = partKey(place, offset, length);
     if (this.#read.get(key)?.known === true) return true;
     return !this.#doubted.has(key) && (await this.#cache?.get(key)) !== undefined;
   }
 
   /** As {@link isAtHand}, for {@link readShort}. */
-  isShortAtHand(df: FilePlace, shortId: number): boolean {
+  isShortAtHand(df: FilePath, shortId: number): boolean {
     return this.#read.get(shortKey(df, shortId))?.known === true;
   }
 
@@ -151,9 +151,9 @@ export class CardFiles {
   /**
    * A file of `df` by its short identifier, 1 to 30, to its end. Errors as of {@link read}.
    */
-  readShort(df: FilePlace, shortId: number): Promise<FileContents> {
+  readShort(df: FilePath, shortId: number): Promise<FileContents> {
     const name = `short identifier ${shortId}`;
-    const read = async (turn: CardTurn): Promise<FileContents> => {
+    const read = async (turn: CardSession): Promise<FileContents> => {
       await turn.enter(df);
       turn.changed(df);
       const first = await turn.send(readShortFile(shortId, SHORT_CHUNK));
@@ -166,14 +166,14 @@ export class CardFiles {
   }
 
   /** What is known of a file is old: the next one who asks reads it again. */
-  forget(place: FilePlace): void {
-    const name = placeName(place);
+  forget(place: FilePath): void {
+    const name = pathName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
   }
 
   /** What was read does not parse: it is read from the card when it is next asked for, whatever copies there are. */
-  doubt(place: FilePlace): void {
-    const name = placeName(place);
+  doubt(place: FilePath): void {
+    const name = pathName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#doubted.add(key);
     this.forget(place);
     this.#session.doubt();
@@ -186,14 +186,14 @@ export class CardFiles {
   }
 
   /** The whole file, to its end, whatever was read of it before. */
-  readAnew(turn: CardTurn, place: FilePlace): Promise<FileContents> {
+  readAnew(turn: CardSession, place: FilePath): Promise<FileContents> {
     this.forget(place);
     return this.#fetch(turn, place, {});
   }
 
-  async #fetch(turn: CardTurn, place: FilePlace, options: ReadOptions): Promise<FileContents> {
+  async #fetch(turn: CardSession, place: FilePath, options: ReadOptions): Promise<FileContents> {
     const control = await this.#access.open(turn, place);
-    if (control.structure === "df") throw new MalformedAnswerError(`${placeName(place)} is a DF where a file belongs`);
+    if (control.structure === "df") throw new MalformedAnswerError(`${pathName(place)} is a DF where a file belongs`);
     if (control.structure === "records") return fromRecords(turn, place, control, options);
     try {
       return { bytes: await this.#readTransparent(turn, place, control.size, options), control };
@@ -205,8 +205,8 @@ export class CardFiles {
   }
 
   async #readTransparent(
-    turn: CardTurn,
-    place: FilePlace,
+    turn: CardSession,
+    place: FilePath,
     size: number | undefined,
     { offset = 0, length, enough }: ReadOptions,
   ): Promise<Uint8Array> {
@@ -224,22 +224,22 @@ export class CardFiles {
       }
       if (sw === SW.WRONG_LENGTH && at === offset && wanted === this.#chunk && this.#shrink()) continue;
       if (isEnd(sw, at > 0)) break;
-      throw new StatusError(`READ BINARY of ${placeName(place)}`, sw);
+      throw new StatusError(`READ BINARY of ${pathName(place)}`, sw);
     }
     return bytes;
   }
 
   /** One READ BINARY. A file whose size is known has bytes, and ends where it says: all else may be an accident. */
   async #part(
-    turn: CardTurn,
-    place: FilePlace,
+    turn: CardSession,
+    place: FilePath,
     { at, wanted, size, begun }: { at: number; wanted: number; size: number | undefined; begun: boolean },
   ): Promise<ResponseApdu> {
     const send = (): Promise<ResponseApdu> => turn.send(this.#access.read(place, at, wanted));
     if (size === undefined) return send();
     const answer = begun ? await confirmedAnswer(send) : await send();
     if (!begun && answer.sw === SW.OK && answer.data.length === 0) {
-      throw new MalformedAnswerError(`the card gives nothing of ${placeName(place)}, which has ${size} bytes`);
+      throw new MalformedAnswerError(`the card gives nothing of ${pathName(place)}, which has ${size} bytes`);
     }
     return answer;
   }
@@ -253,18 +253,18 @@ export class CardFiles {
 }
 
 /** Names a part of a file among all that was read. */
-function partKey(place: FilePlace, offset = 0, length?: number): string {
-  return `${placeName(place)} ${offset} ${length ?? ""}`;
+function partKey(place: FilePath, offset = 0, length?: number): string {
+  return `${pathName(place)} ${offset} ${length ?? ""}`;
 }
 
-function shortKey(df: FilePlace, shortId: number): string {
-  return `${placeName(df)} short identifier ${shortId}`;
+function shortKey(df: FilePath, shortId: number): string {
+  return `${pathName(df)} short identifier ${shortId}`;
 }
 
 /** The records joined: that is how a directory file of records holds its objects. */
 async function fromRecords(
-  turn: CardTurn,
-  place: FilePlace,
+  turn: CardSession,
+  place: FilePath,
   control: FileControl,
   { offset }: ReadOptions,
 ): Promise<FileContents> {
@@ -282,7 +282,7 @@ export type ValueOptions = Pick<ReadOptions, "enough" | "guarded">;
  */
 export async function readReference(
   files: CardFiles,
-  df: FilePlace,
+  df: FilePath,
   file: FileReference,
   options: ValueOptions,
   report: (problem: string) => void,
@@ -299,7 +299,7 @@ export async function readReference(
 
 async function readPart(
   files: CardFiles,
-  df: FilePlace,
+  df: FilePath,
   { path, index, length }: FileReference,
   options: ValueOptions,
 ): Promise<FileContents> {
@@ -316,7 +316,7 @@ async function readPart(
 /** Whether {@link readReference} costs no exchange. */
 export async function isReferenceAtHand(
   files: CardFiles,
-  df: FilePlace,
+  df: FilePath,
   { path, index, length }: FileReference,
 ): Promise<boolean> {
   const [shortId = 0] = path;

@@ -3,7 +3,7 @@ import type { DirectoryEntry } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
 
 /** A file on the card, by its way from the master file, or from the application's DF where the way to that is not known. */
-export interface FilePlace {
+export interface FilePath {
   readonly from: "master-file" | "application";
   /** Two bytes for each file identifier; the master file's own is left out. */
   readonly path: Uint8Array;
@@ -12,21 +12,21 @@ export interface FilePlace {
 const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
 
 /** "3F00/5015/4401", for people and as a key. */
-export function placeName({ from, path }: FilePlace): string {
+export function pathName({ from, path }: FilePath): string {
   const ids = toHex(path).toUpperCase().match(/.{4}/gu) ?? [];
   return [from === "master-file" ? "3F00" : ".", ...ids].join("/");
 }
 
 /** The DF that a file is in. */
-export function parentOf(place: FilePlace): FilePlace {
+export function parentOf(place: FilePath): FilePath {
   return { from: place.from, path: place.path.subarray(0, -2) };
 }
 
-export function childOf(place: FilePlace, id: Uint8Array): FilePlace {
+export function childOf(place: FilePath, id: Uint8Array): FilePath {
   return { from: place.from, path: concat(place.path, id) };
 }
 
-export function masterFilePlace(...ids: readonly number[]): FilePlace {
+export function masterFilePath(...ids: readonly number[]): FilePath {
   return { from: "master-file", path: Uint8Array.from(ids.flatMap((id) => [id >> 8, id & 0xff])) };
 }
 
@@ -35,14 +35,14 @@ export function masterFilePlace(...ids: readonly number[]): FilePlace {
  * application's DF.
  * @throws {DataError} for a short EF identifier, which is no path.
  */
-export function resolve(application: FilePlace, { path }: FileReference): FilePlace {
+export function resolve(application: FilePath, { path }: FileReference): FilePath {
   if (startsWith(path, MASTER_FILE)) return { from: "master-file", path: path.subarray(2) };
   if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier, where a path belongs`);
   return childOf(application, path);
 }
 
 /** The file that an object's value has to itself; a part of one that holds others too is none. */
-export function ownFile(application: FilePlace, entry: DirectoryEntry): FilePlace | undefined {
+export function ownFile(application: FilePath, entry: DirectoryEntry): FilePath | undefined {
   if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
   const { file } = entry.value;
   return file.index === undefined ? resolve(application, file) : undefined;

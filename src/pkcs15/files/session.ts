@@ -2,19 +2,26 @@ import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../
 import { type Card, type CardExchange, type ExclusiveAccess, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
-import { childOf, type FilePlace, masterFilePlace, placeName } from "./paths.ts";
-import { type CardState, type CardTurn, REFUSES_FORM, selected, Turn, unknownState } from "./card-session.ts";
+import { childOf, type FilePath, masterFilePath, pathName } from "./paths.ts";
+import {
+  type CardState,
+  type CardSession,
+  REFUSES_FORM,
+  selected,
+  SelectingCardSession,
+  unknownState,
+} from "./card-session.ts";
 
 /** How the application is reached on its card. */
 export interface ApplicationAddress {
   /** What SELECT by name takes; undefined where the files are simply there. */
   readonly aid: Uint8Array | undefined;
   /** Its DF; from: "application" with an empty path where only the name leads there. */
-  readonly df: FilePlace;
+  readonly df: FilePath;
 }
 
 /** What is known of a card's volatile state, for all sessions with its applications. */
-export class CardHand {
+export class CardStateCache {
   readonly card: Card;
   readonly store: PublicFileStore | undefined;
   /** Whether the card has files, as far as anybody has asked. */
@@ -70,12 +77,12 @@ export interface KeyWork {
   /** @throws {LoginRequiredError} if the PIN that the key wants is not verified. */
   readonly requireLogin: () => void;
   /** The file that must be current; left out if the key's DF will do. Selecting it confirms the application as well. */
-  readonly file?: FilePlace | undefined;
+  readonly file?: FilePath | undefined;
   /** Makes the key's DF or file current and sets the environment. */
-  readonly prepare: (turn: CardTurn) => Promise<void>;
-  readonly compute: (turn: CardTurn) => Promise<Uint8Array>;
+  readonly prepare: (turn: CardSession) => Promise<void>;
+  readonly compute: (turn: CardSession) => Promise<Uint8Array>;
   /** What to throw in place of an error of the two, within the same turn: the card may be asked what its refusal means. */
-  readonly explain: (turn: CardTurn, error: unknown) => Promise<unknown>;
+  readonly explain: (turn: CardSession, error: unknown) => Promise<unknown>;
   /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
   readonly isRight: (result: Uint8Array) => Promise<boolean | undefined>;
   /** The result can be checked by {@link isRight}. */
@@ -89,22 +96,22 @@ export class Pkcs15Session {
   readonly #card: Card;
   #address: ApplicationAddress;
   /** A file that SELECT finds only if the application is the one that answers. */
-  #probeFile: FilePlace;
+  #probeFile: FilePath;
   /** A file that is selected next anyway: it confirms the application instead. */
-  #nextFile: FilePlace | undefined;
-  readonly #hand: CardHand;
+  #nextFile: FilePath | undefined;
+  readonly #cache: CardStateCache;
   readonly #application: SelectedApplication;
   /** The forms of SELECT that the card takes, the one to be tried first in front. */
   #answers: readonly SelectAnswer[] = Object.values(SELECT_ANSWER);
   #byPath = true;
 
   /** @param selectedNow The application was selected a moment ago. */
-  constructor(hand: CardHand, address: ApplicationAddress, probeFile: FilePlace, selectedNow: boolean) {
-    this.#hand = hand;
-    this.#card = hand.card;
+  constructor(cache: CardStateCache, address: ApplicationAddress, probeFile: FilePath, selectedNow: boolean) {
+    this.#cache = cache;
+    this.#card = cache.card;
     this.#address = address;
     this.#probeFile = probeFile;
-    this.#application = new SelectedApplication(hand.card, {
+    this.#application = new SelectedApplication(cache.card, {
       select: (exchange) => this.#selectByAddress(exchange),
       probe: (exchange) => this.#probe(exchange),
     });
@@ -118,7 +125,7 @@ export class Pkcs15Session {
     return this.#card;
   }
 
-  get applicationDf(): FilePlace {
+  get applicationDf(): FilePath {
     return this.#address.df;
   }
 
@@ -126,7 +133,7 @@ export class Pkcs15Session {
    * Runs `work`, which only reads, with the card to itself. If another program may have selected another application, and the
    * card refuses what `work` asks, the application is confirmed or selected and `work` runs once more.
    */
-  read<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  read<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#application.runOptimistically(async (exchange, attempt) => {
       // Where only its name leads to the files, the DF that they are in must be the current one.
       if (this.#address.df.from === "application") await attempt.confirm();
@@ -144,7 +151,7 @@ export class Pkcs15Session {
    * application is confirmed first, by a SELECT that drops no verified PIN.
    * @param access A hold of the card, for work within it.
    */
-  run<T>(work: (turn: CardTurn) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
+  run<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
     return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal, access);
   }
 
@@ -158,13 +165,13 @@ export class Pkcs15Session {
       async (exchange, attempt) => {
         const turn = this.#turn(exchange);
         work.requireLogin();
-        if (!attempt.confirmed && work.checkable && work.environment === this.#hand.lastEnvironment) {
+        if (!attempt.confirmed && work.checkable && work.environment === this.#cache.lastEnvironment) {
           const result = await work.compute(turn).catch((error: unknown) => {
             if (error instanceof CardError) return undefined;
             throw error;
           });
           const isRight = result !== undefined && (await work.isRight(result)) === true;
-          this.#hand.checked(isRight ? work.environment : undefined);
+          this.#cache.checked(isRight ? work.environment : undefined);
           return isRight ? result : attempt.startOver();
         }
         this.#nextFile = work.file;
@@ -184,10 +191,10 @@ export class Pkcs15Session {
   }
 
   /** Takes note of where the application's DF is, if only its name was known: its files say. */
-  locate(df: FilePlace): void {
+  locate(df: FilePath): void {
     if (this.#address.df.from !== "application" || df.from !== "master-file") return;
-    const { state } = this.#hand;
-    if (state.directory === placeName(this.#address.df)) state.directory = placeName(df);
+    const { state } = this.#cache;
+    if (state.directory === pathName(this.#address.df)) state.directory = pathName(df);
     this.#address = { ...this.#address, df };
     // By its path it is seen without the application's name, whose selection drops a verified PIN on many cards.
     if (this.#probeFile.from === "application") this.#probeFile = childOf(df, this.#probeFile.path);
@@ -195,7 +202,7 @@ export class Pkcs15Session {
 
   /** What was read makes no sense: perhaps another file is selected than the card said. The next reading selects its file anew. */
   doubt(): void {
-    this.#hand.state.file = undefined;
+    this.#cache.state.file = undefined;
   }
 
   /** Makes the card forget all that was verified. */
@@ -212,7 +219,7 @@ export class Pkcs15Session {
     return this.#isThere(exchange, this.#probeFile);
   }
 
-  async #isThere(exchange: CardExchange, file: FilePlace): Promise<boolean> {
+  async #isThere(exchange: CardExchange, file: FilePath): Promise<boolean> {
     try {
       await this.#turn(exchange).select(file);
       return true;
@@ -234,14 +241,14 @@ export class Pkcs15Session {
 
   /** Nothing is known of the files but the DF that is current after a SELECT by name, or after nothing but reads. */
   #begun(): void {
-    this.#hand.reset();
-    if (this.#address.df.from === "application") this.#hand.state.directory = placeName(this.#address.df);
+    this.#cache.reset();
+    if (this.#address.df.from === "application") this.#cache.state.directory = pathName(this.#address.df);
   }
 
-  #turn(exchange: CardExchange): CardTurn {
-    return new Turn({
+  #turn(exchange: CardExchange): CardSession {
+    return new SelectingCardSession({
       send: exchange.send,
-      state: () => this.#hand.state,
+      state: () => this.#cache.state,
       answers: () => this.#answers,
       prefer: (answer) => {
         this.#answers = [answer, ...this.#answers.filter((other) => other !== answer)];
@@ -266,4 +273,4 @@ export async function selectByName(send: CardExchange["send"], aid: Uint8Array):
 }
 
 /** Where PKCS #15 v1.1 section 5.4 puts the application where nothing else tells. */
-export const USUAL_DF = masterFilePlace(0x5015);
+export const USUAL_DF = masterFilePath(0x5015);

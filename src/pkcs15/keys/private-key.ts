@@ -11,11 +11,11 @@ import {
 import { curveInfo, keyTypeOf } from "../../crypto/index.ts";
 import type { KeyFacts, KeyOperation, KeyUse } from "./key-use.ts";
 import type { PlacedKey } from "../objects/entry-objects.ts";
-import { type FilePlace, parentOf, placeName, resolve } from "../files/paths.ts";
+import { type FilePath, parentOf, pathName, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 
 /** What is known of a key that is to be used. */
 export async function keyFacts(
@@ -44,7 +44,7 @@ export function currentKeyFile(
   { applicationDf }: Pkcs15Session,
   { entry }: PlacedKey,
   { inKeyFile = false }: KeyUse,
-): FilePlace | undefined {
+): FilePath | undefined {
   if (!inKeyFile || entry.value?.kind !== "file" || entry.value.file.path.length < 2) return undefined;
   return resolve(applicationDf, entry.value.file);
 }
@@ -55,7 +55,7 @@ export function currentKeyFile(
  */
 export async function prepareKey(
   session: Pkcs15Session,
-  turn: CardTurn,
+  turn: CardSession,
   key: CardPrivateKey,
   placed: PlacedKey,
   use: KeyUse,
@@ -74,7 +74,7 @@ export async function prepareKey(
 }
 
 /** Sends the commands of one use of a key whose environment is set. Errors as of {@link prepareKey}. */
-export async function computeWithKey(turn: CardTurn, key: CardPrivateKey, use: KeyUse): Promise<Uint8Array> {
+export async function computeWithKey(turn: CardSession, key: CardPrivateKey, use: KeyUse): Promise<Uint8Array> {
   let answer: ResponseApdu = { data: new Uint8Array(), sw: SW.OK };
   for (const command of use.commands) {
     answer = await turn.send(command);
@@ -86,11 +86,11 @@ export async function computeWithKey(turn: CardTurn, key: CardPrivateKey, use: K
 }
 
 /** The environment names keys of the DF that is current. */
-async function enterForKey(session: Pkcs15Session, turn: CardTurn, { entry }: PlacedKey): Promise<void> {
+async function enterForKey(session: Pkcs15Session, turn: CardSession, { entry }: PlacedKey): Promise<void> {
   if (entry.value?.kind !== "file" || entry.value.file.path.length < 2) return;
   const df = session.applicationDf;
   const place = resolve(df, entry.value.file);
-  await turn.enter(placeName(place) === placeName(df) ? place : parentOf(place));
+  await turn.enter(pathName(place) === pathName(df) ? place : parentOf(place));
 }
 
 function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {

@@ -1,5 +1,5 @@
 import type { Card, CardFinding } from "../../card/index.ts";
-import type { FilePlace } from "../files/paths.ts";
+import type { FilePath } from "../files/paths.ts";
 import type { DirectoryEntry, DirectoryKind } from "../syntax/directory.ts";
 import type { TokenInfo } from "../syntax/token-info.ts";
 
@@ -14,7 +14,7 @@ export interface ListedObject {
  * Takes note of something that does not parse.
  * @param place The file that it stands in, if it is one.
  */
-export type Note = (where: string, problem: string, place?: FilePlace) => void;
+export type Note = (where: string, problem: string, place?: FilePath) => void;
 
 /** What lists the objects of a card that has no ODF: a make's own way. Whatever costs exchanges is asked for once. */
 export interface Catalogue {

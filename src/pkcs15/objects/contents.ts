@@ -4,7 +4,7 @@ import { DataError, toHex } from "../../bytes/index.ts";
 import { isAnswer, isMalformed, readTwiceIfMalformed } from "../../card/index.ts";
 import type { Catalogue, Findings, Note } from "./catalogue.ts";
 import { type CardFiles, isReferenceAtHand, readReference, type ValueOptions } from "../files/files.ts";
-import { childOf, type FilePlace, parentOf, placeName, resolve } from "../files/paths.ts";
+import { childOf, type FilePath, parentOf, pathName, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import {
   type DirectoryEntry,
@@ -24,7 +24,7 @@ export interface DirectoryItem {
   readonly entry: DirectoryEntry;
   readonly der: Uint8Array;
   /** The directory file; undefined for an object that stands in the ODF itself. */
-  readonly file: FilePlace | undefined;
+  readonly file: FilePath | undefined;
 }
 
 /** Identifiers that the standard gives the files of an application (ISO/IEC 7816-15 section 7.4, table 1). */
@@ -80,22 +80,22 @@ export class CardContents {
   }
 
   /** Where the ODF of an application is. */
-  static odfPlace(df: FilePlace, template?: ApplicationTemplate): FilePlace {
+  static odfPath(df: FilePath, template?: ApplicationTemplate): FilePath {
     return template?.odf ? resolve(df, template.odf) : childOf(df, FILE_ID.ODF);
   }
 
   /** Where this application's ODF is. */
-  get odfPlace(): FilePlace {
-    return CardContents.odfPlace(this.session.applicationDf, this.#template);
+  get odfPlace(): FilePath {
+    return CardContents.odfPath(this.session.applicationDf, this.#template);
   }
 
-  get tokenInfoPlace(): FilePlace {
+  get tokenInfoPlace(): FilePath {
     const df = this.session.applicationDf;
     const named = this.#template?.tokenInfo;
     return named ? resolve(df, named) : childOf(df, FILE_ID.TOKEN_INFO);
   }
 
-  get unusedSpacePlace(): FilePlace {
+  get unusedSpacePlace(): FilePath {
     const df = this.session.applicationDf;
     const named = this.#template?.unusedSpace;
     return named ? resolve(df, named) : childOf(df, FILE_ID.UNUSED_SPACE);
@@ -121,7 +121,7 @@ export class CardContents {
   async #readOdf(note: Note): Promise<readonly OdfEntry[]> {
     const place = this.odfPlace;
     const { bytes } = await this.files.read(place, { enough: endsInPadding });
-    const where = `ODF ${placeName(place)}`;
+    const where = `ODF ${pathName(place)}`;
     const entries = elements(bytes, where, place, note).flatMap(({ der, at }) =>
       attempt(() => readOdfEntry(der), at, place, note),
     );
@@ -175,7 +175,7 @@ export class CardContents {
     { kind, file }: OdfEntry & { readonly file: FileReference },
   ): DirectoryKind | undefined {
     const { path, index = 0 } = file;
-    const place = path.length > 1 ? placeName(resolve(this.session.applicationDf, file)) : toHex(path);
+    const place = path.length > 1 ? pathName(resolve(this.session.applicationDf, file)) : toHex(path);
     const name = `${place} ${index}`;
     const before = listed.get(name);
     if (before === undefined) listed.set(name, kind);
@@ -194,7 +194,7 @@ export class CardContents {
     try {
       const place = file.path.length === 1 ? undefined : resolve(df, file);
       source = place ?? df;
-      const name = place ? placeName(place) : `short identifier ${toHex(file.path)}`;
+      const name = place ? pathName(place) : `short identifier ${toHex(file.path)}`;
       const at = `${kind} ${name}`;
       const options = { enough: endsInPadding, guarded: this.#refused.has(kind) };
       return items(kind, await this.#read(file, at, options), at, { file: place, source, note });
@@ -234,7 +234,7 @@ export class CardContents {
   async #readTokenInfo(note: Note): Promise<TokenInfo | undefined> {
     if (this.#catalogue) return this.#catalogue.tokenInfo(note);
     const place = this.tokenInfoPlace;
-    const where = `TokenInfo ${placeName(place)}`;
+    const where = `TokenInfo ${pathName(place)}`;
     try {
       const { bytes } = await this.files.read(place);
       const [first] = elements(bytes, where, place, note);
@@ -341,9 +341,9 @@ function endsInPadding(bytes: Uint8Array): boolean {
 /** Where the bytes of a directory come from. */
 interface Source {
   /** The file that they are; undefined where they stand in the ODF. */
-  readonly file: FilePlace | undefined;
+  readonly file: FilePath | undefined;
   /** What is to be read again if they do not parse. */
-  readonly source: FilePlace;
+  readonly source: FilePath;
   readonly note: Note;
 }
 
@@ -357,7 +357,7 @@ function items(kind: DirectoryKind, bytes: Uint8Array, where: string, { file, so
 function elements(
   bytes: Uint8Array,
   where: string,
-  place: FilePlace,
+  place: FilePath,
   note: Note,
 ): { readonly der: Uint8Array; readonly at: string }[] {
   const { elements: whole, broken } = readElements(bytes, where);
@@ -365,7 +365,7 @@ function elements(
   return whole.map(({ der, offset }) => ({ der, at: `${where}, at ${offset}` }));
 }
 
-function attempt<T>(read: () => T, where: string, place: FilePlace, note: Note): T[] {
+function attempt<T>(read: () => T, where: string, place: FilePath, note: Note): T[] {
   try {
     return [read()];
   } catch (error) {

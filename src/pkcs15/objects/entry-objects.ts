@@ -102,7 +102,7 @@ export class EntryObjects {
       local: key.access.has(KEY_ACCESS.LOCAL),
       alwaysSensitive: key.access.has(KEY_ACCESS.ALWAYS_SENSITIVE),
       neverExtractable: key.access.has(KEY_ACCESS.NEVER_EXTRACTABLE),
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       publicKey: () => this.#publicKeys.of(entry),
     };
     this.#keys.set(object, { entry, algorithms, publicKeyAtHand: () => this.#publicKeys.atHand(entry) });
@@ -123,7 +123,7 @@ export class EntryObjects {
       modifiable: head.modifiable,
       destroyable: head.modifiable,
       usage: { ...usage, derive: usage.derive && this.#mayAgree(entry.type) },
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       publicKey: () => this.#publicKeys.of(entry),
     };
   }
@@ -148,7 +148,7 @@ export class EntryObjects {
       modifiable: head.modifiable,
       destroyable: head.modifiable,
       ...(value.kind === "url" && { url: value.url }),
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       value: () => readCertificateOf(this.#contents, entry),
     };
   }
@@ -172,7 +172,7 @@ export class EntryObjects {
       destroyable: head.modifiable,
       application,
       ...(objectId !== undefined && { objectId }),
-      exists: () => Promise.resolve(true),
+      isPresent: () => Promise.resolve(true),
       value: () => this.#contents.value(value, `data object ${head.label}`, { guarded: isGuarded(head) }),
     };
   }

@@ -4,9 +4,9 @@ import { PinError, type PinInfo, type PinStatus, triesLeftText } from "../../car
 import { verify } from "../files/commands.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
-import { type FilePlace, resolve } from "../files/paths.ts";
+import { type FilePath, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
 /** The PINs of an application, by what they are for. */
@@ -87,13 +87,13 @@ export function pinInfo(pin: PinEntry): PinInfo {
 }
 
 /** Makes the DF current that a PIN is local to. */
-export async function enterForPin(session: Pkcs15Session, turn: CardTurn, pin: PinEntry): Promise<void> {
+export async function enterForPin(session: Pkcs15Session, turn: CardSession, pin: PinEntry): Promise<void> {
   const place = placeOfPin(session.applicationDf, pin);
   if (place) await turn.enter(place);
 }
 
 /** A PIN of the whole card is verified from anywhere: the master file is not entered, for that would leave the application. */
-function placeOfPin(df: FilePlace, pin: PinEntry): FilePlace | undefined {
+function placeOfPin(df: FilePath, pin: PinEntry): FilePath | undefined {
   const place = pin.path ? resolve(df, pin.path) : pin.flags.has(PIN_FLAG.LOCAL) ? df : undefined;
   if (place?.from === "master-file" && place.path.length === 0) return undefined;
   return place;
@@ -105,7 +105,7 @@ function placeOfPin(df: FilePlace, pin: PinEntry): FilePlace | undefined {
  * @throws {PinError} if it is wrong, blocked, or none that the card takes; {@link StatusError} for any other refusal.
  */
 export async function sendPin(
-  turn: Pick<CardTurn, "send">,
+  turn: Pick<CardSession, "send">,
   pin: PinEntry,
   characters: Uint8Array,
   build: (encoded: Uint8Array) => CommandApdu,
@@ -165,7 +165,7 @@ type ToldStatus = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
  * How a PIN stands, by the empty VERIFY, which costs no try. A card that refuses the question, in whatever words, tells nothing:
  * that is no error.
  */
-export async function readPinStatus(turn: Pick<CardTurn, "send">, pin: PinEntry): Promise<ToldStatus> {
+export async function readPinStatus(turn: Pick<CardSession, "send">, pin: PinEntry): Promise<ToldStatus> {
   const { sw } = await turn.send(verify(pin.reference));
   if (sw === SW.OK) return { triesLeft: undefined, verified: true };
   if (NOT_SET.has(sw)) return { triesLeft: undefined, verified: false, isSet: false };

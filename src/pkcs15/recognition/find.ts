@@ -13,9 +13,9 @@ import { findSmartCardHsm } from "../dialects/smartcard-hsm-catalogue.ts";
 import { REFUSES_FORM } from "../files/card-session.ts";
 import { select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
 import { CardFiles } from "../files/files.ts";
-import { type FilePlace, masterFilePlace, placeName, resolve } from "../files/paths.ts";
+import { type FilePath, masterFilePath, pathName, resolve } from "../files/paths.ts";
 import { PublicCache, type PublicFileStore, reliable } from "../files/public-cache.ts";
-import { type ApplicationAddress, CardHand, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import { type ApplicationAddress, CardStateCache, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
 import { Findings } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
@@ -28,20 +28,20 @@ const OTHER_AIDS: readonly Uint8Array[] = [ISO_APPLET_AID];
 /** More applications than this are on no card, and each that is nowhere costs exchanges. */
 const MAX_APPLICATIONS = 8;
 
-const BY_NAME: FilePlace = { from: "application", path: new Uint8Array() };
-const EF_DIR = masterFilePlace(0x2f00);
+const BY_NAME: FilePath = { from: "application", path: new Uint8Array() };
+const EF_DIR = masterFilePath(0x2f00);
 
 /** A way to applications, and what it finds. */
-type Way = (hand: CardHand, findings: Findings) => Promise<readonly FoundApplication[]>;
+type Way = (cache: CardStateCache, findings: Findings) => Promise<readonly FoundApplication[]>;
 
 /** By the names under which they are remembered. */
 const WAYS = {
   maker: findByMaker,
-  name: (hand, findings) => findByName(hand, findings, PKCS15_AID),
+  name: (cache, findings) => findByName(cache, findings, PKCS15_AID),
   directory: findInEfDir,
-  usual: async (hand, findings) => {
-    if (!hand.selectsFiles) return [];
-    const found = await open(hand, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
+  usual: async (cache, findings) => {
+    if (!cache.selectsFiles) return [];
+    const found = await open(cache, findings, { aid: undefined, df: USUAL_DF }, undefined, false);
     return found ? [found] : [];
   },
   "smartcard-hsm": findSmartCardHsm,
@@ -61,11 +61,11 @@ export async function findApplications(
   store?: PublicFileStore,
   extent: Extent = "all",
 ): Promise<readonly FoundApplication[]> {
-  const hand = new CardHand(card, store);
+  const cache = new CardStateCache(card, store);
   const remembered = store && (await rememberedWay(store, card.atr));
   const ways = waysTo(card.atr).filter((way) => extent === "all" || extent === EXTENT[way]);
   for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
-    const found = await WAYS[way](hand, findings);
+    const found = await WAYS[way](cache, findings);
     if (found.length === 0) continue;
     if (way !== remembered) await store?.set(storeKey(card.atr), utf8(way)).catch(() => undefined);
     return found;
@@ -104,25 +104,29 @@ async function rememberedWay(store: PublicFileStore, atr: Uint8Array): Promise<W
 
 const storeKey = (atr: Uint8Array): string => `way ${toHex(atr)}`;
 
-async function findByName(hand: CardHand, findings: Findings, aid: Uint8Array): Promise<readonly FoundApplication[]> {
-  const answer = await hand.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
+async function findByName(
+  cache: CardStateCache,
+  findings: Findings,
+  aid: Uint8Array,
+): Promise<readonly FoundApplication[]> {
+  const answer = await cache.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
   if (answer.sw !== SW.OK) return [];
   // The card has a longer name for it: where one begins so, another may.
   if (isOneOfSeveral(answer.data, aid)) {
-    const several = await findInEfDir(hand, findings);
+    const several = await findInEfDir(cache, findings);
     if (several.length > 0) return several;
   }
-  const found = await open(hand, findings, { aid, df: BY_NAME }, undefined, true);
+  const found = await open(cache, findings, { aid, df: BY_NAME }, undefined, true);
   return found ? [found] : [];
 }
 
 /** Under a maker's own name there is a whole file system, with the application where it usually is. */
-async function findByMaker(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
+async function findByMaker(cache: CardStateCache, findings: Findings): Promise<readonly FoundApplication[]> {
   for (const aid of OTHER_AIDS) {
-    const { data, sw } = await hand.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
+    const { data, sw } = await cache.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
     if (sw !== SW.OK) continue;
-    const found = await open(hand, findings, { aid, df: USUAL_DF }, undefined, true);
-    if (found) return [{ ...found, selectAnswer: data.length > 0 ? data : await appletInfo(hand.card) }];
+    const found = await open(cache, findings, { aid, df: USUAL_DF }, undefined, true);
+    if (found) return [{ ...found, selectAnswer: data.length > 0 ? data : await appletInfo(cache.card) }];
   }
   return [];
 }
@@ -134,9 +138,9 @@ async function appletInfo(card: Card): Promise<Uint8Array> {
   return sw === SW.OK && data.length >= 3 ? data : new Uint8Array();
 }
 
-async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly FoundApplication[]> {
-  const session = new Pkcs15Session(hand, { aid: undefined, df: USUAL_DF }, EF_DIR, true);
-  const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
+async function findInEfDir(cache: CardStateCache, findings: Findings): Promise<readonly FoundApplication[]> {
+  const session = new Pkcs15Session(cache, { aid: undefined, df: USUAL_DF }, EF_DIR, true);
+  const files = new CardFiles(session, supportsExtendedLength(cache.card.atr));
   let failure: unknown;
   const directory = await unlessRefused(async () => {
     try {
@@ -148,13 +152,13 @@ async function findInEfDir(hand: CardHand, findings: Findings): Promise<readonly
   });
   if (!directory) {
     // Refused in every form, the master file's too: applets without a file system do so.
-    if (failure instanceof StatusError && REFUSES_FORM.has(failure.sw)) hand.selectsFiles = false;
+    if (failure instanceof StatusError && REFUSES_FORM.has(failure.sw)) cache.selectsFiles = false;
     return [];
   }
   const templates = readTemplates(directory.bytes, findings);
   const found: FoundApplication[] = [];
   for (const [address, template] of differing(templates, findings)) {
-    const application = await open(hand, findings, address, template, false);
+    const application = await open(cache, findings, address, template, false);
     if (application) found.push(application);
   }
   return found;
@@ -184,28 +188,28 @@ function differing(
 
 /** What tells applications of one card apart. */
 function nameOf({ aid, df }: ApplicationAddress): string {
-  return `${toHex(aid ?? new Uint8Array())} ${placeName(df)}`.trimStart();
+  return `${toHex(aid ?? new Uint8Array())} ${pathName(df)}`.trimStart();
 }
 
 /** The way by the path, where there is one: it works from anywhere, and drops no verified PIN. */
 function addressOf({ aid, path }: ApplicationTemplate): ApplicationAddress {
   if (path.length === 0 || path.length % 2 !== 0) return { aid, df: BY_NAME };
-  return { aid: undefined, df: resolve(masterFilePlace(), { path }) };
+  return { aid: undefined, df: resolve(masterFilePath(), { path }) };
 }
 
 /** The application at an address, if it has an ODF. */
 async function open(
-  hand: CardHand,
+  cache: CardStateCache,
   findings: Findings,
   address: ApplicationAddress,
   template: ApplicationTemplate | undefined,
   selectedNow: boolean,
 ): Promise<FoundApplication | undefined> {
-  const session = new Pkcs15Session(hand, address, CardContents.odfPlace(address.df, template), selectedNow);
-  const files = new CardFiles(session, supportsExtendedLength(hand.card.atr));
+  const session = new Pkcs15Session(cache, address, CardContents.odfPath(address.df, template), selectedNow);
+  const files = new CardFiles(session, supportsExtendedLength(cache.card.atr));
   const contents = new CardContents(session, files, findings, template && { template });
   return unlessRefused(async () => {
-    if (hand.store) await useCopies(contents, hand.store, address);
+    if (cache.store) await useCopies(contents, cache.store, address);
     await contents.odf();
     return { contents, aid: address.aid, selectAnswer: new Uint8Array() };
   });

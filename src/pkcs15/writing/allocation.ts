@@ -2,8 +2,8 @@ import { encodeTlv, StatusError, SW } from "../../apdu/index.ts";
 import { concat, toHex } from "../../bytes/index.ts";
 import { LoginRequiredError, UnsupportedError } from "../../card/index.ts";
 import { createFile, deleteFile, type FileControl, updateBinary } from "../files/commands.ts";
-import { childOf, type FilePlace, parentOf, placeName } from "../files/paths.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import { childOf, type FilePath, parentOf, pathName } from "../files/paths.ts";
+import type { CardSession } from "../files/card-session.ts";
 
 /**
  * Identifiers that this driver gives to new files, and that no layout in use has. What has one of them and is in no directory is
@@ -56,12 +56,12 @@ export function writeFailure(action: string, sw: number): Error {
 
 /** Files that this driver makes and takes away. */
 export class FileAllocation {
-  readonly #df: FilePlace;
+  readonly #df: FilePath;
   readonly #ways: FileWays;
   /** Made here a moment ago: no directory that was read before names them yet. */
   readonly #made = new Set<string>();
 
-  constructor(df: FilePlace, ways: FileWays) {
+  constructor(df: FilePath, ways: FileWays) {
     this.#df = df;
     this.#ways = ways;
   }
@@ -71,25 +71,25 @@ export class FileAllocation {
    * @param taken As of {@link create}.
    * @param model Whose access rules the new file takes.
    */
-  createLike(turn: CardTurn, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePlace> {
+  createLike(turn: CardSession, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePath> {
     return this.create(turn, taken, (id) => this.#ways.parameters(id, size, model.security));
   }
 
   /**
    * Makes a file with the lowest identifier that no directory names, and makes it the current one. A file that has it all the same
    * is left over from a write that was broken off, and goes first; if another PIN guards it, the next identifier is as good.
-   * @param taken Names of the files that are in use ({@link placeName}).
+   * @param taken Names of the files that are in use ({@link pathName}).
    * @param parameters The control parameters of the file with an identifier.
    */
   async create(
-    turn: CardTurn,
+    turn: CardSession,
     taken: ReadonlySet<string>,
     parameters: (id: Uint8Array) => Uint8Array,
-  ): Promise<FilePlace> {
+  ): Promise<FilePath> {
     for (let id = FIRST_ID; id <= LAST_ID; id++) {
       const bytes = Uint8Array.of(id >> 8, id & 0xff);
       const place = childOf(this.#df, bytes);
-      if (taken.has(placeName(place)) || this.#made.has(placeName(place))) continue;
+      if (taken.has(pathName(place)) || this.#made.has(pathName(place))) continue;
       const fcp = parameters(bytes);
       await turn.enter(this.#df);
       let { sw } = await turn.send(createFile(fcp));
@@ -98,14 +98,14 @@ export class FileAllocation {
         await turn.enter(this.#df);
         ({ sw } = await turn.send(createFile(fcp)));
       }
-      if (sw !== SW.OK) throw writeFailure(`CREATE FILE ${placeName(place)}`, sw);
+      if (sw !== SW.OK) throw writeFailure(`CREATE FILE ${pathName(place)}`, sw);
       return this.#created(turn, place);
     }
     throw new UnsupportedError("no identifier is left for another file on this card");
   }
 
   /** Takes a leftover away. @returns Whether the card let it. */
-  async #clear(turn: CardTurn, place: FilePlace): Promise<boolean> {
+  async #clear(turn: CardSession, place: FilePath): Promise<boolean> {
     try {
       await this.remove(turn, place);
       return true;
@@ -115,27 +115,27 @@ export class FileAllocation {
     }
   }
 
-  #created(turn: CardTurn, place: FilePlace): FilePlace {
-    this.#made.add(placeName(place));
+  #created(turn: CardSession, place: FilePath): FilePath {
+    this.#made.add(pathName(place));
     return turn.changed(place);
   }
 
-  async remove(turn: CardTurn, place: FilePlace): Promise<void> {
+  async remove(turn: CardSession, place: FilePath): Promise<void> {
     const sw = this.#ways.deletes === "named" ? await this.#removeNamed(turn, place) : undefined;
     const outcome = sw ?? (await this.#removeCurrent(turn, place));
     turn.changed(place);
-    this.#made.delete(placeName(place));
-    if (outcome !== SW.OK) throw writeFailure(`DELETE FILE ${placeName(place)}`, outcome);
+    this.#made.delete(pathName(place));
+    if (outcome !== SW.OK) throw writeFailure(`DELETE FILE ${pathName(place)}`, outcome);
   }
 
   /** Undefined if the card does not take an identifier. */
-  async #removeNamed(turn: CardTurn, place: FilePlace): Promise<number | undefined> {
+  async #removeNamed(turn: CardSession, place: FilePath): Promise<number | undefined> {
     await turn.enter(parentOf(place));
     const { sw } = await turn.send(deleteFile(place.path.subarray(-2)));
     return sw === SW.WRONG_LENGTH || sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA ? undefined : sw;
   }
 
-  async #removeCurrent(turn: CardTurn, place: FilePlace): Promise<number> {
+  async #removeCurrent(turn: CardSession, place: FilePath): Promise<number> {
     await turn.select(place);
     return (await turn.send(deleteFile(new Uint8Array()))).sw;
   }
@@ -144,22 +144,22 @@ export class FileAllocation {
    * Takes away what this driver made; other files stay, for their maker may want them there. What another PIN guards is left over:
    * nothing names it any more.
    */
-  async removeOwn(turn: CardTurn, place: FilePlace): Promise<void> {
+  async removeOwn(turn: CardSession, place: FilePath): Promise<void> {
     if (this.isOwn(place)) await this.#clear(turn, place);
   }
 
-  isOwn(place: FilePlace): boolean {
+  isOwn(place: FilePath): boolean {
     const id = Number.parseInt(toHex(place.path.subarray(-2)), 16);
-    return placeName(parentOf(place)) === placeName(this.#df) && id >= FIRST_ID && id <= LAST_ID;
+    return pathName(parentOf(place)) === pathName(this.#df) && id >= FIRST_ID && id <= LAST_ID;
   }
 }
 
 /** Writes `bytes` at `offset` of a file, in as many parts as it takes: of a file that nobody reads yet. */
-export async function writeAll(turn: CardTurn, place: FilePlace, bytes: Uint8Array, offset = 0): Promise<void> {
+export async function writeAll(turn: CardSession, place: FilePath, bytes: Uint8Array, offset = 0): Promise<void> {
   await turn.select(place);
   for (let at = 0; at < bytes.length; at += MAX_UPDATE) {
     const { sw } = await turn.send(updateBinary(offset + at, bytes.subarray(at, at + MAX_UPDATE)));
-    if (sw !== SW.OK) throw writeFailure(`UPDATE BINARY of ${placeName(place)}`, sw);
+    if (sw !== SW.OK) throw writeFailure(`UPDATE BINARY of ${pathName(place)}`, sw);
   }
 }
 
@@ -169,8 +169,8 @@ export async function writeAll(turn: CardTurn, place: FilePlace, bytes: Uint8Arr
  * @returns Whether one is enough; else nothing is written.
  */
 export async function updateAtOnce(
-  turn: CardTurn,
-  place: FilePlace,
+  turn: CardSession,
+  place: FilePath,
   before: Uint8Array,
   after: Uint8Array,
 ): Promise<boolean> {

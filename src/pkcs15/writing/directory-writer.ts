@@ -2,10 +2,10 @@ import { SW } from "../../apdu/index.ts";
 import { contextTag, encodeDer } from "../../asn1/index.ts";
 import { concat, equalBytes, startsWith } from "../../bytes/index.ts";
 import { CardError, UnsupportedError } from "../../card/index.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import { appendRecord, type FileControl, updateRecord } from "../files/commands.ts";
 import { readRecords } from "../files/files.ts";
-import { type FilePlace, placeName, resolve } from "../files/paths.ts";
+import { type FilePath, pathName, resolve } from "../files/paths.ts";
 import type { CardContents } from "../objects/contents.ts";
 import { DIRECTORY_KINDS, type DirectoryKind, readElements, readOdfEntry } from "../syntax/directory.ts";
 import { encodePath, type FileReference } from "../syntax/path.ts";
@@ -16,12 +16,12 @@ import { type FileAllocation, updateAtOnce, writeAll, writeFailure } from "./all
  * record is written over, with zeros where its object is gone, or one is added.
  */
 class RecordDirectory {
-  readonly #turn: CardTurn;
-  readonly #place: FilePlace;
+  readonly #turn: CardSession;
+  readonly #place: FilePath;
   readonly #control: FileControl;
   readonly #records: readonly Uint8Array[];
 
-  private constructor(turn: CardTurn, place: FilePlace, control: FileControl, records: readonly Uint8Array[]) {
+  private constructor(turn: CardSession, place: FilePath, control: FileControl, records: readonly Uint8Array[]) {
     this.#turn = turn;
     this.#place = place;
     this.#control = control;
@@ -29,7 +29,7 @@ class RecordDirectory {
   }
 
   /** Reads it as it is now. */
-  static async open(turn: CardTurn, place: FilePlace): Promise<RecordDirectory> {
+  static async open(turn: CardSession, place: FilePath): Promise<RecordDirectory> {
     const control = await turn.select(place);
     return new RecordDirectory(turn, place, control, await readRecords(turn, place, control));
   }
@@ -41,7 +41,7 @@ class RecordDirectory {
     const { recordSize = entry.length } = this.#control;
     const { sw } = await this.#turn.send(appendRecord(padded(this.#fitting(entry), recordSize)));
     if (sw === SW.NOT_ENOUGH_MEMORY) throw new UnsupportedError("the directory has no room for another object");
-    if (sw !== SW.OK) throw writeFailure(`APPEND RECORD of ${placeName(this.#place)}`, sw);
+    if (sw !== SW.OK) throw writeFailure(`APPEND RECORD of ${pathName(this.#place)}`, sw);
   }
 
   /**
@@ -65,7 +65,7 @@ class RecordDirectory {
 
   async #write(number: number, entry: Uint8Array, length: number): Promise<void> {
     const { sw } = await this.#turn.send(updateRecord(number, padded(entry, length)));
-    if (sw !== SW.OK) throw writeFailure(`UPDATE RECORD ${number} of ${placeName(this.#place)}`, sw);
+    if (sw !== SW.OK) throw writeFailure(`UPDATE RECORD ${number} of ${pathName(this.#place)}`, sw);
   }
 }
 
@@ -88,7 +88,7 @@ const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
 
 /** What a directory holds and where; entries as they stand there. */
 interface OpenDirectory {
-  readonly place: FilePlace;
+  readonly place: FilePath;
   readonly control: FileControl;
   /** The whole file. */
   readonly bytes: Uint8Array;
@@ -104,7 +104,7 @@ interface OpenDirectory {
 export class DirectoryWriter {
   readonly #contents: CardContents;
   readonly #allocation: FileAllocation;
-  readonly #odf: FilePlace;
+  readonly #odf: FilePath;
 
   constructor(contents: CardContents, allocation: FileAllocation) {
     this.#contents = contents;
@@ -116,7 +116,7 @@ export class DirectoryWriter {
   async taken(): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
     const add = (file: FileReference): void => {
-      if (file.path.length % 2 === 0) names.add(placeName(resolve(this.#contents.session.applicationDf, file)));
+      if (file.path.length % 2 === 0) names.add(pathName(resolve(this.#contents.session.applicationDf, file)));
     };
     for (const entry of await this.#contents.odf()) if ("file" in entry) add(entry.file);
     for (const kind of DIRECTORY_KINDS) {
@@ -129,13 +129,13 @@ export class DirectoryWriter {
   }
 
   /** What SELECT tells of the files of a directory: the model of new files beside it. */
-  async model(turn: CardTurn, kind: DirectoryKind): Promise<FileControl> {
+  async model(turn: CardSession, kind: DirectoryKind): Promise<FileControl> {
     const place = (await this.#places(kind))[0] ?? (await this.#anyPlace());
     return turn.select(place);
   }
 
   /** Adds an entry. */
-  async add(turn: CardTurn, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
+  async add(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
     const places = await this.#places(kind);
     const place = places.at(-1);
     if (!place) return this.#begin(turn, kind, entry, taken);
@@ -149,9 +149,9 @@ export class DirectoryWriter {
    * @param der The entry as it was read.
    */
   async change(
-    turn: CardTurn,
+    turn: CardSession,
     kind: DirectoryKind,
-    place: FilePlace,
+    place: FilePath,
     der: Uint8Array,
     replacement: Uint8Array | undefined,
     taken: ReadonlySet<string>,
@@ -167,23 +167,23 @@ export class DirectoryWriter {
     await this.#replace(turn, kind, directory, entries, taken);
   }
 
-  async #hasRecords(turn: CardTurn, place: FilePlace): Promise<boolean> {
+  async #hasRecords(turn: CardSession, place: FilePath): Promise<boolean> {
     return (await turn.select(place)).structure === "records";
   }
 
-  #openRecords(turn: CardTurn, place: FilePlace): Promise<RecordDirectory> {
+  #openRecords(turn: CardSession, place: FilePath): Promise<RecordDirectory> {
     this.#contents.files.forget(place);
     return RecordDirectory.open(turn, place);
   }
 
-  async #places(kind: DirectoryKind): Promise<readonly FilePlace[]> {
+  async #places(kind: DirectoryKind): Promise<readonly FilePath[]> {
     const entries = await this.#contents.odf();
     return entries.flatMap((entry) =>
       entry.kind === kind && "file" in entry ? [resolve(this.#contents.session.applicationDf, entry.file)] : [],
     );
   }
 
-  async #anyPlace(): Promise<FilePlace> {
+  async #anyPlace(): Promise<FilePath> {
     for (const kind of ["certificates", "private-keys", "public-keys", "data"] as const) {
       const [place] = await this.#places(kind);
       if (place) return place;
@@ -191,12 +191,12 @@ export class DirectoryWriter {
     throw new UnsupportedError("the card has no directory whose access rules a new one could take");
   }
 
-  async #open(turn: CardTurn, place: FilePlace): Promise<OpenDirectory> {
+  async #open(turn: CardSession, place: FilePath): Promise<OpenDirectory> {
     const { bytes, control } = await this.#contents.files.readAnew(turn, place);
-    if (control.structure === "records") throw new UnsupportedError(`${placeName(place)} is a file of records`);
-    const { elements, broken } = readElements(bytes, placeName(place));
+    if (control.structure === "records") throw new UnsupportedError(`${pathName(place)} is a file of records`);
+    const { elements, broken } = readElements(bytes, pathName(place));
     const [wrong] = broken;
-    if (wrong) throw new UnsupportedError(`${placeName(place)} is broken at ${wrong.offset}: it is not written to`);
+    if (wrong) throw new UnsupportedError(`${pathName(place)} is broken at ${wrong.offset}: it is not written to`);
     const entries = elements.map(({ offset, length }) => bytes.subarray(offset, offset + length));
     const last = elements.at(-1);
     return { place, control, bytes, entries, end: last ? last.offset + last.length : 0 };
@@ -204,7 +204,7 @@ export class DirectoryWriter {
 
   /** The new contents: at once where one exchange can, else in a new file that takes the old one's place. */
   async #replace(
-    turn: CardTurn,
+    turn: CardSession,
     kind: DirectoryKind,
     directory: OpenDirectory,
     entries: readonly Uint8Array[],
@@ -225,20 +225,20 @@ export class DirectoryWriter {
   }
 
   /** The ODF names another file for a directory. The two paths are of one length, or the ODF's change may be too long for one exchange. */
-  async #point(turn: CardTurn, kind: DirectoryKind, from: FilePlace, to: FilePlace): Promise<void> {
+  async #point(turn: CardSession, kind: DirectoryKind, from: FilePath, to: FilePath): Promise<void> {
     const odf = await this.#open(turn, this.#odf);
     const entries = odf.entries.map((raw) => {
       const entry = readOdfEntry(readElements(raw, "ODF").elements[0]?.der ?? raw);
       if (entry.kind !== kind || !("file" in entry)) return raw;
       const { applicationDf } = this.#contents.session;
-      return placeName(resolve(applicationDf, entry.file)) === placeName(from)
+      return pathName(resolve(applicationDf, entry.file)) === pathName(from)
         ? odfEntry(kind, this.reference(to, entry.file))
         : raw;
     });
     await this.#replaceOdf(turn, odf, entries);
   }
 
-  async #begin(turn: CardTurn, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
+  async #begin(turn: CardSession, kind: DirectoryKind, entry: Uint8Array, taken: ReadonlySet<string>): Promise<void> {
     const model = await turn.select(await this.#anyPlace());
     const fresh = await this.#allocation.createLike(turn, NEW_DIRECTORY_SIZE, taken, model);
     await writeAll(turn, fresh, concat(entry, new Uint8Array(Math.max(0, NEW_DIRECTORY_SIZE - entry.length))));
@@ -246,7 +246,7 @@ export class DirectoryWriter {
     await this.#replaceOdf(turn, odf, [...odf.entries, odfEntry(kind, this.reference(fresh))]);
   }
 
-  async #replaceOdf(turn: CardTurn, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
+  async #replaceOdf(turn: CardSession, odf: OpenDirectory, entries: readonly Uint8Array[]): Promise<void> {
     const wanted = concat(...entries);
     if (wanted.length > odf.bytes.length) throw new UnsupportedError("the ODF has no room for another directory");
     this.#contents.files.forget(odf.place);
@@ -255,7 +255,7 @@ export class DirectoryWriter {
   }
 
   /** A path to a file, written as `like` is, or as the ODF's are. */
-  reference(place: FilePlace, like?: FileReference): FileReference {
+  reference(place: FilePath, like?: FileReference): FileReference {
     const absolute = like ? startsWith(like.path, MASTER_FILE) : place.from === "master-file";
     if (absolute && place.from === "master-file") return { path: concat(MASTER_FILE, place.path) };
     return { path: place.path.slice(-2) };

@@ -2,8 +2,8 @@ import { CardError } from "../../apdu/index.ts";
 import { derOctetString, DerReader, derSequence } from "../../asn1/index.ts";
 import { concat, DataError, equalBytes } from "../../bytes/index.ts";
 import type { Pkcs15Application } from "../application.ts";
-import type { CardTurn } from "../files/card-session.ts";
-import { type FilePart, isPart, joined, overlap, placeName, resolve } from "../files/paths.ts";
+import type { CardSession } from "../files/card-session.ts";
+import { type FilePart, isPart, joined, overlap, pathName, resolve } from "../files/paths.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import { DIRECTORY_KINDS, readElements } from "../syntax/directory.ts";
 import { optionalOctets } from "../syntax/fields.ts";
@@ -58,7 +58,12 @@ export class FreeSpace {
    * @param hidden The object is private.
    * @returns Undefined where there is none, or the card does not let it be taken.
    */
-  async take(turn: CardTurn, size: number, hidden: boolean, pin: PinEntry | undefined): Promise<FilePart | undefined> {
+  async take(
+    turn: CardSession,
+    size: number,
+    hidden: boolean,
+    pin: PinEntry | undefined,
+  ): Promise<FilePart | undefined> {
     const bytes = await this.#read(turn);
     const all = bytes && listed(bytes);
     if (!all) return undefined;
@@ -77,7 +82,7 @@ export class FreeSpace {
   }
 
   /** Puts a part of a file, which no object is in any more, on the list of a card that has one. */
-  async give(turn: CardTurn, part: FilePart, authId: Uint8Array | undefined): Promise<void> {
+  async give(turn: CardSession, part: FilePart, authId: Uint8Array | undefined): Promise<void> {
     const bytes = await this.#read(turn);
     const all = bytes && listed(bytes);
     if (!all) return;
@@ -120,17 +125,17 @@ export class FreeSpace {
   }
 
   #nameOf(file: FileReference): string {
-    return placeName(resolve(this.#application.session.applicationDf, file));
+    return pathName(resolve(this.#application.session.applicationDf, file));
   }
 
   /** Undefined for most cards, which have none. */
-  async #read(turn: CardTurn): Promise<Uint8Array | undefined> {
+  async #read(turn: CardSession): Promise<Uint8Array | undefined> {
     const { files, unusedSpacePlace } = this.#application.contents;
     const { bytes, control } = (await unlessRefused(files.readAnew(turn, unusedSpacePlace))) ?? {};
     return control?.structure === "records" ? undefined : bytes;
   }
 
-  async #write(turn: CardTurn, before: Uint8Array, entries: readonly Uint8Array[]): Promise<boolean> {
+  async #write(turn: CardSession, before: Uint8Array, entries: readonly Uint8Array[]): Promise<boolean> {
     const wanted = concat(...entries);
     if (wanted.length > before.length) return false;
     const after = concat(wanted, new Uint8Array(before.length - wanted.length));

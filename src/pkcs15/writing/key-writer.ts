@@ -6,11 +6,11 @@ import { type FileAllocation, writeAll } from "./allocation.ts";
 import type { CardContents } from "../objects/contents.ts";
 import type { KeyMaking } from "../dialect.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
-import type { FilePlace } from "../files/paths.ts";
+import type { FilePath } from "../files/paths.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import type { PrivateKeyEntry } from "../syntax/key.ts";
 import { privateKeyEntry, publicKeyEntry } from "../syntax/new-entry.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 
 /** Numbers that cards have for keys. */
 const KEY_NUMBERS = { first: 0, last: 15 } as const;
@@ -31,7 +31,7 @@ interface WantedPair {
 /** Where a key is: the number and the path that its entry tells. */
 interface KeyHome {
   readonly reference: number;
-  readonly place: FilePlace;
+  readonly place: FilePath;
 }
 
 /** Brings key pairs into being on a card, and into its directories. */
@@ -52,7 +52,7 @@ export class KeyWriter {
    * @returns The CKA_ID of the pair.
    */
   async write(
-    turn: CardTurn,
+    turn: CardSession,
     making: KeyMaking,
     wanted: WantedPair,
     pin: PinEntry | undefined,
@@ -96,7 +96,7 @@ export class KeyWriter {
 
   /** A new file for the key, or a free number in the application's DF. */
   async #home(
-    turn: CardTurn,
+    turn: CardSession,
     { file }: KeyMaking,
     { pin, alwaysAuthenticate = false }: WantedPair & { readonly pin: PinEntry | undefined },
     taken: ReadonlySet<string>,
@@ -108,7 +108,7 @@ export class KeyWriter {
   }
 
   /** Runs the making where the key's home is current. What a refusal leaves of a key file goes with it. */
-  async #make(turn: CardTurn, { file, run }: KeyMaking, { reference, place }: KeyHome): Promise<Uint8Array> {
+  async #make(turn: CardSession, { file, run }: KeyMaking, { reference, place }: KeyHome): Promise<Uint8Array> {
     turn.hold(undefined);
     if (!file) {
       await turn.enter(place);

@@ -2,9 +2,9 @@ import { encodeTlv, findTlv, readTlvs, type Tlv } from "../../apdu/index.ts";
 import { concat, DataError, equalBytes } from "../../bytes/index.ts";
 import { UnsupportedError } from "../../card/index.ts";
 import type { Pkcs15Application } from "../application.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import type { FileControl } from "../files/commands.ts";
-import { type FilePlace, ownFile } from "../files/paths.ts";
+import { type FilePath, ownFile } from "../files/paths.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 
 type Security = FileControl["security"];
@@ -94,7 +94,7 @@ function wantsPin({ conditions: [condition, another] }: Rule, reference: number,
  * @throws {UnsupportedError} where neither is known: then nothing is written that anybody could read.
  */
 export async function privateModel(
-  turn: CardTurn,
+  turn: CardSession,
   application: Pkcs15Application,
   open: () => Promise<FileControl>,
   pin: PinEntry | undefined,
@@ -118,7 +118,7 @@ function rulesFor(
 async function privateSibling(
   { contents, session, pins }: Pkcs15Application,
   pin: PinEntry | undefined,
-): Promise<FilePlace | undefined> {
+): Promise<FilePath | undefined> {
   for (const kind of ["data", "certificates"] as const) {
     for (const item of await contents.directory(kind)) {
       const { private: hidden, authId } = item.entry.head;

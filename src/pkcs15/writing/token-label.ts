@@ -1,7 +1,7 @@
 import { utf8 } from "../../bytes/index.ts";
 import { UnsupportedError } from "../../card/index.ts";
-import { placeName } from "../files/paths.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import { pathName } from "../files/paths.ts";
+import type { CardSession } from "../files/card-session.ts";
 import type { CardContents } from "../objects/contents.ts";
 import { readElements } from "../syntax/directory.ts";
 import { MAX_LABEL, relabelledTokenInfo } from "../syntax/token-info.ts";
@@ -12,9 +12,9 @@ import { updateAtOnce } from "./allocation.ts";
  * TokenInfo or the new one. The file cannot be exchanged for a larger one, because no directory names it.
  * @throws {UnsupportedError} for a label that does not fit.
  */
-export async function writeTokenLabel(turn: CardTurn, contents: CardContents, label: string): Promise<void> {
+export async function writeTokenLabel(turn: CardSession, contents: CardContents, label: string): Promise<void> {
   const place = contents.tokenInfoPlace;
-  const name = `TokenInfo ${placeName(place)}`;
+  const name = `TokenInfo ${pathName(place)}`;
   if (utf8(label).length > MAX_LABEL) throw new UnsupportedError(`the label has more than ${MAX_LABEL} bytes`);
   const { bytes, control } = await contents.files.readAnew(turn, place);
   if (control.structure === "records") throw new UnsupportedError(`${name} is a file of records: it is not written to`);

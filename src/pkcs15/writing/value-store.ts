@@ -4,13 +4,13 @@ import type { Pkcs15Application } from "../application.ts";
 import type { DirectoryItem } from "../objects/contents.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
 import type { FileControl } from "../files/commands.ts";
-import { type FilePart, type FilePlace, isPart, ownFile, resolve } from "../files/paths.ts";
+import { type FilePart, type FilePath, isPart, ownFile, resolve } from "../files/paths.ts";
 import { FreeSpace } from "./free-space.ts";
 import { privateModel } from "./private-rules.ts";
 import type { PinEntry } from "../syntax/authentication.ts";
 import type { DirectoryEntry, DirectoryKind } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 
 /** What is to be stored. */
 interface NewValue {
@@ -37,7 +37,7 @@ export class ValueStore {
    * @param kind Of the directory that will.
    */
   async store(
-    turn: CardTurn,
+    turn: CardSession,
     kind: DirectoryKind,
     object: NewValue,
     pin: PinEntry | undefined,
@@ -55,7 +55,7 @@ export class ValueStore {
    * @throws {UnsupportedError} if it has none in a file.
    */
   async replace(
-    turn: CardTurn,
+    turn: CardSession,
     { entry }: DirectoryItem,
     value: Uint8Array,
     taken: ReadonlySet<string>,
@@ -66,7 +66,7 @@ export class ValueStore {
   }
 
   /** What nothing names any more: a file that this driver made goes, a part of a file is free for others. */
-  async release(turn: CardTurn, { entry }: DirectoryItem): Promise<void> {
+  async release(turn: CardSession, { entry }: DirectoryItem): Promise<void> {
     const own = ownFile(this.#application.session.applicationDf, entry);
     if (own) return this.#allocation.removeOwn(turn, own);
     const file = fileOf(entry);
@@ -74,7 +74,7 @@ export class ValueStore {
   }
 
   async #inNewFile(
-    turn: CardTurn,
+    turn: CardSession,
     value: Uint8Array,
     model: FileControl,
     taken: ReadonlySet<string>,
@@ -86,7 +86,7 @@ export class ValueStore {
 
   /** Undefined where no part of a file is free for it, or the card does not let it be written there. */
   async #inFreeSpace(
-    turn: CardTurn,
+    turn: CardSession,
     { value, private: hidden }: NewValue,
     pin: PinEntry | undefined,
   ): Promise<FilePart | undefined> {
@@ -102,7 +102,7 @@ export class ValueStore {
     }
   }
 
-  #resolve(file: FileReference): FilePlace {
+  #resolve(file: FileReference): FilePath {
     return resolve(this.#application.session.applicationDf, file);
   }
 }

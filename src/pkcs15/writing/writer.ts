@@ -11,9 +11,9 @@ import {
   UnsupportedError,
 } from "../../card/index.ts";
 import type { Pkcs15Application } from "../application.ts";
-import type { CardTurn } from "../files/card-session.ts";
+import type { CardSession } from "../files/card-session.ts";
 import { updateBinary } from "../files/commands.ts";
-import { type FilePlace, ownFile, resolve } from "../files/paths.ts";
+import { type FilePath, ownFile, resolve } from "../files/paths.ts";
 import { readPrivateKeyInfo } from "../keys/private-key-info.ts";
 import type { CardContents, DirectoryItem } from "../objects/contents.ts";
 import { enterForPin, readPinStatus } from "../pins/pins.ts";
@@ -35,7 +35,7 @@ const TIME_LENGTH = 15;
 const SECOND = 1000;
 
 /** The file that holds the time of the last update: TokenInfo, or the one that it names; undefined if the card keeps none. */
-export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePlace | undefined {
+export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
   if (!info?.lastUpdate) return undefined;
   if ("time" in info.lastUpdate) return contents.tokenInfoPlace;
   const { file } = info.lastUpdate;
@@ -46,7 +46,7 @@ export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefi
  * Writes the time into lastUpdate, later than the one that is there even if the clock says otherwise. Where the card has none, or lets
  * nobody write it, nothing is done.
  */
-async function touchLastUpdate(turn: CardTurn, contents: CardContents, info: TokenInfo | undefined): Promise<void> {
+async function touchLastUpdate(turn: CardSession, contents: CardContents, info: TokenInfo | undefined): Promise<void> {
   const place = lastUpdatePlace(contents, info);
   if (!info?.lastUpdate || !place) return;
   const found = await unlessRefused(contents.files.readAnew(turn, place));
@@ -188,13 +188,13 @@ export class ObjectWriter {
   }
 
   /** The file that a private key is, and goes with, whoever made it. */
-  #keyFile(item: DirectoryItem): FilePlace {
+  #keyFile(item: DirectoryItem): FilePath {
     const place = this.#application.dialect.keys?.deletable && this.#valuePlace(item);
     if (!place) throw new UnsupportedError("keys are not taken off this card");
     return place;
   }
 
-  async #requireDeletable(turn: CardTurn, keyFile: FilePlace, pin: PinEntry | undefined): Promise<void> {
+  async #requireDeletable(turn: CardSession, keyFile: FilePath, pin: PinEntry | undefined): Promise<void> {
     const control = await turn.select(keyFile);
     if (this.#application.dialect.keys?.deletable?.(control, pin?.reference)) return;
     throw new UnsupportedError("the access rules of this key keep it on the card");
@@ -230,7 +230,7 @@ export class ObjectWriter {
   #change<T>(
     pin: PinEntry | undefined,
     signal: AbortSignal | undefined,
-    work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
+    work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
     return this.#application.inTurn(() => this.#changeNow(pin, signal, work), signal);
   }
@@ -238,7 +238,7 @@ export class ObjectWriter {
   async #changeNow<T>(
     pin: PinEntry | undefined,
     signal: AbortSignal | undefined,
-    work: (turn: CardTurn, taken: ReadonlySet<string>) => Promise<T>,
+    work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
     const { contents, session } = this.#application;
     const info = await contents.tokenInfo();
@@ -269,7 +269,7 @@ export class ObjectWriter {
   }
 
   /** A card that has this PIN as verified, and refuses, wants another one: to log in again would be in vain. */
-  async #refusal(turn: CardTurn, pin: PinEntry | undefined, error: unknown): Promise<unknown> {
+  async #refusal(turn: CardSession, pin: PinEntry | undefined, error: unknown): Promise<unknown> {
     if (!(error instanceof LoginRequiredError) || !pin) return error;
     await enterForPin(this.#application.session, turn, pin);
     if (!(await readPinStatus(turn, pin)).verified) return error;
@@ -292,12 +292,12 @@ export class ObjectWriter {
     return item;
   }
 
-  #valuePlace({ entry }: DirectoryItem): FilePlace | undefined {
+  #valuePlace({ entry }: DirectoryItem): FilePath | undefined {
     return ownFile(this.#application.session.applicationDf, entry);
   }
 }
 
-function requirePlace({ file, entry }: DirectoryItem): FilePlace {
+function requirePlace({ file, entry }: DirectoryItem): FilePath {
   if (!entry.head.modifiable) throw new UnsupportedError("the card says that this object is not changed");
   if (!file) throw new UnsupportedError("the object stands in the ODF itself: it is not changed");
   return file;

@@ -2,9 +2,24 @@ import type { KeyObject } from "node:crypto";
 import { inThreadPool } from "../../../async/index.ts";
 import { DataError, wipe } from "../../../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "../../codec/elliptic-curve.ts";
-import { type EdwardsPublicKey, encodePublicKey, type RsaPublicKey, withoutLimits } from "../../codec/public-key.ts";
+import {
+  type EdwardsPublicKey,
+  encodePublicKey,
+  type PublicKey,
+  type RsaPublicKey,
+  withoutLimits,
+} from "../../codec/public-key.ts";
 import type { HostKey, KeyKind, PrivateKeyForm, RsaPrivateNumbers } from "../host-crypto.ts";
 import { nodeCrypto, plain } from "./builtin.ts";
+
+/** Keys that were imported: a card's key is imported once, however often results are checked with it. */
+const IMPORTED = new WeakMap<PublicKey, KeyObject>();
+
+function importOnce(key: PublicKey): KeyObject {
+  const imported = IMPORTED.get(key) ?? importPublicKey(encodePublicKey(withoutLimits(key)));
+  IMPORTED.set(key, imported);
+  return imported;
+}
 
 /** @throws {DataError} if OpenSSL refuses it. */
 function importPublicKey(spki: Uint8Array): KeyObject {
@@ -17,7 +32,7 @@ function importPublicKey(spki: Uint8Array): KeyObject {
 
 export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
   const { constants, publicEncrypt } = nodeCrypto();
-  const imported = importPublicKey(encodePublicKey(withoutLimits(key)));
+  const imported = importOnce(key);
   try {
     return plain(publicEncrypt({ key: imported, padding: constants.RSA_NO_PADDING }, block));
   } catch (cause) {
@@ -26,7 +41,7 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
 }
 
 export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
-  return nodeCrypto().verify(null, message, importPublicKey(encodePublicKey(key)), signature);
+  return nodeCrypto().verify(null, message, importOnce(key), signature);
 }
 
 export function importPrivateKey(form: PrivateKeyForm): HostKey {
