@@ -19,7 +19,7 @@ export {
   truncateDigest,
 } from "./codec/elliptic-curve.ts";
 export { keyName, publicKeyName } from "./codec/key-name.ts";
-export { pssObjection, type PssLimits } from "./codec/pss-limits.ts";
+export { pssObjection, type PssLimits, type PssParameterLimits } from "./codec/pss-limits.ts";
 export {
   type EcPublicKey,
   ecPublicKey,

@@ -57,7 +57,7 @@ export function blockStream(direction: Direction, { cipher, key, iv, padding }: 
   }
 }
 
-/** Single and two-key DES as the three-key DES that does the same: OpenSSL 3 has no other. */
+/** Single and two-key DES as the equivalent three-key DES: OpenSSL 3 has only the latter. */
 function threeKeys(key: Uint8Array): Uint8Array {
   if (key.length === 8) return concatSecret(key, key, key);
   return key.length === 16 ? concatSecret(key, key.subarray(0, 8)) : copySecret(key);
@@ -67,10 +67,10 @@ const AES_BLOCK = 16;
 
 /**
  * AES in counter mode (SP 800-38A section 6.5); both directions are the same.
- * @param counterBits How many of the last bits of the block count, 1 to 128. After their highest value nothing comes: OpenSSL
- *   would count on into the bits before them.
+ * @param counterBits How many of the last bits of the block count, 1 to 128. After their highest value the cipher ends:
+ *   OpenSSL would carry into the bits before them.
  * @param block The first counter block, 16 bytes.
- * @throws {DataError} for other lengths; from update, once more has come in than counters last for.
+ * @throws {DataError} for other lengths; from update, after more input than the counter allows.
  */
 export function counterStream(key: Uint8Array, counterBits: number, block: Uint8Array): BlockStream {
   if (![16, 24, 32].includes(key.length)) throw new DataError(`aes key: ${key.length} bytes`);

@@ -130,7 +130,7 @@ export class HostPrivateKey {
 
   /** The 32 bytes of RFC 8032 (Ed25519) or RFC 7748 (X25519). */
   static fromSeed(curve: "Ed25519" | "X25519", seed: Uint8Array): HostPrivateKey {
-    if (seed.length !== 32) throw new DataError(`${curve} private key: ${seed.length} bytes, 32 wanted`);
+    if (seed.length !== 32) throw new DataError(`${curve} private key: ${seed.length} bytes instead of 32`);
     const der = concatSecret(SEED_PREFIX[curve], seed);
     try {
       return HostPrivateKey.fromPkcs8(der);
@@ -165,7 +165,7 @@ export class HostPrivateKey {
    */
   async compute(primitive: HostPrimitive, input: Uint8Array): Promise<Uint8Array> {
     const key = this.#required();
-    if (!this.primitives.includes(primitive)) throw new DataError(`${primitive} is nothing for a key of this type`);
+    if (!this.primitives.includes(primitive)) throw new DataError(`a key of this type does not support ${primitive}`);
     try {
       switch (primitive) {
         case "rsa-raw":
@@ -209,7 +209,7 @@ function withPoint(own: PublicKey, point: Uint8Array): PublicKey {
   if (own.type === "ec")
     return { type: "ec", curve: own.curve, point: checkedPoint({ type: "ec", curve: own.curve, point }) };
   if (own.type === "montgomery") return { type: "montgomery", curve: own.curve, point };
-  throw new DataError("the key agrees on no secrets");
+  throw new DataError("the key cannot agree on secrets");
 }
 
 /** PKCS #8 up to the seed (RFC 8410 section 7). */
@@ -227,7 +227,7 @@ export async function generateRsaKey(modulusBits: number, publicExponent: number
   try {
     return new HostPrivateKey(await hostCrypto().generateKey({ type: "rsa", modulusBits, publicExponent }));
   } catch (cause) {
-    throw new DataError(`no RSA key of ${modulusBits} bits with exponent ${publicExponent}`, { cause });
+    throw new DataError(`cannot generate an RSA key of ${modulusBits} bits with exponent ${publicExponent}`, { cause });
   }
 }
 

@@ -13,7 +13,7 @@ import { isPss } from "./padding.ts";
  */
 export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
   if (block.length !== key.modulus.length) {
-    throw new DataError(`RSA: a block of ${block.length} bytes, ${key.modulus.length} wanted`);
+    throw new DataError(`RSA: a block of ${block.length} bytes instead of ${key.modulus.length}`);
   }
   return hostCrypto().rsaPublic(key, block);
 }
@@ -36,7 +36,7 @@ export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint
  */
 export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
   const length = key.modulus.length;
-  if (data.length > length) throw new DataError(`RSA: ${data.length} bytes, ${length} at most for this key`);
+  if (data.length > length) throw new DataError(`RSA: ${data.length} bytes; the limit for this key is ${length}`);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, concat(new Uint8Array(length - data.length), data));
 }
@@ -110,7 +110,7 @@ export async function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signatur
  */
 export async function signEcdsa(curve: NamedCurve, secret: Uint8Array, hashed: Uint8Array): Promise<Uint8Array> {
   const { bytes } = curveInfo(curve);
-  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes, ${bytes} at most`);
+  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes; the limit is ${bytes}`);
   const noble = await nobleCurve(curve);
   return noble.sign(uncut(curve, hashed, noble.Point.Fn.ORDER), secret, { ...AS_IT_IS, extraEntropy: true });
 }

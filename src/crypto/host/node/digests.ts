@@ -41,7 +41,7 @@ export function createCipher({ direction, cipher, mode, key, iv, padding }: Host
       try {
         return plain(stream.final());
       } catch (cause) {
-        throw new DataError(`${cipher}: no whole number of blocks, or wrong padding`, { cause });
+        throw new DataError(`${cipher}: not a whole number of blocks, or wrong padding`, { cause });
       }
     },
   };

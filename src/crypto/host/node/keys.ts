@@ -54,7 +54,7 @@ function fromPkcs8(der: Uint8Array): KeyObject {
   try {
     return nodeCrypto().createPrivateKey({ key, format: "der", type: "pkcs8" });
   } catch (cause) {
-    throw new DataError("private key: not PKCS #8, or of no type that is known here", { cause });
+    throw new DataError("private key: not PKCS #8, or of an unsupported type", { cause });
   } finally {
     wipe(key);
   }
