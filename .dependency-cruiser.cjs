@@ -20,6 +20,7 @@ const ROOMS = {
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
   p11kit: ["bytes", "async", "crypto", "cryptoki"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki"],
+  formats: ["bytes", "async", "crypto", "tokens"],
   // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
 };

@@ -79,7 +79,7 @@ describe("values that are somewhere else", () => {
     const found = await claim(card);
     expect((await found.tokens[0]?.objects())?.map(({ label }) => label)).toEqual(["note"]);
     expect(found.findings?.()).toMatchObject([
-      { where: "certificate far", problem: expect.stringContaining("enveloped") as unknown },
+      { where: "certificate far", problem: expect.stringContaining("encrypted for another recipient") as unknown },
       { where: "certificate pgp", problem: "is not X.509" },
       { where: "data object far", problem: expect.stringContaining(URL_VALUE) as unknown },
     ]);
