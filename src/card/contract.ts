@@ -61,6 +61,9 @@ export type KeyUsageByFamily = (family: KeyFamily) => KeyUsage;
 /** An attribute that no standard names, by its number: CKA_VENDOR_DEFINED or more. Undefined for a key that has none. */
 export type VendorAttributes = ReadonlyMap<number, () => Promise<number | undefined>>;
 
+/** Attributes of vendors that a template gives a new key, by their numbers. */
+export type NewVendorAttributes = ReadonlyMap<number, number>;
+
 /** What {@link CardObject.isPresent} is asked for. */
 export interface PresenceSearch {
   /**
@@ -166,6 +169,8 @@ export type NewCardObject =
       readonly class: "private-key";
       readonly usage: KeyUsage;
       readonly alwaysAuthenticate: boolean;
+      /** Some of {@link CardToken.newKeyAttributes}. */
+      readonly vendorAttributes?: NewVendorAttributes;
       /** PKCS #8 PrivateKeyInfo, DER, unencrypted; the caller's to wipe. */
       readonly privateKey: Uint8Array;
     })
@@ -245,6 +250,8 @@ export interface KeyPairRequest {
   readonly label?: string;
   readonly usage?: KeyUsage;
   readonly alwaysAuthenticate?: boolean;
+  /** Some of {@link CardToken.newKeyAttributes}. */
+  readonly vendorAttributes?: NewVendorAttributes;
 }
 
 export interface GeneratedKeyPair {
@@ -331,6 +338,8 @@ export interface CardToken {
   // What not every card can do. A token without a method cannot do it; one that has it throws UnsupportedError for what its
   // card turns out not to do, and LoginRequiredError for whom the card wants logged in first.
 
+  /** Attributes of vendors that a new private key may be given, by their numbers; any other is refused. Default: none. */
+  readonly newKeyAttributes?: ReadonlySet<number>;
   /** Makes a key pair on the card. In the place that its id names there is nothing else afterwards. */
   generateKeyPair?(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair>;
   /** Writes an object on the card, whole or not at all. */

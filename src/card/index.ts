@@ -46,6 +46,7 @@ export type {
   KeyUsage,
   KeyUsageByFamily,
   NewCardObject,
+  NewVendorAttributes,
   PinInfo,
   PinPad,
   PinRole,

@@ -26,7 +26,8 @@ import { curveInfo, parsePublicKey } from "../crypto/index.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivExchange } from "./session.ts";
-import { algorithmOf, readPublicKeyObjects } from "./yubico.ts";
+import { encodePolicies, type NewKeyPolicies } from "./yubico-admin.ts";
+import { readPublicKeyObjects, requiredAlgorithm } from "./yubico.ts";
 
 /** One use of a private key: how the card is asked, and what its answer means. */
 export interface KeyUse {
@@ -41,8 +42,7 @@ export interface KeyUse {
  */
 export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
   const type = parsePublicKey(publicKey);
-  const algorithm = algorithmOf(type);
-  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
+  const algorithm = requiredAlgorithm(type);
   if (type.type === "rsa" && primitive === "rsa-raw") {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
@@ -134,11 +134,13 @@ function leftPad(hash: Uint8Array, length: number): Uint8Array {
   return concat(new Uint8Array(length - hash.length), hash);
 }
 
-/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated. */
-export function generate(slot: KeySlot, type: KeyType): CommandApdu {
-  const algorithm = algorithmOf(type);
-  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
-  const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)));
+/**
+ * GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated.
+ * @param policies For cards with Yubico's commands only; the standard's know no such tags.
+ */
+export function generate(slot: KeySlot, type: KeyType, policies: NewKeyPolicies = {}): CommandApdu {
+  const algorithm = requiredAlgorithm(type);
+  const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)), ...encodePolicies(policies));
   return { cla: 0x00, ins: 0x47, p1: 0x00, p2: slot.reference, data: template, ne: 65_536, long: true };
 }
 

@@ -38,6 +38,8 @@ export class PivStore {
   #privateWrites = 0;
   /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
   readonly #generated = new Map<KeySlot, Uint8Array>();
+  /** When keys that were made or brought here want the PIN, where the caller said so. */
+  readonly #policies = new Map<KeySlot, KeyPinPolicy>();
   /** The places of keys that were made here. */
   readonly #made = new Set<KeySlot>();
   /**
@@ -108,10 +110,20 @@ export class PivStore {
     }
   }
 
-  /** Remembers the public half of a key that the card has just made in `slot`. */
-  made(slot: KeySlot, publicKey: Uint8Array): void {
-    this.keep(slot, publicKey);
+  /**
+   * Remembers the public half of a key that the card has just made in `slot`.
+   * @param pin When it wants the PIN, if the caller said so.
+   */
+  made(slot: KeySlot, publicKey: Uint8Array, pin?: KeyPinPolicy): void {
+    this.imported(slot, publicKey, pin);
     this.#made.add(slot);
+  }
+
+  /** Likewise, of a key that was brought there. */
+  imported(slot: KeySlot, publicKey: Uint8Array, pin?: KeyPinPolicy): void {
+    this.#forgetKey(slot);
+    this.keep(slot, publicKey);
+    if (pin) this.#policies.set(slot, pin);
   }
 
   /** Remembers the public half of the key in `slot`, whose certificate goes. */
@@ -173,6 +185,7 @@ export class PivStore {
   #forgetKey(slot: KeySlot): void {
     this.#generated.delete(slot);
     this.#made.delete(slot);
+    this.#policies.delete(slot);
   }
 
   /** The public half of a key that was made here, if the certificate in `slot` is not its own: SubjectPublicKeyInfo, DER. */
@@ -194,7 +207,12 @@ export class PivStore {
 
   /** What the card says of the key in `slot`; undefined for a key of which it says nothing. Costs an exchange where it says something. */
   async metadata(slot: KeySlot): Promise<KeyMetadata | undefined> {
-    if (this.#generated.has(slot) || !this.reports.areExpected) return undefined;
+    return this.#generated.has(slot) ? undefined : this.reported(slot);
+  }
+
+  /** As {@link metadata}, also of a key that was made or brought here: the card knows its policies. */
+  async reported(slot: KeySlot): Promise<KeyMetadata | undefined> {
+    if (!this.reports.areExpected) return undefined;
     const report = await this.reports.of(slot);
     return report === NO_KEY ? undefined : report;
   }
@@ -202,7 +220,8 @@ export class PivStore {
   /** When the card wants the PIN for the key in `slot`, as far as is known. */
   pinPolicy(slot: KeySlot): KeyPinPolicy {
     const report = this.reports.known(slot);
-    return (report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report)) ?? slot.pin;
+    const told = report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report.pinPolicy);
+    return told ?? this.#policies.get(slot) ?? slot.pin;
   }
 
   /**

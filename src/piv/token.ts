@@ -29,7 +29,9 @@ import {
   WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
-import { getMetadata, keyTypeName, readTries } from "./yubico.ts";
+import { CKA_YUBICO } from "./yubico-admin.ts";
+import { getMetadata, readTries } from "./yubico.ts";
+import { KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
   chuidNumber,
@@ -41,8 +43,8 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { generate, keyUse, loginRequired, readGenerated, sendKeyUse, useRefused } from "./private-key.ts";
-import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS, referenceName } from "./keys.ts";
+import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
+import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
@@ -62,11 +64,13 @@ interface Computation {
 export class PivToken implements CardToken {
   readonly mechanisms = PIV_MECHANISMS;
   readonly changedBy = "so";
+  readonly newKeyAttributes = new Set(Object.values(CKA_YUBICO));
   readonly fixedLabel = "a PIV card has no place for a label, which is made of its serial number";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
   readonly #data: readonly DataObject[];
+  readonly #keys: KeyAdministration;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -80,6 +84,7 @@ export class PivToken implements CardToken {
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
     this.#data = dataObjects(this.#store);
+    this.#keys = new KeyAdministration(this.#store, this.#slots, (...of) => this.#administer(...of));
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
@@ -297,42 +302,8 @@ export class PivToken implements CardToken {
     );
   }
 
-  async generateKeyPair({ type, id }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
-    const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
-    if (!place) {
-      const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
-      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
-    }
-    const { slot } = place;
-    const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", signal);
-    if (sw !== SW.OK) {
-      const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
-      if (NO_SUCH_PLACE.has(sw)) {
-        const refused = `the card makes no key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
-        throw new UnsupportedError(`${refused}; ${await this.#freePlaces(slot)}`, { cause });
-      }
-      // SP 800-73-4 part 2 section 3.3.2: an algorithm that the card does not have.
-      if (sw === SW.WRONG_DATA) throw new UnsupportedError(`the card makes no ${keyTypeName(type)} keys`, { cause });
-      throw cause;
-    }
-    this.#store.made(slot, readGenerated(type, data));
-    return { privateKey: place.privateKey, publicKey: place.publicKey };
-  }
-
-  /**
-   * The places that have no key yet, for an error. The standard makes keys in the four named places; in the others only cards with
-   * Yubico's commands do.
-   * @param refused A place that the card turned out not to have: of a retired key, no such place has it.
-   */
-  async #freePlaces(refused?: KeySlot): Promise<string> {
-    const withRetired = this.#store.reports.hasYubicoCommands && refused?.retired === undefined;
-    const free: string[] = [];
-    for (const { slot, privateKey } of this.#slots) {
-      if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
-      const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
-      if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
-    }
-    return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
+  generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+    return this.#keys.generate(request, signal);
   }
 
   /** What the card says that it computes with, and what its keys are of. */
@@ -350,6 +321,7 @@ export class PivToken implements CardToken {
   }
 
   createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
+    if (object.class === "private-key") return this.#keys.import(object, signal);
     return this.#write(() => newWriting(object, this.#slots, this.#data), signal);
   }
 
@@ -427,13 +399,6 @@ export class PivToken implements CardToken {
     return place.slot;
   }
 }
-
-/** How cards refuse to make a key in a place that they do not have (SP 800-73-4 part 2 section 3.3.2). */
-const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
-  SW.INCORRECT_P1_P2,
-  SW.REFERENCED_DATA_NOT_FOUND,
-  SW.FUNCTION_NOT_SUPPORTED,
-]);
 
 const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
 

@@ -49,7 +49,9 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
     }
     return { ...requireWritable(place), content: object.value };
   }
-  throw new UnsupportedError("a PIV card takes certificates and data objects; it makes keys, and keeps their places");
+  throw new UnsupportedError(
+    "a PIV card takes certificates, data objects and private keys; it shows the public half of a key itself",
+  );
 }
 
 /**

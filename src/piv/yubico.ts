@@ -5,7 +5,7 @@
 
 import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs, type Tlv } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import type { KeyType } from "../card/index.ts";
+import { type KeyType, UnsupportedError } from "../card/index.ts";
 import { encodePublicKey, parsePublicKey, rsaPublicKey } from "../crypto/index.ts";
 
 /** A type of key by one word: "RSA-2048", "P-256". */
@@ -32,6 +32,13 @@ const ALGORITHMS: readonly (readonly [id: number, type: KeyType])[] = [
 export function algorithmOf(key: KeyType): number | undefined {
   const name = keyTypeName(key);
   return ALGORITHMS.find(([, type]) => keyTypeName(type) === name)?.[0];
+}
+
+/** As {@link algorithmOf}. @throws {UnsupportedError} if PIV has none. */
+export function requiredAlgorithm(key: KeyType): number {
+  const algorithm = algorithmOf(key);
+  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
+  return algorithm;
 }
 
 /** The type of keys that an identifier stands for; undefined for one that is not known here. */
@@ -139,8 +146,8 @@ const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
 ]);
 
 /** When a key with this policy wants the PIN; undefined for the policy of its place, and for one that is not known here. */
-export function pinPolicyOf({ pinPolicy }: KeyMetadata): KeyPinPolicy | undefined {
-  return PIN_POLICIES.get(pinPolicy);
+export function pinPolicyOf(policy: number | undefined): KeyPinPolicy | undefined {
+  return policy === undefined ? undefined : PIN_POLICIES.get(policy);
 }
 
 /** GET VERSION: the firmware's version, three bytes. */

@@ -1,0 +1,111 @@
+import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { equalBytes, toHex, wipe } from "../bytes/index.ts";
+import {
+  type CardObject,
+  type GeneratedKeyPair,
+  type KeyPairRequest,
+  type NewCardObject,
+  type NewVendorAttributes,
+  unlessRefused,
+  UnsupportedError,
+} from "../card/index.ts";
+import { encodePublicKey, HostPrivateKey } from "../crypto/index.ts";
+import { type KeySlot, referenceName } from "./keys.ts";
+import type { SlotObjects } from "./objects.ts";
+import { generate, readGenerated } from "./private-key.ts";
+import type { PivStore } from "./store.ts";
+import { importKey, type NewKeyPolicies, readNewKeyPolicies } from "./yubico-admin.ts";
+import { keyTypeName, pinPolicyOf } from "./yubico.ts";
+
+/** Sends a command for which the card wants the management key first. @throws {LoginRequiredError} if it was not given. */
+export type AdministratorExchange = (command: CommandApdu, name: string, signal?: AbortSignal) => Promise<ResponseApdu>;
+
+/** Makes keys on a card, and brings them there; a key that is in the place already gives way. */
+export class KeyAdministration {
+  readonly #store: PivStore;
+  readonly #slots: readonly SlotObjects[];
+  readonly #send: AdministratorExchange;
+
+  constructor(store: PivStore, slots: readonly SlotObjects[], send: AdministratorExchange) {
+    this.#store = store;
+    this.#slots = slots;
+    this.#send = send;
+  }
+
+  async generate({ type, id, vendorAttributes }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+    const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
+    if (!place) {
+      const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
+      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
+    }
+    const { slot } = place;
+    const policies = this.#readPolicies(vendorAttributes);
+    const { data, sw } = await this.#send(generate(slot, type, policies), "GENERATE", signal);
+    if (sw !== SW.OK) {
+      const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
+      if (NO_SUCH_PLACE.has(sw)) {
+        const refused = `the card makes no key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
+        throw new UnsupportedError(`${refused}; ${await this.#freePlaces(slot)}`, { cause });
+      }
+      // SP 800-73-4 part 2 section 3.3.2: an algorithm that the card does not have.
+      if (sw === SW.WRONG_DATA) throw new UnsupportedError(`the card makes no ${keyTypeName(type)} keys`, { cause });
+      throw cause;
+    }
+    this.#store.made(slot, readGenerated(type, data), pinPolicyOf(policies.pin));
+    return { privateKey: place.privateKey, publicKey: place.publicKey };
+  }
+
+  /** @throws {UnsupportedError} for policies on a card without Yubico's commands, whose keys are all as the standard has them. */
+  #readPolicies(attributes: NewVendorAttributes | undefined): NewKeyPolicies {
+    const policies = readNewKeyPolicies(attributes);
+    if (attributes && !this.#store.reports.hasYubicoCommands) throw new UnsupportedError(NO_POLICIES);
+    return policies;
+  }
+
+  /** Brings a private key to the place that its CKA_ID names; a key that is there gives way. */
+  async import(object: NewCardObject & { readonly class: "private-key" }, signal?: AbortSignal): Promise<CardObject> {
+    const place = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, object.id));
+    if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
+    if (!this.#store.reports.hasYubicoCommands) throw new UnsupportedError(NO_IMPORT);
+    const policies = this.#readPolicies(object.vendorAttributes);
+    const key = HostPrivateKey.fromPkcs8(object.privateKey);
+    const { slot } = place;
+    const command = importKey(slot.reference, key, policies);
+    try {
+      const { sw } = await this.#send(command, "IMPORT ASYMMETRIC KEY", signal);
+      if (sw !== SW.OK) throw new StatusError("IMPORT ASYMMETRIC KEY", sw);
+    } finally {
+      if (command.data) wipe(command.data);
+      key.wipe();
+    }
+    this.#store.imported(slot, encodePublicKey(key.publicKey), pinPolicyOf(policies.pin));
+    return place.privateKey;
+  }
+
+  /**
+   * The places that have no key yet, for an error. The standard makes keys in the four named places; in the others only cards with
+   * Yubico's commands do.
+   * @param refused A place that the card turned out not to have: of a retired key, no such place has it.
+   */
+  async #freePlaces(refused?: KeySlot): Promise<string> {
+    const withRetired = this.#store.reports.hasYubicoCommands && refused?.retired === undefined;
+    const free: string[] = [];
+    for (const { slot, privateKey } of this.#slots) {
+      if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
+      const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
+      if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
+    }
+    return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
+  }
+}
+
+/** How cards refuse to make a key in a place that they do not have (SP 800-73-4 part 2 section 3.3.2). */
+const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
+  SW.INCORRECT_P1_P2,
+  SW.REFERENCED_DATA_NOT_FOUND,
+  SW.FUNCTION_NOT_SUPPORTED,
+]);
+
+const NO_POLICIES =
+  "this card has no PIN and touch policies of its own: only cards with Yubico's commands take them; leave them out";
+const NO_IMPORT = "a PIV card takes certificates and data objects; only one with Yubico's commands takes private keys";
