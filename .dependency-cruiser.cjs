@@ -54,7 +54,7 @@ module.exports = {
       from: { path: "^src/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
-        pathNot: "node_modules/(pcsclite|pkijs|@peculiar/x509|reflect-metadata)/",
+        pathNot: "node_modules/pcsclite/",
       },
     },
   ],

@@ -1,5 +1,4 @@
 import { performance } from "node:perf_hooks";
-import { toHex } from "../src/bytes/index.ts";
 import type { VirtualCard } from "../src/virtual/index.ts";
 
 /**
@@ -33,7 +32,7 @@ export class PrecomputedCard implements VirtualCard {
   async transmit(command: Uint8Array): Promise<Uint8Array> {
     const start = performance.now();
     try {
-      const text = toHex(command);
+      const text = Buffer.from(command).toString("hex");
       const key = `${this.#previous} ${text}`;
       this.#previous = text;
       const known = this.#answers.get(key);

@@ -26,8 +26,7 @@ export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
 
 /** The next data object of `reader`. Errors as {@link readTlvs}. */
 export function readTlv(reader: ByteReader, what = "BER-TLV"): Tlv {
-  const { tag, length } = readTlvHeader(reader, what);
-  return { tag, value: reader.take(length) };
+  return { tag: readTag(reader, what), value: reader.take(readLength(reader, what)) };
 }
 
 /** Tag and length of the next data object of `reader`, whether or not its value is there. Errors as {@link readTlvs}. */
@@ -51,12 +50,15 @@ function readLength(reader: ByteReader, what: string): number {
   if (first < 0x80) return first;
   const count = first & 0x7f;
   if (count === 0 || count > 4) throw new DataError(`${what}: length byte ${first} at ${reader.offset - 1}`);
-  return reader.take(count).reduce((length, octet) => length * 256 + octet, 0);
+  let length = 0;
+  for (const octet of reader.take(count)) length = length * 256 + octet;
+  return length;
 }
 
 /** The value of the first data object with `tag`, or undefined. */
 export function findTlv(tlvs: readonly Tlv[], tag: number): Uint8Array | undefined {
-  return tlvs.find((tlv) => tlv.tag === tag)?.value;
+  for (const tlv of tlvs) if (tlv.tag === tag) return tlv.value;
+  return undefined;
 }
 
 /**
@@ -65,12 +67,15 @@ export function findTlv(tlvs: readonly Tlv[], tag: number): Uint8Array | undefin
  * @throws {DataError} if `tag` is none that {@link readTlv} would read.
  */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  let length = 0;
+  for (const part of parts) length += part.length;
   return concatSecret(encodeTag(tag), encodeLength(length), ...parts);
 }
 
 /** 00 and FF are padding, and a first byte that announces more must have them (ISO/IEC 8825-1 section 8.1.2). */
 function encodeTag(tag: number): Uint8Array {
+  const isShort = tag > 0x00 && tag < 0xff && (tag & 0x1f) !== 0x1f;
+  if (isShort && Number.isInteger(tag)) return Uint8Array.of(tag);
   const bytes = bigEndian(tag);
   const reader = new ByteReader(bytes, "BER-TLV tag");
   if (bytes[0] === 0x00 || bytes[0] === 0xff || readTag(reader, "BER-TLV") !== tag) {

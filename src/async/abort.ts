@@ -12,7 +12,7 @@ const theReason: AbortError = (reason) => reason;
  * @param asError Default: the signal's reason itself.
  */
 export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError = theReason): Promise<T> {
-  if (given(signals).length === 0) return promise;
+  if (signals === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
     const stop = onAbort(signals, (reason) => {
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's to choose
@@ -24,8 +24,8 @@ export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError =
 
 /** @throws what `asError` makes of the reason, if one of `signals` is aborted already. */
 export function throwIfAborted(signals: Signals, asError = theReason): void {
-  const aborted = given(signals).find((signal) => signal.aborted);
-  if (aborted) throw asError(aborted.reason);
+  if (signals === undefined) return;
+  for (const signal of given(signals)) if (signal?.aborted) throw asError(signal.reason);
 }
 
 /**
@@ -33,20 +33,20 @@ export function throwIfAborted(signals: Signals, asError = theReason): void {
  * @returns A function that stops listening. Call it when the wait is over: a signal may live for long.
  */
 export function onAbort(signals: Signals, react: (reason: unknown) => void): () => void {
-  const all = given(signals);
-  const aborted = all.find((signal) => signal.aborted);
-  if (aborted) {
-    react(aborted.reason);
-    return () => undefined;
-  }
-  const stops = all.map((signal) =>
-    listen(signal, () => {
-      stop();
-      react(signal.reason);
-    }),
-  );
-  function stop(): void {
+  const stops: (() => void)[] = [];
+  const stop = (): void => {
     for (const one of stops) one();
+  };
+  for (const signal of given(signals)) {
+    const abort = (): void => {
+      stop();
+      react(signal?.reason);
+    };
+    if (signal?.aborted) {
+      abort();
+      return stop;
+    }
+    if (signal) stops.push(listen(signal, abort));
   }
   return stop;
 }
@@ -105,7 +105,7 @@ export class Deadline {
   }
 
   get passed(): boolean {
-    return this.left === 0;
+    return performance.now() >= this.#at;
   }
 
   /**
@@ -121,7 +121,7 @@ export class Deadline {
           // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the error is the caller's to choose
           reject(asError());
         },
-        Math.min(this.left, LONGEST_TIMER),
+        Math.min(this.#at - performance.now(), LONGEST_TIMER),
       );
     });
     try {
@@ -132,7 +132,6 @@ export class Deadline {
   }
 }
 
-function given(signals: Signals): readonly AbortSignal[] {
-  if (signals === undefined) return [];
-  return signals instanceof AbortSignal ? [signals] : signals.filter((signal) => signal !== undefined);
+function given(signals: Signals): readonly (AbortSignal | undefined)[] {
+  return signals === undefined || signals instanceof AbortSignal ? [signals] : signals;
 }

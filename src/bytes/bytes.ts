@@ -13,7 +13,9 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** Whether `a` and `b` hold the same bytes. Not for secrets: the time it takes tells where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if (a.length !== b.length) return false;
+  for (const [index, byte] of a.entries()) if (byte !== b[index]) return false;
+  return true;
 }
 
 /** Whether `bytes` begin with `prefix`. */

@@ -71,8 +71,9 @@ export class ByteReader {
   }
 
   #advance(length: number): number {
-    if (!Number.isSafeInteger(length) || length < 0 || length > this.remaining) {
-      throw new DataError(`${this.#what}: ${length} bytes wanted at ${this.#offset}, ${this.remaining} left`);
+    const remaining = this.#bytes.length - this.#offset;
+    if (!Number.isSafeInteger(length) || length < 0 || length > remaining) {
+      throw new DataError(`${this.#what}: ${length} bytes wanted at ${this.#offset}, ${remaining} left`);
     }
     const start = this.#offset;
     this.#offset += length;

@@ -160,19 +160,23 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
   });
 }
 
-/** Cards on which the container was looked for. */
-const asked = new WeakSet<Card>();
+/** The application of a card whose capability container lists its applets; undefined without one. */
+export async function claimListed(card: Card): Promise<CardApplication | undefined> {
+  const session = new CacSession(card);
+  return applicationOf(session, await findListed(session));
+}
 
 /**
- * The application of a card whose capability container lists its applets, or of one without; undefined if it is neither. One with
- * a container never counts as one without: it would show other objects there, and another serial number.
+ * The application of a CAC, with a capability container or without; undefined for any other card.
+ * @param isListless The container was looked for, in vain.
  */
-export async function claim(card: Card, kind: "listed" | "unlisted"): Promise<CardApplication | undefined> {
+export async function claimUnlisted(card: Card, isListless: boolean): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  const variant =
-    (kind === "listed" || !asked.has(card) ? await findListed(session) : undefined) ??
-    (kind === "unlisted" ? await findUnlisted(session) : undefined);
-  asked.add(card);
+  const listed = isListless ? undefined : await findListed(session);
+  return applicationOf(session, listed ?? (await findUnlisted(session)));
+}
+
+async function applicationOf(session: CacSession, variant: Variant | undefined): Promise<CardApplication | undefined> {
   if (!variant) return undefined;
-  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(card))] };
+  return { profile: "cac", tokens: [new CacToken(session, variant, await PinPadReader.find(session.card))] };
 }

@@ -1,6 +1,6 @@
 import { parseAtr } from "../apdu/index.ts";
 import { DataError, fromHex, startsWith } from "../bytes/index.ts";
-import type { CardProfile } from "../card/index.ts";
+import type { CardApplication, CardProfile } from "../card/index.ts";
 import type * as Room from "./find.ts";
 
 /** Beginnings of historical bytes of CAC cards (OpenSC, card-piv.c; pcsc-tools, smartcard_list.txt). */
@@ -43,12 +43,15 @@ const room = (): Promise<typeof Room> => import("./find.ts");
 export const cac: CardProfile = {
   name: "cac",
   expects: announcesCac,
-  claim: async (card) => (await room()).claim(card, "listed"),
+  claim: async (card) => (await room()).claimListed(card),
 };
 
-/** CAC cards without one, which take many exchanges to be found: asked when no profile has the card at a glance. */
+/** CAC cards without one, which take many exchanges to be found: asked when no profile claims the card quickly. */
 export const cacUnlisted: CardProfile = {
   name: "cac",
-  glance: () => Promise.resolve(undefined),
-  claim: async (card) => (await room()).claim(card, "unlisted"),
+  searches: true,
+  async claim(card, effort, asked): Promise<CardApplication | undefined> {
+    // One with a container never counts as one without: it would show other objects there, and another serial number.
+    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, asked?.has(cac) ?? false);
+  },
 };

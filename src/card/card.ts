@@ -90,6 +90,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection was given up with an exchange that had no answer. */
   #broken = false;
+  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
@@ -172,7 +174,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#announceWait();
+    if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }

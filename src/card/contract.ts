@@ -390,7 +390,8 @@ export interface CardFinding {
 
 /** A card application that was recognised on an inserted card. */
 export interface CardApplication {
-  readonly profile: "piv" | "pkcs15" | "cac";
+  /** The name of the profile that recognised it: "piv". */
+  readonly profile: string;
   /** One for each user PIN, at least one. */
   readonly tokens: readonly CardToken[];
   /** What was found wrong on the card until now, and left out; a profile without files of its own has none. */

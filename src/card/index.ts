@@ -55,7 +55,7 @@ export type {
   PresenceSearch,
   VendorAttributes,
 } from "./contract.ts";
-export { Card, type CardOptions, type FindingSink, type TransmitWrapper } from "./card.ts";
+export { Card, type CardOptions, type FindingSink, type ReaderFacts, type TransmitWrapper } from "./card.ts";
 export {
   checkedResult,
   ecdsaResult,
@@ -78,6 +78,13 @@ export {
   PinUncertainError,
   triesLeftText,
 } from "./pin-state.ts";
-export { type CardProfile, CardRecognition, connectCard, followReaders, selects } from "./recognition.ts";
+export {
+  type CardProfile,
+  CardRecognition,
+  type ClaimEffort,
+  connectCard,
+  followReaders,
+  selects,
+} from "./recognition.ts";
 export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";

@@ -1,30 +1,38 @@
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
 import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
-import { Card, type CardOptions, type ReaderFacts } from "./card.ts";
+import { Card, type CardOptions } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
 import { translatePcscErrors, toAccessError } from "./errors.ts";
 
+/**
+ * How much a profile may ask of a card to find its application: "quick" is one or two exchanges, for a card that may well be of another
+ * kind; "thorough" may search.
+ */
+export type ClaimEffort = "quick" | "thorough";
+
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
-  readonly name: CardApplication["profile"];
+  /** Short, and the same as {@link CardApplication.profile}: "piv". Any name; two profiles may share one. */
+  readonly name: string;
   /**
-   * Whether cards with this answer to reset usually carry the application; it is asked before others then. No card is asked for it, and
-   * nothing is decided by it: a profile that errs here costs exchanges. A kind of card that carries several applications should be
-   * expected by all their profiles, or by none: among those, the order that the program gave says whose the card is.
+   * Whether cards with this answer to reset usually carry the application; it is then asked first, and thoroughly. Looks at the bytes only,
+   * and decides nothing: a profile that errs here costs exchanges. Without such a hint, a card of a known make would cost the two
+   * or three exchanges of the profiles before its own at every insertion. A kind of card that carries several applications should
+   * be expected by all their profiles, or by none: among those, the order that the program gave says whose the card is.
    */
   expects?(atr: Uint8Array): boolean | Promise<boolean>;
   /**
+   * A thorough claim finds more than a quick one: it is asked after all profiles were asked quickly in vain. Default: false, and the
+   * profile is asked once.
+   */
+  readonly searches?: boolean;
+  /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
+   * @param asked Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. Default: none.
    * @throws {CardAccessError} if the card cannot be reached.
    */
-  claim(card: Card): Promise<CardApplication | undefined>;
-  /**
-   * What {@link claim} finds in one or two exchanges, for a card that is not expected to carry the application. If no profile has it then,
-   * `claim` is asked after all. Left out where `claim` takes no more.
-   * @throws {CardAccessError} as `claim`.
-   */
-  glance?(card: Card): Promise<CardApplication | undefined>;
+  claim(card: Card, effort: ClaimEffort, asked?: ReadonlySet<CardProfile>): Promise<CardApplication | undefined>;
   /**
    * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
    * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
@@ -62,13 +70,10 @@ export async function selects(card: Card, aid: Uint8Array): Promise<boolean> {
 /** Answers to reset that are remembered: more kinds of cards than anybody has, and no more however many a program makes up. */
 const MAX_REMEMBERED = 256;
 
-/** A question to a profile. */
-type Question = (card: Card) => Promise<CardApplication | undefined>;
-
 /**
- * Finds out what cards carry, in few exchanges: the profile that claimed the last card with the same answer to reset is asked first, then
- * those that expect such a card, then the others, each group in the order that was given; and the others only for a glance, until none
- * has the card.
+ * Finds out what cards carry, in few exchanges. The profile that claimed the last card with the same answer to reset is asked first, then
+ * those that expect such a card, both thoroughly; then the others quickly, and at last those of them thoroughly that search. Within each
+ * group the order is the one that was given.
  */
 export class CardRecognition {
   readonly #profiles: readonly CardProfile[];
@@ -85,8 +90,10 @@ export class CardRecognition {
    * @throws {CardAccessError} if the card cannot be reached; {CardError}.
    */
   async claim(card: Card): Promise<CardApplication | undefined> {
-    for await (const [profile, ask] of this.#questions(card.atr)) {
-      const application = await ask(card);
+    const asked = new Set<CardProfile>();
+    for await (const [profile, effort] of this.#order(card.atr)) {
+      const application = await profile.claim(card, effort, asked);
+      asked.add(profile);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
       return application;
@@ -107,17 +114,17 @@ export class CardRecognition {
   }
 
   /** A profile is not asked for its opinion of an answer to reset before it may matter. */
-  async *#questions(atr: Uint8Array): AsyncGenerator<readonly [CardProfile, Question]> {
+  async *#order(atr: Uint8Array): AsyncGenerator<readonly [CardProfile, ClaimEffort]> {
     const remembered = this.#claimed.get(toHex(atr));
-    if (remembered) yield [remembered, (card) => remembered.claim(card)];
+    if (remembered) yield [remembered, "thorough"];
     const others: CardProfile[] = [];
     for (const profile of this.#profiles) {
       if (profile === remembered) continue;
-      if ((await profile.expects?.(atr)) === true) yield [profile, (card) => profile.claim(card)];
+      if ((await profile.expects?.(atr)) === true) yield [profile, "thorough"];
       else others.push(profile);
     }
-    for (const profile of others) yield [profile, (card) => profile.glance?.(card) ?? profile.claim(card)];
-    for (const profile of others) if (profile.glance) yield [profile, (card) => profile.claim(card)];
+    for (const profile of others) yield [profile, "quick"];
+    for (const profile of others) if (profile.searches) yield [profile, "thorough"];
   }
 
   #remember(atr: string, profile: CardProfile): void {
@@ -128,27 +135,13 @@ export class CardRecognition {
   }
 }
 
-/** By the name of the reader. */
-const FACTS = new WeakMap<Pcsc, Map<string, ReaderFacts>>();
-
-function factsOf(pcsc: Pcsc, reader: string): ReaderFacts {
-  const readers = FACTS.get(pcsc) ?? new Map<string, ReaderFacts>();
-  const facts = readers.get(reader) ?? {};
-  FACTS.set(pcsc, readers.set(reader, facts));
-  return facts;
-}
-
 /**
  * Connects to the card in a reader.
  * @throws {CardAccessError}
  */
 export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
   const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
-  return new Card(await translatePcscErrors(reconnect()), {
-    reconnect,
-    readerFacts: factsOf(pcsc, reader),
-    ...options,
-  });
+  return new Card(await translatePcscErrors(reconnect()), { reconnect, ...options });
 }
 
 /**

@@ -37,8 +37,6 @@ export class SelectedApplication {
   #selectedAt: number | undefined;
   /** {@link Card.transaction} in which the application was last seen to be selected. */
   #confirmedIn: number | undefined;
-  /** Which application of each card was selected last by this process. */
-  static readonly #latest = new WeakMap<Card, SelectedApplication>();
 
   constructor(card: Card, selection: Selection) {
     this.#card = card;
@@ -52,14 +50,14 @@ export class SelectedApplication {
 
   /** This process selected the application since the last reset, and no other one after it. */
   get #isLatest(): boolean {
-    return this.#selectedAt === this.#card.resets && SelectedApplication.#latest.get(this.#card) === this;
+    return this.#selectedAt === this.#card.resets && this.#card.selected === this;
   }
 
   /** The application was seen to be selected, in the transaction under way. */
   confirmed(): void {
     this.#selectedAt = this.#card.resets;
     this.#confirmedIn = this.#card.transaction;
-    SelectedApplication.#latest.set(this.#card, this);
+    this.#card.selected = this;
   }
 
   /** Selects the application anew before its next work: an exchange that failed may have left it in the middle of something. */
@@ -105,40 +103,25 @@ export class SelectedApplication {
     return access.exclusively(async (exchange) => {
       if (!this.#isLatest) await this.#select(exchange);
       try {
-        return await work(exchange, this.#attempt(exchange));
+        return await work(exchange, new SelectionAttempt(this, exchange));
       } catch (error) {
         // What does not parse may be another application's answer.
         const isDoubtful = error instanceof MalformedAnswerError && !this.isConfirmed;
         if (!(error instanceof StartOver) && !isDoubtful) throw error;
         await this.confirm(exchange);
-        return work(exchange, this.#attempt(exchange));
+        return work(exchange, new SelectionAttempt(this, exchange));
       }
     }, signal);
   }
 
-  /** Confirms the application, or selects it if another one is selected. Only with the card to itself. */
-  async confirm(exchange: CardExchange): Promise<void> {
-    if (this.isConfirmed) return;
-    if (!(await this.#isSelected(exchange))) await this.#select(exchange);
-  }
-
-  #attempt(exchange: CardExchange): Attempt {
-    // Not `this`: `confirmed` is asked again after each exchange.
-    const isConfirmed = (): boolean => this.isConfirmed;
-    const startOver = (): never => {
-      throw new StartOver();
-    };
-    return {
-      get confirmed() {
-        return isConfirmed();
-      },
-      confirm: async () => {
-        if (isConfirmed() || (await this.#isSelected(exchange))) return;
-        await this.#select(exchange);
-        startOver();
-      },
-      startOver,
-    };
+  /**
+   * Confirms the application, or selects it if another one is selected. Only with the card to itself.
+   * @returns Whether it was selected before.
+   */
+  async confirm(exchange: CardExchange): Promise<boolean> {
+    if (this.isConfirmed || (await this.#isSelected(exchange))) return true;
+    await this.#select(exchange);
+    return false;
   }
 
   /** Without a selection since the reset there is nothing to confirm. */
@@ -152,6 +135,29 @@ export class SelectedApplication {
   async #select(exchange: CardExchange): Promise<void> {
     await this.#selection.select(exchange);
     this.confirmed();
+  }
+}
+
+/** One run of {@link SelectedApplication.runOptimistically}. */
+class SelectionAttempt implements Attempt {
+  readonly #application: SelectedApplication;
+  readonly #exchange: CardExchange;
+
+  constructor(application: SelectedApplication, exchange: CardExchange) {
+    this.#application = application;
+    this.#exchange = exchange;
+  }
+
+  get confirmed(): boolean {
+    return this.#application.isConfirmed;
+  }
+
+  async confirm(): Promise<void> {
+    if (!(await this.#application.confirm(this.#exchange))) this.startOver();
+  }
+
+  startOver(): never {
+    throw new StartOver();
   }
 }
 

@@ -198,13 +198,21 @@ export function withoutLimits(key: PublicKey): PublicKey {
   return key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
 }
 
+/** Keys that were imported: a card's key is imported once, however often results are checked with it. */
+const IMPORTED = new WeakMap<PublicKey, KeyObject>();
+
 /**
  * `key` as Node's crypto takes it.
  * @throws {DataError} if OpenSSL refuses it, as it does with a point that is not on its curve.
  */
 export function importPublicKey(key: PublicKey): KeyObject {
+  const known = IMPORTED.get(key);
+  if (known) return known;
   try {
-    return createPublicKey({ key: Buffer.from(encodePublicKey(withoutLimits(key))), format: "der", type: "spki" });
+    const spki = Buffer.from(encodePublicKey(withoutLimits(key)));
+    const imported = createPublicKey({ key: spki, format: "der", type: "spki" });
+    IMPORTED.set(key, imported);
+    return imported;
   } catch (cause) {
     throw new DataError("public key: refused, not a valid key", { cause });
   }

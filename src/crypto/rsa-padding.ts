@@ -167,7 +167,18 @@ const OID: Readonly<Record<HashName, string>> = {
  */
 export function digestInfo(hash: HashName, digest: Uint8Array): Uint8Array {
   checkDigest(hash, digest);
-  return derSequence(derSequence(derOid(OID[hash]), derNull()), derOctetString(digest));
+  return concat(PREFIXES.get(hash) ?? digestInfoPrefix(hash), digest);
+}
+
+/** All of a DigestInfo but the digest, which stands at its end (RFC 8017 section 9.2 note 1). */
+const PREFIXES = new Map<HashName, Uint8Array>();
+
+function digestInfoPrefix(hash: HashName): Uint8Array {
+  const length = hashLength(hash);
+  const info = derSequence(derSequence(derOid(OID[hash]), derNull()), derOctetString(new Uint8Array(length)));
+  const prefix = info.subarray(0, info.length - length);
+  PREFIXES.set(hash, prefix);
+  return prefix;
 }
 
 /** @throws {DataError} if `digest` is not as long as the hash's results are. */

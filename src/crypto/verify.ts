@@ -15,11 +15,6 @@ import {
 import { type EcPublicKey, type EdwardsPublicKey, importPublicKey, type RsaPublicKey } from "./public-key.ts";
 import { encodePkcs1Signature, isPss, type PssParameters } from "./rsa-padding.ts";
 
-/** Length of the modulus, of signatures and of ciphertexts, in bytes. */
-function modulusLength(key: RsaPublicKey): number {
-  return key.modulus.length;
-}
-
 /**
  * block^e mod n, without padding: encrypts a padded block, or recovers the one that was signed.
  * @param block As long as the modulus, and less than it as a number.
@@ -27,8 +22,8 @@ function modulusLength(key: RsaPublicKey): number {
  */
 export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
   const imported = importPublicKey(key);
-  if (block.length !== modulusLength(key)) {
-    throw new DataError(`RSA: a block of ${block.length} bytes, ${modulusLength(key)} wanted`);
+  if (block.length !== key.modulus.length) {
+    throw new DataError(`RSA: a block of ${block.length} bytes, ${key.modulus.length} wanted`);
   }
   try {
     return plain(publicEncrypt({ key: imported, padding: constants.RSA_NO_PADDING }, block));
@@ -44,7 +39,7 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
  * @throws {DataError} if `data` is too long for the key, or OpenSSL refuses the key.
  */
 export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
-  const expected = encodePkcs1Signature(data, modulusLength(key));
+  const expected = encodePkcs1Signature(data, key.modulus.length);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, expected);
 }
@@ -54,7 +49,7 @@ export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint
  * @throws {DataError} if `data` is longer than the modulus, or OpenSSL refuses the key.
  */
 export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
-  const length = modulusLength(key);
+  const length = key.modulus.length;
   if (data.length > length) throw new DataError(`RSA: ${data.length} bytes, ${length} at most for this key`);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, concat(new Uint8Array(length - data.length), data));
@@ -72,19 +67,22 @@ export function verifyPss(
   signature: Uint8Array,
 ): boolean {
   const block = recover(key, signature);
-  return isPss(block ?? new Uint8Array(modulusLength(key)), digest, parameters, key.modulusBits);
+  return isPss(block ?? new Uint8Array(key.modulus.length), digest, parameters, key.modulusBits);
 }
 
 /** The block that was signed; undefined if `signature` cannot be one of this key's. */
 function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefined {
-  if (signature.length !== modulusLength(key)) return undefined;
+  if (signature.length !== key.modulus.length) return undefined;
   return isLessThan(signature, key.modulus) ? rsaPublic(key, signature) : undefined;
 }
 
 /** Compares numbers of the same length, most significant byte first. */
 function isLessThan(a: Uint8Array, b: Uint8Array): boolean {
-  const index = a.findIndex((byte, position) => byte !== b[position]);
-  return index >= 0 && (a[index] ?? 0) < (b[index] ?? 0);
+  for (const [index, byte] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (byte !== other) return byte < other;
+  }
+  return false;
 }
 
 const MESSAGE = utf8("a message whose hash stands in for the digest");

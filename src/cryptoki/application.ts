@@ -191,7 +191,8 @@ export class Application implements SlotListener {
     const { token } = session;
     try {
       return await session.queue.run(async () => {
-        if (!unlocks) await token.card.reservation.waitUntilFree(signal);
+        const { reservation } = token.card;
+        if (!unlocks && reservation.isTaken) await reservation.waitUntilFree(signal);
         throwIfAborted(signal, cancelled);
         if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
         return work(session);

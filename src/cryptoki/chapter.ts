@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import type { Application, ApplicationOptions } from "./application.ts";
 import type { FunctionEntry, KindTypes, ParameterKind } from "./function-entry.ts";
 import type { SlotTable } from "./slots/slot-table.ts";
@@ -10,8 +11,15 @@ type AnyFunction = (...args: any) => Promise<unknown>;
 /** The kinds that a parameter of type T can be. */
 type KindOf<T> = { [Kind in ParameterKind]: [T] extends [KindTypes[Kind]] ? Kind : never }[ParameterKind];
 
-/** The parameters of a function without the AbortSignal, which comes last. */
-type Values<F extends AnyFunction> = Required<Parameters<F>> extends [...infer V, AbortSignal] ? V : never;
+/** The parameters of a function without the options, which come last. */
+type Values<F extends AnyFunction> = Required<Parameters<F>> extends [...infer V, CallOptions] ? V : never;
+
+type AreOptions<T> = [T, CallOptions] extends [CallOptions | undefined, T] ? true : false;
+
+/** The parameters of a function as its body takes them: the gate takes the signal out of the options. */
+type WithSignal<P extends readonly unknown[]> = {
+  [Index in keyof P]: AreOptions<P[Index]> extends true ? AbortSignal | undefined : P[Index];
+};
 
 type Rows<P extends readonly unknown[]> = {
   readonly [Index in keyof P]: readonly [name: string, kind: KindOf<P[Index]>];
@@ -23,9 +31,9 @@ type Result<F extends AnyFunction> = ReturnType<F> | Awaited<ReturnType<F>>;
 type CFunction<F extends AnyFunction> = Omit<FunctionEntry, "parameters"> & {
   readonly parameters: Rows<Values<F>>;
 } & (
-    | { readonly body: (application: Application, ...args: Parameters<F>) => Result<F> }
+    | { readonly body: (application: Application, ...args: WithSignal<Parameters<F>>) => Result<F> }
     /** It may be called before C_Initialize. */
-    | { readonly anyTime: (module: Module, ...args: Parameters<F>) => Result<F> }
+    | { readonly anyTime: (module: Module, ...args: WithSignal<Parameters<F>>) => Result<F> }
   );
 
 /** A chapter of the standard, typed by the interface of its functions. */

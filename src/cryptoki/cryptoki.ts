@@ -13,6 +13,7 @@ import { SIGNING, type SigningFunctions } from "./chapters/signing.ts";
 import { type SlotFunctions, SLOTS } from "./chapters/slots.ts";
 import { VERIFICATION, type VerificationFunctions } from "./chapters/verification.ts";
 import type { AnyChapter } from "./chapter.ts";
+import type { FunctionEntry } from "./function-entry.ts";
 import { type CryptokiOptions, Gate } from "./gate.ts";
 
 /**
@@ -38,8 +39,10 @@ export const CHAPTERS: readonly AnyChapter[] = [
   EXTENSIONS,
 ];
 
-/** The names of all functions. */
-export const FUNCTION_NAMES: readonly string[] = CHAPTERS.flatMap(({ functions }) => Object.keys(functions));
+/** All functions by their names, with their parameters. */
+export const FUNCTIONS: ReadonlyMap<string, FunctionEntry> = new Map(
+  CHAPTERS.flatMap(({ functions }) => Object.entries(functions)),
+);
 
 /** The functions by themselves: what a module that is no card driver offers as well. */
 export interface CryptokiFunctions
@@ -79,6 +82,8 @@ export interface CryptokiFunctions
  *
  * One Cryptoki is one application of the standard: sessions, logins and session objects are its own. Several may share
  * {@link slots}, and with them the connections to the cards and all that was read from them. The `pcsc` stays its owner's to close.
+ *
+ * Each takes options as its last argument: `await cryptoki.C_Sign(session, data, { signal })`.
  *
  * Any number of calls may be made at a time. Those on one session run one after the other, in the order in which they were made;
  * those on several sessions, tokens and cards at the same time, as far as one card can. A `signal` ends the wait for a turn, for

@@ -51,7 +51,7 @@ type FunctionState =
 
 /** What is said of a function besides its types. */
 export interface FunctionEntry {
-  /** Names of the standard, in its order. The AbortSignal that comes last is not listed. */
+  /** Names of the standard, in its order. The options that come last are not listed. */
   readonly parameters: readonly (readonly [name: string, kind: ParameterKind])[];
   readonly result: ResultKind;
   readonly state: FunctionState;

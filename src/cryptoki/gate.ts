@@ -1,4 +1,4 @@
-import { throwIfAborted, untilAborted } from "../async/index.ts";
+import { type CallOptions, signalOf, throwIfAborted, untilAborted } from "../async/index.ts";
 import type { ApplicationOptions } from "./application.ts";
 import type { AnyChapter, AnyEntry, Module } from "./chapter.ts";
 import { CKR } from "./constants/ckr.ts";
@@ -28,8 +28,8 @@ export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
 /**
  * What every call of a function goes through: it is traced, and every error below is a {@link CryptokiError} above.
  *
- * Here alone an AbortSignal ends the wait of a caller, at once and whatever hangs: CKR_FUNCTION_CANCELED. A function that has begun
- * is finished behind its caller; it gets the signal as well, to leave a line that it stands in.
+ * Here alone the `signal` of a caller's options ends its wait, at once and whatever hangs: CKR_FUNCTION_CANCELED. A function that has
+ * begun is finished behind its caller; its body gets the signal itself, to leave a line that it stands in.
  */
 export class Gate {
   /** The readers, cards and slot IDs, to be shared with others: `new Cryptoki({ slots: first.slots })`. */
@@ -67,14 +67,16 @@ export class Gate {
 
   async #run(entry: AnyEntry, args: unknown[]): Promise<unknown> {
     try {
-      const signal = args[entry.parameters.length];
-      requireSignal(signal);
+      const count = entry.parameters.length;
+      const signal = signalOf(args[count] as CallOptions | undefined, badArgument);
       throwIfAborted(signal, cancelled);
+      // A caller in JavaScript may leave arguments out; the signal comes after all of them.
+      const values = Array.from({ length: count }, (_, index) => args[index]);
       const { application } = this.#module;
       if (!entry.anyTime && !application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
       const work = entry.anyTime
-        ? entry.anyTime(this.#module, ...args)
-        : application && entry.body?.(application, ...args);
+        ? entry.anyTime(this.#module, ...values, signal)
+        : application && entry.body?.(application, ...values, signal);
       return await untilAborted(Promise.resolve(work), signal, cancelled);
     } catch (error) {
       throw toCryptokiError(error);
@@ -87,8 +89,4 @@ export class Gate {
   }
 }
 
-/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
-function requireSignal(signal: unknown): asserts signal is AbortSignal | undefined {
-  if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
-}
+const badArgument = (problem: string): CryptokiError => new CryptokiError(CKR.ARGUMENTS_BAD, problem);

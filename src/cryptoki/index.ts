@@ -2,12 +2,14 @@
  * PKCS#11 for smart cards: the C_ functions, their structures, constants and errors, and PKCS #11 URIs. A slot is a reader, or
  * a part of one; a token is what one PIN of the card in it guards.
  */
+export type { CallOptions } from "../async/index.ts";
 export { AttributeError, type Unavailable } from "./attributes/errors.ts";
 export { type AttributeKind, type AttributeValue, kindOf, type Template, type ValueOf } from "./attributes/kinds.ts";
 export type { AttributeList } from "./attributes/template.ts";
 export * from "./constants/index.ts";
 export type { Detour, ResultVerification } from "./application.ts";
-export { Cryptoki, type CryptokiFunctions, FUNCTION_NAMES } from "./cryptoki.ts";
+export { Cryptoki, type CryptokiFunctions, FUNCTIONS } from "./cryptoki.ts";
+export type { FunctionEntry, ParameterKind, ResultKind } from "./function-entry.ts";
 export type { CryptokiOptions } from "./gate.ts";
 export type { CryptoEngine } from "./engines.ts";
 export { CryptokiError } from "./errors.ts";

@@ -3,37 +3,16 @@ import type { X509Certificate } from "@peculiar/x509";
 import type * as pkijs from "pkijs";
 import { DataError, fromUtf8, toHex } from "../bytes/index.ts";
 
-/**
- * Two libraries for certificates and signed objects. They are optional peers: nothing else of this package needs them, so they are
- * loaded here only, when a card is examined.
- */
+/** Libraries for certificates and signed objects. They are large, and loaded when a card is examined. */
 export interface Libraries {
   readonly pkijs: typeof pkijs;
   readonly x509: typeof x509;
 }
 
-/** The packages that an examination needs are not installed. */
-export class LibraryMissingError extends Error {
-  override readonly name = "LibraryMissingError";
-}
-
-/** What to type to have them. */
-export const INSTALL = "npm install pkijs @peculiar/x509 reflect-metadata";
-
-/** @throws {LibraryMissingError} if one is not installed. */
 export async function loadLibraries(): Promise<Libraries> {
-  try {
-    // @peculiar/x509 finds its parts by decorators, which want this first.
-    await import("reflect-metadata");
-    return { pkijs: await import("pkijs"), x509: await import("@peculiar/x509") };
-  } catch (cause) {
-    throw new LibraryMissingError(
-      `certificates and signed objects are examined with packages that are not installed; run: ${INSTALL}`,
-      {
-        cause,
-      },
-    );
-  }
+  // @peculiar/x509 finds its parts by decorators, and needs this first.
+  await import("reflect-metadata");
+  return { pkijs: await import("pkijs"), x509: await import("@peculiar/x509") };
 }
 
 /** What became of the search for a way from a certificate to an authority that the user trusts. */

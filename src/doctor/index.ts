@@ -17,7 +17,7 @@ import { examineToken } from "./tokens.ts";
 export { ALL_CHECKS } from "./catalogue.ts";
 export { type Check, type Finding, type Level, type Unchecked } from "./examination.ts";
 export { ExchangeLog } from "./exchange-log.ts";
-export { INSTALL, type Libraries, LibraryMissingError, loadLibraries } from "./chain.ts";
+export { type Libraries, loadLibraries } from "./chain.ts";
 export { readCertificates };
 
 export interface ExamineOptions {

@@ -2,9 +2,9 @@
  * PC/SC from TypeScript. A *reader* holds a *card*; a *connection* carries APDUs to the card; a *transaction* keeps other
  * connections away from it for a while. The resource manager (pcscd, SCardSvr) knows all readers and tells of changes.
  */
+export type { CallOptions } from "../async/index.ts";
 export { openAddon, type AddonOptions } from "./addon/client.ts";
 export {
-  type CallOptions,
   type CardConnection,
   type ConnectOptions,
   type Disposition,

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import type { Concealment } from "../bytes/index.ts";
 
 /** Share modes of SCardConnect. */
@@ -27,11 +28,6 @@ export interface ReaderState {
   readonly events: number;
   /** Answer to reset, 2 to 33 bytes; empty without a card or before it is powered. */
   readonly atr: Uint8Array;
-}
-
-export interface CallOptions {
-  /** Ends the caller's wait with SCARD_E_CANCELLED. A call under way is finished behind it; the next one waits for that. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ExchangeOptions extends CallOptions {

@@ -6,7 +6,7 @@ import { readCertificate } from "./data-objects.ts";
 import { getData, readAuthentication, readData, unverify, verify } from "./commands.ts";
 import { type KeySlot, KEY_SLOTS, referenceName } from "./keys.ts";
 import { checkPin, verifyPin } from "./pin.ts";
-import { keyUse } from "./private-key.ts";
+import { keyUse, readUsableKey } from "./private-key.ts";
 import { PivSession } from "./session.ts";
 import { getMetadata, getSerial } from "./yubico.ts";
 
@@ -151,7 +151,7 @@ export class PivInspection {
     const { publicKey, primitive, input, isRight } = proof;
     const slot = this.#slots.get(name);
     if (!slot) throw new DataError(`PIV has no key ${name}`);
-    const { command, read } = keyUse(slot, publicKey, primitive, input);
+    const { command, read } = keyUse(readUsableKey(slot, publicKey), primitive, input);
     return this.#session.run(async (send, attempt): Promise<InspectedUse> => {
       if (primitive === "ecdh") await attempt.confirm();
       const { sw, data } = await send(command);

@@ -17,6 +17,7 @@ export type KeyReport = KeyMetadata | typeof NO_KEY | undefined;
  */
 export class KeyReports {
   readonly #session: PivSession;
+  readonly #changed: (slot: KeySlot) => void;
   readonly #reports = new MemoizedMap((slot: KeySlot) => this.#ask(slot));
   /** Those that have arrived. */
   readonly #arrived = new Map<KeySlot, KeyReport>();
@@ -25,8 +26,10 @@ export class KeyReports {
   /** The card says that it has no such place for a key: the others of its kind need not be asked for. */
   #withoutRetiredKeys = false;
 
-  constructor(session: PivSession) {
+  /** @param changed Called when what is known of the key in a slot changes. */
+  constructor(session: PivSession, changed: (slot: KeySlot) => void) {
     this.#session = session;
+    this.#changed = changed;
   }
 
   /** Whether the card has commands that Yubico added, be they only older ones: its programs use the retired places freely, and keep no key history. */
@@ -56,6 +59,7 @@ export class KeyReports {
   forget(slot: KeySlot): void {
     this.#reports.delete(slot);
     this.#arrived.delete(slot);
+    this.#changed(slot);
   }
 
   /** Asks for the key in `slot` again: another program may have changed it. Errors as of {@link of}. */
@@ -68,6 +72,7 @@ export class KeyReports {
   async #ask(slot: KeySlot): Promise<KeyReport> {
     const report = await this.#read(slot);
     this.#arrived.set(slot, report);
+    this.#changed(slot);
     return report;
   }
 

@@ -22,12 +22,29 @@ import {
   UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
-import { curveInfo, parsePublicKey } from "../crypto/index.ts";
+import { curveInfo, parsePublicKey, type PublicKey } from "../crypto/index.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivExchange } from "./session.ts";
 import { encodePolicies, type NewKeyPolicies } from "./yubico-admin.ts";
-import { readPublicKeyObjects, requiredAlgorithm } from "./yubico.ts";
+import { algorithmOf, readPublicKeyObjects, requiredAlgorithm } from "./yubico.ts";
+
+/** A private key as it is used: its place, and what its public half says of it. */
+export interface UsableKey {
+  /** With the PIN policy that the card says of the key, where it says one. */
+  readonly slot: KeySlot;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array;
+  readonly publicKey: PublicKey;
+  /** PIV's algorithm identifier for keys of its type; undefined if PIV has none. */
+  readonly algorithm: number | undefined;
+}
+
+/** @param spki SubjectPublicKeyInfo, DER. @throws {DataError} for a key of a type that is not known here. */
+export function readUsableKey(slot: KeySlot, spki: Uint8Array): UsableKey {
+  const publicKey = parsePublicKey(spki);
+  return { slot, spki, publicKey, algorithm: algorithmOf(publicKey) };
+}
 
 /** One use of a private key: how the card is asked, and what its answer means. */
 export interface KeyUse {
@@ -37,17 +54,17 @@ export interface KeyUse {
 }
 
 /**
- * How the card applies `primitive` to `input` with the key in `slot` (SP 800-73-4 part 2 section 3.2.4, appendix A).
+ * How the card applies `primitive` to `input` with `key` (SP 800-73-4 part 2 section 3.2.4, appendix A).
  * @throws {UnsupportedError} for a type of key, or a use of it, that PIV does not have; {DataError} for input of a wrong length.
  */
-export function keyUse(slot: KeySlot, publicKey: Uint8Array, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
-  const type = parsePublicKey(publicKey);
-  const algorithm = requiredAlgorithm(type);
+export function keyUse(key: UsableKey, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
+  const { slot, publicKey: type, algorithm } = key;
+  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
   if (type.type === "rsa" && primitive === "rsa-raw") {
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
-    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(type, primitive, input, result);
     return {
       command: sign(algorithm, slot.reference, input),
       read: (response) => wholeRsaResult(response, input.length, isRight),

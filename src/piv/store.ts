@@ -16,6 +16,7 @@ import {
 import { getData, readData } from "./commands.ts";
 import { KEY_SLOTS, type KeySlot, NAMED_SLOTS, referenceName, RETIRED_SLOTS } from "./keys.ts";
 import { type KeyReport, KeyReports, NO_KEY } from "./metadata.ts";
+import { readUsableKey, type UsableKey } from "./private-key.ts";
 import type { PivSession } from "./session.ts";
 import { getSerial, type KeyMetadata, type KeyPinPolicy, pinPolicyOf, readSerial } from "./yubico.ts";
 
@@ -42,6 +43,9 @@ export class PivStore {
   readonly #policies = new Map<KeySlot, KeyPinPolicy>();
   /** The places of keys that were made here. */
   readonly #made = new Set<KeySlot>();
+  /** Keys as they are used, until something changes of what they were read from. */
+  readonly #keys = new Map<KeySlot, UsableKey>();
+  #keyChanges = 0;
   /**
    * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
    * all that hangs on it is a serial number.
@@ -54,7 +58,9 @@ export class PivStore {
 
   constructor(session: PivSession) {
     this.#session = session;
-    this.reports = new KeyReports(session);
+    this.reports = new KeyReports(session, (slot) => {
+      this.#keyChanged(slot);
+    });
   }
 
   /**
@@ -101,6 +107,7 @@ export class PivStore {
         } catch (error) {
           if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
           this.#readAgain.add(slot.certificate);
+          this.#keyChanged(slot);
           throw error;
         }
       });
@@ -122,14 +129,14 @@ export class PivStore {
   /** Likewise, of a key that was brought there. */
   imported(slot: KeySlot, publicKey: Uint8Array, pin?: KeyPinPolicy): void {
     this.#forgetKey(slot);
-    this.keep(slot, publicKey);
     if (pin) this.#policies.set(slot, pin);
+    this.keep(slot, publicKey);
   }
 
   /** Remembers the public half of the key in `slot`, whose certificate goes. */
   keep(slot: KeySlot, publicKey: Uint8Array): void {
-    this.reports.forget(slot);
     this.#generated.set(slot, publicKey);
+    this.reports.forget(slot);
   }
 
   /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
@@ -146,10 +153,20 @@ export class PivStore {
     for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.reports.forget(slot);
   }
 
+  #certificateChanged(tag: number): void {
+    for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.#keyChanged(slot);
+  }
+
+  #keyChanged(slot: KeySlot): void {
+    this.#keys.delete(slot);
+    this.#keyChanges++;
+  }
+
   #forgetObject(tag: number): void {
     this.#objects.delete(tag);
     this.#found.delete(tag);
     this.#readAgain.delete(tag);
+    this.#certificateChanged(tag);
     if (tag === CONTAINER.CHUID.tag) this.chuid.clear();
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
@@ -186,6 +203,7 @@ export class PivStore {
     this.#generated.delete(slot);
     this.#made.delete(slot);
     this.#policies.delete(slot);
+    this.#keyChanged(slot);
   }
 
   /** The public half of a key that was made here, if the certificate in `slot` is not its own: SubjectPublicKeyInfo, DER. */
@@ -325,6 +343,20 @@ export class PivStore {
     const metadata = report !== NO_KEY && report ? report : isCertificateEnough ? undefined : await this.metadata(slot);
     if (metadata?.publicKey) return metadata.publicKey;
     return this.#certifiedKey(slot);
+  }
+
+  /**
+   * The key in `slot` for its use. It is read and parsed once, until the card or this process changes it.
+   * @throws {MalformedAnswerError} for a key that does not parse; as {@link publicKey}.
+   */
+  async usableKey(slot: KeySlot): Promise<UsableKey> {
+    const known = this.#keys.get(slot);
+    if (known) return known;
+    const changes = this.#keyChanges;
+    const spki = await this.publicKey(slot, "key");
+    const key = readUsableKey({ ...slot, pin: this.pinPolicy(slot) }, spki);
+    if (changes === this.#keyChanges) this.#keys.set(slot, key);
+    return key;
   }
 
   #certifiedKey(slot: KeySlot): Promise<Uint8Array> {

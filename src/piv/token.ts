@@ -43,7 +43,7 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import { keyUse, loginRequired, sendKeyUse, useRefused } from "./private-key.ts";
+import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
@@ -53,9 +53,7 @@ import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts"
 
 /** One use of a key, with all that was read of the key for it. */
 interface Computation {
-  readonly slot: KeySlot;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Uint8Array;
+  readonly key: UsableKey;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
 }
@@ -69,6 +67,7 @@ export class PivToken implements CardToken {
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
+  readonly #slotOfKey: ReadonlyMap<CardPrivateKey, KeySlot>;
   readonly #data: readonly DataObject[];
   readonly #keys: KeyAdministration;
   readonly #objects: readonly CardObject[];
@@ -83,6 +82,7 @@ export class PivToken implements CardToken {
     this.#managementKey = new PinState(session.card);
     this.#store = new PivStore(session);
     this.#slots = slotObjects(this.#store);
+    this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
     this.#keys = new KeyAdministration(this.#store, this.#slots, (...of) => this.#administer(...of));
     this.#objects = [
@@ -189,16 +189,14 @@ export class PivToken implements CardToken {
   async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
+    const usable = await this.#store.usableKey(this.#slotOf(key));
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
       verify: async (hold, pin, signal) => {
         if (pin) await this.#verify(reference, pin, signal, hold);
       },
-      use: (hold, primitive, input, signal) => this.#compute({ slot, publicKey, primitive, input }, signal, hold),
+      use: (hold, primitive, input, signal) => this.#compute({ key: usable, primitive, input }, signal, hold),
     };
     return authenticateUse(this.#session.card, held, signal);
   }
@@ -254,18 +252,16 @@ export class PivToken implements CardToken {
     input: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
-    const place = this.#slotOf(key);
-    const publicKey = await this.#store.publicKey(place, "key");
-    const slot = { ...place, pin: this.#store.pinPolicy(place) };
-    const computation = { slot, publicKey, primitive, input };
+    const slot = this.#slotOf(key);
+    const known = await this.#store.usableKey(slot);
     try {
-      return await this.#compute(computation, signal);
+      return await this.#compute({ key: known, primitive, input }, signal);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
-      this.#store.forget(place.certificate);
-      const current = await this.#store.publicKey(place, "key");
-      if (equalBytes(current, publicKey)) throw error;
-      return this.#compute({ ...computation, publicKey: current }, signal);
+      this.#store.forget(slot.certificate);
+      const current = await this.#store.usableKey(slot);
+      if (equalBytes(current.spki, known.spki)) throw error;
+      return this.#compute({ key: current, primitive, input }, signal);
     }
   }
 
@@ -273,12 +269,9 @@ export class PivToken implements CardToken {
    * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
    * @throws {WrongResultError} for an RSA result that the public key disproves.
    */
-  async #compute(
-    { slot, publicKey, primitive, input }: Computation,
-    signal?: AbortSignal,
-    hold?: CardHold,
-  ): Promise<Uint8Array> {
-    const use = keyUse(slot, publicKey, primitive, input);
+  async #compute({ key, primitive, input }: Computation, signal?: AbortSignal, hold?: CardHold): Promise<Uint8Array> {
+    const { slot, publicKey } = key;
+    const use = keyUse(key, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
@@ -394,9 +387,9 @@ export class PivToken implements CardToken {
   }
 
   #slotOf(key: CardPrivateKey): KeySlot {
-    const place = this.#slots.find(({ privateKey }) => privateKey === key);
-    if (!place) throw new UnsupportedError("the key is not one of this card's");
-    return place.slot;
+    const slot = this.#slotOfKey.get(key);
+    if (!slot) throw new UnsupportedError("the key is not one of this card's");
+    return slot;
   }
 }
 

@@ -1,5 +1,5 @@
 import type * as Room from "./recognition/find.ts";
-import type { Card, CardApplication, CardProfile } from "../card/index.ts";
+import type { CardProfile } from "../card/index.ts";
 import type { PublicFileStore } from "./files/public-cache.ts";
 import { announcesEfDir, tellsMake } from "./recognition/makes.ts";
 
@@ -17,21 +17,18 @@ const room = (): Promise<typeof Room> => import("./recognition/find.ts");
 
 /** Cards with files of ISO/IEC 7816-15 (PKCS #15): one token for each user PIN of each application. */
 export function createPkcs15({ store }: Pkcs15Options = {}): CardProfile {
-  /** Cards that were asked by name, and are not asked so again. */
-  const glanced = new WeakSet<Card>();
-  return {
+  const profile: CardProfile = {
     name: "pkcs15",
+    searches: true,
     async expects(atr): Promise<boolean> {
       if (announcesEfDir(atr) || tellsMake(atr)) return true;
       return store !== undefined && (await room()).isRemembered(atr, store);
     },
-    async glance(card): Promise<CardApplication | undefined> {
-      glanced.add(card);
-      return (await room()).claim(card, store, "by name");
-    },
-    claim: async (card) => (await room()).claim(card, store, glanced.delete(card) ? "by file" : "all"),
+    claim: async (card, effort, asked) =>
+      (await room()).claim(card, store, effort === "quick" ? "by name" : asked?.has(profile) ? "by file" : "all"),
     explain: async (card) => (await room()).explainBlank(card),
   };
+  return profile;
 }
 
 /** The profile that keeps no copies. */

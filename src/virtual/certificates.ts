@@ -1,10 +1,12 @@
-import { createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
+import { createPublicKey, type KeyObject, randomBytes, webcrypto } from "node:crypto";
 import { deflateSync, gzipSync } from "node:zlib";
-import { encodeTlv } from "../apdu/index.ts";
-import { concat, fromHex, utf8 } from "../bytes/index.ts";
+import type * as x509 from "@peculiar/x509";
+import type { Extension, JsonName } from "@peculiar/x509";
+import { concat } from "../bytes/index.ts";
 
 /** Who signs certificates. */
 export interface Authority {
+  /** RSA, or EC on a NIST curve. */
   readonly privateKey: KeyObject;
   readonly name: string;
 }
@@ -17,70 +19,57 @@ export interface CertificateContents {
   readonly issuer: Authority;
   readonly notBefore: Date;
   readonly notAfter: Date;
-  /** Each an {@link extension}. */
-  readonly extensions: readonly Uint8Array[];
+  /** Makes the extensions with the classes of the library. */
+  readonly extensions: (library: X509) => readonly Extension[];
 }
 
-const ECDSA_SHA256 = sequence(oid("2a8648ce3d040302"));
-const RSA_SHA256 = sequence(oid("2a864886f70d01010b"), encodeTlv(0x05));
+export type X509 = typeof x509;
 
-/** An X.509 v3 certificate with a random serial number, DER (RFC 5280). */
-export function signCertificate(contents: CertificateContents): Uint8Array {
+/** Loads the library when the first certificate is made, because loading it takes long. */
+async function loadX509(): Promise<X509> {
+  // @peculiar/x509 finds its parts by decorators, and needs this first.
+  await import("reflect-metadata");
+  return import("@peculiar/x509");
+}
+
+/** An X.509 v3 certificate with a random serial number, signed with SHA-256, DER (RFC 5280). */
+export async function signCertificate(contents: CertificateContents): Promise<Uint8Array> {
+  const library = await loadX509();
   const { privateKey, issuer, name, notBefore, notAfter } = contents;
-  const algorithm = issuer.privateKey.asymmetricKeyType === "rsa" ? RSA_SHA256 : ECDSA_SHA256;
   const serial = randomBytes(16);
+  // Positive, and always of 16 bytes.
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
-  const tbs = sequence(
-    encodeTlv(0xa0, encodeTlv(0x02, Uint8Array.of(2))),
-    encodeTlv(0x02, serial),
-    algorithm,
-    distinguishedName(issuer.name),
-    sequence(time(notBefore), time(notAfter)),
-    distinguishedName(name),
-    createPublicKey(privateKey).export({ format: "der", type: "spki" }),
-    encodeTlv(0xa3, sequence(...contents.extensions)),
-  );
-  return sequence(tbs, algorithm, bitString(sign("sha256", tbs, issuer.privateKey)));
+  const certificate = await library.X509CertificateGenerator.create({
+    serialNumber: serial.toString("hex"),
+    subject: distinguishedName(name),
+    issuer: distinguishedName(issuer.name),
+    notBefore,
+    notAfter,
+    publicKey: createPublicKey(privateKey).export({ format: "der", type: "spki" }),
+    signingKey: await signingKey(issuer.privateKey),
+    signingAlgorithm: { name: "", hash: "SHA-256" },
+    extensions: [...contents.extensions(library)],
+  });
+  return new Uint8Array(certificate.rawData);
 }
 
-/** @param id Content of the object identifier, in hexadecimal. */
-export function extension(id: string, value: Uint8Array, critical = false): Uint8Array {
-  return sequence(oid(id), critical ? Uint8Array.of(0x01, 0x01, 0xff) : new Uint8Array(), encodeTlv(0x04, value));
+/** OpenSSL's names of the curves, and those of WebCrypto. */
+const CURVES: ReadonlyMap<string | undefined, string> = new Map([
+  ["prime256v1", "P-256"],
+  ["secp384r1", "P-384"],
+  ["secp521r1", "P-521"],
+]);
+
+function signingKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
+  const namedCurve = CURVES.get(key.asymmetricKeyDetails?.namedCurve);
+  const algorithm =
+    namedCurve === undefined ? { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" } : { name: "ECDSA", namedCurve };
+  return webcrypto.subtle.importKey("pkcs8", key.export({ format: "der", type: "pkcs8" }), algorithm, false, ["sign"]);
 }
 
-export function sequence(...parts: readonly Uint8Array[]): Uint8Array {
-  return encodeTlv(0x30, ...parts);
-}
-
-/** An object identifier, given as its encoded content. */
-export function oid(content: string): Uint8Array {
-  return encodeTlv(0x06, fromHex(content));
-}
-
-/** GeneralName: uniformResourceIdentifier. */
-export function uri(text: string): Uint8Array {
-  return encodeTlv(0x86, utf8(text));
-}
-
-/** The subject and issuer name of a common name, DER. */
-function distinguishedName(commonName: string): Uint8Array {
-  const attribute = (type: string, tag: number, text: string): Uint8Array =>
-    encodeTlv(0x31, sequence(oid(type), encodeTlv(tag, utf8(text))));
-  return sequence(
-    attribute("550406", 0x13, "ZZ"),
-    attribute("55040a", 0x0c, "Test Cards"),
-    attribute("550403", 0x0c, commonName),
-  );
-}
-
-/** UTCTime until 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5). */
-function time(date: Date): Uint8Array {
-  const digits = `${date.toISOString().slice(0, 19).replace(/\D/gu, "")}Z`;
-  return date.getUTCFullYear() < 2050 ? encodeTlv(0x17, utf8(digits.slice(2))) : encodeTlv(0x18, utf8(digits));
-}
-
-function bitString(bytes: Uint8Array): Uint8Array {
-  return encodeTlv(0x03, concat(Uint8Array.of(0), bytes));
+/** The subject and issuer name of a common name. */
+function distinguishedName(commonName: string): JsonName {
+  return [{ C: ["ZZ"] }, { O: ["Test Cards"] }, { CN: [commonName] }];
 }
 
 /** Ways in which cards keep certificates otherwise than as DER alone, for the table of each kind of card. */

@@ -58,7 +58,7 @@ describe("applets that are not what they should be", () => {
   test("a card that lists nothing is no CAC", async () => {
     for (const container of [ccc(), { objects: { "": buffers() } }, {}]) {
       const { connected } = await connect(new AppletCard({ [AID.CCC]: container }));
-      expect(await cac.claim(connected)).toBeUndefined();
+      expect(await cac.claim(connected, "thorough")).toBeUndefined();
     }
   });
 
@@ -204,7 +204,7 @@ describe("a card that answers anything", () => {
         };
         const { connected } = await connect(card);
         for (const profile of [cac, cacUnlisted]) {
-          const token = (await profile.claim(connected))?.tokens[0];
+          const token = (await profile.claim(connected, "thorough"))?.tokens[0];
           if (!token) continue;
           await token.info().catch(onlyOurs);
           for (const object of (await token.objects()).slice(0, 4)) {

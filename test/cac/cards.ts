@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { concat, fromHex, toHex } from "../../src/bytes/index.ts";
 import { cac, cacUnlisted } from "../../src/cac/index.ts";
-import { Card, type CardObject, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
+import { Card, type CardObject, type CardPrivateKey, CardRecognition, type CardToken } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { issueCertificate } from "../../src/virtual/piv/identity.ts";
 import { testKey } from "../virtual/keys.ts";
@@ -15,23 +15,23 @@ export const CARD_ID = "705072360e000058bd002c19b5";
 
 export const key = (number: number): KeyObject => testKey("rsa-2048", `cac ${number}`);
 
-const certificates = new Map<string, Uint8Array>();
+const issue = (number: number): Promise<Uint8Array> =>
+  issueCertificate({
+    slot: 0x9a,
+    privateKey: key(number),
+    name: HOLDER,
+    issuer: { privateKey: key(0), name: "An authority with a name that is not short at all" },
+    notBefore: new Date("2026-01-01T00:00:00Z"),
+    notAfter: new Date("2036-01-01T00:00:00Z"),
+    fascn: new Uint8Array(25),
+    guid: new Uint8Array(16),
+  });
+const CERTIFICATES: readonly Uint8Array[] = await Promise.all([1, 2, 3].map(issue));
 
 /** A certificate of the key with this number, DER. */
-export function certificate(number: number, name = HOLDER): Uint8Array {
-  const made =
-    certificates.get(`${number} ${name}`) ??
-    issueCertificate({
-      slot: 0x9a,
-      privateKey: key(number),
-      name,
-      issuer: { privateKey: key(0), name: "An authority with a name that is not short at all" },
-      notBefore: new Date("2026-01-01T00:00:00Z"),
-      notAfter: new Date("2036-01-01T00:00:00Z"),
-      fascn: new Uint8Array(25),
-      guid: new Uint8Array(16),
-    });
-  certificates.set(`${number} ${name}`, made);
+export function certificate(number: number): Uint8Array {
+  const made = CERTIFICATES[number - 1];
+  if (!made) throw new Error(`no certificate of key ${number}`);
   return made;
 }
 
@@ -118,7 +118,7 @@ export interface Inserted {
 export async function insert(applets: Readonly<Record<string, Applet>>, quirks: Quirks = {}): Promise<Inserted> {
   const card = new AppletCard(applets, quirks);
   const { readers, pcsc, connected } = await connect(card);
-  const application = (await cac.claim(connected)) ?? (await cacUnlisted.claim(connected));
+  const application = await new CardRecognition([cac, cacUnlisted]).claim(connected);
   const token = application?.tokens[0];
   if (!token) throw new Error("no CAC");
   return { card, readers, pcsc, token, objects: await token.objects() };

@@ -38,7 +38,7 @@ async function open(features: string, typed: string): Promise<{ card: AppletCard
   readers.plug("Reader");
   readers.insert("Reader", card);
   const connection = withPad(await readers.client().connect("Reader"), features, typed);
-  const [token] = (await cac.claim(new Card(connection)))?.tokens ?? [];
+  const [token] = (await cac.claim(new Card(connection), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no CAC");
   return { card, token };
 }

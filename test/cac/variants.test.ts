@@ -78,9 +78,9 @@ describe("a card of another kind", () => {
   test("is no CAC, and costs one exchange to see, or a few where it is asked last", async () => {
     const card = new AppletCard({ a000000308000010000100: {} });
     const { connected } = await connect(card);
-    expect(await cac.claim(connected)).toBeUndefined();
+    expect(await cac.claim(connected, "thorough")).toBeUndefined();
     expect(card.commands).toHaveLength(1);
-    expect(await cacUnlisted.claim(connected)).toBeUndefined();
+    expect(await cacUnlisted.claim(connected, "thorough", new Set([cac]))).toBeUndefined();
     expect(card.commands).toHaveLength(6);
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
-import { type Card, connectCard, PinPadReader } from "../../src/card/index.ts";
-import { CKA, CKM, CKO } from "../../src/cryptoki/index.ts";
-import { type CardConnection, MemoryReaders, type Pcsc, PcscError } from "../../src/pcsc/index.ts";
+import { type Card, type CardProfile, connectCard, PinPadReader, type ReaderFacts } from "../../src/card/index.ts";
+import { CKA, CKM, CKO, Cryptoki } from "../../src/cryptoki/index.ts";
+import { type CardConnection, type InProcessCard, MemoryReaders, type Pcsc, PcscError } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { refusal, rig } from "../cryptoki/rig.ts";
 
@@ -88,6 +88,8 @@ interface LimitedReader extends AsyncDisposable {
   /** Control codes that the reader was asked. */
   readonly asked: number[];
   open(): Promise<Card>;
+  /** Takes the card out and puts it in again. */
+  replaceCard(): void;
 }
 
 /** A reader with a card that answers 9000 to everything. @param control What the reader answers; an error is what it refuses with. */
@@ -97,7 +99,7 @@ function reader(control: (code: number) => string | Error, atr = "3b80800101"): 
   const asked: number[] = [];
   const readers = new MemoryReaders();
   readers.plug("Reader");
-  readers.insert("Reader", {
+  const inserted: InProcessCard = {
     atr: fromHex(atr),
     reset: () => undefined,
     transmit: (command) => {
@@ -105,7 +107,8 @@ function reader(control: (code: number) => string | Error, atr = "3b80800101"): 
       if (command.length === 7) lengths.push(toHex(command.subarray(4)));
       return Promise.resolve(fromHex("9000"));
     },
-  });
+  };
+  readers.insert("Reader", inserted);
   const client = readers.client();
   const withControl = (connection: CardConnection): CardConnection =>
     new Proxy(connection, {
@@ -127,12 +130,17 @@ function reader(control: (code: number) => string | Error, atr = "3b80800101"): 
     connect: async (name, options) => withControl(await client.connect(name, options)),
     close: () => client.close(),
   };
+  const readerFacts: ReaderFacts = {};
   const open = async (): Promise<Card> => {
-    const card = await connectCard(pcsc, "Reader");
+    const card = await connectCard(pcsc, "Reader", { readerFacts });
     card.takesExtended();
     return card;
   };
-  return { pcsc, commands, lengths, asked, open, [Symbol.asyncDispose]: () => client.close() };
+  const replaceCard = (): void => {
+    readers.eject("Reader");
+    readers.insert("Reader", inserted);
+  };
+  return { pcsc, commands, lengths, asked, open, replaceCard, [Symbol.asyncDispose]: () => client.close() };
 }
 
 /** A reader that has the property dwMaxAPDUDataSize, behind another one. */
@@ -171,6 +179,27 @@ describe("a reader that tells how long an APDU it takes", () => {
       await putData(card);
       await card[Symbol.asyncDispose]();
     }
+    expect(made.asked.filter((code) => code === GET_PROPERTIES)).toHaveLength(1);
+  });
+
+  test("is asked once by the facade, whichever cards come to it", async () => {
+    await using made = reader(limitedTo("00000000"));
+    const profile: CardProfile = {
+      name: "long",
+      claim: async (card) => {
+        card.takesExtended();
+        await putData(card);
+        return undefined;
+      },
+    };
+    await using cryptoki = new Cryptoki({ pcsc: made.pcsc, profiles: [profile] });
+    await cryptoki.C_Initialize();
+    await cryptoki.C_GetSlotList(true);
+    const perCard = made.commands.length;
+    made.replaceCard();
+    await cryptoki.C_WaitForSlotEvent(0);
+    await cryptoki.C_GetSlotList(true);
+    expect(made.commands).toHaveLength(2 * perCard);
     expect(made.asked.filter((code) => code === GET_PROPERTIES)).toHaveLength(1);
   });
 

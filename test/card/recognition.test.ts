@@ -95,26 +95,45 @@ describe("the profiles are asked", () => {
   });
 });
 
-test("what takes long is asked only where nobody has the card at a glance", async () => {
+test("what takes long is asked only where no profile claims the card quickly", async () => {
   const asked = new Asked();
   const slow = (claims: boolean): CardProfile => ({
-    ...asked.profile("pkcs15", claims),
-    glance: () => {
-      asked.names.push("glance");
-      return Promise.resolve(undefined);
+    name: "pkcs15",
+    searches: true,
+    claim: (_card, effort) => {
+      asked.names.push(effort === "quick" ? "quick" : "pkcs15");
+      return Promise.resolve(claims && effort === "thorough" ? { profile: "pkcs15", tokens: [] } : undefined);
     },
   });
   await new CardRecognition([slow(true), asked.profile("cac", true)]).claim(await cardWith(ATR));
-  expect(asked.take()).toEqual(["glance", "cac"]);
+  expect(asked.take()).toEqual(["quick", "cac"]);
   const recognition = new CardRecognition([slow(true), asked.profile("cac", false)]);
   expect(await recognition.claim(await cardWith(ATR))).toMatchObject({ profile: "pkcs15" });
-  expect(asked.take()).toEqual(["glance", "cac", "pkcs15"]);
+  expect(asked.take()).toEqual(["quick", "cac", "pkcs15"]);
   await recognition.claim(await cardWith(ATR));
   expect(asked.take()).toEqual(["pkcs15"]);
   await new CardRecognition([asked.profile("cac", true), { ...slow(true), expects: () => true }]).claim(
     await cardWith(ATR),
   );
   expect(asked.take()).toEqual(["pkcs15"]);
+});
+
+test("a search is told which profiles were asked before, itself among them", async () => {
+  const seen: (readonly string[])[] = [];
+  const profile = (name: string, searches: boolean): CardProfile => ({
+    name,
+    searches,
+    claim: (_card, effort, asked) => {
+      if (effort === "thorough") seen.push([...(asked ?? [])].map((one) => one.name));
+      return Promise.resolve(undefined);
+    },
+  });
+  const recognition = new CardRecognition([profile("one", true), profile("two", false), profile("three", true)]);
+  expect(await recognition.claim(await cardWith(ATR))).toBeUndefined();
+  expect(seen).toEqual([
+    ["one", "two", "three"],
+    ["one", "two", "three"],
+  ]);
 });
 
 test("a card that went away in the middle is no card of another profile", async () => {

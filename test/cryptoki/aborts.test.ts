@@ -2,7 +2,20 @@
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CardCancelledError } from "../../src/card/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, CKP, CKS, CKU, CKZ, Cryptoki, type CryptokiError } from "../../src/cryptoki/index.ts";
+import {
+  type CallOptions,
+  CKA,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  CKP,
+  CKS,
+  CKU,
+  CKZ,
+  Cryptoki,
+  type CryptokiError,
+} from "../../src/cryptoki/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { type AnyFunction, EVERY_FUNCTION, named } from "./every-function.ts";
 import { fake, type FakeRig } from "./fake-rig.ts";
@@ -63,7 +76,7 @@ describe("a signal that aborted before the call", () => {
       const commands = made.commands.length;
       const reason = new Error("enough");
       await expect(
-        call(cryptoki, { slot, session, object: key, key }, AbortSignal.abort(reason)),
+        call(cryptoki, { slot, session, object: key, key }, { signal: AbortSignal.abort(reason) }),
       ).rejects.toMatchObject({
         ...refusal("FUNCTION_CANCELED"),
         cause: reason,
@@ -80,20 +93,43 @@ describe("a signal that aborted before the call", () => {
   test("C_Initialize is cancelled, and succeeds without it", async () => {
     await using made = await rig();
     await using other = new Cryptoki({ slots: made.cryptoki.slots });
-    await expect(other.C_Initialize(AbortSignal.abort())).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    await expect(other.C_Initialize({ signal: AbortSignal.abort() })).rejects.toMatchObject(
+      refusal("FUNCTION_CANCELED"),
+    );
     await expect(other.C_GetInfo()).rejects.toMatchObject(refusal("CRYPTOKI_NOT_INITIALIZED"));
     await other.C_Initialize();
     expect(await other.C_GetSlotList(false)).toEqual([0]);
   });
 
-  test.each(named(EVERY_FUNCTION))("of %s is an AbortSignal, and nothing else", async (_name, { call }) => {
+  test.each(named(EVERY_FUNCTION))(
+    "of %s stands in { signal }, and nothing else comes last",
+    async (_name, { call }) => {
+      await using made = await rig();
+      const habits = [6, "now", null, [], new Uint8Array(4), () => undefined].map(
+        (habit) => [habit, /: the last argument is \{ signal \}, or left out; lengths are not given$/u] as const,
+      );
+      const signals = [6, "now", null, {}, new AbortController()].map(
+        (signal) => [{ signal }, /: signal in \{ signal \}, the last argument, is an AbortSignal$/u] as const,
+      );
+      const bare = [
+        new AbortController().signal,
+        /: the last argument is \{ signal \}, and not the AbortSignal itself$/u,
+      ] as const;
+      for (const [last, message] of [...habits, ...signals, bare]) {
+        await expect(call(made.cryptoki, {}, last as CallOptions)).rejects.toMatchObject({
+          ...refusal("ARGUMENTS_BAD"),
+          message: expect.stringMatching(message),
+        });
+      }
+    },
+  );
+
+  test("may be left out of the options, and the options may be a larger object", async () => {
     await using made = await rig();
-    for (const habit of [6, "now", null, {}, new AbortController()]) {
-      await expect(call(made.cryptoki, {}, habit as AbortSignal)).rejects.toMatchObject({
-        ...refusal("ARGUMENTS_BAD"),
-        message: expect.stringMatching(/the last argument is an AbortSignal, or left out; lengths are not given$/u),
-      });
-    }
+    const { cryptoki } = made;
+    expect(await cryptoki.C_GetSlotList(false, {})).toEqual([0]);
+    expect(await cryptoki.C_GetSlotList(false, { signal: undefined })).toEqual([0]);
+    expect(await cryptoki.C_GetSlotList(false, new AbortController())).toEqual([0]);
   });
 
   test("may follow a PIN, whose length does not", async () => {
@@ -101,7 +137,7 @@ describe("a signal that aborted before the call", () => {
     const session = await made.session();
     const C_Login = made.cryptoki.C_Login.bind(made.cryptoki) as (...values: unknown[]) => Promise<void>;
     await expect(C_Login(session, CKU.USER, PIN, 6)).rejects.toMatchObject(refusal("ARGUMENTS_BAD"));
-    await C_Login(session, CKU.USER, PIN, new AbortController().signal);
+    await C_Login(session, CKU.USER, PIN, { signal: new AbortController().signal });
   });
 });
 
@@ -137,7 +173,7 @@ describe("a card that hangs", () => {
     const stop = new AbortController();
     // The session is busy, and the card as well.
     const outcome = outcomeOf(
-      call(cryptoki, { slot, session, object: key, key, flags: 0, oldPin: PIN, pPin: PIN }, stop.signal),
+      call(cryptoki, { slot, session, object: key, key, flags: 0, oldPin: PIN, pPin: PIN }, { signal: stop.signal }),
     );
     await idle();
     stop.abort();
@@ -157,7 +193,7 @@ describe("an abort in the middle", () => {
     await cryptoki.C_SignInit(session, RSA, key);
     const held = hold(made);
     const stop = new AbortController();
-    const signing = cryptoki.C_Sign(session, DATA, stop.signal);
+    const signing = cryptoki.C_Sign(session, DATA, { signal: stop.signal });
     await held.reached;
     stop.abort();
     await expect(signing).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -176,7 +212,7 @@ describe("an abort in the middle", () => {
     const session = await made.session();
     const held = hold(made);
     const stop = new AbortController();
-    const login = made.cryptoki.C_Login(session, CKU.USER, PIN, stop.signal);
+    const login = made.cryptoki.C_Login(session, CKU.USER, PIN, { signal: stop.signal });
     await held.reached;
     stop.abort();
     await expect(login).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -199,10 +235,10 @@ describe("an abort in the middle", () => {
     await held.reached;
     const stop = new AbortController();
     const calls = [
-      cryptoki.C_CreateObject(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "given up" }, stop.signal),
-      cryptoki.C_CloseSession(session, stop.signal),
-      cryptoki.C_CloseAllSessions(0, stop.signal),
-      cryptoki.C_Logout(session, stop.signal),
+      cryptoki.C_CreateObject(session, { [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "given up" }, { signal: stop.signal }),
+      cryptoki.C_CloseSession(session, { signal: stop.signal }),
+      cryptoki.C_CloseAllSessions(0, { signal: stop.signal }),
+      cryptoki.C_Logout(session, { signal: stop.signal }),
     ];
     stop.abort();
     for (const call of calls) await expect(call).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -218,7 +254,7 @@ describe("an abort in the middle", () => {
     const session = await made.loggedIn();
     const held = hold(made);
     const stop = new AbortController();
-    const logout = cryptoki.C_Logout(session, stop.signal);
+    const logout = cryptoki.C_Logout(session, { signal: stop.signal });
     await held.reached;
     stop.abort();
     await expect(logout).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -255,7 +291,7 @@ describe("an aborted C_Login", () => {
     await using made = await fake();
     const slow = slowly(made, "login");
     const stop = new AbortController();
-    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", stop.signal);
+    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", { signal: stop.signal });
     await slow.begun;
     stop.abort();
     await expect(login).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -279,7 +315,7 @@ describe("an aborted C_Login", () => {
     await other.C_Login(theirs, CKU.USER, "PIN1");
     const slow = slowly(made, "login");
     const stop = new AbortController();
-    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", stop.signal);
+    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", { signal: stop.signal });
     await slow.begun;
     stop.abort();
     await expect(login).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -293,7 +329,7 @@ describe("an aborted C_Login", () => {
     await using made = await fake();
     const slow = slowly(made, "login");
     const stop = new AbortController();
-    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", stop.signal);
+    const login = made.cryptoki.C_Login(made.session, CKU.USER, "PIN1", { signal: stop.signal });
     await slow.begun;
     stop.abort();
     await expect(login).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -306,7 +342,7 @@ test("a PIN that is changed after C_SetPIN was aborted is not left verified", as
   await using made = await fake();
   const slow = slowly(made, "changePin");
   const stop = new AbortController();
-  const change = made.cryptoki.C_SetPIN(made.session, "PIN1", "PIN2", stop.signal);
+  const change = made.cryptoki.C_SetPIN(made.session, "PIN1", "PIN2", { signal: stop.signal });
   await slow.begun;
   stop.abort();
   await expect(change).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -328,7 +364,7 @@ test("a PIN that the card has changed behind an aborted C_SetPIN is not left ver
     await changed;
     throw new CardCancelledError("the call was cancelled");
   };
-  await expect(made.cryptoki.C_SetPIN(made.session, "PIN1", "PIN2", stop.signal)).rejects.toMatchObject(
+  await expect(made.cryptoki.C_SetPIN(made.session, "PIN1", "PIN2", { signal: stop.signal })).rejects.toMatchObject(
     refusal("FUNCTION_CANCELED"),
   );
   await made.cryptoki.C_Login(made.session, CKU.USER, "PIN2");
@@ -346,7 +382,7 @@ const MAKING: Readonly<Record<string, (cryptoki: Cryptoki, session: number, sign
         { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
         { [CKA.MODULUS_BITS]: 2048 },
         OPEN,
-        signal,
+        { signal },
       ),
     C_GenerateKey: (cryptoki, session, signal) => {
       const parameter = {
@@ -357,7 +393,7 @@ const MAKING: Readonly<Record<string, (cryptoki: Cryptoki, session: number, sign
         pPassword: DATA,
       };
       const template = { ...OPEN, [CKA.KEY_TYPE]: CKK.GENERIC_SECRET, [CKA.VALUE_LEN]: 32 };
-      return cryptoki.C_GenerateKey(session, { mechanism: CKM.PKCS5_PBKD2, parameter }, template, signal);
+      return cryptoki.C_GenerateKey(session, { mechanism: CKM.PKCS5_PBKD2, parameter }, template, { signal });
     },
   };
 
@@ -388,7 +424,7 @@ describe("C_Finalize", () => {
       for await (const [state] of made.readers.client().changes(watch.signal)) if (state?.sharing === 0) return;
     })();
     const stop = new AbortController();
-    const finalized = cryptoki.C_Finalize(stop.signal);
+    const finalized = cryptoki.C_Finalize({ signal: stop.signal });
     stop.abort();
     await expect(finalized).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
     await free;
@@ -409,7 +445,7 @@ describe("C_Finalize", () => {
     const signing = outcomeOf(other.C_Sign(session, DATA));
     await held.reached;
     const stop = new AbortController();
-    const finalized = other.C_Finalize(stop.signal);
+    const finalized = other.C_Finalize({ signal: stop.signal });
     await idle();
     stop.abort();
     await expect(finalized).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -457,7 +493,7 @@ test("C_AddSlot that was aborted adds no slot", async () => {
     },
   }) as typeof pcsc;
   const stop = new AbortController();
-  const added = made.cryptoki.C_AddSlot(slow, stop.signal);
+  const added = made.cryptoki.C_AddSlot(slow, { signal: stop.signal });
   stop.abort();
   await expect(added).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
   go();

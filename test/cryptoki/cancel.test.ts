@@ -38,14 +38,14 @@ type SlotCall = (cryptoki: Cryptoki, slot: number, signal?: AbortSignal) => Prom
 
 /** Calls that look at a card that nobody has looked at. */
 const OF_SLOTS: Readonly<Record<string, SlotCall>> = {
-  C_GetSlotList: (cryptoki, _slot, signal) => cryptoki.C_GetSlotList(true, signal),
-  C_GetTokenInfo: (cryptoki, slot, signal) => cryptoki.C_GetTokenInfo(slot, signal),
-  C_GetMechanismList: (cryptoki, slot, signal) => cryptoki.C_GetMechanismList(slot, signal),
-  C_GetMechanismInfo: (cryptoki, slot, signal) => cryptoki.C_GetMechanismInfo(slot, CKM.ECDSA, signal),
-  C_OpenSession: (cryptoki, slot, signal) => cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION, signal),
-  C_InitToken: (cryptoki, slot, signal) => cryptoki.C_InitToken(slot, "12345678", "label", signal),
-  C_ResetToken: (cryptoki, slot, signal) => cryptoki.C_ResetToken(slot, "12345678", signal),
-  C_UnlockBegin: (cryptoki, slot, signal) => cryptoki.C_UnlockBegin(slot, 1000, signal),
+  C_GetSlotList: (cryptoki, _slot, signal) => cryptoki.C_GetSlotList(true, { signal }),
+  C_GetTokenInfo: (cryptoki, slot, signal) => cryptoki.C_GetTokenInfo(slot, { signal }),
+  C_GetMechanismList: (cryptoki, slot, signal) => cryptoki.C_GetMechanismList(slot, { signal }),
+  C_GetMechanismInfo: (cryptoki, slot, signal) => cryptoki.C_GetMechanismInfo(slot, CKM.ECDSA, { signal }),
+  C_OpenSession: (cryptoki, slot, signal) => cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION, { signal }),
+  C_InitToken: (cryptoki, slot, signal) => cryptoki.C_InitToken(slot, "12345678", "label", { signal }),
+  C_ResetToken: (cryptoki, slot, signal) => cryptoki.C_ResetToken(slot, "12345678", { signal }),
+  C_UnlockBegin: (cryptoki, slot, signal) => cryptoki.C_UnlockBegin(slot, 1000, { signal }),
 };
 
 describe("a slot whose card is slow", () => {
@@ -77,7 +77,7 @@ describe("a slot whose card is slow", () => {
     await alone.cryptoki.C_GetTokenInfo(0);
     const held = hold(made);
     const stop = new AbortController();
-    const given = Array.from({ length: 9 }, () => made.cryptoki.C_GetTokenInfo(0, stop.signal));
+    const given = Array.from({ length: 9 }, () => made.cryptoki.C_GetTokenInfo(0, { signal: stop.signal }));
     await held.reached;
     stop.abort();
     for (const one of given) await expect(one).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -174,23 +174,24 @@ type SessionCall = (cryptoki: Cryptoki, handles: Handles, signal?: AbortSignal) 
 
 /** Calls that read of an object what nobody has read. */
 const OF_SESSIONS: Readonly<Record<string, SessionCall>> = {
-  C_GetAttributeValue: (c, { session, open }, signal) => c.C_GetAttributeValue(session, open, [CKA.MODULUS], signal),
-  C_GetObjectSize: (c, { session, certificate }, signal) => c.C_GetObjectSize(session, certificate, signal),
-  C_CopyObject: (c, { session, open }, signal) => c.C_CopyObject(session, open, { [CKA.TOKEN]: false }, signal),
-  C_SignInit: (c, { session, own }, signal) => c.C_SignInit(session, PKCS, own, signal),
-  C_SignRecoverInit: (c, { session, own }, signal) => c.C_SignRecoverInit(session, PKCS, own, signal),
-  C_MessageSignInit: (c, { session, own }, signal) => c.C_MessageSignInit(session, PKCS, own, signal),
-  C_DecryptInit: (c, { session, own }, signal) => c.C_DecryptInit(session, PKCS, own, signal),
-  C_EncryptInit: (c, { session, open }, signal) => c.C_EncryptInit(session, PKCS, open, signal),
-  C_VerifyInit: (c, { session, open }, signal) => c.C_VerifyInit(session, PKCS, open, signal),
-  C_VerifyRecoverInit: (c, { session, open }, signal) => c.C_VerifyRecoverInit(session, PKCS, open, signal),
-  C_MessageVerifyInit: (c, { session, open }, signal) => c.C_MessageVerifyInit(session, PKCS, open, signal),
-  C_WrapKey: (c, { session, open, secret }, signal) => c.C_WrapKey(session, PKCS, open, secret, signal),
+  C_GetAttributeValue: (c, { session, open }, signal) =>
+    c.C_GetAttributeValue(session, open, [CKA.MODULUS], { signal }),
+  C_GetObjectSize: (c, { session, certificate }, signal) => c.C_GetObjectSize(session, certificate, { signal }),
+  C_CopyObject: (c, { session, open }, signal) => c.C_CopyObject(session, open, { [CKA.TOKEN]: false }, { signal }),
+  C_SignInit: (c, { session, own }, signal) => c.C_SignInit(session, PKCS, own, { signal }),
+  C_SignRecoverInit: (c, { session, own }, signal) => c.C_SignRecoverInit(session, PKCS, own, { signal }),
+  C_MessageSignInit: (c, { session, own }, signal) => c.C_MessageSignInit(session, PKCS, own, { signal }),
+  C_DecryptInit: (c, { session, own }, signal) => c.C_DecryptInit(session, PKCS, own, { signal }),
+  C_EncryptInit: (c, { session, open }, signal) => c.C_EncryptInit(session, PKCS, open, { signal }),
+  C_VerifyInit: (c, { session, open }, signal) => c.C_VerifyInit(session, PKCS, open, { signal }),
+  C_VerifyRecoverInit: (c, { session, open }, signal) => c.C_VerifyRecoverInit(session, PKCS, open, { signal }),
+  C_MessageVerifyInit: (c, { session, open }, signal) => c.C_MessageVerifyInit(session, PKCS, open, { signal }),
+  C_WrapKey: (c, { session, open, secret }, signal) => c.C_WrapKey(session, PKCS, open, secret, { signal }),
   C_UnwrapKey: (c, { session, own }, signal) =>
-    c.C_UnwrapKey(session, PKCS, own, new Uint8Array(256), { [CKA.CLASS]: CKO.SECRET_KEY }, signal),
+    c.C_UnwrapKey(session, PKCS, own, new Uint8Array(256), { [CKA.CLASS]: CKO.SECRET_KEY }, { signal }),
   C_DeriveKey: (c, { session, ec }, signal) => {
     const parameter = { kdf: CKD.NULL, pPublicData: POINT };
-    return c.C_DeriveKey(session, { mechanism: CKM.ECDH1_DERIVE, parameter }, ec, {}, signal);
+    return c.C_DeriveKey(session, { mechanism: CKM.ECDH1_DERIVE, parameter }, ec, {}, { signal });
   },
 };
 
@@ -224,7 +225,7 @@ describe("an object whose card is slow", () => {
     const second = await made.session();
     const asked = card.stop();
     const stop = new AbortController();
-    const cancelled = made.one.C_GetAttributeValue(session, open, [CKA.MODULUS_BITS], stop.signal);
+    const cancelled = made.one.C_GetAttributeValue(session, open, [CKA.MODULUS_BITS], { signal: stop.signal });
     const other = made.one.C_GetAttributeValue(second, open, [CKA.MODULUS_BITS]);
     await asked;
     stop.abort();
@@ -247,7 +248,7 @@ describe("a search", () => {
     };
     const asked = card.stop();
     const stop = new AbortController();
-    const cancelled = one.C_FindObjectsInit(session, {}, stop.signal);
+    const cancelled = one.C_FindObjectsInit(session, {}, { signal: stop.signal });
     await asked;
     stop.abort();
     await expect(cancelled).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -269,7 +270,7 @@ describe("a search", () => {
     const stop = new AbortController();
     await one.C_FindObjectsInit(session, { [CKA.TOKEN]: true });
     const [given] = await one.C_FindObjects(session, 1);
-    const cancelled = one.C_FindObjects(session, undefined, stop.signal);
+    const cancelled = one.C_FindObjects(session, undefined, { signal: stop.signal });
     await asked;
     stop.abort();
     await expect(cancelled).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -286,10 +287,10 @@ test("a signal that aborted before the call has nothing asked of the card", asyn
   const before = made.commands.length;
   const gone = AbortSignal.abort();
   const calls = [
-    made.cryptoki.C_FindObjectsInit(session, {}, gone),
-    made.cryptoki.C_GetAttributeValue(session, key, [CKA.MODULUS], gone),
-    made.cryptoki.C_SignInit(session, PKCS, key, gone),
-    made.cryptoki.C_SetPIN(session, "123456", "654321", gone),
+    made.cryptoki.C_FindObjectsInit(session, {}, { signal: gone }),
+    made.cryptoki.C_GetAttributeValue(session, key, [CKA.MODULUS], { signal: gone }),
+    made.cryptoki.C_SignInit(session, PKCS, key, { signal: gone }),
+    made.cryptoki.C_SetPIN(session, "123456", "654321", { signal: gone }),
   ];
   for (const call of calls) await expect(call).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
   expect(made.commands).toHaveLength(before);

@@ -178,7 +178,7 @@ describe("what ends the hold", () => {
       "an abort of the signature",
       async () => {
         const stop = new AbortController();
-        const signing = made.cryptoki.C_Sign(session, DATA, stop.signal);
+        const signing = made.cryptoki.C_Sign(session, DATA, { signal: stop.signal });
         stop.abort();
         await expect(signing).rejects.toMatchObject({ rv: CKR.FUNCTION_CANCELED });
       },

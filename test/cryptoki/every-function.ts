@@ -1,5 +1,5 @@
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKD, CKF, CKM, CKU, type Cryptoki } from "../../src/cryptoki/index.ts";
+import { type CallOptions, CKA, CKD, CKF, CKM, CKU, type Cryptoki } from "../../src/cryptoki/index.ts";
 import type { FunctionEntry, ParameterKind } from "../../src/cryptoki/function-entry.ts";
 import { CHAPTERS } from "../../src/cryptoki/cryptoki.ts";
 
@@ -8,7 +8,7 @@ export interface AnyFunction {
   readonly name: string;
   readonly entry: FunctionEntry;
   /** Calls it with arguments of the right kinds; `given` says what stands for a kind, or for a parameter of a name. */
-  readonly call: (cryptoki: Cryptoki, given?: Arguments, signal?: AbortSignal) => Promise<unknown>;
+  readonly call: (cryptoki: Cryptoki, given?: Arguments, options?: CallOptions) => Promise<unknown>;
 }
 
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -42,13 +42,13 @@ export const EVERY_FUNCTION: readonly AnyFunction[] = CHAPTERS.flatMap(({ functi
 ).map(([name, entry]) => ({
   name,
   entry,
-  call: async (cryptoki, given = {}, signal) => {
+  call: async (cryptoki, given = {}, options) => {
     const method: unknown = Reflect.get(cryptoki, name);
     if (typeof method !== "function") throw new Error(`no function ${name}`);
     const values: Arguments = { ...USUAL, ...given };
     return Reflect.apply(method, cryptoki, [
       ...entry.parameters.map(([parameter, kind]) => (parameter in given ? given[parameter] : values[kind])),
-      ...(signal === undefined ? [] : [signal]),
+      ...(options === undefined ? [] : [options]),
     ]) as Promise<unknown>;
   },
 }));

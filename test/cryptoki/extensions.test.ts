@@ -198,7 +198,9 @@ describe("unblocking by challenge and response", () => {
     await other.C_Initialize();
     await cryptoki.C_UnlockBegin(0, 60_000);
     const stop = AbortSignal.timeout(20);
-    await expect(cryptoki.C_Login(session, CKU.USER, "PIN1", stop)).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    await expect(cryptoki.C_Login(session, CKU.USER, "PIN1", { signal: stop })).rejects.toMatchObject(
+      refusal("FUNCTION_CANCELED"),
+    );
     await expect(other.C_GetTokenInfo(0)).rejects.toMatchObject({
       ...refusal("DEVICE_ERROR"),
       message: expect.stringContaining("unblocking"),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import type { CallOptions } from "../../src/async/index.ts";
 import { type Chapter, SESSION } from "../../src/cryptoki/chapter.ts";
 import { CHAPTERS, Cryptoki } from "../../src/cryptoki/cryptoki.ts";
 
@@ -12,7 +13,7 @@ function methods(): readonly string[] {
 }
 
 interface TwoFunctions {
-  C_One(session: number, data: Uint8Array, signal?: AbortSignal): Promise<number>;
+  C_One(session: number, data: Uint8Array, options?: CallOptions): Promise<number>;
   C_Two(label: string): Promise<void>;
 }
 

@@ -89,7 +89,9 @@ class Signers implements AsyncDisposable {
   /** All sessions sign at once. @param signal Ends the wait of the first. */
   signatures(signal?: AbortSignal): Promise<readonly PromiseSettledResult<Uint8Array>[]> {
     return Promise.allSettled(
-      this.sessions.map((session, index) => this.cryptoki.C_Sign(session, DATA, index === 0 ? signal : undefined)),
+      this.sessions.map((session, index) =>
+        this.cryptoki.C_Sign(session, DATA, { signal: index === 0 ? signal : undefined }),
+      ),
     );
   }
 

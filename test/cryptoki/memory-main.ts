@@ -92,8 +92,8 @@ const WORKS: readonly Work[] = [
       const { session, key } = await keyOf(made);
       const { signal } = new AbortController();
       return async () => {
-        await made.one.C_SignInit(session, { mechanism: CKM.ECDSA }, key, signal);
-        await made.one.C_Sign(session, DATA, signal);
+        await made.one.C_SignInit(session, { mechanism: CKM.ECDSA }, key, { signal });
+        await made.one.C_Sign(session, DATA, { signal });
       };
     },
   },
@@ -134,7 +134,7 @@ const WORKS: readonly Work[] = [
     prepare: ({ one }) =>
       Promise.resolve(async () => {
         const stop = new AbortController();
-        const wait = one.C_WaitForSlotEvent(0, stop.signal).catch(() => undefined);
+        const wait = one.C_WaitForSlotEvent(0, { signal: stop.signal }).catch(() => undefined);
         stop.abort();
         await wait;
       }),

@@ -45,7 +45,7 @@ class Party {
   }
 
   async login(signal?: AbortSignal): Promise<void> {
-    await this.cryptoki.C_Login(this.session, CKU.USER, PIN, signal);
+    await this.cryptoki.C_Login(this.session, CKU.USER, PIN, { signal });
     await this.find();
   }
 
@@ -59,9 +59,9 @@ class Party {
   }
 
   async search(wanted: Parameters<Cryptoki["C_FindObjectsInit"]>[1], signal?: AbortSignal): Promise<number[]> {
-    await this.cryptoki.C_FindObjectsInit(this.session, wanted, signal);
+    await this.cryptoki.C_FindObjectsInit(this.session, wanted, { signal });
     try {
-      return await this.cryptoki.C_FindObjects(this.session, Infinity, signal);
+      return await this.cryptoki.C_FindObjects(this.session, Infinity, { signal });
     } finally {
       await this.cryptoki.C_FindObjectsFinal(this.session);
     }
@@ -69,9 +69,9 @@ class Party {
 
   async sign(signal?: AbortSignal): Promise<void> {
     const { cryptoki, session } = this;
-    await cryptoki.C_SignInit(session, this.#mechanism, this.#key, signal);
+    await cryptoki.C_SignInit(session, this.#mechanism, this.#key, { signal });
     try {
-      const signature = await cryptoki.C_Sign(session, DATA, signal);
+      const signature = await cryptoki.C_Sign(session, DATA, { signal });
       await cryptoki.C_VerifyInit(session, this.#mechanism, this.#public);
       await cryptoki.C_Verify(session, DATA, signature);
     } finally {
@@ -93,18 +93,18 @@ const STEPS: Readonly<Record<string, Step>> = {
   search: (party, signal) => party.search({}, signal),
   read: async ({ cryptoki, session }, signal) => {
     const [object = 0] = await cryptoki
-      .C_FindObjectsInit(session, { [CKA.CLASS]: CKO.CERTIFICATE }, signal)
-      .then(() => cryptoki.C_FindObjects(session, 1, signal))
+      .C_FindObjectsInit(session, { [CKA.CLASS]: CKO.CERTIFICATE }, { signal })
+      .then(() => cryptoki.C_FindObjects(session, 1, { signal }))
       .finally(() => cryptoki.C_FindObjectsFinal(session).catch(() => undefined));
-    return cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE], signal);
+    return cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE], { signal });
   },
-  "token info": ({ cryptoki }, signal) => cryptoki.C_GetTokenInfo(0, signal),
-  logout: ({ cryptoki, session }, signal) => cryptoki.C_Logout(session, signal),
+  "token info": ({ cryptoki }, signal) => cryptoki.C_GetTokenInfo(0, { signal }),
+  logout: ({ cryptoki, session }, signal) => cryptoki.C_Logout(session, { signal }),
   login: async (party, signal) => {
     await party.cryptoki.C_Logout(party.session);
     await party.login(signal);
   },
-  "change the PIN to itself": ({ cryptoki, session }, signal) => cryptoki.C_SetPIN(session, PIN, PIN, signal),
+  "change the PIN to itself": ({ cryptoki, session }, signal) => cryptoki.C_SetPIN(session, PIN, PIN, { signal }),
 };
 
 /** Yields to everything else a number of times. */

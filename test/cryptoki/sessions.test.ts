@@ -233,7 +233,7 @@ describe("calls on one session", () => {
     await cryptoki.C_SignInit(session, RSA, key);
     const slow = cryptoki.C_Sign(session, DATA);
     const stop = new AbortController();
-    const waiting = cryptoki.C_Sign(session, DATA, stop.signal);
+    const waiting = cryptoki.C_Sign(session, DATA, { signal: stop.signal });
     stop.abort();
     await expect(waiting).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
     open();
@@ -251,7 +251,9 @@ describe("calls on one session", () => {
       stop.abort();
       return new Promise(() => undefined);
     };
-    await expect(cryptoki.C_Sign(session, DATA, stop.signal)).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
+    await expect(cryptoki.C_Sign(session, DATA, { signal: stop.signal })).rejects.toMatchObject(
+      refusal("FUNCTION_CANCELED"),
+    );
   });
 });
 

@@ -126,7 +126,7 @@ describe("objects of one card", () => {
       },
     });
     await expect(
-      made.one.C_SetAttributeValue(mine, object, { [CKA.LABEL]: "late" }, stop.signal),
+      made.one.C_SetAttributeValue(mine, object, { [CKA.LABEL]: "late" }, { signal: stop.signal }),
     ).rejects.toMatchObject({ code: "CKR_FUNCTION_CANCELED" });
     expect(await find(made.one, mine, { [CKA.LABEL]: "late" })).toEqual([object]);
     expect(await made.one.C_GetAttributeValue(mine, object, [CKA.VALUE])).toEqual({ [CKA.VALUE]: utf8("late") });

@@ -166,7 +166,7 @@ describe("C_WaitForSlotEvent", () => {
   test("ends with its signal, and with C_Finalize", async () => {
     await using made = await rig();
     const stop = new AbortController();
-    const aborted = made.cryptoki.C_WaitForSlotEvent(0, stop.signal);
+    const aborted = made.cryptoki.C_WaitForSlotEvent(0, { signal: stop.signal });
     stop.abort();
     await expect(aborted).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
     const finalized = made.cryptoki.C_WaitForSlotEvent(0);

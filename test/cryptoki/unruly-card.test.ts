@@ -54,7 +54,7 @@ test("an exchange that was given up in the middle costs no session and no login"
     made.before = undefined;
     stop.abort();
   };
-  await expect(made.cryptoki.C_Sign(session, utf8("data"), stop.signal)).rejects.toMatchObject(
+  await expect(made.cryptoki.C_Sign(session, utf8("data"), { signal: stop.signal })).rejects.toMatchObject(
     refusal("FUNCTION_CANCELED"),
   );
   expect(await made.find(session, certificates)).toHaveLength(4);

@@ -18,7 +18,7 @@ function slowly(application: CryptokiFunctions): CryptokiFunctions {
     (name: string, value: unknown) =>
     (...args: unknown[]): Promise<unknown> => {
       begun.push(name);
-      const signal = args.at(-1) as AbortSignal;
+      const { signal } = args.at(-1) as { readonly signal: AbortSignal };
       gone = new Promise((resolve) => {
         signal.addEventListener("abort", () => {
           resolve();

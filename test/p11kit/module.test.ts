@@ -1,7 +1,19 @@
 import { createECDH, generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Cryptoki } from "../../src/cryptoki/index.ts";
-import { CK, CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKU, type CryptokiFunctions } from "../../src/cryptoki/index.ts";
+import {
+  type CallOptions,
+  CK,
+  CKA,
+  CKD,
+  CKF,
+  CKG,
+  CKK,
+  CKM,
+  CKO,
+  CKU,
+  type CryptokiFunctions,
+} from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { concat, utf8 } from "../../src/bytes/index.ts";
 import { testCard } from "../virtual/keys.ts";
@@ -143,7 +155,7 @@ describe.each([0, 1, 2])("a module over version %d of the protocol", (version) =
 
   test("leaves a wait when it is told to, and works on", async () => {
     const waiting = new AbortController();
-    const event = remote.C_WaitForSlotEvent(0, waiting.signal);
+    const event = remote.C_WaitForSlotEvent(0, { signal: waiting.signal });
     await remote.C_GetSlotList(true);
     waiting.abort();
     await expect(event).rejects.toMatchObject(refusal("FUNCTION_CANCELED"));
@@ -250,12 +262,16 @@ describe("a module", () => {
   });
 });
 
-test("a signal is an AbortSignal, and nothing else, also of what never reaches the server", async () => {
+test("a signal stands in { signal }, and nothing else comes last, also of what never reaches the server", async () => {
   await using module = await rig.module();
-  const habits = [6, null, "now", new AbortController()];
-  for (const signal of habits) {
-    const told = { ...refusal("ARGUMENTS_BAD"), message: expect.stringMatching(/lengths are not given$/u) };
-    const given = signal as unknown as AbortSignal;
+  const habits = [
+    ...[6, null, "now", []].map((habit) => [habit, /lengths are not given$/u] as const),
+    [new AbortController().signal, /not the AbortSignal itself$/u],
+    [{ signal: new AbortController() }, /is an AbortSignal$/u],
+  ] as const;
+  for (const [habit, message] of habits) {
+    const told = { ...refusal("ARGUMENTS_BAD"), message: expect.stringMatching(message) };
+    const given = habit as unknown as CallOptions;
     await expect(module.C_GetInfo(given)).rejects.toMatchObject(told);
     await expect(module.C_Login(1, CKU.USER, PIN, given)).rejects.toMatchObject(told);
     await expect(module.C_GetAttributeValue(1, 1, [CKA.ID], given)).rejects.toMatchObject(told);
@@ -263,5 +279,5 @@ test("a signal is an AbortSignal, and nothing else, also of what never reaches t
     await expect(module.C_Finalize(given)).rejects.toMatchObject(told);
     await expect(new P11KitModule({ address: rig.address }).C_Initialize(given)).rejects.toMatchObject(told);
   }
-  expect(await module.C_GetSlotList(true, new AbortController().signal)).toHaveLength(1);
+  expect(await module.C_GetSlotList(true, { signal: new AbortController().signal })).toHaveLength(1);
 });

@@ -173,7 +173,7 @@ describe("a server that says nothing", () => {
     const patient = new P11KitModule({ address: peer.address });
     const controller = new AbortController();
     const reason = new Error("enough");
-    const waiting = patient.C_Initialize(controller.signal);
+    const waiting = patient.C_Initialize({ signal: controller.signal });
     controller.abort(reason);
     await expect(waiting).rejects.toMatchObject({ ...refusal("FUNCTION_CANCELED"), cause: reason });
     const left = patient.C_Initialize();
@@ -204,7 +204,7 @@ describe("a server that says nothing", () => {
     await mkdir(path.dirname(socket));
     await rename(path.join(folder, "other"), socket);
     const controller = new AbortController();
-    const aborted = module.C_WaitForSlotEvent(0, controller.signal);
+    const aborted = module.C_WaitForSlotEvent(0, { signal: controller.signal });
     const other = module.C_GetSlotList(true);
     if (clients.length === 0) await once(peer, "connection");
     controller.abort();

@@ -36,7 +36,7 @@ export function bench(card: InProcessCard): Bench {
 /** The PIV application on the card of `rig`. */
 export async function claim(rig: Bench): Promise<{ card: Card; application: CardApplication; token: CardToken }> {
   const card = new Card(await rig.pcsc.connect(READER));
-  const application = await piv.claim(card);
+  const application = await piv.claim(card, "thorough");
   const token = application?.tokens[0];
   if (!application || !token) throw new Error("no PIV application on the card");
   return { card, application, token };

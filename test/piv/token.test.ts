@@ -39,7 +39,7 @@ describe("finding the application", () => {
   test("leaves a card of another kind alone", async () => {
     const other = { atr: fromHex("3b00"), reset: () => undefined, transmit: () => Promise.resolve(fromHex("6d00")) };
     const rig = bench(other);
-    expect(await piv.claim(new Card(await rig.pcsc.connect(READER)))).toBeUndefined();
+    expect(await piv.claim(new Card(await rig.pcsc.connect(READER)), "thorough")).toBeUndefined();
   });
 });
 

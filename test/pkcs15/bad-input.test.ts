@@ -43,7 +43,7 @@ interface Seen {
 async function look(files: Readonly<Record<string, CardFile | undefined>>): Promise<Seen> {
   const present = Object.entries({ ...good(), ...files }).flatMap(([path, one]) => (one ? [[path, one] as const] : []));
   const card = new FileCard({ files: Object.fromEntries(present) });
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   const labels: string[] = [];
   const whole: string[] = [];
   for (const token of application?.tokens ?? []) {

@@ -38,7 +38,7 @@ function partsCard(unused?: string, files: Readonly<Record<string, CardFile>> = 
 
 async function open(card: FileCard, login = true): Promise<CardToken> {
   card.reset();
-  const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   if (login) await token.login("user", utf8("1234"));
   return token;

@@ -34,7 +34,7 @@ test("a directory that the card keeps to itself is read once its PIN is there, a
       return Promise.resolve();
     },
   };
-  const [token] = (await createPkcs15({ store }).claim(await insert(await guardedCard())))?.tokens ?? [];
+  const [token] = (await createPkcs15({ store }).claim(await insert(await guardedCard()), "thorough"))?.tokens ?? [];
   expect(await notes(token)).toEqual([]);
   await token?.login("user", utf8("123456"));
   expect(await notes(token)).toEqual(["Public note", "Private note"]);

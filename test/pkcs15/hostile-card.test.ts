@@ -17,7 +17,7 @@ const MAX_EXCHANGES = 120;
 
 /** Everything that can be asked of a card is asked; only the project's own errors may come of it. */
 async function readEverything(card: InProcessCard): Promise<{ labels: string[]; findings: readonly unknown[] }> {
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   const labels: string[] = [];
   for (const token of application?.tokens ?? []) {
     await token.info();

@@ -66,7 +66,7 @@ async function open(
     },
   });
   const pad = await padConnection(card, features);
-  const [token] = (await pkcs15.claim(new Card(pad.connection)))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(new Card(pad.connection), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   return { pad, token };
 }

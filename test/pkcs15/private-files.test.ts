@@ -38,7 +38,7 @@ async function cardWith(
   });
   card.script.set("002000810431323334", "9000");
   card.script.set("002000820431323334", "9000");
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   return { card, tokens: application?.tokens ?? [] };
 }
 

@@ -25,7 +25,7 @@ class MemoryStore implements PublicFileStore {
 async function readAll(of: FileCard, store: PublicFileStore): Promise<string[]> {
   of.reset();
   of.commands.length = 0;
-  const [token] = (await createPkcs15({ store }).claim(await insert(of)))?.tokens ?? [];
+  const [token] = (await createPkcs15({ store }).claim(await insert(of), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   return [(await token.info()).label, ...(await objects(token))];
 }

@@ -9,6 +9,7 @@ import { testKey } from "../virtual/keys.ts";
 import { RECORDING } from "./file-card.ts";
 
 /** The recorded card's keys by their numbers. What it had is not known: these are others of the same kinds. */
+const rsa = (name: string): KeyObject => testKey("rsa-2048", name);
 export const REBUILT_KEYS = {
   "RSA cert": { number: 0, id: "01", publicFile: "3300", certificate: "3400", key: (): KeyObject => rsa("signs") },
   "RSA decrypt": {
@@ -20,7 +21,11 @@ export const REBUILT_KEYS = {
   },
   "EC cert": { number: 2, id: "03", publicFile: "3302", certificate: "3401", key: (): KeyObject => testKey("p-256") },
 } as const;
-const rsa = (name: string): KeyObject => testKey("rsa-2048", name);
+
+const CERTIFICATES: Readonly<Record<string, Uint8Array>> = {
+  "RSA cert": await certificateOf("RSA cert"),
+  "EC cert": await certificateOf("EC cert"),
+};
 
 const PIN_LENGTH = 16;
 export const REBUILT_PIN = "123456";
@@ -53,7 +58,8 @@ export function rebuiltCard({
   const replaced = new Map<string, Uint8Array>();
   for (const [name, { publicFile, certificate, key }] of Object.entries(REBUILT_KEYS)) {
     replaced.set(`5015${publicFile}`, publicKeyFile(key()));
-    if (certificate) replaced.set(`5015${certificate}`, deviatingCertificate(stored(certificateOf(name, key())), has));
+    if (certificate)
+      replaced.set(`5015${certificate}`, deviatingCertificate(stored(CERTIFICATES[name] ?? new Uint8Array()), has));
   }
   const files = Object.entries(RECORDING.files).map(([path, { contents, control }]): [string, VirtualFile] => [
     path,
@@ -89,7 +95,8 @@ function publicKeyFile(key: KeyObject): Uint8Array {
     : half.export({ format: "der", type: "spki" });
 }
 
-function certificateOf(name: string, privateKey: KeyObject): Uint8Array {
+function certificateOf(name: keyof typeof REBUILT_KEYS): Promise<Uint8Array> {
+  const privateKey = REBUILT_KEYS[name].key();
   const authority = { privateKey: testKey("p-256", "authority"), name: "Lab Issuing CA" };
   return issueCertificate("authentication", { privateKey, name }, authority);
 }

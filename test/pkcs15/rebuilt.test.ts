@@ -23,7 +23,7 @@ let card: WatchedCard;
 let token: CardToken;
 beforeEach(async () => {
   card = new WatchedCard(rebuiltCard());
-  const [first] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+  const [first] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
   if (!first) throw new Error("no token");
   token = first;
 });

@@ -17,7 +17,7 @@ const files = (given: Readonly<Record<string, string>>): FileCard => {
 };
 
 const claim = async (card: FileCard): Promise<CardApplication> => {
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   if (!application) throw new Error("no application");
   return application;
 };

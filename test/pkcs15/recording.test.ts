@@ -9,7 +9,7 @@ import { type FileCard, insert, RECORDING, recordedCard, withoutLe } from "./fil
 const PIN = utf8("123456");
 
 async function tokenOf(card: FileCard): Promise<CardToken> {
-  const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   return token;
 }

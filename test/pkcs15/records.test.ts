@@ -43,7 +43,7 @@ function recordCard(files: Readonly<Record<string, CardFile>> = {}): FileCard {
 
 async function open(card: FileCard): Promise<CardToken> {
   card.reset();
-  const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   return token;
 }

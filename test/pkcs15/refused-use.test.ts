@@ -66,7 +66,7 @@ describe.each([
     });
     readers.insert(READER, card);
     const connected = new Card(await readers.client().connect(READER));
-    const application = await pkcs15.claim(connected);
+    const application = await pkcs15.claim(connected, "thorough");
     [token] = (application?.tokens ?? []) as [CardToken];
     key = (await token.objects(["private-key"])).find(isEcKey) ?? never();
     await token.login("user", utf8(PIN));

@@ -38,7 +38,7 @@ async function rig(card = recordedCard()): Promise<Rig> {
   readers.plug(READER);
   readers.insert(READER, card);
   const connected = new Card(await readers.client({ patience: 200 }).connect(READER));
-  const [token] = (await pkcs15.claim(connected))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(connected, "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   const key = (await token.objects()).find((object) => object.class === "private-key" && object.label === "RSA cert");
   if (key?.class !== "private-key") throw new Error("no key");
@@ -69,7 +69,7 @@ describe("what the card has in hand", () => {
     readers.plug(READER);
     readers.insert(READER, card);
     const connect = (): Promise<CardConnection> => readers.client({ patience: 200 }).connect(READER);
-    const [token] = (await pkcs15.claim(new Card(await connect())))?.tokens ?? [];
+    const [token] = (await pkcs15.claim(new Card(await connect()), "thorough"))?.tokens ?? [];
     const key = (await token?.objects(["private-key"]))?.[0];
     if (!token || key?.class !== "private-key") throw new Error("no key");
     await token.login("user", PIN);
@@ -209,7 +209,7 @@ describe("a logout", () => {
 
   test("is the selection of the applet on IsoApplet, which knows no other way", async () => {
     const card = new WatchedCard(rebuiltCard());
-    const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    const [token] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
     await token?.login("user", PIN);
     card.commands.length = 0;
     await token?.logout();
@@ -223,7 +223,7 @@ describe("a logout", () => {
 
   test("is MyEID's own command on MyEID, and drops no other PIN", async () => {
     const card = new WatchedCard(await testPkcs15Card());
-    const [one, two] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    const [one, two] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
     await one?.login("user", PIN);
     await two?.login("user", utf8("654321"));
     card.commands.length = 0;
@@ -235,7 +235,7 @@ describe("a logout", () => {
 
   test("follows a change of a PIN without a login: the card may take the new one for verified", async () => {
     const card = new WatchedCard(await testPkcs15Card());
-    const [token] = (await pkcs15.claim(await insert(card)))?.tokens ?? [];
+    const [token] = (await pkcs15.claim(await insert(card), "thorough"))?.tokens ?? [];
     await token?.changePin?.("user", PIN, utf8("234567"));
     card.commands.length = 0;
     await token?.logout();

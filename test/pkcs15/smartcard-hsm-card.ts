@@ -280,18 +280,14 @@ export class SmartCardHsm implements InProcessCard {
   }
 
   /** The certificate takes the place of the request for it. */
-  certify(number: number): Uint8Array {
-    const issued = issue(this.keys.get(number) ?? testKey("p-256"), `Key ${number}`);
+  certify(number: number, issued: Uint8Array): void {
     this.files.set(`ce${toHex(Uint8Array.of(number))}`, issued);
-    return issued;
   }
 
-  addAuthority(number: number, label: string): Uint8Array {
+  addAuthority(number: number, label: string, issued: Uint8Array): void {
     const id = toHex(Uint8Array.of(number));
-    const issued = issue(testKey("p-256", "authority"), label);
     this.files.set(`c8${id}`, fromHex(certificate(label, `aa${id}`, `ca${id}`)));
     this.files.set(`ca${id}`, issued);
-    return issued;
   }
 
   addData(number: number, label: string, value: Uint8Array, guarded = false): void {
@@ -316,7 +312,8 @@ function atMost(answer: Uint8Array, ne: number | undefined): Uint8Array {
   return answer;
 }
 
-function issue(privateKey: KeyObject, name: string): Uint8Array {
+/** A certificate that its own key has signed. */
+export function issue(privateKey: KeyObject, name: string): Promise<Uint8Array> {
   return issueCertificate("authentication", { privateKey, name }, { privateKey, name });
 }
 

@@ -31,16 +31,16 @@ describe("which card is a SmartCard-HSM", () => {
         set: (key, bytes) => Promise.resolve(void kept.set(key, bytes)),
       },
     });
-    await profile.claim(await insert(labCard(JAVA_CARD)));
+    await profile.claim(await insert(labCard(JAVA_CARD)), "thorough");
     const card = labCard(JAVA_CARD);
-    expect(await profile.claim(await insert(card))).toBeDefined();
+    expect(await profile.claim(await insert(card), "thorough")).toBeDefined();
     expect(card.commands).toHaveLength(1);
   });
 
   test("one that takes the name and tells nothing of the applet is none", async () => {
     const card = labCard(JAVA_CARD);
     card.lies.set("00a40400", "6f009000");
-    expect(await pkcs15.claim(await insert(card))).toBeUndefined();
+    expect(await pkcs15.claim(await insert(card), "thorough")).toBeUndefined();
   });
 
   test("files are read in parts where the answer to reset tells of no extended length", async () => {

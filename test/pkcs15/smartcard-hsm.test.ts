@@ -7,7 +7,7 @@ import { SCARD_DISPOSITION } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { READER, refusal, rig, type Rig } from "../cryptoki/rig.ts";
 import { testKey } from "../virtual/keys.ts";
-import { HSM_CODE, HSM_PIN, SmartCardHsm } from "./smartcard-hsm-card.ts";
+import { HSM_CODE, HSM_PIN, issue, SmartCardHsm } from "./smartcard-hsm-card.ts";
 import { claimed, EC, labCard, RSA } from "./smartcard-hsm-lab.ts";
 
 const MESSAGE = utf8("to be signed");
@@ -155,8 +155,10 @@ describe("a SmartCard-HSM through C_ functions", () => {
 
   test("gives certificates, each read once, and one of an authority not before somebody asks", async () => {
     const card = new SmartCardHsm().addKey(1, RSA, "RSA key");
-    const own = card.certify(1);
-    const authority = card.addAuthority(0, "Lab CA");
+    const own = await issue(RSA, "Key 1");
+    card.certify(1, own);
+    const authority = await issue(testKey("p-256", "authority"), "Lab CA");
+    card.addAuthority(0, "Lab CA", authority);
     await using made = await rig(card, [pkcs15]);
     const session = await made.session();
     const found = await made.find(session, { [CKA.CLASS]: CKO.CERTIFICATE });

@@ -167,7 +167,8 @@ async function open(card: FileCard): Promise<{ readonly readers: MemoryReaders; 
   readers.plug(READER);
   card.reset();
   readers.insert(READER, card);
-  const [token] = (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER))))?.tokens ?? [];
+  const [token] =
+    (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER)), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   await token.login("user", utf8("1234"));
   return { readers, token };

@@ -47,7 +47,7 @@ interface Opened {
 }
 
 async function open(card = twoPinCard()): Promise<Opened> {
-  const application = await pkcs15.claim(await insert(card));
+  const application = await pkcs15.claim(await insert(card), "thorough");
   if (!application) throw new Error("no application");
   return { card, application, tokens: application.tokens };
 }
@@ -174,6 +174,6 @@ test("a card without PINs is one token", async () => {
 
 test("a card of another kind is left alone after a few questions", async () => {
   const card = new FileCard({ aid: "a000000003000000", files: {} });
-  expect(await pkcs15.claim(await insert(card))).toBeUndefined();
+  expect(await pkcs15.claim(await insert(card), "thorough")).toBeUndefined();
   expect(card.commands.length).toBeLessThanOrEqual(5);
 });

@@ -54,7 +54,7 @@ async function open(card: FileCard, login = true): Promise<Opened> {
   card.reset();
   readers.insert(READER, card);
   const connection = await readers.client({ patience: 200 }).connect(READER);
-  const [token] = (await pkcs15.claim(new Card(connection)))?.tokens ?? [];
+  const [token] = (await pkcs15.claim(new Card(connection), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   if (login) await token.login("user", utf8("1234"));
   return { readers, token };
@@ -206,7 +206,7 @@ describe("writing", () => {
   test("of two programs at once leaves what both wrote", async () => {
     const card = writableCard();
     const { readers, token } = await open(card);
-    const [other] = (await pkcs15.claim(new Card(await readers.client().connect(READER))))?.tokens ?? [];
+    const [other] = (await pkcs15.claim(new Card(await readers.client().connect(READER)), "thorough"))?.tokens ?? [];
     await other?.login("user", utf8("1234"));
     const note = { class: "data", private: false, application: "a" } as const;
     await Promise.all([
@@ -222,7 +222,7 @@ describe("writing", () => {
   });
 
   test("wants no login anew of whose PIN the card has, and which is not the one that it wants", async () => {
-    const [, token] = (await pkcs15.claim(await insert(await testPkcs15Card())))?.tokens ?? [];
+    const [, token] = (await pkcs15.claim(await insert(await testPkcs15Card()), "thorough"))?.tokens ?? [];
     await token?.login("user", utf8("654321"));
     await expect(token?.createObject?.(newCertificate)).rejects.toThrow(UnsupportedError);
     await token?.logout();

@@ -56,7 +56,7 @@ export class Caller implements AsyncDisposable {
   }
 
   async slot(): Promise<number> {
-    const [slot] = await this.cryptoki.C_GetSlotList(true, this.signal);
+    const [slot] = await this.cryptoki.C_GetSlotList(true, { signal: this.signal });
     if (slot === undefined) throw new Error("no token");
     return slot;
   }
@@ -64,8 +64,8 @@ export class Caller implements AsyncDisposable {
   /** Names of all tokens, as lists of tokens have them. */
   async tokens(): Promise<string> {
     const names: string[] = [];
-    for (const slot of await this.cryptoki.C_GetSlotList(true, this.signal)) {
-      const { label, serialNumber, model } = await this.cryptoki.C_GetTokenInfo(slot, this.signal);
+    for (const slot of await this.cryptoki.C_GetSlotList(true, { signal: this.signal })) {
+      const { label, serialNumber, model } = await this.cryptoki.C_GetTokenInfo(slot, { signal: this.signal });
       names.push(`${label}|${serialNumber}|${model}`);
     }
     return names.join("\n");
@@ -83,11 +83,11 @@ export class Caller implements AsyncDisposable {
     }
     const slot = await this.slot();
     const flags = CKF.SERIAL_SESSION | CKF.RW_SESSION;
-    return (this.#session = await this.cryptoki.C_OpenSession(slot, flags, this.signal));
+    return (this.#session = await this.cryptoki.C_OpenSession(slot, flags, { signal: this.signal }));
   }
 
   async login(pin: string): Promise<void> {
-    await this.cryptoki.C_Login(await this.session(), CKU.USER, pin, this.signal);
+    await this.cryptoki.C_Login(await this.session(), CKU.USER, pin, { signal: this.signal });
   }
 
   /** Logs the user in, who may be logged in already; an officer leaves first. */
@@ -105,12 +105,12 @@ export class Caller implements AsyncDisposable {
 
   async find(template: Template): Promise<number[]> {
     const session = await this.session();
-    await this.cryptoki.C_FindObjectsInit(session, template, this.signal);
+    await this.cryptoki.C_FindObjectsInit(session, template, { signal: this.signal });
     const found: number[] = [];
     try {
       for (;;) {
         // A search that stopped before something it could not read says what that was at the next call.
-        const more = await this.cryptoki.C_FindObjects(session, 100, this.signal);
+        const more = await this.cryptoki.C_FindObjects(session, 100, { signal: this.signal });
         if (more.length === 0) return found;
         found.push(...more);
       }
@@ -124,11 +124,13 @@ export class Caller implements AsyncDisposable {
     const session = await this.session();
     const shown: string[] = [];
     for (const handle of await this.find({ [CKA.TOKEN]: true })) {
-      const attributes = await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.CLASS, CKA.LABEL], this.signal);
+      const attributes = await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.CLASS, CKA.LABEL], {
+        signal: this.signal,
+      });
       const { [CKA.CLASS]: type, [CKA.LABEL]: label } = attributes;
       const identified = type === CKO.CERTIFICATE || type === CKO.PUBLIC_KEY || type === CKO.PRIVATE_KEY;
       const id = identified
-        ? toHex((await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.ID], this.signal))[CKA.ID])
+        ? toHex((await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.ID], { signal: this.signal }))[CKA.ID])
         : "";
       shown.push(`${type} ${label} ${id}`);
     }
@@ -140,7 +142,9 @@ export class Caller implements AsyncDisposable {
     const session = await this.session();
     const hashes: string[] = [];
     for (const handle of await this.find({ [CKA.CLASS]: CKO.CERTIFICATE })) {
-      const { [CKA.VALUE]: value } = await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.VALUE], this.signal);
+      const { [CKA.VALUE]: value } = await this.cryptoki.C_GetAttributeValue(session, handle, [CKA.VALUE], {
+        signal: this.signal,
+      });
       hashes.push(toHex(digest("sha256", value)).slice(0, 16));
     }
     return hashes.join(" ");
@@ -163,8 +167,8 @@ export class Caller implements AsyncDisposable {
     const session = await this.session();
     const rsa = key.privateKey.asymmetricKeyType === "rsa";
     const mechanism = { mechanism: MECHANISM[rsa ? "rsa" : "ec"][key.hash] };
-    await this.cryptoki.C_SignInit(session, mechanism, handle ?? (await this.privateKey(key)), this.signal);
-    const signature = await this.cryptoki.C_Sign(session, MESSAGE, this.signal);
+    await this.cryptoki.C_SignInit(session, mechanism, handle ?? (await this.privateKey(key)), { signal: this.signal });
+    const signature = await this.cryptoki.C_Sign(session, MESSAGE, { signal: this.signal });
     const publicKey = { key: key.publicKey, dsaEncoding: "ieee-p1363" } as const;
     return verify(key.hash, MESSAGE, publicKey, signature) ? "right signature" : "wrong signature";
   }
@@ -173,8 +177,10 @@ export class Caller implements AsyncDisposable {
     const session = await this.session();
     const ciphertext = publicEncrypt({ key: key.publicKey, padding: constants.RSA_PKCS1_PADDING }, PLAINTEXT);
     const mechanism = { mechanism: CKM.RSA_PKCS };
-    await this.cryptoki.C_DecryptInit(session, mechanism, handle ?? (await this.privateKey(key)), this.signal);
-    const plaintext = await this.cryptoki.C_Decrypt(session, ciphertext, this.signal);
+    await this.cryptoki.C_DecryptInit(session, mechanism, handle ?? (await this.privateKey(key)), {
+      signal: this.signal,
+    });
+    const plaintext = await this.cryptoki.C_Decrypt(session, ciphertext, { signal: this.signal });
     return Buffer.from(plaintext).equals(PLAINTEXT) ? "right plaintext" : "wrong plaintext";
   }
 
@@ -193,7 +199,7 @@ export class Caller implements AsyncDisposable {
       { mechanism: CKM.ECDH1_DERIVE, parameter },
       handle ?? (await this.privateKey(key)),
       template,
-      this.signal,
+      { signal: this.signal },
     );
     const { [CKA.VALUE]: value } = await this.cryptoki.C_GetAttributeValue(session, secret, [CKA.VALUE]);
     return peer.computeSecret(pointOf(key.publicKey)).equals(value) ? "right secret" : "wrong secret";

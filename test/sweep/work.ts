@@ -54,7 +54,7 @@ export const TOKEN_INFO: Work = {
   async prepare({ caller }) {
     const slot = await caller.slot();
     return async () => {
-      const { label, flags } = await caller.cryptoki.C_GetTokenInfo(slot, caller.signal);
+      const { label, flags } = await caller.cryptoki.C_GetTokenInfo(slot, { signal: caller.signal });
       const bad = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED;
       return `${label} ${flags & bad}`;
     };
@@ -88,12 +88,9 @@ export const DATA: Work = {
     return async () => {
       const sizes: number[] = [];
       for (const handle of await caller.find({ [CKA.CLASS]: CKO.DATA, [CKA.PRIVATE]: false })) {
-        const { [CKA.VALUE]: value } = await caller.cryptoki.C_GetAttributeValue(
-          session,
-          handle,
-          [CKA.VALUE],
-          caller.signal,
-        );
+        const { [CKA.VALUE]: value } = await caller.cryptoki.C_GetAttributeValue(session, handle, [CKA.VALUE], {
+          signal: caller.signal,
+        });
         sizes.push(value.length);
       }
       return sizes.join(" ");
@@ -189,7 +186,7 @@ export const CHANGE_PIN: Work = {
   async prepare({ caller, card }) {
     const session = await caller.session();
     return async () => {
-      await caller.cryptoki.C_SetPIN(session, card.pin(), NEW_PIN, caller.signal);
+      await caller.cryptoki.C_SetPIN(session, card.pin(), NEW_PIN, { signal: caller.signal });
       return "changed";
     };
   },
@@ -204,7 +201,9 @@ function writing(name: string, step: (place: Place, session: number) => Promise<
       const { caller, subject, card } = place;
       const session = await caller.session();
       const officer = subject.officerPin;
-      await caller.cryptoki.C_Login(session, officer ? CKU.SO : CKU.USER, officer ?? card.pin(), caller.signal);
+      await caller.cryptoki.C_Login(session, officer ? CKU.SO : CKU.USER, officer ?? card.pin(), {
+        signal: caller.signal,
+      });
       return step(place, session);
     },
   };
@@ -221,7 +220,7 @@ export const generate = (id: Uint8Array): Work =>
         { mechanism: CKM.EC_KEY_PAIR_GEN },
         { [CKA.TOKEN]: true, [CKA.VERIFY]: true, [CKA.EC_PARAMS]: P256, [CKA.ID]: id },
         { [CKA.TOKEN]: true, [CKA.PRIVATE]: true, [CKA.SIGN]: true, [CKA.LABEL]: "made", [CKA.ID]: id },
-        caller.signal,
+        { signal: caller.signal },
       );
       return "generated";
     }),
@@ -231,7 +230,7 @@ export const generate = (id: Uint8Array): Work =>
 export const importKey = (key: KeyObject): Work =>
   writing("import a key", ({ caller }, session) =>
     Promise.resolve(async () => {
-      await caller.cryptoki.C_CreateObject(session, keyTemplate(key), caller.signal);
+      await caller.cryptoki.C_CreateObject(session, keyTemplate(key), { signal: caller.signal });
       return "imported";
     }),
   );
@@ -267,7 +266,7 @@ export const importCertificate = (from: Uint8Array, to: Uint8Array): Work =>
       ...copied,
     };
     return async () => {
-      await caller.cryptoki.C_CreateObject(session, template, caller.signal);
+      await caller.cryptoki.C_CreateObject(session, template, { signal: caller.signal });
       return "imported";
     };
   });
@@ -282,7 +281,7 @@ export const IMPORT_DATA = writing("import data", ({ caller }, session) =>
       [CKA.APPLICATION]: "PIV",
       [CKA.VALUE]: utf8("data that somebody wants on the card"),
     };
-    await caller.cryptoki.C_CreateObject(session, template, caller.signal);
+    await caller.cryptoki.C_CreateObject(session, template, { signal: caller.signal });
     return "imported";
   }),
 );
@@ -292,7 +291,7 @@ export const deleteCertificate = (id: Uint8Array): Work =>
   writing("delete", async ({ caller }, session) => {
     const handle = await caller.handle(CKO.CERTIFICATE, id);
     return async () => {
-      await caller.cryptoki.C_DestroyObject(session, handle, caller.signal);
+      await caller.cryptoki.C_DestroyObject(session, handle, { signal: caller.signal });
       return "deleted";
     };
   });
@@ -301,7 +300,12 @@ export const relabel = (id: Uint8Array): Work =>
   writing("change a label", async ({ caller }, session) => {
     const handle = await caller.handle(CKO.CERTIFICATE, id);
     return async () => {
-      await caller.cryptoki.C_SetAttributeValue(session, handle, { [CKA.LABEL]: "another label" }, caller.signal);
+      await caller.cryptoki.C_SetAttributeValue(
+        session,
+        handle,
+        { [CKA.LABEL]: "another label" },
+        { signal: caller.signal },
+      );
       return "changed";
     };
   });

@@ -26,8 +26,7 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     .description(
       "Examine a card, without changing anything or spending a try of its PIN, and report where it differs " +
         "from its standard: what was found, the section of the standard, what it means, and what you can do. For a PIV card " +
-        "the signatures, hashes, identifiers and dates of its objects are checked too. The exit code is 5 if there is a defect. " +
-        "Needs the packages pkijs, @peculiar/x509 and reflect-metadata.",
+        "the signatures, hashes, identifiers and dates of its objects are checked too. The exit code is 5 if there is a defect.",
     )
     .option("--at <date>", "judge validity at this moment, such as 2030-01-31 or 2030-01-31T12:00:00Z; default: now")
     .option("--ca <path>", "a certificate of an authority to trust, or a folder of them; may be repeated", collect)

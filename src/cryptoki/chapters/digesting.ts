@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -12,16 +13,16 @@ import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
 /** Message digesting functions (PKCS#11 3.1 section 5.12). */
 export interface DigestFunctions {
-  C_DigestInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, signal?: AbortSignal): Promise<void>;
+  C_DigestInit(session: CK_SESSION_HANDLE, mechanism: CK_MECHANISM | null, options?: CallOptions): Promise<void>;
 
-  C_Digest(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_Digest(session: CK_SESSION_HANDLE, data: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_DigestUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_DigestUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<void>;
 
   /** The value of a secret key is the next part of the message. */
-  C_DigestKey(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_DigestKey(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
 
-  C_DigestFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_DigestFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 }
 
 function digestInit(
@@ -39,18 +40,7 @@ function digestInit(
 }
 
 function digest(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) => {
-      operations.get("digest").requireWhole();
-      return operations.finish("digest", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final();
-      });
-    },
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("digest", data, signal), signal);
 }
 
 function digestUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import type { OperationKind, Operations } from "../sessions/operations.ts";
@@ -7,23 +8,23 @@ import { type Chapter, SESSION } from "../chapter.ts";
 /** Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): a part for two operations. An error of one ends both. */
 export interface DualFunctions {
   /** @returns The encrypted part. */
-  C_DigestEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_DigestEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
   /** @returns The decrypted part. */
   C_DecryptDigestUpdate(
     session: CK_SESSION_HANDLE,
     encryptedPart: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array>;
 
   /** @returns The encrypted part. */
-  C_SignEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_SignEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
   /** @returns The decrypted part. */
   C_DecryptVerifyUpdate(
     session: CK_SESSION_HANDLE,
     encryptedPart: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array>;
 }
 

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { concatSecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
@@ -12,14 +13,14 @@ export interface EncryptionFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
-  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_Encrypt(session: CK_SESSION_HANDLE, data: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_EncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_EncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_EncryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 }
 
 /** Decryption functions (PKCS#11 3.1 section 5.10). */
@@ -28,15 +29,15 @@ export interface DecryptionFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** With CKM_RSA_PKCS, padding that is wrong gives other bytes and no error: there is no oracle to ask. */
-  C_Decrypt(session: CK_SESSION_HANDLE, encryptedData: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_Decrypt(session: CK_SESSION_HANDLE, encryptedData: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_DecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_DecryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 }
 
 // C_Encrypt and C_Decrypt are one work in two directions.

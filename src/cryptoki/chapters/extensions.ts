@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -26,19 +27,19 @@ export interface ExtensionFunctions {
    * What the driver tells of itself, at any time: "netid-system-info", "netid-soft-token-type"; and what {@link C_SetVariable} set.
    * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such variable.
    */
-  C_GetVariable(name: string, signal?: AbortSignal): Promise<string>;
+  C_GetVariable(name: string, options?: CallOptions): Promise<string>;
 
   /**
    * Sets what {@link C_InitToken} and {@link C_ResetToken} want to know besides their arguments, which depends on the card.
    * @param value Null takes it back. All end with C_Finalize.
    */
-  C_SetVariable(name: string, value: string | null, signal?: AbortSignal): Promise<void>;
+  C_SetVariable(name: string, value: string | null, options?: CallOptions): Promise<void>;
 
   /**
    * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
    * the sessions with it are closed, logins end, those of single sign-on too, and object handles name nothing any more.
    */
-  C_Reinitialize(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+  C_Reinitialize(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /**
    * Whether anything happened in the slots, for any number of callers: {@link C_WaitForSlotEvent} tells each event to one of them only.
@@ -46,7 +47,7 @@ export interface ExtensionFunctions {
    * @returns The number of the last event.
    * @throws {CryptokiError} CKR_NO_EVENT if that is `lastEvent`.
    */
-  C_HasNewEvent(lastEvent: number, signal?: AbortSignal): Promise<number>;
+  C_HasNewEvent(lastEvent: number, options?: CallOptions): Promise<number>;
 
   /**
    * Begins to unblock a PIN by challenge and response. The card is this application's alone until {@link C_UnlockWithResponse}, the end of
@@ -54,19 +55,24 @@ export interface ExtensionFunctions {
    * @param timeout Milliseconds, at most ten minutes. 0 gives the card back.
    * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED where the card does not unblock so; CKR_DEVICE_ERROR while somebody else has it.
    */
-  C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, signal?: AbortSignal): Promise<void>;
+  C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, options?: CallOptions): Promise<void>;
 
   /**
    * What the card wants an answer to.
    * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and when its time has run out.
    */
-  C_UnlockGetChallenge(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_UnlockGetChallenge(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /**
    * Answers the challenge, and sets the user's PIN if the answer is right.
    * @throws {CryptokiError} CKR_PIN_INCORRECT for the response; CKR_OPERATION_NOT_INITIALIZED as {@link C_UnlockGetChallenge}.
    */
-  C_UnlockWithResponse(session: CK_SESSION_HANDLE, response: Uint8Array, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_UnlockWithResponse(
+    session: CK_SESSION_HANDLE,
+    response: Uint8Array,
+    pin: Pin,
+    options?: CallOptions,
+  ): Promise<void>;
 
   /**
    * Unblocks the user's PIN with the PUK, and sets it. Needs a read/write session, and no login.
@@ -74,13 +80,13 @@ export interface ExtensionFunctions {
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the PUK, with its tries left in the cause
    *   ({@link PinError}); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
    */
-  C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * Makes a token new on its user's own word, where {@link C_InitToken} wants the security officer's. Nobody may have a session with it.
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED where the card has nothing of the kind.
    */
-  C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * Adds readers that the machine knows nothing of: of a telephone, over a network, in memory. They have slots beside the others, in every
@@ -88,13 +94,13 @@ export interface ExtensionFunctions {
    * @param reader Stays the caller's to close.
    * @returns The slots of the readers that it has now.
    */
-  C_AddSlot(reader: Pcsc, signal?: AbortSignal): Promise<CK_SLOT_ID[]>;
+  C_AddSlot(reader: Pcsc, options?: CallOptions): Promise<CK_SLOT_ID[]>;
 
   /**
    * Takes away what {@link C_AddSlot} added with this slot; what was open there ends as if the cards were taken out.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED for a slot that this application did not add.
    */
-  C_RemoveSlot(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+  C_RemoveSlot(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /**
    * Has an engine of the application's own compute in place of the host: what is done with public keys of RSA and ECC (verify, encrypt,
@@ -104,7 +110,7 @@ export interface ExtensionFunctions {
    * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would not be called: for another mechanism (a hash, a cipher with
    *   secret keys, the generation of keys), or without the function for it.
    */
-  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, signal?: AbortSignal): Promise<void>;
+  C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, options?: CallOptions): Promise<void>;
 
   /**
    * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
@@ -112,7 +118,7 @@ export interface ExtensionFunctions {
    * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
    *   The option ulongBits decides the width.
    */
-  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, signal?: AbortSignal): Promise<void>;
+  C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, options?: CallOptions): Promise<void>;
 }
 
 /** What the driver itself tells, at any time. */

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { Application } from "../application.ts";
 import { requireFlags } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -12,21 +13,21 @@ export interface GeneralFunctions {
    * Begins to follow the readers. A machine without readers, or without a smart-card service, is one without slots.
    * @throws {CryptokiError} CKR_CRYPTOKI_ALREADY_INITIALIZED.
    */
-  C_Initialize(signal?: AbortSignal): Promise<void>;
+  C_Initialize(options?: CallOptions): Promise<void>;
 
   /**
    * Closes all sessions, after the calls under way, and the connections to the cards that no other application shares.
-   * @param signal Ends the wait for the calls under way: they are left behind, and the application is over all the same.
+   * @param options Its signal ends the wait for the calls under way: they are left behind, and the application is over all the same.
    */
-  C_Finalize(signal?: AbortSignal): Promise<void>;
+  C_Finalize(options?: CallOptions): Promise<void>;
 
-  C_GetInfo(signal?: AbortSignal): Promise<CK_INFO>;
+  C_GetInfo(options?: CallOptions): Promise<CK_INFO>;
 
   /** The functions of version 2: names of methods of this object. At any time, also before {@link C_Initialize}. */
-  C_GetFunctionList(signal?: AbortSignal): Promise<CK_FUNCTION_LIST>;
+  C_GetFunctionList(options?: CallOptions): Promise<CK_FUNCTION_LIST>;
 
   /** The versions of the standard that are offered, the newest first, then the extensions. At any time. */
-  C_GetInterfaceList(signal?: AbortSignal): Promise<CK_INTERFACE[]>;
+  C_GetInterfaceList(options?: CallOptions): Promise<CK_INTERFACE[]>;
 
   /**
    * One interface. At any time.
@@ -38,7 +39,7 @@ export interface GeneralFunctions {
     interfaceName: string | null,
     version: CK_VERSION | null,
     flags: CK_FLAGS,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_INTERFACE>;
 }
 

@@ -1,4 +1,4 @@
-import { untilAborted } from "../../async/index.ts";
+import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { randomBytes, type RandomSource } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
@@ -29,7 +29,7 @@ export interface KeyFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 
   /**
@@ -43,7 +43,7 @@ export interface KeyFunctions {
     mechanism: CK_MECHANISM,
     publicKeyTemplate: Template | AttributeList,
     privateKeyTemplate: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<KeyPair>;
 
   /**
@@ -56,7 +56,7 @@ export interface KeyFunctions {
     mechanism: CK_MECHANISM,
     wrappingKey: CK_OBJECT_HANDLE,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array>;
 
   /**
@@ -70,7 +70,7 @@ export interface KeyFunctions {
     unwrappingKey: CK_OBJECT_HANDLE,
     wrappedKey: Uint8Array,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 
   /** Makes a secret key of another key: with ECDH of a private key of the card or the session, with HKDF and its like of a secret key. */
@@ -79,7 +79,7 @@ export interface KeyFunctions {
     mechanism: CK_MECHANISM,
     baseKey: CK_OBJECT_HANDLE,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 }
 

@@ -28,8 +28,8 @@ import {
   schemeDecrypter,
   schemeEncrypter,
   schemeRecoverer,
-  schemeSigner,
-  schemeVerifier,
+  SchemeSigner,
+  SchemeVerifier,
 } from "../mechanisms/operation.ts";
 import { readUnusedParameter } from "../mechanisms/parameters.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
@@ -127,11 +127,12 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   // No public key tells whether an agreed secret is right.
   const verifies = application.verifiesResults && use !== "derive";
   const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
-  const guard = new GuardedKey(privateKey, token, application.logins, () => object.copy.ended);
-  if (!entry.family.primitives.some((primitive) => guard.primitives.includes(primitive))) {
+  if (!entry.family.primitives.some((primitive) => privateKey.primitives.includes(primitive))) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
   }
-  return { ...common, kind: "private", mechanism: entry, shape: await computable(privateKey.shape()), guard };
+  const shape = await computable(privateKey.shape());
+  const guard = new GuardedKey(privateKey, token, application.logins, object.copy.life);
+  return { ...common, kind: "private", mechanism: entry, shape, guard };
 }
 
 /** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for a key on a curve, or of a type, that is not known here. */
@@ -198,7 +199,7 @@ function signWith(key: UsableKey): SessionOperation<Signer> {
   if (key.kind !== "private") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const { guard } = key;
   return new SessionOperation(
-    schemeSigner(
+    new SchemeSigner(
       makeScheme(key, ({ signature }) => signature),
       guard,
     ),
@@ -222,7 +223,7 @@ function verifyWith(key: UsableKey, request: KeyRequest<"verify">): SessionOpera
   if (key.kind !== "public") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT);
   const scheme = makeScheme(key, ({ signature }) => signature);
   const { engines } = request.application;
-  return new SessionOperation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? schemeVerifier(scheme));
+  return new SessionOperation(engines.verifier(request.mechanism, key.publicKey, scheme) ?? new SchemeVerifier(scheme));
 }
 
 export async function recoverOperation(request: KeyRequest<"verify-recover">): Promise<SessionOperation<Recoverer>> {

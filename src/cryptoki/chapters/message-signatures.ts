@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -16,7 +17,7 @@ export interface MessageSignatureFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @param parameter Null: no mechanism here has one for each message. */
@@ -24,10 +25,10 @@ export interface MessageSignatureFunctions {
     session: CK_SESSION_HANDLE,
     parameter: null,
     data: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array>;
 
-  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+  C_SignMessageBegin(session: CK_SESSION_HANDLE, parameter: null, options?: CallOptions): Promise<void>;
 
   /** @param last The message ends with this part. @returns Its signature then. */
   C_SignMessageNext(
@@ -35,16 +36,16 @@ export interface MessageSignatureFunctions {
     parameter: null,
     part: Uint8Array,
     last: boolean,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array | undefined>;
 
-  C_MessageSignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_MessageSignFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 
   C_MessageVerifyInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   C_VerifyMessage(
@@ -52,10 +53,10 @@ export interface MessageSignatureFunctions {
     parameter: null,
     data: Uint8Array,
     signature: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
-  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, signal?: AbortSignal): Promise<void>;
+  C_VerifyMessageBegin(session: CK_SESSION_HANDLE, parameter: null, options?: CallOptions): Promise<void>;
 
   /** @param signature Of the whole message, with its last part; null before. */
   C_VerifyMessageNext(
@@ -63,10 +64,10 @@ export interface MessageSignatureFunctions {
     parameter: null,
     part: Uint8Array,
     signature: Uint8Array | null,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
-  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_MessageVerifyFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 const messageSignInit = keyedInit("message-sign", "sign", signMessages);

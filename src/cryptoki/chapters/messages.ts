@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { CKF_MESSAGE } from "../constants/ckf.ts";
@@ -18,7 +19,7 @@ export interface MessageFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @returns The ciphertext, and the parameter with the IV that was made and the tag. */
@@ -27,14 +28,14 @@ export interface MessageFunctions {
     parameter: MessageParameter,
     associatedData: Uint8Array,
     plaintext: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<EncryptedMessage>;
 
   C_EncryptMessageBegin(
     session: CK_SESSION_HANDLE,
     parameter: MessageParameter,
     associatedData: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /**
@@ -47,16 +48,16 @@ export interface MessageFunctions {
     parameter: MessageParameter | null,
     part: Uint8Array,
     flags: CK_FLAGS,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<EncryptedMessage | undefined>;
 
-  C_MessageEncryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_MessageEncryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 
   C_MessageDecryptInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @throws {CryptokiError} CKR_AEAD_DECRYPT_FAILED if the message, its tag or the associated data was changed. */
@@ -65,14 +66,14 @@ export interface MessageFunctions {
     parameter: MessageParameter,
     associatedData: Uint8Array,
     ciphertext: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array>;
 
   C_DecryptMessageBegin(
     session: CK_SESSION_HANDLE,
     parameter: MessageParameter,
     associatedData: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /**
@@ -85,10 +86,10 @@ export interface MessageFunctions {
     parameter: MessageParameter | null,
     part: Uint8Array,
     flags: CK_FLAGS,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array | undefined>;
 
-  C_MessageDecryptFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_MessageDecryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 // A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).

@@ -1,4 +1,4 @@
-import { untilAborted } from "../../async/index.ts";
+import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import { afterReset } from "../../card/index.ts";
 import type { Application } from "../application.ts";
@@ -29,7 +29,7 @@ export interface ObjectFunctions {
   C_CreateObject(
     session: CK_SESSION_HANDLE,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 
   /**
@@ -40,17 +40,17 @@ export interface ObjectFunctions {
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 
   /**
    * Ends an object, and wipes its key. An object of the card ends for every application.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_DESTROYABLE is false.
    */
-  C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
 
   /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
-  C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<number>;
+  C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, options?: CallOptions): Promise<number>;
 
   /**
    * Values of attributes: `{ [CKA.LABEL]: "...", [CKA.ID]: Uint8Array }` for `[CKA.LABEL, CKA.ID]`.
@@ -61,7 +61,7 @@ export interface ObjectFunctions {
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     types: readonly Type[],
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<AttributeValues<Type>>;
 
   /**
@@ -72,22 +72,22 @@ export interface ObjectFunctions {
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   C_FindObjectsInit(
     session: CK_SESSION_HANDLE,
     template: Template | AttributeList,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /**
    * The next objects found, at most `max`; default: all of them. What nobody asks for is not read from the card. After
    * CKR_FUNCTION_CANCELED the next call finds what this one would have.
    */
-  C_FindObjects(session: CK_SESSION_HANDLE, max?: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]>;
+  C_FindObjects(session: CK_SESSION_HANDLE, max?: number, options?: CallOptions): Promise<CK_OBJECT_HANDLE[]>;
 
-  C_FindObjectsFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_FindObjectsFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 /** Values of the attributes asked for. */

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes, requireCount } from "../arguments.ts";
@@ -9,19 +10,19 @@ import { type Chapter, SESSION } from "../chapter.ts";
 /** Random number generation functions (PKCS#11 3.1 section 5.19). */
 export interface RandomFunctions {
   /** @throws {CryptokiError} CKR_RANDOM_SEED_NOT_SUPPORTED: the host's generator needs no seed. */
-  C_SeedRandom(session: CK_SESSION_HANDLE, seed: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_SeedRandom(session: CK_SESSION_HANDLE, seed: Uint8Array, options?: CallOptions): Promise<void>;
 
   /** From the host's generator. */
-  C_GenerateRandom(session: CK_SESSION_HANDLE, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  C_GenerateRandom(session: CK_SESSION_HANDLE, length: number, options?: CallOptions): Promise<Uint8Array>;
 }
 
 /** Parallel function management functions (PKCS#11 3.1 section 5.20): what is left of a version before 2. */
 export interface ParallelFunctions {
   /** @throws {CryptokiError} CKR_FUNCTION_NOT_PARALLEL. */
-  C_GetFunctionStatus(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_GetFunctionStatus(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 
   /** @throws {CryptokiError} CKR_FUNCTION_NOT_PARALLEL. */
-  C_CancelFunction(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_CancelFunction(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 /** More than any caller needs at a time. */

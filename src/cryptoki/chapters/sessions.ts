@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { type Pin, requireBytes, requireFlags, requirePin, withPin } from "../arguments.ts";
@@ -14,28 +15,28 @@ import { type Chapter, SLOT, SESSION } from "../chapter.ts";
 /** Session management functions (PKCS#11 3.1 section 5.6). */
 export interface SessionFunctions {
   /** @param flags CKF.SERIAL_SESSION always, and CKF.RW_SESSION for a read/write session. */
-  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SESSION_HANDLE>;
+  C_OpenSession(slotID: CK_SLOT_ID, flags: CK_FLAGS, options?: CallOptions): Promise<CK_SESSION_HANDLE>;
 
   /** With the last session of a token, its login ends. */
-  C_CloseSession(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_CloseSession(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 
-  C_CloseAllSessions(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<void>;
+  C_CloseAllSessions(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /** Never touches a card. */
-  C_GetSessionInfo(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_SESSION_INFO>;
+  C_GetSessionInfo(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<CK_SESSION_INFO>;
 
   /**
    * Ends operations that are under way; those that are not do not matter.
    * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
    */
-  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, signal?: AbortSignal): Promise<void>;
+  C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, options?: CallOptions): Promise<void>;
 
   /**
    * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
    * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
    *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
    */
-  C_GetOperationState(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_GetOperationState(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /**
    * Goes on with a digest that was saved. Operations of this session that are under way end.
@@ -48,7 +49,7 @@ export interface SessionFunctions {
     state: Uint8Array,
     encryptionKey: CK_OBJECT_HANDLE,
     authenticationKey: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /**
@@ -60,7 +61,7 @@ export interface SessionFunctions {
    *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the card;
    *   CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
    */
-  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * {@link C_Login} for tokens whose users have names.
@@ -72,11 +73,11 @@ export interface SessionFunctions {
     userType: number,
     pin: Pin,
     username: string | Uint8Array | null,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** Handles of private objects name nothing any more, and private session objects end. */
-  C_Logout(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<void>;
+  C_Logout(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
 function openSession(application: Application, slotID: number, flags: number, signal?: AbortSignal): Promise<number> {

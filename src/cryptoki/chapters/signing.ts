@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { keyedInit, recoverOperation, signOperation } from "./key-use.ts";
@@ -10,42 +11,31 @@ export interface SigningFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @returns RSA: as long as the modulus. ECDSA: r || s, each as long as the curve's order. */
-  C_Sign(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_Sign(session: CK_SESSION_HANDLE, data: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
-  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_SignUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<void>;
 
-  C_SignFinal(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<Uint8Array>;
+  C_SignFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures that hold what they sign. */
   C_SignRecoverInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
-  C_SignRecover(session: CK_SESSION_HANDLE, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_SignRecover(session: CK_SESSION_HANDLE, data: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 }
 
 const signInit = keyedInit("sign", "sign", signOperation);
 
 function sign(application: Application, handle: number, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) => {
-      operations.get("sign").requireWhole();
-      return operations.finish("sign", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final(signal);
-      });
-    },
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("sign", data, signal), signal);
 }
 
 function signUpdate(application: Application, handle: number, part: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -76,16 +66,7 @@ function signRecover(
   data: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return application.inSession(
-    handle,
-    ({ operations }) =>
-      operations.finish("sign-recover", ({ stream }) => {
-        requireBytes(data, "the data");
-        stream.update(data);
-        return stream.final(signal);
-      }),
-    signal,
-  );
+  return application.inSession(handle, ({ operations }) => operations.whole("sign-recover", data, signal), signal);
 }
 
 export const verifyRecoverInit = keyedInit("verify-recover", "verify-recover", recoverOperation);

@@ -1,4 +1,4 @@
-import { untilAborted } from "../../async/index.ts";
+import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { afterReset, type CardToken, type CardTokenInfo, type PinStatus } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { type Pin, requireCount } from "../arguments.ts";
@@ -30,27 +30,27 @@ export interface SlotFunctions {
    * has looked at is looked at.
    * @param tokenPresent Only slots with a token.
    */
-  C_GetSlotList(tokenPresent: boolean, signal?: AbortSignal): Promise<CK_SLOT_ID[]>;
+  C_GetSlotList(tokenPresent: boolean, options?: CallOptions): Promise<CK_SLOT_ID[]>;
 
   /** Never touches a card. A slot whose reader is unplugged keeps its ID, and has no token. */
-  C_GetSlotInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_SLOT_INFO>;
+  C_GetSlotInfo(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_SLOT_INFO>;
 
   /**
    * Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED; and those of
    * the security officer's, where the card tells.
    */
-  C_GetTokenInfo(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_TOKEN_INFO>;
+  C_GetTokenInfo(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_TOKEN_INFO>;
 
   /**
    * The slot of the first event that this application has not heard of: a card or a reader came or went.
    * @param flags CKF.DONT_BLOCK: throw CKR_NO_EVENT if there is none, instead of waiting.
    */
-  C_WaitForSlotEvent(flags: CK_FLAGS, signal?: AbortSignal): Promise<CK_SLOT_ID>;
+  C_WaitForSlotEvent(flags: CK_FLAGS, options?: CallOptions): Promise<CK_SLOT_ID>;
 
-  C_GetMechanismList(slotID: CK_SLOT_ID, signal?: AbortSignal): Promise<CK_MECHANISM_TYPE[]>;
+  C_GetMechanismList(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_MECHANISM_TYPE[]>;
 
   /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
-  C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, signal?: AbortSignal): Promise<CK_MECHANISM_INFO>;
+  C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, options?: CallOptions): Promise<CK_MECHANISM_INFO>;
 
   /**
    * Makes a token new: its objects go. Nobody may have a session with it, or with another of its card; in every application its handles end.
@@ -58,14 +58,14 @@ export interface SlotFunctions {
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED where the card has no such
    *   command, as PIV has none.
    */
-  C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, signal?: AbortSignal): Promise<void>;
+  C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, options?: CallOptions): Promise<void>;
 
   /**
    * Sets the user's PIN, in a session of the security officer.
    * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED where the officer cannot, as with PIV:
    *   there, and elsewhere, {@link C_UnlockPIN} sets it with the PUK.
    */
-  C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, signal?: AbortSignal): Promise<void>;
+  C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
@@ -73,7 +73,7 @@ export interface SlotFunctions {
    * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the
    *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
    */
-  C_SetPIN(session: CK_SESSION_HANDLE, oldPin: Pin, newPin: Pin, signal?: AbortSignal): Promise<void>;
+  C_SetPIN(session: CK_SESSION_HANDLE, oldPin: Pin, newPin: Pin, options?: CallOptions): Promise<void>;
 }
 
 const NO_VERSION = { major: 0, minor: 0 };

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import { keyedInit, verifyOperation } from "./key-use.ts";
@@ -11,25 +12,25 @@ export interface VerificationFunctions {
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
-  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_Verify(session: CK_SESSION_HANDLE, data: Uint8Array, signature: Uint8Array, options?: CallOptions): Promise<void>;
 
-  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_VerifyUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<void>;
 
-  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<void>;
+  C_VerifyFinal(session: CK_SESSION_HANDLE, signature: Uint8Array, options?: CallOptions): Promise<void>;
 
   C_VerifyRecoverInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void>;
 
   /** @returns What was signed. @throws {CryptokiError} CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE. */
-  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  C_VerifyRecover(session: CK_SESSION_HANDLE, signature: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 }
 
 const verifyInit = keyedInit("verify", "verify", verifyOperation);

@@ -51,18 +51,21 @@ export class Collector {
 }
 
 /** A message on its way into a scheme: hashed as it comes in, or kept, as much as the key can take. */
-class Message {
+abstract class SchemeOperation {
+  protected readonly scheme: SignatureScheme;
   readonly #input: Hasher | Collector;
 
-  constructor({ hash, maxMessage }: SignatureScheme) {
-    this.#input = hash ? new Hasher(hash) : new Collector(maxMessage, CKR.DATA_LEN_RANGE);
+  constructor(scheme: SignatureScheme) {
+    this.scheme = scheme;
+    this.#input = scheme.hash ? new Hasher(scheme.hash) : new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
   }
 
   update(part: Uint8Array): void {
     this.#input.update(part);
   }
 
-  take(): Uint8Array {
+  /** The whole message, or its hash. */
+  protected message(): Uint8Array {
     return this.#input instanceof Hasher ? this.#input.digest() : this.#input.take();
   }
 
@@ -71,33 +74,26 @@ class Message {
   }
 }
 
-export function schemeSigner(scheme: SignatureScheme, key: KeyUser): Signer {
-  const message = new Message(scheme);
-  return {
-    update: (part) => {
-      message.update(part);
-    },
-    final: (signal) => scheme.sign(key, message.take(), signal),
-    wipe: () => {
-      message.wipe();
-    },
-  };
+/** Signs by a scheme. */
+export class SchemeSigner extends SchemeOperation implements Signer {
+  readonly #key: KeyUser;
+
+  constructor(scheme: SignatureScheme, key: KeyUser) {
+    super(scheme);
+    this.#key = key;
+  }
+
+  final(signal?: AbortSignal): Promise<Uint8Array> {
+    return this.scheme.sign(this.#key, this.message(), signal);
+  }
 }
 
-export function schemeVerifier(scheme: SignatureScheme): Verifier {
-  const message = new Message(scheme);
-  return {
-    update: (part) => {
-      message.update(part);
-    },
-    final: (signature) => {
-      if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
-      if (!scheme.verify(message.take(), signature)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
-    },
-    wipe: () => {
-      message.wipe();
-    },
-  };
+/** Verifies by a scheme. */
+export class SchemeVerifier extends SchemeOperation implements Verifier {
+  final(signature: Uint8Array): void {
+    if (signature.length !== this.scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+    if (!this.scheme.verify(this.message(), signature)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+  }
 }
 
 export function schemeEncrypter(scheme: CipherScheme): Cipher {

@@ -139,10 +139,13 @@ const pkcs1Signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
     maxMessage: length - OVERHEAD,
     signatureLength: length,
     async sign(user, message, signal) {
-      const data = encode(message);
+      const data = hash ? digestInfo(hash, message) : message;
       // The card's own padding takes a shorter command.
       if (user.primitives.includes("rsa-pkcs1")) return user.use("rsa-pkcs1", data, signal);
-      const block = asCallerError(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
+      // A DigestInfo fits: the key was found long enough for it.
+      const block = hash
+        ? encodePkcs1Signature(data, length)
+        : asCallerError(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
       return user.use("rsa-raw", block, signal);
     },
     verify: (message, signed) =>

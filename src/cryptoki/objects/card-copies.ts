@@ -1,9 +1,9 @@
 import { equalBytes } from "../../bytes/index.ts";
 import type { CardObject } from "../../card/index.ts";
-import { type ObjectContents, ObjectCopy } from "./object-copy.ts";
+import { type ObjectContents, ObjectCopy, type ObjectLife } from "./object-copy.ts";
 
-/** Makes the contents of a card's object. @param isEnded Whether the object is gone since. */
-export type ContentsMaker = (object: CardObject, isEnded: () => boolean) => ObjectContents;
+/** Makes the contents of a card's object. */
+export type ContentsMaker = (object: CardObject, life: Readonly<ObjectLife>) => ObjectContents;
 
 /** The copy of one object of a card. */
 class CardCopy extends ObjectCopy {
@@ -12,16 +12,15 @@ class CardCopy extends ObjectCopy {
   doubtful = false;
 
   constructor(object: CardObject, make: ContentsMaker) {
-    let isEnded = (): boolean => false;
-    super(make(object, () => isEnded()));
-    isEnded = (): boolean => this.ended;
+    const life: ObjectLife = { ended: false };
+    super(make(object, life), life);
     this.#make = make;
   }
 
   /** Forgets all that was read. @param object The object as it is now. */
   renewFrom(object: CardObject): void {
     this.doubtful = false;
-    this.renew(this.#make(object, () => this.ended));
+    this.renew(this.#make(object, this.life));
   }
 }
 

@@ -11,7 +11,7 @@ import { CryptokiError } from "../errors.ts";
 import { type KeyKind, offeredForKey } from "../mechanisms/availability.ts";
 import type { Token } from "../slots/token.ts";
 import { privateKeyObject, publicKeyObject, storageAttributes } from "./card-keys.ts";
-import type { ObjectContents, PrivateKey } from "./object-copy.ts";
+import type { ObjectContents, ObjectLife, PrivateKey } from "./object-copy.ts";
 
 /**
  * An X.509 certificate (PKCS#11 3.1, X.509 public key certificate objects).
@@ -99,11 +99,11 @@ function dataObject(object: CardData): Pick<ObjectContents, "attributes"> {
 
 /**
  * An object of a card as PKCS#11 has it.
- * @param isEnded Whether the object is gone since.
+ * @param life Whether the object is gone since.
  */
-export function cardObject(object: CardObject, token: Token, isEnded: () => boolean): ObjectContents {
+export function cardObject(object: CardObject, token: Token, life: Readonly<ObjectLife>): ObjectContents {
   return {
-    ...contentsOf(object, token, isEnded),
+    ...contentsOf(object, token, life),
     private: object.private,
     isPresent: (search) => object.isPresent(search),
     card: object,
@@ -113,7 +113,7 @@ export function cardObject(object: CardObject, token: Token, isEnded: () => bool
 function contentsOf(
   object: CardObject,
   { cardToken }: Token,
-  isEnded: () => boolean,
+  life: Readonly<ObjectLife>,
 ): Pick<ObjectContents, "attributes" | "key"> {
   const allowedMechanisms = (kind: KeyKind, usage: KeyUsage): readonly number[] =>
     offeredForKey(cardToken, kind, usage);
@@ -123,7 +123,7 @@ function contentsOf(
     case "public-key":
       return publicKeyObject(object, allowedMechanisms);
     case "private-key":
-      return privateKeyObject(object, allowedMechanisms, cardKey(object, cardToken, isEnded));
+      return privateKeyObject(object, allowedMechanisms, cardKey(object, cardToken, life));
     case "data":
       return dataObject(object);
   }
@@ -132,21 +132,18 @@ function contentsOf(
 function cardKey(
   object: CardPrivateKey,
   cardToken: CardToken,
-  isEnded: () => boolean,
+  life: Readonly<ObjectLife>,
 ): Pick<PrivateKey, "use" | "authenticate"> {
-  // An operation that began with the key before must not end with the one that took its place.
-  const requireKey = (): void => {
-    if (isEnded()) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
-  };
   const authenticate = cardToken.authenticate?.bind(cardToken);
   return {
     use: (primitive, input, signal) => {
-      requireKey();
+      // An operation that began with the key before must not end with the one that took its place.
+      if (life.ended) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
       return cardToken.use(object, primitive, input, signal);
     },
     ...(authenticate && {
       authenticate: (pin: Uint8Array | null, signal?: AbortSignal) => {
-        requireKey();
+        if (life.ended) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
         return authenticate(object, pin, signal);
       },
     }),

@@ -100,7 +100,7 @@ function objectId(values: Values): { readonly objectId?: string } {
 
 /** What the object will show once it is on the card. */
 export function shownByCard(object: NewCardObject, token: Token): AttributeSet {
-  return new AttributeSet(cardObject(asWritten(object), token, () => false).attributes);
+  return new AttributeSet(cardObject(asWritten(object), token, { ended: false }).attributes);
 }
 
 function asWritten(object: NewCardObject): CardObject {

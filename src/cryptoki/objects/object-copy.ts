@@ -42,13 +42,20 @@ export interface ObjectContents {
   readonly card?: CardObject;
 }
 
+/** Whether an object is still the one that was found: shared by all that work with it. */
+export interface ObjectLife {
+  /** The object is gone: another one may have its place. */
+  ended: boolean;
+}
+
 /** The contents of an object, with its attributes. All applications that know an object of a token share one. */
 export class ObjectCopy {
   #contents: ObjectContents;
   #attributes: AttributeSet;
-  #ended = false;
+  readonly life: ObjectLife;
 
-  constructor(contents: ObjectContents) {
+  constructor(contents: ObjectContents, life: ObjectLife = { ended: false }) {
+    this.life = life;
     this.#contents = contents;
     this.#attributes = attributesOf(contents);
   }
@@ -61,13 +68,8 @@ export class ObjectCopy {
     return this.#attributes;
   }
 
-  /** The object is gone: another one may have its place. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   end(): void {
-    this.#ended = true;
+    this.life.ended = true;
   }
 
   /** The object is the same, and what is known of it is not. */

@@ -239,7 +239,7 @@ export class ObjectTable {
     if (object.owner) return objects?.session.has(object) ?? false;
     // What is built in stays.
     if (!object.card) return true;
-    return !object.copy.ended && objects?.known.get(object.card.reference) === object;
+    return !object.copy.life.ended && objects?.known.get(object.card.reference) === object;
   }
 
   /** Ends a session object; its key is wiped. */
@@ -285,7 +285,7 @@ export class ObjectTable {
     if (objects.changes === changes) return;
     objects.changes = changes;
     for (const [reference, { copy, handle }] of objects.known) {
-      if (!copy.ended) continue;
+      if (!copy.life.ended) continue;
       objects.known.delete(reference);
       this.#found.delete(handle);
     }

@@ -12,36 +12,37 @@ import type { Pin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 import type { KeyUser } from "../mechanisms/family.ts";
-import type { PrivateKey } from "../objects/object-copy.ts";
+import type { ObjectLife, PrivateKey } from "../objects/object-copy.ts";
 import type { Token } from "../slots/token.ts";
 import type { Login, Logins } from "./logins.ts";
 
 /** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
 export class GuardedKey implements KeyUser {
+  readonly primitives: readonly KeyPrimitive[];
   readonly #key: PrivateKey;
   readonly #token: Token;
   readonly #logins: Logins;
-  readonly #isGone: () => boolean;
+  readonly #life: Readonly<ObjectLife>;
+  readonly #needsLogin: boolean;
+  readonly alwaysAuthenticate: boolean;
   /** The login in which the PIN was given for the next use. */
   #authenticated: Login | undefined;
   #wasAsked = false;
   /** The use that the PIN was given for, while the card is kept for it. */
   #held: AuthenticatedUse | undefined;
 
-  /** @param isGone Whether the key is not what it was any more: destroyed since, or another one is in its place. */
-  constructor(key: PrivateKey, token: Token, logins: Logins, isGone: () => boolean) {
-    this.#isGone = isGone;
+  /**
+   * @param key Its public half was read before: only then some cards have said when they want the PIN.
+   * @param life Whether the key was destroyed since, or another one is in its place.
+   */
+  constructor(key: PrivateKey, token: Token, logins: Logins, life: Readonly<ObjectLife>) {
+    this.#life = life;
     this.#key = key;
+    this.#needsLogin = key.needsLogin;
+    this.alwaysAuthenticate = key.alwaysAuthenticate;
+    this.primitives = key.primitives;
     this.#token = token;
     this.#logins = logins;
-  }
-
-  get primitives(): readonly KeyPrimitive[] {
-    return this.#key.primitives;
-  }
-
-  get alwaysAuthenticate(): boolean {
-    return this.#key.alwaysAuthenticate;
   }
 
   /** The key wants its PIN, and no PIN was given yet, neither a right nor a wrong one. */
@@ -89,32 +90,33 @@ export class GuardedKey implements KeyUser {
     try {
       result = await this.#use(primitive, input, signal);
     } catch (cause) {
-      if (!(cause instanceof WrongResultError && this.#isGone())) throw cause;
+      if (!(cause instanceof WrongResultError && this.#life.ended)) throw cause;
       throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED, { cause });
     }
-    if (!this.#isGone()) return result;
+    if (!this.#life.ended) return result;
     wipe(result);
     throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED);
   }
 
   async #use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const key = this.#key;
-    if (!key.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
+    if (!this.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
     // Frees the session at an abort, also while the card is read for it, which is done for all callers.
-    const by = (user: Pick<PrivateKey, "use">) => (): Promise<Uint8Array> =>
-      untilAborted(user.use(primitive, input, signal), signal, cancelled);
-    if (!key.needsLogin) return afterReset(by(key));
-    if (key.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
+    let user: Pick<PrivateKey, "use"> = key;
+    const use = (): Promise<Uint8Array> => untilAborted(user.use(primitive, input, signal), signal, cancelled);
+    if (!this.#needsLogin) return afterReset(use);
+    if (this.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
     const held = this.#held;
     const authenticated =
       this.#authenticated !== undefined && this.#authenticated === this.#logins.current(this.#token) && !held?.ended;
     this.#held = undefined;
     this.#authenticated = undefined;
-    if (key.alwaysAuthenticate && !authenticated) {
+    if (this.alwaysAuthenticate && !authenticated) {
       await held?.[Symbol.asyncDispose]();
       throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, held?.ended ? GIVEN_BACK : PIN_FIRST);
     }
-    return this.#logins.use(this.#token, key.alwaysAuthenticate, by(held ?? key));
+    if (held) user = held;
+    return this.#logins.use(this.#token, this.alwaysAuthenticate, use);
   }
 }
 

@@ -274,7 +274,7 @@ export class Logins implements LoggedIn {
    * @param authenticated The key wants its PIN before each use, so that its refusal says nothing about the login.
    */
   async use<T>(token: Token, authenticated: boolean, work: () => Promise<T>): Promise<T> {
-    if (this.userOf(token) !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
+    if (this.current(token)?.user !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
     try {
       return await work();
     } catch (error) {

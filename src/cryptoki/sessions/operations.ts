@@ -1,5 +1,6 @@
 import { equalBytes } from "../../bytes/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
+import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import type { Cipher, Digester, Signer, Operation, Verifier } from "../mechanisms/family.ts";
@@ -204,6 +205,20 @@ export class Operations {
     try {
       if ("requireKey" in operation) operation.requireKey();
       return await work(operation);
+    } finally {
+      this.cancel(kind);
+    }
+  }
+
+  /** Takes a message in one call, and ends the operation. Errors as of {@link finish} and {@link SessionOperation.requireWhole}. */
+  async whole(kind: "digest" | "sign" | "sign-recover", data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const operation = this.get(kind);
+    operation.requireWhole();
+    try {
+      operation.requireKey();
+      requireBytes(data, "the data");
+      operation.stream.update(data);
+      return await operation.stream.final(signal);
     } finally {
       this.cancel(kind);
     }

@@ -7,6 +7,7 @@ import {
   type CardOptions,
   type CardRecognition,
   connectCard,
+  type ReaderFacts,
 } from "../../card/index.ts";
 import type { Pcsc } from "../../pcsc/index.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -25,6 +26,8 @@ export interface CardEnvironment extends CardOptions {
 export interface ReaderSlot {
   readonly name: string;
   readonly mute: boolean;
+  /** What the reader said of itself, for all cards that come to it. */
+  readonly facts: ReaderFacts;
   slotID(index: number): number;
   /** The card was looked at, and has tokens. */
   found(tokens: readonly Token[]): void;
@@ -85,7 +88,10 @@ export class InsertedCard implements TokenCard {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
     const { pcsc, recognition, ...options } = this.#way;
-    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, options));
+    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, {
+      readerFacts: this.#place.facts,
+      ...options,
+    }));
     try {
       this.#requirePresent();
       // A card that answered wrongly once is not unknown until it is taken out: only the second look counts.

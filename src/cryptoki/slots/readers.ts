@@ -1,4 +1,4 @@
-import { followReaders } from "../../card/index.ts";
+import { followReaders, type ReaderFacts } from "../../card/index.ts";
 import type { ReaderState } from "../../pcsc/index.ts";
 import { type ReaderSlot, type CardEnvironment, InsertedCard } from "./inserted-card.ts";
 import type { Token } from "./token.ts";
@@ -20,6 +20,7 @@ interface ReaderOwner {
 /** A reader that was seen at least once. It keeps its slot IDs while it is unplugged. */
 export class Reader implements ReaderSlot {
   readonly name: string;
+  readonly facts: ReaderFacts = {};
   readonly #way: CardEnvironment;
   readonly #owner: ReaderOwner;
   readonly #slotIDs: number[] = [];

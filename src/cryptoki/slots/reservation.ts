@@ -16,6 +16,8 @@ interface Held {
 export class Reservation {
   readonly #freed = new Condition(cancelled);
   #held: Held | undefined;
+  /** Whether a caller has the card for itself. */
+  isTaken = false;
 
   isHeldBy(holder: object): boolean {
     return this.#held?.holder === holder;
@@ -46,6 +48,7 @@ export class Reservation {
 
   async #begin(held: Held, hold: () => Promise<AsyncDisposable>, signal?: AbortSignal): Promise<void> {
     this.#held = held;
+    this.isTaken = true;
     try {
       held.transaction = await hold();
       throwIfAborted(signal, cancelled);
@@ -74,6 +77,7 @@ export class Reservation {
     over?.then(undefined, () => undefined);
     if (this.#held !== held) return;
     this.#held = undefined;
+    this.isTaken = false;
     this.#freed.notifyAll();
   }
 

@@ -3,7 +3,7 @@ import { memoizeAsync, SerialQueue } from "../../async/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import { cancelled } from "../errors.ts";
 import { CardCopies } from "../objects/card-copies.ts";
-import type { ObjectContents } from "../objects/object-copy.ts";
+import type { ObjectContents, ObjectLife } from "../objects/object-copy.ts";
 import { fitText } from "../structures.ts";
 import type { Reservation } from "./reservation.ts";
 
@@ -29,8 +29,8 @@ export interface TokenCard {
   end(): Promise<void>;
 }
 
-/** Makes the contents of an object of a card's token. @param isEnded Whether the object is gone since. */
-export type TokenContents = (object: CardObject, token: Token, isEnded: () => boolean) => ObjectContents;
+/** Makes the contents of an object of a card's token. */
+export type TokenContents = (object: CardObject, token: Token, life: Readonly<ObjectLife>) => ObjectContents;
 
 /** An application that is logged in, and may keep the user's PIN until its logout. */
 export interface LoggedIn {
@@ -61,7 +61,7 @@ export class Token {
 
   /** @param pinInLabel Whether the card has several tokens, which their PINs tell apart. */
   constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean, contents: TokenContents) {
-    this.copies = new CardCopies((object, isEnded) => contents(object, this, isEnded));
+    this.copies = new CardCopies((object, life) => contents(object, this, life));
     this.card = card;
     this.cardToken = cardToken;
     this.slotID = slotID;

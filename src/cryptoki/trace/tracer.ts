@@ -58,17 +58,16 @@ const buildText = (bits: UlongBits): string =>
 export class Tracer {
   readonly #bits: UlongBits;
   #callback: CK_TRACE_CALLBACK | undefined;
+  /** Whether there is a callback. */
+  listening = false;
 
   constructor(bits: UlongBits) {
     this.#bits = bits;
   }
 
-  get listening(): boolean {
-    return this.#callback !== undefined;
-  }
-
   listen(callback: CK_TRACE_CALLBACK | undefined): void {
     this.#callback = callback;
+    this.listening = callback !== undefined;
     this.#tell(buildText(this.#bits));
   }
 

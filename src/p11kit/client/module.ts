@@ -1,6 +1,6 @@
-import { CKR, CryptokiError, type CryptokiFunctions, FUNCTION_NAMES } from "../../cryptoki/index.ts";
+import { CKR, CryptokiError, type CryptokiFunctions, FUNCTIONS } from "../../cryptoki/index.ts";
 import { parseServerAddress } from "../address.ts";
-import { throwIfAborted } from "../../async/index.ts";
+import { type CallOptions, signalOf, throwIfAborted } from "../../async/index.ts";
 import { type Call, callOf } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
@@ -29,7 +29,7 @@ export interface P11KitOptions {
 
 /**
  * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards. It is reached
- * with C_Initialize and left with C_Finalize; calls may be made side by side, and an AbortSignal ends the wait for one.
+ * with C_Initialize and left with C_Finalize; calls may be made side by side, and the `signal` of a call's options ends the wait for it.
  *
  *     const hsm = new P11KitModule({ address: "unix:path=/run/user/1000/p11-kit/pkcs11" });
  *     await hsm.C_Initialize();
@@ -54,14 +54,15 @@ export class P11KitModule implements AsyncDisposable {
   }
 
   static {
-    for (const name of FUNCTION_NAMES) {
+    for (const [name, { parameters }] of FUNCTIONS) {
       Object.defineProperty(P11KitModule.prototype, name, {
         configurable: true,
         writable: true,
         value: async function (this: P11KitModule, ...args: readonly unknown[]): Promise<unknown> {
-          if (name === "C_Initialize") return this.#initialize(asSignal(args[0]));
-          if (name === "C_Finalize") return this.#finalize(asSignal(args[0]));
-          return this.#invoke(name, args);
+          const signal = signalOf(args[parameters.length] as CallOptions | undefined, badArgument);
+          if (name === "C_Initialize") return this.#initialize(signal);
+          if (name === "C_Finalize") return this.#finalize(signal);
+          return this.#invoke(name, args, signal);
         },
       });
     }
@@ -99,13 +100,12 @@ export class P11KitModule implements AsyncDisposable {
     throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
   }
 
-  async #invoke(name: string, args: readonly unknown[]): Promise<unknown> {
+  async #invoke(name: string, args: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
     const connections = this.#initialized();
     if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
-    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, args.find(isSignal));
+    const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, signal);
     const call = callOf(name, link.dialect.offered);
     const parts = call.request.filter(({ role }) => role !== "room" && role !== "constant");
-    const signal = asSignal(args[parts.length]);
     const own = parts.map((part, index) => ("names" in part ? handles.toServer(part.names, args[index]) : args[index]));
     const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
       const reply = await link.call({ call, args: own, room, wanted }, signal);
@@ -129,13 +129,7 @@ export class P11KitModule implements AsyncDisposable {
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- declares the methods of the class
 export interface P11KitModule extends CryptokiFunctions {}
 
-const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
-
-/** @throws {CryptokiError} CKR_ARGUMENTS_BAD for what is neither a signal nor left out, as a length that C wants is. */
-function asSignal(value: unknown): AbortSignal | undefined {
-  if (value === undefined || isSignal(value)) return value;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the last argument is an AbortSignal, or left out; lengths are not given");
-}
+const badArgument = (problem: string): CryptokiError => new CryptokiError(CKR.ARGUMENTS_BAD, problem);
 
 /** @param rv What it is when there is no connection. @throws {CryptokiError} only. */
 async function connected(connections: Connections, rv: number, signal?: AbortSignal): Promise<Connection> {

@@ -147,8 +147,8 @@ const invoke = (request: Request, caller: Caller): unknown =>
 function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
   const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
-  // Where a function takes a signal, it comes last.
-  return Reflect.apply(method, application, [...args, signal]) as unknown;
+  // A request has all arguments of its function, so the options come next.
+  return Reflect.apply(method, application, [...args, { signal }]) as unknown;
 }
 
 /** Bytes of an RSA signature of 16384 bits: who has room for it need not be told how much it takes. */

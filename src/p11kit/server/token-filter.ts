@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CKF_SLOT, CKR, CryptokiError, type CryptokiFunctions, type TokenDescription } from "../../cryptoki/index.ts";
 
 /**
@@ -27,8 +28,8 @@ export function onlyTokens(
 
 const OVERRIDES = {
   C_GetSlotList: (filter: TokenFilter, tokenPresent: boolean): Promise<number[]> => filter.slots(tokenPresent),
-  C_WaitForSlotEvent: (filter: TokenFilter, flags: number, signal?: AbortSignal): Promise<number> =>
-    filter.event(flags, signal),
+  C_WaitForSlotEvent: (filter: TokenFilter, flags: number, options?: CallOptions): Promise<number> =>
+    filter.event(flags, options),
 } as const;
 
 /** Functions whose first argument is a slot. */
@@ -76,9 +77,9 @@ class TokenFilter {
     return ((await this.#application.C_GetSlotInfo(slotID)).flags & CKF_SLOT.TOKEN_PRESENT) === 0;
   }
 
-  async event(flags: number, signal?: AbortSignal): Promise<number> {
+  async event(flags: number, options?: CallOptions): Promise<number> {
     for (;;) {
-      const slotID = await this.#application.C_WaitForSlotEvent(flags, signal);
+      const slotID = await this.#application.C_WaitForSlotEvent(flags, options);
       if (this.#shown.has(slotID) || (await this.#fits(slotID))) return slotID;
     }
   }

@@ -1,10 +1,9 @@
 import { setMaxListeners } from "node:events";
-import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { copySecret, wipe } from "../../bytes/index.ts";
 import { PcscError, unnoticedReset } from "../error.ts";
 import type { CardLock } from "../memory/slot.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,

@@ -1,9 +1,8 @@
 import { setMaxListeners } from "node:events";
-import { Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,
@@ -84,7 +83,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     const timeout = answerTime(this.#options, options);
     const begin = (): Promise<Uint8Array> => {
       this.#refusePending();
-      if (this.#slot.state.present && this.#protocol === 0) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+      if (this.#protocol === 0 && this.#slot.state.present) throw new PcscError("SCARD_E_PROTO_MISMATCH");
       return this.#exchange(bytes, timeout);
     };
     let begun = false;
@@ -233,9 +232,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     return this.#slot.lock.whenFree(this, action, {
       patience: this.#options.patience,
       signals: [signal, this.#closing.signal],
-      refuse: () => {
-        this.#refuseGone();
-      },
+      slot: this.#slot,
     });
   }
 

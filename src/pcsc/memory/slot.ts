@@ -7,8 +7,8 @@ export interface LockWait {
   /** Milliseconds until SCARD_E_SHARING_VIOLATION. */
   readonly patience: number;
   readonly signals: readonly (AbortSignal | undefined)[];
-  /** Throws if there is nothing left to wait for; asked before each look. */
-  readonly refuse?: () => void;
+  /** The reader: there is nothing to wait for once it is unplugged. */
+  readonly slot?: MemorySlot;
 }
 
 /** Which connection of this process has a card to itself. Taken twice, it is given back twice. */
@@ -62,7 +62,7 @@ export class CardLock {
     const deadline = new Deadline(wait.patience);
     for (;;) {
       throwIfAborted(wait.signals, cancelled);
-      wait.refuse?.();
+      if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
       if (!this.heldByOther(connection)) return action();
       if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       await this.#freed.wait(deadline, wait.signals);
@@ -102,7 +102,8 @@ export class MemorySlot {
   /** Aborts with the removal of the card that is in. */
   #presence = new AbortController();
   #events = 0;
-  #unplugged = false;
+  /** The reader is gone for good. */
+  unplugged = false;
   #exclusive = false;
   /** In force for the card since the first connection to it; undefined after a reset. */
   #protocol: number | undefined;
@@ -131,10 +132,6 @@ export class MemorySlot {
     return this.#card?.atr.slice() ?? new Uint8Array();
   }
 
-  get unplugged(): boolean {
-    return this.#unplugged;
-  }
-
   get exclusive(): boolean {
     return this.#exclusive;
   }
@@ -161,7 +158,7 @@ export class MemorySlot {
 
   /** The reader goes, and the card with it. Its connections never come back, even if a reader of this name does. */
   unplug(): void {
-    this.#unplugged = true;
+    this.unplugged = true;
     this.#remove("SCARD_E_READER_UNAVAILABLE");
   }
 
@@ -195,7 +192,7 @@ export class MemorySlot {
     if (!this.#tenants.delete(tenant)) return;
     this.lock.release(tenant);
     this.#exclusive = false;
-    if (!this.#unplugged) this.#changed();
+    if (!this.unplugged) this.#changed();
   }
 
   /** The protocol that the card speaks already, or the one that it speaks of `protocols`. */

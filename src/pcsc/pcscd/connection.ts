@@ -1,7 +1,6 @@
 import { wipe } from "../../bytes/index.ts";
-import { Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import {
-  type CallOptions,
   type CardConnection,
   type Disposition,
   type ExchangeOptions,

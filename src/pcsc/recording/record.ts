@@ -1,7 +1,7 @@
+import type { CallOptions } from "../../async/index.ts";
 import { type Concealment, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type {
-  CallOptions,
   CardConnection,
   ConnectOptions,
   Disposition,

@@ -1,7 +1,7 @@
-import { throwIfAborted } from "../../async/index.ts";
+import { type CallOptions, throwIfAborted } from "../../async/index.ts";
 import { fromHex, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
-import type { CallOptions, CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
+import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
 import { cancelled, ReaderFeed } from "../waiting.ts";
 import {
   CONCEALED,

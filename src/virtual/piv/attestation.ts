@@ -1,10 +1,10 @@
 import type { KeyObject } from "node:crypto";
-import { encodeTlv, SW } from "../../apdu/index.ts";
-import { fromHex } from "../../bytes/index.ts";
+import { SW } from "../../apdu/index.ts";
+import { derUnsigned } from "../../asn1/index.ts";
 import { generateKey, KEY_TYPES } from "../keys.ts";
 import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { type Authority, extension, sequence, signCertificate } from "../certificates.ts";
+import { type Authority, signCertificate } from "../certificates.ts";
 import type { AttestationKey, PivContext } from "./model.ts";
 import { FIRMWARE, POLICY, TOUCH } from "./commands.ts";
 
@@ -17,11 +17,11 @@ const NAME = "Virtual YubiKey PIV Attestation";
 const NOT_BEFORE = new Date("2016-03-14T00:00:00Z");
 const NOT_AFTER = new Date("2052-04-17T00:00:00Z");
 
-/** Extensions of an attestation certificate: 1.3.6.1.4.1.41482.3 and one more arc. */
+/** Extensions of an attestation certificate. */
 const EXTENSION = {
-  FIRMWARE: "2b0601040182c40a0303",
-  SERIAL: "2b0601040182c40a0307",
-  POLICIES: "2b0601040182c40a0308",
+  FIRMWARE: "1.3.6.1.4.1.41482.3.3",
+  SERIAL: "1.3.6.1.4.1.41482.3.7",
+  POLICIES: "1.3.6.1.4.1.41482.3.8",
 } as const;
 
 /** A new attestation key, F9, with its certificate of a root that issues no other. */
@@ -29,8 +29,8 @@ export async function makeAttestationKey(): Promise<{ key: AttestationKey; certi
   const root: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: ROOT_NAME };
   const privateKey = await generateKey(KEY_TYPES["p-256"]);
   return {
-    key: { privateKey, root: authorityCertificate(root.privateKey, ROOT_NAME, root, 1) },
-    certificate: authorityCertificate(privateKey, NAME, root, 0),
+    key: { privateKey, root: await authorityCertificate(root.privateKey, ROOT_NAME, root, 1) },
+    certificate: await authorityCertificate(privateKey, NAME, root, 0),
   };
 }
 
@@ -38,7 +38,7 @@ export async function makeAttestationKey(): Promise<{ key: AttestationKey; certi
  * ATTEST of Yubico: P1 is a key that was made on the card, the answer its certificate, signed by F9
  * (https://developers.yubico.com/PIV/Introduction/PIV_attestation.html).
  */
-export function attest({ contents }: PivContext, { p1: slot, p2 }: CardCommand): Uint8Array {
+export async function attest({ contents }: PivContext, { p1: slot, p2 }: CardCommand): Promise<Uint8Array> {
   if (p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const { attestationKey, keys, traits } = contents;
   const key = keys.get(slot);
@@ -50,34 +50,37 @@ export function attest({ contents }: PivContext, { p1: slot, p2 }: CardCommand):
     issuer: { privateKey: attestationKey.privateKey, name: NAME },
     notBefore: NOT_BEFORE,
     notAfter: NOT_AFTER,
-    extensions: [
-      extension(EXTENSION.FIRMWARE, FIRMWARE),
-      extension(EXTENSION.SERIAL, encodeTlv(0x02, integer(traits.serial))),
-      extension(EXTENSION.POLICIES, Uint8Array.of(POLICY[key.pinPolicy], TOUCH[key.touchPolicy])),
+    extensions: ({ Extension }) => [
+      new Extension(EXTENSION.FIRMWARE, false, FIRMWARE),
+      new Extension(EXTENSION.SERIAL, false, derUnsigned(bytesOf(traits.serial))),
+      new Extension(EXTENSION.POLICIES, false, Uint8Array.of(POLICY[key.pinPolicy], TOUCH[key.touchPolicy])),
     ],
   });
 }
 
 /** A certificate for signing certificates, with `below` more of that kind under it at most. */
-function authorityCertificate(privateKey: KeyObject, name: string, issuer: Authority, below: number): Uint8Array {
-  const constraints = sequence(Uint8Array.of(0x01, 0x01, 0xff), encodeTlv(0x02, Uint8Array.of(below)));
+function authorityCertificate(
+  privateKey: KeyObject,
+  name: string,
+  issuer: Authority,
+  below: number,
+): Promise<Uint8Array> {
   return signCertificate({
     privateKey,
     name,
     issuer,
     notBefore: NOT_BEFORE,
     notAfter: NOT_AFTER,
-    extensions: [
-      extension("551d13", constraints, true),
-      // keyCertSign
-      extension("551d0f", fromHex("03020204"), true),
+    extensions: ({ BasicConstraintsExtension, KeyUsagesExtension, KeyUsageFlags }) => [
+      new BasicConstraintsExtension(true, below, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
     ],
   });
 }
 
-/** Content of an INTEGER that is not negative. */
-function integer(value: number): Uint8Array {
-  const hex = value.toString(16);
-  const even = hex.padStart(hex.length + (hex.length % 2), "0");
-  return fromHex(/^[89a-f]/u.test(even) ? `00${even}` : even);
+/** A number of 32 bits, most significant byte first. */
+function bytesOf(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
 }

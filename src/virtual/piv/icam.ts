@@ -1,71 +1,58 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { encodeTlv, readTlvs, type Tlv } from "../../apdu/index.ts";
-import { DataError, equalBytes, fromHex, fromUtf8 } from "../../bytes/index.ts";
+import type { OctetString } from "asn1js";
+import type { ContentInfo } from "pkijs";
+import { readTlvs } from "../../apdu/index.ts";
+import { DataError, fromUtf8 } from "../../bytes/index.ts";
 import { readRegularFile } from "../card-file.ts";
 import { VirtualPivCard } from "./card.ts";
 import { TAG } from "./model.ts";
 import type { KeySource, PivCardOptions } from "./personalise.ts";
 
-const DATA = fromHex("2a864886f70d010701");
-const SHROUDED_KEY_BAG = fromHex("2a864886f70d010c0a0102");
 const WHAT = "PKCS#12";
+/** id-data (RFC 5652 section 4). */
+const DATA = "1.2.840.113549.1.7.1";
+/** pkcs-12-pkcs-8ShroudedKeyBag (RFC 7292 section 4.2). */
+const SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2";
 
 /**
  * The first private key of a PKCS#12 file (RFC 7292), as programs write them: in a shrouded bag of a part that is not
  * itself encrypted. The file's authentication code is not looked at.
  * @throws {DataError} if there is no such key, or the password does not open it.
  */
-export function readPkcs12Key(bytes: Uint8Array, password: string): KeyObject {
-  const [, authenticatedSafe] = sequence(readTlvs(bytes, WHAT)[0]);
-  const parts = sequence(only(octets(contentOf(authenticatedSafe))));
-  for (const part of parts) {
-    const [type] = sequence(part);
-    if (!isOid(type, DATA)) continue;
-    for (const bag of sequence(only(octets(contentOf(part))))) {
-      const [id, value] = sequence(bag);
-      if (isOid(id, SHROUDED_KEY_BAG)) return decrypt(only(value?.value), password);
-    }
-  }
-  throw new DataError(`${WHAT}: no private key in it`);
-}
-
-/** A shrouded bag holds an EncryptedPrivateKeyInfo, which OpenSSL reads (RFC 7292 section 4.2.2). */
-function decrypt(info: Tlv, passphrase: string): KeyObject {
-  const key = Buffer.from(encodeTlv(info.tag, info.value));
+export async function readPkcs12Key(bytes: Uint8Array, password: string): Promise<KeyObject> {
+  const info = await findShroudedKey(bytes);
+  if (info === undefined) throw new DataError(`${WHAT}: no private key in it`);
   try {
-    return createPrivateKey({ key, format: "der", type: "pkcs8", passphrase });
+    return createPrivateKey({ key: Buffer.from(info), format: "der", type: "pkcs8", passphrase: password });
   } catch (cause) {
     throw new DataError(`${WHAT}: the password does not open the private key`, { cause });
   }
 }
 
-function sequence(tlv: Tlv | undefined): readonly Tlv[] {
-  if (tlv?.tag !== 0x30) throw new DataError(`${WHAT}: not a SEQUENCE where one belongs`);
-  return readTlvs(tlv.value, WHAT);
+/** The EncryptedPrivateKeyInfo of the first shrouded bag (RFC 7292 section 4.2.2), which OpenSSL reads. */
+async function findShroudedKey(bytes: Uint8Array): Promise<ArrayBuffer | undefined> {
+  // Loaded here, because loading it takes long.
+  const { AuthenticatedSafe, PFX, PKCS8ShroudedKeyBag, SafeContents } = await import("pkijs");
+  try {
+    const parts = AuthenticatedSafe.fromBER(contentOf(PFX.fromBER(bytes).authSafe)).safeContents;
+    return parts
+      .filter(({ contentType }) => contentType === DATA)
+      .flatMap((part) => SafeContents.fromBER(contentOf(part)).safeBags)
+      .filter(({ bagId }) => bagId === SHROUDED_KEY_BAG)
+      .map(({ bagValue }) => bagValue)
+      .find((value) => value instanceof PKCS8ShroudedKeyBag)
+      ?.toSchema()
+      .toBER();
+  } catch (cause) {
+    throw new DataError(`${WHAT}: malformed`, { cause });
+  }
 }
 
-/** The [0] EXPLICIT content of a ContentInfo. */
-function contentOf(info: Tlv | undefined): Tlv {
-  const [, content] = sequence(info);
-  if (content?.tag !== 0xa0) throw new DataError(`${WHAT}: a part without content`);
-  return only(content.value);
-}
-
-function octets(tlv: Tlv): Uint8Array {
-  if (tlv.tag !== 0x04) throw new DataError(`${WHAT}: not an OCTET STRING where one belongs`);
-  return tlv.value;
-}
-
-function only(bytes: Uint8Array | undefined): Tlv {
-  const [first, ...more] = readTlvs(bytes ?? new Uint8Array(), WHAT);
-  if (first === undefined || more.length > 0) throw new DataError(`${WHAT}: not exactly one element where one belongs`);
-  return first;
-}
-
-function isOid(tlv: Tlv | undefined, content: Uint8Array): boolean {
-  return tlv?.tag === 0x06 && equalBytes(tlv.value, content);
+/** The content of a part that is data: the octets of an OCTET STRING. */
+function contentOf({ content }: ContentInfo): ArrayBuffer {
+  return (content as OctetString).getValue();
 }
 
 /** Data objects by the number that their file's name begins with; the file holds the content without the outer 53. */
@@ -137,7 +124,7 @@ async function readKey(folder: string, names: readonly string[], number: number)
   const name = names.find((candidate) => isKey(candidate) && names.includes(certificateOf(candidate)));
   if (name === undefined) return null;
   return {
-    privateKey: readPkcs12Key(await readRegularFile(path.join(folder, name), MAX_FILE, name), ""),
+    privateKey: await readPkcs12Key(await readRegularFile(path.join(folder, name), MAX_FILE, name), ""),
     certificate: fromUtf8(await readRegularFile(path.join(folder, certificateOf(name)), MAX_FILE, certificateOf(name))),
     anyCertificate: true,
   };

@@ -1,7 +1,9 @@
 import type { KeyObject } from "node:crypto";
+import type { Extension, KeyUsageFlags } from "@peculiar/x509";
 import { encodeTlv, findTlv, readTlvs } from "../../apdu/index.ts";
+import { derOctetString, derOid, derSequence } from "../../asn1/index.ts";
 import { concat, DataError, fromHex, utf8 } from "../../bytes/index.ts";
-import { type Authority, extension, oid, sequence, signCertificate, uri } from "../certificates.ts";
+import { type Authority, signCertificate, type X509 } from "../certificates.ts";
 import { PIV_AID } from "./commands.ts";
 import { establishesKeys, SLOT } from "./model.ts";
 
@@ -160,49 +162,57 @@ export interface CertificateRequest {
  * An X.509 v3 certificate as PIV cards carry them, with the extensions and thus the size of real ones
  * (RFC 5280; X.509 Certificate and CRL Extensions Profile for SSP).
  */
-export function issueCertificate(request: CertificateRequest): Uint8Array {
-  return signCertificate({ ...request, extensions: extensions(request) });
+export function issueCertificate(request: CertificateRequest): Promise<Uint8Array> {
+  return signCertificate({ ...request, extensions: (x509) => extensions(x509, request) });
 }
 
-function extensions({ slot, privateKey, fascn, guid }: CertificateRequest): Uint8Array[] {
+function extensions(x509: X509, { slot, privateKey, fascn, guid }: CertificateRequest): Extension[] {
   const rsa = privateKey.asymmetricKeyType === "rsa";
   return [
-    extension("551d0f", keyUsage(slot, rsa), true),
-    extension("551d25", sequence(...extendedKeyUsages(slot))),
-    // id-fpki-common-authentication and its siblings.
-    extension("551d20", sequence(sequence(oid("6086480165030201030d")))),
-    extension("551d11", alternativeNames(fascn, guid)),
-    extension(
-      "551d1f",
-      sequence(sequence(encodeTlv(0xa0, encodeTlv(0xa0, uri("http://crl.example.test/virtual-piv.crl"))))),
-    ),
-    extension("2b06010505070101", sequence(sequence(oid("2b06010505073001"), uri("http://ocsp.example.test/piv")))),
-    // NACI indicator: no background check was made (FIPS 201-1 appendix D.2).
-    extension("60864801650306 0901", Uint8Array.of(0x01, 0x01, 0x00)),
+    new x509.KeyUsagesExtension(keyUsage(x509.KeyUsageFlags, slot, rsa), true),
+    new x509.ExtendedKeyUsageExtension(extendedKeyUsages(slot)),
+    new x509.CertificatePolicyExtension([COMMON_AUTHENTICATION]),
+    new x509.Extension(ALTERNATIVE_NAME, false, alternativeNames(fascn, guid)),
+    new x509.CRLDistributionPointsExtension(["http://crl.example.test/virtual-piv.crl"]),
+    new x509.AuthorityInfoAccessExtension({ ocsp: "http://ocsp.example.test/piv" }),
+    // False: no background check was made (FIPS 201-1 appendix D.2).
+    new x509.Extension(NACI, false, Uint8Array.of(0x01, 0x01, 0x00)),
   ];
 }
 
-/** Bits of KeyUsage: digitalSignature 0, nonRepudiation 1, keyEncipherment 2, keyAgreement 4. */
-function keyUsage(slot: number, rsa: boolean): Uint8Array {
-  if (slot === SLOT.SIGNATURE) return fromHex("030206c0");
-  if (establishesKeys(slot)) return rsa ? fromHex("03020520") : fromHex("03020308");
-  return fromHex("03020780");
+/** id-fpki-common-authentication (X.509 Certificate Policy for the U.S. Federal PKI Common Policy Framework, section 1.2). */
+const COMMON_AUTHENTICATION = "2.16.840.1.101.3.2.1.3.13";
+/** subjectAltName (RFC 5280 section 4.2.1.6). */
+const ALTERNATIVE_NAME = "2.5.29.17";
+/** The NACI indicator (FIPS 201-1 appendix D.2). */
+const NACI = "2.16.840.1.101.3.6.9.1";
+/** pivFASC-N (FIPS 201-1 appendix D.2). */
+const PIV_FASCN = "2.16.840.1.101.3.6.6";
+/** id-PIV-cardAuth (FIPS 201-1 appendix D.2). */
+const CARD_AUTHENTICATION = "2.16.840.1.101.3.6.8";
+const CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.2";
+const EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4";
+/** Microsoft's smart card logon. */
+const SMART_CARD_LOGON = "1.3.6.1.4.1.311.20.2.2";
+
+function keyUsage(flags: X509["KeyUsageFlags"], slot: number, rsa: boolean): KeyUsageFlags {
+  if (slot === SLOT.SIGNATURE) return flags.digitalSignature | flags.nonRepudiation;
+  if (establishesKeys(slot)) return rsa ? flags.keyEncipherment : flags.keyAgreement;
+  return flags.digitalSignature;
 }
 
-function extendedKeyUsages(slot: number): Uint8Array[] {
-  // id-PIV-cardAuth
-  if (slot === SLOT.CARD_AUTHENTICATION) return [oid("608648016503060 8")];
-  // clientAuth and Microsoft's smart card logon, or emailProtection
-  if (slot === SLOT.AUTHENTICATION) return [oid("2b06010505070302"), oid("2b0601040182371402 02")];
-  return [oid("2b06010505070304")];
+function extendedKeyUsages(slot: number): string[] {
+  if (slot === SLOT.CARD_AUTHENTICATION) return [CARD_AUTHENTICATION];
+  if (slot === SLOT.AUTHENTICATION) return [CLIENT_AUTHENTICATION, SMART_CARD_LOGON];
+  return [EMAIL_PROTECTION];
 }
 
-/** The FASC-N as pivFASC-N, and the card's UUID as a URN (RFC 4122). */
+/** GeneralNames: the FASC-N as pivFASC-N, and the card's UUID as a URN (RFC 4122). */
 function alternativeNames(fascn: Uint8Array, guid: Uint8Array): Uint8Array {
   const digits = Buffer.from(guid).toString("hex");
   const uuid = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20)];
-  return sequence(
-    encodeTlv(0xa0, oid("60864801650306 06"), encodeTlv(0xa0, encodeTlv(0x04, fascn))),
-    uri(`urn:uuid:${uuid.join("-")}`),
+  return derSequence(
+    encodeTlv(0xa0, derOid(PIV_FASCN), encodeTlv(0xa0, derOctetString(fascn))),
+    encodeTlv(0x86, utf8(`urn:uuid:${uuid.join("-")}`)),
   );
 }

@@ -143,7 +143,7 @@ async function makeKeys(
     certificates.set(
       slot,
       given === undefined
-        ? issueCertificate(request)
+        ? await issueCertificate(request)
         : readCertificate(given, slotName, anyCertificate ? undefined : privateKey),
     );
   }

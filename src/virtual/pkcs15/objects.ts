@@ -127,27 +127,30 @@ async function certificates(
 ): Promise<Part[]> {
   const root: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID Root" };
   const issuer: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: "Virtual eID CA" };
-  const own = keys.map(({ plan, privateKey }, index) => ({
-    id: index + 1,
-    label: plan.label,
-    authority: false,
-    der: issueCertificate(
-      plan.purpose,
-      { privateKey, name: holder },
-      issuer,
-      plan.name === "signature-rsa" ? LONG_CERTIFICATE : 0,
-    ),
-  }));
+  const own = await Promise.all(
+    keys.map(async ({ plan, privateKey }, index) => ({
+      id: index + 1,
+      label: plan.label,
+      authority: false,
+      der: await issueCertificate(
+        plan.purpose,
+        { privateKey, name: holder },
+        issuer,
+        plan.name === "signature-rsa" ? LONG_CERTIFICATE : 0,
+      ),
+    })),
+  );
   const [first] = keys;
   if (first) {
-    const der = issueCertificate("authentication", { privateKey: first.privateKey, name: `${holder} at work` }, issuer);
+    const subject = { privateKey: first.privateKey, name: `${holder} at work` };
+    const der = await issueCertificate("authentication", subject, issuer);
     own.push({ id: 1, label: `${first.plan.label} at work`, authority: false, der });
   }
-  const authority = (id: number, subject: Authority): (typeof own)[number] => ({
+  const authority = async (id: number, subject: Authority): Promise<(typeof own)[number]> => ({
     id,
     label: subject.name,
     authority: true,
-    der: issueCertificate("authority", subject, root),
+    der: await issueCertificate("authority", subject, root),
   });
   let next = FILE.FIRST_CERTIFICATE as number;
   const part = (choice: number, id: number, size: number, all: typeof own): Part => {
@@ -159,8 +162,8 @@ async function certificates(
   };
   return [
     part(4, FILE.CDF, 768, own),
-    part(5, FILE.TRUSTED_CDF, 128, [authority(0x10, root)]),
-    part(6, FILE.USEFUL_CDF, 128, [authority(0x11, issuer)]),
+    part(5, FILE.TRUSTED_CDF, 128, [await authority(0x10, root)]),
+    part(6, FILE.USEFUL_CDF, 128, [await authority(0x11, issuer)]),
   ];
 }
 

@@ -1,18 +1,13 @@
 import type { KeyObject } from "node:crypto";
-import { encodeTlv } from "../../apdu/index.ts";
-import { fromHex, utf8 } from "../../bytes/index.ts";
-import { type Authority, extension, oid, sequence, signCertificate } from "../certificates.ts";
+import type { KeyUsageFlags } from "@peculiar/x509";
+import { derOid, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
+import { utf8 } from "../../bytes/index.ts";
+import { type Authority, signCertificate, type X509 } from "../certificates.ts";
 import { PIN, USAGE } from "./entry.ts";
 
 /** What a certificate is for. */
 type CertificatePurpose = "authentication" | "signature" | "authority";
 
-/** KeyUsage: digitalSignature and keyEncipherment or keyAgreement; nonRepudiation; keyCertSign and cRLSign. */
-const KEY_USAGE: Readonly<Record<CertificatePurpose, string>> = {
-  authentication: "030203a8",
-  signature: "03020640",
-  authority: "03020106",
-};
 const YEARS = 5;
 
 /**
@@ -24,29 +19,43 @@ export function issueCertificate(
   subject: { readonly privateKey: KeyObject; readonly name: string },
   issuer: Authority,
   policyText = 0,
-): Uint8Array {
+): Promise<Uint8Array> {
   const notBefore = new Date();
   const notAfter = new Date(notBefore);
   notAfter.setUTCFullYear(notBefore.getUTCFullYear() + YEARS);
-  const constraints = purpose === "authority" ? sequence(Uint8Array.of(0x01, 0x01, 0xff)) : sequence();
   return signCertificate({
     ...subject,
     issuer,
     notBefore,
     notAfter,
-    extensions: [
-      extension("551d13", constraints, true),
-      extension("551d0f", fromHex(KEY_USAGE[purpose]), true),
-      ...(policyText > 0 ? [extension("551d20", policies(policyText))] : []),
+    extensions: ({ BasicConstraintsExtension, Extension, KeyUsageFlags, KeyUsagesExtension }) => [
+      new BasicConstraintsExtension(purpose === "authority", undefined, true),
+      new KeyUsagesExtension(keyUsage(KeyUsageFlags, purpose), true),
+      ...(policyText > 0 ? [new Extension(CERTIFICATE_POLICIES, false, policies(policyText))] : []),
     ],
   });
 }
 
+function keyUsage(flags: X509["KeyUsageFlags"], purpose: CertificatePurpose): KeyUsageFlags {
+  switch (purpose) {
+    case "authentication":
+      return flags.digitalSignature | flags.keyEncipherment | flags.keyAgreement;
+    case "signature":
+      return flags.nonRepudiation;
+    case "authority":
+      return flags.keyCertSign | flags.cRLSign;
+  }
+}
+
+const CERTIFICATE_POLICIES = "2.5.29.32";
+const ANY_POLICY = "2.5.29.32.0";
+const USER_NOTICE = "1.3.6.1.5.5.7.2.2";
+
 /** Certificate policies: one, with a user notice of so many letters (RFC 5280 section 4.2.1.4). */
 function policies(letters: number): Uint8Array {
-  const notice = sequence(encodeTlv(0x0c, utf8("This certificate is for tests. ".repeat(letters).slice(0, letters))));
-  const qualifier = sequence(oid("2b06010505070202"), notice);
-  return sequence(sequence(oid("551d2000"), sequence(qualifier)));
+  const text = utf8("This certificate is for tests. ".repeat(letters).slice(0, letters));
+  const qualifier = derSequence(derOid(USER_NOTICE), derSequence(encodeDer(TAG.UTF8_STRING, text)));
+  return derSequence(derSequence(derOid(ANY_POLICY), derSequence(qualifier)));
 }
 
 /** The keys of the card. */

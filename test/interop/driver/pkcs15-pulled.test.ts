@@ -42,7 +42,8 @@ async function tokenOf(card: WatchedCard): Promise<{ readonly readers: MemoryRea
   const readers = new MemoryReaders();
   readers.plug(READER);
   readers.insert(READER, card);
-  const [token] = (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER))))?.tokens ?? [];
+  const [token] =
+    (await pkcs15.claim(new Card(await readers.client({ patience: 200 }).connect(READER)), "thorough"))?.tokens ?? [];
   if (!token) throw new Error("no token");
   return { readers, token };
 }

@@ -114,9 +114,9 @@ export class Client {
   }
 
   async #find(template: Parameters<Cryptoki["C_FindObjectsInit"]>[1]): Promise<number> {
-    await this.#cryptoki.C_FindObjectsInit(this.#session, template, this.signal);
+    await this.#cryptoki.C_FindObjectsInit(this.#session, template, { signal: this.signal });
     const [found] = await this.#cryptoki
-      .C_FindObjects(this.#session, 1, this.signal)
+      .C_FindObjects(this.#session, 1, { signal: this.signal })
       // Also after an abort: the search is open until its program ends it.
       .finally(() => this.#cryptoki.C_FindObjectsFinal(this.#session));
     if (found !== undefined) return found;
@@ -127,7 +127,8 @@ export class Client {
   }
 
   async #consent({ consent = false }: KnownKey): Promise<void> {
-    if (consent) await this.#cryptoki.C_Login(this.#session, CKU.CONTEXT_SPECIFIC, this.#token.pin, this.signal);
+    if (consent)
+      await this.#cryptoki.C_Login(this.#session, CKU.CONTEXT_SPECIFIC, this.#token.pin, { signal: this.signal });
   }
 
   async sign(key: KnownKey, pss: boolean, between: Between): Promise<void> {
@@ -138,10 +139,10 @@ export class Client {
         ? PSS
         : { mechanism: CKM.SHA256_RSA_PKCS }
       : { mechanism: CKM.ECDSA_SHA256 };
-    await this.#cryptoki.C_SignInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, this.signal);
+    await this.#cryptoki.C_SignInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, { signal: this.signal });
     await between();
     await this.#consent(key);
-    const signature = await this.#cryptoki.C_Sign(this.#session, message, this.signal);
+    const signature = await this.#cryptoki.C_Sign(this.#session, message, { signal: this.signal });
     const padding = rsa && pss ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } : {};
     const right = verify("sha256", message, { key: key.publicKey, dsaEncoding: "ieee-p1363", ...padding }, signature);
     if (!right) throw new WrongResult("a signature of another key");
@@ -154,10 +155,12 @@ export class Client {
       message,
     );
     const mechanism: CK_MECHANISM = oaep ? OAEP : { mechanism: CKM.RSA_PKCS };
-    await this.#cryptoki.C_DecryptInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, this.signal);
+    await this.#cryptoki.C_DecryptInit(this.#session, mechanism, this.#handles.get(key.id) ?? 0, {
+      signal: this.signal,
+    });
     await between();
     await this.#consent(key);
-    if (!equalBytes(await this.#cryptoki.C_Decrypt(this.#session, ciphertext, this.signal), message))
+    if (!equalBytes(await this.#cryptoki.C_Decrypt(this.#session, ciphertext, { signal: this.signal }), message))
       throw new WrongResult("another plaintext");
   }
 
@@ -166,14 +169,11 @@ export class Client {
     const point = peer.publicKey.export({ format: "der", type: "spki" }).subarray(-65);
     const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: point } };
     const handle = this.#handles.get(key.id) ?? 0;
-    const secret = await this.#cryptoki.C_DeriveKey(this.#session, mechanism, handle, SECRET, this.signal);
+    const secret = await this.#cryptoki.C_DeriveKey(this.#session, mechanism, handle, SECRET, { signal: this.signal });
     await between();
-    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(
-      this.#session,
-      secret,
-      [CKA.VALUE],
-      this.signal,
-    );
+    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(this.#session, secret, [CKA.VALUE], {
+      signal: this.signal,
+    });
     await this.#cryptoki.C_DestroyObject(this.#session, secret);
     const expected = diffieHellman({ privateKey: peer.privateKey, publicKey: key.publicKey });
     if (!equalBytes(value, expected)) throw new WrongResult("another secret");
@@ -184,19 +184,16 @@ export class Client {
     if (!privateData) return;
     const handle = await this.#find({ [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: privateData.label });
     await between();
-    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(
-      this.#session,
-      handle,
-      [CKA.VALUE],
-      this.signal,
-    );
+    const { [CKA.VALUE]: value } = await this.#cryptoki.C_GetAttributeValue(this.#session, handle, [CKA.VALUE], {
+      signal: this.signal,
+    });
     if (!equalBytes(value, privateData.value)) throw new WrongResult(`${privateData.label}: ${toHex(value)}`);
   }
 
   async loginAgain(between: Between): Promise<void> {
     await this.#cryptoki.C_Logout(this.#session);
     await between();
-    await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin, this.signal);
+    await this.#cryptoki.C_Login(this.#session, CKU.USER, this.#token.pin, { signal: this.signal });
     await between();
     await this.#findKeys();
   }
