@@ -8,6 +8,7 @@ import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
 import { addImport } from "./commands/import.ts";
+import { addKey } from "./commands/key.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addRead } from "./commands/read.ts";
@@ -54,6 +55,7 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addDerive,
   addImport,
   addDelete,
+  addKey,
   addPin,
   addCard,
   addApdu,

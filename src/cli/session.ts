@@ -274,13 +274,21 @@ export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): P
   }
 }
 
-/** Logs in the user, or the security officer if the options say so. */
-export async function logIn(session: TokenSession, options: OfficerOptions): Promise<void> {
+/**
+ * Logs in the user, or the security officer if the options say so.
+ * @param onOfficer Gets the officer's PIN or key once it turned out to be right; it is wiped afterwards.
+ */
+export async function logIn(
+  session: TokenSession,
+  options: OfficerOptions,
+  onOfficer: (pin: Uint8Array) => void = () => undefined,
+): Promise<void> {
   if (!options.so) return session.login();
   const question = `SO PIN or management key of ${visible(session.token.label)}`;
   const pin = await readPin(secret(SO_PIN, question, options.soPinSource), session.context.environment);
   try {
     await session.cryptoki.C_Login(session.handle, CKU.SO, pin);
+    onOfficer(pin);
   } finally {
     wipe(pin);
   }

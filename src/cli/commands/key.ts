@@ -1,0 +1,15 @@
+import type { Command } from "commander";
+import type { Environment } from "../output/printer.ts";
+import { addKeyGenerate } from "./key-generate.ts";
+import { addKeyInfo } from "./key-info.ts";
+import { addKeyList } from "./key-list.ts";
+
+export function addKey(program: Command, environment: Environment): void {
+  const key = program
+    .command("key")
+    .summary("make keys on a card, and see what they are")
+    .description("The private keys on the cards.");
+  addKeyGenerate(key, environment);
+  addKeyList(key, environment);
+  addKeyInfo(key, environment);
+}
