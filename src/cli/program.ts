@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
+import { addCertificate } from "./commands/certificate.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -56,6 +57,7 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addImport,
   addDelete,
   addKey,
+  addCertificate,
   addPin,
   addCard,
   addApdu,

@@ -89,6 +89,11 @@ export class TokenSession {
     await this.cryptoki.C_Login(this.handle, CKU.CONTEXT_SPECIFIC, await this.#askForPin());
   }
 
+  /** The user's PIN, asked for once; the session wipes it when it ends. */
+  pin(): Promise<Uint8Array> {
+    return this.#askForPin();
+  }
+
   #askForPin(): Promise<Uint8Array> {
     const { context, token } = this;
     const question = `PIN of ${visible(token.label)}${pinRemark(token.flags)}`;
