@@ -280,6 +280,24 @@ export interface PinPad {
   unlockPin?(signal?: AbortSignal): Promise<void>;
 }
 
+/** What a card tells of the device and of what is still as the factory set it; undefined where it does not tell. */
+export interface CardDeviceInfo {
+  readonly firmware: string | undefined;
+  /** As it is printed on the device, decimal. */
+  readonly serial: string | undefined;
+  readonly hasDefaultPin: boolean | undefined;
+  readonly hasDefaultPuk: boolean | undefined;
+  readonly hasDefaultOfficerKey: boolean | undefined;
+  readonly pukTriesLeft: number | undefined;
+}
+
+/** What proves that a key was made on a card: certificates in DER. */
+export interface KeyAttestation {
+  readonly certificate: Uint8Array;
+  /** That of the key that signed it, and further ones towards the maker's root. */
+  readonly chain: readonly Uint8Array[];
+}
+
 /** A token: what one PIN of a card application guards. */
 export interface CardToken {
   info(): Promise<CardTokenInfo>;
@@ -377,6 +395,22 @@ export interface CardToken {
     variables: ReadonlyMap<string, string>,
     signal?: AbortSignal,
   ): Promise<void>;
+  /** The device beneath the token. */
+  deviceInfo?(): Promise<CardDeviceInfo>;
+  /**
+   * Sets how many tries PIN and PUK have. Both have the values afterwards that the factory sets. Wants the user and the security officer
+   * logged in.
+   */
+  setPinTries?(tries: { readonly pin: number; readonly puk: number }, signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes the card application as the factory made it, without any login: PINs are blocked for it first. The card must be recognised anew
+   * afterwards.
+   */
+  erase?(signal?: AbortSignal): Promise<void>;
+  /** Proves that a key was made on the card. @throws {UnsupportedError} for a key that was not. */
+  attestKey?(key: CardPrivateKey, signal?: AbortSignal): Promise<KeyAttestation>;
+  /** Moves a key to the place that another CKA_ID names; the certificate stays. Wants the security officer logged in. */
+  moveKey?(key: CardPrivateKey, id: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** The user's own way to a new token (C_ResetToken). */
   resetToken?(pin: Uint8Array, variables: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
 }

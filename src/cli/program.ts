@@ -12,10 +12,13 @@ import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
+import { addPuk } from "./commands/puk.ts";
 import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSign } from "./commands/sign.ts";
+import { addSo } from "./commands/so.ts";
+import { addToken } from "./commands/token.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
@@ -37,7 +40,9 @@ Exit codes:
 Environment:
   CRYPTOKI_PIN           the PIN, if --pin-source does not say where it is
   CRYPTOKI_NEW_PIN       the PIN to be set, and CRYPTOKI_PUK the PUK, of pin change and pin unlock
-  CRYPTOKI_SO_PIN        the SO PIN or management key, of import and delete with --so
+  CRYPTOKI_NEW_PUK       the PUK to be set, of puk change and pin retries
+  CRYPTOKI_SO_PIN        the SO PIN or management key, wherever --so is, and of so change, pin retries and key move
+  CRYPTOKI_NEW_SO_PIN    the one to be set, of so change
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
@@ -59,6 +64,9 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addKey,
   addCertificate,
   addPin,
+  addPuk,
+  addSo,
+  addToken,
   addCard,
   addApdu,
   addServe,

@@ -17,7 +17,7 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
-import { NEW_PIN, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
+import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
 import { readUri, type Token } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
@@ -248,7 +248,10 @@ function pinRemark(flags: number): string {
 }
 
 /** How the security officer's PIN is given: the SO PIN, or the management key of a PIV card in hexadecimal. */
-const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+export const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+
+/** How the one that is to be set is given. */
+export const NEW_SO_PIN = { option: "--new-so-pin-source", variable: "CRYPTOKI_NEW_SO_PIN" } as const;
 
 export interface OfficerOptions {
   readonly so?: true;
@@ -299,7 +302,7 @@ export async function logIn(
   }
 }
 
-const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, SO_PIN].map(({ variable }) => variable);
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN].map(({ variable }) => variable);
 
 /**
  * A copy of the environment for this program. PINs and PUKs are taken out of `env` itself, also those whose variables `args` name

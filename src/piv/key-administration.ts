@@ -1,20 +1,34 @@
-import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CommandApdu, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardObject,
   type GeneratedKeyPair,
+  isNotFound,
+  type KeyAttestation,
   type KeyPairRequest,
   type NewCardObject,
   type NewVendorAttributes,
+  ObjectGoneError,
   unlessRefused,
   UnsupportedError,
 } from "../card/index.ts";
 import { encodePublicKey, HostPrivateKey } from "../crypto/index.ts";
+import { getData, readData } from "./commands.ts";
+import { readCertificate } from "./data-objects.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { SlotObjects } from "./objects.ts";
 import { generate, readGenerated } from "./private-key.ts";
+import type { PivSession } from "./session.ts";
 import type { PivStore } from "./store.ts";
-import { importKey, type NewKeyPolicies, readNewKeyPolicies } from "./yubico-admin.ts";
+import {
+  attest,
+  ATTESTATION_CERTIFICATE,
+  importKey,
+  moveKey,
+  type NewKeyPolicies,
+  NOWHERE,
+  readNewKeyPolicies,
+} from "./yubico-admin.ts";
 import { keyTypeName, pinPolicyOf } from "./yubico.ts";
 
 /** Sends a command for which the card wants the management key first. @throws {LoginRequiredError} if it was not given. */
@@ -53,6 +67,50 @@ export class KeyAdministration {
     }
     this.#store.made(slot, readGenerated(type, data), pinPolicyOf(policies.pin));
     return { privateKey: place.privateKey, publicKey: place.publicKey };
+  }
+
+  /** Proves that a key was made on the card: no login is needed. */
+  async attest(session: PivSession, slot: KeySlot, signal?: AbortSignal): Promise<KeyAttestation> {
+    const name = referenceName(slot);
+    const ask = (command: CommandApdu): Promise<ResponseApdu> => session.run((send) => send(command), signal);
+    const { data, sw } = await ask(attest(slot.reference));
+    if (sw !== SW.OK) {
+      const cause = new StatusError("ATTEST", sw);
+      if (isExecutionError(sw)) throw cause;
+      if (sw === SW.INSTRUCTION_NOT_SUPPORTED) throw new UnsupportedError("this card does not attest keys", { cause });
+      throw new UnsupportedError(`the card does not attest key ${name}: there is none, or it was brought there`, {
+        cause,
+      });
+    }
+    const ofSigner = await ask(getData(ATTESTATION_CERTIFICATE));
+    const value = ofSigner.sw === SW.OK ? readData(ATTESTATION_CERTIFICATE, ofSigner.data) : undefined;
+    return { certificate: data, chain: value ? [readCertificate(value)] : [] };
+  }
+
+  /** Moves the key in `from` to the place that another CKA_ID names. */
+  async move(from: KeySlot, id: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const to = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, id))?.slot;
+    if (!to) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
+    if (to === from) throw new UnsupportedError(`the key is in ${referenceName(to)} already`);
+    await this.#move(from, to.reference, signal);
+    this.#store.forgetKey(to);
+  }
+
+  /** Takes the key in `slot` off the card; its certificate stays. */
+  delete(slot: KeySlot, signal?: AbortSignal): Promise<void> {
+    return this.#move(slot, NOWHERE, signal);
+  }
+
+  async #move(from: KeySlot, to: number, signal?: AbortSignal): Promise<void> {
+    const { sw } = await this.#send(moveKey(from.reference, to), "MOVE KEY", signal);
+    if (sw === SW.OK) {
+      this.#store.forgetKey(from);
+      return;
+    }
+    const cause = new StatusError("MOVE KEY", sw);
+    if (isNotFound(sw)) throw new ObjectGoneError(`there is no key in ${referenceName(from)}`, { cause });
+    if (sw === SW.INSTRUCTION_NOT_SUPPORTED) throw new UnsupportedError(NO_MOVE, { cause });
+    throw cause;
   }
 
   /** @throws {UnsupportedError} for policies on a card without Yubico's commands, whose keys are all as the standard has them. */
@@ -106,6 +164,8 @@ const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
   SW.FUNCTION_NOT_SUPPORTED,
 ]);
 
+const NO_MOVE =
+  "keys on this card stay until others are made in their places; YubiKeys move and delete them from firmware 5.7 on";
 const NO_POLICIES =
   "this card has no PIN and touch policies of its own: only cards with Yubico's commands take them; leave them out";
 const NO_IMPORT = "a PIV card takes certificates and data objects; only one with Yubico's commands takes private keys";

@@ -99,6 +99,10 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
+    // Firmware before 5.7 refuses it.
+    get destroyable() {
+      return store.reports.hasYubicoCommands;
+    },
     usage: slot.usage,
     get needsLogin() {
       return store.pinPolicy(slot) !== "never";

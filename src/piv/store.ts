@@ -199,6 +199,12 @@ export class PivStore {
     return report;
   }
 
+  /** Has the key in `slot` asked for again: it may be another one, or none. */
+  forgetKey(slot: KeySlot): void {
+    this.#forgetKey(slot);
+    this.reports.forget(slot);
+  }
+
   #forgetKey(slot: KeySlot): void {
     this.#generated.delete(slot);
     this.#made.delete(slot);

@@ -4,6 +4,7 @@ import {
   type AuthenticatedUse,
   authenticateUse,
   CardError,
+  type CardDeviceInfo,
   type CardHold,
   type CardMechanism,
   type CardObject,
@@ -15,6 +16,7 @@ import {
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
+  type KeyAttestation,
   type KeyPairRequest,
   type KeyPrimitive,
   LoginRequiredError,
@@ -31,7 +33,8 @@ import {
 import { parsePublicKey } from "../crypto/index.ts";
 import { CKA_YUBICO } from "./yubico-admin.ts";
 import { getMetadata, readTries } from "./yubico.ts";
-import { KeyAdministration } from "./key-administration.ts";
+import { CardAdministration } from "./card-administration.ts";
+import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
   chuidNumber,
@@ -70,6 +73,7 @@ export class PivToken implements CardToken {
   readonly #slotOfKey: ReadonlyMap<CardPrivateKey, KeySlot>;
   readonly #data: readonly DataObject[];
   readonly #keys: KeyAdministration;
+  readonly #card: CardAdministration;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -84,7 +88,9 @@ export class PivToken implements CardToken {
     this.#slots = slotObjects(this.#store);
     this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
-    this.#keys = new KeyAdministration(this.#store, this.#slots, (...of) => this.#administer(...of));
+    const send: AdministratorExchange = (...of) => this.#administer(...of);
+    this.#keys = new KeyAdministration(this.#store, this.#slots, send);
+    this.#card = new CardAdministration(session, send);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
@@ -174,7 +180,13 @@ export class PivToken implements CardToken {
   async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
     const key = readManagementKey(pin);
     try {
-      await this.#session.runConfirmed((send) => this.#managementKey.present(() => authenticate(send, key)), signal);
+      await this.#session.runConfirmed(
+        (send) =>
+          this.#managementKey.present(async () => {
+            await authenticate(send, key);
+          }),
+        signal,
+      );
     } finally {
       wipe(key);
     }
@@ -201,9 +213,9 @@ export class PivToken implements CardToken {
     return authenticateUse(this.#session.card, held, signal);
   }
 
-  /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
+  /** The PIN that the cardholder uses, or the PUK; the management key on cards with Yubico's commands. */
   async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
+    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#managementKey, signal);
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
     await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
@@ -313,6 +325,30 @@ export class PivToken implements CardToken {
     return mechanismsOf(types);
   }
 
+  deviceInfo(): Promise<CardDeviceInfo> {
+    return this.#card.deviceInfo();
+  }
+
+  /** For both the card wants what a login of either user gives. */
+  setPinTries(tries: { readonly pin: number; readonly puk: number }, signal?: AbortSignal): Promise<void> {
+    this.#pin.forget();
+    return this.#card.setPinTries(tries, signal);
+  }
+
+  async erase(signal?: AbortSignal): Promise<void> {
+    this.#pin.forget();
+    this.#managementKey.forget();
+    await this.#card.erase(signal);
+  }
+
+  attestKey(key: CardPrivateKey, signal?: AbortSignal): Promise<KeyAttestation> {
+    return this.#keys.attest(this.#session, this.#slotOf(key), signal);
+  }
+
+  moveKey(key: CardPrivateKey, id: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.#keys.move(this.#slotOf(key), id, signal);
+  }
+
   createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
     if (object.class === "private-key") return this.#keys.import(object, signal);
     return this.#write(() => newWriting(object, this.#slots, this.#data), signal);
@@ -324,6 +360,7 @@ export class PivToken implements CardToken {
 
   /** A key whose certificate goes stays where it is, and is seen as long as this process knows of it. */
   async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
+    if (object.class === "private-key") return this.#keys.delete(this.#slotOf(object), signal);
     const place = this.#slots.find(({ certificate }) => certificate === object);
     const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
     await this.#write(() => placeOf(object, this.#slots, this.#data), signal);

@@ -40,6 +40,41 @@ export function encodePolicies({ pin, touch }: NewKeyPolicies): Uint8Array[] {
   ];
 }
 
+/**
+ * SET MANAGEMENT KEY; the old one must be authenticated. The caller wipes the data.
+ * https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/set-mgmt-key.html
+ */
+export function setManagementKey(algorithm: number, key: Uint8Array): CommandApdu {
+  const data = concatSecret(Uint8Array.of(algorithm, 0x9b, key.length), key);
+  return { cla: 0x00, ins: 0xff, p1: 0xff, p2: 0xff, data, conceal: "command" };
+}
+
+/** SET PIN RETRIES: PIN and PUK have the factory's values afterwards. The management key and the PIN must be verified. */
+export function setPinRetries(pin: number, puk: number): CommandApdu {
+  return { cla: 0x00, ins: 0xfa, p1: pin, p2: puk };
+}
+
+/** RESET, of a card whose PIN and PUK are blocked: keys, certificates and data go. */
+export function reset(): CommandApdu {
+  return { cla: 0x00, ins: 0xfb, p1: 0x00, p2: 0x00 };
+}
+
+/** ATTEST: the answer is a certificate for a key that was made on the card. */
+export function attest(reference: number): CommandApdu {
+  return { cla: 0x00, ins: 0xf9, p1: reference, p2: 0x00, ne: 65_536 };
+}
+
+/** Where {@link moveKey} takes a key that is deleted. */
+export const NOWHERE = 0xff;
+
+/** MOVE KEY, firmware 5.7 and later; the management key must be authenticated. */
+export function moveKey(from: number, to: number): CommandApdu {
+  return { cla: 0x00, ins: 0xf6, p1: to, p2: from };
+}
+
+/** Data object with the certificate of the key that attests others, F9. */
+export const ATTESTATION_CERTIFICATE = 0x5fff01;
+
 /** Tags of a private key's parts in IMPORT ASYMMETRIC KEY. */
 const PART = { RSA: [0x01, 0x02, 0x03, 0x04, 0x05], EC: 0x06, ED25519: 0x07, X25519: 0x08 } as const;
 

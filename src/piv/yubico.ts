@@ -81,6 +81,19 @@ export function readTries(metadata: Uint8Array): { readonly maximum?: number; re
   }
 }
 
+/** Whether a PIN, PUK or management key still has the value that the factory set; undefined where the metadata do not tell. */
+export function readIsDefault(metadata: Uint8Array): boolean | undefined {
+  try {
+    const [isDefault] = findTlv(readTlvs(metadata, "metadata of the PIN"), IS_DEFAULT) ?? [];
+    return isDefault === undefined ? undefined : isDefault === 1;
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
+const IS_DEFAULT = 0x05;
+
 /** GET SERIAL: the serial number of the device that the card application is on. */
 export function getSerial(): CommandApdu {
   return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256 };

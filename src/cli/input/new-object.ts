@@ -140,7 +140,14 @@ function attempt<T>(file: string, what: string, work: () => T): T {
 type Options = Readonly<Record<string, unknown>>;
 
 /** Options whose value is where a PIN or PUK comes from. */
-const PIN_SOURCES = ["pinSource", "newPinSource", "pukSource", "soPinSource"] as const;
+const PIN_SOURCES = [
+  "pinSource",
+  "newPinSource",
+  "pukSource",
+  "newPukSource",
+  "soPinSource",
+  "newSoPinSource",
+] as const;
 /** Options whose value is a file that the command reads. */
 const INPUTS = ["signature", "key", "peer"] as const;
 
