@@ -1,5 +1,6 @@
 /** One project needs nothing but Node; the other drives real daemons and programs, one test file at a time. */
 const base = {
+  collectCoverageFrom: ["<rootDir>/src/**/*.ts"],
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
   transform: { "^.+\\.ts$": "<rootDir>/scripts/jest-transform.js" },
@@ -10,6 +11,9 @@ export default {
   testTimeout: 60_000,
   // Jest keeps a core for itself, which on a machine of two leaves one.
   maxWorkers: "100%",
+  // With --coverage: V8 counts while the tests run; scripts/coverage.js reads the summary.
+  coverageProvider: "v8",
+  coverageReporters: ["json-summary"],
   projects: [
     {
       ...base,

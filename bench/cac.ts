@@ -1,4 +1,4 @@
-/** The rows for a CAC card: libcacard's, which is nobody's own, so that each driver finds what it knows from elsewhere. */
+/** The rows for a CAC card: libcacard's, which belongs to none of the drivers. */
 import { verify, X509Certificate } from "node:crypto";
 import { type LibcacardCard, startLibcacard } from "../test/interop/cac/libcacard.ts";
 import type { Pcscd as Daemon } from "../test/interop/rig/pcscd.ts";

@@ -14,7 +14,7 @@ export interface Exchange {
 
 /**
  * A card that keeps account of what it is given: every command counts, GET RESPONSE, parts of a chain and refused ones too.
- * This is where PC/SC's transmit ends, whoever called it.
+ * PC/SC's transmit ends here for every caller.
  */
 export class CountingCard implements VirtualCard {
   readonly atr: Uint8Array;

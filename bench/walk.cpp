@@ -1,6 +1,6 @@
 /*
  * Does one piece of work with a PKCS#11 module, and nothing besides. After each step it prints a line and waits for one,
- * so that whoever started it can count what the card saw until then.
+ * so that the program that started it can count the exchanges until then.
  *
  *   walk MODULE list
  *   walk MODULE objects

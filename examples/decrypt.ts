@@ -1,4 +1,4 @@
-/** Encrypts for the key management key with its certificate, as anybody can, and decrypts on the card. */
+/** Encrypts for the key management key with its certificate, which needs no card, and decrypts on the card. */
 import { constants, createPublicKey, publicEncrypt, X509Certificate } from "node:crypto";
 import { CKA, CKF, CKG, CKM, CKO, CKU, Cryptoki, profiles, type Template } from "cryptoki";
 import { NO_CARD, openReaders, readPin } from "./cards.ts";

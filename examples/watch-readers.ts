@@ -11,7 +11,7 @@ process.once("SIGINT", end);
 
 const pcsc = await openReaders();
 const timer = setTimeout(end, 1000 * Number(values.seconds));
-for await (const readers of pcsc.changes(stop.signal)) {
+for await (const readers of pcsc.changes({ signal: stop.signal })) {
   const states = readers.map(({ name, present }) => `${name}: ${present ? "card" : "empty"}`);
   console.log(states.join("; ") || "no reader");
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 /** Those with a way in of their own, as package.json exports them. */
-const ROOMS = ["pcsc", "apdu", "piv", "pkcs15", "cac", "p11kit", "virtual", "webcrypto"];
+const ROOMS = ["pcsc", "apdu", "card", "piv", "pkcs15", "cac", "p11kit", "virtual", "tokens", "webcrypto", "testing"];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const [outdir = path.join(ROOT, "dist")] = process.argv.slice(2);
 

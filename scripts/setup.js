@@ -1,6 +1,7 @@
 /**
- * What the tests need besides Node: Debian's smart-card daemon, programs and modules, and the native packages `pcsclite` and
- * `koffi` beside the interop tests. Quick when all is there. As root it installs what is missing; otherwise it prints the line.
+ * What the tests need besides Node: Debian's smart-card daemon, programs and modules; beside the interop tests the native packages
+ * `pcsclite` and `koffi`, and the programs of other versions of Node, Bun and Deno. Quick when all is there. As root it installs what is
+ * missing; otherwise it prints the line.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -105,6 +106,21 @@ function installNative(room, name) {
   if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
+/** Node 22 and 24, Bun and Deno: programs for Linux on x64, without an install script. */
+function installRuntimes() {
+  const folder = new URL("../test/interop/runtimes/", import.meta.url);
+  /** @param {string} file */
+  const read = (file) => JSON.parse(readFileSync(new URL(file, folder), "utf8"));
+  const isThere = ([name, { version }]) => {
+    const file = `${name}/package.json`;
+    return existsSync(new URL(file, folder)) && read(file).version === version;
+  };
+  const { packages } = read("package-lock.json");
+  if (Object.entries(packages).every((entry) => entry[0] === "" || isThere(entry))) return;
+  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: folder });
+}
+
 installPackages();
 installNative("addon", "pcsclite");
 installNative("cac", "koffi");
+installRuntimes();

@@ -1,6 +1,9 @@
 import { ByteReader, DataError } from "../bytes/index.ts";
 
-/** What a card can do (ISO/IEC 7816-4 section 12.1.1.9): one to three bytes; what a short one leaves out is undefined. */
+/**
+ * A card's capabilities (ISO/IEC 7816-4 section 12.1.1.9): one to three bytes; the values of missing bytes are
+ * undefined.
+ */
 export interface CardCapabilities {
   readonly selectBy: readonly ("full DF name" | "partial DF name" | "path" | "file identifier")[];
   readonly implicitSelection: boolean;
@@ -9,15 +12,15 @@ export interface CardCapabilities {
   /** Size of a data unit in bytes: 1 for nearly every card. */
   readonly dataUnit?: number;
   readonly commandChaining?: boolean;
-  /** Extended Lc and Le fields are taken. */
+  /** Whether the card accepts extended Lc and Le fields. */
   readonly extendedLength?: boolean;
-  /** EF.ATR/INFO tells how long commands and answers may be. */
+  /** Whether EF.ATR/INFO states the limits of commands and answers. */
   readonly extendedLengthInfo?: boolean;
-  /** Logical channels at once, the basic one included; 8 stands for 8 or more. */
+  /** Number of logical channels, the basic one included; 8 means 8 or more. */
   readonly logicalChannels?: number;
 }
 
-/** Which services a card has for its users before anything is selected (ISO/IEC 7816-4 section 12.1.1.7). */
+/** The services of a card before anything is selected (ISO/IEC 7816-4 section 12.1.1.7). */
 export interface CardServiceData {
   readonly selectByFullName: boolean;
   readonly selectByPartialName: boolean;
@@ -28,9 +31,9 @@ export interface CardServiceData {
   readonly masterFile: boolean;
 }
 
-/** Historical bytes of an answer to reset, taken apart. */
+/** Historical bytes of an answer to reset. */
 export interface HistoricalBytes {
-  /** Category indicator: how the rest is coded. */
+  /** Category indicator: the coding of the rest. */
   readonly category: "compact-TLV with status" | "compact-TLV" | "DIR reference" | "proprietary" | "none";
   /** Compact-TLV data objects by tag, 1 to 15. */
   readonly objects: ReadonlyMap<number, Uint8Array>;
@@ -45,9 +48,7 @@ export interface HistoricalBytes {
 
 const TAG = { SERVICE: 3, ISSUER: 5, PRE_ISSUING: 6, CAPABILITIES: 7, STATUS: 8 } as const;
 
-/**
- * @throws {DataError} if the first byte says compact-TLV and the rest is not.
- */
+/** @throws {DataError} if the first byte announces compact-TLV but the rest is malformed. */
 export function parseHistoricalBytes(bytes: Uint8Array): HistoricalBytes {
   const [indicator] = bytes;
   switch (indicator) {
@@ -67,7 +68,7 @@ export function parseHistoricalBytes(bytes: Uint8Array): HistoricalBytes {
   }
 }
 
-/** Tag and length share a byte; of two objects with one tag the first counts. */
+/** Tag and length share a byte; the first of two objects with one tag counts. */
 function readCompactTlvs(bytes: Uint8Array): Map<number, Uint8Array> {
   const reader = new ByteReader(bytes, "historical bytes");
   const objects = new Map<number, Uint8Array>();
@@ -133,7 +134,7 @@ export function readCardCapabilities(value: Uint8Array): CardCapabilities {
     implicitSelection: (selection & 0x08) !== 0,
     shortFileIdentifiers: (selection & 0x04) !== 0,
     recordNumbers: (selection & 0x02) !== 0,
-    // In quartets, as a power of two: 0 is half a byte.
+    // A power of two, in quartets: 0 is half a byte.
     ...(coding !== undefined && { dataUnit: 2 ** (coding & 0x0f) / 2 }),
     ...(commands !== undefined && {
       commandChaining: (commands & 0x80) !== 0,
@@ -150,16 +151,16 @@ export interface InterfaceByte {
   readonly value: number;
 }
 
-/** An answer to reset, taken apart (ISO/IEC 7816-3 section 8.2). */
+/** A parsed answer to reset (ISO/IEC 7816-3 section 8.2). */
 export interface Atr {
   readonly convention: "direct" | "inverse";
   readonly interfaceBytes: readonly InterfaceByte[];
   /** Transmission protocols T offered, the preferred one first: 0, 1. */
   readonly protocols: readonly number[];
-  /** The one protocol that the card speaks without negotiation (TA2), or undefined in negotiable mode. */
+  /** The fixed protocol of a card in specific mode (TA2), or undefined in negotiable mode. */
   readonly specificProtocol?: number;
   readonly historicalBytes: Uint8Array;
-  /** Check character TCK; "missing" where the protocols want one: some cards in the field leave it out. */
+  /** Check character TCK; "missing" if the protocols require one: some cards leave it out. */
   readonly checksum: "correct" | "missing" | "not needed";
 }
 
@@ -168,16 +169,16 @@ const CONVENTIONS: ReadonlyMap<number, Atr["convention"]> = new Map([
   [0x3b, "direct"],
   [0x3f, "inverse"],
 ]);
-/** T = 15 qualifies global interface bytes; it is no protocol. */
+/** T = 15 qualifies global interface bytes; it is not a protocol. */
 const GLOBAL = 15;
 
 /**
- * @throws {DataError} if `bytes` are no answer to reset: fewer than 2 or more than 33, an unknown first byte, cut off,
- *   a wrong check character, or bytes after the end.
+ * @throws {DataError} if `bytes` are not an answer to reset: fewer than 2 or more than 33, an unknown first byte, cut
+ *   off, a wrong check character, or trailing bytes.
  */
 export function parseAtr(bytes: Uint8Array): Atr {
   const reader = new ByteReader(bytes, "ATR");
-  if (bytes.length > MAX_ATR) throw new DataError(`ATR: ${bytes.length} bytes, ${MAX_ATR} at most`);
+  if (bytes.length > MAX_ATR) throw new DataError(`ATR: ${bytes.length} bytes; the limit is ${MAX_ATR}`);
   const ts = reader.u8();
   const convention = CONVENTIONS.get(ts);
   if (convention === undefined) throw new DataError(`ATR: begins with ${ts}, not with 3B or 3F`);
@@ -225,8 +226,8 @@ function readChecksum(reader: ByteReader, bytes: Uint8Array, announced: readonly
 }
 
 /**
- * Whether the card says that it takes commands with extended length fields: a bit of the card capabilities among the
- * historical bytes. False for bytes that do not parse; a card may say it in EF.ATR/INFO instead.
+ * Whether the card announces extended length fields: a bit of the card capabilities among the historical bytes. False
+ * for bytes that do not parse; a card may announce it in EF.ATR/INFO instead.
  */
 export function supportsExtendedLength(atr: Uint8Array): boolean {
   try {

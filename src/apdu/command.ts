@@ -8,11 +8,15 @@ export interface CommandApdu {
   readonly p2: number;
   /** Command data, up to 65,535 bytes; absent or empty for cases 1 and 2. */
   readonly data?: Uint8Array;
-  /** Ne, the most response bytes wanted: 1 to 65,536 (256 and 65,536 mean "all there is"); absent for cases 1 and 3. */
+  /** Ne, most response bytes: 1 to 65,536 (256 and 65,536 mean all of them); absent for cases 1 and 3. */
   readonly ne?: number;
-  /** The card may take minutes for it, as for key generation: it gets a longer time for an answer. Default: false. */
+  /** Whether the card may take minutes, as for key generation: the command gets a longer time limit. Default: false. */
   readonly long?: boolean;
-  /** What of the exchange is secret. Absent: a table of known instructions decides, and conceals what it does not know. */
+  /**
+   * What of the exchange is secret, for traces and recordings. Absent: a table decides for the commands of ISO/IEC 7816, and conceals
+   * what carries PINs, keys and plaintexts there; a command of a proprietary class, or one that the table does not know, is concealed with its
+   * answer. A profile declares it for each command that is not of that standard, and for each that carries a secret.
+   */
   readonly conceal?: Concealment;
 }
 
@@ -28,8 +32,9 @@ export const APDU_LIMITS = {
 const octet = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= 0xff;
 
 /**
- * The bytes of `command`, in the form asked for, fit to hold a secret. An extended command that needs no length field is the same as a short one.
- * @throws {DataError} for a header byte out of range, or data or Ne that the form cannot say.
+ * Encodes `command` in the given form into a buffer of its own, which may hold a secret. An extended command without
+ * length fields equals a short one.
+ * @throws {DataError} for a header byte out of range, or data or Ne beyond the form's limits.
  */
 export function encodeCommand(command: CommandApdu, form: LengthForm = "short"): Uint8Array {
   const { cla, ins, p1, p2, ne } = command;
@@ -37,7 +42,7 @@ export function encodeCommand(command: CommandApdu, form: LengthForm = "short"):
   const limits = APDU_LIMITS[form];
   if (![cla, ins, p1, p2].every(octet)) throw new DataError("command APDU: CLA, INS, P1 and P2 are one byte each");
   if (data.length > limits.data) {
-    throw new DataError(`command APDU: ${data.length} data bytes, ${limits.data} at most in a ${form} command`);
+    throw new DataError(`command APDU: ${data.length} data bytes; the limit in ${form} form is ${limits.data}`);
   }
   if (ne !== undefined && !(Number.isInteger(ne) && ne >= 1 && ne <= limits.ne)) {
     throw new DataError(`command APDU: Ne ${ne}, 1 to ${limits.ne} in a ${form} command`);
@@ -59,13 +64,13 @@ function extendedTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {
 }
 
 /**
- * Reads a command APDU of any of the four cases, short or extended (ISO/IEC 7816-3 section 12.1).
- * @throws {DataError} if the lengths do not add up.
+ * Parses a command APDU of any of the four cases, short or extended (ISO/IEC 7816-3 section 12.1).
+ * @throws {DataError} if the lengths do not match.
  */
 export function decodeCommand(bytes: Uint8Array): CommandApdu & { readonly form: LengthForm } {
   const [cla, ins, p1, p2, b5] = bytes;
   if (cla === undefined || ins === undefined || p1 === undefined || p2 === undefined) {
-    throw new DataError(`command APDU: ${bytes.length} bytes, 4 at least`);
+    throw new DataError(`command APDU: ${bytes.length} bytes; the minimum is 4`);
   }
   const header = { cla, ins, p1, p2 };
   const body = bytes.subarray(4);
@@ -110,12 +115,13 @@ export interface ResponseApdu {
 export function decodeResponse(bytes: Uint8Array): ResponseApdu {
   const sw1 = bytes.at(-2);
   const sw2 = bytes.at(-1);
-  if (sw1 === undefined || sw2 === undefined) throw new DataError(`response APDU: ${bytes.length} bytes, 2 at least`);
-  if (bytes.length > 65_538) throw new DataError(`response APDU: ${bytes.length} bytes, 65538 at most`);
+  if (sw1 === undefined || sw2 === undefined)
+    throw new DataError(`response APDU: ${bytes.length} bytes; the minimum is 2`);
+  if (bytes.length > 65_538) throw new DataError(`response APDU: ${bytes.length} bytes; the limit is 65538`);
   return { data: bytes.subarray(0, -2), sw: (sw1 << 8) | sw2 };
 }
 
-/** The bytes of a response APDU. */
+/** Encodes a response APDU. */
 export function encodeResponse({ data, sw }: ResponseApdu): Uint8Array {
   const bytes = new Uint8Array(data.length + 2);
   bytes.set(data);

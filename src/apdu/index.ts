@@ -2,6 +2,7 @@
  * ISO/IEC 7816-3 and -4: command and response APDUs, status words, BER-TLV, answer to reset, the channel that carries
  * commands to a card, and the trace that shows them.
  */
+export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export {
   type Atr,
   type CardCapabilities,
@@ -13,7 +14,8 @@ export {
   readCardCapabilities,
   supportsExtendedLength,
 } from "./atr.ts";
-export { CardChannel, type ChannelOptions, type Transmit, type TransmitOptions } from "./channel.ts";
+export type { CallOptions } from "../async/index.ts";
+export { CardChannel, type ChannelOptions, type SendOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export {
   type CommandApdu,
   decodeCommand,

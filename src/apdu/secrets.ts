@@ -1,16 +1,19 @@
 import { type Concealment, DataError, toHex } from "../bytes/index.ts";
-import { decodeCommand } from "./command.ts";
+import { type CommandApdu, decodeCommand } from "./command.ts";
 
-/** Stands for secret bytes, one or more: how many does not show, for it may be the length of a PIN. */
+/** Replaces one or more secret bytes: their number is hidden, because it may be the length of a PIN. */
 export const CONCEALED = "**";
 
-/** An exchange as hexadecimal digits in which {@link CONCEALED} stands for what nobody may see. */
+/** An exchange as hexadecimal digits in which {@link CONCEALED} replaces the secret bytes. */
 export interface ConcealedExchange {
   readonly command: string;
   readonly answer: string;
 }
 
-/** What of an exchange is secret: all after the command's header; the answer's data, which may tell by itself. */
+/**
+ * The secret parts of an exchange: everything after the command's header; the answer's data, which may decide by
+ * itself.
+ */
 interface Secrecy {
   readonly command: boolean;
   readonly answer: boolean | ((data: Uint8Array) => boolean);
@@ -21,7 +24,7 @@ const STATUS_WORD = 2;
 const GET_RESPONSE = 0xc0;
 const CHAINING = 0x10;
 
-/** A rule for one instruction; undefined where the instruction is not the one that the rule knows. */
+/** A rule for one instruction; undefined if it does not apply. */
 type Rule = Secrecy | ((command: Uint8Array) => Secrecy | undefined);
 
 const OPEN: Secrecy = { command: false, answer: false };
@@ -29,7 +32,7 @@ const SECRET_COMMAND: Secrecy = { command: true, answer: false };
 const SECRET_ANSWER: Secrecy = { command: false, answer: true };
 const SECRET_BOTH: Secrecy = { command: true, answer: true };
 
-/** What the builder of a command declares. */
+/** The declaration of a command's builder. */
 const DECLARED: Readonly<Record<Concealment, Secrecy>> = {
   nothing: OPEN,
   command: SECRET_COMMAND,
@@ -46,8 +49,9 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [0x2b, performSecurityOperation],
   // PRIVATE SIGN/DECRYPT of CAC cards (GSC-IS 2.1 section 5.3.5.3).
   [0x42, (command) => (isProprietary(command) ? SECRET_ANSWER : undefined)],
-  // INITIALIZE DEVICE of a SmartCard-HSM, with a PIN and the code of initialisation, and IMPORT DKEK SHARE, with a key; where
-  // INITIALIZE UPDATE of GlobalPlatform and READ BUFFER of a CAC are short (OpenSC, card-sc-hsm.c).
+  // INITIALIZE DEVICE of a SmartCard-HSM, with a PIN and the initialisation code, and IMPORT DKEK SHARE, with a key;
+  // INITIALIZE UPDATE of GlobalPlatform and READ BUFFER of a CAC have the same codes but are short (OpenSC,
+  // card-sc-hsm.c).
   [0x50, secretIfLong],
   [0x52, secretIfLong],
   // DECIPHER of a SmartCard-HSM, which also agrees on secrets, and SIGN.
@@ -55,18 +59,18 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [0x68, signWithHsm],
   // EXTERNAL and MUTUAL AUTHENTICATE; LOAD KEYS of contactless readers.
   [0x82, SECRET_BOTH],
-  // GET CHALLENGE: somebody may make a key of the random bytes.
+  // GET CHALLENGE: the random bytes may become a key.
   [0x84, SECRET_ANSWER],
   [0x86, generalAuthenticate],
   [0x87, generalAuthenticate],
-  // ENVELOPE holds a command of any kind.
+  // ENVELOPE contains a command of any kind.
   [0xc2, SECRET_BOTH],
   [0xc3, SECRET_BOTH],
-  // GET DATA: a protected data object of Yubico's tells itself.
+  // GET DATA: Yubico's protected data object is recognised by its content.
   [0xcb, { command: false, answer: holdsProtectedData }],
   // PUT KEY of GlobalPlatform.
   [0xd8, SECRET_COMMAND],
-  // PUT DATA: OpenPGP cards take keys and reset codes so.
+  // PUT DATA: imports keys and reset codes to OpenPGP cards.
   [0xda, SECRET_COMMAND],
   [0xdb, putData],
   // STORE DATA of GlobalPlatform personalises with keys; in the interindustry class it is APPEND RECORD.
@@ -76,8 +80,14 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [0xff, SECRET_COMMAND],
 ]);
 
-/** Reading by any class: SELECT, READ BINARY, READ RECORD, GET DATA. Old cards have the commands of ISO 7816 in classes of their own. */
+/**
+ * Reading with any class: SELECT, READ BINARY, READ RECORD, GET DATA. Old cards use classes of their own for the
+ * commands of ISO 7816.
+ */
 const HARMLESS_ANYWHERE = [0xa4, 0xb0, 0xb1, 0xb2, 0xb3, 0xca] as const;
+
+/** Yubico's PIV application: MOVE KEY, GET METADATA, GET SERIAL NUMBER, ATTEST, SET PIN RETRIES, RESET, GET VERSION. */
+const HARMLESS_OF_YUBICO: ReadonlySet<number | undefined> = new Set([0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfd]);
 
 /** Interindustry instructions without secrets. */
 const HARMLESS_INTERINDUSTRY: ReadonlySet<number | undefined> = new Set([
@@ -90,8 +100,7 @@ const HARMLESS_INTERINDUSTRY: ReadonlySet<number | undefined> = new Set([
   ...[0x46, 0x47],
   // ISO/IEC 7816-9: files are deactivated, activated, created, deleted, terminated.
   ...[0x04, 0x44, 0xe0, 0xe4, 0xe6, 0xe8],
-  // Yubico's PIV application: MOVE KEY, GET METADATA, GET SERIAL NUMBER, ATTEST, SET PIN RETRIES, RESET, GET VERSION.
-  ...[0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfd],
+  ...HARMLESS_OF_YUBICO,
 ]);
 
 /** Proprietary instructions without secrets. */
@@ -113,9 +122,19 @@ function isHarmless([cla = 0, ins]: Uint8Array): boolean {
   return (cla >= 0x80 ? HARMLESS_PROPRIETARY : HARMLESS_INTERINDUSTRY).has(ins);
 }
 
+/**
+ * What of a driver's command is secret: what its builder declares. Where it declares nothing, the tables judge the commands of ISO/IEC 7816;
+ * any other command has a meaning of its own on each make of card, and is concealed with its answer.
+ * @returns Undefined for what the tables judge.
+ */
+export function commandConcealment({ cla, ins, conceal }: CommandApdu): Concealment | undefined {
+  if (conceal !== undefined) return conceal;
+  return cla >= 0x80 || HARMLESS_OF_YUBICO.has(ins) ? "both" : undefined;
+}
+
 const isProprietary = ([cla = 0]: Uint8Array): boolean => cla >= 0x80;
 
-/** P1 says what comes back, P2 what goes in; 80 is the plain value (ISO/IEC 7816-8:2004 section 5.2). */
+/** P1 is the tag of the output, P2 of the input; 80 is the plain value (ISO/IEC 7816-8:2004 section 5.2). */
 function performSecurityOperation([, , p1, p2]: Uint8Array): Secrecy {
   return { command: p2 === 0x80, answer: p1 === 0x80 };
 }
@@ -130,7 +149,10 @@ function secretIfLong(command: Uint8Array): Secrecy | undefined {
 
 const RAW_RSA = 0x20;
 
-/** With raw RSA a key deciphers as it signs: its answer is open only if what went in was clearly to be signed. */
+/**
+ * With raw RSA deciphering is the same operation as signing: the answer is shown only if the input was clearly a padded
+ * signature input.
+ */
 function signWithHsm(command: Uint8Array): Secrecy | undefined {
   const [, , , algorithm] = command;
   if (!isProprietary(command)) return undefined;
@@ -143,14 +165,15 @@ const SIGNING_KEYS: ReadonlySet<number | undefined> = new Set([0x9a, 0x9c, 0x9e,
 
 /** Algorithm identifiers of EC keys (SP 800-78-5 table 9; E0: Yubico, Ed25519). */
 const EC_ALGORITHMS: ReadonlySet<number | undefined> = new Set([0x11, 0x14, 0xe0]);
-/** A block that is padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext as good as never. */
+/** A block padded for a signature begins so (RFC 8017 section 9.2), and a ciphertext almost never. */
 const SIGNATURE_PADDING = "0001ffffffffffffffff";
-/** Before the block stand a length field and the heads of the templates. */
+/** A length field and the heads of the templates come before the block. */
 const BLOCK_WITHIN = 32;
 
 /**
- * Key management keys, retired ones too, give session keys and shared secrets; of an unknown key the same is assumed. With RSA any
- * key deciphers as it signs, so its answer is open only if what went in was clearly to be signed.
+ * Key management keys, also retired ones, return session keys and shared secrets; an unknown key is treated like one.
+ * With RSA deciphering is the same operation as signing, so the answer is shown only if the input was clearly a padded
+ * signature input.
  */
 function generalAuthenticate(command: Uint8Array): Secrecy {
   const [, , algorithm, key] = command;
@@ -163,16 +186,16 @@ function holdsSignaturePadding(command: Uint8Array): boolean {
   return toHex(command.subarray(HEADER, BLOCK_WITHIN)).includes(SIGNATURE_PADDING);
 }
 
-/** Tags that a PUT DATA of PIV begins with: a tag list, the discovery object, biometric information templates. */
+/** First tags of a PUT DATA of PIV: a tag list, the discovery object, biometric information templates. */
 const PIV_OBJECTS: readonly (readonly number[])[] = [[0x5c], [0x7e], [0x7f, 0x61]];
-/** Yubico's tools keep a management key, guarded by the PIN, where PIV has the printed information. */
+/** Yubico's tools store a management key, protected by the PIN, in PIV's printed information. */
 const PRINTED_INFORMATION = [0x5c, 0x03, 0x5f, 0xc1, 0x09];
 const PROTECTED_DATA = 0x88;
 
 const beginsWith = (data: Uint8Array, prefix: readonly number[]): boolean =>
   prefix.every((byte, index) => data[index] === byte);
 
-/** Open only for what is clearly a PIV data object: a private key may be put in the same way (OpenPGP, tag 4D). */
+/** Shown only if it is clearly a PIV data object: the same command may import a private key (OpenPGP, tag 4D). */
 function putData(command: Uint8Array): Secrecy {
   const data = commandData(command);
   if (!PIV_OBJECTS.some((tag) => beginsWith(data, tag))) return SECRET_COMMAND;
@@ -180,7 +203,7 @@ function putData(command: Uint8Array): Secrecy {
   return { command: holdsProtectedData(data.subarray(PRINTED_INFORMATION.length)), answer: false };
 }
 
-/** No bytes where the command does not parse. */
+/** Empty if the command does not parse. */
 function commandData(command: Uint8Array): Uint8Array {
   try {
     return decodeCommand(command).data ?? new Uint8Array();
@@ -190,7 +213,7 @@ function commandData(command: Uint8Array): Uint8Array {
   }
 }
 
-/** Whether a data object 53, of which this may be the beginning only, holds 88; where that is not to be seen, it does. */
+/** Whether a data object 53, perhaps cut off, contains 88; true if that cannot be seen. */
 function holdsProtectedData(data: Uint8Array): boolean {
   const [tag, length] = data;
   if (tag !== 0x53 || length === 0) return false;
@@ -199,7 +222,7 @@ function holdsProtectedData(data: Uint8Array): boolean {
   return first === undefined || first === PROTECTED_DATA;
 }
 
-/** Conceals a command and its answer unless a table or the builder says that they are harmless. */
+/** Conceals a command and its answer unless a table or the builder declares them harmless. */
 function secrecyOf(command: Uint8Array, declared?: Concealment): Secrecy {
   if (declared !== undefined) return DECLARED[declared];
   const rule = RULES.get(command[1] ?? 0);
@@ -207,26 +230,26 @@ function secrecyOf(command: Uint8Array, declared?: Concealment): Secrecy {
   return known ?? (isHarmless(command) ? OPEN : SECRET_BOTH);
 }
 
-/** Whether the answer to `command` may not be shown; `data` is the data of the answer, or of its first part. */
+/** Whether the answer to `command` is secret; `data` is the data of the answer, or of its first part. */
 export function isAnswerSecret(command: Uint8Array, data: Uint8Array): boolean {
-  // What GET RESPONSE brings is known only from the command before it.
+  // What GET RESPONSE returns is known only from the command before it.
   if (command[1] === GET_RESPONSE) return true;
   const { answer } = secrecyOf(command);
   return typeof answer === "function" ? answer(data) : answer;
 }
 
 /**
- * Conceals the secrets of exchanges that it sees in the order in which they happened: a chained command is concealed as its
- * first part is, and what GET RESPONSE collects as the answer that it belongs to. One for each connection.
+ * Conceals the secrets of exchanges, which it must see in order: a chained command is concealed like its first part,
+ * and data that GET RESPONSE collects like the answer that they belong to. One for each connection.
  */
 export class Concealer {
   #chain: { readonly header: string; readonly secrecy: Secrecy } | undefined;
-  /** Of the command whose answer GET RESPONSE collects; before the first one nobody knows. */
+  /** Whether the answer that GET RESPONSE collects is secret; true before the first command. */
   #answer: Secrecy["answer"] = true;
 
   /**
    * @param answer Empty if the card gave none.
-   * @param declared What the builder of the command says.
+   * @param declared The declaration of the command's builder.
    */
   conceal(command: Uint8Array, answer: Uint8Array, declared?: Concealment): ConcealedExchange {
     const commandSecret = command[1] === GET_RESPONSE ? false : this.#begin(command, declared);
@@ -238,7 +261,7 @@ export class Concealer {
     };
   }
 
-  /** Takes note of a command other than GET RESPONSE, and tells whether it is secret itself. */
+  /** Records a command other than GET RESPONSE, and returns whether it is secret itself. */
   #begin(command: Uint8Array, declared?: Concealment): boolean {
     const header = toHex(command.subarray(1, HEADER));
     const secrecy = this.#chain?.header === header ? this.#chain.secrecy : secrecyOf(command, declared);
@@ -248,7 +271,7 @@ export class Concealer {
   }
 }
 
-/** {@link Concealer} for a single exchange, which follows nothing. */
+/** {@link Concealer} for a single exchange without a history. */
 export function concealExchange(command: Uint8Array, answer: Uint8Array): ConcealedExchange {
   return new Concealer().conceal(command, answer);
 }
@@ -259,7 +282,7 @@ function concealCommand(command: Uint8Array): string {
   return toHex(command.subarray(0, HEADER)) + CONCEALED;
 }
 
-/** The status word stays, if there is one: the last bytes of an answer that was cut off are data. */
+/** Shows the status word, if there is one: the last bytes of a cut-off answer are data. */
 function concealAnswer(answer: Uint8Array): string {
   const data = answer.subarray(0, -STATUS_WORD);
   const status = answer.subarray(data.length);

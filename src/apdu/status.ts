@@ -1,4 +1,4 @@
-/** What a status word says, and what helps. */
+/** The meaning of a status word, and advice. */
 interface StatusMeaning {
   readonly name: string;
   readonly advice?: string;
@@ -9,7 +9,7 @@ const SELECT_FIRST = "is the right application selected?";
 
 /**
  * The status words with a meaning of their own (ISO/IEC 7816-4 section 5.6 tables 6 and 7; 94xx: GlobalPlatform Card
- * Specification 2.3 section 11.1.3). Where GlobalPlatform or PIV say more than ISO, the advice tells.
+ * Specification 2.3 section 11.1.3). The advice contains what GlobalPlatform or PIV add to ISO.
  */
 const STATUS_MEANINGS: ReadonlyMap<number, StatusMeaning> = new Map<number, StatusMeaning>([
   [0x9000, { name: "success" }],
@@ -34,7 +34,7 @@ const STATUS_MEANINGS: ReadonlyMap<number, StatusMeaning> = new Map<number, Stat
   [0x6581, { name: "memory failure", advice: "the card could not write; it may be worn out" }],
   [0x6600, { name: "security-related issue", advice: "MANAGE SECURITY ENVIRONMENT: it cannot be set or changed" }],
 
-  [0x6700, { name: "wrong length", advice: "the command data or Le has a length that the card does not take" }],
+  [0x6700, { name: "wrong length", advice: "the command data or Le has a length that the card does not accept" }],
   [0x6701, { name: "command not formatted as ISO/IEC 7816 says" }],
   [0x6702, { name: "Lc is not what the card expected" }],
   [0x6800, { name: "function of the class byte not supported" }],
@@ -66,7 +66,7 @@ const STATUS_MEANINGS: ReadonlyMap<number, StatusMeaning> = new Map<number, Stat
   [0x6a88, { name: "referenced data or key not found" }],
   [0x6a89, { name: "file exists already" }],
   [0x6a8a, { name: "application name exists already" }],
-  [0x6b00, { name: "wrong parameters P1-P2", advice: "an offset beyond the end of the file is answered so, too" }],
+  [0x6b00, { name: "wrong parameters P1-P2", advice: "also the answer to an offset beyond the end of the file" }],
   [0x6d00, { name: "instruction not supported or invalid", advice: SELECT_FIRST }],
   [0x6e00, { name: "class not supported", advice: SELECT_FIRST }],
   [0x6f00, { name: "no precise diagnosis", advice: "an internal error of the card" }],
@@ -77,7 +77,7 @@ const STATUS_MEANINGS: ReadonlyMap<number, StatusMeaning> = new Map<number, Stat
 
 /**
  * Status words by name: SW1-SW2 as one number (ISO/IEC 7816-4 section 5.6; GlobalPlatform Card Specification 2.3
- * section 11.1.3; SP 800-73-4 part 2 table 1). A name that ends in `…00` and stands for a range is the range's first value.
+ * section 11.1.3; SP 800-73-4 part 2 table 1). A name that ends in `…00` and means a range is the range's first value.
  */
 export const SW = {
   OK: 0x9000,
@@ -95,7 +95,7 @@ export const SW = {
   VERIFICATION_FAILED: 0x6300,
   MORE_DATA: 0x6310,
   FILE_FILLED_UP: 0x6381,
-  /** 63Cx: not verified, or not asked for (an empty VERIFY, which costs no try); x tries are left. */
+  /** 63Cx: not verified, or queried (an empty VERIFY, which spends no try); x tries are left. */
   TRIES_LEFT: 0x63c0,
 
   EXECUTION_ERROR: 0x6400,
@@ -146,25 +146,25 @@ export const SW = {
   INVALID_KEY_CHECK_VALUE: 0x9485,
 } as const;
 
-/** How a command went, by SW1 (ISO/IEC 7816-4 section 5.6 table 5). */
+/** The outcome of a command, by SW1 (ISO/IEC 7816-4 section 5.6 table 5). */
 export type StatusKind = "success" | "warning" | "execution error" | "checking error" | "proprietary" | "invalid";
 
 export interface StatusExplanation {
-  /** Four capital hexadecimal digits. */
+  /** Four uppercase hexadecimal digits. */
   readonly code: string;
   readonly kind: StatusKind;
-  /** In words: "security status not satisfied", "not verified, 2 tries left". */
+  /** As text: "security status not satisfied", "not verified, 2 tries left". */
   readonly name: string;
-  /** What to do about it, where that helps. */
+  /** What to do about it, if there is advice. */
   readonly advice?: string;
 }
 
-/** The name of a status word, in words; every number has one. */
+/** The name of a status word as text; every number has one. */
 export function statusName(sw: number): string {
   return meaningOf(sw).name;
 }
 
-/** What a status word means, and what to do about it. */
+/** The meaning of a status word, and what to do about it. */
 export function explainStatus(sw: number): StatusExplanation {
   const { name, advice } = meaningOf(sw);
   const code = sw.toString(16).toUpperCase().padStart(4, "0");
@@ -182,7 +182,7 @@ function kindOf(sw: number): StatusKind {
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-/** Exact words first, then the ranges whose low byte or digit is a number. */
+/** First exact words, then the ranges whose low byte or digit is a number. */
 function meaningOf(sw: number): StatusMeaning {
   return STATUS_MEANINGS.get(sw) ?? rangeOf(sw) ?? generalMeaning(sw);
 }
@@ -203,7 +203,7 @@ function rangeOf(sw: number): StatusMeaning | undefined {
     }
     case 0x62:
     case 0x64:
-      // ISO/IEC 7816-4 section 12.5.1: the card has a query of its own, this many bytes long.
+      // ISO/IEC 7816-4 section 12.5.1: the card has a query of this many bytes.
       return sw2 >= 0x02 && sw2 <= 0x80
         ? { name: `the card asks for a query of ${sw2} bytes to be fetched` }
         : undefined;
@@ -213,8 +213,8 @@ function rangeOf(sw: number): StatusMeaning | undefined {
 }
 
 /**
- * The tries that a status word counts: x of 63Cx (ISO/IEC 7816-4 section 5.6), and of 630x, which a YubiKey NEO answers in its place.
- * 6300 tells of no number.
+ * The tries in a status word: x of 63Cx (ISO/IEC 7816-4 section 5.6), and of 630x, which a YubiKey NEO answers instead.
+ * 6300 has no number.
  */
 function countedTries(sw: number): number | undefined {
   if ((sw & 0xfff0) === 0x63c0 || (sw > 0x6300 && sw < 0x6310)) return sw & 0x0f;
@@ -232,7 +232,7 @@ const GENERAL: Partial<Record<StatusKind, string>> = {
   warning: "warning",
   "execution error": "execution error",
   "checking error": "checking error",
-  proprietary: "a status of the application's own",
+  proprietary: "a status that the application defines",
 };
 
 function generalMeaning(sw: number): StatusMeaning {
@@ -242,12 +242,12 @@ function generalMeaning(sw: number): StatusMeaning {
   if (general !== undefined) return { name: general };
   return {
     name: "no status word",
-    advice: "a card answers 61 to 6F or 90 to 9F in its last byte but one: was the answer cut off?",
+    advice: "a card's last but one byte is 61 to 6F or 90 to 9F: was the answer cut off?",
   };
 }
 
 /**
- * Whether a status word says that the card failed, and nothing about the object that was asked for: 64xx to 66xx and 6Fxx
+ * Whether a status word means that the card failed, and says nothing about the requested object: 64xx to 66xx and 6Fxx
  * (ISO/IEC 7816-4 tables 5 and 6).
  */
 export function isExecutionError(sw: number): boolean {
@@ -256,7 +256,7 @@ export function isExecutionError(sw: number): boolean {
 
 const hex4 = (sw: number): string => sw.toString(16).toUpperCase().padStart(4, "0");
 
-/** What a card did wrong, or refused. Every error of the card layers is one of these. */
+/** A card's mistake or refusal: the base class of every error of the card layers. */
 export class CardError extends Error {
   override readonly name: string = "CardError";
 }
@@ -266,20 +266,20 @@ export class StatusError extends CardError {
   override readonly name = "StatusError";
   readonly sw: number;
 
-  /** @param action What was asked of the card, for the message: "VERIFY", "GET DATA 5FC105". */
+  /** @param action The command, for the message: "VERIFY", "GET DATA 5FC105". */
   constructor(action: string, sw: number) {
     super(`${statusName(sw)} (${hex4(sw)}) from ${action}`);
     this.sw = sw;
   }
 
-  /** Tries left, where the status word tells them: 63Cx and 630x (not 6300) tell x; 6983 tells that there are none. */
+  /** Tries left, if the status word contains them: 63Cx and 630x (not 6300) contain x; 6983 means none. */
   get triesLeft(): number | undefined {
     if (this.sw === 0x6983) return 0;
     return countedTries(this.sw);
   }
 }
 
-/** The card's answer breaks the rules of its own format: cut off, too long, a length that lies, a chain without end. */
+/** The card's answer is malformed: cut off, too long, a wrong length, a chain that does not end. */
 export class MalformedAnswerError extends CardError {
   override readonly name = "MalformedAnswerError";
 }

@@ -10,9 +10,10 @@ export interface Tlv {
 const MAX_TAG_BYTES = 4;
 
 /**
- * The data objects that `bytes` hold, one after the other; padding of 00 and FF between and after them is skipped
- * (ISO/IEC 7816-4 section 5.2.2.1).
- * @throws {DataError} for a tag of more than 4 bytes, an indefinite length, a length of more than 4 bytes, or one beyond the end.
+ * Parses the data objects in `bytes`; skips padding of 00 and FF between and after them (ISO/IEC 7816-4 section
+ * 5.2.2.1).
+ * @throws {DataError} for a tag of more than 4 bytes, an indefinite length, a length of more than 4 bytes, or one
+ *   beyond the end.
  */
 export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
   const reader = new ByteReader(bytes, what);
@@ -24,12 +25,12 @@ export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
   return found;
 }
 
-/** The next data object of `reader`. Errors as {@link readTlvs}. */
+/** Reads the next data object of `reader`. Errors as {@link readTlvs}. */
 export function readTlv(reader: ByteReader, what = "BER-TLV"): Tlv {
   return { tag: readTag(reader, what), value: reader.take(readLength(reader, what)) };
 }
 
-/** Tag and length of the next data object of `reader`, whether or not its value is there. Errors as {@link readTlvs}. */
+/** Reads tag and length of the next data object of `reader`; the value may be absent. Errors as {@link readTlvs}. */
 export function readTlvHeader(reader: ByteReader, what = "BER-TLV"): { readonly tag: number; readonly length: number } {
   return { tag: readTag(reader, what), length: readLength(reader, what) };
 }
@@ -62,9 +63,9 @@ export function findTlv(tlvs: readonly Tlv[], tag: number): Uint8Array | undefin
 }
 
 /**
- * A data object with the shortest length field that says its length. The value is all of `parts`, joined.
- * Fit for secrets: no other copy of the parts is made.
- * @throws {DataError} if `tag` is none that {@link readTlv} would read.
+ * Encodes a data object with the shortest length field. The value is the concatenation of `parts`. Suitable for
+ * secrets: makes no other copy of the parts.
+ * @throws {DataError} if {@link readTlv} would not read `tag`.
  */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
@@ -79,7 +80,7 @@ function encodeTag(tag: number): Uint8Array {
   const bytes = bigEndian(tag);
   const reader = new ByteReader(bytes, "BER-TLV tag");
   if (bytes[0] === 0x00 || bytes[0] === 0xff || readTag(reader, "BER-TLV") !== tag) {
-    throw new DataError(`BER-TLV: ${tag} is no tag`);
+    throw new DataError(`BER-TLV: ${tag} is not a valid tag`);
   }
   reader.end();
   return bytes;

@@ -4,38 +4,38 @@ import { commandText, explainCommand, type CommandExplanation } from "./explain/
 import { Concealer } from "./secrets.ts";
 import { explainStatus, type StatusExplanation } from "./status.ts";
 
-/** One exchange with a card, fit to be shown to anybody. */
+/** One exchange with a card, without its secrets. */
 export interface TraceEvent {
-  /** When the command went out: milliseconds since 1970. */
+  /** Time of the command: milliseconds since 1970. */
   readonly time: number;
-  /** Milliseconds until the answer, or the error, was there. */
+  /** Milliseconds until the answer, or the error. */
   readonly duration: number;
   readonly reader: string;
-  /** Hexadecimal digits; `**` stands for secret bytes. */
+  /** Hexadecimal digits; `**` replaces secret bytes. */
   readonly command: string;
   readonly explanation: CommandExplanation;
-  /** As `command`; empty if there was no answer. */
+  /** As `command`; empty without an answer. */
   readonly answer: string;
   /** Of the answer, if it has a status word. */
   readonly status?: StatusExplanation;
-  /** What the transport threw instead of an answer. */
+  /** The transport's error, if there was no answer. */
   readonly error?: string;
 }
 
-/** Takes the events, one after the other. It must not throw: the exchange has happened. */
+/** Receives the events in order. It must not throw: the exchange has happened. */
 export type TraceSink = (event: TraceEvent) => void;
 
-/** Where a trace has its time from; for tests. */
+/** The clock of a trace; for tests. */
 export interface TraceClock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Milliseconds that never go back. */
+  /** Milliseconds that never decrease. */
   monotonic(): number;
 }
 
 const CLOCK: TraceClock = { now: () => Date.now(), monotonic: () => performance.now() };
 
-/** `transmit`, which also tells `sink` of each exchange after it, secrets concealed. One for each connection. */
+/** Wraps `transmit` so that each exchange is reported to `sink`, secrets concealed. One for each connection. */
 export function traceTransmit(
   transmit: Transmit,
   sink: TraceSink,
@@ -75,7 +75,7 @@ function statusOf(answer: Uint8Array): Pick<TraceEvent, "status"> {
 
 const CHAINING = 0x10;
 
-/** Explains commands in their order: the data of a chain's later parts means nothing by itself, and is not looked at. */
+/** Explains commands in order: the data of a chain's later parts means nothing by itself and is not explained. */
 class ChainExplainer {
   #chain: string | undefined;
 
@@ -90,7 +90,7 @@ class ChainExplainer {
   }
 }
 
-/** Bytes of a command or an answer that {@link traceText} shows by default. */
+/** Default for the bytes of a command or an answer that {@link traceText} shows. */
 const SHOWN = 32;
 
 /**
@@ -99,7 +99,7 @@ const SHOWN = 32;
  *     -> 00 20 00 80 **  VERIFY: reference 80: local 0 (PIV: application PIN), data concealed
  *     <- 90 00  success  (12 ms)
  *
- * @param shown The most bytes of a command or an answer that are written out.
+ * @param shown Most bytes of a command or an answer that are printed.
  */
 export function traceText(event: TraceEvent, shown = SHOWN): string {
   const { command, answer, explanation, status, error, duration } = event;
@@ -110,14 +110,14 @@ export function traceText(event: TraceEvent, shown = SHOWN): string {
   ].join("\n");
 }
 
-/** Digits in pairs; the concealment mark is one as well. */
+/** Digits in pairs, among them the concealment mark. */
 function spaced(digits: string, shown: number): string {
   const pairs = digits.toUpperCase().match(/../gu) ?? [];
   const rest = pairs.length - shown;
   return (rest > 0 ? [...pairs.slice(0, shown), `... ${rest} more`] : pairs).join(" ");
 }
 
-/** The status word is shown however long the data is. */
+/** Always shows the status word, however long the data is. */
 function spacedAnswer(digits: string, shown: number): string {
   return [spaced(digits.slice(0, -4), shown), spaced(digits.slice(-4), 2)].filter(Boolean).join(" ");
 }

@@ -1,7 +1,7 @@
 import { concat, DataError } from "../bytes/index.ts";
 import { encodeDer, TAG } from "./values.ts";
 
-/** An element of BER in the form that DER gives it, and how many bytes it took where it stood. */
+/** A BER element converted to DER, and the number of bytes that it had in BER. */
 export interface BerElement {
   readonly der: Uint8Array;
   readonly length: number;
@@ -10,7 +10,7 @@ export interface BerElement {
 const MAX_DEPTH = 16;
 const CONSTRUCTED = 0x20;
 const INDEFINITE = 0x80;
-/** Strings that BER lets a sender cut into segments (X.690 sections 8.6.4, 8.7.3, 8.23.6), and their primitive form. */
+/** String types that BER allows in segments (X.690 sections 8.6.4, 8.7.3, 8.23.6), and their primitive form. */
 const SEGMENTED: ReadonlySet<number> = new Set([
   TAG.BIT_STRING,
   TAG.OCTET_STRING,
@@ -20,32 +20,34 @@ const SEGMENTED: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * The BER element that begins at `offset`, with the freedoms of BER taken out: lengths that are indefinite or longer than they
- * need be, strings in segments, a true that is not FF, bits behind the end of a bit string (X.690 sections 8 and 10). What
- * is DER already comes back byte by byte the same. The work is linear in the element's length, times its depth, which is 16 at most.
- * @throws {DataError} if it is cut off, nested deeper, or breaks the rules of BER as well.
+ * Converts the BER element at `offset` to DER: indefinite or overlong lengths, strings in segments, a true that is not
+ * FF, unused bits of a bit string (X.690 sections 8 and 10). DER comes back unchanged. The work is linear in the
+ * element's length times its depth, which is at most 16.
+ * @throws {DataError} if it is cut off, nested deeper, or not BER.
  */
 export function berToDer(bytes: Uint8Array, offset = 0, what = "BER"): BerElement {
   return new BerParser(bytes, what).element(offset, bytes.length, 0);
 }
 
 /**
- * How many bytes the BER element that begins at `offset` takes, whatever is in it; undefined if its end is marked in its contents.
+ * The length in bytes of the BER element at `offset`, whatever its contents; undefined if an end marker in its contents
+ * ends it.
  * @throws {DataError} if it is cut off.
  */
 export function berLength(bytes: Uint8Array, offset = 0, what = "BER"): number | undefined {
   return new BerParser(bytes, what).length(offset);
 }
 
-/** What a constructed BER element holds, each element as it is written. */
+/** The contents of a constructed BER element, each element unchanged. */
 export interface BerContents {
   readonly elements: readonly Uint8Array[];
-  /** How many bytes the constructed element took where it stood. */
+  /** Length of the constructed element in bytes. */
   readonly length: number;
 }
 
 /**
- * The elements within the constructed BER element at the beginning of `bytes`, byte for byte: for contents that a signature covers.
+ * Returns the elements within the constructed BER element at the beginning of `bytes`, unchanged: for contents that a
+ * signature covers.
  * @throws {DataError} as {@link berToDer}, or if the element is primitive.
  */
 export function berContents(bytes: Uint8Array, what = "BER"): BerContents {
@@ -57,7 +59,7 @@ interface Header {
   readonly identifier: Uint8Array;
   /** Where the contents begin. */
   readonly start: number;
-  /** Undefined if the end is marked in the contents. */
+  /** Undefined for an indefinite length. */
   readonly length: number | undefined;
 }
 
@@ -70,7 +72,7 @@ class BerParser {
     this.#what = what;
   }
 
-  /** The element at `offset`, no byte of which may be at `end` or behind it. */
+  /** The element at `offset`, which must end before `end`. */
   element(offset: number, end: number, depth: number): BerElement {
     if (depth > MAX_DEPTH) throw this.#error(`more than ${MAX_DEPTH} levels`);
     const { identifier, start, length } = this.#header(offset, end);
@@ -99,7 +101,7 @@ class BerParser {
     const end = this.#bytes.length;
     const { identifier, start, length } = this.#header(0, end);
     if (((identifier[0] ?? 0) & CONSTRUCTED) === 0)
-      throw this.#error("a primitive element where a constructed one belongs");
+      throw this.#error("a primitive element instead of a constructed one");
     const limit = length === undefined ? end : start + length;
     const elements: Uint8Array[] = [];
     let position = start;
@@ -111,7 +113,7 @@ class BerParser {
     return { elements, length: length === undefined ? position + 2 : position };
   }
 
-  /** Where the element at `offset` ends: its length tells, or its contents do. */
+  /** The end of the element at `offset`, by its length or its contents. */
   #end(offset: number, limit: number): number {
     const { start, length } = this.#header(offset, limit);
     return length === undefined ? offset + this.element(offset, limit, 1).length : start + length;
@@ -162,7 +164,7 @@ class BerParser {
   }
 }
 
-/** Contents of a primitive element as DER wants them. */
+/** Converts the contents of a primitive element to DER. */
 function strict(tag: number, contents: Uint8Array): Uint8Array {
   const [first = 0] = contents;
   if (tag === TAG.BOOLEAN && contents.length === 1 && first !== 0) return Uint8Array.of(0xff);
@@ -174,21 +176,22 @@ function strict(tag: number, contents: Uint8Array): Uint8Array {
   return contents;
 }
 
-/** A constructed element from its parts; a string in segments becomes whole. */
+/** Joins a constructed element from its parts; a string in segments becomes primitive. */
 function join(identifier: Uint8Array, parts: readonly Uint8Array[], what: string): Uint8Array {
   const [first = 0] = identifier;
   const primitive = first & ~CONSTRUCTED;
   if (!SEGMENTED.has(primitive)) return encode(identifier, ...parts);
   const segments = parts.map((part) => {
-    // Each segment was joined before: it is primitive, and its length is as short as can be.
+    // Each segment was joined before: it is primitive, and its length is in the shortest form.
     const octets = part[0] === TAG.OCTET_STRING && primitive !== TAG.BIT_STRING;
     if (part[0] !== primitive && !octets) throw new DataError(`${what}: a segment of another type`);
     const lengthOctet = part[1] ?? 0;
     return part.subarray(lengthOctet < 0x80 ? 2 : 2 + (lengthOctet & 0x7f));
   });
   if (primitive !== TAG.BIT_STRING) return encodeDer(primitive, ...segments);
-  // Every segment begins with its count of unused bits, which is 0 but in the last (section 8.6.4).
-  if (segments.slice(0, -1).some(([unused]) => unused !== 0)) throw new DataError(`${what}: a bit string with a gap`);
+  // Every segment begins with its count of unused bits, which is 0 except in the last (section 8.6.4).
+  if (segments.slice(0, -1).some(([unused]) => unused !== 0))
+    throw new DataError(`${what}: a bit string with unused bits before its end`);
   const unused = segments.at(-1)?.subarray(0, 1) ?? Uint8Array.of(0);
   return encodeDer(primitive, unused, ...segments.map((segment) => segment.subarray(1)));
 }

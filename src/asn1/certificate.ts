@@ -3,7 +3,7 @@ import { berContents, berToDer } from "./ber.ts";
 import { type DerElement, DerReader } from "./reader.ts";
 import { contextTag, decodeTime, derSequence, TAG } from "./values.ts";
 
-/** What the key usage extension allows (RFC 5280 section 4.2.1.3). */
+/** The uses that the key usage extension allows (RFC 5280 section 4.2.1.3). */
 export interface CertificateKeyUsage {
   readonly digitalSignature: boolean;
   /** Also called content commitment. */
@@ -22,15 +22,15 @@ const ISSUER_UNIQUE_ID = contextTag(1, "primitive");
 const SUBJECT_UNIQUE_ID = contextTag(2, "primitive");
 const EXTENSIONS = contextTag(3, "constructed");
 
-/** Characters of a time that are shown: twice as many as the longest form has. */
+/** Most characters of a time that are shown: twice as many as the longest form has. */
 const LONGEST_SHOWN = 30;
 
 /**
- * The parts of an X.509 certificate that PKCS#11 attributes are made of, as views of its bytes. The structure is checked when
- * it is parsed; validity and extensions, which few need, when they are asked for.
+ * The parts of an X.509 certificate for PKCS#11 attributes, as views of its bytes. Parsing checks the structure;
+ * validity and extensions, which are rarely needed, are parsed on request.
  */
 export class Certificate {
-  /** The serial number as the certificate writes it, an INTEGER: CKA_SERIAL_NUMBER. It may be 0, negative or padded. */
+  /** The serial number as in the certificate, an INTEGER: CKA_SERIAL_NUMBER. It may be 0, negative or padded. */
   readonly serialNumber: Uint8Array;
   /** Distinguished name, DER: CKA_ISSUER. */
   readonly issuer: Uint8Array;
@@ -41,7 +41,7 @@ export class Certificate {
   readonly #validity: Uint8Array;
   readonly #extensions: Uint8Array | undefined;
 
-  /** @throws {DataError} if `der` does not have the outer form of a certificate, or goes on behind it. */
+  /** @throws {DataError} if `der` does not have the outer form of a certificate, or has trailing bytes. */
   constructor(der: Uint8Array) {
     const outer = new DerReader(der, "certificate");
     const certificate = outer.enter();
@@ -67,21 +67,21 @@ export class Certificate {
     tbs.end();
   }
 
-  /** CKA_START_DATE. @throws {DataError} if the validity names no moment. */
+  /** CKA_START_DATE. @throws {DataError} if it is not a valid time. */
   get notBefore(): Date {
     const [{ tag, contents }] = this.#times();
     return decodeTime(tag, contents);
   }
 
-  /** CKA_END_DATE. @throws {DataError} if the validity names no moment. */
+  /** CKA_END_DATE. @throws {DataError} if it is not a valid time. */
   get notAfter(): Date {
     const [, { tag, contents }] = this.#times();
     return decodeTime(tag, contents);
   }
 
   /**
-   * Both times as the certificate writes them, a character for each byte, whatever their form: to show a validity that names no
-   * moment. @throws {DataError} if the validity is not two elements.
+   * Both times as in the certificate, a character for each byte, to show invalid ones too.
+   * @throws {DataError} if the validity is not two elements.
    */
   get writtenValidity(): { readonly notBefore: string; readonly notAfter: string } {
     const [notBefore, notAfter] = this.#times();
@@ -91,7 +91,7 @@ export class Certificate {
     };
   }
 
-  /** What the key may be used for; undefined if the certificate does not say. @throws {DataError} if it does not parse. */
+  /** The key's uses; undefined if the certificate does not limit them. @throws {DataError} if it does not parse. */
   get keyUsage(): CertificateKeyUsage | undefined {
     const value = this.#extension(KEY_USAGE);
     if (!value) return undefined;
@@ -110,7 +110,10 @@ export class Certificate {
     };
   }
 
-  /** Whether it is a certification authority's (basic constraints). @throws {DataError} if the extension does not parse. */
+  /**
+   * Whether it is a certification authority's (basic constraints).
+   * @throws {DataError} if the extension does not parse.
+   */
   get authority(): boolean {
     const value = this.#extension(BASIC_CONSTRAINTS);
     if (!value) return false;
@@ -125,7 +128,7 @@ export class Certificate {
     return times;
   }
 
-  /** The value of the extension named, undefined if there is none. */
+  /** The value of an extension; undefined if it is absent. */
   #extension(oid: string): Uint8Array | undefined {
     if (!this.#extensions) return undefined;
     const extensions = new DerReader(normal(this.#extensions, "extensions"), "extensions").enter();
@@ -137,7 +140,7 @@ export class Certificate {
       const value = extension.octetString();
       extension.end();
       if (name !== oid) continue;
-      // RFC 5280 section 4.2: not twice. Which of two counts is what readers would disagree about.
+      // RFC 5280 section 4.2 forbids a repeated extension: readers would disagree about which one counts.
       if (found) throw new DataError(`certificate: extension ${oid} twice`);
       found = value;
     }
@@ -146,9 +149,9 @@ export class Certificate {
 }
 
 /**
- * Reads an X.509 certificate as cards and issuers write it: DER, or BER, whose names and public key are given in DER. Serial
- * numbers that RFC 5280 does not allow are read, too. Nothing here is good for verifying a signature.
- * @throws {DataError} if it is none, or goes on behind its end.
+ * Parses an X.509 certificate as cards and issuers write it: DER, or BER, whose names and public key are returned in
+ * DER. Accepts serial numbers that RFC 5280 does not allow. Not suitable for verifying a signature.
+ * @throws {DataError} if it is malformed, or has trailing bytes.
  */
 export function parseCertificate(bytes: Uint8Array): Certificate {
   try {
@@ -161,7 +164,9 @@ export function parseCertificate(bytes: Uint8Array): Certificate {
   }
 }
 
-/** `bytes` in DER, if they are one element of BER; else as they are, for the reader of DER to refuse. */
+/**
+ * Converts `bytes` to DER if they are one element of BER; else returns them unchanged, for the DER parser to refuse.
+ */
 function normal(bytes: Uint8Array, what: string): Uint8Array {
   try {
     const { der, length } = berToDer(bytes, 0, what);
@@ -173,8 +178,8 @@ function normal(bytes: Uint8Array, what: string): Uint8Array {
 }
 
 /**
- * Reads an X.509 certificate that is to be written: DER without any of BER's freedoms (RFC 5280 section 4.1).
- * @throws {DataError} if it is none, or goes on behind its end.
+ * Parses an X.509 certificate before it is written: strict DER (RFC 5280 section 4.1).
+ * @throws {DataError} if it is malformed, or has trailing bytes.
  */
 export function parseDerCertificate(der: Uint8Array): Certificate {
   const certificate = new Certificate(der);
@@ -183,12 +188,12 @@ export function parseDerCertificate(der: Uint8Array): Certificate {
 }
 
 /**
- * The certificate that `bytes` begin with, without what is behind it. What its signature covers stays byte for byte; the lengths
- * around it become the shortest. What is DER comes back as it is.
+ * Returns the certificate at the beginning of `bytes`, without the bytes after it. The signed part stays unchanged; the
+ * lengths around it become the shortest. DER comes back unchanged.
  * @throws {DataError} if `bytes` do not begin with a SEQUENCE of three elements.
  */
 export function extractCertificate(bytes: Uint8Array): Uint8Array {
-  if (bytes[0] !== TAG.SEQUENCE) throw new DataError("certificate: no SEQUENCE at its beginning");
+  if (bytes[0] !== TAG.SEQUENCE) throw new DataError("certificate: it does not begin with a SEQUENCE");
   const [tbs, algorithm, signature, ...more] = berContents(bytes, "certificate").elements;
   if (!tbs || !algorithm || !signature || more.length > 0) throw new DataError("certificate: not three elements");
   return derSequence(tbs, berToDer(algorithm, 0, "certificate").der, berToDer(signature, 0, "certificate").der);

@@ -1,4 +1,7 @@
-/** DER with hard limits, BER made DER, and the parts of a certificate that attributes are made of. No cryptography, no I/O. */
+/**
+ * DER with hard limits, conversion of BER to DER, and the parts of a certificate for attributes. No cryptography, no
+ * I/O.
+ */
 export { berContents, type BerContents, berLength, berToDer, type BerElement } from "./ber.ts";
 export {
   type Certificate,

@@ -3,7 +3,7 @@ import { berToDer } from "./ber.ts";
 import { DerReader } from "./reader.ts";
 import { TAG } from "./values.ts";
 
-/** Keywords of attribute types (RFC 4514 section 3, RFC 4519), and those that OpenSSL uses besides. */
+/** Keywords of attribute types (RFC 4514 section 3, RFC 4519), and further ones of OpenSSL. */
 const KEYWORDS: ReadonlyMap<string, string> = new Map([
   ["2.5.4.3", "CN"],
   ["2.5.4.4", "SN"],
@@ -32,13 +32,13 @@ const BMP_STRING = 0x1e;
 export interface NameAttribute {
   /** Dotted. */
   readonly oid: string;
-  /** For people. What is no text is shown in hexadecimal, after a "#". */
+  /** For people. A value that is not text is in hexadecimal, after a "#". */
   readonly value: string;
 }
 
 /**
- * A distinguished name (RFC 5280 section 4.1.2.4): its relative names in the order in which it has them, each a set of attributes.
- * @throws {DataError} if it is none.
+ * Parses a distinguished name (RFC 5280 section 4.1.2.4): its relative names in order, each a set of attributes.
+ * @throws {DataError} if it is malformed.
  */
 export function readName(name: Uint8Array): readonly (readonly NameAttribute[])[] {
   const names = new DerReader(berToDer(name, 0, "name").der, "name").enter();
@@ -58,8 +58,9 @@ export function readName(name: Uint8Array): readonly (readonly NameAttribute[])[
 }
 
 /**
- * A distinguished name in a line, the narrowest attribute first (RFC 4514): "CN=Ola, O=Example, C=NO". Empty if the name is.
- * @throws {DataError} if it is none.
+ * Formats a distinguished name in a line, the narrowest attribute first (RFC 4514): "CN=Ola, O=Example, C=NO". Empty if
+ * the name is.
+ * @throws {DataError} if it is malformed.
  */
 export function nameText(name: Uint8Array): string {
   return readName(name)
@@ -68,12 +69,12 @@ export function nameText(name: Uint8Array): string {
     .join(", ");
 }
 
-/** RFC 4514 section 2.4: a value can look like no other attribute. */
+/** Escapes a value, so that it cannot look like another attribute (RFC 4514 section 2.4). */
 function escaped(value: string): string {
   return value.replace(/["+,;<>\\]|^ | $/gu, String.raw`\$&`);
 }
 
-/** What is no UTF-8 where it should be shows as U+FFFD. */
+/** Malformed UTF-8 becomes U+FFFD. */
 function textOf(tag: number, contents: Uint8Array): string {
   switch (tag) {
     case TAG.UTF8_STRING:

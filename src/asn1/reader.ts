@@ -1,7 +1,7 @@
 import { ByteReader, DataError } from "../bytes/index.ts";
 import { decodeOid, TAG } from "./values.ts";
 
-/** A DER element, as views of the bytes it was read from. */
+/** A DER element, as views of the parsed bytes. */
 export interface DerElement {
   /** Identifier octet: class, constructed bit and number. */
   readonly tag: number;
@@ -11,7 +11,7 @@ export interface DerElement {
 }
 
 export interface BitString {
-  /** Bits at the end of the last byte that do not count, 0 to 7. */
+  /** Unused bits at the end of the last byte, 0 to 7. */
   readonly unusedBits: number;
   readonly bytes: Uint8Array;
 }
@@ -21,8 +21,9 @@ const MAX_DEPTH = 16;
 const MAX_LENGTH = 0x100000;
 
 /**
- * Reads DER (X.690 section 10) element by element: definite lengths in their shortest form, tag numbers below 31, at most 1 MiB
- * and 16 levels. Every method throws a {@link DataError} if what comes next is not what it says, or not DER.
+ * Reads DER (X.690 section 10) element by element: definite lengths in their shortest form, tag numbers below 31, at
+ * most 1 MiB and 16 levels. Every method throws a {@link DataError} if the next element does not have its type, or is
+ * not DER.
  */
 export class DerReader {
   readonly #bytes: Uint8Array;
@@ -32,7 +33,7 @@ export class DerReader {
 
   /** @param what The name of the structure, for messages. */
   constructor(bytes: Uint8Array, what = "DER", depth = 0) {
-    if (bytes.length > MAX_LENGTH) throw new DataError(`${what}: ${bytes.length} bytes, ${MAX_LENGTH} at most`);
+    if (bytes.length > MAX_LENGTH) throw new DataError(`${what}: ${bytes.length} bytes; the limit is ${MAX_LENGTH}`);
     if (depth > MAX_DEPTH) throw new DataError(`${what}: more than ${MAX_DEPTH} levels`);
     this.#bytes = bytes;
     this.#reader = new ByteReader(bytes, what);
@@ -44,29 +45,29 @@ export class DerReader {
     return this.#reader.remaining;
   }
 
-  /** The next element's identifier octet, which stays unread; undefined at the end. */
+  /** The next element's identifier octet, without reading it; undefined at the end. */
   peek(): number | undefined {
     return this.#reader.peek();
   }
 
-  /** The next element; if `tag` is given, it must have it. */
+  /** Reads the next element; if `tag` is given, it must have it. */
   next(tag?: number): DerElement {
     const start = this.#reader.offset;
     const identifier = this.#reader.u8();
     if (tag !== undefined && identifier !== tag) {
-      throw new DataError(`${this.#what}: tag ${hex(identifier)} at ${start} where ${hex(tag)} belongs`);
+      throw new DataError(`${this.#what}: tag ${hex(identifier)} at ${start} instead of ${hex(tag)}`);
     }
     if ((identifier & 0x1f) === 0x1f) throw new DataError(`${this.#what}: a tag number above 30 at ${start}`);
     const contents = this.#reader.take(readLength(this.#reader, this.#what));
     return { tag: identifier, encoding: this.#bytes.subarray(start, this.#reader.offset), contents };
   }
 
-  /** The next element if it has this tag, else undefined, and nothing is read. */
+  /** Reads the next element if it has this tag; else returns undefined and reads nothing. */
   optional(tag: number): DerElement | undefined {
     return this.peek() === tag ? this.next(tag) : undefined;
   }
 
-  /** A reader for the elements of the next one, which is constructed: a SEQUENCE unless `tag` says otherwise. */
+  /** A reader for the elements of the next one, which is constructed: a SEQUENCE unless `tag` is given. */
   enter(tag: number = TAG.SEQUENCE, what = this.#what): DerReader {
     return new DerReader(this.next(tag).contents, what, this.#depth + 1);
   }
@@ -113,7 +114,7 @@ export class DerReader {
     const bytes = contents.subarray(1);
     const padding = (bytes.at(-1) ?? 0) & ((1 << unusedBits) - 1);
     if (unusedBits > 7 || (bytes.length === 0 && unusedBits !== 0) || padding !== 0) {
-      throw new DataError(`${this.#what}: a BIT STRING with wrong unused bits`);
+      throw new DataError(`${this.#what}: a BIT STRING with an invalid count of unused bits`);
     }
     return { unusedBits, bytes };
   }
@@ -136,8 +137,8 @@ export class DerReader {
 }
 
 /**
- * The length of the element that begins at `head`, identifier and length octets included: how much to read from a file whose
- * first bytes these are.
+ * The length of the element that begins at `head`, identifier and length octets included: how much to read from a file
+ * that begins with these bytes.
  * @throws {DataError} if `head` ends before the length does (6 bytes are always enough), or it is not DER.
  */
 export function derLength(head: Uint8Array): number {

@@ -26,7 +26,7 @@ export function contextTag(number: number, form: "primitive" | "constructed"): n
 
 /** The first two arcs share one subidentifier: 40 times the first, plus the second (X.690 section 8.19.4). */
 const FIRST_ARC = 40n;
-/** No registered identifier comes near; a longer one is an attack on the arithmetic. */
+/** Far above any registered identifier; a longer one would only burden the arithmetic. */
 const MAX_OID_LENGTH = 128;
 
 /**
@@ -59,8 +59,8 @@ function firstArcs(subidentifier: bigint): [bigint, bigint] {
 }
 
 /**
- * The contents of an OBJECT IDENTIFIER, from its dotted form.
- * @throws {DataError} if `dotted` is none.
+ * Encodes the contents of an OBJECT IDENTIFIER from its dotted form.
+ * @throws {DataError} if `dotted` is malformed.
  */
 export function encodeOid(dotted: string): Uint8Array {
   if (!/^[012](\.(0|[1-9][0-9]{0,38})){1,63}$/u.test(dotted)) throw new DataError("not a dotted object identifier");
@@ -77,20 +77,20 @@ export function encodeOid(dotted: string): Uint8Array {
 }
 
 const MINUTE = 60_000;
-/** Behind the year: month, day, hour, minute; second and its fraction; Z, or the offset from UTC. */
+/** After the year: month, day, hour, minute; second and its fraction; Z, or the offset from UTC. */
 const REST = String.raw`(?<month>\d\d)(?<day>\d\d)(?<hour>\d\d)(?<minute>\d\d)`;
 const ZONE = String.raw`(?:Z|(?<offset>[+-]\d{4}))`;
 const FORMS: ReadonlyMap<number, RegExp> = new Map([
   [TAG.UTC_TIME, new RegExp(String.raw`^(?<year>\d{2})${REST}(?<second>\d\d)?${ZONE}$`, "u")],
   [TAG.GENERALIZED_TIME, new RegExp(String.raw`^(?<year>\d{4})${REST}(?:(?<second>\d\d)(?:\.\d+)?)?${ZONE}$`, "u")],
 ]);
-/** More than any certificate's time: digits, fractions and an offset. */
+/** Longer than any certificate's time with digits, fractions and an offset. */
 const MAX_TIME_LENGTH = 64;
 
 /**
- * The moment that the contents of a UTCTime (YYMMDDHHMMSSZ, years 1950 to 2049) or a GeneralizedTime (YYYYMMDDHHMMSSZ) name.
- * RFC 5280 section 4.1.2.5 has no other form; what older issuers write besides is read as OpenSSL reads it: seconds left out, the
- * fractions of a GeneralizedTime, which are dropped, and an offset of up to 12:59 in place of Z.
+ * Parses the contents of a UTCTime (YYMMDDHHMMSSZ, years 1950 to 2049) or a GeneralizedTime (YYYYMMDDHHMMSSZ). RFC 5280
+ * section 4.1.2.5 has no other form; forms of older issuers are read as by OpenSSL: without seconds, with fractions in
+ * a GeneralizedTime, which are dropped, and with an offset of up to 12:59 instead of Z.
  * @throws {DataError} for any other form, and for days and hours that do not exist.
  */
 export function decodeTime(tag: number, contents: Uint8Array): Date {
@@ -100,7 +100,7 @@ export function decodeTime(tag: number, contents: Uint8Array): Date {
   const century = year.length === 4 ? "" : Number(year) >= 50 ? "19" : "20";
   const iso = `${century}${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const time = new Date(iso);
-  // Date takes 30 February for 2 March and 24:00 for the next day: what comes back must be what went in.
+  // Date turns 30 February into 2 March and 24:00 into the next day, so the result is compared with the input.
   if (Number.isNaN(time.getTime()) || time.toISOString() !== iso) throw new DataError("time: no such day or hour");
   // Local time is ahead of UTC by a positive offset.
   const moment = new Date(time.getTime() - readOffset(offset));
@@ -116,7 +116,7 @@ function readOffset(offset: string): number {
   return offset.startsWith("-") ? -size : size;
 }
 
-/** A DER element with `tag`, whose contents are `parts` one after the other. */
+/** Encodes a DER element with `tag`, whose contents are the concatenated `parts`. */
 export function encodeDer(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return concat(Uint8Array.of(tag, ...lengthOctets(length)), ...parts);
@@ -133,7 +133,7 @@ export function derSequence(...elements: readonly Uint8Array[]): Uint8Array {
   return encodeDer(TAG.SEQUENCE, ...elements);
 }
 
-/** An INTEGER that is not negative, from its magnitude, most significant byte first; leading zeros do not matter. */
+/** Encodes a non-negative INTEGER from its magnitude, most significant byte first; leading zeros do not matter. */
 export function derUnsigned(magnitude: Uint8Array): Uint8Array {
   const start = magnitude.findIndex((byte) => byte !== 0);
   const digits = start < 0 ? new Uint8Array() : magnitude.subarray(start);
@@ -142,7 +142,7 @@ export function derUnsigned(magnitude: Uint8Array): Uint8Array {
   return first >= 0x80 ? encodeDer(TAG.INTEGER, Uint8Array.of(0), digits) : encodeDer(TAG.INTEGER, digits);
 }
 
-/** @throws {DataError} if `dotted` is no object identifier. */
+/** @throws {DataError} if `dotted` is not an object identifier. */
 export function derOid(dotted: string): Uint8Array {
   return encodeDer(TAG.OBJECT_IDENTIFIER, encodeOid(dotted));
 }
@@ -152,13 +152,13 @@ export function derOctetString(contents: Uint8Array): Uint8Array {
 }
 
 /**
- * @param unusedBits Bits at the end of the last byte that do not count, 0 to 7; they must be 0.
+ * @param unusedBits Unused bits at the end of the last byte, 0 to 7; they must be 0.
  * @throws {DataError} if they are not.
  */
 export function derBitString(bytes: Uint8Array, unusedBits = 0): Uint8Array {
   const padding = (bytes.at(-1) ?? 0) & ((1 << unusedBits) - 1);
   if (unusedBits < 0 || unusedBits > 7 || padding !== 0 || (bytes.length === 0 && unusedBits !== 0)) {
-    throw new DataError(`BIT STRING: ${unusedBits} unused bits that are not there or not 0`);
+    throw new DataError(`BIT STRING: ${unusedBits} unused bits that are absent or not 0`);
   }
   return encodeDer(TAG.BIT_STRING, Uint8Array.of(unusedBits), bytes);
 }

@@ -1,14 +1,14 @@
 /** One signal, or several of which any aborts. */
 export type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
 
-/** Makes the error that an aborted wait rejects with from the signal's reason. */
+/** Makes the error of an aborted wait from the signal's reason. */
 export type AbortError = (reason: unknown) => unknown;
 
 const theReason: AbortError = (reason) => reason;
 
 /**
- * The outcome of `promise`, or an error as soon as one of `signals` aborts. The work behind the promise goes on; its late
- * outcome is dropped.
+ * Returns the outcome of `promise`, or rejects as soon as one of `signals` aborts. The work continues; its late outcome
+ * is dropped.
  * @param asError Default: the signal's reason itself.
  */
 export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError = theReason): Promise<T> {
@@ -22,7 +22,7 @@ export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError =
   });
 }
 
-/** @throws what `asError` makes of the reason, if one of `signals` is aborted already. */
+/** @throws the error of `asError`, if one of `signals` is aborted already. */
 export function throwIfAborted(signals: Signals, asError = theReason): void {
   if (signals === undefined) return;
   for (const signal of given(signals)) if (signal?.aborted) throw asError(signal.reason);
@@ -30,7 +30,7 @@ export function throwIfAborted(signals: Signals, asError = theReason): void {
 
 /**
  * Calls `react` with the reason when the first of `signals` aborts; at once if one is aborted already.
- * @returns A function that stops listening. Call it when the wait is over: a signal may live for long.
+ * @returns A function that removes the listener. Call it when the wait is over: a signal may live long.
  */
 export function onAbort(signals: Signals, react: (reason: unknown) => void): () => void {
   const stops: (() => void)[] = [];
@@ -51,10 +51,13 @@ export function onAbort(signals: Signals, react: (reason: unknown) => void): () 
   return stop;
 }
 
-/** The reactions that wait for each signal. */
+/** The reactions registered for each signal. */
 const LISTENERS = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** A signal has one listener however many calls wait with it: Node warns of more than ten (MaxListenersExceededWarning). */
+/**
+ * Each signal gets one listener, however many calls wait with it: Node warns of more than ten
+ * (MaxListenersExceededWarning).
+ */
 function listen(signal: AbortSignal, react: () => void): () => void {
   const reactions = LISTENERS.get(signal) ?? new Set();
   if (reactions.size === 0) {
@@ -90,7 +93,7 @@ export async function pause(milliseconds: number, signals?: Signals, asError = t
 /** The longest delay of a timer, in milliseconds; a longer one would fire at once. */
 const LONGEST_TIMER = 0x7fff_ffff;
 
-/** A moment on the monotonic clock: changes of the system's time do not move it. */
+/** A time on the monotonic clock, independent of changes of the system's time. */
 export class Deadline {
   readonly #at: number;
 
@@ -109,8 +112,8 @@ export class Deadline {
   }
 
   /**
-   * The outcome of `promise`, or the error that `asError` makes once the deadline has passed. The work behind the promise
-   * goes on; its late outcome is dropped.
+   * Returns the outcome of `promise`, or rejects with the error of `asError` once the deadline has passed. The work
+   * continues; its late outcome is dropped.
    */
   async race<T>(promise: Promise<T>, asError: () => unknown): Promise<T> {
     if (this.#at === Infinity) return promise;

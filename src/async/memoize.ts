@@ -1,21 +1,21 @@
 import { untilAborted } from "./abort.ts";
 
-/** An asynchronous value that is computed when it is first wanted, and once. */
+/** An asynchronous value that is computed once, on first use. */
 export interface MemoizedAsync<T> {
   /**
-   * The value. Callers that come while it is computed share the computation; an abort ends only its own caller's wait.
-   * A failure is not remembered.
+   * The value. Concurrent callers share the computation; an abort ends only its own caller's wait. A failure is not
+   * cached.
    */
   (signal?: AbortSignal): Promise<T>;
-  /** Whether the value is known, or its computation under way. */
+  /** Whether the value is known or being computed. */
   readonly known: boolean;
-  /** Replaces the value, also that of a computation under way. */
+  /** Sets the value, also during a computation. */
   set(value: T): void;
-  /** Forgets the value; a computation under way is not remembered. */
+  /** Forgets the value; the result of a computation in progress is not cached. */
   clear(): void;
 }
 
-/** Remembers what `compute` gives, until {@link MemoizedAsync.clear}. */
+/** Caches the result of `compute` until {@link MemoizedAsync.clear}. */
 export function memoizeAsync<T>(compute: () => Promise<T>): MemoizedAsync<T> {
   let known: Promise<T> | undefined;
   const get = (signal?: AbortSignal): Promise<T> => {
@@ -58,7 +58,7 @@ export class MemoizedMap<K, T> {
     this.#of(key).set(value);
   }
 
-  /** Whether {@link get} computes nothing: the value of `key` is known, or on its way. */
+  /** Whether {@link get} starts no computation: the value of `key` is known or being computed. */
   has(key: K): boolean {
     return this.#values.get(key)?.known ?? false;
   }

@@ -1,29 +1,29 @@
 import { type AbortError, Deadline, onAbort, type Signals, throwIfAborted, untilAborted } from "./abort.ts";
 
-/** Runs one piece of work after the other, in the order of the calls. A finished one leaves nothing behind. */
+/** Runs work one piece after the other, in the order of the calls, and keeps no reference to finished work. */
 export class SerialQueue {
   readonly #asError: AbortError | undefined;
   readonly #waiting = new Set<() => void>();
   #running = false;
 
-  /** @param asError What an aborted wait rejects with; default: the signal's reason. */
+  /** @param asError Makes the error of an aborted wait; default: the signal's reason. */
   constructor(asError?: AbortError) {
     this.#asError = asError;
   }
 
-  /** Whether work is under way or waits. */
+  /** Whether work runs or waits. */
   get busy(): boolean {
     return this.#running;
   }
 
-  /** How much work waits for that under way. */
+  /** Number of waiting pieces of work. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /**
-   * Runs `work` after all that was queued before has ended, successfully or not.
-   * @param signals An abort leaves the line at once. Work that has begun is not stopped: it must watch the signal itself.
+   * Runs `work` after all earlier work has ended, successfully or not.
+   * @param signals An abort removes waiting work at once. Running work is not stopped: it must watch the signal itself.
    */
   async run<T>(work: () => T | Promise<T>, signals?: Signals): Promise<T> {
     throwIfAborted(signals, this.#asError);
@@ -52,7 +52,7 @@ export class SerialQueue {
     });
   }
 
-  /** The queue counts as running until the next work takes over, so that no later call gets in between. */
+  /** The queue counts as running until the next work starts, so that no later call gets ahead of it. */
   #handOver(): void {
     const [first] = this.#waiting;
     if (first) {
@@ -62,12 +62,12 @@ export class SerialQueue {
   }
 }
 
-/** Wakes waiting callers, in the order in which they came. Each then looks for itself at what has changed. */
+/** Wakes waiting callers in the order of their calls. Each then checks its condition itself. */
 export class Condition {
   readonly #asError: AbortError | undefined;
   #waiting = new Set<() => void>();
 
-  /** @param asError What an aborted wait rejects with; default: the signal's reason. */
+  /** @param asError Makes the error of an aborted wait; default: the signal's reason. */
   constructor(asError?: AbortError) {
     this.#asError = asError;
   }
@@ -103,12 +103,12 @@ export class Condition {
 
 class LateError extends Error {}
 
-/** Calls of {@link inThreadPool} that are under way. */
+/** Number of running calls of {@link inThreadPool}. */
 let running = 0;
 
 /**
- * The outcome of `work`, which Node does in a thread of its own and cannot take back, such as making a key. While it lasts,
- * {@link threadPoolIsBusy} says so.
+ * Runs `work` that Node does in its thread pool and cannot cancel, such as generating a key. Meanwhile {@link
+ * threadPoolIsBusy} is true.
  */
 export async function inThreadPool<T>(work: Promise<T>): Promise<T> {
   running++;
@@ -119,7 +119,7 @@ export async function inThreadPool<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Whether such work is under way: process.exit() would wait for it. */
+/** Whether such work is running: process.exit() would wait for it. */
 export function threadPoolIsBusy(): boolean {
   return running > 0;
 }

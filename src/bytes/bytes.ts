@@ -1,4 +1,4 @@
-/** All of `parts`, one after the other, in a new array. For secrets there is `concatSecret`. */
+/** Concatenates `parts` into a new array. For secrets use `concatSecret`. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
@@ -11,7 +11,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** Whether `a` and `b` hold the same bytes. Not for secrets: the time it takes tells where they differ. */
+/** Whether `a` and `b` hold the same bytes. Not for secrets: its time depends on where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (const [index, byte] of a.entries()) if (byte !== b[index]) return false;
@@ -24,8 +24,8 @@ export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
 }
 
 /**
- * Bytes that are not what they should be: too short, too long, a wrong digit, a length that lies.
- * Every codec of this package throws this class, or one of its own layer with this one as `cause`.
+ * Malformed bytes: too short, too long, a wrong digit, a wrong length. Every codec of this package throws this class,
+ * or one of its own layer with this one as `cause`.
  */
 export class DataError extends Error {
   override readonly name = "DataError";
@@ -44,14 +44,14 @@ export function tryParse<T>(parse: () => T): T | undefined {
 const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** `text` as UTF-8; half a surrogate pair becomes U+FFFD. */
+/** Encodes `text` as UTF-8; half a surrogate pair becomes U+FFFD. */
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
 /**
- * The text that UTF-8 `bytes` hold, a byte order mark included.
- * @throws {DataError} if they are not UTF-8.
+ * Decodes UTF-8, including a byte order mark.
+ * @throws {DataError} if `bytes` are not UTF-8.
  */
 export function fromUtf8(bytes: Uint8Array): string {
   try {
@@ -62,7 +62,7 @@ export function fromUtf8(bytes: Uint8Array): string {
 }
 
 /**
- * The number of characters (code points) that UTF-8 `bytes` hold, without a string of them: a secret's could not be wiped.
+ * Counts the characters (code points) in UTF-8 `bytes` without a string of them, which could not be wiped.
  * @throws {DataError} if they are not UTF-8 (RFC 3629 section 4).
  */
 export function countUtf8(bytes: Uint8Array): number {
@@ -76,7 +76,7 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return 1;
   const length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  // The second byte is bounded further where a shorter form, a surrogate, or a number above 10FFFF would be written.
+  // The second byte has narrower bounds, which exclude overlong forms, surrogates, and numbers above 10FFFF.
   const [low, high] = SECOND.get(first) ?? [0x80, 0xbf];
   const second = bytes[at + 1] ?? 0;
   const continued = bytes.subarray(at + 2, at + length);
@@ -102,8 +102,8 @@ export function toHex(bytes: Uint8Array, separator = ""): string {
 }
 
 /**
- * The bytes that hexadecimal `text` spells; white space and colons between bytes are ignored.
- * @throws {DataError} on an odd number of digits or anything that is not a digit; the text itself is not repeated.
+ * Parses hexadecimal `text`; ignores white space and colons between bytes.
+ * @throws {DataError} on an odd number of digits or another character; the message does not repeat the text.
  */
 export function fromHex(text: string): Uint8Array {
   const digits = text.replace(/[\s:]/gu, "");

@@ -1,8 +1,8 @@
 import { DataError } from "./bytes.ts";
 
 /**
- * Reads fields from bytes that nobody vouches for. Every read checks what is left first, because `subarray` clamps in
- * silence; a read past the end throws a {@link DataError} that names `what` and the offset.
+ * Reads fields from untrusted bytes. Every read checks the remaining length first, because `subarray` clamps silently;
+ * a read past the end throws a {@link DataError} that names `what` and the offset.
  */
 export class ByteReader {
   readonly #bytes: Uint8Array;
@@ -49,7 +49,7 @@ export class ByteReader {
     return this.#view.getUint32(this.#advance(4), true);
   }
 
-  /** The next byte, which stays unread; `undefined` at the end. */
+  /** The next byte, without reading it; `undefined` at the end. */
   peek(): number | undefined {
     return this.#bytes[this.#offset];
   }
@@ -60,7 +60,7 @@ export class ByteReader {
     return this.#bytes.subarray(start, start + length);
   }
 
-  /** A view of all that is left. */
+  /** A view of the remaining bytes. */
   rest(): Uint8Array {
     return this.take(this.remaining);
   }
@@ -73,7 +73,7 @@ export class ByteReader {
   #advance(length: number): number {
     const remaining = this.#bytes.length - this.#offset;
     if (!Number.isSafeInteger(length) || length < 0 || length > remaining) {
-      throw new DataError(`${this.#what}: ${length} bytes wanted at ${this.#offset}, ${remaining} left`);
+      throw new DataError(`${this.#what}: ${length} bytes needed at ${this.#offset}, ${remaining} left`);
     }
     const start = this.#offset;
     this.#offset += length;

@@ -1,25 +1,25 @@
 /**
  * Bytes that hold a secret: a PIN, a key, a plaintext.
  *
- * V8 keeps the bytes of a typed array of up to 64 bytes inside the array itself, on a heap whose objects move. Each move leaves
- * the old bytes behind, where no program can wipe them (v8, `typed_array_max_size_in_heap`). An `ArrayBuffer` that was made
- * first has its memory elsewhere and never moves. `new Uint8Array(n)`, `slice()`, `map()` and `Uint8Array.from()` are therefore
- * not for secrets, and `Buffer.from()` is not either: its memory is a pool that all small buffers share.
+ * V8 keeps the bytes of a typed array of up to 64 bytes inside the array itself, on a heap whose objects move. Each
+ * move leaves a copy behind that no program can wipe (v8, `typed_array_max_size_in_heap`). An `ArrayBuffer` that was
+ * made first has its memory elsewhere and never moves. So do not use `new Uint8Array(n)`, `slice()`, `map()` and
+ * `Uint8Array.from()` for secrets, nor `Buffer.from()`: all small buffers share its pool.
  *
- * The caller that makes such bytes wipes them when they are no longer needed.
+ * The caller that makes such bytes wipes them after use.
  */
 
-/** `length` zero bytes to write a secret into. */
+/** Returns `length` zero bytes to write a secret into. */
 export function secretBytes(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(length));
 }
 
-/** A copy of a secret. */
+/** Copies a secret. */
 export function copySecret(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return concatSecret(bytes);
 }
 
-/** All of `parts`, one after the other. The parts stay as they are: wipe those that are no longer needed. */
+/** Concatenates `parts`, which stay unchanged: wipe those that are no longer needed. */
 export function concatSecret(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (const part of parts) length += part.length;
@@ -32,18 +32,21 @@ export function concatSecret(...parts: readonly Uint8Array[]): Uint8Array<ArrayB
   return whole;
 }
 
-/** The most bytes of UTF-8 that one unit of a string may take. */
+/** Most bytes of UTF-8 for one unit of a string. */
 const MAX_UTF8_PER_UNIT = 3;
 
 const encoder = new TextEncoder();
 
-/** `text` as UTF-8; half a surrogate pair becomes U+FFFD. The string itself cannot be wiped. */
+/** Encodes `text` as UTF-8; half a surrogate pair becomes U+FFFD. The string itself cannot be wiped. */
 export function secretUtf8(text: string): Uint8Array<ArrayBuffer> {
   const room = secretBytes(MAX_UTF8_PER_UNIT * text.length);
   return room.subarray(0, encoder.encodeInto(text, room).written);
 }
 
-/** What of an exchange (a command's data, the data of its answer) is secret, and must not appear in traces and recordings. */
+/**
+ * Which parts of an exchange (a command's data, the data of its answer) are secret, and must not appear in traces and
+ * recordings.
+ */
 export type Concealment = "nothing" | "command" | "answer" | "both";
 
 /** Overwrites secrets that this process owns. */

@@ -3,26 +3,24 @@ import { ByteReader, concat, DataError } from "../bytes/index.ts";
 import { type BufferName, type AppletAddress, readBuffer } from "./commands.ts";
 import type { CacExchange, CacSession } from "./session.ts";
 
-/** The most bytes that one READ BUFFER asks for: what cards of all makers gave (cackey, CACKEY_APDU_MTU). */
+/** Most bytes that one READ BUFFER requests: a length that cards of all makers accept (cackey, CACKEY_APDU_MTU). */
 const MAX_PART = 250;
-/** The length of the buffer stands in front of it, least significant byte first. */
+/** The buffer's length comes first, least significant byte first. */
 const LENGTH_FIELD = 2;
-/** What offsets of two bytes reach. */
+/** Limit of two-byte offsets. */
 const MAX_LENGTH = 0x10000;
-/** The most exchanges for one buffer, also when the card hands out a byte at a time. */
+/** Most exchanges for one buffer, also if the card returns a byte at a time. */
 const MAX_EXCHANGES = 1024;
 
-/**
- * A buffer of an object on the card, read as far as it is wanted, and no byte twice.
- */
+/** A buffer of an object on the card, read as far as needed; no byte is read twice. */
 export class BufferFile {
   readonly #session: CacSession;
   readonly #place: AppletAddress;
   readonly #buffer: BufferName;
-  /** What was read, its length in front. */
+  /** The bytes read so far, with the length at the beginning. */
   #bytes: Uint8Array = new Uint8Array();
   #exchanges = 0;
-  /** The card refuses to be asked for more than there is. */
+  /** Whether the card refuses requests beyond the buffer's end. */
   #exact = false;
 
   constructor(session: CacSession, place: AppletAddress, buffer: BufferName) {
@@ -32,22 +30,22 @@ export class BufferFile {
   }
 
   /**
-   * At least the first `wanted` bytes of the buffer, or all of it if it is shorter.
-   * @throws {NoSuchPlaceError} if it is not on the card; {StatusError} for any other refusal, 6982 if it is guarded by the PIN;
-   *   {MalformedAnswerError} if the card gives less than the buffer's length.
+   * Reads at least the first `wanted` bytes of the buffer, or all of it if it is shorter.
+   * @throws {NoSuchPlaceError} if it is not on the card; {StatusError} for any other refusal, 6982 if it needs the PIN;
+   *   {MalformedAnswerError} if the card returns less than the buffer's length.
    */
   async read(wanted = Infinity): Promise<Uint8Array> {
     if (this.#missing(wanted) > 0) await this.#session.reading(this.#place, (send) => this.#fetch(send, wanted));
     return this.#bytes.subarray(LENGTH_FIELD);
   }
 
-  /** Has everything read again. */
+  /** Forgets everything that was read. */
   forget(): void {
     this.#bytes = new Uint8Array();
     this.#exchanges = 0;
   }
 
-  /** Bytes of the whole buffer; undefined before the first {@link read}. */
+  /** Length of the whole buffer in bytes; undefined before the first {@link read}. */
   get length(): number | undefined {
     if (this.#bytes.length < LENGTH_FIELD) return undefined;
     return new ByteReader(this.#bytes).u16le();
@@ -65,9 +63,7 @@ export class BufferFile {
       const { length } = this;
       if (part.length === 0 || this.#exchanges > MAX_EXCHANGES || this.#bytes.length + part.length > MAX_LENGTH) {
         const promised = length === undefined ? "it should have" : `of ${length} bytes`;
-        throw new MalformedAnswerError(
-          `the card gives ${this.#bytes.length} bytes of a buffer and no more, ${promised}`,
-        );
+        throw new MalformedAnswerError(`the card returned only ${this.#bytes.length} bytes of a buffer, ${promised}`);
       }
       this.#bytes = concat(this.#bytes, part);
     }
@@ -80,7 +76,7 @@ export class BufferFile {
     const offset = this.#bytes.length;
     const size = length === undefined ? this.#firstSize() : Math.min(LENGTH_FIELD + length - offset, MAX_PART);
     const answer = await this.#ask(send, offset, size);
-    // Some cards give nothing where more is asked for than there is (cackey, cackey_read_buffer).
+    // Some cards return nothing if more is requested than there is (cackey, cackey_read_buffer).
     if (answer.sw === SW.INCORRECT_P1_P2 && length === undefined && !this.#exact) {
       this.#exact = true;
       return this.#part(send);
@@ -99,21 +95,23 @@ export class BufferFile {
   }
 }
 
-/** A SIMPLE-TLV data object (ISO/IEC 7816-4 section 5.2.1), whose longer lengths CAC cards write least significant byte first. */
+/**
+ * A SIMPLE-TLV data object (ISO/IEC 7816-4 section 5.2.1); CAC cards write long lengths least significant byte first.
+ */
 export interface SimpleTlv {
   /** One byte. */
   readonly tag: number;
   readonly value: Uint8Array;
 }
 
-/** The tag and length of a data object whose value is in another buffer. */
+/** The tag and length of a data object; the value is in another buffer. */
 export interface TagLength {
   readonly tag: number;
   readonly length: number;
 }
 
 /**
- * The contents of a tag buffer: tags with lengths, one after the other (GSC-IS 2.1 section 8.4).
+ * Parses a tag buffer: tags with lengths, concatenated (GSC-IS 2.1 section 8.4).
  * @throws {DataError} if the last one is cut off.
  */
 export function readTagLengths(bytes: Uint8Array, what = "tag buffer"): TagLength[] {
@@ -124,7 +122,7 @@ export function readTagLengths(bytes: Uint8Array, what = "tag buffer"): TagLengt
 }
 
 /**
- * Data objects with tag, length and value in one.
+ * Parses data objects with tag, length and value.
  * @throws {DataError} if the last one is cut off.
  */
 export function readSimpleTlvs(bytes: Uint8Array, what = "SIMPLE-TLV"): SimpleTlv[] {
@@ -144,7 +142,7 @@ function readTagLength(reader: ByteReader): TagLength {
 }
 
 /**
- * Gives the tags of one buffer the values of the other.
+ * Combines the tags of one buffer with the values of the other.
  * @throws {DataError} if the values are shorter than the lengths say.
  */
 export function joinBuffers(tags: readonly TagLength[], values: Uint8Array, what = "container"): SimpleTlv[] {
@@ -152,13 +150,13 @@ export function joinBuffers(tags: readonly TagLength[], values: Uint8Array, what
   return tags.map(({ tag, length }) => ({ tag, value: reader.take(length) }));
 }
 
-/** The data objects, one after the other. @throws {DataError} for a value of more than 65,535 bytes. */
+/** Encodes data objects. @throws {DataError} for a value of more than 65,535 bytes. */
 export function encodeSimpleTlvs(objects: readonly SimpleTlv[]): Uint8Array {
   return concat(...objects.flatMap(({ tag, value }) => [head(tag, value.length), value]));
 }
 
 function head(tag: number, length: number): Uint8Array {
-  if (length > 0xffff) throw new DataError(`SIMPLE-TLV: a value of ${length} bytes, 65535 at most`);
+  if (length > 0xffff) throw new DataError(`SIMPLE-TLV: a value of ${length} bytes; the limit is 65535`);
   return length < 0xff ? Uint8Array.of(tag, length) : Uint8Array.of(tag, 0xff, length & 0xff, length >> 8);
 }
 

@@ -22,7 +22,7 @@ export interface StoredCertificate {
 }
 
 /**
- * The certificate out of a PKI object.
+ * Returns the certificate in a PKI object.
  * @throws {DataError} if there is none.
  */
 function findCertificate(objects: readonly SimpleTlv[]): StoredCertificate {
@@ -33,8 +33,8 @@ function findCertificate(objects: readonly SimpleTlv[]): StoredCertificate {
 }
 
 /**
- * Where in the values of a PKI object the certificate is, if that shows without the tags: CertInfo 00 and a DER sequence, as most
- * cards have it. The sequence tells its own length.
+ * The offset of the certificate in the values of a PKI object, if it can be found without the tags: after CertInfo 00 a
+ * DER sequence, as on most cards. The sequence contains its own length.
  */
 export function locateCertificate(values: Uint8Array): { readonly start: number; readonly end: number } | undefined {
   if (values[0] !== 0x00 || values[1] !== TAG.SEQUENCE) return undefined;
@@ -46,7 +46,7 @@ export function locateCertificate(values: Uint8Array): { readonly start: number;
   }
 }
 
-/** What GET CERTIFICATE gives: CertInfo, then the certificate (OpenSC, card-cac1.c). */
+/** Parses the answer to GET CERTIFICATE: CertInfo, then the certificate (OpenSC, card-cac1.c). */
 function readFirstCacCertificate(answer: Uint8Array): StoredCertificate {
   const [info = 0] = answer;
   if (answer.length < 2) throw new DataError("GET CERTIFICATE: no certificate");
@@ -61,15 +61,15 @@ export function inflated({ bytes, compressed }: StoredCertificate): Uint8Array {
   return readStoredCertificate(bytes, compressed);
 }
 
-/** How the certificate of a PKI object is read. */
+/** Reads the certificate of a PKI object. */
 export interface CertificateSource {
   /** Whether there is one. */
   isPresent(): Promise<boolean>;
-  /** As it is stored, maybe compressed. @throws {DataError} if it is not there in full. */
+  /** Reads it as stored, perhaps compressed. @throws {DataError} if it is incomplete. */
   read(): Promise<StoredCertificate>;
-  /** At least its first `wanted` bytes, if it is not compressed and they can be had for less than all; else undefined. */
+  /** Reads at least its first `wanted` bytes, if it is not compressed and that costs less than all; else undefined. */
   head(wanted: number): Promise<Uint8Array | undefined>;
-  /** Has everything read again. */
+  /** Forgets everything that was read. */
   forget(): void;
 }
 
@@ -110,15 +110,15 @@ export class BufferedCertificate implements CertificateSource {
   }
 }
 
-/** Longer than any certificate; and what the card is asked for at once, until it says how much there is. */
+/** Longer than any certificate; also the length that is requested before the card reports how much there is. */
 const MAX_ANSWER = 16_384;
 const FIRST_PART = 100;
 
-/** A PKI applet of the first CAC, which gives its certificate part by part. */
+/** A PKI applet of the first CAC, which returns its certificate in parts. */
 export class FirstCacCertificate implements CertificateSource {
   readonly #session: CacSession;
   readonly #place: AppletAddress;
-  /** All that GET CERTIFICATE gives. */
+  /** The complete answer to GET CERTIFICATE. */
   readonly answer: MemoizedAsync<Uint8Array> = memoizeAsync(() => this.#read());
 
   constructor(session: CacSession, place: AppletAddress) {
@@ -142,7 +142,7 @@ export class FirstCacCertificate implements CertificateSource {
     this.answer.clear();
   }
 
-  /** From its beginning, which is where the applet is after it was selected. */
+  /** The part from the beginning, which is the applet's position after SELECT. */
   #read(): Promise<Uint8Array> {
     return this.#session.afresh(this.#place, async (send) => {
       const parts: Uint8Array[] = [];
@@ -155,7 +155,7 @@ export class FirstCacCertificate implements CertificateSource {
         length += data.length;
         size = more ? sw & 0xff : 0;
         if (more && (data.length === 0 || length > MAX_ANSWER)) {
-          throw new MalformedAnswerError(`the card's certificate has no end: ${length} bytes so far`);
+          throw new MalformedAnswerError(`the card's certificate does not end within ${length} bytes`);
         }
       }
       return concat(...parts);
@@ -164,8 +164,8 @@ export class FirstCacCertificate implements CertificateSource {
 }
 
 /**
- * An applet that is listed and not there, or has nothing to be read, holds no certificate; one guarded by the PIN may. That there is
- * no applet is asked about once more where the card says so in words that it has for other things, too.
+ * An applet that is listed but absent, or has nothing to read, holds no certificate; one that needs the PIN may. If the
+ * card reports an absent applet by an ambiguous status word, it is asked once more.
  */
 async function refusedIsAbsent(look: () => Promise<boolean>): Promise<boolean> {
   try {
@@ -182,7 +182,7 @@ async function refusedIsAbsent(look: () => Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** Whether the card says that something is not there, and means nothing else. */
+/** Whether the status word unambiguously means that something is absent. */
 function isAbsent(error: unknown): boolean {
   const answer = error instanceof NoSuchPlaceError ? error.cause : error;
   return answer instanceof StatusError && isNotFound(answer.sw);
@@ -192,15 +192,15 @@ const COMMON_NAME = "2.5.4.3";
 const VERSION = contextTag(0, "constructed");
 /** Serial number, signature algorithm, issuer and validity stand before the subject (RFC 5280 section 4.1). */
 const BEFORE_SUBJECT = 4;
-/** Identifier and length octets of any element, at most: {@link derLength} wants no more. */
+/** Most bytes of identifier and length octets: {@link derLength} needs no more. */
 const HEADER = 6;
-/** The most of a certificate that is read for its subject's sake. */
+/** Most bytes of a certificate that are read for its subject. */
 const MAX_HEAD = 4096;
 
 /**
- * The subject of a certificate of which only the beginning is known.
- * @returns The distinguished name, DER; or how many bytes of the certificate would tell more.
- * @throws {DataError} if it is no certificate, or its subject is far from its beginning.
+ * Returns the subject of a certificate whose beginning is known.
+ * @returns The distinguished name, DER; or how many bytes of the certificate are needed.
+ * @throws {DataError} if it is not a certificate, or its subject is far from its beginning.
  */
 export function findSubject(head: Uint8Array): Uint8Array | number {
   let at = 0;
@@ -209,7 +209,7 @@ export function findSubject(head: Uint8Array): Uint8Array | number {
     const element = head.subarray(at);
     if (element.length < HEADER) return wanted(at + HEADER);
     const [tag, length = 0] = element;
-    if (tag !== TAG.SEQUENCE) throw new DataError("certificate: no SEQUENCE where one belongs");
+    if (tag !== TAG.SEQUENCE) throw new DataError("certificate: a SEQUENCE is missing");
     at += length < 0x80 ? 2 : 2 + (length & 0x7f);
   }
   let before = head[at] === VERSION ? BEFORE_SUBJECT + 1 : BEFORE_SUBJECT;
@@ -229,7 +229,7 @@ function wanted(bytes: number): number {
 
 /**
  * The common name in a distinguished name; undefined if it has none.
- * @throws {DataError} if `subject` is no Name of RFC 5280.
+ * @throws {DataError} if `subject` is not a Name of RFC 5280.
  */
 export function commonName(subject: Uint8Array): string | undefined {
   return readName(subject)

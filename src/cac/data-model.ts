@@ -23,27 +23,27 @@ export interface PkiEntry {
 export interface ContainerEntry {
   readonly place: AppletAddress;
   readonly label: string;
-  /** Any search shows it; otherwise one that names it, because many cards have it and nothing in it. */
+  /** Whether any search shows it; otherwise only one that names it, because many cards have it and leave it empty. */
   readonly listed: boolean;
 }
 
-/** What a card says is on it. */
+/** The contents of a card. */
 export interface CardContents {
   readonly pki: readonly PkiEntry[];
   readonly containers: readonly ContainerEntry[];
-  /** The card's number; undefined if it tells none. */
+  /** The card's number; undefined if it reports none. */
   readonly cardId: Uint8Array | undefined;
 }
 
-/** More PKI objects than this no card has, and no other program shows. */
+/** Most PKI objects of a card; other programs show no more either. */
 const MAX_PKI = 16;
 
-/** The names of the three certificates of every CAC, in the order of its applets: those that OpenSC gives them. */
+/** OpenSC's names of the three certificates of every CAC, in the order of its applets. */
 const PKI_LABELS = ["CAC ID Certificate", "CAC Email Signature Certificate", "CAC Email Encryption Certificate"];
 
 /**
- * The PKI object with this number among those of the card, from 0: label and CKA_ID as OpenSC numbers them, so that a URI or a
- * configuration that was made with either is good for the other. Undefined beyond the last that there may be.
+ * The PKI object with this number on the card, from 0: label and CKA_ID as in OpenSC, so that a URI or a configuration
+ * works with both. Undefined beyond the last possible one.
  */
 export function pkiEntry(place: AppletAddress, index: number): PkiEntry | undefined {
   if (index >= MAX_PKI) return undefined;
@@ -73,31 +73,33 @@ const CONTAINERS: ReadonlyMap<number, ContainerName> = new Map([
   [0x9000, unlisted("Security Object")],
 ]);
 
-/** The container with this object identifier, two bytes; undefined if it is not a known one. */
+/** The container with this object identifier, two bytes; undefined if it is unknown. */
 export function containerEntry(place: AppletAddress, object: Uint8Array): ContainerEntry | undefined {
   const [high = 0, low = 0] = object;
   const name = CONTAINERS.get(high * 256 + low);
   return name && { place, ...name };
 }
 
-/** The containers that cards without a list may have: applets of their own, whose identifier ends in the object's. */
+/**
+ * The possible containers of cards without a list: each is an applet of its own, whose identifier ends in the object's.
+ */
 export const UNLISTED_APPLETS: readonly Uint8Array[] = [...CONTAINERS.keys()]
   .filter((object) => object < 0x3000)
   .map((object) => Uint8Array.of(object >> 8, object & 0xff));
 
-/** What kind of applet a CardURL leads to (GSC-IS 2.1 section 7.3, CardApplicationType). */
+/** The kind of applet that a CardURL names (GSC-IS 2.1 section 7.3, CardApplicationType). */
 export const APPLICATION_TYPE = { GENERIC: 0x01, SYMMETRIC: 0x02, PKI: 0x04 } as const;
 
 /** A line of the card's table of contents. */
 export interface CardUrl {
-  /** {@link APPLICATION_TYPE}, or a number of unknown meaning. */
+  /** {@link APPLICATION_TYPE}, or another number. */
   readonly type: number;
   readonly place: Required<AppletAddress>;
 }
 
 /**
- * Reads a CardURL: RID, application type, object identifier, application identifier (GSC-IS 2.1 section 7.3). What follows (access
- * profile, PIN, key) says nothing on cards whose applets know it themselves.
+ * Parses a CardURL: RID, application type, object identifier, application identifier (GSC-IS 2.1 section 7.3). The
+ * fields that follow (access profile, PIN, key) are ignored: applets report these themselves.
  * @throws {DataError} if it is cut off.
  */
 export function readCardUrl(bytes: Uint8Array): CardUrl {
@@ -112,23 +114,23 @@ export function readCardUrl(bytes: Uint8Array): CardUrl {
 const TAG = { CARD_IDENTIFIER: 0xf0, CARD_URL: 0xf3, NEXT_CCC: 0xfd } as const;
 const WANTED: ReadonlySet<number> = new Set(Object.values(TAG));
 
-/** How many containers may follow each other, and how many applets a card may have. */
+/** Most containers in a chain, and most applets on a card. */
 const MAX_CONTAINERS = 16;
 const MAX_URLS = 256;
 
-/** GSC-RID, manufacturer and type of card stand before the card's own number (GSC-IS 2.1 section 7.2). */
+/** Offset of the card's own number, after GSC-RID, manufacturer and type of card (GSC-IS 2.1 section 7.2). */
 const CARD_ID_OFFSET = 7;
 
-/** What a card says of itself. */
+/** The contents of the capability container. */
 export interface Capabilities {
-  /** The card's number; undefined if it tells none. */
+  /** The card's number; undefined if it reports none. */
   readonly cardId: Uint8Array | undefined;
   readonly urls: readonly CardUrl[];
 }
 
 /**
  * Reads the card capability container, and those that it refers to.
- * @throws {DataError} if the buffers do not fit together.
+ * @throws {DataError} if the buffers do not match.
  */
 export async function readCapabilities(session: CacSession): Promise<Capabilities> {
   const seen = new Set<string>();
@@ -148,10 +150,10 @@ export async function readCapabilities(session: CacSession): Promise<Capabilitie
   return { cardId, urls };
 }
 
-/** The container's own object is called as its applet is; the first one is read without a word of it. */
+/** The container's own object has the identifier of its applet; the first one is read without selecting an object. */
 const nameOf = ({ aid, object = aid.subarray(-2) }: AppletAddress): string => addressName({ aid, object });
 
-/** Only the values that are wanted. The rest of the container, rules and tables, has no use here. */
+/** Only the values that are needed; the rest of the container, rules and tables, is ignored. */
 async function readContainer(session: CacSession, place: AppletAddress): Promise<readonly SimpleTlv[]> {
   const tags = readTagLengths(await new BufferFile(session, place, "TAGS").read(), "CCC");
   const last = tags.findLastIndex(({ tag, length }) => WANTED.has(tag) && length > 0);
@@ -162,7 +164,7 @@ async function readContainer(session: CacSession, place: AppletAddress): Promise
 
 const total = (tags: readonly TagLength[]): number => tags.reduce((sum, { length }) => sum + length, 0);
 
-/** A broken line hides no other. */
+/** Skips malformed lines. */
 function tolerantly(value: Uint8Array): readonly CardUrl[] {
   try {
     return [readCardUrl(value)];
@@ -175,22 +177,22 @@ function tolerantly(value: Uint8Array): readonly CardUrl[] {
 /** Tags of the answer to GET PROPERTIES (GSC-IS 2.1 table 5-13). */
 const PROPERTY = { BUFFERS: 0x50, PKI: 0x51, OBJECT: 0x41, BUFFER_PROPERTIES: 0x42, PKI_PROPERTIES: 0x43 } as const;
 
-/** More than any applet has. */
+/** More objects than any applet has. */
 const MAX_OBJECTS = 64;
 
-/** What an applet tells of one of its objects. */
+/** What an applet reports of one of its objects. */
 export interface ObjectProperties {
   /** Two bytes. */
   readonly id: Uint8Array;
-  /** The tag buffer holds SIMPLE-TLV tags and lengths; otherwise both buffers are of a form that no standard tells. */
+  /** Whether the tag buffer holds SIMPLE-TLV tags and lengths; otherwise the format of both buffers is unspecified. */
   readonly simpleTlv: boolean;
-  /** There is a private key in it. */
+  /** Whether it has a private key. */
   readonly hasPrivateKey: boolean;
 }
 
 /**
- * Reads the answer to GET PROPERTIES. Objects that it does not describe as it should are left out.
- * @throws {DataError} if it is no SIMPLE-TLV.
+ * Parses the answer to GET PROPERTIES. Skips objects with a malformed description.
+ * @throws {DataError} if it is not SIMPLE-TLV.
  */
 export function readProperties(answer: Uint8Array): readonly ObjectProperties[] {
   const found: ObjectProperties[] = [];
@@ -221,12 +223,12 @@ function readObject(value: Uint8Array): ObjectProperties | undefined {
 /** Tags of the answer to GET ACR for the service applet table (GSC-IS 2.1 table 5-21). */
 const ENTRY = 0x93;
 const AID = 0x92;
-/** The applet's short identifier stands before its full one. */
+/** The applet's short identifier comes before its full one. */
 const SHORT_ID = 1;
 
 /**
  * The identifiers of the applets of a card, in the card's order.
- * @throws {DataError} if the table, or a line of it, is no SIMPLE-TLV.
+ * @throws {DataError} if the table, or a line of it, is not SIMPLE-TLV.
  */
 export function readServiceTable(answer: Uint8Array): readonly Uint8Array[] {
   return readSimpleTlvs(answer, "service applet table").flatMap(({ tag, value }) => {

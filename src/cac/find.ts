@@ -35,7 +35,10 @@ import {
 import { CacSession, NoSuchPlaceError } from "./session.ts";
 import { buffered, CacToken, firstGeneration, unnumbered, type Variant } from "./token.ts";
 
-/** A card with a capability container (GSC-IS 2.1 chapter 7): every CAC since 2003. One exchange for any other card. */
+/**
+ * A card with a capability container (GSC-IS 2.1 chapter 7): every CAC since 2003. Costs one exchange on any other
+ * card.
+ */
 async function findListed(session: CacSession): Promise<Variant | undefined> {
   if (!(await isThere(session, CCC))) return undefined;
   return withoutRefusals(async () => {
@@ -46,7 +49,7 @@ async function findListed(session: CacSession): Promise<Variant | undefined> {
   });
 }
 
-/** Cards that have no such container: "alternative" tokens, and the first CAC (OpenSC, card-cac.c and card-cac1.c). */
+/** Cards without such a container: "alternative" tokens, and the first CAC (OpenSC, card-cac.c and card-cac1.c). */
 async function findUnlisted(session: CacSession): Promise<Variant | undefined> {
   for (const place of ACCESS_CONTROL) {
     const found = (await isThere(session, place)) ? await withoutRefusals(() => readTable(session, place)) : undefined;
@@ -69,7 +72,7 @@ function contentsOf(urls: readonly CardUrl[], cardId: Uint8Array | undefined): C
 const PKI_APPLETS = [concat(CAC_RID, Uint8Array.of(0x01)), concat(CAC_RID, Uint8Array.of(0x00))];
 const AID_LENGTH = 7;
 
-/** A card whose access control applet lists its applets; which objects those have they tell themselves. */
+/** A card whose access control applet lists its applets; each applet lists its own objects. */
 async function readTable(session: CacSession, place: AppletAddress): Promise<Variant | undefined> {
   const { data, sw } = await session.at(place, (send) => send(getServiceTable()));
   if (sw !== SW.OK) throw new StatusError("GET ACR", sw);
@@ -78,18 +81,18 @@ async function readTable(session: CacSession, place: AppletAddress): Promise<Var
   for (const aid of readServiceTable(data)) {
     if (aid.length !== AID_LENGTH || !PKI_APPLETS.some((beginning) => startsWith(aid, beginning))) continue;
     for (const { id, hasPrivateKey } of await propertiesOf(session, { aid })) {
-      // One without a key keeps its number: the next is called the same whether or not this one has one.
+      // One without a key keeps its number, so that the number of the next one does not depend on it.
       const entry = pkiEntry({ aid, object: id }, index++);
       if (entry && hasPrivateKey) pki.push(entry);
     }
   }
   if (pki.length === 0) return undefined;
   const contents = { pki, containers: [], cardId: undefined };
-  // G&D's card wants P1 = 01 (OpenSC, card-cac.c).
+  // G&D's card needs P1 = 01 (OpenSC, card-cac.c).
   return buffered(session, "CAC ALT HID", contents, { place, only: true, changeP1: 0x01 });
 }
 
-/** None, if the applet is listed and not there, or what it says is nonsense. */
+/** Empty if the applet is listed but absent, or its answer is malformed. */
 async function propertiesOf(session: CacSession, place: AppletAddress): Promise<readonly ObjectProperties[]> {
   const found = await withoutRefusals(async () => {
     const { data, sw } = await session.at(place, (send) => send(getProperties()));
@@ -99,11 +102,11 @@ async function propertiesOf(session: CacSession, place: AppletAddress): Promise<
   return found ?? [];
 }
 
-/** The three of every CAC: one of them is there, or none. */
+/** The three applets of every CAC: if none is present, the card is not a CAC. */
 const USUAL_APPLETS = 3;
 const MAX_APPLETS = 16;
 
-/** A card with nothing but the applets, found by trying. */
+/** A card without lists, whose applets are found by trial. */
 async function findBare(session: CacSession): Promise<Variant | undefined> {
   for (let number = 0; number < USUAL_APPLETS; number++) {
     const place = pkiApplet(number);
@@ -122,7 +125,10 @@ async function findBare(session: CacSession): Promise<Variant | undefined> {
   return undefined;
 }
 
-/** By the command that the applet gives its certificate for; undefined if it is some other card's applet. */
+/**
+ * By the command with which the applet returns its certificate; undefined if the applet belongs to another kind of
+ * card.
+ */
 async function generationOf(session: CacSession, place: AppletAddress): Promise<1 | 2 | undefined> {
   const LENGTH = 2;
   return session.at(place, async (send) => {
@@ -142,13 +148,13 @@ async function bareContainers(session: CacSession): Promise<CardContents["contai
   return found;
 }
 
-/** Whether the card has `place`, and lets it be selected. */
+/** Whether the card has `place`, and allows its selection. */
 async function isThere(session: CacSession, place: AppletAddress): Promise<boolean> {
   const found = await withoutRefusals(() => session.at(place, () => Promise.resolve(true)));
   return found ?? false;
 }
 
-/** As {@link unlessRefused}; that the card has no such place is an answer, if it says no more than that. */
+/** As {@link unlessRefused}, except that an unambiguous "not found" is an answer. */
 function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
   return unlessRefused(async () => {
     try {

@@ -24,9 +24,9 @@ export class DataContainer {
   readonly #tags: BufferFile;
   readonly #values: BufferFile;
   /**
-   * Its contents: SIMPLE-TLV data objects, one after the other. Where the applet says that its tags are of another form, which no
-   * standard tells, both buffers as they are on the card: each behind its length in two bytes, least significant first.
-   * @throws {StatusError} 6982 if it is guarded by the PIN; {MalformedAnswerError} if the buffers do not fit together.
+   * Its contents: SIMPLE-TLV data objects, concatenated. If the applet reports another, unspecified format, both
+   * buffers as they are on the card: each after its length in two bytes, least significant first.
+   * @throws {StatusError} 6982 if it needs the PIN; {MalformedAnswerError} if the buffers do not match.
    */
   readonly value: () => Promise<Uint8Array>;
 
@@ -48,7 +48,7 @@ export class DataContainer {
     );
   }
 
-  /** Whether there is anything in it. */
+  /** Whether it has contents. */
   async isFilled(): Promise<boolean> {
     try {
       return (await this.#tags.read(1)).length > 0;
@@ -71,7 +71,7 @@ export class DataContainer {
     }
   }
 
-  /** Unless the applet says something else that can be understood. */
+  /** True unless the applet clearly reports another format. */
   async #isSimpleTlv(): Promise<boolean> {
     const { place } = this.entry;
     const { data, sw } = await this.#session.at(place, (send) => send(getProperties()));
@@ -91,10 +91,10 @@ function lengthOf(bytes: Uint8Array): Uint8Array {
   return Uint8Array.of(bytes.length & 0xff, bytes.length >> 8);
 }
 
-/** How much of a certificate is asked for first, when its subject is wanted: what the first exchange brings anyway. */
+/** Bytes of a certificate that are requested first for its subject: as many as the first exchange returns anyway. */
 const HEAD = 200;
 
-/** A private key and its certificate on the card; everything is read when it is first asked for, and once. */
+/** A private key and its certificate on the card; everything is read on first use, and once. */
 export class PkiObject {
   readonly entry: PkiEntry;
   readonly #source: CertificateSource;
@@ -102,7 +102,7 @@ export class PkiObject {
   readonly isPresent: () => Promise<boolean>;
   /** The certificate as the card stores it. */
   readonly stored: MemoizedAsync<StoredCertificate>;
-  /** X.509, DER. @throws {MalformedAnswerError} if the card's certificate is none. */
+  /** X.509, DER. @throws {MalformedAnswerError} if it is malformed. */
   readonly certificate: MemoizedAsync<Uint8Array>;
   /** SubjectPublicKeyInfo, DER. Errors as {@link certificate}. */
   readonly publicKey: () => Promise<Uint8Array>;
@@ -140,7 +140,7 @@ export class PkiObject {
     }
   }
 
-  /** What the card holds there does not parse: its fault, not the caller's. Before that counts, it is read once more. */
+  /** A parse error is the card's fault, not the caller's. The object is read once more before it counts. */
   async #parsed<T>(parse: () => T | Promise<T>): Promise<T> {
     try {
       return await readTwiceIfMalformed(async () => {
@@ -165,10 +165,10 @@ export class PkiObject {
   }
 }
 
-/** With RSA, signing and decrypting are one and the same operation of the card, whatever the certificate is for. */
+/** With RSA, signing and decrypting are the same operation of the card, whatever the certificate's key usage. */
 const USAGE = { sign: true, decrypt: true, derive: false } as const;
 
-/** A PKI object as the facade sees it. */
+/** A PKI object in the facade. */
 export interface PkiObjects {
   readonly pki: PkiObject;
   readonly certificate: CardCertificate;

@@ -15,11 +15,11 @@ import type { CacExchange } from "./session.ts";
 /** 4 to 8 decimal digits. */
 export const CAC_PIN: PinInfo = { label: "PIN", minLength: 4, maxLength: 8 };
 
-/** A PIN's length on the wire; filled up with FF. */
+/** A PIN's length on the wire, padded with FF. */
 const PIN_LENGTH = 8;
 
 /**
- * Refuses a PIN that no CAC takes, before a card sees it.
+ * Refuses a PIN that no CAC accepts, before anything is sent.
  * @throws {PinError}
  */
 function checkPin(pin: Uint8Array): void {
@@ -30,7 +30,7 @@ function checkPin(pin: Uint8Array): void {
   if (!isDigits(pin)) throw new PinError("characters", "a CAC's PIN has digits only; the card was not asked");
 }
 
-/** Of a new PIN more is asked: FIPS 201-3 section 4.3.1. */
+/** A new PIN must be longer: FIPS 201-3 section 4.3.1. */
 const NEW_MIN_LENGTH = 6;
 
 function checkNewPin(pin: Uint8Array): void {
@@ -55,7 +55,8 @@ export type PinCommand = (send: CacExchange) => Promise<void>;
 
 /**
  * VERIFY, once (GSC-IS 2.1 section 5.3.3.6).
- * @throws {PinError} for a PIN that no card takes; what is returned throws it for a wrong or blocked one, {StatusError} else.
+ * @throws {PinError} for a PIN that no card accepts; the returned function throws it for a wrong or blocked one,
+ *   {StatusError} otherwise.
  */
 export function verifyPin(pin: Uint8Array): PinCommand {
   checkPin(pin);
@@ -64,9 +65,9 @@ export function verifyPin(pin: Uint8Array): PinCommand {
 
 /**
  * CHANGE REFERENCE DATA.
- * @param p1 As the card wants it.
- * @throws {PinError} for PINs that no card takes; what is returned throws it for the old PIN, {UnsupportedError} if the card does
- *   not know the command.
+ * @param p1 The value that the card needs.
+ * @throws {PinError} for PINs that no card accepts; the returned function throws it for a wrong old PIN,
+ *   {UnsupportedError} if the card does not support the command.
  */
 export function changePin(oldPin: Uint8Array, newPin: Uint8Array, p1: number): PinCommand {
   checkPin(oldPin);
@@ -88,7 +89,7 @@ async function sendPins(
   }
 }
 
-/** How a reader with keys writes what is typed. */
+/** How a reader with a keypad formats the PIN. */
 const PAD_BLOCK: PinBlock = {
   format: "ascii",
   size: PIN_LENGTH,
@@ -97,7 +98,7 @@ const PAD_BLOCK: PinBlock = {
   maxDigits: CAC_PIN.maxLength,
 };
 
-/** VERIFY with a PIN that is typed on the reader. Errors as of {@link verifyPin}, and of {@link PinPadReader.verify}. */
+/** VERIFY with a PIN that is typed on the reader. Errors as for {@link verifyPin} and {@link PinPadReader.verify}. */
 export function verifyOnPad(reader: PinPadReader): PinCommand {
   const command = verify(padPins(new Uint8Array()));
   return async () => {
@@ -118,7 +119,7 @@ function expectAccepted(action: string, sw: number): void {
   if (sw !== SW.OK) throw pinFailure(action, sw);
 }
 
-/** How cards say that they do not have a command. */
+/** Status words for an unsupported command. */
 const UNKNOWN: ReadonlySet<number> = new Set([
   SW.INSTRUCTION_NOT_SUPPORTED,
   SW.FUNCTION_NOT_SUPPORTED,
@@ -134,18 +135,18 @@ function pinFailure(action: string, sw: number): Error {
     return new PinError("incorrect", `the PIN is wrong; ${triesLeftText(triesLeft)}`, triesLeft, { cause });
   }
   if (action !== "VERIFY" && UNKNOWN.has(sw))
-    return new UnsupportedError("the card does not change its PIN", { cause });
-  // 6300 tells of no number; libcacard says 6985 to a wrong PIN (vcard_emul_login).
+    return new UnsupportedError("the card does not allow a PIN change", { cause });
+  // 6300 has no number; libcacard answers 6985 to a wrong PIN (vcard_emul_login).
   if (sw === SW.VERIFICATION_FAILED || (action === "VERIFY" && sw === SW.CONDITIONS_NOT_SATISFIED)) {
     return new PinError("incorrect", "the PIN is wrong", undefined, { cause });
   }
   if (sw === SW.WRONG_DATA) {
-    return new PinError("unacceptable", "the card does not take such a PIN; no try is spent", undefined, { cause });
+    return new PinError("unacceptable", "the card does not accept such a PIN; no try was spent", undefined, { cause });
   }
   return cause;
 }
 
-/** How the PIN stands, by the empty VERIFY, which costs no try; nothing is known where the card does not tell. */
+/** The state of the PIN, by the empty VERIFY, which spends no try; empty if the card does not report it. */
 export async function readPinStatus(send: CacExchange): Promise<Pick<PinStatus, "triesLeft" | "verified">> {
   const { sw } = await send(verify());
   return { triesLeft: new StatusError("VERIFY without a PIN", sw).triesLeft, verified: sw === SW.OK };

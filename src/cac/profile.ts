@@ -3,15 +3,15 @@ import { DataError, fromHex, startsWith } from "../bytes/index.ts";
 import type { CardApplication, CardProfile } from "../card/index.ts";
 import type * as Room from "./find.ts";
 
-/** Beginnings of historical bytes of CAC cards (OpenSC, card-piv.c; pcsc-tools, smartcard_list.txt). */
+/** Historical bytes with which CAC cards begin (OpenSC, card-piv.c; pcsc-tools, smartcard_list.txt). */
 const BEGINNINGS: readonly Uint8Array[] = [
-  // These are PIV cards too, and the PIV profile must expect them as well: see CardProfile.expects.
+  // These are PIV cards too, and the PIV profile must also expect them: see CardProfile.expects.
   "0031c06477e303",
   "0031c064b0f310",
   "80318065b0831113ac83",
   "80318065b0831117d683",
   "80318065b07549170f83",
-  // Of libcacard as well (cac.c, cac_atr).
+  // Also libcacard (cac.c, cac_atr).
   "73667465206364313434",
   "534345372003002046",
   "8031c164080692",
@@ -33,12 +33,12 @@ function announcesCac(atr: Uint8Array): boolean {
   }
 }
 
-/** All that this profile knows is read when the first card is put to it: most programs meet one kind of card. */
+/** The profile's code is loaded when it first examines a card: most programs meet one kind of card. */
 const room = (): Promise<typeof Room> => import("./find.ts");
 
 /**
- * CAC cards with a capability container. Most of them are PIV cards as well: the profile that is asked first decides which the token
- * is of.
+ * CAC cards with a capability container. Most of them are PIV cards too: the profile that is asked first provides the
+ * token.
  */
 export const cac: CardProfile = {
   name: "cac",
@@ -46,12 +46,12 @@ export const cac: CardProfile = {
   claim: async (card) => (await room()).claimListed(card),
 };
 
-/** CAC cards without one, which take many exchanges to be found: asked when no profile claims the card quickly. */
+/** CAC cards without one, which take many exchanges to find: asked when no profile claims the card quickly. */
 export const cacUnlisted: CardProfile = {
   name: "cac",
   searches: true,
-  async claim(card, effort, asked): Promise<CardApplication | undefined> {
+  async claim(card, effort, options): Promise<CardApplication | undefined> {
     // One with a container never counts as one without: it would show other objects there, and another serial number.
-    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, asked?.has(cac) ?? false);
+    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, options?.asked?.has(cac) ?? false);
   },
 };

@@ -1,26 +1,27 @@
+import type { CallOptions } from "../async/index.ts";
 import { CardError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { type Attempt, type Card, type CardExchange, SelectedApplication } from "../card/index.ts";
 import { type AppletAddress, addressName, selectApplet, selectObject } from "./commands.ts";
 
-/** Sends a command to the applet that is selected, and gives the answer, whatever its status word. */
+/** Sends a command to the selected applet, and returns the answer with any status word. */
 export type CacExchange = CardExchange["send"];
 
-/** The card has no such applet, or the applet no such object. */
+/** The card has no such applet, or the applet has no such object. */
 export class NoSuchPlaceError extends CardError {
   override readonly name = "NoSuchPlaceError";
 }
 
 /**
- * The applets of a CAC card that other programs may use as well. Which one is selected decides whose key signs and whose PIN is
- * verified. SELECT drops no verified PIN on these cards, so it serves to confirm as well.
+ * The applets of a CAC card that other programs may use too. The selected applet determines the key that signs and the
+ * PIN that is verified. SELECT keeps verified PINs on these cards, so it also serves as a confirmation.
  */
 export class CacSession {
   readonly card: Card;
   readonly #places = new Map<string, SelectedApplication>();
-  /** The place that was used last. */
+  /** The last place that was used. */
   #current: SelectedApplication | undefined;
-  /** The applet that was selected last, and {@link Card.transaction} in which. */
+  /** The last applet that was selected, and in which {@link Card.transaction}. */
   #applet: { readonly aid: Uint8Array; readonly transaction: number } | undefined;
 
   constructor(card: Card) {
@@ -28,17 +29,17 @@ export class CacSession {
   }
 
   /**
-   * Runs `work` with `place` selected and the card to itself.
+   * Runs `work` with `place` selected and exclusive use of the card.
    * @throws {NoSuchPlaceError} if the card does not have it.
    */
-  at<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  at<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const application = this.#place(place);
-    return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), signal);
+    return application.runConfirmed(({ send }) => this.#unlessLost(application, () => work(send)), options);
   }
 
   /**
-   * As {@link at}, for work that only reads. If the place was selected by an earlier call and the card refuses, the card may have lost
-   * its selection: the place is selected anew, and the work runs once more.
+   * As {@link at}, for work that only reads. If an earlier call selected the place and the card refuses, it may have
+   * lost its selection: the place is selected again, and the work runs once more.
    */
   reading<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>): Promise<T> {
     const application = this.#place(place);
@@ -58,13 +59,13 @@ export class CacSession {
   }
 
   /**
-   * As {@link at}, without a SELECT if `place` was selected last. After a refusal the work runs again, with `place` selected
-   * beyond doubt, and so it does if it says by the attempt that the answer is not the place's.
+   * As {@link at}, without a SELECT if `place` was selected last. After a refusal the work runs again after a SELECT,
+   * also if it reports by the attempt that the answer is not the place's.
    */
   optimisticallyAt<T>(
     place: AppletAddress,
     work: (send: CacExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<T> {
     const application = this.#place(place);
     let runs = 0;
@@ -73,7 +74,7 @@ export class CacSession {
       const verifying: CacExchange = async (command) => {
         const answer = await send(command);
         if (answer.sw === SW.OK) return answer;
-        // Selected by an earlier call, and perhaps no more.
+        // An earlier call selected it; that may no longer hold.
         if (isTrusted) this.#forget(application);
         await attempt.confirm();
         return answer;
@@ -81,11 +82,11 @@ export class CacSession {
       try {
         return await work(verifying, attempt);
       } catch (error) {
-        // The applet may hold the first parts of a block; it drops them when it is selected (libcacard, cac.c).
+        // The applet may hold the first parts of a block; a SELECT drops them (libcacard, cac.c).
         this.#forget(application);
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   #forget(application: SelectedApplication | undefined): void {
@@ -93,7 +94,7 @@ export class CacSession {
     this.#applet = undefined;
   }
 
-  /** After a refusal that a card gives which has lost its selection, the place is selected anew before its next work. */
+  /** After a refusal by which a card may report a lost selection, the place is selected before the next work. */
   async #unlessLost<T>(application: SelectedApplication | undefined, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -104,19 +105,19 @@ export class CacSession {
   }
 
   /** As {@link at}, but `place` is selected in any case: some applets remember how far they were read. */
-  afresh<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#place(place).runReselected(({ send }) => work(send), signal);
+  afresh<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    return this.#place(place).runReselected(({ send }) => work(send), options);
   }
 
   /** Runs `work` with some applet of the card selected, whichever it is: `place`, if none is. */
-  anywhere<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  anywhere<T>(place: AppletAddress, work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.card.exclusively(async (exchange) => {
       if (this.#current?.isConfirmed !== true) await this.#place(place).confirm(exchange);
       return this.#unlessLost(this.#current, () => work(exchange.send));
-    }, signal);
+    }, options);
   }
 
-  /** Makes the card forget all that was verified. */
+  /** Makes the card forget all verified PINs. */
   reset(): Promise<void> {
     return this.card.reset();
   }
@@ -130,7 +131,7 @@ export class CacSession {
           await this.#select(exchange, place);
           this.#current = application;
         },
-        // SELECT itself costs no more and drops nothing.
+        // SELECT itself costs no more, and keeps the PIN.
         probe: () => Promise.resolve(false),
       });
       this.#places.set(name, application);
@@ -143,7 +144,7 @@ export class CacSession {
     const isSelected = selected?.transaction === this.card.transaction && equalBytes(selected.aid, aid);
     if (!isSelected || !object) {
       this.#applet = undefined;
-      // What the applet tells of itself is not fetched: 61xx is success.
+      // The file control information is not fetched: 61xx is success.
       check({ aid }, await send(selectApplet(aid), 0));
       this.#applet = { aid, transaction: this.card.transaction };
     }
@@ -157,12 +158,12 @@ export class CacSession {
   }
 }
 
-/** Whether a card that has lost its selection may have said so: a PIN that is wrong, or wanted, is the applet's own answer. */
+/** Whether a status word may mean a lost selection: a wrong or missing PIN is the applet's own answer. */
 function mayBeLost(error: unknown): boolean {
   return error instanceof StatusError && error.sw !== SW.SECURITY_STATUS_NOT_SATISFIED;
 }
 
-/** How cards say that something is not there; the first CAC knows no better word than an unknown instruction. */
+/** Status words for something absent; the first CAC answers "instruction not supported". */
 const ABSENT: ReadonlySet<number> = new Set([
   SW.FILE_NOT_FOUND,
   SW.REFERENCED_DATA_NOT_FOUND,

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../async/index.ts";
 import { StatusError, SW } from "../apdu/index.ts";
 import { concat, DataError, toHex, wipe } from "../bytes/index.ts";
 import {
@@ -37,13 +38,13 @@ import type { CacExchange, CacSession } from "./session.ts";
 /** Where the PIN is verified and changed. */
 export interface PinPlace {
   readonly place: AppletAddress;
-  /** No other applet takes it; otherwise any does. */
+  /** The only applet that accepts the PIN; undefined if any does. */
   readonly only: boolean;
   /** P1 of CHANGE REFERENCE DATA. */
   readonly changeP1: number;
 }
 
-/** What sets the generations of the card apart. Names and serial numbers are those that OpenSC gives the same cards. */
+/** The differences between the generations of the card. Names and serial numbers are OpenSC's for the same cards. */
 export interface Variant {
   readonly name: "CAC I" | "CAC II" | "CAC ALT HID";
   readonly pin: PinPlace;
@@ -53,12 +54,12 @@ export interface Variant {
   serialNumber(): Promise<string>;
 }
 
-/** The serial number of a card that has none. */
+/** The serial number of a card without a number. */
 const NO_NUMBER = "00000000";
-/** How much of the first certificate stands for a number. */
+/** Bytes of the first certificate that serve as a number. */
 const HASHED = 100;
 
-/** A card whose applets have buffers, and maybe a number. */
+/** A card whose applets have buffers, and perhaps a number. */
 export function buffered(session: CacSession, name: Variant["name"], contents: CardContents, pin: PinPlace): Variant {
   const { cardId } = contents;
   return {
@@ -70,7 +71,7 @@ export function buffered(session: CacSession, name: Variant["name"], contents: C
   };
 }
 
-/** A card that lists nothing: its first certificate stands for its number. */
+/** A card without lists: its first certificate serves as its number. */
 export function unnumbered(session: CacSession, contents: CardContents, pin: PinPlace): Variant {
   const variant = buffered(session, "CAC II", contents, pin);
   return {
@@ -80,7 +81,7 @@ export function unnumbered(session: CacSession, contents: CardContents, pin: Pin
   };
 }
 
-/** The first CAC: no buffers, no list, no number. */
+/** The first CAC: without buffers, lists and number. */
 export function firstGeneration(session: CacSession, contents: CardContents, pin: PinPlace): Variant {
   return {
     name: "CAC I",
@@ -105,15 +106,15 @@ async function hashOfFirst(
   }
 }
 
-/** RSA of 1024 bits is on the oldest cards, 2048 on those in use, 3072 on some (OpenSC, card-cac.c). */
+/** RSA keys have 1024 bits on the oldest cards, 2048 on those in use, 3072 on some (OpenSC, card-cac.c). */
 const MECHANISMS: readonly CardMechanism[] = [{ primitive: "rsa-raw", minBits: 1024, maxBits: 3072 }];
 
-/** All that is shown of a serial number, its end: what other programs show. */
+/** Only the end of a serial number is shown, as in other programs. */
 const SERIAL_DIGITS = 16;
 
-/** The one token of a CAC: its PIN guards all keys. */
+/** The only token of a CAC: its PIN protects all keys. */
 export class CacToken implements CardToken {
-  readonly fixedLabel = "a CAC has no place for a label, which is the name in its first certificate";
+  readonly fixedLabel = "the label of a CAC is the name in its first certificate and cannot be changed";
   readonly mechanisms = MECHANISMS;
   readonly pinPad?: PinPad;
   readonly #session: CacSession;
@@ -122,7 +123,7 @@ export class CacToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
 
-  /** @param reader The reader's own keys, if it has some. */
+  /** @param reader The reader's keypad, if it has one. */
   constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
     this.#session = session;
     this.#pin = new PinState(session.card);
@@ -143,7 +144,7 @@ export class CacToken implements CardToken {
     );
   }
 
-  /** The names are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here. */
+  /** The names are OpenSC's for the same card, so that a PKCS #11 URI made with OpenSC finds the token here. */
   async info(): Promise<CardTokenInfo> {
     return {
       label: ((await this.#holder()) ?? this.#variant.name).replaceAll(":", "."),
@@ -155,7 +156,7 @@ export class CacToken implements CardToken {
     };
   }
 
-  /** Whose card it is, by the first certificate that tells. */
+  /** The cardholder's name, from the first certificate that has one. */
   async #holder(): Promise<string | undefined> {
     for (const { pki } of this.#keys) {
       const holder = await pki.holder();
@@ -173,31 +174,31 @@ export class CacToken implements CardToken {
     return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
   }
 
-  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
     requireUser(user);
-    await this.#sendPin(verifyPin(pin), signal);
+    await this.#sendPin(verifyPin(pin), options);
   }
 
-  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     requireUser(role);
     const change = changePin(oldPin, newPin, this.#variant.pin.changeP1);
     await changingPin(this.#session.card, "PIN", (changing) =>
-      this.#sendPin((send) => changing(() => change(send)), signal),
+      this.#sendPin((send) => changing(() => change(send)), options),
     );
   }
 
   #padOf(reader: PinPadReader): PinPad {
     return {
-      login: async (user, signal) => {
+      login: async (user, options) => {
         requireUser(user);
-        await this.#sendPin(verifyOnPad(reader), signal);
+        await this.#sendPin(verifyOnPad(reader), options);
       },
       ...(reader.canModify && {
-        changePin: async (role: PinRole, signal?: AbortSignal) => {
+        changePin: async (role: PinRole, options?: CallOptions) => {
           requireUser(role);
           const change = changeOnPad(reader, this.#variant.pin.changeP1);
           await changingPin(this.#session.card, "PIN", (changing) =>
-            this.#sendPin((send) => changing(() => change(send)), signal),
+            this.#sendPin((send) => changing(() => change(send)), options),
           );
         },
       }),
@@ -205,23 +206,23 @@ export class CacToken implements CardToken {
   }
 
   /** A command that the card does not know undoes nothing. */
-  #sendPin(command: PinCommand, signal?: AbortSignal): Promise<void> {
+  #sendPin(command: PinCommand, options?: CallOptions): Promise<void> {
     return this.#withPin(
       (send) =>
         this.#pin.present(
           () => command(send),
           (error) => error instanceof UnsupportedError,
         ),
-      signal,
+      options,
     );
   }
 
-  #withPin<T>(work: (send: CacExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  #withPin<T>(work: (send: CacExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     const { place, only } = this.#variant.pin;
-    return only ? this.#session.at(place, work, signal) : this.#session.anywhere(place, work, signal);
+    return only ? this.#session.at(place, work, options) : this.#session.anywhere(place, work, options);
   }
 
-  /** These cards have no command for it: only a reset makes them forget. */
+  /** These cards have no logout command: only a reset makes them forget the PIN. */
   async logout(): Promise<void> {
     this.#pin.forget();
     await this.#session.reset();
@@ -231,19 +232,19 @@ export class CacToken implements CardToken {
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const pki = this.#keys.find(({ privateKey }) => privateKey === key)?.pki;
     if (!pki || primitive !== "rsa-raw")
-      throw new UnsupportedError(`${primitive} is nothing that a CAC does with this key`);
+      throw new UnsupportedError(`a CAC does not support ${primitive} with this key`);
     const publicKey = await pki.publicKey();
     const type = keyTypeOf(publicKey);
-    if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA, and a CAC has no others");
+    if (type.type !== "rsa") throw new UnsupportedError("the key is not RSA; a CAC has only RSA keys");
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
     try {
-      const result = await this.#compute(pki.entry.place, publicKey, input, signal);
+      const result = await this.#compute(pki.entry.place, publicKey, input, options);
       this.#pin.served();
       return result;
     } catch (error) {
@@ -252,17 +253,17 @@ export class CacToken implements CardToken {
     }
   }
 
-  /** The card may be asked in another applet, so nothing of a use is under way. */
+  /** The card's PIN state is read in another applet, so this runs only between uses of a key. */
   async hasForgottenPin(): Promise<boolean> {
     if (!this.#pin.isVerified) return true;
     const told = isToldVerified(await this.#withPin((send) => readPinStatus(send)));
     if (told === true) return !this.#pin.outlasts(told);
-    // These keys want no touch: a card that does not say that the PIN is verified has forgotten it.
+    // These keys need no touch: if the card does not report a verified PIN, it has forgotten it.
     this.#pin.forget();
     return true;
   }
 
-  #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const primitive = "rsa-raw";
     const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
@@ -273,16 +274,16 @@ export class CacToken implements CardToken {
         if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
         return isRight(result) === true ? result : attempt.startOver();
       },
-      signal,
+      options,
     );
   }
 }
 
 function requireUser(role: PinRole): void {
-  if (role !== "user") throw new UnsupportedError("a CAC has one PIN, the user's: all else is its issuer's");
+  if (role !== "user") throw new UnsupportedError("a CAC has only the user's PIN; its issuer manages everything else");
 }
 
-/** Cards that hold results back until the last part, and cards that give them as they come, are answered alike. */
+/** Handles both kinds of cards: those that return the result after the last part, and those that return it in parts. */
 async function sendBlock(send: CacExchange, block: Uint8Array): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for (const command of signDecrypt(block)) {
@@ -291,17 +292,19 @@ async function sendBlock(send: CacExchange, block: Uint8Array): Promise<Uint8Arr
     if (sw !== SW.OK) throw useFailure(sw);
   }
   const result = concat(...parts);
-  // It may be what the card deciphered: the caller wipes the whole, nobody else has the parts.
+  // It may be deciphered data: the caller wipes the whole; the parts are wiped here.
   wipe(...parts);
   return result;
 }
 
-/** libcacard says 6985 to who is not logged in (vcard_emul_rsa_op). */
+/** libcacard answers 6985 if the user is not logged in (vcard_emul_rsa_op). */
 function useFailure(sw: number): Error {
   const cause = new StatusError("PRIVATE SIGN/DECRYPT", sw);
   const wantsPin = sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.CONDITIONS_NOT_SATISFIED;
   if (wantsPin) return loginRequired(cause);
-  return isUnsupportedUse(sw) ? new UnsupportedError("the card does not do this with this key", { cause }) : cause;
+  return isUnsupportedUse(sw)
+    ? new UnsupportedError("the card does not support this operation with this key", { cause })
+    : cause;
 }
 
 function useRefused(cause: unknown): UseRefusedError {
@@ -310,5 +313,5 @@ function useRefused(cause: unknown): UseRefusedError {
 }
 
 function loginRequired(cause?: StatusError): LoginRequiredError {
-  return new LoginRequiredError("the card wants the PIN before it uses this key", { cause });
+  return new LoginRequiredError("the card needs the PIN before it uses this key", { cause });
 }

@@ -1,33 +1,36 @@
-import { SerialQueue, untilAborted } from "../async/index.ts";
+import { type CallOptions, SerialQueue, untilAborted } from "../async/index.ts";
 import { copySecret, wipe } from "../bytes/index.ts";
-import { cancelled, CardAccessError, CardCancelledError, LoginRequiredError } from "./errors.ts";
+import { callSignal, cancelled, CardAccessError, CardCancelledError, LoginRequiredError } from "./errors.ts";
 import type { CardExchange, ExclusiveAccess } from "./contract.ts";
 
-/** Milliseconds without an exchange after which a hold ends by default. Windows resets a card whose transaction is idle for 5 s. */
+/**
+ * Default for the milliseconds without an exchange after which a hold ends. Windows resets a card whose transaction is
+ * idle for 5 s.
+ */
 export const HOLD_MS = 4_000;
 
 /**
- * Milliseconds for which other callers of this process wait for a holder that does nothing. A holder that makes its calls one after the
- * other may itself wait for such a caller, and cannot go on before.
+ * Milliseconds for which other callers of this process wait for an idle holder. A holder with sequential calls may
+ * itself wait for such a caller, and could not continue.
  */
 const LEND_MS = 100;
 
-/** What a hold asks of its card. */
+/** What a hold needs of its card. */
 export interface HoldingCard {
   /** Runs work within the transaction that is kept. */
-  readonly run: ExclusiveAccess["exclusively"];
+  readonly run: <T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** Takes the turn again. @returns Gives it back. */
   readonly takeTurn: (signal?: AbortSignal) => Promise<() => void>;
-  /** Whether others wait for the card. */
+  /** Whether other callers wait for the card. */
   readonly isAwaited: () => boolean;
   /** Called once, when the card is free for others, before the turn is given back. */
   readonly ended: (hold: CardHold) => void;
 }
 
 /**
- * A card that one caller keeps over several calls: its turn in the card's queue and its PC/SC transaction. Other callers wait
- * meanwhile, in this process and outside. The hold ends when it is disposed of, after a transport error, when a PIN is changed, and by
- * itself after a time without an exchange of its own.
+ * A card that one caller holds over several calls: its turn in the card's queue and its PC/SC transaction. Other
+ * callers wait meanwhile, in this process and outside. The hold ends when it is disposed of, after a transport error,
+ * when a PIN is changed, and after a time without an exchange of its own.
  *
  * A hold that keeps the PIN ({@link lend}) lets waiting callers of this process go first, within its transaction.
  */
@@ -37,7 +40,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   readonly #queue = new SerialQueue(cancelled);
   /** Gives the turn back; undefined while others have it. */
   #giveTurn: (() => void) | undefined;
-  /** What others' commands undo, and is verified again. */
+  /** The PIN, which is verified again after others' commands. */
   #pin: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lending: ReturnType<typeof setTimeout> | undefined;
@@ -45,7 +48,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   #ended = false;
 
   /**
-   * @param giveTurn Gives back the turn that the caller has.
+   * @param giveTurn Gives back the caller's turn.
    * @param idle Milliseconds without an exchange after which the hold ends.
    */
   constructor(card: HoldingCard, giveTurn: () => void, idle: number) {
@@ -55,7 +58,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     this.#startTimer();
   }
 
-  /** The card is not kept any more. */
+  /** Whether the hold has ended. */
   get ended(): boolean {
     return this.#ended;
   }
@@ -66,17 +69,18 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   }
 
   /**
-   * Runs `work` in the turn that is kept.
-   * @throws {LoginRequiredError} if the hold has ended; what {@link ExclusiveAccess.exclusively} throws.
+   * Runs `work` in the held turn.
+   * @throws {LoginRequiredError} if the hold has ended; the errors of {@link ExclusiveAccess.exclusively}.
    */
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     const done = this.#queue.run(async () => {
       this.#requireKept();
       clearTimeout(this.#timer);
       try {
         return await this.#card.run(work, signal);
       } catch (error) {
-        // The card may have been reset: what was verified for this use is not verified any more.
+        // The card may have been reset, which ends the verification.
         if (error instanceof CardAccessError && !(error instanceof CardCancelledError)) this.end();
         throw error;
       } finally {
@@ -87,7 +91,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   }
 
   /**
-   * From now on, until {@link claim}, callers of this process that wait for {@link LEND_MS} go first, within the transaction: no other
+   * From now on, until {@link claim}, callers of this process that have waited for 100 ms go first, within the transaction: no other
    * program comes in, so that the PIN stays the right one.
    * @param pin The PIN that was verified; copied, and wiped when the hold ends.
    */
@@ -97,10 +101,10 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     if (this.#card.isAwaited()) this.awaited();
   }
 
-  /** Another caller waits for the card. */
+  /** Called when another caller waits for the card. */
   awaited(): void {
     if (!this.#pin || this.#claimed || !this.#giveTurn || this.#lending !== undefined) return;
-    // It keeps the process alive: a call waits for it.
+    // It keeps the process alive, because a call waits for it.
     this.#lending = setTimeout(() => {
       this.#lending = undefined;
       if (this.#claimed || !this.#card.isAwaited()) return;
@@ -110,11 +114,12 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   }
 
   /**
-   * The use begins: takes the turn back if others have it, and keeps it.
-   * @returns The PIN, if others had the turn, so that it has to be verified again. The hold's to wipe.
+   * Begins the use: takes the turn back if others have it, and keeps it.
+   * @returns The PIN, if others had the turn, so that it must be verified again. The hold wipes it.
    * @throws {LoginRequiredError} if the hold has ended; {@link CardAccessError}.
    */
-  claim(signal?: AbortSignal): Promise<Uint8Array | undefined> {
+  async claim(options?: CallOptions): Promise<Uint8Array | undefined> {
+    const signal = callSignal(options);
     return this.#queue.run(async () => {
       this.#requireKept();
       this.#claimed = true;
@@ -130,7 +135,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     }, signal);
   }
 
-  /** Gives the card back, after the work under way. */
+  /** Releases the card, after the running work. */
   [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     return this.#queue.run(() => {
@@ -138,7 +143,7 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
     });
   }
 
-  /** Ends the hold at once: what was verified is not verified any more. */
+  /** Ends the hold at once: the verification is void. */
   end(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#lending);
@@ -157,11 +162,11 @@ export class CardHold implements ExclusiveAccess, AsyncDisposable {
   #startTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      // No work is under way: it would have stopped the timer.
+      // No work is running: it would have stopped the timer.
       this.end();
     }, this.#idle);
     (this.#timer as { unref?: () => void }).unref?.();
   }
 }
 
-const TOO_LATE = "the card was not kept any longer for this use of the key; give its PIN once more";
+const TOO_LATE = "the card was not held any longer for this use of the key; give its PIN once more";

@@ -1,4 +1,5 @@
 import {
+  type CallOptions,
   Deadline,
   type MemoizedAsync,
   memoizeAsync,
@@ -15,6 +16,7 @@ import {
   CardGoneError,
   CardResetError,
   CardTimeoutError,
+  callSignal,
   cancelled,
   translatePcscErrors,
 } from "./errors.ts";
@@ -32,38 +34,39 @@ export interface CardOptions {
   readonly wrap?: TransmitWrapper;
   readonly findings?: FindingSink;
   /**
-   * Milliseconds for which a transaction stays open after a call, so that a burst of calls confirms the card's state once.
-   * Default: 100; 0 ends each transaction with its call. It stays open only if no other program is connected to the card.
+   * Milliseconds for which a transaction stays open after a call, so that a series of calls confirms the card's state
+   * once. Default: 100; 0 ends each transaction with its call. It stays open only if no other program is connected to
+   * the card.
    */
   readonly linger?: number;
   /**
-   * Milliseconds without an exchange after which the card is not kept any longer for a key that wants its PIN before each use:
-   * from the PIN to the use, nobody else reaches the card. Default: 4000.
+   * Milliseconds without an exchange after which the card is released by a key that needs its PIN before each use: from
+   * the PIN to the use, no other caller reaches the card. Default: 4000.
    */
   readonly hold?: number;
-  /** Connects to the same reader anew, after an exchange was given up. Without it the card is gone then. */
+  /** Connects to the same reader anew, after an exchange was abandoned. Without it the card counts as gone then. */
   readonly reconnect?: () => Promise<CardConnection>;
-  /** What is known of the reader, for all cards that come to it. Default: known for this card only. */
+  /** Known properties of the reader, for all its cards. Default: known for this card only. */
   readonly readerFacts?: ReaderFacts;
 }
 
-/** What a reader said of itself, so that it is asked once. */
+/** What a reader reported of itself, so that it is asked once. */
 export interface ReaderFacts {
   dataLimit?: Promise<number | undefined>;
 }
 
 const LINGER_MS = 100;
 /**
- * The longest time in milliseconds that one transaction goes on over calls. pcscd holds up a program that connects for as long
- * as a transaction lasts, and does not say that it waits (pcsc-lite, winscard.c, SCardConnect).
+ * Longest time in milliseconds that one transaction continues over calls. pcscd delays a program that connects for as
+ * long as a transaction lasts, and does not report that it waits (pcsc-lite, winscard.c, SCardConnect).
  */
 const LONGEST_LINGER = 1_000;
-/** Milliseconds for which closing the connection waits for a call under way. */
+/** Milliseconds for which closing the connection waits for a pending call. */
 const CLOSE_GRACE = 500;
 
 /**
- * A card in a reader, shared with other sessions, other applications and other programs. {@link exclusively} is the
- * only way to it: callers in this process queue, and a PC/SC transaction keeps other programs out meanwhile.
+ * A card in a reader, shared with other sessions, other applications and other programs. All access goes through {@link
+ * exclusively}: callers in this process queue, and a PC/SC transaction keeps other programs out meanwhile.
  */
 export class Card implements ExclusiveAccess, AsyncDisposable {
   #connection: CardConnection;
@@ -74,23 +77,23 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #reconnect: (() => Promise<CardConnection>) | undefined;
   readonly #queue = new SerialQueue(cancelled);
   readonly #readerFacts: ReaderFacts;
-  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. */
+  /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. @internal */
   readonly features: MemoizedAsync<ReadonlyMap<number, number>> = memoizeAsync(() => readerFeatures(this.#ask));
   #resets = 0;
   #transaction = 0;
-  /** A transaction is open. */
+  /** Whether a transaction is open. */
   #open = false;
-  /** How many callers of {@link hold} keep it open. */
+  /** Number of callers of {@link hold} that keep it open. */
   #holders = 0;
-  /** The callers that keep their turn ({@link holdTurn}), or have lent it to others. */
+  /** The callers that hold their turn ({@link holdTurn}), or have lent it to others. */
   readonly #holds = new Set<CardHold>();
   /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
   #alone: boolean | undefined;
   #lingerUntil = new Deadline(0);
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The connection was given up with an exchange that had no answer. */
+  /** Whether the connection was abandoned with an exchange without an answer. */
   #broken = false;
-  /** The application that this process selected last; {@link SelectedApplication} keeps it. */
+  /** The application that this process selected last; `SelectedApplication` keeps it. */
   selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
@@ -114,7 +117,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   readonly #ask = (code: number, data: Uint8Array): Promise<Uint8Array> => this.control(code, data);
 
-  /** Asked when an extended command is about to be sent: in a transaction. */
+  /** Called before an extended command is sent: in a transaction. */
   async #readerLimit(): Promise<number | undefined> {
     this.#readerFacts.dataLimit ??= this.features().then((features) => readerDataLimit(this.#ask, features));
     return this.#readerFacts.dataLimit;
@@ -128,40 +131,42 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     return this.#connection.atr;
   }
 
-  /**
-   * How often the card was reset since it was connected. A verified PIN is valid for one value of this number.
-   */
+  /** Number of resets since the connection. A verified PIN is valid for one value of this number. */
   get resets(): number {
     return this.#resets;
   }
 
   /**
-   * The number of the latest transaction. What was seen of the card's volatile state (selected application and file, security
-   * environment) is valid for one value of this number: between two transactions another program may have changed it and left.
+   * The number of the latest transaction. Knowledge of the card's volatile state (selected application and file,
+   * security environment) is valid for one value of this number: between two transactions another program may have
+   * changed it.
    */
   get transaction(): number {
     return this.#transaction;
   }
 
-  /** The card said that it takes commands with extended length, where its answer to reset does not. */
+  /** The card announced extended length elsewhere than in its answer to reset. */
   takesExtended(): void {
     this.#channel.takesExtended();
   }
 
-  /** Tells the program about a defect of the card. */
+  /** Reports a defect of the card to the program. */
   report(finding: CardFinding): void {
     this.#findings?.(finding, this.reader);
   }
 
-  /** Whether no other program is connected to the card now, as far as the resource manager tells ({@link CardConnection.alone}). */
+  /**
+   * Whether no other program is connected to the card now, as far as the resource manager reports ({@link
+   * CardConnection.alone}).
+   */
   alone(): Promise<boolean> {
     return translatePcscErrors(this.#connection.alone());
   }
 
   /**
-   * A command for the reader itself (SCardControl). What reaches the card by it belongs into {@link exclusively}.
-   * @param answersWithin Milliseconds that the reader may take, where the command itself sets the reader a time.
-   * @throws {CardAccessError} if the reader does not know it.
+   * A command for the reader itself (SCardControl). Use {@link exclusively} for commands that reach the card.
+   * @param answersWithin Milliseconds for the reader's answer, if the command itself determines it.
+   * @throws {CardAccessError} if the reader does not support it.
    */
   control(code: number, data: Uint8Array, answersWithin?: number): Promise<Uint8Array> {
     return this.#watched(this.#connection.control(code, data, { answersWithin }));
@@ -170,21 +175,23 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   /**
    * Runs `work` with the card to itself. A reset by another program is taken up first and counted in {@link resets};
    * one that happens in the middle of `work` ends it with {@link CardResetError}.
-   * @param signal Ends the caller's wait at once. Work that has begun is finished behind it, up to its next command.
+   * @param options Its signal ends the caller's wait at once. Work that has begun is finished behind it, up to its next command.
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
-  exclusively<T>(work: (card: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
   }
 
   /**
-   * Keeps other programs away from the card until the result is disposed of. Callers in this process are not kept away: they
-   * queue as before, within the one transaction.
+   * Keeps other programs away from the card until the result is disposed of. Callers in this process queue as before,
+   * within the one transaction.
    * @throws {CardAccessError} as {@link exclusively}.
    */
-  async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
+  async hold(options?: CallOptions): Promise<AsyncDisposable> {
+    const signal = callSignal(options);
     this.#announceWait();
     const held = this.#queue.run(async () => {
       await this.#begin(signal);
@@ -201,17 +208,18 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     return { [Symbol.asyncDispose]: () => this.#letGo() };
   }
 
-  /** A caller keeps its turn: every other one waits ({@link holdTurn}). */
+  /** Whether a caller holds its turn: all others wait ({@link holdTurn}). */
   get isHeld(): boolean {
     return [...this.#holds].some((hold) => hold.hasTurn);
   }
 
   /**
-   * Keeps the turn at the card, with its transaction, until the result is disposed of or sees no exchange for the time that the
-   * option `hold` says: other callers of this process wait in the queue, other programs for the transaction.
+   * Holds the turn at the card, with its transaction, until the result is disposed of or has no exchange for the time
+   * in the option `hold`: other callers of this process wait in the queue, other programs for the transaction.
    * @throws {CardAccessError} as {@link exclusively}.
    */
-  holdTurn(signal?: AbortSignal): Promise<CardHold> {
+  async holdTurn(options?: CallOptions): Promise<CardHold> {
+    const signal = callSignal(options);
     const card: HoldingCard = {
       run: (work, inner) => this.#inTransaction(work, inner),
       takeTurn: (inner) => this.#takeTurn((giveTurn) => giveTurn, inner),
@@ -219,7 +227,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       ended: (hold) => {
         this.#holds.delete(hold);
         this.#holders--;
-        // Where others have the turn, the transaction ends behind them.
+        // If others have the turn, the transaction ends after them.
         if (!hold.hasTurn) this.release().catch(() => undefined);
       },
     };
@@ -231,12 +239,12 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     }, signal);
   }
 
-  /** Ends what callers keep the card for ({@link holdTurn}): a PIN was changed, or the card was reset. */
+  /** Ends all holds ({@link holdTurn}): a PIN was changed, or the card was reset. */
   endHolds(): void {
     for (const hold of this.#holds) hold.end();
   }
 
-  /** Occupies the queue, with a transaction, until the function is called that `taken` is given. */
+  /** Occupies the queue, with a transaction, until the function given to `taken` is called. */
   #takeTurn<T>(taken: (giveTurn: () => void) => T, signal?: AbortSignal): Promise<T> {
     this.#announceWait();
     return new Promise((resolve, reject) => {
@@ -245,7 +253,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
         await new Promise<void>((giveTurn) => {
           resolve(taken(giveTurn));
         });
-        // What became of the calls in between was told to their callers.
+        // The calls in between reported their own outcome.
         await this.#afterWork(undefined).catch(() => undefined);
       }, signal);
       turn.catch(reject);
@@ -259,12 +267,12 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #letGo(): Promise<void> {
     return this.#queue.run(async () => {
       this.#holders--;
-      // What became of the calls in between was told to their callers.
+      // The calls in between reported their own outcome.
       if (this.#holders === 0) await this.#end(true);
     });
   }
 
-  /** Resets the card: every application forgets what was verified. Other programs are told by SCARD_W_RESET_CARD. */
+  /** Resets the card: every application loses its verified PINs. Other programs get SCARD_W_RESET_CARD. */
   reset(): Promise<void> {
     return this.exclusively(async () => {
       this.#forgetState();
@@ -272,7 +280,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     });
   }
 
-  /** Ends a transaction that lingers after the last call: the caller is done with the card for now. */
+  /** Ends a transaction that stays open after the last call, because the caller has finished for now. */
   async release(): Promise<void> {
     if (this.#open && this.#holders === 0) {
       await this.#queue.run(() => (this.#holders === 0 ? this.#end(true) : undefined));
@@ -286,7 +294,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
       return await work({
         send: async (command, enough) => {
           throwIfAborted(signal, cancelled);
-          return this.#channel.send(command, undefined, enough);
+          return this.#channel.send(command, { enough });
         },
       });
     } catch (error) {
@@ -299,13 +307,13 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   async #afterWork(failure: unknown): Promise<void> {
     const disturbed = failure instanceof CardAccessError && !(failure instanceof CardCancelledError);
-    // The daemon tells of some resets only when a command is sent, and keeps refusing until the card is taken up.
+    // The daemon reports some resets only when a command is sent, and keeps refusing until a reconnect.
     if (failure instanceof CardResetError) await this.#takeUp().catch(() => undefined);
     if (disturbed) this.endHolds();
     if (this.#holders > 0 || !this.#open) return;
     if (!disturbed && (await this.#mayLinger())) {
       this.#timer = setTimeout(() => {
-        // Its failure shows in the next call.
+        // The next call shows its failure.
         this.release().catch(() => undefined);
       }, this.#linger);
       (this.#timer as { unref?: () => void }).unref?.();
@@ -335,7 +343,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#lingerUntil = new Deadline(LONGEST_LINGER);
   }
 
-  /** @param disturbed The work failed by a transport error, and that error is the one to tell. */
+  /** @param disturbed Whether the work failed by a transport error, which is then the one to report. */
   async #end(disturbed: boolean): Promise<void> {
     clearTimeout(this.#timer);
     if (!this.#open) return;
@@ -364,7 +372,10 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.endHolds();
   }
 
-  /** Connects anew after an exchange without an answer. Its end reset the card, and it may be another card by now. */
+  /**
+   * Connects anew after an exchange without an answer. Abandoning it reset the card, which may have been replaced by
+   * now.
+   */
   async #renew(): Promise<void> {
     const { atr } = this;
     await this.#connection.disconnect().catch(() => undefined);
@@ -378,7 +389,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#forgetState();
   }
 
-  /** An exchange that is given up for lack of an answer takes its connection with it. */
+  /** Abandoning an exchange without an answer ends its connection. */
   async #watched<T>(exchange: Promise<T>): Promise<T> {
     try {
       return await translatePcscErrors(exchange);
@@ -388,7 +399,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     }
   }
 
-  /** Ends the connection after the calls under way; the card is left as it is. An exchange without an answer is left behind. */
+  /** Ends the connection after the pending calls; the card is not reset. An exchange without an answer is abandoned. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const hold of this.#holds) hold[Symbol.asyncDispose]().catch(() => undefined);
     const idle = this.#queue.run(() => this.#end(true));
@@ -398,8 +409,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 }
 
 /**
- * Whether an exchange failed as it does with readers, and drivers of readers, that take no extended command: each has a code of its own
- * choice for it. A card that is gone or was reset is told otherwise.
+ * Whether an exchange failed as on readers, and drivers, that do not support extended commands: each has its own code.
+ * A removed or reset card has other errors.
  */
 function isReaderRefusal(error: unknown): boolean {
   if (!(error instanceof CardAccessError) || !(error.cause instanceof PcscError)) return false;
@@ -413,5 +424,4 @@ function isReaderRefusal(error: unknown): boolean {
   );
 }
 
-const GIVEN_UP =
-  "the connection was given up with an exchange that had no answer; take the card out and put it in again";
+const GIVEN_UP = "the connection was closed after an exchange without an answer; remove the card and insert it again";

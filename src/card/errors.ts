@@ -1,4 +1,5 @@
 import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import { type CallOptions, signalOf } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
 import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
 
@@ -7,16 +8,16 @@ export type PinFailure =
   | "incorrect"
   /** No tries left. */
   | "blocked"
-  /** Shorter or longer than the card takes; the card was not asked. */
+  /** Shorter or longer than the card accepts; nothing was sent to the card. */
   | "length"
-  /** A character that this PIN cannot hold; the card was not asked. */
+  /** A character that this PIN cannot have; nothing was sent to the card. */
   | "characters"
-  /** A new PIN that the card's rules do not allow, whatever they are; no try is spent. */
+  /** A new PIN that the card's rules do not allow; no try is spent. */
   | "unacceptable"
   /** This PIN has not been set yet. */
   | "not-set";
 
-/** A PIN was not accepted. The PIN itself is never in it. */
+/** A PIN was not accepted. The error never contains the PIN. */
 export class PinError extends CardError {
   override readonly name = "PinError";
   readonly reason: PinFailure;
@@ -29,28 +30,28 @@ export class PinError extends CardError {
   }
 }
 
-/** The card wants the PIN before it does this: never given, forgotten after a reset, or wanted anew for each use. */
+/** The card needs the PIN before this: it was never given, was forgotten after a reset, or is needed for each use. */
 export class LoginRequiredError extends CardError {
   override readonly name = "LoginRequiredError";
 }
 
 /**
- * The card refused this use of a key although the PIN is verified: it was not touched in time, or its holder or its rules do not allow
- * it. The login stays, and the use may be tried again.
+ * The card refused this use of a key although the PIN is verified: a touch was missing, or its holder or rules do not
+ * allow it. The login stays, and the use may be repeated.
  */
 export class UseRefusedError extends CardError {
   override readonly name = "UseRefusedError";
 }
 
-/** The object is not on the card any more: another program took it off. */
+/** The object is not on the card any more: another program deleted it. */
 export class ObjectGoneError extends CardError {
   override readonly name = "ObjectGoneError";
 }
 
-/** The card, or this profile, cannot do what was asked. */
+/** The card, or this profile, does not support the request. */
 export class UnsupportedError extends CardError {
   override readonly name = "UnsupportedError";
-  /** What the request lacked, where that is the reason: the identifier of a new key that names its place. */
+  /** What the request lacked, if that is the reason: the identifier of a new key that names its slot. */
   readonly lacks: "id" | undefined;
 
   constructor(message: string, options?: ErrorOptions & { readonly lacks?: "id" }) {
@@ -60,24 +61,24 @@ export class UnsupportedError extends CardError {
 }
 
 /**
- * The way to the card failed, and not the card: no {@link CardError}, because what a card refuses may be done without, and a card
- * that cannot be reached may not. The cause is what the resource manager said, and the message is its.
+ * The connection to the card failed, not the card: it is not a {@link CardError}, because code that tolerates a card's
+ * refusal must not swallow transport errors. The resource manager's error is the cause, with the same message.
  */
 export class CardAccessError extends Error {
   override readonly name: string = "CardAccessError";
 }
 
-/** The card, its reader or the service is gone: no call over this connection can succeed any more. */
+/** The card, its reader or the service is gone: every further call over this connection fails. */
 export class CardGoneError extends CardAccessError {
   override readonly name = "CardGoneError";
 }
 
-/** Another program reset the card in the middle of the work: what was verified and selected is forgotten. */
+/** Another program reset the card during the work: verified PINs and selections are lost. */
 export class CardResetError extends CardAccessError {
   override readonly name = "CardResetError";
 }
 
-/** Another program keeps the card for itself, for longer than this one waits. */
+/** Another program holds the card, for longer than this one waits. */
 export class CardBusyError extends CardAccessError {
   override readonly name = "CardBusyError";
 }
@@ -87,20 +88,20 @@ export class CardCancelledError extends CardAccessError {
   override readonly name = "CardCancelledError";
 }
 
-/** The card or its reader gave no answer in time. The connection was given up with the exchange; the card is reset. */
+/** The card or its reader gave no answer in time. The exchange was abandoned with its connection; the card is reset. */
 export class CardTimeoutError extends CardAccessError {
   override readonly name = "CardTimeoutError";
 }
 
 type AccessErrorClass = new (message: string, options: ErrorOptions) => CardAccessError;
 
-/** What each code means to who works with cards; any other is a {@link CardAccessError}. */
+/** The error class of each code; any other is a {@link CardAccessError}. */
 const CLASSES: Readonly<Partial<Record<ScardErrorName, AccessErrorClass>>> = {
   SCARD_E_CANCELLED: CardCancelledError,
   SCARD_E_TIMEOUT: CardTimeoutError,
   SCARD_W_RESET_CARD: CardResetError,
   SCARD_E_SHARING_VIOLATION: CardBusyError,
-  // A card, a reader and a daemon that go away are one to who works with the card.
+  // For callers a removed card, reader and daemon are the same.
   SCARD_W_REMOVED_CARD: CardGoneError,
   SCARD_E_NO_SMARTCARD: CardGoneError,
   SCARD_E_READER_UNAVAILABLE: CardGoneError,
@@ -113,20 +114,25 @@ const CLASSES: Readonly<Partial<Record<ScardErrorName, AccessErrorClass>>> = {
 
 const BY_NAME: ReadonlyMap<string, AccessErrorClass> = new Map(Object.entries(CLASSES));
 
-/** An error of PC/SC as this room tells it; any other as it is. */
+/** Converts an error of PC/SC; returns any other unchanged. */
 export function toAccessError(error: unknown): unknown {
   if (!(error instanceof PcscError)) return error;
   const AccessError = BY_NAME.get(error.codeName) ?? CardAccessError;
   return new AccessError(error.message, { cause: error });
 }
 
-/** The outcome of `work`, whose errors are told as {@link toAccessError} has them. */
+/** Runs `work` and converts its errors with {@link toAccessError}. */
 export async function translatePcscErrors<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
     throw toAccessError(error);
   }
+}
+
+/** The signal in a call's options. @throws {CardError} for anything but options. */
+export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
+  return signalOf(options, (problem) => new CardError(problem));
 }
 
 /** What an aborted wait for the card rejects with. */
@@ -136,7 +142,7 @@ export function cancelled(reason: unknown): CardCancelledError {
     : new CardCancelledError("the call was cancelled", { cause: reason });
 }
 
-/** Runs work on a card, once more if another program resets it in the middle. Not for what a card must not do twice. */
+/** Runs work on a card, once more if another program resets it meanwhile. Not for work that must not be repeated. */
 export async function afterReset<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -146,30 +152,30 @@ export async function afterReset<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** How a card says that it has no such file, record or object (ISO/IEC 7816-4 section 5.6, table 6). */
+/** Status words for an absent file, record or object (ISO/IEC 7816-4 section 5.6, table 6). */
 const NOT_FOUND: ReadonlySet<number> = new Set([SW.FILE_NOT_FOUND, SW.RECORD_NOT_FOUND, SW.REFERENCED_DATA_NOT_FOUND]);
 
-/** Whether the card says that it does not have what was asked for. */
+/** Whether the status word means that the requested object is absent. */
 export function isNotFound(sw: number): boolean {
   return NOT_FOUND.has(sw);
 }
 
 /**
- * Whether `error` is the card's answer about the file or object that was asked for: it is not there, or it wants a PIN. Only such
- * an answer may be remembered. Any other status word is an accident of this one exchange.
+ * Whether `error` is the card's answer about the requested file or object: it is absent, or needs a PIN. Only such an
+ * answer may be cached. Any other status word concerns this one exchange.
  */
 export function isAnswer(error: unknown): error is StatusError {
   return error instanceof StatusError && (isNotFound(error.sw) || error.sw === SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
-/** A Java Card without an applet that could answer says so (ISO7816.SW_APPLET_SELECT_FAILED of its API). */
+/** A Java Card's answer without a suitable applet (ISO7816.SW_APPLET_SELECT_FAILED of its API). */
 const NO_APPLET = 0x6999;
 
 const isNothingThere = (sw: number): boolean => isNotFound(sw) || sw === NO_APPLET;
 
 /**
- * Sends a command whose refusal has a meaning of its own, such as the selection of an application that most cards do not have.
- * Cards refuse it in many ways, so a status word that may be an accident is asked about once more: a card that repeats it means it.
+ * Sends a command whose refusal has a meaning, such as the selection of an application that most cards lack. Cards
+ * refuse it in different ways, so an ambiguous status word is confirmed by a second attempt.
  */
 export async function confirmedAnswer(send: () => Promise<ResponseApdu>): Promise<ResponseApdu> {
   const first = await send();
@@ -178,8 +184,8 @@ export async function confirmedAnswer(send: () => Promise<ResponseApdu>): Promis
 }
 
 /**
- * What `look` finds; undefined where the card refuses, or where what it answers does not parse. As with {@link confirmedAnswer},
- * a failure that is not an answer counts only when it comes twice.
+ * The result of `look`; undefined if the card refuses, or its answer does not parse. As with {@link confirmedAnswer}, a
+ * failure that is not an answer counts only when it comes twice.
  */
 export async function unlessRefused<T>(look: () => Promise<T>): Promise<T | undefined> {
   try {
@@ -197,8 +203,8 @@ export async function unlessRefused<T>(look: () => Promise<T>): Promise<T | unde
 }
 
 /**
- * What `read` gives. What does not parse is read once more: it may have been broken on its way, and only what comes broken twice
- * stands so on the card.
+ * The result of `read`. If it does not parse, it is read once more, because a transmission error is possible; only a
+ * second failure counts.
  */
 export async function readTwiceIfMalformed<T>(read: () => Promise<T>): Promise<T> {
   try {
@@ -209,7 +215,7 @@ export async function readTwiceIfMalformed<T>(read: () => Promise<T>): Promise<T
   return read();
 }
 
-/** Whether something that the card holds does not parse. */
+/** Whether the error means malformed data on the card. */
 export function isMalformed(error: unknown): error is DataError | MalformedAnswerError {
   return error instanceof DataError || error instanceof MalformedAnswerError;
 }

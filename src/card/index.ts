@@ -1,7 +1,12 @@
-/** What the Cryptoki facade asks of a card application. */
+/**
+ * The card contract: what the Cryptoki facade asks of a card application, and what a card profile is written with. `cryptoki/apdu` has the
+ * types of commands and answers, `cryptoki/testing` proves a profile (docs/guides/profile.md).
+ */
+export type { CallOptions } from "../async/index.ts";
 export { CardError, isExecutionError, MalformedAnswerError, StatusError } from "../apdu/index.ts";
 export {
   afterReset,
+  callSignal,
   CardAccessError,
   CardBusyError,
   CardCancelledError,
@@ -22,7 +27,7 @@ export {
   UseRefusedError,
 } from "./errors.ts";
 export { authenticateUse, type HeldUse } from "./authenticated-use.ts";
-export type { CardHold } from "./card-hold.ts";
+export type { CardHold, HoldingCard } from "./card-hold.ts";
 export type {
   AuthenticatedUse,
   CardApplication,
@@ -33,6 +38,7 @@ export type {
   CardFinding,
   CardMechanism,
   CardObject,
+  CardObjectBase,
   CardObjectChanges,
   CardPrivateKey,
   CardPublicKey,
@@ -41,6 +47,7 @@ export type {
   ExclusiveAccess,
   GeneratedKeyPair,
   KeyAttestation,
+  HoldOptions,
   KeyFamily,
   KeyPairRequest,
   KeyPrimitive,
@@ -49,6 +56,8 @@ export type {
   KeyUsageByFamily,
   NewCardObject,
   NewVendorAttributes,
+  NewKeyedObjectBase,
+  NewObjectBase,
   PinInfo,
   PinPad,
   PinRole,
@@ -71,7 +80,7 @@ export {
   wholeRsaResult,
   WrongResultError,
 } from "./key-results.ts";
-export { type PinBlock, PinPadReader } from "./pin-pad.ts";
+export { type PinBlock, PinPadReader, type PinPlaces } from "./pin-pad.ts";
 export {
   type ChangingExchange,
   changingPin,
@@ -84,9 +93,22 @@ export {
   type CardProfile,
   CardRecognition,
   type ClaimEffort,
+  type ClaimOptions,
   connectCard,
   followReaders,
   selects,
 } from "./recognition.ts";
 export { readStoredCertificate } from "./stored-certificate.ts";
 export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
+export type { MemoizedAsync } from "../async/index.ts";
+export type {
+  EcPublicKey,
+  EdwardsPublicKey,
+  HashName,
+  MontgomeryPublicKey,
+  NamedCurve,
+  PssLimits,
+  PssParameterLimits,
+  PublicKey,
+  RsaPublicKey,
+} from "../crypto/index.ts";

@@ -1,7 +1,7 @@
 /**
- * What a card computed with a private key is checked before anybody gets it: its length always, signatures and RSA results with the
- * public key wherever that is known. A faulty RSA signature gives the private key away (Boneh, DeMillo, Lipton 1997), and a secret of a
- * wrong length is useless.
+ * Checks of a card's results with a private key: always the length; signatures and RSA results with the public key if
+ * it is known. A faulty RSA signature reveals the private key (Boneh, DeMillo, Lipton 1997), and a secret of a wrong
+ * length is useless.
  */
 
 import { CardError, MalformedAnswerError, readTlvs, SW } from "../apdu/index.ts";
@@ -24,22 +24,22 @@ import {
 import type { CardMechanism, CardPrivateKey, KeyPrimitive } from "./contract.ts";
 import { unlessRefused } from "./errors.ts";
 
-/** The public key says that a result is not the private key's. */
+/** The public key disproves a result of the private key. */
 export class WrongResultError extends CardError {
   override readonly name = "WrongResultError";
 
   constructor() {
     super(
-      "the card's result does not verify with the public key on the card: the card failed, or the public key or certificate is of another key",
+      "the card's result does not verify with the public key on the card: the card failed, or the public key or certificate belongs to another key",
     );
   }
 }
 
 /**
- * Whether `result` is what the private key of `publicKey` gives for `primitive` and `input`. It costs no exchange.
- * @param publicKey SubjectPublicKeyInfo, DER, or what was read of it.
- * @returns Undefined where the public key cannot tell: for a key agreement, for a decryption whose padding the card removed, and
- *   for a public key that the host cannot compute with.
+ * Whether `result` is right for the private key of `publicKey`, `primitive` and `input`. Costs no exchange.
+ * @param publicKey SubjectPublicKeyInfo, DER, or the parsed key.
+ * @returns Undefined if the public key cannot check it: for a key agreement, for a decryption whose padding the card
+ *   removed, and for an unsupported public key.
  */
 export function isKeyResult(
   publicKey: Uint8Array | PublicKey,
@@ -52,7 +52,7 @@ export function isKeyResult(
     if (key.type === "rsa") {
       if (primitive === "rsa-pss") return isPssSignature(key, input, result);
       if (primitive === "rsa-raw") return verifyRsaRaw(key, input, result);
-      // A block as long as the modulus is a ciphertext; anything shorter is what the card pads and signs.
+      // A block as long as the modulus is a ciphertext; a shorter one is signature input that the card pads.
       if (primitive !== "rsa-pkcs1" || input.length === key.modulus.length) return undefined;
       return verifyPkcs1(key, input, result);
     }
@@ -67,7 +67,7 @@ export function isKeyResult(
   }
 }
 
-/** Hashes of "rsa-pss", told by their lengths. */
+/** Hashes of "rsa-pss", by their lengths. */
 const PSS_HASHES: readonly HashName[] = ["sha1", "sha224", "sha256", "sha384", "sha512"];
 
 function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array): boolean {
@@ -76,8 +76,8 @@ function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array
 }
 
 /**
- * `result`, unless the public key disproves it: then it is wiped. The card failed, or the key is another one.
- * @param publicKey As of {@link isKeyResult}; undefined if it is not known.
+ * Returns `result`, or wipes it if the public key disproves it: the card failed, or the key is another one.
+ * @param publicKey As for {@link isKeyResult}; undefined if unknown.
  * @throws {WrongResultError}
  */
 export function checkedResult(
@@ -92,8 +92,8 @@ export function checkedResult(
 }
 
 /**
- * As {@link checkedResult}, for RSA keys alone: a faulty RSA signature gives the key away. What another key gives in a confirmed
- * application is passed on, because the public key at hand may be that of an old certificate.
+ * As {@link checkedResult}, for RSA keys only: a faulty RSA signature reveals the key. Results of other keys in a
+ * confirmed application are passed on, because the known public key may come from an old certificate.
  * @throws {WrongResultError}
  */
 export function safeResult(
@@ -106,9 +106,10 @@ export function safeResult(
 }
 
 /**
- * An RSA result as long as the modulus. Cards leave a leading zero out (OpenSC, pkcs15-sec.c, adjusts the length for them).
+ * An RSA result as long as the modulus. Some cards drop a leading zero (OpenSC, pkcs15-sec.c, adjusts the length for
+ * them).
  * @param length Of the modulus, in bytes.
- * @param isRight Whether a result is the key's, where that can be told: such a one may lack more than one zero.
+ * @param isRight Whether a result is right, if that can be checked: such a one may lack more than one zero.
  * @throws {MalformedAnswerError} for an answer of any other length.
  */
 export function wholeRsaResult(
@@ -126,9 +127,9 @@ export function wholeRsaResult(
 }
 
 /**
- * A message that the card took out of its PKCS #1 padding, which has 11 bytes at least (RFC 8017 section 7.2.1).
+ * A message without its PKCS #1 padding, which has at least 11 bytes (RFC 8017 section 7.2.1).
  * @param length Of the modulus, in bytes.
- * @throws {MalformedAnswerError} for one that is longer than the padding leaves room for.
+ * @throws {MalformedAnswerError} for one that is longer than the padding allows.
  */
 export function unpaddedMessage(answer: Uint8Array, length: number): Uint8Array {
   if (answer.length <= length - PKCS1_OVERHEAD) return answer;
@@ -138,9 +139,9 @@ export function unpaddedMessage(answer: Uint8Array, length: number): Uint8Array 
 const PKCS1_OVERHEAD = 11;
 
 /**
- * An ECDSA signature as r || s. Cards give it so, or as the SEQUENCE of X.509, whose numbers some write with zeros that DER does not
- * have (OsEID with P-521), or without the zero that makes a large number positive. That a SEQUENCE is just as long as the two
- * numbers happens once in 2^48 signatures, with numbers of which each begins with three zeros.
+ * An ECDSA signature as r || s. Cards return it so, or as the SEQUENCE of X.509, whose numbers some write with
+ * additional zeros (OsEID with P-521), or without the zero that makes a large number positive. A plain r || s that
+ * looks like a SEQUENCE of the same length occurs once in 2^48 signatures.
  * @param length Of a coordinate, in bytes.
  * @throws {MalformedAnswerError} for anything else, and for numbers that are zero.
  */
@@ -176,13 +177,13 @@ function coordinate(number: Uint8Array, length: number): Uint8Array {
   return concat(new Uint8Array(length - digits.length), digits);
 }
 
-/** So many leading zeros of a coordinate may be missing; of more, something else is missing. */
+/** Most leading zeros of a coordinate that may be missing; beyond that, the result is wrong. */
 const MISSING_ZEROS = 2;
 const UNCOMPRESSED = 0x04;
 
 /**
- * The shared secret of an ECDH, the x coordinate of the shared point (SP 800-56A section 5.7.1.2). Cards give it bare, some without its
- * leading zeros; behind 04 and before y, as a point; or behind 04 alone (a SmartCard-HSM).
+ * The shared secret of an ECDH, the x coordinate of the shared point (SP 800-56A section 5.7.1.2). Cards return it
+ * plain, some without its leading zeros; as a point, after 04 and before y; or after 04 alone (a SmartCard-HSM).
  * @param length Of a coordinate, in bytes.
  * @throws {MalformedAnswerError} for anything else: a secret of another length is useless.
  */
@@ -204,7 +205,7 @@ export function resultOfLength(answer: Uint8Array, length: number): Uint8Array {
   throw wrongLength("a result", answer, length);
 }
 
-/** What is in `answer`, behind zeros. The answer may be a secret, and is wiped. */
+/** The bytes of `answer` after leading zeros. The answer may be a secret, and is wiped. */
 function leftPadded(answer: Uint8Array, length: number): Uint8Array {
   const padded = concatSecret(new Uint8Array(length - answer.length), answer);
   wipe(answer);
@@ -216,8 +217,9 @@ function wrongLength(what: string, { length }: Uint8Array, wanted: number): Malf
 }
 
 /**
- * How cards refuse an operation that they do not have, or not with this key: function not supported, incorrect P1-P2, and an
- * instruction that is not known (ISO/IEC 7816-4 table 6). Wrong data (6A80) is none of them: it is what a chain that was cut gives.
+ * Status words for an operation that the card does not support, or not with this key: function not supported, incorrect
+ * P1-P2, unknown instruction (ISO/IEC 7816-4 table 6). Wrong data (6A80) is not included: a truncated chain causes it
+ * too.
  */
 const UNSUPPORTED_USE: ReadonlySet<number> = new Set([
   SW.FUNCTION_NOT_SUPPORTED,
@@ -225,14 +227,14 @@ const UNSUPPORTED_USE: ReadonlySet<number> = new Set([
   SW.INSTRUCTION_NOT_SUPPORTED,
 ]);
 
-/** Whether a card that answers the use of a key by `sw` does not do this with it. */
+/** Whether `sw` means that the card does not support this operation with the key. */
 export function isUnsupportedUse(sw: number): boolean {
   return UNSUPPORTED_USE.has(sw);
 }
 
 /**
- * What a card computes that does not say so itself: what its keys are for, in their sizes.
- * @param otherwise For a card without a key whose size is known.
+ * The operations of a card that does not list them: those of its keys, in their sizes.
+ * @param otherwise For a card without a key of known size.
  */
 export async function mechanismsOfKeys(
   keys: readonly CardPrivateKey[],
@@ -250,7 +252,7 @@ export async function mechanismsOfKeys(
   return ranges.size === 0 ? otherwise : [...ranges.values()];
 }
 
-/** Of the modulus, or of the curve: what the card says of the key, or else its public half. */
+/** Of the modulus, or of the curve: from the card's information on the key, or else its public half. */
 async function bitsOf(key: CardPrivateKey): Promise<number> {
   const type = key.type ?? keyTypeOf(await key.publicKey());
   if (type.type === "rsa") return type.modulusBits;

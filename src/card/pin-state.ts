@@ -3,34 +3,35 @@ import type { Card } from "./card.ts";
 import type { PinStatus } from "./contract.ts";
 import { CardAccessError, CardCancelledError, CardGoneError, PinError } from "./errors.ts";
 
-/** Tries that nearly every issuer gives at least: fewer tell of a wrong PIN, on a card that does not tell its maximum. */
+/** Usual minimum of the tries: fewer mean that a wrong PIN was given, on a card that does not report its maximum. */
 const USUAL_TRIES = 3;
 
-/** What is known of one PIN of a card, or of another value that the card verifies. The one place for these rules. */
+/** The known state of one PIN of a card, or of another value that the card verifies. All rules for it are here. */
 export class PinState {
   readonly #card: Pick<Card, "resets">;
-  /** {@link Card.resets} when the card last said yes. */
+  /** {@link Card.resets} when the card last reported it as verified. */
   #verifiedAt: number | undefined;
-  /** Asked without a PIN, the card has said since the last right one that it is verified: its no can be believed. */
+  /** Whether the card has reported a verified PIN since the last right one: only then is a negative report reliable. */
   #hasAffirmed = false;
-  /** A refusal that nothing explains was put up with since. */
+  /** Whether an unexplained refusal has been tolerated since. */
   #wasRefused = false;
-  /** The most tries that were seen to be left. */
+  /** The highest number of tries left that was seen. */
   #mostTries = USUAL_TRIES;
 
   constructor(card: Pick<Card, "resets">) {
     this.#card = card;
   }
 
-  /** The card said yes, and was not reset since. */
+  /** Whether the card reported it as verified, and was not reset since. */
   get isVerified(): boolean {
     return this.#verifiedAt === this.#card.resets;
   }
 
   /**
-   * Runs `command`, which presents the PIN to the card. Until the card says yes the PIN counts as not verified, because a wrong one
-   * also undoes an earlier right one. A call that was cancelled before the card saw the PIN undoes nothing.
-   * @param keeps Whether an error of `command` says that the card did not look at the PIN, so that an earlier right one still holds.
+   * Runs `command`, which presents the PIN to the card. Until it succeeds the PIN counts as not verified, because a
+   * wrong one also cancels an earlier right one. A call that was cancelled before anything was sent changes nothing.
+   * @param keeps Whether an error of `command` means that the card did not check the PIN, so that an earlier right one
+   *   still holds.
    */
   async present(command: () => Promise<void>, keeps: (error: unknown) => boolean = () => false): Promise<void> {
     const before = this.#verifiedAt;
@@ -48,7 +49,7 @@ export class PinState {
     this.#wasRefused = false;
   }
 
-  /** As {@link present}, for a command that sets the PIN without verifying it: success leaves the state as it was. */
+  /** As {@link present}, for a command that sets the PIN without verifying it: success does not change the state. */
   async replace(command: () => Promise<void>): Promise<void> {
     const before = this.#verifiedAt;
     this.#verifiedAt = undefined;
@@ -61,22 +62,22 @@ export class PinState {
     this.#verifiedAt = before;
   }
 
-  /** The card was told to forget the PIN, or will be by a reset. */
+  /** The card was told to forget the PIN, or a reset will do it. */
   forget(): void {
     this.#verifiedAt = undefined;
   }
 
-  /** A use that wants the PIN went well. */
+  /** A use that needs the PIN succeeded. */
   served(): void {
     this.#wasRefused = false;
   }
 
   /**
-   * The card refused something that wants this PIN, which counts as verified. A YubiKey also refuses a key while it is not touched, and one
-   * with firmware before 4.3.2 says of a verified PIN that it is not. So the card's no is believed where it was heard to say yes since
-   * the PIN was given; elsewhere one refusal is put up with.
-   * @param verified What the card says when it is asked without a PIN; undefined where it does not tell.
-   * @returns Whether the PIN counts as verified still; if not, it is forgotten.
+   * The card refused something that needs this PIN, which counts as verified. A YubiKey also refuses a key without a
+   * touch, and one with firmware before 4.3.2 reports a verified PIN as not verified. So a negative report is believed
+   * only if the card gave a positive one since the PIN; otherwise one refusal is tolerated.
+   * @param verified The card's report without a PIN; undefined if there is none.
+   * @returns Whether the PIN still counts as verified; if not, the state is cleared.
    */
   outlasts(verified: boolean | undefined): boolean {
     if (verified === true) {
@@ -91,7 +92,7 @@ export class PinState {
     return true;
   }
 
-  /** Whether the card's word that the PIN is not verified can be believed. */
+  /** Whether the card's report that the PIN is not verified is reliable. */
   get hasAffirmed(): boolean {
     return this.#hasAffirmed;
   }
@@ -102,7 +103,7 @@ export class PinState {
     this.#wasRefused = false;
   }
 
-  /** Completes what the card says by what was seen of the counter. */
+  /** Completes the card's report by the observed counter. */
   status(told: Pick<PinStatus, "triesLeft" | "verified" | "isSet">, maxTries?: number): PinStatus {
     const { triesLeft } = told;
     if (told.verified) this.#affirm();
@@ -116,7 +117,7 @@ export class PinState {
   }
 }
 
-/** Whether the card holds a PIN as verified, by its answer to the empty VERIFY; undefined where that does not tell. */
+/** Whether the card holds a PIN as verified, by its answer to the empty VERIFY; undefined if that is unclear. */
 export function isToldVerified({
   triesLeft,
   verified,
@@ -130,13 +131,16 @@ export function triesLeftText(triesLeft: number): string {
   return `${triesLeft === 1 ? "1 try is" : `${triesLeft} tries are`} left`;
 }
 
-/** The answer to a command that changes a PIN was lost: the card may have the old PIN or the new one. The cause is what went wrong. */
+/**
+ * The answer to a command that changes a PIN was lost: the card may have the old PIN or the new one. The cause is the
+ * transport error.
+ */
 export class PinUncertainError extends CardAccessError {
   override readonly name = "PinUncertainError";
 
   constructor(what: string, cause: Error) {
     super(
-      `the card's answer was lost (${cause.message}), so the ${what} may have changed. To find out, give the new one first, and the ` +
+      `the card's answer was lost (${cause.message}), so the ${what} may have changed. To find out, try the new one first, and the ` +
         "old one if the card refuses it, which spends a try",
       { cause },
     );
@@ -153,10 +157,10 @@ export type ChangingExchange = (exchange: () => Promise<void>) => Promise<void>;
 
 /**
  * Runs `work`, which changes a PIN.
- * @param card It is not kept any longer for a use that wants the old one ({@link Card.holdTurn}).
+ * @param card Its holds end, because their uses expect the old one ({@link Card.holdTurn}).
  * @param what The PIN that is changed, for the error.
- * @param work Has the command that changes it sent by its argument. What fails before that has changed nothing.
- * @throws {PinUncertainError} if the command was sent, and its answer did not come or cannot be read.
+ * @param work Sends the command by calling its argument. An earlier error has changed nothing.
+ * @throws {PinUncertainError} if the command was sent, but its answer is lost or malformed.
  */
 export async function changingPin(
   card: Pick<Card, "endHolds">,
@@ -173,7 +177,7 @@ export async function changingPin(
     });
   } catch (error) {
     const isLost = error instanceof CardAccessError || error instanceof MalformedAnswerError;
-    // A call that is cancelled in the exchange is finished behind the caller, as any write is.
+    // A call that is cancelled during the exchange is finished in the background, like any write.
     if (!command.isSent || !isLost || error instanceof CardCancelledError) throw error;
     throw new PinUncertainError(what, error);
   }

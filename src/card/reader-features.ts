@@ -11,8 +11,8 @@ export const READER_FEATURE = { VERIFY_PIN_DIRECT: 0x06, MODIFY_PIN_DIRECT: 0x07
 export type ReaderControl = (code: number, data: Uint8Array) => Promise<Uint8Array>;
 
 /**
- * The features of a reader, and the control code of each. None where the reader does not tell: readers, and drivers of readers, refuse a
- * question that they do not know in any way they like.
+ * The features of a reader, and the control code of each. Empty if the reader does not report them: readers, and
+ * drivers, refuse an unknown query in different ways.
  */
 export async function readerFeatures(control: ReaderControl): Promise<ReadonlyMap<number, number>> {
   return unlessRefused(async () => readFeatures(await control(GET_FEATURES, new Uint8Array())), new Map());
@@ -23,8 +23,8 @@ const MAX_APDU_DATA_SIZE = 0x0a;
 const SIZE_LENGTH = 4;
 
 /**
- * How many data bytes of an extended command, and of its answer, the reader and its driver take; 0 if they take short APDUs only.
- * Undefined where the reader does not tell.
+ * Most data bytes of an extended command, and of its answer, for the reader and its driver; 0 for short APDUs only.
+ * Undefined if the reader does not report it.
  * @param features Of the reader.
  */
 export async function readerDataLimit(
@@ -36,7 +36,7 @@ export async function readerDataLimit(
   return unlessRefused(async () => readDataLimit(await control(code, new Uint8Array())), undefined);
 }
 
-/** Tag, length, value, least significant byte first; one after the other. */
+/** Tag, length, value, least significant byte first; concatenated. */
 function readDataLimit(properties: Uint8Array): number | undefined {
   for (let at = 0; at + 2 <= properties.length;) {
     const [tag, length = 0] = properties.subarray(at, at + 2);
@@ -51,7 +51,7 @@ function readDataLimit(properties: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** Tag, length 4, control code, most significant byte first; one after the other. */
+/** Tag, length 4, control code, most significant byte first; concatenated. */
 function readFeatures(answer: Uint8Array): ReadonlyMap<number, number> {
   const features = new Map<number, number>();
   for (let at = 0; at + 6 <= answer.length; at += 6) {

@@ -1,47 +1,53 @@
+import type { CallOptions } from "../async/index.ts";
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
-import type { CardConnection, Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { Pcsc, ReaderState } from "../pcsc/index.ts";
 import { Card, type CardOptions } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
-import { translatePcscErrors, toAccessError } from "./errors.ts";
+import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";
 
 /**
- * How much a profile may ask of a card to find its application: "quick" is one or two exchanges, for a card that may well be of another
- * kind; "thorough" may search.
+ * How much effort a profile may spend to find its application: "quick" is one or two exchanges, for a card that may be
+ * of another kind; "thorough" may search.
  */
 export type ClaimEffort = "quick" | "thorough";
 
+/** What a profile may be told for a claim. Default of all: nothing. */
+export interface ClaimOptions {
+  /** Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. */
+  readonly asked?: ReadonlySet<CardProfile>;
+}
+
 /** A kind of card application: recognises it on a card. */
 export interface CardProfile {
-  /** Short, and the same as {@link CardApplication.profile}: "piv". Any name; two profiles may share one. */
+  /** Short, and equal to {@link CardApplication.profile}: "piv". Any name; two profiles may share one. */
   readonly name: string;
   /**
-   * Whether cards with this answer to reset usually carry the application; it is then asked first, and thoroughly. Looks at the bytes only,
-   * and decides nothing: a profile that errs here costs exchanges. Without such a hint, a card of a known make would cost the two
-   * or three exchanges of the profiles before its own at every insertion. A kind of card that carries several applications should
-   * be expected by all their profiles, or by none: among those, the order that the program gave says whose the card is.
+   * Whether cards with this answer to reset usually carry the application; it is then asked first, and thoroughly. Only
+   * a hint from the bytes: a wrong one costs exchanges. Without it, a card of a known make would cost the exchanges of
+   * the profiles before its own at every insertion. A kind of card with several applications should be expected by all
+   * their profiles, or by none: among those, the program's order decides.
    */
   expects?(atr: Uint8Array): boolean | Promise<boolean>;
   /**
-   * A thorough claim finds more than a quick one: it is asked after all profiles were asked quickly in vain. Default: false, and the
-   * profile is asked once.
+   * Whether a thorough claim finds more than a quick one: it is made after all quick ones have failed. Default: false,
+   * and the profile is asked once.
    */
   readonly searches?: boolean;
   /**
    * The application, if this card carries it; undefined if it does not. A refusal by the card is no error here.
-   * @param asked Profiles that were asked in vain, so that a thorough claim after a quick one need not ask the same again. Default: none.
    * @throws {CardAccessError} if the card cannot be reached.
    */
-  claim(card: Card, effort: ClaimEffort, asked?: ReadonlySet<CardProfile>): Promise<CardApplication | undefined>;
+  claim(card: Card, effort: ClaimEffort, options?: ClaimOptions): Promise<CardApplication | undefined>;
   /**
-   * Says what a card is that this profile would use if it could, for the person who has put it in: "IsoApplet card that is not
-   * initialised: ...". Asked only if no profile claims the card. Left out where nothing can be said.
+   * Describes a card that this profile would support in another state: "IsoApplet card that is not initialised: ...".
+   * Called only if no profile claims the card. Undefined if nothing is known.
    * @throws {CardAccessError} as `claim`.
    */
   explain?(card: Card): Promise<string | undefined>;
 }
 
-/** Applications that are known by their names, and that no profile of this package reads. */
+/** Applications that are known by name but have no profile in this package. */
 const WITHOUT_PROFILE = [
   // OpenPGP smart card application 3.4, section 4.2.1; any version and maker.
   { name: "OpenPGP", aid: fromHex("d27600012401") },
@@ -50,12 +56,12 @@ const WITHOUT_PROFILE = [
 ] as const;
 
 /**
- * What a card is that no profile can use, if that can be told: one command for each application that it may be.
+ * Describes a card that no profile supports, if possible: one command for each known application.
  * @throws {CardAccessError} if the card cannot be reached.
  */
 async function nameUnusableCard(card: Card): Promise<string | undefined> {
   for (const { name, aid } of WITHOUT_PROFILE) {
-    if (await selects(card, aid)) return `${name} card: no profile yet`;
+    if (await selects(card, aid)) return `${name} card: not supported yet`;
   }
   return undefined;
 }
@@ -67,17 +73,17 @@ export async function selects(card: Card, aid: Uint8Array): Promise<boolean> {
   return sw === SW.OK;
 }
 
-/** Answers to reset that are remembered: more kinds of cards than anybody has, and no more however many a program makes up. */
+/** Most answers to reset that are remembered. */
 const MAX_REMEMBERED = 256;
 
 /**
- * Finds out what cards carry, in few exchanges. The profile that claimed the last card with the same answer to reset is asked first, then
- * those that expect such a card, both thoroughly; then the others quickly, and at last those of them thoroughly that search. Within each
- * group the order is the one that was given.
+ * Finds out what cards carry, in few exchanges. The profile that claimed the last card with the same answer to reset is
+ * asked first, then those that expect such a card, both thoroughly; then the others quickly, and last the searching
+ * ones thoroughly. Within each group the given order holds.
  */
 export class CardRecognition {
   readonly #profiles: readonly CardProfile[];
-  /** By answer to reset, the one that was not asked for the longest time in front. */
+  /** By answer to reset, the least recently used first. */
   readonly #claimed = new Map<string, CardProfile>();
 
   /** @param profiles The most common first. */
@@ -92,7 +98,7 @@ export class CardRecognition {
   async claim(card: Card): Promise<CardApplication | undefined> {
     const asked = new Set<CardProfile>();
     for await (const [profile, effort] of this.#order(card.atr)) {
-      const application = await profile.claim(card, effort, asked);
+      const application = await profile.claim(card, effort, { asked });
       asked.add(profile);
       if (!application) continue;
       this.#remember(toHex(card.atr), profile);
@@ -102,7 +108,7 @@ export class CardRecognition {
   }
 
   /**
-   * What a card is that no profile claims, in words, if that can be told.
+   * Describes a card that no profile claims, if possible.
    * @throws {CardAccessError} as {@link claim}.
    */
   async explain(card: Card): Promise<string | undefined> {
@@ -113,7 +119,7 @@ export class CardRecognition {
     return nameUnusableCard(card);
   }
 
-  /** A profile is not asked for its opinion of an answer to reset before it may matter. */
+  /** Calls `expects` only when it matters. */
   async *#order(atr: Uint8Array): AsyncGenerator<readonly [CardProfile, ClaimEffort]> {
     const remembered = this.#claimed.get(toHex(atr));
     if (remembered) yield [remembered, "thorough"];
@@ -139,18 +145,18 @@ export class CardRecognition {
  * Connects to the card in a reader.
  * @throws {CardAccessError}
  */
-export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions = {}): Promise<Card> {
-  const reconnect = (): Promise<CardConnection> => pcsc.connect(reader);
-  return new Card(await translatePcscErrors(reconnect()), { reconnect, ...options });
+export async function connectCard(pcsc: Pcsc, reader: string, options: CardOptions & CallOptions = {}): Promise<Card> {
+  const connection = await translatePcscErrors(pcsc.connect(reader, { signal: callSignal(options) }));
+  return new Card(connection, { reconnect: () => pcsc.connect(reader), ...options });
 }
 
 /**
  * The readers now and after every change ({@link Pcsc.changes}).
  * @throws {CardAccessError}
  */
-export async function* followReaders(pcsc: Pcsc, signal: AbortSignal): AsyncGenerator<readonly ReaderState[]> {
+export async function* followReaders(pcsc: Pcsc, options?: CallOptions): AsyncGenerator<readonly ReaderState[]> {
   try {
-    yield* pcsc.changes(signal);
+    yield* pcsc.changes(options);
   } catch (error) {
     throw toAccessError(error);
   }

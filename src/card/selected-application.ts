@@ -1,14 +1,15 @@
+import type { CallOptions } from "../async/index.ts";
 import { CardError, MalformedAnswerError } from "../apdu/index.ts";
 import type { Card } from "./card.ts";
-import type { CardExchange, ExclusiveAccess } from "./contract.ts";
+import type { CardExchange, HoldOptions } from "./contract.ts";
 
-/** How a profile selects its application, and how it proves that the application is selected. */
+/** How a profile selects its application, and confirms that it is selected. */
 export interface Selection {
   /** Selects the application. On many cards this drops a verified PIN. */
   select(exchange: CardExchange): Promise<void>;
   /**
-   * One exchange that succeeds with this application only, and drops no verified PIN.
-   * @returns Whether the application is selected; false also if this card has nothing to ask for.
+   * One exchange that succeeds with this application only, and keeps verified PINs.
+   * @returns Whether the application is selected; false also if this card has no such exchange.
    */
   probe(exchange: CardExchange): Promise<boolean>;
 }
@@ -18,24 +19,25 @@ export interface Attempt {
   /** Whether the application is confirmed in this transaction, so that an answer is its own. */
   readonly confirmed: boolean;
   /**
-   * Confirms the application after an answer that another one may have given. If another one is selected, the work starts over
-   * with the right one selected: it must let the error of this method pass.
+   * Confirms the application after an answer that another one may have given. If another one is selected, the work
+   * starts again with the right one selected: it must not catch the error of this method.
    */
   confirm(): Promise<void>;
-  /** Starts the work over, with the application confirmed: the answer was not this application's. */
+  /** Starts the work again, with the application confirmed: the answer came from another application. */
   startOver(): never;
 }
 
 /**
- * One application of a card that other programs may use as well. Another program can select another application between two
- * transactions and leave unseen, so the selection is confirmed at most for the transaction under way. The one place for this rule.
+ * One application of a card that other programs may use too. Another program can select another application between two
+ * transactions unnoticed, so a confirmation is valid at most for the present transaction. This is the only place for
+ * that rule.
  */
 export class SelectedApplication {
   readonly #card: Card;
   readonly #selection: Selection;
   /** {@link Card.resets} when the application was last selected. */
   #selectedAt: number | undefined;
-  /** {@link Card.transaction} in which the application was last seen to be selected. */
+  /** {@link Card.transaction} of the last confirmation. */
   #confirmedIn: number | undefined;
 
   constructor(card: Card, selection: Selection) {
@@ -43,24 +45,24 @@ export class SelectedApplication {
     this.#selection = selection;
   }
 
-  /** Whether the application was seen to be selected in the transaction under way. */
+  /** Whether the application is confirmed in the present transaction. */
   get isConfirmed(): boolean {
     return this.#isLatest && this.#confirmedIn === this.#card.transaction;
   }
 
-  /** This process selected the application since the last reset, and no other one after it. */
+  /** Whether this process selected the application since the last reset, and no other one after it. */
   get #isLatest(): boolean {
     return this.#selectedAt === this.#card.resets && this.#card.selected === this;
   }
 
-  /** The application was seen to be selected, in the transaction under way. */
+  /** Records a confirmation, in the present transaction. */
   confirmed(): void {
     this.#selectedAt = this.#card.resets;
     this.#confirmedIn = this.#card.transaction;
     this.#card.selected = this;
   }
 
-  /** Selects the application anew before its next work: an exchange that failed may have left it in the middle of something. */
+  /** Selects the application anew before its next work: a failed exchange may have left it in an intermediate state. */
   forget(): void {
     this.#selectedAt = undefined;
     this.#confirmedIn = undefined;
@@ -69,53 +71,46 @@ export class SelectedApplication {
   /**
    * Runs `work` with the application selected beyond doubt: for what must not reach another application even once, because it
    * spends a try of a PIN, uses a key whose result cannot be checked, or writes.
-   * @param access A hold of the card, for work within it.
    */
-  runConfirmed<T>(
-    work: (exchange: CardExchange) => Promise<T>,
-    signal?: AbortSignal,
-    access: ExclusiveAccess = this.#card,
-  ): Promise<T> {
-    return access.exclusively(async (exchange) => {
+  runConfirmed<T>(work: (exchange: CardExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return (options?.hold ?? this.#card).exclusively(async (exchange) => {
       await this.confirm(exchange);
       return work(exchange);
-    }, signal);
+    }, options);
   }
 
   /** As {@link runConfirmed}, with the application selected anew even if it is selected. */
-  runReselected<T>(work: (exchange: CardExchange) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  runReselected<T>(work: (exchange: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.#card.exclusively(async (exchange) => {
       await this.#select(exchange);
       return work(exchange);
-    }, signal);
+    }, options);
   }
 
   /**
    * Runs `work` without asking first whether the application is still selected. `work` checks each answer that may be another
    * application's ({@link Attempt}), and may run twice.
-   * @param access A hold of the card, for work within it.
    */
   runOptimistically<T>(
     work: (exchange: CardExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
-    access: ExclusiveAccess = this.#card,
+    options?: HoldOptions,
   ): Promise<T> {
-    return access.exclusively(async (exchange) => {
+    return (options?.hold ?? this.#card).exclusively(async (exchange) => {
       if (!this.#isLatest) await this.#select(exchange);
       try {
         return await work(exchange, new SelectionAttempt(this, exchange));
       } catch (error) {
-        // What does not parse may be another application's answer.
+        // A malformed answer may come from another application.
         const isDoubtful = error instanceof MalformedAnswerError && !this.isConfirmed;
         if (!(error instanceof StartOver) && !isDoubtful) throw error;
         await this.confirm(exchange);
         return work(exchange, new SelectionAttempt(this, exchange));
       }
-    }, signal);
+    }, options);
   }
 
   /**
-   * Confirms the application, or selects it if another one is selected. Only with the card to itself.
+   * Confirms the application, or selects it if another one is selected. Only with exclusive use of the card.
    * @returns Whether it was selected before.
    */
   async confirm(exchange: CardExchange): Promise<boolean> {
@@ -161,7 +156,7 @@ class SelectionAttempt implements Attempt {
   }
 }
 
-/** Ends work that another application answered; caught where it runs again. */
+/** Ends work that another application answered; caught where the work is repeated. */
 class StartOver extends CardError {
   constructor() {
     super("another program selected another application on this card");

@@ -1,17 +1,20 @@
 import { extractCertificate, parseCertificate, TAG } from "../asn1/index.ts";
 import { gunzip, isCompressed } from "../crypto/index.ts";
 
-/** No certificate of a card is longer than this; one that inflates beyond it is an attack. */
+/** Longest certificate after decompression; a longer one is an attack. */
 const MAX_CERTIFICATE = 65_536;
 
-/** What stands before the compressed certificate in the containers of Microsoft's minidriver: 01 00, and its length, little-endian. */
+/**
+ * The header before the compressed certificate in the containers of Microsoft's minidriver: 01 00, and its length,
+ * little-endian.
+ */
 const CONTAINER_HEADER = 4;
 
 /**
- * The X.509 certificate that a card keeps as `bytes`, alone: out of gzip, zlib, or zlib behind the header of a minidriver's container
- * (01 00, two bytes of length), and without what pads the file. What its signature covers stays as it is; the rest is DER.
- * @param compressed What else the card says of it: false if it says nothing. The bytes themselves count first.
- * @throws {DataError} if there is none, or it does not inflate to at most 65,536 bytes.
+ * The X.509 certificate in a card's `bytes`: decompressed from gzip, zlib, or zlib after the header of a minidriver's
+ * container (01 00, two bytes of length), and without padding. The signed part stays unchanged; the rest becomes DER.
+ * @param compressed What else the card says of it: false if nothing. The bytes themselves take precedence.
+ * @throws {DataError} if there is none, or it does not decompress to at most 65,536 bytes.
  */
 export function readStoredCertificate(bytes: Uint8Array, compressed = false): Uint8Array {
   const certificate = extractCertificate(inflated(bytes, compressed));
@@ -19,7 +22,7 @@ export function readStoredCertificate(bytes: Uint8Array, compressed = false): Ui
   return certificate;
 }
 
-/** The length in the header is not believed: the compressed data says where they end, and have a checksum. */
+/** Ignores the length in the header: the compressed data show their own end, and have a checksum. */
 function inflated(bytes: Uint8Array, compressed: boolean): Uint8Array {
   if (bytes[0] === TAG.SEQUENCE) return bytes;
   const contained = bytes.subarray(CONTAINER_HEADER);

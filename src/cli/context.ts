@@ -13,8 +13,8 @@ import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts
 import { type Environment, findingsTo, Printer, written } from "./output/printer.ts";
 
 /**
- * The module behind a p11-kit server, not yet initialised.
- * @throws {UsageError} if the address is none.
+ * Makes the module for a p11-kit server, not yet initialised.
+ * @throws {UsageError} if the address is malformed.
  */
 export async function openServer(address: string): Promise<CryptokiFunctions> {
   const { P11KitModule } = await import("../p11kit/index.ts");
@@ -26,30 +26,32 @@ export async function openServer(address: string): Promise<CryptokiFunctions> {
   }
 }
 
-/** Milliseconds for closing what is open when a command was given up. What is still open then ends with the process. */
+/**
+ * Milliseconds to close open resources after a command was cancelled. What is still open then ends with the process.
+ */
 const GRACE = 400;
 
-/** What a command works with: options, output, and whatever must be closed at its end. */
+/** The context of a command: its options, its output, and the resources to close at its end. */
 export class CommandContext implements AsyncDisposable {
   readonly environment: Environment;
   readonly options: GlobalOptions;
   readonly print: Printer;
-  /** Remarks beside the result, on standard error. */
+  /** Prints remarks beside the result, on standard error. */
   readonly remark: Printer;
-  /** Aborts on an interruption, and when the time of --timeout has run out. */
+  /** Aborts on an interruption, and when the time of --timeout is over. */
   readonly signal: AbortSignal;
   readonly #name: string;
   readonly #timer: NodeJS.Timeout | undefined;
-  /** The card readers, opened once, closed with the command. */
+  /** The card readers: opened once, closed with the command. */
   readonly pcsc = memoizeAsync(() => this.#open());
-  /** PKCS #11 over those readers, or over what --server says, initialised once, finalised with the command. */
+  /** PKCS #11 over those readers, or over the server of --server: initialised once, finalised with the command. */
   readonly cryptoki = memoizeAsync(() => this.#initialise());
   #keepPin = false;
   readonly #sinks: TraceSink[] = [];
   readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
 
-  /** @param name The command's, without its arguments. */
+  /** @param name The command's name, without its arguments. */
   constructor(environment: Environment, options: GlobalOptions, name: string) {
     const timeout = new AbortController();
     this.#name = name;
@@ -61,7 +63,7 @@ export class CommandContext implements AsyncDisposable {
     if (options.trace) this.listen(traceTo(this.remark, options.json ?? false));
     const { timeout: seconds } = options;
     if (seconds !== undefined) {
-      const error = new TimeoutError(`not done after ${seconds} s, the time that --timeout gave`);
+      const error = new TimeoutError(`not finished after ${seconds} s (--timeout)`);
       this.#timer = setTimeout(() => {
         timeout.abort(error);
       }, seconds * 1000);
@@ -69,7 +71,8 @@ export class CommandContext implements AsyncDisposable {
   }
 
   async #open(): Promise<Pcsc> {
-    if (this.options.server !== undefined) throw new UsageError("--server reaches tokens, and no readers and cards");
+    if (this.options.server !== undefined)
+      throw new UsageError("--server gives access to tokens only, not to readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
     const opened = await openPcsc(this.options, this.environment);
@@ -97,34 +100,37 @@ export class CommandContext implements AsyncDisposable {
     });
   }
 
-  /** Has the PIN kept for this one command, before its first call: C_DeriveKey has no operation that a login for one use could belong to. */
+  /**
+   * Keeps the PIN for this one command. Call it before the first PKCS #11 call. C_DeriveKey needs it: it has no
+   * operation to which a context-specific login could belong.
+   */
   keepPin(): void {
     this.#keepPin = true;
   }
 
-  /** With --trace, what an application is made with so that its calls are told. */
+  /** With --trace: the options that make an application report its calls. */
   get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
     const { trace, json } = this.options;
     return trace ? { trace: callsTo(this.remark, json ?? false) } : {};
   }
 
-  /** What applications over cards of this machine are made with. */
+  /** Options for applications over cards of this machine. */
   get applicationOptions(): Pick<CryptokiOptions, "verifyResults"> {
     const { verifyResults } = this.options;
     return verifyResults ? { verifyResults } : {};
   }
 
-  /** Tells `sink` of each exchange with a card from now on. */
+  /** Reports each further exchange with a card to `sink`. */
   listen(sink: TraceSink): void {
     this.#sinks.push(sink);
   }
 
-  /** Has `observe` see each exchange with a card from now on, before anything is concealed. */
+  /** Shows each further exchange with a card to `observe`, before secrets are concealed. */
   observe(observe: (transmit: Transmit) => Transmit): void {
     this.#observers.push(observe);
   }
 
-  /** What connections to cards are made with, so that every exchange is told to those who listen, and --trace tells what is wrong. */
+  /** Options for connections to cards: they report every exchange to the listeners, and with --trace every finding. */
   get cardOptions(): CardOptions {
     const sink: TraceSink = (event) => {
       for (const one of this.#sinks) one(event);
@@ -140,16 +146,16 @@ export class CommandContext implements AsyncDisposable {
     };
   }
 
-  /** Closes `resource` when the command ends, the last one first. */
+  /** Closes `resource` when the command ends; the last one is closed first. */
   owns<Resource extends AsyncDisposable>(resource: Resource): Resource {
     this.#resources.unshift(resource);
     return resource;
   }
 
   /**
-   * Closes all that the command opened. Once the signal aborts, before or meanwhile, this takes at most {@link GRACE} more: what
-   * hangs may hang for ever.
-   * @throws the signal's reason if it aborted meanwhile and something is still open; what a resource fails with.
+   * Closes all that the command opened. After the signal has aborted, this takes at most {@link GRACE} more: a resource
+   * may hang for ever.
+   * @throws the signal's reason if it aborted and a resource is still open; the error of a resource.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const { signal } = this;
@@ -162,7 +168,7 @@ export class CommandContext implements AsyncDisposable {
       await new Deadline(GRACE)
         .race(closed, () => signal.reason as unknown)
         .catch((cause: unknown) => {
-          // What the command failed with is said already.
+          // The error of the command has been reported already.
           if (!late) throw cause;
         });
     } finally {
@@ -175,7 +181,7 @@ export class CommandContext implements AsyncDisposable {
   }
 }
 
-/** Tells each exchange in two lines, or as JSON in one. */
+/** Prints each exchange in two lines, or as JSON in one. */
 function traceTo(print: Printer, json: boolean): TraceSink {
   if (json) {
     return (event): void => {
@@ -187,7 +193,10 @@ function traceTo(print: Printer, json: boolean): TraceSink {
   };
 }
 
-/** Tells each call of PKCS #11 in a line, after the exchanges that it took. Of what is wrong on cards {@link findingsTo} tells. */
+/**
+ * Prints each PKCS #11 call in a line, after the exchanges that it took. {@link findingsTo} prints the findings on
+ * cards.
+ */
 function callsTo(print: Printer, json: boolean): CK_TRACE_CALLBACK {
   if (json) {
     return (_line, event): void => {
@@ -205,7 +214,7 @@ type Work<Options, Args extends readonly unknown[]> = (
   ...args: Args
 ) => Promise<void>;
 
-/** Makes `work` the action of `command`. `Options` and `Args` are what its definition says. */
+/** Makes `work` the action of `command`. `Options` and `Args` are the types of the command's definition. */
 export function action<Options extends object, Args extends readonly unknown[] = []>(
   command: Command,
   environment: Environment,
@@ -226,7 +235,7 @@ export function action<Options extends object, Args extends readonly unknown[] =
     } catch (error) {
       failures.push(error);
     }
-    // The first failure counts: what cannot be closed afterwards mostly follows from it.
+    // The first failure counts: errors while closing mostly follow from it.
     await context[Symbol.asyncDispose]().catch((error: unknown) => failures.push(error));
     const [failure] = failures;
     if (failures.length > 0 && !(failure instanceof InterruptedError && endless(options))) throw failure;

@@ -10,7 +10,7 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 for (const [name, exitCode] of Object.entries(SIGNALS)) {
   process.on(name, () => {
-    // The first asks everything to close; a second does not wait for that.
+    // The first signal asks everything to close; a second one ends the process at once.
     if (controller.signal.aborted) end(name, exitCode);
     controller.abort(new InterruptedError(`interrupted by ${name}`, exitCode));
   });
@@ -21,13 +21,15 @@ for (const [name, stream] of [
   ["standard error", process.stderr] as const,
 ]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    // `cryptoki objects | head -1`: no program reads on, so there is nothing left to do.
+    // `cryptoki objects | head -1`: the reader of the output has ended, so there is nothing left to do.
     const isPipe = error.code === "EPIPE";
-    controller.abort(isPipe ? new InterruptedError("nobody reads the output", 0) : writeFailure(name, error));
+    controller.abort(isPipe ? new InterruptedError("the output has no reader", 0) : writeFailure(name, error));
   });
 }
 
-/** Whether a thread of libuv's pool makes a key, or waits for a file or a name server. process.exit() would wait for it too. */
+/**
+ * Whether a thread of libuv's pool makes a key, or waits for a file or a name server: process.exit() would wait for it.
+ */
 const isStuck = (): boolean =>
   threadPoolIsBusy() || process.getActiveResourcesInfo().some((name) => /^(?:FSReq|GetAddrInfo)/u.test(name));
 
@@ -40,10 +42,10 @@ function end(signal: string, exitCode: number): never {
   process.exit(exitCode);
 }
 
-/** Milliseconds for a file that is being closed. */
+/** Milliseconds for a file to close. */
 const CLOSING = 200;
 
-// A card of this process keeps nothing open: without this a watch over it would end at once.
+// A virtual card keeps no handle open; without this timer, watching it would end at once.
 setInterval(() => undefined, 2 ** 30);
 const args = process.argv.slice(2);
 const env = takeSecrets(process.env, args);

@@ -31,8 +31,8 @@ const EXIT_CODES = `
 Exit codes:
   0  done; for verify: the signature is valid
   1  it failed; for verify: the signature is not valid
-  2  the command line is wrong, or fits more than one reader, token or object
-  3  no smart-card service, reader, card, token or object that fits
+  2  the command line is wrong, or matches more than one reader, token or object
+  3  no smart-card service, reader, card, token or object that matches
   4  the PIN is wrong, blocked, of the wrong length, or missing
   5  for card doctor: the card has a defect
   130, 143, 129  ended by SIGINT, SIGTERM, SIGHUP
@@ -73,7 +73,7 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addVirtual,
 ];
 
-/** The program with all its commands, ready to parse a command line. */
+/** The program with all its commands. */
 export function createProgram(environment: Environment): Command {
   const { stdout, stderr, env } = environment;
   const colours = coloursFor(stdout, env);
@@ -84,7 +84,7 @@ export function createProgram(environment: Environment): Command {
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
       writeErr: (text) => void stderr.write(text),
-      // Errors are told in one place, for people or as JSON.
+      // Errors are reported in one place, for people or as JSON.
       outputError: () => undefined,
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
@@ -95,8 +95,8 @@ export function createProgram(environment: Environment): Command {
     .addHelpText(
       "after",
       examples(
-        ["cryptoki demo", "see it all at work on a virtual card"],
-        ["cryptoki tokens", "the cards that are in"],
+        ["cryptoki demo", "all steps, on a virtual card"],
+        ["cryptoki tokens", "the cards that are present"],
         ["cryptoki sign --id 01 letter.txt --output letter.sig", "sign a file"],
         ["cryptoki --virtual objects", "any command, on a virtual card"],
       ) + EXIT_CODES,
@@ -106,20 +106,20 @@ export function createProgram(environment: Environment): Command {
   return program;
 }
 
-/** That of the package: the same two folders up from the source and from what is built of it. */
+/** The package's version: the package's folder is two levels above both the source and the built file. */
 function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   const manifest = JSON.parse(text) as { readonly version: string };
   return manifest.version;
 }
 
-/** Milliseconds for the last output of a command that was given up, if its reader is slow. */
+/** Milliseconds for the last output of a cancelled command whose output is read slowly. */
 const LAST_WORDS = 200;
 
 /**
  * Runs one command line.
- * @param args What stands after the program's name.
- * @returns The exit code. What could be closed is closed by then, and every error has been told; it never rejects.
+ * @param args The arguments after the program's name.
+ * @returns The exit code. Resources are closed as far as possible and every error is reported; it never rejects.
  */
 export async function run(args: readonly string[], environment: Environment): Promise<number> {
   const { signal } = environment;
@@ -134,7 +134,7 @@ export async function run(args: readonly string[], environment: Environment): Pr
   const told = written(environment);
   if (gaveUp) await lastWords(told);
   else await untilAborted(told, signal).catch(() => lastWords(told));
-  // A stream that failed after the command's end: a full disk, for one.
+  // A stream can fail after the command's end, for example on a full disk.
   const { reason } = signal as { readonly reason: unknown };
   return code === EXIT.OK && reason instanceof FileError ? exitCode(reason, args, environment) : code;
 }
@@ -145,13 +145,13 @@ async function outcome(args: readonly string[], environment: Environment): Promi
   try {
     await program.parseAsync(completeVirtual(args, names), { from: "user" });
   } catch (error) {
-    // --help and --version end this way too.
+    // Commander ends --help and --version this way too.
     if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
   }
 }
 
 function exitCode(error: unknown, args: readonly string[], environment: Environment): number {
-  // A command group without its command: commander has printed the help by now.
+  // For a command group without its command, commander has printed the help.
   if (error instanceof CommanderError && error.code === "commander.help") return EXIT.USAGE;
   return report(error, environment, args.includes("--json"));
 }

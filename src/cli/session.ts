@@ -34,16 +34,18 @@ export interface ObjectEntry {
 const READ_ONLY = 0;
 export const READ_WRITE: number = CKF_SESSION.RW_SESSION;
 
-/** Whether the command line or the environment says the PIN: nobody is asked then, and every token gets the same. */
+/**
+ * Whether the command line or the environment gives the PIN: the user is not asked, and every token gets the same PIN.
+ */
 export function isPinGiven({ options, environment }: CommandContext, uri?: string): boolean {
   const named = options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
   return named !== undefined || environment.env[PIN.variable] !== undefined;
 }
 
-/** Objects asked for in one call. */
+/** Objects per call of C_FindObjects. */
 const BATCH = 64;
 
-/** A session with a token, and the PIN for it when that is needed. */
+/** A session with a token, and its PIN when needed. */
 export class TokenSession {
   readonly context: CommandContext;
   readonly cryptoki: CryptokiFunctions;
@@ -67,7 +69,7 @@ export class TokenSession {
     this.#pinSource = context.options.pinSource ?? pinSource;
   }
 
-  /** @param uri What named the token: it may say where the PIN comes from. --pin-source goes first. */
+  /** @param uri The URI that named the token; it may name the PIN's source. --pin-source takes precedence. */
   static async open(context: CommandContext, token: Token, uri?: string, access = READ_ONLY): Promise<TokenSession> {
     const cryptoki = await context.cryptoki();
     const handle = await cryptoki.C_OpenSession(token.slotID, CKF_SESSION.SERIAL_SESSION | access);
@@ -77,14 +79,14 @@ export class TokenSession {
     return session;
   }
 
-  /** Logs the user in, if that has not been done. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
+  /** Logs the user in, if not done yet. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
   async login(): Promise<void> {
     if (this.#loggedIn) return;
     await this.cryptoki.C_Login(this.handle, CKU.USER, await this.#askForPin());
     this.#loggedIn = true;
   }
 
-  /** Gives the PIN for one use of a key that wants it each time. The user is asked once. */
+  /** Gives the PIN for one use of a key that needs it each time. Asks the user once. */
   async loginForUse(): Promise<void> {
     await this.cryptoki.C_Login(this.handle, CKU.CONTEXT_SPECIFIC, await this.#askForPin());
   }
@@ -107,7 +109,7 @@ export class TokenSession {
     if (pin) wipe(pin);
   }
 
-  /** All objects that fit the template, and are to be seen. */
+  /** All visible objects that match the template. */
   async find(template: Template): Promise<ObjectEntry[]> {
     return Promise.all((await this.#handles(template)).map((object) => this.describe(object)));
   }
@@ -121,7 +123,7 @@ export class TokenSession {
     return found;
   }
 
-  /** What a list shows of an object. */
+  /** The properties of an object that a list shows. */
   async describe(object: number): Promise<ObjectEntry> {
     const attributes = await this.#attributes(object, CKA.CLASS, CKA.LABEL, CKA.ID);
     return {
@@ -132,7 +134,7 @@ export class TokenSession {
     };
   }
 
-  /** Those of the attributes that the object has. */
+  /** The requested attributes, without those that the object does not have. */
   async #attributes(object: number, ...types: readonly number[]): Promise<Template> {
     try {
       return await this.cryptoki.C_GetAttributeValue(this.handle, object, types);
@@ -143,8 +145,8 @@ export class TokenSession {
   }
 
   /**
-   * The public half of a key, wherever the token tells it.
-   * @throws {DataError} for a key that is not known here, or none at all.
+   * The public half of a key, wherever the token stores it.
+   * @throws {DataError} if its type is not supported, or there is none.
    */
   async publicKey({ handle, id }: Pick<ObjectEntry, "handle" | "id">): Promise<PublicKey> {
     const source = {
@@ -152,17 +154,17 @@ export class TokenSession {
       known: (object: number, types: readonly number[]) => this.#attributes(object, ...types),
     };
     const found = await publicHalfOf(source, handle, id);
-    if (!found) throw new NotFoundError("the token does not tell the public half of the key");
+    if (!found) throw new NotFoundError("the token does not provide the public key of this key");
     return found;
   }
 
-  /** CKA_PUBLIC_KEY_INFO, whatever the algorithm; undefined if the object has none, or an empty one. */
+  /** CKA_PUBLIC_KEY_INFO, for any algorithm; undefined if the object has none, or an empty one. */
   async publicKeyInfo(object: number): Promise<Uint8Array | undefined> {
     const { [CKA.PUBLIC_KEY_INFO]: info } = await this.#attributes(object, CKA.PUBLIC_KEY_INFO);
     return info && info.length > 0 ? info : undefined;
   }
 
-  /** The mechanisms that the token offers. */
+  /** The mechanisms that the token supports. */
   mechanisms(): Promise<readonly number[]> {
     return this.cryptoki.C_GetMechanismList(this.token.slotID);
   }
@@ -172,7 +174,7 @@ export class TokenSession {
     return (await this.cryptoki.C_GetAttributeValue(this.handle, object, [CKA.VALUE]))[CKA.VALUE];
   }
 
-  /** An attribute that is true or false; one that the object does not have is false. */
+  /** A boolean attribute; false if the object does not have it. */
   async flag(object: number, type: CKA): Promise<boolean> {
     const { [type]: value } = await this.#attributes(object, type);
     return value === true;
@@ -198,9 +200,9 @@ export class TokenSession {
   }
 
   /**
-   * Does an operation, with whatever login it takes. Some cards want the PIN for a key that is used without one elsewhere, and say so only
-   * when it is used. There are PIV keys that want the PIN before each use, and cards that do not say so: a key that is refused although the
-   * PIN was given gets it once more, just before its use.
+   * Runs an operation with the logins that it needs. Some cards need the PIN for a key that other cards use without
+   * one, and say so only at use. Some PIV keys need the PIN before each use, and some cards do not report that: if a
+   * key is refused after a login, the PIN is given once more just before its use.
    */
   async #use(key: ObjectEntry, begin: () => Promise<void>, finish: () => Promise<Uint8Array>): Promise<Uint8Array> {
     const wantsPinEachTime = (): Promise<boolean> => this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE);
@@ -221,7 +223,7 @@ export class TokenSession {
     }
   }
 
-  /** There are keys that need no PIN: it is asked for when the token wants it. */
+  /** Some keys need no PIN, so the user is asked only when the token needs a login. */
   async #withLogin<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -244,13 +246,13 @@ const SHARED_SECRET: Template = {
 
 function pinRemark(flags: number): string {
   if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return " (the last try before it is blocked)";
-  return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0 ? " (a wrong one was given before)" : "";
+  return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0 ? " (the last PIN was wrong)" : "";
 }
 
-/** How the security officer's PIN is given: the SO PIN, or the management key of a PIV card in hexadecimal. */
+/** Sources of the security officer's PIN: the SO PIN, or the management key of a PIV card in hexadecimal. */
 export const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
 
-/** How the one that is to be set is given. */
+/** Sources of the new one. */
 export const NEW_SO_PIN = { option: "--new-so-pin-source", variable: "CRYPTOKI_NEW_SO_PIN" } as const;
 
 export interface OfficerOptions {
@@ -268,8 +270,8 @@ export function officerOption(command: Command): Command {
 }
 
 /**
- * The handle or whatever else `write` gives.
- * @throws {PinMissingError} if only the security officer may, and the options do not say that it is the one.
+ * Returns what `write` returns.
+ * @throws {PinMissingError} if only the security officer may write, and --so is not given.
  */
 export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): Promise<T> {
   try {
@@ -277,13 +279,13 @@ export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): P
   } catch (cause) {
     if (so || !(cause instanceof CryptokiError && cause.rv === CKR.USER_NOT_LOGGED_IN)) throw cause;
     const message =
-      "only the security officer may write this on the card; use --so, which asks for the SO PIN or management key";
+      "only the security officer may write this to the card; use --so, which asks for the SO PIN or management key";
     throw new PinMissingError(message, { cause });
   }
 }
 
 /**
- * Logs in the user, or the security officer if the options say so.
+ * Logs in the user, or the security officer with --so.
  * @param onOfficer Gets the officer's PIN or key once it turned out to be right; it is wiped afterwards.
  */
 export async function logIn(
@@ -305,8 +307,8 @@ export async function logIn(
 const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN].map(({ variable }) => variable);
 
 /**
- * A copy of the environment for this program. PINs and PUKs are taken out of `env` itself, also those whose variables `args` name
- * (`--pin-source env:NAME`), so that no program that is started from here gets them.
+ * Copies the environment for this program, and removes PINs and PUKs from `env` itself, also those whose variables
+ * `args` name (`--pin-source env:NAME`), so that programs started from here do not get them.
  */
 export function takeSecrets(env: NodeJS.ProcessEnv, args: readonly string[]): Environment["env"] {
   const copy = { ...env };

@@ -15,8 +15,8 @@ const BLOCK = 16;
 type Element = Uint32Array;
 
 /**
- * A GCM initialisation vector of 16 bytes that gives the same first counter block J0 with this key as `nonce`, which may have any
- * length but 12 (SP 800-38D section 7.1 step 2): for ciphers that refuse a long one.
+ * Returns a GCM initialisation vector of 16 bytes with the same first counter block J0 for this key as `nonce`, which
+ * may have any length but 12 (SP 800-38D section 7.1 step 2): for ciphers that refuse long ones.
  * @param key AES, 16, 24 or 32 bytes.
  * @param algorithm OpenSSL's name of AES-GCM with a key of this length.
  */
@@ -36,8 +36,8 @@ export function equivalentGcmNonce(
 }
 
 /**
- * GHASH of `nonce` as additional data of a message that is empty: the tag is that, plus the encrypted first counter block. OpenSSL
- * hashes it, so that a long one takes no longer than encryption.
+ * GHASH of `nonce` as additional data of an empty message: the tag is GHASH plus the encrypted first counter block.
+ * OpenSSL computes it, so that a long one takes no longer than encryption.
  */
 function additionalHash(
   key: Uint8Array,
@@ -59,8 +59,9 @@ function encryptBlocks(key: Uint8Array, blocks: Uint8Array): Uint8Array {
 }
 
 /**
- * The block with which GHASH ends: lengths in bits of additional data and ciphertext, 64 bits each. "last" has the second alone, as for
- * an initialisation vector; "both" is what turns the block of additional data into that of an initialisation vector.
+ * The last block of GHASH: lengths in bits of additional data and ciphertext, 64 bits each. "last" has the second
+ * alone, as for an initialisation vector; "both" converts the block of additional data into that of an initialisation
+ * vector.
  */
 function lengths(bytes: number, where: "last" | "both"): Element {
   const [high, low] = [Math.floor(bytes / 2 ** 29), (bytes * 8) >>> 0];
@@ -85,7 +86,7 @@ const bytesUnder = (element: Element): Uint8Array => new Uint8Array(element.buff
 
 const add = (a: Element, b: Element): Element => a.map((word, index) => word ^ (b[index] ?? 0));
 
-/** SP 800-38D section 6.3, algorithm 1. Which bits are set decides about masks only, not about what is done. */
+/** SP 800-38D section 6.3, algorithm 1. Bits only select masks; the operations do not depend on them. */
 function multiply(a: Element, b: Element): Element {
   const product = new Uint32Array(4);
   let [v0 = 0, v1 = 0, v2 = 0, v3 = 0] = b;
@@ -121,7 +122,11 @@ export interface AeadParameters {
   readonly tagLength: number;
 }
 
-/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it has not. */
+/**
+ * AES-GCM (SP 800-38D).
+ * @returns The ciphertext without the tag, and the tag.
+ * @throws {DataError} for parameters that it does not support.
+ */
 export function encryptGcm(
   parameters: AeadParameters,
   message: Uint8Array,
@@ -135,7 +140,7 @@ export function encryptGcm(
   });
 }
 
-/** @throws {AuthenticationError} if the tag is not the message's: then nothing is known of it. */
+/** @throws {AuthenticationError} if the tag does not belong to the message; no plaintext is returned. */
 export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array {
   const decipher = refusing(() => {
     const algorithm = gcm(parameters);
@@ -171,7 +176,7 @@ export function decryptCcm(parameters: AeadParameters, ciphertext: Uint8Array, t
   return opened(decipher, ciphertext);
 }
 
-/** A tag is not that of its message. */
+/** A tag does not belong to its message. */
 export class AuthenticationError extends DataError {}
 
 const bits = ({ key }: AeadParameters): 128 | 192 | 256 => {
@@ -196,18 +201,18 @@ function refusing<T>(work: () => T): T {
     return work();
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
-    throw new DataError("authenticated encryption: a nonce, tag or message of a length that there is not", { cause });
+    throw new DataError("authenticated encryption: a nonce, tag or message of a length that is not allowed", { cause });
   }
 }
 
-/** What comes out before the tag was found right is nobody's to see. */
+/** Wipes unauthenticated plaintext. */
 function opened(decipher: DecipherGCM | DecipherCCM, ciphertext: Uint8Array): Uint8Array {
   let message: Uint8Array = new Uint8Array();
   try {
     message = decipher.update(ciphertext);
     return concatSecret(message, decipher.final());
   } catch (cause) {
-    throw new AuthenticationError("authenticated encryption: the tag is not the message's", { cause });
+    throw new AuthenticationError("authenticated encryption: the tag does not match the message", { cause });
   } finally {
     wipe(message);
   }

@@ -2,12 +2,12 @@ import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
 import { toNumber } from "./elliptic-curve.ts";
 
-/** A Node Buffer as the Uint8Array that the rest of the package works with: same bytes, without Buffer's own methods. */
+/** A Node Buffer as a plain Uint8Array over the same bytes, without Buffer's own methods. */
 export function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
-/** Block ciphers of card management keys; the length of the key tells AES-128, -192 and -256 apart. */
+/** Block ciphers of card management keys; the key's length selects AES-128, -192 or -256. */
 export type BlockCipher = "3des" | "aes";
 
 const BLOCK = { "3des": 8, aes: 16 } as const;
@@ -47,10 +47,10 @@ function checkBlock(cipher: BlockCipher, block: Uint8Array): void {
 
 export type Direction = "encrypt" | "decrypt";
 
-/** A cipher under way: each part gives what can be given. */
+/** An incremental cipher: each part returns the available output. */
 export interface BlockStream {
   update(part: Uint8Array): Uint8Array;
-  /** @throws {DataError} if what came in is no whole number of blocks, or its padding is wrong. */
+  /** @throws {DataError} if the input is not a whole number of blocks, or its padding is wrong. */
   final(): Uint8Array;
 }
 
@@ -80,7 +80,7 @@ export function blockStream(direction: Direction, { cipher, key, iv, padding }: 
         try {
           return plain(stream.final());
         } catch (cause) {
-          throw new DataError(`${cipher}: no whole number of blocks, or wrong padding`, { cause });
+          throw new DataError(`${cipher}: not a whole number of blocks, or wrong padding`, { cause });
         }
       },
     };
@@ -89,7 +89,7 @@ export function blockStream(direction: Direction, { cipher, key, iv, padding }: 
   }
 }
 
-/** Single and two-key DES as the three-key DES that does the same: OpenSSL 3 has no other. */
+/** Single and two-key DES as the equivalent three-key DES: OpenSSL 3 has only the latter. */
 function threeKeys(key: Uint8Array): Uint8Array {
   if (key.length === 8) return concatSecret(key, key, key);
   return key.length === 16 ? concatSecret(key, key.subarray(0, 8)) : copySecret(key);
@@ -99,10 +99,10 @@ const AES_BLOCK = 16;
 
 /**
  * AES in counter mode (SP 800-38A section 6.5); both directions are the same.
- * @param counterBits How many of the last bits of the block count, 1 to 128. After their highest value nothing comes: OpenSSL
- *   would count on into the bits before them.
+ * @param counterBits How many of the last bits of the block count, 1 to 128. After their highest value the cipher ends:
+ *   OpenSSL would carry into the bits before them.
  * @param block The first counter block, 16 bytes.
- * @throws {DataError} for other lengths; from update, once more has come in than counters last for.
+ * @throws {DataError} for other lengths; from update, after more input than the counter allows.
  */
 export function counterStream(key: Uint8Array, counterBits: number, block: Uint8Array): BlockStream {
   if (![16, 24, 32].includes(key.length)) throw new DataError(`aes key: ${key.length} bytes`);

@@ -28,14 +28,14 @@ export function hashLength(hash: HashName): number {
   return LENGTH[hash];
 }
 
-/** The hash of `parts`, one after the other. */
+/** The hash of the concatenated `parts`. */
 export function digest(hash: HashName, ...parts: readonly Uint8Array[]): Uint8Array {
   const hasher = new Hasher(hash);
   for (const part of parts) hasher.update(part);
   return hasher.digest();
 }
 
-/** Hashes a message that comes in parts. */
+/** Hashes a message in parts. */
 export class Hasher {
   readonly #hash: Hash;
 
@@ -43,7 +43,7 @@ export class Hasher {
     this.#hash = typeof hash === "string" ? createHash(hash) : hash;
   }
 
-  /** The same state once more. */
+  /** A copy of the state. */
   copy(): Hasher {
     return new Hasher(this.#hash.copy());
   }
@@ -52,13 +52,13 @@ export class Hasher {
     this.#hash.update(part);
   }
 
-  /** The hash of all parts. The object is spent after it. */
+  /** The hash of all parts. The object cannot be used again. */
   digest(): Uint8Array {
     return plain(this.#hash.digest());
   }
 }
 
-/** HMAC (RFC 2104) of a message that comes in parts. */
+/** HMAC (RFC 2104) of a message in parts. */
 export class HmacStream {
   readonly #hmac: ReturnType<typeof createHmac>;
 
@@ -70,7 +70,7 @@ export class HmacStream {
     this.#hmac.update(part);
   }
 
-  /** As long as the hash. The object is spent after it. */
+  /** As long as the hash. The object cannot be used again. */
   final(): Uint8Array {
     return plain(this.#hmac.digest());
   }
@@ -83,13 +83,13 @@ function hmac(hash: HashName, key: Uint8Array, ...parts: readonly Uint8Array[]):
   return stream.final();
 }
 
-/** CMAC (SP 800-38B) of a message that comes in parts. */
+/** CMAC (SP 800-38B) of a message in parts. */
 export class Cmac {
   readonly #block: number;
   readonly #chain: BlockStream;
   readonly #whole: Uint8Array;
   readonly #padded: Uint8Array;
-  /** What waits: the last block is treated differently, and any may be the last. */
+  /** The pending bytes: the last block is treated differently, and any may be the last. */
   #rest: Uint8Array = new Uint8Array();
 
   /** @throws {DataError} for a key of a wrong length. */
@@ -112,7 +112,7 @@ export class Cmac {
     wipe(all);
   }
 
-  /** As long as a block. The object is spent after it. */
+  /** As long as a block. The object cannot be used again. */
   final(): Uint8Array {
     const last = new Uint8Array(this.#block);
     last.set(this.#rest);
@@ -153,11 +153,12 @@ export async function pbkdf2Hmac(
   return plain(await inThreadPool(derive(password, salt, iterations, length, hash)));
 }
 
-/** More than any key needs; the standard's own limit is far above. */
+/** Longer than any key; the standard's own limit is far above. */
 const MAX_LENGTH = 65_536;
 
 /**
- * The key derivation function of ANSI X9.63 (SEC 1 version 2 section 3.6.1): CKD_SHA1_KDF and its like for CKM_ECDH1_DERIVE.
+ * The key derivation function of ANSI X9.63 (SEC 1 version 2 section 3.6.1): CKD_SHA1_KDF and similar ones for
+ * CKM_ECDH1_DERIVE.
  * @param secret The x coordinate of the shared point.
  * @param length Of the key in bytes.
  * @param sharedInfo pSharedData of CK_ECDH1_DERIVE_PARAMS.
@@ -202,7 +203,7 @@ export function hkdfExpand(hash: HashName, key: Uint8Array, info: Uint8Array, le
   return result;
 }
 
-/** Whether two secrets of one length are the same, in a time that does not tell where they differ. */
+/** Compares two secrets of one length in constant time. */
 export function sameSecret(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
@@ -220,9 +221,10 @@ export function isCompressed([first = 0, second = 0]: Uint8Array): boolean {
 }
 
 /**
- * Decompresses gzip (RFC 1952), as PIV certificates are, or zlib (RFC 1950), as those of other cards are; the first byte tells.
- * @param maxLength The most bytes that may come out: a few hundred bytes inflate to megabytes if somebody means it.
- * @throws {DataError} if more come out, or `bytes` are neither, or damaged.
+ * Decompresses gzip (RFC 1952), used for PIV certificates, or zlib (RFC 1950), used on other cards; the first byte
+ * decides.
+ * @param maxLength Most bytes of the result: a malicious input of a few hundred bytes may expand to megabytes.
+ * @throws {DataError} for more bytes, or if `bytes` are neither, or damaged.
  */
 export function gunzip(bytes: Uint8Array, maxLength: number): Uint8Array {
   try {
@@ -232,7 +234,10 @@ export function gunzip(bytes: Uint8Array, maxLength: number): Uint8Array {
   }
 }
 
-/** FF behind gzip would be taken for one more member. What it ends in is its length (RFC 1952 section 2.3.1), which never ends in FF here. */
+/**
+ * Removes padding of FF after gzip, which would be taken for another member. Gzip ends in its length (RFC 1952 section
+ * 2.3.1), which never ends in FF here.
+ */
 function withoutFilling(bytes: Uint8Array): Uint8Array {
   if (bytes[0] !== 0x1f) return bytes;
   const last = bytes.findLastIndex((octet) => octet !== 0xff);

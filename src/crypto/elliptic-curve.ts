@@ -32,10 +32,10 @@ export function encodeEcParameters(curve: NamedCurve): Uint8Array {
 }
 
 /**
- * The curve that CKA_EC_PARAMS, or the parameters of a public key, name: by its object identifier, or by all of its numbers
- * (ANSI X9.62 ECParameters, RFC 3279 section 2.3.5).
- * @throws {DataError} if they are neither, or another curve's: numbers that differ in the generator alone, too, whose private keys
- *   anybody can choose (CVE-2020-0601).
+ * The curve that CKA_EC_PARAMS, or the parameters of a public key, name: by its object identifier, or by all of its
+ * numbers (ANSI X9.62 ECParameters, RFC 3279 section 2.3.5).
+ * @throws {DataError} if they are neither, or another curve's: also numbers that differ only in the generator, whose
+ *   private keys an attacker can choose (CVE-2020-0601).
  */
 export function decodeEcParameters(parameters: Uint8Array): NamedCurve {
   const reader = new DerReader(parameters, "EC parameters");
@@ -48,8 +48,9 @@ export function decodeEcParameters(parameters: Uint8Array): NamedCurve {
 }
 
 /**
- * A signature r || s, as PKCS#11 has it (3.1, EC signatures), as the DER SEQUENCE of X.509 (RFC 3279 section 2.2.3).
- * @throws {DataError} if its two halves are not of one length, 1 to 66 bytes.
+ * Converts a signature r || s, PKCS#11's form (3.1, EC signatures), to the DER SEQUENCE of X.509 (RFC 3279 section
+ * 2.2.3).
+ * @throws {DataError} if its two halves do not have one length, 1 to 66 bytes.
  */
 export function ecdsaToDer(signature: Uint8Array): Uint8Array {
   const half = signature.length / 2;
@@ -60,8 +61,8 @@ export function ecdsaToDer(signature: Uint8Array): Uint8Array {
 }
 
 /**
- * A DER signature as r || s, each as long as the curve's order.
- * @throws {DataError} if it is not one, or a number is too long for the curve.
+ * Converts a DER signature to r || s, each as long as the curve's order.
+ * @throws {DataError} if it is malformed, or a number is too long for the curve.
  */
 export function ecdsaFromDer(der: Uint8Array, curve: NamedCurve): Uint8Array {
   const { bytes } = curveInfo(curve);
@@ -79,8 +80,8 @@ function leftPad(number: Uint8Array, length: number): Uint8Array {
 }
 
 /**
- * The leftmost bits of a digest, as many as the curve's order has (FIPS 186-5 section 6.4.1 step 2): what the card signs.
- * A digest that is no longer than the order stays as it is.
+ * Truncates a digest to the leftmost bits, as many as the curve's order has (FIPS 186-5 section 6.4.1 step 2). A digest
+ * that is no longer than the order stays unchanged.
  */
 export function truncateDigest(digest: Uint8Array, curve: NamedCurve): Uint8Array {
   const { bits, bytes } = curveInfo(curve);
@@ -96,7 +97,9 @@ export function truncateDigest(digest: Uint8Array, curve: NamedCurve): Uint8Arra
 export type Curve25519 = "Ed25519" | "X25519";
 
 const OID: Readonly<Record<Curve25519, string>> = { Ed25519: "1.3.101.112", X25519: "1.3.101.110" };
-/** The names of RFC 7748 section 4.1, which CKA_EC_PARAMS may hold in place of the OID (PKCS#11 3.1 section 6.3.1). */
+/**
+ * The names of RFC 7748 section 4.1, which CKA_EC_PARAMS may contain instead of the OID (PKCS#11 3.1 section 6.3.1).
+ */
 const NAME: Readonly<Record<Curve25519, string>> = { Ed25519: "edwards25519", X25519: "curve25519" };
 
 /** CKA_EC_PARAMS: the curve's object identifier, DER. */
@@ -112,7 +115,7 @@ export function namesCurve25519(parameters: Uint8Array, curve: Curve25519): bool
 }
 
 /**
- * The 32 bytes of CKA_EC_POINT, bare as PKCS#11 3.1 has them, or in a DER OCTET STRING as 3.0 had.
+ * The 32 bytes of CKA_EC_POINT, plain as in PKCS#11 3.1, or in a DER OCTET STRING as in 3.0.
  * @throws {DataError} if it is neither.
  */
 export function decodePoint25519(bytes: Uint8Array): Uint8Array {
@@ -120,7 +123,7 @@ export function decodePoint25519(bytes: Uint8Array): Uint8Array {
   const reader = new DerReader(bytes, "point of Curve25519");
   const point = reader.octetString();
   reader.end();
-  if (point.length !== 32) throw new DataError(`point of Curve25519: ${point.length} bytes, 32 wanted`);
+  if (point.length !== 32) throw new DataError(`point of Curve25519: ${point.length} bytes instead of 32`);
   return point;
 }
 
@@ -173,11 +176,11 @@ export function encodeEcPoint(point: Uint8Array): Uint8Array {
 }
 
 /**
- * A point of `curve`, checked to be on it, uncompressed: 04, x, y. Takes it bare or in a DER OCTET STRING, because
- * CK_ECDH1_DERIVE_PARAMS allows both (PKCS#11 3.1, EC mechanism parameters), uncompressed or compressed.
- * Both begin with 04; a bare point is 1 + n or 1 + 2n bytes long, and with a DER header in front it is neither.
- * @throws {DataError} if it is no point, or not on the curve: a card's private key must never meet one that is not
- *   (invalid curve attack). The orders of these curves are prime, so any point but infinity is as good as another.
+ * A point of `curve`, checked to be on it, uncompressed: 04, x, y. Accepts it plain or in a DER OCTET STRING, because
+ * CK_ECDH1_DERIVE_PARAMS allows both (PKCS#11 3.1, EC mechanism parameters), uncompressed or compressed. Both begin
+ * with 04; a plain point is 1 + n or 1 + 2n bytes long, and with a DER header it is neither.
+ * @throws {DataError} if it is not a point, or not on the curve: a card's private key must never be used with such a
+ *   point (invalid curve attack). The orders of these curves are prime, so any point but infinity is safe.
  */
 export function decodeEcPoint(curve: NamedCurve, bytes: Uint8Array): Uint8Array {
   const point = isBare(curve, bytes) ? bytes : unwrap(bytes);

@@ -48,15 +48,15 @@ const NAMES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
 const PRIME_FIELD = "1.2.840.10045.1.1";
 
 /**
- * The named curve whose numbers these are: ECParameters of ANSI X9.62 (RFC 3279 section 2.3.5). The seed is not looked at, because
- * nobody computes with it.
- * @throws {DataError} if they are not read, or differ from every named curve in the field, a, b, the generator, the order or the
- *   cofactor.
+ * The named curve with these numbers: ECParameters of ANSI X9.62 (RFC 3279 section 2.3.5). The seed is ignored, because
+ * no computation uses it.
+ * @throws {DataError} if they do not parse, or differ from every named curve in the field, a, b, the generator, the
+ *   order or the cofactor.
  */
 export function curveWithNumbers(parameters: Uint8Array): NamedCurve {
   const numbers = readNumbers(parameters);
   const curve = NAMES.find((name) => fits(numbers, NUMBERS[name]));
-  if (!curve) throw new DataError("EC parameters: explicit ones of no curve that is P-256, P-384 or P-521");
+  if (!curve) throw new DataError("EC parameters: explicit ones of a curve other than P-256, P-384 and P-521");
   return curve;
 }
 
@@ -71,7 +71,7 @@ interface ReadNumbers {
 function readNumbers(parameters: Uint8Array): ReadNumbers {
   const what = "EC parameters";
   const { der, length } = berToDer(parameters, 0, what);
-  if (length !== parameters.length) throw new DataError(`${what}: bytes behind their end`);
+  if (length !== parameters.length) throw new DataError(`${what}: bytes after their end`);
   const reader = new DerReader(der, what).enter();
   reader.next(TAG.INTEGER);
   const field = reader.enter();

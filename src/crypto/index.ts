@@ -64,7 +64,7 @@ export {
 } from "./private-key.ts";
 export { keyName, publicKeyName } from "./key-name.ts";
 export { type KeyWrap, unwrapKey, wrapKey } from "./key-wrap.ts";
-export { pssObjection, type PssLimits } from "./pss-limits.ts";
+export { pssObjection, type PssLimits, type PssParameterLimits } from "./pss-limits.ts";
 export {
   type EcPublicKey,
   ecPublicKey,

@@ -6,8 +6,8 @@ const IV = { plain: Buffer.alloc(8, 0xa6), padded: Buffer.from("a65959a6", "hex"
 const SEMIBLOCK = 8;
 
 /**
- * plain: AES Key Wrap, of whole 8 bytes, 16 at least (RFC 3394). padded: of any length but 0 (RFC 5649). pkcs7: as plain, of what
- * is padded to whole 8 bytes as CBC_PAD pads, so 8 bytes at least.
+ * plain: AES Key Wrap, of a multiple of 8 bytes, at least 16 (RFC 3394). padded: of any length but 0 (RFC 5649). pkcs7:
+ * plain, after padding to a multiple of 8 bytes as in CBC_PAD.
  */
 export type KeyWrap = keyof typeof IV | "pkcs7";
 
@@ -22,7 +22,7 @@ export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv = d
     }
   }
   if (data.length === 0 || (form === "plain" && (data.length < 16 || data.length % SEMIBLOCK !== 0))) {
-    throw new DataError(`key wrap: ${data.length} bytes cannot be wrapped so`);
+    throw new DataError(`key wrap: ${data.length} bytes cannot be wrapped in this mode`);
   }
   return refusing(() => {
     const cipher = createCipheriv(nameOf(form, key), key, iv);
@@ -30,7 +30,7 @@ export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv = d
   });
 }
 
-/** @throws {DataError} if it was wrapped with another key, or changed on the way. */
+/** @throws {DataError} if it was wrapped with another key, or changed since. */
 export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, iv = defaultIv(form)): Uint8Array {
   if (form === "pkcs7") {
     const whole = unwrapKey("plain", key, wrapped, iv);
@@ -42,7 +42,7 @@ export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, i
   }
   const shortest = form === "plain" ? 24 : 16;
   if (wrapped.length < shortest || wrapped.length % SEMIBLOCK !== 0) {
-    throw new DataError(`key wrap: ${wrapped.length} bytes are no wrapped key`);
+    throw new DataError(`key wrap: ${wrapped.length} bytes cannot be a wrapped key`);
   }
   return refusing(() => {
     const decipher = createDecipheriv(nameOf(form, key), key, iv);
@@ -63,7 +63,7 @@ function padded(data: Uint8Array): Uint8Array {
   return concatSecret(data, new Uint8Array(missing).fill(missing));
 }
 
-/** What was wrapped is authentic: how its padding is wrong gives nothing away. */
+/** The wrapped data are authentic, so an error in their padding reveals nothing. */
 function withoutPadding(whole: Uint8Array): Uint8Array {
   const count = whole.at(-1) ?? 0;
   if (count < 1 || count > SEMIBLOCK || whole.subarray(-count).some((byte) => byte !== count)) {

@@ -30,12 +30,12 @@ export interface RsaPrivateNumbers {
   readonly coefficient: Uint8Array;
 }
 
-/** The longest key that the host computes with: the time grows with the third power, and everybody waits. */
+/** The longest key that the host supports: the time grows with the third power, and blocks the process. */
 const MAX_MODULUS_BITS = 4096;
 
 /**
- * A key for Node of its numbers, of 4096 bits at most. The primes may be left out: they follow from the others.
- * @throws {DataError} if the numbers are not those of one key.
+ * Makes a Node key of its numbers, at most 4096 bits. The primes may be left out: they are computed from the others.
+ * @throws {DataError} if the numbers do not belong to one key.
  */
 function importRsaPrivateKey(
   numbers: Pick<RsaPrivateNumbers, "modulus" | "publicExponent" | "privateExponent"> & Partial<RsaPrivateNumbers>,
@@ -49,7 +49,7 @@ function importRsaPrivateKey(
     numbers.prime1?.length && numbers.prime2?.length
       ? [toNumber(numbers.prime1), toNumber(numbers.prime2)]
       : primesOf(n, e, d);
-  // Node checks less than it uses: CRT with wrong numbers would give away the primes (Boneh, DeMillo, Lipton 1997).
+  // Node checks less than it uses: CRT with wrong numbers would reveal the primes (Boneh, DeMillo, Lipton 1997).
   if (p * q !== n || p < 3n || q < 3n || modulo(e * d - 1n, p - 1n) !== 0n || modulo(e * d - 1n, q - 1n) !== 0n) {
     throw new DataError("RSA private key: the numbers do not belong together");
   }
@@ -80,9 +80,10 @@ function importRsaPrivateKey(
 }
 
 /**
- * The primes of a modulus, from both exponents (SP 800-56B appendix C.1): a square root of 1 other than 1 and -1. Every other
- * random number leads to one. Numbers of which one does not lead to 1 belong to no key, and take no second try.
- * @throws {DataError} if they do not lead there.
+ * Computes the primes of a modulus from both exponents (SP 800-56B appendix C.1): a square root of 1 other than 1 and
+ * -1. Every other random number leads to one. If one number does not lead to 1, the exponents belong to no key, and
+ * there is no second attempt.
+ * @throws {DataError} in that case.
  */
 function primesOf(n: bigint, e: bigint, d: bigint): readonly [bigint, bigint] {
   const multiple = d * e - 1n;
@@ -120,7 +121,7 @@ function greatestCommonDivisor(a: bigint, b: bigint): bigint {
   return x;
 }
 
-/** What the host computes with a private key, as cards do: the paddings around it are made elsewhere. */
+/** The host's operations with a private key, the same as a card's; paddings are added elsewhere. */
 export type HostPrimitive = "rsa-raw" | "ecdsa" | "ecdh" | "eddsa";
 
 const PRIMITIVES: Readonly<Record<PublicKey["type"], readonly HostPrimitive[]>> = {
@@ -143,14 +144,17 @@ export class HostPrivateKey {
     }
   }
 
-  /** PKCS #8 PrivateKeyInfo, DER, not encrypted (RFC 5958). @throws {DataError} if it is none of a type that is known here. */
+  /**
+   * Parses a PKCS #8 PrivateKeyInfo, DER, not encrypted (RFC 5958).
+   * @throws {DataError} if it is malformed or of an unsupported type.
+   */
   static fromPkcs8(der: Uint8Array): HostPrivateKey {
     const copy = Buffer.from(der);
     try {
       return new HostPrivateKey(createPrivateKey({ key: copy, format: "der", type: "pkcs8" }));
     } catch (cause) {
       if (cause instanceof DataError) throw cause;
-      throw new DataError("private key: not PKCS #8, or of no type that is known here", { cause });
+      throw new DataError("private key: not PKCS #8, or of an unsupported type", { cause });
     } finally {
       wipe(copy);
     }
@@ -167,7 +171,7 @@ export class HostPrivateKey {
 
   /** The 32 bytes of RFC 8032 (Ed25519) or RFC 7748 (X25519). */
   static fromSeed(curve: "Ed25519" | "X25519", seed: Uint8Array): HostPrivateKey {
-    if (seed.length !== 32) throw new DataError(`${curve} private key: ${seed.length} bytes, 32 wanted`);
+    if (seed.length !== 32) throw new DataError(`${curve} private key: ${seed.length} bytes instead of 32`);
     const der = Buffer.concat([SEED_PREFIX[curve], seed]);
     try {
       return new HostPrivateKey(createPrivateKey({ key: der, format: "der", type: "pkcs8" }));
@@ -180,7 +184,7 @@ export class HostPrivateKey {
     return PRIMITIVES[this.publicKey.type];
   }
 
-  /** PKCS #8 PrivateKeyInfo, DER; the caller's to wipe. */
+  /** PKCS #8 PrivateKeyInfo, DER; the caller wipes it. */
   toPkcs8(): Uint8Array {
     return plain(this.#required().export({ format: "der", type: "pkcs8" }));
   }
@@ -204,7 +208,7 @@ export class HostPrivateKey {
     };
   }
 
-  /** The secret number of an EC key, or the seed of an Edwards or Montgomery key; the caller's to wipe. */
+  /** The secret number of an EC key, or the seed of an Edwards or Montgomery key; the caller wipes it. */
   secret(): Uint8Array {
     const { d } = this.#required().export({ format: "jwk" });
     if (d === undefined) throw new DataError("not a key with a secret number");
@@ -212,14 +216,15 @@ export class HostPrivateKey {
   }
 
   /**
-   * @param input rsa-raw: a block as long as the modulus. ecdsa: a digest, as truncateDigest leaves it. ecdh: the other public
+   * @param input rsa-raw: a block as long as the modulus. ecdsa: a digest, from truncateDigest. ecdh: the other public
    *   key's point. eddsa: the message.
-   * @throws {DataError} for input that the key does not take, a primitive that it has not, and after {@link wipe}.
+   * @throws {DataError} for input that does not fit the key, a primitive that the key does not support, and after
+   *   {@link wipe}.
    */
   compute(primitive: HostPrimitive, input: Uint8Array): Uint8Array {
     const key = this.#required();
     const { publicKey } = this;
-    if (!this.primitives.includes(primitive)) throw new DataError(`${primitive} is nothing for a key of this type`);
+    if (!this.primitives.includes(primitive)) throw new DataError(`a key of this type does not support ${primitive}`);
     try {
       switch (primitive) {
         case "rsa-raw":
@@ -248,7 +253,7 @@ export class HostPrivateKey {
     }
   }
 
-  /** The key is let go of. Node overwrites it when nobody holds it any more. */
+  /** Drops the key. Node overwrites it once it has no more references. */
   wipe(): void {
     this.#key = undefined;
   }
@@ -262,7 +267,7 @@ export class HostPrivateKey {
 function withPoint(own: PublicKey, point: Uint8Array): PublicKey {
   if (own.type === "ec") return { type: "ec", curve: own.curve, point };
   if (own.type === "montgomery") return { type: "montgomery", curve: own.curve, point };
-  throw new DataError("the key agrees on no secrets");
+  throw new DataError("the key cannot agree on secrets");
 }
 
 /** PKCS #8 up to the seed (RFC 8410 section 7). */
@@ -299,16 +304,16 @@ function importEcSecret(curve: NamedCurve, secret: Uint8Array): KeyObject {
 const generate = promisify(generateKeyPair);
 
 /**
- * Makes an RSA key, off the main thread.
+ * Generates an RSA key, off the main thread.
  * @param publicExponent Odd, 3 to 2^32 - 1.
- * @throws {DataError} for numbers that no key can have.
+ * @throws {DataError} for invalid numbers.
  */
 export async function generateRsaKey(modulusBits: number, publicExponent: number): Promise<HostPrivateKey> {
   try {
     const { privateKey } = await inThreadPool(generate("rsa", { modulusLength: modulusBits, publicExponent }));
     return new HostPrivateKey(privateKey);
   } catch (cause) {
-    throw new DataError(`no RSA key of ${modulusBits} bits with exponent ${publicExponent}`, { cause });
+    throw new DataError(`cannot generate an RSA key of ${modulusBits} bits with exponent ${publicExponent}`, { cause });
   }
 }
 

@@ -4,7 +4,7 @@ import type { HashName } from "./digests.ts";
 import type { PssParameters } from "./rsa-padding.ts";
 
 /** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
-interface PssParameterLimits {
+export interface PssParameterLimits {
   readonly hash: HashName;
   /** Of the mask generation function, MGF1. */
   readonly mgfHash: HashName;
@@ -12,7 +12,7 @@ interface PssParameterLimits {
   readonly minSaltLength: number;
 }
 
-/** The limits that the parameters of a key for RSASSA-PSS set; "none" if it has no parameters. */
+/** The limits in the parameters of an RSASSA-PSS key; "none" if it has no parameters. */
 export type PssLimits = PssParameterLimits | "none";
 
 const HASHES: ReadonlyMap<string, HashName> = new Map([
@@ -39,9 +39,10 @@ const [HASH, MGF, SALT, TRAILER] = [0, 1, 2, 3].map((number) => contextTag(numbe
 ];
 
 /**
- * RSASSA-PSS-params of a public key (RFC 4055 section 3.1). Fields that are left out have defaults: SHA-1, MGF1 with SHA-1, 20 bytes.
- * @param parameters DER; undefined if the key has none, and then no limits.
- * @throws {DataError} for a hash that is not known here, another mask generation function, or another trailer than BC.
+ * Parses RSASSA-PSS-params of a public key (RFC 4055 section 3.1). Absent fields have defaults: SHA-1, MGF1 with SHA-1,
+ * 20 bytes.
+ * @param parameters DER; undefined if the key has none, and so no limits.
+ * @throws {DataError} for an unknown hash, another mask generation function, or another trailer than BC.
  */
 export function readPssLimits(parameters: Uint8Array | undefined): PssLimits {
   if (!parameters || parameters[0] === TAG.NULL) return "none";
@@ -68,7 +69,7 @@ function readHash(reader: DerReader): HashName {
   const algorithm = reader.enter();
   const oid = algorithm.oid();
   const hash = HASHES.get(oid);
-  if (!hash) throw new DataError(`${WHAT}: hash ${oid} is not known here`);
+  if (!hash) throw new DataError(`${WHAT}: unknown hash ${oid}`);
   if (algorithm.remaining > 0) algorithm.null();
   return hash;
 }
@@ -86,7 +87,7 @@ function readSmall(reader: DerReader): number {
   return number.reduce((value, byte) => value * 256 + byte, 0);
 }
 
-/** The parameters of a public key with these limits, DER, without what has its default; empty if there are none. */
+/** Encodes these limits as parameters of a public key, DER, without defaults; empty if there are none. */
 export function encodePssLimits(limits: PssLimits): Uint8Array {
   if (limits === "none") return new Uint8Array();
   const { hash, mgfHash, minSaltLength } = limits;
@@ -100,16 +101,16 @@ export function encodePssLimits(limits: PssLimits): Uint8Array {
 
 function encodeHash(hash: HashName): Uint8Array {
   const oid = [...HASHES].find(([, name]) => name === hash)?.[0];
-  if (oid === undefined) throw new DataError(`${WHAT}: ${hash} has no place in them`);
+  if (oid === undefined) throw new DataError(`${WHAT}: they cannot name ${hash}`);
   return derSequence(derOid(oid), derNull());
 }
 
-/** What speaks against `parameters` for a key with these limits, for an error message; undefined if nothing does. */
+/** Why `parameters` are not allowed for a key with these limits, for an error message; undefined if they are. */
 export function pssObjection(limits: PssLimits, { hash, mgfHash, saltLength }: PssParameters): string | undefined {
   if (limits === "none") return undefined;
-  if (hash !== limits.hash) return `the key is for hash ${limits.hash} only`;
-  if (mgfHash !== limits.mgfHash) return `the key is for MGF1 with ${limits.mgfHash} only`;
+  if (hash !== limits.hash) return `the key works only with hash ${limits.hash}`;
+  if (mgfHash !== limits.mgfHash) return `the key works only with MGF1 and ${limits.mgfHash}`;
   return saltLength < limits.minSaltLength
-    ? `the key is for salts of ${limits.minSaltLength} bytes at least`
+    ? `the key works only with salts of at least ${limits.minSaltLength} bytes`
     : undefined;
 }

@@ -11,14 +11,14 @@ export interface RsaPublicKey {
   /** Most significant byte first, no leading zero. */
   readonly publicExponent: Uint8Array;
   readonly modulusBits: number;
-  /** Of a key for RSASSA-PSS alone (RFC 4055 section 1.2): no other padding may be used with it, and PSS only so. */
+  /** Limits of an RSASSA-PSS key (RFC 4055 section 1.2): no other padding is allowed. */
   readonly pss?: PssLimits;
 }
 
 export interface EcPublicKey {
   readonly type: "ec";
   readonly curve: NamedCurve;
-  /** Uncompressed: 04, x, y. That it is on the curve is checked when the key is used. */
+  /** Uncompressed: 04, x, y. It is checked against the curve when the key is used. */
   readonly point: Uint8Array;
 }
 
@@ -38,7 +38,7 @@ export interface MontgomeryPublicKey {
   readonly point: Uint8Array;
 }
 
-/** Type and size of a key pair, which may be known before its numbers are. Every {@link PublicKey} is one. */
+/** Type and size of a key pair, perhaps before its numbers are known. Every {@link PublicKey} is one. */
 export type KeyShape =
   | Pick<RsaPublicKey, "type" | "modulusBits" | "pss">
   | Pick<EcPublicKey, "type" | "curve">
@@ -54,14 +54,15 @@ const RSASSA_PSS = "1.2.840.113549.1.1.10";
 const ED25519 = "1.3.101.112";
 const X25519 = "1.3.101.110";
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
-/** Cards compute with 1024 to 4096; certificates of authorities on them may hold more, up to OpenSSL's own limit. */
+/** Cards support 1024 to 4096; certificates of authorities on them may have more, up to OpenSSL's own limit. */
 const MIN_MODULUS_BITS = 512;
 const MAX_MODULUS_BITS = 16384;
 
 /**
- * Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1, RFC 3279 section 2.3, RFC 4055, RFC 5480 section 2, RFC 8410), DER or BER. The
- * numbers of an RSA key may be padded, or lack the zero that keeps them from being negative.
- * @throws {DataError} if it is none, or neither an RSA key nor one on a curve of {@link NamedCurve}, Ed25519 or X25519.
+ * Parses a SubjectPublicKeyInfo (RFC 5280 section 4.1, RFC 3279 section 2.3, RFC 4055, RFC 5480 section 2, RFC 8410),
+ * DER or BER. The numbers of an RSA key may be padded, or lack the zero that makes them positive.
+ * @throws {DataError} if it is malformed, or neither an RSA key nor one on a curve of {@link NamedCurve}, Ed25519 or
+ *   X25519.
  */
 export function parsePublicKey(spki: Uint8Array): PublicKey {
   const { oid, parameters, key } = readPublicKeyInfo(spki);
@@ -92,7 +93,7 @@ export interface PublicKeyInfo {
   readonly key: Uint8Array;
 }
 
-/** @throws {DataError} if `spki` is no SubjectPublicKeyInfo, whatever the algorithm. */
+/** @throws {DataError} if `spki` is not a SubjectPublicKeyInfo of any algorithm. */
 export function readPublicKeyInfo(spki: Uint8Array): PublicKeyInfo {
   const outer = new DerReader(inDer(spki), "public key");
   const info = outer.enter();
@@ -104,7 +105,7 @@ export function readPublicKeyInfo(spki: Uint8Array): PublicKeyInfo {
   return { oid, parameters: algorithm.remaining > 0 ? algorithm.next().encoding : undefined, key };
 }
 
-/** What is no DER is left to whoever reads it to refuse. */
+/** Converts BER to DER; leaves malformed bytes for the parser to refuse. */
 function inDer(bytes: Uint8Array): Uint8Array {
   try {
     const { der, length } = berToDer(bytes);
@@ -115,7 +116,10 @@ function inDer(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** RSAPublicKey (RFC 8017 appendix A.1.1). Its numbers cannot be negative, so that one without its leading zero is read as what it was. */
+/**
+ * Parses RSAPublicKey (RFC 8017 appendix A.1.1). Its numbers cannot be negative, so a missing leading zero is
+ * tolerated.
+ */
 function readRsaKey(der: Uint8Array): RsaPublicKey {
   const outer = new DerReader(inDer(der), "RSA public key");
   const reader = outer.enter();
@@ -126,8 +130,9 @@ function readRsaKey(der: Uint8Array): RsaPublicKey {
 }
 
 /**
- * An RSA public key from its two numbers, most significant byte first.
- * @throws {DataError} if no RSA key has them: even ones, a modulus under 512 or over 16384 bits, an exponent of 1 or longer than it.
+ * Makes an RSA public key from its two numbers, most significant byte first.
+ * @throws {DataError} for impossible numbers: even ones, a modulus under 512 or over 16384 bits, an exponent of 1 or
+ *   longer than it.
  */
 export function rsaPublicKey(modulus: Uint8Array, publicExponent: Uint8Array): RsaPublicKey {
   const n = withoutZeros(modulus);
@@ -143,7 +148,7 @@ export function rsaPublicKey(modulus: Uint8Array, publicExponent: Uint8Array): R
 }
 
 /**
- * An EC public key from its curve and its uncompressed point, 04 || X || Y.
+ * Makes an EC public key from its curve and its uncompressed point, 04 || X || Y.
  * @throws {DataError} if the point has another form or length.
  */
 export function ecPublicKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
@@ -153,18 +158,18 @@ export function ecPublicKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
   return { type: "ec", curve, point };
 }
 
-/** A compressed point (RFC 5480 section 2.2) is made whole. */
+/** Decompresses a compressed point (RFC 5480 section 2.2). */
 function readEcKey(curve: NamedCurve, point: Uint8Array): EcPublicKey {
   const isCompressed = (point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + curveInfo(curve).bytes;
   return ecPublicKey(curve, isCompressed ? decodeEcPoint(curve, point) : point);
 }
 
 function requirePoint25519(point: Uint8Array): Uint8Array {
-  if (point.length !== 32) throw new DataError(`public key: a point of ${point.length} bytes, 32 wanted`);
+  if (point.length !== 32) throw new DataError(`public key: a point of ${point.length} bytes instead of 32`);
   return point;
 }
 
-/** The SubjectPublicKeyInfo of `key`, DER. */
+/** Encodes `key` as SubjectPublicKeyInfo, DER. */
 export function encodePublicKey(key: PublicKey): Uint8Array {
   if (key.type === "ec") {
     return derSequence(derSequence(derOid(EC_PUBLIC_KEY), encodeEcParameters(key.curve)), derBitString(key.point));
@@ -190,10 +195,10 @@ export function keyTypeOf(
   const key = parsePublicKey(spki);
   if (key.type === "rsa") return { type: "rsa", modulusBits: key.modulusBits };
   if (key.type === "ec") return { type: "ec", curve: key.curve };
-  throw new DataError(`public key: no card here has keys on ${key.curve}`);
+  throw new DataError(`public key: this driver does not support keys on ${key.curve}`);
 }
 
-/** `key` for a library that knows RSA keys as such only, and is told the padding with each use. */
+/** Converts `key` for a library that supports only plain RSA keys, with the padding given at each use. */
 export function withoutLimits(key: PublicKey): PublicKey {
   return key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
 }
@@ -235,8 +240,8 @@ const SSH_CURVES: Readonly<Record<NamedCurve, string>> = {
 };
 
 /**
- * A public key as OpenSSH writes it in authorized_keys: the name of its type, and its blob in base64.
- * @throws {DataError} for a key that signs nothing.
+ * Formats a public key for OpenSSH's authorized_keys: the name of its type, and its blob in base64.
+ * @throws {DataError} for a key that does not sign.
  */
 export function encodeSshPublicKey(key: PublicKey): string {
   const [type, ...fields] = sshFields(key);
@@ -247,7 +252,7 @@ export function encodeSshPublicKey(key: PublicKey): string {
 function sshFields(key: PublicKey): readonly [string, ...Uint8Array[]] {
   switch (key.type) {
     case "rsa":
-      if (key.pss !== undefined) throw new DataError("SSH has no use for a key that is for RSASSA-PSS only");
+      if (key.pss !== undefined) throw new DataError("OpenSSH does not support keys for RSASSA-PSS only");
       return ["ssh-rsa", sshInteger(key.publicExponent), sshInteger(key.modulus)];
     case "ec": {
       const curve = SSH_CURVES[key.curve];
@@ -256,7 +261,7 @@ function sshFields(key: PublicKey): readonly [string, ...Uint8Array[]] {
     case "edwards":
       return ["ssh-ed25519", sshString(key.point)];
     case "montgomery":
-      throw new DataError("SSH has no use for a key that only agrees on secrets");
+      throw new DataError("OpenSSH does not support keys that only agree on secrets");
   }
 }
 

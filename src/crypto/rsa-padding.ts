@@ -5,8 +5,8 @@ import { plain } from "./ciphers.ts";
 import { digest, hashLength, type HashName, randomBytes } from "./digests.ts";
 
 /**
- * Choices without branches, for data whose value must not show in the time that its handling takes. A just-in-time compiler
- * promises nothing, so this is care, not proof: no branch, no index and no early end depends on a secret. Bits are 0 or 1.
+ * Branch-free selections, for data whose value must not affect the time of handling. A just-in-time compiler gives no
+ * guarantee, so this is best effort: no branch, no index and no early end depends on a secret. Bits are 0 or 1.
  */
 
 /** 1 if `a` equals `b`. Both below 2^31. */
@@ -29,8 +29,8 @@ function select(bit: number, a: number, b: number): number {
 const OVERHEAD = 11;
 
 /**
- * EMSA-PKCS1-v1_5 (RFC 8017 section 9.2 steps 3 to 5): the block that the private key is applied to.
- * @param data A DigestInfo, or whatever else the caller signs.
+ * EMSA-PKCS1-v1_5 (RFC 8017 section 9.2 steps 3 to 5): the block for the private key.
+ * @param data A DigestInfo, or other data that the caller signs.
  * @param length Of the modulus in bytes.
  * @throws {DataError} if `data` is longer than `length` - 11.
  */
@@ -41,7 +41,7 @@ export function encodePkcs1Signature(data: Uint8Array, length: number): Uint8Arr
 }
 
 /**
- * EME-PKCS1-v1_5 (RFC 8017 section 7.2.1 step 2): the block that a public key is applied to.
+ * EME-PKCS1-v1_5 (RFC 8017 section 7.2.1 step 2): the block for the public key.
  * @param length Of the modulus in bytes.
  * @throws {DataError} if `message` is longer than `length` - 11.
  */
@@ -53,9 +53,9 @@ export function encodePkcs1Encryption(message: Uint8Array, length: number): Uint
 }
 
 /**
- * EMSA-PKCS1-v1_5 taken off again, for a signature that holds its message (PKCS#11 3.1 section 5.14).
- * @param block What the public key made of a signature.
- * @returns What was signed.
+ * Removes EMSA-PKCS1-v1_5 padding, for signatures with message recovery (PKCS#11 3.1 section 5.14).
+ * @param block The result of the public key operation on a signature.
+ * @returns The signed data.
  * @throws {DataError} if it is not 00 01, at least 8 times FF, 00.
  */
 export function decodePkcs1Signature(block: Uint8Array): Uint8Array {
@@ -68,23 +68,24 @@ export function decodePkcs1Signature(block: Uint8Array): Uint8Array {
 
 function checkLength(data: Uint8Array, length: number): void {
   if (data.length > length - OVERHEAD) {
-    throw new DataError(`PKCS#1 v1.5: ${data.length} bytes, ${Math.max(0, length - OVERHEAD)} at most for this key`);
+    throw new DataError(
+      `PKCS#1 v1.5: ${data.length} bytes; the limit for this key is ${Math.max(0, length - OVERHEAD)}`,
+    );
   }
 }
 
 /**
- * EME-PKCS1-v1_5 decoding with implicit rejection (RFC 8017 section 7.2.2 step 3; draft-irtf-cfrg-rsa-guidance):
- * a block with wrong padding gives a message too, of random looking length and content, always the same for the same block.
- * There is no error that would make the caller an oracle (Bleichenbacher 1998); whoever protects a message finds out by its
- * own check.
+ * EME-PKCS1-v1_5 decoding with implicit rejection (RFC 8017 section 7.2.2 step 3; draft-irtf-cfrg-rsa-guidance): a
+ * block with wrong padding also gives a message, of random looking length and content, always the same for the same
+ * block. So there is no error that would make the caller an oracle (Bleichenbacher 1998); protocols detect a wrong
+ * message by their own checks.
  *
- * The draft draws the substitute from a hash of the private exponent and the ciphertext. The exponent is on the card, so it
- * is drawn from the decrypted block instead. That block is m = c^d mod n, as secret as the exponent is to whoever has only
- * c: to compute the substitute is to know m already, and a guess of m can be tested without us by encrypting it. It also is
- * a function of key and ciphertext alone, so repeating a ciphertext in another process tells nothing, which a random
- * secret in each process could not promise.
- *
- * @param block As long as the modulus, from the private key's bare operation. Stays the caller's to wipe.
+ * The draft derives the substitute from a hash of the private exponent and the ciphertext. The exponent is on the card,
+ * so the substitute is derived from the decrypted block instead. That block is m = c^d mod n, which is as secret as the
+ * exponent for an attacker who has only c: computing the substitute requires m, and a guess of m can be tested without
+ * us by encrypting it. It is also a function of key and ciphertext alone, so repeating a ciphertext in another process
+ * reveals nothing, which a random secret in each process could not guarantee.
+ * @param block As long as the modulus, from the private key's raw operation. The caller wipes it.
  */
 export function decodePkcs1Encryption(block: Uint8Array): Uint8Array {
   const length = block.length;
@@ -101,7 +102,7 @@ export function decodePkcs1Encryption(block: Uint8Array): Uint8Array {
   return message;
 }
 
-/** Whether the padding is right (1 or 0), and how long the message behind the first zero byte is. */
+/** Whether the padding is right (1 or 0), and the length of the message after the first zero byte. */
 function examine(block: Uint8Array): { valid: number; messageLength: number } {
   let found = 0;
   let separator = 0;
@@ -116,10 +117,13 @@ function examine(block: Uint8Array): { valid: number; messageLength: number } {
   return { valid, messageLength: block.length - 1 - separator };
 }
 
-/** Each fits with a chance of one half or more, so that none does once in 2^128 (draft-irtf-cfrg-rsa-guidance). */
+/**
+ * Each candidate fits with a chance of at least one half, so that all fail once in 2^128
+ * (draft-irtf-cfrg-rsa-guidance).
+ */
 const CANDIDATES = 128;
 
-/** The last of the 16-bit candidates that, cut to the bits of the longest message, is the length of a possible one. */
+/** The last of the 16-bit candidates that, truncated to the bits of the longest message, is a possible length. */
 function drawLength(candidates: Uint8Array, blockLength: number): number {
   const bound = blockLength - OVERHEAD + 1;
   const mask = 2 ** (32 - Math.clz32(bound)) - 1;
@@ -145,7 +149,7 @@ function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
   return plain(createHmac("sha256", key).update(data).digest());
 }
 
-/** RFC 8017 appendix B.1; SHA-3: NIST's register of algorithms (CSOR), as RFC 9688 section 2 has them. */
+/** RFC 8017 appendix B.1; SHA-3: NIST's register of algorithms (CSOR), as in RFC 9688 section 2. */
 const OID: Readonly<Record<HashName, string>> = {
   md5: "1.2.840.113549.2.5",
   sha1: "1.3.14.3.2.26",
@@ -162,8 +166,8 @@ const OID: Readonly<Record<HashName, string>> = {
 };
 
 /**
- * The DigestInfo of a hash's result, DER: what PKCS#1 v1.5 signs (RFC 8017 section 9.2 step 2).
- * @throws {DataError} if `digest` is not as long as the hash's results are.
+ * Encodes the DigestInfo of a hash's result, DER, which PKCS#1 v1.5 signs (RFC 8017 section 9.2 step 2).
+ * @throws {DataError} if `digest` does not have the hash's length.
  */
 export function digestInfo(hash: HashName, digest: Uint8Array): Uint8Array {
   checkDigest(hash, digest);
@@ -181,10 +185,10 @@ function digestInfoPrefix(hash: HashName): Uint8Array {
   return prefix;
 }
 
-/** @throws {DataError} if `digest` is not as long as the hash's results are. */
+/** @throws {DataError} if `digest` does not have the hash's length. */
 function checkDigest(hash: HashName, digest: Uint8Array): void {
   if (digest.length !== hashLength(hash)) {
-    throw new DataError(`${hash} digest: ${digest.length} bytes, ${hashLength(hash)} wanted`);
+    throw new DataError(`${hash} digest: ${digest.length} bytes instead of ${hashLength(hash)}`);
   }
 }
 
@@ -206,7 +210,7 @@ function masked(hash: HashName, seed: Uint8Array, data: Uint8Array): Uint8Array 
   return data.map((byte, index) => byte ^ (mask[index] ?? 0));
 }
 
-/** CK_RSA_PKCS_OAEP_PARAMS, in words. */
+/** CK_RSA_PKCS_OAEP_PARAMS with names. */
 export interface OaepParameters {
   readonly hash: HashName;
   /** Hash of the mask generation function, MGF1. */
@@ -218,7 +222,7 @@ export interface OaepParameters {
 const EMPTY = new Uint8Array();
 
 /**
- * EME-OAEP (RFC 8017 section 7.1.1 step 2): the block that a public key is applied to.
+ * EME-OAEP (RFC 8017 section 7.1.1 step 2): the block for the public key.
  * @param length Of the modulus in bytes.
  * @throws {DataError} if `message` is longer than `length` less two hashes and 2.
  */
@@ -227,7 +231,9 @@ export function encodeOaep(message: Uint8Array, parameters: OaepParameters, leng
   const hLength = hashLength(hash);
   const zeros = length - message.length - 2 * hLength - 2;
   if (zeros < 0) {
-    throw new DataError(`OAEP: ${message.length} bytes, ${Math.max(0, length - 2 * hLength - 2)} at most for this key`);
+    throw new DataError(
+      `OAEP: ${message.length} bytes; the limit for this key is ${Math.max(0, length - 2 * hLength - 2)}`,
+    );
   }
   const db = concatSecret(digest(hash, label), new Uint8Array(zeros), Uint8Array.of(0x01), message);
   const seed = randomBytes(hLength);
@@ -238,9 +244,9 @@ export function encodeOaep(message: Uint8Array, parameters: OaepParameters, leng
 }
 
 /**
- * EME-OAEP decoding (RFC 8017 section 7.1.2 step 3). Whatever is wrong, the error is the same and comes after the same work:
- * to tell a leading byte that is not zero from the rest would give the message away (Manger 2001).
- * @param block As long as the modulus, from the private key's bare operation. Stays the caller's to wipe.
+ * EME-OAEP decoding (RFC 8017 section 7.1.2 step 3). Every failure gives the same error after the same work:
+ * distinguishing a nonzero leading byte from other errors would reveal the message (Manger 2001).
+ * @param block As long as the modulus, from the private key's raw operation. The caller wipes it.
  * @throws {DataError} "OAEP: decryption error".
  */
 export function decodeOaep(block: Uint8Array, parameters: OaepParameters): Uint8Array {
@@ -273,7 +279,7 @@ export function decodeOaep(block: Uint8Array, parameters: OaepParameters): Uint8
   return message;
 }
 
-/** CK_RSA_PKCS_PSS_PARAMS, in words. */
+/** CK_RSA_PKCS_PSS_PARAMS with names. */
 export interface PssParameters {
   readonly hash: HashName;
   /** Hash of the mask generation function, MGF1. */
@@ -286,9 +292,8 @@ const PADDING1 = new Uint8Array(8);
 const TRAILER = 0xbc;
 
 /**
- * EMSA-PSS (RFC 8017 section 9.1.1) over the hash of a message: the block, as long as the modulus, that the private key is
- * applied to.
- * @param salt Random unless given: for test vectors.
+ * EMSA-PSS (RFC 8017 section 9.1.1) over the hash of a message: the block for the private key, as long as the modulus.
+ * @param salt Default: random; given for test vectors.
  * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
  */
 export function encodePss(
@@ -300,7 +305,8 @@ export function encodePss(
   const { hash, mgfHash, saltLength } = parameters;
   const layout = pssLayout(hashed, parameters, modulusBits);
   const chosen = salt ?? randomBytes(saltLength);
-  if (chosen.length !== saltLength) throw new DataError(`PSS: a salt of ${chosen.length} bytes, not ${saltLength}`);
+  if (chosen.length !== saltLength)
+    throw new DataError(`PSS: a salt of ${chosen.length} bytes instead of ${saltLength}`);
   const h = digest(hash, PADDING1, hashed, chosen);
   const padding = new Uint8Array(layout.dbLength - saltLength - 1);
   const db = masked(mgfHash, h, concat(padding, Uint8Array.of(0x01), chosen));
@@ -309,8 +315,8 @@ export function encodePss(
 }
 
 /**
- * EMSA-PSS verification (RFC 8017 section 9.1.2): whether `block`, as long as the modulus, is an encoding of this digest with
- * a salt of just this length.
+ * EMSA-PSS verification (RFC 8017 section 9.1.2): whether `block`, as long as the modulus, encodes this digest with a
+ * salt of exactly this length.
  * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
  */
 export function isPss(block: Uint8Array, hashed: Uint8Array, parameters: PssParameters, modulusBits: number): boolean {
@@ -327,7 +333,7 @@ export function isPss(block: Uint8Array, hashed: Uint8Array, parameters: PssPara
   return equalBytes(h, digest(hash, PADDING1, hashed, db.subarray(one + 1)));
 }
 
-/** Where things stand in a block of the modulus' length; emBits is one less than the modulus' bits (section 8.1.1). */
+/** Offsets in a block of the modulus' length; emBits is one less than the modulus' bits (section 8.1.1). */
 function pssLayout(
   hashed: Uint8Array,
   { hash, saltLength }: PssParameters,

@@ -16,14 +16,14 @@ import { type EcPublicKey, type EdwardsPublicKey, importPublicKey, type RsaPubli
 import { encodePkcs1Signature, isPss, type PssParameters } from "./rsa-padding.ts";
 
 /**
- * block^e mod n, without padding: encrypts a padded block, or recovers the one that was signed.
+ * block^e mod n, without padding: encrypts a padded block, or recovers the signed one.
  * @param block As long as the modulus, and less than it as a number.
  * @throws {DataError} if it is not, or OpenSSL refuses the key.
  */
 export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
   const imported = importPublicKey(key);
   if (block.length !== key.modulus.length) {
-    throw new DataError(`RSA: a block of ${block.length} bytes, ${key.modulus.length} wanted`);
+    throw new DataError(`RSA: a block of ${block.length} bytes instead of ${key.modulus.length}`);
   }
   try {
     return plain(publicEncrypt({ key: imported, padding: constants.RSA_NO_PADDING }, block));
@@ -33,9 +33,9 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
 }
 
 /**
- * Whether `signature` is the key's over `data` with PKCS#1 v1.5 padding (RFC 8017 section 8.2.2). The block is built and
- * compared, not taken apart: there is nothing in it to misread (Bleichenbacher 2006).
- * @param data The DigestInfo, or whatever else was signed.
+ * Whether `signature` is the key's over `data` with PKCS#1 v1.5 padding (RFC 8017 section 8.2.2). Builds the block and
+ * compares it, instead of parsing it, so that no parsing error is possible (Bleichenbacher 2006).
+ * @param data The DigestInfo, or other signed data.
  * @throws {DataError} if `data` is too long for the key, or OpenSSL refuses the key.
  */
 export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
@@ -45,19 +45,19 @@ export function verifyPkcs1(key: RsaPublicKey, data: Uint8Array, signature: Uint
 }
 
 /**
- * Whether `signature` is the key's bare operation on `data`, taken as a number (CKM_RSA_X_509).
+ * Whether `signature` is the key's raw operation on `data` as a number (CKM_RSA_X_509).
  * @throws {DataError} if `data` is longer than the modulus, or OpenSSL refuses the key.
  */
 export function verifyRsaRaw(key: RsaPublicKey, data: Uint8Array, signature: Uint8Array): boolean {
   const length = key.modulus.length;
-  if (data.length > length) throw new DataError(`RSA: ${data.length} bytes, ${length} at most for this key`);
+  if (data.length > length) throw new DataError(`RSA: ${data.length} bytes; the limit for this key is ${length}`);
   const block = recover(key, signature);
   return block !== undefined && equalBytes(block, concat(new Uint8Array(length - data.length), data));
 }
 
 /**
- * Whether `signature` is the key's over the digest with PSS padding (RFC 8017 section 8.1.2), the salt just as long as
- * `parameters` say.
+ * Whether `signature` is the key's over the digest with PSS padding (RFC 8017 section 8.1.2) and a salt of exactly the
+ * length in `parameters`.
  * @throws {DataError} if the digest has a wrong length, the key is too short for hash and salt, or OpenSSL refuses it.
  */
 export function verifyPss(
@@ -70,7 +70,7 @@ export function verifyPss(
   return isPss(block ?? new Uint8Array(key.modulus.length), digest, parameters, key.modulusBits);
 }
 
-/** The block that was signed; undefined if `signature` cannot be one of this key's. */
+/** The signed block; undefined if `signature` cannot be this key's. */
 function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefined {
   if (signature.length !== key.modulus.length) return undefined;
   return isLessThan(signature, key.modulus) ? rsaPublic(key, signature) : undefined;
@@ -94,12 +94,12 @@ interface Point {
 }
 
 /**
- * Whether `signature` (r || s) is the key's over `hashed`, which may be of any length (FIPS 186-5 section 6.4.2).
+ * Whether `signature` (r || s) is the key's over `hashed`, of any length (FIPS 186-5 section 6.4.2).
  *
- * Node verifies messages only: without the name of a hash it takes SHA-256 for EC keys, not the digest as it is. But a signature (r, s) of digest e under key Q is one of digest e' under key
- * Q + tG, t = (e - e') / r: the point (e'G + r(Q + tG)) / s that verification computes is (eG + rQ) / s. So OpenSSL is asked
- * about a known message and the shifted key, and all that is left to do here is one addition. Everything in it is public.
- *
+ * Node verifies messages only: without the name of a hash it uses SHA-256 for EC keys, not the given digest. But a
+ * signature (r, s) of digest e under key Q is one of digest e' under key Q + tG, t = (e - e') / r: the point (e'G + r(Q
+ * + tG)) / s that verification computes is (eG + rQ) / s. So OpenSSL verifies a known message with the shifted key, and
+ * only one addition is left here. All values are public.
  * @throws {DataError} if the key's point is not on its curve.
  */
 export function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signature: Uint8Array): boolean {
@@ -114,7 +114,8 @@ export function verifyEcdsa(key: EcPublicKey, hashed: Uint8Array, signature: Uin
   const e = toNumber(truncateDigest(hashed, curve));
   const t = modulo((e - toNumber(MESSAGE_DIGEST)) * inverse(r, n), n);
   const shifted = t === 0n ? key.point : addMultipleOfBase(curve, key.point, t);
-  // Infinity: only for a signer who chose it, and then not with the r that he would need, short of breaking the curve.
+  // Infinity: possible only for a signer who chose it, and then not with the r that he would need, unless the curve is
+  // broken.
   if (!shifted) return false;
   const shiftedKey = importPublicKey({ type: "ec", curve, point: shifted });
   return verify("sha256", MESSAGE, { key: shiftedKey, dsaEncoding: "ieee-p1363" }, signature);
@@ -144,18 +145,18 @@ function toPoint(point: Uint8Array): Point {
 }
 
 /**
- * ECDSA over a digest (FIPS 186-5 section 6.4.1), which Node has no call for: it hashes first. The points
- * are OpenSSL's: a fresh key pair gives k and kG. What is left is one line modulo the order; its inversion is blinded by a random
- * factor, because BigInt does not compute in constant time.
+ * ECDSA over a digest (FIPS 186-5 section 6.4.1), for which Node has no call: it hashes first. OpenSSL computes the
+ * points: a fresh key pair gives k and kG. The rest is one line modulo the order; a random factor blinds its inversion,
+ * because BigInt does not compute in constant time.
  * @param secret The private key, most significant byte first.
- * @param hashed As truncateDigest leaves it: to cut once more what was cut already would sign another number on P-521.
+ * @param hashed From truncateDigest: truncating it again would sign another number on P-521.
  * @returns r || s, each as long as the order.
  * @throws {DataError} for a digest longer than the order.
  */
 export function signEcdsa(curve: NamedCurve, secret: Uint8Array, hashed: Uint8Array): Uint8Array {
   const { bytes } = curveInfo(curve);
   const { n } = CURVE_NUMBERS[curve];
-  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes, ${bytes} at most`);
+  if (hashed.length > bytes) throw new DataError(`ECDSA: a digest of ${hashed.length} bytes; the limit is ${bytes}`);
   const d = toNumber(secret);
   const e = toNumber(hashed);
   for (;;) {
@@ -178,7 +179,10 @@ function ephemeral(curve: NamedCurve): { readonly secret: bigint; readonly x: bi
   return numbers;
 }
 
-/** Whether `signature` (R || S) is the key's over `message` (RFC 8032 section 5.1.7). @throws {DataError} for a key that is none. */
+/**
+ * Whether `signature` (R || S) is the key's over `message` (RFC 8032 section 5.1.7).
+ * @throws {DataError} for an invalid key.
+ */
 export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   return verify(null, message, importPublicKey(key), signature);
 }

@@ -20,27 +20,32 @@ import type { ReaderSource } from "./slots/readers.ts";
 import type { Token, TokenCard } from "./slots/token.ts";
 import type { CK_VERSION } from "./structures.ts";
 
-/** Milliseconds for which C_Finalize waits until the card has forgotten the PIN. */
+/** Milliseconds that C_Finalize waits for the cards to forget the PINs. */
 const LOGOUT_GRACE = 2_000;
 
-/** What an application wants to be different. */
+/** Options of an application. */
 export interface ApplicationOptions {
-  /** What C_GetInfo says of the standard. */
+  /** The version of the standard that C_GetInfo reports. */
   readonly version: CK_VERSION;
-  /** See {@link SlotView}. */
+  /**
+   * The application sees one slot for each reader, which holds the card's token that this chooses. For programs that take the first slot of
+   * a reader only.
+   */
   readonly singleSlot?: TokenChoice;
   /** See {@link Detour}. */
   readonly unlockBy?: readonly Detour[];
   /**
-   * Single sign-on: applications with this option that share their slots share the user's login, too. Whoever has a session with a token
-   * is logged in as soon as the user logged in to one of them; the card forgets the PIN when the last of them has logged out or
-   * closed its sessions, and at C_Reinitialize. Default: false. Only for applications of one and the same user.
+   * Single sign-on: applications with this option that share their slots share the user's login too. An application
+   * with a session is logged in as soon as the user logged in to one of them; the card forgets the PIN when the last of
+   * them has logged out or closed its sessions, and at C_Reinitialize. Default: false. Only for applications of the
+   * same user.
    */
   readonly singleSignOn?: boolean;
   /**
-   * Keeps the PIN of C_Login in memory until the logout, and gives it to the card for each use of a key that wants its PIN before each use,
-   * if no C_Login with CKU_CONTEXT_SPECIFIC did. For programs that never call that (Java, ssh-agent). The risk: whoever may use the session
-   * signs with such keys without being asked, which is what these keys are meant to prevent. Default: false.
+   * Keeps the PIN of C_Login in memory until the logout, and gives it to the card for each use of a key that needs its
+   * PIN before each use, if there was no C_Login with CKU_CONTEXT_SPECIFIC. For programs that never call that (Java,
+   * ssh-agent). The risk: any code that may use the session signs with such keys without a further prompt, which these
+   * keys are meant to prevent. Default: false.
    */
   readonly keepPin?: boolean;
   /** See {@link ResultVerification}. Default: "known". */
@@ -48,25 +53,26 @@ export interface ApplicationOptions {
 }
 
 /**
- * Which results of private keys are verified with the public key. "known": signatures and RSA results of keys whose public key can be had without an
- * exchange with the card. "always": all signatures and bare RSA results; a public key that nobody has read yet is read once, when
- * an operation begins, and a key without one cannot be used. A faulty RSA signature gives the private key away.
+ * Which results of private keys are verified with the public key. "known": signatures and RSA results of keys whose
+ * public key is available without an exchange with the card. "always": all signatures and raw RSA results; an unknown
+ * public key is read once, when an operation begins, and a key without one cannot be used. A faulty RSA signature
+ * reveals the private key.
  */
 export type ResultVerification = "known" | "always";
 
 /**
- * How an application that knows no C_UnlockPIN unblocks a PIN. C_SetPIN: in a session in which nobody is logged in, its old PIN is
- * the PUK. C_InitPIN: C_Login with CKU_SO takes the PUK, which is kept for it.
+ * How an application without C_UnlockPIN unblocks a PIN. C_SetPIN: without a login, its old PIN is the PUK. C_InitPIN:
+ * C_Login with CKU_SO takes the PUK, which is kept for it.
  */
 export type Detour = "C_SetPIN" | "C_InitPIN";
 
 /**
- * One application in the sense of the standard, between C_Initialize and C_Finalize: its sessions, logins and objects, which it
- * shares with nobody. Slots and cards it shares with every other application of the same {@link SlotTable}.
+ * One application in the sense of the standard, between C_Initialize and C_Finalize: its own sessions, logins and
+ * objects. It shares slots and cards with all applications of the same {@link SlotTable}.
  */
 export class Application implements SlotListener {
   readonly slots: SlotTable;
-  /** The same slots as this application sees them. */
+  /** The slots as this application sees them. */
   readonly view: SlotView;
   readonly #options: ApplicationOptions;
   readonly sessions = new SessionTable();
@@ -75,16 +81,16 @@ export class Application implements SlotListener {
   readonly savedStates = new SavedStates();
   readonly events = new SlotEvents();
 
-  /** What it computes itself. */
+  /** The application's own engines. */
   readonly engines = new Engines();
-  /** Readers that it brought along, and takes with it. */
+  /** Readers that it added; they are removed with it. */
   readonly added = new Set<ReaderSource>();
-  /** What C_SetVariable said. */
+  /** The values of C_SetVariable. */
   readonly variables = new Map<string, string>();
   readonly #findings: FindingSink;
   #ended = false;
 
-  /** @param findings Hears of what is wrong on cards. */
+  /** @param findings Receives the findings on cards. */
   constructor(slots: SlotTable, options: ApplicationOptions, findings: FindingSink) {
     this.slots = slots;
     this.#findings = findings;
@@ -93,7 +99,7 @@ export class Application implements SlotListener {
     const ended = (token: Token): void => {
       this.objects.endPrivate(token);
     };
-    // Without a session nothing would end what was taken up.
+    // Without a session no event would end an adopted login.
     const mayJoin = options.singleSignOn ? (token: Token): boolean => this.usesToken(token) : undefined;
     this.logins = new Logins(ended, { mayJoin, keepsPin: options.keepPin });
   }
@@ -122,7 +128,7 @@ export class Application implements SlotListener {
     this.events.clear();
   }
 
-  /** Closes what is open, after the calls under way. An abort leaves those behind. */
+  /** Closes all sessions, after the pending calls. An abort abandons those. */
   async end(signal?: AbortSignal): Promise<void> {
     this.#ended = true;
     this.events.end();
@@ -137,7 +143,7 @@ export class Application implements SlotListener {
     await Promise.allSettled(
       this.sessions.tokens().map(async (token) => {
         await this.#dropAll(token);
-        // Another call may have left an exchange behind that has no end, and the logout waits for it.
+        // Another call may have abandoned an exchange that never ends, and the logout waits for it.
         await new Deadline(LOGOUT_GRACE).race(this.#endToken(token), () => undefined);
       }),
     );
@@ -148,7 +154,7 @@ export class Application implements SlotListener {
   }
 
   slotsFound(first: number, further: readonly number[]): void {
-    // Of a card that was in before C_Initialize there is no event.
+    // A card that was present before C_Initialize causes no event.
     if (!this.events.had(first)) return;
     for (const slotID of further) if (this.view.visibleSlotId(slotID) === slotID) this.events.add(slotID);
   }
@@ -162,7 +168,7 @@ export class Application implements SlotListener {
   }
 
   sharedLoginLeft(token: Token): void {
-    // Takes the login up.
+    // Adopts a shared login.
     this.logins.current(token);
   }
 
@@ -176,9 +182,10 @@ export class Application implements SlotListener {
   }
 
   /**
-   * Runs `work` in a session, after the calls on it that were made before. An abort leaves the line; work that has begun is
+   * Runs `work` in a session, after earlier calls on it. An abort cancels a waiting call; work that has begun is
    * finished, and the next call on the session runs after it.
-   * @param unlocks It is a part of unblocking a PIN, for which the application may have the card for itself, or needs no card.
+   * @param unlocks Whether it is a part of unblocking a PIN, for which the application may have reserved the card, or
+   *   needs no card.
    * @throws {CryptokiError} only: CKR_SESSION_HANDLE_INVALID; CKR_DEVICE_REMOVED if the card goes meanwhile.
    */
   async inSession<T>(
@@ -206,8 +213,9 @@ export class Application implements SlotListener {
   }
 
   /**
-   * An object could not be read. If the card kept it back because it does not hold the user's PIN as verified any more, the application
-   * is not logged in any more, so that it can log in again. The card may have another reason, so it is asked, which costs no try.
+   * Handles an unreadable object. If the card withheld it because the user's PIN is not verified any more, the
+   * application is logged out, so that it can log in again. The card may have another reason, so it is asked, which
+   * spends no try.
    */
   async refused(token: Token, error: unknown): Promise<void> {
     if (!(error instanceof StatusError && error.sw === SECURITY_STATUS_NOT_SATISFIED)) return;
@@ -248,19 +256,19 @@ export class Application implements SlotListener {
     return toCryptokiError(error);
   }
 
-  /** An object that the user who is logged in, if anybody is, may see. SO sees public objects only (PKCS#11 3.1, users). */
+  /** An object that the application may see in its login state. SO sees public objects only (PKCS#11 3.1, users). */
   isVisible(object: StoredObject): boolean {
     return !object.private || this.logins.userOf(object.token) === "user";
   }
 
-  /** Closes a session, with the objects it made. With the last one the login ends. */
+  /** Closes a session with its objects. With the last one the login ends. */
   async closeSession(session: Session): Promise<void> {
     this.#drop(session);
     if (!this.usesToken(session.token)) await this.#endToken(session.token);
     session.token.card.release();
   }
 
-  /** Closes all sessions with a token, each after its calls under way. An abort leaves those open that still have one. */
+  /** Closes all sessions with a token, each after its pending calls. An abort leaves open those that still have one. */
   async closeAllSessions(token: Token, signal?: AbortSignal): Promise<void> {
     await this.#dropAll(token, signal);
     if (!this.usesToken(token)) await this.#endToken(token);
@@ -276,7 +284,7 @@ export class Application implements SlotListener {
     );
   }
 
-  /** Ends a login, and the names of private objects with it. */
+  /** Ends a login, and the handles of private objects with it. */
   async logout(token: Token): Promise<void> {
     if (this.logins.shares(token)) this.slots.leaveSharedLogin(token);
     this.objects.endLogin(token);

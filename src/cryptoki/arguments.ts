@@ -9,7 +9,7 @@ export function requireBytes(value: Uint8Array, what: string): void {
   }
 }
 
-/** A copy of what a caller gave, fit for secrets: a plaintext or a key may be in it. */
+/** Copies a caller's bytes into a buffer for secrets: they may be a plaintext or a key. */
 export function copyBytes(bytes: Uint8Array): Uint8Array {
   return copySecret(bytes);
 }
@@ -21,12 +21,15 @@ export function requireCount(value: number, what: string, max: number): void {
   }
 }
 
-/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a number as C has it. */
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a valid CK_ULONG. */
 export function requireFlags(value: number): void {
   requireCount(value, "the flags", Number.MAX_SAFE_INTEGER);
 }
 
-/** A PIN as callers give it: text stands for its UTF-8; null leaves it to the keys of the reader (CKF_PROTECTED_AUTHENTICATION_PATH). */
+/**
+ * A PIN from a caller: text is encoded as UTF-8; null means that the user types it on the reader
+ * (CKF_PROTECTED_AUTHENTICATION_PATH).
+ */
 export type Pin = string | Uint8Array | null;
 
 /** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
@@ -36,8 +39,8 @@ export function requirePin(pin: Pin, what = "the PIN"): void {
 }
 
 /**
- * A copy of a PIN that the driver owns, and wipes; the caller's bytes are the caller's.
- * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, where nothing but a PIN of the caller's will do.
+ * Copies a PIN; the driver owns and wipes the copy.
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, if the caller must give a PIN.
  */
 export function copyPin(pin: Pin): Uint8Array {
   if (pin !== null) return typeof pin === "string" ? secretUtf8(pin) : copySecret(pin);
@@ -47,7 +50,7 @@ export function copyPin(pin: Pin): Uint8Array {
   );
 }
 
-/** Runs `work` with a copy of a PIN, which is wiped whatever comes of it. Errors as {@link copyPin}, and those of `work`. */
+/** Runs `work` with a copy of a PIN, and wipes it. Errors as for {@link copyPin}, and those of `work`. */
 export async function withPin<T>(pin: Pin, work: (copy: Uint8Array) => Promise<T>): Promise<T> {
   const copy = copyPin(pin);
   try {

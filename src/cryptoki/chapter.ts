@@ -1,6 +1,6 @@
 import type { CallOptions } from "../async/index.ts";
 import type { Application, ApplicationOptions } from "./application.ts";
-import type { FunctionEntry, KindTypes, ParameterKind } from "./function-entry.ts";
+import type { FunctionEntry, ParameterTypes, ParameterKind } from "./function-entry.ts";
 import type { SlotTable } from "./slots/slot-table.ts";
 import type { Tracer } from "./trace/tracer.ts";
 
@@ -9,14 +9,14 @@ import type { Tracer } from "./trace/tracer.ts";
 type AnyFunction = (...args: any) => Promise<unknown>;
 
 /** The kinds that a parameter of type T can be. */
-type KindOf<T> = { [Kind in ParameterKind]: [T] extends [KindTypes[Kind]] ? Kind : never }[ParameterKind];
+type KindOf<T> = { [Kind in ParameterKind]: [T] extends [ParameterTypes[Kind]] ? Kind : never }[ParameterKind];
 
 /** The parameters of a function without the options, which come last. */
 type Values<F extends AnyFunction> = Required<Parameters<F>> extends [...infer V, CallOptions] ? V : never;
 
 type AreOptions<T> = [T, CallOptions] extends [CallOptions | undefined, T] ? true : false;
 
-/** The parameters of a function as its body takes them: the gate takes the signal out of the options. */
+/** The parameters that a function's body gets: the gate takes the signal out of the options. */
 type WithSignal<P extends readonly unknown[]> = {
   [Index in keyof P]: AreOptions<P[Index]> extends true ? AbortSignal | undefined : P[Index];
 };
@@ -32,27 +32,27 @@ type CFunction<F extends AnyFunction> = Omit<FunctionEntry, "parameters"> & {
   readonly parameters: Rows<Values<F>>;
 } & (
     | { readonly body: (application: Application, ...args: WithSignal<Parameters<F>>) => Result<F> }
-    /** It may be called before C_Initialize. */
+    /** Whether it may be called before C_Initialize. */
     | { readonly anyTime: (module: Module, ...args: WithSignal<Parameters<F>>) => Result<F> }
   );
 
 /** A chapter of the standard, typed by the interface of its functions. */
 export interface Chapter<Functions extends { readonly [Name in keyof Functions]: AnyFunction }> {
   readonly title: string;
-  /** Of the standard, or the extensions' source. */
+  /** The section of the standard, or the extensions' source. */
   readonly source: string;
-  /** These are no functions of the standard. */
+  /** Whether these functions are extensions. */
   readonly vendor?: true;
   readonly functions: { readonly [Name in keyof Functions]: CFunction<Functions[Name]> };
 }
 
-/** A function as those know it who treat all alike. */
+/** A function for code that treats all alike. */
 export interface AnyEntry extends FunctionEntry {
   body?(application: Application, ...args: unknown[]): unknown;
   anyTime?(module: Module, ...args: unknown[]): unknown;
 }
 
-/** A chapter as those know it who treat all functions alike. */
+/** A chapter for code that treats all functions alike. */
 export interface AnyChapter {
   readonly title: string;
   readonly source: string;
@@ -60,7 +60,7 @@ export interface AnyChapter {
   readonly functions: Readonly<Record<string, AnyEntry>>;
 }
 
-/** What a function has that may be called at any time. */
+/** The context of a function that may be called at any time. */
 export interface Module {
   readonly slots: SlotTable;
   readonly options: ApplicationOptions;

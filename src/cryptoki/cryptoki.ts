@@ -17,8 +17,8 @@ import type { FunctionEntry } from "./function-entry.ts";
 import { type CryptokiOptions, Gate } from "./gate.ts";
 
 /**
- * Every function that there is, by the chapters of the standard: the one description from which the methods, traces, the table in the
- * documentation and the tests over all functions are made.
+ * Every function, by the chapters of the standard. The methods, traces, the table in the documentation and the tests
+ * over all functions are made from this description.
  */
 export const CHAPTERS: readonly AnyChapter[] = [
   GENERAL,
@@ -44,7 +44,7 @@ export const FUNCTIONS: ReadonlyMap<string, FunctionEntry> = new Map(
   CHAPTERS.flatMap(({ functions }) => Object.entries(functions)),
 );
 
-/** The functions by themselves: what a module that is no card driver offers as well. */
+/** The functions alone, which a module other than this driver offers too. */
 export interface CryptokiFunctions
   extends
     GeneralFunctions,
@@ -101,7 +101,7 @@ export class Cryptoki extends Gate implements AsyncDisposable {
     super(options, CHAPTERS);
   }
 
-  /** {@link C_Finalize}, unless it was called already. */
+  /** Calls {@link C_Finalize} if necessary. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.isInitialized) await this.C_Finalize();
   }

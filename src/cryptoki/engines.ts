@@ -9,13 +9,16 @@ import { Collector } from "./mechanisms/operation.ts";
 import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/family.ts";
 import type { CK_MECHANISM, MechanismParameter } from "./structures.ts";
 
-/** Of a message that an engine hashes itself: it has to be kept whole. */
+/** Longest message that is kept whole for an engine, which hashes it itself. */
 const LONGEST = 2 ** 24;
 
-/** What an application brings along to compute in place of the host. Keys are SubjectPublicKeyInfo, DER. What is left out stays the host's. */
+/**
+ * An application's own implementation, used instead of the host's. Keys are SubjectPublicKeyInfo, DER. The host
+ * computes what is left out.
+ */
 export interface CryptoEngine {
   readonly name: string;
-  /** @returns As many random bytes as it is asked for. */
+  /** @returns The requested number of random bytes. */
   random?(length: number): Uint8Array | Promise<Uint8Array>;
   /** Whether `signature` is the key's over the whole message. */
   verify?(
@@ -46,7 +49,7 @@ export class Engines {
     else this.#engines.delete(mechanism);
   }
 
-  /** Verifies with an engine, if there is one for the mechanism, what `scheme` would verify on the host. */
+  /** Verifies with an engine, if there is one for the mechanism, in place of `scheme` on the host. */
   verifier(
     { mechanism, parameter }: CK_MECHANISM,
     publicKey: PublicKey,
@@ -73,7 +76,7 @@ export class Engines {
     };
   }
 
-  /** Encrypts with an engine, if there is one for the mechanism, what `scheme` would encrypt on the host. */
+  /** Encrypts with an engine, if there is one for the mechanism, in place of `scheme` on the host. */
   encrypter({ mechanism, parameter }: CK_MECHANISM, publicKey: PublicKey, scheme: CipherScheme): Cipher | undefined {
     const engine = this.#engines.get(mechanism);
     if (!engine?.encrypt) return undefined;
@@ -100,7 +103,10 @@ export class Engines {
     };
   }
 
-  /** The random bytes of an engine; undefined where the host makes them. What it gives throws CKR_FUNCTION_FAILED. */
+  /**
+   * The random bytes of an engine; undefined if the host generates them. Wrong output of the engine throws
+   * CKR_FUNCTION_FAILED.
+   */
   get random(): RandomSource | undefined {
     const engine = this.#engines.get(null);
     if (!engine?.random) return undefined;
@@ -113,7 +119,10 @@ export class Engines {
   }
 }
 
-/** Which of an engine's functions are called for a mechanism: what is done with public keys of RSA and ECC, and random numbers. */
+/**
+ * The functions of an engine that are called for a mechanism: operations with public RSA and EC keys, and random
+ * numbers.
+ */
 function calledFunctions(mechanism: number | null): readonly ("random" | "verify" | "encrypt")[] {
   if (mechanism === null) return ["random"];
   const entry = MECHANISM_BY_TYPE.get(mechanism);
@@ -128,12 +137,12 @@ function requireCalled(mechanism: number | null, engine: CryptoEngine): void {
   throw new CryptokiError(
     CKR.MECHANISM_INVALID,
     called.length === 0
-      ? `no engine is called for ${what}: engines verify and encrypt with public keys of RSA and ECC, and make random numbers`
+      ? `no engine is called for ${what}: engines verify and encrypt with public RSA and EC keys, and generate random numbers`
       : `an engine for ${what} needs the function ${called.join(" or ")}`,
   );
 }
 
-/** What an engine throws is no error of the driver's. */
+/** An engine's error is not the driver's. */
 async function ofEngine<T>(engine: CryptoEngine, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

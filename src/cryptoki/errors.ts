@@ -17,7 +17,7 @@ import {
 import { CKR } from "./constants/ckr.ts";
 import { nameOf } from "./constants/name.ts";
 
-/** What happened and what to do about it, for the return values that people meet. */
+/** What happened and what to do about it, for the common return values. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.CANCEL, "the operation was cancelled; nothing was done"],
   [CKR.HOST_MEMORY, "out of memory"],
@@ -31,7 +31,7 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.ATTRIBUTE_TYPE_INVALID, "the object has no such attribute"],
   [CKR.ATTRIBUTE_VALUE_INVALID, "the attribute cannot have this value"],
   [CKR.ACTION_PROHIBITED, "the object's attributes forbid this"],
-  [CKR.DATA_INVALID, "the data cannot be worked on with this mechanism"],
+  [CKR.DATA_INVALID, "the data cannot be processed with this mechanism"],
   [CKR.DATA_LEN_RANGE, "the data is too long or too short for this mechanism and key"],
   [CKR.DEVICE_ERROR, "the card or the reader failed; take the card out, put it in and try again"],
   [CKR.DEVICE_MEMORY, "the card has no room left; delete an object that is not needed"],
@@ -39,19 +39,22 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.ENCRYPTED_DATA_INVALID, "the ciphertext was not made for this key and mechanism"],
   [CKR.ENCRYPTED_DATA_LEN_RANGE, "the ciphertext must be as long as the key's modulus"],
   [CKR.FUNCTION_CANCELED, "the function was cancelled before it ended"],
-  [CKR.FUNCTION_NOT_SUPPORTED, "this token has no such function; C_GetMechanismList tells what it can do"],
+  [CKR.FUNCTION_NOT_SUPPORTED, "this token does not support the function; C_GetMechanismList lists what it supports"],
   [CKR.KEY_HANDLE_INVALID, "no such key; find it again with C_FindObjects"],
-  [CKR.KEY_SIZE_RANGE, "the card does not work with keys of this size; see C_GetMechanismInfo"],
-  [CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants a key of another type"],
-  [CKR.KEY_FUNCTION_NOT_PERMITTED, "the key is not meant for this; look at CKA_SIGN, CKA_DECRYPT and CKA_DERIVE"],
+  [CKR.KEY_SIZE_RANGE, "the card does not support keys of this size; see C_GetMechanismInfo"],
+  [CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs a key of another type"],
+  [CKR.KEY_FUNCTION_NOT_PERMITTED, "the key does not allow this; see CKA_SIGN, CKA_DECRYPT and CKA_DERIVE"],
   [CKR.KEY_UNEXTRACTABLE, "the key never leaves the card"],
-  [CKR.MECHANISM_INVALID, "the token has no such mechanism for this; C_GetMechanismList names those it has"],
+  [
+    CKR.MECHANISM_INVALID,
+    "the token does not support the mechanism for this; C_GetMechanismList lists the supported ones",
+  ],
   [CKR.MECHANISM_PARAM_INVALID, "the mechanism's parameter is missing or does not fit"],
   [CKR.OBJECT_HANDLE_INVALID, "no such object; find it again with C_FindObjects"],
   [CKR.OPERATION_ACTIVE, "another operation of this kind is under way in this session; end it first"],
   [CKR.OPERATION_NOT_INITIALIZED, "call the matching C_...Init first"],
   [CKR.PIN_INCORRECT, "wrong PIN; see how many tries are left before you try again"],
-  [CKR.PIN_INVALID, "the new PIN has a character that this card does not take"],
+  [CKR.PIN_INVALID, "the new PIN has a character that this card does not accept"],
   [CKR.PIN_LEN_RANGE, "the PIN is too short or too long for this card; no try was spent"],
   [CKR.PIN_EXPIRED, "the PIN must be changed before it can be used: C_SetPIN"],
   [CKR.PIN_LOCKED, "no tries left; unblock the PIN with the PUK or the security officer's PIN"],
@@ -68,12 +71,12 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.TEMPLATE_INCOMPLETE, "the template lacks an attribute that is needed"],
   [CKR.TEMPLATE_INCONSISTENT, "the template's attributes contradict each other or the function"],
   [CKR.TOKEN_NOT_PRESENT, "no card in this reader; put it in"],
-  [CKR.TOKEN_NOT_RECOGNIZED, "no card application that this driver knows is on the card"],
+  [CKR.TOKEN_NOT_RECOGNIZED, "no card application that this driver recognises is on the card"],
   [CKR.TOKEN_WRITE_PROTECTED, "this token cannot be changed"],
   [CKR.USER_ALREADY_LOGGED_IN, "this user is logged in already"],
   [
     CKR.USER_NOT_LOGGED_IN,
-    "log in with C_Login; an always-authenticate key wants CKU_CONTEXT_SPECIFIC before each use",
+    "log in with C_Login; an always-authenticate key needs CKU_CONTEXT_SPECIFIC before each use",
   ],
   [CKR.USER_PIN_NOT_INITIALIZED, "the user has no PIN yet; the security officer sets it with C_InitPIN"],
   [CKR.USER_TYPE_INVALID, "no such user: CKU_USER, CKU_SO or CKU_CONTEXT_SPECIFIC"],
@@ -81,12 +84,12 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [CKR.RANDOM_SEED_NOT_SUPPORTED, "the random number generator takes no seed"],
   [CKR.RANDOM_NO_RNG, "the token has no random number generator"],
   [CKR.DOMAIN_PARAMS_INVALID, "these domain parameters are not known"],
-  [CKR.CURVE_NOT_SUPPORTED, "the card does not work with this curve"],
+  [CKR.CURVE_NOT_SUPPORTED, "the card does not support this curve"],
   [CKR.BUFFER_TOO_SMALL, "the output is longer than the buffer for it"],
   [CKR.CRYPTOKI_NOT_INITIALIZED, "call C_Initialize first"],
   [CKR.CRYPTOKI_ALREADY_INITIALIZED, "C_Initialize was called before"],
   [CKR.LIBRARY_LOAD_FAILED, "a part of the library could not be loaded; the cause says which"],
-  [CKR.PIN_TOO_WEAK, "the card's rules want a stronger PIN"],
+  [CKR.PIN_TOO_WEAK, "the card's rules require a stronger PIN"],
   [CKR.PUBLIC_KEY_INVALID, "the public key or point is not valid"],
   [CKR.FUNCTION_REJECTED, "the card's holder refused"],
   [CKR.OPERATION_CANCEL_FAILED, "the operation could not be cancelled"],
@@ -106,7 +109,7 @@ export class CryptokiError extends Error {
   /** The CKR_ number. */
   readonly rv: number;
 
-  /** @param detail What happened and what to do, where more can be said than the return value tells on its own. */
+  /** @param detail What happened and what to do, if there is more to say than the return value's own text. */
   constructor(rv: number, detail?: string, options?: ErrorOptions) {
     const code = nameOf("CKR", rv);
     super([code, detail ?? ADVICE.get(rv)].filter(Boolean).join(": "), options);
@@ -123,32 +126,32 @@ export class CryptokiError extends Error {
 const PIN: Readonly<Record<PinFailure, number>> = {
   incorrect: CKR.PIN_INCORRECT,
   blocked: CKR.PIN_LOCKED,
-  // For functions that set a PIN; a login says CKR_PIN_INCORRECT (Logins).
+  // For functions that set a PIN; a login throws CKR_PIN_INCORRECT (Logins).
   length: CKR.PIN_LEN_RANGE,
-  // CKR_PIN_INVALID is for functions that set a PIN, and applications take it from no other.
+  // CKR_PIN_INVALID is for functions that set a PIN; applications expect it from no other.
   characters: CKR.PIN_INCORRECT,
   unacceptable: CKR.PIN_INVALID,
   "not-set": CKR.USER_PIN_NOT_INITIALIZED,
 };
 
-/** Status words (ISO/IEC 7816-4 table 6) that mean more than CKR_DEVICE_ERROR. */
+/** Status words (ISO/IEC 7816-4 table 6) with a more specific return value than CKR_DEVICE_ERROR. */
 const STATUS: ReadonlyMap<number, number> = new Map([
   [0x6982, CKR.USER_NOT_LOGGED_IN],
   [0x6983, CKR.PIN_LOCKED],
   [0x6a84, CKR.DEVICE_MEMORY],
 ]);
 
-/** What a wait ends with when the caller's signal aborts: CKR_FUNCTION_CANCELED, the signal's reason as its cause. */
+/** The error of a wait when the caller's signal aborts: CKR_FUNCTION_CANCELED, the signal's reason as its cause. */
 export function cancelled(reason: unknown): CryptokiError {
   return new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause: reason });
 }
 
-/** Whether `error` says that the card, its reader or the way to it is gone. */
+/** Whether `error` means that the card, its reader or the connection to it is gone. */
 export function isGone(error: unknown): boolean {
   return error instanceof CardGoneError || (error instanceof PinUncertainError && error.isGone);
 }
 
-/** Any error as the one that a C_ function throws; the lower error is its cause. */
+/** Converts any error to one that a C_ function throws, with the lower error as its cause. */
 export function toCryptokiError(error: unknown): CryptokiError {
   if (error instanceof CryptokiError) return error;
   return new CryptokiError(returnValue(error), error instanceof Error ? error.message : undefined, { cause: error });
@@ -157,7 +160,7 @@ export function toCryptokiError(error: unknown): CryptokiError {
 function returnValue(error: unknown): number {
   if (isGone(error)) return CKR.DEVICE_REMOVED;
   if (error instanceof CardCancelledError) return CKR.FUNCTION_CANCELED;
-  // The standard has no name for a card that another program holds.
+  // The standard has no return value for a card that another program holds.
   if (error instanceof CardAccessError) return CKR.DEVICE_ERROR;
   if (error instanceof PinError) return PIN[error.reason];
   if (error instanceof ObjectGoneError) return CKR.OBJECT_HANDLE_INVALID;
@@ -166,17 +169,17 @@ function returnValue(error: unknown): number {
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
   if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;
-  // What a caller gave was checked where it came in (blame): what fails now is what the card gave.
+  // Caller input was validated earlier (blame), so a DataError here is the card's.
   if (error instanceof DataError) return CKR.DEVICE_ERROR;
   if (isAbort(error)) return CKR.FUNCTION_CANCELED;
   return CKR.GENERAL_ERROR;
 }
 
-/** What AbortSignal.abort() and AbortSignal.timeout() give as their reason. */
+/** The reasons of AbortSignal.abort() and AbortSignal.timeout(). */
 const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && (error.name === "AbortError" || error.name === "TimeoutError");
 
-/** Waits for a card that deciphers: data that is wrong for it is a ciphertext that is wrong. */
+/** Waits for a card that deciphers: "wrong data" then means a wrong ciphertext. */
 export async function mapDecryptionError<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -186,7 +189,7 @@ export async function mapDecryptionError<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Runs `work` on something that the caller gave: bytes that do not fit are told as `rv`. */
+/** Runs `work` on the caller's input: a DataError becomes `rv`. */
 export function asCallerError<T>(rv: number, work: () => T): T {
   try {
     return work();

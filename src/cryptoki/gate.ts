@@ -8,31 +8,31 @@ import type { CK_VERSION, FunctionName } from "./structures.ts";
 import { type CK_TRACE_CALLBACK, Tracer, type UlongBits } from "./trace/tracer.ts";
 import { checkedVersion } from "./versions.ts";
 
-/** The way to the cards, or the slots of another Cryptoki to share. */
+/** The connection to the cards, or the slots of another Cryptoki to share. */
 export type CryptokiOptions = (CardAccess | { readonly slots: SlotTable }) &
   Omit<ApplicationOptions, "version"> & {
     /**
-     * What C_GetInfo says of the standard: one of {@link CRYPTOKI_VERSIONS}; default: 3.1. With 2.11 it says so of the library, too,
-     * as applications expect that look for tokens with several PINs.
+     * The version that C_GetInfo reports: one of {@link CRYPTOKI_VERSIONS}; default: 3.1. With 2.11 the library reports
+     * 2.11 too, as applications expect that look for tokens with several PINs.
      */
     readonly version?: CK_VERSION;
-    /** Hears of every call from the first on, and of what is wrong on cards; C_SetTraceCallback sets another. */
+    /** Receives every call from the first on, and every finding on cards; C_SetTraceCallback replaces it. */
     readonly trace?: CK_TRACE_CALLBACK;
     /**
-     * Bits of a CK_ULONG for who calls, which the first line of a trace tells; default: 32, because a CK_ULONG is a number from 0 to
-     * 2^32 - 1 here. 64 for a server whose clients are C programs of a machine with 64 bits.
+     * Bits of the caller's CK_ULONG, which the first line of a trace states; default: 32, because a CK_ULONG is a
+     * number from 0 to 2^32 - 1 here. 64 for a server with C programs of a 64-bit machine as clients.
      */
     readonly ulongBits?: UlongBits;
   };
 
 /**
- * What every call of a function goes through: it is traced, and every error below is a {@link CryptokiError} above.
+ * Every call of a function passes here: it is traced, and every lower error becomes a {@link CryptokiError}.
  *
- * Here alone the `signal` of a caller's options ends its wait, at once and whatever hangs: CKR_FUNCTION_CANCELED. A function that has
- * begun is finished behind its caller; its body gets the signal itself, to leave a line that it stands in.
+ * Only here the `signal` of a caller's options ends its wait, at once and whatever hangs: CKR_FUNCTION_CANCELED. A
+ * function that has begun is finished in the background; its body gets the signal itself, to leave a queue.
  */
 export class Gate {
-  /** The readers, cards and slot IDs, to be shared with others: `new Cryptoki({ slots: first.slots })`. */
+  /** The readers, cards and slot IDs, for sharing: `new Cryptoki({ slots: first.slots })`. */
   readonly slots: SlotTable;
   readonly #module: Module;
 
@@ -45,7 +45,7 @@ export class Gate {
     if (options.trace) tracer.listen(options.trace);
   }
 
-  /** Gives a class the functions of `chapters` as methods. */
+  /** Gives a class the functions of `chapters` as methods. @internal */
   protected static bind(prototype: Gate, chapters: readonly AnyChapter[]): void {
     for (const { functions } of chapters) {
       for (const [name, entry] of Object.entries(functions)) {

@@ -12,20 +12,20 @@ import type { Template } from "./attributes/kinds.ts";
 import { CKA } from "./constants/cka.ts";
 import { CKO } from "./constants/ck.ts";
 
-/** A session with any module, as far as a public key is looked for in it. */
+/** A session with any module, as far as finding a public key needs it. */
 export interface ObjectSource {
-  /** Handles of the objects that fit. */
+  /** Handles of the objects that match. */
   find(template: Template): Promise<readonly number[]>;
-  /** Those of the attributes that the object has and shows. */
+  /** The requested attributes, without those that the object does not have or return. */
   known(object: number, types: readonly number[]): Promise<Template>;
 }
 
 /**
- * The public half of a key object: from CKA_PUBLIC_KEY_INFO, or the key's numbers; or from the public key or the certificate with
- * the same CKA_ID. Modules before PKCS#11 3.0 do not tell it with a private key, and others leave CKA_PUBLIC_KEY_INFO empty, which
- * is its default (PKCS#11 3.1 section 4.9).
- * @returns Undefined if nothing tells it.
- * @throws {DataError} if what tells it does not parse, or is a key that is not known here.
+ * The public half of a key object: from CKA_PUBLIC_KEY_INFO, or the key's numbers; or from the public key or the
+ * certificate with the same CKA_ID. Modules before PKCS#11 3.0 do not provide it for a private key, and others leave
+ * CKA_PUBLIC_KEY_INFO empty, which is its default (PKCS#11 3.1 section 4.9).
+ * @returns Undefined if there is none.
+ * @throws {DataError} if it does not parse, or its type is not supported.
  */
 export async function publicHalfOf(
   source: ObjectSource,

@@ -1,6 +1,6 @@
 /**
- * The structures of PKCS#11 3.1 with the standard's names. Text is without padding; what a structure of C would cut off
- * (32 bytes of a label, 16 of a serial number) is cut off here too, between characters.
+ * The structures of PKCS#11 3.1 with the standard's names. Text has no padding; values that C's structures truncate (32
+ * bytes of a label, 16 of a serial number) are truncated here too, between characters.
  */
 
 import { utf8 } from "../bytes/index.ts";
@@ -36,7 +36,7 @@ export type FunctionName = `C_${string}`;
 
 export interface CK_FUNCTION_LIST {
   readonly version: CK_VERSION;
-  /** Where C has pointers: names of methods of the object that was asked. */
+  /** Instead of C's pointers: names of methods of this object. */
   readonly functions: readonly FunctionName[];
 }
 
@@ -109,9 +109,9 @@ export interface CK_MECHANISM_INFO {
   readonly flags: CK_FLAGS;
 }
 
-/** CKM_RSA_PKCS_PSS and its hashing kin (PKCS#11 3.1, PKCS #1 RSA PSS mechanism parameters). */
+/** CKM_RSA_PKCS_PSS and its hashing variants (PKCS#11 3.1, PKCS #1 RSA PSS mechanism parameters). */
 export interface CK_RSA_PKCS_PSS_PARAMS {
-  /** The hash as a mechanism: CKM.SHA256. Of a hashing mechanism, the same. */
+  /** The hash as a mechanism: CKM.SHA256. For a hashing mechanism, the same hash. */
   readonly hashAlg: CK_MECHANISM_TYPE;
   /** {@link CKG_MGF}. */
   readonly mgf: number;
@@ -125,7 +125,7 @@ export interface CK_RSA_PKCS_OAEP_PARAMS {
   readonly hashAlg: CK_MECHANISM_TYPE;
   /** {@link CKG_MGF}. */
   readonly mgf: number;
-  /** {@link CKZ_OAEP}; DATA_SPECIFIED is the only one, and what counts if it is left out. */
+  /** {@link CKZ_OAEP}; DATA_SPECIFIED is the only one, and the default. */
   readonly source?: number;
   /** The label; empty if left out. */
   readonly pSourceData?: Uint8Array;
@@ -136,13 +136,13 @@ export interface CK_ECDH1_DERIVE_PARAMS {
   /** {@link CKD}. */
   readonly kdf: number;
   readonly pSharedData?: Uint8Array;
-  /** The other party's point, bare or in a DER OCTET STRING. */
+  /** The other party's point, plain or in a DER OCTET STRING. */
   readonly pPublicData: Uint8Array;
 }
 
 /** CKM_AES_CTR (PKCS#11 3.1, AES with Counter). */
 export interface CK_AES_CTR_PARAMS {
-  /** How many of the last bits of the block count, 1 to 128. */
+  /** How many of the last bits of the block are the counter, 1 to 128. */
   readonly ulCounterBits: number;
   /** The first counter block, 16 bytes. */
   readonly cb: Uint8Array;
@@ -152,7 +152,7 @@ export interface CK_AES_CTR_PARAMS {
 export interface CK_GCM_PARAMS {
   /** 1 byte to 16 MiB; 12 bytes are usual. */
   readonly pIv: Uint8Array;
-  /** Its length in bits; nobody reads it. */
+  /** Its length in bits; ignored. */
   readonly ulIvBits?: number;
   readonly pAAD?: Uint8Array;
   /** 128, 120, 112, 104, 96, 64 or 32. */
@@ -170,13 +170,15 @@ export interface CK_CCM_PARAMS {
   readonly ulMACLen: number;
 }
 
-/** One message of CKM_AES_GCM (PKCS#11 3.1, CK_GCM_MESSAGE_PARAMS). What is made, the IV and the tag, is in the one that is returned. */
+/**
+ * One message of CKM_AES_GCM (PKCS#11 3.1, CK_GCM_MESSAGE_PARAMS). The returned one has the generated IV and the tag.
+ */
 export interface CK_GCM_MESSAGE_PARAMS {
-  /** The IV, or what is fixed of it; left out, it begins with zeros. */
+  /** The IV, or its fixed part; default: zeros. */
   readonly pIv?: Uint8Array;
-  /** In bytes, where there is no pIv. */
+  /** In bytes, if there is no pIv. */
   readonly ulIvLen?: number;
-  /** How many of the first bits of the IV stay as they are. */
+  /** How many of the first bits of the IV are fixed. */
   readonly ulIvFixedBits?: number;
   /** {@link CKG_GENERATOR}; default: NO_GENERATE. */
   readonly ivGenerator?: number;
@@ -188,7 +190,7 @@ export interface CK_GCM_MESSAGE_PARAMS {
 /** One message of CKM_AES_CCM (PKCS#11 3.1, CK_CCM_MESSAGE_PARAMS). */
 export interface CK_CCM_MESSAGE_PARAMS {
   readonly pNonce?: Uint8Array;
-  /** In bytes, where there is no pNonce. */
+  /** In bytes, if there is no pNonce. */
   readonly ulNonceLen?: number;
   readonly ulNonceFixedBits?: number;
   /** {@link CKG_GENERATOR}; default: NO_GENERATE. */
@@ -224,7 +226,7 @@ export interface CK_PKCS5_PBKD2_PARAMS2 {
   readonly pPassword: Uint8Array;
 }
 
-/** CKM_EDDSA: pure Ed25519, which is what no parameter means too. */
+/** CKM_EDDSA: pure Ed25519, which is also the default. */
 export interface CK_EDDSA_PARAMS {
   readonly phFlag: boolean;
   readonly pContextData?: Uint8Array;
@@ -250,7 +252,7 @@ export interface CK_MECHANISM {
   readonly parameter?: MechanismParameter;
 }
 
-/** As much of `text` as fits into `bytes` bytes of UTF-8: whole characters, no blanks at the end, no control characters. */
+/** Truncates `text` to `bytes` bytes of UTF-8: whole characters, without trailing blanks and control characters. */
 export function fitText(text: string, bytes: number): string {
   let fitted = "";
   let length = 0;
@@ -262,7 +264,9 @@ export function fitText(text: string, bytes: number): string {
   return fitted.trimEnd();
 }
 
-/** The end of `text`, where numbers of one maker differ: as much as fits into `bytes` bytes of UTF-8. Otherwise as {@link fitText}. */
+/**
+ * The end of `text`, where one maker's numbers differ, in at most `bytes` bytes of UTF-8. Otherwise as {@link fitText}.
+ */
 export function fitEnd(text: string, bytes: number): string {
   const characters = Array.from(text.replace(/\p{Cc}/gu, " ").trimEnd());
   let start = characters.length;

@@ -2,7 +2,7 @@ import { equalBytes } from "../bytes/index.ts";
 import { CKO } from "./constants/ck.ts";
 import type { Pkcs11Uri, UriObjectType } from "./uri.ts";
 
-/** What a URI says about a token is compared with this: CK_SLOT_INFO and CK_TOKEN_INFO. */
+/** The structures with which a URI's token attributes are compared: CK_SLOT_INFO and CK_TOKEN_INFO. */
 export interface TokenDescription {
   readonly slotID: number;
   readonly slotDescription: string;
@@ -13,7 +13,7 @@ export interface TokenDescription {
   readonly serialNumber: string;
 }
 
-/** What a URI says about an object: CKA_CLASS, CKA_LABEL, CKA_ID. */
+/** The attributes with which a URI's object attributes are compared: CKA_CLASS, CKA_LABEL, CKA_ID. */
 export interface ObjectDescription {
   readonly class: number;
   readonly label: string;
@@ -28,10 +28,10 @@ const CLASSES: Readonly<Record<UriObjectType, number>> = {
   data: CKO.DATA,
 };
 
-/** The fields of the C structures are padded; a URI has none of that (RFC 7512 section 2.3). */
+/** Removes the padding of C structures, which a URI does not have (RFC 7512 section 2.3). */
 function unpadded(text: string): string {
   let end = text.length;
-  // No regular expression: it would look for the end anew at each blank of a text that a card gave.
+  // No regular expression: it would search for the end anew at each blank of a card's text.
   while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\0")) end--;
   return text.slice(0, end);
 }
@@ -39,8 +39,8 @@ function unpadded(text: string): string {
 const fits = (wanted: string | undefined, found: string): boolean => wanted === undefined || wanted === unpadded(found);
 
 /**
- * Whether `uri` describes this token: every attribute that it has is the token's. A URI with a path attribute that
- * nobody knows describes nothing (RFC 7512 section 2.5). What it says of objects and of the library is not looked at.
+ * Whether `uri` matches this token: every token attribute must be equal. A URI with an unknown path attribute matches
+ * nothing (RFC 7512 section 2.5). Object and library attributes are ignored.
  */
 export function matchesToken(uri: Pkcs11Uri, token: TokenDescription): boolean {
   return (
@@ -55,7 +55,7 @@ export function matchesToken(uri: Pkcs11Uri, token: TokenDescription): boolean {
   );
 }
 
-/** Whether what `uri` says of objects is true of this one. */
+/** Whether the object attributes of `uri` match this object. */
 export function matchesObject(uri: Pkcs11Uri, object: ObjectDescription): boolean {
   return (
     (uri.type === undefined || CLASSES[uri.type] === object.class) &&
@@ -64,7 +64,7 @@ export function matchesObject(uri: Pkcs11Uri, object: ObjectDescription): boolea
   );
 }
 
-/** The URI that names a token wherever it is plugged in: label, manufacturer, model and serial number, if it has them. */
+/** The URI of a token in any reader: label, manufacturer, model and serial number, if it has them. */
 export function tokenUri(token: TokenDescription): Pkcs11Uri {
   const model = unpadded(token.model);
   const manufacturer = unpadded(token.manufacturerID);

@@ -4,8 +4,8 @@ import { DataError, fromUtf8, utf8 } from "../bytes/index.ts";
 export type UriObjectType = "public" | "private" | "cert" | "secret-key" | "data";
 
 /**
- * A PKCS #11 URI (RFC 7512): a description of tokens, slots, objects or libraries. What is left out matches anything.
- * Text is decoded; trailing blanks of the CK_ structures' padded fields are no part of it.
+ * A PKCS #11 URI (RFC 7512): a description of tokens, slots, objects or libraries. Absent attributes match anything.
+ * Text is decoded; trailing blanks of the CK_ structures' padded fields are removed.
  */
 export interface Pkcs11Uri {
   /** CK_TOKEN_INFO: label, manufacturerID, serialNumber, model. */
@@ -25,21 +25,21 @@ export interface Pkcs11Uri {
   readonly slotDescription?: string;
   readonly slotManufacturer?: string;
   readonly slotId?: number;
-  /** Where the PIN comes from. */
+  /** The source of the PIN. */
   readonly pinSource?: string;
   /** The PIN itself. A URI that holds one is a secret. */
   readonly pinValue?: string;
   /** How to find the PKCS #11 module. */
   readonly moduleName?: string;
   readonly modulePath?: string;
-  /** Path attributes that RFC 7512 does not name. A URI that has one matches nothing here (section 2.5). */
+  /** Path attributes that RFC 7512 does not name. A URI with one matches nothing here (section 2.5). */
   readonly vendorPath?: Readonly<Record<string, string>>;
-  /** Query attributes that RFC 7512 does not name: ignored. One may stand several times. */
+  /** Query attributes that RFC 7512 does not name: ignored. One may be repeated. */
   readonly vendorQuery?: Readonly<Record<string, readonly string[]>>;
 }
 
 const SCHEME = "pkcs11:";
-/** Longer than any URI with every attribute in full; keeps the work for a hostile one small. */
+/** Longer than any URI with every attribute in full; limits the work for a hostile one. */
 const MAX_LENGTH = 65_536;
 
 const TYPES: readonly string[] = ["public", "private", "cert", "secret-key", "data"] satisfies UriObjectType[];
@@ -70,21 +70,21 @@ const NAME = /^[\w-]+$/u;
 
 type Draft = { -readonly [Key in keyof Pkcs11Uri]: Pkcs11Uri[Key] };
 
-/** Whether `text` claims to be a PKCS #11 URI. */
+/** Whether `text` begins as a PKCS #11 URI. */
 export function isUri(text: string): boolean {
   return text.slice(0, SCHEME.length).toLowerCase() === SCHEME;
 }
 
 /**
- * Reads a PKCS #11 URI, strictly.
- * @throws {DataError} for another scheme, a character that must be percent-encoded, text that is not UTF-8, an attribute
- *   that stands twice, a value that its attribute cannot have, or pin-source beside pin-value. A value is never repeated
- *   in the message, as it may be a PIN.
+ * Parses a PKCS #11 URI strictly.
+ * @throws {DataError} for another scheme, a character that must be percent-encoded, text that is not UTF-8, a repeated
+ *   attribute, an invalid value, or pin-source together with pin-value. The message never repeats a value, because it
+ *   may be a PIN.
  */
 export function parseUri(text: string): Pkcs11Uri {
   if (!isUri(text)) throw new DataError(`a PKCS #11 URI begins with "${SCHEME}"`);
   if (text.length > MAX_LENGTH)
-    throw new DataError(`a PKCS #11 URI of ${text.length} characters; ${MAX_LENGTH} at most`);
+    throw new DataError(`a PKCS #11 URI of ${text.length} characters; the limit is ${MAX_LENGTH}`);
   const rest = text.slice(SCHEME.length);
   const mark = rest.indexOf("?");
   const path = mark === -1 ? rest : rest.slice(0, mark);
@@ -156,7 +156,7 @@ function setOnce<Key extends keyof Draft>(uri: Draft, key: Key, name: string, va
   uri[key] = value;
 }
 
-const twice = (name: string): DataError => new DataError(`PKCS #11 URI: ${name} stands twice`);
+const twice = (name: string): DataError => new DataError(`PKCS #11 URI: ${name} is repeated`);
 
 function readType(value: string): UriObjectType {
   if (!isType(value)) throw new DataError(`PKCS #11 URI: type is one of ${TYPES.join(", ")}`);
@@ -199,9 +199,9 @@ function decodeBytes(value: string): Uint8Array {
 }
 
 /**
- * Writes a PKCS #11 URI: everything but letters, digits and `-._~` percent-encoded, in the query also all but `:` and
- * `/`; the identifier encoded byte by byte, as RFC 7512 section 2.3 asks.
- * @throws {DataError} for an attribute of the vendor's with a name that no URI can hold, or pin-source beside pin-value.
+ * Formats a PKCS #11 URI: percent-encodes everything but letters, digits and `-._~`, in the query also all but `:` and
+ * `/`; the identifier byte by byte, as RFC 7512 section 2.3 requires.
+ * @throws {DataError} for a vendor attribute with an invalid name, or pin-source together with pin-value.
  */
 export function formatUri(uri: Pkcs11Uri): string {
   const path = [

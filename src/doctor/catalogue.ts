@@ -30,5 +30,5 @@ const GROUPS: readonly Readonly<Record<string, Check>>[] = [
   EXCHANGE_CHECKS,
 ];
 
-/** Everything that is looked for. */
+/** All checks. */
 export const ALL_CHECKS: readonly Check[] = GROUPS.flatMap((group) => Object.values(group));

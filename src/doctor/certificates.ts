@@ -7,15 +7,17 @@ import type { Check, Examination } from "./examination.ts";
 import { uuidOfUrn } from "./fascn.ts";
 import { fingerprint } from "./signed-data.ts";
 
-/** What an examination needs to know of a certificate. */
+/** The facts of a certificate that an examination needs. */
 export interface CertificateFacts {
   readonly der: Uint8Array;
   readonly x509: X509Certificate;
-  /** The serial number's bytes as they are written, two's complement. */
+  /** The serial number's bytes as in the certificate, two's complement. */
   readonly serial: Uint8Array;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKeyInfo: Uint8Array;
-  /** Object identifier of the key's algorithm, and whether an EC key writes out its curve instead of naming it. */
+  /**
+   * Object identifier of the key's algorithm, and whether an EC key has explicit parameters instead of a named curve.
+   */
   readonly keyAlgorithm: string;
   readonly explicitCurve: boolean;
   /** pivFASC-N of the subject alternative name, 25 bytes. */
@@ -34,7 +36,7 @@ const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
 const OTHER_NAME = 0xa0;
 const URI = 0x86;
 
-/** @throws {DataError} if it is no X.509 certificate that can be read. */
+/** @throws {DataError} if it is not a readable X.509 certificate. */
 function readFacts({ x509 }: Libraries, der: Uint8Array): CertificateFacts {
   let certificate: X509Certificate;
   try {
@@ -48,11 +50,11 @@ function readFacts({ x509 }: Libraries, der: Uint8Array): CertificateFacts {
       purposes: certificate.getExtension(x509.ExtendedKeyUsageExtension)?.usages.map(String) ?? [],
     };
   } catch (cause) {
-    throw new DataError("not an X.509 certificate that can be read", { cause });
+    throw new DataError("not a readable X.509 certificate", { cause });
   }
 }
 
-/** Serial number and key, read by their place (RFC 5280 section 4.1): what a library might refuse is shown here. */
+/** Serial number and key, parsed by position (RFC 5280 section 4.1), because a library might refuse unusual ones. */
 function readOuterForm(
   der: Uint8Array,
 ): Pick<CertificateFacts, "serial" | "publicKeyInfo" | "keyAlgorithm" | "explicitCurve"> {
@@ -133,26 +135,26 @@ export const CERTIFICATE_CHECKS = {
     level: "defect",
     section: "RFC 5480 section 2.1.1",
     consequence:
-      "Many programs refuse a key that writes its curve out, because a forged curve can be hidden there (CVE-2020-0601).",
+      "Many programs refuse a key with explicit curve parameters, because they can hide a forged curve (CVE-2020-0601).",
     remedy: "Ask for a certificate whose key names its curve.",
   },
 } as const satisfies Record<string, Check>;
 
-/** Judges certificates, each once however often it is met. */
+/** Checks certificates, each of them once. */
 export class CertificateJudge {
   readonly libraries: Libraries;
   readonly authorities: Authorities | undefined;
   readonly #examination: Examination;
   readonly #judged = new Set<string>();
 
-  /** @param authorities Those that the user trusts; chains are not checked without. */
+  /** @param authorities Those that the user trusts; without them chains are not checked. */
   constructor(libraries: Libraries, authorities: Authorities | undefined, examination: Examination) {
     this.libraries = libraries;
     this.authorities = authorities;
     this.#examination = examination;
   }
 
-  /** What is to be known of a certificate; undefined, and a finding, if it cannot be read. */
+  /** The facts of a certificate; undefined, with a finding, if it cannot be read. */
   read(where: string, der: Uint8Array): CertificateFacts | undefined {
     try {
       return readFacts(this.libraries, der);
@@ -163,7 +165,7 @@ export class CertificateJudge {
     }
   }
 
-  /** Validity, chain, serial number and form of the key. @returns False if that was done already. */
+  /** Checks validity, chain, serial number and form of the key. @returns False if that was done before. */
   async judge(where: string, facts: CertificateFacts): Promise<boolean> {
     const id = fingerprint(facts.der);
     if (this.#judged.has(id)) return false;
@@ -180,7 +182,7 @@ export class CertificateJudge {
       this.#examination.found(CERTIFICATE_CHECKS.EXPIRED, where, `It was valid until ${day(x509.notAfter)}.`);
     }
     if (x509.notBefore > at) {
-      this.#examination.found(CERTIFICATE_CHECKS.NOT_YET_VALID, where, `It is valid from ${day(x509.notBefore)} on.`);
+      this.#examination.found(CERTIFICATE_CHECKS.NOT_YET_VALID, where, `It is valid only from ${day(x509.notBefore)}.`);
     }
   }
 
@@ -196,7 +198,7 @@ export class CertificateJudge {
       this.#examination.found(
         CERTIFICATE_CHECKS.EXPLICIT_CURVE,
         where,
-        "Its key writes out the parameters of its curve instead of naming the curve.",
+        "Its key has explicit parameters instead of the name of the curve.",
       );
     }
   }
@@ -230,23 +232,23 @@ function serialProblem(serial: Uint8Array): string | undefined {
 /** "2032-12-01". */
 export const day = (date: Date): string => date.toISOString().slice(0, 10);
 
-/** What is odd about a certificate as it is stored; undefined if nothing is. */
+/** What is unusual about the stored form of a certificate; undefined if nothing is. */
 export function storageProblem(stored: Uint8Array): string | undefined {
   const [first, second] = stored;
   if (first === 0x01 && second === 0x00)
-    return "It is compressed with zlib behind a length, in a form of its maker's own.";
-  if (first === 0x78) return "It is compressed with zlib, which no standard for cards has.";
+    return "It is compressed with zlib after a length, in a form of its maker's own.";
+  if (first === 0x78) return "It is compressed with zlib, which no card standard allows.";
   if (first !== 0x30) return undefined;
   try {
     const extra = stored.length - derLength(stored.subarray(0, 6));
-    return extra > 0 ? `${extra} bytes stand behind its end.` : undefined;
+    return extra > 0 ? `${extra} bytes follow its end.` : undefined;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    return "Its length is not coded in the fewest bytes, as DER wants.";
+    return "Its length is not coded in the fewest bytes, as DER requires.";
   }
 }
 
-/** The value of `tag` among BER-TLV data objects; undefined if it is not there or they do not parse. */
+/** The value of `tag` among BER-TLV data objects; undefined if it is absent or they do not parse. */
 export function valueOf(objects: Uint8Array, tag: number): Uint8Array | undefined {
   try {
     return findTlv(readTlvs(objects), tag);

@@ -15,26 +15,26 @@ export async function loadLibraries(): Promise<Libraries> {
   return { pkijs: await import("pkijs"), x509: await import("@peculiar/x509") };
 }
 
-/** What became of the search for a way from a certificate to an authority that the user trusts. */
+/** The result of the search for a chain from a certificate to a trusted authority. */
 export type ChainState =
   | { readonly state: "valid" }
-  /** A certificate on the only way has expired, or is not valid yet. */
+  /** A certificate of the only chain has expired, or is not valid yet. */
   | { readonly state: "out-of-date"; readonly subject: string }
-  /** No authority at hand has signed it. */
+  /** No known authority has signed it. */
   | { readonly state: "no-issuer"; readonly issuer: string }
-  /** An authority of that name is at hand, and its key did not make the signature. */
+  /** A known authority has the issuer's name, but its key did not make the signature. */
   | { readonly state: "wrong-signature"; readonly issuer: string };
 
-/** More certificates than any chain of a card has. */
+/** Longer than the chain of any card. */
 const LONGEST = 8;
 
-/** The certification authorities that the user trusts: every certificate given that is an authority's. */
+/** The certification authorities that the user trusts: all given certificates of authorities. */
 export class Authorities {
   readonly #libraries: Libraries;
   readonly #certificates: readonly X509Certificate[];
   readonly #signatures = new Map<string, Promise<boolean>>();
 
-  /** @param certificates DER. What cannot be read is left out. */
+  /** @param certificates DER. Unreadable ones are left out. */
   constructor(libraries: Libraries, certificates: readonly Uint8Array[]) {
     this.#libraries = libraries;
     this.#certificates = certificates.flatMap((der) => {
@@ -46,12 +46,12 @@ export class Authorities {
     });
   }
 
-  /** All certificates given, DER: a signer's may be among them. */
+  /** All given certificates, DER: a signer's may be among them. */
   get all(): readonly Uint8Array[] {
     return this.#certificates.map((certificate) => new Uint8Array(certificate.rawData));
   }
 
-  /** Searches a way that is valid `at` that moment; otherwise says what is wrong with the ways that there are. */
+  /** Searches a chain that is valid `at` that time; otherwise returns the reason. */
   async judge(leaf: X509Certificate, at: Date): Promise<ChainState> {
     return this.#search(leaf, at, 0);
   }
@@ -68,7 +68,7 @@ export class Authorities {
         failure = { state: "out-of-date", subject: candidate.subject };
         continue;
       }
-      // Further up is looked at as far as the user gave it: an authority that was given is trusted by itself.
+      // Follows the chain only among the given authorities: each of them is trusted by itself.
       const isTop = candidate.subject === candidate.issuer || depth + 1 >= LONGEST;
       const above: ChainState = isTop ? { state: "valid" } : await this.#search(candidate, at, depth + 1);
       if (above.state !== "out-of-date" && above.state !== "wrong-signature") return { state: "valid" };
@@ -92,7 +92,7 @@ export class Authorities {
     try {
       return await certificate.verify({ publicKey: issuer.publicKey, signatureOnly: true }, globalThis.crypto);
     } catch {
-      // An algorithm that the host does not have: nothing is proven.
+      // The host does not support the algorithm: nothing is proven.
       return false;
     }
   }
@@ -102,7 +102,10 @@ function isValidAt({ notBefore, notAfter }: X509Certificate, at: Date): boolean 
   return notBefore <= at && at <= notAfter;
 }
 
-/** The certificates in a file: DER, or any number in PEM. @throws {DataError} if there is none in it, or one cannot be read. */
+/**
+ * The certificates in a file: DER, or any number in PEM.
+ * @throws {DataError} if there is none in it, or one cannot be read.
+ */
 export function readCertificates({ x509 }: Libraries, file: Uint8Array): Uint8Array[] {
   try {
     const encodings = file[0] === 0x30 ? [Uint8Array.from(file)] : x509.PemConverter.decode(fromUtf8(file));

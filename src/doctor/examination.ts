@@ -1,16 +1,16 @@
-/** `defect`: the card contradicts its standard or itself. `note`: allowed, but unusual, and good to know. */
+/** `defect`: the card contradicts its standard or itself. `note`: allowed, but unusual. */
 export type Level = "defect" | "note";
 
-/** Something that is looked for: the same for every card. */
+/** A check, the same for every card. */
 export interface Check {
   /** A stable name for programs: "chuid-signature". */
   readonly name: string;
   readonly level: Level;
-  /** The section of the standard that says how it should be. */
+  /** The section of the standard with the requirement. */
   readonly section: string;
-  /** What it means for the user. */
+  /** The consequence for the user. */
   readonly consequence: string;
-  /** What can be done. */
+  /** What to do about it. */
   readonly remedy: string;
 }
 
@@ -18,19 +18,19 @@ export interface Check {
 export interface Finding extends Check {
   /** The object, file, key or command, for people. */
   readonly where: string;
-  /** What is the case. */
+  /** The observation. */
   readonly finding: string;
 }
 
-/** Something that could not be looked at, and why. */
+/** A check that could not be made, and why. */
 export interface Unchecked {
   readonly what: string;
   readonly why: string;
 }
 
-/** What has come out of looking at a card so far. */
+/** The results of an examination so far. */
 export class Examination {
-  /** The moment at which validity is judged. */
+  /** The time for which validity is checked. */
   readonly at: Date;
   readonly #findings: Finding[] = [];
   readonly #unchecked: Unchecked[] = [];

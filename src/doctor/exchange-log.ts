@@ -7,22 +7,23 @@ export const EXCHANGE_CHECKS = {
     name: "extended-length-refused",
     level: "defect",
     section: "ISO/IEC 7816-4 section 12.1.1.9, table 119; ISO/IEC 7816-3 section 12.1.3",
-    consequence: "The card promises long commands and refuses them. Programs that rely on them fail.",
-    remedy: "This driver sends the command again in short form. If another reader does better, it is the reader.",
+    consequence: "The card announces long commands and refuses them. Programs that rely on them fail.",
+    remedy: "This driver sends the command again in short form. If another reader works, the reader is the cause.",
   },
   CHAINING: {
     name: "chaining-refused",
     level: "defect",
     section: "ISO/IEC 7816-4 section 5.3.3",
-    consequence: "What no short command holds reaches the card only with extended length, which not every reader has.",
-    remedy: "Use a reader with extended length.",
+    consequence:
+      "Data that are too long for a short command reach the card only with extended length, which not every reader supports.",
+    remedy: "Use a reader that supports extended length.",
   },
   GET_RESPONSE: {
     name: "get-response-refused",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.7.1",
     consequence: "Answers of more than 256 bytes reach the program only with extended length.",
-    remedy: "Use a reader with extended length.",
+    remedy: "Use a reader that supports extended length.",
   },
   LOGOUT: {
     name: "logout-refused",
@@ -46,19 +47,19 @@ const LOGOUT_OF_MYEID = 0x2e;
 interface Exchange {
   /** Class, instruction, P1, P2. */
   readonly header: Uint8Array;
-  /** Whether the length fields are extended; false where secret bytes conceal them. */
+  /** Whether the length fields are extended; false if secret bytes conceal them. */
   readonly extended: boolean;
-  /** Bytes behind the header; undefined where they are concealed. */
+  /** Bytes after the header; undefined if they are concealed. */
   readonly rest: number | undefined;
-  /** Undefined where the reader gave no answer. */
+  /** Undefined if the reader gave no answer. */
   readonly sw: number | undefined;
-  /** Hexadecimal digits before the status word; undefined where any of them are concealed. */
+  /** Hexadecimal digits before the status word; undefined if any of them are concealed. */
   readonly data: string | undefined;
   /** Bytes before the status word; undefined if the answer is concealed and was not measured. */
   readonly length: number | undefined;
 }
 
-/** What a card gave for the use of a key. */
+/** The card's result of a key operation. */
 export interface KeyAnswer {
   /** In bytes. */
   readonly length: number;
@@ -66,13 +67,13 @@ export interface KeyAnswer {
   readonly data: string | undefined;
 }
 
-/** What was said to the card during an examination, without its secrets: it tells how the card answers, at no cost. */
+/** The exchanges of an examination, without their secrets: shows how the card answers, without further exchanges. */
 export class ExchangeLog {
   readonly #exchanges: Exchange[] = [];
   /** Of the last answer, bytes before the status word. */
   #measured: number | undefined;
 
-  /** Measures the answers below the trace: of secret ones, only the length is taken. */
+  /** Measures the answers before the trace conceals them: of secret ones, only the length is kept. */
   readonly measure =
     (transmit: Transmit): Transmit =>
     async (command, options) => {
@@ -82,7 +83,7 @@ export class ExchangeLog {
       return answer;
     };
 
-  /** Takes the events of a trace. */
+  /** Receives the events of a trace. */
   readonly sink = (event: TraceEvent): void => {
     const [shown = ""] = event.command.split("*");
     const command = fromHex(shown.slice(0, shown.length & ~1));
@@ -106,9 +107,9 @@ export class ExchangeLog {
   }
 
   /**
-   * What the card gave for the last use of a key behind the first `mark` exchanges, before the driver brings it into form: by PERFORM
-   * SECURITY OPERATION or GENERAL AUTHENTICATE.
-   * @returns Undefined if no key was used so, the card refused, or a secret result was not measured.
+   * The card's result of the last key operation after the first `mark` exchanges, before the driver normalises it: by
+   * PERFORM SECURITY OPERATION or GENERAL AUTHENTICATE.
+   * @returns Undefined if there was none, the card refused, or a secret result was not measured.
    */
   resultSince(mark: number): KeyAnswer | undefined {
     const since = this.#exchanges.slice(mark);
@@ -135,11 +136,11 @@ export class ExchangeLog {
     return statuses;
   }
 
-  /** How the card takes commands of whatever application. */
+  /** Checks of the card's transmission, independent of the application. */
   examine(examination: Examination): void {
     this.#examineExtended(examination);
     for (const { header, sw } of this.#exchanges) {
-      // A SELECT in parts is only a question.
+      // A SELECT in parts is a probe.
       if (sw !== CHAINING_REFUSED || header[1] === SELECT) continue;
       examination.found(EXCHANGE_CHECKS.CHAINING, "card", `It answers 6884 to a command in parts: ${toHex(header)}.`);
       break;
@@ -163,17 +164,17 @@ export class ExchangeLog {
       examination.found(
         EXCHANGE_CHECKS.LOGOUT,
         "card",
-        `It answers ${statusText(left.sw)} when it is told to forget the PIN.`,
+        `It answers ${statusText(left.sw)} to the command to forget the PIN.`,
       );
     }
   }
 
-  /** Whether the answer before an exchange told of more bytes. */
+  /** Whether the answer before an exchange announced more bytes. */
   #waits(at: number): boolean {
     return (this.#exchanges[at - 1]?.sw ?? 0) >> 8 === BYTES_AVAILABLE;
   }
 
-  /** A command with extended length fields that was refused, and taken at once in short form. */
+  /** A command that was refused with extended length fields, and succeeded in short form directly afterwards. */
   #examineExtended(examination: Examination): void {
     const index = this.#exchanges.findIndex(({ extended, header, sw }, at) => {
       const next = this.#exchanges[at + 1];

@@ -9,7 +9,7 @@ export interface Fascn {
   readonly agency: string;
   readonly system: string;
   readonly credential: string;
-  /** Sentinels, separators and parity are as they should be. */
+  /** Whether sentinels, separators and parity are right. */
   readonly wellFormed: boolean;
 }
 
@@ -18,7 +18,7 @@ const START = "b";
 const SEPARATOR = "d";
 const END = "f";
 
-/** The agency code of issuers that are no federal agency (SP 800-73-4 part 1 section 3.1.2). */
+/** The agency code of issuers that are not federal agencies (SP 800-73-4 part 1 section 3.1.2). */
 const NO_AGENCY = "9999";
 const NOTHING: Fascn = { agency: "", system: "", credential: "", wellFormed: false };
 
@@ -40,8 +40,8 @@ export function readFascn(bytes: Uint8Array): Fascn {
 }
 
 /**
- * Whether two numbers name the same card. Of an issuer without an agency code, only the first three fields count: its cards are told
- * apart by their UUID (SP 800-73-4 part 1 section 3.1.2).
+ * Whether two numbers mean the same card. For an issuer without an agency code, only the first three fields count: the
+ * UUID distinguishes its cards (SP 800-73-4 part 1 section 3.1.2).
  */
 export function sameFascn(one: Uint8Array, other: Uint8Array): boolean {
   if (equalBytes(one, other)) return true;
@@ -54,7 +54,7 @@ export function sameFascn(one: Uint8Array, other: Uint8Array): boolean {
   );
 }
 
-/** For people: "3201-1234-567890", or the bytes where the coding is wrong. */
+/** For people: "3201-1234-567890", or the bytes if the coding is wrong. */
 export function fascnText(bytes: Uint8Array): string {
   const { agency, system, credential } = readFascn(bytes);
   return agency === ""

@@ -1,6 +1,6 @@
 /**
- * Examines a card: asks everything that can be asked without spending a try of a PIN or changing anything, and says where the card
- * differs from its standard, what that means, and what can be done.
+ * Examines a card: queries everything that can be queried without spending a PIN try or changing anything, and reports
+ * where the card differs from its standard, the consequences, and what can be done.
  */
 import { toHex } from "../bytes/index.ts";
 import { type Card, type CardApplication, type CardToken, StatusError } from "../card/index.ts";
@@ -22,22 +22,22 @@ export { readCertificates };
 
 export interface ExamineOptions {
   readonly libraries: Libraries;
-  /** The moment at which validity is judged. */
+  /** The time for which validity is checked. */
   readonly at: Date;
-  /** Certificates of the authorities that the user trusts, DER; chains are not checked without. */
+  /** Certificates of the authorities that the user trusts, DER; without them chains are not checked. */
   readonly authorities?: readonly Uint8Array[];
-  /** Has heard of every exchange with the card. */
+  /** Has recorded every exchange with the card. */
   readonly log: ExchangeLog;
-  /** The user's PIN; it is verified once for the card, and once more before each use of a key that wants it. */
+  /** The user's PIN; it is verified once for the card, and once more before each use of a key that needs it. */
   readonly pin?: Uint8Array;
 }
 
-/** What an examination has found. */
+/** The results of an examination. */
 export interface Report {
   readonly profile: CardApplication["profile"];
   readonly atr: string;
   readonly label: string;
-  /** Who made the card, where it tells; else its token's manufacturer. */
+  /** The card's maker, if known; else its token's manufacturer. */
   readonly maker: string;
   readonly model: string;
   readonly serialNumber: string;
@@ -54,7 +54,7 @@ export async function examineCard(card: Card, application: CardApplication, opti
   const examination = new Examination(at);
   const trusted = authorities && new Authorities(libraries, authorities);
   const judge = new CertificateJudge(libraries, trusted, examination);
-  if (!trusted) examination.unchecked("certificate chains", "no authorities are given: --ca");
+  if (!trusted) examination.unchecked("certificate chains", "no authorities were given (--ca)");
   const [token] = application.tokens;
   if (!token) throw new TypeError("a card application without a token");
   const { label, manufacturer, model, serialNumber } = await token.info();
@@ -73,7 +73,7 @@ export async function examineCard(card: Card, application: CardApplication, opti
   };
 }
 
-/** A card without data objects of PIV: what its tokens show, and how its PINs stand. */
+/** A card without PIV's data objects: checks what its tokens show, and the state of its PINs. */
 async function examineTokens(
   card: Card,
   application: CardApplication,
@@ -100,7 +100,7 @@ async function examineTokens(
   if (application.profile === "pkcs15") await examinePkcs15(card, application, examination);
 }
 
-/** The status word is in the log: what the driver makes of it does not matter here. */
+/** The status word is in the log; the driver's interpretation does not matter here. */
 async function askPinStatus(token: CardToken): Promise<void> {
   try {
     await token.pinStatus("user");

@@ -34,28 +34,28 @@ export const PIN_CHECKS = {
     name: "pin-verified-untold",
     level: "note",
     section: "ISO/IEC 7816-4 section 11.6.6",
-    consequence: "Programs that ask whether the PIN is verified ask the user for it again.",
-    remedy: "This driver remembers its login. Other programs may need the PIN more often.",
+    consequence: "Programs that check whether the PIN is verified ask the user for it again.",
+    remedy: "This driver remembers its login. Other programs may ask for the PIN more often.",
   },
   OLD_STATUS: {
     name: "pin-status-words",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
-    consequence: "Programs that wait for 63Cx cannot tell how many tries are left.",
-    remedy: "This driver understands it. Nothing needs to be done.",
+    consequence: "Programs that expect 63Cx cannot tell how many tries are left.",
+    remedy: "This driver supports it. Nothing needs to be done.",
   },
   NO_STATUS: {
     name: "pin-status-unknown",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.6.6",
     consequence: "The tries left are not known before a PIN is tried.",
-    remedy: "Type the PIN with care. Nothing else can be done on this side.",
+    remedy: "Type the PIN with care. The card cannot be changed in this respect.",
   },
 } as const satisfies Record<string, Check>;
 
 /**
- * What the answer to an empty VERIFY says of a PIN.
- * @param section Where the card's own standard has the command.
+ * Reports the answer to an empty VERIFY of a PIN.
+ * @param section The section of the card's own standard with the command.
  */
 export function judgePinStatus(examination: Examination, where: string, sw: number, section: string): void {
   const found = (check: Check, text: string): void => {
@@ -69,17 +69,17 @@ export function judgePinStatus(examination: Examination, where: string, sw: numb
   }
   const left = triesLeft(sw);
   if (left === undefined) {
-    found(PIN_CHECKS.NO_STATUS, `The card answers an empty VERIFY with ${code}, and not with the tries left.`);
+    found(PIN_CHECKS.NO_STATUS, `The card answers an empty VERIFY with ${code} instead of the tries left.`);
     return;
   }
   if (isOldForm(sw))
-    found(PIN_CHECKS.OLD_STATUS, `The card answers ${code} where 63C${left.toString(16).toUpperCase()} is meant.`);
-  if (left === 0) found(PIN_CHECKS.BLOCKED, "It is blocked: no try is left.");
+    found(PIN_CHECKS.OLD_STATUS, `The card answers ${code} instead of 63C${left.toString(16).toUpperCase()}.`);
+  if (left === 0) found(PIN_CHECKS.BLOCKED, "It is blocked: no tries are left.");
   if (left > USUAL_TRIES) found(PIN_CHECKS.MANY_TRIES, `${left} tries are left.`);
   if (left === 1) found(PIN_CHECKS.LAST_TRY, "One try is left.");
 }
 
-/** Tries that most cards give. */
+/** The usual number of tries. */
 const USUAL_TRIES = 3;
 
 /** 630x, of YubiKeys with firmware before 4 (yubico-piv-tool, ykpiv.c). */

@@ -10,52 +10,55 @@ export const PKCS15_CHECKS = {
     name: "directory",
     level: "defect",
     section: "ISO/IEC 7816-15 section 8",
-    consequence: "What does not parse, or leads nowhere, is left out. Everything else on the card can be used.",
-    remedy: "Have the card personalised again if something on it is missed.",
+    consequence:
+      "Entries that do not parse or refer to something missing are skipped. Everything else on the card can be used.",
+    remedy: "Have the card personalised again if you need a skipped object.",
   },
   END_OF_FILE: {
     name: "end-of-file",
     level: "defect",
     section: "ISO/IEC 7816-4 section 11.3.3",
-    consequence: "Programs that read until the card says that the file ends never finish.",
-    remedy: "This driver reads as many bytes as the file has. Other programs need a version that does so too.",
+    consequence: "Programs that read until the card reports the end of the file never finish.",
+    remedy: "This driver reads the file's length. Other programs need a version that does so too.",
   },
   PUK_NOT_LISTED: {
     name: "puk-not-listed",
     level: "note",
     section: "ISO/IEC 7816-15 section 8.9",
-    consequence: "The PIN may be unblocked, and programs that look for its PUK in the directory find none.",
-    remedy:
-      "This driver offers it all the same: cryptoki pin unlock. If the card has no PUK, only its issuer can help.",
+    consequence: "The PIN may be unblocked, but programs that look for its PUK in the directory find none.",
+    remedy: "This driver offers it anyway: cryptoki pin unlock. If the card has no PUK, only its issuer can help.",
   },
   PADDED: {
     name: "certificate-padded",
     level: "note",
     section: "ISO/IEC 7816-15 section 8.6",
     consequence: "Programs that take the whole file for the certificate refuse it.",
-    remedy: "This driver reads it. Nothing needs to be done where all programs do.",
+    remedy: "This driver reads it. Nothing needs to be done if all programs do.",
   },
   NO_CHAINING: {
     name: "chaining-missing",
     level: "note",
     section: "ISO/IEC 7816-4 section 5.3.3",
-    consequence: "What no short command holds reaches the card only with extended length, which not every reader has.",
-    remedy: "Nothing needs to be done where keys and files can be used. Otherwise use a reader with extended length.",
+    consequence:
+      "Data that are too long for a short command reach the card only with extended length, which not every reader supports.",
+    remedy:
+      "Nothing needs to be done if keys and files can be used. Otherwise use a reader that supports extended length.",
   },
   NO_GET_RESPONSE: {
     name: "get-response-missing",
     level: "note",
     section: "ISO/IEC 7816-4 section 11.7.1",
     consequence:
-      "Answers of more than 256 bytes reach the program only with extended length, which not every reader has.",
-    remedy: "Nothing needs to be done where keys and files can be used. Otherwise use a reader with extended length.",
+      "Answers of more than 256 bytes reach the program only with extended length, which not every reader supports.",
+    remedy:
+      "Nothing needs to be done if keys and files can be used. Otherwise use a reader that supports extended length.",
   },
 } as const satisfies Record<string, Check>;
 
-/** A certificate is kept as it is, in DER. */
+/** A certificate is stored unchanged, in DER. */
 const STORAGE = { ...SLOT_CHECKS.STORAGE, section: "ISO/IEC 7816-15 section 8.6" };
 
-/** The directories of a card with ISO/IEC 7816-15, and how its files end. */
+/** Checks the directories of a card with ISO/IEC 7816-15, and how its files end. */
 export async function examinePkcs15(card: Card, application: CardApplication, examination: Examination): Promise<void> {
   const description = await describeFiles(card);
   const said = new Set<string>();
@@ -73,7 +76,7 @@ export async function examinePkcs15(card: Card, application: CardApplication, ex
   if (!end) return;
   const silent = [end.atEnd, end.behindEnd].some(({ sw, length }) => sw === SW.OK && length === 0);
   if (silent) {
-    const text = `Reading at the end of the file answers 9000 without data, where 6282 or 6B00 says that it ends.`;
+    const text = `Reading at the end of the file answers 9000 without data, instead of 6282 or 6B00 for the end.`;
     examination.found(PKCS15_CHECKS.END_OF_FILE, end.path, text);
   }
 }
@@ -84,7 +87,7 @@ function judgeInspection(inspection: Pkcs15Inspection, examination: Examination)
     examination.found(
       PKCS15_CHECKS.PUK_NOT_LISTED,
       `PIN ${pin}`,
-      "Its entry does not forbid unblocking, and no entry of a PUK belongs to it.",
+      "Its entry does not forbid unblocking, but no entry of a PUK belongs to it.",
     );
   }
   const { chaining, getResponse } = inspection;
@@ -98,14 +101,14 @@ function judgeInspection(inspection: Pkcs15Inspection, examination: Examination)
     examination.found(
       PKCS15_CHECKS.NO_GET_RESPONSE,
       "card",
-      "It answers GET RESPONSE with 6D00: it has no such command.",
+      "It answers GET RESPONSE with 6D00: it does not support the command.",
     );
   }
 }
 
 function judgeStorage(where: string, stored: Uint8Array, examination: Examination): void {
   const isGzip = stored[0] === 0x1f && stored[1] === 0x8b;
-  const odd = isGzip ? "It is compressed with gzip, which only PIV cards have." : storageProblem(stored);
+  const odd = isGzip ? "It is compressed with gzip, which only PIV allows." : storageProblem(stored);
   if (odd === undefined) return;
   examination.found(!isGzip && stored[0] === 0x30 ? PKCS15_CHECKS.PADDED : STORAGE, where, odd);
 }

@@ -2,15 +2,15 @@ import type { SignedData as PkijsSignedData, SignerInfo } from "pkijs";
 import { DataError, toHex } from "../bytes/index.ts";
 import type { Libraries } from "./chain.ts";
 
-/** What became of the signature of a signed object (CMS SignedData, RFC 5652 section 5). */
+/** The result of checking a signed object (CMS SignedData, RFC 5652 section 5). */
 export type SignatureState =
   /** It is right, and `signer` made it. */
   | { readonly state: "valid"; readonly signer: Uint8Array }
-  /** The content, or the signature itself, was changed after it was signed. */
+  /** The content, or the signature itself, was changed after signing. */
   | { readonly state: "invalid"; readonly signer: Uint8Array }
-  /** None of the certificates at hand is the signer's. */
+  /** None of the known certificates is the signer's. */
   | { readonly state: "no-signer" }
-  /** It cannot be checked here: an algorithm, or a structure, that the library does not know. */
+  /** It cannot be checked: the library does not support the algorithm or structure. */
   | { readonly state: "unknown"; readonly problem: string };
 
 /** A signed object of a card. */
@@ -20,7 +20,7 @@ export class SignedObject {
 
   /**
    * @param encoding ContentInfo with SignedData, BER.
-   * @throws {DataError} if it is none, or is not signed.
+   * @throws {DataError} if it is malformed, or is not signed.
    */
   constructor(libraries: Libraries, encoding: Uint8Array) {
     const { ContentInfo, SignedData } = libraries.pkijs;
@@ -29,7 +29,7 @@ export class SignedObject {
       const info = ContentInfo.fromBER(copyOf(encoding));
       this.#signed = new SignedData({ schema: info.content as unknown });
     } catch (cause) {
-      throw new DataError("not a SignedData of CMS", { cause });
+      throw new DataError("not a CMS SignedData", { cause });
     }
     if (this.#signed.signerInfos.length === 0) throw new DataError("a SignedData without a signer");
   }
@@ -41,7 +41,7 @@ export class SignedObject {
     return found.filter((one) => one instanceof Certificate).map((one) => new Uint8Array(one.toSchema(true).toBER()));
   }
 
-  /** The content, if it is in there. */
+  /** The content, if the object contains it. */
   get content(): Uint8Array | undefined {
     const { eContent } = this.#signed.encapContentInfo;
     return eContent ? new Uint8Array(eContent.getValue()) : undefined;
@@ -55,9 +55,9 @@ export class SignedObject {
   }
 
   /**
-   * Whether the signature is right. Says nothing about the signer's certificate.
-   * @param detached The content, where it is not in there.
-   * @param others Certificates to look for the signer's in, besides those in there: DER.
+   * Verifies the signature. Does not check the signer's certificate.
+   * @param detached The content, if the object does not contain it.
+   * @param others Further certificates among which to look for the signer's: DER.
    */
   async verify(detached: Uint8Array | undefined, others: readonly Uint8Array[]): Promise<SignatureState> {
     const { Certificate, CryptoEngine, SignedDataVerifyError } = this.#libraries.pkijs;
@@ -98,7 +98,7 @@ export class SignedObject {
 /** Codes of SignedDataVerifyError (pkijs, SignedData.ts). */
 const NO_CERTIFICATES = 2;
 const NO_SIGNER = 3;
-/** The message of its error for a content that does not have the signed digest. */
+/** The error message for a content with another digest than the signed one. */
 const OTHER_CONTENT = /message digest/iu;
 
 function encoded(
@@ -107,10 +107,10 @@ function encoded(
   return certificate ? new Uint8Array(certificate.toSchema().toBER()) : new Uint8Array();
 }
 
-/** The library keeps and reads whole buffers: a view becomes one of its own. */
+/** The library keeps and reads whole buffers: a view is copied into one of its own. */
 function copyOf(bytes: Uint8Array): ArrayBuffer {
   return Uint8Array.from(bytes).buffer;
 }
 
-/** Tells certificates apart. */
+/** Identifies a certificate. */
 export const fingerprint = (der: Uint8Array): string => toHex(der);

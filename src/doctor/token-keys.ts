@@ -13,23 +13,23 @@ import type { Examination } from "./examination.ts";
 import type { ExchangeLog, KeyAnswer } from "./exchange-log.ts";
 import { agreement, isDer, KEY_CHECKS, type Login, ROUNDS } from "./piv/keys.ts";
 
-/** Something that a key computes and the host can check. */
+/** A key operation with a result that the host can check. */
 interface TokenProof {
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
   readonly isRight: (result: Uint8Array) => boolean;
 }
 
-/** RSA results are as long as the modulus, signatures and secrets of EC keys have one form. */
+/** RSA results are as long as the modulus; signatures and secrets of EC keys have one form. */
 const RESULT_FORM = {
   ...KEY_CHECKS.RESULT_FORM,
   section: "RFC 8017 section 4.1; RFC 3279 section 2.2.3; SP 800-56A section 5.7.1.2",
 };
 
 /**
- * Has a key compute what its public key can check, and looks at the form in which the card gives it.
- * @param log Has the answers as the card gave them: the driver brings them into form.
- * @param login Verifies the PIN anew for a key that wants it each time.
+ * Tests a key by an operation that its public key can check, and checks the form of the card's result.
+ * @param log Has the card's own answers: the driver normalises them.
+ * @param login Verifies the PIN anew for a key that needs it each time.
  * @throws {CardError} if the key cannot be used; {DataError} for a public key that does not parse.
  */
 export async function proveKey(
@@ -42,7 +42,7 @@ export async function proveKey(
 ): Promise<void> {
   const publicKey = await key.publicKey();
   const proofs = await proofsOf(key, publicKey);
-  if (proofs.length === 0) examination.unchecked(where, "it computes nothing that can be checked here");
+  if (proofs.length === 0) examination.unchecked(where, "it has no operation that can be checked here");
   for (const { primitive, input, isRight } of proofs) {
     if (key.alwaysAuthenticate) await login?.();
     const mark = log.length;
@@ -54,11 +54,11 @@ export async function proveKey(
       refusal = error;
     }
     const odd = formProblem(publicKey, primitive, log.resultSince(mark));
-    // A result of a wrong form is wrong for that reason, and not for its key.
+    // A result of a wrong form is reported as such, not as a wrong key.
     if (odd !== undefined) examination.found(RESULT_FORM, where, odd);
     else if (!result) throw refusal;
     else if (!isRight(result)) {
-      examination.found(KEY_CHECKS.MISMATCH, where, "What it computes does not fit its public key.");
+      examination.found(KEY_CHECKS.MISMATCH, where, "Its result does not match its public key.");
     } else continue;
     return;
   }
@@ -67,7 +67,7 @@ export async function proveKey(
 /** Bytes of the tags and lengths of a template with a short secret (ISO/IEC 7816-4 section 11.6.5). */
 const TEMPLATE = 4;
 
-/** What is odd about the form of an answer; undefined if nothing is, or there is none. */
+/** What is unusual about the form of an answer; undefined if nothing is, or there is none. */
 function formProblem(
   publicKey: Uint8Array,
   primitive: KeyPrimitive,
@@ -78,18 +78,18 @@ function formProblem(
   const { length, data } = answer;
   if (key.type === "rsa") {
     const modulus = key.modulus.length;
-    return length === modulus ? undefined : `Its result has ${length} bytes, and the modulus ${modulus}.`;
+    return length === modulus ? undefined : `Its result has ${length} bytes; the modulus has ${modulus}.`;
   }
   if (key.type !== "ec") return undefined;
   const { bytes } = curveInfo(key.curve);
   if (primitive === "ecdh") {
-    // Bare, or as the x coordinate or the point in a dynamic authentication template.
+    // Plain, or as the x coordinate or the point in a dynamic authentication template.
     const usual = [bytes, bytes + TEMPLATE, 2 * bytes + 1 + TEMPLATE];
-    return usual.includes(length) ? undefined : `The shared secret has ${length} bytes, and the field ${bytes}.`;
+    return usual.includes(length) ? undefined : `The shared secret has ${length} bytes; the field has ${bytes}.`;
   }
-  // Many cards give r and s alone, each as long as the order.
+  // Many cards return r and s concatenated, each as long as the order.
   if (length === 2 * bytes || data === undefined || isDer(fromHex(data), key)) return undefined;
-  return "The INTEGERs of its signature are not in the form of DER.";
+  return "The INTEGERs of its signature are not DER.";
 }
 
 async function proofsOf(key: CardPrivateKey, publicKey: Uint8Array): Promise<readonly TokenProof[]> {
@@ -115,7 +115,7 @@ async function proofsOf(key: CardPrivateKey, publicKey: Uint8Array): Promise<rea
     if (primitives.includes("rsa-pkcs1")) proofs.push(signature("rsa-pkcs1", info));
     else if (primitives.includes("rsa-raw")) proofs.push(signature("rsa-raw", encodePkcs1Signature(info, length)));
     if (primitives.includes("rsa-raw")) {
-      // Its result begins with a zero, which some cards leave out.
+      // Its result begins with a zero, which some cards drop.
       const result = Uint8Array.from([0, ...randomBytes(length - 1)]);
       proofs.push(signature("rsa-raw", rsaPublic(parsed, result)));
     }

@@ -11,14 +11,14 @@ export const TOKEN_CHECKS = {
     name: "token-serial-number",
     level: "note",
     section: "PKCS #11 version 3.1 section 3.2 (CK_TOKEN_INFO)",
-    consequence: "A token's serial number has 16 characters in PKCS #11, so its end is shown, as OpenSC does.",
+    consequence: "A token's serial number has 16 characters in PKCS #11, so the driver shows its end, as OpenSC does.",
     remedy: "Nothing needs to be done. The whole number is in the object TokenSerialNumber.",
   },
   NO_SERIAL: {
     name: "token-serial-number-missing",
     level: "note",
     section: "PKCS #11 version 3.1 section 3.2 (CK_TOKEN_INFO)",
-    consequence: "Programs cannot tell this card from another of its kind.",
+    consequence: "Programs cannot distinguish this card from another of its kind.",
     remedy: "Choose it by its label or reader.",
   },
   ONE_USE: {
@@ -27,7 +27,7 @@ export const TOKEN_CHECKS = {
     section: "ISO/IEC 7816-8 section 5.4.2",
     consequence:
       "The key signs with SHA-1 only, because the card hashes by itself. Many programs refuse such signatures.",
-    remedy: "Use another key where there is one.",
+    remedy: "Use another key, if there is one.",
   },
 } as const satisfies Record<string, Check>;
 
@@ -35,8 +35,8 @@ export const TOKEN_CHECKS = {
 const SERIAL_LENGTH = 16;
 
 /**
- * Examines what any profile's token shows: serial number, certificates, keys.
- * @param log Has heard of every exchange with the card.
+ * Examines what a token of any profile shows: serial number, certificates, keys.
+ * @param log Has recorded every exchange with the card.
  * @param login Verifies its PIN, if it was given.
  */
 export async function examineToken(
@@ -48,7 +48,7 @@ export async function examineToken(
 ): Promise<void> {
   const { label, serialNumber } = await token.info();
   if (serialNumber === "")
-    examination.found(TOKEN_CHECKS.NO_SERIAL, `token ${label}`, "The card tells no serial number.");
+    examination.found(TOKEN_CHECKS.NO_SERIAL, `token ${label}`, "The card has no serial number.");
   else if (serialNumber.length > SERIAL_LENGTH) {
     examination.found(
       TOKEN_CHECKS.SERIAL,
@@ -67,7 +67,7 @@ async function isThere(object: CardCertificate | CardPrivateKey): Promise<boolea
   try {
     return await object.isPresent({ explicitlyRequested: true });
   } catch (error) {
-    // Reading the object says why.
+    // Reading the object reports the reason.
     if (error instanceof CardError) return true;
     throw error;
   }

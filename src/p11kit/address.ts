@@ -1,27 +1,28 @@
 import path from "node:path";
 import { DataError } from "../bytes/index.ts";
 
-/** Where a server of p11-kit's protocol is: at a socket, or behind the standard streams of a program. */
+/** The address of a server of p11-kit's protocol: a socket, or a program with standard streams. */
 export type ServerAddress =
   | { readonly kind: "unix"; readonly path: string }
   /** The program and its arguments. */
   | { readonly kind: "command"; readonly command: readonly string[] };
 
-/** Bytes of sockaddr_un.sun_path, less its NUL: p11-kit cuts a longer path off, and looks somewhere else. */
+/** Bytes of sockaddr_un.sun_path without its NUL: p11-kit truncates a longer path and connects elsewhere. */
 export const MAX_SOCKET_PATH = 107;
 
 /**
- * Reads an address as P11_KIT_SERVER_ADDRESS has it: `unix:path=/run/user/1000/p11-kit/pkcs11`, `|ssh host p11-kit remote ...`.
- * What begins like neither is a command as well. In a command, quotes keep words together, and a backslash its next character.
- * @throws {DataError} if it is no address.
+ * Parses an address as in P11_KIT_SERVER_ADDRESS: `unix:path=/run/user/1000/p11-kit/pkcs11`, `|ssh host p11-kit remote
+ * ...`. Without either prefix it is a command too. In a command, quotes keep words together, and a backslash escapes
+ * the next character.
+ * @throws {DataError} if it is malformed.
  */
 export function parseServerAddress(address: string): ServerAddress {
   if (address.startsWith("vsock:"))
-    throw new DataError("sockets of virtual machines (vsock:) are not reached from here");
+    throw new DataError("this client cannot connect to sockets of virtual machines (vsock:)");
   requireNoNetwork(address);
   if (!address.startsWith("unix:")) {
     const command = splitCommand(address.replace(/^\|/u, ""));
-    if (command.length === 0) throw new DataError('a server is "unix:path=/..." or a command that speaks for one');
+    if (command.length === 0) throw new DataError('a server is "unix:path=/..." or a command that speaks the protocol');
     return { kind: "command", command };
   }
   const fields = address.slice("unix:".length).split(";");
@@ -34,22 +35,22 @@ export function parseServerAddress(address: string): ServerAddress {
 const NETWORK = /^(?:(?:tcp|inet6?):.*|[a-z][\w+.-]*:\/\/.*|(?:\[[\da-f:.%]*\]|[\w.-]*):\d{1,5})$/iu;
 
 /**
- * PINs never cross a network in the clear.
- * @throws {DataError} if `address` is one of a network, and no path.
+ * PINs never cross a network unencrypted.
+ * @throws {DataError} if `address` is a network address, not a path.
  */
 export function requireNoNetwork(address: string): void {
   if (!NETWORK.test(address)) return;
   throw new DataError(
-    `${address} is an address of a network, where PINs would go in the clear; reach another machine by ssh ` +
-      '("ssh host cryptoki serve --stdio"); serve --http, with TLS, is not there yet',
+    `${address} is a network address, where PINs would be sent unencrypted; reach another machine with ssh ` +
+      '("ssh host cryptoki serve --stdio"); serve --http, with TLS, does not exist yet',
   );
 }
 
-/** The address of a socket, as P11_KIT_SERVER_ADDRESS has it. */
+/** The address of a socket in the form of P11_KIT_SERVER_ADDRESS. */
 export const formatSocketAddress = (socket: string): string =>
   `unix:path=${socket.replace(/[^\w./-]/gu, encodeURIComponent)}`;
 
-/** @throws {DataError} if no socket can be there, or p11-kit would not find it. */
+/** @throws {DataError} if the path is not valid for a socket, or p11-kit would not find it. */
 export function requireSocketPath(socket: string): string {
   if (!path.isAbsolute(socket)) throw new DataError(`the path of a socket begins with "/": ${socket}`);
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
@@ -93,11 +94,11 @@ function splitCommand(text: string): string[] {
   return words;
 }
 
-/** A server cannot be set up, or not be reached. What goes wrong in a call is an error of the call. */
+/** A server cannot be set up, or cannot be reached. A failed call has the error of the call. */
 export class P11KitError extends Error {
   override readonly name = "P11KitError";
 }
 
-/** What an error of the system says. */
+/** The message of a system error. */
 export const messageOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "message" in error ? String(error.message) : String(error);

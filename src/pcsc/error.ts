@@ -17,7 +17,7 @@ export const SCARD_ERRORS = {
   SCARD_E_PROTO_MISMATCH: { code: 0x8010000f, meaning: "the card does not speak the protocol that was asked for" },
   SCARD_E_NOT_READY: { code: 0x80100010, meaning: "the reader or card is not ready" },
   SCARD_E_INVALID_VALUE: { code: 0x80100011, meaning: "a value is not one that PC/SC knows" },
-  SCARD_F_COMM_ERROR: { code: 0x80100013, meaning: "the way to the resource manager broke" },
+  SCARD_F_COMM_ERROR: { code: 0x80100013, meaning: "the connection to the resource manager broke" },
   SCARD_E_NOT_TRANSACTED: { code: 0x80100016, meaning: "no transaction is under way, or the exchange failed" },
   SCARD_E_READER_UNAVAILABLE: { code: 0x80100017, meaning: "the reader is gone; plug it in again" },
   SCARD_E_NO_SERVICE: { code: 0x8010001d, meaning: "the smart-card service is not running; start pcscd" },
@@ -27,7 +27,10 @@ export const SCARD_ERRORS = {
   SCARD_W_UNSUPPORTED_CARD: { code: 0x80100065, meaning: "the card's answer to reset cannot be used" },
   SCARD_W_UNRESPONSIVE_CARD: { code: 0x80100066, meaning: "the card does not answer; is it the right way round?" },
   SCARD_W_UNPOWERED_CARD: { code: 0x80100067, meaning: "the card is powered down" },
-  SCARD_W_RESET_CARD: { code: 0x80100068, meaning: "another program reset the card; what was verified is forgotten" },
+  SCARD_W_RESET_CARD: {
+    code: 0x80100068,
+    meaning: "another program reset the card, which has forgotten the verified PINs",
+  },
   SCARD_W_REMOVED_CARD: { code: 0x80100069, meaning: "the card was taken out" },
   SCARD_W_SECURITY_VIOLATION: {
     code: 0x8010006a,
@@ -37,7 +40,10 @@ export const SCARD_ERRORS = {
 
 export type ScardErrorName = keyof typeof SCARD_ERRORS;
 
-/** An error of the resource manager, a reader, or the way to them. `name` of the code first, then what to do about it. */
+/**
+ * An error of the resource manager, a reader, or the connection to them. The message begins with the `name` of the
+ * code, then says what to do.
+ */
 export class PcscError extends Error {
   override readonly name = "PcscError";
   /** The SCARD_ code, 32 bits unsigned. */
@@ -53,7 +59,7 @@ export class PcscError extends Error {
     this.codeName = codeName;
   }
 
-  /** Whether this is the error named. */
+  /** Whether this is the named error. */
   is(...names: readonly ScardErrorName[]): boolean {
     return names.some((name) => SCARD_ERRORS[name].code === this.code);
   }
@@ -68,9 +74,10 @@ function lookUp(
 }
 
 /**
- * What a failed exchange means on a connection that speaks `protocol`. pcscd forgets the protocol at each power-up of the card, so a
- * reset that comes while another program dies, or between two calls, shows only as SCARD_E_PROTO_MISMATCH (pcsc-lite, winscard.c).
- * @returns SCARD_W_RESET_CARD for it, with `error` as its cause; any other error as it is.
+ * Interprets the error of an exchange on a connection with `protocol`. pcscd forgets the protocol when it powers the
+ * card up, so a reset by a program that dies, or between two calls, shows only as SCARD_E_PROTO_MISMATCH (pcsc-lite,
+ * winscard.c).
+ * @returns SCARD_W_RESET_CARD for it, with `error` as its cause; any other error unchanged.
  */
 export function unnoticedReset(error: unknown, protocol: number): unknown {
   const isReset =

@@ -1,6 +1,6 @@
 /**
- * PC/SC from TypeScript. A *reader* holds a *card*; a *connection* carries APDUs to the card; a *transaction* keeps other
- * connections away from it for a while. The resource manager (pcscd, SCardSvr) knows all readers and tells of changes.
+ * PC/SC in TypeScript. A *reader* holds a *card*; a *connection* carries APDUs to the card; a *transaction* keeps other
+ * connections away from it for a while. The resource manager (pcscd, SCardSvr) knows all readers and reports changes.
  */
 export type { CallOptions } from "../async/index.ts";
 export { openAddon, type AddonOptions } from "./addon/client.ts";

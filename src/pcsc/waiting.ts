@@ -1,17 +1,25 @@
-import { Condition, Deadline, pause, type Signals, throwIfAborted } from "../async/index.ts";
+import {
+  type CallOptions,
+  Condition,
+  Deadline,
+  pause,
+  signalOf,
+  type Signals,
+  throwIfAborted,
+} from "../async/index.ts";
 import { PcscError } from "./error.ts";
 import type { ExchangeOptions, ReaderState } from "./types.ts";
 
-/** Default patience with other programs' transactions, in milliseconds. */
+/** Default time in milliseconds to wait for other programs' transactions. */
 const PATIENCE = 60_000;
-/** Default time in milliseconds after which an exchange without an answer is given up. */
+/** Default time in milliseconds after which an exchange without an answer is abandoned. */
 const EXCHANGE_TIMEOUT = 60_000;
 /** The same for commands that take long, such as key generation ({@link ExchangeOptions.long}). */
 const LONG_EXCHANGE_TIMEOUT = 600_000;
 /** Milliseconds within which a connection is closed, whatever it waits for. */
 export const CLOSE_WITHIN = 1_000;
 
-/** How long the calls of a client wait at most. */
+/** Time limits of a client's calls. */
 export interface WaitLimits {
   /** Milliseconds that a call waits while another program keeps the card, before SCARD_E_SHARING_VIOLATION. Default: 60,000. */
   readonly patience?: number;
@@ -27,9 +35,14 @@ export function waitLimits(options: WaitLimits): Required<WaitLimits> {
   return { patience, exchangeTimeout, longExchangeTimeout: options.longExchangeTimeout ?? LONG_EXCHANGE_TIMEOUT };
 }
 
-/** Milliseconds that the answer of one exchange is waited for. */
+/** Milliseconds to wait for the answer of one exchange. */
 export function answerTime(limits: Required<WaitLimits>, { long = false, answersWithin }: ExchangeOptions): number {
   return answersWithin ?? (long ? limits.longExchangeTimeout : limits.exchangeTimeout);
+}
+
+/** The signal in a call's options. @throws {PcscError} SCARD_E_INVALID_PARAMETER for anything but options. */
+export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
+  return signalOf(options, (problem) => new PcscError("SCARD_E_INVALID_PARAMETER", problem));
 }
 
 /** What an aborted call rejects with: the reason if it is a PcscError, else SCARD_E_CANCELLED with the reason as cause. */
@@ -37,29 +50,29 @@ export function cancelled(reason: unknown): PcscError {
   return reason instanceof PcscError ? reason : new PcscError("SCARD_E_CANCELLED", undefined, { cause: reason });
 }
 
-/** The error of an exchange that had no answer for `milliseconds`. */
+/** The error of an exchange without an answer for `milliseconds`. */
 export function noAnswer(milliseconds: number): PcscError {
   const seconds = milliseconds / 1_000;
   return new PcscError(
     "SCARD_E_TIMEOUT",
-    `the card or its reader did not answer for ${seconds} seconds; the connection was given up`,
+    `the card or its reader did not answer for ${seconds} seconds; the connection was closed`,
   );
 }
 
 /**
- * The longest pause in milliseconds between two tries to get a card. PC/SC has no queue between programs, so the pause does not
- * grow: a program that has waited for long has the same chance as one that came just now.
+ * The longest pause in milliseconds between two attempts to get a card. PC/SC has no queue between programs, so the
+ * pause does not grow: a program that has waited long has the same chance as a new one.
  */
 const LONGEST_PAUSE = 20;
 
-/** A pause between two tries, of random length so that programs do not try in step. */
+/** A pause between two attempts, of random length so that programs do not try in step. */
 export function pauseBetweenTries(signals: Signals): Promise<void> {
   return pause(LONGEST_PAUSE * (0.5 + 0.5 * Math.random()), signals, cancelled);
 }
 
 /**
- * Runs `attempt` again while another program keeps the card (SCARD_E_SHARING_VIOLATION), for `patience` milliseconds in all;
- * then the violation is the caller's.
+ * Repeats `attempt` while another program holds the card (SCARD_E_SHARING_VIOLATION), for `patience` milliseconds in
+ * all; then throws the violation.
  */
 export async function patiently<T>(patience: number, attempt: () => Promise<T>, signals?: Signals): Promise<T> {
   const deadline = new Deadline(patience);
@@ -79,8 +92,8 @@ export function isSharingViolation(error: unknown): boolean {
 }
 
 /**
- * Tells any number of consumers what the readers are now, and again after each change. A consumer slower than the
- * changes skips to the newest; the event counters tell what it missed.
+ * Tells any number of consumers the state of the readers, and again after each change. A consumer slower than the
+ * changes gets only the newest state; the event counters show what it missed.
  */
 export class ReaderFeed {
   readonly #look: () => readonly ReaderState[];
@@ -88,18 +101,18 @@ export class ReaderFeed {
   #version = 0;
   #ended = false;
 
-  /** @param look The readers at this moment. */
+  /** @param look Returns the present readers. */
   constructor(look: () => readonly ReaderState[]) {
     this.#look = look;
   }
 
-  /** Something changed. */
+  /** Call it after a change. */
   notify(): void {
     this.#version++;
     this.#changed.notifyAll();
   }
 
-  /** Ends every iteration, those to come too. */
+  /** Ends every iteration, also future ones. */
   end(): void {
     this.#ended = true;
     this.#changed.notifyAll();

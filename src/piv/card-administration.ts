@@ -1,4 +1,5 @@
 import { StatusError, SW } from "../apdu/index.ts";
+import type { CallOptions } from "../async/index.ts";
 import { wipe } from "../bytes/index.ts";
 import { type CardDeviceInfo, type PinState, UnsupportedError } from "../card/index.ts";
 import { randomBytes } from "../crypto/index.ts";
@@ -32,7 +33,7 @@ export class CardAdministration {
     oldKey: Uint8Array,
     newKey: Uint8Array,
     state: PinState,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<void> {
     const before = readManagementKey(oldKey);
     try {
@@ -44,7 +45,7 @@ export class CardAdministration {
             algorithm = await authenticate(send, before);
           });
           await setKey(send, newKeyAlgorithm(after, algorithm), after);
-        }, signal);
+        }, options);
       } finally {
         wipe(after);
       }
@@ -54,8 +55,11 @@ export class CardAdministration {
   }
 
   /** Sets the tries of PIN and PUK, 1 to 255, and both to the factory's values. The user and the officer must be logged in. */
-  async setPinTries({ pin, puk }: { readonly pin: number; readonly puk: number }, signal?: AbortSignal): Promise<void> {
-    const { sw } = await this.#send(setPinRetries(pin, puk), "SET PIN RETRIES", signal);
+  async setPinTries(
+    { pin, puk }: { readonly pin: number; readonly puk: number },
+    options?: CallOptions,
+  ): Promise<void> {
+    const { sw } = await this.#send(setPinRetries(pin, puk), "SET PIN RETRIES", options);
     if (sw === SW.OK) return;
     const cause = new StatusError("SET PIN RETRIES", sw);
     if (sw === SW.INSTRUCTION_NOT_SUPPORTED)
@@ -69,7 +73,7 @@ export class CardAdministration {
    * Resets the PIV application. The card wants PIN and PUK blocked first: wrong ones are sent until they are.
    * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
    */
-  async erase(signal?: AbortSignal): Promise<void> {
+  async erase(options?: CallOptions): Promise<void> {
     await this.#session.runConfirmed(async (send) => {
       const version = await send(getVersion());
       if (version.sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
@@ -79,7 +83,7 @@ export class CardAdministration {
       );
       const { sw } = await send(reset());
       if (sw !== SW.OK) throw new StatusError("RESET", sw);
-    }, signal);
+    }, options);
   }
 
   /** What the device says of itself, and what of it is still as the factory set it. */

@@ -1,14 +1,14 @@
 /**
- * The commands of the PIV card application (SP 800-73-4 part 2 chapter 3), as data: one pure function builds each, and one
- * reads its answer where that is more than bytes.
+ * The commands of the PIV card application (SP 800-73-4 part 2 chapter 3): for each a function that builds it, and one
+ * that parses its answer unless that is plain bytes.
  */
 import { type CommandApdu, encodeTlv, findTlv, MalformedAnswerError, readTlvs } from "../apdu/index.ts";
 import { concat, DataError, secretBytes } from "../bytes/index.ts";
 
-/** Application identifier without its version: what partial selection uses (SP 800-73-4 part 1 section 2.2). */
+/** The application identifier without its version, for partial selection (SP 800-73-4 part 1 section 2.2). */
 export const PIV_AID = Uint8Array.of(0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00);
 
-/** All there is: one short answer and GET RESPONSE for the rest, or one extended answer. */
+/** The whole answer: in short form with GET RESPONSE, or one extended answer. */
 const ALL = 65_536;
 const EMPTY = new Uint8Array();
 
@@ -17,15 +17,18 @@ export function select(): CommandApdu {
   return { cla: 0x00, ins: 0xa4, p1: 0x04, p2: 0x00, data: PIV_AID, ne: 256 };
 }
 
-/** What an application says of itself. */
+/** The application property template. */
 export interface ApplicationProperties {
-  /** Tag 50; empty where there is none. */
+  /** Tag 50; empty if absent. */
   readonly label: string;
   /** Cryptographic algorithm identifiers, tag 80 in each AC. */
   readonly algorithms: readonly number[];
 }
 
-/** Reads the application property template that SELECT answers (section 3.1.1, table 3). What is not there, or does not parse, is empty. */
+/**
+ * Parses the application property template in the answer to SELECT (section 3.1.1, table 3). Fields that are absent or
+ * malformed are empty.
+ */
 export function readApplicationProperties(answer: Uint8Array): ApplicationProperties {
   try {
     const template = readTlvs(findTlv(readTlvs(answer), 0x61) ?? new Uint8Array());
@@ -45,7 +48,7 @@ export function getData(tag: number): CommandApdu {
   return { cla: 0x00, ins: 0xcb, p1: 0x3f, p2: 0xff, data: encodeTlv(0x5c, tagBytes(tag)), ne: ALL };
 }
 
-/** PUT DATA of a data object with the value of its tag 53 (section 3.3.1); an empty one takes the object away. */
+/** PUT DATA of a data object with the value of its tag 53 (section 3.3.1); an empty one deletes the object. */
 export function putData(tag: number, content: Uint8Array): CommandApdu {
   const data = concat(encodeTlv(0x5c, tagBytes(tag)), encodeTlv(0x53, content));
   return { cla: 0x00, ins: 0xdb, p1: 0x3f, p2: 0xff, data };
@@ -56,12 +59,12 @@ function tagBytes(tag: number): Uint8Array {
   return Uint8Array.from(bytes.slice(bytes.findIndex((byte) => byte !== 0)));
 }
 
-/** VERIFY (section 3.2.1). Without `pin` it only asks how the reference stands and costs no try. */
+/** VERIFY (section 3.2.1). Without `pin` it only queries the PIN's state and spends no try. */
 export function verify(reference: number, pin: Uint8Array = EMPTY): CommandApdu {
   return { cla: 0x00, ins: 0x20, p1: 0x00, p2: reference, data: pin, conceal: "command" };
 }
 
-/** VERIFY with P1 = FF: the reference is no longer verified (section 3.2.1). */
+/** VERIFY with P1 = FF: resets the verified state of the PIN (section 3.2.1). */
 export function unverify(reference: number): CommandApdu {
   return { cla: 0x00, ins: 0x20, p1: 0xff, p2: reference };
 }
@@ -106,8 +109,8 @@ export function readAuthentication(answer: Uint8Array): Uint8Array {
 }
 
 /**
- * What GET DATA answers without its wrapping: the value of tag 53; a discovery object or BIT group keeps its own tag.
- * @returns Undefined for an object that is there and empty, which stands for one that is not.
+ * Unwraps the answer to GET DATA: returns the value of tag 53; a discovery object or BIT group keeps its own tag.
+ * @returns Undefined for an empty object, which means the same as an absent one.
  */
 export function readData(tag: number, answer: Uint8Array): Uint8Array | undefined {
   if (answer.length === 0) return undefined;
@@ -117,7 +120,7 @@ export function readData(tag: number, answer: Uint8Array): Uint8Array | undefine
   return value.length === 0 ? undefined : value;
 }
 
-/** `read`'s result; a DataError, or nothing found, is the card's mistake. */
+/** Returns the result of `read`; a DataError or undefined is the card's mistake. */
 function readAnswer(command: string, read: () => Uint8Array | undefined): Uint8Array {
   let value: Uint8Array | undefined;
   try {
@@ -133,7 +136,9 @@ function readAnswer(command: string, read: () => Uint8Array | undefined): Uint8A
 /** A PIN's length on the wire (section 2.4.3). */
 const PIN_LENGTH = 8;
 
-/** PINs and PUKs as the card takes them: 8 bytes each, padded with FF (section 2.4.3). The caller wipes it. */
+/**
+ * Concatenates PINs and PUKs in the card's format: 8 bytes each, padded with FF (section 2.4.3). The caller wipes it.
+ */
 export function padPins(...pins: readonly Uint8Array[]): Uint8Array {
   const padded = secretBytes(PIN_LENGTH * pins.length).fill(0xff);
   for (const [index, pin] of pins.entries()) padded.set(pin, PIN_LENGTH * index);

@@ -36,7 +36,7 @@ export const CONTAINER = {
   PAIRING_CODE: container(0x5fc123, "Pairing Code Reference Data Container", "2.16.24", true),
 } as const satisfies Record<string, Container>;
 
-/** The head of a Card Holder Unique Identifier (SP 800-73-4 part 1 table 9; TIG SCEPACS 2.3). */
+/** The first fields of a Card Holder Unique Identifier (SP 800-73-4 part 1 table 9; TIG SCEPACS 2.3). */
 export interface Chuid {
   /** Federal Agency Smart Credential Number, 25 bytes of 5-bit characters. */
   readonly fascn?: Uint8Array;
@@ -44,13 +44,13 @@ export interface Chuid {
   readonly guid?: Uint8Array;
 }
 
-/** Bytes that hold the fields before the signature: 53, EE, 30, 32, 33, 34, 35, 36. */
+/** Bytes that contain the fields before the signature: 53, EE, 30, 32, 33, 34, 35, 36. */
 export const CHUID_HEAD = 80;
 
 /**
- * Reads the first fields of a CHUID, up to wherever `bytes` end: its signature, which makes it ten times as long, comes last
- * and nobody here needs it. Works on the answer of GET DATA as it is, wrapping included.
- * @throws {DataError} if not even the wrapping is there.
+ * Parses the first fields of a CHUID, as far as `bytes` go: the signature, which makes it ten times as long, comes last
+ * and is not needed. Takes the answer to GET DATA, with its wrapping.
+ * @throws {DataError} if the wrapping is missing.
  */
 export function readChuidHead(bytes: Uint8Array): Chuid {
   const reader = new ByteReader(bytes, "CHUID");
@@ -60,7 +60,7 @@ export function readChuidHead(bytes: Uint8Array): Chuid {
   while (reader.remaining >= 2) {
     const tag = reader.u8();
     const length = reader.u8();
-    // Fields of 128 bytes or more (the signature) and those cut off end the head.
+    // Stops at a field of 128 bytes or more (the signature) and at one that is cut off.
     if (length >= 0x80 || length > reader.remaining) break;
     fields.set(tag, reader.take(length));
   }
@@ -78,8 +78,8 @@ function skipLength(reader: ByteReader): void {
 }
 
 /**
- * The number that tells this card from others, hexadecimal: the FASC-N, but the card UUID where there is no FASC-N or its agency is 9999,
- * which all have that are no agency (SP 800-73-4 part 1 section 3.1.2). OpenSC takes the same one (card-piv.c,
+ * The card's serial number, hexadecimal: the FASC-N; the card UUID if there is no FASC-N or its agency is 9999, which
+ * all issuers outside the government share (SP 800-73-4 part 1 section 3.1.2). OpenSC uses the same one (card-piv.c,
  * piv_get_serial_nr_from_CHUI). Undefined for a card without either, or with zeros in their place.
  */
 export function chuidNumber({ fascn, guid }: Chuid): string | undefined {
@@ -90,7 +90,10 @@ export function chuidNumber({ fascn, guid }: Chuid): string | undefined {
 
 const isSet = (number: Uint8Array): boolean => number.some((byte) => byte !== 0);
 
-/** Whether a FASC-N begins with the start sentinel and agency 9999: five characters of five bits each, the last bit is the next one's. */
+/**
+ * Whether a FASC-N begins with the start sentinel and agency 9999: five characters of five bits each; the last bit
+ * belongs to the next character.
+ */
 function isOfNoAgency([first, second, third, fourth = 0]: Uint8Array): boolean {
   return first === 0xd4 && second === 0xe7 && third === 0x39 && (fourth & 0x80) !== 0;
 }
@@ -102,21 +105,21 @@ export type PinReference = (typeof PIN_REFERENCE)[keyof typeof PIN_REFERENCE];
 /** Key reference of the PUK, in the same table. */
 export const PUK_REFERENCE = 0x81;
 
-/** What the discovery object tells (SP 800-73-4 part 1 section 3.3.2). */
+/** The contents of the discovery object (SP 800-73-4 part 1 section 3.3.2). */
 export interface Discovery {
-  /** The application that answered is PIV: its AID is named. */
+  /** Whether the object holds the AID of PIV. */
   readonly piv: boolean;
-  /** The PIN that the cardholder is used to: what a login verifies. */
+  /** The cardholder's primary PIN, which a login verifies. */
   readonly pin: PinReference;
 }
 
-/** A card without a discovery object has the application PIN only. */
+/** The policy of a card without a discovery object: it has the application PIN only. */
 export const NO_DISCOVERY: Discovery = { piv: false, pin: PIN_REFERENCE.APPLICATION };
 
 /**
- * Reads the value of a discovery object: 4F the application's AID, 5F2F the PIN usage policy, whose first byte says in bit 6
- * that the global PIN satisfies the access rules too, and whose second byte 20 says that it is the primary one.
- * @throws {DataError} if it is no BER-TLV.
+ * Parses a discovery object: 4F is the application's AID; 5F2F is the PIN usage policy. Bit 6 of its first byte says
+ * that the global PIN satisfies the access rules too; a second byte of 20 says that it is the primary one.
+ * @throws {DataError} if it is not BER-TLV.
  */
 export function readDiscovery(value: Uint8Array): Discovery {
   const objects = readTlvs(value, "discovery object");
@@ -128,20 +131,20 @@ export function readDiscovery(value: Uint8Array): Discovery {
   };
 }
 
-/** What the key history object tells of retired key management keys (SP 800-73-4 part 1 section 3.3.3). */
+/** The contents of the key history object: retired key management keys (SP 800-73-4 part 1 section 3.3.3). */
 export interface KeyHistory {
-  /** Retired keys whose certificates are on the card: 82 and following. */
+  /** Number of retired keys whose certificates are on the card: key 82 and following. */
   readonly onCard: number;
-  /** Retired keys whose certificates are elsewhere: the ones after those. */
+  /** Number of retired keys whose certificates are elsewhere: the keys after those. */
   readonly offCard: number;
-  /** Where those are. */
+  /** The URL of those certificates. */
   readonly url?: Uint8Array;
 }
 
 const TAG = { ON_CARD: 0xc1, OFF_CARD: 0xc2, URL: 0xf3, ERROR_DETECTION: 0xfe } as const;
 
 /**
- * Reads the value of a key history object.
+ * Parses a key history object.
  * @throws {DataError} for counts of more than 20 keys.
  */
 export function readKeyHistory(value: Uint8Array): KeyHistory {
@@ -155,7 +158,7 @@ export function readKeyHistory(value: Uint8Array): KeyHistory {
   return { onCard, offCard, ...(url && { url }) };
 }
 
-/** The value of a key history object. */
+/** Encodes a key history object. */
 export function encodeKeyHistory({ onCard, offCard, url }: KeyHistory): Uint8Array {
   return concat(
     encodeTlv(TAG.ON_CARD, Uint8Array.of(onCard)),
@@ -166,9 +169,9 @@ export function encodeKeyHistory({ onCard, offCard, url }: KeyHistory): Uint8Arr
 }
 
 /**
- * The key history once the certificate of retired key `number` is on the card, or is not any more. Programs look for as many retired
- * certificates as it counts, so the count goes as far as the last one.
- * @returns Undefined if it stays as it is.
+ * Updates the key history after the certificate of retired key `number` was written or deleted. Programs look for as
+ * many retired certificates as it counts, so the count reaches to the last one.
+ * @returns Undefined if nothing changes.
  */
 export function renewedHistory(
   history: KeyHistory | undefined,
@@ -188,10 +191,10 @@ export function renewedHistory(
 const COMPRESSED = 0x01;
 
 /**
- * The X.509 certificate, DER, out of the value of a certificate data object: 70 the certificate, 71 CertInfo, FE error
- * detection code (SP 800-73-4 part 1 table 10). Cards exist that compress without saying so in CertInfo, in other ways than gzip, or
- * that fill the object with zeros.
- * @throws {DataError} if there is none, or it does not inflate to at most 65,536 bytes.
+ * Returns the X.509 certificate, DER, from a certificate data object: 70 the certificate, 71 CertInfo, FE error
+ * detection code (SP 800-73-4 part 1 table 10). Some cards compress without setting CertInfo, or with another method
+ * than gzip, or pad the object with zeros.
+ * @throws {DataError} if there is none, or it does not decompress to at most 65,536 bytes.
  */
 export function readCertificate(value: Uint8Array): Uint8Array {
   const objects = readTlvs(value, "certificate object");

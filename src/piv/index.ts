@@ -1,6 +1,6 @@
 /**
- * PIV cards (NIST SP 800-73-4 and -5). A PIV card holds up to 24 asymmetric keys in fixed places, 9A 9C 9D 9E and 82 to 95, a
- * certificate for each, and data objects such as the CHUID; one PIN of the cardholder guards their use.
+ * PIV cards (NIST SP 800-73-4 and -5). A PIV card holds up to 24 asymmetric keys in fixed slots, 9A 9C 9D 9E and 82 to
+ * 95, a certificate for each, and data objects such as the CHUID; the cardholder's PIN protects the keys.
  */
 export { isYubiKey } from "./session.ts";
 export { CONTAINER, type Container } from "./data-objects.ts";
@@ -12,3 +12,4 @@ export {
   PivInspection,
 } from "./inspection.ts";
 export { piv } from "./profile.ts";
+export type { KeyPinPolicy } from "./yubico.ts";

@@ -10,7 +10,7 @@ import { keyUse, readUsableKey } from "./private-key.ts";
 import { PivSession } from "./session.ts";
 import { getMetadata, getSerial } from "./yubico.ts";
 
-/** A place for a key, as an inspection names it. */
+/** A key slot of the inspected card. */
 export interface InspectedSlot {
   /** The key reference as the standard writes it: "9A". */
   readonly name: string;
@@ -20,22 +20,22 @@ export interface InspectedSlot {
   readonly certificate: number;
   /** 1 for the first retired key (82), up to 20; undefined for the four named keys. */
   readonly retired: number | undefined;
-  /** When SP 800-73-4 part 1 table 5 has the card ask for the PIN. */
+  /** When the key needs the PIN, by SP 800-73-4 part 1 table 5. */
   readonly pin: KeySlot["pin"];
 }
 
-/** The card's answer to GET DATA, whatever it is. */
+/** The card's answer to GET DATA, of any kind. */
 export interface InspectedObject {
   readonly sw: number;
-  /** The value of the outer tag (53, 7E or 7F61); undefined for a refusal, an empty object, or an answer that does not parse. */
+  /** The value of the outer tag (53, 7E or 7F61); undefined for a refusal, an empty object, or a malformed answer. */
   readonly value?: Uint8Array;
-  /** Why an answer with 9000 does not parse. */
+  /** The parse error of an answer with status 9000. */
   readonly problem?: string;
 }
 
-/** A use of a key whose result can be checked. */
+/** A use of a key with a result that can be checked. */
 export interface InspectedProof {
-  /** SubjectPublicKeyInfo out of the key's certificate, DER. */
+  /** SubjectPublicKeyInfo from the key's certificate, DER. */
   readonly publicKey: Uint8Array;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
@@ -46,11 +46,11 @@ export interface InspectedProof {
 /** The card's answer to a use of a key. */
 export interface InspectedUse {
   readonly sw: number;
-  /** The result is what the key of the certificate gives. */
+  /** Whether the result verifies with the public key of the certificate. */
   readonly right: boolean;
-  /** The result as the card wrote it (tag 82), where there is one. */
+  /** The card's result (tag 82), if there is one. */
   readonly written?: Uint8Array;
-  /** Why an answer with 9000 does not parse. */
+  /** The parse error of an answer with status 9000. */
   readonly problem?: string;
 }
 
@@ -58,12 +58,12 @@ export interface InspectedUse {
 const MANAGEMENT_KEY = 0x9b;
 
 /**
- * Asks a PIV card what it is, and gives the answers as they are: no status word is an error here. Nothing on the card changes and no
- * try of a PIN is spent, but by {@link PivInspection.login}.
+ * Queries a PIV card and returns its answers unchanged: no status word is an error here. It changes nothing on the card
+ * and spends no PIN try, except by {@link PivInspection.login}.
  */
 export class PivInspection {
   readonly #session: PivSession;
-  /** Whether the card tells of its management key, which every card has. */
+  /** Whether the card reports metadata of its management key, which every card has. */
   readonly #hasMetadata = memoizeAsync(async () => (await this.#metadata(MANAGEMENT_KEY)).sw === SW.OK);
   readonly #slots: ReadonlyMap<string, KeySlot> = new Map(KEY_SLOTS.map((slot) => [referenceName(slot), slot]));
 
@@ -72,7 +72,7 @@ export class PivInspection {
     this.#session = new PivSession(card);
   }
 
-  /** The 24 places for keys: 9A, 9C, 9D, 9E, 82 to 95. */
+  /** The 24 key slots: 9A, 9C, 9D, 9E, 82 to 95. */
   get slots(): readonly InspectedSlot[] {
     return Array.from(this.#slots, ([name, slot]) => ({
       name,
@@ -97,21 +97,21 @@ export class PivInspection {
   }
 
   /**
-   * The certificate, DER, in the value of a certificate object.
-   * @throws {DataError} as the driver would: this is the certificate that it shows.
+   * The certificate, DER, from the value of a certificate object.
+   * @throws {DataError} as in the driver, which shows this certificate.
    */
   certificate(value: Uint8Array): Uint8Array {
     return readCertificate(value);
   }
 
-  /** The status word of an empty VERIFY, which costs no try (SP 800-73-4 part 2 section 3.2.1). */
+  /** The status word of an empty VERIFY, which spends no try (SP 800-73-4 part 2 section 3.2.1). */
   async pinStatus(reference: number): Promise<number> {
     return (await this.#session.runConfirmed((send) => send(verify(reference)))).sw;
   }
 
   /**
    * VERIFY of the PIN that the cardholder uses, once.
-   * @throws {PinError} if it is wrong or blocked; {@link StatusError} for any other refusal.
+   * @throws {PinError} if it is wrong or blocked; `StatusError` for any other refusal.
    */
   async login(pin: Uint8Array): Promise<void> {
     checkPin(pin);
@@ -119,19 +119,19 @@ export class PivInspection {
     await this.#session.runConfirmed((send) => verifyPin(send, reference, pin));
   }
 
-  /** Makes the card forget the PIN; a card that cannot be told to is reset. */
+  /** Makes the card forget the PIN; resets a card without such a command. */
   async logout(): Promise<void> {
     const { pin: reference } = await this.#session.discovery();
     const { sw } = await this.#session.runConfirmed((send) => send(unverify(reference)));
     if (sw !== SW.OK) await this.#session.reset();
   }
 
-  /** Yubico's metadata of a key or PIN, whatever the status word; undefined for a card that has no such command. */
+  /** Yubico's metadata of a key or PIN, with any status word; undefined for a card without the command. */
   async metadata(reference: number): Promise<ResponseApdu | undefined> {
     return (await this.#hasMetadata()) ? this.#metadata(reference) : undefined;
   }
 
-  /** The status word of Yubico's GET SERIAL, which firmware before 5 does not know. */
+  /** The status word of Yubico's GET SERIAL, which firmware before version 5 does not support. */
   async deviceSerialStatus(): Promise<number> {
     return (await this.#send(getSerial())).sw;
   }
@@ -141,11 +141,11 @@ export class PivInspection {
   }
 
   /**
-   * One use of a key (SP 800-73-4 part 2 section 3.2.4). Where it follows a VERIFY at once nothing is sent in between, so a key that
-   * wants the PIN each time can be used.
-   * A wrong result may be another application's: then this one is selected, and asked again.
-   * @param proof The key, what it computes, and how the result is checked.
-   * @throws {UnsupportedError} for a type or use that PIV does not have; {DataError} for input of a wrong length.
+   * Uses a key once (SP 800-73-4 part 2 section 3.2.4). Sends nothing between a VERIFY and this use, so that a key that
+   * needs the PIN each time works. A wrong result may come from another application: the PIV application is then
+   * selected, and the use repeated.
+   * @param proof The key, the operation, and how the result is checked.
+   * @throws {UnsupportedError} for a type or operation that PIV does not have; {DataError} for input of a wrong length.
    */
   async use(name: string, proof: InspectedProof): Promise<InspectedUse> {
     const { publicKey, primitive, input, isRight } = proof;

@@ -1,4 +1,5 @@
 import { type CommandApdu, isExecutionError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
+import type { CallOptions } from "../async/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardObject,
@@ -32,7 +33,11 @@ import {
 import { keyTypeName, pinPolicyOf } from "./yubico.ts";
 
 /** Sends a command for which the card wants the management key first. @throws {LoginRequiredError} if it was not given. */
-export type AdministratorExchange = (command: CommandApdu, name: string, signal?: AbortSignal) => Promise<ResponseApdu>;
+export type AdministratorExchange = (
+  command: CommandApdu,
+  name: string,
+  options?: CallOptions,
+) => Promise<ResponseApdu>;
 
 /** Makes keys on a card, and brings them there; a key that is in the place already gives way. */
 export class KeyAdministration {
@@ -46,7 +51,7 @@ export class KeyAdministration {
     this.#send = send;
   }
 
-  async generate({ type, id, vendorAttributes }: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
+  async generate({ type, id, vendorAttributes }: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) {
       const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
@@ -54,15 +59,16 @@ export class KeyAdministration {
     }
     const { slot } = place;
     const policies = this.#readPolicies(vendorAttributes);
-    const { data, sw } = await this.#send(generate(slot, type, policies), "GENERATE", signal);
+    const { data, sw } = await this.#send(generate(slot, type, policies), "GENERATE", options);
     if (sw !== SW.OK) {
       const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
       if (NO_SUCH_PLACE.has(sw)) {
-        const refused = `the card makes no key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
+        const refused = `the card cannot generate a key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
         throw new UnsupportedError(`${refused}; ${await this.#freePlaces(slot)}`, { cause });
       }
       // SP 800-73-4 part 2 section 3.3.2: an algorithm that the card does not have.
-      if (sw === SW.WRONG_DATA) throw new UnsupportedError(`the card makes no ${keyTypeName(type)} keys`, { cause });
+      if (sw === SW.WRONG_DATA)
+        throw new UnsupportedError(`the card cannot generate ${keyTypeName(type)} keys`, { cause });
       throw cause;
     }
     this.#store.made(slot, readGenerated(type, data), pinPolicyOf(policies.pin));
@@ -70,9 +76,9 @@ export class KeyAdministration {
   }
 
   /** Proves that a key was made on the card: no login is needed. */
-  async attest(session: PivSession, slot: KeySlot, signal?: AbortSignal): Promise<KeyAttestation> {
+  async attest(session: PivSession, slot: KeySlot, options?: CallOptions): Promise<KeyAttestation> {
     const name = referenceName(slot);
-    const ask = (command: CommandApdu): Promise<ResponseApdu> => session.run((send) => send(command), signal);
+    const ask = (command: CommandApdu): Promise<ResponseApdu> => session.run((send) => send(command), options);
     const { data, sw } = await ask(attest(slot.reference));
     if (sw !== SW.OK) {
       const cause = new StatusError("ATTEST", sw);
@@ -88,21 +94,21 @@ export class KeyAdministration {
   }
 
   /** Moves the key in `from` to the place that another CKA_ID names. */
-  async move(from: KeySlot, id: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async move(from: KeySlot, id: Uint8Array, options?: CallOptions): Promise<void> {
     const to = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, id))?.slot;
     if (!to) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
     if (to === from) throw new UnsupportedError(`the key is in ${referenceName(to)} already`);
-    await this.#move(from, to.reference, signal);
+    await this.#move(from, to.reference, options);
     this.#store.forgetKey(to);
   }
 
   /** Takes the key in `slot` off the card; its certificate stays. */
-  delete(slot: KeySlot, signal?: AbortSignal): Promise<void> {
-    return this.#move(slot, NOWHERE, signal);
+  delete(slot: KeySlot, options?: CallOptions): Promise<void> {
+    return this.#move(slot, NOWHERE, options);
   }
 
-  async #move(from: KeySlot, to: number, signal?: AbortSignal): Promise<void> {
-    const { sw } = await this.#send(moveKey(from.reference, to), "MOVE KEY", signal);
+  async #move(from: KeySlot, to: number, options?: CallOptions): Promise<void> {
+    const { sw } = await this.#send(moveKey(from.reference, to), "MOVE KEY", options);
     if (sw === SW.OK) {
       this.#store.forgetKey(from);
       return;
@@ -121,7 +127,7 @@ export class KeyAdministration {
   }
 
   /** Brings a private key to the place that its CKA_ID names; a key that is there gives way. */
-  async import(object: NewCardObject & { readonly class: "private-key" }, signal?: AbortSignal): Promise<CardObject> {
+  async import(object: NewCardObject & { readonly class: "private-key" }, options?: CallOptions): Promise<CardObject> {
     const place = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, object.id));
     if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
     if (!this.#store.reports.hasYubicoCommands) throw new UnsupportedError(NO_IMPORT);
@@ -130,7 +136,7 @@ export class KeyAdministration {
     const { slot } = place;
     const command = importKey(slot.reference, key, policies);
     try {
-      const { sw } = await this.#send(command, "IMPORT ASYMMETRIC KEY", signal);
+      const { sw } = await this.#send(command, "IMPORT ASYMMETRIC KEY", options);
       if (sw !== SW.OK) throw new StatusError("IMPORT ASYMMETRIC KEY", sw);
     } finally {
       if (command.data) wipe(command.data);
@@ -153,7 +159,9 @@ export class KeyAdministration {
       const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
       if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
     }
-    return free.length === 0 ? "no place is free: a key that is there gives way" : `free: CKA_ID ${free.join(", ")}`;
+    return free.length === 0
+      ? "no slot is free: generating a key replaces an existing one"
+      : `free: CKA_ID ${free.join(", ")}`;
   }
 }
 
@@ -168,4 +176,5 @@ const NO_MOVE =
   "keys on this card stay until others are made in their places; YubiKeys move and delete them from firmware 5.7 on";
 const NO_POLICIES =
   "this card has no PIN and touch policies of its own: only cards with Yubico's commands take them; leave them out";
-const NO_IMPORT = "a PIV card takes certificates and data objects; only one with Yubico's commands takes private keys";
+const NO_IMPORT =
+  "this driver imports private keys to PIV cards with Yubico's commands only; generate the key on the card";

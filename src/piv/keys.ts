@@ -3,16 +3,19 @@ import type { CardMechanism, KeyType, KeyUsageByFamily } from "../card/index.ts"
 import { curveInfo } from "../crypto/index.ts";
 import type { KeyPinPolicy } from "./yubico.ts";
 
-/** A place for one asymmetric key and its certificate. */
+/** A slot for one asymmetric key and its certificate. */
 export interface KeySlot {
   /** Key reference, P2 of GENERAL AUTHENTICATE (SP 800-78-4 table 6-1). */
   readonly reference: number;
   /** Data object tag of the certificate (SP 800-73-4 part 1 table 3). */
   readonly certificate: number;
-  /** When the card wants the PIN before it uses the key (SP 800-73-4 part 1 table 5), unless it says otherwise. */
+  /**
+   * When the card needs the PIN before it uses the key (SP 800-73-4 part 1 table 5), unless the card reports another
+   * policy.
+   */
   readonly pin: KeyPinPolicy;
   readonly usage: KeyUsageByFamily;
-  /** CKA_ID. 1 to 4 for 9A, 9C, 9D, 9E, then the retired ones: the numbering that OpenSC and ykcs11 share. */
+  /** CKA_ID: 1 to 4 for 9A, 9C, 9D, 9E, then the retired keys; OpenSC and ykcs11 use the same numbers. */
   readonly id: number;
   /** 1 for the first retired key (82), up to 20; undefined for the four named keys. */
   readonly retired?: number;
@@ -20,9 +23,9 @@ export interface KeySlot {
 }
 
 /**
- * What the keys of a place are for (SP 800-78-5 table 1, SP 800-73-4 part 2 section 3.2.4). With RSA, signing and decrypting are one
- * and the same operation of the card; only the card authentication key has no use for decryption. Agreeing on a secret with EC is for
- * the key management keys, and signing with EC for the others. A key on Curve25519 does the one thing that it can, wherever it is.
+ * The uses of the keys in a slot (SP 800-78-5 table 1, SP 800-73-4 part 2 section 3.2.4). With RSA, signing and
+ * decrypting are the same operation of the card; only the card authentication key does not decrypt. EC key management
+ * keys agree on secrets, the other EC keys sign. A key on Curve25519 has only one use, in any slot.
  */
 const usage =
   ({ decrypts, agrees }: { readonly decrypts: boolean; readonly agrees: boolean }): KeyUsageByFamily =>
@@ -35,7 +38,7 @@ const AUTHENTICATION = usage({ decrypts: true, agrees: false });
 const MANAGEMENT = usage({ decrypts: true, agrees: true });
 const CARD_AUTHENTICATION = usage({ decrypts: false, agrees: false });
 
-/** The labels that OpenSC shows (pkcs15-piv.c), so that a PKCS #11 URI that was made with it finds the same objects. */
+/** OpenSC's labels (pkcs15-piv.c), so that a PKCS #11 URI made with OpenSC finds the same objects. */
 const labels = (key: string, certificate: string): KeySlot["labels"] => ({
   privateKey: `${key} key`,
   publicKey: `${key} pubkey`,
@@ -85,7 +88,7 @@ export const NAMED_SLOTS: readonly KeySlot[] = [
   },
 ];
 
-/** How many retired key management keys a card may hold: 82 to 95 (SP 800-73-4 part 1 section 3.3.2). */
+/** The number of retired key management keys: 82 to 95 (SP 800-73-4 part 1 section 3.3.2). */
 export const RETIRED_KEYS = 20;
 
 export const RETIRED_SLOTS: readonly KeySlot[] = Array.from({ length: RETIRED_KEYS }, (_, index) => ({
@@ -105,7 +108,7 @@ export function referenceName(slot: KeySlot): string {
   return toHex(Uint8Array.of(slot.reference)).toUpperCase();
 }
 
-/** What PIV cards compute with, of any age and make: SP 800-78-5 table 1, older sizes, and what Yubico added. */
+/** The key types of PIV cards of any age and make: SP 800-78-5 table 1, older sizes, and Yubico's additions. */
 export const PIV_MECHANISMS: readonly CardMechanism[] = [
   { primitive: "rsa-raw", minBits: 1024, maxBits: 4096 },
   { primitive: "ecdsa", minBits: 256, maxBits: 384 },
@@ -114,14 +117,14 @@ export const PIV_MECHANISMS: readonly CardMechanism[] = [
   { primitive: "eddsa", minBits: 255, maxBits: 255 },
 ];
 
-/** Keys of a type that the card computes with. */
+/** A key type and the slots that support it. */
 export interface ComputedType {
   readonly type: KeyType;
-  /** The place of such a key; undefined for a type that the card has for every place. */
+  /** The slots with such keys; undefined for a type that every slot supports. */
   readonly slot?: KeySlot;
 }
 
-/** A card that has no key yet and does not say what it computes with: the keys of SP 800-78-5 table 1. */
+/** The types for a card without keys that does not list its algorithms: those of SP 800-78-5 table 1. */
 const STANDARD_TYPES: readonly KeyType[] = [
   { type: "rsa", modulusBits: 2048 },
   { type: "rsa", modulusBits: 3072 },
@@ -130,8 +133,8 @@ const STANDARD_TYPES: readonly KeyType[] = [
 ];
 
 /**
- * The mechanisms of a card.
- * @param types Of its keys, and those that it says that it has. If there are none, it is taken for one of the standard.
+ * Returns the mechanisms of a card.
+ * @param types Of its keys, and those that it reports. If there are none, the standard's types are assumed.
  */
 export function mechanismsOf(types: readonly ComputedType[]): readonly CardMechanism[] {
   const known = types.length > 0 ? types : STANDARD_TYPES.map((type) => ({ type }));
@@ -160,7 +163,7 @@ function bitsOf(type: KeyType): number {
   return type.type === "ec" ? curveInfo(type.curve).bits : 255;
 }
 
-/** The keys that YubiKeys with a firmware version compute with: P-384 came with version 4, the last four with 5.7. */
+/** The key types of YubiKeys by firmware version: P-384 came with version 4, the last four with 5.7. */
 export function typesOfFirmware([major = 0, minor = 0]: Uint8Array): readonly KeyType[] {
   const is57 = major > 5 || (major === 5 && minor >= 7);
   return [

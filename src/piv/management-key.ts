@@ -7,7 +7,7 @@ import type { PivExchange } from "./session.ts";
 /** Key reference of the card management key (SP 800-73-4 part 1 table 5). */
 export const MANAGEMENT_KEY = 0x9b;
 
-/** Algorithm identifiers (SP 800-78-5 table 9) that a key of this many bytes may have, the commonest first. */
+/** Algorithm identifiers (SP 800-78-5 table 9) for a key of this many bytes, the most common one first. */
 const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly cipher: BlockCipher }[]> = new Map([
   [16, [{ id: 0x08, cipher: "aes" }]],
   [
@@ -21,18 +21,18 @@ const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly c
 ]);
 
 /**
- * The management key that a security officer typed: 32, 48 or 64 hexadecimal digits, as other PIV modules take it, or the key
- * itself, 16, 24 or 32 bytes.
- * @throws {PinError} for any other length; the card was not asked.
+ * Parses a management key as typed by a security officer: 32, 48 or 64 hexadecimal digits, as in other PIV modules, or
+ * the key itself, 16, 24 or 32 bytes.
+ * @throws {PinError} for any other length; nothing was sent to the card.
  */
 export function readManagementKey(pin: Uint8Array): Uint8Array {
-  // 32 digits could be a key of 32 bytes as well; nobody types one of those.
+  // 32 digits could also be a key of 32 bytes, but a user does not type one of those.
   if (ALGORITHMS.has(pin.length / 2) && pin.every((byte) => nibble(byte) !== undefined)) return fromDigits(pin);
   if (ALGORITHMS.has(pin.length)) return copySecret(pin);
   throw new PinError("length", "a management key has 32, 48 or 64 hexadecimal digits; the card was not asked");
 }
 
-/** What a hexadecimal digit in ASCII stands for. A string of the key could not be wiped. */
+/** The value of a hexadecimal digit in ASCII. Avoids a string of the key, which could not be wiped. */
 function nibble(ascii: number): number | undefined {
   if (ascii >= 0x30 && ascii <= 0x39) return ascii - 0x30;
   const upper = ascii & ~0x20;
@@ -47,21 +47,21 @@ function fromDigits(digits: Uint8Array): Uint8Array {
 }
 
 /**
- * Mutual authentication with the card management key (SP 800-73-4 part 2 appendix A.2): the card proves that it has the key,
- * and so does the host; the key crosses no wire.
+ * Mutual authentication with the card management key (SP 800-73-4 part 2 appendix A.2): the card and the host prove to
+ * each other that they have the key, which is never transmitted.
  * @returns The identifier of the key's algorithm.
  * @throws {PinError} if the card refuses the proof; {@link MalformedAnswerError} if the card's own proof is wrong.
  */
 export async function authenticate(send: PivExchange, key: Uint8Array): Promise<number> {
   for (const { id, cipher } of ALGORITHMS.get(key.length) ?? []) {
     const { data, sw } = await send(generalAuthenticate(id, encodeTlv(0x80)));
-    // The management key is of another algorithm with keys as long.
+    // The management key has another algorithm with the same key length.
     if (sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) continue;
     if (sw !== SW.OK) throw failed(sw);
     await prove(send, id, cipher, key, readTemplate(data, 0x80, blockLength(cipher)));
     return id;
   }
-  throw new PinError("incorrect", "the card's management key is of another algorithm or length");
+  throw new PinError("incorrect", "the card's management key has another algorithm or length");
 }
 
 /** The algorithm that a new key gets: that of the old one, if the key has its length; else AES. */
@@ -94,14 +94,18 @@ async function prove(
 const ACTION = "GENERAL AUTHENTICATE with the management key";
 
 /**
- * Whether a card says that the proof is wrong: 6982 (SP 800-73-4 part 2 section 3.2.4), 6300, 63Cx, or 6A80, as the proof's form is right.
+ * Whether a status word means that the proof is wrong: 6982 (SP 800-73-4 part 2 section 3.2.4), 6300, 63Cx, or 6A80,
+ * because the proof's form is right.
  */
 function isRefusedProof(sw: number): boolean {
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED || sw === SW.VERIFICATION_FAILED || sw === SW.WRONG_DATA) return true;
   return (new StatusError(ACTION, sw).triesLeft ?? 0) > 0 || sw === SW.TRIES_LEFT;
 }
 
-/** The card did not come as far as a judgement of the key. Its status word is the cause, because alone it may say something else. */
+/**
+ * The card failed before it checked the key. Its status word is only the cause, because alone it may mean something
+ * else.
+ */
 function failed(sw: number): CardError {
   const cause = new StatusError(ACTION, sw);
   return new CardError(`the card failed to check the management key: ${cause.message}`, { cause });

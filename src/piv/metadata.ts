@@ -5,25 +5,25 @@ import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivSession } from "./session.ts";
 import { getMetadata, type KeyMetadata, readKeyMetadata } from "./yubico.ts";
 
-/** The card has metadata, and no key in this place. */
+/** The card has metadata, but no key in this slot. */
 export const NO_KEY = Symbol("no key");
 
-/** What a card with Yubico's commands says of a key; undefined where it says nothing. */
+/** What a card with Yubico's commands reports of a key; undefined if it reports nothing. */
 export type KeyReport = KeyMetadata | typeof NO_KEY | undefined;
 
 /**
- * The metadata of a card's keys (GET METADATA), each asked for once. A card that does not announce the command is asked once at most
- * if it refuses it: its first answer says whether it knows the command.
+ * The metadata of a card's keys (GET METADATA), each read once. If a card that does not announce the command refuses
+ * it, the command is not sent again.
  */
 export class KeyReports {
   readonly #session: PivSession;
   readonly #changed: (slot: KeySlot) => void;
   readonly #reports = new MemoizedMap((slot: KeySlot) => this.#ask(slot));
-  /** Those that have arrived. */
+  /** The metadata read so far. */
   readonly #arrived = new Map<KeySlot, KeyReport>();
-  /** Whether the card knows the command; undefined while only its announcement speaks for it, or nothing does. */
+  /** Whether the card supports the command; undefined before its first answer. */
   #known: boolean | undefined;
-  /** The card says that it has no such place for a key: the others of its kind need not be asked for. */
+  /** Whether the card reports that it has no such slot: the other slots of its kind are then not queried. */
   #withoutRetiredKeys = false;
 
   /** @param changed Called when what is known of the key in a slot changes. */
@@ -32,37 +32,42 @@ export class KeyReports {
     this.#changed = changed;
   }
 
-  /** Whether the card has commands that Yubico added, be they only older ones: its programs use the retired places freely, and keep no key history. */
+  /**
+   * Whether the card has commands that Yubico added, also older ones: programs for such cards use the retired slots
+   * freely, and keep no key history.
+   */
   get hasYubicoCommands(): boolean {
     return this.areExpected || this.#session.announcesYubicoCommands;
   }
 
-  /** Whether the card can be expected to answer: it has done so, or announces that it does. */
+  /** Whether the card can be expected to answer: it has answered before, or announces the command. */
   get areExpected(): boolean {
     return this.#known ?? this.#session.announcesYubicoCommands;
   }
 
   /**
-   * What the card says of the key in `slot`.
+   * Reads the metadata of the key in `slot`.
    * @throws {StatusError} if a card that knows the command fails; {MalformedAnswerError}.
    */
   of(slot: KeySlot): Promise<KeyReport> {
     return this.#reports.get(slot);
   }
 
-  /** What is known of the key in `slot` without an exchange. */
+  /** The metadata of the key in `slot` that are known without an exchange. */
   known(slot: KeySlot): KeyReport {
     return this.#arrived.get(slot);
   }
 
-  /** There may be another key in `slot` now. */
+  /** Forgets the metadata of `slot`, whose key may have changed. */
   forget(slot: KeySlot): void {
     this.#reports.delete(slot);
     this.#arrived.delete(slot);
     this.#changed(slot);
   }
 
-  /** Asks for the key in `slot` again: another program may have changed it. Errors as of {@link of}. */
+  /**
+   * Reads the metadata of the key in `slot` again: another program may have changed the key. Errors as for {@link of}.
+   */
   async renew(slot: KeySlot): Promise<KeyReport> {
     const report = await this.#ask(slot);
     this.#reports.set(slot, report);
@@ -84,7 +89,7 @@ export class KeyReports {
       this.#known = true;
       return readKeyMetadata(data);
     }
-    // Only a card that knows the command says anything about the key by a refusal.
+    // Only if the card supports the command does a refusal say anything about the key.
     if (this.areExpected) {
       if (isNotFound(sw)) return NO_KEY;
       if (isExecutionError(sw)) throw new StatusError(`GET METADATA ${referenceName(slot)}`, sw);

@@ -14,7 +14,7 @@ import { type KeyReport, NO_KEY } from "./metadata.ts";
 import type { PivStore } from "./store.ts";
 import { CKA_YUBICO } from "./yubico-admin.ts";
 
-/** What belongs to one place for a key. */
+/** The objects of one key slot. */
 export interface SlotObjects {
   readonly slot: KeySlot;
   readonly certificate: CardCertificate;
@@ -22,7 +22,7 @@ export interface SlotObjects {
   readonly privateKey: CardPrivateKey;
 }
 
-/** What every place for a key may hold, as objects that read from `store` when they are asked. */
+/** The possible objects of every key slot; they read from `store` on request. */
 export function slotObjects(store: PivStore): readonly SlotObjects[] {
   return KEY_SLOTS.map((slot) => ({
     slot,
@@ -32,26 +32,29 @@ export function slotObjects(store: PivStore): readonly SlotObjects[] {
   }));
 }
 
-/** One of the other data objects, and its place. */
+/** Another data object and its container. */
 export interface DataObject {
   readonly container: Container;
   readonly object: CardData;
 }
 
-/** The other data objects, likewise. */
+/** The possible other data objects, likewise. */
 export function dataObjects(store: PivStore): readonly DataObject[] {
   return Object.values(CONTAINER).map((container) => ({ container, object: dataObject(store, container) }));
 }
 
-/** All but the two with tags of their own, which say how the card is used: the PIN that counts, and what biometrics there are. */
+/**
+ * All containers except the two with tags of their own, which describe the card: the discovery object and the BIT
+ * group.
+ */
 export function isWritable({ tag }: Container): boolean {
   return tag > 0xffff;
 }
 
 /**
- * Whether a search looks into `slot` at all. A search that names no object asks for the retired keys that the card can be expected to
- * have ({@link PivStore.expectsRetired}): each of the 20 places costs an exchange.
- * @param what A retired key whose certificate is elsewhere is on the card, and its certificate is not.
+ * Whether a search reads `slot` at all. A search without an identifier reads only the retired slots that are probably
+ * used ({@link PivStore.expectsRetired}): each of the 20 slots costs an exchange.
+ * @param what A retired key whose certificate is elsewhere is on the card, but its certificate is not.
  */
 async function isWorthAsking(
   store: PivStore,
@@ -91,7 +94,7 @@ function publicKeyObject(store: PivStore, slot: KeySlot): CardPublicKey {
   };
 }
 
-/** When the card wants the PIN for a key is known once the card was asked for it, where it tells. */
+/** The PIN policy of a key is known after its metadata were read, if the card has any. */
 function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
   return {
     class: "private-key",
@@ -145,14 +148,15 @@ function dataObject(store: PivStore, container: Container): CardData {
 const LENGTH = 12;
 
 /**
- * A value made of all that can be read without the PIN, 12 bytes. All of it is read anew, so that what another program wrote is seen,
- * and shown from then on. PIV has no counter of changes, and of a new key without a certificate only Yubico's metadata tell.
- * @throws {StatusError} if the card fails; what the way to the card throws.
+ * A digest of all contents that can be read without the PIN, 12 bytes. It reads everything anew, so that changes by
+ * other programs are seen and shown from then on. PIV has no change counter, and only Yubico's metadata report a new
+ * key without a certificate.
+ * @throws {StatusError} if the card fails; errors of the connection.
  */
 export async function updateCount(store: PivStore): Promise<Uint8Array> {
   const hasher = new Hasher("sha256");
   const add = (part: Uint8Array | undefined): void => {
-    // What is not there differs from what is empty.
+    // An absent object and an empty one differ.
     hasher.update(part ? concat(uint32(part.length), part) : uint32(0xffff_ffff));
   };
   add(uint32(store.privateWrites));
@@ -164,7 +168,7 @@ export async function updateCount(store: PivStore): Promise<Uint8Array> {
   return hasher.digest().slice(0, LENGTH);
 }
 
-/** What the card says of a key; of one that only this process knows of, its public half. */
+/** The metadata of a key; for a key that only this process knows, its public key. */
 async function keyOf(store: PivStore, slot: KeySlot): Promise<Uint8Array | undefined> {
   const report: KeyReport = await unlessRefused(() => store.renewReport(slot));
   if (report === undefined) return store.madeKey(slot);

@@ -5,14 +5,17 @@ import { changeReference, padPins, resetRetryCounter, verify } from "./commands.
 import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./data-objects.ts";
 import type { PivExchange } from "./session.ts";
 
-/** 6 to 8 decimal digits (SP 800-73-4 part 1 section 3.2). Cards in use take other characters too, so only the length binds. */
+/**
+ * 6 to 8 decimal digits (SP 800-73-4 part 1 section 3.2). Some cards accept other characters too, so only the length is
+ * checked.
+ */
 export const PIV_PIN: PinInfo = { label: "PIV Card Holder PIN", minLength: 6, maxLength: 8 };
 
-/** 8 bytes (SP 800-73-4 part 1 section 3.2); shorter ones, filled up as a PIN is, are found on cards in use. */
+/** 8 bytes (SP 800-73-4 part 1 section 3.2); some cards have shorter ones, padded like a PIN. */
 export const PIV_PUK: PinInfo = { label: "PIV PIN Unblocking Key", minLength: 6, maxLength: 8 };
 
 /**
- * Refuses a PIN that no PIV card takes, before a card sees it. The padding byte FF cannot be a part of it.
+ * Refuses a PIN that PIV does not allow, before anything is sent. It cannot contain the padding byte FF.
  * @throws {PinError}
  */
 export function checkPin(pin: Uint8Array): void {
@@ -21,12 +24,12 @@ export function checkPin(pin: Uint8Array): void {
     throw new PinError("length", `a PIV PIN has ${minLength} to ${maxLength} characters; the card was not asked`);
   }
   if (pin.some((byte) => byte < 0x20 || byte > 0x7e)) {
-    throw new PinError("characters", "a PIV PIN has digits, or ASCII characters at most; the card was not asked");
+    throw new PinError("characters", "a PIV PIN has digits, or at least ASCII characters only; the card was not asked");
   }
 }
 
 /**
- * Refuses a new PIN that no PIV card takes, before a card sees it.
+ * Refuses a new PIN that PIV does not allow, before anything is sent.
  * @throws {PinError}
  */
 function checkNewPin(pin: Uint8Array): void {
@@ -39,7 +42,7 @@ function checkNewPin(pin: Uint8Array): void {
 }
 
 /**
- * Refuses a PUK of a length that no PIV card takes. It may hold any bytes (SP 800-73-4 part 1 section 3.2).
+ * Refuses a PUK of a wrong length. It may contain any bytes (SP 800-73-4 part 1 section 3.2).
  * @throws {PinError}
  */
 function checkPuk(puk: Uint8Array): void {
@@ -62,19 +65,20 @@ export async function verifyPin(send: PivExchange, reference: PinReference, pin:
   }
 }
 
-/** A wrong PIN that the card refused without a number, 6300: the empty VERIFY may tell the number. */
+/** For a wrong PIN that the card refused without a number, 6300: the empty VERIFY may return the number. */
 async function withTries(send: PivExchange, reference: PinReference, error: unknown): Promise<unknown> {
   if (!(error instanceof PinError) || error.reason !== "incorrect" || error.triesLeft !== undefined) return error;
   const { triesLeft } = await readPinStatus(send, reference);
   return triesLeft === undefined ? error : pinRefused("PIN", triesLeft, error.cause);
 }
 
-/** What a PIN is changed to, once it was checked: nothing is sent before. */
+/** The second step of a PIN change, after both values were checked; nothing is sent before. */
 export type PinChange = (send: PivExchange) => Promise<void>;
 
 /**
  * CHANGE REFERENCE DATA (SP 800-73-4 part 2 section 3.2.2), of a PIN or the PUK.
- * @throws {PinError} for either value, before anything is sent; what is returned throws it for the old one.
+ * @throws {PinError} for a malformed value, before anything is sent; the returned function throws it if the old value
+ *   is wrong.
  */
 export function changePin(reference: number, oldPin: Uint8Array, newPin: Uint8Array): PinChange {
   const isPuk = reference === PUK_REFERENCE;
@@ -85,8 +89,9 @@ export function changePin(reference: number, oldPin: Uint8Array, newPin: Uint8Ar
 }
 
 /**
- * RESET RETRY COUNTER with the PUK (SP 800-73-4 part 2 section 3.2.3): a new application PIN, with all its tries.
- * @throws {PinError} for either value, before anything is sent; what is returned throws it for the PUK.
+ * RESET RETRY COUNTER with the PUK (SP 800-73-4 part 2 section 3.2.3): sets a new application PIN with all its tries.
+ * @throws {PinError} for a malformed value, before anything is sent; the returned function throws it if the PUK is
+ *   wrong.
  */
 export function unlockPin(puk: Uint8Array, newPin: Uint8Array): PinChange {
   checkPuk(puk);
@@ -96,15 +101,15 @@ export function unlockPin(puk: Uint8Array, newPin: Uint8Array): PinChange {
     sendPins(send, asked, [puk, newPin], (values) => resetRetryCounter(PIN_REFERENCE.APPLICATION, values));
 }
 
-/** What was asked of the card, for the error that says what became of it. */
+/** The PIN command that was sent, for error messages. */
 interface Asked {
   readonly action: string;
-  /** What the card compared. */
+  /** The secret that the card compared. */
   readonly name: "PIN" | "PUK";
   readonly setsPin: boolean;
 }
 
-/** Sends a command with PINs in it, and wipes what was made of them. */
+/** Sends a command that contains PINs, and wipes the buffers. */
 async function sendPins(
   send: PivExchange,
   asked: Asked,
@@ -125,17 +130,20 @@ function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | St
   const { triesLeft } = cause;
   if (triesLeft !== undefined || sw === SW.VERIFICATION_FAILED) return pinRefused(name, triesLeft, cause);
   if (isNotSet(sw)) {
-    return new PinError("not-set", `the card has no ${name} yet; its issuer's programs set one`, undefined, { cause });
+    return new PinError("not-set", `the card has no ${name} yet; set one with the issuer's software`, undefined, {
+      cause,
+    });
   }
-  // SP 800-73-4 part 2 sections 3.2.1 to 3.2.3: 6A80 is a PIN that breaks the card's own rule on length or characters.
+  // SP 800-73-4 part 2 sections 3.2.1 to 3.2.3: 6A80 means that the PIN breaks the card's own rule on length or
+  // characters.
   if (sw === SW.WRONG_DATA) {
     const reason = setsPin ? "unacceptable" : "characters";
-    return new PinError(reason, "the card does not take such a PIN; no try is spent", undefined, { cause });
+    return new PinError(reason, "the card does not accept such a PIN; no try was spent", undefined, { cause });
   }
   return cause;
 }
 
-/** The card compared, and refused. @param triesLeft Undefined where the card does not tell. */
+/** The error for a wrong secret. @param triesLeft Undefined if the card does not report it. */
 function pinRefused(name: Asked["name"], triesLeft: number | undefined, cause: unknown): PinError {
   if (triesLeft === 0) {
     const advice = name === "PIN" ? "unblock it with the PUK" : "only the card's issuer can help";
@@ -145,14 +153,14 @@ function pinRefused(name: Asked["name"], triesLeft: number | undefined, cause: u
   return new PinError("incorrect", `the ${name} is wrong; ${left}`, triesLeft, { cause });
 }
 
-/** Whether a card says that it has no such PIN, or that nobody has set it (ISO/IEC 7816-4 table 6). */
+/** Whether a status word means that the card has no such PIN, or that it is not set (ISO/IEC 7816-4 table 6). */
 function isNotSet(sw: number): boolean {
   return sw === SW.REFERENCE_DATA_NOT_USABLE || sw === SW.REFERENCED_DATA_NOT_FOUND;
 }
 
 /**
- * How a PIN stands, by the empty VERIFY, which costs no try. SP 800-73-4 part 2 section 3.2.1 has every card answer it; cards that
- * refuse it (6700, 6982, 6985, 6A86, 6F00 were seen) do not tell.
+ * The state of a PIN, by the empty VERIFY, which spends no try. SP 800-73-4 part 2 section 3.2.1 requires every card to
+ * answer it; some refuse (6700, 6982, 6985, 6A86, 6F00 have been seen) and so do not report the state.
  */
 export async function readPinStatus(
   send: PivExchange,
@@ -164,7 +172,7 @@ export async function readPinStatus(
   return { triesLeft, verified: false, ...(isNotSet(sw) && { isSet: false }) };
 }
 
-/** What the card says of the PIN when it is asked without one; undefined where it does not tell. */
+/** The PIN's state from the answer to the empty VERIFY; undefined if the card does not report it. */
 export async function isPinVerified(send: PivExchange, reference: PinReference): Promise<boolean | undefined> {
   return isToldVerified(await readPinStatus(send, reference));
 }

@@ -29,9 +29,9 @@ import type { PivExchange } from "./session.ts";
 import { encodePolicies, type NewKeyPolicies } from "./yubico-admin.ts";
 import { algorithmOf, readPublicKeyObjects, requiredAlgorithm } from "./yubico.ts";
 
-/** A private key as it is used: its place, and what its public half says of it. */
+/** A private key for use: its slot and its public half. */
 export interface UsableKey {
-  /** With the PIN policy that the card says of the key, where it says one. */
+  /** With the PIN policy that the card reports for the key, if any. */
   readonly slot: KeySlot;
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
@@ -40,13 +40,13 @@ export interface UsableKey {
   readonly algorithm: number | undefined;
 }
 
-/** @param spki SubjectPublicKeyInfo, DER. @throws {DataError} for a key of a type that is not known here. */
+/** @param spki SubjectPublicKeyInfo, DER. @throws {DataError} for a key of an unsupported type. */
 export function readUsableKey(slot: KeySlot, spki: Uint8Array): UsableKey {
   const publicKey = parsePublicKey(spki);
   return { slot, spki, publicKey, algorithm: algorithmOf(publicKey) };
 }
 
-/** One use of a private key: how the card is asked, and what its answer means. */
+/** One use of a private key: how to build the command and parse the answer. */
 export interface KeyUse {
   readonly command: CommandApdu;
   /** @throws {MalformedAnswerError} for a result of a wrong length. */
@@ -54,7 +54,7 @@ export interface KeyUse {
 }
 
 /**
- * How the card applies `primitive` to `input` with `key` (SP 800-73-4 part 2 section 3.2.4, appendix A).
+ * Returns how the card applies `primitive` to `input` with `key` (SP 800-73-4 part 2 section 3.2.4, appendix A).
  * @throws {UnsupportedError} for a type of key, or a use of it, that PIV does not have; {DataError} for input of a wrong length.
  */
 export function keyUse(key: UsableKey, primitive: KeyPrimitive, input: Uint8Array): KeyUse {
@@ -93,14 +93,14 @@ export function keyUse(key: UsableKey, primitive: KeyPrimitive, input: Uint8Arra
       read: (response) => resultOfLength(response, 32),
     };
   }
-  throw new UnsupportedError(`${primitive} is nothing that a PIV card does with this key`);
+  throw new UnsupportedError(`PIV does not support ${primitive} with this key`);
 }
 
 /**
  * Sends one use of a key.
  * @param refusal Finds out why the card's security status is not satisfied.
- * @throws {UnsupportedError} if the key is not meant for this use; {StatusError} for any other refusal; {MalformedAnswerError} for what
- *   cannot be a result of the key; what `refusal` gives.
+ * @throws {UnsupportedError} if the key does not allow this use; {StatusError} for any other refusal;
+ *   {MalformedAnswerError} for an impossible result; the error that `refusal` returns.
  */
 export async function sendKeyUse(
   send: PivExchange,
@@ -112,7 +112,7 @@ export async function sendKeyUse(
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw await refusal(new StatusError("GENERAL AUTHENTICATE", sw));
   if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
-    throw new CardError(`there is no key in ${referenceName(slot)}, though there is a certificate`, { cause });
+    throw new CardError(`there is no key in ${referenceName(slot)}, although there is a certificate`, { cause });
   }
   if (isUnsupportedUse(sw)) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
@@ -122,30 +122,35 @@ export async function sendKeyUse(
   return use.read(readAuthentication(data));
 }
 
-/** P2 names the key, so that a card without it refuses P2, or says that there is none. */
+/** P2 names the key: a card without it refuses P2, or reports that the key is absent. */
 function refusedUse(slot: KeySlot, sw: number): string {
   const name = referenceName(slot);
   return sw === SW.INCORRECT_P1_P2
-    ? `the card refuses key ${name}: there is no key in ${name}, or it is of another type than its certificate`
-    : `the card does not do this with key ${name}`;
+    ? `the card refuses key ${name}: there is no key in ${name}, or its type is not the certificate's`
+    : `the card does not support this operation with key ${name}`;
 }
 
 export function loginRequired(slot: KeySlot, cause?: StatusError): LoginRequiredError {
   const when = slot.pin === "always" ? "immediately before each use of this key" : "before it uses this key";
   const touch = cause && slot.pin === "always" ? ", or a touch while it works" : "";
-  return new LoginRequiredError(`the card wants the PIN ${when}${touch}`, { cause });
+  return new LoginRequiredError(`the card needs the PIN ${when}${touch}`, { cause });
 }
 
-/** The card refused the key, and still has the PIN, or may have it: on a YubiKey for lack of a touch. */
+/**
+ * The card refused the key although the PIN is verified, or may be: on a YubiKey perhaps because the key was not
+ * touched.
+ */
 export function useRefused(slot: KeySlot, cause: StatusError): UseRefusedError {
   const key = `the card refused to use key ${referenceName(slot)}`;
   return new UseRefusedError(
-    `${key}, and the PIN was given: the key may want a touch, when it blinks, or the PIN immediately before each use`,
+    `${key}, and the PIN was given: the key may need a touch, when it blinks, or the PIN immediately before each use`,
     { cause },
   );
 }
 
-/** Cards want a hash as long as the order; a shorter one is the same number with zeros before it (FIPS 186-5 6.4.1). */
+/**
+ * Pads a hash to the length of the order, as cards require: leading zeros do not change the number (FIPS 186-5 6.4.1).
+ */
 function leftPad(hash: Uint8Array, length: number): Uint8Array {
   if (hash.length > length) throw new DataError(`a hash of ${hash.length} bytes for a key of ${length}`);
   return concat(new Uint8Array(length - hash.length), hash);
@@ -162,7 +167,7 @@ export function generate(slot: KeySlot, type: KeyType, policies: NewKeyPolicies 
 }
 
 /**
- * The public key in the answer, under 7F49.
+ * Parses the public key in the answer, under 7F49.
  * @returns SubjectPublicKeyInfo, DER.
  * @throws {MalformedAnswerError} if it does not hold a key of this type.
  */
@@ -172,6 +177,6 @@ export function readGenerated(type: KeyType, answer: Uint8Array): Uint8Array {
     return readPublicKeyObjects(type, readTlvs(template, "generated public key"));
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the public key that the card made does not parse: ${cause.message}`, { cause });
+    throw new MalformedAnswerError(`the generated public key does not parse: ${cause.message}`, { cause });
   }
 }

@@ -5,7 +5,7 @@ import {
   type Card,
   type CardExchange,
   confirmedAnswer,
-  type ExclusiveAccess,
+  type HoldOptions,
   type KeyType,
   SelectedApplication,
 } from "../card/index.ts";
@@ -14,10 +14,10 @@ import { CHUID_HEAD, CONTAINER, type Discovery, NO_DISCOVERY, readChuidHead, rea
 import { typesOfFirmware } from "./keys.ts";
 import { getVersion, keyTypeOfAlgorithm } from "./yubico.ts";
 
-/** Hexadecimal beginnings of historical bytes, and what stands anywhere in them, of cards that carry PIV. */
+/** Historical bytes of PIV cards, hexadecimal: how they begin, or a part of them. */
 const BEGINNINGS: readonly string[] = [
-  // Cards of the US Department of Defense, which are CAC cards too (OpenSC, card-piv.c, piv_atrs, after the department's "Token
-  // utilization and variation matrix"; pcsc-tools, smartcard_list.txt).
+  // Cards of the US Department of Defense, which are also CAC cards (OpenSC, card-piv.c, piv_atrs, after the
+  // department's "Token utilization and variation matrix"; pcsc-tools, smartcard_list.txt).
   "0031c06477e303",
   "0031c064b0f310",
   "80318065b0831113ac83",
@@ -26,7 +26,7 @@ const BEGINNINGS: readonly string[] = [
   "73667465206364313434",
   "534345372003002046",
   "8031c164080692",
-  // PIV alone: Sm@rtCafe 7 of the same department, Gemalto IDPrime PIV, ID-One PIV (the same sources).
+  // PIV only: Sm@rtCafe 7 of the same department, Gemalto IDPrime PIV, ID-One PIV (the same sources).
   "53434537200f002046",
   "80318065b0831117e583",
   "8031c152",
@@ -35,15 +35,15 @@ const BEGINNINGS: readonly string[] = [
   "69536869656c64",
   "755472757374",
 ];
-/** "Yubi", whatever follows: key, Key (OpenSC, card-piv.c). */
+/** Any that begin with "Yubi": key, Key (OpenSC, card-piv.c). */
 const YUBIKEY = "59756269";
-/** "Nitrokey", "Canokey": makes whose PIV application has Yubico's commands too. */
+/** "Nitrokey", "Canokey": their PIV applications also have Yubico's commands. */
 const WITH_YUBICO_COMMANDS: readonly string[] = [YUBIKEY, "4e6974726f6b6579", "43616e6f6b6579"];
 const ANYWHERE: readonly string[] = [
   YUBIKEY,
   // "PIVKEY", "SPIVKEY70".
   "5049564b4559",
-  // The application identifier of PIV itself, as ISO/IEC 7816-4 section 12.1.1.1 puts it there.
+  // The application identifier of PIV itself, as in ISO/IEC 7816-4 section 12.1.1.1.
   "a000000308000010",
 ];
 
@@ -56,7 +56,7 @@ export function announcesPiv(atr: Uint8Array): boolean {
   );
 }
 
-/** Whether this is a YubiKey's answer to reset. No command of PIV is answered before PIV is selected there. */
+/** Whether this is a YubiKey's answer to reset. A YubiKey answers PIV commands only after PIV was selected. */
 export function isYubiKey(atr: Uint8Array): boolean {
   return historicalBytes(atr).includes(YUBIKEY);
 }
@@ -67,7 +67,7 @@ function announcesYubicoCommands(atr: Uint8Array): boolean {
   return WITH_YUBICO_COMMANDS.some((part) => historical.includes(part));
 }
 
-/** In hexadecimal; none where the answer to reset cannot be read. */
+/** Historical bytes in hexadecimal; empty if the answer to reset is malformed. */
 function historicalBytes(atr: Uint8Array): string {
   try {
     return toHex(parseAtr(atr).historicalBytes);
@@ -78,8 +78,8 @@ function historicalBytes(atr: Uint8Array): string {
 }
 
 /**
- * Status words that may come from another application, which another program selected meanwhile: the object, key or
- * instruction is unknown there, or its PIN is not verified.
+ * Status words that may come from another application, which another program has selected: it does not know the object,
+ * key or instruction, or its PIN is not verified.
  */
 const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([
   SW.SECURITY_STATUS_NOT_SATISFIED,
@@ -94,19 +94,19 @@ const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([
   SW.CLASS_NOT_SUPPORTED,
 ]);
 
-/** Sends a command to the PIV application and returns the answer, whatever its status word. */
+/** Sends a command to the PIV application and returns the answer with any status word. */
 export type PivExchange = CardExchange["send"];
 
-/** The PIV application on a card that other programs may use as well. */
+/** The PIV application on a card that other programs may use too. */
 export class PivSession {
   readonly #card: Card;
   readonly #application: SelectedApplication;
   #discovery: Discovery | undefined;
-  /** Of a YubiKey's firmware; empty if it does not tell. */
+  /** The version of a YubiKey's firmware; empty if unknown. */
   #version: Uint8Array | undefined;
-  /** What the application said of itself when it was selected. */
+  /** The application property template from the last SELECT. */
   #properties: ApplicationProperties = { label: "", algorithms: [] };
-  /** The card has no discovery object, and its CHUID proved that PIV is selected. */
+  /** Whether the card has no discovery object, and its CHUID has confirmed that PIV is selected. */
   #provedByChuid = false;
 
   constructor(card: Card) {
@@ -121,12 +121,12 @@ export class PivSession {
     return this.#card;
   }
 
-  /** Whether the card says that it has the commands that Yubico added: in its answer to reset, or to SELECT. */
+  /** Whether the card announces Yubico's commands: in its answer to reset, or to SELECT. */
   get announcesYubicoCommands(): boolean {
     return announcesYubicoCommands(this.#card.atr) || namesYubicoCommands(this.#properties.label);
   }
 
-  /** The types of keys that the card says that it computes with: a YubiKey by its version. Empty if it does not say. */
+  /** The key types that the card announces: a YubiKey by its version. Empty if it announces none. */
   async computedTypes(): Promise<readonly KeyType[]> {
     const told = this.#properties.algorithms.flatMap((id) => keyTypeOfAlgorithm(id) ?? []);
     if (!isYubiKey(this.#card.atr)) return told;
@@ -138,41 +138,33 @@ export class PivSession {
   }
 
   /**
-   * Runs `work` with the card to itself. If the card refuses as another application would, the application is confirmed,
-   * selected if another one is selected, and `work` runs once more: it must bear that.
-   * @param signal Ends the wait.
-   * @param access A hold of the card, for work within it.
+   * Runs `work` with exclusive use of the card. If the card refuses as another application would, the PIV application
+   * is confirmed, selected if necessary, and `work` runs once more: it must be repeatable.
    */
-  run<T>(
-    work: (send: PivExchange, attempt: Attempt) => Promise<T>,
-    signal?: AbortSignal,
-    access?: ExclusiveAccess,
-  ): Promise<T> {
+  run<T>(work: (send: PivExchange, attempt: Attempt) => Promise<T>, options?: HoldOptions): Promise<T> {
     return this.#application.runOptimistically(
       (exchange, attempt) => work(verifyingExchange(exchange, attempt), attempt),
-      signal,
-      access,
+      options,
     );
   }
 
   /**
-   * Runs `work`, which must not reach another application even once because it could spend a try of a PIN there, or use another
+   * Runs `work`, which must never reach another application because it could spend a try of a PIN there, or use another
    * key.
-   * @param access A hold of the card, for work within it.
    */
-  runConfirmed<T>(work: (send: PivExchange) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(exchange.send), signal, access);
+  runConfirmed<T>(work: (send: PivExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return this.#application.runConfirmed((exchange) => work(exchange.send), options);
   }
 
-  /** Makes the card forget all that was verified. */
+  /** Makes the card forget all verified PINs and keys. */
   reset(): Promise<void> {
     return this.#card.reset();
   }
 
   /**
-   * Finds the application. A card that has it selected says so in its discovery object, which is wanted anyway for its PIN
-   * policy; any other is asked by SELECT. Where another program is at the card, SELECT comes last: it may drop a verified PIN.
-   * @returns Whether the card carries the application.
+   * Finds the application. If it is selected, the card returns its discovery object, which is needed anyway for the PIN
+   * policy; otherwise SELECT decides. If another program uses the card, SELECT comes last: it may reset a verified PIN.
+   * @returns Whether the card has the application.
    * @throws {StatusError} if the card fails instead of answering.
    */
   claim(): Promise<boolean> {
@@ -218,8 +210,8 @@ export class PivSession {
   }
 
   /**
-   * Asks for an object of PIV with a command that changes nothing in any application, and drops no verified PIN as a SELECT may.
-   * SP 800-73-4 has the discovery object for this; a card without one may have a CHUID.
+   * Reads a PIV object, which changes nothing in any application and, unlike SELECT, keeps verified PINs. SP 800-73-4
+   * has the discovery object for this; a card without one may have a CHUID.
    */
   async #probe(exchange: CardExchange): Promise<boolean> {
     const mayHaveDiscovery = this.#discovery?.piv ?? !this.#provedByChuid;
@@ -239,12 +231,14 @@ export class PivSession {
   }
 }
 
-/** Labels of PIV applications in open firmware that have Yubico's commands: trussed's (SoloKeys, Nitrokey 3) and PivApplet. */
+/**
+ * Application labels of open source firmware with Yubico's commands: trussed's (SoloKeys, Nitrokey 3) and PivApplet.
+ */
 const LABELS = /^(?:SoloKeys|Nitrokey|PivApplet)/u;
 
 const namesYubicoCommands = (label: string): boolean => LABELS.test(label);
 
-/** An exchange that takes a refusal for the PIV application's only once the application is confirmed. */
+/** An exchange that accepts a refusal only after it has confirmed that the PIV application is selected. */
 function verifyingExchange(exchange: CardExchange, attempt: Attempt): PivExchange {
   return async (command, enough) => {
     const answer = await exchange.send(command, enough);
@@ -263,7 +257,7 @@ function isChuid(data: Uint8Array): boolean {
   }
 }
 
-/** Undefined for a refusal and for what is no discovery object: another application may answer anything. */
+/** Undefined for a refusal and for anything but a discovery object: another application may have answered. */
 function parseDiscovery({ data, sw }: ResponseApdu): Discovery | undefined {
   if (sw !== SW.OK) return undefined;
   try {

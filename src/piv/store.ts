@@ -26,32 +26,35 @@ const PRIVATE_TAGS: ReadonlySet<number> = new Set(
     .map(({ tag }) => tag),
 );
 
-/** The data objects of a PIV card, each read when it is first asked for and once. */
+/** The data objects of a PIV card, each read on first use and cached. */
 export class PivStore {
   readonly #session: PivSession;
   readonly #objects = new MemoizedMap((tag: number) => this.#fetch(tag));
-  /** Tags of the objects that are on the card, as far as they were read. */
+  /** Tags of the objects found on the card so far. */
   readonly #found = new Set<number>();
-  /** Tags of objects that were read again, because they did not parse. */
+  /** Tags of objects that were read twice, because they did not parse. */
   readonly #readAgain = new Set<number>();
-  /** What the card itself says of its keys. */
+  /** The card's metadata of its keys. */
   readonly reports: KeyReports;
   #privateWrites = 0;
-  /** Public keys of pairs made here: a new key has no certificate yet, and an old certificate is not its own. */
+  /**
+   * Public keys of pairs generated here: a new key has no certificate yet, and an old certificate belongs to another
+   * key.
+   */
   readonly #generated = new Map<KeySlot, Uint8Array>();
   /** When keys that were made or brought here want the PIN, where the caller said so. */
   readonly #policies = new Map<KeySlot, KeyPinPolicy>();
-  /** The places of keys that were made here. */
+  /** The slots of keys that were generated here. */
   readonly #made = new Set<KeySlot>();
   /** Keys as they are used, until something changes of what they were read from. */
   readonly #keys = new Map<KeySlot, UsableKey>();
   #keyChanges = 0;
   /**
-   * The head of the CHUID: one exchange however long the object is. Empty if the card has none or a broken one, because
-   * all that hangs on it is a serial number.
+   * The first fields of the CHUID: one exchange for an object of any length. Empty if the card has none or a malformed
+   * one, because only the serial number depends on it.
    */
   readonly chuid = memoizeAsync(() => unlessMalformed<Chuid>(() => this.#readChuid(), {}));
-  /** The serial number of the device, where the card answers Yubico's command for it. */
+  /** The serial number of the device, if the card supports Yubico's command for it. */
   readonly deviceSerial = memoizeAsync(() => this.#readDeviceSerial());
   /** The key history, or undefined if the card has none that can be read. */
   readonly keyHistory = memoizeAsync(() => unlessMalformed(() => this.#readHistory(), undefined));
@@ -65,7 +68,7 @@ export class PivStore {
 
   /**
    * The value of a data object, without its outer tag 53; undefined if the card has none.
-   * @throws {StatusError} 6982 if the object is guarded by the PIN.
+   * @throws {StatusError} 6982 if the object needs the PIN.
    */
   read(tag: number): Promise<Uint8Array | undefined> {
     return this.#objects.get(tag);
@@ -80,7 +83,7 @@ export class PivStore {
     return value;
   }
 
-  /** As {@link read}, for an object that must be there. */
+  /** As {@link read}, for an object that must exist. */
   async mustGet(container: Container): Promise<Uint8Array> {
     const value = await this.read(container.tag);
     if (!value) throw new StatusError(`GET DATA ${container.name}`, SW.FILE_NOT_FOUND);
@@ -93,8 +96,8 @@ export class PivStore {
   }
 
   /**
-   * What `parse` makes of the certificate object of `slot`. What does not parse is the card's fault, not the caller's; before it
-   * counts, it is read once more.
+   * Returns the result of `parse` for the certificate object of `slot`. A parse error is the card's fault, not the
+   * caller's; the object is read once more before it counts.
    */
   async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => T): Promise<T> {
     const name = `certificate ${referenceName(slot)}`;
@@ -133,13 +136,13 @@ export class PivStore {
     this.keep(slot, publicKey);
   }
 
-  /** Remembers the public half of the key in `slot`, whose certificate goes. */
+  /** Stores the public key of `slot` before its certificate is deleted. */
   keep(slot: KeySlot, publicKey: Uint8Array): void {
     this.#generated.set(slot, publicKey);
     this.reports.forget(slot);
   }
 
-  /** Remembers what the card has just been given under `tag`: the value of tag 53, empty if it was taken away. */
+  /** Caches the object that was just written under `tag`: the value of tag 53, empty if it was deleted. */
   wrote(tag: number, content: Uint8Array): void {
     this.#forgetObject(tag);
     if (PRIVATE_TAGS.has(tag)) this.#privateWrites++;
@@ -147,7 +150,7 @@ export class PivStore {
     if (content.length > 0) this.#found.add(tag);
   }
 
-  /** Has an object read again, and the key of a certificate: they may have been written, and the card did not say so. */
+  /** Forgets an object, and the key of a certificate: another program may have written them unnoticed. */
   forget(tag: number): void {
     this.#forgetObject(tag);
     for (const slot of KEY_SLOTS) if (slot.certificate === tag) this.reports.forget(slot);
@@ -171,12 +174,12 @@ export class PivStore {
     if (tag === CONTAINER.KEY_HISTORY.tag) this.keyHistory.clear();
   }
 
-  /** Number of objects written by this process that cannot be read without the PIN. */
+  /** Number of objects that this process wrote and that cannot be read without the PIN. */
   get privateWrites(): number {
     return this.#privateWrites;
   }
 
-  /** As {@link read}, from the card: another program may have written. What it wrote is known from then on. */
+  /** As {@link read}, but always from the card, and updates the cache: another program may have written it. */
   async renew(tag: number): Promise<Uint8Array | undefined> {
     const value = await this.#fetch(tag);
     const isKnown = this.#objects.has(tag);
@@ -185,12 +188,12 @@ export class PivStore {
     this.#forgetObject(tag);
     this.#objects.set(tag, value);
     const slot = KEY_SLOTS.find(({ certificate }) => certificate === tag);
-    // It is for another key than the one that was made here.
+    // The certificate belongs to another key than the one generated here.
     if (slot && isKnown && value && (await this.#keyWithoutCertificate(slot))) this.#forgetKey(slot);
     return value;
   }
 
-  /** What the card says of the key in `slot` now: another program may have made one. */
+  /** Reads the metadata of the key in `slot` again: another program may have generated one. */
   async renewReport(slot: KeySlot): Promise<KeyReport> {
     const report = await this.reports.renew(slot);
     const own = this.#generated.get(slot);
@@ -212,7 +215,10 @@ export class PivStore {
     this.#keyChanged(slot);
   }
 
-  /** The public half of a key that was made here, if the certificate in `slot` is not its own: SubjectPublicKeyInfo, DER. */
+  /**
+   * The public key of a pair generated here, if the certificate in `slot` belongs to another key: SubjectPublicKeyInfo,
+   * DER.
+   */
   async madeKey(slot: KeySlot): Promise<Uint8Array | undefined> {
     return this.#made.has(slot) ? this.#keyWithoutCertificate(slot) : undefined;
   }
@@ -224,12 +230,12 @@ export class PivStore {
     return certified && equalBytes(own, certified) ? undefined : own;
   }
 
-  /** Whether the key in `slot` was made here since the card was found. */
+  /** Whether the key in `slot` was generated here since the card was found. */
   wasGenerated(slot: KeySlot): boolean {
     return this.#made.has(slot);
   }
 
-  /** What the card says of the key in `slot`; undefined for a key of which it says nothing. Costs an exchange where it says something. */
+  /** The metadata of the key in `slot`; undefined if the card has none. Costs an exchange if it has some. */
   async metadata(slot: KeySlot): Promise<KeyMetadata | undefined> {
     return this.#generated.has(slot) ? undefined : this.reported(slot);
   }
@@ -241,7 +247,7 @@ export class PivStore {
     return report === NO_KEY ? undefined : report;
   }
 
-  /** When the card wants the PIN for the key in `slot`, as far as is known. */
+  /** When the key in `slot` needs the PIN, as far as is known. */
   pinPolicy(slot: KeySlot): KeyPinPolicy {
     const report = this.reports.known(slot);
     const told = report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report.pinPolicy);
@@ -249,10 +255,10 @@ export class PivStore {
   }
 
   /**
-   * Whether a search for everything asks for a retired key: all those that the key history object counts. Keys come to the places from
-   * the first on (SP 800-73-4 part 1 section 3.3.3). The programs of cards with Yubico's commands write no such object and use any
-   * place, most of them the first that is free: on these cards a few places are asked before the key history, and nothing more if they
-   * are empty. If one is not, and there is no key history, every place may hold a key.
+   * Whether a search for everything reads a retired slot: all those that the key history object counts. Keys fill the
+   * slots from the first on (SP 800-73-4 part 1 section 3.3.3). Programs for cards with Yubico's commands write no such
+   * object and use any slot, most of them the first free one: on these cards a few slots are read before the key
+   * history, and no others if they are empty. If one is used, and there is no key history, every slot may hold a key.
    * @param number Of the retired key, from 1.
    */
   async expectsRetired(slot: KeySlot, number: number, what: "key" | "certificate"): Promise<boolean> {
@@ -266,8 +272,8 @@ export class PivStore {
   }
 
   /**
-   * Whether some retired place is known to hold something, or one of the first places does: the first of all, and two more for each
-   * named place that is empty, whose certificate would have cost more. So a listing costs about the same on every card.
+   * Whether a retired slot is known to be used, or one of the first slots is: the first of all, and two more for each
+   * named slot that is empty, whose certificate would have cost more. So a listing costs about the same on every card.
    */
   async #usesRetiredPlaces(): Promise<boolean> {
     if (RETIRED_SLOTS.some((slot) => this.#isKnownUsed(slot))) return true;
@@ -291,9 +297,7 @@ export class PivStore {
     return lacksCertificate || this.reports.known(slot) === NO_KEY;
   }
 
-  /**
-   * Whether `slot` holds a certificate. Of a retired key that is not there, no certificate is looked for unless `named`.
-   */
+  /** Whether `slot` holds a certificate. For an absent retired key, no certificate is read unless `named`. */
   async hasCertificate(slot: KeySlot, named: boolean): Promise<boolean> {
     const absent = slot.retired !== undefined && !named && this.reports.areExpected && (await this.#lacksKey(slot));
     if (absent && !this.#objects.has(slot.certificate)) return false;
@@ -302,7 +306,7 @@ export class PivStore {
 
   /** Whether `slot` has a public key: that of its private key, or of its certificate. */
   async hasPublicKey(slot: KeySlot, named: boolean): Promise<boolean> {
-    // What is known costs nothing.
+    // Cached data cost no exchange.
     if (this.#generated.has(slot) || (await this.#knownCertificate(slot))) return true;
     return (
       (await this.hasPrivateKey(slot, named)) || (this.reports.areExpected && (await this.hasCertificate(slot, named)))
@@ -310,10 +314,10 @@ export class PivStore {
   }
 
   /**
-   * Whether `slot` holds a key: the card's word where it has one to say, else the certificate. Where there is neither a certificate nor
-   * an announcement, the card is asked all the same; it may refuse once.
-   * @param named Otherwise the certificate is enough for the key that wants no PIN: programs list it without a login, and its use asks
-   *   the card.
+   * Whether `slot` holds a key: by its metadata if the card has them, else by the certificate. Without a certificate
+   * and without an announcement of the command, the card is asked once anyway.
+   * @param named Otherwise a certificate proves the key that needs no PIN: programs list it without a login, and its
+   *   use asks the card.
    */
   async hasPrivateKey(slot: KeySlot, named: boolean): Promise<boolean> {
     if (this.#generated.has(slot)) return true;
@@ -337,9 +341,9 @@ export class PivStore {
   }
 
   /**
-   * The public key of `slot`: SubjectPublicKeyInfo, DER. It comes from the metadata of the key, which are shorter than its certificate
-   * and cannot be of another key, or else from the certificate.
-   * @param prefers A certificate that is known is as good for a public key, and costs nothing.
+   * The public key of `slot`: SubjectPublicKeyInfo, DER. It comes from the key's metadata, which are shorter than the
+   * certificate and always match the key, or else from the certificate.
+   * @param prefers A cached certificate serves as well for a public key, and costs no exchange.
    */
   async publicKey(slot: KeySlot, prefers: "key" | "certificate"): Promise<Uint8Array> {
     const generated = this.#generated.get(slot);
@@ -377,7 +381,7 @@ export class PivStore {
     return readChuidHead(data);
   }
 
-  /** Cards that do not know the command refuse it in their own ways; an execution error may be an accident of one exchange. */
+  /** Cards without the command refuse it in different ways; an execution error may affect one exchange only. */
   async #readDeviceSerial(): Promise<string | undefined> {
     const ask = (): Promise<ResponseApdu> => this.#session.run((send) => send(getSerial()));
     let answer = await ask();
@@ -386,8 +390,8 @@ export class PivStore {
   }
 
   /**
-   * Cards from before SP 800-73-3, which has brought the object, refuse it in their own ways: they repeat the refusal. An execution
-   * error says nothing about the object.
+   * Cards from before SP 800-73-3, which introduced the object, refuse it in different ways, and do so again. An
+   * execution error says nothing about the object.
    */
   async #readHistory(): Promise<KeyHistory | undefined> {
     const { tag } = CONTAINER.KEY_HISTORY;
@@ -401,7 +405,7 @@ export class PivStore {
   }
 }
 
-/** What `read` gives at the first or second time, or `otherwise` if both times it does not parse. */
+/** The result of `read` at the first or second attempt, or `otherwise` if both do not parse. */
 async function unlessMalformed<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await readTwiceIfMalformed(read);

@@ -1,11 +1,12 @@
+import type { CallOptions } from "../async/index.ts";
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type HoldOptions,
   type AuthenticatedUse,
   authenticateUse,
   CardError,
   type CardDeviceInfo,
-  type CardHold,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -54,19 +55,19 @@ import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, un
 import { PivStore } from "./store.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
 
-/** One use of a key, with all that was read of the key for it. */
+/** One use of a key, with the data read for it. */
 interface Computation {
   readonly key: UsableKey;
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
 }
 
-/** The one token of a PIV card: its cardholder PIN guards every key but the card authentication key. */
+/** The only token of a PIV card: its cardholder PIN protects every key except the card authentication key. */
 export class PivToken implements CardToken {
   readonly mechanisms = PIV_MECHANISMS;
   readonly changedBy = "so";
   readonly newKeyAttributes = new Set(Object.values(CKA_YUBICO));
-  readonly fixedLabel = "a PIV card has no place for a label, which is made of its serial number";
+  readonly fixedLabel = "the label of a PIV card is made from its serial number and cannot be changed";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
@@ -77,7 +78,7 @@ export class PivToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
-  /** Of the PIN, once the card has told. */
+  /** Of the PIN, once the card has reported it. */
   #maxTries: number | undefined;
 
   constructor(session: PivSession) {
@@ -98,8 +99,8 @@ export class PivToken implements CardToken {
   }
 
   /**
-   * Serial number and manufacturer are OpenSC's for the same card, so that a PKCS #11 URI that was made with it finds the token here; a
-   * YubiKey's serial number is the device's, because programs write a new CHUID whenever they like.
+   * Serial number and manufacturer are the same as OpenSC's, so that a PKCS #11 URI made with OpenSC finds the token
+   * here. A YubiKey's serial number is the device's, because programs often write a new CHUID.
    */
   async info(): Promise<CardTokenInfo> {
     const serial = await this.#serialNumber();
@@ -119,7 +120,10 @@ export class PivToken implements CardToken {
     return ofDevice ?? chuidNumber(await this.#store.chuid()) ?? (await this.#store.deviceSerial());
   }
 
-  /** OpenSC's, where it is not this one, and what the first release of this driver made of the card UUID. */
+  /**
+   * OpenSC's serial number, if it differs from this one, and the one that the first release of this driver made from
+   * the card UUID.
+   */
   async otherSerialNumbers(): Promise<readonly string[]> {
     const chuid = await this.#store.chuid();
     return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
@@ -134,8 +138,8 @@ export class PivToken implements CardToken {
   }
 
   /**
-   * The management key, which is the security officer's, has no tries to count; those of the PUK are not asked for. How many tries the
-   * PIN has at most, only Yubico's metadata tell, which a thorough question asks for.
+   * The management key, which is the security officer's, has no tries; those of the PUK are not read. Only Yubico's
+   * metadata report the maximum of the PIN's tries, which a thorough query reads.
    */
   async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
@@ -153,15 +157,15 @@ export class PivToken implements CardToken {
     return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send, "object")));
   }
 
-  /** Whether the PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
   async #pinOutlasts(send: PivExchange, refused: "key" | "object"): Promise<boolean> {
     if (!this.#pin.isVerified) return false;
-    // Known since the login: the card is taken here, and could not be asked.
+    // Known since the login: inside this transaction the card cannot be asked.
     const { pin } = await this.#session.discovery();
     const verified = await isPinVerified(send, pin);
     if (verified === true || this.#pin.hasAffirmed) return this.#pin.outlasts(verified);
-    // The card may be one that never says yes. It gives an object of the cardholder's only while the PIN is verified; where it has no
-    // such object, it may say that first.
+    // Some cards never report a verified PIN. A private object can be read only while the PIN is verified; if the card
+    // has none, it may report that first.
     const { sw } = await send(getData(CONTAINER.PRINTED_INFORMATION.tag), 1);
     if (refused === "object" && (sw === SW.OK || sw >> 8 === SW.BYTES_AVAILABLE >> 8)) return true;
     if (sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return this.#pin.outlasts(undefined);
@@ -170,14 +174,14 @@ export class PivToken implements CardToken {
   }
 
   /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
-  async login(user: PinUser, pin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (user === "so") return this.#loginOfficer(pin, signal);
+  async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
+    if (user === "so") return this.#loginOfficer(pin, options);
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    await this.#verify(reference, pin, signal);
+    await this.#verify(reference, pin, options);
   }
 
-  async #loginOfficer(pin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async #loginOfficer(pin: Uint8Array, options?: CallOptions): Promise<void> {
     const key = readManagementKey(pin);
     try {
       await this.#session.runConfirmed(
@@ -185,7 +189,7 @@ export class PivToken implements CardToken {
           this.#managementKey.present(async () => {
             await authenticate(send, key);
           }),
-        signal,
+        options,
       );
     } finally {
       wipe(key);
@@ -193,52 +197,52 @@ export class PivToken implements CardToken {
   }
 
   /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
-  async #verify(reference: PinReference, pin: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
-    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), signal, hold);
+  async #verify(reference: PinReference, pin: Uint8Array, options?: HoldOptions): Promise<void> {
+    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), options);
   }
 
   /** What the use needs besides is read before: the card wants the PIN in the very command before it (SP 800-73-4 part 1 table 4b). */
-  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     if (pin === null) throw new UnsupportedError("this reader has no keys for the PIN of a PIV card");
     checkPin(pin);
     const usable = await this.#store.usableKey(this.#slotOf(key));
     const { pin: reference } = await this.#session.discovery();
     const held: HeldUse = {
       pin,
-      verify: async (hold, pin, signal) => {
-        if (pin) await this.#verify(reference, pin, signal, hold);
+      verify: async (hold, pin, options) => {
+        if (pin) await this.#verify(reference, pin, { ...options, hold });
       },
-      use: (hold, primitive, input, signal) => this.#compute({ key: usable, primitive, input }, signal, hold),
+      use: (hold, primitive, input, options) => this.#compute({ key: usable, primitive, input }, { ...options, hold }),
     };
-    return authenticateUse(this.#session.card, held, signal);
+    return authenticateUse(this.#session.card, held, options);
   }
 
   /** The PIN that the cardholder uses, or the PUK; the management key on cards with Yubico's commands. */
-  async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#managementKey, signal);
+  async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
+    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#managementKey, options);
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
     await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
       this.#session.runConfirmed((send) => {
         const command = (): Promise<void> => changing(() => change(send));
         return pin === "puk" ? command() : this.#pin.present(command);
-      }, signal),
+      }, options),
     );
   }
 
   /** Of the application PIN only (SP 800-73-4 part 2 section 3.2.3): no PUK is there for the global one. */
-  async unlockPin(puk: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async unlockPin(puk: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const { pin } = await this.#session.discovery();
     if (pin !== PIN_REFERENCE.APPLICATION) {
-      throw new UnsupportedError("the holder of this card uses its global PIN, which no PIV command unblocks");
+      throw new UnsupportedError("the holder of this card uses the global PIN, which no PIV command unblocks");
     }
     const change = unlockPin(puk, newPin);
     await changingPin(this.#session.card, "PIN", (changing) =>
-      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), signal),
+      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), options),
     );
   }
 
-  /** Nothing but a reset makes a card forget the management key, or the PIN where it came before SP 800-73-4 and P1 = FF. */
+  /** Only a reset makes a card forget the management key, or the PIN on cards from before SP 800-73-4 and P1 = FF. */
   async logout(): Promise<void> {
     const managed = this.#managementKey.isVerified;
     this.#pin.forget();
@@ -246,7 +250,7 @@ export class PivToken implements CardToken {
     if (managed || !(await this.#unverify())) await this.#session.reset();
   }
 
-  /** @returns Whether the card has forgotten the PIN; it may not know the command. */
+  /** @returns Whether the card has forgotten the PIN; it may not support the command. */
   async #unverify(): Promise<boolean> {
     try {
       const { pin } = await this.#session.discovery();
@@ -257,31 +261,35 @@ export class PivToken implements CardToken {
     }
   }
 
-  /** A result that does not verify may be that of a new key: another program made it, and wrote a certificate for it. */
+  /**
+   * A result that does not verify may come from a new key: another program may have generated it and written a
+   * certificate for it.
+   */
   async use(
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const slot = this.#slotOf(key);
     const known = await this.#store.usableKey(slot);
     try {
-      return await this.#compute({ key: known, primitive, input }, signal);
+      return await this.#compute({ key: known, primitive, input }, options);
     } catch (error) {
       if (!(error instanceof WrongResultError)) throw error;
       this.#store.forget(slot.certificate);
       const current = await this.#store.usableKey(slot);
       if (equalBytes(current.spki, known.spki)) throw error;
-      return this.#compute({ key: current, primitive, input }, signal);
+      return this.#compute({ key: current, primitive, input }, options);
     }
   }
 
   /**
-   * A result that the public key can check is asked for without a confirmation of the application; a key agreement is not.
-   * @throws {WrongResultError} for an RSA result that the public key disproves.
+   * Does not confirm the application before an operation with a result that the public key can check; it does before a
+   * key agreement.
+   * @throws {WrongResultError} for an RSA result that does not match the public key.
    */
-  async #compute({ key, primitive, input }: Computation, signal?: AbortSignal, hold?: CardHold): Promise<Uint8Array> {
+  async #compute({ key, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
     const { slot, publicKey } = key;
     const use = keyUse(key, primitive, input);
     const send = async (exchange: PivExchange): Promise<Uint8Array> => {
@@ -289,29 +297,25 @@ export class PivToken implements CardToken {
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
         const outlasts = await this.#pinOutlasts(exchange, "key");
         // In a hold the PIN was given for this very use.
-        const isGiven = slot.pin !== "always" || hold !== undefined;
+        const isGiven = slot.pin !== "always" || options?.hold !== undefined;
         return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);
       });
       if (slot.pin !== "never") this.#pin.served();
       return result;
     };
-    if (primitive === "ecdh") return this.#session.runConfirmed(send, signal, hold);
-    return this.#session.run(
-      async (exchange, attempt) => {
-        const result = await send(exchange);
-        if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-        return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
-      },
-      signal,
-      hold,
-    );
+    if (primitive === "ecdh") return this.#session.runConfirmed(send, options);
+    return this.#session.run(async (exchange, attempt) => {
+      const result = await send(exchange);
+      if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
+      return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
+    }, options);
   }
 
-  generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
-    return this.#keys.generate(request, signal);
+  generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
+    return this.#keys.generate(request, options);
   }
 
-  /** What the card says that it computes with, and what its keys are of. */
+  /** The key types that the card announces, and those of its keys. */
   async supportedMechanisms(): Promise<readonly CardMechanism[]> {
     const types: ComputedType[] = (await this.#session.computedTypes()).map((type) => ({ type }));
     for (const { slot, publicKey } of this.#slots) {
@@ -330,59 +334,59 @@ export class PivToken implements CardToken {
   }
 
   /** For both the card wants what a login of either user gives. */
-  setPinTries(tries: { readonly pin: number; readonly puk: number }, signal?: AbortSignal): Promise<void> {
+  setPinTries(tries: { readonly pin: number; readonly puk: number }, options?: CallOptions): Promise<void> {
     this.#pin.forget();
-    return this.#card.setPinTries(tries, signal);
+    return this.#card.setPinTries(tries, options);
   }
 
-  async erase(signal?: AbortSignal): Promise<void> {
+  async erase(options?: CallOptions): Promise<void> {
     this.#pin.forget();
     this.#managementKey.forget();
-    await this.#card.erase(signal);
+    await this.#card.erase(options);
   }
 
-  attestKey(key: CardPrivateKey, signal?: AbortSignal): Promise<KeyAttestation> {
-    return this.#keys.attest(this.#session, this.#slotOf(key), signal);
+  attestKey(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation> {
+    return this.#keys.attest(this.#session, this.#slotOf(key), options);
   }
 
-  moveKey(key: CardPrivateKey, id: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return this.#keys.move(this.#slotOf(key), id, signal);
+  moveKey(key: CardPrivateKey, id: Uint8Array, options?: CallOptions): Promise<void> {
+    return this.#keys.move(this.#slotOf(key), id, options);
   }
 
-  createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
-    if (object.class === "private-key") return this.#keys.import(object, signal);
-    return this.#write(() => newWriting(object, this.#slots, this.#data), signal);
+  createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
+    if (object.class === "private-key") return this.#keys.import(object, options);
+    return this.#write(() => newWriting(object, this.#slots, this.#data), options);
   }
 
-  setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
-    return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), signal);
+  setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+    return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), options);
   }
 
   /** A key whose certificate goes stays where it is, and is seen as long as this process knows of it. */
-  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
-    if (object.class === "private-key") return this.#keys.delete(this.#slotOf(object), signal);
+  async destroyObject(object: CardObject, options?: CallOptions): Promise<void> {
+    if (object.class === "private-key") return this.#keys.delete(this.#slotOf(object), options);
     const place = this.#slots.find(({ certificate }) => certificate === object);
     const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
-    await this.#write(() => placeOf(object, this.#slots, this.#data), signal);
+    await this.#write(() => placeOf(object, this.#slots, this.#data), options);
     if (place && publicKey && !this.#store.reports.areExpected) this.#store.keep(place.slot, publicKey);
   }
 
-  async #write(plan: () => Writing, signal?: AbortSignal): Promise<CardObject> {
+  async #write(plan: () => Writing, options?: CallOptions): Promise<CardObject> {
     const { tag, content, object } = plan();
     const isPresent = content.length > 0;
     // A write that ends between the two leaves a key history that counts too many, and hides no certificate.
-    if (isPresent) await this.#renewHistory(tag, isPresent, signal);
-    await this.#put(tag, content, signal);
-    if (!isPresent) await this.#renewHistory(tag, isPresent, signal);
+    if (isPresent) await this.#renewHistory(tag, isPresent, options);
+    await this.#put(tag, content, options);
+    if (!isPresent) await this.#renewHistory(tag, isPresent, options);
     return object;
   }
 
-  async #put(tag: number, content: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async #put(tag: number, content: Uint8Array, options?: CallOptions): Promise<void> {
     try {
-      const { sw } = await this.#administer(putData(tag, content), "PUT DATA", signal);
+      const { sw } = await this.#administer(putData(tag, content), "PUT DATA", options);
       if (sw !== SW.OK) throw new StatusError("PUT DATA", sw);
     } catch (error) {
-      // The card may have written all the same.
+      // The card may have written it anyway.
       this.#store.forget(tag);
       throw error;
     }
@@ -390,21 +394,21 @@ export class PivToken implements CardToken {
   }
 
   /**
-   * The key history counts the certificates of retired keys, and programs look for no others. The programs of cards with Yubico's
-   * commands keep none: it is renewed there only where somebody wrote one. A card may lack the object, or room for it; the certificate
-   * stands without it.
+   * The key history counts the certificates of retired keys, and programs look for no others. Programs for cards with
+   * Yubico's commands keep none: there it is updated only if it exists. A card may lack the object, or space for it;
+   * the certificate works without it.
    */
-  async #renewHistory(tag: number, isPresent: boolean, signal?: AbortSignal): Promise<void> {
+  async #renewHistory(tag: number, isPresent: boolean, options?: CallOptions): Promise<void> {
     const number = this.#slots.find(({ slot }) => slot.certificate === tag)?.slot.retired;
     if (number === undefined) return;
     const history = await this.#store.keyHistory();
     if (!history && this.#store.reports.hasYubicoCommands) return;
     const renewed = renewedHistory(history, number, isPresent);
     if (!renewed) return;
-    const put = (): Promise<void> => this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), signal);
+    const put = (): Promise<void> => this.#put(CONTAINER.KEY_HISTORY.tag, encodeKeyHistory(renewed), options);
     try {
       await put().catch((error: unknown) => {
-        // One refusal may be an accident: a card that repeats it means it.
+        // One refusal may be an accident; a second one counts.
         if (error instanceof StatusError) return put();
         throw error;
       });
@@ -414,11 +418,11 @@ export class PivToken implements CardToken {
   }
 
   /** A command for which the card wants the management key first. */
-  async #administer(command: CommandApdu, name: string, signal?: AbortSignal): Promise<ResponseApdu> {
+  async #administer(command: CommandApdu, name: string, options?: CallOptions): Promise<ResponseApdu> {
     const answer = await this.#session.runConfirmed((send) => {
       if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
       return send(command);
-    }, signal);
+    }, options);
     if (answer.sw !== SW.SECURITY_STATUS_NOT_SATISFIED) return answer;
     throw new LoginRequiredError(OFFICER_FIRST, { cause: new StatusError(name, answer.sw) });
   }
@@ -430,7 +434,7 @@ export class PivToken implements CardToken {
   }
 }
 
-const OFFICER_FIRST = "the card wants the management key before it is changed; log in as security officer";
+const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";
 
-/** OpenSC's serial number of a card that has none. */
+/** OpenSC's serial number for a card without one. */
 const NO_NUMBER = "00000000";

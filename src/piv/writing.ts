@@ -10,10 +10,10 @@ import {
 } from "../card/index.ts";
 import { type DataObject, isWritable, type SlotObjects } from "./objects.ts";
 
-/** What of a card is written: a data object whole, because PIV knows nothing smaller. */
+/** A write to a card: always a whole data object, because PIV cannot write parts. */
 export interface Writing {
   readonly tag: number;
-  /** The value of tag 53; empty takes the object off the card. */
+  /** The value of tag 53; empty deletes the object. */
   readonly content: Uint8Array;
   readonly object: CardCertificate | CardData;
 }
@@ -21,9 +21,9 @@ export interface Writing {
 const NOTHING = new Uint8Array();
 
 /**
- * Where a new object goes: a certificate to the key that its CKA_ID names, data to the container that its CKA_OBJECT_ID or its label
- * names. What is there gives way. The label is the place's, whatever was wanted.
- * @throws {UnsupportedError} for what PIV has no place for.
+ * Plans a new object: a certificate goes to the key that its CKA_ID names, data to the container that its CKA_OBJECT_ID
+ * or label names. It replaces an existing object. The label is the container's, not the requested one.
+ * @throws {UnsupportedError} if PIV has no container for it.
  */
 export function newWriting(object: NewCardObject, slots: readonly SlotObjects[], data: readonly DataObject[]): Writing {
   if (object.class === "certificate") {
@@ -41,7 +41,7 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
       ({ container }) =>
         object.objectId === container.objectId || (object.objectId === undefined && object.label === container.name),
     );
-    if (!place) throw new UnsupportedError("PIV has no such data object; CKA_OBJECT_ID names the one that is meant");
+    if (!place) throw new UnsupportedError("PIV has no such data object; give its CKA_OBJECT_ID");
     if (object.private !== place.container.pin) {
       const { name, pin } = place.container;
       const advice = pin ? "CKA_PRIVATE is true for it (import --private)" : "CKA_PRIVATE is false for it";
@@ -55,8 +55,8 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
 }
 
 /**
- * What is written for new attributes of an object.
- * @throws {UnsupportedError} for a label or CKA_ID: they are the place's.
+ * Plans the change of an object's attributes.
+ * @throws {UnsupportedError} for a label or CKA_ID, which are fixed.
  */
 export function changedWriting(
   object: CardObject,
@@ -65,29 +65,32 @@ export function changedWriting(
   data: readonly DataObject[],
 ): Writing {
   if ((label !== undefined && label !== object.label) || (id !== undefined && !equalBytes(id, object.id))) {
-    throw new UnsupportedError("labels and CKA_IDs on a PIV card are those of its places");
+    throw new UnsupportedError("labels and CKA_IDs on a PIV card are fixed");
   }
   const writing = placeOf(object, slots, data);
-  if (value === undefined) throw new UnsupportedError("nothing of this changes but its value");
+  if (value === undefined) throw new UnsupportedError("only the value of this object can be changed");
   return { ...writing, content: object.class === "certificate" ? encodeCertificate(value) : value };
 }
 
-/** @throws {UnsupportedError} for keys, which no PIV command takes away. */
+/** @throws {UnsupportedError} for keys, which no PIV command deletes. */
 export function placeOf(object: CardObject, slots: readonly SlotObjects[], data: readonly DataObject[]): Writing {
   const place = slots.find(({ certificate }) => certificate === object);
   if (place) return { tag: place.slot.certificate, content: NOTHING, object: place.certificate };
   const found = data.find((one) => one.object === object);
   if (found) return { ...requireWritable(found), content: NOTHING };
-  throw new UnsupportedError("keys on a PIV card stay, until others are made in their places");
+  throw new UnsupportedError("PIV cannot delete keys; generating a key replaces the old one");
 }
 
 function requireWritable({ container, object }: DataObject): Pick<Writing, "tag" | "object"> {
   if (!isWritable(container))
-    throw new UnsupportedError(`the ${container.name} says what the card is, and stays as it is`);
+    throw new UnsupportedError(`the ${container.name} describes the card and cannot be deleted`);
   return { tag: container.tag, object };
 }
 
-/** The value of a certificate data object: 70 the certificate, 71 CertInfo, not compressed, FE no error detection code (SP 800-73-4 part 1 table 10). */
+/**
+ * Encodes a certificate data object: 70 the certificate, 71 CertInfo, not compressed, FE no error detection code (SP
+ * 800-73-4 part 1 table 10).
+ */
 function encodeCertificate(der: Uint8Array): Uint8Array {
   return concat(encodeTlv(0x70, der), encodeTlv(0x71, Uint8Array.of(0)), encodeTlv(0xfe));
 }

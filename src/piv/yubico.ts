@@ -1,5 +1,5 @@
 /**
- * Commands that Yubico added to PIV, and that cards of other makers have taken over: GET METADATA (firmware 5.3 and later) and GET
+ * Commands that Yubico added to PIV, and that other makers have adopted: GET METADATA (firmware 5.3 and later) and GET
  * SERIAL (firmware 5 and later). https://docs.yubico.com/yesdk/users-manual/application-piv/apdu/apdu-list.html
  */
 
@@ -8,7 +8,7 @@ import { DataError } from "../bytes/index.ts";
 import { type KeyType, UnsupportedError } from "../card/index.ts";
 import { encodePublicKey, parsePublicKey, rsaPublicKey } from "../crypto/index.ts";
 
-/** A type of key by one word: "RSA-2048", "P-256". */
+/** The name of a key type: "RSA-2048", "P-256". */
 export function keyTypeName(type: KeyType): string {
   return type.type === "rsa" ? `RSA-${type.modulusBits}` : type.curve;
 }
@@ -41,14 +41,14 @@ export function requiredAlgorithm(key: KeyType): number {
   return algorithm;
 }
 
-/** The type of keys that an identifier stands for; undefined for one that is not known here. */
+/** The key type of an identifier; undefined if it is unknown. */
 export function keyTypeOfAlgorithm(id: number): KeyType | undefined {
   return ALGORITHMS.find(([known]) => known === id)?.[1];
 }
 
 /**
- * A public key out of the data objects that cards give it in: 81 modulus and 82 exponent, or 86 point (SP 800-73-4 part 2 table 11).
- * Those on Curve25519 have 32 bytes in 86.
+ * Parses a public key from the card's data objects: 81 modulus and 82 exponent, or 86 point (SP 800-73-4 part 2 table
+ * 11). Keys on Curve25519 have 32 bytes in 86.
  * @returns SubjectPublicKeyInfo, DER.
  * @throws {DataError} if they do not hold a key of this type.
  */
@@ -57,20 +57,20 @@ export function readPublicKeyObjects(type: KeyType, objects: readonly Tlv[]): Ui
   const der = encodePublicKey(
     type.type === "rsa" ? rsaPublicKey(value(0x81), value(0x82)) : { ...type, point: value(0x86) },
   );
-  // Its numbers have the lengths that keys of the type have.
+  // Checks the lengths for the key type.
   parsePublicKey(der);
   return der;
 }
 
 /** GET METADATA of a key, PIN or PUK. */
 export function getMetadata(reference: number): CommandApdu {
-  return { cla: 0x00, ins: 0xf7, p1: 0x00, p2: reference, ne: 65_536 };
+  return { cla: 0x00, ins: 0xf7, p1: 0x00, p2: reference, ne: 65_536, conceal: "nothing" };
 }
 
-/** Tag of a PIN's tries in its metadata: the maximum and those that are left, a byte each. */
+/** Tag of a PIN's tries in its metadata: the maximum and the remaining tries, a byte each. */
 const TRIES = 0x06;
 
-/** A PIN's tries out of its metadata; nothing where they do not tell. */
+/** A PIN's tries from its metadata; empty if they are absent. */
 export function readTries(metadata: Uint8Array): { readonly maximum?: number; readonly left?: number } {
   try {
     const [maximum, left] = findTlv(readTlvs(metadata, "metadata of the PIN"), TRIES) ?? [];
@@ -96,28 +96,28 @@ const IS_DEFAULT = 0x05;
 
 /** GET SERIAL: the serial number of the device that the card application is on. */
 export function getSerial(): CommandApdu {
-  return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256 };
+  return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256, conceal: "nothing" };
 }
 
-/** The serial number as it is printed on the device, decimal; undefined for an answer that is none, or 0. */
+/** The serial number as printed on the device, decimal; undefined for a malformed answer, or 0. */
 export function readSerial(answer: Uint8Array): string | undefined {
   if (answer.length !== 4) return undefined;
   const serial = answer.reduce((value, byte) => value * 256 + byte, 0);
   return serial === 0 ? undefined : String(serial);
 }
 
-/** When a key wants the PIN: as the standard has it, and as Yubico's cards let whoever makes the key choose. */
+/** When a key needs the PIN: fixed by the standard; on Yubico's cards chosen when the key is made. */
 export type KeyPinPolicy = "never" | "once" | "always";
 
-/** What GET METADATA tells of a key. */
+/** The answer to GET METADATA of a key. */
 export interface KeyMetadata {
-  /** The byte that the card gives, 0 for the policy of the key's place. */
+  /** The card's byte; 0 for the policy of the key's slot. */
   readonly pinPolicy: number;
-  /** 0 for no policy, 1 never, 2 always, 3 not again for 15 seconds. */
+  /** 0 for no policy, 1 never, 2 always, 3 cached for 15 seconds. */
   readonly touchPolicy: number;
-  /** Made on the card, not brought there. */
+  /** Whether the key was generated on the card, not imported. */
   readonly generated: boolean;
-  /** SubjectPublicKeyInfo, DER; undefined for a type of key that is not known here. */
+  /** SubjectPublicKeyInfo, DER; undefined for an unknown key type. */
   readonly publicKey: Uint8Array | undefined;
 }
 
@@ -149,7 +149,7 @@ export function readKeyMetadata(answer: Uint8Array): KeyMetadata {
   }
 }
 
-/** 4 and 5 stand for a PIN or a fingerprint. */
+/** 4 and 5 mean a PIN or a fingerprint. */
 const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
   [1, "never"],
   [2, "once"],
@@ -158,12 +158,12 @@ const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
   [5, "always"],
 ]);
 
-/** When a key with this policy wants the PIN; undefined for the policy of its place, and for one that is not known here. */
+/** When a key with this policy needs the PIN; undefined for the policy of its slot, and for an unknown one. */
 export function pinPolicyOf(policy: number | undefined): KeyPinPolicy | undefined {
   return policy === undefined ? undefined : PIN_POLICIES.get(policy);
 }
 
 /** GET VERSION: the firmware's version, three bytes. */
 export function getVersion(): CommandApdu {
-  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256 };
+  return { cla: 0x00, ins: 0xfd, p1: 0x00, p2: 0x00, ne: 256, conceal: "nothing" };
 }

@@ -9,31 +9,31 @@ import { type Pins, sortPins } from "./pins/pins.ts";
 import { historicalText } from "./recognition/makes.ts";
 import type { PinEntry } from "./syntax/authentication.ts";
 
-/** An application of ISO/IEC 7816-15 that was found on a card. */
+/** An application of ISO/IEC 7816-15 on a card. */
 export interface FoundApplication {
   readonly contents: CardContents;
-  /** What SELECT took; undefined where the files are simply there. */
+  /** The name for SELECT; undefined if the files are reachable without one. */
   readonly aid: Uint8Array | undefined;
-  /** What the card told when it was selected so. */
+  /** The card's answer to that SELECT. */
   readonly selectAnswer: Uint8Array;
 }
 
-/** What the tokens of one application share. */
+/** State that the tokens of one application share. */
 export class Pkcs15Application {
   readonly contents: CardContents;
   readonly dialect: Dialect;
   readonly pins: Pins;
   readonly objects: ObjectList;
   readonly #pinStates = new Map<PinEntry, PinState>();
-  /** PINs that the card may take for verified since they were changed, though nobody logged in with them. */
+  /** PINs that the card may treat as verified after a change, without a login. */
   readonly #changed = new Set<PinEntry>();
   /** PINs whose logout waits for the last of them. */
   readonly #leaving = new Set<PinEntry>();
   readonly #changes = new SerialQueue();
-  /** The card knows no command that makes it forget a PIN. */
+  /** Whether the card has no command that makes it forget a PIN. */
   refusesLogout = false;
 
-  /** The reader's own keys. */
+  /** The reader's keypad. */
   readonly pinPad: PinPadReader | undefined;
 
   private constructor(contents: CardContents, dialect: Dialect, pins: Pins, pinPad: PinPadReader | undefined) {
@@ -44,13 +44,14 @@ export class Pkcs15Application {
     this.objects = new ObjectList(contents, dialect, pins);
   }
 
-  /** Reads the AODF: it says which tokens there are. */
+  /** Reads the AODF: it says which tokens there are. @param dialects Those of the program. */
   static async read(
     { contents, aid, selectAnswer }: FoundApplication,
     pinPad: PinPadReader | undefined,
+    dialects?: readonly Dialect[],
   ): Promise<Pkcs15Application> {
     const { atr } = contents.session.card;
-    const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer });
+    const dialect = dialectOf({ atr, historical: historicalText(atr), aid, selectAnswer }, dialects);
     if (dialect.extended === true) contents.session.card.takesExtended();
     const items = await contents.directory("authentication");
     const pins = sortPins(items, (where, problem) => {
@@ -64,14 +65,14 @@ export class Pkcs15Application {
   }
 
   /**
-   * Changes of the card take turns. Each has the directories read before it has the card to itself, and nobody may have them
-   * forgotten until it ends: to read them again it would wait for its own turn at the card.
+   * Changes of the card run one after the other. Each has the directories read before it takes the card, and they may
+   * not be forgotten until it ends: reading them again would wait for its own transaction.
    */
   inTurn<T>(change: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#changes.run(change, signal);
   }
 
-  /** What is known of a PIN. */
+  /** The state of a PIN. */
   pinState(pin: PinEntry): PinState {
     let state = this.#pinStates.get(pin);
     if (!state) {
@@ -85,7 +86,10 @@ export class Pkcs15Application {
     return this.pinState(pin).isVerified;
   }
 
-  /** Runs `command`, which presents the PIN ({@link PinState.present}). Files that were refused without it are read again. */
+  /**
+   * Runs `command`, which presents the PIN ({@link PinState.present}). Afterwards files that were refused without it
+   * are read again.
+   */
   async present(pin: PinEntry, command: () => Promise<void>): Promise<void> {
     this.#changed.delete(pin);
     await this.pinState(pin).present(command);
@@ -97,20 +101,20 @@ export class Pkcs15Application {
     this.#changed.add(pin);
   }
 
-  /** Whether the card is to be told to forget the PIN when its user leaves. */
+  /** Whether the card must forget the PIN when its user logs out. */
   mayHold(pin: PinEntry): boolean {
     return this.isVerified(pin) || this.#changed.has(pin);
   }
 
-  /** The card is told to forget the PIN. */
+  /** Makes the card forget the PIN. */
   forget(pin: PinEntry): void {
     this.pinState(pin).forget();
     this.#changed.delete(pin);
   }
 
   /**
-   * Whether the card may be reset to make it forget `pin`: not while another PIN is verified, because that one's user would be
-   * logged out too. Then it is done when the last one leaves.
+   * Whether the card may be reset to make it forget `pin`: not while another PIN is verified, because that would log
+   * its user out too. Then the last logout resets it.
    */
   mayReset(pin: PinEntry): boolean {
     this.#leaving.add(pin);
@@ -119,7 +123,7 @@ export class Pkcs15Application {
     return !others;
   }
 
-  /** Whether a PIN still is verified on the card that should be forgotten. */
+  /** Whether a PIN that should be forgotten is still verified on the card. */
   get hasLeavers(): boolean {
     return this.#leaving.size > 0;
   }

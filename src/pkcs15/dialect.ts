@@ -5,67 +5,74 @@ import type { FileControl } from "./files/commands.ts";
 import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
 import type { CardSession } from "./files/card-session.ts";
-import type { CardFacts } from "./recognition/makes.ts";
+import type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
-/** The keys that cards of this kind make. */
+/** The key types that cards of this kind can generate. */
 export type MadeKeyType = Extract<KeyType, { readonly type: "rsa" | "ec" }>;
 
 /** How cards of one make want their keys to be used: what the standard leaves to them. */
-export interface Dialect {
+export interface Dialect extends CardRecogniser {
   readonly name: string;
-  /** Where the facts are from. */
+  /** The source of the facts. */
   readonly source: string;
+  /**
+   * Whether a card is of this make. Also asked before the card was asked anything, with its answer to reset alone: cards that are recognised by
+   * that are expected to have PKCS #15 files.
+   */
   recognises(card: CardFacts): boolean;
-  /** The dialect of this one card, where cards of the make tell what they have. */
+  /** The dialect of this card, if cards of the make report their features. */
   forCard?(card: CardFacts): Dialect;
-  /** Cards that take commands with extended length though their answers to reset do not say so. Default: false. */
+  /** Whether cards accept extended length although their answers to reset do not announce it. Default: false. */
   readonly extended?: boolean;
-  /** TokenInfo says what its algorithms are; of other cards it is known without. */
+  /** Whether TokenInfo lists the algorithms; on other cards they are known without it. */
   readonly algorithmsFromTokenInfo: boolean;
-  /** What the card computes with keys of this type. */
+  /** The card's operations with keys of this type. */
   primitives(type: KeyFacts["type"], algorithms: readonly AlgorithmInfo[]): readonly KeyPrimitive[];
   /** Ranges of key sizes, for C_GetMechanismInfo. */
   readonly mechanisms: readonly CardMechanism[];
-  /**
-   * The ranges of this card, where cards of the make tell their own; {@link mechanisms} if it does not. Costs exchanges.
-   */
+  /** The ranges of this card, if cards of the make report them; {@link mechanisms} otherwise. Costs exchanges. */
   readonly limits?: (turn: CardSession) => Promise<readonly CardMechanism[]>;
-  /** @throws {UnsupportedError} for what the card does not do; {DataError} for input of a wrong length. */
+  /**
+   * @throws {UnsupportedError} for an operation that the card does not support; {DataError} for input of a wrong
+   *   length.
+   */
   use(request: KeyRequest): KeyUse;
-  /** The empty VERIFY never answers that the PIN is verified, even when it is. Default: false. */
+  /** Whether the empty VERIFY never reports a verified PIN. Default: false. */
   readonly neverTellsVerified?: boolean;
-  /** The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew. */
+  /**
+   * The command by which the card forgets a PIN, if it is not VERIFY with P1 = FF. It may select the application anew.
+   */
   logout?(reference: number): CommandApdu;
-  /** How files are made and taken away, if not as the standard has it. */
+  /** How files are created and deleted, if not by the standard's commands. */
   readonly files?: FileWays;
   /**
-   * The rules of a file in the make's own coding, with reading left to who has given the PIN with a reference; undefined for rules
-   * in another, and for PINs that they cannot name.
+   * The rules of a file in the make's own coding, with reading restricted to the PIN with this reference; undefined for
+   * another coding, and for PINs that it cannot name.
    */
   privateRules?(security: FileControl["security"], pin: number): FileControl["security"] | undefined;
-  /** How keys come to be on the card, where that is known. */
+  /** How keys are created on the card, if known. */
   readonly keys?: KeyKeeping;
 }
 
-/** How cards of a make keep their keys. */
+/** How cards of a make store their keys. */
 export interface KeyKeeping {
-  /** @throws {UnsupportedError} for types that the card does not make. */
+  /** @throws {UnsupportedError} for types that the card cannot generate. */
   generation(type: MadeKeyType): KeyMaking;
-  /** @throws {UnsupportedError} for keys that the card does not take. */
+  /** @throws {UnsupportedError} for keys that the card cannot import. */
   importation(key: PrivateKeyParts): KeyMaking;
   /**
-   * Where each key is a file, with which it goes: whether the rules of one allow that with this PIN. Left out where keys stay until
-   * others take their places.
+   * If each key is a file: whether its rules allow deleting it with this PIN. Absent if keys stay until they are
+   * overwritten.
    */
   readonly deletable?: (control: FileControl, pin: number | undefined) => boolean;
 }
 
-/** Puts a key pair where the card keeps it. */
+/** Imports a key pair. */
 export interface KeyMaking {
   /**
-   * Where each key is a file: the control parameters of a new one, as the data of CREATE FILE. Left out where the application's
-   * DF has keys by their numbers.
+   * If each key is a file: the control parameters of a new one, as the data of CREATE FILE. Absent if the application's
+   * DF has numbered keys.
    */
   readonly file?: (id: Uint8Array, guard: KeyGuard) => Uint8Array;
   /**
@@ -76,7 +83,7 @@ export interface KeyMaking {
   readonly run: (turn: CardSession, reference: number) => Promise<Uint8Array>;
 }
 
-/** What a new key wants of its user. */
+/** The PIN policy of a new key. */
 export interface KeyGuard {
   /** Reference of the PIN; undefined on cards without one. */
   readonly pin: number | undefined;

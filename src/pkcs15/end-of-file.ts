@@ -6,20 +6,20 @@ import { pathName } from "./files/paths.ts";
 import { Findings } from "./objects/catalogue.ts";
 import { findApplications } from "./recognition/find.ts";
 
-/** How a card answers READ BINARY where a file ends. */
+/** How a card answers READ BINARY at the end of a file. */
 export interface EndOfFile {
   /** The file that was read: "3F00/5015/5032". */
   readonly path: string;
-  /** Its size in bytes, as the card tells it. */
+  /** Its size in bytes, reported by the card. */
   readonly size: number;
-  /** The answers to a read of one byte at the end of the file, and of one behind it. */
+  /** The answers to a read of one byte at the end of the file, and after it. */
   readonly atEnd: { readonly sw: number; readonly length: number };
   readonly behindEnd: { readonly sw: number; readonly length: number };
 }
 
 /**
- * Reads where EF(TokenInfo) of a card with ISO/IEC 7816-15 ends. Nothing on the card changes.
- * @returns Undefined for a card without such an application or file, or one that does not tell the file's size.
+ * Reads the end of EF(TokenInfo) of a card with ISO/IEC 7816-15. Changes nothing on the card.
+ * @returns Undefined for a card without such an application or file, or one that does not report the file's size.
  * @throws {CardAccessError} if the card cannot be reached.
  */
 export async function readEndOfFile(card: Card): Promise<EndOfFile | undefined> {

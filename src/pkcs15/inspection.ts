@@ -12,19 +12,19 @@ import { findApplications } from "./recognition/find.ts";
 import { DIRECTORY_KINDS, type DirectoryEntry } from "./syntax/directory.ts";
 import type { FileReference } from "./syntax/path.ts";
 
-/** What a card with ISO/IEC 7816-15 has that its objects do not show once the driver has read them. */
+/** Facts on a card with ISO/IEC 7816-15 that its objects do not show after the driver has parsed them. */
 export interface Pkcs15Inspection {
-  /** Certificates as the card keeps them, whatever that is. */
+  /** Certificates as stored on the card, in any form. */
   readonly certificates: readonly { readonly label: string; readonly stored: Uint8Array }[];
-  /** Names of the PINs that may be unblocked, and no entry of a PUK belongs to. */
+  /** Names of the PINs that may be unblocked but have no entry of a PUK. */
   readonly pinsWithoutPuk: readonly string[];
-  /** Answers to a command in two parts, and to GET RESPONSE where nothing waits; undefined where they were not asked for. */
+  /** Answers to a command in two parts, and to GET RESPONSE without waiting data; undefined if they were not sent. */
   readonly chaining: number | undefined;
   readonly getResponse: number | undefined;
 }
 
 /**
- * Looks at the first application of a card, and at how the card takes two forms of commands. Nothing on the card changes.
+ * Reads the first application of a card, and tests two forms of commands. Changes nothing on the card.
  * @returns Undefined for a card without files of ISO/IEC 7816-15.
  * @throws {CardAccessError} if the card cannot be reached.
  */
@@ -55,7 +55,7 @@ async function storedCertificates(contents: CardContents): Promise<{ label: stri
 const GET_RESPONSE: CommandApdu = { cla: 0x00, ins: 0xc0, p1: 0x00, p2: 0x00, ne: 256 };
 const CHAINING = 0x10;
 
-/** The file that is selected is selected once more, its identifier in two commands: whatever comes of it, it stays selected. */
+/** Selects the current file again, its identifier in two commands: it stays selected whatever the answer. */
 async function askForms(contents: CardContents): Promise<Pick<Pkcs15Inspection, "chaining" | "getResponse">> {
   const { session, tokenInfoPlace: place } = contents;
   const asked = await unlessUnreadable(() =>
@@ -85,18 +85,18 @@ async function unlessUnreadable<T>(read: () => Promise<T> | undefined): Promise<
   }
 }
 
-/** A file of a card, as the card and its directories tell of it. */
+/** A file of a card, described by the card and its directories. */
 export interface DescribedFile {
   /** "3F00/5015/4401". */
   readonly path: string;
-  /** What the directories say is in it. */
+  /** Its contents according to the directories. */
   readonly content: string;
   readonly structure?: "transparent" | "records" | "df";
   /** In bytes. */
   readonly size?: number;
-  /** Who may do what, as far as the card tells. */
+  /** Its access rules, as far as the card reports them. */
   readonly access: readonly string[];
-  /** Why the card does not let it be selected. */
+  /** Why the card refuses its selection. */
   readonly problem?: string;
 }
 
@@ -106,8 +106,8 @@ export interface CardDescription {
 }
 
 /**
- * The files of a card with ISO/IEC 7816-15 that its directories name, in the order of their paths. Selects each, and reads none but
- * the directories.
+ * The files that the directories of a card with ISO/IEC 7816-15 name, in the order of their paths. Selects each, and
+ * reads none but the directories.
  * @returns Undefined for a card without such an application.
  * @throws {CardAccessError} if the card cannot be reached.
  */
@@ -153,7 +153,7 @@ async function namedPlaces(contents: CardContents): Promise<Places> {
       if (file && file.path.length > 1) add(resolve(df, file), `${entry.class} "${entry.head.label}"`);
     }
   }
-  // The DF itself, now that its files have said where it is.
+  // The DF itself; its files have given its path by now.
   const own = contents.session.applicationDf;
   add(own.path.length > 0 ? own : childOf(own, own.path), "application");
   return places;

@@ -1,9 +1,10 @@
+import type { CallOptions } from "../async/index.ts";
 import { MalformedAnswerError, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
+  type HoldOptions,
   type AuthenticatedUse,
   authenticateUse,
-  type CardHold,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -56,7 +57,7 @@ const PIN_NAMES: Readonly<Record<PinRole, string>> = {
   puk: "PUK",
 };
 
-/** A private key, with all that is read of it before it is used. */
+/** A private key, with all data that must be read before its use. */
 interface KnownKey {
   readonly key: CardPrivateKey;
   readonly placed: PlacedKey;
@@ -66,11 +67,11 @@ const INS_SELECT = 0xa4;
 
 const isPrivateKey = (object: CardObject): object is CardPrivateKey => object.class === "private-key";
 
-/** What one user PIN of an application guards. A card without a PIN has one token all the same. */
+/** The part of an application that one user PIN protects. A card without a PIN has one token too. */
 export class Pkcs15Token implements CardToken {
-  /** A card without a PIN asks for none. */
+  /** A card without a PIN needs no login. */
   readonly changedBy: PinUser | null;
-  /** Only for PINs that the reader can write as the card wants them. */
+  /** Only for PINs that the reader can format for the card. */
   readonly pinPad?: PinPad;
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
@@ -90,7 +91,7 @@ export class Pkcs15Token implements CardToken {
     return this.#application.dialect.mechanisms;
   }
 
-  /** As the card tells them of itself; of a make that does not, by the keys that are there, as long as there are some. */
+  /** As the card lists them; if its make lists none, by its keys, as long as there are some. */
   async supportedMechanisms(): Promise<readonly CardMechanism[]> {
     const { session, dialect } = this.#application;
     const { limits } = dialect;
@@ -114,19 +115,19 @@ export class Pkcs15Token implements CardToken {
     };
   }
 
-  /** @throws {LoginRequiredError} if the card refused a directory because it has forgotten the PIN that counted as verified. */
+  /** @throws {LoginRequiredError} if the card refused a directory because it has forgotten the verified PIN. */
   async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
     const all = await this.#application.objects.of(classes);
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
-      throw new LoginRequiredError("the card has forgotten the PIN, without which it keeps some of its objects back");
+      throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
     }
     return all.filter(({ token }) => token === this.#index).map(({ object }) => object);
   }
 
-  /** The file that writers put the time into, as it is on the card now. */
+  /** The file with the time of the last update, as it is on the card now. */
   async updateCount(): Promise<Uint8Array | undefined> {
     const { contents, session } = this.#application;
     const place = lastUpdatePlace(contents, await contents.tokenInfo());
@@ -134,7 +135,7 @@ export class Pkcs15Token implements CardToken {
   }
 
   async pinStatus(role: PinRole): Promise<PinStatus> {
-    // A PUK without an entry has no reference that its tries could be asked by.
+    // A PUK without an entry has no reference for reading its tries.
     const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
     const status = await this.#application.session.run(async (turn) => {
@@ -149,7 +150,7 @@ export class Pkcs15Token implements CardToken {
     return !pin || this.#application.session.run(async (turn) => !(await this.#pinOutlasts(turn, pin)));
   }
 
-  /** Whether a PIN counts as verified after the card refused what wants it: {@link PinState.outlasts}. */
+  /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
   async #pinOutlasts(turn: CardSession, pin: PinEntry): Promise<boolean> {
     if (!this.#application.isVerified(pin)) return false;
     await enterForPin(this.#application.session, turn, pin);
@@ -180,45 +181,41 @@ export class Pkcs15Token implements CardToken {
     return pin;
   }
 
-  async login(user: PinUser, characters: Uint8Array, signal?: AbortSignal): Promise<void> {
-    await this.#verify(this.#requirePin(user), characters, signal);
+  async login(user: PinUser, characters: Uint8Array, options?: CallOptions): Promise<void> {
+    await this.#verify(this.#requirePin(user), characters, options);
   }
 
-  async #verify(pin: PinEntry, characters: Uint8Array, signal?: AbortSignal, hold?: CardHold): Promise<void> {
+  async #verify(pin: PinEntry, characters: Uint8Array, options?: HoldOptions): Promise<void> {
     // Before anything is sent: a PIN that the card cannot take. And outside of the work, which an abort may leave without its PIN.
     const encoded = encodePin(pin, characters);
     const command = verify(pin.reference, encoded);
     try {
-      await this.#application.session.run(
-        async (turn) => {
-          await enterForPin(this.#application.session, turn, pin);
-          await this.#application.present(pin, async () => {
-            const { sw } = await turn.send(command);
-            if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
-          });
-        },
-        signal,
-        hold,
-      );
+      await this.#application.session.run(async (turn) => {
+        await enterForPin(this.#application.session, turn, pin);
+        await this.#application.present(pin, async () => {
+          const { sw } = await turn.send(command);
+          if (sw !== SW.OK) throw pinFailure(pin, sw, command.ins);
+        });
+      }, options);
     } finally {
       wipe(encoded, command.data ?? new Uint8Array());
     }
   }
 
   /** What the use needs besides is read before: cards that ask for consent forget the PIN at the next command that is not the use. */
-  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse> {
+  async authenticate(key: CardPrivateKey, pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse> {
     const known = await this.#known(key);
     const entry = this.#requirePin("user");
     const held: HeldUse = {
       pin,
-      verify: async (hold, pin, signal) => {
-        if (pin !== null) return this.#verify(entry, pin, signal, hold);
+      verify: async (hold, pin, options) => {
+        if (pin !== null) return this.#verify(entry, pin, { ...options, hold });
         if (!this.pinPad) throw new UnsupportedError("this reader has no keys for the PIN");
-        return this.pinPad.login("user", signal, hold);
+        return this.pinPad.login("user", { ...options, hold });
       },
-      use: (hold, primitive, input, signal) => this.#compute(known, primitive, input, signal, hold),
+      use: (hold, primitive, input, options) => this.#compute(known, primitive, input, { ...options, hold }),
     };
-    return authenticateUse(this.#application.session.card, held, signal);
+    return authenticateUse(this.#application.session.card, held, options);
   }
 
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
@@ -233,7 +230,7 @@ export class Pkcs15Token implements CardToken {
     }
   }
 
-  /** @returns Whether the card forgot the PIN. A card that does not know the command is not sent it again. */
+  /** @returns Whether the card forgot the PIN. An unsupported command is not sent again. */
   async #sendLogout(pin: PinEntry): Promise<boolean> {
     const application = this.#application;
     const { session, dialect } = application;
@@ -248,10 +245,10 @@ export class Pkcs15Token implements CardToken {
     return sw === SW.OK;
   }
 
-  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async changePin(role: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const pin = this.#requirePin(role);
     if (pin.flags.has(PIN_FLAG.CHANGE_DISABLED))
-      throw new UnsupportedError("the card does not let this PIN be changed");
+      throw new UnsupportedError("the card does not allow this PIN to be changed");
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(pin, oldPin));
@@ -262,18 +259,18 @@ export class Pkcs15Token implements CardToken {
             sendPin(turn, pin, oldPin, (encoded) => changeReferenceData(pin.reference, encoded, replacement)),
           );
           this.#application.changed(pin);
-        }, signal),
+        }, options),
       );
     } finally {
       wipe(replacement);
     }
   }
 
-  async unlockPin(characters: Uint8Array, newPin: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async unlockPin(characters: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
     const pin = this.#requirePin("user");
     const puk = this.#requirePin("puk");
     if (pin.flags.has(PIN_FLAG.UNBLOCK_DISABLED))
-      throw new UnsupportedError("the card does not let this PIN be unblocked");
+      throw new UnsupportedError("the card does not allow this PIN to be unblocked");
     const replacement = encodeNewPin(pin, newPin);
     try {
       wipe(encodePin(puk, characters));
@@ -283,7 +280,7 @@ export class Pkcs15Token implements CardToken {
           await changing(() =>
             sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement)),
           );
-        }, signal),
+        }, options),
       );
     } finally {
       wipe(replacement);
@@ -294,14 +291,14 @@ export class Pkcs15Token implements CardToken {
     key: CardPrivateKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
-    return this.#compute(await this.#known(key), primitive, input, signal);
+    return this.#compute(await this.#known(key), primitive, input, options);
   }
 
   async #known(key: CardPrivateKey): Promise<KnownKey> {
     const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key is not one of this card's");
+    if (!placed) throw new UnsupportedError("the key does not belong to this card");
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 
@@ -309,8 +306,7 @@ export class Pkcs15Token implements CardToken {
     { key, placed, facts }: KnownKey,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
-    hold?: CardHold,
+    options?: HoldOptions,
   ): Promise<Uint8Array> {
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
@@ -335,62 +331,63 @@ export class Pkcs15Token implements CardToken {
         return outlasts && !key.alwaysAuthenticate ? useRefused(error.cause) : error;
       },
     };
-    const result = await session.useKey(work, signal, hold);
+    const result = await session.useKey(work, options);
     if (guard) this.#application.pinState(guard).served();
     return result;
   }
 
-  async generateKeyPair(request: KeyPairRequest, signal?: AbortSignal): Promise<GeneratedKeyPair> {
-    const id = await this.#writer().generate(request, this.#pin, signal);
+  async generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
+    const id = await this.#writer().generate(request, this.#pin, options);
     const objects = await this.objects();
     const privateKey = objects.find((object) => object.class === "private-key" && equalBytes(object.id, id));
     const publicKey = objects.find((object) => object.class === "public-key" && equalBytes(object.id, id));
     if (privateKey?.class !== "private-key" || publicKey?.class !== "public-key") {
-      throw new MalformedAnswerError("the key was made, and its directory does not list it");
+      throw new MalformedAnswerError("the key was generated, but its directory does not list it");
     }
     return { privateKey, publicKey };
   }
 
-  async createObject(object: NewCardObject, signal?: AbortSignal): Promise<CardObject> {
-    return this.#found(await this.#writer().create(object, this.#pin, signal));
+  async createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
+    return this.#found(await this.#writer().create(object, this.#pin, options));
   }
 
-  async setAttributes(object: CardObject, changes: CardObjectChanges, signal?: AbortSignal): Promise<CardObject> {
+  async setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
     const item = this.#itemOf(object);
-    const entry = await this.#writer().setAttributes(item, changes, this.#pin, signal);
+    const entry = await this.#writer().setAttributes(item, changes, this.#pin, options);
     try {
       return await this.#found(({ der }) => equalBytes(der, entry));
     } catch (error) {
-      // Changed, and nobody is told how: what is there now is another object.
+      // Changed by another program: the present entry is another object.
       this.#application.objects.changed({ ...item, der: entry }, item.der);
       this.#application.objects.forget();
       throw error;
     }
   }
 
-  async destroyObject(object: CardObject, signal?: AbortSignal): Promise<void> {
-    await this.#writer().destroy(this.#itemOf(object), this.#pin, signal);
+  async destroyObject(object: CardObject, options?: CallOptions): Promise<void> {
+    await this.#writer().destroy(this.#itemOf(object), this.#pin, options);
   }
 
-  setLabel(label: string, signal?: AbortSignal): Promise<void> {
-    return this.#writer().setLabel(label, this.#pin, signal);
+  setLabel(label: string, options?: CallOptions): Promise<void> {
+    return this.#writer().setLabel(label, this.#pin, options);
   }
 
   #writer(): ObjectWriter {
-    if (!this.#application.contents.hasOdf) throw new UnsupportedError("objects of this make of card stay as they are");
+    if (!this.#application.contents.hasOdf)
+      throw new UnsupportedError("objects of this make of card cannot be changed");
     return new ObjectWriter(this.#application);
   }
 
   #itemOf(object: CardObject): DirectoryItem {
     const item = this.#application.objects.itemOf(object);
-    if (!item) throw new UnsupportedError("the object is not one of this card's");
+    if (!item) throw new UnsupportedError("the object does not belong to this card");
     return item;
   }
 
-  /** The object that was written. */
+  /** The written object. */
   async #found(isIt: (item: DirectoryItem) => boolean): Promise<CardObject> {
     const placed = (await this.#application.objects.of()).find(({ item }) => isIt(item));
-    if (!placed) throw new MalformedAnswerError("the object was written, and its directory does not list it");
+    if (!placed) throw new MalformedAnswerError("the object was written, but its directory does not list it");
     return placed.object;
   }
 

@@ -9,32 +9,32 @@ import { VirtualPivCard } from "./piv/card.ts";
 import * as pivCard from "./piv/image.ts";
 
 /**
- * All of a regular file. Anything else is refused: a device may have no end, and a FIFO keeps its reader waiting.
- * @param limit Bytes that it may have.
- * @param what The file, for the error.
- * @throws {DataError} if it is no regular file or longer than `limit`; whatever the file system throws.
+ * Reads a whole regular file. Refuses anything else: a device may have no end, and a FIFO blocks its reader.
+ * @param limit Most bytes.
+ * @param what A name of the file, for the error.
+ * @throws {DataError} if it is not a regular file or longer than `limit`; the file system's errors.
  */
 export async function readRegularFile(file: string, limit: number, what: string): Promise<Uint8Array> {
   // O_NONBLOCK: opening a FIFO would wait for its writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
     if (!(await handle.stat()).isFile()) throw new DataError(`${what}: not a regular file`);
-    // The size that the file system tells is not relied on: the file may grow, and those of /proc have none.
+    // Does not rely on the reported size: the file may grow, and those of /proc have none.
     const bytes = new Uint8Array(limit + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < bytes.length; length += read) {
       ({ bytesRead: read } = await handle.read(bytes, length));
     }
-    if (length > limit) throw new DataError(`${what}: too many bytes, ${limit} at most`);
+    if (length > limit) throw new DataError(`${what}: more than ${limit} bytes`);
     return bytes.subarray(0, length);
   } finally {
     await handle.close();
   }
 }
 
-/** A card that can be put into a file. */
+/** A card that can be saved in a file. */
 export interface SavableCard extends VirtualCard {
-  /** All that the card holds, keys and PINs too, as the text that its file has. */
+  /** Everything on the card, keys and PINs too, as the text of its file. */
   image(): string;
 }
 
@@ -42,18 +42,18 @@ export interface SavableCard extends VirtualCard {
 const MAX_FILE = 4 << 20;
 
 /**
- * Writes all that the card holds to a file, readable by its owner only; the file is never seen half written. It is the
- * file of a test card: its keys and PINs lie open in it.
- * @throws whatever the file system throws.
+ * Saves everything on the card in a file, readable by its owner only; the file is replaced atomically. The file of a
+ * test card holds its keys and PINs unencrypted.
+ * @throws the file system's errors.
  */
 export async function saveCard(card: SavableCard, file: string): Promise<void> {
   await writeAtomically(file, card.image());
 }
 
 /**
- * The card that {@link saveCard} wrote. Every lasting change (a PIN try spent too) is in the file before the card
- * answers the command that made it; if it cannot be written, the card answers 6581, memory failure.
- * @throws {DataError} if the file is not a card, no regular file, or longer than 4 MiB; whatever the file system throws.
+ * Loads the card that {@link saveCard} wrote. Every lasting change (a spent PIN try too) is saved before the card
+ * answers the command that made it; if it cannot be saved, the card answers 6581, memory failure.
+ * @throws {DataError} if the file is not a card, not a regular file, or longer than 4 MiB; the file system's errors.
  */
 export async function loadCard(file: string): Promise<SavableCard> {
   const text = fromUtf8(await readRegularFile(file, MAX_FILE, "virtual card"));

@@ -1,22 +1,22 @@
 import { timingSafeEqual } from "node:crypto";
 import { concat, utf8, wipe } from "../bytes/index.ts";
 
-/** A smart card in software: what a reader sees of a card. */
+/** A smart card in software, as a reader sees it. */
 export interface VirtualCard {
   /** Answer to reset, 2 to 33 bytes (ISO/IEC 7816-3 section 8). */
   readonly atr: Uint8Array;
-  /** Power-on or reset: forgets selection, verified PINs, authentication and answers not yet collected. Counters stay. */
-  reset(): void;
   /**
-   * One command APDU in, one response APDU out. Never rejects: whatever the bytes are, a status word answers them.
-   * Commands given at the same time are worked on in turn.
+   * Power-on or reset: clears the selection, verified PINs, authentication and uncollected answers. Retry counters
+   * stay.
    */
+  reset(): void;
+  /** Answers one command APDU. Never rejects: any bytes get a status word. Concurrent commands run in order. */
   transmit(command: Uint8Array): Promise<Uint8Array>;
 }
 
 /**
- * An answer to reset for protocol T=1 whose historical bytes carry the card capabilities (ISO/IEC 7816-4 section
- * 8.1.1): selection by full and partial name, command chaining, and extended length where `extended` says so.
+ * Makes an answer to reset for protocol T=1 whose historical bytes carry the card capabilities (ISO/IEC 7816-4 section
+ * 8.1.1): selection by full and partial name, command chaining, and extended length if `extended`.
  * @param label Issuer's data, up to 9 characters.
  */
 export function buildAtr(label: string, extended: boolean): Uint8Array {
@@ -31,7 +31,7 @@ export function buildAtr(label: string, extended: boolean): Uint8Array {
   return concat(Uint8Array.of(0x3b), checked, Uint8Array.of(tck));
 }
 
-/** PINs and PUKs of most cards are this long on the wire, a shorter one filled up with FF (SP 800-73-4 part 2 section 2.4.3; MyEID). */
+/** Length of PINs and PUKs of most cards on the wire, padded with FF (SP 800-73-4 part 2 section 2.4.3; MyEID). */
 export const REFERENCE_LENGTH = 8;
 
 /** A PIN or PUK and its retry counter. */
@@ -40,7 +40,7 @@ export class ReferenceData {
   #tries: number;
   readonly maxTries: number;
 
-  /** @param value As it comes over the wire, filled up; taken over: wiped when it is replaced. */
+  /** @param value As on the wire, padded; the object owns it and wipes it when it is replaced. */
   constructor(value: Uint8Array, maxTries: number, tries = maxTries) {
     this.#value = value;
     this.maxTries = maxTries;
@@ -55,12 +55,12 @@ export class ReferenceData {
     return this.#tries === 0;
   }
 
-  /** A copy, for keeping the card in a file. */
+  /** A copy, for the card's file. */
   get value(): Uint8Array {
     return this.#value.slice();
   }
 
-  /** Compares in constant time. The try is spent before, and all come back after a match; always false when blocked. */
+  /** Compares in constant time. Spends a try before; a match restores all; always false when blocked. */
   matches(candidate: Uint8Array): boolean {
     if (this.blocked || candidate.length !== this.#value.length) return false;
     this.#tries--;
@@ -69,7 +69,7 @@ export class ReferenceData {
     return true;
   }
 
-  /** Puts a new value in place, with all its tries. */
+  /** Sets a new value, with all its tries. */
   replace(value: Uint8Array): void {
     wipe(this.#value);
     this.#value = value.slice();
@@ -77,7 +77,7 @@ export class ReferenceData {
   }
 }
 
-/** How a command handler refuses: the status word to answer. Thrown and caught inside a card, never seen outside. */
+/** A command handler's refusal with a status word. It is thrown and caught inside a card. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly sw: number;

@@ -4,7 +4,7 @@ import type * as x509 from "@peculiar/x509";
 import type { Extension, JsonName } from "@peculiar/x509";
 import { concat } from "../bytes/index.ts";
 
-/** Who signs certificates. */
+/** The issuer of certificates. */
 export interface Authority {
   /** RSA, or EC on a NIST curve. */
   readonly privateKey: KeyObject;
@@ -12,7 +12,7 @@ export interface Authority {
 }
 
 export interface CertificateContents {
-  /** Of the subject; its public half stands in the certificate. */
+  /** Of the subject; the certificate contains its public half. */
   readonly privateKey: KeyObject;
   /** Common name. */
   readonly name: string;
@@ -72,7 +72,7 @@ function distinguishedName(commonName: string): JsonName {
   return [{ C: ["ZZ"] }, { O: ["Test Cards"] }, { CN: [commonName] }];
 }
 
-/** Ways in which cards keep certificates otherwise than as DER alone, for the table of each kind of card. */
+/** Ways in which cards store certificates in other forms than plain DER, for the table of each kind of card. */
 export const CERTIFICATE_DEVIATIONS = {
   "gzip-certificates": "certificates are compressed with gzip",
   "zlib-certificates":
@@ -84,7 +84,7 @@ export type CertificateDeviation = keyof typeof CERTIFICATE_DEVIATIONS;
 
 const PADDING = 64;
 
-/** What the card keeps in place of a certificate. */
+/** The bytes that the card stores for a certificate. */
 export function deviatingCertificate(der: Uint8Array, has: (deviation: CertificateDeviation) => boolean): Uint8Array {
   if (has("gzip-certificates")) return Uint8Array.from(gzipSync(der));
   if (has("zlib-certificates")) {

@@ -1,4 +1,4 @@
-/** Smart cards in software, for tests, demonstrations and trying things out. Their keys are not protected. */
+/** Smart cards in software, for tests, demonstrations and experiments. Their keys are not protected. */
 export type { VirtualCard } from "./card.ts";
 export { loadCard, type SavableCard, saveCard } from "./card-file.ts";
 export { type CertificateDeviation, deviatingCertificate } from "./certificates.ts";
@@ -7,7 +7,7 @@ export { personaliseFromFolder } from "./piv/icam.ts";
 export type { KeySource, PivCardOptions } from "./piv/personalise.ts";
 export { PIV_DEVIATIONS, type PivDeviation } from "./piv/deviations.ts";
 export type { KeyTypeName } from "./keys.ts";
-export type { ManagementKey, PinPolicy } from "./piv/model.ts";
+export type { ManagementKey, PinPolicy, TouchPolicy } from "./piv/model.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export { ISO7816_DEVIATIONS, type Iso7816Deviation } from "./iso7816/deviations.ts";
 export { type Pkcs15CardOptions, VirtualPkcs15Card } from "./pkcs15/personalise.ts";

@@ -1,14 +1,14 @@
 import { DataError } from "../bytes/index.ts";
 
 /**
- * Reads the fields of a JSON object that nobody vouches for: each must be there and of its kind, and none may be left
- * over. Every refusal is a {@link DataError} that names the field by its path.
+ * Reads the fields of an untrusted JSON object: each must be present and of its type, and no others. Every error is a
+ * {@link DataError} that names the field by its path.
  */
 export class JsonFields {
   readonly #fields: Map<string, unknown>;
   readonly #path: string;
 
-  /** @param path What the object is, for messages. */
+  /** @param path Name of the object, for messages. */
   constructor(value: unknown, path: string) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
       throw new DataError(`${path}: not an object`);
@@ -16,13 +16,13 @@ export class JsonFields {
     this.#path = path;
   }
 
-  /** The object that JSON `text` spells. */
+  /** Parses JSON `text` that is an object. */
   static parse(text: string, path: string): JsonFields {
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (cause) {
-      // The engine's message repeats part of the text, which may be a key.
+      // The engine's message repeats a part of the text, which may be a key.
       throw new DataError(`${path}: not JSON`, cause instanceof RangeError ? { cause } : {});
     }
     return new JsonFields(value, path);
@@ -49,16 +49,16 @@ export class JsonFields {
     return value;
   }
 
-  /** One of `choices`; `missing`, if it is given, where there is no such field. */
+  /** One of `choices`; `missing`, if it is given, for an absent field. */
   oneOf<T extends string>(name: string, choices: readonly T[], missing?: T): T {
     if (missing !== undefined && !this.#fields.has(name)) return missing;
     const value = this.#take(name);
     const choice = choices.find((candidate) => candidate === value);
-    if (choice === undefined) throw new DataError(`${this.#path}.${name}: none of ${choices.join(", ")}`);
+    if (choice === undefined) throw new DataError(`${this.#path}.${name}: not one of ${choices.join(", ")}`);
     return choice;
   }
 
-  /** A list of some of `choices`; empty if the field is left out. */
+  /** A list of some of `choices`; empty if the field is absent. */
   optionalList<T extends string>(name: string, choices: readonly T[]): readonly T[] {
     if (!this.#fields.has(name)) return [];
     const value = this.#take(name);
@@ -70,7 +70,7 @@ export class JsonFields {
     });
   }
 
-  /** Undefined if the field is left out. */
+  /** Undefined if the field is absent. */
   optionalObject(name: string): JsonFields | undefined {
     return this.#fields.has(name) ? this.object(name) : undefined;
   }
@@ -79,7 +79,7 @@ export class JsonFields {
     return new JsonFields(this.#take(name), `${this.#path}.${name}`);
   }
 
-  /** Names not yet read, for an object used as a table. */
+  /** Names of the unread fields, for an object used as a table. */
   names(): readonly string[] {
     return [...this.#fields.keys()];
   }
@@ -87,7 +87,7 @@ export class JsonFields {
   /** Throws unless every field was read. */
   end(): void {
     const [left] = this.#fields.keys();
-    if (left !== undefined) throw new DataError(`${this.#path}: a field too many, "${left}"`);
+    if (left !== undefined) throw new DataError(`${this.#path}: unknown field "${left}"`);
   }
 
   #take(name: string): unknown {

@@ -15,7 +15,7 @@ import { encodeTlv } from "../apdu/index.ts";
 import { inThreadPool } from "../async/index.ts";
 import { concat, DataError, fromHex, toHex } from "../bytes/index.ts";
 
-/** Kinds of key pair that the cards work with; the last two are for PIV cards with Yubico's commands. */
+/** Kinds of key pair that the cards support; the last two are for PIV cards with Yubico's commands. */
 export const KEY_TYPES = {
   "rsa-1024": { type: "rsa", bits: 1024 },
   "rsa-2048": { type: "rsa", bits: 2048 },
@@ -27,7 +27,7 @@ export const KEY_TYPES = {
   x25519: { type: "montgomery", bits: 255, curve: "x25519" },
 } as const;
 
-/** Those of cards whose keys are files, which have sizes that PIV has no number for. */
+/** Further kinds on cards whose keys are files, in sizes that PIV does not have. */
 export const FILE_KEY_TYPES = {
   ...KEY_TYPES,
   "rsa-512": { type: "rsa", bits: 512 },
@@ -55,10 +55,10 @@ const ORDER = {
 } as const;
 
 /**
- * ECDSA over a hash made elsewhere (FIPS 186-4 section 6.4): what the card command asks for, and what node:crypto has
- * no call for, as it always hashes first. The point arithmetic is OpenSSL's (a fresh ephemeral key gives k and kG); what
- * is left is one line modulo the order. That line is blinded but, with BigInt, not constant in time, which is why this
- * stays in a virtual card, whose keys lie open to its own process anyway.
+ * ECDSA over a given hash (FIPS 186-4 section 6.4), as the card command needs it; node:crypto has no such call, because
+ * it always hashes. OpenSSL does the point arithmetic (a fresh ephemeral key gives k and kG); the rest is one line
+ * modulo the order. That line is blinded but, with BigInt, not constant in time, so it is only suitable for a virtual
+ * card, whose keys are open to its own process anyway.
  * @param secret The private scalar, big endian.
  * @param hash At most as long as the order.
  * @returns The DER signature, SEQUENCE { r, s }.
@@ -108,9 +108,9 @@ function toNumber(bytes: Uint8Array): bigint {
 type KeyTypes = Readonly<Record<string, KeyTypeInfo>>;
 
 /**
- * What kind of key `key` is.
- * @param types Those that the card has.
- * @throws {DataError} if the card has no such keys.
+ * The kind of `key`.
+ * @param types Those that the card supports.
+ * @throws {DataError} if the card does not support it.
  */
 export function describeKey(key: KeyObject, types: KeyTypes = KEY_TYPES): KeyTypeInfo {
   const { modulusLength, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {};
@@ -121,7 +121,7 @@ export function describeKey(key: KeyObject, types: KeyTypes = KEY_TYPES): KeyTyp
   });
   if (found === undefined) {
     const kind = [key.asymmetricKeyType, modulusLength ?? namedCurve].filter(Boolean).join(" ");
-    throw new DataError(`card key: ${kind} is none of ${Object.keys(types).join(", ")}`);
+    throw new DataError(`card key: ${kind} is not one of ${Object.keys(types).join(", ")}`);
   }
   if (found.type === "rsa" && (publicExponent ?? 0n) < 3n) throw new DataError("card key: public exponent below 3");
   return found;
@@ -129,7 +129,7 @@ export function describeKey(key: KeyObject, types: KeyTypes = KEY_TYPES): KeyTyp
 
 /**
  * A private key that the card can hold.
- * @throws {DataError} if it is none.
+ * @throws {DataError} if it cannot be parsed.
  */
 export function parsePrivateKey(source: string | KeyObject, types?: KeyTypes): KeyObject {
   let key;
@@ -138,7 +138,7 @@ export function parsePrivateKey(source: string | KeyObject, types?: KeyTypes): K
   } catch (cause) {
     throw new DataError("card key: not an unencrypted private key in PEM", { cause });
   }
-  if (key.type !== "private") throw new DataError(`card key: a ${key.type} key, a private one is wanted`);
+  if (key.type !== "private") throw new DataError(`card key: a ${key.type} key instead of a private one`);
   describeKey(key, types);
   return key;
 }
@@ -149,8 +149,8 @@ export function parsePrivateKey(source: string | KeyObject, types?: KeyTypes): K
  */
 export function rsaRaw(key: KeyObject, input: Uint8Array): Uint8Array {
   const length = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
-  // OpenSSL would fill up a shorter one.
-  if (input.length !== length) throw new DataError(`RSA: ${input.length} bytes, ${length} wanted`);
+  // OpenSSL would pad a shorter one.
+  if (input.length !== length) throw new DataError(`RSA: ${input.length} bytes instead of ${length}`);
   try {
     return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, input);
   } catch (cause) {
@@ -164,7 +164,7 @@ export function rsaRaw(key: KeyObject, input: Uint8Array): Uint8Array {
  */
 export function ecdsa(key: KeyObject, info: EcKeyInfo, hash: Uint8Array): Uint8Array {
   if (hash.length === 0 || hash.length > fieldLength(info)) {
-    throw new DataError(`ECDSA: a hash of ${hash.length} bytes, 1 to ${fieldLength(info)}`);
+    throw new DataError(`ECDSA: a hash of ${hash.length} bytes; it has 1 to ${fieldLength(info)}`);
   }
   const secret = secretScalar(key);
   try {
@@ -200,20 +200,23 @@ export function eddsa(key: KeyObject, message: Uint8Array): Uint8Array {
 
 /**
  * The shared secret, 32 bytes (RFC 7748).
- * @throws {DataError} unless `point` is 32 bytes, and not one that gives nothing but zeros.
+ * @throws {DataError} unless `point` is 32 bytes, and does not give an all-zero secret.
  */
 export function x25519(key: KeyObject, point: Uint8Array): Uint8Array {
-  if (point.length !== 32) throw new DataError(`X25519: a point of ${point.length} bytes, 32 wanted`);
+  if (point.length !== 32) throw new DataError(`X25519: a point of ${point.length} bytes instead of 32`);
   const x = Buffer.from(point).toString("base64url");
   try {
     const publicKey = createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
     return diffieHellman({ privateKey: key, publicKey });
   } catch (cause) {
-    throw new DataError("X25519: the point has no secret to share", { cause });
+    throw new DataError("X25519: the point gives an all-zero secret", { cause });
   }
 }
 
-/** The public half of private `key` as GENERATE ASYMMETRIC KEY PAIR gives it: the content of 7F49 (SP 800-73-4 part 2 table 11). */
+/**
+ * The public half of private `key` as in the answer to GENERATE ASYMMETRIC KEY PAIR: the content of 7F49 (SP 800-73-4
+ * part 2 table 11).
+ */
 export function encodePublicKey(key: KeyObject): Uint8Array[] {
   const jwk = createPublicKey(key).export({ format: "jwk" });
   const field = (text: string | undefined): Uint8Array => Buffer.from(text ?? "", "base64url");
@@ -252,7 +255,7 @@ function toField(value: bigint): string {
 }
 
 /**
- * The RSA key that has these primes, and d mod (p - 1) as its exponent there: e and all else follow.
+ * The RSA key with these primes and d mod (p - 1): the other numbers, e too, are computed.
  * @throws {DataError} if there is no such key.
  */
 export function rsaKeyOf(prime1: Uint8Array, prime2: Uint8Array, exponent1: Uint8Array): KeyObject {
@@ -273,12 +276,13 @@ const CURVES: ReadonlyMap<number, { readonly crv: string; readonly curve: string
 ]);
 
 /**
- * The EC key with this secret number, of P-256 if it has 32 bytes, of P-384 if 48, of P-521 if 66.
+ * The EC key with this secret number: on P-256 if it has 32 bytes, P-384 if 48, P-521 if 66.
  * @throws {DataError} if there is no such key.
  */
 export function ecKeyOf(secret: Uint8Array): KeyObject {
   const found = CURVES.get(secret.length);
-  if (!found) throw new DataError(`EC key: a number of ${secret.length} bytes is of none of P-256, P-384, P-521`);
+  if (!found)
+    throw new DataError(`EC key: a number of ${secret.length} bytes does not belong to P-256, P-384 or P-521`);
   const field = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
   const ecdh = createECDH(found.curve);
   try {
@@ -307,7 +311,7 @@ export const ed25519KeyOf = (secret: Uint8Array): KeyObject => curve25519KeyOf(P
 export const x25519KeyOf = (secret: Uint8Array): KeyObject => curve25519KeyOf(PRIVATE_KEY_INFO.x25519, secret);
 
 function curve25519KeyOf(info: string, secret: Uint8Array): KeyObject {
-  if (secret.length !== 32) throw new DataError(`card key: a secret of ${secret.length} bytes, 32 wanted`);
+  if (secret.length !== 32) throw new DataError(`card key: a secret of ${secret.length} bytes instead of 32`);
   const key = Buffer.concat([fromHex(info), secret]);
   return createPrivateKey({ format: "der", type: "pkcs8", key });
 }
@@ -316,7 +320,7 @@ function create(key: JsonWebKey): KeyObject {
   try {
     return createPrivateKey({ format: "jwk", key });
   } catch (cause) {
-    throw new DataError("card key: the numbers are not those of one key", { cause });
+    throw new DataError("card key: the numbers do not belong to one key", { cause });
   }
 }
 
@@ -329,6 +333,6 @@ function requireInverse(value: bigint, modulus: bigint): bigint {
     [rest, divisor] = [divisor, rest - quotient * divisor];
     [x, next] = [next, x - quotient * next];
   }
-  if (rest !== 1n) throw new DataError("card key: the numbers are not those of one key");
+  if (rest !== 1n) throw new DataError("card key: the numbers do not belong to one key");
   return ((x % modulus) + modulus) % modulus;
 }

@@ -3,7 +3,10 @@ import { encodeTlv, readTlvs } from "../apdu/index.ts";
 import { concat, fromHex } from "../bytes/index.ts";
 import type { EcKeyInfo } from "./keys.ts";
 
-/** Ways in which cards give results of private keys otherwise than the standards have it, for the table of each kind of card. */
+/**
+ * Ways in which cards return results of private keys in other forms than the standards', for the table of each kind of
+ * card.
+ */
 export const RESULT_DEVIATIONS = {
   "short-rsa-answers": "RSA results come without their leading zeros",
   "cut-rsa-answers": "RSA results come without their last byte",
@@ -23,7 +26,7 @@ export type ResultDeviation = keyof typeof RESULT_DEVIATIONS;
 /** Whether the card has a deviation. */
 type Has = (deviation: ResultDeviation) => boolean;
 
-/** What the card answers in place of an RSA result. */
+/** The card's answer instead of an RSA result. */
 export function deviatingRsa(result: Uint8Array, has: Has): Uint8Array {
   if (has("faulty-rsa-answers")) return result.map((octet, index) => (index === result.length - 1 ? octet ^ 1 : octet));
   if (has("cut-rsa-answers")) return result.subarray(0, -1);
@@ -32,7 +35,7 @@ export function deviatingRsa(result: Uint8Array, has: Has): Uint8Array {
   return has("short-rsa-answers") ? withoutZeros(result) : result;
 }
 
-/** What the card answers in place of a DER signature. */
+/** The card's answer instead of a DER signature. */
 export function deviatingEcdsa(der: Uint8Array, has: Has): Uint8Array {
   const zeros = has("long-ecdsa-integers") ? 1 : 0;
   if (zeros === 0 && !has("unsigned-ecdsa-integers")) return der;
@@ -43,13 +46,13 @@ export function deviatingEcdsa(der: Uint8Array, has: Has): Uint8Array {
   return encodeTlv(0x30, ...integers);
 }
 
-/** What the card answers in place of the x coordinate of a shared point. */
+/** The card's answer instead of the x coordinate of a shared point. */
 export function deviatingEcdh(x: Uint8Array, { curve }: EcKeyInfo, has: Has): Uint8Array {
   if (has("cut-ecdh-answers")) return x.subarray(0, -4);
   if (has("short-ecdh-answers")) return withoutZeros(x);
   if (has("prefixed-ecdh-answers")) return concat(Uint8Array.of(0x04), x);
   if (!has("point-ecdh-answers")) return x;
-  // Both points with this x would be right: the answer holds no y.
+  // Either point with this x would do: the answer contains no y.
   const compressed = concat(Uint8Array.of(0x02), x);
   return fromHex(ECDH.convertKey(compressed, curve, undefined, "hex", "uncompressed").toString());
 }

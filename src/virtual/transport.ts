@@ -8,33 +8,33 @@ export interface CardCommand {
   readonly p1: number;
   readonly p2: number;
   readonly data: Uint8Array;
-  /** How much is wanted back at most; undefined if the command carries no Le. */
+  /** Most bytes of the answer; undefined if the command has no Le. */
   readonly ne: number | undefined;
-  /** Ordinal numbers, since the card was made, of the first and last APDU that the command came in. */
+  /** Ordinal numbers of the first and last APDU of the command, since the card was made. */
   readonly first: number;
   readonly last: number;
 }
 
-/** Works on a command and gives the data of its answer. Refuses by throwing a {@link Refusal}. */
+/** Runs a command and returns the data of its answer. Refuses by throwing a {@link Refusal}. */
 export type CommandHandler = (command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
-/** How a card transmits. */
+/** A card's transmission properties. */
 export interface TransportTraits {
-  /** Takes extended length fields; otherwise it answers them with 6700. */
+  /** Supports extended length fields; otherwise answers them with 6700. */
   readonly extended: boolean;
-  /** Ne for a command that carries no Le; 0 as the standard has it, which leaves the whole answer to GET RESPONSE. */
+  /** Ne for a command without Le; 0 as in the standard, which leaves the whole answer to GET RESPONSE. */
   readonly impliedNe: number;
-  /** Commands that it takes with a class byte that is not the standard's, and reads as if they had 00; default: none. */
+  /** Commands that it also accepts with a nonstandard class byte, as if it were 00; default: none. */
   readonly takesClass?: (cla: number, ins: number) => boolean;
-  /** Refuses command chaining by 6884. */
+  /** Refuses command chaining with 6884. */
   readonly noChaining?: boolean;
-  /** Keeps no answer for GET RESPONSE: one that is longer than Le is refused by 6C00. */
+  /** Keeps no answer for GET RESPONSE: one longer than Le is refused with 6C00. */
   readonly noGetResponse?: boolean;
 }
 
 const CHAINING = 0x10;
 const GET_RESPONSE = 0xc0;
-/** The most data that a chain may bring: what one extended command could. */
+/** Most data of a chain: as much as in one extended command. */
 const MAX_CHAIN = 65_535;
 
 interface Chain {
@@ -45,8 +45,8 @@ interface Chain {
 }
 
 /**
- * The card's end of ISO/IEC 7816-4 transmission: lengths, command chaining (section 5.3.3), and answers in parts by
- * GET RESPONSE (section 5.3.4). What a command means is the handler's affair.
+ * The card's side of ISO/IEC 7816-4 transmission: lengths, command chaining (section 5.3.3), and answers in parts by
+ * GET RESPONSE (section 5.3.4). The handler executes the commands.
  */
 export class CardTransport {
   readonly #handler: CommandHandler;
@@ -60,7 +60,7 @@ export class CardTransport {
     this.#handler = handler;
   }
 
-  /** Forgets a chain begun and an answer not collected. */
+  /** Drops an incomplete chain and an uncollected answer. */
   reset(): void {
     this.#dropChain();
     this.#uncollected = new Uint8Array();
@@ -91,7 +91,7 @@ export class CardTransport {
     try {
       return this.#part(await this.#handler(command), apdu.ne);
     } finally {
-      // What was chained may be a key or a PIN, and the joined copy is this card's own.
+      // The chained data may be a key or a PIN, and the joined copy is this card's own.
       if (command.first !== command.last) wipe(command.data);
     }
   }
@@ -104,7 +104,7 @@ export class CardTransport {
     return this.#part(rest, ne);
   }
 
-  /** As much of `data` as `ne` wants; the rest waits for GET RESPONSE. */
+  /** Up to `ne` bytes of `data`; the rest waits for GET RESPONSE. */
   #part(data: Uint8Array, ne = this.#traits.impliedNe): Uint8Array {
     const part = data.subarray(0, ne);
     if (this.#traits.noGetResponse === true && part.length < data.length) throw new Refusal(SW.CORRECT_LE);
@@ -116,7 +116,7 @@ export class CardTransport {
     });
   }
 
-  /** The whole command once its last part is here; a command with another header drops the chain begun. */
+  /** The whole command once its last part has arrived; a command with another header drops an incomplete chain. */
   #collect(apdu: CommandApdu): CardCommand | undefined {
     const { ins, p1, p2, ne, data = new Uint8Array() } = apdu;
     const header = [ins, p1, p2].join();
@@ -157,7 +157,7 @@ function checkClass(cla: number): void {
   if ((cla & 0x03) !== 0) throw new Refusal(SW.LOGICAL_CHANNEL_NOT_SUPPORTED);
 }
 
-/** Data that does not parse is wrong data; anything else unforeseen is the card's own fault, and has no diagnosis. */
+/** Malformed data get 6A80; any other unexpected error is the card's own fault, without a diagnosis. */
 function statusOf(error: unknown): number {
   if (error instanceof Refusal) return error.sw;
   return error instanceof DataError ? SW.WRONG_DATA : SW.NO_PRECISE_DIAGNOSIS;

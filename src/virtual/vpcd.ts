@@ -8,16 +8,18 @@ import type { VirtualCard } from "./card.ts";
 const MAX_MESSAGE = 65_535;
 
 /**
- * A message of the vpcd protocol: two bytes of length, most significant first, and the bytes (vsmartcard, vpcd.c).
- * @throws {DataError} if it is empty or does not fit.
+ * Encodes a message of the vpcd protocol: two bytes of length, most significant first, and the bytes (vsmartcard,
+ * vpcd.c).
+ * @throws {DataError} if it is empty or too long.
  */
 export function encodeFrame(message: Uint8Array): Uint8Array {
   const { length } = message;
-  if (length === 0 || length > MAX_MESSAGE) throw new DataError(`vpcd message: ${length} bytes, 1 to ${MAX_MESSAGE}`);
+  if (length === 0 || length > MAX_MESSAGE)
+    throw new DataError(`vpcd message: ${length} bytes; it has 1 to ${MAX_MESSAGE}`);
   return concat(Uint8Array.of(length >> 8, length & 0xff), message);
 }
 
-/** Puts messages together from a byte stream, however TCP cut it. */
+/** Reassembles messages from a byte stream, however TCP split it. */
 export class FrameReader {
   #parts: Uint8Array[] = [];
   #buffered = 0;
@@ -41,7 +43,7 @@ export class FrameReader {
     return all.subarray(2, wanted);
   }
 
-  /** Length of the next message with its length bytes, as far as it is known; they may come in two parts. */
+  /** Length of the next message with its length bytes, as far as known; they may arrive separately. */
   #wanted(): number {
     if (this.#buffered < 2) return Number.POSITIVE_INFINITY;
     if ((this.#parts[0]?.length ?? 0) < 2) this.#parts = [concat(...this.#parts)];
@@ -50,7 +52,9 @@ export class FrameReader {
   }
 }
 
-/** Where vpcd's first slot listens, unless its reader configuration says otherwise; the next slots are the next ports. */
+/**
+ * The port of vpcd's first slot, unless its reader configuration says otherwise; the next slots have the next ports.
+ */
 export const VPCD_PORT = 35_963;
 
 export interface VpcdOptions {
@@ -58,23 +62,26 @@ export interface VpcdOptions {
   readonly host?: string;
   /** Default: {@link VPCD_PORT}. */
   readonly port?: number;
-  /** Takes the card out, or ends the attempt to plug it in. */
+  /** Removes the card, or ends the attempt to insert it. */
   readonly signal?: AbortSignal;
 }
 
-/** The virtual reader cannot be reached, or broke off. What to do comes with the message, the socket's error as `cause`. */
+/**
+ * The virtual reader cannot be reached, or closed the connection. The message says what to do; the socket's error is
+ * the `cause`.
+ */
 export class VpcdError extends Error {
   override readonly name = "VpcdError";
 }
 
-/** A card in a virtual reader; disposing takes it out. */
+/** A card in a virtual reader; disposing removes it. */
 export interface PluggedCard extends AsyncDisposable {
   /**
-   * Settles when the card is out: because of {@link remove}, the signal, or the reader's end.
+   * Settles when the card is removed: by {@link remove}, the signal, or the reader's end.
    * @throws {VpcdError} (as a rejection) if the connection failed.
    */
   readonly removed: Promise<void>;
-  /** Takes the card out. Idempotent. */
+  /** Removes the card. Idempotent. */
   remove(): Promise<void>;
 }
 
@@ -82,8 +89,8 @@ export interface PluggedCard extends AsyncDisposable {
 const CONTROL = { POWER_OFF: 0x00, POWER_ON: 0x01, RESET: 0x02, GET_ATR: 0x04 } as const;
 
 /**
- * Plugs a virtual card into the virtual reader of a real pcscd (vsmartcard's vpcd, Debian package vsmartcard-vpcd). The
- * reader notices at its next look, after half a second at most. Plugging in again after a break is the caller's affair.
+ * Inserts a virtual card into the virtual reader of a real pcscd (vsmartcard's vpcd, Debian package vsmartcard-vpcd).
+ * The reader polls, and notices within half a second. Inserting it again after a failure is the caller's task.
  * @throws {VpcdError} if the reader cannot be reached; the reason of `signal` if that aborts first.
  */
 export async function plugIntoVpcd(card: VirtualCard, options: VpcdOptions = {}): Promise<PluggedCard> {
@@ -115,7 +122,7 @@ class Plug implements PluggedCard {
     this.#card = card;
     card.reset();
     this.removed = this.#end(signal);
-    // Nobody has to ask why the card is out.
+    // The caller may ignore the promise without an unhandled rejection.
     this.removed.catch(() => undefined);
     socket.on("data", (chunk: Buffer) => {
       for (const message of this.#frames.push(chunk)) void this.#queue.run(() => this.#answer(message));
@@ -138,14 +145,14 @@ class Plug implements PluggedCard {
         this.#socket.on("error", reject).on("close", resolve);
       });
     } catch (cause) {
-      throw new VpcdError("the virtual reader or the card in it failed; see whether pcscd still runs", { cause });
+      throw new VpcdError("the virtual reader or its card failed; check whether pcscd still runs", { cause });
     } finally {
       stop();
       this.#card.reset();
     }
   }
 
-  /** A card that fails, or says what no frame can hold, is as good as out. */
+  /** On a card error, or an answer that does not fit a frame, disconnects: vpcd sees a removal. */
   async #answer(message: Uint8Array): Promise<void> {
     try {
       const answer = message.length === 1 ? this.#control(message[0]) : await this.#card.transmit(message);
@@ -155,7 +162,7 @@ class Plug implements PluggedCard {
     }
   }
 
-  /** Power and reset have no answer; unknown controls neither. */
+  /** Power and reset have no answer; unknown control messages neither. */
   #control(code: number | undefined): Uint8Array | undefined {
     if (code === CONTROL.GET_ATR) return this.#card.atr;
     if (code === CONTROL.POWER_OFF || code === CONTROL.POWER_ON || code === CONTROL.RESET) this.#card.reset();

@@ -14,23 +14,23 @@ import type { Slot } from "./token-session.ts";
 const RSA_NAMES = ["RSASSA-PKCS1-v1_5", "RSA-PSS", "RSA-OAEP"] as const;
 const EC_NAMES = ["ECDSA", "ECDH"] as const;
 
-interface RsaAlgorithm {
+export interface RsaAlgorithm {
   readonly name: (typeof RSA_NAMES)[number];
   readonly modulusLength: number;
   readonly publicExponent: Uint8Array;
   readonly hash: { readonly name: string };
 }
 
-interface EcAlgorithm {
+export interface EcAlgorithm {
   readonly name: (typeof EC_NAMES)[number];
   readonly namedCurve: NamedCurve;
 }
 
-interface Curve25519Algorithm {
+export interface Curve25519Algorithm {
   readonly name: "Ed25519" | "X25519";
 }
 
-/** A key of a token as WebCrypto describes keys: what `key.algorithm` holds. */
+/** A key of a token as `key.algorithm` describes it. */
 export type TokenKeyAlgorithm = RsaAlgorithm | EcAlgorithm | Curve25519Algorithm;
 export type TokenAlgorithmName = TokenKeyAlgorithm["name"];
 
@@ -56,7 +56,7 @@ const OPENS = {
   publicUsages: ["encrypt", "wrapKey"],
 } as const;
 
-/** The algorithms of asymmetric keys, and of each type of key the preferred one first. */
+/** The algorithms of asymmetric keys; for each type of key the preferred one comes first. */
 const ALGORITHMS: Readonly<Record<TokenAlgorithmName, AlgorithmRow>> = {
   "RSASSA-PKCS1-v1_5": { type: "rsa", ...SIGNS },
   "RSA-PSS": { type: "rsa", ...SIGNS },
@@ -68,17 +68,17 @@ const ALGORITHMS: Readonly<Record<TokenAlgorithmName, AlgorithmRow>> = {
 };
 const NAMES: readonly TokenAlgorithmName[] = [...RSA_NAMES, ...EC_NAMES, "Ed25519", "X25519"];
 
-/** Registered in the W3C's specification, for keys that no token has here. */
+/** Algorithms that the W3C's specification registers, for keys that tokens do not hold. */
 const OTHERS: ReadonlySet<string> = new Set(["AES-CTR", "AES-CBC", "AES-GCM", "AES-KW", "HMAC", "HKDF", "PBKDF2"]);
 
 /**
- * An algorithm of asymmetric keys by its name, in letters of either case; undefined for the other algorithms of the W3C's.
- * @throws {DOMException} NotSupportedError for a name that nobody has registered.
+ * Returns an algorithm of asymmetric keys by its name, in any case; undefined for the W3C's other algorithms.
+ * @throws {DOMException} NotSupportedError for an unknown name.
  */
 export function algorithmNamed(identifier: unknown): TokenAlgorithmName | undefined {
   const given = nameOfAlgorithm(identifier);
   const name = NAMES.find((one) => one.toUpperCase() === given.toUpperCase());
-  if (!name && !OTHERS.has(given.toUpperCase())) throw refusal("NotSupportedError", `no algorithm ${given}`);
+  if (!name && !OTHERS.has(given.toUpperCase())) throw refusal("NotSupportedError", `unknown algorithm ${given}`);
   return name;
 }
 
@@ -92,10 +92,10 @@ export function usagesOf(name: TokenAlgorithmName, half: "privateUsages" | "publ
 }
 
 /**
- * The algorithm that a key is to be used with. Without `wanted`: the first of RSASSA-PKCS1-v1_5 and RSA-OAEP, of ECDSA and ECDH,
- * that the key is meant for; the default hash of RSA keys is SHA-256.
- * @throws {DOMException} NotSupportedError for an algorithm of other keys; InvalidAccessError if the key is not meant for it;
- *   DataError for another curve than the key's.
+ * Returns the algorithm for a key. Without `wanted`: the first of RSASSA-PKCS1-v1_5 and RSA-OAEP, or of ECDSA and ECDH,
+ * that the key allows; the default hash of RSA keys is SHA-256.
+ * @throws {DOMException} NotSupportedError for an algorithm of other keys; InvalidAccessError if the key does not allow
+ *   it; DataError for another curve than the key's.
  */
 export function keyAlgorithm(key: PublicKey, abilities: KeyAbilities, wanted?: unknown): TokenKeyAlgorithm {
   const name = wanted === undefined ? preferred(key, abilities) : algorithmNamed(wanted);
@@ -104,7 +104,8 @@ export function keyAlgorithm(key: PublicKey, abilities: KeyAbilities, wanted?: u
     throw refusal("NotSupportedError", `${nameOfAlgorithm(wanted)} does not work with a key of type "${key.type}"`);
   }
   const { ability } = ALGORITHMS[algorithm.name];
-  if (!abilities[ability]) throw refusal("InvalidAccessError", `${algorithm.name}: the key is not meant to ${ability}`);
+  if (!abilities[ability])
+    throw refusal("InvalidAccessError", `${algorithm.name}: the key does not allow it to ${ability}`);
   return algorithm;
 }
 
@@ -114,12 +115,15 @@ function preferred(key: PublicKey, abilities: KeyAbilities): TokenAlgorithmName 
   return fitting.find((name) => abilities[ALGORITHMS[name].ability]) ?? fitting[0];
 }
 
-/** The hash that a key for RSASSA-PSS alone is limited to. @throws {DOMException} NotSupportedError for one that WebCrypto has not. */
+/**
+ * The hash that an RSASSA-PSS key is limited to.
+ * @throws {DOMException} NotSupportedError if WebCrypto does not have it.
+ */
 function onlyHash({ pss }: RsaPublicKey): string | undefined {
   return pss === undefined || pss === "none" ? undefined : nameOfHash(pss.hash);
 }
 
-/** Undefined if the algorithm works with keys of another type. */
+/** Undefined if the algorithm needs keys of another type. */
 function described(key: PublicKey, wantedName: TokenAlgorithmName, wanted: unknown): TokenKeyAlgorithm | undefined {
   switch (key.type) {
     case "rsa": {
@@ -127,7 +131,7 @@ function described(key: PublicKey, wantedName: TokenAlgorithmName, wanted: unkno
       if (!name || (key.pss !== undefined && name !== "RSA-PSS")) return undefined;
       const only = onlyHash(key);
       const hash = { name: hashOf(memberOf(wanted, "hash") ?? only ?? "SHA-256").name };
-      if (only !== undefined && hash.name !== only) throw refusal("DataError", `the key is for ${only} only`);
+      if (only !== undefined && hash.name !== only) throw refusal("DataError", `the key works only with ${only}`);
       return { name, modulusLength: key.modulusBits, publicExponent: Uint8Array.from(key.publicExponent), hash };
     }
     case "ec": {
@@ -143,25 +147,25 @@ function described(key: PublicKey, wantedName: TokenAlgorithmName, wanted: unkno
   }
 }
 
-/** Which object is meant: all that is named must fit. */
+/** Selects an object: it must match everything that is given. */
 export interface ObjectQuery {
-  /** CKA_ID, which a private key, its public key and its certificate have in common. */
+  /** CKA_ID, which a private key, its public key and its certificate share. */
   readonly id?: Uint8Array;
   /** CKA_LABEL. */
   readonly label?: string;
-  /** A PKCS #11 URI (RFC 7512): its object and its id. What it says of the token must be true of this one. */
+  /** A PKCS #11 URI (RFC 7512) with the object and its id. Its token attributes must match this token. */
   readonly uri?: string;
 }
 
-/** An algorithm by its name, with what WebCrypto keeps with a key: the hash of RSA keys, the curve. */
+/** An algorithm by its name, with the hash of RSA keys or the curve. */
 export type WantedAlgorithm =
   string | { readonly name: string; readonly hash?: AlgorithmIdentifier; readonly namedCurve?: string };
 
-/** Which key is meant, and what for. */
+/** Selects a key and its algorithm. */
 export interface KeyQuery extends ObjectQuery {
   /**
-   * The algorithm to use it with: `"ECDH"`, `{ name: "RSA-PSS", hash: "SHA-384" }`. Without it RSASSA-PKCS1-v1_5 or RSA-OAEP with
-   * SHA-256, ECDSA or ECDH, Ed25519, X25519: the first that the key is meant for.
+   * The algorithm to use the key with: `"ECDH"`, `{ name: "RSA-PSS", hash: "SHA-384" }`. Default: the first that the
+   * key allows of RSASSA-PKCS1-v1_5 and RSA-OAEP (with SHA-256), ECDSA and ECDH, Ed25519, X25519.
    */
   readonly algorithm?: WantedAlgorithm;
 }
@@ -173,7 +177,7 @@ const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
   montgomery: CKK.EC_MONTGOMERY,
 };
 
-/** What C_FindObjectsInit takes for a query. @throws {DOMException} NotFoundError for a URI of another token. */
+/** The template for C_FindObjectsInit. @throws {DOMException} NotFoundError for a URI of another token. */
 export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Template> {
   const uri: Pkcs11Uri = query.uri === undefined ? {} : parseUri(query.uri);
   if (query.uri !== undefined && !matchesToken(uri, await slot.describe()))
@@ -183,7 +187,10 @@ export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Templ
   return { ...(id && { [CKA.ID]: id }), ...(label !== undefined && { [CKA.LABEL]: label }) };
 }
 
-/** The same for a key, of the type that its algorithm works with. @throws {DOMException} NotSupportedError for an unknown algorithm. */
+/**
+ * The template for a key of the type that its algorithm needs.
+ * @throws {DOMException} NotSupportedError for an unknown algorithm.
+ */
 export async function keyTemplate(query: KeyQuery, slot: Slot, half: "private" | "public"): Promise<Template> {
   const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
   return {

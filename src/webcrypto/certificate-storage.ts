@@ -9,18 +9,21 @@ import type { TokenSession } from "./token-session.ts";
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----/u;
 
-/** The first certificate in PEM text (RFC 7468 section 5), DER. @throws {DOMException} DataError if there is none. */
+/**
+ * Returns the first certificate in PEM text (RFC 7468 section 5) as DER.
+ * @throws {DOMException} DataError if there is none.
+ */
 export function fromPem(text: string): Uint8Array {
   const body = CERTIFICATE.exec(text)?.[1]?.replaceAll(/\s/gu, "");
-  if (!body) throw refusal("DataError", "no certificate in PEM: -----BEGIN CERTIFICATE-----");
+  if (!body) throw refusal("DataError", "the text holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
   try {
     return Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
   } catch (cause) {
-    throw refusal("DataError", "the certificate's PEM is no base64", cause);
+    throw refusal("DataError", "the certificate's PEM is not valid base64", cause);
   }
 }
 
-/** A certificate in PEM (RFC 7468 section 5), with a line end at its end. */
+/** Encodes a certificate as PEM (RFC 7468 section 5), with a final line end. */
 export function toPem(der: Uint8Array): string {
   const body = btoa(Array.from(der, (byte) => String.fromCharCode(byte)).join(""));
   return ["-----BEGIN CERTIFICATE-----", ...(body.match(/.{1,64}/gu) ?? []), "-----END CERTIFICATE-----", ""].join(
@@ -28,7 +31,7 @@ export function toPem(der: Uint8Array): string {
   );
 }
 
-/** Whose a certificate is (CKA_CERTIFICATE_CATEGORY): the token's user's, an authority's, or another's. */
+/** The owner of a certificate (CKA_CERTIFICATE_CATEGORY): the token's user, an authority, or another entity. */
 export type CertificateCategory = "unspecified" | "user" | "authority" | "other";
 
 const CATEGORIES: ReadonlyMap<number, CertificateCategory> = new Map([
@@ -37,13 +40,13 @@ const CATEGORIES: ReadonlyMap<number, CertificateCategory> = new Map([
   [CK_CERTIFICATE_CATEGORY.OTHER_ENTITY, "other"],
 ]);
 
-/** An X.509 certificate on a token. It is read when its value is asked for. */
+/** An X.509 certificate on a token. Its value is read on request. */
 export class TokenCertificate {
-  /** CKA_ID: that of its private key. */
+  /** CKA_ID, the same as its private key's. */
   readonly id: Uint8Array;
   /** CKA_LABEL. */
   readonly label: string;
-  /** Its object in the session. */
+  /** Its object handle in the session. */
   readonly handle: number;
   readonly #session: TokenSession;
 
@@ -59,16 +62,16 @@ export class TokenCertificate {
     return new TokenCertificate(session, handle, id ?? new Uint8Array(), label ?? "");
   }
 
-  /** The certificate, DER. @throws {DOMException} NotFoundError if the token only tells where on the net it is. */
+  /** Reads the certificate, DER. @throws {DOMException} NotFoundError if the token holds only its URL. */
   der(): Promise<Uint8Array<ArrayBuffer>> {
     return refusing(async () => {
       const { [CKA.VALUE]: value } = await this.#session.attributes(this.handle, [CKA.VALUE]);
-      if (value.length === 0) throw refusal("NotFoundError", "the certificate itself is not on the token");
+      if (value.length === 0) throw refusal("NotFoundError", "the token holds only the URL of the certificate");
       return new Uint8Array(value);
     });
   }
 
-  /** The certificate, PEM (RFC 7468). @throws {DOMException} as {@link der}. */
+  /** Reads the certificate as PEM (RFC 7468). @throws {DOMException} as {@link der}. */
   async pem(): Promise<string> {
     return toPem(await this.der());
   }
@@ -78,7 +81,7 @@ export class TokenCertificate {
     return this.#session.uri({ class: CKO.CERTIFICATE, id: this.id, label: this.label });
   }
 
-  /** CKA_CERTIFICATE_CATEGORY. Telling an authority's from another's may want its value. */
+  /** CKA_CERTIFICATE_CATEGORY. If the token does not give it, the certificate's value is read. */
   category(): Promise<CertificateCategory> {
     return refusing(async () => {
       const known = await this.#session.known(this.handle, [CKA.CERTIFICATE_CATEGORY]);
@@ -87,18 +90,18 @@ export class TokenCertificate {
   }
 }
 
-/** How a certificate is stored. */
+/** Attributes of a new certificate. */
 export interface CertificatePlace {
-  /** CKA_ID: that of its private key, which is what joins them; on a PIV card it says which of the card's certificates. */
+  /** CKA_ID: that of its private key, which links the two; on a PIV card it selects the certificate's container. */
   readonly id?: Uint8Array;
   /** CKA_LABEL. */
   readonly label?: string;
 }
 
-/** More authorities than any chain has. */
+/** Longest chain: more authorities than real chains have. */
 const MAX_CHAIN = 16;
 
-/** The X.509 certificates on a token. They are public: no PIN is asked for to find and read them. */
+/** The X.509 certificates on a token. They are public, so finding and reading them needs no PIN. */
 export class CertificateStorage {
   readonly #session: TokenSession;
   readonly #keys: KeyStorage;
@@ -108,31 +111,34 @@ export class CertificateStorage {
     this.#keys = keys;
   }
 
-  /** Those that fit. None is read. */
+  /** Finds the certificates that match, without reading them. */
   list(query: ObjectQuery = {}): Promise<TokenCertificate[]> {
     return refusing(async () => this.#find(await templateFor(query, this.#session.slot)));
   }
 
-  /** The only one that fits. @throws {DOMException} NotFoundError if none does; DataError if several do. */
+  /**
+   * Finds the only certificate that matches.
+   * @throws {DOMException} NotFoundError if none does; DataError if several do.
+   */
   get(query: ObjectQuery = {}): Promise<TokenCertificate> {
     return refusing(async () => {
       const [only, ...others] = await this.list(query);
       if (!only) throw refusal("NotFoundError", "no such certificate on the token");
       if (others.length > 0) {
-        throw refusal("DataError", `${others.length + 1} certificates fit; name one by its id or label`);
+        throw refusal("DataError", `${others.length + 1} certificates match; choose one by its id or label`);
       }
       return only;
     });
   }
 
-  /** The pair of keys that a certificate on this token is for, found by its CKA_ID. @throws {DOMException} as KeyStorage.pair does. */
+  /** Finds the key pair of a certificate by its CKA_ID. @throws {DOMException} as KeyStorage.pair does. */
   keys({ id }: TokenCertificate, algorithm?: WantedAlgorithm): Promise<TokenKeyPair> {
     return this.#keys.pair({ id, ...(algorithm !== undefined && { algorithm }) });
   }
 
   /**
-   * A certificate and its issuers, as far as they are on the token, found by their names; a self-issued one is the last. Nothing is
-   * verified: that is the business of whoever trusts one of them.
+   * Returns a certificate and its issuers, as far as they are on the token, found by their names; a self-issued one
+   * comes last. It verifies nothing: that is the caller's task.
    */
   chain(certificate: TokenCertificate): Promise<TokenCertificate[]> {
     return refusing(async () => {
@@ -149,9 +155,9 @@ export class CertificateStorage {
   }
 
   /**
-   * Stores a certificate. The token must have been opened with `readWrite`, or with a session that may write.
+   * Stores a certificate. Open the token with `readWrite`, or with a read/write session.
    * @param certificate DER, or text in PEM.
-   * @throws {DOMException} DataError if it is none; OperationError as the token refuses.
+   * @throws {DOMException} DataError if it is malformed; OperationError if the token refuses.
    */
   add(certificate: BufferSource | string, place: CertificatePlace = {}): Promise<TokenCertificate> {
     return refusing(async () => {
@@ -174,7 +180,7 @@ export class CertificateStorage {
     });
   }
 
-  /** Takes a certificate off the token. @throws {DOMException} OperationError as the token refuses. */
+  /** Deletes a certificate from the token. @throws {DOMException} OperationError if the token refuses. */
   remove(certificate: TokenCertificate): Promise<void> {
     return refusing(async () => {
       const { cryptoki, handle, pins } = this.#session;

@@ -17,8 +17,8 @@ import type { StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 
 /**
- * Agrees on a secret with a token's key, ECDH or X25519, and takes the first `length` bits of it, all of them for null.
- * @throws {DOMException} OperationError if there are not so many; InvalidAccessError for a public key of another kind.
+ * Agrees on a secret with a token's key, ECDH or X25519, and returns its first `length` bits, or all for null.
+ * @throws {DOMException} OperationError if it has fewer; InvalidAccessError for a public key of another type.
  */
 export async function deriveBits(
   algorithm: AlgorithmIdentifier,
@@ -31,7 +31,7 @@ export async function deriveBits(
   return result;
 }
 
-/** The same, made a key of the host's. */
+/** Derives a key of the host in the same way. */
 export async function deriveKey(
   algorithm: AlgorithmIdentifier,
   key: TokenCryptoKey,
@@ -65,9 +65,13 @@ async function agree(
   }
 }
 
-/** The other party's point. @throws {TypeError} if that is no key. @throws {DOMException} InvalidAccessError if it does not fit. */
+/**
+ * The other party's point.
+ * @throws {TypeError} if it is not a key.
+ * @throws {DOMException} InvalidAccessError if it does not match.
+ */
 async function publicPoint(own: TokenKeyAlgorithm, other: unknown): Promise<Uint8Array> {
-  if (!isCryptoKey(other)) throw new TypeError(`${own.name} wants the other party's key in "public"`);
+  if (!isCryptoKey(other)) throw new TypeError(`${own.name} needs the other party's key in "public"`);
   if (other.type !== "public") throw refusal("InvalidAccessError", `"public" must be a public key`);
   if (other.algorithm.name !== own.name) throw refusal("InvalidAccessError", `"public" must be a key for ${own.name}`);
   if ("namedCurve" in own && memberOf(other.algorithm, "namedCurve") !== own.namedCurve) {
@@ -80,7 +84,7 @@ function isCryptoKey(value: unknown): value is CryptoKey {
   return memberOf(value, "type") !== undefined && memberOf(value, "algorithm") !== undefined;
 }
 
-/** The x coordinate; of X25519 the u coordinate. Nothing of it stays in the session. */
+/** The x coordinate; for X25519 the u coordinate. The derived object is destroyed in the session. */
 function sharedSecret(key: StoredKey, point: Uint8Array): Promise<Uint8Array> {
   const { cryptoki, handle } = key.session;
   const parameter = { kdf: CKD.NULL, pPublicData: point };
@@ -103,7 +107,7 @@ const SECRET: Template = {
   [CKA.EXTRACTABLE]: true,
 };
 
-/** A copy of the first bits; what is left of the last byte is zero. */
+/** Copies the first bits; the unused bits of the last byte are zero. */
 function firstBits(secret: Uint8Array, bits: number): Uint8Array {
   if (!Number.isInteger(bits) || bits < 0) throw new TypeError("the length must be a number of bits, or null");
   if (bits > secret.length * 8) {
@@ -116,7 +120,7 @@ function firstBits(secret: Uint8Array, bits: number): Uint8Array {
   return taken;
 }
 
-/** In bytes: the length of an HMAC key that says none is the hash's block. */
+/** In bytes: an HMAC key without a length is as long as the hash's block. */
 const BLOCKS: ReadonlyMap<string, number> = new Map([
   ["SHA-1", 64],
   ["SHA-256", 64],
@@ -125,8 +129,10 @@ const BLOCKS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * How many bits a key of an algorithm takes; null for those that take any (Web Cryptography API, "get key length").
- * @throws {DOMException} OperationError for a length that no such key has; NotSupportedError for another algorithm.
+ * The number of bits of a key of an algorithm; null for algorithms that take any (Web Cryptography API, "get key
+ * length").
+ * @throws {DOMException} OperationError for a length that such keys cannot have; NotSupportedError for another
+ *   algorithm.
  */
 function derivedLength(algorithm: unknown): number | null {
   const name = nameOfAlgorithm(algorithm).toUpperCase();
@@ -141,11 +147,11 @@ function derivedLength(algorithm: unknown): number | null {
     case "HMAC":
       if (length === undefined) return 8 * (BLOCKS.get(hashOf(memberOf(algorithm, "hash")).name) ?? 64);
       if (typeof length === "number" && Number.isInteger(length) && length > 0) return length;
-      throw new TypeError("the length of a key for HMAC is a number of bits");
+      throw new TypeError("the length of an HMAC key must be a number of bits");
     case "HKDF":
     case "PBKDF2":
       return null;
     default:
-      throw refusal("NotSupportedError", `${name}: no key of this kind is derived`);
+      throw refusal("NotSupportedError", `${name}: keys of this kind cannot be derived`);
   }
 }

@@ -6,15 +6,15 @@ import { hostPublicKey, publicHalf, StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
 
-/** Where a key pair that the token makes is kept. */
+/** Attributes of a key pair that the token generates. */
 export interface KeyPlace {
-  /** CKA_ID; on a PIV card it says which of the card's keys. Default: random. */
+  /** CKA_ID; on a PIV card it selects the key's slot. Default: random. */
   readonly id?: Uint8Array;
   /** CKA_LABEL. */
   readonly label?: string;
 }
 
-/** A key pair of the token: the private half stays there, the public half is the host's. */
+/** A key pair of the token: the private key stays there, the public key is the host's. */
 export interface TokenKeyPair {
   privateKey: TokenCryptoKey;
   publicKey: CryptoKey;
@@ -22,14 +22,14 @@ export interface TokenKeyPair {
 
 interface Recipe {
   readonly mechanism: number;
-  /** Of the public key: what kind is wanted. */
+  /** Parameters of the public key. */
   readonly kind: Template;
 }
 
 /**
- * Has the token make a key pair.
- * @throws {DOMException} NotSupportedError for what the token does not make; SyntaxError for usages that the algorithm has not;
- *   OperationError as the token refuses: most want a read/write session.
+ * Generates a key pair on the token.
+ * @throws {DOMException} NotSupportedError if the token cannot; SyntaxError for usages that the algorithm does not
+ *   have; OperationError if the token refuses: most tokens require a read/write session.
  */
 export async function generateOnToken(
   session: TokenSession,
@@ -38,13 +38,13 @@ export async function generateOnToken(
   place: KeyPlace,
 ): Promise<TokenKeyPair> {
   const name = algorithmNamed(algorithm);
-  if (!name) throw refusal("NotSupportedError", "a token makes key pairs, and no secret keys");
+  if (!name) throw refusal("NotSupportedError", "the token generates key pairs only, no secret keys");
   const { mechanism, kind } = recipeFor(name, algorithm);
   const own = usagesOf(name, "privateUsages");
   const wanted = own.filter((usage) => usages.includes(usage));
   const others = usages.filter((usage) => !own.includes(usage) && !usagesOf(name, "publicUsages").includes(usage));
   if (others.length > 0) throw refusal("SyntaxError", `${name} has no "${others.join(`", "`)}"`);
-  if (wanted.length === 0) throw refusal("SyntaxError", `name what the private key is for: "${own.join(`", "`)}"`);
+  if (wanted.length === 0) throw refusal("SyntaxError", `name the usages of the private key: "${own.join(`", "`)}"`);
 
   const id = place.id ? copyOf(place.id, "the id") : host.getRandomValues(new Uint8Array(8));
   const shared: Template = {
@@ -96,7 +96,7 @@ function recipeFor(name: TokenAlgorithmName, parameters: unknown): Recipe {
     case "RSA-PSS":
     case "RSA-OAEP": {
       const bits = memberOf(parameters, "modulusLength");
-      if (typeof bits !== "number") throw new TypeError(`${name} wants modulusLength, in bits`);
+      if (typeof bits !== "number") throw new TypeError(`${name} needs modulusLength, in bits`);
       const exponent = copyOf(memberOf(parameters, "publicExponent"), "publicExponent");
       return {
         mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN,
@@ -106,7 +106,7 @@ function recipeFor(name: TokenAlgorithmName, parameters: unknown): Recipe {
     case "ECDSA":
     case "ECDH": {
       const curve = CURVES.find((one) => one === memberOf(parameters, "namedCurve"));
-      if (!curve) throw refusal("NotSupportedError", `${name} wants a namedCurve: ${CURVES.join(", ")}`);
+      if (!curve) throw refusal("NotSupportedError", `${name} needs a namedCurve: ${CURVES.join(", ")}`);
       return { mechanism: CKM.EC_KEY_PAIR_GEN, kind: { [CKA.EC_PARAMS]: encodeEcParameters(curve) } };
     }
     case "Ed25519":

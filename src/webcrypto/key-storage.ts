@@ -12,7 +12,7 @@ import { keyAlgorithm, type KeyQuery, keyTemplate, type TokenKeyAlgorithm, usage
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
 
-/** A key that is on the token. */
+/** A key on the token. */
 export interface KeyEntry {
   readonly type: "private" | "public";
   /** CKA_ID. */
@@ -23,7 +23,7 @@ export interface KeyEntry {
   readonly uri: () => Promise<string>;
 }
 
-/** What subtle.generateKey takes for a key pair. */
+/** The key pair algorithms of subtle.generateKey. */
 export type TokenKeyGenAlgorithm = RsaKeyGenParameters | EcKeyGenParameters | { name: "Ed25519" | "X25519" };
 
 /** The keys on a token. */
@@ -35,8 +35,8 @@ export class KeyStorage {
   }
 
   /**
-   * The private keys, and the public keys, that are on the token. Private keys are shown to who is logged in, so the PIN is asked for
-   * if there is a way to ask. No key is read.
+   * Lists the private and public keys on the token without reading them. Private keys are visible only after login, so
+   * it asks for the PIN if there is a PIN source.
    */
   list(type?: KeyEntry["type"]): Promise<KeyEntry[]> {
     return refusing(async () => {
@@ -57,9 +57,9 @@ export class KeyStorage {
   }
 
   /**
-   * A private key for one algorithm.
-   * @throws {DOMException} NotFoundError if no key fits; DataError if several do; NotSupportedError or InvalidAccessError if the key
-   *   does not do, or is not meant for, the algorithm.
+   * Finds a private key, for one algorithm.
+   * @throws {DOMException} NotFoundError if no key matches; DataError if several do; NotSupportedError or
+   *   InvalidAccessError if the key does not support or allow the algorithm.
    */
   privateKey(query: KeyQuery = {}): Promise<TokenCryptoKey> {
     return refusing(async () => {
@@ -69,20 +69,21 @@ export class KeyStorage {
   }
 
   /**
-   * A public key of the token, as a key of the host's: it verifies, encrypts and can be exported at once. No PIN is asked for.
+   * Finds a public key of the token and returns it as a key of the host: it verifies, encrypts and can be exported at
+   * once. Needs no PIN.
    * @throws {DOMException} as {@link privateKey}.
    */
   publicKey(query: KeyQuery = {}): Promise<CryptoKey> {
     return refusing(async () => {
       const session = this.#session;
       const { publicKey, abilities } = await findPublicKey(session, await keyTemplate(query, session.slot, "public"));
-      // What the public half may be used for with a named algorithm is its user's business.
+      // With a named algorithm, CKA_VERIFY and CKA_ENCRYPT of the public key are not checked.
       const allowed = query.algorithm === undefined ? abilities : { sign: true, decrypt: true, derive: true };
       return hostPublicKey(publicKey, keyAlgorithm(publicKey, allowed, query.algorithm));
     });
   }
 
-  /** Both halves. @throws {DOMException} as {@link privateKey}. */
+  /** Finds both keys of a pair. @throws {DOMException} as {@link privateKey}. */
   pair(query: KeyQuery = {}): Promise<TokenKeyPair> {
     return refusing(async () => {
       const found = await this.#find(query);
@@ -92,9 +93,9 @@ export class KeyStorage {
   }
 
   /**
-   * Has the token make a key pair; `extractable` is false. Most tokens want `readWrite` and the PIN, a PIV card its officer: open with a
-   * `session` in which CKU_SO is logged in.
-   * @param algorithm As subtle.generateKey takes it: `{ name: "ECDSA", namedCurve: "P-256" }`.
+   * Generates a key pair on the token; `extractable` is false. Most tokens need `readWrite` and the PIN. A PIV card
+   * needs its security officer: open with a `session` in which CKU_SO is logged in.
+   * @param algorithm As for subtle.generateKey: `{ name: "ECDSA", namedCurve: "P-256" }`.
    * @throws {DOMException} NotSupportedError, SyntaxError, OperationError.
    */
   generate(algorithm: TokenKeyGenAlgorithm, usages: readonly KeyUsage[], place: KeyPlace = {}): Promise<TokenKeyPair> {

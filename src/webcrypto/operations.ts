@@ -19,15 +19,15 @@ import {
 import type { StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 
-/** What the token is asked to sign, and how. */
+/** Input and mechanism for the token's signature. */
 interface SignatureJob {
   readonly mechanism: CK_MECHANISM;
   readonly input: Uint8Array;
 }
 
 /**
- * Signs with a token's key. The host hashes, so that a message of any length costs the token the same, and every module has the
- * mechanism. An ECDSA signature is r || s.
+ * Signs with a token's key. The host hashes, so that a long message costs no more exchanges, and the mechanism is one
+ * that every module supports. An ECDSA signature is r || s.
  */
 export async function sign(
   algorithm: AlgorithmIdentifier,
@@ -67,14 +67,17 @@ function jobFor(key: TokenKeyAlgorithm, parameters: unknown, message: Uint8Array
   }
 }
 
-/** @throws {TypeError} if it is no length. @throws {DOMException} OperationError if the key has no room for it (RFC 8017 section 9.1.1). */
+/**
+ * @throws {TypeError} if the length is not valid.
+ * @throws {DOMException} OperationError if it is too long for the key (RFC 8017 section 9.1.1).
+ */
 function saltLength(parameters: unknown, modulusLength: number, hashBytes: number): number {
   const length = memberOf(parameters, "saltLength");
   if (typeof length !== "number" || !Number.isInteger(length) || length < 0) {
-    throw new TypeError("RSA-PSS wants saltLength, in bytes");
+    throw new TypeError("RSA-PSS needs saltLength, in bytes");
   }
   if (Math.ceil((modulusLength - 1) / 8) < hashBytes + length + 2) {
-    throw refusal("OperationError", `no room for a salt of ${length} bytes with a key of ${modulusLength} bits`);
+    throw refusal("OperationError", `a salt of ${length} bytes does not fit a key of ${modulusLength} bits`);
   }
   return length;
 }
@@ -91,7 +94,7 @@ export async function decrypt(
   return result;
 }
 
-/** The same for a use of the key. The plaintext is its caller's to wipe. */
+/** As {@link decrypt}, for another usage of the key. The caller wipes the plaintext. */
 function decryptFor(
   usage: KeyUsage,
   algorithm: AlgorithmIdentifier,
@@ -112,13 +115,13 @@ function mechanismFor(key: TokenKeyAlgorithm, parameters: unknown): CK_MECHANISM
   };
 }
 
-/** The label, which is empty if left out. @throws {TypeError} if it is no BufferSource. */
+/** The OAEP label, empty if left out. @throws {TypeError} if it is not a BufferSource. */
 function labelOf(parameters: unknown): Uint8Array | undefined {
   const label = memberOf(parameters, "label");
   return label === undefined ? undefined : copyOf(label, "the label");
 }
 
-/** What the unwrapped key is to be. */
+/** Properties of the unwrapped key. */
 export interface UnwrappedKey {
   readonly format: KeyFormat;
   readonly algorithm: AlgorithmIdentifier;
@@ -126,7 +129,10 @@ export interface UnwrappedKey {
   readonly usages: KeyUsage[];
 }
 
-/** Unwraps a key with a token's RSA key; the unwrapped key is the host's. @throws {DOMException} DataError if it is no such key. */
+/**
+ * Unwraps a key with a token's RSA key; the unwrapped key is the host's.
+ * @throws {DOMException} DataError if it is malformed.
+ */
 export async function unwrapKey(
   algorithm: AlgorithmIdentifier,
   unwrappingKey: TokenCryptoKey,
@@ -142,7 +148,7 @@ export async function unwrapKey(
   }
 }
 
-/** Web Cryptography API section 10, "parse a JWK". The key's text is in no message. */
+/** Web Cryptography API section 10, "parse a JWK". Messages never show the key's text. */
 function readJwk(bytes: Uint8Array): JsonWebKey {
   try {
     const value: unknown = JSON.parse(fromUtf8(bytes));
@@ -150,5 +156,5 @@ function readJwk(bytes: Uint8Array): JsonWebKey {
   } catch {
     // The parser's message would show a part of the key.
   }
-  throw refusal("DataError", "what was unwrapped is no JSON Web Key");
+  throw refusal("DataError", "the unwrapped data is not a JSON Web Key");
 }

@@ -3,11 +3,11 @@ import type { HashName } from "../crypto/index.ts";
 import { CKG_MGF, CKM, CKR, CryptokiError } from "../cryptoki/index.ts";
 
 /**
- * The types of the W3C's Web Cryptography API, taken from what this program's `crypto` is declared to be: Node's, or the DOM's where
- * a program has that library. So a {@link TokenCrypto} fits wherever the program's own `crypto` does.
+ * The types of the W3C's Web Cryptography API, taken from the declaration of the program's own `crypto`: Node's, or the
+ * DOM's if the program has that library. So a {@link TokenCrypto} is assignable wherever the program's own `crypto` is.
  */
 export type Crypto = typeof globalThis.crypto;
-/** `crypto.CryptoKey`, where the host has it. */
+/** `crypto.CryptoKey`, if the host has it. */
 export type CryptoKeyConstructor = Crypto extends { CryptoKey: infer Constructor } ? Constructor : unknown;
 export type SubtleCrypto = Crypto["subtle"];
 export type CryptoKey = Parameters<SubtleCrypto["exportKey"]>[1];
@@ -36,7 +36,7 @@ export interface EcKeyGenParameters {
 export type SecretKeyGenParameters = { name: string; length: number } | { name: string; hash: AlgorithmIdentifier };
 export type AlgorithmIdentifier = string | { name: string };
 
-/** RFC 7517, as far as WebCrypto has it. */
+/** RFC 7517, the members that WebCrypto uses. */
 export interface JsonWebKey {
   alg?: string;
   crv?: string;
@@ -57,12 +57,10 @@ export interface JsonWebKey {
   y?: string;
 }
 
-/**
- * The host's own cryptography, as it was when this module was loaded: a program may put a token's in the place of the global one.
- */
+/** The host's own cryptography at the time of the import: a program may replace the global one by a token's. */
 export const host: Crypto = globalThis.crypto;
 
-/** What is passed on to the host as it was given: the overloads of its declaration tell apart what nobody here needs to. */
+/** Arguments that are passed to the host unchanged; the overloads of its declaration do not matter here. */
 interface Passed {
   deriveBits(algorithm: AlgorithmIdentifier, baseKey: CryptoKey, length: number | null): Promise<ArrayBuffer>;
   exportKey(format: KeyFormat, key: CryptoKey): Promise<JsonWebKey | ArrayBuffer>;
@@ -83,39 +81,42 @@ interface Passed {
 export const hostSubtle: Passed & Omit<SubtleCrypto, keyof Passed> = host.subtle;
 
 /**
- * A copy of the bytes of a BufferSource, to be made before anything is waited for: what the caller does to them afterwards does not
- * matter (Web IDL, "get a copy of the bytes held by the buffer source").
- * @throws {TypeError} if it is none.
+ * Copies the bytes of a BufferSource. Call it before the first await, so that later changes by the caller have no
+ * effect (Web IDL, "get a copy of the bytes held by the buffer source").
+ * @throws {TypeError} if it is not a BufferSource.
  */
 export function copyOf(source: unknown, what = "the data"): Uint8Array {
   if (ArrayBuffer.isView(source)) {
     return Uint8Array.from(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
   }
   try {
-    // Takes buffers of other realms too, and nothing else.
+    // Accepts buffers of other realms.
     return new Uint8Array(ArrayBuffer.prototype.slice.call(source, 0));
   } catch (cause) {
     throw new TypeError(`${what} must be an ArrayBuffer or a view of one`, { cause });
   }
 }
 
-/** As WebCrypto gives bytes: in a buffer of exactly their length. */
+/** Copies the bytes into a buffer of exactly their length, as WebCrypto returns them. */
 export function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {
   const buffer = new ArrayBuffer(bytes.length);
   new Uint8Array(buffer).set(bytes);
   return buffer;
 }
 
-/** The names of DOMExceptions that are thrown here (Web Cryptography API section 13.4; Web IDL for NotFoundError). */
+/**
+ * The names of the DOMExceptions that this module throws (Web Cryptography API section 13.4; Web IDL for
+ * NotFoundError).
+ */
 export type RefusalName =
   "DataError" | "InvalidAccessError" | "NotFoundError" | "NotSupportedError" | "OperationError" | "SyntaxError";
 
-/** A DOMException of the W3C's, with the lower error as its `cause`. */
+/** Makes a DOMException with the lower error as its `cause`. */
 export function refusal(name: RefusalName, message: string, cause?: unknown): DOMException {
   return new DOMException(message, { name, ...(cause !== undefined && { cause }) });
 }
 
-/** What is no failure of the operation, but of what was asked. */
+/** Errors that mean that the request was wrong, not that the operation failed. */
 const NAMES: ReadonlyMap<number, RefusalName> = new Map<number, RefusalName>([
   [CKR.MECHANISM_INVALID, "NotSupportedError"],
   [CKR.MECHANISM_PARAM_INVALID, "NotSupportedError"],
@@ -129,7 +130,7 @@ const NAMES: ReadonlyMap<number, RefusalName> = new Map<number, RefusalName>([
   [CKR.PUBLIC_KEY_INVALID, "DataError"],
 ]);
 
-/** What a failure is in WebCrypto: a {@link CryptokiError} becomes the cause of a DOMException; anything else stays what it is. */
+/** Turns a {@link CryptokiError} into a DOMException with it as cause; returns any other error unchanged. */
 function toRefusal(error: unknown): unknown {
   if (error instanceof CryptokiError) {
     return refusal(NAMES.get(error.rv) ?? "OperationError", error.message, error);
@@ -137,7 +138,7 @@ function toRefusal(error: unknown): unknown {
   return error instanceof DataError ? refusal("DataError", error.message, error) : error;
 }
 
-/** Runs `work`; what it throws is {@link toRefusal}'s. */
+/** Runs `work` and converts its errors with {@link toRefusal}. */
 export async function refusing<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
@@ -162,8 +163,9 @@ const HASHES: readonly Hash[] = [
 ];
 
 /**
- * The hash that an algorithm's `hash` names, as text or as `{ name }`, in letters of either case.
- * @throws {TypeError} if there is no name. @throws {DOMException} NotSupportedError for another hash.
+ * Returns the hash that an algorithm's `hash` names, as text or as `{ name }`, in any case.
+ * @throws {TypeError} if there is no name.
+ * @throws {DOMException} NotSupportedError for another hash.
  */
 export function hashOf(identifier: unknown): Hash {
   const name = nameOfAlgorithm(identifier, "hash");
@@ -186,7 +188,7 @@ export function nameOfAlgorithm(identifier: unknown, what = "algorithm"): string
   return name;
 }
 
-/** A member of a dictionary; undefined of what is no object. */
+/** A member of a dictionary; undefined if it is not an object. */
 export function memberOf(value: unknown, member: string): unknown {
   return typeof value === "object" && value !== null ? (Reflect.get(value, member) as unknown) : undefined;
 }

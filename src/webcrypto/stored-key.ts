@@ -13,37 +13,37 @@ import { type KeyAbilities, type TokenKeyAlgorithm, usagesOf } from "./algorithm
 import { type CryptoKey, hostSubtle, refusal } from "./platform.ts";
 import type { TokenSession } from "./token-session.ts";
 
-/** What finding and using a private key of a token takes. */
+/** The data for finding and using a private key of a token. */
 export interface StoredKeyFacts {
   readonly label: string;
-  /** Fits this key and no other of the token. */
+  /** A template that matches only this key of the token. */
   readonly template: Template;
-  /** CKA_PRIVATE: nobody sees it who is not logged in. */
+  /** CKA_PRIVATE: the object is visible only after login. */
   readonly private: boolean;
 }
 
-/** An operation of two calls: `begin` names the key, `end` has the token compute. */
+/** An operation of two calls: `begin` names the key, `end` makes the token compute. */
 interface Operation {
   readonly flag: number;
   readonly begin: (key: number) => Promise<void>;
   readonly end: () => Promise<Uint8Array>;
 }
 
-/** A login that the token has forgotten, and handles that ended with it. */
+/** Errors of a token that has lost its login, or of handles that ended with it. */
 const FORGOTTEN: ReadonlySet<number> = new Set([
   CKR.USER_NOT_LOGGED_IN,
   CKR.KEY_HANDLE_INVALID,
   CKR.OBJECT_HANDLE_INVALID,
 ]);
 
-/** A private key on a token, and the PINs that it wants. */
+/** A private key on a token, with the logins that it needs. */
 export class StoredKey {
   readonly session: TokenSession;
   readonly #facts: StoredKeyFacts;
   #handle: number;
-  /** The login that the handle is of. */
+  /** The login during which the handle was found. */
   #login: number;
-  /** CKA_ALWAYS_AUTHENTICATE, once it is known. */
+  /** CKA_ALWAYS_AUTHENTICATE; undefined until it was read. */
   #alwaysAuthenticate: boolean | undefined;
 
   constructor(session: TokenSession, handle: number, facts: StoredKeyFacts) {
@@ -73,7 +73,7 @@ export class StoredKey {
 
   #operate(operation: Operation): Promise<Uint8Array> {
     return this.use(async (key) => {
-      // Asked when the key is used first, since an officer who has it made cannot see it.
+      // Reads it at the first use: a security officer, who may have generated the key, cannot see it.
       this.#alwaysAuthenticate ??= await this.#wantsPin(key);
       await operation.begin(key);
       if (this.#alwaysAuthenticate) await this.#authenticate(operation);
@@ -91,20 +91,21 @@ export class StoredKey {
     try {
       await pins.authenticate(this.#facts.label);
     } catch (error) {
-      // The operation must not stand in the way of the next. A module before PKCS#11 3.0 ends it by refusing to go on.
+      // Ends the operation, so that the next one can begin. A module before PKCS#11 3.0 ends it when a further call
+      // fails.
       await cryptoki.C_SessionCancel(handle, flag).catch(() => end().catch(() => undefined));
       throw error;
     }
   }
 
-  /** Has the session to itself, and the user logged in where the key wants that. A login that was forgotten is made again, once. */
+  /** Runs `work` alone in the session, with the user logged in if the key needs that. Repeats a lost login once. */
   async use<T>(work: (key: number) => Promise<T>): Promise<T> {
     try {
       return await this.#useOnce(work, false);
     } catch (error) {
       if (!(error instanceof CryptokiError && FORGOTTEN.has(error.rv))) throw error;
       if (await this.session.pins.isOfficer()) {
-        const advice = "the security officer is logged in, who uses no private keys; log out, and in as user";
+        const advice = "the security officer is logged in and cannot use private keys; log out, then log in as user";
         throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, advice, { cause: error });
       }
       return this.#useOnce(work, true);
@@ -116,7 +117,7 @@ export class StoredKey {
     const { pins } = session;
     if (forgotten || this.#facts.private) await pins.login(this.#facts.label);
     return session.exclusively(async () => {
-      // A handle of a private object ends with the login, and a module may give its number to another object.
+      // The handle of a private object ends with the login, and a module may give its number to another object.
       if (forgotten || (this.#facts.private && this.#login !== pins.logins)) await this.#findAgain();
       return work(this.#handle);
     });
@@ -126,7 +127,10 @@ export class StoredKey {
     const { logins } = this.session.pins;
     const [handle, ...others] = await this.session.findInTurn(this.#facts.template);
     if (handle === undefined || others.length > 0) {
-      throw refusal("OperationError", `the key "${this.#facts.label}" is not on the token any more, or not alone`);
+      throw refusal(
+        "OperationError",
+        `the key "${this.#facts.label}" has been deleted from the token, or another key matches too`,
+      );
     }
     this.#handle = handle;
     this.#login = logins;
@@ -134,13 +138,13 @@ export class StoredKey {
 }
 
 /**
- * The public half of a key object, as publicHalfOf finds it.
- * @throws {DOMException} NotFoundError if nothing tells it.
+ * The public half of a key object, found by publicHalfOf.
+ * @throws {DOMException} NotFoundError if the token has none.
  */
 export async function publicHalf(session: TokenSession, object: number, id: Uint8Array): Promise<PublicKey> {
   const found = await publicHalfOf(session, object, id);
   if (found) return found;
-  throw refusal("NotFoundError", "neither a public key nor a certificate with the key's CKA_ID is on the token");
+  throw refusal("NotFoundError", "the token has neither a public key nor a certificate with the key's CKA_ID");
 }
 
 /** A private key, found and described. */
@@ -153,7 +157,7 @@ export interface FoundKey {
 const FACTS = [CKA.ID, CKA.LABEL, CKA.KEY_TYPE, CKA.PRIVATE, CKA.SIGN, CKA.DECRYPT, CKA.DERIVE];
 
 /**
- * The only private key that fits.
+ * Finds the only private key that matches.
  * @throws {DOMException} NotFoundError if none does; DataError if several do.
  */
 export async function findKey(session: TokenSession, template: Template): Promise<FoundKey> {
@@ -177,7 +181,7 @@ export async function findKey(session: TokenSession, template: Template): Promis
   };
 }
 
-/** The only public key that fits. @throws {DOMException} as {@link findKey}. */
+/** Finds the only public key that matches. @throws {DOMException} as {@link findKey}. */
 export async function findPublicKey(
   session: TokenSession,
   template: Template,
@@ -188,7 +192,7 @@ export async function findPublicKey(
   return { publicKey: await publicHalf(session, handle, id), abilities: { sign, decrypt, derive: true } };
 }
 
-/** What is seen without a PIN is not asked a PIN for. */
+/** Asks for the PIN only if the object is not visible without it. */
 async function findHandle(session: TokenSession, template: Template): Promise<number> {
   const found = await session.find(template);
   if (found.length > 0 || !session.pins.canAsk || (await session.pins.isLoggedIn())) return only(found, "private");
@@ -199,11 +203,12 @@ async function findHandle(session: TokenSession, template: Template): Promise<nu
 function only(found: readonly number[], what: string): number {
   const [one, ...others] = found;
   if (one === undefined) throw refusal("NotFoundError", `no such ${what} key on the token`);
-  if (others.length > 0) throw refusal("DataError", `${found.length} ${what} keys fit; name one by its id or label`);
+  if (others.length > 0)
+    throw refusal("DataError", `${found.length} ${what} keys match; choose one by its id or label`);
   return one;
 }
 
-/** A public key as a key of the host's, for an algorithm. */
+/** Imports a public key into the host, for an algorithm. */
 export function hostPublicKey(key: PublicKey, algorithm: TokenKeyAlgorithm): Promise<CryptoKey> {
   const spki = encodePublicKey(withoutLimits(key));
   return hostSubtle.importKey("spki", spki, algorithm, true, usagesOf(algorithm.name, "publicUsages"));

@@ -24,13 +24,13 @@ import { TokenCryptoKey } from "./token-crypto-key.ts";
 import type { TokenSession } from "./token-session.ts";
 
 /**
- * The operations of the Web Cryptography API (section 14.3): with keys of a token by the token, with all other keys by the host.
- * Errors are DOMExceptions with the W3C's names; what the token answered is their `cause`.
+ * The operations of the Web Cryptography API (section 14.3): the token performs those with its keys, the host all
+ * others. Errors are DOMExceptions with the W3C's names; the token's error is their `cause`.
  */
 export class TokenSubtle implements SubtleCrypto {
   readonly #session: TokenSession;
 
-  /** @param session Where generateKey makes the keys whose algorithm has a `token`: true, or `{ id, label }`. */
+  /** @param session Where generateKey makes keys whose algorithm has a `token`: true, or `{ id, label }`. */
   constructor(session: TokenSession) {
     this.#session = session;
   }
@@ -113,7 +113,7 @@ export class TokenSubtle implements SubtleCrypto {
     return refusing(() => {
       const place = memberOf(algorithm, "token");
       if (place === undefined || place === false) return hostSubtle.generateKey(algorithm, extractable, keyUsages);
-      if (extractable) throw refusal("NotSupportedError", "a private key of a token is not extractable");
+      if (extractable) throw refusal("NotSupportedError", "a private key on a token is not extractable");
       return generateOnToken(this.#session, algorithm, keyUsages, placeIn(place));
     });
   }
@@ -177,8 +177,8 @@ function placeIn(token: unknown): KeyPlace {
   return { ...(id !== undefined && { id: copyOf(id, "the id") }), ...(typeof label === "string" && { label }) };
 }
 
-/** @throws {DOMException} InvalidAccessError for a token's key: it is a private one, and never leaves the token. */
+/** @throws {DOMException} InvalidAccessError for a token's key, which is private and never leaves the token. */
 function hostKey(key: CryptoKey, use: string): CryptoKey {
   if (!(key instanceof TokenCryptoKey)) return key;
-  throw refusal("InvalidAccessError", `${use}: the private key is on a token, which it never leaves`);
+  throw refusal("InvalidAccessError", `${use}: the private key is on a token and never leaves it`);
 }

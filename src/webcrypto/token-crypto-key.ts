@@ -3,8 +3,8 @@ import { algorithmNamed, type TokenKeyAlgorithm } from "./algorithms.ts";
 import type { StoredKey } from "./stored-key.ts";
 
 /**
- * A private key that stays on its token, as a CryptoKey for one algorithm. The same key of the card may be several of these. Every
- * {@link TokenCrypto} uses it, whichever gave it.
+ * A private key that stays on its token, as a CryptoKey for one algorithm. One key of the card may be several of these.
+ * Every {@link TokenCrypto} can use it.
  */
 export class TokenCryptoKey {
   readonly type = "private";
@@ -14,25 +14,27 @@ export class TokenCryptoKey {
   readonly usages: KeyUsage[];
   readonly #stored: StoredKey;
 
+  /** @internal */
   constructor(stored: StoredKey, algorithm: TokenKeyAlgorithm, usages: readonly KeyUsage[]) {
     this.algorithm = algorithm;
     this.usages = [...usages];
     this.#stored = stored;
   }
 
-  /** As of the host's keys: libraries look at it. */
+  /** The same as for the host's keys, because libraries check it. */
   readonly [Symbol.toStringTag] = "CryptoKey";
 
   /**
-   * What a use of a key begins with: the algorithm must be the key's, and the use one of its own.
-   * @throws {DOMException} NotSupportedError for an algorithm that nobody knows; InvalidAccessError otherwise.
+   * Checks that a use fits the key: the algorithm must be the key's, and the use one of its own.
+   * @throws {DOMException} NotSupportedError for an unknown algorithm; InvalidAccessError otherwise.
+   * @internal
    */
   static require(key: TokenCryptoKey, algorithm: unknown, usage: KeyUsage): StoredKey {
     const name = algorithmNamed(algorithm);
     if (name !== key.algorithm.name) {
-      throw refusal("InvalidAccessError", `the key is for ${key.algorithm.name}`);
+      throw refusal("InvalidAccessError", `the key works with ${key.algorithm.name}`);
     }
-    if (!key.usages.includes(usage)) throw refusal("InvalidAccessError", `the key is not for "${usage}"`);
+    if (!key.usages.includes(usage)) throw refusal("InvalidAccessError", `the key does not allow "${usage}"`);
     return key.#stored;
   }
 }

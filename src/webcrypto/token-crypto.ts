@@ -5,31 +5,34 @@ import { KeyStorage } from "./key-storage.ts";
 import { findSlot, type PinSource, Slot, TokenSession } from "./token-session.ts";
 import { TokenSubtle } from "./subtle.ts";
 
-/** Which token, and how its PIN is come by. */
+/** Options: the token to use, and how to get its PIN. */
 export interface TokenCryptoOptions {
-  /** Initialised: C_Initialize and C_Finalize are its owner's. */
+  /** Initialised; its owner calls C_Initialize and C_Finalize. */
   readonly cryptoki: CryptokiFunctions;
-  /** A PKCS #11 URI (RFC 7512) that one token fits. Without it, and without `slot` or `session`, the only token there is. */
+  /** A PKCS #11 URI (RFC 7512) that matches one token. Default, without `slot` and `session`: the only token. */
   readonly token?: string;
-  /** The slot that the token is in. */
+  /** The slot with the token. */
   readonly slot?: number;
-  /** A session that is open, and stays open afterwards. What is under way in it must not be disturbed meanwhile. */
+  /** An open session, which stays open afterwards. Do not use it for other operations meanwhile. */
   readonly session?: number;
-  /** Asked when something wants the user's PIN; without it only what is public, or open already, can be used. */
+  /**
+   * Called when an operation needs the user's PIN. Without it only public objects, and those of a login made elsewhere,
+   * can be used.
+   */
   readonly pin?: PinSource;
-  /** Opens a read/write session, for storing certificates and making keys. */
+  /** Opens a read/write session, for storing certificates and generating keys. */
   readonly readWrite?: boolean;
 }
 
 /**
- * The W3C's Web Cryptography API with the private keys of a token (a smart card, an HSM): what is written for `crypto` signs,
- * decrypts and derives with them unchanged.
+ * The W3C's Web Cryptography API with the private keys of a token (a smart card, an HSM): code that uses `crypto`
+ * signs, decrypts and derives with them unchanged.
  *
  *     await using crypto = await TokenCrypto.open({ cryptoki, token: "pkcs11:token=...", pin: () => askForPin() });
  *     const { privateKey, publicKey } = await crypto.keyStorage.pair({ label: "..." });
  *     const signature = await crypto.subtle.sign(privateKey.algorithm, privateKey, data);
  *
- * Keys that are not the token's, and everything done with them, are the host's.
+ * Operations with other keys are the host's.
  */
 export class TokenCrypto implements AsyncDisposable {
   readonly subtle: SubtleCrypto;
@@ -49,8 +52,9 @@ export class TokenCrypto implements AsyncDisposable {
   }
 
   /**
-   * Opens a session with a token. The PIN is not asked for before something wants it.
-   * @throws {DOMException} NotFoundError, DataError: no token fits, or several do; OperationError with the CryptokiError as cause.
+   * Opens a session with a token. Asks for the PIN only when an operation needs it.
+   * @throws {DOMException} NotFoundError, DataError: no token matches, or several do; OperationError with the
+   *   CryptokiError as cause.
    */
   static open(options: TokenCryptoOptions): Promise<TokenCrypto> {
     return refusing(async () => {
@@ -68,8 +72,8 @@ export class TokenCrypto implements AsyncDisposable {
   }
 
   /**
-   * Logs the user in, if nobody is. After a wrong PIN nothing asks for one again before this is called, so that no number of waiting
-   * operations spends more than one try.
+   * Logs the user in, unless a user is logged in. After a wrong PIN no operation asks for one again until this is
+   * called, so that any number of waiting operations spends only one try.
    * @throws {DOMException} OperationError, with CKR_PIN_INCORRECT or CKR_PIN_LOCKED as its cause.
    */
   login(): Promise<void> {
@@ -79,14 +83,17 @@ export class TokenCrypto implements AsyncDisposable {
     });
   }
 
-  /** Ends the login, for all sessions of this application with the token. What needs it next asks for the PIN again. */
+  /**
+   * Ends the login, for all sessions of this application with the token. The next operation that needs the PIN asks for
+   * it.
+   */
   logout(): Promise<void> {
     return refusing(async () => {
       if (await this.#session.pins.isLoggedIn()) await this.#session.cryptoki.C_Logout(this.#session.handle);
     });
   }
 
-  /** As the host's; what is on the token is a {@link TokenCryptoKey}. */
+  /** As the host's, but keys on the token are {@link TokenCryptoKey}s. */
   readonly CryptoKey: CryptoKeyConstructor = host.CryptoKey;
 
   /** As the host's. */
@@ -97,9 +104,9 @@ export class TokenCrypto implements AsyncDisposable {
     return host.randomUUID();
   }
 
-  /** Ends the session, if it was opened here, and with the last session of the token its login. */
+  /** Closes the session if it was opened here; with the last session of the token its login ends. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // A card that was pulled has no session to end.
+    // The sessions of a removed card are closed already.
     if (this.#ownsSession) await this.#session.cryptoki.C_CloseSession(this.#session.handle).catch(() => undefined);
   }
 }

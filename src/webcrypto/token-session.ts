@@ -20,11 +20,11 @@ import {
 } from "../cryptoki/index.ts";
 import { refusal } from "./platform.ts";
 
-/** A slot with a token in it. What is said of the token is asked for when somebody wants it: that costs exchanges with a card. */
+/** A slot with a token. Information on the token is read on request, because it costs exchanges with a card. */
 export class Slot {
   readonly id: number;
   readonly #cryptoki: CryptokiFunctions;
-  /** What PKCS #11 URIs describe; asked for once. */
+  /** The attributes for PKCS #11 URIs; read once. */
   readonly describe: MemoizedAsync<TokenDescription>;
 
   constructor(cryptoki: CryptokiFunctions, id: number) {
@@ -33,7 +33,7 @@ export class Slot {
     this.describe = memoizeAsync(() => this.#describe());
   }
 
-  /** As the token stands now. */
+  /** The present CK_TOKEN_INFO. */
   info(): Promise<CK_TOKEN_INFO> {
     return this.#cryptoki.C_GetTokenInfo(this.id);
   }
@@ -54,15 +54,17 @@ export class Slot {
 }
 
 /**
- * The slot with the token that a PKCS #11 URI describes; without one, with the only token that there is.
- * @throws {DOMException} NotFoundError if there is none; DataError if there are several, since a PIN must not go to the wrong one.
+ * Returns the slot of the token that a PKCS #11 URI matches, or of the only token.
+ * @throws {DOMException} NotFoundError if there is none; DataError if there are several, so that a PIN never goes to
+ *   the wrong token.
  */
 export async function findSlot(cryptoki: CryptokiFunctions, uri?: string): Promise<Slot> {
   const slots = (await cryptoki.C_GetSlotList(true)).map((id) => new Slot(cryptoki, id));
   const [only, ...others] = uri === undefined ? slots : await fitting(slots, uri);
   if (!only)
     throw refusal("NotFoundError", slots.length === 0 ? "there is no token" : `no such token; ${await named(slots)}`);
-  if (others.length > 0) throw refusal("DataError", `several tokens fit, name one; ${await named([only, ...others])}`);
+  if (others.length > 0)
+    throw refusal("DataError", `several tokens match, choose one; ${await named([only, ...others])}`);
   return only;
 }
 
@@ -78,25 +80,28 @@ async function fitting(slots: readonly Slot[], uri: string): Promise<Slot[]> {
 
 async function named(slots: readonly Slot[]): Promise<string> {
   const tokens = await Promise.all(slots.map((slot) => slot.describe()));
-  return `there is ${tokens.map((token) => formatUri(tokenUri(token))).join(" and ")}`;
+  return `present: ${tokens.map((token) => formatUri(tokenUri(token))).join(" and ")}`;
 }
 
-/** What a PIN is asked for. */
+/** The purpose of a PIN request. */
 export interface PinRequest {
-  /** "login" lasts until the token forgets it; "use" is for one use of a key that wants the PIN each time (CKA_ALWAYS_AUTHENTICATE). */
+  /** "login" lasts until the token ends it; "use" is for one use of a key with CKA_ALWAYS_AUTHENTICATE. */
   readonly purpose: "login" | "use";
-  /** Asks the token: its label, which people know the PIN by, and in its flags whether few tries are left. */
+  /** Reads the token information: its label, to show in the prompt, and flags that tell whether few tries are left. */
   readonly token: () => Promise<CK_TOKEN_INFO>;
-  /** The label of the key that is about to be used. */
+  /** The label of the key that needs the PIN. */
   readonly key?: string;
 }
 
-/** Gives the PIN; null leaves it to the keys of the reader. What it throws, the operation that wanted the PIN throws. */
+/**
+ * Returns the PIN; null if the user types it on the reader. An error that it throws ends the operation that needs the
+ * PIN.
+ */
 export type PinSource = (request: PinRequest) => Promise<Pin> | Pin;
 
 const LOGGED_IN: ReadonlySet<number> = new Set([CKS.RO_USER_FUNCTIONS, CKS.RW_USER_FUNCTIONS, CKS.RW_SO_FUNCTIONS]);
 
-/** After these, another try with what the source gives could cost the card its last. */
+/** Errors after which another try with the same source could spend the last try. */
 const WRONG_PIN: ReadonlySet<number> = new Set([
   CKR.PIN_INCORRECT,
   CKR.PIN_INVALID,
@@ -106,8 +111,8 @@ const WRONG_PIN: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Asks for PINs and gives them to the token: once for each login, however many operations wait for it, and never again after a
- * wrong one until the program says so.
+ * Asks for PINs and gives them to the token: once for each login, for all operations that wait for it, and after a
+ * wrong PIN only when the program calls login.
  */
 class PinPrompter {
   readonly #cryptoki: CryptokiFunctions;
@@ -116,7 +121,7 @@ class PinPrompter {
   readonly #source: PinSource | undefined;
   #loggingIn: Promise<void> | undefined;
   #logins = 0;
-  /** The refusal of a wrong PIN. */
+  /** The error of a wrong PIN. */
   #refused: CryptokiError | undefined;
 
   constructor(cryptoki: CryptokiFunctions, session: number, slot: Slot, source?: PinSource) {
@@ -126,12 +131,12 @@ class PinPrompter {
     this.#source = source;
   }
 
-  /** Whether there is a way to log somebody in. */
+  /** Whether a PIN source is set. */
   get canAsk(): boolean {
     return this.#source !== undefined;
   }
 
-  /** How many logins were made here: handles of private objects do not outlive theirs. */
+  /** The number of logins so far: handles of private objects end with their login. */
   get logins(): number {
     return this.#logins;
   }
@@ -142,12 +147,12 @@ class PinPrompter {
     return LOGGED_IN.has(state);
   }
 
-  /** Whether the security officer is logged in, for whom no private key works. Costs no exchange with the card. */
+  /** Whether the security officer is logged in, who cannot use private keys. Costs no exchange with the card. */
   async isOfficer(): Promise<boolean> {
     return (await this.#cryptoki.C_GetSessionInfo(this.#session)).state === CKS.RW_SO_FUNCTIONS;
   }
 
-  /** Logs the user in, unless somebody is. Those who want it at the same time wait for the same login. */
+  /** Logs the user in, unless a user is logged in. Concurrent calls share one login. */
   login(key?: string): Promise<void> {
     this.#loggingIn ??= this.#login(key).finally(() => {
       this.#loggingIn = undefined;
@@ -166,7 +171,7 @@ class PinPrompter {
     return this.#give(CKU.CONTEXT_SPECIFIC, "use", key);
   }
 
-  /** Lets a PIN be asked for again after a wrong one. */
+  /** Allows a new PIN request after a wrong PIN. */
   forgive(): void {
     this.#refused = undefined;
   }
@@ -178,15 +183,15 @@ class PinPrompter {
   async #give(user: number, purpose: PinRequest["purpose"], key?: string): Promise<void> {
     this.#requireForgiven();
     if (!this.#source) {
-      throw refusal("OperationError", `the token wants its PIN, and was opened without a way to ask for it`);
+      throw refusal("OperationError", `the token needs its PIN, but was opened without a PIN source`);
     }
     const pin = await this.#source({ purpose, token: () => this.#slot.info(), ...(key !== undefined && { key }) });
-    // Another operation's PIN may have been refused while this one was typed.
+    // Another operation's PIN may have been refused in the meantime.
     this.#requireForgiven();
     try {
       await this.#cryptoki.C_Login(this.#session, user, pin);
     } catch (error) {
-      // Somebody else of this application was quicker.
+      // Another caller of this application has logged in meanwhile.
       if (error instanceof CryptokiError && error.rv === CKR.USER_ALREADY_LOGGED_IN) return;
       if (error instanceof CryptokiError && WRONG_PIN.has(error.rv)) this.#refused = error;
       throw error;
@@ -194,7 +199,10 @@ class PinPrompter {
   }
 }
 
-/** One session with a token. An operation of several calls has the session to itself, since a session knows one of each kind. */
+/**
+ * One session with a token. An operation of several calls runs alone, because a session holds only one operation of
+ * each kind.
+ */
 export class TokenSession {
   readonly cryptoki: CryptokiFunctions;
   readonly handle: number;
@@ -209,24 +217,24 @@ export class TokenSession {
     this.pins = new PinPrompter(cryptoki, handle, slot, pin);
   }
 
-  /** Runs `work` when all that was queued before is done. `work` must not call this again: it would wait for itself. */
+  /** Runs `work` after all queued work. `work` must not call this method: it would wait for itself. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     return this.#queue.run(work);
   }
 
-  /** Handles of the objects that fit. */
+  /** Handles of the objects that match. */
   find(template: Template): Promise<number[]> {
     return this.exclusively(() => this.findInTurn(template));
   }
 
-  /** The same within a turn. */
+  /** The same, for work that is already running alone. */
   async findInTurn(template: Template): Promise<number[]> {
     const { cryptoki, handle } = this;
     await cryptoki.C_FindObjectsInit(handle, template);
     try {
       return await cryptoki.C_FindObjects(handle);
     } finally {
-      // What went wrong before matters more, and a search that cannot end is seen by the next.
+      // The first error matters more; the next search reports one that cannot end.
       await cryptoki.C_FindObjectsFinal(handle).catch(() => undefined);
     }
   }
@@ -240,7 +248,7 @@ export class TokenSession {
     return this.cryptoki.C_GetAttributeValue(this.handle, object, types);
   }
 
-  /** Those of the attributes that the object has and shows. */
+  /** The requested attributes, without those that the object does not have or does not show. */
   async known(object: number, types: readonly number[]): Promise<Template> {
     try {
       return await this.attributes(object, types);

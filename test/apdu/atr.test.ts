@@ -60,15 +60,15 @@ describe("an answer to reset", () => {
   });
 
   test.each([
-    ["nothing", "", "1 bytes wanted at 0, 0 left"],
-    ["one byte", "3b", "1 bytes wanted at 1, 0 left"],
+    ["nothing", "", "1 bytes needed at 0, 0 left"],
+    ["one byte", "3b", "1 bytes needed at 1, 0 left"],
     ["another first byte", "3a00", "begins with 58, not with 3B or 3F"],
-    ["interface bytes cut off", "3b90", "1 bytes wanted at 2, 0 left"],
-    ["a chain of TD without end", `3b80${"80".repeat(31)}`, "1 bytes wanted at 33, 0 left"],
-    ["historical bytes cut off", "3b0380", "3 bytes wanted at 2, 1 left"],
+    ["interface bytes cut off", "3b90", "1 bytes needed at 2, 0 left"],
+    ["a chain of TD without end", `3b80${"80".repeat(31)}`, "1 bytes needed at 33, 0 left"],
+    ["historical bytes cut off", "3b0380", "3 bytes needed at 2, 1 left"],
     ["a wrong check character", "3b80800102", "wrong check character"],
     ["bytes after the end", "3b8080010100", "1 bytes too many at 5"],
-    ["34 bytes", `3b${"00".repeat(33)}`, "34 bytes, 33 at most"],
+    ["34 bytes", `3b${"00".repeat(33)}`, "34 bytes; the limit is 33"],
   ])("is none: %s", (_, hex, message) => {
     expect(() => parseAtr(fromHex(hex))).toThrow(new DataError(`ATR: ${message}`));
   });
@@ -137,7 +137,7 @@ describe("historical bytes", () => {
   });
 
   test.each([
-    ["8073c021", "historical bytes: 3 bytes wanted at 1, 2 left"],
+    ["8073c021", "historical bytes: 3 bytes needed at 1, 2 left"],
     ["00", "historical bytes: status indicator cut off"],
     ["009000", "historical bytes: status indicator cut off"],
     ["8070", "card capabilities: 0 bytes, 1 to 3 wanted"],

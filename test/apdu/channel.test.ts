@@ -6,6 +6,7 @@ import {
   decodeCommand,
   encodeResponse,
   MalformedAnswerError,
+  type SendOptions,
   type Transmit,
 } from "../../src/apdu/index.ts";
 import { concat, DataError, fromHex, toHex } from "../../src/bytes/index.ts";
@@ -94,7 +95,7 @@ describe("a channel", () => {
 
   test("stops collecting once the caller has enough", async () => {
     const { transmit, done } = scripted(["00cb3fff035c017e00", "01026100"], ["00c0000000", "03046100"]);
-    const answer = await new CardChannel(transmit).send(GET_DATA, undefined, 3);
+    const answer = await new CardChannel(transmit).send(GET_DATA, { enough: 3 });
     expect(answer).toEqual({ data: fromHex("01020304"), sw: 0x6100 });
     done();
   });
@@ -178,8 +179,18 @@ describe("a channel", () => {
     await new CardChannel((command, given) => {
       seen.push(given?.signal);
       return inner(command);
-    }).send(SIGN, signal);
+    }).send(SIGN, { signal });
     expect(seen).toEqual([signal, signal, signal]);
+  });
+
+  test.each([
+    [new AbortController().signal, "the last argument is { signal }, and not the AbortSignal itself"],
+    [3, "the last argument is { signal }, or left out; lengths are not given"],
+    [{ signal: "now" }, "signal in { signal }, the last argument, is an AbortSignal"],
+  ])("takes options last, and nothing else: %p", async (last, message) => {
+    const { transmit } = card(new Uint8Array(3), 256);
+    const sent = new CardChannel(transmit).send(SIGN, last as SendOptions);
+    await expect(sent).rejects.toMatchObject({ name: "CardError", message });
   });
 
   test("throws what the transport throws", async () => {
@@ -211,7 +222,7 @@ describe("a channel with extended length", () => {
     done();
   });
 
-  test("falls back when the card refuses the length, and for good when it does so twice: once may be an accident", async () => {
+  test("falls back when the card refuses the length, and permanently when it does so twice: one refusal may be an accident", async () => {
     const refused: [string, string][] = [
       [`0087079a00012c${AB(300)}0000`, "6700"],
       [`1087079aff${AB(255)}`, "9000"],
@@ -286,8 +297,8 @@ describe("a hostile card", () => {
   };
 
   test.each([
-    ["", "0 bytes, 2 at least"],
-    ["90", "1 bytes, 2 at least"],
+    ["", "0 bytes; the minimum is 2"],
+    ["90", "1 bytes; the minimum is 2"],
   ])("an answer of %j is malformed", async (answer, message) => {
     const sent = always(answer).channel.send(GET_DATA);
     await expect(sent).rejects.toMatchObject({ name: "MalformedAnswerError", message: `response APDU: ${message}` });
@@ -296,25 +307,25 @@ describe("a hostile card", () => {
   test("an answer longer than any may be is malformed", async () => {
     await expect(always("00".repeat(65_539)).channel.send(GET_DATA)).rejects.toMatchObject({
       name: "MalformedAnswerError",
-      message: "response APDU: 65539 bytes, 65538 at most",
+      message: "response APDU: 65539 bytes; the limit is 65538",
     });
   });
 
   test("61xx without end and without data ends at once", async () => {
     const { channel, count } = always("6100");
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBe(2);
   });
 
   test("61xx without end, a byte at a time, ends", async () => {
     const { channel, count } = always("016101");
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBeLessThan(10_000);
   });
 
   test("61xx without end, in long answers, ends after a megabyte", async () => {
     const { channel, count } = always(`${"01".repeat(60_000)}6100`);
-    await expect(channel.send(GET_DATA)).rejects.toThrow(/no end/u);
+    await expect(channel.send(GET_DATA)).rejects.toThrow(/does not end/u);
     expect(count()).toBeLessThan(20);
   });
 
@@ -335,5 +346,28 @@ describe("a hostile card", () => {
         }
       }),
     );
+  });
+});
+
+describe("what a command's builder leaves undeclared", () => {
+  const declared = async (command: CommandApdu): Promise<unknown> => {
+    const seen: unknown[] = [];
+    const channel = new CardChannel((_bytes, options) => {
+      seen.push(options?.conceal);
+      return Promise.resolve(fromHex("9000"));
+    });
+    await channel.send(command);
+    return seen[0];
+  };
+
+  test.each<[string, CommandApdu, unknown]>([
+    ["is judged by the tables, for a command of ISO/IEC 7816", { cla: 0, ins: 0xb0, p1: 0, p2: 0, ne: 1 }, undefined],
+    ["is secret, for a proprietary one that a CAC has too", { cla: 0x80, ins: 0x52, p1: 0, p2: 0 }, "both"],
+    ["is secret, for a proprietary READ BINARY", { cla: 0x90, ins: 0xb0, p1: 0, p2: 0, ne: 1 }, "both"],
+    ["is secret, for one that Yubico's PIV application has", { cla: 0, ins: 0xf7, p1: 0, p2: 0, ne: 1 }, "both"],
+    ["is open, where it says so", { cla: 0x80, ins: 0x52, p1: 0, p2: 0, conceal: "nothing" }, "nothing"],
+    ["is secret in part, where it says so", { cla: 0, ins: 0xb0, p1: 0, p2: 0, conceal: "answer" }, "answer"],
+  ])("%s", async (_, command, expected) => {
+    expect(await declared(command)).toBe(expected);
   });
 });

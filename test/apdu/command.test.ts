@@ -69,7 +69,7 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
   });
 
   test.each([
-    ["no header", "00cb3f", "3 bytes, 4 at least"],
+    ["no header", "00cb3f", "3 bytes; the minimum is 4"],
     ["data cut off", "00cb3fff035c01", "Lc 3, but 2 bytes follow"],
     ["a byte too many", "00cb3fff035c017e0000", "Lc 3, but 5 bytes follow"],
     ["extended length cut off", "00cb3fff0001", "extended length field cut off"],
@@ -88,12 +88,17 @@ describe("command APDUs, ISO/IEC 7816-3 section 12.1", () => {
     ["an instruction of more than a byte", { ...HEADER, ins: 0x100 }, "short", ONE_BYTE_EACH],
     ["a fraction", { ...HEADER, p1: 0.5 }, "short", ONE_BYTE_EACH],
     ["a negative parameter", { ...HEADER, p2: -1 }, "short", ONE_BYTE_EACH],
-    ["256 bytes of data", { ...HEADER, data: new Uint8Array(256) }, "short", "256 data bytes, 255 at most"],
+    [
+      "256 bytes of data",
+      { ...HEADER, data: new Uint8Array(256) },
+      "short",
+      "256 data bytes; the limit in short form is 255",
+    ],
     [
       "65,536 bytes of data",
       { ...HEADER, data: new Uint8Array(65_536) },
       "extended",
-      "65536 data bytes, 65535 at most",
+      "65536 data bytes; the limit in extended form is 65535",
     ],
     ["Ne 257", { ...HEADER, ne: 257 }, "short", "Ne 257, 1 to 256"],
     ["Ne 65,537", { ...HEADER, ne: 65_537 }, "extended", "Ne 65537, 1 to 65536"],

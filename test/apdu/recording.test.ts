@@ -77,7 +77,7 @@ describe("a recording", () => {
     ]);
   });
 
-  test("is replayed by whoever has another PIN", async () => {
+  test("is replayed with another PIN", async () => {
     await using connection = await replay(await recording("123456")).connect(READER);
     expect(await decryptAfterLogin(connection, "87654321")).toBe(0x9000);
   });

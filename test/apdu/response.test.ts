@@ -15,9 +15,9 @@ describe("response APDUs", () => {
   });
 
   test.each([
-    [0, "0 bytes, 2 at least"],
-    [1, "1 bytes, 2 at least"],
-    [65_539, "65539 bytes, 65538 at most"],
+    [0, "0 bytes; the minimum is 2"],
+    [1, "1 bytes; the minimum is 2"],
+    [65_539, "65539 bytes; the limit is 65538"],
   ])("of %d bytes are refused", (length, message) => {
     expect(() => decodeResponse(new Uint8Array(length))).toThrow(new DataError(`response APDU: ${message}`));
   });

@@ -72,7 +72,7 @@ describe("a secret answer shows its status word alone", () => {
     ["SIGN of a SmartCard-HSM, raw, of what may be a cryptogram", "8068012002010200", "aabb9000", "**9000"],
     ["GET CHALLENGE", "0084000008", "01020304050607089000", "**9000"],
     ["GET DATA of a management key", "00cb3fff055c035fc10900", "530488028901aa9000", "**9000"],
-    ["GET RESPONSE to nobody knows what", "00c0000003", "aabbcc9000", "**9000"],
+    ["GET RESPONSE to an unknown command", "00c0000003", "aabbcc9000", "**9000"],
     ["PSO DECIPHER, cut off", "002a80860300010200", "aabb", "**"],
     ["PSO DECIPHER, refused", "002a80860300010200", "6a80", "6a80"],
     ["PSO DECIPHER, no answer", "002a80860300010200", "", ""],

@@ -25,7 +25,7 @@ describe("status words", () => {
     [0x6c00, "wrong length expected, 256 is right", "checking error"],
     [0x6c10, "wrong length expected, 16 is right", "checking error"],
     [0x9484, "algorithm not supported", "proprietary"],
-    [0x9101, "a status of the application's own", "proprietary"],
+    [0x9101, "a status that the application defines", "proprietary"],
     [0x1234, "no status word", "invalid"],
     [0x6000, "no status word", "invalid"],
   ])("%# %d is %j", (sw, name, kind) => {

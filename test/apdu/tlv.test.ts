@@ -79,28 +79,28 @@ describe("BER-TLV", () => {
   });
 
   test.each([
-    ["a value cut off", "53025a", "2 bytes wanted at 2, 1 left"],
-    ["a length cut off", "5382ff", "2 bytes wanted at 2, 1 left"],
-    ["no length", "53", "1 bytes wanted at 1, 0 left"],
-    ["a tag cut off", "5f", "1 bytes wanted at 1, 0 left"],
+    ["a value cut off", "53025a", "2 bytes needed at 2, 1 left"],
+    ["a length cut off", "5382ff", "2 bytes needed at 2, 1 left"],
+    ["no length", "53", "1 bytes needed at 1, 0 left"],
+    ["a tag cut off", "5f", "1 bytes needed at 1, 0 left"],
     ["an indefinite length", "5380", "length byte 128 at 1"],
     ["a length of five bytes", "538500000000015a", "length byte 133 at 1"],
-    ["a length beyond all memory", "5384ffffffff", "4294967295 bytes wanted at 6, 0 left"],
+    ["a length beyond all memory", "5384ffffffff", "4294967295 bytes needed at 6, 0 left"],
     ["a tag of five bytes", "5f8181818101", "a tag of more than 4 bytes at 4"],
   ])("refuses %s", (_, hex, message) => {
     expect(() => readTlvs(fromHex(hex))).toThrow(new DataError(`BER-TLV: ${message}`));
   });
 
   test.each([
-    [0x00, "BER-TLV: 0 is no tag"],
-    [0xff, "BER-TLV: 255 is no tag"],
-    [0x1f, "BER-TLV tag: 1 bytes wanted at 1, 0 left"],
-    [0x5301, "BER-TLV: 21249 is no tag"],
-    [0x5f81, "BER-TLV tag: 1 bytes wanted at 2, 0 left"],
+    [0x00, "BER-TLV: 0 is not a valid tag"],
+    [0xff, "BER-TLV: 255 is not a valid tag"],
+    [0x1f, "BER-TLV tag: 1 bytes needed at 1, 0 left"],
+    [0x5301, "BER-TLV: 21249 is not a valid tag"],
+    [0x5f81, "BER-TLV tag: 1 bytes needed at 2, 0 left"],
     [0x5f8181818101, "BER-TLV: a tag of more than 4 bytes at 4"],
-    [-1, "BER-TLV: -1 is no tag"],
-    [1.5, "BER-TLV: 1.5 is no tag"],
-    [Number.NaN, "BER-TLV: NaN is no tag"],
+    [-1, "BER-TLV: -1 is not a valid tag"],
+    [1.5, "BER-TLV: 1.5 is not a valid tag"],
+    [Number.NaN, "BER-TLV: NaN is not a valid tag"],
   ])("refuses to write tag %d", (tag, message) => {
     expect(() => encodeTlv(tag)).toThrow(new DataError(message));
   });

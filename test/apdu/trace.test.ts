@@ -66,7 +66,7 @@ describe("a trace", () => {
     const channel = new CardChannel(traceTransmit(transmit, (event) => events.push(event), "Reader 00", clock()));
     await channel.send({ cla: 0, ins: 0x87, p1: 7, p2: 0x9d, data: fromHex(first + second), ne: 256 });
     expect(events.map(({ explanation, answer }) => [explanation.name, explanation.details.at(-1), answer])).toEqual([
-      ["GENERAL AUTHENTICATE", "gives challenge of 256 bytes", "9000"],
+      ["GENERAL AUTHENTICATE", "provides challenge of 256 bytes", "9000"],
       ["GENERAL AUTHENTICATE", "continues the chain", "**6101"],
       ["GET RESPONSE", "up to 1 byte", "**9000"],
     ]);
@@ -143,7 +143,7 @@ describe("a trace", () => {
     );
   });
 
-  test("takes the real clock unless told", async () => {
+  test("uses the real clock by default", async () => {
     const events: TraceEvent[] = [];
     const before = Date.now();
     await traceTransmit(

@@ -58,7 +58,7 @@ describe("BER", () => {
     ["a tag of five bytes", "7f81818101 00", "a tag of more than 4 bytes at 0"],
     ["a segment of another type", "2403 0c01aa", "a segment of another type"],
     ["a bit string of octet strings", "2303 0401aa", "a segment of another type"],
-    ["a bit string with a gap", "2308 0302 04f0 0302 00aa", "a bit string with a gap"],
+    ["a bit string with a gap", "2308 0302 04f0 0302 00aa", "a bit string with unused bits before its end"],
   ])("%s is refused", (_, ber, refusal) => {
     expect(() => der(ber)).toThrow(new DataError(`BER: ${refusal}`));
   });

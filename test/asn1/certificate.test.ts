@@ -37,7 +37,7 @@ interface Parts {
   extensions?: readonly Uint8Array[];
 }
 
-/** A certificate with the fields given; nobody checks its signature here. */
+/** A certificate with the given fields; its signature is not checked here. */
 function build({ serialNumber, validity, extensions = [] }: Parts = {}): Uint8Array {
   const algorithm = derSequence(derOid("1.2.840.10045.4.3.2"));
   const tbs = derSequence(
@@ -103,7 +103,7 @@ describe("parseCertificate", () => {
     expect(() => parseCertificate(concat(der, Uint8Array.of(0)))).toThrow("certificate: 1 bytes too many at 199");
     for (let length = 0; length < der.length; length++) {
       expect(() => parseCertificate(der.subarray(0, length))).toThrow(
-        /^certificate: \d+ bytes wanted at [0-3], \d+ left$/u,
+        /^certificate: \d+ bytes needed at [0-3], \d+ left$/u,
       );
     }
   });
@@ -120,7 +120,7 @@ describe("parseCertificate", () => {
 
   test.each([
     ["is empty", "0200", "serial number: an INTEGER without contents"],
-    ["is no INTEGER", "040101", "certificate: tag 04 at 5 where 02 belongs"],
+    ["is no INTEGER", "040101", "certificate: tag 04 at 5 instead of 02"],
   ])("a serial number that %s is refused", (_, serialNumber, refusal) => {
     expect(() => parseCertificate(build({ serialNumber: fromHex(serialNumber) }))).toThrow(refusal);
   });
@@ -156,13 +156,13 @@ describe("the structure of a certificate", () => {
 
   test.each(FIELDS.map((name, index) => [name, index] as const))("the %s has its tag", (_, index) => {
     expect(() => parseCertificate(whole(fields().with(index, other)))).toThrow(
-      new RegExp(`^certificate: tag 04 at \\d+ where ${index === 0 ? "02" : "30"} belongs$`, "u"),
+      new RegExp(`^certificate: tag 04 at \\d+ instead of ${index === 0 ? "02" : "30"}$`, "u"),
     );
   });
 
   test.each([
-    ["an algorithm of another type", [other, signature], "tag 04 at \\d+ where 30 belongs"],
-    ["a signature of another type", [algorithm, other], "tag 04 at \\d+ where 03 belongs"],
+    ["an algorithm of another type", [other, signature], "tag 04 at \\d+ instead of 30"],
+    ["a signature of another type", [algorithm, other], "tag 04 at \\d+ instead of 03"],
     ["a signature that is not whole bytes", [algorithm, fromHex("030204f0")], "a BIT STRING that is not whole bytes"],
     ["something behind the signature", [algorithm, signature, other], "5 bytes too many at \\d+"],
   ])("refuses %s", (_, rest, refusal) => {
@@ -270,8 +270,8 @@ describe("odd dates", () => {
 
   test("a length beyond the end is refused for both", () => {
     const certificate = parseCertificate(build({ validity: [fine, fromHex("1705323430")] }));
-    expect(() => certificate.notBefore).toThrow("validity: 5 bytes wanted at");
-    expect(() => certificate.notAfter).toThrow("validity: 5 bytes wanted at");
+    expect(() => certificate.notBefore).toThrow("validity: 5 bytes needed at");
+    expect(() => certificate.notAfter).toThrow("validity: 5 bytes needed at");
   });
 
   test("three of them are refused", () => {
@@ -318,7 +318,7 @@ describe("extensions", () => {
 
   test.each([
     ["a key usage with something behind it", [KEY_USAGE, "030203c8 00"], "key usage: 1 bytes too many at 4"],
-    ["a key usage of another type", [KEY_USAGE, "0401c8"], "key usage: tag 04 at 0 where 03 belongs"],
+    ["a key usage of another type", [KEY_USAGE, "0401c8"], "key usage: tag 04 at 0 instead of 03"],
   ])("%s is refused when it is asked for", (_, [oid = "", hex = ""], refusal) => {
     const certificate = parseCertificate(build({ extensions: [extension(oid, fromHex(hex))] }));
     expect(() => certificate.keyUsage).toThrow(refusal);
@@ -401,8 +401,8 @@ describe("a certificate in BER", () => {
   });
 
   test.each([
-    ["nothing", new Uint8Array(), "certificate: no SEQUENCE at its beginning"],
-    ["a SET", encodeDer(TAG.SET, ...inside), "certificate: no SEQUENCE at its beginning"],
+    ["nothing", new Uint8Array(), "certificate: it does not begin with a SEQUENCE"],
+    ["a SET", encodeDer(TAG.SET, ...inside), "certificate: it does not begin with a SEQUENCE"],
     ["two elements", derSequence(tbs, algorithm), "certificate: not three elements"],
     ["four elements", derSequence(...inside, derNull()), "certificate: not three elements"],
     ["a certificate that is cut off", der.subarray(0, -1), "bytes at 3, "],
@@ -416,7 +416,7 @@ describe("a certificate in BER", () => {
     expect(() => parseDerCertificate(build({ serialNumber: fromHex("02020001") }))).toThrow(
       "serial number: an INTEGER that is not in its shortest form",
     );
-    // Authorities with such numbers exist, and somebody may want them on a card.
+    // Authorities with such numbers exist, and a card may hold their certificates.
     expect(toHex(parseDerCertificate(build({ serialNumber: fromHex("0201ff") })).serialNumber)).toBe("0201ff");
   });
 

@@ -55,7 +55,7 @@ describe("DerReader", () => {
     ["02 02 00 00", "an INTEGER that is not in its shortest form"],
     ["02 02 ff 80", "an INTEGER that is not in its shortest form"],
     ["02 02 ff ff", "an INTEGER that is not in its shortest form"],
-    ["03 01 00", "tag 03 at 0 where 02 belongs"],
+    ["03 01 00", "tag 03 at 0 instead of 02"],
   ])("refuses the INTEGER %s", (hex, refusal) => {
     expect(() => read(hex).integer()).toThrow(new DataError(`DER: ${refusal}`));
     expect(() => read(hex).unsigned()).toThrow(new DataError(`DER: ${refusal}`));
@@ -75,7 +75,7 @@ describe("DerReader", () => {
   });
 
   test.each(["03 00", "03 01 01", "03 02 08 00", "03 02 05 bf"])("refuses the BIT STRING %s", (hex) => {
-    expect(() => read(hex).bitString()).toThrow("DER: a BIT STRING with wrong unused bits");
+    expect(() => read(hex).bitString()).toThrow("DER: a BIT STRING with an invalid count of unused bits");
   });
 
   test("BOOLEAN is 00 or FF", () => {
@@ -103,12 +103,12 @@ describe("DerReader", () => {
     ["a length octet FF", "04 ff", "length octet FF"],
     ["a length beyond the limit", "04 83 10 00 01", "length 1048577 in 3 bytes"],
     ["a length of 4 GiB", "04 84 ff ff ff ff", "length 4294967295 in 4 bytes"],
-    ["a length that lies", "04 05 00", "5 bytes wanted at 2, 1 left"],
-    ["a length that is cut off", "04 82 01", "2 bytes wanted at 2, 1 left"],
+    ["a length that lies", "04 05 00", "5 bytes needed at 2, 1 left"],
+    ["a length that is cut off", "04 82 01", "2 bytes needed at 2, 1 left"],
     ["a tag number in several bytes", "1f 81 00 00", "a tag number above 30 at 0"],
     ["a tag number that would have fitted into one byte", "1f 04 00", "a tag number above 30 at 0"],
     ["a constructed tag number in several bytes", "7f 49 00", "a tag number above 30 at 0"],
-    ["nothing", "", "1 bytes wanted at 0, 0 left"],
+    ["nothing", "", "1 bytes needed at 0, 0 left"],
   ])("refuses %s", (_, hex, refusal) => {
     expect(() => read(hex).next()).toThrow(new DataError(`DER: ${refusal}`));
     // What is skipped is read by the same rules.
@@ -117,7 +117,7 @@ describe("DerReader", () => {
   });
 
   test("refuses another tag, and names both", () => {
-    expect(() => read("04 00").next(TAG.SEQUENCE)).toThrow("DER: tag 04 at 0 where 30 belongs");
+    expect(() => read("04 00").next(TAG.SEQUENCE)).toThrow("DER: tag 04 at 0 instead of 30");
   });
 
   test("refuses bytes behind the end", () => {
@@ -139,7 +139,7 @@ describe("DerReader", () => {
   });
 
   test("refuses more than 1 MiB before it looks", () => {
-    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes, 1048576 at most");
+    expect(() => new DerReader(new Uint8Array(0x100001))).toThrow("DER: 1048577 bytes; the limit is 1048576");
     expect(new DerReader(new Uint8Array(0x100000)).remaining).toBe(0x100000);
     expect(() => derLength(fromHex("04 83 10 00 01"))).toThrow("DER: length 1048577 in 3 bytes");
     expect(derLength(fromHex("04 83 10 00 00"))).toBe(0x100005);
@@ -224,10 +224,10 @@ describe("derLength", () => {
   });
 
   test.each([
-    ["", "1 bytes wanted at 0, 0 left"],
-    ["30", "1 bytes wanted at 1, 0 left"],
-    ["3082", "2 bytes wanted at 2, 0 left"],
-    ["308201", "2 bytes wanted at 2, 1 left"],
+    ["", "1 bytes needed at 0, 0 left"],
+    ["30", "1 bytes needed at 1, 0 left"],
+    ["3082", "2 bytes needed at 2, 0 left"],
+    ["308201", "2 bytes needed at 2, 1 left"],
     ["3080", "length octet 80"],
     ["30817f", "length 127 in 1 bytes"],
     ["1f01", "a tag number above 30"],

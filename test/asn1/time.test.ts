@@ -16,6 +16,16 @@ function certificateFrom(tag: number, text: string): Uint8Array {
   return derSequence(tbs, algorithm, derBitString(new Uint8Array(64)));
 }
 
+/** When OpenSSL says that it is valid from; undefined if OpenSSL does not take it. */
+function validFrom(tag: number, text: string): string | undefined {
+  try {
+    return new Date(new X509Certificate(certificateFrom(tag, text)).validFrom.replace(/\.\d+/u, "")).toISOString();
+  } catch (error) {
+    expect(error).toMatchObject({ message: expect.stringContaining("no start line") });
+    return undefined;
+  }
+}
+
 describe("times of certificates", () => {
   test.each([
     [TAG.UTC_TIME, "500101000000Z", "1950-01-01T00:00:00.000Z"],
@@ -30,8 +40,15 @@ describe("times of certificates", () => {
   });
 
   test.each([
-    ["no seconds", TAG.UTC_TIME, "2501020304Z", "2025-01-02T03:04:00.000Z"],
-    ["no seconds", TAG.GENERALIZED_TIME, "205501020304Z", "2055-01-02T03:04:00.000Z"],
+    [TAG.UTC_TIME, "2501020304Z", "2025-01-02T03:04:00.000Z"],
+    [TAG.GENERALIZED_TIME, "205501020304Z", "2055-01-02T03:04:00.000Z"],
+  ])("no seconds, %d %s: %s, as OpenSSL says where it takes that", (tag, text, iso) => {
+    expect(decodeTime(tag, utf8(text)).toISOString()).toBe(iso);
+    // OpenSSL took it up to 3.0, which Node 20 has.
+    expect(validFrom(tag, text)).toBe(process.versions.openssl.startsWith("3.0.") ? iso : undefined);
+  });
+
+  test.each([
     ["an offset ahead of UTC", TAG.UTC_TIME, "250101003000+0130", "2024-12-31T23:00:00.000Z"],
     ["an offset behind UTC", TAG.UTC_TIME, "2412312330-0100", "2025-01-01T00:30:00.000Z"],
     ["an offset of nothing", TAG.GENERALIZED_TIME, "20250101000000-0000", "2025-01-01T00:00:00.000Z"],
@@ -40,8 +57,7 @@ describe("times of certificates", () => {
     ["a fraction and an offset", TAG.GENERALIZED_TIME, "20250101000000.5+0100", "2024-12-31T23:00:00.000Z"],
   ])("%s, %d %s: %s, as OpenSSL says", (_, tag, text, iso) => {
     expect(decodeTime(tag, utf8(text)).toISOString()).toBe(iso);
-    const { validFrom } = new X509Certificate(certificateFrom(tag, text));
-    expect(new Date(validFrom.replace(/\.\d+/u, "")).toISOString()).toBe(iso);
+    expect(validFrom(tag, text)).toBe(iso);
   });
 
   test("every second of a UTCTime's century reads back", () => {

@@ -19,7 +19,7 @@ test("the first signal that aborts ends the wait, with its reason or what is mad
   await expect(untilAborted(never, AbortSignal.abort("plain"))).rejects.toBe("plain");
 });
 
-test("a failure after the abort is nobody's unhandled rejection", async () => {
+test("a failure after the abort is not an unhandled rejection", async () => {
   const late = Promise.reject(new Error("late"));
   await expect(untilAborted(late, AbortSignal.abort("first"))).rejects.toBe("first");
 });

@@ -40,7 +40,7 @@ test("a call that is made as the last one ends does not overtake one that waits"
   expect(order).toEqual(["second", "late"]);
 });
 
-test("a failure reaches its caller and nobody else", async () => {
+test("a failure reaches its caller only", async () => {
   const queue = new SerialQueue();
   const broken = queue.run(() => {
     throw new Error("broken");

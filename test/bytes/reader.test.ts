@@ -36,7 +36,7 @@ describe("a byte reader", () => {
           expect(reader.remaining).toBe(bytes.length - length);
         } else {
           expect(() => reader.take(length)).toThrow(
-            new DataError(`a structure: ${length} bytes wanted at 0, ${bytes.length} left`),
+            new DataError(`a structure: ${length} bytes needed at 0, ${bytes.length} left`),
           );
           expect(reader.offset).toBe(0);
         }
@@ -46,14 +46,14 @@ describe("a byte reader", () => {
 
   test.each([-1, 0.5, Number.NaN, Infinity, 2 ** 53])("refuses a length of %d", (length) => {
     expect(() => new ByteReader(fromHex("0102")).take(length)).toThrow(
-      new DataError(`data: ${length} bytes wanted at 0, 2 left`),
+      new DataError(`data: ${length} bytes needed at 0, 2 left`),
     );
   });
 
   test.each(["u8", "u16", "u32", "u16le", "u32le"] as const)(
     "%s of nothing names the structure and the offset",
     (method) => {
-      expect(() => new ByteReader(new Uint8Array(), "frame")[method]()).toThrow(/frame: \d bytes wanted at 0, 0 left/u);
+      expect(() => new ByteReader(new Uint8Array(), "frame")[method]()).toThrow(/frame: \d bytes needed at 0, 0 left/u);
     },
   );
 

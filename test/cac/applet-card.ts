@@ -16,7 +16,7 @@ export interface Buffers {
 }
 
 export interface Applet {
-  /** By object identifier, hexadecimal; "" where the applet has one that nobody selects. */
+  /** By object identifier, hexadecimal; "" for an applet with a single object that is not selected. */
   readonly objects?: Readonly<Record<string, Buffers>>;
   /** The answer to GET PROPERTIES; 6A88 without. */
   readonly properties?: Uint8Array;
@@ -65,7 +65,7 @@ export class AppletCard implements InProcessCard {
     this.#block = new Uint8Array();
   }
 
-  /** Another application is selected, as nobody is told of. */
+  /** Another application is selected, without a notice. */
   loseSelection(): void {
     this.#selected = undefined;
   }

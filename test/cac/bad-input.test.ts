@@ -83,7 +83,7 @@ describe("a certificate", () => {
   test.each([0, 1, 255])("in a buffer that is %p bytes shorter than it says is refused", async (missing) => {
     const { tags, values } = pkiBuffers(certificate(1));
     const short = { tags, values: values.subarray(0, values.length - missing - 1), claimedLength: values.length };
-    await expect(read({ objects: { "0100": short } })).rejects.toThrow("and no more");
+    await expect(read({ objects: { "0100": short } })).rejects.toThrow("the card returned only");
   });
 
   test("that is longer than its buffer is refused", async () => {
@@ -118,7 +118,7 @@ describe("a certificate", () => {
   test("of the first generation that never ends is refused", async () => {
     const endless = new Uint8Array(100_000);
     const rig = await insert({ [AID.PKI[0]]: { certificate: endless, key: key(1) } });
-    await expect(valueOf(rig, ID, "certificate")).rejects.toThrow("has no end");
+    await expect(valueOf(rig, ID, "certificate")).rejects.toThrow("does not end within");
     expect((await rig.token.info()).label).toBe("CAC I");
   });
 
@@ -170,7 +170,7 @@ describe("a container", () => {
     expect(await valueOf(rig, "Person Instance")).toBe("01014d0200");
   });
 
-  test("that most cards leave empty is shown where something is in it, and somebody asks for it", async () => {
+  test("that most cards leave empty is shown if it has contents and a search names it", async () => {
     const chuid = { objects: { "3000": buffers([0x30, new Uint8Array(25)]) } };
     const applets = { [AID.CCC]: ccc(url(0x01, "3000", "3000", "a000000116")), a0000001163000: chuid };
     const shown = async (rig: Inserted): Promise<unknown> =>

@@ -14,7 +14,7 @@ const COMMAND_AT = 2 * 19;
 /** Milliseconds that the reader was given for each command. */
 const times: (number | undefined)[] = [];
 
-/** A reader on which somebody types `typed`. */
+/** A reader on which a user types `typed`. */
 function withPad(connection: CardConnection, features: string, typed: string): CardConnection {
   const control = async (code: number, data: Uint8Array, options?: ExchangeOptions): Promise<Uint8Array> => {
     times.push(options?.answersWithin);

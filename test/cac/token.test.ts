@@ -69,7 +69,7 @@ describe("a CAC with a capability container", () => {
     expect(await rig.token.supportedMechanisms?.()).toEqual([{ primitive: "rsa-raw", minBits: 2048, maxBits: 2048 }]);
   });
 
-  test("is asked nothing twice, and nothing that nobody wants to know", async () => {
+  test("is asked nothing twice, and nothing unnecessary", async () => {
     await rig.token.info();
     const asked = rig.card.commands.length;
     // CCC; its tags, its values; PKI applet and object; two parts of the certificate up to the subject's end.

@@ -80,7 +80,7 @@ describe("a card of another kind", () => {
     const { connected } = await connect(card);
     expect(await cac.claim(connected, "thorough")).toBeUndefined();
     expect(card.commands).toHaveLength(1);
-    expect(await cacUnlisted.claim(connected, "thorough", new Set([cac]))).toBeUndefined();
+    expect(await cacUnlisted.claim(connected, "thorough", { asked: new Set([cac]) })).toBeUndefined();
     expect(card.commands).toHaveLength(6);
   });
 });

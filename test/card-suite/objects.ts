@@ -4,7 +4,7 @@ import { toHex } from "../../src/bytes/index.ts";
 import { CKA, CKK, CKO, CKR, type Cryptoki, CryptokiError, type ValueOf } from "../../src/cryptoki/index.ts";
 import { find } from "./keys.ts";
 
-/** An object as both sides describe it. A field that an object does not have, or that nobody printed, is left out. */
+/** An object as both sides describe it. A field that an object does not have, or that was not printed, is left out. */
 export interface Described {
   readonly type: "private" | "public" | "certificate" | "data";
   readonly label: string;

@@ -59,7 +59,7 @@ describe("a card", () => {
     await using other = await pcsc.connect(READER);
     await other.begin();
     const send = (signal?: AbortSignal): Promise<unknown> =>
-      card.exclusively((channel) => channel.send(COMMAND), signal);
+      card.exclusively((channel) => channel.send(COMMAND), { signal });
     await expect(send()).rejects.toBeInstanceOf(CardBusyError);
     await expect(send(AbortSignal.abort())).rejects.toBeInstanceOf(CardCancelledError);
     await other.end();

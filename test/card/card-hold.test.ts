@@ -104,7 +104,7 @@ describe("a turn that is held", () => {
     await using card = await cardWith();
     const first = await card.holdTurn();
     const stop = new AbortController();
-    const second = card.holdTurn(stop.signal);
+    const second = card.holdTurn({ signal: stop.signal });
     stop.abort();
     await expect(second).rejects.toMatchObject({ name: "CardCancelledError" });
     await first[Symbol.asyncDispose]();
@@ -196,7 +196,7 @@ describe("a PIN for one use of a key", () => {
       await other.disconnect();
     });
 
-    test("is verified once if nobody waited for longer than a moment", async () => {
+    test("is verified once if no caller waited for longer than a moment", async () => {
       await using card = await cardWith();
       const held = await authenticated(card);
       const waiting = card.exclusively(send(2));
@@ -279,7 +279,7 @@ describe("a PIN for one use of a key", () => {
       await card.exclusively(send(2));
       const keeper = await card.holdTurn();
       const stop = new AbortController();
-      const using = held.use("ecdsa", new Uint8Array(), stop.signal);
+      const using = held.use("ecdsa", new Uint8Array(), { signal: stop.signal });
       stop.abort();
       await expect(using).rejects.toMatchObject({ name: "CardCancelledError" });
       expect(held.ended).toBe(true);

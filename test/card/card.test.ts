@@ -56,10 +56,13 @@ describe("an abort", () => {
     await using card = await cardWith();
     const exchange = holdUp();
     const stop = new AbortController();
-    const work = card.exclusively(async (exchange) => {
-      await send(exchange);
-      return send(exchange);
-    }, stop.signal);
+    const work = card.exclusively(
+      async (exchange) => {
+        await send(exchange);
+        return send(exchange);
+      },
+      { signal: stop.signal },
+    );
     await exchange.begun;
     stop.abort();
     await expect(work).rejects.toMatchObject({ name: "CardCancelledError" });
@@ -76,7 +79,7 @@ describe("an abort", () => {
     const first = card.exclusively(send);
     await exchange.begun;
     const stop = new AbortController();
-    const second = card.exclusively(send, stop.signal);
+    const second = card.exclusively(send, { signal: stop.signal });
     const third = card.exclusively(send);
     stop.abort();
     await expect(second).rejects.toMatchObject({ name: "CardCancelledError" });

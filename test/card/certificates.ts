@@ -27,7 +27,7 @@ interface Parts {
 export const name = (text: string): Uint8Array =>
   derSequence(encodeDer(TAG.SET, derSequence(derOid("2.5.4.3"), encodeDer(TAG.UTF8_STRING, utf8(text)))));
 
-/** A certificate of these parts, whose signature is zeros: nobody verifies it here. */
+/** A certificate of these parts, whose signature is zeros: it is not verified here. */
 export function certificateOf({ publicKey, subject, issuer, serialNumber, notBefore }: Parts): Uint8Array {
   const algorithm = derSequence(derOid("1.2.840.10045.4.3.2"));
   const time = (text: string): Uint8Array => encodeDer(TAG.UTC_TIME, utf8(text));

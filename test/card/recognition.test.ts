@@ -123,7 +123,7 @@ test("a search is told which profiles were asked before, itself among them", asy
   const profile = (name: string, searches: boolean): CardProfile => ({
     name,
     searches,
-    claim: (_card, effort, asked) => {
+    claim: (_card, effort, { asked } = {}) => {
       if (effort === "thorough") seen.push([...(asked ?? [])].map((one) => one.name));
       return Promise.resolve(undefined);
     },

@@ -44,13 +44,13 @@ describe("a certificate as cards keep it", () => {
   });
 
   test.each([
-    ["nothing", new Uint8Array(), "certificate: no SEQUENCE at its beginning"],
-    ["zeros", new Uint8Array(20), "certificate: no SEQUENCE at its beginning"],
+    ["nothing", new Uint8Array(), "certificate: it does not begin with a SEQUENCE"],
+    ["zeros", new Uint8Array(20), "certificate: it does not begin with a SEQUENCE"],
     ["a cut certificate", certificate.subarray(0, -1), /^certificate: 272 bytes at 4, 271 left$/u],
-    ["something else in gzip", gzipSync(Uint8Array.of(4, 0)), "certificate: no SEQUENCE at its beginning"],
-    ["gzip in gzip", gzipSync(gzipSync(certificate)), "certificate: no SEQUENCE at its beginning"],
+    ["something else in gzip", gzipSync(Uint8Array.of(4, 0)), "certificate: it does not begin with a SEQUENCE"],
+    ["gzip in gzip", gzipSync(gzipSync(certificate)), "certificate: it does not begin with a SEQUENCE"],
     ["cut zlib", deflateSync(certificate).subarray(0, -5), "compressed data: damaged"],
-    ["a container of nothing", contained(272, new Uint8Array()), "certificate: no SEQUENCE at its beginning"],
+    ["a container of nothing", contained(272, new Uint8Array()), "certificate: it does not begin with a SEQUENCE"],
     ["three elements that are none of a certificate", fromHex("3009 300030000303000000"), /^certificate: /u],
   ])("%s is refused", (_, bytes, refusal) => {
     expect(() => readStoredCertificate(bytes)).toThrow(refusal);

@@ -72,7 +72,7 @@ describe("apdu send", () => {
 
   test.each([
     ["nothing to send", [], /no APDU/u],
-    ["a command that is too short", ["00A4"], /4 at least/u],
+    ["a command that is too short", ["00A4"], /at least 4/u],
     ["no hexadecimal", ["zz"], /not hexadecimal/u],
   ])("%s is a usage error", async (_, args, message) => {
     const { code, stderr } = await cryptoki(["--virtual", "apdu", "send", ...args]);

@@ -19,7 +19,7 @@ test("a clean card: exit code 0, and what was not looked at", async () => {
   const { code, stdout } = await cryptoki(["--virtual", folder.card, "card", "doctor"]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^application +piv$/mu);
-  expect(stdout).toMatch(/^Not looked at$/mu);
+  expect(stdout).toMatch(/^Not checked$/mu);
   expect(stdout).toMatch(/^ {2}Cardholder Facial Image: reading it needs the PIN: --login$/mu);
   expect(stdout).toMatch(/^No defect was found\.$/mu);
 });
@@ -34,7 +34,7 @@ test("a defect: exit code 5, the section, what it means and what to do", async (
   expect(stderr).toMatch(/The card has 1 defect\./u);
   expect(stdout).toMatch(/certificate 9E: Its card UUID 03fa9eec-/u);
   expect(stdout).toMatch(/SP 800-73-4 part 1 section 3\.4\.1 \(uuid-differs\)/u);
-  expect(stdout).not.toMatch(/Not looked at/u);
+  expect(stdout).not.toMatch(/Not checked/u);
 
   const asJson = await cryptoki([...args, "--json"], PIN);
   expect(asJson.code).toBe(5);
@@ -52,14 +52,14 @@ test("--at judges another moment", async () => {
   await saveCard(card, folder.card);
   const { code, stdout } = await cryptoki(["--virtual", folder.card, "card", "doctor", "--at", "2099-01-01"]);
   expect(code).toBe(5);
-  expect(stdout).toMatch(/judged at +2099-01-01T00:00:00\.000Z/u);
+  expect(stdout).toMatch(/checked at +2099-01-01T00:00:00\.000Z/u);
   expect(stdout).toMatch(/certificate 9E: It was valid until/u);
 });
 
 test.each(["tomorrow", "2026-13-01", "2026-02-30", "1", "01/02/2026"])("--at %s is a usage error", async (date) => {
   const { code, stderr } = await cryptoki(["--virtual", "card", "doctor", "--at", date]);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/--at is a date such as/u);
+  expect(stderr).toMatch(/--at takes a date such as/u);
 });
 
 test("--ca: a folder of certificates, a file that is none, one that is not there", async () => {

@@ -77,7 +77,7 @@ afterAll(() => {
   folder[Symbol.dispose]();
 });
 
-const TIMEOUT = /^error: not done after 0\.5 s, the time that --timeout gave$/mu;
+const TIMEOUT = /^error: not finished after 0\.5 s \(--timeout\)$/mu;
 
 const onCards: readonly (readonly string[])[] = [
   ["tokens"],
@@ -167,7 +167,7 @@ describe("a reader that does not answer", () => {
       const child = start(["tokens", "--timeout", "1"], slow.env);
       const { code, stderr } = await end(child);
       for (const timer of timers) clearTimeout(timer);
-      expect([code, stderr]).toEqual([1, expect.stringMatching(/^error: not done after 1 s/mu)]);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^error: not finished after 1 s/mu)]);
       // Within the second and the grace no more answers come; whole, the command takes more than a dozen.
       expect(asked).toBeLessThanOrEqual(6);
     },
@@ -275,7 +275,7 @@ describe("an input that does not come", () => {
     ["/dev/zero", 1, /holds no virtual card.*\n.*not a regular file/u],
     ["fifo", 1, /holds no virtual card.*\n.*not a regular file/u],
     ["folder", 1, /holds no virtual card.*\n.*not a regular file/u],
-    ["sparse", 1, /holds no virtual card.*\n.*4194304 at most/u],
+    ["sparse", 1, /holds no virtual card.*\n.*more than 4194304 bytes/u],
   ])(
     "--virtual %s is refused",
     async (name, expected, message) => {
@@ -292,11 +292,14 @@ describe("an input that does not come", () => {
     async () => {
       const verify = ["verify", "--key", "/dev/zero", letter, "--signature", letter];
       const { code, stderr } = await end(start(verify));
-      expect([code, stderr]).toEqual([1, expect.stringMatching(/\/dev\/zero has more than 1048576 bytes/u)]);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/\/dev\/zero is longer than the limit of 1048576 bytes/u),
+      ]);
       const endless = await end(
         start(["--virtual", folder.card, "sign", "--id", "01", "/dev/zero", "--timeout", "0.5"]),
       );
-      expect(endless.stderr).toMatch(/not done after|has more than 1073741824 bytes/u);
+      expect(endless.stderr).toMatch(/not finished after|longer than the limit of 1073741824 bytes/u);
     },
     LIMIT,
   );

@@ -16,7 +16,7 @@ test("what is wrong with a card never commands a terminal", () => {
     printed((print) => {
       tellFindings(print, [RUDE]);
     }),
-  ).toBe("\nWhat is wrong with the card:\n  certificate \ufffd[2J\ufffd: cut off at 12\n");
+  ).toBe("\nProblems of the card:\n  certificate \ufffd[2J\ufffd: cut off at 12\n");
   expect(
     printed((print) => {
       findingsTo(print, false)(RUDE, "Reader");

@@ -126,8 +126,8 @@ describe("sign", () => {
     ["no such key", ["--id", "77"], 3, /no private key with id 77/u],
     ["no such file", ["--id", "01", "/nonexistent"], 1, /cannot read \/nonexistent/u],
     ["no such mechanism", ["--id", "01", "--mechanism", "MAGIC"], 2, /MAGIC/u],
-    ["a mechanism of another key type", ["--id", "01", "--mechanism", "ECDSA_SHA256"], 2, /does not fit the key/u],
-    ["two hashes", ["--id", "01", "--mechanism", "SHA256_RSA_PKCS", "--hash", "sha1"], 2, /hash of its own/u],
+    ["a mechanism of another key type", ["--id", "01", "--mechanism", "ECDSA_SHA256"], 2, /does not fit this key/u],
+    ["two hashes", ["--id", "01", "--mechanism", "SHA256_RSA_PKCS", "--hash", "sha1"], 2, /already includes a hash/u],
     ["an identifier that is not hexadecimal", ["--id", "0x"], 2, /--id/u],
     ["two names for the key", ["--id", "01", "pkcs11:id=%02"], 2, /different objects/u],
     ["two files", ["a", "b"], 2, /one file/u],
@@ -220,7 +220,7 @@ describe("decrypt", () => {
   test("refuses an EC key before it asks for the PIN", async () => {
     const { code, stderr } = await onCard(["decrypt", "--id", "02"], { stdin: Buffer.alloc(256) });
     expect(code).toBe(2);
-    expect(stderr).toContain("the key is on P-256; decrypt works with RSA keys, derive with EC keys");
+    expect(stderr).toContain("this is a key on P-256; decrypt needs an RSA key (derive works with EC keys)");
   });
 
   const SECRET = Buffer.from("meet me at noon");

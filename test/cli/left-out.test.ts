@@ -51,8 +51,8 @@ test("tokens lists the others, and names on one line each the reader that is lef
   expect(code).toBe(0);
   expect(stdout).toMatch(/^PIV [^\n]*\n *reader +PIV Reader/u);
   expect(stderr.trim().split("\n")).toEqual([
-    expect.stringMatching(/^warning: Unknown Reader is left out: CKR_TOKEN_NOT_RECOGNIZED: /u),
-    expect.stringMatching(/^warning: Held Reader is left out: CKR_DEVICE_ERROR: SCARD_E_SHARING_VIOLATION: /u),
+    expect.stringMatching(/^warning: skipped Unknown Reader: CKR_TOKEN_NOT_RECOGNIZED: /u),
+    expect.stringMatching(/^warning: skipped Held Reader: CKR_DEVICE_ERROR: SCARD_E_SHARING_VIOLATION: /u),
   ]);
 });
 

@@ -33,8 +33,13 @@ describe("without a name, sign takes", () => {
 
 describe("a usage error is", () => {
   test.each([
-    ["a mechanism of another type of key", rsa, { mechanism: "ECDSA-SHA256" }, /does not fit the key, which is RSA/u],
-    ["a name that is none", rsa, { mechanism: "ROT13" }, /--mechanism ROT13: no way to sign; try SHA256_RSA_PKCS/u],
+    ["a mechanism of another type of key", rsa, { mechanism: "ECDSA-SHA256" }, /does not fit this key, which is RSA/u],
+    [
+      "a name that is none",
+      rsa,
+      { mechanism: "ROT13" },
+      /--mechanism ROT13: not a signature mechanism; try SHA256_RSA_PKCS/u,
+    ],
     ["two hashes", rsa, { mechanism: "SHA256-RSA-PKCS", hash: "sha512" as const }, /leave out --hash sha512/u],
   ] as const)("%s", (_, key, options, message) => {
     expect(() => signatureScheme(key, options)).toThrow(message);
@@ -42,7 +47,7 @@ describe("a usage error is", () => {
 
   test("a mechanism that the card does not offer: it is told what the card does", () => {
     expect(() => signatureScheme(rsa, { mechanism: "CKM_SHA256_RSA_PKCS" }, [CKM.SHA512_RSA_PKCS])).toThrow(
-      "the card does not sign with SHA256_RSA_PKCS; with this key it does SHA512_RSA_PKCS",
+      "the card does not sign with SHA256_RSA_PKCS; with this key it supports SHA512_RSA_PKCS",
     );
   });
 });

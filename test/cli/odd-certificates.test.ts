@@ -82,7 +82,7 @@ describe("objects and read", () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^01 +certificate +.*unreadable: /mu);
     expect(stdout).toMatch(/^02 +certificate +P-256 /mu);
-    expect(stderr).toContain("1 of the objects cannot be read; the list says why");
+    expect(stderr).toContain("1 of the objects cannot be read; the list shows why");
   });
 });
 
@@ -92,7 +92,7 @@ test("import writes the same certificate a second time only with --yes", async (
   const other = folder.file("other.der", certificateOf({ publicKey, subject: name("Other") }));
   const refused = await run(folder, ["import", "--so", "--id", "01", same], OFFICER);
   expect(refused.code).toBe(2);
-  expect(refused.stderr).toContain("the certificate is on the card already: id 01");
+  expect(refused.stderr).toContain("the card already holds this certificate: id 01");
   expect(await run(folder, ["import", "--so", "--id", "01", "--yes", same], OFFICER)).toMatchObject({ code: 0 });
   // Another place, and another certificate, are no repetition.
   expect(await run(folder, ["import", "--so", "--id", "02", same], OFFICER)).toMatchObject({ code: 0 });

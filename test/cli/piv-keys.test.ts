@@ -99,7 +99,7 @@ describe("the command on a YubiKey", () => {
     expect(Buffer.from(bytes)).toEqual(secret);
     const other = generateKeyPairSync("ed25519").publicKey.export({ format: "pem", type: "spki" });
     const refused = await on(made, ["derive", "--id", "03", "--peer", made.file("other.pem", Buffer.from(other))]);
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("a key of another kind (Ed25519)") });
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("a key of another type (Ed25519)") });
   });
 
   test("refuses to sign with X25519", async () => {

@@ -56,7 +56,7 @@ describe("the process", () => {
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   }, 30_000);
 
-  test("nobody reads the output: it ends without a word", async () => {
+  test("the output has no reader: it ends without a message", async () => {
     const child = start(["--virtual", "readers", "--watch"]);
     child.stdout?.destroy();
     const [stderr, [code]] = await Promise.all([

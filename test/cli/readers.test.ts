@@ -69,7 +69,7 @@ test("watching ends without an error when it is interrupted", async () => {
 test("a time limit ends the watch as a failure", async () => {
   const { code, stderr } = await cryptoki(["--virtual", "readers", "--watch", "--timeout", "0.05"]);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/not done after 0.05 s/u);
+  expect(stderr).toMatch(/not finished after 0.05 s/u);
 });
 
 test.each(["0", "-1", "soon", "1e9"])("a time limit of %s is a usage error", async (text) => {

@@ -13,9 +13,9 @@ afterAll(() => {
   folder[Symbol.dispose]();
 });
 
-test("the program in the README signs", async () => {
+test("the program with the functions of PKCS #11 signs", async () => {
   await saveCard(await VirtualPivCard.create(), folder.card);
-  const [, program = ""] = /## Sign in a program\n\n```ts\n(.*?)```/su.exec(README) ?? [];
+  const [, program = ""] = /## The functions of PKCS #11\n.*?```ts\n(.*?)```/su.exec(README) ?? [];
   const onCard = program.replace("new Pcscd()", "await readers()");
   expect(onCard).not.toBe(program);
   const file = folder.file(
@@ -35,6 +35,33 @@ test("the program in the README signs", async () => {
   const cwd = new URL("../..", import.meta.url).pathname;
   const tsx = import.meta.resolve("tsx");
   const { stdout } = await promisify(execFile)(process.execPath, ["--import", tsx, file], { cwd, timeout: 30_000 });
+  const { bytes } = await cryptoki(["--virtual", folder.card, "read", "--id", "01", "--format", "der"]);
+  const key = createPublicKey(new X509Certificate(bytes).toString());
+  expect(verify("sha256", Buffer.from("a letter"), key, Buffer.from(stdout, "base64"))).toBe(true);
+}, 60_000);
+
+test("the first program signs, as JavaScript in ten lines", async () => {
+  const [, program = ""] = /## Sign in a program\n\n```js\n(.*?)```/su.exec(README) ?? [];
+  expect(
+    program
+      .trim()
+      .split("\n")
+      .filter((line) => line !== ""),
+  ).toHaveLength(9);
+  await saveCard(await VirtualPivCard.create(), folder.card);
+  const onCard = program
+    .replace("openTokens({", `openTokens({ cards: [await loadCard(${JSON.stringify(folder.card)})],`)
+    .replace("letter.txt", folder.file("letter.txt", "a letter"))
+    .replace(/console\.log\((.*)\);/u, 'console.log(Buffer.from($1).toString("base64"));');
+  const file = folder.file(
+    "first.mjs",
+    `import { loadCard } from "cryptoki/virtual";
+     const askForPin = () => "123456";
+     ${onCard}`,
+  );
+  const cwd = new URL("../..", import.meta.url).pathname;
+  const args = ["--import", import.meta.resolve("tsx"), file];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 30_000 });
   const { bytes } = await cryptoki(["--virtual", folder.card, "read", "--id", "01", "--format", "der"]);
   const key = createPublicKey(new X509Certificate(bytes).toString());
   expect(verify("sha256", Buffer.from("a letter"), key, Buffer.from(stdout, "base64"))).toBe(true);

@@ -84,9 +84,9 @@ describe("serve", () => {
     const child = start(["--virtual", "serve", "-f", "--socket", file, "--json"]);
     if (child.stdout) await once(child.stdout, "data");
     expect(await label(`unix:path=${file}`)).toMatch(/^PIV/u);
-    // Somebody listens there.
+    // Another server listens there.
     const second = start(["--virtual", "serve", "--socket", file]);
-    expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server listens on/u);
+    expect(second.stderr ? await text(second.stderr) : "").toMatch(/a server already listens on/u);
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(existsSync(file)).toBe(false);
@@ -169,14 +169,14 @@ describe("serve", () => {
     expect(await once(child, "exit")).toEqual([0, null]);
   }, 60_000);
 
-  test("shares no login over a socket that systemd hands over: nobody knows whom it lets in", async () => {
+  test("shares no login over a socket that systemd hands over: it is unknown which users that admits", async () => {
     const listening = createServer().listen(0, "127.0.0.1");
     await once(listening, "listening");
     const { fd } = (listening as unknown as { readonly _handle: { readonly fd: number } })._handle;
     const child = start(["--virtual", "serve", "--single-sign-on"], ["pipe", "pipe", "pipe", fd]);
     listening.close();
     expect(child.stderr && (await text(child.stderr))).toMatch(
-      /--single-sign-on is for a socket that the server opens itself/u,
+      /--single-sign-on needs a socket that the server opens itself/u,
     );
   }, 60_000);
 
@@ -315,8 +315,8 @@ describe("serve", () => {
     [["serve", "--max-message", "much"], /number of bytes/u],
     [["serve", "-f", "--socket", `/${"x".repeat(200)}`], /107 bytes/u],
     [["serve", "--token", "no uri"], /pkcs11:/u],
-    [["serve", "--stdio", "--single-sign-on"], /several clients: it needs a socket/u],
-    [["serve", "--print-module-config", "--single-sign-on"], /several clients: it needs a socket/u],
+    [["serve", "--stdio", "--single-sign-on"], /needs a socket: with --stdio there is only one client/u],
+    [["serve", "--print-module-config", "--single-sign-on"], /needs a socket: with --stdio there is only one client/u],
     [["serve", "--cryptoki-version", "2.4"], /2\.30, 2\.40, 3\.0, 3\.1/u],
   ])("%j is a wrong command line", async (args, message) => {
     const { code, stderr } = await cryptoki(["--virtual", ...args]);
@@ -331,7 +331,7 @@ describe("--server", () => {
       const { code, stderr } = await cryptoki(["--server", "unix:path=/nowhere", "serve", "-f", ...options]);
       expect([code, stderr]).toEqual([
         2,
-        expect.stringContaining(`${options[0]} is for the cards here, not for those of`),
+        expect.stringContaining(`${options[0]} works with cards of this machine, not with --server`),
       ]);
     },
   );
@@ -374,7 +374,7 @@ describe("an address that is no path", () => {
       ]) {
         const { code, stdout, stderr } = await cryptoki(args);
         expect([code, stdout]).toEqual([2, ""]);
-        expect(stderr).toMatch(/address of a network.*ssh host cryptoki serve --stdio.*serve --http/u);
+        expect(stderr).toMatch(/network address.*ssh host cryptoki serve --stdio.*serve --http/u);
       }
       expect(existsSync(address)).toBe(false);
     },

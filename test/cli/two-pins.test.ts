@@ -46,7 +46,7 @@ describe("a card with two PINs", () => {
     const refused = await onCard(["sign", "--id", "99", letter, "--json"], PIN);
     expect(jsonError(refused)).toMatchObject({
       exitCode: 2,
-      message: "none of 2 tokens shows that object before login; choose one with --token or --reader",
+      message: "none of the 2 tokens shows that object before login; choose one with --token or --reader",
       candidates: [expect.stringContaining("%28PIN%29"), expect.stringContaining("%28Signature%20PIN%29")],
     });
   });
@@ -54,7 +54,7 @@ describe("a card with two PINs", () => {
   test("a PIN that is given is not tried on both", async () => {
     const refused = await onCard(["objects", "--login", "--json"], PIN);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
-    expect(jsonError(refused)).toMatchObject({ message: expect.stringContaining("one PIN, and 2 tokens") });
+    expect(jsonError(refused)).toMatchObject({ message: expect.stringContaining("there is one PIN, but 2 tokens") });
     expect(await triesLeft()).toEqual([3, 3]);
     expect((await onCard(["objects", "--login", uriOf(PIN_TOKEN)], PIN)).stdout).toContain("Private note");
   });
@@ -80,14 +80,14 @@ describe("a card with two PINs", () => {
     expect((await onCard(["delete", ...note], PIN)).stdout).toBe("Deleted: data Shopping\n");
   });
 
-  test("a secret that nobody can be asked for is named", async () => {
+  test("a secret without a prompt is named", async () => {
     const { code, stderr } = await onCard(["pin", "unlock", uriOf(SIGNATURE_TOKEN)]);
     expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining(`PUK of ${SIGNATURE_TOKEN}`) });
   });
 
   test.each(["?", ";"])("a PIN in a URI is refused, also after %s", async (mark) => {
     const refused = await onCard(["sign", `${uriOf(PIN_TOKEN)}${mark}pin-value=${PIN}`, letter]);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("seen by everybody") });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("can see a PIN in a URI") });
     expect(refused.stderr).not.toContain(PIN);
   });
 });

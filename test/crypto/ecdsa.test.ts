@@ -128,7 +128,7 @@ describe("signature encodings", () => {
   test.each([
     ["bytes behind it", "3006 020101 020102 00", "1 bytes too many at 8"],
     ["a third number", "3009 020101 020102 020103", "3 bytes too many at 6"],
-    ["one number", "3003 020101", "1 bytes wanted at 3, 0 left"],
+    ["one number", "3003 020101", "1 bytes needed at 3, 0 left"],
     ["a negative number", "3006 0201ff 020102", "a negative INTEGER"],
     ["a number with a zero too many", "3007 02020001 020102", "an INTEGER that is not in its shortest form"],
   ])("refuses %s", (_, hex, refusal) => {
@@ -235,10 +235,10 @@ test("any bytes are a point of P-256 or a DataError", () => {
 // The first is secp256k1's name.
 test.each([
   ["06052b8104000a", "curve 1.3.132.0.10 is not P-256, P-384 or P-521"],
-  ["3000", "1 bytes wanted at 0, 0 left"],
-  ["0500", "tag 05 at 0 where 06 belongs"],
+  ["3000", "1 bytes needed at 0, 0 left"],
+  ["0500", "tag 05 at 0 instead of 06"],
   ["06082a8648ce3d0301070500", "2 bytes too many at 10"],
-  ["", "1 bytes wanted at 0, 0 left"],
+  ["", "1 bytes needed at 0, 0 left"],
 ])("refuses the EC parameters %j", (hex, refusal) => {
   expect(() => decodeEcParameters(fromHex(hex))).toThrow(new DataError(`EC parameters: ${refusal}`));
 });

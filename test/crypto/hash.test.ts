@@ -62,7 +62,7 @@ describe("DigestInfo", () => {
   });
 
   test("refuses a digest of another length", () => {
-    expect(() => digestInfo("sha256", new Uint8Array(20))).toThrow("sha256 digest: 20 bytes, 32 wanted");
-    expect(() => digestInfo("sha1", new Uint8Array())).toThrow("sha1 digest: 0 bytes, 20 wanted");
+    expect(() => digestInfo("sha256", new Uint8Array(20))).toThrow("sha256 digest: 20 bytes instead of 32");
+    expect(() => digestInfo("sha1", new Uint8Array())).toThrow("sha1 digest: 0 bytes instead of 20");
   });
 });

@@ -22,7 +22,7 @@ describe("the key derivation function of X9.63", () => {
     expect(x963Kdf("sha512", secret, 64)).toHaveLength(64);
   });
 
-  test("refuses a length that nobody needs", () => {
+  test("refuses an unreasonable length", () => {
     expect(() => x963Kdf("sha256", utf8("secret"), 65_537)).toThrow("key derivation: 65537 bytes, 65536 at most");
   });
 });

@@ -32,7 +32,9 @@ describe("OAEP", () => {
         expect(decodeOaep(encodeOaep(message, parameters, 128), parameters)).toEqual(message);
       }),
     );
-    expect(() => encodeOaep(new Uint8Array(128 - 65), parameters, 128)).toThrow("63 bytes, 62 at most");
+    expect(() => encodeOaep(new Uint8Array(128 - 65), parameters, 128)).toThrow(
+      "63 bytes; the limit for this key is 62",
+    );
   });
 
   test("any changed byte, another label, another hash: the same error", () => {

@@ -72,10 +72,10 @@ describe("explicit parameters of a curve", () => {
         order,
       );
     expect(decodeEcParameters(compressed(2 + odd))).toBe(curve);
-    expect(() => decodeEcParameters(compressed(3 - odd))).toThrow("EC parameters: explicit ones of no curve");
+    expect(() => decodeEcParameters(compressed(3 - odd))).toThrow("EC parameters: explicit ones of a curve other than");
   });
 
-  // CVE-2020-0601: with a generator of his own choice, anybody has a private key for a known public key.
+  // CVE-2020-0601: with a chosen generator, an attacker has a private key for a known public key.
   test.each([
     ["field", 1],
     ["equation's seed aside, b", 2],
@@ -88,7 +88,7 @@ describe("explicit parameters of a curve", () => {
     const changed = index === 2 ? withoutSeed(part, flipped) : flipped(part);
     expect(decodeEcParameters(derSequence(...given.with(2, withoutSeed(given[2] ?? part))))).toBe("P-256");
     expect(() => decodeEcParameters(derSequence(...given.with(index, changed)))).toThrow(
-      what === "cofactor" ? "a cofactor that is not 1" : "explicit ones of no curve that is P-256, P-384 or P-521",
+      what === "cofactor" ? "a cofactor that is not 1" : "explicit ones of a curve other than P-256, P-384 and P-521",
     );
   });
 
@@ -104,10 +104,10 @@ describe("explicit parameters of a curve", () => {
       .enter()
       .enter();
     other.oid();
-    expect(() => decodeEcParameters(other.next().encoding)).toThrow("explicit ones of no curve");
+    expect(() => decodeEcParameters(other.next().encoding)).toThrow("explicit ones of a curve other than");
     const binary = parts(explicitParameters("P-256")).with(1, derSequence(derOid("1.2.840.10045.1.2"), derSequence()));
     expect(() => decodeEcParameters(derSequence(...binary))).toThrow("which is not a prime field");
-    expect(() => decodeEcParameters(derNull())).toThrow("EC parameters: tag 05 at 0 where 06 belongs");
+    expect(() => decodeEcParameters(derNull())).toThrow("EC parameters: tag 05 at 0 instead of 06");
   });
 });
 
@@ -179,7 +179,7 @@ describe("keys for RSASSA-PSS", () => {
     expect(key).toMatchObject({ type: "rsa", modulusBits: 1024, pss });
     expect(toHex(encodePublicKey(key))).toBe(toHex(spki));
     expect(publicKeyName(spki)).toBe("RSA-PSS-1024");
-    expect(() => encodeSshPublicKey(key)).toThrow("SSH has no use for a key that is for RSASSA-PSS only");
+    expect(() => encodeSshPublicKey(key)).toThrow("OpenSSH does not support keys for RSASSA-PSS only");
   });
 
   test("a hash that is not known, another mask, and another trailer are refused", () => {
@@ -188,9 +188,7 @@ describe("keys for RSASSA-PSS", () => {
     const info = (...fields: Uint8Array[]): Uint8Array =>
       derSequence(derSequence(derOid("1.2.840.113549.1.1.10"), derSequence(...fields)), numbers);
     expect(parsePublicKey(info())).toMatchObject({ pss: { hash: "sha1" } });
-    expect(() => parsePublicKey(info(encodeDer(0xa0, derSequence(derOid("1.2.3")))))).toThrow(
-      "hash 1.2.3 is not known",
-    );
+    expect(() => parsePublicKey(info(encodeDer(0xa0, derSequence(derOid("1.2.3")))))).toThrow("unknown hash 1.2.3");
     expect(() => parsePublicKey(info(encodeDer(0xa1, derSequence(derOid("1.2.3")))))).toThrow("1.2.3 is not MGF1");
     expect(() => parsePublicKey(info(encodeDer(0xa3, fromHex("020102"))))).toThrow("a trailer that is not BC");
     // It is named all the same.
@@ -203,7 +201,7 @@ describe("keys for RSASSA-PSS", () => {
   });
 });
 
-describe("names of keys that nobody here computes with", () => {
+describe("names of unsupported keys", () => {
   const unknown = (oid: string, ...parameters: Uint8Array[]): Uint8Array =>
     derSequence(derSequence(derOid(oid), ...parameters), derBitString(new Uint8Array(32)));
   const onCurve = (namedCurve: string): Uint8Array => spkiOf(generateKeyPairSync("ec", { namedCurve }).publicKey);

@@ -30,7 +30,9 @@ describe("PKCS#1 v1.5 signatures", () => {
 
   test("any data up to 11 bytes less than the modulus, and no more", () => {
     expect(encodePkcs1Signature(new Uint8Array(LENGTH - 11), LENGTH)).toHaveLength(LENGTH);
-    expect(() => encodePkcs1Signature(new Uint8Array(LENGTH - 10), LENGTH)).toThrow("118 bytes, 117 at most");
+    expect(() => encodePkcs1Signature(new Uint8Array(LENGTH - 10), LENGTH)).toThrow(
+      "118 bytes; the limit for this key is 117",
+    );
   });
 
   test("other data, a changed or a shorter signature, and numbers beyond the modulus do not verify", () => {
@@ -70,12 +72,12 @@ describe("bare RSA", () => {
     expect(verifyRsaRaw(publicKey, MESSAGE, signature)).toBe(true);
     expect(verifyRsaRaw(publicKey, utf8("massage"), signature)).toBe(false);
     expect(() => verifyRsaRaw(publicKey, new Uint8Array(LENGTH + 1), signature)).toThrow(
-      "RSA: 129 bytes, 128 at most for this key",
+      "RSA: 129 bytes; the limit for this key is 128",
     );
   });
 
   test("refuses a block of another length, and one beyond the modulus", () => {
-    expect(() => rsaPublic(publicKey, new Uint8Array(LENGTH - 1))).toThrow("127 bytes, 128 wanted");
+    expect(() => rsaPublic(publicKey, new Uint8Array(LENGTH - 1))).toThrow("127 bytes instead of 128");
     expect(() => rsaPublic(publicKey, new Uint8Array(LENGTH).fill(0xff))).toThrow(
       "RSA: the block is not less than the modulus",
     );
@@ -105,7 +107,7 @@ describe("PKCS#1 v1.5 decryption", () => {
       { numRuns: 50 },
     );
     expect(() => encodePkcs1Encryption(new Uint8Array(LENGTH - 10), LENGTH)).toThrow(
-      "PKCS#1 v1.5: 118 bytes, 117 at most for this key",
+      "PKCS#1 v1.5: 118 bytes; the limit for this key is 117",
     );
   });
 });

@@ -86,7 +86,7 @@ describe("public keys", () => {
       const type = curve === "Ed25519" ? "edwards" : "montgomery";
       const key = { type, curve, point: new Uint8Array(length) } as Parameters<typeof encodePublicKey>[0];
       expect(() => parsePublicKey(encodePublicKey(key))).toThrow(
-        new DataError(`public key: a point of ${length} bytes, 32 wanted`),
+        new DataError(`public key: a point of ${length} bytes instead of 32`),
       );
     }
   });
@@ -97,7 +97,7 @@ describe("public keys", () => {
       expect(() => parsePublicKey(concat(spki, Uint8Array.of(0)))).toThrow(/^public key: 1 bytes too many at \d+$/u);
       for (let length = 0; length < spki.length; length++) {
         expect(() => parsePublicKey(spki.subarray(0, length))).toThrow(
-          /^public key: \d+ bytes wanted at [0-3], \d+ left$/u,
+          /^public key: \d+ bytes needed at [0-3], \d+ left$/u,
         );
       }
     }

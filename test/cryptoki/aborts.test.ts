@@ -248,7 +248,7 @@ describe("an abort in the middle", () => {
     expect(await made.find(session, { [CKA.LABEL]: "given up" })).toEqual([]);
   });
 
-  test("of C_Logout leaves nobody logged in", async () => {
+  test("of C_Logout leaves no user logged in", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;
     const session = await made.loggedIn();
@@ -421,7 +421,8 @@ describe("C_Finalize", () => {
     await held.reached;
     const watch = new AbortController();
     const free = (async (): Promise<void> => {
-      for await (const [state] of made.readers.client().changes(watch.signal)) if (state?.sharing === 0) return;
+      for await (const [state] of made.readers.client().changes({ signal: watch.signal }))
+        if (state?.sharing === 0) return;
     })();
     const stop = new AbortController();
     const finalized = cryptoki.C_Finalize({ signal: stop.signal });
@@ -488,7 +489,7 @@ test("C_AddSlot that was aborted adds no slot", async () => {
     changes: {
       value: async function* (signal: AbortSignal) {
         await gate;
-        yield* pcsc.changes(signal);
+        yield* pcsc.changes({ signal });
       },
     },
   }) as typeof pcsc;

@@ -1,4 +1,4 @@
-/** An accident of the card or the reader costs the call at hand, says so, and is forgotten. */
+/** An accident of the card or the reader fails the present call, is reported, and is forgotten. */
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { CardBusyError, type CardObject, StatusError } from "../../src/card/index.ts";

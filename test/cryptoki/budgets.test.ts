@@ -141,7 +141,7 @@ test("what is known without reading is not read", async () => {
     await cryptoki.C_Digest(session, DATA);
     await made.find(session, { [CKA.CLASS]: CKO.SECRET_KEY });
     await made.find(session, { [CKA.ID]: Uint8Array.of(99) });
-    // Invisible without login, so nobody looks whether it is there.
+    // Invisible without login, so the card is not asked for it.
     await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) });
   });
   expect(used).toBe(0);

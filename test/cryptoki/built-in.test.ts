@@ -52,7 +52,11 @@ describe("the data objects of every token", () => {
   });
 
   test.each([
-    ["PIV", () => testCard(), /CKA_VALUE of TokenLabel stays: a PIV card has no place for a label, which is made of/u],
+    [
+      "PIV",
+      () => testCard(),
+      /CKA_VALUE of TokenLabel cannot be changed: the label of a PIV card is made from its serial number/u,
+    ],
   ])("of a %s card say why the label stays, before any login and exchange", async (_, card, why) => {
     await using made = await rig(await card());
     const session = await made.session();

@@ -36,7 +36,7 @@ const REASONS: readonly unknown[] = [undefined, new Error("closed the window"), 
 
 type SlotCall = (cryptoki: Cryptoki, slot: number, signal?: AbortSignal) => Promise<unknown>;
 
-/** Calls that look at a card that nobody has looked at. */
+/** Calls that examine a new card. */
 const OF_SLOTS: Readonly<Record<string, SlotCall>> = {
   C_GetSlotList: (cryptoki, _slot, signal) => cryptoki.C_GetSlotList(true, { signal }),
   C_GetTokenInfo: (cryptoki, slot, signal) => cryptoki.C_GetTokenInfo(slot, { signal }),
@@ -51,7 +51,7 @@ const OF_SLOTS: Readonly<Record<string, SlotCall>> = {
 describe("a slot whose card is slow", () => {
   test.each(Object.entries(OF_SLOTS))("%s is cancelled, and the next one has its answer", async (_name, call) => {
     await using made = await rig(await testCard());
-    // The ID is given before anybody has looked.
+    // The ID is assigned before the card was examined.
     const slot = 0;
     const held = hold(made);
     for (const reason of REASONS) {
@@ -172,7 +172,7 @@ async function handlesOf({ made }: SlowCard): Promise<Handles> {
 
 type SessionCall = (cryptoki: Cryptoki, handles: Handles, signal?: AbortSignal) => Promise<unknown>;
 
-/** Calls that read of an object what nobody has read. */
+/** Calls that read unread parts of an object. */
 const OF_SESSIONS: Readonly<Record<string, SessionCall>> = {
   C_GetAttributeValue: (c, { session, open }, signal) =>
     c.C_GetAttributeValue(session, open, [CKA.MODULUS], { signal }),

@@ -138,7 +138,7 @@ describe("writing on a card", () => {
     expect(made.token.written).toEqual(["create data note"]);
   });
 
-  test("wants nobody where the card asks for no PIN, and its user's login again where it does", async () => {
+  test("needs no login if the card needs no PIN, and its user's login again if it does", async () => {
     for (const free of [true, false]) {
       await using made = await writableRig({ free });
       const { one } = made;

@@ -340,7 +340,7 @@ describe("an application that keeps its PIN", () => {
     expect(await cryptoki.C_Sign(mine, DATA)).toHaveLength(64);
     await made.cryptoki.C_SetPIN(session, PIN, "654321");
     await cryptoki.C_SignInit(mine, ECDSA, signing);
-    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key wants its PIN");
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key needs its PIN");
     expect((await made.cryptoki.C_GetTokenInfo(slot)).flags & CKF.USER_PIN_COUNT_LOW).toBe(0);
     await made.cryptoki.C_UnlockPIN(session, "12345678", PIN);
     await cryptoki.C_Finalize();
@@ -350,7 +350,7 @@ describe("an application that keeps its PIN", () => {
     const [cryptoki, mine, signing] = await open();
     await made.cryptoki.C_UnlockPIN(session, "12345678", "654321");
     await cryptoki.C_SignInit(mine, ECDSA, signing);
-    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key wants its PIN");
+    await expect(cryptoki.C_Sign(mine, DATA)).rejects.toThrow("CKR_USER_NOT_LOGGED_IN: this key needs its PIN");
     await made.cryptoki.C_SetPIN(session, "654321", PIN);
     await cryptoki.C_Finalize();
   });

@@ -175,7 +175,7 @@ describe("unblocking by challenge and response", () => {
     expect(made.tokens[0]?.asked).toEqual(["challenge", "response", "challenge", "response"]);
   });
 
-  test("is not disturbed by another's farewell", async () => {
+  test("is not disturbed by another's logout", async () => {
     await using made = await fake();
     const { cryptoki, session, tokens } = made;
     await using other = new Cryptoki({ slots: cryptoki.slots });
@@ -184,10 +184,10 @@ describe("unblocking by challenge and response", () => {
     await other.C_Login(theirs, CKU.USER, "PIN1");
     await cryptoki.C_UnlockBegin(0, 60_000);
     const challenge = await cryptoki.C_UnlockGetChallenge(session);
-    const farewell = other.C_CloseSession(theirs);
+    const closing = other.C_CloseSession(theirs);
     await settled();
     await cryptoki.C_UnlockWithResponse(session, challenge.toReversed(), NEW);
-    await farewell;
+    await closing;
     expect(tokens[0]?.asked).toEqual(["login user", "challenge", "response", "logout"]);
   });
 
@@ -361,9 +361,7 @@ describe("an engine", () => {
     ]) {
       await expect(cryptoki.C_AddEngine(mechanism, all)).rejects.toMatchObject({
         ...refusal("MECHANISM_INVALID"),
-        message: expect.stringMatching(
-          /no engine is called for .*: engines verify and encrypt with public keys of RSA/u,
-        ),
+        message: expect.stringMatching(/no engine is called for .*: engines verify and encrypt with public RSA/u),
       });
       await cryptoki.C_AddEngine(mechanism, null);
     }

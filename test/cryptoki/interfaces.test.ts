@@ -40,7 +40,7 @@ describe("the interfaces", () => {
     expect(functions(3)).not.toContain("C_Sign");
   });
 
-  test("are found by name and version, the newest unless told", async () => {
+  test("are found by name and version, the newest by default", async () => {
     const made = cryptoki();
     const version = async (...wanted: Parameters<Cryptoki["C_GetInterface"]>): Promise<unknown> =>
       (await made.C_GetInterface(...wanted)).pFunctionList.version;
@@ -68,7 +68,7 @@ describe("the interfaces", () => {
     { major: 2, minor: 4 },
     { major: 2, minor: 12 },
     { major: 3, minor: 10 },
-  ])("of version %j, which nobody wrote, are none", (version) => {
+  ])("of version %j, which do not exist, are refused", (version) => {
     expect(() => cryptoki({ version })).toThrow(
       expect.objectContaining({
         ...refusal("ARGUMENTS_BAD"),
@@ -97,7 +97,7 @@ describe("C_GetInfo", () => {
     expect(info.libraryVersion).toEqual(name === "2.11" ? version : { major, minor });
   });
 
-  test("tells 3.1 unless told", async () => {
+  test("reports 3.1 by default", async () => {
     await using made = cryptoki();
     await made.C_Initialize();
     expect(await made.C_GetInfo()).toMatchObject({

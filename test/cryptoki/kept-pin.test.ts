@@ -6,7 +6,7 @@ import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { testCard, testPkcs15Card } from "../virtual/keys.ts";
 import { first, Rig, READER } from "./rig.ts";
 
-/** The option keepPin: what becomes of the kept PIN when several sessions want it at once. */
+/** The option keepPin: what happens to the kept PIN when several sessions want it at once. */
 
 const DATA = new Uint8Array(20).fill(7);
 const ECDSA = { mechanism: CKM.ECDSA };
@@ -146,7 +146,7 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
           status: "rejected",
           reason: {
             rv: CKR.USER_NOT_LOGGED_IN,
-            message: expect.stringContaining("wants its PIN before each use") as unknown,
+            message: expect.stringContaining("needs its PIN before each use") as unknown,
           },
         });
       }
@@ -188,7 +188,7 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
     expect(given).toEqual([kind.pin]);
   });
 
-  test("and a logout meanwhile: nobody gives the card a PIN that was wiped", async () => {
+  test("and a logout meanwhile: a wiped PIN never goes to the card", async () => {
     await using signers = await Signers.begin(kind, 4);
     const given = await signers.pinsGiven(async () => {
       const signing = signers.signatures();
@@ -198,7 +198,7 @@ describe.each(kinds)("several sessions that sign at once with the PIN that is ke
       for (const reason of reasons) {
         expect(reason).toMatchObject({
           rv: CKR.USER_NOT_LOGGED_IN,
-          message: expect.not.stringContaining("not the card's any more") as unknown,
+          message: expect.not.stringContaining("the card refuses the kept PIN") as unknown,
         });
       }
     });

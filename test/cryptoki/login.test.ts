@@ -132,7 +132,7 @@ describe("C_Login", () => {
 });
 
 describe("a login", () => {
-  test("is not had by anybody because the card is open", async () => {
+  test("is not granted because the card is open", async () => {
     const card = await testCard();
     await using made = await rig(card);
     await made.loggedIn();
@@ -235,7 +235,7 @@ describe("a login", () => {
     const session = await made.loggedIn();
     const key = await made.privateKey(session, 1);
     const other = await made.readers.client().connect(READER);
-    // VERIFY with P1 = FF (SP 800-73-4 part 2 section 3.2.1): no reset that anybody could notice.
+    // VERIFY with P1 = FF (SP 800-73-4 part 2 section 3.2.1): a reset that is not noticed.
     await other.transmit(fromHex("0020ff80"));
     await other.disconnect();
     await cryptoki.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
@@ -272,7 +272,7 @@ describe("a key that wants its PIN before each use", () => {
     }
   });
 
-  test("once more when a logout came between, whoever logged in again", async () => {
+  test("once more when a logout came between, even after a new login", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;
     const session = await made.loggedIn();

@@ -14,7 +14,7 @@ const PUK = "12345678";
 const CHANGE = "0024";
 const UNLOCK = "002c";
 
-/** What becomes of the answer to the command that begins so; it is lost once. */
+/** What happens to the answer to the command that begins so; it is lost once. */
 function losing(card: InProcessCard, begin: string, answer: () => Uint8Array): InProcessCard {
   let left = 1;
   return {

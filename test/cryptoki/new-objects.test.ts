@@ -238,7 +238,7 @@ describe("C_CreateObject", () => {
     expect(await find(at.one, at.session, {})).toEqual(before);
   });
 
-  test("lets the security officer make trusted objects, which nobody changes afterwards", async () => {
+  test("lets the security officer make trusted objects, which cannot be changed afterwards", async () => {
     await using at = await open("so");
     const object = await at.one.C_CreateObject(at.session, { ...X_509, [CKA.TRUSTED]: true });
     expect(await get(at, object, [CKA.TRUSTED])).toEqual({ [CKA.TRUSTED]: true });

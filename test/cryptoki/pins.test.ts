@@ -13,7 +13,7 @@ const NEW = "654321";
 const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 
 describe("C_SetPIN on a PIV card", () => {
-  test("changes the user's PIN, logged in or not; a login stays, and nobody else is let in", async () => {
+  test("changes the user's PIN, logged in or not; a login stays, and no other user gets one", async () => {
     await using made = await rig(await testCard());
     const { cryptoki } = made;
     const session = await made.session();
@@ -27,7 +27,7 @@ describe("C_SetPIN on a PIV card", () => {
     expect(await cryptoki.C_Sign(session, utf8("data"))).toHaveLength(256);
   });
 
-  test("leaves nothing verified on a card to which nobody has logged in", async () => {
+  test("leaves nothing verified on a card without a login", async () => {
     await using made = await rig(await testCard());
     await made.cryptoki.C_SetPIN(await made.session(), PIN, NEW);
     await using probe = await made.readers.client().connect(READER);
@@ -141,7 +141,7 @@ describe("a card whose officer has a PIN", () => {
     expect(await flags()).toBe(CKF.SO_PIN_LOCKED);
   });
 
-  test("C_InitToken wants nobody at the token, tells the card what C_SetVariable said, and the token is new", async () => {
+  test("C_InitToken allows no session with the token, tells the card what C_SetVariable said, and the token is new", async () => {
     await using made = await fake();
     const { cryptoki, session } = made;
     const [slot = 0] = await cryptoki.C_GetSlotList(true);
@@ -160,7 +160,7 @@ describe("a card whose officer has a PIN", () => {
     await other.C_ResetToken(slot, "PIN1");
   });
 
-  test("C_InitToken and C_ResetToken want nobody at the card's other tokens either: all of them are new then", async () => {
+  test("C_InitToken and C_ResetToken allow no session with the card's other tokens either: all of them are new then", async () => {
     await using made = await fake({}, { pinLabel: "PIN1" }, { pinLabel: "PIN2" });
     const { cryptoki, session, tokens } = made;
     await expect(cryptoki.C_InitToken(1, FAKE.SO_PIN, "New")).rejects.toMatchObject(refusal("SESSION_EXISTS"));
@@ -207,7 +207,7 @@ describe("the detours for unlocking", () => {
     await expect(cryptoki.C_Login(session, CKU.SO, FAKE.PUK)).rejects.toMatchObject(refusal("PIN_INCORRECT"));
   });
 
-  test("C_SetPIN takes the PUK as the old PIN where nobody is logged in", async () => {
+  test("C_SetPIN takes the PUK as the old PIN if no user is logged in", async () => {
     await using made = await fake({ unlockBy: ["C_SetPIN"] });
     const { cryptoki, session } = made;
     await cryptoki.C_SetPIN(session, FAKE.PUK, NEW);

@@ -45,7 +45,7 @@ const POINT: Template = {
 test.each<[string, ObjectSource, unknown]>([
   ["its own CKA_PUBLIC_KEY_INFO", module({ ...PRIVATE, [CKA.PUBLIC_KEY_INFO]: rsaInfo }), rsa],
   ["its own modulus and exponent, where that is empty", module({ ...PRIVATE, ...MODULUS }), rsa],
-  ["its own modulus and exponent, where there is none", module({ [CKA.CLASS]: CKO.PRIVATE_KEY, ...MODULUS }), rsa],
+  ["its own modulus and exponent, without another source", module({ [CKA.CLASS]: CKO.PRIVATE_KEY, ...MODULUS }), rsa],
   ["the public key's modulus and exponent", module(PRIVATE, { ...PUBLIC, ...MODULUS }), rsa],
   ["the public key's curve and point", module(PRIVATE, { ...PUBLIC, ...POINT }), ec],
   ["the public key's CKA_PUBLIC_KEY_INFO", module(PRIVATE, { ...PUBLIC, [CKA.PUBLIC_KEY_INFO]: ecInfo }), ec],

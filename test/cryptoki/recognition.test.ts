@@ -59,7 +59,7 @@ describe("asked in vain, before its own application is asked for, is", () => {
     expect(await askedBefore(answering(DUAL, await unselected()), OWN.PIV)).toBe(1);
   });
 
-  test("a CAC card that nobody knows: PIV, and two names of PKCS #15", async () => {
+  test("an unrecognised CAC card: PIV, and two names of PKCS #15", async () => {
     expect(await askedBefore(cacCard(), OWN.CAC)).toBe(4);
   });
 });

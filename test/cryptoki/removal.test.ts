@@ -123,7 +123,7 @@ test("a card put in again, or another one, inherits no handle", async () => {
   expect(await made.privateKey(fresh, 1)).not.toBe(key);
 });
 
-test("a removal that nobody has used the card since is noticed by its event", async () => {
+test("a removal without a later use of the card is noticed by its event", async () => {
   await using made = await rig(await testCard());
   const session = await made.session();
   made.readers.eject(READER);
@@ -197,7 +197,7 @@ test("a search that loses its login to a reset says so, and does not find less i
   expect(await cryptoki.C_FindObjects(session)).toHaveLength(1);
 });
 
-test("a card that is gone when a login's turn comes lets nobody in, nor keeps a PUK", async () => {
+test("a card that is gone when a login's turn comes gives no login, nor keeps a PUK", async () => {
   await using made = await rig(await testCard());
   const session = await made.session();
   await using officer = new Cryptoki({ slots: made.cryptoki.slots, unlockBy: ["C_InitPIN"] });

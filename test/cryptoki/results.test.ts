@@ -266,9 +266,9 @@ describe("an RSA signature of a PKCS #15 card", () => {
     await expect(program.sign(1, CKM.SHA256_RSA_PKCS, utf8("message"))).rejects.toMatchObject(refusal("DEVICE_ERROR"));
   });
 
-  test("that is faulty is not given once the public key is known, whoever asked for it", async () => {
+  test("that is faulty is not given once the public key is known, whichever application read it", async () => {
     await using program = await Program.at(await testPkcs15Card({ deviations: ["faulty-rsa-answers"] }), pkcs15);
-    // Nobody has read the certificate yet, and nothing is read for a signature.
+    // The certificate has not been read yet, and nothing is read for a signature.
     expect(await program.sign(1, CKM.SHA256_RSA_PKCS, utf8("message"))).toHaveLength(256);
     await program.cryptoki.C_GetAttributeValue(program.session, await program.key(1, CKO.CERTIFICATE), [CKA.VALUE]);
     await expect(program.sign(1, CKM.SHA256_RSA_PKCS, utf8("message"))).rejects.toMatchObject(refusal("DEVICE_ERROR"));

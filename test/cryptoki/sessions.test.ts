@@ -373,6 +373,6 @@ test("numbers and names of the wrong kind are CKR_ARGUMENTS_BAD", async () => {
   await expect(cryptoki.C_GetAttributeValue(session, await made.publicKey(session, 1), types)).rejects.toMatchObject(
     bad,
   );
-  const nobody = undefined as unknown as null;
-  await expect(cryptoki.C_LoginUser(session, CKU.USER, PIN, nobody)).rejects.toMatchObject(bad);
+  const missing = undefined as unknown as null;
+  await expect(cryptoki.C_LoginUser(session, CKU.USER, PIN, missing)).rejects.toMatchObject(bad);
 });

@@ -108,7 +108,7 @@ describe("objects of one card", () => {
     expect(reads()).toBe(4);
   });
 
-  test("are read again after a write whose end nobody waited for", async () => {
+  test("are read again after a write that was abandoned", async () => {
     await using made = await writableRig();
     const reads = counting(made);
     const mine = await made.session();

@@ -169,7 +169,7 @@ describe("single sign-on", () => {
         await program.reconnect(1);
         await program.disconnect();
         await other.C_GetTokenInfo(0);
-        // The sessions stay; nobody is logged in.
+        // The sessions stay; no user is logged in.
         expect([await state(one, mine), await state(other, theirs)]).toEqual([
           CKS.RW_PUBLIC_SESSION,
           CKS.RW_PUBLIC_SESSION,
@@ -205,7 +205,7 @@ describe("single sign-on", () => {
     await other.C_Finalize();
   });
 
-  test("is for the user: the security officer's login is nobody else's", async () => {
+  test("is for the user: the security officer's login is not shared", async () => {
     await using made = await fake({}, { pinLabel: "PIN1" }, { pinLabel: "PIN2" });
     const one = new Cryptoki({ slots: made.cryptoki.slots, singleSignOn: true });
     const other = new Cryptoki({ slots: made.cryptoki.slots, singleSignOn: true });

@@ -72,7 +72,7 @@ test("cards come and go under three applications that sign: only CryptokiErrors,
   expect(refused).toContain("CKR_DEVICE_REMOVED");
   expect(results.reduce((sum, { signed }) => sum + signed, 0)).toBeGreaterThan(0);
 
-  // Undisturbed again, each application works as if nothing had been.
+  // Undisturbed again, each application works as before.
   await settled();
   for (const cryptoki of [made.cryptoki, ...others]) {
     const [slot = 0] = await cryptoki.C_GetSlotList(true);

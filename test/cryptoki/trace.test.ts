@@ -45,7 +45,7 @@ async function traced(options: Partial<CryptokiOptions> = {}): Promise<Traced> {
 }
 
 describe("a trace", () => {
-  test("tells the CK_ULONG of its clients, whoever listens", async () => {
+  test("reports the CK_ULONG of its clients to every listener", async () => {
     const { cryptoki, lines } = await traced({ ulongBits: 64 });
     await using closing = cryptoki;
     await closing.C_SetTraceCallback((line) => lines.push(line));

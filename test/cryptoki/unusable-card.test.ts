@@ -50,7 +50,7 @@ async function refused(card: InProcessCard): Promise<unknown> {
   );
 }
 
-describe("C_GetTokenInfo says of a card that nobody can use", () => {
+describe("C_GetTokenInfo says of an unsupported card", () => {
   test.each<[string, InProcessCard, string | RegExp]>([
     ["OpenPGP", namedCard("06d27600012401"), /OpenPGP card: no profile yet/u],
     ["GIDS", namedCard("09a00000039742544659"), /GIDS card: no profile yet/u],

@@ -32,7 +32,7 @@ describe("a token", () => {
     "pkcs11:token=piv%200a1b2c3d",
     "pkcs11:model=PIV;serial=",
     "pkcs11:slot-id=0",
-    "pkcs11:manufacturer=Somebody",
+    "pkcs11:manufacturer=Another",
     "pkcs11:x-colour=red",
   ])("is not described by %s", (uri) => {
     expect(matchesToken(parseUri(uri), TOKEN)).toBe(false);

@@ -31,7 +31,7 @@ async function authenticated(made: Rig): Promise<Careful> {
   return { cryptoki, session };
 }
 
-/** A card whose signatures are all the same, and nobody's. */
+/** A card whose signatures are all the same, and not its key's. */
 async function wrongCard(): Promise<InProcessCard> {
   const card = await testCard();
   const integer = encodeTlv(0x02, new Uint8Array(32).fill(0x11));
@@ -49,7 +49,7 @@ async function wrongCard(): Promise<InProcessCard> {
 }
 
 describe("between the PIN and a signature that is verified", () => {
-  // Nobody has read it before.
+  // It was not read before.
   const read = async (made: Rig): Promise<unknown> => made.object(await made.session(), CKO.CERTIFICATE, 4);
 
   test("another application's read waits, or has the PIN verified anew", async () => {

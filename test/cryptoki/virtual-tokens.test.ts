@@ -94,7 +94,7 @@ describe("an application that wants one slot a reader", () => {
     await expect(cryptoki.C_GetSlotInfo(1)).rejects.toMatchObject(refusal("SLOT_ID_INVALID"));
   });
 
-  test("shares the card with another that sees all slots, and hears of events in its own", async () => {
+  test("shares the card with another that sees all slots, and receives the events of its own", async () => {
     const { cryptoki: shared, readers } = open(TWO);
     await using cryptoki = shared;
     await using single = new Cryptoki({ slots: cryptoki.slots, singleSlot: "PIN2" });

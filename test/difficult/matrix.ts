@@ -25,7 +25,7 @@ export type Step = "sign RSA" | "sign EC" | "decrypt" | "decipher" | "derive" | 
 interface Outcome {
   /** Steps that the card fails: CKR_DEVICE_ERROR. */
   readonly fails?: readonly Step[];
-  /** Private keys that are listed, by CKA_ID; all unless told. */
+  /** Private keys that are listed, by CKA_ID; default: all. */
   readonly listed?: readonly string[];
   /** Keys that the card does not have: CKA_ID. */
   readonly absent?: readonly string[];
@@ -39,7 +39,7 @@ interface Outcome {
   readonly wantsPinUnsaid?: true;
   /** What is right for one kind of card in place of all this. */
   readonly only?: Readonly<Partial<Record<Kind, Outcome>>>;
-  /** What is said of the last wrong PIN, and of the tries then; CKR_PIN_LOCKED and 0 unless told. */
+  /** What is said of the last wrong PIN, and of the tries then; default: CKR_PIN_LOCKED and 0. */
   readonly blocked?: { readonly name: string; readonly tries: number | null };
   /** Serial number of the token. */
   readonly serialNumber?: RegExp;

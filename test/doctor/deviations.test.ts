@@ -20,7 +20,7 @@ const YUBIKEY: PivCardOptions = { ...EC, yubico: true };
 const UNSEEN_OF_PIV: Partial<Record<PivDeviation, string>> = {
   "gzip-certificates": "SP 800-73 has certificates so, and CertInfo says it",
   "pin-for-each-use": "the standard has it for 9C, and of other keys the PIN is given before each use anyway",
-  "failing-management-key": "nobody gives the management key to an examination",
+  "failing-management-key": "an examination does not get the management key",
 };
 
 type PivRow = readonly [PivDeviation, PivCardOptions, string, withPin?: boolean];

@@ -139,17 +139,13 @@ describe("a certificate object in a coding of its own", () => {
       (der) => concat(encodeTlv(0x70, gzipSync(der)), fromHex("710100fe00")),
       /does not say so/u,
     ],
-    ["zlib", (der) => inObject(deflateSync(der)), /compressed with zlib, which no standard/u],
+    ["zlib", (der) => inObject(deflateSync(der)), /compressed with zlib, which no card standard/u],
     [
       "zlib behind a length",
       (der) => inObject(concat(Uint8Array.of(0x01, 0x00, der.length & 0xff, der.length >> 8), deflateSync(der))),
-      /zlib behind a length/u,
+      /zlib after a length/u,
     ],
-    [
-      "zeros behind the certificate",
-      (der) => inObject(concat(der, new Uint8Array(7))),
-      /7 bytes stand behind its end/u,
-    ],
+    ["zeros behind the certificate", (der) => inObject(concat(der, new Uint8Array(7))), /7 bytes follow its end/u],
     [
       "a length in more bytes than it needs",
       (der) => concat(fromHex("708300"), Uint8Array.of(der.length >> 8, der.length & 0xff), der, fromHex("710100fe00")),

@@ -248,7 +248,9 @@ describe("a module", () => {
     const command = new P11KitModule({ address: "|/no/such/program" });
     await expect(command.C_Initialize()).rejects.toThrow(/\/no\/such\/program does not start/u);
     const ends = new P11KitModule({ address: "true" });
-    await expect(ends.C_Initialize()).rejects.toThrow(/ended before its first answer: check its command/u);
+    await expect(ends.C_Initialize()).rejects.toThrow(
+      /closed the connection before its first answer: check its command/u,
+    );
   });
 
   test("is told once that its server is gone", async () => {

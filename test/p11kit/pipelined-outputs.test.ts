@@ -60,7 +60,7 @@ async function signature(peer: Peer, session: number, key: number): Promise<stri
 }
 
 test.each([0, 31])(
-  "an output of %d bytes' room that comes after its operation was replaced is given to nobody",
+  "an output of %d bytes' room that comes after its operation was replaced is dropped",
   async (room) => {
     const [peer, session] = await Peer.withSession(rig.socket);
     const [one, other] = [await hmacKey(peer, session, 1), await hmacKey(peer, session, 2)];

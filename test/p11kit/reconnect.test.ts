@@ -11,7 +11,7 @@ import { first, PIN, refusal, rig, type Rig } from "../cryptoki/rig.ts";
 import { testCard } from "../virtual/keys.ts";
 
 const MECHANISM = { mechanism: CKM.SHA256_RSA_PKCS };
-const BROKE = /the connection to the server broke, and its sessions, logins and objects ended with it/u;
+const BROKE = /the connection to the server broke, which ended its sessions, logins and objects/u;
 
 let folder = "";
 let socket = "";

@@ -166,7 +166,7 @@ describe("a peer", () => {
     ["a message over the limit", fromHex("00000010 00000000 7fffffff")],
     ["options over the limit", fromHex("00000010 7fffffff 00000000")],
     ["the code 0", fromHex("00000000 00000000 00000004 00000002")],
-  ])("that sends %s is cut off, and nobody else notices", async (_, bytes) => {
+  ])("that sends %s is cut off, and no other client notices", async (_, bytes) => {
     const other = await rig.module();
     const peer = await Peer.open(rig.socket);
     peer.stream.write(bytes);
@@ -209,7 +209,7 @@ describe("a peer", () => {
     await closed;
     await own.untilClients(5);
     expect(own.server.clients).toBe(5);
-    // Whoever had little goes on.
+    // A client that held little goes on.
     await using module = await own.module();
     expect(await module.C_GetSlotList(true)).toHaveLength(1);
     expect(short.stream.destroyed).toBe(false);
@@ -293,7 +293,7 @@ describe("a peer", () => {
     peer[Symbol.dispose]();
   });
 
-  test("that dies in a login leaves nobody waiting, and no login behind", async () => {
+  test("that dies in a login leaves no client waiting, and no login behind", async () => {
     const [peer, session] = await Peer.withSession(rig.socket);
     const started = new Promise<void>((resolve) => {
       rig.local.before = (command): Promise<void> | void => {
@@ -343,13 +343,13 @@ describe("the socket", () => {
   test("is taken over from a server that died, and from no other", async () => {
     await using own = await ServerRig.start();
     const application = (): Cryptoki => new Cryptoki({ slots: own.local.cryptoki.slots });
-    await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server listens/u);
+    await expect(P11KitServer.listen(own.socket, { application })).rejects.toThrow(/a server already listens/u);
     const file = path.join(path.dirname(own.socket), "file");
     await writeFile(file, "");
-    await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/no socket/u);
+    await expect(P11KitServer.listen(file, { application })).rejects.toThrow(/is not a socket/u);
     await expect(P11KitServer.listen("relative", { application })).rejects.toThrow(/begins with/u);
     await expect(P11KitServer.listen(`/${"x".repeat(120)}`, { application })).rejects.toThrow(/107 bytes/u);
-    await expect(P11KitServer.listen("/tmp/x", { application })).rejects.toThrow(/written by others/u);
+    await expect(P11KitServer.listen("/tmp/x", { application })).rejects.toThrow(/other users can write/u);
   });
 });
 
@@ -364,7 +364,7 @@ describe("the socket's folder", () => {
         (server) => server[Symbol.asyncDispose](),
         (error: unknown) => error,
       );
-      expect(outcome).toMatchObject({ message: expect.stringContaining(`${folder} can be written by others`) });
+      expect(outcome).toMatchObject({ message: expect.stringContaining(`other users can write to ${folder}`) });
       expect(await readdir(folder)).toEqual([]);
     } finally {
       other.mockRestore();
@@ -375,7 +375,7 @@ describe("the socket's folder", () => {
   test("leaves room for the folder that the socket is made in", async () => {
     const application = (): Cryptoki => new Cryptoki({ slots: rig.local.cryptoki.slots });
     const listening = P11KitServer.listen(`/${"x".repeat(97)}/s`, { application });
-    await expect(listening).rejects.toThrow(/a socket's folder has at most 97 bytes/u);
+    await expect(listening).rejects.toThrow(/the folder's path for a socket has at most 97 bytes/u);
   });
 });
 
@@ -454,7 +454,7 @@ describe("a client that is killed while it signs", () => {
     await own.untilClients(0);
     expect(own.server.clients).toBe(0);
     expect(own.errors).toEqual([
-      expect.objectContaining({ message: expect.stringMatching(/was not ended within 0\.03 s/u) }),
+      expect.objectContaining({ message: expect.stringMatching(/could not be closed within 0\.03 s/u) }),
     ]);
   });
 });

@@ -28,7 +28,7 @@ function insert(): void {
 }
 
 async function waitFor(wanted: (readers: readonly ReaderState[]) => boolean): Promise<void> {
-  for await (const readers of pcsc.changes(AbortSignal.timeout(4000))) if (wanted(readers)) return;
+  for await (const readers of pcsc.changes({ signal: AbortSignal.timeout(4000) })) if (wanted(readers)) return;
   throw new Error("the readers never came to be as they should");
 }
 

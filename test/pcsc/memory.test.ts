@@ -165,7 +165,7 @@ describe("connect", () => {
     await expectCode(direct.transmit(COMMAND), "SCARD_E_NO_SMARTCARD");
   });
 
-  test("waits for somebody's transaction to end, but not for ever", async () => {
+  test("waits for another's transaction to end, but not for ever", async () => {
     const { one, two } = setUp(30);
     const holder = await one.connect("Reader");
     await holder.begin();
@@ -189,7 +189,7 @@ describe("transmit", () => {
     expect(answers).toEqual([1, 2, 3].map((n) => Uint8Array.of(0, 0, 0, n)));
   });
 
-  test("gives the card one command at a time, whoever sends it", async () => {
+  test("gives the card one command at a time, from any sender", async () => {
     const { card, one, two } = setUp();
     const a = await one.connect("Reader");
     const b = await two.connect("Reader");
@@ -202,7 +202,7 @@ describe("transmit", () => {
     expect(await Promise.all([first, second])).toEqual([OK, OK]);
   });
 
-  test("given up in the middle is finished behind its caller, before the card hears of others; nothing is reset", async () => {
+  test("given up in the middle is finished behind its caller, before the card gets other commands; nothing is reset", async () => {
     const { card, one, two } = setUp();
     const connection = await one.connect("Reader");
     const other = await two.connect("Reader");
@@ -655,7 +655,7 @@ describe("changes", () => {
     ]);
   });
 
-  test("made while nobody looked come as the newest state, with the event counter to tell", async () => {
+  test("made while no consumer looked come as the newest state, with the event counter to tell", async () => {
     const { readers, one } = setUp();
     const iterator = one.changes()[Symbol.asyncIterator]();
     await iterator.next();
@@ -682,13 +682,13 @@ describe("changes", () => {
     ];
     for (const { pcsc, end, signal } of rounds) {
       let count = 0;
-      for await (const states of pcsc.changes(signal)) {
+      for await (const states of pcsc.changes({ signal })) {
         expect(states).toHaveLength(1);
         count++;
         setImmediate(end);
       }
       expect(count).toBe(1);
-      for await (const states of pcsc.changes(signal)) expect(states).toBe("nothing after the end");
+      for await (const states of pcsc.changes({ signal })) expect(states).toBe("nothing after the end");
     }
   });
 });

@@ -64,7 +64,7 @@ describe("structs of the pcscd protocol", () => {
   test.each(STRUCTS)("%s refuses any other number of bytes", (_, size, struct) => {
     fc.assert(
       fc.property(fc.nat(size - 1), (length) => {
-        expect(() => struct.decode(new Uint8Array(length))).toThrow(/: \d+ bytes wanted at \d+, \d+ left$/u);
+        expect(() => struct.decode(new Uint8Array(length))).toThrow(/: \d+ bytes needed at \d+, \d+ left$/u);
       }),
     );
     fc.assert(

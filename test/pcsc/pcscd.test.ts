@@ -146,7 +146,7 @@ describe("readers", () => {
     await until(() => daemon.connections === 0);
   });
 
-  test("nobody listening is SCARD_E_NO_SERVICE, and says what to do", async () => {
+  test("no listener is SCARD_E_NO_SERVICE, and says what to do", async () => {
     await daemon.stop();
     const error = await failure(pcsc.readers());
     expect(error.codeName).toBe("SCARD_E_NO_SERVICE");
@@ -244,7 +244,7 @@ describe("a connection", () => {
     expect(await connection.transmit(COMMAND)).toHaveLength(6);
   });
 
-  test("has a socket of its own, so that a slow card holds up nobody else", async () => {
+  test("has a socket of its own, so that a slow card does not delay others", async () => {
     await using slow = await pcsc.connect(READER);
     await using quick = await pcsc.connect(READER);
     daemon.on.transmit = ({ payload, usual }) => {
@@ -331,7 +331,7 @@ describe("a daemon that goes wrong", () => {
     expect((await failure(connection.attribute(1))).codeName).toBe("SCARD_F_COMM_ERROR");
   });
 
-  test("and says what nobody asked for is hung up on", async () => {
+  test("and sends an answer without a request is disconnected", async () => {
     await using connection = await pcsc.connect(READER);
     daemon.on.transmit = ({ socket, usual }) => {
       usual();
@@ -446,7 +446,7 @@ describe("a card that another program keeps", () => {
     await connection.begin();
   });
 
-  test("cannot be connected to while the daemon lets nobody in, and not for ever", async () => {
+  test("cannot be connected to while the daemon accepts no client, and not for ever", async () => {
     daemon.on.connect = () => undefined;
     expect((await failure(pcsc.connect(READER))).codeName).toBe("SCARD_E_SHARING_VIOLATION");
     await until(() => daemon.connections === 0);
@@ -624,7 +624,7 @@ describe.each([
   beforeEach(() => {
     daemon.versions = versions;
     controller = new AbortController();
-    changes = pcsc.changes(controller.signal)[Symbol.asyncIterator]();
+    changes = pcsc.changes({ signal: controller.signal })[Symbol.asyncIterator]();
   });
 
   afterEach(() => {
@@ -750,14 +750,14 @@ test("any number of calls and retries leaves no listener behind", async () => {
   for (let count = 0; count < 30; count++) {
     await using connection = await pcsc.connect(READER, { signal });
     await connection.transmit(COMMAND, { signal });
-    for await (const readers of pcsc.changes(signal)) if (readers.length > 0) break;
+    for await (const readers of pcsc.changes({ signal })) if (readers.length > 0) break;
   }
   await sleep(1);
   process.off("warning", warn);
   expect(warnings).toEqual([]);
 });
 
-test("a version that nobody can speak ends the changes with an error", async () => {
+test("an impossible version ends the changes with an error", async () => {
   daemon.versions = [3];
   const changes = pcsc.changes()[Symbol.asyncIterator]();
   expect((await failure(changes.next())).codeName).toBe("SCARD_E_UNSUPPORTED_FEATURE");
@@ -772,7 +772,7 @@ describe("a refusal at the door", () => {
     expect(error.message).toContain("polkit");
   });
 
-  test("that comes once is that of a daemon on its way out", async () => {
+  test("that comes once is that of a daemon that is stopping", async () => {
     let refused = 0;
     daemon.on.version = ({ socket, usual }) => {
       if (refused++ === 0) socket.destroy();
@@ -804,7 +804,7 @@ describe("a refusal at the question for a context", () => {
     daemon.on.establish = ({ socket }) => socket.end();
     const error = await failure(pcsc.connect(READER));
     expect(error.codeName).toBe("SCARD_W_SECURITY_VIOLATION");
-    expect(error.message).toContain("asked for a context");
+    expect(error.message).toContain("request for a context");
   });
 
   test("by its code likewise", async () => {

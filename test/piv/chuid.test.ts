@@ -42,7 +42,7 @@ describe("the head of a CHUID", () => {
 });
 
 describe("the number of a card", () => {
-  /** Agency 9999, system 9999, credential 999999: of nobody who has a number. */
+  /** Agency 9999, system 9999, credential 999999: of a holder without a number. */
   const NO_AGENCY = "d4e739da739ced39ce739da1685a1082108ce73984108ca3fc";
   const ZEROS = "00".repeat(16);
 

@@ -119,7 +119,7 @@ describe("a key that the card refuses with 6982", () => {
     expect(rig.commands.filter((command) => command.includes("5fc109"))).toEqual([]);
   });
 
-  test.each(["6700", "6985", "6f00"])("is put up with once where the empty VERIFY answers %s", async (sw) => {
+  test.each(["6700", "6985", "6f00"])("is tolerated once if the empty VERIFY answers %s", async (sw) => {
     instead = (command) => {
       if (command === EMPTY_VERIFY) return sw;
       return command.includes("5fc109") ? "6a82" : undefined;
@@ -134,7 +134,7 @@ describe("a key that the card refuses with 6982", () => {
     refusals = 1;
     await expect(token.use(signature, "ecdsa", HASH)).rejects.toMatchObject({
       name: "LoginRequiredError",
-      message: "the card wants the PIN immediately before each use of this key, or a touch while it works",
+      message: "the card needs the PIN immediately before each use of this key, or a touch while it works",
     });
     await token.login("user", PIN);
     expect(await token.use(signature, "ecdsa", HASH)).toHaveLength(64);

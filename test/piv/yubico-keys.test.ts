@@ -279,7 +279,7 @@ describe("when a key wants the PIN", () => {
     expect(await token.use(await foundKey(token, 3), "rsa-raw", new Uint8Array(256).fill(1))).toHaveLength(256);
     const before = rig.commands.filter((command) => command.startsWith("0087") || command.startsWith("1087")).length;
     await expect(token.use(await foundKey(token, 2), "ecdsa", new Uint8Array(32))).rejects.toThrow(
-      "the card wants the PIN",
+      "the card needs the PIN",
     );
     expect(rig.commands.filter((command) => /^[01]087/u.test(command))).toHaveLength(before);
   });
@@ -311,7 +311,7 @@ describe("keys on Curve25519", () => {
     const signature = await token.use(key, "eddsa", message);
     expect(verify(null, message, spki(await key.publicKey()), signature)).toBe(true);
     await expect(token.use(key, "ecdsa", new Uint8Array(32))).rejects.toThrow(
-      "ecdsa is nothing that a PIV card does with",
+      "PIV does not support ecdsa with this key",
     );
   });
 
@@ -339,7 +339,7 @@ describe("keys on Curve25519", () => {
     await token.login("so", MANAGEMENT_KEY);
     const type = { type: "montgomery", curve: "X25519" } as const;
     const made = token.generateKeyPair?.({ type, id: Uint8Array.of(1) });
-    await expect(made).rejects.toThrow("the card makes no X25519 keys");
+    await expect(made).rejects.toThrow("the card cannot generate X25519 keys");
   });
 });
 
@@ -372,7 +372,9 @@ describe("making a key names the places that are free", () => {
     expect(await refusal({ keys }, Uint8Array.of(0, 1))).toMatch(
       /01 to 18 only.*; free: CKA_ID 02 \(9C\), 04 \(9E\)$/u,
     );
-    expect(await refusal({}, Uint8Array.of(0, 1))).toMatch(/; no place is free: a key that is there gives way$/u);
+    expect(await refusal({}, Uint8Array.of(0, 1))).toMatch(
+      /; no slot is free: generating a key replaces an existing one$/u,
+    );
   });
 
   test("and the retired ones on a YubiKey", async () => {
@@ -383,7 +385,7 @@ describe("making a key names the places that are free", () => {
 
   test("for a place that the card does not have", async () => {
     const message = await refusal({ keys: { "9d": null } }, Uint8Array.of(5));
-    expect(message).toBe("the card makes no key in 82, which CKA_ID 05 names; free: CKA_ID 03 (9D)");
+    expect(message).toBe("the card cannot generate a key in 82, which CKA_ID 05 names; free: CKA_ID 03 (9D)");
   });
 });
 

@@ -239,7 +239,7 @@ const FAULTS: Readonly<Record<string, Readonly<Record<string, Fault>>>> = {
       findings: ["data object note"],
     },
   },
-  "has more than anybody wants": {
+  "has more than is reasonable": {
     "sequences in sequences": {
       files: { "50154402": file([KEYS[0], nested(200), KEYS[1]].join("")) },
       more: 2,

@@ -73,7 +73,7 @@ test("rules that stand in EF.ARR are looked up there, each record once", async (
     "3F00/5015/5032": ["read: always"],
     "3F00/5015/4401": ["update: never"],
     "3F00/5015/4402": ["update: user (PIN 81)", "read: user (PIN 81)"],
-    "3F00/2F00": ["as record 9 of EF.ARR 2F06 says"],
+    "3F00/2F00": ["according to record 9 of EF.ARR 2F06"],
   });
   expect(card.commands.filter((command) => command.startsWith("00b20104"))).toHaveLength(2);
 });
@@ -84,16 +84,16 @@ test.each([
   ["8c0201b0", false, ["read: user and external authentication"]],
   ["8c0301b000", false, ["8C 01 B0 00"]],
   ["8c0306ff90", true, ["create DF: never", "create EF: user"]],
-  ["8b032f0602", false, ["as record 2 of EF.ARR 2F06 says"]],
-  ["8b0105", false, ["as record 5 of EF.ARR says"]],
-  ["8b062f0601020304", false, ["as record 2 of EF.ARR 2F06 says"]],
+  ["8b032f0602", false, ["according to record 2 of EF.ARR 2F06"]],
+  ["8b0105", false, ["according to record 5 of EF.ARR"]],
+  ["8b062f0601020304", false, ["according to record 2 of EF.ARR 2F06"]],
   ["8b022f06", false, ["8B 2F 06"]],
   ["8603010203", false, ["86 01 02 03"]],
   ["ab0880010190008001029700", false, ["read: always", "update: never"]],
   [
     "ab0e800103a406830181950108800140",
     false,
-    ["update: user (PIN 81)", "read: user (PIN 81)", "delete: no condition told"],
+    ["update: user (PIN 81)", "read: user (PIN 81)", "delete: no condition given"],
   ],
   [
     "ab0b800106a406830101950180",
@@ -107,7 +107,7 @@ test.each([
   ],
   ["ab0c800101 9e0111 a0049e01209700".replaceAll(" ", ""), false, ["AB 80 01 01 9E 01 11 A0 04 9E 01 20 97 00"]],
   ["ab0884012a900084018890 00".replaceAll(" ", ""), false, ["command INS 2A: always", "command INS 88: always"]],
-  ["ab03800180", false, ["mode 80: no condition told"]],
+  ["ab03800180", false, ["mode 80: no condition given"]],
   ["ab028001", false, ["AB 80 01"]],
 ])("access rules %s in words", (hex, isDirectory, expected) => {
   const bytes = Buffer.from(hex, "hex");

@@ -133,7 +133,7 @@ test("a key that authenticates, and signs nothing, is used by INTERNAL AUTHENTIC
   expect(sent).toEqual(["002241a4 81024b01840105", `00880000 ${"11".repeat(20)}`]);
 });
 
-test("an applet that hashes its input itself signs no hash that somebody else made", () => {
+test("an applet that hashes its input itself signs no hash that was made elsewhere", () => {
   const old = dialectOf(CARDS.isoApplet0);
   expect(old.primitives("ec", [])).toEqual(["ecdsa-sha1"]);
   expect(() => use("isoApplet0", EC, "sign", "ecdsa", DIGEST)).toThrow(UnsupportedError);

@@ -61,7 +61,7 @@ export interface TestKey {
   readonly authId?: string;
   readonly reference?: string;
   readonly path?: string;
-  /** Contents of the BIT STRING of usages: sign unless told. */
+  /** Contents of the BIT STRING of usages; default: sign. */
   readonly usage?: string;
   readonly consent?: number;
   readonly type?: "rsa" | "ec";

@@ -213,7 +213,7 @@ interface Recording {
   readonly exchanges: Readonly<Record<string, readonly { readonly command: string; readonly answer: string }[]>>;
 }
 
-/** A Java Card with a layout that nobody here made: see the "source" of the file. */
+/** A Java Card with a layout from elsewhere: see the "source" of the file. */
 export const RECORDING = JSON.parse(
   readFileSync(new URL("../../fixtures/pkcs15-java-card.json", import.meta.url), "utf8"),
 ) as Recording;

@@ -99,7 +99,7 @@ test("no PIN, no value behind it and no character that a terminal obeys is told"
   for (const secret of [PIN, SECRET, String.fromCharCode(...fromHex(SECRET)), RUDE]) expect(all).not.toContain(secret);
 });
 
-test("an application that shares the slots hears of it too, and one that stopped listening does not", async () => {
+test("an application that shares the slots is notified too, and one that stopped listening does not", async () => {
   await using rig = await traced(BAD_FILES);
   const lines: string[] = [];
   const other = new Cryptoki({ slots: rig.cryptoki.slots, trace: (line) => lines.push(line) });

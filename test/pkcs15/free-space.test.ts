@@ -92,7 +92,7 @@ describe("a part of a file that EF.UnusedSpace names", () => {
   test.each([
     ["has an object in it", free("4300", 2, 60)],
     ["is too short", free("4300", 4, 2)],
-    ["is in a file that nobody knows", free("4399", 0, 60)],
+    ["is in an unknown file", free("4399", 0, 60)],
     ["is another PIN's", free("4300", 4, 60, "02")],
     ["has no bounds", tlv("30", tlv("30", tlv("04", "4300")))],
     ["is listed beside what does not parse", free("4300", 4, 60) + tlv("30", "0500")],

@@ -129,7 +129,7 @@ describe("a card that lies", () => {
   });
 });
 
-test("a key of nobody's PIN, of no type and with a path to nowhere does not hide the others", async () => {
+test("a key of an unknown PIN, of no type and with a path to nowhere does not hide the others", async () => {
   const keys = [
     privateKey({ label: "lost", id: "01", authId: "99", path: "3f00dead" }),
     privateKey({ label: "good", id: "02", authId: "ff" }),

@@ -129,8 +129,10 @@ describe("what an applet tells of itself decides", () => {
   test("RSA-4096 is refused before anything is sent where the applet has none", () => {
     const make = (features: number): unknown =>
       applet([1, 0, features]).keys?.generation({ type: "rsa", modulusBits: 4096 });
-    expect(() => make(0x0f)).toThrow(/2048 bits at most/u);
+    expect(() => make(0x0f)).toThrow(/at most 2048 bits/u);
     expect(make(0x2f)).toBeDefined();
-    expect(() => applet([1, 0, 0x29]).keys?.generation({ type: "ec", curve: "P-256" })).toThrow(/no EC keys/u);
+    expect(() => applet([1, 0, 0x29]).keys?.generation({ type: "ec", curve: "P-256" })).toThrow(
+      /does not support EC keys/u,
+    );
   });
 });

@@ -19,7 +19,7 @@ type Kind = "rsa" | "ec";
 const SIGNATURE = { rsa: CKM.SHA256_RSA_PKCS, ec: CKM.ECDSA_SHA256 } as const;
 const TYPE = { rsa: CKK.RSA, ec: CKK.EC } as const;
 
-/** The first token of a card, logged in unless told. */
+/** The first token of a card; default: logged in. */
 class Rig implements AsyncDisposable {
   readonly cryptoki: Cryptoki;
   readonly session: number;
@@ -132,7 +132,7 @@ function filesOf(card: VirtualFileCard): readonly string[] {
 /** All that is kept without power but the number of changes. */
 const lasting = (card: VirtualFileCard): string => card.image().replace(/"changes": \d+/u, "");
 
-/** With directories as pkcs15-init makes them: FF where nobody wrote, and another PIN's to delete. */
+/** With directories as pkcs15-init makes them: FF where nothing was written, and another PIN's to delete. */
 function asMadeByOthers(given: VirtualFileCard): VirtualFileCard {
   const image = given
     .image()

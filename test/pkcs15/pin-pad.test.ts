@@ -128,7 +128,7 @@ describe("a reader with keys", () => {
   describe("whose answer to a changed PIN is lost", () => {
     const uncertain = {
       name: "PinUncertainError",
-      message: expect.stringMatching(/the PIN may have changed\. To find out, give the new one first/u) as unknown,
+      message: expect.stringMatching(/the PIN may have changed\. To find out, try the new one first/u) as unknown,
     };
 
     test.each(["changePin", "unlockPin"] as const)("leaves the PIN uncertain: %s", async (change) => {

@@ -71,7 +71,7 @@ describe("the first private file of a card", () => {
 
   test.each([
     ["of the card's own", "8603112233"],
-    ["by which nobody updates", "8c0303ff00"],
+    ["by which no user may update", "8c0303ff00"],
     ["by which everybody updates", "8c03030000"],
     ["by which another PIN updates", tlv("ab", "8001019000", "800102", tlv("a4", "830182"))],
     ["by which more than a PIN updates", tlv("ab", "8001019000", "800102", tlv("a4", "830181"), "9700")],

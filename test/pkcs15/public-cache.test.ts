@@ -92,7 +92,7 @@ describe("copies of public files", () => {
         throw new Error("gone");
       },
     ],
-  ])("of a store that %s are missed by nobody", async (_, fail) => {
+  ])("of a store that %s do not matter", async (_, fail) => {
     expect(await readAll(card(), { get: fail, set: fail })).toContain("private-key.01");
   });
 });

@@ -38,13 +38,13 @@ interface RebuiltOptions {
   readonly deviations?: readonly Iso7816Deviation[];
   /** The recorded card's applet is 0.6. */
   readonly make?: MakeName;
-  /** What stands in the certificate files, by the certificates; they themselves unless told. */
+  /** What stands in the certificate files, by the certificates; default: they themselves. */
   readonly stored?: (der: Uint8Array) => Uint8Array;
 }
 
 /**
  * The recorded card as an image of the virtual one: its directories byte for byte, with the access rules that it told; and in place
- * of its keys, which nobody has, others with their public keys and certificates where its were.
+ * of its keys, which are unknown, others with their public keys and certificates where its were.
  */
 export function rebuiltCard({
   pin = REBUILT_PIN,

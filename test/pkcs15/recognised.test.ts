@@ -66,7 +66,7 @@ describe("values that are somewhere else", () => {
     });
   });
 
-  test("a data object at a URL, and what is enveloped for others, is told of and left out", async () => {
+  test("a data object at a URL, and an enveloped one, are reported and skipped", async () => {
     const data = tlv("30", HEAD("far"), tlv("30", text("a")), tlv("a1", plain));
     const card = files({
       "50155031": odf({ a8: "4401", a4: "4404", a7: "4406" }),
@@ -160,7 +160,7 @@ describe("several applications on one card", () => {
     expect(found.findings?.()).toEqual([]);
   });
 
-  test("one that is nowhere does not hide the other, and a wrong template is told of", async () => {
+  test("one that is nowhere does not hide the other, and a wrong template is reported", async () => {
     const card = files({
       "2f00": template("dead") + tlv("61", "5103") + template("4d02"),
       ...application("two", "4d02", "82"),

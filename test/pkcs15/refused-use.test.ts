@@ -1,4 +1,4 @@
-/** A key that the card refuses with 6982 though the PIN was given: what becomes of the login. */
+/** A key that the card refuses with 6982 though the PIN was given: what happens to the login. */
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import { Card, type CardObject, type CardPrivateKey, type CardToken } from "../../src/card/index.ts";
@@ -106,7 +106,7 @@ describe.each([
     }
   });
 
-  test.each(["6700", "6985", "6f00"])("puts up with one where the empty VERIFY answers %s", async (sw) => {
+  test.each(["6700", "6985", "6f00"])("tolerates one if the empty VERIFY answers %s", async (sw) => {
     emptyVerify = sw;
     refusals = 2;
     await expect(use()).rejects.toMatchObject(refusedUse);
@@ -127,7 +127,7 @@ describe.each([
     Object.assign(key, { alwaysAuthenticate: true });
     await expect(use()).rejects.toMatchObject({
       name: "LoginRequiredError",
-      message: "the card wants the PIN immediately before each use of this key",
+      message: "the card needs the PIN immediately before each use of this key",
     });
   });
 

@@ -48,14 +48,14 @@ async function rig(card = recordedCard()): Promise<Rig> {
   return { card, readers, connected, token, key, other: () => readers.client({ patience: 200 }).connect(READER) };
 }
 
-describe("what the card has in hand", () => {
-  test("is believed while nobody else is connected", async () => {
+describe("the cached card state", () => {
+  test("is trusted while no other program is connected", async () => {
     const { card, token, key } = await rig();
     await token.use(key, "rsa-pkcs1", INPUT);
     expect(kinds(card)).toEqual(["PSO"]);
   });
 
-  test("is asked and set anew while somebody else is connected, and no PIN is dropped for it", async () => {
+  test("is queried and set anew while another program is connected, and no PIN is dropped for it", async () => {
     const { card, token, key, other } = await rig();
     const connection = await other();
     await token.use(key, "rsa-pkcs1", INPUT);
@@ -152,7 +152,7 @@ describe("what the card has in hand", () => {
   });
 });
 
-/** The recorded card's files, on a card whose make nobody knows. */
+/** The recorded card's files, on a card of an unknown make. */
 function cardOfNoMake(): FileCard {
   const card = new FileCard({ files: RECORDING.files });
   for (const command of ["0020000110313233343536", "00224", "002a"]) {

@@ -146,7 +146,7 @@ export class SmartCardHsm implements InProcessCard {
     const id = named === "0000" ? this.#current : named;
     const [tag, length, high = 0, low = 0] = data;
     if (tag !== 0x54 || length !== 2 || data.length !== 4 || ne === undefined) throw new Refusal(0x6a80);
-    // All that there is, or what fits a short answer: nobody asks for a number between.
+    // All that there is, or what fits a short answer: no caller requests a number between.
     if (ne > 256 && ne !== ALL) throw new Refusal(0x6700);
     const file = this.files.get(id);
     if (!file) throw new Refusal(MISSING);
@@ -202,7 +202,7 @@ export class SmartCardHsm implements InProcessCard {
       if (pin === this.pin && this.#verified) return new Uint8Array();
       throw new Refusal(pin.blocked ? 0x6983 : 0x63c0 + pin.tries);
     }
-    // Nobody's program verifies the initialisation code.
+    // No program verifies the initialisation code.
     if (pin !== this.pin) throw new Refusal(0x6a88);
     this.#verified = false;
     compare(pin, data);
@@ -255,7 +255,7 @@ export class SmartCardHsm implements InProcessCard {
     const info = describeKey(key);
     if (info.type === "rsa" && algorithm === 0x21) return atMost(rsaRaw(key, data), ne);
     if (info.type !== "ec" || algorithm !== 0x80) throw new Refusal(0x6985);
-    // The whole point. OpenSSL tells its x only, and nobody needs the other half.
+    // The whole point. OpenSSL gives its x only, and the other half is not needed.
     const x = ecdh(key, info, data);
     return atMost(concat(Uint8Array.of(0x04), x, randomBytes(x.length)), ne);
   }

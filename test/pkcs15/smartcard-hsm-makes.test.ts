@@ -28,7 +28,7 @@ describe("firmware whose list of objects has no certificates of keys", () => {
     expect(await names(card)).toEqual(["private-key one", "private-key two", "public-key two"]);
   });
 
-  test("a file that is kept back is told of", async () => {
+  test("a withheld file is reported", async () => {
     const card = new SmartCardHsm().addKey(1, RSA, "one");
     card.listsCertificates = false;
     card.lies.set("00b1ce01", "6982");

@@ -86,7 +86,7 @@ describe("a card that is not in order", () => {
     },
   );
 
-  test("a key without an entry is told of, and one whose entry is gone", async () => {
+  test("a key without an entry is reported, and one whose entry is gone", async () => {
     const card = twoKeys();
     card.files.delete("c401");
     expect(await objects(card)).toEqual([...SECOND, "! key 1"]);

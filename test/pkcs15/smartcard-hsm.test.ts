@@ -153,7 +153,7 @@ describe("a SmartCard-HSM through C_ functions", () => {
     expect(value).toEqual(new Uint8Array(peer.computeSecret(point)));
   });
 
-  test("gives certificates, each read once, and one of an authority not before somebody asks", async () => {
+  test("gives certificates, each read once, and one of an authority only on request", async () => {
     const card = new SmartCardHsm().addKey(1, RSA, "RSA key");
     const own = await issue(RSA, "Key 1");
     card.certify(1, own);

@@ -126,7 +126,7 @@ describe("objects", () => {
   });
 
   test.each([
-    ["a PIN of a type nobody knows", "0a0109", "020104"],
+    ["a PIN of an unknown type", "0a0109", "020104"],
     ["a PIN longer than a command", "0a0101", "02020200"],
   ])("%s is refused", (_, type, minimum) => {
     const pin = tlv("30", tlv("30") + tlv("30", "040101") + tlv("a1", tlv("30", "030100", type, minimum, "020108")));

@@ -73,12 +73,12 @@ describe("the label of a PKCS #15 token", () => {
     for (const wrong of [fromHex("c328"), utf8(""), utf8("  "), utf8("a\nb")]) {
       await expect(change(wrong)).rejects.toMatchObject({
         ...refusal("ATTRIBUTE_VALUE_INVALID"),
-        message: expect.stringContaining(wrong[0] === 0xc3 ? "not UTF-8" : "is text, in UTF-8"),
+        message: expect.stringContaining(wrong[0] === 0xc3 ? "not UTF-8" : "must be text, in UTF-8"),
       });
     }
     await expect(change(utf8("x".repeat(200)))).rejects.toMatchObject({
       ...refusal("ATTRIBUTE_READ_ONLY"),
-      message: expect.stringMatching(/TokenInfo .*5032 has 256 bytes, and would need 3\d\d with this label/u),
+      message: expect.stringMatching(/TokenInfo .*5032 has 256 bytes, but needs 3\d\d with this label/u),
     });
     await expect(change(utf8("x".repeat(256)))).rejects.toThrow(/more than 255 bytes/u);
     expect(await labels(cryptoki)).toEqual(["Virtual eID (PIN)", "Virtual eID (Signature PIN)"]);
@@ -100,8 +100,8 @@ describe("the label of a PKCS #15 token", () => {
       return first(objects);
     };
     for (const [label, modifiable, why] of [
-      ["TokenSerialNumber", true, /CKA_VALUE of TokenSerialNumber is the card's/u],
-      ["UpdateCount", true, /CKA_VALUE of UpdateCount changes by itself/u],
+      ["TokenSerialNumber", true, /CKA_VALUE of TokenSerialNumber is determined by the card/u],
+      ["UpdateCount", true, /CKA_VALUE of UpdateCount changes only with the token's contents/u],
       ["ATR", false, undefined],
     ] as const) {
       const handle = await found(label);
@@ -116,7 +116,7 @@ describe("the label of a PKCS #15 token", () => {
       cryptoki.C_SetAttributeValue(session, await found("TokenLabel"), { [CKA.LABEL]: "x" }),
     ).rejects.toMatchObject({
       ...refusal("ATTRIBUTE_READ_ONLY"),
-      message: expect.stringContaining("CKA_LABEL of TokenLabel stays as it is"),
+      message: expect.stringContaining("CKA_LABEL of TokenLabel cannot be changed"),
     });
   });
 });
@@ -220,6 +220,6 @@ describe("EF(TokenInfo)", () => {
     expect(full.commands.some((command) => command.startsWith("00d6"))).toBe(false);
     const broken = labelledCard(96);
     broken.files.set("50155032", { contents: `05${tokenInfo("Old label")}` });
-    await expect((await open(broken)).token.setLabel?.("x")).rejects.toThrow(/broken: it is not written to/u);
+    await expect((await open(broken)).token.setLabel?.("x")).rejects.toThrow(/malformed: it is not written to/u);
   });
 });

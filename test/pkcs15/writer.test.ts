@@ -190,7 +190,7 @@ describe("writing", () => {
     expect(await token.updateCount?.()).not.toEqual(count);
   });
 
-  test("takes its turn where several are under way at once, and lets nobody wait for ever", async () => {
+  test("takes its turn where several are under way at once, and no caller waits for ever", async () => {
     const card = writableCard();
     const { token } = await open(card);
     await Promise.all([
@@ -419,7 +419,7 @@ describe("bringing keys to a card", () => {
     expect(toHex(spki)).toBe(pair.publicKey.export({ format: "der", type: "spki" }).toString("hex"));
   });
 
-  test("other keys are refused before the card hears of them", async () => {
+  test("other keys are refused before anything is sent to the card", async () => {
     const card = keyMakingCard();
     const token = await openRecorded(card);
     card.commands.length = 0;

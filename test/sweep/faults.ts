@@ -116,7 +116,7 @@ const ANSWER_BEFORE: Fault = {
 
 export const FAULTS: readonly Fault[] = [
   ...[0x6f00, 0x6581, 0x6400, 0x6985, 0x6a80, 0x6a86, 0x6b00, 0x6d00, 0x6e00, 0x6700].map((sw) => refusal(sw)),
-  // Nobody can tell a wrong length from the right one, nor a success that promises more from one that has it.
+  // It is impossible to tell a wrong length from the right one, nor a success that promises more from one that has it.
   ...[0x6c00, 0x6c10, 0x6100, 0x6110].map((sw) => refusal(sw, "lie")),
   ...[0x6982, 0x6a82, 0x6a83, 0x6a88].map((sw) => refusal(sw, "answer")),
   ...(["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_SHARING_VIOLATION"] as const).map(lost),

@@ -197,7 +197,7 @@ const NEVER = new Set(["CKR_GENERAL_ERROR", "CKR_PIN_INCORRECT", "CKR_PIN_LOCKED
 function judge({ fault, work }: Run, during: Attempt, { result }: Healthy): string | undefined {
   if ("result" in during) {
     const lines = during.result.split("\n");
-    // After a reset whoever was logged in is not, and sees no private objects.
+    // After a reset no user is logged in, and no private objects are visible.
     const isRight =
       work.partly || fault.resets ? lines.every((line) => result.split("\n").includes(line)) : during.result === result;
     const isWrong = fault.kind === "accident" && !isRight;
@@ -241,10 +241,10 @@ async function compare(run: Run, bench: Bench, caller: Caller, before: View): Pr
     : { failure: `after C_Reinitialize: ${again}`, reinitialised: true };
 }
 
-/** What whoever is not logged in any more is told: private objects have gone with the login. */
+/** The error for a caller that is not logged in any more: private objects have gone with the login. */
 const LOGGED_OUT = new Set(["CKR_USER_NOT_LOGGED_IN", "CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID"]);
 
-/** A login may have ended with the fault; whoever is told so logs in and goes on. */
+/** A login may have ended with the fault; the caller then logs in again and goes on. */
 async function lookAgain({ fault, work }: Run, bench: Bench, caller: Caller): Promise<View | Error> {
   const mayEndLogin = fault.resets ?? (fault.kind !== "accident" || /login|logout|PIN|beginning/u.test(work.name));
   try {

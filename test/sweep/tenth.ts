@@ -13,7 +13,7 @@ export function testSeededTenth(...names: readonly (keyof typeof SUBJECTS)[]): v
   const seed = Number(process.env["SWEEP_SEED"] ?? Date.now() % 1_000_000);
   describe(`a tenth of the fault sweep, SWEEP_SEED=${seed}`, () => {
     test.each(names)(
-      "%s: a fault harms nothing but the call at hand",
+      "%s: a fault harms nothing but the present call",
       async (name) => {
         const tally = await sweep(await SUBJECTS[name](), { seed, oneIn: ONE_IN });
         console.log(`${name}, SWEEP_SEED=${seed}: ${tally.report()}`);

@@ -279,7 +279,7 @@ export const IMPORT_DATA = writing("import data", ({ caller }, session) =>
       [CKA.PRIVATE]: false,
       [CKA.LABEL]: "Security Object",
       [CKA.APPLICATION]: "PIV",
-      [CKA.VALUE]: utf8("data that somebody wants on the card"),
+      [CKA.VALUE]: utf8("data for the card"),
     };
     await caller.cryptoki.C_CreateObject(session, template, { signal: caller.signal });
     return "imported";

@@ -184,7 +184,7 @@ describe("what happens to the card", () => {
     expect(await card.rig.count(() => card.crypto.certStorage.list())).toBe(0);
   });
 
-  test("a session that somebody else opened stays open", async () => {
+  test("a session that was opened elsewhere stays open", async () => {
     await using made = await rig(await testCard());
     const session = await made.cryptoki.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION);
     const crypto = await TokenCrypto.open({ cryptoki: made.cryptoki, session, pin: () => PIN });

@@ -47,7 +47,7 @@ describe("@peculiar/x509", () => {
     expect(await certificate.verify({ date: new Date("2030-01-01") })).toBe(true);
   });
 
-  test("an authority on a card certifies somebody else's key", async () => {
+  test("an authority on a card certifies another party's key", async () => {
     const { keyStorage, subtle } = card.crypto;
     const authority = await keyStorage.pair({ id: id(1) });
     const subject = await subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);

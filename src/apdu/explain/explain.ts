@@ -21,17 +21,17 @@ import { PIV_COMMANDS } from "./piv.ts";
 import { type TagName, type TagNames, tagNamesFor } from "./tag-names.ts";
 
 export interface CommandExplanation {
-  /** "VERIFY"; "INS 5A" for an instruction that no table knows. */
+  /** "VERIFY"; "INS 5A" for an unknown instruction. */
   readonly name: string;
   /** Standard and section that define it; empty for an unknown instruction. */
   readonly standard: string;
-  /** Parameters and data in words, without a byte of data that may be secret. */
+  /** Parameters and data as text, without secret data. */
   readonly details: readonly string[];
   /** Further parts of the command follow. */
   readonly chained: boolean;
 }
 
-/** The tables of each kind of class byte; the first row that fits explains, so the narrower standard comes first. */
+/** The tables of each kind of class byte; the first matching row explains, so the narrower standard comes first. */
 const TABLES: Readonly<Record<ClassByte["kind"], readonly Instruction[]>> = {
   interindustry: [...PIV_COMMANDS, ...ISO_7816_8, ...ISO_7816_4, ...ISO_7816_9],
   proprietary: [...GLOBALPLATFORM, ...SMARTCARD_HSM_COMMANDS, ...GSC_IS, ...ISO_7816_4],
@@ -40,8 +40,8 @@ const TABLES: Readonly<Record<ClassByte["kind"], readonly Instruction[]>> = {
 };
 
 /**
- * What a command APDU asks of the card, in words. Which application is selected is not known here: instructions that PIV
- * and Yubico define are taken for theirs. Explains anything, also bytes that are no command.
+ * Explains a command APDU. The selected application is unknown here: instructions of PIV and Yubico are explained as
+ * theirs. Accepts any bytes, also malformed commands.
  */
 export function explainCommand(command: Uint8Array | CommandApdu): CommandExplanation {
   if (!(command instanceof Uint8Array)) return explain(command);
@@ -60,7 +60,7 @@ function explain(apdu: CommandApdu): CommandExplanation {
   return {
     name: row?.name ?? `INS ${hex(command.ins)}`,
     standard: row?.standard ?? "",
-    // What secure messaging wraps is not what the tables describe.
+    // The tables do not describe data under secure messaging.
     details: [
       ...classDetails(classByte),
       ...(classByte.secureMessaging === undefined ? (row?.details?.(command) ?? []) : []),
@@ -69,14 +69,19 @@ function explain(apdu: CommandApdu): CommandExplanation {
   };
 }
 
-/** The header tells what was meant. */
+/** The header shows the intention. */
 function explainBroken(bytes: Uint8Array): CommandExplanation {
   const [cla, ins, p1, p2] = bytes;
   if (cla === undefined || ins === undefined || p1 === undefined || p2 === undefined) {
-    return { name: "no command", standard: "", details: [`${bytesLong(bytes.length)}, 4 at least`], chained: false };
+    return {
+      name: "no command",
+      standard: "",
+      details: [`${bytesLong(bytes.length)}; the minimum is 4`],
+      chained: false,
+    };
   }
   const { name, standard, chained } = explain({ cla, ins, p1, p2 });
-  return { name, standard, details: ["its lengths do not add up"], chained };
+  return { name, standard, details: ["its lengths do not match"], chained };
 }
 
 /** An explanation in one line: "VERIFY: reference 80: local 0 (PIV: application PIN), data concealed". */
@@ -88,7 +93,7 @@ export function commandText({ name, details, chained }: CommandExplanation): str
 export interface ResponseExplanation {
   /** Undefined for an answer without a status word. */
   readonly status: StatusExplanation | undefined;
-  /** The answer's data objects, one a line, indented by two spaces for each level; nothing that may be secret. */
+  /** The answer's data objects, one a line, indented by two spaces for each level, without secrets. */
   readonly details: readonly string[];
 }
 
@@ -97,11 +102,11 @@ const MAX_LINES = 200;
 const MAX_SHOWN = 32;
 
 /**
- * What the answer to `command` says, in words. An answer that may hold a secret, or whose kind is not known because GET
- * RESPONSE collected it, is measured only. Explains anything, also bytes that are no answer.
+ * Explains the answer to `command`. For an answer that may hold a secret, or whose kind is unknown because GET RESPONSE
+ * collected it, only the length is given. Accepts any bytes.
  */
 export function explainResponse(command: Uint8Array, answer: Uint8Array): ResponseExplanation {
-  if (answer.length < 2) return { status: undefined, details: [`${bytesLong(answer.length)}, 2 at least`] };
+  if (answer.length < 2) return { status: undefined, details: [`${bytesLong(answer.length)}; the minimum is 2`] };
   const { data, sw } = decodeResponse(answer.subarray(-65_538));
   return { status: explainStatus(sw), details: describeData(command, data) };
 }
@@ -123,11 +128,11 @@ function namesFor(command: Uint8Array): TagNames {
   }
 }
 
-/** Adds a line for each data object; false if `bytes` are no BER-TLV, whole or cut off at the end. */
+/** Adds a line for each data object; false if `bytes` are not BER-TLV, complete or cut off at the end. */
 function describeNodes(bytes: Uint8Array, names: TagNames, depth: number, lines: string[]): boolean {
   const nodes = outline(bytes);
   const known = nodes.some(({ tag }) => names.has(tag));
-  // Where no tag is expected, bytes that only begin like BER-TLV are something else.
+  // If no tag is expected, bytes that only begin like BER-TLV are something else.
   if (nodes.length === 0 || (!known && !isWhole(bytes))) return false;
   for (const node of nodes) {
     if (lines.length >= MAX_LINES) break;
@@ -163,7 +168,7 @@ function isConstructed(tag: number): boolean {
   return (first & 0x20) !== 0;
 }
 
-/** Text if it is such, digits otherwise; the beginning of what is long. */
+/** Printable text as text, other bytes as digits; long values are shortened. */
 function show(value: Uint8Array): string {
   const shown = value.subarray(0, MAX_SHOWN);
   const more = value.length > MAX_SHOWN ? "..." : "";

@@ -2,24 +2,24 @@ import { ByteReader, DataError } from "../../bytes/index.ts";
 import type { CommandApdu } from "../command.ts";
 import { readTlvHeader } from "../tlv.ts";
 
-/** A command to explain; without data it has none of length 0. */
+/** A command to explain; absent data is empty data. */
 export interface ExplainedCommand extends CommandApdu {
   readonly data: Uint8Array;
 }
 
-/** A row of a standard's table: an instruction, and what its parameters and data mean. */
+/** A row of a standard's table: an instruction, and the meaning of its parameters and data. */
 export interface Instruction {
   readonly ins: number;
   readonly name: string;
   /** Standard and section. */
   readonly standard: string;
-  /** Where one instruction byte has several meanings: whether this row is the one. */
+  /** If an instruction byte has several meanings: whether this row applies. */
   readonly when?: (command: ExplainedCommand) => boolean;
-  /** Never a byte of data that may be secret. */
+  /** Never shows data that may be secret. */
   readonly details?: (command: ExplainedCommand) => readonly string[];
 }
 
-/** Capital hexadecimal digits, two at least. */
+/** Uppercase hexadecimal digits, at least two. */
 export function hex(value: number, digits = 2): string {
   return value.toString(16).toUpperCase().padStart(digits, "0");
 }
@@ -34,7 +34,7 @@ export function p1p2({ p1, p2 }: CommandApdu): number {
   return (p1 << 8) | p2;
 }
 
-/** A class byte taken apart (ISO/IEC 7816-4 section 5.4.1; GlobalPlatform 2.3 section 11.1.4). */
+/** A parsed class byte (ISO/IEC 7816-4 section 5.4.1; GlobalPlatform 2.3 section 11.1.4). */
 export interface ClassByte {
   readonly kind: "interindustry" | "proprietary" | "reader" | "reserved";
   /** Further parts of the command follow. */
@@ -51,9 +51,9 @@ const SECURE_MESSAGING = [
   "secure messaging, header authenticated",
 ] as const;
 
-/** What a class byte says. */
+/** Parses a class byte. */
 export function readClassByte(cla: number): ClassByte {
-  // PC/SC part 3 section 3.2.2.1: such a command is for the reader, and the card does not see it.
+  // PC/SC part 3 section 3.2.2.1: such a command is for the reader; the card does not receive it.
   if (cla === 0xff) return { kind: "reader", chained: false, channel: 0 };
   if (cla >= 0xe0 || (cla >= 0x90 && cla < 0xc0)) return { kind: "proprietary", chained: false, channel: 0 };
   if (cla >= 0x20 && cla < 0x40) return { kind: "reserved", chained: false, channel: 0 };
@@ -73,7 +73,7 @@ function furtherForm(cla: number): Pick<ClassByte, "channel" | "secureMessaging"
   return { channel: 4 + (cla & 0x0f), ...(secured && { secureMessaging: SECURE_MESSAGING[2] }) };
 }
 
-/** In words what is out of the ordinary about a class byte. */
+/** Describes the unusual parts of a class byte. */
 export function classDetails({ kind, secureMessaging, channel }: ClassByte): string[] {
   return [
     ...(kind === "reserved" ? ["class byte reserved"] : []),
@@ -82,17 +82,17 @@ export function classDetails({ kind, secureMessaging, channel }: ClassByte): str
   ];
 }
 
-/** A data object as far as it is there. */
+/** A data object that may be cut off. */
 export interface TlvNode {
   readonly tag: number;
-  /** As its length field says, whether or not the value is there in full. */
+  /** The length field's value, whether or not the value is complete. */
   readonly length: number;
   readonly value: Uint8Array;
 }
 
 /**
- * The data objects of `bytes`, the last one perhaps cut off: what a chained command or the first part of an answer looks
- * like. Padding of 00 and FF is skipped. Ends quietly where the bytes are no BER-TLV.
+ * The data objects of `bytes`, the last one perhaps cut off, as in a chained command or the first part of an answer.
+ * Skips padding of 00 and FF. Stops silently at bytes that are not BER-TLV.
  */
 export function outline(bytes: Uint8Array): TlvNode[] {
   const reader = new ByteReader(bytes);

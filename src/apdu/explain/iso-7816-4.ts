@@ -6,7 +6,7 @@ const iso = (section: string): string => `ISO/IEC 7816-4 ${section}`;
 
 type Row = readonly [ins: number, name: string, section: string, details?: Instruction["details"]];
 
-/** Instructions with an even and an odd code; the odd one takes its offset or content as BER-TLV (section 5.5). */
+/** Instructions with an even and an odd code; with the odd one the offset or content is BER-TLV (section 5.5). */
 const pair = (even: number, name: string, section: string, details: Instruction["details"] = dataLength): Row[] => [
   [even, name, section, details],
   [even | 1, name, section, details],
@@ -43,7 +43,10 @@ function select({ p1, p2, data }: ExplainedCommand): string[] {
   ];
 }
 
-/** P1-P2: an offset, or a short EF identifier and an offset; with an odd instruction a file, the offset being in the data. */
+/**
+ * P1-P2: an offset, or a short EF identifier and an offset; with an odd instruction a file, and the offset is in the
+ * data.
+ */
 function binary(command: ExplainedCommand): string[] {
   const { ins, p1, p2 } = command;
   if ((ins & 1) !== 0) {
@@ -76,7 +79,10 @@ function record(command: ExplainedCommand): string[] {
   ];
 }
 
-/** Even instruction: P1-P2 is the tag. Odd: P1-P2 is the file, and a tag list or header list says what (section 11.4). */
+/**
+ * Even instruction: P1-P2 is the tag. Odd: P1-P2 is the file, and a tag list or header list names the objects (section
+ * 11.4).
+ */
 function dataObject(command: ExplainedCommand): string[] {
   const { ins, p1, data } = command;
   const target = p1p2(command);
@@ -85,7 +91,9 @@ function dataObject(command: ExplainedCommand): string[] {
   return [describePath(Uint8Array.of(target >> 8, target & 0xff)), ...list];
 }
 
-/** P2 of VERIFY and its kin (section 11.5.1 table 94): where the reference data lives, and its number. */
+/**
+ * P2 of VERIFY and related commands (section 11.5.1 table 94): global or local, and the number of the reference data.
+ */
 function reference({ p2 }: ExplainedCommand): string {
   const place = p2 === 0 ? "implied" : `${(p2 & 0x80) === 0 ? "global" : "local"} ${p2 & 0x1f}`;
   const piv = PIN_REFERENCES.get(p2);
@@ -93,12 +101,12 @@ function reference({ p2 }: ExplainedCommand): string {
 }
 
 function verify(command: ExplainedCommand): string[] {
-  if (command.p1 === 0xff) return [reference(command), "forgets that it was verified"];
-  return [reference(command), command.data.length === 0 ? "asks for the tries left; costs none" : "data concealed"];
+  if (command.p1 === 0xff) return [reference(command), "resets the verified state"];
+  return [reference(command), command.data.length === 0 ? "queries the tries left; spends none" : "data concealed"];
 }
 
 const CHANGE = ["old and new value", "new value alone"] as const;
-const RESET = ["reset code and new value", "reset code alone", "new value alone", "nothing but the reference"] as const;
+const RESET = ["reset code and new value", "reset code alone", "new value alone", "only the reference"] as const;
 
 const withReference =
   (modes: readonly string[]): Instruction["details"] =>

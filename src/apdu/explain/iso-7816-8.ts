@@ -5,7 +5,7 @@ import { describePath } from "./names.ts";
 
 const PART_8 = "ISO/IEC 7816-8:2004";
 
-/** PERFORM SECURITY OPERATION: P1 is the tag of what comes back, P2 of what goes in. */
+/** PERFORM SECURITY OPERATION: P1 is the tag of the output, P2 of the input. */
 const OPERATIONS: readonly (readonly [p1p2: number, operation: string, section: string])[] = [
   [0x8e80, "COMPUTE CRYPTOGRAPHIC CHECKSUM", "5.3"],
   [0x9e9a, "COMPUTE DIGITAL SIGNATURE", "5.4"],
@@ -69,7 +69,7 @@ const MSE_ACTIONS: ReadonlyMap<number, string> = new Map([
   [0x4, "ERASE"],
 ]);
 
-/** Control reference data objects whose values are names of keys, files and algorithms (section 10.3.3). */
+/** Control reference data objects whose values name keys, files and algorithms (section 10.3.3). */
 const REFERENCES: ReadonlyMap<number, string> = new Map([
   [0x80, "algorithm"],
   [0x81, "file"],
@@ -89,7 +89,7 @@ function securityEnvironment({ p1, p2, data }: ExplainedCommand): string[] {
   ];
 }
 
-/** Values are shown for references only: other objects may hold key material. */
+/** Shows the values of references only: other objects may hold key material. */
 function controlReferences(data: Uint8Array): string[] {
   try {
     return readTlvs(data).map(({ tag, value }) => {
@@ -103,11 +103,11 @@ function controlReferences(data: Uint8Array): string[] {
 }
 
 const GENERATE: ReadonlyMap<number, string> = new Map([
-  [0x80, "generates, answers the public key as it is stored"],
+  [0x80, "generates; returns the public key as stored"],
   [0x81, "reads the public key"],
-  [0x82, "generates, answers the public key as extended header list says"],
-  [0x83, "reads the public key as extended header list says"],
-  [0x84, "generates, no public key in the answer"],
+  [0x82, "generates; returns the public key as the extended header list says"],
+  [0x83, "reads the public key as the extended header list says"],
+  [0x84, "generates; returns no public key"],
 ]);
 
 function generate({ p1, p2 }: ExplainedCommand): string[] {
@@ -156,7 +156,7 @@ const ROWS: readonly (readonly [ins: number, name: string, details: Instruction[
   [0xe4, "DELETE FILE", target],
   [0xe6, "TERMINATE DF", target],
   [0xe8, "TERMINATE EF", target],
-  [0xfe, "TERMINATE CARD USAGE", () => ["for good"]],
+  [0xfe, "TERMINATE CARD USAGE", () => ["permanently"]],
 ];
 
 /** Commands for card and file management (ISO/IEC 7816-9). */

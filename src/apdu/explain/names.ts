@@ -1,7 +1,7 @@
 import { fromHex, startsWith, toHex } from "../../bytes/index.ts";
 import { hex } from "./instruction.ts";
 
-/** Applications by the beginning of their identifier; the longest one that fits counts. */
+/** Applications by the beginning of their identifier; the longest match counts. */
 const APPLICATIONS: readonly (readonly [Uint8Array, string])[] = (
   [
     ["A00000030800001000", "PIV card application"],
@@ -34,7 +34,7 @@ const APPLICATIONS: readonly (readonly [Uint8Array, string])[] = (
   ] as const
 ).map(([aid, name]) => [fromHex(aid), name]);
 
-/** A DF name in words: the application's name if it is known, and the name's bytes. */
+/** Describes a DF name: the application's name if known, and the bytes. */
 export function describeApplication(name: Uint8Array): string {
   const known = APPLICATIONS.filter(([aid]) => startsWith(name, aid)).sort(([a], [b]) => b.length - a.length)[0];
   const digits = toHex(name).toUpperCase();
@@ -53,7 +53,7 @@ const FILES: ReadonlyMap<string, string> = new Map([
   ["5033", "EF.UnusedSpace"],
 ]);
 
-/** A file identifier or a path of such, in words where they are known. */
+/** Describes a file identifier or a path of identifiers. */
 export function describePath(path: Uint8Array): string {
   const last = FILES.get(toHex(path.subarray(-2)));
   const digits = toHex(path).toUpperCase();
@@ -116,7 +116,7 @@ function keyName(reference: number): string | undefined {
   return retired === undefined ? KEYS.get(reference) : `Key Management, retired ${retired}`;
 }
 
-/** Whether PIV knows this key reference. */
+/** Whether this is a key reference of PIV. */
 export function isKeyReference(reference: number): boolean {
   return keyName(reference) !== undefined;
 }
@@ -150,7 +150,7 @@ export function describeAlgorithm(algorithm: number): string {
   return `algorithm ${hex(algorithm)}: ${ALGORITHMS.get(algorithm) ?? "unknown"}`;
 }
 
-/** Reference data of VERIFY and its kin (SP 800-73-4 part 2 table 4; SP 800-78-4 table 6-1). */
+/** Reference data of VERIFY and related commands (SP 800-73-4 part 2 table 4; SP 800-78-4 table 6-1). */
 export const PIN_REFERENCES: ReadonlyMap<number, string> = new Map([
   [0x00, "global PIN"],
   [0x80, "application PIN"],

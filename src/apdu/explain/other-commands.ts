@@ -23,7 +23,7 @@ export const GSC_IS: readonly Instruction[] = [
 const SMARTCARD_HSM = "SmartCard-HSM (OpenSC, card-sc-hsm.c)";
 const SIGN_WITH: Readonly<Record<number, string>> = { 0x20: "RSA without padding", 0x70: "ECDSA" };
 
-/** Commands of CardContact's applet, proprietary class, where none of a CAC has the same form. */
+/** Commands of CardContact's applet, proprietary class, except those with the same form as a CAC's. */
 export const SMARTCARD_HSM_COMMANDS: readonly Instruction[] = [
   { ins: 0x58, name: "ENUMERATE OBJECTS", standard: SMARTCARD_HSM, when: ({ data }) => data.length === 0 },
   {
@@ -64,7 +64,7 @@ function identifier(data: Uint8Array): string[] {
   return aid === undefined || aid.length === 0 ? [] : [describeApplication(aid)];
 }
 
-/** Fields that begin with their length, up to `most`. */
+/** Fields that begin with their length, at most `most` of them. */
 function fields(data: Uint8Array, most: number): Uint8Array[] {
   const found: Uint8Array[] = [];
   for (let offset = 0; offset < data.length && found.length < most;) {
@@ -163,7 +163,7 @@ const ROWS: readonly Row[] = [
     0xe4,
     "DELETE",
     "11.2",
-    ({ p2, data }) => [...identifier(data), ...((p2 & 0x80) === 0 ? [] : ["and what belongs to it"])],
+    ({ p2, data }) => [...identifier(data), ...((p2 & 0x80) === 0 ? [] : ["and related objects"])],
   ],
   [0xe6, "INSTALL", "11.5", install],
   [0xe8, "LOAD", "11.6", block],

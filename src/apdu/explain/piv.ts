@@ -4,7 +4,10 @@ import { describeAlgorithm, describeKey, describeObject, isKeyReference } from "
 const PIV = "SP 800-73-4 part 2";
 const YUBICO = "Yubico PIV extension";
 
-/** GET DATA and PUT DATA of PIV go to the current DF (P1-P2 = 3FFF) and name the object by a tag list or by its own tag. */
+/**
+ * GET DATA and PUT DATA of PIV address the current DF (P1-P2 = 3FFF) and name the object by a tag list or by its own
+ * tag.
+ */
 const CURRENT_DF = 0x3fff;
 
 function objectTag({ data }: ExplainedCommand): number | undefined {
@@ -38,10 +41,10 @@ const DYNAMIC: ReadonlyMap<number, string> = new Map([
   [0x85, "exponentiation"],
 ]);
 
-/** An empty object asks the card for it; a full one gives it (section 3.2.4). */
+/** An empty object requests the value from the card; a full one provides it (section 3.2.4). */
 function describeDynamic({ tag, length }: TlvNode): string {
   const name = DYNAMIC.get(tag) ?? `object ${hex(tag)}`;
-  return length === 0 ? `wants ${name}` : `gives ${name} of ${bytesLong(length)}`;
+  return length === 0 ? `requests ${name}` : `provides ${name} of ${bytesLong(length)}`;
 }
 
 function generalAuthenticate({ p1, p2, data }: ExplainedCommand): string[] {
@@ -84,10 +87,10 @@ function moveKey({ p1, p2 }: ExplainedCommand): string[] {
 }
 
 function setManagementKey({ p2 }: ExplainedCommand): string[] {
-  return ["data concealed", ...(p2 === 0xfe ? ["touch wanted for each use"] : [])];
+  return ["data concealed", ...(p2 === 0xfe ? ["touch needed for each use"] : [])];
 }
 
-/** Of a PIV card application; other applications may use the same instructions for something else. */
+/** Instructions of a PIV card application; other applications may use them for something else. */
 export const PIV_COMMANDS: readonly Instruction[] = [
   { ins: 0xcb, name: "GET DATA", standard: `${PIV} 3.1.2`, when: namesObject, details: dataObject },
   { ins: 0xdb, name: "PUT DATA", standard: `${PIV} 3.3.1`, when: namesObject, details: putData },
@@ -112,13 +115,13 @@ export const PIV_COMMANDS: readonly Instruction[] = [
     ins: 0xfa,
     name: "SET PIN RETRIES",
     standard: YUBICO,
-    details: ({ p1, p2 }) => [`PIN: ${p1} tries`, `PUK: ${p2} tries`, "both go back to their factory values"],
+    details: ({ p1, p2 }) => [`PIN: ${p1} tries`, `PUK: ${p2} tries`, "resets both to their factory values"],
   },
   {
     ins: 0xfb,
     name: "RESET",
     standard: YUBICO,
-    details: () => ["erases all keys and objects; wants PIN and PUK blocked"],
+    details: () => ["erases all keys and objects; requires blocked PIN and PUK"],
   },
   { ins: 0xfd, name: "GET VERSION", standard: YUBICO },
   {

@@ -1,10 +1,10 @@
 import type { CommandApdu } from "../command.ts";
 import { p1p2 } from "./instruction.ts";
 
-/** What a tag stands for, and the tags within its value. */
+/** The name of a tag, and the tags within its value. */
 export interface TagName {
   readonly name: string;
-  /** Tags within; absent where the value is not looked into, though its tag may say that it is constructed. */
+  /** Tags within; absent if the value is not parsed, although its tag may be constructed. */
   readonly inside?: TagNames;
 }
 export type TagNames = ReadonlyMap<number, TagName>;
@@ -17,7 +17,7 @@ const tags = (...entries: readonly Entry[]): TagNames =>
 /** File control parameters (ISO/IEC 7816-4 section 7.4.3 table 11). */
 const CONTROL = tags(
   [0x80, "bytes of data"],
-  [0x81, "bytes in all"],
+  [0x81, "total bytes"],
   [0x82, "file descriptor"],
   [0x83, "file identifier"],
   [0x84, "DF name"],
@@ -116,7 +116,7 @@ const BIOMETRIC = tags([0xbc, "biometric data"], DETECTION);
 
 const wrapped = (inside: TagNames): TagNames => tags([0x53, "data object", inside]);
 
-/** What each PIV data object holds (SP 800-73-4 part 1 appendix A); all others are certificates. */
+/** The contents of each PIV data object (SP 800-73-4 part 1 appendix A); all others are certificates. */
 const OBJECTS: ReadonlyMap<string, TagNames> = new Map([
   ["5fc102", wrapped(CHUID)],
   ["5fc107", wrapped(CAPABILITIES)],
@@ -145,13 +145,13 @@ const AUTHENTICATION = tags([
 const METADATA = tags(
   [0x01, "algorithm"],
   [0x02, "PIN and touch policy"],
-  [0x03, "origin: 01 made on the card, 02 imported"],
+  [0x03, "origin: 01 generated on the card, 02 imported"],
   [0x04, "public key"],
   [0x05, "default value: 01 yes"],
   [0x06, "tries, and tries left"],
 );
 
-/** The tags that the answer to `command` may hold; none where they are not known. */
+/** The tags that the answer to `command` may hold; empty if unknown. */
 export function tagNamesFor(command: CommandApdu): TagNames {
   switch (command.ins) {
     case 0xa4:

@@ -17,7 +17,7 @@ import { chooseReader } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import type { Environment, Printer } from "../output/printer.ts";
 
-/** A status word and its meaning, green if the card is content. */
+/** A status word and its meaning, green for success. */
 function sayStatus(print: Printer, status: StatusExplanation): void {
   const { code, kind, name, advice } = status;
   const colour =
@@ -109,7 +109,9 @@ function explainAnswer({ print }: CommandContext, command: Uint8Array, answer: U
   for (const detail of details) print.line(`  ${detail}`);
 }
 
-/** No command's class byte is 3B or 3F (ISO/IEC 7816-4 section 5.4.1: reserved), so nothing else begins so. */
+/**
+ * No command's class byte is 3B or 3F (ISO/IEC 7816-4 section 5.4.1: reserved), so only an answer to reset begins so.
+ */
 function isAtr(bytes: Uint8Array): boolean {
   if (bytes[0] !== 0x3b && bytes[0] !== 0x3f) return false;
   try {
@@ -166,10 +168,10 @@ interface SendOptions {
 function addApduSend(apdu: Command, environment: Environment): void {
   const command = apdu
     .command("send")
-    .summary("send APDUs to the card, just as they are")
+    .summary("send APDUs to the card unchanged")
     .description(
       "Send command APDUs to the card in the reader, one after the other, unchanged, in one transaction; " +
-        "show each answer and what it means. Without arguments the APDUs come from standard input, one a line. Give APDUs with a PIN there, because everybody can see a command line.",
+        "show each answer and what it means. Without arguments the command reads the APDUs from standard input, one a line. Give APDUs with a PIN there: other users of the machine can see a command line.",
     )
     .argument("[apdu...]", "each a whole command APDU in hexadecimal")
     .option("--reset", "reset the card first")
@@ -193,7 +195,7 @@ function addApduSend(apdu: Command, environment: Environment): void {
     const concealer = new Concealer();
     for (const apdu of apdus) {
       const answer = await transmit(apdu, { signal: context.signal });
-      // The answer was asked for; a PIN in the command need not be seen twice.
+      // The user asked for the answer; a PIN in the command is not printed again.
       show(context, apdu, concealer.conceal(apdu, answer).command, answer);
     }
     await connection.end();
@@ -209,7 +211,7 @@ async function readApdus(words: readonly string[], context: CommandContext): Pro
           .split("\n");
   const apdus = texts.filter((text) => text.trim() !== "").map((text, index) => hexArgument(text, `APDU ${index + 1}`));
   for (const [index, { length }] of apdus.entries()) {
-    if (length < 4) throw new UsageError(`APDU ${index + 1}: ${length} bytes; a command has 4 at least`);
+    if (length < 4) throw new UsageError(`APDU ${index + 1}: ${length} bytes; a command has at least 4`);
   }
   if (apdus.length === 0) throw new UsageError("no APDU given: name one, or write them on standard input");
   return apdus;

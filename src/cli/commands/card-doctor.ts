@@ -24,19 +24,19 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     .command("doctor")
     .summary("where a card differs from its standard, and what to do")
     .description(
-      "Examine a card, without changing anything or spending a try of its PIN, and report where it differs " +
-        "from its standard: what was found, the section of the standard, what it means, and what you can do. For a PIV card " +
-        "the signatures, hashes, identifiers and dates of its objects are checked too. The exit code is 5 if there is a defect.",
+      "Examine a card and report where it differs from its standard: what was found, the section of the standard, what it " +
+        "means, and what you can do. The command changes nothing and spends no PIN try. For a PIV card " +
+        "it also checks the signatures, hashes, identifiers and dates of the objects. The exit code is 5 if there is a defect.",
     )
-    .option("--at <date>", "judge validity at this moment, such as 2030-01-31 or 2030-01-31T12:00:00Z; default: now")
-    .option("--ca <path>", "a certificate of an authority to trust, or a folder of them; may be repeated", collect)
-    .option("--login", "give the PIN, so that guarded objects are read and all keys are tried")
+    .option("--at <date>", "check validity at this time, such as 2030-01-31 or 2030-01-31T12:00:00Z; default: now")
+    .option("--ca <path>", "a certificate of a trusted authority, or a folder of them; may be repeated", collect)
+    .option("--login", "give the PIN, to read protected objects and test all keys")
     .addHelpText(
       "after",
       examples(
-        ["cryptoki card doctor", "all that needs no PIN"],
+        ["cryptoki card doctor", "every check that needs no PIN"],
         ["cryptoki card doctor --ca authorities/ --login", "everything"],
-        ["cryptoki card doctor --at 2030-01-31", "whether the card will be good on that day"],
+        ["cryptoki card doctor --at 2030-01-31", "whether the card will still be valid on that day"],
         ["cryptoki card doctor --json | jq '.findings[] | select(.level == \"defect\")'", "defects, for a program"],
       ),
     );
@@ -51,9 +51,11 @@ export function addCardDoctor(card: Command, environment: Environment): void {
     const opened = await openCard(context);
     const application = await new CardRecognition(profiles).claim(opened);
     if (!application) {
-      throw new NotFoundError("no card that this program knows; see what it says with: cryptoki apdu explain");
+      throw new NotFoundError(
+        "this program does not recognise the card; see its answer to reset with: cryptoki readers",
+      );
     }
-    // Not earlier: a virtual card may have been made just now.
+    // Takes the time late: a virtual card may be newer than the command's start.
     const at = moment ?? new Date();
     const pin = options.login && (await askPin(context, application));
     try {
@@ -77,15 +79,15 @@ function readMoment(text: string | undefined): Date {
   const moment = text === undefined ? new Date() : new Date(text);
   const isIso =
     text === undefined || /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/u.test(text);
-  // February 30 would be March 1.
+  // Date.parse turns February 30 into March 1; that is refused.
   const isDay = (day: string): boolean => new Date(day).toISOString().startsWith(day);
   if (!isIso || Number.isNaN(moment.getTime()) || (text !== undefined && !isDay(text.slice(0, 10)))) {
-    throw new UsageError("--at is a date such as 2030-01-31, or a moment such as 2030-01-31T12:00:00Z");
+    throw new UsageError("--at takes a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z");
   }
   return moment;
 }
 
-/** Certificates of files, and of the files of folders. */
+/** Reads the certificates in files, and in the files of folders. */
 async function readAuthorities(
   libraries: Libraries,
   paths: readonly string[],
@@ -122,7 +124,7 @@ async function askPin({ options, environment }: CommandContext, { tokens }: Card
   return readPin(secret(PIN, question, options.pinSource), environment);
 }
 
-/** @throws {UnsoundCardError} after the report, if it has a defect in it: for the exit code. */
+/** @throws {UnsoundCardError} after the report, if it lists a defect; sets the exit code. */
 function tell(print: Printer, report: Report, at: Date): void {
   const defects = report.findings.filter(({ level }) => level === "defect");
   const clean = defects.length === 0;
@@ -131,21 +133,21 @@ function tell(print: Printer, report: Report, at: Date): void {
     print.pairs([
       ["card", report.label],
       ["application", report.profile],
-      ["made by", report.maker || "not told"],
+      ["made by", report.maker || "unknown"],
       ["model", report.model],
-      ["serial number", report.serialNumber || "not told"],
+      ["serial number", report.serialNumber || "unknown"],
       ["answer to reset", report.atr.toUpperCase()],
-      ["judged at", at.toISOString()],
+      ["checked at", at.toISOString()],
     ]);
     tellGroup(print, "Defects", defects);
     tellGroup(
       print,
-      "Good to know",
+      "Notes",
       report.findings.filter(({ level }) => level === "note"),
     );
     if (report.unchecked.length > 0) {
       print.line();
-      print.line(print.colours.bold("Not looked at"));
+      print.line(print.colours.bold("Not checked"));
       for (const { what, why } of report.unchecked) print.line(visible(`  ${what}: ${why}`));
     }
     print.line();

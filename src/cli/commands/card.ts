@@ -47,23 +47,23 @@ interface DumpedObject {
   readonly label: string;
   readonly reference: string;
   readonly private: boolean;
-  /** Why its value cannot be read, if it cannot. */
+  /** The reason why the value cannot be read, if there is one. */
   readonly problem?: string;
 }
 
 function addCardDump(card: Command, environment: Environment): void {
   const command = card
     .command("dump")
-    .summary("all that a card tells without a PIN, and what is wrong with it")
+    .summary("show everything that can be read without a PIN, and what is malformed")
     .description(
-      "Show all that can be read from a card without a PIN: its application, tokens, PINs and objects; public values are read to check that they " +
-        "are whole. What is malformed, or names something that is missing, is listed at the end.",
+      "Show all that can be read from a card without a PIN: its application, tokens, PINs and objects. Public values are read " +
+        "and checked. Objects that are malformed, or refer to something missing, are listed at the end.",
     )
     .addHelpText(
       "after",
       examples(
-        ["cryptoki card dump", "for people"],
-        ["cryptoki card dump --json | jq .findings", "what is wrong, for a program"],
+        ["cryptoki card dump", "as text"],
+        ["cryptoki card dump --json | jq .findings", "problems only, for a program"],
       ),
     );
   action(command, environment, async (context) => {
@@ -108,7 +108,7 @@ async function dumpToken(token: CardToken): Promise<DumpedToken> {
   };
 }
 
-/** Undefined if it is not on the card after all. */
+/** Undefined if the object is not on the card. */
 async function dumpObject(object: CardObject): Promise<DumpedObject | undefined> {
   const { class: kind, id, label, reference } = object;
   const described = { class: kind, id: toHex(id), label, reference, private: object.private };
@@ -155,22 +155,22 @@ function tellDump(print: Printer, { profile, atr, tokens, findings }: Dump): voi
 }
 
 const tries = ({ pin }: DumpedToken): string =>
-  pin.triesLeft === null ? "tries not told" : `${pin.triesLeft} tries left`;
+  pin.triesLeft === null ? "tries unknown" : `${pin.triesLeft} tries left`;
 
 function addCardFiles(card: Command, environment: Environment): void {
   const command = card
     .command("files")
     .summary("the file system of a PKCS #15 card")
     .description(
-      "List the files that a PKCS #15 card's directories name: their size, what is in them, and who may read and write them, as " +
-        "far as the card tells. Access rules that have no expanded form are shown as the card's own bytes. Nothing is changed, and " +
-        "no PIN is needed.",
+      "List the files that a PKCS #15 card's directories name: their size, their contents, and who may read and write them, " +
+        "as far as the card says. Access rules without an expanded form are shown as the card's own bytes. Changes nothing; " +
+        "needs no PIN.",
     )
-    .addHelpText("after", examples(["cryptoki card files", "all that the directories name"]));
+    .addHelpText("after", examples(["cryptoki card files", "every file that the directories name"]));
   action(command, environment, async (context) => {
     const { print } = context;
     const description = await describeFiles(await openCard(context));
-    if (!description) throw new NotFoundError("the card has no file system of PKCS #15");
+    if (!description) throw new NotFoundError("the card has no PKCS #15 file system");
     if (print.json) print.document(description);
     else tellFiles(print, description);
   });
@@ -189,7 +189,7 @@ function tellFiles(print: Printer, { files, findings }: CardDescription): void {
   tellFindings(print, findings);
 }
 
-/** Two spaces for each level, and the last identifier: a tree. */
+/** The last file identifier, indented by two spaces for each level. */
 function indented(path: string): string {
   const ids = path.split("/");
   return `${"  ".repeat(ids.length - 1)}${ids.at(-1) ?? ""}`;
@@ -198,8 +198,8 @@ function indented(path: string): string {
 export function addCard(program: Command, environment: Environment): void {
   const card = program
     .command("card")
-    .summary("look into a card")
-    .description("Show what is on a card, and examine it.");
+    .summary("show and examine a card")
+    .description("Show what is on a card, and check it against its standard.");
   addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);

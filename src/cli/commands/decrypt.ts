@@ -25,17 +25,19 @@ export function addDecrypt(program: Command, environment: Environment): void {
     .summary("decrypt with an RSA key on a card")
     .description(
       "Decrypt a file, or standard input, that was encrypted for an RSA key on a card: PKCS #1 v1.5, or OAEP with --hash. " +
-        "With PKCS #1 v1.5 a wrong ciphertext gives random bytes, never an error: check what you get.",
+        "With PKCS #1 v1.5 a wrong ciphertext gives random bytes, not an error: check the result.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
-    .argument("[file]", "the ciphertext; standard input if left out, or -")
+    .argument("[file]", "the ciphertext; default: standard input (also -)")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
     .option("--mechanism <name>", "RSA_PKCS, or RSA_PKCS_OAEP")
-    .addOption(new Option("--hash <name>", "the hash of OAEP; default: sha1").choices(HASHES))
-    .addOption(new Option("--input-encoding <encoding>", "of the ciphertext").choices(ENCODINGS).default("binary"))
-    .addOption(new Option("--encoding <encoding>", "how the result is written").choices(ENCODINGS))
-    .option("--output <file>", "write the result there; a new file is for the user alone")
+    .addOption(new Option("--hash <name>", "the hash for OAEP; default: sha1").choices(HASHES))
+    .addOption(
+      new Option("--input-encoding <encoding>", "encoding of the ciphertext").choices(ENCODINGS).default("binary"),
+    )
+    .addOption(new Option("--encoding <encoding>", "encoding of the result").choices(ENCODINGS))
+    .option("--output <file>", "write the result to this file; a new file is readable by its owner only")
     .addHelpText(
       "after",
       examples(
@@ -59,7 +61,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
       const key = await choosePrivateKey(session, selection, USE.decrypt, async (candidate) => {
         requireRsaKey(await session.publicKey(candidate));
       });
-      // With the public key at hand, a faulty result is an error, and no wrong plaintext.
+      // With the public key the driver can check the result: a faulty one is an error instead of wrong plaintext.
       await session.publicKeyInfo(key.handle);
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
       try {
@@ -77,10 +79,10 @@ export function addDecrypt(program: Command, environment: Environment): void {
   );
 }
 
-/** @throws {UsageError} for a key that does not decrypt. */
+/** @throws {UsageError} if the key cannot decrypt. */
 function requireRsaKey(key: PublicKey): void {
   if (key.type === "rsa") return;
-  throw new UsageError(`the key is on ${key.curve}; decrypt works with RSA keys, derive with EC keys`);
+  throw new UsageError(`this is a key on ${key.curve}; decrypt needs an RSA key (derive works with EC keys)`);
 }
 
 /** Undefined: PKCS #1 v1.5. */
@@ -88,7 +90,8 @@ function oaepHash({ mechanism, hash }: DecryptOptions): HashName | undefined {
   if (mechanism === undefined) return hash;
   const name = canonicalName(mechanism);
   if (name === "RSA_PKCS_OAEP") return hash ?? "sha1";
-  if (name !== "RSA_PKCS") throw new UsageError(`--mechanism ${mechanism}: RSA_PKCS or RSA_PKCS_OAEP`);
-  if (hash !== undefined) throw new UsageError("RSA_PKCS has no hash; leave out --hash, or name RSA_PKCS_OAEP");
+  if (name !== "RSA_PKCS") throw new UsageError(`--mechanism ${mechanism}: decrypt knows RSA_PKCS and RSA_PKCS_OAEP`);
+  if (hash !== undefined)
+    throw new UsageError("RSA_PKCS takes no hash; leave out --hash, or use --mechanism RSA_PKCS_OAEP");
   return undefined;
 }

@@ -20,7 +20,7 @@ export function addDelete(program: Command, environment: Environment): void {
       .summary("delete an object from a card")
       .description("Delete an object from a card, if the card allows it. This cannot be undone.")
       .argument("[uri]", "a PKCS #11 URI of the object")
-      .addOption(new Option("--type <type>", "its type, if the URI does not say it").choices(OBJECT_TYPES))
+      .addOption(new Option("--type <type>", "its type, if the URI has none").choices(OBJECT_TYPES))
       .option("--id <hex>", "its CKA_ID")
       .option("--label <text>", "its CKA_LABEL"),
   ).addHelpText(
@@ -36,7 +36,7 @@ export function addDelete(program: Command, environment: Environment): void {
     async (context, options, uri) => {
       const selection = readSelection(options, uri);
       const { type } = selection;
-      if (!type) throw new UsageError("say what to delete: --type with --id or --label, or a URI with a type");
+      if (!type) throw new UsageError("which object? Give --type with --id or --label, or a URI with a type");
       const session = await openSessionFor(context, selection, uri, READ_WRITE);
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);

@@ -53,16 +53,16 @@ interface Exchange {
 export function addDemo(program: Command, environment: Environment): void {
   const command = program
     .command("demo")
-    .summary("sign with a virtual card, and see every step")
+    .summary("sign with a virtual card and show every step")
     .description(
-      "Make a virtual card (default: PIV), look at it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
-        "signature with Node's own cryptography. Then show every APDU that this took, and what each means.",
+      "Make a virtual card (default: PIV), show it as a PKCS #11 token, log in, sign a letter with its key, and verify the " +
+        "signature with Node's own cryptography. Then show every APDU that this took, with its meaning.",
     )
-    .argument("[file]", "a file to sign in place of the letter")
+    .argument("[file]", "a file to sign; default: the built-in letter")
     .addHelpText(
       "after",
       examples(
-        ["cryptoki demo", "all of it, in about a second"],
+        ["cryptoki demo", "the whole demonstration, in about a second"],
         ["cryptoki demo --virtual pkcs15", "with a PKCS #15 card"],
         ["cryptoki demo contract.pdf", "with a file of your own"],
         ["cryptoki demo --json | jq .verified", "for a program"],
@@ -77,7 +77,7 @@ export function addDemo(program: Command, environment: Environment): void {
   });
 }
 
-/** The context with a virtual card in it, and the PIN at hand of one that is new. */
+/** The context with a virtual card in it, and the PIN if the card is new. */
 function ownCard({ environment, options }: CommandContext): CommandContext {
   const virtual = options.virtual === undefined || options.virtual === true ? DEFAULT_CARD : options.virtual;
   const env = isNewCard(virtual) ? { ...environment.env, CRYPTOKI_PIN: PIN } : environment.env;
@@ -91,7 +91,7 @@ async function demonstrate(context: CommandContext, file: string | undefined): P
   context.listen((event) => exchanges.push({ step, ...exchangeOf(event) }));
 
   const [reader] = await (await context.pcsc()).readers();
-  // Of a card with two PINs the first token will do.
+  // A card with two PINs shows two tokens; the demonstration uses the first.
   const [token] = await fittingTokens(context);
   step = "list the objects";
   const session = await TokenSession.open(context, token);
@@ -146,8 +146,8 @@ function tell({ print }: CommandContext, done: Demonstration): void {
     print.line(`\n${colours.bold(colours.cyan(text))}`);
   };
   heading("A card in a reader");
-  print.pairs([[reader.name, `answers to reset with ${toSpaced(reader.atr)}`]], "  ");
-  heading("It is a PKCS #11 token");
+  print.pairs([[reader.name, `answer to reset: ${toSpaced(reader.atr)}`]], "  ");
+  heading("Its PKCS #11 token");
   print.pairs(
     [
       ["label", token.label],
@@ -156,12 +156,12 @@ function tell({ print }: CommandContext, done: Demonstration): void {
     ],
     "  ",
   );
-  heading("It holds, to be seen without the PIN");
+  heading("Objects visible without the PIN");
   print.table(
     ["  ID", "TYPE", "KEY", "LABEL"],
     done.objects.map(({ id, type, key, label }) => [`  ${id}`, type, key, label]),
   );
-  heading(`Logged in with the PIN; ${signed.what} (${signed.bytes} bytes) is signed on the card`);
+  heading(`Logged in with the PIN; the card signed ${signed.what} (${signed.bytes} bytes)`);
   print.pairs(
     [
       ["mechanism", signed.mechanism],
@@ -169,7 +169,7 @@ function tell({ print }: CommandContext, done: Demonstration): void {
     ],
     "  ",
   );
-  heading(`What was said to the card: ${exchanges.length} APDUs`);
+  heading(`Exchanges with the card: ${exchanges.length} APDUs`);
   print.table(["    COMMAND", "MEANING", "ANSWER"], exchangeRows(print, exchanges));
   heading("Verified without the card, by Node's own cryptography, with the key in the certificate of");
   print.line(`  ${done.subject}`);

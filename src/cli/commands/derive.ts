@@ -21,15 +21,15 @@ export function addDerive(program: Command, environment: Environment): void {
     .command("derive")
     .summary("agree on a secret with an EC key on a card (ECDH)")
     .description(
-      "Compute the secret that an EC key on a card shares with somebody else's public key: ECDH, the x coordinate of the " +
+      "Compute the secret that an EC key on a card shares with another party's public key: ECDH, the x coordinate of the " +
         "shared point, without a key derivation function.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
-    .requiredOption("--peer <file>", "the other's certificate or public key, PEM or DER")
+    .requiredOption("--peer <file>", "the other party's certificate or public key, PEM or DER")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
-    .addOption(new Option("--encoding <encoding>", "how the secret is written").choices(ENCODINGS))
-    .option("--output <file>", "write the secret there; a new file is for the user alone")
+    .addOption(new Option("--encoding <encoding>", "encoding of the secret").choices(ENCODINGS))
+    .option("--output <file>", "write the secret to this file; a new file is readable by its owner only")
     .addHelpText(
       "after",
       examples(
@@ -43,16 +43,14 @@ export function addDerive(program: Command, environment: Environment): void {
       (await readPublicKey(options.peer, context.signal)).export({ format: "der", type: "spki" }),
     );
     if (peer.type !== "ec" && peer.type !== "montgomery") {
-      throw new FileError(
-        `${options.peer} holds a key of another kind (${keyName(peer)}); one on an elliptic curve is wanted`,
-      );
+      throw new FileError(`${options.peer} holds a key of another type (${keyName(peer)}); derive needs an EC key`);
     }
     context.keepPin();
     const session = await openSessionFor(context, selection, uri);
     const key = await choosePrivateKey(session, selection, USE.derive);
     const own = await session.publicKey(key);
     if (own.type !== peer.type || own.curve !== peer.curve) {
-      throw new FileError(`${options.peer} is on ${peer.curve}, the key on the card is ${keyName(own)}`);
+      throw new FileError(`${options.peer} is on ${peer.curve}, but the key on the card is ${keyName(own)}`);
     }
     const secret = await session.derive(key, agreementMechanism(peer.point));
     try {

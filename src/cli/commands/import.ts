@@ -33,27 +33,27 @@ export function addImport(program: Command, environment: Environment): void {
       .command("import")
       .summary("write a certificate, key or data object on a card")
       .description(
-        "Import a certificate, key or data object from a file, if the card allows it. The PIN is asked for; if only the security officer may write " +
-          "(PIV), use --so.",
+        "Import a certificate, key or data object from a file, if the card allows it. The command asks for the PIN; if only the " +
+          "security officer (SO) may write, as on PIV cards, use --so.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
-      .argument("[file]", "PEM or DER; for data anything; default: standard input")
+      .argument("[file]", "PEM or DER; any file for data; default: standard input")
       .addOption(
-        new Option("--type <type>", "what is in the file")
+        new Option("--type <type>", "the type of the object in the file")
           .choices(["cert", "private", "public", "data"])
           .default("cert"),
       )
-      .option("--id <hex>", "the CKA_ID; that of the key, for its certificate")
-      .option("--label <text>", "the CKA_LABEL")
-      .option("--application <text>", "the CKA_APPLICATION of a data object")
+      .option("--id <hex>", "the CKA_ID (identifier); for a certificate, that of its key")
+      .option("--label <text>", "the CKA_LABEL (name)")
+      .option("--application <text>", "the CKA_APPLICATION (managing application) of a data object")
       .option("--object-id <oid>", "the CKA_OBJECT_ID of a data object, such as 2.16.840.1.101.3.7.2.48.1")
-      .option("--private", "seen only after login")
-      .option("--yes", "write a certificate that is on the card already"),
+      .option("--private", "make the object private: visible only after login")
+      .option("--yes", "write the certificate even if the card already holds it"),
   ).addHelpText(
     "after",
     examples(
       ["cryptoki import --id 01 certificate.pem", "a certificate beside its key"],
-      ["cryptoki import --type private --id 45 key.pem", "a private key, without a passphrase"],
+      ["cryptoki import --type private --id 45 key.pem", "a private key from a file without a passphrase"],
       ["cryptoki import --so --id 01 certificate.pem", "on a PIV card, with the management key"],
     ),
   );
@@ -63,7 +63,7 @@ export function addImport(program: Command, environment: Environment): void {
     async (context, options, first, second) => {
       const { uri, file } = uriAndFile(first, second);
       if (options.type !== "data" && (options.application ?? options.objectId) !== undefined) {
-        throw new UsageError("--application and --object-id are of data objects only");
+        throw new UsageError("--application and --object-id work only with --type data");
       }
       const bytes = await readInput(file, context.environment);
       const template = read(options, file ?? "standard input", bytes);
@@ -74,7 +74,7 @@ export function addImport(program: Command, environment: Environment): void {
         const handle = await asAllowed(options, session.cryptoki.C_CreateObject(session.handle, template));
         const { id, label } = await session.describe(handle);
         const name = [...(id.length > 0 ? [`id ${toHex(id)}`] : []), ...(label === "" ? [] : [`"${label}"`])].join(" ");
-        context.print.done(`It is on the card: ${name}`, { type: options.type, id: toHex(id), label });
+        context.print.done(`Imported: ${name}`, { type: options.type, id: toHex(id), label });
       } finally {
         if (options.type === "private") {
           wipeTemplate(template);
@@ -85,7 +85,7 @@ export function addImport(program: Command, environment: Environment): void {
   );
 }
 
-/** @throws {UsageError} if the certificate is on the card already: with that CKA_ID, if one was given. */
+/** @throws {UsageError} if the card already holds the certificate (with the given CKA_ID, if any). */
 async function refuseAgain(session: TokenSession, template: Template): Promise<void> {
   const { [CKA.CLASS]: objectClass, [CKA.ID]: id, [CKA.VALUE]: value } = template;
   const [same] = await session.find({
@@ -95,7 +95,7 @@ async function refuseAgain(session: TokenSession, template: Template): Promise<v
   });
   if (!same) return;
   const name = `id ${toHex(same.id)} "${same.label}"`;
-  throw new UsageError(`the certificate is on the card already: ${name}; to write it all the same, add --yes`);
+  throw new UsageError(`the card already holds this certificate: ${name}; to write it again, add --yes`);
 }
 
 function read(options: ImportOptions, file: string, bytes: Uint8Array): Template {

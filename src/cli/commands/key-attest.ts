@@ -47,7 +47,7 @@ export function addKeyAttest(key: Command, environment: Environment): void {
     const { attestation, spki } = await run(async (cardToken) => {
       const attest = requireMethod(cardToken, "attestKey", "attest keys");
       const key = await requirePrivateKey(token, cardToken, id);
-      return { attestation: await attest(key, signal), spki: await key.publicKey() };
+      return { attestation: await attest(key, { signal }), spki: await key.publicKey() };
     });
     check(placeName(token, id), attestation, spki, authorities);
     const text = [attestation.certificate, ...attestation.chain].map((der) => pem("CERTIFICATE", der)).join("");
@@ -71,9 +71,9 @@ export function addKeyAttest(key: Command, environment: Environment): void {
 }
 
 /**
- * @param spki The public key that the card shows, SubjectPublicKeyInfo, DER.
- * @param authorities Where the chain must end; none: that is not checked.
- * @throws {VerificationFailedError} if one certificate did not sign the other, or the first is of another key.
+ * Checks that the attestation is of the key whose SubjectPublicKeyInfo the card shows, that each certificate signed the one before, and that
+ * the last is of `authorities`, if there are any.
+ * @throws {VerificationFailedError} if not.
  */
 function check(
   name: string,

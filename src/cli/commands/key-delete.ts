@@ -42,11 +42,11 @@ export function addKeyDelete(key: Command, environment: Environment): void {
             secret(PIN, `PIN of ${visible(token.label)}`, context.options.pinSource),
             context.environment,
           );
-          await cardToken.login("user", pin, context.signal).finally(() => {
+          await cardToken.login("user", pin, { signal: context.signal }).finally(() => {
             wipe(pin);
           });
         }
-        await destroy(found, context.signal);
+        await destroy(found, { signal: context.signal });
       });
       context.print.done(`Deleted: the key in ${name}.`, {
         deleted: true,

@@ -45,7 +45,7 @@ export function addKeyMove(key: Command, environment: Environment): void {
         await confirm(context, `there is a key in ${placeName(token, to)} already, which is destroyed`, options);
       }
       await logInOfficer(context, token, cardToken, options);
-      await move(moved, to, context.signal);
+      await move(moved, to, { signal: context.signal });
     });
     context.print.done(`The key of ${placeName(token, from)} is in ${placeName(token, to)} now.`, {
       moved: true,

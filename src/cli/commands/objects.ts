@@ -23,12 +23,12 @@ export function addObjects(program: Command, environment: Environment): void {
       "List the objects on the tokens: certificates and public keys; with --login private keys too. Data objects of PIV " +
         "cards are listed only with --type data.",
     )
-    .argument("[uri]", "a PKCS #11 URI: only objects that it describes")
+    .argument("[uri]", "a PKCS #11 URI: list only objects that it matches")
     .option("--login", "give the PIN first, and list private objects too")
     .addOption(new Option("--type <type>", "only objects of this type").choices(OBJECT_TYPES))
     .option("--id <hex>", "only objects with this CKA_ID")
     .option("--label <text>", "only objects with this CKA_LABEL")
-    .option("--uris", "show the PKCS #11 URI of each")
+    .option("--uris", "show the PKCS #11 URI of each object")
     .addHelpText(
       "after",
       examples(
@@ -42,9 +42,9 @@ export function addObjects(program: Command, environment: Environment): void {
     const { print } = context;
     const tokens = await fittingTokens(context, uri);
     const selection = readSelection(options, uri);
-    // Each token has a PIN of its own: with another's a try is lost.
+    // Each token has its own PIN; another token's PIN would spend a try.
     if (options.login && tokens.length > 1 && isPinGiven(context, uri)) {
-      onlyToken(tokens, `one PIN, and ${tokens.length} tokens`);
+      onlyToken(tokens, `there is one PIN, but ${tokens.length} tokens`);
     }
     const listed: { token: Token; objects: DetailedObject[] }[] = [];
     for (const token of tokens) {
@@ -63,9 +63,9 @@ export function addObjects(program: Command, environment: Environment): void {
       });
     const broken = listed.flatMap(({ objects }) => objects).filter(({ details }) => details.unreadable);
     if (broken.length > 0) {
-      throw new UnreadableObjectError(`${broken.length} of the objects cannot be read; the list says why`);
+      throw new UnreadableObjectError(`${broken.length} of the objects cannot be read; the list shows why`);
     }
-    if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object fits on the token");
+    if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object on the token matches");
   });
 }
 

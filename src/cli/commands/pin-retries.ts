@@ -51,16 +51,16 @@ export function addPinRetries(pin: Command, environment: Environment): void {
       const old = await readPin(secret(PIN, `PIN of ${name}`, context.options.pinSource), given);
       try {
         await logInOfficer(context, token, cardToken, options);
-        await cardToken.login("user", old, signal);
+        await cardToken.login("user", old, { signal });
       } finally {
         wipe(old);
       }
       const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), given);
       const newPuk = await readNewPin(secret(NEW_PUK, `New PUK of ${name}`, options.newPukSource), given);
       try {
-        await setTries({ pin: options.pinTries, puk: options.pukTries }, signal);
-        await change("user", utf8(FACTORY_PIN), newPin, signal);
-        await change("puk", utf8(FACTORY_PUK), newPuk, signal);
+        await setTries({ pin: options.pinTries, puk: options.pukTries }, { signal });
+        await change("user", utf8(FACTORY_PIN), newPin, { signal });
+        await change("puk", utf8(FACTORY_PUK), newPuk, { signal });
         if (isFactoryPin(newPin)) warn(context, "the new PIN is the one that every new card has");
         if (isFactoryPuk(newPuk)) warn(context, "the new PUK is the one that every new card has");
       } finally {

@@ -14,14 +14,14 @@ function addPinChange(pin: Command, environment: Environment): void {
   const command = newPinOption(
     pin
       .command("change")
-      .summary("give a token a new PIN")
-      .description("Change the PIN of a token. A wrong old PIN spends one of its tries, and is not tried again.")
+      .summary("change a token's PIN")
+      .description("Change the PIN of a token. A wrong old PIN spends one try; the command does not try it again.")
       .argument("[uri]", "a PKCS #11 URI of the token"),
   ).addHelpText(
     "after",
     examples(
       ["cryptoki pin change", "asks for the old PIN, and twice for the new one"],
-      ["cryptoki pin change 'pkcs11:token=Card%20%28signature%29'", "of one of several tokens"],
+      ["cryptoki pin change 'pkcs11:token=Card%20%28signature%29'", "for one of several tokens"],
     ),
   );
   action<NewPinOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
@@ -40,7 +40,7 @@ function addPinChange(pin: Command, environment: Environment): void {
     } finally {
       wipe(oldPin);
     }
-    context.print.done(`The PIN of ${name} is changed.`, { token: token.label, changed: true });
+    context.print.done(`The PIN of ${name} has been changed.`, { token: token.label, changed: true });
   });
 }
 
@@ -48,12 +48,12 @@ function addPinStatus(pin: Command, environment: Environment): void {
   const command = pin
     .command("status")
     .summary("how many tries each PIN has left")
-    .description("Show how many tries the PIN of each token has left. This spends none.")
-    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
+    .description("Show how many tries the PIN of each token has left. This spends no try.")
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it matches")
     .addHelpText(
       "after",
       examples(
-        ["cryptoki pin status", "of every token that is in"],
+        ["cryptoki pin status", "for every token present"],
         ["cryptoki pin status --json | jq '.[].user.triesLeft'", "for a program"],
       ),
     );
@@ -62,7 +62,7 @@ function addPinStatus(pin: Command, environment: Environment): void {
     const all = await listTokens(context);
     const found: { token: Token; status: PinStatus }[] = [];
     for (const token of await selectTokens(context, all, uri)) {
-      // With the number of tries, for which PKCS #11 has only flags. Costs no try.
+      // PKCS #11 has only flags; this asks the card for the number of tries, which spends none.
       const status = await onCardToken(context, token, all, (cardToken) => cardToken.pinStatus("user", true));
       found.push({ token, status });
     }
@@ -77,7 +77,7 @@ function addPinStatus(pin: Command, environment: Environment): void {
   });
 }
 
-/** A token's PIN as `--json` prints it; triesLeft and maxTries are null where the card does not tell. */
+/** A token's PIN as `--json` prints it; triesLeft and maxTries are null if the card does not report them. */
 function document(token: Token, { triesLeft, maxTries, isSet = true }: PinStatus): object {
   return {
     label: token.label,
@@ -88,17 +88,17 @@ function document(token: Token, { triesLeft, maxTries, isSet = true }: PinStatus
 }
 
 function tries({ triesLeft, maxTries }: PinStatus): string {
-  if (triesLeft === undefined) return "not told";
+  if (triesLeft === undefined) return "unknown";
   return maxTries === undefined ? String(triesLeft) : `${triesLeft} of ${maxTries}`;
 }
 
 function judgement({ colours }: Printer, { triesLeft, maxTries, isSet = true }: PinStatus): Cell {
   if (!isSet) return { styled: colours.red("no PIN is set") };
   if (triesLeft === undefined) return "";
-  if (triesLeft === 0) return { styled: colours.red("blocked; with the PUK: cryptoki pin unlock") };
+  if (triesLeft === 0) return { styled: colours.red("blocked; unblock it with the PUK: cryptoki pin unlock") };
   if (triesLeft === 1) return { styled: colours.red("one more wrong PIN blocks it") };
   if (maxTries === undefined) return "";
-  return { styled: triesLeft < maxTries ? colours.yellow("a wrong PIN was given before") : colours.green("ok") };
+  return { styled: triesLeft < maxTries ? colours.yellow("the last PIN was wrong") : colours.green("ok") };
 }
 
 interface UnlockOptions extends NewPinOptions {
@@ -111,7 +111,7 @@ function addPinUnlock(pin: Command, environment: Environment): void {
       .command("unlock")
       .summary("unblock a PIN with its PUK")
       .description(
-        "Set a new PIN with the PUK of a token. The PIN has all its tries again. A wrong PUK spends one of the PUK's own tries.",
+        "Set a new PIN with the PUK of a token. The new PIN has all its tries. A wrong PUK spends one of the PUK's own tries.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token")
       .option(
@@ -134,12 +134,15 @@ function addPinUnlock(pin: Command, environment: Environment): void {
     } finally {
       wipe(puk);
     }
-    context.print.done(`The PIN of ${name} is unblocked.`, { token: token.label, unlocked: true });
+    context.print.done(`The PIN of ${name} has been unblocked.`, { token: token.label, unlocked: true });
   });
 }
 
 export function addPin(program: Command, environment: Environment): void {
-  const pin = program.command("pin").summary("see, change and unblock PINs").description("The PINs of the cards.");
+  const pin = program
+    .command("pin")
+    .summary("show, change and unblock PINs")
+    .description("Show, change and unblock the PINs of cards.");
   addPinStatus(pin, environment);
   addPinChange(pin, environment);
   addPinUnlock(pin, environment);

@@ -39,7 +39,7 @@ export function addPuk(program: Command, environment: Environment): void {
       const fresh = await readNewPin(secret(NEW_PUK, `New PUK of ${name}`, options.newPukSource), context.environment);
       try {
         await run((cardToken) =>
-          requireMethod(cardToken, "changePin", "change its PUK")("puk", old, fresh, context.signal),
+          requireMethod(cardToken, "changePin", "change its PUK")("puk", old, fresh, { signal: context.signal }),
         );
         if (isFactoryPuk(fresh)) warn(context, "the new PUK is the one that every new card has");
       } finally {

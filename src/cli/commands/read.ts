@@ -31,21 +31,21 @@ export function addRead(program: Command, environment: Environment): void {
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the object, or both")
     .option("--id <hex>", "the object's CKA_ID")
-    .option("--label <text>", "its CKA_LABEL, or that of the key that belongs to it")
+    .option("--label <text>", "its CKA_LABEL, or that of its key")
     .addOption(new Option("--type <type>", "what to read; default: cert").choices(["cert", "public", "data"]))
     .addOption(
-      new Option("--format <format>", "ssh: the public key for authorized_keys; text: for people")
+      new Option("--format <format>", "ssh: the public key for authorized_keys; text: a summary")
         .choices(FORMATS)
         .default("pem"),
     )
     .option("--login", "give the PIN first, for private data")
-    .option("--output <file>", "write it there")
+    .option("--output <file>", "write it to this file")
     .addHelpText(
       "after",
       examples(
         ["cryptoki read --id 01 > certificate.pem", "a certificate"],
         ["cryptoki read --id 01 --format ssh >> ~/.ssh/authorized_keys", "its public key, for OpenSSH"],
-        ["cryptoki read --id 02 --format text", "what it says"],
+        ["cryptoki read --id 02 --format text", "a summary of the certificate"],
         ["cryptoki read --type public --id 02 --format der --output key.der", "a public key"],
         ["cryptoki read --login --type data --label Notes", "a private note"],
       ),
@@ -54,7 +54,8 @@ export function addRead(program: Command, environment: Environment): void {
     const { print } = context;
     const selection = readSelection(options, uri);
     const type = selection.type ?? "cert";
-    if (type !== "cert" && type !== "public" && type !== "data") throw new UsageError(`read has no --type ${type}`);
+    if (type !== "cert" && type !== "public" && type !== "data")
+      throw new UsageError(`read does not support --type ${type}`);
     const session = await openSessionFor(context, selection, uri);
     if (options.login) await session.login();
     const object = await chooseObject(session, type, selection);
@@ -114,12 +115,12 @@ function pairsOf(content: Content): [string, string][] {
     ["valid", `${dayOf(notBefore)} to ${dayOf(notAfter)}`],
     ["key", key],
     ["key usage", keyUsage.join(", ")],
-    ...(subjectAltName === undefined ? [] : [["also named", subjectAltName] as [string, string]]),
+    ...(subjectAltName === undefined ? [] : [["other names", subjectAltName] as [string, string]]),
     ["SHA-256", sha256],
   ];
 }
 
-/** The key in the form of OpenSSH, if that has one for it. */
+/** The key in OpenSSH's format, if OpenSSH supports its type. */
 function sshOf(content: Content): { readonly ssh?: string } {
   try {
     return { ssh: encodeSshPublicKey(parsePublicKey(publicKeyOf(content))) };

@@ -13,14 +13,14 @@ interface ReadersOptions {
 export function addReaders(program: Command, environment: Environment): void {
   const command = program
     .command("readers")
-    .summary("list the card readers and what is in them")
+    .summary("list the card readers and the cards in them")
     .description("List the card readers, and the answer to reset of the card in each. No command is sent to a card.")
     .option("--watch", "keep running and show every change, until interrupted")
     .addHelpText(
       "after",
       examples(
         ["cryptoki readers", "the readers of this machine"],
-        ["cryptoki readers --watch", "tell of cards as they come and go"],
+        ["cryptoki readers --watch", "print a line when a card comes or goes"],
         ["cryptoki readers --json", "for a program: an array of readers"],
       ),
     );
@@ -62,7 +62,7 @@ async function watch(context: CommandContext): Promise<void> {
   const { print, signal } = context;
   const pcsc = await context.pcsc();
   let before = new Map<string, ReaderState>();
-  for await (const states of pcsc.changes(signal)) {
+  for await (const states of pcsc.changes({ signal })) {
     const now = new Map(
       states.filter(({ name }) => wantsReader(context, name)).map((reader) => [reader.name, reader] as const),
     );

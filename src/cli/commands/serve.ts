@@ -35,10 +35,10 @@ interface ServeOptions {
   readonly hold?: number;
 }
 
-/** Seconds. No other caller reaches the card meanwhile. */
+/** Seconds. No other caller can use the card meanwhile. */
 const LONGEST_HOLD = 60;
 
-/** How programs that know no C_UnlockPIN may unblock a PIN with its PUK. */
+/** How programs without C_UnlockPIN unblock a PIN with its PUK. */
 const DETOURS: readonly Detour[] = ["C_SetPIN", "C_InitPIN"];
 
 export function addServe(program: Command, environment: Environment): void {
@@ -46,65 +46,66 @@ export function addServe(program: Command, environment: Environment): void {
     .command("serve")
     .summary("let other programs use the cards, through p11-kit-client.so")
     .description(
-      "Serve the cards to every program that loads PKCS #11 modules: p11-kit-client.so, which every distribution has, " +
-        "finds the server by the variables that this command prints. The server runs in the background, for this user alone; " +
-        "with --trace it writes to this standard error, and ends when that is closed.",
+      "Serve the cards to every program that loads PKCS #11 modules. Such programs load p11-kit-client.so, part of every Linux " +
+        "distribution, which finds the server by the variables that this command prints. The server runs in the background, for " +
+        "this user alone; with --trace it writes to this standard error, and ends when that is closed.",
     )
-    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes; the same as --token")
+    .argument("[uri]", "a PKCS #11 URI: serve only tokens that it matches; the same as --token")
     .option("-f, --foreground", "stay in the foreground, until interrupted")
-    .option("--socket <path>", "listen there, in place of a new socket in the user's runtime folder")
-    .option("--stdio", "serve one client on standard input and output, as ssh wants it")
+    .option("--socket <path>", "listen on this socket; default: a new one in the user's runtime folder")
+    .option("--stdio", "serve one client on standard input and output, as ssh needs it")
     .option("--max-message <bytes>", "the longest request that a client may send; default: 16 MiB", parseBytes)
     .addOption(
       new Option(
         "--unlock-by <function>",
-        "unblocks a PIN with its PUK for programs that have no other way: C_SetPIN with the PUK as the old PIN, " +
-          "before any login, or C_InitPIN after a login as security officer with the PUK",
+        "how programs without C_UnlockPIN unblock a PIN with its PUK: C_SetPIN with the PUK as the old PIN, " +
+          "before any login; or C_InitPIN after a login as security officer with the PUK",
       ).choices(DETOURS),
     )
     .option(
       "--single-sign-on",
-      "clients share the user's login: who logs in to a token once is logged in for every client with a session, until the last " +
-        "one has left; any program of this user may then use the keys without the PIN",
+      "clients share the user's login: one login to a token holds for every client with a session, until the last " +
+        "client closes its sessions; any program of this user may then use the keys without the PIN",
     )
     .option(
       "--keep-pin",
-      "keep each client's PIN until its logout, for keys that want it before each use, such as 9C, and for programs that never give it " +
-        "again, such as Java and ssh-agent; a client that is logged in then signs with such keys without anybody being asked",
+      "keep each client's PIN until its logout, for keys that need it before each use, such as 9C, and for programs that give it " +
+        "only once, such as Java and ssh-agent; a client that is logged in then signs with such keys without a further prompt",
     )
     .option(
       "--hold <seconds>",
-      "keep the card this long for a client that gave the PIN for one signature and does not sign; default: 4",
+      "seconds to reserve the card for a client that gave the PIN for one signature but has not signed; default: 4",
       parseHold,
     )
     .addOption(
       new Option(
         "--cryptoki-version <version>",
-        "the version of the standard that C_GetInfo tells clients, default: 3.1; with 2.11, which programs that know tokens with " +
-          "several PINs look for, it tells the same of the library",
+        "the version of the standard that C_GetInfo reports to clients; default: 3.1; with 2.11, which programs that know tokens " +
+          "with several PINs look for, C_GetInfo also reports 2.11 as the library version",
       ).choices(Object.keys(CRYPTOKI_VERSIONS)),
     )
-    .option("--print-module-config", "print the file for p11-kit's modules folder that makes a module of the cards")
+    .option("--print-module-config", "print a module file for p11-kit's modules folder")
     .addHelpText(
       "after",
       examples(
-        ['eval "$(cryptoki serve)"', "serve in the background, and tell this shell where"],
+        ['eval "$(cryptoki serve)"', "serve in the background, and set this shell's variables"],
         [
           'pkcs11-tool --module "$(find /usr/lib* -name p11-kit-client.so -print -quit)" -O',
           "any program, in that shell, with the path of the module",
         ],
-        ['kill "$P11_KIT_SERVER_PID"', "end it"],
-        ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI describes"],
+        ['kill "$P11_KIT_SERVER_PID"', "end the server"],
+        ["cryptoki serve 'pkcs11:model=PIV'", "only tokens that this URI matches"],
         ["ssh host cryptoki serve --stdio", "for a client on another machine"],
         [
           "cryptoki serve --print-module-config > ~/.config/pkcs11/modules/cards.module",
-          "for all of p11-kit's programs",
+          "for all programs that use p11-kit",
         ],
       ),
     );
   const withUri = (context: CommandContext, options: ServeOptions, uri?: string): Promise<void> => {
     const { token } = context.options;
-    if (uri !== undefined && token !== undefined) throw new UsageError("a URI as the argument or --token, not both");
+    if (uri !== undefined && token !== undefined)
+      throw new UsageError("give the URI as the argument or with --token, not both");
     const only = uri ?? token;
     return serve(context, { ...options, ...(only !== undefined && { only }) });
   };
@@ -136,11 +137,11 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   ] as const;
   for (const [name, value] of ofCards) {
     if (value === undefined || context.options.server === undefined) continue;
-    throw new UsageError(`${name} is for the cards here, not for those of --server`);
+    throw new UsageError(`${name} works with cards of this machine, not with --server`);
   }
   const alone = options.stdio ?? (options.printModuleConfig && options.socket === undefined);
   if (options.singleSignOn && alone) {
-    throw new UsageError("--single-sign-on is for a server with several clients: it needs a socket");
+    throw new UsageError("--single-sign-on needs a socket: with --stdio there is only one client");
   }
   if (options.only !== undefined) readUri(options.only);
   if (options.socket !== undefined) await requirePath(options.socket);
@@ -153,7 +154,7 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   const inherited = inheritedSocket(context.environment.env);
   if (options.singleSignOn && inherited !== undefined) {
     throw new UsageError(
-      "--single-sign-on is for a socket that the server opens itself, for this user alone: whom another one lets in is not known",
+      "--single-sign-on needs a socket that the server opens itself: it cannot know which users another program lets in",
     );
   }
   if (inherited === undefined && !options.foreground) {
@@ -164,7 +165,7 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (await begin(context, options, inherited)) await new Promise<never>(() => undefined);
 }
 
-/** Listens, and tells where. @returns Whether it does; if not, the program that waits for it tells why. */
+/** Listens, and prints the address. @returns Whether it does; if not, the parent process reports the error. */
 async function begin(context: CommandContext, options: ServeOptions, inherited: number | undefined): Promise<boolean> {
   const start = async (): Promise<Announcement> => {
     const { address = "" } = await listen(context, options, inherited);
@@ -172,12 +173,12 @@ async function begin(context: CommandContext, options: ServeOptions, inherited: 
   };
   if (isInBackground(context.environment)) return announce(start);
   const announcement = await start();
-  // What systemd starts has no reader of its output.
+  // The output of a server that systemd starts has no reader.
   if (inherited === undefined) tellAddress(context, announcement);
   return true;
 }
 
-/** @throws {UsageError} if it is an address of a network. */
+/** @throws {UsageError} if it is a network address. */
 async function requirePath(socket: string): Promise<void> {
   const { requireNoNetwork } = await import("../../p11kit/index.ts");
   try {
@@ -222,7 +223,7 @@ async function serveStreams(context: CommandContext, options: ServeOptions): Pro
   });
 }
 
-/** Makes an application for each client: all share the cards, and what was read of them. */
+/** Makes an application for each client; all share the cards and the cache of their contents. */
 async function applications(context: CommandContext, options: ServeOptions): Promise<() => CryptokiFunctions> {
   const { onlyTokens } = await import("../../p11kit/index.ts");
   const { reader, server } = context.options;
@@ -230,7 +231,7 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   const make = server === undefined ? await overCards(context, options) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
   const uri = token === undefined ? {} : readUri(token);
-  // Every call of a client asks, and the answer may cost exchanges.
+  // Each call of a client asks for this, and the answer may cost exchanges.
   const answers = new Map<string, boolean>();
   const isWanted = async (found: TokenDescription): Promise<boolean> => {
     if (!wantsReader(context, found.slotDescription)) return false;
@@ -242,7 +243,7 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   return () => onlyTokens(make(), isWanted);
 }
 
-/** Bits of a CK_ULONG in C programs of this machine: those of a pointer, except on Windows. */
+/** Bits of a CK_ULONG in C programs of this machine: as many as a pointer has, except on Windows. */
 const ULONG_BITS: 32 | 64 =
   process.platform === "win32" || ["arm", "ia32", "mips", "mipsel"].includes(process.arch) ? 32 : 64;
 
@@ -267,7 +268,7 @@ async function overCards(
 }
 
 async function overServer(address: string): Promise<() => CryptokiFunctions> {
-  // Once, to hear what is wrong with the address.
+  // Parses the address now, to report a wrong one before the server starts.
   await openServer(address);
   const { P11KitModule } = await import("../../p11kit/index.ts");
   return () => new P11KitModule({ address });
@@ -282,13 +283,16 @@ function tellAddress({ print }: CommandContext, { address, pid }: Announcement):
   print.line(`export P11_KIT_SERVER_PID=${pid}`);
 }
 
-/** For a shell to read: as it is where nothing in it means anything, else in quotes. */
+/** Quotes text for a POSIX shell where it needs quotes. */
 const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** p11-kit starts the command in any folder. */
+/** An absolute path: p11-kit starts the command in any folder. */
 const absoluteCard = (card: string): string => (isNewCard(card) ? card : path.resolve(card));
 
-/** p11-kit's module file (pkcs11.conf(5)): the server that listens, or a command that p11-kit starts for each program. */
+/**
+ * p11-kit's module file (pkcs11.conf(5)): the address of the running server, or the command that p11-kit starts for
+ * each program.
+ */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
   const { virtual, server, transport, reader, patience, verifyResults } = globals;
   const { socket, maxMessage, unlockBy, cryptokiVersion, hold, keepPin, only: token } = options;
@@ -315,7 +319,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
   if (/[\r\n\0]/u.test(remote)) {
     throw new UsageError(
-      "--print-module-config takes no value with a line break: each line of the file is an entry of its own",
+      "--print-module-config takes no value with a line break: each line of the module file is an entry",
     );
   }
   const lines = ["# Smart cards, by cryptoki", `remote: ${remote}`];

@@ -32,28 +32,32 @@ export function addSign(program: Command, environment: Environment): void {
     .summary("sign a file with a key on a card")
     .description(
       "Sign a file, or standard input, with a private key on a card. RSA keys sign with PKCS #1 v1.5 and SHA-256, EC keys " +
-        "with ECDSA and the hash of their length; --mechanism and --hash choose others. Without an identifier the only key that can sign is used.",
+        "with ECDSA and the hash of the curve's length; --mechanism and --hash choose others. Without --id, --label or a URI the command uses the only key that can sign.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
-    .argument("[file]", "what to sign; standard input if left out, or -")
+    .argument("[file]", "the file to sign; default: standard input (also -)")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the key, its public key or its certificate")
     .option("--mechanism <name>", "such as SHA256_RSA_PKCS, SHA384_RSA_PKCS_PSS, ECDSA_SHA256, RSA_PKCS, ECDSA")
-    .addOption(new Option("--hash <name>", "the hash to use, with the mechanism or the usual one").choices(HASHES))
     .addOption(
-      new Option("--format <format>", "of ECDSA signatures: der, as most programs want it, or raw, as PKCS #11 has it")
+      new Option("--hash <name>", "the hash; without --mechanism, for the default mechanism of the key").choices(
+        HASHES,
+      ),
+    )
+    .addOption(
+      new Option("--format <format>", "format of ECDSA signatures: der, for most programs, or raw, as in PKCS #11")
         .choices(["der", "raw"])
         .default("der"),
     )
-    .addOption(new Option("--encoding <encoding>", "how it is written").choices(ENCODINGS))
-    .option("--output <file>", "write the signature there")
+    .addOption(new Option("--encoding <encoding>", "encoding of the signature").choices(ENCODINGS))
+    .option("--output <file>", "write the signature to this file")
     .addHelpText(
       "after",
       examples(
         ["cryptoki sign --id 01 letter.txt --output letter.sig", "sign a file"],
         [
           "cryptoki sign --id 02 --mechanism ECDSA_SHA384 --encoding base64 < letter.txt",
-          "on standard output, as text",
+          "to standard output, as text",
         ],
         ["cryptoki sign 'pkcs11:model=PIV;object=SIGN%20key' letter.txt", "a key by its URI"],
         ["cryptoki sign --id 01 --pin-source file:pin.txt --json letter.txt", "without a prompt, for a program"],

@@ -101,7 +101,7 @@ function addTokenReset(group: Command, environment: Environment): void {
     await run(async (cardToken) => {
       const erase = requireMethod(cardToken, "erase", "let itself be reset");
       await confirm(context, `all keys, certificates and data on ${name} are destroyed for ever`, options);
-      await erase(context.signal);
+      await erase({ signal: context.signal });
     });
     context.print.done(
       `${name} is as the factory made it: PIN 123456, PUK 12345678, and the well-known management key.`,

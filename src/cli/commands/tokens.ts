@@ -10,12 +10,12 @@ export function addTokens(program: Command, environment: Environment): void {
     .command("tokens")
     .summary("list the cards as PKCS #11 tokens")
     .description("List the tokens in the readers: one for each PIN of each card. No PIN is needed.")
-    .argument("[uri]", "a PKCS #11 URI: only tokens that it describes")
+    .argument("[uri]", "a PKCS #11 URI: only tokens that it matches")
     .addHelpText(
       "after",
       examples(
-        ["cryptoki tokens", "every token that is in"],
-        ["cryptoki tokens --json | jq -r '.[].uri'", "their URIs, to name them elsewhere"],
+        ["cryptoki tokens", "every token present"],
+        ["cryptoki tokens --json | jq -r '.[].uri'", "their URIs, for other commands"],
         ["cryptoki tokens 'pkcs11:model=PIV'", "PIV cards only"],
       ),
     );
@@ -67,7 +67,7 @@ function pinWords({ colours }: Printer, { flags, minPinLength, maxPinLength }: T
     case "ok":
       return `${length} characters`;
     case "count low":
-      return { styled: colours.yellow("a wrong PIN was given before") };
+      return { styled: colours.yellow("the last PIN was wrong") };
     case "final try":
       return { styled: colours.red("one try left") };
     case "locked":

@@ -33,18 +33,20 @@ export function addVerify(program: Command, environment: Environment): void {
     .summary("verify a signature")
     .description(
       "Verify the signature of a file, or of standard input, with a public key on a card, or with a certificate or public " +
-        "key in a file. It is computed on this machine; no PIN is needed. Exit code 0: the signature is valid; 1: it is not.",
+        "key in a file. This machine computes it; no PIN is needed. Exit code 0: the signature is valid; 1: it is not.",
     )
     .argument("[uri]", "a PKCS #11 URI that describes the token, the key, or both")
-    .argument("[file]", "what was signed; standard input if left out, or -")
+    .argument("[file]", "the signed file; default: standard input (also -)")
     .requiredOption("--signature <file>", "the signature")
     .option("--key <file>", "a certificate or public key, PEM or DER, in place of one on a card")
     .option("--id <hex>", "the key's CKA_ID")
     .option("--label <text>", "the CKA_LABEL of the public key, its private key or its certificate")
     .option("--mechanism <name>", "as for sign")
     .addOption(new Option("--hash <name>", "as for sign").choices(HASHES))
-    .addOption(new Option("--format <format>", "of an ECDSA signature, if it does not show").choices(["der", "raw"]))
-    .addOption(new Option("--encoding <encoding>", "how it is written").choices(ENCODINGS).default("binary"))
+    .addOption(
+      new Option("--format <format>", "format of an ECDSA signature; default: detected").choices(["der", "raw"]),
+    )
+    .addOption(new Option("--encoding <encoding>", "encoding of the signature").choices(ENCODINGS).default("binary"))
     .addHelpText(
       "after",
       examples(

@@ -28,8 +28,8 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
       .summary("make a virtual card and keep it in a file")
       .description(
         "Make a virtual PIV card with new keys and certificates, PIN 123456, PUK 12345678 and the well-known management " +
-          "key, and keep it in a new file. The file holds its keys in the clear. With --profile pkcs15 it is a PKCS #15 card, which has " +
-          "a signature PIN too, 654321.",
+          "key, and keep it in a new file. The file holds its keys unencrypted. With --profile pkcs15 it is a PKCS #15 card, which " +
+          "also has a signature PIN, 654321.",
       )
       .argument("<file>", "the new file")
       .addOption(new Option("--profile <profile>", "the kind of card").choices(["piv", "pkcs15"]).default("piv")),
@@ -39,13 +39,16 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
       ["cryptoki virtual create card.json", "a card with the usual keys"],
       ["cryptoki --virtual card.json tokens", "use it"],
       ["cryptoki virtual create card.json --key 9a=p-256 --key 9d=none", "choose its keys"],
-      ["cryptoki virtual create card.json --yubico --deviation no-certificates", "a YubiKey with keys alone"],
+      [
+        "cryptoki virtual create card.json --yubico --deviation no-certificates",
+        "a YubiKey with keys and without certificates",
+      ],
     ),
   );
   action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
     const { saveCard } = await import("../../virtual/index.ts");
     const { existsSync } = await import("node:fs");
-    if (existsSync(file)) throw new FileError(`${file} is there already; a card in it would be lost`);
+    if (existsSync(file)) throw new FileError(`${file} exists already; a card in it would be lost`);
     const { profile } = options;
     const { card, pins } = profile === "piv" ? await createPivCard(options) : await createPkcs15Card(options);
     try {
@@ -60,7 +63,7 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
 
 interface NewCard {
   readonly card: SavableCard;
-  /** In words. */
+  /** The PINs of the new card, as a sentence. */
   readonly pins: string;
 }
 
@@ -69,7 +72,7 @@ async function createPivCard(options: CardOptions): Promise<NewCard> {
   return { card, pins: pinsInWords(card, options) };
 }
 
-/** @throws {UsageError} for options that speak of PIV. */
+/** @throws {UsageError} if an option is only for PIV cards. */
 async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
   const { name, extended, key, yubico, icam, deviation, ...pins } = options;
   const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
@@ -87,14 +90,14 @@ function addVirtualDeviations(virtual: Command, environment: Environment): void 
     .command("deviations")
     .summary("list the ways in which virtual cards can differ from the standard")
     .description(
-      "List the ways in which real cards differ from the standard, or from each other where it leaves a choice. A virtual card " +
-        "has those that --deviation names when it is made.",
+      "List the ways in which real cards differ from the standard, or from each other where it leaves a choice. " +
+        "`virtual create --deviation` makes a card with one of them.",
     )
     .addHelpText(
       "after",
       examples(
-        ["cryptoki virtual deviations", "what there is"],
-        ["cryptoki virtual create card.json --deviation no-key-history", "a card that has one of them"],
+        ["cryptoki virtual deviations", "the list"],
+        ["cryptoki virtual create card.json --deviation no-key-history", "a card with one of them"],
       ),
     );
   action(command, environment, async ({ print }) => {
@@ -119,24 +122,24 @@ interface Row {
 const rows = (profile: Row["profile"], table: Readonly<Record<string, string>>): Row[] =>
   Object.entries(table).map(([name, meaning]) => ({ profile, name, meaning }));
 
-/** Where the virtual reader is, and the card if it is a saved one. */
+/** The virtual reader's address, and the saved card's file, if any. */
 interface ServeOptions {
   readonly host: string;
   readonly port: number;
   readonly file?: string;
 }
 
-/** The card where no saved one is named. */
+/** Makes the card if no saved one is named. */
 interface DemoCard<Options> {
-  /** What it is, for people. */
+  /** A description of the card, for the message. */
   readonly is: string;
   readonly make: (options: Options) => Promise<VirtualCard>;
 }
 
-/** Milliseconds in which a reader sees a new card: vpcd asks for its answer to reset several times a second. */
+/** Milliseconds in which a reader notices a new card: vpcd asks for its answer to reset several times a second. */
 const NOTICE = 3000;
 
-/** A card that knows whether a reader has looked at it. vpcd lets a second card wait at its door until the first is out. */
+/** A card that knows whether a reader has used it. vpcd accepts a second card, but waits until the first is removed. */
 class WatchedCard implements VirtualCard {
   readonly #card: VirtualCard;
   isSeen = false;
@@ -162,16 +165,16 @@ class WatchedCard implements VirtualCard {
 /** vpcd's first slot. */
 const PORT = 35_963;
 
-/** Adds the options of {@link ServeOptions} to a command, and what it does. */
+/** Adds the options of {@link ServeOptions} and the action to a command. */
 function addServing<Options extends ServeOptions>(
   command: Command,
   environment: Environment,
   newCard: DemoCard<Options>,
 ): void {
   command
-    .option("--host <host>", "where vpcd listens", "127.0.0.1")
-    .option("--port <port>", "its port; the next virtual reader has the next one", parsePort, PORT)
-    .option("--file <file>", "a saved card, in which changes are kept");
+    .option("--host <host>", "the host on which vpcd listens", "127.0.0.1")
+    .option("--port <port>", "vpcd's port; the next virtual reader uses the next port", parsePort, PORT)
+    .option("--file <file>", "a saved card; changes are written to the file");
   action<Options>(
     command,
     environment,
@@ -182,7 +185,7 @@ function addServing<Options extends ServeOptions>(
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65_535) throw new InvalidArgumentError("a port is a number from 1 to 65535");
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("--port takes a number from 1 to 65535");
   return port;
 }
 
@@ -199,8 +202,8 @@ async function serve<Options extends ServeOptions>(
   const plugged: PluggedCard = context.owns(await plugIntoVpcd(watched, { host, port, signal }));
   if (print.json) print.documentLine({ event: "plugged", host, port, file: file ?? null });
   else {
-    const which = file === undefined ? newCard.is : `The card of ${file}`;
-    print.line(`${which} is in the virtual reader at ${host}:${port}. Ctrl-C takes it out.`);
+    const which = file === undefined ? newCard.is : `The card from ${file}`;
+    print.line(`${which} is in the virtual reader at ${host}:${port}. Press Ctrl-C to remove it.`);
   }
   const ended = new AbortController();
   void sleep(NOTICE, undefined, { signal: ended.signal }).then(
@@ -211,7 +214,7 @@ async function serve<Options extends ServeOptions>(
         return;
       }
       const what =
-        "does not look at the card: perhaps another one is in it (--port takes another reader), or pcscd has stopped";
+        "does not use the card: perhaps it holds another one (--port chooses another reader), or pcscd has stopped";
       context.remark.line(`The virtual reader at ${host}:${port} ${what}.`);
     },
     () => undefined,
@@ -220,7 +223,7 @@ async function serve<Options extends ServeOptions>(
     ended.abort();
   });
   if (print.json) print.documentLine({ event: "removed" });
-  else print.line("The card is out.");
+  else print.line("The card has been removed.");
 }
 
 function addVirtualPiv(virtual: Command, environment: Environment): void {
@@ -229,7 +232,7 @@ function addVirtualPiv(virtual: Command, environment: Environment): void {
     .summary("put a virtual PIV card into a real pcscd, until interrupted")
     .description(
       "Put a virtual PIV card into the virtual reader of a real pcscd (Debian package vsmartcard-vpcd), where every " +
-        "program finds it, until interrupted. It is a new card with PIN 123456 unless --file names a saved one.",
+        "program finds it, until interrupted. Without --file it is a new card with PIN 123456.",
     )
     .addHelpText(
       "after",
@@ -254,8 +257,8 @@ function addVirtualPkcs15(virtual: Command, environment: Environment): void {
     .summary("put a virtual PKCS #15 card with two PINs into a real pcscd, until interrupted")
     .description(
       "Put a virtual PKCS #15 card into the virtual reader of a real pcscd (Debian package vsmartcard-vpcd), where every " +
-        "program finds it, until interrupted. It is a new card with PIN 123456 (PUK 12345678) and signature PIN 654321 " +
-        "(PUK 87654321) unless --file names a saved one.",
+        "program finds it, until interrupted. Without --file it is a new card with PIN 123456 (PUK 12345678) and signature PIN " +
+        "654321 (PUK 87654321).",
     )
     .option("--name <name>", "the holder's name")
     .option("--extended", "the card takes extended-length APDUs")
@@ -279,7 +282,7 @@ export function addVirtual(program: Command, environment: Environment): void {
   const virtual = program
     .command("virtual")
     .summary("make virtual cards, and put them into pcscd")
-    .description("Cards in software, for trying and testing. Nothing protects their keys.");
+    .description("Software cards for experiments and tests. Their keys are not protected.");
   addVirtualCreate(virtual, environment);
   addVirtualDeviations(virtual, environment);
   addVirtualPiv(virtual, environment);

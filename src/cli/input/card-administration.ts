@@ -53,7 +53,7 @@ export async function logInOfficer(
   const question = `SO PIN or management key of ${visible(token.label)}`;
   const pin = await readPin(secret(SO_PIN, question, soPinSource), context.environment);
   try {
-    await cardToken.login("so", pin, context.signal);
+    await cardToken.login("so", pin, { signal: context.signal });
     warnOfKnownKey(context, pin);
   } finally {
     wipe(pin);

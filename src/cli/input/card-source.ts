@@ -16,12 +16,13 @@ import { type Environment, openOutput } from "../output/printer.ts";
 import { FOR, readFailure, systemCode, writeFailure } from "./files.ts";
 import { DEFAULT_CARD, DEFAULT_PATIENCE, type GlobalOptions } from "./options.ts";
 
-/** Whether --virtual names a card that is made anew, and no file. */
+/** Whether --virtual names a new card, not a file. */
 export const isNewCard = (name: string): boolean => name === "piv" || name === "pkcs15";
 
 /**
- * The card that --virtual names: "piv" is a new one, with new keys, PIN 123456 and PUK 12345678; "pkcs15" likewise, and has
- * a signature PIN too, 654321 with PUK 87654321; anything else is the file of a saved one, in which what changes on the card is kept.
+ * The card that --virtual names. "piv": a new one with new keys, PIN 123456 and PUK 12345678; "pkcs15": likewise, with
+ * a signature PIN too, 654321 with PUK 87654321; anything else: the file of a saved card, which is updated when the
+ * card changes.
  */
 export async function openVirtualCard(name: string): Promise<VirtualCard> {
   const virtual = await import("../../virtual/index.ts");
@@ -31,7 +32,7 @@ export async function openVirtualCard(name: string): Promise<VirtualCard> {
     return await virtual.loadCard(name);
   } catch (cause) {
     if (cause instanceof DataError) {
-      const message = `${name} holds no virtual card; write --virtual=piv if it is not what --virtual is to use`;
+      const message = `${name} holds no virtual card; write --virtual=piv if this argument does not belong to --virtual`;
       throw new FileError(message, { cause });
     }
     if (systemCode(cause) === "ENOENT") {
@@ -41,10 +42,10 @@ export async function openVirtualCard(name: string): Promise<VirtualCard> {
   }
 }
 
-/** The reader that --virtual plugs in. */
+/** The reader with the card of --virtual. */
 const VIRTUAL_READER = "Virtual Reader";
 
-/** Opens the way to the card readers that the options name. */
+/** Opens the card readers that the options name. */
 export async function openPcsc(options: GlobalOptions, { env }: Environment): Promise<Pcsc> {
   const { virtual, transport } = options;
   const patience = 1000 * (options.patience ?? DEFAULT_PATIENCE);
@@ -64,7 +65,7 @@ function withCard(card: VirtualCard): Pcsc {
   return readers.client();
 }
 
-/** What a new virtual card is to be like, as the command line says it. */
+/** The properties of a new virtual card, from the command line. */
 export interface CardOptions {
   readonly key?: readonly string[];
   readonly name?: string;
@@ -87,10 +88,10 @@ const KEY_TYPES: readonly string[] = [
   "x25519",
 ] satisfies KeyTypeName[];
 
-/** PINs of a new card. A test card: they are no secrets. */
+/** PINs of a new test card; they are not secret. */
 const DEFAULT_PINS = { application: "123456", global: "12345678" } as const;
 
-/** The PINs of a new card in words, the one that is asked for first in front. */
+/** The PINs of a new card as text; the one that commands ask for comes first. */
 export function pinsInWords(card: VirtualPivCard, options: CardOptions): string {
   const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
   switch (card.pinUsage) {
@@ -105,24 +106,24 @@ export function pinsInWords(card: VirtualPivCard, options: CardOptions): string 
 
 const isKeyType = (text: string): text is KeyTypeName => KEY_TYPES.includes(text);
 
-/** Adds the options that say what a new card is to be like. */
+/** Adds the options for the properties of a new card. */
 export function addCardOptions(command: Command): Command {
   return command
     .option(
       "--key <slot=type>",
       `a key of the new card: 9a, 9c, 9d, 9e or 82 to 95 = ${KEY_TYPES.join(", ")} or none; :never, :once or :always after ` +
-        "the type says when it wants the PIN; may be repeated",
+        "the type says when the key needs the PIN; may be repeated",
       repeated,
     )
-    .option("--name <name>", "the holder's name")
+    .option("--name <name>", "the cardholder's name")
     .option("--extended", "the card takes extended-length APDUs")
     .option("--yubico", "the card answers the commands that Yubico added to PIV")
     .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
     .option("--pin <digits>", `the PIV application's PIN; default: ${DEFAULT_PINS.application}`)
-    .option("--global-pin <digits>", `the card's global PIN, where it has one; default: ${DEFAULT_PINS.global}`)
+    .option("--global-pin <digits>", `the card's global PIN, if it has one; default: ${DEFAULT_PINS.global}`)
     .option(
       "--deviation <name>",
-      'a way in which the card differs from the standard, as "cryptoki virtual deviations" lists them; may be repeated',
+      'a way in which the card differs from the standard; see "cryptoki virtual deviations"; may be repeated',
       repeated,
     );
 }
@@ -131,9 +132,9 @@ export function addCardOptions(command: Command): Command {
 const repeated = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
 
 /**
- * The deviations that `names` spell.
- * @param table Those that there are.
- * @throws {UsageError} for any other.
+ * Returns the deviations with these names.
+ * @param table The known deviations.
+ * @throws {UsageError} for an unknown name.
  */
 export function readDeviations<Table extends Readonly<Record<string, string>>>(
   names: readonly string[],
@@ -147,12 +148,12 @@ export function readDeviations<Table extends Readonly<Record<string, string>>>(
 }
 
 function unknownDeviation(name: string, candidates: readonly string[]): UsageError {
-  return new UsageError(`--deviation ${name}: no deviation of this kind of card; there are`, { candidates });
+  return new UsageError(`--deviation ${name}: this kind of card has no such deviation; it has`, { candidates });
 }
 
 /**
  * Makes a card as `options` say: PIN 123456, PUK 12345678, the well-known management key.
- * @throws {UsageError} for options that do not fit; {@link FileError} for a folder that is none of a card.
+ * @throws {UsageError} for options that do not fit together; {@link FileError} if the folder does not hold a card.
  */
 export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
   const { VirtualPivCard, personaliseFromFolder, PIV_DEVIATIONS } = await import("../../virtual/index.ts");
@@ -171,12 +172,12 @@ export async function createCard(options: CardOptions): Promise<VirtualPivCard> 
     const keys = readKeys(options.key ?? []);
     return orUsageError(VirtualPivCard.create({ ...traits, keys }));
   }
-  if (options.key) throw new UsageError("--key and --icam do not go together: the folder says which keys there are");
+  if (options.key) throw new UsageError("--key and --icam exclude each other: the folder determines the keys");
   try {
     return await personaliseFromFolder(icam, traits);
   } catch (cause) {
     if (systemCode(cause) !== undefined) throw readFailure(icam, cause);
-    throw new FileError(`${icam} cannot be made into a card`, { cause });
+    throw new FileError(`${icam} does not hold a card`, { cause });
   }
 }
 
@@ -209,13 +210,14 @@ async function orUsageError<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** A file that a recording is written to. */
+/** A file for a recording. */
 export interface RecordingFile extends AsyncDisposable {
   readonly sink: (line: string) => void;
 }
 
 /**
- * A new file for a recording, over an old one; readable by its owner only, as it tells what is on a card.
+ * Opens the file for a recording and empties an old one; only its owner can read it, because it shows what is on a
+ * card.
  * @throws {FileError} if it cannot be written; the signal's reason.
  */
 export async function createRecording(path: string, signal: AbortSignal): Promise<RecordingFile> {

@@ -6,17 +6,20 @@ import { DataError, fromHex, wipe } from "../../bytes/index.ts";
 import { FileError, UsageError } from "../output/failures.ts";
 import { type Environment, openInput, openOutput } from "../output/printer.ts";
 
-/** Bytes that are read of one input, which is held in memory whole. */
+/** Limits in bytes for inputs that are held in memory whole. */
 export const LIMIT = {
-  /** What is signed, verified, decrypted or written on a card. */
+  /** Data to sign, verify, decrypt or import. */
   MESSAGE: 1 << 30,
-  /** Lines of APDUs: they become one string, and Node has none of 512 MiB. */
+  /** Lines of APDUs. They become one string, and Node cannot make one of 512 MiB. */
   TEXT: 64 << 20,
   /** A key, a certificate, a signature. */
   KEY: 1 << 20,
 } as const;
 
-/** All of a file; of standard input if `path` is left out or "-". @throws {FileError} if it is longer than `limit` bytes. */
+/**
+ * Reads a whole file, or standard input if `path` is left out or "-".
+ * @throws {FileError} if it is longer than `limit` bytes.
+ */
 export async function readInput(
   path: string | undefined,
   { stdin, signal }: Pick<Environment, "stdin" | "signal">,
@@ -27,7 +30,7 @@ export async function readInput(
 }
 
 /**
- * All of the file at `path`; a FIFO is read to its end.
+ * Reads the whole file at `path`; a FIFO until its end.
  * @throws {FileError} if it cannot be read, or is longer than `limit` bytes; the signal's reason.
  */
 export async function readWhole(
@@ -57,7 +60,7 @@ async function collect(
     for await (const chunk of stream) {
       const part = Buffer.from(chunk as Uint8Array);
       length += part.length;
-      if (length > limit) throw new FileError(`${what} has more than ${limit} bytes, which is the limit`);
+      if (length > limit) throw new FileError(`${what} is longer than the limit of ${limit} bytes`);
       parts.push(part);
     }
   } catch (cause) {
@@ -67,23 +70,23 @@ async function collect(
   } finally {
     stop();
   }
-  // A stream that is destroyed may also just end.
+  // A destroyed stream may end without an error.
   signal?.throwIfAborted();
   return Buffer.concat(parts);
 }
 
-/** Whom a new file is for: everybody whom the user lets (umask), or the user alone. */
+/** File modes: readable by everyone whom the umask admits, or by the owner only. */
 export const FOR = { ALL: 0o666, USER: 0o600 } as const;
 
-/** How a file is written. */
+/** Options for writing a file. */
 export interface WriteOptions {
   /** The mode of a new file. Default: {@link FOR.ALL}. */
   readonly mode?: number;
-  /** Ends the wait for a program that reads from a FIFO. */
+  /** Ends the wait for a program that reads the FIFO. */
   readonly signal?: AbortSignal;
 }
 
-/** Writes a new file, or over an old one. @throws {FileError} if it cannot be written; the signal's reason. */
+/** Writes a file; replaces an old one. @throws {FileError} if it cannot be written; the signal's reason. */
 export async function writeWhole(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): Promise<void> {
   const { mode = FOR.ALL, signal } = options;
   try {
@@ -107,13 +110,13 @@ export function writeFailure(path: string, cause: unknown): FileError {
   return new FileError(`cannot write ${path}: ${reason(cause)}`, { cause });
 }
 
-/** What the operating system calls an error: "ENOENT". */
+/** The operating system's error code, such as "ENOENT". */
 export function systemCode(error: unknown): string | undefined {
   const isCoded = typeof error === "object" && error !== null && "code" in error;
   return isCoded && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What the operating system's error means, in words. */
+/** The operating system's error code as text. */
 export function reason(error: unknown): string {
   const code = systemCode(error);
   switch (code) {
@@ -131,7 +134,7 @@ export function reason(error: unknown): string {
   }
 }
 
-/** The bytes that an argument spells. @throws {UsageError} if it is not hexadecimal. */
+/** Parses a hexadecimal argument. @throws {UsageError} if it is not hexadecimal. */
 export function hexArgument(text: string, what: string): Uint8Array {
   try {
     return fromHex(text);
@@ -142,7 +145,7 @@ export function hexArgument(text: string, what: string): Uint8Array {
 }
 
 /**
- * The public key in a file: a certificate or a public key, PEM or DER (SubjectPublicKeyInfo or PKCS #1).
+ * Reads the public key in a file: a certificate or a public key, PEM or DER (SubjectPublicKeyInfo or PKCS #1).
  * @throws {FileError} if it is neither, or longer than {@link LIMIT.KEY}.
  */
 export async function readPublicKey(path: string, signal?: AbortSignal): Promise<KeyObject> {
@@ -161,7 +164,7 @@ const ATTEMPTS: readonly ((bytes: Buffer) => KeyObject)[] = [
   (bytes) => createPublicKey({ key: bytes, format: "der", type: "pkcs1" }),
 ];
 
-/** OpenSSL tells what a file is by trying. */
+/** OpenSSL finds the format of a file by trial. */
 function attemptKey(attempt: () => KeyObject): KeyObject | undefined {
   try {
     return attempt();

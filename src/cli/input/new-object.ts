@@ -9,10 +9,10 @@ import { isNewCard } from "./card-source.ts";
 import { parsePinSource } from "./pin.ts";
 import { requireSigningKey } from "./signature.ts";
 
-/** What becomes of the contents of a file on a card. */
+/** How the contents of a file become an object on a card. */
 export type ImportType = "cert" | "private" | "public" | "data";
 
-/** A certificate in PEM or DER, as C_CreateObject wants it. @throws {FileError} if it is none. */
+/** Reads a certificate in PEM or DER, for C_CreateObject. @throws {FileError} if the file holds none. */
 export function certificateTemplate(file: string, bytes: Uint8Array): Template {
   const der = new Uint8Array(attempt(file, "certificate", () => new X509Certificate(bytes).raw));
   const { subject, issuer, serialNumber } = attempt(file, "certificate", () => parseDerCertificate(der));
@@ -26,15 +26,19 @@ export function certificateTemplate(file: string, bytes: Uint8Array): Template {
   };
 }
 
-/** A public key in PEM or DER (SubjectPublicKeyInfo). @throws {FileError} if it is none, or of a type that has no place here. */
+/**
+ * Reads a public key in PEM or DER (SubjectPublicKeyInfo).
+ * @throws {FileError} if there is none, or its type is not supported.
+ */
 export function publicKeyTemplate(file: string, bytes: Uint8Array): Template {
   const key = attempt(file, "public key", () => openPublicKey(bytes));
   return { [CKA.CLASS]: CKO.PUBLIC_KEY, ...publicParts(file, key) };
 }
 
 /**
- * A private key in PEM or DER (PKCS #8, PKCS #1, SEC 1), not encrypted. The caller wipes it with {@link wipeTemplate}.
- * @throws {FileError} if it is none, or of a type that has no place here.
+ * Reads a private key in PEM or DER (PKCS #8, PKCS #1, SEC 1), not encrypted. The caller wipes it with {@link
+ * wipeTemplate}.
+ * @throws {FileError} if there is none, or its type is not supported.
  */
 export function privateKeyTemplate(file: string, bytes: Uint8Array): Template {
   const key = attempt(file, "private key without a passphrase", () => openPrivateKey(bytes));
@@ -64,7 +68,7 @@ export function privateKeyTemplate(file: string, bytes: Uint8Array): Template {
   return { ...common, [CKA.KEY_TYPE]: CKK.EC, ...pick(shared, CKA.EC_PARAMS), [CKA.VALUE]: part("d") };
 }
 
-/** @throws {UsageError} if `objectId` is no object identifier, as 2.5.4.3 is. */
+/** @throws {UsageError} if `objectId` is not an object identifier such as 2.5.4.3. */
 export function dataTemplate(value: Uint8Array, application: string, objectId?: string): Template {
   return {
     [CKA.CLASS]: CKO.DATA,
@@ -78,21 +82,21 @@ function readObjectId(dotted: string): Uint8Array {
   try {
     return derOid(dotted);
   } catch (cause) {
-    throw new UsageError(`--object-id ${dotted}: not an object identifier, as 2.5.4.3 is`, { cause });
+    throw new UsageError(`--object-id ${dotted}: not an object identifier such as 2.5.4.3`, { cause });
   }
 }
 
-/** Nothing of a key stays in memory that was made here. */
+/** Wipes the private values of a key template. */
 export function wipeTemplate(template: Template): void {
   wipe(...Object.values(template).filter((value) => value instanceof Uint8Array));
 }
 
 function publicParts(file: string, key: KeyObject): Template {
-  const parsed = attempt(file, "RSA or EC key that cards have", () =>
+  const parsed = attempt(file, "RSA or EC key of a type that cards support", () =>
     requireSigningKey(parsePublicKey(new Uint8Array(key.export({ format: "der", type: "spki" })))),
   );
   if (parsed.type === "edwards")
-    throw new UsageError(`${file} holds an ${parsed.curve} key, which is brought to no card`);
+    throw new UsageError(`${file} holds an ${parsed.curve} key; such keys cannot be imported to a card`);
   if (parsed.type === "rsa") {
     return { [CKA.KEY_TYPE]: CKK.RSA, [CKA.MODULUS]: parsed.modulus, [CKA.PUBLIC_EXPONENT]: parsed.publicExponent };
   }
@@ -128,7 +132,7 @@ function pick(template: Template, ...types: readonly (keyof Template)[]): Templa
   return Object.fromEntries(types.map((type) => [type, template[type]]));
 }
 
-/** OpenSSL tells what a file is by trying. */
+/** OpenSSL finds the format of a file by trial. */
 function attempt<T>(file: string, what: string, work: () => T): T {
   try {
     return work();
@@ -139,7 +143,7 @@ function attempt<T>(file: string, what: string, work: () => T): T {
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Options whose value is where a PIN or PUK comes from. */
+/** Options that name the source of a PIN or PUK. */
 const PIN_SOURCES = [
   "pinSource",
   "newPinSource",
@@ -148,13 +152,13 @@ const PIN_SOURCES = [
   "soPinSource",
   "newSoPinSource",
 ] as const;
-/** Options whose value is a file that the command reads. */
+/** Options that name an input file. */
 const INPUTS = ["signature", "key", "peer"] as const;
 
 /**
- * Refuses a command line whose --record or --output would empty a file that the command works with, under this or another name: a
- * symbolic or hard link.
- * @throws {UsageError} before anything was opened.
+ * Refuses a command line whose --record or --output would overwrite an input file, also under another name (symbolic or
+ * hard link).
+ * @throws {UsageError} before anything is opened.
  */
 export function refuseOverwriting(options: object, args: readonly unknown[]): void {
   const given = options as Options;
@@ -172,16 +176,16 @@ function refuse(option: string, written: unknown, used: readonly string[]): void
   const same = used.find((path) => path === written || (target !== undefined && identity(path) === target));
   // "-" is standard input or output.
   if (same === undefined || same === "-") return;
-  throw new UsageError(`${option} ${written} would overwrite ${same}, which the command works with; name another file`);
+  throw new UsageError(`${option} ${written} would overwrite ${same}, which this command reads; name another file`);
 }
 
-/** What a regular file is the same by, whatever its name; undefined for anything else. */
+/** Identifies a regular file (device and inode), whatever its name; undefined for anything else. */
 function identity(path: string): string | undefined {
   let stats: BigIntStats | undefined;
   try {
     stats = statSync(path, { bigint: true, throwIfNoEntry: false });
   } catch {
-    // Opening it reports why it cannot be reached.
+    // The command reports the reason when it opens the file.
   }
   return stats?.isFile() ? `${stats.dev}:${stats.ino}` : undefined;
 }
@@ -200,7 +204,7 @@ function sourceIn(uri: string): string[] {
   return source === undefined ? [] : [source];
 }
 
-/** What is wrong with a URI or PIN source, the command says when it uses it. */
+/** A malformed URI or PIN source is reported later, when the command uses it. */
 function orNothing<T>(parse: () => T): T | undefined {
   try {
     return parse();

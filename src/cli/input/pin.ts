@@ -9,36 +9,36 @@ import { FileError, InterruptedError, PinMissingError, UsageError } from "../out
 import { type Environment, inputOf, openInput } from "../output/printer.ts";
 import { reason } from "./files.ts";
 
-/** Where a PIN comes from. Never an argument: every user of the machine sees those. */
+/** Sources of a PIN. An argument is none: every user of the machine can see it. */
 export type PinSource =
   | { readonly from: "file"; readonly path: string }
   | { readonly from: "environment"; readonly name: string }
   | { readonly from: "stdin" }
   | { readonly from: "descriptor"; readonly number: number };
 
-/** A secret of the user's: what to call it, and where it is looked for. */
+/** A secret that the user gives: its name and its sources. */
 interface Secret {
-  /** What the prompt says. */
+  /** The text of the prompt. */
   readonly question: string;
-  /** What its option said. */
+  /** The value of its option. */
   readonly source?: PinSource | undefined;
-  /** That option. */
+  /** The name of its option. */
   readonly option: string;
-  /** The variable of the environment to look in without that option. */
+  /** The environment variable that is read without the option. */
   readonly variable: string;
 }
 
-/** How a user PIN is given to any command. */
+/** The user PIN's sources, the same for every command. */
 export const PIN = { option: "--pin-source", variable: "CRYPTOKI_PIN" } as const;
 
-/** No card takes a longer PIN; a longer file is not a PIN file. */
+/** Longest PIN that is accepted, in bytes; no card takes a longer one. */
 const MAX_PIN_BYTES = 256;
 
 const WAYS = "file:PATH, env:NAME, fd:NUMBER, or - for a line of standard input";
 
 /**
- * Reads the value of --pin-source or of a URI's pin-source.
- * @throws {UsageError} for anything else. The value is not repeated: somebody may have put the PIN there.
+ * Parses the value of --pin-source or of a URI's pin-source.
+ * @throws {UsageError} for any other text. The error does not repeat the text, which may be a PIN.
  */
 export function parsePinSource(text: string): PinSource {
   if (text === "-") return { from: "stdin" };
@@ -48,32 +48,36 @@ export function parsePinSource(text: string): PinSource {
   if (rest !== undefined && scheme === "fd" && /^\d{1,6}$/u.test(rest)) {
     return { from: "descriptor", number: Number(rest) };
   }
-  if (text.startsWith("|")) throw new UsageError(`a PIN source that is a command is not run; use ${WAYS}`);
-  throw new UsageError(`a PIN source is ${WAYS}`);
+  if (text.startsWith("|")) throw new UsageError(`this program does not run PIN source commands; use ${WAYS}`);
+  throw new UsageError(`--pin-source takes ${WAYS}`);
 }
 
 /**
- * A PIN: from its source, else from its variable, else asked for on the terminal, without echo. The caller wipes it.
+ * Returns a PIN from its source, else from its variable, else from a prompt on the terminal, without echo. The caller
+ * wipes it.
  * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C in the prompt.
  */
 export async function readPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
   return (await given(secret, environment)) ?? required(await prompt(secret, environment));
 }
 
-/** As {@link readPin}, and what is typed is typed twice: nobody sees what it was. @throws {UsageError} if they differ. */
+/**
+ * Like {@link readPin}, but a prompt asks twice, because the terminal does not show the PIN.
+ * @throws {UsageError} if the two differ.
+ */
 export async function readNewPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
   const known = await given(secret, environment);
   if (known) return known;
   const first = required(await prompt(secret, environment));
-  const second = await prompt({ ...secret, question: `${secret.question}, once more` }, environment);
+  const second = await prompt({ ...secret, question: `${secret.question}, again` }, environment);
   const same = equalBytes(first, second);
   wipe(second);
   if (same) return first;
   wipe(first);
-  throw new UsageError("the two were not the same; nothing was changed");
+  throw new UsageError("the two entries differ; nothing was changed");
 }
 
-/** What the command line or the environment gives; undefined if the user is to be asked. */
+/** The PIN from the command line or the environment; undefined if the user must be asked. */
 async function given({ source, variable }: Secret, environment: Environment): Promise<Uint8Array | undefined> {
   if (source) return required(await fromSource(source, environment));
   const value = environment.env[variable];
@@ -95,15 +99,15 @@ async function fromSource(source: PinSource, { env, stdin, signal }: Environment
       return nextLine(stdin, "standard input", signal);
     case "environment": {
       const value = env[source.name];
-      if (value === undefined) throw new PinMissingError(`the environment has no variable ${source.name}`);
+      if (value === undefined) throw new PinMissingError(`the environment variable ${source.name} is not set`);
       return secretUtf8(value);
     }
   }
 }
 
 /**
- * Bytes of one read from a PIN file. Node's file streams leave what they read in a buffer of their own whenever it is not full (node,
- * lib/internal/fs/streams.js): one byte always fills it, and the chunk is the buffer, which is wiped.
+ * Bytes of one read from a PIN file. Node's file streams keep a copy of what they read whenever their buffer is not
+ * full (node, lib/internal/fs/streams.js). One byte always fills it, so the chunk is the buffer, and is wiped.
  */
 const BYTEWISE = 1;
 
@@ -128,7 +132,10 @@ async function onlyLine(
 const unreadable = (what: string, cause: unknown): FileError =>
   new FileError(`${what} cannot be read: ${reason(cause)}`, { cause });
 
-/** A line; the rest stays in the stream. An abort destroys the stream: nothing else of the command will read it. */
+/**
+ * Reads one line and leaves the rest in the stream. An abort destroys the stream: the command reads nothing else from
+ * it.
+ */
 async function nextLine(stream: Readable, what: string, signal: AbortSignal): Promise<Uint8Array> {
   let line: Uint8Array = new Uint8Array();
   const stop = onAbort(signal, () => stream.destroy());
@@ -145,7 +152,8 @@ async function nextLine(stream: Readable, what: string, signal: AbortSignal): Pr
         wipe(line.subarray(end));
         return line.subarray(0, line[end - 1] === 0x0d ? end - 1 : end);
       }
-      if (line.length > MAX_PIN_BYTES) throw new FileError(`${what} holds no PIN: more than ${MAX_PIN_BYTES} bytes`);
+      if (line.length > MAX_PIN_BYTES)
+        throw new FileError(`${what} holds no PIN: it is longer than ${MAX_PIN_BYTES} bytes`);
     }
   } catch (cause) {
     signal.throwIfAborted();
@@ -157,7 +165,10 @@ async function nextLine(stream: Readable, what: string, signal: AbortSignal): Pr
   return line;
 }
 
-/** On standard error, so that a redirected output stays clean; on the terminal itself when standard input is a pipe. */
+/**
+ * Prompts on standard error, so that a redirected output stays clean; on the terminal itself if standard input is a
+ * pipe.
+ */
 async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
   const message = secret.question;
   using terminal = stdin.isTTY ? undefined : await controllingTerminal(secret);
@@ -167,7 +178,7 @@ async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): P
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
-      throw new InterruptedError("interrupted at the PIN", 130);
+      throw new InterruptedError("interrupted at the PIN prompt", 130);
     }
     throw error;
   }
@@ -183,14 +194,14 @@ async function controllingTerminal({
     const stream = new ReadStream(await promisify(open)("/dev/tty", "r+"));
     return { stream, [Symbol.dispose]: () => void stream.destroy() };
   } catch (cause) {
-    const message = `${question}: there is no terminal to ask on; use ${option} or ${variable}`;
+    const message = `${question}: there is no terminal for the prompt; use ${option} or ${variable}`;
     throw new PinMissingError(message, { cause });
   }
 }
 
-/** How the PIN that is to be set is given. */
+/** The sources of a PIN to be set. */
 export const NEW_PIN = { option: "--new-pin-source", variable: "CRYPTOKI_NEW_PIN" } as const;
-/** How the PUK is given. */
+/** The sources of the PUK. */
 export const PUK = { option: "--puk-source", variable: "CRYPTOKI_PUK" } as const;
 
 /** How the PUK that is to be set is given. */
@@ -205,7 +216,7 @@ export function newPinOption(command: Command): Command {
   return command.option("--new-pin-source <source>", meaning);
 }
 
-/** A secret, given by its option's value if there is one. */
+/** The secret with its option's value, if the option was given. */
 export function secret(way: Pick<Secret, "option" | "variable">, question: string, source: string | undefined): Secret {
   return { ...way, question, source: source === undefined ? undefined : parsePinSource(source) };
 }

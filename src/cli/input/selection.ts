@@ -6,7 +6,7 @@ import { type ObjectEntry, TokenSession } from "../session.ts";
 import { hexArgument } from "./files.ts";
 import { fittingTokens, onlyToken, readUri, type Token } from "./token.ts";
 
-/** Types of objects by the word that URIs use, and their classes. */
+/** Types of objects, named as in URIs, and their classes. */
 const CLASSES = {
   cert: CKO.CERTIFICATE,
   public: CKO.PUBLIC_KEY,
@@ -24,14 +24,14 @@ export interface SelectionOptions {
   readonly type?: ObjectType;
 }
 
-/** Which object is wanted: by CKA_ID, by CKA_LABEL, by CKA_CLASS, or whichever there is. */
+/** The object that the user asks for: by CKA_ID, CKA_LABEL or CKA_CLASS, each optional. */
 interface Selection {
   readonly id?: Uint8Array;
   readonly label?: string;
   readonly type?: ObjectType;
 }
 
-/** What a key is to do: the attribute that allows it, and the one of the public key that goes with it. */
+/** The use of a key: the attribute that allows it, and the corresponding one of the public key. */
 export const USE = {
   sign: { private: CKA.SIGN, public: CKA.VERIFY, verb: "sign" },
   decrypt: { private: CKA.DECRYPT, public: CKA.ENCRYPT, verb: "decrypt" },
@@ -39,7 +39,7 @@ export const USE = {
 } as const;
 export type Use = (typeof USE)[keyof typeof USE];
 
-/** @throws {UsageError} if the options and the URI name different objects, or an identifier is no hexadecimal. */
+/** @throws {UsageError} if the options and the URI name different objects, or an identifier is not hexadecimal. */
 export function readSelection(options: SelectionOptions, uriText?: string): Selection {
   const uri = uriText === undefined ? {} : readUri(uriText);
   const id = options.id === undefined ? uri.id : hexArgument(options.id, "--id");
@@ -53,10 +53,10 @@ export function readSelection(options: SelectionOptions, uriText?: string): Sele
 
 const contradiction = (option: string): UsageError => new UsageError(`${option} and the URI name different objects`);
 
-/** Whether it says which object, by its identifier or label. */
+/** Whether it identifies an object by its CKA_ID or label. */
 const namesObject = ({ id, label }: Selection): boolean => id !== undefined || label !== undefined;
 
-/** The template that finds what is wanted. */
+/** The template for C_FindObjectsInit. */
 export function searchTemplate({ id, label, type }: Selection): Template {
   return {
     ...(type && { [CKA.CLASS]: CLASSES[type] }),
@@ -66,8 +66,8 @@ export function searchTemplate({ id, label, type }: Selection): Template {
 }
 
 /**
- * The objects that are wanted. A label that the first release gave to an object of a PIV card finds the object under its present one,
- * where no object has the old one.
+ * Finds the objects. If no object has a label of the first release, the object with the corresponding present label is
+ * returned.
  */
 export async function findSelected(session: TokenSession, selection: Selection): Promise<ObjectEntry[]> {
   const found = await session.find(searchTemplate(selection));
@@ -76,7 +76,7 @@ export async function findSelected(session: TokenSession, selection: Selection):
   return label === undefined ? [] : session.find(searchTemplate({ ...selection, label }));
 }
 
-/** Names of PIV keys in labels: the first release's, and those of now. */
+/** Names of PIV keys in labels: the first release's, and the present ones. */
 const KEY_NAMES: ReadonlyMap<string, string> = new Map([
   ["PIV Authentication", "PIV AUTH"],
   ["Digital Signature", "SIGN"],
@@ -84,7 +84,7 @@ const KEY_NAMES: ReadonlyMap<string, string> = new Map([
   ["Card Authentication", "CARD AUTH"],
 ]);
 
-/** The label that an object of a PIV card has now, for one that it had in the first release; undefined for any other. */
+/** The present label for one of the first release; undefined for any other. */
 export function presentLabel(label: string): string | undefined {
   const retired =
     /^(?:Retired Key Management (\d+) (?:public )?key|Certificate for Retired Key Management (\d+))$/u.exec(label);
@@ -102,10 +102,10 @@ const withoutType = ({ id, label }: Selection): Selection => ({
 });
 
 /**
- * The private key that is wanted. A key that shows itself only after login is found by what shows before: the label or
- * identifier of its public key or certificate; the user is asked for the PIN only when it is clear which key it is for.
- * @param check Refuses a key that cannot do what is wanted, by its public half, so that no PIN is asked for in vain.
- * @throws {NotFoundError} if there is none; {@link UsageError} if there are several; what `check` throws.
+ * Finds the private key. A key that is visible only after login is found by its visible relatives: the label or
+ * identifier of its public key or certificate. The user is asked for the PIN only when the key is clear.
+ * @param check Refuses an unsuitable key, given its public key, before the PIN is asked for.
+ * @throws {NotFoundError} if there is none; {@link UsageError} if there are several; the error of `check`.
  */
 export async function choosePrivateKey(
   session: TokenSession,
@@ -126,7 +126,7 @@ export async function choosePrivateKey(
   return requireSingle(found, `private key${describeSelection(wanted)}`);
 }
 
-/** The one key that may do it, by its identifier; open still if nothing shows before login. */
+/** The only key that may do it, by its identifier; undecided if no key is visible before login. */
 async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
   const keys = [
     ...(await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [use.public]: true })),
@@ -137,12 +137,12 @@ async function onlyKey(session: TokenSession, use: Use): Promise<Selection> {
   return { id };
 }
 
-/** The first of each identifier: a key, its public half and its certificate share theirs. */
+/** The first object of each identifier: a key, its public key and its certificate share theirs. */
 function distinctById(objects: readonly ObjectEntry[]): ObjectEntry[] {
   return objects.filter((one, index) => objects.findIndex((other) => equalBytes(other.id, one.id)) === index);
 }
 
-/** Names the key by its identifier if it is the label of its public key or certificate that is given. */
+/** Replaces the label of a public key or certificate by the identifier of its key. */
 async function byRelative(session: TokenSession, selection: Selection): Promise<Selection> {
   if (selection.label === undefined) return selection;
   const named = await findSelected(session, selection);
@@ -154,7 +154,7 @@ async function byRelative(session: TokenSession, selection: Selection): Promise<
 }
 
 /**
- * The object of a class that is wanted; the label of a key's relative (its certificate, its public half) will do.
+ * Finds an object of a class; for a key also by the label of its certificate or other half.
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
 export async function chooseObject(
@@ -181,7 +181,7 @@ const TYPE_NAMES: Readonly<Record<ObjectType, string>> = {
 
 function requireSingle(found: readonly ObjectEntry[], what: string): ObjectEntry {
   const [first, ...more] = found;
-  if (!first) throw new NotFoundError(`no ${what} on the token; see what there is with: cryptoki objects`);
+  if (!first) throw new NotFoundError(`no ${what} on the token; list its objects with: cryptoki objects`);
   if (more.length === 0) return first;
   const telling = distinctById(found).length === found.length;
   const candidates = found.map(({ id, label }) =>
@@ -196,8 +196,8 @@ function describeSelection({ id, label }: Selection): string {
 }
 
 /**
- * A session with the token to use: the one that the URI or --token describes, the only one, or the only one of several
- * that shows an object of the name that is wanted. A card with two PINs is two tokens, and `--id 01` is on one of them.
+ * Opens a session with the token to use: the one that the URI or --token matches, the only one, or the only one with an
+ * object of that name. A card with two PINs is two tokens, and only one of them has `--id 01`.
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
 export async function openSessionFor(
@@ -207,7 +207,7 @@ export async function openSessionFor(
   access?: number,
 ): Promise<TokenSession> {
   const fitting = await fittingTokens(context, uri);
-  // A token that is not initialised, such as SoftHSM's free slot, holds nothing that could be meant.
+  // A token that is not initialised, such as SoftHSM's free slot, holds no objects.
   const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
   const tokens = initialised.length > 0 ? initialised : fitting;
   const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri, access);
@@ -221,6 +221,6 @@ export async function openSessionFor(
   const [first, ...more] = holders;
   if (first && more.length === 0) return first;
   if (first) return open(onlyToken(holders.map(({ token }) => token)));
-  // What shows only after login may be on any of them.
-  return open(onlyToken(tokens, `none of ${tokens.length} tokens shows that object before login`));
+  // An object that is visible only after login may be on any of them.
+  return open(onlyToken(tokens, `none of the ${tokens.length} tokens shows that object before login`));
 }

@@ -19,23 +19,23 @@ import {
 import { type CK_MECHANISM, CKD, CKG_MGF, CKM, CKZ_OAEP } from "../../cryptoki/index.ts";
 import { UsageError } from "../output/failures.ts";
 
-/** Keys that sign and verify here. */
+/** Key types that sign and verify. */
 export type SigningKey = RsaPublicKey | EcPublicKey | EdwardsPublicKey;
 
-/** @throws {UsageError} for a key that agrees on secrets, and signs nothing. */
+/** @throws {UsageError} for a key that only agrees on secrets. */
 export function requireSigningKey(key: PublicKey): SigningKey {
   if (key.type !== "montgomery") return key;
-  throw new UsageError(`the key is on ${key.curve}; this command works with RSA, EC and Ed25519 keys`);
+  throw new UsageError(`this is a key on ${key.curve}; the command needs an RSA, EC or Ed25519 key`);
 }
 
 /** The name of a mechanism without its prefix: "SHA256_RSA_PKCS". */
 type MechanismName = keyof typeof CKM;
 
-/** A way to sign: what is done with the data before the key is used, and how. */
+/** A signature scheme: the key's algorithm and the hash, if there is one. */
 interface SignatureScheme {
   readonly name: MechanismName;
   readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa" | "eddsa";
-  /** Undefined: what is given is signed as it is. */
+  /** Undefined: the input is signed without hashing. */
   readonly hash: HashName | undefined;
 }
 
@@ -52,12 +52,12 @@ export const HASHES = [
   "sha3-512",
 ] as const satisfies readonly HashName[];
 
-/** As mechanism names write it: SHA256, SHA3_256. */
+/** As in mechanism names: SHA256, SHA3_256. */
 const word = (hash: HashName): string => hash.toUpperCase().replace("-", "_");
 
 const isMechanism = (name: string): name is MechanismName => Object.hasOwn(CKM, name);
 
-/** All that the names promise; what a token can do of it, the token says. */
+/** All schemes of this program; the token lists which of them it supports. */
 const SCHEMES: readonly SignatureScheme[] = [
   ...family("rsa-pkcs1", "RSA_PKCS", (hash) => `${word(hash)}_RSA_PKCS`),
   ...family("rsa-pss", "RSA_PKCS_PSS", (hash) => `${word(hash)}_RSA_PKCS_PSS`),
@@ -77,7 +77,7 @@ function family(
   });
 }
 
-/** "sha256-rsa-pkcs", "CKM_SHA256_RSA_PKCS" and "SHA256_RSA_PKCS" are one name. */
+/** Accepts "sha256-rsa-pkcs", "CKM_SHA256_RSA_PKCS" and "SHA256_RSA_PKCS" as one name. */
 export function canonicalName(text: string): string {
   return text.toUpperCase().replaceAll("-", "_").replace(/^CKM_/u, "");
 }
@@ -88,11 +88,12 @@ export interface SchemeOptions {
 }
 
 /**
- * The way to sign with `key` that the options name: `--hash` makes the bare mechanism the one that hashes first. Unless
- * told, RSA keys sign with PKCS #1 v1.5 and SHA-256, those for RSASSA-PSS only with that, EC keys with the hash of their own length,
- * Ed25519 keys the whole message; on a card that does not do that, with the first mechanism that it offers for such keys.
+ * Returns the scheme for `key` that the options name: `--hash` turns a bare mechanism into the one with that hash.
+ * Defaults: RSA keys use PKCS #1 v1.5 with SHA-256, RSASSA-PSS keys PSS with SHA-256, EC keys ECDSA with the hash of
+ * the curve's length, Ed25519 keys sign the whole message. If the card does not support the default, the first
+ * mechanism that it offers for such keys is used.
  * @param offered The token's mechanisms; any if left out.
- * @throws {UsageError} for a name that is none, or does not fit the hash, the key or the card.
+ * @throws {UsageError} for an unknown name, or one that does not fit the hash, the key or the card.
  */
 export function signatureScheme(key: SigningKey, options: SchemeOptions, offered?: readonly number[]): SignatureScheme {
   const scheme = namedScheme(key, options);
@@ -103,7 +104,7 @@ export function signatureScheme(key: SigningKey, options: SchemeOptions, offered
   if (own && options.mechanism === undefined && options.hash === undefined) return own;
   const names = possible.map(({ name }) => name).join(", ");
   throw new UsageError(
-    `the card does not sign with ${scheme.name}; with this key it does ${names === "" ? "nothing of the kind" : names}`,
+    `the card does not sign with ${scheme.name}; with this key it supports ${names === "" ? "no mechanism of this program" : names}`,
   );
 }
 
@@ -111,10 +112,10 @@ function namedScheme(key: SigningKey, { mechanism, hash }: SchemeOptions): Signa
   const named =
     mechanism === undefined ? { family: defaultFamily(key), hash: hash ?? defaultHash(key) } : lookUp(mechanism);
   if (keyTypeOf(named.family) !== key.type) {
-    throw new UsageError(`${mechanism ?? ""} does not fit the key, which is ${KEY_NAMES[key.type]}`);
+    throw new UsageError(`${mechanism ?? ""} does not fit this key, which is ${KEY_NAMES[key.type]}`);
   }
   if (hash !== undefined && named.hash !== undefined && named.hash !== hash) {
-    throw new UsageError(`${mechanism ?? ""} has a hash of its own; leave out --hash ${hash}`);
+    throw new UsageError(`${mechanism ?? ""} already includes a hash; leave out --hash ${hash}`);
   }
   const scheme = SCHEMES.find((one) => one.family === named.family && one.hash === (named.hash ?? hash));
   if (!scheme) throw new UsageError(`there is no ${mechanism ?? "mechanism"} with ${hash ?? "no hash"}`);
@@ -132,7 +133,7 @@ function keyTypeOf(family: SignatureScheme["family"]): SigningKey["type"] {
 function lookUp(mechanism: string): SignatureScheme {
   const name = canonicalName(mechanism);
   const scheme = SCHEMES.find((one) => one.name === name);
-  if (!scheme) throw new UsageError(`--mechanism ${mechanism}: no way to sign; try ${FREQUENT.join(", ")}`);
+  if (!scheme) throw new UsageError(`--mechanism ${mechanism}: not a signature mechanism; try ${FREQUENT.join(", ")}`);
   return scheme;
 }
 
@@ -150,17 +151,17 @@ function defaultHash(key: SigningKey): HashName | undefined {
   return ({ "P-256": "sha256", "P-384": "sha384", "P-521": "sha512" } as const)[key.curve];
 }
 
-/** How an ECDSA signature is written: r and s one after the other, as PKCS #11 has it, or as DER, as most others do. */
+/** Formats of an ECDSA signature: r and s concatenated, as in PKCS #11, or DER, as in most other standards. */
 export type SignatureFormat = "raw" | "der";
 
-/** A signature as PKCS #11 gives it, in the format that is wanted. RSA signatures have one format only. */
+/** Converts a signature from PKCS #11's format. RSA signatures have only one format. */
 export function formatSignature(signature: Uint8Array, key: SigningKey, format: SignatureFormat): Uint8Array {
   return key.type === "ec" && format === "der" ? ecdsaToDer(signature) : signature;
 }
 
 /**
- * The signature as PKCS #11 has it, from either format: one that is twice as long as the curve is taken for r and s, unless
- * told. Undefined if it is neither.
+ * Converts a signature to PKCS #11's format. Without `format`, one of twice the curve's length is taken as r and s.
+ * Undefined if it has neither format.
  */
 export function readSignature(bytes: Uint8Array, key: SigningKey, format?: SignatureFormat): Uint8Array | undefined {
   if (key.type !== "ec") return bytes;
@@ -174,7 +175,7 @@ export function readSignature(bytes: Uint8Array, key: SigningKey, format?: Signa
   }
 }
 
-/** Whether `signature`, as PKCS #11 has it, is the key's over `data`; computed on the host. */
+/** Whether `signature`, in PKCS #11's format, is the key's over `data`; computed on the host. */
 export function verifySignature(
   { family, hash }: SignatureScheme,
   key: SigningKey,
@@ -196,18 +197,19 @@ export function verifySignature(
   }
 }
 
-/** The same hash everywhere, and a salt as long as its result: what everybody uses. */
+/** Uses the same hash for MGF1, and a salt of the hash's length, which is the usual choice. */
 function pssParameters(hash: HashName): { hash: HashName; mgfHash: HashName; saltLength: number } {
   return { hash, mgfHash: hash, saltLength: hashLength(hash) };
 }
 
 /**
- * The SHA-1 or SHA-2 hash whose result is this long: for a hash that was computed before.
+ * The SHA-1 or SHA-2 hash with a result of this length, for data that is a hash already.
  * @throws {UsageError} if there is none.
  */
 function hashOfLength(length: number): HashName {
   const hash = HASHES.find((name) => hashLength(name) === length);
-  if (!hash) throw new UsageError(`RSA_PKCS_PSS signs a hash, and none has ${length} bytes; name one with --hash`);
+  if (!hash)
+    throw new UsageError(`RSA_PKCS_PSS signs a hash, and no hash has ${length} bytes; name the hash with --hash`);
   return hash;
 }
 
@@ -227,7 +229,10 @@ const HASH_CONSTANTS: Readonly<Record<HashName, { readonly hashAlg: number; read
   "sha3-512": { hashAlg: CKM.SHA3_512, mgf: CKG_MGF.MGF1_SHA3_512 },
 };
 
-/** The mechanism of a scheme with its parameter. @param length Of what is signed: it tells the hash of a bare PSS. */
+/**
+ * The mechanism of a scheme with its parameter.
+ * @param length Of the data in bytes; it determines the hash of a bare PSS.
+ */
 export function signatureMechanism({ name, family, hash }: SignatureScheme, length: number): CK_MECHANISM {
   const mechanism = CKM[name];
   if (family !== "rsa-pss") return { mechanism };
@@ -245,7 +250,7 @@ export function decryptionMechanism(hash: HashName | undefined, label?: Uint8Arr
   return { mechanism: CKM.RSA_PKCS_OAEP, parameter };
 }
 
-/** ECDH with the other party's point; the shared secret comes as it is. */
+/** ECDH with the other party's point, without a key derivation function. */
 export function agreementMechanism(point: Uint8Array): CK_MECHANISM {
   return { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: point } };
 }

@@ -19,15 +19,15 @@ import type { CommandContext } from "../context.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
 import { visible } from "../output/printer.ts";
 
-/** Where a token is: its reader, and what tells the tokens of one card apart. */
+/** Where a token is: its reader, and the properties that distinguish the tokens of one card. */
 export interface TokenPlace {
   readonly slotDescription: string;
 }
 
 /**
- * Asks a token for what PKCS #11 has no function for.
- * @param all The tokens of all readers: those of one card come in the card's own order.
- * @throws {NotFoundError} if another card is in the reader now.
+ * Asks a token for data that PKCS #11 has no function for.
+ * @param all The tokens of all readers, in the order of their cards.
+ * @throws {NotFoundError} if the reader now holds another card.
  */
 export async function onCardToken<T>(
   context: CommandContext,
@@ -42,10 +42,10 @@ export async function onCardToken<T>(
   const application = await new CardRecognition(profiles).claim(card);
   const cardToken = application?.tokens[index];
   if (cardToken) return await work(cardToken);
-  throw new NotFoundError(`the card in ${slotDescription} is another one now; try again`);
+  throw new NotFoundError(`the card in ${slotDescription} has been replaced; try again`);
 }
 
-/** Whether --reader names this one, by a part of its name in any case; without --reader every one is. */
+/** Whether --reader names this reader, by a part of its name in any case; true without --reader. */
 export function wantsReader({ options }: CommandContext, name: string): boolean {
   return options.reader === undefined || name.toLowerCase().includes(options.reader.toLowerCase());
 }
@@ -53,13 +53,15 @@ export function wantsReader({ options }: CommandContext, name: string): boolean 
 /** Why the list of readers is empty. */
 export function noReader({ options }: CommandContext): Error {
   if (options.reader === undefined) return new PcscError("SCARD_E_NO_READERS_AVAILABLE");
-  return new NotFoundError(`no reader whose name contains "${options.reader}"; see them with: cryptoki readers`);
+  return new NotFoundError(
+    `no reader whose name contains "${options.reader}"; list the readers with: cryptoki readers`,
+  );
 }
 
 /** Why none of the readers that --reader names has a card. */
 function noCard({ options }: CommandContext, wanted: readonly ReaderState[]): Error {
   const where = options.reader === undefined ? "any reader" : wanted.map(({ name }) => name).join(" or ");
-  return new NotFoundError(`no card in ${where}; put one in`);
+  return new NotFoundError(`no card in ${where}; insert one`);
 }
 
 /**
@@ -79,7 +81,7 @@ export async function chooseReader(context: CommandContext): Promise<string> {
   throw new UsageError(`${withCard.length} readers have a card; choose one with --reader`, { candidates });
 }
 
-/** A token that is in, with what its slot and the token tell of themselves. */
+/** A token that is present, with the information of its slot and token. */
 export interface Token extends TokenDescription {
   /** CKF_ flags of CK_TOKEN_INFO. */
   readonly flags: number;
@@ -89,11 +91,11 @@ export interface Token extends TokenDescription {
 }
 
 /**
- * What `text` says.
- * @throws {UsageError} if it is no PKCS #11 URI, or holds a PIN: a command line is for everybody to see.
+ * Parses `text`.
+ * @throws {UsageError} if it is not a PKCS #11 URI, or holds a PIN, which other users of the machine could see.
  */
 export function readUri(text: string): Pkcs11Uri {
-  // Also where it is no PIN to the standard: after ";" in place of "?".
+  // Also after ";", where the standard expects "?".
   if (/[;?&]pin-value=/u.test(text)) throw pinInUri();
   let uri: Pkcs11Uri;
   try {
@@ -107,21 +109,23 @@ export function readUri(text: string): Pkcs11Uri {
 }
 
 const pinInUri = (): UsageError =>
-  new UsageError("a PIN in a URI on the command line is seen by everybody; use pin-source or --pin-source");
+  new UsageError(
+    "other users of this machine can see a PIN in a URI on the command line; use pin-source or --pin-source",
+  );
 
-/** Of `[uri] [file]` either may be left out: what begins with "pkcs11:" is the URI. */
+/** Sorts `[uri] [file]`, each of which may be left out: an argument that begins with "pkcs11:" is the URI. */
 export function uriAndFile(first: string | undefined, second: string | undefined): { uri?: string; file?: string } {
   if (first === undefined) return {};
   if (isUri(first)) return { uri: first, ...(second !== undefined && { file: second }) };
   if (second === undefined) return { file: first };
   if (isUri(second)) return { uri: second, file: first };
-  throw new UsageError(`one file, please: ${first} or ${second}`);
+  throw new UsageError(`the command takes one file: ${first} or ${second}`);
 }
 
 /**
- * The tokens that are in, of the readers that --reader names. A card that is not known, or that another program holds, hides no
- * other: a line on standard error names its reader and the reason.
- * @throws {CryptokiError} the reason, where it is why there is no token at all.
+ * The tokens that are present in the readers that --reader names. If one card is not recognised, or another program
+ * holds it, the others are still listed; a line on standard error names its reader and the reason.
+ * @throws {CryptokiError} the reason, if there is no token at all.
  */
 export async function listTokens(context: CommandContext): Promise<Token[]> {
   const cryptoki = await context.cryptoki();
@@ -153,10 +157,10 @@ async function describeToken(cryptoki: CryptokiFunctions, slotID: number, slot: 
 
 function warn({ remark, options }: CommandContext, reader: string, { code, message }: CryptokiError): void {
   if (options.json) remark.documentLine({ warning: { reader, name: code, message } });
-  else remark.line(`${remark.colours.yellow("warning:")} ${visible(`${reader} is left out: ${message}`)}`);
+  else remark.line(`${remark.colours.yellow("warning:")} ${visible(`skipped ${reader}: ${message}`)}`);
 }
 
-/** Those of `tokens` that both `uri` and --token describe. */
+/** The `tokens` that both `uri` and --token match. */
 export async function selectTokens(context: CommandContext, tokens: readonly Token[], uri?: string): Promise<Token[]> {
   const wanted = [uri, context.options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
   const found: Token[] = [];
@@ -172,8 +176,8 @@ async function matchesAll(context: CommandContext, wanted: readonly Pkcs11Uri[],
 }
 
 /**
- * Whether `uri` describes the token, by its serial number here or by one that other modules show for it. Costs nothing unless all but the
- * serial number fits.
+ * Whether `uri` matches the token, by its serial number here or by one that other modules show for it. Costs an
+ * exchange only if everything but the serial number matches.
  */
 export async function describesToken(
   context: CommandContext,
@@ -182,9 +186,9 @@ export async function describesToken(
 ): Promise<boolean> {
   if (matchesToken(uri, token)) return true;
   const { serial, ...rest } = uri;
-  // What a server shows is all that is known of its tokens.
+  // Of a server's tokens only the token information is known.
   if (serial === undefined || context.options.server !== undefined || !matchesToken(rest, token)) return false;
-  // Those of the card: any of its tokens tells them.
+  // Any token of the card reports them.
   const others = await onCardToken<readonly string[]>(
     context,
     token,
@@ -195,49 +199,49 @@ export async function describesToken(
 }
 
 /**
- * The token to use: the one that the URI or --token describes, or the only one.
+ * Returns the token to use: the one that the URI or --token matches, or the only one.
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
 export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
   return onlyToken(await fittingTokens(context, uri));
 }
 
-/** The tokens that the URI and --token describe, one at least. @throws {NotFoundError} if there is none. */
+/** Returns the tokens that the URI and --token match, at least one. @throws {NotFoundError} if there is none. */
 export async function fittingTokens(context: CommandContext, uri?: string): Promise<[Token, ...Token[]]> {
   const [first, ...more] = await selectTokens(context, await listTokens(context), uri);
   if (!first) throw await noToken(context, uri);
   return [first, ...more];
 }
 
-/** The one of `fitting`. @throws {UsageError} if there are several. */
-export function onlyToken(fitting: readonly Token[], reason = `${fitting.length} tokens fit`): Token {
+/** Returns the only element of `fitting`. @throws {UsageError} if there are several. */
+export function onlyToken(fitting: readonly Token[], reason = `${fitting.length} tokens match`): Token {
   const [first, ...more] = fitting;
   if (first && more.length === 0) return first;
   const candidates = fitting.map((token) => formatUri(tokenUri(token)));
   throw new UsageError(`${reason}; choose one with --token or --reader`, { candidates });
 }
 
-/** Why there is no token: no reader, no card, a card that nobody here knows, or none that the URI describes. */
+/** Why there is no token: no reader, no card, a card that is not recognised, or none that the URI matches. */
 export async function noToken(context: CommandContext, uri?: string): Promise<Error> {
   if (context.options.server !== undefined) {
-    return new NotFoundError("the server has no token that fits; see them with: cryptoki --server ... tokens");
+    return new NotFoundError("no token of the server matches; list them with: cryptoki --server ... tokens");
   }
   const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
   if (readers.length === 0) return noReader(context);
   if (readers.every(({ present }) => !present)) return noCard(context, readers);
   if (uri !== undefined || context.options.token !== undefined) {
-    return new NotFoundError("no token fits the URI; see them with: cryptoki tokens");
+    return new NotFoundError("no token matches the URI; list them with: cryptoki tokens");
   }
-  return new NotFoundError("no card that this program knows is in; see what is there with: cryptoki readers");
+  return new NotFoundError("no reader holds a card that this program recognises; list them with: cryptoki readers");
 }
 
-/** The card in the reader that is meant, for this command; the connection ends with it. */
+/** Opens the card in the selected reader; the connection ends with the command. */
 export async function openCard(context: CommandContext): Promise<Card> {
   const pcsc = await context.pcsc();
   return context.owns(await connectCard(pcsc, await chooseReader(context), context.cardOptions));
 }
 
-/** How the user's PIN stands, as far as the flags of CK_TOKEN_INFO tell. */
+/** The state of the user PIN, from the flags of CK_TOKEN_INFO. */
 export type PinState = "ok" | "count low" | "final try" | "locked" | "not set" | "not initialised";
 
 /** @param flags Of CK_TOKEN_INFO. */

@@ -3,13 +3,13 @@ import { onAbort, untilAborted } from "../../async/index.ts";
 import { CliProcessError } from "./failures.ts";
 import type { Environment } from "./printer.ts";
 
-/** What a program in the background says once it works. */
+/** The message of a background program once it works. */
 export interface Announcement {
   readonly address: string;
   readonly pid: number;
 }
 
-/** Set for the program in the background: its parent waits for a word. */
+/** Set for the background program: its parent waits for its message. */
 const ANNOUNCE = "CRYPTOKI_ANNOUNCE";
 
 export const isInBackground = ({ env }: Environment): boolean => env[ANNOUNCE] !== undefined;
@@ -17,11 +17,11 @@ export const isInBackground = ({ env }: Environment): boolean => env[ANNOUNCE] !
 type Message = Announcement | { readonly error: string };
 
 /**
- * Starts this program again, with the same command line and `more`, in a session of its own, and waits until it
- * {@link announce}s itself. It gets no PIN: they were taken out of process.env at the start.
- * @param streams "stderr": what it says on standard error is seen where ours is.
+ * Starts this program again with the same command line and `more`, in a process session of its own, and waits until it
+ * {@link announce}s itself. It gets no PIN: they were removed from process.env at the start.
+ * @param streams "stderr": its standard error is ours.
  * @param signal Ends the wait, and the program that was started.
- * @throws {CliProcessError} what kept it from that; the signal's reason.
+ * @throws {CliProcessError} the error of that program; the signal's reason.
  */
 export async function startInBackground(
   more: readonly string[],
@@ -31,8 +31,8 @@ export async function startInBackground(
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1), ...more], {
     detached: true,
     env: { ...process.env, [ANNOUNCE]: "1" },
-    // Its standard output would keep a shell waiting that reads ours: eval "$(cryptoki serve)". Of standard error the same is true for a
-    // program that reads both.
+    // If it kept our standard output, a shell that reads it would wait: eval "$(cryptoki serve)". The same holds for a
+    // program that reads standard error.
     stdio: ["ignore", "ignore", streams === "stderr" ? "inherit" : "ignore", "ipc"],
   });
   const stop = onAbort(signal, () => child.kill());
@@ -43,7 +43,11 @@ export async function startInBackground(
       });
       child.once("error", reject);
       child.once("exit", (code) => {
-        reject(new CliProcessError(`the program in the background ended with ${String(code)}; see with --foreground`));
+        reject(
+          new CliProcessError(
+            `the program in the background ended with ${String(code)}; find the reason with --foreground`,
+          ),
+        );
       });
     });
     const message = await untilAborted(said, signal);
@@ -58,9 +62,9 @@ export async function startInBackground(
 }
 
 /**
- * Runs `start`, and tells the program that started this one in the background whether it succeeded.
- * @returns Whether it went well. What went wrong is told by the program that waited.
- * @throws what `start` throws, if no program waits for the outcome.
+ * Runs `start`, and tells the parent of a background program whether it succeeded.
+ * @returns Whether it succeeded. If not, the parent reports the error.
+ * @throws the error of `start`, if no parent waits.
  */
 export async function announce(start: () => Promise<Announcement>): Promise<boolean> {
   const tell = (message: Message): Promise<void> =>

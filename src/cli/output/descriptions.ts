@@ -8,26 +8,26 @@ import { NotFoundError } from "./failures.ts";
 
 /** A certificate for people, and as `--json` prints it. */
 export interface CertificateSummary {
-  /** Empty if the certificate's is. */
+  /** Empty if the certificate's subject is empty. */
   readonly subject: string;
   readonly issuer: string;
-  /** Hexadecimal, "-" in front of a negative one. */
+  /** Hexadecimal; a negative one begins with "-". */
   readonly serialNumber: string;
-  /** ISO 8601; a time that names no moment is shown as the certificate writes it. */
+  /** ISO 8601; the certificate's own text if it is not a valid time. */
   readonly notBefore: string;
   readonly notAfter: string;
-  /** The name of its algorithm, whether or not this driver computes with it. */
+  /** The name of its algorithm, whether or not this driver supports it. */
   readonly key: string;
   readonly keyUsage: readonly string[];
   readonly subjectAltName?: string;
   readonly sha256: string;
 }
 
-/** What is shown of a part that does not parse. */
+/** The text for a part that does not parse. */
 const UNREADABLE = "unreadable";
 
 /**
- * The parts of a certificate that people look at, each as far as it can be read.
+ * The parts of a certificate for display; a part that cannot be read does not hide the others.
  * @throws {DataError} if `der` does not have the outer form of a certificate.
  */
 export function summarise(der: Uint8Array): CertificateSummary {
@@ -52,7 +52,7 @@ function validity(certificate: Certificate): Pick<CertificateSummary, "notBefore
   return { notBefore: shown("notBefore"), notAfter: shown("notAfter") };
 }
 
-/** The day of a moment in ISO 8601; anything else whole. */
+/** The date of an ISO 8601 time; any other text unchanged. */
 export const dayOf = (time: string): string => time.replace(/^(\d{4}-\d\d-\d\d)T.*Z$/u, "$1");
 
 /** A certificate's subject in a line. @throws {DataError} if it does not parse. */
@@ -60,7 +60,7 @@ function subjectOf(certificate: Certificate): string {
   return shownName(nameText(certificate.subject));
 }
 
-/** A name for people, who would not see an empty one. */
+/** A name for display; an empty one is shown as such. */
 export const shownName = (name: string): string => (name === "" ? "(empty)" : name);
 
 /** As OpenSSL shows it: the magnitude in whole bytes. */
@@ -72,7 +72,7 @@ function serialNumber({ serialNumber: encoding }: Certificate): string {
   return `${number < 0n ? "-" : ""}${digits.length % 2 === 0 ? "" : "0"}${digits}`;
 }
 
-/** As OpenSSL writes them; undefined if there are none, or OpenSSL does not take it for a certificate. */
+/** As OpenSSL writes them; undefined if there are none, or OpenSSL does not accept the certificate. */
 function alternativeNames(der: Uint8Array): string | undefined {
   try {
     return new X509Certificate(der).subjectAltName;
@@ -86,7 +86,7 @@ function usages(certificate: Certificate): string[] {
   return usage ? Object.entries(usage).flatMap(([name, set]) => (set ? [name] : [])) : [];
 }
 
-/** What an object is called in tables. */
+/** The types of objects, as tables name them. */
 export const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
   [CKO.CERTIFICATE, "certificate"],
   [CKO.PUBLIC_KEY, "public key"],
@@ -96,19 +96,19 @@ export const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
   [CKO.PROFILE, "profile"],
 ]);
 
-/** What more there is to tell of an object. */
+/** Further details of an object. */
 export interface ObjectDetails {
   /** Of keys and certificates: "RSA-2048", "P-256". */
   readonly key?: string;
   /** A certificate's subject; what a key may be used for. */
   readonly about?: string;
-  /** A private key's PIN is wanted for each use. */
+  /** Whether a private key needs the PIN for each use. */
   readonly alwaysAuthenticate?: boolean;
-  /** It is on the card, and what is in it cannot be read. */
+  /** Why the object, which is on the card, cannot be read. */
   readonly unreadable?: true;
 }
 
-/** Looks into an object. One that cannot be read is told of as such, and spoils nothing else. */
+/** Reads an object's details. If they cannot be read, the result says so. */
 export async function describeObject(session: TokenSession, object: ObjectEntry): Promise<ObjectDetails> {
   try {
     switch (object.class) {
@@ -136,7 +136,7 @@ function certificateDetails(der: Uint8Array): ObjectDetails {
   return { key: publicKeyName(certificate.subjectPublicKeyInfo), about: subjectOf(certificate) };
 }
 
-/** The name of a key's algorithm, whether or not this driver computes with it; nothing where the token does not tell. */
+/** The name of a key's algorithm, whether or not this driver supports it; undefined if the token does not give it. */
 async function keyDetails(session: TokenSession, object: ObjectEntry): Promise<Pick<ObjectDetails, "key">> {
   const info = await session.publicKeyInfo(object.handle);
   if (info) return { key: publicKeyName(info) };

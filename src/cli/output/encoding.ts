@@ -3,13 +3,13 @@ import type { CommandContext } from "../context.ts";
 import { FOR, writeWhole } from "../input/files.ts";
 import { FileError } from "./failures.ts";
 
-/** How bytes are written for the user, or by him. */
+/** Encodings of bytes in files and on the terminal. */
 export const ENCODINGS = ["binary", "base64", "hex"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
 /**
- * Gives a result to the user: into `output` if that is named, else on standard output. The default encoding is base64 on a terminal,
- * which raw bytes would upset, and binary otherwise.
+ * Writes a result to the file `output`, or to standard output. The default encoding is base64 on a terminal and binary
+ * otherwise.
  * @param mode Of a new file.
  */
 export async function deliver(
@@ -30,7 +30,7 @@ export function encode(bytes: Uint8Array, encoding: "base64" | "hex"): string {
   return encoding === "hex" ? toHex(bytes) : Buffer.from(bytes).toString("base64");
 }
 
-/** What {@link encode} wrote, with any white space. @throws {FileError} if `text` from `what` is not that. */
+/** Decodes what {@link encode} wrote, with any white space. @throws {FileError} if `text` from `what` is malformed. */
 export function decode(text: Uint8Array, encoding: Encoding, what: string): Uint8Array {
   if (encoding === "binary") return text;
   const characters = Buffer.from(text).toString("latin1").replace(/\s/gu, "");

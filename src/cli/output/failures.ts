@@ -3,13 +3,13 @@ import { PinError } from "../../card/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { PcscError, type ScardErrorName } from "../../pcsc/index.ts";
 
-/** Errors of the program itself, beside those of the library. */
+/** Errors of the command line program, in addition to those of the library. */
 abstract class CliError extends Error {}
 
-/** The command line asks for something that cannot be, or not clearly enough. */
+/** The command line is wrong or ambiguous. */
 export class UsageError extends CliError {
   override readonly name = "UsageError";
-  /** What it could mean, if it fits more than one thing. */
+  /** The candidates, if the command line matches several things. */
   readonly candidates: readonly string[];
 
   constructor(message: string, options: ErrorOptions & { readonly candidates?: readonly string[] } = {}) {
@@ -18,12 +18,12 @@ export class UsageError extends CliError {
   }
 }
 
-/** No reader, card, token or object is what was asked for. */
+/** There is no such reader, card, token or object. */
 export class NotFoundError extends CliError {
   override readonly name = "NotFoundError";
 }
 
-/** An object is on the card, and what is in it is damaged or refused. */
+/** An object on the card is damaged, or the card refuses to give it. */
 export class UnreadableObjectError extends CliError {
   override readonly name = "UnreadableObjectError";
 }
@@ -33,22 +33,22 @@ export class PinMissingError extends CliError {
   override readonly name = "PinMissingError";
 }
 
-/** A file, or a standard stream, cannot be read or written, or holds something else than it should. */
+/** A file, or a standard stream, cannot be read or written, or has other contents than it should. */
 export class FileError extends CliError {
   override readonly name = "FileError";
 }
 
-/** The work came to its end and the answer is no: the signature is not valid. */
+/** The work is done and the answer is no: the signature is not valid. */
 export class VerificationFailedError extends CliError {
   override readonly name = "VerificationFailedError";
 }
 
-/** The card was examined and has a defect; the report says which. */
+/** The card was examined and has a defect, which the report names. */
 export class UnsoundCardError extends CliError {
   override readonly name = "UnsoundCardError";
 }
 
-/** The user, or a reader of the output that went away, ended the program. */
+/** The user, or the end of the output's reader, ended the program. */
 export class InterruptedError extends CliError {
   override readonly name = "InterruptedError";
   readonly exitCode: number;
@@ -59,22 +59,22 @@ export class InterruptedError extends CliError {
   }
 }
 
-/** The time that --timeout gave ran out. */
+/** The time of --timeout is over. */
 export class TimeoutError extends CliError {
   override readonly name = "TimeoutError";
 }
 
-/** What was started in the background did not come up. */
+/** The program in the background did not start. */
 export class CliProcessError extends CliError {
   override readonly name = "CliProcessError";
 }
 
-/** How the program ends. Part of its interface: scripts rely on these. */
+/** Exit codes. Scripts rely on them. */
 export const EXIT = {
   OK: 0,
   /** The work failed, or a signature does not verify. */
   FAILURE: 1,
-  /** The command line is wrong or not clear enough. */
+  /** The command line is wrong or ambiguous. */
   USAGE: 2,
   /** No smart-card service, reader, card, token or object that fits. */
   NOT_FOUND: 3,
@@ -109,7 +109,7 @@ const CODES = new Map<number, number>([
   [CKR.USER_PIN_NOT_INITIALIZED, EXIT.PIN],
 ]);
 
-/** The exit code for an error: that of the first in its chain of causes which says more than "failed". */
+/** The exit code for an error: that of the first error in its chain of causes with a specific one. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof InterruptedError) return error.exitCode;
   for (let link = error; link instanceof Error; link = link.cause) {
@@ -119,7 +119,7 @@ export function exitCodeOf(error: unknown): number {
   return EXIT.FAILURE;
 }
 
-/** By name: their rooms are loaded only when they are used. */
+/** Compares names, so that the errors' modules are loaded only when they are used. */
 const OF_LAZY_ROOMS: ReadonlySet<string> = new Set(["VpcdError", "P11KitError"]);
 
 function ownCode(error: Error): number {

@@ -12,32 +12,32 @@ import type { CardFinding, FindingSink } from "../../card/index.ts";
 type Input = Readable & { readonly isTTY?: boolean };
 type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
-/** What a run of the program gets from outside: tests give their own. */
+/** The streams and environment of a run of the program; tests give their own. */
 export interface Environment {
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborts when the user interrupts the program, or nobody reads its output any more. */
+  /** Aborts when the user interrupts the program, or when the output has no reader any more. */
   readonly signal: AbortSignal;
 }
 
 export type Colours = ReturnType<typeof pc.createColors>;
 
-/** Colours for `stream`: on a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says no; FORCE_COLOR says yes. */
+/** Colours for `stream`: on a terminal, except with NO_COLOR (no-color.org) or TERM=dumb; always with FORCE_COLOR. */
 export function coloursFor(stream: Output, env: Environment["env"]): Colours {
   const forbidden = Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb";
   const wanted = Boolean(env["FORCE_COLOR"]) || stream.isTTY === true;
   return pc.createColors(wanted && !forbidden);
 }
 
-/** Resolves when the system has taken all that was written so far, or will take nothing more. */
+/** Resolves when the system has taken all output so far, or will take no more. */
 export async function written({ stdout, stderr }: Pick<Environment, "stdout" | "stderr">): Promise<void> {
   await Promise.all(
     [stdout, stderr].map(
       (stream) =>
         new Promise<void>((resolve) => {
-          // What went wrong is told as an error of the stream.
+          // The stream reports errors by an event.
           stream.write("", () => {
             resolve();
           });
@@ -46,18 +46,21 @@ export async function written({ stdout, stderr }: Pick<Environment, "stdout" | "
   );
 }
 
-/** A column: its heading, and whether its cells stand at the right. */
+/** A column: its heading, and whether its cells are right-aligned. */
 export type Column = string | { readonly heading: string; readonly align: "right" };
 
-/** Text that the program made and coloured itself, and that is printed as it is. What a card or reader says in it went through {@link visible}. */
+/**
+ * Text that the program made and coloured itself, and that is printed unchanged. Data of a card or reader in it went
+ * through {@link visible}.
+ */
 interface Styled {
   readonly styled: string;
 }
 
-/** What stands in a table: text from anywhere, or what is styled. */
+/** A table cell: any text, or styled text. */
 export type Cell = string | Styled;
 
-/** What a command prints: for people, or as JSON for programs. */
+/** Prints a command's result: for people, or as JSON. */
 export class Printer {
   readonly colours: Colours;
   readonly json: boolean;
@@ -73,33 +76,33 @@ export class Printer {
     this.#stream.write(`${text}\n`);
   }
 
-  /** Settles when the stream no longer needs `bytes`, which may be wiped then. */
+  /** Settles when the stream no longer needs `bytes`, which may then be wiped. */
   bytes(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
-      // What cannot be written any more is the stream's own error to tell.
+      // The stream reports a failed write itself.
       this.#stream.write(bytes, () => {
         resolve();
       });
     });
   }
 
-  /** One JSON document. Keys in the order given; what is undefined is left out. */
+  /** Prints one JSON document. Keys keep their order; undefined values are left out. */
   document(value: unknown): void {
     this.line(escapeInvisible(JSON.stringify(value, undefined, 2)));
   }
 
-  /** That something is done: a sentence, or what it says as JSON. */
+  /** Prints that something is done: a sentence, or JSON. */
   done(sentence: string, value: object): void {
     if (this.json) this.document(value);
     else this.line(visible(sentence));
   }
 
-  /** One JSON document on a line of its own, for output that goes on and on. */
+  /** Prints one JSON document on a line, for output that continues. */
   documentLine(value: unknown): void {
     this.line(escapeInvisible(JSON.stringify(value)));
   }
 
-  /** Rows under headings, columns aligned, no frame. */
+  /** Prints rows under headings, columns aligned, no frame. */
   table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): void {
     const headings = columns.map((column) => (typeof column === "string" ? column : column.heading));
     const table = new Table({
@@ -112,7 +115,7 @@ export class Printer {
     this.line(trimLines(table.toString()));
   }
 
-  /** Names and values below each other, values aligned. */
+  /** Prints names and values below each other, values aligned. */
   pairs(pairs: readonly (readonly [string, Cell])[], indent = ""): void {
     const width = Math.max(...pairs.map(([name]) => name.length));
     for (const [name, value] of pairs) {
@@ -132,20 +135,20 @@ const NO_FRAME = Object.fromEntries(
 
 const trimLines = (text: string): string => text.replace(/[ \t]+$/gmu, "");
 
-// eslint-disable-next-line no-control-regex -- control characters are what this is about
+// eslint-disable-next-line no-control-regex -- this pattern matches control characters
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/gu;
 
 /**
- * A card's labels are untrusted: control characters never reach a terminal, those of colours neither, and characters that nobody sees, or
- * that turn the text around them, are shown by their number: \u202E.
+ * Replaces control, invisible and direction characters by their numbers (\u202E): a card's labels are untrusted and
+ * must not control the terminal or its colours.
  */
 export function visible(text: string): string {
   return escapeInvisible(text.replace(CONTROLS, "\ufffd"));
 }
 
 /**
- * `text` with format characters (direction, joining, tags), separators of lines and paragraphs, lone surrogates and C1 control
- * characters as \u202E, which JSON reads as the character.
+ * `text` with format characters (direction, joining, tags), separators of lines and paragraphs, lone surrogates and C1
+ * control characters as \u202E; JSON reads the same character from it.
  */
 function escapeInvisible(text: string): string {
   return text.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
@@ -156,15 +159,15 @@ function escapeInvisible(text: string): string {
   );
 }
 
-/** What is wrong with a card, each thing on a line. */
+/** Prints a card's problems, one a line. */
 export function tellFindings(print: Printer, findings: readonly CardFinding[]): void {
   if (findings.length === 0) return;
   print.line();
-  print.line(print.colours.yellow("What is wrong with the card:"));
+  print.line(print.colours.yellow("Problems of the card:"));
   for (const finding of findings) print.line(`  ${findingText(finding)}`);
 }
 
-/** Tells each thing that is wrong with a card as soon as it is found, in a line. */
+/** Prints each problem of a card in a line as soon as it is found. */
 export function findingsTo(print: Printer, json: boolean): FindingSink {
   if (json) {
     return (finding, reader): void => {
@@ -176,30 +179,30 @@ export function findingsTo(print: Printer, json: boolean): FindingSink {
   };
 }
 
-/** What a card says of itself is not to be trusted with a terminal. */
+/** Text from a card must not control the terminal. */
 const findingText = ({ where, problem }: CardFinding): string => visible(`${where}: ${problem}`);
 
 /*
- * Files are opened so that no thread of libuv's pool waits for another program. process.exit() waits for those threads, so a FIFO
- * without a writer, opened the usual way, keeps the program running after every signal.
+ * Opens files so that no thread of libuv's pool waits for another program. process.exit() waits for those threads: a
+ * FIFO without a writer, opened the usual way, would keep the program running after every signal.
  */
 
-/** A terminal that is opened must not become the controlling one. */
+/** The opened terminal must not become the controlling one. */
 const FLAGS = constants.O_NONBLOCK | constants.O_NOCTTY;
-/** Milliseconds between two looks whether a program reads from a FIFO. The system has no event for it. */
+/** Milliseconds between two checks for a reader of a FIFO. The system has no event for it. */
 const LOOK_AGAIN = 20;
 
 const openFile: (path: string, flags: number, mode?: number) => Promise<number> = promisify(open);
 
-/** Opens a file, FIFO or device for reading; `chunk` as of {@link inputOf}. @throws whatever the file system throws. */
+/** Opens a file, FIFO or device for reading; `chunk` as for {@link inputOf}. @throws the file system's error. */
 export async function openInput(path: string, chunk?: number): Promise<Readable> {
   return inputOf(await openFile(path, constants.O_RDONLY | FLAGS), chunk);
 }
 
 /**
- * Reads from a descriptor that is open, and closes it at the end.
- * @param chunk The most bytes of one read from a file. Default: 64 KiB.
- * @throws whatever the file system throws.
+ * Reads from an open descriptor, and closes it at the end.
+ * @param chunk Most bytes of one read from a file. Default: 64 KiB.
+ * @throws the file system's error.
  */
 export function inputOf(fd: number, chunk?: number): Readable {
   if (isatty(fd)) return new ReadStream(fd);
@@ -209,8 +212,8 @@ export function inputOf(fd: number, chunk?: number): Readable {
 }
 
 /**
- * Opens a new file for writing, or empties an old one. Waits until a program reads from a FIFO, or `signal` aborts.
- * @throws whatever the file system throws; the signal's reason.
+ * Opens a file for writing and empties an old one. Waits until a program reads from a FIFO, or `signal` aborts.
+ * @throws the file system's error; the signal's reason.
  */
 export async function openOutput(path: string, mode: number, signal?: AbortSignal): Promise<Writable> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | FLAGS;

@@ -14,14 +14,14 @@ interface ErrorDocument {
     readonly exitCode: number;
     /** Tries left, after a wrong PIN. */
     readonly triesLeft?: number;
-    /** What the command line could mean, if it fits more than one reader, token or object. */
+    /** The candidates, if the command line matches several readers, tokens or objects. */
     readonly candidates?: readonly string[];
-    /** Messages of the errors below, the outermost first. */
+    /** Messages of the causes, the outermost first. */
     readonly causes: readonly string[];
   };
 }
 
-/** Says on standard error what went wrong, in a line or two, or as JSON; the stack only with CRYPTOKI_DEBUG. */
+/** Prints an error on standard error, in a line or two, or as JSON; the stack only with CRYPTOKI_DEBUG. */
 export function report(error: unknown, { stderr, env }: Environment, json: boolean): number {
   const exitCode = exitCodeOf(error);
   if (error instanceof InterruptedError && !json) return exitCode;
@@ -58,8 +58,8 @@ function errorDocument(error: unknown, exitCode: number): ErrorDocument {
 }
 
 /**
- * The message of an error and those of its causes; one that the line above says already is left out, and for people also
- * what the operating system says: the error above it has that in words.
+ * The message of an error and those of its causes, without repetitions; for people also without the operating system's
+ * own text, which the error above puts in words.
  */
 function messages(error: unknown, all = true): string[] {
   const found: string[] = [];

@@ -6,28 +6,31 @@ import type { AttributeValue, Template, ValueOf } from "./kinds.ts";
 import type { Unavailable } from "./errors.ts";
 import { CKA } from "../constants/cka.ts";
 
-/** A value that is there, one that must be fetched (undefined: the object has none after all), or one that is never shown. */
+/**
+ * A value; a function that reads it (undefined: the object has none after all); or a marker for a value that is never
+ * returned.
+ */
 type Source<Value> = Value | (() => Promise<Value | typeof SENSITIVE | undefined>) | typeof SENSITIVE;
 
-/** Stands for a value that the object has and does not show: CKR_ATTRIBUTE_SENSITIVE. */
+/** Marks a value that the object has but does not return: CKR_ATTRIBUTE_SENSITIVE. */
 export const SENSITIVE = Symbol("sensitive");
 
-/** Attributes of an object as they are written down: `{ [CKA.CLASS]: CKO.DATA, [CKA.VALUE]: () => data.value() }`. */
+/** Attributes of an object in code: `{ [CKA.CLASS]: CKO.DATA, [CKA.VALUE]: () => data.value() }`. */
 export type AttributeSources = { readonly [Type in CKA]?: Source<ValueOf<Type>> };
 
-/** Attributes whose values are shown, or the reason why not. */
+/** Attributes with their values, or the reason why there is none. */
 export interface AttributeReport {
   readonly values: Map<number, AttributeValue>;
   readonly unavailable: Map<number, Unavailable>;
 }
 
 /**
- * The attributes of one object. What costs nothing is there at once; what must be read from a card is read when it is asked for.
- * Whoever provides a value sees to it that it is read once.
+ * The attributes of one object. Known values are stored; those on a card are read on request. The function that
+ * provides such a value caches it.
  */
 export class AttributeSet {
   readonly #sources: Map<number, Source<AttributeValue>>;
-  /** Shown only while CKA_SENSITIVE is false and CKA_EXTRACTABLE true. */
+  /** Returned only while CKA_SENSITIVE is false and CKA_EXTRACTABLE true. */
   readonly #secrets: ReadonlySet<number>;
 
   constructor(sources: AttributeSources, secrets: ReadonlySet<number> = new Set()) {
@@ -35,12 +38,12 @@ export class AttributeSet {
     this.#secrets = secrets;
   }
 
-  /** Puts new values in the places of old ones. */
+  /** Replaces values. */
   change(values: ReadonlyMap<number, AttributeValue>): void {
     for (const [type, value] of values) this.#sources.set(type, value);
   }
 
-  /** All values that cost nothing, those that are never shown among them: the object's own, to be left as they are. */
+  /** All stored values, also the sensitive ones. They are the object's own: do not change them. */
   atHand(): Map<number, AttributeValue> {
     const values = new Map<number, AttributeValue>();
     for (const [type, source] of this.#sources) {
@@ -57,28 +60,28 @@ export class AttributeSet {
     }
   }
 
-  /** Where a value comes from, as far as it may be shown. */
+  /** The source of a value, if it may be returned. */
   #source(type: number): Source<AttributeValue> | undefined {
     const hidden = (): boolean =>
       this.#sources.get(CKA.SENSITIVE) !== false || this.#sources.get(CKA.EXTRACTABLE) !== true;
     return this.#secrets.has(type) && this.#sources.has(type) && hidden() ? SENSITIVE : this.#sources.get(type);
   }
 
-  /** The value of an attribute that costs nothing; undefined for every other. */
+  /** The stored value of an attribute; undefined for any other. */
   known<Type extends keyof Template>(type: Type): Template[Type] | undefined;
   known(type: number): AttributeValue | undefined {
     const source = this.#source(type);
     return typeof source === "function" || source === SENSITIVE ? undefined : source;
   }
 
-  /** The value of an attribute; undefined if the object has none, or does not show it. */
+  /** The value of an attribute; undefined if the object has none, or does not return it. */
   async value<Type extends keyof Template>(type: Type): Promise<Template[Type] | undefined>;
   async value(type: number): Promise<AttributeValue | undefined> {
     const found = await this.#find(type);
     return "value" in found ? found.value : undefined;
   }
 
-  /** The values of all `types`, and why there is none where there is none. */
+  /** The values of all `types`, and the reason for each missing one. */
   async report(types: readonly number[]): Promise<AttributeReport> {
     const report: AttributeReport = { values: new Map(), unavailable: new Map() };
     for (const type of types) {
@@ -89,7 +92,7 @@ export class AttributeSet {
     return report;
   }
 
-  /** Whether nothing that costs nothing speaks against the object's being one that `wanted` describes. */
+  /** False if an attribute that is known without I/O differs from the template. */
   mayMatch(wanted: AttributeList): boolean {
     return wanted.every(([type, value]) => {
       const source = this.#source(type);
@@ -98,7 +101,10 @@ export class AttributeSet {
     });
   }
 
-  /** Whether the object has all attributes of `wanted`; what must be read is read last, and only until one differs. */
+  /**
+   * Whether the object has all attributes of `wanted`; attributes that must be read come last, and only until one
+   * differs.
+   */
   async matches(wanted: AttributeList): Promise<boolean> {
     if (!this.mayMatch(wanted)) return false;
     for (const [type, value] of wanted) {
@@ -119,7 +125,7 @@ export class AttributeSet {
       if (value === SENSITIVE) return { rv: CKR.ATTRIBUTE_SENSITIVE };
       return value === undefined ? { rv: CKR.ATTRIBUTE_TYPE_INVALID } : { value };
     } catch (cause) {
-      // One certificate that does not parse must not spoil the list of all the others.
+      // A certificate that does not parse must not hide the others.
       if (!(cause instanceof DataError || cause instanceof MalformedAnswerError)) throw cause;
       return { rv: CKR.ATTRIBUTE_TYPE_INVALID, cause };
     }

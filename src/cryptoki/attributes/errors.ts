@@ -5,22 +5,22 @@ import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../errors.ts";
 import type { AttributeValue, Template } from "./kinds.ts";
 
-/** Why an attribute has no value to show. */
+/** Why an attribute has no value. */
 export interface Unavailable {
   /** CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID. */
   readonly rv: number;
-  /** What went wrong with a value that should be there: a certificate that does not parse. */
+  /** The error of a value that should exist: a certificate that does not parse. */
   readonly cause?: unknown;
 }
 
 /**
- * C_GetAttributeValue could not show every attribute that was asked for. As in C, where such a call still fills in the rest of
- * the template, {@link values} has all that could be shown.
+ * C_GetAttributeValue could not return every requested attribute. As in C, where such a call still fills in the rest of
+ * the template, {@link values} has the others.
  */
 export class AttributeError extends CryptokiError {
-  /** The attributes that have a value to show. */
+  /** The attributes with a value. */
   readonly values: Template;
-  /** Why not, for each of the others. */
+  /** The reason for each of the others. */
   readonly unavailable: ReadonlyMap<number, Unavailable>;
 
   constructor(values: ReadonlyMap<number, AttributeValue>, unavailable: ReadonlyMap<number, Unavailable>) {
@@ -38,7 +38,7 @@ export class AttributeError extends CryptokiError {
   }
 }
 
-// What is wrong with a template (PKCS#11 3.1 section 4.1.1), by the attribute that is the reason.
+// Errors of a template (PKCS#11 3.1 section 4.1.1), by the attribute that causes them.
 
 const refusal =
   (rv: number) =>
@@ -55,14 +55,14 @@ export function incomplete(type: number): CryptokiError {
 
 const KNOWN: ReadonlySet<number> = new Set(Object.values(CKA));
 
-/** An attribute of other objects contradicts this one; one that nobody knows is invalid. */
+/** An attribute that belongs to other objects is inconsistent; an unknown one is invalid. */
 export function noSuch(type: number): CryptokiError {
   return KNOWN.has(type)
-    ? inconsistent(type, "is no attribute of such an object")
-    : refusal(CKR.ATTRIBUTE_TYPE_INVALID)(type, "is no attribute that is known here");
+    ? inconsistent(type, "does not belong to such an object")
+    : refusal(CKR.ATTRIBUTE_TYPE_INVALID)(type, "is not a known attribute");
 }
 
-/** @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY if anybody but the security officer makes something trusted. */
+/** @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY if a user other than the security officer sets CKA_TRUSTED. */
 export function requireOfficer(type: number, value: AttributeValue, user: PinUser | undefined): void {
-  if (value === true && user !== "so") throw readOnly(type, "is set to true by the security officer alone");
+  if (value === true && user !== "so") throw readOnly(type, "can be set to true only by the security officer");
 }

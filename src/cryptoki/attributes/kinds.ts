@@ -1,16 +1,16 @@
 import { CKA } from "../constants/cka.ts";
 import { CKA_YUBICO } from "../constants/ck.ts";
 
-/** What the value of an attribute is, in this library. Widths and padding are the business of whoever speaks to C. */
-interface KindTypes {
+/** The type of a value of each kind. Widths and padding of C are the business of the code that speaks to C. */
+export interface KindTypes {
   boolean: boolean;
-  /** CK_ULONG and all that is one: classes, types, lengths in bytes or bits. */
+  /** CK_ULONG and its aliases: classes, types, lengths in bytes or bits. */
   number: number;
   /** UTF-8 text of the standard. */
   text: string;
   /** CK_DATE; null is the empty date. */
   date: Date | null;
-  /** Everything that has no other shape: DER, numbers of any length, identifiers. */
+  /** All other values: DER, numbers of any length, identifiers. */
   bytes: Uint8Array;
   /** An array of CK_MECHANISM_TYPE. */
   mechanisms: readonly number[];
@@ -110,9 +110,10 @@ const KINDS = {
   [CKA_YUBICO.PIN_POLICY]: "number",
 } as const satisfies Partial<Record<CKA | CKA_YUBICO, AttributeKind>>;
 
-type Kinds = typeof KINDS;
+/** The kinds by the numbers of the attributes. */
+export type Kinds = typeof KINDS;
 
-/** The type of one attribute's value: `ValueOf<typeof CKA.LABEL>` is string. Bytes for what no table names. */
+/** The type of one attribute's value: `ValueOf<typeof CKA.LABEL>` is string. Bytes for an unknown attribute. */
 export type ValueOf<Type extends number> = number extends Type
   ? AttributeValue
   : Type extends keyof Kinds
@@ -124,7 +125,7 @@ export type AttributeValue = KindTypes[AttributeKind];
 /** Attributes and their values: `{ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: bytes }`. */
 export type Template = { readonly [Type in CKA]?: ValueOf<Type> };
 
-/** The kind of an attribute's values; bytes for an attribute that nobody knows. */
+/** The kind of an attribute's values; bytes for an unknown attribute. */
 export function kindOf(type: number): AttributeKind {
   return KIND_BY_TYPE.get(type) ?? "bytes";
 }

@@ -8,7 +8,7 @@ import { CLASSES } from "./rules.ts";
 import { FOOTNOTE, type Footnote, type Rules } from "./tables.ts";
 import { type AttributeList, ownValues, sameValue } from "./template.ts";
 
-/** How an object comes into being. */
+/** How an object is created. */
 export type Making = "create" | "generate" | "unwrap" | "derive";
 
 const MUST: Readonly<Record<Making, Footnote | undefined>> = {
@@ -17,7 +17,7 @@ const MUST: Readonly<Record<Making, Footnote | undefined>> = {
   unwrap: FOOTNOTE.REQUIRED_TO_UNWRAP,
   derive: undefined,
 };
-/** No footnote is about C_DeriveKey, which makes keys as C_UnwrapKey does. */
+/** No footnote mentions C_DeriveKey, which makes keys as C_UnwrapKey does. */
 const MUST_NOT: Readonly<Record<Making, Footnote>> = {
   create: FOOTNOTE.REFUSED_TO_CREATE,
   generate: FOOTNOTE.REFUSED_TO_GENERATE,
@@ -28,7 +28,7 @@ const MUST_NOT: Readonly<Record<Making, Footnote>> = {
 /** Attributes of an object, by their types. */
 export type Values = Map<number, AttributeValue>;
 
-/** What a new object will be: its rules, and its values as far as template, defaults and function say them. */
+/** A new object: its rules, and its values from the template, defaults and function. */
 export interface NewObject {
   readonly rules: Rules;
   /** Copies: the object's own. */
@@ -37,7 +37,10 @@ export interface NewObject {
   readonly vendor?: NewVendorAttributes;
 }
 
-/** Ways to use a key. A template that names none of them leaves the choice to the token; one that names some means no others. */
+/**
+ * The usage attributes of keys. A template that names none leaves the choice to the token; one that names some excludes
+ * the others.
+ */
 const USES: ReadonlySet<number> = new Set([
   CKA.ENCRYPT,
   CKA.DECRYPT,
@@ -51,9 +54,9 @@ const USES: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Checks the template of a new object, and adds what it leaves out.
+ * Checks the template of a new object, and adds defaults.
  * @param user Who is logged in.
- * @param implied What the function itself says of the object; the template may say the same.
+ * @param implied What the function itself determines; the template may repeat it.
  * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_TYPE_INVALID,
  *   CKR_ATTRIBUTE_VALUE_INVALID, CKR_ATTRIBUTE_READ_ONLY (PKCS#11 3.1 section 4.1.1).
  */
@@ -74,7 +77,7 @@ export function newObject(
   for (const [type, value] of given) {
     const notes = rules.get(type)?.notes;
     if (!notes) throw noSuch(type);
-    if (notes.has(MUST_NOT[making])) throw readOnly(type, "is not the template's to say");
+    if (notes.has(MUST_NOT[making])) throw readOnly(type, "cannot be set by a template");
     if (notes.has(FOOTNOTE.OFFICER_ONLY)) requireOfficer(type, value, user);
   }
   const must = MUST[making];
@@ -99,7 +102,8 @@ function* defaults(
     if (initial === undefined) continue;
     // "The CKA_EXTRACTABLE attribute is by default set to CK_TRUE" (C_UnwrapKey).
     if (type === CKA.EXTRACTABLE && making === "unwrap") yield [type, true];
-    // Asked to be kept secret, and not to be let out: a key that leaves wrapped is less than that.
+    // The template makes it sensitive, but does not mention extraction: a key that may be exported wrapped is not what
+    // it asks for.
     else if (type === CKA.EXTRACTABLE && values.get(CKA.SENSITIVE) === true) yield [type, false];
     else yield [type, USES.has(type) && usesNamed ? false : initial];
   }
@@ -136,34 +140,34 @@ function valuesOf(template: AttributeList): Values {
 function rulesFor(values: ReadonlyMap<number, AttributeValue>): Rules {
   const objectClass = values.get(CKA.CLASS);
   if (objectClass === undefined) throw incomplete(CKA.CLASS);
-  if (typeof objectClass !== "number") throw invalid(CKA.CLASS, "is no class");
+  if (typeof objectClass !== "number") throw invalid(CKA.CLASS, "is not a class");
   const found = CLASSES.get(objectClass);
   if (!found) {
     // "Attempting to create new objects of those kinds will result in an error" (section 4.1.1).
     throw BUILT_IN.has(objectClass)
-      ? inconsistent(CKA.CLASS, `${nameOf("CKO", objectClass)} is built in: such objects are not made`)
-      : invalid(CKA.CLASS, "is no class that is known here");
+      ? inconsistent(CKA.CLASS, `${nameOf("CKO", objectClass)} is built in and cannot be created`)
+      : invalid(CKA.CLASS, "is not a known class");
   }
   if (found.typedBy === undefined) return found.rules;
   const type = values.get(found.typedBy);
   if (type === undefined) throw incomplete(found.typedBy);
   const rules = typeof type === "number" ? found.types.get(type) : undefined;
-  if (!rules) throw invalid(found.typedBy, `is no type that is known here for ${nameOf("CKO", objectClass)}`);
+  if (!rules) throw invalid(found.typedBy, `is not a known type of ${nameOf("CKO", objectClass)}`);
   return rules;
 }
 
 const BUILT_IN: ReadonlySet<number> = new Set([CKO.HW_FEATURE, CKO.MECHANISM, CKO.PROFILE]);
 
-/** Where a key comes from, as far as it is known not to have been seen by anybody. */
+/** The origin of a key, as far as it determines whether the key was ever exposed. */
 export type Origin =
   | { readonly from: "elsewhere" }
   | { readonly from: "generation"; readonly mechanism: number }
-  /** What its base key was. */
+  /** The attributes of its base key. */
   | { readonly from: "derivation"; readonly alwaysSensitive: boolean; readonly neverExtractable: boolean };
 
 /**
- * Sets CKA_LOCAL, CKA_KEY_GEN_MECHANISM, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE of a new key (PKCS#11 3.1 sections 4.7.2
- * and 4.9, and what the functions that make keys say).
+ * Sets CKA_LOCAL, CKA_KEY_GEN_MECHANISM, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE of a new key (PKCS#11 3.1
+ * sections 4.7.2 and 4.9, and the functions that create keys).
  */
 export function setOrigin({ rules, values }: NewObject, origin: Origin): void {
   const sensitive = values.get(CKA.SENSITIVE) === true;
@@ -179,7 +183,7 @@ export function setOrigin({ rules, values }: NewObject, origin: Origin): void {
   set(CKA.NEVER_EXTRACTABLE, unextractable && (generated || (derived && origin.neverExtractable)));
 }
 
-/** Footnotes of what may be changed at all: 10, 11 and 12 say in which direction. */
+/** Footnotes of changeable attributes: 10, 11 and 12 limit the direction. */
 const CHANGEABLE: readonly Footnote[] = [
   FOOTNOTE.MODIFIABLE,
   FOOTNOTE.OFFICER_ONLY,
@@ -187,15 +191,16 @@ const CHANGEABLE: readonly Footnote[] = [
   FOOTNOTE.STAYS_FALSE,
 ];
 
-/** Changed in the process of copying, and never afterwards (PKCS#11 3.1 section 4.1.3). */
+/** Changeable only during copying (PKCS#11 3.1 section 4.1.3). */
 const IN_A_COPY: ReadonlySet<number> = new Set([CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE]);
 
 /**
  * Checks a template of C_SetAttributeValue, or of C_CopyObject.
- * @param now The object's values as they are.
+ * @param now The object's present values.
  * @param user Who is logged in.
  * @returns The new values, copied.
- * @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_TYPE_INVALID, CKR_TEMPLATE_INCONSISTENT (section 4.1.2).
+ * @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_TYPE_INVALID, CKR_TEMPLATE_INCONSISTENT (section
+ *   4.1.2).
  */
 export function checkChanges(
   rules: Rules,
@@ -222,7 +227,7 @@ export function checkChanges(
 /** Attributes whose values are of a kind. */
 type OfKind<Kind> = { [Type in CKA]: ValueOf<Type> extends Kind ? Type : never }[CKA];
 
-/** The value of an attribute of bytes; empty if there is none. */
+/** The value of a bytes attribute; empty if there is none. */
 export function bytesOf(values: Values, type: OfKind<Uint8Array>): Uint8Array {
   const value = values.get(type);
   return value instanceof Uint8Array ? value : new Uint8Array();
@@ -240,7 +245,7 @@ export function textOf(values: Values, type: OfKind<string>): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Whether a flag is there and true. */
+/** Whether a flag is present and true. */
 export function isTrue(values: Values, type: OfKind<boolean>): boolean {
   return values.get(type) === true;
 }

@@ -29,7 +29,7 @@ import {
   X9_42_DH_PARAMETERS,
 } from "./tables.ts";
 
-/** A class of objects: its rules, or those of each of its types, and the attribute that says the type. */
+/** A class of objects: its rules, or those of each of its types, and the attribute with the type. */
 export type ClassRules =
   | { readonly rules: Rules; readonly typedBy?: undefined }
   | { readonly typedBy: typeof CKA.CERTIFICATE_TYPE | typeof CKA.KEY_TYPE; readonly types: ReadonlyMap<number, Rules> };
@@ -42,7 +42,7 @@ function typed(
   return { typedBy, types: new Map(types.map(([type, table]) => [type, rules(STORAGE, ...common, table)])) };
 }
 
-/** Keys that are a number of bytes and nothing else (PKCS#11 3.1, HMAC mechanisms: each hash may have a type of its own). */
+/** Keys that are plain bytes (PKCS#11 3.1, HMAC mechanisms: each hash may have its own type). */
 const PLAIN_SECRETS: readonly number[] = [
   CKK.GENERIC_SECRET,
   CKK.HKDF,

@@ -32,8 +32,8 @@ export const FOOTNOTE = {
 export type Footnote = (typeof FOOTNOTE)[keyof typeof FOOTNOTE];
 
 /**
- * A row of a table: an attribute, its footnotes, and the value of an object whose template does not say. Without that value, the
- * library works it out, or the object does not have the attribute.
+ * A row of a table: an attribute, its footnotes, and its default value. Without a default, the library computes the
+ * value, or the object does not have the attribute.
  */
 export type Row = readonly [type: CKA, notes: readonly Footnote[], initial?: AttributeValue];
 
@@ -45,7 +45,7 @@ interface Rule {
 /** The attributes that an object can have. */
 export type Rules = ReadonlyMap<number, Rule>;
 
-/** The rules of several tables; what a later one says of an attribute replaces what an earlier one said. */
+/** Combines the rules of several tables; later ones take precedence. */
 export function rules(...tables: readonly (readonly Row[])[]): Rules {
   return new Map(tables.flat().map(([type, notes, initial]) => [type, { notes: new Set(notes), initial }]));
 }
@@ -63,7 +63,7 @@ export const CERTIFICATE: readonly Row[] = [
   [CKA.PUBLIC_KEY_INFO, [], EMPTY],
 ];
 
-/** Where the certificate is, if it is not in the object, and what it is known by (sections 4.6.3 and 4.6.4). */
+/** The URL of a certificate outside the object, and its hashes (sections 4.6.3 and 4.6.4). */
 const ELSEWHERE: readonly Row[] = [
   [CKA.URL, [], ""],
   [CKA.HASH_OF_SUBJECT_PUBLIC_KEY, [], EMPTY],
@@ -94,7 +94,7 @@ export const X_509_ATTR_CERT: readonly Row[] = [
   [CKA.VALUE, [1]],
 ];
 
-// What the standard calls token-specific (9) is given by the table of the key's type where it is not said here.
+// The table of the key's type gives the values that the standard calls token-specific (9), unless they are here.
 
 /** Attributes of all keys (PKCS#11 3.1 section 4.7.2). */
 export const KEY: readonly Row[] = [
@@ -198,7 +198,7 @@ export const EC_PRIVATE: readonly Row[] = [
   [CKA.SIGN, [8, 9], true],
 ];
 
-/** Montgomery curves (sections 6.3.7 and 6.3.8): keys that agree on secrets, which CKA_DERIVE has to say. */
+/** Montgomery curves (sections 6.3.7 and 6.3.8): keys that agree on secrets, which needs CKA_DERIVE. */
 export const EC_MONTGOMERY_PUBLIC: readonly Row[] = [
   [CKA.EC_PARAMS, [1, 3]],
   [CKA.EC_POINT, [1, 4]],
@@ -227,7 +227,7 @@ export const AES: readonly Row[] = [
   [CKA.VERIFY, [8, 9], true],
 ];
 
-/** DES, DES2 and DES3 (section 6.15; the historical mechanisms for DES), whose length their type says. */
+/** DES, DES2 and DES3 (section 6.15; the historical mechanisms for DES), whose type determines their length. */
 export const DES: readonly Row[] = [
   [CKA.VALUE, [1, 4, 6, 7]],
   [CKA.VALUE_LEN, [2]],
@@ -250,7 +250,7 @@ export const STORAGE: readonly Row[] = [
   [CKA.DESTROYABLE, [], true],
 ];
 
-/** Data objects (section 4.5). The standard leaves open whether they may be modified; here they are. */
+/** Data objects (section 4.5). The standard leaves open whether they may be modified; here they may. */
 export const DATA: readonly Row[] = [
   [CKA.APPLICATION, [8], ""],
   [CKA.OBJECT_ID, [8], EMPTY],

@@ -5,33 +5,34 @@ import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../errors.ts";
 import { type AttributeKind, type AttributeValue, kindOf, type Template } from "./kinds.ts";
 
-/** What a template says, checked, in its order. */
+/** The checked attributes of a template, in its order. */
 export type AttributeList = readonly (readonly [type: number, value: AttributeValue])[];
 
-/** Templates within templates: deeper ones are nobody's honest wish (CVE-2026-13757). */
+/** Limit for nested templates, which no sensible caller exceeds (CVE-2026-13757). */
 const MAX_DEPTH = 4;
 
 /**
- * Takes a template apart.
+ * Parses a template.
  * @param template An object; or a list of attributes, in which one may be repeated, as callers in C can.
- * @throws {CryptokiError} CKR_ARGUMENTS_BAD if it is none; CKR_ATTRIBUTE_VALUE_INVALID for a value of another type than
- *   its attribute's: a missing one never stands for "any".
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD if it is malformed; CKR_ATTRIBUTE_VALUE_INVALID for a value of a wrong
+ *   type: an undefined value never means "any".
  */
 export function readTemplate(template: Template | AttributeList, depth = 0): AttributeList {
-  if (depth > MAX_DEPTH) throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `templates nested over ${MAX_DEPTH} deep`);
+  if (depth > MAX_DEPTH)
+    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `templates nested more than ${MAX_DEPTH} deep`);
   return entriesOf(template).map(([key, value]): readonly [number, AttributeValue] => {
     const type = Number(key);
     if (!Number.isInteger(type) || type < 0 || type > 0xffffffff) {
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${String(key)}" is no attribute; write [CKA.ID]: bytes`);
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${String(key)}" is not an attribute; write [CKA.ID]: bytes`);
     }
     if (!isOfKind(kindOf(type), value, depth)) {
-      throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `${nameOf("CKA", type)} wants ${WANTED[kindOf(type)]}`);
+      throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `${nameOf("CKA", type)} needs ${WANTED[kindOf(type)]}`);
     }
     return [type, value];
   });
 }
 
-/** What callers without types may have given as a template, in pairs. */
+/** The attributes of a template from an untyped caller, in pairs. */
 function entriesOf(template: unknown): readonly (readonly [key: unknown, value: unknown])[] {
   if (isObject(template)) return Object.entries(template);
   if (Array.isArray(template) && template.every(isPair)) return template;
@@ -76,7 +77,7 @@ function isOfKind(kind: AttributeKind, value: unknown, depth: number): value is 
   }
 }
 
-/** A value that is nobody else's. */
+/** Copies a value. */
 export function ownValue(value: AttributeValue): AttributeValue {
   if (value instanceof Uint8Array) return copyBytes(value);
   if (value instanceof Date) return new Date(value);
@@ -85,15 +86,15 @@ export function ownValue(value: AttributeValue): AttributeValue {
   return Object.fromEntries(readTemplate(value).map(([type, inner]) => [type, ownValue(inner)]));
 }
 
-/** Values that are nobody else's. */
+/** Copies values. */
 export function ownValues(values: ReadonlyMap<number, AttributeValue>): Map<number, AttributeValue> {
   return new Map([...values].map(([type, value]) => [type, ownValue(value)]));
 }
 
-/** Whether two values of one attribute are the same. */
+/** Whether two values of one attribute are equal. */
 export function sameValue(a: AttributeValue, b: AttributeValue): boolean {
   if (a instanceof Uint8Array) return b instanceof Uint8Array && equalBytes(a, b);
-  // CK_DATE holds a day, no time of day.
+  // CK_DATE has a day without a time.
   if (a instanceof Date) return b instanceof Date && day(a) === day(b);
   if (isMechanisms(a)) return isMechanisms(b) && a.length === b.length && a.every((type, index) => type === b[index]);
   if (isObject(a)) return isObject(b) && !(b instanceof Date) && sameTemplate(a, b);

@@ -23,8 +23,9 @@ import type { Token } from "../slots/token.ts";
 import { unsupportedError } from "./key-use.ts";
 
 /**
- * What a card cannot keep beside an object, and what does not hurt if it is not kept: for reference only, or told by something
- * else on the card. A certificate tells its own issuer and serial number; SunPKCS11 gives the latter without the header of an INTEGER.
+ * Attributes that a card cannot store, and that may be dropped: for reference only, or contained in other data on the
+ * card. A certificate contains its own issuer and serial number; SunPKCS11 gives the latter without the header of an
+ * INTEGER.
  */
 const LEFT_OUT: ReadonlySet<number> = new Set([
   CKA.TOKEN,
@@ -37,7 +38,7 @@ const LEFT_OUT: ReadonlySet<number> = new Set([
   CKA.CHECK_VALUE,
 ]);
 
-/** Writes a new object on the card, if the card can keep what the template says of it. */
+/** Writes a new object to the card, if the card can store what the template says. */
 export async function writeOnCard(
   application: Application,
   session: Session,
@@ -52,7 +53,7 @@ export async function writeOnCard(
     for (const [type] of template) {
       const value = made.values.get(type);
       if (value === undefined || LEFT_OUT.has(type) || made.rules.get(type)?.notes.has(FOOTNOTE.SECRET)) continue;
-      if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot be this on a card");
+      if (!(await shown.matches([[type, value]]))) throw inconsistent(type, "cannot have this value on a card");
     }
     const present = await publicHalfOnCard(token, object);
     if (present) {
@@ -62,7 +63,9 @@ export async function writeOnCard(
     }
     const written = await orDoubt(
       token,
-      change(application, token, token.cardToken.createObject !== undefined, (it) => it.createObject?.(object, signal)),
+      change(application, token, token.cardToken.createObject !== undefined, (it) =>
+        it.createObject?.(object, { signal }),
+      ),
       signal,
       "id" in object ? object.id : undefined,
     );
@@ -75,8 +78,8 @@ export async function writeOnCard(
 }
 
 /**
- * The public key that a card shows beside its private key already: NSS writes it after the private key (pk12util), to cards too that
- * derive it. A new object with another CKA_ID or value is the card's to take or refuse.
+ * The existing public key of a private key on the card: NSS writes it after the private key (pk12util), also to cards
+ * that derive it. A new object with another CKA_ID or value is written.
  */
 async function publicHalfOnCard({ cardToken }: Token, made: NewCardObject): Promise<CardObject | undefined> {
   if (made.class !== "public-key" || made.id.length === 0) return undefined;
@@ -88,7 +91,7 @@ async function publicHalfOnCard({ cardToken }: Token, made: NewCardObject): Prom
   return undefined;
 }
 
-/** `object` by the label that a template gives it, where that is another. */
+/** Changes the label of `object` if the template has another one. */
 async function withLabel(
   application: Application,
   token: Token,
@@ -98,13 +101,13 @@ async function withLabel(
 ): Promise<CardObject> {
   if (typeof label !== "string" || label === "" || label === object.label) return object;
   const changed = await change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-    it.setAttributes?.(object, { label }, signal),
+    it.setAttributes?.(object, { label }, { signal }),
   );
   token.copies.changed(changed);
   return changed;
 }
 
-/** C_SetAttributeValue of an object of the card: every application sees the change, under the handles that it has. */
+/** C_SetAttributeValue of an object of the card: every application sees the change, under its own handles. */
 export async function changeOnCard(
   application: Application,
   { token }: Session,
@@ -119,12 +122,13 @@ export async function changeOnCard(
   const user = application.logins.userOf(token);
   const changes = checkChanges(rules, (attribute) => now.get(attribute), template, user, false);
   const [label, id, value] = [changes.get(CKA.LABEL), changes.get(CKA.ID), changes.get(CKA.VALUE)];
-  // NSS gives a key the subject of its certificate, with its label and CKA_ID: for reference, and the certificate tells it.
+  // NSS gives a key the subject of its certificate, with its label and CKA_ID: for reference, because the certificate
+  // contains it.
   const hasOthers = changes.size > 1 && attributes.known(CKA.CLASS) !== CKO.CERTIFICATE;
   for (const attribute of changes.keys()) {
     if (attribute === CKA.SUBJECT && hasOthers) continue;
     if (attribute !== CKA.LABEL && attribute !== CKA.ID && attribute !== CKA.VALUE) {
-      throw readOnly(attribute, "is not for the card to change");
+      throw readOnly(attribute, "cannot be changed on a card");
     }
   }
   const wanted = {
@@ -136,7 +140,7 @@ export async function changeOnCard(
     token,
     card,
     change(application, token, token.cardToken.setAttributes !== undefined, (it) =>
-      it.setAttributes?.(card, wanted, signal),
+      it.setAttributes?.(card, wanted, { signal }),
     ),
     signal,
   );
@@ -151,15 +155,21 @@ export async function destroyOnCard(
   { card }: StoredObject,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in");
+  if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in and cannot be destroyed");
   const can = token.cardToken.destroyObject !== undefined;
-  const destroyed = change(application, token, can, (it) => it.destroyObject?.(card, signal), CKR.ACTION_PROHIBITED);
+  const destroyed = change(
+    application,
+    token,
+    can,
+    (it) => it.destroyObject?.(card, { signal }),
+    CKR.ACTION_PROHIBITED,
+  );
   await unlessGone(token, card, destroyed, signal);
   token.copies.ended(card.reference);
   await renewKin(token, card);
 }
 
-/** The handles of an object end when it turns out that another program took it off the card. */
+/** Ends the handles of an object that another program has deleted from the card. */
 async function unlessGone<T>(
   token: Token,
   { reference }: CardObject,
@@ -175,8 +185,8 @@ async function unlessGone<T>(
 }
 
 /**
- * What a write gives. After an abort the card may finish it behind the caller, so that all that was read may be wrong.
- * @param id As {@link CardCopies.doubt} has it.
+ * Runs a write. After an abort the card may still complete it, so everything read before may be outdated.
+ * @param id As for {@link CardCopies.doubt}.
  */
 export async function orDoubt<T>(
   token: Token,
@@ -192,7 +202,7 @@ export async function orDoubt<T>(
   }
 }
 
-/** A certificate may tell what its public key is, and a key whose the certificate is: what was read of either may be wrong now. */
+/** A certificate may determine its public key, and a key its certificate: the caches of both are dropped. */
 async function renewKin(token: Token, { reference, id }: CardObject): Promise<void> {
   if (id.length === 0) return;
   for (const other of await token.cardToken.objects()) {
@@ -206,8 +216,8 @@ export function requireReadWrite(session: Session): void {
 }
 
 /**
- * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN unless the one whom the card wants before it is changed is logged in: the card
- *   knows whether a PIN was given, and not to whom; another application may have done it.
+ * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN unless the user that the card requires for changes is logged in: the
+ *   card knows whether a PIN was verified, but not for which application.
  */
 export function requireWriter(application: Application, token: Token): void {
   const { changedBy: user = "so" } = token.cardToken;
@@ -215,13 +225,13 @@ export function requireWriter(application: Application, token: Token): void {
   const who = user === "so" ? "its security officer" : "its user";
   throw new CryptokiError(
     CKR.USER_NOT_LOGGED_IN,
-    `the card wants ${who} logged in before it is changed: C_Login with CKU.${user.toUpperCase()}`,
+    `the card needs ${who} logged in for changes: C_Login with CKU.${user.toUpperCase()}`,
   );
 }
 
 /**
- * Has the card do what not every card can: `work` gives undefined where the token has no such method.
- * @param rv Where the card can do such things, and not this.
+ * Runs an optional operation of the card: `work` returns undefined if the token has no such method.
+ * @param rv The error if the card supports such operations, but not this one.
  */
 export async function change<T>(
   application: Application,
@@ -233,7 +243,7 @@ export async function change<T>(
   try {
     if (can) requireWriter(application, token);
     const done = work(token.cardToken);
-    if (!done) throw new UnsupportedError("such objects on this card stay as they are");
+    if (!done) throw new UnsupportedError("such objects on this card cannot be changed");
     return await done;
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;

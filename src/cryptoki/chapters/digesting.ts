@@ -19,7 +19,7 @@ export interface DigestFunctions {
 
   C_DigestUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<void>;
 
-  /** The value of a secret key is the next part of the message. */
+  /** The value of a secret key becomes the next part of the message. */
   C_DigestKey(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
 
   C_DigestFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;

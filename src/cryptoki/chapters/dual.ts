@@ -5,7 +5,10 @@ import type { OperationKind, Operations } from "../sessions/operations.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION } from "../chapter.ts";
 
-/** Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): a part for two operations. An error of one ends both. */
+/**
+ * Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): one part for two operations. An error of one ends
+ * both.
+ */
 export interface DualFunctions {
   /** @returns The encrypted part. */
   C_DigestEncryptUpdate(session: CK_SESSION_HANDLE, part: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
@@ -50,7 +53,7 @@ function encryptAlso(
   );
 }
 
-/** C_DecryptDigestUpdate, C_DecryptVerifyUpdate: what is decrypted is for the other. */
+/** C_DecryptDigestUpdate, C_DecryptVerifyUpdate: the other operation gets the decrypted part. */
 function decryptAlso(
   application: Application,
   handle: number,

@@ -7,7 +7,9 @@ import { decryptOperation, encryptOperation, keyedInit } from "./key-use.ts";
 import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
-/** Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends what is active, here as in every ...Init. */
+/**
+ * Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends the active operation, as in every ...Init.
+ */
 export interface EncryptionFunctions {
   C_EncryptInit(
     session: CK_SESSION_HANDLE,
@@ -32,7 +34,7 @@ export interface DecryptionFunctions {
     options?: CallOptions,
   ): Promise<void>;
 
-  /** With CKM_RSA_PKCS, padding that is wrong gives other bytes and no error: there is no oracle to ask. */
+  /** With CKM_RSA_PKCS, wrong padding gives other bytes instead of an error, so that there is no padding oracle. */
   C_Decrypt(session: CK_SESSION_HANDLE, encryptedData: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
 
   C_DecryptUpdate(session: CK_SESSION_HANDLE, encryptedPart: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
@@ -40,11 +42,11 @@ export interface DecryptionFunctions {
   C_DecryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 }
 
-// C_Encrypt and C_Decrypt are one work in two directions.
+// C_Encrypt and C_Decrypt share this code.
 
 type Direction = "encrypt" | "decrypt";
 
-/** All in one call. */
+/** The whole message in one call. */
 function transform(
   application: Application,
   handle: number,
@@ -65,7 +67,7 @@ function transform(
   );
 }
 
-/** What a cipher makes of all of a message: nothing else of it stays behind. */
+/** Joins a cipher's output for a whole message, and wipes the parts. */
 export async function whole(stream: Cipher, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   const first = stream.update(data);
   try {

@@ -19,53 +19,59 @@ import type { CK_TRACE_CALLBACK } from "../trace/tracer.ts";
 import { type Chapter, type Module, SLOT, SESSION } from "../chapter.ts";
 
 /**
- * What smart cards need and PKCS#11 has not: functions with the names and the purposes of Net iD's extensions ("PKCS#11 extensions",
- * Pointsharp), so that applications written for those find them. They stand in the interface "Vendor cryptoki".
+ * Functions for smart cards that PKCS#11 lacks: with the names and purposes of Net iD's extensions ("PKCS#11
+ * extensions", Pointsharp), so that applications written for those work. They belong to the interface "Vendor
+ * cryptoki".
  */
 export interface ExtensionFunctions {
   /**
-   * What the driver tells of itself, at any time: "netid-system-info", "netid-soft-token-type"; and what {@link C_SetVariable} set.
+   * The driver's own variables, at any time: "netid-system-info", "netid-soft-token-type"; and those set by {@link
+   * C_SetVariable}.
    * @throws {CryptokiError} CKR_ARGUMENTS_BAD if there is no such variable.
    */
   C_GetVariable(name: string, options?: CallOptions): Promise<string>;
 
   /**
-   * Sets what {@link C_InitToken} and {@link C_ResetToken} want to know besides their arguments, which depends on the card.
-   * @param value Null takes it back. All end with C_Finalize.
+   * Sets additional inputs of {@link C_InitToken} and {@link C_ResetToken}, which depend on the card.
+   * @param value Null removes it. All end with C_Finalize.
    */
   C_SetVariable(name: string, value: string | null, options?: CallOptions): Promise<void>;
 
   /**
-   * Has the token in a slot looked at anew, with the card that it is on: after it was changed by other means, for one. In every application
-   * the sessions with it are closed, logins end, those of single sign-on too, and object handles name nothing any more.
+   * Recognises the card in a slot anew, for example after a change by other means. In every application the sessions
+   * with its tokens are closed, logins end, also those of single sign-on, and object handles become invalid.
    */
   C_Reinitialize(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /**
-   * Whether anything happened in the slots, for any number of callers: {@link C_WaitForSlotEvent} tells each event to one of them only.
-   * @param lastEvent What the last call gave; 0 at first.
+   * Reports whether there was an event in the slots, to any number of callers: {@link C_WaitForSlotEvent} reports each
+   * event to only one of them.
+   * @param lastEvent The last call's result; 0 at first.
    * @returns The number of the last event.
    * @throws {CryptokiError} CKR_NO_EVENT if that is `lastEvent`.
    */
   C_HasNewEvent(lastEvent: number, options?: CallOptions): Promise<number>;
 
   /**
-   * Begins to unblock a PIN by challenge and response. The card is this application's alone until {@link C_UnlockWithResponse}, the end of
-   * its sessions with the token, or the time given: others wait for three seconds, and are told CKR_DEVICE_ERROR.
-   * @param timeout Milliseconds, at most ten minutes. 0 gives the card back.
-   * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED where the card does not unblock so; CKR_DEVICE_ERROR while somebody else has it.
+   * Begins to unblock a PIN by challenge and response. The card is reserved for this application until {@link
+   * C_UnlockWithResponse}, the end of its sessions with the token, or the timeout: others wait for three seconds, and
+   * then get CKR_DEVICE_ERROR.
+   * @param timeout Milliseconds, at most ten minutes. 0 releases the card.
+   * @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED if the card does not support it; CKR_DEVICE_ERROR while another
+   *   caller has reserved the card.
    */
   C_UnlockBegin(slotID: CK_SLOT_ID, timeout: number, options?: CallOptions): Promise<void>;
 
   /**
-   * What the card wants an answer to.
-   * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and when its time has run out.
+   * The card's challenge.
+   * @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED before {@link C_UnlockBegin}, and after its timeout.
    */
   C_UnlockGetChallenge(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /**
-   * Answers the challenge, and sets the user's PIN if the answer is right.
-   * @throws {CryptokiError} CKR_PIN_INCORRECT for the response; CKR_OPERATION_NOT_INITIALIZED as {@link C_UnlockGetChallenge}.
+   * Answers the challenge, and sets the user's PIN if the response is right.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT for the response; CKR_OPERATION_NOT_INITIALIZED as {@link
+   *   C_UnlockGetChallenge}.
    */
   C_UnlockWithResponse(
     session: CK_SESSION_HANDLE,
@@ -76,60 +82,63 @@ export interface ExtensionFunctions {
 
   /**
    * Unblocks the user's PIN with the PUK, and sets it. Needs a read/write session, and no login.
-   * @param puk,pin Null, both of them, to have them typed on the reader's own keys.
+   * @param puk Null, like `pin`, to have both typed on the reader's own keys.
+   * @param pin The new PIN; null if `puk` is null.
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the PUK, with its tries left in the cause
-   *   ({@link PinError}); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
+   *   (`PinError`); CKR_PIN_LEN_RANGE and CKR_PIN_INVALID before the card sees either.
    */
   C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
-   * Makes a token new on its user's own word, where {@link C_InitToken} wants the security officer's. Nobody may have a session with it.
-   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED where the card has nothing of the kind.
+   * Reinitialises a token by its user, where {@link C_InitToken} needs the security officer. No application may have a
+   * session with it.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED if the card does not support it.
    */
   C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
-   * Adds readers that the machine knows nothing of: of a telephone, over a network, in memory. They have slots beside the others, in every
-   * application that shares these slots, until {@link C_RemoveSlot} or C_Finalize of this one.
-   * @param reader Stays the caller's to close.
+   * Adds readers that the resource manager does not know: of a telephone, over a network, in memory. Their slots appear
+   * in every application that shares these slots, until {@link C_RemoveSlot} or C_Finalize of this one.
+   * @param reader The caller closes it.
    * @returns The slots of the readers that it has now.
    */
   C_AddSlot(reader: Pcsc, options?: CallOptions): Promise<CK_SLOT_ID[]>;
 
   /**
-   * Takes away what {@link C_AddSlot} added with this slot; what was open there ends as if the cards were taken out.
+   * Removes the readers that {@link C_AddSlot} added with this slot; sessions end as if the cards were removed.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED for a slot that this application did not add.
    */
   C_RemoveSlot(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
   /**
-   * Has an engine of the application's own compute in place of the host: what is done with public keys of RSA and ECC (verify, encrypt,
-   * wrap), and random numbers, also those that keys of a session are made of. What a card does with its private keys stays the card's.
+   * Lets an engine of the application compute instead of the host: operations with public RSA and EC keys (verify,
+   * encrypt, wrap), and random numbers, also for generated session keys. Private key operations of a card stay on the
+   * card.
    * @param mechanism Null for random numbers.
-   * @param engine Null takes it away. All go with C_Finalize.
-   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would not be called: for another mechanism (a hash, a cipher with
-   *   secret keys, the generation of keys), or without the function for it.
+   * @param engine Null removes it. All end with C_Finalize.
+   * @throws {CryptokiError} CKR_MECHANISM_INVALID for an engine that would not be called: for another mechanism (a
+   *   hash, a cipher with secret keys, key generation), or without the required function.
    */
   C_AddEngine(mechanism: CK_MECHANISM_TYPE | null, engine: CryptoEngine | null, options?: CallOptions): Promise<void>;
 
   /**
-   * Has every call told to `callback` when it has ended, secrets concealed, and what is found wrong on a card when it is found; null
-   * ends that. At any time.
-   * @param callback Its first line tells width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits CK_ULONG)".
-   *   The option ulongBits decides the width.
+   * Reports every call to `callback` when it has ended, secrets concealed, and every finding on a card when it is
+   * found; null ends that. At any time.
+   * @param callback Its first line states width and byte order of CK_ULONG: "PKCS11 - Little endian build (32-bits
+   *   CK_ULONG)". The option ulongBits determines the width.
    */
   C_SetTraceCallback(callback: CK_TRACE_CALLBACK | null, options?: CallOptions): Promise<void>;
 }
 
-/** What the driver itself tells, at any time. */
+/** The driver's own variables, at any time. */
 const OWN: ReadonlyMap<string, () => string> = new Map([
   ["netid-system-info", systemInfo],
-  // Keys without a card live in sessions here, and in no token.
+  // Software keys belong to sessions here, not to a token.
   ["netid-soft-token-type", (): string => "none"],
 ]);
 
 function systemInfo(): string {
-  // Elsewhere than in Node there is no such object.
+  // Only Node has this object.
   const machine =
     typeof process === "undefined" ? [] : [`${process.platform} ${process.arch}`, `Node ${process.version}`];
   return ["cryptoki", ...machine].join("; ");

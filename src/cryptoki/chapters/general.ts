@@ -10,14 +10,14 @@ import type { AnyChapter, Chapter, Module } from "../chapter.ts";
 /** General purpose functions (PKCS#11 3.1 section 5.4). */
 export interface GeneralFunctions {
   /**
-   * Begins to follow the readers. A machine without readers, or without a smart-card service, is one without slots.
+   * Begins to follow the readers. Without readers, or without a smart-card service, there are no slots.
    * @throws {CryptokiError} CKR_CRYPTOKI_ALREADY_INITIALIZED.
    */
   C_Initialize(options?: CallOptions): Promise<void>;
 
   /**
-   * Closes all sessions, after the calls under way, and the connections to the cards that no other application shares.
-   * @param options Its signal ends the wait for the calls under way: they are left behind, and the application is over all the same.
+   * Closes all sessions, after the pending calls, and the connections to cards that no other application shares.
+   * @param options Its signal ends the wait for pending calls: they are abandoned, and the application ends anyway.
    */
   C_Finalize(options?: CallOptions): Promise<void>;
 
@@ -76,7 +76,10 @@ function getInfo(application: Application): CK_INFO {
 const STANDARD = "PKCS 11";
 const VENDOR = "Vendor cryptoki";
 
-/** What version 3.0 brought; all else was there in 2.40, and most of it under the same names before: a list may name more than an old version had. */
+/**
+ * Functions that version 3.0 introduced; all others were in 2.40, and most of them earlier: a list may name more than
+ * an old version had.
+ */
 const SINCE_3_0 = /^C_(?:GetInterface|GetInterfaceList|LoginUser|SessionCancel|.*Message.*)$/u;
 
 function functionList(version: CK_VERSION, chapters: readonly AnyChapter[], vendor: boolean): CK_FUNCTION_LIST {
@@ -87,7 +90,7 @@ function functionList(version: CK_VERSION, chapters: readonly AnyChapter[], vend
   return { version, functions: names };
 }
 
-/** The functions of version 2, as C_GetFunctionList has given them since there was one. */
+/** The functions of version 2, as C_GetFunctionList has always returned them. */
 function getFunctionList(version: CK_VERSION, chapters: readonly AnyChapter[]): CK_FUNCTION_LIST {
   return functionList(offeredVersions(version).findLast(({ major }) => major === 2) ?? version, chapters, false);
 }
@@ -123,7 +126,8 @@ function getInterface(
       (version === null || sameVersion(one.pFunctionList.version, version)) &&
       (one.flags & flags) === flags,
   );
-  if (!found) throw new CryptokiError(CKR.ARGUMENTS_BAD, "no such interface; C_GetInterfaceList has those there are");
+  if (!found)
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, "no such interface; C_GetInterfaceList lists the existing ones");
   return found;
 }
 

@@ -24,7 +24,7 @@ import { type Chapter, SESSION, MECHANISM, TEMPLATE, KEY } from "../chapter.ts";
 
 /** Key management functions (PKCS#11 3.1 section 5.18). Errors of templates are those of {@link ObjectFunctions.C_CreateObject}. */
 export interface KeyFunctions {
-  /** Makes a secret key that ends with the session. */
+  /** Generates a secret key that ends with the session. */
   C_GenerateKey(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM,
@@ -33,10 +33,10 @@ export interface KeyFunctions {
   ): Promise<CK_OBJECT_HANDLE>;
 
   /**
-   * Makes a key pair: for the session, or where both templates have CKA_TOKEN, on the card, in the place that CKA_ID names, in
-   * place of the one that is there.
+   * Generates a key pair: for the session; or if both templates have CKA_TOKEN, on the card, in the slot that CKA_ID
+   * names, replacing its key.
    * @param publicKeyTemplate CKA_MODULUS_BITS or CKA_EC_PARAMS; CKA_ID for the card.
-   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN: a PIV card wants its management key first, C_Login with CKU.SO.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN: a PIV card needs its management key first, C_Login with CKU.SO.
    */
   C_GenerateKeyPair(
     session: CK_SESSION_HANDLE,
@@ -48,8 +48,8 @@ export interface KeyFunctions {
 
   /**
    * Encrypts a key: a secret key with an RSA public key or a secret key, a private key (as PKCS #8) with a secret key.
-   * @throws {CryptokiError} CKR_KEY_UNEXTRACTABLE, which every key of a card is; CKR_KEY_NOT_WRAPPABLE; CKR_KEY_SIZE_RANGE;
-   *   CKR_WRAPPING_KEY_HANDLE_INVALID and its kin.
+   * @throws {CryptokiError} CKR_KEY_UNEXTRACTABLE for every key of a card; CKR_KEY_NOT_WRAPPABLE; CKR_KEY_SIZE_RANGE;
+   *   CKR_WRAPPING_KEY_HANDLE_INVALID and similar ones.
    */
   C_WrapKey(
     session: CK_SESSION_HANDLE,
@@ -60,9 +60,10 @@ export interface KeyFunctions {
   ): Promise<Uint8Array>;
 
   /**
-   * Decrypts a key, with a secret key or an RSA private key of the card or the session, and makes an object of it.
-   * @param template CKA_CLASS, CKA_KEY_TYPE, and CKA_VALUE_LEN where nothing else says how long the key is.
-   * @throws {CryptokiError} CKR_WRAPPED_KEY_INVALID; CKR_WRAPPED_KEY_LEN_RANGE; CKR_UNWRAPPING_KEY_HANDLE_INVALID and its kin.
+   * Decrypts a key, with a secret key or an RSA private key of the card or the session, and creates an object for it.
+   * @param template CKA_CLASS, CKA_KEY_TYPE, and CKA_VALUE_LEN if the key's length is not determined otherwise.
+   * @throws {CryptokiError} CKR_WRAPPED_KEY_INVALID; CKR_WRAPPED_KEY_LEN_RANGE; CKR_UNWRAPPING_KEY_HANDLE_INVALID and
+   *   similar ones.
    */
   C_UnwrapKey(
     session: CK_SESSION_HANDLE,
@@ -73,7 +74,10 @@ export interface KeyFunctions {
     options?: CallOptions,
   ): Promise<CK_OBJECT_HANDLE>;
 
-  /** Makes a secret key of another key: with ECDH of a private key of the card or the session, with HKDF and its like of a secret key. */
+  /**
+   * Derives a secret key: with ECDH from a private key of the card or the session, with HKDF and similar mechanisms
+   * from a secret key.
+   */
   C_DeriveKey(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM,
@@ -85,7 +89,7 @@ export interface KeyFunctions {
 
 const hostRandom: RandomSource = (length) => Promise.resolve(randomBytes(length));
 
-/** C_GenerateKey: secret keys are made by the host, and end with their session. */
+/** C_GenerateKey: the host generates secret keys, which end with their session. */
 function generateKey(
   application: Application,
   handle: number,
@@ -102,7 +106,7 @@ function generateKey(
       const given = readTemplate(template);
       const named = given.find(([type]) => type === CKA.KEY_TYPE)?.[1];
       const keyType = entry.keyTypes.find((type) => named === undefined || type === named);
-      if (keyType === undefined) throw inconsistent(CKA.KEY_TYPE, "is not what the mechanism makes");
+      if (keyType === undefined) throw inconsistent(CKA.KEY_TYPE, "does not match the mechanism");
       const made = newObject(given, "generate", application.logins.userOf(token), [
         [CKA.CLASS, CKO.SECRET_KEY],
         [CKA.KEY_TYPE, keyType],
@@ -173,11 +177,12 @@ function deriver(key: UsableKey, other: SecretKeyLookup): Deriver {
   };
 }
 
-/** A key that the parameter names besides the base key. */
+/** A second key, which the parameter names. */
 function secretKey(application: Application, { token }: Session, handle: number): SecretKey {
   const object = application.objects.get(handle, token, CKR.KEY_HANDLE_INVALID);
   if (!application.isVisible(object) || !object.key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
-  if (object.key.class !== "secret") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a secret key is wanted here");
+  if (object.key.class !== "secret")
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "this parameter needs a secret key");
   if (object.attributes.known(CKA.DERIVE) !== true) {
     throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "CKA_DERIVE is false for this key");
   }
@@ -191,11 +196,11 @@ function refuse(): never {
 const without = (template: AttributeList, unwanted: number): AttributeList =>
   template.filter(([type]) => type !== unwanted);
 
-/** A template that names no type gets a generic secret. */
+/** Without a type in the template the key is a generic secret. */
 const withKeyType = (template: AttributeList): AttributeList =>
   template.some(([type]) => type === CKA.KEY_TYPE) ? template : [...template, [CKA.KEY_TYPE, CKK.GENERIC_SECRET]];
 
-/** What the base key was is what the derived one can be at best (PKCS#11 3.1, ECDH and HKDF key derivation). */
+/** The derived key is at best as protected as its base key (PKCS#11 3.1, ECDH and HKDF key derivation). */
 function secrecyOf({ attributes }: StoredObject): { alwaysSensitive: boolean; neverExtractable: boolean } {
   return {
     alwaysSensitive: attributes.known(CKA.ALWAYS_SENSITIVE) === true,

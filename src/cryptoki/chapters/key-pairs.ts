@@ -57,7 +57,7 @@ interface PairTemplates {
   readonly privateKey: NewObject;
 }
 
-/** Makes a key pair of the session: both of them or neither. */
+/** Creates a key pair of the session: both keys or neither. */
 async function generateInSoftware(
   application: Application,
   session: Session,
@@ -77,7 +77,7 @@ async function generateInSoftware(
     setOrigin(half, { from: "generation", mechanism: mechanism.type });
     requireAccess(application, session, half);
   }
-  // The caller would not get the handles.
+  // After an abort the caller would not get the handles.
   if (signal?.aborted) {
     wipeSecrets(made.privateKey);
     throw cancelled(signal.reason);
@@ -89,7 +89,7 @@ async function generateInSoftware(
   };
 }
 
-/** Random numbers that make no key are the engine's failure. */
+/** Random numbers of an engine that give no key are the engine's failure. */
 async function ofEngine<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -99,7 +99,7 @@ async function ofEngine<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** @param random An engine's; left out: the host's own. */
+/** @param random An engine's; default: the host's own. */
 async function generate(
   { publicKey: { values } }: PairTemplates,
   mechanism: PairGenerationMechanism,
@@ -160,7 +160,7 @@ export function generateKeyPair(
       };
       const onCard = isTrue(made.privateKey.values, CKA.TOKEN);
       if (onCard !== isTrue(made.publicKey.values, CKA.TOKEN)) {
-        throw inconsistent(CKA.TOKEN, "is the same for both keys of a pair: both are made in one place");
+        throw inconsistent(CKA.TOKEN, "is the same for both keys of a pair: both are created in one place");
       }
       if (!onCard) {
         for (const type of vendor.keys()) throw noSuch(type);
@@ -185,32 +185,32 @@ async function generateOnCard(
   signal?: AbortSignal,
 ): Promise<KeyPair> {
   const { cardToken } = token;
-  if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card makes no keys");
+  if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card cannot generate keys");
   requireWriter(application, token);
-  const generated = orDoubt(token, cardToken.generateKeyPair(request, signal), signal, request.id);
+  const generated = orDoubt(token, cardToken.generateKeyPair(request, { signal }), signal, request.id);
   const pair = await generated.catch((error: unknown) => {
     if (!(error instanceof UnsupportedError)) throw error;
     const rv = error.lacks === undefined ? CKR.ATTRIBUTE_VALUE_INVALID : CKR.TEMPLATE_INCOMPLETE;
     throw new CryptokiError(rv, error.message, { cause: error });
   });
-  // In their places may have been others, which other applications know too.
+  // Other keys may have been replaced, which other applications know too.
   for (const { reference } of [pair.publicKey, pair.privateKey]) token.copies.ended(reference);
   const publish = (object: CardObject): number =>
     application.objects.publishMade(application.objects.ofCard(token, object));
   return { publicKey: publish(pair.publicKey), privateKey: publish(pair.privateKey) };
 }
 
-/** What a card is asked for. What the templates leave open is the card's to say. */
+/** The card's parameters. The card decides what the templates leave open. */
 function requestOf(made: PairTemplates, keyType: number, named: ReadonlySet<number>): KeyPairRequest {
   const [ofPublic, ofPrivate] = [made.publicKey.values, made.privateKey.values];
   if (named.has(CKA.SENSITIVE) && !isTrue(ofPrivate, CKA.SENSITIVE)) {
-    throw inconsistent(CKA.SENSITIVE, "is true for every key that a card makes");
+    throw inconsistent(CKA.SENSITIVE, "is true for every key that a card generates");
   }
   if (isTrue(ofPrivate, CKA.EXTRACTABLE))
-    throw inconsistent(CKA.EXTRACTABLE, "is false for every key that a card makes");
+    throw inconsistent(CKA.EXTRACTABLE, "is false for every key that a card generates");
   for (const type of RESTRICTIONS) {
     if ([ofPublic, ofPrivate].some((values) => Object.keys(values.get(type) ?? {}).length > 0)) {
-      throw inconsistent(type, "is nothing that a card keeps to");
+      throw inconsistent(type, "cannot be limited on a card");
     }
   }
   const [first, second] = [bytesOf(ofPublic, CKA.ID), bytesOf(ofPrivate, CKA.ID)];
@@ -228,7 +228,7 @@ function requestOf(made: PairTemplates, keyType: number, named: ReadonlySet<numb
   };
 }
 
-/** What a key that forgot them would do beyond what it was made for. */
+/** Attributes that would allow the key more than intended if the card ignored them. */
 const RESTRICTIONS: readonly number[] = [
   CKA.ALLOWED_MECHANISMS,
   CKA.WRAP_TEMPLATE,
@@ -259,5 +259,5 @@ function typeOf({ publicKey: { values } }: PairTemplates, keyType: number): KeyT
   return curve === "X25519" ? { type: "montgomery", curve } : { type: "ec", curve };
 }
 
-/** 65,537, the exponent of every key that a card makes. */
+/** 65,537, the exponent of every key that a card generates. */
 const EXPONENT = Uint8Array.of(0x01, 0x00, 0x01);

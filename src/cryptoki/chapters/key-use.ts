@@ -54,7 +54,7 @@ const PERMISSION = {
 
 type KeyUse = keyof typeof PERMISSION;
 
-/** Which half of a key pair does it. */
+/** Which half of a key pair it needs. */
 const HALF: Readonly<Record<KeyUse, "private" | "public">> = {
   sign: "private",
   verify: "public",
@@ -76,7 +76,7 @@ interface KeyRequest<Use extends KeyUse = KeyUse> {
   readonly key: number;
 }
 
-/** A key, found fit for a mechanism and a use. */
+/** A key that is suitable for a mechanism and a use. */
 export type UsableKey = { readonly object: StoredObject; readonly parameter: unknown } & (
   | {
       readonly kind: "public";
@@ -100,7 +100,7 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   const { token } = session;
   const entry = requireMechanism(token.cardToken, mechanism, use);
   const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
-  // Found before the login was lost: it is the login that is missing, not the key.
+  // Found before the login was lost: the error is the missing login, not the key.
   if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
   const material = object.key;
   if (!material) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
@@ -109,7 +109,7 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
     await requirePermission(object, use, mechanism.mechanism, entry.keyTypes);
     const secret: SecretKey = {
       keyType: object.attributes.known(CKA.KEY_TYPE) ?? 0,
-      // A key that was destroyed while it is in use is all zeros.
+      // A key that was destroyed during its use is all zeros.
       get value() {
         application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
         return material.value;
@@ -124,24 +124,24 @@ export async function useKey({ application, session, use, mechanism, key }: KeyR
   if (material.class !== "private") {
     return { ...common, kind: "public", mechanism: entry, publicKey: await computable(material.publicKey()) };
   }
-  // No public key tells whether an agreed secret is right.
+  // No public key can check an agreed secret.
   const verifies = application.verifiesResults && use !== "derive";
   const privateKey = verifies ? await afterReset(() => VerifiedKey.of(material.key)) : material.key;
   if (!entry.family.primitives.some((primitive) => privateKey.primitives.includes(primitive))) {
-    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card computes nothing of the kind with this key");
+    throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the card does not support this operation with this key");
   }
   const shape = await computable(privateKey.shape());
   const guard = new GuardedKey(privateKey, token, application.logins, object.copy.life);
   return { ...common, kind: "private", mechanism: entry, shape, guard };
 }
 
-/** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for a key on a curve, or of a type, that is not known here. */
+/** @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT for an unsupported curve or key type. */
 async function computable<T>(key: Promise<T>): Promise<T> {
   try {
     return await key;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, `this driver does not work with such keys: ${error.message}`, {
+    throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, `this driver does not support such keys: ${error.message}`, {
       cause: error,
     });
   }
@@ -164,12 +164,12 @@ async function requirePermission(
     }
     const allowed = (await attributes.value(CKA.ALLOWED_MECHANISMS)) ?? [];
     if (allowed.length > 0 && !allowed.includes(mechanism)) {
-      throw new CryptokiError(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS of the key does not name it");
+      throw new CryptokiError(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS of the key does not include it");
     }
   });
 }
 
-/** @throws {CryptokiError} CKR_MECHANISM_INVALID; what the scheme's maker throws. */
+/** @throws {CryptokiError} CKR_MECHANISM_INVALID; the error of the scheme's maker. */
 export function makeScheme<Scheme>(
   key: Exclude<UsableKey, { kind: "secret" }>,
   maker: (family: MechanismFamily) => SchemeMaker<Scheme> | undefined,
@@ -180,7 +180,7 @@ export function makeScheme<Scheme>(
   return make(key.kind === "public" ? key.publicKey : key.shape, mechanism.hash, parameter);
 }
 
-// Operations with a key that was found fit for them.
+// Operations with suitable keys.
 
 export async function signOperation(request: KeyRequest<"sign" | "sign-recover">): Promise<SessionOperation<Signer>> {
   return signWith(await useKey(request));
@@ -189,7 +189,7 @@ export async function signOperation(request: KeyRequest<"sign" | "sign-recover">
 /** One signature for each message. */
 export async function signMessages(request: KeyRequest<"sign">): Promise<MessageOperation<Signer>> {
   const key = await useKey(request);
-  // What is wrong with the parameter is told at once.
+  // Reports an error in the parameter at once.
   const { key: guard } = signWith(key);
   return new MessageOperation(() => signWith(key), guard);
 }
@@ -260,12 +260,12 @@ export async function cipherMessages(
   request: KeyRequest<"encrypt" | "decrypt">,
 ): Promise<SessionOperation<MessageCipher>> {
   const key = await useKey(request);
-  if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
+  if (key.kind !== "secret") throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism does not support messages");
   readUnusedParameter(key.parameter);
   return new SessionOperation(new MessageCipher(key.secret, key.mechanism.type));
 }
 
-/** An operation that ends with its key, though Node's crypto has a copy of it. */
+/** An operation that ends with its key, although Node's crypto has a copy of it. */
 function withSecret<Kind extends Operation>(
   { secret }: { readonly secret: SecretKey },
   stream: Kind,
@@ -278,19 +278,19 @@ function required<T>(maker: T | undefined): T {
   return maker;
 }
 
-/** What every C_...Init takes. */
+/** The common arguments of C_...Init. */
 interface InitRequest<Kind extends OperationKind> {
   readonly application: Application;
   readonly handle: number;
   readonly kind: Kind;
-  /** Null ends what is active (PKCS#11 3.1, each ...Init function). */
+  /** Null ends the active operation (PKCS#11 3.1, each ...Init function). */
   readonly mechanism: CK_MECHANISM | null;
   /** The handle of its key. */
   readonly key?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Begins an operation that `make` makes, or ends the one that is under way. What is read of the key for it can be cancelled. */
+/** Begins an operation that `make` creates, or ends the active one. Reading the key for it can be cancelled. */
 export function initialise<Kind extends OperationKind>(
   { application, handle, kind, mechanism, key, signal }: InitRequest<Kind>,
   make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
@@ -311,7 +311,7 @@ export function initialise<Kind extends OperationKind>(
   );
 }
 
-/** A C_...Init with a key: `make` makes its operation of a key that is fit for `use`. */
+/** A C_...Init with a key: `make` creates its operation from a key that is suitable for `use`. */
 export const keyedInit =
   <Kind extends OperationKind, Use extends KeyUse>(
     kind: Kind,
@@ -330,8 +330,8 @@ export const keyedInit =
     );
 
 /**
- * The error for what a token has no way to do: CKR_TOKEN_WRITE_PROTECTED where nothing on it changes.
- * @param rv Where something does.
+ * The error for an operation that a token lacks: CKR_TOKEN_WRITE_PROTECTED if its contents cannot change at all.
+ * @param rv The error otherwise.
  */
 export async function unsupportedError(
   token: Token,
@@ -344,7 +344,7 @@ export async function unsupportedError(
 }
 
 /**
- * What a caller's template says together with the one that a key has for all keys that come of it (PKCS#11 3.1, C_UnwrapKey and
+ * Combines a caller's template with a key's template for derived or unwrapped keys (PKCS#11 3.1, C_UnwrapKey and
  * C_DeriveKey).
  * @throws {CryptokiError} CKR_TEMPLATE_INCONSISTENT if they contradict each other.
  */
@@ -356,7 +356,7 @@ export async function withKeyTemplate(
   const own = readTemplate((await attributes.value(type)) ?? {});
   const added = own.filter(([wanted, value]) => {
     const named = template.find(([attribute]) => attribute === wanted);
-    if (named && !sameValue(named[1], value)) throw inconsistent(wanted, "is said otherwise by the key's template");
+    if (named && !sameValue(named[1], value)) throw inconsistent(wanted, "contradicts the key's template");
     return !named;
   });
   return [...template, ...added];

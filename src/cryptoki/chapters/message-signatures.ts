@@ -9,8 +9,8 @@ import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../struc
 import { type Chapter, KEY, MECHANISM, MESSAGE, SESSION } from "../chapter.ts";
 
 /**
- * Messages that are signed and verified, many with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has a parameter for
- * each message.
+ * Messages that are signed and verified, many with one key (PKCS#11 3.1 sections 5.14 and 5.16). No mechanism here has
+ * a parameter for each message.
  */
 export interface MessageSignatureFunctions {
   C_MessageSignInit(
@@ -211,7 +211,7 @@ const messageFinal =
     );
 
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
-  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with its last part");
+  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is in progress; end it with its last part");
 }
 
 export const MESSAGE_SIGNATURES: Chapter<MessageSignatureFunctions> = {

@@ -10,11 +10,11 @@ import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from
 import { type Chapter, SESSION, MECHANISM, KEY, MESSAGE, AAD } from "../chapter.ts";
 
 /**
- * Messages that are encrypted and decrypted, many with one key (PKCS#11 3.1 sections 5.9 and 5.11). A message that fails ends
- * with its error, and the next one may come.
+ * Messages that are encrypted and decrypted, many with one key (PKCS#11 3.1 sections 5.9 and 5.11). A message that
+ * fails ends with its error, and the next one may follow.
  */
 export interface MessageFunctions {
-  /** With CKM.AES_GCM or CKM.AES_CCM. A parameter means nothing here: each message has its own. */
+  /** With CKM.AES_GCM or CKM.AES_CCM. The mechanism's parameter is ignored: each message has its own. */
   C_MessageEncryptInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,
@@ -22,7 +22,7 @@ export interface MessageFunctions {
     options?: CallOptions,
   ): Promise<void>;
 
-  /** @returns The ciphertext, and the parameter with the IV that was made and the tag. */
+  /** @returns The ciphertext, and the parameter with the generated IV and the tag. */
   C_EncryptMessage(
     session: CK_SESSION_HANDLE,
     parameter: MessageParameter,
@@ -39,7 +39,8 @@ export interface MessageFunctions {
   ): Promise<void>;
 
   /**
-   * @param parameter As with {@link C_EncryptMessageBegin}, or null: what was made for the message is told with the last part.
+   * @param parameter As with {@link C_EncryptMessageBegin}, or null: the generated values are returned with the last
+   *   part.
    * @param flags CKF.END_OF_MESSAGE with the last part.
    * @returns The whole message, with its last part.
    */
@@ -77,9 +78,10 @@ export interface MessageFunctions {
   ): Promise<void>;
 
   /**
-   * @param parameter As with {@link C_DecryptMessageBegin}, or null. If it did not have the tag, that of the last part has it.
+   * @param parameter As with {@link C_DecryptMessageBegin}, or null. If it did not have the tag, that of the last part
+   *   has it.
    * @param flags CKF.END_OF_MESSAGE with the last part.
-   * @returns The whole message, with its last part: nothing is shown before the tag is known to be right.
+   * @returns The whole message, with its last part: no plaintext is returned before the tag is verified.
    */
   C_DecryptMessageNext(
     session: CK_SESSION_HANDLE,
@@ -92,7 +94,7 @@ export interface MessageFunctions {
   C_MessageDecryptFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
-// A message that is wrong ends with its error; the operation goes on with the next (PKCS#11 3.1 sections 5.9 and 5.11).
+// A wrong message ends with its error; the operation continues with the next (PKCS#11 3.1 sections 5.9 and 5.11).
 
 type Direction = "encrypt" | "decrypt";
 
@@ -248,7 +250,7 @@ function withMessage<T>(
 }
 
 function requireNoneOpen({ isOpen }: { readonly isOpen: boolean }): void {
-  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is under way; end it with CKF.END_OF_MESSAGE");
+  if (isOpen) throw new CryptokiError(CKR.OPERATION_ACTIVE, "a message is in progress; end it with CKF.END_OF_MESSAGE");
 }
 
 function isLast(flags: number): boolean {

@@ -28,8 +28,9 @@ import type { Session } from "../sessions/session.ts";
 import { change, changeOnCard, destroyOnCard, orDoubt, requireReadWrite, writeOnCard } from "./card-objects.ts";
 
 /**
- * An object that the caller may look at: one that it sees, and one that it has just made, which an officer does not see otherwise.
- * @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object that nobody logged in may see.
+ * An object that the caller may use: a visible one, or one that it has just created, which an officer may not see
+ * otherwise.
+ * @throws {CryptokiError} CKR_OBJECT_HANDLE_INVALID, also for a private object without a login.
  */
 export function objectIn(application: Application, session: Session, handle: number): StoredObject {
   const object = application.objects.get(handle, session.token);
@@ -39,9 +40,10 @@ export function objectIn(application: Application, session: Session, handle: num
 }
 
 /**
- * C_SetAttributeValue of an object that every token has by itself: the value of TokenLabel is the token's label, and is changed on the
- * card. All else stays.
- * @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY, with the reason; CKR_ATTRIBUTE_VALUE_INVALID for what is no text.
+ * C_SetAttributeValue of a built-in object: the value of TokenLabel is the token's label, and is changed on the card.
+ * All others are fixed.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_READ_ONLY, with the reason; CKR_ATTRIBUTE_VALUE_INVALID for a value that is not
+ *   text.
  */
 async function changeBuiltIn(
   application: Application,
@@ -53,19 +55,21 @@ async function changeBuiltIn(
   const name = attributes.known(CKA.LABEL);
   let label: string | undefined;
   for (const [type, value] of template) {
-    if (type !== CKA.VALUE) throw readOnly(type, `of ${name} stays as it is`);
-    if (name === UPDATE_COUNT)
-      throw readOnly(type, "of UpdateCount changes by itself, when the contents of the token do");
-    if (name !== TOKEN_LABEL) throw readOnly(type, `of ${name} is the card's`);
+    if (type !== CKA.VALUE) throw readOnly(type, `of ${name} cannot be changed`);
+    if (name === UPDATE_COUNT) throw readOnly(type, "of UpdateCount changes only with the token's contents");
+    if (name !== TOKEN_LABEL) throw readOnly(type, `of ${name} is determined by the card`);
     label = labelOf(value);
   }
   if (label === undefined) return;
   const wanted = await token.nameIn(label);
   const { cardToken } = token;
   if (cardToken.setLabel === undefined) {
-    throw readOnly(CKA.VALUE, `of TokenLabel stays: ${cardToken.fixedLabel ?? "the card has no place for a label"}`);
+    throw readOnly(
+      CKA.VALUE,
+      `of TokenLabel cannot be changed: ${cardToken.fixedLabel ?? "the card cannot store a label"}`,
+    );
   }
-  const work = change(application, token, true, (it) => it.setLabel?.(wanted, signal), CKR.ATTRIBUTE_READ_ONLY);
+  const work = change(application, token, true, (it) => it.setLabel?.(wanted, { signal }), CKR.ATTRIBUTE_READ_ONLY);
   try {
     await orDoubt(token, work, signal);
   } finally {
@@ -76,13 +80,13 @@ async function changeBuiltIn(
 /** @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID unless it is UTF-8 without control characters. */
 function labelOf(value: unknown): string {
   const text = value instanceof Uint8Array ? asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => fromUtf8(value)) : "";
-  if (text.trim() === "" || /\p{Cc}/u.test(text)) throw invalid(CKA.VALUE, "of TokenLabel is text, in UTF-8");
+  if (text.trim() === "" || /\p{Cc}/u.test(text)) throw invalid(CKA.VALUE, "of TokenLabel must be text, in UTF-8");
   return text;
 }
 
 /**
- * Keeps a new object where its CKA_TOKEN says: on the card, or until its session ends.
- * @param template What the caller said of it, for the card, which cannot keep everything.
+ * Stores a new object according to its CKA_TOKEN: on the card, or until its session ends.
+ * @param template The caller's, for the card, which cannot store every attribute.
  * @returns Its handle.
  */
 export async function storeObject(
@@ -96,7 +100,7 @@ export async function storeObject(
   try {
     requireAccess(application, session, made);
     if (made.values.get(CKA.TOKEN) === true) return await writeOnCard(application, session, made, template, signal);
-    // The caller would not get the handle.
+    // After an abort the caller would not get the handle.
     throwIfAborted(signal, cancelled);
     const handle = application.objects.create(session, softwareObject(made));
     kept = true;
@@ -106,15 +110,16 @@ export async function storeObject(
   }
 }
 
-/** Overwrites what is never shown. */
+/** Wipes the sensitive values. */
 export function wipeSecrets({ rules, values }: NewObject): void {
   for (const [type, value] of values)
     if (rules.get(type)?.notes.has(FOOTNOTE.SECRET) && value instanceof Uint8Array) wipe(value);
 }
 
 /**
- * Whether the session may have such an object; asked before work is done for it. Who may write on the card is the card's to say.
- * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_USER_NOT_LOGGED_IN; CKR_DEVICE_REMOVED if the card went in the meantime.
+ * Checks whether the session may create such an object, before any work. The card decides who may write to it.
+ * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_USER_NOT_LOGGED_IN; CKR_DEVICE_REMOVED if the card went in the
+ *   meantime.
  */
 export function requireAccess(application: Application, session: Session, { values }: NewObject): void {
   if (!application.sessions.has(session)) throw new CryptokiError(CKR.DEVICE_REMOVED);
@@ -164,7 +169,7 @@ export function setAttributeValue(
       const { attributes, rules } = object;
       // "Trusted certificates cannot be modified."
       if (attributes.known(CKA.CLASS) === CKO.CERTIFICATE && attributes.known(CKA.TRUSTED) === true) {
-        throw new CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate stays as it is");
+        throw new CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate cannot be modified");
       }
       if (!object.owner && !object.card) {
         await changeBuiltIn(application, session, object, given, signal);
@@ -216,12 +221,12 @@ function changeCopy({ rules, values }: NewObject, template: AttributeList, user:
   const changes = checkChanges(rules, (type) => values.get(type), template, user, true);
   requireCheckValueOrNone(values, changes);
   if (isTrue(values, CKA.PRIVATE) && changes.get(CKA.PRIVATE) === false) {
-    throw inconsistent(CKA.PRIVATE, "stays true: a copy is not seen by more people than the object");
+    throw inconsistent(CKA.PRIVATE, "cannot become false: a copy must not be more visible than the object");
   }
   for (const [type, value] of changes) values.set(type, value);
 }
 
-/** @throws {CryptokiError} CKR_ACTION_PROHIBITED unless the object lets itself be destroyed, changed, copied. */
+/** @throws {CryptokiError} CKR_ACTION_PROHIBITED unless the object allows being destroyed, changed, copied. */
 function requirePermission(
   { attributes }: StoredObject,
   type: typeof CKA.DESTROYABLE | typeof CKA.MODIFIABLE | typeof CKA.COPYABLE,
@@ -233,18 +238,18 @@ function requirePermission(
 function requireCheckValueOrNone(now: Values, changes: Values): void {
   const value = bytesOf(changes, CKA.CHECK_VALUE);
   if (value.length > 0 && !sameValue(value, bytesOf(now, CKA.CHECK_VALUE))) {
-    throw invalid(CKA.CHECK_VALUE, "is another object's");
+    throw invalid(CKA.CHECK_VALUE, "belongs to another object");
   }
 }
 
-/** All of an object of the card that can be copied. */
+/** All attributes of a copyable object of the card. */
 async function readWhole({ attributes }: StoredObject): Promise<NewObject> {
   return afterReset(async () => {
     const type = (await attributes.value(CKA.KEY_TYPE)) ?? attributes.known(CKA.CERTIFICATE_TYPE);
     const rules = rulesOf(attributes.known(CKA.CLASS), type);
     if (!rules) throw new CryptokiError(CKR.ACTION_PROHIBITED, "such an object cannot be copied");
     const { values } = await attributes.report([...rules.keys()]);
-    // What the card does with it says nothing of a copy.
+    // The operations that the card supports do not apply to a copy.
     values.delete(CKA.ALLOWED_MECHANISMS);
     return { rules, values };
   });

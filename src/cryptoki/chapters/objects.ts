@@ -16,12 +16,13 @@ import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, TEMPLATE, OBJECT } from "../chapter.ts";
 
 /**
- * Object management functions (PKCS#11 3.1 section 5.7). Objects with CKA_TOKEN are the card's, and whoever the card wants for it
- * must be logged in to write them; all others end with the session that made them. A function that fails changes nothing.
+ * Object management functions (PKCS#11 3.1 section 5.7). Objects with CKA_TOKEN are the card's, and writing them needs
+ * the login that the card requires; all others end with the session that created them. A function that fails changes
+ * nothing.
  */
 export interface ObjectFunctions {
   /**
-   * Makes an object: data, a certificate, a public, private or secret key, domain parameters (DSA, DH, X9.42 DH).
+   * Creates an object: data, a certificate, a public, private or secret key, domain parameters (DSA, DH, X9.42 DH).
    * @param template An object, or a list of attributes with their values, in which a repeated one is refused.
    * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_VALUE_INVALID,
    *   CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_READ_ONLY (section 4.1.1); CKR_TOKEN_WRITE_PROTECTED.
@@ -44,18 +45,21 @@ export interface ObjectFunctions {
   ): Promise<CK_OBJECT_HANDLE>;
 
   /**
-   * Ends an object, and wipes its key. An object of the card ends for every application.
+   * Destroys an object, and wipes its key. An object of the card is deleted for every application.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_DESTROYABLE is false.
    */
   C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
 
-  /** In bytes: of an object of the card the length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION; of any other, of all its values. */
+  /**
+   * In bytes. Token objects: length of CKA_VALUE, or CK.UNAVAILABLE_INFORMATION. Session objects: sum of all attribute
+   * lengths.
+   */
   C_GetObjectSize(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, options?: CallOptions): Promise<number>;
 
   /**
    * Values of attributes: `{ [CKA.LABEL]: "...", [CKA.ID]: Uint8Array }` for `[CKA.LABEL, CKA.ID]`.
-   * @throws {AttributeError} CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID if there is one without a value to show;
-   *   it holds the values of the others.
+   * @throws {AttributeError} CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID if one has no value to return; it
+   *   holds the values of the others.
    */
   C_GetAttributeValue<const Type extends number>(
     session: CK_SESSION_HANDLE,
@@ -65,7 +69,7 @@ export interface ObjectFunctions {
   ): Promise<AttributeValues<Type>>;
 
   /**
-   * Changes attributes. The handle stays.
+   * Changes attributes. The handle stays valid.
    * @throws {CryptokiError} CKR_ACTION_PROHIBITED if CKA_MODIFIABLE is false; as {@link C_CreateObject}.
    */
   C_SetAttributeValue(
@@ -82,15 +86,15 @@ export interface ObjectFunctions {
   ): Promise<void>;
 
   /**
-   * The next objects found, at most `max`; default: all of them. What nobody asks for is not read from the card. After
-   * CKR_FUNCTION_CANCELED the next call finds what this one would have.
+   * The next objects found, at most `max`; default: all of them. Reads objects from the card only on request. After
+   * CKR_FUNCTION_CANCELED the next call returns what this one would have.
    */
   C_FindObjects(session: CK_SESSION_HANDLE, max?: number, options?: CallOptions): Promise<CK_OBJECT_HANDLE[]>;
 
   C_FindObjectsFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
-/** Values of the attributes asked for. */
+/** Values of the requested attributes. */
 export type AttributeValues<Type extends number> = { readonly [Each in Type]: ValueOf<Each> };
 
 function getAttributeValue<Type extends number>(
@@ -105,11 +109,11 @@ function getAttributeValue<Type extends number>(
     async (session) => {
       const object = objectIn(application, session, handle);
       if (!Array.isArray(types) || types.some((type) => typeof type !== "number")) {
-        throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
+        throw new CryptokiError(CKR.ARGUMENTS_BAD, "pass the attributes as an array: [CKA.ID]");
       }
       const report = afterReset(() => object.attributes.report(types));
       const { values, unavailable } = await untilAborted(report, signal, cancelled);
-      // Where the PIN is kept for such keys, none is wanted of this application: ssh-agent gives up a key that says otherwise.
+      // If the PIN is kept for such keys, this application needs none: ssh-agent rejects a key that says otherwise.
       if (values.get(CKA.ALWAYS_AUTHENTICATE) === true && application.logins.keptPin(session.token)) {
         values.set(CKA.ALWAYS_AUTHENTICATE, false);
       }
@@ -121,7 +125,7 @@ function getAttributeValue<Type extends number>(
   );
 }
 
-/** Of what a card keeps, its value is all that has a size worth telling; of an object of a session, all that it holds. */
+/** Token objects: length of CKA_VALUE. Session objects: sum of all attribute lengths. */
 function getObjectSize(
   application: Application,
   sessionHandle: number,
@@ -162,7 +166,7 @@ function findObjectsInit(
     sessionHandle,
     ({ operations, token }) =>
       operations.begin("find", async () => {
-        // Copies: the caller may use its bytes for the next search before this one has come to them.
+        // Copies: the caller may reuse its bytes before this search uses them.
         const wanted = readTemplate(template).map(([type, value]) => [type, ownValue(value)] as const);
         const byUser = application.logins.userOf(token) === "user";
         const candidates = application.objects.candidates(token, wanted);
@@ -188,7 +192,7 @@ function findObjects(
         max,
         {
           isVisible: (object) => {
-            // A logout takes the private objects away, and a card that forgets the PIN does not.
+            // A logout removes the private objects; a card that forgets the PIN does not.
             if (!objects.isThere(object)) return false;
             if (application.isVisible(object)) return true;
             if (search.byUser) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, LOST);

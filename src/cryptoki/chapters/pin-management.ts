@@ -9,7 +9,7 @@ import type { Token } from "../slots/token.ts";
 import { requireReadWrite } from "./card-objects.ts";
 import { unsupportedError } from "./key-use.ts";
 
-/** Sets the user's PIN for the security officer, or with the PUK that was given in an officer's place. */
+/** Sets the user's PIN for the security officer, or with the PUK that was given instead of an officer's PIN. */
 export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {
   return application.inSession(
     handle,
@@ -20,7 +20,7 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
         if (application.logins.userOf(token) !== "so") {
           throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, "C_Login with CKU.SO first");
         }
-        // Not before the turn: a logout wipes it.
+        // Only in its turn: a logout before it wipes the PUK.
         const puk = application.logins.pukOf(token);
         return puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal);
       }, signal);
@@ -32,14 +32,17 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
 async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
   const { cardToken } = token;
   if (!cardToken.initPin) {
-    throw await unsupportedError(token, "this card's security officer sets no PIN; C_UnlockPIN does, with the PUK");
+    throw await unsupportedError(
+      token,
+      "this card's security officer cannot set the PIN; C_UnlockPIN does, with the PUK",
+    );
   }
-  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, signal)));
+  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, { signal })));
 }
 
 /**
- * Runs `work`, which sets the user's PIN. What applications keep of the old one is forgotten, unless the card refused or was not asked:
- * each of them would spend a try on it.
+ * Runs `work`, which sets the user's PIN. Applications then forget their copies of the old one, unless the card refused
+ * or was not asked: each of them would spend a try on it.
  */
 async function settingPin(token: Token, work: () => Promise<void>): Promise<void> {
   try {
@@ -51,7 +54,7 @@ async function settingPin(token: Token, work: () => Promise<void>): Promise<void
   token.dropKeptPins();
 }
 
-/** A PUK that was refused is not tried again: its officer is logged out. One that the card did not look at stays. */
+/** A refused PUK is not tried again: its officer is logged out. One that the card did not check is kept. */
 async function unlockForOfficer(
   { logins }: Application,
   token: Token,
@@ -68,7 +71,7 @@ async function unlockForOfficer(
   }
 }
 
-/** Changes the PIN of who is logged in; the user's, if nobody is. */
+/** Changes the PIN of the logged-in user; without a login the user's. */
 export function setPin(
   application: Application,
   handle: number,
@@ -102,17 +105,20 @@ async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, sig
   const { pinPad } = cardToken;
   try {
     if (oldPin === null && newPin === null && pinPad?.changePin) {
-      await pinPad.changePin(role, signal);
+      await pinPad.changePin(role, { signal });
     } else {
       if (!cardToken.changePin) throw await unsupportedError(token, "this card's PINs stay as they are");
-      await withPin(oldPin, (old) => withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, signal)));
+      await withPin(oldPin, (old) =>
+        withPin(newPin, async (fresh) => cardToken.changePin?.(role, old, fresh, { signal })),
+      );
     }
   } catch (error) {
-    // The card may have changed it behind the caller.
+    // The card may have completed the change after an abort.
     if (signal?.aborted) await token.logoutIfUnused().catch(() => undefined);
     throw error;
   }
-  // The card may hold the new PIN as verified now, and no application has logged in. The change is made, whatever it answers.
+  // The card may now hold the new PIN as verified without a login of any application. The result of the change does not
+  // depend on this.
   await token.logoutIfUnused().catch(() => undefined);
 }
 
@@ -142,11 +148,11 @@ async function unlock(token: Token, puk: Pin, pin: Pin, signal?: AbortSignal): P
   const { pinPad } = cardToken;
   if (puk === null && pin === null && pinPad?.unlockPin) {
     const onPad = pinPad.unlockPin.bind(pinPad);
-    return settingPin(token, () => onPad(signal));
+    return settingPin(token, () => onPad({ signal }));
   }
-  if (!cardToken.unlockPin) throw await unsupportedError(token, "no PUK unblocks this card's PIN");
+  if (!cardToken.unlockPin) throw await unsupportedError(token, "this card's PIN cannot be unblocked with a PUK");
   await settingPin(token, () =>
-    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, signal))),
+    withPin(puk, (key) => withPin(pin, async (fresh) => cardToken.unlockPin?.(key, fresh, { signal }))),
   );
 }
 
@@ -170,7 +176,9 @@ export function initToken(
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.initToken) throw await unsupportedError(token, "this card is initialised by other programs");
-      await withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, signal));
+      await withPin(soPin, async (copy) =>
+        cardToken.initToken?.(copy, label.trimEnd(), application.variables, { signal }),
+      );
       application.slots.renew(token.card);
     },
     signal,
@@ -185,17 +193,17 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.resetToken) throw await unsupportedError(token, "this card's user has no way to reset it");
-      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, signal));
+      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal }));
       application.slots.renew(token.card);
     },
     signal,
   );
 }
 
-/** In every application its sessions and handles end; the card forgets who was logged in, as far as it can be told to. */
+/** Ends its sessions and handles in every application; the card forgets the login, if it can. */
 export async function reinitialize(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
   const inserted = application.view.slot(slotID).reader.card;
-  // A card that no profile recognised has no token to ask for, and may only have answered wrongly once.
+  // A card that no profile recognised has no token, and perhaps answered wrongly only once.
   if (inserted?.knownTokens.length === 0) {
     application.slots.renew(inserted);
     return;
@@ -213,19 +221,19 @@ export async function reinitialize(application: Application, slotID: number, sig
 }
 
 /**
- * "A token cannot be initialized if Cryptoki detects that any application has an open session with it." With it end the sessions with
- * the others of its card.
+ * "A token cannot be initialized if Cryptoki detects that any application has an open session with it." This also
+ * covers the sessions with the other tokens of its card.
  */
 function requireNoSession(application: Application, { card }: Token): void {
   if (card.knownTokens.some((token) => application.slots.inUse(token))) throw new CryptokiError(CKR.SESSION_EXISTS);
 }
 
-/** Ten minutes: somebody reads the challenge to somebody else on the telephone. */
+/** Ten minutes: the user may read the challenge to a help desk on the telephone. */
 const LONGEST = 600_000;
 
 const UNSUPPORTED = "this card's PIN is not unblocked by challenge and response";
 
-/** Takes the card for this application; with no time, gives it back. */
+/** Reserves the card for this application; releases it if the timeout is 0. */
 export function unlockBegin(
   application: Application,
   slotID: number,
@@ -260,14 +268,14 @@ export function unlockGetChallenge(
       requireBegun(application, session);
       const { cardToken } = session.token;
       if (!cardToken.unlockChallenge) throw await unsupportedError(session.token, UNSUPPORTED);
-      return cardToken.unlockChallenge(signal);
+      return cardToken.unlockChallenge({ signal });
     },
     signal,
     true,
   );
 }
 
-/** Whatever the card says to the response, it is everybody's again. */
+/** Whatever the card answers, the reservation ends. */
 export function unlockWithResponse(
   application: Application,
   handle: number,
@@ -286,7 +294,7 @@ export function unlockWithResponse(
       if (!token.cardToken.unlockWithResponse) throw await unsupportedError(token, UNSUPPORTED);
       try {
         await settingPin(token, () =>
-          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, signal)),
+          withPin(pin, async (copy) => token.cardToken.unlockWithResponse?.(response, copy, { signal })),
         );
       } finally {
         token.card.reservation.release(application);
@@ -297,8 +305,8 @@ export function unlockWithResponse(
   );
 }
 
-/** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED, also when the time has run out. */
+/** @throws {CryptokiError} CKR_OPERATION_NOT_INITIALIZED, also after the timeout. */
 function requireBegun(application: Application, { token }: Session): void {
   if (token.card.reservation.isHeldBy(application)) return;
-  throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "C_UnlockBegin first, and answer within its time");
+  throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "call C_UnlockBegin first, and answer within its timeout");
 }

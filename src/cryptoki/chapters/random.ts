@@ -16,7 +16,7 @@ export interface RandomFunctions {
   C_GenerateRandom(session: CK_SESSION_HANDLE, length: number, options?: CallOptions): Promise<Uint8Array>;
 }
 
-/** Parallel function management functions (PKCS#11 3.1 section 5.20): what is left of a version before 2. */
+/** Parallel function management functions (PKCS#11 3.1 section 5.20): legacy functions from before version 2. */
 export interface ParallelFunctions {
   /** @throws {CryptokiError} CKR_FUNCTION_NOT_PARALLEL. */
   C_GetFunctionStatus(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
@@ -25,10 +25,10 @@ export interface ParallelFunctions {
   C_CancelFunction(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
-/** More than any caller needs at a time. */
+/** Most bytes in one call, more than any caller needs. */
 const MAX_LENGTH = 2 ** 24;
 
-/** The host's generator, or the application's: it needs no exchange, and is no worse than a card's. */
+/** The host's generator, or the application's engine: costs no exchange, and is no worse than a card's. */
 function generateRandom(
   application: Application,
   handle: number,
@@ -57,7 +57,7 @@ function seedRandom(application: Application, handle: number, seed: Uint8Array, 
   );
 }
 
-/** Neither is what a function that takes its time here is ended by: that is its AbortSignal. */
+/** Neither cancels a function that takes its time here: its AbortSignal does. */
 function notParallel(application: Application, handle: number): void {
   application.sessions.get(handle);
   throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);

@@ -22,25 +22,26 @@ export interface SessionFunctions {
 
   C_CloseAllSessions(slotID: CK_SLOT_ID, options?: CallOptions): Promise<void>;
 
-  /** Never touches a card. */
+  /** Never sends anything to a card. */
   C_GetSessionInfo(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<CK_SESSION_INFO>;
 
   /**
-   * Ends operations that are under way; those that are not do not matter.
-   * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 ends none.
+   * Cancels active operations; inactive ones are ignored.
+   * @param flags Of CKF_MECHANISM: CKF.SIGN, CKF.FIND_OBJECTS ... 0 cancels none.
    */
   C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS, options?: CallOptions): Promise<void>;
 
   /**
-   * Saves a digest that is under way. The state holds within this application; no other operation can be saved.
-   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE while something is encrypted, decrypted, signed or verified;
-   *   CKR_OPERATION_NOT_INITIALIZED if there is nothing of the kind, whatever is searched for.
+   * Saves an active digest. The state is valid in this application; no other operation can be saved.
+   * @throws {CryptokiError} CKR_STATE_UNSAVEABLE during encryption, decryption, signing or verification;
+   *   CKR_OPERATION_NOT_INITIALIZED if none of these is active, even during a search.
    */
   C_GetOperationState(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
   /**
    * Goes on with a digest that was saved. Operations of this session that are under way end.
-   * @param encryptionKey,authenticationKey 0: a digest has no key.
+   * @param encryptionKey 0: a digest has no key.
+   * @param authenticationKey 0, likewise.
    * @throws {CryptokiError} CKR_SAVED_STATE_INVALID if the session that it was saved in is with another token or in another state, or was
    *   another application's; CKR_KEY_NOT_NEEDED.
    */
@@ -53,19 +54,19 @@ export interface SessionFunctions {
   ): Promise<void>;
 
   /**
-   * Verifies a PIN, once. The driver's own copies of it are wiped.
+   * Verifies a PIN, once. The driver wipes its copies of it.
    * @param userType CKU.USER; CKU.SO; CKU.CONTEXT_SPECIFIC after the ...Init of an operation whose key has
    *   CKA_ALWAYS_AUTHENTICATE.
-   * @param pin Text is sent as UTF-8. Null where the reader has keys of its own for it (CKF_PROTECTED_AUTHENTICATION_PATH).
+   * @param pin Text is sent as UTF-8. Null if the user types it on the reader (CKF_PROTECTED_AUTHENTICATION_PATH).
    * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED, with the tries left in the cause ({@link PinError});
-   *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the card;
-   *   CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
+   *   CKR_PIN_INCORRECT with the length in the cause, and no try spent, for a PIN that is too short or too long for the
+   *   card; CKR_USER_TYPE_INVALID for CKU.SO on a card without an officer's PIN.
    */
   C_Login(session: CK_SESSION_HANDLE, userType: number, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
    * {@link C_Login} for tokens whose users have names.
-   * @param username Empty or null: no token here has one with a name.
+   * @param username Empty or null: no user of a token here has a name.
    * @throws {CryptokiError} CKR_ARGUMENTS_BAD for a name.
    */
   C_LoginUser(
@@ -76,7 +77,7 @@ export interface SessionFunctions {
     options?: CallOptions,
   ): Promise<void>;
 
-  /** Handles of private objects name nothing any more, and private session objects end. */
+  /** Handles of private objects become invalid, and private session objects end. */
   C_Logout(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<void>;
 }
 
@@ -103,7 +104,7 @@ function closeSession(application: Application, handle: number, signal?: AbortSi
 async function closeAllSessions(application: Application, slotID: number, signal?: AbortSignal): Promise<void> {
   const { card } = application.view.slot(slotID).reader;
   if (!card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
-  // A token that nobody has looked at has no sessions, and is not looked at for that.
+  // A token that was never examined has no sessions, and is not examined for this.
   const tokens = card.knownTokens.filter((token) => application.view.visibleSlotId(token.slotID) === slotID);
   await Promise.all(tokens.map((token) => application.closeAllSessions(token, signal)));
 }
@@ -118,7 +119,7 @@ function getSessionInfo(application: Application, handle: number): CK_SESSION_IN
   };
 }
 
-/** What C_SessionCancel ends by each flag. */
+/** The operation that C_SessionCancel ends by each flag. */
 const CANCELLED: readonly (readonly [flag: number, kind: OperationKind])[] = [
   [CKF_MECHANISM.FIND_OBJECTS, "find"],
   [CKF_MECHANISM.ENCRYPT, "encrypt"],
@@ -173,7 +174,7 @@ function login(
         : application.logins.login(token, user, pin, signal));
       if (user !== "so") return;
       try {
-        // One may have been opened while the card was at it.
+        // A read-only session may have been opened during the verification.
         requireNoReadOnly(application, token);
       } catch (error) {
         await application.logout(token);
@@ -190,7 +191,7 @@ function requireNoReadOnly({ sessions }: Application, token: Token): void {
   if (readWrite < total) throw new CryptokiError(CKR.SESSION_READ_ONLY_EXISTS);
 }
 
-/** Re-authentication for the operation that began last with a key that wants it (PKCS#11 3.1, private key objects). */
+/** Re-authentication for the last operation with a key that needs it (PKCS#11 3.1, private key objects). */
 async function authenticate(application: Application, session: Session, pin: Pin, signal?: AbortSignal): Promise<void> {
   const key = session.operations.awaitingPin;
   if (!key) throw new CryptokiError(CKR.OPERATION_NOT_INITIALIZED);
@@ -204,14 +205,14 @@ async function authenticate(application: Application, session: Session, pin: Pin
   }
 }
 
-/** A PUK and an officer's PIN are told apart by their length: what a PUK can be as long as, is one. */
+/** The length distinguishes a PUK from an officer's PIN: a secret with the length of a PUK is one. */
 async function isPuk(token: Token, pin: Pin): Promise<boolean> {
   const { puk } = await token.info();
   if (!puk || pin === null) return false;
   return withPin(pin, ({ length }) => Promise.resolve(length >= puk.minLength && length <= puk.maxLength));
 }
 
-/** The tokens here know one user of each kind, without names. */
+/** Tokens here have one user of each kind, without a name. */
 function loginUser(
   application: Application,
   handle: number,
@@ -241,7 +242,7 @@ function logout(application: Application, handle: number, signal?: AbortSignal):
   );
 }
 
-/** What has a state that might be saved (PKCS#11 3.1 section 5.6.6): a search has none, nor have messages. */
+/** Operations with a state (PKCS#11 3.1 section 5.6.6): a search has none, nor have messages. */
 const SAVABLE: ReadonlySet<OperationKind> = new Set(["encrypt", "decrypt", "digest", "sign", "verify"]);
 
 function getOperationState(application: Application, handle: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -304,7 +305,7 @@ export const SESSIONS: Chapter<SessionFunctions> = {
       state: "software",
       parameters: [SESSION],
       result: "value",
-      note: "never touches a card",
+      note: "never sends anything to a card",
       body: getSessionInfo,
     },
     C_SessionCancel: {

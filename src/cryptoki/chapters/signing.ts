@@ -21,7 +21,7 @@ export interface SigningFunctions {
 
   C_SignFinal(session: CK_SESSION_HANDLE, options?: CallOptions): Promise<Uint8Array>;
 
-  /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures that hold what they sign. */
+  /** CKM.RSA_PKCS and CKM.RSA_X_509: signatures with message recovery. */
   C_SignRecoverInit(
     session: CK_SESSION_HANDLE,
     mechanism: CK_MECHANISM | null,

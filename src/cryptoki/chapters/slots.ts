@@ -26,50 +26,52 @@ import { type Chapter, SLOT, SESSION } from "../chapter.ts";
 /** Slot and token management functions (PKCS#11 3.1 section 5.5). */
 export interface SlotFunctions {
   /**
-   * The slots of the readers that are plugged in: one a reader, or one a PIN where the card has several. A card that nobody
-   * has looked at is looked at.
+   * The slots of the connected readers: one for each reader, or one for each PIN if the card has several. Examines new
+   * cards.
    * @param tokenPresent Only slots with a token.
    */
   C_GetSlotList(tokenPresent: boolean, options?: CallOptions): Promise<CK_SLOT_ID[]>;
 
-  /** Never touches a card. A slot whose reader is unplugged keeps its ID, and has no token. */
+  /** Never sends anything to a card. A slot whose reader is unplugged keeps its ID, and has no token. */
   C_GetSlotInfo(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_SLOT_INFO>;
 
   /**
-   * Tells by its flags, without spending one, how many tries the PIN has left: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED; and those of
-   * the security officer's, where the card tells.
+   * Its flags tell how many tries the PIN has left, without spending one: CKF_USER_PIN_COUNT_LOW, FINAL_TRY, LOCKED;
+   * and the security officer's, if the card reports them.
    */
   C_GetTokenInfo(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_TOKEN_INFO>;
 
   /**
-   * The slot of the first event that this application has not heard of: a card or a reader came or went.
+   * The slot of the first event that this application has not received: a card or a reader came or went.
    * @param flags CKF.DONT_BLOCK: throw CKR_NO_EVENT if there is none, instead of waiting.
    */
   C_WaitForSlotEvent(flags: CK_FLAGS, options?: CallOptions): Promise<CK_SLOT_ID>;
 
   C_GetMechanismList(slotID: CK_SLOT_ID, options?: CallOptions): Promise<CK_MECHANISM_TYPE[]>;
 
-  /** CKF_HW stands with mechanisms whose private-key operation is the card's; the rest is done by the host. */
+  /** CKF_HW is set for mechanisms whose private-key operation runs on the card; the host does the rest. */
   C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, options?: CallOptions): Promise<CK_MECHANISM_INFO>;
 
   /**
-   * Makes a token new: its objects go. Nobody may have a session with it, or with another of its card; in every application its handles end.
-   * @param label At most 32 bytes of UTF-8; blanks at the end are left out.
-   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED where the card has no such
-   *   command, as PIV has none.
+   * Initialises a token: deletes its objects. No application may have a session with it, or with another token of its
+   * card; its handles end in every application.
+   * @param label At most 32 bytes of UTF-8; trailing blanks are removed.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED if the card has
+   *   no such command, like PIV.
    */
   C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, options?: CallOptions): Promise<void>;
 
   /**
    * Sets the user's PIN, in a session of the security officer.
-   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED where the officer cannot, as with PIV:
-   *   there, and elsewhere, {@link C_UnlockPIN} sets it with the PUK.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED if the officer
+   *   cannot, as on PIV cards: {@link C_UnlockPIN} sets it with the PUK.
    */
   C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
-   * Changes the PIN of who is logged in, and the user's if nobody is. The login stays.
-   * @param oldPin,newPin Null, both of them, to have them typed on the reader's own keys.
+   * Changes the PIN of the user who is logged in, or the user's PIN before a login. The login stays.
+   * @param oldPin Null, like `newPin`, to have both typed on the reader's own keys.
+   * @param newPin Null if `oldPin` is null.
    * @throws {CryptokiError} CKR_SESSION_READ_ONLY; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for the old PIN, with the tries left in the
    *   cause; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID, for the new one, before the card sees either.
    */
@@ -78,7 +80,10 @@ export interface SlotFunctions {
 
 const NO_VERSION = { major: 0, minor: 0 };
 
-/** A card is in, and of its tokens the one that this slot is for; also if the card cannot be reached now (C_GetTokenInfo tells). */
+/**
+ * Whether the slot's card and token are present; also if the card cannot be reached now (C_GetTokenInfo reports the
+ * error).
+ */
 function isTokenPresent({ reader, index }: Slot): boolean {
   return reader.card !== undefined && (index === 0 || index < reader.card.tokenCount);
 }
@@ -106,7 +111,7 @@ async function waitForSlotEvent(application: Application, flags: number, signal?
   return application.events.wait(signal);
 }
 
-/** The number of the last event: every caller sees every event, whatever others have taken note of. */
+/** The number of the last event: every caller sees every event. */
 export function hasNewEvent(application: Application, lastEvent: number): number {
   requireCount(lastEvent, "the last event", Number.MAX_SAFE_INTEGER);
   if (application.events.count === lastEvent) throw new CryptokiError(CKR.NO_EVENT);
@@ -134,7 +139,7 @@ function getTokenInfo(application: Application, slotID: number, signal?: AbortSi
       const { cardToken } = token;
       const info = await read(() => token.info());
       const user = application.logins.userOf(token);
-      // Verified by this application, its tries are all there: nothing to ask.
+      // This application verified it, so all its tries are left.
       const userPin = user === "user" ? undefined : await read(() => token.pinStatus("user"));
       const officerPin = user === "so" ? undefined : await read(() => token.pinStatus("so"));
       const sessions = application.sessions.count(token);
@@ -168,14 +173,14 @@ function getTokenInfo(application: Application, slotID: number, signal?: AbortSi
   );
 }
 
-/** A card that a profile knows was initialised, and its holder has a PIN, unless the card says otherwise. */
+/** A recognised card was initialised, and its holder has a PIN, unless the card says otherwise. */
 function tokenFlags(
   { pinPad, changedBy }: CardToken,
   { writeProtected }: CardTokenInfo,
   userPin: PinStatus | undefined,
 ): number {
   const isPinSet = userPin?.isSet !== false;
-  // A card that only its user changes holds nothing before it has a PIN. On others the officer logs in, to set one.
+  // A card that only its user changes is empty before it has a PIN. On others the officer logs in to set one.
   const isInitialised = isPinSet || changedBy !== "user";
   return (
     (isInitialised ? CKF_TOKEN.TOKEN_INITIALIZED | CKF_TOKEN.LOGIN_REQUIRED : 0) |
@@ -219,7 +224,7 @@ export const SLOTS: Chapter<SlotFunctions> = {
       state: "software",
       parameters: [SLOT],
       result: "value",
-      note: "never touches a card",
+      note: "never sends anything to a card",
       body: getSlotInfo,
     },
     C_GetTokenInfo: { state: "card", parameters: [SLOT], result: "value", body: getTokenInfo },

@@ -24,7 +24,7 @@ import { whole } from "./encryption.ts";
 import { decryptOperation, encryptOperation, withKeyTemplate } from "./key-use.ts";
 import { storeObject } from "./object-changes.ts";
 
-/** Runs `work`, and tells its return values by the names that `names` has for them. */
+/** Runs `work`, and replaces its return values according to `names`. */
 async function remapReturnValues<T>(names: ReadonlyMap<number, number>, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -35,7 +35,7 @@ async function remapReturnValues<T>(names: ReadonlyMap<number, number>, work: ()
   }
 }
 
-/** What the wrapping key is blamed for has names of its own. */
+/** Errors of the wrapping key have their own names. */
 const OF_WRAPPING_KEY: ReadonlyMap<number, number> = new Map([
   [CKR.KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_HANDLE_INVALID],
   [CKR.KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_TYPE_INCONSISTENT],
@@ -48,7 +48,9 @@ const OF_KEY: ReadonlyMap<number, number> = new Map([
   [CKR.DATA_INVALID, CKR.KEY_NOT_WRAPPABLE],
 ]);
 
-/** Mechanisms that take whole blocks: the key is followed by zeros (PKCS#11 3.1, AES-ECB, AES-CBC and AES Key Wrap: wrapping). */
+/**
+ * Mechanisms for whole blocks: the key is padded with zeros (PKCS#11 3.1, AES-ECB, AES-CBC and AES Key Wrap: wrapping).
+ */
 const BLOCKS: ReadonlyMap<number, number> = new Map([
   [CKM.AES_ECB, 16],
   [CKM.AES_CBC, 16],
@@ -96,8 +98,8 @@ const paddingOf = (length: number, block = 1): number => (block - (length % bloc
 
 /**
  * The key to be wrapped.
- * @throws {CryptokiError} CKR_KEY_HANDLE_INVALID, also if it is not what CKA_WRAP_TEMPLATE of the wrapping key wants;
- *   CKR_KEY_UNEXTRACTABLE; CKR_KEY_NOT_WRAPPABLE for what only a trusted key may wrap.
+ * @throws {CryptokiError} CKR_KEY_HANDLE_INVALID, also if it does not match CKA_WRAP_TEMPLATE of the wrapping key;
+ *   CKR_KEY_UNEXTRACTABLE; CKR_KEY_NOT_WRAPPABLE if it needs a trusted key.
  */
 async function wrappable(
   application: Application,
@@ -108,29 +110,29 @@ async function wrappable(
   const object = application.objects.get(key, token, CKR.KEY_HANDLE_INVALID);
   if (!application.isVisible(object)) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
   if (!object.key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
-  if (object.key.class === "public") throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "public keys are not wrapped");
+  if (object.key.class === "public") throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "public keys cannot be wrapped");
   if (object.attributes.known(CKA.EXTRACTABLE) !== true) throw new CryptokiError(CKR.KEY_UNEXTRACTABLE);
   const trusted = wrapping.attributes.known(CKA.TRUSTED) === true;
   if (object.attributes.known(CKA.WRAP_WITH_TRUSTED) === true && !trusted) {
-    throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED wants a wrapping key with CKA_TRUSTED");
+    throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED needs a wrapping key with CKA_TRUSTED");
   }
   const wanted = readTemplate(wrapping.attributes.known(CKA.WRAP_TEMPLATE) ?? {});
   if (!(await afterReset(() => object.attributes.matches(wanted)))) {
-    throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key is not one of those that CKA_WRAP_TEMPLATE describes");
+    throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE");
   }
   return object;
 }
 
-/** The bytes of a secret key; a private key as PKCS #8, for secret wrapping keys only. The caller's to wipe. */
+/** The bytes of a secret key; a private key as PKCS #8, for secret wrapping keys only. The caller wipes them. */
 function materialOf({ key, attributes }: StoredObject, wrapping: StoredObject): Uint8Array {
   if (key?.class === "secret") return copySecret(key.value);
   if (wrapping.key?.class !== "secret") {
-    throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "a private key is wrapped with a secret key");
+    throw new CryptokiError(CKR.KEY_NOT_WRAPPABLE, "a private key can be wrapped only with a secret key");
   }
   return hostPrivateKey(attributes.atHand()).toPkcs8();
 }
 
-/** What the unwrapping key is blamed for has names of its own, and so has what the ciphertext is. */
+/** Errors of the unwrapping key have their own names, and so have those of the ciphertext. */
 const NAMES: ReadonlyMap<number, number> = new Map([
   [CKR.KEY_HANDLE_INVALID, CKR.UNWRAPPING_KEY_HANDLE_INVALID],
   [CKR.KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT],
@@ -185,13 +187,13 @@ function setMaterial(made: NewObject, plain: Uint8Array, length: number | undefi
       HostPrivateKey.fromPkcs8(plain.subarray(0, derLength(plain))),
     );
     if (keyTypeOf(key.publicKey) !== values.get(CKA.KEY_TYPE)) {
-      throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the wrapped key is of another CKA_KEY_TYPE");
+      throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the wrapped key has another CKA_KEY_TYPE");
     }
     setPrivateKey(values, key);
     return;
   }
   if (values.get(CKA.CLASS) !== CKO.SECRET_KEY)
-    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "no such key is wrapped");
+    throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "such keys cannot be unwrapped");
   values.set(CKA.VALUE, secretOf(made, cut(plain, length, mechanism), length));
 }
 
@@ -203,9 +205,9 @@ function secretOf({ values }: NewObject, value: Uint8Array, length = value.lengt
   return copyBytes(value);
 }
 
-/** Takes off what came before or after the key because the mechanism takes blocks. */
+/** Removes the padding before or after the key. */
 function cut(plain: Uint8Array, length: number | undefined, mechanism: number): Uint8Array {
-  // The bare RSA operation: "the key is taken from the end".
+  // Raw RSA: "the key is taken from the end".
   if (mechanism === CKM.RSA_X_509) {
     if (length === undefined) throw incomplete(CKA.VALUE_LEN);
     return plain.subarray(Math.max(0, plain.length - length));

@@ -1,8 +1,8 @@
 // Values: pkcs11t.h, PKCS#11 Specification Version 3.1, OASIS Standard, 23 July 2023.
 
-/** Numbers with a meaning of their own, without a type. */
+/** Special values without a type of their own. */
 export const CK = {
-  /** All ones. CK_ULONG is 32 bits wide on one machine and 64 on another; here it is always this number. */
+  /** All ones. CK_ULONG has 32 or 64 bits; here it is always this number. */
   UNAVAILABLE_INFORMATION: 0xffffffff,
   EFFECTIVELY_INFINITE: 0,
   INVALID_HANDLE: 0,
@@ -77,13 +77,15 @@ export const CK_SP800_108_DKM_LENGTH = {
 export type CK_SP800_108_DKM_LENGTH = (typeof CK_SP800_108_DKM_LENGTH)[keyof typeof CK_SP800_108_DKM_LENGTH];
 
 /**
- * Attributes of private keys by the numbers of Yubico's own PKCS#11 module (yubico-piv-tool, ykcs11/pkcs11y.h), which a card with
- * Yubico's commands has: CK_ULONG, the number that the card gives.
+ * Attributes of private keys by the numbers of Yubico's own PKCS#11 module (yubico-piv-tool, ykcs11/pkcs11y.h), for
+ * cards with Yubico's commands: CK_ULONG, with the card's own number.
  */
 export const CKA_YUBICO = {
-  /** When the key wants a touch: 1 never, 2 for each use, 3 not again for 15 seconds. */
+  /** When the key needs a touch: 1 never, 2 for each use, 3 cached for 15 seconds. */
   TOUCH_POLICY: 0xd9554201,
-  /** When it wants the PIN: 1 never, 2 once, 3 for each use; 4 and 5 are 2 and 3 with a fingerprint in place of the PIN. */
+  /**
+   * When it needs the PIN: 1 never, 2 once, 3 for each use; 4 and 5 are 2 and 3 with a fingerprint instead of the PIN.
+   */
   PIN_POLICY: 0xd9554202,
 } as const;
 export type CKA_YUBICO = (typeof CKA_YUBICO)[keyof typeof CKA_YUBICO];

@@ -63,7 +63,7 @@ const VALUES = {
   CKZ_PBKD2,
 } as const;
 
-/** Constants within which a value has one name: a prefix, or a part of one whose values repeat. */
+/** A group of constants in which a value has one name: a prefix, or a part of one whose values repeat. */
 export type ConstantGroup = keyof typeof VALUES;
 /** Flags of one structure. */
 export type FlagGroup = keyof typeof FLAGS;
@@ -73,8 +73,8 @@ const MAX_ULONG32 = 0xffffffff;
 const reverse = new Map<ConstantGroup, ReadonlyMap<number, string>>();
 
 /**
- * The standard's name for a constant: `nameOf("CKR", 0xa0)` is "CKR_PIN_INCORRECT". A deprecated name gives way to the
- * current one. "CKR_VENDOR_DEFINED|0x1" for a vendor's value; "CKR_0x999" for a value that has no name.
+ * The standard's name for a constant: `nameOf("CKR", 0xa0)` is "CKR_PIN_INCORRECT". Prefers current names to deprecated
+ * ones. "CKR_VENDOR_DEFINED|0x1" for a vendor's value; "CKR_0x999" for a value without a name.
  */
 export function nameOf(group: ConstantGroup, value: number): string {
   let names = reverse.get(group);
@@ -91,7 +91,7 @@ export function nameOf(group: ConstantGroup, value: number): string {
     : `${prefix}_0x${value.toString(16)}`;
 }
 
-/** The first name of each value wins: deprecated ones stand at the end of their table. */
+/** The first name of each value counts: deprecated ones come at the end of their table. */
 function invert(table: Readonly<Record<string, number>>): Map<number, string> {
   const names = new Map<number, string>();
   for (const [name, value] of Object.entries(table)) {
@@ -101,8 +101,8 @@ function invert(table: Readonly<Record<string, number>>): Map<number, string> {
 }
 
 /**
- * The standard's names for the bits set in `flags`, lowest first: `flagNames("CKF_SESSION", 6)` is
- * ["CKF_RW_SESSION", "CKF_SERIAL_SESSION"]. A bit without a name stands as "CKF_0x80".
+ * The standard's names for the bits set in `flags`, lowest first: `flagNames("CKF_SESSION", 6)` is ["CKF_RW_SESSION",
+ * "CKF_SERIAL_SESSION"]. A bit without a name is "CKF_0x80".
  */
 export function flagNames(group: FlagGroup, flags: number): string[] {
   const names = invert(FLAGS[group]);

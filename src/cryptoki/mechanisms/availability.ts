@@ -14,7 +14,7 @@ import { SECRET_KEY_MECHANISMS } from "./secret-keys.ts";
 
 const pair = (type: number, family: MechanismFamily): PairMechanism => ({ kind: "pair", type, family });
 
-/** The mechanisms of a family that hash the message first, one for each hash that has one. */
+/** The hashing mechanisms of a family, one for each hash that it supports. */
 const withHash = (
   family: MechanismFamily,
   typeOf: (entry: (typeof HASHES)[number]) => number | undefined,
@@ -24,7 +24,7 @@ const withHash = (
     return type === undefined ? [] : [{ ...pair(type, family), hash: entry.hash }];
   });
 
-/** Every mechanism that there is here, in the order in which C_GetMechanismList gives them. */
+/** Every mechanism of this library, in the order of C_GetMechanismList. */
 const MECHANISMS: readonly Mechanism[] = [
   {
     kind: "pair-generation",
@@ -77,7 +77,7 @@ export const MECHANISM_BY_TYPE: ReadonlyMap<number, Mechanism> = new Map(
   MECHANISMS.map((mechanism) => [mechanism.type, mechanism]),
 );
 
-/** What of an operation's functions a mechanism is for, and the flag that says so. */
+/** The operations that a mechanism supports, and the corresponding flags. */
 const FLAGS = {
   encrypt: CKF_MECHANISM.ENCRYPT,
   decrypt: CKF_MECHANISM.DECRYPT,
@@ -97,14 +97,14 @@ export type MechanismUse = keyof typeof FLAGS;
 
 const NO_KEY: KeySizes = { min: 0, max: 0 };
 
-/** The mechanisms that a token's sessions offer: the card's, and the host's for keys of the session. */
+/** The mechanisms that a token offers: the card's, and the host's for session keys. */
 export function offeredMechanisms(token: CardToken): readonly number[] {
   return MECHANISMS.filter((mechanism) => isOffered(token, mechanism)).map(({ type }) => type);
 }
 
 /**
- * Programs take a mechanism that is listed for one that the card's keys have. So what the card cannot do with keys of a type that
- * it has is not there, though the host could do it with keys of the session.
+ * Programs assume that a listed mechanism works with the card's keys. So a mechanism that the card does not support for
+ * its keys is left out, although the host supports it for session keys.
  */
 function isOffered(token: CardToken, mechanism: Mechanism): boolean {
   if (mechanism.kind !== "pair" || cardMechanisms(token, mechanism).length > 0) return true;
@@ -117,10 +117,10 @@ function isOffered(token: CardToken, mechanism: Mechanism): boolean {
 const sharesKeys = (a: MechanismFamily, b: MechanismFamily): boolean =>
   a.keyTypes.some((type) => b.keyTypes.includes(type));
 
-/** What is known of a key when it is asked which mechanisms work with it. */
+/** Properties of a key that determine its mechanisms. */
 export type KeyKind = Pick<PublicKey, "type"> & { readonly pss?: PssLimits };
 
-/** Those that work with the card's own keys of a kind and with these uses. */
+/** The mechanisms that work with the card's own keys of a type and with these uses. */
 export function offeredForKey(token: CardToken, { type, pss }: KeyKind, usage: KeyUsage): readonly number[] {
   return MECHANISMS.filter(
     (mechanism) =>
@@ -135,7 +135,7 @@ export function offeredForKey(token: CardToken, { type, pss }: KeyKind, usage: K
 const serves = ({ signature, cipher, agreement }: MechanismFamily, { sign, decrypt, derive }: KeyUsage): boolean =>
   (sign && signature !== undefined) || (decrypt && cipher !== undefined) || (derive && agreement !== undefined);
 
-/** Whether a key for RSASSA-PSS alone may be used with a mechanism (RFC 4055 section 1.2). */
+/** Whether an RSASSA-PSS key may be used with a mechanism (RFC 4055 section 1.2). */
 function isAllowed(limits: PssLimits, { family, hash }: PairMechanism): boolean {
   if (family !== rsaPss) return false;
   return hash === undefined || limits === "none" || hash === limits.hash;
@@ -149,9 +149,9 @@ const KEY_TYPE: Readonly<Record<PublicKey["type"], number>> = {
 };
 
 /**
- * What a token can do with a mechanism. CKF_HW stands with those that this card has a part in, and the key sizes are the card's
- * then; any other is the host's, for keys of the session.
- * @throws {CryptokiError} CKR_MECHANISM_INVALID if it does not offer it; what the card throws.
+ * A token's CK_MECHANISM_INFO. CKF_HW is set if the card takes part, and the key sizes are then the card's; otherwise
+ * the host's, for session keys.
+ * @throws {CryptokiError} CKR_MECHANISM_INVALID if the token does not offer it; the card's errors.
  */
 export async function mechanismInfo(token: CardToken, type: number): Promise<CK_MECHANISM_INFO> {
   const mechanism = mustGet(token, type);
@@ -229,7 +229,7 @@ function familyFlags(mechanism: Mechanism): number {
   return mechanism.kind === "pair-generation" ? (mechanism.flags ?? 0) : 0;
 }
 
-/** What the card has for a mechanism. @param own Default: what cards of this kind have. */
+/** The card's ranges for a mechanism. @param own Default: the ranges of cards of this kind. */
 function cardMechanisms(
   token: CardToken,
   mechanism: Mechanism,
@@ -243,7 +243,7 @@ function cardMechanisms(
   );
 }
 
-/** The keys of each primitive, unless a card says otherwise. */
+/** The key types of each primitive, unless a card says otherwise. */
 const FAMILY: Readonly<Record<KeyPrimitive, KeyFamily>> = {
   "rsa-raw": "rsa",
   "rsa-pkcs1": "rsa",

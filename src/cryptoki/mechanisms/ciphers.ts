@@ -28,7 +28,7 @@ const both = (make: (direction: Direction) => Maker): Directions => ({
   decrypt: make("decrypt"),
 });
 
-/** Blocks one by one (ECB). */
+/** Independent blocks (ECB). */
 export const ecb = (cipher: BlockCipher): Directions =>
   both((direction) => (key, parameter) => {
     readNoParameter(parameter);
@@ -42,7 +42,7 @@ export const cbc = (cipher: BlockCipher, padding: boolean): Directions =>
     return blockwise(direction, cipher, key, { iv, padding });
   });
 
-/** AES in counter mode. What would overflow the counter is CKR_DATA_LEN_RANGE in both directions (PKCS#11 3.1, AES with Counter). */
+/** AES in counter mode. A counter overflow is CKR_DATA_LEN_RANGE in both directions (PKCS#11 3.1, AES with Counter). */
 export const ctr: Directions = both(() => (key, parameter) => {
   const { counterBits, block } = readCtrParameters(parameter);
   const stream = opened(() => counterStream(key.value, counterBits, block));
@@ -82,7 +82,7 @@ function blockwise(
 
 const WHOLE = (block: number): string => `the mechanism takes whole blocks of ${block} bytes`;
 
-/** A key of a length that the cipher has not, though its type may have it. */
+/** A key length that the cipher does not support, although the key type allows it. */
 function opened(open: () => BlockStream): BlockStream {
   try {
     return open();
@@ -92,7 +92,7 @@ function opened(open: () => BlockStream): BlockStream {
   }
 }
 
-/** What one message may have: it is kept until its tag is known to be right. */
+/** Longest message: it is kept until its tag is verified. */
 const MAX_MESSAGE = 2 ** 28;
 
 type Makers = Required<Pick<SecretMechanism, "encrypt" | "decrypt">>;
@@ -165,7 +165,7 @@ function opening(
 const MAX_KEY = 65_536;
 const IV_LENGTH = { plain: 8, padded: 4, pkcs7: 8 } as const;
 
-/** CKM_AES_KEY_WRAP and its padding kin; an IV of one's own may be the parameter. */
+/** CKM_AES_KEY_WRAP and its padding variants; the parameter may be an IV. */
 export function keyWrap(form: KeyWrap): Required<Pick<SecretMechanism, "encrypt" | "decrypt">> {
   return {
     encrypt: (key, parameter) => {

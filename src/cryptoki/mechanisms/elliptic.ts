@@ -25,7 +25,7 @@ export const CURVE_25519_FLAGS: number = CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC
 
 const eddsaSignature: SchemeMaker<SignatureScheme> = (key, hash, parameter) => {
   readEddsaParameters(parameter);
-  if (key.type !== "edwards") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an Ed25519 key");
+  if (key.type !== "edwards") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs an Ed25519 key");
   return {
     hash,
     maxMessage: MAX_MESSAGE,
@@ -35,7 +35,7 @@ const eddsaSignature: SchemeMaker<SignatureScheme> = (key, hash, parameter) => {
   };
 };
 
-/** For what the public half does. */
+/** For the public half's operations. */
 function requireEdwardsPoint(key: Extract<KeyShape, { type: "edwards" }>): EdwardsPublicKey {
   if ("point" in key) return key as EdwardsPublicKey;
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
@@ -50,22 +50,24 @@ export const eddsa: MechanismFamily = {
   signature: eddsaSignature,
 };
 
-/** Named curves by their OID, and no point but uncompressed ones (PKCS#11 3.1, elliptic curve mechanisms). */
+/** Named curves by their OID, and uncompressed points only (PKCS#11 3.1, elliptic curve mechanisms). */
 export const EC_FLAGS: number = CKF_MECHANISM.EC_F_P | CKF_MECHANISM.EC_OID | CKF_MECHANISM.EC_UNCOMPRESS;
 /** P-256 to P-521, in bits. */
 export const EC_SIZES: KeySizes = { min: 256, max: 521 };
 
-/** The longest digest that CKM_ECDSA takes. The standard names no bound: whatever is longer than the order is cut off. */
+/**
+ * The longest digest that CKM_ECDSA accepts. The standard names no limit: digests longer than the order are truncated.
+ */
 const MAX_DIGEST = 1024;
 
 type EcShape = Extract<KeyShape, { type: "ec" }>;
 
 function requireEc(key: KeyShape): EcShape {
-  if (key.type !== "ec") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an EC key");
+  if (key.type !== "ec") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs an EC key");
   return key;
 }
 
-/** For what the public half does. */
+/** For the public half's operations. */
 function requirePoint(key: EcShape): EcPublicKey {
   if ("point" in key) return key as EcPublicKey;
   throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
@@ -75,7 +77,8 @@ const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
   readNoParameter(parameter);
   const key = requireEc(shape);
   const requireDigest = (digest: Uint8Array): void => {
-    if (digest.length === 0) throw new CryptokiError(CKR.DATA_LEN_RANGE, "CKM_ECDSA signs a digest, not nothing");
+    if (digest.length === 0)
+      throw new CryptokiError(CKR.DATA_LEN_RANGE, "CKM_ECDSA needs a digest of at least one byte");
   };
   return {
     hash,
@@ -101,14 +104,14 @@ export const ecdsa: MechanismFamily = {
   signature: ecdsaSignature,
 };
 
-/** A message that may be the card's to hash is kept until its end. */
+/** A message that the card may hash is kept until its end. */
 const MAX_MESSAGE = 2 ** 28;
 
 const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) => {
   readNoParameter(parameter);
   const key = requireEc(shape);
   return {
-    // The message is kept as it is: which of the two hashes it, is known with the key.
+    // The message is kept: the key determines whether the card or the host hashes it.
     hash: undefined,
     maxMessage: MAX_MESSAGE,
     signatureLength: 2 * curveInfo(key.curve).bytes,
@@ -120,7 +123,7 @@ const sha1Signature: SchemeMaker<SignatureScheme> = (shape, _hash, parameter) =>
   };
 };
 
-/** CKM_ECDSA_SHA1, which a card may do whole: some hash what they are given, whatever it is. */
+/** CKM_ECDSA_SHA1, which a card may do completely: some cards always hash their input. */
 export const ecdsaSha1: MechanismFamily = {
   keyTypes: [CKK.EC],
   primitives: ["ecdsa", "ecdsa-sha1"],
@@ -149,11 +152,11 @@ const agreement: SchemeMaker<AgreementScheme> = (shape, _hash, parameter) => {
   };
 };
 
-/** The other party's point, as the key's own curve has points. */
+/** The other party's point, on the key's own curve. */
 function readPoint(own: KeyShape, publicData: Uint8Array): Uint8Array {
   if (own.type === "ec") return decodeEcPoint(own.curve, publicData);
   if (own.type === "montgomery") return decodePoint25519(publicData);
-  throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants a key that agrees on secrets");
+  throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs a key that agrees on secrets");
 }
 
 /** CKM_ECDH1_DERIVE (PKCS#11 3.1, Elliptic curve Diffie-Hellman key derivation). */

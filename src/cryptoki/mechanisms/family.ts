@@ -1,7 +1,7 @@
 import type { KeyPrimitive } from "../../card/index.ts";
 import type { HashName, KeyShape, RandomSource } from "../../crypto/index.ts";
 
-/** The private key of one operation, with whatever guards it. */
+/** The private key of one operation, with its login checks. */
 export interface KeyUser {
   readonly primitives: readonly KeyPrimitive[];
   use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
@@ -21,11 +21,11 @@ export interface SecretKey {
  */
 export type SecretKeyLookup = (handle: number) => SecretKey;
 
-// Operations. What comes in is taken part by part; one-part functions are an update and a final. Whoever ends an operation, with
-// or without its result, calls wipe.
+// Operations. Input comes part by part; one-part functions are an update and a final. The code that ends an operation,
+// with or without its result, calls wipe.
 
 export interface Operation {
-  /** Overwrites what is kept. The stream is not used afterwards. */
+  /** Wipes the state. The stream cannot be used afterwards. */
   wipe(): void;
 }
 
@@ -33,15 +33,15 @@ export interface Operation {
 export interface Digester extends Operation {
   update(part: Uint8Array): void;
   final(): Uint8Array;
-  /** The same state once more, for C_GetOperationState. */
+  /** A copy of the state, for C_GetOperationState. */
   copy(): Digester;
 }
 
 /** Makes a signature or MAC. */
 export interface Signer extends Operation {
-  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE when more has come in than the key and mechanism take. */
+  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE for more input than key and mechanism allow. */
   update(part: Uint8Array): void;
-  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE, CKR_DATA_INVALID; CKR_USER_NOT_LOGGED_IN; what the card throws. */
+  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE, CKR_DATA_INVALID; CKR_USER_NOT_LOGGED_IN; the card's errors. */
   final(signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
 }
 
@@ -54,17 +54,20 @@ export interface Verifier extends Operation {
 
 /** Encrypts or decrypts. */
 export interface Cipher extends Operation {
-  /** @returns What comes out so far, which may be nothing. @throws {CryptokiError} as {@link final}. */
+  /** @returns The available output, perhaps empty. @throws {CryptokiError} as {@link final}. */
   update(part: Uint8Array): Uint8Array;
-  /** @throws {CryptokiError} CKR_DATA_LEN_RANGE; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID; what the card throws. */
+  /**
+   * @throws {CryptokiError} CKR_DATA_LEN_RANGE; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID; the card's
+   *   errors.
+   */
   final(signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
 }
 
-// Mechanisms with key pairs say what is around the key's own arithmetic; `operation.ts` makes operations of it.
+// Mechanisms with key pairs describe what surrounds the key's own arithmetic; `operation.ts` makes operations from it.
 
 /** How a mechanism signs and verifies with one key pair. */
 export interface SignatureScheme {
-  /** The hash that the message goes through first; undefined if it is signed as it is. */
+  /** The hash of the message; undefined if it is signed unhashed. */
   readonly hash: HashName | undefined;
   /** The longest message without a hash, in bytes. */
   readonly maxMessage: number;
@@ -77,11 +80,11 @@ export interface SignatureScheme {
   sign(key: KeyUser, message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Whether `signature`, which is {@link signatureLength} long, is the key's over `message`. Errors as {@link sign}. */
   verify(message: Uint8Array, signature: Uint8Array): boolean;
-  /** The message that was signed, where the signature holds it. @throws {CryptokiError} CKR_SIGNATURE_INVALID. */
+  /** Recovers the message from the signature. @throws {CryptokiError} CKR_SIGNATURE_INVALID. */
   recover?(signature: Uint8Array): Uint8Array;
 }
 
-/** How a mechanism encrypts and decrypts with one key pair: all comes out at the end. */
+/** How a mechanism encrypts and decrypts with one key pair: all output comes at the end. */
 export interface CipherScheme {
   /** The longest message, in bytes. */
   readonly maxMessage: number;
@@ -93,38 +96,39 @@ export interface CipherScheme {
   decrypt(key: KeyUser, ciphertext: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-/** How a mechanism makes a secret of a private key and what its parameter says. */
+/** How a mechanism derives a secret from a private key and its parameter. */
 export interface AgreementScheme {
-  /** The shared secret as the card gives it; the caller's to wipe. */
+  /** The shared secret from the card; the caller wipes it. */
   agree(key: KeyUser, signal?: AbortSignal): Promise<Uint8Array>;
   /**
    * The bytes of the new key.
-   * @param length What the template asks for; undefined if it leaves it to the mechanism.
+   * @param length The template's; undefined to leave it to the mechanism.
    */
   derive(secret: Uint8Array, length: number | undefined): Uint8Array;
 }
 
 /**
  * Makes the scheme of one mechanism for one key pair.
- * @param key Its public half, or for what the private half does only the type and size, so that nothing is read from a card in vain.
- * @param hash Of the mechanism, if its name says one.
+ * @param key Its public half; for operations of the private half only the type and size, so that nothing is read
+ *   unnecessarily.
+ * @param hash Of the mechanism, if its name contains one.
  * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID; CKR_KEY_SIZE_RANGE if the key is too short;
- *   CKR_KEY_TYPE_INCONSISTENT if it is of another type.
+ *   CKR_KEY_TYPE_INCONSISTENT if it has another type.
  */
 export type SchemeMaker<Scheme> = (key: KeyShape, hash: HashName | undefined, parameter: unknown) => Scheme;
 
-/** What makes the schemes of mechanisms with key pairs of one kind. A family has those that its mechanisms can do. */
+/** Makes the schemes of mechanisms with one type of key pairs. A family has those that its mechanisms support. */
 export interface MechanismFamily {
   /** CKK of its keys. */
   readonly keyTypes: readonly number[];
-  /** What a private key must have of these, one at least. */
+  /** The primitives of which a private key needs at least one. */
   readonly primitives: readonly KeyPrimitive[];
-  /** CKF_EC_F_P and the like, which stand with every mechanism of the family. */
+  /** CKF_EC_F_P and similar flags of every mechanism of the family. */
   readonly flags?: number;
   readonly signature?: SchemeMaker<SignatureScheme>;
   readonly cipher?: SchemeMaker<CipherScheme>;
   readonly agreement?: SchemeMaker<AgreementScheme>;
-  /** Sizes of keys in bits that the host computes with. */
+  /** Sizes of keys in bits that the host supports. */
   readonly sizes: KeySizes;
 }
 
@@ -134,30 +138,30 @@ export interface KeySizes {
   readonly max: number;
 }
 
-/** A mechanism with a key pair: `family`, with the hash that its name says. */
+/** A mechanism with a key pair: `family`, with the hash in its name. */
 export interface PairMechanism {
   readonly kind: "pair";
   readonly type: number;
   readonly family: MechanismFamily;
   readonly hash?: HashName;
-  /** Its signatures hold the message: C_SignRecover, C_VerifyRecover. */
+  /** Whether its signatures contain the message: C_SignRecover, C_VerifyRecover. */
   readonly recovers?: boolean;
 }
 
-/** A mechanism with a secret key, which the host has. Each maker throws CKR_MECHANISM_PARAM_INVALID and CKR_KEY_SIZE_RANGE. */
+/** A mechanism with a secret key of the host. Each maker throws CKR_MECHANISM_PARAM_INVALID and CKR_KEY_SIZE_RANGE. */
 export interface SecretMechanism {
   readonly kind: "secret";
   readonly type: number;
-  /** CKK of the keys that it takes. */
+  /** CKK of its keys. */
   readonly keyTypes: readonly number[];
   readonly sizes: KeySizes;
   readonly mac?: (key: SecretKey, parameter: unknown) => Signer;
   readonly encrypt?: (key: SecretKey, parameter: unknown) => Cipher;
   readonly decrypt?: (key: SecretKey, parameter: unknown) => Cipher;
-  /** Its ciphers wrap and unwrap keys too. */
+  /** Whether its ciphers wrap and unwrap keys too. */
   readonly wraps?: boolean;
   /**
-   * @param other Finds the key that a parameter names besides.
+   * @param other Finds a second key that the parameter names.
    * @returns The bytes of a new key, or of a data object; `length` as in {@link AgreementScheme.derive}.
    */
   readonly derive?: (
@@ -166,50 +170,50 @@ export interface SecretMechanism {
     length: number | undefined,
     other: SecretKeyLookup,
   ) => Promise<Uint8Array>;
-  /** What {@link derive} makes is a CKO_DATA. */
+  /** Whether {@link derive} gives a CKO_DATA. */
   readonly derivesData?: boolean;
 }
 
-/** A hash by itself. */
+/** A hash alone. */
 interface DigestMechanism {
   readonly kind: "digest";
   readonly type: number;
   readonly hash: HashName;
 }
 
-/** What C_GenerateKey is asked for. */
+/** Arguments of C_GenerateKey. */
 export interface GenerationRequest {
   /** CKA_KEY_TYPE, one of the mechanism's. */
   readonly keyType: number;
   /** CKA_VALUE_LEN in bytes; undefined if the template leaves it out. */
   readonly length: number | undefined;
   readonly parameter: unknown;
-  /** Makes the bytes of a random key: the host, or an engine of the application. */
+  /** Generates the bytes of a random key: by the host, or an engine of the application. */
   readonly random: RandomSource;
 }
 
-/** C_GenerateKey: makes secret keys. */
+/** C_GenerateKey: generates secret keys. */
 export interface GenerationMechanism {
   readonly kind: "generation";
   readonly type: number;
-  /** CKK of the keys that it can make; the first is what a template gets that names none. */
+  /** CKK of the possible keys; the first is the default. */
   readonly keyTypes: readonly number[];
   readonly sizes: KeySizes;
   /**
-   * @returns The new key's bytes, the caller's own.
-   * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE without a length that it needs; CKR_ATTRIBUTE_VALUE_INVALID for a length
-   *   that no such key has; CKR_MECHANISM_PARAM_INVALID.
+   * @returns The new key's bytes, owned by the caller.
+   * @throws {CryptokiError} CKR_TEMPLATE_INCOMPLETE without a required length; CKR_ATTRIBUTE_VALUE_INVALID for an
+   *   impossible length; CKR_MECHANISM_PARAM_INVALID.
    */
   readonly generate: (request: GenerationRequest) => Promise<Uint8Array>;
 }
 
-/** C_GenerateKeyPair. What it makes is said by the template: the modulus' bits, the curve. */
+/** C_GenerateKeyPair. The template gives the parameters: the modulus' bits, the curve. */
 export interface PairGenerationMechanism {
   readonly kind: "pair-generation";
   readonly type: number;
   /** CKK of both keys. */
   readonly keyType: number;
-  /** What a card must have of these, one at least, if it is to make such keys. */
+  /** The primitives of which a card needs at least one to generate such keys. */
   readonly primitives: readonly KeyPrimitive[];
   readonly flags?: number;
   readonly sizes: KeySizes;

@@ -4,20 +4,20 @@ import { CKM } from "../constants/ckm.ts";
 
 interface HashMechanisms {
   readonly hash: HashName;
-  /** The hash by itself. */
+  /** The hash alone. */
   readonly digest: number;
-  /** With a signature after it; none where the standard has none. */
+  /** With a signature after it; undefined if the standard has none. */
   readonly rsaPkcs?: number;
   readonly rsaPss?: number;
   readonly ecdsa?: number;
-  /** The MAC made with it, all of it and a part; the type of its keys, and what makes them. */
+  /** The MAC with it, complete and truncated; the type of its keys, and their generation. */
   readonly hmac: number;
   readonly hmacGeneral: number;
   readonly hmacKey: number;
   readonly hmacKeyGen?: number;
 }
 
-/** Each hash, and the mechanisms that begin with it. */
+/** Each hash, and the mechanisms that use it. */
 export const HASHES: readonly HashMechanisms[] = [
   {
     hash: "md5",

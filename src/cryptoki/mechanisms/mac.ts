@@ -7,7 +7,7 @@ import type { SecretMechanism, Signer } from "./family.ts";
 
 type Maker = NonNullable<SecretMechanism["mac"]>;
 
-/** HMAC, all of it. */
+/** Complete HMAC. */
 export const hmac =
   (hash: HashName): Maker =>
   (key, parameter) => {
@@ -15,13 +15,13 @@ export const hmac =
     return hmacSigner(hash, key.value, hashLength(hash));
   };
 
-/** HMAC, as many of its bytes as the parameter says. */
+/** HMAC, truncated to the parameter's number of bytes. */
 export const hmacGeneral =
   (hash: HashName): Maker =>
   (key, parameter) =>
     hmacSigner(hash, key.value, readMacLength(parameter, hashLength(hash)));
 
-/** CMAC, all of it. */
+/** Complete CMAC. */
 export const cmac =
   (cipher: BlockCipher): Maker =>
   (key, parameter) => {
@@ -29,7 +29,7 @@ export const cmac =
     return cmacSigner(cipher, key.value, blockLength(cipher));
   };
 
-/** CMAC, as many of its bytes as the parameter says. */
+/** CMAC, truncated to the parameter's number of bytes. */
 export const cmacGeneral =
   (cipher: BlockCipher): Maker =>
   (key, parameter) =>
@@ -62,7 +62,7 @@ function cmacSigner(cipher: BlockCipher, key: Uint8Array, length: number): Signe
   };
 }
 
-/** A two-key DES key as the three-key one that does the same. */
+/** A two-key DES key as the equivalent three-key one. */
 const doubled = (key: Uint8Array): Uint8Array => concatSecret(key, key.subarray(0, 8));
 
 function cut(mac: Uint8Array, length: number): Uint8Array {

@@ -19,7 +19,7 @@ import type { SecretKey, Operation } from "./family.ts";
 
 export type MessageParameter = CK_GCM_MESSAGE_PARAMS | CK_CCM_MESSAGE_PARAMS;
 
-/** What C_EncryptMessage puts out: the ciphertext, and the parameter with the IV that was made and the tag. */
+/** The output of C_EncryptMessage: the ciphertext, and the parameter with the generated IV and the tag. */
 export interface EncryptedMessage<Parameter extends MessageParameter = MessageParameter> {
   readonly ciphertext: Uint8Array;
   readonly parameter: Parameter;
@@ -27,10 +27,13 @@ export interface EncryptedMessage<Parameter extends MessageParameter = MessagePa
 
 const MAX_MESSAGE = 2 ** 28;
 const MAX_IV = 256;
-/** Random numbers of fewer bits come again sooner than a key is changed. "Modules may reject ulIvFixedBits values which are too large." */
+/**
+ * Fewer random bits would repeat before the key is changed. "Modules may reject ulIvFixedBits values which are too
+ * large."
+ */
 const MIN_RANDOM_BITS = 56n;
 
-/** How the messages of one mechanism name their nonce and tag. */
+/** How one mechanism's parameter names nonce and tag. */
 interface Form {
   readonly iv: "pIv" | "pNonce";
   readonly tag: "pTag" | "pMAC";
@@ -41,7 +44,7 @@ interface Form {
     /** In bytes. */
     readonly tag: number;
   };
-  /** The parameter with what was made for the message. */
+  /** The parameter with the generated values. */
   readonly made: (given: object, iv: Uint8Array, tag: Uint8Array) => MessageParameter;
   readonly ivLengths: readonly [min: number, max: number];
   readonly tags: readonly number[];
@@ -88,12 +91,12 @@ const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
   ],
 ]);
 
-/** One message, with what its parameter says. */
+/** One message with its parameter. */
 interface Message {
   readonly iv: Uint8Array;
   readonly additional: Uint8Array;
   readonly tagLength: number;
-  /** For decryption; empty while it is still to come. */
+  /** For decryption; empty until it is known. */
   readonly tag: Uint8Array;
   readonly given: object;
 }
@@ -102,19 +105,19 @@ interface Message {
 export class MessageCipher implements Operation {
   readonly #key: SecretKey;
   readonly #form: Form;
-  /** Messages so far, for nonces that count them. */
+  /** Number of messages, for nonces that count them. */
   #count = 0n;
   #open: { readonly message: Message; readonly parts: Collector } | undefined;
 
   /** @throws {CryptokiError} CKR_MECHANISM_INVALID for a mechanism without messages. */
   constructor(key: SecretKey, mechanism: number) {
     const form = FORMS.get(mechanism);
-    if (!form) throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism works on no messages");
+    if (!form) throw new CryptokiError(CKR.MECHANISM_INVALID, "the mechanism does not support messages");
     this.#key = key;
     this.#form = form;
   }
 
-  /** A message that comes in parts is open. */
+  /** Whether a message in parts is open. */
   get isOpen(): boolean {
     return this.#open !== undefined;
   }
@@ -128,7 +131,7 @@ export class MessageCipher implements Operation {
     return this.#unseal(this.#read(parameter, additional, false), ciphertext);
   }
 
-  /** The first of a message's parts is to come. */
+  /** Whether the first part is still to come. */
   begin(parameter: unknown, additional: Uint8Array, encrypting: boolean): void {
     const message = this.#read(parameter, additional, encrypting);
     this.#open = {
@@ -137,15 +140,15 @@ export class MessageCipher implements Operation {
     };
   }
 
-  /** @param parameter The message's, or null. @returns All of the ciphertext, with the last part. */
+  /** @param parameter The message's, or null. @returns The whole ciphertext, with the last part. */
   encryptNext(parameter: unknown, part: Uint8Array, last: boolean): EncryptedMessage | undefined {
     this.#readTag(parameter);
     return this.#next(part, last, (message, all) => this.#seal(message, all));
   }
 
   /**
-   * @param parameter The message's, or null. With the last part it may bring the tag.
-   * @returns All of the plaintext, with the last part: nothing is known of a message before its tag is right.
+   * @param parameter The message's, or null. With the last part it may have the tag.
+   * @returns The whole plaintext, with the last part: nothing is returned before its tag is verified.
    */
   decryptNext(parameter: unknown, part: Uint8Array, last: boolean): Uint8Array | undefined {
     const tag = this.#readTag(parameter);
@@ -212,20 +215,20 @@ export class MessageCipher implements Operation {
     return fields<Record<string, unknown>>(parameter, `{ ${this.#form.iv}, ... }`);
   }
 
-  /** The tag that a parameter brings; empty if it brings none. */
+  /** The tag in a parameter; empty if it has none. */
   #readTag(parameter: unknown): Uint8Array {
     const { tag } = this.#form;
     return parameter === null ? new Uint8Array() : readBytes(this.#fields(parameter)[tag], tag);
   }
 
-  /** What the generator makes, behind the bits that are fixed (PKCS#11 3.1, CK_GENERATOR_FUNCTION). */
+  /** The generated part, after the fixed bits (PKCS#11 3.1, CK_GENERATOR_FUNCTION). */
   #makeIv(start: Uint8Array, length: number, fixedBits: unknown, generator: unknown): Uint8Array {
     if (generator === CKG_GENERATOR.NO_GENERATE) {
-      if (start.length === 0) throw invalid("the nonce is missing, and none is to be made");
+      if (start.length === 0) throw invalid("the nonce is missing, and no generator is given");
       return start;
     }
     if (typeof fixedBits !== "number" || !Number.isInteger(fixedBits) || fixedBits < 0 || fixedBits >= 8 * length) {
-      throw invalid("the fixed bits leave none to be made");
+      throw invalid("the fixed bits leave no room for generated ones");
     }
     const free = BigInt(8 * length - fixedBits);
     const whole = start.length === 0 ? new Uint8Array(length) : start;
@@ -237,11 +240,11 @@ export class MessageCipher implements Operation {
   #lowBits(low: bigint, free: bigint, generator: unknown): bigint {
     const range = 1n << free;
     if (generator === CKG_GENERATOR.GENERATE || generator === CKG_GENERATOR.GENERATE_RANDOM) {
-      if (free < MIN_RANDOM_BITS) throw invalid(`${MIN_RANDOM_BITS} bits at least are left to be made at random`);
+      if (free < MIN_RANDOM_BITS) throw invalid(`at least ${MIN_RANDOM_BITS} random bits are needed`);
       return toNumber(randomBytes(Math.ceil(Number(free) / 8))) % range;
     }
     if (this.#count >= range)
-      throw new CryptokiError(CKR.DATA_LEN_RANGE, "the counter has no value left: take a new key");
+      throw new CryptokiError(CKR.DATA_LEN_RANGE, "the counter has no value left: use a new key");
     const count = this.#count++;
     if (generator === CKG_GENERATOR.GENERATE_COUNTER) return count;
     if (generator === CKG_GENERATOR.GENERATE_COUNTER_XOR) return low ^ count;

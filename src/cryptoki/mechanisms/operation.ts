@@ -14,14 +14,14 @@ import type {
   Verifier,
 } from "./family.ts";
 
-/** Keeps what comes in, up to a length; copies, because the caller's bytes are the caller's. */
+/** Collects input up to a length; copies it, because the caller owns its bytes. */
 export class Collector {
   readonly #max: number;
   readonly #tooLong: number;
   readonly #parts: Uint8Array[] = [];
   #length = 0;
 
-  /** @param tooLong What to throw for more than `max` bytes: CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_LEN_RANGE. */
+  /** @param tooLong The error for more than `max` bytes: CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_LEN_RANGE. */
   constructor(max: number, tooLong: number) {
     this.#max = max;
     this.#tooLong = tooLong;
@@ -31,13 +31,13 @@ export class Collector {
   update(part: Uint8Array): void {
     const length = this.#length + part.length;
     if (length > this.#max) {
-      throw new CryptokiError(this.#tooLong, `${length} bytes, ${this.#max} at most for this key and mechanism`);
+      throw new CryptokiError(this.#tooLong, `${length} bytes; the limit for this key and mechanism is ${this.#max}`);
     }
     this.#length = length;
     this.#parts.push(copyBytes(part));
   }
 
-  /** All of it, the caller's to wipe; nothing is kept. */
+  /** All input; the caller wipes it, and nothing is kept here. */
   take(): Uint8Array {
     const all = concatSecret(...this.#parts);
     this.wipe();
@@ -50,7 +50,7 @@ export class Collector {
   }
 }
 
-/** A message on its way into a scheme: hashed as it comes in, or kept, as much as the key can take. */
+/** A message for a scheme: hashed incrementally, or collected up to the key's limit. */
 abstract class SchemeOperation {
   protected readonly scheme: SignatureScheme;
   readonly #input: Hasher | Collector;
@@ -114,7 +114,7 @@ export function schemeDecrypter(scheme: CipherScheme, key: KeyUser): Cipher {
   });
 }
 
-/** A cipher that gives nothing before it has everything. `finish` owns what it is given. */
+/** A cipher without output before the end. `finish` owns its argument. */
 export function collecting(
   input: Collector,
   finish: (all: Uint8Array, signal?: AbortSignal) => Uint8Array | Promise<Uint8Array>,
@@ -131,7 +131,7 @@ export function collecting(
   };
 }
 
-/** Verifies a MAC by making it once more. */
+/** Verifies a MAC by computing it again. */
 export function macVerifier(signer: Signer): Verifier {
   return {
     update: (part) => {
@@ -164,13 +164,13 @@ export function hashDigester(hash: HashName, hasher = new Hasher(hash)): Digeste
   };
 }
 
-/** Takes the message out of a signature that holds it. */
+/** Recovers the message from a signature that contains it. */
 export interface Recoverer extends Operation {
   /** @throws {CryptokiError} CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID. */
   recover(signature: Uint8Array): Uint8Array;
 }
 
-/** @throws {CryptokiError} CKR_MECHANISM_INVALID if the scheme's signatures hold no message. */
+/** @throws {CryptokiError} CKR_MECHANISM_INVALID if the scheme's signatures contain no message. */
 export function schemeRecoverer(scheme: SignatureScheme): Recoverer {
   const recover = scheme.recover?.bind(scheme);
   if (!recover) throw new CryptokiError(CKR.MECHANISM_INVALID);

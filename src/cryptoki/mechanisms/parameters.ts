@@ -43,13 +43,13 @@ const KDF: ReadonlyMap<unknown, HashName | undefined> = new Map([
   [CKD.SHA3_512_KDF, "sha3-512"],
 ]);
 
-/** Longer than any salt, and than any label that a protocol uses. */
+/** Longer than any salt, and than any label of a protocol. */
 const MAX_BYTES = 65_536;
 
-/** The fields of a parameter as untyped callers may give it. */
+/** The fields of a parameter from an untyped caller. */
 export function fields<T>(parameter: unknown, name: string): Partial<Record<keyof T, unknown>> {
   if (typeof parameter === "object" && parameter !== null) return parameter;
-  throw invalid(`the mechanism wants a parameter: ${name}`);
+  throw invalid(`the mechanism needs a parameter: ${name}`);
 }
 
 export const invalid = (detail: string): CryptokiError => new CryptokiError(CKR.MECHANISM_PARAM_INVALID, detail);
@@ -60,9 +60,9 @@ export function readNoParameter(parameter: unknown): void {
 }
 
 /**
- * Of C_MessageEncryptInit and C_MessageDecryptInit: each message has its own parameter, and programs that follow the standard's
- * example give the first one's here as well.
- * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID if it cannot be one.
+ * Of C_MessageEncryptInit and C_MessageDecryptInit: each message has its own parameter, and programs that follow the
+ * standard's example give the first one's here too.
+ * @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID if it is malformed.
  */
 export function readUnusedParameter(parameter: unknown): void {
   if (typeof parameter !== "object" || parameter instanceof Uint8Array) readNoParameter(parameter);
@@ -85,21 +85,21 @@ export function readPssParameters(parameter: unknown, ownHash: HashName | undefi
 /** CK_RSA_PKCS_OAEP_PARAMS. */
 export function readOaepParameters(parameter: unknown): OaepParameters {
   const { hashAlg, mgf, source, pSourceData } = fields<CK_RSA_PKCS_OAEP_PARAMS>(parameter, "{ hashAlg, mgf }");
-  // Callers who have no label often leave the source at 0 too; others' modules let them.
+  // Callers without a label often leave the source at 0, which other modules accept.
   if (![undefined, 0, CKZ_OAEP.DATA_SPECIFIED].some((known) => known === source)) {
     throw invalid("source can only be CKZ.DATA_SPECIFIED");
   }
   return { hash: readHash(hashAlg), mgfHash: readMgf(mgf), label: readBytes(pSourceData, "pSourceData") };
 }
 
-/** CK_ECDH1_DERIVE_PARAMS, but for the point, which only the key's curve can read. */
+/** CK_ECDH1_DERIVE_PARAMS without the point, which is parsed for the key's curve. */
 export function readEcdhParameters(parameter: unknown): {
   readonly kdf: HashName | undefined;
   readonly sharedData: Uint8Array;
   readonly publicData: Uint8Array;
 } {
   const { kdf, pSharedData, pPublicData } = fields<CK_ECDH1_DERIVE_PARAMS>(parameter, "{ kdf, pPublicData }");
-  if (!KDF.has(kdf)) throw invalid("kdf is none of CKD.NULL and CKD.SHA1_KDF to CKD.SHA3_512_KDF");
+  if (!KDF.has(kdf)) throw invalid("kdf is neither CKD.NULL nor one of CKD.SHA1_KDF to CKD.SHA3_512_KDF");
   const sharedData = readBytes(pSharedData, "pSharedData");
   if (kdf === CKD.NULL && sharedData.length > 0) throw invalid("CKD.NULL takes no pSharedData");
   return { kdf: KDF.get(kdf), sharedData, publicData: readBytes(pPublicData, "pPublicData") };
@@ -107,17 +107,17 @@ export function readEcdhParameters(parameter: unknown): {
 
 function readHash(mechanism: unknown): HashName {
   const hash = typeof mechanism === "number" ? HASH_BY_MECHANISM.get(mechanism) : undefined;
-  if (hash === undefined || hash === "md5") throw invalid("hashAlg is no hash that is known here, as CKM.SHA256 is");
+  if (hash === undefined || hash === "md5") throw invalid("hashAlg is not a supported hash such as CKM.SHA256");
   return hash;
 }
 
 function readMgf(mgf: unknown): HashName {
   const hash = MGF.get(mgf);
-  if (hash === undefined) throw invalid("mgf is no mask generation function, as CKG.MGF1_SHA256 is");
+  if (hash === undefined) throw invalid("mgf is not a supported mask generation function such as CKG.MGF1_SHA256");
   return hash;
 }
 
-/** A copy: the operation may last longer than the caller keeps its bytes as they are. */
+/** A copy, because the operation may outlive the caller's bytes. */
 export function readBytes(value: unknown, name: string, max = MAX_BYTES): Uint8Array {
   if (value === undefined || value === null) return new Uint8Array();
   if (!(value instanceof Uint8Array) || value.length > max) {
@@ -126,9 +126,9 @@ export function readBytes(value: unknown, name: string, max = MAX_BYTES): Uint8A
   return copyBytes(value);
 }
 
-/** The standard goes up to 2^32 - 1; no message that comes in through p11-kit is longer than this. */
+/** The standard allows up to 2^32 - 1; no message through p11-kit is longer than this. */
 const MAX_GCM_IV = 2 ** 24;
-/** Some ten seconds. A derivation takes one of the few threads that everybody has to share, and nothing stops it. */
+/** About ten seconds. A derivation occupies one of few shared threads, and cannot be cancelled. */
 export const MAX_ITERATIONS = 2 ** 24;
 
 /** The initialisation vector of a mode that chains blocks: the parameter itself. */
@@ -161,7 +161,7 @@ export interface AeadParameter {
 
 const GCM_TAGS: ReadonlySet<unknown> = new Set([32, 64, 96, 104, 112, 120, 128]);
 
-/** CK_GCM_PARAMS. Tags of other lengths than SP 800-38D allows are refused. */
+/** CK_GCM_PARAMS. Refuses tag lengths that SP 800-38D does not allow. */
 export function readGcmParameters(parameter: unknown): AeadParameter {
   const { pIv, pAAD, ulTagBits } = fields<CK_GCM_PARAMS>(parameter, "{ pIv, pAAD, ulTagBits }");
   const nonce = readBytes(pIv, "pIv", MAX_GCM_IV);
@@ -172,7 +172,7 @@ export function readGcmParameters(parameter: unknown): AeadParameter {
 
 const CCM_TAGS: ReadonlySet<unknown> = new Set([4, 6, 8, 10, 12, 14, 16]);
 
-/** CK_CCM_PARAMS, with the length that the message will have. */
+/** CK_CCM_PARAMS, with the length of the message. */
 export function readCcmParameters(parameter: unknown): AeadParameter & { readonly dataLength: number } {
   const { ulDataLen, pNonce, pAAD, ulMACLen } = fields<CK_CCM_PARAMS>(
     parameter,
@@ -180,27 +180,26 @@ export function readCcmParameters(parameter: unknown): AeadParameter & { readonl
   );
   const nonce = readBytes(pNonce, "pNonce");
   if (nonce.length < 7 || nonce.length > 13) throw invalid("pNonce has 7 to 13 bytes");
-  // What of a block the nonce leaves counts the message's bytes (SP 800-38C appendix A.1).
+  // The rest of the block counts the message's bytes (SP 800-38C appendix A.1).
   const max = Math.min(Number.MAX_SAFE_INTEGER, 256 ** (15 - nonce.length) - 1);
-  if (!isWhole(ulDataLen, 0, max))
-    throw invalid("ulDataLen is the message's length, within what the nonce leaves room for");
+  if (!isWhole(ulDataLen, 0, max)) throw invalid("ulDataLen is the message's length, within the nonce's limit");
   if (!CCM_TAGS.has(ulMACLen)) throw invalid("ulMACLen is 4, 6, 8, 10, 12, 14 or 16");
   return { nonce, additional: readBytes(pAAD, "pAAD"), tagLength: Number(ulMACLen), dataLength: ulDataLen };
 }
 
-/** CK_EDDSA_PARAMS: nothing but pure Ed25519, with and without the structure. */
+/** CK_EDDSA_PARAMS: pure Ed25519 only, with and without the structure. */
 export function readEddsaParameters(parameter: unknown): void {
   if (parameter === undefined || parameter === null) return;
   const { phFlag, pContextData } = fields<CK_EDDSA_PARAMS>(parameter, "{ phFlag }");
-  if (phFlag !== undefined && phFlag !== false) throw invalid("phFlag: Ed25519ph is not done here");
-  if (readBytes(pContextData, "pContextData").length > 0) throw invalid("pContextData: Ed25519ctx is not done here");
+  if (phFlag !== undefined && phFlag !== false) throw invalid("phFlag: Ed25519ph is not supported");
+  if (readBytes(pContextData, "pContextData").length > 0) throw invalid("pContextData: Ed25519ctx is not supported");
 }
 
 export interface HkdfParameters {
   readonly extract: boolean;
   readonly expand: boolean;
   readonly hash: HashName;
-  /** The salt, or the handle of the key that it is. */
+  /** The salt, or the handle of a key with it. */
   readonly salt: Uint8Array | number;
   readonly info: Uint8Array;
 }
@@ -212,7 +211,7 @@ export function readHkdfParameters(parameter: unknown): HkdfParameters {
     "{ bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, pInfo }",
   );
   if (typeof bExtract !== "boolean" || typeof bExpand !== "boolean" || !(bExtract || bExpand)) {
-    throw invalid("one of bExtract and bExpand at least is true");
+    throw invalid("at least one of bExtract and bExpand must be true");
   }
   return {
     extract: bExtract,
@@ -252,7 +251,7 @@ export interface Pbkdf2Parameters {
   readonly hash: HashName;
   readonly salt: Uint8Array;
   readonly iterations: number;
-  /** A copy, the caller's to wipe. */
+  /** A copy; the caller wipes it. */
   readonly password: Uint8Array;
 }
 
@@ -263,7 +262,7 @@ export function readPbkdf2Parameters(parameter: unknown): Pbkdf2Parameters {
     "{ saltSource, pSaltSourceData, iterations, prf, pPassword }",
   );
   const hash = PRF.get(prf);
-  if (hash === undefined) throw invalid("prf is none that is known here, as CKP.PKCS5_PBKD2_HMAC_SHA256 is");
+  if (hash === undefined) throw invalid("prf is not a supported one such as CKP.PKCS5_PBKD2_HMAC_SHA256");
   if (saltSource !== CKZ_PBKD2.SALT_SPECIFIED) throw invalid("saltSource can only be CKZ.SALT_SPECIFIED");
   if (!isWhole(iterations, 1, MAX_ITERATIONS)) throw invalid(`iterations is a number from 1 to ${MAX_ITERATIONS}`);
   if (readBytes(pPrfData, "pPrfData").length > 0) throw invalid("the prf takes no pPrfData");

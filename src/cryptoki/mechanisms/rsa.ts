@@ -25,22 +25,25 @@ import { asCallerError, CryptokiError, mapDecryptionError } from "../errors.ts";
 import type { CipherScheme, KeySizes, KeyUser, MechanismFamily, SchemeMaker, SignatureScheme } from "./family.ts";
 import { readNoParameter, readOaepParameters, readPssParameters } from "./parameters.ts";
 
-/** Moduli in bits that the host computes with. */
+/** Moduli in bits that the host supports. */
 export const RSA_SIZES: KeySizes = { min: 1024, max: 4096 };
 
-/** An RSA key pair, of which the size is known and the numbers may be. */
+/** An RSA key pair; its size is known, its numbers may be. */
 class RsaKey {
   readonly modulusBits: number;
   readonly #publicKey: RsaPublicKey | undefined;
 
   /**
-   * @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT unless it is an RSA key; CKR_KEY_FUNCTION_NOT_PERMITTED for a key whose
-   *   certificate allows RSASSA-PSS only, with another padding.
+   * @throws {CryptokiError} CKR_KEY_TYPE_INCONSISTENT unless it is an RSA key; CKR_KEY_FUNCTION_NOT_PERMITTED for
+   *   another padding with a key whose certificate allows RSASSA-PSS only.
    */
   constructor(key: KeyShape, padding: "pss" | "other" = "other") {
-    if (key.type !== "rsa") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism wants an RSA key");
+    if (key.type !== "rsa") throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "the mechanism needs an RSA key");
     if (key.pss !== undefined && padding !== "pss") {
-      throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the key is for RSASSA-PSS only: use CKM_RSA_PKCS_PSS");
+      throw new CryptokiError(
+        CKR.KEY_FUNCTION_NOT_PERMITTED,
+        "the key works only with RSASSA-PSS: use CKM_RSA_PKCS_PSS",
+      );
     }
     this.modulusBits = key.modulusBits;
     this.#publicKey = "modulus" in key ? (key as RsaPublicKey) : undefined;
@@ -51,15 +54,15 @@ class RsaKey {
     return Math.ceil(this.modulusBits / 8);
   }
 
-  /** For what the public half does. */
+  /** For the public half's operations. */
   get publicKey(): RsaPublicKey {
     if (!this.#publicKey) throw new CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "a public key is needed for this");
     return this.#publicKey;
   }
 
   /**
-   * Checks that `block`, as long as the modulus, is less than it as a number: a card would refuse it with a status word of its own
-   * choice. Without the numbers of the key there is nothing to compare with.
+   * Checks that `block`, as long as the modulus, is less than it as a number: a card would refuse it with an arbitrary
+   * status word. Skipped if the modulus is unknown.
    * @throws {CryptokiError} `rv`.
    */
   requireBelowModulus(block: Uint8Array, rv: number): void {
@@ -72,17 +75,17 @@ class RsaKey {
   }
 
   /**
-   * The padded block in a ciphertext, which is as long as the modulus. The block is the caller's to wipe.
-   * @throws {CryptokiError} CKR_ENCRYPTED_DATA_INVALID for what no such key enciphers; what the card throws.
+   * Decrypts a ciphertext as long as the modulus to a padded block. The caller wipes the block.
+   * @throws {CryptokiError} CKR_ENCRYPTED_DATA_INVALID for an impossible ciphertext; the card's errors.
    */
   async decipher(user: KeyUser, ciphertext: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     this.requireBelowModulus(ciphertext, CKR.ENCRYPTED_DATA_INVALID);
     const block = user.use("rsa-raw", ciphertext, signal);
-    // With the modulus at hand, the ciphertext is right, and wrong data (6A80) is not what the card means.
+    // The ciphertext was checked with the modulus, so the card's "wrong data" (6A80) has another cause.
     return this.#publicKey ? block : mapDecryptionError(block);
   }
 
-  /** @throws {CryptokiError} CKR_KEY_SIZE_RANGE unless the modulus has `bytes` bytes at least. */
+  /** @throws {CryptokiError} CKR_KEY_SIZE_RANGE unless the modulus has at least `bytes` bytes. */
   requireLength(bytes: number): void {
     if (this.length >= bytes) return;
     throw new CryptokiError(CKR.KEY_SIZE_RANGE, `an RSA key of ${this.modulusBits} bits is too short for this`);
@@ -140,9 +143,9 @@ const pkcs1Signature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
     signatureLength: length,
     async sign(user, message, signal) {
       const data = hash ? digestInfo(hash, message) : message;
-      // The card's own padding takes a shorter command.
+      // Padding by the card needs a shorter command.
       if (user.primitives.includes("rsa-pkcs1")) return user.use("rsa-pkcs1", data, signal);
-      // A DigestInfo fits: the key was found long enough for it.
+      // A DigestInfo fits: the key's length was checked.
       const block = hash
         ? encodePkcs1Signature(data, length)
         : asCallerError(CKR.DATA_LEN_RANGE, () => encodePkcs1Signature(data, length));
@@ -171,7 +174,7 @@ const pkcs1Cipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
       }
     },
     async decrypt(user, ciphertext, signal) {
-      // Padding that is wrong is rejected implicitly here; a card that takes it off itself may tell an attacker.
+      // Wrong padding is rejected implicitly here; a card that removes it itself may reveal it to an attacker.
       if (!user.primitives.includes("rsa-raw")) return mapDecryptionError(user.use("rsa-pkcs1", ciphertext, signal));
       const block = await key.decipher(user, ciphertext, signal);
       try {
@@ -218,15 +221,15 @@ const pssSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) => {
   };
 };
 
-/** Hashes of a card that makes the padding itself. */
+/** Hashes of a card that pads itself. */
 const CARD_HASHES: readonly HashName[] = ["sha1", "sha224", "sha256", "sha384", "sha512"];
 
-/** A card that makes the padding itself has no choice of mask and salt. */
+/** A card that pads itself has a fixed mask and salt. */
 function requireCardParameters({ hash, mgfHash, saltLength }: PssParameters): void {
   if (CARD_HASHES.includes(hash) && mgfHash === hash && saltLength === hashLength(hash)) return;
   throw new CryptokiError(
     CKR.MECHANISM_PARAM_INVALID,
-    "the card signs PSS with SHA-1 or SHA-2, MGF1 over the same hash, and a salt as long as it",
+    "the card signs PSS only with SHA-1 or SHA-2, MGF1 with the same hash, and a salt of the hash's length",
   );
 }
 
@@ -241,7 +244,7 @@ export const rsaPss: MechanismFamily = {
 /** The number that `message` is, as long as the modulus (PKCS#11 3.1, X.509 raw RSA: leading zeros are added). */
 function pad(message: Uint8Array, length: number): Uint8Array {
   if (message.length > length) {
-    throw new CryptokiError(CKR.DATA_LEN_RANGE, `${message.length} bytes, ${length} at most for this key`);
+    throw new CryptokiError(CKR.DATA_LEN_RANGE, `${message.length} bytes; the limit for this key is ${length}`);
   }
   return concatSecret(new Uint8Array(length - message.length), message);
 }
@@ -283,7 +286,7 @@ const rawCipher: SchemeMaker<CipherScheme> = (shape, _hash, parameter) => {
   };
 };
 
-/** CKM_RSA_X_509: the key's bare operation. */
+/** CKM_RSA_X_509: the raw RSA operation. */
 export const rsaRaw: MechanismFamily = {
   keyTypes: [CKK.RSA],
   primitives: ["rsa-raw"],

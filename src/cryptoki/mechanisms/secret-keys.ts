@@ -22,7 +22,7 @@ type Generate = GenerationMechanism["generate"];
 /** Longer than any key. */
 const MAX_KEY = 65_536;
 
-/** Random bytes, as many as CKA_VALUE_LEN says. @param lengths Those that such keys can have; any, if left out. */
+/** CKA_VALUE_LEN random bytes. @param lengths The possible lengths; default: any. */
 const ofAnyLength =
   (lengths?: readonly number[]): Generate =>
   async (request) => {
@@ -41,12 +41,12 @@ const desKey =
     return key;
   };
 
-/** CKM_PKCS5_PBKD2: a key out of a password. */
+/** CKM_PKCS5_PBKD2: a key derived from a password. */
 const fromPassword: Generate = async (request) => {
   const { hash, password, salt, iterations } = readPbkdf2Parameters(request.parameter);
   try {
     const length = requireLength(request);
-    // Each part as long as a hash takes all the iterations (RFC 8018 section 5.2).
+    // Each part of a hash's length takes all the iterations (RFC 8018 section 5.2).
     if (iterations * Math.ceil(length / hashLength(hash)) > MAX_ITERATIONS) {
       throw invalid(`${iterations} iterations are too many for a key of ${length} bytes`);
     }
@@ -57,7 +57,8 @@ const fromPassword: Generate = async (request) => {
 };
 
 function requireLength({ length }: GenerationRequest, lengths?: readonly number[]): number {
-  if (length === undefined) throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long the key is");
+  if (length === undefined)
+    throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must give the key's length");
   if (length < 1 || length > MAX_KEY || (lengths && !lengths.includes(length))) {
     const wanted = lengths?.join(", ") ?? `1 to ${MAX_KEY}`;
     throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `CKA_VALUE_LEN is ${length}; such keys have ${wanted} bytes`);
@@ -101,7 +102,7 @@ function derive(
   }
 }
 
-/** In bytes, as the standard has them for these mechanisms. */
+/** In bytes, as in the standard for these mechanisms. */
 const AES_SIZES: KeySizes = { min: 16, max: 32 };
 const DES_SIZES: KeySizes = { min: 8, max: 8 };
 const DES3_SIZES: KeySizes = { min: 16, max: 24 };
@@ -196,7 +197,7 @@ const MACS: readonly SecretMechanism[] = HASHES.flatMap(({ hash, hmac: type, hma
   ];
 });
 
-/** HKDF's keys: the standard's own type, and what other derivations give. */
+/** The types of HKDF keys: the standard's own, and the types of derived keys. */
 const HKDF = {
   kind: "secret",
   keyTypes: [CKK.HKDF, CKK.GENERIC_SECRET],
@@ -204,7 +205,7 @@ const HKDF = {
   derive: hkdf,
 } as const;
 
-/** The mechanisms with secret keys, and those that make such keys: all of them by the host. */
+/** The mechanisms with secret keys, and those that generate such keys, all on the host. */
 export const SECRET_KEY_MECHANISMS: readonly (GenerationMechanism | SecretMechanism)[] = [
   ...GENERATION,
   ...CIPHERS,

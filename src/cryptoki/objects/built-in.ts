@@ -10,13 +10,13 @@ import type { Token } from "../slots/token.ts";
 import type { ObjectContents } from "./object-copy.ts";
 import { updateCount } from "./new-card-object.ts";
 
-/** An object that every token has by itself, under a reference of its own; it is made when it is first found. */
+/** A built-in object of every token, with a reference of its own; it is created when it is first found. */
 export type BuiltIn = readonly [reference: string, contents: () => ObjectContents];
 
 /**
- * The objects that a search may find besides those of the card and of sessions. None costs an exchange unless its value is read.
- * Objects about mechanisms are found by searches for their class only; there are as many as C_GetMechanismList has entries.
- * No card has a hardware feature as the standard means it: a clock, a counter that rises when it is read, a display.
+ * The built-in objects. Finding them costs no exchange; reading a value may. Mechanism objects are found only by
+ * searches for their class; there are as many as C_GetMechanismList has entries. No card has a hardware feature in the
+ * standard's sense: a clock, a counter that increases on reading, a display.
  */
 export function builtInObjects(token: Token, all: readonly CardObject[], wanted: AttributeList): readonly BuiltIn[] {
   switch (wanted.find(([type]) => type === CKA.CLASS)?.[1]) {
@@ -34,13 +34,16 @@ export function builtInObjects(token: Token, all: readonly CardObject[], wanted:
 }
 
 const NET_ID = "Net iD";
-/** Labels of objects whose values change. */
+/** Labels of objects with changing values. */
 export const TOKEN_LABEL = "TokenLabel";
 export const UPDATE_COUNT = "UpdateCount";
 
-/** What CK_TOKEN_INFO cuts off or does not have, as data objects (Net iD, PKCS#11 extensions: special data objects). */
+/**
+ * Information that CK_TOKEN_INFO truncates or lacks, as data objects (Net iD, PKCS#11 extensions: special data
+ * objects).
+ */
 function dataObjects(token: Token): readonly BuiltIn[] {
-  // The card application's own name; who reads it reads what C_GetTokenInfo does.
+  // The card application's own name; reading it costs the same as C_GetTokenInfo.
   const ofCard = async (): Promise<string> => (await token.info()).application;
   return [
     dataObject("TokenSerialNumber", ofCard, true, async () => utf8((await token.info()).serialNumber)),
@@ -67,7 +70,7 @@ function dataObject(
 
 const SIGNING: readonly KeyPrimitive[] = ["rsa-raw", "rsa-pkcs1", "ecdsa", "eddsa"];
 
-/** The conformance profiles of which a token can say that it meets them (PKCS#11 Profiles 3.1 sections 5.1 and 5.3 to 5.5). */
+/** The conformance profiles that a token meets (PKCS#11 Profiles 3.1 sections 5.1 and 5.3 to 5.5). */
 function profileObjects({ cardToken }: Token, all: readonly CardObject[]): readonly BuiltIn[] {
   const signs = cardToken.mechanisms.some(({ primitive }) => SIGNING.includes(primitive));
   return [
@@ -79,7 +82,7 @@ function profileObjects({ cardToken }: Token, all: readonly CardObject[]): reado
 }
 
 /**
- * All certificates are found without a login, and so is, of each that has a private key, a key of the same CKA_ID: the public
+ * All certificates are found without a login, and for each with a private key also a key of the same CKA_ID: the public
  * one or the private one.
  */
 function hasPublicCertificates(all: readonly CardObject[]): boolean {

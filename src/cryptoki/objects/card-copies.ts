@@ -2,13 +2,13 @@ import { equalBytes } from "../../bytes/index.ts";
 import type { CardObject } from "../../card/index.ts";
 import { type ObjectContents, ObjectCopy, type ObjectLife } from "./object-copy.ts";
 
-/** Makes the contents of a card's object. */
+/** Creates the contents of a card's object. */
 export type ContentsMaker = (object: CardObject, life: Readonly<ObjectLife>) => ObjectContents;
 
-/** The copy of one object of a card. */
+/** The cached copy of one object of a card. */
 class CardCopy extends ObjectCopy {
   readonly #make: ContentsMaker;
-  /** A write was given up and may have changed the object: what the card's directory says of it is taken up next time. */
+  /** Whether a write was abandoned that may have changed the object: its directory entry is read again next time. */
   doubtful = false;
 
   constructor(object: CardObject, make: ContentsMaker) {
@@ -17,7 +17,7 @@ class CardCopy extends ObjectCopy {
     this.#make = make;
   }
 
-  /** Forgets all that was read. @param object The object as it is now. */
+  /** Forgets everything read. @param object The object's present entry. */
   renewFrom(object: CardObject): void {
     this.doubtful = false;
     this.renew(this.#make(object, this.life));
@@ -25,8 +25,8 @@ class CardCopy extends ObjectCopy {
 }
 
 /**
- * The objects of one token of a card, with what was read of them, while the card is in. All applications of the process share
- * them: what one has read costs the others nothing, and all see what one has changed. Each application has handles of its own.
+ * The cached objects of one token while the card is present. All applications of the process share them: data read by
+ * one are available to all, and all see changes. Each application has its own handles.
  */
 export class CardCopies {
   readonly #make: ContentsMaker;
@@ -39,7 +39,7 @@ export class CardCopies {
     this.#make = make;
   }
 
-  /** Changes by the applications of this process until now. */
+  /** Number of changes by the applications of this process. */
   get changes(): number {
     return this.#changes;
   }
@@ -55,7 +55,7 @@ export class CardCopies {
     return known;
   }
 
-  /** An object that the token has by itself. */
+  /** A built-in object of the token. */
   builtIn(reference: string, contents: () => ObjectContents): ObjectCopy {
     let copy = this.#builtIn.get(reference);
     if (!copy) {
@@ -65,19 +65,19 @@ export class CardCopies {
     return copy;
   }
 
-  /** Something else than an object was changed: the label of the token. */
+  /** Records a change that concerns no object: the token's label. */
   tokenChanged(): void {
     this.#changes++;
   }
 
-  /** The object is gone. What has its reference from now on is another one. */
+  /** Removes an object. A later object with its reference is another one. */
   ended(reference: string): void {
     this.#changes++;
     this.#copies.get(reference)?.end();
     this.#copies.delete(reference);
   }
 
-  /** The object is the same, with other attributes. */
+  /** Records that an object has other attributes. */
   changed(object: CardObject): void {
     this.#changes++;
     const copy = this.#copies.get(object.reference);
@@ -86,8 +86,8 @@ export class CardCopies {
   }
 
   /**
-   * A write was given up before its end was known: everything is read again.
-   * @param id The CKA_ID under which the write may have put other objects; the objects that had it are gone.
+   * Records an abandoned write with unknown outcome: everything is read again.
+   * @param id The CKA_ID under which the write may have replaced objects; the old ones end.
    */
   doubt(id?: Uint8Array): void {
     this.#changes++;
@@ -103,8 +103,8 @@ export class CardCopies {
   }
 
   /**
-   * The card's own count of changes, as it was just read. If it is not the one that was seen last, another program may have changed
-   * objects: what was read of them is forgotten.
+   * Records the card's own change counter. If it differs from the last one, another program may have changed objects:
+   * everything read of them is forgotten.
    */
   counted(updateCount: Uint8Array): void {
     const isSame = this.#updateCount !== undefined && equalBytes(this.#updateCount, updateCount);
@@ -113,7 +113,7 @@ export class CardCopies {
     for (const copy of this.#copies.values()) if (copy.contents.card) copy.renewFrom(copy.contents.card);
   }
 
-  /** No application is logged in any more: forgets what was read of private objects. */
+  /** Forgets everything read of private objects, when no application is logged in any more. */
   forgetPrivate(): void {
     for (const copy of this.#copies.values()) {
       const { card } = copy.contents;

@@ -29,8 +29,8 @@ const CURVES_25519: ReadonlyMap<number, Curve25519> = new Map([
 ]);
 
 /**
- * The curve that CKA_EC_PARAMS of a key names.
- * @throws {DataError} if it is none for keys of this type.
+ * The curve in CKA_EC_PARAMS of a key.
+ * @throws {DataError} if keys of this type cannot have it.
  */
 export function curveOf(keyType: number, parameters: Uint8Array): Curve {
   const curve = CURVES_25519.get(keyType);
@@ -44,7 +44,7 @@ export function curveParameters(curve: Curve): Uint8Array {
   return curve === "Ed25519" || curve === "X25519" ? encodeParameters25519(curve) : encodeEcParameters(curve);
 }
 
-/** CKK of keys of a kind. */
+/** CKK of a key type. */
 export function keyTypeOf({ type }: Pick<PublicKey, "type">): number {
   return KEY_TYPES[type];
 }
@@ -56,7 +56,7 @@ const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
   montgomery: CKK.EC_MONTGOMERY,
 };
 
-/** The attributes common to all objects that a card keeps. */
+/** The attributes common to all objects on a card. */
 export function storageAttributes(object: CardObject): AttributeSources {
   return {
     [CKA.TOKEN]: true,
@@ -69,7 +69,7 @@ export function storageAttributes(object: CardObject): AttributeSources {
   };
 }
 
-/** What can be read whole can be copied: a private key never leaves its card. */
+/** An object that can be read completely can be copied: a private key cannot. */
 const COPYABLE: ReadonlySet<CardObject["class"]> = new Set(["certificate", "public-key", "data"]);
 
 /** A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects). */
@@ -120,12 +120,12 @@ function allowedFor(
   return family ? of({ type: family }) : async (): Promise<readonly number[]> => of(await key());
 }
 
-/** As far as the card's directory tells. */
+/** As far as the card's directory says. */
 function familyOf({ type, family }: Pick<CardPublicKey, "type" | "family">): PublicKey["type"] | undefined {
   return type?.type ?? family;
 }
 
-/** What a public key and its private half have in common. */
+/** The common attributes of a public key and its private half. */
 function keyAttributes(
   { id, ...object }: CardPublicKey | CardPrivateKey,
   info: () => Promise<Uint8Array>,
@@ -138,7 +138,7 @@ function keyAttributes(
     [CKA.START_DATE]: null,
     [CKA.END_DATE]: null,
     [CKA.KEY_GEN_MECHANISM]: CK.UNAVAILABLE_INFORMATION,
-    // Empty is the standard's default; the certificate of the same CKA_ID tells the subject.
+    // Empty is the standard's default; the certificate of the same CKA_ID contains the subject.
     [CKA.SUBJECT]: new Uint8Array(),
     [CKA.PUBLIC_KEY_INFO]: async () => inDer(await info()),
     [CKA.MODULUS]: async () => (await rsa(key))?.modulus,
@@ -150,7 +150,7 @@ function keyAttributes(
   };
 }
 
-/** The uses of a key as sources of attributes: at once where nothing needs to be read, or else when somebody asks. */
+/** The uses of a key as attributes: known at once if nothing must be read, else read on request. */
 class UsageSources {
   readonly #object: CardPublicKey | CardPrivateKey;
   readonly #key: () => Promise<PublicKey>;
@@ -161,8 +161,8 @@ class UsageSources {
   }
 
   /**
-   * @param use What the key may be used for.
-   * @param types The types of keys that have such a use at all. Default: every type.
+   * @param use The use to look for.
+   * @param types The types of keys that can have this use. Default: every type.
    */
   of(use: keyof KeyUsage, types?: readonly PublicKey["type"][]): boolean | (() => Promise<boolean>) {
     const { usage } = this.#object;
@@ -173,13 +173,13 @@ class UsageSources {
     if (typeof usage !== "function" && (!usage[use] || !types)) return usage[use];
     return async () => {
       const key = await this.#key();
-      // A key for RSASSA-PSS alone has none of the uses that only RSA keys have.
+      // An RSASSA-PSS key has none of the uses that only other RSA keys have.
       return allowed(key.type) && !(types && key.type === "rsa" && key.pss !== undefined);
     };
   }
 }
 
-/** A SubjectPublicKeyInfo as it is to be written. One of a key that is not known here stays as it is. */
+/** Normalises a SubjectPublicKeyInfo. One of an unsupported key stays unchanged. */
 function inDer(info: Uint8Array): Uint8Array {
   try {
     return encodePublicKey(parsePublicKey(info));
@@ -201,7 +201,7 @@ async function elliptic(key: () => Promise<PublicKey>): Promise<Exclude<PublicKe
 
 /**
  * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
- * @param card Has the card compute with it.
+ * @param card Computes with it.
  */
 export function privateKeyObject(
   object: CardPrivateKey,
@@ -210,7 +210,7 @@ export function privateKeyObject(
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = memoizeAsync(() => object.publicKey());
   const key = memoizeAsync(async () => parsePublicKey(await info()));
-  // Made on the card, it was never anywhere else; of any other, nobody here can tell.
+  // A key generated on the card never left it; for any other this is unknown.
   const local = object.local ?? false;
   const usage = new UsageSources(object, key);
   const rsaSecret = secretOf(key, (type) => type === "rsa");
@@ -221,7 +221,7 @@ export function privateKeyObject(
         shape: () => (object.type ? Promise.resolve(object.type) : key()),
         publicKey: key,
         primitives: object.primitives,
-        // Asked for each time: the card may have said otherwise since.
+        // Read each time: the card may report another policy later.
         get needsLogin() {
           return object.needsLogin;
         },
@@ -262,7 +262,10 @@ export function privateKeyObject(
   };
 }
 
-/** Which secrets a key has depends on its type: none shows them, and asking for the other type's is CKR_ATTRIBUTE_TYPE_INVALID. */
+/**
+ * The secrets that a key has depend on its type: they are never returned, and asking for another type's is
+ * CKR_ATTRIBUTE_TYPE_INVALID.
+ */
 function secretOf(
   key: () => Promise<PublicKey>,
   has: (type: PublicKey["type"]) => boolean,

@@ -1,5 +1,5 @@
 import { type Certificate, derOid, parseCertificate } from "../../asn1/index.ts";
-import { memoizeAsync } from "../../async/index.ts";
+import { type CallOptions, memoizeAsync } from "../../async/index.ts";
 import { DataError, equalBytes } from "../../bytes/index.ts";
 import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardToken, KeyUsage } from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
@@ -33,7 +33,7 @@ function certificateObject(
       ...storageAttributes(object),
       [CKA.CLASS]: CKO.CERTIFICATE,
       [CKA.CERTIFICATE_TYPE]: CKC.X_509,
-      // That it lies on the card says nothing about trust.
+      // Being on a card does not make it trusted.
       [CKA.TRUSTED]: false,
       [CKA.CERTIFICATE_CATEGORY]: category,
       // The first three bytes of the SHA-1 hash of CKA_VALUE.
@@ -56,7 +56,10 @@ function certificateObject(
   };
 }
 
-/** A time that names no moment is the empty date, which is the default of the standard: the rest of the template is read. */
+/**
+ * An invalid time becomes the empty date, which is the standard's default, so that the rest of the template can be
+ * read.
+ */
 function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): Date | null {
   try {
     return certificate[name];
@@ -66,7 +69,7 @@ function dateOrNone(certificate: Certificate, name: "notBefore" | "notAfter"): D
   }
 }
 
-/** Of a certificate that is to be had from a URL, no more is known. */
+/** Of a certificate that is available from a URL only the URL is known. */
 function elsewhere(url: string): ObjectContents["attributes"] {
   const empty = new Uint8Array();
   const unknown = (): Promise<undefined> => Promise.resolve(undefined);
@@ -98,8 +101,8 @@ function dataObject(object: CardData): Pick<ObjectContents, "attributes"> {
 }
 
 /**
- * An object of a card as PKCS#11 has it.
- * @param life Whether the object is gone since.
+ * An object of a card in PKCS#11's form.
+ * @param life Whether the object has ended since.
  */
 export function cardObject(object: CardObject, token: Token, life: Readonly<ObjectLife>): ObjectContents {
   return {
@@ -136,15 +139,15 @@ function cardKey(
 ): Pick<PrivateKey, "use" | "authenticate"> {
   const authenticate = cardToken.authenticate?.bind(cardToken);
   return {
-    use: (primitive, input, signal) => {
+    use: (primitive, input, options) => {
       // An operation that began with the key before must not end with the one that took its place.
       if (life.ended) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
-      return cardToken.use(object, primitive, input, signal);
+      return cardToken.use(object, primitive, input, options);
     },
     ...(authenticate && {
-      authenticate: (pin: Uint8Array | null, signal?: AbortSignal) => {
+      authenticate: (pin: Uint8Array | null, options?: CallOptions) => {
         if (life.ended) throw new CryptokiError(CKR.KEY_HANDLE_INVALID);
-        return authenticate(object, pin, signal);
+        return authenticate(object, pin, options);
       },
     }),
   };

@@ -17,8 +17,8 @@ import { hostPrivateKey } from "./software-keys.ts";
 import { softwareObject } from "./software-objects.ts";
 
 /**
- * What a card is asked to write for a new object.
- * @throws {CryptokiError} as {@link softwareObject}; CKR_TEMPLATE_INCONSISTENT for what no card keeps.
+ * The card's input for a new object.
+ * @throws {CryptokiError} as {@link softwareObject}; CKR_TEMPLATE_INCONSISTENT for what no card can store.
  */
 export async function newCardObject(made: NewObject): Promise<NewCardObject> {
   const { key } = softwareObject(made);
@@ -63,7 +63,7 @@ export async function newCardObject(made: NewObject): Promise<NewCardObject> {
     }
     default:
   }
-  throw inconsistent(CKA.TOKEN, "must be false: no card keeps such objects");
+  throw inconsistent(CKA.TOKEN, "must be false: cards cannot store such objects");
 }
 
 type Uses = Readonly<Record<keyof KeyUsage, readonly (typeof CKA)[keyof typeof CKA][]>>;
@@ -98,7 +98,7 @@ function objectId(values: Values): { readonly objectId?: string } {
   };
 }
 
-/** What the object will show once it is on the card. */
+/** The attributes that the object will have on the card. */
 export function shownByCard(object: NewCardObject, token: Token): AttributeSet {
   return new AttributeSet(cardObject(asWritten(object), token, { ended: false }).attributes);
 }
@@ -132,8 +132,8 @@ function asWritten(object: NewCardObject): CardObject {
 }
 
 /**
- * A value that differs as soon as the token's contents do: the card's own, and where it has none, made of the contents as this
- * driver knows them. That reads all public objects, as far as they have not been read.
+ * A value that differs whenever the token's contents do: the card's own counter, or else a digest of the contents that
+ * this driver sees. The digest reads all public objects that have not been read.
  */
 export async function updateCount({ cardToken, copies }: Token): Promise<Uint8Array> {
   const own = await cardToken.updateCount?.();
@@ -142,7 +142,7 @@ export async function updateCount({ cardToken, copies }: Token): Promise<Uint8Ar
     return own;
   }
   const hasher = new Hasher("sha256");
-  // Private objects change, too; only this process knows when.
+  // Private objects change too; only this process knows when.
   hasher.update(uint32(copies.changes));
   for (const object of await cardToken.objects()) {
     if (!object.private && !(await unlessRefused(() => object.isPresent({ explicitlyRequested: false }), false)))
@@ -160,7 +160,7 @@ function uint32(value: number): Uint8Array {
   return bytes;
 }
 
-/** What the card refuses, or what does not parse, is a part of its contents too. */
+/** Refused or malformed objects are a part of the contents too. */
 async function contentsOf(object: CardObject, copies: CardCopies): Promise<Uint8Array> {
   const nothing = new Uint8Array();
   if (object.private) return nothing;

@@ -1,54 +1,55 @@
+import type { CallOptions } from "../../async/index.ts";
 import type { AuthenticatedUse, CardObject, KeyPrimitive, PresenceSearch } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import { AttributeSet, type AttributeSources } from "../attributes/attribute-set.ts";
 import { FOOTNOTE, type Rules } from "../attributes/tables.ts";
 
-/** What computes with a private key: a card, which has the key and shows it to nobody, or this process. */
+/** The holder of a private key: a card, which never reveals it, or this process. */
 export interface PrivateKey {
-  /** Type and size, which a directory of the card may tell at once. */
+  /** Type and size, perhaps from a directory of the card. */
   shape(): Promise<KeyShape>;
   /** Its public half. Read from the card once. */
   publicKey(): Promise<PublicKey>;
-  /** What is computed; the paddings and hashes around it are the mechanisms'. */
+  /** The raw operations; mechanisms add paddings and hashes. */
   readonly primitives: readonly KeyPrimitive[];
-  /** A user must be logged in. */
+  /** Whether a user must be logged in. */
   readonly needsLogin: boolean;
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is verified before each use. */
   readonly alwaysAuthenticate: boolean;
-  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /** Verifies the PIN for one use, and keeps the card for it; left out where a login by itself is as good ({@link CardToken.authenticate}). */
-  authenticate?(pin: Uint8Array | null, signal?: AbortSignal): Promise<AuthenticatedUse>;
+  authenticate?(pin: Uint8Array | null, options?: CallOptions): Promise<AuthenticatedUse>;
   /** Overwrites the key, where it is in this process. */
   wipe?(): void;
 }
 
-/** What a key object holds besides its attributes. */
+/** The contents of a key object besides its attributes. */
 export type KeyMaterial =
   | { readonly class: "private"; readonly key: PrivateKey }
   | { readonly class: "public"; readonly publicKey: () => Promise<PublicKey> }
   | { readonly class: "secret"; readonly value: Uint8Array };
 
-/** What an object is, wherever it is kept. */
+/** An object, wherever it is stored. */
 export interface ObjectContents {
   readonly attributes: AttributeSources;
   /** CKA_PRIVATE. */
   readonly private: boolean;
   readonly key?: KeyMaterial;
-  /** Whether it really is there, as {@link CardObject.isPresent}; it is, if this is left out. */
+  /** Whether it really exists, as {@link CardObject.isPresent}; true if absent. */
   readonly isPresent?: (search: PresenceSearch) => Promise<boolean>;
-  /** What may be changed, of an object of a session. All of its values are at hand. */
+  /** A session object. All of its values are in memory. */
   readonly rules?: Rules;
-  /** What the card knows it as. */
+  /** The card's reference for it. */
   readonly card?: CardObject;
 }
 
-/** Whether an object is still the one that was found: shared by all that work with it. */
+/** Whether an object is still the one that was found: shared by all code that works with it. */
 export interface ObjectLife {
-  /** The object is gone: another one may have its place. */
+  /** Ends the object: another one may replace it. */
   ended: boolean;
 }
 
-/** The contents of an object, with its attributes. All applications that know an object of a token share one. */
+/** The contents of an object, with its attributes. All applications share one for an object of a token. */
 export class ObjectCopy {
   #contents: ObjectContents;
   #attributes: AttributeSet;
@@ -72,7 +73,7 @@ export class ObjectCopy {
     this.life.ended = true;
   }
 
-  /** The object is the same, and what is known of it is not. */
+  /** Forgets the contents; the object stays the same. */
   renew(contents: ObjectContents): void {
     this.#contents = contents;
     this.#attributes = attributesOf(contents);

@@ -14,7 +14,7 @@ import { builtInObjects } from "./built-in.ts";
 import { type ObjectContents, ObjectCopy } from "./object-copy.ts";
 import { StoredObject } from "./stored-object.ts";
 
-/** Attributes by which applications look for objects. */
+/** Indexed attributes, by which applications look for objects. */
 const INDEXED = [
   CKA.CLASS,
   CKA.KEY_TYPE,
@@ -31,8 +31,8 @@ const INDEXED = [
 const IS_INDEXED: ReadonlySet<number> = new Set(INDEXED);
 
 /**
- * Objects by the values of their attributes, so that a search costs as much as there are objects with the rarest value that it
- * names, and not as much as there are objects. All values of the objects must be at hand.
+ * Objects by the values of their attributes, so that a search costs as much as there are objects with the rarest of its
+ * values. All values of the objects must be in memory.
  */
 class ObjectIndex {
   readonly #all = new Set<StoredObject>();
@@ -51,7 +51,7 @@ class ObjectIndex {
     }
   }
 
-  /** To be called before the object's attributes change, too. */
+  /** Call it also before the object's attributes change. */
   remove(object: StoredObject): void {
     this.#all.delete(object);
     for (const key of keysOf(object)) {
@@ -61,7 +61,7 @@ class ObjectIndex {
     }
   }
 
-  /** All objects that may match, in the order in which they were added; others may be among them. */
+  /** All objects that may match, in the order of their creation; others may be among them. */
   candidates(wanted: AttributeList): Iterable<StoredObject> {
     let fewest: ReadonlySet<StoredObject> = this.#all;
     for (const [type, value] of wanted) {
@@ -81,7 +81,7 @@ function* keysOf({ attributes }: StoredObject): Generator<string> {
   }
 }
 
-/** Equal for equal values of an attribute, and for no others: each is a number, or text, or bytes. */
+/** Equal for equal values of an attribute only: each is a number, or text, or bytes. */
 function keyOf(type: number, value: AttributeValue): string {
   if (value instanceof Uint8Array) return `${type}:${toHex(value)}`;
   return typeof value === "object" ? `${type}` : `${type}:${value}`;
@@ -133,16 +133,16 @@ class SessionObjects {
   }
 }
 
-/** The objects of one token, as one application sees them. */
+/** The objects of one token, in one application. */
 class TokenObjects {
-  /** By the reference of the card, or of a built-in object: an object keeps its handle from one search to the next. */
+  /** Handles by the reference of the card, or of a built-in object: an object keeps its handle between searches. */
   readonly known = new Map<string, StoredObject>();
   readonly session = new SessionObjects();
-  /** {@link CardCopies.changes} when objects that have ended were left out last. */
+  /** {@link CardCopies.changes} when ended objects were last removed. */
   changes = 0;
 }
 
-/** The classes of the card's objects of which a search wants some. */
+/** The classes of the card's objects that a search may match. */
 function classesOf(wanted: AttributeList): readonly CardObject["class"][] | undefined {
   const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
   if (typeof objectClass !== "number") return undefined;
@@ -154,20 +154,21 @@ const CARD_CLASSES: ReadonlyMap<number, readonly CardObject["class"][]> = new Ma
   [CKO.PUBLIC_KEY, ["public-key"]],
   [CKO.PRIVATE_KEY, ["private-key"]],
   [CKO.DATA, ["data"]],
-  // What a token says of itself depends on what is on it.
+  // The token's built-in objects depend on its contents.
   [CKO.PROFILE, ["certificate", "public-key", "private-key"]],
 ]);
 
 /**
- * The handles of one application. A handle is given out when a search finds the object, and never used again: one of a card that
- * was taken out cannot mean an object of another card. What the objects of a card are, all applications share ({@link CardCopies}).
+ * The handles of one application. A handle is assigned when a search finds the object, and never reused: one of a
+ * removed card cannot mean an object of another card. All applications share the contents of a card's objects ({@link
+ * CardCopies}).
  */
 export class ObjectTable {
   readonly #tokens = new Map<Token, TokenObjects>();
   readonly #found = new Map<number, StoredObject>();
   #next = 1;
 
-  /** What a search in this token may find, nothing of which is read for it; what cannot match may be among it. */
+  /** The possible matches of a search in this token, without reading anything; others may be among them. */
   async candidates(token: Token, wanted: AttributeList): Promise<readonly StoredObject[]> {
     const objects = this.#of(token);
     const all = await token.cardToken.objects(classesOf(wanted));
@@ -180,12 +181,12 @@ export class ObjectTable {
     ];
   }
 
-  /** The card's object under the handle that this application has for it. */
+  /** The card's object with this application's handle. */
   ofCard(token: Token, object: CardObject): StoredObject {
     return this.#stored(token, object.reference, token.copies.of(object));
   }
 
-  /** An object of the token under its handle. One that has ended, and whose place another one has taken, had another handle. */
+  /** An object of the token by its handle. A replaced object had another handle. */
   #stored(token: Token, reference: string, copy: ObjectCopy): StoredObject {
     const { known } = this.#of(token);
     const old = known.get(reference);
@@ -196,13 +197,13 @@ export class ObjectTable {
     return object;
   }
 
-  /** Lets the application name an object that a search found. */
+  /** Assigns a handle to an object that a search found. */
   publish(object: StoredObject): number {
     this.#found.set(object.handle, object);
     return object.handle;
   }
 
-  /** Names an object of the card that the application made: it may look at it, whoever is logged in. */
+  /** Assigns a handle to an object that the application created on the card: it may use it in any login state. */
   publishMade(object: StoredObject): number {
     object.made = true;
     return this.publish(object);
@@ -223,7 +224,7 @@ export class ObjectTable {
   }
 
   /**
-   * @param rv What to throw if there is no such object of this token: CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID.
+   * @param rv The error if there is no such object of this token: CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID.
    */
   get(handle: number, token: Token, rv: number = CKR.OBJECT_HANDLE_INVALID): StoredObject {
     const object = this.#found.get(handle);
@@ -233,11 +234,11 @@ export class ObjectTable {
     throw new CryptokiError(rv);
   }
 
-  /** Whether the object is what it was when somebody got hold of it: neither destroyed since, nor in another's place. */
+  /** Whether the object is still the one that was looked up: neither destroyed nor replaced. */
   isThere(object: StoredObject): boolean {
     const objects = this.#tokens.get(object.token);
     if (object.owner) return objects?.session.has(object) ?? false;
-    // What is built in stays.
+    // Built-in objects stay.
     if (!object.card) return true;
     return !object.copy.life.ended && objects?.known.get(object.card.reference) === object;
   }
@@ -249,17 +250,17 @@ export class ObjectTable {
     object.end();
   }
 
-  /** The objects that a session made end with it. */
+  /** Ends the objects that a session created. */
   endSession(session: Session): void {
     for (const object of this.#tokens.get(session.token)?.session.of(session) ?? []) this.destroy(object);
   }
 
-  /** However a login ends, private session objects end with it. */
+  /** Ends private session objects, however the login ended. */
   endPrivate(token: Token): void {
     for (const object of this.#tokens.get(token)?.session.all() ?? []) if (object.private) this.destroy(object);
   }
 
-  /** With a logout, handles of private objects of the card name nothing any more, besides. */
+  /** After a logout, handles of the card's private objects become invalid too. */
   endLogin(token: Token): void {
     this.endPrivate(token);
     const objects = this.#tokens.get(token);
@@ -270,7 +271,7 @@ export class ObjectTable {
     }
   }
 
-  /** The card was taken out: none of its objects has a name any more. */
+  /** The card was removed: all handles of its objects end. */
   endCard(card: TokenCard): void {
     for (const [token, objects] of this.#tokens) {
       if (token.card !== card) continue;
@@ -280,7 +281,7 @@ export class ObjectTable {
     for (const [handle, { token }] of this.#found) if (token.card === card) this.#found.delete(handle);
   }
 
-  /** Handles of objects that an application took off the card name nothing any more, and are not kept. */
+  /** Removes handles of objects that an application deleted from the card. */
   #leaveOutEnded(objects: TokenObjects, changes: number): void {
     if (objects.changes === changes) return;
     objects.changes = changes;
@@ -295,7 +296,7 @@ export class ObjectTable {
     let objects = this.#tokens.get(token);
     if (!objects) {
       objects = new TokenObjects();
-      // Of a card that is gone nothing is kept: its objects were forgotten when it went.
+      // Nothing is kept for a removed card: its objects were forgotten.
       if (!token.card.gone) this.#tokens.set(token, objects);
     }
     this.#leaveOutEnded(objects, token.copies.changes);

@@ -16,10 +16,10 @@ import { cancelled } from "../errors.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /**
- * Reads something of an object.
- * @returns `refused` where the card has no such thing, keeps it back, or holds something else than it should.
- * @throws What is an accident, and not an answer about the object: an execution error, and all errors of the way to the card.
- *   Any other status word may be either, so it is asked about once more: a card that repeats it means it.
+ * Reads a part of an object.
+ * @returns `refused` if the card does not have it, withholds it, or holds malformed data.
+ * @throws errors that say nothing about the object: an execution error, and all errors of the connection. Any other
+ *   status word may be either, so the read is repeated: a repeated refusal counts.
  */
 export async function unlessRefused<T>(read: () => Promise<T>, refused: T): Promise<T> {
   try {
@@ -36,7 +36,7 @@ export async function unlessRefused<T>(read: () => Promise<T>, refused: T): Prom
   }
 }
 
-/** A profile's own word about the object: it is gone, or guarded, or of a kind that cannot be read. */
+/** A profile's own answer about the object: it is gone, or protected, or cannot be read. */
 function isSaidByProfile(error: unknown): boolean {
   return error instanceof CardError && !(error instanceof StatusError || error instanceof MalformedAnswerError);
 }
@@ -46,29 +46,29 @@ function mayBeRefusal(error: unknown): boolean {
   return error instanceof CardError || error instanceof DataError;
 }
 
-/** Attributes by which a search names the object that it wants. */
+/** Attributes with which a search names its object. */
 const NAMING: ReadonlySet<number> = new Set([CKA.ID, CKA.LABEL, CKA.OBJECT_ID, CKA.APPLICATION, CKA.UNIQUE_ID]);
 
-/** Whose search it is. */
+/** The context of a search. */
 export interface Searcher {
   /**
-   * Asked at that moment: a user may have logged out since the search began, or the object may have ended.
-   * @throws to end the search: it would find less than there is.
+   * Called at that moment: a user may have logged out since the search began, or the object may have ended.
+   * @throws to end the search, because it would find less than exists.
    */
   readonly isVisible: (object: StoredObject) => boolean;
-  /** Told of an object that could not be read: the card may have forgotten the PIN. */
+  /** Called for an unreadable object: the card may have forgotten the PIN. */
   readonly refused: (error: unknown) => Promise<void>;
 }
 
 /**
- * A search under way. Attributes that cost nothing are compared first, for all objects; then, one object after another and only as
- * far as somebody asks, whether it is on the card; and last the attributes that must be read.
+ * A running search. Attributes in memory are compared first, for all objects; then, one object after another and only
+ * as far as results are requested, whether it is on the card; last the attributes that must be read.
  */
 export class Search {
   readonly #wanted: AttributeList;
   readonly #presence: PresenceSearch;
   readonly #candidates: readonly StoredObject[];
-  /** The user was logged in when it began. */
+  /** Whether the user was logged in when it began. */
   readonly byUser: boolean;
   #next = 0;
 
@@ -83,8 +83,8 @@ export class Search {
   }
 
   /**
-   * The next objects that match, at most `max`. After an error, an abort among them, the search stands where it stood: no object
-   * is passed over because the card failed, and none that was found is lost.
+   * The next objects that match, at most `max`. An error, an abort too, leaves the search at its position: no object is
+   * skipped or lost.
    */
   async next(max: number, searcher: Searcher, signal?: AbortSignal): Promise<readonly StoredObject[]> {
     const { isVisible } = searcher;
@@ -98,7 +98,7 @@ export class Search {
         if (wanted) found.push(object);
         this.#next++;
       }
-      // Asked again: the login may have ended while the card was read.
+      // Checked again: the login may have ended during the read.
       return found.filter(isVisible);
     } catch (error) {
       this.#next = begin;
@@ -106,7 +106,7 @@ export class Search {
     }
   }
 
-  /** An object that the card refuses, or that does not parse, is not the one wanted, and must not hide the others. */
+  /** An object that the card refuses, or that does not parse, does not match, and must not hide the others. */
   #isWanted(object: StoredObject, { refused }: Searcher): Promise<boolean> {
     return unlessRefused(async () => {
       try {

@@ -20,7 +20,7 @@ import { asCallerError, CryptokiError } from "../errors.ts";
 import { curveOf, curveParameters } from "./card-keys.ts";
 import type { KeyMaterial, PrivateKey } from "./object-copy.ts";
 
-/** A public key. Its numbers are written as the standard has them: without leading zeros, the point uncompressed. */
+/** A public key with its numbers in the standard's form: without leading zeros, the point uncompressed. */
 export function completePublicKey(values: Values): KeyMaterial {
   const key = asCallerError(CKR.ATTRIBUTE_VALUE_INVALID, () => readPublicKey(values));
   setPublicKey(values, key);
@@ -56,11 +56,11 @@ export function setPublicKey(values: Values, key: PublicKey): void {
 function requireOwnInfo(values: Values, key: PublicKey): void {
   const info = encodePublicKey(key);
   const given = bytesOf(values, CKA.PUBLIC_KEY_INFO);
-  if (given.length > 0 && !sameValue(given, info)) throw invalid(CKA.PUBLIC_KEY_INFO, "is another key's");
+  if (given.length > 0 && !sameValue(given, info)) throw invalid(CKA.PUBLIC_KEY_INFO, "belongs to another key");
   values.set(CKA.PUBLIC_KEY_INFO, info);
 }
 
-/** What the input is blamed for. What is signed was checked where its block was made. */
+/** The error for wrong input. Signature input was checked when its block was made. */
 const BLAMED = {
   "rsa-raw": CKR.ENCRYPTED_DATA_INVALID,
   // A point of small order, with which every key agrees on the same secret (RFC 7748 section 6.1).
@@ -69,7 +69,7 @@ const BLAMED = {
   eddsa: CKR.FUNCTION_FAILED,
 } as const;
 
-/** A private key that this process keeps, in the shape that cards' keys have. */
+/** A private key of this process, with the interface of a card's keys. */
 class SoftwarePrivateKey implements PrivateKey {
   readonly needsLogin: boolean;
   readonly alwaysAuthenticate: boolean;
@@ -114,11 +114,11 @@ class SoftwarePrivateKey implements PrivateKey {
   }
 }
 
-/** A private key of its numbers; those that follow from the others are added. */
+/** A private key from its numbers; missing ones are computed. */
 export function completePrivateKey(values: Values): KeyMaterial {
   const needsLogin = isTrue(values, CKA.PRIVATE);
   const alwaysAuthenticate = isTrue(values, CKA.ALWAYS_AUTHENTICATE);
-  if (alwaysAuthenticate && !needsLogin) throw inconsistent(CKA.ALWAYS_AUTHENTICATE, "needs CKA_PRIVATE to be true");
+  if (alwaysAuthenticate && !needsLogin) throw inconsistent(CKA.ALWAYS_AUTHENTICATE, "requires CKA_PRIVATE to be true");
   const key = hostPrivateKey(values);
   setPrivateKey(values, key);
   requireOwnInfo(values, key.publicKey);
@@ -139,7 +139,7 @@ const RSA_NUMBERS = {
 const RSA_NAMES = Object.keys(RSA_NUMBERS) as (keyof typeof RSA_NUMBERS)[];
 
 /**
- * The private key that an object's values are.
+ * The private key in an object's values.
  * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED.
  */
 export function hostPrivateKey(values: Values): HostPrivateKey {
@@ -160,8 +160,9 @@ function rsaPrivateKey(values: Values): HostPrivateKey {
   const some = (["prime1", "prime2", "exponent1", "exponent2", "coefficient"] as const).some(
     (name) => given(name).length > 0,
   );
-  // Which prime each of the others is for is said by the primes alone.
-  if (some && !primes) throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PRIME_1 and CKA_PRIME_2 come together");
+  // Only the primes tell which of them the other numbers belong to.
+  if (some && !primes)
+    throw new CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PRIME_1 and CKA_PRIME_2 must be given together");
   const key = HostPrivateKey.fromRsaNumbers({
     modulus: given("modulus"),
     publicExponent: given("publicExponent"),
@@ -170,10 +171,10 @@ function rsaPrivateKey(values: Values): HostPrivateKey {
     prime2: given("prime2"),
   });
   const numbers = key.rsaNumbers();
-  // Computed with the others, a wrong one of these would give the key away.
+  // Computing with a wrong one of these would reveal the key.
   for (const name of ["exponent1", "exponent2", "coefficient"] as const) {
     const wrong = given(name).length > 0 && !equalBytes(given(name), withoutZeros(numbers[name]));
-    if (wrong) throw invalid(RSA_NUMBERS[name], "does not belong to the other numbers of the key");
+    if (wrong) throw invalid(RSA_NUMBERS[name], "does not match the other numbers of the key");
   }
   wipe(...RSA_NAMES.map((name) => numbers[name]));
   return key;
@@ -198,7 +199,7 @@ export function setPrivateKey(values: Values, key: HostPrivateKey): void {
   }
 }
 
-/** What was there is overwritten: it is the object's own. */
+/** Wipes the old values, which are the object's own. */
 function replace(values: Values, type: number, bytes: Uint8Array): void {
   const before = values.get(type);
   if (before instanceof Uint8Array) wipe(before);

@@ -13,18 +13,18 @@ import type { KeyMaterial, ObjectContents } from "./object-copy.ts";
 import { completePrivateKey, completePublicKey } from "./software-keys.ts";
 
 /**
- * Sets CKA_CHECK_VALUE. One that a template gave must be right; an empty one keeps it away (PKCS#11 3.1, secret key objects).
+ * Sets CKA_CHECK_VALUE. A template's own must be right; an empty one suppresses it (PKCS#11 3.1, secret key objects).
  * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID.
  */
 function requireCheckValue(values: Values, checkValue: Uint8Array): void {
   const given = values.get(CKA.CHECK_VALUE);
   if (given === undefined) values.set(CKA.CHECK_VALUE, checkValue);
   else if (!sameValue(given, checkValue) && !sameValue(given, new Uint8Array())) {
-    throw invalid(CKA.CHECK_VALUE, "is another object's");
+    throw invalid(CKA.CHECK_VALUE, "belongs to another object");
   }
 }
 
-/** The first three bytes of an encrypted block of zeros; of keys that encrypt nothing, of their SHA-1 hash. */
+/** The first three bytes of an encrypted block of zeros; for keys that do not encrypt, of their SHA-1 hash. */
 function keyCheckValue(keyType: number | undefined, value: Uint8Array): Uint8Array {
   switch (keyType) {
     case CKK.AES:
@@ -43,10 +43,10 @@ function keyCheckValue(keyType: number | undefined, value: Uint8Array): Uint8Arr
 const CATEGORIES: readonly unknown[] = Object.values(CK_CERTIFICATE_CATEGORY);
 const DOMAINS: readonly unknown[] = Object.values(CK_SECURITY_DOMAIN);
 
-/** Certificates of the three types (PKCS#11 3.1 sections 4.6.3 to 4.6.5): what their values must have in common. */
+/** Checks certificates of the three types (PKCS#11 3.1 sections 4.6.3 to 4.6.5). */
 function completeCertificate(values: Values): void {
   if (!CATEGORIES.includes(values.get(CKA.CERTIFICATE_CATEGORY))) {
-    throw invalid(CKA.CERTIFICATE_CATEGORY, "is no category");
+    throw invalid(CKA.CERTIFICATE_CATEGORY, "is not a category");
   }
   const value = bytesOf(values, CKA.VALUE);
   if (values.get(CKA.CERTIFICATE_TYPE) !== CKC.X_509_ATTR_CERT) requireWhereabouts(values, value);
@@ -54,12 +54,13 @@ function completeCertificate(values: Values): void {
   requireCheckValue(values, value.length === 0 ? new Uint8Array() : digest("sha1", value).slice(0, 3));
 }
 
-/** A certificate that is not in the object is somewhere else, and known by the hashes of its keys. */
+/** A certificate outside the object is identified by its URL and the hashes of its keys. */
 function requireWhereabouts(values: Values, value: Uint8Array): void {
   const domain = values.get(CKA.JAVA_MIDP_SECURITY_DOMAIN);
-  if (domain !== undefined && !DOMAINS.includes(domain)) throw invalid(CKA.JAVA_MIDP_SECURITY_DOMAIN, "is no domain");
+  if (domain !== undefined && !DOMAINS.includes(domain))
+    throw invalid(CKA.JAVA_MIDP_SECURITY_DOMAIN, "is not a domain");
   if (!HASH_BY_MECHANISM.has(numberOf(values, CKA.NAME_HASH_ALGORITHM) ?? NaN)) {
-    throw invalid(CKA.NAME_HASH_ALGORITHM, "is no hash that is known here");
+    throw invalid(CKA.NAME_HASH_ALGORITHM, "is not a supported hash");
   }
   if (values.get(CKA.URL) === "") {
     if (value.length === 0) throw inconsistent(CKA.VALUE, "and CKA_URL are both empty");
@@ -70,7 +71,9 @@ function requireWhereabouts(values: Values, value: Uint8Array): void {
   }
 }
 
-/** Domain parameters: their lengths in bits follow from them (PKCS#11 3.1, DSA and Diffie-Hellman domain parameter objects). */
+/**
+ * Domain parameters: their lengths in bits are computed (PKCS#11 3.1, DSA and Diffie-Hellman domain parameter objects).
+ */
 function completeDomainParameters(values: Values): void {
   values.set(CKA.LOCAL, false);
   values.set(CKA.PRIME_BITS, bits(bytesOf(values, CKA.PRIME)));
@@ -83,7 +86,7 @@ function bits(number: Uint8Array): number {
   return 8 * (number.length - start) - (Math.clz32(number[start] ?? 0) - 24);
 }
 
-/** Lengths in bytes that keys of a type can have; any, of a type that is not here. */
+/** Possible lengths in bytes of keys of a type; any for an unlisted type. */
 const LENGTHS: ReadonlyMap<number, readonly number[]> = new Map([
   [CKK.AES, [16, 24, 32]],
   [CKK.DES, [8]],
@@ -92,15 +95,15 @@ const LENGTHS: ReadonlyMap<number, readonly number[]> = new Map([
 ]);
 const MAX_LENGTH = 65_536;
 
-/** Whether a secret key of this type can be so long. */
+/** Whether a secret key of this type can have this length. */
 export function isKeyLength(keyType: number | undefined, length: number): boolean {
   const lengths = LENGTHS.get(keyType ?? NaN);
   return lengths ? lengths.includes(length) : length > 0 && length <= MAX_LENGTH;
 }
 
 /**
- * How long the value of a key will be: CKA_VALUE_LEN, or the only length that there is; undefined if nothing says.
- * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID if no key of the type is so long.
+ * The length of a key: CKA_VALUE_LEN, or the only possible length; undefined if unknown.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID for an impossible length.
  */
 export function wantedLength(values: Values): number | undefined {
   const keyType = numberOf(values, CKA.KEY_TYPE);
@@ -120,7 +123,7 @@ function completeSecretKey(values: Values): KeyMaterial {
   const value = bytesOf(values, CKA.VALUE);
   const keyType = numberOf(values, CKA.KEY_TYPE);
   if (!isKeyLength(keyType, value.length)) {
-    throw invalid(CKA.VALUE, `has ${value.length} bytes, as no ${nameOf("CKK", keyType ?? NaN)} has`);
+    throw invalid(CKA.VALUE, `has ${value.length} bytes, which is not a length of a ${nameOf("CKK", keyType ?? NaN)}`);
   }
   const wanted = numberOf(values, CKA.VALUE_LEN);
   if (wanted !== undefined && wanted !== value.length) {
@@ -132,9 +135,9 @@ function completeSecretKey(values: Values): KeyMaterial {
 }
 
 /**
- * An object that this process keeps, of values that were checked. Its values become the object's own; what is derived from them
- * is added.
- * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT and their kin, if they do not fit together.
+ * A session object with checked values. It owns its values; computed ones are added.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT and similar ones, if they contradict
+ *   each other.
  */
 export function softwareObject({ rules, values }: NewObject): ObjectContents {
   const key = complete(values);

@@ -4,15 +4,15 @@ import type { Rules } from "../attributes/tables.ts";
 import type { Token } from "../slots/token.ts";
 import type { KeyMaterial, ObjectCopy } from "./object-copy.ts";
 
-/** An object of a token, or of a session with it, under the handle that one application has for it. */
+/** An object of a token, or of a session with it, with one application's handle. */
 export class StoredObject {
   readonly handle: number;
   readonly token: Token;
-  /** What the object is: of a token's object, shared with the other applications. */
+  /** The contents: for a token's object, shared with the other applications. */
   readonly copy: ObjectCopy;
   /** The session that it ends with; undefined for objects of the token. */
   readonly owner: object | undefined;
-  /** The application made it on the card, in the login that lasts. */
+  /** Whether the application created it on the card, during the present login. */
   made = false;
 
   constructor(handle: number, token: Token, copy: ObjectCopy, owner?: object) {
@@ -47,7 +47,7 @@ export class StoredObject {
     return this.copy.contents.isPresent?.(search) ?? Promise.resolve(true);
   }
 
-  /** Wipes what is secret. Of a card, that is nothing. */
+  /** Wipes secrets in memory; a card's object has none. */
   end(): void {
     this.copy.end();
     this.attributes.wipe();

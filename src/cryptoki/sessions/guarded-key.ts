@@ -1,4 +1,4 @@
-import { untilAborted } from "../../async/index.ts";
+import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import {
   afterReset,
@@ -16,7 +16,7 @@ import type { ObjectLife, PrivateKey } from "../objects/object-copy.ts";
 import type { Token } from "../slots/token.ts";
 import type { Login, Logins } from "./logins.ts";
 
-/** A private key for one operation: nobody uses it who is not logged in, or has not given the PIN that each use wants. */
+/** A private key for one operation, with its access checks: the login, and the PIN for each use. */
 export class GuardedKey implements KeyUser {
   readonly primitives: readonly KeyPrimitive[];
   readonly #key: PrivateKey;
@@ -28,12 +28,12 @@ export class GuardedKey implements KeyUser {
   /** The login in which the PIN was given for the next use. */
   #authenticated: Login | undefined;
   #wasAsked = false;
-  /** The use that the PIN was given for, while the card is kept for it. */
+  /** The use for which the PIN was given, while the card is reserved for it. */
   #held: AuthenticatedUse | undefined;
 
   /**
-   * @param key Its public half was read before: only then some cards have said when they want the PIN.
-   * @param life Whether the key was destroyed since, or another one is in its place.
+   * @param key Its public half was read before: some cards report the PIN policy only then.
+   * @param life Whether the key was destroyed or replaced since.
    */
   constructor(key: PrivateKey, token: Token, logins: Logins, life: Readonly<ObjectLife>) {
     this.#life = life;
@@ -45,21 +45,24 @@ export class GuardedKey implements KeyUser {
     this.#logins = logins;
   }
 
-  /** The key wants its PIN, and no PIN was given yet, neither a right nor a wrong one. */
+  /** Whether the key needs its PIN, and no PIN was given yet, neither a right nor a wrong one. */
   get awaitsPin(): boolean {
     return this.alwaysAuthenticate && !this.#wasAsked;
   }
 
-  /** Verifies the PIN for the next use, and keeps the card for it until {@link release}. Errors as of {@link Logins.authenticate}. */
+  /**
+   * Verifies the PIN for the next use, and reserves the card for it until {@link release}. Errors as for {@link
+   * Logins.authenticate}.
+   */
   async authenticate(pin: Pin, signal?: AbortSignal): Promise<void> {
     this.#wasAsked = true;
-    // Given twice: the second one would wait for the first.
+    // A second PIN would wait for the release of the first.
     this.release();
     this.#held = await this.#logins.authenticate(this.#token, this.#key, pin, signal);
     this.#authenticated = this.#logins.current(this.#token);
   }
 
-  /** With the PIN of the login, where the application has it kept; not once the context login was tried. */
+  /** Uses the PIN of the login, if the application keeps it; not after a context login. */
   async #authenticateWithKept(signal?: AbortSignal): Promise<void> {
     if (this.#wasAsked) return;
     this.#wasAsked = true;
@@ -73,17 +76,17 @@ export class GuardedKey implements KeyUser {
     }
   }
 
-  /** Gives the card back: the operation is over, or begins anew with its PIN. */
+  /** Releases the card: the operation is over, or begins anew with its PIN. */
   release(): void {
-    // The card's own queue gives it back before all calls that come after.
+    // The card's own queue releases it before all later calls.
     this.#held?.[Symbol.asyncDispose]().catch(() => undefined);
     this.#held = undefined;
     this.#authenticated = undefined;
   }
 
   /**
-   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; CKR_KEY_HANDLE_INVALID if the key gave way to another
-   *   one before the card came to this use: the result would be that one's; what the card throws.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN; CKR_KEY_FUNCTION_NOT_PERMITTED; CKR_KEY_HANDLE_INVALID if the key
+   *   was replaced before this use; the card's errors.
    */
   async use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     let result: Uint8Array;
@@ -101,9 +104,9 @@ export class GuardedKey implements KeyUser {
   async #use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const key = this.#key;
     if (!this.primitives.includes(primitive)) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
-    // Frees the session at an abort, also while the card is read for it, which is done for all callers.
+    // Frees the session at an abort, also during a read of the card, which continues for all callers.
     let user: Pick<PrivateKey, "use"> = key;
-    const use = (): Promise<Uint8Array> => untilAborted(user.use(primitive, input, signal), signal, cancelled);
+    const use = (): Promise<Uint8Array> => untilAborted(user.use(primitive, input, { signal }), signal, cancelled);
     if (!this.#needsLogin) return afterReset(use);
     if (this.alwaysAuthenticate && !this.#held) await this.#authenticateWithKept(signal);
     const held = this.#held;
@@ -121,20 +124,20 @@ export class GuardedKey implements KeyUser {
 }
 
 const REPLACED = "the key was destroyed or replaced meanwhile; find it again with C_FindObjects";
-const PIN_FIRST = "this key wants its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";
+const PIN_FIRST = "this key needs its PIN before each use: C_Login with CKU_CONTEXT_SPECIFIC after the ...Init";
 const GIVEN_BACK =
-  "this key wants its PIN before each use, and the use came too late after it: the card was given back; C_Login with CKU_CONTEXT_SPECIFIC once more";
+  "this key needs its PIN before each use, and the use came too late after it: the card was released; repeat C_Login with CKU_CONTEXT_SPECIFIC";
 
 /**
- * A private key whose results are all verified with its public half before anybody gets them (option `verifyResults: "always"`): what
- * a card profile checks by itself depends on what it happens to know.
+ * A private key whose results are all verified with its public half (option `verifyResults: "always"`): a card profile
+ * itself only checks with keys that it happens to know.
  */
 export class VerifiedKey implements PrivateKey {
   readonly primitives: readonly KeyPrimitive[];
   readonly needsLogin: boolean;
   readonly alwaysAuthenticate: boolean;
   /** Left out where the key has none. The use that the card is kept for is verified as every other. */
-  readonly authenticate?: (pin: Uint8Array | null, signal?: AbortSignal) => Promise<AuthenticatedUse>;
+  readonly authenticate?: (pin: Uint8Array | null, options?: CallOptions) => Promise<AuthenticatedUse>;
   readonly #key: PrivateKey;
   readonly #publicKey: PublicKey;
 
@@ -145,12 +148,12 @@ export class VerifiedKey implements PrivateKey {
     this.#key = key;
     this.#publicKey = publicKey;
     const authenticate = key.authenticate?.bind(key);
-    if (authenticate) this.authenticate = async (pin, signal) => this.#verifying(await authenticate(pin, signal));
+    if (authenticate) this.authenticate = async (pin, options) => this.#verifying(await authenticate(pin, options));
   }
 
   /**
-   * Reads the public key from the card, unless it was read before.
-   * @throws {CardError} if there is none: then nothing can be verified.
+   * Reads the public key from the card, unless it is cached.
+   * @throws {CardError} if there is none, because nothing could be verified.
    */
   static async of(key: PrivateKey): Promise<VerifiedKey> {
     return new VerifiedKey(key, await key.publicKey());
@@ -165,8 +168,8 @@ export class VerifiedKey implements PrivateKey {
   }
 
   /** @throws {WrongResultError} for a result that is not the key's; as the key's own use. */
-  use(primitive: KeyPrimitive, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#verified(this.#key, primitive, input, signal);
+  use(primitive: KeyPrimitive, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#verified(this.#key, primitive, input, options);
   }
 
   #verifying(held: AuthenticatedUse): AuthenticatedUse {
@@ -174,7 +177,7 @@ export class VerifiedKey implements PrivateKey {
       get ended() {
         return held.ended;
       },
-      use: (primitive, input, signal) => this.#verified(held, primitive, input, signal),
+      use: (primitive, input, options) => this.#verified(held, primitive, input, options),
       [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
     };
   }
@@ -183,8 +186,8 @@ export class VerifiedKey implements PrivateKey {
     user: Pick<PrivateKey, "use">,
     primitive: KeyPrimitive,
     input: Uint8Array,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
-    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, signal));
+    return checkedResult(this.#publicKey, primitive, input, await user.use(primitive, input, options));
   }
 }

@@ -18,53 +18,53 @@ import { copyPin, type Pin, withPin } from "../arguments.ts";
 /** One login, from C_Login until it ends. */
 export interface Login {
   readonly user: PinUser;
-  /** The card's resets when the PIN was verified last: it forgets with the next one. */
+  /** {@link Card.resets} at the last verification: the card forgets the PIN at the next reset. */
   resets: number;
-  /** It is another application's, whose user this one shares. */
+  /** Whether it was adopted from another application (single sign-on). */
   readonly joined?: true;
-  /** The PUK that was given in place of an officer's PIN: owned and wiped here. */
+  /** The PUK that was given instead of an officer's PIN: owned and wiped here. */
   puk?: Uint8Array;
-  /** The PIN that logged the user in, where the application has it kept: owned and wiped here. */
+  /** The PIN that logged the user in, if the application keeps it: owned and wiped here. */
   pin?: Uint8Array;
-  /** The latest use of a key for which the PIN was given, and the card is kept. */
+  /** The last use of a key for which the PIN was given and the card is reserved. */
   held?: AuthenticatedUse;
 }
 
 export interface LoginOptions {
   /**
-   * Single sign-on: whether this application may take up a login that another one shares. Left out, it neither takes up a login nor
-   * shares its own.
+   * Single sign-on: whether this application may adopt a shared login. Absent: it neither adopts a login nor shares its
+   * own.
    */
   readonly mayJoin?: ((token: Token) => boolean) | undefined;
-  /** Keeps the user's PIN until the login ends, for keys that want it before each use. Default: false. */
+  /** Keeps the user's PIN until the login ends, for keys that need it before each use. Default: false. */
   readonly keepsPin?: boolean | undefined;
 }
 
 /**
- * Who one application has logged in to which token. Its own C_Login alone decides: that the card holds a PIN as verified, for
- * another application or program, is no reason to let anybody in.
+ * The logins of one application by token. Only its own C_Login counts: a PIN that the card holds as verified, for
+ * another application or program, is not a login.
  */
 export class Logins implements LoggedIn {
   readonly #logins = new Map<Token, Login>();
   readonly #ended: (token: Token) => void;
   readonly #mayJoin: ((token: Token) => boolean) | undefined;
   readonly #keepsPin: boolean;
-  /** Tokens whose user logged out here: what others share is not taken up again. */
+  /** Tokens whose user logged out here: shared logins are not adopted again. */
   readonly #declined = new WeakSet<Token>();
 
-  /** @param ended Called for every login that ends, whatever ended it. */
+  /** @param ended Called for every login that ends, for whatever reason. */
   constructor(ended: (token: Token) => void, { mayJoin, keepsPin = false }: LoginOptions = {}) {
     this.#ended = ended;
     this.#mayJoin = mayJoin;
     this.#keepsPin = keepsPin;
   }
 
-  /** Who is logged in to `token`. Costs nothing: a reset that nobody has noticed yet is noticed by the next use of the card. */
+  /** Who is logged in to `token`. Costs no exchange: the next use of the card notices a reset. */
   userOf(token: Token): PinUser | undefined {
     return this.current(token)?.user;
   }
 
-  /** The login to `token`, as {@link userOf}: another one after a logout, though it be the same user's. */
+  /** The login to `token`, as {@link userOf}. A new object after each C_Login, even for the same user. */
   current(token: Token): Login | undefined {
     const login = this.#logins.get(token);
     if (!login) return this.#join(token);
@@ -79,11 +79,14 @@ export class Logins implements LoggedIn {
     return token.shared.has(this);
   }
 
-  /** Takes up the login of another application's user. It then is this application's own: it stays when the other one's ends. */
+  /**
+   * Adopts the login of another application's user. It then is this application's own: it continues when the other
+   * one's ends.
+   */
   #join(token: Token): Login | undefined {
     if (token.shared.size === 0 || this.#declined.has(token) || this.#mayJoin?.(token) !== true) return undefined;
     const { resets } = token.card;
-    // A login from before the card was reset, or on a card that is gone, is nobody's any more.
+    // A login from before a reset, or on a removed card, is invalid.
     if (token.card.gone || ![...token.shared.values()].some((shared) => shared.resets === resets)) return undefined;
     return this.#begin(token, { user: "user", resets, joined: true });
   }
@@ -95,21 +98,21 @@ export class Logins implements LoggedIn {
     return login;
   }
 
-  /** The user logged out here: logins that others share are not taken up, until the next C_Login or {@link accept}. */
+  /** The user logged out here: shared logins are not adopted until the next C_Login or {@link accept}. */
   decline(token: Token): void {
     this.#declined.add(token);
   }
 
-  /** The application is done with the token: when it comes back, it may take up what others share. */
+  /** The application has closed its sessions with the token: when it returns, it may adopt shared logins. */
   accept(token: Token): void {
     this.#declined.delete(token);
   }
 
   /**
-   * Verifies the PIN, once. A verification that ends after an abort is undone behind the caller.
-   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_TYPE_INVALID for an officer whom
-   *   the card does not know, CKR_PIN_INCORRECT for a PIN of a wrong length, CKR_DEVICE_REMOVED, CKR_FUNCTION_CANCELED;
-   *   what the card throws.
+   * Verifies the PIN, once. A verification that completes after an abort is undone in the background.
+   * @throws {CryptokiError} CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_TYPE_INVALID for
+   *   an officer whom the card does not have, CKR_PIN_INCORRECT for a PIN of a wrong length, CKR_DEVICE_REMOVED,
+   *   CKR_FUNCTION_CANCELED; the card's errors.
    */
   login(token: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
     const login = token.loginQueue.run(async () => {
@@ -118,7 +121,7 @@ export class Logins implements LoggedIn {
         await verify(token, user, pin, signal);
         throwIfAborted(signal, cancelled);
       } catch (error) {
-        // Where the card did not refuse the PIN, it may have verified it.
+        // If the card did not refuse the PIN, it may have verified it.
         if (signal?.aborted && !isRefusal(error)) await token.logoutIfUnused().catch(() => undefined);
         throw error;
       }
@@ -131,7 +134,7 @@ export class Logins implements LoggedIn {
   }
 
   /**
-   * Takes the PUK in place of an officer's PIN, unproved: no card compares one without setting a PIN.
+   * Accepts the PUK instead of an officer's PIN, unverified: no card compares one without setting a PIN.
    * @throws {CryptokiError} as {@link login}.
    */
   loginWithPuk(token: Token, puk: Pin, signal?: AbortSignal): Promise<void> {
@@ -141,12 +144,12 @@ export class Logins implements LoggedIn {
     }, signal);
   }
 
-  /** The PUK with which somebody logged in as officer, until it is used. */
+  /** The PUK of an officer's login, until it is used. */
   pukOf(token: Token): Uint8Array | undefined {
     return this.#logins.get(token)?.puk;
   }
 
-  /** It was used. The officer stays logged in, without it. */
+  /** Drops the PUK after its use. The officer stays logged in. */
   dropPuk(token: Token): void {
     const login = this.#logins.get(token);
     if (!login?.puk) return;
@@ -154,12 +157,12 @@ export class Logins implements LoggedIn {
     delete login.puk;
   }
 
-  /** The PIN of the user's login, while it is kept. Stays the login's own. */
+  /** The PIN of the user's login, while it is kept. The login owns it. */
   keptPin(token: Token): Uint8Array | undefined {
     return this.current(token)?.pin;
   }
 
-  /** The PIN was changed, or turned out to be another one by now. The user stays logged in, without it. @param pin Only this one. */
+  /** Drops the kept PIN, because it was changed or refused. The user stays logged in. @param pin Only this one. */
   dropKeptPin(token: Token, pin?: Uint8Array): void {
     const login = this.#logins.get(token);
     if (!login?.pin || (pin && !equalBytes(pin, login.pin))) return;
@@ -168,19 +171,18 @@ export class Logins implements LoggedIn {
   }
 
   #requireNobody(token: Token, user: PinUser): void {
-    // Its logins were forgotten when it went: this one would stay.
+    // Its logins were removed with the card: this one would remain.
     if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
     const login = this.current(token);
-    // Who shares another's login may prove the PIN as well.
+    // An application with an adopted login may verify the PIN as well.
     if (!login || (login.joined && user === "user")) return;
     const present = login.user;
     throw new CryptokiError(present === user ? CKR.USER_ALREADY_LOGGED_IN : CKR.USER_ANOTHER_ALREADY_LOGGED_IN);
   }
 
   /**
-   * Verifies the PIN for one use of a key, and keeps the card for it. Who is logged in stays as it is; the end of the login gives the
-   * card back.
-   * @returns Undefined where nothing needs to be kept: the use is as good later.
+   * Verifies the PIN for one use of a key, and reserves the card for it. The login stays; its end releases the card.
+   * @returns Undefined if no reservation is needed.
    */
   authenticate(token: Token, key: PrivateKey, pin: Pin, signal?: AbortSignal): Promise<AuthenticatedUse | undefined> {
     const turn = token.loginQueue.run(() => this.#authenticate(token, key, pin, signal), signal);
@@ -188,20 +190,21 @@ export class Logins implements LoggedIn {
   }
 
   /**
-   * As {@link authenticate}, with the PIN of the user's login, where it is kept. One that the card refuses is dropped before the turn
-   * ends, so that those who wait for theirs spend no second try on it.
-   * @returns The use that the card is kept for, if it is; undefined if no PIN is kept, or not any more at this call's turn.
-   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN if the PIN is not the card's any more; as {@link authenticate}.
+   * As {@link authenticate}, with the kept PIN of the user's login. A refused one is dropped within the same turn, so
+   * that waiting callers spend no second try on it.
+   * @returns The use for which the card is reserved, if it is; undefined if no PIN is kept, or not any more at this
+   *   call's turn.
+   * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN if the card refuses the kept PIN; as {@link authenticate}.
    */
   async authenticateWithKept(
     token: Token,
     key: PrivateKey,
     signal?: AbortSignal,
   ): Promise<{ readonly held: AuthenticatedUse | undefined } | undefined> {
-    // Nothing to wait for.
+    // No need to wait.
     if (!this.keptPin(token)) return undefined;
     const turn = token.loginQueue.run(async () => {
-      // Not before the turn: whoever drops it wipes it.
+      // Only in its turn: dropping the PIN wipes it.
       const pin = this.keptPin(token);
       if (!pin) return undefined;
       try {
@@ -213,7 +216,7 @@ export class Logins implements LoggedIn {
           token.dropKeptPins(refused);
           return Promise.resolve();
         });
-        const message = `the PIN that was kept is not the card's any more: ${error.message}`;
+        const message = `the card refuses the kept PIN: ${error.message}`;
         throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, message, { cause: error });
       }
     }, signal);
@@ -231,14 +234,14 @@ export class Logins implements LoggedIn {
     if (login) login.resets = token.card.resets;
     if (!held) return undefined;
     if (login && !signal?.aborted) login.held = held;
-    // Logged out, or left, in the meantime.
+    // Logged out, or finalised, in the meantime.
     else await held[Symbol.asyncDispose]();
     return held;
   }
 
-  /** The login is gone without anybody's doing: a reset, a removal, a blocked PIN. The card is not asked. */
+  /** Removes a login that has ended by itself: by a reset, a removal, a blocked PIN. Sends nothing to the card. */
   forget(token: Token): void {
-    // Those who shared it notice for themselves; nobody takes it up any more.
+    // Applications that share it notice it themselves; it is not adopted any more.
     if (token.shared.has(this)) token.shared.clear();
     this.#leave(token);
   }
@@ -256,7 +259,7 @@ export class Logins implements LoggedIn {
     if (this.#logins.delete(token)) this.#ended(token);
   }
 
-  /** Ends the login; the card forgets the PIN unless another application of this process still is logged in. */
+  /** Ends the login; the card forgets the PIN unless another application of this process is still logged in. */
   logout(token: Token): Promise<void> {
     const onCard = token.loggedIn.has(this);
     this.#leave(token);
@@ -269,9 +272,10 @@ export class Logins implements LoggedIn {
   }
 
   /**
-   * Runs one use of a key that needs a login. If the card has forgotten it, by a reset or otherwise, the application is logged
-   * out: CKR_USER_NOT_LOGGED_IN, never CKR_PIN_INCORRECT.
-   * @param authenticated The key wants its PIN before each use, so that its refusal says nothing about the login.
+   * Runs one use of a key that needs a login. If the card has forgotten it, by a reset or otherwise, the application is
+   * logged out: CKR_USER_NOT_LOGGED_IN, never CKR_PIN_INCORRECT.
+   * @param authenticated Whether the key needs its PIN before each use, so that its refusal says nothing about the
+   *   login.
    */
   async use<T>(token: Token, authenticated: boolean, work: () => Promise<T>): Promise<T> {
     if (this.current(token)?.user !== "user") throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
@@ -302,23 +306,24 @@ async function verifyForUse(
   }
   const byReader = pin === null && token.cardToken.pinPad !== undefined;
   const held = await orLoginError("user", () =>
-    byReader ? authenticate(null, signal) : withPin(pin, (copy) => authenticate(copy, signal)),
+    byReader ? authenticate(null, { signal }) : withPin(pin, (copy) => authenticate(copy, { signal })),
   );
   token.userVerified();
   return held;
 }
 
-/** The copy that the card is given is wiped, whatever comes of it. Without a PIN, the reader's keys take it. */
+/** Wipes the copy that the card gets. Without a PIN, the user types it on the reader. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
   await orLoginError(user, async () => {
-    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, signal);
-    await withPin(pin, (copy) => cardToken.login(user, copy, signal));
+    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, { signal });
+    await withPin(pin, (copy) => cardToken.login(user, copy, { signal }));
   });
 }
 
 /**
- * What a login says of a PIN of a length that the card does not take, which the card was not shown: it is wrong. CKR_PIN_LEN_RANGE "only
- * applies to functions which attempt to set a PIN" (PKCS#11 3.1 section 5.1.6). A user whom the card does not know is no user type of it.
+ * The error of a login with a PIN whose length the card does not accept, without sending it: it is wrong.
+ * CKR_PIN_LEN_RANGE "only applies to functions which attempt to set a PIN" (PKCS#11 3.1 section 5.1.6). For a user whom
+ * the card does not have: CKR_USER_TYPE_INVALID.
  */
 async function orLoginError<T>(user: PinUser, work: () => Promise<T>): Promise<T> {
   try {

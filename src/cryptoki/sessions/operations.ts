@@ -10,7 +10,7 @@ import type { Search } from "../objects/search.ts";
 import type { Token, TokenCard } from "../slots/token.ts";
 import type { GuardedKey } from "./guarded-key.ts";
 
-/** An operation under way: one object, whether its message comes in one call or in parts. */
+/** An active operation: one object, whether its message comes in one call or in parts. */
 export class SessionOperation<Kind extends Operation> {
   readonly stream: Kind;
   /** Its private key, if it has one. */
@@ -18,21 +18,21 @@ export class SessionOperation<Kind extends Operation> {
   readonly #requireKey: (() => unknown) | undefined;
   #begun = false;
 
-  /** @param requireKey Throws when the key is gone, whatever the stream still knows of it. */
+  /** @param requireKey Throws when the key is gone, even if the stream still has it. */
   constructor(stream: Kind, key?: GuardedKey, requireKey?: () => unknown) {
     this.stream = stream;
     this.key = key;
     this.#requireKey = requireKey;
   }
 
-  /** A part comes in: the functions that take all in one call are closed from now on. Errors as {@link requireKey}. */
+  /** Adds a part: the one-call functions are refused from now on. Errors as {@link requireKey}. */
   begin(): Kind {
     this.requireKey();
     this.#begun = true;
     return this.stream;
   }
 
-  /** It waits for the PIN of its key, and no call has come for it since it began. */
+  /** Whether it waits for the PIN of its key, and had no call since it began. */
   get isAbandoned(): boolean {
     return !this.#begun && this.key?.awaitsPin === true;
   }
@@ -43,12 +43,12 @@ export class SessionOperation<Kind extends Operation> {
   }
 
   /**
-   * All comes in at once.
-   * @throws {CryptokiError} CKR_OPERATION_ACTIVE once a part has come in.
+   * The whole message at once.
+   * @throws {CryptokiError} CKR_OPERATION_ACTIVE after a part.
    */
   requireWhole(): void {
     if (!this.#begun) return;
-    throw new CryptokiError(CKR.OPERATION_ACTIVE, "parts of the message are in already; end with C_...Final");
+    throw new CryptokiError(CKR.OPERATION_ACTIVE, "parts of the message were given already; end with C_...Final");
   }
 }
 
@@ -63,7 +63,7 @@ export class MessageOperation<Kind extends Operation> {
   readonly #make: () => SessionOperation<Kind>;
   #open: SessionOperation<Kind> | undefined;
 
-  /** @param make Makes the operation of one message; `key` is theirs. */
+  /** @param make Creates the operation of one message; `key` is theirs. */
   constructor(make: () => SessionOperation<Kind>, key: GuardedKey | undefined) {
     this.#make = make;
     this.key = key;
@@ -73,7 +73,7 @@ export class MessageOperation<Kind extends Operation> {
     return this.#open !== undefined;
   }
 
-  /** A message by itself. */
+  /** A message in one call. */
   one(): SessionOperation<Kind> {
     return this.#make();
   }
@@ -88,14 +88,14 @@ export class MessageOperation<Kind extends Operation> {
     return this.#open;
   }
 
-  /** The message under way is over. */
+  /** Ends the present message. */
   end(): void {
     this.#open?.stream.wipe();
     this.#open = undefined;
   }
 }
 
-/** What may be under way in a session, one of each kind at most. */
+/** The possible operations in a session, at most one of each kind. */
 export interface OperationTypes {
   find: Search;
   encrypt: SessionOperation<Cipher>;
@@ -114,21 +114,21 @@ export interface OperationTypes {
 export type OperationKind = keyof OperationTypes;
 
 /**
- * The operations of one session. The rules are the same for all (PKCS#11 3.1 section 5.1.7 and each function's own): one that
- * is active keeps others of its kind out, an error ends it, and so does its result. Whatever ends it, it is wiped.
+ * The operations of one session. The rules are the same for all (PKCS#11 3.1 section 5.1.7 and each function's own): an
+ * active one excludes others of its kind; an error ends it, and so does its result. It is wiped at its end.
  */
 export class Operations {
   readonly #active: Partial<OperationTypes> = {};
   /** In the order in which they began. */
   readonly #order = new Set<OperationKind>();
 
-  /** Handles of the keys of those that have one. */
+  /** Handles of their keys. */
   readonly #keys = new Map<OperationKind, number>();
 
   /**
    * Begins an operation, if `make` succeeds.
    * @param key The handle of its key.
-   * @throws {CryptokiError} CKR_OPERATION_ACTIVE; what `make` throws.
+   * @throws {CryptokiError} CKR_OPERATION_ACTIVE; the error of `make`.
    */
   async begin<Kind extends OperationKind>(
     kind: Kind,
@@ -144,15 +144,15 @@ export class Operations {
   }
 
   /**
-   * A signature that waits for the PIN of its key, which nobody gave, and that no call has come for since it began: a program that cannot
-   * ask for that PIN has given it up, without a call that ends it. A new signature with another key may take its place
+   * Whether a signature is abandoned: it waits for the PIN of its key, and had no call since it began. A program that
+   * cannot ask for that PIN gives it up without ending it. A new signature with another key may replace it
    * (docs/decisions/abandoned-signatures.md).
    */
   #isAbandoned(kind: OperationKind, key: number | undefined): boolean {
     return kind === "sign" && key !== this.#keys.get(kind) && this.#active.sign?.isAbandoned === true;
   }
 
-  /** What is under way, in the order in which it began. */
+  /** The active operations, in the order in which they began. */
   get active(): readonly OperationKind[] {
     return [...this.#order];
   }
@@ -177,7 +177,7 @@ export class Operations {
     this.#keys.delete(kind);
   }
 
-  /** The session ends. */
+  /** Ends all operations with the session. */
   cancelAll(): void {
     for (const kind of this.#order) this.cancel(kind);
   }
@@ -225,8 +225,8 @@ export class Operations {
   }
 
   /**
-   * The private key of the operation that began last of those whose key wants its PIN before each use. Where no key says so, that of
-   * the last operation: not every card tells which keys want it.
+   * The private key of the last operation whose key needs its PIN before each use. If no key reports that, the last
+   * operation's: some cards do not report it.
    */
   get awaitingPin(): GuardedKey | undefined {
     const keys = [...this.#order].reverse().flatMap((kind) => {
@@ -237,11 +237,11 @@ export class Operations {
   }
 }
 
-/** So that a caller who saves and never restores does not fill the memory. */
+/** Limits the memory for states that are saved but never restored. */
 const MAX_STATES = 256;
 const NAME_LENGTH = 16;
 
-/** What the session that a state is restored to has in common with the one that it comes from (PKCS#11 3.1 section 5.6.7). */
+/** What the session must have in common with the one that saved the state (PKCS#11 3.1 section 5.6.7). */
 interface SessionPlace {
   readonly token: Token;
   /** CKS. */
@@ -255,13 +255,13 @@ interface SavedState {
 }
 
 /**
- * Operations that C_GetOperationState saved. Node's crypto gives a hash's state to nobody, so a state is the name of a copy that is
- * kept here: it holds within one application, for as many times as it is restored.
+ * States that C_GetOperationState saved. Node's crypto does not export a hash's state, so a state is the name of a copy
+ * that is kept here: it is valid within one application, for any number of restorations.
  */
 export class SavedStates {
   #states: SavedState[] = [];
 
-  /** The oldest goes when there are too many. @returns Its name. */
+  /** Saves a state; the oldest is dropped if there are too many. @returns Its name. */
   save(digester: Digester, place: SessionPlace): Uint8Array {
     const name = randomBytes(NAME_LENGTH);
     this.#states.push({ name: Uint8Array.from(name), digester: digester.copy(), place });
@@ -269,12 +269,12 @@ export class SavedStates {
     return name;
   }
 
-  /** The card is gone: no session can restore what was saved in one with it. */
+  /** Drops the states of a removed card, which no session can restore. */
   forget(card: TokenCard): void {
     this.#states = this.#states.filter(({ place }) => place.token.card !== card);
   }
 
-  /** @throws {CryptokiError} CKR_SAVED_STATE_INVALID, also if it is a session's with another token or in another state. */
+  /** @throws {CryptokiError} CKR_SAVED_STATE_INVALID, also if the session has another token or another state. */
   restore(name: Uint8Array, { token, state }: SessionPlace): Digester {
     const saved = this.#states.find((one) => equalBytes(one.name, name));
     if (!saved) throw new CryptokiError(CKR.SAVED_STATE_INVALID, "saved by another application, or too long ago");

@@ -26,7 +26,7 @@ export class Session {
     return CKF_SESSION.SERIAL_SESSION | (this.readWrite ? CKF_SESSION.RW_SESSION : 0);
   }
 
-  /** {@link CKS}, given who is logged in to its token (PKCS#11 3.1, session states). */
+  /** {@link CKS}, by the login to its token (PKCS#11 3.1, session states). */
   state(user: PinUser | undefined): number {
     if (user === "so") return CKS.RW_SO_FUNCTIONS;
     if (user === "user") return this.readWrite ? CKS.RW_USER_FUNCTIONS : CKS.RO_USER_FUNCTIONS;
@@ -40,16 +40,16 @@ interface TokenSessions {
   readWrite: number;
 }
 
-/** How many sessions are open. */
+/** Number of open sessions. */
 export interface SessionCount {
   readonly total: number;
   readonly readWrite: number;
 }
 
-/** The sessions of one application. A handle is never used again, so that an old one cannot mean a new session. */
+/** The sessions of one application. A handle is never reused, so that an old one cannot mean a new session. */
 export class SessionTable {
   readonly #sessions = new Map<number, Session>();
-  /** The same sessions: to open or close one costs the same however many there are. */
+  /** The same sessions by token, so that opening and closing have a constant cost. */
   readonly #byToken = new Map<Token, TokenSessions>();
   #next = 1;
   #ended = false;
@@ -57,7 +57,7 @@ export class SessionTable {
   /** @throws {CryptokiError} CKR_CRYPTOKI_NOT_INITIALIZED after {@link end}; CKR_DEVICE_REMOVED. */
   open(token: Token, readWrite: boolean): Session {
     if (this.#ended) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile");
-    // The sessions with it were closed when it went: this one would stay.
+    // The sessions with it were closed at its removal: this one would remain.
     if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
     const session = new Session(this.#next++, token, readWrite);
     this.#sessions.set(session.handle, session);
@@ -68,7 +68,7 @@ export class SessionTable {
     return session;
   }
 
-  /** Sessions that are open stay for their calls under way; no more are opened. */
+  /** Keeps open sessions for their pending calls; no more are opened. */
   end(): void {
     this.#ended = true;
   }
@@ -104,7 +104,7 @@ export class SessionTable {
     return { total: mates?.all.size ?? 0, readWrite: mates?.readWrite ?? 0 };
   }
 
-  /** The tokens with which sessions are open; of one card, or of all. */
+  /** The tokens with open sessions; of one card, or of all. */
   tokens(card?: TokenCard): readonly Token[] {
     return [...this.#byToken.keys()].filter((token) => card === undefined || token.card === card);
   }

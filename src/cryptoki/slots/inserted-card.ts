@@ -16,31 +16,31 @@ import { cardObject } from "../objects/card-objects.ts";
 import { Reservation } from "./reservation.ts";
 import { Token, type TokenCard } from "./token.ts";
 
-/** The way to cards, and to what is on them. */
+/** Dependencies for opening cards: PC/SC client and profiles. */
 export interface CardEnvironment extends CardOptions {
   readonly pcsc: Pcsc;
   readonly recognition: CardRecognition;
 }
 
-/** What {@link InsertedCard} needs of the reader that it is in. */
+/** The parts of a reader that {@link InsertedCard} needs. */
 export interface ReaderSlot {
   readonly name: string;
   readonly mute: boolean;
-  /** What the reader said of itself, for all cards that come to it. */
+  /** What the reader reported of itself, for all its cards. */
   readonly facts: ReaderFacts;
   slotID(index: number): number;
-  /** The card was looked at, and has tokens. */
+  /** Called when the card's tokens are known. */
   found(tokens: readonly Token[]): void;
 }
 
-/** One card from its insertion to its removal. The same card put in again is another one. */
+/** One card from its insertion to its removal. The same card inserted again is another one. */
 export class InsertedCard implements TokenCard {
   readonly #way: CardEnvironment;
   readonly #place: ReaderSlot;
   readonly reservation = new Reservation();
   #card: Card | undefined;
   /**
-   * The card's tokens; none if no profile knows the card. Looks once, unless looking failed.
+   * The card's tokens; none if no profile recognises the card. Examines it once, unless that failed.
    * @throws {CryptokiError} CKR_TOKEN_NOT_RECOGNIZED if the card does not answer; {CardAccessError}; {CardError}.
    */
   readonly tokens = memoizeAsync(() => this.#look());
@@ -49,7 +49,7 @@ export class InsertedCard implements TokenCard {
   #gone = false;
   #unusable: string | undefined;
 
-  /** @param expected How many tokens it had when it was looked at before, if it was. */
+  /** @param expected The number of its tokens at an earlier examination, if any. */
   constructor(way: CardEnvironment, place: ReaderSlot, expected = 0) {
     this.#way = way;
     this.#place = place;
@@ -68,12 +68,12 @@ export class InsertedCard implements TokenCard {
     return this.#known ?? [];
   }
 
-  /** What the card is, in words, if no profile can use it and that can be told. */
+  /** A description of a card that no profile supports, if known. */
   get unusable(): string | undefined {
     return this.#unusable;
   }
 
-  /** How many tokens it has; until a look at it succeeds, how many it had before. */
+  /** The number of its tokens; until an examination succeeds, the earlier number. */
   get tokenCount(): number {
     return this.#known?.length ?? this.#expected;
   }
@@ -94,7 +94,7 @@ export class InsertedCard implements TokenCard {
     }));
     try {
       this.#requirePresent();
-      // A card that answered wrongly once is not unknown until it is taken out: only the second look counts.
+      // A card that answered wrongly once stays unknown only after a second attempt.
       const claim = (): Promise<CardApplication | undefined> => afterReset(() => recognition.claim(card));
       const application = (await claim()) ?? (await claim());
       this.#requirePresent();
@@ -110,16 +110,16 @@ export class InsertedCard implements TokenCard {
       if (this.gone || !isGone(error)) await this.#disconnect();
       throw error;
     }
-    // No profile can use it, and another program may want it for itself. Why is for people: nothing depends on it.
+    // No profile supports it, and another program may need it. The reason is only for people: no code depends on it.
     this.#unusable = await recognition.explain(card).catch(() => undefined);
     this.#known = [];
     await this.#disconnect();
     return [];
   }
 
-  /** @throws {CardGoneError} if the card went while it was looked at: nothing of it may be kept. */
+  /** @throws {CardGoneError} if the card was removed during the examination: nothing of it may be kept. */
   #requirePresent(): void {
-    if (this.#gone) throw new CardGoneError("the card was taken out while it was looked at");
+    if (this.#gone) throw new CardGoneError("the card was removed while it was examined");
   }
 
   get isHeld(): boolean {
@@ -128,11 +128,11 @@ export class InsertedCard implements TokenCard {
 
   async hold(signal?: AbortSignal): Promise<AsyncDisposable> {
     if (!this.#card) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
-    return this.#card.hold(signal);
+    return this.#card.hold({ signal });
   }
 
   release(): void {
-    // A card that cannot be let go is noticed by the next call.
+    // The next call notices a card that could not be released.
     this.#card?.release().catch(() => undefined);
   }
 
@@ -145,7 +145,7 @@ export class InsertedCard implements TokenCard {
   async #disconnect(): Promise<void> {
     const card = this.#card;
     this.#card = undefined;
-    // Its failure changes nothing: the connection is given up.
+    // A failure changes nothing: the connection is dropped.
     await card?.[Symbol.asyncDispose]().catch(() => undefined);
   }
 }

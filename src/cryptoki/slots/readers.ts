@@ -3,17 +3,17 @@ import type { ReaderState } from "../../pcsc/index.ts";
 import { type ReaderSlot, type CardEnvironment, InsertedCard } from "./inserted-card.ts";
 import type { Token } from "./token.ts";
 
-/** What a change meant: slots whose application should look again, and a card that went. */
+/** The effects of a change: slots with events, and a card that was removed. */
 export interface ReaderChange {
   readonly slots: readonly number[];
   readonly removed: InsertedCard | undefined;
 }
 
-/** What a reader needs of whom it belongs to. */
+/** What a reader needs of its source. */
 interface ReaderOwner {
-  /** Gives a slot ID that nobody had before. */
+  /** Returns a new slot ID. */
   allocate(): number;
-  /** The card in the reader was looked at: slots besides its first that hold tokens. */
+  /** Called when the reader's card was examined: slots besides its first that hold tokens. */
   found(first: number, further: readonly number[]): void;
 }
 
@@ -42,12 +42,12 @@ export class Reader implements ReaderSlot {
     return this.#state?.mute ?? false;
   }
 
-  /** The card that is in, as far as anybody knows. */
+  /** The present card, as far as is known. */
   get card(): InsertedCard | undefined {
     return this.#card?.gone === true ? undefined : this.#card;
   }
 
-  /** The slot of the card's token number `index`: the same as long as the process lives. */
+  /** The slot of the card's token number `index`: fixed for the life of the process. */
   slotID(index: number): number {
     return (this.#slotIDs[index] ??= this.#owner.allocate());
   }
@@ -57,23 +57,25 @@ export class Reader implements ReaderSlot {
     if (first !== undefined && further.length > 0) this.#owner.found(first, further);
   }
 
-  /** One slot, and one more for each further token of the card that is in. */
+  /** One slot, and another for each further token of the present card. */
   get slotIDs(): readonly number[] {
     return this.#slotIDs.slice(0, Math.max(1, this.card?.tokenCount ?? 0));
   }
 
-  /** Every ID that this reader ever gave. */
+  /** All IDs of this reader. */
   get allSlotIDs(): readonly number[] {
     return this.#slotIDs;
   }
 
-  /** The connection to `card` broke off. If it is still in, as far as the resource manager says, it is looked at anew. */
+  /**
+   * Called when the connection to `card` broke. If the resource manager still reports the card, it is examined anew.
+   */
   renew(card: unknown): void {
     if (this.#card !== card || !this.#state?.present) return;
     this.#card = new InsertedCard(this.#way, this, this.#card?.tokenCount);
   }
 
-  /** Takes note of what the resource manager says now; undefined when the reader is unplugged. */
+  /** Takes the resource manager's new state; undefined when the reader is unplugged. */
   update(state: ReaderState | undefined): ReaderChange {
     const before = this.#state;
     const slots = this.slotIDs;
@@ -81,20 +83,20 @@ export class Reader implements ReaderSlot {
     this.#state = state;
     const same =
       before?.present === state?.present && before?.events === state?.events && (before === undefined) === !state;
-    // A card that broke off is gone, even if the resource manager says afterwards that one is in: it is a new one.
+    // After a broken connection the card counts as removed, even if the resource manager reports one: it is a new one.
     if (same && card?.gone !== true) return { slots: [], removed: undefined };
     this.#card = state?.present ? new InsertedCard(this.#way, this) : undefined;
     return { slots, removed: card };
   }
 }
 
-/** Whom a source's readers belong to. */
+/** Receives events of a ReaderSource. */
 export interface SourceOwner extends ReaderOwner {
-  /** Hears of every change, and of the end of every card. */
+  /** Called for every change, and at the end of every card. */
   changed(change: ReaderChange): void;
 }
 
-/** The readers that one resource manager knows, or one reader that a program brought along, while somebody follows them. */
+/** The readers of one resource manager, or one that a program added, while an application follows them. */
 export class ReaderSource {
   readonly #way: CardEnvironment;
   readonly #owner: SourceOwner;
@@ -106,13 +108,13 @@ export class ReaderSource {
     this.#owner = owner;
   }
 
-  /** All that were ever seen, in the order in which they came. */
+  /** All readers ever seen, in order. */
   get readers(): readonly Reader[] {
     return [...this.#readers.values()];
   }
 
   /**
-   * Follows the readers, from the first call to {@link stop}; waits until they are known.
+   * Follows the readers, from the first call to {@link stop}; waits for the first list.
    * @throws {CardWayError}
    */
   start(): Promise<void> {
@@ -125,7 +127,7 @@ export class ReaderSource {
     const watch = this.#watch;
     this.#watch = undefined;
     watch?.stop.abort();
-    // At once, before anybody starts again.
+    // Synchronously, before a new start.
     const endings = this.readers.map((reader) => this.#update(reader, undefined));
     await Promise.all([watch?.ended, ...endings]);
   }
@@ -136,14 +138,14 @@ export class ReaderSource {
     const ready = new Promise<void>((resolve, reject) => {
       ended = this.#follow(stop.signal, resolve).then(resolve, reject);
     });
-    // Whoever starts hears of a failure; nobody may be there any more.
+    // The caller of start gets a failure; there may be none any more.
     ready.catch(() => undefined);
     return { stop, ready, ended };
   }
 
   async #follow(signal: AbortSignal, told: () => void): Promise<void> {
     try {
-      for await (const states of followReaders(this.#way.pcsc, signal)) {
+      for await (const states of followReaders(this.#way.pcsc, { signal })) {
         if (signal.aborted) return;
         this.#apply(states);
         told();
@@ -171,7 +173,7 @@ export class ReaderSource {
 
 interface Watch {
   readonly stop: AbortController;
-  /** The readers were told once. */
+  /** Whether the readers have been reported once. */
   readonly ready: Promise<void>;
   readonly ended: Promise<void>;
 }

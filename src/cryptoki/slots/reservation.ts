@@ -2,7 +2,7 @@ import { Condition, Deadline, throwIfAborted } from "../../async/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 
-/** Milliseconds for which a call waits while another application has the card for itself. */
+/** Milliseconds for which a call waits while another application has reserved the card. */
 const PATIENCE = 3_000;
 
 interface Held {
@@ -12,11 +12,11 @@ interface Held {
   transaction?: AsyncDisposable;
 }
 
-/** Keeps a card for one caller over several calls, for a limited time. */
+/** Reserves a card for one caller over several calls, for a limited time. */
 export class Reservation {
   readonly #freed = new Condition(cancelled);
   #held: Held | undefined;
-  /** Whether a caller has the card for itself. */
+  /** Whether a caller has reserved the card. */
   isTaken = false;
 
   isHeldBy(holder: object): boolean {
@@ -24,8 +24,8 @@ export class Reservation {
   }
 
   /**
-   * Takes the card, or begins the time anew for the caller that has it already.
-   * @param hold Keeps other programs out, until its result is disposed of.
+   * Reserves the card, or restarts the time for the caller that has it already.
+   * @param hold Keeps other programs away, until its result is disposed of.
    * @throws {CryptokiError} CKR_DEVICE_ERROR as {@link waitUntilFree}; CKR_FUNCTION_CANCELED.
    */
   async acquire(
@@ -34,11 +34,11 @@ export class Reservation {
     hold: () => Promise<AsyncDisposable>,
     signal?: AbortSignal,
   ): Promise<void> {
-    // Of several callers that waited, one is the first to look again.
+    // One of several waiting callers is the first to check again.
     while (this.#held && !this.isHeldBy(holder)) await this.waitUntilFree(signal);
     if (!this.#held) await this.#begin({ holder }, hold, signal);
     const held = this.#held;
-    // It was given back meanwhile.
+    // It was released meanwhile.
     if (held?.holder !== holder) return;
     clearTimeout(held.timer);
     held.timer = setTimeout(() => {
@@ -59,19 +59,19 @@ export class Reservation {
     if (this.#held !== held) this.#end(held);
   }
 
-  /** Gives the card back, if it is this caller's. */
+  /** Releases the card, if this caller has reserved it. */
   release(holder: object): void {
     if (this.#held?.holder === holder) this.#end(this.#held);
   }
 
-  /** The card is gone: no caller has it. */
+  /** The card is gone: the reservation ends. */
   end(): void {
     if (this.#held) this.#end(this.#held);
   }
 
   #end(held: Held): void {
     clearTimeout(held.timer);
-    // Does not wait: the card's own queue ends the transaction before all calls that come after.
+    // Does not wait: the card's own queue ends the transaction before all later calls.
     const over = held.transaction?.[Symbol.asyncDispose]();
     delete held.transaction;
     over?.then(undefined, () => undefined);
@@ -82,7 +82,7 @@ export class Reservation {
   }
 
   /**
-   * Waits until no caller has the card for itself.
+   * Waits until no caller has reserved the card.
    * @throws {CryptokiError} CKR_DEVICE_ERROR after three seconds; CKR_FUNCTION_CANCELED.
    */
   async waitUntilFree(signal?: AbortSignal): Promise<void> {

@@ -6,26 +6,26 @@ import type { CardEnvironment } from "./inserted-card.ts";
 import { type Reader, type ReaderChange, ReaderSource } from "./readers.ts";
 import type { Token, TokenCard } from "./token.ts";
 
-/** The way to cards, and what may be on them. */
+/** The connection to cards, and the supported card applications. */
 export interface CardAccess extends CardOptions {
   readonly pcsc: Pcsc;
-  /** Kinds of card applications, the most common first: where a card carries several, the order says whose it is. */
+  /** Profiles of card applications, the most common first: if a card carries several, the order decides. */
   readonly profiles: readonly CardProfile[];
 }
 
-/** An application that wants to know what happens in the slots. */
+/** An application that receives the events of the slots. */
 export interface SlotListener {
-  /** A token came or went, or the reader did. */
+  /** A token or a reader came or went. */
   slotChanged(slotID: number): void;
-  /** The card in the reader whose first slot is `first` was looked at: `further` slots hold tokens of it. */
+  /** The card in the reader whose first slot is `first` was examined: `further` slots hold tokens of it. */
   slotsFound(first: number, further: readonly number[]): void;
-  /** A card went; its tokens are valid no more. */
+  /** A card was removed; its tokens are invalid. */
   cardRemoved(card: TokenCard): void;
-  /** Something is wrong on a card. */
+  /** There is a finding on a card. */
   cardFinding(finding: CardFinding, reader: string): void;
   /** Whether it has a session with the token. */
   usesToken(token: Token): boolean;
-  /** An application is about to leave a login that it shares: those who are in it by single sign-on keep it. */
+  /** An application is about to leave a login that it shares: those with single sign-on keep it. */
   sharedLoginLeft(token: Token): void;
 }
 
@@ -33,19 +33,19 @@ export interface SlotListener {
 export interface Slot {
   readonly id: number;
   readonly reader: Reader;
-  /** Which of the card's tokens it holds. */
+  /** The number of its token on the card. */
   readonly index: number;
 }
 
 /**
  * The readers and cards that any number of applications share: their slots, connections, and what was read from the cards.
- * Slot IDs are given once and kept, also while nobody is attached. What the readers are is told by the resource manager's
- * events; only {@link slots} and {@link token} may turn to a card.
+ * Slot IDs are given once and kept, also while no application is attached. What the readers are is told by the resource manager's
+ * events; only `slots` and `token` may turn to a card.
  */
 export class SlotTable {
   readonly #way: CardEnvironment;
   readonly #machine: ReaderSource;
-  /** Readers that programs brought along. */
+  /** Readers that programs added. */
   readonly #added = new Set<ReaderSource>();
   readonly #listeners = new Set<SlotListener>();
   #nextID = 0;
@@ -74,7 +74,7 @@ export class SlotTable {
     });
   }
 
-  /** Begins to tell `listener` of changes. The first one waits until the readers are known. */
+  /** Begins to tell `listener` of changes. The first one waits until the readers are known. @internal */
   async attach(listener: SlotListener): Promise<void> {
     const ready = this.#machine.start();
     this.#listeners.add(listener);
@@ -86,15 +86,16 @@ export class SlotTable {
     }
   }
 
-  /** The last one to leave ends the watch and the connections to the cards. */
+  /** The last one to leave ends the watch and the connections to the cards. @internal */
   async detach(listener: SlotListener): Promise<void> {
     if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
     await this.#machine.stop();
   }
 
   /**
-   * Readers that a program brings along: from now on they have slots, beside those of the machine.
+   * Adds a program's own readers: they get slots beside those of the machine.
    * @throws {CardAccessError} if they cannot be followed.
+   * @internal
    */
   async add(pcsc: Pcsc): Promise<ReaderSource> {
     const source = this.#source({ ...this.#way, pcsc });
@@ -108,7 +109,7 @@ export class SlotTable {
     return source;
   }
 
-  /** Takes what was added away, with its slots. */
+  /** Takes what was added away, with its slots. @internal */
   async remove(source: ReaderSource): Promise<void> {
     if (!this.#added.has(source)) return;
     await source.stop();
@@ -119,15 +120,15 @@ export class SlotTable {
     return [this.#machine, ...this.#added].flatMap(({ readers }) => readers);
   }
 
-  /** All slots of the readers that are plugged in, after a look at the cards that nobody has looked at. */
+  /** All slots of the readers that are plugged in, after a look at the cards that were not looked at before. @internal */
   async slots(): Promise<readonly Slot[]> {
     const readers = this.#readers.filter((reader) => reader.plugged);
-    // One card that cannot be reached must not hide the others; C_GetTokenInfo says what is wrong with it.
+    // A card that cannot be reached must not hide the others; C_GetTokenInfo reports its error.
     await Promise.allSettled(readers.map(async (reader) => reader.card?.tokens()));
     return readers.flatMap((reader) => reader.slotIDs.map((id, index) => ({ id, reader, index })));
   }
 
-  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID. */
+  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID. @internal */
   slot(id: number): Slot {
     for (const reader of this.#readers) {
       const index = reader.allSlotIDs.indexOf(id);
@@ -139,6 +140,7 @@ export class SlotTable {
   /**
    * The token in a slot.
    * @throws {CryptokiError} CKR_SLOT_ID_INVALID, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED; what the card throws.
+   * @internal
    */
   async token(id: number): Promise<Token> {
     const { reader, index } = this.slot(id);
@@ -151,25 +153,26 @@ export class SlotTable {
     throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, card.unusable);
   }
 
-  /** Whether any application has a session with the token. */
+  /** Whether any application has a session with the token. @internal */
   inUse(token: Token): boolean {
     return [...this.#listeners].some((listener) => listener.usesToken(token));
   }
 
   /**
-   * An application that shares its login leaves it. Whoever has a session is logged in by it, also an application that has made no call
+   * An application leaves its shared login. Every application with a session adopts it, also one that has made no call
    * since.
+   * @internal
    */
   leaveSharedLogin(token: Token): void {
     for (const listener of this.#listeners) listener.sharedLoginLeft(token);
   }
 
-  /** Gives back what cards a caller has for himself. */
+  /** Gives back what cards a caller has for himself. @internal */
   release(holder: object): void {
     for (const { card } of this.#readers) card?.reservation.release(holder);
   }
 
-  /** Somebody found out that a card is gone, before the resource manager told. */
+  /** A caller found out that a card is gone before the resource manager reported it. @internal */
   lost(card: TokenCard): void {
     if (card.gone) return;
     void card.end();
@@ -177,7 +180,7 @@ export class SlotTable {
     for (const listener of this.#listeners) listener.cardRemoved(card);
   }
 
-  /** The card is not what it was: in every application its sessions and handles end, and it is looked at anew. */
+  /** The card is not what it was: in every application its sessions and handles end, and it is looked at anew. @internal */
   renew(card: TokenCard): void {
     const slots = this.#readers.find((reader) => reader.card === card)?.slotIDs ?? [];
     this.lost(card);

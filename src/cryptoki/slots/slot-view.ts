@@ -4,24 +4,24 @@ import { cancelled, CryptokiError } from "../errors.ts";
 import type { Slot, SlotTable } from "./slot-table.ts";
 import type { Token } from "./token.ts";
 
-/** Which of a card's tokens stands in the one slot of its reader: by its number, from 0, or by the name of its PIN. */
+/** Which of a card's tokens is in the only slot of its reader: by its number, from 0, or by the name of its PIN. */
 export type TokenChoice = number | string;
 
 /**
- * The slots as one application sees them: all of them, or one for each reader. An application that never thought of two slots at one
- * reader keeps its slot while cards with one PIN and with several come and go.
+ * The slots as one application sees them: all of them, or one for each reader. An application that does not expect two
+ * slots for one reader keeps its slot while cards with one PIN and with several come and go.
  */
 export class SlotView {
   readonly #table: SlotTable;
   readonly #choice: TokenChoice | undefined;
 
-  /** @param choice Undefined for all slots. A card without the token that is named shows its first. */
+  /** @param choice Undefined for all slots. A card without the named token shows its first. */
   constructor(table: SlotTable, choice: TokenChoice | undefined) {
     this.#table = table;
     this.#choice = choice;
   }
 
-  /** Errors as of {@link SlotTable.slots}. */
+  /** Errors as for {@link SlotTable.slots}. */
   async slots(): Promise<readonly Slot[]> {
     const slots = await this.#table.slots();
     return this.#choice === undefined ? slots : slots.filter(({ index }) => index === 0);
@@ -34,7 +34,7 @@ export class SlotView {
     return slot;
   }
 
-  /** The token in a slot. Errors as of {@link SlotTable.token}. */
+  /** The token in a slot. Errors as for {@link SlotTable.token}. */
   async token(id: number): Promise<Token> {
     const { reader } = this.slot(id);
     const first = await this.#table.token(id);
@@ -45,22 +45,22 @@ export class SlotView {
     return first;
   }
 
-  /** The slot in which this application sees what happens in `slotID`. */
+  /** The slot in which this application sees the events of `slotID`. */
   visibleSlotId(slotID: number): number {
     return this.#choice === undefined ? slotID : this.#table.slot(slotID).reader.slotID(0);
   }
 }
 
-/** The event flags of one application: slots in which something happened that the application was not told yet. */
+/** The event flags of one application: slots with events that it has not received yet. */
 export class SlotEvents {
   readonly #slots = new Set<number>();
-  /** Slots that had events, also those whose flag was taken down. */
+  /** Slots with events, also with cleared flags. */
   readonly #had = new Set<number>();
   readonly #changed = new Condition(cancelled);
   #ended = false;
   #count = 0;
 
-  /** All events, also those whose flag was taken down. */
+  /** All events, also with cleared flags. */
   get count(): number {
     return this.#count;
   }
@@ -72,7 +72,7 @@ export class SlotEvents {
     this.#changed.notifyAll();
   }
 
-  /** Whether something happened in the slot since the flags were cleared. */
+  /** Whether the slot had an event since the flags were cleared. */
   had(slotID: number): boolean {
     return this.#had.has(slotID);
   }
@@ -89,7 +89,7 @@ export class SlotEvents {
     this.#changed.notifyAll();
   }
 
-  /** Takes one slot's flag down; undefined if none is up. */
+  /** Clears one slot's flag and returns the slot; undefined if none is set. */
   take(): number | undefined {
     const [slotID] = this.#slots;
     if (slotID !== undefined) this.#slots.delete(slotID);
@@ -97,7 +97,7 @@ export class SlotEvents {
   }
 
   /**
-   * Waits for a flag and takes it down.
+   * Waits for a flag and clears it.
    * @throws {CryptokiError} CKR_CRYPTOKI_NOT_INITIALIZED after {@link end}; CKR_FUNCTION_CANCELED.
    */
   async wait(signal?: AbortSignal): Promise<number> {

@@ -7,59 +7,61 @@ import type { ObjectContents, ObjectLife } from "../objects/object-copy.ts";
 import { fitText } from "../structures.ts";
 import type { Reservation } from "./reservation.ts";
 
-/** The card that a token is on, from its insertion to its removal. */
+/** The card of a token, from its insertion to its removal. */
 export interface TokenCard {
-  /** The card was taken out, or the way to it broke: nothing of it is valid any more. */
+  /** The card was removed, or the connection to it broke: nothing of it is valid any more. */
   readonly gone: boolean;
-  /** How often the card was reset by somebody; what was verified before is forgotten. */
+  /** Number of resets by any program; verified PINs are forgotten at each. */
   readonly resets: number;
-  /** Its tokens; none before the first look at the card. */
+  /** Its tokens; empty before the card was examined. */
   readonly knownTokens: readonly Token[];
-  /** The application that has the card for itself over several calls. */
+  /** The caller that holds the card across several calls (C_UnlockBegin). */
   readonly reservation: Reservation;
-  /** A caller keeps the card for one use of a key: any other that turns to it waits. */
+  /** Whether the card is reserved for one use of a key: other callers wait. */
   readonly isHeld: boolean;
-  /** Keeps other programs away from it, until what it gives is disposed of. */
+  /** Keeps other programs away from it, until the result is disposed of. */
   hold(signal?: AbortSignal): Promise<AsyncDisposable>;
-  /** Its answer to reset, while somebody is connected to it. */
+  /** Its answer to reset, while connected. */
   readonly atr: Uint8Array | undefined;
-  /** Lets other programs at the card at once, after the calls under way: a caller is done with it for now. */
+  /** Lets other programs use the card at once, after the pending calls. */
   release(): void;
-  /** Ends the connection, after the calls under way. */
+  /** Ends the connection, after the pending calls. */
   end(): Promise<void>;
 }
 
-/** Makes the contents of an object of a card's token. */
+/** Creates the contents of an object of a card's token. */
 export type TokenContents = (object: CardObject, token: Token, life: Readonly<ObjectLife>) => ObjectContents;
 
-/** An application that is logged in, and may keep the user's PIN until its logout. */
+/** A logged-in application, which may keep the user's PIN until its logout. */
 export interface LoggedIn {
-  /** Forgets the PIN that it keeps for the token. @param pin Only if it is this one. */
+  /** Drops the PIN that it keeps for the token. @param pin Only if it is this one. */
   dropKeptPin(token: Token, pin?: Uint8Array): void;
 }
 
-/** What one PIN of an inserted card guards, in its slot. Shared by all applications of this process. */
+/** The part of an inserted card that one PIN protects, in its slot. Shared by all applications of this process. */
 export class Token {
   readonly card: TokenCard;
   readonly cardToken: CardToken;
   readonly slotID: number;
-  /** The applications that are logged in. With the last logout the card forgets the PIN. */
+  /** The logged-in applications. With the last logout the card forgets the PIN. */
   readonly loggedIn = new Set<LoggedIn>();
   /**
-   * The user's logins that applications with single sign-on share with one another, and the card's resets when their PIN was verified
-   * last: a login with fewer is over, though nobody may have noticed.
+   * The user's logins that applications with single sign-on share, and {@link Card.resets} at their last verification:
+   * a login with a lower number has ended, even if unnoticed.
    */
   readonly shared = new Map<object, { readonly resets: number }>();
-  /** Logins and logouts run one after the other: a logout of one application must not undo another's login that is under way. */
+  /**
+   * Runs logins and logouts one after the other: one application's logout must not undo another's login in progress.
+   */
   readonly loginQueue = new SerialQueue(cancelled);
-  /** Its objects, with what was read of them. */
+  /** Its objects, with their cached contents. */
   readonly copies: CardCopies;
-  /** Read once. The label is "<token name> (<PIN name>)" where the card has several tokens, in full. */
+  /** Read once. The label is "<token name> (<PIN name>)" if the card has several tokens, in full. */
   readonly info = memoizeAsync(() => this.#readInfo());
   readonly #pinInLabel: boolean;
   readonly #lastStatus = new Map<PinRole, PinStatus>();
 
-  /** @param pinInLabel Whether the card has several tokens, which their PINs tell apart. */
+  /** @param pinInLabel Whether the card has several tokens, which their PINs distinguish. */
   constructor(card: TokenCard, cardToken: CardToken, slotID: number, pinInLabel: boolean, contents: TokenContents) {
     this.copies = new CardCopies((object, life) => contents(object, this, life));
     this.card = card;
@@ -68,7 +70,7 @@ export class Token {
     this.#pinInLabel = pinInLabel;
   }
 
-  /** How a PIN stands. While a caller keeps the card for one use of a key: as it was seen last. */
+  /** The state of a PIN. While the card is reserved for one use of a key: the last known state. */
   async pinStatus(role: PinRole): Promise<PinStatus> {
     const last = this.card.isHeld ? this.#lastStatus.get(role) : undefined;
     const status = last ?? (await this.cardToken.pinStatus(role));
@@ -76,25 +78,25 @@ export class Token {
     return status;
   }
 
-  /** The card took the user's PIN, which has all its tries again. */
+  /** The card accepted the user's PIN, which has all its tries again. */
   userVerified(): void {
     this.#lastStatus.set("user", { triesLeft: undefined, maxTries: 0, verified: true });
   }
 
   /**
-   * The user's PIN was changed, or may have been: what the applications keep of it would cost a try each.
+   * The user's PIN was changed, or may have been: applications drop their copies, each of which would spend a try.
    * @param pin The card refused this one; an application may keep a newer one.
    */
   dropKeptPins(pin?: Uint8Array): void {
     for (const application of this.loggedIn) application.dropKeptPin(this, pin);
   }
 
-  /** Has the card forget the PIN, unless an application is logged in. */
+  /** Makes the card forget the PIN, unless an application is logged in. */
   async logoutIfUnused(): Promise<void> {
     if (this.loggedIn.size === 0 && !this.card.gone) await this.cardToken.logout();
   }
 
-  /** The label of the card application was changed: its tokens read what they are called again. */
+  /** The label of the card application was changed: its tokens read their labels again. */
   renamed(): void {
     for (const token of this.card.knownTokens) {
       token.info.clear();
@@ -107,13 +109,16 @@ export class Token {
     return this.#pinInLabel ? { ...info, label: `${info.label}${pinSuffix(info)}` } : info;
   }
 
-  /** The token's name in a label: without the name of its PIN, which is put behind it where the card has several tokens. */
+  /** The token's name in a label, without the name of its PIN, which is added if the card has several tokens. */
   async nameIn(label: string): Promise<string> {
     const suffix = pinSuffix(await this.info());
     return this.#pinInLabel && label.endsWith(suffix) ? label.slice(0, -suffix.length) : label;
   }
 
-  /** CK_TOKEN_INFO.label: at most 32 bytes. What is too long is cut off the token's name, because the PIN's tells it from the others. */
+  /**
+   * CK_TOKEN_INFO.label: at most 32 bytes. Truncates the token's name, not the PIN's, which distinguishes it from the
+   * others.
+   */
   async label(): Promise<string> {
     const info = await this.info();
     if (!this.#pinInLabel) return fitText(info.label, LABEL_LENGTH);

@@ -5,14 +5,14 @@ import { type ConstantGroup, flagNames, type FlagGroup, nameOf } from "../consta
 import type { ParameterKind, ResultKind } from "../function-entry.ts";
 import type { FunctionName } from "../structures.ts";
 
-/** Stands for what nobody may know, its length included. */
+/** Replaces a secret, including its length. */
 const CONCEALED = "**";
-/** Bytes of a value, and elements of a list, that are shown. */
+/** Most bytes of a value, and elements of a list, that are shown. */
 const SHOWN = 32;
-/** Of structures within structures. */
+/** Limit for nested structures. */
 const MAX_DEPTH = 4;
 
-/** An argument in the standard's words. */
+/** Formats an argument with the standard's names. */
 export function shownParameter(name: FunctionName, kind: ParameterKind, value: unknown): string {
   switch (kind) {
     case "pin":
@@ -40,7 +40,7 @@ export function shownParameter(name: FunctionName, kind: ParameterKind, value: u
   }
 }
 
-/** What came out, in the standard's words; nothing for a function that gives nothing. */
+/** Formats the output with the standard's names; empty for a function without output. */
 export function shownResult(kind: ResultKind, value: unknown): string | undefined {
   switch (kind) {
     case "none":
@@ -64,7 +64,7 @@ const FLAGS: Readonly<Partial<Record<FunctionName, FlagGroup>>> = {
   C_GetInterface: "CKF_INTERFACE",
 };
 
-/** Bits that are meant for one function, by their names; those of any other are a mechanism's. */
+/** Flag groups of functions; those of any other are a mechanism's. */
 function flags(name: FunctionName, value: unknown): string {
   if (typeof value !== "number" || value === 0) return shown(value);
   return flagNames(FLAGS[name] ?? "CKF_MECHANISM", value).join(" | ");
@@ -81,7 +81,7 @@ function mechanism(value: unknown): string {
   return "parameter" in value && value.parameter !== undefined ? `${name} ${parameter(value.parameter)}` : name;
 }
 
-/** Of its bytes only the length is told: they may be a password, a salt or a shared secret. */
+/** Shows only the length of its bytes: they may be a password, a salt or a shared secret. */
 function parameter(value: unknown, depth = 0): string {
   if (value instanceof Uint8Array) return lengthOf(value);
   if (typeof value === "string") return CONCEALED;
@@ -95,7 +95,7 @@ function parameter(value: unknown, depth = 0): string {
 /** Fields of parameters that name a mechanism. */
 const MECHANISMS: ReadonlySet<string> = new Set(["hashAlg", "prf", "prfHashMechanism", "prfMechanism"]);
 
-/** What an attribute's number stands for. */
+/** The constants of an attribute's value. */
 const NUMBERS: ReadonlyMap<number, ConstantGroup> = new Map<number, ConstantGroup>([
   [CKA.CLASS, "CKO"],
   [CKA.KEY_TYPE, "CKK"],
@@ -116,7 +116,7 @@ const SECRET: ReadonlySet<number> = new Set([
   CKA.COEFFICIENT,
 ]);
 
-/** Classes whose CKA_VALUE everybody may see. */
+/** Classes whose CKA_VALUE is public. */
 const OPEN_VALUE: ReadonlySet<unknown> = new Set([CKO.CERTIFICATE, CKO.PUBLIC_KEY]);
 
 function template(value: unknown, depth = 0): string {
@@ -131,7 +131,7 @@ function template(value: unknown, depth = 0): string {
   return `{${attributes.join(", ")}}`;
 }
 
-/** In pairs, as a list of attributes has them already; what is no pair there is no attribute. */
+/** The pairs of a list of attributes; other elements are ignored. */
 function attributesOf(template: object): readonly (readonly [type: unknown, value: unknown])[] {
   if (!Array.isArray(template)) return Object.entries(template);
   return template.map((entry: unknown) => (Array.isArray(entry) ? [entry[0], entry[1]] : [undefined, undefined]));
@@ -149,13 +149,13 @@ function attribute(type: number, value: unknown, open: boolean, depth: number): 
   return shown(value);
 }
 
-/** An attribute that has no name may be anything. */
+/** An attribute without a name may be secret. */
 const isSecret = (type: number, open: boolean): boolean =>
   SECRET.has(type) || (type === CKA.VALUE && !open) || !isKnown(type);
 
 const isKnown = (type: number): boolean => /^CKA_[A-Z]/u.test(nameOf("CKA", type)) && type < 0x80000000;
 
-/** What is nobody's secret. */
+/** Public values. */
 function shown(value: unknown): string {
   if (value instanceof Uint8Array) {
     const hex = toHex(value.subarray(0, SHOWN)).toUpperCase();
@@ -177,7 +177,7 @@ function shown(value: unknown): string {
   }
 }
 
-/** A structure within a structure goes no deeper: what the caller's own objects hold is the caller's. */
+/** Nested structures are not shown further: the caller's own objects may contain anything. */
 const shownPlain = (_name: string, value: unknown): string =>
   typeof value !== "object" || value === null || value instanceof Uint8Array || Array.isArray(value)
     ? shown(value)

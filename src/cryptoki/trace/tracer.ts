@@ -4,31 +4,31 @@ import type { FunctionEntry } from "../function-entry.ts";
 import type { FunctionName } from "../structures.ts";
 import { shownParameter, shownResult } from "./shown.ts";
 
-/** One call of a function, fit to be shown to anybody. */
+/** One call of a function, without its secrets. */
 export interface CallEvent {
-  /** When it was made: milliseconds since 1970. */
+  /** Time of the call: milliseconds since 1970. */
   readonly time: number;
   /** Milliseconds until it ended. */
   readonly duration: number;
   readonly function: FunctionName;
-  /** The arguments in the standard's words, by the standard's names, in its order. */
+  /** The arguments with the standard's names, in its order. */
   readonly parameters: Readonly<Record<string, string>>;
-  /** "CKR_OK", or what it is that was thrown. */
+  /** "CKR_OK", or the error's name. */
   readonly rv: string;
-  /** What came out, where something did. */
+  /** The output, if any. */
   readonly result?: string;
 }
 
-/** Something on a card that is not as it should be, and was left out: seen for the first time. */
+/** A finding on a card, seen for the first time: something malformed that was skipped. */
 export interface FindingEvent extends CardFinding {
-  /** When it was found: milliseconds since 1970. */
+  /** Time of the finding: milliseconds since 1970. */
   readonly time: number;
   readonly reader: string;
 }
 
 /**
- * Takes a trace: a line for each call when it has ended, one for each thing that is wrong on a card, and before them one that tells
- * width and byte order of CK_ULONG, which has no event. What it throws is lost: the call has happened.
+ * Receives a trace: a line for each call when it has ended, one for each finding on a card, and before them one with
+ * width and byte order of CK_ULONG, which has no event. Its errors are ignored: the call has happened.
  */
 export type CK_TRACE_CALLBACK = (line: string, event?: CallEvent | FindingEvent) => void;
 
@@ -39,22 +39,22 @@ function callText(event: CallEvent): string {
   return `${event.function}(${parameters.join(", ")}) = ${event.rv}${result} (${event.duration.toFixed(1)} ms)`;
 }
 
-/** `Reader: certificates 3F00/5015/4404, at 113: cut off at 120`: what a card says of itself has no control characters here. */
+/** `Reader: certificates 3F00/5015/4404, at 113: cut off at 120`; without a card's control characters. */
 function findingText({ reader, where, problem }: FindingEvent): string {
   return [reader, where, problem].map((text) => text.replaceAll(/\p{Cc}/gu, "\ufffd")).join(": ");
 }
 
-/** Of typed arrays, as of structures of C, the machine decides. */
+/** The machine's byte order, which typed arrays and C structures use. */
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** How many bits a CK_ULONG has for who calls the functions. */
+/** Bits of the caller's CK_ULONG. */
 export type UlongBits = 32 | 64;
 
-/** The first line of a trace. What callers and the driver must agree on (Net iD, PKCS#11 extensions: size of CK_ULONG). */
+/** The first line of a trace, with the caller's CK_ULONG (Net iD, PKCS#11 extensions: size of CK_ULONG). */
 const buildText = (bits: UlongBits): string =>
   `PKCS11 - ${LITTLE_ENDIAN ? "Little" : "Big"} endian build (${bits}-bits CK_ULONG)`;
 
-/** Tells a callback of calls, and of what is wrong on cards. While there is none, a call costs one look at {@link listening}. */
+/** Reports calls and findings to a callback. Without one, a call costs one check of {@link listening}. */
 export class Tracer {
   readonly #bits: UlongBits;
   #callback: CK_TRACE_CALLBACK | undefined;
@@ -71,7 +71,7 @@ export class Tracer {
     this.#tell(buildText(this.#bits));
   }
 
-  /** Runs `work`, which is a call of the function `name`, and tells of it when it has ended. */
+  /** Runs `work`, a call of the function `name`, and reports it when it has ended. */
   async trace<Result>(
     name: FunctionName,
     entry: FunctionEntry,
@@ -80,7 +80,7 @@ export class Tracer {
   ): Promise<Result> {
     const time = Date.now();
     const begun = performance.now();
-    // Before the call: the caller may wipe what it gave as soon as it is done.
+    // Before the call: the caller may wipe its arguments afterwards.
     const parameters = harmless(() => shownParameters(name, entry, values)) ?? {};
     const event = (rv: string, result?: string): void => {
       this.#event({
@@ -105,7 +105,7 @@ export class Tracer {
     }
   }
 
-  /** Tells of something wrong on the card in `reader`. */
+  /** Reports a finding on the card in `reader`. */
   find(finding: CardFinding, reader: string): void {
     const event: FindingEvent = { time: Date.now(), reader, ...finding };
     this.#tell(findingText(event), event);
@@ -130,7 +130,7 @@ function shownParameters(
   );
 }
 
-/** What a caller gave may be anything, and its callback may do anything: neither changes what the call comes to. */
+/** A caller's arguments and its callback may throw: neither changes the call's outcome. */
 function harmless<T>(work: () => T): T | undefined {
   try {
     return work();

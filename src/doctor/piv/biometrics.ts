@@ -21,14 +21,14 @@ export const BIOMETRIC_CHECKS = {
     name: "biometric-expired",
     level: "defect",
     section: SECTION,
-    consequence: "The biometric record is not to be used any more.",
+    consequence: "The biometric record must not be used any more.",
     remedy: "Ask the card's issuer for a new card.",
   },
   FASCN_DIFFERS: {
     name: "biometric-fascn-within",
     level: "defect",
     section: "SP 800-76-2 section 9; FIPS 201-2 section 4.2.3.2",
-    consequence: "The record and its signature name two cards, so those who check refuse it.",
+    consequence: "The record and its signature name two different cards, so verifiers refuse it.",
     remedy: "Ask the card's issuer for a new card.",
   },
 } as const satisfies Record<string, Check>;
@@ -49,7 +49,7 @@ interface Header {
   readonly fascn: Uint8Array;
 }
 
-/** Fingerprints, facial and iris images: header, signature, and which card they are of. */
+/** Checks fingerprints, facial and iris images: header, signature, and the card that they belong to. */
 export async function examineBiometrics(
   patient: PivPatient,
   identities: Identities,
@@ -84,7 +84,7 @@ async function examineRecord(
       examination.found(
         BIOMETRIC_CHECKS.FASCN_DIFFERS,
         container.name,
-        "The FASC-N of its header is not that of its signature.",
+        "The FASC-N of its header differs from that of its signature.",
       );
     }
     identities.fascn(container.name, header.fascn);
@@ -101,7 +101,7 @@ function judgeDates({ examination }: PivPatient, { name }: Container, { notBefor
     examination.found(BIOMETRIC_CHECKS.EXPIRED, name, `Its record was valid until ${day(notAfter)}.`);
   }
   if (notBefore && notBefore > at) {
-    examination.found(BIOMETRIC_CHECKS.EXPIRED, name, `Its record is valid from ${day(notBefore)} on.`);
+    examination.found(BIOMETRIC_CHECKS.EXPIRED, name, `Its record is valid only from ${day(notBefore)}.`);
   }
 }
 
@@ -123,7 +123,7 @@ function readHeader(record: Uint8Array): Header {
   return { recordLength, signatureLength, notBefore, notAfter, fascn: reader.take(25) };
 }
 
-/** Century, year, month, day, hour, minute, second as numbers, then "Z"; undefined for what is no moment. */
+/** Parses century, year, month, day, hour, minute, second as numbers, then "Z"; undefined for an invalid time. */
 function readTime(bytes: Uint8Array): Date | undefined {
   const [century = 0, year = 0, month = 0, dayOfMonth = 0, hour = 0, minute = 0, second = 0] = bytes;
   const time = new Date(Date.UTC(century * 100 + year, month - 1, dayOfMonth, hour, minute, second));

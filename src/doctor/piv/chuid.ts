@@ -14,14 +14,14 @@ export const CHUID_CHECKS = {
     name: "chuid-missing",
     level: "note",
     section: SECTION,
-    consequence: "Nothing on the card tells it from others, and door readers do not know it.",
+    consequence: "Nothing on the card distinguishes it from others, and door readers do not recognise it.",
     remedy: "Write a CHUID, for example with the tool of the card's maker.",
   },
   MALFORMED: {
     name: "chuid-malformed",
     level: "defect",
     section: SECTION,
-    consequence: "Door readers refuse the card, and programs may not be able to tell it from others.",
+    consequence: "Door readers refuse the card, and programs may not be able to distinguish it from others.",
     remedy: "Ask the card's issuer to write the CHUID again.",
   },
   EXPIRED: {
@@ -35,24 +35,24 @@ export const CHUID_CHECKS = {
     name: "chuid-unsigned",
     level: "note",
     section: SECTION,
-    consequence: "The card follows PIV's interface, but no issuer vouches for who it is. Door readers may refuse it.",
+    consequence: "The card has PIV's interface, but no issuer vouches for its identity. Door readers may refuse it.",
     remedy: "Nothing needs to be done on a card that its holder personalised.",
   },
   UUID: {
     name: "chuid-uuid",
     level: "note",
     section: "SP 800-73-4 part 1 section 3.4.1",
-    consequence: "None here. Programs that check the form of the card's UUID may refuse it.",
+    consequence: "None for this driver. Programs that check the form of the card's UUID may refuse it.",
     remedy: "Nothing needs to be done.",
   },
 } as const satisfies Record<string, Check>;
 
 const TAG = { FASCN: 0x30, GUID: 0x34, EXPIRES: 0x35, SIGNATURE: 0x3e, END: 0xfe } as const;
 
-/** What the other objects of the card are compared with. */
+/** The identifiers with which the other objects of the card are compared. */
 export interface Chuid {
   readonly fascn: Uint8Array | undefined;
-  /** Undefined where it is all zeros: cards from before SP 800-73-4 may leave it out so. */
+  /** Undefined if it is all zeros: cards from before SP 800-73-4 may have it so. */
   readonly guid: Uint8Array | undefined;
   readonly expires: Date | undefined;
   /** Certificates of the signer, DER: those in the signature. */
@@ -61,7 +61,7 @@ export interface Chuid {
 
 const NOTHING: Chuid = { fascn: undefined, guid: undefined, expires: undefined, signers: [] };
 
-/** The Card Holder Unique Identifier: who the card says it is, and whether its issuer says so too. */
+/** Checks the Card Holder Unique Identifier: the card's identity, and its issuer's signature. */
 export async function examineChuid(patient: PivPatient): Promise<Chuid> {
   const { examination, objects } = patient;
   const { name } = CONTAINER.CHUID;
@@ -91,7 +91,7 @@ function examineFields({ examination, altered }: PivPatient, elements: readonly 
   const guid = field(TAG.GUID);
   const date = field(TAG.EXPIRES);
   const expires = date && readDate(date);
-  // What was altered is wrong as a whole, which is said already.
+  // An altered object is wrong as a whole, and that is reported already.
   if (!altered.has(CONTAINER.CHUID)) {
     if (fascn && !readFascn(fascn).wellFormed)
       malformed("Its FASC-N is not 40 characters with parity, separators and sentinels.");
@@ -101,7 +101,7 @@ function examineFields({ examination, altered }: PivPatient, elements: readonly 
       examination.found(
         CHUID_CHECKS.UUID,
         name,
-        `The card UUID ${uuidText(guid)} is none of RFC 4122, version 1, 4 or 5.`,
+        `The card UUID ${uuidText(guid)} does not have the form of RFC 4122, version 1, 4 or 5.`,
       );
     }
     if (!expires) malformed("It has no expiration date of the form YYYYMMDD (tag 35).");
@@ -112,7 +112,7 @@ function examineFields({ examination, altered }: PivPatient, elements: readonly 
   return { fascn: fascn?.length === 25 ? fascn : undefined, guid: guid && isSet(guid) ? guid : undefined, expires };
 }
 
-/** The signature covers everything but itself, in the order in which it stands (SP 800-73-4 part 1 section 3.1.2). */
+/** The signed bytes: everything but the signature, in the order of the object (SP 800-73-4 part 1 section 3.1.2). */
 async function examineSignature(patient: PivPatient, elements: readonly Element[]): Promise<readonly Uint8Array[]> {
   const { examination, judge } = patient;
   const { name } = CONTAINER.CHUID;
@@ -145,7 +145,7 @@ function readDate(bytes: Uint8Array): Date | undefined {
   return Number.isNaN(date.getTime()) || day(date) !== iso ? undefined : date;
 }
 
-/** The last moment of a day, UTC: on the day itself the card is good. */
+/** The end of a day, UTC: on the day itself the card is valid. */
 const endOf = (date: Date): Date => new Date(date.getTime() + 86_399_999);
 
 function textOf(bytes: Uint8Array): string {
@@ -162,14 +162,14 @@ export const IDENTITY_CHECKS = {
     name: "fascn-differs",
     level: "defect",
     section: "FIPS 201-2 section 4.2; SP 800-73-4 part 1 section 3.1.2",
-    consequence: "Two parts of the card belong to two cards. Those who compare them refuse the card.",
+    consequence: "Two parts of the card belong to two different cards. Verifiers refuse the card.",
     remedy: "Do not trust the object that differs. Ask the card's issuer for a new card.",
   },
   UUID: {
     name: "uuid-differs",
     level: "defect",
     section: "SP 800-73-4 part 1 section 3.4.1",
-    consequence: "Two parts of the card belong to two cards. Those who compare them refuse the card.",
+    consequence: "Two parts of the card belong to two different cards. Verifiers refuse the card.",
     remedy: "Do not trust the object that differs. Ask the card's issuer for a new card.",
   },
 } as const satisfies Record<string, Check>;
@@ -179,7 +179,7 @@ interface Said {
   readonly value: Uint8Array;
 }
 
-/** Which card the parts of a card say that they belong to. The first one that was told is what the others are compared with. */
+/** The identifiers in the parts of a card. All are compared with the first one. */
 export class Identities {
   readonly #fascns: Said[] = [];
   readonly #uuids: Said[] = [];
@@ -192,7 +192,7 @@ export class Identities {
     if (value) this.#uuids.push({ where, value });
   }
 
-  /** Reports whatever differs from the first. */
+  /** Reports every difference from the first. */
   compare(examination: Examination): void {
     const report = (
       check: Check,
@@ -208,7 +208,7 @@ export class Identities {
         examination.found(
           check,
           where,
-          `Its ${kind} ${text(value)} is not that of ${first.where}: ${text(first.value)}.`,
+          `Its ${kind} ${text(value)} differs from that of ${first.where}: ${text(first.value)}.`,
         );
       }
     };

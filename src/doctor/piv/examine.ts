@@ -13,7 +13,7 @@ import { examineSlots } from "./slots.ts";
 
 /**
  * Examines a PIV card.
- * @param pin The cardholder's; undefined leaves out what it guards.
+ * @param pin The cardholder's; undefined skips what it protects.
  * @throws {PinError} if it is wrong.
  */
 export async function examinePiv(
@@ -47,7 +47,7 @@ async function examineObjects(
   examineCapabilities(patient);
   const chuid = await examineChuid(patient);
   const identities = new Identities();
-  // An altered CHUID is no measure for the others.
+  // An altered CHUID is no reference for the others.
   if (!patient.altered.has(CONTAINER.CHUID)) {
     identities.fascn(CONTAINER.CHUID.name, chuid.fascn);
     identities.uuid(CONTAINER.CHUID.name, chuid.guid);

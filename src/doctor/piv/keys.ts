@@ -31,29 +31,29 @@ export const KEY_CHECKS = {
     name: "key-refused",
     level: "defect",
     section: "SP 800-73-4 part 2 section 3.2.4",
-    consequence: "The certificate is there, and its key cannot be used. There may be no key in its place.",
-    remedy: "Make or import the key, or delete its certificate.",
+    consequence: "The certificate is there, but its key cannot be used. Its slot may be empty.",
+    remedy: "Generate or import the key, or delete its certificate.",
   },
   TOUCH: {
     name: "key-touch",
     level: "note",
     section: "SP 800-73-4 part 2 section 3.2.4",
-    consequence: "The key wants something besides the PIN, such as a touch of the device, and was not tried.",
+    consequence: "The key needs something besides the PIN, such as a touch, and was not tested.",
     remedy: "Examine the card once more, and touch it when it blinks.",
   },
   RESULT_FORM: {
     name: "key-result-form",
     level: "defect",
     section: "SP 800-73-4 part 2 section 3.2.4 and appendix A",
-    consequence: "Programs that take the result as it is get a wrong one, now and then or always.",
-    remedy: "This driver brings such results into form where that can be done. Other programs need to do so too.",
+    consequence: "Programs that do not correct the result get a wrong one, sometimes or always.",
+    remedy: "This driver corrects such results if possible. Other programs need to do so too.",
   },
 } as const satisfies Record<string, Check>;
 
 /** Verifies the PIN; undefined if it was not given. */
 export type Login = (() => Promise<void>) | undefined;
 
-/** Has each key compute something that its certificate can check: without the PIN only those that want none. */
+/** Tests each key by an operation that its certificate can check: without the PIN only keys that need none. */
 export async function proveKeys(patient: PivPatient, slots: readonly CertifiedSlot[], login: Login): Promise<void> {
   for (const { slot, facts } of slots) {
     if (slot.pin !== "never" && !login) {
@@ -70,42 +70,42 @@ async function proveKey(patient: PivPatient, slot: InspectedSlot, publicKey: Uin
   try {
     for (let round = 0; round < ROUNDS; round++) {
       const proof = await proofFor(slot, publicKey);
-      // Any key may want the PIN each time: a right PIN costs no try.
+      // Any key may need the PIN each time: a right PIN spends no try.
       await login?.();
       const use = await patient.inspection.use(slot.name, proof);
-      // A result of a wrong length is wrong for that reason, and not for its key.
+      // A result of a wrong length is reported as such, not as a wrong key.
       if (judgeForm(patient, where, proof, use) || judgeUse(patient, where, use)) return;
       if (proof.primitive !== "ecdsa") return;
     }
   } catch (error) {
     if (!(error instanceof DataError || error instanceof UnsupportedError)) throw error;
-    examination.unchecked(where, "this driver does not compute with keys of its type");
+    examination.unchecked(where, "this driver does not support keys of its type");
   }
 }
 
-/** Signatures that are made with an EC key: a missing sign byte shows in three of four. */
+/** Signatures made with an EC key: a missing sign byte shows in three of four. */
 export const ROUNDS = 6;
 
-/** @returns Whether something was found: the key does not do what its certificate says. */
+/** @returns Whether there is a finding: the key does not match its certificate. */
 function judgeUse({ examination }: PivPatient, where: string, use: InspectedUse): boolean {
   if (use.right) return false;
   if (use.sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
     examination.found(
       KEY_CHECKS.TOUCH,
       where,
-      "The card refused its use (6982), although nothing that the standard asks for is missing.",
+      "The card refused its use (6982), although all conditions of the standard are met.",
     );
   } else if (use.sw !== SW.OK) {
     examination.found(KEY_CHECKS.REFUSED, where, `The card answers ${statusText(use)}.`);
   } else if (use.problem !== undefined) {
     examination.found(KEY_CHECKS.RESULT_FORM, where, `Its result cannot be read: ${use.problem}.`);
   } else {
-    examination.found(KEY_CHECKS.MISMATCH, where, "What it computes does not fit the public key of its certificate.");
+    examination.found(KEY_CHECKS.MISMATCH, where, "Its result does not match the public key of its certificate.");
   }
   return true;
 }
 
-/** @returns Whether something was found: a result is not written in the form of the standard. */
+/** @returns Whether there is a finding: a result does not have the standard's form. */
 function judgeForm(
   { examination }: PivPatient,
   where: string,
@@ -120,14 +120,14 @@ function judgeForm(
   };
   if (key.type === "rsa") {
     const { length } = key.modulus;
-    return written.length !== length && found(`Its result has ${written.length} bytes, and the modulus ${length}.`);
+    return written.length !== length && found(`Its result has ${written.length} bytes; the modulus has ${length}.`);
   }
   if (key.type !== "ec") return false;
   const { bytes } = curveInfo(key.curve);
   if (primitive === "ecdh") {
-    return written.length !== bytes && found(`The shared secret has ${written.length} bytes, and the field ${bytes}.`);
+    return written.length !== bytes && found(`The shared secret has ${written.length} bytes; the field has ${bytes}.`);
   }
-  return !isDer(written, key) && found("The INTEGERs of its signature are not in the form of DER.");
+  return !isDer(written, key) && found("The INTEGERs of its signature are not DER.");
 }
 
 /** Whether an ECDSA signature is Ecdsa-Sig-Value in DER. */
@@ -141,8 +141,8 @@ export function isDer(signature: Uint8Array, { curve }: EcPublicKey): boolean {
 }
 
 /**
- * A signature; of a key that establishes keys, an operation whose result begins with a zero, which some cards leave out.
- * @throws {DataError} for a key that the host cannot compute with.
+ * A signature; for a key that establishes keys, an operation whose result begins with a zero, which some cards drop.
+ * @throws {DataError} for a key that the host does not support.
  */
 async function proofFor(slot: InspectedSlot, publicKey: Uint8Array): Promise<InspectedProof> {
   const key = parsePublicKey(publicKey);
@@ -170,12 +170,12 @@ async function proofFor(slot: InspectedSlot, publicKey: Uint8Array): Promise<Ins
   return { publicKey, primitive: "rsa-raw", input, isRight };
 }
 
-/** Tries for an ephemeral key: one in 256 agrees on a secret that begins with a zero. */
+/** Attempts for an ephemeral key: one in 256 agrees on a secret that begins with a zero. */
 const MOST_KEYS = 1024;
 
 /**
- * A key agreement whose secret begins with a zero, which some cards leave out.
- * @throws {DataError} for a curve that the host cannot compute with.
+ * A key agreement whose secret begins with a zero, which some cards drop.
+ * @throws {DataError} for a curve that the host does not support.
  */
 export async function agreement(publicKey: Uint8Array, key: EcPublicKey): Promise<InspectedProof> {
   let expected = new Uint8Array();

@@ -11,21 +11,21 @@ export const OBJECT_CHECKS = {
     name: "object-answer",
     level: "defect",
     section: "SP 800-73-4 part 2 section 3.1.2",
-    consequence: "Programs cannot tell an object that is not there from an accident, and may not show the card at all.",
-    remedy: "This driver copes with it. Ask the card's maker for newer firmware.",
+    consequence: "Programs cannot tell an absent object from an accident, and may not show the card at all.",
+    remedy: "This driver handles it. Ask the card's maker for newer firmware.",
   },
   CAPABILITIES: {
     name: "ccc-data-model",
     level: "defect",
     section: "SP 800-73-4 part 1 section 3.1.1",
-    consequence: "Programs that ask the card capability container do not know the card for a PIV card.",
+    consequence: "Programs that read the card capability container do not recognise the card as a PIV card.",
     remedy: "Ask the card's issuer to write the object again.",
   },
   PRINTED_EXPIRY: {
     name: "printed-expiry-differs",
     level: "defect",
     section: "SP 800-73-4 part 1 sections 3.1.2 and 3.3.1; FIPS 201-2 section 4.1.4.1",
-    consequence: "The date on the card's face is not the one that programs go by.",
+    consequence: "The date on the card's face differs from the one that programs use.",
     remedy: "Ask the card's issuer for a new card.",
   },
 } as const satisfies Record<string, Check>;
@@ -34,7 +34,7 @@ export const OBJECT_CHECKS = {
 const PIV_DATA_MODEL = 0x10;
 const TAG = { DATA_MODEL: 0xf5, EXPIRES: 0x04 } as const;
 
-/** How the card answers for objects, whatever is in them: there, not there, or guarded by the PIN. */
+/** Checks the card's answers for objects of any content: present, absent, or protected by the PIN. */
 export function examineAnswers({ examination, objects }: PivPatient): void {
   for (const [{ name }, answer] of objects) {
     const { sw } = answer;
@@ -48,7 +48,10 @@ export function examineAnswers({ examination, objects }: PivPatient): void {
   }
 }
 
-/** The card capability container names the data model of PIV. Cards that their holders personalise often have none. */
+/**
+ * Checks that the card capability container names the data model of PIV. Cards that their holders personalise often
+ * have none.
+ */
 export function examineCapabilities({ examination, objects }: PivPatient): void {
   const { name } = CONTAINER.CCC;
   const value = objects.get(CONTAINER.CCC)?.value;
@@ -56,10 +59,10 @@ export function examineCapabilities({ examination, objects }: PivPatient): void 
   const model = valueOf(value, TAG.DATA_MODEL);
   if (model?.length === 1 && model[0] === PIV_DATA_MODEL) return;
   const said = model === undefined ? "no data model" : `the data model ${toHex(model).toUpperCase()}`;
-  examination.found(OBJECT_CHECKS.CAPABILITIES, name, `It names ${said}, and that of PIV is 10.`);
+  examination.found(OBJECT_CHECKS.CAPABILITIES, name, `It names ${said}; that of PIV is 10.`);
 }
 
-/** The printed expiration date is that of the CHUID. */
+/** Compares the printed expiration date with that of the CHUID. */
 export function examinePrinted({ examination, objects, altered }: PivPatient, expires: Date | undefined): void {
   const { name } = CONTAINER.PRINTED_INFORMATION;
   const answer = objects.get(CONTAINER.PRINTED_INFORMATION);
@@ -67,7 +70,7 @@ export function examinePrinted({ examination, objects, altered }: PivPatient, ex
   if (!answer?.value || !expires || altered.has(CONTAINER.CHUID)) return;
   const printed = printedDate(answer.value);
   if (printed === undefined || printed === printedForm(expires)) return;
-  examination.found(OBJECT_CHECKS.PRINTED_EXPIRY, name, `It says ${printed}, and the CHUID ${day(expires)}.`);
+  examination.found(OBJECT_CHECKS.PRINTED_EXPIRY, name, `It says ${printed}; the CHUID says ${day(expires)}.`);
 }
 
 /** "2032DEC02". */

@@ -9,20 +9,20 @@ export interface PivPatient {
   readonly examination: Examination;
   readonly judge: CertificateJudge;
   readonly inspection: PivInspection;
-  /** The answers for all data objects but the certificates. */
+  /** The answers for all data objects except the certificates. */
   readonly objects: ReadonlyMap<Container, InspectedObject>;
-  /** Names of objects whose own signature does not fit their content: what they say is not to be relied on. */
+  /** Names of objects whose own signature does not verify: their contents are unreliable. */
   readonly altered: Set<Container>;
 }
 
-/** Reads all data objects but the certificates. */
+/** Reads all data objects except the certificates. */
 export async function readObjects(inspection: PivInspection): Promise<Map<Container, InspectedObject>> {
   const objects = new Map<Container, InspectedObject>();
   for (const container of Object.values(CONTAINER)) objects.set(container, await inspection.object(container.tag));
   return objects;
 }
 
-/** A BER-TLV data object, and its whole encoding as it stands. */
+/** A BER-TLV data object, and its whole encoding as found. */
 export interface Element {
   readonly tag: number;
   readonly value: Uint8Array;
@@ -30,7 +30,7 @@ export interface Element {
 }
 
 /**
- * The elements of a data object, one after the other.
+ * The elements of a data object.
  * @throws {DataError} if they do not parse.
  */
 export function readElements(bytes: Uint8Array, what: string): Element[] {

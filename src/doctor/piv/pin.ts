@@ -20,7 +20,7 @@ export const PIV_PIN_CHECKS = {
     name: "yubikey-metadata-missing",
     level: "note",
     section: "Yubico PIV extensions, GET METADATA",
-    consequence: "The card does not tell which places hold keys, nor which of them want a touch or the PIN each time.",
+    consequence: "The card does not report which slots hold keys, nor which of them need a touch or the PIN each time.",
     remedy: "Nothing needs to be done: firmware before 5.3 has no such command.",
   },
   NO_SERIAL: {
@@ -37,11 +37,11 @@ const REFERENCE = { GLOBAL: 0x00, APPLICATION: 0x80, PUK: 0x81, MANAGEMENT_KEY: 
 const ACCEPTS_GLOBAL_PIN = 0x20;
 /** Second byte of the PIN usage policy (SP 800-73-4 part 1 section 3.3.2). */
 const GLOBAL_IS_PRIMARY = 0x20;
-/** Of Yubico's metadata: whether the value is the factory's, and tries: at most, and left. */
+/** From Yubico's metadata: whether it has the factory value, and its tries: at most, and left. */
 const METADATA = { FACTORY: 0x05, TRIES: 0x06 } as const;
 
 /**
- * How the PINs stand: by the empty VERIFY, and where the card tells more, by its metadata.
+ * Checks the state of the PINs: by the empty VERIFY, and if the card has them, by its metadata.
  * @param login Verifies the PIN, which is verified already; undefined if it was not given.
  */
 export async function examinePins(
@@ -71,15 +71,14 @@ export async function examinePins(
     const metadata = await inspection.metadata(reference);
     if (metadata?.sw !== SW.OK) continue;
     const fields = readFields(metadata.data);
-    if (fields.factory)
-      examination.found(PIV_PIN_CHECKS.FACTORY, name, "It still has the value that the maker gave it.");
+    if (fields.factory) examination.found(PIV_PIN_CHECKS.FACTORY, name, "It still has the factory value.");
     if (reference === REFERENCE.PUK && fields.triesLeft === 0) {
-      examination.found(PIN_CHECKS.BLOCKED, name, "No try is left: a blocked PIN cannot be unblocked any more.");
+      examination.found(PIN_CHECKS.BLOCKED, name, "No tries are left: a blocked PIN cannot be unblocked any more.");
     }
   }
 }
 
-/** The PIN was verified before; once more, in case that anything since has made the card forget it: a right PIN costs no try. */
+/** Verifies the PIN again, because something may have made the card forget it: a right PIN spends no try. */
 async function askWhileVerified(
   inspection: PivInspection,
   examination: Examination,
@@ -89,7 +88,7 @@ async function askWhileVerified(
   const sw = await inspection.pinStatus(REFERENCE.APPLICATION);
   if (!isTries(sw)) return;
   const code = sw.toString(16).toUpperCase();
-  const text = `Right after the PIN was verified, the card answers an empty VERIFY with ${code}, and not with 9000.`;
+  const text = `Right after the PIN was verified, the card answers an empty VERIFY with ${code} instead of 9000.`;
   examination.found(PIN_CHECKS.NEVER_VERIFIED, "PIV PIN", text);
 }
 
@@ -121,7 +120,7 @@ export const DISCOVERY_CHECKS = {
     name: "discovery-malformed",
     level: "defect",
     section: DISCOVERY_SECTION,
-    consequence: "Programs cannot tell which PIN the card wants.",
+    consequence: "Programs cannot tell which PIN the card expects.",
     remedy: "Ask the card's issuer to write the discovery object again.",
   },
   GLOBAL_PIN: {
@@ -140,7 +139,7 @@ const GLOBAL_PIN = 0x20;
 /** Second byte of the policy: which of two PINs is the primary one. */
 const PRIMARY = { APPLICATION: 0x10, GLOBAL: 0x20 } as const;
 
-/** The discovery object: which PINs there are (SP 800-73-4 part 1 section 3.3.2). */
+/** Checks the discovery object, which names the PINs (SP 800-73-4 part 1 section 3.3.2). */
 export function examineDiscovery({ examination, objects }: PivPatient): void {
   const { name } = CONTAINER.DISCOVERY;
   const answer = objects.get(CONTAINER.DISCOVERY);
@@ -183,7 +182,7 @@ function policyProblem(value: Uint8Array): string | undefined {
   const digits = toHex(policy).toUpperCase();
   if (!startsWith(aid, PIV))
     return `It names the application ${toHex(aid).toUpperCase() || "of no name"}, which is not PIV.`;
-  if (policy.length !== 2) return `Its PIN usage policy has ${policy.length} bytes, and 2 are wanted.`;
+  if (policy.length !== 2) return `Its PIN usage policy has ${policy.length} bytes instead of 2.`;
   if ((first & APPLICATION_PIN) === 0)
     return `Its PIN usage policy, ${digits}, leaves out the PIV PIN, which every card has.`;
   if ((first & GLOBAL_PIN) !== 0 && second !== PRIMARY.APPLICATION && second !== PRIMARY.GLOBAL) {

@@ -14,14 +14,14 @@ export const SIGNATURE_CHECKS = {
     name: "signature-wrong",
     level: "defect",
     section: SIGNED_OBJECT_SECTION,
-    consequence: "The object was changed after the issuer signed it. Nothing that it says can be relied on.",
+    consequence: "The object was changed after the issuer signed it. Its contents are unreliable.",
     remedy: "Do not trust the card. Ask its issuer for a new one.",
   },
   PURPOSE: {
     name: "signer-purpose",
     level: "defect",
     section: "FIPS 201-2 section 4.2.1",
-    consequence: "The signer may not sign objects of PIV cards, so those who check refuse what it signed.",
+    consequence: "The signer may not sign objects of PIV cards, so verifiers refuse what it signed.",
     remedy: "Ask the card's issuer for a card that its content signer has signed.",
   },
 } as const satisfies Record<string, Check>;
@@ -32,13 +32,13 @@ const CONTENT_SIGNING: readonly string[] = ["2.16.840.1.101.3.6.7", "2.16.840.1.
 export interface Signed {
   readonly container: Container;
   readonly signed: SignedObject;
-  /** Where the content is not in the signed object. */
+  /** For content outside the signed object. */
   readonly content?: Uint8Array;
   /** Certificates among which the signer's may be, besides those in the object. */
   readonly signers: readonly Uint8Array[];
 }
 
-/** Whether the signature of an object is right, and its signer's certificate good. */
+/** Checks the signature of an object, and its signer's certificate. */
 export async function judgeSignature(
   patient: PivPatient,
   { container, signed, content, signers }: Signed,
@@ -59,7 +59,7 @@ export async function judgeSignature(
       examination.found(
         SIGNATURE_CHECKS.WRONG,
         container.name,
-        "Its signature does not verify: the content is not what was signed.",
+        "Its signature does not verify: the content was changed after signing.",
       );
       break;
     case "valid":
@@ -68,11 +68,7 @@ export async function judgeSignature(
   const facts = result.signer.length > 0 ? judge.read(where, result.signer) : undefined;
   if (!facts || !(await judge.judge(where, facts))) return;
   if (facts.purposes.length > 0 && !facts.purposes.some((purpose) => CONTENT_SIGNING.includes(purpose))) {
-    examination.found(
-      SIGNATURE_CHECKS.PURPOSE,
-      where,
-      "Its certificate is not meant for signing the objects of cards.",
-    );
+    examination.found(SIGNATURE_CHECKS.PURPOSE, where, "Its certificate does not allow signing the objects of cards.");
   }
 }
 
@@ -90,7 +86,7 @@ export const SECURITY_OBJECT_CHECKS = {
     name: "security-object-hash",
     level: "defect",
     section: SECTION,
-    consequence: "The object is not the one that the issuer put on the card, so those who check refuse the card.",
+    consequence: "The object is not the one that the issuer put on the card, so verifiers refuse the card.",
     remedy: "Do not trust the object. Ask the card's issuer for a new card.",
   },
   MISSING_OBJECT: {
@@ -120,7 +116,7 @@ const BY_ID: ReadonlyMap<number, Container> = new Map(
   Object.values(CONTAINER).map((container) => [containerId(container), container]),
 );
 
-/** Hashes of the card's other objects, signed by the issuer. @param signers Certificates of the CHUID's signer. */
+/** Checks the issuer's signed hashes of the card's other objects. @param signers Certificates of the CHUID's signer. */
 export async function examineSecurityObject(patient: PivPatient, signers: readonly Uint8Array[]): Promise<void> {
   const { examination, judge, objects } = patient;
   const { name } = CONTAINER.SECURITY_OBJECT;
@@ -167,7 +163,7 @@ function readHashes(content: Uint8Array): Hashes {
   reader.integer();
   const algorithm = reader.enter().oid();
   const hash = HASHES[algorithm];
-  if (!hash) throw new DataError(`made with the hash algorithm ${algorithm}, which is none of PIV`);
+  if (!hash) throw new DataError(`made with the hash algorithm ${algorithm}, which PIV does not allow`);
   const values = new Map<number, Uint8Array>();
   const groups = reader.enter();
   while (groups.remaining > 0) {
@@ -184,7 +180,7 @@ function compareHashes(
   { hash, values }: Hashes,
 ): void {
   const { name } = CONTAINER.SECURITY_OBJECT;
-  // What was altered itself proves nothing about others; its signature is a finding already.
+  // An altered security object proves nothing about others; its signature is a finding already.
   if (altered.has(CONTAINER.SECURITY_OBJECT)) return;
   for (const [group, expected] of values) {
     const id = mapping.get(group);
@@ -198,7 +194,7 @@ function compareHashes(
         examination.found(
           SECURITY_OBJECT_CHECKS.HASH,
           container.name,
-          "It does not have the hash that the security object gives it.",
+          "Its hash differs from that in the security object.",
         );
       }
     } else if (answer?.sw === 0x6982)

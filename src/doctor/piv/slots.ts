@@ -21,14 +21,14 @@ export const SLOT_CHECKS = {
     name: "certificate-large",
     level: "note",
     section: "SP 800-73-4 part 1 table 7",
-    consequence: "Older programs keep room for 1856 bytes only, and may cut it off.",
-    remedy: "Nothing needs to be done where all programs read it. Otherwise have it written compressed.",
+    consequence: "Older programs have room for 1856 bytes only, and may truncate it.",
+    remedy: "Nothing needs to be done if all programs read it. Otherwise have it written compressed.",
   },
   OUTLIVES_CARD: {
     name: "certificate-outlives-card",
     level: "defect",
     section: "FIPS 201-2 section 4.2.2",
-    consequence: "The certificate promises more time than the card has.",
+    consequence: "The certificate is valid longer than the card.",
     remedy: "Go by the card's expiration date. Ask the issuer for a certificate that ends with the card.",
   },
   NO_IDENTITY: {
@@ -42,22 +42,22 @@ export const SLOT_CHECKS = {
     name: "certificate-key-usage",
     level: "defect",
     section: "SP 800-73-4 part 1 section 3.1; FIPS 201-2 section 4.2.2",
-    consequence: "Programs that go by the certificate do not use the key for what it is there for.",
-    remedy: "Ask the card's issuer for a certificate with the key usage of its place.",
+    consequence: "Programs that check the key usage do not use the key for its purpose.",
+    remedy: "Ask the card's issuer for a certificate with the key usage of its slot.",
   },
   WEAK_KEY: {
     name: "key-weak",
     level: "defect",
     section: "SP 800-78-5 section 3.1",
     consequence: "The key can be broken with enough effort, and many programs refuse it.",
-    remedy: "Make a new key of RSA-2048 or P-256 and ask for a certificate for it.",
+    remedy: "Generate a new key of RSA-2048 or P-256 and ask for a certificate for it.",
   },
   OTHER_KEY: {
     name: "key-algorithm",
     level: "note",
     section: "SP 800-78-5 section 3.1",
-    consequence: "The key's algorithm is none of PIV. Programs for PIV cards only may not use the key.",
-    remedy: "Nothing needs to be done where the key works.",
+    consequence: "PIV does not have the key's algorithm. Programs for PIV cards may not use the key.",
+    remedy: "Nothing needs to be done if the key works.",
   },
   HISTORY_MISSING: {
     name: "key-history-missing",
@@ -84,7 +84,7 @@ export const SLOT_CHECKS = {
     name: "keys-mixed",
     level: "note",
     section: "SP 800-78-5 section 3.1",
-    consequence: "A program that knows one kind of key only can use a part of the card.",
+    consequence: "A program that supports only one kind of key can use a part of the card.",
     remedy: "Nothing needs to be done.",
   },
   NO_CERTIFICATE: {
@@ -108,16 +108,16 @@ const USUAL_LENGTH = 1856;
 const TAG = { CERTIFICATE: 0x70, INFO: 0x71, END: 0xfe, ON_CARD: 0xc1, METADATA_KEY: 0x04 } as const;
 const GZIP = 0x01;
 
-/** Bits of the key usage extension as @peculiar/x509 numbers them. */
+/** Bits of the key usage extension in the numbering of @peculiar/x509. */
 const USAGE = { SIGN: 1, COMMIT: 2, ENCIPHER: 4, AGREE: 16 } as const;
 
-/** A place with a certificate, and a key as far as the card tells. */
+/** A slot with a certificate, and a key as far as the card reports it. */
 export interface CertifiedSlot {
   readonly slot: InspectedSlot;
   readonly facts: CertificateFacts;
 }
 
-/** Certificates of all 24 places, and the key history that counts the retired ones. */
+/** Checks the certificates of all 24 slots, and the key history that counts the retired ones. */
 export async function examineSlots(
   patient: PivPatient,
   chuid: Chuid,
@@ -153,10 +153,10 @@ export async function examineSlots(
   return found;
 }
 
-/** Of which certificates the standard wants the card's identifiers: those that authenticate the card. */
+/** The certificates that must have the card's identifiers: those that authenticate the card. */
 const isIdentified = ({ name }: InspectedSlot): boolean => name === "9A" || name === "9E";
 
-/** How the certificate is stored, and what it is. */
+/** Checks the stored form and the contents of a certificate. */
 function readSlot(
   { examination, inspection, judge }: PivPatient,
   where: string,
@@ -172,8 +172,8 @@ function readSlot(
     const marked = ((info?.[0] ?? 0) & GZIP) !== 0;
     const odd = storageProblem(stored);
     if (odd !== undefined) storage(odd);
-    else if (gzipped && !marked) storage("It is compressed, and its CertInfo (tag 71) does not say so.");
-    else if (!gzipped && marked) storage("Its CertInfo (tag 71) says that it is compressed, and it is not.");
+    else if (gzipped && !marked) storage("It is compressed, but its CertInfo (tag 71) does not say so.");
+    else if (!gzipped && marked) storage("Its CertInfo (tag 71) says that it is compressed, but it is not.");
     if (!info) storage("It has no CertInfo (tag 71).");
     if (hasLongLength(value)) storage("A length in it takes more bytes than it needs.");
   }
@@ -206,12 +206,12 @@ function judgeContents(
 ): void {
   const { x509, keyUsage, publicKeyInfo } = facts;
   const end = expires && new Date(expires.getTime() + 86_399_999);
-  // A retired key's certificate is of an earlier card.
+  // A retired key's certificate belongs to an earlier card.
   if (end && slot.retired === undefined && !altered.has(CONTAINER.CHUID) && x509.notAfter > end) {
     examination.found(
       SLOT_CHECKS.OUTLIVES_CARD,
       where,
-      `It is valid until ${day(x509.notAfter)}, and the card until ${day(end)}.`,
+      `It is valid until ${day(x509.notAfter)}; the card only until ${day(end)}.`,
     );
   }
   const missing = keyUsage === undefined ? undefined : missingUsage(slot, keyUsage);
@@ -245,7 +245,7 @@ function keyName(type: MaybeType, algorithm: string): string {
   return type.type === "rsa" ? `RSA with ${type.modulusBits} bits` : type.curve;
 }
 
-/** The key usage that belongs to a place (X.509 Certificate and CRL Extensions Profile for PIV). */
+/** The key usage for a slot (X.509 Certificate and CRL Extensions Profile for PIV). */
 function missingUsage({ name }: InspectedSlot, usage: number): string | undefined {
   const lacks = (bit: number): boolean => (usage & bit) === 0;
   if (name === "9A" || name === "9E") return lacks(USAGE.SIGN) ? "digitalSignature" : undefined;
@@ -271,7 +271,7 @@ function judgeHistory({ examination, objects }: PivPatient, retired: readonly nu
   else if (count > 0) examination.found(SLOT_CHECKS.HISTORY, name, `${said}.`);
 }
 
-/** RSA keys beside EC keys among the four of the standard. */
+/** Reports RSA keys beside EC keys among the four named keys. */
 function judgeMixture({ examination }: PivPatient, found: readonly CertifiedSlot[]): void {
   const families = new Map<string, string[]>();
   for (const { slot, facts } of found) {
@@ -283,18 +283,18 @@ function judgeMixture({ examination }: PivPatient, found: readonly CertifiedSlot
   if (rsa && ec) examination.found(SLOT_CHECKS.MIXED, "keys", `${rsa.join(", ")} are RSA, ${ec.join(", ")} are EC.`);
 }
 
-/** A key that only metadata tells of. */
+/** A key without a certificate, known from its metadata. */
 async function examineLoneKey({ inspection, examination }: PivPatient, slot: InspectedSlot): Promise<void> {
   const metadata = await inspection.metadata(slot.reference);
   if (metadata?.sw !== SW.OK) return;
   examination.found(
     SLOT_CHECKS.NO_CERTIFICATE,
     `key ${slot.name}`,
-    "The card has a key there, and no certificate for it.",
+    "The card has a key there, but no certificate for it.",
   );
 }
 
-/** @returns Whether a card with Yubico's metadata has a key there at all; true where the card does not tell. */
+/** @returns Whether the slot has a key, by Yubico's metadata; true if the card has none. */
 async function hasKey({ inspection, examination }: PivPatient, slot: InspectedSlot, where: string): Promise<boolean> {
   const metadata = await inspection.metadata(slot.reference);
   if (metadata?.sw !== SW.REFERENCED_DATA_NOT_FOUND) return true;

@@ -4,25 +4,25 @@ import { ATTRIBUTE_LENGTH, type AttributeForm, attributeForm } from "../wire/att
 import type { Dialect } from "../wire/values.ts";
 import type { Reply } from "../wire/message.ts";
 
-/** Room that holds what most attributes have: asking for lengths first would double every call. */
+/** Bytes reserved for each attribute, enough for most: asking for lengths first would double the calls. */
 const ROOM: Readonly<Record<AttributeForm, number>> = {
   byte: 1,
   ulong: 8,
   date: 8,
   mechanisms: 1024,
   native: 8192,
-  // What is in it must be known before there can be room for it.
+  // An array attribute, whose contents must be known before room for them can be reserved.
   template: 0,
 };
-/** Room for an attribute in a template. */
+/** The room for an attribute in a template. */
 const NESTED_ROOM = 1024;
-/** A length that no attribute has: the server's word is not taken for what is set aside. */
+/** Longest plausible attribute in bytes: a server's word does not decide how much is allocated. */
 const LONGEST = 2 ** 28;
 
 /**
- * The values of attributes, from a server that wants to know how much room there is for each.
+ * Reads attributes from a server that needs to know the room for each.
  * @param ask Makes the call once.
- * @throws {AttributeError} if some have no value to show.
+ * @throws {AttributeError} if some have no value to return.
  */
 export async function fetchAttributes(
   types: readonly number[],
@@ -33,7 +33,7 @@ export async function fetchAttributes(
   const values = new Map<number, AttributeValue>();
   let rv: number = CKR.OK;
   const round = async (wanted: readonly Wanted[]): Promise<readonly WireAttribute[]> => {
-    // p11-kit's server gives up on a question without attributes.
+    // p11-kit's server fails on a request without attributes.
     if (wanted.length === 0) return [];
     const reply = await ask(wanted);
     if (reply.kind !== "attributes" || reply.attributes.length !== wanted.length) throw unlike();
@@ -49,7 +49,7 @@ export async function fetchAttributes(
   const readable = [...new Set(types)].filter((type) => isReadable(type, dialect));
   await round(readable.map((type) => ({ type, room: ROOM[attributeForm(type, dialect.offered)] })));
   const missing = readable.filter((type) => !values.has(type));
-  // With several that are missing, what is said of one may hide that another was too long.
+  // If several attributes fail, the error of one may hide that another was too long.
   const unclear =
     rv === CKR.BUFFER_TOO_SMALL || missing.length > 1 || missing.some((type) => isTemplate(type, dialect));
   if (missing.length > 0 && unclear) {
@@ -64,14 +64,15 @@ export async function fetchAttributes(
 }
 
 function requireArray(types: unknown): void {
-  if (!Array.isArray(types)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "attributes are named by an array: [CKA.ID]");
+  if (!Array.isArray(types)) throw new CryptokiError(CKR.ARGUMENTS_BAD, "pass the attributes as an array: [CKA.ID]");
 }
 
-const unlike = (): CryptokiError => new CryptokiError(CKR.DEVICE_ERROR, "the server answered other questions");
+const unlike = (): CryptokiError =>
+  new CryptokiError(CKR.DEVICE_ERROR, "the server's reply has other attributes than the request");
 
 const isTemplate = (type: number, { offered }: Dialect): boolean => attributeForm(type, offered) === "template";
 
-/** @throws {CryptokiError} for a length that cannot be. */
+/** @throws {CryptokiError} for an impossible length. */
 function withRoom({ type, length }: { readonly type: number; readonly length: number }, dialect: Dialect): Wanted {
   if (length > LONGEST) throw new CryptokiError(CKR.DEVICE_ERROR, `an attribute of ${length} bytes`);
   if (!isTemplate(type, dialect)) return { type, room: length };
@@ -79,7 +80,7 @@ function withRoom({ type, length }: { readonly type: number; readonly length: nu
   return { type, room: length, nested };
 }
 
-/** No bytes are a value, but for attributes that are always so and so long. */
+/** An empty value is valid, except for attributes of a fixed length. */
 function setEmpty(values: Map<number, AttributeValue>, type: number, { offered }: Dialect): void {
   const form = attributeForm(type, offered);
   if (form === "template") values.set(type, {});

@@ -11,20 +11,21 @@ const INVALID: Readonly<Record<Named, number>> = {
 };
 
 /**
- * The handles of one connection, as callers have them. A server numbers the sessions and objects of each connection anew, so a handle
- * of a broken connection could name another session or key on the next one. Callers get numbers above all that were given before.
+ * Translates the handles of one connection. A server numbers the sessions and objects of each connection anew, so a
+ * handle of a broken connection could mean another session or key on the next one. Callers get numbers above all
+ * earlier ones.
  */
 export class Handles {
   readonly #offset: number;
   #highest: number;
 
-  /** @param before Those of the connection before. */
+  /** @param before The handles of the connection before. */
   constructor(before?: Handles) {
     this.#offset = before ? before.#highest : 0;
     this.#highest = this.#offset;
   }
 
-  /** @throws {CryptokiError} CKR_DEVICE_ERROR for a handle that no number here can hold exactly. */
+  /** @throws {CryptokiError} CKR_DEVICE_ERROR for a handle above the exact integers of JavaScript. */
   toCaller(handle: number): number {
     if (handle === 0) return 0;
     const given = handle + this.#offset;
@@ -36,7 +37,7 @@ export class Handles {
   }
 
   /**
-   * @param handle Of a caller in JavaScript, where it may be anything: what is no number is refused where it is encoded.
+   * @param handle Any value from a caller in JavaScript; the encoder refuses what is not a number.
    * @throws {CryptokiError} for a handle of an earlier connection.
    */
   toServer(named: Named, handle: unknown): unknown {
@@ -44,18 +45,18 @@ export class Handles {
     if (handle > this.#offset) return handle - this.#offset;
     throw new CryptokiError(
       INVALID[named],
-      "the connection to the server broke, and its sessions, logins and objects ended with it; open a session and log in again",
+      "the connection to the server broke, which ended its sessions, logins and objects; open a session and log in again",
     );
   }
 }
 
-/** A connection on which C_Initialize was called. */
+/** A connection after C_Initialize. */
 export interface Connection {
   readonly link: Link;
   readonly handles: Handles;
 }
 
-/** The connection to a server, from C_Initialize to C_Finalize. One that broke is made anew when a call wants it. */
+/** The connection to a server, from C_Initialize to C_Finalize. After a break the next call connects anew. */
 export class Connections {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
@@ -66,8 +67,8 @@ export class Connections {
   }
 
   /**
-   * The connection. Calls that come while it is made share it; an abort ends only its own caller's wait.
-   * @throws {P11KitError} if there is no server that speaks the protocol; the error that C_Initialize is answered with.
+   * Returns the connection. Concurrent calls share it while it is made; an abort ends only its own caller's wait.
+   * @throws {P11KitError} if there is no server that speaks the protocol; the error of C_Initialize.
    */
   readonly get = memoizeAsync(() => this.#connect());
 
@@ -78,16 +79,16 @@ export class Connections {
     this.#last = connection;
     void link.ended.then(() => {
       this.get.clear();
-      // A command that hung up may still run.
+      // A command may still run after it closed its streams.
       return link.close();
     });
     return connection;
   }
 
-  /** Ends the connection, also one that is being made. Resolves when nothing of it is left. */
+  /** Ends the connection, also one that is being made. Resolves when all its resources are released. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closing.abort(new P11KitError("C_Finalize was called meanwhile"));
-    // One that is being made ends with an error, which its callers get.
+    // A connection that is being made ends with an error, which its callers receive.
     await this.get().catch(() => undefined);
     await this.#last?.link.close(signal);
   }

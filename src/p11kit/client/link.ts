@@ -11,10 +11,10 @@ import { encodeFrame, FrameReader } from "../wire/frame.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../wire/message.ts";
 import type { Dialect } from "../wire/values.ts";
 
-/** The way to a server. */
+/** A byte stream to a server. */
 interface Transport {
   readonly stream: Duplex;
-  /** Resolves when nothing of it is left. An abort ends the wait for a command that takes its time, and the command. */
+  /** Resolves when all resources are released. An abort ends the wait for a slow command, and the command. */
   close(signal?: AbortSignal): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ async function openSocket(path: string, signal: AbortSignal): Promise<Transport>
   } catch (cause) {
     stream.destroy();
     signal.throwIfAborted();
-    throw new P11KitError(`no server at ${path} (cryptoki serve starts one): ${messageOf(cause)}`, { cause });
+    throw new P11KitError(`no server at ${path} (start one with: cryptoki serve): ${messageOf(cause)}`, { cause });
   }
   return {
     stream,
@@ -41,7 +41,7 @@ async function openSocket(path: string, signal: AbortSignal): Promise<Transport>
   };
 }
 
-/** What the command writes to its standard error goes where ours goes: ssh asks for passwords there. */
+/** The command shares our standard error: ssh asks for passwords there. */
 async function openCommand([program = "", ...args]: readonly string[]): Promise<Transport> {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
   try {
@@ -49,16 +49,16 @@ async function openCommand([program = "", ...args]: readonly string[]): Promise<
   } catch (cause) {
     throw new P11KitError(`${program} does not start: ${messageOf(cause)}`, { cause });
   }
-  // A command that ends without reading on is told by the end of its output.
+  // The end of its output reports a command that stops reading.
   child.stdin.on("error", () => undefined);
   const ended = once(child, "exit");
   const kill = (): void => void child.kill();
-  // A process that ends in a hurry must not leave the command behind.
+  // Ends the command also if this process exits early.
   process.once("exit", kill);
   void ended.then(() => process.off("exit", kill));
   const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
   const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  /** Waits a while for the end. */
+  /** Waits a limited time for the end. */
   const over = async (signal?: AbortSignal): Promise<void> => {
     await new Deadline(FINALIZE_GRACE).race(untilAborted(ended, signal), () => undefined).catch(() => undefined);
   };
@@ -75,9 +75,9 @@ async function openCommand([program = "", ...args]: readonly string[]): Promise<
   };
 }
 
-/** p11-kit's module names itself so. */
+/** The module name in p11-kit's own requests. */
 const OPTIONS = utf8("client");
-/** p11-kit begins to count there. */
+/** The first call id in p11-kit's own requests. */
 const FIRST_CODE = 0x10;
 const LAST_CODE = 0xffffffff;
 
@@ -85,20 +85,20 @@ const plain = (name: string): Request => ({ call: callOf(name, 0), args: [], roo
 const INITIALIZE = plain("C_Initialize");
 const FINALIZE = plain("C_Finalize");
 
-/** Milliseconds for the answer to C_Finalize. */
+/** Milliseconds to wait for the answer to C_Finalize. */
 const FINALIZE_GRACE = 2000;
 
 export interface LinkOptions {
   readonly address: ServerAddress;
   /** The version of the protocol to offer. */
   readonly version: number;
-  /** Bytes that an answer may have. */
+  /** Most bytes of an answer. */
   readonly messageLimit: number;
-  /** Milliseconds for connecting, up to the answer to C_Initialize. */
+  /** Milliseconds for connecting, including the answer to C_Initialize. */
   readonly patience: number;
 }
 
-/** A connection to a server: any number of calls at a time, whose answers come in any order. */
+/** A connection to a server: any number of concurrent calls, answered in any order. */
 export class Link {
   readonly #transport: Transport;
   readonly #frames: FrameReader;
@@ -110,7 +110,7 @@ export class Link {
   readonly ended: Promise<void>;
   #code = FIRST_CODE;
   #broken: CryptokiError | undefined;
-  /** What is spoken: the version that both know. */
+  /** The negotiated version of the protocol. */
   readonly dialect: Dialect;
 
   private constructor(transport: Transport, frames: FrameReader, dialect: Dialect) {
@@ -122,8 +122,8 @@ export class Link {
 
   /**
    * Connects and calls C_Initialize.
-   * @throws {P11KitError} if there is no server that speaks the protocol, or it does not answer in time; the error that C_Initialize is
-   *   answered with; the signal's reason.
+   * @throws {P11KitError} if there is no server that speaks the protocol, or it does not answer in time; the error of
+   *   C_Initialize; the signal's reason.
    */
   static async open(options: LinkOptions, signal: AbortSignal): Promise<Link> {
     const seconds = options.patience / 1000;
@@ -131,10 +131,13 @@ export class Link {
     const deadline = new Deadline(options.patience);
     const inTime = <T>(answer: Promise<T>): Promise<T> => deadline.race(untilAborted(answer, signal), late);
     const first = await Link.#negotiate(options, options.version, inTime, signal);
-    // A server of old takes only the byte that it knows (p11-kit up to 0.23), and hangs up.
+    // An old server (p11-kit up to 0.23) accepts only the version byte that it knows, and closes the connection on
+    // another.
     const link = first ?? (options.version > 0 ? await Link.#negotiate(options, 0, inTime, signal) : undefined);
     if (!link)
-      throw new P11KitError("the server ended before its first answer: check its command or the module that it serves");
+      throw new P11KitError(
+        "the server closed the connection before its first answer: check its command or the module that it serves",
+      );
     try {
       await inTime(link.call(INITIALIZE));
       return link;
@@ -144,7 +147,7 @@ export class Link {
     }
   }
 
-  /** undefined if the server hangs up. */
+  /** Undefined if the server closes the connection. */
   static async #negotiate(
     options: LinkOptions,
     offered: number,
@@ -153,26 +156,27 @@ export class Link {
   ): Promise<Link | undefined> {
     const transport = await openTransport(options.address, signal);
     const { stream } = transport;
-    // What breaks is told by the end of what comes in.
+    // The end of the input reports a broken connection.
     stream.on("error", () => undefined);
     let agreed: number | undefined;
     try {
       stream.write(Uint8Array.of(offered));
       const frames = new FrameReader(arrivals(stream), options.messageLimit);
       agreed = await inTime(frames.opening());
-      // p11-kit encodes as it was built to, and before 0.25.6 no server answers 2: what it answers tells its encoding.
+      // p11-kit's encoding depends on its build, and before 0.25.6 no server answers 2: the answered version tells the
+      // encoding.
       if (agreed !== undefined) return new Link(transport, frames, { offered: Math.min(agreed, offered) });
     } finally {
-      // A server that hung up is left in peace; one that is given up is not.
+      // Kills the command only if we gave up, not if it closed the connection itself.
       if (agreed === undefined) await transport.close(AbortSignal.abort());
     }
     return undefined;
   }
 
   /**
-   * Makes a call. It is sent once, whatever becomes of it.
-   * @throws {CryptokiError} what the call is answered with; CKR_DEVICE_ERROR if the connection is broken;
-   *   CKR_FUNCTION_CANCELED when `signal` aborts: the server goes on, and its answer is dropped.
+   * Makes a call. It is sent only once.
+   * @throws {CryptokiError} the call's own error; CKR_DEVICE_ERROR if the connection is broken; CKR_FUNCTION_CANCELED
+   *   when `signal` aborts: the server continues, and its answer is dropped.
    */
   async call(request: Request, signal?: AbortSignal): Promise<Reply> {
     const body = this.#encode(request);
@@ -200,7 +204,7 @@ export class Link {
       return encodeRequest(request, this.dialect);
     } catch (cause) {
       if (cause instanceof CryptokiError) throw cause;
-      // Callers in JavaScript have no types.
+      // Callers in JavaScript may pass any value.
       throw new CryptokiError(CKR.ARGUMENTS_BAD, undefined, { cause });
     }
   }
@@ -229,17 +233,17 @@ export class Link {
     try {
       for (let frame = await this.#frames.next(); frame; frame = await this.#frames.next()) {
         const waiting = this.#waiting.get(frame.code);
-        if (!waiting) throw new DataError("an answer that nobody asked for");
+        if (!waiting) throw new DataError("the server sent an answer without a request");
         this.#waiting.delete(frame.code);
         waiting.resolve(frame.body);
       }
-      this.#break(new P11KitError("the server hung up"));
+      this.#break(new P11KitError("the server closed the connection"));
     } catch (error) {
       this.#break(error);
     }
   }
 
-  /** Nothing goes over this connection any more: all calls are answered with this. */
+  /** Ends the connection: all calls fail with this error. */
   #break(cause: unknown): CryptokiError {
     const reason = cause instanceof Error ? cause.message : "";
     this.#broken ??= new CryptokiError(
@@ -253,9 +257,9 @@ export class Link {
     return this.#broken;
   }
 
-  /** Says C_Finalize, waits a while for the answer, and ends the connection. */
+  /** Calls C_Finalize, waits a limited time for the answer, and ends the connection. */
   async close(signal?: AbortSignal): Promise<void> {
-    // The end of the connection says the same, and what is broken has ended already.
+    // The end of the connection has the same effect, and a broken one has ended already.
     if (!this.#broken)
       await new Deadline(FINALIZE_GRACE).race(this.call(FINALIZE, signal), () => undefined).catch(() => undefined);
     await this.#drop(signal);
@@ -269,11 +273,11 @@ export class Link {
 
 const cancelled = (cause: unknown): CryptokiError => new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause });
 
-/** Ends, and does not throw, when the stream breaks. */
+/** Ends, without an error, when the stream breaks. */
 async function* arrivals(stream: Transport["stream"]): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of stream) yield chunk as Uint8Array;
   } catch {
-    // A broken connection is an end like another one.
+    // A broken connection counts as its end.
   }
 }

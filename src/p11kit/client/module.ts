@@ -7,38 +7,45 @@ import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
 import { type Connection, Connections, type Handles } from "./connections.ts";
 
-/** The newest version of the protocol that is spoken here. */
+/** The newest version of the protocol that this client speaks. */
 const VERSION = 2;
 /** Milliseconds for connecting: a command such as ssh may ask for a password. */
 const PATIENCE = { unix: 10_000, command: 120_000 } as const;
-/** Bytes of room for what a function puts out, besides as much as went in. */
+/** Bytes of room for an output, in addition to the length of the input. */
 const OUTPUT_ROOM = 16 * 1024;
-/** Numbers of room for a list. */
+/** Entries of room for a list. */
 const LIST_ROOM = 512;
 
 export interface P11KitOptions {
-  /** As P11_KIT_SERVER_ADDRESS has it: `unix:path=/...`, or a command that speaks for a server, `|ssh host p11-kit remote ...`. */
+  /**
+   * As in P11_KIT_SERVER_ADDRESS: `unix:path=/...`, or a command that speaks the protocol, `|ssh host p11-kit remote
+   * ...`.
+   */
   readonly address: string;
   /** The newest version of the protocol to offer: 0, 1 or 2. Default: 2. */
   readonly version?: number;
-  /** Bytes that an answer may have; default: 16 MiB. */
+  /** Most bytes of an answer; default: 16 MiB. */
   readonly messageLimit?: number;
-  /** Milliseconds for connecting, up to the server's answer to C_Initialize. Default: 10,000, or 120,000 for a command. */
+  /**
+   * Milliseconds for connecting, including the server's answer to C_Initialize. Default: 10,000, or 120,000 for a
+   * command.
+   */
   readonly patience?: number;
 }
 
 /**
- * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a {@link Cryptoki} over cards. It is reached
+ * Any PKCS#11 module behind a server of p11-kit's protocol, with the same functions as a `Cryptoki` over cards. It is reached
  * with C_Initialize and left with C_Finalize; calls may be made side by side, and the `signal` of a call's options ends the wait for it.
  *
  *     const hsm = new P11KitModule({ address: "unix:path=/run/user/1000/p11-kit/pkcs11" });
  *     await hsm.C_Initialize();
  *     const slots = await hsm.C_GetSlotList(true);
  *
- * What is not CKR_OK is thrown, as {@link CryptokiError}. When the connection breaks, the calls under way fail with CKR_DEVICE_ERROR;
- * none is sent again, because the server may have carried it out. The next call connects anew, and fails with CKR_DEVICE_ERROR as
- * long as there is no server. Sessions, logins and objects ended with their connection: a session from before is
- * CKR_SESSION_HANDLE_INVALID, an object CKR_OBJECT_HANDLE_INVALID, a key CKR_KEY_HANDLE_INVALID. Handles are never given twice.
+ * Any result but CKR_OK is thrown as {@link CryptokiError}. When the connection breaks, the pending calls fail with
+ * CKR_DEVICE_ERROR; none is sent again, because the server may have carried it out. The next call connects anew, and
+ * fails with CKR_DEVICE_ERROR as long as there is no server. Sessions, logins and objects ended with their connection:
+ * an earlier session is CKR_SESSION_HANDLE_INVALID, an object CKR_OBJECT_HANDLE_INVALID, a key CKR_KEY_HANDLE_INVALID.
+ * Handles are never reused.
  */
 // Its methods come from the interface of the same name, and are bound one by one.
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
@@ -47,7 +54,7 @@ export class P11KitModule implements AsyncDisposable {
   /** From C_Initialize to C_Finalize. */
   #connections: Connections | undefined;
 
-  /** @throws {DataError} if the address is none. */
+  /** @throws {DataError} if the address is malformed. */
   constructor(options: P11KitOptions) {
     parseServerAddress(options.address);
     this.#options = options;
@@ -68,7 +75,7 @@ export class P11KitModule implements AsyncDisposable {
     }
   }
 
-  /** {@link C_Finalize}, unless it was called already. Also ends a C_Initialize that waits for its server. */
+  /** Calls {@link C_Finalize} if necessary. Also ends a C_Initialize that waits for its server. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#connections) await this.#finalize();
   }
@@ -131,7 +138,7 @@ export interface P11KitModule extends CryptokiFunctions {}
 
 const badArgument = (problem: string): CryptokiError => new CryptokiError(CKR.ARGUMENTS_BAD, problem);
 
-/** @param rv What it is when there is no connection. @throws {CryptokiError} only. */
+/** @param rv The error if there is no connection. @throws {CryptokiError} only. */
 async function connected(connections: Connections, rv: number, signal?: AbortSignal): Promise<Connection> {
   throwIfAborted(signal, cancelled);
   try {
@@ -146,7 +153,7 @@ async function connected(connections: Connections, rv: number, signal?: AbortSig
 
 const cancelled = (cause: unknown): CryptokiError => new CryptokiError(CKR.FUNCTION_CANCELED, undefined, { cause });
 
-/** The reply with its handles as the caller has them. */
+/** Replaces the handles in the reply by the caller's. */
 function withHandles(reply: Reply, { result }: Call, handles: Handles): Reply {
   const own = (handle: number): number => handles.toCaller(handle);
   switch (reply.kind) {
@@ -165,13 +172,13 @@ function withHandles(reply: Reply, { result }: Call, handles: Handles): Reply {
   }
 }
 
-/** C_SignMessageNext's argument that says whether its part is the last. */
+/** C_SignMessageNext's argument for the last part. */
 const LAST = 3;
 
-/** What is left of functions that ran in parallel (PKCS#11 3.1 section 5.20). */
+/** The functions for parallel execution, which only return an error (PKCS#11 3.1 section 5.20). */
 const PARALLEL: ReadonlySet<string> = new Set(["C_GetFunctionStatus", "C_CancelFunction"]);
 
-/** What a reply gives to the caller. */
+/** Returns the reply in the caller's form. */
 function given(reply: Reply): unknown {
   switch (reply.kind) {
     case "nothing":
@@ -181,7 +188,7 @@ function given(reply: Reply): unknown {
       return reply.value;
     case "bytes":
       if ("bytes" in reply.value) return reply.value.bytes;
-      // p11-kit's server takes no room for no result.
+      // p11-kit's server does not accept an output buffer of 0 bytes.
       if (reply.value.needed === 0) return new Uint8Array();
       break;
     case "list":
@@ -194,10 +201,10 @@ function given(reply: Reply): unknown {
       return reply.key;
     case "attributes":
   }
-  throw new CryptokiError(CKR.DEVICE_ERROR, "the server finds no room enough");
+  throw new CryptokiError(CKR.DEVICE_ERROR, "the server reports every buffer as too small");
 }
 
-/** Asks with some room, and if that is not enough with as much as the server says. */
+/** Calls with some room, and if that is too small again with as much as the server requires. */
 async function withRoom(room: number, ask: (room: number) => Promise<Reply>): Promise<unknown> {
   const reply = await ask(room);
   const { value } = reply as { readonly value?: { readonly needed?: number } };
@@ -207,10 +214,10 @@ async function withRoom(room: number, ask: (room: number) => Promise<Reply>): Pr
 
 function asRoom(value: unknown): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 0xffffffff) return value;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "an amount is a whole number");
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "the maximum must be a whole number");
 }
 
-/** C_FindObjects: as many as the caller wants, all unless it says. */
+/** C_FindObjects: returns up to the given number, default all. */
 async function findAll(max: unknown, ask: (room: number) => Promise<Reply>): Promise<unknown> {
   const limit = max === undefined || max === Infinity ? Infinity : asRoom(max);
   const found: unknown[] = [];

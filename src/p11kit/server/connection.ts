@@ -10,7 +10,7 @@ import type { Dialect } from "../wire/values.ts";
 import { answer, type Caller, HostKeyQueue } from "./dispatch.ts";
 import { KeptOutputs, SigningKeys } from "./outputs.ts";
 
-/** A connection with calls under way. */
+/** A connection with pending calls. */
 interface Holder {
   /** Ends the connection. */
   readonly cutOff: () => void;
@@ -18,16 +18,16 @@ interface Holder {
 }
 
 /**
- * One bound for the calls under way on all connections together: their requests, and their answers until the client has read them.
- * Where it is passed, the connection that holds the most is cut off. A client that asks for much and reads nothing so harms none
- * that reads.
+ * A memory limit for the pending calls of all connections together: their requests, and their answers until the client
+ * has read them. Over the limit, the connection that holds the most is cut off, so that a client that does not read
+ * cannot harm the others.
  */
 export class LoadBudget {
   readonly #limit: number;
   readonly #holders = new Set<Holder>();
   #total = 0;
 
-  /** @param limit Bytes, of all connections together. */
+  /** @param limit Bytes for all connections together. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -35,7 +35,7 @@ export class LoadBudget {
   /**
    * Adds a connection.
    * @param cutOff Ends it.
-   * @returns Called with the bytes that its calls hold now; with 0 once it is over.
+   * @returns Call it with the bytes that its calls hold now; with 0 at its end.
    */
   holder(cutOff: () => void): (bytes: number) => void {
     const holder: Holder = { cutOff, bytes: 0 };
@@ -55,25 +55,28 @@ export class LoadBudget {
   }
 }
 
-/** The newest version of the protocol that is spoken here. */
+/** The newest version of the protocol that this server speaks. */
 const VERSION = 2;
-/** Calls under way on one connection. A thread of the client's waits for each. */
+/** Concurrent calls on one connection. In the client, each has a thread that waits. */
 const MAX_CALLS = 1000;
-/** Of the longest message: what the calls under way on all connections hold together. One connection alone never reaches it. */
+/**
+ * The memory limit for pending calls of all connections, as a multiple of the longest message. One connection alone
+ * never reaches it.
+ */
 export const LOAD = 8;
 
 export interface ConnectionOptions {
-  /** Bytes of a request; default: 16 MiB. A longer one ends the connection. */
+  /** Most bytes of a request; default: 16 MiB. A longer one ends the connection. */
   readonly messageLimit?: number;
-  /** The bound for half messages, shared with other connections. Default: one of its own. */
+  /** The limit for incomplete messages, shared with other connections. Default: a separate one. */
   readonly budget?: FrameBudget;
-  /** The bound for calls under way and answers that are not read, shared likewise. Default: one of its own. */
+  /** The limit for pending calls and unread answers, likewise. Default: a separate one. */
   readonly load?: LoadBudget;
   /** Ends the connection. */
   readonly signal?: AbortSignal;
   /**
-   * Milliseconds for ending what a client left behind: its calls, sessions and logins. Default: 10,000. After that the connection
-   * counts as over, and the rest is done behind it when the card answers.
+   * Milliseconds to end what a client left open: its calls, sessions and logins. Default: 10,000. After that the
+   * connection counts as ended, and the cleanup continues in the background.
    */
   readonly cleanUp?: number;
 }
@@ -81,12 +84,12 @@ export interface ConnectionOptions {
 const CLEAN_UP = 10_000;
 
 /**
- * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends: that is the end of its application, which
- * is finalised then. Requests are carried out side by side, as far as the application lets them. A request that cannot be read is
- * answered by CKR_DEVICE_ERROR, as p11-kit's server does; a client whose frames are none is cut off.
- * @param application The client's own: nobody else may use it.
- * @throws {DataError} why the client was cut off. Everything is over by then, whether it throws or not.
- * @throws {P11KitError} if what the client left behind could not be ended in time.
+ * Serves one client of p11-kit's protocol, version 0, 1 or 2, until its stream ends; then its application is finalised.
+ * Requests run concurrently, as far as the application allows. A request that cannot be parsed is answered with
+ * CKR_DEVICE_ERROR, as p11-kit's server does; a client with malformed frames is cut off.
+ * @param application The client's own; no other code may use it.
+ * @throws {DataError} the reason why the client was cut off. All is released by then, also on an error.
+ * @throws {P11KitError} if the client's leftovers could not be ended in time.
  */
 export async function serveConnection(
   stream: Duplex,
@@ -104,7 +107,7 @@ export async function serveConnection(
   stop();
   const { cleanUp = CLEAN_UP } = options;
   const late = (): P11KitError =>
-    new P11KitError(`a client is gone, and what it left behind was not ended within ${cleanUp / 1000} s`);
+    new P11KitError(`a client has disconnected, but its sessions could not be closed within ${cleanUp / 1000} s`);
   await new Deadline(cleanUp).race(connection.end(), late);
   if (served) throw served.error;
 }
@@ -118,7 +121,7 @@ class Connection {
   readonly #calls = new Set<Promise<void>>();
   readonly #outputs: KeptOutputs;
   readonly #hold: (bytes: number) => void;
-  /** Bytes of the requests under way, and of the answers that they want. */
+  /** Bytes of the pending requests, and of the answers that they need. */
   #load = 0;
 
   constructor(
@@ -133,9 +136,9 @@ class Connection {
     this.#application = application;
     this.#limit = limit;
     this.#outputs = new KeptOutputs(2 * limit);
-    // Every call under way listens.
+    // Every pending call adds a listener.
     setMaxListeners(0, this.#gone.signal);
-    // A client that goes away breaks the stream, which is its right: the end of the stream is heeded wherever it matters.
+    // A client that disconnects breaks the stream, which is normal; every read and write notices the end itself.
     stream.on("error", () => undefined);
     stream.on("close", () => {
       this.#gone.abort();
@@ -162,24 +165,24 @@ class Connection {
     }
   }
 
-  /** Ends what the client left behind: its own calls are aborted, and nothing that it shares with others. */
+  /** Ends what the client left open: aborts its own calls, and nothing that it shares with others. */
   async end(): Promise<void> {
     this.#gone.abort();
     this.#stream.destroy();
     await Promise.allSettled(this.#calls);
     this.#outputs.clear();
-    // CKR_CRYPTOKI_NOT_INITIALIZED from a client that said good-bye, or never began.
+    // CKR_CRYPTOKI_NOT_INITIALIZED: the client has called C_Finalize, or never C_Initialize.
     await this.#application.C_Finalize().catch(() => undefined);
   }
 
-  /** Takes up a request, without waiting for it. */
+  /** Starts a request without waiting for it. */
   #begin({ code, body }: Frame, caller: Caller): void {
     const busy = this.#calls.size >= MAX_CALLS || this.#load > 4 * this.#limit;
     const request = busy ? CKR.HOST_MEMORY : readRequest(body, caller.dialect);
     const weight = body.length + (typeof request === "number" ? 0 : promised(request));
     this.#hold((this.#load += weight));
     const work = this.#carryOut(code, request, caller).finally(() => {
-      // What it said may have been a PIN.
+      // The request may have contained a PIN.
       wipe(body);
       this.#hold((this.#load -= weight));
       this.#calls.delete(work);
@@ -195,7 +198,7 @@ class Connection {
     wipe(frame);
   }
 
-  /** Resolves when the stream has taken the bytes over, or is gone. */
+  /** Resolves when the stream has accepted the bytes, or is closed. */
   #send(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
       if (this.#stream.destroyed || !this.#stream.writable) resolve();
@@ -207,7 +210,7 @@ class Connection {
     });
   }
 
-  /** Waits while the client reads nothing: who does not listen is not listened to. */
+  /** Back-pressure: waits while the client does not read replies. */
   async #room(): Promise<void> {
     while (this.#stream.writableNeedDrain && !this.#stream.destroyed) {
       await new Promise<void>((resolve) => {
@@ -221,20 +224,20 @@ class Connection {
   }
 }
 
-/** Ends, and does not throw, when the stream breaks. */
+/** Ends, without an error, when the stream breaks. */
 async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of stream) yield chunk as Uint8Array;
   } catch {
-    // A broken connection is an end like another one.
+    // A broken connection counts as its end.
   }
 }
 
-/** Bytes of an answer that is as long as the client likes. */
+/** Bytes of an answer whose length the client chooses. */
 const promised = ({ call, room }: Request): number =>
   call.result.kind === "bytes" && call.request.some(({ role }) => role === "amount") ? room : 0;
 
-/** The request, or what is wrong with it. */
+/** The parsed request, or its error. */
 function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
   try {
     return decodeRequest(body, dialect);
@@ -246,12 +249,12 @@ function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
   }
 }
 
-/** The body of the response, whatever happens. */
+/** The body of the response; never rejects. */
 async function respond(request: Request, caller: Caller): Promise<Uint8Array> {
   try {
     const reply = await answer(request, caller);
     const body = encodeReply(request.call, reply, caller.dialect);
-    // What was decrypted is in the body now.
+    // The body now holds the plaintext.
     if (reply.kind === "bytes" && "bytes" in reply.value) wipe(reply.value.bytes);
     return body;
   } catch (error) {

@@ -17,24 +17,24 @@ import type { Reply, Request } from "../wire/message.ts";
 import type { Dialect, OutputList } from "../wire/values.ts";
 import type { KeptOutputs, SigningKeys } from "./outputs.ts";
 
-/** What C_GetAttributeValue is answered with. */
+/** The result of C_GetAttributeValue. */
 interface Answers {
   readonly attributes: readonly WireAttribute[];
   readonly rv: number;
 }
 
 /**
- * @throws {CryptokiError} for questions that must not be answered: p11-kit ends its program on an answer without attributes,
- *   and before 0.25 its connection on one that has a template.
+ * @throws {CryptokiError} for requests that must not be answered: p11-kit aborts its program on an answer without
+ *   attributes, and before 0.25 closes its connection on one with a template.
  */
 function checkWanted(wanted: readonly Wanted[], dialect: Dialect): void {
-  if (wanted.length === 0) throw new CryptokiError(CKR.ARGUMENTS_BAD, "no attribute was asked for");
+  if (wanted.length === 0) throw new CryptokiError(CKR.ARGUMENTS_BAD, "the request names no attribute");
   if (!wanted.every(({ type }) => isReadable(type, dialect))) throw new CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID);
 }
 
 /**
- * The values, as far as there is room for them.
- * @param rv What the function says of those that are missing among the values.
+ * Returns the values, as far as there is room for them.
+ * @param rv The function's error for the missing values.
  */
 function attributeAnswers(wanted: readonly Wanted[], values: Template, rv: number, dialect: Dialect): Answers {
   const byType = new Map(Object.entries(values as Readonly<Record<string, AttributeValue>>));
@@ -50,7 +50,7 @@ function attributeAnswers(wanted: readonly Wanted[], values: Template, rv: numbe
   return { attributes, rv: rv === CKR.OK && tooSmall ? CKR.BUFFER_TOO_SMALL : rv };
 }
 
-/** A template goes as a whole or not at all; the caller's attributes are in no particular order. */
+/** A template is returned whole or not at all; the caller's attributes may have any order. */
 function fitsNested({ type, nested = [] }: Wanted, value: AttributeValue, dialect: Dialect): boolean {
   if (attributeForm(type, dialect.offered) !== "template" || typeof value !== "object" || value === null) return true;
   return Object.entries(value).every(([key, inner]: [string, AttributeValue], index) => {
@@ -62,16 +62,16 @@ function fitsNested({ type, nested = [] }: Wanted, value: AttributeValue, dialec
 }
 
 /**
- * Has one connection make one key of this computer at a time. Node has few threads for that and can take no such work back: keys that
- * a client asked for in a heap would keep all other clients waiting, even after it has gone.
+ * Lets one connection generate one software key at a time. Node has few threads for that and cannot cancel such work:
+ * many requested keys would keep all other clients waiting, even after their client has disconnected.
  */
 export class HostKeyQueue {
   readonly #queue = new SerialQueue(() => new CryptokiError(CKR.FUNCTION_CANCELED));
 
   /**
-   * Carries out a call: after those before it if it makes a key in software, else at once.
-   * @param signal Has the calls that wait give up.
-   * @throws {CryptokiError} CKR_FUNCTION_CANCELED for them; what the call throws.
+   * Runs a call: after earlier ones if it generates a key in software, else at once.
+   * @param signal Cancels the waiting calls.
+   * @throws {CryptokiError} CKR_FUNCTION_CANCELED for those; the call's error.
    */
   run(request: Request, invoke: () => unknown, signal: AbortSignal): unknown {
     return makesHostKey(request) ? this.#queue.run(invoke, signal) : invoke();
@@ -80,29 +80,29 @@ export class HostKeyQueue {
 
 const GENERATE: ReadonlySet<string> = new Set(["C_GenerateKey", "C_GenerateKeyPair"]);
 
-/** A key of a card is the card's work, and its template says so. */
+/** A template with CKA_TOKEN true makes the card generate the key. */
 function makesHostKey({ call, args }: Request): boolean {
   if (!GENERATE.has(call.function)) return false;
   const template = args.at(-1) as Template | undefined;
   return template?.[CKA.TOKEN] !== true;
 }
 
-/** One connection's side of the calls. */
+/** One connection's caller. */
 export interface Caller {
   readonly application: CryptokiFunctions;
   readonly dialect: Dialect;
   readonly outputs: KeptOutputs;
   readonly signing: SigningKeys;
   readonly hostKeys: HostKeyQueue;
-  /** Bytes that one answer may have. */
+  /** Most bytes of one answer. */
   readonly limit: number;
-  /** Aborts when the caller is gone. */
+  /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Calls the function that is asked for, and puts what it gives into the shape of the protocol.
- * @throws {CryptokiError} what the function throws.
+ * Calls the requested function, and converts the result to the protocol's form.
+ * @throws {CryptokiError} the function's error.
  */
 export async function answer(request: Request, caller: Caller): Promise<Reply> {
   const { call, room } = request;
@@ -133,17 +133,17 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
       return { kind, ...(await attributes(request, caller)) };
     case "derived key": {
       const mechanism = request.args[1] as WireMechanism | null;
-      if (mechanism === null) throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is missing");
+      if (mechanism === null) throw new CryptokiError(CKR.ARGUMENTS_BAD, "the mechanism is missing");
       return { kind, mechanism, key: asNumber(await invoke(request, caller)) };
     }
   }
 }
 
-/** Calls the application's function, as soon as it is this call's turn. */
+/** Calls the application's function, in its turn. */
 const invoke = (request: Request, caller: Caller): unknown =>
   caller.hostKeys.run(request, () => invokeNow(request, caller), caller.signal);
 
-/** A function that the application does not have is one that it does not support. */
+/** @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED if the application does not have the function. */
 function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
   const method: unknown = call.portable ? Reflect.get(application, call.function) : undefined;
   if (typeof method !== "function") throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED);
@@ -151,16 +151,16 @@ function invokeNow({ call, args }: Request, { application, signal }: Caller): un
   return Reflect.apply(method, application, [...args, { signal }]) as unknown;
 }
 
-/** Bytes of an RSA signature of 16384 bits: who has room for it need not be told how much it takes. */
+/** Bytes of an RSA signature of 16384 bits: a caller with so much room does not need the exact size. */
 const LONGEST_SIGNATURE = 2048;
 
 async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8Array } | { needed: number }> {
   const { call, room } = request;
   const { outputs } = caller;
-  // C_GenerateRandom has no size to ask for: the room is what is wanted.
+  // C_GenerateRandom has no size query: the room is the requested length.
   if (call.request.some(({ role }) => role === "amount")) {
     if (room > caller.limit)
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, `more than ${caller.limit} bytes in one answer`);
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, `the answer would have more than ${caller.limit} bytes`);
     return { bytes: asBytes(await invoke(request, caller)) };
   }
   using coming = outputs.expect(request);
@@ -188,7 +188,7 @@ async function attributes(request: Request, caller: Caller): Promise<ReturnType<
   }
 }
 
-/** A list without the mechanisms that the caller's p11-kit would not pass on: it would count them, and then not show them. */
+/** Leaves out mechanisms that the caller's p11-kit would drop: it would count them, but not return them. */
 function passable(name: string, list: readonly number[], { offered }: Dialect): readonly number[] {
   return name === "C_GetMechanismList" ? list.filter((type) => formOf(type, offered) !== undefined) : list;
 }
@@ -196,13 +196,13 @@ function passable(name: string, list: readonly number[], { offered }: Dialect): 
 const listAnswer = (list: readonly number[], room: number): OutputList =>
   list.length > room ? { needed: list.length } : { list };
 
-/** The version of the standard whose functions the client's library has: no newer one is told to it. */
+/** The version of the standard of the client's library; no newer one is reported to it. */
 const newestOf = ({ offered }: Dialect): CK_VERSION => CRYPTOKI_VERSIONS[offered >= 1 ? "3.0" : "2.40"];
 
 const isNewer = (a: CK_VERSION, b: CK_VERSION): boolean =>
   a.major > b.major || (a.major === b.major && a.minor > b.minor);
 
-/** CK_INFO as the client's library can stand for it; every other structure as it is. */
+/** Limits CK_INFO to the version that the client's library supports; other structures stay unchanged. */
 function adapted(value: object, dialect: Dialect): object {
   if (!("cryptokiVersion" in value)) return value;
   const newest = newestOf(dialect);
@@ -210,7 +210,7 @@ function adapted(value: object, dialect: Dialect): object {
 }
 
 function wrongShape(): never {
-  throw new CryptokiError(CKR.GENERAL_ERROR, "a function gave something else than it should");
+  throw new CryptokiError(CKR.GENERAL_ERROR, "a function returned a value of the wrong type");
 }
 
 const asNumber = (value: unknown): number => (typeof value === "number" ? value : wrongShape());

@@ -10,7 +10,7 @@ import { DEFAULT_MESSAGE_LIMIT, FrameBudget } from "../wire/frame.ts";
 import { type ConnectionOptions, LOAD, LoadBudget, serveConnection } from "./connection.ts";
 import { readThroughOwnBuffer } from "./own-buffer.ts";
 
-/** Where sockets are put by default: in the user's own folder for the time of a login, or in one like it. */
+/** The default folder for sockets: the user's runtime folder, or a similar one. */
 export function defaultSocketFolder(env: Readonly<Record<string, string | undefined>>): string {
   const runtime = env["XDG_RUNTIME_DIR"];
   if (runtime) return path.join(runtime, "cryptoki");
@@ -19,25 +19,25 @@ export function defaultSocketFolder(env: Readonly<Record<string, string | undefi
 
 /**
  * Makes the folder for a socket, for this user alone.
- * @throws {P11KitError} if it is there, and somebody else could put another socket into it.
+ * @throws {P11KitError} if it exists, and another user could put another socket into it.
  */
 async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = await lstat(folder);
   if (uid !== os.userInfo().uid || (mode & 0o022) !== 0) {
-    throw new P11KitError(`${folder} can be written by others; a socket wants a folder of your own (chmod 700)`);
+    throw new P11KitError(`other users can write to ${folder}; a socket needs a folder of your own (chmod 700)`);
   }
 }
 
 /**
- * Takes away a socket that nobody listens on: its server was killed.
- * @throws {P11KitError} if somebody listens, or it is no socket.
+ * Removes the socket of a server that was killed.
+ * @throws {P11KitError} if a server listens on it, or it is not a socket.
  */
 async function clearSocket(socket: string): Promise<void> {
   const found = await lstat(socket).catch(() => undefined);
   if (!found) return;
-  if (!found.isSocket()) throw new P11KitError(`${socket} is there, and no socket`);
-  if (await isAlive(socket)) throw new P11KitError(`a server listens on ${socket} already`);
+  if (!found.isSocket()) throw new P11KitError(`${socket} exists and is not a socket`);
+  if (await isAlive(socket)) throw new P11KitError(`a server already listens on ${socket}`);
   await unlink(socket);
 }
 
@@ -58,19 +58,19 @@ function isAlive(socket: string): Promise<boolean> {
 }
 
 /**
- * Makes `server` listen at `socket`, which this user alone can connect to: mode 0600. The socket is made in a folder of its own, mode
- * 0700, and moved to its place when its mode is right: so no other user can connect meanwhile, and the process's umask, which a worker
- * thread cannot set, does not matter.
- * @returns What removes the socket, unless another server has taken its place.
+ * Makes `server` listen at `socket`, to which this user alone can connect: mode 0600. The socket is created in a new
+ * folder with mode 0700, and moved to its place once its mode is right: so no other user can connect meanwhile, and the
+ * process's umask, which a worker thread cannot set, does not matter.
+ * @returns A function that removes the socket, unless another server has replaced it.
  * @throws {DataError} if the path leaves no room for that folder.
- * @throws {P11KitError} if a server listens there already, or others may write into the folder.
+ * @throws {P11KitError} if a server listens there already, or other users may write into the folder.
  */
 async function listenPrivately(server: Server, socket: string): Promise<() => Promise<void>> {
   const folder = path.dirname(socket);
   // mkdtemp adds six characters.
   const room = MAX_SOCKET_PATH - "/.123456/s".length;
   if (Buffer.byteLength(folder) > room) {
-    throw new DataError(`the path of a socket's folder has at most ${room} bytes: ${folder}`);
+    throw new DataError(`the folder's path for a socket has at most ${room} bytes: ${folder}`);
   }
   await makePrivateFolder(folder);
   await clearSocket(socket);
@@ -95,16 +95,16 @@ async function listenPrivately(server: Server, socket: string): Promise<() => Pr
 }
 
 export interface ListenerOptions extends Omit<ConnectionOptions, "budget" | "load"> {
-  /** Makes an application for one more client: `() => new Cryptoki({ slots })`. */
+  /** Makes an application for one client: `() => new Cryptoki({ slots })`. */
   readonly application: () => CryptokiFunctions;
-  /** Hears why a client was cut off. */
+  /** Receives the reason when a client is cut off. */
   readonly onError?: (error: unknown) => void;
 }
 
-/** Of the longest message: what all clients together may have sent of messages that are not whole. */
+/** The limit for incomplete messages of all clients, as a multiple of the longest message. */
 const HALF_MESSAGES = 4;
 
-/** A socket that clients of p11-kit's protocol connect to, each with an application of its own. */
+/** A socket for clients of p11-kit's protocol, each with its own application. */
 export class P11KitServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #options: ListenerOptions;
@@ -113,7 +113,7 @@ export class P11KitServer implements AsyncDisposable {
   readonly #budget: FrameBudget;
   readonly #load: LoadBudget;
   #removeSocket: (() => Promise<void>) | undefined;
-  /** As P11_KIT_SERVER_ADDRESS wants it; undefined for a socket that was handed over. */
+  /** In the form of P11_KIT_SERVER_ADDRESS; undefined for a socket that was passed as a descriptor. */
   readonly address: string | undefined;
 
   private constructor(options: ListenerOptions, address?: string) {
@@ -122,7 +122,7 @@ export class P11KitServer implements AsyncDisposable {
     this.#budget = new FrameBudget(HALF_MESSAGES * messageLimit);
     this.#load = new LoadBudget(LOAD * messageLimit);
     this.address = address;
-    // Every connection listens.
+    // Every connection adds a listener.
     setMaxListeners(0, this.#end.signal);
     this.#server = createServer({ pauseOnConnect: true }, (socket) => {
       this.#serve(readThroughOwnBuffer(socket));
@@ -130,10 +130,10 @@ export class P11KitServer implements AsyncDisposable {
   }
 
   /**
-   * Listens on a socket of the file system, for this user alone: mode 0600, in a folder that is made with 0700.
+   * Listens on a socket of the file system, for this user alone: mode 0600, in a folder that is created with 0700.
    * @param socket An absolute path of at most 107 bytes, of which the folder has at most 97.
    * @throws {DataError} for another path.
-   * @throws {P11KitError} if a server listens there already, or others may write into the folder.
+   * @throws {P11KitError} if a server listens there already, or other users may write into the folder.
    */
   static async listen(socket: string, options: ListenerOptions): Promise<P11KitServer> {
     requireSocketPath(socket);
@@ -143,7 +143,7 @@ export class P11KitServer implements AsyncDisposable {
     return listener;
   }
 
-  /** Listens on a socket that is open already: systemd hands it over as descriptor 3 (sd_listen_fds(3)). */
+  /** Listens on an open socket, which systemd passes as descriptor 3 (sd_listen_fds(3)). */
   static async inherit(descriptor: number, options: ListenerOptions): Promise<P11KitServer> {
     const listener = new P11KitServer(options);
     try {
@@ -156,12 +156,12 @@ export class P11KitServer implements AsyncDisposable {
     return listener;
   }
 
-  /** More descriptors than the process may have: the client is gone, the others are not. */
+  /** Too many descriptors in this process: this client is lost, the others are not. */
   #tellErrors(): void {
     this.#server.on("error", (error) => this.#options.onError?.(error));
   }
 
-  /** Clients that are connected. */
+  /** Connected clients. */
   get clients(): number {
     return this.#connections.size;
   }
@@ -181,21 +181,21 @@ export class P11KitServer implements AsyncDisposable {
     this.#connections.add(connection);
   }
 
-  /** Takes no more clients, removes the socket, and ends the clients that there are. */
+  /** Accepts no more clients, removes the socket, and ends the existing clients. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
     this.#end.abort();
-    // First: what follows may take its time.
+    // First, because the rest may take time.
     await this.#removeSocket?.();
     await Promise.all([closed, ...this.#connections]);
   }
 }
 
-/** Where systemd puts the first socket. */
+/** The first descriptor that systemd passes. */
 const SD_LISTEN_FDS_START = 3;
 
-/** The descriptor of the socket that systemd started this process for; undefined if it did not. */
+/** The descriptor of the socket for which systemd started this process; undefined without one. */
 export function inheritedSocket(env: Readonly<Record<string, string | undefined>>): number | undefined {
   const forThis = env["LISTEN_PID"] === String(process.pid);
   return forThis && Number(env["LISTEN_FDS"]) >= 1 ? SD_LISTEN_FDS_START : undefined;

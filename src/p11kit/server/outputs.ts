@@ -13,28 +13,30 @@ import type { Request } from "../wire/message.ts";
 import type { Output } from "../wire/values.ts";
 
 /**
- * In C a function whose output does not fit, or whose output's size was only asked for, has done nothing yet (PKCS#11 3.1
- * section 5.2); here it has, and ended its operation. What it gave is kept for the call that comes again with room for it.
+ * Keeps outputs that did not fit. In C a function whose output does not fit, or whose output's size was only asked for,
+ * has not ended its operation yet (PKCS#11 3.1 section 5.2); here it has. The output is kept for the repeated call with
+ * enough room.
  */
 export class KeptOutputs {
   /** By session, then by function. */
   readonly #kept = new Map<unknown, Map<string, Kept>>();
-  /** Outputs that are being made. */
+  /** Outputs in progress. */
   readonly #coming = new Set<ComingOutput>();
-  /** Calls under way that begin an operation. */
+  /** Pending calls that begin an operation. */
   readonly #beginnings = new Set<Beginning>();
   readonly #limit: number;
-  /** Bytes that are kept. */
+  /** Bytes kept. */
   #size = 0;
 
-  /** @param limit Bytes to keep for all sessions together. Over it, what was kept is forgotten: its calls never came. */
+  /** @param limit Bytes to keep for all sessions together. Over it, old outputs are dropped: their calls never came. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   /**
-   * In C an operation whose output was asked for by its size stays active until the same function has given it, and another function of
-   * its kind finds it so (PKCS#11 3.1 section 5.2). Here it has ended, and the application would say that there is none.
+   * In C an operation stays active after a size query until the same function has returned the output, and another
+   * function of its kind finds it active (PKCS#11 3.1 section 5.2). Here it has ended, and the application would report
+   * none.
    * @throws {CryptokiError} CKR_OPERATION_ACTIVE.
    */
   requireNoOther({ call, args }: Request): void {
@@ -44,12 +46,15 @@ export class KeptOutputs {
     for (const [name, { output }] of this.#kept.get(session) ?? []) {
       if (name === call.function || output.length === 0) continue;
       if (kindsOf(name).some((kind) => kinds.includes(kind))) {
-        throw new CryptokiError(CKR.OPERATION_ACTIVE, `${name} has not given its output yet: call it with room for it`);
+        throw new CryptokiError(
+          CKR.OPERATION_ACTIVE,
+          `${name} has not returned its output yet: call it with enough room`,
+        );
       }
     }
   }
 
-  /** What was kept for this very call; undefined if there is nothing. */
+  /** The output kept for exactly this call; undefined if there is none. */
   take(request: Request): Uint8Array | undefined {
     const { call, args } = request;
     const ofSession = this.#kept.get(args[0]);
@@ -64,8 +69,8 @@ export class KeptOutputs {
   }
 
   /**
-   * Announces the output of a call. What replaces or ends its operation meanwhile has it forgotten: {@link give} does not keep it then.
-   * To be used with `using`, before anything is waited for.
+   * Announces the output of a call. If its operation is replaced or ended meanwhile, {@link give} does not keep the
+   * output. Use it with `using`, before the first await.
    */
   expect({ call, args }: Request): ComingOutput {
     const coming: ComingOutput = {
@@ -78,7 +83,7 @@ export class KeptOutputs {
     return coming;
   }
 
-  /** Carries out a call; if it begins an operation, {@link begun} waits for it. */
+  /** Runs a call; if it begins an operation, {@link begun} waits for it. */
   async carryOut<T>({ call, args }: Request, invoke: () => T): Promise<Awaited<T>> {
     const family = familyOf(call.function);
     if (family === undefined) return await invoke();
@@ -92,7 +97,7 @@ export class KeptOutputs {
     }
   }
 
-  /** Resolves when the operations are begun that were on their way to begin when a call for their output came. */
+  /** Resolves when the operations that were beginning when a call for their output came have begun. */
   async begun({ call, args }: Request): Promise<void> {
     const own = [...this.#beginnings].filter(
       ({ session, family }) => session === args[0] && call.function.includes(family),
@@ -100,7 +105,7 @@ export class KeptOutputs {
     await Promise.allSettled(own.map(({ work }) => work));
   }
 
-  /** The answer to a call that gave `output`, which is kept if it does not fit. */
+  /** The answer to a call with this `output`, which is kept if it does not fit. */
   give(request: Request, output: Uint8Array, again: boolean, { isStale }: ComingOutput): Output {
     const { room } = request;
     if (output.length > room) {
@@ -108,8 +113,8 @@ export class KeptOutputs {
       else this.#keep(request, output);
       return { needed: output.length };
     }
-    // Nothing fits into no room. Whether the caller takes it for the result or for a size, its next call is none of another
-    // operation: it gets the same once more.
+    // No room holds no output: whether the caller takes the answer for the result or for a size, its next call belongs
+    // to no other operation and gets the same answer.
     if (room === 0 && !again && !isStale) this.#keep(request, output);
     return { bytes: output };
   }
@@ -122,7 +127,7 @@ export class KeptOutputs {
     ofSession.set(call.function, { input: fingerprint(args), output });
   }
 
-  /** Forgets what a call makes pointless: the one that begins an operation anew, and the ends of a session. */
+  /** Drops outputs that a call invalidates: one that begins an operation anew, or ends a session. */
   observe({ call, args }: Request): void {
     const [session] = args;
     const family = familyOf(call.function);
@@ -155,11 +160,11 @@ export class KeptOutputs {
   }
 }
 
-/** An output that is being made for a call. */
+/** The output of a call in progress. */
 export interface ComingOutput extends Disposable {
   readonly session: unknown;
   readonly name: string;
-  /** Its operation was replaced or ended meanwhile: it belongs to no later call. */
+  /** Whether its operation was replaced or ended meanwhile: no later call may get it. */
   isStale: boolean;
 }
 
@@ -170,15 +175,17 @@ interface Beginning {
 }
 
 interface Kept {
-  /** Hash of what went in: the call that comes for the output brings the same again. */
+  /** Hash of the input: the repeated call has the same input. */
   readonly input: Uint8Array;
   readonly output: Uint8Array;
 }
 
-/** What the names of the functions have in common whose operation this one begins; undefined if it begins none. */
+/** The common part of the names of the functions of the operation that this one begins; undefined if it begins none. */
 const familyOf = (name: string): string | undefined => /^C_(Message(?=\w+Init)|\w+(?=Init))/u.exec(name)?.[1];
 
-/** The operations that a function belongs to; none for those of messages, which outlast each of their outputs. */
+/**
+ * The operations that a function belongs to; empty for message functions, whose operations continue after each output.
+ */
 function kindsOf(name: string): readonly string[] {
   const single = /^C_(Encrypt|Decrypt|Digest|SignRecover|Sign|VerifyRecover|Verify)(Init|Update|Final|Key)?$/u.exec(
     name,
@@ -196,15 +203,15 @@ function fingerprint(args: readonly unknown[]): Uint8Array {
   return hasher.digest();
 }
 
-/** The key that each session signs with: its size is that of the signature, which a caller may ask for before it signs. */
+/** The key of each session's signature: its size is that of the signature, which a caller may query before signing. */
 export class SigningKeys {
   readonly #keys = new Map<number, number>();
 
-  /** Takes note of a C_SignInit that was carried out, and of the ends of sessions. */
+  /** Records a C_SignInit that succeeded, and the ends of sessions. */
   observe({ call, args }: Request): void {
     const [session, mechanism, key] = args;
     if (call.function === "C_CloseSession" && typeof session === "number") this.#keys.delete(session);
-    // C_CloseAllSessions does not say which sessions they were. A size that is not known is found by signing.
+    // C_CloseAllSessions does not name the sessions. An unknown size is found by signing.
     if (call.function === "C_CloseAllSessions" || call.function === "C_Finalize") this.#keys.clear();
     if (call.function !== "C_SignInit") return;
     if (typeof session !== "number" || typeof key !== "number") return;
@@ -213,8 +220,8 @@ export class SigningKeys {
   }
 
   /**
-   * How long the signature that a C_Sign or C_SignFinal makes will be, without making it; undefined if that is not known, or
-   * it is another function.
+   * The length of the signature of a C_Sign or C_SignFinal, without making it; undefined if unknown, or for another
+   * function.
    */
   async length({ call, args }: Request, application: CryptokiFunctions): Promise<number | undefined> {
     const [session] = args;
@@ -237,7 +244,7 @@ async function signatureLength(
     if (shown[CKA.KEY_TYPE] !== CKK.EC || !parameters) return undefined;
     return 2 * curveInfo(decodeEcParameters(parameters)).bytes;
   } catch (error) {
-    // A curve that is not known here: the signature itself will tell.
+    // Unknown curve: the signature itself will show the length.
     if (error instanceof DataError) return undefined;
     throw error;
   }

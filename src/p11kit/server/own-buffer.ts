@@ -4,7 +4,7 @@ import { copySecret, secretBytes } from "../../bytes/index.ts";
 /** Bytes of one read. */
 const READ_SIZE = 65_536;
 
-/** Fields of Node's sockets that its documentation does not mention. */
+/** Undocumented fields of Node's sockets. */
 interface HandleHolder {
   _handle?: object | null;
 }
@@ -16,21 +16,21 @@ interface UndocumentedOptions {
 }
 
 /**
- * The same connection, read through a buffer of ours that is wiped after each read. Without it Node reads into blocks of memory
- * that it frees with a PIN still in them (node, src/stream_base.cc, `EmitToJSStreamListener::OnStreamRead`). Its `onread` option
- * is meant for this, but a server cannot set it for the sockets that it accepts: the handle moves to a new socket that has it.
+ * Returns the same connection, read through our own buffer, which is wiped after each read. Otherwise Node reads into
+ * blocks of memory that it frees with a PIN still in them (node, src/stream_base.cc,
+ * `EmitToJSStreamListener::OnStreamRead`). Its `onread` option is meant for this, but a server cannot set it for
+ * accepted sockets, so the handle moves to a new socket that has it.
  *
- * Chunks are handed out one by one: a stream that joins several leaves the originals behind.
- *
+ * Chunks are delivered one by one: a stream that joins several leaves the originals in memory.
  * @param socket Nothing may have been read from it yet (`pauseOnConnect`).
- * @returns `socket` itself where it has no handle that could move.
+ * @returns `socket` itself if it has no handle that can move.
  */
 export function readThroughOwnBuffer(socket: Socket): Socket {
   const holder = socket as unknown as HandleHolder;
   const { _handle: handle } = holder;
   if (handle === undefined || handle === null) return socket;
   holder._handle = null;
-  // The server counts it no more; the handle stays open.
+  // The server does not count it any more; the handle stays open.
   socket.destroy();
   const buffer = secretBytes(READ_SIZE);
   const options: SocketConstructorOpts & UndocumentedOptions = {

@@ -2,7 +2,7 @@ import type { CallOptions } from "../../async/index.ts";
 import { CKF_SLOT, CKR, CryptokiError, type CryptokiFunctions, type TokenDescription } from "../../cryptoki/index.ts";
 
 /**
- * An application that has the slots of some tokens only: to all functions the others are not there.
+ * An application limited to the slots of some tokens; functions do not see the others.
  * @param wanted Whether a token is one of them.
  */
 export function onlyTokens(
@@ -46,7 +46,7 @@ const TAKES_SLOT: ReadonlySet<string> = new Set([
 class TokenFilter {
   readonly #application: CryptokiFunctions;
   readonly #wanted: (token: TokenDescription) => boolean | Promise<boolean>;
-  /** Slots that were shown: that their token has gone is no secret. */
+  /** Slots that were visible before: the removal of their token may be reported. */
   readonly #shown = new Set<number>();
 
   constructor(application: CryptokiFunctions, wanted: (token: TokenDescription) => boolean | Promise<boolean>) {
@@ -64,7 +64,7 @@ class TokenFilter {
     return all.filter((slotID) => this.#shown.has(slotID));
   }
 
-  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID unless a token that is wanted is in the slot, or was and is gone. */
+  /** @throws {CryptokiError} CKR_SLOT_ID_INVALID unless the slot holds a wanted token, or held one that was removed. */
   async mustGet(slotID: unknown): Promise<void> {
     if (typeof slotID === "number") {
       if (await this.#fits(slotID)) return;
@@ -93,7 +93,7 @@ class TokenFilter {
       this.#shown.add(slotID);
       return true;
     } catch (error) {
-      // No token, or none that can be read, is none that is wanted.
+      // An absent or unreadable token is not a wanted one.
       if (error instanceof CryptokiError) return false;
       throw error;
     }

@@ -1,14 +1,14 @@
 import { ByteReader, concat, DataError, fromUtf8, utf8 } from "../../bytes/index.ts";
 import { type AttributeValue, CK, CKA, CKR, CryptokiError, kindOf } from "../../cryptoki/index.ts";
 
-/** Of CK_ULONG in a client of 64 bits, which is what a client is taken for. */
+/** Size of CK_ULONG in a 64-bit client, which is assumed. */
 export const ULONG_LENGTH = 8;
-/** Of CK_ATTRIBUTE in such a client. */
+/** Size of CK_ATTRIBUTE in such a client. */
 export const ATTRIBUTE_LENGTH = 24;
 
 /**
- * The bytes that a value is in C: what p11-kit passes on for an attribute that it has no entry for.
- * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID for a template, which is pointers there.
+ * The value as bytes in C's memory, which p11-kit transmits for an attribute without an entry in its table.
+ * @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID for a template, which consists of pointers there.
  */
 export function toNative(type: number, value: AttributeValue): Uint8Array {
   if (value instanceof Uint8Array) return value;
@@ -17,14 +17,14 @@ export function toNative(type: number, value: AttributeValue): Uint8Array {
   if (typeof value === "number") return nativeUlong(value);
   if (value === null || value instanceof Date) return toDate(value);
   if (isNumbers(value)) return concat(...value.map(nativeUlong));
-  throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `a template has no bytes to send (attribute ${type})`);
+  throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, `a template cannot be sent as bytes (attribute ${type})`);
 }
 
 const isNumbers = (value: AttributeValue): value is readonly number[] => Array.isArray(value);
 
 /**
- * The value that those bytes mean.
- * @throws {DataError} if they mean none.
+ * The value of such bytes.
+ * @throws {DataError} if they are malformed.
  */
 export function fromNative(type: number, bytes: Uint8Array, strict: boolean): AttributeValue {
   const kind = kindOf(type);
@@ -47,13 +47,13 @@ export function fromNative(type: number, bytes: Uint8Array, strict: boolean): At
       return list;
     }
     case "template":
-      throw new DataError("a template that is pointers into another program's memory");
+      throw new DataError("a template with pointers into another program's memory");
   }
 }
 
 const LENIENT = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Every machine that p11-kit is likely to run on has its least significant byte first. */
+/** p11-kit's usual machines store the least significant byte first. */
 function nativeUlong(value: number): Uint8Array {
   const bytes = new Uint8Array(ULONG_LENGTH);
   const whole = value === CK.UNAVAILABLE_INFORMATION ? 2n ** 64n - 1n : BigInt(value);
@@ -61,7 +61,7 @@ function nativeUlong(value: number): Uint8Array {
   return bytes;
 }
 
-/** 8 bytes, or the 4 of a client of 32 bits. */
+/** 8 bytes, or the 4 of a 32-bit client. */
 function fromUlong(bytes: Uint8Array): number {
   const from = new ByteReader(bytes, "a CK_ULONG");
   const low = from.u32le();
@@ -72,34 +72,37 @@ function fromUlong(bytes: Uint8Array): number {
   return Number.isSafeInteger(value) ? value : Infinity;
 }
 
-/** CK_DATE: the digits of year, month and day. No bytes are the empty date. */
+/** CK_DATE: the digits of year, month and day. Zero bytes are the empty date. */
 export function toDate(date: Date | null): Uint8Array {
   if (date === null) return new Uint8Array();
   const day = date.toISOString();
   if (day.length !== "2024-02-29T00:00:00.000Z".length) {
-    throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CK_DATE knows the years 0 to 9999");
+    throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CK_DATE supports the years 0 to 9999");
   }
   return utf8(day.slice(0, 10).replaceAll("-", ""));
 }
 
 /**
- * @param strict Otherwise a date that is none is the empty one: tokens fill it with zeros or blanks.
+ * @param strict Otherwise an invalid date is the empty one: tokens fill it with zeros or blanks.
  * @throws {DataError} if it is strict.
  */
 export function fromDate(bytes: Uint8Array, strict: boolean): Date | null {
   if (bytes.length === 0) return null;
   const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)$/u.exec(LENIENT.decode(bytes)) ?? [];
   const date = new Date(`${year ?? ""}-${month ?? ""}-${day ?? ""}T00:00:00Z`);
-  // 30 February is a date to the parser, another one.
+  // The parser turns 30 February into another date.
   if (!Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day)) return date;
   if (strict) throw new DataError("a date is eight digits: year, month, day");
   return null;
 }
 
-/** How a value stands on the wire. Native is whatever p11-kit has no entry for: the bytes that the client's memory holds. */
+/**
+ * The form of a value on the wire. Native is the form for types without an entry in p11-kit's table: the bytes of the
+ * client's memory.
+ */
 export type AttributeForm = "byte" | "ulong" | "date" | "mechanisms" | "template" | "native";
 
-/** Everything that p11-kit knows to be more than bytes. What it does not know is native, also where the standard knows more. */
+/** All types in p11-kit's table. Other types are native, even if the standard gives them a type. */
 const FORMS: ReadonlyMap<number, AttributeForm> = new Map<number, AttributeForm>([
   ...entries("byte", [
     CKA.TOKEN,
@@ -159,7 +162,7 @@ function entries(form: AttributeForm, types: readonly number[]): readonly (reado
   return types.map((type) => [type, form]);
 }
 
-/** @param offered The version of the protocol that the client offered: 0.25 learned one more template. */
+/** @param offered The version of the protocol that the client offered: 0.25 added one more template. */
 export function attributeForm(type: number, offered: number): AttributeForm {
   if (type === CKA.DERIVE_TEMPLATE) return offered >= 1 ? "template" : "native";
   return FORMS.get(type) ?? "native";

@@ -11,25 +11,25 @@ import {
 } from "./attribute-value.ts";
 import { type ByteWriter, type Dialect, type Field, readBytes, readUlong, writeBytes } from "./values.ts";
 
-/** Templates within templates: p11-kit stops at 8 as well. Without a limit, a frame of 16 MiB nests a million deep. */
+/** Depth limit for nested templates, the same as p11-kit's. Without it, a frame of 16 MiB could nest a million deep. */
 const MAX_DEPTH = 8;
 
-/** An attribute as it is read: without a length it has no value to show; without a value only its length was asked for. */
+/** A parsed attribute: without a length it has no value to return; without a value only its length was requested. */
 export interface WireAttribute {
   readonly type: number;
-  /** ulValueLen, as a client of 64 bits counts. */
+  /** ulValueLen in a 64-bit client. */
   readonly length?: number;
   readonly value?: AttributeValue;
 }
 
-/** How an attribute is read: what others' tokens say is taken as it comes, what a client wants must make sense. */
+/** How strictly attributes are parsed: values of tokens leniently, values of clients strictly. */
 interface Reading {
   readonly dialect: Dialect;
   readonly strict: boolean;
   readonly depth: number;
 }
 
-/** The length of a value in a client of 64 bits: ulValueLen. */
+/** The length of a value in a 64-bit client: ulValueLen. */
 export function valueLength(type: number, value: AttributeValue, dialect: Dialect): number {
   switch (attributeForm(type, dialect.offered)) {
     case "byte":
@@ -45,13 +45,13 @@ export function valueLength(type: number, value: AttributeValue, dialect: Dialec
   }
 }
 
-/** Writes the type, and what stands for an attribute without a value to show. */
+/** Writes the type, and the form of an attribute without a value to return. */
 export function writeUnavailable(out: ByteWriter, type: number): void {
   out.u32(type);
   out.u8(0);
 }
 
-/** Writes a length alone: the value that follows stands for nothing. */
+/** Writes a length alone; the value that follows is ignored. */
 export function writeLength(out: ByteWriter, type: number, length: number, dialect: Dialect): void {
   out.u32(type);
   out.u8(1);
@@ -73,7 +73,7 @@ export function writeLength(out: ByteWriter, type: number, length: number, diale
   }
 }
 
-/** @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID if the value is none of the attribute's kind. */
+/** @throws {CryptokiError} CKR_ATTRIBUTE_VALUE_INVALID if the value does not have the attribute's type. */
 export function writeAttribute(out: ByteWriter, type: number, value: AttributeValue, dialect: Dialect): void {
   out.u32(type);
   out.u8(1);
@@ -105,7 +105,7 @@ function readAttribute(from: ByteReader, reading: Reading): WireAttribute {
   return value === undefined ? { type, length } : { type, length, value };
 }
 
-/** The value; undefined where only its length was asked for, or where it has one that no value of its kind has. */
+/** The value; undefined if only its length was requested, or the length is impossible. */
 function readValue(from: ByteReader, type: number, length: number, reading: Reading): AttributeValue | undefined {
   const { dialect, strict, depth } = reading;
   switch (attributeForm(type, dialect.offered)) {
@@ -115,7 +115,7 @@ function readValue(from: ByteReader, type: number, length: number, reading: Read
     }
     case "ulong": {
       const value = readUlong(from);
-      // 4 bytes are the CK_ULONG of a client of 32 bits.
+      // 4 bytes are the CK_ULONG of a 32-bit client.
       return length < 4 ? undefined : value;
     }
     case "date":
@@ -127,7 +127,7 @@ function readValue(from: ByteReader, type: number, length: number, reading: Read
       return list.length === 0 && length > 0 ? undefined : list;
     }
     case "template": {
-      if (depth >= MAX_DEPTH) throw new DataError(`templates nested over ${MAX_DEPTH} deep`);
+      if (depth >= MAX_DEPTH) throw new DataError(`templates nested more than ${MAX_DEPTH} deep`);
       const nested = readAttributes(from, { ...reading, depth: depth + 1 });
       if (nested.length === 0 && length > 0) return undefined;
       return strict ? toTemplate(nested) : shownTemplate(nested);
@@ -135,13 +135,13 @@ function readValue(from: ByteReader, type: number, length: number, reading: Read
     case "native": {
       const bytes = readBytes(from);
       if (bytes === null && length > 0) return undefined;
-      // A copy: a search outlives its request, whose bytes are wiped.
+      // A copy: a search lives longer than its request, whose bytes are wiped.
       return meaning(strict, () => fromNative(type, new Uint8Array(bytes ?? []), strict));
     }
   }
 }
 
-/** Bytes that mean nothing are the caller's mistake where it is strict, and otherwise no value to show. */
+/** Malformed bytes are the caller's error if strict, and otherwise an attribute without a value. */
 function meaning(strict: boolean, read: () => AttributeValue): AttributeValue | undefined {
   try {
     return read();
@@ -163,7 +163,8 @@ function toTemplate(attributes: readonly WireAttribute[]): Template {
   const template = new Map<number, AttributeValue>();
   for (const { type, value } of attributes) {
     if (value === undefined) throw new CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID);
-    if (template.has(type)) throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "an attribute stands in it twice");
+    if (template.has(type))
+      throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template contains an attribute twice");
     template.set(type, value);
   }
   return Object.fromEntries(template);
@@ -186,18 +187,18 @@ export const TEMPLATE: Field<Template> = {
 function typeNumber(text: string): number {
   const type = Number(text);
   if (Number.isInteger(type) && type >= 0 && type <= 0xffffffff) return type;
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${text}" is no attribute; write [CKA.ID]: bytes`);
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${text}" is not an attribute; write [CKA.ID]: bytes`);
 }
 
 /** `aA` of a response. */
 export const readAnswers = (from: ByteReader, dialect: Dialect): WireAttribute[] =>
   readAttributes(from, { dialect, strict: false, depth: 0 });
 
-/** An attribute that is asked for, and the room that the caller has for it, in bytes; 0 asks for its length. */
+/** A requested attribute, and the caller's room for it in bytes; 0 requests its length. */
 export interface Wanted {
   readonly type: number;
   readonly room: number;
-  /** Of a template: the rooms for what is in it. */
+  /** For a template: the room for its attributes. */
   readonly nested?: readonly Wanted[];
 }
 
@@ -216,7 +217,7 @@ export const WANTED: Field<readonly Wanted[]> = {
     const bytes = from.take(from.remaining);
     let failure: unknown;
     for (const counts of countsToTry(bytes, dialect)) {
-      const reader = new ByteReader(bytes, "the attributes that are asked for");
+      const reader = new ByteReader(bytes, "the requested attributes");
       try {
         const wanted = readWanted(reader, { dialect, counts: counts[Symbol.iterator](), depth: 0 });
         reader.end();
@@ -229,14 +230,19 @@ export const WANTED: Field<readonly Wanted[]> = {
   },
 };
 
-/** Bytes of a request for which all combinations of {@link countsToTry} are tried; and templates without room in it. */
+/**
+ * Requests up to this many bytes, and this many templates without room, are parsed with all combinations of {@link
+ * countsToTry}.
+ */
 const MOST_BYTES = 1_024;
 const MOST_COUNTS = 6;
 
 /**
- * p11-kit's clients since 0.25.4 write a count of nested attributes behind a template whose pValue is not NULL and whose length is 0, and
- * none where pValue is NULL; both have no room, and its own server reads none. What fits is the form that uses the request exactly.
- * @returns Whether a count stands behind the first, the second ... template without room; the last entry holds for all that follow.
+ * p11-kit's clients since 0.25.4 write a count of nested attributes after a template whose pValue is not NULL and whose
+ * length is 0, and none if pValue is NULL; both have no room, and its own server reads none. The right form is the one
+ * that uses the request exactly.
+ * @returns Whether a count follows the first, the second ... template without room; the last entry holds for all
+ *   further ones.
  */
 function* countsToTry(bytes: Uint8Array, { offered }: Dialect): Generator<Iterable<boolean>> {
   yield [];
@@ -254,14 +260,14 @@ function* always(): Generator<boolean> {
 
 interface WantedReading {
   readonly dialect: Dialect;
-  /** Whether a count stands behind the next template without room; none does once it ends. */
+  /** Whether a count follows the next template without room; false after the last entry. */
   readonly counts: Iterator<boolean>;
   readonly depth: number;
 }
 
 function readWanted(from: ByteReader, reading: WantedReading): Wanted[] {
   const { dialect, counts, depth } = reading;
-  if (depth > MAX_DEPTH) throw new DataError(`templates nested over ${MAX_DEPTH} deep`);
+  if (depth > MAX_DEPTH) throw new DataError(`templates nested more than ${MAX_DEPTH} deep`);
   const wanted: Wanted[] = [];
   for (let left = from.u32(); left > 0; left--) {
     const type = from.u32();
@@ -274,14 +280,14 @@ function readWanted(from: ByteReader, reading: WantedReading): Wanted[] {
   return wanted;
 }
 
-/** Since 0.25.4 the room for a template says what its attributes have room for. */
+/** Since 0.25.4 the room for a template states the room for its attributes. */
 const hasNested = (type: number, room: number, { offered }: Dialect): boolean =>
   offered >= 1 && room > 0 && attributeForm(type, offered) === "template";
 
 const TEMPLATES: readonly number[] = [CKA.WRAP_TEMPLATE, CKA.UNWRAP_TEMPLATE, CKA.DERIVE_TEMPLATE];
 
 /**
- * Whether a client that offered this version can read an answer that has this attribute, with or without its value. Those of
- * p11-kit 0.24 break off the connection over a template.
+ * Whether a client that offered this version can read an answer with this attribute, with or without its value. Clients
+ * of p11-kit 0.24 close the connection on a template.
  */
 export const isReadable = (type: number, { offered }: Dialect): boolean => offered >= 1 || !TEMPLATES.includes(type);

@@ -1,5 +1,5 @@
 import { utf8 } from "../../bytes/index.ts";
-import { CKR, CryptokiError } from "../../cryptoki/index.ts";
+import { CKR, CryptokiError, FUNCTIONS, type ParameterKind } from "../../cryptoki/index.ts";
 import { TEMPLATE, WANTED } from "./attribute.ts";
 import {
   BOOLEAN,
@@ -64,18 +64,45 @@ const argument = (field: Field<unknown>): RequestPart => ({ role: "argument", fi
 const handle = (names: Named): RequestPart => ({ role: "argument", field: ULONG, names });
 
 const NUMBER = argument(ULONG);
-const [SLOT, FLAGS, USER, TYPE] = [NUMBER, NUMBER, NUMBER, NUMBER];
-const [SESSION, OBJECT, KEY] = [handle("session"), handle("object"), handle("key")];
-const FLAG = argument(BOOLEAN);
+const [SESSION, KEY] = [handle("session"), handle("key")];
 const INPUT = argument(BYTES);
+const OPTIONAL_INPUT = argument(OPTIONAL_BYTES);
 const SECRET = argument(PIN);
-const PARAMETER = argument(OPTIONAL_BYTES);
-const HOW = argument(MECHANISM);
-const ATTRIBUTES = argument(TEMPLATE);
 const ROOM: RequestPart = { role: "room", field: ROOM_FOR_BYTES };
 const LIST_ROOM: RequestPart = { role: "room", field: ROOM_FOR_LIST };
 const AMOUNT: RequestPart = { role: "amount", field: ROOM_FOR_BYTES };
 const LIST_AMOUNT: RequestPart = { role: "amount", field: ROOM_FOR_LIST };
+
+/** How a parameter of each kind is sent. A function with a parameter of another kind has a request of its own. */
+const BY_KIND: Readonly<Partial<Record<ParameterKind, RequestPart>>> = {
+  slot: NUMBER,
+  session: SESSION,
+  object: handle("object"),
+  key: KEY,
+  mechanism: argument(MECHANISM),
+  "mechanism type": NUMBER,
+  template: argument(TEMPLATE),
+  "attribute types": { role: "wanted", field: WANTED },
+  flags: NUMBER,
+  number: NUMBER,
+  boolean: argument(BOOLEAN),
+  "user type": NUMBER,
+  bytes: INPUT,
+  secret: INPUT,
+  pin: SECRET,
+  "message parameter": OPTIONAL_INPUT,
+};
+
+/** The request of a function: its parameters in their order, then the room for what it gives. */
+function requestOf(name: string, result: Result): readonly RequestPart[] {
+  const parameters = (FUNCTIONS.get(name)?.parameters ?? []).map(([parameter, kind]) => {
+    const part = BY_KIND[kind];
+    if (!part) throw new Error(`no form in a request for ${parameter} of ${name}`);
+    return part;
+  });
+  if (result.kind === "bytes") return [...parameters, ROOM];
+  return result.kind === "list" ? [...parameters, LIST_ROOM] : parameters;
+}
 
 const NOTHING: Result = { kind: "nothing" };
 const HANDLE: Result = { kind: "number", isHandle: true };
@@ -93,25 +120,34 @@ const RESERVED = [
   { role: "constant", field: BYTES, value: Uint8Array.of(0) },
 ] as const;
 
-const call = (id: number, name: string, request: readonly RequestPart[], result: Result): Call => ({
+/** @param own What does not follow from the name of the call and the parameters of its function. */
+const call = (
+  id: number,
+  name: string,
+  result: Result,
+  own: Partial<Pick<Call, "function" | "request" | "since">> = {},
+): Call => ({
   id,
   name,
   function: name,
   // 0.25 brought the functions of PKCS#11 3.0, and version 1 of the protocol.
   since: id > 65 ? 1 : 0,
   portable: !/Message(En|De)crypt|crypt(?=Message)/u.test(name),
-  request,
+  request: own.request ?? requestOf(own.function ?? name, result),
   result,
+  ...own,
 });
 
-/** Every call of the protocol, in the order of the numbers: the one description that both ends are made from. */
+/**
+ * Every call of the protocol, in the order of the numbers: the one description that both ends are made from. A request has as many
+ * arguments as its function has parameters.
+ */
 export const CALLS: readonly Call[] = [
-  call(1, "C_Initialize", [{ role: "constant", field: BYTES, value: HANDSHAKE }, ...RESERVED], NOTHING),
-  call(2, "C_Finalize", [], NOTHING),
+  call(1, "C_Initialize", NOTHING, { request: [{ role: "constant", field: BYTES, value: HANDSHAKE }, ...RESERVED] }),
+  call(2, "C_Finalize", NOTHING),
   call(
     3,
     "C_GetInfo",
-    [],
     structure({
       cryptokiVersion: VERSION,
       manufacturerID: text(32),
@@ -120,11 +156,10 @@ export const CALLS: readonly Call[] = [
       libraryVersion: VERSION,
     }),
   ),
-  call(4, "C_GetSlotList", [FLAG, LIST_ROOM], LIST),
+  call(4, "C_GetSlotList", LIST),
   call(
     5,
     "C_GetSlotInfo",
-    [SLOT],
     structure({
       slotDescription: text(64),
       manufacturerID: text(32),
@@ -136,7 +171,6 @@ export const CALLS: readonly Call[] = [
   call(
     6,
     "C_GetTokenInfo",
-    [SLOT],
     structure({
       label: text(32),
       manufacturerID: text(32),
@@ -158,98 +192,90 @@ export const CALLS: readonly Call[] = [
       utcTime: text(16),
     }),
   ),
-  call(7, "C_GetMechanismList", [SLOT, LIST_ROOM], LIST),
-  call(8, "C_GetMechanismInfo", [SLOT, TYPE], structure({ ulMinKeySize: ULONG, ulMaxKeySize: ULONG, flags: ULONG })),
-  call(9, "C_InitToken", [SLOT, SECRET, argument(LABEL)], NOTHING),
-  call(10, "C_OpenSession", [SLOT, FLAGS], HANDLE),
-  call(11, "C_CloseSession", [SESSION], NOTHING),
-  call(12, "C_CloseAllSessions", [SLOT], NOTHING),
-  call(
-    13,
-    "C_GetSessionInfo",
-    [SESSION],
-    structure({ slotID: ULONG, state: ULONG, flags: ULONG, ulDeviceError: ULONG }),
-  ),
-  call(14, "C_InitPIN", [SESSION, SECRET], NOTHING),
-  call(15, "C_SetPIN", [SESSION, SECRET, SECRET], NOTHING),
-  call(16, "C_GetOperationState", [SESSION, ROOM], OUTPUT),
-  call(17, "C_SetOperationState", [SESSION, INPUT, KEY, KEY], NOTHING),
-  call(18, "C_Login", [SESSION, USER, SECRET], NOTHING),
-  call(19, "C_Logout", [SESSION], NOTHING),
-  call(20, "C_CreateObject", [SESSION, ATTRIBUTES], HANDLE),
-  call(21, "C_CopyObject", [SESSION, OBJECT, ATTRIBUTES], HANDLE),
-  call(22, "C_DestroyObject", [SESSION, OBJECT], NOTHING),
-  call(23, "C_GetObjectSize", [SESSION, OBJECT], VALUE),
-  call(24, "C_GetAttributeValue", [SESSION, OBJECT, { role: "wanted", field: WANTED }], { kind: "attributes" }),
-  call(25, "C_SetAttributeValue", [SESSION, OBJECT, ATTRIBUTES], NOTHING),
-  call(26, "C_FindObjectsInit", [SESSION, ATTRIBUTES], NOTHING),
-  call(27, "C_FindObjects", [SESSION, LIST_AMOUNT], HANDLES),
-  call(28, "C_FindObjectsFinal", [SESSION], NOTHING),
-  call(29, "C_EncryptInit", [SESSION, HOW, KEY], NOTHING),
-  call(30, "C_Encrypt", [SESSION, INPUT, ROOM], OUTPUT),
-  call(31, "C_EncryptUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(32, "C_EncryptFinal", [SESSION, ROOM], OUTPUT),
-  call(33, "C_DecryptInit", [SESSION, HOW, KEY], NOTHING),
-  call(34, "C_Decrypt", [SESSION, INPUT, ROOM], OUTPUT),
-  call(35, "C_DecryptUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(36, "C_DecryptFinal", [SESSION, ROOM], OUTPUT),
-  call(37, "C_DigestInit", [SESSION, HOW], NOTHING),
-  call(38, "C_Digest", [SESSION, INPUT, ROOM], OUTPUT),
-  call(39, "C_DigestUpdate", [SESSION, INPUT], NOTHING),
-  call(40, "C_DigestKey", [SESSION, KEY], NOTHING),
-  call(41, "C_DigestFinal", [SESSION, ROOM], OUTPUT),
-  call(42, "C_SignInit", [SESSION, HOW, KEY], NOTHING),
-  call(43, "C_Sign", [SESSION, INPUT, ROOM], OUTPUT),
-  call(44, "C_SignUpdate", [SESSION, INPUT], NOTHING),
-  call(45, "C_SignFinal", [SESSION, ROOM], OUTPUT),
-  call(46, "C_SignRecoverInit", [SESSION, HOW, KEY], NOTHING),
-  call(47, "C_SignRecover", [SESSION, INPUT, ROOM], OUTPUT),
-  call(48, "C_VerifyInit", [SESSION, HOW, KEY], NOTHING),
-  call(49, "C_Verify", [SESSION, INPUT, INPUT], NOTHING),
-  call(50, "C_VerifyUpdate", [SESSION, INPUT], NOTHING),
-  call(51, "C_VerifyFinal", [SESSION, INPUT], NOTHING),
-  call(52, "C_VerifyRecoverInit", [SESSION, HOW, KEY], NOTHING),
-  call(53, "C_VerifyRecover", [SESSION, INPUT, ROOM], OUTPUT),
-  call(54, "C_DigestEncryptUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(55, "C_DecryptDigestUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(56, "C_SignEncryptUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(57, "C_DecryptVerifyUpdate", [SESSION, INPUT, ROOM], OUTPUT),
-  call(58, "C_GenerateKey", [SESSION, HOW, ATTRIBUTES], HANDLE),
-  call(59, "C_GenerateKeyPair", [SESSION, HOW, ATTRIBUTES, ATTRIBUTES], { kind: "key pair" }),
-  call(60, "C_WrapKey", [SESSION, HOW, KEY, KEY, ROOM], OUTPUT),
-  call(61, "C_UnwrapKey", [SESSION, HOW, KEY, INPUT, ATTRIBUTES], HANDLE),
-  call(62, "C_DeriveKey", [SESSION, HOW, KEY, ATTRIBUTES], HANDLE),
-  call(63, "C_SeedRandom", [SESSION, INPUT], NOTHING),
-  call(64, "C_GenerateRandom", [SESSION, AMOUNT], OUTPUT),
-  call(65, "C_WaitForSlotEvent", [FLAGS], VALUE),
-  call(66, "C_LoginUser", [SESSION, USER, SECRET, argument(NAME)], NOTHING),
-  call(67, "C_SessionCancel", [SESSION, FLAGS], NOTHING),
-  call(68, "C_MessageEncryptInit", [SESSION, HOW, KEY], NOTHING),
-  call(69, "C_EncryptMessage", [SESSION, PARAMETER, INPUT, INPUT, ROOM], OUTPUT),
-  call(70, "C_EncryptMessageBegin", [SESSION, PARAMETER, INPUT], NOTHING),
-  call(71, "C_EncryptMessageNext", [SESSION, PARAMETER, INPUT, ROOM, FLAGS], OUTPUT),
-  call(72, "C_MessageEncryptFinal", [SESSION], NOTHING),
-  call(73, "C_MessageDecryptInit", [SESSION, HOW, KEY], NOTHING),
-  call(74, "C_DecryptMessage", [SESSION, PARAMETER, INPUT, INPUT, ROOM], OUTPUT),
-  call(75, "C_DecryptMessageBegin", [SESSION, PARAMETER, INPUT], NOTHING),
-  call(76, "C_DecryptMessageNext", [SESSION, PARAMETER, INPUT, ROOM, FLAGS], OUTPUT),
-  call(77, "C_MessageDecryptFinal", [SESSION], NOTHING),
-  call(78, "C_MessageSignInit", [SESSION, HOW, KEY], NOTHING),
-  call(79, "C_SignMessage", [SESSION, PARAMETER, INPUT, ROOM], OUTPUT),
-  call(80, "C_SignMessageBegin", [SESSION, PARAMETER], NOTHING),
-  call(81, "C_SignMessageNext", [SESSION, PARAMETER, INPUT, FLAG, ROOM], OUTPUT),
-  call(82, "C_MessageSignFinal", [SESSION], NOTHING),
-  call(83, "C_MessageVerifyInit", [SESSION, HOW, KEY], NOTHING),
-  call(84, "C_VerifyMessage", [SESSION, PARAMETER, INPUT, INPUT], NOTHING),
-  call(85, "C_VerifyMessageBegin", [SESSION, PARAMETER], NOTHING),
-  call(86, "C_VerifyMessageNext", [SESSION, PARAMETER, INPUT, argument(OPTIONAL_BYTES)], NOTHING),
-  call(87, "C_MessageVerifyFinal", [SESSION], NOTHING),
-  { ...call(88, "C_InitToken2", [SLOT, SECRET, argument(text(32))], NOTHING), function: "C_InitToken" },
-  {
-    ...call(89, "C_DeriveKey2", [SESSION, HOW, KEY, ATTRIBUTES], { kind: "derived key" }),
-    function: "C_DeriveKey",
-    since: 2,
-  },
+  call(7, "C_GetMechanismList", LIST),
+  call(8, "C_GetMechanismInfo", structure({ ulMinKeySize: ULONG, ulMaxKeySize: ULONG, flags: ULONG })),
+  call(9, "C_InitToken", NOTHING, { request: [NUMBER, SECRET, argument(LABEL)] }),
+  call(10, "C_OpenSession", HANDLE),
+  call(11, "C_CloseSession", NOTHING),
+  call(12, "C_CloseAllSessions", NOTHING),
+  call(13, "C_GetSessionInfo", structure({ slotID: ULONG, state: ULONG, flags: ULONG, ulDeviceError: ULONG })),
+  call(14, "C_InitPIN", NOTHING),
+  call(15, "C_SetPIN", NOTHING),
+  call(16, "C_GetOperationState", OUTPUT),
+  // Its keys are numbers to the facade, because 0 stands for no key.
+  call(17, "C_SetOperationState", NOTHING, { request: [SESSION, INPUT, KEY, KEY] }),
+  call(18, "C_Login", NOTHING),
+  call(19, "C_Logout", NOTHING),
+  call(20, "C_CreateObject", HANDLE),
+  call(21, "C_CopyObject", HANDLE),
+  call(22, "C_DestroyObject", NOTHING),
+  call(23, "C_GetObjectSize", VALUE),
+  call(24, "C_GetAttributeValue", { kind: "attributes" }),
+  call(25, "C_SetAttributeValue", NOTHING),
+  call(26, "C_FindObjectsInit", NOTHING),
+  call(27, "C_FindObjects", HANDLES, { request: [SESSION, LIST_AMOUNT] }),
+  call(28, "C_FindObjectsFinal", NOTHING),
+  call(29, "C_EncryptInit", NOTHING),
+  call(30, "C_Encrypt", OUTPUT),
+  call(31, "C_EncryptUpdate", OUTPUT),
+  call(32, "C_EncryptFinal", OUTPUT),
+  call(33, "C_DecryptInit", NOTHING),
+  call(34, "C_Decrypt", OUTPUT),
+  call(35, "C_DecryptUpdate", OUTPUT),
+  call(36, "C_DecryptFinal", OUTPUT),
+  call(37, "C_DigestInit", NOTHING),
+  call(38, "C_Digest", OUTPUT),
+  call(39, "C_DigestUpdate", NOTHING),
+  call(40, "C_DigestKey", NOTHING),
+  call(41, "C_DigestFinal", OUTPUT),
+  call(42, "C_SignInit", NOTHING),
+  call(43, "C_Sign", OUTPUT),
+  call(44, "C_SignUpdate", NOTHING),
+  call(45, "C_SignFinal", OUTPUT),
+  call(46, "C_SignRecoverInit", NOTHING),
+  call(47, "C_SignRecover", OUTPUT),
+  call(48, "C_VerifyInit", NOTHING),
+  call(49, "C_Verify", NOTHING),
+  call(50, "C_VerifyUpdate", NOTHING),
+  call(51, "C_VerifyFinal", NOTHING),
+  call(52, "C_VerifyRecoverInit", NOTHING),
+  call(53, "C_VerifyRecover", OUTPUT),
+  call(54, "C_DigestEncryptUpdate", OUTPUT),
+  call(55, "C_DecryptDigestUpdate", OUTPUT),
+  call(56, "C_SignEncryptUpdate", OUTPUT),
+  call(57, "C_DecryptVerifyUpdate", OUTPUT),
+  call(58, "C_GenerateKey", HANDLE),
+  call(59, "C_GenerateKeyPair", { kind: "key pair" }),
+  call(60, "C_WrapKey", OUTPUT),
+  call(61, "C_UnwrapKey", HANDLE),
+  call(62, "C_DeriveKey", HANDLE),
+  call(63, "C_SeedRandom", NOTHING),
+  call(64, "C_GenerateRandom", OUTPUT, { request: [SESSION, AMOUNT] }),
+  call(65, "C_WaitForSlotEvent", VALUE),
+  call(66, "C_LoginUser", NOTHING, { request: [SESSION, NUMBER, SECRET, argument(NAME)] }),
+  call(67, "C_SessionCancel", NOTHING),
+  call(68, "C_MessageEncryptInit", NOTHING),
+  call(69, "C_EncryptMessage", OUTPUT),
+  call(70, "C_EncryptMessageBegin", NOTHING),
+  call(71, "C_EncryptMessageNext", OUTPUT, { request: [SESSION, OPTIONAL_INPUT, INPUT, ROOM, NUMBER] }),
+  call(72, "C_MessageEncryptFinal", NOTHING),
+  call(73, "C_MessageDecryptInit", NOTHING),
+  call(74, "C_DecryptMessage", OUTPUT),
+  call(75, "C_DecryptMessageBegin", NOTHING),
+  call(76, "C_DecryptMessageNext", OUTPUT, { request: [SESSION, OPTIONAL_INPUT, INPUT, ROOM, NUMBER] }),
+  call(77, "C_MessageDecryptFinal", NOTHING),
+  call(78, "C_MessageSignInit", NOTHING),
+  call(79, "C_SignMessage", OUTPUT),
+  call(80, "C_SignMessageBegin", NOTHING),
+  call(81, "C_SignMessageNext", OUTPUT),
+  call(82, "C_MessageSignFinal", NOTHING),
+  call(83, "C_MessageVerifyInit", NOTHING),
+  call(84, "C_VerifyMessage", NOTHING),
+  call(85, "C_VerifyMessageBegin", NOTHING),
+  call(86, "C_VerifyMessageNext", NOTHING, { request: [SESSION, OPTIONAL_INPUT, INPUT, OPTIONAL_INPUT] }),
+  call(87, "C_MessageVerifyFinal", NOTHING),
+  call(88, "C_InitToken2", NOTHING, { function: "C_InitToken", request: [NUMBER, SECRET, argument(text(32))] }),
+  call(89, "C_DeriveKey2", { kind: "derived key" }, { function: "C_DeriveKey", since: 2 }),
 ];
 
 /** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */

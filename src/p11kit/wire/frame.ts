@@ -1,19 +1,19 @@
 import { ByteReader, concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { ByteWriter } from "./values.ts";
 
-/** Bytes of a message that a peer may send; the default. */
+/** Default limit for the bytes of a message. */
 export const DEFAULT_MESSAGE_LIMIT = 16 * 1024 * 1024;
-/** p11-kit names its module there, in 6 bytes. */
+/** The module name in p11-kit's own requests, 6 bytes. */
 const OPTIONS_LIMIT = 64 * 1024;
 const HEADER_LENGTH = 12;
 
-/** One message. The response to a request has its code. */
+/** One message. A response has the code of its request. */
 export interface Frame {
   readonly code: number;
   readonly body: Uint8Array;
 }
 
-/** @param options The client's name for itself; nothing in a response. */
+/** @param options The client's name for itself; empty in a response. */
 export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array = new Uint8Array()): Uint8Array {
   const out = new ByteWriter();
   out.u32(code);
@@ -22,7 +22,7 @@ export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array 
   return concatSecret(out.finish(), options, body);
 }
 
-/** Takes a stream of bytes apart into messages. Nothing is set aside for bytes that have not come. */
+/** Splits a stream of bytes into messages. Allocates memory only for bytes that have arrived. */
 export class FrameReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #limit: number;
@@ -31,7 +31,7 @@ export class FrameReader {
 
   /**
    * @param limit Of the body, in bytes.
-   * @param received Called with the bytes of a message that have come so far; with 0 once it is whole, or will never be.
+   * @param received Called with the bytes of an incomplete message; with 0 once it is complete or abandoned.
    */
   constructor(chunks: AsyncIterable<Uint8Array>, limit: number, received: (bytes: number) => void = () => undefined) {
     this.#chunks = chunks[Symbol.asyncIterator]();
@@ -39,7 +39,7 @@ export class FrameReader {
     this.#received = received;
   }
 
-  /** The one byte that either side begins with; undefined if the stream ends instead. */
+  /** The version byte with which each side begins; undefined if the stream ends. */
   async opening(): Promise<number | undefined> {
     return (await this.#take(1))?.[0];
   }
@@ -82,9 +82,9 @@ export class FrameReader {
       this.#received(0);
     }
     const all = parts.length === 1 ? this.#left : joined(parts, got);
-    // A PIN may be in them, and whoever gets the message wipes only that.
+    // They may contain a PIN, and the receiver wipes only the message.
     if (parts.length > 1) for (const part of parts) wipe(part);
-    // A copy: a view of what came with a long message would keep all of it.
+    // A copy: a view would keep the whole chunk alive.
     const rest = all.subarray(length);
     if (all === this.#left) this.#left = rest;
     else {
@@ -95,7 +95,7 @@ export class FrameReader {
   }
 }
 
-/** As many parts as there are bytes may come: too many for the arguments of a function. */
+/** There may be as many parts as bytes, too many for the arguments of a function. */
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
   const whole = secretBytes(length);
   let offset = 0;
@@ -106,29 +106,29 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
   return whole;
 }
 
-/** A connection that may have a message half received. */
+/** A connection that may have an incomplete message. */
 interface Receiver {
   /** Ends the connection. */
   readonly cutOff: () => void;
   bytes: number;
 }
 
-/** Bytes that must come for a connection to count as moving on: single bytes do not. */
+/** Bytes that must arrive for a connection to count as making progress: single bytes do not. */
 const STEP = 64 * 1024;
-/** Bytes. Cutting off a connection that holds fewer frees next to nothing. */
+/** Bytes. Cutting off a connection that holds fewer frees almost nothing. */
 const LITTLE = 4 * 1024;
 
 /**
- * One bound for the messages that all connections together have received in part. Where it is passed, the connection is cut off whose
- * message has not moved on for the longest time. Those that hold little are spared as long as there are others.
+ * A memory limit for incomplete messages of all connections together. Over it, the connection whose message has made no
+ * progress for the longest time is cut off. Connections that hold little are cut off last.
  */
 export class FrameBudget {
   readonly #limit: number;
-  /** In the order in which they moved on last. */
+  /** In the order of their last progress. */
   readonly #receivers = new Set<Receiver>();
   #total = 0;
 
-  /** @param limit Bytes, of all connections together. */
+  /** @param limit Bytes for all connections together. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -136,7 +136,7 @@ export class FrameBudget {
   /**
    * Adds a connection.
    * @param cutOff Ends it.
-   * @returns Called with the bytes that came for a message that is not whole; with 0 once it is, or the connection is over.
+   * @returns Call it with the bytes of an incomplete message; with 0 once it is complete, or the connection has ended.
    */
   receiver(cutOff: () => void): (bytes: number) => void {
     const receiver: Receiver = { cutOff, bytes: 0 };

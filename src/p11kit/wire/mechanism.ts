@@ -2,10 +2,10 @@ import { type ByteReader, DataError } from "../../bytes/index.ts";
 import { CKM, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { type ByteWriter, type Dialect, type Field, readBytes, readUlong, writeBytes } from "./values.ts";
 
-/** What follows the type of a mechanism on the wire. */
+/** The data after the type of a mechanism on the wire. */
 export type ParameterForm = "none" | "pss" | "oaep" | "ecdh1" | "iv16" | "iv8" | "ctr" | "gcm" | "length" | "bytes";
 
-/** Without a parameter, in p11-kit since before 0.24. */
+/** Mechanisms without a parameter, in p11-kit since before 0.24. */
 const PLAIN_0 = [
   CKM.RSA_PKCS_KEY_PAIR_GEN,
   CKM.RSA_PKCS,
@@ -98,7 +98,7 @@ const PLAIN_0 = [
   CKM.X9_42_DH_PARAMETER_GEN,
 ];
 
-/** Without a parameter, since 0.25. IBM's own are left out: no card has them. */
+/** Mechanisms without a parameter, since 0.25. IBM's own are left out: no card supports them. */
 const PLAIN_1 = [
   CKM.AES_CMAC,
   CKM.DES3_CMAC,
@@ -125,7 +125,7 @@ const PLAIN_1 = [
   CKM.SHA512_T_KEY_DERIVATION,
 ];
 
-/** With a parameter, since 0.25; OAEP and PSS are older. */
+/** Mechanisms with a parameter, since 0.25; OAEP and PSS are older. */
 const WITH_PARAMETER: readonly (readonly [ParameterForm, readonly number[]])[] = [
   ["pss", [CKM.SHA1_RSA_PKCS_PSS, CKM.SHA224_RSA_PKCS_PSS, CKM.SHA256_RSA_PKCS_PSS]],
   ["pss", [CKM.SHA384_RSA_PKCS_PSS, CKM.SHA512_RSA_PKCS_PSS]],
@@ -144,7 +144,7 @@ const WITH_PARAMETER: readonly (readonly [ParameterForm, readonly number[]])[] =
 
 interface MechanismType {
   readonly form: ParameterForm;
-  /** The version of the protocol that p11-kit offers since it has it. */
+  /** The protocol version since which p11-kit supports it. */
   readonly since: number;
 }
 
@@ -159,13 +159,13 @@ const TYPES: ReadonlyMap<number, MechanismType> = new Map([
   ...WITH_PARAMETER.flatMap(([form, types]) => entries(form, 1, types)),
 ]);
 
-/** What follows the type of this mechanism; undefined if no p11-kit that offers this version passes it on. */
+/** The form of this mechanism's parameter; undefined if no p11-kit with this version transmits it. */
 export function formOf(type: number, offered: number): ParameterForm | undefined {
   const found = TYPES.get(type);
   return found && found.since <= offered ? found.form : undefined;
 }
 
-/** A parameter in both directions. What is read is for the facade to check. */
+/** A parameter in both directions. The facade checks parsed values. */
 interface ParameterCodec {
   readonly write: (out: ByteWriter, parameter: unknown) => void;
   readonly read: (from: ByteReader) => unknown;
@@ -174,8 +174,8 @@ interface ParameterCodec {
 type FieldKind = "ulong" | "bytes" | number;
 
 /**
- * A structure of C, field by field. A number as the kind is a byte array of that length.
- * @param fields With the names that the structure has in C.
+ * A structure of C, field by field. A numeric kind is a byte array of that length.
+ * @param fields With the names of the structure's fields in C.
  */
 const structure = (fields: Readonly<Record<string, FieldKind>>): ParameterCodec => ({
   write: (out, parameter) => {
@@ -192,7 +192,7 @@ const single = (kind: FieldKind): ParameterCodec => ({
   read: (from) => readField(from, kind),
 });
 
-/** CK_GCM_PARAMS.ulIvBits, which says again how long the IV is, may be left out here; there are modules that read it. */
+/** CK_GCM_PARAMS.ulIvBits repeats the IV's length; it may be left out here, but some modules read it. */
 const withIvBits = ({ write, read }: ParameterCodec): ParameterCodec => ({
   write: (out, parameter) => {
     const iv = fieldOf(parameter, "pIv");
@@ -203,7 +203,7 @@ const withIvBits = ({ write, read }: ParameterCodec): ParameterCodec => ({
 
 function fieldOf(parameter: unknown, name: string): unknown {
   if (typeof parameter === "object" && parameter !== null) return Reflect.get(parameter, name);
-  throw new CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the mechanism's parameter is an object");
+  throw new CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the mechanism's parameter must be an object");
 }
 
 function writeField(out: ByteWriter, kind: FieldKind, value: unknown): void {
@@ -218,13 +218,13 @@ function writeField(out: ByteWriter, kind: FieldKind, value: unknown): void {
 }
 
 const invalid = (wanted: string): CryptokiError =>
-  new CryptokiError(CKR.MECHANISM_PARAM_INVALID, `the mechanism's parameter wants ${wanted}`);
+  new CryptokiError(CKR.MECHANISM_PARAM_INVALID, `the mechanism's parameter needs ${wanted}`);
 
 function readField(from: ByteReader, kind: FieldKind): unknown {
   if (kind === "ulong") return readUlong(from);
   const bytes = readBytes(from);
-  if (typeof kind === "number" && bytes?.length !== kind) throw new DataError(`not the ${kind} bytes of a parameter`);
-  // A copy: an operation outlives the request that begins it, whose bytes are wiped.
+  if (typeof kind === "number" && bytes?.length !== kind) throw new DataError(`a parameter must have ${kind} bytes`);
+  // A copy: an operation lives longer than the request that begins it, whose bytes are wiped.
   return new Uint8Array(bytes ?? []);
 }
 
@@ -240,15 +240,15 @@ const PARAMETERS: Readonly<Record<Exclude<ParameterForm, "none">, ParameterCodec
   bytes: single("bytes"),
 };
 
-/** A mechanism; what its parameter is, its type says. */
+/** A mechanism; its type determines the form of its parameter. */
 export interface WireMechanism {
   readonly mechanism: number;
   readonly parameter?: unknown;
 }
 
-/** In place of a type: no mechanism, which ends an operation. */
+/** Written in place of a type: no mechanism, which ends an operation. */
 const NULL_MECHANISM = 0xffffffff;
-/** The version of the protocol whose clients flag a parameter before they write it. */
+/** The protocol version whose clients write a flag before a parameter. */
 const FLAGGED = 2;
 
 /** `M`, in both encodings. null is the pointer NULL. */
@@ -262,7 +262,7 @@ export const MECHANISM: Field<WireMechanism | null> = {
     const { mechanism, parameter } = requireMechanism(value);
     const form = formOf(mechanism, dialect.offered);
     if (form === undefined) {
-      throw new CryptokiError(CKR.MECHANISM_INVALID, "p11-kit's protocol does not carry this mechanism");
+      throw new CryptokiError(CKR.MECHANISM_INVALID, "p11-kit's protocol does not support this mechanism");
     }
     out.u32(mechanism);
     const given = parameter ?? undefined;
@@ -270,7 +270,7 @@ export const MECHANISM: Field<WireMechanism | null> = {
       if (given !== undefined) {
         throw new CryptokiError(
           CKR.MECHANISM_PARAM_INVALID,
-          "p11-kit's protocol carries no parameter of this mechanism",
+          "p11-kit's protocol does not support a parameter of this mechanism",
         );
       }
       if (dialect.offered < FLAGGED) writeBytes(out, null);
@@ -278,7 +278,7 @@ export const MECHANISM: Field<WireMechanism | null> = {
     }
     if (dialect.offered >= FLAGGED) out.u8(given === undefined ? 0 : 1);
     else if (given === undefined)
-      throw new CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the mechanism wants a parameter");
+      throw new CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the mechanism needs a parameter");
     if (given !== undefined) PARAMETERS[form].write(out, given);
   },
   read: (from, dialect) => (dialect.offered >= FLAGGED ? readFlagged : readBare)(from, dialect),
@@ -291,17 +291,17 @@ function requireMechanism(value: unknown): WireMechanism {
       return { mechanism, parameter: "parameter" in value ? value.parameter : undefined };
     }
   }
-  throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is an object: { mechanism: CKM.SHA256_RSA_PKCS }");
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism must be an object: { mechanism: CKM.SHA256_RSA_PKCS }");
 }
 
-/** The parameter of an unknown type has no known end, so the rest of the call cannot be read. */
+/** The length of an unknown type's parameter is unknown, so the rest of the call cannot be parsed. */
 function requireForm(type: number, { offered }: Dialect): Exclude<ReturnType<typeof formOf>, undefined> {
   const form = formOf(type, offered);
   if (form === undefined) throw new CryptokiError(CKR.MECHANISM_INVALID);
   return form;
 }
 
-/** As p11-kit has it since 0.25.6. */
+/** p11-kit's encoding since 0.25.6. */
 function readFlagged(from: ByteReader, dialect: Dialect): WireMechanism | null {
   const mechanism = from.u32();
   if (mechanism === NULL_MECHANISM) return null;
@@ -310,21 +310,21 @@ function readFlagged(from: ByteReader, dialect: Dialect): WireMechanism | null {
   return { mechanism, parameter: PARAMETERS[form].read(from) };
 }
 
-/** As p11-kit had it before. */
+/** p11-kit's encoding before that. */
 function readBare(from: ByteReader, dialect: Dialect): WireMechanism | null {
   const mechanism = from.u32();
   if (mechanism === NULL_MECHANISM) return null;
   const form = requireForm(mechanism, dialect);
   if (form !== "none") return { mechanism, parameter: PARAMETERS[form].read(from) };
-  // 0.25.0 to 0.25.2 write NULL as a bare type 0, which is CKM_RSA_PKCS_KEY_PAIR_GEN where a parameter of NULL follows.
+  // 0.25.0 to 0.25.2 write NULL as a bare type 0, which is CKM_RSA_PKCS_KEY_PAIR_GEN if a NULL parameter follows.
   if (mechanism === 0 && from.peek() !== 0xff) return null;
   readBytes(from);
   return { mechanism };
 }
 
 /**
- * `P`, in the response to C_DeriveKey2: what a mechanism of IBM changed in its parameter. Of all others there is nothing to
- * say but that there was one.
+ * `P`, in the response to C_DeriveKey2: the changes that an IBM mechanism made to its parameter. All others only report
+ * whether there was a parameter.
  */
 export function writeUpdate(out: ByteWriter, { mechanism, parameter }: WireMechanism, dialect: Dialect): void {
   if (formOf(mechanism, dialect.offered) !== "none") out.u8(parameter === undefined ? 0 : 1);
@@ -332,5 +332,5 @@ export function writeUpdate(out: ByteWriter, { mechanism, parameter }: WireMecha
 
 export function readUpdate(from: ByteReader, { mechanism }: WireMechanism, dialect: Dialect): void {
   if (formOf(mechanism, dialect.offered) === "none") return;
-  if (from.u8() > 1) throw new DataError("the update of a parameter is neither there nor not");
+  if (from.u8() > 1) throw new DataError("the flag of a parameter update is neither 0 nor 1");
 }

@@ -22,17 +22,17 @@ import {
 } from "./values.ts";
 import { readUpdate, type WireMechanism, writeUpdate } from "./mechanism.ts";
 
-/** A call, with the function's arguments in its order. */
+/** A call, with the function's arguments in order. */
 export interface Request {
   readonly call: Call;
   readonly args: readonly unknown[];
-  /** What the caller can take, where the call puts something out; 0 where only the size is asked for. */
+  /** The caller's room, if the call has an output; 0 if only the size is requested. */
   readonly room: number;
-  /** C_GetAttributeValue: what the caller can take of each attribute. */
+  /** C_GetAttributeValue: the caller's room for each attribute. */
   readonly wanted: readonly Wanted[];
 }
 
-/** What a call gives, in the shape of its {@link Result}. */
+/** The result of a call, in the form of its {@link Result}. */
 export type Reply =
   | { readonly kind: "nothing" }
   | { readonly kind: "number"; readonly value: number }
@@ -40,16 +40,19 @@ export type Reply =
   | { readonly kind: "bytes"; readonly value: Output }
   | { readonly kind: "list"; readonly value: OutputList }
   | { readonly kind: "key pair"; readonly publicKey: number; readonly privateKey: number }
-  /** `rv` says what kept values back: CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL. */
+  /**
+   * `rv` gives the reason for missing values: CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
+   * CKR_BUFFER_TOO_SMALL.
+   */
   | { readonly kind: "attributes"; readonly attributes: readonly WireAttribute[]; readonly rv: number }
   | { readonly kind: "derived key"; readonly mechanism: WireMechanism; readonly key: number };
 
-/** The call id of a response that is an error: its one value is the CKR_. */
+/** The call id of an error response, whose only value is the CKR_ code. */
 const ERROR = 0;
 
 const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.id, call]));
 
-/** A request for a call that this server does not know. */
+/** A request for a call that this server does not support. */
 export class UnknownCallError extends DataError {}
 
 /** Begins the body of a message: the call, and the signature that both ends compare. */
@@ -62,12 +65,12 @@ function begin(id: number, signature: string): ByteWriter {
 
 function expectSignature(from: ByteReader, wanted: string): void {
   const signature = fromUtf8(readBytes(from) ?? new Uint8Array());
-  if (signature !== wanted) throw new DataError(`signed "${signature.slice(0, 32)}" in place of "${wanted}"`);
+  if (signature !== wanted) throw new DataError(`signature "${signature.slice(0, 32)}" instead of "${wanted}"`);
 }
 
 /**
- * The body of a request.
- * @throws {CryptokiError} for arguments that the protocol cannot carry.
+ * Encodes the body of a request.
+ * @throws {CryptokiError} for arguments that the protocol does not support.
  */
 export function encodeRequest({ call, args, room, wanted }: Request, dialect: Dialect): Uint8Array {
   const out = begin(call.id, requestSignature(call));
@@ -96,10 +99,10 @@ export function encodeRequest({ call, args, room, wanted }: Request, dialect: Di
 }
 
 /**
- * What the body of a request asks for.
- * @throws {UnknownCallError} for a call that there is not.
+ * Parses the body of a request.
+ * @throws {UnknownCallError} for an unknown call.
  * @throws {DataError} if the peer does not speak this protocol.
- * @throws {CryptokiError} if it does, and asks for something that cannot be.
+ * @throws {CryptokiError} if it does, but the arguments are impossible.
  */
 export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
   const from = new ByteReader(body, "a request");
@@ -127,7 +130,7 @@ export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
         args.push([...new Set(wanted.map(({ type }) => type))]);
         break;
       case "constant":
-        // pReserved is p11-kit's own business.
+        // pReserved is p11-kit's own.
         field.read(from, dialect);
     }
   }
@@ -135,15 +138,15 @@ export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
   return { call, args, room, wanted };
 }
 
-/** The body of a response that is an error. */
+/** Encodes an error response. */
 export function encodeError(rv: number): Uint8Array {
   const out = begin(ERROR, "u");
-  // 0 would be taken for success, and a response that is one has another form.
+  // 0 would mean success, and a successful response has another form.
   out.ulong(rv === CKR.OK ? CKR.GENERAL_ERROR : rv);
   return out.finish();
 }
 
-/** The body of a response. */
+/** Encodes the body of a response. */
 export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Array {
   const out = begin(call.id, resultSignature(call));
   writeReply(out, call, reply, dialect);
@@ -191,8 +194,8 @@ function writeReply(out: ByteWriter, { result }: Call, reply: Reply, dialect: Di
 }
 
 /**
- * What the body of a response says.
- * @throws {CryptokiError} the error that it is.
+ * Parses the body of a response.
+ * @throws {CryptokiError} the server's error.
  * @throws {DataError} if the peer does not speak this protocol.
  */
 export function decodeReply(body: Uint8Array, { call, args }: Request, dialect: Dialect): Reply {
@@ -202,10 +205,10 @@ export function decodeReply(body: Uint8Array, { call, args }: Request, dialect: 
     expectSignature(from, "u");
     const rv = ULONG.read(from, dialect);
     from.end();
-    if (rv === CKR.OK) throw new DataError("an error that is none");
+    if (rv === CKR.OK) throw new DataError("the server sent an error reply with CKR_OK");
     throw new CryptokiError(rv);
   }
-  if (id !== call.id) throw new DataError(`the response to call ${id} in place of ${call.id}`);
+  if (id !== call.id) throw new DataError(`the response to call ${id} instead of ${call.id}`);
   expectSignature(from, resultSignature(call));
   const reply = readReply(from, call, args, dialect);
   from.end();
@@ -244,7 +247,7 @@ function readReply(from: ByteReader, { result }: Call, args: readonly unknown[],
   }
 }
 
-/** A number that will be sent back: one that has lost its last digits would name something else. */
+/** A number that is sent back later: without its last digits it would name something else. */
 function readHandle(from: ByteReader, dialect: Dialect): number {
   const handle = ULONG.read(from, dialect);
   if (!Number.isSafeInteger(handle)) throw new DataError("a handle above 2^53 - 1");

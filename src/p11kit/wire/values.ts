@@ -3,7 +3,7 @@ import { CK, type CK_VERSION, CKR, CryptokiError } from "../../cryptoki/index.ts
 
 const FIRST_SIZE = 256;
 
-/** Builds a message. Every integer has its most significant byte first. */
+/** Builds a message. Integers are big-endian. */
 export class ByteWriter {
   #bytes = secretBytes(FIRST_SIZE);
   #view = new DataView(this.#bytes.buffer);
@@ -15,18 +15,18 @@ export class ByteWriter {
   }
 
   u32(value: number): void {
-    // Grown first: growing puts another view in place of this one.
+    // Grow before the view is taken: growing replaces it.
     const offset = this.#grow(4);
     this.#view.setUint32(offset, value);
   }
 
   /**
    * A CK_ULONG, 64 bits wide here. CK_UNAVAILABLE_INFORMATION is all ones in any width.
-   * @throws {CryptokiError} CKR_ARGUMENTS_BAD for what is no whole number from 0 to 2^53 - 1.
+   * @throws {CryptokiError} CKR_ARGUMENTS_BAD for anything but a whole number from 0 to 2^53 - 1.
    */
   ulong(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new CryptokiError(CKR.ARGUMENTS_BAD, "a number must be whole, and neither negative nor above 2^53 - 1");
+      throw new CryptokiError(CKR.ARGUMENTS_BAD, "a number must be a whole number from 0 to 2^53 - 1");
     }
     if (value === CK.UNAVAILABLE_INFORMATION) {
       this.u32(U32 - 1);
@@ -42,7 +42,7 @@ export class ByteWriter {
     this.#bytes.set(bytes, offset);
   }
 
-  /** What was written: a view that the writer does not touch any more, if nothing more is written. */
+  /** The bytes written: a view that stays valid if nothing more is written. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -55,18 +55,18 @@ export class ByteWriter {
       this.#bytes = secretBytes(Math.max(2 * old.length, this.#length));
       this.#bytes.set(old);
       this.#view = new DataView(this.#bytes.buffer);
-      // A PIN may be in it.
+      // It may contain a PIN.
       wipe(old);
     }
     return start;
   }
 }
 
-/** What the two ends of a connection have settled. */
+/** What client and server have negotiated. */
 export interface Dialect {
   /**
-   * The version of the protocol that the client offered. A p11-kit of 0.25.6 and later, which offers 2, has an encoding of
-   * mechanisms of its own, whatever the server answers.
+   * The version of the protocol that the client offered. p11-kit 0.25.6 and later, which offers 2, has its own encoding
+   * of mechanisms, whatever the server answers.
    */
   readonly offered: number;
 }
@@ -74,23 +74,23 @@ export interface Dialect {
 /** One value on the wire: its letters in the signature, and both directions. */
 export interface Field<Value> {
   readonly signature: string;
-  /** @throws {CryptokiError} for a value that has no form on the wire. */
+  /** @throws {CryptokiError} for a value that cannot be encoded. */
   write(out: ByteWriter, value: Value, dialect: Dialect): void;
   /**
-   * @throws {DataError} if the bytes are none of this form.
-   * @throws {CryptokiError} if they are, and mean what no function takes.
+   * @throws {DataError} if the bytes do not have this form.
+   * @throws {CryptokiError} if they do, but no function accepts the value.
    */
   read(from: ByteReader, dialect: Dialect): Value;
 }
 
 const NULL_LENGTH = 0xffffffff;
-/** p11-kit takes no longer byte string than one byte less. */
+/** p11-kit limits byte strings to one byte less. */
 const TOO_LONG = 0x7fffffff;
 const U32 = 2 ** 32;
 
 /**
- * A CK_ULONG of 64 bits. All ones is CK_UNAVAILABLE_INFORMATION; what no number of JavaScript can hold is Infinity, which names
- * nothing and is no size.
+ * A CK_ULONG of 64 bits. All ones is CK_UNAVAILABLE_INFORMATION; a number above JavaScript's exact integers becomes
+ * Infinity, which is neither a handle nor a size.
  */
 export function readUlong(from: ByteReader): number {
   const high = from.u32();
@@ -100,7 +100,7 @@ export function readUlong(from: ByteReader): number {
   return Number.isSafeInteger(value) ? value : Infinity;
 }
 
-/** The inner form of a byte string; null stands for the pointer NULL. */
+/** The inner form of a byte string; null is the pointer NULL. */
 export function writeBytes(out: ByteWriter, bytes: Uint8Array | null): void {
   if (bytes === null) {
     out.u32(NULL_LENGTH);
@@ -161,20 +161,20 @@ export const text = (length: number): Field<string> => ({
   },
   read: (from) => {
     const bytes = readBytes(from);
-    if (bytes?.length !== length) throw new DataError(`text of ${bytes?.length ?? 0} bytes in place of ${length}`);
+    if (bytes?.length !== length) throw new DataError(`text of ${bytes?.length ?? 0} bytes instead of ${length}`);
     return unpadded(bytes);
   },
 });
 
-/** What others put in besides blanks goes: a structure that was never filled in is zeros. */
+/** Removes NULs too: a structure that was never filled in contains zeros. */
 const unpadded = (bytes: Uint8Array): string => lenient.decode(bytes).replace(/[ \0]+$/u, "");
 
 /** CK_TOKEN_INFO.label, in bytes. */
 const LABEL_LENGTH = 32;
 
 /**
- * `z`: the label of C_InitToken. p11-kit measures it by its NUL, which it has none of, so that anything may follow the
- * 32 bytes of the field.
+ * `z`: the label of C_InitToken. p11-kit measures it up to a NUL, which it does not have, so any bytes may follow the
+ * 32 of the field.
  */
 export const LABEL: Field<string> = {
   signature: "z",
@@ -184,7 +184,7 @@ export const LABEL: Field<string> = {
   read: (from) => unpadded((readBytes(from) ?? new Uint8Array()).subarray(0, LABEL_LENGTH)),
 };
 
-/** `ay`; null is the pointer NULL: no PIN, as against one without a character. */
+/** `ay`; null is the pointer NULL: no PIN, unlike an empty PIN. */
 export const OPTIONAL_BYTES: Field<Uint8Array | null> = {
   signature: "ay",
   write: (out, value) => {
@@ -197,7 +197,7 @@ export const OPTIONAL_BYTES: Field<Uint8Array | null> = {
     out.u32(0);
   },
   read: (from) => {
-    // NULL is flag 0 and a length of 0 from p11-kit 0.24, and a length of all ones from its successors.
+    // NULL is flag 0 and a length of 0 in p11-kit 0.24, and a length of all ones since.
     if (from.u8() !== 0) return readBytes(from);
     from.u32();
     return null;
@@ -222,7 +222,7 @@ export const NAME: Field<string> = {
   read: (from, dialect) => lenient.decode(BYTES.read(from, dialect)),
 };
 
-/** `ay`: a PIN. Text stands for its UTF-8. */
+/** `ay`: a PIN. Text is encoded as UTF-8. */
 export const PIN: Field<string | Uint8Array | null> = {
   signature: "ay",
   write: (out, value, dialect) => {
@@ -237,7 +237,7 @@ export const PIN: Field<string | Uint8Array | null> = {
   read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect),
 };
 
-/** Bytes that a function puts out, or how many there would be: too many for the room, or only asked for. */
+/** Bytes of an output, or only their number: they do not fit, or only the size was requested. */
 export type Output = { readonly bytes: Uint8Array } | { readonly needed: number };
 
 /** `ay` of a response. */
@@ -258,7 +258,7 @@ export const OUTPUT: Field<Output> = {
   },
 };
 
-/** Numbers that a function puts out, or how many there would be. */
+/** Numbers of an output, or only how many there are. */
 export type OutputList = { readonly list: readonly number[] } | { readonly needed: number };
 
 /** `au` of a response. */
@@ -286,8 +286,8 @@ export const OUTPUT_LIST: Field<OutputList> = {
 };
 
 /**
- * `fy`: the room that the caller has, in bytes. A buffer of no bytes is all ones since p11-kit 0.25, and 0, as is none at all,
- * before: either way nothing fits.
+ * `fy`: the caller's room in bytes. A buffer of 0 bytes is all ones since p11-kit 0.25, and 0, like no buffer, before:
+ * either way nothing fits.
  */
 export const ROOM_FOR_BYTES: Field<number> = {
   signature: "fy",
@@ -300,7 +300,7 @@ export const ROOM_FOR_BYTES: Field<number> = {
   },
 };
 
-/** `fu`: the room that the caller has, in numbers. */
+/** `fu`: the caller's room, as a count of numbers. */
 export const ROOM_FOR_LIST: Field<number> = {
   signature: "fu",
   write: (out, value) => {

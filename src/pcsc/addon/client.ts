@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -7,32 +8,31 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
+import { callSignal, CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
 import { AddonConnection } from "./connection.ts";
 import { AddonCards, loadAddon } from "./module.ts";
 import { AddonWatch } from "./watch.ts";
 
-/** How long its calls wait. Connecting may take 2,000 ms in any case. */
+/** Time limits of its calls. Connecting may always take 2,000 ms. */
 export type AddonOptions = WaitLimits;
 
 /**
- * PC/SC through the npm package `pcsclite` 1.0.1, a native addon: for macOS and Windows, whose resource managers have no
- * socket. The package is no dependency of this one; install it where it is wanted. Close it: its threads keep the process
- * running. What the addon cannot do:
+ * PC/SC through the npm package `pcsclite` 1.0.1, a native addon: for macOS and Windows, whose resource managers have
+ * no socket. The package is not a dependency of this one; install it where you need it. Close the client: its threads
+ * keep the process running. Limits of the addon:
  *
  * - **Transactions.** `begin` keeps other connections of this process away from the card, and finds out whether another
  *   program has the card (it waits, then SCARD_E_SHARING_VIOLATION) or has reset or lost it. It does not keep other
- *   programs away: between two commands one of them may get at the card. On Windows and macOS, where the reader is asked
+ *   programs away: between two commands one of them may reach the card. On Windows and macOS, where the reader is asked
  *   for its features instead, a reset may show only at the next `transmit`.
  * - **Reconnecting** is disconnecting and connecting again: another program may get in between, and an exclusive
  *   connection may be lost.
- * - **Attributes**: only the answer to reset (00090303), as the readers' events told it; else SCARD_E_UNSUPPORTED_FEATURE.
- * - **Sharing** is not told: `sharing` is undefined, and `alone` is false.
- * - A native call cannot be cut short: one that was given up still ends in its own time, and the process with it.
+ * - **Attributes**: only the answer to reset (00090303), from the readers' events; else SCARD_E_UNSUPPORTED_FEATURE.
+ * - **Sharing** is unknown: `sharing` is undefined, and `alone` is false.
+ * - A native call cannot be interrupted: an abandoned one continues to its end and keeps the process running.
  *
  * With pcsc-lite, bounded waits need an environment variable that the library reads when the process makes its first
- * context, so let nobody else in the process use the addon before.
- *
+ * context, so let no other code in the process use the addon before.
  * @param module The package, if it is loaded already; otherwise it is imported.
  * @throws {PcscError} SCARD_E_NO_SERVICE if the package does not load, with what to install.
  */
@@ -55,12 +55,13 @@ class AddonPcsc implements Pcsc {
     return this.#watch.states;
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#watch.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#watch.changes(callSignal(options));
   }
 
   async connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
-    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY, signal } = options;
+    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
+    const signal = callSignal(options);
     await this.#watch.ready();
     if (!this.#watch.native(name)) await this.#watch.refresh();
     const native = this.#watch.native(name);

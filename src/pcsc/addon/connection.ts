@@ -11,17 +11,17 @@ import {
   SCARD_DISPOSITION,
   SCARD_SHARE,
 } from "../types.ts";
-import { cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
+import { callSignal, cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./handle.ts";
 import type { AddonCards } from "./module.ts";
 import type { AddonWatch } from "./watch.ts";
 
 const ATTR_ATR_STRING = 0x00090303;
-/** How long a removal may take to be noticed: pcscd looks every 400 ms. */
+/** Milliseconds until pcscd notices a removal: it polls every 400 ms. */
 const NOTICE_REMOVAL = 1000;
 const LOOK_EVERY = 50;
 
-/** A card through the addon. What the addon lacks, and what stands in for it, is told at `openAddon`. */
+/** A card through the addon. `openAddon` lists the addon's limits. */
 export class AddonConnection implements CardConnection {
   readonly #handle: AddonHandle;
   readonly #watch: AddonWatch;
@@ -30,7 +30,7 @@ export class AddonConnection implements CardConnection {
   readonly #calls = new SerialQueue(cancelled);
   readonly #closing = new AbortController();
   #atr: Uint8Array = new Uint8Array();
-  /** The card was reset by this connection's END, as all connections see it then until they reconnect. */
+  /** Whether this connection's END reset the card, which all connections see until they reconnect. */
   #reset = false;
 
   constructor(cards: AddonCards, watch: AddonWatch, options: AddonHandleOptions) {
@@ -38,7 +38,7 @@ export class AddonConnection implements CardConnection {
     this.#watch = watch;
     this.#options = options;
     this.#lock = cards.lock(options.name);
-    // Every call under way listens to it, and any number may be.
+    // Every pending call adds a listener; there may be many.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -58,7 +58,7 @@ export class AddonConnection implements CardConnection {
     return this.#closing.signal.aborted;
   }
 
-  /** Nothing else may be called before. If it fails, {@link abandon}. */
+  /** Call this first. If it fails, call {@link abandon}. */
   async open(signal?: AbortSignal): Promise<void> {
     await this.#whenFree(() => this.#connect(signal), signal);
   }
@@ -68,13 +68,13 @@ export class AddonConnection implements CardConnection {
       const detail = `a command has 1 to ${MAX_PAYLOAD} bytes, this one ${command.length}`;
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", detail));
     }
-    // The addon copies the bytes when it is called, which may be after the caller has wiped its own.
+    // The addon copies the bytes when it starts the call, perhaps after the caller has wiped its own.
     const bytes = Buffer.from(copySecret(command).buffer);
     const transmit = (): Promise<Uint8Array> => {
       this.#refuseReset();
       return this.#handle.transmit(bytes, options);
     };
-    return this.#exchange(transmit, bytes, { signal: options.signal, waits: true });
+    return this.#exchange(transmit, bytes, options, true);
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
@@ -87,14 +87,15 @@ export class AddonConnection implements CardConnection {
       if (this.#lock.heldByOther(this)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       return this.#handle.control(code, bytes, options);
     };
-    return this.#exchange(control, bytes, { signal: options.signal, waits: false });
+    return this.#exchange(control, bytes, options, false);
   }
 
-  /** An exchange, patient with other programs if it `waits`. One without an answer ends the connection. */
+  /** An exchange, waiting for other programs if it `waits`. One without an answer ends the connection. */
   #exchange(
     work: () => Promise<Uint8Array>,
     bytes: Uint8Array,
-    { signal, waits }: { readonly signal: AbortSignal | undefined; readonly waits: boolean },
+    options: CallOptions,
+    waits: boolean,
   ): Promise<Uint8Array> {
     const attempt = async (): Promise<Uint8Array> => {
       const answer = await work();
@@ -106,7 +107,9 @@ export class AddonConnection implements CardConnection {
     const exchange = async (): Promise<Uint8Array> => {
       begun = true;
       try {
-        return await (waits ? this.#whenFree(() => this.#patiently(attempt, signal), signal) : attempt());
+        return await (waits
+          ? this.#whenFree(() => this.#patiently(attempt, options.signal), options.signal)
+          : attempt());
       } catch (error) {
         if (error instanceof PcscError && error.is("SCARD_E_TIMEOUT")) void this.abandon(error);
         return await this.#explain(error);
@@ -114,13 +117,14 @@ export class AddonConnection implements CardConnection {
         wipe(bytes);
       }
     };
-    return this.#inTurn(exchange, signal).finally(() => {
+    return this.#inTurn(exchange, options).finally(() => {
       // A call that has begun may go on behind its caller, and needs the bytes.
       if (!begun) wipe(bytes);
     });
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
+  begin(options: CallOptions = {}): Promise<void> {
+    const { signal } = options;
     return this.#inTurn(async () => {
       this.#refuseReset();
       await this.#whenFree(() => {
@@ -132,7 +136,7 @@ export class AddonConnection implements CardConnection {
         this.#lock.give(this);
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -157,7 +161,7 @@ export class AddonConnection implements CardConnection {
   }
 
   alone(): Promise<boolean> {
-    // The addon does not tell how many share the card.
+    // The addon does not report how many programs share the card.
     return this.#inTurn(() => Promise.resolve(false));
   }
 
@@ -190,9 +194,9 @@ export class AddonConnection implements CardConnection {
   }
 
   /**
-   * Ends the connection at once. The addon lets go of the card when the call under way is over, and resets it if that was
-   * in a transaction, as pcscd does for a program that dies.
-   * @param reason What the calls under way fail with.
+   * Ends the connection at once. The addon releases the card when the pending call is over, and resets it after a
+   * transaction, as pcscd does for a program that dies.
+   * @param reason The error of the pending calls.
    */
   async abandon(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): Promise<void> {
     if (this.closed) return;
@@ -214,13 +218,13 @@ export class AddonConnection implements CardConnection {
     this.#atr = state?.atr ?? new Uint8Array();
   }
 
-  /** In place of SCardReconnect, for which there is a moment without a connection. */
+  /** Replaces SCardReconnect; there is a moment without a connection. */
   async #reconnect(disposition: Disposition): Promise<void> {
     await this.#handle.disconnect(disposition);
     await this.#connect();
   }
 
-  /** An exchange that fails while the card is pulled out looks like any that fails, until the service has looked. */
+  /** A failed exchange looks the same with and without a card, until the service has polled the reader. */
   async #explain(error: unknown): Promise<never> {
     const broken = error instanceof PcscError && error.is("SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR");
     for (let waited = 0; broken && waited < NOTICE_REMOVAL && !this.closed; waited += LOOK_EVERY) {
@@ -232,9 +236,9 @@ export class AddonConnection implements CardConnection {
     throw unnoticedReset(error, this.protocol);
   }
 
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.closed) return Promise.reject(closed());
-    const signals = [signal, this.#closing.signal];
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    if (this.closed) throw closed();
+    const signals = [callSignal(options), this.#closing.signal];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
@@ -242,7 +246,7 @@ export class AddonConnection implements CardConnection {
     return patiently(this.#options.patience, attempt, [signal, this.#closing.signal]);
   }
 
-  /** Does `work` once no other connection of this process has the card to itself. */
+  /** Runs `work` once no other connection of this process holds the card. */
   #whenFree<T>(work: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     const wait = { patience: this.#options.patience, signals: [signal, this.#closing.signal] };
     return this.#lock.whenFree(this, work, wait);
@@ -258,6 +262,6 @@ export class AddonConnection implements CardConnection {
 function closed(): PcscError {
   return new PcscError(
     "SCARD_E_INVALID_HANDLE",
-    "the connection is closed, or a call given up closed it; connect again",
+    "the connection is closed, or closed after an abandoned call; connect again",
   );
 }

@@ -4,10 +4,10 @@ import { type Disposition, type ExchangeOptions, SCARD_PROTOCOL, SCARD_SHARE, ty
 import { answerTime, cancelled, noAnswer, type WaitLimits } from "../waiting.ts";
 import { type AddonCards, addonError, type AddonReader } from "./module.ts";
 
-/** What pcsc-lite takes and gives at most (MAX_BUFFER_SIZE_EXTENDED); more than any APDU. */
+/** pcsc-lite's limit for commands and answers in bytes (MAX_BUFFER_SIZE_EXTENDED); more than any APDU. */
 export const MAX_PAYLOAD = 65_548;
 const CM_IOCTL_GET_FEATURE_REQUEST = 3400;
-/** A card may take so long to be powered. */
+/** Milliseconds that powering a card may take. */
 export const POWER_UP = 2000;
 const STATUS_WORD = 2;
 
@@ -17,13 +17,13 @@ export interface AddonHandleOptions extends Required<WaitLimits> {
   readonly protocols: number;
 }
 
-/** The calls of one connection to the addon, as promises, one at a time. Every rejection is a {@link PcscError}. */
+/** Promises over the addon's calls for one connection, one at a time. Every rejection is a {@link PcscError}. */
 export class AddonHandle {
   readonly #cards: AddonCards;
   readonly #options: AddonHandleOptions;
   #native: AddonReader;
   #protocol: number = SCARD_PROTOCOL.UNDEFINED;
-  /** The call under way, which may have been given up here: until it ends there is no other. */
+  /** The pending native call, perhaps abandoned by its caller: until it ends no other one starts. */
   #busy: Promise<unknown> | undefined;
   #released = false;
 
@@ -37,12 +37,12 @@ export class AddonHandle {
     return this.#native.connected;
   }
 
-  /** In force since {@link connect}. */
+  /** The active protocol, since {@link connect}. */
   get protocol(): number {
     return this.#protocol;
   }
 
-  /** Connects; with the same native object, unless its context is of a service that is gone. */
+  /** Connects, with the same native object unless its context belongs to a service that has ended. */
   async connect(signals: Signals): Promise<void> {
     const { name, share, protocols, patience } = this.#options;
     const connect = (): Promise<number> => {
@@ -69,20 +69,20 @@ export class AddonHandle {
   }
 
   /**
-   * @param command Copied by the addon when its turn has come.
-   * @param options An abort keeps back a command that waits for the call before it.
+   * @param command Copied by the addon when the call starts.
+   * @param options An abort cancels a command that waits for an earlier call.
    */
   async transmit(command: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     const call = this.#call<Uint8Array>((native, done) => {
       native.transmit(command, MAX_PAYLOAD, this.#protocol, done);
     }, options.signal);
     const answer = await this.#answered(call, options);
-    // Some drivers call it a success when the card was pulled out before it could answer.
+    // Some drivers report success when the card was removed before it could answer.
     if (answer.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
     return answer;
   }
 
-  /** @param data The addon works on these bytes themselves until it has answered; they are wiped then. */
+  /** @param data The addon works on these bytes until the answer; they are wiped then. */
   control(code: number, data: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
     const call = this.#call<Uint8Array>((native, done) => {
       native.control(data, code >>> 0, MAX_PAYLOAD, (error, answer) => {
@@ -99,9 +99,9 @@ export class AddonHandle {
   }
 
   /**
-   * Finds out whether somebody else has the card, or has reset it, or it is gone. pcsc-lite looks at all this before it
-   * finds that the protocol given is not the one in force (`winscard.c`, SCardTransmit), and the card hears nothing.
-   * Elsewhere the reader is asked for its features, which nobody minds.
+   * Finds out whether another program holds or has reset the card, or the card is gone. pcsc-lite checks all this
+   * before it notices that the given protocol is not the active one (`winscard.c`, SCardTransmit), so nothing is sent
+   * to the card. On other systems the reader is asked for its features, which is harmless.
    */
   async probe(signal?: AbortSignal): Promise<void> {
     try {
@@ -124,7 +124,7 @@ export class AddonHandle {
     }
   }
 
-  /** When the addon is done with what it was told, lets go of the card, and of the native object. */
+  /** Releases the card and the native object once the addon has finished its calls. */
   async release(disposition: Disposition): Promise<void> {
     this.#released = true;
     await this.#busy;
@@ -133,7 +133,7 @@ export class AddonHandle {
     this.#cards.give(this.#native);
   }
 
-  /** One call of the addon, which answers by a callback. */
+  /** Calls a function of the addon, which answers by a callback. */
   async #call<T>(
     start: (native: AddonReader, done: (error: unknown, value: T) => void) => void,
     signal?: AbortSignal,
@@ -162,7 +162,7 @@ export class AddonHandle {
   }
 }
 
-/** For what the addon cannot cut short and another program's transaction may hold up without an end. */
+/** For calls that the addon cannot interrupt and another program's transaction may block for ever. */
 function inTime<T>(call: Promise<T>, milliseconds: number, signals?: Signals): Promise<T> {
   const timely = new Deadline(milliseconds).race(call, () => new PcscError("SCARD_E_SHARING_VIOLATION"));
   return untilAborted(timely, signals, cancelled);
@@ -170,7 +170,7 @@ function inTime<T>(call: Promise<T>, milliseconds: number, signals?: Signals): P
 
 const HAS_PCSC_LITE = process.platform !== "darwin" && process.platform !== "win32";
 
-/** What a context answers whose service has ended. */
+/** Errors of a context whose service has ended. */
 const LOST_CONTEXT = [
   "SCARD_E_INVALID_HANDLE",
   "SCARD_E_NO_SERVICE",
@@ -179,7 +179,9 @@ const LOST_CONTEXT = [
   "SCARD_F_INTERNAL_ERROR",
 ] as const;
 
-/** What a probe has to tell; other refusals mean that it came through. SCARD_E_CANCELLED is the caller's own. */
+/**
+ * The errors that a probe reports; after any other it has reached the service. SCARD_E_CANCELLED is the caller's own.
+ */
 const IN_THE_WAY = [
   ...LOST_CONTEXT,
   "SCARD_E_CANCELLED",

@@ -1,7 +1,9 @@
 import { PcscError } from "../error.ts";
 import { CardLock } from "../memory/slot.ts";
 
-/** A reader of the npm package `pcsclite` 1.0.1 (`lib/pcsclite.js`, `src/cardreader.cpp`): what is used of it here. */
+/**
+ * A reader of the npm package `pcsclite` 1.0.1 (`lib/pcsclite.js`, `src/cardreader.cpp`), as far as it is used here.
+ */
 export interface AddonReader {
   readonly name: string;
   readonly connected: boolean;
@@ -24,22 +26,22 @@ export interface AddonReader {
   close(): unknown;
 }
 
-/** A context of the package, with a thread that waits for readers to come and go (`src/pcsclite.cpp`). */
+/** A context of the package, with a thread that waits for changes of the readers (`src/pcsclite.cpp`). */
 export interface AddonContext {
-  /** The package calls it, once, with what is to be done with each list of names, which are separated by zero bytes. */
+  /** The package calls it once, with a callback for each list of names, which are separated by zero bytes. */
   start(listed: (error: unknown, names?: Uint8Array) => void): void;
   on(event: "reader", listener: (reader: AddonReader) => void): unknown;
   on(event: "error", listener: (error: unknown) => void): unknown;
   close(): unknown;
 }
 
-/** What the package exports. Throws if there is no service. */
+/** The package's export. Throws if there is no service. */
 export type AddonModule = () => AddonContext;
 
 const PACKAGE = "pcsclite";
 
 /**
- * The package's function: out of `loaded`, or else from where `import` finds it.
+ * Returns the package's function: from `loaded`, or from `import`.
  * @throws {PcscError} SCARD_E_NO_SERVICE with what to install.
  */
 export async function loadAddon(loaded?: unknown): Promise<AddonModule> {
@@ -55,7 +57,7 @@ export async function loadAddon(loaded?: unknown): Promise<AddonModule> {
   if (isAddonModule(module)) return module;
   const inner = typeof module === "object" && module !== null && "default" in module ? module.default : undefined;
   if (isAddonModule(inner)) return inner;
-  throw new PcscError("SCARD_E_NO_SERVICE", "what was given is not the npm package pcsclite");
+  throw new PcscError("SCARD_E_NO_SERVICE", "the given module is not the npm package pcsclite");
 }
 
 function isAddonModule(value: unknown): value is AddonModule {
@@ -65,9 +67,9 @@ function isAddonModule(value: unknown): value is AddonModule {
 const NO_BLOCKING = "PCSCLITE_NO_BLOCKING";
 
 /**
- * A new context. libpcsclite repeats what meets somebody's transaction for ever, unless this variable is there when the
- * process makes its first context (`winscard_clnt.c`, `init_lib`); afterwards it is taken away, for programs that this one
- * starts would inherit it.
+ * Makes a context. libpcsclite waits for ever on another program's transaction, unless this variable is set when the
+ * process makes its first context (`winscard_clnt.c`, `init_lib`). It is removed afterwards, so that started programs
+ * do not inherit it.
  * @throws {PcscError} such as SCARD_E_NO_SERVICE.
  */
 export function openContext(module: AddonModule): AddonContext {
@@ -86,7 +88,7 @@ export function openContext(module: AddonModule): AddonContext {
 /** SCARD_E_UNSUPPORTED_FEATURE has one number on Windows and another in pcsc-lite. */
 const WINDOWS_UNSUPPORTED_FEATURE = 0x80100022;
 
-/** The addon's errors are texts that end in the code: "SCardConnect error: ...(0x8010000c)". */
+/** Parses the addon's error texts, which end in the code: "SCardConnect error: ...(0x8010000c)". */
 export function addonError(error: unknown): PcscError {
   if (error instanceof PcscError) return error;
   const text = String(error);
@@ -103,11 +105,12 @@ export function addonError(error: unknown): PcscError {
 type AddonReaderClass = new (name: string) => AddonReader;
 
 /**
- * The addon's reader objects for connections, one for each connection at a time, apart from those that the package makes to
- * watch: the events of a reader that is connected would wait for its exchanges, and the whole process with them.
+ * The addon's reader objects for connections, one for each connection at a time, apart from those that the package
+ * makes to watch: with those, the events of a connected reader would wait for its exchanges, and the whole process with
+ * them.
  *
- * They are made once, used again and never let go. Their destructor joins a thread whose number is set by the watching
- * methods alone (`cardreader.cpp`): in these objects it is whatever the memory held.
+ * They are created once, reused and never released. Their destructor joins a thread whose number only the watching
+ * methods set (`cardreader.cpp`): in these objects it is uninitialised memory.
  */
 export class AddonCards {
   readonly #class: AddonReaderClass;
@@ -121,7 +124,7 @@ export class AddonCards {
 
   static readonly #ofClass = new Map<unknown, AddonCards>();
 
-  /** Those of the same loaded addon as `reader`: the class is not exported. */
+  /** The objects of the same loaded addon as `reader`: the class is not exported. */
   static like(reader: AddonReader): AddonCards {
     const readerClass = reader.constructor as AddonReaderClass;
     const cards = AddonCards.#ofClass.get(readerClass) ?? new AddonCards(readerClass);
@@ -129,14 +132,14 @@ export class AddonCards {
     return cards;
   }
 
-  /** The lock that stands for a transaction, one a reader in this process. */
+  /** The lock for transactions, one per reader in this process. */
   lock(name: string): CardLock {
     const lock = this.#locks.get(name) ?? new CardLock();
     this.#locks.set(name, lock);
     return lock;
   }
 
-  /** One that is not connected, and nobody else's until it is given back. `fresh`: never used before. */
+  /** Returns an unconnected object, reserved until it is given back. `fresh`: never used before. */
   take(name: string, fresh = false): AddonReader {
     const used = fresh ? undefined : this.#idle.get(name)?.pop();
     if (used) return used;
@@ -145,7 +148,7 @@ export class AddonCards {
     return made;
   }
 
-  /** Takes one back for the next connection, unless it could not be disconnected. */
+  /** Takes an object back for the next connection, unless it could not be disconnected. */
   give(reader: AddonReader): void {
     if (reader.connected) return;
     const idle = this.#idle.get(reader.name) ?? [];

@@ -3,24 +3,24 @@ import type { PcscError } from "../error.ts";
 import type { ReaderState } from "../types.ts";
 import { type AddonContext, addonError, type AddonReader } from "./module.ts";
 
-/** Of SCARD_STATE. */
+/** Bits of SCARD_STATE. */
 const UNAVAILABLE = 0x08;
 const PRESENT = 0x20;
 const MUTE = 0x200;
 const MAX_ATR = 33;
-/** How long the first states may take: libpcsclite gives a card 400 ms to be powered. */
+/** Milliseconds until the first states: libpcsclite gives a card 400 ms to be powered. */
 const FIRST_STATES = 2000;
-/** A reader is closed only after so many quiet milliseconds, see {@link AddonReaders.retire}. */
+/** Milliseconds of quiet before a reader is closed, see {@link AddonReaders.retire}. */
 const QUIET = 40;
-/** How long a native object may still be needed by the thread that reports its end. */
+/** Milliseconds for which the thread that reports an object's end may still need it. */
 const AFTERLIFE = 1000;
 
 interface Watched {
   readonly native: AddonReader;
   state: { readonly flags: number; readonly atr: Uint8Array } | undefined;
-  /** Insertions and removals seen, for systems that do not count them. */
+  /** Counts insertions and removals, for systems that do not. */
   seen: number;
-  /** When it was heard of last, as `performance.now()` has it. */
+  /** Time of the last event, from `performance.now()`. */
   heard: number;
   ended: boolean;
 }
@@ -29,9 +29,9 @@ interface Watched {
 const retired = new Set<AddonReaders>();
 
 /**
- * One context of the addon and the readers that it found when it was made. It does not follow readers that come: it
- * tells that something changed, and another one is made. So the addon's own list, which never sees a reader again that
- * comes back too soon, and which closes readers at a moment when that leaves their handle open for ever, is not used.
+ * One context of the addon and the readers that it found at first. It does not follow new readers: it reports a change,
+ * and a new context replaces it. So it does not depend on the addon's own list, which misses a reader that returns too
+ * soon, and closes readers at a moment when their handle stays open for ever.
  */
 export class AddonReaders {
   readonly #context: AddonContext;
@@ -47,7 +47,7 @@ export class AddonReaders {
 
   /**
    * @param onState A reader's state changed.
-   * @param onChange The list of readers is no longer what it was, or the service is gone.
+   * @param onChange The list of readers changed, or the service has ended.
    */
   constructor(context: AddonContext, onState: () => void, onChange: () => void) {
     this.#context = context;
@@ -66,7 +66,7 @@ export class AddonReaders {
     const start = context.start.bind(context);
     context.start = (listed) => {
       start((error, names) => {
-        // Later lists are not for the package.
+        // Later lists are not passed to the package.
         if (error !== undefined || this.#names === undefined) listed(error, names);
         if (names !== undefined) this.#list(names);
       });
@@ -82,7 +82,7 @@ export class AddonReaders {
     });
   }
 
-  /** Why this is of no use any more. */
+  /** The reason why this context is unusable. */
   get failure(): PcscError | undefined {
     return this.#failure;
   }
@@ -92,14 +92,16 @@ export class AddonReaders {
     return [...this.#watched.values()].filter(({ ended }) => !ended).map((watched) => stateOf(watched));
   }
 
-  /** The native object that watches a reader. For its class: never to be connected, its events lock it. */
+  /**
+   * The native object that watches a reader. Only its class is used: a connected object would be locked by its events.
+   */
   native(name: string): AddonReader | undefined {
     return this.#watched.get(name)?.native;
   }
 
   #list(names: Uint8Array): void {
     const first = this.#names === undefined;
-    // Read as the package reads them, so that they are the names that its readers have.
+    // Parsed as the package does, so that the names match those of its readers.
     this.#names = Buffer.from(names)
       .toString()
       .split("\0")
@@ -111,7 +113,7 @@ export class AddonReaders {
   #watch(native: AddonReader): void {
     const watched: Watched = { native, state: undefined, seen: 0, heard: performance.now(), ended: false };
     this.#watched.set(native.name, watched);
-    // These run while the addon holds the reader's lock: a call back into the reader here would never return.
+    // These run while the addon holds the reader's lock: a call back into the reader would never return.
     native.on("status", ({ state, atr = new Uint8Array() }) => {
       if (((state ^ (watched.state?.flags ?? 0)) & PRESENT) !== 0) watched.seen++;
       watched.state = { flags: state, atr: Uint8Array.from(atr.subarray(0, MAX_ATR)) };
@@ -138,9 +140,9 @@ export class AddonReaders {
   }
 
   /**
-   * Ends all threads. The addon forgets to close the handle of a reader whose thread is told to end while it is between
-   * two waits (`cardreader.cpp`, `HandlerFunction`), and the process then never exits: so nothing may have happened in the
-   * reader just now.
+   * Ends all threads. The addon leaks the handle of a reader whose thread is told to end between two waits
+   * (`cardreader.cpp`, `HandlerFunction`), and the process then never exits: so the reader must have been quiet for a
+   * while.
    */
   async retire(): Promise<void> {
     if (this.#retired) return;
@@ -160,7 +162,7 @@ export class AddonReaders {
     setTimeout(() => retired.delete(this), AFTERLIFE).unref();
   }
 
-  /** In a turn of its own: promises may be continued in the midst of an event of the addon, which locks the reader. */
+  /** Defers `work`: promises may continue in the middle of an event of the addon, which locks the reader. */
   #close(): Promise<void> {
     return new Promise((resolve) => {
       setImmediate(() => {
@@ -180,7 +182,7 @@ function stateOf({ native, state, seen }: Watched): ReaderState {
     unavailable: (flags & UNAVAILABLE) !== 0,
     present,
     mute: (flags & MUTE) !== 0,
-    // How many share a card is not told, nor when one more does.
+    // The addon reports neither how many programs share a card nor changes of that number.
     sharing: undefined,
     events: flags >>> 16 || seen,
     atr: present && state ? state.atr.slice() : new Uint8Array(),

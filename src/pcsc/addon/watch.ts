@@ -8,14 +8,16 @@ import { AddonReaders } from "./readers.ts";
 
 const FIRST_RETRY = 50;
 const LONGEST_RETRY = 1000;
-/** A change of the list seldom comes alone; milliseconds until it is looked at. */
+/** Milliseconds to wait after a change of the list, because changes often come in groups. */
 const SETTLE = 30;
-/** And until it is looked at again: a change between listing and waiting is lost (`pcsclite.cpp`, `HandlerFunction`). */
+/**
+ * Milliseconds until the next look: a change between listing and waiting is lost (`pcsclite.cpp`, `HandlerFunction`).
+ */
 const VERIFY = 300;
 
 /**
- * Follows the readers through the addon, over the end of the service and its return. Whenever the list of readers changes,
- * a new context takes over from the old one.
+ * Follows the readers through the addon, also when the service ends and returns. Whenever the list of readers changes,
+ * a new context replaces the old one.
  */
 export class AddonWatch {
   readonly #module: AddonModule;
@@ -25,7 +27,7 @@ export class AddonWatch {
   #opening: Promise<AddonReaders> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #retiring = new Set<Promise<void>>();
-  /** Somebody iterates: the service is looked for again when it is gone. */
+  /** Whether a consumer iterates: the service is then looked for again when it has ended. */
   #followed = false;
   #retry = FIRST_RETRY;
   #told = "";
@@ -44,12 +46,12 @@ export class AddonWatch {
    */
   async ready(): Promise<void> {
     throwIfAborted(this.#closing.signal, cancelled);
-    // What has been reported but not been told yet.
+    // Changes that are reported but not yet delivered.
     await nextTurn();
     if (!this.#current) await this.#open();
   }
 
-  /** Looks anew, for a reader that came just now. @throws {PcscError} such as SCARD_E_NO_SERVICE. */
+  /** Looks again, for a reader that came just now. @throws {PcscError} such as SCARD_E_NO_SERVICE. */
   async refresh(): Promise<void> {
     await this.#open();
   }
@@ -66,7 +68,7 @@ export class AddonWatch {
         const ended = untilAborted(begun, [signal, this.#closing.signal], cancelled).catch((error: unknown) => {
           if (isRefusal(error)) throw error;
         });
-        // Told to whoever asks next.
+        // The next call reports the error.
         ended.catch(() => undefined);
         return {
           next: () => ended.then(() => iterator.next()),
@@ -81,7 +83,7 @@ export class AddonWatch {
     return this.states.some((state) => state.name === name) ? this.#current?.native(name) : undefined;
   }
 
-  /** Resolves when `test` holds of the reader, or after `milliseconds`; to what is known of the reader then. */
+  /** Resolves when `test` is true of the reader, or after `milliseconds`; returns the reader's last known state. */
   async waitFor(
     name: string,
     test: (state: ReaderState | undefined) => boolean,
@@ -104,7 +106,7 @@ export class AddonWatch {
     await Promise.all(this.#retiring);
   }
 
-  /** A new context, which takes over when it knows all readers. */
+  /** Makes a context, which replaces the old one when it knows all readers. */
   #open(): Promise<AddonReaders> {
     this.#opening ??= this.#takeOver().finally(() => {
       this.#opening = undefined;
@@ -162,7 +164,7 @@ export class AddonWatch {
     this.#retiring.add(retirement);
   }
 
-  /** Opens again after a while: if there is a context whose list is in doubt, or somebody waits for the service. */
+  /** Opens again after a while: if the list of the context is in doubt, or a consumer waits for the service. */
   #lookLater(milliseconds: number): void {
     clearTimeout(this.#timer);
     if (this.#closing.signal.aborted || !(this.#current || this.#followed)) return;
@@ -183,7 +185,7 @@ export class AddonWatch {
   }
 }
 
-/** Whether the service refused this user: it does so as long as its rules stand. */
+/** Whether the service refused this user; that lasts as long as its rules. */
 function isRefusal(error: unknown): boolean {
   return error instanceof PcscError && error.is("SCARD_W_SECURITY_VIOLATION");
 }

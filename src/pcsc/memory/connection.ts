@@ -11,10 +11,13 @@ import {
   SCARD_SHARE,
   type ShareMode,
 } from "../types.ts";
-import { answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
+import { callSignal, answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
 import type { MemorySlot, Tenant } from "./slot.ts";
 
-/** Extended APDUs: header, Lc (3), data (65,535), Le (2), and what pcsc-lite leaves above (MAX_BUFFER_SIZE_EXTENDED). */
+/**
+ * Limit of extended APDUs: header, Lc (3), data (65,535), Le (2), and pcsc-lite's additional room
+ * (MAX_BUFFER_SIZE_EXTENDED).
+ */
 const MAX_APDU = 65_544;
 const ATTR_ATR_STRING = 0x00090303;
 const ATTR_DEVICE_FRIENDLY_NAME = 0x7fff0003;
@@ -30,7 +33,7 @@ export interface MemoryConnectionOptions extends Required<WaitLimits> {
 export class MemoryConnection implements CardConnection, Tenant {
   readonly #slot: MemorySlot;
   readonly #options: MemoryConnectionOptions;
-  /** Ends all calls under way. */
+  /** Ends all pending calls. */
   readonly #closing = new AbortController();
   #pending: "reset" | "removed" | undefined;
   #atr: Uint8Array = new Uint8Array();
@@ -40,7 +43,7 @@ export class MemoryConnection implements CardConnection, Tenant {
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
     this.#options = options;
-    // Every call under way listens to it, and any number may be.
+    // Every pending call adds a listener; there may be many.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -64,7 +67,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     if (this.#pending !== "removed") this.#pending = event;
   }
 
-  /** Asks the reader in. Nothing else may be called before. */
+  /** Connects to the reader. Call this first. */
   async open(signal?: AbortSignal): Promise<void> {
     if (this.#slot.exclusive) throw new PcscError("SCARD_E_SHARING_VIOLATION");
     await this.#free(() => {
@@ -77,7 +80,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     if (command.length === 0 || command.length > MAX_APDU) {
       return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
     }
-    // A copy: the caller may wipe its own as soon as it stops waiting.
+    // A copy: the caller may wipe its own when it stops waiting.
     const bytes = copySecret(command);
     const { signal } = options;
     const timeout = answerTime(this.#options, options);
@@ -94,16 +97,16 @@ export class MemoryConnection implements CardConnection, Tenant {
       } finally {
         wipe(bytes);
       }
-    }, signal).finally(() => {
+    }, options).finally(() => {
       // A call that has begun may go on behind its caller, and needs the copy.
       if (!begun) wipe(bytes);
     });
   }
 
-  /** The wait, and its timer, end with the answer, the removal of the card, the connection, or the time for an answer. */
+  /** The wait, and its timer, end with the answer, the card's removal, the connection, or the time limit. */
   async #exchange(bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
     const exchange = this.#slot.exchange(async (card) => {
-      // It may have waited behind another connection's exchange, and its bytes be wiped.
+      // It may have waited for another connection's exchange, and its bytes may be wiped.
       if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
       this.#refusePending();
       return copySecret(await card.transmit(bytes));
@@ -118,15 +121,15 @@ export class MemoryConnection implements CardConnection, Tenant {
     return answer;
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
+  begin(options: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseGone();
       this.#refusePending();
       await this.#free(() => {
         this.#refusePending();
         this.#slot.lock.take(this);
-      }, signal);
-    }, signal);
+      }, options.signal);
+    }, options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -154,14 +157,14 @@ export class MemoryConnection implements CardConnection, Tenant {
     );
   }
 
-  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  control(code: number, data: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     return this.#inTurn(async () => {
       await this.#requireFree();
       if (data.length > MAX_APDU) throw new PcscError("SCARD_E_INVALID_PARAMETER");
-      // No pin pad, no limits: a reader without features.
+      // The reader has no features: no keypad, no limits.
       if (code === GET_FEATURE_REQUEST) return new Uint8Array();
       throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE");
-    }, signal);
+    }, options);
   }
 
   alone(): Promise<boolean> {
@@ -198,12 +201,12 @@ export class MemoryConnection implements CardConnection, Tenant {
       return new PcscError("SCARD_E_CANCELLED");
     });
     await left.catch((error: unknown) => {
-      // Whatever went away by itself needs no farewell.
+      // A reader or card that has gone needs no disconnect.
       if (!this.closed || (error instanceof PcscError && error.is("SCARD_E_SHARING_VIOLATION"))) throw error;
     });
   }
 
-  /** Ends the connection at once, like a process that dies: a card in the middle of a transaction is reset. */
+  /** Ends the connection at once, like a process that dies: after a transaction the card is reset. */
   abandon(reason?: PcscError): void {
     const midway = this.#slot.lock.heldBy(this) && this.#pending === undefined && this.#slot.state.present;
     if (midway) this.#slot.reset().catch(() => undefined);
@@ -214,20 +217,20 @@ export class MemoryConnection implements CardConnection, Tenant {
     return this.disconnect();
   }
 
-  /** @param reason What the calls under way fail with. */
+  /** @param reason The error of the pending calls. */
   #close(reason = new PcscError("SCARD_E_CANCELLED", "the connection was closed meanwhile")): void {
     this.#closing.abort(reason);
     this.#slot.leave(this);
   }
 
   /** Calls go one after the other. One that is aborted while it waits leaves the line. */
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.closed) return Promise.reject(new PcscError("SCARD_E_INVALID_HANDLE"));
-    const signals = [signal, this.#closing.signal];
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
+    const signals = [callSignal(options), this.#closing.signal];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
-  /** Does `action` as soon as no other connection holds the card. */
+  /** Runs `action` as soon as no other connection holds the card. */
   #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#slot.lock.whenFree(this, action, {
       patience: this.#options.patience,
@@ -236,7 +239,7 @@ export class MemoryConnection implements CardConnection, Tenant {
     });
   }
 
-  /** Another connection's transaction is told at once: only what reaches the card waits for it. */
+  /** Reports another connection's transaction at once: only commands to the card wait for it. */
   #requireFree(): Promise<void> {
     this.#refuseGone();
     if (this.#slot.lock.heldByOther(this)) return Promise.reject(new PcscError("SCARD_E_SHARING_VIOLATION"));

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -7,7 +8,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
+import { callSignal, ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
 import { MemoryConnection } from "./connection.ts";
 import { type InProcessCard, MemorySlot } from "./slot.ts";
 
@@ -16,9 +17,9 @@ export type { InProcessCard } from "./slot.ts";
 export type MemoryClientOptions = WaitLimits;
 
 /**
- * Readers and cards in this process: what pcscd is to the machine, without the machine. Readers are plugged and cards
- * inserted by calls; each {@link client} sees them as a program of its own would, with the rules of pcscd for sharing,
- * transactions, resets and removal.
+ * Readers and cards in this process: a resource manager like pcscd, without hardware. Calls plug readers and insert
+ * cards; each {@link client} sees them as a program of its own would, with pcscd's rules for sharing, transactions,
+ * resets and removal.
  *
  *     const readers = new MemoryReaders();
  *     readers.plug("Reader");
@@ -29,7 +30,7 @@ export class MemoryReaders {
   readonly #slots = new Map<string, MemorySlot>();
   readonly #feeds = new Set<ReaderFeed>();
 
-  /** A new reader, empty. @throws {PcscError} SCARD_E_INVALID_VALUE if there is one of this name. */
+  /** Adds an empty reader. @throws {PcscError} SCARD_E_INVALID_VALUE if there is one of this name. */
   plug(name: string): void {
     if (this.#slots.has(name)) throw new PcscError("SCARD_E_INVALID_VALUE", `a reader "${name}" is plugged in already`);
     this.#slots.set(
@@ -41,7 +42,7 @@ export class MemoryReaders {
     this.#notify();
   }
 
-  /** Takes the reader away, with the card in it. @throws {PcscError} SCARD_E_UNKNOWN_READER. */
+  /** Removes the reader, with the card in it. @throws {PcscError} SCARD_E_UNKNOWN_READER. */
   unplug(name: string): void {
     const slot = this.#slot(name);
     this.#slots.delete(name);
@@ -49,17 +50,20 @@ export class MemoryReaders {
     this.#notify();
   }
 
-  /** Puts a card in and powers it up. @throws {PcscError} SCARD_E_UNKNOWN_READER, SCARD_E_INVALID_VALUE if a card is in. */
+  /**
+   * Inserts a card and powers it up.
+   * @throws {PcscError} SCARD_E_UNKNOWN_READER, SCARD_E_INVALID_VALUE if a card is in.
+   */
   insert(name: string, card: InProcessCard): void {
     this.#slot(name).insert(card);
   }
 
-  /** Pulls the card out, in the middle of an exchange if there is one. @throws {PcscError} SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD. */
+  /** Removes the card, also during an exchange. @throws {PcscError} SCARD_E_UNKNOWN_READER, SCARD_E_NO_SMARTCARD. */
   eject(name: string): void {
     this.#slot(name).eject();
   }
 
-  /** A client of its own, as another process would be. */
+  /** Makes a client that counts as another process. */
   client(options: MemoryClientOptions = {}): Pcsc {
     const feed = new ReaderFeed(() => this.#states());
     this.#feeds.add(feed);
@@ -109,13 +113,14 @@ class MemoryPcsc implements Pcsc {
     return Promise.resolve(this.#world.states());
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#world.feed.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#world.feed.changes(callSignal(options));
   }
 
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     if (this.#closed) throw closed();
-    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY, signal } = options;
+    const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
+    const signal = callSignal(options);
     const connection = new MemoryConnection(this.#world.slot(reader), { share, protocols, ...this.#world.limits });
     for (const other of this.#connections) if (other.closed) this.#connections.delete(other);
     this.#connections.add(connection);

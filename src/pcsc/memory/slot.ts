@@ -11,13 +11,13 @@ export interface LockWait {
   readonly slot?: MemorySlot;
 }
 
-/** Which connection of this process has a card to itself. Taken twice, it is given back twice. */
+/** Which connection of this process holds a card. A nested acquire needs as many releases. */
 export class CardLock {
   readonly #freed = new Condition(cancelled);
   #owner: object | undefined;
   #depth = 0;
 
-  /** How often the owner took it. */
+  /** Number of nested acquires by the owner. */
   get depth(): number {
     return this.#depth;
   }
@@ -30,13 +30,15 @@ export class CardLock {
     return this.#owner !== undefined && this.#owner !== connection;
   }
 
-  /** Only from within {@link whenFree}, or by the owner. */
+  /** Call it only from within {@link whenFree}, or as the owner. */
   take(connection: object): void {
     this.#owner = connection;
     this.#depth++;
   }
 
-  /** @throws {PcscError} SCARD_E_SHARING_VIOLATION if another connection has it, SCARD_E_NOT_TRANSACTED if none has. */
+  /**
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION if another connection holds it, SCARD_E_NOT_TRANSACTED if none does.
+   */
   give(connection: object): void {
     if (this.heldByOther(connection)) throw new PcscError("SCARD_E_SHARING_VIOLATION");
     if (this.#depth === 0) throw new PcscError("SCARD_E_NOT_TRANSACTED");
@@ -44,18 +46,18 @@ export class CardLock {
     if (this.#depth === 0) this.#free();
   }
 
-  /** Gives it back entirely, if `connection` has it. */
+  /** Releases it entirely, if `connection` holds it. */
   release(connection: object): void {
     if (this.heldBy(connection)) this.#free();
   }
 
-  /** Makes all who wait look again. */
+  /** Makes all waiting connections check again. */
   wake(): void {
     this.#freed.notifyAll();
   }
 
   /**
-   * Does `action` as soon as no connection but `connection` has the lock, in the same moment. Who came first goes first.
+   * Runs `action` as soon as no connection but `connection` holds the lock, synchronously. First come, first served.
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
    */
   async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
@@ -76,36 +78,39 @@ export class CardLock {
   }
 }
 
-/** A card in this process. Any object of this shape may be inserted. */
+/** A card in this process. Any object with these members may be inserted. */
 export interface InProcessCard {
   /** Answer to reset, 2 to 33 bytes. Empty: the card is mute. */
   readonly atr: Uint8Array;
-  /** Power cycle or warm reset: all that is volatile is forgotten. */
+  /** Power cycle or warm reset: the card forgets its volatile state. */
   reset(): void;
   /** One command APDU in, one response APDU out. */
   transmit(command: Uint8Array): Promise<Uint8Array>;
 }
 
-/** A connection, as its reader sees it. */
+/** A connection, as the reader sees it. */
 export interface Tenant {
-  /** Somebody reset the card, or it was taken out. */
+  /** The card was reset or removed. */
   notice(event: "reset" | "removed"): void;
 }
 
-/** A reader of this process, with what a resource manager keeps about it: who is connected, and who holds the card. */
+/**
+ * A reader of this process, with the state that a resource manager keeps for it: the connections, and which of them
+ * holds the card.
+ */
 export class MemorySlot {
   readonly name: string;
   readonly lock = new CardLock();
   readonly #changed: () => void;
   readonly #tenants = new Set<Tenant>();
   #card: InProcessCard | undefined;
-  /** Aborts with the removal of the card that is in. */
+  /** Aborts when the present card is removed. */
   #presence = new AbortController();
   #events = 0;
-  /** The reader is gone for good. */
+  /** The reader is gone permanently. */
   unplugged = false;
   #exclusive = false;
-  /** In force for the card since the first connection to it; undefined after a reset. */
+  /** The active protocol, since the first connection to the card; undefined after a reset. */
   #protocol: number | undefined;
   readonly #exchanges = new SerialQueue();
 
@@ -156,7 +161,7 @@ export class MemorySlot {
     this.#changed();
   }
 
-  /** The reader goes, and the card with it. Its connections never come back, even if a reader of this name does. */
+  /** Removes the reader and its card. Its connections stay dead, even if a reader of this name returns. */
   unplug(): void {
     this.unplugged = true;
     this.#remove("SCARD_E_READER_UNAVAILABLE");
@@ -171,15 +176,15 @@ export class MemorySlot {
   }
 
   /**
-   * Takes a connection in.
-   * @returns The protocol in force; UNDEFINED for a direct connection.
+   * Adds a connection.
+   * @returns The active protocol; UNDEFINED for a direct connection.
    */
   admit(tenant: Tenant, share: ShareMode, protocols: number): number {
     const protocol = share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : this.negotiate(protocols);
     if (share === SCARD_SHARE.EXCLUSIVE) {
       if (this.#tenants.size > 0) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       this.#exclusive = true;
-      // The hidden lock of an exclusive connection, which no END takes away.
+      // The hidden lock of an exclusive connection, which END does not release.
       this.lock.take(tenant);
     }
     this.#tenants.add(tenant);
@@ -187,7 +192,7 @@ export class MemorySlot {
     return protocol;
   }
 
-  /** Lets a connection go, with all its locks. */
+  /** Removes a connection and all its locks. */
   leave(tenant: Tenant): void {
     if (!this.#tenants.delete(tenant)) return;
     this.lock.release(tenant);
@@ -195,7 +200,7 @@ export class MemorySlot {
     if (!this.unplugged) this.#changed();
   }
 
-  /** The protocol that the card speaks already, or the one that it speaks of `protocols`. */
+  /** The card's active protocol, or the one of `protocols` that it supports. */
   negotiate(protocols: number): number {
     if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
     if (this.#card.atr.length === 0) throw new PcscError("SCARD_W_UNPOWERED_CARD");
@@ -211,7 +216,7 @@ export class MemorySlot {
     this.lock.give(tenant);
   }
 
-  /** Resets the card after the exchange under way. Every connection hears of it at once, the one that asks as well. */
+  /** Resets the card after the pending exchange. Every connection is notified at once, also the caller's. */
   async reset(): Promise<void> {
     if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
     this.#protocol = undefined;
@@ -222,11 +227,11 @@ export class MemorySlot {
     });
   }
 
-  /** Does `work` with the card, one exchange at a time; ends with an error when the card is taken out meanwhile. */
+  /** Runs `work` with the card, one exchange at a time; fails when the card is removed meanwhile. */
   exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
     return this.#exchanges.run(async () => {
       if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
-      // Of this card: another one may be in the reader before its own call returns.
+      // Checks that it is the same card: another one may be in the reader by now.
       const { signal } = this.#presence;
       try {
         return await untilAborted(work(this.#card), signal);
@@ -239,7 +244,7 @@ export class MemorySlot {
 }
 
 /**
- * The protocols that an answer to reset offers (ISO/IEC 7816-3 section 8.2.3), T=1 before T=0: of several, pcscd takes T=1
+ * The protocols that an answer to reset offers (ISO/IEC 7816-3 section 8.2.3), T=1 before T=0: pcscd prefers T=1
  * (pcsc-lite, prothandler.c, PHSetProtocol).
  */
 function offeredProtocols(atr: Uint8Array): number[] {

@@ -6,17 +6,17 @@ import { answered, Link } from "./link.ts";
 import { COMMAND, request, SIGNAL } from "./protocol.ts";
 import { entries, greet, readEntries, readersIn, readReaders } from "./session.ts";
 
-/** From pcsc-lite 2.5.0 on, states are sent outside the daemon's lock: a signal may come in front of any answer. */
+/** Since pcsc-lite 2.5.0 states are sent outside the daemon's lock: a signal may come before any answer. */
 const UNLOCKED_MINOR = 6;
 
 /**
- * Waits for changes of the readers. The daemon's registration is for one change: {@link look} registers and tells how
- * things stand, {@link changed} waits for the first change after that.
+ * Waits for changes of the readers. The daemon registers a client for one change: {@link look} registers and returns
+ * the present state, {@link changed} waits for the first change after that.
  */
 class Monitor implements Disposable {
   readonly #link: Link;
   readonly #minor: number;
-  /** Reads the states where the registered link cannot. */
+  /** Reads the states if the registered link cannot. */
   readonly #reading: Link | undefined;
   #change: Promise<unknown> = Promise.resolve();
 
@@ -32,7 +32,7 @@ class Monitor implements Disposable {
     try {
       let minor = await answered(link, greet(link));
       if (minor < UNLOCKED_MINOR) return new Monitor(link, minor);
-      // The daemon keeps a connection that began with 4:4 on the old ways: begin anew.
+      // The daemon keeps a connection that began with 4:4 in the old mode, so a new one is made.
       link.close();
       link = new Link(path, { signal });
       minor = await answered(link, greet(link, UNLOCKED_MINOR));
@@ -43,12 +43,12 @@ class Monitor implements Disposable {
     }
   }
 
-  /** Registers for the next change, and returns the readers as they are after the registration. */
+  /** Registers for the next change, and returns the readers' state after the registration. */
   look(): Promise<readonly ReaderState[]> {
     return this.#reading ? this.#lookApart(this.#reading) : this.#lookHere();
   }
 
-  /** Resolves at the first change since {@link look}, now and then without one. */
+  /** Resolves at the first change since {@link look}; sometimes without a change. */
   async changed(): Promise<void> {
     await this.#change;
   }
@@ -59,8 +59,8 @@ class Monitor implements Disposable {
   }
 
   /**
-   * Up to 4:5 the daemon registers and answers with the states under one lock; a signal comes after them. Their array is as long as
-   * the one that is asked for before: at the end of this one, no question can stand, whose answer a signal might come before.
+   * Up to 4:5 the daemon registers and answers with the states under one lock, and signals follow. Their array has the
+   * length found before: behind this one no further request is possible, because a signal might come before its answer.
    */
   async #lookHere(): Promise<readonly ReaderState[]> {
     const { length } = await answered(this.#link, readEntries(this.#link));
@@ -70,9 +70,9 @@ class Monitor implements Disposable {
   }
 
   /**
-   * WAIT has no answer any more, so GET_READER_EVENTS follows it: when that is answered, the registration is done. Its
-   * answer has the size of a signal, so it does not matter which of the two comes first: what is left is taken for a
-   * change, at the price of one look too many.
+   * WAIT has no answer any more, so GET_READER_EVENTS follows it: its answer shows that the registration is done. The
+   * answer is as long as a signal, so their order does not matter: an additional one counts as a change, at the cost of
+   * one unnecessary look.
    */
   async #lookApart(reading: Link): Promise<readonly ReaderState[]> {
     this.#link.send(request(COMMAND.WAIT_READER_STATE_CHANGE));
@@ -84,27 +84,30 @@ class Monitor implements Disposable {
 
   #awaitSignal(): void {
     this.#change = this.#link.expect(SIGNAL);
-    // Whoever looks may be busy elsewhere when the daemon stops; it is told by changed().
+    // The consumer may be busy when the daemon stops; changed() reports it.
     this.#change.catch(() => undefined);
   }
 }
 
 const FIRST_RETRY = 50;
 const LONGEST_RETRY = 1_000;
-/** Refusals in a row, before the daemon ever answered, that end the iteration: one may be a daemon that is just being stopped. */
+/**
+ * Consecutive refusals, before the daemon ever answered, that end the iteration: a single one may come from a daemon
+ * that is stopping.
+ */
 const MOST_REFUSALS = 2;
 
 /**
- * The readers now, and again whenever they differ from what was told last, until `signal` aborts or the consumer
- * leaves, also while it waits. A daemon that is not
- * there has no readers; it is looked for again after 50 ms, then less often, at last every second. A daemon that refuses this user
- * from the beginning ends the iteration with SCARD_W_SECURITY_VIOLATION.
+ * Yields the readers now, and again whenever they differ from the last ones, until `signal` aborts or the consumer
+ * leaves, also while it waits. A daemon that does not run has no readers; it is looked for again after 50 ms, then less
+ * often, at last every second. A daemon that refuses this user from the beginning ends the iteration with
+ * SCARD_W_SECURITY_VIOLATION.
  */
 export function readerChanges(path: string, signal: AbortSignal): AsyncIterable<readonly ReaderState[]> {
   return { [Symbol.asyncIterator]: () => iterate(path, signal) };
 }
 
-/** A generator's own `return` stands in line behind its `next`, which may wait for ever. */
+/** A generator's own `return` waits for its `next`, perhaps for ever. */
 function iterate(path: string, signal: AbortSignal): AsyncIterator<readonly ReaderState[], void> {
   const leaving = new AbortController();
   const states = follow(path, AbortSignal.any([signal, leaving.signal]));
@@ -139,7 +142,7 @@ async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readon
       if (refusals >= MOST_REFUSALS && told === undefined) throw error;
     }
     if (isAborted(signal)) return;
-    // A first refusal is asked about before anybody is told that there are no readers.
+    // After a first refusal asks again before it reports an empty list.
     const isAskedAgain = refusals > 0 && told === undefined;
     if (!isAskedAgain && told?.length !== 0) yield (told = []);
     await pause(retry, signal).catch(() => undefined);
@@ -147,7 +150,7 @@ async function* follow(path: string, signal: AbortSignal): AsyncGenerator<readon
   }
 }
 
-/** The aborted state changes while others run; the type checker thinks otherwise. */
+/** `aborted` changes during an await, which the type checker does not expect. */
 function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
@@ -157,7 +160,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof PcscError && error.is("SCARD_W_SECURITY_VIOLATION");
 }
 
-/** Whether a daemon that comes back, or another one, may do better. */
+/** Whether a daemon that returns, or another one, may succeed. */
 function isLoss(error: unknown): boolean {
   return error instanceof PcscError && !error.is("SCARD_E_UNSUPPORTED_FEATURE");
 }

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { onAbort } from "../../async/index.ts";
+import { type CallOptions, onAbort } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -9,7 +9,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { cancelled, type WaitLimits, waitLimits } from "../waiting.ts";
+import { callSignal, cancelled, type WaitLimits, waitLimits } from "../waiting.ts";
 import { readerChanges } from "./changes.ts";
 import { PcscdConnection } from "./connection.ts";
 import { answered, Link } from "./link.ts";
@@ -17,7 +17,7 @@ import { greet, openHandle, readReaders } from "./session.ts";
 
 const DEFAULT_SOCKET = "/run/pcscd/pcscd.comm";
 
-/** Connecting may take 2,000 ms whatever the patience is, as long as a card may take to be powered. */
+/** Connecting may take 2,000 ms whatever the limit: powering a card may take that long. */
 export interface PcscdOptions extends WaitLimits {
   /** The daemon's socket; default: PCSCLITE_CSOCK_NAME of the environment, then /run/pcscd/pcscd.comm. */
   readonly socket?: string;
@@ -30,11 +30,11 @@ function environmentSocket(): string | undefined {
 }
 
 /**
- * PC/SC through pcscd, the daemon of Linux and the BSDs, over its own socket and without native code. Nothing is opened
- * before it is needed, so a daemon may come, go and come back while this lives.
+ * PC/SC through pcscd, the daemon of Linux and the BSDs, over its own socket and without native code. Connects on
+ * demand, so the daemon may stop and start during the client's life.
  *
- * Errors: SCARD_E_NO_SERVICE when nobody listens, SCARD_E_SERVICE_STOPPED when the daemon goes away in the middle,
- * SCARD_W_SECURITY_VIOLATION when it refuses this user.
+ * Errors: SCARD_E_NO_SERVICE if no daemon listens, SCARD_E_SERVICE_STOPPED if it stops during a call,
+ * SCARD_W_SECURITY_VIOLATION if it refuses this user.
  */
 export class Pcscd implements Pcsc, AsyncDisposable {
   readonly #socket: string;
@@ -44,12 +44,12 @@ export class Pcscd implements Pcsc, AsyncDisposable {
 
   constructor(options: PcscdOptions = {}) {
     this.#socket = options.socket ?? environmentSocket() ?? DEFAULT_SOCKET;
-    // Every call under way listens to it, and any number may be.
+    // Every pending call adds a listener; there may be many.
     setMaxListeners(0, this.#closing.signal);
     this.#limits = waitLimits(options);
   }
 
-  /** @throws {PcscError} SCARD_E_NO_SERVICE, after ten seconds when the daemon is there and does not answer. */
+  /** @throws {PcscError} SCARD_E_NO_SERVICE, after ten seconds if the daemon runs but does not answer. */
   async readers(): Promise<readonly ReaderState[]> {
     this.#checkOpen();
     const link = new Link(this.#socket, { signal: this.#closing.signal });
@@ -60,14 +60,16 @@ export class Pcscd implements Pcsc, AsyncDisposable {
     }
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    const signal = callSignal(options);
     const closing = this.#closing.signal;
     return readerChanges(this.#socket, signal ? AbortSignal.any([signal, closing]) : closing);
   }
 
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     this.#checkOpen();
-    const { share = SCARD_SHARE.SHARED, signal } = options;
+    const { share = SCARD_SHARE.SHARED } = options;
+    const signal = callSignal(options);
     const protocols =
       options.protocols ?? (share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : SCARD_PROTOCOL.ANY);
     const closing = this.#closing.signal;
@@ -77,7 +79,7 @@ export class Pcscd implements Pcsc, AsyncDisposable {
       if (connection) this.#connections.delete(connection);
     };
     const link = new Link(this.#socket, { onClose: forget });
-    // The link serves this one call, so an abort may close it.
+    // The link belongs to this call alone, so an abort may close it.
     const unwatch = onAbort(ends, (reason) => {
       link.close(cancelled(reason));
     });

@@ -32,6 +32,7 @@ import {
   TransmitFrame,
 } from "./protocol.ts";
 import {
+  callSignal,
   answerTime,
   cancelled,
   CLOSE_WITHIN,
@@ -42,23 +43,24 @@ import {
   type WaitLimits,
 } from "../waiting.ts";
 
-/** How long the daemon may take to notice that a card is gone: it looks every 400 ms. */
+/** Milliseconds until the daemon notices a card's removal: it polls every 400 ms. */
 const NOTICE_REMOVAL = 1_000;
 const LOOK_EVERY = 50;
 /** The header of a command APDU (ISO/IEC 7816-3 12.1). */
 const SHORTEST_COMMAND = 4;
-/** What every response APDU ends with, in bytes. */
+/** Bytes of the status word, with which every response APDU ends. */
 const STATUS_WORD = 2;
 
-/** An exchange during which the card is pulled out looks like any other that breaks. */
+/** Errors that an exchange may also have when the card is removed during it. */
 const BROKEN_EXCHANGE = ["SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR"] as const;
 
-/** SCARD_ATTR_ATR_STRING: asks the driver, and not the card. */
+/** SCARD_ATTR_ATR_STRING: the driver answers, not the card. */
 const ATTR_ATR_STRING = 0x00090303;
 
 /**
- * A card through pcscd. Each has a socket of its own, and so a thread of the daemon's: a card that takes long holds up
- * nobody else. Calls take turns; one that finds the card kept by another program is made again until patience ends.
+ * A card through pcscd. Each has its own socket, and so its own thread of the daemon: a slow card does not delay
+ * others. Calls run one after the other; one that finds the card held by another program is repeated until the time
+ * limit.
  */
 export class PcscdConnection implements CardConnection {
   readonly #handle: Handle;
@@ -91,11 +93,11 @@ export class PcscdConnection implements CardConnection {
   }
 
   transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, options), options.signal), options.signal);
+    return this.#inTurn(() => this.#patiently(() => this.#transmit(command, options), options.signal), options);
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
-    return this.#inTurn(() => this.#begin(signal), signal);
+  begin(options: CallOptions = {}): Promise<void> {
+    return this.#inTurn(() => this.#begin(options.signal), options);
   }
 
   end(disposition: Disposition = SCARD_DISPOSITION.LEAVE_CARD): Promise<void> {
@@ -107,7 +109,7 @@ export class PcscdConnection implements CardConnection {
   }
 
   control(code: number, data: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
-    return this.#inTurn(() => this.#control(code, data, options), options.signal);
+    return this.#inTurn(() => this.#control(code, data, options), options);
   }
 
   attribute(id: number): Promise<Uint8Array> {
@@ -124,7 +126,7 @@ export class PcscdConnection implements CardConnection {
     return this.#leaving;
   }
 
-  /** An exchange without an answer is left behind: the daemon ends it when the socket is closed. */
+  /** An exchange without an answer is abandoned: the daemon ends it when the socket is closed. */
   async #leave(disposition: Disposition): Promise<void> {
     const idle = this.#inTurn(() => Promise.resolve());
     const late = (): PcscError => new PcscError("SCARD_E_CANCELLED", "the connection was closed");
@@ -134,7 +136,7 @@ export class PcscdConnection implements CardConnection {
     await this.#inTurn(() => this.#disconnect(disposition));
   }
 
-  /** {@link disconnect}, without waiting for a call under way: that one fails with SCARD_E_CANCELLED. */
+  /** Like {@link disconnect}, without waiting for a pending call, which fails with SCARD_E_CANCELLED. */
   async close(): Promise<void> {
     if (this.#calls.busy) this.#handle.link.close(new PcscError("SCARD_E_CANCELLED", "the connection was closed"));
     await this.disconnect();
@@ -144,7 +146,8 @@ export class PcscdConnection implements CardConnection {
     await this.disconnect();
   }
 
-  #inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
+    const signal = callSignal(options);
     return untilAborted(this.#calls.run(work, signal), signal, cancelled);
   }
 
@@ -161,7 +164,7 @@ export class PcscdConnection implements CardConnection {
     try {
       const { head, payload } = await this.#exchange(this.#frame.with(command), TRANSMIT_REPLY, options);
       check(head.rv);
-      // Some drivers call it a success when the card goes away while it works.
+      // Some drivers report success when the card is removed during the command.
       if (payload.length < STATUS_WORD) throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card gave no status word");
       return payload;
     } catch (error) {
@@ -171,7 +174,7 @@ export class PcscdConnection implements CardConnection {
     }
   }
 
-  /** pcscd cannot take a request back: to give one up is to give the connection up. */
+  /** pcscd cannot cancel a request: abandoning one means abandoning the connection. */
   #exchange<T>(
     message: Uint8Array,
     reply: Reply<T>,
@@ -181,7 +184,7 @@ export class PcscdConnection implements CardConnection {
     return answered(link, link.request(message, reply), answerTime(this.#limits, options), noAnswer);
   }
 
-  /** What an exchange that failed says of the card, where the daemon's own answer says less. */
+  /** Finds out the state of the card after a failed exchange, if the daemon's own error says less. */
   async #explain(error: unknown): Promise<unknown> {
     const explained = unnoticedReset(error, this.#protocol);
     if (explained !== error || !(error instanceof PcscError)) return explained;
@@ -200,8 +203,8 @@ export class PcscdConnection implements CardConnection {
   }
 
   /**
-   * Begins a transaction, patient with other programs. A refused BEGIN takes the daemon 100 ms (winscard.c), so while another
-   * program has the card, the reader is asked for an attribute instead, which is refused at once.
+   * Begins a transaction, waiting for other programs. A refused BEGIN takes the daemon 100 ms (winscard.c), so while
+   * another program holds the card, the reader is asked for an attribute instead, which is refused at once.
    */
   async #begin(signal?: AbortSignal): Promise<void> {
     const deadline = new Deadline(this.#limits.patience);
@@ -236,7 +239,7 @@ export class PcscdConnection implements CardConnection {
         await this.#attribute(ATTR_ATR_STRING);
         return;
       } catch (error) {
-        // Any other error is BEGIN's to tell.
+        // BEGIN reports any other error.
         if (!isSharingViolation(error)) return;
       }
     }
@@ -297,7 +300,7 @@ export class PcscdConnection implements CardConnection {
   async #disconnect(disposition: Disposition): Promise<void> {
     const { link, card } = this.#handle;
     if (link.closed) return;
-    // A card that is left as it is needs no daemon for it.
+    // LEAVE_CARD needs no request to the daemon.
     const leaves = disposition === SCARD_DISPOSITION.LEAVE_CARD;
     const message = request(COMMAND.DISCONNECT, DISCONNECT, { card, disposition });
     const refused = (): PcscError => new PcscError("SCARD_E_SHARING_VIOLATION");

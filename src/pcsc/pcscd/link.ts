@@ -7,7 +7,7 @@ import { Wire } from "./wire.ts";
 
 export interface Answer<T> {
   readonly head: T;
-  /** Owned by whoever asked. */
+  /** The caller owns it. */
   readonly payload: Uint8Array;
 }
 
@@ -18,8 +18,8 @@ export interface LinkOptions {
 }
 
 /**
- * One connection to pcscd. Replies carry no header, so this owns the order of what is outstanding; nobody else reads
- * the socket. Any breach of the protocol, by either side, ends the connection: pcscd does the same.
+ * One connection to pcscd. Replies have no header, so this class alone reads the socket and keeps the order of pending
+ * requests. A protocol error, by either side, ends the connection: pcscd does the same.
  */
 export class Link {
   readonly #path: string;
@@ -33,7 +33,7 @@ export class Link {
   #answered = false;
   #closed: PcscError | undefined;
 
-  /** @param path The socket that pcscd listens on. Requests may follow at once; they wait until it has answered. */
+  /** @param path pcscd's socket. Requests may follow at once; they wait for the connection. */
   constructor(path: string, options: LinkOptions = {}) {
     this.#path = path;
     this.#onClose = options.onClose;
@@ -62,7 +62,7 @@ export class Link {
     if (!this.#closed) this.#wire.write(message);
   }
 
-  /** The next reply that nobody else waits for. */
+  /** The next reply that belongs to no pending request. */
   expect<T>(reply: Reply<T>): Promise<Answer<T>> {
     return new Promise((resolve, reject) => {
       if (this.#closed) reject(this.#closed);
@@ -70,7 +70,7 @@ export class Link {
     });
   }
 
-  /** Waits until nothing is outstanding. */
+  /** Waits until no request is pending. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed ?? this.#expected.length === 0) resolve();
@@ -79,8 +79,8 @@ export class Link {
   }
 
   /**
-   * As {@link request}, for records of which nobody says how many there are. No other request may follow before they are there.
-   * @param end Asks for what ends them.
+   * As {@link request}, for an unknown number of records. Send no other request before they have arrived.
+   * @param end The request whose reply ends them.
    */
   requestRecords<T>(message: Uint8Array, end: Uint8Array, reply: RecordsReply<T>): Promise<readonly T[]> {
     this.send(message);
@@ -93,7 +93,7 @@ export class Link {
     });
   }
 
-  /** Ends the connection: what is outstanding fails with `reason`, what is asked later with `afterwards`. Idempotent. */
+  /** Ends the connection: pending requests fail with `reason`, later ones with `afterwards`. Idempotent. */
   close(reason = new PcscError("SCARD_E_INVALID_HANDLE"), afterwards = reason): void {
     if (this.#closed) return;
     this.#closed = afterwards;
@@ -104,7 +104,7 @@ export class Link {
     this.#onClose?.();
   }
 
-  /** The `signal` option of Node 20's sockets keeps its listener for as long as the signal lives. */
+  /** The `signal` option of Node 20's sockets keeps its listener for the signal's whole life. */
   #watch(signal: AbortSignal | undefined): void {
     this.#unwatch = onAbort(signal, (reason) => {
       this.close(cancelled(reason));
@@ -117,14 +117,14 @@ export class Link {
     try {
       while (offset < chunk.length && !this.#closed) offset = this.#take(chunk, offset);
     } catch (cause) {
-      this.close(new PcscError("SCARD_F_COMM_ERROR", "pcscd sent what this client cannot read", { cause }));
+      this.close(new PcscError("SCARD_F_COMM_ERROR", "pcscd sent an answer that this client cannot parse", { cause }));
     }
   }
 
-  /** Takes what is expected next, or the piece of it that `chunk` has, from `offset`; returns the new offset. */
+  /** Parses the next expected reply, or the part of it in `chunk`, from `offset`; returns the new offset. */
   #take(chunk: Uint8Array, offset: number): number {
     const expectation = this.#expected[0];
-    if (!expectation) throw new PcscError("SCARD_F_COMM_ERROR", "an answer that nobody asked for");
+    if (!expectation) throw new PcscError("SCARD_F_COMM_ERROR", "pcscd sent an answer without a request");
     const missing = expectation.size - this.#filled;
     const end = Math.min(offset + missing, chunk.length);
     const piece = chunk.subarray(offset, end);
@@ -161,7 +161,7 @@ export class Link {
       case "EPERM":
         return new PcscError("SCARD_W_SECURITY_VIOLATION", `this user may not open ${this.#path}`, options);
       case "EAGAIN":
-        return new PcscError("SCARD_E_NO_SERVICE", "pcscd has too many callers to answer", options);
+        return new PcscError("SCARD_E_NO_SERVICE", "pcscd has too many clients to answer", options);
       case "ECONNRESET":
       case "EPIPE":
       case undefined:
@@ -169,15 +169,16 @@ export class Link {
       default:
         return new PcscError(
           "SCARD_E_NO_SERVICE",
-          `nobody listens on ${this.#path}; start pcscd (systemctl start pcscd.socket)`,
+          `no service listens on ${this.#path}; start pcscd (systemctl start pcscd.socket)`,
           options,
         );
     }
-    // A user that polkit refuses is hung up on before the first answer; libpcsclite reads it so, too.
+    // The daemon closes the connection of a user that polkit refuses before the first answer; libpcsclite interprets it
+    // in the same way.
     if (!this.#answered) {
       return new PcscError(
         "SCARD_W_SECURITY_VIOLATION",
-        "pcscd hung up before its first answer: its polkit rules refuse this user, or it was stopped just now",
+        "pcscd closed the connection before its first answer: its polkit rules refuse this user, or it was being stopped",
         options,
       );
     }
@@ -185,11 +186,11 @@ export class Link {
   }
 }
 
-/** A reply that is outstanding: first its struct, then its payload. */
+/** A pending reply: first its struct, then its payload. */
 interface Expectation {
-  /** Bytes of the part that comes next. */
+  /** Bytes of the next part. */
   readonly size: number;
-  /** Takes that part; `owned` if nobody else will write to it. True when the reply is complete. */
+  /** Parses that part; `owned` if the bytes will not change. True when the reply is complete. */
   take(bytes: Uint8Array, owned: boolean): boolean;
   reject(reason: PcscError): void;
 }
@@ -233,7 +234,7 @@ class ExpectingRecords<T> implements Expectation {
   readonly #askForEnd: () => void;
   readonly #resolve: (records: readonly T[]) => void;
   readonly #records: T[] = [];
-  /** What stands where a record would begin, and is no end. */
+  /** Bytes at the place of a record that are neither a record nor the end. */
   #beginning: Uint8Array = NOTHING;
   size: number;
 
@@ -271,15 +272,15 @@ class ExpectingRecords<T> implements Expectation {
 }
 
 /**
- * Milliseconds that the daemon may take for an answer that waits for neither card nor program. Generous: one that was
- * started just now may not tell its readers before the USB ones are initialised.
+ * Milliseconds for an answer that waits for neither card nor program. Generous: a daemon that was just started may list
+ * its readers only after the USB ones are initialised.
  */
 const LONGEST_SILENCE = 10_000;
 
 /**
- * The outcome of `work` over `link`; a daemon that is silent for too long loses the link.
+ * Runs `work` over `link`; closes the link if the daemon is silent for too long.
  * @param milliseconds Default: 10,000, for requests that wait for neither a card nor another program.
- * @param asError What is outstanding fails with it. Default: SCARD_E_NO_SERVICE.
+ * @param asError The error of pending requests. Default: SCARD_E_NO_SERVICE.
  */
 export function answered<T>(
   link: Link,

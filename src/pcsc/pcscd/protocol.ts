@@ -1,14 +1,14 @@
 import { endianness } from "node:os";
 import { ByteReader, DataError, secretBytes, utf8, wipe } from "../../bytes/index.ts";
 
-/** pcscd writes integers as its processor has them, and a Unix socket does not leave the machine. */
+/** Integers have the processor's byte order, because a Unix socket does not leave the machine. */
 const LITTLE = endianness() === "LE";
 
-/** One field of a C struct: how long it is, and how its value is read and written. */
+/** One field of a C struct: its length, and how to read and write its value. */
 export interface Field<T> {
   readonly size: number;
   read(reader: ByteReader): T;
-  /** The bytes at `offset` are zero before. */
+  /** The bytes at `offset` are zero before the call. */
   write(view: DataView, offset: number, value: T): void;
 }
 
@@ -28,7 +28,7 @@ const i32: Field<number> = {
   },
 };
 
-/** `size` bytes as they are; a shorter value is padded with zeros. */
+/** `size` bytes unchanged; a shorter value is padded with zeros. */
 function octets(size: number): Field<Uint8Array> {
   return {
     size,
@@ -40,10 +40,10 @@ function octets(size: number): Field<Uint8Array> {
   };
 }
 
-/** Names come from drivers, whose bytes nobody checks: a name that is not UTF-8 is still a name to show. */
+/** Names come from drivers unchecked, so a name that is not UTF-8 is decoded leniently. */
 const decoder = new TextDecoder();
 
-/** UTF-8 text of up to `size - 1` bytes, ended by a zero byte; what follows that is ignored. */
+/** UTF-8 text of up to `size - 1` bytes, terminated by a zero byte; the rest is ignored. */
 function text(size: number): Field<string> {
   return {
     size,
@@ -67,7 +67,7 @@ export class Struct<T extends object> {
   readonly #what: string;
   readonly #fields: readonly (readonly [name: keyof T & string, offset: number, field: Field<T[keyof T & string]>])[];
 
-  /** @param what Its name, for messages. */
+  /** @param what The struct's name, for messages. */
   constructor(what: string, fields: { readonly [Name in keyof T]: Field<T[Name]> }) {
     let size = 0;
     this.#what = what;
@@ -80,7 +80,7 @@ export class Struct<T extends object> {
   }
 
   /**
-   * Reads the struct, no more and no fewer bytes.
+   * Parses a struct of exactly this length.
    * @throws {DataError}
    */
   decode(bytes: Uint8Array): T {
@@ -91,7 +91,7 @@ export class Struct<T extends object> {
     return values as T;
   }
 
-  /** Writes the fields given into `target`, which is zero from `offset` on; the others stay zero. */
+  /** Writes the given fields into `target`, which is zero from `offset` on; the others stay zero. */
   encodeInto(target: Uint8Array, offset: number, values: Partial<T>): void {
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
     for (const [name, at, field] of this.#fields) {
@@ -103,8 +103,8 @@ export class Struct<T extends object> {
 
 /**
  * Messages of pcsc-lite's socket protocol, versions 4:4 to 4:6 (`winscard_msg.h`). A request is a header, a struct and,
- * for TRANSMIT and CONTROL, a payload that the header's length leaves out. A reply is the same struct, filled in, without
- * a header: only who remembers the order of the requests can read the replies.
+ * for TRANSMIT and CONTROL, a payload that the header's length does not count. A reply is the same struct, filled in,
+ * without a header: reading replies requires the order of the requests.
  */
 export const COMMAND = {
   ESTABLISH_CONTEXT: 0x01,
@@ -121,13 +121,13 @@ export const COMMAND = {
   WAIT_READER_STATE_CHANGE: 0x13,
   /** Since 4:5. */
   GET_READER_EVENTS: 0x15,
-  /** Since 4:6, as is the next. */
+  /** Since 4:6, like the next one. */
   GET_READERS_STATE_SIZE: 0x16,
   GET_READERS_STATE_ARRAY: 0x17,
 } as const;
 type Command = (typeof COMMAND)[keyof typeof COMMAND];
 
-/** Longest APDU or control payload that pcscd takes and gives (MAX_BUFFER_SIZE_EXTENDED), in bytes. */
+/** Longest APDU or control payload of pcscd (MAX_BUFFER_SIZE_EXTENDED), in bytes. */
 export const MAX_PAYLOAD = 65_548;
 /** Longest attribute value (MAX_BUFFER_SIZE), in bytes. */
 export const MAX_ATTRIBUTE = 264;
@@ -166,7 +166,7 @@ export const TRANSMIT = new Struct("transmit", {
   sendLength: u32,
   receiveProtocol: u32,
   receivePciLength: u32,
-  /** What the client can take, then how much there is. */
+  /** First the client's room, then the actual length. */
   receiveLength: u32,
   rv: u32,
 });
@@ -185,11 +185,13 @@ export const ATTRIBUTE = new Struct("attribute", {
   length: u32,
   rv: u32,
 });
-/** A reader changed (0, rv), and the answer to GET_READER_EVENTS (counter, rv): alike on purpose, see the monitor. */
+/**
+ * A signal (0, rv) and the answer to GET_READER_EVENTS (counter, rv) have the same form on purpose, see the monitor.
+ */
 export const SIGNAL = new Struct("reader event", { value: u32, rv: u32 });
 export const COUNT = new Struct("reader count", { count: i32 });
 
-/** What pcscd keeps of each reader (`eventhandler.h`, READER_STATE). */
+/** pcscd's state of a reader (`eventhandler.h`, READER_STATE). */
 export const READER = new Struct("reader state", {
   name: text(READER_NAME_SIZE),
   events: u32,
@@ -219,15 +221,15 @@ export function requestFrame<T extends object>(
   return frame;
 }
 
-/** How a reply is read: `size` bytes that `decode` reads, then as many as `payload` says. */
+/** How to read a reply: `size` bytes for `decode`, then as many as `payload` says. */
 export interface Reply<T> {
   readonly size: number;
-  /** Keeps no view of `bytes`. */
+  /** Must not keep a view of `bytes`. */
   decode(bytes: Uint8Array): T;
   payload?(head: T): number;
 }
 
-/** `count` replies of one kind, one after the other. */
+/** `count` replies of one kind. */
 export function arrayOf<T>(item: Reply<T>, count: number): Reply<readonly T[]> {
   return {
     size: item.size * count,
@@ -238,22 +240,22 @@ export function arrayOf<T>(item: Reply<T>, count: number): Reply<readonly T[]> {
   };
 }
 
-/** How records are read of which nobody says how many there are, up to what follows them. */
+/** How to read an unknown number of records, and the reply that ends them. */
 export interface RecordsReply<T> {
   /** Bytes of a record; more than the end has. */
   readonly recordSize: number;
-  /** So many records come at least: once they are there, the end is asked for. */
+  /** Least number of records: once they have arrived, the end is requested. */
   readonly fewest: number;
   readonly endSize: number;
-  /** Whether what stands where a record would begin is the end. */
+  /** Whether the bytes at the place of a record are the end. */
   isEnd(bytes: Uint8Array): boolean;
-  /** Keeps no view of `bytes`. */
+  /** Must not keep a view of `bytes`. */
   decode(bytes: Uint8Array): T;
-  /** More records than this are no answer. */
+  /** More records than this are an error. */
   readonly most: number;
 }
 
-/** A transmitted APDU's answer follows its struct, if all went well. */
+/** A transmitted APDU's answer follows its struct after a success. */
 export const TRANSMIT_REPLY: Reply<ReturnType<typeof TRANSMIT.decode>> = {
   size: TRANSMIT.size,
   decode: (bytes) => TRANSMIT.decode(bytes),
@@ -274,10 +276,10 @@ function payloadLength(rv: number, length: number): number {
 /** A short command APDU: header, Lc, 255 bytes, Le. */
 const USUAL_COMMAND = 4 + 1 + 255 + 1;
 const PAYLOAD_OFFSET = HEADER_SIZE + TRANSMIT.size;
-/** SCARD_IO_REQUEST of libpcsclite on 64-bit systems; pcscd echoes it and looks no further. */
+/** SCARD_IO_REQUEST of libpcsclite on 64-bit systems; pcscd only echoes it. */
 const PCI_LENGTH = 16;
 
-/** The TRANSMIT request of one connection, used again for every command: only the command and its length change. */
+/** The TRANSMIT request of one connection, reused for every command: only the command and its length change. */
 export class TransmitFrame {
   readonly #card: number;
   readonly #protocol: number;
@@ -289,7 +291,7 @@ export class TransmitFrame {
     this.#bytes = this.#build(USUAL_COMMAND);
   }
 
-  /** The request that sends `command`, until the next call. */
+  /** Returns the request for `command`, valid until the next call. */
   with(command: Uint8Array): Uint8Array {
     const end = PAYLOAD_OFFSET + command.length;
     if (this.#bytes.length < end) this.#bytes = this.#build(command.length);
@@ -298,7 +300,7 @@ export class TransmitFrame {
     return this.#bytes.subarray(0, end);
   }
 
-  /** Forgets the command, which may hold a PIN. */
+  /** Wipes the command, which may contain a PIN. */
   wipe(): void {
     wipe(this.#bytes.subarray(PAYLOAD_OFFSET));
   }

@@ -1,27 +1,29 @@
 import { createConnection, type Socket } from "node:net";
 
-/** Holds the 2,944 bytes of the reader states; longer answers come in parts. */
+/** Room for the 2,944 bytes of the reader states; longer answers come in parts. */
 const RECEIVE_BUFFER = 16_384;
-/** Milliseconds between two knocks at a full door, and how many there are: five seconds in all. */
+/**
+ * Milliseconds between two connection attempts while the daemon's queue is full, and their number: five seconds in all.
+ */
 const KNOCK_EVERY = 5;
 const MOST_KNOCKS = 1_000;
 
 export interface WireEvents {
-  /** Bytes came; they are gone when this returns. */
+  /** Bytes arrived; they are valid only during the call. */
   onBytes(bytes: Uint8Array): void;
-  /** The wire is cut, by an error or by the other side; once at most, and not after {@link Wire.cut}. */
+  /** The connection ended, by an error or by the other side; called at most once, and not after {@link Wire.cut}. */
   onCut(cause: NodeJS.ErrnoException | undefined): void;
 }
 
 /**
- * A Unix socket to the daemon, written to from the first moment. The daemon lets two callers wait at its door; the
- * others are refused with EAGAIN (unix(7)), as a socket that does not block is, and knock again.
+ * A Unix socket to the daemon that accepts writes before it is connected. The daemon lets two clients wait in its
+ * queue; further non-blocking connects are refused with EAGAIN (unix(7)) and repeated.
  */
 export class Wire {
   readonly #path: string;
   readonly #events: WireEvents;
   readonly #buffer = new Uint8Array(RECEIVE_BUFFER);
-  /** What was written before the door opened. */
+  /** Data written before the connection. */
   #unsent: Uint8Array[] | undefined = [];
   #knocks = 0;
   #socket: Socket;
@@ -76,7 +78,7 @@ export class Wire {
     try {
       if (!this.#over) this.#events.onBytes(this.#buffer.subarray(0, length));
     } finally {
-      // It may have been what a card deciphered.
+      // The answer may contain deciphered data.
       this.#buffer.fill(0, 0, length);
     }
   }

@@ -2,24 +2,25 @@ import { DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { SCARD_ERRORS } from "../error.ts";
 
 /**
- * A recorded exchange is text, one JSON object a line.
+ * The format of a recording: text, one JSON object a line.
  *
- * The first line: `{"format":"cryptoki recording","version":1,"command":"cryptoki objects","time":"2026-01-31T12:00:00.000Z"}`,
- * with the command line, or whatever else tells what was done, and when.
+ * The first line: `{"format":"cryptoki recording","version":1,"command":"cryptoki
+ * objects","time":"2026-01-31T12:00:00.000Z"}`, with the command line, or another description of the work, and the
+ * time.
  *
- * Every further line has `kind`, the `reader`'s name, the card's `atr` (hexadecimal), the `protocol` (1 for T=0, 2 for T=1,
- * 4 raw, 0 none) and `at`, milliseconds since the first line. The kinds:
+ * Every further line has `kind`, the `reader`'s name, the card's `atr` (hexadecimal), the `protocol` (1 for T=0, 2 for
+ * T=1, 4 raw, 0 none) and `at`, milliseconds since the first line. The kinds:
  *
  * - `connect`: a connection was opened.
  * - `transmit`: a `command` APDU with its `answer`, both hexadecimal, and the milliseconds it `took`.
  * - `control`: the same with the reader itself, and the control `code`.
  *
- * In place of an `answer` there may be an `error`: the name of a PC/SC code, or its hexadecimal number. `**` among the
- * digits stands for one or more bytes that were concealed.
+ * Instead of an `answer` there may be an `error`: the name of a PC/SC code, or its hexadecimal number. `**` among the
+ * digits replaces one or more concealed bytes.
  */
 const RECORDING_FORMAT = "cryptoki recording";
 const VERSION = 1;
-/** Stands for one or more bytes. */
+/** Replaces one or more bytes. */
 export const CONCEALED = "**";
 
 export interface RecordingHeader {
@@ -41,9 +42,9 @@ interface ConnectLine extends LineBase {
 
 interface Exchange {
   readonly took: number;
-  /** Hexadecimal, with {@link CONCEALED} for what is not shown. */
+  /** Hexadecimal, with {@link CONCEALED} for secret bytes. */
   readonly command: string;
-  /** The answer, as `command`, or the code that stood in its place. */
+  /** The answer, in the form of `command`, or the error code. */
   readonly outcome: { readonly answer: string } | { readonly error: number };
 }
 
@@ -80,7 +81,7 @@ export function formatLine(line: RecordingLine): string {
 }
 
 /**
- * Reads a recording. Strict: a line too many, a field unknown or missing, a digit wrong is an error.
+ * Parses a recording strictly: an additional line, an unknown or missing field, or a wrong digit is an error.
  * @throws {DataError} with the number of the line.
  */
 export function parseRecording(text: string): Recording {
@@ -165,7 +166,7 @@ function errorCode(name: string): number {
   return Number.parseInt(name, 16);
 }
 
-/** The fields of one JSON object, each taken once. */
+/** The fields of one JSON object, each read once. */
 class Fields {
   readonly #fields: Map<string, unknown>;
 
@@ -214,7 +215,7 @@ class Fields {
     throw new DataError(`${name} is not hexadecimal: whole bytes, lower case, ${CONCEALED} for what is concealed`);
   }
 
-  /** Throws unless every field was taken. */
+  /** Throws unless every field was read. */
   end(): void {
     const [name] = this.#fields.keys();
     if (name !== undefined) throw new DataError(`unknown field ${JSON.stringify(name)}`);

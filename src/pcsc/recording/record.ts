@@ -12,11 +12,11 @@ import type {
 } from "../types.ts";
 import { CONCEALED, formatHeader, formatLine, type RecordingLine } from "./format.ts";
 
-/** Hides the secrets of one connection's exchanges, which it is given in order. */
+/** Conceals the secrets in one connection's exchanges, which it receives in order. */
 export interface ExchangeConcealer {
   /**
-   * Hexadecimal digits of both, with `**` for each run of bytes that nobody may see. `answer` is empty where the card gave none.
-   * @param declared What the builder of the command says.
+   * Hexadecimal digits of both, with `**` for each run of secret bytes. `answer` is empty if the card gave none.
+   * @param declared The builder's declaration of the command's secrets.
    */
   conceal(
     command: Uint8Array,
@@ -26,12 +26,11 @@ export interface ExchangeConcealer {
 }
 
 /**
- * The same readers and cards as `pcsc`, with every exchange written down: `sink` gets the lines of a recording, each with
- * its line feed, whose format `recording.ts` describes.
- *
- * @param conceal Makes the judge of what is secret, one for each connection: `() => new Concealer()` of the `apdu` room.
- *   What goes to a reader itself (`control`) is concealed always, for it may hold a whole command.
- * @param command What is being done, for the first line; without secrets.
+ * Wraps `pcsc` so that every exchange is recorded: `sink` receives the lines of a recording, each with its line feed,
+ * in the format of `format.ts`.
+ * @param conceal Makes the concealer of each connection: `() => new Concealer()` of the `apdu` module. Control commands
+ *   are always concealed, because they may contain a whole command.
+ * @param command A description of the work for the first line; without secrets.
  */
 export function record(
   pcsc: Pcsc,
@@ -59,8 +58,8 @@ class RecordingPcsc implements Pcsc {
     return this.#pcsc.readers();
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#pcsc.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#pcsc.changes(options);
   }
 
   async connect(reader: string, options?: ConnectOptions): Promise<CardConnection> {
@@ -79,7 +78,7 @@ class RecordingPcsc implements Pcsc {
   }
 }
 
-/** A line without what is the same for all lines of a connection. */
+/** A line without the fields that are the same for all lines of a connection. */
 type Unplaced = RecordingLine extends infer Line
   ? Line extends RecordingLine
     ? Omit<Line, "reader" | "atr" | "protocol" | "at">
@@ -180,7 +179,7 @@ class RecordingConnection implements CardConnection {
   }
 }
 
-/** Since `began`, to a thousandth. */
+/** Milliseconds since `began`, with three decimals. */
 function milliseconds(began: number): number {
   return Math.round((performance.now() - began) * 1000) / 1000;
 }

@@ -2,7 +2,7 @@ import { type CallOptions, throwIfAborted } from "../../async/index.ts";
 import { fromHex, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
-import { cancelled, ReaderFeed } from "../waiting.ts";
+import { callSignal, cancelled, ReaderFeed } from "../waiting.ts";
 import {
   CONCEALED,
   type ControlLine,
@@ -13,13 +13,12 @@ import {
 } from "./format.ts";
 
 /**
- * Readers and cards that answer as a recording has it. What was recorded of one reader happens in that order, whichever
- * connection asks. Concealed bytes of a command are equal to any; for those of an answer stands one zero byte.
- * Locks always succeed, and nothing ever changes. A command that is not the next one recorded is refused with
+ * Readers and cards that answer from a recording. The exchanges of one reader happen in the recorded order, whichever
+ * connection makes them. Concealed bytes of a command match any bytes; those of an answer become one zero byte. Locks
+ * always succeed, and readers never change. A command that differs from the next recorded one is refused with
  * SCARD_E_NOT_TRANSACTED, which names the line and both headers.
- *
- * @param text A recording, as `record` writes it.
- * @throws {DataError} on text that is no recording, with the number of the line.
+ * @param text A recording, written by `record`.
+ * @throws {DataError} for text that is not a recording, with the number of the line.
  */
 export function replay(text: string): Pcsc {
   return new ReplayPcsc(parseRecording(text).lines);
@@ -42,14 +41,14 @@ class ReplayPcsc implements Pcsc {
     return this.#closed ? Promise.reject(closed()) : Promise.resolve(this.#states());
   }
 
-  changes(signal?: AbortSignal): AsyncIterable<readonly ReaderState[]> {
-    return this.#feed.changes(signal);
+  changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
+    return this.#feed.changes(callSignal(options));
   }
 
-  connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
+  connect(name: string, options?: ConnectOptions): Promise<CardConnection> {
     return new Promise((resolve) => {
       if (this.#closed) throw closed();
-      throwIfAborted(options.signal, cancelled);
+      throwIfAborted(callSignal(options), cancelled);
       const reader = this.#readers.get(name);
       if (!reader) throw new PcscError("SCARD_E_UNKNOWN_READER", `the recording has no reader "${name}"`);
       resolve(new ReplayConnection(reader, () => this.#closed));
@@ -69,11 +68,11 @@ class ReplayPcsc implements Pcsc {
 
 type LineOf<Kind extends RecordingLine["kind"]> = Numbered<Extract<RecordingLine, { kind: Kind }>>;
 
-/** What was recorded of one reader, and how far it was told. */
+/** The recorded exchanges of one reader, and the position in them. */
 class ReplayReader {
   readonly name: string;
   readonly #lines: Numbered<RecordingLine>[] = [];
-  /** Indices of the lines after the last exchange told, with the card and with the reader itself. */
+  /** Indices of the lines after the last replayed exchange, with the card and with the reader itself. */
   #transmitted = 0;
   #controlled = 0;
   connections = 0;
@@ -92,7 +91,7 @@ class ReplayReader {
     return { name, unavailable: false, present: true, mute: false, sharing, events: 1, atr: atr.slice() };
   }
 
-  /** Answer to reset and protocol at the next exchange: another card may have come meanwhile. */
+  /** Answer to reset and protocol at the next exchange: the card may have been replaced in between. */
   get card(): { readonly atr: Uint8Array; readonly protocol: number } {
     const [next] = this.#next(["connect", "transmit"], this.#transmitted);
     return next ?? this.#lines.at(-1) ?? { atr: new Uint8Array(), protocol: 0 };
@@ -108,7 +107,9 @@ class ReplayReader {
   control(code: number, data: Uint8Array): Uint8Array {
     const [next, after] = this.#next(["control"], this.#controlled);
     if (next?.code !== code >>> 0 || !matches(data, next.command)) {
-      const place = next ? `line ${next.line} has control code ${hexCode(next.code)}` : "no further one was recorded";
+      const place = next
+        ? `line ${next.line} has control code ${hexCode(next.code)}`
+        : "the recording has no further one";
       throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE", `control code ${hexCode(code)}: ${place}`);
     }
     this.#controlled = after;
@@ -135,13 +136,13 @@ class ReplayReader {
       return new PcscError("SCARD_E_NOT_TRANSACTED", `the recording ends at line ${last}; then came a command ${got}`);
     }
     const wanted = expected.command.slice(0, 2 * HEADER);
-    const came = wanted === got ? "and other data came" : `and ${got} came`;
+    const came = wanted === got ? "and the data differ" : `and ${got} came`;
     const detail = `line ${expected.line} of the recording has a command ${wanted}, ${came}`;
     return new PcscError("SCARD_E_NOT_TRANSACTED", detail);
   }
 }
 
-/** Bytes of CLA INS P1 P2. What follows may be a PIN, so messages end there. */
+/** Bytes of CLA INS P1 P2. Messages show no more, because a PIN may follow. */
 const HEADER = 4;
 
 class ReplayConnection implements CardConnection {
@@ -169,16 +170,16 @@ class ReplayConnection implements CardConnection {
     return this.#card.protocol;
   }
 
-  transmit(command: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
-    return this.#open(() => this.#reader.transmit(command), signal);
+  transmit(command: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#open(() => this.#reader.transmit(command), options);
   }
 
-  control(code: number, data: Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
-    return this.#open(() => this.#reader.control(code, data), signal);
+  control(code: number, data: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return this.#open(() => this.#reader.control(code, data), options);
   }
 
-  begin({ signal }: CallOptions = {}): Promise<void> {
-    return this.#open(() => undefined, signal);
+  begin(options?: CallOptions): Promise<void> {
+    return this.#open(() => undefined, options);
   }
 
   end(): Promise<void> {
@@ -197,7 +198,7 @@ class ReplayConnection implements CardConnection {
 
   attribute(): Promise<Uint8Array> {
     return this.#open(() => {
-      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE", "attributes are not recorded");
+      throw new PcscError("SCARD_E_UNSUPPORTED_FEATURE", "a recording has no attributes");
     });
   }
 
@@ -212,16 +213,16 @@ class ReplayConnection implements CardConnection {
   }
 
   /** Does `work` unless the connection is closed or the call aborted. */
-  #open<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+  #open<T>(work: () => T, options?: CallOptions): Promise<T> {
     return new Promise((resolve) => {
       if (this.#closed || this.#abandoned()) throw new PcscError("SCARD_E_INVALID_HANDLE");
-      throwIfAborted(signal, cancelled);
+      throwIfAborted(callSignal(options), cancelled);
       resolve(work());
     });
   }
 }
 
-/** Whether `bytes` are those of `pattern`, in which `**` stands for one or more. */
+/** Whether `bytes` match `pattern`, in which `**` matches one or more bytes. */
 function matches(bytes: Uint8Array, pattern: string): boolean {
   const [head = "", ...parts] = pattern.split(CONCEALED).map((digits) => latin1(fromHex(digits)));
   const text = latin1(bytes);
@@ -237,7 +238,7 @@ function matches(bytes: Uint8Array, pattern: string): boolean {
   return text.endsWith(tail) && text.length - tail.length > offset;
 }
 
-/** A character for each byte, so that the engine's own search finds runs of bytes. */
+/** One character per byte, so that string search finds runs of bytes. */
 function latin1(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }

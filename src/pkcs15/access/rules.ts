@@ -5,23 +5,25 @@ import { readRecords } from "../files/files.ts";
 import { childOf, type FilePath, masterFilePath, parentOf, pathName } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 
-/** Bits of the access mode byte, the highest first: what they stand for in EFs and in DFs (ISO/IEC 7816-4 tables 17 and 18). */
+/**
+ * Bits of the access mode byte, the highest first: their meaning for EFs and for DFs (ISO/IEC 7816-4 tables 17 and 18).
+ */
 const EF_MODES = ["delete", "terminate", "activate", "deactivate", "write", "update", "read"] as const;
 const DF_MODES = ["delete", "terminate", "activate", "deactivate", "create DF", "create EF", "delete child"] as const;
 
-/** With the highest bit set, bits 4 to 7 are the maker's own. */
+/** With the highest bit set, bits 4 to 7 are proprietary. */
 const OWN = 0x80;
 
 /** Bits of the security condition byte (table 20). */
 const CONDITION = { ALL: 0x80, SECURE_MESSAGING: 0x40, EXTERNAL: 0x20, USER: 0x10, ENVIRONMENT: 0x0f } as const;
 
-/** What an access mode byte allows, the highest bit first; undefined for modes of the maker's own. */
+/** The modes of an access mode byte, the highest bit first; undefined for proprietary modes. */
 function accessModes(mode: number, isDirectory: boolean): readonly string[] | undefined {
   if ((mode & OWN) !== 0) return undefined;
   return (isDirectory ? DF_MODES : EF_MODES).filter((_, index) => (mode & (0x40 >> index)) !== 0);
 }
 
-/** A security condition byte in words. */
+/** Describes a security condition byte. */
 function securityCondition(byte: number): string {
   if (byte === 0x00) return "always";
   if (byte === 0xff) return "never";
@@ -31,7 +33,7 @@ function securityCondition(byte: number): string {
     ...((byte & CONDITION.SECURE_MESSAGING) !== 0 ? ["secure messaging"] : []),
   ];
   const environment = byte & CONDITION.ENVIRONMENT;
-  const words = parts.join((byte & CONDITION.ALL) !== 0 ? " and " : " or ") || "a condition of the card's own";
+  const words = parts.join((byte & CONDITION.ALL) !== 0 ? " and " : " or ") || "a proprietary condition";
   return environment === 0 ? words : `${words} (environment ${environment})`;
 }
 
@@ -58,17 +60,17 @@ const RULE = {
   AND: 0xaf,
 } as const;
 const SECURE_MESSAGING: ReadonlySet<number> = new Set([0xb4, 0xb6, 0xb8]);
-/** Fields of a control reference template: which key or PIN, and whether it is one that the user knows or has. */
+/** Fields of a control reference template: the key or PIN, and whether the user knows or owns it. */
 const REFERENCE = 0x83;
 const SYMMETRIC_REFERENCE = 0x84;
 const USAGE = 0x95;
 const BY_USER = 0x18;
-/** Conditions of conditions. */
+/** Nested conditions. */
 const MAX_DEPTH = 4;
 
 /**
- * Access rules in expanded format, as AB and a record of EF.ARR hold them, in words: "read: always", "update: user (PIN 81)".
- * @returns Undefined if they are none.
+ * Describes access rules in expanded format, from AB or a record of EF.ARR: "read: always", "update: user (PIN 81)".
+ * @returns Undefined if they are malformed.
  */
 function expandedRules(value: Uint8Array, isDirectory: boolean): readonly string[] | undefined {
   try {
@@ -79,13 +81,13 @@ function expandedRules(value: Uint8Array, isDirectory: boolean): readonly string
   }
 }
 
-/** Modes, and the conditions behind them, one of which is enough. */
+/** Modes and their conditions, one of which is sufficient. */
 function read(fields: readonly Tlv[], isDirectory: boolean): readonly string[] {
   const rules: string[] = [];
   let modes: readonly string[] = [];
   let conditions: string[] = [];
   const flush = (): void => {
-    const words = conditions.join(" or ") || "no condition told";
+    const words = conditions.join(" or ") || "no condition given";
     rules.push(...modes.map((mode) => `${mode}: ${words}`));
     conditions = [];
   };
@@ -146,7 +148,7 @@ function conditionOf({ tag, value }: Tlv, depth: number): string {
 function authentication(template: Uint8Array): string {
   const fields = readTlvs(template, "access rules");
   const reference = findTlv(fields, REFERENCE) ?? findTlv(fields, SYMMETRIC_REFERENCE);
-  // Left out, it is the user's: that is what files are guarded by most.
+  // Default: the user's, which protects most files.
   const usage = findTlv(fields, USAGE)?.[0] ?? BY_USER;
   const [who, what] = (usage & BY_USER) !== 0 ? ["user", "PIN"] : ["external authentication", "key"];
   return reference ? `${who} (${what} ${joinedHex(reference)})` : who;
@@ -160,15 +162,16 @@ const REFERENCED = 0x8b;
 
 /** Access rules that stand in a record of another file, EF.ARR. */
 interface RuleReference {
-  /** Of EF.ARR; undefined where the card's usual one is meant. */
+  /** Of EF.ARR; undefined for the card's usual one. */
   readonly file: Uint8Array | undefined;
   /** From 1. */
   readonly record: number;
 }
 
 /**
- * Access rules in words: "read: always", "update: user (environment 1)". Rules in a coding of the card's own are shown as they are.
- * @param isDirectory The rules are those of a DF.
+ * Describes access rules: "read: always", "update: user (environment 1)". Rules in a proprietary coding are shown as
+ * bytes.
+ * @param isDirectory Whether the rules belong to a DF.
  * @param referenced Contents of records of EF.ARR, as far as they could be read.
  */
 export function accessRules(
@@ -197,7 +200,10 @@ function ruleReferences(security: FileControl["security"]): readonly RuleReferen
   });
 }
 
-/** A record number; a file identifier before it; or one with pairs of security environment and record, of which the first counts. */
+/**
+ * A record number; a file identifier before it; or one with pairs of security environment and record, of which the
+ * first counts.
+ */
 function ruleReference(value: Uint8Array): RuleReference | undefined {
   const [first = 0, , third = 0, fourth = 0] = value;
   const file = value.subarray(0, 2);
@@ -212,10 +218,10 @@ function byReference(
   isDirectory: boolean,
 ): readonly string[] {
   const rules = contents && expandedRules(contents, isDirectory);
-  return rules ?? [`as record ${record} of EF.ARR${file ? ` ${toHex(file).toUpperCase()}` : ""} says`];
+  return rules ?? [`according to record ${record} of EF.ARR${file ? ` ${toHex(file).toUpperCase()}` : ""}`];
 }
 
-/** An access mode byte, and a condition for each of its bits; undefined if the bytes do not fit together. */
+/** An access mode byte, and a condition for each of its bits; undefined if their numbers differ. */
 function readCompact(value: Uint8Array, isDirectory: boolean): readonly string[] | undefined {
   const [mode = 0x80, ...conditions] = value;
   const modes = accessModes(mode, isDirectory);
@@ -225,7 +231,7 @@ function readCompact(value: Uint8Array, isDirectory: boolean): readonly string[]
 
 const hex = (bytes: Uint8Array): string => toHex(bytes, " ").toUpperCase();
 
-/** EF.ARR of the whole card, by the identifier that most have for it. */
+/** EF.ARR of the whole card, by its usual identifier. */
 const USUAL = masterFilePath(0x2f06);
 
 /** The files of access rules that others refer to (ISO/IEC 7816-4 section 9.3.3.4): each record is read once. */
@@ -239,7 +245,7 @@ export class RuleFiles {
 
   /**
    * Reads the records that the rules of a file refer to.
-   * @returns What gives their contents, as {@link accessRules} asks for them; undefined for those that the card does not show.
+   * @returns A function for {@link accessRules} that returns their contents; undefined for unreadable ones.
    */
   async of(
     place: FilePath,

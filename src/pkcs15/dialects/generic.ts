@@ -54,7 +54,7 @@ export function standardUse(request: KeyRequest, ...fields: readonly Uint8Array[
   }
 }
 
-/** PKCS #11 mechanisms that an AlgorithmInfo may name, and what they are to a card. */
+/** PKCS #11 mechanisms in AlgorithmInfo, and the corresponding operations of the card. */
 const MECHANISM: Readonly<Record<string, { readonly mechanism: number; readonly operation: number }>> = {
   "rsa-pkcs1 sign": { mechanism: 0x0001, operation: OPERATION.COMPUTE_SIGNATURE },
   "rsa-pkcs1 decipher": { mechanism: 0x0001, operation: OPERATION.DECIPHER },
@@ -76,7 +76,7 @@ function named(algorithms: readonly AlgorithmInfo[], name: string): AlgorithmInf
   );
 }
 
-/** What every card is taken for that is not known better. */
+/** The assumed properties of an unknown card. */
 export const GENERIC: Dialect = {
   name: "ISO/IEC 7816-8",
   source: "ISO/IEC 7816-4 sections 10.3.1 and 11.5.11, ISO/IEC 7816-8 section 5.4, ISO/IEC 7816-15 section 8.10",
@@ -87,7 +87,7 @@ export const GENERIC: Dialect = {
       Object.keys(MECHANISM).some((name) => name.startsWith(`${primitive} `) && named(algorithms, name)),
     );
     if (told.length > 0) return told;
-    // A card that says nothing of its algorithms does what the standard describes: DigestInfo in, padding by the card.
+    // A card that lists no algorithms behaves as the standard describes: DigestInfo in, padding by the card.
     return type === "rsa" ? ["rsa-pkcs1"] : ["ecdsa", "ecdh"];
   },
   mechanisms: mechanisms({

@@ -54,18 +54,21 @@ const PUBLIC_KEY_TEMPLATE = 0x7f49;
 const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC_POINT = 0x86;
 
-/** What an applet can do with new keys. */
+/** What an applet supports for new keys. */
 interface NewKeys {
   readonly rsaBits: number;
   readonly ec: boolean;
-  /** It takes commands with extended length, and keeps no part of an answer for GET RESPONSE. */
+  /** Whether it accepts extended length, and keeps no part of an answer for GET RESPONSE. */
   readonly extended: boolean;
 }
 
-/** All there is, as an extended command says it; a short one asks for 256 bytes. */
+/** The whole answer, in an extended command; a short one requests 256 bytes. */
 const ALL = 65_536;
 
-/** By numbers, in the application's DF. The applet deletes no key: what takes its number overwrites it. */
+/**
+ * Keys have numbers in the application's DF. The applet cannot delete keys: a new key overwrites the one with its
+ * number.
+ */
 function isoAppletKeys(applet: NewKeys): KeyKeeping {
   return {
     generation(type) {
@@ -83,13 +86,16 @@ function isoAppletKeys(applet: NewKeys): KeyKeeping {
 }
 
 function requireType({ rsaBits, ec }: NewKeys, type: MadeKeyType): void {
-  if (type.type === "ec" && !ec) throw new UnsupportedError("the card has no EC keys");
+  if (type.type === "ec" && !ec) throw new UnsupportedError("the card does not support EC keys");
   if (type.type === "rsa" && type.modulusBits > rsaBits) {
-    throw new UnsupportedError(`the card has RSA keys of ${rsaBits} bits at most`);
+    throw new UnsupportedError(`the card supports RSA keys of at most ${rsaBits} bits`);
   }
 }
 
-/** Makes keys as IsoApplet does: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC, card-isoApplet.c). */
+/**
+ * Generates keys as on IsoApplet: algorithm and number by MSE, then GENERATE ASYMMETRIC KEY PAIR (OpenSC,
+ * card-isoApplet.c).
+ */
 function generation(type: MadeKeyType, extended: boolean): KeyMaking {
   const number = type.type === "rsa" ? rsaAlgorithm(type.modulusBits) : NEW_KEY.EC;
   const made = type.type === "rsa" ? generateRsa() : generateEc(type.curve);
@@ -99,7 +105,9 @@ function generation(type: MadeKeyType, extended: boolean): KeyMaking {
       await choose(turn, number, reference);
       const { data, sw } = await turn.send(command);
       if (sw === SW.FUNCTION_NOT_SUPPORTED) {
-        throw new UnsupportedError("the card makes no keys of this type", { cause: new StatusError("GENERATE", sw) });
+        throw new UnsupportedError("the card cannot generate keys of this type", {
+          cause: new StatusError("GENERATE", sw),
+        });
       }
       if (sw !== SW.OK) throw writeFailure("GENERATE ASYMMETRIC KEY PAIR", sw);
       return readGenerated(type, data);
@@ -107,7 +115,7 @@ function generation(type: MadeKeyType, extended: boolean): KeyMaking {
   };
 }
 
-/** Brings a key to the applet: as keys are made, with PUT DATA in place of GENERATE (ISO/IEC 7816-8 annex C.2). */
+/** Imports a key to the applet: like generating, with PUT DATA instead of GENERATE (ISO/IEC 7816-8 annex C.2). */
 function importation(key: PrivateKeyParts): KeyMaking {
   const number = key.type === "rsa" ? rsaAlgorithm(key.modulusBits) : NEW_KEY.EC;
   return {
@@ -125,7 +133,7 @@ function importation(key: PrivateKeyParts): KeyMaking {
         });
         if (sw === SW.COMMAND_NOT_ALLOWED) {
           const cause = new StatusError("PUT DATA", sw);
-          throw new UnsupportedError("the applet was built so that no key is brought to it", { cause });
+          throw new UnsupportedError("the applet was built without key import", { cause });
         }
         if (sw !== SW.OK) throw writeFailure("PUT DATA", sw);
         return key.publicKey;
@@ -155,7 +163,7 @@ async function choose(turn: CardSession, number: number, reference: number): Pro
 
 function rsaAlgorithm(bits: number): number {
   if (bits === 2048 || bits === 4096) return NEW_KEY[bits];
-  throw new UnsupportedError("the card makes RSA keys of 2048 and 4096 bits");
+  throw new UnsupportedError("the card generates RSA keys of 2048 and 4096 bits");
 }
 
 const GENERATE = { cla: 0x00, ins: 0x46, p2: 0x00, ne: 256, long: true } as const;
@@ -170,7 +178,7 @@ function generateEc(curve: NamedCurve): CommandApdu {
 
 function curveFields(curve: NamedCurve): Uint8Array[] {
   const parameters = PARAMETERS[curve];
-  if (!parameters) throw new UnsupportedError("the card has EC keys of P-256 and P-384");
+  if (!parameters) throw new UnsupportedError("the card supports EC keys on P-256 and P-384");
   return parameters.map((hex, index) => encodeTlv(index === 5 ? 0x87 : 0x81 + index, fromHex(hex)));
 }
 
@@ -185,30 +193,30 @@ function readGenerated(type: MadeKeyType, answer: Uint8Array): Uint8Array {
     return encodePublicKey(rsaPublicKey(modulus, findTlv(fields, RSA.EXPONENT) ?? new Uint8Array()));
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the card's new key does not parse: ${cause.message}`, { cause });
+    throw new MalformedAnswerError(`the generated key does not parse: ${cause.message}`, { cause });
   }
 }
 
 const ALGORITHM = { RSA_PKCS1: 0x11, RSA_PSS: 0x12, ECDSA: 0x21 } as const;
-/** What a short answer holds. */
+/** Most bytes of a short answer. */
 const SHORT_ANSWER = 256;
 
-/** Bits of the third byte that the applet tells of itself (OpenSC, card-isoApplet.c, ISOAPPLET_API_FEATURE_...). */
+/** Bits of the third byte that the applet reports of itself (OpenSC, card-isoApplet.c, ISOAPPLET_API_FEATURE_...). */
 const FEATURE = { EXTENDED: 0x01, EC: 0x04, PSS: 0x08, RSA_4096: 0x20 } as const;
 
-/** What an applet can do, by its version and features. */
+/** The features of an applet, by version and reported features. */
 interface Abilities {
   readonly version: string;
-  /** What the applet makes of the input of an EC signature; undefined if it has no such keys. */
+  /** How the applet treats the input of an EC signature; undefined if it does not support such keys. */
   readonly ec: "ecdsa" | "ecdsa-sha1" | undefined;
   readonly rsaBits: number;
   readonly pss: boolean;
-  /** It takes commands with extended length, and no chains. */
+  /** Whether it supports extended length instead of chaining. */
   readonly extended: boolean;
 }
 
 const VERSION_0: Abilities = { version: "0", ec: "ecdsa-sha1", rsaBits: 4096, pss: false, extended: false };
-/** Of an applet that does not tell its features. */
+/** The features of an applet that does not report them. */
 const VERSION_1: Abilities = { ...VERSION_0, version: "1", ec: "ecdsa" };
 
 function abilities(features: number): Abilities {
@@ -236,11 +244,11 @@ function isoApplet({ version, ec, rsaBits, pss, extended }: Abilities, recognise
       ...(pss && { "rsa-pss": [2048, rsaBits] }),
       ...(ec && { [ec]: [256, 384] }),
     }),
-    // Its VERIFY knows no P1 but 00; selecting it forgets the PIN (isoApplet_logout).
+    // Its VERIFY supports only P1 = 00; selecting it forgets the PIN (isoApplet_logout).
     neverTellsVerified: true,
     logout: () => select(SELECT_BY.DF_NAME, ISO_APPLET_AID, SELECT_ANSWER.FCI),
-    // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes. The applet answers 6984 for an identifier that
-    // it has (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).
+    // OpenSC, pkcs15-isoApplet.c and a recorded card: FCI, with the size of all bytes. The applet answers 6984 for an
+    // identifier in use (IsoApplet 0.6 and 1, IsoFileSystem.java, getSafeFile).
     files: fileWays(0x6f, 0x81, SW.REFERENCE_DATA_NOT_USABLE),
     keys: isoAppletKeys({ rsaBits, ec: ec !== undefined, extended }),
     privateRules,
@@ -254,7 +262,7 @@ function isoApplet({ version, ec, rsaBits, pss, extended }: Abilities, recognise
           key.type === "ec" ? ALGORITHM.ECDSA : primitive === "rsa-pss" ? ALGORITHM.RSA_PSS : ALGORITHM.RSA_PKCS1;
         return {
           environment: setEnvironment(TEMPLATE.SIGNATURE, fields(number)),
-          // An applet without GET RESPONSE wants room for the whole answer.
+          // An applet without GET RESPONSE needs room for the whole answer.
           commands: [{ ...computeSignature(input), ne: Math.max(SHORT_ANSWER, key.bytes) }],
           read: key.type === "ec" ? ecdsaAnswer(request) : wholeBlock(request),
         };
@@ -264,7 +272,10 @@ function isoApplet({ version, ec, rsaBits, pss, extended }: Abilities, recognise
   };
 }
 
-/** 86, with FF and a condition for each mode, of which the last is reading; there is one PIN, and 90 means it (card-isoApplet.c). */
+/**
+ * 86, with FF and a condition for each mode, of which the last is reading; there is one PIN, and 90 means it
+ * (card-isoApplet.c).
+ */
 function privateRules(security: FileControl["security"]): FileControl["security"] | undefined {
   const [rule] = security;
   if (rule?.tag !== 0x86 || rule.value.length !== 8 || rule.value[0] !== 0xff) return undefined;

@@ -30,13 +30,13 @@ import { standardUse } from "./generic.ts";
 
 /** File descriptor bytes (OpenSC, cardctl.h, SC_CARDCTL_MYEID_KEY_...). */
 const DESCRIPTOR = { TRANSPARENT: 0x01, RSA: 0x11, EC: 0x22 } as const;
-/** Whose size is of the contents, and whose is the number of bits of a key. */
+/** The size is that of the contents, or the number of bits of a key. */
 const SIZE = { CONTENTS: 0x80, KEY: 0x81 } as const;
 const ACCESS_RULES = 0x86;
 
-/** Sizes of RSA keys; which of the larger ones a card has, it tells by its refusal (OpenSC, card-myeid.c, myeid_init). */
+/** Sizes of RSA keys; the card refuses the larger ones that it does not support (OpenSC, card-myeid.c, myeid_init). */
 const RSA_BITS: readonly number[] = [512, 768, 1024, 1536, 2048, 3072, 4096];
-/** A modulus of this many bytes goes in halves, also to applets before 4.5, which take no chains. */
+/** A modulus of this many bytes is sent in halves, also to applets before 4.5, which do not support chaining. */
 const HALVED_MODULUS = 256;
 const EXPONENT = fromHex("010001");
 
@@ -57,7 +57,10 @@ const PUT = {
 /** P2 of GET DATA: parts of a public key. */
 const GET = { MODULUS: 0x01, EC_POINT: 0x86 } as const;
 
-/** MyEID's files: proprietary bytes and a life cycle on top of the standard's, and the current one is deleted (card-myeid.c). */
+/**
+ * MyEID's files: proprietary bytes and a life cycle in addition to the standard's fields, and DELETE FILE deletes the
+ * current one (card-myeid.c).
+ */
 const MYEID_FILES: FileWays = {
   parameters: (id, size, security) =>
     parameters(SIZE.CONTENTS, size, DESCRIPTOR.TRANSPARENT, id, deletableByWriter(accessRules(security))),
@@ -65,7 +68,7 @@ const MYEID_FILES: FileWays = {
   exists: SW.FILE_EXISTS,
 };
 
-/** Each key is a file, of the type and size that it was created with (OpenSC, pkcs15-myeid.c). */
+/** Each key is a file of fixed type and size (OpenSC, pkcs15-myeid.c). */
 const MYEID_KEYS: KeyKeeping = { generation, importation, deletable };
 
 function generation(type: MadeKeyType): KeyMaking {
@@ -88,7 +91,7 @@ function importation(key: PrivateKeyParts): KeyMaking {
     key.type === "rsa" ? { type: "rsa", modulusBits: key.modulusBits } : { type: "ec", curve: key.curve };
   const file = keyFile(type);
   if (key.type === "rsa" && key.numbers.some(({ length }) => length > key.modulusBits / 16)) {
-    throw new UnsupportedError("the card takes RSA keys whose two primes are of one length");
+    throw new UnsupportedError("the card supports RSA keys with two primes of the same length");
   }
   return {
     file,
@@ -107,7 +110,7 @@ function importation(key: PrivateKeyParts): KeyMaking {
   };
 }
 
-/** Four bits for each action, use, update, delete and generate: 0 everybody, F nobody, else a PIN. */
+/** Four bits for each action, use, update, delete and generate: 0 always, F never, else a PIN. */
 function accessRules(security: FileControl["security"]): Uint8Array {
   const rules = security.find(({ tag }) => tag === ACCESS_RULES)?.value;
   return rules?.length === 3 ? rules : Uint8Array.of(0xff, 0xff, 0xff);
@@ -118,7 +121,9 @@ function deletable({ security }: FileControl, pin: number | undefined): boolean 
   return allowed === 0 || allowed === pin;
 }
 
-/** Directories are the security officer's to delete (OpenSC, myeid.profile); of a new file, who writes it must get rid of it. */
+/**
+ * Only the security officer may delete directories (OpenSC, myeid.profile); a new file can be deleted by its creator.
+ */
 function deletableByWriter([first = 0xff, second = 0xff, third = 0xff]: Uint8Array): Uint8Array {
   return Uint8Array.of(first, ((first & 0x0f) << 4) | (second & 0x0f), third);
 }
@@ -126,13 +131,15 @@ function deletableByWriter([first = 0xff, second = 0xff, third = 0xff]: Uint8Arr
 /** @throws {UnsupportedError} for sizes that no MyEID has. */
 function keyFile(type: MadeKeyType): NonNullable<KeyMaking["file"]> {
   if (type.type === "rsa" && !RSA_BITS.includes(type.modulusBits)) {
-    throw new UnsupportedError(`the card has RSA keys of ${RSA_BITS.join(", ")} bits`);
+    throw new UnsupportedError(`the card supports RSA keys of ${RSA_BITS.join(", ")} bits`);
   }
   const descriptor = type.type === "rsa" ? DESCRIPTOR.RSA : DESCRIPTOR.EC;
   const bits = type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
   return (id, { pin, alwaysAuthenticate }: KeyGuard) => {
-    if (pin === undefined || pin < 1 || pin > 14) throw new UnsupportedError("the card has no PIN to guard a key with");
-    // The PIN uses, replaces, deletes and generates; in the proprietary bytes it is the one to be verified before each use.
+    if (pin === undefined || pin < 1 || pin > 14)
+      throw new UnsupportedError("the card has no PIN to protect a key with");
+    // The PIN allows use, replacement, deletion and generation; in the proprietary bytes it is the one to be verified
+    // before each use.
     const rules = Uint8Array.of((pin << 4) | pin, (pin << 4) | pin, 0xff);
     return parameters(SIZE.KEY, bits, descriptor, id, rules, alwaysAuthenticate ? pin << 4 : 0);
   };
@@ -157,16 +164,16 @@ function parameters(
   );
 }
 
-/** What PUT DATA takes, with P2 of each. The bytes are new ones. */
+/** The parts for PUT DATA, with the P2 of each. The bytes are new ones. */
 type Parts = readonly (readonly [number, Uint8Array])[];
 
 function rsaParts({ numbers, publicKey }: Extract<PrivateKeyParts, { type: "rsa" }>): Parts {
   const key = parsePublicKey(publicKey);
-  if (key.type !== "rsa") throw new DataError("the public half of an RSA key is none");
+  if (key.type !== "rsa") throw new DataError("the public half of the RSA key is not an RSA key");
   const { modulus, publicExponent } = key;
   const [p, q, inverse, dp, dq] = numbers;
   const half = modulus.length / 2;
-  // A sign, and all as long as half the modulus.
+  // A sign byte, and each as long as half the modulus.
   const signed = (number: Uint8Array): Uint8Array => leftPadded(number, half + 1);
   return [
     [PUT.P, signed(p)],
@@ -186,7 +193,7 @@ function rsaParts({ numbers, publicKey }: Extract<PrivateKeyParts, { type: "rsa"
 
 function ecParts({ curve, number, publicKey }: Extract<PrivateKeyParts, { type: "ec" }>): Parts {
   const key = parsePublicKey(publicKey);
-  if (key.type !== "ec") throw new DataError("the public half of an EC key is none");
+  if (key.type !== "ec") throw new DataError("the public half of the EC key is not an EC key");
   return [
     [PUT.EC_NUMBER, leftPadded(number, curveInfo(curve).bytes)],
     [PUT.EC_POINT, key.point.slice()],
@@ -199,7 +206,7 @@ async function getData(turn: CardSession, p2: number): Promise<Uint8Array> {
   return data;
 }
 
-/** A bare modulus; a point in a data object, whose tag is 30 on some cards and 86 on others. */
+/** Parses a bare modulus, or a point in a data object, whose tag is 30 on some cards and 86 on others. */
 function readPublicHalf(type: MadeKeyType, part: Uint8Array): Uint8Array {
   try {
     if (type.type === "rsa") return encodePublicKey(rsaPublicKey(part, EXPONENT));
@@ -210,12 +217,12 @@ function readPublicHalf(type: MadeKeyType, part: Uint8Array): Uint8Array {
     return spki;
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
-    throw new MalformedAnswerError(`the card's new key does not parse: ${cause.message}`, { cause });
+    throw new MalformedAnswerError(`the generated key does not parse: ${cause.message}`, { cause });
   }
 }
 
 const MYEID_ALGORITHM = { RAW: 0x00, PKCS1: 0x02, EC: 0x04 } as const;
-/** Applets before 4.5 take no chains, and later ones take halves too. */
+/** Applets before 4.5 do not support chaining; later ones accept halves too. */
 const MYEID_HALVES = 256;
 
 const MYEID_MECHANISMS = mechanisms({
@@ -256,7 +263,7 @@ export const MYEID: Dialect = {
     if (request.operation === "sign" && primitive === "rsa-pkcs1") {
       return standardUse(request, fields(MYEID_ALGORITHM.PKCS1));
     }
-    // A raw signature is the same number as a raw decipherment, which takes blocks longer than a short command.
+    // A raw signature is the same number as a raw decipherment, which accepts blocks longer than a short command.
     const raw = primitive === "rsa-raw";
     return {
       environment: setEnvironment(TEMPLATE.CONFIDENTIALITY, fields(raw ? MYEID_ALGORITHM.RAW : MYEID_ALGORITHM.PKCS1)),
@@ -270,8 +277,8 @@ export const MYEID: Dialect = {
 const FEATURE = { RSA: 0x01, EC: 0x08 } as const;
 
 /**
- * GET DATA 01AA: a version; features; the longest RSA, DES, AES and EC keys in bits, two bytes each (OpenSC, card-myeid.c,
- * myeid_get_card_info). Applets before 3.6 do not know it.
+ * GET DATA 01AA: a version; features; the longest RSA, DES, AES and EC keys in bits, two bytes each (OpenSC,
+ * card-myeid.c, myeid_get_card_info). Applets before 3.6 do not support it.
  */
 async function limits(turn: CardSession): Promise<readonly CardMechanism[]> {
   const { data, sw } = await turn.send({ cla: 0x00, ins: 0xca, p1: 0x01, p2: 0xaa, ne: 256 });
@@ -292,11 +299,14 @@ function privateRules(security: FileControl["security"], pin: number): FileContr
   return [{ tag: rule.tag, value: concat(Uint8Array.of((pin << 4) | pin), rule.value.subarray(1)) }];
 }
 
-/** PSO: DECIPHER of a block that a short command cannot hold: padding indicator 81 is its first half, 82 the second. */
+/**
+ * PSO: DECIPHER of a block that is too long for a short command: padding indicator 81 marks its first half, 82 the
+ * second.
+ */
 function inHalves(input: Uint8Array): KeyUse["commands"] {
   if (input.length !== MYEID_HALVES) return [decipher(indicated(0x00, input))];
   const half = input.length / 2;
-  // It has no answer of its own, and no Le.
+  // It has no answer, and no Le.
   const first = { cla: 0x00, ins: 0x2a, p1: 0x80, p2: 0x86, data: indicated(0x81, input.subarray(0, half)) };
   return [first, decipher(indicated(0x82, input.subarray(half)))];
 }

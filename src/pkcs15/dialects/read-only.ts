@@ -14,7 +14,7 @@ import {
 import { MAKES } from "../recognition/makes.ts";
 import { standardUse } from "./generic.ts";
 
-/** The upper half of a key reference is the mechanism; these are for keys that have none there. */
+/** The upper half of a key reference is the mechanism; these are for keys without one. */
 const CARDOS_MECHANISM = { PKCS1: 0x10, ECDSA: 0x30 } as const;
 
 export const CARDOS_5: Dialect = {
@@ -50,7 +50,7 @@ export const CARDOS_4: Dialect = {
 
 const SETCOS_ALGORITHM = { RAW: 0x00, PKCS1: 0x02 } as const;
 
-/** SetCOS, of which the Finnish and the older Swedish identity cards are made. */
+/** SetCOS, the card of the Finnish and the older Swedish identity cards. */
 function setcosUse(request: KeyRequest, reference: Uint8Array): KeyUse {
   if (request.operation === "derive" || request.key.type === "ec") return refuse(request);
   const number = request.primitive === "rsa-raw" ? SETCOS_ALGORITHM.RAW : SETCOS_ALGORITHM.PKCS1;
@@ -79,7 +79,7 @@ export const FINEID: Dialect = {
   use: (request) => setcosUse(request, keyReference(request.key)),
 };
 
-/** @param padded Names the decipherment that takes PKCS #1 padding off. */
+/** @param padded The decipherment that removes PKCS #1 padding. */
 function starcos(version: string, recognises: Dialect["recognises"], padded: number): Dialect {
   return {
     name: `STARCOS ${version}`,

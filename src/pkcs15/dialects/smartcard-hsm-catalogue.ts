@@ -32,10 +32,10 @@ import {
   TOKEN_INFO,
 } from "./smartcard-hsm.ts";
 
-/** A holder's reference ends with a sequence number of five digits, and begins with at least three of a name. */
+/** A holder's reference ends with a sequence number of five digits, after a name of at least three characters. */
 const SEQUENCE_NUMBER = 5;
 const MIN_HOLDER = 8;
-/** An X.509 certificate begins so; a request for one does not. */
+/** An X.509 certificate begins so; a certificate request does not. */
 const SEQUENCE = 0x30;
 
 interface NumberedKey extends ListedObject {
@@ -44,9 +44,9 @@ interface NumberedKey extends ListedObject {
 }
 
 /**
- * The objects of a SmartCard-HSM (OpenSC, pkcs15-sc-hsm.c). The card lists its files and keys; each key has an entry as PrKDF has
- * them in a file of its own, and so do certificates without keys, and data. The certificate of a key has no entry; before there is
- * one, a request for it stands in its place.
+ * The objects of a SmartCard-HSM (OpenSC, pkcs15-sc-hsm.c). The card lists its files and keys; each key has a file with
+ * a PrKDF entry, and so do certificates without keys, and data. The certificate of a key has no entry; until it exists,
+ * its file holds a request for it.
  */
 class SmartCardHsmCatalogue implements Catalogue {
   readonly #session: Pkcs15Session;
@@ -101,7 +101,7 @@ class SmartCardHsmCatalogue implements Catalogue {
     return found;
   }
 
-  /** Keys with a certificate, or a request for one. Some firmware never lists these files: there each is asked for. */
+  /** Keys with a certificate, or a request for one. Some firmware never lists these files: there each is read. */
   async #keysWithFile(note: Note): Promise<readonly NumberedKey[]> {
     const keys = await this.#readKeys(note);
     const listed = await this.#numbers(FILE_PREFIX.OWN_CERTIFICATE);
@@ -128,9 +128,9 @@ class SmartCardHsmCatalogue implements Catalogue {
     const described = new Set(await this.#numbers(FILE_PREFIX.KEY_ENTRY));
     const found: NumberedKey[] = [];
     for (const number of await this.#numbers(FILE_PREFIX.KEY)) {
-      // The device's own key, with which it signs requests.
+      // The device's own key, which signs requests.
       if (number === 0) continue;
-      if (!described.has(number)) this.#findings.add(`key ${number}`, "has no entry that tells what it is");
+      if (!described.has(number)) this.#findings.add(`key ${number}`, "has no entry that describes it");
       const item = described.has(number)
         ? await this.#described("private-keys", FILE_PREFIX.KEY_ENTRY, number, note)
         : undefined;
@@ -140,7 +140,7 @@ class SmartCardHsmCatalogue implements Catalogue {
     return found;
   }
 
-  /** An entry that stands in a file by itself; undefined, and noted, if it does not parse or is not to be read. */
+  /** The entry in a file of its own; undefined, with a finding, if it does not parse or cannot be read. */
   async #described(kind: DirectoryKind, prefix: number, number: number, note: Note): Promise<ListedObject | undefined> {
     const where = `${kind} ${pathName(placeOf(prefix, number))}`;
     const bytes = await this.#read(prefix, number, where, note);
@@ -165,7 +165,7 @@ class SmartCardHsmCatalogue implements Catalogue {
     }
   }
 
-  /** Goes on without a file that the card refuses, or that does not parse. */
+  /** Continues without a file that the card refuses, or that does not parse. */
   #pass(error: unknown, where: string, place: FilePath, note: Note): void {
     if (isMalformed(error)) note(where, error.message, place);
     else if (isAnswer(error)) this.#findings.add(where, error.message);
@@ -186,14 +186,14 @@ class SmartCardHsmCatalogue implements Catalogue {
   async #enumerate(): Promise<ReadonlySet<string>> {
     const { data, sw } = await this.#session.read((turn) => turn.send(enumerateObjects()));
     if (sw !== SW.OK) throw new StatusError("ENUMERATE OBJECTS", sw);
-    if (data.length % 2 !== 0) this.#findings.add("list of objects", `${data.length} bytes, where each object has two`);
+    if (data.length % 2 !== 0) this.#findings.add("list of objects", `${data.length} bytes; each object has two`);
     const ids = Array.from({ length: Math.floor(data.length / 2) }, (_, at) =>
       toHex(data.subarray(2 * at, 2 * at + 2)),
     );
     return new Set(ids);
   }
 
-  /** Of the file only the label counts, and it may be missing (OpenSC, sc_pkcs15emu_sc_hsm_init). */
+  /** Only the label of the file is used, and the file may be missing (OpenSC, sc_pkcs15emu_sc_hsm_init). */
   async tokenInfo(note: Note): Promise<TokenInfo | undefined> {
     const serialText = await this.#serialNumber(note);
     const info = await this.#readTokenInfo(note);
@@ -250,7 +250,7 @@ function made(entry: DirectoryEntry): ListedObject {
   return { entry, der: new Uint8Array() };
 }
 
-/** Nothing behind the element that a file begins with is wanted. */
+/** Returns the first element of a file, without trailing bytes. */
 function isWhole(bytes: Uint8Array): boolean {
   try {
     return berLength(bytes) !== undefined;
@@ -274,7 +274,9 @@ export async function findSmartCardHsm(
   return [{ contents, aid: SMARTCARD_HSM_AID, selectAnswer: answer.data }];
 }
 
-/** Options and version, in what SELECT tells: other cards take any name (OpenSC, card-sc-hsm.c, sc_hsm_match_card). */
+/**
+ * Options and version in the answer to SELECT: other cards accept any name (OpenSC, card-sc-hsm.c, sc_hsm_match_card).
+ */
 function tellsOptions(data: Uint8Array): boolean {
   try {
     const [outer] = readTlvs(data, "file control information");

@@ -1,5 +1,5 @@
 import type { CommandApdu } from "../../apdu/index.ts";
-import { DataError } from "../../bytes/index.ts";
+import { DataError, fromHex, startsWith } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
 import { NOTHING_TOLD, select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
 import type { FileAccess } from "../files/files.ts";
@@ -11,24 +11,30 @@ import { Flags } from "../syntax/fields.ts";
 import { type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
 import type { CertificateEntry, DataEntry, ObjectHead } from "../syntax/object.ts";
 
-/** All that there is: what CardContact's programs ask for with extended length (256 bytes where only short answers come through). */
+/**
+ * The whole answer: requested with extended length, as CardContact's programs do (256 bytes if only short answers are
+ * possible).
+ */
 const ALL = 65_536;
 const SHORT = 256;
 
-/** SELECT of the applet; whatever was verified is forgotten (OpenSC, sc_hsm_logout). The card wants Le (sc_hsm_select_file_ex). */
+/**
+ * SELECT of the applet, which forgets verified PINs (OpenSC, sc_hsm_logout). The card requires Le
+ * (sc_hsm_select_file_ex).
+ */
 export function selectApplet(): CommandApdu {
   return select(SELECT_BY.DF_NAME, SMARTCARD_HSM_AID, SELECT_ANSWER.FCI);
 }
 
 /** ENUMERATE OBJECTS: the identifiers of all files and keys, two bytes each (OpenSC, sc_hsm_list_files). */
 export function enumerateObjects(): CommandApdu {
-  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL };
+  return { cla: 0x80, ins: 0x58, p1: 0x00, p2: 0x00, ne: ALL, conceal: "nothing" };
 }
 
 /**
- * READ BINARY of the file with an identifier, which needs no SELECT (ISO/IEC 7816-4 section 11.3.3, odd instruction; CardContact's
- * sc-hsm-embedded, token-sc-hsm.c, readEF). The offset is a data object.
- * @param length Up to 256; a larger one stands for all that there is.
+ * READ BINARY of the file with an identifier, without a SELECT (ISO/IEC 7816-4 section 11.3.3, odd instruction;
+ * CardContact's sc-hsm-embedded, token-sc-hsm.c, readEF). The offset is a data object.
+ * @param length Up to 256; a larger one requests all.
  */
 function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
   const [p1 = 0, p2 = 0] = id;
@@ -36,12 +42,21 @@ function readFile(id: Uint8Array, offset: number, length: number): CommandApdu {
   return { cla: 0x00, ins: 0xb1, p1, p2, data: Uint8Array.of(0x54, 0x02, offset >> 8, offset & 0xff), ne };
 }
 
-/** What the card computes with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
+/** The card's operations with a key (OpenSC, card-sc-hsm.h, ALGO_...). */
 const ALGORITHM = { RSA_RAW: 0x20, RSA_DECRYPT: 0x21, ECDSA: 0x70, ECDH: 0x80 } as const;
 
-/** SIGN (OpenSC, sc_hsm_compute_signature). @param ne Bytes of the answer at most. */
+/** The first bytes of a block that is padded for a signature (RFC 8017 section 9.2). A ciphertext almost never begins with them. */
+const SIGNATURE_PADDING = fromHex("0001ffffffffffffffff");
+
+/**
+ * SIGN (OpenSC, sc_hsm_compute_signature). With raw RSA a key deciphers as it signs, so the answer is open only to what is clearly to be
+ * signed.
+ * @param ne Bytes of the answer at most.
+ */
 function sign(key: number, algorithm: number, input: Uint8Array, ne: number): CommandApdu {
-  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne };
+  const isSignature = algorithm !== ALGORITHM.RSA_RAW || startsWith(input, SIGNATURE_PADDING);
+  const conceal = isSignature ? "nothing" : "answer";
+  return { cla: 0x80, ins: 0x68, p1: key, p2: algorithm, data: input, ne, conceal };
 }
 
 /** DECIPHER, of a cryptogram or the other party's point (OpenSC, sc_hsm_decipher). */
@@ -49,7 +64,7 @@ function decipher(key: number, algorithm: number, input: Uint8Array, ne: number)
   return { cla: 0x80, ins: 0x62, p1: key, p2: algorithm, data: input, ne, conceal: "answer" };
 }
 
-/** What a short answer holds: more is asked for only where more can come. */
+/** Most bytes of a short answer: more are requested only if more can come. */
 const SHORT_ANSWER = 256;
 
 /** SmartCard-HSM of CardContact, also in the Nitrokey HSM: each use of a key is one command, which names key and algorithm. */
@@ -92,7 +107,7 @@ export const FILE_PREFIX = {
 
 /** The applet's only DF, which has no path. */
 export const APPLET: FilePath = { from: "application", path: new Uint8Array() };
-/** Certificates of the device and of who issued it; every card has them. */
+/** Certificates of the device and of its issuer; every card has them. */
 export const DEVICE_CERTIFICATE = childOf(APPLET, Uint8Array.of(0x2f, 0x02));
 export const TOKEN_INFO = childOf(APPLET, Uint8Array.of(0x2f, 0x03));
 
@@ -100,17 +115,20 @@ export function fileId(prefix: number, number: number): Uint8Array {
   return Uint8Array.of(prefix, number);
 }
 
-/** Reading names the file. An extended command brings all of it (CardContact's sc-hsm-embedded, token-sc-hsm.c, readEF). */
+/**
+ * Reading names the file. An extended command returns all of it (CardContact's sc-hsm-embedded, token-sc-hsm.c,
+ * readEF).
+ */
 export const SMARTCARD_HSM_ACCESS: FileAccess = {
   open(_turn, place) {
-    if (place.path.length < 2) throw new DataError(`${pathName(place)} is no file`);
+    if (place.path.length < 2) throw new DataError(`${pathName(place)} is not a file`);
     return Promise.resolve(NOTHING_TOLD);
   },
   read: (place, offset, length) => readFile(place.path.subarray(-2), offset, length),
   isAll: (data) => data.length > 256,
 };
 
-/** What the entries of keys and guarded data name the user's PIN by. */
+/** The user PIN's identifier in the entries of keys and protected data. */
 const USER_PIN_ID = Uint8Array.of(1);
 const CODE_ID = Uint8Array.of(2);
 
@@ -118,7 +136,9 @@ function head(label: string, authId: Uint8Array | undefined): ObjectHead {
   return { label, private: false, modifiable: false, authId, userConsent: undefined, accessRules: [] };
 }
 
-/** Letters are as good as digits: the applet compares bytes (OpenSC, pkcs15-sc-hsm.c: reference, 6 to 15 characters). */
+/**
+ * Letters are allowed like digits: the applet compares bytes (OpenSC, pkcs15-sc-hsm.c: reference, 6 to 15 characters).
+ */
 const USER_PIN: PinEntry = {
   class: "pin",
   head: head("UserPIN", CODE_ID),
@@ -134,8 +154,9 @@ const USER_PIN: PinEntry = {
 };
 
 /**
- * The initialisation code, called SO PIN: 8 bytes, written as 16 digits of 0 to F (OpenSC, card-sc-hsm.c, sc_hsm_encode_sopin). No
- * command takes it alone: it sets the user's PIN by RESET RETRY COUNTER, as a PUK does (sc_hsm_init_pin).
+ * The initialisation code, called SO PIN: 8 bytes, written as 16 digits of 0 to F (OpenSC, card-sc-hsm.c,
+ * sc_hsm_encode_sopin). No command verifies it alone: it sets the user's PIN by RESET RETRY COUNTER, like a PUK
+ * (sc_hsm_init_pin).
  */
 const INITIALISATION_CODE: PinEntry = {
   class: "pin",
@@ -151,13 +172,16 @@ const INITIALISATION_CODE: PinEntry = {
   path: undefined,
 };
 
-/** What the AODF of another card says: each card has the same two. */
+/** Replaces the AODF of other cards: each card has the same two PINs. */
 export const SMARTCARD_HSM_PINS: readonly PinEntry[] = [USER_PIN, INITIALISATION_CODE];
 
-/** Nothing here is changed yet, whatever the card's entries say. */
+/** This driver does not change these objects, whatever the card's entries say. */
 const asIs = (head: ObjectHead): ObjectHead => ({ ...head, modifiable: false });
 
-/** A key as its entry says, but for what the card decides: its number, and the PIN that all keys want (OpenSC, pkcs15-sc-hsm.c). */
+/**
+ * A key according to its entry, except for what the card determines: its number, and the PIN that all keys need
+ * (OpenSC, pkcs15-sc-hsm.c).
+ */
 export function privateKeyEntry(number: number, entry: PrivateKeyEntry): PrivateKeyEntry {
   return {
     ...entry,
@@ -167,7 +191,7 @@ export function privateKeyEntry(number: number, entry: PrivateKeyEntry): Private
   };
 }
 
-/** What the private half does, and its counterpart. */
+/** The private half's operations, and their counterparts. */
 const COUNTERPARTS = [
   [USAGE.SIGN, USAGE.VERIFY],
   [USAGE.SIGN_RECOVER, USAGE.VERIFY_RECOVER],
@@ -177,7 +201,7 @@ const COUNTERPARTS = [
   [USAGE.DERIVE, USAGE.DERIVE],
 ] as const;
 
-/** The public half, which stands in the file of the key's certificate: there, or in the request for one. */
+/** The public half, from the key's certificate or the request for one. */
 export function publicKeyEntry(number: number, { head, key, ...rest }: PrivateKeyEntry): PublicKeyEntry {
   const usage = COUNTERPARTS.flatMap(([mine, other]) => (key.usage.has(mine) ? [other] : []));
   return {
@@ -209,7 +233,7 @@ export function certificateEntry(entry: CertificateEntry): CertificateEntry {
   return { ...entry, head: asIs(entry.head) };
 }
 
-/** Where the data is says who may read it (OpenSC, pkcs15init/pkcs15-sc-hsm.c, sc_hsm_emu_store_binary). */
+/** The data's location determines who may read them (OpenSC, pkcs15init/pkcs15-sc-hsm.c, sc_hsm_emu_store_binary). */
 export function dataEntry(entry: DataEntry): DataEntry {
   const guarded = entry.value.kind === "file" && entry.value.file.path.at(-2) === FILE_PREFIX.GUARDED_DATA;
   return { ...entry, head: { ...asIs(entry.head), ...(guarded && { private: true, authId: USER_PIN_ID }) } };

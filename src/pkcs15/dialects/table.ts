@@ -6,7 +6,7 @@ import { ISO_APPLETS } from "./iso-applet.ts";
 import { MYEID } from "./myeid.ts";
 import { SMARTCARD_HSM } from "./smartcard-hsm.ts";
 
-/** In the order in which a card is compared with them; the last one takes all. */
+/** The order in which a card is compared with them; the last one matches all. */
 const DIALECTS: readonly Dialect[] = [
   ...ISO_APPLETS,
   MYEID,
@@ -18,8 +18,11 @@ const DIALECTS: readonly Dialect[] = [
   SMARTCARD_HSM,
 ];
 
-/** How a card wants its keys to be used. */
-export function dialectOf(card: CardFacts): Dialect {
-  const dialect = DIALECTS.find((one) => one.recognises(card)) ?? GENERIC;
+/**
+ * How a card wants its keys to be used.
+ * @param further Dialects of the program, which are compared first.
+ */
+export function dialectOf(card: CardFacts, further: readonly Dialect[] = []): Dialect {
+  const dialect = [...further, ...DIALECTS].find((one) => one.recognises(card)) ?? GENERIC;
   return dialect.forCard?.(card) ?? dialect;
 }

@@ -2,13 +2,13 @@ import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../../apdu
 import { type FileControl, readFileControl, select, SELECT_BY, type SelectAnswer } from "./commands.ts";
 import { type FilePath, parentOf, pathName } from "./paths.ts";
 
-/** What the card has in hand. Nothing of it is known after a reset, or once others may have been at work. */
+/** Cached volatile card state; invalid after a reset or when another program may have used the card. */
 export interface CardState {
-  /** The DF whose files may be selected by their identifiers. */
+  /** The current DF, whose files may be selected by their identifiers. */
   directory: string | undefined;
-  /** The file that READ BINARY reads, and what the card told of it. */
+  /** The current EF, and the card's answer to its selection. */
   file: { readonly name: string; readonly control: FileControl } | undefined;
-  /** The security environment that was set, in words of the one who set it. */
+  /** Opaque key that identifies the security environment. */
   environment: string | undefined;
 }
 
@@ -16,25 +16,25 @@ export function unknownState(): CardState {
   return { directory: undefined, file: undefined, environment: undefined };
 }
 
-/** The card during one turn at it. */
+/** The card during one transaction. */
 export interface CardSession {
   send(command: CommandApdu): Promise<ResponseApdu>;
   /**
    * Makes `place` the current file.
-   * @returns What the card told of it.
+   * @returns The card's answer.
    * @throws {StatusError} 6A82 and others, if there is no such file.
    */
   select(place: FilePath): Promise<FileControl>;
-  /** A file was made, or is gone: which one is current now, cards tell nobody. @returns `place`. */
+  /** Call it after creating or deleting a file: cards do not report which file is current then. @returns `place`. */
   changed(place: FilePath): FilePath;
   /** Makes `place` the current DF, unless it is. */
   enter(place: FilePath): Promise<void>;
-  /** The security environment that holds, as {@link hold} was told; undefined if none is known to. */
+  /** The key of the current security environment, from {@link hold}; undefined if unknown. */
   readonly environment: string | undefined;
   hold(environment: string | undefined): void;
 }
 
-/** Refusals that mean the form of the command, not the file: table 6 of ISO/IEC 7816-4, and what cards make of it. */
+/** Refusals of the command's form, not of the file: table 6 of ISO/IEC 7816-4, and further ones of real cards. */
 export const REFUSES_FORM: ReadonlySet<number> = new Set([
   SW.WRONG_LENGTH,
   SW.FUNCTION_NOT_SUPPORTED,
@@ -45,10 +45,10 @@ export const REFUSES_FORM: ReadonlySet<number> = new Set([
   SW.WRONG_DATA,
 ]);
 
-/** SELECT succeeded; a file that is deactivated or has bad control information is selected all the same. */
+/** Whether SELECT succeeded: also for a deactivated file, or one with malformed control information. */
 export const selected = ({ sw }: ResponseApdu): boolean => sw === SW.OK || sw >> 8 === 0x62;
 
-/** What a turn needs of the session that it is a turn of. */
+/** The part of the session that a transaction needs. */
 export interface SelectStrategy {
   readonly send: (command: CommandApdu) => Promise<ResponseApdu>;
   readonly state: () => CardState;
@@ -59,7 +59,7 @@ export interface SelectStrategy {
   readonly enterApplication: () => Promise<void>;
 }
 
-/** SELECT in the forms that the card takes, and what is known of the outcome. */
+/** SELECT in the forms that the card supports, and the state after it. */
 export class SelectingCardSession implements CardSession {
   readonly #strategy: SelectStrategy;
 
@@ -96,7 +96,7 @@ export class SelectingCardSession implements CardSession {
     const state = this.#strategy.state();
     state.file = undefined;
     state.environment = undefined;
-    // Where the DF has no path, its name alone leads back, and would drop a verified PIN: cards stay in it.
+    // If the DF has no path, only its name leads back, which would drop a verified PIN: the card stays in it.
     if (place.from === "master-file") state.directory = undefined;
     return place;
   }
@@ -114,7 +114,7 @@ export class SelectingCardSession implements CardSession {
     const wasIn = state.directory;
     state.file = undefined;
     state.directory = undefined;
-    // What is selected decides, on some cards, what a security environment means.
+    // On some cards the selection determines the meaning of a security environment.
     state.environment = undefined;
     if (place.from === "application") {
       if (wasIn !== pathName(parentOf(place)) || place.path.length === 0) await this.#strategy.enterApplication();
@@ -124,7 +124,7 @@ export class SelectingCardSession implements CardSession {
     return this.#descend(SELECT_BY.PATH_FROM_MF, place, wasIn === pathName(parentOf(place)));
   }
 
-  /** The whole path at once, or file after file on cards that do not take one. */
+  /** The whole path at once, or file after file on cards that do not support that. */
   async #descend(by: number, place: FilePath, fromParent: boolean): Promise<ResponseApdu> {
     const { path } = place;
     if (fromParent && (by === SELECT_BY.PATH_FROM_DF || !this.#strategy.byPath())) {
@@ -142,12 +142,12 @@ export class SelectingCardSession implements CardSession {
       answer = await this.#ask(SELECT_BY.FILE_ID, id);
       if (!selected(answer)) return answer;
     }
-    // Only now is it known that the form was refused, and not every command, as another application does.
+    // Only now it is clear that the card refused the form, and not every command, as another application does.
     if (triesPath) this.#strategy.neverByPath();
     return answer;
   }
 
-  /** One SELECT, in the first form that the card takes; which one that is, is remembered. */
+  /** One SELECT, in the first form that the card accepts, which is cached. */
   async #ask(by: number, name: Uint8Array): Promise<ResponseApdu> {
     let first: ResponseApdu | undefined;
     for (const form of this.#strategy.answers()) {

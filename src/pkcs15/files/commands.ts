@@ -1,7 +1,7 @@
 import { type CommandApdu, findTlv, readTlvs } from "../../apdu/index.ts";
 import { concatSecret, DataError } from "../../bytes/index.ts";
 
-/** All the data there is, as far as a short command can say it. */
+/** All the data, as far as a short command can request them. */
 const ALL = 256;
 
 const command = (ins: number, p1: number, p2: number, data?: Uint8Array, ne?: number): CommandApdu => ({
@@ -13,7 +13,7 @@ const command = (ins: number, p1: number, p2: number, data?: Uint8Array, ne?: nu
   ...(ne !== undefined && { ne }),
 });
 
-/** What SELECT gives back (ISO/IEC 7816-4 section 11.1.1, table 63). */
+/** The requested answer of SELECT (ISO/IEC 7816-4 section 11.1.1, table 63). */
 export const SELECT_ANSWER = { FCI: 0x00, FCP: 0x04, NOTHING: 0x0c } as const;
 export type SelectAnswer = (typeof SELECT_ANSWER)[keyof typeof SELECT_ANSWER];
 
@@ -44,7 +44,7 @@ export function updateRecord(number: number, data: Uint8Array): CommandApdu {
   return command(0xdc, number, 0x04, data);
 }
 
-/** APPEND RECORD: one more behind the last (section 11.4.6). */
+/** APPEND RECORD: adds a record at the end (section 11.4.6). */
 export function appendRecord(data: Uint8Array): CommandApdu {
   return command(0xe2, 0x00, 0x00, data);
 }
@@ -63,7 +63,7 @@ export function deleteFile(id: Uint8Array): CommandApdu {
   return command(0xe4, 0x00, 0x00, id);
 }
 
-/** VERIFY; without data it asks for the status and costs no try (ISO/IEC 7816-4 section 11.6.6). */
+/** VERIFY; without data it queries the state and spends no try (ISO/IEC 7816-4 section 11.6.6). */
 export function verify(reference: number, pin?: Uint8Array): CommandApdu {
   return { ...command(0x20, 0x00, reference, pin), conceal: "command" };
 }
@@ -78,7 +78,7 @@ export function changeReferenceData(reference: number, oldPin: Uint8Array, newPi
   return { ...command(0x24, 0x00, reference, concatSecret(oldPin, newPin)), conceal: "command" };
 }
 
-/** RESET RETRY COUNTER with the code that resets and a new PIN (section 11.6.10). */
+/** RESET RETRY COUNTER with the resetting code and a new PIN (section 11.6.10). */
 export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Uint8Array): CommandApdu {
   return { ...command(0x2c, 0x00, reference, concatSecret(puk, newPin)), conceal: "command" };
 }
@@ -86,17 +86,19 @@ export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Ui
 /** Control reference templates of MANAGE SECURITY ENVIRONMENT (section 11.5.11, table 99; ISO/IEC 7816-4 table 55). */
 export const TEMPLATE = { AUTHENTICATION: 0xa4, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
 
-/** MSE SET: what the next operation with a secret key works with. P1 = 41: computation, decipherment, authentication. */
+/**
+ * MSE SET: the environment of the next operation with a secret key. P1 = 41: computation, decipherment, authentication.
+ */
 export function setEnvironment(template: number, data: Uint8Array): CommandApdu {
   return command(0x22, 0x41, template, data);
 }
 
-/** PSO: COMPUTE DIGITAL SIGNATURE over what is to be signed (ISO/IEC 7816-8 section 5.4.2). */
+/** PSO: COMPUTE DIGITAL SIGNATURE over the given input (ISO/IEC 7816-8 section 5.4.2). */
 export function computeSignature(input: Uint8Array): CommandApdu {
   return command(0x2a, 0x9e, 0x9a, input, ALL);
 }
 
-/** PSO: DECIPHER a cryptogram behind its padding indicator (ISO/IEC 7816-8 section 5.4.9). */
+/** PSO: DECIPHER a cryptogram after its padding indicator (ISO/IEC 7816-8 section 5.4.9). */
 export function decipher(cryptogram: Uint8Array): CommandApdu {
   return { ...command(0x2a, 0x80, 0x86, cryptogram, ALL), conceal: "answer" };
 }
@@ -111,20 +113,20 @@ export function generalAuthenticate(template: Uint8Array): CommandApdu {
   return command(0x86, 0x00, 0x00, template, ALL);
 }
 
-/** What SELECT tells of a file, as far as it does (ISO/IEC 7816-4 section 7.4.3, table 10). */
+/** A file's control information, as far as SELECT returns it (ISO/IEC 7816-4 section 7.4.3, table 10). */
 export interface FileControl {
-  /** Bytes that may be read. */
+  /** Number of readable bytes. */
   readonly size: number | undefined;
   readonly structure: "transparent" | "records" | "df" | undefined;
-  /** How many, of a file of records. */
+  /** Number of records, for a record file. */
   readonly records: number | undefined;
-  /** All records are of this many bytes. */
+  /** The length of all records. */
   readonly recordSize: number | undefined;
   /** Access rules in the card's own coding, tag and value: 86 proprietary, 8B by reference, 8C compact, AB expanded. */
   readonly security: readonly { readonly tag: number; readonly value: Uint8Array }[];
 }
 
-/** Of a file of which the card tells nothing. */
+/** For a file of which nothing is known. */
 export const NOTHING_TOLD: FileControl = {
   size: undefined,
   structure: undefined,
@@ -137,7 +139,7 @@ const FCP_IN_FCI = 0x62;
 const TAG = { DATA_BYTES: 0x80, ALL_BYTES: 0x81, DESCRIPTOR: 0x82 } as const;
 const SECURITY: ReadonlySet<number> = new Set([0x86, 0x8b, 0x8c, 0xab]);
 
-/** Reads FCP, or FCI with or without FCP in it. What is none of them tells nothing: no file is given up for it. */
+/** Parses FCP, or FCI with or without FCP in it. Anything else is treated as empty, so that the file stays usable. */
 export function readFileControl(data: Uint8Array): FileControl {
   try {
     return read(data);
@@ -167,7 +169,7 @@ function number(bytes: Uint8Array | undefined): number | undefined {
   return bytes.reduce((value, octet) => value * 256 + octet, 0);
 }
 
-/** Structures whose records are all of one size: linear fixed, cyclic, each with or without TLV in it (section 7.4.5, table 12). */
+/** Structures with records of one size: linear fixed, cyclic, each with or without TLV (section 7.4.5, table 12). */
 const FIXED: ReadonlySet<number> = new Set([2, 3, 6, 7]);
 
 /** File descriptor byte, data coding byte, maximum record size, number of records (section 7.4.5). */
@@ -178,7 +180,7 @@ function readDescriptor(descriptor: Uint8Array): Pick<FileControl, "structure" |
   if ((first & 0x38) === 0x38) return { structure: "df", ...none };
   const structure = first & 0x07;
   if (structure <= 1) return { structure: "transparent", ...none };
-  // A size of one byte stands alone.
+  // A size may have one byte.
   const recordSize = FIXED.has(structure) ? number(descriptor.subarray(2, 4)) : undefined;
   return { structure: "records", records: number(descriptor.subarray(4)), recordSize };
 }

@@ -9,12 +9,12 @@ import { type FilePath, pathName, resolve } from "./paths.ts";
 import type { PublicCache } from "./public-cache.ts";
 import type { Pkcs15Session } from "./session.ts";
 
-/** How a card is asked for the bytes of a file. */
+/** How to read a file's bytes. */
 export interface FileAccess {
-  /** Whatever comes before reading. @throws {StatusError} if there is no such file. */
+  /** Prepares reading. @throws {StatusError} if there is no such file. */
   open(turn: CardSession, place: FilePath): Promise<FileControl>;
   read(place: FilePath, offset: number, length: number): CommandApdu;
-  /** Whether what one command brought is all that there is; left out where only the file's end tells. */
+  /** Whether one command's answer is complete; absent if only the file's end shows it. */
   isAll?(data: Uint8Array): boolean;
 }
 
@@ -24,14 +24,14 @@ const STANDARD_ACCESS: FileAccess = {
   read: (_place, offset, length) => readBinary(offset, length),
 };
 
-/** What one byte counts: FF is reserved (ISO/IEC 7816-4 section 11.4.1). */
+/** Largest record number: FF is reserved (ISO/IEC 7816-4 section 11.4.1). */
 const MAX_RECORDS = 254;
 
 /**
- * The records of the current file, which is one of records: from the first to the last that the card has, or one of them, where a
- * path names its number (ISO/IEC 7816-15 section 8.2.5).
+ * The records of the current record file: all of them, or one, if a path names its number (ISO/IEC 7816-15 section
+ * 8.2.5).
  * @param only The number, from 1.
- * @throws {StatusError} for any refusal but that there is no such record.
+ * @throws {StatusError} for any refusal except that there is no such record.
  */
 export async function readRecords(
   turn: CardSession,
@@ -53,49 +53,49 @@ export async function readRecords(
 /** A file as far as it was read. */
 interface FileContents {
   readonly bytes: Uint8Array;
-  /** Its size, where the card told. */
+  /** Its size, if the card reported it. */
   readonly control: FileControl;
 }
 
 interface ReadOptions {
-  /** Bytes to leave out, and to read then at most. Of a file of records the first is the number of the one to read. */
+  /** Bytes to skip, and most bytes to read. For a record file the first is the record's number. */
   readonly offset?: number;
   readonly length?: number;
-  /** The card guards it by a PIN: no copy is kept of it. */
+  /** Whether a PIN protects it: then no copy is stored. */
   readonly guarded?: boolean;
-  /** Asked after each part: whether what is there so far is enough. */
+  /** Called after each part: whether the bytes read so far are enough. */
   readonly enough?: (bytes: Uint8Array) => boolean;
 }
 
-/** What even offsets of READ BINARY reach (ISO/IEC 7816-4 section 11.3.2). */
+/** Limit of the offsets of the even READ BINARY (ISO/IEC 7816-4 section 11.3.2). */
 const MAX_OFFSET = 0x7fff;
 const SHORT_CHUNK = 256;
 const EXTENDED_CHUNK = 65_536;
-/** Sizes to fall back to when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
+/** Sizes to use when a card refuses a longer one: 255 of old MyEID cards (OpenSC, card-myeid.c), 128, 64. */
 const SMALLER_CHUNKS: readonly number[] = [255, 128, 64];
-/** Less than a card gives at a time unless the file ends there: one that hands out a byte at a time is not waited for. */
+/** Fewer bytes than this mean the end of the file: a card that returns a byte at a time is not supported. */
 const MIN_PART = 32;
 
-/** How cards refuse to read behind the end. */
+/** Refusals to read after the end. */
 const BEHIND_END: ReadonlySet<number> = new Set([SW.WRONG_P1_P2, SW.INCORRECT_P1_P2, SW.WRONG_LENGTH]);
 
-/** The end was reached: the rest is shorter than what was asked for, or there is none behind what is `begun`. */
+/** Whether the end was reached: the answer is shorter than requested, or empty after the `begun` bytes. */
 function isEnd(sw: number, begun: boolean): boolean {
   return sw === SW.OK || sw === SW.END_OF_FILE || (begun && BEHIND_END.has(sw));
 }
 
-/** The files of a card, each read when it is first asked for, and once. */
+/** The files of a card, each read on first use and cached. */
 export class CardFiles {
   readonly #session: Pkcs15Session;
   readonly #extended: boolean;
   readonly #access: FileAccess;
   readonly #read = new Map<string, MemoizedAsync<FileContents>>();
-  /** Files of which no copy is taken: the last one did not parse. */
+  /** Files whose stored copies are ignored: the last one did not parse. */
   readonly #doubted = new Set<string>();
   #chunk = SHORT_CHUNK;
   #cache: PublicCache | undefined;
 
-  /** @param extended The card says that it takes commands with extended length fields. */
+  /** @param extended Whether the card announces extended length. */
   constructor(session: Pkcs15Session, extended: boolean, access: FileAccess = STANDARD_ACCESS) {
     this.#session = session;
     this.#extended = extended;
@@ -103,8 +103,8 @@ export class CardFiles {
   }
 
   /**
-   * A file, or the part of it that `options` name.
-   * @throws {StatusError} 6A82 if there is none, 6982 if it wants a PIN; a failed read is not remembered.
+   * Reads a file, or the part of it in `options`.
+   * @throws {StatusError} 6A82 if there is none, 6982 if it needs a PIN; a failure is not cached.
    */
   read(place: FilePath, options: ReadOptions = {}): Promise<FileContents> {
     const key = partKey(place, options.offset, options.length);
@@ -113,7 +113,7 @@ export class CardFiles {
     );
   }
 
-  /** Whether {@link read} of the same part costs no exchange: it was read before, or there is a copy. */
+  /** Whether {@link read} of the same part costs no exchange: it is cached, or there is a stored copy. */
   async isAtHand(place: FilePath, offset?: number, length?: number): Promise<boolean> {
     const key = partKey(place, offset, length);
     if (this.#read.get(key)?.known === true) return true;
@@ -127,13 +127,13 @@ export class CardFiles {
 
   #once(key: string, read: () => Promise<FileContents>): Promise<FileContents> {
     const kept = this.#read.get(key);
-    // After a failure the options may be others.
+    // After a failure the options may differ.
     const file = kept?.known === true ? kept : memoizeAsync(read);
     this.#read.set(key, file);
     return file();
   }
 
-  /** From now on copies of public files are taken from there, and put there. */
+  /** Uses this store for copies of public files from now on. */
   keepCopies(cache: PublicCache | undefined): void {
     this.#cache = cache;
   }
@@ -148,9 +148,7 @@ export class CardFiles {
     return contents;
   }
 
-  /**
-   * A file of `df` by its short identifier, 1 to 30, to its end. Errors as of {@link read}.
-   */
+  /** Reads a file of `df` by its short identifier, 1 to 30, to its end. Errors as for {@link read}. */
   readShort(df: FilePath, shortId: number): Promise<FileContents> {
     const name = `short identifier ${shortId}`;
     const read = async (turn: CardSession): Promise<FileContents> => {
@@ -165,13 +163,13 @@ export class CardFiles {
     return this.#once(shortKey(df, shortId), () => this.#session.read(read));
   }
 
-  /** What is known of a file is old: the next one who asks reads it again. */
+  /** Forgets a file; the next caller reads it again. */
   forget(place: FilePath): void {
     const name = pathName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#read.delete(key);
   }
 
-  /** What was read does not parse: it is read from the card when it is next asked for, whatever copies there are. */
+  /** Forgets a file that did not parse, and ignores its stored copies. */
   doubt(place: FilePath): void {
     const name = pathName(place);
     for (const key of this.#read.keys()) if (key.startsWith(`${name} `)) this.#doubted.add(key);
@@ -179,13 +177,13 @@ export class CardFiles {
     this.#session.doubt();
   }
 
-  /** The card was written to: what was read of it, and copies of that, are old. */
+  /** Call it after a write: forgets a file and its stored copies. */
   forgetAll(): void {
     this.#read.clear();
     this.#cache = undefined;
   }
 
-  /** The whole file, to its end, whatever was read of it before. */
+  /** Reads the whole file to its end, without the cache. */
   readAnew(turn: CardSession, place: FilePath): Promise<FileContents> {
     this.forget(place);
     return this.#fetch(turn, place, {});
@@ -193,13 +191,13 @@ export class CardFiles {
 
   async #fetch(turn: CardSession, place: FilePath, options: ReadOptions): Promise<FileContents> {
     const control = await this.#access.open(turn, place);
-    if (control.structure === "df") throw new MalformedAnswerError(`${pathName(place)} is a DF where a file belongs`);
+    if (control.structure === "df") throw new MalformedAnswerError(`${pathName(place)} is a DF, not a file`);
     if (control.structure === "records") return fromRecords(turn, place, control, options);
     try {
       return { bytes: await this.#readTransparent(turn, place, control.size, options), control };
     } catch (error) {
       if (!(error instanceof StatusError && error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)) throw error;
-      // A card that tells nothing of its files has records where it knows no bytes.
+      // If the card reports nothing of its files, one without readable bytes may have records.
       return fromRecords(turn, place, { ...control, structure: "records" }, options);
     }
   }
@@ -217,7 +215,7 @@ export class CardFiles {
       const { data, sw } = await this.#part(turn, place, { at, wanted, size, begun: at > offset });
       bytes = concat(bytes, data.subarray(0, end - at));
       if (sw === SW.OK && data.length > 0) {
-        // Nobody asks for more where the card gave less than any card can, or so little that there can be no more.
+        // Stops if the card returned less than any card would, or so little that there can be no more.
         if (data.length < Math.min(wanted, size === undefined ? SHORT_CHUNK : MIN_PART)) break;
         if (enough?.(bytes) === true || this.#access.isAll?.(data) === true) break;
         continue;
@@ -229,7 +227,7 @@ export class CardFiles {
     return bytes;
   }
 
-  /** One READ BINARY. A file whose size is known has bytes, and ends where it says: all else may be an accident. */
+  /** One READ BINARY. If a file's size is known, a read without bytes is an error before its end. */
   async #part(
     turn: CardSession,
     place: FilePath,
@@ -239,7 +237,7 @@ export class CardFiles {
     if (size === undefined) return send();
     const answer = begun ? await confirmedAnswer(send) : await send();
     if (!begun && answer.sw === SW.OK && answer.data.length === 0) {
-      throw new MalformedAnswerError(`the card gives nothing of ${pathName(place)}, which has ${size} bytes`);
+      throw new MalformedAnswerError(`the card returned no bytes of ${pathName(place)}, which has ${size} bytes`);
     }
     return answer;
   }
@@ -252,7 +250,7 @@ export class CardFiles {
   }
 }
 
-/** Names a part of a file among all that was read. */
+/** The cache key of a part of a file. */
 function partKey(place: FilePath, offset = 0, length?: number): string {
   return `${pathName(place)} ${offset} ${length ?? ""}`;
 }
@@ -261,7 +259,7 @@ function shortKey(df: FilePath, shortId: number): string {
   return `${pathName(df)} short identifier ${shortId}`;
 }
 
-/** The records joined: that is how a directory file of records holds its objects. */
+/** The joined records: a directory of records is parsed so. */
 async function fromRecords(
   turn: CardSession,
   place: FilePath,
@@ -271,13 +269,13 @@ async function fromRecords(
   return { bytes: concat(...(await readRecords(turn, place, control, offset))), control };
 }
 
-/** How a value is read, wherever it is. */
+/** Reads a value from any place. */
 export type ValueOptions = Pick<ReadOptions, "enough" | "guarded">;
 
 /**
- * The part of a file that a reference of a directory names, as far as the file goes.
+ * Reads the part of a file that a directory refers to, as far as the file goes.
  * @param df The application's.
- * @param report Hears of a file that ends before the part does.
+ * @param report Called for a file that ends before the part does.
  * @throws {MalformedAnswerError} if it ends before the part begins; {StatusError} if the card refuses.
  */
 export async function readReference(
@@ -289,7 +287,7 @@ export async function readReference(
 ): Promise<Uint8Array> {
   const { index = 0, length } = file;
   const { bytes, control } = await readPart(files, df, file, options);
-  // Of a file of records it is the number of one.
+  // In a record file the index is a record's number.
   if (control.structure === "records" || options.enough?.(bytes) === true) return bytes;
   if (bytes.length === 0 && index > 0) throw new MalformedAnswerError(`the file ends before byte ${index}`);
   if (length !== undefined && length > bytes.length)

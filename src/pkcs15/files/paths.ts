@@ -2,7 +2,7 @@ import { concat, DataError, equalBytes, startsWith, toHex } from "../../bytes/in
 import type { DirectoryEntry } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
 
-/** A file on the card, by its way from the master file, or from the application's DF where the way to that is not known. */
+/** A file's path from the master file, or from the application's DF if its own path is unknown. */
 export interface FilePath {
   readonly from: "master-file" | "application";
   /** Two bytes for each file identifier; the master file's own is left out. */
@@ -17,7 +17,7 @@ export function pathName({ from, path }: FilePath): string {
   return [from === "master-file" ? "3F00" : ".", ...ids].join("/");
 }
 
-/** The DF that a file is in. */
+/** The DF of a file. */
 export function parentOf(place: FilePath): FilePath {
   return { from: place.from, path: place.path.subarray(0, -2) };
 }
@@ -31,37 +31,37 @@ export function masterFilePath(...ids: readonly number[]): FilePath {
 }
 
 /**
- * Where a path of a directory file leads (ISO/IEC 7816-15 section 8.2.5): from the master file if it begins there, else from the
- * application's DF.
- * @throws {DataError} for a short EF identifier, which is no path.
+ * Resolves a path of a directory file (ISO/IEC 7816-15 section 8.2.5): from the master file if it begins there, else
+ * from the application's DF.
+ * @throws {DataError} for a short EF identifier, which is not a path.
  */
 export function resolve(application: FilePath, { path }: FileReference): FilePath {
   if (startsWith(path, MASTER_FILE)) return { from: "master-file", path: path.subarray(2) };
-  if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier, where a path belongs`);
+  if (path.length % 2 !== 0) throw new DataError(`path ${toHex(path)}: a short identifier instead of a path`);
   return childOf(application, path);
 }
 
-/** The file that an object's value has to itself; a part of one that holds others too is none. */
+/** The file that holds only this object's value; undefined if it holds others too. */
 export function ownFile(application: FilePath, entry: DirectoryEntry): FilePath | undefined {
   if (!("value" in entry) || entry.value?.kind !== "file") return undefined;
   const { file } = entry.value;
   return file.index === undefined ? resolve(application, file) : undefined;
 }
 
-/** A part of a file, that holds others too. */
+/** A part of a file that holds other values too. */
 export type FilePart = FileReference & { readonly index: number; readonly length: number };
 
-/** Without an index or a length the part of the file is not known. */
+/** Without an index or a length the part is unknown. */
 export function isPart(file: FileReference): file is FilePart {
   return file.index !== undefined && file.length !== undefined;
 }
 
-/** Whether two parts of one file have a byte in common. */
+/** Whether two parts of one file overlap. */
 export function overlap(one: FilePart, other: FilePart): boolean {
   return one.index < other.index + other.length && other.index < one.index + one.length;
 }
 
-/** The two parts as one, if one begins in the same file where the other ends. */
+/** Joins two adjacent parts of one file. */
 export function joined(one: FilePart, other: FilePart): FilePart | undefined {
   if (!equalBytes(one.path, other.path)) return undefined;
   if (one.index + one.length !== other.index && other.index + other.length !== one.index) return undefined;

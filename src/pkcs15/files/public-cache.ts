@@ -3,18 +3,18 @@ import { digest } from "../../crypto/index.ts";
 import type { TokenInfo } from "../syntax/token-info.ts";
 
 /**
- * Where copies of public files are kept from one process to the next, if anywhere: a map, a folder, a database. A failure of its
- * own is no reason to fail, nor is a copy that is not whole; what it gives is read like anything from a card, with no trust in it.
+ * A store for copies of public files between processes: a map, a folder, a database. Its failures and incomplete copies
+ * are ignored; its contents are as untrusted as a card's.
  */
 export interface PublicFileStore {
   get(key: string): Promise<Uint8Array | undefined>;
   set(key: string, bytes: Uint8Array): Promise<void>;
 }
 
-/** Every copy begins with the SHA-256 of the rest: one that was kept in part is no copy. */
+/** Every copy begins with the SHA-256 of the rest, which detects incomplete ones. */
 const HASH_LENGTH = 32;
 
-/** A store from which nothing comes but what was put there, and no error: without a copy the card is asked. */
+/** Wraps a store so that it returns only what was put there, and never fails: without a copy the card is read. */
 export function reliable(store: PublicFileStore): PublicFileStore {
   return {
     async get(key): Promise<Uint8Array | undefined> {
@@ -37,7 +37,7 @@ export function reliable(store: PublicFileStore): PublicFileStore {
   };
 }
 
-/** The part of a store that belongs to one state of one card: its serial number, and the time of its last update. */
+/** The part of a store for one state of one card: its serial number, and the time of its last update. */
 export class PublicCache {
   readonly #store: PublicFileStore;
   readonly #prefix: string;
@@ -48,12 +48,12 @@ export class PublicCache {
   }
 
   /**
-   * @param application What tells applications of one card apart.
-   * @returns Undefined for a card that does not say which one it is, or when it was last changed.
+   * @param application Distinguishes the applications of one card.
+   * @returns Undefined for a card without a serial number or a time of the last update.
    */
   static of(store: PublicFileStore, application: string, info: TokenInfo | undefined): PublicCache | undefined {
     if (!info?.lastUpdate || !("time" in info.lastUpdate)) return undefined;
-    // Personalisation that leaves the number out writes zeros.
+    // Personalisation without a number writes zeros.
     if (info.serialNumber.every((octet) => octet === 0)) return undefined;
     return new PublicCache(store, `${toHex(info.serialNumber)} ${application} ${info.lastUpdate.time}`);
   }

@@ -1,5 +1,6 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CardError, isExecutionError, type ResponseApdu, StatusError } from "../../apdu/index.ts";
-import { type Card, type CardExchange, type ExclusiveAccess, SelectedApplication } from "../../card/index.ts";
+import { type Card, type CardExchange, type HoldOptions, SelectedApplication } from "../../card/index.ts";
 import { SELECT_ANSWER, SELECT_BY, select, type SelectAnswer } from "./commands.ts";
 import type { PublicFileStore } from "./public-cache.ts";
 import { childOf, type FilePath, masterFilePath, pathName } from "./paths.ts";
@@ -12,34 +13,34 @@ import {
   unknownState,
 } from "./card-session.ts";
 
-/** How the application is reached on its card. */
+/** How to reach the application on its card. */
 export interface ApplicationAddress {
-  /** What SELECT by name takes; undefined where the files are simply there. */
+  /** The name for SELECT; undefined if the files are reachable without one. */
   readonly aid: Uint8Array | undefined;
-  /** Its DF; from: "application" with an empty path where only the name leads there. */
+  /** Its DF; from: "application" with an empty path if only the name leads there. */
   readonly df: FilePath;
 }
 
-/** What is known of a card's volatile state, for all sessions with its applications. */
+/** The cached volatile state of a card, for all sessions with its applications. */
 export class CardStateCache {
   readonly card: Card;
   readonly store: PublicFileStore | undefined;
-  /** Whether the card has files, as far as anybody has asked. */
+  /** Whether the card has files, if known. */
   selectsFiles = true;
   #state: CardState = unknownState();
-  /** {@link Card.transaction} and {@link Card.resets} for which the state holds. */
+  /** The {@link Card.transaction} and {@link Card.resets} for which the state is valid. */
   #transaction = 0;
   #resets = 0;
-  /** The security environment that was set last, perhaps in an earlier transaction. */
+  /** The last security environment, perhaps of an earlier transaction. */
   #environment: string | undefined;
 
-  /** @param store Where copies of public files are kept, if anywhere. */
+  /** @param store For copies of public files, if any. */
   constructor(card: Card, store?: PublicFileStore) {
     this.card = card;
     this.store = store;
   }
 
-  /** What the card has selected and set in the transaction under way. */
+  /** The volatile state in the present transaction. */
   get state(): CardState {
     if (this.#transaction !== this.card.transaction) {
       this.#environment = this.#resets === this.card.resets ? this.#state.environment : undefined;
@@ -49,21 +50,21 @@ export class CardStateCache {
   }
 
   /**
-   * The security environment that the card has if no other program set one since; a caller that relies on it checks the result with the
-   * public key.
+   * The security environment that the card has unless another program set one since; a caller that relies on it checks
+   * the result with the public key.
    */
   get lastEnvironment(): string | undefined {
     return this.state.environment ?? this.#environment;
   }
 
-  /** Nothing is known of the card's state any more. */
+  /** Forgets the card's state. */
   reset(): void {
     this.#state = unknownState();
     this.#transaction = this.card.transaction;
     this.#resets = this.card.resets;
   }
 
-  /** An environment of an earlier transaction proved right, or did not. */
+  /** Reports whether an environment of an earlier transaction was right. */
   checked(environment: string | undefined): void {
     this.#environment = undefined;
     this.state.environment = environment;
@@ -74,38 +75,41 @@ export class CardStateCache {
 export interface KeyWork {
   /** The security environment that it needs; undefined if the commands name the key. */
   readonly environment: string | undefined;
-  /** @throws {LoginRequiredError} if the PIN that the key wants is not verified. */
+  /** @throws {LoginRequiredError} if the key's PIN is not verified. */
   readonly requireLogin: () => void;
-  /** The file that must be current; left out if the key's DF will do. Selecting it confirms the application as well. */
+  /** The file that must be current; absent if the key's DF is enough. Selecting it confirms the application as well. */
   readonly file?: FilePath | undefined;
   /** Makes the key's DF or file current and sets the environment. */
   readonly prepare: (turn: CardSession) => Promise<void>;
   readonly compute: (turn: CardSession) => Promise<Uint8Array>;
-  /** What to throw in place of an error of the two, within the same turn: the card may be asked what its refusal means. */
+  /** Replaces an error of the two within the same transaction: it may ask the card for the cause. */
   readonly explain: (turn: CardSession, error: unknown) => Promise<unknown>;
-  /** Whether a result is the key's; undefined if that cannot be told without an exchange. */
+  /** Whether a result is the key's; undefined if that is unknown without an exchange. */
   readonly isRight: (result: Uint8Array) => boolean | undefined;
-  /** The result can be checked by {@link isRight}. */
+  /** Whether {@link isRight} can check the result. */
   readonly checkable: boolean;
-  /** A result of the confirmed application. @throws {WrongResultError} for an RSA result that the public key disproves. */
+  /**
+   * Checks a result of the confirmed application.
+   * @throws {WrongResultError} for an RSA result that does not match the public key.
+   */
   readonly checked: (result: Uint8Array) => Uint8Array;
 }
 
-/** The application of ISO/IEC 7816-15 on a card that other programs may use as well. */
+/** The application of ISO/IEC 7816-15 on a card that other programs may use too. */
 export class Pkcs15Session {
   readonly #card: Card;
   #address: ApplicationAddress;
-  /** A file that SELECT finds only if the application is the one that answers. */
+  /** A file that SELECT finds only in this application. */
   #probeFile: FilePath;
-  /** A file that is selected next anyway: it confirms the application instead. */
+  /** A file that is selected next anyway, which confirms the application instead. */
   #nextFile: FilePath | undefined;
   readonly #cache: CardStateCache;
   readonly #application: SelectedApplication;
-  /** The forms of SELECT that the card takes, the one to be tried first in front. */
+  /** The forms of SELECT that the card supports, the preferred one first. */
   #answers: readonly SelectAnswer[] = Object.values(SELECT_ANSWER);
   #byPath = true;
 
-  /** @param selectedNow The application was selected a moment ago. */
+  /** @param selectedNow Whether the application was just selected. */
   constructor(cache: CardStateCache, address: ApplicationAddress, probeFile: FilePath, selectedNow: boolean) {
     this.#cache = cache;
     this.#card = cache.card;
@@ -130,12 +134,12 @@ export class Pkcs15Session {
   }
 
   /**
-   * Runs `work`, which only reads, with the card to itself. If another program may have selected another application, and the
-   * card refuses what `work` asks, the application is confirmed or selected and `work` runs once more.
+   * Runs `work`, which only reads, with exclusive use of the card. If another program may have selected another
+   * application, and the card refuses, the application is confirmed or selected and `work` runs once more.
    */
-  read<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  read<T>(work: (turn: CardSession) => Promise<T>, options?: CallOptions): Promise<T> {
     return this.#application.runOptimistically(async (exchange, attempt) => {
-      // Where only its name leads to the files, the DF that they are in must be the current one.
+      // If only its name leads to the files, their DF must be the current one.
       if (this.#address.df.from === "application") await attempt.confirm();
       try {
         return await work(this.#turn(exchange));
@@ -143,69 +147,66 @@ export class Pkcs15Session {
         if (error instanceof StatusError) await attempt.confirm();
         throw error;
       }
-    }, signal);
+    }, options);
   }
 
   /**
    * Runs `work`, which must not reach another application even once: it could spend a try of a PIN there, or write. The
    * application is confirmed first, by a SELECT that drops no verified PIN.
-   * @param access A hold of the card, for work within it.
    */
-  run<T>(work: (turn: CardSession) => Promise<T>, signal?: AbortSignal, access?: ExclusiveAccess): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), signal, access);
+  run<T>(work: (turn: CardSession) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return this.#application.runConfirmed((exchange) => work(this.#turn(exchange)), options);
   }
 
   /**
    * Uses a private key. A result that the public key can check is computed with the environment that was set last; if it is not
    * right, or refused, the application is confirmed, the environment set, and the result computed once more.
-   * @param access A hold of the card, for work within it.
    */
-  useKey(work: KeyWork, signal?: AbortSignal, access?: ExclusiveAccess): Promise<Uint8Array> {
-    return this.#application.runOptimistically(
-      async (exchange, attempt) => {
-        const turn = this.#turn(exchange);
-        work.requireLogin();
-        if (!attempt.confirmed && work.checkable && work.environment === this.#cache.lastEnvironment) {
-          const result = await work.compute(turn).catch((error: unknown) => {
-            if (error instanceof CardError) return undefined;
-            throw error;
-          });
-          const isRight = result !== undefined && work.isRight(result) === true;
-          this.#cache.checked(isRight ? work.environment : undefined);
-          return isRight ? result : attempt.startOver();
-        }
-        this.#nextFile = work.file;
-        await attempt.confirm();
-        let result: Uint8Array;
-        try {
-          await work.prepare(turn);
-          result = await work.compute(turn);
-        } catch (error) {
-          throw await work.explain(turn, error);
-        }
-        return work.checked(result);
-      },
-      signal,
-      access,
-    );
+  useKey(work: KeyWork, options?: HoldOptions): Promise<Uint8Array> {
+    return this.#application.runOptimistically(async (exchange, attempt) => {
+      const turn = this.#turn(exchange);
+      work.requireLogin();
+      if (!attempt.confirmed && work.checkable && work.environment === this.#cache.lastEnvironment) {
+        const result = await work.compute(turn).catch((error: unknown) => {
+          if (error instanceof CardError) return undefined;
+          throw error;
+        });
+        const isRight = result !== undefined && work.isRight(result) === true;
+        this.#cache.checked(isRight ? work.environment : undefined);
+        return isRight ? result : attempt.startOver();
+      }
+      this.#nextFile = work.file;
+      await attempt.confirm();
+      let result: Uint8Array;
+      try {
+        await work.prepare(turn);
+        result = await work.compute(turn);
+      } catch (error) {
+        throw await work.explain(turn, error);
+      }
+      return work.checked(result);
+    }, options);
   }
 
-  /** Takes note of where the application's DF is, if only its name was known: its files say. */
+  /** Sets the application's DF, if only its name was known: its files contain the path. */
   locate(df: FilePath): void {
     if (this.#address.df.from !== "application" || df.from !== "master-file") return;
     const { state } = this.#cache;
     if (state.directory === pathName(this.#address.df)) state.directory = pathName(df);
     this.#address = { ...this.#address, df };
-    // By its path it is seen without the application's name, whose selection drops a verified PIN on many cards.
+    // By its path it is found without the application's name, whose selection drops a verified PIN on many cards.
     if (this.#probeFile.from === "application") this.#probeFile = childOf(df, this.#probeFile.path);
   }
 
-  /** What was read makes no sense: perhaps another file is selected than the card said. The next reading selects its file anew. */
+  /**
+   * Call it if the data did not parse: perhaps another file is selected than assumed. The next read selects its file
+   * again.
+   */
   doubt(): void {
     this.#cache.state.file = undefined;
   }
 
-  /** Makes the card forget all that was verified. */
+  /** Makes the card forget all verified PINs. */
   reset(): Promise<void> {
     return this.#card.reset();
   }
@@ -214,7 +215,7 @@ export class Pkcs15Session {
     this.#begun();
     const next = this.#nextFile;
     this.#nextFile = undefined;
-    // What has no path would be reached by the application's name.
+    // Without a path only the application's name would lead to it.
     if (next?.from === "master-file" && (await this.#isThere(exchange, next))) return true;
     return this.#isThere(exchange, this.#probeFile);
   }
@@ -239,7 +240,7 @@ export class Pkcs15Session {
     this.#begun();
   }
 
-  /** Nothing is known of the files but the DF that is current after a SELECT by name, or after nothing but reads. */
+  /** After a SELECT by name only the DF is known to be current; after reads nothing changes. */
   #begun(): void {
     this.#cache.reset();
     if (this.#address.df.from === "application") this.#cache.state.directory = pathName(this.#address.df);
@@ -265,12 +266,12 @@ export class Pkcs15Session {
   }
 }
 
-/** SELECT by name; some cards give nothing back, and want to be asked so. */
+/** SELECT by name; some cards return nothing, and must be asked for no answer. */
 export async function selectByName(send: CardExchange["send"], aid: Uint8Array): Promise<ResponseApdu> {
   const answer = await send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.FCI));
   if (!REFUSES_FORM.has(answer.sw)) return answer;
   return send(select(SELECT_BY.DF_NAME, aid, SELECT_ANSWER.NOTHING));
 }
 
-/** Where PKCS #15 v1.1 section 5.4 puts the application where nothing else tells. */
+/** Where PKCS #15 v1.1 section 5.4 puts the application by default. */
 export const USUAL_DF = masterFilePath(0x5015);

@@ -11,7 +11,7 @@ import {
 } from "../../card/index.ts";
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
 
-/** What a card is asked to do with a private key. */
+/** The operations of a card with a private key. */
 export type KeyOperation = "sign" | "decipher" | "derive";
 
 /** One use of a private key. */
@@ -22,7 +22,7 @@ export interface KeyRequest {
   readonly key: KeyFacts;
 }
 
-/** What is known of a private key when it is used. */
+/** The properties of a private key for a use. */
 export interface KeyFacts {
   readonly type: "rsa" | "ec";
   /** Of the modulus, or of a coordinate. */
@@ -31,21 +31,21 @@ export interface KeyFacts {
   readonly reference: number | undefined;
   /** The last identifier of its path: the key file's, or the DF's. Empty if it has no path. */
   readonly file: Uint8Array;
-  /** Its access rules speak of INTERNAL AUTHENTICATE, and not of signatures. */
+  /** Whether its access rules name INTERNAL AUTHENTICATE, and not signatures. */
   readonly authenticates: boolean;
-  /** What TokenInfo says of its algorithms. */
+  /** Its algorithms according to TokenInfo. */
   readonly algorithms: readonly AlgorithmInfo[];
-  /** SubjectPublicKeyInfo of its public half, if that is known. */
+  /** SubjectPublicKeyInfo of its public half, if known. */
   readonly publicKey?: Uint8Array | undefined;
 }
 
-/** How a card is asked: the environment that must hold, the commands, and what the answer to the last one means. */
+/** How to use a key: the security environment, the commands, and how to parse the last answer. */
 export interface KeyUse {
   readonly environment: CommandApdu | undefined;
-  /** The key's own file must be the current one, and not only its DF. Default: false. */
+  /** Whether the key's own file must be the current one, and not only its DF. Default: false. */
   readonly inKeyFile?: boolean;
   readonly commands: readonly CommandApdu[];
-  /** @throws {MalformedAnswerError} for what cannot be a result of the key, such as one of a wrong length. */
+  /** @throws {MalformedAnswerError} for an impossible result, such as one of a wrong length. */
   readonly read: (answer: Uint8Array) => Uint8Array;
 }
 
@@ -55,11 +55,11 @@ const CRT = { ALGORITHM: 0x80, FILE: 0x81, SYMMETRIC_KEY: 0x83, KEY: 0x84, CIPHE
 const field = (tag: number, value: readonly number[] | Uint8Array): Uint8Array =>
   concat(Uint8Array.of(tag, value.length), Uint8Array.from(value));
 
-/** The algorithm, the card's own number for it: left out where the card needs none. */
+/** The algorithm, as the card's own number; absent if the card needs none. */
 export const algorithm = (reference: number | undefined): Uint8Array =>
   reference === undefined ? new Uint8Array() : field(CRT.ALGORITHM, [reference & 0xff]);
 
-/** Algorithm and mode as STARCOS names them. */
+/** STARCOS's algorithm and mode. */
 export const cipher = (...identifier: readonly number[]): Uint8Array => field(CRT.CIPHER, identifier);
 
 export const file = ({ file: id }: KeyFacts): Uint8Array => (id.length === 0 ? id : field(CRT.FILE, id));
@@ -75,17 +75,17 @@ export const keyReference = (
 /** Usage qualifier: computation, decipherment or internal authentication. */
 export const computing = (): Uint8Array => field(CRT.USAGE, [0x40]);
 
-/** The cryptogram behind its padding indicator: 00 says nothing of padding, 81 that it is the card's to take off. */
+/** The cryptogram after its padding indicator: 00 for none, 81 if the card removes the padding. */
 export const indicated = (indicator: number, cryptogram: Uint8Array): Uint8Array =>
   concat(Uint8Array.of(indicator), cryptogram);
 
-/** Zeros before an input that is shorter than a number of the key's: the same number (FIPS 186-5 section 6.4.1). */
+/** Pads a shorter input with leading zeros, which do not change the number (FIPS 186-5 section 6.4.1). */
 export function leftPadded(input: Uint8Array, length: number): Uint8Array {
   if (input.length > length) throw new DataError(`an input of ${input.length} bytes for a key of ${length}`);
   return concatSecret(new Uint8Array(length - input.length), input);
 }
 
-/** Reads an RSA result as long as the modulus. */
+/** Parses an RSA result as long as the modulus. */
 export function wholeBlock({ key, primitive, input }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   const { publicKey } = key;
   const isRight = (result: Uint8Array): boolean | undefined =>
@@ -93,17 +93,17 @@ export function wholeBlock({ key, primitive, input }: KeyRequest): (answer: Uint
   return (answer) => wholeRsaResult(answer, key.bytes, isRight);
 }
 
-/** Reads a message that the card deciphered and took out of its padding. */
+/** Parses a deciphered message without padding. */
 export function message({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   return (answer) => unpaddedMessage(answer, key.bytes);
 }
 
-/** Reads an ECDSA signature, r || s or the SEQUENCE of X.509. */
+/** Parses an ECDSA signature, r || s or the SEQUENCE of X.509. */
 export function ecdsaAnswer({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   return (answer) => ecdsaResult(answer, key.bytes);
 }
 
-/** Reads a shared point: bare, or in a dynamic authentication template, whose first object it is. */
+/** Parses a shared point: plain, or as the first object of a dynamic authentication template. */
 export function sharedX({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   return (answer) => {
     const isTemplate = answer[0] === DYNAMIC_TEMPLATE && answer.length > key.bytes;
@@ -116,7 +116,7 @@ export function sharedX({ key }: KeyRequest): (answer: Uint8Array) => Uint8Array
 /** Tag of the template around the answer of GENERAL AUTHENTICATE (ISO/IEC 7816-4 section 11.5.5). */
 const DYNAMIC_TEMPLATE = 0x7c;
 
-/** @throws {UnsupportedError} always: the card has nothing for it. */
+/** @throws {UnsupportedError} always. */
 export function refuse(request: KeyRequest): never {
-  throw new UnsupportedError(`${request.primitive} is nothing that this card does with this key`);
+  throw new UnsupportedError(`the card does not support ${request.primitive} with this key`);
 }

@@ -8,7 +8,7 @@ import {
   rsaPublicKey,
 } from "../../crypto/index.ts";
 
-/** A private key in parts, as views of the bytes that it was read from. */
+/** The parts of a private key, as views of the parsed bytes. */
 export type PrivateKeyParts = {
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
@@ -28,9 +28,9 @@ const EC_POINT = contextTag(1, "constructed");
 const EC_PARAMETERS = contextTag(0, "constructed");
 
 /**
- * Reads an unencrypted PrivateKeyInfo (RFC 5208 section 5) with an RSAPrivateKey (RFC 8017 appendix A.1.2) or an ECPrivateKey
- * (RFC 5915 section 3).
- * @throws {DataError} if it is none; {UnsupportedError} for other keys, and for an EC key without its public half.
+ * Parses an unencrypted PrivateKeyInfo (RFC 5208 section 5) with an RSAPrivateKey (RFC 8017 appendix A.1.2) or an
+ * ECPrivateKey (RFC 5915 section 3).
+ * @throws {DataError} if it is malformed; {UnsupportedError} for other keys, and for an EC key without its public half.
  */
 export function readPrivateKeyInfo(pkcs8: Uint8Array): PrivateKeyParts {
   const info = new DerReader(pkcs8, "private key").enter();
@@ -69,7 +69,7 @@ function readEc(der: Uint8Array, curve: NamedCurve): PrivateKeyParts {
   reader.integer();
   const number = reader.octetString();
   reader.optional(EC_PARAMETERS);
-  if (reader.peek() !== EC_POINT) throw new UnsupportedError("the EC private key comes without its public half");
+  if (reader.peek() !== EC_POINT) throw new UnsupportedError("the EC private key has no public half");
   const point = reader.enter(EC_POINT).bitStringBytes();
   const publicKey = encodePublicKey({ type: "ec", curve, point });
   parsePublicKey(publicKey);

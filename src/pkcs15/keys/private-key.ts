@@ -17,7 +17,7 @@ import { USAGE } from "../syntax/key.ts";
 import { ACCESS } from "../syntax/object.ts";
 import type { CardSession } from "../files/card-session.ts";
 
-/** What is known of a key that is to be used. */
+/** The data of a key for a use. */
 export async function keyFacts(
   key: CardPrivateKey,
   { entry, algorithms, publicKeyAtHand }: PlacedKey,
@@ -34,12 +34,12 @@ export async function keyFacts(
   };
 }
 
-/** The name of the environment that a use needs; undefined if it needs none. */
+/** The environment's key; undefined if the use needs none. */
 export function environmentName({ environment }: KeyUse): string | undefined {
   return environment && `${environment.p1} ${environment.p2} ${toHex(environment.data ?? new Uint8Array())}`;
 }
 
-/** The file that the key is, and that must be current for this use; undefined if its DF will do. */
+/** The key's file, if it must be current for this use; undefined if its DF is enough. */
 export function currentKeyFile(
   { applicationDf }: Pkcs15Session,
   { entry }: PlacedKey,
@@ -51,7 +51,7 @@ export function currentKeyFile(
 
 /**
  * Makes the key's DF or file current and sets the environment, unless it is set.
- * @throws {LoginRequiredError} if the card wants the PIN; {@link UnsupportedError} if the key is not meant for this use.
+ * @throws {LoginRequiredError} if the card needs the PIN; {@link UnsupportedError} if the key does not allow this use.
  */
 export async function prepareKey(
   session: Pkcs15Session,
@@ -66,14 +66,14 @@ export async function prepareKey(
   const { environment } = use;
   const wanted = environmentName(use);
   if (!environment || turn.environment === wanted) return;
-  // What was set before is gone, also if the card refuses.
+  // The old environment is gone, also if the card refuses.
   turn.hold(undefined);
   const { sw } = await turn.send(environment);
   if (sw !== SW.OK) throw useFailure(key, "MANAGE SECURITY ENVIRONMENT", sw);
   turn.hold(wanted);
 }
 
-/** Sends the commands of one use of a key whose environment is set. Errors as of {@link prepareKey}. */
+/** Sends the commands of one use of a key whose environment is set. Errors as for {@link prepareKey}. */
 export async function computeWithKey(turn: CardSession, key: CardPrivateKey, use: KeyUse): Promise<Uint8Array> {
   let answer: ResponseApdu = { data: new Uint8Array(), sw: SW.OK };
   for (const command of use.commands) {
@@ -98,7 +98,7 @@ function authenticatesOnly({ head }: PlacedKey["entry"]): boolean {
   return allows(ACCESS.AUTHENTICATE) && !allows(ACCESS.SIGN);
 }
 
-/** Bits of the modulus or the field, by what the directory says; else by the public key. */
+/** Bits of the modulus or the field, from the directory; else from the public key. */
 async function bitsOf(key: CardPrivateKey, entry: PlacedKey["entry"]): Promise<number> {
   const told = entry.modulusBits ?? entry.fieldBits;
   if (told !== undefined && told > 0) return told;
@@ -107,7 +107,7 @@ async function bitsOf(key: CardPrivateKey, entry: PlacedKey["entry"]): Promise<n
   return type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits;
 }
 
-/** The card has one command for signatures and another for decipherment, where the primitive is the same number. */
+/** For cards with different commands for signatures and decipherment, although the raw operation is the same. */
 export function operationOf(
   { entry }: PlacedKey,
   { bytes }: KeyFacts,
@@ -120,24 +120,25 @@ export function operationOf(
   const { usage } = entry.key;
   if (!usage.hasAny(USAGE.DECIPHER, USAGE.UNWRAP)) return "sign";
   if (!usage.hasAny(USAGE.SIGN, USAGE.SIGN_RECOVER, USAGE.NON_REPUDIATION)) return "decipher";
-  // Padding of a signature (RFC 8017 section 9.2); all else comes out the same by deciphering it.
+  // Padding of a signature (RFC 8017 section 9.2); deciphering gives the same result for anything else.
   return input[0] === 0x00 && input[1] === 0x01 && input[2] === 0xff ? "sign" : "decipher";
 }
 
 export function loginRequired(key: CardPrivateKey, cause?: StatusError): LoginRequiredError {
   const when = key.alwaysAuthenticate ? "immediately before each use of this key" : "before it uses this key";
-  return new LoginRequiredError(`the card wants the PIN ${when}`, { cause });
+  return new LoginRequiredError(`the card needs the PIN ${when}`, { cause });
 }
 
-/** For a refusal that lacks no login. */
+/** For a refusal although the user is logged in. */
 export function useRefused(cause: unknown): UseRefusedError {
-  const why = "its rules may not allow this use, or want something else besides";
+  const why = "its rules may not allow this use, or require something else";
   return new UseRefusedError(`the card refused to use the key, and the PIN was given: ${why}`, { cause });
 }
 
 function useFailure(key: CardPrivateKey, action: string, sw: number): Error {
   const cause = new StatusError(action, sw);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) return loginRequired(key, cause);
-  if (isUnsupportedUse(sw)) return new UnsupportedError("the card does not do this with this key", { cause });
+  if (isUnsupportedUse(sw))
+    return new UnsupportedError("the card does not support this operation with this key", { cause });
   return cause;
 }

@@ -17,7 +17,7 @@ import type { DirectoryKind } from "../syntax/directory.ts";
 import type { PrivateKeyEntry, PublicKeyEntry } from "../syntax/key.ts";
 import { type CertificateEntry, isGuarded } from "../syntax/object.ts";
 
-/** The certificate that an entry leads to, DER. @throws {MalformedAnswerError} if what is there is none. */
+/** The certificate of an entry, DER. @throws {MalformedAnswerError} if it is malformed. */
 export async function readCertificateOf(
   contents: CardContents,
   { value, head }: CertificateEntry,
@@ -34,7 +34,7 @@ export async function readCertificateOf(
   }
 }
 
-/** Nothing behind the certificate that the file begins with is wanted. Of a compressed one, no length tells the end. */
+/** Reads only the first certificate of the file. A compressed one does not show its length. */
 function isWhole(bytes: Uint8Array): boolean {
   try {
     const length = bytes[0] === TAG.SEQUENCE ? berLength(bytes) : undefined;
@@ -49,10 +49,10 @@ const SPKI_IN_RSA_CHOICE = contextTag(1, "constructed");
 const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
 
 /**
- * The SubjectPublicKeyInfo of a public key as cards keep it: RSAPublicKey, ECPoint, or SubjectPublicKeyInfo (ISO/IEC 7816-15
- * section 8.4), with padding behind it or not; or as part of a certificate.
- * @param curve Of a bare point; its length tells it where nothing else does.
- * @throws {DataError} if it is none of them.
+ * Parses a public key as cards store it: RSAPublicKey, ECPoint, or SubjectPublicKeyInfo (ISO/IEC 7816-15 section 8.4),
+ * with or without padding after it; or as part of a certificate. Returns SubjectPublicKeyInfo.
+ * @param curve Of a bare point; default: by its length.
+ * @throws {DataError} if it has none of these forms.
  */
 function readStoredKey(bytes: Uint8Array, curve: NamedCurve | undefined): Uint8Array {
   if (isCardVerifiable(bytes)) return checked(readCardVerifiable(bytes).publicKey());
@@ -63,11 +63,11 @@ function readStoredKey(bytes: Uint8Array, curve: NamedCurve | undefined): Uint8A
   const fields = reader.enter();
   if (fields.peek() === TAG.INTEGER) return encodePublicKey(rsaPublicKey(fields.unsigned(), fields.unsigned()));
   fields.next(TAG.SEQUENCE);
-  // Of a certificate, the algorithm of its signature comes next; of a SubjectPublicKeyInfo, the key.
+  // In a certificate, the algorithm of its signature comes next; in a SubjectPublicKeyInfo, the key.
   return checked(fields.peek() === TAG.SEQUENCE ? parseCertificate(der).subjectPublicKeyInfo : der);
 }
 
-/** Explicitly, or for its own SEQUENCE. */
+/** Explicitly, or instead of its own SEQUENCE. */
 function tagged(contents: Uint8Array): Uint8Array {
   const reader = new DerReader(contents, "public key");
   const { encoding } = reader.next(TAG.SEQUENCE);
@@ -85,12 +85,12 @@ function encodePoint(point: Uint8Array, named: NamedCurve | undefined): Uint8Arr
   return encodePublicKey(ecPublicKey(curve, point));
 }
 
-/** Where public keys stand by themselves. */
+/** Directories of public keys alone. */
 const KEY_DIRECTORIES: readonly DirectoryKind[] = ["public-keys", "trusted-public-keys"];
 
 type Source = () => Promise<Uint8Array>;
 
-/** The public keys of an application, wherever they stand. */
+/** The public keys of an application, wherever they are stored. */
 export class PublicKeys {
   readonly #contents: CardContents;
   readonly #known = new WeakMap<PrivateKeyEntry | PublicKeyEntry, Uint8Array>();
@@ -100,14 +100,14 @@ export class PublicKeys {
   }
 
   /**
-   * The public key that belongs to an entry.
-   * @throws {StatusError} if the card refuses; {MalformedAnswerError} if it has none, or none that fits.
+   * The public key of an entry.
+   * @throws {StatusError} if the card refuses; {MalformedAnswerError} if it has none that matches.
    */
   of(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array> {
     return this.#find(wanted, false);
   }
 
-  /** As {@link of}, where it costs no exchange; else undefined. */
+  /** As {@link of}, if it costs no exchange; else undefined. */
   async atHand(wanted: PrivateKeyEntry | PublicKeyEntry): Promise<Uint8Array | undefined> {
     const known = this.#known.get(wanted);
     if (known) return known;
@@ -119,7 +119,7 @@ export class PublicKeys {
     }
   }
 
-  /** @param atHand Only what costs no exchange is looked at. */
+  /** @param atHand Only use what costs no exchange. */
   async #find(wanted: PrivateKeyEntry | PublicKeyEntry, atHand: boolean): Promise<Uint8Array> {
     let failure: unknown;
     for await (const read of this.#sources(wanted.key.id, atHand)) {
@@ -140,8 +140,8 @@ export class PublicKeys {
   }
 
   /**
-   * Where the key may stand: the directory itself, the certificate of the same identifier, or a file. Who has looked for certificates
-   * wants them too, and has the key with them; for anybody else the file costs less.
+   * The possible places of the key: the directory itself, the certificate of the same identifier, or a file. If
+   * certificates were listed before, the certificate comes first; otherwise the file costs less.
    */
   async *#sources(id: Uint8Array, atHand: boolean): AsyncGenerator<Source> {
     const wantsCertificates = this.#contents.isRead("certificates");
@@ -181,7 +181,7 @@ export class PublicKeys {
   }
 }
 
-/** Whether a public key is of the type and size that the directory says of the private one: certificates get mixed up. */
+/** Whether a public key has the type and size of the private one's entry: some cards mix up certificates. */
 function fits(entry: PrivateKeyEntry | PublicKeyEntry, spki: Uint8Array): boolean {
   const type = keyTypeOf(spki);
   if (type.type !== entry.type) return false;

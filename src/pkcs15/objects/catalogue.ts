@@ -6,32 +6,32 @@ import type { TokenInfo } from "../syntax/token-info.ts";
 /** An object that a catalogue lists. */
 export interface ListedObject {
   readonly entry: DirectoryEntry;
-  /** The entry as it stands on the card; empty for one that stands nowhere. */
+  /** The entry as it is on the card; empty for an object without one. */
   readonly der: Uint8Array;
 }
 
 /**
- * Takes note of something that does not parse.
- * @param place The file that it stands in, if it is one.
+ * Reports something that does not parse.
+ * @param place Its file, if any.
  */
 export type Note = (where: string, problem: string, place?: FilePath) => void;
 
-/** What lists the objects of a card that has no ODF: a make's own way. Whatever costs exchanges is asked for once. */
+/** Lists the objects of a card without an ODF, in its make's own way. Results that cost exchanges are cached. */
 export interface Catalogue {
   /**
-   * The objects of one kind, without those that are not in order.
-   * @throws {StatusError} if the card does not give the list.
+   * The objects of one kind, without malformed ones.
+   * @throws {StatusError} if the card does not return the list.
    */
   objects(kind: DirectoryKind, note: Note): Promise<readonly ListedObject[]>;
   tokenInfo(note: Note): Promise<TokenInfo | undefined>;
-  /** Has everything read again that is not in a file. */
+  /** Forgets everything that is not in a file. */
   forget(): void;
 }
 
-/** A card with more mistakes than this is wrong from beginning to end. */
+/** Limit for the findings of one card. */
 const MAX_FINDINGS = 200;
 
-/** What was found wrong on a card so far, each thing once. */
+/** The findings on a card so far, each once. */
 export class Findings {
   readonly #card: Card;
   readonly #found = new Map<string, CardFinding>();

@@ -18,12 +18,12 @@ import type { ApplicationTemplate } from "../syntax/ef-dir.ts";
 import type { FileReference, ObjectValue } from "../syntax/path.ts";
 import { readTokenInfo, type TokenInfo } from "../syntax/token-info.ts";
 
-/** An object of a directory, and where its entry stands. */
+/** An object of a directory, and the place of its entry. */
 export interface DirectoryItem {
   readonly kind: DirectoryKind;
   readonly entry: DirectoryEntry;
   readonly der: Uint8Array;
-  /** The directory file; undefined for an object that stands in the ODF itself. */
+  /** The directory file; undefined for an object in the ODF itself. */
   readonly file: FilePath | undefined;
 }
 
@@ -33,15 +33,18 @@ const FILE_ID = {
   TOKEN_INFO: Uint8Array.of(0x50, 0x32),
   UNUSED_SPACE: Uint8Array.of(0x50, 0x33),
 } as const;
-/** More directory files than kinds of objects are possible, and far more are not sensible. */
+/** Limit for directory files: more than there are kinds of objects. */
 const MAX_DIRECTORIES = 64;
 /**
- * So much padding behind an object is taken for the end of a directory: what a deleted object leaves is filled up by whoever
- * writes the next one, and every part of a file that is not read is an exchange saved.
+ * This much padding after an object counts as the end of a directory: a deleted object's space is filled by the next
+ * one, and every part of a file that is not read saves an exchange.
  */
 const PADDING_THAT_ENDS = 64;
 
-/** What the files of one application say, read when it is first asked for. What is wrong with them is noted, and left out. */
+/**
+ * The contents of the files of one application, read on first use. Malformed parts are skipped and reported as
+ * findings.
+ */
 export class CardContents {
   readonly session: Pkcs15Session;
   readonly files: CardFiles;
@@ -51,14 +54,14 @@ export class CardContents {
   readonly #directories = new MemoizedMap((kind: DirectoryKind) =>
     this.#twice((note) => this.#readDirectory(kind, note)),
   );
-  /** Kinds of which the card kept a directory to itself: it wants a PIN before. */
+  /** Kinds with a directory that the card withheld because it needs a PIN. */
   readonly #refused = new Set<DirectoryKind>();
   #refusals = 0;
-  /** Kinds of which something is on the card that was not read. */
+  /** Kinds with objects on the card that were not read. */
   readonly #incomplete = new Set<DirectoryKind>();
-  /** The entries of the ODF. @throws {StatusError} if the card has none: then it has no application. */
+  /** The entries of the ODF. @throws {StatusError} if the card has none, and so no application. */
   readonly odf = memoizeAsync(() => this.#twice((note) => this.#readOdf(note)));
-  /** Undefined if the card has none, or one that cannot be read. */
+  /** Undefined if the card has none, or an unreadable one. */
   readonly tokenInfo = memoizeAsync(() => this.#twice((note) => this.#readTokenInfo(note)));
 
   constructor(
@@ -74,17 +77,17 @@ export class CardContents {
     this.#catalogue = catalogue;
   }
 
-  /** Whether an ODF lists the objects; without one, nothing is known of how objects are added. */
+  /** Whether an ODF lists the objects; without one, it is unknown how to add objects. */
   get hasOdf(): boolean {
     return this.#catalogue === undefined;
   }
 
-  /** Where the ODF of an application is. */
+  /** The place of an application's ODF. */
   static odfPath(df: FilePath, template?: ApplicationTemplate): FilePath {
     return template?.odf ? resolve(df, template.odf) : childOf(df, FILE_ID.ODF);
   }
 
-  /** Where this application's ODF is. */
+  /** The place of this application's ODF. */
   get odfPlace(): FilePath {
     return CardContents.odfPath(this.session.applicationDf, this.#template);
   }
@@ -102,8 +105,8 @@ export class CardContents {
   }
 
   /**
-   * What `read` gives. Where something does not parse, it is read once more: it may have been broken on its way, and only what
-   * comes broken twice stands so on the card, and is a finding.
+   * The result of `read`. If something does not parse, it is read once more, because a transmission error is possible;
+   * only a second failure is a finding.
    */
   async #twice<T>(read: (note: Note) => Promise<T>): Promise<T> {
     const problems: string[] = [];
@@ -130,7 +133,7 @@ export class CardContents {
     return entries.slice(0, MAX_DIRECTORIES);
   }
 
-  /** Whole paths in the ODF tell where the application is, of which only the name was known. */
+  /** Absolute paths in the ODF give the place of an application of which only the name was known. */
   #locate(entries: readonly OdfEntry[]): void {
     const df = this.session.applicationDf;
     for (const entry of entries) {
@@ -140,12 +143,14 @@ export class CardContents {
     }
   }
 
-  /** Whether the objects of one kind cost nothing any more. */
+  /** Whether the objects of one kind are cached. */
   isRead(kind: DirectoryKind): boolean {
     return this.#directories.has(kind);
   }
 
-  /** The objects of one kind. An entry, a file or a part of one that does not parse is left out, and noted. */
+  /**
+   * The objects of one kind. Skips an entry, a file or a part of one that does not parse, and reports it as a finding.
+   */
   directory(kind: DirectoryKind): Promise<readonly DirectoryItem[]> {
     return this.#directories.get(kind);
   }
@@ -159,9 +164,10 @@ export class CardContents {
     for (const entry of await this.odf()) {
       const before = "file" in entry ? this.#list(listed, entry) : undefined;
       if (entry.kind !== kind || before === kind) continue;
-      // It was listed before, for objects of another kind.
+      // Another kind listed it before.
       if (before !== undefined) this.#findings.add(`ODF, ${kind}`, `the directory is that of ${before}`);
-      else if ("protected" in entry) this.#findings.add(`ODF, ${kind}`, "the directory is enveloped for somebody else");
+      else if ("protected" in entry)
+        this.#findings.add(`ODF, ${kind}`, "the directory is encrypted for another recipient");
       else if ("objects" in entry) {
         found.push(...items(kind, entry.objects, `ODF, ${kind}`, { file: undefined, source: this.odfPlace, note }));
       } else found.push(...(await this.#readFile(kind, entry.file, note)));
@@ -169,7 +175,7 @@ export class CardContents {
     return found;
   }
 
-  /** Takes note of a directory. @returns Of which kind the ODF said before that it is: it has its objects once. */
+  /** Records a directory. @returns The kind that the ODF gave it before: its objects are listed once. */
   #list(
     listed: Map<string, DirectoryKind>,
     { kind, file }: OdfEntry & { readonly file: FileReference },
@@ -189,7 +195,7 @@ export class CardContents {
     };
     const df = this.session.applicationDf;
     const where = `${kind} ${toHex(file.path)}`;
-    // What a short identifier leads to belongs to the DF.
+    // A short identifier refers to a file in the DF.
     let source = df;
     try {
       const place = file.path.length === 1 ? undefined : resolve(df, file);
@@ -214,17 +220,17 @@ export class CardContents {
     }
   }
 
-  /** Whether {@link directory} gave all objects of a kind that the card has, as far as is known. */
+  /** Whether {@link directory} returned all objects of a kind, as far as is known. */
   isComplete(kind: DirectoryKind): boolean {
     return !this.#incomplete.has(kind);
   }
 
-  /** How often the card has refused a directory for want of a PIN. */
+  /** How often the card has refused a directory because a PIN was missing. */
   get refusals(): number {
     return this.#refusals;
   }
 
-  /** A PIN was verified: what the card refused before is asked for again. @returns Whether there is any such directory. */
+  /** Call it after a PIN was verified: refused directories are read again. @returns Whether there are any. */
   forgetRefused(): boolean {
     const again = [...this.#refused].filter((kind) => this.#directories.has(kind));
     for (const kind of again) this.#directories.delete(kind);
@@ -250,8 +256,8 @@ export class CardContents {
   }
 
   /**
-   * The bytes that an object's value is.
-   * @param where What it is, for the findings.
+   * The bytes of an object's value.
+   * @param where The object's name, for the findings.
    * @throws {StatusError} if the card refuses; {MalformedAnswerError} for a value that is not on the card.
    */
   async value(value: ObjectValue, where: string, options: ValueOptions = {}): Promise<Uint8Array> {
@@ -264,7 +270,7 @@ export class CardContents {
         case "url":
           throw new MalformedAnswerError(`the value is not on the card, but at ${value.url}`);
         case "protected":
-          throw new MalformedAnswerError("the value is enveloped for somebody else");
+          throw new MalformedAnswerError("the value is encrypted for another recipient");
       }
     } catch (error) {
       if (isMalformed(error) || isAnswer(error) || isNoFile(error)) this.#findings.add(where, error.message);
@@ -279,7 +285,7 @@ export class CardContents {
   }
 
   /**
-   * As {@link value}, and what `parse` makes of it; what does not parse is read once more.
+   * Parses {@link value} with `parse`; reads it once more if it does not parse.
    * @throws {DataError} as `parse`; as {@link value}.
    */
   parsed<T>(value: ObjectValue, where: string, options: ValueOptions, parse: (bytes: Uint8Array) => T): Promise<T> {
@@ -307,7 +313,7 @@ export class CardContents {
     this.#findings.add(where, problem);
   }
 
-  /** Everything is read anew when it is next asked for: the card was written to. */
+  /** Forgets everything after a write. */
   forget(): void {
     this.#directories.clear();
     this.odf.clear();
@@ -315,14 +321,14 @@ export class CardContents {
   }
 }
 
-/** Whether a path leads to something that has no bytes, a DF for one. */
+/** Whether a path refers to something without bytes, such as a DF. */
 function isNoFile(error: unknown): error is StatusError {
   return (
     error instanceof StatusError && (error.sw === SW.NO_CURRENT_FILE || error.sw === SW.COMMAND_INCOMPATIBLE_WITH_FILE)
   );
 }
 
-/** Whether what was read of a directory file ends in padding, so that nothing is expected behind it. */
+/** Whether the bytes of a directory file end in padding, so that nothing follows. */
 function endsInPadding(bytes: Uint8Array): boolean {
   const tail = bytes.subarray(-PADDING_THAT_ENDS);
   const [fill] = tail;
@@ -333,11 +339,11 @@ function endsInPadding(bytes: Uint8Array): boolean {
   return broken.length === 0 && (last ? last.offset + last.length : 0) <= bytes.length - PADDING_THAT_ENDS;
 }
 
-/** Where the bytes of a directory come from. */
+/** The source of a directory's bytes. */
 interface Source {
-  /** The file that they are; undefined where they stand in the ODF. */
+  /** Their file; undefined if they are in the ODF. */
   readonly file: FilePath | undefined;
-  /** What is to be read again if they do not parse. */
+  /** Forgets them if they do not parse. */
   readonly source: FilePath;
   readonly note: Note;
 }
@@ -348,7 +354,7 @@ function items(kind: DirectoryKind, bytes: Uint8Array, where: string, { file, so
   );
 }
 
-/** The elements of a file; what is broken is noted and left out. */
+/** The elements of a file; malformed ones are skipped and reported as findings. */
 function elements(
   bytes: Uint8Array,
   where: string,

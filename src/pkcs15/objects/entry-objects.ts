@@ -16,17 +16,17 @@ import { type CertificateEntry, type DataEntry, isGuarded } from "../syntax/obje
 import type { AlgorithmInfo } from "../syntax/token-info.ts";
 import type { CardContents, DirectoryItem } from "./contents.ts";
 
-/** A private key with what using it takes. */
+/** A private key with the data for using it. */
 export interface PlacedKey {
   readonly entry: PrivateKeyEntry;
   readonly algorithms: readonly AlgorithmInfo[];
-  /** Its public key, SubjectPublicKeyInfo, if it can be had without an exchange. */
+  /** Its public key, SubjectPublicKeyInfo, if it is available without an exchange. */
   readonly publicKeyAtHand: () => Promise<Uint8Array | undefined>;
 }
 
-const ENVELOPED = "is enveloped for somebody else";
+const ENVELOPED = "is encrypted for another recipient";
 
-/** Makes objects, as the facade sees them, of the entries of directories. */
+/** Makes facade objects from directory entries. */
 export class EntryObjects {
   readonly #contents: CardContents;
   readonly #dialect: Dialect;
@@ -39,15 +39,15 @@ export class EntryObjects {
     this.#publicKeys = new PublicKeys(contents);
   }
 
-  /** What using a key takes; undefined for a key of somewhere else. */
+  /** The data for using a key; undefined for another card's key. */
   keyOf(key: CardPrivateKey): PlacedKey | undefined {
     return this.#keys.get(key);
   }
 
   /**
-   * The object of an entry; undefined where nobody can use it.
-   * @param algorithms Those that TokenInfo tells of.
-   * @param name Makes the wanted reference one of its own.
+   * The object of an entry; undefined if it cannot be used.
+   * @param algorithms Those of TokenInfo.
+   * @param name Makes a reference unique.
    */
   of(
     entry: DirectoryEntry,
@@ -84,7 +84,7 @@ export class EntryObjects {
     const primitives = this.#dialect
       .primitives(type, algorithms)
       .filter((primitive) => primitive !== "ecdh" || told.derive);
-    // Entries promise agreements that no command of the card makes.
+    // Some entries claim key agreement although the card has no command for it.
     const usage = { ...told, derive: told.derive && primitives.includes("ecdh") };
     const object: CardPrivateKey = {
       class: "private-key",
@@ -128,7 +128,7 @@ export class EntryObjects {
     };
   }
 
-  /** Whether the card may compute with the private half of a public key that agrees on secrets. */
+  /** Whether the card supports key agreement with the private half of a public key. */
   #mayAgree(type: "rsa" | "ec"): boolean {
     return this.#dialect.algorithmsFromTokenInfo || this.#dialect.primitives(type, []).includes("ecdh");
   }
@@ -178,7 +178,7 @@ export class EntryObjects {
   }
 }
 
-/** As much of the type as the directory says: the curve of an EC key mostly stands with its public half only. */
+/** The key type as far as the directory gives it: often only the public key's entry contains the curve. */
 function typeOf({
   type,
   modulusBits,
@@ -197,7 +197,7 @@ function usageOf({ key: { usage } }: PrivateKeyEntry): KeyUsage {
   };
 }
 
-/** Of the public half, the counterparts: what it verifies, the other one signs. */
+/** The public half's counterparts: it verifies what the private half signs. */
 function publicUsageOf({ key: { usage } }: PublicKeyEntry): KeyUsage {
   return {
     sign: usage.hasAny(USAGE.VERIFY, USAGE.VERIFY_RECOVER, USAGE.NON_REPUDIATION),
@@ -206,7 +206,7 @@ function publicUsageOf({ key: { usage } }: PublicKeyEntry): KeyUsage {
   };
 }
 
-/** Which token an object is of: the one whose PIN guards it, or its private key; all else is of the first. */
+/** The token of an object: the one whose PIN protects it, or its private key; all other objects belong to the first. */
 export class Owners {
   readonly #items: readonly DirectoryItem[];
   readonly #pins: Pins;

@@ -7,11 +7,11 @@ import { EntryObjects, Owners, type PlacedKey } from "./entry-objects.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { DirectoryKind } from "../syntax/directory.ts";
 
-/** An object, the entry that it is made of, and the token that it belongs to. */
+/** An object, its entry, and its token. */
 export interface PlacedObject {
   readonly object: CardObject;
   readonly item: DirectoryItem;
-  /** Which of the application's tokens. */
+  /** The number of the application's token. */
   readonly token: number;
 }
 
@@ -26,14 +26,14 @@ const CLASSES = ["private-key", "public-key", "certificate", "data"] as const;
 
 type ObjectClass = CardObject["class"];
 
-/** The objects of an application, as the facade sees them: made once, until the card is written to. */
+/** The facade objects of an application, cached until the card is written to. */
 export class ObjectList {
   readonly #contents: CardContents;
   readonly #dialect: Dialect;
   readonly #pins: Pins;
   readonly #makes: EntryObjects;
   readonly #items = new WeakMap<CardObject, DirectoryItem>();
-  /** References by the entries that have them: an object keeps its own, whatever becomes of its entry or of its neighbours. */
+  /** References by entries: an object keeps its own, whatever happens to its entry or its neighbours. */
   readonly #references = new Map<string, string>();
   readonly #classes = new MemoizedMap((name: ObjectClass) => this.#read(name));
 
@@ -44,7 +44,7 @@ export class ObjectList {
     this.#makes = new EntryObjects(contents, dialect);
   }
 
-  /** Those of the classes named, from as many directories as it takes. */
+  /** The objects of the given classes, from as few directories as possible. */
   async of(classes: readonly ObjectClass[] = CLASSES): Promise<readonly PlacedObject[]> {
     const found: PlacedObject[] = [];
     for (const name of CLASSES) if (classes.includes(name)) found.push(...(await this.#classes.get(name)));
@@ -55,19 +55,19 @@ export class ObjectList {
     this.#classes.clear();
   }
 
-  /** An object has another entry now, or none: it is the same object as long as it has one. */
+  /** Gives an object another entry, or none: it is the same object as long as it has one. */
   changed(before: DirectoryItem, der?: Uint8Array): void {
     const reference = this.#references.get(entryName(before));
     this.#references.delete(entryName(before));
     if (reference !== undefined && der) this.#references.set(entryName({ ...before, der }), reference);
   }
 
-  /** What using a key takes; undefined for a key of somewhere else. */
+  /** The data for using a key; undefined for another card's key. */
   keyOf(key: CardPrivateKey): PlacedKey | undefined {
     return this.#makes.keyOf(key);
   }
 
-  /** The entry that an object was made of; undefined for an object of somewhere else. */
+  /** The entry of an object; undefined for another card's object. */
   itemOf(object: CardObject): DirectoryItem | undefined {
     return this.#items.get(object);
   }
@@ -79,7 +79,7 @@ export class ObjectList {
       name === "private-key" && this.#dialect.algorithmsFromTokenInfo
         ? ((await this.#contents.tokenInfo())?.algorithms ?? [])
         : [];
-    // Where there is one token only, nobody needs to know whose the objects are.
+    // With one token only, the objects' owners do not matter.
     const keys = this.#pins.users.length > 1 ? await this.#contents.directory("private-keys") : [];
     const owners = new Owners(keys, this.#pins);
     await this.#checkGuards(items);
@@ -93,15 +93,15 @@ export class ObjectList {
   }
 
   /**
-   * Gives the objects of a class their references: the ones that they had, or else those that are wanted, made unique. One that
-   * another entry had stays that one's: an entry that was changed without a word of it is another object.
+   * Assigns references to the objects of a class: the ones that they had, or else the given ones, made unique. A
+   * reference that another entry had is not reused: an entry that was changed by another program is another object.
    */
   #namer(): (item: DirectoryItem, wanted: string) => string {
     const taken = new Set(this.#references.values());
     const given = new Set<string>();
     return (item, wanted) => {
       const known = this.#references.get(entryName(item));
-      // An entry that stands there twice is two objects.
+      // A repeated entry is two objects.
       const reference = known === undefined || given.has(known) ? unique(taken, wanted) : known;
       given.add(reference);
       if (known === undefined) this.#references.set(entryName(item), reference);
@@ -109,7 +109,7 @@ export class ObjectList {
     };
   }
 
-  /** Objects that nobody knows how to get leave for: they are shown all the same, for the card may give it. */
+  /** Objects whose access condition is unknown: they are shown, because the card may return them. */
   async #checkGuards(items: readonly DirectoryItem[]): Promise<void> {
     const known = new Set<string>();
     for (const { entry } of await this.#contents.directory("authentication")) {
@@ -118,12 +118,15 @@ export class ObjectList {
     for (const { entry } of items) {
       const { authId, label } = entry.head;
       if (!authId || known.has(toHex(authId))) continue;
-      this.#contents.report(`${entry.class} ${label}`, `is guarded by ${toHex(authId)}, which the card does not have`);
+      this.#contents.report(
+        `${entry.class} ${label}`,
+        `is protected by ${toHex(authId)}, which the card does not have`,
+      );
     }
   }
 }
 
-/** What tells an entry from all others of its class. */
+/** Identifies an entry among all others of its class. */
 const entryName = ({ kind, der }: DirectoryItem): string => `${kind} ${toHex(der)}`;
 
 function unique(names: Set<string>, wanted: string): string {

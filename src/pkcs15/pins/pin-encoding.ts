@@ -8,7 +8,7 @@ const HEXADECIMAL = "0123456789abcdef";
 /** ISO 9564-1 section 9.3.3: format 2 has 4 to 12 digits in 8 bytes. */
 const FORMAT_2 = { control: 0x20, length: 8, minDigits: 4, maxDigits: 12 } as const;
 
-/** The bounds of a PIN in characters, as its AODF entry says or implies them. */
+/** The bounds of a PIN in characters, from its AODF entry or implied by it. */
 export function pinBounds(pin: PinEntry): Pick<PinInfo, "minLength" | "maxLength"> {
   const stored = isPacked(pin) ? 2 * pin.storedLength : pin.storedLength;
   const format2 = pin.type === "iso9564-1";
@@ -19,16 +19,16 @@ export function pinBounds(pin: PinEntry): Pick<PinInfo, "minLength" | "maxLength
 }
 
 /**
- * A PIN as its card wants it (ISO/IEC 7816-15 section 8.9.2: PasswordType, needs-padding, padChar).
+ * Encodes a PIN for its card (ISO/IEC 7816-15 section 8.9.2: PasswordType, needs-padding, padChar).
  * @param characters UTF-8.
- * @returns New bytes, the caller's to wipe.
- * @throws {PinError} for a length or character that the PIN cannot have; the card was not asked.
+ * @returns New bytes; the caller wipes them.
+ * @throws {PinError} for an impossible length or character; nothing was sent to the card.
  */
 export function encodePin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   const name = pin.head.label || "PIN";
   const { minLength, maxLength } = pinBounds(pin);
   const count = characterCount(pin, characters, name);
-  // A VERIFY without a PIN asks whether it is verified: for another caller's PIN a card says yes.
+  // An empty VERIFY is a query: it would succeed after another caller's PIN.
   if (count === 0 || count < minLength || count > maxLength) {
     throw new PinError("length", `${name} has ${minLength} to ${maxLength} characters; the card was not asked`);
   }
@@ -40,7 +40,7 @@ export function encodePin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   return padded;
 }
 
-/** As {@link encodePin}, for a PIN that is to be set: what it cannot hold is not a wrong PIN, but one that is not allowed. */
+/** As {@link encodePin}, for a new PIN: an impossible value is not a wrong PIN, but one that is not allowed. */
 export function encodeNewPin(pin: PinEntry, characters: Uint8Array): Uint8Array {
   try {
     return encodePin(pin, characters);
@@ -85,7 +85,7 @@ function encode(pin: PinEntry, characters: Uint8Array, name: string): Uint8Array
   }
 }
 
-/** Whether two characters are in one byte. */
+/** Whether a byte holds two characters. */
 export function isPacked({ type }: PinEntry): boolean {
   return type === "bcd" || type === "hexadecimal";
 }
@@ -100,7 +100,7 @@ function packHexadecimal(characters: Uint8Array, name: string): Uint8Array {
   }
 }
 
-/** `map()` of a typed array would make one on the moving heap. */
+/** A typed array's `map()` would make one on the moving heap. */
 function mapSecret(secret: Uint8Array, change: (octet: number) => number): Uint8Array {
   const mapped = secretBytes(secret.length);
   for (const [index, octet] of secret.entries()) mapped[index] = change(octet);

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../async/index.ts";
 import { SW } from "../../apdu/index.ts";
 import {
   changingPin,
@@ -13,7 +14,7 @@ import { pinBounds } from "./pin-encoding.ts";
 import { enterForPin, pinFailure } from "./pins.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
-/** Formats that a reader knows, by the PIN's type; the digits in halves of bytes that F stands before are none. */
+/** Reader formats by the PIN's type; digits in half bytes after F are not supported. */
 const FORMAT: Readonly<Partial<Record<PinEntry["type"], PinBlock["format"]>>> = {
   "ascii-numeric": "ascii",
   utf8: "ascii",
@@ -23,7 +24,7 @@ const FORMAT: Readonly<Partial<Record<PinEntry["type"], PinBlock["format"]>>> = 
 
 /**
  * PINs typed on the reader.
- * @param requirePin Gives the PIN of a role; throws if the token has none.
+ * @param requirePin Returns the PIN of a role; throws if the token has none.
  */
 export function padOf(
   reader: PinPadReader,
@@ -33,23 +34,19 @@ export function padOf(
   if (!blockOf(requirePin("user"))) return undefined;
   const { session } = application;
   return {
-    async login(user, signal, hold) {
+    async login(user, options) {
       const pin = requirePin(user);
       const block = requireBlock(pin);
-      await session.run(
-        async (turn) => {
-          await enterForPin(session, turn, pin);
-          const command = verify(pin.reference, emptyPin(pin));
-          await application.present(pin, async () => {
-            expect(pin, await reader.verify(command, block), command.ins);
-          });
-        },
-        signal,
-        hold,
-      );
+      await session.run(async (turn) => {
+        await enterForPin(session, turn, pin);
+        const command = verify(pin.reference, emptyPin(pin));
+        await application.present(pin, async () => {
+          expect(pin, await reader.verify(command, block), command.ins);
+        });
+      }, options);
     },
     ...(reader.canModify && {
-      async changePin(role: PinRole, signal?: AbortSignal) {
+      async changePin(role: PinRole, options?: CallOptions) {
         const pin = requirePin(role);
         const block = requireBlock(pin);
         const empty = emptyPin(pin);
@@ -62,13 +59,13 @@ export function padOf(
               expect(pin, await reader.modify(command, block, places), command.ins);
             });
             application.changed(pin);
-          }, signal),
+          }, options),
         );
       },
-      async unlockPin(signal?: AbortSignal) {
+      async unlockPin(options?: CallOptions) {
         const [pin, puk] = [requirePin("user"), requirePin("puk")];
         const block = requireBlock(pin);
-        // The reader writes both in one way.
+        // The reader formats both in the same way.
         if (requireBlock(puk).format !== block.format) throw cannotWrite();
         const command = resetRetryCounter(pin.reference, emptyPin(puk), emptyPin(pin));
         const places = { old: 0, fresh: emptyPin(puk).length, asksOld: true };
@@ -78,7 +75,7 @@ export function padOf(
             await changing(async () => {
               expect(puk, await reader.modify(command, block, places), command.ins);
             });
-          }, signal),
+          }, options),
         );
       },
     }),
@@ -89,14 +86,14 @@ function expect(pin: PinEntry, sw: number, ins: number): void {
   if (sw !== SW.OK) throw pinFailure(pin, sw, ins);
 }
 
-/** What stands in the command where the reader writes the PIN: the padding, as long as the card wants it. */
+/** The bytes of the command where the reader writes the PIN: the padding, in the card's length. */
 function emptyPin(pin: PinEntry): Uint8Array {
   if (pin.type === "iso9564-1") return Uint8Array.of(0x20, ...new Uint8Array(7).fill(0xff));
   if (!pin.flags.has(PIN_FLAG.NEEDS_PADDING)) return new Uint8Array();
   return new Uint8Array(pin.storedLength).fill(pin.padding ?? 0x00);
 }
 
-/** Digits that the reader would write in another way than the card wants them cost a try. */
+/** Digits in another format than the card's would cost a try. */
 function requireBlock(pin: PinEntry): PinBlock {
   const block = blockOf(pin);
   if (!block) throw cannotWrite();
@@ -104,7 +101,7 @@ function requireBlock(pin: PinEntry): PinBlock {
 }
 
 const cannotWrite = (): UnsupportedError =>
-  new UnsupportedError("the reader's keys cannot write this PIN as the card wants it");
+  new UnsupportedError("the reader's keypad cannot format this PIN for the card");
 
 function blockOf(pin: PinEntry): PinBlock | undefined {
   const format = FORMAT[pin.type];

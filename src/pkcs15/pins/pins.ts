@@ -9,17 +9,17 @@ import type { Pkcs15Session } from "../files/session.ts";
 import type { CardSession } from "../files/card-session.ts";
 import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
-/** The PINs of an application, by what they are for. */
+/** The PINs of an application, by purpose. */
 export interface Pins {
-  /** Each of them has a token of its own. */
+  /** Each of them has its own token. */
   readonly users: readonly PinEntry[];
   readonly officer: PinEntry | undefined;
   readonly unblocking: readonly PinEntry[];
 }
 
 /**
- * Sorts the PINs of an AODF. One whose flags contradict each other is taken for what does less: a PUK logs nobody in.
- * @param report Hears of contradictions.
+ * Sorts the PINs of an AODF. For contradicting flags the safer role counts: a PUK cannot log in.
+ * @param report Called for contradictions.
  */
 export function sortPins(items: readonly DirectoryItem[], report: (where: string, problem: string) => void): Pins {
   const entries = items.flatMap(({ entry }) => (entry.class === "pin" ? [entry] : []));
@@ -31,7 +31,7 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
   for (const pin of entries) {
     const isOfficer = pin.flags.has(PIN_FLAG.SO);
     const isUnblocking = pin.flags.has(PIN_FLAG.UNBLOCKING);
-    if (isOfficer && isUnblocking) report(pinName(pin), "is both the security officer's and a PUK: taken for a PUK");
+    if (isOfficer && isUnblocking) report(pinName(pin), "is both the security officer's and a PUK: treated as a PUK");
     const identifier = toHex(pin.authId ?? new Uint8Array());
     if (pin.authId && identifiers.has(identifier))
       report(pinName(pin), `has the identifier of another PIN: ${identifier}`);
@@ -49,18 +49,18 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
   return { users, officer: officers[0], unblocking };
 }
 
-/** What an entry says of the PIN's length that cannot be. */
+/** Describes impossible length bounds of an entry. */
 function contradictions(pin: PinEntry): readonly string[] {
   const { minLength, maxLength } = pinBounds(pin);
   const bytes = isPacked(pin) ? Math.ceil(maxLength / 2) : maxLength;
   const stored = pin.type !== "iso9564-1" && pin.storedLength > 0 ? pin.storedLength : Infinity;
   return [
-    ...(minLength > maxLength ? [`${minLength} characters at least, and ${maxLength} at most`] : []),
-    ...(bytes > stored ? [`${maxLength} characters at most, in ${stored} bytes`] : []),
+    ...(minLength > maxLength ? [`at least ${minLength} characters, but at most ${maxLength}`] : []),
+    ...(bytes > stored ? [`at most ${maxLength} characters, but ${stored} bytes`] : []),
   ];
 }
 
-/** The PUK that an entry names by its own authId; the only one there is, where it names none. */
+/** The PUK that an entry names by its own authId; without one, the only PUK. */
 export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | undefined {
   const { authId } = pin.head;
   const named = authId && unblocking.find((puk) => puk.authId && equalBytes(puk.authId, authId));
@@ -69,8 +69,8 @@ export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | un
 }
 
 /**
- * The PUK of a PIN for which no entry names one. Cards take it all the same, before the new PIN, and as long and filled up as PINs are
- * (IsoApplet, IsoApplet.java, processResetRetryCounter; OsEID, fs.c, fs_reset_retry_count). How it stands, nothing tells.
+ * The assumed PUK of a PIN without a PUK entry. Cards accept it before the new PIN, in the PIN's length and padding
+ * (IsoApplet, IsoApplet.java, processResetRetryCounter; OsEID, fs.c, fs_reset_retry_count). Its state is unknown.
  * @returns Undefined if the entry of the PIN forbids unblocking.
  */
 export function unlistedPuk(pin: PinEntry): PinEntry | undefined {
@@ -86,13 +86,13 @@ export function pinInfo(pin: PinEntry): PinInfo {
   return { label: pinName(pin), ...pinBounds(pin) };
 }
 
-/** Makes the DF current that a PIN is local to. */
+/** Makes the DF of a local PIN current. */
 export async function enterForPin(session: Pkcs15Session, turn: CardSession, pin: PinEntry): Promise<void> {
   const place = placeOfPin(session.applicationDf, pin);
   if (place) await turn.enter(place);
 }
 
-/** A PIN of the whole card is verified from anywhere: the master file is not entered, for that would leave the application. */
+/** A global PIN can be verified anywhere: the master file is not selected, because that would leave the application. */
 function placeOfPin(df: FilePath, pin: PinEntry): FilePath | undefined {
   const place = pin.path ? resolve(df, pin.path) : pin.flags.has(PIN_FLAG.LOCAL) ? df : undefined;
   if (place?.from === "master-file" && place.path.length === 0) return undefined;
@@ -101,8 +101,8 @@ function placeOfPin(df: FilePath, pin: PinEntry): FilePath | undefined {
 
 /**
  * Sends a PIN, once.
- * @param build The command, from the PIN as the card wants it.
- * @throws {PinError} if it is wrong, blocked, or none that the card takes; {@link StatusError} for any other refusal.
+ * @param build Builds the command from the encoded PIN.
+ * @throws {PinError} if it is wrong, blocked, or not accepted by the card; {@link StatusError} for any other refusal.
  */
 export async function sendPin(
   turn: Pick<CardSession, "send">,
@@ -121,11 +121,11 @@ export async function sendPin(
 }
 
 /**
- * The card knows of no such PIN (6A88), as a SmartCard-HSM that was not initialised, or of one without a value (6984): it was not set
- * yet (ISO/IEC 7816-4 section 5.6, table 6).
+ * Whether the PIN is not set: the card does not know it (6A88), as a SmartCard-HSM before its initialisation, or it has
+ * no value (6984) (ISO/IEC 7816-4 section 5.6, table 6).
  */
 const NOT_SET: ReadonlySet<number> = new Set([SW.REFERENCE_DATA_NOT_USABLE, SW.REFERENCED_DATA_NOT_FOUND]);
-/** Of a PUK it means no more than that there is none. */
+/** For a PUK it only means that there is none. */
 const RESET_RETRY_COUNTER = 0x2c;
 
 const COMMANDS: ReadonlyMap<number, string> = new Map([
@@ -134,11 +134,11 @@ const COMMANDS: ReadonlyMap<number, string> = new Map([
   [RESET_RETRY_COUNTER, "RESET RETRY COUNTER"],
 ]);
 
-/** What a refusal says of a PIN that was sent. */
+/** Interprets the refusal of a PIN. */
 export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | StatusError {
   const cause = new StatusError(COMMANDS.get(ins) ?? "the command", sw);
   const name = pinName(pin);
-  // 6300 tells of no number (ISO/IEC 7816-4 table 6).
+  // 6300 has no number (ISO/IEC 7816-4 table 6).
   if (sw === SW.VERIFICATION_FAILED) return new PinError("incorrect", `${name} is wrong`, undefined, { cause });
   const { triesLeft } = cause;
   if (triesLeft === 0) return new PinError("blocked", `${name} is blocked; unblock it with the PUK`, 0, { cause });
@@ -151,19 +151,24 @@ export function pinFailure(pin: PinEntry, sw: number, ins: number): PinError | S
     });
   }
   if (sw === SW.WRONG_DATA || sw === SW.WRONG_LENGTH) {
-    return new PinError("unacceptable", `the card does not take such a PIN for ${name}; no try is spent`, undefined, {
-      cause,
-    });
+    return new PinError(
+      "unacceptable",
+      `the card does not accept such a PIN for ${name}; no try was spent`,
+      undefined,
+      {
+        cause,
+      },
+    );
   }
   return cause;
 }
 
-/** What the empty VERIFY says of a PIN: its tries left, whether it is verified, whether it was set at all. */
+/** Interprets the answer to an empty VERIFY: the tries left, whether it is verified, whether it was set. */
 type ToldStatus = Pick<PinStatus, "triesLeft" | "verified" | "isSet">;
 
 /**
- * How a PIN stands, by the empty VERIFY, which costs no try. A card that refuses the question, in whatever words, tells nothing:
- * that is no error.
+ * The state of a PIN, by the empty VERIFY, which spends no try. A card that refuses the query does not report it: that
+ * is not an error.
  */
 export async function readPinStatus(turn: Pick<CardSession, "send">, pin: PinEntry): Promise<ToldStatus> {
   const { sw } = await turn.send(verify(pin.reference));

@@ -9,6 +9,7 @@ import {
   unlessRefused,
 } from "../../card/index.ts";
 import { type FoundApplication, Pkcs15Application } from "../application.ts";
+import type { Dialect } from "../dialect.ts";
 import { findSmartCardHsm } from "../dialects/smartcard-hsm-catalogue.ts";
 import { REFUSES_FORM } from "../files/card-session.ts";
 import { select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
@@ -16,22 +17,23 @@ import { CardFiles } from "../files/files.ts";
 import { type FilePath, masterFilePath, pathName, resolve } from "../files/paths.ts";
 import { PublicCache, type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { type ApplicationAddress, CardStateCache, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import type { Pkcs15Options } from "../options.ts";
 import { Findings } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
 import { type ApplicationTemplate, PKCS15_AID, readEfDir } from "../syntax/ef-dir.ts";
 import { Pkcs15Token } from "../token.ts";
 import { announcesEfDir, blankMake, ISO_APPLET_AID, isSmartCardHsm, tellsMake } from "./makes.ts";
 
-/** The application of a card that has it under a name of the maker's own. */
+/** The application of a card with a maker's own name. */
 const OTHER_AIDS: readonly Uint8Array[] = [ISO_APPLET_AID];
 
-/** More applications than this are on no card, and each that is nowhere costs exchanges. */
+/** Most applications of a card, because each listed but absent one costs exchanges. */
 const MAX_APPLICATIONS = 8;
 
 const BY_NAME: FilePath = { from: "application", path: new Uint8Array() };
 const EF_DIR = masterFilePath(0x2f00);
 
-/** A way to applications, and what it finds. */
+/** A detection strategy and its result. */
 type Way = (cache: CardStateCache, findings: Findings) => Promise<readonly FoundApplication[]>;
 
 /** By the names under which they are remembered. */
@@ -48,22 +50,22 @@ const WAYS = {
 } as const satisfies Record<string, Way>;
 type WayName = keyof typeof WAYS;
 
-/** Which ways are gone: those by a name take one exchange each on a card without an application. */
+/** Which detection strategies to try; selection by AID costs one APDU each. */
 type Extent = "all" | "by name" | "by file";
 
 /**
- * The applications on a card, none if it carries none. Few exchanges, because most cards that are asked are of another kind. The way that
- * led to those of a card with the same answer to reset comes first, if a store remembers it.
+ * The applications on a card, empty if it has none. Few exchanges, because most cards are of another kind. If a store
+ * remembers the strategy for this answer to reset, it comes first.
  */
 export async function findApplications(
   card: Card,
   findings: Findings,
-  store?: PublicFileStore,
+  { store, dialects = [] }: Pkcs15Options = {},
   extent: Extent = "all",
 ): Promise<readonly FoundApplication[]> {
   const cache = new CardStateCache(card, store);
   const remembered = store && (await rememberedWay(store, card.atr));
-  const ways = waysTo(card.atr).filter((way) => extent === "all" || extent === EXTENT[way]);
+  const ways = waysTo(card.atr, dialects).filter((way) => extent === "all" || extent === EXTENT[way]);
   for (const way of remembered ? [remembered, ...ways.filter((other) => other !== remembered)] : ways) {
     const found = await WAYS[way](cache, findings);
     if (found.length === 0) continue;
@@ -82,17 +84,19 @@ const EXTENT: Readonly<Record<WayName, Extent>> = {
 };
 
 /**
- * In which order they are tried. An applet on a Java Card has the Java Card's answer to reset, which tells nothing: where that is so, its
- * name is asked for before the registered one, because cards with that one nearly always tell of themselves. A SmartCard-HSM has an
- * answer of its own; that one is behind another, a reader's or a simulator's, is looked at last.
+ * The order of the strategies. An applet on a Java Card has the Java Card's answer to reset, which does not identify
+ * it: then its own name is tried before the registered one, because cards with the latter nearly always announce it. A
+ * SmartCard-HSM has an answer of its own; one with another's, of a reader or a simulator, is tried last.
  */
-function waysTo(atr: Uint8Array): readonly WayName[] {
+function waysTo(atr: Uint8Array, dialects: readonly Dialect[]): readonly WayName[] {
   if (isSmartCardHsm(atr)) return ["smartcard-hsm", "name", "directory", "usual"];
   if (announcesEfDir(atr)) return ["directory", "name", "usual"];
-  return tellsMake(atr) ? ["name", "directory", "usual"] : ["maker", "name", "directory", "usual", "smartcard-hsm"];
+  return tellsMake(atr, dialects)
+    ? ["name", "directory", "usual"]
+    : ["maker", "name", "directory", "usual", "smartcard-hsm"];
 }
 
-/** Whether a card with this answer to reset had applications when a process that used this store met one. */
+/** Whether a card with this answer to reset had applications, according to the store. */
 async function isWayRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
   return (await rememberedWay(store, atr)) !== undefined;
 }
@@ -111,7 +115,7 @@ async function findByName(
 ): Promise<readonly FoundApplication[]> {
   const answer = await cache.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
   if (answer.sw !== SW.OK) return [];
-  // The card has a longer name for it: where one begins so, another may.
+  // The card has a longer name for it: another application may begin in the same way.
   if (isOneOfSeveral(answer.data, aid)) {
     const several = await findInEfDir(cache, findings);
     if (several.length > 0) return several;
@@ -120,7 +124,7 @@ async function findByName(
   return found ? [found] : [];
 }
 
-/** Under a maker's own name there is a whole file system, with the application where it usually is. */
+/** A maker's own name selects a whole file system, with the application in its usual place. */
 async function findByMaker(cache: CardStateCache, findings: Findings): Promise<readonly FoundApplication[]> {
   for (const aid of OTHER_AIDS) {
     const { data, sw } = await cache.card.exclusively(({ send }) => confirmedAnswer(() => selectByName(send, aid)));
@@ -131,7 +135,7 @@ async function findByMaker(cache: CardStateCache, findings: Findings): Promise<r
   return [];
 }
 
-/** Version and features, which IsoApplet tells from 1.0 on when it is asked (OpenSC, card-isoApplet.c, isoApplet_get_info). */
+/** Version and features, which IsoApplet reports from 1.0 on (OpenSC, card-isoApplet.c, isoApplet_get_info). */
 async function appletInfo(card: Card): Promise<Uint8Array> {
   const command = { cla: 0x00, ins: 0xca, p1: 0x01, p2: 0x01, ne: 3 };
   const { data, sw } = await card.exclusively(({ send }) => confirmedAnswer(() => send(command)));
@@ -151,7 +155,7 @@ async function findInEfDir(cache: CardStateCache, findings: Findings): Promise<r
     }
   });
   if (!directory) {
-    // Refused in every form, the master file's too: applets without a file system do so.
+    // Even the master file was refused in every form, as by applets without a file system.
     if (failure instanceof StatusError && REFUSES_FORM.has(failure.sw)) cache.selectsFiles = false;
     return [];
   }
@@ -170,7 +174,7 @@ function readTemplates(bytes: Uint8Array, findings: Findings): readonly Applicat
   });
 }
 
-/** Each application once, and no more of them than a card has. */
+/** Each application once, up to the limit. */
 function differing(
   templates: readonly ApplicationTemplate[],
   findings: Findings,
@@ -186,12 +190,12 @@ function differing(
   return [...known.values()];
 }
 
-/** What tells applications of one card apart. */
+/** Identifies an application of a card. */
 function nameOf({ aid, df }: ApplicationAddress): string {
   return `${toHex(aid ?? new Uint8Array())} ${pathName(df)}`.trimStart();
 }
 
-/** The way by the path, where there is one: it works from anywhere, and drops no verified PIN. */
+/** Prefers the path, if there is one: it works from anywhere, and keeps verified PINs. */
 function addressOf({ aid, path }: ApplicationTemplate): ApplicationAddress {
   if (path.length === 0 || path.length % 2 !== 0) return { aid, df: BY_NAME };
   return { aid: undefined, df: resolve(masterFilePath(), { path }) };
@@ -215,7 +219,7 @@ async function open(
   });
 }
 
-/** TokenInfo tells which card it is, and in which state: it is read from the card itself. */
+/** TokenInfo identifies the card and its state: it is read from the card itself. */
 async function useCopies(contents: CardContents, store: PublicFileStore, address: ApplicationAddress): Promise<void> {
   const name = `${toHex(contents.session.card.atr)} ${nameOf(address)}`;
   contents.files.keepCopies(PublicCache.of(store, name, await contents.tokenInfo()));
@@ -234,24 +238,25 @@ function isOneOfSeveral(fci: Uint8Array, aid: Uint8Array): boolean {
   }
 }
 
-/** Whether a card with this answer to reset had applications when it was met before. */
+/** Whether a card with this answer to reset had applications before. */
 export function isRemembered(atr: Uint8Array, store: PublicFileStore): Promise<boolean> {
   return isWayRemembered(atr, reliable(store));
 }
 
-/** The applications of a card, each user PIN of each a token; undefined if there is none. */
+/** The applications of a card, with a token for each user PIN; undefined if there is none. */
 export async function claim(
   card: Card,
-  store: PublicFileStore | undefined,
+  { store, dialects }: Pkcs15Options,
   extent: Extent,
 ): Promise<CardApplication | undefined> {
   const findings = new Findings(card);
-  const found = await findApplications(card, findings, store && reliable(store), extent);
+  const options: Pkcs15Options = { ...(store && { store: reliable(store) }), ...(dialects && { dialects }) };
+  const found = await findApplications(card, findings, options, extent);
   if (found.length === 0) return undefined;
   const pinPad = await PinPadReader.find(card);
   const tokens: Pkcs15Token[] = [];
   for (const one of found) {
-    const application = await Pkcs15Application.read(one, pinPad);
+    const application = await Pkcs15Application.read(one, pinPad, dialects);
     // Without a PIN there is one token all the same: its objects are for everybody.
     const count = Math.max(1, application.pins.users.length);
     for (let index = 0; index < count; index++) tokens.push(new Pkcs15Token(application, index));
@@ -262,11 +267,12 @@ export async function claim(
 /** The EF(ODF), which every card with PKCS #15 files has (ISO/IEC 7816-15 section 7.5.1). */
 const ODF_PATH = fromHex("50155031");
 
-/** What a card is that has a file system and no PKCS #15 files that can be read, if its make is known. */
+/** Describes a card of a known make that has a file system but no readable PKCS #15 files. */
 export async function explainBlank(card: Card): Promise<string | undefined> {
   const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
   if (make === undefined) return undefined;
-  // Files that exist may hold data, even if they cannot be read: the advice to write new ones is for cards without any.
+  // Existing files may hold data, even if they cannot be read: the advice to write new ones is only for cards without
+  // any.
   const odf = select(SELECT_BY.PATH_FROM_MF, ODF_PATH, SELECT_ANSWER.NOTHING);
   const { sw } = await card.exclusively(({ send }) => send(odf));
   return sw === SW.OK

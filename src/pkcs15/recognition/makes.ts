@@ -1,15 +1,20 @@
 import { parseAtr, parseHistoricalBytes } from "../../apdu/index.ts";
 import { DataError, equalBytes, fromHex, toHex } from "../../bytes/index.ts";
 
-/** What a card is recognised by. */
+/** The data by which a card is recognised. */
 export interface CardFacts {
   readonly atr: Uint8Array;
   /** Historical bytes of the ATR, as characters; empty if it does not parse. */
   readonly historical: string;
   /** The name under which the application was selected. */
   readonly aid: Uint8Array | undefined;
-  /** What the card told when it was selected so. */
+  /** The card's answer to that selection. */
   readonly selectAnswer: Uint8Array;
+}
+
+/** What tells the cards of one make from others. */
+export interface CardRecogniser {
+  recognises(card: CardFacts): boolean;
 }
 
 /** OpenSC, card-isoApplet.c. */
@@ -46,12 +51,12 @@ const NIDEL_ATR = "3b9f94801fc30068104405014649534531c807900018";
 
 const isIsoApplet = ({ aid }: CardFacts): boolean => aid !== undefined && equalBytes(aid, ISO_APPLET_AID);
 
-/** Applets before 1.0 tell version and features when they are selected, and nothing else: 00 06 06. */
+/** Applets before 1.0 return only version and features when they are selected: 00 06 06. */
 const isBefore1 = ([major, , , more]: Uint8Array): boolean => major === 0 && more === undefined;
 
 /**
- * Whether a card is of a make that is known better than by the standard; the source of each is in its dialect. Apart from the dialects, so
- * that a card is told by its answer to reset before anything else of this room is read.
+ * Recognises makes with known differences from the standard; the dialects name the sources. Separate from the dialects,
+ * so that an answer to reset can be classified before they are loaded.
  */
 export const MAKES = {
   isoApplet0: (card) => isIsoApplet(card) && isBefore1(card.selectAnswer),
@@ -72,28 +77,31 @@ export function historicalText(atr: Uint8Array): string {
   return fromAtr(atr, (historical) => String.fromCharCode(...historical), "");
 }
 
-/** The historical bytes tell of EF.DIR (ISO/IEC 7816-4 section 12.1.1.7). */
+/** Whether the historical bytes announce EF.DIR (ISO/IEC 7816-4 section 12.1.1.7). */
 export function announcesEfDir(atr: Uint8Array): boolean {
   return fromAtr(atr, (historical) => parseHistoricalBytes(historical).serviceData?.efDir ?? false, false);
 }
 
-/** Whether only cards of a make that is known here answer so. */
-export function tellsMake(atr: Uint8Array): boolean {
+/**
+ * Whether only cards of a known make answer so.
+ * @param further What recognises makes that the program knows.
+ */
+export function tellsMake(atr: Uint8Array, further: readonly CardRecogniser[] = []): boolean {
   const facts = factsOf(atr);
-  return Object.values(MAKES).some((isOfMake) => isOfMake(facts));
+  return Object.values(MAKES).some((isOfMake) => isOfMake(facts)) || further.some((one) => one.recognises(facts));
 }
 
-/** Whether only a SmartCard-HSM answers a reset so. */
+/** Whether only a SmartCard-HSM has this answer to reset. */
 export function isSmartCardHsm(atr: Uint8Array): boolean {
   return MAKES.smartCardHsm(factsOf(atr));
 }
 
-/** The make of a card that comes without files, and answers a reset as with them. */
+/** The make of a card that is delivered without files, but has the same answer to reset as with them. */
 export function blankMake(atr: Uint8Array): "MyEID" | undefined {
   return MAKES.myEid(factsOf(atr)) ? "MyEID" : undefined;
 }
 
-/** What is known of a card before it was asked anything. */
+/** The data of a card before any exchange. */
 function factsOf(atr: Uint8Array): CardFacts {
   return { atr, historical: historicalText(atr), aid: undefined, selectAnswer: new Uint8Array() };
 }

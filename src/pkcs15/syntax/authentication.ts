@@ -4,7 +4,7 @@ import { type Flags, optionalFlags, optionalNumber, optionalOctets, optionalRefe
 import { type ObjectHead, readObject } from "./object.ts";
 import { type FileReference, optionalPath } from "./path.ts";
 
-/** How the characters of a PIN are stored and sent (PasswordType); "hexadecimal" has a name in no AODF. */
+/** How the characters of a PIN are stored and sent (PasswordType); "hexadecimal" is not in the AODF. */
 type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1" | "hexadecimal";
 
 /** Bits of PasswordFlags. */
@@ -29,13 +29,13 @@ export const PIN_FLAG = {
 export interface PinEntry {
   readonly class: "pin";
   readonly head: ObjectHead;
-  /** What objects name it by; {@link ObjectHead.authId} of its own names the PUK that unblocks it. */
+  /** Its identifier in objects; {@link ObjectHead.authId} of its own names the PUK that unblocks it. */
   readonly authId: Uint8Array | undefined;
   readonly flags: Flags;
   readonly type: PinType;
   /** Characters. */
   readonly minLength: number;
-  /** Bytes that the card keeps; what a shorter PIN is padded to. */
+  /** Stored bytes; a shorter PIN is padded to this length. */
   readonly storedLength: number;
   readonly maxLength: number | undefined;
   /** P2 of VERIFY. */
@@ -45,7 +45,7 @@ export interface PinEntry {
   readonly path: FileReference | undefined;
 }
 
-/** A biometric template, an authentication key, or an external authentication: known, and not for this driver to use. */
+/** A biometric template, an authentication key, or an external authentication: known, but not supported. */
 interface OtherAuthenticationEntry {
   readonly class: "authentication";
   readonly head: ObjectHead;
@@ -62,7 +62,7 @@ const OTHER_TYPES: ReadonlyMap<number, OtherAuthenticationEntry["type"]> = new M
 ]);
 const PIN_TYPES: readonly PinType[] = ["bcd", "ascii-numeric", "utf8", "half-nibble-bcd", "iso9564-1"];
 const REFERENCE = contextTag(0, "primitive");
-/** What one command can carry of each of two PINs. */
+/** Most bytes of each of two PINs in one command. */
 const MAX_PIN = 127;
 
 export function readAuthentication(reader: DerReader): AuthenticationEntry {

@@ -17,21 +17,21 @@ const TAG = {
 /** Fields of a public key, by its kind (appendix D.3). */
 const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC = { PRIME: 0x81, POINT: 0x86 } as const;
-/** id-TA-RSA and id-TA-ECDSA, behind which the padding and the hash stand. */
+/** id-TA-RSA and id-TA-ECDSA, followed by padding and hash. */
 const ALGORITHM = { RSA: "0.4.0.127.0.7.2.2.2.1.", ECDSA: "0.4.0.127.0.7.2.2.2.2." } as const;
 
-/** The primes of the fields (SP 800-186 section 3.2.1): the parameters of a curve stand in place of its name. */
+/** The primes of the fields (SP 800-186 section 3.2.1): the parameters identify the curve. */
 const PRIMES: ReadonlyMap<string, NamedCurve> = new Map([
   ["ffffffff00000001000000000000000000000000ffffffffffffffffffffffff", "P-256"],
   ["fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff", "P-384"],
   [`01${"ff".repeat(65)}`, "P-521"],
 ]);
 
-/** What of a card verifiable certificate, or of a request for one, is of use here. No signature is looked at. */
+/** The used parts of a card verifiable certificate, or of a request for one. Signatures are not checked. */
 export interface CardVerifiable {
   /** Certificate holder reference. */
   readonly holder: string;
-  /** SubjectPublicKeyInfo, DER. @throws {DataError} for a key of another kind. */
+  /** SubjectPublicKeyInfo, DER. @throws {DataError} for an unsupported key. */
   readonly publicKey: () => Uint8Array;
 }
 
@@ -41,18 +41,18 @@ export function isCardVerifiable(bytes: Uint8Array): boolean {
   return first === TAG.AUTHENTICATED_REQUEST || (first === TAG.CERTIFICATE >> 8 && second === (TAG.CERTIFICATE & 0xff));
 }
 
-/** The one at the beginning of `bytes`. @throws {DataError} if there is none. */
+/** Parses the one at the beginning of `bytes`. @throws {DataError} if there is none. */
 export function readCardVerifiable(bytes: Uint8Array): CardVerifiable {
   const outer = readTlv(new ByteReader(bytes, WHAT), WHAT);
   const certificate = outer.tag === TAG.AUTHENTICATED_REQUEST ? inner([outer], outer.tag, TAG.CERTIFICATE) : [outer];
   const body = inner(certificate, TAG.CERTIFICATE, TAG.BODY);
   const fields = readTlvs(required(body, TAG.BODY), WHAT);
   const holder = String.fromCharCode(...required(fields, TAG.HOLDER).subarray(0, 64));
-  if (!/^[\x20-\x7e]*$/u.test(holder)) throw new DataError(`${WHAT}: a holder's name that is no text`);
+  if (!/^[\x20-\x7e]*$/u.test(holder)) throw new DataError(`${WHAT}: a holder's name that is not text`);
   return { holder, publicKey: () => readKey(readTlvs(required(fields, TAG.PUBLIC_KEY), WHAT)) };
 }
 
-/** What the first with `tag` holds, if it holds a `wanted`. */
+/** The contents of the first element with `tag`. */
 function inner(tlvs: readonly Tlv[], tag: number, wanted: number): readonly Tlv[] {
   const found = readTlvs(required(tlvs, tag), WHAT);
   required(found, wanted);

@@ -16,7 +16,7 @@ import { type FileReference, readPath } from "./path.ts";
 export type DirectoryEntry =
   PrivateKeyEntry | PublicKeyEntry | SecretKeyEntry | CertificateEntry | DataEntry | AuthenticationEntry;
 
-/** What a directory file lists, in the order of the tags of CIOChoice (ISO/IEC 7816-15 section 8.3). */
+/** The kinds of directory files, in the order of the tags of CIOChoice (ISO/IEC 7816-15 section 8.3). */
 export const DIRECTORY_KINDS = [
   "private-keys",
   "public-keys",
@@ -30,34 +30,34 @@ export const DIRECTORY_KINDS = [
 ] as const;
 export type DirectoryKind = (typeof DIRECTORY_KINDS)[number];
 
-/** An entry of the ODF: which objects, and where their directory is, or the objects themselves. */
+/** An entry of the ODF: a kind of objects, and the place of their directory, or the objects themselves. */
 export type OdfEntry =
   | { readonly kind: DirectoryKind; readonly file: FileReference }
   | { readonly kind: DirectoryKind; readonly objects: Uint8Array }
   /** Enveloped. */
   | { readonly kind: DirectoryKind; readonly protected: true };
 
-/** One element of a file, where it stood, and what is wrong with it if anything is. */
+/** One element of a file, its position, and its error, if any. */
 interface FileElement {
   readonly offset: number;
-  /** Bytes that it takes in the file. */
+  /** Its length in the file in bytes. */
   readonly length: number;
   readonly der: Uint8Array;
 }
 
-/** A file with more objects than this is not a card's directory. */
+/** Limit for the objects of a directory file. */
 const MAX_ELEMENTS = 1024;
 
-/** What is found in a file: its elements, and where and why there are none. */
+/** The contents of a file: its elements, and its errors with their positions. */
 export interface FileElements {
   readonly elements: readonly FileElement[];
   readonly broken: readonly { readonly offset: number; readonly reason: string }[];
 }
 
 /**
- * The elements of a directory file one after the other, BER made DER. Padding of 00 and FF before, between and behind them is
- * skipped, and so is an element that is wrong within. What tells no length ends the search: nobody knows where the next one would
- * begin.
+ * Returns the elements of a directory file, converted from BER to DER. Skips padding of 00 and FF before, between and
+ * after them, and malformed elements. A malformed length ends the search, because the next element's position is
+ * unknown.
  */
 export function readElements(bytes: Uint8Array, what: string): FileElements {
   const elements: FileElement[] = [];
@@ -95,7 +95,7 @@ function lengthOf(bytes: Uint8Array, offset: number, what: string): number | und
 
 const OBJECTS = contextTag(0, "constructed");
 
-/** @throws {DataError} if `der` is no CIOChoice. */
+/** @throws {DataError} if `der` is not a CIOChoice. */
 export function readOdfEntry(der: Uint8Array): OdfEntry {
   const outer = new DerReader(der, "ODF");
   const tag = outer.peek() ?? 0;
@@ -119,7 +119,7 @@ const READERS: Readonly<Record<DirectoryKind, (reader: DerReader) => DirectoryEn
   authentication: readAuthentication,
 };
 
-/** @throws {DataError} if `der` is no object of this kind. */
+/** @throws {DataError} if `der` is not an object of this kind. */
 export function readEntry(kind: DirectoryKind, der: Uint8Array): DirectoryEntry {
   return READERS[kind](new DerReader(der, kind));
 }

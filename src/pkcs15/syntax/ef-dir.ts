@@ -5,13 +5,13 @@ import { readText } from "./fields.ts";
 import { type FileReference, optionalPath, readPath } from "./path.ts";
 import { readElements } from "./directory.ts";
 
-/** An application that EF.DIR tells of (ISO/IEC 7816-15 section 8.1; ISO/IEC 7816-4 section 12.2). */
+/** An application listed in EF.DIR (ISO/IEC 7816-15 section 8.1; ISO/IEC 7816-4 section 12.2). */
 export interface ApplicationTemplate {
   readonly aid: Uint8Array;
   readonly label: string;
-  /** Of its DF, from the master file; empty where only the AID leads there. */
+  /** Of its DF, from the master file; empty if only the AID leads there. */
   readonly path: Uint8Array;
-  /** Where its ODF is, if not under the standard's identifier. */
+  /** The place of its ODF, if it does not have the standard's identifier. */
   readonly odf: FileReference | undefined;
   readonly tokenInfo: FileReference | undefined;
   readonly unusedSpace: FileReference | undefined;
@@ -30,8 +30,8 @@ const TOKEN_INFO = 0xa0;
 const UNUSED_SPACE = 0xa1;
 
 /**
- * The applications of this standard that the contents of EF.DIR, or of its records joined, tell of.
- * @param report Hears of what does not parse, and where it begins.
+ * The applications of this standard in the contents of EF.DIR, or of its joined records.
+ * @param report Called for malformed entries, with their position.
  */
 export function readEfDir(
   bytes: Uint8Array,

@@ -1,7 +1,7 @@
 import { decodeTime, type DerElement, type DerReader, derUnsigned, encodeDer, TAG } from "../../asn1/index.ts";
 import { DataError, fromUtf8, utf8 } from "../../bytes/index.ts";
 
-/** Bits of a BIT STRING by their number, 0 the first; bits behind its end are 0. */
+/** Bits of a BIT STRING by their number, 0 the first; missing bits are 0. */
 export class Flags {
   readonly #bytes: Uint8Array;
 
@@ -25,12 +25,12 @@ export class Flags {
   }
 }
 
-/** The BIT STRING that comes next, or no flags if something else does. */
+/** The next element if it is a BIT STRING; otherwise no flags. */
 export function optionalFlags(reader: DerReader): Flags {
   return reader.peek() === TAG.BIT_STRING ? new Flags(reader.bitString().bytes) : new Flags();
 }
 
-/** An INTEGER or ENUMERATED of up to 6 bytes that must not be negative. */
+/** A non-negative INTEGER or ENUMERATED of up to 6 bytes. */
 export function readNumber(reader: DerReader, tag: number = TAG.INTEGER): number {
   const value = readSigned(reader.next(tag));
   if (value < 0) throw new DataError("a negative number");
@@ -42,8 +42,8 @@ export function optionalNumber(reader: DerReader, tag: number = TAG.INTEGER): nu
 }
 
 /**
- * A reference that goes into one byte of a command. Cards write 80 to FF as negative numbers too, because such a byte alone
- * is one in ASN.1.
+ * A reference for one byte of a command. Cards write 80 to FF as negative numbers too, because such a byte alone is one
+ * in ASN.1.
  */
 export function optionalReference(reader: DerReader, tag: number = TAG.INTEGER): number | undefined {
   const element = reader.optional(tag);
@@ -53,7 +53,7 @@ export function optionalReference(reader: DerReader, tag: number = TAG.INTEGER):
   return value < 0 ? value + 256 : value;
 }
 
-/** Not in its shortest form neither: cards in use pad with zeros. */
+/** Accepts numbers that are not in their shortest form: some cards pad with zeros. */
 function readSigned({ contents }: DerElement): number {
   const [first] = contents;
   if (first === undefined) throw new DataError("a number without digits");
@@ -63,7 +63,7 @@ function readSigned({ contents }: DerElement): number {
   return value;
 }
 
-/** Characters of a label: UTF-8, or what of Latin-1 older cards have; padding of zeros and blanks is taken off. */
+/** A label's characters: UTF-8, or Latin-1 on older cards; removes padding of zeros and blanks. */
 export function readText({ contents }: DerElement): string {
   return decodeText(contents).replace(/[\0 ]+$/u, "");
 }
@@ -87,10 +87,10 @@ export function optionalOctets(reader: DerReader): Uint8Array | undefined {
   return reader.optional(TAG.OCTET_STRING)?.contents;
 }
 
-/** A GeneralizedTime; undefined for one that names no moment: it is not worth the object. */
+/** A GeneralizedTime; undefined for an invalid one, which does not spoil the object. */
 export function readTime({ tag, contents }: DerElement): Date | undefined {
   const text = String.fromCharCode(...contents.subarray(0, 32));
-  // X.680 section 46 lets seconds, and fractions of them, be there or not; whoever writes for cards means UTC.
+  // X.680 section 46 makes seconds and their fractions optional; times on cards are in UTC.
   const [, digits = ""] = /^(\d{10,14})(?:[.,]\d+)?Z?$/u.exec(text) ?? [];
   const whole = `${digits.padEnd(14, "0")}Z`;
   try {

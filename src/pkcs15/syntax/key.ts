@@ -9,7 +9,7 @@ import { type ObjectValue, readValue } from "./path.ts";
 interface KeyAttributes {
   readonly id: Uint8Array;
   readonly usage: Flags;
-  /** The card computes with it. */
+  /** Whether the card computes with it. */
   readonly native: boolean;
   readonly access: Flags;
   /** The card's own number for it. */
@@ -52,9 +52,9 @@ interface KeyEntryBase {
   readonly value: ObjectValue | undefined;
   /** Of RSA, bits. */
   readonly modulusBits: number | undefined;
-  /** Of EC: the bits of the field, as cards without named curves give them. */
+  /** For EC: the bits of the field, on cards without named curves. */
   readonly fieldBits: number | undefined;
-  /** Of EC, where the directory names it. */
+  /** For EC, if the directory contains it. */
   readonly curve: NamedCurve | undefined;
 }
 
@@ -108,7 +108,7 @@ function readAlgorithms(reader: DerReader): number[] {
   return found;
 }
 
-/** Types by the tag of the choice (PrivateKeyChoice, PublicKeyChoice); all others are known by name only. */
+/** Types by the tag of the choice (PrivateKeyChoice, PublicKeyChoice); all others are only named. */
 const KEY_TYPES: ReadonlyMap<number, KeyKind> = new Map([
   [TAG.SEQUENCE, "rsa"],
   [contextTag(0, "constructed"), "ec"],
@@ -132,7 +132,8 @@ function readAsymmetric(reader: DerReader): KeyEntryBase {
   }
   const fields = typePart.enter();
   const value = readValue(fields);
-  // In the standard only RSA keys have a length here; others write the field's length of an EC key in the same place.
+  // In the standard only RSA keys have a length here; some writers put the field's length of an EC key in the same
+  // place.
   const bits = optionalNumber(fields);
   return {
     head,
@@ -145,7 +146,7 @@ function readAsymmetric(reader: DerReader): KeyEntryBase {
   };
 }
 
-/** KeyInfo's paramsAndOps, of which the parameters of a named curve are of use. */
+/** KeyInfo's paramsAndOps; only the parameters of a named curve are used. */
 function readCurve(reader: DerReader): NamedCurve | undefined {
   const parameters = reader.optional(TAG.OBJECT_IDENTIFIER);
   if (!parameters) return undefined;

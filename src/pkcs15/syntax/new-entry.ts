@@ -6,11 +6,11 @@ import { KEY_ACCESS, USAGE } from "./key.ts";
 import { OBJECT_FLAG } from "./object.ts";
 import { encodePath, type FileReference } from "./path.ts";
 
-/** What the head of a new entry says. */
+/** The head of a new entry. */
 export interface NewHead {
   readonly label: string;
   readonly private: boolean;
-  /** The PIN that guards it. */
+  /** The PIN that protects it. */
   readonly authId?: Uint8Array;
   readonly userConsent?: boolean;
 }
@@ -41,7 +41,7 @@ export function certificateEntry(
   );
 }
 
-/** A data object of a DODF. @throws {DataError} if `objectId` is no object identifier. */
+/** A data object of a DODF. @throws {DataError} if `objectId` is not an object identifier. */
 export function dataEntry(
   fields: NewHead & { readonly application: string; readonly objectId?: string; readonly file: FileReference },
 ): Uint8Array {
@@ -62,7 +62,7 @@ interface NewKey extends NewHead {
   readonly file: FileReference;
 }
 
-/** A key of a PuKDF, which the card only keeps. */
+/** A key of a PuKDF, which the card only stores. */
 export function publicKeyEntry(key: NewKey): Uint8Array {
   const usage = [
     ...(key.usage.decrypt ? [USAGE.ENCIPHER, USAGE.WRAP] : []),
@@ -73,7 +73,7 @@ export function publicKeyEntry(key: NewKey): Uint8Array {
   return keyEntry(key, attributes);
 }
 
-/** A key of a PrKDF. @param made Whether it was made on the card. */
+/** A key of a PrKDF. @param made Whether it was generated on the card. */
 export function privateKeyEntry(key: NewKey, made: boolean): Uint8Array {
   const usage = [
     ...(key.usage.decrypt ? [USAGE.DECIPHER, USAGE.UNWRAP] : []),
@@ -92,13 +92,13 @@ export function privateKeyEntry(key: NewKey, made: boolean): Uint8Array {
   return keyEntry(key, attributes);
 }
 
-/** The field's length of an EC key stands where an RSA key has its modulus's: cards in use have it so (OpenSC, pkcs15-prkey.c). */
+/** The field's length of an EC key is where an RSA key has its modulus's, as on real cards (OpenSC, pkcs15-prkey.c). */
 function keyEntry(key: NewKey, attributes: Uint8Array): Uint8Array {
   const value = encodeDer(TYPE, derSequence(encodePath(key.file), derNumber(key.bits)));
   return encodeDer(key.type === "rsa" ? TAG.SEQUENCE : EC, head(key), attributes, value);
 }
 
-/** What of an entry is to be another. */
+/** The changed fields of an entry. */
 export interface EntryChanges {
   readonly label?: string;
   readonly id?: Uint8Array;
@@ -106,7 +106,7 @@ export interface EntryChanges {
 }
 
 /**
- * An entry with some of its fields replaced, and all others as they were.
+ * Replaces fields of an entry, and leaves the others unchanged.
  * @throws {DataError} if it has no such field.
  */
 export function changedEntry(der: Uint8Array, changes: EntryChanges): Uint8Array {
@@ -137,7 +137,7 @@ function relabelled(common: Uint8Array, label: string): Uint8Array {
   return derSequence(derText(label), ...rest);
 }
 
-/** The first element with `tag`, replaced; put in front if there is none. */
+/** Replaces the first element with `tag`, or inserts one at the front. */
 function withFirst(sequence: Uint8Array, tag: number, replacement: Uint8Array): Uint8Array {
   const parts = elements(new DerReader(sequence).enter());
   const at = parts.findIndex((part) => part[0] === tag);

@@ -2,20 +2,20 @@ import { contextTag, type DerReader, TAG } from "../../asn1/index.ts";
 import { type Flags, optionalFlags, optionalNumber, optionalOctets, optionalText } from "./fields.ts";
 import { type ObjectValue, readPath, readValue } from "./path.ts";
 
-/** What all objects have in common (ISO/IEC 7816-15 section 8.2.9, CommonObjectAttributes). */
+/** The common attributes of all objects (ISO/IEC 7816-15 section 8.2.9, CommonObjectAttributes). */
 export interface ObjectHead {
   readonly label: string;
-  /** Read only after a PIN. */
+  /** Whether reading needs a PIN. */
   readonly private: boolean;
   readonly modifiable: boolean;
-  /** Which authentication object guards it. */
+  /** The authentication object that protects it. */
   readonly authId: Uint8Array | undefined;
-  /** How often the key may be used after one verification of the PIN; undefined for no bound. */
+  /** How often the key may be used after one verification of the PIN; undefined for no limit. */
   readonly userConsent: number | undefined;
   readonly accessRules: readonly AccessRule[];
 }
 
-/** Who may do what to an object (AccessControlRule). */
+/** The access rules of an object (AccessControlRule). */
 interface AccessRule {
   readonly modes: Flags;
   readonly condition: SecurityCondition;
@@ -30,7 +30,10 @@ type SecurityCondition =
 /** Bits of AccessMode. */
 export const ACCESS = { READ: 0, UPDATE: 1, EXECUTE: 2, DELETE: 3, SIGN: 5, DECIPHER: 7, AUTHENTICATE: 9 } as const;
 
-/** Whether the card wants a PIN, or something else, before it gives the value: by the flag, by the identifier or by the rules. */
+/**
+ * Whether the card needs a PIN, or another authentication, before it returns the value: by the flag, by the identifier
+ * or by the rules.
+ */
 export function isGuarded({ private: isPrivate, authId, accessRules }: ObjectHead): boolean {
   const reading = accessRules.filter(({ modes }) => modes.has(ACCESS.READ));
   return isPrivate || authId !== undefined || reading.some(({ condition }) => condition.kind !== "always");
@@ -39,14 +42,14 @@ export function isGuarded({ private: isPrivate, authId, accessRules }: ObjectHea
 /** Bits of CommonObjectFlags. */
 export const OBJECT_FLAG = { PRIVATE: 0, MODIFIABLE: 1 } as const;
 
-/** The three parts of an object: its reader stands behind the tag that tells the type. */
+/** The three parts of an object; the type's tag has been read. */
 export interface ObjectParts {
   readonly head: ObjectHead;
-  /** What all types of its class have. */
+  /** The attributes of its class. */
   readonly classPart: DerReader;
-  /** What some of them have. */
+  /** The attributes of some types. */
   readonly subClassPart: DerReader | undefined;
-  /** What its type alone has, not yet entered. */
+  /** The attributes of its type, not yet read. */
   readonly typePart: DerReader;
 }
 
@@ -74,7 +77,7 @@ function readHead(reader: DerReader): ObjectHead {
   };
 }
 
-/** Far more than there are modes. */
+/** Limit for the number of modes. */
 const MAX_RULES = 32;
 
 function readRules(reader: DerReader): AccessRule[] {
@@ -100,7 +103,7 @@ export interface CertificateEntry {
   readonly id: Uint8Array;
   /** A certification authority's. */
   readonly authority: boolean;
-  /** "x509", or another kind, of which only the head is known. */
+  /** "x509", or another kind, of which only the head is parsed. */
   readonly type: "x509" | "other";
   readonly value: ObjectValue | undefined;
 }

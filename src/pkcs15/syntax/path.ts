@@ -2,14 +2,14 @@ import { contextTag, derOctetString, DerReader, derSequence, encodeDer, TAG } fr
 import { concat, DataError, toHex } from "../../bytes/index.ts";
 import { derNumber, optionalNumber } from "./fields.ts";
 
-/** Where a value is: a file, or a part of one (ISO/IEC 7816-15 section 8.2.5, Path). */
+/** The place of a value: a file, or a part of one (ISO/IEC 7816-15 section 8.2.5, Path). */
 export interface FileReference {
   /**
-   * File identifiers of two bytes each from the master file (3F00 first) or from the application's DF; one byte is a short EF
-   * identifier; none is the application's DF itself.
+   * File identifiers of two bytes each from the master file (3F00 first) or from the application's DF; one byte is a
+   * short EF identifier; empty is the application's DF itself.
    */
   readonly path: Uint8Array;
-  /** Bytes to leave out at the beginning, or the number of the record. */
+  /** Bytes to skip, or the number of the record. */
   readonly index?: number;
   /** Bytes to read. */
   readonly length?: number;
@@ -18,12 +18,12 @@ export interface FileReference {
 const LENGTH = contextTag(0, "primitive");
 /** 8 levels below the master file: deeper than any card goes. */
 const MAX_PATH = 18;
-/** What offsets of READ BINARY reach, and more than any card holds. */
+/** Limit of READ BINARY's offsets, and more than any card holds. */
 const MAX_SIZE = 0x100000;
 
 /**
- * Reads a Path of which `reader` holds the fields.
- * @throws {DataError} for a path that no file has.
+ * Parses a Path whose fields `reader` holds.
+ * @throws {DataError} for an impossible path.
  */
 export function readPath(reader: DerReader): FileReference {
   const path = reader.octetString();
@@ -48,13 +48,13 @@ export function encodePath({ path, index, length }: FileReference): Uint8Array {
   return derSequence(derOctetString(path), part);
 }
 
-/** A value that an object has: where it is, or the value itself (ISO/IEC 7816-15 section 8.2.6, ObjectValue). */
+/** An object's value: its place, or the value itself (ISO/IEC 7816-15 section 8.2.6, ObjectValue). */
 export type ObjectValue =
   | { readonly kind: "file"; readonly file: FileReference }
   /** One element, DER. */
   | { readonly kind: "direct"; readonly der: Uint8Array }
   | { readonly kind: "url"; readonly url: string }
-  /** Enveloped, for somebody who has its key. */
+  /** Enveloped, for a recipient with the key. */
   | { readonly kind: "protected" };
 
 const DIRECT = contextTag(0, "constructed");
@@ -62,7 +62,7 @@ const INDIRECT_PROTECTED = contextTag(1, "constructed");
 const DIRECT_PROTECTED = contextTag(2, "constructed");
 const URL_WITH_DIGEST = contextTag(3, "constructed");
 
-/** @throws {DataError} if the next element is no ObjectValue. */
+/** @throws {DataError} if the next element is not an ObjectValue. */
 export function readValue(reader: DerReader): ObjectValue {
   const tag = reader.peek();
   switch (tag) {
@@ -86,7 +86,7 @@ export function readValue(reader: DerReader): ObjectValue {
 
 function readWithDigest(reader: DerReader): Uint8Array {
   const fields = reader.enter(URL_WITH_DIGEST);
-  // The SEQUENCE is there or not, as the writer read the module's tagging.
+  // The SEQUENCE is optional, because writers interpret the module's tagging differently.
   const inner = fields.peek() === TAG.SEQUENCE ? fields.enter() : fields;
   return inner.next().contents;
 }
@@ -96,7 +96,10 @@ function readUrl(contents: Uint8Array): string {
   return String.fromCharCode(...contents);
 }
 
-/** The tag is explicit by X.680 section 31.2.7; where it was taken for implicit, it stands for the value's own SEQUENCE. */
+/**
+ * The tag is explicit by X.680 section 31.2.7; some writers take it for implicit, and it replaces the value's own
+ * SEQUENCE.
+ */
 function readDirect(contents: Uint8Array): Uint8Array {
   try {
     const reader = new DerReader(contents);

@@ -14,14 +14,14 @@ import { type FileReference, optionalPath } from "./path.ts";
 
 /** An algorithm of the card (ISO/IEC 7816-15 section 8.10, AlgorithmInfo). */
 export interface AlgorithmInfo {
-  /** What keys name it by. */
+  /** Its reference in keys. */
   readonly reference: number;
   /** A mechanism of PKCS#11 (CKM_). */
   readonly mechanism: number;
   readonly operations: Flags;
   /** Dotted. */
   readonly objectId: string | undefined;
-  /** What MSE:SET takes for it. */
+  /** Its number for MSE:SET. */
   readonly algorithmReference: number | undefined;
 }
 
@@ -31,7 +31,7 @@ export const OPERATION = { COMPUTE_SIGNATURE: 1, DECIPHER: 5, GENERATE_KEY: 7, D
 /** EF.CIAInfo, TokenInfo of PKCS#15 (ISO/IEC 7816-15 section 8.10). */
 export interface TokenInfo {
   readonly serialNumber: Uint8Array;
-  /** The number as its make writes it, where that is not the hexadecimal of its bytes. */
+  /** The number in its make's notation, if that is not the hexadecimal of its bytes. */
   readonly serialText?: string;
   readonly manufacturer: string;
   readonly label: string;
@@ -40,9 +40,9 @@ export interface TokenInfo {
   readonly randomNumbers: boolean;
   readonly algorithms: readonly AlgorithmInfo[];
   readonly holder: string;
-  /** When contents were last changed, as text to be compared; the file that tells, if it is another one. */
+  /** The time of the last change, as text to be compared; or the file that contains it. */
   readonly lastUpdate: { readonly time: string } | { readonly file: FileReference } | undefined;
-  /** What of it is not in order; all behind that was not read. */
+  /** Its first error; the rest was not read. */
   readonly problem: string | undefined;
 }
 
@@ -55,9 +55,9 @@ const LAST_UPDATE = contextTag(5, "constructed");
 const MAX_ALGORITHMS = 64;
 
 /**
- * Reads a TokenInfo, DER. What comes behind the label is read as far as it is in order: a broken list of algorithms is no
- * reason to refuse a card.
- * @throws {DataError} if it does not begin as one.
+ * Parses a TokenInfo, DER. The fields after the label are parsed up to the first error: a malformed list of algorithms
+ * is no reason to refuse a card.
+ * @throws {DataError} if its beginning is malformed.
  */
 export function readTokenInfo(der: Uint8Array): TokenInfo {
   const reader = new DerReader(der, "TokenInfo").enter();
@@ -90,8 +90,8 @@ function readLabel(reader: DerReader): string {
 export const MAX_LABEL = 255;
 
 /**
- * A TokenInfo, DER, with another label; all else stays as it is, byte for byte.
- * @throws {DataError} if it does not begin as one.
+ * Changes the label of a TokenInfo, DER; the rest stays unchanged byte for byte.
+ * @throws {DataError} if its beginning is malformed.
  */
 export function relabelledTokenInfo(der: Uint8Array, label: string): Uint8Array {
   const [primitive, constructed] = LABEL;
@@ -145,7 +145,7 @@ function readAlgorithms(reader: DerReader): AlgorithmInfo[] {
     const reference = optionalReference(fields);
     const mechanism = optionalNumber(fields);
     if (reference === undefined || mechanism === undefined) continue;
-    // Parameters are NULL, a curve, or anything; operations are the only BIT STRING.
+    // Parameters are NULL, a curve, or anything else; operations are the only BIT STRING.
     if (fields.remaining > 0 && fields.peek() !== TAG.BIT_STRING) fields.next();
     const operations = optionalFlags(fields);
     const objectId = fields.peek() === TAG.OBJECT_IDENTIFIER ? fields.oid() : undefined;

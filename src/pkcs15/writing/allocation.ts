@@ -6,25 +6,25 @@ import { childOf, type FilePath, parentOf, pathName } from "../files/paths.ts";
 import type { CardSession } from "../files/card-session.ts";
 
 /**
- * Identifiers that this driver gives to new files, and that no layout in use has. What has one of them and is in no directory is
- * left over from a write that was broken off, and nobody else's.
+ * Identifiers that this driver gives to new files; no layout in use has them. A file with one of them that is in no
+ * directory is left over from an interrupted write of this driver.
  */
 const FIRST_ID = 0x6c00;
 const LAST_ID = 0x6cff;
-/** What one UPDATE BINARY writes on every card: cards write it whole or not at all. */
+/** Most bytes of one UPDATE BINARY on every card: cards write it whole or not at all. */
 const MAX_UPDATE = 255;
 
-/** How cards of a make have files made and taken away. */
+/** How cards of a make create and delete files. */
 export interface FileWays {
   /** Control parameters of a transparent file of `size` bytes, as the data of CREATE FILE. */
   readonly parameters: (id: Uint8Array, size: number, security: FileControl["security"]) => Uint8Array;
-  /** What DELETE FILE takes away: the file whose identifier it carries, or the current one, and then it carries nothing. */
+  /** What DELETE FILE deletes: the file with the identifier in its data, or without data the current one. */
   readonly deletes: "named" | "current";
-  /** What CREATE FILE answers where the identifier is given already. */
+  /** The answer of CREATE FILE for an identifier in use. */
   readonly exists: number;
 }
 
-/** ISO/IEC 7816-9 section 6.1, with the tags of the template and of the size that a card wants. */
+/** ISO/IEC 7816-9 section 6.1, with the make's tags of the template and of the size. */
 export function fileWays(template: number, sizeTag: number, exists: number = SW.FILE_EXISTS): FileWays {
   return {
     parameters: (id, size, security) =>
@@ -46,19 +46,19 @@ export const STANDARD_FILES = fileWays(0x62, 0x80);
 export function writeFailure(action: string, sw: number): Error {
   const cause = new StatusError(action, sw);
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) {
-    return new LoginRequiredError("the card wants the PIN before it is changed", { cause });
+    return new LoginRequiredError("the card needs the PIN for changes", { cause });
   }
   if (sw === SW.INSTRUCTION_NOT_SUPPORTED || sw === SW.FUNCTION_NOT_SUPPORTED || sw === SW.CONDITIONS_NOT_SATISFIED) {
-    return new UnsupportedError("the card does not let itself be changed so", { cause });
+    return new UnsupportedError("the card does not allow this change", { cause });
   }
   return cause;
 }
 
-/** Files that this driver makes and takes away. */
+/** Files that this driver creates and deletes. */
 export class FileAllocation {
   readonly #df: FilePath;
   readonly #ways: FileWays;
-  /** Made here a moment ago: no directory that was read before names them yet. */
+  /** Just created here: no directory that was read before names them yet. */
   readonly #made = new Set<string>();
 
   constructor(df: FilePath, ways: FileWays) {
@@ -67,18 +67,19 @@ export class FileAllocation {
   }
 
   /**
-   * Makes a transparent file.
-   * @param taken As of {@link create}.
-   * @param model Whose access rules the new file takes.
+   * Creates a transparent file.
+   * @param taken As for {@link create}.
+   * @param model The file whose access rules the new one gets.
    */
   createLike(turn: CardSession, size: number, taken: ReadonlySet<string>, model: FileControl): Promise<FilePath> {
     return this.create(turn, taken, (id) => this.#ways.parameters(id, size, model.security));
   }
 
   /**
-   * Makes a file with the lowest identifier that no directory names, and makes it the current one. A file that has it all the same
-   * is left over from a write that was broken off, and goes first; if another PIN guards it, the next identifier is as good.
-   * @param taken Names of the files that are in use ({@link pathName}).
+   * Creates a file with the lowest identifier that no directory names, and makes it the current one. An existing file
+   * with it is left over from an interrupted write, and is deleted first; if another PIN protects it, the next
+   * identifier is used.
+   * @param taken Names of the files in use ({@link pathName}).
    * @param parameters The control parameters of the file with an identifier.
    */
   async create(
@@ -104,7 +105,7 @@ export class FileAllocation {
     throw new UnsupportedError("no identifier is left for another file on this card");
   }
 
-  /** Takes a leftover away. @returns Whether the card let it. */
+  /** Deletes a leftover. @returns Whether the card allowed it. */
   async #clear(turn: CardSession, place: FilePath): Promise<boolean> {
     try {
       await this.remove(turn, place);
@@ -128,7 +129,7 @@ export class FileAllocation {
     if (outcome !== SW.OK) throw writeFailure(`DELETE FILE ${pathName(place)}`, outcome);
   }
 
-  /** Undefined if the card does not take an identifier. */
+  /** Undefined if the card does not accept an identifier. */
   async #removeNamed(turn: CardSession, place: FilePath): Promise<number | undefined> {
     await turn.enter(parentOf(place));
     const { sw } = await turn.send(deleteFile(place.path.subarray(-2)));
@@ -141,8 +142,8 @@ export class FileAllocation {
   }
 
   /**
-   * Takes away what this driver made; other files stay, for their maker may want them there. What another PIN guards is left over:
-   * nothing names it any more.
+   * Deletes a file that this driver created; other files stay, because their maker may need them. A file that another
+   * PIN protects is left over: nothing names it any more.
    */
   async removeOwn(turn: CardSession, place: FilePath): Promise<void> {
     if (this.isOwn(place)) await this.#clear(turn, place);
@@ -154,7 +155,7 @@ export class FileAllocation {
   }
 }
 
-/** Writes `bytes` at `offset` of a file, in as many parts as it takes: of a file that nobody reads yet. */
+/** Writes `bytes` at `offset` of a file, in as many parts as needed: for a file that nothing refers to yet. */
 export async function writeAll(turn: CardSession, place: FilePath, bytes: Uint8Array, offset = 0): Promise<void> {
   await turn.select(place);
   for (let at = 0; at < bytes.length; at += MAX_UPDATE) {
@@ -164,7 +165,7 @@ export async function writeAll(turn: CardSession, place: FilePath, bytes: Uint8A
 }
 
 /**
- * Makes a file's contents another, by one UPDATE BINARY: wherever the card is pulled, it has the old ones or the new ones.
+ * Replaces a file's contents by one UPDATE BINARY: if the card is removed, it has the old ones or the new ones.
  * @param after As long as `before`.
  * @returns Whether one is enough; else nothing is written.
  */

@@ -12,8 +12,8 @@ import { encodePath, type FileReference } from "../syntax/path.ts";
 import { type FileAllocation, updateAtOnce, writeAll, writeFailure } from "./allocation.ts";
 
 /**
- * A directory that is a file of records, an object in each. Every change is one exchange, so that the card is whole after it: a
- * record is written over, with zeros where its object is gone, or one is added.
+ * A directory that is a record file with an object in each record. Every change is one exchange, so that the card stays
+ * consistent: a record is overwritten, with zeros for a deleted object, or one is added.
  */
 class RecordDirectory {
   readonly #turn: CardSession;
@@ -28,7 +28,7 @@ class RecordDirectory {
     this.#records = records;
   }
 
-  /** Reads it as it is now. */
+  /** Reads its present contents. */
   static async open(turn: CardSession, place: FilePath): Promise<RecordDirectory> {
     const control = await turn.select(place);
     return new RecordDirectory(turn, place, control, await readRecords(turn, place, control));
@@ -45,13 +45,13 @@ class RecordDirectory {
   }
 
   /**
-   * Replaces an entry, or takes it out.
+   * Replaces an entry, or deletes it.
    * @param der The entry as it was read.
    */
   async change(der: Uint8Array, replacement: Uint8Array | undefined): Promise<void> {
     const at = this.#records.findIndex((record) => holds(record, der));
     const record = this.#records[at];
-    if (!record) throw new CardError("the object is not on the card any more, or in one record with others");
+    if (!record) throw new CardError("the object is not on the card any more, or shares its record with others");
     await this.#write(at + 1, replacement ? this.#fitting(replacement) : new Uint8Array(), record.length);
   }
 
@@ -82,24 +82,25 @@ function holds(record: Uint8Array, der: Uint8Array): boolean {
 const padded = (entry: Uint8Array, length: number): Uint8Array =>
   concat(entry, new Uint8Array(Math.max(0, length - entry.length)));
 
-/** Of a directory that had no file before. */
+/** For a directory that had no file before. */
 const NEW_DIRECTORY_SIZE = 512;
 const MASTER_FILE = Uint8Array.of(0x3f, 0x00);
 
-/** What a directory holds and where; entries as they stand there. */
+/** The entries of a directory and their positions, unchanged. */
 interface OpenDirectory {
   readonly place: FilePath;
   readonly control: FileControl;
   /** The whole file. */
   readonly bytes: Uint8Array;
   readonly entries: readonly Uint8Array[];
-  /** Where the last entry ends. What is behind it has no meaning: zeros, or FF where nobody ever wrote. */
+  /** The end of the last entry. The bytes after it are unused: zeros, or FF if never written. */
   readonly end: number;
 }
 
 /**
- * Changes directory files so that the card is whole after every single exchange, wherever it is pulled: a change that one UPDATE
- * BINARY can make is made by one; any other is written to a new file, and then the ODF, by one UPDATE BINARY, names that one.
+ * Changes directory files so that the card stays consistent after every single exchange, whenever it is removed: a
+ * change that one UPDATE BINARY can make is made by one; any other is written to a new file, and then the ODF, by one
+ * UPDATE BINARY, names that one.
  */
 export class DirectoryWriter {
   readonly #contents: CardContents;
@@ -128,7 +129,7 @@ export class DirectoryWriter {
     return names;
   }
 
-  /** What SELECT tells of the files of a directory: the model of new files beside it. */
+  /** SELECT's answers for the files of a directory: the model of new files beside it. */
   async model(turn: CardSession, kind: DirectoryKind): Promise<FileControl> {
     const place = (await this.#places(kind))[0] ?? (await this.#anyPlace());
     return turn.select(place);
@@ -145,7 +146,7 @@ export class DirectoryWriter {
   }
 
   /**
-   * Replaces an entry, or takes it out.
+   * Replaces an entry, or deletes it.
    * @param der The entry as it was read.
    */
   async change(
@@ -196,13 +197,13 @@ export class DirectoryWriter {
     if (control.structure === "records") throw new UnsupportedError(`${pathName(place)} is a file of records`);
     const { elements, broken } = readElements(bytes, pathName(place));
     const [wrong] = broken;
-    if (wrong) throw new UnsupportedError(`${pathName(place)} is broken at ${wrong.offset}: it is not written to`);
+    if (wrong) throw new UnsupportedError(`${pathName(place)} is malformed at ${wrong.offset}: it is not written to`);
     const entries = elements.map(({ offset, length }) => bytes.subarray(offset, offset + length));
     const last = elements.at(-1);
     return { place, control, bytes, entries, end: last ? last.offset + last.length : 0 };
   }
 
-  /** The new contents: at once where one exchange can, else in a new file that takes the old one's place. */
+  /** Writes the new contents: in one exchange if possible, else to a new file that replaces the old one. */
   async #replace(
     turn: CardSession,
     kind: DirectoryKind,
@@ -224,7 +225,10 @@ export class DirectoryWriter {
     this.#contents.files.forget(place);
   }
 
-  /** The ODF names another file for a directory. The two paths are of one length, or the ODF's change may be too long for one exchange. */
+  /**
+   * Makes the ODF name another file for a directory. The two paths have one length, so that the ODF's change fits one
+   * exchange.
+   */
   async #point(turn: CardSession, kind: DirectoryKind, from: FilePath, to: FilePath): Promise<void> {
     const odf = await this.#open(turn, this.#odf);
     const entries = odf.entries.map((raw) => {
@@ -254,7 +258,7 @@ export class DirectoryWriter {
     throw new UnsupportedError("the ODF cannot be changed in one exchange");
   }
 
-  /** A path to a file, written as `like` is, or as the ODF's are. */
+  /** A path to a file, in the form of `like`, or of the ODF's. */
   reference(place: FilePath, like?: FileReference): FileReference {
     const absolute = like ? startsWith(like.path, MASTER_FILE) : place.from === "master-file";
     if (absolute && place.from === "master-file") return { path: concat(MASTER_FILE, place.path) };
@@ -266,7 +270,7 @@ function odfEntry(kind: DirectoryKind, file: FileReference): Uint8Array {
   return encodeDer(contextTag(DIRECTORY_KINDS.indexOf(kind), "constructed"), encodePath(file));
 }
 
-/** The file with other entries. Its unused space stays as it is, so that no more than they must be written. */
+/** The file with other entries. Its unused space stays unchanged, so that as few bytes as possible are written. */
 function withEntries({ bytes, end }: OpenDirectory, wanted: Uint8Array): Uint8Array {
   const image = bytes.slice();
   image.set(wanted);

@@ -14,11 +14,11 @@ import { isGuardedBy } from "./private-rules.ts";
 /** A part of a file that is free for new objects (ISO/IEC 7816-15 section 8.11, UnusedSpace). */
 interface UnusedSpace {
   readonly file: FileReference;
-  /** Whose PIN is wanted to write there. */
+  /** The PIN that writing there needs. */
   readonly authId: Uint8Array | undefined;
 }
 
-/** @throws {DataError} if `der` is no entry of EF.UnusedSpace. */
+/** @throws {DataError} if `der` is not an entry of EF.UnusedSpace. */
 export function readUnusedSpace(der: Uint8Array): UnusedSpace {
   const reader = new DerReader(der, "EF.UnusedSpace").enter();
   return { file: readPath(reader.enter()), authId: optionalOctets(reader) };
@@ -28,23 +28,23 @@ export function unusedSpaceEntry({ file, authId }: UnusedSpace): Uint8Array {
   return derSequence(encodePath(file), ...(authId ? [derOctetString(authId)] : []));
 }
 
-/** An entry, and how it stands in the file: what is not changed stays byte by byte. */
+/** An entry and its encoding: unchanged parts stay byte for byte. */
 interface ListedSpace extends UnusedSpace {
   readonly der: Uint8Array;
 }
 
-/** What the card has in the file of a free part. */
+/** The objects in the file of a free part. */
 interface Neighbours {
   /** A private object of the same PIN, or a public one: the file has the access rules for another. */
   readonly alike: boolean;
-  /** Undefined where one has the file to itself. */
+  /** Undefined if an object has the file to itself. */
   readonly parts: readonly FilePart[] | undefined;
 }
 
 /**
- * The parts of files that EF.UnusedSpace of a card says are free (ISO/IEC 7816-15 section 8.11). Each change of it is one exchange. A
- * part is taken off the list before anything is written to it, and put on it after nothing names it any more: a card that is pulled
- * in between has lost the part, and nobody's object.
+ * The free parts of files in EF.UnusedSpace (ISO/IEC 7816-15 section 8.11). Each change of it is one exchange. A part
+ * is removed from the list before anything is written to it, and added after nothing refers to it any more: a card that
+ * is removed in between has lost the space, but no object.
  */
 export class FreeSpace {
   readonly #application: Pkcs15Application;
@@ -54,9 +54,9 @@ export class FreeSpace {
   }
 
   /**
-   * Takes a part of a file that has objects with the same access rules, and none where the part is.
-   * @param hidden The object is private.
-   * @returns Undefined where there is none, or the card does not let it be taken.
+   * Takes a free part of a file that has objects with the same access rules, and none in the part itself.
+   * @param hidden Whether the object is private.
+   * @returns Undefined if there is none, or the card refuses.
    */
   async take(
     turn: CardSession,
@@ -81,7 +81,7 @@ export class FreeSpace {
     return undefined;
   }
 
-  /** Puts a part of a file, which no object is in any more, on the list of a card that has one. */
+  /** Adds an unused part of a file to the list, if the card has one. */
   async give(turn: CardSession, part: FilePart, authId: Uint8Array | undefined): Promise<void> {
     const bytes = await this.#read(turn);
     const all = bytes && listed(bytes);
@@ -144,7 +144,7 @@ export class FreeSpace {
   }
 }
 
-/** Undefined where one does not parse: it is not known what would be written over. */
+/** Undefined if an entry does not parse, because a write might overwrite something. */
 function listed(bytes: Uint8Array): readonly ListedSpace[] | undefined {
   const { elements, broken } = readElements(bytes, "EF.UnusedSpace");
   if (broken.length > 0) return undefined;

@@ -12,29 +12,29 @@ import type { PrivateKeyEntry } from "../syntax/key.ts";
 import { privateKeyEntry, publicKeyEntry } from "../syntax/new-entry.ts";
 import type { CardSession } from "../files/card-session.ts";
 
-/** Numbers that cards have for keys. */
+/** Key numbers of cards. */
 const KEY_NUMBERS = { first: 0, last: 15 } as const;
-/** CKA_ID of the first key, where the caller names none. */
+/** CKA_ID of the first key, if the caller names none. */
 const FIRST_KEY_ID = 0x50;
 const FROM_MASTER_FILE = { path: Uint8Array.of(0x3f, 0x00) } as const;
 
-/** A pair that is to be listed. */
+/** A key pair for a directory. */
 interface WantedPair {
   readonly id?: Uint8Array;
   readonly label: string;
   readonly usage: KeyUsage;
   readonly alwaysAuthenticate?: boolean;
-  /** On the card, and not brought to it. */
+  /** Whether it was generated on the card, not imported. */
   readonly made: boolean;
 }
 
-/** Where a key is: the number and the path that its entry tells. */
+/** The place of a key: the number and the path for its entry. */
 interface KeyHome {
   readonly reference: number;
   readonly place: FilePath;
 }
 
-/** Brings key pairs into being on a card, and into its directories. */
+/** Creates key pairs on a card, and their directory entries. */
 export class KeyWriter {
   readonly #contents: CardContents;
   readonly #directories: DirectoryWriter;
@@ -47,8 +47,8 @@ export class KeyWriter {
   }
 
   /**
-   * @param making Puts the key under the card's lowest number, or identifier, that is free. A key that was put there and never
-   *   listed, because the card was pulled, goes first.
+   * @param making Creates the key under the card's lowest free number, or identifier. An unlisted key, left over
+   *   because the card was removed, is deleted first.
    * @returns The CKA_ID of the pair.
    */
   async write(
@@ -78,7 +78,7 @@ export class KeyWriter {
       bits: type.type === "rsa" ? type.modulusBits : curveInfo(type.curve).bits,
       keyReference: home.reference,
     } as const;
-    // Its public half alone does no harm; a private key without one cannot be used.
+    // A public half alone is harmless; a private key without one cannot be used.
     const publicEntry = publicKeyEntry({ ...key, private: false, file: this.#directories.reference(place) });
     await this.#directories.add(turn, "public-keys", publicEntry, taken);
     const guarded = {
@@ -107,7 +107,7 @@ export class KeyWriter {
     return { reference: place.path.at(-1) ?? 0, place };
   }
 
-  /** Runs the making where the key's home is current. What a refusal leaves of a key file goes with it. */
+  /** Runs `making` with the key's file or DF current. A refusal also deletes the key file. */
   async #make(turn: CardSession, { file, run }: KeyMaking, { reference, place }: KeyHome): Promise<Uint8Array> {
     turn.hold(undefined);
     if (!file) {
@@ -118,19 +118,17 @@ export class KeyWriter {
       await turn.select(place);
       return await run(turn, reference);
     } catch (error) {
-      // A card that is gone keeps the file, and the next write finds it.
+      // A removed card keeps the file, and the next write finds it.
       await this.#allocation.remove(turn, place).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Cards write over the key that has the number: none is free while some of the keys may be unknown. */
+  /** Cards overwrite the key with the same number: none is known to be free while some of the keys may be unknown. */
   async #freeNumber(): Promise<number> {
     const used = new Set((await this.#keys()).map(({ keyReference }) => keyReference));
     if (!this.#contents.isComplete("private-keys")) {
-      throw new CardError(
-        "a directory of private keys could not be read: a new key might take the place of another one",
-      );
+      throw new CardError("a directory of private keys could not be read: a new key might replace another one");
     }
     for (let number: number = KEY_NUMBERS.first; number <= KEY_NUMBERS.last; number++) {
       if (!used.has(number)) return number;
@@ -138,7 +136,7 @@ export class KeyWriter {
     throw new UnsupportedError("the card has no room for another key");
   }
 
-  /** The CKA_ID that is wanted, or one that no key has. */
+  /** The given CKA_ID, or an unused one. */
   async #freeId(wanted: Uint8Array | undefined): Promise<Uint8Array> {
     const keys = await this.#keys();
     const isTaken = (id: Uint8Array): boolean => keys.some((key) => equalBytes(key.id, id));
@@ -157,7 +155,9 @@ export class KeyWriter {
   }
 }
 
-/** As cards keep public keys: RSA as its two numbers, a curve's point with its curve (OpenSC reads them so). */
+/**
+ * The usual form of public keys on cards: RSA as its two numbers, a curve's point with its curve (OpenSC reads these).
+ */
 function storedKey(spki: Uint8Array): Uint8Array {
   const key = parsePublicKey(spki);
   if (key.type !== "rsa") return spki;

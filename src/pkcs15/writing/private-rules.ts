@@ -14,17 +14,17 @@ const EXPANDED = 0xab;
 /** Bits of the access mode byte of an EF (ISO/IEC 7816-4 table 17). */
 const MODE = { OWN: 0x80, UPDATE: 0x02, READ: 0x01 } as const;
 const MODE_BYTE = 0x80;
-/** Data objects of an expanded rule that begin another one: modes by a byte, by parts of a command, by the maker. */
+/** Data objects with which another expanded rule begins: modes by a byte, by parts of a command, proprietary. */
 const isMode = (tag: number): boolean => (tag >= 0x80 && tag <= 0x8f) || tag === 0x9c;
 const USER = 0x10;
 const AUTHENTICATION = 0xa4;
 const REFERENCE = 0x83;
 
 /**
- * The access rules of a file that everybody reads, with reading left to who may update it: the rules of a private file beside it.
+ * The rules of a public file, with reading restricted to the PIN that may update it: for a private file beside it.
  * @param reference The PIN's.
- * @param only It is the card's only one, so that "user" means it.
- * @returns Undefined where the rules are in another coding, or the PIN is not what updating wants: nobody knows then what to write.
+ * @param only Whether it is the card's only one, so that "user" means it.
+ * @returns Undefined if the rules have another coding, or updating needs another PIN: then the right rules are unknown.
  */
 export function privateRules(security: Security, reference: number, only: boolean): Security | undefined {
   const [rule, more] = security;
@@ -88,10 +88,10 @@ function wantsPin({ conditions: [condition, another] }: Rule, reference: number,
 }
 
 /**
- * Access rules that keep a new file from who has not given the PIN: those of a private file of the same PIN, where there is one; else
- * those of a public file, with reading left to the PIN.
+ * Access rules that protect a new file with the PIN: those of a private file of the same PIN, if there is one; else
+ * those of a public file, with reading restricted to the PIN.
  * @param open Selects the public file.
- * @throws {UnsupportedError} where neither is known: then nothing is written that anybody could read.
+ * @throws {UnsupportedError} if neither is known: then nothing is written that others could read.
  */
 export async function privateModel(
   turn: CardSession,
@@ -132,8 +132,9 @@ async function privateSibling(
 }
 
 /**
- * Whether a private object is of the same PIN.
- * @param users How many PINs there are: of one, all private objects are. Another PIN's rules would shut the owner of a new object out, and let somebody else in.
+ * Whether a private object belongs to the same PIN.
+ * @param users The number of PINs: with one, all private objects do. Another PIN's rules would lock out the owner of a
+ *   new object, and admit another user.
  */
 export function isGuardedBy(authId: Uint8Array | undefined, pin: PinEntry | undefined, users: number): boolean {
   if (!authId || !pin?.authId) return users <= 1;

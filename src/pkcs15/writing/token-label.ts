@@ -8,8 +8,8 @@ import { MAX_LABEL, relabelledTokenInfo } from "../syntax/token-info.ts";
 import { updateAtOnce } from "./allocation.ts";
 
 /**
- * Writes another label into TokenInfo (ISO/IEC 7816-15 section 8.10), by one UPDATE BINARY: wherever the card is pulled, it has the old
- * TokenInfo or the new one. The file cannot be exchanged for a larger one, because no directory names it.
+ * Writes another label into TokenInfo (ISO/IEC 7816-15 section 8.10), by one UPDATE BINARY: if the card is removed, it
+ * has the old TokenInfo or the new one. A larger file is not possible, because no directory names it.
  * @throws {UnsupportedError} for a label that does not fit.
  */
 export async function writeTokenLabel(turn: CardSession, contents: CardContents, label: string): Promise<void> {
@@ -22,13 +22,13 @@ export async function writeTokenLabel(turn: CardSession, contents: CardContents,
   const [first] = elements;
   const before = broken[0];
   if (!first || (before && before.offset < first.offset)) {
-    throw new UnsupportedError(`${name} is broken: it is not written to`);
+    throw new UnsupportedError(`${name} is malformed: it is not written to`);
   }
   const end = first.offset + first.length;
   const wanted = relabelledTokenInfo(first.der, label);
   const room = bytes.length - first.offset;
   if (wanted.length > room) {
-    throw new UnsupportedError(`${name} has ${room} bytes, and would need ${wanted.length} with this label`);
+    throw new UnsupportedError(`${name} has ${room} bytes, but needs ${wanted.length} with this label`);
   }
   const image = bytes.slice();
   image.set(wanted, first.offset);

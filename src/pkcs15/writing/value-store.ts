@@ -12,13 +12,13 @@ import type { DirectoryEntry, DirectoryKind } from "../syntax/directory.ts";
 import type { FileReference } from "../syntax/path.ts";
 import type { CardSession } from "../files/card-session.ts";
 
-/** What is to be stored. */
+/** A value to store. */
 interface NewValue {
   readonly value: Uint8Array;
   readonly private: boolean;
 }
 
-/** Where values of objects are put: into a part of a file that the card says is free, or else into a file of their own. */
+/** Allocates space for values of objects: in a free part of a file, or else in a new file. */
 export class ValueStore {
   readonly #application: Pkcs15Application;
   readonly #allocation: FileAllocation;
@@ -51,8 +51,8 @@ export class ValueStore {
   }
 
   /**
-   * Writes the value that an object is to have instead of its own, which stays where it is until {@link release}.
-   * @throws {UnsupportedError} if it has none in a file.
+   * Writes a new value for an object; the old one stays until {@link release}.
+   * @throws {UnsupportedError} if the old one is not in a file.
    */
   async replace(
     turn: CardSession,
@@ -61,11 +61,13 @@ export class ValueStore {
     taken: ReadonlySet<string>,
   ): Promise<FileReference> {
     const old = fileOf(entry);
-    if (!old) throw new UnsupportedError("the value is in no file of its own: it is not changed");
+    if (!old) throw new UnsupportedError("the value is not in a file of its own: it cannot be changed");
     return this.#inNewFile(turn, value, await turn.select(this.#resolve(old)), taken);
   }
 
-  /** What nothing names any more: a file that this driver made goes, a part of a file is free for others. */
+  /**
+   * Releases a value that nothing refers to: deletes a file of this driver, or adds a part of a file to the free space.
+   */
   async release(turn: CardSession, { entry }: DirectoryItem): Promise<void> {
     const own = ownFile(this.#application.session.applicationDf, entry);
     if (own) return this.#allocation.removeOwn(turn, own);
@@ -84,7 +86,7 @@ export class ValueStore {
     return this.#directories.reference(place);
   }
 
-  /** Undefined where no part of a file is free for it, or the card does not let it be written there. */
+  /** Undefined if no part of a file is free for it, or the card refuses. */
   async #inFreeSpace(
     turn: CardSession,
     { value, private: hidden }: NewValue,

@@ -1,7 +1,9 @@
+import type { CallOptions } from "../../async/index.ts";
 import { CardError, SW } from "../../apdu/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
 import { DataError, equalBytes, utf8 } from "../../bytes/index.ts";
 import {
+  callSignal,
   type CardObject,
   type CardObjectChanges,
   type KeyPairRequest,
@@ -28,13 +30,13 @@ import { KeyWriter } from "./key-writer.ts";
 import { writeTokenLabel } from "./token-label.ts";
 import { ValueStore } from "./value-store.ts";
 
-/** A GeneralizedTime of 15 characters, in TokenInfo behind the tag of lastUpdate, [5] (ISO/IEC 7816-15 section 8.10). */
+/** A GeneralizedTime of 15 characters, in TokenInfo after the tag of lastUpdate, [5] (ISO/IEC 7816-15 section 8.10). */
 const TIME = [0x18, 0x0f] as const;
 const IN_TOKEN_INFO = [0xa5, 0x11, ...TIME] as const;
 const TIME_LENGTH = 15;
 const SECOND = 1000;
 
-/** The file that holds the time of the last update: TokenInfo, or the one that it names; undefined if the card keeps none. */
+/** The file with the time of the last update: TokenInfo, or the one that it names; undefined if the card has none. */
 export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefined): FilePath | undefined {
   if (!info?.lastUpdate) return undefined;
   if ("time" in info.lastUpdate) return contents.tokenInfoPlace;
@@ -42,10 +44,7 @@ export function lastUpdatePlace(contents: CardContents, info: TokenInfo | undefi
   return file.path.length > 1 ? resolve(contents.session.applicationDf, file) : undefined;
 }
 
-/**
- * Writes the time into lastUpdate, later than the one that is there even if the clock says otherwise. Where the card has none, or lets
- * nobody write it, nothing is done.
- */
+/** Writes lastUpdate, always later than the old one. Does nothing if the card has none, or nothing may write it. */
 async function touchLastUpdate(turn: CardSession, contents: CardContents, info: TokenInfo | undefined): Promise<void> {
   const place = lastUpdatePlace(contents, info);
   if (!info?.lastUpdate || !place) return;
@@ -91,12 +90,12 @@ const DIRECTORY_OF = {
   "private-key": "private-keys",
 } as const satisfies Record<CardObject["class"], DirectoryKind>;
 
-/** The largest value that a file for it is made for: what offsets of UPDATE BINARY reach. */
+/** The largest value for a new file: the limit of UPDATE BINARY's offsets. */
 const MAX_VALUE = 0x7fff;
 
 /**
- * Writes objects of one application. Every method leaves the card whole after each exchange: a value is written before its entry
- * is, and an entry is gone before its value.
+ * Writes objects of one application. Every method leaves the card consistent after each exchange: a value is written
+ * before its entry, and an entry deleted before its value.
  */
 export class ObjectWriter {
   readonly #application: Pkcs15Application;
@@ -114,31 +113,31 @@ export class ObjectWriter {
     this.#keys = new KeyWriter(contents, this.#directories, this.#allocation);
   }
 
-  /** @param pin Whose token the object is to be of. @returns Whether an entry is that of the new object. */
+  /** @param pin The PIN of the new object's token. @returns Whether an entry is that of the new object. */
   async create(
     object: NewCardObject,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<(item: DirectoryItem) => boolean> {
     if (object.class === "private-key") {
-      const id = await this.#import(object, pin, signal);
+      const id = await this.#import(object, pin, options);
       return ({ entry }) => entry.class === "private-key" && equalBytes(entry.key.id, id);
     }
-    const entry = await this.#store(object, pin, signal);
+    const entry = await this.#store(object, pin, options);
     return ({ der }) => equalBytes(der, entry);
   }
 
   async #store(
     object: Exclude<NewCardObject, { readonly class: "private-key" }>,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     if (object.class === "public-key")
-      throw new UnsupportedError("public keys come with their private keys on this card");
+      throw new UnsupportedError("this card creates public keys with their private keys");
     const kind = DIRECTORY_OF[object.class];
     const { value } = object;
     if (value.length > MAX_VALUE) throw new UnsupportedError(`${value.length} bytes, ${MAX_VALUE} at most in a file`);
-    return this.#change(pin, signal, async (turn, taken) => {
+    return this.#change(pin, options, async (turn, taken) => {
       const file = await this.#values.store(turn, kind, object, pin, taken);
       const entry = newEntry(object, file, object.private ? pin?.authId : undefined);
       await this.#directories.add(turn, kind, entry, taken);
@@ -146,15 +145,15 @@ export class ObjectWriter {
     });
   }
 
-  /** @returns The entry as it is now. */
+  /** @returns The present entry. */
   async setAttributes(
     found: DirectoryItem,
     { label, id, value }: CardObjectChanges,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     requirePlace(found);
-    return this.#change(pin, signal, async (turn, taken) => {
+    return this.#change(pin, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       const file = value && (await this.#values.replace(turn, item, value, taken));
@@ -168,15 +167,15 @@ export class ObjectWriter {
   }
 
   /** @param pin Whose token it is asked for; the label is the card application's. */
-  setLabel(label: string, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+  setLabel(label: string, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const { contents } = this.#application;
-    return this.#change(pin, signal, (turn) => writeTokenLabel(turn, contents, label));
+    return this.#change(pin, options, (turn) => writeTokenLabel(turn, contents, label));
   }
 
-  async destroy(found: DirectoryItem, pin: PinEntry | undefined, signal?: AbortSignal): Promise<void> {
+  async destroy(found: DirectoryItem, pin: PinEntry | undefined, options?: CallOptions): Promise<void> {
     const keyFile = found.entry.class === "private-key" ? this.#keyFile(found) : undefined;
     requirePlace(found);
-    await this.#change(pin, signal, async (turn, taken) => {
+    await this.#change(pin, options, async (turn, taken) => {
       const item = await this.#current(found);
       const place = requirePlace(item);
       if (keyFile) await this.#requireDeletable(turn, keyFile, pin);
@@ -187,57 +186,57 @@ export class ObjectWriter {
     });
   }
 
-  /** The file that a private key is, and goes with, whoever made it. */
+  /** The file of a private key, which is deleted with it, also if another program created it. */
   #keyFile(item: DirectoryItem): FilePath {
     const place = this.#application.dialect.keys?.deletable && this.#valuePlace(item);
-    if (!place) throw new UnsupportedError("keys are not taken off this card");
+    if (!place) throw new UnsupportedError("keys cannot be deleted from this card");
     return place;
   }
 
   async #requireDeletable(turn: CardSession, keyFile: FilePath, pin: PinEntry | undefined): Promise<void> {
     const control = await turn.select(keyFile);
     if (this.#application.dialect.keys?.deletable?.(control, pin?.reference)) return;
-    throw new UnsupportedError("the access rules of this key keep it on the card");
+    throw new UnsupportedError("the access rules of this key do not allow its deletion");
   }
 
   /** @returns The CKA_ID of the pair. */
-  async generate(request: KeyPairRequest, pin: PinEntry | undefined, signal?: AbortSignal): Promise<Uint8Array> {
+  async generate(request: KeyPairRequest, pin: PinEntry | undefined, options?: CallOptions): Promise<Uint8Array> {
     const { dialect } = this.#application;
-    if (!dialect.keys) throw new UnsupportedError("how this card makes keys is not known");
+    if (!dialect.keys) throw new UnsupportedError("key generation on this card is not supported");
     const { type } = request;
     if (type.type !== "rsa" && type.type !== "ec")
-      throw new UnsupportedError(`the card makes no keys on ${type.curve}`);
+      throw new UnsupportedError(`the card cannot generate keys on ${type.curve}`);
     const making = dialect.keys.generation(type);
     const { usage = { sign: true, decrypt: type.type === "rsa", derive: false } } = request;
     const wanted = { ...request, label: request.label ?? "", usage, made: true };
-    return this.#change(pin, signal, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
+    return this.#change(pin, options, (turn, taken) => this.#keys.write(turn, making, wanted, pin, taken));
   }
 
   async #import(
     object: Extract<NewCardObject, { readonly class: "private-key" }>,
     pin: PinEntry | undefined,
-    signal?: AbortSignal,
+    options?: CallOptions,
   ): Promise<Uint8Array> {
     const { dialect } = this.#application;
-    if (!dialect.keys) throw new UnsupportedError("how keys are brought to this card is not known");
+    if (!dialect.keys) throw new UnsupportedError("key import to this card is not supported");
     const making = dialect.keys.importation(readPrivateKeyInfo(object.privateKey));
-    return this.#change(pin, signal, (turn, taken) =>
+    return this.#change(pin, options, (turn, taken) =>
       this.#keys.write(turn, making, { ...object, made: false }, pin, taken),
     );
   }
 
   /** One change, from its login to the last exchange, with the card to itself. */
-  #change<T>(
+  async #change<T>(
     pin: PinEntry | undefined,
-    signal: AbortSignal | undefined,
+    options: CallOptions | undefined,
     work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
-    return this.#application.inTurn(() => this.#changeNow(pin, signal, work), signal);
+    return this.#application.inTurn(() => this.#changeNow(pin, options, work), callSignal(options));
   }
 
   async #changeNow<T>(
     pin: PinEntry | undefined,
-    signal: AbortSignal | undefined,
+    options: CallOptions | undefined,
     work: (turn: CardSession, taken: ReadonlySet<string>) => Promise<T>,
   ): Promise<T> {
     const { contents, session } = this.#application;
@@ -245,22 +244,22 @@ export class ObjectWriter {
     if (info?.readOnly) throw new UnsupportedError("the card says that nothing on it is changed");
     // Another program may have written since the directories were read, and must not until the change is made: a file of its that they
     // do not name would count as left over.
-    const hold = await session.card.hold(signal);
+    const hold = await session.card.hold(options);
     try {
       this.#forget();
       const taken = await this.#directories.taken();
       return await session.run(async (turn) => {
         if (pin && !this.#application.isVerified(pin)) {
-          throw new LoginRequiredError("the card wants the PIN before it is changed");
+          throw new LoginRequiredError("the card needs the PIN for changes");
         }
         try {
-          // First, so that no copy that somebody keeps of the card outlives what was changed.
+          // First, so that no stored copy of the card's files outlives the change.
           await touchLastUpdate(turn, contents, info);
           return await work(turn, taken);
         } catch (error) {
           throw await this.#refusal(turn, pin, error);
         }
-        // Not with the caller's signal: a change that has begun is finished, also when its caller has left.
+        // Without the caller's signal: a change that has begun is completed, also when its caller has left.
       });
     } finally {
       this.#forget();
@@ -268,12 +267,12 @@ export class ObjectWriter {
     }
   }
 
-  /** A card that has this PIN as verified, and refuses, wants another one: to log in again would be in vain. */
+  /** If this PIN is verified and the card refuses, it needs another one: a new login would not help. */
   async #refusal(turn: CardSession, pin: PinEntry | undefined, error: unknown): Promise<unknown> {
     if (!(error instanceof LoginRequiredError) || !pin) return error;
     await enterForPin(this.#application.session, turn, pin);
     if (!(await readPinStatus(turn, pin)).verified) return error;
-    return new UnsupportedError("the card wants another PIN than this token's before it is changed so", {
+    return new UnsupportedError("the card needs another PIN than this token's for this change", {
       cause: error,
     });
   }
@@ -285,7 +284,7 @@ export class ObjectWriter {
     objects.forget();
   }
 
-  /** The entry where it stands now: a write since it was found may have moved its directory. */
+  /** The entry's present place: another write may have moved its directory. */
   async #current({ kind, der }: DirectoryItem): Promise<DirectoryItem> {
     const item = (await this.#application.contents.directory(kind)).find((one) => equalBytes(one.der, der));
     if (!item) throw new ObjectGoneError("the object is not on the card any more");
@@ -298,8 +297,8 @@ export class ObjectWriter {
 }
 
 function requirePlace({ file, entry }: DirectoryItem): FilePath {
-  if (!entry.head.modifiable) throw new UnsupportedError("the card says that this object is not changed");
-  if (!file) throw new UnsupportedError("the object stands in the ODF itself: it is not changed");
+  if (!entry.head.modifiable) throw new UnsupportedError("the card does not allow changes of this object");
+  if (!file) throw new UnsupportedError("the object is in the ODF itself: it cannot be changed");
   return file;
 }
 

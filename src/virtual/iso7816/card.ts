@@ -5,15 +5,16 @@ import { type CardCommand, CardTransport } from "../transport.ts";
 import { deviates, type IsoContents, type IsoSession, type Make, newSession } from "./model.ts";
 import { encodeImage, MAKES } from "./image.ts";
 
-/** Puts a card's image away for good. */
+/** Persists the card image. */
 type Keep = (image: string) => Promise<void>;
 
-/** Those after which something may have to be kept: files, keys and tries. */
+/** Instructions after which the image is saved: they may change files, keys or tries. */
 const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x46, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
 
 /**
- * A card with a file system in software: ISO/IEC 7816-4 files with access rules and PINs, and the security operations of
- * 7816-8 as one make of card has them. It is a test card: its keys lie in the memory of this process, and in the file it is kept in.
+ * A card with a file system in software: ISO/IEC 7816-4 files with access rules and PINs, and the security operations
+ * of 7816-8 as on one make of card. It is a test card: its keys are unprotected in the memory of this process and in
+ * its file.
  */
 export class VirtualFileCard implements VirtualCard {
   readonly atr: Uint8Array;
@@ -27,8 +28,9 @@ export class VirtualFileCard implements VirtualCard {
   #commandsLeft = Number.POSITIVE_INFINITY;
 
   /**
-   * @param contents Taken over by the card.
+   * @param contents The card owns it.
    * @param keep Called with the card's new image after each lasting change, before the command is answered.
+   * @internal
    */
   constructor(contents: IsoContents, keep?: Keep) {
     this.#contents = contents;
@@ -64,14 +66,14 @@ export class VirtualFileCard implements VirtualCard {
   }
 
   /**
-   * Takes the card out of the reader in the middle of things: `commands` more are answered; what comes after them does not reach
-   * the card and is never answered. A reset brings it back.
+   * Simulates the removal of the card: it answers `commands` more; later ones do not reach the card and are never
+   * answered. A reset ends this.
    */
   tearAfter(commands: number): void {
     this.#commandsLeft = commands;
   }
 
-  /** All that the card holds, keys and PINs too, as the text that its file has. */
+  /** Everything on the card, keys and PINs too, as the text of its file. */
   image(): string {
     return encodeImage(this.#contents);
   }

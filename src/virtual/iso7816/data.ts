@@ -6,7 +6,7 @@ import { deviates, type IsoContext, type RecordFile, requireAccess, type Transpa
 import { shortFile } from "./select.ts";
 
 const SHORT_ID = 0x80;
-/** As much as there is, of a command without Le too. */
+/** All remaining bytes, also for a command without Le. */
 const ALL = 0x100;
 
 /** READ BINARY of the current EF or of one by its short identifier (ISO/IEC 7816-4 section 11.3.3). */
@@ -20,7 +20,7 @@ export function readBinary(context: IsoContext, command: CardCommand): Uint8Arra
   return file.contents.slice(offset, offset + ne);
 }
 
-/** UPDATE BINARY: what does not fit is not written in part (section 11.3.5). */
+/** UPDATE BINARY: data that do not fit are not written at all (section 11.3.5). */
 export function updateBinary(context: IsoContext, command: CardCommand): Uint8Array {
   const { file, offset } = targetFile(context, command);
   requireAccess(context, file, "update");
@@ -31,7 +31,7 @@ export function updateBinary(context: IsoContext, command: CardCommand): Uint8Ar
   return new Uint8Array();
 }
 
-/** ERASE BINARY: zeros from the offset to the end, or to an offset that the data field has (section 11.3.7). */
+/** ERASE BINARY: zeros from the offset to the end, or to the offset in the data field (section 11.3.7). */
 export function eraseBinary(context: IsoContext, command: CardCommand): Uint8Array {
   const { file, offset } = targetFile(context, command);
   requireAccess(context, file, "update");
@@ -67,7 +67,7 @@ export function readRecord(context: IsoContext, command: CardCommand): Uint8Arra
   return record.slice();
 }
 
-/** UPDATE RECORD by its number; one past the last is appended (section 11.4.5). */
+/** UPDATE RECORD by its number; the number after the last appends one (section 11.4.5). */
 export function updateRecord(context: IsoContext, command: CardCommand): Uint8Array {
   const file = targetRecord(context, command);
   requireAccess(context, file, "update");
@@ -89,7 +89,7 @@ function targetRecord(context: IsoContext, { p1, p2 }: CardCommand): RecordFile 
   return file;
 }
 
-/** GET CHALLENGE: as many random bytes as are asked for (ISO/IEC 7816-4 section 11.5.3). */
+/** GET CHALLENGE: the requested number of random bytes (ISO/IEC 7816-4 section 11.5.3). */
 export function getChallenge(_context: IsoContext, { p1, p2, ne = 8 }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   return randomBytes(Math.min(ne, 256));

@@ -2,8 +2,8 @@ import { CERTIFICATE_DEVIATIONS } from "../certificates.ts";
 import { RESULT_DEVIATIONS } from "../result-deviations.ts";
 
 /**
- * Ways in which real cards with a file system differ from the card that is imitated, each with what the virtual card does instead.
- * A card's file and its options name them.
+ * Ways in which real cards with a file system differ from the imitated card, each with a description of the virtual
+ * card's behaviour. A card's file and its options name them.
  */
 export const ISO7816_DEVIATIONS = {
   ...RESULT_DEVIATIONS,

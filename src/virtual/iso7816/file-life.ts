@@ -12,13 +12,13 @@ import {
   requireAccess,
 } from "./model.ts";
 
-/** Bytes of all files together, each with some for its head: as much as large cards have. */
+/** Bytes of all files together, each with a fixed overhead: as much as large cards have. */
 const MEMORY = 262_144;
 const HEAD = 64;
 
 /**
  * CREATE FILE in the current directory; the new file becomes the current one (ISO/IEC 7816-9 section 6.1).
- * @param check Refuses what the make does not take.
+ * @param check Refuses what the make does not support.
  */
 export function createFile(
   context: IsoContext,
@@ -29,7 +29,7 @@ export function createFile(
   const df = currentDf(context);
   requireAccess(context, df, "use");
   const file = describe(data);
-  // Rules that do not parse would never be right again.
+  // Rules that do not parse would make the file unusable.
   context.make.rules(file);
   check(file, df);
   if (sizeOf(context.contents.masterFile) + sizeOf(file) > MEMORY) throw new Refusal(SW.NOT_ENOUGH_MEMORY);
@@ -40,7 +40,7 @@ export function createFile(
   return new Uint8Array();
 }
 
-/** An identifier is given once in a directory. */
+/** Identifiers are unique in a directory. */
 function requireNew({ id }: CardFile, df: DedicatedFile): void {
   if (df.id === id || df.files.some((other) => other.id === id)) throw new Refusal(SW.FILE_EXISTS);
 }
@@ -57,7 +57,7 @@ export function deleteFile(context: IsoContext, { p1, p2, data }: CardCommand): 
   return new Uint8Array();
 }
 
-/** Takes a file away; the directory that it was in becomes the current one. */
+/** Deletes a file; its directory becomes the current one. */
 export function removeFile(context: IsoContext, path: readonly DedicatedFile[], file: CardFile): void {
   const siblings = path.at(-1)?.files ?? [];
   const index = siblings.indexOf(file);
@@ -94,7 +94,7 @@ function wantsConsent(fields: readonly Tlv[]): boolean {
   return first >> 4 !== 0;
 }
 
-/** The file that its control parameters describe. */
+/** Makes the file that its control parameters describe. */
 function describe(data: Uint8Array): CardFile {
   const [outer] = readTlvs(data, "file control parameters");
   if (outer?.tag !== CONTROL.FCP && outer?.tag !== CONTROL.FCI) throw new DataError("no file control parameters");

@@ -25,14 +25,14 @@ export const MAKES: Readonly<Record<MakeName, Make>> = {
 };
 const MAKE_NAMES = Object.keys(MAKES) as MakeName[];
 
-/** The first field of an image, by which a file is known for one of these. */
+/** The first field of an image, which identifies the format. */
 export const FORMAT = "virtual-pkcs15-card";
 const VERSION = 1;
 const WHAT = "virtual PKCS #15 card";
 /** Directories in directories. */
 const MAX_DEPTH = 8;
 
-/** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
+/** Everything on a card as JSON text, keys and PINs unencrypted. */
 export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoContents): string {
   const image = {
     format: FORMAT,
@@ -48,8 +48,8 @@ export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoCont
 }
 
 /**
- * The contents that {@link encodeImage} wrote.
- * @throws {DataError} that names the field, for anything else. No value is repeated in it.
+ * Parses text of {@link encodeImage}.
+ * @throws {DataError} that names the field, for any other text. The message repeats no value.
  */
 export function decodeImage(text: string): IsoContents {
   const image = JsonFields.parse(text, WHAT);

@@ -10,10 +10,10 @@ import { type CardPin, deviates, type IsoContext } from "./model.ts";
 
 /** Reference of the only PIN, and of the PUK that unblocks it. */
 export const PIN = 1;
-/** Bytes of PIN and PUK; a shorter PIN is filled up with zeros. */
+/** Bytes of PIN and PUK; a shorter PIN is padded with zeros. */
 export const PIN_LENGTH = 16;
 
-/** VERIFY; without data it tells the tries that are left, also of a PIN that is verified. */
+/** VERIFY; without data it returns the tries left, also for a verified PIN. */
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);
   const pin = thePin(context);
@@ -24,7 +24,7 @@ export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint
   return new Uint8Array();
 }
 
-/** CHANGE REFERENCE DATA: the old PIN and the new one, each filled up. */
+/** CHANGE REFERENCE DATA: the old PIN and the new one, each padded. */
 export function changeReferenceData(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);
   if (data.length !== 2 * PIN_LENGTH) throw new Refusal(SW.WRONG_LENGTH);
@@ -57,7 +57,7 @@ function filled({ minLength }: CardPin, value: Uint8Array): Uint8Array {
   return concat(value, new Uint8Array(PIN_LENGTH - value.length));
 }
 
-/** A wrong PIN ends what an earlier right one opened; a blocked one has 63C0 for an answer, as any wrong one. */
+/** A wrong PIN cancels an earlier verification; a blocked one is answered with 63C0, like any wrong one. */
 function compare({ session }: IsoContext, pin: CardPin, data: ReferenceData, candidate: Uint8Array): void {
   if (data.matches(candidate)) return;
   if (data === pin.data) session.verified.delete(PIN);
@@ -66,17 +66,17 @@ function compare({ session }: IsoContext, pin: CardPin, data: ReferenceData, can
 
 const triesLeft = ({ tries }: ReferenceData): number => SW.TRIES_LEFT | Math.min(tries, 15);
 
-/** @throws {Refusal} 6982 before the PIN. */
+/** @throws {Refusal} 6982 before the PIN is verified. */
 function requirePin({ session }: IsoContext): void {
   if (!session.verified.has(PIN)) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
-/** P2: for making or bringing a key, else the control reference template (ISO/IEC 7816-4 table 54). */
+/** P2: for generating or importing a key, else the control reference template (ISO/IEC 7816-4 table 54). */
 const PURPOSE = { NEW_KEY: 0x00, SIGNATURE: 0xb6, CONFIDENTIALITY: 0xb8 } as const;
 /** Algorithm references (IsoApplet 0.6, IsoApplet.java). */
 const ALGORITHM = {
   RSA_PKCS1: 0x11,
-  /** From version 1 on, as are RSA keys of 4,096 bits. */
+  /** From version 1 on, like RSA keys of 4,096 bits. */
   RSA_PSS: 0x12,
   /** Version 0 hashes with SHA-1 before it signs, version 1 does not hash. */
   ECDSA: 0x21,
@@ -111,7 +111,7 @@ const ALLOWED: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map<number
 const SET = 0x41;
 const RESTORE = 0xf3;
 
-/** MANAGE SECURITY ENVIRONMENT: SET names algorithm (80) and the number of a key (84); RESTORE leaves none. */
+/** MANAGE SECURITY ENVIRONMENT: SET names algorithm (80) and key number (84); RESTORE clears both. */
 export function manageSecurityEnvironment(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const { contents, session } = context;
   if (p1 === RESTORE) {
@@ -139,7 +139,7 @@ export const isVersion1 = ({ contents }: IsoContext): boolean => contents.traits
 const onlyByte = (value: Uint8Array | undefined): number | undefined => (value?.length === 1 ? value[0] : undefined);
 
 /**
- * The key that the environment names, for an algorithm.
+ * The key of the environment, for an algorithm.
  * @throws {Refusal} 6985 if there is none.
  */
 function chosenKey({ contents, session }: IsoContext, algorithm: number): KeyObject | undefined {
@@ -157,7 +157,7 @@ function newKey({ session }: IsoContext): { readonly number: number; readonly al
 /** Domain parameters in the order of their tags: prime, a, b, base point, order; the cofactor is 87 (ISO/IEC 7816-8 table 3). */
 const PARAMETERS: readonly number[] = [0x81, 0x82, 0x83, 0x84, 0x85];
 const COFACTOR = 0x87;
-/** The order of each curve, by which a curve is known. */
+/** The order of each curve, which identifies the curve. */
 const ORDERS = [
   { info: KEY_TYPES["p-256"], prime: "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff" },
   {
@@ -170,8 +170,8 @@ const SECRET = 0x88;
 const RSA = { PRIME_1: 0x92, PRIME_2: 0x93, EXPONENT_1: 0x95 } as const;
 
 /**
- * GENERATE ASYMMETRIC KEY PAIR under the number that the environment names. The curve comes with the command, and goes back with
- * the point.
+ * GENERATE ASYMMETRIC KEY PAIR under the number of the environment. The command contains the curve, and the answer
+ * repeats it with the point.
  */
 export async function generateAsymmetricKeyPair(context: IsoContext, command: CardCommand): Promise<Uint8Array> {
   requirePin(context);
@@ -190,7 +190,7 @@ export async function generateAsymmetricKeyPair(context: IsoContext, command: Ca
   return encodeTlv(0x7f49, ...parameters, first ?? new Uint8Array(), ...rest, ...cofactor);
 }
 
-/** PUT DATA 3FFF: brings a key to the number that the environment names. */
+/** PUT DATA 3FFF: imports a key under the number of the environment. */
 export function putData(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   requirePin(context);
   if (p1 !== 0x3f || p2 !== 0xff) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -214,10 +214,13 @@ function curveOf(fields: readonly Tlv[]): (typeof ORDERS)[number]["info"] {
   return found.info;
 }
 
-/** The most that version 0 pads, two bytes less than it could; version 1 leaves out the 11 bytes of padding. */
+/**
+ * The longest input that version 0 pads, two bytes less than possible; version 1 allows all but the 11 bytes of
+ * padding.
+ */
 const MAX_RSA_INPUT = 247;
 const PADDING = 11;
-/** What signs with PSS: the hash tells by its length which it is. */
+/** Signs with PSS: the length determines the hash. */
 const HASHES: ReadonlyMap<number, HashName> = new Map([
   [20, "sha1"],
   [28, "sha224"],
@@ -234,7 +237,7 @@ export function performSecurityOperation(context: IsoContext, { p1, p2, data }: 
   throw new Refusal(SW.INCORRECT_P1_P2);
 }
 
-/** What is padded for RSA, and by version 0 hashed with SHA-1 for a curve. */
+/** Pads for RSA; for a curve, version 0 hashes with SHA-1. */
 function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   const has = (deviation: ResultDeviation): boolean => deviates(context, deviation);
   const rsa = chosenKey(context, ALGORITHM.RSA_PKCS1);
@@ -251,7 +254,7 @@ function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   return deviatingEcdsa(ecdsa(ec, info, isVersion1(context) ? data : digest("sha1", data)), has);
 }
 
-/** A salt as long as the hash, and MGF1 over the same. */
+/** A salt as long as the hash, and MGF1 with the same hash. */
 function signPss(key: KeyObject, hash: Uint8Array): Uint8Array {
   const name = HASHES.get(hash.length);
   if (name === undefined) throw new Refusal(SW.WRONG_LENGTH);
@@ -259,7 +262,7 @@ function signPss(key: KeyObject, hash: Uint8Array): Uint8Array {
   return rsaRaw(key, encodePss(hash, parameters, describeKey(key).bits));
 }
 
-/** The message in a cryptogram; what has no padding gives what no one can tell from a message. */
+/** The message in a cryptogram; malformed padding gives data that look like a message. */
 function decipher(context: IsoContext, data: Uint8Array): Uint8Array {
   if (data[0] !== 0x00) throw new Refusal(SW.WRONG_DATA);
   const key = chosenKey(context, ALGORITHM.RSA_PKCS1);

@@ -30,18 +30,18 @@ import {
 } from "./model.ts";
 import { select } from "./select.ts";
 
-/** Where the condition of an action stands, after the byte that says which follow (IsoApplet 0.6, File.java). */
+/** Offsets of the conditions of actions, after the byte that lists them (IsoApplet 0.6, File.java). */
 const AT = { DELETE: 1, UPDATE: 6, READ: 7 } as const;
 const LENGTH = 8;
 
 /**
- * Access rules in tag 86 as IsoApplet has them: a byte FF and one condition for each of seven actions (ISO/IEC 7816-4 tables
- * 16, 17 and 20), {@link OPEN} without. In a directory, the place of updating is that of making files.
+ * Parses access rules in tag 86 in IsoApplet's form: a byte FF and one condition for each of seven actions (ISO/IEC
+ * 7816-4 tables 16, 17 and 20); {@link OPEN} if absent. In a directory, the position for updating means creating files.
  * @throws {DataError} if there are not eight bytes.
  */
 function readRules({ kind, security }: CardFile): AccessRules {
   if (security.length === 0) return OPEN;
-  if (security.length !== LENGTH) throw new DataError(`access rules: ${security.length} bytes, ${LENGTH} wanted`);
+  if (security.length !== LENGTH) throw new DataError(`access rules: ${security.length} bytes instead of ${LENGTH}`);
   const at = (index: number): Access => condition(security[index] ?? 0xff);
   const update = at(AT.UPDATE);
   return { use: kind === "df" ? update : at(AT.READ), update, delete: at(AT.DELETE), generate: "never" };
@@ -55,7 +55,7 @@ function condition(byte: number): Access {
 
 const word = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 0xff);
 
-/** What a file was made with, which is what SELECT tells of it, as FCI whatever is asked for. */
+/** The parameters of CREATE FILE, which SELECT returns as FCI for any request. */
 function fileControl(_tag: number, file: CardFile): Uint8Array {
   const size = file.kind === "transparent" ? [encodeTlv(CONTROL.ALL_BYTES, word(file.contents.length))] : [];
   return encodeTlv(
@@ -68,7 +68,7 @@ function fileControl(_tag: number, file: CardFile): Uint8Array {
   );
 }
 
-/** CREATE FILE: directories and transparent files, each with an identifier that nothing else on the card has (6984). */
+/** CREATE FILE: directories and transparent files, each with an identifier that is unique on the card (6984). */
 function createFile(context: IsoContext, command: CardCommand): Uint8Array {
   const { masterFile } = context.contents;
   return create(context, command, ({ kind, id }) => {
@@ -77,7 +77,7 @@ function createFile(context: IsoContext, command: CardCommand): Uint8Array {
   });
 }
 
-/** DELETE FILE by an identifier, wherever the file is. */
+/** DELETE FILE by an identifier, anywhere on the card. */
 function deleteFile(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (data.length !== 2) throw new Refusal(SW.WRONG_LENGTH);
@@ -101,7 +101,7 @@ function find(
 }
 
 const AID = fromHex("f276a288bcfba69d34f31001");
-/** Version 0.6, with random numbers and elliptic curves: what the applet tells when it is selected. */
+/** Version 0.6, with random numbers and elliptic curves: the applet's answer to SELECT. */
 const VERSION = Uint8Array.of(0, 6, 0x06);
 const BY_NAME = 0x04;
 
@@ -121,8 +121,8 @@ const INSTRUCTIONS: readonly (readonly [number, Instruction])[] = [
 ];
 
 /**
- * IsoApplet 0.6 on a Java Card (github.com/philipWendland/IsoApplet, tag v0.6.1): the file system belongs to an applet that is
- * selected by its name, keys have numbers, and the one PIN is filled up with zeros.
+ * IsoApplet 0.6 on a Java Card (github.com/philipWendland/IsoApplet, tag v0.6.1): the file system belongs to an applet
+ * that is selected by its name, keys have numbers, and the only PIN is padded with zeros.
  */
 export const ISO_APPLET: Make = {
   // A Java Card without historical bytes, as recorded.
@@ -140,8 +140,8 @@ export const ISO_APPLET: Make = {
 };
 
 /**
- * IsoApplet 1.0 (branch main of the same): it tells its version by GET DATA, has PSS, RSA keys of 4,096 bits and ECDSA of a hash, and
- * takes extended length in place of chains and GET RESPONSE.
+ * IsoApplet 1.0 (branch main of the same): it returns its version by GET DATA, has PSS, RSA keys of 4,096 bits and
+ * ECDSA of a hash, and uses extended length instead of chaining and GET RESPONSE.
  */
 export const ISO_APPLET_1: Make = {
   ...ISO_APPLET,
@@ -157,7 +157,10 @@ function getData(_context: IsoContext, { p1, p2 }: CardCommand): Uint8Array {
   return INFO.slice();
 }
 
-/** By the applet's name from anywhere; its files once it is selected. What is not there answers as the recorded card did. */
+/**
+ * Selects the applet by its name at any time; its files once it is selected. Absent files are answered as by the
+ * recorded card.
+ */
 function selectApplet(context: IsoContext, command: CardCommand): Uint8Array {
   const { contents, session } = context;
   if (command.p1 !== BY_NAME) return whenSelected(select)(context, command) as Uint8Array;
@@ -169,7 +172,7 @@ function selectApplet(context: IsoContext, command: CardCommand): Uint8Array {
   return isVersion1(context) ? new Uint8Array() : VERSION;
 }
 
-/** Before, the card's manager answers. */
+/** Before that, the card's manager answers. */
 function whenSelected(instruction: Instruction): Instruction {
   return (context, command) => {
     if (context.session.path.length === 0) throw new Refusal(SW.COMMAND_NOT_ALLOWED);

@@ -7,25 +7,25 @@ import type { Iso7816Deviation } from "./deviations.ts";
 /** When an action is allowed: always, never, or after the PIN with this reference, 1 to 14. */
 export type Access = "always" | "never" | number;
 
-/** Who may do what with a file. */
+/** The access rules of a file. */
 export interface AccessRules {
-  /** Reads an EF, uses a key, makes files in a DF. */
+  /** Reads an EF, uses a key, or creates files in a DF. */
   readonly use: Access;
   readonly update: Access;
   readonly delete: Access;
-  /** Makes a key pair in a key file. */
+  /** Generates a key pair in a key file. */
   readonly generate: Access;
 }
 
 /** Reading is always allowed, changing never. */
 export const READ_ONLY: AccessRules = { use: "always", update: "never", delete: "never", generate: "never" };
-/** For a file whose maker says nothing: everybody may do everything, as ISO/IEC 7816-4 section 9.3 has it without rules. */
+/** For a file without rules: everything is allowed, as in ISO/IEC 7816-4 section 9.3. */
 export const OPEN: AccessRules = { use: "always", update: "always", delete: "always", generate: "always" };
 
 interface FileHead {
   /** File identifier, 16 bits. */
   readonly id: number;
-  /** Who may do what with it: security attributes as the card's make codes them (tag 86); empty for none. */
+  /** Its access rules: security attributes in the coding of the make (tag 86); empty for none. */
   readonly security: Uint8Array;
 }
 
@@ -37,7 +37,7 @@ export interface DedicatedFile extends FileHead {
   readonly files: CardFile[];
 }
 
-/** Bytes one after the other. */
+/** A transparent file: a sequence of bytes. */
 export interface TransparentFile extends FileHead {
   readonly kind: "transparent";
   /** Short EF identifier, 1 to 30. */
@@ -58,9 +58,9 @@ export interface KeyFile extends FileHead {
   readonly type: "rsa" | "ec";
   /** Of the modulus, or of a coordinate. */
   readonly bits: number;
-  /** Every use wants the PIN anew. */
+  /** Whether every use needs a new verification of the PIN. */
   readonly consent: boolean;
-  /** Left out until one is made. */
+  /** Undefined until one is generated. */
   privateKey?: KeyObject;
 }
 
@@ -69,38 +69,38 @@ export type CardFile = DedicatedFile | ElementaryFile;
 
 export const MASTER_FILE = 0x3f00;
 
-/** A make of card that the virtual one can be. */
+/** A make of card that the virtual card imitates. */
 export type MakeName = "myeid" | "iso-applet" | "iso-applet-1";
 
-/** A PIN or PUK of the card, filled up as the make does. */
+/** A PIN or PUK of the card, padded as on the make. */
 export interface CardPin {
   readonly data: ReferenceData;
-  /** Characters of the shortest value. */
+  /** Length of the shortest value. */
   readonly minLength: number;
   /** Reference of the PUK that unblocks it. */
   readonly puk?: number;
 }
 
-/** What a card is made of for its life. */
+/** The fixed properties of a card. */
 export interface IsoTraits {
-  /** Takes commands with extended length fields. */
+  /** Supports extended length fields. */
   readonly extended: boolean;
   readonly make: MakeName;
   /** 8 bytes. */
   readonly serial: Uint8Array;
-  /** How it differs from the card that it imitates; in no way if left out. */
+  /** Its deviations from the imitated card; default: none. */
   readonly deviations?: readonly Iso7816Deviation[];
 }
 
-/** All that a card keeps without power. */
+/** The persistent state of a card. */
 export interface IsoContents {
   readonly traits: IsoTraits;
   readonly masterFile: DedicatedFile;
   /** By reference, 1 to 14. */
   readonly pins: ReadonlyMap<number, CardPin>;
-  /** Private keys of cards that number theirs, and keep them in no file. */
+  /** Private keys of cards that number their keys instead of storing them in files. */
   readonly keys: Map<number, KeyObject>;
-  /** Goes up by one with every change of a file. */
+  /** Increases with every change of a file. */
   changes: number;
 }
 
@@ -122,7 +122,7 @@ export const CONTROL = {
 /** File descriptor bytes (section 7.4.5, table 12); those of keys are MyEID's. */
 export const DESCRIPTOR = { TRANSPARENT: 0x01, RECORDS: 0x04, RSA_KEY: 0x11, EC_KEY: 0x22, DF: 0x38 } as const;
 
-/** What MANAGE SECURITY ENVIRONMENT chose. */
+/** The security environment, set by MANAGE SECURITY ENVIRONMENT. */
 export interface SecurityEnvironment {
   /** Tag of the control reference template: A4 authentication, B6 signature, B8 confidentiality. */
   readonly template: number;
@@ -131,19 +131,19 @@ export interface SecurityEnvironment {
   readonly key: number;
 }
 
-/** What the card knows until the next reset. */
+/** The volatile state of a card, until the next reset. */
 export interface IsoSession {
-  /** Directories from the master file to the current one; none while another application is selected. */
+  /** Directories from the master file to the current one; empty while another application is selected. */
   path: readonly DedicatedFile[];
   /** Current EF. */
   file: ElementaryFile | undefined;
   readonly verified: Set<number>;
-  /** PINs verified and not yet used up by a key that wants one for each use. */
+  /** Verified PINs, except those used up by a key that needs one for each use. */
   readonly fresh: Set<number>;
   environment: SecurityEnvironment | undefined;
-  /** The first half of a cryptogram that came in two commands. */
+  /** The first half of a cryptogram that is sent in two commands. */
   half: Uint8Array | undefined;
-  /** Parts of a private key that has not come whole yet. */
+  /** Parts of an incomplete private key. */
   loading: { readonly file: KeyFile; readonly parts: Map<number, Uint8Array> } | undefined;
 }
 
@@ -160,43 +160,45 @@ export function newSession({ masterFile }: IsoContents, { isDefault }: { readonl
   };
 }
 
-/** One command of a card: the data of its answer. Refuses by throwing a Refusal. */
+/** Runs a command and returns the data of its answer. Refuses by throwing a Refusal. */
 export type Instruction = (context: IsoContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
-/** What cards of one make have of their own, where the standard leaves it to them. */
+/** The properties of one make of card, which the standard leaves open. */
 export interface Make {
   atr(extended: boolean): Uint8Array;
   /** The commands by instruction byte. */
   readonly instructions: ReadonlyMap<number, Instruction>;
-  /** Commands that it also takes with a class byte of its own. */
+  /** Commands that it also accepts with a proprietary class byte. */
   takesClass?(cla: number, ins: number): boolean;
-  /** The file system is there after a reset, without the name of an application. */
+  /** Whether the file system is selected after a reset, without the name of an application. */
   readonly isDefault: boolean;
   /** Bytes of every PIN and PUK on the wire. */
   readonly pinLength: number;
-  /** Takes extended length in place of chains and GET RESPONSE, whatever else the card is like. Default: false. */
+  /**
+   * Uses extended length instead of chaining and GET RESPONSE, whatever the card's other properties. Default: false.
+   */
   readonly onlyExtended?: boolean;
-  /** How READ BINARY is refused where a file ends; behind the end it is 6B00. */
+  /** The refusal of READ BINARY at the end of a file; after the end it is 6B00. */
   readonly endOfFile: number;
-  /** The rules in a file's security attributes (tag 86), in the make's coding. */
+  /** Parses a file's security attributes (tag 86) in the make's coding. */
   rules(file: CardFile): AccessRules;
-  /** What SELECT tells of a file. */
+  /** SELECT's answer for a file. */
   fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array;
 }
 
-/** What a command works on: the lasting contents and the state since reset. */
+/** The state that a command works on: persistent contents and volatile state. */
 export interface IsoContext {
   readonly make: Make;
   readonly contents: IsoContents;
   readonly session: IsoSession;
 }
 
-/** Whether the card differs so from the one that it imitates. */
+/** Whether the card has this deviation. */
 export function deviates({ contents }: Pick<IsoContext, "contents">, deviation: Iso7816Deviation): boolean {
   return contents.traits.deviations?.includes(deviation) ?? false;
 }
 
-/** The directory that is current. */
+/** The current directory. */
 export function currentDf({ contents, session }: IsoContext): DedicatedFile {
   return session.path.at(-1) ?? contents.masterFile;
 }

@@ -26,7 +26,7 @@ const SET: readonly number[] = [0x41, 0x81, 0xc1];
 const RESTORE = 0xf3;
 
 /**
- * MANAGE SECURITY ENVIRONMENT (section 11.5.11): SET names algorithm (80) and key file (81); RESTORE goes back to the empty
+ * MANAGE SECURITY ENVIRONMENT (section 11.5.11): SET names algorithm (80) and key file (81); RESTORE sets the empty
  * environment, the only one that is stored.
  */
 export function manageSecurityEnvironment(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
@@ -48,7 +48,7 @@ export function manageSecurityEnvironment(context: IsoContext, { p1, p2, data }:
 }
 
 /**
- * The key that the environment names, for an operation of its template.
+ * The key of the environment, for an operation of its template.
  * @throws {Refusal} 6985 if there is none; 6982 if the key's rules do not allow it now.
  */
 function chosenKey(
@@ -60,7 +60,7 @@ function chosenKey(
   if (environment?.template !== template || !file) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   requireAccess(context, file, "use");
   const { use } = context.make.rules(file);
-  // One VERIFY, one use.
+  // One VERIFY allows one use.
   if (file.consent && typeof use === "number" && !fresh.delete(use)) {
     throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
   }
@@ -76,8 +76,8 @@ function findKey({ session }: IsoContext, id: number): KeyFile | undefined {
 }
 
 /**
- * GENERATE ASYMMETRIC KEY PAIR in the current key file, of the type and size that the file was created with; the answer is the
- * public half (ISO/IEC 7816-8 section 5.2). The public exponent that MyEID's host sends is 65,537 here whatever it says.
+ * GENERATE ASYMMETRIC KEY PAIR in the current key file, with the type and size of the file; returns the public key
+ * (ISO/IEC 7816-8 section 5.2). The public exponent is 65,537 here, whatever MyEID's host sends.
  */
 export async function generateAsymmetricKeyPair(context: IsoContext, command: CardCommand): Promise<Uint8Array> {
   const { p1, p2, ne } = command;
@@ -90,7 +90,7 @@ export async function generateAsymmetricKeyPair(context: IsoContext, command: Ca
   if (!type) throw new Refusal(SW.FUNCTION_NOT_SUPPORTED);
   file.privateKey = await generateKey(type);
   context.contents.changes++;
-  // MyEID's host wants no answer, and asks by GET DATA.
+  // MyEID's host requests no answer, and reads the key by GET DATA.
   return ne === undefined ? new Uint8Array() : encodeTlv(0x7f49, ...encodePublicKey(file.privateKey));
 }
 
@@ -112,8 +112,8 @@ const PRIMES_AND_EXPONENTS: readonly number[] = [RSA.P, RSA.Q, RSA.DP, RSA.DQ, R
 const EC = { POINT: 0x86, NUMBER: 0x87 } as const;
 
 /**
- * PUT DATA of MyEID: a private key comes into the current key file part by part, in any order. The key is there once its last
- * part is; until then, or until a reset, the parts wait, and the file keeps the key that it had.
+ * PUT DATA of MyEID: imports a private key into the current key file part by part, in any order. The key is complete
+ * with its last part; until then, or until a reset, the file keeps its old key.
  */
 export function putData(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const { contents, session } = context;
@@ -135,7 +135,7 @@ export function putData(context: IsoContext, { p1, p2, data }: CardCommand): Uin
   return new Uint8Array();
 }
 
-/** Lengths as the file's size has them; numbers of an RSA key may have a sign before them. */
+/** Lengths according to the file's size; numbers of an RSA key may have a sign byte before them. */
 function checkPart({ type, bits }: KeyFile, p2: number, data: Uint8Array): void {
   if (type === "ec") {
     const length = Math.ceil(bits / 8);
@@ -148,7 +148,7 @@ function checkPart({ type, bits }: KeyFile, p2: number, data: Uint8Array): void 
   if (withoutSign(data).length > most) throw new Refusal(SW.WRONG_LENGTH);
 }
 
-/** The key, if all of its parts are there. @throws {DataError} or {Refusal} if they do not belong together. */
+/** The key, if all parts are there. @throws {DataError} or {Refusal} if they do not match. */
 function rsaKey(parts: ReadonlyMap<number, Uint8Array>): KeyObject | undefined {
   const first = parts.get(RSA.MODULUS_FIRST_HALF);
   const second = parts.get(RSA.MODULUS_SECOND_HALF);
@@ -182,9 +182,9 @@ function withoutSign(number: Uint8Array): Uint8Array {
   return from < 0 ? new Uint8Array() : number.subarray(from);
 }
 
-/** Algorithm references as MyEID has them (OpenSC, card-myeid.c, myeid_set_security_env). */
+/** MyEID's algorithm references (OpenSC, card-myeid.c, myeid_set_security_env). */
 const ALGORITHM = { RSA_RAW: 0x00, RSA_PKCS1: 0x02, EC: 0x04 } as const;
-/** Padding indicator: nothing said, and the halves of a cryptogram that no short command holds. */
+/** Padding indicators: none, and the halves of a cryptogram that is too long for a short command. */
 const INDICATOR = { NOTHING: 0x00, FIRST_HALF: 0x81, SECOND_HALF: 0x82 } as const;
 
 /** PERFORM SECURITY OPERATION: COMPUTE DIGITAL SIGNATURE and DECIPHER (ISO/IEC 7816-8 section 5.4). */
@@ -194,7 +194,7 @@ export function performSecurityOperation(context: IsoContext, { p1, p2, data }: 
   throw new Refusal(SW.INCORRECT_P1_P2);
 }
 
-/** A block as it is, a DigestInfo that the card pads, or a hash. */
+/** A block without padding, a DigestInfo that the card pads, or a hash. */
 function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   const { environment, file } = chosenKey(context, TEMPLATE.SIGNATURE);
   const key = file.privateKey;
@@ -215,7 +215,7 @@ function sign(context: IsoContext, data: Uint8Array): Uint8Array {
   }
 }
 
-/** With PKCS #1, the padding is taken off; what has none gives what no one can tell from a message. */
+/** Removes PKCS #1 padding; malformed padding gives data that look like a message. */
 function decipher(context: IsoContext, data: Uint8Array): Uint8Array {
   const cryptogram = whole(context, data);
   if (!cryptogram) return new Uint8Array();
@@ -236,7 +236,7 @@ function decipher(context: IsoContext, data: Uint8Array): Uint8Array {
   }
 }
 
-/** The cryptogram, or nothing yet. */
+/** The whole cryptogram, or undefined until it is complete. */
 function whole({ session }: IsoContext, [indicator, ...bytes]: Uint8Array): Uint8Array | undefined {
   const { half } = session;
   session.half = undefined;
@@ -255,8 +255,8 @@ function whole({ session }: IsoContext, [indicator, ...bytes]: Uint8Array): Uint
 }
 
 /**
- * GENERAL AUTHENTICATE with the other side's point in 7C/85: the x coordinate of the shared one, as MyEID does ECDH. The key's file
- * must be the current one, whatever the environment names.
+ * GENERAL AUTHENTICATE with the other party's point in 7C/85: returns the x coordinate of the shared point, which is
+ * MyEID's ECDH. The key's file must be the current one, whatever the environment names.
  */
 export function generalAuthenticate(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);

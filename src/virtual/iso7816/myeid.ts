@@ -32,8 +32,8 @@ const ALWAYS = 0x0;
 const NEVER = 0xf;
 
 /**
- * Access rules in tag 86, proprietary coding of MyEID: use, update, delete and generate in four bits each (0 everybody, F
- * nobody, else the reference of a PIN), and a byte of no meaning (OpenSC, card-myeid.c, encode_file_structure).
+ * Access rules in tag 86, MyEID's proprietary coding: use, update, delete and generate in four bits each (0 always, F
+ * never, else the reference of a PIN), and an unused byte (OpenSC, card-myeid.c, encode_file_structure).
  */
 export function encodeAccess(rules: AccessRules): Uint8Array {
   const [use, update, remove, generate] = [rules.use, rules.update, rules.delete, rules.generate].map(toNibble);
@@ -41,13 +41,13 @@ export function encodeAccess(rules: AccessRules): Uint8Array {
 }
 
 /**
- * The rules in a file's attributes, {@link OPEN} if it has none.
+ * Parses a file's rules; {@link OPEN} if it has none.
  * @throws {DataError} if there are not three bytes.
  */
 function decodeAccess(value: Uint8Array): AccessRules {
   if (value.length === 0) return OPEN;
   const [first = 0, second = 0] = value;
-  if (value.length !== 3) throw new DataError(`access rules: ${value.length} bytes, 3 wanted`);
+  if (value.length !== 3) throw new DataError(`access rules: ${value.length} bytes instead of 3`);
   return {
     use: fromNibble(first >> 4),
     update: fromNibble(first & 0x0f),
@@ -69,7 +69,7 @@ function fromNibble(nibble: number): Access {
 /** Operational state, activated (section 7.4.10, table 14). */
 const ACTIVATED = 0x05;
 
-/** File control information of a file: what SELECT tells of it. */
+/** The file control information of a file, which SELECT returns. */
 function fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array {
   return encodeTlv(
     tag,
@@ -83,7 +83,7 @@ function fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFil
   );
 }
 
-/** Bytes of a file; of a key its bits, as MyEID counts. */
+/** Bytes of a file; for a key its bits, as on MyEID. */
 function sizeOf(file: CardFile): Uint8Array[] {
   switch (file.kind) {
     case "transparent":
@@ -102,7 +102,7 @@ function descriptorOf(file: CardFile): Uint8Array {
     case "transparent":
       return Uint8Array.of(DESCRIPTOR.TRANSPARENT);
     case "records": {
-      // Data coding byte, the longest record, and how many.
+      // Data coding byte, longest record, number of records.
       const longest = Math.max(0, ...file.records.map(({ length }) => length));
       return Uint8Array.of(DESCRIPTOR.RECORDS, 0x41, longest >> 8, longest & 0xff, file.records.length);
     }
@@ -117,13 +117,13 @@ function word(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff);
 }
 
-/** What MyEID answers GET DATA with (OpenSC, card-myeid.c; a point is the contents of a data object, pkcs15-myeid.c). */
+/** The objects of MyEID's GET DATA (OpenSC, card-myeid.c; a point is the contents of a data object, pkcs15-myeid.c). */
 const DATA = { MODULUS: 0x0101, EXPONENT: 0x0102, POINT: 0x0186, APPLET: 0x01a0, CAPABILITIES: 0x01aa } as const;
 /** Tags of the parts of a public key (ISO/IEC 7816-8 section 5.2, table 3). */
 const PART = { [DATA.MODULUS]: 0x81, [DATA.EXPONENT]: 0x82, [DATA.POINT]: 0x86 } as const;
 /**
- * Applet 4.0.1. From 4.1 on, OpenSC keeps derived secrets in key files on the card, and from 4.5 on it chains a cryptogram of 256
- * bytes, which before comes in halves (card-myeid.c, myeid_init).
+ * Applet 4.0.1. From 4.1 on, OpenSC stores derived secrets in key files on the card, and from 4.5 on it chains a
+ * cryptogram of 256 bytes, which before is sent in halves (card-myeid.c, myeid_init).
  */
 const VERSION = Uint8Array.of(4, 0, 1);
 /** RSA and EC, no symmetric keys; RSA to 4,096 bits, EC to 521. */
@@ -139,7 +139,7 @@ function getData({ contents, session }: IsoContext, { p1, p2 }: CardCommand): Ui
       return encodeTlv(0x30, publicPart(session.file, PART[wanted]));
     case DATA.APPLET: {
       const { changes, traits } = contents;
-      // Five bytes of no meaning here; a serial number of ten; the number of changes.
+      // Five unused bytes; a serial number of ten; the number of changes.
       return concat(
         new Uint8Array(5),
         VERSION,
@@ -155,7 +155,7 @@ function getData({ contents, session }: IsoContext, { p1, p2 }: CardCommand): Ui
   }
 }
 
-/** A number of the public half of the current key. */
+/** A number of the current key's public half. */
 function publicPart(file: ElementaryFile | undefined, tag: number): Uint8Array {
   const key = file?.kind === "key" ? file.privateKey : undefined;
   const part = key && findTlv(readTlvs(concat(...encodePublicKey(key))), tag);
@@ -163,7 +163,9 @@ function publicPart(file: ElementaryFile | undefined, tag: number): Uint8Array {
   return part;
 }
 
-/** VERIFY; without data it tells the state and costs no try. It knows no P1 = FF, as OsEID does not ({@link logout}). */
+/**
+ * VERIFY; without data it queries the state and spends no try. Like OsEID it does not support P1 = FF ({@link logout}).
+ */
 function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const pin = findPin(context, p2);
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -202,7 +204,7 @@ function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCommand): 
   return new Uint8Array();
 }
 
-/** MyEID's way to forget a PIN, or all of them by reference 0 (OpenSC, card-myeid.c, myeid_logout). */
+/** MyEID's command to forget a PIN, or all of them with reference 0 (OpenSC, card-myeid.c, myeid_logout). */
 function logout(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || data.length > 0 || deviates(context, "logout-refused")) throw new Refusal(SW.INCORRECT_P1_P2);
   if (p2 !== 0) findPin(context, p2);
@@ -216,7 +218,7 @@ function findPin({ contents }: IsoContext, reference: number): CardPin {
   return pin;
 }
 
-/** A value that cannot be right costs no try (6A80); a wrong one does, and ends what an earlier right one opened. */
+/** A malformed value spends no try (6A80); a wrong one does, and cancels an earlier verification. */
 function compare(context: IsoContext, reference: number, candidate: Uint8Array): void {
   const pin = findPin(context, reference);
   if (pin.data.blocked) throw new Refusal(SW.AUTHENTICATION_METHOD_BLOCKED);
@@ -231,14 +233,14 @@ function forget({ session }: IsoContext, reference: number): void {
   session.fresh.delete(reference);
 }
 
-/** Characters, as many as the PIN wants, filled up with FF. */
+/** Checks for as many characters as the PIN needs, padded with FF. */
 function checkForm({ minLength }: CardPin, value: Uint8Array): void {
   const padding = value.findIndex((byte) => byte === 0xff);
   const length = padding === -1 ? value.length : padding;
   if (length < minLength || value.subarray(length).some((byte) => byte !== 0xff)) throw new Refusal(SW.WRONG_DATA);
 }
 
-/** 6983 for none, as card and terminal writers expect it of a blocked PIN. */
+/** 6983 for none, as software expects of a blocked PIN. */
 function triesLeft({ data }: CardPin): number {
   return data.blocked ? SW.AUTHENTICATION_METHOD_BLOCKED : SW.TRIES_LEFT | Math.min(data.tries, 15);
 }
@@ -248,9 +250,9 @@ function split(data: Uint8Array): [Uint8Array, Uint8Array] {
   return [data.subarray(0, REFERENCE_LENGTH), data.subarray(REFERENCE_LENGTH)];
 }
 
-/** MyEID and its software double OsEID: keys are files, PINs have 8 bytes, and the file system is the card's own. */
+/** MyEID and its software imitation OsEID: keys are files, PINs have 8 bytes, and the file system is the card's own. */
 export const MYEID: Make = {
-  // The double is known by these last historical bytes (OpenSC, card-myeid.c, myeid_match_card).
+  // OpenSC recognises OsEID by these last historical bytes (OpenSC, card-myeid.c, myeid_match_card).
   atr: (extended) => buildAtr("OsEID", extended),
   instructions: new Map<number, Instruction>([
     [0x0e, eraseBinary],
@@ -273,7 +275,7 @@ export const MYEID: Make = {
     [0xe0, (context, command) => createFile(context, command)],
     [0xe4, deleteFile],
   ]),
-  // OpenSC's driver sends DELETE FILE so (card-myeid.c, myeid_delete_file).
+  // OpenSC's driver sends DELETE FILE in this form (card-myeid.c, myeid_delete_file).
   takesClass: (cla, ins) => cla === 0xa0 && ins === 0xe4,
   isDefault: true,
   pinLength: 8,

@@ -22,13 +22,13 @@ const BY = {
   PATH: 0x08,
   PATH_FROM_DF: 0x09,
 } as const;
-/** P2, what is told of the file (table 63). */
+/** P2, the requested information on the file (table 63). */
 const ANSWER = { FCI: 0x00, FCP: 0x04, NOTHING: 0x0c } as const;
 
-/** Where a file is: the directories above it and itself. */
+/** The position of a file: the directories above it and the file itself. */
 type Place = readonly CardFile[];
 
-/** SELECT (ISO/IEC 7816-4 section 11.1.1). What is not found leaves all as it was. */
+/** SELECT (ISO/IEC 7816-4 section 11.1.1). If the file is not found, the selection does not change. */
 export function select(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   const place = find(context, p1, data);
   const file = place?.at(-1);
@@ -38,7 +38,7 @@ export function select(context: IsoContext, { p1, p2, data }: CardCommand): Uint
   return answer;
 }
 
-/** Makes a file current; a directory leaves no EF current. */
+/** Makes a file current; selecting a directory clears the current EF. */
 function enter({ session }: IsoContext, place: Place, file: CardFile): void {
   session.path = place.filter((part) => part.kind === "df");
   session.file = file.kind === "df" ? undefined : file;
@@ -82,7 +82,7 @@ function find(context: IsoContext, p1: number, data: Uint8Array): Place | undefi
   }
 }
 
-/** The master file, a child of the current directory, the directory itself, one beside it, or its parent. */
+/** The master file, a child of the current directory, the directory itself, a sibling, or its parent. */
 function byId(context: IsoContext, id: number): Place | undefined {
   const { path } = context.session;
   if (id === MASTER_FILE) return [context.contents.masterFile];

@@ -13,7 +13,9 @@ export const ATTESTATION_CERTIFICATE = 0x5fff01;
 
 const ROOT_NAME = "Virtual YubiKey PIV Root CA";
 const NAME = "Virtual YubiKey PIV Attestation";
-/** An attestation certificate is valid as long as that of the attestation key, which never has to be renewed. */
+/**
+ * The end of an attestation certificate's validity: that of the attestation key's certificate, which needs no renewal.
+ */
 const NOT_BEFORE = new Date("2016-03-14T00:00:00Z");
 const NOT_AFTER = new Date("2052-04-17T00:00:00Z");
 
@@ -24,7 +26,7 @@ const EXTENSION = {
   POLICIES: "1.3.6.1.4.1.41482.3.8",
 } as const;
 
-/** A new attestation key, F9, with its certificate of a root that issues no other. */
+/** Makes an attestation key, F9, with a certificate from a root that issues no other. */
 export async function makeAttestationKey(): Promise<{ key: AttestationKey; certificate: Uint8Array }> {
   const root: Authority = { privateKey: await generateKey(KEY_TYPES["p-256"]), name: ROOT_NAME };
   const privateKey = await generateKey(KEY_TYPES["p-256"]);
@@ -35,7 +37,7 @@ export async function makeAttestationKey(): Promise<{ key: AttestationKey; certi
 }
 
 /**
- * ATTEST of Yubico: P1 is a key that was made on the card, the answer its certificate, signed by F9
+ * ATTEST of Yubico: P1 is a key that was generated on the card; the answer is its certificate, signed by F9
  * (https://developers.yubico.com/PIV/Introduction/PIV_attestation.html).
  */
 export async function attest({ contents }: PivContext, { p1: slot, p2 }: CardCommand): Promise<Uint8Array> {
@@ -58,7 +60,7 @@ export async function attest({ contents }: PivContext, { p1: slot, p2 }: CardCom
   });
 }
 
-/** A certificate for signing certificates, with `below` more of that kind under it at most. */
+/** A CA certificate that allows at most `below` CA levels under it. */
 function authorityCertificate(
   privateKey: KeyObject,
   name: string,

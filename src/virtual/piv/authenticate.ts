@@ -59,7 +59,7 @@ function usePrivateKey(context: PivContext, command: CardCommand, key: PivKey, f
   throw new Refusal(SW.WRONG_DATA);
 }
 
-/** "PIN always" means that the APDU before this command proved the PIN (SP 800-73-4 part 1 table 4b). */
+/** "PIN always" means that the APDU directly before this command verified the PIN (SP 800-73-4 part 1 table 4b). */
 function requirePinFor(context: PivContext, { pinPolicy }: PivKey, first: number): void {
   if (pinPolicy === "never") return;
   requirePin(context);
@@ -68,7 +68,7 @@ function requirePinFor(context: PivContext, { pinPolicy }: PivKey, first: number
   }
 }
 
-/** Nobody touches a key the first time, if the card has that deviation. */
+/** Refuses the first use of a key as untouched, if the card has that deviation. */
 function requireTouch({ contents, session }: PivContext, slot: number): void {
   if (!contents.deviations.has("missed-touch") || session.missedTouches.has(slot)) return;
   session.missedTouches.add(slot);
@@ -76,8 +76,8 @@ function requireTouch({ contents, session }: PivContext, slot: number): void {
 }
 
 /**
- * The administrator proves to know the management key: in two steps, where the host answers a challenge (external) or a
- * witness and has the card answer in its turn (mutual; SP 800-73-4 part 2 appendix A.1).
+ * The administrator proves knowledge of the management key in two steps: the host answers a challenge (external), or
+ * answers a witness and lets the card answer in turn (mutual; SP 800-73-4 part 2 appendix A.1).
  */
 function authenticateAdministrator(context: PivContext, p1: number, fields: readonly Tlv[]): Uint8Array {
   const { session, contents } = context;

@@ -25,11 +25,11 @@ import { changeReferenceData, resetRetryCounter, verify } from "./pin.ts";
 
 type Instruction = (context: PivContext, command: CardCommand) => Uint8Array | Promise<Uint8Array>;
 
-/** Puts a card's image away for good. */
+/** Persists the card image. */
 type Keep = (image: string) => Promise<void>;
 
 const SELECT = 0xa4;
-/** Commands that never change what lasts: SELECT, GET DATA and GENERAL AUTHENTICATE. */
+/** Commands without lasting effects: SELECT, GET DATA and GENERAL AUTHENTICATE. */
 const UNCHANGING: readonly number[] = [SELECT, 0xcb, 0x87];
 
 /** The card commands of SP 800-73-4 part 2 by instruction byte. */
@@ -44,7 +44,7 @@ const INSTRUCTIONS = new Map<number, Instruction>([
   [0xdb, putData],
 ]);
 
-/** What Yubico adds to them. */
+/** Yubico's additional commands. */
 const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
   [0xf6, moveKey],
   [0xf7, getMetadata],
@@ -58,8 +58,8 @@ const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
 ]);
 
 /**
- * A PIV card in software that answers APDUs as SP 800-73-4 part 2 says. It is a test card: its keys lie in the memory
- * of this process, and in the file it is kept in.
+ * A PIV card in software that answers APDUs according to SP 800-73-4 part 2. It is a test card: its keys are
+ * unprotected in the memory of this process and in its file.
  */
 export class VirtualPivCard implements VirtualCard {
   readonly atr: Uint8Array;
@@ -72,14 +72,15 @@ export class VirtualPivCard implements VirtualCard {
 
   /**
    * See {@link VirtualPivCard.create} for a card with defaults.
-   * @param contents Taken over by the card.
+   * @param contents The card owns it.
    * @param keep Called with the card's new image after each lasting change, before the command is answered.
+   * @internal
    */
   constructor(contents: PivContents, keep?: Keep) {
     this.#contents = contents;
     const { extended, yubico, defaultSelected } = contents.traits;
     this.atr = buildAtr(yubico ? "YubiKey" : "virtual", extended);
-    // Yubico's programs send no Le, and their cards answer all the same.
+    // Yubico's programs send no Le, and their cards answer anyway.
     this.#transport = new CardTransport({ extended, impliedNe: yubico ? 256 : 0 }, (command) => this.#run(command));
     this.#session = newSession(defaultSelected);
     this.#keep = keep;
@@ -88,7 +89,7 @@ export class VirtualPivCard implements VirtualCard {
 
   /**
    * Makes a card. Defaults: PIN 123456, PUK 12345678, the well-known management key, and four keys with certificates.
-   * RSA keys that are not given take a while to make.
+   * Generating RSA keys takes a while.
    * @throws {DataError} for a key, certificate, PIN or object that no card can hold.
    */
   static async create(options: PivCardOptions = {}): Promise<VirtualPivCard> {
@@ -104,12 +105,12 @@ export class VirtualPivCard implements VirtualCard {
     return this.#queue.run(() => this.#transport.transmit(command));
   }
 
-  /** Which PINs open the card, and which is asked for first, as its discovery object says. */
+  /** Which PINs the card accepts, and which is the primary one, by its discovery object. */
   get pinUsage(): PinUsage {
     return pinUsageOf(this.#contents.objects.get(TAG.DISCOVERY));
   }
 
-  /** All that the card holds, keys and PINs too, as the text that its file has. */
+  /** Everything on the card, keys and PINs too, as the text of its file. */
   image(): string {
     return encodeImage(this.#contents);
   }

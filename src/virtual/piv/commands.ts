@@ -27,7 +27,7 @@ import {
   WELL_KNOWN_KEY,
 } from "./model.ts";
 
-/** The firmware whose PIV commands this card follows: the first with RSA-3072 and RSA-4096. */
+/** The firmware that this card imitates: the first with RSA-3072 and RSA-4096. */
 export const FIRMWARE = Uint8Array.of(5, 7, 1);
 
 /** Yubico's numbers for the policies. */
@@ -47,7 +47,7 @@ export function getSerial({ contents }: PivContext): Uint8Array {
   return Uint8Array.of(serial >>> 24, serial >>> 16, serial >>> 8, serial);
 }
 
-/** GET METADATA of Yubico: what is to be known of the key or PIN that P2 names (ykpiv.h, YKPIV_METADATA). */
+/** GET METADATA of Yubico: information on the key or PIN in P2 (ykpiv.h, YKPIV_METADATA). */
 export function getMetadata({ contents }: PivContext, { p1, p2 }: CardCommand): Uint8Array {
   if (contents.deviations.has("no-metadata")) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -71,7 +71,7 @@ export function getMetadata({ contents }: PivContext, { p1, p2 }: CardCommand): 
   ]);
 }
 
-/** Whether it is still the value that the factory set, and its tries: at most, and left. */
+/** Whether it still has the factory value, and its tries: at most, and left. */
 function referenceMetadata(reference: ReferenceData, factory: string): Uint8Array {
   return Buffer.concat([
     encodeTlv(0x01, Uint8Array.of(0xff)),
@@ -82,17 +82,17 @@ function referenceMetadata(reference: ReferenceData, factory: string): Uint8Arra
 
 const flag = (value: boolean): Uint8Array => Uint8Array.of(value ? 1 : 0);
 
-/** The management application of a YubiKey, by which its programs know the device. */
+/** The management application of a YubiKey, by which its programs recognise the device. */
 const MANAGEMENT_AID = /* @__PURE__ */ fromHex("a000000527471117");
 
-/** Its one command here: READ CONFIG, device information. */
+/** Its only command here: READ CONFIG, device information. */
 export const READ_CONFIG = 0x1d;
 
-/** Capabilities of a device, of which this one has PIV (yubikey-manager, yubikit/management.py, CAPABILITY). */
+/** Capabilities of a device; this one has PIV (yubikey-manager, yubikit/management.py, CAPABILITY). */
 const PIV = Uint8Array.of(0x00, 0x10);
 const FORM_FACTOR_UNKNOWN = 0x00;
 
-/** What SELECT answers: text with the version of the firmware. */
+/** SELECT's answer: text with the version of the firmware. */
 function managementGreeting(): Uint8Array {
   return utf8(`Virtual mgr - FW version ${FIRMWARE.join(".")}`);
 }
@@ -106,7 +106,7 @@ export function readConfig(context: PivContext, { p1, p2 }: CardCommand): Uint8A
     encodeTlv(0x02, getSerial(context)),
     encodeTlv(0x04, Uint8Array.of(FORM_FACTOR_UNKNOWN)),
     encodeTlv(0x05, FIRMWARE),
-    // No lock on the configuration.
+    // The configuration is not locked.
     encodeTlv(0x0a, Uint8Array.of(0x00)),
   );
   return concat(Uint8Array.of(properties.length), properties);
@@ -118,13 +118,13 @@ const RID_LENGTH = 5;
 const BY_NAME = 0x04;
 
 /**
- * SELECT (SP 800-73-4 part 2 section 3.1.1). The name may be cut off on the right, down to the RID, as ISO/IEC 7816-4 section
- * 8.2.1.2 has it. Selecting an application that is not here changes nothing.
+ * SELECT (SP 800-73-4 part 2 section 3.1.1). The name may be truncated down to the RID (ISO/IEC 7816-4 section
+ * 8.2.1.2). Selecting an unknown application changes nothing.
  */
 export function select({ session, contents }: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== BY_NAME || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (contents.traits.yubico && equalBytes(data, MANAGEMENT_AID)) {
-    // A YubiKey forgets what PIV has verified when another application is selected.
+    // A YubiKey forgets PIV's verified PINs when another application is selected.
     Object.assign(session, newSession(false), { managementSelected: true });
     return managementGreeting();
   }
@@ -160,7 +160,7 @@ export const MISSING_OBJECTS: ReadonlyMap<number, PivDeviation> = new Map([
   [TAG.CHUID, "no-chuid"],
 ]);
 
-/** Whether this card knows no such object, be it one of the standard. */
+/** Whether this card lacks the object. */
 function isMissing({ contents }: PivContext, tag: number): boolean {
   const deviation = MISSING_OBJECTS.get(tag);
   return deviation !== undefined && contents.deviations.has(deviation);
@@ -173,8 +173,8 @@ function readTagList(list: Uint8Array | undefined): number {
 }
 
 /**
- * PUT DATA (SP 800-73-4 part 2 section 3.3.1): a tag list and the new content in 53, or one of the two objects that
- * have a tag of their own. Empty content takes the object away.
+ * PUT DATA (SP 800-73-4 part 2 section 3.3.1): a tag list and the new content in 53, or one of the two objects with a
+ * tag of their own. Empty content deletes the object.
  */
 export function putData(context: PivContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0x3f || p2 !== 0xff) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -202,17 +202,17 @@ function readObject(data: Uint8Array): { tag: number; content: Uint8Array } {
   return { tag, content: second.value };
 }
 
-/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2): P2 is the key, the answer its public half. */
+/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2): P2 is the key; the answer is its public half. */
 export async function generateAsymmetricKeyPair(context: PivContext, command: CardCommand): Promise<Uint8Array> {
   const { p1, p2: slot, data } = command;
   const { traits, keys } = context.contents;
-  // The standard makes keys for the four slots only; Yubico's cards also for retired ones.
+  // The standard generates keys in the four slots only; Yubico's cards also in retired ones.
   if (p1 !== 0 || !isSlot(slot) || (isRetired(slot) && !traits.yubico)) throw new Refusal(SW.INCORRECT_P1_P2);
   requireAdministrator(context);
   const template = readTlvs(findTlv(readTlvs(data), 0xac) ?? new Uint8Array(), "control reference template");
   const info = keyTypeOf(onlyByte(findTlv(template, 0x80)) ?? 0);
   if (info === undefined || (isOnCurve25519(info) && !traits.yubico)) throw new Refusal(SW.WRONG_DATA);
-  // Without Yubico's commands the standard alone says what the key wants.
+  // Without Yubico's commands the standard determines the policies.
   const policies = readPolicies(traits.yubico ? template : [], slot);
   const privateKey = await generateKey(info);
   keys.set(slot, { ...policies, privateKey, origin: "generated" });

@@ -2,8 +2,8 @@ import { CERTIFICATE_DEVIATIONS } from "../certificates.ts";
 import { RESULT_DEVIATIONS } from "../result-deviations.ts";
 
 /**
- * Ways in which PIV cards in use differ from SP 800-73, or from each other where it leaves a choice: by name, with one line that
- * says what the card does. A card has those that {@link PivCardOptions.deviations} names.
+ * Ways in which PIV cards in use differ from SP 800-73, or from each other where it leaves a choice: by name, with a
+ * line that describes the card's behaviour. {@link PivCardOptions.deviations} names those of a card.
  */
 export const PIV_DEVIATIONS = {
   ...RESULT_DEVIATIONS,

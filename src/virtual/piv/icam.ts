@@ -17,8 +17,8 @@ const DATA = "1.2.840.113549.1.7.1";
 const SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2";
 
 /**
- * The first private key of a PKCS#12 file (RFC 7292), as programs write them: in a shrouded bag of a part that is not
- * itself encrypted. The file's authentication code is not looked at.
+ * The first private key of a PKCS#12 file (RFC 7292), as programs write it: in a shrouded bag of an unencrypted part.
+ * The file's authentication code is not checked.
  * @throws {DataError} if there is no such key, or the password does not open it.
  */
 export async function readPkcs12Key(bytes: Uint8Array, password: string): Promise<KeyObject> {
@@ -55,7 +55,7 @@ function contentOf({ content }: ContentInfo): ArrayBuffer {
   return (content as OctetString).getValue();
 }
 
-/** Data objects by the number that their file's name begins with; the file holds the content without the outer 53. */
+/** Data objects by the number with which their file's name begins; the file holds the content without the outer 53. */
 const OBJECT_FILES: ReadonlyMap<number, number> = new Map([
   [1, TAG.DISCOVERY],
   [2, TAG.SECURITY_OBJECT],
@@ -84,10 +84,11 @@ const KEY_FILES: ReadonlyMap<number, string> = new Map([
 const MAX_FILE = 1 << 20;
 
 /**
- * A card with the keys, certificates and data objects of a folder in the layout of the ICAM test cards
- * (github.com/GSA/gsa-icam-card-builder), and no others, whether or not they belong together: some of these cards test who notices. What
- * such a folder does not say comes from `options`, its PINs first of all.
- * @throws {DataError} if no file is one of such a card, or one is not what its number says; whatever the file system throws.
+ * Makes a card with exactly the keys, certificates and data objects of a folder in the layout of the ICAM test cards
+ * (github.com/GSA/gsa-icam-card-builder), even if they do not match: some of these cards test whether programs notice.
+ * `options` gives the rest, such as the PINs.
+ * @throws {DataError} if no file belongs to such a card, or one does not have the contents that its number says; the
+ *   file system's errors.
  */
 export async function personaliseFromFolder(
   folder: string,
@@ -110,10 +111,11 @@ export async function personaliseFromFolder(
   return VirtualPivCard.create({ ...options, keys, objects });
 }
 
-/** The discovery object keeps its 7E in the file. */
+/** In the file the discovery object keeps its 7E. */
 function withoutOuterTag(content: Uint8Array): Uint8Array {
   const [object] = readTlvs(content, "discovery object");
-  if (object !== undefined && object.tag !== TAG.DISCOVERY) throw new DataError("discovery object: no 7E around it");
+  if (object !== undefined && object.tag !== TAG.DISCOVERY)
+    throw new DataError("discovery object: the outer tag 7E is missing");
   return object?.value ?? new Uint8Array();
 }
 

@@ -7,10 +7,10 @@ import { type Authority, signCertificate, type X509 } from "../certificates.ts";
 import { PIV_AID } from "./commands.ts";
 import { establishesKeys, SLOT } from "./model.ts";
 
-/** Ends a container: an error detection code that is not used (SP 800-73-4 part 1 appendix A). */
+/** Ends a container: an unused error detection code (SP 800-73-4 part 1 appendix A). */
 const ERROR_DETECTION = encodeTlv(0xfe);
 
-/** Which PINs open the card, and which is asked for first (SP 800-73-4 part 1 section 3.3.2). */
+/** Which PINs the card accepts, and which is the primary one (SP 800-73-4 part 1 section 3.3.2). */
 export type PinUsage = "application" | "application-then-global" | "global-then-application";
 
 const PIN_USAGE: Readonly<Record<PinUsage, string>> = {
@@ -19,12 +19,12 @@ const PIN_USAGE: Readonly<Record<PinUsage, string>> = {
   "global-then-application": "6020",
 };
 
-/** Content of the discovery object, which is read without the outer 7E here. */
+/** Content of the discovery object, without the outer 7E. */
 export function discovery(usage: PinUsage): Uint8Array {
   return concat(encodeTlv(0x4f, PIV_AID), encodeTlv(0x5f2f, fromHex(PIN_USAGE[usage])));
 }
 
-/** What a discovery object says of the PINs; where there is none, or a broken one, the application's counts alone. */
+/** The PIN policy in a discovery object; if it is absent or malformed, only the application's PIN. */
 export function pinUsageOf(content: Uint8Array | undefined): PinUsage {
   const [first = 0, second] = (content && policyOf(content)) ?? [];
   if ((first & 0x20) === 0) return "application";
@@ -79,7 +79,10 @@ export function printedInformation(name: string, expires: Date): Uint8Array {
   );
 }
 
-/** Content of the key history: how many retired keys have their certificate on the card (SP 800-73-4 part 1 section 3.3.3). */
+/**
+ * Content of the key history: how many retired keys have their certificate on the card (SP 800-73-4 part 1 section
+ * 3.3.3).
+ */
 export function keyHistory(onCard: number): Uint8Array {
   return concat(
     encodeTlv(0xc1, Uint8Array.of(onCard)),
@@ -107,7 +110,7 @@ export interface Fascn {
   readonly association: string;
 }
 
-/** A number that no agency has: 9999 is for those without a code (SP 800-73-4 part 1 section 3.1.2). */
+/** A number that no agency has: 9999 is for issuers without a code (SP 800-73-4 part 1 section 3.1.2). */
 export const TEST_FASCN: Fascn = {
   agency: "9999",
   system: "9999",
@@ -153,14 +156,17 @@ export interface CertificateRequest {
   readonly issuer: Authority;
   readonly notBefore: Date;
   readonly notAfter: Date;
-  /** Of the card holder, 25 bytes, and of the card, 16 bytes: both stand in the certificate (SP 800-73-4 part 1 section 3.1.2). */
+  /**
+   * Of the cardholder, 25 bytes, and of the card, 16 bytes: the certificate contains both (SP 800-73-4 part 1 section
+   * 3.1.2).
+   */
   readonly fascn: Uint8Array;
   readonly guid: Uint8Array;
 }
 
 /**
- * An X.509 v3 certificate as PIV cards carry them, with the extensions and thus the size of real ones
- * (RFC 5280; X.509 Certificate and CRL Extensions Profile for SSP).
+ * An X.509 v3 certificate like those of PIV cards, with the extensions and so the size of real ones (RFC 5280; X.509
+ * Certificate and CRL Extensions Profile for SSP).
  */
 export function issueCertificate(request: CertificateRequest): Promise<Uint8Array> {
   return signCertificate({ ...request, extensions: (x509) => extensions(x509, request) });

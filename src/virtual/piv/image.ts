@@ -18,7 +18,7 @@ import { checkedManagementKey, parseSlot } from "./personalise.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../card.ts";
 import { isWellFormedPin } from "./pin.ts";
 
-/** The first field of an image, by which a file is known for one of these. */
+/** The first field of an image, which identifies the format. */
 export const FORMAT = "virtual-piv-card";
 const VERSION = 1;
 const WHAT = "virtual PIV card";
@@ -26,7 +26,7 @@ const POLICIES = ["never", "once", "always"] as const;
 const TOUCH_POLICIES = ["never", "always", "cached"] as const;
 const ORIGINS = ["generated", "imported"] as const;
 
-/** All that a card holds, as JSON text. Its keys and PINs are in it, in the clear. */
+/** Everything on a card as JSON text, keys and PINs unencrypted. */
 export function encodeImage(contents: PivContents): string {
   const { traits, deviations, pin, globalPin, puk, managementKey, keys, attestationKey, objects } = contents;
   const image = {
@@ -46,8 +46,8 @@ export function encodeImage(contents: PivContents): string {
 }
 
 /**
- * The contents that {@link encodeImage} wrote.
- * @throws {DataError} that names the field, for anything else. No value is repeated in it.
+ * Parses text of {@link encodeImage}.
+ * @throws {DataError} that names the field, for any other text. The message repeats no value.
  */
 export function decodeImage(text: string): PivContents {
   const image = JsonFields.parse(text, WHAT);
@@ -89,7 +89,7 @@ function decodeReference(fields: JsonFields, pin: boolean): ReferenceData {
   const maxTries = fields.integer("maxTries", 1, 15);
   const tries = fields.integer("tries", 0, maxTries);
   fields.end();
-  if (pin && !isWellFormedPin(value)) throw new DataError(`${WHAT}: a PIN is 6 to 8 digits, filled up with FF`);
+  if (pin && !isWellFormedPin(value)) throw new DataError(`${WHAT}: a PIN is 6 to 8 digits, padded with FF`);
   if (value.length !== REFERENCE_LENGTH) throw new DataError(`${WHAT}: a PUK is ${REFERENCE_LENGTH} bytes`);
   return new ReferenceData(value, maxTries, tries);
 }
@@ -146,9 +146,9 @@ function decodeObjects(fields: JsonFields): Map<number, Uint8Array> {
   const objects = new Map<number, Uint8Array>();
   for (const name of fields.names()) {
     const tag = /^[0-9a-f]{1,6}$/u.test(name) ? Number.parseInt(name, 16) : -1;
-    if (!isStandardTag(tag) && tag >> 16 !== 0x5f) throw new DataError(`${WHAT}.objects: no data object has that tag`);
+    if (!isStandardTag(tag) && tag >> 16 !== 0x5f) throw new DataError(`${WHAT}.objects: not the tag of a data object`);
     const content = fromHex(fields.string(name));
-    if (content.length > MAX_OBJECT) throw new DataError(`${WHAT}.objects.${name}: ${MAX_OBJECT} bytes at most`);
+    if (content.length > MAX_OBJECT) throw new DataError(`${WHAT}.objects.${name}: more than ${MAX_OBJECT} bytes`);
     objects.set(tag, content);
   }
   return objects;

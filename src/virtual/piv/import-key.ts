@@ -19,7 +19,9 @@ const PART = {
 } as const;
 const PUBLIC_EXPONENT = 65_537n;
 
-/** IMPORT ASYMMETRIC KEY of Yubico: P1 is the algorithm, P2 the key, the data its private parts and its policies. */
+/**
+ * IMPORT ASYMMETRIC KEY of Yubico: P1 is the algorithm, P2 the key, the data are its private parts and its policies.
+ */
 export function importAsymmetricKey(context: PivContext, { p1, p2: slot, data }: CardCommand): Uint8Array {
   const info = keyTypeOf(p1);
   if (info === undefined || !isSlot(slot)) throw new Refusal(SW.INCORRECT_P1_P2);
@@ -45,7 +47,7 @@ function privateKeyOf(info: KeyTypeInfo, fields: readonly Tlv[]): KeyObject {
   }
 }
 
-/** The command has no public exponent: it is 65537, and the other parts must agree with that. */
+/** The command has no public exponent: it is 65537, and the other parts must match it. */
 function readRsaKey(fields: readonly Tlv[]): KeyObject {
   const key = rsaKeyOf(part(fields, PART.PRIME_1), part(fields, PART.PRIME_2), part(fields, PART.EXPONENT_1));
   const { dq, qi } = key.export({ format: "jwk" });

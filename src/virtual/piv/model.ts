@@ -45,7 +45,7 @@ export function algorithmOf(info: KeyTypeInfo): number | undefined {
   return name && KEY_ALGORITHMS[name];
 }
 
-/** The value that new cards of many makers come with. */
+/** The factory value of many makers' cards. */
 export const WELL_KNOWN_KEY = /* @__PURE__ */ fromHex("0102030405060708".repeat(3));
 
 /** Algorithms of the card management key (SP 800-78-4 table 5-1), with key and block lengths in bytes. */
@@ -58,16 +58,19 @@ export const MANAGEMENT_ALGORITHMS = {
 
 export type ManagementAlgorithm = keyof typeof MANAGEMENT_ALGORITHMS;
 
-/** One block encrypted: all that mutual and external authentication need of the cipher on the card's side. */
+/** Encrypts one block: mutual and external authentication need no more of the cipher on the card's side. */
 export function encryptBlock(name: ManagementAlgorithm, key: Uint8Array, block: Uint8Array): Uint8Array {
   const cipher = createCipheriv(MANAGEMENT_ALGORITHMS[name].cipher, key, null).setAutoPadding(false);
   return Buffer.concat([cipher.update(block), cipher.final()]);
 }
 
-/** When a private key wants the PIN (SP 800-73-4 part 1 table 4b): never, once verified, or just before each use. */
+/** When a private key needs the PIN (SP 800-73-4 part 1 table 4b): never, once verified, or just before each use. */
 export type PinPolicy = "never" | "once" | "always";
 
-/** When a key wants a touch, on a card with Yubico's commands: never, for each use, or not again for 15 seconds. Nobody has to touch a virtual card. */
+/**
+ * When a key needs a touch, on a card with Yubico's commands: never, for each use, or cached for 15 seconds. A virtual
+ * card counts as touched.
+ */
 export type TouchPolicy = "never" | "always" | "cached";
 
 /** Key references of asymmetric keys (SP 800-73-4 part 1 table 4b). */
@@ -90,12 +93,12 @@ export function isSlot(slot: number): boolean {
   return MAIN_SLOTS.includes(slot) || isRetired(slot);
 }
 
-/** Whether keys here establish keys (decrypt, ECDH) rather than sign. */
+/** Whether keys in this slot establish keys (decrypt, ECDH) rather than sign. */
 export function establishesKeys(slot: number): boolean {
   return slot === SLOT.KEY_MANAGEMENT || isRetired(slot);
 }
 
-/** What the standard says of the PIN for the key in `slot`. */
+/** The standard's PIN policy for the key in `slot`. */
 export function standardPinPolicy(slot: number): PinPolicy {
   if (slot === SLOT.CARD_AUTHENTICATION) return "never";
   return slot === SLOT.SIGNATURE ? "always" : "once";
@@ -121,7 +124,7 @@ export interface PivKey {
   readonly privateKey: KeyObject;
   readonly pinPolicy: PinPolicy;
   readonly touchPolicy: TouchPolicy;
-  /** Made on the card, or put there. */
+  /** Whether it was generated on the card or imported. */
   readonly origin: "generated" | "imported";
 }
 
@@ -138,24 +141,24 @@ export interface ManagementKey {
   readonly value: Uint8Array;
 }
 
-/** What a card is made of for its life, apart from what it holds. */
+/** The fixed properties of a card. */
 export interface PivTraits {
-  /** Takes commands with extended length fields. */
+  /** Supports extended length fields. */
   readonly extended: boolean;
   /** PIV is the application selected after reset (SP 800-73-4 part 1 section 2.2). */
   readonly defaultSelected: boolean;
-  /** Also answers the commands that Yubico adds to PIV. */
+  /** Supports Yubico's additional commands. */
   readonly yubico: boolean;
   /** Serial number for the Yubico command. */
   readonly serial: number;
 }
 
-/** All that a card keeps without power. */
+/** The persistent state of a card. */
 export interface PivContents {
   readonly traits: PivTraits;
   readonly deviations: ReadonlySet<PivDeviation>;
   pin: ReferenceData;
-  /** Key reference 00, used where the discovery object says so. */
+  /** Key reference 00, used if the discovery object says so. */
   readonly globalPin: ReferenceData;
   puk: ReferenceData;
   managementKey: ManagementKey;
@@ -197,7 +200,7 @@ const PIN_GUARDED: readonly number[] = [
   TAG.PAIRING_CODE,
 ];
 
-/** The most bytes that one data object holds here: more than twice the standard's largest (SP 800-73-4 part 1 table 7). */
+/** Most bytes of a data object here: more than twice the standard's largest (SP 800-73-4 part 1 table 7). */
 export const MAX_OBJECT = 32_767;
 
 /** Whether the standard has a data object of this tag. */
@@ -211,28 +214,28 @@ export function needsPin(tag: number): boolean {
   return PIN_GUARDED.includes(tag);
 }
 
-/** The tag around an object's content on the way in and out: its own for the two that have one, else 53. */
+/** The tag around an object's content in commands and answers: its own for the two that have one, else 53. */
 export function outerTag(tag: number): number {
   return tag === TAG.DISCOVERY || tag === TAG.BIOMETRIC_TEMPLATES ? tag : 0x53;
 }
 
-/** A challenge or witness that the host has still to answer. */
+/** A challenge or witness that the host has not answered yet. */
 export interface Challenge {
   readonly kind: "external" | "mutual";
-  /** What the host has to send. */
+  /** The expected answer. */
   readonly expected: Uint8Array;
 }
 
-/** What the card knows until the next reset. */
+/** The volatile state of a card, until the next reset. */
 export interface PivSession {
   selected: boolean;
-  /** Yubico's management application is selected in place of PIV. */
+  /** Whether Yubico's management application is selected instead of PIV. */
   managementSelected: boolean;
   pinVerified: boolean;
   globalPinVerified: boolean;
-  /** Ordinal number of the APDU that last verified a PIN, for keys that want it just before each use. */
+  /** Ordinal number of the APDU that last verified a PIN, for keys that need it just before each use. */
   pinVerifiedAt: number;
-  /** The card management key was authenticated. */
+  /** Whether the card management key is authenticated. */
   administrator: boolean;
   challenge: Challenge | undefined;
   /** Keys whose touch was missed since the reset, on a card with the deviation "missed-touch". */
@@ -253,7 +256,7 @@ export function newSession(selected: boolean): PivSession {
   };
 }
 
-/** What a command works on: the lasting contents and the state since reset. */
+/** The state that a command works on: persistent contents and volatile state. */
 export interface PivContext {
   readonly contents: PivContents;
   readonly session: PivSession;
@@ -263,18 +266,18 @@ export interface PivContext {
 const PIN_USAGE_POLICY = 0x5f2f;
 const GLOBAL_PIN = 0x20;
 
-/** Whether the discovery object says that the global PIN opens what the application PIN opens. */
+/** Whether the global PIN opens the same as the application PIN, by the discovery object. */
 export function acceptsGlobalPin({ objects }: PivContents): boolean {
   try {
     const policy = findTlv(readTlvs(objects.get(TAG.DISCOVERY) ?? new Uint8Array()), PIN_USAGE_POLICY);
     return ((policy?.[0] ?? 0) & GLOBAL_PIN) !== 0;
   } catch {
-    // The administrator may write anything there; what does not parse says nothing.
+    // The administrator may write anything there; malformed data give the default.
     return false;
   }
 }
 
-/** Whether a PIN that counts for this application is verified. */
+/** Whether a PIN of this application is verified. */
 function isPinVerified({ contents, session }: PivContext): boolean {
   return session.pinVerified || (session.globalPinVerified && acceptsGlobalPin(contents));
 }
@@ -289,7 +292,7 @@ export function requireAdministrator({ session }: PivContext): void {
   if (!session.administrator) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
 }
 
-/** The policies that a command of Yubico's gives a new key for `slot`: AA for the PIN, AB for the touch; both may be left out. */
+/** The policies in a Yubico command for a new key in `slot`: AA for the PIN, AB for the touch, both optional. */
 export function readPolicies(fields: readonly Tlv[], slot: number): Pick<PivKey, "pinPolicy" | "touchPolicy"> {
   return {
     pinPolicy: readPinPolicy(findTlv(fields, 0xaa), slot),
@@ -301,7 +304,7 @@ export function readPolicies(fields: readonly Tlv[], slot: number): Pick<PivKey,
 export const onlyByte = (value: Uint8Array | undefined): number | undefined =>
   value?.length === 1 ? value[0] : undefined;
 
-/** Yubico's PIN policy: 0 as the slot has it, 1 never, 2 once, 3 always. */
+/** Yubico's PIN policy: 0 default of the slot, 1 never, 2 once, 3 always. */
 function readPinPolicy(value: Uint8Array | undefined, slot: number): PinPolicy {
   const policies: readonly PinPolicy[] = [standardPinPolicy(slot), "never", "once", "always"];
   const policy = policies[value === undefined ? 0 : (onlyByte(value) ?? -1)];

@@ -26,23 +26,26 @@ import * as identity from "./identity.ts";
 import { REFERENCE_LENGTH, ReferenceData } from "../card.ts";
 import { isWellFormedPin } from "./pin.ts";
 
-/** A key for the card: made, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. Ed25519 and X25519 want `yubico`. */
+/**
+ * A key for the card: generated, or given as PEM (PKCS#8, PKCS#1 or SEC1) with its certificate. Ed25519 and X25519 need
+ * `yubico`.
+ */
 export type KeySource =
   | KeyTypeName
   | {
-      /** A kind of key, to be made. */
+      /** The kind of key to generate. */
       readonly privateKey: string | KeyObject | { readonly type: KeyTypeName };
-      /** PEM or DER; made by a test authority if left out, none on the card if null. */
+      /** PEM or DER; default: issued by a test authority; null for none on the card. */
       readonly certificate?: string | Uint8Array | null;
-      /** The certificate may be of another key, as on a card that is to test who notices. */
+      /** Whether the certificate may belong to another key, for a card that tests whether programs notice. */
       readonly anyCertificate?: boolean;
-      /** Default: as the standard has it for the slot. */
+      /** Default: the standard's policy for the slot. */
       readonly pinPolicy?: PinPolicy;
       /** Default: "never". */
       readonly touchPolicy?: TouchPolicy;
     };
 
-/** What a new card holds; everything has a default. */
+/** The contents of a new card; everything has a default. */
 export interface PivCardOptions {
   /** 6 to 8 digits; default: "123456". */
   readonly pin?: string;
@@ -57,28 +60,30 @@ export interface PivCardOptions {
   /** Default: 3DES with the well-known 0102030405060708 three times. */
   readonly managementKey?: ManagementKey;
   /**
-   * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. By default 9a and 9d are
+   * Keys by slot in hexadecimal: "9a", "9c", "9d", "9e", and "82" to "95" for retired ones. Default: 9a and 9d are
    * RSA-2048, 9c and 9e P-256; null leaves a slot empty.
    */
   readonly keys?: Readonly<Record<string, KeySource | null>>;
-  /** Contents of data objects by tag, without the outer 53, 7E or 7F61, in place of those made; null leaves one out. */
+  /**
+   * Contents of data objects by tag, without the outer 53, 7E or 7F61, instead of the default ones; null leaves one
+   * out.
+   */
   readonly objects?: ReadonlyMap<number, Uint8Array | null>;
-  /** The holder's name; default: "Test Cardholder". */
+  /** The cardholder's name; default: "Test Cardholder". */
   readonly name?: string;
   /** The card's UUID, 16 bytes; default: random. */
   readonly guid?: Uint8Array;
-  /** Takes extended-length commands; default: only a card with Yubico's commands does. */
+  /** Supports extended-length commands; default: only a card with Yubico's commands does. */
   readonly extended?: boolean;
   /** PIV is selected after reset; default: true. */
   readonly defaultSelected?: boolean;
   /**
-   * Says "YubiKey" in its answer to reset, answers Yubico's additional commands, and leaves the use of keys as free as their cards do;
-   * default: false.
+   * "YubiKey" in its answer to reset, Yubico's additional commands, and their cards' policies for keys; default: false.
    */
   readonly yubico?: boolean;
   /** Serial number for Yubico's command, 32 bits; default: random. */
   readonly serial?: number;
-  /** Ways in which the card differs from the standard, of `PIV_DEVIATIONS`; default: none. */
+  /** Deviations from the standard, of `PIV_DEVIATIONS`; default: none. */
   readonly deviations?: readonly PivDeviation[];
 }
 
@@ -94,9 +99,10 @@ const YEAR = 365 * 24 * 3_600_000;
 export async function personalise(options: PivCardOptions): Promise<PivContents> {
   const deviations = new Set(options.deviations);
   const tries = options.tries ?? (deviations.has("five-pin-tries") ? 5 : 3);
-  if (!Number.isInteger(tries) || tries < 1 || tries > 15) throw new DataError(`PIV card: ${tries} tries, 1 to 15`);
+  if (!Number.isInteger(tries) || tries < 1 || tries > 15)
+    throw new DataError(`PIV card: ${tries} tries; it has 1 to 15`);
   const guid = options.guid ?? randomUuid();
-  if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes, 16 wanted`);
+  if (guid.length !== 16) throw new DataError(`PIV card: a UUID of ${guid.length} bytes instead of 16`);
   const { keys, certificates } = await makeKeys(options, guid);
   const attestation = options.yubico ? await makeAttestationKey() : undefined;
   return {
@@ -117,7 +123,7 @@ export async function personalise(options: PivCardOptions): Promise<PivContents>
   };
 }
 
-/** Keys and certificates as the deviations have them. */
+/** Keys and certificates according to the deviations. */
 async function makeKeys(
   options: PivCardOptions,
   guid: Uint8Array,
@@ -131,7 +137,7 @@ async function makeKeys(
     const slot = parseSlot(slotName);
     const key = await makeKey(slot, source);
     if (isOnCurve25519(describeKey(key.privateKey)) && !options.yubico) {
-      throw new DataError(`PIV key ${slotName}: only cards with Yubico's commands have keys on Curve25519`);
+      throw new DataError(`PIV key ${slotName}: only cards with Yubico's commands support keys on Curve25519`);
     }
     keys.set(slot, key);
     const { certificate: given, anyCertificate = false } = typeof source === "string" ? {} : source;
@@ -168,7 +174,7 @@ async function makeKey(slot: number, source: KeySource): Promise<PivKey> {
   return { ...policies, privateKey: parsePrivateKey(privateKey), origin: "imported" };
 }
 
-/** @param key The key that it must belong to, if it must. */
+/** @param key The key that the certificate must belong to, if any. */
 function readCertificate(source: string | Uint8Array, slot: string, key: KeyObject | undefined): Uint8Array {
   let certificate;
   try {
@@ -177,7 +183,7 @@ function readCertificate(source: string | Uint8Array, slot: string, key: KeyObje
     throw new DataError(`PIV certificate for ${slot}: not X.509 in PEM or DER`, { cause });
   }
   if (key && !certificate.checkPrivateKey(key))
-    throw new DataError(`PIV certificate for ${slot}: it is of another key`);
+    throw new DataError(`PIV certificate for ${slot}: it belongs to another key`);
   return certificate.raw;
 }
 
@@ -209,15 +215,15 @@ function makeObjects(
   for (const [tag, deviation] of MISSING_OBJECTS) if (deviations.has(deviation)) objects.delete(tag);
   for (const [tag, { length }] of objects) {
     if (length > MAX_OBJECT)
-      throw new DataError(`PIV object ${tag.toString(16)}: ${length} bytes, ${MAX_OBJECT} at most`);
+      throw new DataError(`PIV object ${tag.toString(16)}: ${length} bytes; the limit is ${MAX_OBJECT}`);
   }
   return objects;
 }
 
-/** The key reference that `name` spells in hexadecimal. */
+/** The key reference that `name` means in hexadecimal. */
 export function parseSlot(name: string): number {
   const slot = /^[0-9a-f]{2}$/iu.test(name) ? Number.parseInt(name, 16) : -1;
-  if (!isSlot(slot)) throw new DataError(`PIV slot ${name}: there are 9a, 9c, 9d, 9e and 82 to 95`);
+  if (!isSlot(slot)) throw new DataError(`PIV slot ${name}: slots are 9a, 9c, 9d, 9e and 82 to 95`);
   return slot;
 }
 
@@ -234,11 +240,11 @@ function checkedPuk(text: string): Uint8Array {
   return puk;
 }
 
-/** A copy of a management key whose length fits its algorithm. */
+/** A copy of a management key with the right length for its algorithm. */
 export function checkedManagementKey({ algorithm, value }: ManagementKey): ManagementKey {
   const { length } = MANAGEMENT_ALGORITHMS[algorithm];
   if (value.length !== length)
-    throw new DataError(`PIV management key: ${value.length} bytes, ${length} for ${algorithm}`);
+    throw new DataError(`PIV management key: ${value.length} bytes instead of ${length} for ${algorithm}`);
   return { algorithm, value: value.slice() };
 }
 

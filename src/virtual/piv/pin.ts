@@ -3,7 +3,7 @@ import { REFERENCE_LENGTH, type ReferenceData, Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
 import { acceptsGlobalPin, type PivContext } from "./model.ts";
 
-/** Whether `value` is 6 to 8 decimal digits, filled up with FF to 8 bytes. */
+/** Whether `value` is 6 to 8 decimal digits, padded with FF to 8 bytes. */
 export function isWellFormedPin(value: Uint8Array): boolean {
   const digits = value.findIndex((byte) => byte === 0xff);
   const length = digits === -1 ? value.length : digits;
@@ -67,14 +67,14 @@ export function resetRetryCounter(context: PivContext, { p1, p2, data }: CardCom
   return new Uint8Array();
 }
 
-/** The PIN that `reference` names, if this card has it. */
+/** The PIN with this reference, if this card has it. */
 function findPin({ contents }: PivContext, reference: number): ReferenceData {
   if (reference === REFERENCE.PIN) return contents.pin;
   if (reference === REFERENCE.GLOBAL_PIN && acceptsGlobalPin(contents)) return contents.globalPin;
   throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
 }
 
-/** A PIN that cannot be right costs no try (6A80); a wrong one does, and ends what an earlier right one opened. */
+/** A malformed PIN spends no try (6A80); a wrong one does, and cancels an earlier verification. */
 function compare(context: PivContext, reference: number, stored: ReferenceData, candidate: Uint8Array): void {
   if (stored.blocked) throw new Refusal(SW.AUTHENTICATION_METHOD_BLOCKED);
   const wellFormed = reference === REFERENCE.PUK ? candidate.length === REFERENCE_LENGTH : isWellFormedPin(candidate);

@@ -22,12 +22,12 @@ const KEY_ACCESS = { SENSITIVE: 0, ALWAYS_SENSITIVE: 2, NEVER_EXTRACTABLE: 3, LO
 /** Bits of KeyUsageFlags (section 8.2.12). */
 export const USAGE = { ENCIPHER: 0, DECIPHER: 1, SIGN: 2, VERIFY: 6, DERIVE: 8, NON_REPUDIATION: 9 } as const;
 
-/** What all objects have. */
+/** The common attributes of all objects. */
 export interface EntryHead {
   readonly label: string;
-  /** Read or used after this authentication object only. */
+  /** The authentication object that must be verified before reading or use. */
   readonly authId?: number;
-  /** Uses of a key that one verification of the PIN allows. */
+  /** Uses of a key after one verification of the PIN. */
   readonly userConsent?: number;
 }
 
@@ -73,7 +73,7 @@ export function pinEntry(pin: {
   );
 }
 
-/** An entry of a PrKDF. The field's length of an EC key stands where OpenSC writes it (pkcs15-prkey.c, fieldSize). */
+/** An entry of a PrKDF. The field's length of an EC key is where OpenSC writes it (pkcs15-prkey.c, fieldSize). */
 export function privateKeyEntry(key: KeyEntry & { readonly made: boolean }): Uint8Array {
   const { SENSITIVE, ...madeHere } = KEY_ACCESS;
   const access = bits(SENSITIVE, ...(key.made ? Object.values(madeHere) : []));
@@ -123,7 +123,7 @@ function head({ label, authId, userConsent }: EntryHead): Uint8Array {
   );
 }
 
-/** A Path: the file by its way from the master file. */
+/** A Path: the file's path from the master file. */
 export function file(path: Uint8Array): Uint8Array {
   return derSequence(derOctetString(path));
 }
@@ -138,7 +138,7 @@ export function number(value: number): Uint8Array {
 
 const octet = (value: number): Uint8Array => derOctetString(Uint8Array.of(value));
 
-/** A BIT STRING of named bits: as short as they allow (X.690 section 11.2.2). */
+/** A BIT STRING of named bits in its shortest form (X.690 section 11.2.2). */
 export function bits(...set: readonly number[]): Uint8Array {
   const last = Math.max(-1, ...set);
   const bytes = new Uint8Array(Math.ceil((last + 1) / 8));
@@ -146,7 +146,7 @@ export function bits(...set: readonly number[]): Uint8Array {
   return derBitString(bytes, last < 0 ? 0 : 7 - (last & 7));
 }
 
-/** Entries one after the other, as a directory file has them, and room for more. */
+/** Concatenated entries, as in a directory file, and room for more. */
 export function directory(entries: readonly Uint8Array[], size: number): Uint8Array {
   const written = concat(...entries);
   const contents = new Uint8Array(Math.max(size, written.length));
@@ -157,7 +157,9 @@ export function directory(entries: readonly Uint8Array[], size: number): Uint8Ar
 /** The application "PKCS-15" of RSA Laboratories (PKCS #15 v1.1 section 6.2), and its name for SELECT. */
 export const AID = fromHex("a000000063504b43532d3135");
 
-/** File identifiers. Those of the application and of its first two files are the standard's (PKCS #15 v1.1 section 6.4). */
+/**
+ * File identifiers. Those of the application and of its first two files are the standard's (PKCS #15 v1.1 section 6.4).
+ */
 export const FILE = {
   DIR: 0x2f00,
   APPLICATION: 0x5015,
@@ -176,7 +178,7 @@ export const FILE = {
   FIRST_DATA: 0x4601,
 } as const;
 
-/** References of the PINs, and the identifiers of their authentication objects, which are the same numbers. */
+/** References of the PINs; the identifiers of their authentication objects are the same numbers. */
 export const PIN = { AUTHENTICATION: 1, SIGNATURE: 2, AUTHENTICATION_PUK: 3, SIGNATURE_PUK: 4 } as const;
 
 /** Path of a file of the application, from the master file. */
@@ -190,7 +192,7 @@ export const APPLICATION_PATH = fromHex("3f005015");
 /** In TokenInfo. */
 export const MANUFACTURER = "Virtual cards";
 
-/** Everybody reads; whoever knows the PIN manages the card. */
+/** Reading is free; the PIN allows management of the card. */
 export const MANAGED: AccessRules = {
   use: "always",
   update: PIN.AUTHENTICATION,

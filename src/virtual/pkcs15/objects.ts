@@ -12,7 +12,7 @@ import { issueCertificate, type PlannedKey } from "./plan.ts";
 
 /** A directory file and the files that it lists. */
 interface Part {
-  /** Of its choice in the ODF (ISO/IEC 7816-15 section 8.3, CIOChoice). */
+  /** Tag of its choice in the ODF (ISO/IEC 7816-15 section 8.3, CIOChoice). */
   readonly choice: number;
   readonly id: number;
   /** Bytes of the directory, with room for more entries. */
@@ -107,7 +107,7 @@ function publicKeys(keys: readonly PlannedKey[]): Part {
   return { choice: 1, id: FILE.PUKDF, size: 512, entries, files };
 }
 
-/** RSAPublicKey, or SubjectPublicKeyInfo of an EC key, as cards in the field have them. */
+/** RSAPublicKey, or SubjectPublicKeyInfo of an EC key, as on real cards. */
 function publicKeyFile(privateKey: KeyObject): Uint8Array {
   const key = createPublicKey(privateKey);
   const type = privateKey.asymmetricKeyType === "rsa" ? "pkcs1" : "spki";
@@ -119,7 +119,7 @@ function typeOf(kind: PlannedKey["plan"]["kind"]): { readonly type: "rsa" | "ec"
   return { type, bits };
 }
 
-/** One certificate for each key, a second one for the first, and the authorities': trusted and merely useful. */
+/** One certificate for each key, a second one for the first, and the authorities': a trusted and an untrusted one. */
 async function certificates(
   keys: readonly PlannedKey[],
   holder: string,
@@ -167,7 +167,7 @@ async function certificates(
   ];
 }
 
-/** A note for everybody, and one behind each PIN. */
+/** A public note, and one behind each PIN. */
 function data(): Part {
   const notes = [
     { label: "Public note", text: "This card is for tests; its keys guard nothing.\n" },
@@ -191,7 +191,7 @@ function data(): Part {
 /** Bits of Operations (ISO/IEC 7816-15 section 8.10). */
 const OPERATION = { COMPUTE_SIGNATURE: 1, DECIPHER: 5, DERIVE_KEY: 8 } as const;
 
-/** Mechanisms of PKCS #11, what the card does with them, their object identifier, and the number that MSE:SET has for it. */
+/** Mechanisms of PKCS #11, the card's operations with them, their object identifier, and their number in MSE:SET. */
 const ALGORITHMS = [
   {
     mechanism: 0x0001,

@@ -18,11 +18,11 @@ import { AID, APPLICATION_PATH, directory, FILE, MANAGED, MANUFACTURER, PIN, tra
 import { makeObjects, tokenInfo } from "./objects.ts";
 import { KEY_PLANS, type KeyPlan, type Pkcs15KeyName, type PlannedKey } from "./plan.ts";
 
-/** What a new card holds; everything has a default. */
+/** The contents of a new card; everything has a default. */
 export interface Pkcs15CardOptions {
-  /** 4 to 8 characters, for the keys of authentication; default: "123456". */
+  /** 4 to 8 characters, for the authentication keys; default: "123456". */
   readonly pin?: string;
-  /** 6 to 8 characters, for the keys of signature; default: "654321". */
+  /** 6 to 8 characters, for the signature keys; default: "654321". */
   readonly signaturePin?: string;
   /** 8 characters, unblocks the PIN; default: "12345678". */
   readonly puk?: string;
@@ -31,32 +31,32 @@ export interface Pkcs15CardOptions {
   /** Tries of each PIN and PUK, 1 to 15; default: 3. */
   readonly tries?: number;
   /**
-   * Keys in PEM or as they are; default: new keys, RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for signature, and no
-   * other kinds.
+   * Keys in PEM or as key objects; default: new keys, RSA-2048 and P-256 for authentication, RSA-3072 and P-384 for
+   * signature, and no other kinds.
    */
   readonly keys?: Readonly<Partial<Record<Pkcs15KeyName, string | KeyObject | undefined>>>;
-  /** The holder's name; default: "Test Cardholder". */
+  /** The cardholder's name; default: "Test Cardholder". */
   readonly name?: string;
-  /** Of the token; default: "Virtual eID". */
+  /** The token's label; default: "Virtual eID". */
   readonly label?: string;
   /** Serial number, 8 bytes; default: random. */
   readonly serial?: Uint8Array;
-  /** Takes extended-length commands; default: false. */
+  /** Supports extended-length commands; default: false. */
   readonly extended?: boolean;
-  /** How the card differs from the one that it imitates; default: in no way. */
+  /** Deviations from the imitated card; default: none. */
   readonly deviations?: readonly Iso7816Deviation[];
 }
 
 /** Room for a longer label. */
 const TOKEN_INFO_SIZE = 256;
 
-/** Whoever knows the PIN makes files in the application. */
+/** The PIN allows creating files in the application. */
 const APPLICATION_RULES: AccessRules = { ...MANAGED, use: PIN.AUTHENTICATION, delete: "never" };
 
 /** The contents of a new card. Errors as VirtualPkcs15Card.create. */
 async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
   const serial = options.serial ?? randomBytes(8);
-  if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes, 8 wanted`);
+  if (serial.length !== 8) throw new DataError(`PKCS #15 card: a serial number of ${serial.length} bytes instead of 8`);
   const { deviations = [] } = options;
   const unknown = deviations.find((name) => !ISO7816_DEVIATION_NAMES.includes(name));
   if (unknown !== undefined) throw new DataError(`PKCS #15 card: no deviation "${unknown}"`);
@@ -94,7 +94,7 @@ async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
 function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {
   const tries = options.tries ?? (options.deviations?.includes("five-pin-tries") ? 5 : 3);
   if (!Number.isInteger(tries) || tries < 1 || tries > 15)
-    throw new DataError(`PKCS #15 card: ${tries} tries, 1 to 15`);
+    throw new DataError(`PKCS #15 card: ${tries} tries; it has 1 to 15`);
   const pin = (text: string, what: string, minLength: number, puk?: number): CardPin => ({
     data: new ReferenceData(padded(text, what, minLength), tries),
     minLength,
@@ -115,7 +115,7 @@ function padded(text: string, what: string, minLength: number): Uint8Array {
   return concat(utf8(text), new Uint8Array(REFERENCE_LENGTH - text.length).fill(0xff));
 }
 
-/** The key that was given, or a new one. */
+/** The given key, or a new one. */
 async function makeKey(plan: KeyPlan, { keys }: Pkcs15CardOptions): Promise<PlannedKey> {
   const { name, kind } = plan;
   const given = keys?.[name];
@@ -127,14 +127,14 @@ async function makeKey(plan: KeyPlan, { keys }: Pkcs15CardOptions): Promise<Plan
 }
 
 /**
- * An identity card in software: a PKCS #15 application with two PINs, a PUK for each, and keys, certificates and data objects
- * behind them. Its commands are those of ISO/IEC 7816-4, -8 and -9 in the dialect of MyEID and OsEID, which OpenSC knows, and
- * which has raw and padded RSA of all sizes, ECDSA and ECDH.
+ * An identity card in software: a PKCS #15 application with two PINs, a PUK for each, and keys, certificates and data
+ * objects protected by them. Its commands are those of ISO/IEC 7816-4, -8 and -9 in the dialect of MyEID and OsEID,
+ * which OpenSC supports, with raw and padded RSA of all sizes, ECDSA and ECDH.
  */
 export class VirtualPkcs15Card extends VirtualFileCard {
   /**
-   * Makes a card. Defaults: PIN 123456 with PUK 12345678, signature PIN 654321 with PUK 87654321. Keys that are
-   * not given take a while to make.
+   * Makes a card. Defaults: PIN 123456 with PUK 12345678, signature PIN 654321 with PUK 87654321. Generating keys takes
+   * a while.
    * @throws {DataError} for a key, PIN or serial number that no card can hold.
    */
   static async create(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {

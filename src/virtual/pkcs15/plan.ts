@@ -5,14 +5,14 @@ import { utf8 } from "../../bytes/index.ts";
 import { type Authority, signCertificate, type X509 } from "../certificates.ts";
 import { PIN, USAGE } from "./entry.ts";
 
-/** What a certificate is for. */
+/** The purpose of a certificate. */
 type CertificatePurpose = "authentication" | "signature" | "authority";
 
 const YEARS = 5;
 
 /**
- * A certificate as identity cards have them.
- * @param policyText Bytes of text that the certificate carries on top, for one that no single read brings.
+ * A certificate like those of identity cards.
+ * @param policyText Bytes of additional text, to make it longer than a single read.
  */
 export function issueCertificate(
   purpose: CertificatePurpose,
@@ -51,7 +51,7 @@ const CERTIFICATE_POLICIES = "2.5.29.32";
 const ANY_POLICY = "2.5.29.32.0";
 const USER_NOTICE = "1.3.6.1.5.5.7.2.2";
 
-/** Certificate policies: one, with a user notice of so many letters (RFC 5280 section 4.2.1.4). */
+/** Certificate policies: one, with a user notice of this many letters (RFC 5280 section 4.2.1.4). */
 function policies(letters: number): Uint8Array {
   const text = utf8("This certificate is for tests. ".repeat(letters).slice(0, letters));
   const qualifier = derSequence(derOid(USER_NOTICE), derSequence(encodeDer(TAG.UTF8_STRING, text)));
@@ -61,25 +61,25 @@ function policies(letters: number): Uint8Array {
 /** The keys of the card. */
 export type Pkcs15KeyName = "authentication-rsa" | "authentication-ec" | "signature-rsa" | "signature-ec";
 
-/** A key of every card. */
+/** A key that every card has. */
 export interface KeyPlan {
   readonly name: Pkcs15KeyName;
   readonly label: string;
   readonly kind: "rsa-2048" | "rsa-3072" | "p-256" | "p-384";
-  /** Reference of the PIN that guards it. */
+  /** Reference of the PIN that protects it. */
   readonly pin: number;
   readonly usage: readonly number[];
   readonly publicUsage: readonly number[];
   readonly purpose: CertificatePurpose;
-  /** Every use wants the PIN anew. */
+  /** Whether every use needs a new verification of the PIN. */
   readonly consent: boolean;
 }
 
-/** A key as it comes to the card. */
+/** A key to put on the card. */
 export interface PlannedKey {
   readonly plan: KeyPlan;
   readonly privateKey: KeyObject;
-  /** Made for this card, and never anywhere else. */
+  /** Generated for this card, and never anywhere else. */
   readonly made: boolean;
 }
 

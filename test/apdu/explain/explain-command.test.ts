@@ -24,9 +24,9 @@ describe("ISO/IEC 7816-4 commands in words", () => {
     ["00ca006e00", "GET DATA: data object 6E"],
     ["00ca5f5200", "GET DATA: data object 5F52"],
     ["00cb2f01035c015f00", "GET DATA: 2F01 (EF.ATR/INFO), tag list 5F"],
-    ["00200080", "VERIFY: reference 80: local 0 (PIV: application PIN), asks for the tries left; costs none"],
+    ["00200080", "VERIFY: reference 80: local 0 (PIV: application PIN), queries the tries left; spends none"],
     ["0020000108313233343536ffff", "VERIFY: reference 01: global 1, data concealed"],
-    ["0020ff80", "VERIFY: reference 80: local 0 (PIV: application PIN), forgets that it was verified"],
+    ["0020ff80", "VERIFY: reference 80: local 0 (PIV: application PIN), resets the verified state"],
     [
       "00240080023132",
       "CHANGE REFERENCE DATA: reference 80: local 0 (PIV: application PIN), old and new value, data concealed",
@@ -35,10 +35,7 @@ describe("ISO/IEC 7816-4 commands in words", () => {
       "002c0080023132",
       "RESET RETRY COUNTER: reference 80: local 0 (PIV: application PIN), reset code and new value, data concealed",
     ],
-    [
-      "002c0381",
-      "RESET RETRY COUNTER: reference 81: local 1 (PIV: PIN unblocking key (PUK)), nothing but the reference",
-    ],
+    ["002c0381", "RESET RETRY COUNTER: reference 81: local 1 (PIV: PIN unblocking key (PUK)), only the reference"],
     ["00c0000012", "GET RESPONSE: up to 18 bytes"],
     ["0084000008", "GET CHALLENGE: up to 8 bytes"],
     ["0082000002aabb", "EXTERNAL AUTHENTICATE: algorithm implied, key implied, 2 bytes of data"],
@@ -60,7 +57,7 @@ describe("ISO/IEC 7816-8 and -9 commands in words", () => {
         "for computation, decipherment, internal authentication, algorithm 02, private or session key 03",
     ],
     ["0022f305", "MANAGE SECURITY ENVIRONMENT: RESTORE environment 5"],
-    ["002241b80380", "MANAGE SECURITY ENVIRONMENT: its lengths do not add up"],
+    ["002241b80380", "MANAGE SECURITY ENVIRONMENT: its lengths do not match"],
     [
       "002a9e9a020102 00",
       "PERFORM SECURITY OPERATION: COMPUTE DIGITAL SIGNATURE: input 9A: hash or data to sign, 2 bytes of data",
@@ -70,10 +67,10 @@ describe("ISO/IEC 7816-8 and -9 commands in words", () => {
       "PERFORM SECURITY OPERATION: DECIPHER: input 86: cryptogram after a padding indicator byte, 3 bytes of data",
     ],
     ["002a1234", "PERFORM SECURITY OPERATION: answer 12, input 34"],
-    ["00468000", "GENERATE ASYMMETRIC KEY PAIR: generates, answers the public key as it is stored"],
+    ["00468000", "GENERATE ASYMMETRIC KEY PAIR: generates; returns the public key as stored"],
     ["00e40000025031", "DELETE FILE: 5031 (EF.OD)"],
     ["00440000", "ACTIVATE FILE: current file"],
-    ["00fe0000", "TERMINATE CARD USAGE: for good"],
+    ["00fe0000", "TERMINATE CARD USAGE: permanently"],
   ])("%s", (command, expected) => {
     expect(text(command)).toBe(expected);
   });
@@ -94,13 +91,13 @@ describe("PIV commands in words", () => {
     ],
     [
       "0087119a087c0682008102aabb00",
-      "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 11: ECC P-256, wants response, gives challenge of 2 bytes",
+      "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 11: ECC P-256, requests response, provides challenge of 2 bytes",
     ],
     [
       "0087119d087c0682008502aabb00",
-      "GENERAL AUTHENTICATE: key 9D: Key Management, algorithm 11: ECC P-256, wants response, gives exponentiation of 2 bytes",
+      "GENERAL AUTHENTICATE: key 9D: Key Management, algorithm 11: ECC P-256, requests response, provides exponentiation of 2 bytes",
     ],
-    ["0087039b047c02800000", "GENERAL AUTHENTICATE: key 9B: card management, algorithm 03: 3DES, wants witness"],
+    ["0087039b047c02800000", "GENERAL AUTHENTICATE: key 9B: card management, algorithm 03: 3DES, requests witness"],
     ["0087079a02aabb00", "GENERAL AUTHENTICATE: key 9A: PIV Authentication, algorithm 07: RSA-2048, continues a chain"],
     [
       "0047009a0bac09800111aa0103ab010200",
@@ -112,10 +109,10 @@ describe("PIV commands in words", () => {
     ["00f7009c", "GET METADATA: key 9C: Digital Signature"],
     ["00f80000", "GET SERIAL NUMBER"],
     ["00f99a00", "ATTEST: key 9A: PIV Authentication"],
-    ["00fa0305", "SET PIN RETRIES: PIN: 3 tries, PUK: 5 tries, both go back to their factory values"],
+    ["00fa0305", "SET PIN RETRIES: PIN: 3 tries, PUK: 5 tries, resets both to their factory values"],
     ["00fd0000", "GET VERSION"],
     ["00fe119a03060101", "IMPORT ASYMMETRIC KEY: key 9A: PIV Authentication, algorithm 11: ECC P-256, data concealed"],
-    ["00fffffe04039b0101", "SET MANAGEMENT KEY: data concealed, touch wanted for each use"],
+    ["00fffffe04039b0101", "SET MANAGEMENT KEY: data concealed, touch needed for each use"],
   ])("%s", (command, expected) => {
     expect(text(command)).toBe(expected);
   });
@@ -127,7 +124,7 @@ describe("GlobalPlatform and other commands in words", () => {
     ["848203001001020304050607080102030405060708", "EXTERNAL AUTHENTICATE: proprietary secure messaging"],
     ["8082030002aabb", "EXTERNAL AUTHENTICATE: security level 03: C-MAC, C-DECRYPTION, data concealed"],
     ["80f24000024f0000", "GET STATUS: applications and security domains"],
-    ["80e4008007 4f05a000000308", "DELETE: NIST application (A000000308), and what belongs to it"],
+    ["80e4008007 4f05a000000308", "DELETE: NIST application (A000000308), and related objects"],
     [
       "80e60c00 0d 05a000000308 05a000000308 00",
       "INSTALL: for install and make selectable, NIST application (A000000308), NIST application (A000000308)",
@@ -153,7 +150,7 @@ describe("the class byte", () => {
   test.each([
     ["01b0000000", "READ BINARY: logical channel 1, current EF, offset 0, all there is"],
     ["45b0000000", "READ BINARY: logical channel 9, current EF, offset 0, all there is"],
-    ["0020008008313233", "VERIFY: its lengths do not add up"],
+    ["0020008008313233", "VERIFY: its lengths do not match"],
     ["0cb0000001870 0", "READ BINARY: secure messaging, header authenticated"],
     ["60b0000000", "READ BINARY: logical channel 4, secure messaging, header not authenticated"],
     [
@@ -193,7 +190,7 @@ describe("an explanation", () => {
       ),
       { numRuns: 3000 },
     );
-    expect(text("0020")).toBe("no command: 2 bytes, 4 at least");
+    expect(text("0020")).toBe("no command: 2 bytes; the minimum is 4");
   });
 
   test("repeats no byte of a PIN or key", () => {

@@ -129,7 +129,7 @@ describe("CKM_HKDF_DERIVE (RFC 5869 appendix A)", () => {
   test.each([
     ["nothing to do", { ...whole, bExtract: false, bExpand: false }],
     ["no hash", { ...whole, prfHashMechanism: CKM.AES_CBC }],
-    ["a salt where there is none", { ...whole, ulSaltType: CKF.HKDF_SALT_NULL, pSalt: range(0, 7) }],
+    ["a salt that must be absent", { ...whole, ulSaltType: CKF.HKDF_SALT_NULL, pSalt: range(0, 7) }],
     ["another kind of salt", { ...whole, ulSaltType: 8 }],
     ["a salt key that is not named", { ...whole, ulSaltType: CKF.HKDF_SALT_KEY }],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, parameter) => {
@@ -202,7 +202,7 @@ describe("CKM_PKCS5_PBKD2", () => {
   test.each([
     ["no rounds", pbkdf2("password", "salt", 0, SHA1)],
     ["half a round", pbkdf2("password", "salt", 1.5, SHA1)],
-    ["more rounds than anybody waits for", pbkdf2("password", "salt", 2 ** 31, SHA1)],
+    ["more rounds than are reasonable", pbkdf2("password", "salt", 2 ** 31, SHA1)],
     ["an unknown function", pbkdf2("password", "salt", 1, 0x99)],
     ["no parameter", { mechanism: CKM.PKCS5_PBKD2 }],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, mechanism) => {

@@ -65,7 +65,7 @@ describe("libcacard's card through pcscd, beside OpenSC", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** Runs `work` in an application of its own, which nobody disturbs: OpenSC resets the card when it leaves. */
+  /** Runs `work` in an application of its own, which is not disturbed: OpenSC resets the card when it leaves. */
   async function ours<T>(work: (cryptoki: Cryptoki, slot: number) => Promise<T>): Promise<T> {
     await using pcsc = new Pcscd();
     const cryptoki = new Cryptoki({ pcsc, profiles });

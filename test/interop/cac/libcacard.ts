@@ -24,7 +24,7 @@ const CREDENTIALS: readonly Credential[] = [
 ];
 
 /**
- * The card of libcacard (Debian package libcacard0), which QEMU gives its guests: somebody else's CAC, with three RSA-2048 keys and
+ * The card of libcacard (Debian package libcacard0), which QEMU gives its guests: a CAC of another project, with three RSA-2048 keys and
  * empty containers. It goes into a reader of this process (MemoryReaders) as well as into one of pcscd (plugIntoVpcd). Dispose it to
  * end it.
  */

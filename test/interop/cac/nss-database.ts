@@ -8,9 +8,9 @@ import { run } from "../rig/run.ts";
 export interface Credential {
   /** The certificate's nickname. */
   readonly name: string;
-  /** Distinguished name as certutil takes it: "CN=Somebody,O=Tests". */
+  /** Distinguished name as certutil takes it: "CN=A Holder,O=Tests". */
   readonly subject: string;
-  /** The key usage extension as certutil takes it; none unless told. */
+  /** The key usage extension as certutil takes it; default: none. */
   readonly keyUsage?: string;
 }
 

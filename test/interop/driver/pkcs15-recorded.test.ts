@@ -137,7 +137,7 @@ describe("the recorded card in a reader of pcscd", () => {
     });
     afterAll(() => rm(folder, { recursive: true }));
 
-    /** What OpenSC makes of a file with a key. */
+    /** How OpenSC reads a file with a key. */
     async function byOpenSC(input: Uint8Array, ...args: readonly string[]): Promise<Uint8Array> {
       const [from, to] = [path.join(folder, "input"), path.join(folder, "output")];
       await writeFile(from, input);

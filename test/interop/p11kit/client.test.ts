@@ -136,7 +136,7 @@ describe("pkcs11-tool", () => {
     expect([code, stderr]).toEqual([1, expect.stringMatching(/error/u)]);
   });
 
-  test("is told of a wrong PIN, which is tried once", async () => {
+  test("gets an error for a wrong PIN, which is tried once", async () => {
     const { code, stderr } = await at("pkcs11-tool", "--module", client, "--login", "--pin", "111111", "-O");
     expect([code, stderr]).toEqual([1, expect.stringContaining("CKR_PIN_INCORRECT")]);
     expect(await tool("--list-slots")).toContain("user PIN count low");
@@ -226,7 +226,7 @@ describe("OpenSSL's engine", () => {
   }, 60_000);
 });
 
-test("nobody is left connected", async () => {
+test("no client is left connected", async () => {
   for (let tries = 0; server.clients > 0 && tries < 100; tries++) await sleep(10);
   expect(server.clients).toBe(0);
 });

@@ -168,7 +168,7 @@ describe("NSS", () => {
   }, 60_000);
 
   /** With OpenSC it logs in first: opensc-certutil-delete.txt. */
-  test("certutil -D logs nobody in, and the certificate stays on a card that wants the PIN", async () => {
+  test("certutil -D makes no login, and the certificate stays on a card that wants the PIN", async () => {
     await serve(await testPkcs15Card());
     const refused = await shell(`${DATABASE}
       certutil -D -d sql:nss -n "${TOKEN}:Authentication RSA at work" -f pin`);

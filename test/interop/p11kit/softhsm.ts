@@ -14,7 +14,7 @@ export class SoftHsm implements AsyncDisposable {
   readonly #server: ChildProcess;
   /** As P11_KIT_SERVER_ADDRESS has it: p11-kit's server listens there. */
   readonly address: string;
-  /** A command that speaks for the same module. */
+  /** A command that serves the same module. */
   readonly command: string;
 
   private constructor(folder: string, server: ChildProcess, address: string, command: string) {

@@ -8,6 +8,8 @@ import {
   SCARD_DISPOSITION,
   SCARD_SHARE,
 } from "../../../src/pcsc/index.ts";
+import { pcscSuite } from "../../../src/testing/index.ts";
+import { plugIntoVpcd, type PluggedCard } from "../../../src/virtual/index.ts";
 import { type Pcscd as Daemon, startPcscd } from "../rig/pcscd.ts";
 import { run } from "../rig/run.ts";
 import { insertCard, type VirtualPicc } from "../rig/vpicc.ts";
@@ -44,7 +46,8 @@ async function waitFor(
   pcsc: Pcsc,
   wanted: (readers: readonly ReaderState[]) => boolean,
 ): Promise<readonly ReaderState[]> {
-  for await (const readers of pcsc.changes(AbortSignal.timeout(10_000))) if (wanted(readers)) return readers;
+  for await (const readers of pcsc.changes({ signal: AbortSignal.timeout(10_000) }))
+    if (wanted(readers)) return readers;
   throw new Error("the readers never came to be as they should");
 }
 
@@ -55,6 +58,7 @@ export function describePcsc(name: string, subject: Subject): void {
     let pcsc: Pcsc;
     let card: VirtualPicc | undefined;
     let reader: string;
+    let plugged: PluggedCard | undefined;
 
     jest.setTimeout(20_000);
 
@@ -291,7 +295,7 @@ export function describePcsc(name: string, subject: Subject): void {
         expect(await patient).toHaveLength(6);
       });
 
-      test("that keeps the card lets nobody connect, not for ever", async () => {
+      test("that keeps the card keeps others from connecting, not for ever", async () => {
         await insert();
         await using other = await startOther(reader);
         await other.do("connect");
@@ -415,6 +419,25 @@ export function describePcsc(name: string, subject: Subject): void {
         await using again = await pcsc.connect(reader);
         expect(await again.transmit(COMMAND)).toHaveLength(6);
       });
+    });
+
+    describe("the conformance suite", () => {
+      const suite = pcscSuite({
+        open: (patience) => subject.open(patience),
+        // The daemon's first reader, which is known once it runs.
+        get reader() {
+          return reader;
+        },
+        insert: async (inserted) => {
+          plugged = await plugIntoVpcd(inserted, { port: daemon.port });
+        },
+        remove: async () => {
+          await plugged?.[Symbol.asyncDispose]();
+          plugged = undefined;
+        },
+        lacks: subject.lacks.filter((one) => one === "transactions"),
+      });
+      for (const { name: check, run: runCheck } of suite) test(check, runCheck);
     });
 
     test("a process that closed everything ends by itself", async () => {

@@ -17,7 +17,7 @@ const LOCK_WAIT_SECONDS = 900;
 /** Milliseconds for the daemon to come up, to answer, and to end. */
 const START_WAIT = 15_000;
 const PATIENCE = 3_000;
-/** The vpcd driver's own port (35963), taken for granted in a daemon that somebody else started. */
+/** The vpcd driver's own port (35963), taken for granted in a daemon that was started elsewhere. */
 const VPCD_PORT = 0x8c7b;
 
 export interface PcscdOptions {
@@ -31,7 +31,7 @@ export interface PcscdOptions {
 
 /**
  * A running pcscd with one virtual reader of two slots. Waits for its turn: one daemon a machine, one owner a daemon.
- * A daemon that somebody else runs is used, if its reader is the one asked for, and left running. One started here ends
+ * A daemon that was started elsewhere is used, if its reader is the one asked for, and left running. One started here ends
  * with the scope, and with this process should that crash. Give the hook that calls this minutes: other test files may
  * be at it.
  */
@@ -106,7 +106,7 @@ class Pcscd implements AsyncDisposable {
   /** Ends the daemon at once (SIGKILL), or as `signal` says, and keeps the turn. */
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#process;
-    if (!child) throw new Error("this pcscd was started by somebody else: stop it, then run the tests again");
+    if (!child) throw new Error("this pcscd was started elsewhere: stop it, then run the tests again");
     this.#process = undefined;
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, "exit");
@@ -138,7 +138,7 @@ class Pcscd implements AsyncDisposable {
     const deadline = performance.now() + START_WAIT;
     do {
       if (await this.#try()) return;
-      // The daemon of a test that was killed may be on its way out.
+      // The daemon of a test that was killed may still be ending.
       await sleep(200);
     } while (this.#log.includes("seems to be running") && performance.now() < deadline);
     const hint = process.getuid?.() === 0 ? "" : " (it needs root: sudo, or start one yourself)";
@@ -212,7 +212,7 @@ async function takeLock(): Promise<ChildProcess> {
   });
   const [said] = (await Promise.race([once(child.stdout, "data"), once(child, "exit")])) as [Buffer | number | null];
   if (!Buffer.isBuffer(said))
-    throw new Error(`somebody kept ${LOCK} for ${LOCK_WAIT_SECONDS} seconds; see: fuser ${LOCK}`);
+    throw new Error(`another process kept ${LOCK} for ${LOCK_WAIT_SECONDS} seconds; see: fuser ${LOCK}`);
   child.unref();
   return child;
 }

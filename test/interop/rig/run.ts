@@ -5,7 +5,7 @@ export interface RunOptions {
   /** Added to this process's environment; `undefined` takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** Milliseconds until the program is killed and the call fails; 60,000 unless told. */
+  /** Milliseconds until the program is killed and the call fails; default: 60,000. */
   readonly timeout?: number;
 }
 

@@ -16,7 +16,7 @@ export interface VirtualPicc extends AsyncDisposable {
 export interface PiccOptions {
   readonly port: number;
   readonly atr?: Uint8Array;
-  /** Answers a command APDU, in its own time; an echo of the command and 9000 unless told. */
+  /** Answers a command APDU, in its own time; default: an echo of the command and 9000. */
   readonly answer?: (command: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 

@@ -150,7 +150,7 @@ describe.each(SUBJECTS)("$profile, while others come and go", ({ profile, make, 
       const excused = REFUSALS.includes(outcome) && (doubtful[client] ?? doubtful.includes(true));
       if (excused) counts.refused++;
       else wrong.push(`${number} ${operation.name} [${course.join("; ")}]: ${outcome}`);
-      // With a new login, and nobody else there, it succeeds.
+      // With a new login, and without other programs, it succeeds.
       const again = await outcomeOf(recover(operation, outcome));
       if (again !== undefined) {
         wrong.push(`${number} ${operation.name} [${course.join("; ")}]: ${outcome}, and after a new login: ${again}`);

@@ -144,7 +144,7 @@ describe("OpenSSL and a card's keys through WebCrypto", () => {
     expect(new Uint8Array(opened)).toEqual(MESSAGE);
   });
 
-  // Not by pkijs, which cannot read such a message without user keying material, whoever has the key.
+  // Not by pkijs, which cannot read such a message without user keying material, with any key.
   test("ECDH: a message that OpenSSL encrypted (RFC 5753)", async () => {
     const { subtle, keyStorage } = crypto;
     const enveloped = await encryptedFor(3, "-keyopt", "ecdh_kdf_md:sha256");

@@ -91,7 +91,7 @@ describe("PUT DATA (SP 800-73-4 part 2 section 3.3.1)", () => {
   });
 
   test.each([
-    ["a tag that nobody knows", "5C035FC1995300", 0x6a81],
+    ["an unknown tag", "5C035FC1995300", 0x6a81],
     ["a tag of Yubico's, but for their cards", "5C035FFF005300", 0x6a81],
     ["no content", "5C035FC105", 0x6a80],
     ["content without its tag", "5C035FC1055400", 0x6a80],

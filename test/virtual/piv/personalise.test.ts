@@ -74,7 +74,7 @@ test.each<[string, PivCardOptions]>([
 test("a certificate of another key is refused", async () => {
   const der = (await certificate(await testCard(), "5FC101")).raw;
   const making = testCard({ keys: { "9e": { privateKey: testKey("p-256", "another"), certificate: der } } });
-  await expect(making).rejects.toThrow("PIV certificate for 9e: it is of another key");
+  await expect(making).rejects.toThrow("PIV certificate for 9e: it belongs to another key");
 });
 
 test("a FASC-N is coded as in TIG SCEPACS, and as on other people's cards without an agency", () => {

@@ -29,7 +29,7 @@ describe("SELECT (SP 800-73-4 part 2 section 3.1.1)", () => {
     expect(await exchange(card, "00A40000023F0000")).toBe("6A86");
   });
 
-  test("PIV is selected after reset unless told otherwise", async () => {
+  test("PIV is selected after reset by default", async () => {
     const card = await testCard();
     expect(await exchange(card, "00CB3FFF035C017E00")).toMatch(/9000$/u);
   });
@@ -79,7 +79,7 @@ describe("GET DATA (SP 800-73-4 part 2 section 3.1.2)", () => {
     expect(fields.map(({ value }) => value.length)).toEqual([25, 16, 8, 0, 0]);
   });
 
-  test("6A82 where nothing is, and for tags that nobody knows", async () => {
+  test("6A82 where nothing is, and for unknown tags", async () => {
     const card = await testCard();
     for (const tag of ["5FC106", "5FC10C", "5FC122", "5FC199"]) {
       expect(await exchange(card, `00CB3FFF055C03${tag}00`)).toBe("6A82");

@@ -1,0 +1,22 @@
+/** Tokens, keys and certificates in a few words, over the C_ functions of any module. {@link openTokens} is the way in. */
+export { TokenCertificate } from "./certificate.ts";
+export { type CertificateDescription, type CertificateQuery, Certificates } from "./certificates.ts";
+export type { DataInput } from "./data-input.ts";
+export { type DataObject, DataObjects, type DataQuery } from "./data-objects.ts";
+export { type CkrName, type LayerCode, TokenError, type TokenErrorOptions } from "./error.ts";
+export { Key } from "./key.ts";
+export { type KeyDescription, type KeyQuery, Keys, type KeyUse } from "./keys.ts";
+export { openTokens, type OpenTokensOptions } from "./open.ts";
+export {
+  type KeyInfo,
+  type Pin,
+  type PinRequest,
+  type PinSource,
+  type PinState,
+  rememberPin,
+  type TokenInfo,
+} from "./pin.ts";
+export { PublicKey } from "./public-key.ts";
+export type { Encryption, KeyAlgorithm, SignatureHash, SignatureScheme } from "./scheme.ts";
+export { type TokenChange, type TokenDescriptionQuery, type TokenQuery, TokenSource } from "./source.ts";
+export { Token } from "./token.ts";

@@ -1,0 +1,351 @@
+import { equalBytes, toHex, wipe } from "../bytes/index.ts";
+import { ecdsaToDer, Hasher } from "../crypto/index.ts";
+import {
+  type CK_MECHANISM,
+  type CK_OBJECT_HANDLE,
+  type CK_SESSION_HANDLE,
+  CKA,
+  CKD,
+  CKF_MECHANISM,
+  CKK,
+  CKM,
+  CKO,
+  CryptokiError,
+  publicHalfOf,
+  type Template,
+} from "../cryptoki/index.ts";
+import type { CallOptions } from "../async/index.ts";
+import type { KeyQuery as WebKeyQuery, TokenCryptoKey } from "../webcrypto/index.ts";
+import type { TokenAccess } from "./access.ts";
+import { type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
+import { TokenError } from "./error.ts";
+import type { KeyInfo } from "./pin.ts";
+import { PublicKey } from "./public-key.ts";
+import { decryptionMechanism, type Encryption, schemeFor, type SignatureScheme, type WholeScheme } from "./scheme.ts";
+
+/** An operation with the private key: `begin` names the key, `end` has the token compute. */
+interface Operation<T> {
+  /** CKF_MECHANISM of the operation, for its end without a result. */
+  readonly flag: number;
+  readonly begin: (session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) => Promise<void>;
+  readonly end: (session: CK_SESSION_HANDLE) => Promise<T>;
+}
+
+/** A secret that may be read, in the session that derived it. */
+const SHARED_SECRET: Template = {
+  [CKA.CLASS]: CKO.SECRET_KEY,
+  [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
+  [CKA.TOKEN]: false,
+  [CKA.SENSITIVE]: false,
+  [CKA.EXTRACTABLE]: true,
+};
+
+/** After these the login is made again, once: the token has forgotten it, or handles ended with it. */
+const FORGOTTEN = ["CKR_USER_NOT_LOGGED_IN", "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID"];
+
+/** A private key of a token, with its public half and certificate: all objects with one CKA_ID. */
+export class Key implements KeyInfo {
+  readonly id: string;
+  readonly label: string;
+  readonly reference: string | undefined;
+  readonly #access: TokenAccess;
+  readonly #id: Uint8Array;
+  #publicKey: PublicKey | undefined;
+  #handle: CK_OBJECT_HANDLE | undefined;
+  /** The login that the handle is of. */
+  #login = 0;
+  #alwaysAuthenticate: boolean | undefined;
+
+  /** @internal */
+  constructor(access: TokenAccess, id: Uint8Array, label: string, reference: string | undefined) {
+    this.#access = access;
+    this.#id = id;
+    this.id = toHex(id);
+    this.label = label;
+    this.reference = reference;
+  }
+
+  /** The PKCS #11 URI of the key. */
+  uri({ signal }: CallOptions = {}): Promise<string> {
+    const object = { class: CKO.PRIVATE_KEY, label: this.label, id: this.#id };
+    return this.#access.run(() => this.#access.uri(object, signal), signal);
+  }
+
+  /**
+   * The public half, read once. Where the token shows it, no PIN is asked for.
+   * @throws {TokenError} NO_OBJECT if nothing on the token tells it.
+   */
+  publicKey({ signal }: CallOptions = {}): Promise<PublicKey> {
+    return this.#access.inSession((session) => this.#readPublicKey(session, signal), signal);
+  }
+
+  async #readPublicKey(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<PublicKey> {
+    return (this.#publicKey ??= await this.#findPublicKey(session, signal));
+  }
+
+  async #findPublicKey(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<PublicKey> {
+    const access = this.#access;
+    const source = {
+      find: (template: Template) => access.find(session, template, signal),
+      known: (object: CK_OBJECT_HANDLE, types: readonly number[]) => access.known(session, object, types, signal),
+    };
+    const id = this.#id;
+    for (const objectClass of [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY]) {
+      const [object] = await source.find({ [CKA.CLASS]: objectClass, [CKA.ID]: id });
+      const found = object === undefined ? undefined : await publicHalfOf(source, object, id);
+      if (found) return PublicKey.of(found);
+    }
+    throw new TokenError("NO_OBJECT", `nothing on the token tells the public half of ${this.#name}`);
+  }
+
+  /**
+   * Signs data, which is hashed here; the token gets the hash. Ed25519 signs the message itself, of at most 1 MiB.
+   * @returns RSA: as long as the modulus. ECDSA: r || s, or DER. Ed25519: 64 bytes.
+   * @throws {TokenError} KEY_CANNOT, BAD_INPUT, NO_PIN_SOURCE, CKR_PIN_INCORRECT with `triesLeft`, TOKEN_GONE.
+   */
+  sign(data: DataInput, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    return this.#access.inSession(async (session) => {
+      const whole = await this.#scheme(session, scheme, signal);
+      return this.#signInput(session, whole, await inputOf(whole, data, signal), signal);
+    }, signal);
+  }
+
+  /**
+   * Signs a hash that was made elsewhere, with the hash that the scheme names.
+   * @throws {TokenError} as {@link sign}; BAD_INPUT for a digest of a wrong length, KEY_CANNOT for Ed25519.
+   */
+  signDigest(digest: Uint8Array, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    return this.#access.inSession(async (session) => {
+      const whole = await this.#scheme(session, scheme, signal);
+      const { hash } = whole;
+      if (hash === undefined) throw new TokenError("KEY_CANNOT", "an Ed25519 key signs the message, not a hash of it");
+      const wanted = new Hasher(hash).digest().length;
+      if (digest.length !== wanted) {
+        throw new TokenError("BAD_INPUT", `a digest of ${digest.length} bytes; ${hash} has ${wanted}`);
+      }
+      return this.#signInput(session, whole, whole.input(digest), signal);
+    }, signal);
+  }
+
+  /**
+   * Signs what flows through: the data comes out unchanged, and `signature` resolves when the stream ends.
+   * @throws {TokenError} by `signature`, as {@link sign}.
+   */
+  signStream({ signal, ...scheme }: SignatureScheme & CallOptions = {}): TransformStream<Uint8Array, Uint8Array> & {
+    readonly signature: Promise<Uint8Array>;
+  } {
+    const parts = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = parts.writable.getWriter();
+    const signature = this.sign(parts.readable, { signal, ...scheme });
+    // It is told by `signature`; the stream only passes data on.
+    signature.catch(() => undefined);
+    const stream = new TransformStream<Uint8Array, Uint8Array>({
+      transform: async (part, controller) => {
+        await writer.write(Uint8Array.from(part)).catch(() => undefined);
+        controller.enqueue(part);
+      },
+      flush: async () => {
+        await writer.close().catch(() => undefined);
+      },
+    });
+    return Object.assign(stream, { signature });
+  }
+
+  async #scheme(session: CK_SESSION_HANDLE, scheme: SignatureScheme, signal?: AbortSignal): Promise<WholeScheme> {
+    return schemeFor((await this.#readPublicKey(session, signal)).algorithm, scheme);
+  }
+
+  async #signInput(
+    session: CK_SESSION_HANDLE,
+    { mechanism, encoding }: WholeScheme,
+    input: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { cryptoki } = this.#access;
+    const signature = await this.#operate(
+      session,
+      {
+        flag: CKF_MECHANISM.SIGN,
+        begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
+        end: (own) => cryptoki.C_Sign(own, input, { signal }),
+      },
+      signal,
+    );
+    return encoding === "der" ? ecdsaToDer(signature) : signature;
+  }
+
+  /**
+   * Decrypts a short message for an RSA key.
+   * @returns The message; the caller wipes it.
+   * @throws {TokenError} KEY_CANNOT for another key; CKR_ENCRYPTED_DATA_INVALID; as {@link sign}.
+   */
+  decrypt(box: Uint8Array, { signal, ...options }: Encryption & CallOptions = {}): Promise<Uint8Array> {
+    const mechanism = decryptionMechanism(options);
+    return this.#access.inSession(async (session) => {
+      const { algorithm } = await this.#readPublicKey(session, signal);
+      if (algorithm.type !== "rsa")
+        throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not decrypt`);
+      return this.#operate(session, this.#decryption(mechanism, box, signal), signal);
+    }, signal);
+  }
+
+  #decryption(mechanism: CK_MECHANISM, box: Uint8Array, signal?: AbortSignal): Operation<Uint8Array> {
+    const { cryptoki } = this.#access;
+    return {
+      flag: CKF_MECHANISM.DECRYPT,
+      begin: (own, key) => cryptoki.C_DecryptInit(own, mechanism, key, { signal }),
+      end: (own) => cryptoki.C_Decrypt(own, box, { signal }),
+    };
+  }
+
+  /**
+   * Agrees on a secret with another party's public key: the x coordinate of the shared point (SP 800-56A section 5.7.1.2), X25519's
+   * u coordinate. Derive keys from it, with HKDF for one; it is no key itself.
+   * @returns As long as the curve; the caller wipes it.
+   * @throws {TokenError} KEY_CANNOT for RSA and Ed25519; BAD_INPUT for a key on another curve.
+   */
+  deriveSecret(peer: PublicKey | Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+    const other = peer instanceof PublicKey ? peer : new PublicKey(peer);
+    return this.#access.inSession(async (session) => {
+      const own = await this.#readPublicKey(session, signal);
+      requireAgreement(own, other, this.#name);
+      const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
+      return this.#withKey(session, (key) => this.#derive(session, mechanism, key, signal), signal);
+    }, signal);
+  }
+
+  async #derive(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { cryptoki } = this.#access;
+    const secret = await cryptoki.C_DeriveKey(session, mechanism, key, SHARED_SECRET, { signal });
+    try {
+      return (await cryptoki.C_GetAttributeValue(session, secret, [CKA.VALUE]))[CKA.VALUE];
+    } finally {
+      await cryptoki.C_DestroyObject(session, secret).catch(() => undefined);
+    }
+  }
+
+  /**
+   * The key for libraries that take a CryptoKey with the `crypto` of {@link Token.webCrypto}.
+   * @param algorithm Default: PKCS #1 v1.5 with SHA-256 for RSA keys that sign; what a key on a curve is for.
+   */
+  async toCryptoKey({
+    signal,
+    algorithm,
+  }: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {}): Promise<TokenCryptoKey> {
+    const access = this.#access;
+    const { keyStorage } = await access.run(() => access.webCrypto(signal), signal);
+    return keyStorage.privateKey({ id: this.#id, ...(algorithm !== undefined && { algorithm }) });
+  }
+
+  /** Whether this is the key of `publicKey`. */
+  async hasPublicKey(publicKey: PublicKey, options: CallOptions = {}): Promise<boolean> {
+    return equalBytes((await this.publicKey(options)).spki, publicKey.spki);
+  }
+
+  get #name(): string {
+    return this.reference === undefined ? `the key "${this.label}"` : `key ${this.reference}`;
+  }
+
+  /** An operation of two calls, with the PIN in between where the key wants it for each use. */
+  #operate<T>(session: CK_SESSION_HANDLE, operation: Operation<T>, signal?: AbortSignal): Promise<T> {
+    return this.#withKey(
+      session,
+      async (key, given) => {
+        this.#alwaysAuthenticate ??= await this.#wantsPinEachTime(session, key, signal);
+        await operation.begin(session, key);
+        if (this.#alwaysAuthenticate) await this.#authenticate(session, operation, given, signal);
+        return operation.end(session);
+      },
+      signal,
+    );
+  }
+
+  async #wantsPinEachTime(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
+    const known = await this.#access.known(session, key, [CKA.ALWAYS_AUTHENTICATE], signal);
+    return known[CKA.ALWAYS_AUTHENTICATE] ?? false;
+  }
+
+  async #authenticate(
+    session: CK_SESSION_HANDLE,
+    { flag, end }: Operation<unknown>,
+    given: Uint8Array | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { cryptoki, login } = this.#access;
+    try {
+      await login.authenticate(session, this, given, signal);
+    } catch (error) {
+      // A module before PKCS#11 3.0 ends the operation by refusing to go on.
+      await cryptoki.C_SessionCancel(session, flag).catch(() => end(session).catch(() => undefined));
+      throw error;
+    }
+  }
+
+  /** Runs `work` with the private key, logged in where that takes a login. A login that the token has forgotten is made again, once. */
+  async #withKey<T>(
+    session: CK_SESSION_HANDLE,
+    work: (key: CK_OBJECT_HANDLE, given: Uint8Array | undefined) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const { login } = this.#access;
+    let given: Uint8Array | undefined;
+    try {
+      const known = await this.#find(session, signal);
+      if (known === undefined) given = await login.ensure(this, signal);
+      try {
+        return await work(known ?? (await this.#require(session, signal)), given);
+      } catch (error) {
+        if (!(error instanceof CryptokiError && FORGOTTEN.includes(error.code)) || given) throw error;
+        this.#handle = undefined;
+        given = await login.ensure(this, signal);
+        return await work(await this.#require(session, signal), given);
+      }
+    } finally {
+      if (given) wipe(given);
+    }
+  }
+
+  async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
+    const handle = await this.#find(session, signal);
+    if (handle === undefined)
+      throw new TokenError("NO_OBJECT", `there is no private key for ${this.#name} on the token`);
+    return handle;
+  }
+
+  /** Undefined if the token shows no such key, or not before a login. */
+  async #find(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE | undefined> {
+    const { login } = this.#access;
+    // A module may give the number of an ended handle to another object.
+    if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
+    const template = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: this.#id };
+    const [handle, ...others] = await this.#access.find(session, template, signal);
+    if (others.length > 0) {
+      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have the CKA_ID ${this.id}`);
+    }
+    this.#handle = handle;
+    this.#login = login.count;
+    return handle;
+  }
+}
+
+async function inputOf(scheme: WholeScheme, data: DataInput, signal?: AbortSignal): Promise<Uint8Array> {
+  if (scheme.hash === undefined) return scheme.input(await readAll(data, MAX_MESSAGE, signal));
+  const hasher = new Hasher(scheme.hash);
+  for await (const part of partsOf(data, signal)) hasher.update(part);
+  return scheme.input(hasher.digest());
+}
+
+function requireAgreement(own: PublicKey, other: PublicKey, name: string): void {
+  const isCurve = own.algorithm.type === "ec" || own.algorithm.type === "x25519";
+  if (!isCurve) throw new TokenError("KEY_CANNOT", `${name} is of type ${own.algorithm.type}: it agrees on no secrets`);
+  const fits =
+    own.algorithm.type === "ec"
+      ? other.algorithm.type === "ec" && other.algorithm.curve === own.algorithm.curve
+      : other.algorithm.type === own.algorithm.type;
+  if (!fits) throw new TokenError("BAD_INPUT", "the other party's key is on another curve");
+}
