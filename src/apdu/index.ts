@@ -2,7 +2,6 @@
  * ISO/IEC 7816-3 and -4: command and response APDUs, status words, BER-TLV, answer to reset, the channel that carries
  * commands to a card, and the trace that shows them.
  */
-export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export {
   type Atr,
   type CardCapabilities,

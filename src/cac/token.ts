@@ -9,7 +9,7 @@ import {
   type CardTokenInfo,
   changingPin,
   isAnswer,
-  isKeyResult,
+  isRsaResult,
   isMalformed,
   isToldVerified,
   isUnsupportedUse,
@@ -265,7 +265,7 @@ export class CacToken implements CardToken {
 
   #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const primitive = "rsa-raw";
-    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    const isRight = (result: Uint8Array): boolean | undefined => isRsaResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
       place,
       async (send, attempt) => {

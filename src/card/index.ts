@@ -71,6 +71,7 @@ export {
   checkedResult,
   ecdsaResult,
   isKeyResult,
+  isRsaResult,
   isUnsupportedUse,
   mechanismsOfKeys,
   resultOfLength,
