@@ -90,7 +90,7 @@ export class KeyAdministration {
     }
     const ofSigner = await ask(getData(ATTESTATION_CERTIFICATE));
     const value = ofSigner.sw === SW.OK ? readData(ATTESTATION_CERTIFICATE, ofSigner.data) : undefined;
-    return { certificate: data, chain: value ? [readCertificate(value)] : [] };
+    return { certificate: data, chain: value ? [await readCertificate(value)] : [] };
   }
 
   /** Moves the key in `from` to the place that another CKA_ID names. */

@@ -23,7 +23,7 @@ export interface CertificateSigner extends AsyncDisposable {
  * The public half of the key with a CKA_ID.
  * @throws {NotFoundError} if the token shows none.
  */
-export async function requireKey(session: TokenSession, id: Uint8Array): Promise<ObjectEntry> {
+async function requireKey(session: TokenSession, id: Uint8Array): Promise<ObjectEntry> {
   const [found] = await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
   if (found) return found;
   const name = placeName(session.token, id);

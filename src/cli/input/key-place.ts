@@ -59,7 +59,7 @@ export function requiredPlace(token: Token, options: KeyPlaceOptions): Uint8Arra
 }
 
 /** The CKA_ID of a key reference. */
-export function idOf(reference: string, isPiv: boolean): Uint8Array {
+function idOf(reference: string, isPiv: boolean): Uint8Array {
   if (!isPiv) throw new UsageError(`--reference ${reference}: only PIV cards have names for their keys; use --id`);
   const index = REFERENCES.indexOf(reference.toLowerCase());
   if (index === -1) throw new UsageError(`--reference ${reference}: a PIV card has 9a, 9c, 9d, 9e, and 82 to 95`);

@@ -98,6 +98,9 @@ test.each(["9a", "9c"])("a request of the key in %s: OpenSSL verifies it", async
   await ours([...request, "--san", "upn:ada@example.org", "--for", "smart-card-logon"]);
   const { stderr } = await card.run("openssl", "req", "-in", file("request.pem"), "-verify", "-noout");
   expect(stderr).toMatch(/self-signature verify OK/u);
+  const text = await openssl("req", "-in", file("request.pem"), "-noout", "-text");
+  expect(text).toMatch(/Key Usage: critical\s+Digital Signature\n/u);
+  expect(text).toMatch(/Microsoft Smartcard Login, TLS Web Client Authentication/u);
 });
 
 test("a management key, a PIN and tries that we set are what ykman wants then", async () => {
