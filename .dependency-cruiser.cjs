@@ -43,7 +43,8 @@ module.exports = {
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
     {
       name: "through-the-front-door",
-      comment: "Another room's files are reached through its index.ts. The front of pcsc without Node is its types and errors.",
+      comment:
+        "Another room's files are reached through its index.ts. The front of pcsc without Node is its types and errors.",
       severity: "error",
       from: { path: "^src/([^/]+)/" },
       to: { path: "^src/([^/]+)/.+", pathNot: "^src/($1/|[^/]+/(constants/)?index\\.ts$|pcsc/(types|error)\\.ts$)" },

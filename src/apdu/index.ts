@@ -14,6 +14,7 @@ export {
   supportsExtendedLength,
 } from "./atr.ts";
 export type { CallOptions } from "../async/index.ts";
+export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export { CardChannel, type ChannelOptions, type SendOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export {
   type CommandApdu,

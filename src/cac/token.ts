@@ -272,7 +272,7 @@ export class CacToken implements CardToken {
         if (!this.#pin.isVerified) throw loginRequired();
         const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
         if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-        return isRight(result) === true ? result : attempt.startOver();
+        return attempt.proved(result, isRight(result) === true);
       },
       options,
     );

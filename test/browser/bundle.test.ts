@@ -46,7 +46,7 @@ const BROWSER = {
   performance,
   queueMicrotask,
   setTimeout,
-  // Those of the objects above, as in a browser, where there is one of each.
+  // Those of the objects above, as in a browser, if there is one of each.
   ArrayBuffer,
   Uint8Array,
 };
