@@ -125,7 +125,9 @@ describe("a private key that is brought to a YubiKey", () => {
     await expect(token.createObject?.(newKey(99, good))).rejects.toThrow(/CKA_ID 01 to 18/u);
     const { token: standard } = await claim(bench(await testCard({ keys: EMPTY })));
     await officer(standard);
-    await expect(standard.createObject?.(newKey(1, good))).rejects.toThrow(/private keys to PIV cards with Yubico's commands only/u);
+    await expect(standard.createObject?.(newKey(1, good))).rejects.toThrow(
+      /private keys to PIV cards with Yubico's commands only/u,
+    );
   });
 });
 
