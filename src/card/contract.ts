@@ -71,6 +71,9 @@ export type KeyUsageByFamily = (family: KeyFamily) => KeyUsage;
 /** A vendor attribute, by its number: CKA_VENDOR_DEFINED or more. Undefined for a key without it. */
 export type VendorAttributes = ReadonlyMap<number, () => Promise<number | undefined>>;
 
+/** Attributes of vendors that a template gives a new key, by their numbers. */
+export type NewVendorAttributes = ReadonlyMap<number, number>;
+
 /** The context of {@link CardObject.isPresent}. */
 export interface PresenceSearch {
   /**
@@ -179,6 +182,8 @@ export type NewCardObject =
       readonly class: "private-key";
       readonly usage: KeyUsage;
       readonly alwaysAuthenticate: boolean;
+      /** Some of {@link CardToken.newKeyAttributes}. */
+      readonly vendorAttributes?: NewVendorAttributes;
       /** PKCS #8 PrivateKeyInfo, DER, unencrypted; the caller wipes it. */
       readonly privateKey: Uint8Array;
     })
@@ -261,6 +266,8 @@ export interface KeyPairRequest {
   readonly label?: string;
   readonly usage?: KeyUsage;
   readonly alwaysAuthenticate?: boolean;
+  /** Some of {@link CardToken.newKeyAttributes}. */
+  readonly vendorAttributes?: NewVendorAttributes;
 }
 
 export interface GeneratedKeyPair {
@@ -286,6 +293,24 @@ export interface PinPad {
   login(user: PinUser, options?: HoldOptions): Promise<void>;
   changePin?(pin: PinRole, options?: CallOptions): Promise<void>;
   unlockPin?(options?: CallOptions): Promise<void>;
+}
+
+/** What a card tells of the device and of what is still as the factory set it; undefined where it does not tell. */
+export interface CardDeviceInfo {
+  readonly firmware: string | undefined;
+  /** As it is printed on the device, decimal. */
+  readonly serial: string | undefined;
+  readonly hasDefaultPin: boolean | undefined;
+  readonly hasDefaultPuk: boolean | undefined;
+  readonly hasDefaultOfficerKey: boolean | undefined;
+  readonly pukTriesLeft: number | undefined;
+}
+
+/** What proves that a key was made on a card: certificates in DER. */
+export interface KeyAttestation {
+  readonly certificate: Uint8Array;
+  /** That of the key that signed it, and further ones towards the maker's root. */
+  readonly chain: readonly Uint8Array[];
 }
 
 /** A token: the part of a card application that one PIN protects. */
@@ -349,6 +374,8 @@ export interface CardToken {
   // Optional operations. A token without a method does not support it; one with it throws UnsupportedError for what its
   // card turns out not to support, and LoginRequiredError if a login is missing.
 
+  /** Attributes of vendors that a new private key may be given, by their numbers; any other is refused. Default: none. */
+  readonly newKeyAttributes?: ReadonlySet<number>;
   /** Makes a key pair on the card. In the place that its id names there is nothing else afterwards. */
   generateKeyPair?(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair>;
   /** Writes an object on the card, whole or not at all. */
@@ -386,6 +413,22 @@ export interface CardToken {
     variables: ReadonlyMap<string, string>,
     options?: CallOptions,
   ): Promise<void>;
+  /** The device beneath the token. */
+  deviceInfo?(): Promise<CardDeviceInfo>;
+  /**
+   * Sets how many tries PIN and PUK have. Both have the values afterwards that the factory sets. Wants the user and the security officer
+   * logged in.
+   */
+  setPinTries?(tries: { readonly pin: number; readonly puk: number }, options?: CallOptions): Promise<void>;
+  /**
+   * Makes the card application as the factory made it, without any login: PINs are blocked for it first. The card must be recognised anew
+   * afterwards.
+   */
+  erase?(options?: CallOptions): Promise<void>;
+  /** Proves that a key was made on the card. @throws {UnsupportedError} for a key that was not. */
+  attestKey?(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation>;
+  /** Moves a key to the place that another CKA_ID names; the certificate stays. Wants the security officer logged in. */
+  moveKey?(key: CardPrivateKey, id: Uint8Array, options?: CallOptions): Promise<void>;
   /** The user's own way to a new token (C_ResetToken). */
   resetToken?(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void>;
 }

@@ -3,17 +3,22 @@ import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
+import { addCertificate } from "./commands/certificate.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
 import { addImport } from "./commands/import.ts";
+import { addKey } from "./commands/key.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
+import { addPuk } from "./commands/puk.ts";
 import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSign } from "./commands/sign.ts";
+import { addSo } from "./commands/so.ts";
+import { addToken } from "./commands/token.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
@@ -35,7 +40,9 @@ Exit codes:
 Environment:
   CRYPTOKI_PIN           the PIN, if --pin-source does not say where it is
   CRYPTOKI_NEW_PIN       the PIN to be set, and CRYPTOKI_PUK the PUK, of pin change and pin unlock
-  CRYPTOKI_SO_PIN        the SO PIN or management key, of import and delete with --so
+  CRYPTOKI_NEW_PUK       the PUK to be set, of puk change and pin retries
+  CRYPTOKI_SO_PIN        the SO PIN or management key, wherever --so is, and of so change, pin retries and key move
+  CRYPTOKI_NEW_SO_PIN    the one to be set, of so change
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
@@ -54,7 +61,12 @@ const COMMANDS: readonly ((program: Command, environment: Environment) => void)[
   addDerive,
   addImport,
   addDelete,
+  addKey,
+  addCertificate,
   addPin,
+  addPuk,
+  addSo,
+  addToken,
   addCard,
   addApdu,
   addServe,

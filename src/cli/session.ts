@@ -17,7 +17,7 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
-import { NEW_PIN, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
+import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
 import { readUri, type Token } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
@@ -89,6 +89,11 @@ export class TokenSession {
   /** Gives the PIN for one use of a key that needs it each time. Asks the user once. */
   async loginForUse(): Promise<void> {
     await this.cryptoki.C_Login(this.handle, CKU.CONTEXT_SPECIFIC, await this.#askForPin());
+  }
+
+  /** The user's PIN, asked for once; the session wipes it when it ends. */
+  pin(): Promise<Uint8Array> {
+    return this.#askForPin();
   }
 
   #askForPin(): Promise<Uint8Array> {
@@ -245,7 +250,10 @@ function pinRemark(flags: number): string {
 }
 
 /** Sources of the security officer's PIN: the SO PIN, or the management key of a PIV card in hexadecimal. */
-const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+export const SO_PIN = { option: "--so-pin-source", variable: "CRYPTOKI_SO_PIN" } as const;
+
+/** Sources of the new one. */
+export const NEW_SO_PIN = { option: "--new-so-pin-source", variable: "CRYPTOKI_NEW_SO_PIN" } as const;
 
 export interface OfficerOptions {
   readonly so?: true;
@@ -276,19 +284,27 @@ export async function asAllowed<T>({ so }: OfficerOptions, write: Promise<T>): P
   }
 }
 
-/** Logs in the user, or the security officer with --so. */
-export async function logIn(session: TokenSession, options: OfficerOptions): Promise<void> {
+/**
+ * Logs in the user, or the security officer with --so.
+ * @param onOfficer Gets the officer's PIN or key once it turned out to be right; it is wiped afterwards.
+ */
+export async function logIn(
+  session: TokenSession,
+  options: OfficerOptions,
+  onOfficer: (pin: Uint8Array) => void = () => undefined,
+): Promise<void> {
   if (!options.so) return session.login();
   const question = `SO PIN or management key of ${visible(session.token.label)}`;
   const pin = await readPin(secret(SO_PIN, question, options.soPinSource), session.context.environment);
   try {
     await session.cryptoki.C_Login(session.handle, CKU.SO, pin);
+    onOfficer(pin);
   } finally {
     wipe(pin);
   }
 }
 
-const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, SO_PIN].map(({ variable }) => variable);
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN].map(({ variable }) => variable);
 
 /**
  * Copies the environment for this program, and removes PINs and PUKs from `env` itself, also those whose variables

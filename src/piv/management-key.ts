@@ -5,7 +5,7 @@ import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes 
 import type { PivExchange } from "./session.ts";
 
 /** Key reference of the card management key (SP 800-73-4 part 1 table 5). */
-const MANAGEMENT_KEY = 0x9b;
+export const MANAGEMENT_KEY = 0x9b;
 
 /** Algorithm identifiers (SP 800-78-5 table 9) for a key of this many bytes, the most common one first. */
 const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly cipher: BlockCipher }[]> = new Map([
@@ -49,18 +49,26 @@ function fromDigits(digits: Uint8Array): Uint8Array {
 /**
  * Mutual authentication with the card management key (SP 800-73-4 part 2 appendix A.2): the card and the host prove to
  * each other that they have the key, which is never transmitted.
+ * @returns The identifier of the key's algorithm.
  * @throws {PinError} if the card refuses the proof; {@link MalformedAnswerError} if the card's own proof is wrong.
  */
-export async function authenticate(send: PivExchange, key: Uint8Array): Promise<void> {
+export async function authenticate(send: PivExchange, key: Uint8Array): Promise<number> {
   for (const { id, cipher } of ALGORITHMS.get(key.length) ?? []) {
     const { data, sw } = await send(generalAuthenticate(id, encodeTlv(0x80)));
     // The management key has another algorithm with the same key length.
     if (sw === SW.INCORRECT_P1_P2 || sw === SW.WRONG_DATA) continue;
     if (sw !== SW.OK) throw failed(sw);
     await prove(send, id, cipher, key, readTemplate(data, 0x80, blockLength(cipher)));
-    return;
+    return id;
   }
   throw new PinError("incorrect", "the card's management key has another algorithm or length");
+}
+
+/** The algorithm that a new key gets: that of the old one, if the key has its length; else AES. */
+export function newKeyAlgorithm(key: Uint8Array, before: number): number {
+  const fitting = ALGORITHMS.get(key.length) ?? [];
+  const same = fitting.find(({ id }) => id === before);
+  return (same ?? fitting.find(({ cipher }) => cipher === "aes"))?.id ?? before;
 }
 
 async function prove(

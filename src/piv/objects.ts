@@ -12,6 +12,7 @@ import { CONTAINER, type Container } from "./data-objects.ts";
 import { KEY_SLOTS, type KeySlot, referenceName } from "./keys.ts";
 import { type KeyReport, NO_KEY } from "./metadata.ts";
 import type { PivStore } from "./store.ts";
+import { CKA_YUBICO } from "./yubico-admin.ts";
 
 /** The objects of one key slot. */
 export interface SlotObjects {
@@ -101,6 +102,10 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
+    // Firmware before 5.7 refuses it.
+    get destroyable() {
+      return store.reports.hasYubicoCommands;
+    },
     usage: slot.usage,
     get needsLogin() {
       return store.pinPolicy(slot) !== "never";
@@ -117,16 +122,10 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
   };
 }
 
-/**
- * The attributes in which Yubico's own module shows the policies of a key (yubico-piv-tool, ykcs11/pkcs11y.h), with the
- * card's numbers.
- */
-const CKA_YUBICO = { TOUCH_POLICY: 0xd955_4201, PIN_POLICY: 0xd955_4202 } as const;
-
 function vendorAttributes(store: PivStore, slot: KeySlot): VendorAttributes {
   return new Map([
-    [CKA_YUBICO.TOUCH_POLICY, async () => (await store.metadata(slot))?.touchPolicy],
-    [CKA_YUBICO.PIN_POLICY, async () => (await store.metadata(slot))?.pinPolicy],
+    [CKA_YUBICO.TOUCH_POLICY, async () => (await store.reported(slot))?.touchPolicy],
+    [CKA_YUBICO.PIN_POLICY, async () => (await store.reported(slot))?.pinPolicy],
   ]);
 }
 

@@ -26,7 +26,8 @@ import { curveInfo, parsePublicKey, type PublicKey } from "../crypto/index.ts";
 import { keyAgreement, readAuthentication, sign } from "./commands.ts";
 import { type KeySlot, referenceName } from "./keys.ts";
 import type { PivExchange } from "./session.ts";
-import { algorithmOf, readPublicKeyObjects } from "./yubico.ts";
+import { encodePolicies, type NewKeyPolicies } from "./yubico-admin.ts";
+import { algorithmOf, readPublicKeyObjects, requiredAlgorithm } from "./yubico.ts";
 
 /** A private key for use: its slot and its public half. */
 export interface UsableKey {
@@ -155,11 +156,13 @@ function leftPad(hash: Uint8Array, length: number): Uint8Array {
   return concat(new Uint8Array(length - hash.length), hash);
 }
 
-/** GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated. */
-export function generate(slot: KeySlot, type: KeyType): CommandApdu {
-  const algorithm = algorithmOf(type);
-  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
-  const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)));
+/**
+ * GENERATE ASYMMETRIC KEY PAIR (SP 800-73-4 part 2 section 3.3.2); the management key must be authenticated.
+ * @param policies For cards with Yubico's commands only; the standard's know no such tags.
+ */
+export function generate(slot: KeySlot, type: KeyType, policies: NewKeyPolicies = {}): CommandApdu {
+  const algorithm = requiredAlgorithm(type);
+  const template = encodeTlv(0xac, encodeTlv(0x80, Uint8Array.of(algorithm)), ...encodePolicies(policies));
   return { cla: 0x00, ins: 0x47, p1: 0x00, p2: slot.reference, data: template, ne: 65_536, long: true };
 }
 

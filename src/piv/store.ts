@@ -42,6 +42,8 @@ export class PivStore {
    * key.
    */
   readonly #generated = new Map<KeySlot, Uint8Array>();
+  /** When keys that were made or brought here want the PIN, where the caller said so. */
+  readonly #policies = new Map<KeySlot, KeyPinPolicy>();
   /** The slots of keys that were generated here. */
   readonly #made = new Set<KeySlot>();
   /** Keys as they are used, until something changes of what they were read from. */
@@ -118,10 +120,20 @@ export class PivStore {
     }
   }
 
-  /** Stores the public key of a pair that the card has just generated in `slot`. */
-  made(slot: KeySlot, publicKey: Uint8Array): void {
-    this.keep(slot, publicKey);
+  /**
+   * Remembers the public half of a key that the card has just made in `slot`.
+   * @param pin When it wants the PIN, if the caller said so.
+   */
+  made(slot: KeySlot, publicKey: Uint8Array, pin?: KeyPinPolicy): void {
+    this.imported(slot, publicKey, pin);
     this.#made.add(slot);
+  }
+
+  /** Likewise, of a key that was brought there. */
+  imported(slot: KeySlot, publicKey: Uint8Array, pin?: KeyPinPolicy): void {
+    this.#forgetKey(slot);
+    if (pin) this.#policies.set(slot, pin);
+    this.keep(slot, publicKey);
   }
 
   /** Stores the public key of `slot` before its certificate is deleted. */
@@ -190,9 +202,16 @@ export class PivStore {
     return report;
   }
 
+  /** Has the key in `slot` asked for again: it may be another one, or none. */
+  forgetKey(slot: KeySlot): void {
+    this.#forgetKey(slot);
+    this.reports.forget(slot);
+  }
+
   #forgetKey(slot: KeySlot): void {
     this.#generated.delete(slot);
     this.#made.delete(slot);
+    this.#policies.delete(slot);
     this.#keyChanged(slot);
   }
 
@@ -218,7 +237,12 @@ export class PivStore {
 
   /** The metadata of the key in `slot`; undefined if the card has none. Costs an exchange if it has some. */
   async metadata(slot: KeySlot): Promise<KeyMetadata | undefined> {
-    if (this.#generated.has(slot) || !this.reports.areExpected) return undefined;
+    return this.#generated.has(slot) ? undefined : this.reported(slot);
+  }
+
+  /** As {@link metadata}, also of a key that was made or brought here: the card knows its policies. */
+  async reported(slot: KeySlot): Promise<KeyMetadata | undefined> {
+    if (!this.reports.areExpected) return undefined;
     const report = await this.reports.of(slot);
     return report === NO_KEY ? undefined : report;
   }
@@ -226,7 +250,8 @@ export class PivStore {
   /** When the key in `slot` needs the PIN, as far as is known. */
   pinPolicy(slot: KeySlot): KeyPinPolicy {
     const report = this.reports.known(slot);
-    return (report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report)) ?? slot.pin;
+    const told = report === undefined || report === NO_KEY ? undefined : pinPolicyOf(report.pinPolicy);
+    return told ?? this.#policies.get(slot) ?? slot.pin;
   }
 
   /**

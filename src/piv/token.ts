@@ -6,6 +6,7 @@ import {
   type AuthenticatedUse,
   authenticateUse,
   CardError,
+  type CardDeviceInfo,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -16,6 +17,7 @@ import {
   type GeneratedKeyPair,
   type HeldUse,
   isKeyResult,
+  type KeyAttestation,
   type KeyPairRequest,
   type KeyPrimitive,
   LoginRequiredError,
@@ -30,7 +32,10 @@ import {
   WrongResultError,
 } from "../card/index.ts";
 import { parsePublicKey } from "../crypto/index.ts";
-import { getMetadata, keyTypeName, readTries } from "./yubico.ts";
+import { CKA_YUBICO } from "./yubico-admin.ts";
+import { getMetadata, readTries } from "./yubico.ts";
+import { CardAdministration } from "./card-administration.ts";
+import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
   chuidNumber,
@@ -42,16 +47,8 @@ import {
   renewedHistory,
 } from "./data-objects.ts";
 import { getData, putData, unverify } from "./commands.ts";
-import {
-  generate,
-  keyUse,
-  loginRequired,
-  readGenerated,
-  sendKeyUse,
-  type UsableKey,
-  useRefused,
-} from "./private-key.ts";
-import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS, referenceName } from "./keys.ts";
+import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
+import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
@@ -69,12 +66,15 @@ interface Computation {
 export class PivToken implements CardToken {
   readonly mechanisms = PIV_MECHANISMS;
   readonly changedBy = "so";
+  readonly newKeyAttributes = new Set(Object.values(CKA_YUBICO));
   readonly fixedLabel = "the label of a PIV card is made from its serial number and cannot be changed";
   readonly #session: PivSession;
   readonly #store: PivStore;
   readonly #slots: readonly SlotObjects[];
   readonly #slotOfKey: ReadonlyMap<CardPrivateKey, KeySlot>;
   readonly #data: readonly DataObject[];
+  readonly #keys: KeyAdministration;
+  readonly #card: CardAdministration;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -89,6 +89,9 @@ export class PivToken implements CardToken {
     this.#slots = slotObjects(this.#store);
     this.#slotOfKey = new Map(this.#slots.map(({ privateKey, slot }) => [privateKey, slot]));
     this.#data = dataObjects(this.#store);
+    const send: AdministratorExchange = (...of) => this.#administer(...of);
+    this.#keys = new KeyAdministration(this.#store, this.#slots, send);
+    this.#card = new CardAdministration(session, send);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
@@ -181,7 +184,13 @@ export class PivToken implements CardToken {
   async #loginOfficer(pin: Uint8Array, options?: CallOptions): Promise<void> {
     const key = readManagementKey(pin);
     try {
-      await this.#session.runConfirmed((send) => this.#managementKey.present(() => authenticate(send, key)), options);
+      await this.#session.runConfirmed(
+        (send) =>
+          this.#managementKey.present(async () => {
+            await authenticate(send, key);
+          }),
+        options,
+      );
     } finally {
       wipe(key);
     }
@@ -208,9 +217,9 @@ export class PivToken implements CardToken {
     return authenticateUse(this.#session.card, held, options);
   }
 
-  /** The PIN that the cardholder uses, or the PUK. The management key is changed by vendors' own commands only. */
+  /** The PIN that the cardholder uses, or the PUK; the management key on cards with Yubico's commands. */
   async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
-    if (pin === "so") throw new UnsupportedError("PIV has no command that changes the management key");
+    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#managementKey, options);
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
     await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
@@ -302,45 +311,8 @@ export class PivToken implements CardToken {
     }, options);
   }
 
-  async generateKeyPair({ type, id }: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
-    const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
-    if (!place) {
-      const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
-      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
-    }
-    const { slot } = place;
-    const { data, sw } = await this.#administer(generate(slot, type), "GENERATE", options);
-    if (sw !== SW.OK) {
-      const cause = new StatusError("GENERATE ASYMMETRIC KEY PAIR", sw);
-      if (NO_SUCH_PLACE.has(sw)) {
-        const refused = `the card cannot generate a key in ${referenceName(slot)}, which CKA_ID ${toHex(place.privateKey.id)} names`;
-        throw new UnsupportedError(`${refused}; ${await this.#freePlaces(slot)}`, { cause });
-      }
-      // SP 800-73-4 part 2 section 3.3.2: the card does not support the algorithm.
-      if (sw === SW.WRONG_DATA)
-        throw new UnsupportedError(`the card cannot generate ${keyTypeName(type)} keys`, { cause });
-      throw cause;
-    }
-    this.#store.made(slot, readGenerated(type, data));
-    return { privateKey: place.privateKey, publicKey: place.publicKey };
-  }
-
-  /**
-   * The slots without a key, for an error message. The standard has key generation in the four named slots; only cards
-   * with Yubico's commands allow it in the others.
-   * @param refused A slot that the card turned out not to have: if it is a retired one, no retired slot exists.
-   */
-  async #freePlaces(refused?: KeySlot): Promise<string> {
-    const withRetired = this.#store.reports.hasYubicoCommands && refused?.retired === undefined;
-    const free: string[] = [];
-    for (const { slot, privateKey } of this.#slots) {
-      if (slot === refused || (slot.retired !== undefined && !withRetired)) continue;
-      const taken = await unlessRefused(() => privateKey.isPresent({ explicitlyRequested: true }));
-      if (taken === false) free.push(`${toHex(privateKey.id)} (${referenceName(slot)})`);
-    }
-    return free.length === 0
-      ? "no slot is free: generating a key replaces an existing one"
-      : `free: CKA_ID ${free.join(", ")}`;
+  generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
+    return this.#keys.generate(request, options);
   }
 
   /** The key types that the card announces, and those of its keys. */
@@ -357,7 +329,32 @@ export class PivToken implements CardToken {
     return mechanismsOf(types);
   }
 
+  deviceInfo(): Promise<CardDeviceInfo> {
+    return this.#card.deviceInfo();
+  }
+
+  /** For both the card wants what a login of either user gives. */
+  setPinTries(tries: { readonly pin: number; readonly puk: number }, options?: CallOptions): Promise<void> {
+    this.#pin.forget();
+    return this.#card.setPinTries(tries, options);
+  }
+
+  async erase(options?: CallOptions): Promise<void> {
+    this.#pin.forget();
+    this.#managementKey.forget();
+    await this.#card.erase(options);
+  }
+
+  attestKey(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation> {
+    return this.#keys.attest(this.#session, this.#slotOf(key), options);
+  }
+
+  moveKey(key: CardPrivateKey, id: Uint8Array, options?: CallOptions): Promise<void> {
+    return this.#keys.move(this.#slotOf(key), id, options);
+  }
+
   createObject(object: NewCardObject, options?: CallOptions): Promise<CardObject> {
+    if (object.class === "private-key") return this.#keys.import(object, options);
     return this.#write(() => newWriting(object, this.#slots, this.#data), options);
   }
 
@@ -367,6 +364,7 @@ export class PivToken implements CardToken {
 
   /** A key whose certificate goes stays where it is, and is seen as long as this process knows of it. */
   async destroyObject(object: CardObject, options?: CallOptions): Promise<void> {
+    if (object.class === "private-key") return this.#keys.delete(this.#slotOf(object), options);
     const place = this.#slots.find(({ certificate }) => certificate === object);
     const publicKey = await place?.publicKey.publicKey().catch(() => undefined);
     await this.#write(() => placeOf(object, this.#slots, this.#data), options);
@@ -435,13 +433,6 @@ export class PivToken implements CardToken {
     return slot;
   }
 }
-
-/** Status words for a slot in which the card cannot generate keys (SP 800-73-4 part 2 section 3.3.2). */
-const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
-  SW.INCORRECT_P1_P2,
-  SW.REFERENCED_DATA_NOT_FOUND,
-  SW.FUNCTION_NOT_SUPPORTED,
-]);
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";
 

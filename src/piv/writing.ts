@@ -50,7 +50,7 @@ export function newWriting(object: NewCardObject, slots: readonly SlotObjects[],
     return { ...requireWritable(place), content: object.value };
   }
   throw new UnsupportedError(
-    "this driver imports only certificates and data objects to a PIV card; generate keys on the card",
+    "a PIV card takes certificates, data objects and private keys; it shows the public half of a key itself",
   );
 }
 

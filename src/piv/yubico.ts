@@ -5,7 +5,7 @@
 
 import { type CommandApdu, findTlv, MalformedAnswerError, readTlvs, type Tlv } from "../apdu/index.ts";
 import { DataError } from "../bytes/index.ts";
-import type { KeyType } from "../card/index.ts";
+import { type KeyType, UnsupportedError } from "../card/index.ts";
 import { encodePublicKey, parsePublicKey, rsaPublicKey } from "../crypto/index.ts";
 
 /** The name of a key type: "RSA-2048", "P-256". */
@@ -32,6 +32,13 @@ const ALGORITHMS: readonly (readonly [id: number, type: KeyType])[] = [
 export function algorithmOf(key: KeyType): number | undefined {
   const name = keyTypeName(key);
   return ALGORITHMS.find(([, type]) => keyTypeName(type) === name)?.[0];
+}
+
+/** As {@link algorithmOf}. @throws {UnsupportedError} if PIV has none. */
+export function requiredAlgorithm(key: KeyType): number {
+  const algorithm = algorithmOf(key);
+  if (algorithm === undefined) throw new UnsupportedError("PIV has no algorithm identifier for keys of this type");
+  return algorithm;
 }
 
 /** The key type of an identifier; undefined if it is unknown. */
@@ -73,6 +80,19 @@ export function readTries(metadata: Uint8Array): { readonly maximum?: number; re
     throw error;
   }
 }
+
+/** Whether a PIN, PUK or management key still has the value that the factory set; undefined where the metadata do not tell. */
+export function readIsDefault(metadata: Uint8Array): boolean | undefined {
+  try {
+    const [isDefault] = findTlv(readTlvs(metadata, "metadata of the PIN"), IS_DEFAULT) ?? [];
+    return isDefault === undefined ? undefined : isDefault === 1;
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
+const IS_DEFAULT = 0x05;
 
 /** GET SERIAL: the serial number of the device that the card application is on. */
 export function getSerial(): CommandApdu {
@@ -139,8 +159,8 @@ const PIN_POLICIES: ReadonlyMap<number, KeyPinPolicy> = new Map([
 ]);
 
 /** When a key with this policy needs the PIN; undefined for the policy of its slot, and for an unknown one. */
-export function pinPolicyOf({ pinPolicy }: KeyMetadata): KeyPinPolicy | undefined {
-  return PIN_POLICIES.get(pinPolicy);
+export function pinPolicyOf(policy: number | undefined): KeyPinPolicy | undefined {
+  return policy === undefined ? undefined : PIN_POLICIES.get(policy);
 }
 
 /** GET VERSION: the firmware's version, three bytes. */

@@ -28,3 +28,5 @@ export class CardFolder implements Disposable {
 /** The PIN, as most tests give it. */
 export const PIN = { env: { CRYPTOKI_PIN: "123456" } };
 export const WRONG_PIN = { env: { CRYPTOKI_PIN: "999999" } };
+/** The management key that every new card has. */
+export const OFFICER = { env: { CRYPTOKI_SO_PIN: "010203040506070801020304050607080102030405060708" } };

@@ -12,6 +12,8 @@ export interface Outcome {
 
 export interface Given {
   readonly stdin?: string | Uint8Array;
+  /** What is typed on a terminal that standard input claims to be. */
+  readonly typed?: string;
   readonly env?: Environment["env"];
   readonly signal?: AbortSignal;
   /** Both output streams claim to be terminals. */
@@ -25,13 +27,18 @@ export async function cryptoki(args: readonly string[], given: Given = {}): Prom
   const stdout = new Collector(given.terminal ?? false, given.onOutput);
   const stderr = new Collector(given.terminal ?? false);
   const code = await run(args, {
-    stdin: Readable.from(given.stdin === undefined ? [] : [Buffer.from(given.stdin)]),
+    stdin: inputOf(given),
     stdout,
     stderr,
     env: given.env ?? {},
     signal: given.signal ?? new AbortController().signal,
   });
   return { code, bytes: stdout.bytes, stdout: stdout.bytes.toString("utf8"), stderr: stderr.bytes.toString("utf8") };
+}
+
+function inputOf({ stdin, typed }: Given): Readable & { readonly isTTY?: boolean } {
+  if (typed !== undefined) return Object.assign(Readable.from([Buffer.from(typed)]), { isTTY: true });
+  return Readable.from(stdin === undefined ? [] : [Buffer.from(stdin)]);
 }
 
 /** Keeps copies of what is written: the program may wipe a chunk once it is taken. */

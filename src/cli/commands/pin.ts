@@ -6,6 +6,7 @@ import { action } from "../context.ts";
 import { examples } from "../input/options.ts";
 import { NEW_PIN, newPinOption, type NewPinOptions, PIN, PUK, readNewPin, readPin, secret } from "../input/pin.ts";
 import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, type Token } from "../input/token.ts";
+import { addPinRetries } from "./pin-retries.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
 import { READ_WRITE, TokenSession } from "../session.ts";
 
@@ -145,4 +146,5 @@ export function addPin(program: Command, environment: Environment): void {
   addPinStatus(pin, environment);
   addPinChange(pin, environment);
   addPinUnlock(pin, environment);
+  addPinRetries(pin, environment);
 }

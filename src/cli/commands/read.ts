@@ -8,6 +8,7 @@ import { action } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
 import { writeWhole } from "../input/files.ts";
+import { pem } from "../output/pem.ts";
 import { examples } from "../input/options.ts";
 import { chooseObject, openSessionFor, readSelection, type SelectionOptions } from "../input/selection.ts";
 import type { ObjectEntry, TokenSession } from "../session.ts";
@@ -117,15 +118,6 @@ function pairsOf(content: Content): [string, string][] {
     ...(subjectAltName === undefined ? [] : [["other names", subjectAltName] as [string, string]]),
     ["SHA-256", sha256],
   ];
-}
-
-/** RFC 7468. */
-function pem(label: string, der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString("base64")
-      .match(/.{1,64}/gu) ?? [];
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
 
 /** The key in OpenSSH's format, if OpenSSH supports its type. */

@@ -144,7 +144,14 @@ function attempt<T>(file: string, what: string, work: () => T): T {
 type Options = Readonly<Record<string, unknown>>;
 
 /** Options that name the source of a PIN or PUK. */
-const PIN_SOURCES = ["pinSource", "newPinSource", "pukSource", "soPinSource"] as const;
+const PIN_SOURCES = [
+  "pinSource",
+  "newPinSource",
+  "pukSource",
+  "newPukSource",
+  "soPinSource",
+  "newSoPinSource",
+] as const;
 /** Options that name an input file. */
 const INPUTS = ["signature", "key", "peer"] as const;
 

@@ -204,6 +204,9 @@ export const NEW_PIN = { option: "--new-pin-source", variable: "CRYPTOKI_NEW_PIN
 /** The sources of the PUK. */
 export const PUK = { option: "--puk-source", variable: "CRYPTOKI_PUK" } as const;
 
+/** How the PUK that is to be set is given. */
+export const NEW_PUK = { option: "--new-puk-source", variable: "CRYPTOKI_NEW_PUK" } as const;
+
 export interface NewPinOptions {
   readonly newPinSource?: string;
 }

@@ -1,4 +1,4 @@
-import type { PinUser } from "../../card/index.ts";
+import type { CardToken, NewVendorAttributes, PinUser } from "../../card/index.ts";
 import { CK, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { nameOf } from "../constants/name.ts";
@@ -33,6 +33,8 @@ export interface NewObject {
   readonly rules: Rules;
   /** Copies: the object's own. */
   readonly values: Values;
+  /** Of a private key that the card makes or keeps: {@link withoutVendorAttributes}. */
+  readonly vendor?: NewVendorAttributes;
 }
 
 /**
@@ -105,6 +107,24 @@ function* defaults(
     else if (type === CKA.EXTRACTABLE && values.get(CKA.SENSITIVE) === true) yield [type, false];
     else yield [type, USES.has(type) && usesNamed ? false : initial];
   }
+}
+
+/**
+ * Takes the attributes of vendors that the card knows of new private keys ({@link CardToken.newKeyAttributes}) out of a template. The
+ * rules of the standard, which judge the rest, have none of them.
+ */
+export function withoutVendorAttributes(
+  { newKeyAttributes }: CardToken,
+  template: AttributeList,
+): { readonly standard: AttributeList; readonly vendor: NewVendorAttributes } {
+  const vendor = new Map<number, number>();
+  const standard = template.filter(([type, value]) => {
+    if (!newKeyAttributes?.has(type) || typeof value !== "number") return true;
+    if (vendor.has(type)) throw inconsistent(type, "is in the template twice");
+    vendor.set(type, value);
+    return false;
+  });
+  return { standard, vendor };
 }
 
 /** A template as a map. The standard lets a library refuse any repetition (section 4.1.1). */

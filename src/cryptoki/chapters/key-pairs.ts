@@ -17,9 +17,18 @@ import {
   rsaKeyFromRandom,
 } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
-import { inconsistent, invalid } from "../attributes/errors.ts";
+import { inconsistent, invalid, noSuch } from "../attributes/errors.ts";
 import type { Template } from "../attributes/kinds.ts";
-import { bytesOf, isTrue, type NewObject, newObject, numberOf, setOrigin, textOf } from "../attributes/new-object.ts";
+import {
+  bytesOf,
+  isTrue,
+  type NewObject,
+  newObject,
+  numberOf,
+  setOrigin,
+  textOf,
+  withoutVendorAttributes,
+} from "../attributes/new-object.ts";
 import { type AttributeList, readTemplate } from "../attributes/template.ts";
 import { CKK, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
@@ -144,18 +153,26 @@ export function generateKeyPair(
           [CKA.CLASS, objectClass],
           [CKA.KEY_TYPE, entry.keyType],
         ]);
+      const { standard, vendor } = withoutVendorAttributes(token.cardToken, readTemplate(privateKeyTemplate));
       const made = {
         publicKey: read(publicKeyTemplate, CKO.PUBLIC_KEY),
-        privateKey: read(privateKeyTemplate, CKO.PRIVATE_KEY),
+        privateKey: read(standard, CKO.PRIVATE_KEY),
       };
       const onCard = isTrue(made.privateKey.values, CKA.TOKEN);
       if (onCard !== isTrue(made.publicKey.values, CKA.TOKEN)) {
         throw inconsistent(CKA.TOKEN, "is the same for both keys of a pair: both are created in one place");
       }
-      if (!onCard) return generateInSoftware(application, session, made, entry, signal);
+      if (!onCard) {
+        for (const type of vendor.keys()) throw noSuch(type);
+        return generateInSoftware(application, session, made, entry, signal);
+      }
       requireReadWrite(session);
-      const named = new Set(readTemplate(privateKeyTemplate).map(([type]) => type));
-      return generateOnCard(application, session, made, entry.keyType, named, signal);
+      const named = new Set(standard.map(([type]) => type));
+      const request = {
+        ...requestOf(made, entry.keyType, named),
+        ...(vendor.size > 0 && { vendorAttributes: vendor }),
+      };
+      return generateOnCard(application, session, request, signal);
     },
     signal,
   );
@@ -164,14 +181,11 @@ export function generateKeyPair(
 async function generateOnCard(
   application: Application,
   { token }: Session,
-  made: PairTemplates,
-  keyType: number,
-  named: ReadonlySet<number>,
+  request: KeyPairRequest,
   signal?: AbortSignal,
 ): Promise<KeyPair> {
   const { cardToken } = token;
   if (!cardToken.generateKeyPair) throw new CryptokiError(CKR.MECHANISM_INVALID, "the card cannot generate keys");
-  const request = requestOf(made, keyType, named);
   requireWriter(application, token);
   const generated = orDoubt(token, cardToken.generateKeyPair(request, { signal }), signal, request.id);
   const pair = await generated.catch((error: unknown) => {

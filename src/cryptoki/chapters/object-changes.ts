@@ -2,7 +2,7 @@ import { throwIfAborted, untilAborted } from "../../async/index.ts";
 import { fromUtf8, wipe } from "../../bytes/index.ts";
 import { afterReset, type PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { inconsistent, invalid, readOnly } from "../attributes/errors.ts";
+import { inconsistent, invalid, noSuch, readOnly } from "../attributes/errors.ts";
 import type { Template } from "../attributes/kinds.ts";
 import {
   bytesOf,
@@ -12,6 +12,7 @@ import {
   newObject,
   setOrigin,
   type Values,
+  withoutVendorAttributes,
 } from "../attributes/new-object.ts";
 import { rulesOf } from "../attributes/rules.ts";
 import { type AttributeList, ownValues, readTemplate, sameValue } from "../attributes/template.ts";
@@ -263,10 +264,13 @@ export function createObject(
   return application.inSession(
     handle,
     (session) => {
-      const given = readTemplate(template);
-      const made = newObject(given, "create", application.logins.userOf(session.token));
+      const { standard, vendor } = withoutVendorAttributes(session.token.cardToken, readTemplate(template));
+      const made = newObject(standard, "create", application.logins.userOf(session.token));
       setOrigin(made, { from: "elsewhere" });
-      return storeObject(application, session, made, given, signal);
+      if (vendor.size === 0) return storeObject(application, session, made, standard, signal);
+      const isOfCard = made.values.get(CKA.CLASS) === CKO.PRIVATE_KEY && isTrue(made.values, CKA.TOKEN);
+      for (const type of vendor.keys()) if (!isOfCard) throw noSuch(type);
+      return storeObject(application, session, { ...made, vendor }, standard, signal);
     },
     signal,
   );

@@ -58,6 +58,7 @@ export async function newCardObject(made: NewObject): Promise<NewCardObject> {
         usage: usageOf(values, PRIVATE_USES),
         alwaysAuthenticate: isTrue(values, CKA.ALWAYS_AUTHENTICATE),
         privateKey: own.toPkcs8(),
+        ...(made.vendor && { vendorAttributes: made.vendor }),
       };
     }
     default:
@@ -122,6 +123,9 @@ function asWritten(object: NewCardObject): CardObject {
         ...object,
         needsLogin: object.private,
         primitives: [],
+        vendorAttributes: new Map(
+          Array.from(object.vendorAttributes ?? [], ([type, value]) => [type, () => Promise.resolve(value)]),
+        ),
         publicKey: () => Promise.resolve(encodePublicKey(HostPrivateKey.fromPkcs8(object.privateKey).publicKey)),
       };
   }

@@ -2,6 +2,7 @@ import { SW } from "../../apdu/index.ts";
 import { SerialQueue } from "../../async/index.ts";
 import { buildAtr, Refusal, type VirtualCard } from "../card.ts";
 import { type CardCommand, CardTransport } from "../transport.ts";
+import { moveKey, resetCard, setManagementKey, setPinRetries } from "./administration.ts";
 import { attest } from "./attestation.ts";
 import { generalAuthenticate } from "./authenticate.ts";
 import { newSession, type PivContents, type PivContext, type PivSession, TAG } from "./model.ts";
@@ -45,11 +46,15 @@ const INSTRUCTIONS = new Map<number, Instruction>([
 
 /** Yubico's additional commands. */
 const YUBICO_INSTRUCTIONS = new Map<number, Instruction>([
+  [0xf6, moveKey],
   [0xf7, getMetadata],
   [0xf8, getSerial],
   [0xf9, attest],
+  [0xfa, setPinRetries],
+  [0xfb, resetCard],
   [0xfd, getVersion],
   [0xfe, importAsymmetricKey],
+  [0xff, setManagementKey],
 ]);
 
 /**

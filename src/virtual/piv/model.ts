@@ -157,10 +157,10 @@ export interface PivTraits {
 export interface PivContents {
   readonly traits: PivTraits;
   readonly deviations: ReadonlySet<PivDeviation>;
-  readonly pin: ReferenceData;
+  pin: ReferenceData;
   /** Key reference 00, used if the discovery object says so. */
   readonly globalPin: ReferenceData;
-  readonly puk: ReferenceData;
+  puk: ReferenceData;
   managementKey: ManagementKey;
   /** Private keys by key reference. */
   readonly keys: Map<number, PivKey>;

@@ -54,13 +54,15 @@ export function resetRetryCounter(context: PivContext, { p1, p2, data }: CardCom
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   if (p2 !== REFERENCE.PIN) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
   const [puk, replacement] = split(data);
-  if (!isWellFormedPin(replacement)) throw new Refusal(SW.WRONG_DATA);
+  // A YubiKey compares the PUK first: its programs block it by an empty one, with an empty PIN.
+  if (!context.contents.traits.yubico && !isWellFormedPin(replacement)) throw new Refusal(SW.WRONG_DATA);
   try {
     compare(context, REFERENCE.PUK, context.contents.puk, puk);
   } catch (refusal) {
     setVerified(context, REFERENCE.PIN, false);
     throw refusal;
   }
+  if (!isWellFormedPin(replacement)) throw new Refusal(SW.WRONG_DATA);
   context.contents.pin.replace(replacement);
   return new Uint8Array();
 }
@@ -76,7 +78,9 @@ function findPin({ contents }: PivContext, reference: number): ReferenceData {
 function compare(context: PivContext, reference: number, stored: ReferenceData, candidate: Uint8Array): void {
   if (stored.blocked) throw new Refusal(SW.AUTHENTICATION_METHOD_BLOCKED);
   const wellFormed = reference === REFERENCE.PUK ? candidate.length === REFERENCE_LENGTH : isWellFormedPin(candidate);
-  if (!wellFormed) throw new Refusal(SW.WRONG_DATA);
+  // An empty PIN costs a YubiKey's try: its programs block the PIN so before a reset.
+  const isEmpty = candidate.length === REFERENCE_LENGTH && candidate.every((byte) => byte === 0xff);
+  if (!wellFormed && !(context.contents.traits.yubico && isEmpty)) throw new Refusal(SW.WRONG_DATA);
   if (stored.matches(candidate)) return;
   setVerified(context, reference, false);
   throw new Refusal(triesLeft(context, stored));

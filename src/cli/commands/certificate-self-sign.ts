@@ -1,0 +1,102 @@
+import type { Command } from "commander";
+import { toHex } from "../../bytes/index.ts";
+import { randomBytes } from "../../crypto/index.ts";
+import { action } from "../context.ts";
+import { certificateSigner, endLogin, orCryptokiError } from "../input/certificate-signer.ts";
+import {
+  contentsOptions,
+  type ContentsOptions,
+  loadX509,
+  readExtensions,
+  readSubject,
+} from "../input/certificate-contents.ts";
+import { tellWritten, writeCertificate, type WritingOptions } from "../input/certificate-writing.ts";
+import { confirmationOption } from "../input/confirmation.ts";
+import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/key-place.ts";
+import { examples } from "../input/options.ts";
+import { chooseToken } from "../input/token.ts";
+import { UsageError } from "../output/failures.ts";
+import type { Environment } from "../output/printer.ts";
+import { officerOption, READ_WRITE, TokenSession } from "../session.ts";
+
+interface SelfSignOptions extends KeyPlaceOptions, ContentsOptions, WritingOptions {
+  readonly days: number;
+}
+
+const DAY = 86_400_000;
+/** The year 9999 is the last that a certificate can name (RFC 5280 section 4.1.2.5). */
+const MAX_DAYS = 36_525;
+
+export function addCertificateSelfSign(certificate: Command, environment: Environment): void {
+  const command = confirmationOption(
+    officerOption(
+      contentsOptions(
+        keyPlaceOptions(
+          certificate
+            .command("self-sign")
+            .summary("make a self-signed certificate, and write it on the card")
+            .description(
+              "Make a certificate for a key that the key itself signs, and write it on the card. On a PIV card the PIN is asked for, and the " +
+                "management key: --so.",
+            )
+            .argument("[uri]", "a PKCS #11 URI of the token"),
+          "the key",
+        ),
+      )
+        .option("--days <number>", "valid from today for this many days", readDays, 365)
+        .option("--label <text>", "the CKA_LABEL; a PIV card has no place for one"),
+    ),
+  ).addHelpText(
+    "after",
+    examples([
+      'cryptoki certificate self-sign --so --reference 9a --subject "CN=Ada Lovelace" --days 730',
+      "on a PIV card",
+    ]),
+  );
+  action<SelfSignOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
+    const library = await loadX509();
+    const name = readSubject(library, options.subject);
+    const extensions = readExtensions(library, options);
+    const token = await chooseToken(context, uri);
+    const id = requiredPlace(token, options);
+    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const notAfter = new Date(notBefore.getTime() + options.days * DAY);
+    let der: Uint8Array;
+    {
+      await using signer = await certificateSigner(session, id);
+      const { keys, algorithm, crypto } = signer;
+      const made = await orCryptokiError(
+        library.X509CertificateGenerator.createSelfSigned(
+          {
+            serialNumber: serialNumber(),
+            name,
+            notBefore,
+            notAfter,
+            keys,
+            signingAlgorithm: algorithm,
+            extensions: [new library.BasicConstraintsExtension(false), ...extensions],
+          },
+          crypto,
+        ),
+      );
+      der = new Uint8Array(made.rawData);
+    }
+    await endLogin(session);
+    await writeCertificate(session, id, [der], options);
+    tellWritten(session, id, der);
+  });
+}
+
+function readDays(text: string): number {
+  const days = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
+  if (days < 1 || days > MAX_DAYS) throw new UsageError(`--days is a whole number from 1 to ${MAX_DAYS}`);
+  return days;
+}
+
+/** Random, positive, 16 bytes. */
+function serialNumber(): string {
+  const serial = randomBytes(16);
+  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
+  return toHex(serial);
+}

@@ -1,0 +1,114 @@
+import type { Command } from "commander";
+import type { CardDeviceInfo, PinStatus } from "../../card/index.ts";
+import { formatUri, tokenUri } from "../../cryptoki/index.ts";
+import { action } from "../context.ts";
+import { administeredToken, requireMethod } from "../input/card-administration.ts";
+import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
+import { warn } from "../input/officer.ts";
+import { examples } from "../input/options.ts";
+import type { Token } from "../input/token.ts";
+import { type Environment, visible } from "../output/printer.ts";
+
+export function addToken(program: Command, environment: Environment): void {
+  const token = program
+    .command("token")
+    .summary("what a card is, and how it is made new")
+    .description("A token as a whole.");
+  addTokenInfo(token, environment);
+  addTokenReset(token, environment);
+}
+
+function addTokenInfo(group: Command, environment: Environment): void {
+  const command = group
+    .command("info")
+    .summary("the device, the tries of its PINs, and what is still as the factory set it")
+    .description(
+      "Show what a token is: its device and firmware, the tries that PIN and PUK have left, and whether PIN, PUK and management key are still " +
+        "those that every new device has. No PIN is needed, and no try is spent.",
+    )
+    .argument("[uri]", "a PKCS #11 URI of the token")
+    .addHelpText("after", examples(["cryptoki token info", "before a card is given to its holder"]));
+  action<object, [string | undefined]>(command, environment, async (context, _, uri) => {
+    const { print } = context;
+    const { token, run } = await administeredToken(context, uri);
+    const { status, device } = await run(async (cardToken) => ({
+      status: await cardToken.pinStatus("user", true),
+      device: await cardToken.deviceInfo?.(),
+    }));
+    const known = [
+      ["PIN", device?.hasDefaultPin, "cryptoki pin change"],
+      ["PUK", device?.hasDefaultPuk, "cryptoki puk change"],
+      ["management key", device?.hasDefaultOfficerKey, "cryptoki so change"],
+    ] as const;
+    if (print.json) print.document(infoDocument(token, status, device));
+    else {
+      print.line(print.colours.bold(visible(token.label)));
+      print.pairs(infoPairs(token, status, device), "  ");
+    }
+    for (const [name, isFactory, advice] of known) {
+      if (isFactory) warn(context, `the ${name} is the one that every new card has; change it with: ${advice}`);
+    }
+  });
+}
+
+/** A token as `--json` prints it; null where the card does not tell. */
+function infoDocument(token: Token, { triesLeft, maxTries }: PinStatus, device?: CardDeviceInfo): object {
+  const { firmware = null, serial = null, pukTriesLeft = null } = device ?? {};
+  const { hasDefaultPin = null, hasDefaultPuk = null, hasDefaultOfficerKey = null } = device ?? {};
+  const { label, model, serialNumber } = token;
+  return {
+    label,
+    model,
+    serialNumber,
+    firmware,
+    device: serial,
+    pin: { triesLeft: triesLeft ?? null, maxTries: maxTries ?? null, factory: hasDefaultPin },
+    puk: { triesLeft: pukTriesLeft, factory: hasDefaultPuk },
+    managementKey: { factory: hasDefaultOfficerKey },
+    uri: formatUri(tokenUri(token)),
+  };
+}
+
+function infoPairs(token: Token, status: PinStatus, device?: CardDeviceInfo): [string, string][] {
+  const told = (value: number | string | undefined): string => String(value ?? "not told");
+  return [
+    ["reader", token.slotDescription],
+    ["model", token.model],
+    ["serial number", token.serialNumber],
+    ["device", told(device?.serial)],
+    ["firmware", told(device?.firmware)],
+    ["PIN tries left", told(status.triesLeft)],
+    ["PUK tries left", told(device?.pukTriesLeft)],
+    ["URI", formatUri(tokenUri(token))],
+  ];
+}
+
+function addTokenReset(group: Command, environment: Environment): void {
+  const command = confirmationOption(
+    group
+      .command("reset")
+      .summary("make the PIV application of a YubiKey as the factory made it")
+      .description(
+        "Reset the PIV application of a YubiKey: all keys, certificates and data are destroyed; PIN, PUK and management key are those of a " +
+          "new device. No PIN is needed: PIN and PUK are blocked first, as the device wants it. A reset that was interrupted goes on when the " +
+          "command is given again.",
+      )
+      .argument("[uri]", "a PKCS #11 URI of the token"),
+  ).addHelpText("after", examples(["cryptoki token reset", "asks first"]));
+  action<ConfirmationOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
+    const { token, run } = await administeredToken(context, uri);
+    const name = visible(token.label);
+    await run(async (cardToken) => {
+      const erase = requireMethod(cardToken, "erase", "let itself be reset");
+      await confirm(context, `all keys, certificates and data on ${name} are destroyed for ever`, options);
+      await erase({ signal: context.signal });
+    });
+    context.print.done(
+      `${name} is as the factory made it: PIN 123456, PUK 12345678, and the well-known management key.`,
+      {
+        token: token.label,
+        reset: true,
+      },
+    );
+  });
+}

@@ -1,0 +1,43 @@
+import { createInterface } from "node:readline";
+import type { Command } from "commander";
+import { untilAborted } from "../../async/index.ts";
+import type { CommandContext } from "../context.ts";
+import { InterruptedError, UsageError } from "../output/failures.ts";
+import { visible } from "../output/printer.ts";
+
+/** The option that answers every question about a card beforehand. */
+export interface ConfirmationOptions {
+  readonly yes?: true;
+}
+
+export function confirmationOption(command: Command): Command {
+  return command.option("--yes", "do not ask before something on the card is destroyed");
+}
+
+/**
+ * Asks whether something on the card may be destroyed. Without a terminal there is nobody to ask: --yes must say so.
+ * @param consequence What is destroyed, as a sentence without its end: "the key in 9A is overwritten".
+ * @throws {UsageError} without a terminal and --yes, or for any answer but y and yes; nothing was changed then.
+ */
+export async function confirm(
+  { environment }: CommandContext,
+  consequence: string,
+  { yes }: ConfirmationOptions,
+): Promise<void> {
+  if (yes) return;
+  const sentence = visible(consequence);
+  const { stdin, stderr, signal } = environment;
+  if (stdin.isTTY !== true) throw new UsageError(`${sentence}; add --yes if that is what you want`);
+  stderr.write(`${sentence[0]?.toUpperCase() ?? ""}${sentence.slice(1)}. Go on? [y/N] `);
+  const lines = createInterface({ input: stdin, terminal: false });
+  const answer = new Promise<string>((resolve, reject) => {
+    lines.once("line", resolve);
+    lines.once("close", () => {
+      reject(new InterruptedError("interrupted at the question", 130));
+    });
+  });
+  const given = await untilAborted(answer, signal).finally(() => {
+    lines.close();
+  });
+  if (!/^\s*y(?:es)?\s*$/iu.test(given)) throw new UsageError("not confirmed; nothing was changed");
+}

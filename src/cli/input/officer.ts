@@ -1,0 +1,30 @@
+import { equalBytes, fromHex } from "../../bytes/index.ts";
+import type { CommandContext } from "../context.ts";
+
+/** The management key with which new cards of many makers come, among them YubiKeys up to firmware 5.6 (and 5.7: the same bytes as AES-192). */
+const WELL_KNOWN_KEY = "010203040506070801020304050607080102030405060708";
+
+/** The PIN and the PUK that new YubiKeys have. */
+export const FACTORY_PIN = "123456";
+export const FACTORY_PUK = "12345678";
+
+export const isFactoryPin = (typed: Uint8Array): boolean => equalBytes(typed, Buffer.from(FACTORY_PIN));
+export const isFactoryPuk = (typed: Uint8Array): boolean => equalBytes(typed, Buffer.from(FACTORY_PUK));
+
+/** Whether what was typed is that key: as digits, or as bytes. */
+export function isWellKnownKey(typed: Uint8Array): boolean {
+  return equalBytes(typed, Buffer.from(WELL_KNOWN_KEY)) || equalBytes(typed, fromHex(WELL_KNOWN_KEY));
+}
+
+/** Says on standard error that everybody knows the management key that was given. */
+export function warnOfKnownKey(context: CommandContext, typed: Uint8Array): void {
+  if (isWellKnownKey(typed)) {
+    warn(context, "the management key is the one that every new card has; set another one with: cryptoki so change");
+  }
+}
+
+/** A warning on standard error, as JSON with --json. */
+export function warn({ remark, options }: CommandContext, message: string): void {
+  if (options.json) remark.documentLine({ warning: { message } });
+  else remark.line(`${remark.colours.yellow("warning:")} ${message}`);
+}
