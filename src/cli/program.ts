@@ -49,32 +49,35 @@ Environment:
 `;
 
 /** In the order in which the help lists them. */
-const COMMANDS: readonly ((program: Command, environment: Environment) => void)[] = [
-  addDemo,
-  addReaders,
-  addTokens,
-  addObjects,
-  addRead,
-  addSign,
-  addVerify,
-  addDecrypt,
-  addDerive,
-  addImport,
-  addDelete,
-  addKey,
-  addCertificate,
-  addPin,
-  addPuk,
-  addSo,
-  addToken,
-  addCard,
-  addApdu,
-  addServe,
-  addVirtual,
-];
+const COMMANDS: Readonly<Record<string, (program: Command, environment: Environment) => void>> = {
+  demo: addDemo,
+  readers: addReaders,
+  tokens: addTokens,
+  objects: addObjects,
+  read: addRead,
+  sign: addSign,
+  verify: addVerify,
+  decrypt: addDecrypt,
+  derive: addDerive,
+  import: addImport,
+  delete: addDelete,
+  key: addKey,
+  certificate: addCertificate,
+  pin: addPin,
+  puk: addPuk,
+  so: addSo,
+  token: addToken,
+  card: addCard,
+  apdu: addApdu,
+  serve: addServe,
+  virtual: addVirtual,
+};
 
-/** The program with all its commands. */
-export function createProgram(environment: Environment): Command {
+/**
+ * The program with its commands.
+ * @param args The command line: if it has names of commands, these are enough. Default: every command.
+ */
+export function createProgram(environment: Environment, args: readonly string[] = []): Command {
   const { stdout, stderr, env } = environment;
   const colours = coloursFor(stdout, env);
   const program = new Command("cryptoki")
@@ -102,7 +105,9 @@ export function createProgram(environment: Environment): Command {
       ) + EXIT_CODES,
     );
   addGlobalOptions(program);
-  for (const add of COMMANDS) add(program, environment);
+  const named = Object.keys(COMMANDS).filter((name) => args.includes(name));
+  const wanted = named.length > 0 && !args.includes("help") ? named : Object.keys(COMMANDS);
+  for (const name of wanted) COMMANDS[name]?.(program, environment);
   return program;
 }
 
@@ -140,8 +145,8 @@ export async function run(args: readonly string[], environment: Environment): Pr
 }
 
 async function outcome(args: readonly string[], environment: Environment): Promise<void> {
-  const program = createProgram(environment);
-  const names = program.commands.map((command) => command.name());
+  const program = createProgram(environment, args);
+  const names = Object.keys(COMMANDS);
   try {
     await program.parseAsync(completeVirtual(args, names), { from: "user" });
   } catch (error) {

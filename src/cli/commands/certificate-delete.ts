@@ -36,7 +36,7 @@ export function addCertificateDelete(certificate: Command, environment: Environm
       const { handle } = await requireCertificate(session, id);
       const subject = await session.value(handle).then(
         (der) => shownName(summarise(der).subject),
-        () => "somebody",
+        () => "an unreadable subject",
       );
       const name = placeName(token, id);
       await confirm(context, `the certificate of ${subject} in ${name} is deleted`, options);

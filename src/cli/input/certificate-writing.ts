@@ -83,7 +83,7 @@ export async function writeCertificate(
   const name = placeName(session.token, id);
   const before = await session.find({ [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: id });
   if (before.length > 0) {
-    const subjects = before.map(({ handle }) => session.value(handle).then(subjectOf, () => "somebody"));
+    const subjects = before.map(({ handle }) => session.value(handle).then(subjectOf, () => "an unreadable subject"));
     const old = (await Promise.all(subjects)).join(" and one of ");
     await confirm(
       session.context,

@@ -15,7 +15,7 @@ export function confirmationOption(command: Command): Command {
 }
 
 /**
- * Asks whether something on the card may be destroyed. Without a terminal there is nobody to ask: --yes must say so.
+ * Asks whether something on the card may be destroyed. Without a terminal it cannot ask, and --yes must answer.
  * @param consequence What is destroyed, as a sentence without its end: "the key in 9A is overwritten".
  * @throws {UsageError} without a terminal and --yes, or for any answer but y and yes; nothing was changed then.
  */
