@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { DataError, fromHex, toHex } from "../bytes/index.ts";
+import { DataError, fromHex, toHex, wipe } from "../bytes/index.ts";
 import { type CK_SESSION_HANDLE, CKA, CKO, isUri, parseUri, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
@@ -53,7 +53,7 @@ export class Keys {
    */
   async *find(query: KeyQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<Key> {
     const wanted = readQuery(query);
-    const found = await this.#access.inSession((session) => this.#find(session, wanted, signal), signal);
+    const found = await this.#find(wanted, signal);
     for (const key of found) if (await this.#fits(key, wanted, signal)) yield key;
   }
 
@@ -71,14 +71,17 @@ export class Keys {
     throw new TokenError("SEVERAL_OBJECTS", `${found.length} keys fit the query; describe one of them`, { candidates });
   }
 
-  async #find(session: CK_SESSION_HANDLE, wanted: WantedKey, signal?: AbortSignal): Promise<readonly Key[]> {
-    const { login } = this.#access;
-    const isLoggedIn = await login.isLoggedIn();
-    const classes = isLoggedIn ? [CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
-    const found = await this.#search(session, classes, wanted, signal);
+  async #find(wanted: WantedKey, signal?: AbortSignal): Promise<readonly Key[]> {
+    const access = this.#access;
+    const { login } = access;
+    const search = (classes: readonly number[]): Promise<readonly Key[]> =>
+      access.inSession((session) => this.#search(session, classes, wanted, signal), signal);
+    const isLoggedIn = await access.run(() => login.isLoggedIn(), signal);
+    const found = await search(isLoggedIn ? [CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY]);
     if (found.length > 0 || isLoggedIn || !login.canAsk) return found;
-    (await login.ensure(undefined, signal))?.fill(0);
-    return this.#search(session, [CKO.PRIVATE_KEY], wanted, signal);
+    const pin = await access.run(() => login.ensure(undefined, signal), signal);
+    if (pin) wipe(pin);
+    return search([CKO.PRIVATE_KEY]);
   }
 
   async #search(
