@@ -77,10 +77,16 @@ export async function readAll(data: DataInput, max: number, signals?: Signals): 
   return concat(...parts);
 }
 
+/** @throws {TokenError} BAD_INPUT for anything else than bytes: callers in JavaScript have no types. */
+export function requireBytes(bytes: unknown, what: string): asserts bytes is Uint8Array {
+  if (bytes instanceof Uint8Array) return;
+  throw new TokenError("BAD_INPUT", `${what} is a Uint8Array, not ${typeof bytes}`);
+}
+
 /** A copy, since the caller may use the bytes again. @throws {TokenError} BAD_INPUT for anything else than bytes. */
 export function copyBytes(bytes: Uint8Array, what: string): Uint8Array {
-  if (bytes instanceof Uint8Array) return Uint8Array.from(bytes);
-  throw new TokenError("BAD_INPUT", `${what} is a Uint8Array, not ${typeof bytes}`);
+  requireBytes(bytes, what);
+  return Uint8Array.from(bytes);
 }
 
 function isStream(data: unknown): data is ReadableStream<unknown> {

@@ -3,6 +3,7 @@ import { wipe } from "../bytes/index.ts";
 import { CKA, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenError } from "./error.ts";
+import { requireDescription } from "./keys.ts";
 
 /** Which data object is wanted: all that is given must be true of it. */
 export interface DataQuery {
@@ -31,6 +32,7 @@ export class DataObjects {
 
   /** The data objects that fit. Private ones are found after a login. */
   async *find(query: DataQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<DataObject> {
+    requireDescription(query, "a data object", ["label", "application"]);
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       const objects: DataObject[] = [];

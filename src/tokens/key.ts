@@ -1,4 +1,4 @@
-import { equalBytes, toHex, wipe } from "../bytes/index.ts";
+import { DataError, equalBytes, toHex, wipe } from "../bytes/index.ts";
 import { ecdsaToDer, Hasher } from "../crypto/index.ts";
 import {
   type CK_MECHANISM,
@@ -9,14 +9,15 @@ import {
   CKK,
   CKM,
   CKO,
+  CryptokiError,
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
-import type { CallOptions, Signals } from "../async/index.ts";
+import { type CallOptions, type Signals, untilAborted } from "../async/index.ts";
 import type { KeyQuery as WebKeyQuery, TokenCryptoKey } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
-import { TokenError } from "./error.ts";
+import { type LayerCode, TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
 import type { KeyInfo } from "./pin.ts";
 import { PublicKey } from "./public-key.ts";
@@ -87,11 +88,14 @@ export class Key implements KeyInfo {
       find: (template: Template) => access.find(session, template, signal),
       known: (object: CK_OBJECT_HANDLE, types: readonly number[]) => access.known(session, object, types, signal),
     };
-    const id = this.#id;
-    for (const objectClass of [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY]) {
-      const [object] = await source.find({ [CKA.CLASS]: objectClass, [CKA.ID]: id });
-      const found = object === undefined ? undefined : await publicHalfOf(source, object, id);
-      if (found) return PublicKey.of(found);
+    // A certificate without CKA_ID may be that of another key.
+    const hasId = this.#id.length > 0;
+    const classes = hasId ? [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
+    for (const objectClass of classes) {
+      for (const object of await this.#objects(session, objectClass, signal)) {
+        const found = await parsed(publicHalfOf(source, object, this.#id));
+        if (found) return PublicKey.of(found);
+      }
     }
     throw new TokenError("NO_OBJECT", `nothing on the token tells the public half of ${this.#name}`);
   }
@@ -209,8 +213,12 @@ export class Key implements KeyInfo {
     algorithm,
   }: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {}): Promise<TokenCryptoKey> {
     const access = this.#access;
-    const { keyStorage } = await access.run(() => access.webCrypto(signal), signal);
-    return keyStorage.privateKey({ id: this.#id, ...(algorithm !== undefined && { algorithm }) });
+    if (this.id === "") throw new TokenError("NOT_SUPPORTED", `${this.#name} has no CKA_ID to find it by`);
+    return access.run(async () => {
+      const { keyStorage } = await access.webCrypto(signal);
+      const query = { id: this.#id, ...(algorithm !== undefined && { algorithm }) };
+      return untilAborted(keyStorage.privateKey(query), signal).catch(fromWebCrypto);
+    }, signal);
   }
 
   /** Whether this is the key of `publicKey`. */
@@ -278,6 +286,18 @@ export class Key implements KeyInfo {
     }
   }
 
+  /** Objects of the key: those with its CKA_ID; without one, those with its label that have none either. */
+  async #objects(session: CK_SESSION_HANDLE, objectClass: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
+    const access = this.#access;
+    if (this.#id.length > 0) return access.find(session, { [CKA.CLASS]: objectClass, [CKA.ID]: this.#id }, signal);
+    const found: CK_OBJECT_HANDLE[] = [];
+    for (const object of await access.find(session, { [CKA.CLASS]: objectClass, [CKA.LABEL]: this.label }, signal)) {
+      const { [CKA.ID]: id } = await access.known(session, object, [CKA.ID], signal);
+      if (id === undefined || id.length === 0) found.push(object);
+    }
+    return found;
+  }
+
   async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
     const handle = await this.#find(session, signal);
     if (handle === undefined)
@@ -290,14 +310,24 @@ export class Key implements KeyInfo {
     const { login } = this.#access;
     // A module may give the number of an ended handle to another object.
     if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
-    const template = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: this.#id };
-    const [handle, ...others] = await this.#access.find(session, template, signal);
+    const [handle, ...others] = await this.#objects(session, CKO.PRIVATE_KEY, signal);
     if (others.length > 0) {
-      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have the CKA_ID ${this.id}`);
+      const shared = this.id === "" ? `the label "${this.label}" and no CKA_ID` : `the CKA_ID ${this.id}`;
+      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have ${shared}`);
     }
     this.#handle = handle;
     this.#login = login.count;
     return handle;
+  }
+}
+
+/** @throws {TokenError} BAD_INPUT for a public key that does not parse, or whose type is not known here. */
+async function parsed<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new TokenError("BAD_INPUT", `the key's public half cannot be used: ${cause.message}`, { cause });
   }
 }
 
@@ -306,6 +336,21 @@ async function inputOf(scheme: WholeScheme, data: DataInput, signals: Signals): 
   const hasher = new Hasher(scheme.hash);
   for await (const part of partsOf(data, signals)) hasher.update(part);
   return scheme.input(hasher.digest());
+}
+
+const WEB_CRYPTO_CODES: Readonly<Record<string, LayerCode>> = {
+  NotFoundError: "NO_OBJECT",
+  DataError: "SEVERAL_OBJECTS",
+  NotSupportedError: "KEY_CANNOT",
+  InvalidAccessError: "KEY_CANNOT",
+};
+
+/** The error of the Web Cryptography API as this layer has it. */
+function fromWebCrypto(error: unknown): never {
+  if (!(error instanceof DOMException)) throw error;
+  const { cause } = error as { readonly cause?: unknown };
+  if (cause instanceof CryptokiError) throw cause;
+  throw new TokenError(WEB_CRYPTO_CODES[error.name] ?? "BAD_INPUT", error.message, { cause: error });
 }
 
 function requireAgreement(own: PublicKey, other: PublicKey, name: string): void {
