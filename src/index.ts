@@ -63,6 +63,7 @@ export {
   StatusError,
   UnsupportedError,
 } from "./card/index.ts";
+export { type HostCrypto, HostCryptoMissingError, useHostCrypto } from "./crypto/index.ts";
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
 export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 export { profiles } from "./profiles.ts";

@@ -2,7 +2,6 @@
  * ISO/IEC 7816-3 and -4: command and response APDUs, status words, BER-TLV, answer to reset, the channel that carries
  * commands to a card, and the trace that shows them.
  */
-export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export {
   type Atr,
   type CardCapabilities,
@@ -15,6 +14,7 @@ export {
   supportsExtendedLength,
 } from "./atr.ts";
 export type { CallOptions } from "../async/index.ts";
+export { ByteReader, type Concealment, DataError } from "../bytes/index.ts";
 export { CardChannel, type ChannelOptions, type SendOptions, type Transmit, type TransmitOptions } from "./channel.ts";
 export {
   type CommandApdu,

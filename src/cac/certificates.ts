@@ -57,7 +57,7 @@ function readFirstCacCertificate(answer: Uint8Array): StoredCertificate {
  * The X.509 certificate, DER.
  * @throws {DataError} as {@link readStoredCertificate}.
  */
-export function inflated({ bytes, compressed }: StoredCertificate): Uint8Array {
+export function inflated({ bytes, compressed }: StoredCertificate): Promise<Uint8Array> {
   return readStoredCertificate(bytes, compressed);
 }
 

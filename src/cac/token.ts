@@ -9,7 +9,7 @@ import {
   type CardTokenInfo,
   changingPin,
   isAnswer,
-  isKeyResult,
+  isRsaResult,
   isMalformed,
   isToldVerified,
   isUnsupportedUse,
@@ -265,14 +265,14 @@ export class CacToken implements CardToken {
 
   #compute(place: AppletAddress, publicKey: Uint8Array, input: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     const primitive = "rsa-raw";
-    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(publicKey, primitive, input, result);
+    const isRight = (result: Uint8Array): boolean | undefined => isRsaResult(publicKey, primitive, input, result);
     return this.#session.optimisticallyAt(
       place,
       async (send, attempt) => {
         if (!this.#pin.isVerified) throw loginRequired();
         const result = wholeRsaResult(await sendBlock(send, input), input.length, isRight);
         if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-        return isRight(result) === true ? result : attempt.startOver();
+        return attempt.proved(result, isRight(result) === true);
       },
       options,
     );

@@ -9,7 +9,8 @@ import {
 } from "../async/index.ts";
 import { toHex } from "../bytes/index.ts";
 import { CardChannel, supportsExtendedLength, type Transmit } from "../apdu/index.ts";
-import { type CardConnection, PcscError, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/index.ts";
+import { PcscError } from "../pcsc/error.ts";
+import { type CardConnection, SCARD_DISPOSITION, SCARD_PROTOCOL } from "../pcsc/types.ts";
 import {
   CardAccessError,
   CardCancelledError,

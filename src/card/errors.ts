@@ -1,7 +1,7 @@
 import { CardError, MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { type CallOptions, signalOf } from "../async/index.ts";
 import { DataError } from "../bytes/index.ts";
-import { PcscError, type ScardErrorName } from "../pcsc/index.ts";
+import { PcscError, type ScardErrorName } from "../pcsc/error.ts";
 
 export type PinFailure =
   /** The card compared and refused; a try is spent. */

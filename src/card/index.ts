@@ -68,6 +68,7 @@ export {
   checkedResult,
   ecdsaResult,
   isKeyResult,
+  isRsaResult,
   isUnsupportedUse,
   mechanismsOfKeys,
   resultOfLength,

@@ -41,7 +41,28 @@ export class WrongResultError extends CardError {
  * @returns Undefined if the public key cannot check it: for a key agreement, for a decryption whose padding the card
  *   removed, and for an unsupported public key.
  */
-export function isKeyResult(
+export async function isKeyResult(
+  publicKey: Uint8Array | PublicKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  result: Uint8Array,
+): Promise<boolean | undefined> {
+  try {
+    const key = publicKey instanceof Uint8Array ? parsePublicKey(publicKey) : publicKey;
+    if (key.type === "rsa") return isRsaResult(key, primitive, input, result);
+    if (key.type === "ec") {
+      if (primitive === "ecdsa") return await verifyEcdsa(key, input, result);
+      return primitive === "ecdsa-sha1" ? await verifyEcdsa(key, digest("sha1", input), result) : undefined;
+    }
+    return key.type === "edwards" && primitive === "eddsa" ? await verifyEddsa(key, input, result) : undefined;
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
+/** As {@link isKeyResult}, at once, and for RSA keys alone: undefined for any other key. */
+export function isRsaResult(
   publicKey: Uint8Array | PublicKey,
   primitive: KeyPrimitive,
   input: Uint8Array,
@@ -49,18 +70,12 @@ export function isKeyResult(
 ): boolean | undefined {
   try {
     const key = publicKey instanceof Uint8Array ? parsePublicKey(publicKey) : publicKey;
-    if (key.type === "rsa") {
-      if (primitive === "rsa-pss") return isPssSignature(key, input, result);
-      if (primitive === "rsa-raw") return verifyRsaRaw(key, input, result);
-      // A block as long as the modulus is a ciphertext; a shorter one is signature input that the card pads.
-      if (primitive !== "rsa-pkcs1" || input.length === key.modulus.length) return undefined;
-      return verifyPkcs1(key, input, result);
-    }
-    if (key.type === "ec") {
-      if (primitive === "ecdsa") return verifyEcdsa(key, input, result);
-      return primitive === "ecdsa-sha1" ? verifyEcdsa(key, digest("sha1", input), result) : undefined;
-    }
-    return key.type === "edwards" && primitive === "eddsa" ? verifyEddsa(key, input, result) : undefined;
+    if (key.type !== "rsa") return undefined;
+    if (primitive === "rsa-pss") return isPssSignature(key, input, result);
+    if (primitive === "rsa-raw") return verifyRsaRaw(key, input, result);
+    // A block as long as the modulus is a ciphertext; anything shorter is what the card pads and signs.
+    if (primitive !== "rsa-pkcs1" || input.length === key.modulus.length) return undefined;
+    return verifyPkcs1(key, input, result);
   } catch (error) {
     if (error instanceof DataError) return undefined;
     throw error;
@@ -80,15 +95,14 @@ function isPssSignature(key: RsaPublicKey, input: Uint8Array, result: Uint8Array
  * @param publicKey As for {@link isKeyResult}; undefined if unknown.
  * @throws {WrongResultError}
  */
-export function checkedResult(
+export async function checkedResult(
   publicKey: Uint8Array | PublicKey | undefined,
   primitive: KeyPrimitive,
   input: Uint8Array,
   result: Uint8Array,
-): Uint8Array {
-  if (publicKey === undefined || isKeyResult(publicKey, primitive, input, result) !== false) return result;
-  wipe(result);
-  throw new WrongResultError();
+): Promise<Uint8Array> {
+  const isRight = publicKey === undefined ? undefined : await isKeyResult(publicKey, primitive, input, result);
+  return unlessWrong(isRight, result);
 }
 
 /**
@@ -102,7 +116,13 @@ export function safeResult(
   input: Uint8Array,
   result: Uint8Array,
 ): Uint8Array {
-  return primitive.startsWith("rsa") ? checkedResult(publicKey, primitive, input, result) : result;
+  return unlessWrong(publicKey && isRsaResult(publicKey, primitive, input, result), result);
+}
+
+function unlessWrong(isRight: boolean | undefined, result: Uint8Array): Uint8Array {
+  if (isRight !== false) return result;
+  wipe(result);
+  throw new WrongResultError();
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { CallOptions } from "../async/index.ts";
 import { SW } from "../apdu/index.ts";
 import { fromHex, toHex } from "../bytes/index.ts";
-import type { Pcsc, ReaderState } from "../pcsc/index.ts";
+import type { Pcsc, ReaderState } from "../pcsc/types.ts";
 import { Card, type CardOptions } from "./card.ts";
 import type { CardApplication } from "./contract.ts";
 import { callSignal, translatePcscErrors, toAccessError } from "./errors.ts";

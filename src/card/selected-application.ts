@@ -25,6 +25,11 @@ export interface Attempt {
   confirm(): Promise<void>;
   /** Starts the work again, with the application confirmed: the answer came from another application. */
   startOver(): never;
+  /**
+   * Gives `result` if it is right, and confirms the application by it: only a key of this application can have computed it. Otherwise
+   * starts the work again, as {@link startOver}.
+   */
+  proved<T>(result: T, isRight: boolean): T;
 }
 
 /**
@@ -153,6 +158,12 @@ class SelectionAttempt implements Attempt {
 
   startOver(): never {
     throw new StartOver();
+  }
+
+  proved<T>(result: T, isRight: boolean): T {
+    if (!isRight) this.startOver();
+    this.#application.confirmed();
+    return result;
   }
 }
 

@@ -16,14 +16,14 @@ const CONTAINER_HEADER = 4;
  * @param compressed What else the card says of it: false if nothing. The bytes themselves take precedence.
  * @throws {DataError} if there is none, or it does not decompress to at most 65,536 bytes.
  */
-export function readStoredCertificate(bytes: Uint8Array, compressed = false): Uint8Array {
-  const certificate = extractCertificate(inflated(bytes, compressed));
+export async function readStoredCertificate(bytes: Uint8Array, compressed = false): Promise<Uint8Array> {
+  const certificate = extractCertificate(await inflated(bytes, compressed));
   parseCertificate(certificate);
   return certificate;
 }
 
 /** Ignores the length in the header: the compressed data show their own end, and have a checksum. */
-function inflated(bytes: Uint8Array, compressed: boolean): Uint8Array {
+async function inflated(bytes: Uint8Array, compressed: boolean): Promise<Uint8Array> {
   if (bytes[0] === TAG.SEQUENCE) return bytes;
   const contained = bytes.subarray(CONTAINER_HEADER);
   if (bytes[0] === 0x01 && bytes[1] === 0x00 && isCompressed(contained)) return gunzip(contained, MAX_CERTIFICATE);

@@ -1,31 +1,8 @@
-/** Host-side cryptography over node:crypto: hashes, paddings, key and signature encodings, verification. */
-export { type AeadParameters, AuthenticationError, decryptCcm, decryptGcm, encryptCcm, encryptGcm } from "./aead.ts";
-export {
-  type BlockCipher,
-  blockLength,
-  type BlockStream,
-  blockStream,
-  counterStream,
-  decryptBlock,
-  type Direction,
-  encryptBlock,
-} from "./ciphers.ts";
-export {
-  Cmac,
-  digest,
-  gunzip,
-  Hasher,
-  hashLength,
-  type HashName,
-  hkdfExpand,
-  hkdfExtract,
-  HmacStream,
-  isCompressed,
-  pbkdf2Hmac,
-  randomBytes,
-  sameSecret,
-  x963Kdf,
-} from "./digests.ts";
+/**
+ * Host-side cryptography. `codec/` computes nothing secret and needs no runtime: encodings of keys and signatures, paddings, curves.
+ * `host/` is what the runtime computes, through one interface, {@link HostCrypto}: hashes, ciphers, keys of this process.
+ */
+export { type HashName, hashLength } from "./codec/hashes.ts";
 export {
   type Curve25519,
   curveInfo,
@@ -40,31 +17,9 @@ export {
   type NamedCurve,
   namesCurve25519,
   truncateDigest,
-} from "./elliptic-curve.ts";
-export {
-  decodeOaep,
-  decodePkcs1Encryption,
-  decodePkcs1Signature,
-  digestInfo,
-  encodeOaep,
-  encodePkcs1Encryption,
-  encodePkcs1Signature,
-  encodePss,
-  type OaepParameters,
-  type PssParameters,
-} from "./rsa-padding.ts";
-export { rsaPublic, verifyEcdsa, verifyEddsa, verifyPkcs1, verifyPss, verifyRsaRaw } from "./verify.ts";
-export { curve25519KeyFromRandom, ecKeyFromRandom, type RandomSource, rsaKeyFromRandom } from "./key-from-random.ts";
-export {
-  generateCurve25519Key,
-  generateEcKey,
-  generateRsaKey,
-  HostPrivateKey,
-  type RsaPrivateNumbers,
-} from "./private-key.ts";
-export { keyName, publicKeyName } from "./key-name.ts";
-export { type KeyWrap, unwrapKey, wrapKey } from "./key-wrap.ts";
-export { pssObjection, type PssLimits, type PssParameterLimits } from "./pss-limits.ts";
+} from "./codec/elliptic-curve.ts";
+export { keyName, publicKeyName } from "./codec/key-name.ts";
+export { pssObjection, type PssLimits, type PssParameterLimits } from "./codec/pss-limits.ts";
 export {
   type EcPublicKey,
   ecPublicKey,
@@ -79,4 +34,64 @@ export {
   type RsaPublicKey,
   rsaPublicKey,
   withoutLimits,
-} from "./public-key.ts";
+} from "./codec/public-key.ts";
+export {
+  decodePkcs1Signature,
+  digestInfo,
+  encodePkcs1Signature,
+  type OaepParameters,
+  type PssParameters,
+} from "./codec/rsa-padding.ts";
+export {
+  blockLength,
+  blockStream,
+  counterStream,
+  decryptBlock,
+  decryptCcm,
+  decryptGcm,
+  encryptBlock,
+  encryptCcm,
+  encryptGcm,
+} from "./host/ciphers.ts";
+export { HostCryptoMissingError, useHostCrypto } from "./host/current.ts";
+export {
+  Cmac,
+  digest,
+  gunzip,
+  Hasher,
+  hkdfExpand,
+  hkdfExtract,
+  HmacStream,
+  isCompressed,
+  pbkdf2Hmac,
+  randomBytes,
+  sameSecret,
+  x963Kdf,
+} from "./host/digests.ts";
+export {
+  type AeadParameters,
+  AuthenticationError,
+  type BlockCipher,
+  type BlockStream,
+  type Direction,
+  type HostCipherOptions,
+  type HostCrypto,
+  type HostHash,
+  type HostKey,
+  type HostMac,
+  type KeyKind,
+  type MaybePromise,
+  type PrivateKeyForm,
+  type RsaPrivateNumbers,
+  type SealedMessage,
+} from "./host/host-crypto.ts";
+export {
+  curve25519KeyFromRandom,
+  ecKeyFromRandom,
+  type RandomSource,
+  rsaKeyFromRandom,
+} from "./host/key-from-random.ts";
+export { type KeyWrap, unwrapKey, wrapKey } from "./host/key-wrap.ts";
+export { decodeOaep, decodePkcs1Encryption, encodeOaep, encodePkcs1Encryption, encodePss } from "./host/padding.ts";
+export { generateCurve25519Key, generateEcKey, generateRsaKey, HostPrivateKey } from "./host/private-key.ts";
+export { rsaPublic, verifyEcdsa, verifyEddsa, verifyPkcs1, verifyPss, verifyRsaRaw } from "./host/verify.ts";

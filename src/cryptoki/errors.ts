@@ -169,7 +169,7 @@ function returnValue(error: unknown): number {
   if (error instanceof UnsupportedError) return CKR.FUNCTION_NOT_SUPPORTED;
   if (error instanceof StatusError) return STATUS.get(error.sw) ?? CKR.DEVICE_ERROR;
   if (error instanceof MalformedAnswerError || error instanceof CardError) return CKR.DEVICE_ERROR;
-  // Caller input was validated earlier (blame), so a DataError here is the card's.
+  // Caller input was validated earlier (asCallerError), so a DataError here is the card's.
   if (error instanceof DataError) return CKR.DEVICE_ERROR;
   if (isAbort(error)) return CKR.FUNCTION_CANCELED;
   return CKR.GENERAL_ERROR;
@@ -194,7 +194,18 @@ export function asCallerError<T>(rv: number, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    throw new CryptokiError(rv, error.message, { cause: error });
+    throw callerError(rv, error);
   }
 }
+
+/** As {@link asCallerError}, for asynchronous work. */
+export async function asCallerErrorAsync<T>(rv: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw callerError(rv, error);
+  }
+}
+
+const callerError = (rv: number, error: unknown): unknown =>
+  error instanceof DataError ? new CryptokiError(rv, error.message, { cause: error }) : error;

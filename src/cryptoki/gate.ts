@@ -50,7 +50,9 @@ export class Gate {
     for (const { functions } of chapters) {
       for (const [name, entry] of Object.entries(functions)) {
         const method = function (this: Gate, ...args: unknown[]): Promise<unknown> {
-          return this.#call(name, entry, args);
+          const { tracer } = this.#module;
+          if (!tracer.listening) return this.#run(entry, args);
+          return tracer.trace(name as FunctionName, entry, args, () => this.#run(entry, args));
         };
         Object.defineProperty(method, "name", { value: name });
         Object.defineProperty(method, "length", { value: entry.parameters.length });
@@ -59,19 +61,14 @@ export class Gate {
     }
   }
 
-  #call(name: string, entry: AnyEntry, args: unknown[]): Promise<unknown> {
-    const { tracer } = this.#module;
-    const run = (): Promise<unknown> => this.#run(entry, args);
-    return tracer.listening ? tracer.trace(name as FunctionName, entry, args, run) : run();
-  }
-
   async #run(entry: AnyEntry, args: unknown[]): Promise<unknown> {
     try {
       const count = entry.parameters.length;
       const signal = signalOf(args[count] as CallOptions | undefined, badArgument);
       throwIfAborted(signal, cancelled);
       // A caller in JavaScript may leave arguments out; the signal comes after all of them.
-      const values = Array.from({ length: count }, (_, index) => args[index]);
+      const values = args.slice(0, count);
+      while (values.length < count) values.push(undefined);
       const { application } = this.#module;
       if (!entry.anyTime && !application) throw new CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED);
       const work = entry.anyTime

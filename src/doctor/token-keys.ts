@@ -17,7 +17,7 @@ import { agreement, isDer, KEY_CHECKS, type Login, ROUNDS } from "./piv/keys.ts"
 interface TokenProof {
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
-  readonly isRight: (result: Uint8Array) => boolean;
+  readonly isRight: (result: Uint8Array) => boolean | Promise<boolean>;
 }
 
 /** RSA results are as long as the modulus; signatures and secrets of EC keys have one form. */
@@ -57,7 +57,7 @@ export async function proveKey(
     // A result of a wrong form is reported as such, not as a wrong key.
     if (odd !== undefined) examination.found(RESULT_FORM, where, odd);
     else if (!result) throw refusal;
-    else if (!isRight(result)) {
+    else if (!(await isRight(result))) {
       examination.found(KEY_CHECKS.MISMATCH, where, "Its result does not match its public key.");
     } else continue;
     return;
@@ -99,7 +99,7 @@ async function proofsOf(key: CardPrivateKey, publicKey: Uint8Array): Promise<rea
   const signature = (primitive: KeyPrimitive, input: Uint8Array): TokenProof => ({
     primitive,
     input,
-    isRight: (result) => isKeyResult(publicKey, primitive, input, result) === true,
+    isRight: async (result) => (await isKeyResult(publicKey, primitive, input, result)) === true,
   });
   const parsed = parsePublicKey(publicKey);
   const proofs: TokenProof[] = [];

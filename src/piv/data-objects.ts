@@ -196,7 +196,7 @@ const COMPRESSED = 0x01;
  * than gzip, or pad the object with zeros.
  * @throws {DataError} if there is none, or it does not decompress to at most 65,536 bytes.
  */
-export function readCertificate(value: Uint8Array): Uint8Array {
+export async function readCertificate(value: Uint8Array): Promise<Uint8Array> {
   const objects = readTlvs(value, "certificate object");
   const certificate = findTlv(objects, 0x70);
   if (!certificate || certificate.length === 0) throw new DataError("certificate object: no certificate in it");

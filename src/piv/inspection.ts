@@ -40,7 +40,7 @@ export interface InspectedProof {
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
   /** ECDSA as r || s. */
-  readonly isRight: (result: Uint8Array) => boolean;
+  readonly isRight: (result: Uint8Array) => boolean | Promise<boolean>;
 }
 
 /** The card's answer to a use of a key. */
@@ -100,7 +100,7 @@ export class PivInspection {
    * The certificate, DER, from the value of a certificate object.
    * @throws {DataError} as in the driver, which shows this certificate.
    */
-  certificate(value: Uint8Array): Uint8Array {
+  certificate(value: Uint8Array): Promise<Uint8Array> {
     return readCertificate(value);
   }
 
@@ -159,7 +159,7 @@ export class PivInspection {
       let written: Uint8Array | undefined;
       try {
         written = readAuthentication(data);
-        const right = isRight(read(written));
+        const right = await isRight(read(written));
         return right || attempt.confirmed ? { sw, right, written } : attempt.startOver();
       } catch (error) {
         if (!isMalformed(error)) throw error;

@@ -11,7 +11,7 @@ import { concat, DataError } from "../bytes/index.ts";
 import {
   CardError,
   ecdsaResult,
-  isKeyResult,
+  isRsaResult,
   isUnsupportedUse,
   type KeyPrimitive,
   type KeyType,
@@ -63,7 +63,7 @@ export function keyUse(key: UsableKey, primitive: KeyPrimitive, input: Uint8Arra
     if (input.length * 8 !== type.modulusBits) {
       throw new DataError(`a block of ${input.length} bytes for an RSA key of ${type.modulusBits} bits`);
     }
-    const isRight = (result: Uint8Array): boolean | undefined => isKeyResult(type, primitive, input, result);
+    const isRight = (result: Uint8Array): boolean | undefined => isRsaResult(type, primitive, input, result);
     return {
       command: sign(algorithm, slot.reference, input),
       read: (response) => wholeRsaResult(response, input.length, isRight),

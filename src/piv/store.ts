@@ -97,14 +97,14 @@ export class PivStore {
    * Returns the result of `parse` for the certificate object of `slot`. A parse error is the card's fault, not the
    * caller's; the object is read once more before it counts.
    */
-  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => T): Promise<T> {
+  async #parsed<T>(slot: KeySlot, parse: (value: Uint8Array) => Promise<T>): Promise<T> {
     const name = `certificate ${referenceName(slot)}`;
     try {
       return await readTwiceIfMalformed(async () => {
         const value = await this.read(slot.certificate);
         if (!value) throw new StatusError(`GET DATA ${name}`, SW.FILE_NOT_FOUND);
         try {
-          return parse(value);
+          return await parse(value);
         } catch (error) {
           if (!this.#readAgain.has(slot.certificate)) this.#objects.delete(slot.certificate);
           this.#readAgain.add(slot.certificate);
@@ -345,7 +345,7 @@ export class PivStore {
   }
 
   #certifiedKey(slot: KeySlot): Promise<Uint8Array> {
-    return this.#parsed(slot, (value) => parseCertificate(readCertificate(value)).subjectPublicKeyInfo);
+    return this.#parsed(slot, async (value) => parseCertificate(await readCertificate(value)).subjectPublicKeyInfo);
   }
 
   async #readChuid(): Promise<Chuid> {

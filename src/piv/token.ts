@@ -298,7 +298,7 @@ export class PivToken implements CardToken {
     return this.#session.run(async (exchange, attempt) => {
       const result = await send(exchange);
       if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
-      return isKeyResult(publicKey, primitive, input, result) === true ? result : attempt.startOver();
+      return attempt.proved(result, (await isKeyResult(publicKey, primitive, input, result)) === true);
     }, options);
   }
 

@@ -316,7 +316,7 @@ export class Pkcs15Token implements CardToken {
     const work: KeyWork = {
       environment: environmentName(use),
       checkable: publicKey !== undefined && operation !== "derive",
-      isRight: (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
+      isRight: async (result) => publicKey && isKeyResult(publicKey, primitive, input, result),
       checked: (result) => safeResult(publicKey, primitive, input, result),
       requireLogin: () => {
         if (guard && !this.#application.isVerified(guard)) throw loginRequired(key);

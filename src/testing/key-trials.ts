@@ -65,10 +65,13 @@ function checked(
     primitive,
     input,
     isSecret,
-    judge: (result) => {
+    judge: async (result) => {
       if (length !== undefined)
         check(result.length === length, `a result of ${result.length} bytes, and not ${length}`);
-      check(isKeyResult(publicKey, primitive, input, result) === true, "the result does not verify with publicKey()");
+      check(
+        (await isKeyResult(publicKey, primitive, input, result)) === true,
+        "the result does not verify with publicKey()",
+      );
     },
   };
 }

@@ -96,20 +96,16 @@ export class PublicKey {
    * @throws {TokenError} KEY_CANNOT for a key that does not sign.
    */
   async verify(data: Uint8Array, signature: Uint8Array, scheme: SignatureScheme = {}): Promise<boolean> {
-    return Promise.resolve(this.#verifies(data, signature, scheme));
-  }
-
-  #verifies(data: Uint8Array, signature: Uint8Array, scheme: SignatureScheme): boolean {
     const { hash, pss, encoding } = schemeFor(this.algorithm, scheme);
     requireBytes(data, "the data");
     requireBytes(signature, "the signature");
     const key = this.parsed;
     try {
-      if (key.type === "edwards") return verifyEddsa(key, data, signature);
+      if (key.type === "edwards") return await verifyEddsa(key, data, signature);
       if (hash === undefined || key.type === "montgomery") return false;
       const hashed = digest(hash, data);
       if (key.type === "ec") {
-        return verifyEcdsa(key, hashed, encoding === "der" ? ecdsaFromDer(signature, key.curve) : signature);
+        return await verifyEcdsa(key, hashed, encoding === "der" ? ecdsaFromDer(signature, key.curve) : signature);
       }
       if (pss) return verifyPss(key, hashed, pss, signature);
       return verifyPkcs1(key, digestInfo(hash, hashed), signature);

@@ -29,32 +29,32 @@ const flipped = (bytes: Uint8Array, at = 100): Uint8Array =>
   bytes.map((octet, index) => octet ^ (index === at ? 1 : 0));
 
 describe("an RSA result", () => {
-  test.each(["rsa-raw", "rsa-pkcs1"] as const)("of %s is told from any other by the public key", (primitive) => {
+  test.each(["rsa-raw", "rsa-pkcs1"] as const)("of %s is told from any other by the public key", async (primitive) => {
     const input = primitive === "rsa-raw" ? BLOCK : INFO;
     const result = SIGNATURE.slice();
-    expect(isKeyResult(SPKI, primitive, input, result)).toBe(true);
-    expect(isKeyResult(parsePublicKey(SPKI), primitive, input, result)).toBe(true);
-    expect(checkedResult(SPKI, primitive, input, result)).toBe(result);
+    expect(await isKeyResult(SPKI, primitive, input, result)).toBe(true);
+    expect(await isKeyResult(parsePublicKey(SPKI), primitive, input, result)).toBe(true);
+    expect(await checkedResult(SPKI, primitive, input, result)).toBe(result);
     for (const wrong of [flipped(SIGNATURE), new Uint8Array(256), new Uint8Array(256).fill(0xff), SIGNATURE.slice(1)]) {
-      expect(isKeyResult(SPKI, primitive, input, wrong)).toBe(false);
+      expect(await isKeyResult(SPKI, primitive, input, wrong)).toBe(false);
     }
   });
 
-  test("that does not verify is wiped, and not given", () => {
+  test("that does not verify is wiped, and not given", async () => {
     const wrong = flipped(SIGNATURE);
-    expect(() => checkedResult(SPKI, "rsa-raw", BLOCK, wrong)).toThrow(
+    await expect(checkedResult(SPKI, "rsa-raw", BLOCK, wrong)).rejects.toThrow(
       "does not verify with the public key on the card",
     );
     expect(wrong).toEqual(new Uint8Array(256));
   });
 
-  test("cannot be checked without the public key, with one that no host computes with, or where the card took padding off", () => {
+  test("cannot be checked without the public key, with one that no host computes with, or where the card took padding off", async () => {
     const wrong = flipped(SIGNATURE);
-    expect(checkedResult(undefined, "rsa-raw", BLOCK, wrong)).toBe(wrong);
-    expect(checkedResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBe(wrong);
-    expect(isKeyResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBeUndefined();
-    expect(isKeyResult(SPKI, "rsa-pkcs1", SIGNATURE, utf8("plaintext"))).toBeUndefined();
-    expect(isKeyResult(SPKI, "ecdh", BLOCK, SIGNATURE)).toBeUndefined();
+    expect(await checkedResult(undefined, "rsa-raw", BLOCK, wrong)).toBe(wrong);
+    expect(await checkedResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBe(wrong);
+    expect(await isKeyResult(fromHex("3000"), "rsa-raw", BLOCK, wrong)).toBeUndefined();
+    expect(await isKeyResult(SPKI, "rsa-pkcs1", SIGNATURE, utf8("plaintext"))).toBeUndefined();
+    expect(await isKeyResult(SPKI, "ecdh", BLOCK, SIGNATURE)).toBeUndefined();
   });
 
   test("may lack one leading zero, and more only where it is known to be the key's", () => {

@@ -113,6 +113,29 @@ describe("optimistic work", () => {
     expect(inReader.commands).toEqual([USE]);
   });
 
+  test("a right result confirms the application for the transaction; a wrong one starts over", async () => {
+    await useOptimistically();
+    inReader.lies = true;
+    await visit();
+    const seen: boolean[] = [];
+    const prove = (): Promise<string> =>
+      ours.runOptimistically(async (exchange, attempt) => {
+        const result = await use(exchange);
+        seen.push(attempt.confirmed);
+        return attempt.confirmed ? result : attempt.proved(result, result === "900d");
+      });
+    const hold = await card.hold();
+    expect([await prove(), await prove()]).toEqual(["900d", "900d"]);
+    await hold[Symbol.asyncDispose]();
+    expect(seen).toEqual([false, true, true]);
+    seen.length = 0;
+    const another = await card.hold();
+    expect([await prove(), await prove()]).toEqual(["900d", "900d"]);
+    await another[Symbol.asyncDispose]();
+    // The first result of a transaction is proved, the next need no proof.
+    expect(seen).toEqual([false, true]);
+  });
+
   test("starts over where another application refused", async () => {
     await useOptimistically();
     await visit();

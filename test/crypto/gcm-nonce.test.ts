@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { toHex } from "../../src/bytes/index.ts";
 import { AuthenticationError, decryptGcm, encryptGcm } from "../../src/crypto/index.ts";
-import { equivalentGcmNonce } from "../../src/crypto/aead.ts";
+import { equivalentGcmNonce } from "../../src/crypto/host/node/aead.ts";
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const aesKey = fc.oneof(bytes(16), bytes(24), bytes(32));

@@ -93,7 +93,7 @@ describe("the cached card state", () => {
     await token.use(key, "rsa-pkcs1", INPUT);
     await connected.release();
     card.commands.length = 0;
-    expect(isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
+    expect(await isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
     expect(kinds(card)).toEqual(["PSO"]);
   });
 
@@ -111,7 +111,7 @@ describe("the cached card state", () => {
       if (command.startsWith("0022")) card.script.set(pso, right);
       return undefined;
     };
-    expect(isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
+    expect(await isKeyResult(publicKey, "rsa-pkcs1", INPUT, await token.use(key, "rsa-pkcs1", INPUT))).toBe(true);
     expect(kinds(card)).toEqual(["PSO", "SELECT", "MSE", "PSO"]);
   });
 

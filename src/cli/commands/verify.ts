@@ -69,7 +69,7 @@ export function addVerify(program: Command, environment: Environment): void {
       const key = await findKey(context, options, uri);
       const scheme = signatureScheme(key, options);
       const signature = readSignature(bytes, key, options.format);
-      const valid = signature !== undefined && verifySignature(scheme, key, data, signature);
+      const valid = signature !== undefined && (await verifySignature(scheme, key, data, signature));
       const { print } = context;
       if (print.json) print.document({ valid, mechanism: `CKM_${scheme.name}`, key: keyName(key) });
       else if (valid) print.line(`${print.colours.green("Valid")}: ${scheme.name} with ${keyName(key)}`);

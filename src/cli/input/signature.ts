@@ -176,12 +176,12 @@ export function readSignature(bytes: Uint8Array, key: SigningKey, format?: Signa
 }
 
 /** Whether `signature`, in PKCS #11's format, is the key's over `data`; computed on the host. */
-export function verifySignature(
+export async function verifySignature(
   { family, hash }: SignatureScheme,
   key: SigningKey,
   data: Uint8Array,
   signature: Uint8Array,
-): boolean {
+): Promise<boolean> {
   const hashed = hash === undefined ? data : digest(hash, data);
   if (key.type === "ec") return verifyEcdsa(key, hashed, signature);
   if (key.type === "edwards") return verifyEddsa(key, data, signature);

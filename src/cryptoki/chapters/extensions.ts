@@ -1,5 +1,5 @@
 import type { CallOptions } from "../../async/index.ts";
-import type { Pcsc } from "../../pcsc/index.ts";
+import type { Pcsc } from "../../pcsc/types.ts";
 import type { Application } from "../application.ts";
 import { CKR } from "../constants/ckr.ts";
 import type { CryptoEngine } from "../engines.ts";

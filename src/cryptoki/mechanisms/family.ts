@@ -79,7 +79,7 @@ export interface SignatureScheme {
    */
   sign(key: KeyUser, message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Whether `signature`, which is {@link signatureLength} long, is the key's over `message`. Errors as {@link sign}. */
-  verify(message: Uint8Array, signature: Uint8Array): boolean;
+  verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
   /** Recovers the message from the signature. @throws {CryptokiError} CKR_SIGNATURE_INVALID. */
   recover?(signature: Uint8Array): Uint8Array;
 }

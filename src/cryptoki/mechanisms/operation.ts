@@ -90,9 +90,9 @@ export class SchemeSigner extends SchemeOperation implements Signer {
 
 /** Verifies by a scheme. */
 export class SchemeVerifier extends SchemeOperation implements Verifier {
-  final(signature: Uint8Array): void {
+  async final(signature: Uint8Array): Promise<void> {
     if (signature.length !== this.scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
-    if (!this.scheme.verify(this.message(), signature)) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+    if (!(await this.scheme.verify(this.message(), signature))) throw new CryptokiError(CKR.SIGNATURE_INVALID);
   }
 }
 

@@ -16,7 +16,7 @@ import { sameValue } from "../attributes/template.ts";
 import { CKK } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKR } from "../constants/ckr.ts";
-import { asCallerError, CryptokiError } from "../errors.ts";
+import { asCallerError, asCallerErrorAsync, CryptokiError } from "../errors.ts";
 import { curveOf, curveParameters } from "./card-keys.ts";
 import type { KeyMaterial, PrivateKey } from "./object-copy.ts";
 
@@ -98,14 +98,12 @@ class SoftwarePrivateKey implements PrivateKey {
   }
 
   /** @throws {CryptokiError} CKR_KEY_HANDLE_INVALID after {@link wipe}; CKR_ENCRYPTED_DATA_INVALID for a number not below the modulus. */
-  use(primitive: KeyPrimitive, input: Uint8Array): Promise<Uint8Array> {
-    return Promise.resolve().then(() => {
-      const key = this.#key;
-      if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
-      const own = this.#primitives.find((each) => each === primitive);
-      if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
-      return asCallerError(BLAMED[own], () => key.compute(own, input));
-    });
+  async use(primitive: KeyPrimitive, input: Uint8Array): Promise<Uint8Array> {
+    const key = this.#key;
+    if (!key) throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the key was destroyed meanwhile");
+    const own = this.#primitives.find((each) => each === primitive);
+    if (!own) throw new CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED);
+    return asCallerErrorAsync(BLAMED[own], () => key.compute(own, input));
   }
 
   wipe(): void {

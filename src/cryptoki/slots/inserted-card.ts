@@ -9,7 +9,7 @@ import {
   connectCard,
   type ReaderFacts,
 } from "../../card/index.ts";
-import type { Pcsc } from "../../pcsc/index.ts";
+import type { Pcsc } from "../../pcsc/types.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError, isGone } from "../errors.ts";
 import { cardObject } from "../objects/card-objects.ts";

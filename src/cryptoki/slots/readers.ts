@@ -1,5 +1,5 @@
 import { followReaders, type ReaderFacts } from "../../card/index.ts";
-import type { ReaderState } from "../../pcsc/index.ts";
+import type { ReaderState } from "../../pcsc/types.ts";
 import { type ReaderSlot, type CardEnvironment, InsertedCard } from "./inserted-card.ts";
 import type { Token } from "./token.ts";
 

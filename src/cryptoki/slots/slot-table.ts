@@ -1,5 +1,5 @@
 import { type CardFinding, type CardOptions, type CardProfile, CardRecognition } from "../../card/index.ts";
-import type { Pcsc } from "../../pcsc/index.ts";
+import type { Pcsc } from "../../pcsc/types.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import type { CardEnvironment } from "./inserted-card.ts";

@@ -1,6 +1,6 @@
 import { SW } from "../../apdu/index.ts";
 import { DataError, equalBytes } from "../../bytes/index.ts";
-import { isKeyResult, UnsupportedError } from "../../card/index.ts";
+import { isKeyResult, isRsaResult, UnsupportedError } from "../../card/index.ts";
 import {
   curveInfo,
   digestInfo,
@@ -154,7 +154,7 @@ async function proofFor(slot: InspectedSlot, publicKey: Uint8Array): Promise<Ins
       publicKey,
       primitive: "ecdsa",
       input,
-      isRight: (result) => isKeyResult(publicKey, "ecdsa", input, result) === true,
+      isRight: async (result) => (await isKeyResult(publicKey, "ecdsa", input, result)) === true,
     };
   }
   if (key.type !== "rsa") throw new DataError("a key of a type that PIV does not have");
@@ -166,7 +166,7 @@ async function proofFor(slot: InspectedSlot, publicKey: Uint8Array): Promise<Ins
     return { publicKey, primitive: "rsa-raw", input: rsaPublic(key, plain), isRight };
   }
   const input = encodePkcs1Signature(digestInfo("sha256", randomBytes(32)), size);
-  const isRight = (result: Uint8Array): boolean => isKeyResult(publicKey, "rsa-raw", input, result) === true;
+  const isRight = (result: Uint8Array): boolean => isRsaResult(publicKey, "rsa-raw", input, result) === true;
   return { publicKey, primitive: "rsa-raw", input, isRight };
 }
 
@@ -184,7 +184,7 @@ export async function agreement(publicKey: Uint8Array, key: EcPublicKey): Promis
     const other = await generateEcKey(key.curve);
     if (other.publicKey.type !== "ec") throw new DataError("not an EC key");
     input = Uint8Array.from(other.publicKey.point);
-    expected = Uint8Array.from(other.compute("ecdh", key.point));
+    expected = Uint8Array.from(await other.compute("ecdh", key.point));
   }
   return { publicKey, primitive: "ecdh", input, isRight: (result) => equalBytes(result, expected) };
 }

@@ -135,7 +135,7 @@ export async function examineSlots(
       continue;
     }
     if (slot.retired !== undefined) retired.push(slot.retired);
-    const facts = readSlot(patient, where, answer.value);
+    const facts = await readSlot(patient, where, answer.value);
     if (!facts) continue;
     if (await hasKey(patient, slot, where)) found.push({ slot, facts });
     await judge.judge(where, facts);
@@ -157,11 +157,11 @@ export async function examineSlots(
 const isIdentified = ({ name }: InspectedSlot): boolean => name === "9A" || name === "9E";
 
 /** Checks the stored form and the contents of a certificate. */
-function readSlot(
+async function readSlot(
   { examination, inspection, judge }: PivPatient,
   where: string,
   value: Uint8Array,
-): CertificateFacts | undefined {
+): Promise<CertificateFacts | undefined> {
   const stored = valueOf(value, TAG.CERTIFICATE);
   const info = valueOf(value, TAG.INFO);
   const storage = (text: string): void => {
@@ -179,7 +179,7 @@ function readSlot(
   }
   let der: Uint8Array;
   try {
-    der = inspection.certificate(value);
+    der = await inspection.certificate(value);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     examination.found(CERTIFICATE_CHECKS.UNREADABLE, where, `The driver cannot read it: ${error.message}.`);

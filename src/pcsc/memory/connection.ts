@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { type CallOptions, Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
@@ -43,8 +42,6 @@ export class MemoryConnection implements CardConnection, Tenant {
   constructor(slot: MemorySlot, options: MemoryConnectionOptions) {
     this.#slot = slot;
     this.#options = options;
-    // Every pending call adds a listener; there may be many.
-    setMaxListeners(0, this.#closing.signal);
   }
 
   get reader(): string {

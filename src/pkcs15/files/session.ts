@@ -85,7 +85,7 @@ export interface KeyWork {
   /** Replaces an error of the two within the same transaction: it may ask the card for the cause. */
   readonly explain: (turn: CardSession, error: unknown) => Promise<unknown>;
   /** Whether a result is the key's; undefined if that is unknown without an exchange. */
-  readonly isRight: (result: Uint8Array) => boolean | undefined;
+  readonly isRight: (result: Uint8Array) => Promise<boolean | undefined>;
   /** Whether {@link isRight} can check the result. */
   readonly checkable: boolean;
   /**
@@ -171,7 +171,7 @@ export class Pkcs15Session {
           if (error instanceof CardError) return undefined;
           throw error;
         });
-        const isRight = result !== undefined && work.isRight(result) === true;
+        const isRight = result !== undefined && (await work.isRight(result)) === true;
         this.#cache.checked(isRight ? work.environment : undefined);
         return isRight ? result : attempt.startOver();
       }

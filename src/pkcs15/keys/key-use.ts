@@ -2,7 +2,7 @@ import { type CommandApdu, readTlvs } from "../../apdu/index.ts";
 import { concat, concatSecret, DataError } from "../../bytes/index.ts";
 import {
   ecdsaResult,
-  isKeyResult,
+  isRsaResult,
   type KeyPrimitive,
   sharedSecret,
   UnsupportedError,
@@ -89,7 +89,7 @@ export function leftPadded(input: Uint8Array, length: number): Uint8Array {
 export function wholeBlock({ key, primitive, input }: KeyRequest): (answer: Uint8Array) => Uint8Array {
   const { publicKey } = key;
   const isRight = (result: Uint8Array): boolean | undefined =>
-    publicKey && isKeyResult(publicKey, primitive, input, result);
+    publicKey && isRsaResult(publicKey, primitive, input, result);
   return (answer) => wholeRsaResult(answer, key.bytes, isRight);
 }
 

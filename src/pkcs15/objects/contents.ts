@@ -288,11 +288,16 @@ export class CardContents {
    * Parses {@link value} with `parse`; reads it once more if it does not parse.
    * @throws {DataError} as `parse`; as {@link value}.
    */
-  parsed<T>(value: ObjectValue, where: string, options: ValueOptions, parse: (bytes: Uint8Array) => T): Promise<T> {
+  parsed<T>(
+    value: ObjectValue,
+    where: string,
+    options: ValueOptions,
+    parse: (bytes: Uint8Array) => T | Promise<T>,
+  ): Promise<T> {
     return readTwiceIfMalformed(async () => {
       const bytes = await this.value(value, where, options);
       try {
-        return parse(bytes);
+        return await parse(bytes);
       } catch (error) {
         if (value.kind === "file") {
           const df = this.session.applicationDf;

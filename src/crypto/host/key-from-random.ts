@@ -1,15 +1,13 @@
-import { checkPrime } from "node:crypto";
-import { promisify } from "node:util";
-import { DataError, wipe } from "../bytes/index.ts";
-import { curveInfo, inverse, type NamedCurve, toBytes, toNumber } from "./elliptic-curve.ts";
+import { DataError, wipe } from "../../bytes/index.ts";
+import { curveInfo, type NamedCurve } from "../codec/elliptic-curve.ts";
+import { inverse, toBytes, toNumber } from "../codec/modular.ts";
+import { hostCrypto } from "./current.ts";
 import { HostPrivateKey } from "./private-key.ts";
 
-// Keys from random bytes of an engine: OpenSSL, which makes keys otherwise, takes its own and no others.
+// Keys from random bytes of an engine: the host, which makes keys otherwise, takes its own and no others.
 
 /** Gives as many random bytes as it is asked for; the caller's to wipe. */
 export type RandomSource = (length: number) => Promise<Uint8Array>;
-
-const isPrime = promisify(checkPrime);
 
 /** Many more than a good source ever needs; a source that always gives the same must not be asked for ever. */
 const EC_TRIES = 64;
@@ -88,7 +86,7 @@ async function prime(bits: number, exponent: bigint, random: RandomSource, other
     wipe(bytes);
     const near = other !== undefined && candidate - other < distance && other - candidate < distance;
     if (near || !isCoprime(candidate - 1n, exponent)) continue;
-    if (await isPrime(candidate)) return candidate;
+    if (await hostCrypto().isPrime(candidate)) return candidate;
   }
   throw new DataError("the random numbers make no primes");
 }

@@ -1,6 +1,5 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { berToDer, derBitString, derNull, derOid, DerReader, derSequence, derUnsigned, TAG } from "../asn1/index.ts";
-import { concat, DataError, utf8 } from "../bytes/index.ts";
+import { berToDer, derBitString, derNull, derOid, DerReader, derSequence, derUnsigned, TAG } from "../../asn1/index.ts";
+import { concat, DataError, utf8 } from "../../bytes/index.ts";
 import { curveInfo, decodeEcParameters, decodeEcPoint, encodeEcParameters, type NamedCurve } from "./elliptic-curve.ts";
 import { encodePssLimits, type PssLimits, readPssLimits } from "./pss-limits.ts";
 
@@ -203,26 +202,6 @@ export function withoutLimits(key: PublicKey): PublicKey {
   return key.type === "rsa" ? rsaPublicKey(key.modulus, key.publicExponent) : key;
 }
 
-/** Keys that were imported: a card's key is imported once, however often results are checked with it. */
-const IMPORTED = new WeakMap<PublicKey, KeyObject>();
-
-/**
- * `key` as Node's crypto takes it.
- * @throws {DataError} if OpenSSL refuses it, as it does with a point that is not on its curve.
- */
-export function importPublicKey(key: PublicKey): KeyObject {
-  const known = IMPORTED.get(key);
-  if (known) return known;
-  try {
-    const spki = Buffer.from(encodePublicKey(withoutLimits(key)));
-    const imported = createPublicKey({ key: spki, format: "der", type: "spki" });
-    IMPORTED.set(key, imported);
-    return imported;
-  } catch (cause) {
-    throw new DataError("public key: refused, not a valid key", { cause });
-  }
-}
-
 function withoutZeros(number: Uint8Array): Uint8Array {
   const start = number.findIndex((byte) => byte !== 0);
   return start < 0 ? new Uint8Array() : number.subarray(start);
@@ -246,7 +225,7 @@ const SSH_CURVES: Readonly<Record<NamedCurve, string>> = {
 export function encodeSshPublicKey(key: PublicKey): string {
   const [type, ...fields] = sshFields(key);
   const blob = concat(sshString(utf8(type)), ...fields);
-  return `${type} ${Buffer.from(blob).toString("base64")}`;
+  return `${type} ${btoa(String.fromCharCode(...blob))}`;
 }
 
 function sshFields(key: PublicKey): readonly [string, ...Uint8Array[]] {

@@ -1,7 +1,7 @@
-import { ECDH } from "node:crypto";
-import { derOctetString, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../asn1/index.ts";
-import { ByteReader, concat, DataError, equalBytes, fromHex, toHex, utf8 } from "../bytes/index.ts";
-import { curveWithNumbers, type NamedCurve } from "./explicit-curve.ts";
+import { derOctetString, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../../asn1/index.ts";
+import { ByteReader, concat, DataError, equalBytes, utf8 } from "../../bytes/index.ts";
+import { curveWithNumbers, fieldOf, type NamedCurve } from "./explicit-curve.ts";
+import { modulo, power, toBytes, toNumber } from "./modular.ts";
 
 export type { NamedCurve } from "./explicit-curve.ts";
 
@@ -127,49 +127,6 @@ export function decodePoint25519(bytes: Uint8Array): Uint8Array {
   return point;
 }
 
-/** Field and order of each curve (SP 800-186 section 3.2.1). The coefficient a is -3. */
-export const CURVE_NUMBERS: Readonly<Record<NamedCurve, { readonly p: bigint; readonly n: bigint }>> = {
-  "P-256": {
-    p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
-    n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
-  },
-  "P-384": {
-    p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
-    n: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
-  },
-  "P-521": {
-    p: 2n ** 521n - 1n,
-    n: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
-  },
-};
-
-/** The remainder from 0 to `modulus` - 1. */
-export function modulo(value: bigint, modulus: bigint): bigint {
-  const rest = value % modulus;
-  return rest < 0n ? rest + modulus : rest;
-}
-
-/** By the extended Euclidean algorithm; `modulus` is prime and `value` positive and no multiple of it. */
-export function inverse(value: bigint, modulus: bigint): bigint {
-  let [a, b] = [value % modulus, modulus];
-  let [x, y] = [1n, 0n];
-  while (a > 1n) {
-    const quotient = b / a;
-    [a, b] = [b - quotient * a, a];
-    [x, y] = [y - quotient * x, x];
-  }
-  return modulo(x, modulus);
-}
-
-export function toNumber(bytes: Uint8Array): bigint {
-  return bytes.length === 0 ? 0n : BigInt(`0x${toHex(bytes)}`);
-}
-
-/** Most significant byte first, `length` bytes. */
-export function toBytes(value: bigint, length: number): Uint8Array {
-  return fromHex(value.toString(16).padStart(2 * length, "0"));
-}
-
 /** CKA_EC_POINT: the point in a DER OCTET STRING (PKCS#11 3.1, elliptic curve public key objects). */
 export function encodeEcPoint(point: Uint8Array): Uint8Array {
   return derOctetString(point);
@@ -184,16 +141,36 @@ export function encodeEcPoint(point: Uint8Array): Uint8Array {
  */
 export function decodeEcPoint(curve: NamedCurve, bytes: Uint8Array): Uint8Array {
   const point = isBare(curve, bytes) ? bytes : unwrap(bytes);
-  const uncompressed = point[0] === 0x04 && point.length === 1 + 2 * curveInfo(curve).bytes;
-  const compressed = (point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + curveInfo(curve).bytes;
+  const { bytes: length } = curveInfo(curve);
+  const uncompressed = point[0] === 0x04 && point.length === 1 + 2 * length;
+  const compressed = (point[0] === 0x02 || point[0] === 0x03) && point.length === 1 + length;
   if (!uncompressed && !compressed) throw new DataError(`EC point: not one of ${curve}`);
-  try {
-    // OpenSSL checks the equation of the curve as it reads the octets (EC_POINT_oct2point).
-    const checked = ECDH.convertKey(point, curveInfo(curve).openssl, undefined, "hex", "uncompressed");
-    return Uint8Array.from(Buffer.from(checked.toString(), "hex"));
-  } catch (cause) {
-    throw new DataError(`EC point: not on ${curve}`, { cause });
-  }
+  const x = toNumber(point.subarray(1, 1 + length));
+  const y = uncompressed ? toNumber(point.subarray(1 + length)) : rootWithParity(curve, x, BigInt((point[0] ?? 0) & 1));
+  if (y === undefined || !isOnCurve(curve, x, y)) throw new DataError(`EC point: not on ${curve}`);
+  return concat(Uint8Array.of(0x04), toBytes(x, length), toBytes(y, length));
+}
+
+/** y² = x³ - 3x + b, both coordinates below p (SEC 1 section 3.2.2.1). */
+function isOnCurve(curve: NamedCurve, x: bigint, y: bigint): boolean {
+  const { p } = fieldOf(curve);
+  return x < p && y < p && (y * y) % p === squareOfY(curve, x);
+}
+
+function squareOfY(curve: NamedCurve, x: bigint): bigint {
+  const { p, b } = fieldOf(curve);
+  return modulo(x * x * x - 3n * x + b, p);
+}
+
+/**
+ * The y of a compressed point (SEC 1 section 2.3.4): these fields have p = 3 mod 4, so that a square's root is its power to
+ * (p + 1) / 4. Undefined for 0, whose other root does not exist; a number without a root gives a y that is not on the curve.
+ */
+function rootWithParity(curve: NamedCurve, x: bigint, parity: bigint): bigint | undefined {
+  const { p } = fieldOf(curve);
+  const root = power(squareOfY(curve, x), (p + 1n) / 4n, p);
+  if (root === 0n) return undefined;
+  return (root & 1n) === parity ? root : p - root;
 }
 
 function isBare(curve: NamedCurve, { length }: Uint8Array): boolean {

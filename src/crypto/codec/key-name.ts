@@ -1,5 +1,5 @@
-import { DerReader } from "../asn1/index.ts";
-import { tryParse } from "../bytes/index.ts";
+import { DerReader } from "../../asn1/index.ts";
+import { tryParse } from "../../bytes/index.ts";
 import { parsePublicKey, type PublicKey, type PublicKeyInfo, readPublicKeyInfo } from "./public-key.ts";
 
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";

@@ -1,8 +1,11 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
+import { concatSecret, copySecret, DataError, wipe } from "../../bytes/index.ts";
+import { hostCrypto } from "./current.ts";
 
 /** The integrity check values of RFC 3394 section 2.2.3 and RFC 5649 section 3. */
-const IV = { plain: Buffer.alloc(8, 0xa6), padded: Buffer.from("a65959a6", "hex") } as const;
+const IV = {
+  plain: Uint8Array.of(0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6),
+  padded: Uint8Array.of(0xa6, 0x59, 0x59, 0xa6),
+} as const;
 const SEMIBLOCK = 8;
 
 /**
@@ -24,10 +27,7 @@ export function wrapKey(form: KeyWrap, key: Uint8Array, data: Uint8Array, iv = d
   if (data.length === 0 || (form === "plain" && (data.length < 16 || data.length % SEMIBLOCK !== 0))) {
     throw new DataError(`key wrap: ${data.length} bytes cannot be wrapped in this mode`);
   }
-  return refusing(() => {
-    const cipher = createCipheriv(nameOf(form, key), key, iv);
-    return concat(cipher.update(data), cipher.final());
-  });
+  return hostCrypto().wrapKey(form === "padded", checkedKey(key), data, iv);
 }
 
 /** @throws {DataError} if it was wrapped with another key, or changed since. */
@@ -44,15 +44,7 @@ export function unwrapKey(form: KeyWrap, key: Uint8Array, wrapped: Uint8Array, i
   if (wrapped.length < shortest || wrapped.length % SEMIBLOCK !== 0) {
     throw new DataError(`key wrap: ${wrapped.length} bytes cannot be a wrapped key`);
   }
-  return refusing(() => {
-    const decipher = createDecipheriv(nameOf(form, key), key, iv);
-    const plain = decipher.update(wrapped);
-    try {
-      return concatSecret(plain, decipher.final());
-    } finally {
-      wipe(plain);
-    }
-  });
+  return hostCrypto().unwrapKey(form === "padded", checkedKey(key), wrapped, iv);
 }
 
 const defaultIv = (form: KeyWrap): Uint8Array => IV[form === "pkcs7" ? "plain" : form];
@@ -72,16 +64,7 @@ function withoutPadding(whole: Uint8Array): Uint8Array {
   return copySecret(whole.subarray(0, whole.length - count));
 }
 
-function nameOf(form: keyof typeof IV, key: Uint8Array): string {
+function checkedKey(key: Uint8Array): Uint8Array {
   if (![16, 24, 32].includes(key.length)) throw new DataError(`aes key: ${key.length} bytes`);
-  return `id-aes${key.length * 8}-wrap${form === "padded" ? "-pad" : ""}`;
-}
-
-function refusing(work: () => Uint8Array): Uint8Array {
-  try {
-    return work();
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
-    throw new DataError("key wrap: not wrapped with this key, or changed since", { cause });
-  }
+  return key;
 }

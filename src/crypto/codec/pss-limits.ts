@@ -1,6 +1,6 @@
-import { contextTag, derNull, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../asn1/index.ts";
-import { DataError } from "../bytes/index.ts";
-import type { HashName } from "./digests.ts";
+import { contextTag, derNull, derOid, DerReader, derSequence, derUnsigned, encodeDer, TAG } from "../../asn1/index.ts";
+import { DataError } from "../../bytes/index.ts";
+import { type HashName, hashOfOid, hashOid } from "./hashes.ts";
 import type { PssParameters } from "./rsa-padding.ts";
 
 /** How a key for RSASSA-PSS may be used (RFC 4055 section 1.2). */
@@ -15,19 +15,6 @@ export interface PssParameterLimits {
 /** The limits in the parameters of an RSASSA-PSS key; "none" if it has no parameters. */
 export type PssLimits = PssParameterLimits | "none";
 
-const HASHES: ReadonlyMap<string, HashName> = new Map([
-  ["1.3.14.3.2.26", "sha1"],
-  ["2.16.840.1.101.3.4.2.4", "sha224"],
-  ["2.16.840.1.101.3.4.2.1", "sha256"],
-  ["2.16.840.1.101.3.4.2.2", "sha384"],
-  ["2.16.840.1.101.3.4.2.3", "sha512"],
-  ["2.16.840.1.101.3.4.2.5", "sha512-224"],
-  ["2.16.840.1.101.3.4.2.6", "sha512-256"],
-  ["2.16.840.1.101.3.4.2.7", "sha3-224"],
-  ["2.16.840.1.101.3.4.2.8", "sha3-256"],
-  ["2.16.840.1.101.3.4.2.9", "sha3-384"],
-  ["2.16.840.1.101.3.4.2.10", "sha3-512"],
-]);
 const MGF1 = "1.2.840.113549.1.1.8";
 const WHAT = "RSASSA-PSS parameters";
 const DEFAULT: PssParameterLimits = { hash: "sha1", mgfHash: "sha1", minSaltLength: 20 };
@@ -68,8 +55,8 @@ function optional<T>(fields: DerReader, tag: number, read: (reader: DerReader) =
 function readHash(reader: DerReader): HashName {
   const algorithm = reader.enter();
   const oid = algorithm.oid();
-  const hash = HASHES.get(oid);
-  if (!hash) throw new DataError(`${WHAT}: unknown hash ${oid}`);
+  const hash = hashOfOid(oid);
+  if (!hash || hash === "md5") throw new DataError(`${WHAT}: unknown hash ${oid}`);
   if (algorithm.remaining > 0) algorithm.null();
   return hash;
 }
@@ -100,9 +87,8 @@ export function encodePssLimits(limits: PssLimits): Uint8Array {
 }
 
 function encodeHash(hash: HashName): Uint8Array {
-  const oid = [...HASHES].find(([, name]) => name === hash)?.[0];
-  if (oid === undefined) throw new DataError(`${WHAT}: they cannot name ${hash}`);
-  return derSequence(derOid(oid), derNull());
+  if (hash === "md5") throw new DataError(`${WHAT}: they cannot name ${hash}`);
+  return derSequence(derOid(hashOid(hash)), derNull());
 }
 
 /** Why `parameters` are not allowed for a key with these limits, for an error message; undefined if they are. */

@@ -1,32 +1,8 @@
-import { createHash, createHmac, type Hash, pbkdf2, randomFillSync, timingSafeEqual } from "node:crypto";
-import { promisify } from "node:util";
-import { unzipSync } from "node:zlib";
-import { inThreadPool } from "../async/index.ts";
-import { concat, concatSecret, copySecret, DataError, secretBytes, wipe } from "../bytes/index.ts";
-import { type BlockCipher, blockLength, type BlockStream, blockStream, encryptBlock, plain } from "./ciphers.ts";
-
-/** Length of each hash's result in bytes. */
-const LENGTH = {
-  md5: 16,
-  sha1: 20,
-  sha224: 28,
-  sha256: 32,
-  sha384: 48,
-  sha512: 64,
-  "sha512-224": 28,
-  "sha512-256": 32,
-  "sha3-224": 28,
-  "sha3-256": 32,
-  "sha3-384": 48,
-  "sha3-512": 64,
-} as const;
-
-export type HashName = keyof typeof LENGTH;
-
-/** Length of the hash's result in bytes. */
-export function hashLength(hash: HashName): number {
-  return LENGTH[hash];
-}
+import { concat, concatSecret, copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
+import { hashLength, type HashName } from "../codec/hashes.ts";
+import { blockLength, blockStream, encryptBlock } from "./ciphers.ts";
+import { hostCrypto } from "./current.ts";
+import type { BlockCipher, BlockStream, HostHash, HostMac } from "./host-crypto.ts";
 
 /** The hash of the concatenated `parts`. */
 export function digest(hash: HashName, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -37,10 +13,10 @@ export function digest(hash: HashName, ...parts: readonly Uint8Array[]): Uint8Ar
 
 /** Hashes a message in parts. */
 export class Hasher {
-  readonly #hash: Hash;
+  readonly #hash: HostHash;
 
-  constructor(hash: HashName | Hash) {
-    this.#hash = typeof hash === "string" ? createHash(hash) : hash;
+  constructor(hash: HashName | HostHash) {
+    this.#hash = typeof hash === "string" ? hostCrypto().createHash(hash) : hash;
   }
 
   /** A copy of the state. */
@@ -54,16 +30,16 @@ export class Hasher {
 
   /** The hash of all parts. The object cannot be used again. */
   digest(): Uint8Array {
-    return plain(this.#hash.digest());
+    return this.#hash.digest();
   }
 }
 
 /** HMAC (RFC 2104) of a message in parts. */
 export class HmacStream {
-  readonly #hmac: ReturnType<typeof createHmac>;
+  readonly #hmac: HostMac;
 
   constructor(hash: HashName, key: Uint8Array) {
-    this.#hmac = createHmac(hash, key);
+    this.#hmac = hostCrypto().createHmac(hash, key);
   }
 
   update(part: Uint8Array): void {
@@ -72,12 +48,12 @@ export class HmacStream {
 
   /** As long as the hash. The object cannot be used again. */
   final(): Uint8Array {
-    return plain(this.#hmac.digest());
+    return this.#hmac.digest();
   }
 }
 
 /** HMAC of one message. */
-function hmac(hash: HashName, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+export function hmac(hash: HashName, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const stream = new HmacStream(hash, key);
   for (const part of parts) stream.update(part);
   return stream.final();
@@ -140,8 +116,6 @@ function doubled(block: Uint8Array): Uint8Array {
   });
 }
 
-const derive = promisify(pbkdf2);
-
 /** PBKDF2 with HMAC (RFC 8018 section 5.2), off the main thread. @param length Of the key in bytes. */
 export async function pbkdf2Hmac(
   hash: HashName,
@@ -150,7 +124,7 @@ export async function pbkdf2Hmac(
   iterations: number,
   length: number,
 ): Promise<Uint8Array> {
-  return plain(await inThreadPool(derive(password, salt, iterations, length, hash)));
+  return hostCrypto().pbkdf2(hash, password, salt, iterations, length);
 }
 
 /** Longer than any key; the standard's own limit is far above. */
@@ -205,12 +179,12 @@ export function hkdfExpand(hash: HashName, key: Uint8Array, info: Uint8Array, le
 
 /** Compares two secrets of one length in constant time. */
 export function sameSecret(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
+  return a.length === b.length && hostCrypto().isSameSecret(a, b);
 }
 
 /** `length` bytes from the host's cryptographic random number generator. */
 export function randomBytes(length: number): Uint8Array {
-  return randomFillSync(secretBytes(length));
+  return hostCrypto().fillRandom(secretBytes(length));
 }
 
 /** Whether `bytes` begin as gzip (RFC 1952 section 2.3.1) or zlib (RFC 1950 section 2.2, without a preset dictionary) does. */
@@ -226,12 +200,8 @@ export function isCompressed([first = 0, second = 0]: Uint8Array): boolean {
  * @param maxLength Most bytes of the result: a malicious input of a few hundred bytes may expand to megabytes.
  * @throws {DataError} for more bytes, or if `bytes` are neither, or damaged.
  */
-export function gunzip(bytes: Uint8Array, maxLength: number): Uint8Array {
-  try {
-    return plain(unzipSync(withoutFilling(bytes), { maxOutputLength: maxLength }));
-  } catch (cause) {
-    throw new DataError(`compressed data: damaged, or more than ${maxLength} bytes`, { cause });
-  }
+export async function gunzip(bytes: Uint8Array, maxLength: number): Promise<Uint8Array> {
+  return hostCrypto().gunzip(withoutFilling(bytes), maxLength);
 }
 
 /**

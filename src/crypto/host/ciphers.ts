@@ -1,14 +1,7 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concatSecret, copySecret, DataError, wipe } from "../bytes/index.ts";
-import { toNumber } from "./elliptic-curve.ts";
-
-/** A Node Buffer as a plain Uint8Array over the same bytes, without Buffer's own methods. */
-export function plain(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-}
-
-/** Block ciphers of card management keys; the key's length selects AES-128, -192 or -256. */
-export type BlockCipher = "3des" | "aes";
+import { concatSecret, copySecret, DataError, wipe } from "../../bytes/index.ts";
+import { toNumber } from "../codec/modular.ts";
+import { hostCrypto } from "./current.ts";
+import type { BlockCipher, BlockStream, Direction, HostCrypto } from "./host-crypto.ts";
 
 const BLOCK = { "3des": 8, aes: 16 } as const;
 
@@ -20,38 +13,25 @@ export function blockLength(cipher: BlockCipher): number {
 /** Encrypts one block by itself (ECB). @throws {DataError} for a key or block of a wrong length. */
 export function encryptBlock(cipher: BlockCipher, key: Uint8Array, block: Uint8Array): Uint8Array {
   checkBlock(cipher, block);
-  return run(cipher, key, block, createCipheriv);
+  return run("encrypt", cipher, key, block);
 }
 
 /** Decrypts one block by itself (ECB). @throws {DataError} for a key or block of a wrong length. */
 export function decryptBlock(cipher: BlockCipher, key: Uint8Array, block: Uint8Array): Uint8Array {
   checkBlock(cipher, block);
-  return run(cipher, key, block, createDecipheriv);
+  return run("decrypt", cipher, key, block);
 }
 
-function run(
-  cipher: BlockCipher,
-  key: Uint8Array,
-  block: Uint8Array,
-  create: typeof createCipheriv | typeof createDecipheriv,
-): Uint8Array {
-  const name = cipher === "3des" ? "des-ede3-ecb" : `aes-${key.length * 8}-ecb`;
+function run(direction: Direction, cipher: BlockCipher, key: Uint8Array, block: Uint8Array): Uint8Array {
   const lengths: readonly number[] = cipher === "3des" ? [24] : [16, 24, 32];
   if (!lengths.includes(key.length)) throw new DataError(`${cipher} key: ${key.length} bytes`);
-  return plain(create(name, key, null).setAutoPadding(false).update(block));
+  return hostCrypto()
+    .createCipher({ direction, cipher, mode: "ecb", key, iv: undefined, padding: false })
+    .update(block);
 }
 
 function checkBlock(cipher: BlockCipher, block: Uint8Array): void {
   if (block.length !== BLOCK[cipher]) throw new DataError(`${cipher} block: ${block.length} bytes`);
-}
-
-export type Direction = "encrypt" | "decrypt";
-
-/** An incremental cipher: each part returns the available output. */
-export interface BlockStream {
-  update(part: Uint8Array): Uint8Array;
-  /** @throws {DataError} if the input is not a whole number of blocks, or its padding is wrong. */
-  final(): Uint8Array;
 }
 
 interface BlockStreamOptions {
@@ -67,23 +47,11 @@ interface BlockStreamOptions {
 /** ECB, or CBC with an IV (SP 800-38A). @throws {DataError} for a key or IV of a wrong length. */
 export function blockStream(direction: Direction, { cipher, key, iv, padding }: BlockStreamOptions): BlockStream {
   if (iv && iv.length !== blockLength(cipher)) throw new DataError(`${cipher}: an IV of ${iv.length} bytes`);
-  const create = direction === "encrypt" ? createCipheriv : createDecipheriv;
   const whole = cipher === "3des" ? threeKeys(key) : copySecret(key);
   try {
     const lengths: readonly number[] = cipher === "3des" ? [24] : [16, 24, 32];
     if (!lengths.includes(whole.length)) throw new DataError(`${cipher} key: ${key.length} bytes`);
-    const family = cipher === "3des" ? "des-ede3" : `aes-${whole.length * 8}`;
-    const stream = create(`${family}-${iv ? "cbc" : "ecb"}`, whole, iv ?? null).setAutoPadding(padding);
-    return {
-      update: (part) => plain(stream.update(part)),
-      final: () => {
-        try {
-          return plain(stream.final());
-        } catch (cause) {
-          throw new DataError(`${cipher}: not a whole number of blocks, or wrong padding`, { cause });
-        }
-      },
-    };
+    return hostCrypto().createCipher({ direction, cipher, mode: iv ? "cbc" : "ecb", key: whole, iv, padding });
   } finally {
     wipe(whole);
   }
@@ -109,15 +77,34 @@ export function counterStream(key: Uint8Array, counterBits: number, block: Uint8
   if (block.length !== AES_BLOCK || counterBits < 1 || counterBits > 128) {
     throw new DataError("CTR: a block of 16 bytes, of which 1 to 128 bits count");
   }
-  const stream = createCipheriv(`aes-${key.length * 8}-ctr`, key, block);
+  const stream = hostCrypto().createCipher({
+    direction: "encrypt",
+    cipher: "aes",
+    mode: "ctr",
+    key,
+    iv: block,
+    padding: false,
+  });
   const counters = 1n << BigInt(counterBits);
   let left = (counters - (toNumber(block) % counters)) * BigInt(AES_BLOCK);
   return {
     update(part) {
       if (left < BigInt(part.length)) throw new DataError("CTR: more data than the counter has values");
       left -= BigInt(part.length);
-      return plain(stream.update(part));
+      return stream.update(part);
     },
-    final: () => plain(stream.final()),
+    final: () => stream.final(),
   };
 }
+
+/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it has not. */
+export const encryptGcm: HostCrypto["encryptGcm"] = (...message) => hostCrypto().encryptGcm(...message);
+
+/** @throws {AuthenticationError} if the tag is not the message's: then nothing is known of it. */
+export const decryptGcm: HostCrypto["decryptGcm"] = (...message) => hostCrypto().decryptGcm(...message);
+
+/** AES-CCM (SP 800-38C). As {@link encryptGcm}. */
+export const encryptCcm: HostCrypto["encryptCcm"] = (...message) => hostCrypto().encryptCcm(...message);
+
+/** As {@link decryptGcm}. */
+export const decryptCcm: HostCrypto["decryptCcm"] = (...message) => hostCrypto().decryptCcm(...message);

@@ -1,13 +1,7 @@
-import {
-  type CipherCCM,
-  type CipherGCM,
-  createCipheriv,
-  createDecipheriv,
-  type DecipherCCM,
-  type DecipherGCM,
-} from "node:crypto";
-import { concat, concatSecret, DataError, wipe } from "../bytes/index.ts";
-import { plain } from "./ciphers.ts";
+import type { CipherCCM, CipherGCM, DecipherCCM, DecipherGCM } from "node:crypto";
+import { concat, concatSecret, DataError, wipe } from "../../../bytes/index.ts";
+import { type AeadParameters, AuthenticationError, type SealedMessage } from "../host-crypto.ts";
+import { nodeCrypto, plain } from "./builtin.ts";
 
 const BLOCK = 16;
 
@@ -44,7 +38,7 @@ function additionalHash(
   nonce: Uint8Array,
   algorithm: Parameters<typeof equivalentGcmNonce>[2],
 ): Element {
-  const cipher = createCipheriv(algorithm, key, new Uint8Array(12));
+  const cipher = nodeCrypto().createCipheriv(algorithm, key, new Uint8Array(12));
   cipher.setAAD(nonce);
   cipher.final();
   const first = new Uint8Array(BLOCK);
@@ -53,7 +47,7 @@ function additionalHash(
 }
 
 function encryptBlocks(key: Uint8Array, blocks: Uint8Array): Uint8Array {
-  const cipher = createCipheriv(`aes-${8 * key.length}-ecb`, key, null);
+  const cipher = nodeCrypto().createCipheriv(`aes-${8 * key.length}-ecb`, key, null);
   cipher.setAutoPadding(false);
   return plain(cipher.update(blocks));
 }
@@ -112,29 +106,14 @@ function invert(a: Element): Element {
   return multiply(result, result);
 }
 
-export interface AeadParameters {
-  readonly key: Uint8Array;
-  /** GCM: 1 byte or more. CCM: 7 to 13. */
-  readonly nonce: Uint8Array;
-  /** Authenticated, not encrypted. */
-  readonly additional: Uint8Array;
-  /** Bytes of the tag. GCM: 4, 8, 12 to 16. CCM: 4, 6, ... 16. */
-  readonly tagLength: number;
-}
-
-/**
- * AES-GCM (SP 800-38D).
- * @returns The ciphertext without the tag, and the tag.
- * @throws {DataError} for parameters that it does not support.
- */
-export function encryptGcm(
-  parameters: AeadParameters,
-  message: Uint8Array,
-): { ciphertext: Uint8Array; tag: Uint8Array } {
+/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it has not. */
+export function encryptGcm(parameters: AeadParameters, message: Uint8Array): SealedMessage {
   return refusing(() => {
     const algorithm = gcm(parameters);
     const nonce = nativeNonce(parameters, algorithm);
-    const cipher = createCipheriv(algorithm, parameters.key, nonce, { authTagLength: parameters.tagLength });
+    const cipher = nodeCrypto().createCipheriv(algorithm, parameters.key, nonce, {
+      authTagLength: parameters.tagLength,
+    });
     cipher.setAAD(parameters.additional);
     return sealed(cipher, message);
   });
@@ -145,7 +124,7 @@ export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, t
   const decipher = refusing(() => {
     const algorithm = gcm(parameters);
     const nonce = nativeNonce(parameters, algorithm);
-    const made = createDecipheriv(algorithm, parameters.key, nonce, { authTagLength: tag.length });
+    const made = nodeCrypto().createDecipheriv(algorithm, parameters.key, nonce, { authTagLength: tag.length });
     made.setAAD(parameters.additional);
     return made.setAuthTag(tag);
   });
@@ -153,12 +132,9 @@ export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, t
 }
 
 /** AES-CCM (SP 800-38C). As {@link encryptGcm}. */
-export function encryptCcm(
-  parameters: AeadParameters,
-  message: Uint8Array,
-): { ciphertext: Uint8Array; tag: Uint8Array } {
+export function encryptCcm(parameters: AeadParameters, message: Uint8Array): SealedMessage {
   return refusing(() => {
-    const cipher = createCipheriv(ccm(parameters), parameters.key, parameters.nonce, {
+    const cipher = nodeCrypto().createCipheriv(ccm(parameters), parameters.key, parameters.nonce, {
       authTagLength: parameters.tagLength,
     });
     cipher.setAAD(parameters.additional, { plaintextLength: message.length });
@@ -169,15 +145,14 @@ export function encryptCcm(
 /** As {@link decryptGcm}. */
 export function decryptCcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array {
   const decipher = refusing(() => {
-    const made = createDecipheriv(ccm(parameters), parameters.key, parameters.nonce, { authTagLength: tag.length });
+    const made = nodeCrypto().createDecipheriv(ccm(parameters), parameters.key, parameters.nonce, {
+      authTagLength: tag.length,
+    });
     made.setAuthTag(tag);
     return made.setAAD(parameters.additional, { plaintextLength: ciphertext.length });
   });
   return opened(decipher, ciphertext);
 }
-
-/** A tag does not belong to its message. */
-export class AuthenticationError extends DataError {}
 
 const bits = ({ key }: AeadParameters): 128 | 192 | 256 => {
   if (key.length === 16) return 128;
@@ -191,7 +166,7 @@ const nativeNonce = ({ key, nonce }: AeadParameters, algorithm: ReturnType<typeo
   nonce.length > 128 ? equivalentGcmNonce(key, nonce, algorithm) : nonce;
 const ccm = (parameters: AeadParameters) => `aes-${bits(parameters)}-ccm` as const;
 
-function sealed(cipher: CipherGCM | CipherCCM, message: Uint8Array): { ciphertext: Uint8Array; tag: Uint8Array } {
+function sealed(cipher: CipherGCM | CipherCCM, message: Uint8Array): SealedMessage {
   const ciphertext = concat(cipher.update(message), cipher.final());
   return { ciphertext, tag: plain(cipher.getAuthTag()) };
 }

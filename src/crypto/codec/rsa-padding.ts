@@ -1,8 +1,6 @@
-import { createHmac } from "node:crypto";
-import { derNull, derOctetString, derOid, derSequence } from "../asn1/index.ts";
-import { concat, concatSecret, copySecret, DataError, equalBytes, utf8, wipe } from "../bytes/index.ts";
-import { plain } from "./ciphers.ts";
-import { digest, hashLength, type HashName, randomBytes } from "./digests.ts";
+import { derNull, derOctetString, derOid, derSequence } from "../../asn1/index.ts";
+import { concat, concatSecret, copySecret, DataError, equalBytes, utf8, wipe } from "../../bytes/index.ts";
+import { hashLength, type HashName, hashOid } from "./hashes.ts";
 
 /**
  * Branch-free selections, for data whose value must not affect the time of handling. A just-in-time compiler gives no
@@ -25,6 +23,13 @@ function select(bit: number, a: number, b: number): number {
   return b ^ (-bit & (a ^ b));
 }
 
+/** What paddings are made of: hash, MAC and random numbers of the host. */
+export interface PaddingCrypto {
+  readonly digest: (hash: HashName, ...parts: readonly Uint8Array[]) => Uint8Array;
+  readonly hmac: (hash: HashName, key: Uint8Array, ...parts: readonly Uint8Array[]) => Uint8Array;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
 /** 00, the block type, at least 8 bytes of padding, 00 (RFC 8017 sections 7.2.1 and 9.2). */
 const OVERHEAD = 11;
 
@@ -45,7 +50,7 @@ export function encodePkcs1Signature(data: Uint8Array, length: number): Uint8Arr
  * @param length Of the modulus in bytes.
  * @throws {DataError} if `message` is longer than `length` - 11.
  */
-export function encodePkcs1Encryption(message: Uint8Array, length: number): Uint8Array {
+export function encodePkcs1Encryption({ randomBytes }: PaddingCrypto, message: Uint8Array, length: number): Uint8Array {
   checkLength(message, length);
   const padding = randomBytes(length - 3 - message.length);
   while (padding.includes(0)) padding.forEach((byte, index) => (padding[index] = byte || (randomBytes(1)[0] ?? 0)));
@@ -87,13 +92,13 @@ function checkLength(data: Uint8Array, length: number): void {
  * reveals nothing, which a random secret in each process could not guarantee.
  * @param block As long as the modulus, from the private key's raw operation. The caller wipes it.
  */
-export function decodePkcs1Encryption(block: Uint8Array): Uint8Array {
+export function decodePkcs1Encryption({ hmac }: PaddingCrypto, block: Uint8Array): Uint8Array {
   const length = block.length;
   if (length < OVERHEAD) throw new DataError(`PKCS#1 v1.5: a block of ${length} bytes`);
   const { valid, messageLength } = examine(block);
-  const key = hmac(utf8("PKCS#1 v1.5 implicit rejection"), block);
-  const substitute = expand(key, "message", length);
-  const substituteLength = drawLength(expand(key, "length", 2 * CANDIDATES), length);
+  const key = hmac("sha256", utf8("PKCS#1 v1.5 implicit rejection"), block);
+  const substitute = expand(hmac, key, "message", length);
+  const substituteLength = drawLength(expand(hmac, key, "length", 2 * CANDIDATES), length);
 
   const mixed = substitute.map((byte, index) => select(valid, block[index] ?? 0, byte));
   const chosenLength = select(valid, messageLength, substituteLength);
@@ -136,34 +141,14 @@ function drawLength(candidates: Uint8Array, blockLength: number): number {
 }
 
 /** The draft's IRPRF: HMAC-SHA-256 over a counter, the label and the length in bits, 16 bits each number. */
-function expand(key: Uint8Array, label: string, length: number): Uint8Array {
+function expand(hmac: PaddingCrypto["hmac"], key: Uint8Array, label: string, length: number): Uint8Array {
   const bits = 8 * length;
   const suffix = concat(utf8(label), Uint8Array.of(bits >> 8, bits & 0xff));
   const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, index) =>
-    hmac(key, concat(Uint8Array.of(index >> 8, index & 0xff), suffix)),
+    hmac("sha256", key, concat(Uint8Array.of(index >> 8, index & 0xff), suffix)),
   );
   return concat(...blocks).subarray(0, length);
 }
-
-function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return plain(createHmac("sha256", key).update(data).digest());
-}
-
-/** RFC 8017 appendix B.1; SHA-3: NIST's register of algorithms (CSOR), as in RFC 9688 section 2. */
-const OID: Readonly<Record<HashName, string>> = {
-  md5: "1.2.840.113549.2.5",
-  sha1: "1.3.14.3.2.26",
-  sha224: "2.16.840.1.101.3.4.2.4",
-  sha256: "2.16.840.1.101.3.4.2.1",
-  sha384: "2.16.840.1.101.3.4.2.2",
-  sha512: "2.16.840.1.101.3.4.2.3",
-  "sha512-224": "2.16.840.1.101.3.4.2.5",
-  "sha512-256": "2.16.840.1.101.3.4.2.6",
-  "sha3-224": "2.16.840.1.101.3.4.2.7",
-  "sha3-256": "2.16.840.1.101.3.4.2.8",
-  "sha3-384": "2.16.840.1.101.3.4.2.9",
-  "sha3-512": "2.16.840.1.101.3.4.2.10",
-};
 
 /**
  * Encodes the DigestInfo of a hash's result, DER, which PKCS#1 v1.5 signs (RFC 8017 section 9.2 step 2).
@@ -179,7 +164,7 @@ const PREFIXES = new Map<HashName, Uint8Array>();
 
 function digestInfoPrefix(hash: HashName): Uint8Array {
   const length = hashLength(hash);
-  const info = derSequence(derSequence(derOid(OID[hash]), derNull()), derOctetString(new Uint8Array(length)));
+  const info = derSequence(derSequence(derOid(hashOid(hash)), derNull()), derOctetString(new Uint8Array(length)));
   const prefix = info.subarray(0, info.length - length);
   PREFIXES.set(hash, prefix);
   return prefix;
@@ -193,7 +178,7 @@ function checkDigest(hash: HashName, digest: Uint8Array): void {
 }
 
 /** MGF1 (RFC 8017 appendix B.2.1): `length` bytes of mask out of `seed`. */
-function mgf1(hash: HashName, seed: Uint8Array, length: number): Uint8Array {
+function mgf1(digest: PaddingCrypto["digest"], hash: HashName, seed: Uint8Array, length: number): Uint8Array {
   const step = hashLength(hash);
   const mask = new Uint8Array(Math.ceil(length / step) * step);
   const counter = new DataView(new ArrayBuffer(4));
@@ -205,8 +190,8 @@ function mgf1(hash: HashName, seed: Uint8Array, length: number): Uint8Array {
 }
 
 /** `data` under the mask that `seed` gives. */
-function masked(hash: HashName, seed: Uint8Array, data: Uint8Array): Uint8Array {
-  const mask = mgf1(hash, seed, data.length);
+function masked(digest: PaddingCrypto["digest"], hash: HashName, seed: Uint8Array, data: Uint8Array): Uint8Array {
+  const mask = mgf1(digest, hash, seed, data.length);
   return data.map((byte, index) => byte ^ (mask[index] ?? 0));
 }
 
@@ -226,7 +211,12 @@ const EMPTY = new Uint8Array();
  * @param length Of the modulus in bytes.
  * @throws {DataError} if `message` is longer than `length` less two hashes and 2.
  */
-export function encodeOaep(message: Uint8Array, parameters: OaepParameters, length: number): Uint8Array {
+export function encodeOaep(
+  { digest, randomBytes }: PaddingCrypto,
+  message: Uint8Array,
+  parameters: OaepParameters,
+  length: number,
+): Uint8Array {
   const { hash, mgfHash, label = EMPTY } = parameters;
   const hLength = hashLength(hash);
   const zeros = length - message.length - 2 * hLength - 2;
@@ -237,8 +227,8 @@ export function encodeOaep(message: Uint8Array, parameters: OaepParameters, leng
   }
   const db = concatSecret(digest(hash, label), new Uint8Array(zeros), Uint8Array.of(0x01), message);
   const seed = randomBytes(hLength);
-  const maskedDb = masked(mgfHash, seed, db);
-  const block = concat(Uint8Array.of(0x00), masked(mgfHash, maskedDb, seed), maskedDb);
+  const maskedDb = masked(digest, mgfHash, seed, db);
+  const block = concat(Uint8Array.of(0x00), masked(digest, mgfHash, maskedDb, seed), maskedDb);
   wipe(db, seed);
   return block;
 }
@@ -249,13 +239,13 @@ export function encodeOaep(message: Uint8Array, parameters: OaepParameters, leng
  * @param block As long as the modulus, from the private key's raw operation. The caller wipes it.
  * @throws {DataError} "OAEP: decryption error".
  */
-export function decodeOaep(block: Uint8Array, parameters: OaepParameters): Uint8Array {
+export function decodeOaep({ digest }: PaddingCrypto, block: Uint8Array, parameters: OaepParameters): Uint8Array {
   const { hash, mgfHash, label = EMPTY } = parameters;
   const hLength = hashLength(hash);
   if (block.length < 2 * hLength + 2) throw new DataError(`OAEP: the key is too short for ${hash}`);
   const maskedDb = block.subarray(1 + hLength);
-  const seed = masked(mgfHash, maskedDb, block.subarray(1, 1 + hLength));
-  const db = masked(mgfHash, seed, maskedDb);
+  const seed = masked(digest, mgfHash, maskedDb, block.subarray(1, 1 + hLength));
+  const db = masked(digest, mgfHash, seed, maskedDb);
 
   let wrong = block[0] ?? 0;
   digest(hash, label).forEach((byte, index) => (wrong |= byte ^ (db[index] ?? 0)));
@@ -297,6 +287,7 @@ const TRAILER = 0xbc;
  * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
  */
 export function encodePss(
+  { digest, randomBytes }: PaddingCrypto,
   hashed: Uint8Array,
   parameters: PssParameters,
   modulusBits: number,
@@ -309,7 +300,7 @@ export function encodePss(
     throw new DataError(`PSS: a salt of ${chosen.length} bytes instead of ${saltLength}`);
   const h = digest(hash, PADDING1, hashed, chosen);
   const padding = new Uint8Array(layout.dbLength - saltLength - 1);
-  const db = masked(mgfHash, h, concat(padding, Uint8Array.of(0x01), chosen));
+  const db = masked(digest, mgfHash, h, concat(padding, Uint8Array.of(0x01), chosen));
   db[0] = (db[0] ?? 0) & layout.topMask;
   return concat(new Uint8Array(layout.leadingZeros), db, h, Uint8Array.of(TRAILER));
 }
@@ -319,14 +310,20 @@ export function encodePss(
  * salt of exactly this length.
  * @throws {DataError} if the digest has a wrong length, or the key is too short for hash and salt.
  */
-export function isPss(block: Uint8Array, hashed: Uint8Array, parameters: PssParameters, modulusBits: number): boolean {
+export function isPss(
+  { digest }: PaddingCrypto,
+  block: Uint8Array,
+  hashed: Uint8Array,
+  parameters: PssParameters,
+  modulusBits: number,
+): boolean {
   const { hash, mgfHash, saltLength } = parameters;
   const { leadingZeros, dbLength, topMask } = pssLayout(hashed, parameters, modulusBits);
   const h = block.subarray(leadingZeros + dbLength, -1);
   if (block.subarray(0, leadingZeros).some((byte) => byte !== 0) || block.at(-1) !== TRAILER) return false;
   const maskedDb = block.subarray(leadingZeros, leadingZeros + dbLength);
   if (((maskedDb[0] ?? 0) & ~topMask) !== 0) return false;
-  const db = masked(mgfHash, h, maskedDb);
+  const db = masked(digest, mgfHash, h, maskedDb);
   db[0] = (db[0] ?? 0) & topMask;
   const one = dbLength - saltLength - 1;
   if (db.subarray(0, one).some((byte) => byte !== 0) || db[one] !== 0x01) return false;

@@ -1,5 +1,5 @@
-import { berToDer, DerReader, TAG } from "../asn1/index.ts";
-import { DataError, toHex } from "../bytes/index.ts";
+import { berToDer, DerReader, TAG } from "../../asn1/index.ts";
+import { DataError, toHex } from "../../bytes/index.ts";
 
 /** The NIST prime curves (FIPS 186-4 D.1.2, SP 800-186 section 3.2.1), by the names of WebCrypto. */
 export type NamedCurve = "P-256" | "P-384" | "P-521";
@@ -45,6 +45,18 @@ const NUMBERS: Readonly<Record<NamedCurve, CurveNumbers>> = {
   },
 };
 const NAMES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
+
+/** The field's prime p, and the coefficient b; a is p - 3. */
+export function fieldOf(curve: NamedCurve): { readonly p: bigint; readonly b: bigint } {
+  return FIELDS[curve];
+}
+
+const field = ({ prime, b }: CurveNumbers): { readonly p: bigint; readonly b: bigint } => ({
+  p: BigInt(`0x${prime}`),
+  b: BigInt(`0x${b}`),
+});
+const FIELDS = { "P-256": field(NUMBERS["P-256"]), "P-384": field(NUMBERS["P-384"]), "P-521": field(NUMBERS["P-521"]) };
+
 const PRIME_FIELD = "1.2.840.10045.1.1";
 
 /**

@@ -1,0 +1,32 @@
+import type { HostCrypto } from "../host-crypto.ts";
+import { decryptCcm, decryptGcm, encryptCcm, encryptGcm } from "./aead.ts";
+import { hasNode } from "./builtin.ts";
+import { createCipher, createHash, createHmac, fillRandom, gunzip, isSameSecret, pbkdf2 } from "./digests.ts";
+import { unwrapKey, wrapKey } from "./key-wrap.ts";
+import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEddsa } from "./keys.ts";
+
+const NODE: HostCrypto = {
+  createHash,
+  createHmac,
+  fillRandom,
+  isSameSecret,
+  createCipher,
+  encryptGcm,
+  decryptGcm,
+  encryptCcm,
+  decryptCcm,
+  wrapKey,
+  unwrapKey,
+  pbkdf2,
+  gunzip,
+  rsaPublic,
+  verifyEddsa,
+  importPrivateKey,
+  generateKey,
+  isPrime,
+};
+
+/** HostCrypto over node:crypto; undefined in a runtime without it. */
+export function nodeHostCrypto(): HostCrypto | undefined {
+  return hasNode() ? NODE : undefined;
+}
