@@ -18,6 +18,7 @@ import { isGone, TokenError, toTokenError } from "./error.ts";
 import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
+import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** Objects that are asked for in one call. */
 const BATCH = 64;
@@ -52,7 +53,7 @@ export class TokenAccess {
       cryptoki,
       slot,
       ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose) }),
-    });
+    }).catch(fromWebCrypto);
   }
 
   /** Ends the sessions, and the login with them. */

@@ -9,7 +9,6 @@ import {
   CKK,
   CKM,
   CKO,
-  CryptokiError,
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
@@ -17,12 +16,13 @@ import { type CallOptions, type Signals, untilAborted } from "../async/index.ts"
 import type { KeyQuery as WebKeyQuery, TokenCryptoKey } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
-import { type LayerCode, TokenError } from "./error.ts";
+import { TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
 import type { KeyInfo } from "./pin.ts";
 import { PublicKey } from "./public-key.ts";
 import { decryptionMechanism, type Encryption, schemeFor, type SignatureScheme, type WholeScheme } from "./scheme.ts";
 import { type SigningStream, signingStream } from "./signing-stream.ts";
+import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** An operation with the private key: `begin` names the key, `end` has the token compute. */
 interface Operation<T> {
@@ -336,21 +336,6 @@ async function inputOf(scheme: WholeScheme, data: DataInput, signals: Signals): 
   const hasher = new Hasher(scheme.hash);
   for await (const part of partsOf(data, signals)) hasher.update(part);
   return scheme.input(hasher.digest());
-}
-
-const WEB_CRYPTO_CODES: Readonly<Record<string, LayerCode>> = {
-  NotFoundError: "NO_OBJECT",
-  DataError: "SEVERAL_OBJECTS",
-  NotSupportedError: "KEY_CANNOT",
-  InvalidAccessError: "KEY_CANNOT",
-};
-
-/** The error of the Web Cryptography API as this layer has it. */
-function fromWebCrypto(error: unknown): never {
-  if (!(error instanceof DOMException)) throw error;
-  const { cause } = error as { readonly cause?: unknown };
-  if (cause instanceof CryptokiError) throw cause;
-  throw new TokenError(WEB_CRYPTO_CODES[error.name] ?? "BAD_INPUT", error.message, { cause: error });
 }
 
 function requireAgreement(own: PublicKey, other: PublicKey, name: string): void {

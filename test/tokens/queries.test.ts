@@ -159,3 +159,11 @@ test("a public key is read from DER and PEM alike", () => {
   expect(own.fingerprint()).toBe(createHash("sha256").update(own.spki).digest("hex"));
   expect(new PublicKey(publicKey.export({ format: "pem", type: "spki" }).toString()).spki).toEqual(own.spki);
 });
+
+test("a data object that the card shows to its holder alone is read after the PIN", async () => {
+  await using rig = await opened();
+  const values: number[] = [];
+  for await (const object of rig.token.data.find()) values.push((await object.read()).length);
+  expect(values.length).toBeGreaterThan(0);
+  expect(rig.requests.length).toBeLessThanOrEqual(1);
+});
