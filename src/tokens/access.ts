@@ -4,6 +4,7 @@ import {
   type CK_OBJECT_HANDLE,
   type CK_SESSION_HANDLE,
   CKF_TOKEN,
+  CryptokiError,
   type CryptokiFunctions,
   formatUri,
   type ObjectDescription,
@@ -17,9 +18,12 @@ import { isGone, TokenError, toTokenError } from "./error.ts";
 import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
+import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** Objects that are asked for in one call. */
 const BATCH = 64;
+
+const TAKEN_OUT = "the card was taken out; find its token again once it is back";
 
 /** One token in one insertion of its card, as the parts of this layer share it: sessions, login, and whether it is still there. */
 export class TokenAccess {
@@ -28,6 +32,7 @@ export class TokenAccess {
   readonly pool: SessionPool;
   readonly login: TokenLogin;
   readonly #removal = new AbortController();
+  #ending = TAKEN_OUT;
   /** CK_SLOT_INFO and CK_TOKEN_INFO; asked for once, when they are wanted. */
   readonly #describe = memoizeAsync(() => this.#readDescription());
 
@@ -47,8 +52,8 @@ export class TokenAccess {
     return TokenCrypto.open({
       cryptoki,
       slot,
-      ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose, undefined) }),
-    });
+      ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose) }),
+    }).catch(fromWebCrypto);
   }
 
   /** Ends the sessions, and the login with them. */
@@ -59,8 +64,9 @@ export class TokenAccess {
         () => undefined,
       );
     }
-    await this.pool.close();
-    this.end();
+    const closed = this.pool.close();
+    this.end("the token was closed; find it again");
+    await closed;
   }
 
   /** Aborts when the card goes. */
@@ -69,8 +75,19 @@ export class TokenAccess {
   }
 
   /** The card is gone, or the token is not used any more. */
-  end(): void {
-    if (!this.removed.aborted) this.#removal.abort(gone());
+  end(reason = TAKEN_OUT): void {
+    if (this.#isOver()) return;
+    this.#ending = reason;
+    this.pool.abandon();
+    this.#removal.abort(this.#gone());
+  }
+
+  #isOver(): boolean {
+    return this.removed.aborted;
+  }
+
+  #gone(cause?: unknown): TokenError {
+    return new TokenError("TOKEN_GONE", this.#ending, cause === undefined ? {} : { cause });
   }
 
   /**
@@ -78,15 +95,16 @@ export class TokenAccess {
    * @throws {TokenError} TOKEN_GONE once the card was taken out; what `work` throws.
    */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.removed.aborted) throw gone();
+    if (this.#isOver()) throw this.#gone();
     try {
       signal?.throwIfAborted();
       return await work();
     } catch (error) {
-      if (isGone(error)) {
-        this.end();
-        throw gone(error);
-      }
+      if (!(error instanceof CryptokiError)) throw error;
+      if (signal?.aborted) throw toTokenError(error, signal);
+      // What the program does with handles of its own says nothing about the card.
+      if (isGone(error) && !(await this.pool.isAlive().catch(() => false))) this.end();
+      if (this.#isOver()) throw this.#gone(error);
       throw toTokenError(error, signal);
     }
   }
@@ -173,8 +191,4 @@ function statusOf(flags: number): PinState["status"] {
   if ((flags & CKF_TOKEN.USER_PIN_TO_BE_CHANGED) !== 0) return "must-change";
   if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return "final-try";
   return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) === 0 ? "usable" : "low";
-}
-
-function gone(cause?: unknown): TokenError {
-  return new TokenError("TOKEN_GONE", "the card was taken out; find its token again once it is back", { cause });
 }

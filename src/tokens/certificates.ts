@@ -4,7 +4,7 @@ import { CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
 import { TokenError } from "./error.ts";
-import { readId, readObjectUri } from "./keys.ts";
+import { readId, readObjectUri, requireDescription } from "./keys.ts";
 
 /** Which certificate is wanted: all that is given must be true of it. */
 export interface CertificateDescription {
@@ -34,8 +34,10 @@ export class Certificates {
 
   /** The certificates that fit; one that does not parse is left out. */
   async *find(query: CertificateQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<TokenCertificate> {
-    const { id, label, reference, ...wanted }: CertificateDescription =
+    const description: CertificateDescription =
       typeof query === "string" ? described(readObjectUri(query, "a certificate")) : query;
+    requireDescription(description, "a certificate", ["label", "reference", "subject", "issuer"]);
+    const { id, label, reference, ...wanted } = description;
     const bytes = readId(id);
     const template: Template = {
       [CKA.CLASS]: CKO.CERTIFICATE,

@@ -1,7 +1,9 @@
 import type { CallOptions } from "../async/index.ts";
+import { wipe } from "../bytes/index.ts";
 import { CKA, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenError } from "./error.ts";
+import { requireDescription } from "./keys.ts";
 
 /** Which data object is wanted: all that is given must be true of it. */
 export interface DataQuery {
@@ -30,6 +32,7 @@ export class DataObjects {
 
   /** The data objects that fit. Private ones are found after a login. */
   async *find(query: DataQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<DataObject> {
+    requireDescription(query, "a data object", ["label", "application"]);
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       const objects: DataObject[] = [];
@@ -55,15 +58,27 @@ export class DataObjects {
     });
   }
 
-  #read(query: DataQuery, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async #read(query: DataQuery, { signal }: CallOptions = {}): Promise<Uint8Array> {
+    const { login } = this.#access;
+    try {
+      return await this.#value(query, signal);
+    } catch (error) {
+      const isHidden = error instanceof TokenError && error.is("NO_OBJECT", "CKR_USER_NOT_LOGGED_IN");
+      if (!isHidden || !login.canAsk) throw error;
+    }
+    const pin = await this.#access.run(() => login.ensure(undefined, signal), signal);
+    if (pin) wipe(pin);
+    return this.#value(query, signal);
+  }
+
+  #value(query: DataQuery, signal?: AbortSignal): Promise<Uint8Array> {
     const access = this.#access;
     return access.inSession(async (session) => {
-      let [object] = await access.find(session, templateOf(query), signal);
-      if (object === undefined && access.login.canAsk) {
-        (await access.login.ensure(undefined, signal))?.fill(0);
-        [object] = await access.find(session, templateOf(query), signal);
-      }
-      if (object === undefined) throw new TokenError("NO_OBJECT", `the data object "${query.label ?? ""}" is gone`);
+      const [object, ...others] = await access.find(session, templateOf(query), signal);
+      const name = `the data object "${query.label ?? ""}"`;
+      if (object === undefined) throw new TokenError("NO_OBJECT", `${name} is gone`);
+      if (others.length > 0)
+        throw new TokenError("SEVERAL_OBJECTS", `${name} shares its label and application with others`);
       return (await access.cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE], { signal }))[CKA.VALUE];
     }, signal);
   }

@@ -17,6 +17,8 @@ export {
   type TokenInfo,
 } from "./pin.ts";
 export { PublicKey } from "./public-key.ts";
+export type { SigningStream } from "./signing-stream.ts";
 export type { Encryption, KeyAlgorithm, SignatureHash, SignatureScheme } from "./scheme.ts";
-export { type TokenChange, type TokenDescriptionQuery, type TokenQuery, TokenSource } from "./source.ts";
+export { type TokenChange, TokenSource } from "./source.ts";
 export { Token } from "./token.ts";
+export type { TokenDescriptionQuery, TokenQuery } from "./token-query.ts";

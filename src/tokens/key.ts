@@ -1,4 +1,4 @@
-import { equalBytes, toHex, wipe } from "../bytes/index.ts";
+import { DataError, equalBytes, toHex, wipe } from "../bytes/index.ts";
 import { ecdsaToDer, Hasher } from "../crypto/index.ts";
 import {
   type CK_MECHANISM,
@@ -6,27 +6,26 @@ import {
   type CK_SESSION_HANDLE,
   CKA,
   CKD,
-  CKF_MECHANISM,
   CKK,
   CKM,
   CKO,
-  CryptokiError,
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
-import type { CallOptions } from "../async/index.ts";
+import { type CallOptions, type Signals, untilAborted } from "../async/index.ts";
 import type { KeyQuery as WebKeyQuery, TokenCryptoKey } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
-import { type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
+import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
 import { TokenError } from "./error.ts";
+import type { VerifyForUse } from "./login.ts";
 import type { KeyInfo } from "./pin.ts";
 import { PublicKey } from "./public-key.ts";
 import { decryptionMechanism, type Encryption, schemeFor, type SignatureScheme, type WholeScheme } from "./scheme.ts";
+import { type SigningStream, signingStream } from "./signing-stream.ts";
+import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** An operation with the private key: `begin` names the key, `end` has the token compute. */
 interface Operation<T> {
-  /** CKF_MECHANISM of the operation, for its end without a result. */
-  readonly flag: number;
   readonly begin: (session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) => Promise<void>;
   readonly end: (session: CK_SESSION_HANDLE) => Promise<T>;
 }
@@ -41,7 +40,7 @@ const SHARED_SECRET: Template = {
 };
 
 /** After these the login is made again, once: the token has forgotten it, or handles ended with it. */
-const FORGOTTEN = ["CKR_USER_NOT_LOGGED_IN", "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID"];
+const FORGOTTEN = ["CKR_USER_NOT_LOGGED_IN", "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID"] as const;
 
 /** A private key of a token, with its public half and certificate: all objects with one CKA_ID. */
 export class Key implements KeyInfo {
@@ -89,11 +88,14 @@ export class Key implements KeyInfo {
       find: (template: Template) => access.find(session, template, signal),
       known: (object: CK_OBJECT_HANDLE, types: readonly number[]) => access.known(session, object, types, signal),
     };
-    const id = this.#id;
-    for (const objectClass of [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY]) {
-      const [object] = await source.find({ [CKA.CLASS]: objectClass, [CKA.ID]: id });
-      const found = object === undefined ? undefined : await publicHalfOf(source, object, id);
-      if (found) return PublicKey.of(found);
+    // A certificate without CKA_ID may be that of another key.
+    const hasId = this.#id.length > 0;
+    const classes = hasId ? [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
+    for (const objectClass of classes) {
+      for (const object of await this.#objects(session, objectClass, signal)) {
+        const found = await parsed(publicHalfOf(source, object, this.#id));
+        if (found) return PublicKey.of(found);
+      }
     }
     throw new TokenError("NO_OBJECT", `nothing on the token tells the public half of ${this.#name}`);
   }
@@ -103,69 +105,44 @@ export class Key implements KeyInfo {
    * @returns RSA: as long as the modulus. ECDSA: r || s, or DER. Ed25519: 64 bytes.
    * @throws {TokenError} KEY_CANNOT, BAD_INPUT, NO_PIN_SOURCE, CKR_PIN_INCORRECT with `triesLeft`, TOKEN_GONE.
    */
-  sign(data: DataInput, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
-    return this.#access.inSession(async (session) => {
-      const whole = await this.#scheme(session, scheme, signal);
-      return this.#signInput(session, whole, await inputOf(whole, data, signal), signal);
-    }, signal);
+  async sign(data: DataInput, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    const whole = await this.#scheme(scheme, signal);
+    // Without a session: the data may take its time, and what makes it may use the token.
+    const input = await inputOf(whole, data, [signal, this.#access.removed]);
+    return this.#signInput(whole, input, signal);
   }
 
   /**
    * Signs a hash that was made elsewhere, with the hash that the scheme names.
    * @throws {TokenError} as {@link sign}; BAD_INPUT for a digest of a wrong length, KEY_CANNOT for Ed25519.
    */
-  signDigest(digest: Uint8Array, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
-    return this.#access.inSession(async (session) => {
-      const whole = await this.#scheme(session, scheme, signal);
-      const { hash } = whole;
-      if (hash === undefined) throw new TokenError("KEY_CANNOT", "an Ed25519 key signs the message, not a hash of it");
-      const wanted = new Hasher(hash).digest().length;
-      if (digest.length !== wanted) {
-        throw new TokenError("BAD_INPUT", `a digest of ${digest.length} bytes; ${hash} has ${wanted}`);
-      }
-      return this.#signInput(session, whole, whole.input(digest), signal);
-    }, signal);
+  async signDigest(digest: Uint8Array, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    const own = copyBytes(digest, "the digest");
+    const whole = await this.#scheme(scheme, signal);
+    const { hash } = whole;
+    if (hash === undefined) throw new TokenError("KEY_CANNOT", "an Ed25519 key signs the message, not a hash of it");
+    const wanted = new Hasher(hash).digest().length;
+    if (own.length !== wanted)
+      throw new TokenError("BAD_INPUT", `a digest of ${own.length} bytes; ${hash} has ${wanted}`);
+    return this.#signInput(whole, whole.input(own), signal);
   }
 
   /**
    * Signs what flows through: the data comes out unchanged, and `signature` resolves when the stream ends.
    * @throws {TokenError} by `signature`, as {@link sign}.
    */
-  signStream({ signal, ...scheme }: SignatureScheme & CallOptions = {}): TransformStream<Uint8Array, Uint8Array> & {
-    readonly signature: Promise<Uint8Array>;
-  } {
-    const parts = new TransformStream<Uint8Array, Uint8Array>();
-    const writer = parts.writable.getWriter();
-    const signature = this.sign(parts.readable, { signal, ...scheme });
-    // It is told by `signature`; the stream only passes data on.
-    signature.catch(() => undefined);
-    const stream = new TransformStream<Uint8Array, Uint8Array>({
-      transform: async (part, controller) => {
-        await writer.write(Uint8Array.from(part)).catch(() => undefined);
-        controller.enqueue(part);
-      },
-      flush: async () => {
-        await writer.close().catch(() => undefined);
-      },
-    });
-    return Object.assign(stream, { signature });
+  signStream(options: SignatureScheme & CallOptions = {}): SigningStream {
+    return signingStream((data) => this.sign(data, options));
   }
 
-  async #scheme(session: CK_SESSION_HANDLE, scheme: SignatureScheme, signal?: AbortSignal): Promise<WholeScheme> {
-    return schemeFor((await this.#readPublicKey(session, signal)).algorithm, scheme);
+  async #scheme(scheme: SignatureScheme, signal?: AbortSignal): Promise<WholeScheme> {
+    return schemeFor((await this.publicKey({ signal })).algorithm, scheme);
   }
 
-  async #signInput(
-    session: CK_SESSION_HANDLE,
-    { mechanism, encoding }: WholeScheme,
-    input: Uint8Array,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array> {
+  async #signInput({ mechanism, encoding }: WholeScheme, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const { cryptoki } = this.#access;
     const signature = await this.#operate(
-      session,
       {
-        flag: CKF_MECHANISM.SIGN,
         begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
         end: (own) => cryptoki.C_Sign(own, input, { signal }),
       },
@@ -179,20 +156,18 @@ export class Key implements KeyInfo {
    * @returns The message; the caller wipes it.
    * @throws {TokenError} KEY_CANNOT for another key; CKR_ENCRYPTED_DATA_INVALID; as {@link sign}.
    */
-  decrypt(box: Uint8Array, { signal, ...options }: Encryption & CallOptions = {}): Promise<Uint8Array> {
+  async decrypt(box: Uint8Array, { signal, ...options }: Encryption & CallOptions = {}): Promise<Uint8Array> {
     const mechanism = decryptionMechanism(options);
-    return this.#access.inSession(async (session) => {
-      const { algorithm } = await this.#readPublicKey(session, signal);
-      if (algorithm.type !== "rsa")
-        throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not decrypt`);
-      return this.#operate(session, this.#decryption(mechanism, box, signal), signal);
-    }, signal);
+    const own = copyBytes(box, "the message");
+    const { algorithm } = await this.publicKey({ signal });
+    if (algorithm.type !== "rsa")
+      throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not decrypt`);
+    return this.#operate(this.#decryption(mechanism, own, signal), signal);
   }
 
   #decryption(mechanism: CK_MECHANISM, box: Uint8Array, signal?: AbortSignal): Operation<Uint8Array> {
     const { cryptoki } = this.#access;
     return {
-      flag: CKF_MECHANISM.DECRYPT,
       begin: (own, key) => cryptoki.C_DecryptInit(own, mechanism, key, { signal }),
       end: (own) => cryptoki.C_Decrypt(own, box, { signal }),
     };
@@ -204,14 +179,14 @@ export class Key implements KeyInfo {
    * @returns As long as the curve; the caller wipes it.
    * @throws {TokenError} KEY_CANNOT for RSA and Ed25519; BAD_INPUT for a key on another curve.
    */
-  deriveSecret(peer: PublicKey | Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async deriveSecret(peer: PublicKey | Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
     const other = peer instanceof PublicKey ? peer : new PublicKey(peer);
-    return this.#access.inSession(async (session) => {
-      const own = await this.#readPublicKey(session, signal);
-      requireAgreement(own, other, this.#name);
-      const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
-      return this.#withKey(session, (key) => this.#derive(session, mechanism, key, signal), signal);
-    }, signal);
+    requireAgreement(await this.publicKey({ signal }), other, this.#name);
+    const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
+    return this.#withKey(
+      () => this.#inSession((session, key) => this.#derive(session, mechanism, key, signal), signal),
+      signal,
+    );
   }
 
   async #derive(
@@ -238,8 +213,12 @@ export class Key implements KeyInfo {
     algorithm,
   }: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {}): Promise<TokenCryptoKey> {
     const access = this.#access;
-    const { keyStorage } = await access.run(() => access.webCrypto(signal), signal);
-    return keyStorage.privateKey({ id: this.#id, ...(algorithm !== undefined && { algorithm }) });
+    if (this.id === "") throw new TokenError("NOT_SUPPORTED", `${this.#name} has no CKA_ID to find it by`);
+    return access.run(async () => {
+      const { keyStorage } = await access.webCrypto(signal);
+      const query = { id: this.#id, ...(algorithm !== undefined && { algorithm }) };
+      return untilAborted(keyStorage.privateKey(query), signal).catch(fromWebCrypto);
+    }, signal);
   }
 
   /** Whether this is the key of `publicKey`. */
@@ -252,17 +231,30 @@ export class Key implements KeyInfo {
   }
 
   /** An operation of two calls, with the PIN in between where the key wants it for each use. */
-  #operate<T>(session: CK_SESSION_HANDLE, operation: Operation<T>, signal?: AbortSignal): Promise<T> {
-    return this.#withKey(
-      session,
-      async (key, given) => {
-        this.#alwaysAuthenticate ??= await this.#wantsPinEachTime(session, key, signal);
-        await operation.begin(session, key);
-        if (this.#alwaysAuthenticate) await this.#authenticate(session, operation, given, signal);
-        return operation.end(session);
-      },
-      signal,
-    );
+  #operate<T>({ begin, end }: Operation<T>, signal?: AbortSignal): Promise<T> {
+    const run = (verify?: VerifyForUse): Promise<T> =>
+      this.#inSession(async (session, key) => {
+        await begin(session, key);
+        await verify?.(session);
+        return end(session);
+      }, signal);
+    const access = this.#access;
+    return this.#withKey(async (given) => {
+      this.#alwaysAuthenticate ??= await this.#inSession(
+        (own, key) => this.#wantsPinEachTime(own, key, signal),
+        signal,
+      );
+      if (!this.#alwaysAuthenticate) return run();
+      return access.run(() => access.login.use(this, given, run, signal), signal);
+    }, signal);
+  }
+
+  /** Runs `work` with a session and the private key. */
+  #inSession<T>(
+    work: (session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#access.inSession(async (session) => work(session, await this.#require(session, signal)), signal);
   }
 
   async #wantsPinEachTime(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
@@ -270,44 +262,40 @@ export class Key implements KeyInfo {
     return known[CKA.ALWAYS_AUTHENTICATE] ?? false;
   }
 
-  async #authenticate(
-    session: CK_SESSION_HANDLE,
-    { flag, end }: Operation<unknown>,
-    given: Uint8Array | undefined,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { cryptoki, login } = this.#access;
-    try {
-      await login.authenticate(session, this, given, signal);
-    } catch (error) {
-      // A module before PKCS#11 3.0 ends the operation by refusing to go on.
-      await cryptoki.C_SessionCancel(session, flag).catch(() => end(session).catch(() => undefined));
-      throw error;
-    }
-  }
-
-  /** Runs `work` with the private key, logged in where that takes a login. A login that the token has forgotten is made again, once. */
-  async #withKey<T>(
-    session: CK_SESSION_HANDLE,
-    work: (key: CK_OBJECT_HANDLE, given: Uint8Array | undefined) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    const { login } = this.#access;
+  /**
+   * Runs `work`, logged in where that takes a login. A login that the token has forgotten is made again, once. The PIN is asked for without
+   * a session: other work goes on meanwhile.
+   */
+  async #withKey<T>(work: (given: Uint8Array | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const access = this.#access;
+    const login = (): Promise<Uint8Array | undefined> => access.run(() => access.login.ensure(this, signal), signal);
     let given: Uint8Array | undefined;
     try {
-      const known = await this.#find(session, signal);
-      if (known === undefined) given = await login.ensure(this, signal);
+      const known = await access.inSession((session) => this.#find(session, signal), signal);
+      if (known === undefined) given = await login();
       try {
-        return await work(known ?? (await this.#require(session, signal)), given);
+        return await work(given);
       } catch (error) {
-        if (!(error instanceof CryptokiError && FORGOTTEN.includes(error.code)) || given) throw error;
+        if (!(error instanceof TokenError && error.is(...FORGOTTEN)) || given) throw error;
         this.#handle = undefined;
-        given = await login.ensure(this, signal);
-        return await work(await this.#require(session, signal), given);
+        given = await login();
+        return await work(given);
       }
     } finally {
       if (given) wipe(given);
     }
+  }
+
+  /** Objects of the key: those with its CKA_ID; without one, those with its label that have none either. */
+  async #objects(session: CK_SESSION_HANDLE, objectClass: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
+    const access = this.#access;
+    if (this.#id.length > 0) return access.find(session, { [CKA.CLASS]: objectClass, [CKA.ID]: this.#id }, signal);
+    const found: CK_OBJECT_HANDLE[] = [];
+    for (const object of await access.find(session, { [CKA.CLASS]: objectClass, [CKA.LABEL]: this.label }, signal)) {
+      const { [CKA.ID]: id } = await access.known(session, object, [CKA.ID], signal);
+      if (id === undefined || id.length === 0) found.push(object);
+    }
+    return found;
   }
 
   async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
@@ -322,10 +310,10 @@ export class Key implements KeyInfo {
     const { login } = this.#access;
     // A module may give the number of an ended handle to another object.
     if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
-    const template = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: this.#id };
-    const [handle, ...others] = await this.#access.find(session, template, signal);
+    const [handle, ...others] = await this.#objects(session, CKO.PRIVATE_KEY, signal);
     if (others.length > 0) {
-      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have the CKA_ID ${this.id}`);
+      const shared = this.id === "" ? `the label "${this.label}" and no CKA_ID` : `the CKA_ID ${this.id}`;
+      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have ${shared}`);
     }
     this.#handle = handle;
     this.#login = login.count;
@@ -333,10 +321,20 @@ export class Key implements KeyInfo {
   }
 }
 
-async function inputOf(scheme: WholeScheme, data: DataInput, signal?: AbortSignal): Promise<Uint8Array> {
-  if (scheme.hash === undefined) return scheme.input(await readAll(data, MAX_MESSAGE, signal));
+/** @throws {TokenError} BAD_INPUT for a public key that does not parse, or whose type is not known here. */
+async function parsed<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new TokenError("BAD_INPUT", `the key's public half cannot be used: ${cause.message}`, { cause });
+  }
+}
+
+async function inputOf(scheme: WholeScheme, data: DataInput, signals: Signals): Promise<Uint8Array> {
+  if (scheme.hash === undefined) return scheme.input(await readAll(data, MAX_MESSAGE, signals));
   const hasher = new Hasher(scheme.hash);
-  for await (const part of partsOf(data, signal)) hasher.update(part);
+  for await (const part of partsOf(data, signals)) hasher.update(part);
   return scheme.input(hasher.digest());
 }
 

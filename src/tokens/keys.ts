@@ -1,11 +1,11 @@
 import type { CallOptions } from "../async/index.ts";
-import { DataError, fromHex, toHex } from "../bytes/index.ts";
+import { DataError, fromHex, toHex, wipe } from "../bytes/index.ts";
 import { type CK_SESSION_HANDLE, CKA, CKO, isUri, parseUri, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
 import { TokenError } from "./error.ts";
 import { Key } from "./key.ts";
-import type { PublicKey } from "./public-key.ts";
+import { PublicKey } from "./public-key.ts";
 import type { KeyAlgorithm } from "./scheme.ts";
 
 export type KeyUse = "sign" | "decrypt" | "derive" | "unwrap";
@@ -53,7 +53,7 @@ export class Keys {
    */
   async *find(query: KeyQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<Key> {
     const wanted = readQuery(query);
-    const found = await this.#access.inSession((session) => this.#find(session, wanted, signal), signal);
+    const found = await this.#find(wanted, signal);
     for (const key of found) if (await this.#fits(key, wanted, signal)) yield key;
   }
 
@@ -71,14 +71,17 @@ export class Keys {
     throw new TokenError("SEVERAL_OBJECTS", `${found.length} keys fit the query; describe one of them`, { candidates });
   }
 
-  async #find(session: CK_SESSION_HANDLE, wanted: WantedKey, signal?: AbortSignal): Promise<readonly Key[]> {
-    const { login } = this.#access;
-    const isLoggedIn = await login.isLoggedIn();
-    const classes = isLoggedIn ? [CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
-    const found = await this.#search(session, classes, wanted, signal);
+  async #find(wanted: WantedKey, signal?: AbortSignal): Promise<readonly Key[]> {
+    const access = this.#access;
+    const { login } = access;
+    const search = (classes: readonly number[]): Promise<readonly Key[]> =>
+      access.inSession((session) => this.#search(session, classes, wanted, signal), signal);
+    const isLoggedIn = await access.run(() => login.isLoggedIn(), signal);
+    const found = await search(isLoggedIn ? [CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY]);
     if (found.length > 0 || isLoggedIn || !login.canAsk) return found;
-    (await login.ensure(undefined, signal))?.fill(0);
-    return this.#search(session, [CKO.PRIVATE_KEY], wanted, signal);
+    const pin = await access.run(() => login.ensure(undefined, signal), signal);
+    if (pin) wipe(pin);
+    return search([CKO.PRIVATE_KEY]);
   }
 
   async #search(
@@ -99,8 +102,10 @@ export class Keys {
         const types = [CKA.ID, CKA.LABEL, CKA.UNIQUE_ID];
         const known = await this.#access.known(session, object, types, signal);
         const { [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "", [CKA.UNIQUE_ID]: unique = "" } = known;
-        const name = toHex(id);
-        if (keys.has(name) || (ids && !ids.has(name))) continue;
+        // An empty CKA_ID connects nothing: such objects are told apart by their labels.
+        const name = id.length > 0 ? toHex(id) : `label ${label}`;
+        if (keys.has(name)) continue;
+        if (ids && !(id.length > 0 ? ids.has(name) : label === wanted.label)) continue;
         if (wanted.use && !(await this.#allows(session, object, objectClass, wanted.use, signal))) continue;
         keys.set(name, new Key(this.#access, id, label, REFERENCE.exec(unique)?.[1]?.toLowerCase()));
       }
@@ -115,7 +120,7 @@ export class Keys {
       const template = { [CKA.CLASS]: objectClass, [CKA.LABEL]: label };
       for (const object of await this.#access.find(session, template, signal)) {
         const { [CKA.ID]: id } = await this.#access.known(session, object, [CKA.ID], signal);
-        if (id) ids.add(toHex(id));
+        if (id && id.length > 0) ids.add(toHex(id));
       }
     }
     return ids;
@@ -135,8 +140,13 @@ export class Keys {
 
   async #fits(key: Key, { publicKey, fingerprint, type }: WantedKey, signal?: AbortSignal): Promise<boolean> {
     if (!publicKey && fingerprint === undefined && type === undefined) return true;
-    const own = await key.publicKey({ signal });
+    const own = await key.publicKey({ signal }).catch((error: unknown) => {
+      // A key whose public half the token does not tell, or whose type is not known here, does not fit.
+      if (error instanceof TokenError && error.is("NO_OBJECT", "BAD_INPUT")) return undefined;
+      throw error;
+    });
     return (
+      own !== undefined &&
       (publicKey === undefined || toHex(own.spki) === toHex(publicKey.spki)) &&
       (fingerprint === undefined || own.fingerprint() === fingerprint) &&
       (type === undefined || own.algorithm.type === type)
@@ -160,21 +170,45 @@ function uniqueId(reference: string, objectClass: number): string {
 
 function readQuery(query: KeyQuery): WantedKey {
   if (typeof query === "string") return { ...NOTHING, ...readObjectUri(query, "a key") };
-  const { certificate, publicKey, reference, fingerprint, ...rest } = query;
+  requireDescription(query, "a key", ["label", "reference", "use", "type", "fingerprint"]);
+  const { certificate, publicKey, reference, fingerprint, id, label, use, type } = query;
   if (reference !== undefined && !/^[0-9a-f]{2}$/iu.test(reference)) {
     throw new TokenError(
       "BAD_INPUT",
       `a reference is the card's own name of a key, such as 9a; "${reference}" is none`,
     );
   }
+  if (use !== undefined && !Object.hasOwn(PERMISSION, use)) {
+    throw new TokenError("BAD_INPUT", `no use "${use}"; there are ${Object.keys(PERMISSION).join(", ")}`);
+  }
+  if (publicKey !== undefined && !(publicKey instanceof PublicKey)) {
+    throw new TokenError("BAD_INPUT", "publicKey is a PublicKey; make one of a key in DER or PEM with new PublicKey()");
+  }
+  if (publicKey && certificate !== undefined) {
+    throw new TokenError("BAD_INPUT", "describe the key by its certificate or its publicKey, not by both");
+  }
   return {
-    ...NOTHING,
-    ...rest,
-    id: readId(rest.id),
+    id: readId(id),
+    label,
     reference,
+    use,
+    type,
     fingerprint: fingerprint?.toLowerCase(),
     publicKey: publicKey ?? (certificate === undefined ? undefined : publicKeyOf(certificate)),
   };
+}
+
+/** @throws {TokenError} BAD_INPUT for a description that is none: callers in JavaScript have no types. */
+export function requireDescription(query: object, what: string, texts: readonly string[]): void {
+  const given: unknown = query;
+  if (typeof given !== "object" || given === null) {
+    throw new TokenError("BAD_INPUT", `${what} is named by a PKCS #11 URI (pkcs11:...) or a description`);
+  }
+  for (const name of texts) {
+    const value: unknown = Reflect.get(given, name);
+    if (value === undefined || typeof value === "string") continue;
+    throw new TokenError("BAD_INPUT", `${name} of a description is text, not ${typeof value}`);
+  }
 }
 
 const NOTHING: WantedKey = {
@@ -193,7 +227,9 @@ function publicKeyOf(certificate: TokenCertificate | Uint8Array | string): Publi
 
 /** CKA_ID as a caller gives it. @throws {TokenError} BAD_INPUT for text that is not hexadecimal. */
 export function readId(id: string | Uint8Array | undefined): Uint8Array | undefined {
-  if (typeof id !== "string") return id;
+  if (id === undefined || id instanceof Uint8Array) return id;
+  if (typeof id !== "string")
+    throw new TokenError("BAD_INPUT", `an id is CKA_ID as hexadecimal text or a Uint8Array, not ${typeof id}`);
   try {
     return fromHex(id);
   } catch (cause) {

@@ -1,14 +1,25 @@
-import { untilAborted } from "../async/index.ts";
+import { onAbort, SerialQueue, untilAborted } from "../async/index.ts";
 import { wipe } from "../bytes/index.ts";
 import { type CK_SESSION_HANDLE, CKS, CKU, CryptokiError, type CryptokiFunctions } from "../cryptoki/index.ts";
 import { TokenError, toTokenError } from "./error.ts";
-import type { KeyInfo, Pin, PinRequest, PinSource, PinState, TokenInfo } from "./pin.ts";
+import {
+  type KeyInfo,
+  type Pin,
+  pinBytes,
+  type PinRequest,
+  type PinSource,
+  type PinState,
+  type TokenInfo,
+} from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
 
 /** What a login needs of its token. */
 export interface LoginTarget {
   readonly cryptoki: CryptokiFunctions;
   readonly pool: SessionPool;
+  /** Aborts when the token ends. */
+  readonly removed: AbortSignal;
+  run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   info(signal?: AbortSignal): Promise<TokenInfo>;
   pinState(signal?: AbortSignal): Promise<PinState>;
 }
@@ -20,15 +31,31 @@ const isWrongPin = (error: CryptokiError): boolean =>
     error.code,
   );
 
+/** How a PIN is asked for. */
+interface Question {
+  readonly purpose: PinRequest["purpose"];
+  readonly key?: KeyInfo | undefined;
+  readonly source: PinSource | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Verifies the PIN for the operation that has just begun in a session. */
+export type VerifyForUse = (session: CK_SESSION_HANDLE) => Promise<void>;
+
 /**
- * The user's login to one token. The source is asked once for each login, however many operations wait for it, and never again after
- * a wrong PIN until the program says so: no number of operations spends more than one try.
+ * The user's login to one token. One PIN at a time is asked for and verified. The source is asked once for each login, however many
+ * operations wait for it, and never again after a wrong PIN until the program says so: no number of operations spends more than one try.
  */
 export class TokenLogin {
   readonly #access: LoginTarget;
   readonly #source: PinSource | undefined;
-  #underWay: Promise<void> | undefined;
+  readonly #queue = new SerialQueue();
   #refused: CryptokiError | undefined;
+  /** Whether no PIN was right since the last wrong one. */
+  #wasWrong = false;
+  /** PINs that were wrong, and questions that the source did not answer. */
+  #failures = 0;
+  #failure: unknown;
   #count = 0;
 
   constructor(access: LoginTarget, source: PinSource | undefined) {
@@ -42,24 +69,11 @@ export class TokenLogin {
   }
 
   /** Asks for a PIN as the source of this token does, for another way to the same token. */
-  ask(purpose: PinRequest["purpose"], key: KeyInfo | undefined): Pin | Promise<Pin> {
-    if (!this.#source) throw noSource();
-    return this.#source(this.#request(purpose, key, false));
+  async ask(purpose: PinRequest["purpose"]): Promise<Pin> {
+    return this.#inTurn((before) => this.#answer({ purpose, source: this.#source }, before));
   }
 
-  #request(purpose: PinRequest["purpose"], key: KeyInfo | undefined, again: boolean, signal?: AbortSignal): PinRequest {
-    const access = this.#access;
-    return {
-      purpose,
-      again,
-      key,
-      token: () => access.info(signal),
-      pinState: () => access.pinState(signal),
-      signal,
-    };
-  }
-
-  /** How many logins were made. Handles of private objects end with theirs. */
+  /** How many logins and logouts were begun. Handles of private objects end with their login. */
   get count(): number {
     return this.#count;
   }
@@ -71,95 +85,132 @@ export class TokenLogin {
   }
 
   /**
-   * Logs the user in, unless the user is.
+   * Logs the user in, unless the user is. Call it without a session of the pool: the wait for a PIN may be long.
    * @param key The key that wants it.
    * @returns The PIN, where this call asked for it: it serves the operation that caused the login too. The caller wipes it.
    */
-  async ensure(key: KeyInfo | undefined, signal?: AbortSignal): Promise<Uint8Array | undefined> {
-    while (this.#underWay) {
-      // What became of it shows below: the user is logged in, or the PIN was refused, or it was given up.
-      await untilAborted(
-        this.#underWay.catch(() => undefined),
-        signal,
-      );
-    }
-    let given: Uint8Array | undefined;
-    this.#underWay = this.#login(key, signal)
-      .then((pin) => {
-        given = pin;
-      })
-      .finally(() => {
-        this.#underWay = undefined;
-      });
-    await this.#underWay;
-    return given;
+  ensure(key: KeyInfo | undefined, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    const question = { purpose: "login", key, source: this.#source, signal } as const;
+    return this.#inTurn((before) => this.#login(question, before), signal);
   }
 
-  async #login(key: KeyInfo | undefined, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+  async #login(question: Question, before: number): Promise<Uint8Array | undefined> {
     if (await this.isLoggedIn()) return undefined;
-    return this.#ask("login", key, (pin) => this.#verify(this.#access.pool.keeper, CKU.USER, pin, signal), signal);
+    const pin = await this.#answer(question, before);
+    try {
+      await this.#verify(this.#access.pool.keeper, CKU.USER, pin, question.signal);
+      return pin ?? undefined;
+    } catch (error) {
+      if (pin) wipe(pin);
+      throw error;
+    }
   }
 
-  /** Logs in now, also after a wrong PIN. @param given The PIN, or the source for this once. */
+  /** Logs in now, also after a wrong PIN. @param given The PIN, which is wiped, or the source for this once. */
   async now(given: PinSource | Pin | undefined, signal?: AbortSignal): Promise<void> {
-    const again = this.#refused !== undefined;
-    this.#refused = undefined;
-    if (await this.isLoggedIn()) return;
     const source: PinSource | undefined =
       given === undefined ? this.#source : typeof given === "function" ? given : (): Pin => given;
-    const keeper = this.#access.pool.keeper;
-    const verified = this.#ask("login", undefined, (pin) => this.#verify(keeper, CKU.USER, pin, signal), signal, {
-      source,
-      again,
-    });
-    const pin = await verified;
-    if (pin) wipe(pin);
+    try {
+      await this.#inTurn(async (before) => {
+        // A PIN that was wrong while this call waited is news for the program: no other try is spent.
+        this.#requireNoFailure(before);
+        this.#refused = undefined;
+        const pin = await this.#login({ purpose: "login", source, signal }, before);
+        if (pin) wipe(pin);
+      }, signal);
+    } finally {
+      if (given instanceof Uint8Array) wipe(given);
+    }
   }
 
   /**
-   * Verifies the PIN for the operation that has just begun in `session`.
+   * Runs an operation whose key wants the PIN for each use. The PIN is asked for before it begins.
    * @param given The PIN that the login for this operation took.
+   * @param work Gets what verifies the PIN for the operation that it has begun.
    */
-  async authenticate(
-    session: CK_SESSION_HANDLE,
+  async use<T>(
     key: KeyInfo,
     given: Uint8Array | undefined,
+    work: (verify: VerifyForUse) => Promise<T>,
     signal?: AbortSignal,
-  ): Promise<void> {
-    const verify = (pin: Pin): Promise<void> => this.#verify(session, CKU.CONTEXT_SPECIFIC, pin, signal);
-    if (given) {
-      await verify(given);
-      return;
-    }
-    const pin = await this.#ask("use", key, verify, signal);
-    if (pin) wipe(pin);
+  ): Promise<T> {
+    const verify =
+      (pin: Uint8Array | null): VerifyForUse =>
+      (session) =>
+        this.#verify(session, CKU.CONTEXT_SPECIFIC, pin, signal);
+    if (given) return work(verify(given));
+    return this.#inTurn(async (before) => {
+      const pin = await this.#answer({ purpose: "use", key, source: this.#source, signal }, before);
+      try {
+        return await work(verify(pin));
+      } finally {
+        if (pin) wipe(pin);
+      }
+    }, signal);
   }
 
   async logout(): Promise<void> {
     if (!(await this.isLoggedIn())) return;
-    await this.#access.cryptoki.C_Logout(this.#access.pool.keeper);
+    this.#count++;
+    try {
+      await this.#access.cryptoki.C_Logout(this.#access.pool.keeper);
+    } catch (error) {
+      // Another logout was quicker.
+      if (!(error instanceof CryptokiError && error.is("CKR_USER_NOT_LOGGED_IN"))) throw error;
+    }
   }
 
-  async #ask(
-    purpose: PinRequest["purpose"],
-    key: KeyInfo | undefined,
-    verify: (pin: Pin) => Promise<void>,
-    signal?: AbortSignal,
-    { source = this.#source, again = false }: { source?: PinSource | undefined; again?: boolean } = {},
-  ): Promise<Uint8Array | undefined> {
+  /** The program has set the PIN: what was wrong before says nothing about it. */
+  forgive(): void {
+    this.#refused = undefined;
+  }
+
+  /** @param work Gets how many questions had failed when its turn was asked for. */
+  #inTurn<T>(work: (before: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const before = this.#failures;
+    return this.#queue.run(() => work(before), [signal, this.#access.removed]);
+  }
+
+  /** @returns The PIN that the source gives; the caller wipes it. Null: it is typed on the keys of the reader. */
+  async #answer({ purpose, key, source, signal }: Question, before: number): Promise<Uint8Array | null> {
     this.#requireNoRefusal();
+    this.#requireNoFailure(before);
     if (!source) throw noSource();
-    const pin = await source(this.#request(purpose, key, again, signal));
-    // Another operation's PIN may have been refused while this one was typed.
-    this.#requireNoRefusal();
-    const bytes = typeof pin === "string" ? new TextEncoder().encode(pin) : pin;
+    const access = this.#access;
+    const over = new AbortController();
+    const signals = [signal, access.removed];
+    const stop = onAbort(signals, (reason) => {
+      over.abort(reason);
+    });
+    const request: PinRequest = {
+      purpose,
+      again: this.#wasWrong,
+      key,
+      token: () => access.run(() => access.info(signal), signal),
+      pinState: () => access.run(() => access.pinState(signal), signal),
+      signal: over.signal,
+    };
+    const asked = (async () => source(request))();
     try {
-      await verify(bytes);
-      return bytes ?? undefined;
+      return pinBytes(await untilAborted(asked, signals));
     } catch (error) {
-      if (bytes) wipe(bytes);
+      // A PIN that comes after the abort.
+      asked.then(wipePin, () => undefined);
+      if (!over.signal.aborted) this.#fail(error);
       throw error;
+    } finally {
+      stop();
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#failures++;
+    this.#failure = error;
+  }
+
+  /** One answer that the source refuses to give is the answer for all who waited for it. */
+  #requireNoFailure(before: number): void {
+    if (this.#failures > before) throw this.#failure;
   }
 
   #requireNoRefusal(): void {
@@ -173,19 +224,29 @@ export class TokenLogin {
     });
   }
 
-  async #verify(session: CK_SESSION_HANDLE, user: number, pin: Pin, signal?: AbortSignal): Promise<void> {
+  async #verify(session: CK_SESSION_HANDLE, user: number, pin: Uint8Array | null, signal?: AbortSignal): Promise<void> {
+    // Also if it fails: after an abort the card may log in behind the caller.
+    if (user === CKU.USER) this.#count++;
     try {
       await this.#access.cryptoki.C_Login(session, user, pin, { signal });
-      if (user === CKU.USER) this.#count++;
+      this.#wasWrong = false;
     } catch (error) {
       if (error instanceof CryptokiError) {
         // Another session of this application was quicker.
         if (error.is("CKR_USER_ALREADY_LOGGED_IN")) return;
-        if (isWrongPin(error)) this.#refused = error;
+        if (isWrongPin(error)) {
+          this.#refused = error;
+          this.#wasWrong = true;
+          this.#fail(error);
+        }
       }
       throw error;
     }
   }
+}
+
+function wipePin(pin: Pin): void {
+  if (pin instanceof Uint8Array) wipe(pin);
 }
 
 function noSource(): TokenError {

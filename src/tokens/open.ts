@@ -1,7 +1,7 @@
 import type { CardProfile } from "../card/index.ts";
 import { Cryptoki, type CryptokiFunctions } from "../cryptoki/index.ts";
 import type { InProcessCard, Pcsc } from "../pcsc/index.ts";
-import { asTokenErrors } from "./error.ts";
+import { asTokenErrors, TokenError } from "./error.ts";
 import type { PinSource } from "./pin.ts";
 import { TokenSource } from "./source.ts";
 
@@ -12,19 +12,23 @@ interface CommonOptions {
   readonly signal?: AbortSignal;
 }
 
+interface OfReaders {
+  /** Default: pcscd of this machine. It stays open when it is given. */
+  readonly pcsc?: Pcsc;
+  readonly profiles?: readonly CardProfile[];
+}
+
+interface OfCards {
+  /** Cards in this process, each in a reader of its own. */
+  readonly cards: readonly InProcessCard[];
+  readonly profiles?: readonly CardProfile[];
+}
+
 /** Where tokens come from. Without anything: the readers of this machine, with every card profile of this package. */
 export type OpenTokensOptions = CommonOptions &
   (
-    | {
-        /** Default: pcscd of this machine. It stays open when it is given. */
-        readonly pcsc?: Pcsc;
-        readonly profiles?: readonly CardProfile[];
-      }
-    | {
-        /** Cards in this process, each in a reader of its own. */
-        readonly cards: readonly InProcessCard[];
-        readonly profiles?: readonly CardProfile[];
-      }
+    | OfReaders
+    | OfCards
     | {
         /** A module behind p11-kit's protocol: "unix:path=..." or "|ssh host p11-kit remote ...". */
         readonly server: string;
@@ -46,26 +50,51 @@ export type OpenTokensOptions = CommonOptions &
  * @throws {TokenError} NO_SERVICE; what the server says.
  */
 export async function openTokens(options: OpenTokensOptions = {}): Promise<TokenSource> {
-  const { pin, signal } = options;
-  if ("cryptoki" in options) {
+  const { pin, signal } = readOptions(options);
+  if ("cryptoki" in options && given(options.cryptoki)) {
     return new TokenSource({ cryptoki: options.cryptoki, pin, watches: false, close: () => Promise.resolve() });
   }
-  if ("server" in options) {
+  if ("server" in options && given(options.server)) {
     const { P11KitModule } = await import("../p11kit/index.ts");
     const module = new P11KitModule({ address: options.server });
-    await asTokenErrors(() => module.C_Initialize({ signal }), signal);
-    return new TokenSource({ cryptoki: module, pin, watches: false, close: () => module[Symbol.asyncDispose]() });
+    const close = (): Promise<void> => module[Symbol.asyncDispose]();
+    await initialised(module, close, signal);
+    return new TokenSource({ cryptoki: module, pin, watches: false, close });
   }
-  const profiles = options.profiles ?? (await import("../profiles.ts")).profiles;
-  const pcsc = "cards" in options ? await inProcess(options.cards) : (options.pcsc ?? (await thisMachine()));
-  const isOwn = "cards" in options || options.pcsc === undefined;
-  const cryptoki = new Cryptoki({ pcsc, profiles });
-  await asTokenErrors(() => cryptoki.C_Initialize({ signal }), signal);
+  const { pcsc: theirs, cards, profiles } = options as Partial<OfReaders & OfCards>;
+  const pcsc = cards ? await inProcess(cards) : (theirs ?? (await thisMachine()));
+  const cryptoki = new Cryptoki({ pcsc, profiles: profiles ?? (await import("../profiles.ts")).profiles });
   const close = async (): Promise<void> => {
     await cryptoki[Symbol.asyncDispose]();
-    if (isOwn) await pcsc.close();
+    if (pcsc !== theirs) await pcsc.close();
   };
+  await initialised(cryptoki, close, signal);
   return new TokenSource({ cryptoki, pin, watches: true, askReaders: () => pcsc.readers(), close });
+}
+
+/** @throws {TokenError} BAD_INPUT: callers in JavaScript have no types. */
+function readOptions(options: OpenTokensOptions): CommonOptions {
+  const pin: unknown = options.pin;
+  if (pin !== undefined && typeof pin !== "function") {
+    throw new TokenError("BAD_INPUT", "`pin` is a function that gives the PIN when it is wanted, not the PIN itself");
+  }
+  return options;
+}
+
+const given = <T>(value: T | undefined): value is T => value !== undefined;
+
+/** Begins with the module, or closes it again. */
+async function initialised(
+  cryptoki: CryptokiFunctions,
+  close: () => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await asTokenErrors(() => cryptoki.C_Initialize({ signal }), signal);
+  } catch (error) {
+    await close().catch(() => undefined);
+    throw error;
+  }
 }
 
 async function thisMachine(): Promise<Pcsc> {

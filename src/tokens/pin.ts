@@ -1,4 +1,6 @@
+import { copySecret, secretUtf8, wipe } from "../bytes/index.ts";
 import type { TokenDescription } from "../cryptoki/index.ts";
+import { TokenError } from "./error.ts";
 
 /** A PIN. Bytes are wiped after their use; null leaves it to the keys of the reader. */
 export type Pin = string | Uint8Array | null;
@@ -51,6 +53,22 @@ export interface PinRequest {
 /** Gives a PIN when one is wanted. What it throws, the operation that wanted the PIN throws. */
 export type PinSource = (request: PinRequest) => Pin | Promise<Pin>;
 
+/**
+ * The bytes of a PIN; those of the caller where it is bytes already.
+ * @throws {TokenError} BAD_INPUT for anything else: callers in JavaScript have no types.
+ */
+export function pinBytes(pin: Pin): Uint8Array | null {
+  if (pin === null || pin instanceof Uint8Array) return pin;
+  if (typeof pin === "string") return secretUtf8(pin);
+  throw new TokenError(
+    "BAD_INPUT",
+    `a PIN is text, a Uint8Array, or null for the keys of the reader; not ${typeof pin}`,
+  );
+}
+
+/** The longest time of a timer, in milliseconds; a longer one would end at once. */
+const LONGEST_TIMER = 0x7fff_ffff;
+
 interface Remembered {
   readonly pin: Uint8Array;
   readonly timer: ReturnType<typeof setTimeout>;
@@ -66,31 +84,39 @@ export function rememberPin(
   { milliseconds }: { readonly milliseconds: number },
 ): PinSource & Disposable {
   const remembered = new Map<string, Remembered>();
-  const forget = (uri: string): void => {
-    const known = remembered.get(uri);
+  let disposals = 0;
+  const forget = (name: string): void => {
+    const known = remembered.get(name);
     if (!known) return;
     clearTimeout(known.timer);
-    known.pin.fill(0);
-    remembered.delete(uri);
+    wipe(known.pin);
+    remembered.delete(name);
   };
   const ask = async (request: PinRequest): Promise<Pin> => {
-    const { uri } = await request.token();
-    if (request.again) forget(uri);
-    const known = remembered.get(uri);
-    if (known) return Uint8Array.from(known.pin);
-    const pin = await source(request);
-    if (pin === null) return pin;
-    forget(uri);
-    const timer = setTimeout(() => {
-      forget(uri);
-    }, milliseconds);
+    const { slot, uri } = await request.token();
+    // Cards without a serial number may share a URI; a PIN must not go to the wrong one.
+    const name = `${slot} ${uri}`;
+    if (request.again) forget(name);
+    const known = remembered.get(name);
+    if (known) return copySecret(known.pin);
+    const before = disposals;
+    const pin = pinBytes(await source(request));
+    if (pin === null || disposals !== before) return pin;
+    forget(name);
+    const timer = setTimeout(
+      () => {
+        forget(name);
+      },
+      Math.min(milliseconds, LONGEST_TIMER),
+    );
     (timer as { unref?: () => void }).unref?.();
-    remembered.set(uri, { pin: typeof pin === "string" ? new TextEncoder().encode(pin) : Uint8Array.from(pin), timer });
+    remembered.set(name, { pin: copySecret(pin), timer });
     return pin;
   };
   return Object.assign(ask, {
     [Symbol.dispose]: () => {
-      for (const uri of [...remembered.keys()]) forget(uri);
+      disposals++;
+      for (const name of [...remembered.keys()]) forget(name);
     },
   });
 }

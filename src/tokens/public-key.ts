@@ -17,6 +17,7 @@ import {
   verifyPkcs1,
   verifyPss,
 } from "../crypto/index.ts";
+import { requireBytes } from "./data-input.ts";
 import { TokenError } from "./error.ts";
 import { type Encryption, encryptionOf, type KeyAlgorithm, schemeFor, type SignatureScheme } from "./scheme.ts";
 
@@ -36,6 +37,9 @@ export class PublicKey {
    */
   constructor(spki: Uint8Array | string) {
     const der = typeof spki === "string" ? fromPem(spki) : spki;
+    if (!(der instanceof Uint8Array)) {
+      throw new TokenError("BAD_INPUT", `not a public key: a Uint8Array or PEM text is wanted, not ${typeof der}`);
+    }
     try {
       this.parsed = parsePublicKey(der);
     } catch (cause) {
@@ -93,6 +97,8 @@ export class PublicKey {
    */
   async verify(data: Uint8Array, signature: Uint8Array, scheme: SignatureScheme = {}): Promise<boolean> {
     const { hash, pss, encoding } = schemeFor(this.algorithm, scheme);
+    requireBytes(data, "the data");
+    requireBytes(signature, "the signature");
     const key = this.parsed;
     try {
       if (key.type === "edwards") return await verifyEddsa(key, data, signature);
@@ -120,6 +126,7 @@ export class PublicKey {
 
   #encrypted(data: Uint8Array, options: Encryption): Uint8Array {
     const key = this.parsed;
+    requireBytes(data, "the message");
     if (key.type !== "rsa") throw new TokenError("KEY_CANNOT", "only RSA keys encrypt; agree on a secret instead");
     try {
       return rsaPublic(key, paddedFor(key, data, options));

@@ -89,6 +89,8 @@ export function schemeFor(key: KeyAlgorithm, scheme: SignatureScheme): WholeSche
   if (key.type === "x25519") {
     throw new TokenError("KEY_CANNOT", "an X25519 key agrees on secrets; it does not sign");
   }
+  requireOneOf("padding", scheme.padding, ["pkcs1", "pss"]);
+  requireOneOf("encoding", scheme.encoding, ["ieee-p1363", "der"]);
   if (key.type !== "rsa") refuse(key, scheme, "padding", "saltLength");
   if (key.type !== "ec") refuse(key, scheme, "encoding");
   const encoding = scheme.encoding ?? "ieee-p1363";
@@ -133,8 +135,15 @@ function refuse(key: KeyAlgorithm, scheme: SignatureScheme, ...options: readonly
   }
 }
 
+/** @throws {TokenError} BAD_INPUT for a word that is misspelt: nothing else is done in its place. */
+function requireOneOf(option: string, value: string | undefined, known: readonly string[]): void {
+  if (value === undefined || known.includes(value)) return;
+  throw new TokenError("BAD_INPUT", `no ${option} "${value}"; there are ${known.join(", ")}`);
+}
+
 /** What the host needs of an encryption. `hash` is undefined for PKCS #1 v1.5. */
 export function encryptionOf(options: Encryption): { readonly hash: HashName | undefined; readonly label: Uint8Array } {
+  requireOneOf("padding", options.padding, ["oaep", "pkcs1"]);
   const label = options.label ?? new Uint8Array();
   if (options.padding === "pkcs1") return { hash: undefined, label };
   return { hash: rowOf(options.hash ?? "SHA-256").name, label };
@@ -142,6 +151,7 @@ export function encryptionOf(options: Encryption): { readonly hash: HashName | u
 
 /** The mechanism that takes an encryption off again. */
 export function decryptionMechanism(options: Encryption): CK_MECHANISM {
+  requireOneOf("padding", options.padding, ["oaep", "pkcs1"]);
   if (options.padding === "pkcs1") return { mechanism: CKM.RSA_PKCS };
   const row = rowOf(options.hash ?? "SHA-256");
   const parameter: CK_RSA_PKCS_OAEP_PARAMS = {

@@ -60,6 +60,19 @@ export class SessionPool {
     }
   }
 
+  /**
+   * Runs `work` with a session that nothing else uses, before or after. It does not count among the workers, so that `work` may do anything
+   * with the token.
+   */
+  async runAlone<T>(work: (session: CK_SESSION_HANDLE) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const session = await this.#openSession(signal);
+    try {
+      return await work(session);
+    } finally {
+      await this.#cryptoki.C_CloseSession(session).catch(() => undefined);
+    }
+  }
+
   async #take(signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
     for (;;) {
       signal?.throwIfAborted();
@@ -78,7 +91,7 @@ export class SessionPool {
   async #open(signal?: AbortSignal): Promise<CK_SESSION_HANDLE | undefined> {
     this.#workers++;
     try {
-      return await this.#cryptoki.C_OpenSession(this.#slot, this.#flags, { signal });
+      return await this.#openSession(signal);
     } catch (error) {
       this.#workers--;
       this.#freed.notifyAll();
@@ -87,6 +100,14 @@ export class SessionPool {
       this.#most = this.#workers;
       return undefined;
     }
+  }
+
+  /** @throws {CryptokiError} CKR_SESSION_CLOSED if another card is in the slot now. */
+  async #openSession(signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
+    const session = await this.#cryptoki.C_OpenSession(this.#slot, this.#flags, { signal });
+    if (await this.isAlive()) return session;
+    await this.#cryptoki.C_CloseSession(session).catch(() => undefined);
+    throw new CryptokiError(CKR.SESSION_CLOSED);
   }
 
   async #giveBack(session: CK_SESSION_HANDLE, isSound: boolean): Promise<void> {
@@ -111,12 +132,17 @@ export class SessionPool {
     }
   }
 
+  /** The card is gone, and its sessions with it: lets those go that wait for one. */
+  abandon(): void {
+    this.#idle.length = 0;
+    this.#keeper = undefined;
+    this.#freed.notifyAll();
+  }
+
   /** Closes all sessions, those at work as soon as they are done. The login ends with them. */
   async close(): Promise<void> {
     const sessions = [...this.#idle.splice(0), ...(this.#keeper === undefined ? [] : [this.#keeper])];
-    this.#keeper = undefined;
-    this.#workers = 0;
-    this.#freed.notifyAll();
+    this.abandon();
     for (const session of sessions) await this.#cryptoki.C_CloseSession(session).catch(() => undefined);
   }
 }

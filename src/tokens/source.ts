@@ -1,26 +1,11 @@
-import type { CallOptions } from "../async/index.ts";
-import { Condition } from "../async/index.ts";
-import { DataError } from "../bytes/index.ts";
-import { CKF_SLOT, CryptokiError, type CryptokiFunctions, isUri, matchesToken, parseUri } from "../cryptoki/index.ts";
+import { type CallOptions, Condition, untilAborted } from "../async/index.ts";
+import { CryptokiError, type CryptokiFunctions, matchesToken } from "../cryptoki/index.ts";
 import { TokenAccess } from "./access.ts";
 import { asTokenErrors, isGone, noService, TokenError } from "./error.ts";
 import type { PinSource } from "./pin.ts";
 import { SessionPool } from "./session-pool.ts";
 import { Token } from "./token.ts";
-
-/** Which token is wanted: all that is given must be true of it. */
-export interface TokenDescriptionQuery {
-  readonly label?: string;
-  readonly serialNumber?: string;
-  readonly model?: string;
-  readonly manufacturerID?: string;
-  /** The name of the reader, or a part of it. */
-  readonly reader?: string;
-  readonly slot?: number;
-}
-
-/** A PKCS #11 URI, or a description. */
-export type TokenQuery = string | TokenDescriptionQuery;
+import { fits, readDescription, readTokenUri, type TokenDescriptionQuery, type TokenQuery } from "./token-query.ts";
 
 export type TokenChange =
   /** `initial`: it was in before the watch began. */
@@ -31,6 +16,13 @@ export type TokenChange =
 
 /** What is in a slot. */
 type SlotState = Token | "unrecognised";
+
+/** A wait for slot events. */
+interface Watch {
+  /** Why it ended. */
+  failure: Error | undefined;
+  ended: Promise<void>;
+}
 
 export interface TokenSourceOptions {
   readonly cryptoki: CryptokiFunctions;
@@ -53,9 +45,8 @@ export class TokenSource implements AsyncDisposable {
   readonly #opening = new Map<number, Promise<SlotState>>();
   readonly #changed = new Condition();
   readonly #closing = new AbortController();
-  #watch: Promise<void> | undefined;
-  /** Why the module cannot be watched. */
-  #watchFailure: Error | undefined;
+  #closed: Promise<void> | undefined;
+  #watch: Watch | undefined;
 
   /** @internal */
   constructor(options: TokenSourceOptions) {
@@ -65,15 +56,23 @@ export class TokenSource implements AsyncDisposable {
 
   /**
    * The tokens that are in and fit. A token that was found before is the same object as long as its card is in.
-   * @throws {TokenError} BAD_INPUT for a query that cannot be read; NO_SERVICE.
+   * @throws {TokenError} BAD_INPUT for a query that cannot be read; NO_SERVICE; what a card says that does not answer, if no other fits.
    */
   async *tokens(query?: TokenQuery, { signal }: CallOptions = {}): AsyncGenerator<Token> {
-    const matches = matcherOf(query);
-    const slots = await asTokenErrors(() => this.cryptoki.C_GetSlotList(true, { signal }), signal);
-    for (const slot of slots) {
-      const token = await this.#tokenIn(slot, signal);
-      if (token instanceof Token && (await matches(token, signal))) yield token;
+    const matches = this.#matcherOf(query);
+    let failure: Error | undefined;
+    let isFound = false;
+    for (const slot of await this.#run(() => this.cryptoki.C_GetSlotList(true, { signal }), signal)) {
+      const token = await this.#tokenIn(slot, signal).catch((error: unknown) => {
+        if (signal?.aborted || this.#closing.signal.aborted) throw error;
+        failure ??= error as Error;
+        return undefined;
+      });
+      if (!(token instanceof Token && (await matches(token, signal)))) continue;
+      isFound = true;
+      yield token;
     }
+    if (failure && !isFound) throw failure;
   }
 
   /**
@@ -105,33 +104,41 @@ export class TokenSource implements AsyncDisposable {
     query,
     signal,
   }: CallOptions & { readonly query?: TokenQuery | undefined } = {}): AsyncGenerator<TokenChange> {
-    const matches = matcherOf(query);
+    const matches = this.#matcherOf(query);
     await this.#look(signal);
-    this.#startWatch();
+    const watch = this.#startWatch();
     let seen: ReadonlyMap<number, SlotState> = new Map();
+    const given = new Set<Token>();
     for (let initial = true; ; initial = false) {
       const now = new Map(this.#slots);
       for (const change of differences(seen, now, initial)) {
-        if (change.type === "unrecognised" || change.type === "removed" || (await matches(change.token, signal))) {
-          yield change;
-        }
+        if (change.type === "inserted") {
+          if (!(await matches(change.token, signal))) continue;
+          given.add(change.token);
+        } else if (change.type === "removed" && !given.delete(change.token)) continue;
+        yield change;
       }
       seen = now;
       if (this.#closing.signal.aborted) return;
-      if (this.#watchFailure !== undefined) throw this.#watchFailure;
+      if (watch.failure !== undefined) throw watch.failure;
       if (isSame(this.#slots, now))
         await this.#changed.wait(undefined, [signal, this.#closing.signal]).catch(afterClose(this.#closing.signal));
     }
   }
 
   /** Ends all that was opened here: tokens, watches, and the connection to the readers. */
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#closing.abort(new TokenError("TOKEN_GONE", "the source of the tokens was closed"));
-    for (const token of this.#slots.values()) if (token instanceof Token) await token[Symbol.asyncDispose]();
+    await Promise.allSettled(this.#opening.values());
+    for (const token of [...this.#slots.values()]) if (token instanceof Token) await token[Symbol.asyncDispose]();
     this.#slots.clear();
     this.#changed.notifyAll();
-    await this.#watch;
+    await this.#watch?.ended;
     await this.#options.close();
   }
 
@@ -139,33 +146,63 @@ export class TokenSource implements AsyncDisposable {
     return this.close();
   }
 
-  async #tokenIn(slot: number, signal?: AbortSignal): Promise<SlotState | undefined> {
-    const known = this.#slots.get(slot);
-    if (known instanceof Token && !known.removed.aborted) return known;
-    let opening = this.#opening.get(slot);
-    if (!opening) {
-      opening = this.#open(slot, signal).finally(() => this.#opening.delete(slot));
-      this.#opening.set(slot, opening);
-    }
+  /** Runs a C_ function, with the errors of this layer. @throws {TokenError} TOKEN_GONE after {@link close}. */
+  async #run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
     try {
-      const state = await opening;
-      if (this.#options.watches) this.#startWatch();
-      return state;
+      return await asTokenErrors(work, signal);
     } catch (error) {
-      // It was taken out meanwhile.
-      if (isGone(error)) return undefined;
-      return asTokenErrors(() => Promise.reject(error as Error), signal);
+      if (error instanceof TokenError) closing.throwIfAborted();
+      throw error;
     }
   }
 
-  async #open(slot: number, signal?: AbortSignal): Promise<SlotState> {
+  async #tokenIn(slot: number, signal?: AbortSignal): Promise<SlotState | undefined> {
+    const known = this.#slots.get(slot);
+    if (known instanceof Token) {
+      // The card may have gone, or another may be in, before a watch saw it.
+      if (await this.#isAlive(known)) return known;
+      this.#leave(slot, known);
+    }
+    return this.#run(async () => {
+      try {
+        const state = await untilAborted(this.#opened(slot), signal);
+        if (this.#options.watches) this.#startWatch();
+        return state;
+      } catch (error) {
+        // It was taken out meanwhile.
+        if (isGone(error)) return undefined;
+        throw error;
+      }
+    }, signal);
+  }
+
+  /** One opening is for all who wait for the token: an abort ends the wait of its own caller alone. */
+  #opened(slot: number): Promise<SlotState> {
+    let opening = this.#opening.get(slot);
+    if (!opening) {
+      opening = this.#open(slot).finally(() => this.#opening.delete(slot));
+      this.#opening.set(slot, opening);
+    }
+    return opening;
+  }
+
+  #isAlive(token: Token): Promise<boolean> {
+    const access = this.#accesses.get(token);
+    return access ? access.pool.isAlive().catch(() => false) : Promise.resolve(false);
+  }
+
+  async #open(slot: number): Promise<SlotState> {
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
     const state = await this.#openToken(slot, signal);
     this.#slots.set(slot, state);
     this.#changed.notifyAll();
     return state;
   }
 
-  async #openToken(slot: number, signal?: AbortSignal): Promise<SlotState> {
+  async #openToken(slot: number, signal: AbortSignal): Promise<SlotState> {
     try {
       const pool = await SessionPool.open(this.cryptoki, slot, signal);
       const access = new TokenAccess(this.cryptoki, slot, pool, this.#options.pin);
@@ -184,33 +221,50 @@ export class TokenSource implements AsyncDisposable {
 
   readonly #accesses = new WeakMap<Token, TokenAccess>();
 
-  /** Looks at all slots. */
+  /** Looks at all slots. A card that cannot be opened keeps none of the others away. */
   async #look(signal?: AbortSignal): Promise<void> {
-    const slots = new Set(await asTokenErrors(() => this.cryptoki.C_GetSlotList(true, { signal }), signal));
-    for (const slot of this.#slots.keys()) if (!slots.has(slot)) this.#leave(slot);
-    for (const slot of slots) await this.#tokenIn(slot, signal);
+    const slots = new Set(await this.#run(() => this.cryptoki.C_GetSlotList(true, { signal }), signal));
+    for (const slot of [...this.#slots.keys()]) if (!slots.has(slot)) this.#leave(slot);
+    for (const slot of slots) {
+      try {
+        await this.#tokenIn(slot, signal);
+      } catch (error) {
+        if (signal?.aborted || this.#closing.signal.aborted) throw error;
+        this.#slots.set(slot, "unrecognised");
+        this.#changed.notifyAll();
+      }
+    }
   }
 
-  #leave(slot: number): void {
+  /** @param token The token that has gone; another may be in the slot already. */
+  #leave(slot: number, token?: Token): void {
     const state = this.#slots.get(slot);
+    if (token && state !== token) return;
     this.#slots.delete(slot);
     if (state instanceof Token) this.#accesses.get(state)?.end();
     this.#changed.notifyAll();
   }
 
-  #startWatch(): void {
-    this.#watch ??= this.#watchSlots().catch((error: unknown) => {
-      if (this.#closing.signal.aborted) return;
-      this.#watchFailure = error as Error;
+  #startWatch(): Watch {
+    if (this.#watch) return this.#watch;
+    const watch: Watch = { failure: undefined, ended: Promise.resolve() };
+    watch.ended = this.#watchSlots().catch((error: unknown) => {
+      // Those that wait get the failure; the next that wants changes begins another watch.
+      watch.failure = error as Error;
+      this.#watch = undefined;
       this.#changed.notifyAll();
     });
+    this.#watch = watch;
+    return watch;
   }
 
   async #watchSlots(): Promise<void> {
     const { signal } = this.#closing;
     for (;;) {
-      const slot = await asTokenErrors(() => this.cryptoki.C_WaitForSlotEvent(0, { signal }), signal);
-      await this.#slotChanged(slot, signal);
+      // A module need not know the signal: C_WaitForSlotEvent may end long after it.
+      const event = (): Promise<number> => untilAborted(this.cryptoki.C_WaitForSlotEvent(0, { signal }), signal);
+      const slot = await this.#run(event, signal);
+      await this.#run(() => this.#slotChanged(slot, signal), signal);
     }
   }
 
@@ -218,27 +272,37 @@ export class TokenSource implements AsyncDisposable {
   async #slotChanged(slot: number, signal: AbortSignal): Promise<void> {
     const state = this.#slots.get(slot);
     if (state instanceof Token) {
-      if (await this.#accesses.get(state)?.pool.isAlive()) return;
-      this.#leave(slot);
+      if (await this.#isAlive(state)) return;
+      this.#leave(slot, state);
     } else if (state !== undefined) this.#leave(slot);
-    const isPresent = await this.#isPresent(slot, signal);
-    if (isPresent) await this.#tokenIn(slot, signal).catch(() => undefined);
-    // The other tokens of a card with several PINs have slots of their own.
-    await this.#look(signal).catch(() => undefined);
+    // All slots: the other tokens of a card with several PINs have slots of their own.
+    await this.#look(signal);
   }
 
-  async #isPresent(slot: number, signal: AbortSignal): Promise<boolean> {
-    try {
-      return ((await this.cryptoki.C_GetSlotInfo(slot, { signal })).flags & CKF_SLOT.TOKEN_PRESENT) !== 0;
-    } catch (error) {
-      // The reader was unplugged.
-      if (error instanceof CryptokiError) return false;
-      throw error;
-    }
+  #matcherOf(query: TokenQuery | undefined): Matcher {
+    if (query === undefined) return () => Promise.resolve(true);
+    const test = typeof query === "string" ? this.#uriTest(query) : descriptionTest(query);
+    return async (token, signal) => {
+      try {
+        return await test(token, signal);
+      } catch (error) {
+        // It was taken out meanwhile.
+        if (error instanceof TokenError && error.is("TOKEN_GONE")) return false;
+        throw error;
+      }
+    };
+  }
+
+  #uriTest(text: string): Matcher {
+    const uri = readTokenUri(text);
+    return async (token, signal) => {
+      const access = this.#accesses.get(token);
+      return access !== undefined && matchesToken(uri, await access.run(() => access.description(signal), signal));
+    };
   }
 
   async #nothing(query: TokenQuery | undefined, signal?: AbortSignal): Promise<TokenError> {
-    const [slots, present] = await asTokenErrors(
+    const [slots, present] = await this.#run(
       async () => [
         await this.cryptoki.C_GetSlotList(false, { signal }),
         await this.cryptoki.C_GetSlotList(true, { signal }),
@@ -287,34 +351,9 @@ function* differences(
   }
 }
 
+function descriptionTest(query: TokenDescriptionQuery): Matcher {
+  const wanted = readDescription(query);
+  return async (token, signal) => fits(await token.info({ signal }), wanted);
+}
+
 type Matcher = (token: Token, signal?: AbortSignal) => Promise<boolean>;
-
-function matcherOf(query: TokenQuery | undefined): Matcher {
-  if (query === undefined) return () => Promise.resolve(true);
-  if (typeof query !== "string") {
-    return async (token, signal) => {
-      const info = await token.info({ signal });
-      const { reader, ...wanted } = query;
-      if (reader !== undefined && !info.reader.includes(reader)) return false;
-      return Object.entries(wanted).every(([name, value]) => Reflect.get(info, name) === value);
-    };
-  }
-  const uri = readTokenUri(query);
-  return async (token, signal) => {
-    const { slot, reader, ...info } = await token.info({ signal });
-    return matchesToken(uri, { ...info, slotID: slot, slotDescription: reader, slotManufacturerID: "" });
-  };
-}
-
-function readTokenUri(text: string): ReturnType<typeof parseUri> {
-  if (!isUri(text))
-    throw new TokenError("BAD_INPUT", "a token is named by a PKCS #11 URI (pkcs11:...) or a description");
-  try {
-    const uri = parseUri(text);
-    if (uri.pinValue === undefined) return uri;
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new TokenError("BAD_INPUT", cause.message, { cause });
-  }
-  throw new TokenError("BAD_INPUT", "a URI with pin-value is not taken: give a PIN source");
-}

@@ -1,11 +1,12 @@
 import type { CallOptions } from "../async/index.ts";
+import { wipe } from "../bytes/index.ts";
 import type { CK_MECHANISM_INFO, CK_SESSION_HANDLE, CryptokiFunctions } from "../cryptoki/index.ts";
 import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { Certificates } from "./certificates.ts";
 import { DataObjects } from "./data-objects.ts";
 import { Keys } from "./keys.ts";
-import type { Pin, PinSource, PinState, TokenInfo } from "./pin.ts";
+import { type Pin, pinBytes, type PinSource, type PinState, type TokenInfo } from "./pin.ts";
 
 /**
  * What one PIN of a card guards, from the insertion of the card to its removal. When the card goes, every call ends with TOKEN_GONE and
@@ -64,7 +65,12 @@ export class Token implements AsyncDisposable {
    */
   changePin(change: { readonly old: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
     const { cryptoki } = this.#access;
-    return this.#access.inSession((session) => cryptoki.C_SetPIN(session, change.old, change.new, { signal }), signal);
+    return this.#setPin(
+      change.old,
+      change.new,
+      (session, old, pin) => cryptoki.C_SetPIN(session, old, pin, { signal }),
+      signal,
+    );
   }
 
   /**
@@ -73,10 +79,27 @@ export class Token implements AsyncDisposable {
    */
   unblockPin(unblock: { readonly puk: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
     const { cryptoki } = this.#access;
-    return this.#access.inSession(
-      (session) => cryptoki.C_UnlockPIN(session, unblock.puk, unblock.new, { signal }),
+    return this.#setPin(
+      unblock.puk,
+      unblock.new,
+      (session, puk, pin) => cryptoki.C_UnlockPIN(session, puk, pin, { signal }),
       signal,
     );
+  }
+
+  async #setPin(
+    known: Pin,
+    wanted: Pin,
+    set: (session: CK_SESSION_HANDLE, known: Uint8Array | null, wanted: Uint8Array | null) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const [old, pin] = [pinBytes(known), pinBytes(wanted)];
+    try {
+      await this.#access.inSession((session) => set(session, old, pin), signal);
+      this.#access.login.forgive();
+    } finally {
+      for (const bytes of [old, pin]) if (bytes) wipe(bytes);
+    }
   }
 
   /** The Web Cryptography API with the keys of this token, for libraries that take a `crypto`. It ends with the token. */
@@ -102,12 +125,15 @@ export class Token implements AsyncDisposable {
     return this.#access.inSession((session) => cryptoki.C_GenerateRandom(session, length, { signal }), signal);
   }
 
-  /** Runs `work` with a session of its own, for what this layer does not have. The user may be logged in. */
+  /**
+   * Runs `work` with a session of its own, for what this layer does not have; it is closed afterwards. The user may be logged in.
+   */
   withSession<T>(
     work: (session: CK_SESSION_HANDLE, cryptoki: CryptokiFunctions) => Promise<T>,
     { signal }: CallOptions = {},
   ): Promise<T> {
-    return this.#access.inSession((session) => work(session, this.#access.cryptoki), signal);
+    const { cryptoki, pool } = this.#access;
+    return this.#access.run(() => pool.runAlone((session) => work(session, cryptoki), signal), signal);
   }
 
   /** Closes the sessions with the token, and with them its login. */
