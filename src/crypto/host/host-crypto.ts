@@ -1,7 +1,7 @@
 import { DataError } from "../../bytes/index.ts";
 import type { Curve25519, NamedCurve } from "../codec/elliptic-curve.ts";
 import type { HashName } from "../codec/hashes.ts";
-import type { EdwardsPublicKey, RsaPublicKey } from "../codec/public-key.ts";
+import type { EcPublicKey, EdwardsPublicKey, RsaPublicKey } from "../codec/public-key.ts";
 
 /** What an implementation may compute in a thread of its own, or by an interface that is asynchronous. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -47,6 +47,11 @@ export interface HostCrypto {
   gunzip(bytes: Uint8Array, maxLength: number): MaybePromise<Uint8Array>;
   /** block^e mod n. The block is as long as the modulus. @throws {DataError} if it is not less than the modulus. */
   rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array;
+  /**
+   * ECDSA with SHA-256 over `message`, r || s (FIPS 186-5 section 6.4.2). Optional: it makes the verification of digests faster.
+   * @throws {DataError} for a key that is none.
+   */
+  verifyEcdsa?(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** Ed25519 (RFC 8032 section 5.1.7). @throws {DataError} for a key that is none. */
   verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** @throws {DataError} if `form` is no key of a type that is known. */

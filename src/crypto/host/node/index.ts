@@ -3,7 +3,7 @@ import { decryptCcm, decryptGcm, encryptCcm, encryptGcm } from "./aead.ts";
 import { hasNode } from "./builtin.ts";
 import { createCipher, createHash, createHmac, fillRandom, gunzip, isSameSecret, pbkdf2 } from "./digests.ts";
 import { unwrapKey, wrapKey } from "./key-wrap.ts";
-import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEddsa } from "./keys.ts";
+import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEcdsa, verifyEddsa } from "./keys.ts";
 
 const NODE: HostCrypto = {
   createHash,
@@ -20,6 +20,7 @@ const NODE: HostCrypto = {
   pbkdf2,
   gunzip,
   rsaPublic,
+  verifyEcdsa,
   verifyEddsa,
   importPrivateKey,
   generateKey,

@@ -3,6 +3,7 @@ import { inThreadPool } from "../../../async/index.ts";
 import { DataError, wipe } from "../../../bytes/index.ts";
 import { curveInfo, type NamedCurve } from "../../codec/elliptic-curve.ts";
 import {
+  type EcPublicKey,
   type EdwardsPublicKey,
   encodePublicKey,
   type PublicKey,
@@ -42,6 +43,11 @@ export function rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array {
 
 export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   return nodeCrypto().verify(null, message, importOnce(key), signature);
+}
+
+/** ECDSA with SHA-256 over `message`. */
+export function verifyEcdsa(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  return nodeCrypto().verify("sha256", message, { key: importOnce(key), dsaEncoding: "ieee-p1363" }, signature);
 }
 
 export function importPrivateKey(form: PrivateKeyForm): HostKey {
