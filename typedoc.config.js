@@ -11,13 +11,19 @@ export default {
   readme: "none",
   excludePrivate: true,
   excludeInternal: true,
+  // Links into a repository need its address, which a checkout may not have.
+  disableSources: true,
   validation: { notExported: true, invalidLink: true, invalidPath: true, rewrittenLink: true },
   // Tables of values whose names are a type of their own: "keyof typeof".
   intentionallyNotExported: [
+    "src/crypto/codec/hashes.ts:HASHES",
     "src/cryptoki/attributes/kinds.ts:KINDS",
     "src/cryptoki/constants/name.ts:FLAGS",
     "src/cryptoki/constants/name.ts:VALUES",
+    "src/formats/cms.ts:HASHES",
+    "src/formats/jws.ts:ALGORITHMS",
     "src/pcsc/error.ts:SCARD_ERRORS",
+    "src/tokens/error.ts:LAYER_CODES",
     "src/virtual/certificates.ts:CERTIFICATE_DEVIATIONS",
     "src/virtual/keys.ts:KEY_TYPES",
   ],

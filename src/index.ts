@@ -63,18 +63,40 @@ export {
   StatusError,
   UnsupportedError,
 } from "./card/index.ts";
-export { type HostCrypto, HostCryptoMissingError, useHostCrypto } from "./crypto/index.ts";
+export {
+  type AeadParameters,
+  type BlockCipher,
+  type BlockStream,
+  type Curve25519,
+  type Direction,
+  type HostCipherOptions,
+  type HostCrypto,
+  type HostHash,
+  type HostKey,
+  type HostMac,
+  type KeyKind,
+  type MaybePromise,
+  type PrivateKeyForm,
+  type RsaPrivateNumbers,
+  type SealedMessage,
+  HostCryptoMissingError,
+  useHostCrypto,
+} from "./crypto/index.ts";
 export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
 export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 export { profiles } from "./profiles.ts";
 export {
   Key,
   openTokens,
+  type CommonOptions,
+  type OfCards,
+  type OfReaders,
   type OpenTokensOptions,
   type PinRequest,
   type PinSource,
   PublicKey,
   rememberPin,
+  type RememberOptions,
   Token,
   TokenCertificate,
   TokenError,

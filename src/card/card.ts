@@ -157,8 +157,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   }
 
   /**
-   * Whether no other program is connected to the card now, as far as the resource manager reports ({@link
-   * CardConnection.alone}).
+   * Whether no other program is connected to the card now, as far as the resource manager reports (CardConnection.alone
+   * of PC/SC).
    */
   alone(): Promise<boolean> {
     return translatePcscErrors(this.#connection.alone());

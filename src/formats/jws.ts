@@ -2,7 +2,7 @@ import type { CallOptions } from "../async/index.ts";
 import { utf8 } from "../bytes/index.ts";
 import { type KeyAlgorithm, type PublicKey, type SignatureScheme, TokenError } from "../tokens/index.ts";
 
-/** A key that signs: {@link Key} of a token, for one. */
+/** A key that signs, such as a Key of a token. */
 export interface SigningKey {
   publicKey(options?: CallOptions): Promise<PublicKey>;
   sign(data: Uint8Array, options?: SignatureScheme & CallOptions): Promise<Uint8Array>;

@@ -6,7 +6,7 @@ export { type DataObject, DataObjects, type DataQuery } from "./data-objects.ts"
 export { type CkrName, type LayerCode, TokenError, type TokenErrorOptions } from "./error.ts";
 export { Key } from "./key.ts";
 export { type KeyDescription, type KeyQuery, Keys, type KeyUse } from "./keys.ts";
-export { openTokens, type OpenTokensOptions } from "./open.ts";
+export { type CommonOptions, type OfCards, type OfReaders, openTokens, type OpenTokensOptions } from "./open.ts";
 export {
   type KeyInfo,
   type Pin,
@@ -14,6 +14,7 @@ export {
   type PinSource,
   type PinState,
   rememberPin,
+  type RememberOptions,
   type TokenInfo,
 } from "./pin.ts";
 export { PublicKey } from "./public-key.ts";

@@ -5,20 +5,20 @@ import { asTokenErrors, TokenError } from "./error.ts";
 import type { PinSource } from "./pin.ts";
 import { TokenSource } from "./source.ts";
 
-interface CommonOptions {
+export interface CommonOptions {
   /** Asked when something wants the user's PIN. Without it, only what is public can be used until {@link Token.login}. */
   readonly pin?: PinSource;
   /** Ends the wait for the readers or the server. */
   readonly signal?: AbortSignal;
 }
 
-interface OfReaders {
+export interface OfReaders {
   /** Default: pcscd of this machine. It stays open when it is given. */
   readonly pcsc?: Pcsc;
   readonly profiles?: readonly CardProfile[];
 }
 
-interface OfCards {
+export interface OfCards {
   /** Cards in this process, each in a reader of its own. */
   readonly cards: readonly InProcessCard[];
   readonly profiles?: readonly CardProfile[];

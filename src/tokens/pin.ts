@@ -74,15 +74,16 @@ interface Remembered {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
+export interface RememberOptions {
+  /** How long a PIN is remembered, from when it was given. */
+  readonly milliseconds: number;
+}
+
 /**
  * A source that remembers the PIN of each token for a time, for keys that want it before each use. It is forgotten, and wiped, after
  * that time, when the token refuses it, and by its disposal.
- * @param options.milliseconds How long a PIN is remembered, from when it was given.
  */
-export function rememberPin(
-  source: PinSource,
-  { milliseconds }: { readonly milliseconds: number },
-): PinSource & Disposable {
+export function rememberPin(source: PinSource, options: RememberOptions): PinSource & Disposable {
   const remembered = new Map<string, Remembered>();
   let disposals = 0;
   const forget = (name: string): void => {
@@ -107,7 +108,7 @@ export function rememberPin(
       () => {
         forget(name);
       },
-      Math.min(milliseconds, LONGEST_TIMER),
+      Math.min(options.milliseconds, LONGEST_TIMER),
     );
     (timer as { unref?: () => void }).unref?.();
     remembered.set(name, { pin: copySecret(pin), timer });
