@@ -52,8 +52,8 @@ async function refused(card: InProcessCard): Promise<unknown> {
 
 describe("C_GetTokenInfo says of an unsupported card", () => {
   test.each<[string, InProcessCard, string | RegExp]>([
-    ["OpenPGP", namedCard("06d27600012401"), /OpenPGP card: no profile yet/u],
-    ["GIDS", namedCard("09a00000039742544659"), /GIDS card: no profile yet/u],
+    ["OpenPGP", namedCard("06d27600012401"), /OpenPGP card: not supported yet/u],
+    ["GIDS", namedCard("09a00000039742544659"), /GIDS card: not supported yet/u],
     ["a blank IsoApplet", blankCard("iso-applet"), /IsoApplet card that is not initialised/u],
     ["a blank IsoApplet with a DF", blankCard("iso-applet", true), /IsoApplet card that is not initialised/u],
     ["a blank MyEID", blankCard("myeid"), /MyEID card that is not initialised/u],
@@ -63,7 +63,7 @@ describe("C_GetTokenInfo says of an unsupported card", () => {
       silentReads(blankCard("myeid", true, new Uint8Array(8))),
       /MyEID card with PKCS #15 files that cannot be read/u,
     ],
-    ["another", namedCard(undefined), /no card application that this driver knows/u],
+    ["another", namedCard(undefined), /no card application that this driver recognises/u],
   ])("%s: what it is", async (_, card, message) => {
     expect(await refused(card)).toMatchObject({
       ...refusal("TOKEN_NOT_RECOGNIZED"),
