@@ -1,5 +1,5 @@
 import type { CallOptions } from "../async/index.ts";
-import { utf8 } from "../bytes/index.ts";
+import { toBase64Url, utf8 } from "../bytes/index.ts";
 import { type KeyAlgorithm, type PublicKey, type SignatureScheme, TokenError } from "../tokens/index.ts";
 
 /** A key that signs, such as a Key of a token. */
@@ -64,7 +64,7 @@ export interface GeneralJws {
  *   has `alg`, or `b64`, or that JSON cannot hold; what the key throws.
  */
 export async function signJws(key: SigningKey, payload: Uint8Array, options: JwsOptions = {}): Promise<string> {
-  const encoded = base64url(payload);
+  const encoded = toBase64Url(payload);
   const { protected: header, signature } = await signatureOver(key, encoded, options);
   return `${header}.${encoded}.${signature}`;
 }
@@ -79,7 +79,7 @@ export async function signGeneralJws(
   { signal }: CallOptions = {},
 ): Promise<GeneralJws> {
   if (signers.length === 0) throw new TokenError("BAD_INPUT", "a JWS wants a signer at least");
-  const encoded = base64url(payload);
+  const encoded = toBase64Url(payload);
   const signatures: JwsSignature[] = [];
   for (const { key, ...options } of signers) signatures.push(await signatureOver(key, encoded, { ...options, signal }));
   return { payload: encoded, signatures };
@@ -113,9 +113,9 @@ async function signatureOver(
   const { fits, scheme } = ALGORITHMS[chosen];
   if (!fits(algorithm))
     throw new TokenError("KEY_CANNOT", `a key of type ${nameOf(algorithm)} does not sign with ${chosen}`);
-  const encoded = base64url(utf8(JSON.stringify({ alg: chosen, ...header })));
+  const encoded = toBase64Url(utf8(JSON.stringify({ alg: chosen, ...header })));
   const signature = await key.sign(utf8(`${encoded}.${payload}`), { ...scheme, signal });
-  return { protected: encoded, signature: base64url(signature) };
+  return { protected: encoded, signature: toBase64Url(signature) };
 }
 
 function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
@@ -126,8 +126,3 @@ function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
 }
 
 const nameOf = (key: KeyAlgorithm): string => (key.type === "ec" ? key.curve : key.type);
-
-function base64url(bytes: Uint8Array): string {
-  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}

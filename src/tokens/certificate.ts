@@ -1,9 +1,7 @@
 import { nameText, parseCertificate } from "../asn1/index.ts";
-import { DataError, toHex, tryParse } from "../bytes/index.ts";
+import { encodePem, DataError, toHex, tryParse } from "../bytes/index.ts";
 import { TokenError } from "./error.ts";
-import { fromBase64, pem, PublicKey } from "./public-key.ts";
-
-const PEM = /-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/u;
+import { PublicKey, readPem } from "./public-key.ts";
 
 /** A certificate that is on a token, or is to be written there. */
 export class TokenCertificate {
@@ -44,9 +42,7 @@ export class TokenCertificate {
   /** @param certificate X.509, DER, or the first certificate of a PEM text. @throws {TokenError} BAD_INPUT. */
   static read(certificate: Uint8Array | string): TokenCertificate {
     if (typeof certificate !== "string") return new TokenCertificate(certificate);
-    const [, body] = PEM.exec(certificate) ?? [];
-    if (body === undefined) throw new TokenError("BAD_INPUT", "no PEM block CERTIFICATE");
-    return new TokenCertificate(fromBase64(body.replace(/\s/gu, "")));
+    return new TokenCertificate(readPem("CERTIFICATE", certificate));
   }
 
   /** @throws {TokenError} BAD_INPUT for a key of a type that is not known here. */
@@ -55,6 +51,6 @@ export class TokenCertificate {
   }
 
   toPem(): string {
-    return pem("CERTIFICATE", this.der);
+    return encodePem("CERTIFICATE", this.der);
   }
 }

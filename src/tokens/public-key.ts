@@ -1,4 +1,4 @@
-import { DataError, toHex, tryParse } from "../bytes/index.ts";
+import { decodePem, encodePem, toBase64Url, DataError, toHex, tryParse } from "../bytes/index.ts";
 import {
   curveInfo,
   digest,
@@ -21,8 +21,6 @@ import { requireBytes } from "./data-input.ts";
 import { TokenError } from "./error.ts";
 import { type Encryption, encryptionOf, type KeyAlgorithm, schemeFor, type SignatureScheme } from "./scheme.ts";
 
-const PEM = /-----BEGIN PUBLIC KEY-----([\sA-Za-z0-9+/=]+)-----END PUBLIC KEY-----/u;
-
 /** A public key in this process: verifies, encrypts, and is written in the forms that other programs read. */
 export class PublicKey {
   /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
@@ -36,7 +34,7 @@ export class PublicKey {
    * @throws {TokenError} BAD_INPUT for anything else, and for a key of a type that is not known here.
    */
   constructor(spki: Uint8Array | string) {
-    const der = typeof spki === "string" ? fromPem(spki) : spki;
+    const der = typeof spki === "string" ? readPem("PUBLIC KEY", spki) : spki;
     if (!(der instanceof Uint8Array)) {
       throw new TokenError("BAD_INPUT", `not a public key: a Uint8Array or PEM text is wanted, not ${typeof der}`);
     }
@@ -61,17 +59,17 @@ export class PublicKey {
   }
 
   toPem(): string {
-    return pem("PUBLIC KEY", this.spki);
+    return encodePem("PUBLIC KEY", this.spki);
   }
 
   /** RFC 7517; OKP for the keys of Curve25519 (RFC 8037). */
   toJwk(): Readonly<Record<string, string>> {
     const key = this.parsed;
-    if (key.type === "rsa") return { kty: "RSA", n: base64url(key.modulus), e: base64url(key.publicExponent) };
-    if (key.type !== "ec") return { kty: "OKP", crv: key.curve, x: base64url(key.point) };
+    if (key.type === "rsa") return { kty: "RSA", n: toBase64Url(key.modulus), e: toBase64Url(key.publicExponent) };
+    if (key.type !== "ec") return { kty: "OKP", crv: key.curve, x: toBase64Url(key.point) };
     const { bytes } = curveInfo(key.curve);
     const [x, y] = [key.point.subarray(1, 1 + bytes), key.point.subarray(1 + bytes)];
-    return { kty: "EC", crv: key.curve, x: base64url(x), y: base64url(y) };
+    return { kty: "EC", crv: key.curve, x: toBase64Url(x), y: toBase64Url(y) };
   }
 
   /**
@@ -156,31 +154,16 @@ function algorithmOf(key: ParsedKey): KeyAlgorithm {
   }
 }
 
-function fromPem(text: string): Uint8Array {
-  const [, body] = PEM.exec(text) ?? [];
-  if (body === undefined) throw new TokenError("BAD_INPUT", "not a public key: no PEM block PUBLIC KEY");
-  return fromBase64(body.replace(/\s/gu, ""));
-}
-
-/** `der` between the lines of PEM (RFC 7468). */
-export function pem(label: string, der: Uint8Array): string {
-  const lines = base64(der).match(/.{1,64}/gu) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
-}
-
-function base64(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-}
-
-function base64url(bytes: Uint8Array): string {
-  return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-/** @throws {TokenError} BAD_INPUT for text that is not base64. */
-export function fromBase64(text: string): Uint8Array {
+/**
+ * The first block of PEM with this label.
+ * @throws {TokenError} BAD_INPUT for text without one, and for one that is not base64.
+ */
+export function readPem(label: string, text: string): Uint8Array {
   try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const der = decodePem(label, text);
+    if (der) return der;
   } catch (cause) {
     throw new TokenError("BAD_INPUT", "PEM whose lines are not base64", { cause });
   }
+  throw new TokenError("BAD_INPUT", `no PEM block ${label}`);
 }

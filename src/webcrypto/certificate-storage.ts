@@ -1,5 +1,5 @@
 import { type Certificate, parseCertificate, parseDerCertificate } from "../asn1/index.ts";
-import { equalBytes } from "../bytes/index.ts";
+import { decodePem, encodePem, equalBytes } from "../bytes/index.ts";
 import { CK_CERTIFICATE_CATEGORY, CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import { type ObjectQuery, templateFor, type WantedAlgorithm } from "./algorithms.ts";
 import type { TokenKeyPair } from "./generate.ts";
@@ -7,29 +7,23 @@ import type { KeyStorage } from "./key-storage.ts";
 import { type BufferSource, copyOf, refusal, refusing } from "./platform.ts";
 import type { TokenSession } from "./token-session.ts";
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----/u;
-
 /**
  * Returns the first certificate in PEM text (RFC 7468 section 5) as DER.
  * @throws {DOMException} DataError if there is none.
  */
 export function fromPem(text: string): Uint8Array {
-  const body = CERTIFICATE.exec(text)?.[1]?.replaceAll(/\s/gu, "");
-  if (!body) throw refusal("DataError", "the text holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  let der: Uint8Array | undefined;
   try {
-    return Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
+    der = decodePem("CERTIFICATE", text);
   } catch (cause) {
     throw refusal("DataError", "the certificate's PEM is not valid base64", cause);
   }
+  if (!der) throw refusal("DataError", "the text holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  return der;
 }
 
 /** Encodes a certificate as PEM (RFC 7468 section 5), with a final line end. */
-export function toPem(der: Uint8Array): string {
-  const body = btoa(Array.from(der, (byte) => String.fromCharCode(byte)).join(""));
-  return ["-----BEGIN CERTIFICATE-----", ...(body.match(/.{1,64}/gu) ?? []), "-----END CERTIFICATE-----", ""].join(
-    "\n",
-  );
-}
+export const toPem = (der: Uint8Array): string => encodePem("CERTIFICATE", der);
 
 /** The owner of a certificate (CKA_CERTIFICATE_CATEGORY): the token's user, an authority, or another entity. */
 export type CertificateCategory = "unspecified" | "user" | "authority" | "other";

@@ -72,6 +72,8 @@ test("only data that does not fit is blamed on the caller", () => {
   expect(() => asCallerError(CKR.DATA_LEN_RANGE, failing(new DataError("300 bytes")))).toThrow(
     "CKR_DATA_LEN_RANGE: 300 bytes",
   );
-  expect(() => asCallerError(CKR.DATA_LEN_RANGE, failing(new TypeError("a mistake")))).toThrow(TypeError);
+  expect(() => asCallerError(CKR.DATA_LEN_RANGE, failing(new TypeError("a mistake")))).toThrow(
+    new TypeError("a mistake"),
+  );
   expect(asCallerError(CKR.DATA_LEN_RANGE, () => 1)).toBe(1);
 });

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { toHex } from "../../bytes/index.ts";
+import { encodePem, toHex } from "../../bytes/index.ts";
 import { CKA, CKO } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import { writeWhole } from "../input/files.ts";
@@ -8,7 +8,6 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { summarise } from "../output/descriptions.ts";
 import { NotFoundError } from "../output/failures.ts";
-import { pem } from "../output/pem.ts";
 import type { Environment } from "../output/printer.ts";
 import { type ObjectEntry, TokenSession } from "../session.ts";
 
@@ -38,12 +37,17 @@ export function addCertificateExport(certificate: Command, environment: Environm
     const id = requiredPlace(token, options);
     const session = await TokenSession.open(context, token, uri);
     const der = await session.value((await requireCertificate(session, id)).handle);
-    const written = options.format === "der" ? der : pem("CERTIFICATE", der);
+    const written = options.format === "der" ? der : encodePem("CERTIFICATE", der);
     const toFile = options.output !== undefined && options.output !== "-";
     if (toFile) await writeWhole(options.output, written, { signal });
     if (print.json) {
       const certificate = summarise(der);
-      print.document({ id: toHex(id), reference: referenceOf(token, id), pem: pem("CERTIFICATE", der), certificate });
+      print.document({
+        id: toHex(id),
+        reference: referenceOf(token, id),
+        pem: encodePem("CERTIFICATE", der),
+        certificate,
+      });
     } else if (!toFile) {
       if (typeof written === "string") print.line(written.trimEnd());
       else await print.bytes(written);

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { encodePem } from "../../bytes/index.ts";
 import { action } from "../context.ts";
 import { certificateSigner, orCryptokiError } from "../input/certificate-signer.ts";
 import {
@@ -12,7 +13,6 @@ import { writeWhole } from "../input/files.ts";
 import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
-import { pem } from "../output/pem.ts";
 import type { Environment } from "../output/printer.ts";
 import { TokenSession } from "../session.ts";
 
@@ -59,7 +59,7 @@ export function addCertificateRequest(certificate: Command, environment: Environ
     const request = await orCryptokiError(
       library.Pkcs10CertificateRequestGenerator.create({ name, keys, extensions, signingAlgorithm: algorithm }, crypto),
     );
-    const text = pem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
+    const text = encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
     const toFile = options.output !== undefined && options.output !== "-";
     if (toFile) await writeWhole(options.output, text, { signal: context.signal });
     if (context.print.json) context.print.document({ subject: request.subject, request: text });

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { Command } from "commander";
-import { equalBytes, toHex } from "../../bytes/index.ts";
+import { encodePem, equalBytes, toHex } from "../../bytes/index.ts";
 import type { KeyAttestation } from "../../card/index.ts";
 import { action } from "../context.ts";
 import { administeredToken, requireMethod, requirePrivateKey } from "../input/card-administration.ts";
@@ -9,7 +9,6 @@ import { LIMIT, readWhole, writeWhole } from "../input/files.ts";
 import { type KeyPlaceOptions, keyPlaceOptions, placeName, referenceOf, requiredPlace } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
 import { VerificationFailedError } from "../output/failures.ts";
-import { pem } from "../output/pem.ts";
 import type { Environment } from "../output/printer.ts";
 
 interface AttestOptions extends KeyPlaceOptions {
@@ -50,7 +49,7 @@ export function addKeyAttest(key: Command, environment: Environment): void {
       return { attestation: await attest(key, { signal }), spki: await key.publicKey() };
     });
     check(placeName(token, id), attestation, spki, authorities);
-    const text = [attestation.certificate, ...attestation.chain].map((der) => pem("CERTIFICATE", der)).join("");
+    const text = [attestation.certificate, ...attestation.chain].map((der) => encodePem("CERTIFICATE", der)).join("");
     const toFile = options.output !== undefined && options.output !== "-";
     if (toFile) await writeWhole(options.output, text, { signal });
     if (print.json) {

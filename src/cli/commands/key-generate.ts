@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { toHex } from "../../bytes/index.ts";
+import { encodePem, toHex } from "../../bytes/index.ts";
 import { digest, encodePublicKey, publicKeyName } from "../../crypto/index.ts";
 import { type AttributeList, CKA, CKO } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
@@ -18,7 +18,6 @@ import { KEY_TYPES } from "../input/new-key.ts";
 import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { warnOfKnownKey } from "../input/officer.ts";
-import { pem } from "../output/pem.ts";
 import type { Environment } from "../output/printer.ts";
 import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
 
@@ -90,7 +89,7 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
     );
     const entry = await session.describe(made.publicKey);
     const spki = encodePublicKey(await session.publicKey(entry));
-    const text = pem("PUBLIC KEY", spki);
+    const text = encodePem("PUBLIC KEY", spki);
     if (options.output !== undefined && options.output !== "-") {
       await writeWhole(options.output, text, { signal: context.signal });
     }

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { DataError, toHex } from "../../bytes/index.ts";
+import { encodePem, DataError, toHex } from "../../bytes/index.ts";
 import { parseCertificate } from "../../asn1/index.ts";
 import { encodePublicKey, encodeSshPublicKey, parsePublicKey, publicKeyName } from "../../crypto/index.ts";
 import { formatUri, objectUri } from "../../cryptoki/index.ts";
@@ -8,7 +8,6 @@ import { action } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
 import { writeWhole } from "../input/files.ts";
-import { pem } from "../output/pem.ts";
 import { examples } from "../input/options.ts";
 import { chooseObject, openSessionFor, readSelection, type SelectionOptions } from "../input/selection.ts";
 import type { ObjectEntry, TokenSession } from "../session.ts";
@@ -90,7 +89,7 @@ function render(content: Content, format: Format): Uint8Array | string {
     case "der":
       return content.der;
     case "pem":
-      return pem(content.type === "cert" ? "CERTIFICATE" : "PUBLIC KEY", content.der);
+      return encodePem(content.type === "cert" ? "CERTIFICATE" : "PUBLIC KEY", content.der);
     case "ssh":
       return `${encodeSshPublicKey(parsePublicKey(publicKeyOf(content)))}\n`;
     case "text":

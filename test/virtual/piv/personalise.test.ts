@@ -129,9 +129,12 @@ describe("PKCS#12", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.uint8Array(), async (bytes) => {
-        await expect(readPkcs12Key(bytes, "")).rejects.toThrow(DataError);
+        await expect(readPkcs12Key(bytes, "")).rejects.toMatchObject({
+          name: "DataError",
+          message: expect.stringMatching(/malformed|no private key/u) as unknown,
+        });
       }),
     );
-    await expect(readPkcs12Key(concat(file.subarray(0, 40)), passphrase)).rejects.toThrow(DataError);
+    await expect(readPkcs12Key(concat(file.subarray(0, 40)), passphrase)).rejects.toThrow("malformed");
   });
 });
