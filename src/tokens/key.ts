@@ -1,5 +1,5 @@
 import { DataError, equalBytes, toHex, wipe } from "../bytes/index.ts";
-import { ecdsaToDer, Hasher } from "../crypto/index.ts";
+import { ecdsaToDer, Hasher, hashLength } from "../crypto/index.ts";
 import {
   type CK_MECHANISM,
   type CK_OBJECT_HANDLE,
@@ -121,7 +121,7 @@ export class Key implements KeyInfo {
     const whole = await this.#scheme(scheme, signal);
     const { hash } = whole;
     if (hash === undefined) throw new TokenError("KEY_CANNOT", "an Ed25519 key signs the message, not a hash of it");
-    const wanted = new Hasher(hash).digest().length;
+    const wanted = hashLength(hash);
     if (own.length !== wanted)
       throw new TokenError("BAD_INPUT", `a digest of ${own.length} bytes; ${hash} has ${wanted}`);
     return this.#signInput(whole, whole.input(own), signal);
