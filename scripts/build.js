@@ -78,6 +78,9 @@ const command = await build({
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
   metafile: true,
 });
+const bundle = path.join(outdir, "cli", "command.cjs");
+// src/cli/code-cache.ts gives it this function.
+await writeFile(bundle, (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule("));
 await writeFile(path.join(outdir, "cli", "LICENSES.txt"), await licences(Object.keys(command.metafile.inputs)));
 
 /**

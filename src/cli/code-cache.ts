@@ -14,16 +14,19 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { constants as vmConstants, Script } from "node:vm";
+import { Script } from "node:vm";
 
-/** A CommonJS module, as Node calls one. */
+/** A CommonJS module as Node calls one, and what its `import()` does: a script that is compiled by itself has none. */
 type ModuleFunction = (
   exports: object,
   require: NodeJS.Require,
   module: { exports: object },
   filename: string,
   folder: string,
+  importModule: (specifier: string) => Promise<unknown>,
 ) => void;
+
+const PARAMETERS = "exports, require, module, __filename, __dirname, importModule";
 
 /**
  * Runs the CommonJS module `file`, with the code that an earlier run compiled where there is some. At the end of the process what it compiled
@@ -31,32 +34,24 @@ type ModuleFunction = (
  * @param env For the folder: XDG_CACHE_HOME or HOME; NODE_DISABLE_COMPILE_CACHE, as for Node's own cache.
  */
 export function runCached(file: string, env: NodeJS.ProcessEnv): void {
-  const require = createRequire(file);
-  const folder = cacheFolder(env);
-  // Bun and Deno have no code of V8 to keep, or none that they take again.
-  if (folder === undefined || process.versions["bun"] !== undefined || process.versions["deno"] !== undefined) {
-    require(file);
-    return;
-  }
   // ASCII, as the build writes it: V8 keeps such a text in one byte a character.
   const source = readFileSync(file, "latin1");
-  const script = compileCached(file, source, path.join(folder, cacheName(source)));
+  const wrapped = `(function (${PARAMETERS}) {${source}\n})`;
+  const folder = cacheFolder(env);
+  const script = folder === undefined ? new Script(wrapped, { filename: file }) : compileCached(file, wrapped, folder);
   const run = script.runInThisContext() as ModuleFunction;
   const module = { exports: {} };
-  run(module.exports, require, module, file, path.dirname(file));
+  run(module.exports, createRequire(file), module, file, path.dirname(file), (specifier) => import(specifier));
 }
 
-/** @param cache The file of the compiled code; it is written when the process ends, if it did not help. */
-function compileCached(file: string, source: string, cache: string): Script {
+/** The code is written when the process ends, if what there was did not help. */
+function compileCached(file: string, source: string, folder: string): Script {
+  const cache = path.join(folder, cacheName(source));
   const cachedData = readCache(cache);
-  const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
-    filename: file,
-    importModuleDynamically: vmConstants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    ...(cachedData && { cachedData }),
-  });
-  // At the end it holds the functions that ran, and not all that there are.
+  const script = new Script(source, { filename: file, ...(cachedData && { cachedData }) });
   if (!cachedData || script.cachedDataRejected === true) {
     process.once("exit", () => {
+      // At the end it holds the functions that ran, and not all that there are.
       writeCache(cache, script.createCachedData());
     });
   }
@@ -71,6 +66,8 @@ function cacheName(source: string): string {
 
 /** The user's folder for it (XDG Base Directory Specification); undefined where no such folder is known to be the user's alone. */
 function cacheFolder(env: NodeJS.ProcessEnv): string | undefined {
+  // Bun and Deno keep no code in this way.
+  if (process.versions["bun"] !== undefined || process.versions["deno"] !== undefined) return undefined;
   const { XDG_CACHE_HOME: cache, HOME: home, NODE_DISABLE_COMPILE_CACHE: disabled } = env;
   if (disabled !== undefined || !process.geteuid) return undefined;
   if (cache !== undefined && path.isAbsolute(cache)) return path.join(cache, "cryptoki");

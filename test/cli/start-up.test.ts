@@ -25,9 +25,17 @@ test("the command's bundle asks for no package at a start, only where it is used
       .filter((name) => !name.startsWith("node:") && !builtinModules.includes(name))
       .sort();
   expect(named(/\brequire\("([^".][^"]*)"\)/gu)).toEqual([]);
-  expect(named(/\bimport\("([^".][^"]*)"\)/gu)).toEqual(
+  expect(named(/\bimportModule\("([^".][^"]*)"\)/gu)).toEqual(
     expect.arrayContaining(["@noble/curves/nist.js", "@peculiar/x509", "pkijs", "reflect-metadata"]),
   );
+});
+
+test("the command loads such a package with and without compiled code, in silence", async () => {
+  for (let round = 0; round < 2; round++) {
+    const args = [path.join(dist, "cli/main.cjs"), "--virtual", "piv", "tokens", "--json"];
+    const ended = await run(process.execPath, args, { env: { XDG_CACHE_HOME: cache } });
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+  }
 });
 
 test("the licences of the packages in the bundle are beside it", async () => {
