@@ -156,6 +156,14 @@ const WORKS: readonly Work[] = [
       };
     },
   },
+  {
+    name: "AES keys",
+    times: 10_000,
+    prepare: async (made) => {
+      const session = await made.session();
+      return () => aesKey(made.one, session);
+    },
+  },
   stream(
     "mebibytes through C_EncryptUpdate",
     (cryptoki, session, key) => cryptoki.C_EncryptInit(session, CBC, key),

@@ -43,6 +43,12 @@ describe("in one process", () => {
   });
 });
 
+test("a session object takes less than two kibibytes", () => {
+  const { count = 0, grown = Infinity } = lines.get("AES keys") ?? {};
+  expect(count).toBe(10_000);
+  expect(grown / count).toBeLessThan(2048);
+});
+
 test("a plaintext that its caller drops is collected while its session goes on", () => {
   expect(lines.get("a dropped plaintext")).toEqual({ name: "a dropped plaintext", collected: true });
 });

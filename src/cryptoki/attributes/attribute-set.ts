@@ -29,25 +29,38 @@ export interface AttributeReport {
  * provides such a value caches it.
  */
 export class AttributeSet {
-  readonly #sources: Map<number, Source<AttributeValue>>;
+  /** Two arrays, because a token may have a hundred thousand objects: a Map of forty values takes 2 KB. */
+  #types: readonly number[];
+  readonly #sources: Source<AttributeValue>[];
   /** Returned only while CKA_SENSITIVE is false and CKA_EXTRACTABLE true. */
   readonly #secrets: ReadonlySet<number>;
 
   constructor(sources: AttributeSources, secrets: ReadonlySet<number> = new Set()) {
-    this.#sources = new Map(Object.entries(sources).map(([type, source]) => [Number(type), source]));
+    this.#types = shared(Object.keys(sources).map(Number));
+    this.#sources = Object.values(sources);
     this.#secrets = secrets;
   }
 
   /** Replaces values. */
   change(values: ReadonlyMap<number, AttributeValue>): void {
-    for (const [type, value] of values) this.#sources.set(type, value);
+    for (const [type, value] of values) {
+      const place = this.#types.indexOf(type);
+      if (place < 0) this.#types = [...this.#types, type];
+      this.#sources[place < 0 ? this.#sources.length : place] = value;
+    }
+  }
+
+  #at(type: number): Source<AttributeValue> | undefined {
+    const place = this.#types.indexOf(type);
+    return place < 0 ? undefined : this.#sources[place];
   }
 
   /** All stored values, also the sensitive ones. They are the object's own: do not change them. */
   atHand(): Map<number, AttributeValue> {
     const values = new Map<number, AttributeValue>();
-    for (const [type, source] of this.#sources) {
-      if (typeof source !== "function" && source !== SENSITIVE) values.set(type, source);
+    for (const [place, type] of this.#types.entries()) {
+      const source = this.#sources[place];
+      if (source !== undefined && typeof source !== "function" && source !== SENSITIVE) values.set(type, source);
     }
     return values;
   }
@@ -55,16 +68,16 @@ export class AttributeSet {
   /** Overwrites the secrets. */
   wipe(): void {
     for (const type of this.#secrets) {
-      const source = this.#sources.get(type);
+      const source = this.#at(type);
       if (source instanceof Uint8Array) wipe(source);
     }
   }
 
   /** The source of a value, if it may be returned. */
   #source(type: number): Source<AttributeValue> | undefined {
-    const hidden = (): boolean =>
-      this.#sources.get(CKA.SENSITIVE) !== false || this.#sources.get(CKA.EXTRACTABLE) !== true;
-    return this.#secrets.has(type) && this.#sources.has(type) && hidden() ? SENSITIVE : this.#sources.get(type);
+    const source = this.#at(type);
+    if (source === undefined || !this.#secrets.has(type)) return source;
+    return this.#at(CKA.SENSITIVE) === false && this.#at(CKA.EXTRACTABLE) === true ? source : SENSITIVE;
   }
 
   /** The stored value of an attribute; undefined for any other. */
@@ -130,4 +143,14 @@ export class AttributeSet {
       return { rv: CKR.ATTRIBUTE_TYPE_INVALID, cause };
     }
   }
+}
+
+/** The attribute types of the last object that had this many: objects that are made one after the other mostly have the same. */
+const LAST_TYPES: (readonly number[] | undefined)[] = [];
+
+function shared(types: readonly number[]): readonly number[] {
+  const last = LAST_TYPES[types.length];
+  if (last?.every((type, place) => type === types[place])) return last;
+  LAST_TYPES[types.length] = types;
+  return types;
 }

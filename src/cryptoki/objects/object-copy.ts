@@ -51,17 +51,19 @@ export interface ObjectLife {
 
 /** The contents of an object, with its attributes. All applications share one for an object of a token. */
 export class ObjectCopy {
-  #contents: ObjectContents;
+  #contents: Omit<ObjectContents, "attributes">;
   #attributes: AttributeSet;
   readonly life: ObjectLife;
 
   constructor(contents: ObjectContents, life: ObjectLife = { ended: false }) {
+    const { attributes, ...others } = contents;
     this.life = life;
-    this.#contents = contents;
-    this.#attributes = attributesOf(contents);
+    this.#contents = others;
+    this.#attributes = new AttributeSet(attributes, secretsOf(others.rules));
   }
 
-  get contents(): ObjectContents {
+  /** What there is beside the attributes. */
+  get contents(): Omit<ObjectContents, "attributes"> {
     return this.#contents;
   }
 
@@ -74,13 +76,22 @@ export class ObjectCopy {
   }
 
   /** Forgets the contents; the object stays the same. */
-  renew(contents: ObjectContents): void {
-    this.#contents = contents;
-    this.#attributes = attributesOf(contents);
+  renew({ attributes, ...others }: ObjectContents): void {
+    this.#contents = others;
+    this.#attributes = new AttributeSet(attributes, secretsOf(others.rules));
   }
 }
 
-function attributesOf({ attributes, rules }: ObjectContents): AttributeSet {
-  const secrets = [...(rules ?? [])].filter(([, { notes }]) => notes.has(FOOTNOTE.SECRET)).map(([type]) => type);
-  return new AttributeSet(attributes, new Set(secrets));
+/** One set for all objects with the same rules. */
+const SECRETS = new WeakMap<Rules, ReadonlySet<number>>();
+const NO_SECRETS: ReadonlySet<number> = new Set();
+
+function secretsOf(rules: Rules | undefined): ReadonlySet<number> {
+  if (!rules) return NO_SECRETS;
+  let secrets = SECRETS.get(rules);
+  if (!secrets) {
+    secrets = new Set([...rules].filter(([, { notes }]) => notes.has(FOOTNOTE.SECRET)).map(([type]) => type));
+    SECRETS.set(rules, secrets);
+  }
+  return secrets;
 }

@@ -36,7 +36,8 @@ const IS_INDEXED: ReadonlySet<number> = new Set(INDEXED);
  */
 class ObjectIndex {
   readonly #all = new Set<StoredObject>();
-  readonly #byValue = new Map<string, Set<StoredObject>>();
+  /** By {@link keyOf}. Most values of one object are its own: such an object stands for itself. */
+  readonly #byValue = new Map<string, StoredObject | Set<StoredObject>>();
 
   has(object: StoredObject): boolean {
     return this.#all.has(object);
@@ -46,8 +47,8 @@ class ObjectIndex {
     this.#all.add(object);
     for (const key of keysOf(object)) {
       const same = this.#byValue.get(key);
-      if (same) same.add(object);
-      else this.#byValue.set(key, new Set([object]));
+      if (same instanceof Set) same.add(object);
+      else this.#byValue.set(key, same && same !== object ? new Set([same, object]) : object);
     }
   }
 
@@ -56,8 +57,8 @@ class ObjectIndex {
     this.#all.delete(object);
     for (const key of keysOf(object)) {
       const same = this.#byValue.get(key);
-      same?.delete(object);
-      if (same?.size === 0) this.#byValue.delete(key);
+      if (same === object) this.#byValue.delete(key);
+      else if (same instanceof Set && same.delete(object) && same.size === 0) this.#byValue.delete(key);
     }
   }
 
@@ -68,6 +69,7 @@ class ObjectIndex {
       if (!IS_INDEXED.has(type)) continue;
       const same = this.#byValue.get(keyOf(type, value));
       if (!same) return [];
+      if (!(same instanceof Set)) return [same];
       if (same.size < fewest.size) fewest = same;
     }
     return fewest;
