@@ -3,6 +3,9 @@ const base = {
   collectCoverageFrom: ["<rootDir>/src/**/*.ts"],
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
+  ...(process.env.TEST_SEED && { setupFiles: ["<rootDir>/test/fast-check-seed.ts"] }),
+  globalSetup: "<rootDir>/scripts/jest-setup.js",
+  globalTeardown: "<rootDir>/scripts/jest-teardown.js",
   transform: { "^.+\\.ts$": "<rootDir>/scripts/jest-transform.js" },
 };
 

@@ -98,7 +98,9 @@ const OCTETS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padS
 
 /** Lower-case hexadecimal digits, two for each byte; `separator` between the bytes. */
 export function toHex(bytes: Uint8Array, separator = ""): string {
-  return Array.from(bytes, (byte) => OCTETS[byte]).join(separator);
+  let text = "";
+  for (const byte of bytes) text += `${text === "" ? "" : separator}${OCTETS[byte]}`;
+  return text;
 }
 
 /**
@@ -109,7 +111,15 @@ export function fromHex(text: string): Uint8Array {
   const digits = text.replace(/[\s:]/gu, "");
   if (!/^[0-9a-f]*$/iu.test(digits)) throw new DataError("not hexadecimal: a character other than 0-9 and a-f");
   if (digits.length % 2 !== 0) throw new DataError(`not whole bytes: ${digits.length} hexadecimal digits`);
-  return Uint8Array.from({ length: digits.length / 2 }, (_, index) =>
-    Number.parseInt(digits.slice(2 * index, 2 * index + 2), 16),
-  );
+  const bytes = new Uint8Array(digits.length / 2);
+  for (let index = 0; index < bytes.length; index++) {
+    bytes[index] = (digitAt(digits, 2 * index) << 4) | digitAt(digits, 2 * index + 1);
+  }
+  return bytes;
+}
+
+/** The value of a hexadecimal digit: the letters of both cases differ in one bit only. */
+function digitAt(digits: string, index: number): number {
+  const code = digits.charCodeAt(index);
+  return code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x61 + 10;
 }

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { saveCard, VirtualPivCard, type PivCardOptions } from "../../src/virtual/index.ts";
+import { saveCard, type PivCardOptions } from "../../src/virtual/index.ts";
+import { pivCard } from "../virtual/keys.ts";
 
 /** A folder with a saved card in it, which goes at the end. */
 export class CardFolder implements Disposable {
@@ -10,7 +11,7 @@ export class CardFolder implements Disposable {
 
   static async create(options: PivCardOptions = {}): Promise<CardFolder> {
     const folder = new CardFolder();
-    await saveCard(await VirtualPivCard.create(options), folder.card);
+    await saveCard(await pivCard(options), folder.card);
     return folder;
   }
 

@@ -1,12 +1,10 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-
-const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
-const TSX = import.meta.resolve("tsx");
+import { MAIN } from "./built.ts";
 
 /** The program, as a command line for a shell has it. */
-export const PROGRAM = `${process.execPath} --import ${TSX} ${MAIN}`;
+export const PROGRAM = `${process.execPath} ${MAIN}`;
 
 export interface Ended {
   readonly code: number | null;
@@ -22,7 +20,7 @@ export function start(
   stdio: StdioOptions = ["pipe", "pipe", "pipe"],
 ): ChildProcess {
   const { PATH, HOME } = process.env;
-  return spawn(process.execPath, ["--import", TSX, MAIN, ...args], {
+  return spawn(process.execPath, [MAIN, ...args], {
     detached: true,
     env: { PATH, HOME, ...env },
     stdio,

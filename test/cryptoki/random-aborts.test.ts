@@ -1,28 +1,18 @@
 /**
  * Two applications share a card; one aborts its calls at random moments. Afterwards the next call of both succeeds, and no login is
- * lost. ABORT_SEED replays a run.
+ * lost. TEST_SEED replays a run, TEST_SHARE makes it shorter or longer.
  */
 import { expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKK, CKM, CKO, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
+import { SeededRandom, shareOf, withSeed } from "../seeded-random.ts";
 import { testCard, testPkcs15Card } from "../virtual/keys.ts";
 import { first, PIN, rig, type Rig } from "./rig.ts";
 
-const ABORTS = 300;
+const ABORTS = shareOf(300);
 const DATA = utf8("data");
-
-/** Numbers below a bound, the same for the same seed (mulberry32). */
-function randomOf(seed: number): (bound: number) => number {
-  let state = seed;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
-  };
-}
 
 /** One application, logged in. */
 class Party {
@@ -112,9 +102,8 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function abortOften(made: Rig, seed: number): Promise<Record<string, number>> {
-  const random = randomOf(seed);
-  made.before = () => turns(2 + random(4));
+async function abortOften(made: Rig, random: SeededRandom): Promise<Record<string, number>> {
+  made.before = () => turns(2 + random.below(4));
   await using second = new Cryptoki({ slots: made.cryptoki.slots });
   await second.C_Initialize();
   const [mine, other] = [await Party.in(made.cryptoki), await Party.in(second)];
@@ -123,20 +112,20 @@ async function abortOften(made: Rig, seed: number): Promise<Record<string, numbe
   let aborted = 0;
   // Some calls are over before their signal aborts.
   for (let round = 0; aborted < ABORTS && round < 10 * ABORTS; round++) {
-    const name = names[random(names.length)] ?? "sign";
-    const where = `seed ${seed}, round ${round}: ${name}`;
+    const name = random.pick(names);
+    const where = `seed ${random.seed}, round ${round}: ${name}`;
     const stop = new AbortController();
     const struck = STEPS[name]?.(mine, stop.signal).then(
       () => "CKR_OK",
       (error: unknown) => (error instanceof CryptokiError ? error.code : String(error)),
     );
-    await turns(random(8));
+    await turns(random.below(8));
     stop.abort();
     const outcome = (await struck) ?? "";
     if (outcome === "CKR_FUNCTION_CANCELED") aborted++;
     counts[outcome] = (counts[outcome] ?? 0) + 1;
     expect([where, await other.isLoggedIn()]).toEqual([where, true]);
-    const parties = random(2) === 0 ? [mine, other] : [other, mine];
+    const parties = random.below(2) === 0 ? [mine, other] : [other, mine];
     for (const party of parties) {
       if (party === mine && name.includes("log") && !(await mine.isLoggedIn())) await mine.login();
       await party.sign().catch((error: unknown) => {
@@ -155,14 +144,14 @@ const CARDS: Readonly<Record<string, () => Promise<InProcessCard>>> = {
 test.each(Object.entries(CARDS))(
   "%s: after each abort both applications go on",
   async (_, makeCard) => {
-    const seed = Number(process.env["ABORT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+    const random = new SeededRandom();
     await using made = await rig(await makeCard(), profiles);
     try {
-      const counts = await abortOften(made, seed);
+      const counts = await abortOften(made, random);
       expect(Object.keys(counts).sort()).toEqual(["CKR_FUNCTION_CANCELED", "CKR_OK"]);
       expect(counts["CKR_FUNCTION_CANCELED"]).toBe(ABORTS);
     } catch (error) {
-      throw new Error(`ABORT_SEED=${seed}`, { cause: error });
+      throw withSeed(random, error);
     }
   },
   120_000,

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "@jest/globals";
-import { randomInt } from "node:crypto";
 import { PassThrough, Duplex } from "node:stream";
 import fc from "fast-check";
 import { concat, DataError, toHex } from "../../src/bytes/index.ts";
@@ -8,24 +7,29 @@ import { serveConnection } from "../../src/p11kit/index.ts";
 import { encodeFrame, FrameReader } from "../../src/p11kit/wire/frame.ts";
 import { decodeReply, decodeRequest, encodeReply, encodeRequest, type Request } from "../../src/p11kit/wire/message.ts";
 import { rig } from "../cryptoki/rig.ts";
+import { SeededRandom, shareOf, withSeed } from "../seeded-random.ts";
 import { testCard } from "../virtual/keys.ts";
 import { DIALECTS, reply, request } from "./arbitrary.ts";
 
-/** Milliseconds for each test here. By hand: FUZZ_MILLISECONDS=600000 npm run test:unit -- --testPathPatterns test/p11kit/fuzz */
-const TIME = Number(process.env["FUZZ_MILLISECONDS"] ?? 1500);
+/** Messages of each test here. For long: TEST_SHARE=1000 npm run test:unit -- --testPathPatterns test/p11kit/fuzz */
+const MESSAGES = shareOf(5000);
+const CONVERSATIONS = shareOf(10);
 const SAMPLES = 400;
+/** Milliseconds; a run by hand takes as long as it takes. */
+const PATIENCE = 3_600_000;
+const random = new SeededRandom();
 
 /** A copy with a few bytes changed, cut out, put in or doubled: what a parser that trusts lengths falls over. */
 function mutated(bytes: Uint8Array): Uint8Array {
   let copy: Uint8Array = bytes.slice();
-  for (let changes = randomInt(1, 5); changes > 0 && copy.length > 0; changes--) {
-    const at = randomInt(copy.length);
-    switch (randomInt(6)) {
+  for (let changes = 1 + random.below(4); changes > 0 && copy.length > 0; changes--) {
+    const at = random.below(copy.length);
+    switch (random.below(6)) {
       case 0:
-        copy[at] = randomInt(256);
+        copy[at] = random.below(256);
         break;
       case 1:
-        copy[at] = [0x00, 0xff, 0x7f, 0x80][randomInt(4)] ?? 0;
+        copy[at] = [0x00, 0xff, 0x7f, 0x80][random.below(4)] ?? 0;
         break;
       case 2:
         copy.fill(0xff, at, at + 4);
@@ -34,45 +38,41 @@ function mutated(bytes: Uint8Array): Uint8Array {
         copy = copy.slice(0, at);
         break;
       case 4:
-        copy = concat(copy.subarray(0, at), copy.subarray(Math.min(copy.length, at + randomInt(9))));
+        copy = concat(copy.subarray(0, at), copy.subarray(Math.min(copy.length, at + random.below(9))));
         break;
       case 5:
-        copy = concat(copy.subarray(0, at), copy.subarray(Math.max(0, at - randomInt(40)), at), copy.subarray(at));
+        copy = concat(copy.subarray(0, at), copy.subarray(Math.max(0, at - random.below(40)), at), copy.subarray(at));
     }
   }
   return copy;
 }
 
-/** Runs `work` over and over for as long as there is time, and tells how often. */
-function repeat(work: () => void): number {
-  const end = performance.now() + TIME;
-  let count = 0;
-  for (; performance.now() < end; count++) work();
-  return count;
-}
-
 /** An error that is none of ours is told with what led to it. */
 function ours(error: unknown, bytes: Uint8Array): void {
   if (error instanceof DataError || error instanceof CryptokiError) return;
-  throw new Error(`not one of our errors, from ${toHex(bytes)}`, { cause: error });
+  throw withSeed(random, new Error(`not one of our errors, from ${toHex(bytes)}`, { cause: error }));
 }
 
 describe("mutated messages", () => {
   test.each(DIALECTS)(
     "to a server, of a client that offers version $offered, are requests or errors of ours",
     (dialect) => {
-      const samples = fc.sample(request(dialect), SAMPLES).map((one) => encodeRequest(one, dialect));
-      const count = repeat(() => {
-        const bytes = mutated(samples[randomInt(SAMPLES)] ?? new Uint8Array());
+      const samples = fc
+        .sample(request(dialect), { numRuns: SAMPLES, seed: random.seed })
+        .map((one) => encodeRequest(one, dialect));
+      let refused = 0;
+      for (let count = 0; count < MESSAGES; count++) {
+        const bytes = mutated(samples[random.below(SAMPLES)] ?? new Uint8Array());
         try {
           decodeRequest(bytes, dialect);
         } catch (error) {
           ours(error, bytes);
+          refused++;
         }
-      });
-      expect(count).toBeGreaterThan(100);
+      }
+      expect(refused).toBeGreaterThan(0);
     },
-    TIME + 20_000,
+    PATIENCE,
   );
 
   test.each(DIALECTS)(
@@ -83,21 +83,23 @@ describe("mutated messages", () => {
       );
       const pair = askable.chain((asked) => fc.tuple(fc.constant(asked), reply(asked, dialect)));
       const samples = fc
-        .sample(pair, SAMPLES)
+        .sample(pair, { numRuns: SAMPLES, seed: random.seed })
         .map(([asked, given]): [Request, Uint8Array] => [asked, encodeReply(asked.call, given, dialect)]);
-      const count = repeat(() => {
-        const [asked, encoded] = samples[randomInt(SAMPLES)] ?? [];
-        if (!asked || !encoded) return;
+      let refused = 0;
+      for (let count = 0; count < MESSAGES; count++) {
+        const [asked, encoded] = samples[random.below(SAMPLES)] ?? [];
+        if (!asked || !encoded) continue;
         const bytes = mutated(encoded);
         try {
           decodeReply(bytes, asked, dialect);
         } catch (error) {
           ours(error, bytes);
+          refused++;
         }
-      });
-      expect(count).toBeGreaterThan(100);
+      }
+      expect(refused).toBeGreaterThan(0);
     },
-    TIME + 20_000,
+    PATIENCE,
   );
 });
 
@@ -105,14 +107,13 @@ test(
   "a server lives through whole conversations of nonsense, and each ends",
   async () => {
     await using local = await rig(await testCard());
-    const end = performance.now() + TIME;
-    let conversations = 0;
-    for (; performance.now() < end; conversations++) {
-      const dialect = DIALECTS[randomInt(3)] ?? { offered: 0 };
+    let ended = 0;
+    for (let conversation = 0; conversation < CONVERSATIONS; conversation++) {
+      const dialect = DIALECTS[random.below(3)] ?? { offered: 0 };
       const bodies = fc.sample(
         // Logins with any PIN would block it, and an event is waited for.
         request(dialect).filter(({ call }) => !/Login|PIN|InitToken|WaitFor/u.test(call.name)),
-        20,
+        { numRuns: 20, seed: random.seed + conversation },
       );
       const incoming = new PassThrough();
       const outgoing = new PassThrough();
@@ -132,10 +133,11 @@ test(
       });
       incoming.end();
       await served;
+      ended++;
     }
-    expect(conversations).toBeGreaterThan(1);
+    expect(ended).toBe(CONVERSATIONS);
   },
-  TIME + 20_000,
+  PATIENCE,
 );
 
 test("any chunks of any bytes are frames, or an error of ours", async () => {

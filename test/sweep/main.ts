@@ -2,7 +2,7 @@
  * `npm run sweep`: each fault at each exchange of each work on each kind of card; prints counts by fault and work, and how to
  * repeat each run that failed. Options narrow it down:
  *
- *   npm run sweep -- --subject piv --work "sign, RSA" --fault 6F00 --position 2 --seed 1 --one-in 10
+ *   npm run sweep -- --subject piv --work "sign, RSA" --fault 6F00 --position 2 --seed 1 --in-thousand 100
  */
 import { parseArgs } from "node:util";
 import { SUBJECTS } from "./subjects.ts";
@@ -15,7 +15,7 @@ const { values } = parseArgs({
     fault: { type: "string" },
     position: { type: "string" },
     seed: { type: "string" },
-    "one-in": { type: "string" },
+    "in-thousand": { type: "string" },
     quiet: { type: "boolean", default: false },
   },
 });
@@ -26,7 +26,7 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
   const began = performance.now();
   const tally = await sweep(await make(), {
     seed,
-    oneIn: Number(values["one-in"] ?? 1),
+    inThousand: Number(values["in-thousand"] ?? 1000),
     wants: ({ work, fault, position }) =>
       (values.work === undefined || values.work === work.name) &&
       (values.fault === undefined || values.fault === fault.name) &&

@@ -1,3 +1,3 @@
-import { testSeededTenth } from "./tenth.ts";
+import { testSample } from "./sample.ts";
 
-testSeededTenth("piv", "iso-applet", "smartcard-hsm", "cac");
+testSample("piv", "iso-applet", "smartcard-hsm", "cac");

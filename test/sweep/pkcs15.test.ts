@@ -1,3 +1,3 @@
-import { testSeededTenth } from "./tenth.ts";
+import { testSample } from "./sample.ts";
 
-testSeededTenth("pkcs15");
+testSample("pkcs15");

@@ -1,11 +1,12 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
+import { createPublicKey, KeyObject } from "node:crypto";
 import { fromUtf8 } from "../../src/bytes/index.ts";
 import { profiles } from "../../src/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
 import { decodeImage as decodeFileCard } from "../../src/virtual/iso7816/image.ts";
 import { VirtualPivCard } from "../../src/virtual/piv/card.ts";
 import { decodeImage as decodePivCard } from "../../src/virtual/piv/image.ts";
-import type { ReferenceData } from "../../src/virtual/card.ts";
+import { ReferenceData } from "../../src/virtual/card.ts";
+import type { IsoContents } from "../../src/virtual/iso7816/model.ts";
 import { AppletCard } from "../cac/applet-card.ts";
 import { key as cacKey, listedApplets } from "../cac/cards.ts";
 import { REBUILT_KEYS, rebuiltCard } from "../pkcs15/rebuilt-card.ts";
@@ -57,18 +58,17 @@ function withPin(card: VirtualPivCard | VirtualFileCard, pin: ReferenceData): Sw
 async function pivSubject(): Promise<Subject> {
   const rsa = testKey("rsa-2048", "9a");
   const ec = testKey("p-256", "9e");
-  const image = (
-    await testCard({
-      keys: {
-        "9a": { privateKey: rsa },
-        "9c": { privateKey: testKey("p-256", "9c") },
-        "9d": { privateKey: testKey("rsa-2048", "9d") },
-        "9e": { privateKey: ec },
-        "82": { privateKey: testKey("p-256", "82") },
-      },
-      guid: new Uint8Array(16).fill(0x55),
-    })
-  ).image();
+  const image = await testCard({
+    keys: {
+      "9a": { privateKey: rsa },
+      "9c": { privateKey: testKey("p-256", "9c") },
+      "9d": { privateKey: testKey("rsa-2048", "9d") },
+      "9e": { privateKey: ec },
+      "82": { privateKey: testKey("p-256", "82") },
+    },
+    guid: new Uint8Array(16).fill(0x55),
+  });
+  const original = decodePivCard(image.image());
   return {
     name: "piv",
     profiles,
@@ -89,14 +89,29 @@ async function pivSubject(): Promise<Subject> {
       work.deleteCertificate(id(2)),
     ],
     make: () => {
-      const contents = decodePivCard(image);
+      const contents = copied(original);
       return withPin(new VirtualPivCard(contents), contents.pin);
     },
   };
 }
 
-function fileCard(image: string): SweptCard {
-  const contents = decodeFileCard(image);
+/** Contents of another card that are the same; thousands of cards are made, and parsing an image takes long. Keys do not change. */
+function copied<T>(value: T): T {
+  return copyOf(value) as T;
+}
+
+function copyOf(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || value instanceof KeyObject) return value;
+  if (value instanceof Uint8Array) return value.slice();
+  if (value instanceof ReferenceData) return new ReferenceData(value.value, value.maxTries, value.tries);
+  if (value instanceof Set) return new Set(value);
+  if (value instanceof Map) return new Map(Array.from(value, ([key, item]): [unknown, unknown] => [key, copyOf(item)]));
+  if (Array.isArray(value)) return value.map(copyOf);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, copyOf(item)]));
+}
+
+function fileCard(image: IsoContents): SweptCard {
+  const contents = copied(image);
   const pin = contents.pins.get(1);
   if (!pin) throw new Error("no PIN");
   return withPin(new VirtualFileCard(contents), pin.data);
@@ -105,7 +120,7 @@ function fileCard(image: string): SweptCard {
 async function eidSubject(): Promise<Subject> {
   const rsa = testKey("rsa-2048", "authentication");
   const ec = testKey("p-256", "authentication");
-  const image = (await testPkcs15Card({ serial: id(1, 2, 3, 4, 5, 6, 7, 8) })).image();
+  const image = decodeFileCard((await testPkcs15Card({ serial: id(1, 2, 3, 4, 5, 6, 7, 8) })).image());
   return {
     name: "pkcs15",
     profiles,
@@ -131,7 +146,7 @@ async function eidSubject(): Promise<Subject> {
 }
 
 function isoAppletSubject(): Subject {
-  const image = rebuiltCard().image();
+  const image = decodeFileCard(rebuiltCard().image());
   const { "RSA cert": rsa, "EC cert": ec, "RSA decrypt": reads } = REBUILT_KEYS;
   return {
     name: "iso-applet",

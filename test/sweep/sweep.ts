@@ -29,17 +29,15 @@ export class Tally {
     if (problem !== undefined) this.failures.push({ run, problem });
   }
 
+  get summary(): string {
+    return `${this.#runs} runs, ${this.failures.length} failed; ${this.#reinitialised} took C_Reinitialize`;
+  }
+
   /** Counts by fault and by work. */
   report(): string {
     const table = (counts: ReadonlyMap<string, readonly [number, number]>): string[] =>
       [...counts].map(([name, [runs, failures]]) => `  ${name}: ${runs} runs, ${failures} failed`);
-    return [
-      `${this.#runs} runs, ${this.failures.length} failed; ${this.#reinitialised} took C_Reinitialize`,
-      "by fault:",
-      ...table(this.#byFault),
-      "by work:",
-      ...table(this.#byWork),
-    ].join("\n");
+    return [this.summary, "by fault:", ...table(this.#byFault), "by work:", ...table(this.#byWork)].join("\n");
   }
 }
 
@@ -50,8 +48,8 @@ function count(counts: Map<string, [number, number]>, name: string, failed: numb
 
 export interface Selection {
   readonly seed: number;
-  /** Of the runs, one in so many is done; each at random. */
-  readonly oneIn?: number;
+  /** Of a thousand runs, so many are done, chosen at random; default: all. */
+  readonly inThousand?: number;
   readonly wants?: (run: Run) => boolean;
   readonly watch?: (run: Run, problem: string | undefined) => void;
 }
@@ -69,14 +67,14 @@ async function* runsOf(subject: Subject, seed: number): AsyncGenerator<Run> {
 /** Runs at the same time: each waits now and then, for the end of a transaction that lingers. */
 const AT_ONCE = 8;
 
-export async function sweep(subject: Subject, { seed, oneIn = 1, wants, watch }: Selection): Promise<Tally> {
+export async function sweep(subject: Subject, { seed, inThousand = 1000, wants, watch }: Selection): Promise<Tally> {
   const tally = new Tally();
   const random = randomFrom(`${seed} ${subject.name}`);
   const runs = runsOf(subject, seed);
   const work = async (): Promise<void> => {
     for (let next = await runs.next(); next.done !== true; next = await runs.next()) {
       const run = next.value;
-      if (random(oneIn) !== 0 || wants?.(run) === false) continue;
+      if (random(1000) >= inThousand || wants?.(run) === false) continue;
       const { failure, reinitialised } = await perform(run);
       tally.add(run, failure, reinitialised);
       watch?.(run, failure);

@@ -1,4 +1,5 @@
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, KeyObject } from "node:crypto";
+import { toHex } from "../../src/bytes/index.ts";
 import {
   type Pkcs15CardOptions,
   type PivCardOptions,
@@ -6,16 +7,21 @@ import {
   VirtualPivCard,
   VirtualPkcs15Card,
 } from "../../src/virtual/index.ts";
+import { decodeImage as decodeFileCard } from "../../src/virtual/iso7816/image.ts";
+import { decodeImage as decodePivCard } from "../../src/virtual/piv/image.ts";
+import { madeOnce, madeOnceSync } from "./made-once.ts";
 
 const made = new Map<string, KeyObject>();
 
-/** A private key of a kind, made once in this process for each `name`. */
+/** A private key of a kind, made once in a run of the tests for each `name`. */
 export function testKey(type: KeyTypeName, name = ""): KeyObject {
   const id = `${type} ${name}`;
-  const key = made.get(id) ?? generate(type);
+  const key = made.get(id) ?? createPrivateKey(madeOnceSync(`key ${id}`, () => pemOf(generate(type))));
   made.set(id, key);
   return key;
 }
+
+const pemOf = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();
 
 function generate(type: KeyTypeName): KeyObject {
   if (type === "ed25519") return generateKeyPairSync("ed25519").privateKey;
@@ -26,9 +32,39 @@ function generate(type: KeyTypeName): KeyObject {
     : generateKeyPairSync("ec", { namedCurve: type.toUpperCase() }).privateKey;
 }
 
+/** Cards of one description that differ in what is random, such as the serial number. No test has more of them at once. */
+const DIFFERENT = 4;
+const counts = new Map<string, number>();
+
+/** Images of {@link DIFFERENT} cards of this description, by turns; each is made once in a run of the tests. */
+function imageOf(kind: string, options: object, make: () => Promise<{ image(): string }>): Promise<string> {
+  const description = `${kind} ${JSON.stringify(options, describable)}`;
+  const count = counts.get(description) ?? 0;
+  counts.set(description, count + 1);
+  return madeOnce(`${description} ${count % DIFFERENT}`, async () => (await make()).image());
+}
+
+function describable(_name: string, value: unknown): unknown {
+  if (value instanceof KeyObject) return pemOf(value);
+  if (value instanceof Uint8Array) return toHex(value);
+  return value instanceof Map ? [...value] : value;
+}
+
+/** As {@link VirtualPivCard.create}; the contents are made once in a run of the tests. */
+export async function pivCard(options: PivCardOptions = {}): Promise<VirtualPivCard> {
+  return new VirtualPivCard(decodePivCard(await imageOf("PIV", options, () => VirtualPivCard.create(options))));
+}
+
+/** As {@link VirtualPkcs15Card.create}; the contents are made once in a run of the tests. */
+export async function pkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
+  return new VirtualPkcs15Card(
+    decodeFileCard(await imageOf("PKCS #15", options, () => VirtualPkcs15Card.create(options))),
+  );
+}
+
 /** A card with the default kinds of keys, which are made once. */
 export function testCard(options: PivCardOptions = {}): Promise<VirtualPivCard> {
-  return VirtualPivCard.create({
+  return pivCard({
     ...options,
     keys: {
       "9a": { privateKey: testKey("rsa-2048", "9a") },
@@ -42,7 +78,7 @@ export function testCard(options: PivCardOptions = {}): Promise<VirtualPivCard> 
 
 /** A PKCS #15 card with keys that are made once; undefined has the card make its own. */
 export function testPkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
-  return VirtualPkcs15Card.create({
+  return pkcs15Card({
     ...options,
     keys: {
       "authentication-rsa": testKey("rsa-2048", "authentication"),

@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { VirtualPivCard } from "../../../src/virtual/index.ts";
+import { MAIN } from "../../cli/built.ts";
 import { Workplace } from "../guides/guide.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { run, type RunResult } from "../rig/run.ts";
@@ -13,7 +14,6 @@ import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 // The machine has one pcscd: another test file may have it first.
 jest.setTimeout(900_000);
 
-const MAIN = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
 const READER = "Yubico YubiKey CCID";
 const FACTORY_KEY = "010203040506070801020304050607080102030405060708";
 const NEW_KEY = "00112233445566778899aabbccddeeff0123456789abcdef";
@@ -28,7 +28,7 @@ const yubicoTool = (...args: string[]): Promise<string> =>
 const openssl = (...args: string[]): Promise<string> => card.succeed("openssl", ...args);
 
 function command(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RunResult> {
-  return run(process.execPath, ["--import", "tsx", MAIN, ...args], { env: { ...card.env, ...SECRETS, ...env } });
+  return run(process.execPath, [MAIN, ...args], { env: { ...card.env, ...SECRETS, ...env } });
 }
 
 /** What our command prints. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { MAIN } from "../../cli/built.ts";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,8 +10,6 @@ import { type Pcscd, startPcscd } from "../rig/pcscd.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { run, type RunResult } from "../rig/run.ts";
 
-const MAIN = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
-
 let daemon: Pcscd;
 let watch: ChildProcess | undefined;
 let card: ChildProcess | undefined;
@@ -18,10 +17,10 @@ let folder = "";
 let events = "";
 
 const cryptoki = (...args: readonly string[]): Promise<RunResult> =>
-  run(process.execPath, ["--import", "tsx", MAIN, ...args], { env: { ...daemon.env, CRYPTOKI_PIN: "123456" } });
+  run(process.execPath, [MAIN, ...args], { env: { ...daemon.env, CRYPTOKI_PIN: "123456" } });
 
 function inBackground(...args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", MAIN, ...args], {
+  return spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, ...daemon.env },
     stdio: ["ignore", "pipe", "inherit"],
   });

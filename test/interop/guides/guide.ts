@@ -2,10 +2,9 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run } from "../rig/run.ts";
+import { MAIN } from "../../cli/built.ts";
 
 const GUIDES = new URL("../../../docs/guides/", import.meta.url);
-const MAIN = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
-const LOADER = import.meta.resolve("tsx");
 
 /** The commands of a guide in docs/guides/, in its order. */
 async function commandsOf(guide: string): Promise<string> {
@@ -32,7 +31,7 @@ export class Workplace implements AsyncDisposable {
       await writeFile(at("bin", name), ["#!/bin/bash", ...lines, ""].join("\n"));
       await chmod(at("bin", name), 0o755);
     };
-    await program("cryptoki", `exec "${process.execPath}" --import "${LOADER}" "${MAIN}" "$@"`);
+    await program("cryptoki", `exec "${process.execPath}" "${MAIN}" "$@"`);
     // A login to this machine by this user, whatever the guide calls them.
     await program("ssh", `exec /usr/bin/ssh -F "${at("ssh_config")}" "\${@/#me@/$(id -un)@}"`);
     await program("askpass", `printf '%s\\n' '${pin}'`);

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { VirtualCard } from "../../../src/virtual/index.ts";
+import { SeededRandom } from "../../seeded-random.ts";
 import { testCard, testPkcs15Card } from "../../virtual/keys.ts";
 import { requireLibrary, requirePrograms } from "../rig/require.ts";
 import { run } from "../rig/run.ts";
@@ -14,8 +15,8 @@ import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { type Hit, searchMemory } from "./process-memory.ts";
 import { PIN_LENGTH, ROUNDS, WRONG_ROUNDS } from "./rounds.ts";
 
-/** SECRETS_SEED=… chooses the same PINs again. */
-const seed = process.env["SECRETS_SEED"] ?? String(randomInt(2 ** 32));
+/** TEST_SEED=… chooses the same PINs again. */
+const { seed } = new SeededRandom();
 const digits = (name: string): string => {
   const number = createHash("sha256").update(`${seed} ${name}`).digest().readUIntBE(0, 6);
   return String(number % 10 ** PIN_LENGTH).padStart(PIN_LENGTH, "0");
@@ -119,7 +120,7 @@ describe.each<[string, () => Promise<VirtualCard>]>([
 
   beforeAll(async () => {
     requirePrograms("cc");
-    console.info(`SECRETS_SEED=${seed}`);
+    console.info(`TEST_SEED=${seed}`);
     folder = await mkdtemp(path.join(tmpdir(), "secrets-"));
     const { code, stderr } = await run("cc", ["-O1", "-o", path.join(folder, "login"), LOGIN_C, "-ldl"]);
     if (code !== 0) throw new Error(`login.c does not compile:\n${stderr}`);

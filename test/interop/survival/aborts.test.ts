@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { pause } from "../../../src/async/index.ts";
 import { Cryptoki, CryptokiError, Pcscd, profiles } from "../../../src/index.ts";
-import { report, SeededRandom } from "../rig/seeded-random.ts";
+import { report, SeededRandom } from "../../seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { OtherProgram } from "./other-program.ts";
 import { Client, type KnownKey, WrongResult } from "./program.ts";

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals
 import { CKA, CKF, CKM, CKO, CKS, CKU, Cryptoki, Pcscd, profiles } from "../../../src/index.ts";
 import { P11KitModule, P11KitServer } from "../../../src/p11kit/index.ts";
 import { testCard, testKey } from "../../virtual/keys.ts";
-import { report, SeededRandom } from "../rig/seeded-random.ts";
+import { report, SeededRandom } from "../../seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { SharedCard } from "../../virtual/shared-card.ts";
 

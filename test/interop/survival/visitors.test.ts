@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { Cryptoki, CryptokiError, Pcscd, profiles } from "../../../src/index.ts";
 import { requirePrograms } from "../rig/require.ts";
-import { report, SeededRandom } from "../rig/seeded-random.ts";
+import { report, SeededRandom } from "../../seeded-random.ts";
 import { plugIn, type PluggedIn } from "../virtual/plugged.ts";
 import { type Between, Client, type PublicContents, readAsNewProgram, WrongResult } from "./program.ts";
 import { SharedCard } from "../../virtual/shared-card.ts";

@@ -6,6 +6,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { VirtualPivCard } from "../../../src/virtual/index.ts";
 import { testKey } from "../../virtual/keys.ts";
+import { MAIN } from "../../cli/built.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { run } from "../rig/run.ts";
 import { plugIn, type PluggedIn } from "./plugged.ts";
@@ -13,7 +14,6 @@ import { plugIn, type PluggedIn } from "./plugged.ts";
 // The machine has one pcscd: another test file may have it first.
 jest.setTimeout(900_000);
 
-const MAIN = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
 /** ykman looks at readers with "yubico yubikey" in their name, and asks the name which interfaces the device has. */
 const READER = "Yubico YubiKey CCID";
 const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
@@ -28,7 +28,7 @@ const ykman = (...args: string[]): Promise<string> => card.succeed("ykman", "-r"
 
 /** What our command prints with --json. */
 async function ours(...args: string[]): Promise<unknown> {
-  const { code, stdout, stderr } = await run(process.execPath, ["--import", "tsx", MAIN, ...args, "--json"], {
+  const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args, "--json"], {
     env: card.env,
   });
   if (code !== 0) throw new Error(`cryptoki ${args.join(" ")} ended with ${String(code)}:\n${stderr}`);

@@ -3,6 +3,12 @@ import { randomInt } from "node:crypto";
 /** The variable of the environment that replays a random test. */
 const SEED = "TEST_SEED";
 
+/** How much of their usual work random tests do: 0.1 is a tenth. The variable TEST_SHARE of the environment; default: 1. */
+const SHARE = Number(process.env["TEST_SHARE"] ?? 1);
+
+/** This share of a number of runs; at least one. */
+export const shareOf = (runs: number): number => Math.max(1, Math.round(runs * SHARE));
+
 /** Random numbers that the same seed gives again. For tests: it is no source of keys. */
 export class SeededRandom {
   readonly seed: number;
@@ -42,6 +48,11 @@ export class SeededRandom {
 function givenSeed(): number | undefined {
   const text = process.env[SEED];
   return text === undefined || text === "" ? undefined : Number(text);
+}
+
+/** An error that names the seed which makes a random test fail again. */
+export function withSeed({ seed }: SeededRandom, error: unknown): Error {
+  return new Error(`fails again with ${SEED}=${seed}: ${String(error)}`, { cause: error });
 }
 
 /** Writes what a random test did, and the seed that does it again, past Jest's frames. */

@@ -1,0 +1,6 @@
+import path from "node:path";
+
+const shared = process.env["TEST_SHARED"];
+
+/** The file of the command, as the package has it: built before all suites (scripts/jest-setup.js), and quick to start. */
+export const MAIN = path.join(shared ?? "", "dist", "cli", "main.js");
