@@ -246,6 +246,8 @@ export interface CardTokenInfo {
   readonly application: string;
   /** Whether the token cannot be changed at all (CKF_WRITE_PROTECTED); default: false. */
   readonly writeProtected?: boolean;
+  /** Whether the token was initialised (CKF_TOKEN_INITIALIZED). Default: it was, unless it waits for its user's first PIN. */
+  readonly initialised?: boolean;
 }
 
 /** A range of key sizes that the card supports, for C_GetMechanismInfo. */
@@ -311,6 +313,12 @@ export interface KeyAttestation {
   readonly certificate: Uint8Array;
   /** That of the key that signed it, and further ones towards the maker's root. */
   readonly chain: readonly Uint8Array[];
+}
+
+/** Options of {@link CardToken.initPin}. */
+export interface InitPinOptions extends CallOptions {
+  /** The values of C_SetVariable, for a profile's additional inputs. */
+  readonly variables?: ReadonlyMap<string, string>;
 }
 
 /** A token: the part of a card application that one PIN protects. */
@@ -397,8 +405,13 @@ export interface CardToken {
   unlockPin?(puk: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void>;
   /** The reader's own keys (CKF_PROTECTED_AUTHENTICATION_PATH), where it has some. */
   readonly pinPad?: PinPad;
+  /**
+   * Whether the security officer has no PIN but the PUK: C_Login takes it for the officer's PIN, unverified, and
+   * {@link unlockPin} gets it. Default: false.
+   */
+  readonly pukIsOfficer?: boolean;
   /** Sets the user's PIN, with all its tries, on the authority of the security officer who is logged in (C_InitPIN). */
-  initPin?(newPin: Uint8Array, options?: CallOptions): Promise<void>;
+  initPin?(newPin: Uint8Array, options?: InitPinOptions): Promise<void>;
   /** The first half of unlocking by challenge and response: what the card wants an answer to. */
   unlockChallenge?(options?: CallOptions): Promise<Uint8Array>;
   /** The second half: a new user PIN, if the response is right. @throws {PinError} for the response. */

@@ -40,11 +40,11 @@ export interface CardProfile {
    */
   claim(card: Card, effort: ClaimEffort, options?: ClaimOptions): Promise<CardApplication | undefined>;
   /**
-   * Describes a card that this profile would support in another state: "IsoApplet card that is not initialised: ...".
-   * Called only if no profile claims the card. Undefined if nothing is known.
+   * What a card is that this profile would support in another state: a description, or for a card that can be initialised
+   * an application whose tokens do that. Called only if no profile claims the card. Undefined if nothing is known.
    * @throws {CardAccessError} as `claim`.
    */
-  explain?(card: Card): Promise<string | undefined>;
+  explain?(card: Card): Promise<string | CardApplication | undefined>;
 }
 
 /** Applications that are known by name but have no profile in this package. */
@@ -108,10 +108,10 @@ export class CardRecognition {
   }
 
   /**
-   * Describes a card that no profile claims, if possible.
+   * Describes a card that no profile claims, or finds out how to initialise it, if possible.
    * @throws {CardAccessError} as {@link claim}.
    */
-  async explain(card: Card): Promise<string | undefined> {
+  async explain(card: Card): Promise<string | CardApplication | undefined> {
     for (const profile of this.#profiles) {
       const reason = await profile.explain?.(card);
       if (reason !== undefined) return reason;

@@ -4,6 +4,7 @@ import type { Dialect } from "./dialect.ts";
 import { dialectOf } from "./dialects/table.ts";
 import type { Pkcs15Session } from "./files/session.ts";
 import type { CardContents } from "./objects/contents.ts";
+import { OfficerPin } from "./initialising/token-life.ts";
 import { ObjectList } from "./objects/objects.ts";
 import { type Pins, sortPins } from "./pins/pins.ts";
 import { historicalText } from "./recognition/makes.ts";
@@ -33,6 +34,7 @@ export class Pkcs15Application {
   /** Whether the card has no command that makes it forget a PIN. */
   refusesLogout = false;
 
+  readonly officer = new OfficerPin();
   /** The reader's keypad. */
   readonly pinPad: PinPadReader | undefined;
 

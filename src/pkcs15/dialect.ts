@@ -6,6 +6,7 @@ import type { KeyFacts, KeyRequest, KeyUse } from "./keys/key-use.ts";
 import type { PrivateKeyParts } from "./keys/private-key-info.ts";
 import type { CardSession } from "./files/card-session.ts";
 import type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
+import type { TokenLife } from "./initialising/life.ts";
 import type { AlgorithmInfo } from "./syntax/token-info.ts";
 
 /** The key types that cards of this kind can generate. */
@@ -53,6 +54,8 @@ export interface Dialect extends CardRecogniser {
   privateRules?(security: FileControl["security"], pin: number): FileControl["security"] | undefined;
   /** How keys are created on the card, if known. */
   readonly keys?: KeyKeeping;
+  /** How tokens of the make are initialised and erased, if known. */
+  readonly life?: TokenLife;
 }
 
 /** How cards of a make store their keys. */

@@ -42,6 +42,7 @@ export {
   wholeBlock as rsaAnswer,
 } from "./keys/key-use.ts";
 export type { PrivateKeyParts } from "./keys/private-key-info.ts";
+export type { Send as CardSend, TokenLife, Variables as TokenVariables } from "./initialising/life.ts";
 export type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
 export type { Flags } from "./syntax/fields.ts";
 export type { AlgorithmInfo } from "./syntax/token-info.ts";

@@ -49,6 +49,7 @@ import {
 import type { KeyFacts } from "./keys/key-use.ts";
 import type { KeyWork } from "./files/session.ts";
 import { type CardSession, REFUSES_FORM } from "./files/card-session.ts";
+import { lifeOf } from "./initialising/token-life.ts";
 import { PIN_FLAG, type PinEntry } from "./syntax/authentication.ts";
 
 const PIN_NAMES: Readonly<Record<PinRole, string>> = {
@@ -73,6 +74,10 @@ export class Pkcs15Token implements CardToken {
   readonly changedBy: PinUser | null;
   /** Only for PINs that the reader can format for the card. */
   readonly pinPad?: PinPad;
+  readonly pukIsOfficer?: boolean;
+  readonly initToken?: NonNullable<CardToken["initToken"]>;
+  readonly resetToken?: NonNullable<CardToken["resetToken"]>;
+  readonly initPin?: NonNullable<CardToken["initPin"]>;
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
@@ -85,6 +90,7 @@ export class Pkcs15Token implements CardToken {
     const pinPad =
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;
+    Object.assign(this, lifeOf(application, this.#pukEntry()));
   }
 
   get mechanisms(): readonly CardMechanism[] {
@@ -112,6 +118,7 @@ export class Pkcs15Token implements CardToken {
       ...(puk && { puk: pinInfo(puk) }),
       application: "PKCS #15",
       writeProtected: info?.readOnly ?? false,
+      ...(this.initToken && { initialised: true }),
     };
   }
 
@@ -142,7 +149,9 @@ export class Pkcs15Token implements CardToken {
       await enterForPin(this.#application.session, turn, pin);
       return readPinStatus(turn, pin);
     });
-    return this.#application.pinState(pin).status(status);
+    const isUnset = role === "user" && status.verified && this.#application.dialect.neverTellsVerified === true;
+    // Such a card needs no PIN as long as it has none.
+    return this.#application.pinState(pin).status(isUnset ? { ...status, verified: false, isSet: false } : status);
   }
 
   async hasForgottenPin(): Promise<boolean> {
@@ -183,6 +192,7 @@ export class Pkcs15Token implements CardToken {
 
   async login(user: PinUser, characters: Uint8Array, options?: CallOptions): Promise<void> {
     await this.#verify(this.#requirePin(user), characters, options);
+    if (user === "so" && this.initPin) this.#application.officer.keep(characters);
   }
 
   async #verify(pin: PinEntry, characters: Uint8Array, options?: HoldOptions): Promise<void> {
@@ -221,6 +231,7 @@ export class Pkcs15Token implements CardToken {
   /** Cards before ISO/IEC 7816-4:2013 forget only by a reset, which waits while another PIN's user is logged in. */
   async logout(): Promise<void> {
     const application = this.#application;
+    application.officer.forget();
     const pins = [this.#pin, application.pins.officer].filter((pin) => pin && application.mayHold(pin));
     for (const pin of pins) {
       if (!pin) continue;
@@ -277,14 +288,27 @@ export class Pkcs15Token implements CardToken {
       await changingPin(this.#application.session.card, "PIN", (changing) =>
         this.#application.session.run(async (turn) => {
           await enterForPin(this.#application.session, turn, pin);
-          await changing(() =>
-            sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement)),
-          );
+          await changing(async () => {
+            try {
+              await sendPin(turn, puk, characters, (encoded) => resetRetryCounter(pin.reference, encoded, replacement));
+            } catch (error) {
+              if (!(await this.#setFirstPin(turn, error, replacement, characters))) throw error;
+            }
+          });
         }, options),
       );
     } finally {
       wipe(replacement);
     }
+  }
+
+  /** The answer to RESET RETRY COUNTER of a card that has no PIN yet. @returns Whether it has one now. */
+  async #setFirstPin(turn: CardSession, error: unknown, pin: Uint8Array, puk: Uint8Array): Promise<boolean> {
+    const { life } = this.#application.dialect;
+    const hasNone = error instanceof StatusError && error.sw === SW.COMMAND_NOT_ALLOWED;
+    if (!hasNone || this.pukIsOfficer !== true || !life?.setUser) return false;
+    await life.setUser((command) => turn.send(command), pin, puk, new Map());
+    return true;
   }
 
   async use(

@@ -10,6 +10,8 @@ export type { KeyTypeName } from "./keys.ts";
 export type { ManagementKey, PinPolicy, TouchPolicy } from "./piv/model.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export { ISO7816_DEVIATIONS, type Iso7816Deviation } from "./iso7816/deviations.ts";
+export { type BlankCardOptions, createBlankCard } from "./iso7816/blank.ts";
+export type { MakeName } from "./iso7816/model.ts";
 export { type Pkcs15CardOptions, VirtualPkcs15Card } from "./pkcs15/personalise.ts";
 export type { Pkcs15KeyName } from "./pkcs15/plan.ts";
 export { plugIntoVpcd, VPCD_PORT, VpcdError, type PluggedCard, type VpcdOptions } from "./vpcd.ts";

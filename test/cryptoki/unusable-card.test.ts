@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, toHex } from "../../src/bytes/index.ts";
+import { CKF } from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { VirtualFileCard } from "../../src/virtual/iso7816/card.ts";
@@ -54,10 +55,6 @@ describe("C_GetTokenInfo says of an unsupported card", () => {
   test.each<[string, InProcessCard, string | RegExp]>([
     ["OpenPGP", namedCard("06d27600012401"), /OpenPGP card: not supported yet/u],
     ["GIDS", namedCard("09a00000039742544659"), /GIDS card: not supported yet/u],
-    ["a blank IsoApplet", blankCard("iso-applet"), /IsoApplet card that is not initialised/u],
-    ["a blank IsoApplet with a DF", blankCard("iso-applet", true), /IsoApplet card that is not initialised/u],
-    ["a blank MyEID", blankCard("myeid"), /MyEID card that is not initialised/u],
-    ["a MyEID with an empty DF 5015", blankCard("myeid", true), /MyEID card that is not initialised/u],
     [
       "a MyEID of which nothing can be read",
       silentReads(blankCard("myeid", true, new Uint8Array(8))),
@@ -69,5 +66,19 @@ describe("C_GetTokenInfo says of an unsupported card", () => {
       ...refusal("TOKEN_NOT_RECOGNIZED"),
       message: expect.stringMatching(message),
     });
+  });
+});
+
+describe("C_GetTokenInfo shows a token that is not initialised for", () => {
+  test.each<[string, InProcessCard, string]>([
+    ["a blank IsoApplet", blankCard("iso-applet"), "IsoApplet"],
+    ["a blank IsoApplet with a DF", blankCard("iso-applet", true), "IsoApplet"],
+    ["a blank MyEID", blankCard("myeid"), "MyEID"],
+    ["a MyEID with an empty DF 5015", blankCard("myeid", true), "MyEID"],
+  ])("%s", async (_, card, model) => {
+    await using made = await rig(card, profiles);
+    const info = await made.cryptoki.C_GetTokenInfo(await made.slot());
+    expect(info).toMatchObject({ model, label: "" });
+    expect(info.flags & (CKF.TOKEN_INITIALIZED | CKF.LOGIN_REQUIRED | CKF.USER_PIN_INITIALIZED)).toBe(0);
   });
 });

@@ -22,14 +22,16 @@ export function initPin(application: Application, handle: number, pin: Pin, sign
         }
         // Only in its turn: a logout before it wipes the PUK.
         const puk = application.logins.pukOf(token);
-        return puk ? unlockForOfficer(application, token, puk, pin, signal) : initialise(token, pin, signal);
+        return puk
+          ? unlockForOfficer(application, token, puk, pin, signal)
+          : initialise(application, token, pin, signal);
       }, signal);
     },
     signal,
   );
 }
 
-async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
+async function initialise({ variables }: Application, token: Token, pin: Pin, signal?: AbortSignal): Promise<void> {
   const { cardToken } = token;
   if (!cardToken.initPin) {
     throw await unsupportedError(
@@ -37,7 +39,7 @@ async function initialise(token: Token, pin: Pin, signal?: AbortSignal): Promise
       "this card's security officer cannot set the PIN; C_UnlockPIN does, with the PUK",
     );
   }
-  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, { signal })));
+  await settingPin(token, () => withPin(pin, async (copy) => cardToken.initPin?.(copy, { variables, signal })));
 }
 
 /**

@@ -98,23 +98,31 @@ export class InsertedCard implements TokenCard {
       const claim = (): Promise<CardApplication | undefined> => afterReset(() => recognition.claim(card));
       const application = (await claim()) ?? (await claim());
       this.#requirePresent();
-      if (application) {
-        const named = application.tokens.length > 1;
-        this.#known = application.tokens.map(
-          (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named, cardObject),
-        );
-        this.#place.found(this.#known);
-        return this.#known;
-      }
+      if (application) return this.#found(application);
     } catch (error) {
       if (this.gone || !isGone(error)) await this.#disconnect();
       throw error;
     }
-    // No profile supports it, and another program may need it. The reason is only for people: no code depends on it.
-    this.#unusable = await recognition.explain(card).catch(() => undefined);
+    // No profile supports it as it is. The reason is only for people: no code depends on it.
+    const reason = await recognition.explain(card).catch(() => undefined);
+    if (typeof reason === "object") {
+      this.#requirePresent();
+      return this.#found(reason);
+    }
+    this.#unusable = reason;
     this.#known = [];
+    // Another program may need it.
     await this.#disconnect();
     return [];
+  }
+
+  #found({ tokens }: CardApplication): readonly Token[] {
+    const named = tokens.length > 1;
+    this.#known = tokens.map(
+      (cardToken, index) => new Token(this, cardToken, this.#place.slotID(index), named, cardObject),
+    );
+    this.#place.found(this.#known);
+    return this.#known;
   }
 
   /** @throws {CardGoneError} if the card was removed during the examination: nothing of it may be kept. */

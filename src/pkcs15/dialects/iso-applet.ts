@@ -26,6 +26,7 @@ import type { PrivateKeyParts } from "../keys/private-key-info.ts";
 import { type CardFacts, ISO_APPLET_AID, MAKES } from "../recognition/makes.ts";
 import { fileWays, writeFailure } from "../writing/allocation.ts";
 import { standardUse } from "./generic.ts";
+import { ISO_APPLET_LIFE } from "./iso-applet-initialisation.ts";
 
 /** OpenSC, cardctl.h: SC_ISOAPPLET_ALG_REF_RSA_GEN_2048, ..._4096, ..._EC_GEN. */
 const NEW_KEY = { 2048: 0xf3, 4096: 0xf5, EC: 0xec } as const;
@@ -252,6 +253,7 @@ function isoApplet({ version, ec, rsaBits, pss, extended }: Abilities, recognise
     files: fileWays(0x6f, 0x81, SW.REFERENCE_DATA_NOT_USABLE),
     keys: isoAppletKeys({ rsaBits, ec: ec !== undefined, extended }),
     privateRules,
+    life: ISO_APPLET_LIFE,
     use(request) {
       const { key, primitive, operation, input } = request;
       const can = key.type === "rsa" ? rsa.includes(primitive) : primitive === ec;

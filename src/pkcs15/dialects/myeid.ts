@@ -27,6 +27,7 @@ import type { PrivateKeyParts } from "../keys/private-key-info.ts";
 import { MAKES } from "../recognition/makes.ts";
 import { type FileWays, writeFailure } from "../writing/allocation.ts";
 import { standardUse } from "./generic.ts";
+import { MYEID_LIFE } from "./myeid-initialisation.ts";
 
 /** File descriptor bytes (OpenSC, cardctl.h, SC_CARDCTL_MYEID_KEY_...). */
 const DESCRIPTOR = { TRANSPARENT: 0x01, RSA: 0x11, EC: 0x22 } as const;
@@ -244,6 +245,7 @@ export const MYEID: Dialect = {
   files: MYEID_FILES,
   keys: MYEID_KEYS,
   privateRules,
+  life: MYEID_LIFE,
   use(request) {
     const { key, input, primitive } = request;
     // Its keys are files, with one key each: number 0.

@@ -10,6 +10,8 @@ import {
 } from "../../card/index.ts";
 import { type FoundApplication, Pkcs15Application } from "../application.ts";
 import type { Dialect } from "../dialect.ts";
+import { ISO_APPLET_LIFE } from "../dialects/iso-applet-initialisation.ts";
+import { MYEID_LIFE } from "../dialects/myeid-initialisation.ts";
 import { findSmartCardHsm } from "../dialects/smartcard-hsm-catalogue.ts";
 import { REFUSES_FORM } from "../files/card-session.ts";
 import { select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
@@ -17,6 +19,7 @@ import { CardFiles } from "../files/files.ts";
 import { type FilePath, masterFilePath, pathName, resolve } from "../files/paths.ts";
 import { PublicCache, type PublicFileStore, reliable } from "../files/public-cache.ts";
 import { type ApplicationAddress, CardStateCache, Pkcs15Session, selectByName, USUAL_DF } from "../files/session.ts";
+import { blankApplication } from "../initialising/blank-token.ts";
 import type { Pkcs15Options } from "../options.ts";
 import { Findings } from "../objects/catalogue.ts";
 import { CardContents } from "../objects/contents.ts";
@@ -267,15 +270,13 @@ export async function claim(
 /** The EF(ODF), which every card with PKCS #15 files has (ISO/IEC 7816-15 section 7.5.1). */
 const ODF_PATH = fromHex("50155031");
 
-/** Describes a card of a known make that has a file system but no readable PKCS #15 files. */
-export async function explainBlank(card: Card): Promise<string | undefined> {
+/** A card of a known make that has a file system but no PKCS #15 files, or unreadable ones, which it describes. */
+export async function explainBlank(card: Card): Promise<string | CardApplication | undefined> {
   const make = blankMake(card.atr) ?? ((await selects(card, ISO_APPLET_AID)) ? "IsoApplet" : undefined);
   if (make === undefined) return undefined;
-  // Existing files may hold data, even if they cannot be read: the advice to write new ones is only for cards without
-  // any.
+  // Existing files may hold data, even if they cannot be read: only a card without any is initialised unasked.
   const odf = select(SELECT_BY.PATH_FROM_MF, ODF_PATH, SELECT_ANSWER.NOTHING);
   const { sw } = await card.exclusively(({ send }) => send(odf));
-  return sw === SW.OK
-    ? `${make} card with PKCS #15 files that cannot be read`
-    : `${make} card that is not initialised: write its files with "pkcs15-init --create-pkcs15"`;
+  if (sw === SW.OK) return `${make} card with PKCS #15 files that cannot be read`;
+  return blankApplication(card, make === "MyEID" ? MYEID_LIFE : ISO_APPLET_LIFE);
 }

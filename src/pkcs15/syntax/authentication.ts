@@ -60,7 +60,8 @@ const OTHER_TYPES: ReadonlyMap<number, OtherAuthenticationEntry["type"]> = new M
   [contextTag(1, "constructed"), "key"],
   [contextTag(2, "constructed"), "external"],
 ]);
-const PIN_TYPES: readonly PinType[] = ["bcd", "ascii-numeric", "utf8", "half-nibble-bcd", "iso9564-1"];
+/** By their numbers. */
+export const PIN_TYPES: readonly PinType[] = ["bcd", "ascii-numeric", "utf8", "half-nibble-bcd", "iso9564-1"];
 const REFERENCE = contextTag(0, "primitive");
 /** Most bytes of each of two PINs in one command. */
 const MAX_PIN = 127;

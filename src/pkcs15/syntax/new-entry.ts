@@ -1,6 +1,7 @@
 import { contextTag, derOctetString, derOid, DerReader, derSequence, encodeDer, TAG } from "../../asn1/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import type { KeyUsage } from "../../card/index.ts";
+import { PIN_FLAG, PIN_TYPES, type PinEntry } from "./authentication.ts";
 import { derFlags, derNumber, derText } from "./fields.ts";
 import { KEY_ACCESS, USAGE } from "./key.ts";
 import { OBJECT_FLAG } from "./object.ts";
@@ -38,6 +39,30 @@ export function certificateEntry(
     head(fields),
     derSequence(derOctetString(fields.id), ...(fields.authority ? [TRUE] : [])),
     encodeDer(TYPE, derSequence(encodePath(fields.file))),
+  );
+}
+
+/** A PIN or PUK of an AODF, of one of the types of the standard. */
+export function pinEntry(pin: PinEntry): Uint8Array {
+  const { head, authId, minLength, storedLength, maxLength = storedLength } = pin;
+  const flags = Object.values(PIN_FLAG).filter((flag) => pin.flags.has(flag));
+  const attributes = derSequence(
+    derFlags(flags),
+    encodeDer(TAG.ENUMERATED, Uint8Array.of(PIN_TYPES.indexOf(pin.type))),
+    derNumber(minLength),
+    derNumber(storedLength),
+    derNumber(maxLength),
+    encodeDer(contextTag(0, "primitive"), Uint8Array.of(pin.reference)),
+    ...(pin.padding === undefined ? [] : [derOctetString(Uint8Array.of(pin.padding))]),
+  );
+  return derSequence(
+    derSequence(
+      derText(head.label),
+      derFlags([OBJECT_FLAG.PRIVATE, OBJECT_FLAG.MODIFIABLE]),
+      ...(head.authId ? [derOctetString(head.authId)] : []),
+    ),
+    derSequence(derOctetString(authId ?? new Uint8Array())),
+    encodeDer(TYPE, attributes),
   );
 }
 

@@ -9,7 +9,7 @@ import { encodeImage, MAKES } from "./image.ts";
 type Keep = (image: string) => Promise<void>;
 
 /** Instructions after which the image is saved: they may change files, keys or tries. */
-const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x46, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
+const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x44, 0x46, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
 
 /**
  * A card with a file system in software: ISO/IEC 7816-4 files with access rules and PINs, and the security operations

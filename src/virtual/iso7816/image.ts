@@ -15,6 +15,7 @@ import {
   type Make,
   type MakeName,
   MASTER_FILE,
+  MAX_REFERENCE,
 } from "./model.ts";
 import { MYEID } from "./myeid.ts";
 
@@ -33,13 +34,14 @@ const WHAT = "virtual PKCS #15 card";
 const MAX_DEPTH = 8;
 
 /** Everything on a card as JSON text, keys and PINs unencrypted. */
-export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoContents): string {
+export function encodeImage({ traits, masterFile, pins, keys, changes, inCreation = false }: IsoContents): string {
   const image = {
     format: FORMAT,
     version: VERSION,
     traits: { make: traits.make, extended: traits.extended, serial: toHex(traits.serial) },
     ...(traits.deviations && traits.deviations.length > 0 && { deviations: traits.deviations }),
     changes,
+    ...(inCreation && { lifeCycle: "creation" }),
     pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
     keys: Object.fromEntries([...keys].map(([number, key]) => [String(number), encodeKey(key)])),
     masterFile: encodeFile(masterFile),
@@ -58,12 +60,13 @@ export function decodeImage(text: string): IsoContents {
   const deviations = image.optionalList("deviations", ISO7816_DEVIATION_NAMES);
   const traits = { ...decodeTraits(image.object("traits")), ...(deviations.length > 0 && { deviations }) };
   const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
+  const inCreation = image.oneOf("lifeCycle", ["activated", "creation"], "activated") === "creation";
   const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);
   const keys = decodeKeys(image.object("keys"));
   const masterFile = decodeFile(image.object("masterFile"), MASTER_FILE, 0);
   image.end();
   if (masterFile.kind !== "df") throw new DataError(`${WHAT}.masterFile: not a directory`);
-  return { traits, changes, pins, keys, masterFile };
+  return { traits, changes, pins, keys, masterFile, ...(inCreation && { inCreation }) };
 }
 
 function decodeTraits(fields: JsonFields): IsoTraits {
@@ -83,13 +86,15 @@ function decodePins(fields: JsonFields, length: number): Map<number, CardPin> {
   for (const name of fields.names()) {
     const pin = fields.object(name);
     const reference = Number(name);
-    if (!/^\d{1,2}$/u.test(name) || reference < 1 || reference > 14) throw new DataError(`${WHAT}.pins: 1 to 14`);
+    if (!/^\d{1,2}$/u.test(name) || reference < 1 || reference > MAX_REFERENCE) {
+      throw new DataError(`${WHAT}.pins: 1 to ${MAX_REFERENCE}`);
+    }
     const value = fromHex(pin.string("value"));
     if (value.length !== length) throw new DataError(`${WHAT}: a PIN is ${length} bytes`);
     const maxTries = pin.integer("maxTries", 1, 15);
     const tries = pin.integer("tries", 0, maxTries);
     const minLength = pin.integer("minLength", 1, length);
-    const puk = pin.integer("puk", 0, 14);
+    const puk = pin.integer("puk", 0, MAX_REFERENCE);
     pin.end();
     pins.set(reference, { data: new ReferenceData(value, maxTries, tries), minLength, ...(puk > 0 && { puk }) });
   }

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { encodeTlv, findTlv, readTlvs, SW, type Tlv } from "../../apdu/index.ts";
 import { concat, DataError, wipe } from "../../bytes/index.ts";
 import { decodePkcs1Encryption, digest, encodePkcs1Signature, encodePss, type HashName } from "../../crypto/index.ts";
-import { type ReferenceData, Refusal } from "../card.ts";
+import { ReferenceData, Refusal } from "../card.ts";
 import { describeKey, ecdsa, ecKeyOf, encodePublicKey, generateKey, KEY_TYPES, rsaKeyOf, rsaRaw } from "../keys.ts";
 import { deviatingEcdsa, deviatingRsa, type ResultDeviation } from "../result-deviations.ts";
 import type { CardCommand } from "../transport.ts";
@@ -13,9 +13,18 @@ export const PIN = 1;
 /** Bytes of PIN and PUK; a shorter PIN is padded with zeros. */
 export const PIN_LENGTH = 16;
 
-/** VERIFY; without data it returns the tries left, also for a verified PIN. */
+const PUK = 2;
+const PIN_MIN_LENGTH = 4;
+const PIN_TRIES = 3;
+const PUK_TRIES = 5;
+
+/** Whether the applet has a PIN, and so protects its files. */
+export const hasPin = ({ contents }: Pick<IsoContext, "contents">): boolean => contents.pins.has(PIN);
+
+/** VERIFY; without data it returns the tries left, also for a verified PIN, and 9000 if there is no PIN yet. */
 export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (!hasPin(context) && data.length === 0) return new Uint8Array();
   const pin = thePin(context);
   if (data.length === 0 && deviates(context, "pin-status-refused")) throw new Refusal(SW.WRONG_LENGTH);
   if (data.length === 0) throw new Refusal(triesLeft(pin.data));
@@ -24,8 +33,15 @@ export function verify(context: IsoContext, { p1, p2, data }: CardCommand): Uint
   return new Uint8Array();
 }
 
-/** CHANGE REFERENCE DATA: the old PIN and the new one, each padded. */
+/** P1 of CHANGE REFERENCE DATA: only the new value. */
+const SET_VALUE = 0x01;
+
+/**
+ * CHANGE REFERENCE DATA: the old PIN and the new one, each padded. An applet without a PIN takes the PUK, if it has none
+ * either, or the PIN, alone (IsoApplet.java, processChangeReferenceData).
+ */
 export function changeReferenceData(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (!hasPin(context)) return setReferenceData(context.contents, p1, p2, data);
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);
   if (data.length !== 2 * PIN_LENGTH) throw new Refusal(SW.WRONG_LENGTH);
   const pin = thePin(context);
@@ -34,8 +50,24 @@ export function changeReferenceData(context: IsoContext, { p1, p2, data }: CardC
   return new Uint8Array();
 }
 
+function setReferenceData({ pins }: IsoContext["contents"], p1: number, p2: number, data: Uint8Array): Uint8Array {
+  const isPuk = p2 === PUK && !pins.has(PUK);
+  if (p1 !== SET_VALUE || !(isPuk || p2 === PIN)) throw new Refusal(SW.INCORRECT_P1_P2);
+  if (data.length > PIN_LENGTH || data.length < (isPuk ? PIN_LENGTH : PIN_MIN_LENGTH)) {
+    throw new Refusal(SW.WRONG_LENGTH);
+  }
+  const padded = concat(data, new Uint8Array(PIN_LENGTH - data.length));
+  if (isPuk) pins.set(PUK, { data: new ReferenceData(padded, PUK_TRIES), minLength: PIN_LENGTH });
+  else {
+    const puk = pins.has(PUK) ? { puk: PUK } : {};
+    pins.set(PIN, { data: new ReferenceData(padded, PIN_TRIES), minLength: PIN_MIN_LENGTH, ...puk });
+  }
+  return new Uint8Array();
+}
+
 /** RESET RETRY COUNTER: the PUK, then the new PIN. */
 export function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (!hasPin(context)) throw new Refusal(SW.COMMAND_NOT_ALLOWED);
   const pin = thePin(context);
   if (data.length < PIN_LENGTH + pin.minLength || data.length > 2 * PIN_LENGTH) throw new Refusal(SW.WRONG_LENGTH);
   if (p1 !== 0 || p2 !== PIN) throw new Refusal(SW.INCORRECT_P1_P2);

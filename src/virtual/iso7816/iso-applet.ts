@@ -7,6 +7,7 @@ import { createFile as create, removeFile } from "./file-life.ts";
 import {
   changeReferenceData,
   generateAsymmetricKeyPair,
+  hasPin,
   isVersion1,
   manageSecurityEnvironment,
   performSecurityOperation,
@@ -168,6 +169,8 @@ function selectApplet(context: IsoContext, command: CardCommand): Uint8Array {
   session.path = [contents.masterFile];
   session.file = undefined;
   session.verified.clear();
+  // Until it has a PIN, it asks for none (IsoApplet.java, select).
+  if (!hasPin(context)) session.verified.add(PIN);
   session.environment = undefined;
   return isVersion1(context) ? new Uint8Array() : VERSION;
 }

@@ -26,7 +26,7 @@ interface FileHead {
   /** File identifier, 16 bits. */
   readonly id: number;
   /** Its access rules: security attributes in the coding of the make (tag 86); empty for none. */
-  readonly security: Uint8Array;
+  security: Uint8Array;
 }
 
 /** A dedicated file: a directory, an application if it has a name. The master file is one too, 3F00. */
@@ -96,13 +96,20 @@ export interface IsoTraits {
 export interface IsoContents {
   readonly traits: IsoTraits;
   readonly masterFile: DedicatedFile;
-  /** By reference, 1 to 14. */
-  readonly pins: ReadonlyMap<number, CardPin>;
+  /** By reference, 1 to 14; PUKs that no command names have 15 to 30. Empty on a card that is delivered without PINs. */
+  readonly pins: Map<number, CardPin>;
   /** Private keys of cards that number their keys instead of storing them in files. */
   readonly keys: Map<number, KeyObject>;
   /** Increases with every change of a file. */
   changes: number;
+  /** Access rules do not count yet: the state of a MyEID until ACTIVATE APPLET. Default: false. */
+  inCreation?: boolean;
 }
+
+/** The highest reference of a PIN that a command can name. */
+export const MAX_PIN = 14;
+/** The highest reference of any PIN or PUK. */
+export const MAX_REFERENCE = 30;
 
 /** Tags of file control parameters (ISO/IEC 7816-4 section 7.4.3, table 10). */
 export const CONTROL = {
@@ -183,7 +190,7 @@ export interface Make {
   /** Parses a file's security attributes (tag 86) in the make's coding. */
   rules(file: CardFile): AccessRules;
   /** SELECT's answer for a file. */
-  fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array;
+  fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile, contents: IsoContents): Uint8Array;
 }
 
 /** The state that a command works on: persistent contents and volatile state. */
@@ -204,7 +211,12 @@ export function currentDf({ contents, session }: IsoContext): DedicatedFile {
 }
 
 /** @throws {Refusal} 6982 unless the file's rules allow it now. */
-export function requireAccess({ make, session }: IsoContext, file: CardFile, action: keyof AccessRules): void {
+export function requireAccess(
+  { contents, make, session }: IsoContext,
+  file: CardFile,
+  action: keyof AccessRules,
+): void {
+  if (contents.inCreation === true) return;
   const access = make.rules(file)[action];
   if (access === "always" || (access !== "never" && session.verified.has(access))) return;
   throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);

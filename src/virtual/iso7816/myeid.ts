@@ -15,10 +15,13 @@ import {
   deviates,
   type ElementaryFile,
   type Instruction,
+  type IsoContents,
   type IsoContext,
   type Make,
+  MAX_PIN,
   OPEN,
 } from "./model.ts";
+import { activateApplet, putAdministrativeData } from "./myeid-life.ts";
 import {
   generalAuthenticate,
   generateAsymmetricKeyPair,
@@ -66,11 +69,16 @@ function fromNibble(nibble: number): Access {
   return nibble === NEVER ? "never" : nibble;
 }
 
-/** Operational state, activated (section 7.4.10, table 14). */
-const ACTIVATED = 0x05;
+/** Creation state, and operational state, activated (section 7.4.10, table 14). */
+const LIFE_CYCLE = { CREATION: 0x01, ACTIVATED: 0x05 } as const;
 
 /** The file control information of a file, which SELECT returns. */
-function fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFile): Uint8Array {
+function fileControl(
+  tag: typeof CONTROL.FCP | typeof CONTROL.FCI,
+  file: CardFile,
+  { inCreation = false }: Pick<IsoContents, "inCreation">,
+): Uint8Array {
+  const state = inCreation ? LIFE_CYCLE.CREATION : LIFE_CYCLE.ACTIVATED;
   return encodeTlv(
     tag,
     ...sizeOf(file),
@@ -79,7 +87,7 @@ function fileControl(tag: typeof CONTROL.FCP | typeof CONTROL.FCI, file: CardFil
     ...(file.kind === "df" && file.name ? [encodeTlv(CONTROL.NAME, file.name)] : []),
     encodeTlv(CONTROL.SECURITY, file.security),
     ...("shortId" in file ? [encodeTlv(CONTROL.SHORT_ID, Uint8Array.of(file.shortId << 3))] : []),
-    encodeTlv(CONTROL.LIFE_CYCLE, Uint8Array.of(ACTIVATED)),
+    encodeTlv(CONTROL.LIFE_CYCLE, Uint8Array.of(state)),
   );
 }
 
@@ -195,10 +203,11 @@ function changeReferenceData(context: IsoContext, { p1, p2, data }: CardCommand)
 function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const pin = findPin(context, p2);
-  if (pin.puk === undefined) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
+  const ownPuk = pin.puk === undefined ? undefined : context.contents.pins.get(pin.puk);
+  if (!ownPuk) throw new Refusal(SW.CONDITIONS_NOT_SATISFIED);
   const [puk, replacement] = split(data);
   checkForm(pin, replacement);
-  compare(context, pin.puk, puk);
+  match(ownPuk, puk);
   pin.data.replace(replacement);
   forget(context, p2);
   return new Uint8Array();
@@ -213,19 +222,25 @@ function logout(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array 
 }
 
 function findPin({ contents }: IsoContext, reference: number): CardPin {
-  const pin = contents.pins.get(reference);
+  const pin = reference > MAX_PIN ? undefined : contents.pins.get(reference);
   if (!pin) throw new Refusal(SW.REFERENCED_DATA_NOT_FOUND);
   return pin;
 }
 
 /** A malformed value spends no try (6A80); a wrong one does, and cancels an earlier verification. */
 function compare(context: IsoContext, reference: number, candidate: Uint8Array): void {
-  const pin = findPin(context, reference);
+  try {
+    match(findPin(context, reference), candidate);
+  } catch (error) {
+    forget(context, reference);
+    throw error;
+  }
+}
+
+function match(pin: CardPin, candidate: Uint8Array): void {
   if (pin.data.blocked) throw new Refusal(SW.AUTHENTICATION_METHOD_BLOCKED);
   if (candidate.length !== REFERENCE_LENGTH) throw new Refusal(SW.WRONG_LENGTH);
-  if (pin.data.matches(candidate)) return;
-  forget(context, reference);
-  throw new Refusal(triesLeft(pin));
+  if (!pin.data.matches(candidate)) throw new Refusal(triesLeft(pin));
 }
 
 function forget({ session }: IsoContext, reference: number): void {
@@ -262,6 +277,7 @@ export const MYEID: Make = {
     [0x2a, performSecurityOperation],
     [0x2c, resetRetryCounter],
     [0x2e, logout],
+    [0x44, activateApplet],
     [0x46, generateAsymmetricKeyPair],
     [0x84, getChallenge],
     [0x86, generalAuthenticate],
@@ -270,7 +286,7 @@ export const MYEID: Make = {
     [0xb2, readRecord],
     [0xca, getData],
     [0xd6, updateBinary],
-    [0xda, putData],
+    [0xda, (context, command) => putAdministrativeData(context, command) ?? putData(context, command)],
     [0xdc, updateRecord],
     [0xe0, (context, command) => createFile(context, command)],
     [0xe4, deleteFile],

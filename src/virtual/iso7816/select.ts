@@ -45,12 +45,12 @@ function enter({ session }: IsoContext, place: Place, file: CardFile): void {
   session.half = undefined;
 }
 
-function tell({ make }: IsoContext, p2: number, file: CardFile): Uint8Array {
+function tell({ contents, make }: IsoContext, p2: number, file: CardFile): Uint8Array {
   switch (p2) {
     case ANSWER.FCI:
-      return make.fileControl(CONTROL.FCI, file);
+      return make.fileControl(CONTROL.FCI, file, contents);
     case ANSWER.FCP:
-      return make.fileControl(CONTROL.FCP, file);
+      return make.fileControl(CONTROL.FCP, file, contents);
     case ANSWER.NOTHING:
       return new Uint8Array();
     default:

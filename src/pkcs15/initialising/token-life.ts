@@ -1,0 +1,57 @@
+import { copySecret, wipe } from "../../bytes/index.ts";
+import type { CardToken } from "../../card/index.ts";
+import type { Pkcs15Application } from "../application.ts";
+import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+
+/** The PIN of a security officer who is logged in, who may give a card its user's first PIN. */
+export class OfficerPin {
+  #characters: Uint8Array | undefined;
+
+  /** Keeps a copy until {@link forget}. */
+  keep(characters: Uint8Array): void {
+    this.forget();
+    this.#characters = copySecret(characters);
+  }
+
+  get characters(): Uint8Array | undefined {
+    return this.#characters;
+  }
+
+  forget(): void {
+    if (this.#characters) wipe(this.#characters);
+    this.#characters = undefined;
+  }
+}
+
+type TokenMethods = Pick<CardToken, "pukIsOfficer" | "initToken" | "resetToken" | "initPin">;
+
+/** What a token of this make can do with its beginning and end. @param puk Of the user's PIN, if the token has one. */
+export function lifeOf(application: Pkcs15Application, puk: PinEntry | undefined): TokenMethods {
+  const { life } = application.dialect;
+  if (!life) return {};
+  const { card } = application.session;
+  const { setUser, encodeUser, resetToken } = life;
+  const pukIsOfficer = life.officer.flags.has(PIN_FLAG.UNBLOCKING) && !application.pins.officer && puk !== undefined;
+  return {
+    pukIsOfficer,
+    initToken: (soPin, label, variables, options) => life.initToken(card, soPin, label, variables, options),
+    ...(resetToken && { resetToken: (pin, _variables, options) => resetToken(card, pin, options) }),
+    ...(setUser &&
+      encodeUser &&
+      !pukIsOfficer && {
+        initPin: async (newPin, options) => {
+          const pin = encodeUser(newPin);
+          try {
+            const { variables = new Map<string, string>() } = options ?? {};
+            await application.session.run(
+              (turn) => setUser((command) => turn.send(command), pin, application.officer.characters, variables),
+              options,
+            );
+            application.officer.forget();
+          } finally {
+            wipe(pin);
+          }
+        },
+      }),
+  };
+}
