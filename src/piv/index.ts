@@ -13,6 +13,7 @@ export {
   type NewPrintedInformation,
   NON_FEDERAL_FASCN,
 } from "./identity.ts";
+export { CKA_YUBICO } from "./yubico-admin.ts";
 export { isYubiKey } from "./session.ts";
 export { CONTAINER, type Container } from "./data-objects.ts";
 export {
