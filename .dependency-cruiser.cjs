@@ -14,6 +14,7 @@ const ROOMS = {
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
+  setup: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],

@@ -306,6 +306,28 @@ export interface CardDeviceInfo {
   readonly hasDefaultPuk: boolean | undefined;
   readonly hasDefaultOfficerKey: boolean | undefined;
   readonly pukTriesLeft: number | undefined;
+  readonly pukMaxTries: number | undefined;
+  readonly officerKeyAlgorithm: OfficerKeyAlgorithm | undefined;
+  readonly officerKeyStorage: OfficerKeyStorage | undefined;
+}
+
+/** The cipher of an officer's key (PIV: the management key). */
+export type OfficerKeyAlgorithm = "3des" | "aes-128" | "aes-192" | "aes-256";
+
+/**
+ * Where the officer's key is, besides with the officer: nowhere ("apart"); on the card, where the user's PIN opens it ("protected"); or it
+ * was derived from the user's PIN ("derived"), which only old programs did. With the last two the user's PIN serves as the officer's.
+ */
+export type OfficerKeyStorage = "apart" | "protected" | "derived";
+
+/** A new officer's key ({@link CardToken.setOfficerKey}). */
+export interface NewOfficerKey {
+  /** 16, 24 or 32 bytes, or twice as many hexadecimal digits. The caller wipes it. */
+  readonly key: Uint8Array;
+  /** Default: the old key's, where the new one has its length; else AES. */
+  readonly algorithm?: OfficerKeyAlgorithm;
+  /** Keeps it on the card too, where the user's PIN opens it. Default: false. */
+  readonly protectedByPin?: boolean;
 }
 
 /** What proves that a key was made on a card: certificates in DER. */
@@ -428,6 +450,12 @@ export interface CardToken {
   ): Promise<void>;
   /** The device beneath the token. */
   deviceInfo?(): Promise<CardDeviceInfo>;
+  /**
+   * Sets a new officer's key, and where it is kept. The security officer must be logged in. To protect it by the PIN where it was protected
+   * before, the user must be logged in too. If it is interrupted, the PIN or the old key still opens the card.
+   * @throws {PinError} for a key of another length than its algorithm's; {UnsupportedError}.
+   */
+  setOfficerKey?(key: NewOfficerKey, options?: CallOptions): Promise<void>;
   /**
    * Sets how many tries PIN and PUK have. Both have the values afterwards that the factory sets. Wants the user and the security officer
    * logged in.

@@ -1,6 +1,6 @@
 import { CardError, encodeTlv, findTlv, MalformedAnswerError, readTlvs, StatusError, SW } from "../apdu/index.ts";
 import { copySecret, DataError, equalBytes, secretBytes } from "../bytes/index.ts";
-import { PinError } from "../card/index.ts";
+import { type OfficerKeyAlgorithm, PinError } from "../card/index.ts";
 import { type BlockCipher, blockLength, decryptBlock, encryptBlock, randomBytes } from "../crypto/index.ts";
 import type { PivExchange } from "./session.ts";
 
@@ -19,6 +19,22 @@ const ALGORITHMS: ReadonlyMap<number, readonly { readonly id: number; readonly c
   ],
   [32, [{ id: 0x0c, cipher: "aes" }]],
 ]);
+
+/** Algorithm identifiers by their names (SP 800-78-5 table 9), and the lengths of their keys in bytes. */
+export const OFFICER_ALGORITHMS: Readonly<
+  Record<OfficerKeyAlgorithm, { readonly id: number; readonly length: number }>
+> = {
+  "3des": { id: 0x03, length: 24 },
+  "aes-128": { id: 0x08, length: 16 },
+  "aes-192": { id: 0x0a, length: 24 },
+  "aes-256": { id: 0x0c, length: 32 },
+};
+
+/** The name of an algorithm identifier; undefined for one that is not a management key's. */
+export function officerAlgorithmOf(id: number | undefined): OfficerKeyAlgorithm | undefined {
+  const names = Object.keys(OFFICER_ALGORITHMS) as OfficerKeyAlgorithm[];
+  return names.find((name) => OFFICER_ALGORITHMS[name].id === id);
+}
 
 /**
  * Parses a management key as typed by a security officer: 32, 48 or 64 hexadecimal digits, as in other PIV modules, or

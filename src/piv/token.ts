@@ -1,6 +1,6 @@
 import type { CallOptions } from "../async/index.ts";
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
-import { equalBytes, toHex, wipe } from "../bytes/index.ts";
+import { equalBytes, toHex } from "../bytes/index.ts";
 import {
   type HoldOptions,
   type AuthenticatedUse,
@@ -22,6 +22,7 @@ import {
   type KeyPrimitive,
   LoginRequiredError,
   type NewCardObject,
+  type NewOfficerKey,
   type PinRole,
   PinState,
   type PinStatus,
@@ -34,7 +35,7 @@ import {
 import { parsePublicKey } from "../crypto/index.ts";
 import { CKA_YUBICO } from "./yubico-admin.ts";
 import { getMetadata, readTries } from "./yubico.ts";
-import { CardAdministration } from "./card-administration.ts";
+import { CardAdministration, type OfficerStates } from "./card-administration.ts";
 import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
@@ -49,7 +50,6 @@ import {
 import { getData, putData, unverify } from "./commands.ts";
 import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
-import { authenticate, readManagementKey } from "./management-key.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
 import { PivStore } from "./store.ts";
@@ -91,7 +91,9 @@ export class PivToken implements CardToken {
     this.#data = dataObjects(this.#store);
     const send: AdministratorExchange = (...of) => this.#administer(...of);
     this.#keys = new KeyAdministration(this.#store, this.#slots, send);
-    this.#card = new CardAdministration(session, send);
+    this.#card = new CardAdministration(session, send, (tag) => {
+      this.#store.forget(tag);
+    });
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
@@ -173,27 +175,18 @@ export class PivToken implements CardToken {
     return false;
   }
 
-  /** The user's PIN; the security officer's management key ({@link readManagementKey}). */
+  /** The user's PIN; the security officer's management key, or the PIN that protects it ({@link CardAdministration.loginOfficer}). */
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
-    if (user === "so") return this.#loginOfficer(pin, options);
+    if (user === "so") return this.#card.loginOfficer(pin, this.#officerStates, options);
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
     await this.#verify(reference, pin, options);
   }
 
-  async #loginOfficer(pin: Uint8Array, options?: CallOptions): Promise<void> {
-    const key = readManagementKey(pin);
-    try {
-      await this.#session.runConfirmed(
-        (send) =>
-          this.#managementKey.present(async () => {
-            await authenticate(send, key);
-          }),
-        options,
-      );
-    } finally {
-      wipe(key);
-    }
+  /** The holder's PIN is verified too, where the card keeps the management key behind it. */
+  get #officerStates(): OfficerStates {
+    const reference = async (): Promise<PinReference> => (await this.#session.discovery()).pin;
+    return { key: this.#managementKey, pin: this.#pin, reference };
   }
 
   /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
@@ -219,7 +212,7 @@ export class PivToken implements CardToken {
 
   /** The PIN that the cardholder uses, or the PUK; the management key on cards with Yubico's commands. */
   async changePin(pin: PinRole, oldPin: Uint8Array, newPin: Uint8Array, options?: CallOptions): Promise<void> {
-    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#managementKey, options);
+    if (pin === "so") return this.#card.changeManagementKey(oldPin, newPin, this.#officerStates, options);
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
     await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
@@ -327,6 +320,10 @@ export class PivToken implements CardToken {
       if (found) types.push({ type: found, slot });
     }
     return mechanismsOf(types);
+  }
+
+  setOfficerKey(key: NewOfficerKey, options?: CallOptions): Promise<void> {
+    return this.#card.setOfficerKey(key, this.#officerStates, options);
   }
 
   deviceInfo(): Promise<CardDeviceInfo> {

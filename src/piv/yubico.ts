@@ -94,6 +94,16 @@ export function readIsDefault(metadata: Uint8Array): boolean | undefined {
 
 const IS_DEFAULT = 0x05;
 
+/** The algorithm identifier of a key, from its metadata; undefined where they do not tell. */
+export function readAlgorithm(metadata: Uint8Array): number | undefined {
+  try {
+    return findTlv(readTlvs(metadata, "metadata of a key"), METADATA.ALGORITHM)?.[0];
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+}
+
 /** GET SERIAL: the serial number of the device that the card application is on. */
 export function getSerial(): CommandApdu {
   return { cla: 0x00, ins: 0xf8, p1: 0x00, p2: 0x00, ne: 256, conceal: "nothing" };

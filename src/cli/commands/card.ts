@@ -17,6 +17,8 @@ import { openCard } from "../input/token.ts";
 import { NotFoundError } from "../output/failures.ts";
 import { type Environment, type Printer, tellFindings, visible } from "../output/printer.ts";
 import { addCardDoctor } from "./card-doctor.ts";
+import { addCardSetup } from "./card-setup.ts";
+import { addCardVerify } from "./card-verify.ts";
 
 /** A card as `--json` prints it. */
 interface Dump {
@@ -198,8 +200,10 @@ function indented(path: string): string {
 export function addCard(program: Command, environment: Environment): void {
   const card = program
     .command("card")
-    .summary("show and examine a card")
-    .description("Show what is on a card, and check it against its standard.");
+    .summary("set up, show and examine a card")
+    .description("Put a card into service, show what is on it, and check it against its standard.");
+  addCardSetup(card, environment);
+  addCardVerify(card, environment);
   addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);

@@ -43,6 +43,7 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
         "cryptoki virtual create card.json --yubico --deviation no-certificates",
         "a YubiKey with keys and without certificates",
       ],
+      ["cryptoki virtual create card.json --yubico --empty", "a new YubiKey, for card setup"],
     ),
   );
   action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
@@ -74,10 +75,12 @@ async function createPivCard(options: CardOptions): Promise<NewCard> {
 
 /** @throws {UsageError} if an option is only for PIV cards. */
 async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
-  const { name, extended, key, yubico, icam, deviation, ...pins } = options;
+  const { name, extended, key, yubico, empty, icam, deviation, ...pins } = options;
   const { VirtualPkcs15Card, ISO7816_DEVIATIONS } = await import("../../virtual/index.ts");
   const deviations = readDeviations(deviation ?? [], ISO7816_DEVIATIONS);
-  if (key || yubico || icam !== undefined) throw new UsageError("--key, --yubico and --icam are for PIV cards");
+  if (key || yubico || empty || icam !== undefined) {
+    throw new UsageError("--key, --yubico, --empty and --icam are for PIV cards");
+  }
   if (pins.pin !== undefined || pins.globalPin !== undefined) {
     throw new UsageError("--pin and --global-pin are for PIV cards");
   }

@@ -71,6 +71,7 @@ export interface CardOptions {
   readonly name?: string;
   readonly extended?: true;
   readonly yubico?: true;
+  readonly empty?: true;
   readonly icam?: string;
   readonly pin?: string;
   readonly globalPin?: string;
@@ -118,6 +119,7 @@ export function addCardOptions(command: Command): Command {
     .option("--name <name>", "the cardholder's name")
     .option("--extended", "the card takes extended-length APDUs")
     .option("--yubico", "the card answers the commands that Yubico added to PIV")
+    .option("--empty", "as its maker delivers it, without keys, certificates and data; with --yubico a new YubiKey")
     .option("--icam <folder>", "take keys, certificates and data from a folder of the ICAM test cards")
     .option("--pin <digits>", `the PIV application's PIN; default: ${DEFAULT_PINS.application}`)
     .option("--global-pin <digits>", `the card's global PIN, if it has one; default: ${DEFAULT_PINS.global}`)
@@ -157,7 +159,7 @@ function unknownDeviation(name: string, candidates: readonly string[]): UsageErr
  */
 export async function createCard(options: CardOptions): Promise<VirtualPivCard> {
   const { VirtualPivCard, personaliseFromFolder, PIV_DEVIATIONS } = await import("../../virtual/index.ts");
-  const { name, extended, yubico, icam } = options;
+  const { name, extended, yubico, empty, icam } = options;
   const { pin = DEFAULT_PINS.application, globalPin = DEFAULT_PINS.global } = options;
   const deviations: readonly PivDeviation[] = readDeviations(options.deviation ?? [], PIV_DEVIATIONS);
   const traits = {
@@ -170,8 +172,9 @@ export async function createCard(options: CardOptions): Promise<VirtualPivCard> 
   };
   if (icam === undefined) {
     const keys = readKeys(options.key ?? []);
-    return orUsageError(VirtualPivCard.create({ ...traits, keys }));
+    return orUsageError(VirtualPivCard.create({ ...traits, keys, ...(empty && { empty }) }));
   }
+  if (empty) throw new UsageError("--empty and --icam exclude each other: the folder determines what is on the card");
   if (options.key) throw new UsageError("--key and --icam exclude each other: the folder determines the keys");
   try {
     return await personaliseFromFolder(icam, traits);

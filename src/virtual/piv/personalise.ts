@@ -69,6 +69,8 @@ export interface PivCardOptions {
    * out.
    */
   readonly objects?: ReadonlyMap<number, Uint8Array | null>;
+  /** As its maker delivers it: no keys but those of `keys`, no data objects but the discovery object; default: false. */
+  readonly empty?: boolean;
   /** The cardholder's name; default: "Test Cardholder". */
   readonly name?: string;
   /** The card's UUID, 16 bytes; default: random. */
@@ -132,7 +134,7 @@ async function makeKeys(
   const name = options.name ?? "Test Cardholder";
   const keys = new Map<number, PivKey>();
   const certificates = new Map<number, Uint8Array>();
-  for (const [slotName, source] of Object.entries({ ...DEFAULT_KEYS, ...options.keys })) {
+  for (const [slotName, source] of Object.entries({ ...(options.empty ? {} : DEFAULT_KEYS), ...options.keys })) {
     if (source === null) continue;
     const slot = parseSlot(slotName);
     const key = await makeKey(slot, source);
@@ -195,11 +197,13 @@ function makeObjects(
 ): Map<number, Uint8Array> {
   const expires = new Date(Date.now() + 5 * YEAR);
   const objects = new Map<number, Uint8Array>([
-    [TAG.CAPABILITY_CONTAINER, identity.capabilityContainer(guid)],
-    [TAG.CHUID, identity.chuid(FASCN, guid, expires)],
     [TAG.DISCOVERY, identity.discovery(options.pinUsage ?? "application")],
-    [TAG.PRINTED_INFORMATION, identity.printedInformation(options.name ?? "Test Cardholder", expires)],
   ]);
+  if (!options.empty) {
+    objects.set(TAG.CAPABILITY_CONTAINER, identity.capabilityContainer(guid));
+    objects.set(TAG.CHUID, identity.chuid(FASCN, guid, expires));
+    objects.set(TAG.PRINTED_INFORMATION, identity.printedInformation(options.name ?? "Test Cardholder", expires));
+  }
   const retired = [...certificates.keys()].filter(isRetired).length;
   if (retired > 0) objects.set(TAG.KEY_HISTORY, identity.keyHistory(retired));
   const deviations = new Set(options.deviations);
