@@ -35,6 +35,7 @@ import { parsePublicKey } from "../crypto/index.ts";
 import { CKA_YUBICO } from "./yubico-admin.ts";
 import { getMetadata, readTries } from "./yubico.ts";
 import { CardAdministration } from "./card-administration.ts";
+import { FACTORY, Initialisation } from "./initialisation.ts";
 import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
@@ -75,6 +76,7 @@ export class PivToken implements CardToken {
   readonly #data: readonly DataObject[];
   readonly #keys: KeyAdministration;
   readonly #card: CardAdministration;
+  readonly #initialisation: Initialisation;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -92,6 +94,7 @@ export class PivToken implements CardToken {
     const send: AdministratorExchange = (...of) => this.#administer(...of);
     this.#keys = new KeyAdministration(this.#store, this.#slots, send);
     this.#card = new CardAdministration(session, send);
+    this.#initialisation = new Initialisation(session);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
@@ -345,6 +348,27 @@ export class PivToken implements CardToken {
     await this.#card.erase(options);
   }
 
+  /** The label is not used: {@link fixedLabel}. */
+  initToken(
+    soPin: Uint8Array,
+    _label: string,
+    variables: ReadonlyMap<string, string>,
+    options?: CallOptions,
+  ): Promise<void> {
+    return this.#initialisation.initToken(soPin, variables, options);
+  }
+
+  resetToken(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
+    return this.#initialisation.resetToken(pin, variables, options);
+  }
+
+  /** With the PUK of the factory, which a card has after {@link initToken}: no PIV command sets a PIN with the management key. */
+  async initPin(newPin: Uint8Array, options?: CallOptions): Promise<void> {
+    if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
+    if (!(await this.#initialisation.hasFactoryPuk(options))) throw new UnsupportedError(PUK_IS_OWN);
+    await this.unlockPin(FACTORY.PUK, newPin, options);
+  }
+
   attestKey(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation> {
     return this.#keys.attest(this.#session, this.#slotOf(key), options);
   }
@@ -435,6 +459,9 @@ export class PivToken implements CardToken {
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";
+
+const PUK_IS_OWN =
+  "a PIV card sets a PIN with its PUK only, and this one does not tell that it still has the factory's: C_UnlockPIN, with the PUK";
 
 /** OpenSC's serial number for a card without one. */
 const NO_NUMBER = "00000000";
