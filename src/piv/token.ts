@@ -51,6 +51,7 @@ import { getData, putData, unverify } from "./commands.ts";
 import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
 import { authenticate, readManagementKey } from "./management-key.ts";
+import { attestationObjects } from "./attestations.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
 import { PivStore } from "./store.ts";
@@ -98,6 +99,7 @@ export class PivToken implements CardToken {
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
+      ...attestationObjects(this.#store, session),
     ];
   }
 
@@ -382,7 +384,11 @@ export class PivToken implements CardToken {
     return this.#write(() => newWriting(object, this.#slots, this.#data), options);
   }
 
-  setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+  /** Another CKA_ID of a private key is another place of the card. */
+  async setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+    const { id, label } = changes;
+    if (object.class === "private-key" && id && !equalBytes(id, object.id) && label === undefined)
+      return this.#keys.rename(this.#slotOf(object), id, options);
     return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), options);
   }
 
