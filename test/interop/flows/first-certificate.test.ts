@@ -7,7 +7,7 @@ import { requireLibrary, requirePrograms } from "../rig/require.ts";
 import { plugIn } from "../virtual/plugged.ts";
 
 beforeAll(() => {
-  requirePrograms("openssl", "pkcs11-tool", "p11tool", "certtool");
+  requirePrograms("openssl", "pkcs11-tool", "p11tool", "certtool", "ssh-keygen", "ssh-agent", "ssh-add");
   requireLibrary("pkcs11/p11-kit-client.so", "p11-kit-modules");
   requireLibrary("engines-3/pkcs11.so", "libengine-pkcs11-openssl");
 });
@@ -15,9 +15,10 @@ beforeAll(() => {
 const SIGNS = /Signing using ECDSA-SHA256\.\.\. ok[^]*Verifying against public key in the token\.\.\. ok/u;
 const TRUSTED = /Output: Verified\. The certificate is trusted\./u;
 
-async function follow(card: VirtualCard, guide: string, expected: readonly RegExp[]): Promise<void> {
+/** @param pin What the guide asks for. */
+async function follow(card: VirtualCard, pin: string, guide: string, expected: readonly RegExp[]): Promise<void> {
   await using plugged = await plugIn(card, "First certificate");
-  await using workplace = await Workplace.make(plugged.env, "123456");
+  await using workplace = await Workplace.make(plugged.env, pin);
   const { code, output } = await workplace.follow(guide);
   // The output first: it says why the code is what it is.
   for (const pattern of expected) expect(output).toMatch(pattern);
@@ -27,7 +28,7 @@ async function follow(card: VirtualCard, guide: string, expected: readonly RegEx
 // The machine has one pcscd: another test file may have it first.
 test("docs/guides/first-certificate.md, on a YubiKey with a key of before", async () => {
   const keys = { "9a": null, "9c": { privateKey: testKey("p-256") }, "9d": null, "9e": null };
-  await follow(await VirtualPivCard.create({ keys, yubico: true }), "first-certificate", [
+  await follow(await VirtualPivCard.create({ keys, yubico: true }), "246802", "first-certificate", [
     /as the factory made it/u,
     /back\.pem: OK/u,
     /Token successfully initialized[^]*User PIN successfully initialized/u,
@@ -35,11 +36,12 @@ test("docs/guides/first-certificate.md, on a YubiKey with a key of before", asyn
     /Token was successfully initialized[^]*Setting user's PIN/u,
     SIGNS,
     TRUSTED,
+    /Good "file" signature with ECDSA key/u,
   ]);
 }, 900_000);
 
 test("docs/guides/first-certificate-pkcs15.md, on a PKCS #15 card", async () => {
-  await follow(await testPkcs15Card(), "first-certificate-pkcs15", [
+  await follow(await testPkcs15Card(), "123456", "first-certificate-pkcs15", [
     /back\.pem: OK/u,
     /label: +grace[^]*stdin: OK/u,
     SIGNS,
