@@ -82,6 +82,11 @@ export interface PresenceSearch {
    * cost an exchange for each candidate (PIV data objects; retired PIV keys without a key history object).
    */
   readonly explicitlyRequested: boolean;
+  /**
+   * Whether it gives a CKA_LABEL, which then is this object's. For objects that the card makes on request, and that a search by CKA_ID must
+   * not mistake for others (attestations of PIV keys); default: false.
+   */
+  readonly byLabel?: boolean;
 }
 
 /** What all objects of a card have. */

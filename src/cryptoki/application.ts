@@ -261,6 +261,17 @@ export class Application implements SlotListener {
     return !object.private || this.logins.userOf(object.token) === "user";
   }
 
+  /**
+   * Whether the application may look at the object, change and destroy it: a visible one, or a private key that only the officer can destroy.
+   * It may not use such a key.
+   */
+  isManaged(object: StoredObject): boolean {
+    if (this.isVisible(object)) return true;
+    const { card, token } = object;
+    const isOfficers = card?.class === "private-key" && card.destroyable === true && token.cardToken.changedBy === "so";
+    return isOfficers && this.logins.userOf(token) === "so";
+  }
+
   /** Closes a session with its objects. With the last one the login ends. */
   async closeSession(session: Session): Promise<void> {
     this.#drop(session);

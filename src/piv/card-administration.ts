@@ -277,14 +277,8 @@ export class CardAdministration {
    */
   async erase(options?: CallOptions): Promise<void> {
     await this.#session.runConfirmed(async (send) => {
-      const version = await send(getVersion());
-      if (version.sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
-      await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
-      await block("RESET RETRY COUNTER", () =>
-        send(resetRetryCounter(PIN_REFERENCE.APPLICATION, padPins(randomDigits(), randomDigits()))),
-      );
-      const { sw } = await send(reset());
-      if (sw !== SW.OK) throw new StatusError("RESET", sw);
+      await requireYubico(send);
+      await eraseApplication(send);
     }, options);
   }
 
@@ -339,7 +333,24 @@ async function readAdministrator(send: PivExchange): Promise<AdministratorData> 
   return readAdministratorData(sw === SW.OK ? readData(ADMINISTRATOR_DATA, data) : undefined);
 }
 
-async function setKey(send: PivExchange, algorithm: number, key: Uint8Array): Promise<void> {
+/** @throws {UnsupportedError} for a card that does not tell a version of Yubico's. */
+export async function requireYubico(send: PivExchange): Promise<void> {
+  const { sw } = await send(getVersion());
+  if (sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
+}
+
+/** Blocks PIN and PUK, and resets the PIV application: the management key, PIN and PUK are the factory's, and the rest is gone. */
+export async function eraseApplication(send: PivExchange): Promise<void> {
+  await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
+  await block("RESET RETRY COUNTER", () =>
+    send(resetRetryCounter(PIN_REFERENCE.APPLICATION, padPins(randomDigits(), randomDigits()))),
+  );
+  const { sw } = await send(reset());
+  if (sw !== SW.OK) throw new StatusError("RESET", sw);
+}
+
+/** SET MANAGEMENT KEY, after the old one was authenticated. @throws {UnsupportedError} if the card does not take it. */
+export async function setKey(send: PivExchange, algorithm: number, key: Uint8Array): Promise<void> {
   const command = setManagementKey(algorithm, key);
   try {
     const { sw } = await send(command);

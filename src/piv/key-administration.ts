@@ -3,6 +3,7 @@ import type { CallOptions } from "../async/index.ts";
 import { equalBytes, toHex, wipe } from "../bytes/index.ts";
 import {
   type CardObject,
+  type CardPrivateKey,
   type GeneratedKeyPair,
   isNotFound,
   type KeyAttestation,
@@ -54,8 +55,7 @@ export class KeyAdministration {
   async generate({ type, id, vendorAttributes }: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
     const place = this.#slots.find((objects) => id && equalBytes(objects.privateKey.id, id));
     if (!place) {
-      const places = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
-      throw new UnsupportedError(`${places}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
+      throw new UnsupportedError(`${NO_SUCH_KEY}; ${await this.#freePlaces()}`, id ? {} : { lacks: "id" });
     }
     const { slot } = place;
     const policies = this.#readPolicies(vendorAttributes);
@@ -77,29 +77,34 @@ export class KeyAdministration {
 
   /** Proves that a key was made on the card: no login is needed. */
   async attest(session: PivSession, slot: KeySlot, options?: CallOptions): Promise<KeyAttestation> {
-    const name = referenceName(slot);
-    const ask = (command: CommandApdu): Promise<ResponseApdu> => session.run((send) => send(command), options);
-    const { data, sw } = await ask(attest(slot.reference));
-    if (sw !== SW.OK) {
-      const cause = new StatusError("ATTEST", sw);
-      if (isExecutionError(sw)) throw cause;
-      if (sw === SW.INSTRUCTION_NOT_SUPPORTED) throw new UnsupportedError("this card does not attest keys", { cause });
-      throw new UnsupportedError(`the card does not attest key ${name}: there is none, or it was brought there`, {
-        cause,
-      });
-    }
-    const ofSigner = await ask(getData(ATTESTATION_CERTIFICATE));
+    const certificate = await requestAttestation(session, slot, options);
+    const ofSigner = await session.run((send) => send(getData(ATTESTATION_CERTIFICATE)), options);
     const value = ofSigner.sw === SW.OK ? readData(ATTESTATION_CERTIFICATE, ofSigner.data) : undefined;
-    return { certificate: data, chain: value ? [await readCertificate(value)] : [] };
+    return { certificate, chain: value ? [await readCertificate(value)] : [] };
   }
 
   /** Moves the key in `from` to the place that another CKA_ID names. */
   async move(from: KeySlot, id: Uint8Array, options?: CallOptions): Promise<void> {
     const to = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, id))?.slot;
-    if (!to) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
+    if (!to) throw new UnsupportedError(NO_SUCH_KEY);
     if (to === from) throw new UnsupportedError(`the key is in ${referenceName(to)} already`);
     await this.#move(from, to.reference, options);
     this.#store.forgetKey(to);
+  }
+
+  /**
+   * Changes the CKA_ID of the key in `from`: moves it to the place that `id` names.
+   * @returns The key there.
+   * @throws {UnsupportedError} also if there is a key already.
+   */
+  async rename(from: KeySlot, id: Uint8Array, options?: CallOptions): Promise<CardPrivateKey> {
+    const place = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, id));
+    if (!place) throw new UnsupportedError(NO_SUCH_KEY);
+    if (place.slot !== from && (await place.privateKey.isPresent({ explicitlyRequested: true }))) {
+      throw new UnsupportedError(`there is a key in ${referenceName(place.slot)} already: destroy it first`);
+    }
+    await this.move(from, id, options);
+    return place.privateKey;
   }
 
   /** Takes the key in `slot` off the card; its certificate stays. */
@@ -129,7 +134,7 @@ export class KeyAdministration {
   /** Brings a private key to the place that its CKA_ID names; a key that is there gives way. */
   async import(object: NewCardObject & { readonly class: "private-key" }, options?: CallOptions): Promise<CardObject> {
     const place = this.#slots.find(({ privateKey }) => equalBytes(privateKey.id, object.id));
-    if (!place) throw new UnsupportedError("a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95");
+    if (!place) throw new UnsupportedError(NO_SUCH_KEY);
     if (!this.#store.reports.hasYubicoCommands) throw new UnsupportedError(NO_IMPORT);
     const policies = this.#readPolicies(object.vendorAttributes);
     const key = HostPrivateKey.fromPkcs8(object.privateKey);
@@ -165,6 +170,21 @@ export class KeyAdministration {
   }
 }
 
+/** The card's certificate for a key that was made on it. @throws {UnsupportedError} for any other key. */
+export async function requestAttestation(
+  session: PivSession,
+  slot: KeySlot,
+  options?: CallOptions,
+): Promise<Uint8Array> {
+  const { data, sw } = await session.run((send) => send(attest(slot.reference)), options);
+  if (sw === SW.OK) return data;
+  const cause = new StatusError("ATTEST", sw);
+  if (isExecutionError(sw)) throw cause;
+  if (sw === SW.INSTRUCTION_NOT_SUPPORTED) throw new UnsupportedError("this card does not attest keys", { cause });
+  const name = referenceName(slot);
+  throw new UnsupportedError(`the card does not attest key ${name}: there is none, or it was brought there`, { cause });
+}
+
 /** How cards refuse to make a key in a place that they do not have (SP 800-73-4 part 2 section 3.3.2). */
 const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
   SW.INCORRECT_P1_P2,
@@ -172,6 +192,7 @@ const NO_SUCH_PLACE: ReadonlySet<number> = new Set([
   SW.FUNCTION_NOT_SUPPORTED,
 ]);
 
+const NO_SUCH_KEY = "a PIV card has keys of CKA_ID 01 to 18 only: 9A, 9C, 9D, 9E and 82 to 95";
 const NO_MOVE =
   "keys on this card stay until others are made in their places; YubiKeys move and delete them from firmware 5.7 on";
 const NO_POLICIES =

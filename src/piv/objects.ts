@@ -102,7 +102,10 @@ function privateKeyObject(store: PivStore, slot: KeySlot): CardPrivateKey {
     label: slot.labels.privateKey,
     id: Uint8Array.of(slot.id),
     private: slot.pin !== "never",
-    // Firmware before 5.7 refuses it.
+    // Firmware before 5.7 refuses both. What is modified is the CKA_ID: the key moves.
+    get modifiable() {
+      return store.reports.hasYubicoCommands;
+    },
     get destroyable() {
       return store.reports.hasYubicoCommands;
     },

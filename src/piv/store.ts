@@ -46,6 +46,8 @@ export class PivStore {
   readonly #policies = new Map<KeySlot, KeyPinPolicy>();
   /** The slots of keys that were generated here. */
   readonly #made = new Set<KeySlot>();
+  /** Attestations of keys: certificates in DER, until something changes of the key. */
+  readonly attestations = new Map<KeySlot, Uint8Array>();
   /** Keys as they are used, until something changes of what they were read from. */
   readonly #keys = new Map<KeySlot, UsableKey>();
   #keyChanges = 0;
@@ -162,6 +164,7 @@ export class PivStore {
 
   #keyChanged(slot: KeySlot): void {
     this.#keys.delete(slot);
+    this.attestations.delete(slot);
     this.#keyChanges++;
   }
 

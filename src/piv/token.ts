@@ -36,6 +36,7 @@ import { parsePublicKey } from "../crypto/index.ts";
 import { CKA_YUBICO } from "./yubico-admin.ts";
 import { getMetadata, readTries } from "./yubico.ts";
 import { CardAdministration, type OfficerStates } from "./card-administration.ts";
+import { FACTORY, Initialisation } from "./initialisation.ts";
 import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
 import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
 import {
@@ -50,6 +51,7 @@ import {
 import { getData, putData, unverify } from "./commands.ts";
 import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
+import { attestationObjects } from "./attestations.ts";
 import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
 import { PivStore } from "./store.ts";
@@ -75,6 +77,7 @@ export class PivToken implements CardToken {
   readonly #data: readonly DataObject[];
   readonly #keys: KeyAdministration;
   readonly #card: CardAdministration;
+  readonly #initialisation: Initialisation;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -94,9 +97,11 @@ export class PivToken implements CardToken {
     this.#card = new CardAdministration(session, send, (tag) => {
       this.#store.forget(tag);
     });
+    this.#initialisation = new Initialisation(session);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
+      ...attestationObjects(this.#store, session),
     ];
   }
 
@@ -342,6 +347,27 @@ export class PivToken implements CardToken {
     await this.#card.erase(options);
   }
 
+  /** The label is not used: {@link fixedLabel}. */
+  initToken(
+    soPin: Uint8Array,
+    _label: string,
+    variables: ReadonlyMap<string, string>,
+    options?: CallOptions,
+  ): Promise<void> {
+    return this.#initialisation.initToken(soPin, variables, options);
+  }
+
+  resetToken(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
+    return this.#initialisation.resetToken(pin, variables, options);
+  }
+
+  /** With the PUK of the factory, which a card has after {@link initToken}: no PIV command sets a PIN with the management key. */
+  async initPin(newPin: Uint8Array, options?: CallOptions): Promise<void> {
+    if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
+    if (!(await this.#initialisation.hasFactoryPuk(options))) throw new UnsupportedError(PUK_IS_OWN);
+    await this.unlockPin(FACTORY.PUK, newPin, options);
+  }
+
   attestKey(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation> {
     return this.#keys.attest(this.#session, this.#slotOf(key), options);
   }
@@ -355,7 +381,11 @@ export class PivToken implements CardToken {
     return this.#write(() => newWriting(object, this.#slots, this.#data), options);
   }
 
-  setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+  /** Another CKA_ID of a private key is another place of the card. */
+  async setAttributes(object: CardObject, changes: CardObjectChanges, options?: CallOptions): Promise<CardObject> {
+    const { id, label } = changes;
+    if (object.class === "private-key" && id && !equalBytes(id, object.id) && label === undefined)
+      return this.#keys.rename(this.#slotOf(object), id, options);
     return this.#write(() => changedWriting(object, changes, this.#slots, this.#data), options);
   }
 
@@ -432,6 +462,9 @@ export class PivToken implements CardToken {
 }
 
 const OFFICER_FIRST = "the card needs the management key for changes; log in as security officer";
+
+const PUK_IS_OWN =
+  "a PIV card sets a PIN with its PUK only, and this one does not tell that it still has the factory's: C_UnlockPIN, with the PUK";
 
 /** OpenSC's serial number for a card without one. */
 const NO_NUMBER = "00000000";

@@ -144,6 +144,11 @@ export async function changeOnCard(
     ),
     signal,
   );
+  if (changed.reference !== card.reference) {
+    // It is in another place now.
+    token.copies.ended(card.reference);
+    await renewKin(token, card);
+  }
   token.copies.changed(changed);
   await renewKin(token, changed);
 }
@@ -203,7 +208,7 @@ export async function orDoubt<T>(
 }
 
 /** A certificate may determine its public key, and a key its certificate: the caches of both are dropped. */
-async function renewKin(token: Token, { reference, id }: CardObject): Promise<void> {
+export async function renewKin(token: Token, { reference, id }: CardObject): Promise<void> {
   if (id.length === 0) return;
   for (const other of await token.cardToken.objects()) {
     if (other.reference !== reference && equalBytes(other.id, id)) token.copies.changed(other);

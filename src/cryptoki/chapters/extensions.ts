@@ -32,7 +32,7 @@ export interface ExtensionFunctions {
   C_GetVariable(name: string, options?: CallOptions): Promise<string>;
 
   /**
-   * Sets additional inputs of {@link C_InitToken} and {@link C_ResetToken}, which depend on the card.
+   * Sets additional inputs of C_InitToken and {@link C_ResetToken}, which depend on the card: docs/functions.md lists them.
    * @param value Null removes it. All end with C_Finalize.
    */
   C_SetVariable(name: string, value: string | null, options?: CallOptions): Promise<void>;
@@ -90,9 +90,10 @@ export interface ExtensionFunctions {
   C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
-   * Reinitialises a token by its user, where {@link C_InitToken} needs the security officer. No application may have a
-   * session with it.
-   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED if the card does not support it.
+   * Reinitialises a token by its user, where C_InitToken needs the security officer: its objects are deleted, and the user's
+   * PIN stays. No application may have a session with it.
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for `pin`, with the tries left in the
+   *   cause; CKR_FUNCTION_NOT_SUPPORTED if the card does not support it.
    */
   C_ResetToken(slotID: CK_SLOT_ID, pin: Pin, options?: CallOptions): Promise<void>;
 

@@ -42,7 +42,7 @@ import { setPrivateKey, setPublicKey } from "../objects/software-keys.ts";
 import { softwareObject } from "../objects/software-objects.ts";
 import type { Session } from "../sessions/session.ts";
 import type { CK_MECHANISM } from "../structures.ts";
-import { orDoubt, requireReadWrite, requireWriter } from "./card-objects.ts";
+import { orDoubt, renewKin, requireReadWrite, requireWriter } from "./card-objects.ts";
 import { requireAccess, wipeSecrets } from "./object-changes.ts";
 
 /** Handles of the two halves of a key pair. */
@@ -195,6 +195,7 @@ async function generateOnCard(
   });
   // Other keys may have been replaced, which other applications know too.
   for (const { reference } of [pair.publicKey, pair.privateKey]) token.copies.ended(reference);
+  await renewKin(token, pair.privateKey);
   const publish = (object: CardObject): number =>
     application.objects.publishMade(application.objects.ofCard(token, object));
   return { publicKey: publish(pair.publicKey), privateKey: publish(pair.privateKey) };

@@ -1,9 +1,9 @@
 import { utf8 } from "../../bytes/index.ts";
-import { CardError, PinError, type PinRole } from "../../card/index.ts";
+import { CardError, PinError, type PinRole, UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
 import { type Pin, requireBytes, requireCount, requirePin, withPin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, isGone, toCryptokiError } from "../errors.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import { requireReadWrite } from "./card-objects.ts";
@@ -178,10 +178,9 @@ export function initToken(
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.initToken) throw await unsupportedError(token, "this card is initialised by other programs");
-      await withPin(soPin, async (copy) =>
-        cardToken.initToken?.(copy, label.trimEnd(), application.variables, { signal }),
+      await renewing(application, token, () =>
+        withPin(soPin, async (copy) => cardToken.initToken?.(copy, label.trimEnd(), application.variables, { signal })),
       );
-      application.slots.renew(token.card);
     },
     signal,
   );
@@ -195,11 +194,29 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requireNoSession(application, token);
       const { cardToken } = token;
       if (!cardToken.resetToken) throw await unsupportedError(token, "this card's user has no way to reset it");
-      await withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal }));
-      application.slots.renew(token.card);
+      await renewing(application, token, () =>
+        withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal })),
+      );
     },
     signal,
   );
+}
+
+/**
+ * Runs `work`, which makes the token new, and has the card recognised anew: also after an error that may have come in the midst of it, when
+ * the card is not what it was.
+ */
+async function renewing({ slots }: Application, { card }: Token, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof PinError || error instanceof UnsupportedError || isGone(error)) throw error;
+    // Before the card counts as another one.
+    const told = toCryptokiError(error);
+    slots.renew(card);
+    throw told;
+  }
+  slots.renew(card);
 }
 
 /** Ends its sessions and handles in every application; the card forgets the login, if it can. */

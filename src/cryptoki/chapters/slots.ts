@@ -54,17 +54,20 @@ export interface SlotFunctions {
 
   /**
    * Initialises a token: deletes its objects. No application may have a session with it, or with another token of its
-   * card; its handles end in every application.
-   * @param label At most 32 bytes of UTF-8; trailing blanks are removed.
-   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED if the card has
-   *   no such command, like PIV.
+   * card; its handles end in every application. On a card that was not initialised yet `soPin` becomes the officer's PIN.
+   * C_SetVariable gives what else a card needs: docs/functions.md.
+   * @param label At most 32 bytes of UTF-8; trailing blanks are removed. A card that stores no label ignores it (PIV).
+   * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_PIN_INCORRECT for `soPin`; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID also for
+   *   PINs given by C_SetVariable, before anything is changed; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED if the
+   *   card has no such command, like PIV without Yubico's commands.
    */
   C_InitToken(slotID: CK_SLOT_ID, soPin: Pin, label: string, options?: CallOptions): Promise<void>;
 
   /**
    * Sets the user's PIN, in a session of the security officer.
    * @throws {CryptokiError} CKR_USER_NOT_LOGGED_IN in any other state; CKR_FUNCTION_NOT_SUPPORTED if the officer
-   *   cannot, as on PIV cards: {@link C_UnlockPIN} sets it with the PUK.
+   *   cannot, as on PIV cards: {@link C_UnlockPIN} sets it with the PUK. A card with Yubico's commands that still has the
+   *   factory's PUK, as after {@link C_InitToken}, lets the officer set it.
    */
   C_InitPIN(session: CK_SESSION_HANDLE, pin: Pin, options?: CallOptions): Promise<void>;
 

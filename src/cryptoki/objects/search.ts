@@ -78,7 +78,8 @@ export class Search {
     this.#wanted = wanted;
     const isNamed = ([type, value]: AttributeList[number]): boolean =>
       NAMING.has(type) || (type === CKA.CLASS && value === CKO.DATA);
-    this.#presence = { explicitlyRequested: wanted.some(isNamed) };
+    const byLabel = wanted.some(([type]) => type === CKA.LABEL);
+    this.#presence = { explicitlyRequested: wanted.some(isNamed), ...(byLabel && { byLabel }) };
     this.#candidates = candidates.filter((object) => object.attributes.mayMatch(wanted));
   }
 

@@ -14,6 +14,14 @@ import { run } from "../rig/run.ts";
 const PIN = "123456";
 const READER = "Programs";
 const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
+/** Our command, on the tokens of the server. */
+const OURS = `exec "${process.execPath}" --import "${import.meta.resolve("tsx")}" "${new URL("../../../src/cli/main.ts", import.meta.url).pathname}" "$@"`;
+const SHELL = `ours() { bash -c "$OURS" ours --server "$P11_KIT_SERVER_ADDRESS" --pin-source env:PIN "$@"; }`;
+/** Signs with the key of a label, and has OpenSSL verify it with the certificate in certificate.pem. */
+const SIGN = (label: string): string => `echo "a letter" > letter.txt
+  ours sign --token "pkcs11:token=Virtual%20eID%20%28PIN%29" --label ${label} --output letter.sig letter.txt
+  openssl x509 -in certificate.pem -pubkey -noout > key.pub
+  openssl dgst -sha256 -verify key.pub -signature letter.sig letter.txt`;
 const client = requireLibrary("pkcs11/p11-kit-client.so", "p11-kit-modules");
 
 let folder: string;
@@ -40,10 +48,13 @@ async function serve(card: InProcessCard, { keepPin = false } = {}): Promise<voi
   });
 }
 
-/** Runs a script where the server is; what it wrote, standard error among it, and its exit code. */
+/** Runs a script where the server is; what it wrote, standard error among it, and its exit code. In it `ours` is our command. */
 async function shell(script: string): Promise<{ readonly code: number | null; readonly output: string }> {
-  const env = { P11_KIT_SERVER_ADDRESS: server?.address, CLIENT: client, PIN, MANAGEMENT_KEY };
-  const { code, stdout } = await run("bash", ["-euo", "pipefail", "-c", `exec 2>&1\n${script}`], { cwd: folder, env });
+  const env = { P11_KIT_SERVER_ADDRESS: server?.address, CLIENT: client, PIN, MANAGEMENT_KEY, OURS };
+  const { code, stdout } = await run("bash", ["-euo", "pipefail", "-c", `exec 2>&1\n${SHELL}\n${script}`], {
+    cwd: folder,
+    env,
+  });
   return { code, output: stdout };
 }
 
@@ -71,27 +82,44 @@ describe("keytool", () => {
     requirePrograms("keytool", "jarsigner", "jar", "openssl");
   });
 
-  test("makes a key with a certificate, replaces the certificate and takes both off the card", async () => {
-    await serve(await testPkcs15Card());
-    const made = await shell(`${KEYTOOL}
-      keytool -genkeypair -alias made -keyalg RSA -keysize 2048 -dname CN=Made $KEYS
+  test.each([
+    ["RSA", "-keysize 2048"],
+    ["EC", "-groupname secp256r1"],
+  ])(
+    "makes an %s key with a certificate, replaces the certificate, and takes both off the card",
+    async (type, size) => {
+      await serve(await testPkcs15Card());
+      const made = await shell(`${KEYTOOL}
+      keytool -genkeypair -alias made -keyalg ${type} ${size} -dname CN=Made $KEYS
       keytool -certreq -alias made -file request.pem $KEYS
       openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=Authority
       openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -set_serial 4711 -out reply.pem
       cat reply.pem ca.pem > chain.pem
       keytool -importcert -noprompt -alias made -file chain.pem $KEYS
       keytool -list -v -alias made $KEYS`);
-    expect(made.output).toMatch(
-      /Entry type: PrivateKeyEntry[^]*Owner: CN=Made\nIssuer: CN=Authority\nSerial number: 1267/,
-    );
-    expect(made.code).toBe(0);
-    expect(await labels(CKO.PRIVATE_KEY, MADE)).toHaveLength(1);
-    expect(await labels(CKO.CERTIFICATE, MADE)).toEqual(["made"]);
-    const gone = await shell(`${KEYTOOL}\n keytool -delete -alias made $KEYS`);
-    expect(gone).toMatchObject({ code: 0 });
-    expect(await labels(CKO.PRIVATE_KEY, MADE)).toEqual([]);
-    expect(await labels(CKO.CERTIFICATE, MADE)).toEqual([]);
-  }, 120_000);
+      expect(made.output).toMatch(
+        /Entry type: PrivateKeyEntry[^]*Owner: CN=Made\nIssuer: CN=Authority\nSerial number: 1267/,
+      );
+      expect(made.code).toBe(0);
+      const signed = await shell(`cp reply.pem certificate.pem\n${SIGN("made")}`);
+      expect(signed).toEqual({ code: 0, output: expect.stringContaining("Verified OK") });
+      expect(await labels(CKO.PRIVATE_KEY, MADE)).toHaveLength(1);
+      expect(await labels(CKO.CERTIFICATE, MADE)).toEqual(["made"]);
+      const gone = await shell(`${KEYTOOL}\n keytool -delete -alias made $KEYS`);
+      expect(gone).toMatchObject({ code: 0 });
+      expect(await labels(CKO.PRIVATE_KEY, MADE)).toEqual([]);
+      expect(await labels(CKO.CERTIFICATE, MADE)).toEqual([]);
+    },
+    120_000,
+  );
+
+  test("makes none on a PIV card, which only the security officer changes", async () => {
+    await serve(await testCard({ yubico: true }));
+    const refused = await shell(`${KEYTOOL}
+      keytool -genkeypair -alias made -keyalg RSA -keysize 2048 -dname CN=Made $KEYS`);
+    expect(refused.output).toMatch(/CKR_USER_NOT_LOGGED_IN/u);
+    expect(refused.code).toBe(1);
+  }, 60_000);
 
   const JARSIGNER = `${KEYTOOL}
     echo hello > file && jar cf signed.jar file
@@ -153,19 +181,28 @@ describe("NSS", () => {
     requirePrograms("certutil", "modutil", "pk12util", "openssl");
   });
 
-  test("pk12util imports a key with its certificate", async () => {
-    await serve(await testPkcs15Card());
-    const imported = await shell(`${DATABASE}
-      openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -subj /CN=Imported
+  test.each([
+    ["RSA", "rsa:2048"],
+    ["EC", "ec -pkeyopt ec_paramgen_curve:P-256"],
+  ])(
+    "pk12util imports an %s key with its certificate, and the key signs",
+    async (type, kind) => {
+      await serve(await testPkcs15Card());
+      const imported = await shell(`${DATABASE}
+      openssl req -x509 -newkey ${kind} -nodes -keyout key.pem -out certificate.pem -subj /CN=Imported
       openssl pkcs12 -export -in certificate.pem -inkey key.pem -name imported -out key.p12 -passout pass:secret
       pk12util -i key.p12 -d sql:nss -h "${TOKEN}" -k pin -W secret
       certutil -L -d sql:nss -h "${TOKEN}" -f pin
       certutil -K -d sql:nss -h "${TOKEN}" -f pin`);
-    expect(imported.output).toContain("PKCS12 IMPORT SUCCESSFUL");
-    expect(imported.output).toMatch(/\(PIN\):imported +u,u,u/);
-    expect(imported.output).toMatch(/rsa +[0-9a-f]{40} +imported/);
-    expect(imported.code).toBe(0);
-  }, 60_000);
+      expect(imported.output).toContain("PKCS12 IMPORT SUCCESSFUL");
+      expect(imported.output).toMatch(/\(PIN\):imported +u,u,u/);
+      expect(imported.output).toMatch(new RegExp(`${type.toLowerCase()} +[0-9a-f]{40} +imported`, "u"));
+      expect(imported.code).toBe(0);
+      const signed = await shell(SIGN("imported"));
+      expect(signed).toEqual({ code: 0, output: expect.stringContaining("Verified OK") });
+    },
+    60_000,
+  );
 
   /** With OpenSC it logs in first: opensc-certutil-delete.txt. */
   test("certutil -D makes no login, and the certificate stays on a card that wants the PIN", async () => {
