@@ -61,11 +61,12 @@ export class CardLock {
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
    */
   async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
-    const deadline = new Deadline(wait.patience);
+    let deadline: Deadline | undefined;
     for (;;) {
       throwIfAborted(wait.signals, cancelled);
       if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
       if (!this.heldByOther(connection)) return action();
+      deadline ??= new Deadline(wait.patience);
       if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
       await this.#freed.wait(deadline, wait.signals);
     }
@@ -112,7 +113,7 @@ export class MemorySlot {
   #exclusive = false;
   /** The active protocol, since the first connection to the card; undefined after a reset. */
   #protocol: number | undefined;
-  readonly #exchanges = new SerialQueue();
+  readonly #exchanges = new SerialQueue(cancelled);
 
   /** @param changed Called after each change that {@link state} shows. */
   constructor(name: string, changed: () => void) {
@@ -227,19 +228,22 @@ export class MemorySlot {
     });
   }
 
-  /** Runs `work` with the card, one exchange at a time; fails when the card is removed meanwhile. */
-  exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the card, one exchange at a time.
+   * @param signal Ends the wait, as the removal of the card does.
+   */
+  exchange<T>(work: (card: InProcessCard) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#exchanges.run(async () => {
       if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
-      // Checks that it is the same card: another one may be in the reader by now.
-      const { signal } = this.#presence;
+      // Of this card: another one may be in the reader when the work ends, or has begun.
+      const signals = [this.#presence.signal, signal];
       try {
-        return await untilAborted(work(this.#card), signal);
+        return await untilAborted(work(this.#card), signals, cancelled);
       } catch (cause) {
         if (cause instanceof PcscError) throw cause;
         throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card failed", { cause });
       }
-    });
+    }, signal);
   }
 }
 
