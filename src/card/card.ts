@@ -92,7 +92,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #holds = new Set<CardHold>();
   /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
   #alone: boolean | undefined;
-  #lingerUntil = new Deadline(0);
+  /** On the clock of performance.now(): from then on the open transaction ends with its call. */
+  #lingerUntil = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether the connection was abandoned with an exchange without an answer. */
   #broken = false;
@@ -320,19 +321,15 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     if (failure instanceof CardResetError) await this.#takeUp().catch(() => undefined);
     if (disturbed) this.endHolds();
     if (this.#holders > 0 || !this.#open) return;
-    if (!disturbed && (await this.#mayLinger())) {
+    const mayLinger = !disturbed && this.#linger > 0 && performance.now() < this.#lingerUntil;
+    if (mayLinger) this.#alone ??= await this.#connection.alone().catch(() => false);
+    if (mayLinger && this.#alone) {
       this.#timer = setTimeout(() => {
         // The next call shows its failure.
         this.release().catch(() => undefined);
       }, this.#linger);
       (this.#timer as { unref?: () => void }).unref?.();
     } else await this.#end(disturbed);
-  }
-
-  async #mayLinger(): Promise<boolean> {
-    if (this.#linger <= 0 || this.#lingerUntil.passed) return false;
-    this.#alone ??= await this.#connection.alone().catch(() => false);
-    return this.#alone;
   }
 
   async #begin(signal?: AbortSignal): Promise<void> {
@@ -350,7 +347,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#open = true;
     this.#alone = undefined;
     this.#transaction++;
-    this.#lingerUntil = new Deadline(LONGEST_LINGER);
+    this.#lingerUntil = performance.now() + LONGEST_LINGER;
   }
 
   /** @param disturbed Whether the work failed by a transport error, which is then the one to report. */

@@ -256,7 +256,7 @@ export class AddonConnection implements CardConnection {
 
   /** Runs `work` once no other connection of this process holds the card. */
   #whenFree<T>(work: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    const wait = { patience: this.#options.patience, signals: [signal, this.#closing.signal] };
+    const wait = { deadline: new Deadline(this.#options.patience), signals: [signal, this.#closing.signal] };
     return this.#lock.whenFree(this, work, wait);
   }
 

@@ -11,7 +11,7 @@ import {
   type ShareMode,
 } from "../types.ts";
 import { badOptions, answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
-import type { MemorySlot, Tenant } from "./slot.ts";
+import type { LockWait, MemorySlot, Tenant } from "./slot.ts";
 
 /**
  * Limit of extended APDUs: header, Lc (3), data (65,535), Le (2), and pcsc-lite's additional room
@@ -85,24 +85,23 @@ export class MemoryConnection implements CardConnection, Tenant {
     // A copy: the exchange may go on behind its caller, who may wipe the command when it stops waiting.
     const bytes = copySecret(command);
     const timeout = answerTime(this.#options, options);
+    const { lock } = this.#slot;
+    let wait: LockWait | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const begin = (): Promise<Uint8Array> => {
+    try {
+      this.#refuseGone();
+      while (lock.heldByOther(this)) await lock.freed((wait ??= this.#lockWait(options.signal)));
       this.#refusePending();
       if (this.#protocol === 0 && this.#slot.state.present) throw new PcscError("SCARD_E_PROTO_MISMATCH");
-      timer = setTimeout(
-        () => {
-          this.abandon(noAnswer(timeout));
-        },
-        Math.min(timeout, LONGEST_TIMER),
-      );
-      return this.#slot.exchange((card) => {
+      const giveUp = (): void => {
+        this.abandon(noAnswer(timeout));
+      };
+      timer = setTimeout(giveUp, Math.min(timeout, LONGEST_TIMER));
+      const answer = await this.#slot.exchange((card) => {
         // It may have waited for another connection's exchange.
         this.#refusePending();
         return card.transmit(bytes);
       }, this.#closing.signal);
-    };
-    try {
-      const answer = await this.#free(begin, options.signal);
       if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
       return copySecret(answer);
     } finally {
@@ -113,12 +112,13 @@ export class MemoryConnection implements CardConnection, Tenant {
 
   begin(options: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
+      const { lock } = this.#slot;
+      let wait: LockWait | undefined;
       this.#refuseGone();
       this.#refusePending();
-      await this.#free(() => {
-        this.#refusePending();
-        this.#slot.lock.take(this);
-      }, options.signal);
+      while (lock.heldByOther(this)) await lock.freed((wait ??= this.#lockWait(options.signal)));
+      this.#refusePending();
+      lock.take(this);
     }, options);
   }
 
@@ -223,11 +223,12 @@ export class MemoryConnection implements CardConnection, Tenant {
 
   /** Runs `action` as soon as no other connection holds the card. */
   #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#slot.lock.whenFree(this, action, {
-      patience: this.#options.patience,
-      signals: [signal, this.#closing.signal],
-      slot: this.#slot,
-    });
+    return this.#slot.lock.whenFree(this, action, this.#lockWait(signal));
+  }
+
+  #lockWait(signal?: AbortSignal): LockWait {
+    const deadline = new Deadline(this.#options.patience);
+    return { deadline, signals: [signal, this.#closing.signal], slot: this.#slot };
   }
 
   /** Reports another connection's transaction at once: only commands to the card wait for it. */

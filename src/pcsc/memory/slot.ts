@@ -1,11 +1,11 @@
-import { Condition, Deadline, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { Condition, type Deadline, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import { type ReaderState, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "../types.ts";
 import { cancelled } from "../waiting.ts";
 
 export interface LockWait {
-  /** Milliseconds until SCARD_E_SHARING_VIOLATION. */
-  readonly patience: number;
+  /** Until SCARD_E_SHARING_VIOLATION. */
+  readonly deadline: Deadline;
   readonly signals: readonly (AbortSignal | undefined)[];
   /** The reader: there is nothing to wait for once it is unplugged. */
   readonly slot?: MemorySlot;
@@ -61,15 +61,21 @@ export class CardLock {
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
    */
   async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
-    let deadline: Deadline | undefined;
-    for (;;) {
-      throwIfAborted(wait.signals, cancelled);
-      if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
-      if (!this.heldByOther(connection)) return action();
-      deadline ??= new Deadline(wait.patience);
-      if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
-      await this.#freed.wait(deadline, wait.signals);
-    }
+    throwIfAborted(wait.signals, cancelled);
+    if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
+    while (this.heldByOther(connection)) await this.freed(wait);
+    return action();
+  }
+
+  /**
+   * Waits until the connection that holds it releases it. Look again then: another one that waited may have it.
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION at the deadline, SCARD_E_READER_UNAVAILABLE once the reader is unplugged.
+   */
+  async freed({ deadline, signals, slot }: LockWait): Promise<void> {
+    if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+    await this.#freed.wait(deadline, signals);
+    throwIfAborted(signals, cancelled);
+    if (slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
   }
 
   #free(): void {
