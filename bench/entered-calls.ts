@@ -33,6 +33,8 @@ export const FOLLOWED_CALLS: readonly FollowedCall[] = [
 ];
 
 const DATA = utf8("data to be signed");
+const USER_PIN = utf8(PIN);
+const KEY_ID = fromHex(KEYS["9a"]);
 const factory = new CardFactory();
 
 /** The third signature of a session; C_SignInit is not part of it. */
@@ -55,7 +57,7 @@ function signRemotely(watch: EntryWatch): Promise<readonly EnteredFile[]> {
 
 async function followSignature(watch: EntryWatch, module: CryptokiFunctions): Promise<readonly EnteredFile[]> {
   const session = await openSession(module);
-  await module.C_Login(session, CKU.USER, utf8(PIN));
+  await module.C_Login(session, CKU.USER, USER_PIN);
   const key = await findKey(module, session);
   const start = (): Promise<void> => module.C_SignInit(session, { mechanism: CKM.SHA256_RSA_PKCS }, key);
   for (let warmUp = 0; warmUp < 2; warmUp++) {
@@ -71,10 +73,10 @@ function login(watch: EntryWatch): Promise<readonly EnteredFile[]> {
   return withToken(async (cryptoki) => {
     const session = await openSession(cryptoki);
     for (let warmUp = 0; warmUp < 2; warmUp++) {
-      await cryptoki.C_Login(session, CKU.USER, utf8(PIN));
+      await cryptoki.C_Login(session, CKU.USER, USER_PIN);
       await cryptoki.C_Logout(session);
     }
-    return watch.during(() => cryptoki.C_Login(session, CKU.USER, utf8(PIN)));
+    return watch.during(() => cryptoki.C_Login(session, CKU.USER, USER_PIN));
   });
 }
 
@@ -83,7 +85,7 @@ async function find(watch: EntryWatch): Promise<readonly EnteredFile[]> {
   const card = await answeringCard();
   const search = async (cryptoki: Cryptoki): Promise<readonly EnteredFile[]> => {
     const session = await openSession(cryptoki);
-    await cryptoki.C_Login(session, CKU.USER, utf8(PIN));
+    await cryptoki.C_Login(session, CKU.USER, USER_PIN);
     return watch.during(() => findKey(cryptoki, session));
   };
   await withToken(search, card);
@@ -143,7 +145,7 @@ async function openSession(module: CryptokiFunctions): Promise<number> {
 }
 
 async function findKey(module: CryptokiFunctions, session: number): Promise<number> {
-  await module.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: fromHex(KEYS["9a"]) });
+  await module.C_FindObjectsInit(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: KEY_ID });
   const [key] = await module.C_FindObjects(session, 1);
   await module.C_FindObjectsFinal(session);
   if (key === undefined) throw new Error("no private key 9a on the card");

@@ -2,13 +2,13 @@ import { type CallOptions, signalOf } from "../async/index.ts";
 import { type Concealment, concatSecret, DataError, wipe } from "../bytes/index.ts";
 import {
   APDU_LIMITS,
+  commandConcealment,
   type CommandApdu,
   decodeResponse,
   encodeCommand,
   type LengthForm,
   type ResponseApdu,
 } from "./command.ts";
-import { commandConcealment } from "./secrets.ts";
 import { CardError, MalformedAnswerError, SW } from "./status.ts";
 
 export interface TransmitOptions extends CallOptions {
@@ -43,6 +43,10 @@ export interface ChannelOptions {
    * commands. Default: unknown.
    */
   readonly readerLimit?: () => Promise<number | undefined>;
+}
+
+function badOptions(problem: string): CardError {
+  return new CardError(problem);
 }
 
 /** Most bytes that one command may collect through GET RESPONSE: far above any data object of a card. */
@@ -90,7 +94,7 @@ export class CardChannel {
    * @throws {MalformedAnswerError} if the answer is not a response APDU or does not end; the transport's errors.
    */
   async send(apdu: CommandApdu, options: SendOptions = {}): Promise<ResponseApdu> {
-    const signal = signalOf(options, (problem) => new CardError(problem));
+    const signal = signalOf(options, badOptions);
     const { enough = Infinity } = options;
     const conceal = commandConcealment(apdu);
     const command = conceal === undefined ? apdu : { ...apdu, conceal };
@@ -136,17 +140,17 @@ export class CardChannel {
   }
 
   /** Sends one command; after 6Cxx once more with the length that the card requires. */
-  async #exchange(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
-    const answer = await this.#once(command, form, signal);
-    if (answer.sw >> 8 !== SW.CORRECT_LE >> 8 || command.ne === undefined) return answer;
-    return this.#once({ ...command, ne: answer.sw & 0xff || 256 }, form, signal);
-  }
-
-  async #once(command: CommandApdu, form: LengthForm, signal?: AbortSignal): Promise<ResponseApdu> {
+  async #exchange(
+    command: CommandApdu,
+    form: LengthForm,
+    signal?: AbortSignal,
+    isRepeated = false,
+  ): Promise<ResponseApdu> {
+    const { long = false, conceal } = command;
     const bytes = encodeCommand(this.#t0 ? forT0(command) : command, form);
+    let answer: ResponseApdu;
     try {
-      const { long = false, conceal } = command;
-      return decodeResponse(await this.#transmit(bytes, { signal, long, conceal }));
+      answer = decodeResponse(await this.#transmit(bytes, { signal, long, conceal }));
     } catch (cause) {
       if (cause instanceof DataError) throw new MalformedAnswerError(cause.message, { cause });
       throw cause;
@@ -154,6 +158,8 @@ export class CardChannel {
       // It may contain a PIN. A transport that keeps commands must copy them.
       wipe(bytes);
     }
+    if (isRepeated || answer.sw >> 8 !== SW.CORRECT_LE >> 8 || command.ne === undefined) return answer;
+    return this.#exchange({ ...command, ne: answer.sw & 0xff || 256 }, form, signal, true);
   }
 
   async #collect(

@@ -29,7 +29,18 @@ export const APDU_LIMITS = {
   extended: { data: 65_535, ne: 65_536 },
 } as const;
 
-const octet = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= 0xff;
+/** Yubico's PIV application: MOVE KEY, GET METADATA, GET SERIAL NUMBER, ATTEST, SET PIN RETRIES, RESET, GET VERSION. */
+export const YUBICO_INSTRUCTIONS: ReadonlySet<number | undefined> = new Set([0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfd]);
+
+/**
+ * What of a driver's command is secret: what its builder declares. Where it declares nothing, the tables of `secrets.ts` judge the commands
+ * of ISO/IEC 7816; any other command has a meaning of its own on each make of card, and is concealed with its answer.
+ * @returns Undefined for what the tables judge.
+ */
+export function commandConcealment({ cla, ins, conceal }: CommandApdu): Concealment | undefined {
+  if (conceal !== undefined) return conceal;
+  return cla >= 0x80 || YUBICO_INSTRUCTIONS.has(ins) ? "both" : undefined;
+}
 
 /**
  * Encodes `command` in the given form into a buffer of its own, which may hold a secret. An extended command without
@@ -40,27 +51,23 @@ export function encodeCommand(command: CommandApdu, form: LengthForm = "short"):
   const { cla, ins, p1, p2, ne } = command;
   const data = command.data ?? new Uint8Array();
   const limits = APDU_LIMITS[form];
-  if (![cla, ins, p1, p2].every(octet)) throw new DataError("command APDU: CLA, INS, P1 and P2 are one byte each");
+  for (const octet of [cla, ins, p1, p2]) {
+    if (Number.isInteger(octet) && octet >= 0 && octet <= 0xff) continue;
+    throw new DataError("command APDU: CLA, INS, P1 and P2 are one byte each");
+  }
   if (data.length > limits.data) {
     throw new DataError(`command APDU: ${data.length} data bytes; the limit in ${form} form is ${limits.data}`);
   }
   if (ne !== undefined && !(Number.isInteger(ne) && ne >= 1 && ne <= limits.ne)) {
     throw new DataError(`command APDU: Ne ${ne}, 1 to ${limits.ne} in a ${form} command`);
   }
-  const tail = form === "short" ? shortTail(data, ne) : extendedTail(data, ne);
-  return concatSecret(Uint8Array.of(cla, ins, p1, p2), ...tail);
-}
-
-function shortTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {
-  const lc = data.length === 0 ? [] : [Uint8Array.of(data.length), data];
-  return ne === undefined ? lc : [...lc, Uint8Array.of(ne & 0xff)];
-}
-
-function extendedTail(data: Uint8Array, ne: number | undefined): Uint8Array[] {
-  const lc = data.length === 0 ? [] : [Uint8Array.of(0, data.length >> 8, data.length & 0xff), data];
-  if (ne === undefined) return lc;
-  const le = Uint8Array.of((ne >> 8) & 0xff, ne & 0xff);
-  return data.length === 0 ? [Uint8Array.of(0), le] : [...lc, le];
+  const isShort = form === "short";
+  const { length } = data;
+  const lc = length === 0 ? [] : isShort ? [length] : [0, length >> 8, length & 0xff];
+  // The first length field of an extended command has three bytes, a second one two.
+  const first = length === 0 && !isShort ? [0] : [];
+  const le = ne === undefined ? [] : isShort ? [ne & 0xff] : [...first, (ne >> 8) & 0xff, ne & 0xff];
+  return concatSecret(Uint8Array.of(cla, ins, p1, p2, ...lc), data, Uint8Array.from(le));
 }
 
 /**

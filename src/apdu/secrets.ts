@@ -1,5 +1,5 @@
 import { type Concealment, DataError, toHex } from "../bytes/index.ts";
-import { type CommandApdu, decodeCommand } from "./command.ts";
+import { decodeCommand, YUBICO_INSTRUCTIONS } from "./command.ts";
 
 /** Replaces one or more secret bytes: their number is hidden, because it may be the length of a PIN. */
 export const CONCEALED = "**";
@@ -86,9 +86,6 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
  */
 const HARMLESS_ANYWHERE = [0xa4, 0xb0, 0xb1, 0xb2, 0xb3, 0xca] as const;
 
-/** Yubico's PIV application: MOVE KEY, GET METADATA, GET SERIAL NUMBER, ATTEST, SET PIN RETRIES, RESET, GET VERSION. */
-const HARMLESS_OF_YUBICO: ReadonlySet<number | undefined> = new Set([0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfd]);
-
 /** Interindustry instructions without secrets. */
 const HARMLESS_INTERINDUSTRY: ReadonlySet<number | undefined> = new Set([
   ...HARMLESS_ANYWHERE,
@@ -100,7 +97,7 @@ const HARMLESS_INTERINDUSTRY: ReadonlySet<number | undefined> = new Set([
   ...[0x46, 0x47],
   // ISO/IEC 7816-9: files are deactivated, activated, created, deleted, terminated.
   ...[0x04, 0x44, 0xe0, 0xe4, 0xe6, 0xe8],
-  ...HARMLESS_OF_YUBICO,
+  ...YUBICO_INSTRUCTIONS,
 ]);
 
 /** Proprietary instructions without secrets. */
@@ -120,16 +117,6 @@ const READER_CLASS = 0xff;
 function isHarmless([cla = 0, ins]: Uint8Array): boolean {
   if (cla === READER_CLASS) return HARMLESS_FOR_READERS.has(ins);
   return (cla >= 0x80 ? HARMLESS_PROPRIETARY : HARMLESS_INTERINDUSTRY).has(ins);
-}
-
-/**
- * What of a driver's command is secret: what its builder declares. Where it declares nothing, the tables judge the commands of ISO/IEC 7816;
- * any other command has a meaning of its own on each make of card, and is concealed with its answer.
- * @returns Undefined for what the tables judge.
- */
-export function commandConcealment({ cla, ins, conceal }: CommandApdu): Concealment | undefined {
-  if (conceal !== undefined) return conceal;
-  return cla >= 0x80 || HARMLESS_OF_YUBICO.has(ins) ? "both" : undefined;
 }
 
 const isProprietary = ([cla = 0]: Uint8Array): boolean => cla >= 0x80;

@@ -1,4 +1,4 @@
-import { ByteReader, concat, concatSecret, DataError } from "../bytes/index.ts";
+import { type ByteReader, concat, concatSecret, DataError } from "../bytes/index.ts";
 
 /** A BER-TLV data object (ISO/IEC 7816-4 section 5.2.2; ISO/IEC 8825-1). */
 export interface Tlv {
@@ -16,44 +16,72 @@ const MAX_TAG_BYTES = 4;
  *   beyond the end.
  */
 export function readTlvs(bytes: Uint8Array, what = "BER-TLV"): Tlv[] {
-  const reader = new ByteReader(bytes, what);
   const found: Tlv[] = [];
-  for (let first = reader.peek(); first !== undefined; first = reader.peek()) {
-    if (first === 0x00 || first === 0xff) reader.u8();
-    else found.push(readTlv(reader, what));
+  for (let at = 0; at < bytes.length;) {
+    if (bytes[at] === 0x00 || bytes[at] === 0xff) {
+      at++;
+      continue;
+    }
+    const { tag, length, start } = readHeader(bytes, at, what);
+    at = start + length;
+    found.push({ tag, value: bytesAt(bytes, start, length, what) });
   }
   return found;
 }
 
 /** Reads the next data object of `reader`. Errors as {@link readTlvs}. */
 export function readTlv(reader: ByteReader, what = "BER-TLV"): Tlv {
-  return { tag: readTag(reader, what), value: reader.take(readLength(reader, what)) };
+  const { tag, length } = readTlvHeader(reader, what);
+  return { tag, value: reader.take(length) };
 }
 
 /** Reads tag and length of the next data object of `reader`; the value may be absent. Errors as {@link readTlvs}. */
 export function readTlvHeader(reader: ByteReader, what = "BER-TLV"): { readonly tag: number; readonly length: number } {
-  return { tag: readTag(reader, what), length: readLength(reader, what) };
+  const { tag, length, start } = readHeader(reader.ahead, 0, what);
+  reader.take(start);
+  return { tag, length };
 }
 
-function readTag(reader: ByteReader, what: string): number {
-  let tag = reader.u8();
-  if ((tag & 0x1f) !== 0x1f) return tag;
-  for (let count = 2; count <= MAX_TAG_BYTES; count++) {
-    const octet = reader.u8();
-    tag = tag * 256 + octet;
-    if ((octet & 0x80) === 0) return tag;
-  }
-  throw new DataError(`${what}: a tag of more than ${MAX_TAG_BYTES} bytes at ${reader.offset}`);
+/** The tag and the length that begin at `offset`, and where their value starts. */
+interface Header {
+  readonly tag: number;
+  readonly length: number;
+  readonly start: number;
 }
 
-function readLength(reader: ByteReader, what: string): number {
-  const first = reader.u8();
-  if (first < 0x80) return first;
+function readHeader(bytes: Uint8Array, offset: number, what: string): Header {
+  let at = offset + tagLength(bytes, offset, what);
+  const tag = numberOf(bytes.subarray(offset, at));
+  const [first = 0] = bytesAt(bytes, at, 1, what);
+  at++;
+  if (first < 0x80) return { tag, length: first, start: at };
   const count = first & 0x7f;
-  if (count === 0 || count > 4) throw new DataError(`${what}: length byte ${first} at ${reader.offset - 1}`);
-  let length = 0;
-  for (const octet of reader.take(count)) length = length * 256 + octet;
-  return length;
+  if (count === 0 || count > 4) throw new DataError(`${what}: length byte ${first} at ${at - 1}`);
+  return { tag, length: numberOf(bytesAt(bytes, at, count, what)), start: at + count };
+}
+
+/** Bytes of the tag that begins at `offset`. */
+function tagLength(bytes: Uint8Array, offset: number, what: string): number {
+  let [octet = 0] = bytesAt(bytes, offset, 1, what);
+  if ((octet & 0x1f) !== 0x1f) return 1;
+  for (let count = 1; count < MAX_TAG_BYTES; count++) {
+    [octet = 0] = bytesAt(bytes, offset + count, 1, what);
+    if ((octet & 0x80) === 0) return count + 1;
+  }
+  throw new DataError(`${what}: a tag of more than ${MAX_TAG_BYTES} bytes at ${offset + MAX_TAG_BYTES}`);
+}
+
+function numberOf(octets: Uint8Array): number {
+  let number = 0;
+  for (const octet of octets) number = number * 256 + octet;
+  return number;
+}
+
+/** A view of `length` bytes from `at` on. @throws {DataError} if they are not there. */
+function bytesAt(bytes: Uint8Array, at: number, length: number, what: string): Uint8Array {
+  const left = bytes.length - at;
+  if (length > left) throw new DataError(`${what}: ${length} bytes needed at ${at}, ${left} left`);
+  return bytes.subarray(at, at + length);
 }
 
 /** The value of the first data object with `tag`, or undefined. */
@@ -78,11 +106,10 @@ function encodeTag(tag: number): Uint8Array {
   const isShort = tag > 0x00 && tag < 0xff && (tag & 0x1f) !== 0x1f;
   if (isShort && Number.isInteger(tag)) return Uint8Array.of(tag);
   const bytes = bigEndian(tag);
-  const reader = new ByteReader(bytes, "BER-TLV tag");
-  if (bytes[0] === 0x00 || bytes[0] === 0xff || readTag(reader, "BER-TLV") !== tag) {
+  const isPadding = bytes[0] === 0x00 || bytes[0] === 0xff;
+  if (isPadding || numberOf(bytes) !== tag || tagLength(bytes, 0, "BER-TLV tag") !== bytes.length) {
     throw new DataError(`BER-TLV: ${tag} is not a valid tag`);
   }
-  reader.end();
   return bytes;
 }
 

@@ -1,3 +1,32 @@
+/** What every call that takes time takes as its last argument. */
+export interface CallOptions {
+  /**
+   * Ends the caller's wait, with the error of the layer that was called (CKR_FUNCTION_CANCELED, CardCancelledError, SCARD_E_CANCELLED).
+   * An exchange with a card that is under way is finished behind the caller.
+   */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The signal in a call's options.
+ * @param asError Makes the error of the caller's layer from a sentence that says what is wrong.
+ * @throws what `asError` makes, for anything but options: callers in JavaScript have no types.
+ */
+export function signalOf(
+  options: CallOptions | undefined,
+  asError: (problem: string) => Error,
+): AbortSignal | undefined {
+  const given: unknown = options;
+  if (given === undefined) return undefined;
+  if (given instanceof AbortSignal) throw asError("the last argument is { signal }, and not the AbortSignal itself");
+  if (typeof given !== "object" || given === null || Array.isArray(given) || ArrayBuffer.isView(given)) {
+    throw asError("the last argument is { signal }, or left out; lengths are not given");
+  }
+  const { signal } = given as { readonly signal?: unknown };
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw asError("signal in { signal }, the last argument, is an AbortSignal");
+}
+
 /** One signal, or several of which any aborts. */
 export type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
 
@@ -25,7 +54,7 @@ export function untilAborted<T>(promise: Promise<T>, signals: Signals, asError =
 /** @throws the error of `asError`, if one of `signals` is aborted already. */
 export function throwIfAborted(signals: Signals, asError = theReason): void {
   if (signals === undefined) return;
-  for (const signal of given(signals)) if (signal?.aborted) throw asError(signal.reason);
+  for (const signal of [signals].flat()) if (signal?.aborted) throw asError(signal.reason);
 }
 
 /**
@@ -37,7 +66,7 @@ export function onAbort(signals: Signals, react: (reason: unknown) => void): () 
   const stop = (): void => {
     for (const one of stops) one();
   };
-  for (const signal of given(signals)) {
+  for (const signal of [signals].flat()) {
     const abort = (): void => {
       stop();
       react(signal?.reason);
@@ -91,7 +120,7 @@ export async function pause(milliseconds: number, signals?: Signals, asError = t
 }
 
 /** The longest delay of a timer, in milliseconds; a longer one would fire at once. */
-const LONGEST_TIMER = 0x7fff_ffff;
+export const LONGEST_TIMER = 0x7fff_ffff;
 
 /** A time on the monotonic clock, independent of changes of the system's time. */
 export class Deadline {
@@ -133,8 +162,4 @@ export class Deadline {
       clearTimeout(timer);
     }
   }
-}
-
-function given(signals: Signals): readonly (AbortSignal | undefined)[] {
-  return signals === undefined || signals instanceof AbortSignal ? [signals] : signals;
 }

@@ -3,7 +3,7 @@ import { type AbortError, Deadline, onAbort, type Signals, throwIfAborted, until
 /** Runs work one piece after the other, in the order of the calls, and keeps no reference to finished work. */
 export class SerialQueue {
   readonly #asError: AbortError | undefined;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Waiter>();
   #running = false;
 
   /** @param asError Makes the error of an aborted wait; default: the signal's reason. */
@@ -38,14 +38,11 @@ export class SerialQueue {
   }
 
   #next(signals: Signals): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const begin = (): void => {
-        stop();
-        resolve();
-      };
-      this.#waiting.add(begin);
-      const stop = onAbort(signals, (reason) => {
-        this.#waiting.delete(begin);
+    return new Promise((begin, reject) => {
+      const waiter: Waiter = { begin, stop: () => undefined };
+      this.#waiting.add(waiter);
+      waiter.stop = onAbort(signals, (reason) => {
+        this.#waiting.delete(waiter);
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's to choose
         reject(this.#asError ? this.#asError(reason) : reason);
       });
@@ -57,9 +54,17 @@ export class SerialQueue {
     const [first] = this.#waiting;
     if (first) {
       this.#waiting.delete(first);
-      first();
+      first.stop();
+      first.begin();
     } else this.#running = false;
   }
+}
+
+/** Work that waits for its turn. */
+interface Waiter {
+  readonly begin: () => void;
+  /** Ends its attention to the signals. */
+  stop: () => void;
 }
 
 /** Wakes waiting callers in the order of their calls. Each then checks its condition itself. */

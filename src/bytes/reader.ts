@@ -54,6 +54,11 @@ export class ByteReader {
     return this.#bytes[this.#offset];
   }
 
+  /** A view of the remaining bytes, without reading them. */
+  get ahead(): Uint8Array {
+    return this.#bytes.subarray(this.#offset);
+  }
+
   /** A view of the next `length` bytes. */
   take(length: number): Uint8Array {
     const start = this.#advance(length);

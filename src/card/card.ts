@@ -4,6 +4,7 @@ import {
   type MemoizedAsync,
   memoizeAsync,
   SerialQueue,
+  signalOf,
   throwIfAborted,
   untilAborted,
 } from "../async/index.ts";
@@ -17,8 +18,9 @@ import {
   CardGoneError,
   CardResetError,
   CardTimeoutError,
-  callSignal,
+  badOptions,
   cancelled,
+  toAccessError,
   translatePcscErrors,
 } from "./errors.ts";
 import { CardHold, HOLD_MS, type HoldingCard } from "./card-hold.ts";
@@ -90,11 +92,12 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #holds = new Set<CardHold>();
   /** In the open transaction: whether no other program is connected. It cannot change while the transaction lasts. */
   #alone: boolean | undefined;
-  #lingerUntil = new Deadline(0);
+  /** On the clock of performance.now(): from then on the open transaction ends with its call. */
+  #lingerUntil = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether the connection was abandoned with an exchange without an answer. */
   #broken = false;
-  /** The application that this process selected last; `SelectedApplication` keeps it. */
+  /** The application that this process selected last, since the last reset; `SelectedApplication` keeps it. */
   selected: object | undefined;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
@@ -104,11 +107,15 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#idle = options.hold ?? HOLD_MS;
     this.#reconnect = options.reconnect;
     this.#readerFacts = options.readerFacts ?? {};
-    // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
-    const transmit: Transmit = (command, { long = false, conceal } = {}) =>
-      this.#connection.transmit(command, { long, conceal });
-    const wrapped = options.wrap?.(transmit, connection.reader) ?? transmit;
-    this.#channel = new CardChannel((command, options) => this.#watched(wrapped(command, options)), {
+    const transmit: Transmit = async (command, { long = false, conceal } = {}) => {
+      try {
+        // Not the caller's signal: an exchange that has begun is finished, also when its caller has left.
+        return await this.#connection.transmit(command, { long, conceal });
+      } catch (error) {
+        throw this.#failed(error);
+      }
+    };
+    this.#channel = new CardChannel(options.wrap?.(transmit, connection.reader) ?? transmit, {
       form: supportsExtendedLength(connection.atr) ? "extended" : "short",
       t0: connection.protocol === SCARD_PROTOCOL.T0,
       isReaderRefusal,
@@ -170,7 +177,9 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} if the reader does not support it.
    */
   control(code: number, data: Uint8Array, answersWithin?: number): Promise<Uint8Array> {
-    return this.#watched(this.#connection.control(code, data, { answersWithin }));
+    return this.#connection.control(code, data, { answersWithin }).catch((error: unknown) => {
+      throw this.#failed(error);
+    });
   }
 
   /**
@@ -180,7 +189,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} a CardBusyError if another program keeps the card, a CardGoneError; what `work` throws.
    */
   async exclusively<T>(work: (card: CardExchange) => Promise<T>, options?: CallOptions): Promise<T> {
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     if (this.#holds.size > 0) this.#announceWait();
     const done = this.#queue.run(() => this.#inTransaction(work, signal), signal);
     return untilAborted(done, signal, cancelled);
@@ -192,7 +201,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} as {@link exclusively}.
    */
   async hold(options?: CallOptions): Promise<AsyncDisposable> {
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     this.#announceWait();
     const held = this.#queue.run(async () => {
       await this.#begin(signal);
@@ -220,7 +229,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
    * @throws {CardAccessError} as {@link exclusively}.
    */
   async holdTurn(options?: CallOptions): Promise<CardHold> {
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     const card: HoldingCard = {
       run: (work, inner) => this.#inTransaction(work, inner),
       takeTurn: (inner) => this.#takeTurn((giveTurn) => giveTurn, inner),
@@ -312,7 +321,9 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     if (failure instanceof CardResetError) await this.#takeUp().catch(() => undefined);
     if (disturbed) this.endHolds();
     if (this.#holders > 0 || !this.#open) return;
-    if (!disturbed && (await this.#mayLinger())) {
+    const mayLinger = !disturbed && this.#linger > 0 && performance.now() < this.#lingerUntil;
+    if (mayLinger) this.#alone ??= await this.#connection.alone().catch(() => false);
+    if (mayLinger && this.#alone) {
       this.#timer = setTimeout(() => {
         // The next call shows its failure.
         this.release().catch(() => undefined);
@@ -321,27 +332,22 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     } else await this.#end(disturbed);
   }
 
-  async #mayLinger(): Promise<boolean> {
-    if (this.#linger <= 0 || this.#lingerUntil.passed) return false;
-    this.#alone ??= await this.alone().catch(() => false);
-    return this.#alone;
-  }
-
   async #begin(signal?: AbortSignal): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#open) return;
     if (this.#broken) await this.#renew();
     try {
-      await translatePcscErrors(this.#connection.begin({ signal }));
+      await this.#connection.begin({ signal });
     } catch (error) {
-      if (!(error instanceof CardResetError)) throw error;
+      const failure = toAccessError(error);
+      if (!(failure instanceof CardResetError)) throw failure;
       await this.#takeUp();
       await translatePcscErrors(this.#connection.begin({ signal }));
     }
     this.#open = true;
     this.#alone = undefined;
     this.#transaction++;
-    this.#lingerUntil = new Deadline(LONGEST_LINGER);
+    this.#lingerUntil = performance.now() + LONGEST_LINGER;
   }
 
   /** @param disturbed Whether the work failed by a transport error, which is then the one to report. */
@@ -364,12 +370,17 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   async #takeUp(): Promise<void> {
     this.#forgetState();
-    await this.#watched(this.#connection.reconnect());
+    try {
+      await this.#connection.reconnect();
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   #forgetState(): void {
     this.#resets++;
     this.#transaction++;
+    this.selected = undefined;
     this.endHolds();
   }
 
@@ -390,14 +401,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#forgetState();
   }
 
-  /** Abandoning an exchange without an answer ends its connection. */
-  async #watched<T>(exchange: Promise<T>): Promise<T> {
-    try {
-      return await translatePcscErrors(exchange);
-    } catch (error) {
-      if (error instanceof CardTimeoutError) this.#broken = true;
-      throw error;
-    }
+  /** The error of a failed exchange. Abandoning one without an answer ends its connection. */
+  #failed(error: unknown): unknown {
+    const failure = toAccessError(error);
+    if (failure instanceof CardTimeoutError) this.#broken = true;
+    return failure;
   }
 
   /** Ends the connection after the pending calls; the card is not reset. An exchange without an answer is abandoned. */

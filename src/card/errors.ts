@@ -130,9 +130,14 @@ export async function translatePcscErrors<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+/** The error of a call whose last argument is not `{ signal }`, for {@link signalOf}. */
+export function badOptions(problem: string): CardError {
+  return new CardError(problem);
+}
+
 /** The signal in a call's options. @throws {CardError} for anything but options. */
 export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
-  return signalOf(options, (problem) => new CardError(problem));
+  return signalOf(options, badOptions);
 }
 
 /** What an aborted wait for the card rejects with. */

@@ -40,8 +40,6 @@ export interface Attempt {
 export class SelectedApplication {
   readonly #card: Card;
   readonly #selection: Selection;
-  /** {@link Card.resets} when the application was last selected. */
-  #selectedAt: number | undefined;
   /** {@link Card.transaction} of the last confirmation. */
   #confirmedIn: number | undefined;
 
@@ -52,25 +50,18 @@ export class SelectedApplication {
 
   /** Whether the application is confirmed in the present transaction. */
   get isConfirmed(): boolean {
-    return this.#isLatest && this.#confirmedIn === this.#card.transaction;
-  }
-
-  /** Whether this process selected the application since the last reset, and no other one after it. */
-  get #isLatest(): boolean {
-    return this.#selectedAt === this.#card.resets && this.#card.selected === this;
+    return this.#card.selected === this && this.#confirmedIn === this.#card.transaction;
   }
 
   /** Records a confirmation, in the present transaction. */
   confirmed(): void {
-    this.#selectedAt = this.#card.resets;
     this.#confirmedIn = this.#card.transaction;
     this.#card.selected = this;
   }
 
   /** Selects the application anew before its next work: a failed exchange may have left it in an intermediate state. */
   forget(): void {
-    this.#selectedAt = undefined;
-    this.#confirmedIn = undefined;
+    if (this.#card.selected === this) this.#card.selected = undefined;
   }
 
   /**
@@ -101,7 +92,7 @@ export class SelectedApplication {
     options?: HoldOptions,
   ): Promise<T> {
     return (options?.hold ?? this.#card).exclusively(async (exchange) => {
-      if (!this.#isLatest) await this.#select(exchange);
+      if (this.#card.selected !== this) await this.#select(exchange);
       try {
         return await work(exchange, new SelectionAttempt(this, exchange));
       } catch (error) {
@@ -119,17 +110,14 @@ export class SelectedApplication {
    * @returns Whether it was selected before.
    */
   async confirm(exchange: CardExchange): Promise<boolean> {
-    if (this.isConfirmed || (await this.#isSelected(exchange))) return true;
+    if (this.isConfirmed) return true;
+    // Without a selection since the reset there is nothing to confirm.
+    if (this.#card.selected === this && (await this.#selection.probe(exchange))) {
+      this.confirmed();
+      return true;
+    }
     await this.#select(exchange);
     return false;
-  }
-
-  /** Without a selection since the reset there is nothing to confirm. */
-  async #isSelected(exchange: CardExchange): Promise<boolean> {
-    if (!this.#isLatest) return false;
-    if (!(await this.#selection.probe(exchange))) return false;
-    this.confirmed();
-    return true;
   }
 
   async #select(exchange: CardExchange): Promise<void> {

@@ -201,7 +201,7 @@ export class Application implements SlotListener {
         const { reservation } = token.card;
         if (!unlocks && reservation.isTaken) await reservation.waitUntilFree(signal);
         throwIfAborted(signal, cancelled);
-        if (!this.sessions.has(session)) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
+        if (session.closed) throw new CryptokiError(CKR.SESSION_HANDLE_INVALID);
         return work(session);
       }, signal);
     } catch (error) {

@@ -1,12 +1,4 @@
-import {
-  type CallOptions,
-  Condition,
-  Deadline,
-  pause,
-  signalOf,
-  type Signals,
-  throwIfAborted,
-} from "../async/index.ts";
+import { Condition, Deadline, pause, type Signals, throwIfAborted } from "../async/index.ts";
 import { PcscError } from "./error.ts";
 import type { ExchangeOptions, ReaderState } from "./types.ts";
 
@@ -40,9 +32,9 @@ export function answerTime(limits: Required<WaitLimits>, { long = false, answers
   return answersWithin ?? (long ? limits.longExchangeTimeout : limits.exchangeTimeout);
 }
 
-/** The signal in a call's options. @throws {PcscError} SCARD_E_INVALID_PARAMETER for anything but options. */
-export function callSignal(options: CallOptions | undefined): AbortSignal | undefined {
-  return signalOf(options, (problem) => new PcscError("SCARD_E_INVALID_PARAMETER", problem));
+/** The error of a call whose last argument is not `{ signal }`. */
+export function badOptions(problem: string): PcscError {
+  return new PcscError("SCARD_E_INVALID_PARAMETER", problem);
 }
 
 /** What an aborted call rejects with: the reason if it is a PcscError, else SCARD_E_CANCELLED with the reason as cause. */

@@ -55,8 +55,8 @@ export function putData(tag: number, content: Uint8Array): CommandApdu {
 }
 
 function tagBytes(tag: number): Uint8Array {
-  const bytes = [tag >> 16, (tag >> 8) & 0xff, tag & 0xff];
-  return Uint8Array.from(bytes.slice(bytes.findIndex((byte) => byte !== 0)));
+  if (tag <= 0xff) return Uint8Array.of(tag);
+  return tag <= 0xffff ? Uint8Array.of(tag >> 8, tag & 0xff) : Uint8Array.of(tag >> 16, (tag >> 8) & 0xff, tag & 0xff);
 }
 
 /** VERIFY (section 3.2.1). Without `pin` it only queries the PIN's state and spends no try. */
@@ -102,10 +102,8 @@ function generalAuthenticate(algorithm: number, key: number, input: Uint8Array):
  * @throws {MalformedAnswerError} if it is not there.
  */
 export function readAuthentication(answer: Uint8Array): Uint8Array {
-  return readAnswer("GENERAL AUTHENTICATE", () => {
-    const template = findTlv(readTlvs(answer), 0x7c);
-    return template && findTlv(readTlvs(template), DYNAMIC.RESPONSE);
-  });
+  const command = "GENERAL AUTHENTICATE";
+  return readObject(command, readObject(command, answer, 0x7c), DYNAMIC.RESPONSE);
 }
 
 /**
@@ -114,17 +112,15 @@ export function readAuthentication(answer: Uint8Array): Uint8Array {
  */
 export function readData(tag: number, answer: Uint8Array): Uint8Array | undefined {
   if (answer.length === 0) return undefined;
-  const value = readAnswer(`GET DATA ${tag.toString(16).toUpperCase()}`, () =>
-    findTlv(readTlvs(answer), tag > 0xffff ? 0x53 : tag),
-  );
+  const value = readObject(`GET DATA ${tag.toString(16).toUpperCase()}`, answer, tag > 0xffff ? 0x53 : tag);
   return value.length === 0 ? undefined : value;
 }
 
-/** Returns the result of `read`; a DataError or undefined is the card's mistake. */
-function readAnswer(command: string, read: () => Uint8Array | undefined): Uint8Array {
+/** The data object in an answer. @throws {MalformedAnswerError} if it is not there: the card's mistake. */
+function readObject(command: string, answer: Uint8Array, tag: number): Uint8Array {
   let value: Uint8Array | undefined;
   try {
-    value = read();
+    value = findTlv(readTlvs(answer), tag);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new MalformedAnswerError(`the card's answer to ${command} does not parse: ${cause.message}`, { cause });

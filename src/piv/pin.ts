@@ -23,7 +23,8 @@ export function checkPin(pin: Uint8Array): void {
   if (pin.length < minLength || pin.length > maxLength) {
     throw new PinError("length", `a PIV PIN has ${minLength} to ${maxLength} characters; the card was not asked`);
   }
-  if (pin.some((byte) => byte < 0x20 || byte > 0x7e)) {
+  for (const byte of pin) {
+    if (byte >= 0x20 && byte <= 0x7e) continue;
     throw new PinError("characters", "a PIV PIN has digits, or at least ASCII characters only; the card was not asked");
   }
 }
@@ -57,9 +58,7 @@ function checkPuk(puk: Uint8Array): void {
  */
 export async function verifyPin(send: PivExchange, reference: PinReference, pin: Uint8Array): Promise<void> {
   try {
-    await sendPins(send, { action: "VERIFY", name: "PIN", setsPin: false }, [pin], (padded) =>
-      verify(reference, padded),
-    );
+    await sendPins(send, VERIFY, reference, pin);
   } catch (error) {
     throw await withTries(send, reference, error);
   }
@@ -84,8 +83,7 @@ export function changePin(reference: number, oldPin: Uint8Array, newPin: Uint8Ar
   const isPuk = reference === PUK_REFERENCE;
   (isPuk ? checkPuk : checkPin)(oldPin);
   (isPuk ? checkPuk : checkNewPin)(newPin);
-  const asked = { action: "CHANGE REFERENCE DATA", name: isPuk ? "PUK" : "PIN", setsPin: true } as const;
-  return (send) => sendPins(send, asked, [oldPin, newPin], (values) => changeReference(reference, values));
+  return (send) => sendPins(send, isPuk ? CHANGE_PUK : CHANGE_PIN, reference, oldPin, newPin);
 }
 
 /**
@@ -96,36 +94,41 @@ export function changePin(reference: number, oldPin: Uint8Array, newPin: Uint8Ar
 export function unlockPin(puk: Uint8Array, newPin: Uint8Array): PinChange {
   checkPuk(puk);
   checkNewPin(newPin);
-  const asked = { action: "RESET RETRY COUNTER", name: "PUK", setsPin: true } as const;
-  return (send) =>
-    sendPins(send, asked, [puk, newPin], (values) => resetRetryCounter(PIN_REFERENCE.APPLICATION, values));
+  return (send) => sendPins(send, UNLOCK, PIN_REFERENCE.APPLICATION, puk, newPin);
 }
 
-/** The PIN command that was sent, for error messages. */
-interface Asked {
+/** A command that presents a PIN or the PUK. */
+interface PinCommand {
+  readonly build: (reference: number, padded: Uint8Array) => CommandApdu;
+  /** For error messages. */
   readonly action: string;
-  /** The secret that the card compared. */
+  /** The secret that the card compares. */
   readonly name: "PIN" | "PUK";
   readonly setsPin: boolean;
 }
 
+const VERIFY: PinCommand = { build: verify, action: "VERIFY", name: "PIN", setsPin: false };
+const CHANGE_PIN: PinCommand = { build: changeReference, action: "CHANGE REFERENCE DATA", name: "PIN", setsPin: true };
+const CHANGE_PUK: PinCommand = { ...CHANGE_PIN, name: "PUK" };
+const UNLOCK: PinCommand = { build: resetRetryCounter, action: "RESET RETRY COUNTER", name: "PUK", setsPin: true };
+
 /** Sends a command that contains PINs, and wipes the buffers. */
 async function sendPins(
   send: PivExchange,
-  asked: Asked,
-  pins: readonly Uint8Array[],
-  build: (padded: Uint8Array) => CommandApdu,
+  command: PinCommand,
+  reference: number,
+  ...pins: readonly Uint8Array[]
 ): Promise<void> {
   const padded = padPins(...pins);
   try {
-    const { sw } = await send(build(padded));
-    if (sw !== SW.OK) throw pinFailure(sw, asked);
+    const { sw } = await send(command.build(reference, padded));
+    if (sw !== SW.OK) throw pinFailure(sw, command);
   } finally {
     wipe(padded);
   }
 }
 
-function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | StatusError {
+function pinFailure(sw: number, { action, name, setsPin }: PinCommand): PinError | StatusError {
   const cause = new StatusError(action, sw);
   const { triesLeft } = cause;
   if (triesLeft !== undefined || sw === SW.VERIFICATION_FAILED) return pinRefused(name, triesLeft, cause);
@@ -144,7 +147,7 @@ function pinFailure(sw: number, { action, name, setsPin }: Asked): PinError | St
 }
 
 /** The error for a wrong secret. @param triesLeft Undefined if the card does not report it. */
-function pinRefused(name: Asked["name"], triesLeft: number | undefined, cause: unknown): PinError {
+function pinRefused(name: PinCommand["name"], triesLeft: number | undefined, cause: unknown): PinError {
   if (triesLeft === 0) {
     const advice = name === "PIN" ? "unblock it with the PUK" : "only the card's issuer can help";
     return new PinError("blocked", `the ${name} is blocked; ${advice}`, 0, { cause });

@@ -109,6 +109,7 @@ export async function sendKeyUse(
   refusal: (cause: StatusError) => Promise<CardError>,
 ): Promise<Uint8Array> {
   const { data, sw } = await send(use.command);
+  if (sw === SW.OK) return use.read(readAuthentication(data));
   if (sw === SW.SECURITY_STATUS_NOT_SATISFIED) throw await refusal(new StatusError("GENERAL AUTHENTICATE", sw));
   if (sw === SW.REFERENCED_DATA_NOT_FOUND) {
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
@@ -118,8 +119,7 @@ export async function sendKeyUse(
     const cause = new StatusError("GENERAL AUTHENTICATE", sw);
     throw new UnsupportedError(refusedUse(slot, sw), { cause });
   }
-  if (sw !== SW.OK) throw new StatusError("GENERAL AUTHENTICATE", sw);
-  return use.read(readAuthentication(data));
+  throw new StatusError("GENERAL AUTHENTICATE", sw);
 }
 
 /** P2 names the key: a card without it refuses P2, or reports that the key is absent. */

@@ -1,5 +1,5 @@
 import { CardError, isExecutionError, parseAtr, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
-import { DataError, toHex } from "../bytes/index.ts";
+import { DataError, equalBytes, toHex } from "../bytes/index.ts";
 import {
   type Attempt,
   type Card,
@@ -8,6 +8,7 @@ import {
   type HoldOptions,
   type KeyType,
   SelectedApplication,
+  type Selection,
 } from "../card/index.ts";
 import { type ApplicationProperties, getData, readApplicationProperties, readData, select } from "./commands.ts";
 import { CHUID_HEAD, CONTAINER, type Discovery, NO_DISCOVERY, readChuidHead, readDiscovery } from "./data-objects.ts";
@@ -94,14 +95,21 @@ const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([
   SW.CLASS_NOT_SUPPORTED,
 ]);
 
+const GET_DISCOVERY = getData(CONTAINER.DISCOVERY.tag);
+
 /** Sends a command to the PIV application and returns the answer with any status word. */
 export type PivExchange = CardExchange["send"];
 
 /** The PIV application on a card that other programs may use too. */
-export class PivSession {
-  readonly #card: Card;
+export class PivSession implements Selection {
+  readonly card: Card;
+  /** Whether it is a YubiKey, by its answer to reset. */
+  readonly isYubiKey: boolean;
+  readonly #isYubicoLike: boolean;
   readonly #application: SelectedApplication;
   #discovery: Discovery | undefined;
+  /** The answer that proved PIV by its discovery object: the same bytes prove it again. */
+  #proof: Uint8Array | undefined;
   /** The version of a YubiKey's firmware; empty if unknown. */
   #version: Uint8Array | undefined;
   /** The application property template from the last SELECT. */
@@ -110,26 +118,21 @@ export class PivSession {
   #provedByChuid = false;
 
   constructor(card: Card) {
-    this.#card = card;
-    this.#application = new SelectedApplication(card, {
-      select: (exchange) => this.#select(exchange),
-      probe: (exchange) => this.#probe(exchange),
-    });
-  }
-
-  get card(): Card {
-    return this.#card;
+    this.card = card;
+    this.isYubiKey = isYubiKey(card.atr);
+    this.#isYubicoLike = announcesYubicoCommands(card.atr);
+    this.#application = new SelectedApplication(card, this);
   }
 
   /** Whether the card announces Yubico's commands: in its answer to reset, or to SELECT. */
   get announcesYubicoCommands(): boolean {
-    return announcesYubicoCommands(this.#card.atr) || namesYubicoCommands(this.#properties.label);
+    return this.#isYubicoLike || LABELS.test(this.#properties.label);
   }
 
   /** The key types that the card announces: a YubiKey by its version. Empty if it announces none. */
   async computedTypes(): Promise<readonly KeyType[]> {
     const told = this.#properties.algorithms.flatMap((id) => keyTypeOfAlgorithm(id) ?? []);
-    if (!isYubiKey(this.#card.atr)) return told;
+    if (!this.isYubiKey) return told;
     this.#version ??= await this.run(async (send) => {
       const { data, sw } = await send(getVersion());
       return sw === SW.OK ? data : new Uint8Array();
@@ -142,10 +145,14 @@ export class PivSession {
    * is confirmed, selected if necessary, and `work` runs once more: it must be repeatable.
    */
   run<T>(work: (send: PivExchange, attempt: Attempt) => Promise<T>, options?: HoldOptions): Promise<T> {
-    return this.#application.runOptimistically(
-      (exchange, attempt) => work(verifyingExchange(exchange, attempt), attempt),
-      options,
-    );
+    return this.#application.runOptimistically((exchange, attempt) => {
+      const send: PivExchange = async (command, enough) => {
+        const answer = await exchange.send(command, enough);
+        if (AMBIGUOUS_STATUS.has(answer.sw)) await attempt.confirm();
+        return answer;
+      };
+      return work(send, attempt);
+    }, options);
   }
 
   /**
@@ -158,7 +165,7 @@ export class PivSession {
 
   /** Makes the card forget all verified PINs and keys. */
   reset(): Promise<void> {
-    return this.#card.reset();
+    return this.card.reset();
   }
 
   /**
@@ -168,8 +175,8 @@ export class PivSession {
    * @throws {StatusError} if the card fails instead of answering.
    */
   claim(): Promise<boolean> {
-    return this.#card.exclusively(async (exchange) => {
-      const selects = isYubiKey(this.#card.atr) && (await this.#card.alone());
+    return this.card.exclusively(async (exchange) => {
+      const selects = this.isYubiKey && (await this.card.alone());
       if (!selects && (await this.#readDiscovery(exchange))) {
         this.#application.confirmed();
         return true;
@@ -187,14 +194,15 @@ export class PivSession {
    */
   async discovery(): Promise<Discovery> {
     this.#discovery ??= await this.run(async (send) => {
-      const answer = await send(getData(CONTAINER.DISCOVERY.tag));
+      const answer = await send(GET_DISCOVERY);
       if (isExecutionError(answer.sw)) throw new StatusError("GET DATA of the discovery object", answer.sw);
       return parseDiscovery(answer) ?? NO_DISCOVERY;
     });
     return this.#discovery;
   }
 
-  async #select(exchange: CardExchange): Promise<void> {
+  /** For {@link SelectedApplication} only, as {@link probe}. */
+  async select(exchange: CardExchange): Promise<void> {
     const { data, sw } = await exchange.send(select());
     if (sw !== SW.OK) throw new StatusError("SELECT of the PIV application", sw);
     this.#readProperties(data);
@@ -213,7 +221,7 @@ export class PivSession {
    * Reads a PIV object, which changes nothing in any application and, unlike SELECT, keeps verified PINs. SP 800-73-4
    * has the discovery object for this; a card without one may have a CHUID.
    */
-  async #probe(exchange: CardExchange): Promise<boolean> {
+  async probe(exchange: CardExchange): Promise<boolean> {
     const mayHaveDiscovery = this.#discovery?.piv ?? !this.#provedByChuid;
     if (mayHaveDiscovery && (await this.#readDiscovery(exchange))) return true;
     if (this.#discovery?.piv) return false;
@@ -224,9 +232,12 @@ export class PivSession {
   }
 
   async #readDiscovery(exchange: CardExchange): Promise<boolean> {
-    const discovery = parseDiscovery(await exchange.send(getData(CONTAINER.DISCOVERY.tag)));
+    const answer = await exchange.send(GET_DISCOVERY);
+    if (answer.sw === SW.OK && this.#proof && equalBytes(answer.data, this.#proof)) return true;
+    const discovery = parseDiscovery(answer);
     if (!discovery?.piv) return false;
     this.#discovery = discovery;
+    this.#proof = answer.data;
     return true;
   }
 }
@@ -235,17 +246,6 @@ export class PivSession {
  * Application labels of open source firmware with Yubico's commands: trussed's (SoloKeys, Nitrokey 3) and PivApplet.
  */
 const LABELS = /^(?:SoloKeys|Nitrokey|PivApplet)/u;
-
-const namesYubicoCommands = (label: string): boolean => LABELS.test(label);
-
-/** An exchange that accepts a refusal only after it has confirmed that the PIV application is selected. */
-function verifyingExchange(exchange: CardExchange, attempt: Attempt): PivExchange {
-  return async (command, enough) => {
-    const answer = await exchange.send(command, enough);
-    if (AMBIGUOUS_STATUS.has(answer.sw)) await attempt.confirm();
-    return answer;
-  };
-}
 
 function isChuid(data: Uint8Array): boolean {
   try {

@@ -2,6 +2,7 @@ import type { CallOptions } from "../async/index.ts";
 import { type CommandApdu, type ResponseApdu, StatusError, SW } from "../apdu/index.ts";
 import { equalBytes, toHex } from "../bytes/index.ts";
 import {
+  type Attempt,
   type HoldOptions,
   type AuthenticatedUse,
   authenticateUse,
@@ -38,7 +39,7 @@ import { getMetadata, readTries } from "./yubico.ts";
 import { CardAdministration, type OfficerStates } from "./card-administration.ts";
 import { FACTORY, Initialisation } from "./initialisation.ts";
 import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
-import { isYubiKey, type PivExchange, type PivSession } from "./session.ts";
+import type { PivExchange, PivSession } from "./session.ts";
 import {
   chuidNumber,
   CONTAINER,
@@ -123,7 +124,7 @@ export class PivToken implements CardToken {
   }
 
   async #serialNumber(): Promise<string | undefined> {
-    const ofDevice = isYubiKey(this.#session.card.atr) ? await this.#store.deviceSerial() : undefined;
+    const ofDevice = this.#session.isYubiKey ? await this.#store.deviceSerial() : undefined;
     return ofDevice ?? chuidNumber(await this.#store.chuid()) ?? (await this.#store.deviceSerial());
   }
 
@@ -136,8 +137,9 @@ export class PivToken implements CardToken {
     return [chuidNumber(chuid)?.slice(-16) ?? NO_NUMBER, ...(chuid.guid ? [toHex(chuid.guid).slice(0, 16)] : [])];
   }
 
-  objects(): Promise<readonly CardObject[]> {
-    return Promise.resolve(this.#objects);
+  objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
+    const wanted = classes ? this.#objects.filter((object) => classes.includes(object.class)) : this.#objects;
+    return Promise.resolve(wanted);
   }
 
   updateCount(): Promise<Uint8Array> {
@@ -290,7 +292,7 @@ export class PivToken implements CardToken {
   async #compute({ key, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
     const { slot, publicKey } = key;
     const use = keyUse(key, primitive, input);
-    const send = async (exchange: PivExchange): Promise<Uint8Array> => {
+    const work = async (exchange: PivExchange, attempt?: Attempt): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
       const result = await sendKeyUse(exchange, use, slot, async (cause) => {
         const outlasts = await this.#pinOutlasts(exchange, "key");
@@ -299,14 +301,11 @@ export class PivToken implements CardToken {
         return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);
       });
       if (slot.pin !== "never") this.#pin.served();
-      return result;
-    };
-    if (primitive === "ecdh") return this.#session.runConfirmed(send, options);
-    return this.#session.run(async (exchange, attempt) => {
-      const result = await send(exchange);
+      if (!attempt) return result;
       if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
       return attempt.proved(result, (await isKeyResult(publicKey, primitive, input, result)) === true);
-    }, options);
+    };
+    return primitive === "ecdh" ? this.#session.runConfirmed(work, options) : this.#session.run(work, options);
   }
 
   generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {

@@ -97,7 +97,7 @@ describe("BER-TLV", () => {
     [0x1f, "BER-TLV tag: 1 bytes needed at 1, 0 left"],
     [0x5301, "BER-TLV: 21249 is not a valid tag"],
     [0x5f81, "BER-TLV tag: 1 bytes needed at 2, 0 left"],
-    [0x5f8181818101, "BER-TLV: a tag of more than 4 bytes at 4"],
+    [0x5f8181818101, "BER-TLV tag: a tag of more than 4 bytes at 4"],
     [-1, "BER-TLV: -1 is not a valid tag"],
     [1.5, "BER-TLV: 1.5 is not a valid tag"],
     [Number.NaN, "BER-TLV: NaN is not a valid tag"],

@@ -122,7 +122,7 @@ export function wipeSecrets({ rules, values }: NewObject): void {
  *   meantime.
  */
 export function requireAccess(application: Application, session: Session, { values }: NewObject): void {
-  if (!application.sessions.has(session)) throw new CryptokiError(CKR.DEVICE_REMOVED);
+  if (session.closed) throw new CryptokiError(CKR.DEVICE_REMOVED);
   if (values.get(CKA.TOKEN) === true) {
     requireReadWrite(session);
     return;

@@ -67,11 +67,10 @@ export class Logins implements LoggedIn {
   /** The login to `token`, as {@link userOf}. A new object after each C_Login, even for the same user. */
   current(token: Token): Login | undefined {
     const login = this.#logins.get(token);
-    if (!login) return this.#join(token);
-    if (login.resets === token.card.resets) return login;
-    this.#leave(token);
-    // Another application's user may have logged in since the reset.
-    return this.#join(token);
+    if (login?.resets === token.card.resets) return login;
+    if (login) this.#leave(token);
+    // Another application's user may have logged in, also since a reset.
+    return token.shared.size > 0 ? this.#join(token) : undefined;
   }
 
   /** Whether the user's login to `token` is shared with other applications. */
@@ -84,7 +83,7 @@ export class Logins implements LoggedIn {
    * one's ends.
    */
   #join(token: Token): Login | undefined {
-    if (token.shared.size === 0 || this.#declined.has(token) || this.#mayJoin?.(token) !== true) return undefined;
+    if (this.#declined.has(token) || this.#mayJoin?.(token) !== true) return undefined;
     const { resets } = token.card;
     // A login from before a reset, or on a removed card, is invalid.
     if (token.card.gone || ![...token.shared.values()].some((shared) => shared.resets === resets)) return undefined;
@@ -128,7 +127,7 @@ export class Logins implements LoggedIn {
       if (token.card.gone) throw new CryptokiError(CKR.DEVICE_REMOVED);
       const kept = this.#keepsPin && user === "user" && pin !== null;
       this.#begin(token, { user, resets: token.card.resets, ...(kept && { pin: copyPin(pin) }) });
-      this.accept(token);
+      this.#declined.delete(token);
     }, signal);
     return untilAborted(login, signal, cancelled);
   }
@@ -305,19 +304,25 @@ async function verifyForUse(
     return undefined;
   }
   const byReader = pin === null && token.cardToken.pinPad !== undefined;
-  const held = await orLoginError("user", () =>
-    byReader ? authenticate(null, { signal }) : withPin(pin, (copy) => authenticate(copy, { signal })),
-  );
-  token.userVerified();
-  return held;
+  try {
+    const held = await (byReader
+      ? authenticate(null, { signal })
+      : withPin(pin, (copy) => authenticate(copy, { signal })));
+    token.userVerified();
+    return held;
+  } catch (error) {
+    throw loginError("user", error);
+  }
 }
 
 /** Wipes the copy that the card gets. Without a PIN, the user types it on the reader. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
-  await orLoginError(user, async () => {
-    if (pin === null && cardToken.pinPad) return cardToken.pinPad.login(user, { signal });
-    await withPin(pin, (copy) => cardToken.login(user, copy, { signal }));
-  });
+  try {
+    if (pin === null && cardToken.pinPad) await cardToken.pinPad.login(user, { signal });
+    else await withPin(pin, (copy) => cardToken.login(user, copy, { signal }));
+  } catch (error) {
+    throw loginError(user, error);
+  }
 }
 
 /**
@@ -325,16 +330,12 @@ async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: Ab
  * CKR_PIN_LEN_RANGE "only applies to functions which attempt to set a PIN" (PKCS#11 3.1 section 5.1.6). For a user whom
  * the card does not have: CKR_USER_TYPE_INVALID.
  */
-async function orLoginError<T>(user: PinUser, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof PinError && error.reason === "length") {
-      throw new CryptokiError(CKR.PIN_INCORRECT, error.message, { cause: error });
-    }
-    if (user === "so" && error instanceof UnsupportedError) {
-      throw new CryptokiError(CKR.USER_TYPE_INVALID, `${error.message}; log in as user`, { cause: error });
-    }
-    throw error;
+function loginError(user: PinUser, error: unknown): unknown {
+  if (error instanceof PinError && error.reason === "length") {
+    return new CryptokiError(CKR.PIN_INCORRECT, error.message, { cause: error });
   }
+  if (user === "so" && error instanceof UnsupportedError) {
+    return new CryptokiError(CKR.USER_TYPE_INVALID, `${error.message}; log in as user`, { cause: error });
+  }
+  return error;
 }

@@ -14,6 +14,8 @@ export class Session {
   readonly readWrite: boolean;
   readonly operations = new Operations();
   readonly queue = new SerialQueue(cancelled);
+  /** Whether {@link SessionTable.close} has ended it. */
+  closed = false;
 
   constructor(handle: number, token: Token, readWrite: boolean) {
     this.handle = handle;
@@ -80,12 +82,9 @@ export class SessionTable {
     return session;
   }
 
-  has(session: Session): boolean {
-    return this.#sessions.has(session.handle);
-  }
-
   close(session: Session): void {
     session.operations.cancelAll();
+    session.closed = true;
     if (!this.#sessions.delete(session.handle)) return;
     const mates = this.#byToken.get(session.token);
     if (!mates) return;

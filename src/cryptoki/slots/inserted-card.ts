@@ -46,7 +46,8 @@ export class InsertedCard implements TokenCard {
   readonly tokens = memoizeAsync(() => this.#look());
   #known: readonly Token[] | undefined;
   readonly #expected: number;
-  #gone = false;
+  /** Set by {@link end}. */
+  gone = false;
   #unusable: string | undefined;
 
   /** @param expected The number of its tokens at an earlier examination, if any. */
@@ -54,10 +55,6 @@ export class InsertedCard implements TokenCard {
     this.#way = way;
     this.#place = place;
     this.#expected = expected;
-  }
-
-  get gone(): boolean {
-    return this.#gone;
   }
 
   get resets(): number {
@@ -83,15 +80,16 @@ export class InsertedCard implements TokenCard {
   }
 
   async #look(): Promise<readonly Token[]> {
-    if (this.#gone) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
+    if (this.gone) throw new CryptokiError(CKR.TOKEN_NOT_PRESENT);
     if (this.#place.mute) {
       throw new CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, "the card does not answer; is it the right way round?");
     }
     const { pcsc, recognition, ...options } = this.#way;
-    const card = (this.#card ??= await connectCard(pcsc, this.#place.name, {
-      readerFacts: this.#place.facts,
-      ...options,
-    }));
+    this.#card ??= await connectCard(pcsc, this.#place.name, { readerFacts: this.#place.facts, ...options });
+    return this.#recognise(this.#card, recognition);
+  }
+
+  async #recognise(card: Card, recognition: CardRecognition): Promise<readonly Token[]> {
     try {
       this.#requirePresent();
       // A card that answered wrongly once stays unknown only after a second attempt.
@@ -127,7 +125,7 @@ export class InsertedCard implements TokenCard {
 
   /** @throws {CardGoneError} if the card was removed during the examination: nothing of it may be kept. */
   #requirePresent(): void {
-    if (this.#gone) throw new CardGoneError("the card was removed while it was examined");
+    if (this.gone) throw new CardGoneError("the card was removed while it was examined");
   }
 
   get isHeld(): boolean {
@@ -145,7 +143,7 @@ export class InsertedCard implements TokenCard {
   }
 
   async end(): Promise<void> {
-    this.#gone = true;
+    this.gone = true;
     this.reservation.end();
     await this.#disconnect();
   }

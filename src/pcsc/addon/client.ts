@@ -1,4 +1,4 @@
-import type { CallOptions } from "../../async/index.ts";
+import { type CallOptions, signalOf } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -8,7 +8,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { callSignal, CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
+import { badOptions, CLOSE_WITHIN, type WaitLimits, waitLimits } from "../waiting.ts";
 import { AddonConnection } from "./connection.ts";
 import { AddonCards, loadAddon } from "./module.ts";
 import { AddonWatch } from "./watch.ts";
@@ -56,12 +56,12 @@ class AddonPcsc implements Pcsc {
   }
 
   changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
-    return this.#watch.changes(callSignal(options));
+    return this.#watch.changes(signalOf(options, badOptions));
   }
 
   async connect(name: string, options: ConnectOptions = {}): Promise<CardConnection> {
     const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     await this.#watch.ready();
     if (!this.#watch.native(name)) await this.#watch.refresh();
     const native = this.#watch.native(name);

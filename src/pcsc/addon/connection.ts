@@ -1,5 +1,13 @@
 import { setMaxListeners } from "node:events";
-import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import {
+  type CallOptions,
+  Deadline,
+  pause,
+  SerialQueue,
+  signalOf,
+  throwIfAborted,
+  untilAborted,
+} from "../../async/index.ts";
 import { copySecret, wipe } from "../../bytes/index.ts";
 import { PcscError, unnoticedReset } from "../error.ts";
 import type { CardLock } from "../memory/slot.ts";
@@ -11,7 +19,7 @@ import {
   SCARD_DISPOSITION,
   SCARD_SHARE,
 } from "../types.ts";
-import { callSignal, cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
+import { badOptions, cancelled, CLOSE_WITHIN, patiently } from "../waiting.ts";
 import { AddonHandle, type AddonHandleOptions, MAX_PAYLOAD, POWER_UP } from "./handle.ts";
 import type { AddonCards } from "./module.ts";
 import type { AddonWatch } from "./watch.ts";
@@ -238,7 +246,7 @@ export class AddonConnection implements CardConnection {
 
   async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
     if (this.closed) throw closed();
-    const signals = [callSignal(options), this.#closing.signal];
+    const signals = [signalOf(options, badOptions), this.#closing.signal];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
@@ -248,7 +256,7 @@ export class AddonConnection implements CardConnection {
 
   /** Runs `work` once no other connection of this process holds the card. */
   #whenFree<T>(work: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    const wait = { patience: this.#options.patience, signals: [signal, this.#closing.signal] };
+    const wait = { deadline: new Deadline(this.#options.patience), signals: [signal, this.#closing.signal] };
     return this.#lock.whenFree(this, work, wait);
   }
 

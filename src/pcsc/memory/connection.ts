@@ -1,4 +1,4 @@
-import { type CallOptions, Deadline, SerialQueue, untilAborted } from "../../async/index.ts";
+import { type CallOptions, Deadline, LONGEST_TIMER, SerialQueue, signalOf, untilAborted } from "../../async/index.ts";
 import { copySecret, utf8, wipe } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import {
@@ -10,8 +10,8 @@ import {
   SCARD_SHARE,
   type ShareMode,
 } from "../types.ts";
-import { callSignal, answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
-import type { MemorySlot, Tenant } from "./slot.ts";
+import { badOptions, answerTime, cancelled, CLOSE_WITHIN, noAnswer, type WaitLimits } from "../waiting.ts";
+import type { LockWait, MemorySlot, Tenant } from "./slot.ts";
 
 /**
  * Limit of extended APDUs: header, Lc (3), data (65,535), Le (2), and pcsc-lite's additional room
@@ -73,59 +73,52 @@ export class MemoryConnection implements CardConnection, Tenant {
     }, signal);
   }
 
-  transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
+  async transmit(command: Uint8Array, options: ExchangeOptions = {}): Promise<Uint8Array> {
     if (command.length === 0 || command.length > MAX_APDU) {
-      return Promise.reject(new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`));
+      throw new PcscError("SCARD_E_INVALID_PARAMETER", `a command of ${command.length} bytes`);
     }
-    // A copy: the caller may wipe its own when it stops waiting.
-    const bytes = copySecret(command);
-    const { signal } = options;
-    const timeout = answerTime(this.#options, options);
-    const begin = (): Promise<Uint8Array> => {
-      this.#refusePending();
-      if (this.#protocol === 0 && this.#slot.state.present) throw new PcscError("SCARD_E_PROTO_MISMATCH");
-      return this.#exchange(bytes, timeout);
-    };
-    let begun = false;
-    return this.#inTurn(async () => {
-      begun = true;
-      try {
-        return await this.#free(begin, signal);
-      } finally {
-        wipe(bytes);
-      }
-    }, options).finally(() => {
-      // A call that has begun may go on behind its caller, and needs the copy.
-      if (!begun) wipe(bytes);
-    });
+    return this.#inTurn(() => this.#exchange(command, options), options);
   }
 
   /** The wait, and its timer, end with the answer, the card's removal, the connection, or the time limit. */
-  async #exchange(bytes: Uint8Array, timeout: number): Promise<Uint8Array> {
-    const exchange = this.#slot.exchange(async (card) => {
-      // It may have waited for another connection's exchange, and its bytes may be wiped.
-      if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
+  async #exchange(command: Uint8Array, options: ExchangeOptions): Promise<Uint8Array> {
+    // A copy: the exchange may go on behind its caller, who may wipe the command when it stops waiting.
+    const bytes = copySecret(command);
+    const timeout = answerTime(this.#options, options);
+    const { lock } = this.#slot;
+    let wait: LockWait | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      this.#refuseGone();
+      while (lock.heldByOther(this)) await lock.freed((wait ??= this.#lockWait(options.signal)));
       this.#refusePending();
-      return copySecret(await card.transmit(bytes));
-    });
-    const answered = untilAborted(exchange, this.#closing.signal, cancelled);
-    const answer = await new Deadline(timeout).race(answered, () => {
-      const error = noAnswer(timeout);
-      this.abandon(error);
-      return error;
-    });
-    if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
-    return answer;
+      if (this.#protocol === 0 && this.#slot.state.present) throw new PcscError("SCARD_E_PROTO_MISMATCH");
+      const giveUp = (): void => {
+        this.abandon(noAnswer(timeout));
+      };
+      timer = setTimeout(giveUp, Math.min(timeout, LONGEST_TIMER));
+      const answer = await this.#slot.exchange((card) => {
+        // It may have waited for another connection's exchange.
+        this.#refusePending();
+        return card.transmit(bytes);
+      }, this.#closing.signal);
+      if (answer.length > MAX_APDU) throw new PcscError("SCARD_E_INSUFFICIENT_BUFFER");
+      return copySecret(answer);
+    } finally {
+      clearTimeout(timer);
+      wipe(bytes);
+    }
   }
 
   begin(options: CallOptions = {}): Promise<void> {
     return this.#inTurn(async () => {
+      const { lock } = this.#slot;
+      let wait: LockWait | undefined;
       this.#refuseGone();
       this.#refusePending();
-      await this.#free(() => {
-        this.#refusePending();
-        this.#slot.lock.take(this);
-      }, options.signal);
+      while (lock.heldByOther(this)) await lock.freed((wait ??= this.#lockWait(options.signal)));
+      this.#refusePending();
+      lock.take(this);
     }, options);
   }
 
@@ -222,18 +215,20 @@ export class MemoryConnection implements CardConnection, Tenant {
 
   /** Calls go one after the other. One that is aborted while it waits leaves the line. */
   async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
-    if (this.closed) throw new PcscError("SCARD_E_INVALID_HANDLE");
-    const signals = [callSignal(options), this.#closing.signal];
+    const closing = this.#closing.signal;
+    if (closing.aborted) throw new PcscError("SCARD_E_INVALID_HANDLE");
+    const signals = [signalOf(options, badOptions), closing];
     return untilAborted(this.#calls.run(work, signals), signals, cancelled);
   }
 
   /** Runs `action` as soon as no other connection holds the card. */
   #free<T>(action: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#slot.lock.whenFree(this, action, {
-      patience: this.#options.patience,
-      signals: [signal, this.#closing.signal],
-      slot: this.#slot,
-    });
+    return this.#slot.lock.whenFree(this, action, this.#lockWait(signal));
+  }
+
+  #lockWait(signal?: AbortSignal): LockWait {
+    const deadline = new Deadline(this.#options.patience);
+    return { deadline, signals: [signal, this.#closing.signal], slot: this.#slot };
   }
 
   /** Reports another connection's transaction at once: only commands to the card wait for it. */

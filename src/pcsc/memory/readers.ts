@@ -1,4 +1,4 @@
-import type { CallOptions } from "../../async/index.ts";
+import { type CallOptions, signalOf } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -8,7 +8,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { callSignal, ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
+import { badOptions, ReaderFeed, type WaitLimits, waitLimits } from "../waiting.ts";
 import { MemoryConnection } from "./connection.ts";
 import { type InProcessCard, MemorySlot } from "./slot.ts";
 
@@ -114,13 +114,13 @@ class MemoryPcsc implements Pcsc {
   }
 
   changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
-    return this.#world.feed.changes(callSignal(options));
+    return this.#world.feed.changes(signalOf(options, badOptions));
   }
 
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     if (this.#closed) throw closed();
     const { share = SCARD_SHARE.SHARED, protocols = SCARD_PROTOCOL.ANY } = options;
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     const connection = new MemoryConnection(this.#world.slot(reader), { share, protocols, ...this.#world.limits });
     for (const other of this.#connections) if (other.closed) this.#connections.delete(other);
     this.#connections.add(connection);

@@ -1,11 +1,11 @@
-import { Condition, Deadline, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import { Condition, type Deadline, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import { type ReaderState, SCARD_PROTOCOL, SCARD_SHARE, type ShareMode } from "../types.ts";
 import { cancelled } from "../waiting.ts";
 
 export interface LockWait {
-  /** Milliseconds until SCARD_E_SHARING_VIOLATION. */
-  readonly patience: number;
+  /** Until SCARD_E_SHARING_VIOLATION. */
+  readonly deadline: Deadline;
   readonly signals: readonly (AbortSignal | undefined)[];
   /** The reader: there is nothing to wait for once it is unplugged. */
   readonly slot?: MemorySlot;
@@ -61,14 +61,21 @@ export class CardLock {
    * @throws {PcscError} SCARD_E_SHARING_VIOLATION when that takes too long.
    */
   async whenFree<T>(connection: object, action: () => T | Promise<T>, wait: LockWait): Promise<T> {
-    const deadline = new Deadline(wait.patience);
-    for (;;) {
-      throwIfAborted(wait.signals, cancelled);
-      if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
-      if (!this.heldByOther(connection)) return action();
-      if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
-      await this.#freed.wait(deadline, wait.signals);
-    }
+    throwIfAborted(wait.signals, cancelled);
+    if (wait.slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
+    while (this.heldByOther(connection)) await this.freed(wait);
+    return action();
+  }
+
+  /**
+   * Waits until the connection that holds it releases it. Look again then: another one that waited may have it.
+   * @throws {PcscError} SCARD_E_SHARING_VIOLATION at the deadline, SCARD_E_READER_UNAVAILABLE once the reader is unplugged.
+   */
+  async freed({ deadline, signals, slot }: LockWait): Promise<void> {
+    if (deadline.passed) throw new PcscError("SCARD_E_SHARING_VIOLATION");
+    await this.#freed.wait(deadline, signals);
+    throwIfAborted(signals, cancelled);
+    if (slot?.unplugged) throw new PcscError("SCARD_E_READER_UNAVAILABLE");
   }
 
   #free(): void {
@@ -112,7 +119,7 @@ export class MemorySlot {
   #exclusive = false;
   /** The active protocol, since the first connection to the card; undefined after a reset. */
   #protocol: number | undefined;
-  readonly #exchanges = new SerialQueue();
+  readonly #exchanges = new SerialQueue(cancelled);
 
   /** @param changed Called after each change that {@link state} shows. */
   constructor(name: string, changed: () => void) {
@@ -227,19 +234,22 @@ export class MemorySlot {
     });
   }
 
-  /** Runs `work` with the card, one exchange at a time; fails when the card is removed meanwhile. */
-  exchange<T>(work: (card: InProcessCard) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the card, one exchange at a time.
+   * @param signal Ends the wait, as the removal of the card does.
+   */
+  exchange<T>(work: (card: InProcessCard) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#exchanges.run(async () => {
       if (!this.#card) throw new PcscError("SCARD_E_NO_SMARTCARD");
-      // Checks that it is the same card: another one may be in the reader by now.
-      const { signal } = this.#presence;
+      // Of this card: another one may be in the reader when the work ends, or has begun.
+      const signals = [this.#presence.signal, signal];
       try {
-        return await untilAborted(work(this.#card), signal);
+        return await untilAborted(work(this.#card), signals, cancelled);
       } catch (cause) {
         if (cause instanceof PcscError) throw cause;
         throw new PcscError("SCARD_E_NOT_TRANSACTED", "the card failed", { cause });
       }
-    });
+    }, signal);
   }
 }
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { type CallOptions, onAbort } from "../../async/index.ts";
+import { type CallOptions, onAbort, signalOf } from "../../async/index.ts";
 import { PcscError } from "../error.ts";
 import {
   type CardConnection,
@@ -9,7 +9,7 @@ import {
   SCARD_PROTOCOL,
   SCARD_SHARE,
 } from "../types.ts";
-import { callSignal, cancelled, type WaitLimits, waitLimits } from "../waiting.ts";
+import { badOptions, cancelled, type WaitLimits, waitLimits } from "../waiting.ts";
 import { readerChanges } from "./changes.ts";
 import { PcscdConnection } from "./connection.ts";
 import { answered, Link } from "./link.ts";
@@ -61,7 +61,7 @@ export class Pcscd implements Pcsc, AsyncDisposable {
   }
 
   changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     const closing = this.#closing.signal;
     return readerChanges(this.#socket, signal ? AbortSignal.any([signal, closing]) : closing);
   }
@@ -69,7 +69,7 @@ export class Pcscd implements Pcsc, AsyncDisposable {
   async connect(reader: string, options: ConnectOptions = {}): Promise<CardConnection> {
     this.#checkOpen();
     const { share = SCARD_SHARE.SHARED } = options;
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     const protocols =
       options.protocols ?? (share === SCARD_SHARE.DIRECT ? SCARD_PROTOCOL.UNDEFINED : SCARD_PROTOCOL.ANY);
     const closing = this.#closing.signal;

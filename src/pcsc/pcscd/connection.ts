@@ -1,5 +1,13 @@
 import { wipe } from "../../bytes/index.ts";
-import { type CallOptions, Deadline, pause, SerialQueue, throwIfAborted, untilAborted } from "../../async/index.ts";
+import {
+  type CallOptions,
+  Deadline,
+  pause,
+  SerialQueue,
+  signalOf,
+  throwIfAborted,
+  untilAborted,
+} from "../../async/index.ts";
 import {
   type CardConnection,
   type Disposition,
@@ -32,7 +40,7 @@ import {
   TransmitFrame,
 } from "./protocol.ts";
 import {
-  callSignal,
+  badOptions,
   answerTime,
   cancelled,
   CLOSE_WITHIN,
@@ -147,7 +155,7 @@ export class PcscdConnection implements CardConnection {
   }
 
   async #inTurn<T>(work: () => Promise<T>, options?: CallOptions): Promise<T> {
-    const signal = callSignal(options);
+    const signal = signalOf(options, badOptions);
     return untilAborted(this.#calls.run(work, signal), signal, cancelled);
   }
 

@@ -1,8 +1,8 @@
-import { type CallOptions, throwIfAborted } from "../../async/index.ts";
+import { type CallOptions, signalOf, throwIfAborted } from "../../async/index.ts";
 import { fromHex, toHex } from "../../bytes/index.ts";
 import { PcscError } from "../error.ts";
 import type { CardConnection, ConnectOptions, Pcsc, ReaderState } from "../types.ts";
-import { callSignal, cancelled, ReaderFeed } from "../waiting.ts";
+import { badOptions, cancelled, ReaderFeed } from "../waiting.ts";
 import {
   CONCEALED,
   type ControlLine,
@@ -42,13 +42,13 @@ class ReplayPcsc implements Pcsc {
   }
 
   changes(options?: CallOptions): AsyncIterable<readonly ReaderState[]> {
-    return this.#feed.changes(callSignal(options));
+    return this.#feed.changes(signalOf(options, badOptions));
   }
 
   connect(name: string, options?: ConnectOptions): Promise<CardConnection> {
     return new Promise((resolve) => {
       if (this.#closed) throw closed();
-      throwIfAborted(callSignal(options), cancelled);
+      throwIfAborted(signalOf(options, badOptions), cancelled);
       const reader = this.#readers.get(name);
       if (!reader) throw new PcscError("SCARD_E_UNKNOWN_READER", `the recording has no reader "${name}"`);
       resolve(new ReplayConnection(reader, () => this.#closed));
@@ -216,7 +216,7 @@ class ReplayConnection implements CardConnection {
   #open<T>(work: () => T, options?: CallOptions): Promise<T> {
     return new Promise((resolve) => {
       if (this.#closed || this.#abandoned()) throw new PcscError("SCARD_E_INVALID_HANDLE");
-      throwIfAborted(callSignal(options), cancelled);
+      throwIfAborted(signalOf(options, badOptions), cancelled);
       resolve(work());
     });
   }
