@@ -18,6 +18,7 @@ import { isGone, TokenError, toTokenError } from "./error.ts";
 import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
+import { UserGate } from "./user-gate.ts";
 import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** Objects that are asked for in one call. */
@@ -31,6 +32,8 @@ export class TokenAccess {
   readonly slot: number;
   readonly pool: SessionPool;
   readonly login: TokenLogin;
+  /** Keeps the user's work and the security officer's apart. */
+  readonly gate = new UserGate();
   readonly #removal = new AbortController();
   #ending = TAKEN_OUT;
   /** CK_SLOT_INFO and CK_TOKEN_INFO; asked for once, when they are wanted. */
@@ -57,16 +60,20 @@ export class TokenAccess {
   }
 
   /** Ends the sessions, and the login with them. */
-  async close(): Promise<void> {
-    if (this.webCrypto.known) {
-      await this.webCrypto().then(
-        (crypto) => crypto[Symbol.asyncDispose](),
-        () => undefined,
-      );
-    }
+  async close(reason = "the token was closed; find it again"): Promise<void> {
+    await this.closeWebCrypto();
     const closed = this.pool.close();
-    this.end("the token was closed; find it again");
+    this.end(reason);
     await closed;
+  }
+
+  async closeWebCrypto(): Promise<void> {
+    if (!this.webCrypto.known) return;
+    await this.webCrypto().then(
+      (crypto) => crypto[Symbol.asyncDispose](),
+      () => undefined,
+    );
+    this.webCrypto.clear();
   }
 
   /** Aborts when the card goes. */
@@ -107,6 +114,11 @@ export class TokenAccess {
       if (this.#isOver()) throw this.#gone(error);
       throw toTokenError(error, signal);
     }
+  }
+
+  /** As {@link run}, for work of the user's: it waits for the end of the security officer's. */
+  asUser<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.run(() => this.gate.asUser(work, [signal, this.removed]), signal);
   }
 
   /** As {@link run}, with a session. */

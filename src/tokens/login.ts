@@ -149,6 +149,23 @@ export class TokenLogin {
     }, signal);
   }
 
+  /** Logs the security officer in; the user's login ends. Call it while no work of the user's is under way. */
+  loginOfficer(pin: Uint8Array | null, signal?: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.logout();
+      this.#count++;
+      const { cryptoki, pool } = this.#access;
+      await cryptoki.C_Login(pool.keeper, CKU.SO, pin, { signal });
+    }, signal);
+  }
+
+  /** Ends the officer's login. */
+  async logoutOfficer(): Promise<void> {
+    this.#count++;
+    const { cryptoki, pool } = this.#access;
+    await cryptoki.C_Logout(pool.keeper);
+  }
+
   async logout(): Promise<void> {
     if (!(await this.isLoggedIn())) return;
     this.#count++;

@@ -210,13 +210,20 @@ export class TokenSource implements AsyncDisposable {
         if (this.#slots.get(slot) === token) this.#slots.delete(slot);
         this.#changed.notifyAll();
       });
-      const token = new Token(access);
+      const token = new Token(access, (again) => this.#tokenAfter(slot, again));
       this.#accesses.set(token, access);
       return token;
     } catch (error) {
       if (error instanceof CryptokiError && error.is("CKR_TOKEN_NOT_RECOGNIZED")) return "unrecognised";
       throw error;
     }
+  }
+
+  /** The token in a slot whose last one was made new. */
+  async #tokenAfter(slot: number, signal?: AbortSignal): Promise<Token> {
+    const state = await this.#tokenIn(slot, signal);
+    if (state instanceof Token) return state;
+    throw new TokenError("NO_TOKEN", "the card is not in the slot any more, or no profile knows it now");
   }
 
   readonly #accesses = new WeakMap<Token, TokenAccess>();
