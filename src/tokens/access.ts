@@ -55,6 +55,7 @@ export class TokenAccess {
     return TokenCrypto.open({
       cryptoki,
       slot,
+      readWrite: true,
       ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose) }),
     }).catch(fromWebCrypto);
   }

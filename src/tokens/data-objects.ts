@@ -84,7 +84,7 @@ export class DataObjects {
 
   /**
    * Writes a data object to the token.
-   * @param place What it is called. A PIV card has fixed data objects, which their labels or object identifiers name.
+   * A PIV card has fixed data objects, which their labels or object identifiers name.
    * @throws {TokenError} BAD_INPUT; OBJECT_EXISTS without `replace` if there is one already; CKR_USER_NOT_LOGGED_IN if only the security
    *   officer may write.
    */
@@ -98,7 +98,8 @@ export class DataObjects {
       ...(objectId !== undefined && { objectId }),
     };
     const template = templateOf(query);
-    if (Object.keys(query).length === 0) throw new TokenError("BAD_INPUT", "name the data object: label, application or objectId");
+    if (Object.keys(query).length === 0)
+      throw new TokenError("BAD_INPUT", "name the data object: label, application or objectId");
     const access = this.#access;
     const { cryptoki } = access;
     return this.#writer.write(async (session) => {
@@ -185,7 +186,9 @@ function encoded(objectId: string): Uint8Array {
     return derOid(objectId);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
-    throw new TokenError("BAD_INPUT", `objectId is an object identifier such as 2.5.4.3; "${objectId}" is not`, { cause });
+    throw new TokenError("BAD_INPUT", `objectId is an object identifier such as 2.5.4.3; "${objectId}" is not`, {
+      cause,
+    });
   }
 }
 

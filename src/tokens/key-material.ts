@@ -68,7 +68,10 @@ function fromJwk(jwk: PrivateJwk): HostPrivateKey {
 }
 
 /** The numbers of a private key, for C_CreateObject; the caller wipes those in `secrets`. */
-export function privateKeyAttributes(key: HostPrivateKey): { readonly template: Template; readonly secrets: Uint8Array[] } {
+export function privateKeyAttributes(key: HostPrivateKey): {
+  readonly template: Template;
+  readonly secrets: Uint8Array[];
+} {
   const { publicKey } = key;
   const kind = { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.KEY_TYPE]: keyTypeOf(publicKey) };
   if (publicKey.type === "rsa") {
@@ -89,7 +92,10 @@ export function privateKeyAttributes(key: HostPrivateKey): { readonly template: 
     };
   }
   const value = key.secret();
-  return { template: { ...kind, [CKA.EC_PARAMS]: parametersOf(publicKey.curve), [CKA.VALUE]: value }, secrets: [value] };
+  return {
+    template: { ...kind, [CKA.EC_PARAMS]: parametersOf(publicKey.curve), [CKA.VALUE]: value },
+    secrets: [value],
+  };
 }
 
 /** The numbers of a public key, for C_CreateObject. */

@@ -82,7 +82,7 @@ export async function importKey(
   const publicHalf = { ...publicKey, ...publicKeyAttributes(key.material.publicKey) };
   try {
     return await writer.write(async (session) => {
-      const make = async (): Promise<readonly CK_OBJECT_HANDLE[]> => {
+      const make = async (): Promise<readonly [CK_OBJECT_HANDLE, CK_OBJECT_HANDLE]> => {
         const { cryptoki } = access;
         const made = await cryptoki.C_CreateObject(session, [...listOf(template), ...privateKey], { signal });
         try {
@@ -93,8 +93,9 @@ export async function importKey(
           throw error;
         }
       };
-      const [made = 0] = await replacing({ access, session, signal }, keysWith(id), key.replace, make);
-      return described(access, session, made, id);
+      const [, shown] = await replacing({ access, session, signal }, keysWith(id), key.replace, make);
+      // The security officer sees the public half only.
+      return described(access, session, shown, id);
     }, signal);
   } finally {
     wipe(...secrets);

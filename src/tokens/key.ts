@@ -256,7 +256,10 @@ export class Key implements KeyInfo {
       access.inSession(async (session) => {
         const [object] = await this.#objects(session, objectClass, signal);
         if (object === undefined) return undefined;
-        return policyOf(await access.known(session, object, POLICY_ATTRIBUTES, signal), objectClass === CKO.PRIVATE_KEY);
+        return policyOf(
+          await access.known(session, object, POLICY_ATTRIBUTES, signal),
+          objectClass === CKO.PRIVATE_KEY,
+        );
       }, signal);
     const shown = (await read(CKO.PRIVATE_KEY)) ?? (await read(CKO.PUBLIC_KEY));
     if (shown && shown.pin !== "unknown") return shown;
@@ -285,12 +288,15 @@ export class Key implements KeyInfo {
       return undefined;
     }, signal);
     if (found) return found;
-    throw new TokenError("KEY_CANNOT", `the card does not attest ${this.#name}: it attests the keys that it made, if it attests any`);
+    throw new TokenError(
+      "KEY_CANNOT",
+      `the card does not attest ${this.#name}: it attests the keys that it made, if it attests any`,
+    );
   }
 
   /**
-   * Decrypts a key that was encrypted for this RSA key; it stays on the token, where it has such keys.
-   * @param wanted What kind of key it is, and how it was encrypted: OAEP with SHA-256, as {@link decrypt} has it.
+   * Decrypts a key that was encrypted for this RSA key: with OAEP and SHA-256, or as the options say. It stays on the token, where that has
+   * secret keys.
    * @returns The key; dispose of it when it is no longer needed.
    * @throws {TokenError} KEY_CANNOT for another key; CKR_WRAPPED_KEY_INVALID; as {@link sign}.
    */
@@ -309,7 +315,11 @@ export class Key implements KeyInfo {
         const value = await this.#operateWith(this.#decryption(mechanism, own, signal), given, signal);
         try {
           const filled = { ...template, [CKA.VALUE]: value };
-          return await SecretKey.make(access, (session) => cryptoki.C_CreateObject(session, filled, { signal }), signal);
+          return await SecretKey.make(
+            access,
+            (session) => cryptoki.C_CreateObject(session, filled, { signal }),
+            signal,
+          );
         } finally {
           wipe(value);
         }
@@ -321,7 +331,10 @@ export class Key implements KeyInfo {
     }, signal);
   }
 
-  /** @internal Through which token the key is deleted must be its own. */
+  /**
+   * For the deletion through its own token.
+   * @internal
+   */
   deletable(access: TokenAccess): DeletableKey {
     if (access !== this.#access) throw new TokenError("BAD_INPUT", "the key is of another token");
     return {
@@ -344,11 +357,7 @@ export class Key implements KeyInfo {
     return this.#withKey((given) => this.#operateWith(operation, given, signal), signal);
   }
 
-  async #operateWith<T>(
-    { begin, end }: Operation<T>,
-    given: Uint8Array | undefined,
-    signal?: AbortSignal,
-  ): Promise<T> {
+  async #operateWith<T>({ begin, end }: Operation<T>, given: Uint8Array | undefined, signal?: AbortSignal): Promise<T> {
     const run = (verify?: VerifyForUse): Promise<T> =>
       this.#inSession(async (session, key) => {
         await begin(session, key);
@@ -361,10 +370,7 @@ export class Key implements KeyInfo {
   }
 
   async #isAlwaysAuthenticated(signal?: AbortSignal): Promise<boolean> {
-    this.#alwaysAuthenticate ??= await this.#inSession(
-      (own, key) => this.#wantsPinEachTime(own, key, signal),
-      signal,
-    );
+    this.#alwaysAuthenticate ??= await this.#inSession((own, key) => this.#wantsPinEachTime(own, key, signal), signal);
     return this.#alwaysAuthenticate;
   }
 

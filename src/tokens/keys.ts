@@ -127,10 +127,7 @@ export class Keys {
    * @param privateKey PKCS #8, DER, not encrypted; or a JSON Web Key. The caller wipes it.
    * @throws {TokenError} As {@link generate}; CKR_TEMPLATE_INCONSISTENT if the token takes no such keys.
    */
-  async import(
-    privateKey: Uint8Array | PrivateJwk,
-    { signal, ...place }: NewKey & CallOptions = {},
-  ): Promise<Key> {
+  async import(privateKey: Uint8Array | PrivateJwk, { signal, ...place }: NewKey & CallOptions = {}): Promise<Key> {
     const material = readPrivateKey(privateKey);
     try {
       const { algorithm } = PublicKey.of(material.publicKey);

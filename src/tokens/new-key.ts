@@ -1,13 +1,5 @@
 import { encodeEcParameters, encodeParameters25519, type NamedCurve } from "../crypto/index.ts";
-import {
-  type AttributeList,
-  type AttributeValue,
-  CKA,
-  CKA_YUBICO,
-  CKM,
-  type TokenDescription,
-  type Template,
-} from "../cryptoki/index.ts";
+import { type AttributeList, CKA, CKA_YUBICO, CKM, type TokenDescription, type Template } from "../cryptoki/index.ts";
 import { readId } from "./descriptions.ts";
 import { TokenError } from "./error.ts";
 import { type KeyPolicy, PIN_POLICIES, TOUCH_POLICIES } from "./key-policy.ts";
@@ -70,7 +62,10 @@ export function checkNewType(type: NewKeyType): KeyAlgorithm {
     case "x25519":
       return { type: given.type };
     default:
-      throw new TokenError("BAD_INPUT", `no type of key "${String(given.type)}"; there are ${Object.keys(USES).join(", ")}`);
+      throw new TokenError(
+        "BAD_INPUT",
+        `no type of key "${String(given.type)}"; there are ${Object.keys(USES).join(", ")}`,
+      );
   }
 }
 
@@ -79,8 +74,10 @@ export function checkNewKey(key: NewKey, algorithm: KeyAlgorithm): CheckedKey {
   const { reference, label, policy } = key;
   if (reference !== undefined) requireReference(reference);
   const id = readId(key.id);
-  if (reference !== undefined && id) throw new TokenError("BAD_INPUT", "name the key by `reference` or by `id`, not by both");
-  if (id?.length === 0) throw new TokenError("BAD_INPUT", "an id has at least one byte: it connects key and certificate");
+  if (reference !== undefined && id)
+    throw new TokenError("BAD_INPUT", "name the key by `reference` or by `id`, not by both");
+  if (id?.length === 0)
+    throw new TokenError("BAD_INPUT", "an id has at least one byte: it connects key and certificate");
   if (label !== undefined && typeof label !== "string") throw new TokenError("BAD_INPUT", "a label is text");
   const uses = key.uses ?? USES[algorithm.type];
   const stranger = uses.find((use) => !USES[algorithm.type].includes(use));
@@ -136,7 +133,7 @@ export function keyTemplates(key: CheckedKey, token: TokenDescription, random: (
 
 /** A template as a list, which takes the attributes of vendors too. */
 export const listOf = (template: Template): AttributeList =>
-  Object.entries(template).map(([type, value]) => [Number(type), value as AttributeValue] as const);
+  Object.entries(template).map(([type, value]) => [Number(type), value] as const);
 
 /** CKA_DERIVE of a public key allows nothing that a program asks of it, and some modules refuse it. */
 function allowed(uses: readonly KeyUse[], permission: Readonly<Record<KeyUse, number>>): Template {

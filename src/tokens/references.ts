@@ -29,7 +29,8 @@ export function idOfReference(reference: string, token: Named): Uint8Array {
   if (!hasReferences(token))
     throw new TokenError("BAD_INPUT", "the keys of this token have no references; name them by `id`");
   const index = REFERENCES.indexOf(reference.toLowerCase());
-  if (index === -1) throw new TokenError("BAD_INPUT", `no reference "${reference}": there are 9a, 9c, 9d, 9e, and 82 to 95`);
+  if (index === -1)
+    throw new TokenError("BAD_INPUT", `no reference "${reference}": there are 9a, 9c, 9d, 9e, and 82 to 95`);
   return fromHex((index + 1).toString(16).padStart(2, "0"));
 }
 

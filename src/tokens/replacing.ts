@@ -29,8 +29,14 @@ async function formersOf(it: WriteSession, templates: readonly Template[]): Prom
 }
 
 async function uniqueIdOf({ access, session }: WriteSession, handle: CK_OBJECT_HANDLE): Promise<string | undefined> {
-  const { [CKA.UNIQUE_ID]: unique } = await access.known(session, handle, [CKA.UNIQUE_ID]);
-  return unique === "" ? undefined : unique;
+  try {
+    const { [CKA.UNIQUE_ID]: unique } = await access.known(session, handle, [CKA.UNIQUE_ID]);
+    return unique === "" ? undefined : unique;
+  } catch (error) {
+    // The security officer does not see the private key that was just written.
+    if (error instanceof CryptokiError && error.is("CKR_OBJECT_HANDLE_INVALID")) return undefined;
+    throw error;
+  }
 }
 
 /**

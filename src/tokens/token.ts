@@ -200,15 +200,15 @@ export class Token implements AsyncDisposable {
    * @returns The new token; this one is TOKEN_GONE.
    * @throws {TokenError} BAD_INPUT for another label; CKR_FUNCTION_NOT_SUPPORTED if the card cannot.
    */
-  async reset(
-    confirm: { readonly label: string; readonly pin?: Pin },
-    { signal }: CallOptions = {},
-  ): Promise<Token> {
+  async reset(confirm: { readonly label: string; readonly pin?: Pin }, { signal }: CallOptions = {}): Promise<Token> {
     const pin = pinBytes(confirm.pin ?? null);
     try {
       const { label } = await this.info({ signal });
       if (confirm.label !== label)
-        throw new TokenError("BAD_INPUT", `reset destroys the token "${label}": repeat its label, not "${confirm.label}"`);
+        throw new TokenError(
+          "BAD_INPUT",
+          `reset destroys the token "${label}": repeat its label, not "${confirm.label}"`,
+        );
       const { cryptoki, slot } = this.#access;
       return await this.#renew(() => cryptoki.C_ResetToken(slot, pin, { signal }), signal);
     } finally {

@@ -50,6 +50,7 @@ export class UserWriter implements Writer {
 }
 
 function officerFirst(cause: TokenError): TokenError {
-  const message = "only the security officer changes this token: use token.asOfficer() (on a PIV card with the management key)";
+  const message =
+    "only the security officer changes this token: use token.asOfficer() (on a PIV card with the management key)";
   return new TokenError(cause.code, message, { rv: cause.rv, cause });
 }

@@ -104,11 +104,7 @@ export interface ExtensionFunctions {
    * @throws {CryptokiError} CKR_KEY_HANDLE_INVALID unless the handle is of a public key of the card that has a private key;
    *   CKR_ACTION_PROHIBITED if the card deletes no keys; CKR_USER_NOT_LOGGED_IN.
    */
-  C_DestroyPrivateKey(
-    session: CK_SESSION_HANDLE,
-    publicKey: CK_OBJECT_HANDLE,
-    options?: CallOptions,
-  ): Promise<void>;
+  C_DestroyPrivateKey(session: CK_SESSION_HANDLE, publicKey: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
 
   /**
    * Reinitialises a token by its user, where {@link C_InitToken} needs the security officer. No application may have a
@@ -235,7 +231,7 @@ function addEngine(application: Application, mechanism: number | null, engine: C
   application.engines.set(mechanism, engine ?? undefined);
 }
 
-const PUBLIC_KEY = ["hPublicKey", "key"] as const;
+const PUBLIC_KEY = ["hPublicKey", "object"] as const;
 
 export const EXTENSIONS: Chapter<ExtensionFunctions> = {
   title: "Extensions",

@@ -25,7 +25,15 @@ import { TOKEN_LABEL, UPDATE_COUNT } from "../objects/built-in.ts";
 import { softwareObject } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
-import { change, changeOnCard, destroyOnCard, destroyPrivateHalf, orDoubt, requireReadWrite, writeOnCard } from "./card-objects.ts";
+import {
+  change,
+  changeOnCard,
+  destroyOnCard,
+  destroyPrivateHalf,
+  orDoubt,
+  requireReadWrite,
+  writeOnCard,
+} from "./card-objects.ts";
 
 /**
  * An object that the caller may use: a visible one, or one that it has just created, which an officer may not see

@@ -134,7 +134,11 @@ function contentsOf(
     case "certificate":
       return certificateObject(object, () => cardToken.objects(["private-key"]));
     case "public-key":
-      return publicKeyObject(object, allowedMechanisms, aboutKey(cardToken, () => privateHalf(cardToken, object)));
+      return publicKeyObject(
+        object,
+        allowedMechanisms,
+        aboutKey(cardToken, () => privateHalf(cardToken, object)),
+      );
     case "private-key": {
       const about = aboutKey(cardToken, () => Promise.resolve(object));
       return privateKeyObject(object, allowedMechanisms, about, cardKey(object, cardToken, life));
