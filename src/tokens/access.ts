@@ -1,4 +1,4 @@
-import { memoizeAsync, type MemoizedAsync } from "../async/index.ts";
+import { memoizeAsync } from "../async/index.ts";
 import {
   AttributeError,
   type CK_OBJECT_HANDLE,
@@ -19,7 +19,6 @@ import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
 import { UserGate } from "./user-gate.ts";
-import { fromWebCrypto } from "./web-crypto-error.ts";
 
 /** Objects that are asked for in one call. */
 const BATCH = 64;
@@ -46,35 +45,14 @@ export class TokenAccess {
     this.login = new TokenLogin(this, pin);
   }
 
-  /** The Web Cryptography API over this token; loaded when it is wanted, and ended with the token. */
-  readonly webCrypto: MemoizedAsync<TokenCrypto> = memoizeAsync(() => this.#openWebCrypto());
-
-  async #openWebCrypto(): Promise<TokenCrypto> {
-    const { TokenCrypto } = await import("../webcrypto/index.ts");
-    const { cryptoki, slot } = this;
-    return TokenCrypto.open({
-      cryptoki,
-      slot,
-      readWrite: true,
-      ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose) }),
-    }).catch(fromWebCrypto);
-  }
+  /** Opens the Web Cryptography API over this token; set by the token, which has it. */
+  openWebCrypto: ((signal?: AbortSignal) => Promise<TokenCrypto>) | undefined;
 
   /** Ends the sessions, and the login with them. */
   async close(reason = "the token was closed; find it again"): Promise<void> {
-    await this.closeWebCrypto();
     const closed = this.pool.close();
     this.end(reason);
     await closed;
-  }
-
-  async closeWebCrypto(): Promise<void> {
-    if (!this.webCrypto.known) return;
-    await this.webCrypto().then(
-      (crypto) => crypto[Symbol.asyncDispose](),
-      () => undefined,
-    );
-    this.webCrypto.clear();
   }
 
   /** Aborts when the card goes. */

@@ -1,4 +1,5 @@
 /** Tokens, keys and certificates in a few words, over the C_ functions of any module. {@link openTokens} is the way in. */
+export type { TokenAccess } from "./access.ts";
 export type { Attestation } from "./attestation.ts";
 export { TokenCertificate } from "./certificate.ts";
 export {

@@ -221,7 +221,9 @@ export class Key implements KeyInfo {
     const access = this.#access;
     if (this.id === "") throw new TokenError("NOT_SUPPORTED", `${this.#name} has no CKA_ID to find it by`);
     return access.run(async () => {
-      const { keyStorage } = await access.webCrypto(signal);
+      const crypto = await access.openWebCrypto?.(signal);
+      if (!crypto) throw new TokenError("NOT_SUPPORTED", "the key was not found by its token");
+      const { keyStorage } = crypto;
       const query = { id: this.#id, ...(algorithm !== undefined && { algorithm }) };
       return untilAborted(keyStorage.privateKey(query), signal).catch(fromWebCrypto);
     }, signal);

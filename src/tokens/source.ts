@@ -62,7 +62,9 @@ export class TokenSource implements AsyncDisposable {
     const matches = this.#matcherOf(query);
     let failure: Error | undefined;
     let isFound = false;
+    const only = typeof query === "object" ? query.slot : undefined;
     for (const slot of await this.#run(() => this.cryptoki.C_GetSlotList(true, { signal }), signal)) {
+      if (only !== undefined && slot !== only) continue;
       const token = await this.#tokenIn(slot, signal).catch((error: unknown) => {
         if (signal?.aborted || this.#closing.signal.aborted) throw error;
         failure ??= error as Error;
@@ -359,8 +361,12 @@ function* differences(
 }
 
 function descriptionTest(query: TokenDescriptionQuery): Matcher {
-  const wanted = readDescription(query);
-  return async (token, signal) => fits(await token.info({ signal }), wanted);
+  const wanted = readDescription(query).filter(([name]) => name !== "slot");
+  const { slot } = query;
+  return async (token, signal) =>
+    (slot === undefined || token.slot === slot) &&
+    // What the token says of itself may cost an exchange.
+    (wanted.length === 0 || fits(await token.info({ signal }), wanted));
 }
 
 type Matcher = (token: Token, signal?: AbortSignal) => Promise<boolean>;

@@ -1,4 +1,4 @@
-import type { CallOptions } from "../async/index.ts";
+import { type CallOptions, memoizeAsync } from "../async/index.ts";
 import { utf8, wipe } from "../bytes/index.ts";
 import {
   type CK_MECHANISM_INFO,
@@ -51,6 +51,7 @@ export class Token implements AsyncDisposable {
   constructor(access: TokenAccess, findAgain: (signal?: AbortSignal) => Promise<Token>) {
     this.#access = access;
     this.#findAgain = findAgain;
+    access.openWebCrypto = this.#webCrypto;
     this.slot = access.slot;
     const writer = new UserWriter(access);
     this.keys = new Keys(access, writer);
@@ -221,10 +222,7 @@ export class Token implements AsyncDisposable {
     const access = this.#access;
     const end = await access.gate.beginOfficer(OFFICER_PATIENCE, [signal, access.removed]);
     try {
-      await access.run(async () => {
-        await access.closeWebCrypto();
-        await access.pool.withoutSessions(work, signal);
-      }, signal);
+      await access.run(() => access.pool.withoutSessions(work, signal), signal);
       await access.close("the token was made new; find it again");
     } finally {
       end();
@@ -251,7 +249,15 @@ export class Token implements AsyncDisposable {
 
   /** The Web Cryptography API with the keys of this token, for libraries that take a `crypto`. It ends with the token. */
   webCrypto({ signal }: CallOptions = {}): Promise<TokenCrypto> {
-    return this.#access.run(() => this.#access.webCrypto(signal), signal);
+    return this.#access.run(() => this.#webCrypto(signal), signal);
+  }
+
+  /** Loaded when it is wanted. */
+  readonly #webCrypto = memoizeAsync(async () => (await import("../webcrypto/index.ts")).TokenCrypto.of(this));
+
+  /** What the rooms above build on. @internal */
+  static accessOf(token: Token): TokenAccess {
+    return token.#access;
   }
 
   /** The mechanisms that the token offers, by their number (CKM). */
