@@ -1,7 +1,6 @@
-import { CardError } from "../../apdu/index.ts";
 import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
-import { afterReset, type AuthenticatedUse, checkedResult, type KeyPrimitive } from "../../card/index.ts";
+import { afterReset, type AuthenticatedUse, CardError, checkedResult, type KeyPrimitive } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import type { Pin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
