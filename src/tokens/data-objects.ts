@@ -1,12 +1,12 @@
 import { DerReader, derOid } from "../asn1/index.ts";
 import type { CallOptions } from "../async/index.ts";
 import { DataError, tryParse, wipe } from "../bytes/index.ts";
-import { CKA, CKO, CKR, CryptokiError, type Template } from "../cryptoki/index.ts";
+import { type CK_OBJECT_HANDLE, CKA, CKO, CKR, CryptokiError, type Template } from "../cryptoki/index.ts";
 import { copyBytes } from "./data-input.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenError } from "./error.ts";
 import { requireDescription } from "./descriptions.ts";
-import { replacing } from "./replacing.ts";
+import { replacing, type WriteSession } from "./replacing.ts";
 import type { Writer } from "./writer.ts";
 
 /** Which data object is wanted: all that is given must be true of it. */
@@ -105,11 +105,8 @@ export class DataObjects {
     return this.#writer.write(async (session) => {
       const [present, ...others] = await access.find(session, template, signal);
       if (present !== undefined && others.length === 0 && place.replace === true) {
-        const { [CKA.MODIFIABLE]: isModifiable } = await access.known(session, present, [CKA.MODIFIABLE], signal);
-        if (isModifiable) {
-          await cryptoki.C_SetAttributeValue(session, present, { [CKA.VALUE]: own }, { signal });
-          return this.#object(query);
-        }
+        const isChanged = await this.#change({ access, session, signal }, present, own);
+        if (isChanged) return this.#object(query);
       }
       await replacing({ access, session, signal }, [template], place.replace, async () => {
         const attributes = {
@@ -122,6 +119,23 @@ export class DataObjects {
       });
       return this.#object(query);
     }, signal);
+  }
+
+  /** Changes the value of an object in one step, where the token does that. */
+  async #change(
+    { access, session, signal }: WriteSession,
+    object: CK_OBJECT_HANDLE,
+    value: Uint8Array,
+  ): Promise<boolean> {
+    const { [CKA.MODIFIABLE]: isModifiable } = await access.known(session, object, [CKA.MODIFIABLE], signal);
+    if (isModifiable !== true) return false;
+    try {
+      await access.cryptoki.C_SetAttributeValue(session, object, { [CKA.VALUE]: value }, { signal });
+      return true;
+    } catch (error) {
+      if (error instanceof CryptokiError && error.is("CKR_ATTRIBUTE_READ_ONLY")) return false;
+      throw error;
+    }
   }
 
   /** Deletes a data object. @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS if others have the same names. */

@@ -13,7 +13,7 @@ import type { TokenAccess } from "./access.ts";
 import { TokenError } from "./error.ts";
 import { privateKeyAttributes, publicKeyAttributes } from "./key-material.ts";
 import { type CheckedKey, generation, keyTemplates, listOf } from "./new-key.ts";
-import { replacing } from "./replacing.ts";
+import { replacing, type WriteSession } from "./replacing.ts";
 import type { Writer } from "./writer.ts";
 
 /** CKA_ID of a key without one is random, of so many bytes. */
@@ -133,7 +133,7 @@ export function deleteKey(access: TokenAccess, writer: Writer, key: DeletableKey
     const [privateKey, ...others] = await key.objects(session, CKO.PRIVATE_KEY, signal);
     if (others.length > 0) throw new TokenError("SEVERAL_OBJECTS", `several private keys are ${key.name}`);
     if (privateKey !== undefined) await cryptoki.C_DestroyObject(session, privateKey, { signal });
-    else await deleteByPublicHalf(access, session, key, signal);
+    else await deleteByPublicHalf({ access, session, signal }, writer, key);
     for (const handle of await key.objects(session, CKO.PUBLIC_KEY)) {
       // That of a card which shows it only with its private key has ended, or cannot be deleted.
       const { [CKA.DESTROYABLE]: destroyable } = await access.known(session, handle, [CKA.DESTROYABLE]);
@@ -144,10 +144,9 @@ export function deleteKey(access: TokenAccess, writer: Writer, key: DeletableKey
 
 /** The security officer, and a user before the login, see the public half only. */
 async function deleteByPublicHalf(
-  access: TokenAccess,
-  session: CK_SESSION_HANDLE,
+  { access, session, signal }: WriteSession,
+  writer: Writer,
   key: DeletableKey,
-  signal?: AbortSignal,
 ): Promise<void> {
   const [publicKey] = await key.objects(session, CKO.PUBLIC_KEY, signal);
   try {
@@ -157,7 +156,7 @@ async function deleteByPublicHalf(
     }
   } catch (error) {
     const isUnknown = error instanceof CryptokiError && error.is("CKR_FUNCTION_NOT_SUPPORTED");
-    if (!isUnknown) throw error;
+    if (!isUnknown || !writer.asksUser) throw error;
   }
   if (!(await access.login.isLoggedIn())) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN);
   throw new TokenError("NO_OBJECT", `there is no private key for ${key.name} on the token`);

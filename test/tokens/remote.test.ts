@@ -53,7 +53,7 @@ test("a token of a server is written, as user and as security officer, and tells
   await using rig = await ServerRig.start(await testCard({ yubico: true }));
   await using cards = await openTokens({ server: rig.address, pin: () => "123456" });
   const token = await cards.token();
-  const { certificate, chain } = await (async () => {
+  const { made, attestation } = await (async () => {
     await using officer = await token.asOfficer("010203040506070801020304050607080102030405060708");
     const made = await officer.keys.generate({ reference: "9e", type: "ec", curve: "P-256", replace: true });
     expect(await made.policy()).toEqual({ pin: "never", touch: "never", origin: "generated" });
@@ -62,11 +62,13 @@ test("a token of a server is written, as user and as security officer, and tells
     await expect(officer.certificates.add(old)).rejects.toMatchObject({ code: "OBJECT_EXISTS" });
     await officer.certificates.add(old, { replace: true });
     // p11-kit's protocol has no place for this driver's functions.
-    await expect(officer.keys.delete(made)).rejects.toMatchObject({ name: "TokenError" });
-    expect(await (await made.publicKey()).verify(DATA, await made.sign(DATA))).toBe(true);
-    return attestation;
+    await expect(officer.keys.delete(await token.keys.get({ reference: "9a" }))).rejects.toMatchObject({
+      code: "CKR_FUNCTION_NOT_SUPPORTED",
+    });
+    return { made, attestation };
   })();
-  expect([certificate, ...chain].every((der) => der[0] === 0x30)).toBe(true);
+  expect(await (await made.publicKey()).verify(DATA, await made.sign(DATA))).toBe(true);
+  expect([attestation.certificate, ...attestation.chain].every((der) => der[0] === 0x30)).toBe(true);
   await expect(token.changePuk({ old: "12345678", new: "87654321" })).rejects.toMatchObject({
     code: "CKR_FUNCTION_NOT_SUPPORTED",
   });
