@@ -11,6 +11,6 @@ export {
   tryParse,
   utf8,
 } from "./bytes.ts";
-export { decodePem, encodePem, toBase64Url } from "./pem.ts";
+export { decodePem, encodePem, fromBase64Url, toBase64Url } from "./pem.ts";
 export { ByteReader } from "./reader.ts";
 export { concatSecret, type Concealment, copySecret, secretBytes, secretUtf8, wipe } from "./secret.ts";

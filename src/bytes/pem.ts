@@ -31,3 +31,14 @@ export function decodePem(label: string, text: string): Uint8Array | undefined {
     throw new DataError(`${label}: the block of PEM is not base64`, { cause });
   }
 }
+
+/** Reads {@link toBase64Url}. @throws {DataError} for text that is not such base64. */
+export function fromBase64Url(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9_-]*$/u.test(text)) throw new DataError("not base64url");
+  try {
+    const standard = text.replaceAll("-", "+").replaceAll("_", "/");
+    return Uint8Array.from(atob(standard), (character) => character.charCodeAt(0));
+  } catch (cause) {
+    throw new DataError("not base64url", { cause });
+  }
+}

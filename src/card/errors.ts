@@ -33,6 +33,13 @@ export class PinError extends CardError {
 /** The card needs the PIN before this: it was never given, was forgotten after a reset, or is needed for each use. */
 export class LoginRequiredError extends CardError {
   override readonly name = "LoginRequiredError";
+  /** Who must log in, where that is known. */
+  readonly user: "user" | "so" | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { readonly user?: "user" | "so" }) {
+    super(message, options);
+    this.user = options?.user;
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { memoizeAsync, type MemoizedAsync } from "../async/index.ts";
+import { memoizeAsync } from "../async/index.ts";
 import {
   AttributeError,
   type CK_OBJECT_HANDLE,
@@ -18,7 +18,7 @@ import { isGone, TokenError, toTokenError } from "./error.ts";
 import { TokenLogin } from "./login.ts";
 import type { PinSource, PinState, TokenInfo } from "./pin.ts";
 import type { SessionPool } from "./session-pool.ts";
-import { fromWebCrypto } from "./web-crypto-error.ts";
+import { UserGate } from "./user-gate.ts";
 
 /** Objects that are asked for in one call. */
 const BATCH = 64;
@@ -31,6 +31,8 @@ export class TokenAccess {
   readonly slot: number;
   readonly pool: SessionPool;
   readonly login: TokenLogin;
+  /** Keeps the user's work and the security officer's apart. */
+  readonly gate = new UserGate();
   readonly #removal = new AbortController();
   #ending = TAKEN_OUT;
   /** CK_SLOT_INFO and CK_TOKEN_INFO; asked for once, when they are wanted. */
@@ -43,29 +45,13 @@ export class TokenAccess {
     this.login = new TokenLogin(this, pin);
   }
 
-  /** The Web Cryptography API over this token; loaded when it is wanted, and ended with the token. */
-  readonly webCrypto: MemoizedAsync<TokenCrypto> = memoizeAsync(() => this.#openWebCrypto());
-
-  async #openWebCrypto(): Promise<TokenCrypto> {
-    const { TokenCrypto } = await import("../webcrypto/index.ts");
-    const { cryptoki, slot } = this;
-    return TokenCrypto.open({
-      cryptoki,
-      slot,
-      ...(this.login.canAsk && { pin: ({ purpose }) => this.login.ask(purpose) }),
-    }).catch(fromWebCrypto);
-  }
+  /** Opens the Web Cryptography API over this token; set by the token, which has it. */
+  openWebCrypto: ((signal?: AbortSignal) => Promise<TokenCrypto>) | undefined;
 
   /** Ends the sessions, and the login with them. */
-  async close(): Promise<void> {
-    if (this.webCrypto.known) {
-      await this.webCrypto().then(
-        (crypto) => crypto[Symbol.asyncDispose](),
-        () => undefined,
-      );
-    }
+  async close(reason = "the token was closed; find it again"): Promise<void> {
     const closed = this.pool.close();
-    this.end("the token was closed; find it again");
+    this.end(reason);
     await closed;
   }
 
@@ -107,6 +93,11 @@ export class TokenAccess {
       if (this.#isOver()) throw this.#gone(error);
       throw toTokenError(error, signal);
     }
+  }
+
+  /** As {@link run}, for work of the user's: it waits for the end of the security officer's. */
+  asUser<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.run(() => this.gate.asUser(work, [signal, this.removed]), signal);
   }
 
   /** As {@link run}, with a session. */

@@ -19,6 +19,8 @@ const LAYER_CODES = {
   PIN_DECLINED: CKR.USER_NOT_LOGGED_IN,
   /** The card was taken out. The {@link Token} stays dead, also if the card comes back. */
   TOKEN_GONE: CKR.DEVICE_REMOVED,
+  /** The user's work waited for the end of {@link Token.asOfficer}, and longer than it may. */
+  OFFICER_ACTIVE: CKR.USER_ANOTHER_ALREADY_LOGGED_IN,
   NOT_SUPPORTED: CKR.FUNCTION_NOT_SUPPORTED,
   BAD_INPUT: CKR.ARGUMENTS_BAD,
 } as const;
@@ -109,6 +111,11 @@ export function noService(error: unknown): TokenError | undefined {
   if (!causes(error).some((cause) => property(cause, "codeName") === "SCARD_E_NO_SERVICE")) return undefined;
   const advice = "no smart-card service; start it with: systemctl start pcscd.socket";
   return new TokenError("NO_SERVICE", advice, { cause: error });
+}
+
+/** Whether the token said that its security officer must log in. */
+export function wantsOfficer(error: unknown): boolean {
+  return causes(error).some((cause) => property(cause, "user") === "so");
 }
 
 function triesLeftOf(error: CryptokiError): number | undefined {

@@ -18,7 +18,13 @@ import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
 import { TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
+import { type KeyPolicy, POLICY_ATTRIBUTES, policyOf } from "./key-policy.ts";
+import type { DeletableKey } from "./key-writing.ts";
+import { type Attestation, readAttestation } from "./attestation.ts";
+import { certificatesWith } from "./certificate-search.ts";
+import type { TokenCertificate } from "./certificate.ts";
 import type { KeyInfo } from "./pin.ts";
+import { type NewSecret, SecretKey, secretTemplate, unwrapMechanism } from "./secret-key.ts";
 import { PublicKey } from "./public-key.ts";
 import { decryptionMechanism, type Encryption, schemeFor, type SignatureScheme, type WholeScheme } from "./scheme.ts";
 import { type SigningStream, signingStream } from "./signing-stream.ts";
@@ -215,10 +221,128 @@ export class Key implements KeyInfo {
     const access = this.#access;
     if (this.id === "") throw new TokenError("NOT_SUPPORTED", `${this.#name} has no CKA_ID to find it by`);
     return access.run(async () => {
-      const { keyStorage } = await access.webCrypto(signal);
+      const crypto = await access.openWebCrypto?.(signal);
+      if (!crypto) throw new TokenError("NOT_SUPPORTED", "the key was not found by its token");
+      const { keyStorage } = crypto;
       const query = { id: this.#id, ...(algorithm !== undefined && { algorithm }) };
       return untilAborted(keyStorage.privateKey(query), signal).catch(fromWebCrypto);
     }, signal);
+  }
+
+  /**
+   * The certificate of this key: the one with its CKA_ID and its public key.
+   * @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS with their subjects in `candidates`.
+   */
+  async certificate({ signal }: CallOptions = {}): Promise<TokenCertificate> {
+    const access = this.#access;
+    const found = await access.inSession(async (session) => {
+      if (this.#id.length === 0) return [];
+      const certificates = await certificatesWith(access, session, { [CKA.ID]: this.#id }, signal);
+      const [only, ...others] = certificates;
+      if (only === undefined || others.length === 0) return certificates;
+      const { spki } = await this.#readPublicKey(session, signal);
+      return certificates.filter((certificate) => equalBytes(certificate.publicKey.spki, spki));
+    }, signal);
+    const [only, ...others] = found;
+    if (!only) throw new TokenError("NO_OBJECT", `there is no certificate for ${this.#name} on the token`);
+    if (others.length === 0) return only;
+    throw new TokenError("SEVERAL_OBJECTS", `${found.length} certificates are for ${this.#name}`, {
+      candidates: found.map(({ subject }) => subject),
+    });
+  }
+
+  /** When the key wants the PIN and a touch, and where it comes from. Cards that do not tell it before a login ask for the PIN. */
+  async policy({ signal }: CallOptions = {}): Promise<KeyPolicy> {
+    const access = this.#access;
+    const read = (objectClass: number): Promise<KeyPolicy | undefined> =>
+      access.inSession(async (session) => {
+        const [object] = await this.#objects(session, objectClass, signal);
+        if (object === undefined) return undefined;
+        return policyOf(
+          await access.known(session, object, POLICY_ATTRIBUTES, signal),
+          objectClass === CKO.PRIVATE_KEY,
+        );
+      }, signal);
+    const shown = (await read(CKO.PRIVATE_KEY)) ?? (await read(CKO.PUBLIC_KEY));
+    if (shown && shown.pin !== "unknown") return shown;
+    if (access.login.canAsk) {
+      const known = await this.#withKey(() => read(CKO.PRIVATE_KEY), signal);
+      if (known) return known;
+    }
+    if (shown) return shown;
+    throw new TokenError("NO_OBJECT", `the token shows nothing of ${this.#name} before a login`);
+  }
+
+  /**
+   * Has the card prove that it made this key itself. The certificates are not checked here: the chain must end at the maker's, and the
+   * first must be for {@link publicKey}.
+   * @throws {TokenError} KEY_CANNOT for a key that was brought to the card, and on cards that attest nothing.
+   */
+  async attest({ signal }: CallOptions = {}): Promise<Attestation> {
+    const access = this.#access;
+    const found = await access.inSession(async (session) => {
+      for (const objectClass of [CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]) {
+        for (const object of await this.#objects(session, objectClass, signal)) {
+          const attestation = await readAttestation(access, session, object, signal);
+          if (attestation) return attestation;
+        }
+      }
+      return undefined;
+    }, signal);
+    if (found) return found;
+    throw new TokenError(
+      "KEY_CANNOT",
+      `the card does not attest ${this.#name}: it attests the keys that it made, if it attests any`,
+    );
+  }
+
+  /**
+   * Decrypts a key that was encrypted for this RSA key: with OAEP and SHA-256, or as the options say. It stays on the token, where that has
+   * secret keys.
+   * @returns The key; dispose of it when it is no longer needed.
+   * @throws {TokenError} KEY_CANNOT for another key; CKR_WRAPPED_KEY_INVALID; as {@link sign}.
+   */
+  async unwrap(wrapped: Uint8Array, { signal, ...wanted }: NewSecret & Encryption & CallOptions): Promise<SecretKey> {
+    const template = secretTemplate(wanted);
+    const mechanism = unwrapMechanism(wanted);
+    const own = copyBytes(wrapped, "the wrapped key");
+    const { algorithm } = await this.publicKey({ signal });
+    if (algorithm.type !== "rsa")
+      throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not unwrap keys`);
+    const access = this.#access;
+    const { cryptoki } = access;
+    return this.#withKey(async (given) => {
+      if (await this.#isAlwaysAuthenticated(signal)) {
+        // C_UnwrapKey is one call: there is no place for the PIN of this use.
+        const value = await this.#operateWith(this.#decryption(mechanism, own, signal), given, signal);
+        try {
+          const filled = { ...template, [CKA.VALUE]: value };
+          return await SecretKey.make(
+            access,
+            (session) => cryptoki.C_CreateObject(session, filled, { signal }),
+            signal,
+          );
+        } finally {
+          wipe(value);
+        }
+      }
+      const key = await access.inSession((session) => this.#require(session, signal), signal);
+      const unwrap = (session: CK_SESSION_HANDLE): Promise<CK_OBJECT_HANDLE> =>
+        cryptoki.C_UnwrapKey(session, mechanism, key, own, template, { signal });
+      return SecretKey.make(access, unwrap, signal);
+    }, signal);
+  }
+
+  /**
+   * For the deletion through its own token.
+   * @internal
+   */
+  deletable(access: TokenAccess): DeletableKey {
+    if (access !== this.#access) throw new TokenError("BAD_INPUT", "the key is of another token");
+    return {
+      name: this.#name,
+      objects: (session, objectClass, signal) => this.#objects(session, objectClass, signal),
+    };
   }
 
   /** Whether this is the key of `publicKey`. */
@@ -231,22 +355,25 @@ export class Key implements KeyInfo {
   }
 
   /** An operation of two calls, with the PIN in between where the key wants it for each use. */
-  #operate<T>({ begin, end }: Operation<T>, signal?: AbortSignal): Promise<T> {
+  #operate<T>(operation: Operation<T>, signal?: AbortSignal): Promise<T> {
+    return this.#withKey((given) => this.#operateWith(operation, given, signal), signal);
+  }
+
+  async #operateWith<T>({ begin, end }: Operation<T>, given: Uint8Array | undefined, signal?: AbortSignal): Promise<T> {
     const run = (verify?: VerifyForUse): Promise<T> =>
       this.#inSession(async (session, key) => {
         await begin(session, key);
         await verify?.(session);
         return end(session);
       }, signal);
+    if (!(await this.#isAlwaysAuthenticated(signal))) return run();
     const access = this.#access;
-    return this.#withKey(async (given) => {
-      this.#alwaysAuthenticate ??= await this.#inSession(
-        (own, key) => this.#wantsPinEachTime(own, key, signal),
-        signal,
-      );
-      if (!this.#alwaysAuthenticate) return run();
-      return access.run(() => access.login.use(this, given, run, signal), signal);
-    }, signal);
+    return access.run(() => access.login.use(this, given, run, signal), signal);
+  }
+
+  async #isAlwaysAuthenticated(signal?: AbortSignal): Promise<boolean> {
+    this.#alwaysAuthenticate ??= await this.#inSession((own, key) => this.#wantsPinEachTime(own, key, signal), signal);
+    return this.#alwaysAuthenticate;
   }
 
   /** Runs `work` with a session and the private key. */
@@ -266,7 +393,12 @@ export class Key implements KeyInfo {
    * Runs `work`, logged in where that takes a login. A login that the token has forgotten is made again, once. The PIN is asked for without
    * a session: other work goes on meanwhile.
    */
-  async #withKey<T>(work: (given: Uint8Array | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  #withKey<T>(work: (given: Uint8Array | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const access = this.#access;
+    return access.asUser(() => this.#withLogin(work, signal), signal);
+  }
+
+  async #withLogin<T>(work: (given: Uint8Array | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const access = this.#access;
     const login = (): Promise<Uint8Array | undefined> => access.run(() => access.login.ensure(this, signal), signal);
     let given: Uint8Array | undefined;

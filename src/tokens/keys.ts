@@ -1,14 +1,19 @@
 import type { CallOptions } from "../async/index.ts";
-import { DataError, fromHex, toHex, wipe } from "../bytes/index.ts";
-import { type CK_SESSION_HANDLE, CKA, CKO, isUri, parseUri, type Template } from "../cryptoki/index.ts";
+import { toHex, wipe } from "../bytes/index.ts";
+import { type CK_SESSION_HANDLE, CKA, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
+import { readId, readObjectUri, requireDescription } from "./descriptions.ts";
 import { TokenError } from "./error.ts";
 import { Key } from "./key.ts";
+import { type PrivateJwk, readPrivateKey } from "./key-material.ts";
+import { type KeyUse, PERMISSION, PUBLIC_PERMISSION } from "./key-use.ts";
+import { deleteKey, generateKey, importKey, type WrittenKey } from "./key-writing.ts";
+import { checkNewKey, checkNewType, type NewKey, type NewKeyType } from "./new-key.ts";
 import { PublicKey } from "./public-key.ts";
+import { hasReferences, idOfReference, referenceOfId, requireReference } from "./references.ts";
 import type { KeyAlgorithm } from "./scheme.ts";
-
-export type KeyUse = "sign" | "decrypt" | "derive" | "unwrap";
+import type { Writer } from "./writer.ts";
 
 /** Which key is wanted: all that is given must be true of it. */
 export interface KeyDescription {
@@ -30,20 +35,20 @@ export interface KeyDescription {
 /** A PKCS #11 URI, or a description. */
 export type KeyQuery = string | KeyDescription;
 
-const PERMISSION = { sign: CKA.SIGN, decrypt: CKA.DECRYPT, derive: CKA.DERIVE, unwrap: CKA.UNWRAP } as const;
-/** The same of the public half. */
-const PUBLIC_PERMISSION = { sign: CKA.VERIFY, decrypt: CKA.ENCRYPT, derive: CKA.DERIVE, unwrap: CKA.WRAP } as const;
-
 /** CKA_UNIQUE_ID of a key whose card has two hexadecimal digits as its name. */
 const REFERENCE = /^([0-9A-F]{2})\.(?:private|public)-key$/u;
+
+const referenceIn = (unique: string): string | undefined => REFERENCE.exec(unique)?.[1]?.toLowerCase();
 
 /** The private keys of a token. */
 export class Keys {
   readonly #access: TokenAccess;
+  readonly #writer: Writer;
 
   /** @internal */
-  constructor(access: TokenAccess) {
+  constructor(access: TokenAccess, writer: Writer) {
     this.#access = access;
+    this.#writer = writer;
   }
 
   /**
@@ -53,7 +58,11 @@ export class Keys {
    */
   async *find(query: KeyQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<Key> {
     const wanted = readQuery(query);
-    const found = await this.#find(wanted, signal);
+    const { reference } = wanted;
+    const found =
+      reference === undefined
+        ? await this.#find(wanted, signal)
+        : await this.#findByReference(wanted, reference, signal);
     for (const key of found) if (await this.#fits(key, wanted, signal)) yield key;
   }
 
@@ -78,10 +87,68 @@ export class Keys {
       access.inSession((session) => this.#search(session, classes, wanted, signal), signal);
     const isLoggedIn = await access.run(() => login.isLoggedIn(), signal);
     const found = await search(isLoggedIn ? [CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY]);
-    if (found.length > 0 || isLoggedIn || !login.canAsk) return found;
-    const pin = await access.run(() => login.ensure(undefined, signal), signal);
-    if (pin) wipe(pin);
-    return search([CKO.PRIVATE_KEY]);
+    if (found.length > 0 || isLoggedIn || !this.#writer.asksUser) return found;
+    return access.asUser(async () => {
+      const pin = await login.ensure(undefined, signal);
+      if (pin) wipe(pin);
+      return search([CKO.PRIVATE_KEY]);
+    }, signal);
+  }
+
+  /** Other modules show no CKA_UNIQUE_ID: there a reference stands for the CKA_ID that all modules give the key of a PIV card. */
+  async #findByReference(wanted: WantedKey, reference: string, signal?: AbortSignal): Promise<readonly Key[]> {
+    const found = await this.#find(wanted, signal);
+    if (found.length > 0) return found;
+    const token = await this.#access.run(() => this.#access.description(signal), signal);
+    if (!hasReferences(token)) return found;
+    const id = idOfReference(reference, token);
+    if (wanted.id && toHex(wanted.id) !== toHex(id)) return found;
+    const named = await this.#find({ ...wanted, id, reference: undefined }, signal);
+    return named.map(({ label }) => new Key(this.#access, id, label, referenceOfId(id, token)));
+  }
+
+  /**
+   * Has the token make a key pair. The private key never leaves it.
+   *
+   *     await using officer = await token.asOfficer(managementKey); // a PIV card wants it
+   *     const key = await officer.keys.generate({ reference: "9a", type: "ec", curve: "P-256" });
+   *
+   * @throws {TokenError} BAD_INPUT; OBJECT_EXISTS without `replace` if there is a key in the place; NOT_SUPPORTED for policies that the
+   *   token does not have; CKR_MECHANISM_INVALID if it makes no such keys; CKR_USER_NOT_LOGGED_IN if only the security officer may.
+   */
+  async generate(key: NewKey & NewKeyType, { signal }: CallOptions = {}): Promise<Key> {
+    requireDescription(key, "a new key", ["type"]);
+    const checked = checkNewKey(key, checkNewType(key));
+    return this.#written(await generateKey(this.#access, this.#writer, checked, signal));
+  }
+
+  /**
+   * Writes a private key of this process to the token.
+   * @param privateKey PKCS #8, DER, not encrypted; or a JSON Web Key. The caller wipes it.
+   * @throws {TokenError} As {@link generate}; CKR_TEMPLATE_INCONSISTENT if the token takes no such keys.
+   */
+  async import(privateKey: Uint8Array | PrivateJwk, { signal, ...place }: NewKey & CallOptions = {}): Promise<Key> {
+    const material = readPrivateKey(privateKey);
+    try {
+      const { algorithm } = PublicKey.of(material.publicKey);
+      const checked = { ...checkNewKey(place, algorithm), material };
+      return this.#written(await importKey(this.#access, this.#writer, checked, signal));
+    } finally {
+      material.wipe();
+    }
+  }
+
+  /**
+   * Deletes a private key and its public half. The certificate stays.
+   * @throws {TokenError} CKR_ACTION_PROHIBITED if the token deletes no keys: a PIV card, apart from a YubiKey with firmware 5.7 or later.
+   */
+  async delete(key: Key, { signal }: CallOptions = {}): Promise<void> {
+    if (!(key instanceof Key)) throw new TokenError("BAD_INPUT", "a key to delete is one that keys.get() gave");
+    return deleteKey(this.#access, this.#writer, key.deletable(this.#access), signal);
+  }
+
+  #written({ id, label, unique }: WrittenKey): Key {
+    return new Key(this.#access, id, label, referenceIn(unique));
   }
 
   async #search(
@@ -107,7 +174,7 @@ export class Keys {
         if (keys.has(name)) continue;
         if (ids && !(id.length > 0 ? ids.has(name) : label === wanted.label)) continue;
         if (wanted.use && !(await this.#allows(session, object, objectClass, wanted.use, signal))) continue;
-        keys.set(name, new Key(this.#access, id, label, REFERENCE.exec(unique)?.[1]?.toLowerCase()));
+        keys.set(name, new Key(this.#access, id, label, referenceIn(unique)));
       }
     }
     return [...keys.values()];
@@ -172,12 +239,7 @@ function readQuery(query: KeyQuery): WantedKey {
   if (typeof query === "string") return { ...NOTHING, ...readObjectUri(query, "a key") };
   requireDescription(query, "a key", ["label", "reference", "use", "type", "fingerprint"]);
   const { certificate, publicKey, reference, fingerprint, id, label, use, type } = query;
-  if (reference !== undefined && !/^[0-9a-f]{2}$/iu.test(reference)) {
-    throw new TokenError(
-      "BAD_INPUT",
-      `a reference is the card's own name of a key, such as 9a; "${reference}" is none`,
-    );
-  }
+  if (reference !== undefined) requireReference(reference);
   if (use !== undefined && !Object.hasOwn(PERMISSION, use)) {
     throw new TokenError("BAD_INPUT", `no use "${use}"; there are ${Object.keys(PERMISSION).join(", ")}`);
   }
@@ -198,19 +260,6 @@ function readQuery(query: KeyQuery): WantedKey {
   };
 }
 
-/** @throws {TokenError} BAD_INPUT for a description that is none: callers in JavaScript have no types. */
-export function requireDescription(query: object, what: string, texts: readonly string[]): void {
-  const given: unknown = query;
-  if (typeof given !== "object" || given === null) {
-    throw new TokenError("BAD_INPUT", `${what} is named by a PKCS #11 URI (pkcs11:...) or a description`);
-  }
-  for (const name of texts) {
-    const value: unknown = Reflect.get(given, name);
-    if (value === undefined || typeof value === "string") continue;
-    throw new TokenError("BAD_INPUT", `${name} of a description is text, not ${typeof value}`);
-  }
-}
-
 const NOTHING: WantedKey = {
   id: undefined,
   label: undefined,
@@ -223,38 +272,4 @@ const NOTHING: WantedKey = {
 
 function publicKeyOf(certificate: TokenCertificate | Uint8Array | string): PublicKey {
   return certificate instanceof TokenCertificate ? certificate.publicKey : TokenCertificate.read(certificate).publicKey;
-}
-
-/** CKA_ID as a caller gives it. @throws {TokenError} BAD_INPUT for text that is not hexadecimal. */
-export function readId(id: string | Uint8Array | undefined): Uint8Array | undefined {
-  if (id === undefined || id instanceof Uint8Array) return id;
-  if (typeof id !== "string")
-    throw new TokenError("BAD_INPUT", `an id is CKA_ID as hexadecimal text or a Uint8Array, not ${typeof id}`);
-  try {
-    return fromHex(id);
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new TokenError("BAD_INPUT", `an id is CKA_ID in hexadecimal; "${id}" is not`, { cause });
-  }
-}
-
-/**
- * What a PKCS #11 URI says of an object.
- * @throws {TokenError} BAD_INPUT for text that is no URI, and one that holds a PIN.
- */
-export function readObjectUri(
-  text: string,
-  what: string,
-): { readonly id: Uint8Array | undefined; readonly label: string | undefined } {
-  if (!isUri(text))
-    throw new TokenError("BAD_INPUT", `${what} is named by a PKCS #11 URI (pkcs11:...) or a description`);
-  try {
-    const { id, object, pinValue } = parseUri(text);
-    if (pinValue !== undefined)
-      throw new TokenError("BAD_INPUT", "a URI with pin-value is not taken: give a PIN source");
-    return { id, label: object };
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    throw new TokenError("BAD_INPUT", cause.message, { cause });
-  }
 }

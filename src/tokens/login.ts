@@ -1,6 +1,6 @@
 import { onAbort, SerialQueue, untilAborted } from "../async/index.ts";
 import { wipe } from "../bytes/index.ts";
-import { type CK_SESSION_HANDLE, CKS, CKU, CryptokiError, type CryptokiFunctions } from "../cryptoki/index.ts";
+import { type CK_SESSION_HANDLE, CKR, CKS, CKU, CryptokiError, type CryptokiFunctions } from "../cryptoki/index.ts";
 import { TokenError, toTokenError } from "./error.ts";
 import {
   type KeyInfo,
@@ -23,6 +23,8 @@ export interface LoginTarget {
   info(signal?: AbortSignal): Promise<TokenInfo>;
   pinState(signal?: AbortSignal): Promise<PinState>;
 }
+
+const OFFICER_IN = "the security officer is logged in and cannot use private keys; log out, then log in as user";
 
 const LOGGED_IN: ReadonlySet<number> = new Set([CKS.RO_USER_FUNCTIONS, CKS.RW_USER_FUNCTIONS]);
 
@@ -95,7 +97,9 @@ export class TokenLogin {
   }
 
   async #login(question: Question, before: number): Promise<Uint8Array | undefined> {
-    if (await this.isLoggedIn()) return undefined;
+    const { state } = await this.#access.cryptoki.C_GetSessionInfo(this.#access.pool.keeper);
+    if (LOGGED_IN.has(state)) return undefined;
+    if (state === CKS.RW_SO_FUNCTIONS) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, OFFICER_IN);
     const pin = await this.#answer(question, before);
     try {
       await this.#verify(this.#access.pool.keeper, CKU.USER, pin, question.signal);
@@ -147,6 +151,23 @@ export class TokenLogin {
         if (pin) wipe(pin);
       }
     }, signal);
+  }
+
+  /** Logs the security officer in; the user's login ends. Call it while no work of the user's is under way. */
+  loginOfficer(pin: Uint8Array | null, signal?: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.logout();
+      this.#count++;
+      const { cryptoki, pool } = this.#access;
+      await cryptoki.C_Login(pool.keeper, CKU.SO, pin, { signal });
+    }, signal);
+  }
+
+  /** Ends the officer's login. */
+  async logoutOfficer(): Promise<void> {
+    this.#count++;
+    const { cryptoki, pool } = this.#access;
+    await cryptoki.C_Logout(pool.keeper);
   }
 
   async logout(): Promise<void> {

@@ -18,6 +18,8 @@ export class SessionPool {
   #keeper: CK_SESSION_HANDLE | undefined;
   #workers = 0;
   #most = MOST_WORKERS;
+  /** Whether all sessions are closed for work that allows none. */
+  #isSuspended = false;
 
   private constructor(cryptoki: CryptokiFunctions, slot: number, flags: number, keeper: CK_SESSION_HANDLE) {
     this.#cryptoki = cryptoki;
@@ -65,17 +67,53 @@ export class SessionPool {
    * with the token.
    */
   async runAlone<T>(work: (session: CK_SESSION_HANDLE) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const session = await this.#openSession(signal);
+    const session = await this.openAlone(signal);
     try {
       return await work(session);
     } finally {
-      await this.#cryptoki.C_CloseSession(session).catch(() => undefined);
+      await this.closeAlone(session);
+    }
+  }
+
+  /** A session as {@link runAlone} has one, to be closed with {@link closeAlone}. */
+  openAlone(signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
+    return this.#openSession(signal);
+  }
+
+  async closeAlone(session: CK_SESSION_HANDLE): Promise<void> {
+    // With a card that is gone, its sessions are closed already.
+    await this.#cryptoki.C_CloseSession(session).catch(() => undefined);
+  }
+
+  /**
+   * Runs `work` while the pool has no session open: those that work are waited for, and new work waits. Afterwards the kept session is
+   * opened again.
+   */
+  async withoutSessions<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#isSuspended = true;
+    try {
+      while (this.#workers > this.#idle.length) await this.#freed.wait(undefined, signal);
+      const sessions = [...this.#idle.splice(0), this.keeper];
+      this.#workers = 0;
+      for (const session of sessions) await this.closeAlone(session);
+      try {
+        return await work();
+      } finally {
+        this.#keeper = await this.#cryptoki.C_OpenSession(this.#slot, this.#flags).catch(() => undefined);
+      }
+    } finally {
+      this.#isSuspended = false;
+      this.#freed.notifyAll();
     }
   }
 
   async #take(signal?: AbortSignal): Promise<CK_SESSION_HANDLE> {
     for (;;) {
       signal?.throwIfAborted();
+      if (this.#isSuspended) {
+        await this.#freed.wait(undefined, signal);
+        continue;
+      }
       const idle = this.#idle.pop();
       if (idle !== undefined) return idle;
       if (this.#keeper === undefined) throw new CryptokiError(CKR.SESSION_CLOSED);
@@ -122,6 +160,7 @@ export class SessionPool {
 
   /** Whether the sessions are still there: they end with the card. */
   async isAlive(): Promise<boolean> {
+    if (this.#isSuspended) return true;
     if (this.#keeper === undefined) return false;
     try {
       await this.#cryptoki.C_GetSessionInfo(this.#keeper);

@@ -62,7 +62,9 @@ export class TokenSource implements AsyncDisposable {
     const matches = this.#matcherOf(query);
     let failure: Error | undefined;
     let isFound = false;
+    const only = typeof query === "object" ? query.slot : undefined;
     for (const slot of await this.#run(() => this.cryptoki.C_GetSlotList(true, { signal }), signal)) {
+      if (only !== undefined && slot !== only) continue;
       const token = await this.#tokenIn(slot, signal).catch((error: unknown) => {
         if (signal?.aborted || this.#closing.signal.aborted) throw error;
         failure ??= error as Error;
@@ -210,13 +212,20 @@ export class TokenSource implements AsyncDisposable {
         if (this.#slots.get(slot) === token) this.#slots.delete(slot);
         this.#changed.notifyAll();
       });
-      const token = new Token(access);
+      const token = new Token(access, (again) => this.#tokenAfter(slot, again));
       this.#accesses.set(token, access);
       return token;
     } catch (error) {
       if (error instanceof CryptokiError && error.is("CKR_TOKEN_NOT_RECOGNIZED")) return "unrecognised";
       throw error;
     }
+  }
+
+  /** The token in a slot whose last one was made new. */
+  async #tokenAfter(slot: number, signal?: AbortSignal): Promise<Token> {
+    const state = await this.#tokenIn(slot, signal);
+    if (state instanceof Token) return state;
+    throw new TokenError("NO_TOKEN", "the card is not in the slot any more, or no profile knows it now");
   }
 
   readonly #accesses = new WeakMap<Token, TokenAccess>();
@@ -352,8 +361,12 @@ function* differences(
 }
 
 function descriptionTest(query: TokenDescriptionQuery): Matcher {
-  const wanted = readDescription(query);
-  return async (token, signal) => fits(await token.info({ signal }), wanted);
+  const wanted = readDescription(query).filter(([name]) => name !== "slot");
+  const { slot } = query;
+  return async (token, signal) =>
+    (slot === undefined || token.slot === slot) &&
+    // What the token says of itself may cost an exchange.
+    (wanted.length === 0 || fits(await token.info({ signal }), wanted));
 }
 
 type Matcher = (token: Token, signal?: AbortSignal) => Promise<boolean>;

@@ -12,6 +12,6 @@ const WEB_CRYPTO_CODES: Readonly<Record<string, LayerCode>> = {
 export function fromWebCrypto(error: unknown): never {
   if (!(error instanceof DOMException)) throw error;
   const { cause } = error as { readonly cause?: unknown };
-  if (cause instanceof CryptokiError) throw cause;
+  if (cause instanceof CryptokiError || cause instanceof TokenError) throw cause;
   throw new TokenError(WEB_CRYPTO_CODES[error.name] ?? "BAD_INPUT", error.message, { cause: error });
 }

@@ -1,5 +1,6 @@
 import type { NamedCurve, PublicKey, RsaPublicKey } from "../crypto/index.ts";
 import { CKA, CKK, CKO, matchesToken, parseUri, type Pkcs11Uri, type Template } from "../cryptoki/index.ts";
+import type { TokenAccess } from "../tokens/index.ts";
 import {
   type AlgorithmIdentifier,
   hashOf,
@@ -9,7 +10,6 @@ import {
   nameOfHash,
   refusal,
 } from "./platform.ts";
-import type { Slot } from "./token-session.ts";
 
 const RSA_NAMES = ["RSASSA-PKCS1-v1_5", "RSA-PSS", "RSA-OAEP"] as const;
 const EC_NAMES = ["ECDSA", "ECDH"] as const;
@@ -178,9 +178,9 @@ const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
 };
 
 /** The template for C_FindObjectsInit. @throws {DOMException} NotFoundError for a URI of another token. */
-export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Template> {
+export async function templateFor(query: ObjectQuery, access: TokenAccess): Promise<Template> {
   const uri: Pkcs11Uri = query.uri === undefined ? {} : parseUri(query.uri);
-  if (query.uri !== undefined && !matchesToken(uri, await slot.describe()))
+  if (query.uri !== undefined && !matchesToken(uri, await access.run(() => access.description())))
     throw refusal("NotFoundError", "the URI names another token");
   const id = query.id ?? uri.id;
   const label = query.label ?? uri.object;
@@ -191,11 +191,11 @@ export async function templateFor(query: ObjectQuery, slot: Slot): Promise<Templ
  * The template for a key of the type that its algorithm needs.
  * @throws {DOMException} NotSupportedError for an unknown algorithm.
  */
-export async function keyTemplate(query: KeyQuery, slot: Slot, half: "private" | "public"): Promise<Template> {
+export async function keyTemplate(query: KeyQuery, access: TokenAccess, half: "private" | "public"): Promise<Template> {
   const name = query.algorithm === undefined ? undefined : algorithmNamed(query.algorithm);
   return {
     [CKA.CLASS]: half === "private" ? CKO.PRIVATE_KEY : CKO.PUBLIC_KEY,
-    ...(await templateFor(query, slot)),
+    ...(await templateFor(query, access)),
     ...(name && { [CKA.KEY_TYPE]: KEY_TYPES[keyTypeFor(name)] }),
   };
 }

@@ -1,29 +1,12 @@
-import { type Certificate, parseCertificate, parseDerCertificate } from "../asn1/index.ts";
-import { decodePem, encodePem, equalBytes } from "../bytes/index.ts";
+import { type Certificate, parseCertificate } from "../asn1/index.ts";
+import { encodePem, equalBytes, fromHex, toHex } from "../bytes/index.ts";
 import { CK_CERTIFICATE_CATEGORY, CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
+import { Token, type TokenAccess, TokenCertificate as StoredCertificate } from "../tokens/index.ts";
 import { type ObjectQuery, templateFor, type WantedAlgorithm } from "./algorithms.ts";
 import type { TokenKeyPair } from "./generate.ts";
 import type { KeyStorage } from "./key-storage.ts";
 import { type BufferSource, copyOf, refusal, refusing } from "./platform.ts";
-import type { TokenSession } from "./token-session.ts";
-
-/**
- * Returns the first certificate in PEM text (RFC 7468 section 5) as DER.
- * @throws {DOMException} DataError if there is none.
- */
-export function fromPem(text: string): Uint8Array {
-  let der: Uint8Array | undefined;
-  try {
-    der = decodePem("CERTIFICATE", text);
-  } catch (cause) {
-    throw refusal("DataError", "the certificate's PEM is not valid base64", cause);
-  }
-  if (!der) throw refusal("DataError", "the text holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
-  return der;
-}
-
-/** Encodes a certificate as PEM (RFC 7468 section 5), with a final line end. */
-export const toPem = (der: Uint8Array): string => encodePem("CERTIFICATE", der);
+import { findObjects, knownOf } from "./found-key.ts";
 
 /** The owner of a certificate (CKA_CERTIFICATE_CATEGORY): the token's user, an authority, or another entity. */
 export type CertificateCategory = "unspecified" | "user" | "authority" | "other";
@@ -42,24 +25,27 @@ export class TokenCertificate {
   readonly label: string;
   /** Its object handle in the session. */
   readonly handle: number;
-  readonly #session: TokenSession;
+  readonly #access: TokenAccess;
 
-  private constructor(session: TokenSession, handle: number, id: Uint8Array, label: string) {
-    this.#session = session;
+  private constructor(access: TokenAccess, handle: number, id: Uint8Array, label: string) {
+    this.#access = access;
     this.handle = handle;
     this.id = id;
     this.label = label;
   }
 
-  static async of(session: TokenSession, handle: number): Promise<TokenCertificate> {
-    const { [CKA.ID]: id, [CKA.LABEL]: label } = await session.known(handle, [CKA.ID, CKA.LABEL]);
-    return new TokenCertificate(session, handle, id ?? new Uint8Array(), label ?? "");
+  static async of(access: TokenAccess, handle: number): Promise<TokenCertificate> {
+    const { [CKA.ID]: id, [CKA.LABEL]: label } = await knownOf(access, handle, [CKA.ID, CKA.LABEL]);
+    return new TokenCertificate(access, handle, id ?? new Uint8Array(), label ?? "");
   }
 
   /** Reads the certificate, DER. @throws {DOMException} NotFoundError if the token holds only its URL. */
   der(): Promise<Uint8Array<ArrayBuffer>> {
     return refusing(async () => {
-      const { [CKA.VALUE]: value } = await this.#session.attributes(this.handle, [CKA.VALUE]);
+      const { cryptoki } = this.#access;
+      const { [CKA.VALUE]: value } = await this.#access.inSession((session) =>
+        cryptoki.C_GetAttributeValue(session, this.handle, [CKA.VALUE]),
+      );
       if (value.length === 0) throw refusal("NotFoundError", "the token holds only the URL of the certificate");
       return new Uint8Array(value);
     });
@@ -67,18 +53,19 @@ export class TokenCertificate {
 
   /** Reads the certificate as PEM (RFC 7468). @throws {DOMException} as {@link der}. */
   async pem(): Promise<string> {
-    return toPem(await this.der());
+    return encodePem("CERTIFICATE", await this.der());
   }
 
   /** The PKCS #11 URI of this certificate on this token. */
   uri(): Promise<string> {
-    return this.#session.uri({ class: CKO.CERTIFICATE, id: this.id, label: this.label });
+    const object = { class: CKO.CERTIFICATE, id: this.id, label: this.label };
+    return refusing(() => this.#access.run(() => this.#access.uri(object)));
   }
 
   /** CKA_CERTIFICATE_CATEGORY. If the token does not give it, the certificate's value is read. */
   category(): Promise<CertificateCategory> {
     return refusing(async () => {
-      const known = await this.#session.known(this.handle, [CKA.CERTIFICATE_CATEGORY]);
+      const known = await knownOf(this.#access, this.handle, [CKA.CERTIFICATE_CATEGORY]);
       return CATEGORIES.get(known[CKA.CERTIFICATE_CATEGORY] ?? CK_CERTIFICATE_CATEGORY.UNSPECIFIED) ?? "unspecified";
     });
   }
@@ -90,6 +77,8 @@ export interface CertificatePlace {
   readonly id?: Uint8Array;
   /** CKA_LABEL. */
   readonly label?: string;
+  /** Whether a certificate with the same CKA_ID may be overwritten; default: false. */
+  readonly replace?: boolean;
 }
 
 /** Longest chain: more authorities than real chains have. */
@@ -97,17 +86,19 @@ const MAX_CHAIN = 16;
 
 /** The X.509 certificates on a token. They are public, so finding and reading them needs no PIN. */
 export class CertificateStorage {
-  readonly #session: TokenSession;
+  readonly #token: Token;
+  readonly #access: TokenAccess;
   readonly #keys: KeyStorage;
 
-  constructor(session: TokenSession, keys: KeyStorage) {
-    this.#session = session;
+  constructor(token: Token, keys: KeyStorage) {
+    this.#token = token;
+    this.#access = Token.accessOf(token);
     this.#keys = keys;
   }
 
   /** Finds the certificates that match, without reading them. */
   list(query: ObjectQuery = {}): Promise<TokenCertificate[]> {
-    return refusing(async () => this.#find(await templateFor(query, this.#session.slot)));
+    return refusing(async () => this.#find(await templateFor(query, this.#access)));
   }
 
   /**
@@ -149,48 +140,36 @@ export class CertificateStorage {
   }
 
   /**
-   * Stores a certificate. Open the token with `readWrite`, or with a read/write session.
+   * Stores a certificate.
    * @param certificate DER, or text in PEM.
    * @throws {DOMException} DataError if it is malformed; OperationError if the token refuses.
    */
   add(certificate: BufferSource | string, place: CertificatePlace = {}): Promise<TokenCertificate> {
     return refusing(async () => {
-      const der = typeof certificate === "string" ? fromPem(certificate) : copyOf(certificate, "the certificate");
-      const { subject, issuer, serialNumber } = parseDerCertificate(der);
-      const { cryptoki, handle, pins } = this.#session;
-      const template: Template = {
-        [CKA.CLASS]: CKO.CERTIFICATE,
-        [CKA.CERTIFICATE_TYPE]: CKC.X_509,
-        [CKA.TOKEN]: true,
-        [CKA.SUBJECT]: subject,
-        [CKA.ISSUER]: issuer,
-        [CKA.SERIAL_NUMBER]: serialNumber,
-        [CKA.VALUE]: der,
-        ...(place.id && { [CKA.ID]: copyOf(place.id, "the id") }),
-        ...(place.label !== undefined && { [CKA.LABEL]: place.label }),
-      };
-      if (pins.canAsk) await pins.login();
-      return TokenCertificate.of(this.#session, await cryptoki.C_CreateObject(handle, template));
+      const given = typeof certificate === "string" ? certificate : copyOf(certificate, "the certificate");
+      const { id, ...others } = place;
+      const { der, id: ownId } = await this.#token.certificates.add(given, {
+        ...others,
+        ...(id && { id: copyOf(id, "the id") }),
+      });
+      const [added] = await this.#find({ ...(ownId !== "" && { [CKA.ID]: fromHex(ownId) }), [CKA.VALUE]: der });
+      if (!added) throw refusal("OperationError", "the token does not show the certificate that was stored");
+      return added;
     });
   }
 
   /** Deletes a certificate from the token. @throws {DOMException} OperationError if the token refuses. */
   remove(certificate: TokenCertificate): Promise<void> {
     return refusing(async () => {
-      const { cryptoki, handle, pins } = this.#session;
-      if (pins.canAsk) await pins.login();
-      await cryptoki.C_DestroyObject(handle, certificate.handle);
+      const { id, label } = certificate;
+      await this.#token.certificates.delete(new StoredCertificate(await certificate.der(), toHex(id), label));
     });
   }
 
   async #find(template: Template): Promise<TokenCertificate[]> {
-    const session = this.#session;
-    const found = await session.find({
-      [CKA.CLASS]: CKO.CERTIFICATE,
-      [CKA.CERTIFICATE_TYPE]: CKC.X_509,
-      ...template,
-    });
-    return Promise.all(found.map((handle) => TokenCertificate.of(session, handle)));
+    const wanted = { [CKA.CLASS]: CKO.CERTIFICATE, [CKA.CERTIFICATE_TYPE]: CKC.X_509, ...template };
+    const found = await findObjects(this.#access, wanted);
+    return Promise.all(found.map((handle) => TokenCertificate.of(this.#access, handle)));
   }
 }
 

@@ -1,5 +1,5 @@
 import { wipe } from "../bytes/index.ts";
-import { CKA, CKD, CKK, CKM, CKO, type Template } from "../cryptoki/index.ts";
+import { PublicKey } from "../tokens/index.ts";
 import {
   type AlgorithmIdentifier,
   type CryptoKey,
@@ -13,7 +13,6 @@ import {
   toArrayBuffer,
 } from "./platform.ts";
 import type { TokenKeyAlgorithm } from "./algorithms.ts";
-import type { StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
 
 /**
@@ -55,9 +54,8 @@ async function agree(
   key: TokenCryptoKey,
   length: number | null,
 ): Promise<Uint8Array> {
-  const stored = TokenCryptoKey.require(key, algorithm, usage);
-  const point = await publicPoint(key.algorithm, memberOf(algorithm, "public"));
-  const secret = await sharedSecret(stored, point);
+  const own = TokenCryptoKey.require(key, algorithm, usage);
+  const secret = await own.deriveSecret(await otherKey(key.algorithm, memberOf(algorithm, "public")));
   try {
     return firstBits(secret, length ?? secret.length * 8);
   } finally {
@@ -66,46 +64,23 @@ async function agree(
 }
 
 /**
- * The other party's point.
+ * The other party's key.
  * @throws {TypeError} if it is not a key.
  * @throws {DOMException} InvalidAccessError if it does not match.
  */
-async function publicPoint(own: TokenKeyAlgorithm, other: unknown): Promise<Uint8Array> {
+async function otherKey(own: TokenKeyAlgorithm, other: unknown): Promise<PublicKey> {
   if (!isCryptoKey(other)) throw new TypeError(`${own.name} needs the other party's key in "public"`);
   if (other.type !== "public") throw refusal("InvalidAccessError", `"public" must be a public key`);
   if (other.algorithm.name !== own.name) throw refusal("InvalidAccessError", `"public" must be a key for ${own.name}`);
   if ("namedCurve" in own && memberOf(other.algorithm, "namedCurve") !== own.namedCurve) {
     throw refusal("InvalidAccessError", `"public" must be a key on ${own.namedCurve}`);
   }
-  return new Uint8Array(await host.subtle.exportKey("raw", other));
+  return new PublicKey(new Uint8Array(await host.subtle.exportKey("spki", other)));
 }
 
 function isCryptoKey(value: unknown): value is CryptoKey {
   return memberOf(value, "type") !== undefined && memberOf(value, "algorithm") !== undefined;
 }
-
-/** The x coordinate; for X25519 the u coordinate. The derived object is destroyed in the session. */
-function sharedSecret(key: StoredKey, point: Uint8Array): Promise<Uint8Array> {
-  const { cryptoki, handle } = key.session;
-  const parameter = { kdf: CKD.NULL, pPublicData: point };
-  return key.use(async (base) => {
-    const secret = await cryptoki.C_DeriveKey(handle, { mechanism: CKM.ECDH1_DERIVE, parameter }, base, SECRET);
-    try {
-      const { [CKA.VALUE]: value } = await cryptoki.C_GetAttributeValue(handle, secret, [CKA.VALUE]);
-      return value;
-    } finally {
-      await cryptoki.C_DestroyObject(handle, secret);
-    }
-  });
-}
-
-const SECRET: Template = {
-  [CKA.CLASS]: CKO.SECRET_KEY,
-  [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
-  [CKA.TOKEN]: false,
-  [CKA.SENSITIVE]: false,
-  [CKA.EXTRACTABLE]: true,
-};
 
 /** Copies the first bits; the unused bits of the last byte are zero. */
 function firstBits(secret: Uint8Array, bits: number): Uint8Array {

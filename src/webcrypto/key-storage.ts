@@ -1,4 +1,5 @@
 import { CKA, CKO } from "../cryptoki/index.ts";
+import { Token, type TokenAccess } from "../tokens/index.ts";
 import {
   type CryptoKey,
   type EcKeyGenParameters,
@@ -6,11 +7,10 @@ import {
   refusing,
   type RsaKeyGenParameters,
 } from "./platform.ts";
-import { findKey, findPublicKey, type FoundKey, hostPublicKey } from "./stored-key.ts";
+import { findKey, findObjects, findPublicKey, type FoundKey, hostPublicKey, knownOf, logIn } from "./found-key.ts";
 import { generateOnToken, type KeyPlace, type TokenKeyPair } from "./generate.ts";
 import { keyAlgorithm, type KeyQuery, keyTemplate, type TokenKeyAlgorithm, usagesOf } from "./algorithms.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
-import type { TokenSession } from "./token-session.ts";
 
 /** A key on the token. */
 export interface KeyEntry {
@@ -28,10 +28,12 @@ export type TokenKeyGenAlgorithm = RsaKeyGenParameters | EcKeyGenParameters | { 
 
 /** The keys on a token. */
 export class KeyStorage {
-  readonly #session: TokenSession;
+  readonly #token: Token;
+  readonly #access: TokenAccess;
 
-  constructor(session: TokenSession) {
-    this.#session = session;
+  constructor(token: Token) {
+    this.#token = token;
+    this.#access = Token.accessOf(token);
   }
 
   /**
@@ -40,15 +42,16 @@ export class KeyStorage {
    */
   list(type?: KeyEntry["type"]): Promise<KeyEntry[]> {
     return refusing(async () => {
-      const session = this.#session;
+      const access = this.#access;
       const types = type === undefined ? (["private", "public"] as const) : [type];
-      if (types.includes("private") && session.pins.canAsk) await session.pins.login();
+      if (types.includes("private")) await logIn(access);
       const entries: KeyEntry[] = [];
       for (const each of types) {
         const objectClass = each === "private" ? CKO.PRIVATE_KEY : CKO.PUBLIC_KEY;
-        for (const object of await session.find({ [CKA.CLASS]: objectClass })) {
-          const { [CKA.ID]: id, [CKA.LABEL]: label } = await session.attributes(object, [CKA.ID, CKA.LABEL]);
-          const uri = (): Promise<string> => session.uri({ class: objectClass, id, label });
+        for (const object of await findObjects(access, { [CKA.CLASS]: objectClass })) {
+          const known = await knownOf(access, object, [CKA.ID, CKA.LABEL]);
+          const { [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "" } = known;
+          const uri = (): Promise<string> => access.run(() => access.uri({ class: objectClass, id, label }));
           entries.push({ type: each, id, label, uri });
         }
       }
@@ -75,8 +78,8 @@ export class KeyStorage {
    */
   publicKey(query: KeyQuery = {}): Promise<CryptoKey> {
     return refusing(async () => {
-      const session = this.#session;
-      const { publicKey, abilities } = await findPublicKey(session, await keyTemplate(query, session.slot, "public"));
+      const access = this.#access;
+      const { publicKey, abilities } = await findPublicKey(access, await keyTemplate(query, access, "public"));
       // With a named algorithm, CKA_VERIFY and CKA_ENCRYPT of the public key are not checked.
       const allowed = query.algorithm === undefined ? abilities : { sign: true, decrypt: true, derive: true };
       return hostPublicKey(publicKey, keyAlgorithm(publicKey, allowed, query.algorithm));
@@ -93,20 +96,20 @@ export class KeyStorage {
   }
 
   /**
-   * Generates a key pair on the token; `extractable` is false. Most tokens need `readWrite` and the PIN. A PIV card
-   * needs its security officer: open with a `session` in which CKU_SO is logged in.
+   * Generates a key pair on the token; `extractable` is false. Most tokens need the PIN. A PIV card needs its
+   * security officer: there open with a `session` in which CKU_SO is logged in.
    * @param algorithm As for subtle.generateKey: `{ name: "ECDSA", namedCurve: "P-256" }`.
    * @throws {DOMException} NotSupportedError, SyntaxError, OperationError.
    */
   generate(algorithm: TokenKeyGenAlgorithm, usages: readonly KeyUsage[], place: KeyPlace = {}): Promise<TokenKeyPair> {
-    return refusing(() => generateOnToken(this.#session, algorithm, usages, place));
+    return refusing(() => generateOnToken(this.#token, algorithm, usages, place));
   }
 
   async #find(query: KeyQuery): Promise<FoundKey> {
-    return findKey(this.#session, await keyTemplate(query, this.#session.slot, "private"));
+    return findKey(this.#access, await keyTemplate(query, this.#access, "private"));
   }
 }
 
-function tokenKey({ stored }: FoundKey, algorithm: TokenKeyAlgorithm): TokenCryptoKey {
-  return new TokenCryptoKey(stored, algorithm, usagesOf(algorithm.name, "privateUsages"));
+function tokenKey({ key }: FoundKey, algorithm: TokenKeyAlgorithm): TokenCryptoKey {
+  return new TokenCryptoKey(key, algorithm, usagesOf(algorithm.name, "privateUsages"));
 }

@@ -1,6 +1,6 @@
 import { fromUtf8, wipe } from "../bytes/index.ts";
-import { digest, digestInfo, hashLength, truncateDigest } from "../crypto/index.ts";
-import { type CK_MECHANISM, CKM, CKZ } from "../cryptoki/index.ts";
+import { hashLength } from "../crypto/index.ts";
+import type { Encryption, SignatureScheme } from "../tokens/index.ts";
 import type { TokenKeyAlgorithm } from "./algorithms.ts";
 import {
   type AlgorithmIdentifier,
@@ -16,14 +16,7 @@ import {
   refusal,
   toArrayBuffer,
 } from "./platform.ts";
-import type { StoredKey } from "./stored-key.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
-
-/** Input and mechanism for the token's signature. */
-interface SignatureJob {
-  readonly mechanism: CK_MECHANISM;
-  readonly input: Uint8Array;
-}
 
 /**
  * Signs with a token's key. The host hashes, so that a long message costs no more exchanges, and the mechanism is one
@@ -34,34 +27,23 @@ export async function sign(
   key: TokenCryptoKey,
   data: BufferSource,
 ): Promise<ArrayBuffer> {
-  const stored = TokenCryptoKey.require(key, algorithm, "sign");
-  const { mechanism, input } = jobFor(key.algorithm, algorithm, copyOf(data));
-  return toArrayBuffer(await stored.sign(mechanism, input));
+  const own = TokenCryptoKey.require(key, algorithm, "sign");
+  return toArrayBuffer(await own.sign(copyOf(data), schemeFor(key.algorithm, algorithm)));
 }
 
-function jobFor(key: TokenKeyAlgorithm, parameters: unknown, message: Uint8Array): SignatureJob {
+function schemeFor(key: TokenKeyAlgorithm, parameters: unknown): SignatureScheme {
   switch (key.name) {
-    case "RSASSA-PKCS1-v1_5": {
-      const { hash } = hashOf(key.hash);
-      return { mechanism: { mechanism: CKM.RSA_PKCS }, input: digestInfo(hash, digest(hash, message)) };
-    }
+    case "RSASSA-PKCS1-v1_5":
+      return { hash: hashOf(key.hash).name };
     case "RSA-PSS": {
-      const { hash, mechanism: hashAlg, mgf } = hashOf(key.hash);
-      const sLen = saltLength(parameters, key.modulusLength, hashLength(hash));
-      return {
-        mechanism: { mechanism: CKM.RSA_PKCS_PSS, parameter: { hashAlg, mgf, sLen } },
-        input: digest(hash, message),
-      };
+      const { hash, name } = hashOf(key.hash);
+      const length = saltLength(parameters, key.modulusLength, hashLength(hash));
+      return { hash: name, padding: "pss", saltLength: length };
     }
-    case "ECDSA": {
-      const { hash } = hashOf(memberOf(parameters, "hash"));
-      return {
-        mechanism: { mechanism: CKM.ECDSA },
-        input: truncateDigest(digest(hash, message), key.namedCurve),
-      };
-    }
+    case "ECDSA":
+      return { hash: hashOf(memberOf(parameters, "hash")).name };
     case "Ed25519":
-      return { mechanism: { mechanism: CKM.EDDSA }, input: message };
+      return {};
     default:
       throw refusal("InvalidAccessError", `${key.name} does not sign`);
   }
@@ -101,18 +83,14 @@ function decryptFor(
   key: TokenCryptoKey,
   data: BufferSource,
 ): Promise<Uint8Array> {
-  const stored: StoredKey = TokenCryptoKey.require(key, algorithm, usage);
-  return stored.decrypt(mechanismFor(key.algorithm, algorithm), copyOf(data));
+  const own = TokenCryptoKey.require(key, algorithm, usage);
+  return own.decrypt(copyOf(data), encryptionFor(key.algorithm, algorithm));
 }
 
-function mechanismFor(key: TokenKeyAlgorithm, parameters: unknown): CK_MECHANISM {
+function encryptionFor(key: TokenKeyAlgorithm, parameters: unknown): Encryption {
   if (key.name !== "RSA-OAEP") throw refusal("InvalidAccessError", `${key.name} does not decrypt`);
-  const { mechanism: hashAlg, mgf } = hashOf(key.hash);
   const label = labelOf(parameters);
-  return {
-    mechanism: CKM.RSA_PKCS_OAEP,
-    parameter: { hashAlg, mgf, source: CKZ.DATA_SPECIFIED, ...(label && { pSourceData: label }) },
-  };
+  return { hash: hashOf(key.hash).name, ...(label && { label }) };
 }
 
 /** The OAEP label, empty if left out. @throws {TypeError} if it is not a BufferSource. */

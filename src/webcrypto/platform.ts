@@ -1,6 +1,7 @@
 import { DataError } from "../bytes/index.ts";
 import type { HashName } from "../crypto/index.ts";
-import { CKG_MGF, CKM, CKR, CryptokiError } from "../cryptoki/index.ts";
+import { CKR, CryptokiError } from "../cryptoki/index.ts";
+import { TokenError } from "../tokens/index.ts";
 
 /**
  * The types of the W3C's Web Cryptography API, taken from the declaration of the program's own `crypto`: Node's, or the
@@ -130,8 +131,28 @@ const NAMES: ReadonlyMap<number, RefusalName> = new Map<number, RefusalName>([
   [CKR.PUBLIC_KEY_INVALID, "DataError"],
 ]);
 
-/** Turns a {@link CryptokiError} into a DOMException with it as cause; returns any other error unchanged. */
+/** The same of the codes of {@link TokenError} that are no return values. */
+const LAYER_NAMES: Readonly<Partial<Record<string, RefusalName>>> = {
+  NO_SERVICE: "NotFoundError",
+  NO_READER: "NotFoundError",
+  NO_CARD: "NotFoundError",
+  NO_TOKEN: "NotFoundError",
+  NO_OBJECT: "NotFoundError",
+  SEVERAL_TOKENS: "DataError",
+  SEVERAL_OBJECTS: "DataError",
+  BAD_INPUT: "DataError",
+  KEY_CANNOT: "InvalidAccessError",
+  NOT_SUPPORTED: "NotSupportedError",
+};
+
+/** Turns an error of the token into a DOMException with it as cause; returns any other error unchanged. */
 function toRefusal(error: unknown): unknown {
+  if (error instanceof TokenError) {
+    const name = LAYER_NAMES[error.code] ?? NAMES.get(error.rv) ?? "OperationError";
+    const { candidates, cause } = error;
+    const message = candidates.length === 0 ? error.message : `${error.message}: ${candidates.join(" and ")}`;
+    return refusal(name, message, cause instanceof CryptokiError ? cause : error);
+  }
   if (error instanceof CryptokiError) {
     return refusal(NAMES.get(error.rv) ?? "OperationError", error.message, error);
   }
@@ -147,19 +168,17 @@ export async function refusing<T>(work: () => T | Promise<T>): Promise<T> {
   }
 }
 
-/** A hash by the names of WebCrypto, of the host and of PKCS#11. */
+/** A hash by the names of WebCrypto and of the host. */
 export interface Hash {
-  readonly name: string;
+  readonly name: "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
   readonly hash: HashName;
-  readonly mechanism: number;
-  readonly mgf: number;
 }
 
 const HASHES: readonly Hash[] = [
-  { name: "SHA-1", hash: "sha1", mechanism: CKM.SHA_1, mgf: CKG_MGF.MGF1_SHA1 },
-  { name: "SHA-256", hash: "sha256", mechanism: CKM.SHA256, mgf: CKG_MGF.MGF1_SHA256 },
-  { name: "SHA-384", hash: "sha384", mechanism: CKM.SHA384, mgf: CKG_MGF.MGF1_SHA384 },
-  { name: "SHA-512", hash: "sha512", mechanism: CKM.SHA512, mgf: CKG_MGF.MGF1_SHA512 },
+  { name: "SHA-1", hash: "sha1" },
+  { name: "SHA-256", hash: "sha256" },
+  { name: "SHA-384", hash: "sha384" },
+  { name: "SHA-512", hash: "sha512" },
 ];
 
 /**

@@ -17,22 +17,22 @@ import {
   type SecretKeyGenParameters,
   type SubtleCrypto,
 } from "./platform.ts";
+import type { Token } from "../tokens/index.ts";
 import { decrypt, sign, unwrapKey } from "./operations.ts";
 import { deriveBits, deriveKey } from "./derive.ts";
 import { generateOnToken, type KeyPlace } from "./generate.ts";
 import { TokenCryptoKey } from "./token-crypto-key.ts";
-import type { TokenSession } from "./token-session.ts";
 
 /**
  * The operations of the Web Cryptography API (section 14.3): the token performs those with its keys, the host all
  * others. Errors are DOMExceptions with the W3C's names; the token's error is their `cause`.
  */
 export class TokenSubtle implements SubtleCrypto {
-  readonly #session: TokenSession;
+  readonly #token: Token;
 
-  /** @param session Where generateKey makes keys whose algorithm has a `token`: true, or `{ id, label }`. */
-  constructor(session: TokenSession) {
-    this.#session = session;
+  /** @param token Where generateKey makes keys whose algorithm has a `token`: true, or `{ id, label }`. */
+  constructor(token: Token) {
+    this.#token = token;
   }
 
   sign(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer> {
@@ -114,7 +114,7 @@ export class TokenSubtle implements SubtleCrypto {
       const place = memberOf(algorithm, "token");
       if (place === undefined || place === false) return hostSubtle.generateKey(algorithm, extractable, keyUsages);
       if (extractable) throw refusal("NotSupportedError", "a private key on a token is not extractable");
-      return generateOnToken(this.#session, algorithm, keyUsages, placeIn(place));
+      return generateOnToken(this.#token, algorithm, keyUsages, placeIn(place));
     });
   }
 
@@ -174,7 +174,12 @@ export class TokenSubtle implements SubtleCrypto {
 function placeIn(token: unknown): KeyPlace {
   const id = memberOf(token, "id");
   const label = memberOf(token, "label");
-  return { ...(id !== undefined && { id: copyOf(id, "the id") }), ...(typeof label === "string" && { label }) };
+  const replace = memberOf(token, "replace");
+  return {
+    ...(id !== undefined && { id: copyOf(id, "the id") }),
+    ...(typeof label === "string" && { label }),
+    ...(replace === true && { replace }),
+  };
 }
 
 /** @throws {DOMException} InvalidAccessError for a token's key, which is private and never leaves the token. */

@@ -1,6 +1,6 @@
+import type { Key } from "../tokens/index.ts";
 import { type KeyUsage, refusal } from "./platform.ts";
 import { algorithmNamed, type TokenKeyAlgorithm } from "./algorithms.ts";
-import type { StoredKey } from "./stored-key.ts";
 
 /**
  * A private key that stays on its token, as a CryptoKey for one algorithm. One key of the card may be several of these.
@@ -12,13 +12,13 @@ export class TokenCryptoKey {
   readonly extractable = false;
   readonly algorithm: TokenKeyAlgorithm;
   readonly usages: KeyUsage[];
-  readonly #stored: StoredKey;
+  readonly #key: Key;
 
   /** @internal */
-  constructor(stored: StoredKey, algorithm: TokenKeyAlgorithm, usages: readonly KeyUsage[]) {
+  constructor(key: Key, algorithm: TokenKeyAlgorithm, usages: readonly KeyUsage[]) {
     this.algorithm = algorithm;
     this.usages = [...usages];
-    this.#stored = stored;
+    this.#key = key;
   }
 
   /** The same as for the host's keys, because libraries check it. */
@@ -29,12 +29,12 @@ export class TokenCryptoKey {
    * @throws {DOMException} NotSupportedError for an unknown algorithm; InvalidAccessError otherwise.
    * @internal
    */
-  static require(key: TokenCryptoKey, algorithm: unknown, usage: KeyUsage): StoredKey {
+  static require(key: TokenCryptoKey, algorithm: unknown, usage: KeyUsage): Key {
     const name = algorithmNamed(algorithm);
     if (name !== key.algorithm.name) {
       throw refusal("InvalidAccessError", `the key works with ${key.algorithm.name}`);
     }
     if (!key.usages.includes(usage)) throw refusal("InvalidAccessError", `the key does not allow "${usage}"`);
-    return key.#stored;
+    return key.#key;
   }
 }

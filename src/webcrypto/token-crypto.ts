@@ -1,8 +1,8 @@
-import { CKF_SESSION, type CryptokiFunctions } from "../cryptoki/index.ts";
+import type { CK_SESSION_HANDLE, CK_SLOT_ID, CryptokiFunctions } from "../cryptoki/index.ts";
+import { openTokens, type PinSource, type Token, type TokenSource } from "../tokens/index.ts";
 import { CertificateStorage } from "./certificate-storage.ts";
 import { type Crypto, type CryptoKeyConstructor, host, refusing, type SubtleCrypto } from "./platform.ts";
 import { KeyStorage } from "./key-storage.ts";
-import { findSlot, type PinSource, Slot, TokenSession } from "./token-session.ts";
 import { TokenSubtle } from "./subtle.ts";
 
 /** Options: the token to use, and how to get its PIN. */
@@ -12,16 +12,14 @@ export interface TokenCryptoOptions {
   /** A PKCS #11 URI (RFC 7512) that matches one token. Default, without `slot` and `session`: the only token. */
   readonly token?: string;
   /** The slot with the token. */
-  readonly slot?: number;
-  /** An open session, which stays open afterwards. Do not use it for other operations meanwhile. */
-  readonly session?: number;
+  readonly slot?: CK_SLOT_ID;
+  /** An open session with the token, which stays open afterwards: its login is the application's, and holds here. */
+  readonly session?: CK_SESSION_HANDLE;
   /**
    * Called when an operation needs the user's PIN. Without it only public objects, and those of a login made elsewhere,
    * can be used.
    */
   readonly pin?: PinSource;
-  /** Opens a read/write session, for storing certificates and generating keys. */
-  readonly readWrite?: boolean;
 }
 
 /**
@@ -40,34 +38,39 @@ export class TokenCrypto implements AsyncDisposable {
   readonly keyStorage: KeyStorage;
   /** The certificates on the token. */
   readonly certStorage: CertificateStorage;
-  readonly #session: TokenSession;
-  readonly #ownsSession: boolean;
+  readonly #token: Token;
+  /** What the token was opened with, if that was done here. */
+  readonly #source: TokenSource | undefined;
 
-  private constructor(session: TokenSession, ownsSession: boolean) {
-    this.#session = session;
-    this.#ownsSession = ownsSession;
-    this.subtle = new TokenSubtle(session);
-    this.keyStorage = new KeyStorage(session);
-    this.certStorage = new CertificateStorage(session, this.keyStorage);
+  private constructor(token: Token, source?: TokenSource) {
+    this.#token = token;
+    this.#source = source;
+    this.subtle = new TokenSubtle(token);
+    this.keyStorage = new KeyStorage(token);
+    this.certStorage = new CertificateStorage(token, this.keyStorage);
+  }
+
+  /** The API over a token that is open, with its login. @internal */
+  static of(token: Token): TokenCrypto {
+    return new TokenCrypto(token);
   }
 
   /**
-   * Opens a session with a token. Asks for the PIN only when an operation needs it.
+   * Opens a token. Asks for the PIN only when an operation needs it.
    * @throws {DOMException} NotFoundError, DataError: no token matches, or several do; OperationError with the
    *   CryptokiError as cause.
    */
   static open(options: TokenCryptoOptions): Promise<TokenCrypto> {
     return refusing(async () => {
-      const { cryptoki, session, pin, readWrite = false } = options;
-      if (session !== undefined) {
-        const { slotID } = await cryptoki.C_GetSessionInfo(session);
-        return new TokenCrypto(new TokenSession(cryptoki, session, new Slot(cryptoki, slotID), pin), false);
+      const { cryptoki, session, pin } = options;
+      const source = await openTokens({ cryptoki, ...(pin && { pin }) });
+      try {
+        const slot = session === undefined ? options.slot : (await cryptoki.C_GetSessionInfo(session)).slotID;
+        return new TokenCrypto(await source.token(slot === undefined ? options.token : { slot }), source);
+      } catch (error) {
+        await source.close();
+        throw error;
       }
-      const slot =
-        options.slot === undefined ? await findSlot(cryptoki, options.token) : new Slot(cryptoki, options.slot);
-      const flags = CKF_SESSION.SERIAL_SESSION | (readWrite ? CKF_SESSION.RW_SESSION : 0);
-      const handle = await cryptoki.C_OpenSession(slot.id, flags);
-      return new TokenCrypto(new TokenSession(cryptoki, handle, slot, pin), true);
     });
   }
 
@@ -77,10 +80,7 @@ export class TokenCrypto implements AsyncDisposable {
    * @throws {DOMException} OperationError, with CKR_PIN_INCORRECT or CKR_PIN_LOCKED as its cause.
    */
   login(): Promise<void> {
-    return refusing(() => {
-      this.#session.pins.forgive();
-      return this.#session.pins.login();
-    });
+    return refusing(() => this.#token.login());
   }
 
   /**
@@ -88,9 +88,7 @@ export class TokenCrypto implements AsyncDisposable {
    * it.
    */
   logout(): Promise<void> {
-    return refusing(async () => {
-      if (await this.#session.pins.isLoggedIn()) await this.#session.cryptoki.C_Logout(this.#session.handle);
-    });
+    return refusing(() => this.#token.logout());
   }
 
   /** As the host's, but keys on the token are {@link TokenCryptoKey}s. */
@@ -104,9 +102,8 @@ export class TokenCrypto implements AsyncDisposable {
     return host.randomUUID();
   }
 
-  /** Closes the session if it was opened here; with the last session of the token its login ends. */
+  /** Closes the token if it was opened here; with its sessions the login ends. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // The sessions of a removed card are closed already.
-    if (this.#ownsSession) await this.#session.cryptoki.C_CloseSession(this.#session.handle).catch(() => undefined);
+    await this.#source?.close();
   }
 }

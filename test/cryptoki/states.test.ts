@@ -251,6 +251,8 @@ const WRITERS: Readonly<Record<string, { readonly expected: string; readonly giv
   // "... from a session in any other state [than R/W SO] fails with error CKR_USER_NOT_LOGGED_IN."
   C_InitPIN: { expected: "USER_NOT_LOGGED_IN", given: () => ({}) },
   C_UnlockPIN: { expected: "SESSION_READ_ONLY", given: () => ({}) },
+  C_SetPUK: { expected: "SESSION_READ_ONLY", given: () => ({}) },
+  C_DestroyPrivateKey: { expected: "SESSION_READ_ONLY", given: ({ rsaPublic }) => ({ object: rsaPublic }) },
   C_UnlockWithResponse: { expected: "SESSION_READ_ONLY", given: () => ({}) },
 };
 

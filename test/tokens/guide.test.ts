@@ -22,7 +22,8 @@ test("docs/guides/tokens.md, as it stands", async () => {
       `import { VirtualPivCard } from "cryptoki/virtual";
        import { generateKeyPairSync } from "node:crypto";
        const [rsa, ec] = [generateKeyPairSync("rsa", { modulusLength: 2048 }), generateKeyPairSync("ec", { namedCurve: "P-256" })];
-       const card = await VirtualPivCard.create({ pin: "123456", keys: { "9a": rsa, "9c": ec, "9d": ec, "9e": ec } });
+       const card = await VirtualPivCard.create({ yubico: true, pin: "123456", keys: { "9a": rsa, "9c": ec, "9d": ec, "9e": ec } });
+       function askForManagementKey() { return "010203040506070801020304050607080102030405060708"; }
        function askForPin(_purpose: string, _again: boolean) { return "123456"; }
        ${onCard}`,
     );
@@ -36,6 +37,7 @@ test("docs/guides/tokens.md, as it stands", async () => {
         "secret: 32 bytes",
         ...["page: 64 bytes", "page: 64 bytes", "page: 64 bytes"],
         ...["certificate", "certificate", "certificate", "certificate"],
+        "made: generated 1",
         "change: inserted",
         "",
       ].join("\n"),

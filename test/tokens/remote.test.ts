@@ -48,3 +48,28 @@ test("close ends a wait for changes at a server", async () => {
 test("a server that is not there is a TokenError", async () => {
   await expect(openTokens({ server: "unix:path=/nonexistent/p11" })).rejects.toMatchObject({ name: "TokenError" });
 });
+
+test("a token of a server is written, as user and as security officer, and tells what a key is", async () => {
+  await using rig = await ServerRig.start(await testCard({ yubico: true }));
+  await using cards = await openTokens({ server: rig.address, pin: () => "123456" });
+  const token = await cards.token();
+  const { made, attestation } = await (async () => {
+    await using officer = await token.asOfficer("010203040506070801020304050607080102030405060708");
+    const made = await officer.keys.generate({ reference: "9e", type: "ec", curve: "P-256", replace: true });
+    expect(await made.policy()).toEqual({ pin: "never", touch: "never", origin: "generated" });
+    const attestation = await made.attest();
+    const old = await token.certificates.get({ reference: "9a" });
+    await expect(officer.certificates.add(old)).rejects.toMatchObject({ code: "OBJECT_EXISTS" });
+    await officer.certificates.add(old, { replace: true });
+    // p11-kit's protocol has no place for this driver's functions.
+    await expect(officer.keys.delete(await token.keys.get({ reference: "9a" }))).rejects.toMatchObject({
+      code: "CKR_FUNCTION_NOT_SUPPORTED",
+    });
+    return { made, attestation };
+  })();
+  expect(await (await made.publicKey()).verify(DATA, await made.sign(DATA))).toBe(true);
+  expect([attestation.certificate, ...attestation.chain].every((der) => der[0] === 0x30)).toBe(true);
+  await expect(token.changePuk({ old: "12345678", new: "87654321" })).rejects.toMatchObject({
+    code: "CKR_FUNCTION_NOT_SUPPORTED",
+  });
+});

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { CKA, CKF, CKM, CKO, CKU } from "../../src/cryptoki/index.ts";
 import { SCARD_DISPOSITION } from "../../src/pcsc/index.ts";
@@ -71,29 +71,6 @@ describe("the PIN", () => {
     expect(made.commands.filter(isVerify)).toHaveLength(2);
     await crypto.login();
     expect((await crypto.subtle.sign(ECDSA, key, MESSAGE)).byteLength).toBe(64);
-  });
-
-  test("that is being asked for is not given to the card once another one was refused", async () => {
-    await using made = await rig(await testCard());
-    const answers = [PIN, "654321"];
-    const meanwhile: unknown[] = [];
-    const login = jest.spyOn(made.cryptoki, "C_Login");
-    await using crypto: TokenCrypto = await TokenCrypto.open({
-      cryptoki: made.cryptoki,
-      pin: async ({ purpose }) => {
-        if (purpose === "login") return answers.shift() ?? PIN;
-        // The user still types when a login elsewhere in the program gets a wrong PIN.
-        await crypto.logout();
-        await crypto.login().catch((error: unknown) => meanwhile.push(error));
-        return "111111";
-      },
-    });
-    const key = await crypto.keyStorage.privateKey({ id: id(2) });
-    const refused = exception("OperationError", "PIN_INCORRECT");
-    await expect(crypto.subtle.sign(ECDSA, key, MESSAGE)).rejects.toMatchObject(refused);
-    expect(meanwhile).toMatchObject([refused]);
-    expect(login.mock.calls.map(([, user]) => user)).toEqual([CKU.USER, CKU.USER]);
-    expect(made.commands.filter(isVerify)).toHaveLength(2);
   });
 
   test("can be declined, which fails what wanted it and nothing later", async () => {

@@ -1,5 +1,5 @@
 import { CKA } from "../constants/cka.ts";
-import { CKA_YUBICO } from "../constants/ck.ts";
+import { CKA_CRYPTOKI, CKA_YUBICO } from "../constants/ck.ts";
 
 /** The type of a value of each kind. Widths and padding of C are the business of the code that speaks to C. */
 export interface KindTypes {
@@ -108,7 +108,8 @@ const KINDS = {
   [CKA.ALLOWED_MECHANISMS]: "mechanisms",
   [CKA_YUBICO.TOUCH_POLICY]: "number",
   [CKA_YUBICO.PIN_POLICY]: "number",
-} as const satisfies Partial<Record<CKA | CKA_YUBICO, AttributeKind>>;
+  [CKA_CRYPTOKI.ORIGIN]: "number",
+} as const satisfies Partial<Record<CKA | CKA_YUBICO | CKA_CRYPTOKI, AttributeKind>>;
 
 /** The kinds by the numbers of the attributes. */
 export type Kinds = typeof KINDS;

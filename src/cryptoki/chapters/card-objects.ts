@@ -2,6 +2,7 @@ import { equalBytes, wipe } from "../../bytes/index.ts";
 import {
   type CardObject,
   type CardToken,
+  LoginRequiredError,
   type NewCardObject,
   ObjectGoneError,
   UnsupportedError,
@@ -157,7 +158,7 @@ export async function changeOnCard(
 export async function destroyOnCard(
   application: Application,
   { token }: Session,
-  { card }: StoredObject,
+  { card }: Pick<StoredObject, "card">,
   signal?: AbortSignal,
 ): Promise<void> {
   if (!card) throw new CryptokiError(CKR.ACTION_PROHIBITED, "this object is built in and cannot be destroyed");
@@ -172,6 +173,25 @@ export async function destroyOnCard(
   await unlessGone(token, card, destroyed, signal);
   token.copies.ended(card.reference);
   await renewKin(token, card);
+}
+
+/** C_DestroyPrivateKey: as {@link destroyOnCard}, of the private key that belongs to a public key of the card. */
+export async function destroyPrivateHalf(
+  application: Application,
+  session: Session,
+  { card, key }: StoredObject,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (card?.class !== "public-key" || key?.class !== "public") {
+    throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "a public key of the card names its private key");
+  }
+  for (const object of await session.token.cardToken.objects(["private-key"])) {
+    if (object.class !== "private-key" || !equalBytes(object.id, card.id)) continue;
+    if (!(await object.isPresent({ explicitlyRequested: true }))) continue;
+    if (object.destroyable !== true) throw new CryptokiError(CKR.ACTION_PROHIBITED);
+    return destroyOnCard(application, session, { card: object }, signal);
+  }
+  throw new CryptokiError(CKR.KEY_HANDLE_INVALID, "the card has no private key for this public key");
 }
 
 /** Ends the handles of an object that another program has deleted from the card. */
@@ -228,10 +248,8 @@ export function requireWriter(application: Application, token: Token): void {
   const { changedBy: user = "so" } = token.cardToken;
   if (user === null || application.logins.userOf(token) === user) return;
   const who = user === "so" ? "its security officer" : "its user";
-  throw new CryptokiError(
-    CKR.USER_NOT_LOGGED_IN,
-    `the card needs ${who} logged in for changes: C_Login with CKU.${user.toUpperCase()}`,
-  );
+  const message = `the card needs ${who} logged in for changes: C_Login with CKU.${user.toUpperCase()}`;
+  throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, message, { cause: new LoginRequiredError(message, { user }) });
 }
 
 /**

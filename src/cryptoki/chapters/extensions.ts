@@ -7,14 +7,16 @@ import { cancelled, CryptokiError } from "../errors.ts";
 import {
   reinitialize,
   resetToken,
+  setPuk,
   unlockBegin,
   unlockGetChallenge,
   unlockPin,
   unlockWithResponse,
 } from "./pin-management.ts";
+import { destroyPrivateKey } from "./object-changes.ts";
 import { hasNewEvent } from "./slots.ts";
 import type { Pin } from "../arguments.ts";
-import type { CK_MECHANISM_TYPE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
+import type { CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
 import type { CK_TRACE_CALLBACK } from "../trace/tracer.ts";
 import { type Chapter, type Module, SLOT, SESSION } from "../chapter.ts";
 
@@ -90,8 +92,24 @@ export interface ExtensionFunctions {
   C_UnlockPIN(session: CK_SESSION_HANDLE, puk: Pin, pin: Pin, options?: CallOptions): Promise<void>;
 
   /**
+   * Changes the PUK. Needs a read/write session, and no login.
+   * @throws {CryptokiError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the old PUK, with its tries left in the cause (`PinError`);
+   *   CKR_PIN_LEN_RANGE and CKR_PIN_INVALID of the new one, before the card sees either.
+   */
+  C_SetPUK(session: CK_SESSION_HANDLE, oldPuk: Pin, newPuk: Pin, options?: CallOptions): Promise<void>;
+
+  /**
+   * Deletes a private key of the card. The security officer, who must be logged in on a PIV card, sees no private keys; the public key
+   * names it. Needs a read/write session.
+   * @throws {CryptokiError} CKR_KEY_HANDLE_INVALID unless the handle is of a public key of the card that has a private key;
+   *   CKR_ACTION_PROHIBITED if the card deletes no keys; CKR_USER_NOT_LOGGED_IN.
+   */
+  C_DestroyPrivateKey(session: CK_SESSION_HANDLE, publicKey: CK_OBJECT_HANDLE, options?: CallOptions): Promise<void>;
+
+  /**
    * Reinitialises a token by its user, where C_InitToken needs the security officer: its objects are deleted, and the user's
    * PIN stays. No application may have a session with it.
+   * @param pin Null for a card that is reset without a PIN: a YubiKey.
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_PIN_INCORRECT and CKR_PIN_LOCKED for `pin`, with the tries left in the
    *   cause; CKR_FUNCTION_NOT_SUPPORTED if the card does not support it.
    */
@@ -214,6 +232,8 @@ function addEngine(application: Application, mechanism: number | null, engine: C
   application.engines.set(mechanism, engine ?? undefined);
 }
 
+const PUBLIC_KEY = ["hPublicKey", "object"] as const;
+
 export const EXTENSIONS: Chapter<ExtensionFunctions> = {
   title: "Extensions",
   source: "Net iD PKCS#11 extensions, Pointsharp",
@@ -256,6 +276,13 @@ export const EXTENSIONS: Chapter<ExtensionFunctions> = {
       result: "none",
       body: unlockPin,
     },
+    C_SetPUK: {
+      state: "card",
+      parameters: [SESSION, ["pOldPuk", "pin"], ["pNewPuk", "pin"]],
+      result: "none",
+      body: setPuk,
+    },
+    C_DestroyPrivateKey: { state: "card", parameters: [SESSION, PUBLIC_KEY], result: "none", body: destroyPrivateKey },
     C_ResetToken: {
       state: "card",
       parameters: [SLOT, ["pPin", "pin"]],

@@ -25,7 +25,15 @@ import { TOKEN_LABEL, UPDATE_COUNT } from "../objects/built-in.ts";
 import { softwareObject } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
-import { change, changeOnCard, destroyOnCard, orDoubt, requireReadWrite, writeOnCard } from "./card-objects.ts";
+import {
+  change,
+  changeOnCard,
+  destroyOnCard,
+  destroyPrivateHalf,
+  orDoubt,
+  requireReadWrite,
+  writeOnCard,
+} from "./card-objects.ts";
 
 /**
  * An object that the caller may use: a visible one, or one that it has just created, which an officer may not see
@@ -147,6 +155,23 @@ export function destroyObject(
       requirePermission(object, CKA.DESTROYABLE);
       if (object.owner) application.objects.destroy(object);
       else await destroyOnCard(application, session, object, signal);
+    },
+    signal,
+  );
+}
+
+export function destroyPrivateKey(
+  application: Application,
+  sessionHandle: number,
+  publicKey: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    sessionHandle,
+    (session) => {
+      const object = objectIn(application, session, publicKey);
+      requireReadWrite(session);
+      return destroyPrivateHalf(application, session, object, signal);
     },
     signal,
   );

@@ -124,6 +124,27 @@ async function change(token: Token, role: PinRole, oldPin: Pin, newPin: Pin, sig
   await token.logoutIfUnused().catch(() => undefined);
 }
 
+/** Changes the PUK, which no login comes before. */
+export function setPuk(
+  application: Application,
+  handle: number,
+  oldPuk: Pin,
+  newPuk: Pin,
+  signal?: AbortSignal,
+): Promise<void> {
+  return application.inSession(
+    handle,
+    (session) => {
+      requirePin(oldPuk, "the old PUK");
+      requirePin(newPuk, "the new PUK");
+      requireReadWrite(session);
+      const { token } = session;
+      return token.loginQueue.run(() => change(token, "puk", oldPuk, newPuk, signal), signal);
+    },
+    signal,
+  );
+}
+
 /** Unblocks the user's PIN with the PUK, and sets it. */
 export function unlockPin(
   application: Application,
@@ -193,9 +214,15 @@ export function resetToken(application: Application, slotID: number, pin: Pin, s
       requirePin(pin);
       requireNoSession(application, token);
       const { cardToken } = token;
-      if (!cardToken.resetToken) throw await unsupportedError(token, "this card's user has no way to reset it");
-      await renewing(application, token, () =>
-        withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal })),
+      const erase = pin === null ? cardToken.erase?.bind(cardToken) : undefined;
+      if (!erase && !cardToken.resetToken)
+        throw await unsupportedError(token, "this card's user has no way to reset it");
+      await renewing(
+        application,
+        token,
+        () =>
+          erase?.({ signal }) ??
+          withPin(pin, async (copy) => cardToken.resetToken?.(copy, application.variables, { signal })),
       );
     },
     signal,

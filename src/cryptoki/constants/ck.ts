@@ -90,6 +90,18 @@ export const CKA_YUBICO = {
 } as const;
 export type CKA_YUBICO = (typeof CKA_YUBICO)[keyof typeof CKA_YUBICO];
 
+/** Attributes of this driver's own. */
+export const CKA_CRYPTOKI = {
+  /**
+   * Of both keys of a pair: what proves that the card made it. X.509 certificates, DER, one after the other: the attestation, and
+   * that of the key which signed it. CKR_ATTRIBUTE_TYPE_INVALID if the card attests no keys, or not this one.
+   */
+  ATTESTATION: 0xc3525901,
+  /** Of both keys of a pair, a number: 1 if the card made it, 2 if it was brought there. Cards that do not tell have none. */
+  ORIGIN: 0xc3525902,
+} as const;
+export type CKA_CRYPTOKI = (typeof CKA_CRYPTOKI)[keyof typeof CKA_CRYPTOKI];
+
 /** Certificate types, CKA_CERTIFICATE_TYPE. */
 export const CKC = {
   X_509: 0x0,

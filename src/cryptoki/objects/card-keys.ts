@@ -56,6 +56,9 @@ const KEY_TYPES: Readonly<Record<PublicKey["type"], number>> = {
   montgomery: CKK.EC_MONTGOMERY,
 };
 
+/** Attributes that the standard does not have, by their numbers; read on request. */
+export type VendorSources = Readonly<Record<string, () => Promise<number | Uint8Array | undefined>>>;
+
 /** The attributes common to all objects on a card. */
 export function storageAttributes(object: CardObject): AttributeSources {
   return {
@@ -72,10 +75,14 @@ export function storageAttributes(object: CardObject): AttributeSources {
 /** An object that can be read completely can be copied: a private key cannot. */
 const COPYABLE: ReadonlySet<CardObject["class"]> = new Set(["certificate", "public-key", "data"]);
 
-/** A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects). */
+/**
+ * A public key (PKCS#11 3.1, public key objects; RSA and elliptic curve public key objects).
+ * @param about Attributes that the standard does not have.
+ */
 export function publicKeyObject(
   object: CardPublicKey,
   allowedMechanisms: AllowedMechanisms,
+  about: VendorSources,
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = memoizeAsync(() => object.publicKey());
   const key = memoizeAsync(async () => parsePublicKey(await info()));
@@ -83,6 +90,7 @@ export function publicKeyObject(
   return {
     key: { class: "public", publicKey: key },
     attributes: {
+      ...about,
       ...storageAttributes(object),
       ...keyAttributes(object, info, key),
       [CKA.CLASS]: CKO.PUBLIC_KEY,
@@ -201,11 +209,13 @@ async function elliptic(key: () => Promise<PublicKey>): Promise<Exclude<PublicKe
 
 /**
  * A private key of a card (PKCS#11 3.1, private key objects; RSA and elliptic curve private key objects).
+ * @param about Attributes that the standard does not have.
  * @param card Computes with it.
  */
 export function privateKeyObject(
   object: CardPrivateKey,
   allowedMechanisms: AllowedMechanisms,
+  about: VendorSources,
   card: Pick<PrivateKey, "use" | "authenticate">,
 ): Pick<ObjectContents, "attributes" | "key"> {
   const info = memoizeAsync(() => object.publicKey());
@@ -250,6 +260,7 @@ export function privateKeyObject(
       [CKA.UNWRAP_TEMPLATE]: {},
       [CKA.DERIVE_TEMPLATE]: {},
       [CKA.ALWAYS_AUTHENTICATE]: () => Promise.resolve(object.alwaysAuthenticate),
+      ...about,
       ...Object.fromEntries(object.vendorAttributes ?? []),
       [CKA.PRIVATE_EXPONENT]: rsaSecret,
       [CKA.PRIME_1]: rsaSecret,

@@ -1,16 +1,26 @@
 import { type Certificate, derOid, parseCertificate } from "../../asn1/index.ts";
 import { type CallOptions, memoizeAsync } from "../../async/index.ts";
-import { DataError, equalBytes } from "../../bytes/index.ts";
-import type { CardCertificate, CardData, CardObject, CardPrivateKey, CardToken, KeyUsage } from "../../card/index.ts";
+import { concat, DataError, equalBytes } from "../../bytes/index.ts";
+import {
+  type CardCertificate,
+  type CardData,
+  type CardObject,
+  type CardPrivateKey,
+  type CardPublicKey,
+  type CardToken,
+  type KeyAttestation,
+  type KeyUsage,
+  UnsupportedError,
+} from "../../card/index.ts";
 import { digest } from "../../crypto/index.ts";
-import { CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN, CKC, CKO } from "../constants/ck.ts";
+import { CKA_CRYPTOKI, CK_CERTIFICATE_CATEGORY, CK_SECURITY_DOMAIN, CKC, CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import { type KeyKind, offeredForKey } from "../mechanisms/availability.ts";
 import type { Token } from "../slots/token.ts";
-import { privateKeyObject, publicKeyObject, storageAttributes } from "./card-keys.ts";
+import { privateKeyObject, publicKeyObject, storageAttributes, type VendorSources } from "./card-keys.ts";
 import type { ObjectContents, ObjectLife, PrivateKey } from "./object-copy.ts";
 
 /**
@@ -124,11 +134,67 @@ function contentsOf(
     case "certificate":
       return certificateObject(object, () => cardToken.objects(["private-key"]));
     case "public-key":
-      return publicKeyObject(object, allowedMechanisms);
-    case "private-key":
-      return privateKeyObject(object, allowedMechanisms, cardKey(object, cardToken, life));
+      return publicKeyObject(
+        object,
+        allowedMechanisms,
+        aboutKey(cardToken, () => privateHalf(cardToken, object)),
+      );
+    case "private-key": {
+      const about = aboutKey(cardToken, () => Promise.resolve(object));
+      return privateKeyObject(object, allowedMechanisms, about, cardKey(object, cardToken, life));
+    }
     case "data":
       return dataObject(object);
+  }
+}
+
+async function privateHalf(cardToken: CardToken, { id }: CardPublicKey): Promise<CardPrivateKey | undefined> {
+  if (id.length === 0) return undefined;
+  for (const object of await cardToken.objects(["private-key"])) {
+    if (object.class === "private-key" && equalBytes(object.id, id)) return object;
+  }
+  return undefined;
+}
+
+/**
+ * What a card tells of a private key and PKCS#11 has no attribute for. The public half shows it too: before a login, and to the security
+ * officer.
+ */
+function aboutKey(cardToken: CardToken, privateKey: () => Promise<CardPrivateKey | undefined>): VendorSources {
+  const attest = cardToken.attestKey?.bind(cardToken);
+  const told = async (type: number): Promise<number | undefined> =>
+    (await privateKey())?.vendorAttributes?.get(type)?.();
+  const policies = [...(cardToken.newKeyAttributes ?? [])];
+  return {
+    ...Object.fromEntries(policies.map((type) => [type, (): Promise<number | undefined> => told(type)])),
+    ...(policies.length > 0 && { [CKA_CRYPTOKI.ORIGIN]: async () => originOf(await privateKey(), policies) }),
+    ...(attest && {
+      [CKA_CRYPTOKI.ATTESTATION]: async () => {
+        const key = await privateKey();
+        return key && (await attestation(() => attest(key)));
+      },
+    }),
+  };
+}
+
+/** A card that tells of no policies may not tell where a key comes from either. */
+async function originOf(key: CardPrivateKey | undefined, policies: readonly number[]): Promise<number | undefined> {
+  if (!key) return undefined;
+  if (typeof key.local === "function" ? await key.local() : key.local) return ORIGIN.GENERATED;
+  for (const type of policies) if ((await key.vendorAttributes?.get(type)?.()) !== undefined) return ORIGIN.IMPORTED;
+  return undefined;
+}
+
+/** Values of {@link CKA_CRYPTOKI}.ORIGIN. */
+const ORIGIN = { GENERATED: 1, IMPORTED: 2 } as const;
+
+async function attestation(attest: () => Promise<KeyAttestation>): Promise<Uint8Array | undefined> {
+  try {
+    const { certificate, chain } = await attest();
+    return concat(certificate, ...chain);
+  } catch (error) {
+    if (error instanceof UnsupportedError) return undefined;
+    throw error;
   }
 }
 

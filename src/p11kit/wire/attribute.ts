@@ -1,5 +1,5 @@
 import { ByteReader, DataError } from "../../bytes/index.ts";
-import { type AttributeValue, CKA, CKR, CryptokiError, type Template } from "../../cryptoki/index.ts";
+import { type AttributeList, type AttributeValue, CKA, CKR, CryptokiError, type Template } from "../../cryptoki/index.ts";
 import {
   ATTRIBUTE_LENGTH,
   attributeForm,
@@ -173,18 +173,21 @@ function toTemplate(attributes: readonly WireAttribute[]): Template {
 const shownTemplate = (attributes: readonly WireAttribute[]): Template =>
   Object.fromEntries(attributes.flatMap(({ type, value }) => (value === undefined ? [] : [[type, value]])));
 
-/** `aA` of a request: a template. */
+/** `aA` of a request: a template, as an object or as a list. */
 export const TEMPLATE: Field<Template> = {
   signature: "aA",
   write: (out, template, dialect) => {
-    const attributes = Object.entries(template as Readonly<Record<string, AttributeValue>>);
+    const given: Template | AttributeList = template;
+    const attributes = Array.isArray(given)
+      ? (given as AttributeList)
+      : Object.entries(given as Readonly<Record<string, AttributeValue>>);
     out.u32(attributes.length);
     for (const [type, value] of attributes) writeAttribute(out, typeNumber(type), value, dialect);
   },
   read: (from, dialect) => toTemplate(readAttributes(from, { dialect, strict: true, depth: 0 })),
 };
 
-function typeNumber(text: string): number {
+function typeNumber(text: string | number): number {
   const type = Number(text);
   if (Number.isInteger(type) && type >= 0 && type <= 0xffffffff) return type;
   throw new CryptokiError(CKR.ARGUMENTS_BAD, `"${text}" is not an attribute; write [CKA.ID]: bytes`);

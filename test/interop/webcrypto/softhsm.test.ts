@@ -22,7 +22,6 @@ describe("a token of SoftHSM, behind p11-kit", () => {
     crypto = await TokenCrypto.open({
       cryptoki: module,
       token: "pkcs11:token=token%20of%20SoftHSM",
-      readWrite: true,
       pin: ({ purpose }) => {
         asked.push(purpose);
         return PIN;
