@@ -10,8 +10,10 @@ import { isPkcs12Password, openPkcs12, parsePkcs12, readEncryptedPrivateKey } fr
 export interface KeyFile {
   /** The caller wipes it. */
   readonly key: HostPrivateKey;
-  /** X.509, DER: the key's own first, the others as they stand in the file. */
-  readonly certificates: readonly Uint8Array[];
+  /** The key's own, X.509, DER; undefined if the file has none. */
+  readonly certificate: Uint8Array | undefined;
+  /** The other certificates, as they stand in the file. */
+  readonly others: readonly Uint8Array[];
 }
 
 interface KeyFileOptions {
@@ -156,7 +158,7 @@ function certificateOf(read: () => X509Certificate): Uint8Array {
 const noKey = (found: number): KeyFileError =>
   new KeyFileError("NO_KEY", found === 0 ? "it holds no private key" : `it holds ${found} private keys, and not one`);
 
-/** The key, with its own certificate first. @param pkcs8 Wiped. */
+/** The key, with the certificate that is its own. @param pkcs8 Wiped. */
 function whole(pkcs8: Uint8Array, certificates: readonly Uint8Array[]): KeyFile {
   let key: HostPrivateKey;
   try {
@@ -171,6 +173,6 @@ function whole(pkcs8: Uint8Array, certificates: readonly Uint8Array[]): KeyFile 
   const spki = encodePublicKey(key.publicKey);
   const isOwn = (der: Uint8Array): boolean =>
     equalBytes(tryParse(() => parseCertificate(der))?.subjectPublicKeyInfo ?? NOTHING, spki);
-  const own = certificates.find(isOwn);
-  return { key, certificates: own ? [own, ...certificates.filter((der) => der !== own)] : certificates };
+  const certificate = certificates.find(isOwn);
+  return { key, certificate, others: certificates.filter((der) => der !== certificate) };
 }

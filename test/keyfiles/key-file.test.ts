@@ -44,10 +44,10 @@ interface Read {
 
 async function read(bytes: Uint8Array, password?: string): Promise<Read> {
   const given = password === undefined ? {} : { password: () => Promise.resolve(utf8(password)) };
-  const { key, certificates } = await readKeyFile(new Uint8Array(bytes), { name: "key.p12", ...given });
+  const { key, certificate, others } = await readKeyFile(new Uint8Array(bytes), { name: "key.p12", ...given });
   return {
     spki: Buffer.from(encodePublicKey(key.publicKey)).toString("hex"),
-    subjects: certificates.map((der) => new X509Certificate(der).subject),
+    subjects: [...(certificate ? [certificate] : []), ...others].map((der) => new X509Certificate(der).subject),
   };
 }
 
