@@ -4,7 +4,7 @@ import { encodePem, equalBytes } from "../bytes/index.ts";
 import type { AttributeList, CK_MECHANISM, Template } from "../cryptoki/index.ts";
 import { CertificateError } from "./error.ts";
 import { requestKey } from "./request-key.ts";
-import { certificatesWith, type CertificateSession, shownKey } from "./session.ts";
+import { certificatesWith, type CertificateSession } from "./session.ts";
 import type { CertificateSigner } from "./signer.ts";
 import { planWriting, type Writing } from "./writing.ts";
 import { loadX509, type X509 } from "./x509.ts";
@@ -23,8 +23,6 @@ interface Renewed {
   readonly id: Uint8Array;
   /** A key in words: "9A (id 01)". */
   readonly nameOf: (id: Uint8Array) => string;
-  /** How a message names a certificate. */
-  readonly describe: (der: Uint8Array) => string;
   readonly signal?: AbortSignal;
 }
 
@@ -95,7 +93,7 @@ export async function requestRenewal(
   const place = newKey?.id ?? id;
   const requested = earlier && requestKey(earlier);
   if (earlier && !requested) throw new CertificateError("WRONG_KEY", "the file holds no certificate request");
-  const shown = await shownKey(session, place);
+  const shown = await session.currentKey(place);
   if (earlier && requested && (await isMade(request, old, shown, requested, hooks))) {
     return { request: pemOf(earlier), wasThere: true };
   }
@@ -194,6 +192,8 @@ function pemOf(request: Uint8Array): string {
 }
 
 export interface RenewalFinish extends Renewed {
+  /** How a message names a certificate. */
+  readonly describe: (der: Uint8Array) => string;
   /** CKA_ID of the new key, if it is another one than the old key's. */
   readonly newId?: Uint8Array;
   /** The issued certificate, and any of its issuers, DER. */

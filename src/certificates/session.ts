@@ -16,14 +16,11 @@ export interface CertificateSession {
   find(template: Template): Promise<readonly StoredObject[]>;
   /** CKA_VALUE. */
   value(object: number): Promise<Uint8Array>;
-  /** CKA_PUBLIC_KEY_INFO; undefined if the object has none. */
-  publicKeyInfo(object: number): Promise<Uint8Array | undefined>;
-}
-
-/** SubjectPublicKeyInfo of the key with a CKA_ID, DER; undefined if the token shows none. */
-export async function shownKey(session: CertificateSession, id: Uint8Array): Promise<Uint8Array | undefined> {
-  const [key] = await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
-  return key && session.publicKeyInfo(key.handle);
+  /**
+   * SubjectPublicKeyInfo of the key with a CKA_ID, DER; undefined if the token shows none. Where the token tells what the key itself is, not
+   * what its certificate says.
+   */
+  currentKey(id: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
 /** The certificates with a CKA_ID. */

@@ -4,7 +4,7 @@ import { digest } from "../crypto/index.ts";
 import { CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import { chainOrder } from "./chain.ts";
 import { CertificateError } from "./error.ts";
-import { certificatesWith, type CertificateSession, shownKey, type StoredObject } from "./session.ts";
+import { certificatesWith, type CertificateSession, type StoredObject } from "./session.ts";
 
 /** What is to be written beside a key, and what of it is there. */
 export interface Writing {
@@ -50,7 +50,7 @@ export async function planWriting(
   chain: readonly Uint8Array[],
   { name, otherKeys = [], unchecked = false, describe }: WritingOptions,
 ): Promise<Writing> {
-  const shown = await shownKey(session, id);
+  const shown = await session.currentKey(id);
   const keys = [...(shown ? [shown] : []), ...otherKeys];
   const own = chain.find((der) => keys.some((key) => equalBytes(keyOf(der) ?? new Uint8Array(), key)));
   const [first = new Uint8Array()] = chain;

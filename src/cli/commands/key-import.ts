@@ -7,6 +7,7 @@ import type { KeyFile } from "../../keyfiles/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { confirmWriting, logInForChanges, subjectOf, writePlanned } from "../input/certificate-writing.ts";
 import { planWriting, type Writing } from "../../certificates/index.ts";
+import { certificateSession } from "../input/card-key.ts";
 import { type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
 import { LIMIT, readInput } from "../input/files.ts";
 import { type KeyFileOptions, keyFileOption, openKeyFile } from "../input/key-file.ts";
@@ -134,5 +135,9 @@ async function certificateToWrite(
     return undefined;
   }
   const name = placeName(session.token, id);
-  return planWriting(session, id, [certificate, ...others], { name, otherKeys: [spki], describe: subjectOf });
+  return planWriting(certificateSession(session), id, [certificate, ...others], {
+    name,
+    otherKeys: [spki],
+    describe: subjectOf,
+  });
 }

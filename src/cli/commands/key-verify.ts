@@ -1,16 +1,17 @@
 import type { Command } from "commander";
 import { parseCertificate } from "../../asn1/index.ts";
 import { equalBytes, toHex } from "../../bytes/index.ts";
-import { type KeyProof, proveKey } from "../../certificates/index.ts";
-import { encodePublicKey } from "../../crypto/index.ts";
+import type { KeyProof } from "../../certificates/index.ts";
+import { parsePublicKey } from "../../crypto/index.ts";
 import { CKA, CKO } from "../../cryptoki/index.ts";
 import { action, type CommandContext } from "../context.ts";
-import { openKeySession, requirePublicKey } from "../input/certificate-signer.ts";
+import { requireCurrentKey } from "../input/card-key.ts";
+import { openKeySession } from "../input/certificate-signer.ts";
 import { subjectOf } from "../input/certificate-writing.ts";
 import { readPublicKey } from "../input/files.ts";
 import { type KeyPlaceOptions, keyPlaceOptions, placeName, referenceOf } from "../input/key-place.ts";
+import { proveOnToken } from "../input/key-proof.ts";
 import { examples } from "../input/options.ts";
-import { choosePrivateKey, USE } from "../input/selection.ts";
 import { UsageError, VerificationFailedError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
 import type { TokenSession } from "../session.ts";
@@ -52,25 +53,12 @@ export function addKeyVerify(key: Command, environment: Environment): void {
     const { session, id } = await openKeySession(context, options, uri);
     const { token } = session;
     const name = placeName(token, id);
-    const publicKey = await session.publicKey(await requirePublicKey(session, id));
-    const spki = encodePublicKey(publicKey);
+    const { spki } = await requireCurrentKey(session, id);
     await checkCertificates(session, id, spki, name);
     if (wanted && !equalBytes(wanted, spki)) {
       throw new VerificationFailedError(`${options.key ?? ""} is of another key than the one in ${name}`);
     }
-    const entry = await choosePrivateKey(session, { id }, USE.sign);
-    const proof = await proveKey({
-      publicKey,
-      uses: {
-        sign: await session.flag(entry.handle, CKA.SIGN),
-        decrypt: await session.flag(entry.handle, CKA.DECRYPT),
-        derive: await session.flag(entry.handle, CKA.DERIVE),
-      },
-      offered: await session.mechanisms(),
-      sign: (mechanism, data) => session.sign(entry, mechanism, data),
-      decrypt: (mechanism, data) => session.decrypt(entry, mechanism, data),
-      derive: (mechanism) => session.derive(entry, mechanism),
-    });
+    const proof = await proveOnToken(session, id, parsePublicKey(spki));
     if (!proof) throw new UsageError(`the key in ${name} allows nothing that can be checked here`);
     if (!proof.isRight) {
       throw new VerificationFailedError(

@@ -8,11 +8,12 @@ import {
 import { copySecret } from "../../bytes/index.ts";
 import { SW } from "../../apdu/index.ts";
 import { StatusError, UnsupportedError } from "../../card/index.ts";
-import { CKA, CKO, CKR, CryptokiError } from "../../cryptoki/index.ts";
+import { parsePublicKey } from "../../crypto/index.ts";
+import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { CommandContext } from "../context.ts";
-import { NotFoundError } from "../output/failures.ts";
-import { type ObjectEntry, TokenSession } from "../session.ts";
+import { TokenSession } from "../session.ts";
 import { requirePrivateKey } from "./card-administration.ts";
+import { requireCurrentKey } from "./card-key.ts";
 import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
 import { chooseToken, listTokens, onCardToken } from "./token.ts";
 
@@ -29,28 +30,15 @@ export async function openKeySession(
 }
 
 /**
- * The public half of the key with a CKA_ID.
- * @throws {NotFoundError} if the token shows none.
- */
-export async function requirePublicKey(session: TokenSession, id: Uint8Array): Promise<ObjectEntry> {
-  const [found] = await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
-  if (found) return found;
-  const name = placeName(session.token, id);
-  throw new NotFoundError(
-    `there is no key in ${name}, or the card does not show its public key; see: cryptoki key list`,
-  );
-}
-
-/**
  * Has the key with a CKA_ID sign; the PIN is asked for when the card wants it.
  * @throws {NotFoundError} if there is no such key; {@link CertificateError} if it signs nothing.
  */
 export async function certificateSigner(session: TokenSession, id: Uint8Array): Promise<CertificateSigner> {
-  const entry = await requirePublicKey(session, id);
-  const publicKey = await session.publicKey(entry);
+  const { spki, signs } = await requireCurrentKey(session, id);
+  const publicKey = parsePublicKey(spki);
   const name = placeName(session.token, id);
   const algorithm = signatureAlgorithmOf(publicKey, name);
-  if (await session.flag(entry.handle, CKA.VERIFY)) {
+  if (signs) {
     const pin = async (): Promise<Uint8Array> => copySecret(await session.pin());
     const { cryptoki, handle } = session;
     return orCryptokiError(tokenSigner({ cryptoki, session: handle, id, algorithm, pin }));

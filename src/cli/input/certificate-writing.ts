@@ -4,6 +4,7 @@ import { tryParse, toHex } from "../../bytes/index.ts";
 import { shownName, summarise } from "../output/descriptions.ts";
 import { FileError } from "../output/failures.ts";
 import { asAllowed, logIn, type OfficerOptions, type TokenSession } from "../session.ts";
+import { certificateSession } from "./card-key.ts";
 import { confirm, type ConfirmationOptions } from "./confirmation.ts";
 import { placeName, referenceOf } from "./key-place.ts";
 import { warn, warnOfKnownKey } from "./officer.ts";
@@ -35,6 +36,12 @@ export function readCertificates(file: string, bytes: Uint8Array): Uint8Array[] 
 export const subjectOf = (der: Uint8Array): string =>
   tryParse(() => shownName(summarise(der).subject)) ?? "an unreadable subject";
 
+/** Whether a certificate expires before another one; false if either time cannot be read. */
+export function expiresEarlier(one: Uint8Array, other: Uint8Array): boolean {
+  const end = (der: Uint8Array): number => Date.parse(tryParse(() => summarise(der).notAfter) ?? "");
+  return end(one) < end(other);
+}
+
 /**
  * Finds the certificate that belongs to the key with a CKA_ID in a chain of any order.
  * @throws {CertificateError} WRONG_KEY if none does.
@@ -45,7 +52,7 @@ export function planCertificate(
   chain: readonly Uint8Array[],
   { unchecked }: WritingOptions,
 ): Promise<Writing> {
-  return planWriting(session, id, chain, {
+  return planWriting(certificateSession(session), id, chain, {
     name: placeName(session.token, id),
     unchecked: unchecked ?? false,
     describe: subjectOf,
@@ -90,7 +97,7 @@ export function writePlanned(session: TokenSession, writing: Writing, options: W
   const { label } = options;
   return asAllowed(
     options,
-    writeBesideKey(session, writing, {
+    writeBesideKey(certificateSession(session), writing, {
       ...(label !== undefined && { label }),
       onePlaceEach: referenceOf(session.token, writing.id) !== undefined,
       describe: subjectOf,

@@ -4,6 +4,7 @@ import { encodeEcParameters, encodeParameters25519, publicKeyName } from "../../
 import { type AttributeList, CKA, CKM, CKO, type Template } from "../../cryptoki/index.ts";
 import { UsageError } from "../output/failures.ts";
 import type { TokenSession } from "../session.ts";
+import { currentKey } from "./card-key.ts";
 import { confirm, type ConfirmationOptions } from "./confirmation.ts";
 import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
 import type { Token } from "./token.ts";
@@ -132,7 +133,7 @@ export async function confirmPlace(
   if (!before) return false;
   const { token, context } = session;
   const name = placeName(token, id);
-  const known = await session.publicKeyInfo(before.handle);
+  const known = (await currentKey(session, id))?.spki;
   if (spki && known && equalBytes(known, spki)) return true;
   const type = known ? ` of type ${publicKeyName(known)}` : "";
   if (referenceOf(token, id) === undefined) {
