@@ -10,7 +10,8 @@ const BOTH = { env: { ...OFFICER.env, ...PIN.env, ...PASSWORD } };
 let folder: CardFolder;
 let root: string;
 let leaf: string;
-const openssl = (...args: string[]): Buffer => execFileSync("openssl", args, { stdio: ["ignore", "pipe", "ignore"] });
+const OPENSSL = "openssl";
+const openssl = (...args: string[]): Buffer => execFileSync(OPENSSL, args, { stdio: ["ignore", "pipe", "ignore"] });
 
 beforeAll(async () => {
   folder = await CardFolder.create({ yubico: true, keys: { "9a": null, "9c": "p-256", "9d": null, "9e": null } });

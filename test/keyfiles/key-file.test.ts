@@ -11,7 +11,8 @@ import { readKeyFile } from "../../src/keyfiles/index.ts";
 const PASSWORD = "correct horse ø";
 let folder: string;
 const file = (name: string): string => path.join(folder, name);
-const openssl = (...args: string[]): Buffer => execFileSync("openssl", args, { stdio: ["ignore", "pipe", "ignore"] });
+const OPENSSL = "openssl";
+const openssl = (...args: string[]): Buffer => execFileSync(OPENSSL, args, { stdio: ["ignore", "pipe", "ignore"] });
 /** SubjectPublicKeyInfo, hexadecimal. */
 const spki = { rsa: "", ec: "" };
 /** A key and its chain: the root, then the key's own certificate. */

@@ -46,7 +46,7 @@ export function expiresEarlier(one: Uint8Array, other: Uint8Array): boolean {
  * Finds the certificate that belongs to the key with a CKA_ID in a chain of any order.
  * @throws {CertificateError} WRONG_KEY if none does.
  */
-export function planCertificate(
+function planCertificate(
   session: TokenSession,
   id: Uint8Array,
   chain: readonly Uint8Array[],
