@@ -15,6 +15,8 @@ const ROOMS = {
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   setup: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv"],
+  keyfiles: ["bytes", "asn1", "crypto"],
+  certificates: ["bytes", "async", "asn1", "crypto", "cryptoki", "webcrypto"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
@@ -27,7 +29,7 @@ const ROOMS = {
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "cli"];
+const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,

@@ -43,6 +43,7 @@ Environment:
   CRYPTOKI_NEW_PUK       the PUK to be set, of puk change and pin retries
   CRYPTOKI_SO_PIN        the SO PIN or management key, wherever --so is, and of so change, pin retries and key move
   CRYPTOKI_NEW_SO_PIN    the one to be set, of so change
+  CRYPTOKI_KEY_PASSWORD  the password of a file with a private key, of key import
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one

@@ -62,7 +62,7 @@ const request = async (reference: string, ...more: string[]): Promise<string> =>
 };
 
 describe("certificate request", () => {
-  test.each([["9a"], ["9c"], ["9e"]])("is signed by the key in %s", async (reference) => {
+  test.each([["9a"], ["9c"], ["9d"], ["9e"]])("is signed by the key in %s", async (reference) => {
     const made = new x509.Pkcs10CertificateRequest(await request(reference));
     expect(await made.verify(webcrypto)).toBe(true);
     expect(made.subject).toBe("CN=Ada Lovelace, O=Example, C=NO");
@@ -106,8 +106,7 @@ describe("certificate request", () => {
   });
 
   test.each([
-    [["--reference", "82"], 2, /X25519 key in 82 \(id 05\) agrees on secrets/u],
-    [["--reference", "9d"], 2, /key in 9D \(id 03\) is for agreeing on secrets/u],
+    [["--reference", "82"], 2, /X25519 key in 82 \(id 05\) agrees on secrets, and cannot sign/u],
     [["--reference", "83"], 3, /there is no key in 83/u],
     [["--reference", "9a", "--for", "smart-card-logon"], 2, /--san upn:/u],
     [["--reference", "9a", "--san", "ip:1.2.3"], 2, /1\.2\.3 is no IP address/u],
@@ -118,6 +117,38 @@ describe("certificate request", () => {
   ])("refuses %j", async (args, exitCode, message) => {
     const refused = await onCard(["request", "--subject", "CN=Ada", ...args, "--json"]);
     expect(jsonError(refused)).toMatchObject({ exitCode, message: expect.stringMatching(message) });
+  });
+
+  test("an EC key in 9D that wants the PIN each time signs its request with the card's own command, and CKA_SIGN stays false", async () => {
+    using own = await CardFolder.create({
+      yubico: true,
+      keys: { "9a": null, "9c": null, "9d": { privateKey: { type: "p-384" }, pinPolicy: "always" }, "9e": null },
+    });
+    const on = ["--virtual", own.card];
+    const made = await cryptoki([...on, "certificate", "request", "--reference", "9d", "--subject", "CN=Ada"], PIN);
+    expect(made).toMatchObject({ code: 0, stderr: "" });
+    expect(await new x509.Pkcs10CertificateRequest(made.stdout).verify(webcrypto)).toBe(true);
+    expect(await cryptoki([...on, "sign", "--id", "03", "--json"], { ...PIN, stdin: "letter" })).not.toMatchObject({
+      code: 0,
+    });
+    const wrong = await cryptoki(
+      [...on, "certificate", "request", "--reference", "9d", "--subject", "CN=Ada", "--json"],
+      {
+        env: { CRYPTOKI_PIN: "999999" },
+      },
+    );
+    expect(jsonError(wrong)).toMatchObject({ exitCode: 4, triesLeft: 2 });
+  });
+
+  test("an EC key in 9D of a card that does not sign with it", async () => {
+    using standard = await CardFolder.create({ keys: { "9a": null, "9c": null, "9d": "p-256", "9e": null } });
+    const args = ["certificate", "request", "--reference", "9d", "--subject", "CN=Ada", "--json"];
+    expect(jsonError(await cryptoki(["--virtual", standard.card, ...args], PIN))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(
+        "the key in 9D (id 03) is for agreeing on secrets: the card does not sign with it",
+      ),
+    });
   });
 
   test("refuses a subject that is none, and tells a wrong PIN with the tries that are left", async () => {
@@ -142,7 +173,11 @@ describe("certificate import", () => {
       reference: "9a",
       subject: expect.stringContaining("Ada Lovelace"),
     });
-    expect(written.stderr).toContain("no place for the other 1 certificates");
+    expect(written.stderr).toContain("no place for the other certificate of the chain");
+    expect(written.stderr).toContain("in the wrong order");
+    const sorted = folder.file("sorted.pem", leaf + "\n" + root);
+    const again = await onCard(["import", "--so", "--reference", "9a", sorted]);
+    expect(again).toMatchObject({ code: 0, stderr: expect.not.stringContaining("in the wrong order") });
     const back = (await onCard(["export", "--reference", "9a"])).stdout;
     expect(new X509Certificate(back).fingerprint256).toBe(new X509Certificate(leaf).fingerprint256);
   });
@@ -167,8 +202,11 @@ describe("certificate import", () => {
   test("asks before it replaces a certificate", async () => {
     const pem = await request("9e");
     const first = folder.file("first.der", new X509Certificate((await issue(pem)).leaf).raw);
-    const args = ["import", "--so", "--reference", "9e", first];
-    expect(await onCard(args)).toMatchObject({ code: 0 });
+    const second = folder.file("second.der", new X509Certificate((await issue(pem)).leaf).raw);
+    expect(await onCard(["import", "--so", "--reference", "9e", first])).toMatchObject({ code: 0 });
+    // The same one again replaces nothing.
+    expect(await onCard(["import", "--so", "--reference", "9e", first])).toMatchObject({ code: 0 });
+    const args = ["import", "--so", "--reference", "9e", second];
     expect(jsonError(await onCard([...args, "--json"]))).toMatchObject({
       exitCode: 2,
       message: expect.stringMatching(/certificate of .*Ada Lovelace.* in 9E \(id 04\) already.*--yes/u),

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { action } from "../context.ts";
+import { openKeySession } from "../input/certificate-signer.ts";
 import { readCertificates, tellWritten, writeCertificate, type WritingOptions } from "../input/certificate-writing.ts";
 import { confirmationOption } from "../input/confirmation.ts";
 import { LIMIT, readInput } from "../input/files.ts";
-import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/key-place.ts";
+import { type KeyPlaceOptions, keyPlaceOptions } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
-import { chooseToken, uriAndFile } from "../input/token.ts";
+import { uriAndFile } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE, TokenSession } from "../session.ts";
+import { officerOption, READ_WRITE } from "../session.ts";
 
 export function addCertificateImport(certificate: Command, environment: Environment): void {
   const command = confirmationOption(
@@ -44,10 +45,8 @@ export function addCertificateImport(certificate: Command, environment: Environm
       const { uri, file } = uriAndFile(...two);
       const bytes = await readInput(file, context.environment, LIMIT.KEY);
       const chain = readCertificates(file ?? "standard input", bytes);
-      const token = await chooseToken(context, uri);
-      const id = requiredPlace(token, options);
-      const session = await TokenSession.open(context, token, uri, READ_WRITE);
-      tellWritten(session, id, await writeCertificate(session, id, chain, options));
+      const { session, id } = await openKeySession(context, options, uri, READ_WRITE);
+      tellWritten(session, await writeCertificate(session, id, chain, options));
     },
   );
 }

@@ -1,20 +1,12 @@
 import type { Command } from "commander";
 import { encodePem } from "../../bytes/index.ts";
 import { action } from "../context.ts";
-import { certificateSigner, orCryptokiError } from "../input/certificate-signer.ts";
-import {
-  contentsOptions,
-  type ContentsOptions,
-  loadX509,
-  readExtensions,
-  readSubject,
-} from "../input/certificate-contents.ts";
+import { certificateSigner, openKeySession, orCryptokiError } from "../input/certificate-signer.ts";
+import { contentsOptions, type ContentsOptions, readContents } from "../input/certificate-contents.ts";
 import { writeWhole } from "../input/files.ts";
-import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/key-place.ts";
+import { type KeyPlaceOptions, keyPlaceOptions } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
-import { chooseToken } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { TokenSession } from "../session.ts";
 
 interface RequestOptions extends KeyPlaceOptions, ContentsOptions {
   readonly output?: string;
@@ -48,16 +40,15 @@ export function addCertificateRequest(certificate: Command, environment: Environ
       ),
     );
   action<RequestOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
-    const library = await loadX509();
-    const name = readSubject(library, options.subject);
-    const extensions = readExtensions(library, options);
-    const token = await chooseToken(context, uri);
-    const id = requiredPlace(token, options);
-    const session = await TokenSession.open(context, token, uri);
+    const { library, name, extensions } = await readContents(options);
+    const { session, id } = await openKeySession(context, options, uri);
     await using signer = await certificateSigner(session, id);
     const { keys, algorithm, crypto } = signer;
     const request = await orCryptokiError(
-      library.Pkcs10CertificateRequestGenerator.create({ name, keys, extensions, signingAlgorithm: algorithm }, crypto),
+      library.Pkcs10CertificateRequestGenerator.create(
+        { name, keys, extensions: [...extensions], signingAlgorithm: algorithm },
+        crypto,
+      ),
     );
     const text = encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
     const toFile = options.output !== undefined && options.output !== "-";

@@ -2,22 +2,15 @@ import type { Command } from "commander";
 import { toHex } from "../../bytes/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
 import { action } from "../context.ts";
-import { certificateSigner, endLogin, orCryptokiError } from "../input/certificate-signer.ts";
-import {
-  contentsOptions,
-  type ContentsOptions,
-  loadX509,
-  readExtensions,
-  readSubject,
-} from "../input/certificate-contents.ts";
+import { certificateSigner, endLogin, openKeySession, orCryptokiError } from "../input/certificate-signer.ts";
+import { contentsOptions, type ContentsOptions, readContents } from "../input/certificate-contents.ts";
 import { tellWritten, writeCertificate, type WritingOptions } from "../input/certificate-writing.ts";
 import { confirmationOption } from "../input/confirmation.ts";
-import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/key-place.ts";
+import { type KeyPlaceOptions, keyPlaceOptions } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
-import { chooseToken } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE, TokenSession } from "../session.ts";
+import { officerOption, READ_WRITE } from "../session.ts";
 
 interface SelfSignOptions extends KeyPlaceOptions, ContentsOptions, WritingOptions {
   readonly days: number;
@@ -54,12 +47,8 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
     ]),
   );
   action<SelfSignOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
-    const library = await loadX509();
-    const name = readSubject(library, options.subject);
-    const extensions = readExtensions(library, options);
-    const token = await chooseToken(context, uri);
-    const id = requiredPlace(token, options);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const { library, name, extensions } = await readContents(options);
+    const { session, id } = await openKeySession(context, options, uri, READ_WRITE);
     const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
     const notAfter = new Date(notBefore.getTime() + options.days * DAY);
     let der: Uint8Array;
@@ -83,8 +72,7 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
       der = new Uint8Array(made.rawData);
     }
     await endLogin(session);
-    await writeCertificate(session, id, [der], options);
-    tellWritten(session, id, der);
+    tellWritten(session, await writeCertificate(session, id, [der], options));
   });
 }
 

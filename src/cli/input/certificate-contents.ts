@@ -2,24 +2,19 @@ import { isIP } from "node:net";
 import { Option, type Command } from "commander";
 import type * as x509 from "@peculiar/x509";
 import type { Extension, JsonGeneralName, Name } from "@peculiar/x509";
+import { loadX509, type X509 } from "../../certificates/index.ts";
 import { UsageError } from "../output/failures.ts";
 
 /** What a request or a self-signed certificate is to say. */
-export interface ContentsOptions {
+export interface ContentsOptions extends ExtensionOptions {
   readonly subject: string;
+}
+
+export interface ExtensionOptions {
   readonly san?: readonly string[];
   readonly for?: string;
   readonly keyUsage?: string;
   readonly extendedKeyUsage?: string;
-}
-
-export type X509 = typeof x509;
-
-/** Loads the library when the first certificate is made, because loading it takes long. */
-export async function loadX509(): Promise<X509> {
-  // @peculiar/x509 finds its parts by decorators, and needs this first.
-  await import("reflect-metadata");
-  return import("@peculiar/x509");
 }
 
 /** Bits of the key usage extension by their words (RFC 5280 section 4.2.1.3). */
@@ -52,8 +47,13 @@ const PRESETS: Readonly<Record<string, Preset>> = {
 };
 
 export function contentsOptions(command: Command): Command {
+  return extensionOptions(
+    command.requiredOption("--subject <name>", 'the subject, such as "CN=Ada Lovelace,O=Example,C=NO"'),
+  );
+}
+
+export function extensionOptions(command: Command): Command {
   return command
-    .requiredOption("--subject <name>", 'the subject, such as "CN=Ada Lovelace,O=Example,C=NO"')
     .option(
       "--san <name>",
       "a subject alternative name: dns:…, email:…, upn:…, ip:… or uri:…; may be repeated",
@@ -70,6 +70,19 @@ export function contentsOptions(command: Command): Command {
     );
 }
 
+/** What the options say, for the library; with the library, which was loaded for it. */
+export interface Contents {
+  readonly library: X509;
+  readonly name: Name;
+  readonly extensions: readonly Extension[];
+}
+
+/** @throws {UsageError} for a subject, or an extension, that there is not. */
+export async function readContents(options: ContentsOptions): Promise<Contents> {
+  const library = await loadX509();
+  return { library, name: readSubject(library, options.subject), extensions: readExtensions(library, options) };
+}
+
 /**
  * The subject. @throws {UsageError} if it is none.
  */
@@ -84,7 +97,7 @@ export function readSubject(library: X509, text: string): Name {
 }
 
 /** The extensions that the options name. @throws {UsageError} for one that there is not, or that cannot be. */
-export function readExtensions(library: X509, options: ContentsOptions): Extension[] {
+export function readExtensions(library: X509, options: ExtensionOptions): Extension[] {
   const preset = options.for === undefined ? undefined : PRESETS[options.for];
   const names = (options.san ?? []).map(readAlternativeName);
   if (options.for === "smart-card-logon" && !names.some(({ type }) => type === "upn")) {

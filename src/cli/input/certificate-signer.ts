@@ -1,80 +1,81 @@
+import {
+  CertificateError,
+  type CertificateSigner,
+  primitiveSigner,
+  signatureAlgorithmOf,
+  tokenSigner,
+} from "../../certificates/index.ts";
 import { copySecret } from "../../bytes/index.ts";
-import type { PublicKey } from "../../crypto/index.ts";
-import { CKA, CKO, CKR, CryptokiError } from "../../cryptoki/index.ts";
-import type { TokenCrypto, TokenKeyPair } from "../../webcrypto/index.ts";
-import { NotFoundError, UsageError } from "../output/failures.ts";
-import type { ObjectEntry, TokenSession } from "../session.ts";
-import { placeName } from "./key-place.ts";
+import { SW } from "../../apdu/index.ts";
+import { StatusError, UnsupportedError } from "../../card/index.ts";
+import { parsePublicKey } from "../../crypto/index.ts";
+import { CKR, CryptokiError } from "../../cryptoki/index.ts";
+import type { CommandContext } from "../context.ts";
+import { TokenSession } from "../session.ts";
+import { requirePrivateKey } from "./card-administration.ts";
+import { requireCurrentKey } from "./card-key.ts";
+import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
+import { chooseToken, listTokens, onCardToken } from "./token.ts";
 
-/** As WebCrypto names it. */
-interface SignatureAlgorithm {
-  readonly name: string;
-  readonly hash: string;
-}
-
-/** A key of a token as the library for certificates uses it. */
-export interface CertificateSigner extends AsyncDisposable {
-  readonly crypto: TokenCrypto;
-  readonly keys: TokenKeyPair;
-  readonly algorithm: SignatureAlgorithm;
-}
-
-/**
- * The public half of the key with a CKA_ID.
- * @throws {NotFoundError} if the token shows none.
- */
-async function requireKey(session: TokenSession, id: Uint8Array): Promise<ObjectEntry> {
-  const [found] = await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
-  if (found) return found;
-  const name = placeName(session.token, id);
-  throw new NotFoundError(
-    `there is no key in ${name}, or the card does not show its public key; see: cryptoki key list`,
-  );
+/** Opens a session with the token that the command line names, and finds the key's place on it. */
+export async function openKeySession(
+  context: CommandContext,
+  options: KeyPlaceOptions,
+  uri: string | undefined,
+  access?: number,
+): Promise<{ readonly session: TokenSession; readonly id: Uint8Array }> {
+  const token = await chooseToken(context, uri);
+  const id = requiredPlace(token, options);
+  return { session: await TokenSession.open(context, token, uri, access), id };
 }
 
 /**
  * Has the key with a CKA_ID sign; the PIN is asked for when the card wants it.
- * @throws {NotFoundError} if there is no such key; {@link UsageError} if it signs nothing.
+ * @throws {NotFoundError} if there is no such key; {@link CertificateError} if it signs nothing.
  */
 export async function certificateSigner(session: TokenSession, id: Uint8Array): Promise<CertificateSigner> {
-  const entry = await requireKey(session, id);
-  const publicKey = await session.publicKey(entry);
+  const { spki, signs } = await requireCurrentKey(session, id);
+  const publicKey = parsePublicKey(spki);
   const name = placeName(session.token, id);
-  const algorithm = algorithmOf(publicKey);
-  if (!algorithm) throw new UsageError(`the X25519 key in ${name} agrees on secrets, and cannot sign`);
-  if (!(await session.flag(entry.handle, CKA.VERIFY))) {
-    throw new UsageError(`the key in ${name} is for agreeing on secrets: the card does not sign with it`);
+  const algorithm = signatureAlgorithmOf(publicKey, name);
+  if (signs) {
+    const pin = async (): Promise<Uint8Array> => copySecret(await session.pin());
+    const { cryptoki, handle } = session;
+    return orCryptokiError(tokenSigner({ cryptoki, session: handle, id, algorithm, pin }));
   }
-  const { TokenCrypto } = await import("../../webcrypto/index.ts");
-  const crypto = await TokenCrypto.open({
-    cryptoki: session.cryptoki,
-    session: session.handle,
-    pin: async () => copySecret(await session.pin()),
-  });
-  try {
-    const keys = await orCryptokiError(crypto.keyStorage.pair({ id, algorithm }));
-    return { crypto, keys, algorithm, [Symbol.asyncDispose]: () => crypto[Symbol.asyncDispose]() };
-  } catch (error) {
-    await crypto[Symbol.asyncDispose]();
-    throw error;
-  }
+  // The key in 9D agrees on secrets (SP 800-73-4 part 1 table 5). YubiKeys sign with it too, and so it can have a request of its own.
+  const isManagementKey = referenceOf(session.token, id) !== undefined && session.context.options.server === undefined;
+  if (publicKey.type !== "ec" || !isManagementKey) throw agreesOnly(name);
+  return primitiveSigner(publicKey, (digest) => signOnCard(session, id, digest));
 }
 
-/** As everybody verifies it: PKCS #1 v1.5 with SHA-256, ECDSA with the hash of the curve's length. */
-function algorithmOf(key: PublicKey): SignatureAlgorithm | undefined {
-  switch (key.type) {
-    case "rsa":
-      return { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-    case "ec":
-      return {
-        name: "ECDSA",
-        hash: ({ "P-256": "SHA-256", "P-384": "SHA-384", "P-521": "SHA-512" } as const)[key.curve],
-      };
-    case "edwards":
-      return { name: "Ed25519", hash: "SHA-512" };
-    case "montgomery":
-      return undefined;
-  }
+const agreesOnly = (name: string, cause?: unknown): CertificateError =>
+  new CertificateError("CANNOT_SIGN", `the key in ${name} is for agreeing on secrets: the card does not sign with it`, {
+    cause,
+  });
+
+/** Signs with the card's own command, which asks for no CKA_SIGN. */
+async function signOnCard(session: TokenSession, id: Uint8Array, digest: Uint8Array): Promise<Uint8Array> {
+  const { context, token } = session;
+  const { signal } = context;
+  const all = await listTokens(context);
+  const here = all.find(({ slotID }) => slotID === token.slotID) ?? token;
+  return onCardToken(context, here, all.includes(here) ? all : [here], async (cardToken) => {
+    const key = await requirePrivateKey(token, cardToken, id);
+    try {
+      if (key.alwaysAuthenticate && cardToken.authenticate) {
+        await using use = await cardToken.authenticate(key, await session.pin(), { signal });
+        return await use.use("ecdsa", digest, { signal });
+      }
+      if (key.needsLogin) await cardToken.login("user", await session.pin(), { signal });
+      return await cardToken.use(key, "ecdsa", digest, { signal });
+    } catch (error) {
+      // Cards of the standard refuse the data: they want another party's point with this key.
+      const isRefused = error instanceof StatusError && error.sw === SW.WRONG_DATA;
+      if (isRefused || error instanceof UnsupportedError) throw agreesOnly(placeName(token, id), error);
+      throw error;
+    }
+  });
 }
 
 /** What the card refused, in its own words: WebCrypto has it as the cause. */
@@ -88,7 +89,7 @@ export async function orCryptokiError<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Ends the user's login, if there is one: the card may want its officer next. */
+/** Ends the login, if there is one: the card may want another user next. */
 export async function endLogin(session: TokenSession): Promise<void> {
   try {
     await session.cryptoki.C_Logout(session.handle);

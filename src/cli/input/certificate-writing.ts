@@ -1,14 +1,12 @@
 import { X509Certificate } from "node:crypto";
-import { parseCertificate } from "../../asn1/index.ts";
-import { equalBytes, toHex } from "../../bytes/index.ts";
-import { digest } from "../../crypto/index.ts";
-import { CKA, CKO } from "../../cryptoki/index.ts";
+import { planWriting, type Writing, writeBesideKey } from "../../certificates/index.ts";
+import { tryParse, toHex } from "../../bytes/index.ts";
 import { shownName, summarise } from "../output/descriptions.ts";
-import { FileError, UsageError } from "../output/failures.ts";
+import { FileError } from "../output/failures.ts";
 import { asAllowed, logIn, type OfficerOptions, type TokenSession } from "../session.ts";
+import { certificateSession } from "./card-key.ts";
 import { confirm, type ConfirmationOptions } from "./confirmation.ts";
 import { placeName, referenceOf } from "./key-place.ts";
-import { certificateTemplate } from "./new-object.ts";
 import { warn, warnOfKnownKey } from "./officer.ts";
 
 /** How a certificate is written on a card. */
@@ -34,101 +32,101 @@ export function readCertificates(file: string, bytes: Uint8Array): Uint8Array[] 
   }
 }
 
-const keyOf = (der: Uint8Array): Uint8Array => parseCertificate(der).subjectPublicKeyInfo;
-const subjectOf = (der: Uint8Array): string => shownName(summarise(der).subject);
+/** A certificate in messages: its subject. */
+export const subjectOf = (der: Uint8Array): string =>
+  tryParse(() => shownName(summarise(der).subject)) ?? "an unreadable subject";
 
-/**
- * The certificate of a chain that belongs to the key, wherever it stands, and the others.
- * @throws {UsageError} if none does, or the only one is of another key.
- */
-async function chooseLeaf(
-  session: TokenSession,
-  id: Uint8Array,
-  chain: readonly Uint8Array[],
-  unchecked: boolean,
-): Promise<{ leaf: Uint8Array; others: readonly Uint8Array[] }> {
-  const [first = new Uint8Array(), ...rest] = chain;
-  const [key] = await session.find({ [CKA.CLASS]: CKO.PUBLIC_KEY, [CKA.ID]: id });
-  const spki = key && (await session.publicKeyInfo(key.handle));
-  const name = placeName(session.token, id);
-  if (!spki) {
-    warn(
-      session.context,
-      `the card does not show the public key in ${name}: whether the certificate is its own was not checked`,
-    );
-    return { leaf: first, others: rest };
-  }
-  const leaf = chain.find((der) => equalBytes(keyOf(der), spki));
-  if (leaf) return { leaf, others: chain.filter((der) => der !== leaf) };
-  if (unchecked) return { leaf: first, others: rest };
-  const what =
-    chain.length === 1 ? `the certificate of ${subjectOf(first)} is` : `none of the ${chain.length} certificates is`;
-  throw new UsageError(
-    `${what} of the key in ${name}; if the card shows an old certificate's key there, write it with --unchecked`,
-  );
+/** Whether a certificate expires before another one; false if either time cannot be read. */
+export function expiresEarlier(one: Uint8Array, other: Uint8Array): boolean {
+  const end = (der: Uint8Array): number => Date.parse(tryParse(() => summarise(der).notAfter) ?? "");
+  return end(one) < end(other);
 }
 
 /**
- * Writes the certificate that belongs to a key beside it, after a question if there is one already. The others of a chain go to cards
- * that have places for certificates without a key.
- * @returns The certificate that was written, DER.
+ * Finds the certificate that belongs to the key with a CKA_ID in a chain of any order.
+ * @throws {CertificateError} WRONG_KEY if none does.
  */
+function planCertificate(
+  session: TokenSession,
+  id: Uint8Array,
+  chain: readonly Uint8Array[],
+  { unchecked }: WritingOptions,
+): Promise<Writing> {
+  return planWriting(certificateSession(session), id, chain, {
+    name: placeName(session.token, id),
+    unchecked: unchecked ?? false,
+    describe: subjectOf,
+  });
+}
+
+/** Says what was not as expected, and asks before a certificate is replaced. @throws {UsageError} if that is not wanted. */
+export async function confirmWriting(
+  session: TokenSession,
+  { id, others, wasInOrder, isChecked, replaced }: Writing,
+  options: ConfirmationOptions,
+): Promise<void> {
+  const { context, token } = session;
+  const name = placeName(token, id);
+  if (!isChecked) {
+    warn(
+      context,
+      `the card does not show the public key in ${name}: whether the certificate is its own was not checked`,
+    );
+  }
+  if (!wasInOrder) {
+    warn(context, "the chain was in the wrong order: the key's own certificate is written first, then each issuer's");
+  }
+  if (referenceOf(token, id) !== undefined && others.length > 0) {
+    const what = others.length === 1 ? "other certificate" : `other ${others.length} certificates`;
+    warn(context, `a PIV card has no place for the ${what} of the chain; left out`);
+  }
+  if (replaced.length === 0) return;
+  const old = replaced.map(({ value }) => (value ? subjectOf(value) : "an unreadable subject")).join(" and one of ");
+  await confirm(context, `there is a certificate of ${old} in ${name} already, which the new one replaces`, options);
+}
+
+/** Logs in for changes: the user, or the security officer with --so, whose key is judged. */
+export function logInForChanges(session: TokenSession, options: OfficerOptions): Promise<void> {
+  return logIn(session, options, (pin) => {
+    warnOfKnownKey(session.context, pin);
+  });
+}
+
+/** Writes what was planned; the login must have been made. */
+export function writePlanned(session: TokenSession, writing: Writing, options: WritingOptions): Promise<void> {
+  const { label } = options;
+  return asAllowed(
+    options,
+    writeBesideKey(certificateSession(session), writing, {
+      ...(label !== undefined && { label }),
+      onePlaceEach: referenceOf(session.token, writing.id) !== undefined,
+      describe: subjectOf,
+      signal: session.context.signal,
+    }),
+  );
+}
+
+/** Writes the certificate of a chain that belongs to a key beside it, after a question if there is another one already. */
 export async function writeCertificate(
   session: TokenSession,
   id: Uint8Array,
   chain: readonly Uint8Array[],
   options: WritingOptions,
-): Promise<Uint8Array> {
-  const { leaf, others } = await chooseLeaf(session, id, chain, options.unchecked ?? false);
-  const name = placeName(session.token, id);
-  const before = await session.find({ [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: id });
-  if (before.length > 0) {
-    const subjects = before.map(({ handle }) => session.value(handle).then(subjectOf, () => "an unreadable subject"));
-    const old = (await Promise.all(subjects)).join(" and one of ");
-    await confirm(
-      session.context,
-      `there is a certificate of ${old} in ${name} already, which the new one replaces`,
-      options,
-    );
-  }
-  await logIn(session, options, (pin) => {
-    warnOfKnownKey(session.context, pin);
-  });
-  const create = (der: Uint8Array, more: object): Promise<number> =>
-    asAllowed(
-      options,
-      session.cryptoki.C_CreateObject(
-        session.handle,
-        { ...certificateTemplate("the file", der), [CKA.TOKEN]: true, ...more },
-        { signal: session.context.signal },
-      ),
-    );
-  const isPiv = referenceOf(session.token, id) !== undefined;
-  await create(leaf, { [CKA.ID]: id, ...(options.label !== undefined && { [CKA.LABEL]: options.label }) });
-  if (isPiv && others.length > 0) {
-    warn(
-      session.context,
-      `a PIV card has no place for the other ${others.length} certificates of the chain; they were left out`,
-    );
-  }
-  if (!isPiv) {
-    for (const { handle } of before) await session.cryptoki.C_DestroyObject(session.handle, handle);
-    for (const der of others) {
-      const own = digest("sha1", keyOf(der));
-      const [known] = await session.find({ [CKA.CLASS]: CKO.CERTIFICATE, [CKA.VALUE]: der });
-      if (!known) await create(der, { [CKA.ID]: own, [CKA.LABEL]: subjectOf(der) });
-    }
-  }
-  return leaf;
+): Promise<Writing> {
+  const writing = await planCertificate(session, id, chain, options);
+  await confirmWriting(session, writing, options);
+  await logInForChanges(session, options);
+  await writePlanned(session, writing, options);
+  return writing;
 }
 
 /** What was written, for people and as JSON. */
-export function tellWritten(session: TokenSession, id: Uint8Array, der: Uint8Array): void {
-  const { subject, notAfter, sha256 } = summarise(der);
-  session.context.print.done(`The certificate of ${shownName(subject)} is in ${placeName(session.token, id)}.`, {
+export function tellWritten({ context, token }: TokenSession, { id, leaf }: Writing): void {
+  const { subject, notAfter, sha256 } = summarise(leaf);
+  context.print.done(`The certificate of ${shownName(subject)} is in ${placeName(token, id)}.`, {
     written: true,
     id: toHex(id),
-    reference: referenceOf(session.token, id),
+    reference: referenceOf(token, id),
     subject,
     notAfter,
     sha256,

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 import { type BigIntStats, statSync } from "node:fs";
 import { derOid, parseDerCertificate } from "../../asn1/index.ts";
 import { DataError, wipe } from "../../bytes/index.ts";
@@ -33,39 +33,6 @@ export function certificateTemplate(file: string, bytes: Uint8Array): Template {
 export function publicKeyTemplate(file: string, bytes: Uint8Array): Template {
   const key = attempt(file, "public key", () => openPublicKey(bytes));
   return { [CKA.CLASS]: CKO.PUBLIC_KEY, ...publicParts(file, key) };
-}
-
-/**
- * Reads a private key in PEM or DER (PKCS #8, PKCS #1, SEC 1), not encrypted. The caller wipes it with {@link
- * wipeTemplate}.
- * @throws {FileError} if there is none, or its type is not supported.
- */
-export function privateKeyTemplate(file: string, bytes: Uint8Array): Template {
-  const key = attempt(file, "private key without a passphrase", () => openPrivateKey(bytes));
-  const jwk = key.export({ format: "jwk" });
-  const part = (name: "d" | "p" | "q" | "dp" | "dq" | "qi"): Uint8Array =>
-    new Uint8Array(Buffer.from(jwk[name] ?? "", "base64url"));
-  const common = {
-    [CKA.CLASS]: CKO.PRIVATE_KEY,
-    [CKA.SENSITIVE]: true,
-    [CKA.EXTRACTABLE]: false,
-    [CKA.PRIVATE]: true,
-  };
-  const shared = publicParts(file, createPublicKey(key));
-  if (shared[CKA.KEY_TYPE] === CKK.RSA) {
-    return {
-      ...common,
-      [CKA.KEY_TYPE]: CKK.RSA,
-      ...pick(shared, CKA.MODULUS, CKA.PUBLIC_EXPONENT),
-      [CKA.PRIVATE_EXPONENT]: part("d"),
-      [CKA.PRIME_1]: part("p"),
-      [CKA.PRIME_2]: part("q"),
-      [CKA.EXPONENT_1]: part("dp"),
-      [CKA.EXPONENT_2]: part("dq"),
-      [CKA.COEFFICIENT]: part("qi"),
-    };
-  }
-  return { ...common, [CKA.KEY_TYPE]: CKK.EC, ...pick(shared, CKA.EC_PARAMS), [CKA.VALUE]: part("d") };
 }
 
 /** @throws {UsageError} if `objectId` is not an object identifier such as 2.5.4.3. */
@@ -112,25 +79,7 @@ function openPublicKey(bytes: Uint8Array): KeyObject {
   return isPem(bytes) ? createPublicKey(key) : createPublicKey({ key, format: "der", type: "spki" });
 }
 
-function openPrivateKey(bytes: Uint8Array): KeyObject {
-  const key = Buffer.from(bytes);
-  if (isPem(bytes)) return createPrivateKey(key);
-  const types = ["pkcs8", "pkcs1", "sec1"] as const;
-  for (const type of types) {
-    try {
-      return createPrivateKey({ key, format: "der", type });
-    } catch (error) {
-      if (type === "sec1") throw error;
-    }
-  }
-  throw new FileError("no private key");
-}
-
 const isPem = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 64)).includes("-----BEGIN ");
-
-function pick(template: Template, ...types: readonly (keyof Template)[]): Template {
-  return Object.fromEntries(types.map((type) => [type, template[type]]));
-}
 
 /** OpenSSL finds the format of a file by trial. */
 function attempt<T>(file: string, what: string, work: () => T): T {
@@ -151,6 +100,7 @@ const PIN_SOURCES = [
   "newPukSource",
   "soPinSource",
   "newSoPinSource",
+  "passwordSource",
 ] as const;
 /** Options that name an input file. */
 const INPUTS = ["signature", "key", "peer"] as const;

@@ -17,6 +17,7 @@ export interface GlobalOptions {
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
+  readonly force?: true;
 }
 
 /** The card that --virtual without a value makes. */
@@ -71,7 +72,8 @@ export function addGlobalOptions(program: Command): void {
         "print every APDU with its meaning, and every PKCS #11 call, to standard error, without PINs and keys",
       ),
     )
-    .addOption(new Option("--record <file>", "write every exchange with the card to this file, without PINs and keys"));
+    .addOption(new Option("--record <file>", "write every exchange with the card to this file, without PINs and keys"))
+    .addOption(new Option("--force", "write over a file that exists: that of --output, or of virtual create"));
 }
 
 function parseTimeout(text: string): number {

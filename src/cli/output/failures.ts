@@ -78,7 +78,7 @@ export const EXIT = {
   USAGE: 2,
   /** No smart-card service, reader, card, token or object that fits. */
   NOT_FOUND: 3,
-  /** The PIN is wrong, blocked, of the wrong length, or missing. */
+  /** The PIN is wrong, blocked, of the wrong length, or missing; the password of a key file likewise. */
   PIN: 4,
   /** `card doctor` found a defect. */
   DEFECT: 5,
@@ -122,9 +122,19 @@ export function exitCodeOf(error: unknown): number {
 /** Compares names, so that the errors' modules are loaded only when they are used. */
 const OF_LAZY_ROOMS: ReadonlySet<string> = new Set(["VpcdError", "P11KitError"]);
 
+/** The code of an error of src/certificates or src/keyfiles; undefined for another one. */
+function codeOfFile(error: Error): number | undefined {
+  const code: unknown = "code" in error ? error.code : undefined;
+  if (error.name === "CertificateError") return code === "NOT_FOUND" ? EXIT.NOT_FOUND : EXIT.USAGE;
+  if (error.name !== "KeyFileError") return undefined;
+  return code === "WRONG_PASSWORD" || code === "PASSWORD_MISSING" ? EXIT.PIN : EXIT.FAILURE;
+}
+
 function ownCode(error: Error): number {
   if (error instanceof UsageError || error instanceof CommanderError) return EXIT.USAGE;
   if (error instanceof NotFoundError || OF_LAZY_ROOMS.has(error.name)) return EXIT.NOT_FOUND;
+  const ofFile = codeOfFile(error);
+  if (ofFile !== undefined) return ofFile;
   if (error instanceof UnsoundCardError) return EXIT.DEFECT;
   if (error instanceof PinMissingError || error instanceof PinError) return EXIT.PIN;
   if (error instanceof PcscError) return error.is(...ABSENT) ? EXIT.NOT_FOUND : EXIT.FAILURE;
