@@ -7,8 +7,8 @@ import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type Cryptoki
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
 import { createRecording, openPcsc } from "./input/card-source.ts";
-import { refuseOverwriting } from "./input/new-object.ts";
 import type { GlobalOptions } from "./input/options.ts";
+import { refuseOverwriting, secretOnStdin } from "./input/used-files.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
 import { type Environment, findingsTo, Printer, written } from "./output/printer.ts";
 
@@ -226,7 +226,9 @@ export function action<Options extends object, Args extends readonly unknown[] =
     const options = command.opts<Options>();
     const globals = command.optsWithGlobals<GlobalOptions>();
     refuseOverwriting(globals, args);
-    const context = new CommandContext(environment, globals, `cryptoki ${command.name()}`);
+    const secret = secretOnStdin(globals, args);
+    const given = secret === undefined ? environment : { ...environment, secretOnStdin: secret };
+    const context = new CommandContext(given, globals, `cryptoki ${command.name()}`);
     const { signal } = context;
     const failures: unknown[] = [];
     try {

@@ -22,7 +22,8 @@ import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
 import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts";
-import { EXIT, FileError, TimeoutError } from "./output/failures.ts";
+import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
+import { nearestTo } from "./output/nearest.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
 import { version } from "./version.ts";
@@ -110,7 +111,32 @@ export function createProgram(environment: Environment, args: readonly string[] 
   const named = Object.keys(COMMANDS).filter((name) => args.includes(name));
   const wanted = named.length > 0 && !args.includes("help") ? named : Object.keys(COMMANDS);
   for (const name of wanted) COMMANDS[name]?.(program, environment);
+  refuseUnknownCommands(program);
   return program;
+}
+
+/** Makes an unknown name of a command an error, also beside --help and after "help". */
+function refuseUnknownCommands(program: Command): void {
+  for (const group of [program, ...program.commands]) {
+    if (group.commands.length === 0) continue;
+    group.on("command:*", ([name = ""]: readonly string[]) => {
+      throw unknownCommand(group, program, name);
+    });
+  }
+  program.on("beforeAllHelp", ({ command }: { readonly command: Command }) => {
+    const [first, second] = command.args;
+    const name = first === "help" ? second : first;
+    if (name === undefined || name.startsWith("-") || command.commands.length === 0) return;
+    if (!command.commands.some((one) => one.name() === name)) throw unknownCommand(command, program, name);
+  });
+}
+
+function unknownCommand(group: Command, program: Command, name: string): UsageError {
+  const names = group === program ? Object.keys(COMMANDS) : group.commands.map((command) => command.name());
+  const nearest = nearestTo(name, names);
+  const owner = group === program ? "cryptoki" : `cryptoki ${group.name()}`;
+  const rest = nearest.length > 0 ? `did you mean ${nearest.join(" or ")}?` : `it has ${names.join(", ")}`;
+  return new UsageError(`${owner} has no command "${name}"; ${rest}`);
 }
 
 /** Milliseconds for the last output of a cancelled command whose output is read slowly. */

@@ -18,7 +18,7 @@ import {
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
 import { KEY_PASSWORD, NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
-import { readUri, type Token } from "./input/token.ts";
+import { onCardToken, readUri, type Token } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
 
@@ -97,11 +97,17 @@ export class TokenSession {
   }
 
   #askForPin(): Promise<Uint8Array> {
-    const { context, token } = this;
-    const question = `PIN of ${visible(token.label)}${pinRemark(token.flags)}`;
-    const source = this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource);
-    this.#pin ??= readPin({ ...PIN, question, source }, context.environment);
+    this.#pin ??= this.#readPin();
     return this.#pin;
+  }
+
+  async #readPin(): Promise<Uint8Array> {
+    const { context, token } = this;
+    refuseBlockedPin(token);
+    const source = this.#pinSource === undefined ? undefined : parsePinSource(this.#pinSource);
+    const isGiven = source !== undefined || context.environment.env[PIN.variable] !== undefined;
+    const question = await pinQuestion(context, token, isGiven);
+    return readPin({ ...PIN, question, source }, context.environment);
   }
 
   async #forgetPin(): Promise<void> {
@@ -244,9 +250,40 @@ const SHARED_SECRET: Template = {
   [CKA.EXTRACTABLE]: true,
 };
 
-function pinRemark(flags: number): string {
-  if ((flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0) return " (the last try before it is blocked)";
-  return (flags & CKF_TOKEN.USER_PIN_COUNT_LOW) !== 0 ? " (the last PIN was wrong)" : "";
+/**
+ * Refuses to ask for a PIN that is blocked. Costs no exchange: the flags came with the token.
+ * @throws {CryptokiError} CKR_PIN_LOCKED, with the command that unblocks it.
+ */
+export function refuseBlockedPin({ flags, label }: Pick<Token, "flags" | "label">): void {
+  if ((flags & CKF_TOKEN.USER_PIN_LOCKED) === 0) return;
+  const advice = "unblock it with its PUK: cryptoki pin unlock";
+  throw new CryptokiError(CKR.PIN_LOCKED, `the PIN of ${label} is blocked; ${advice}`);
+}
+
+/**
+ * The prompt for a token's PIN. After a wrong one it says how many tries are left, which costs some exchanges.
+ * @param isGiven Whether the PIN is given beforehand: the question is not shown then.
+ */
+export async function pinQuestion(context: CommandContext, token: Token, isGiven: boolean): Promise<string> {
+  const question = `PIN of ${visible(token.label)}`;
+  const isLow = (token.flags & (CKF_TOKEN.USER_PIN_FINAL_TRY | CKF_TOKEN.USER_PIN_COUNT_LOW)) !== 0;
+  if (isGiven || !isLow) return question;
+  if (context.options.server === undefined) {
+    const { triesLeft, maxTries } = await onCardToken(context, token, [token], (one) => one.pinStatus("user", true));
+    if (triesLeft !== undefined) {
+      const of = maxTries === undefined ? "" : ` of ${maxTries}`;
+      return `${question} (${triesLeft}${of} ${triesLeft === 1 ? "try" : "tries"} left)`;
+    }
+  }
+  const isLast = (token.flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0;
+  return `${question} (${isLast ? "the last try before it is blocked" : "the last PIN was wrong"})`;
+}
+
+/** Refuses a new PIN of a length that the token does not take. @throws {CryptokiError} CKR_PIN_LEN_RANGE. */
+export function checkNewPin({ minPinLength, maxPinLength }: Token, pin: Uint8Array): void {
+  if (pin.length >= minPinLength && pin.length <= maxPinLength) return;
+  const rule = `a PIN of this card has ${minPinLength} to ${maxPinLength} characters`;
+  throw new CryptokiError(CKR.PIN_LEN_RANGE, `${rule}; nothing was changed`);
 }
 
 /** Sources of the security officer's PIN: the SO PIN, or the management key of a PIV card in hexadecimal. */

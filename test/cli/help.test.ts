@@ -57,7 +57,7 @@ describe("a usage error", () => {
   });
 
   test("names the command that was meant", async () => {
-    expect((await cryptoki(["tokns"])).stderr).toMatch(/Did you mean tokens\?/u);
+    expect((await cryptoki(["tokns"])).stderr).toMatch(/cryptoki has no command "tokns"; did you mean tokens\?/u);
   });
 });
 
@@ -76,5 +76,33 @@ describe("--virtual", () => {
     const { code, stderr } = await cryptoki(["--virtual", "/nonexistent", "readers"]);
     expect(code).toBe(3);
     expect(stderr).toMatch(/cryptoki virtual create/u);
+  });
+});
+
+describe("a command that does not exist", () => {
+  test.each([
+    [["nosuch", "--help"], /^error: cryptoki has no command "nosuch"; it has demo, readers, tokens, /u],
+    [["help", "nosuch"], /^error: cryptoki has no command "nosuch"; it has demo/u],
+    [["obejcts", "--help"], /"obejcts"; did you mean objects\?/u],
+    [["tok"], /"tok"; did you mean tokens or token\?/u],
+    [["pin", "unlok"], /^error: cryptoki pin has no command "unlok"; did you mean unlock\?/u],
+    [["pin", "nosuch"], /^error: cryptoki pin has no command "nosuch"; it has status, change, unlock/u],
+    [["pin", "nosuch", "--help"], /^error: cryptoki pin has no command "nosuch"/u],
+    [["pin", "help", "nosuch"], /^error: cryptoki pin has no command "nosuch"/u],
+  ])("%j", async (args, message) => {
+    const { code, stdout, stderr } = await cryptoki(args);
+    expect([code, stdout, stderr]).toEqual([2, "", expect.stringMatching(message)]);
+  });
+
+  test("one that exists has its help, also after options", async () => {
+    for (const args of [
+      ["help"],
+      ["help", "pin"],
+      ["pin", "--help"],
+      ["pin", "help", "change"],
+      ["--json", "pin", "change", "--help"],
+    ]) {
+      expect(await cryptoki(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Usage: cryptoki/u) });
+    }
   });
 });

@@ -155,7 +155,7 @@ describe("sign", () => {
 
   test("a recording conceals it too", async () => {
     const recording = folder.file("recording.jsonl");
-    await onCard(["sign", "--id", "01", "--record", recording, "--output", folder.file("x"), letter]);
+    await onCard(["sign", "--id", "01", "--record", recording, "--output", folder.file("recorded.sig"), letter]);
     const text = readFileSync(recording, "utf8");
     expect(text).toMatch(/"command":"00200080\*\*"/u);
     // All of the PIN: less of it comes up by chance in a certificate's random numbers.
@@ -175,7 +175,7 @@ describe("verify", () => {
     ["02", ["--format", "raw"]],
     ["04", ["--encoding", "hex"]],
   ])("what key %s signed, with %j", async (id, options) => {
-    expect((await onCard(["sign", "--id", id, ...options, letter, "--output", signature()])).code).toBe(0);
+    expect((await onCard(["sign", "--id", id, ...options, letter, "--force", "--output", signature()])).code).toBe(0);
     const outcome = await onCard(["verify", "--id", id, ...options, letter, "--signature", signature()], {});
     expect(outcome.stdout).toMatch(/^Valid/u);
     expect(outcome.code).toBe(0);
@@ -183,7 +183,7 @@ describe("verify", () => {
 
   test("with a certificate in a file, without a card", async () => {
     const certificate = folder.file("certificate.pem", (await onCard(["read", "--id", "02"])).stdout);
-    await onCard(["sign", "--id", "02", letter, "--output", signature()]);
+    await onCard(["sign", "--id", "02", letter, "--force", "--output", signature()]);
     const { code, stdout } = await cryptoki([
       "verify",
       "--key",
@@ -198,7 +198,7 @@ describe("verify", () => {
   });
 
   test.each(["01", "02"])("a signature by %s of something else: exit code 1", async (id) => {
-    await onCard(["sign", "--id", id, letter, "--output", signature()]);
+    await onCard(["sign", "--id", id, letter, "--force", "--output", signature()]);
     const outcome = await onCard(["verify", "--id", id, "--signature", signature()], { stdin: "another letter" });
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(/not valid/u);

@@ -46,12 +46,41 @@ describe("a file that the command works with is not written over", () => {
     expect([readFileSync(letter, "utf8"), readFileSync(pin, "utf8")]).toEqual(["a letter", "123456\n"]);
   });
 
+  test("an input is no output, even with --force; nor is a file that exists, without it", async () => {
+    using folder = await CardFolder.create({ keys: { "9a": "p-256", "9c": null, "9d": null, "9e": null } });
+    const letter = folder.file("letter", "a letter");
+    const old = folder.file("old", "an old signature");
+    const sign = ["--virtual", folder.card, "sign", "--id", "01", letter];
+    for (const [args, message] of [
+      [[...sign, "--output", letter, "--force"], `--output ${letter} would overwrite ${letter}`],
+      [[...sign, "--output", folder.card, "--force"], `--output ${folder.card} would overwrite ${folder.card}`],
+      [[...sign, "--output", old], `${old} exists already; add --force to write over it`],
+    ] as const) {
+      const outcome = await cryptoki([...args, "--json"], PIN);
+      expect(jsonError(outcome)).toMatchObject({ exitCode: 2, message: expect.stringContaining(message) });
+    }
+    expect(readFileSync(old, "utf8")).toBe("an old signature");
+    expect(await cryptoki([...sign, "--output", old, "--force"], PIN)).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(old, "utf8")).not.toContain("an old signature");
+    expect((await cryptoki([...sign, "--output", "/dev/null"], PIN)).code).toBe(0);
+  });
+
+  test("a virtual card is made over a file with --force only", async () => {
+    using folder = new CardFolder();
+    const file = folder.file("card.json", "{}");
+    const create = ["virtual", "create", file, "--key", "9a=p-256", "--key", "9c=none", "--key", "9d=none"];
+    expect(await cryptoki(create)).toMatchObject({ code: 1, stderr: expect.stringContaining("--force") });
+    expect(readFileSync(file, "utf8")).toBe("{}");
+    expect(await cryptoki([...create, "--force"])).toMatchObject({ code: 0 });
+    expect((await cryptoki(["--virtual", file, "tokens"])).code).toBe(0);
+  });
+
   test("other files are", async () => {
     using folder = await CardFolder.create({ keys: { "9a": "p-256", "9c": null, "9d": null, "9e": null } });
     const letter = folder.file("letter", "a letter");
     const record = folder.file("record", "an old recording");
     const outcome = await cryptoki(
-      ["--virtual", folder.card, "sign", "--id", "01", letter, "--output", letter, "--record", record],
+      ["--virtual", folder.card, "sign", "--id", "01", letter, "--output", folder.file("new"), "--record", record],
       PIN,
     );
     expect(outcome).toMatchObject({ code: 0, stderr: "" });

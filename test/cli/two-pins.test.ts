@@ -32,7 +32,8 @@ describe("a card with two PINs", () => {
     ["04", SIGNATURE_PIN, SIGNATURE_TOKEN],
   ])("key %s is on one of its tokens, and that is the one that signs", async (id, pin, token) => {
     const output = folder.file("letter.sig");
-    expect(await onCard(["sign", "--id", id, letter, "--output", output], pin)).toMatchObject({ code: 0, stderr: "" });
+    const sign = ["sign", "--id", id, letter, "--force", "--output", output];
+    expect(await onCard(sign, pin)).toMatchObject({ code: 0, stderr: "" });
     expect(await onCard(["verify", "--id", id, letter, "--signature", output])).toMatchObject({ code: 0, stderr: "" });
     const read = json(await onCard(["read", "--type", "public", "--id", id, "--json"])) as { uri: string };
     expect(decodeURIComponent(read.uri)).toContain(`token=${token};`);
@@ -42,13 +43,48 @@ describe("a card with two PINs", () => {
     expect(await onCard(["sign", "--label", "Authentication EC", letter], PIN)).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("what no token shows is on either: the tokens are named", async () => {
-    const refused = await onCard(["sign", "--id", "99", letter, "--json"], PIN);
+  test("an object that no token shows is not found, and no PIN is tried", async () => {
+    const refused = await onCard(["sign", "--id", "99", letter, "--json"], "000000");
     expect(jsonError(refused)).toMatchObject({
-      exitCode: 2,
-      message: "none of the 2 tokens shows that object before login; choose one with --token or --reader",
-      candidates: [expect.stringContaining("%28PIN%29"), expect.stringContaining("%28Signature%20PIN%29")],
+      name: "NotFoundError",
+      exitCode: 3,
+      message: "no object with id 99 on the 2 tokens; if it shows only after login, choose its token with --token",
     });
+    expect(await triesLeft()).toEqual([3, 3]);
+  });
+
+  test.each([
+    ["its label", PIN_TOKEN, "01", PIN],
+    ["its label", SIGNATURE_TOKEN, "04", SIGNATURE_PIN],
+    ["the number of its slot", "1", "04", SIGNATURE_PIN],
+  ])("a token is chosen by %s, %s", async (_, token, id, pin) => {
+    const outcome = await onCard(["sign", "--token", token, "--id", id, letter, "--json"], pin);
+    expect(json(outcome)).toMatchObject({ key: { id } });
+  });
+
+  test("a serial number is the card's, in any case: both tokens have it", async () => {
+    const [{ serialNumber }] = json(await onCard(["tokens", "--json"])) as [{ serialNumber: string }];
+    const named = await onCard(["tokens", "--token", serialNumber.toLowerCase(), "--json"]);
+    expect(json(named)).toHaveLength(2);
+  });
+
+  test("a name that no token has", async () => {
+    const refused = await onCard(["tokens", "--token", "Virtual eID", "--json"]);
+    expect(jsonError(refused)).toMatchObject({ exitCode: 3, message: expect.stringContaining('"Virtual eID"') });
+  });
+
+  test("on a terminal the user chooses between tokens that fit", async () => {
+    const args = ["--virtual", folder.card, "pin", "change"];
+    const env = { CRYPTOKI_PIN: SIGNATURE_PIN, CRYPTOKI_NEW_PIN: SIGNATURE_PIN };
+    const chosen = await cryptoki(args, { env, typed: "2\n", terminal: true });
+    expect(chosen.stderr).toMatch(/^2 tokens match:\n +1 +Virtual eID \(PIN\).*\n +2 +Virtual eID \(Signature PIN\)/u);
+    expect(chosen).toMatchObject({ code: 0, stdout: expect.stringContaining(SIGNATURE_TOKEN) });
+    for (const typed of ["3\n", "0\n", "x\n", "\n"]) {
+      const refused = await cryptoki(args, { env, typed, terminal: true });
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("choose one with --token") });
+    }
+    expect(await cryptoki(args, { env, typed: "", terminal: true })).toMatchObject({ code: 130 });
+    expect(await triesLeft()).toEqual([3, 3]);
   });
 
   test("a PIN that is given is not tried on both", async () => {

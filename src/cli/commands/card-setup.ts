@@ -15,7 +15,8 @@ import type {
   SetupTools,
 } from "../../setup/index.ts";
 import { action, type CommandContext } from "../context.ts";
-import { loadX509, readExtensions, readSubject } from "../input/certificate-contents.ts";
+import { loadX509 } from "../../certificates/index.ts";
+import { readExtensions, readSubject } from "../input/certificate-contents.ts";
 import { readCertificates } from "../input/certificate-writing.ts";
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
 import { LIMIT, readWhole } from "../input/files.ts";
@@ -213,7 +214,6 @@ async function contentsOf(
   return {
     name: readSubject(library, fill(certificate.subject)),
     extensions: readExtensions(library, {
-      subject: "",
       ...(san && { san: san.map(fill) }),
       ...(use && { for: use }),
       ...(keyUsage && { keyUsage: keyUsage.join(",") }),

@@ -40,11 +40,11 @@ export function addObjects(program: Command, environment: Environment): void {
     );
   action<ObjectsOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const { print } = context;
-    const tokens = await fittingTokens(context, uri);
+    let tokens: readonly Token[] = await fittingTokens(context, uri);
     const selection = readSelection(options, uri);
     // Each token has its own PIN; another token's PIN would spend a try.
     if (options.login && tokens.length > 1 && isPinGiven(context, uri)) {
-      onlyToken(tokens, `there is one PIN, but ${tokens.length} tokens`);
+      tokens = [await onlyToken(context, tokens, `there is one PIN, but ${tokens.length} tokens`)];
     }
     const listed: { token: Token; objects: DetailedObject[] }[] = [];
     for (const token of tokens) {

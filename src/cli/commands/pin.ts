@@ -8,7 +8,7 @@ import { NEW_PIN, newPinOption, type NewPinOptions, PIN, PUK, readNewPin, readPi
 import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, type Token } from "../input/token.ts";
 import { addPinRetries } from "./pin-retries.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
-import { READ_WRITE, TokenSession } from "../session.ts";
+import { checkNewPin, isPinGiven, pinQuestion, READ_WRITE, refuseBlockedPin, TokenSession } from "../session.ts";
 
 function addPinChange(pin: Command, environment: Environment): void {
   const command = newPinOption(
@@ -29,9 +29,17 @@ function addPinChange(pin: Command, environment: Environment): void {
     const session = await TokenSession.open(context, token, uri, READ_WRITE);
     const name = visible(token.label);
     const from = context.options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
-    const oldPin = await readPin(secret(PIN, `PIN of ${name}`, from), context.environment);
+    refuseBlockedPin(token);
+    const question = await pinQuestion(context, token, isPinGiven(context, uri));
+    const oldPin = await readPin(secret(PIN, question, from), context.environment);
     try {
-      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), context.environment);
+      const newPin = await readNewPin(
+        secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource),
+        context.environment,
+        (typed) => {
+          checkNewPin(token, typed);
+        },
+      );
       try {
         await session.cryptoki.C_SetPIN(session.handle, oldPin, newPin);
       } finally {
@@ -125,7 +133,13 @@ function addPinUnlock(pin: Command, environment: Environment): void {
     const name = visible(token.label);
     const puk = await readPin(secret(PUK, `PUK of ${name}`, options.pukSource), context.environment);
     try {
-      const newPin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), context.environment);
+      const newPin = await readNewPin(
+        secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource),
+        context.environment,
+        (typed) => {
+          checkNewPin(token, typed);
+        },
+      );
       try {
         await session.cryptoki.C_UnlockPIN(session.handle, puk, newPin);
       } finally {

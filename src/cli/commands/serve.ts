@@ -7,6 +7,7 @@ import {
   CRYPTOKI_VERSIONS,
   type CryptokiFunctions,
   type Detour,
+  isUri,
   type TokenDescription,
 } from "../../cryptoki/index.ts";
 import { profiles } from "../../index.ts";
@@ -16,7 +17,7 @@ import { action, type CommandContext, openServer } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
 import { DEFAULT_CARD, examples } from "../input/options.ts";
-import { describesToken, readUri, wantsReader } from "../input/token.ts";
+import { describesToken, isNamed, readUri, wantsReader } from "../input/token.ts";
 import { isNewCard } from "../input/card-source.ts";
 
 interface ServeOptions {
@@ -104,12 +105,18 @@ export function addServe(program: Command, environment: Environment): void {
     );
   const withUri = (context: CommandContext, options: ServeOptions, uri?: string): Promise<void> => {
     const { token } = context.options;
+    if (uri !== undefined) readUri(uri);
     if (uri !== undefined && token !== undefined)
       throw new UsageError("give the URI as the argument or with --token, not both");
     const only = uri ?? token;
     return serve(context, { ...options, ...(only !== undefined && { only }) });
   };
   action<ServeOptions, [string | undefined]>(command, environment, withUri, () => true);
+}
+
+/** @throws {UsageError} if it is a malformed URI; any other text is a label, a serial number or the number of a slot. */
+function requireName(only: string | undefined): void {
+  if (only !== undefined && isUri(only)) readUri(only);
 }
 
 function parseBytes(text: string): number {
@@ -143,7 +150,7 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<vo
   if (options.singleSignOn && alone) {
     throw new UsageError("--single-sign-on needs a socket: with --stdio there is only one client");
   }
-  if (options.only !== undefined) readUri(options.only);
+  requireName(options.only);
   if (options.socket !== undefined) await requirePath(options.socket);
   if (options.printModuleConfig) {
     printModuleConfig(context, options);
@@ -230,13 +237,15 @@ async function applications(context: CommandContext, options: ServeOptions): Pro
   const { only: token } = options;
   const make = server === undefined ? await overCards(context, options) : await overServer(server);
   if (token === undefined && reader === undefined) return make;
-  const uri = token === undefined ? {} : readUri(token);
+  const uri = token !== undefined && isUri(token) ? readUri(token) : {};
+  const name = token !== undefined && !isUri(token) ? token : undefined;
   // Each call of a client asks for this, and the answer may cost exchanges.
   const answers = new Map<string, boolean>();
   const isWanted = async (found: TokenDescription): Promise<boolean> => {
     if (!wantsReader(context, found.slotDescription)) return false;
     const key = JSON.stringify(found);
-    const wanted = answers.get(key) ?? (await describesToken(context, uri, found));
+    const named = name === undefined || isNamed(found, name);
+    const wanted = answers.get(key) ?? (named && (await describesToken(context, uri, found)));
     answers.set(key, wanted);
     return wanted;
   };

@@ -5,23 +5,30 @@ import type { HashName } from "../../crypto/index.ts";
 import { action } from "../context.ts";
 import { deliver, encode, ENCODINGS, type Encoding } from "../output/encoding.ts";
 import type { Environment } from "../output/printer.ts";
-import { readInput, writeWhole } from "../input/files.ts";
+import { Message } from "../input/message.ts";
 import { examples } from "../input/options.ts";
 import {
   formatSignature,
+  hashedInput,
+  type HashedInput,
   HASHES,
+  hostHash,
   requireSigningKey,
   type SignatureFormat,
   signatureMechanism,
+  type SignatureScheme,
   signatureScheme,
+  type SigningKey,
 } from "../input/signature.ts";
 import { choosePrivateKey, openSessionFor, readSelection, type SelectionOptions, USE } from "../input/selection.ts";
 import { uriAndFile } from "../input/token.ts";
+import { UsageError } from "../output/failures.ts";
+import type { ObjectEntry } from "../session.ts";
 
 interface SignOptions extends SelectionOptions {
   readonly mechanism?: string;
   readonly hash?: HashName;
-  readonly format: SignatureFormat;
+  readonly format?: SignatureFormat;
   readonly encoding?: Encoding;
   readonly output?: string;
 }
@@ -45,9 +52,10 @@ export function addSign(program: Command, environment: Environment): void {
       ),
     )
     .addOption(
-      new Option("--format <format>", "format of ECDSA signatures: der, for most programs, or raw, as in PKCS #11")
-        .choices(["der", "raw"])
-        .default("der"),
+      new Option(
+        "--format <format>",
+        "format of ECDSA signatures: der, for most programs, or raw, as in PKCS #11; default: der",
+      ).choices(["der", "raw"]),
     )
     .addOption(new Option("--encoding <encoding>", "encoding of the signature").choices(ENCODINGS))
     .option("--output <file>", "write the signature to this file")
@@ -69,27 +77,44 @@ export function addSign(program: Command, environment: Environment): void {
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
       const selection = readSelection(options, uri);
-      const data = await readInput(file, context.environment);
+      const message = await Message.open(context, file);
       const session = await openSessionFor(context, selection, uri);
       const offered = await session.mechanisms();
-      const key = await choosePrivateKey(session, selection, USE.sign, async (candidate) =>
-        signatureScheme(requireSigningKey(await session.publicKey(candidate)), options, offered),
-      );
-      const publicKey = requireSigningKey(await session.publicKey(key));
-      const scheme = signatureScheme(publicKey, options, offered);
-      const raw = await session.sign(key, signatureMechanism(scheme, data.length), data);
-      const signature = formatSignature(raw, publicKey, options.format);
+      const check = async (candidate: ObjectEntry): Promise<[SigningKey, SignatureScheme]> => {
+        const publicKey = requireSigningKey(await session.publicKey(candidate));
+        if (options.format !== undefined && publicKey.type !== "ec")
+          throw new UsageError("--format is for ECDSA signatures; this key makes none");
+        return [publicKey, signatureScheme(publicKey, options, offered)];
+      };
+      const key = await choosePrivateKey(session, selection, USE.sign, check);
+      const [publicKey, scheme] = await check(key);
+      const { mechanism, data } = await signedInput(message, scheme, offered);
+      const raw = await session.sign(key, mechanism, data);
+      const signature = formatSignature(raw, publicKey, options.format ?? "der");
       if (!context.print.json) {
         await deliver(signature, options.encoding, options.output, context);
         return;
       }
-      if (options.output !== undefined) await writeWhole(options.output, signature, { signal: context.signal });
+      if (options.output !== undefined && options.output !== "-")
+        await deliver(signature, options.encoding, options.output, context);
       context.print.document({
         signature: encode(signature, options.encoding === "hex" ? "hex" : "base64"),
         mechanism: `CKM_${scheme.name}`,
-        ...(publicKey.type === "ec" && { format: options.format }),
+        ...(publicKey.type === "ec" && { format: options.format ?? "der" }),
         key: { id: toHex(key.id), label: key.label, uri: formatUri(objectUri(session.token, key)) },
       });
     },
   );
+}
+
+/** What is signed of the message: of a long one its digest, wherever the scheme and the card allow it. */
+async function signedInput(
+  message: Message,
+  scheme: SignatureScheme,
+  offered: readonly number[],
+): Promise<HashedInput> {
+  const hash = message.short ? undefined : hostHash(scheme, offered);
+  if (hash !== undefined) return hashedInput(scheme, hash, await message.digest(hash));
+  const data = await message.whole();
+  return { mechanism: signatureMechanism(scheme, data.length), data };
 }

@@ -4,7 +4,8 @@ import { action, type CommandContext } from "../context.ts";
 import { decode, ENCODINGS, type Encoding } from "../output/encoding.ts";
 import type { Environment } from "../output/printer.ts";
 import { VerificationFailedError, UsageError } from "../output/failures.ts";
-import { LIMIT, readInput, readPublicKey, readWhole } from "../input/files.ts";
+import { LIMIT, readPublicKey, readWhole } from "../input/files.ts";
+import { Message } from "../input/message.ts";
 import { examples } from "../input/options.ts";
 import {
   HASHES,
@@ -60,22 +61,38 @@ export function addVerify(program: Command, environment: Environment): void {
     environment,
     async (context, options, ...two) => {
       const { uri, file } = uriAndFile(...two);
-      const data = await readInput(file, context.environment);
-      const bytes = decode(
-        await readWhole(options.signature, context.signal, LIMIT.KEY),
-        options.encoding,
-        options.signature,
-      );
+      const message = await Message.open(context, file);
+      const { signature: path, encoding } = options;
+      const bytes = decode(await readWhole(path, context.signal, LIMIT.KEY), encoding, path);
       const key = await findKey(context, options, uri);
+      if (options.format !== undefined && key.type !== "ec")
+        throw new UsageError("--format is for ECDSA signatures; this key makes none");
       const scheme = signatureScheme(key, options);
+      const hashed = scheme.hash === undefined ? await message.whole() : await message.digest(scheme.hash);
       const signature = readSignature(bytes, key, options.format);
-      const valid = signature !== undefined && (await verifySignature(scheme, key, data, signature));
+      const valid = signature !== undefined && (await verifySignature(scheme, key, hashed, signature));
       const { print } = context;
       if (print.json) print.document({ valid, mechanism: `CKM_${scheme.name}`, key: keyName(key) });
       else if (valid) print.line(`${print.colours.green("Valid")}: ${scheme.name} with ${keyName(key)}`);
-      if (!valid) throw new VerificationFailedError("the signature is not valid for this data and key");
+      if (!valid)
+        throw new VerificationFailedError(`the signature is not valid for this data and key${hint(bytes, options)}`);
     },
   );
+}
+
+/** What may have been meant by a signature that does not verify. */
+function hint(bytes: Uint8Array, { encoding, hash, mechanism }: VerifyOptions): string {
+  const text = encoding === "binary" ? Buffer.from(bytes).toString("latin1").replace(/\s/gu, "") : "";
+  if (/^(?:[0-9a-f]{2}){32,}$/iu.test(text)) return "; its file holds hexadecimal digits: try --encoding hex";
+  if (/^[A-Za-z0-9+/]{40,}={0,2}$/u.test(text)) return "; its file holds base64: try --encoding base64";
+  const named = [
+    hash === undefined ? undefined : `--hash ${hash}`,
+    mechanism === undefined ? undefined : `--mechanism ${mechanism}`,
+  ];
+  const given = named.filter((one) => one !== undefined).join(" and ");
+  return given === ""
+    ? "; if it was made with another hash or mechanism, name it with --hash or --mechanism"
+    : `; or it was not made with ${given}`;
 }
 
 async function findKey(context: CommandContext, options: VerifyOptions, uri?: string): Promise<SigningKey> {

@@ -46,10 +46,11 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
       ["cryptoki virtual create card.json --yubico --empty", "a new YubiKey, for card setup"],
     ),
   );
-  action<CreateOptions, [string]>(command, environment, async ({ print }, options, file) => {
+  action<CreateOptions, [string]>(command, environment, async ({ print, options: { force } }, options, file) => {
     const { saveCard } = await import("../../virtual/index.ts");
     const { existsSync } = await import("node:fs");
-    if (existsSync(file)) throw new FileError(`${file} exists already; a card in it would be lost`);
+    if (!force && existsSync(file))
+      throw new FileError(`${file} exists already; a card in it would be lost; add --force to write over it`);
     const { profile } = options;
     const { card, pins } = profile === "piv" ? await createPivCard(options) : await createPkcs15Card(options);
     try {

@@ -26,7 +26,7 @@ export async function administeredToken(context: CommandContext, uri?: string): 
   const all = await listTokens(context);
   const fitting = await selectTokens(context, all, uri);
   if (fitting.length === 0) throw await noToken(context, uri);
-  const token = onlyToken(fitting);
+  const token = await onlyToken(context, fitting);
   return { token, run: (work) => onCardToken(context, token, all, work) };
 }
 

@@ -1,9 +1,8 @@
-import { createInterface } from "node:readline";
 import type { Command } from "commander";
-import { untilAborted } from "../../async/index.ts";
 import type { CommandContext } from "../context.ts";
-import { InterruptedError, UsageError } from "../output/failures.ts";
+import { UsageError } from "../output/failures.ts";
 import { visible } from "../output/printer.ts";
+import { ask } from "./prompt.ts";
 
 /** The option that answers every question about a card beforehand. */
 export interface ConfirmationOptions {
@@ -26,18 +25,8 @@ export async function confirm(
 ): Promise<void> {
   if (yes) return;
   const sentence = visible(consequence);
-  const { stdin, stderr, signal } = environment;
-  if (stdin.isTTY !== true) throw new UsageError(`${sentence}; add --yes if that is what you want`);
-  stderr.write(`${sentence[0]?.toUpperCase() ?? ""}${sentence.slice(1)}. Go on? [y/N] `);
-  const lines = createInterface({ input: stdin, terminal: false });
-  const answer = new Promise<string>((resolve, reject) => {
-    lines.once("line", resolve);
-    lines.once("close", () => {
-      reject(new InterruptedError("interrupted at the question", 130));
-    });
-  });
-  const given = await untilAborted(answer, signal).finally(() => {
-    lines.close();
-  });
+  if (environment.stdin.isTTY !== true) throw new UsageError(`${sentence}; add --yes if that is what you want`);
+  const question = `${sentence[0]?.toUpperCase() ?? ""}${sentence.slice(1)}. Go on? [y/N] `;
+  const given = await ask(question, environment);
   if (!/^\s*y(?:es)?\s*$/iu.test(given)) throw new UsageError("not confirmed; nothing was changed");
 }

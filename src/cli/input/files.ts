@@ -22,11 +22,18 @@ export const LIMIT = {
  */
 export async function readInput(
   path: string | undefined,
-  { stdin, signal }: Pick<Environment, "stdin" | "signal">,
+  environment: Environment,
   limit: number = LIMIT.MESSAGE,
 ): Promise<Uint8Array> {
+  const { signal } = environment;
   if (path !== undefined && path !== "-") return readWhole(path, signal, limit);
-  return collect(stdin, "standard input", signal, limit);
+  return collect(requireDataOnStdin(environment), "standard input", signal, limit);
+}
+
+/** Standard input, for data. @throws {UsageError} if a PIN or PUK is to come from it. */
+export function requireDataOnStdin({ stdin, secretOnStdin }: Environment): Environment["stdin"] {
+  if (secretOnStdin === undefined) return stdin;
+  throw new UsageError(`${secretOnStdin} takes a secret from standard input, where the data comes from; name a file`);
 }
 
 /**

@@ -1,12 +1,9 @@
 import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { type BigIntStats, statSync } from "node:fs";
 import { derOid, parseDerCertificate } from "../../asn1/index.ts";
-import { DataError, wipe } from "../../bytes/index.ts";
+import { wipe } from "../../bytes/index.ts";
 import { encodeEcParameters, encodeEcPoint, parsePublicKey } from "../../crypto/index.ts";
-import { CKA, CKC, CKK, CKO, isUri, parseUri, type Template } from "../../cryptoki/index.ts";
+import { CKA, CKC, CKK, CKO, type Template } from "../../cryptoki/index.ts";
 import { FileError, UsageError } from "../output/failures.ts";
-import { isNewCard } from "./card-source.ts";
-import { parsePinSource } from "./pin.ts";
 import { requireSigningKey } from "./signature.ts";
 
 /** How the contents of a file become an object on a card. */
@@ -89,82 +86,3 @@ function attempt<T>(file: string, what: string, work: () => T): T {
     throw new FileError(`${file} holds no ${what}, in PEM or DER`, { cause });
   }
 }
-
-type Options = Readonly<Record<string, unknown>>;
-
-/** Options that name the source of a PIN or PUK. */
-const PIN_SOURCES = [
-  "pinSource",
-  "newPinSource",
-  "pukSource",
-  "newPukSource",
-  "soPinSource",
-  "newSoPinSource",
-  "passwordSource",
-] as const;
-/** Options that name an input file. */
-const INPUTS = ["signature", "key", "peer"] as const;
-
-/**
- * Refuses a command line whose --record or --output would overwrite an input file, also under another name (symbolic or
- * hard link).
- * @throws {UsageError} before anything is opened.
- */
-export function refuseOverwriting(options: object, args: readonly unknown[]): void {
-  const given = options as Options;
-  const { record, output } = given;
-  const cards = texts(given["virtual"], given["file"]).filter((name) => !isNewCard(name));
-  const pins = pinFiles(given, args);
-  refuse("--output", output, [...cards, ...pins]);
-  refuse("--record", record, [...cards, ...pins, ...texts(output, ...INPUTS.map((name) => given[name]), ...args)]);
-}
-
-/** @throws {UsageError} if `written` is one of the files at `used`. */
-function refuse(option: string, written: unknown, used: readonly string[]): void {
-  if (typeof written !== "string") return;
-  const target = identity(written);
-  const same = used.find((path) => path === written || (target !== undefined && identity(path) === target));
-  // "-" is standard input or output.
-  if (same === undefined || same === "-") return;
-  throw new UsageError(`${option} ${written} would overwrite ${same}, which this command reads; name another file`);
-}
-
-/** Identifies a regular file (device and inode), whatever its name; undefined for anything else. */
-function identity(path: string): string | undefined {
-  let stats: BigIntStats | undefined;
-  try {
-    stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    // The command reports the reason when it opens the file.
-  }
-  return stats?.isFile() ? `${stats.dev}:${stats.ino}` : undefined;
-}
-
-function pinFiles(options: Options, args: readonly unknown[]): string[] {
-  const sources = texts(...PIN_SOURCES.map((name) => options[name]));
-  const uris = texts(options["token"], ...args).filter(isUri);
-  return [...sources, ...uris.flatMap(sourceIn)].flatMap((source) => {
-    const parsed = orNothing(() => parsePinSource(source));
-    return parsed?.from === "file" ? [parsed.path] : [];
-  });
-}
-
-function sourceIn(uri: string): string[] {
-  const source = orNothing(() => parseUri(uri))?.pinSource;
-  return source === undefined ? [] : [source];
-}
-
-/** A malformed URI or PIN source is reported later, when the command uses it. */
-function orNothing<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof DataError || error instanceof UsageError) return undefined;
-    throw error;
-  }
-}
-
-const texts = (...values: readonly unknown[]): string[] =>
-  values
-    .flatMap((value) => (Array.isArray(value) ? (value as unknown[]) : [value]))
-    .filter((value) => typeof value === "string");

@@ -33,7 +33,9 @@ export function addGlobalOptions(program: Command): void {
       new Option("--virtual [card]", "use a virtual card: piv, pkcs15, or a file that holds a saved one; default: piv"),
     )
     .addOption(new Option("--reader <name>", "use the reader whose name contains this"))
-    .addOption(new Option("--token <uri>", "use the token that this PKCS #11 URI matches"))
+    .addOption(
+      new Option("--token <name>", "use the token with this label, serial number, slot number or PKCS #11 URI"),
+    )
     .addOption(
       new Option(
         "--server <address>",
@@ -72,7 +74,11 @@ export function addGlobalOptions(program: Command): void {
         "print every APDU with its meaning, and every PKCS #11 call, to standard error, without PINs and keys",
       ),
     )
-    .addOption(new Option("--record <file>", "write every exchange with the card to this file, without PINs and keys"))
+    .addOption(
+      new Option("--record <file>", "write every exchange with the card to this file, without PINs and keys").conflicts(
+        "server",
+      ),
+    )
     .addOption(new Option("--force", "write over a file that exists: that of --output, or of virtual create"));
 }
 

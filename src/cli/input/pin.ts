@@ -5,9 +5,10 @@ import { promisify } from "node:util";
 import type { Command } from "commander";
 import { onAbort } from "../../async/index.ts";
 import { concatSecret, copySecret, equalBytes, secretUtf8, wipe } from "../../bytes/index.ts";
-import { FileError, InterruptedError, PinMissingError, UsageError } from "../output/failures.ts";
+import { FileError, PinMissingError, UsageError } from "../output/failures.ts";
 import { type Environment, inputOf, openInput } from "../output/printer.ts";
 import { reason } from "./files.ts";
+import { askHidden } from "./prompt.ts";
 
 /** Sources of a PIN. An argument is none: every user of the machine can see it. */
 export type PinSource =
@@ -55,7 +56,7 @@ export function parsePinSource(text: string): PinSource {
 /**
  * Returns a PIN from its source, else from its variable, else from a prompt on the terminal, without echo. The caller
  * wipes it.
- * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C in the prompt.
+ * @throws {PinMissingError} if there is none; {@link FileError}; {@link InterruptedError} on Ctrl-C and Ctrl-D in the prompt.
  */
 export async function readPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
   return (await given(secret, environment)) ?? required(await prompt(secret, environment));
@@ -63,12 +64,23 @@ export async function readPin(secret: Secret, environment: Environment): Promise
 
 /**
  * Like {@link readPin}, but a prompt asks twice, because the terminal does not show the PIN.
- * @throws {UsageError} if the two differ.
+ * @param check Refuses a PIN that was typed and that the card does not take, before it is asked for again.
+ * @throws {UsageError} if the two differ; the error of `check`.
  */
-export async function readNewPin(secret: Secret, environment: Environment): Promise<Uint8Array> {
+export async function readNewPin(
+  secret: Secret,
+  environment: Environment,
+  check: (pin: Uint8Array) => void = () => undefined,
+): Promise<Uint8Array> {
   const known = await given(secret, environment);
   if (known) return known;
   const first = required(await prompt(secret, environment));
+  try {
+    check(first);
+  } catch (error) {
+    wipe(first);
+    throw error;
+  }
   const second = await prompt({ ...secret, question: `${secret.question}, again` }, environment);
   const same = equalBytes(first, second);
   wipe(second);
@@ -169,19 +181,10 @@ async function nextLine(stream: Readable, what: string, signal: AbortSignal): Pr
  * Prompts on standard error, so that a redirected output stays clean; on the terminal itself if standard input is a
  * pipe.
  */
-async function prompt(secret: Secret, { stdin, stderr, signal }: Environment): Promise<Uint8Array> {
-  const message = secret.question;
+async function prompt(secret: Secret, environment: Environment): Promise<Uint8Array> {
+  const { stdin } = environment;
   using terminal = stdin.isTTY ? undefined : await controllingTerminal(secret);
-  const { default: password } = await import("@inquirer/password");
-  try {
-    return secretUtf8(await password({ message }, { input: terminal?.stream ?? stdin, output: stderr, signal }));
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof Error && /^(ExitPrompt|AbortPrompt)Error$/u.test(error.name)) {
-      throw new InterruptedError("interrupted at the PIN prompt", 130);
-    }
-    throw error;
-  }
+  return await askHidden(secret.question, terminal?.stream ?? stdin, environment);
 }
 
 /** The stream owns the descriptor, and closes it. */

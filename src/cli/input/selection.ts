@@ -198,7 +198,7 @@ function describeSelection({ id, label }: Selection): string {
 /**
  * Opens a session with the token to use: the one that the URI or --token matches, the only one, or the only one with an
  * object of that name. A card with two PINs is two tokens, and only one of them has `--id 01`.
- * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
+ * @throws {NotFoundError} if there is none, or none has the object; {@link UsageError} if there are several.
  */
 export async function openSessionFor(
   context: CommandContext,
@@ -211,7 +211,7 @@ export async function openSessionFor(
   const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
   const tokens = initialised.length > 0 ? initialised : fitting;
   const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri, access);
-  if (tokens.length === 1 || !namesObject(selection)) return open(onlyToken(tokens));
+  if (tokens.length === 1 || !namesObject(selection)) return open(await onlyToken(context, tokens));
   const search = searchTemplate(withoutType(selection));
   const holders: TokenSession[] = [];
   for (const token of tokens) {
@@ -220,7 +220,16 @@ export async function openSessionFor(
   }
   const [first, ...more] = holders;
   if (first && more.length === 0) return first;
-  if (first) return open(onlyToken(holders.map(({ token }) => token)));
-  // An object that is visible only after login may be on any of them.
-  return open(onlyToken(tokens, `none of the ${tokens.length} tokens shows that object before login`));
+  if (first)
+    return open(
+      await onlyToken(
+        context,
+        holders.map(({ token }) => token),
+      ),
+    );
+  // An object that is visible only after login may be on any of them, and each has its own PIN.
+  const hidden = "if it shows only after login, choose its token with --token";
+  throw new NotFoundError(
+    `no object${describeSelection(withoutType(selection))} on the ${tokens.length} tokens; ${hidden}`,
+  );
 }

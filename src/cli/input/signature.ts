@@ -1,6 +1,5 @@
 import { DataError } from "../../bytes/index.ts";
 import {
-  digest,
   digestInfo,
   ecdsaFromDer,
   ecdsaToDer,
@@ -32,7 +31,7 @@ export function requireSigningKey(key: PublicKey): SigningKey {
 type MechanismName = keyof typeof CKM;
 
 /** A signature scheme: the key's algorithm and the hash, if there is one. */
-interface SignatureScheme {
+export interface SignatureScheme {
   readonly name: MechanismName;
   readonly family: "rsa-pkcs1" | "rsa-pss" | "rsa-raw" | "ecdsa" | "eddsa";
   /** Undefined: the input is signed without hashing. */
@@ -175,26 +174,58 @@ export function readSignature(bytes: Uint8Array, key: SigningKey, format?: Signa
   }
 }
 
-/** Whether `signature`, in PKCS #11's format, is the key's over `data`; computed on the host. */
+/**
+ * Whether `signature`, in PKCS #11's format, is the key's; computed on the host.
+ * @param hashed The digest of the data; for a scheme without a hash the data itself.
+ */
 export async function verifySignature(
   { family, hash }: SignatureScheme,
   key: SigningKey,
-  data: Uint8Array,
+  hashed: Uint8Array,
   signature: Uint8Array,
 ): Promise<boolean> {
-  const hashed = hash === undefined ? data : digest(hash, data);
   if (key.type === "ec") return verifyEcdsa(key, hashed, signature);
-  if (key.type === "edwards") return verifyEddsa(key, data, signature);
+  if (key.type === "edwards") return verifyEddsa(key, hashed, signature);
   switch (family) {
     case "rsa-raw":
-      return verifyRsaRaw(key, data, signature);
+      return verifyRsaRaw(key, hashed, signature);
     case "rsa-pss":
       return verifyPss(key, hashed, pssParameters(hash ?? hashOfLength(hashed.length)), signature);
     case "rsa-pkcs1":
     case "ecdsa":
     case "eddsa":
-      return verifyPkcs1(key, hash === undefined ? data : digestInfo(hash, hashed), signature);
+      return verifyPkcs1(key, hash === undefined ? hashed : digestInfo(hash, hashed), signature);
   }
+}
+
+/** What a scheme with a hash signs of a message that was hashed before, and the mechanism for it. */
+export interface HashedInput {
+  readonly mechanism: CK_MECHANISM;
+  readonly data: Uint8Array;
+}
+
+/** The mechanisms that sign a digest: PKCS #1 v1.5 signs it as a DigestInfo (RFC 8017 section 9.2). */
+const OF_DIGESTS = { "rsa-pkcs1": CKM.RSA_PKCS, "rsa-pss": CKM.RSA_PKCS_PSS, ecdsa: CKM.ECDSA } as const;
+
+/**
+ * The hash with which this program hashes the message itself, so that it need not be in memory; undefined if the scheme
+ * has none, or the card signs no digests.
+ */
+export function hostHash({ family, hash }: SignatureScheme, offered: readonly number[]): HashName | undefined {
+  if (family === "rsa-raw" || family === "eddsa") return undefined;
+  return offered.includes(OF_DIGESTS[family]) ? hash : undefined;
+}
+
+/** The input for a message with this digest, made with {@link hostHash}. */
+export function hashedInput(scheme: SignatureScheme, hash: HashName, digest: Uint8Array): HashedInput {
+  const { family } = scheme;
+  if (family === "rsa-raw" || family === "eddsa") throw new TypeError(`${family} signs no digest`);
+  const { parameter } = signatureMechanism(scheme, digest.length);
+  const mechanism = OF_DIGESTS[family];
+  return {
+    mechanism: parameter === undefined ? { mechanism } : { mechanism, parameter },
+    data: family === "rsa-pkcs1" ? digestInfo(hash, digest) : digest,
+  };
 }
 
 /** Uses the same hash for MGF1, and a salt of the hash's length, which is the usual choice. */

@@ -18,10 +18,13 @@ import { PcscError, type ReaderState } from "../../pcsc/index.ts";
 import type { CommandContext } from "../context.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
 import { visible } from "../output/printer.ts";
+import { canAsk, choose } from "./prompt.ts";
 
 /** Where a token is: its reader, and the properties that distinguish the tokens of one card. */
 export interface TokenPlace {
   readonly slotDescription: string;
+  /** Among the tokens of its reader, from 0; default: its place among those that are given. */
+  readonly position?: number;
 }
 
 /**
@@ -36,7 +39,7 @@ export async function onCardToken<T>(
   work: (cardToken: CardToken) => Promise<T>,
 ): Promise<T> {
   const { slotDescription } = token;
-  const index = all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
+  const index = token.position ?? all.filter((one) => one.slotDescription === slotDescription).indexOf(token);
   const pcsc = await context.pcsc();
   await using card = new Card(await pcsc.connect(slotDescription, { signal: context.signal }), context.cardOptions);
   const application = await new CardRecognition(profiles).claim(card);
@@ -78,11 +81,19 @@ export async function chooseReader(context: CommandContext): Promise<string> {
   const exact = withCard.find(({ name }) => name === context.options.reader);
   if (more.length === 0 || exact) return (exact ?? first).name;
   const candidates = withCard.map(({ name }) => name);
-  throw new UsageError(`${withCard.length} readers have a card; choose one with --reader`, { candidates });
+  const reason = `${withCard.length} readers have a card`;
+  const { environment } = context;
+  const chosen = canAsk(environment, context.print.json)
+    ? candidates[await choose(reason, candidates, environment)]
+    : undefined;
+  if (chosen !== undefined) return chosen;
+  throw new UsageError(`${reason}; choose one with --reader`, { candidates });
 }
 
 /** A token that is present, with the information of its slot and token. */
 export interface Token extends TokenDescription {
+  /** Among the tokens of its reader, from 0. */
+  readonly position: number;
   /** CKF_ flags of CK_TOKEN_INFO. */
   readonly flags: number;
   /** In bytes. */
@@ -131,11 +142,15 @@ export async function listTokens(context: CommandContext): Promise<Token[]> {
   const cryptoki = await context.cryptoki();
   const tokens: Token[] = [];
   const leftOut: { readonly reader: string; readonly error: CryptokiError }[] = [];
+  let before: Pick<Token, "slotDescription" | "position"> | undefined;
   for (const slotID of await cryptoki.C_GetSlotList(true)) {
     const slot = await cryptoki.C_GetSlotInfo(slotID);
-    if (!wantsReader(context, slot.slotDescription)) continue;
+    const { slotDescription } = slot;
+    if (!wantsReader(context, slotDescription)) continue;
+    // The slots of a reader follow each other.
+    before = { slotDescription, position: before?.slotDescription === slotDescription ? before.position + 1 : 0 };
     try {
-      tokens.push(await describeToken(cryptoki, slotID, slot));
+      tokens.push(await describeToken(cryptoki, slotID, slot, before.position));
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
       leftOut.push({ reader: slot.slotDescription, error });
@@ -147,12 +162,17 @@ export async function listTokens(context: CommandContext): Promise<Token[]> {
   return tokens;
 }
 
-async function describeToken(cryptoki: CryptokiFunctions, slotID: number, slot: CK_SLOT_INFO): Promise<Token> {
+async function describeToken(
+  cryptoki: CryptokiFunctions,
+  slotID: number,
+  slot: CK_SLOT_INFO,
+  position: number,
+): Promise<Token> {
   const { slotDescription, manufacturerID: slotManufacturerID } = slot;
   const { label, manufacturerID, model, serialNumber, flags, ...info } = await cryptoki.C_GetTokenInfo(slotID);
   const { ulMinPinLen: minPinLength, ulMaxPinLen: maxPinLength } = info;
   const description = { slotID, slotDescription, slotManufacturerID, label, manufacturerID, model, serialNumber };
-  return { ...description, flags, minPinLength, maxPinLength };
+  return { ...description, position, flags, minPinLength, maxPinLength };
 }
 
 function warn({ remark, options }: CommandContext, reader: string, { code, message }: CryptokiError): void {
@@ -162,17 +182,22 @@ function warn({ remark, options }: CommandContext, reader: string, { code, messa
 
 /** The `tokens` that both `uri` and --token match. */
 export async function selectTokens(context: CommandContext, tokens: readonly Token[], uri?: string): Promise<Token[]> {
-  const wanted = [uri, context.options.token].flatMap((text) => (text === undefined ? [] : [readUri(text)]));
+  const { token: name } = context.options;
+  let found = [...tokens];
+  if (uri !== undefined) found = await matching(context, readUri(uri), found);
+  if (name === undefined) return found;
+  return isUri(name) ? matching(context, readUri(name), found) : found.filter((token) => isNamed(token, name));
+}
+
+async function matching(context: CommandContext, uri: Pkcs11Uri, tokens: readonly Token[]): Promise<Token[]> {
   const found: Token[] = [];
-  for (const token of tokens) {
-    if (await matchesAll(context, wanted, token)) found.push(token);
-  }
+  for (const token of tokens) if (await describesToken(context, uri, token)) found.push(token);
   return found;
 }
 
-async function matchesAll(context: CommandContext, wanted: readonly Pkcs11Uri[], token: Token): Promise<boolean> {
-  for (const uri of wanted) if (!(await describesToken(context, uri, token))) return false;
-  return true;
+/** Whether a token has this name: its label, its serial number in any case, or the number of its slot. */
+export function isNamed({ label, serialNumber, slotID }: TokenDescription, name: string): boolean {
+  return label === name || serialNumber.toLowerCase() === name.toLowerCase() || String(slotID) === name;
 }
 
 /**
@@ -203,7 +228,7 @@ export async function describesToken(
  * @throws {NotFoundError} if there is none; {@link UsageError} if there are several.
  */
 export async function chooseToken(context: CommandContext, uri?: string): Promise<Token> {
-  return onlyToken(await fittingTokens(context, uri));
+  return onlyToken(context, await fittingTokens(context, uri));
 }
 
 /** Returns the tokens that the URI and --token match, at least one. @throws {NotFoundError} if there is none. */
@@ -213,10 +238,23 @@ export async function fittingTokens(context: CommandContext, uri?: string): Prom
   return [first, ...more];
 }
 
-/** Returns the only element of `fitting`. @throws {UsageError} if there are several. */
-export function onlyToken(fitting: readonly Token[], reason = `${fitting.length} tokens match`): Token {
+/**
+ * Returns the only element of `fitting`; on a terminal the user chooses.
+ * @throws {UsageError} if there are several and no terminal to ask on.
+ */
+export async function onlyToken(
+  context: CommandContext,
+  fitting: readonly Token[],
+  reason = `${fitting.length} tokens match`,
+): Promise<Token> {
   const [first, ...more] = fitting;
   if (first && more.length === 0) return first;
+  const { environment } = context;
+  const names = fitting.map(({ label, slotDescription }) => `${label}  in ${slotDescription}`);
+  const chosen = canAsk(environment, context.print.json)
+    ? fitting[await choose(reason, names, environment)]
+    : undefined;
+  if (chosen) return chosen;
   const candidates = fitting.map((token) => formatUri(tokenUri(token)));
   throw new UsageError(`${reason}; choose one with --token or --reader`, { candidates });
 }
@@ -229,8 +267,13 @@ export async function noToken(context: CommandContext, uri?: string): Promise<Er
   const readers = (await (await context.pcsc()).readers()).filter(({ name }) => wantsReader(context, name));
   if (readers.length === 0) return noReader(context);
   if (readers.every(({ present }) => !present)) return noCard(context, readers);
-  if (uri !== undefined || context.options.token !== undefined) {
+  const { token } = context.options;
+  if (uri !== undefined || (token !== undefined && isUri(token))) {
     return new NotFoundError("no token matches the URI; list them with: cryptoki tokens");
+  }
+  if (token !== undefined) {
+    const names = "label, serial number or slot number";
+    return new NotFoundError(`no token has "${token}" as its ${names}; list them with: cryptoki tokens`);
   }
   return new NotFoundError("no reader holds a card that this program recognises; list them with: cryptoki readers");
 }

@@ -20,6 +20,8 @@ export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborts when the user interrupts the program, or when the output has no reader any more. */
   readonly signal: AbortSignal;
+  /** The option that takes a secret from standard input: no data can come from there. */
+  readonly secretOnStdin?: string;
 }
 
 export type Colours = ReturnType<typeof pc.createColors>;
