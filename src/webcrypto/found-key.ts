@@ -1,6 +1,6 @@
 import { wipe } from "../bytes/index.ts";
 import { encodePublicKey, type PublicKey, withoutLimits } from "../crypto/index.ts";
-import { CKA, type CK_OBJECT_HANDLE, type Template } from "../cryptoki/index.ts";
+import { CKA, type CK_OBJECT_HANDLE, publicHalfOf, type Template } from "../cryptoki/index.ts";
 import { Key, type TokenAccess } from "../tokens/index.ts";
 import { type KeyAbilities, type TokenKeyAlgorithm, usagesOf } from "./algorithms.ts";
 import { type CryptoKey, hostSubtle, refusal } from "./platform.ts";
@@ -41,13 +41,12 @@ export async function findKey(access: TokenAccess, template: Template): Promise<
     await logIn(access);
     found = await findObjects(access, template);
   }
-  const known = await knownOf(access, only(found, "private"), [CKA.ID, CKA.LABEL, CKA.SIGN, CKA.DECRYPT, CKA.DERIVE]);
+  const handle = only(found, "private");
+  const known = await knownOf(access, handle, [CKA.ID, CKA.LABEL, CKA.SIGN, CKA.DECRYPT, CKA.DERIVE]);
   const { [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "" } = known;
-  const key = new Key(access, id, label, undefined);
-  const { parsed } = await key.publicKey();
   return {
-    key,
-    publicKey: parsed,
+    key: new Key(access, id, label, undefined),
+    publicKey: await publicHalf(access, handle, id),
     abilities: {
       sign: known[CKA.SIGN] ?? false,
       decrypt: known[CKA.DECRYPT] ?? false,
@@ -62,11 +61,21 @@ export async function findPublicKey(
   template: Template,
 ): Promise<Pick<FoundKey, "publicKey" | "abilities">> {
   const handle = only(await findObjects(access, template), "public");
-  const known = await knownOf(access, handle, [CKA.ID, CKA.LABEL, CKA.VERIFY, CKA.ENCRYPT]);
-  const { [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "" } = known;
+  const known = await knownOf(access, handle, [CKA.ID, CKA.VERIFY, CKA.ENCRYPT]);
+  const { [CKA.ID]: id = new Uint8Array() } = known;
   const { [CKA.VERIFY]: sign = false, [CKA.ENCRYPT]: decrypt = false } = known;
-  const { parsed } = await new Key(access, id, label, undefined).publicKey();
-  return { publicKey: parsed, abilities: { sign, decrypt, derive: true } };
+  return { publicKey: await publicHalf(access, handle, id), abilities: { sign, decrypt, derive: true } };
+}
+
+/** The public half by the object itself, if it tells it: a certificate may be of an earlier key. */
+async function publicHalf(access: TokenAccess, object: CK_OBJECT_HANDLE, id: Uint8Array): Promise<PublicKey> {
+  const source = {
+    find: (template: Template) => findObjects(access, template),
+    known: (each: CK_OBJECT_HANDLE, types: readonly number[]) => knownOf(access, each, types),
+  };
+  const found = await publicHalfOf(source, object, id);
+  if (found) return found;
+  throw refusal("NotFoundError", "the token has neither a public key nor a certificate with the key's CKA_ID");
 }
 
 function only(found: readonly CK_OBJECT_HANDLE[], what: string): CK_OBJECT_HANDLE {
