@@ -1,5 +1,5 @@
 import { encodeEcParameters, encodeParameters25519, type NamedCurve } from "../crypto/index.ts";
-import { CKA, CKM, CKO, type Template } from "../cryptoki/index.ts";
+import { CKA, CKM, CKO, type Template, mechanismOf } from "../cryptoki/index.ts";
 import { copyOf, type CryptoKey, host, type KeyUsage, memberOf, refusal } from "./platform.ts";
 import { algorithmNamed, keyAlgorithm, type TokenAlgorithmName, usagesOf } from "./algorithms.ts";
 import { hostPublicKey, publicHalf, StoredKey } from "./stored-key.ts";
@@ -75,7 +75,7 @@ export async function generateOnToken(
   const { cryptoki, handle } = session;
   if (session.pins.canAsk) await session.pins.login();
   const made = await session.exclusively(() =>
-    cryptoki.C_GenerateKeyPair(handle, { mechanism }, publicTemplate, privateTemplate),
+    cryptoki.C_GenerateKeyPair(handle, mechanismOf(mechanism), publicTemplate, privateTemplate),
   );
   const publicKey = await publicHalf(session, made.publicKey, id);
   const described = keyAlgorithm(publicKey, abilities, algorithm);

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { encodePem, toHex } from "../../bytes/index.ts";
 import { digest, encodePublicKey, publicKeyName } from "../../crypto/index.ts";
-import { type AttributeList, CKA, CKO } from "../../cryptoki/index.ts";
+import { type AttributeList, CKA, CKO, mechanismOf } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
 import { writeWhole } from "../input/files.ts";
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
@@ -81,7 +81,7 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
       options,
       session.cryptoki.C_GenerateKeyPair(
         session.handle,
-        { mechanism: type.mechanism },
+        mechanismOf(type.mechanism),
         { ...common, ...type.template() },
         [...Object.entries(common).map(([name, value]) => [Number(name), value] as const), ...policy] as AttributeList,
         { signal: context.signal },

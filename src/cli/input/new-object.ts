@@ -3,7 +3,7 @@ import { type BigIntStats, statSync } from "node:fs";
 import { derOid, parseDerCertificate } from "../../asn1/index.ts";
 import { DataError, wipe } from "../../bytes/index.ts";
 import { encodeEcParameters, encodeEcPoint, parsePublicKey } from "../../crypto/index.ts";
-import { CKA, CKC, CKK, CKO, isUri, parseUri, type Template } from "../../cryptoki/index.ts";
+import { CKA, CKC, CKK, CKO, isUri, parseUri, type Template, type AttributeValue } from "../../cryptoki/index.ts";
 import { FileError, UsageError } from "../output/failures.ts";
 import { isNewCard } from "./card-source.ts";
 import { parsePinSource } from "./pin.ts";
@@ -129,7 +129,12 @@ function openPrivateKey(bytes: Uint8Array): KeyObject {
 const isPem = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 64)).includes("-----BEGIN ");
 
 function pick(template: Template, ...types: readonly (keyof Template)[]): Template {
-  return Object.fromEntries(types.map((type) => [type, template[type]]));
+  const picked: Record<number, AttributeValue> = {};
+  for (const type of types) {
+    const value = template[type];
+    if (value !== undefined) picked[type] = value;
+  }
+  return picked;
 }
 
 /** OpenSSL finds the format of a file by trial. */
