@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { fromHex, utf8 } from "../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKU, Cryptoki, MemoryReaders, profiles } from "../src/index.ts";
+import { CKA, CKF, CKM, CKO, CKU, Cryptoki, mechanismOf, MemoryReaders, profiles } from "../src/index.ts";
 import { type CardFactory, type KeyName, KEYS, PIN } from "./cards.ts";
 import { median } from "./median.ts";
 import { PrecomputedCard } from "./precomputed-card.ts";
@@ -33,7 +33,7 @@ async function hostTime(factory: CardFactory, key: KeyName, mechanism: number, t
   const [found] = await cryptoki.C_FindObjects(session, 1);
   await cryptoki.C_FindObjectsFinal(session);
   const sign = async (object: number): Promise<number> => {
-    await cryptoki.C_SignInit(session, { mechanism }, object);
+    await cryptoki.C_SignInit(session, mechanismOf(mechanism), object);
     card.takeSpent();
     const start = performance.now();
     await cryptoki.C_Sign(session, utf8("data to be signed"));

@@ -1,6 +1,17 @@
 /** One piece of work with this project's library, call by call as walk.cpp does it with a PKCS #11 module. */
 import { fromHex, toHex, utf8 } from "../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKU, type Cryptoki, CryptokiError, type Template, type ValueOf } from "../src/index.ts";
+import {
+  CKA,
+  CKF,
+  CKM,
+  CKO,
+  CKU,
+  type Cryptoki,
+  CryptokiError,
+  mechanismOf,
+  type Template,
+  type ValueOf,
+} from "../src/index.ts";
 
 export interface WalkOptions {
   /** Ends a step, with its result as walk.cpp prints it. */
@@ -112,7 +123,7 @@ export class Walk {
     const key = await this.#findOne(session, CKO.PRIVATE_KEY, id);
     const always = (await this.#attribute(session, key, CKA.ALWAYS_AUTHENTICATE)) === true;
     for (let turn = 0; turn < times; turn++) {
-      await this.#cryptoki.C_SignInit(session, { mechanism }, key);
+      await this.#cryptoki.C_SignInit(session, mechanismOf(mechanism), key);
       if (always) await this.#login(session, CKU.CONTEXT_SPECIFIC, this.#options.pin);
       await this.#options.done(toHex(await this.#cryptoki.C_Sign(session, data)));
     }

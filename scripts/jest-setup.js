@@ -14,6 +14,7 @@ export default function setUp() {
   mkdirSync(CACHE, { recursive: true });
   const folder = mkdtempSync(path.join(CACHE, "cryptoki-tests-"));
   process.env["TEST_SHARED"] = folder;
+  process.env["XDG_CACHE_HOME"] = path.join(folder, "cache");
   copyFileSync(path.join(ROOT, "package.json"), path.join(folder, "package.json"));
   execFileSync(process.execPath, [path.join(ROOT, "scripts", "build.js"), path.join(folder, "dist")]);
 }

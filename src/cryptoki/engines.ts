@@ -7,7 +7,7 @@ import { CryptokiError } from "./errors.ts";
 import { MECHANISM_BY_TYPE } from "./mechanisms/availability.ts";
 import { Collector } from "./mechanisms/operation.ts";
 import type { Cipher, CipherScheme, SignatureScheme, Verifier } from "./mechanisms/family.ts";
-import type { CK_MECHANISM, MechanismParameter } from "./structures.ts";
+import type { AnyMechanism, MechanismParameter } from "./mechanisms/declarations.ts";
 
 /** Longest message that is kept whole for an engine, which hashes it itself. */
 const LONGEST = 2 ** 24;
@@ -51,7 +51,7 @@ export class Engines {
 
   /** Verifies with an engine, if there is one for the mechanism, in place of `scheme` on the host. */
   verifier(
-    { mechanism, parameter }: CK_MECHANISM,
+    { mechanism, parameter }: AnyMechanism,
     publicKey: PublicKey,
     scheme: SignatureScheme,
   ): Verifier | undefined {
@@ -66,7 +66,7 @@ export class Engines {
         if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
         const key = encodePublicKey(publicKey);
         const valid = await ofEngine(engine, () =>
-          engine.verify?.(key, message.take(), copyBytes(signature), parameter),
+          engine.verify?.(key, message.take(), copyBytes(signature), parameter ?? undefined),
         );
         if (valid !== true) throw new CryptokiError(CKR.SIGNATURE_INVALID);
       },
@@ -77,7 +77,7 @@ export class Engines {
   }
 
   /** Encrypts with an engine, if there is one for the mechanism, in place of `scheme` on the host. */
-  encrypter({ mechanism, parameter }: CK_MECHANISM, publicKey: PublicKey, scheme: CipherScheme): Cipher | undefined {
+  encrypter({ mechanism, parameter }: AnyMechanism, publicKey: PublicKey, scheme: CipherScheme): Cipher | undefined {
     const engine = this.#engines.get(mechanism);
     if (!engine?.encrypt) return undefined;
     const message = new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
@@ -90,7 +90,7 @@ export class Engines {
         const plaintext = message.take();
         try {
           const encrypted = await ofEngine(engine, () =>
-            engine.encrypt?.(encodePublicKey(publicKey), plaintext, parameter),
+            engine.encrypt?.(encodePublicKey(publicKey), plaintext, parameter ?? undefined),
           );
           return this.#checked(engine, encrypted, scheme.ciphertextLength);
         } finally {

@@ -1,16 +1,17 @@
 import type { Pin } from "./arguments.ts";
 import type { Template } from "./attributes/kinds.ts";
 import type { AttributeList } from "./attributes/template.ts";
-import type { CK_MECHANISM, CK_VERSION } from "./structures.ts";
+import type { CK_MECHANISM, CK_MESSAGE_MECHANISM } from "./mechanisms/declarations.ts";
+import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SLOT_ID, CK_VERSION } from "./structures.ts";
 
 /** What may stand for a parameter of each kind. */
 export interface ParameterTypes {
-  slot: number;
-  session: number;
-  object: number;
+  slot: CK_SLOT_ID;
+  session: CK_SESSION_HANDLE;
+  object: CK_OBJECT_HANDLE;
   /** The handle of a key: CKR_KEY_HANDLE_INVALID if there is none. */
-  key: number;
-  mechanism: CK_MECHANISM | null;
+  key: CK_OBJECT_HANDLE;
+  mechanism: CK_MECHANISM | CK_MESSAGE_MECHANISM | null;
   "mechanism type": number | null;
   template: Template | AttributeList;
   "attribute types": readonly number[];

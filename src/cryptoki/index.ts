@@ -23,6 +23,22 @@ export type { CryptoEngine } from "./engines.ts";
 export { CryptokiError } from "./errors.ts";
 export type { KeyPair } from "./chapters/key-pairs.ts";
 export type { AttributeValues } from "./chapters/objects.ts";
+export {
+  type CK_MECHANISM,
+  type CK_MESSAGE_MECHANISM,
+  declarationOf,
+  type MechanismDeclaration,
+  type MechanismParameter,
+  mechanismOf,
+  type OtherMechanism,
+} from "./mechanisms/declarations.ts";
+export {
+  type FieldKind,
+  PARAMETER_FIELDS,
+  type ParameterForm,
+  type StructureName,
+  type Structures,
+} from "./mechanisms/parameter-forms.ts";
 export type { EncryptedMessage, MessageParameter } from "./mechanisms/message-cipher.ts";
 export type {
   EcPublicKey,

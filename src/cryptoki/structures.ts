@@ -5,9 +5,15 @@
 
 import { utf8 } from "../bytes/index.ts";
 
-export type CK_SLOT_ID = number;
-export type CK_SESSION_HANDLE = number;
-export type CK_OBJECT_HANDLE = number;
+/**
+ * A number that says what it is the number of. Any plain number will do for one, and none will do for a number of another thing:
+ * a session's handle is no object's.
+ */
+type NumberOf<Thing extends string> = number & { readonly __numberOf?: Thing };
+
+export type CK_SLOT_ID = NumberOf<"slot">;
+export type CK_SESSION_HANDLE = NumberOf<"session">;
+export type CK_OBJECT_HANDLE = NumberOf<"object">;
 /** A mask of {@link CKF} values. */
 export type CK_FLAGS = number;
 /** A {@link CKM} value. */
@@ -230,26 +236,6 @@ export interface CK_PKCS5_PBKD2_PARAMS2 {
 export interface CK_EDDSA_PARAMS {
   readonly phFlag: boolean;
   readonly pContextData?: Uint8Array;
-}
-
-/** A structure; an IV as bytes (CKM_AES_CBC); the length of a MAC as a number (CKM_SHA256_HMAC_GENERAL). */
-export type MechanismParameter =
-  | CK_RSA_PKCS_PSS_PARAMS
-  | CK_RSA_PKCS_OAEP_PARAMS
-  | CK_ECDH1_DERIVE_PARAMS
-  | CK_AES_CTR_PARAMS
-  | CK_GCM_PARAMS
-  | CK_CCM_PARAMS
-  | CK_HKDF_PARAMS
-  | CK_PKCS5_PBKD2_PARAMS2
-  | CK_EDDSA_PARAMS
-  | Uint8Array
-  | number;
-
-/** A mechanism with its parameter: `{ mechanism: CKM.SHA256_RSA_PKCS }`. */
-export interface CK_MECHANISM {
-  readonly mechanism: CK_MECHANISM_TYPE;
-  readonly parameter?: MechanismParameter;
 }
 
 /** Truncates `text` to `bytes` bytes of UTF-8: whole characters, without trailing blanks and control characters. */

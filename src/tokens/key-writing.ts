@@ -7,6 +7,7 @@ import {
   CKO,
   CKR,
   CryptokiError,
+  mechanismOf,
   type Template,
 } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
@@ -58,7 +59,7 @@ export async function generateKey(
     const [made] = await replacing({ access, session, signal }, keysWith(id), key.replace, async () => {
       const pair = await access.cryptoki.C_GenerateKeyPair(
         session,
-        { mechanism },
+        mechanismOf(mechanism),
         { ...publicKey, ...parameters },
         privateKey,
         { signal },

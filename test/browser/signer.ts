@@ -1,7 +1,7 @@
 /** A program in a browser: signs with a PIV card that it reaches in whatever way `card` knows. The test bundles it. */
 import { utf8 } from "../../src/bytes/index.ts";
 import { useHostCrypto } from "../../src/crypto/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, CKU, Cryptoki } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKK, CKM, CKO, CKU, Cryptoki, mechanismOf } from "../../src/cryptoki/index.ts";
 import { type InProcessCard, MemoryReaders } from "../../src/pcsc/memory/readers.ts";
 import { piv } from "../../src/piv/index.ts";
 import { webHost } from "./web-host.ts";
@@ -41,7 +41,7 @@ export async function sign(
     const signWith = async (id: number, keyType: number, mechanism: number): Promise<Signed> => {
       const ID = Uint8Array.of(id);
       const key = await find({ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.KEY_TYPE]: keyType, [CKA.ID]: ID });
-      await cryptoki.C_SignInit(session, { mechanism }, key);
+      await cryptoki.C_SignInit(session, mechanismOf(mechanism), key);
       const signature = await cryptoki.C_Sign(session, message);
       const object = await find({ [CKA.CLASS]: CKO.CERTIFICATE, [CKA.ID]: ID });
       const { [CKA.VALUE]: certificate } = await cryptoki.C_GetAttributeValue(session, object, [CKA.VALUE]);

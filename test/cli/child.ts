@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { MAIN } from "./built.ts";
+import { CACHE, MAIN } from "./built.ts";
 
 /** The program, as a command line for a shell has it. */
-export const PROGRAM = `${process.execPath} ${MAIN}`;
+export const PROGRAM = `/usr/bin/env XDG_CACHE_HOME=${CACHE} ${process.execPath} ${MAIN}`;
 
 export interface Ended {
   readonly code: number | null;
@@ -22,7 +22,7 @@ export function start(
   const { PATH, HOME } = process.env;
   return spawn(process.execPath, [MAIN, ...args], {
     detached: true,
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, XDG_CACHE_HOME: CACHE, ...env },
     stdio,
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { CKA, CKM, CKO, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import { CKA, CKM, CKO, CKU, CryptokiError, type CK_MECHANISM } from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { PIN, rig, type Rig } from "./rig.ts";
@@ -9,7 +9,7 @@ const RSA = { mechanism: CKM.SHA256_RSA_PKCS };
 const ECDSA = { mechanism: CKM.ECDSA_SHA256 };
 
 /** Login, find the private key by CKA_ID, one signature. */
-async function sign(made: Rig, id: number, mechanism: { mechanism: number }): Promise<() => Promise<Uint8Array>> {
+async function sign(made: Rig, id: number, mechanism: CK_MECHANISM): Promise<() => Promise<Uint8Array>> {
   const { cryptoki } = made;
   const session = await made.loggedIn();
   const key = await made.privateKey(session, id);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, jest, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKS, CKU, Cryptoki, type Template } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKS, CKU, Cryptoki, type Template, mechanismOf } from "../../src/cryptoki/index.ts";
 import { MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { testCard } from "../virtual/keys.ts";
 import { fake } from "./fake-rig.ts";
@@ -278,7 +278,7 @@ describe("an engine", () => {
     const { cryptoki, session } = made;
     const value = async (mechanism: number, template: Template): Promise<Uint8Array> => {
       const readable = { [CKA.SENSITIVE]: false, [CKA.EXTRACTABLE]: true };
-      const key = await cryptoki.C_GenerateKey(session, { mechanism }, { ...template, ...readable });
+      const key = await cryptoki.C_GenerateKey(session, mechanismOf(mechanism), { ...template, ...readable });
       return (await cryptoki.C_GetAttributeValue(session, key, [CKA.VALUE]))[CKA.VALUE];
     };
     await cryptoki.C_AddEngine(null, { name: "sevens", random: (length) => new Uint8Array(length).fill(7) });
@@ -295,7 +295,7 @@ describe("an engine", () => {
     await using made = await fake();
     const { cryptoki, session } = made;
     const pair = async (mechanism: number, template: Template): Promise<number[]> => {
-      const keys = await cryptoki.C_GenerateKeyPair(session, { mechanism }, template, {
+      const keys = await cryptoki.C_GenerateKeyPair(session, mechanismOf(mechanism), template, {
         [CKA.SENSITIVE]: false,
         [CKA.EXTRACTABLE]: true,
       });

@@ -15,6 +15,8 @@ import {
   CryptokiError,
   type MechanismParameter,
   type Template,
+  mechanismOf,
+  type OtherMechanism,
 } from "../../src/cryptoki/index.ts";
 import { HASHES } from "../../src/cryptoki/mechanisms/hashes.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
@@ -109,7 +111,7 @@ beforeAll(async () => {
   const { cryptoki } = made;
   const pairs: Pair[] = [];
   for (const [type, { template, uses }] of Object.entries(PAIRS)) {
-    pairs.push(await cryptoki.C_GenerateKeyPair(session, { mechanism: Number(type) }, template, uses));
+    pairs.push(await cryptoki.C_GenerateKeyPair(session, mechanismOf(Number(type)), template, uses));
   }
   const secret = (keyType: number, length: number): Promise<number> =>
     cryptoki.C_CreateObject(session, {
@@ -194,11 +196,11 @@ function isNamed(error: unknown, ...names: readonly string[]): boolean {
 }
 
 /** Whether some key of the session, with some parameter, begins it. */
-async function begins(type: number, go: (m: CK_MECHANISM, k: Pair) => Promise<unknown>): Promise<boolean> {
+async function begins(type: number, go: (m: OtherMechanism, k: Pair) => Promise<unknown>): Promise<boolean> {
   for (const key of keys) {
     for (const parameter of PARAMETERS) {
       try {
-        await go({ mechanism: type, ...(parameter !== undefined && { parameter }) }, key);
+        await go(mechanismOf(type, parameter), key);
         return true;
       } catch (error) {
         if (isNamed(error, "CKR_MECHANISM_INVALID")) return false;
@@ -233,7 +235,7 @@ describe("what C_GetMechanismInfo says of a token", () => {
     const types = await made.cryptoki.C_GetMechanismList(slot);
     const able: number[] = [];
     for (const type of types) {
-      const go = (m: CK_MECHANISM, k: Pair): Promise<void> =>
+      const go = (m: OtherMechanism, k: Pair): Promise<void> =>
         made.cryptoki.C_MessageEncryptInit(session, m, k.publicKey);
       if (await begins(type, go)) able.push(type);
     }

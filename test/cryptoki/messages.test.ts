@@ -12,6 +12,7 @@ import {
   CKM,
   CKO,
   CKU,
+  mechanismOf,
 } from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { PIN, refusal, rig, type Rig } from "./rig.ts";
@@ -39,8 +40,8 @@ async function begun(mechanism: number): Promise<Scene> {
     [CKA.DECRYPT]: true,
     [CKA.PRIVATE]: false,
   });
-  await made.cryptoki.C_MessageEncryptInit(session, { mechanism }, key);
-  await made.cryptoki.C_MessageDecryptInit(session, { mechanism }, key);
+  await made.cryptoki.C_MessageEncryptInit(session, mechanismOf(mechanism), key);
+  await made.cryptoki.C_MessageDecryptInit(session, mechanismOf(mechanism), key);
   return { made, session, key, [Symbol.asyncDispose]: () => made[Symbol.asyncDispose]() };
 }
 
@@ -160,9 +161,9 @@ describe("messages encrypted with AES-GCM", () => {
     await cryptoki.C_MessageEncryptInit(session, null, 0);
     const given = { pIv: IV, ulTagBits: 128 };
     for (const wrong of [KEY, 5]) {
-      await expect(
-        cryptoki.C_MessageEncryptInit(session, { mechanism: CKM.AES_GCM, parameter: wrong }, key),
-      ).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
+      await expect(cryptoki.C_MessageEncryptInit(session, mechanismOf(CKM.AES_GCM, wrong), key)).rejects.toMatchObject(
+        refusal("MECHANISM_PARAM_INVALID"),
+      );
     }
     await cryptoki.C_MessageEncryptInit(session, { mechanism: CKM.AES_GCM, parameter: given }, key);
     const other = { pIv: IV.map((byte) => byte + 1), ulTagBits: 96 };
@@ -316,7 +317,7 @@ test.each(["CBC", "CMAC"] as const)("AES_%s has no messages to encrypt", async (
   const { cryptoki } = its.made;
   await cryptoki.C_MessageEncryptFinal(its.session);
   await expect(
-    cryptoki.C_MessageEncryptInit(its.session, { mechanism: CKM[`AES_${name}`] }, its.key),
+    cryptoki.C_MessageEncryptInit(its.session, mechanismOf(CKM[`AES_${name}`]), its.key),
   ).rejects.toMatchObject(refusal("MECHANISM_INVALID"));
 });
 

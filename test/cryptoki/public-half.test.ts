@@ -23,7 +23,7 @@ function module(...templates: readonly Template[]): ObjectSource {
     known: (handle, types) => {
       const object = objects[handle - 1] ?? new Map<string, unknown>();
       const wanted = new Set(types.map(String));
-      return Promise.resolve(Object.fromEntries([...object].filter(([type]) => wanted.has(type))));
+      return Promise.resolve(Object.fromEntries([...object].filter(([type]) => wanted.has(type))) as Template);
     },
   };
 }

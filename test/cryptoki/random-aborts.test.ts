@@ -4,7 +4,18 @@
  */
 import { expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, CKS, CKU, Cryptoki, CryptokiError } from "../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  CKS,
+  CKU,
+  Cryptoki,
+  CryptokiError,
+  type CK_MECHANISM,
+} from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { SeededRandom, shareOf, withSeed } from "../seeded-random.ts";
@@ -20,7 +31,7 @@ class Party {
   readonly session: number;
   #key = 0;
   #public = 0;
-  #mechanism = { mechanism: 0 };
+  #mechanism: CK_MECHANISM = { mechanism: CKM.ECDSA_SHA256 };
 
   private constructor(cryptoki: Cryptoki, session: number) {
     this.cryptoki = cryptoki;

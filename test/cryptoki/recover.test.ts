@@ -1,7 +1,7 @@
 import { constants, createPublicKey, privateEncrypt, publicDecrypt } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { concat, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKK, CKM, CKO, type CK_MECHANISM } from "../../src/cryptoki/index.ts";
+import { CKA, CKK, CKM, CKO, type CK_MECHANISM, mechanismOf } from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { refusal, rig } from "./rig.ts";
 
@@ -87,11 +87,11 @@ test("signatures that hold no message are none of these", async () => {
   const session = await made.loggedIn();
   for (const mechanism of [CKM.SHA256_RSA_PKCS, CKM.RSA_PKCS_PSS, CKM.ECDSA, CKM.SHA256_HMAC, CKM.SHA256]) {
     const object = await made.privateKey(session, 1);
-    await expect(cryptoki.C_SignRecoverInit(session, { mechanism }, object)).rejects.toMatchObject(
+    await expect(cryptoki.C_SignRecoverInit(session, mechanismOf(mechanism), object)).rejects.toMatchObject(
       refusal("MECHANISM_INVALID"),
     );
     await expect(
-      cryptoki.C_VerifyRecoverInit(session, { mechanism }, await made.publicKey(session, 1)),
+      cryptoki.C_VerifyRecoverInit(session, mechanismOf(mechanism), await made.publicKey(session, 1)),
     ).rejects.toMatchObject(refusal("MECHANISM_INVALID"));
   }
 });

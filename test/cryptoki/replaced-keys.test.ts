@@ -1,7 +1,17 @@
 /** A key gives way to another one, made by another application of the process, while an operation with the old one waits for the card. */
 import { expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKM, CKO, CKU, Cryptoki, type CK_MECHANISM, type Template } from "../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKF,
+  CKM,
+  CKO,
+  CKU,
+  Cryptoki,
+  type CK_MECHANISM,
+  type Template,
+  mechanismOf,
+} from "../../src/cryptoki/index.ts";
 import type { ApplicationOptions } from "../../src/cryptoki/application.ts";
 import { testCard } from "../virtual/keys.ts";
 import { PIN, refusal, rig, type Rig } from "./rig.ts";
@@ -22,7 +32,7 @@ async function replaceKey(cryptoki: Cryptoki, id: number, type: "rsa" | "ec" = i
     type === "ec"
       ? [CKM.EC_KEY_PAIR_GEN, { [CKA.EC_PARAMS]: P256 }]
       : [CKM.RSA_PKCS_KEY_PAIR_GEN, { [CKA.MODULUS_BITS]: 2048 }];
-  await cryptoki.C_GenerateKeyPair(session, { mechanism }, { ...shared, ...kind }, shared);
+  await cryptoki.C_GenerateKeyPair(session, mechanismOf(mechanism), { ...shared, ...kind }, shared);
 }
 
 /** Runs `work` when the card is about to make a key. */

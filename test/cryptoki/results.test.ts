@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import { encodeTlv } from "../../src/apdu/index.ts";
 import { fromHex, toHex, utf8 } from "../../src/bytes/index.ts";
 import type { CardProfile } from "../../src/card/index.ts";
-import { CKA, CKD, CKF, CKM, CKO, CKU, Cryptoki, type CryptokiOptions } from "../../src/cryptoki/index.ts";
+import { CKA, CKD, CKF, CKM, CKO, CKU, Cryptoki, type CryptokiOptions, mechanismOf } from "../../src/cryptoki/index.ts";
 import { type InProcessCard, MemoryReaders } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
@@ -56,7 +56,7 @@ class Program implements AsyncDisposable {
   }
 
   async sign(id: number, mechanism: number, message: Uint8Array): Promise<Uint8Array> {
-    await this.cryptoki.C_SignInit(this.session, { mechanism }, await this.key(id));
+    await this.cryptoki.C_SignInit(this.session, mechanismOf(mechanism), await this.key(id));
     return this.cryptoki.C_Sign(this.session, message);
   }
 

@@ -1,7 +1,17 @@
 import { createCipheriv, createPublicKey, hkdfSync, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Cryptoki, type Template } from "../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  type CK_MECHANISM,
+  type Cryptoki,
+  type Template,
+  mechanismOf,
+} from "../../src/cryptoki/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { copiesIn } from "./copies.ts";
 import { refusal, rig, type Rig } from "./rig.ts";
@@ -28,7 +38,7 @@ describe("C_GenerateKey", () => {
     await using made = await rig(await testCard());
     const session = await made.loggedIn();
     const closed = { ...template, [CKA.SENSITIVE]: true, [CKA.EXTRACTABLE]: false, [CKA.LABEL]: "key" };
-    const key = await made.cryptoki.C_GenerateKey(session, { mechanism }, closed);
+    const key = await made.cryptoki.C_GenerateKey(session, mechanismOf(mechanism), closed);
     expect(
       await values(made, session, key, [
         CKA.CLASS,
@@ -52,7 +62,7 @@ describe("C_GenerateKey", () => {
       [CKA.PRIVATE]: true,
       [CKA.LABEL]: "key",
     });
-    const open = await made.cryptoki.C_GenerateKey(session, { mechanism }, template);
+    const open = await made.cryptoki.C_GenerateKey(session, mechanismOf(mechanism), template);
     const shown = await values(made, session, open, [CKA.VALUE, CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE]);
     expect(shown[CKA.VALUE]).toHaveLength(length);
     expect([shown[CKA.ALWAYS_SENSITIVE], shown[CKA.NEVER_EXTRACTABLE]]).toEqual([false, false]);

@@ -11,6 +11,7 @@ import {
   Cryptoki,
   type CryptokiOptions,
   type MechanismParameter,
+  mechanismOf,
 } from "../../src/cryptoki/index.ts";
 import { MemoryReaders } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
@@ -105,7 +106,7 @@ describe("a trace", () => {
     expect(last()).toContain("{CKA_VALUE = (7 bytes), CKA_PRIVATE_EXPONENT = (7 bytes)}");
     await cryptoki.C_FindObjectsFinal(session);
     const parameter = { pPassword: utf8("7654321"), prf: CKM.SHA256, salt: "7654321" } as unknown as MechanismParameter;
-    await cryptoki.C_SignInit(session, { mechanism: CKM.PKCS5_PBKD2, parameter }, 1).catch(() => undefined);
+    await cryptoki.C_SignInit(session, mechanismOf(CKM.PKCS5_PBKD2, parameter), 1).catch(() => undefined);
     expect(last()).toContain("CKM_PKCS5_PBKD2 {pPassword = (7 bytes), prf = CKM_SHA256, salt = **}");
     await cryptoki.C_GenerateRandom(session, 16);
     expect(last()).toBe("C_GenerateRandom(hSession = 1, ulRandomLen = 16) = CKR_OK: (16 bytes)");

@@ -1,7 +1,7 @@
 import { createCipheriv, createHash, createHmac, privateEncrypt } from "node:crypto";
 import { expect } from "@jest/globals";
 import { concat, utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Cryptoki } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKK, CKM, CKO, type CK_MECHANISM, type Cryptoki, mechanismOf } from "../../src/cryptoki/index.ts";
 import type { OperationKind } from "../../src/cryptoki/sessions/operations.ts";
 import { type Arguments, theFunction } from "./every-function.ts";
 import { testKey } from "../virtual/keys.ts";
@@ -193,7 +193,7 @@ export const KINDS: Readonly<Record<OperationKind, Kind>> = {
   },
   "message-encrypt": {
     init: "C_MessageEncryptInit",
-    mechanism: { mechanism: CKM.AES_GCM },
+    mechanism: mechanismOf(CKM.AES_GCM),
     key: ({ aes }) => aes,
     flag: CKF.MESSAGE_ENCRYPT,
     steps: ["C_EncryptMessage", "C_EncryptMessageBegin", "C_EncryptMessageNext", "C_MessageEncryptFinal"],
@@ -209,7 +209,7 @@ export const KINDS: Readonly<Record<OperationKind, Kind>> = {
   },
   "message-decrypt": {
     init: "C_MessageDecryptInit",
-    mechanism: { mechanism: CKM.AES_GCM },
+    mechanism: mechanismOf(CKM.AES_GCM),
     key: ({ aes }) => aes,
     flag: CKF.MESSAGE_DECRYPT,
     steps: ["C_DecryptMessage", "C_DecryptMessageBegin", "C_DecryptMessageNext", "C_MessageDecryptFinal"],

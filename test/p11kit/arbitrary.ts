@@ -14,7 +14,8 @@ import {
   ULONG,
   VERSION,
 } from "../../src/p11kit/wire/values.ts";
-import { formOf, MECHANISM, type ParameterForm, type WireMechanism } from "../../src/p11kit/wire/mechanism.ts";
+import type { ParameterForm } from "../../src/cryptoki/index.ts";
+import { formOf, MECHANISM, type WireMechanism } from "../../src/p11kit/wire/mechanism.ts";
 import type { Reply, Request } from "../../src/p11kit/wire/message.ts";
 
 /** What the versions of p11-kit that there are offer. */
@@ -72,7 +73,7 @@ const inner = entriesOf(flat);
 export const template = ({ offered }: Dialect): Arbitrary<object> =>
   entriesOf(types.filter((type) => kindOf(type) !== "template" || attributeForm(type, offered) === "template"));
 
-const parameter: Readonly<Record<ParameterForm, Arbitrary<unknown>>> = {
+const parameter: Readonly<Partial<Record<ParameterForm, Arbitrary<unknown>>>> = {
   none: fc.constant(undefined),
   pss: fc.record({ hashAlg: ulong, mgf: ulong, sLen: ulong }),
   oaep: fc.record({ hashAlg: ulong, mgf: ulong, source: ulong, pSourceData: bytes }),
@@ -90,7 +91,7 @@ function mechanism({ offered }: Dialect): Arbitrary<WireMechanism> {
   const passed = Array.from({ length: 0x2200 }, (_, type) => type).filter((type) => formOf(type, offered));
   return fc.constantFrom(...passed).chain((type) => {
     const form = formOf(type, offered) ?? "none";
-    return parameter[form].map((given) =>
+    return (parameter[form] ?? fc.constant(undefined)).map((given) =>
       given === undefined ? { mechanism: type } : { mechanism: type, parameter: given },
     );
   });

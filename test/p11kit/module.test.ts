@@ -1,6 +1,6 @@
 import { createECDH, generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Cryptoki } from "../../src/cryptoki/index.ts";
+import type { Cryptoki, Template } from "../../src/cryptoki/index.ts";
 import {
   type CallOptions,
   CK,
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
-async function find(module: CryptokiFunctions, session: number, template: object): Promise<number[]> {
+async function find(module: CryptokiFunctions, session: number, template: Template): Promise<number[]> {
   await module.C_FindObjectsInit(session, template);
   const found = await module.C_FindObjects(session);
   await module.C_FindObjectsFinal(session);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex } from "../../src/bytes/index.ts";
 import type { CardProfile } from "../../src/card/index.ts";
-import { CKA, CKF, CKM, CKO, CryptokiError } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CryptokiError, mechanismOf } from "../../src/cryptoki/index.ts";
 import { cac, cacUnlisted, createPkcs15, piv, profiles } from "../../src/index.ts";
 import type { PublicFileStore } from "../../src/pkcs15/index.ts";
 import { decodeImage } from "../../src/virtual/iso7816/image.ts";
@@ -42,7 +42,7 @@ async function sign(made: Rig, id = 1, mechanism: CKM = CKM.RSA_PKCS): Promise<(
   await made.cryptoki.C_Login(session, 1, "123456");
   const key = await made.privateKey(session, id);
   const next = async (): Promise<void> => {
-    await made.cryptoki.C_SignInit(session, { mechanism }, key);
+    await made.cryptoki.C_SignInit(session, mechanismOf(mechanism), key);
     await made.cryptoki.C_Sign(session, INPUT);
   };
   await next();

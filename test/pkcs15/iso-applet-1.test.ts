@@ -1,7 +1,7 @@
 import { constants, createPublicKey, type KeyObject, publicEncrypt, verify } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKF, CKG, CKK, CKM, CKO, type MechanismParameter } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKG, CKK, CKM, CKO, type MechanismParameter, mechanismOf } from "../../src/cryptoki/index.ts";
 import { dialectOf } from "../../src/pkcs15/dialects/table.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { ISO_APPLET_AID } from "../../src/pkcs15/recognition/makes.ts";
@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 async function sign(key: number, mechanism: number, parameter?: MechanismParameter): Promise<Uint8Array> {
-  await made.cryptoki.C_SignInit(session, { mechanism, ...(parameter !== undefined && { parameter }) }, key);
+  await made.cryptoki.C_SignInit(session, mechanismOf(mechanism, parameter), key);
   return made.cryptoki.C_Sign(session, MESSAGE);
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
 import type { PinStatus } from "../../src/card/index.ts";
-import { CKA, CKF, CKM, CKO, CKU } from "../../src/cryptoki/index.ts";
+import { CKA, CKF, CKM, CKO, CKU, mechanismOf } from "../../src/cryptoki/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
 import { pinFailure, readPinStatus, unlistedPuk } from "../../src/pkcs15/pins/pins.ts";
 import type { PinEntry } from "../../src/pkcs15/syntax/authentication.ts";
@@ -60,7 +60,7 @@ describe("the empty VERIFY", () => {
 
 async function sign(made: Rig, id: number, mechanism: CKM): Promise<Uint8Array> {
   const session = await made.loggedIn();
-  await made.cryptoki.C_SignInit(session, { mechanism }, await made.privateKey(session, id));
+  await made.cryptoki.C_SignInit(session, mechanismOf(mechanism), await made.privateKey(session, id));
   return made.cryptoki.C_Sign(session, utf8("message"));
 }
 

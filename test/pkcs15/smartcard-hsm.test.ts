@@ -1,7 +1,7 @@
 import { constants, createECDH, createPublicKey, publicEncrypt, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKU } from "../../src/cryptoki/index.ts";
+import { CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKU, mechanismOf } from "../../src/cryptoki/index.ts";
 import { profiles } from "../../src/index.ts";
 import { SCARD_DISPOSITION } from "../../src/pcsc/index.ts";
 import { pkcs15 } from "../../src/pkcs15/index.ts";
@@ -83,7 +83,7 @@ describe("a SmartCard-HSM through C_ functions", () => {
     const card = new SmartCardHsm().addKey(9, testKey(type, "hsm"), "large");
     await using made = await rig(card, [pkcs15]);
     const session = await loggedIn(made);
-    const how = { mechanism, ...(parameter && { parameter }) };
+    const how = mechanismOf(mechanism, parameter);
     await made.cryptoki.C_SignInit(session, how, await made.privateKey(session, 9));
     const signature = await made.cryptoki.C_Sign(session, MESSAGE);
     await made.cryptoki.C_VerifyInit(session, how, await made.publicKey(session, 9));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
 import { encodeEcParameters, encodeParameters25519 } from "../../src/crypto/index.ts";
-import { CKA, CKM, type Template } from "../../src/cryptoki/index.ts";
+import { CKA, CKM, type Template, mechanismOf } from "../../src/cryptoki/index.ts";
 import { TokenCrypto } from "../../src/webcrypto/index.ts";
 import { rig, type Rig } from "../cryptoki/rig.ts";
 import { testCard } from "../virtual/keys.ts";
@@ -28,7 +28,7 @@ describe("keys of a session", () => {
   async function generate(label: string, mechanism: number, parameters: Uint8Array, uses: Template): Promise<void> {
     await made.cryptoki.C_GenerateKeyPair(
       session,
-      { mechanism },
+      mechanismOf(mechanism),
       { [CKA.TOKEN]: false, [CKA.EC_PARAMS]: parameters },
       { [CKA.TOKEN]: false, [CKA.PRIVATE]: false, [CKA.LABEL]: label, ...uses },
     );

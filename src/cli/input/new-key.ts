@@ -1,7 +1,15 @@
 import type { Command } from "commander";
 import { equalBytes } from "../../bytes/index.ts";
 import { encodeEcParameters, encodeParameters25519, publicKeyName } from "../../crypto/index.ts";
-import { type AttributeList, CKA, CKM, CKO, type Template } from "../../cryptoki/index.ts";
+import {
+  type AttributeList,
+  type CK_MECHANISM,
+  CKA,
+  CKM,
+  CKO,
+  mechanismOf,
+  type Template,
+} from "../../cryptoki/index.ts";
 import { UsageError } from "../output/failures.ts";
 import type { TokenSession } from "../session.ts";
 import { currentKey } from "./card-key.ts";
@@ -87,7 +95,7 @@ export function requiredOnPiv(token: Token, options: KeyPlaceOptions, usage: Usa
 
 /** What a new key pair is made with: the mechanism and both templates of C_GenerateKeyPair. */
 export interface NewKeyTemplates {
-  readonly mechanism: { readonly mechanism: number };
+  readonly mechanism: CK_MECHANISM;
   readonly publicTemplate: Template;
   readonly privateTemplate: AttributeList;
 }
@@ -111,7 +119,7 @@ export function newKeyTemplates(
     ([name, value]) => [Number(name), value] as const,
   );
   return {
-    mechanism: { mechanism: type.mechanism },
+    mechanism: mechanismOf(type.mechanism),
     publicTemplate: { ...common, ...type.template(), ...usage?.public },
     privateTemplate: [...ofPrivate, ...policy] as AttributeList,
   };

@@ -15,7 +15,7 @@ import {
   verifyPss,
   verifyRsaRaw,
 } from "../../crypto/index.ts";
-import { type CK_MECHANISM, CKD, CKG_MGF, CKM, CKZ_OAEP } from "../../cryptoki/index.ts";
+import { type CK_MECHANISM, CKD, CKG_MGF, CKM, CKZ_OAEP, mechanismOf } from "../../cryptoki/index.ts";
 import { UsageError } from "../output/failures.ts";
 
 /** Key types that sign and verify. */
@@ -221,9 +221,8 @@ export function hashedInput(scheme: SignatureScheme, hash: HashName, digest: Uin
   const { family } = scheme;
   if (family === "rsa-raw" || family === "eddsa") throw new TypeError(`${family} signs no digest`);
   const { parameter } = signatureMechanism(scheme, digest.length);
-  const mechanism = OF_DIGESTS[family];
   return {
-    mechanism: parameter === undefined ? { mechanism } : { mechanism, parameter },
+    mechanism: mechanismOf(OF_DIGESTS[family], parameter ?? undefined),
     data: family === "rsa-pkcs1" ? digestInfo(hash, digest) : digest,
   };
 }
@@ -266,10 +265,10 @@ const HASH_CONSTANTS: Readonly<Record<HashName, { readonly hashAlg: number; read
  */
 export function signatureMechanism({ name, family, hash }: SignatureScheme, length: number): CK_MECHANISM {
   const mechanism = CKM[name];
-  if (family !== "rsa-pss") return { mechanism };
+  if (family !== "rsa-pss") return mechanismOf(mechanism);
   const used = hash ?? hashOfLength(length);
   const constants = HASH_CONSTANTS[used];
-  return constants ? { mechanism, parameter: { ...constants, sLen: hashLength(used) } } : { mechanism };
+  return mechanismOf(mechanism, constants && { ...constants, sLen: hashLength(used) });
 }
 
 /** RSA decryption: OAEP with `hash` and MGF1 over the same, or PKCS #1 v1.5. */

@@ -123,8 +123,17 @@ export type ValueOf<Type extends number> = number extends Type
 
 export type AttributeValue = KindTypes[AttributeKind];
 
-/** Attributes and their values: `{ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: bytes }`. */
-export type Template = { readonly [Type in CKA]?: ValueOf<Type> };
+/**
+ * Attributes and their values: `{ [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: bytes }`. A vendor's attributes (0x80000000 and above) are
+ * possible too.
+ */
+export type Template = { readonly [Type in CKA]?: ValueOf<Type> } & VendorAttributes;
+
+// A Record would refer to itself.
+// eslint-disable-next-line @typescript-eslint/consistent-indexed-object-style
+interface VendorAttributes {
+  readonly [type: number]: AttributeValue;
+}
 
 /** The kind of an attribute's values; bytes for an unknown attribute. */
 export function kindOf(type: number): AttributeKind {

@@ -3,7 +3,7 @@ import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../errors.ts";
-import { type AttributeKind, type AttributeValue, kindOf, type Template } from "./kinds.ts";
+import { type AttributeKind, type AttributeValue, kindOf } from "./kinds.ts";
 
 /** The checked attributes of a template, in its order. */
 export type AttributeList = readonly (readonly [type: number, value: AttributeValue])[];
@@ -17,7 +17,7 @@ const MAX_DEPTH = 4;
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD if it is malformed; CKR_ATTRIBUTE_VALUE_INVALID for a value of a wrong
  *   type: an undefined value never means "any".
  */
-export function readTemplate(template: Template | AttributeList, depth = 0): AttributeList {
+export function readTemplate(template: object, depth = 0): AttributeList {
   if (depth > MAX_DEPTH)
     throw new CryptokiError(CKR.TEMPLATE_INCONSISTENT, `templates nested more than ${MAX_DEPTH} deep`);
   return entriesOf(template).map(([key, value]): readonly [number, AttributeValue] => {

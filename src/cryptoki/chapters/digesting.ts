@@ -7,7 +7,8 @@ import { requireMechanism } from "../mechanisms/availability.ts";
 import { hashDigester } from "../mechanisms/operation.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { SessionOperation } from "../sessions/operations.ts";
-import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
+import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { initialise } from "./key-use.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 

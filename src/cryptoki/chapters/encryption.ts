@@ -4,7 +4,8 @@ import type { Application } from "../application.ts";
 import { requireBytes } from "../arguments.ts";
 import type { Cipher } from "../mechanisms/family.ts";
 import { decryptOperation, encryptOperation, keyedInit } from "./key-use.ts";
-import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
+import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
 
 /**

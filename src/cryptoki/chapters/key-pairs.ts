@@ -41,14 +41,15 @@ import { curveOf } from "../objects/card-keys.ts";
 import { setPrivateKey, setPublicKey } from "../objects/software-keys.ts";
 import { softwareObject } from "../objects/software-objects.ts";
 import type { Session } from "../sessions/session.ts";
-import type { CK_MECHANISM } from "../structures.ts";
+import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
+import type { CK_OBJECT_HANDLE } from "../structures.ts";
 import { orDoubt, renewKin, requireReadWrite, requireWriter } from "./card-objects.ts";
 import { requireAccess, wipeSecrets } from "./object-changes.ts";
 
 /** Handles of the two halves of a key pair. */
 export interface KeyPair {
-  readonly publicKey: number;
-  readonly privateKey: number;
+  readonly publicKey: CK_OBJECT_HANDLE;
+  readonly privateKey: CK_OBJECT_HANDLE;
 }
 
 /** The templates of both halves, checked. */

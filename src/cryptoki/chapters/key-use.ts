@@ -37,7 +37,7 @@ import { GuardedKey, VerifiedKey } from "../sessions/guarded-key.ts";
 import { MessageOperation, SessionOperation, type OperationKind, type OperationTypes } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
-import type { CK_MECHANISM } from "../structures.ts";
+import type { AnyMechanism } from "../mechanisms/declarations.ts";
 
 /** The attribute that must be true of a key for each use. */
 const PERMISSION = {
@@ -71,7 +71,7 @@ interface KeyRequest<Use extends KeyUse = KeyUse> {
   readonly application: Application;
   readonly session: Session;
   readonly use: Use;
-  readonly mechanism: CK_MECHANISM;
+  readonly mechanism: AnyMechanism;
   /** The key's handle. */
   readonly key: number;
 }
@@ -284,7 +284,7 @@ interface InitRequest<Kind extends OperationKind> {
   readonly handle: number;
   readonly kind: Kind;
   /** Null ends the active operation (PKCS#11 3.1, each ...Init function). */
-  readonly mechanism: CK_MECHANISM | null;
+  readonly mechanism: AnyMechanism | null;
   /** The handle of its key. */
   readonly key?: number;
   readonly signal?: AbortSignal | undefined;
@@ -293,7 +293,7 @@ interface InitRequest<Kind extends OperationKind> {
 /** Begins an operation that `make` creates, or ends the active one. Reading the key for it can be cancelled. */
 export function initialise<Kind extends OperationKind>(
   { application, handle, kind, mechanism, key, signal }: InitRequest<Kind>,
-  make: (session: Session, mechanism: CK_MECHANISM) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
+  make: (session: Session, mechanism: AnyMechanism) => OperationTypes[Kind] | Promise<OperationTypes[Kind]>,
 ): Promise<void> {
   return application.inSession(
     handle,
@@ -321,7 +321,7 @@ export const keyedInit =
   (
     application: Application,
     handle: number,
-    mechanism: CK_MECHANISM | null,
+    mechanism: AnyMechanism | null,
     key: number,
     signal?: AbortSignal,
   ): Promise<void> =>

@@ -5,7 +5,8 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { keyedInit, signMessages, verifyMessages } from "./key-use.ts";
-import type { CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
+import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, KEY, MECHANISM, MESSAGE, SESSION } from "../chapter.ts";
 
 /**

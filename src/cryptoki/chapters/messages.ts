@@ -6,7 +6,8 @@ import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import type { EncryptedMessage, MessageCipher, MessageParameter } from "../mechanisms/message-cipher.ts";
 import { cipherMessages, keyedInit } from "./key-use.ts";
-import type { CK_FLAGS, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
+import type { CK_MESSAGE_MECHANISM } from "../mechanisms/declarations.ts";
+import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY, MESSAGE, AAD } from "../chapter.ts";
 
 /**
@@ -17,7 +18,7 @@ export interface MessageFunctions {
   /** With CKM.AES_GCM or CKM.AES_CCM. The mechanism's parameter is ignored: each message has its own. */
   C_MessageEncryptInit(
     session: CK_SESSION_HANDLE,
-    mechanism: CK_MECHANISM | null,
+    mechanism: CK_MESSAGE_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
     options?: CallOptions,
   ): Promise<void>;
@@ -56,7 +57,7 @@ export interface MessageFunctions {
 
   C_MessageDecryptInit(
     session: CK_SESSION_HANDLE,
-    mechanism: CK_MECHANISM | null,
+    mechanism: CK_MESSAGE_MECHANISM | null,
     key: CK_OBJECT_HANDLE,
     options?: CallOptions,
   ): Promise<void>;

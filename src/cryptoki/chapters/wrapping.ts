@@ -19,7 +19,7 @@ import { hostPrivateKey, setPrivateKey } from "../objects/software-keys.ts";
 import { isKeyLength, wantedLength } from "../objects/software-objects.ts";
 import type { StoredObject } from "../objects/stored-object.ts";
 import type { Session } from "../sessions/session.ts";
-import type { CK_MECHANISM } from "../structures.ts";
+import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
 import { whole } from "./encryption.ts";
 import { decryptOperation, encryptOperation, withKeyTemplate } from "./key-use.ts";
 import { storeObject } from "./object-changes.ts";

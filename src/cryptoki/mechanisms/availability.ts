@@ -5,7 +5,8 @@ import { CKF_MECHANISM } from "../constants/ckf.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type { CK_MECHANISM, CK_MECHANISM_INFO } from "../structures.ts";
+import type { AnyMechanism } from "./declarations.ts";
+import type { CK_MECHANISM_INFO } from "../structures.ts";
 import { CURVE_25519_FLAGS, CURVE_25519_SIZES, EC_FLAGS, EC_SIZES, ecdh, ecdsa, ecdsaSha1, eddsa } from "./elliptic.ts";
 import type { KeySizes, Mechanism, MechanismFamily, PairMechanism } from "./family.ts";
 import { HASHES } from "./hashes.ts";
@@ -173,7 +174,7 @@ export async function mechanismInfo(token: CardToken, type: number): Promise<CK_
  * The mechanism that a caller named, if the token offers it for this use.
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID.
  */
-export function requireMechanism(token: CardToken, mechanism: CK_MECHANISM, use: MechanismUse): Mechanism {
+export function requireMechanism(token: CardToken, mechanism: AnyMechanism, use: MechanismUse): Mechanism {
   const given: unknown = mechanism;
   if (typeof given !== "object" || given === null || !("mechanism" in given)) {
     throw new CryptokiError(CKR.ARGUMENTS_BAD, "a mechanism is an object: { mechanism: CKM.SHA256_RSA_PKCS }");

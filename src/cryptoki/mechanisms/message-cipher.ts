@@ -14,7 +14,8 @@ import { CKR } from "../constants/ckr.ts";
 import { asCallerError, CryptokiError } from "../errors.ts";
 import type { CK_CCM_MESSAGE_PARAMS, CK_GCM_MESSAGE_PARAMS } from "../structures.ts";
 import { Collector } from "./operation.ts";
-import { fields, invalid, readBytes } from "./parameters.ts";
+import { fieldsOf } from "./parameter-forms.ts";
+import { invalid, readBytes } from "./parameters.ts";
 import type { SecretKey, Operation } from "./family.ts";
 
 export type MessageParameter = CK_GCM_MESSAGE_PARAMS | CK_CCM_MESSAGE_PARAMS;
@@ -35,6 +36,7 @@ const MIN_RANDOM_BITS = 56n;
 
 /** How one mechanism's parameter names nonce and tag. */
 interface Form {
+  readonly structure: "gcmMessage" | "ccmMessage";
   readonly iv: "pIv" | "pNonce";
   readonly tag: "pTag" | "pMAC";
   readonly lengths: (fields: Readonly<Record<string, unknown>>) => {
@@ -56,6 +58,7 @@ const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
   [
     CKM.AES_GCM,
     {
+      structure: "gcmMessage",
       iv: "pIv",
       tag: "pTag",
       lengths: ({ ulIvLen, ulIvFixedBits, ivGenerator, ulTagBits }) => ({
@@ -74,6 +77,7 @@ const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
   [
     CKM.AES_CCM,
     {
+      structure: "ccmMessage",
       iv: "pNonce",
       tag: "pMAC",
       lengths: ({ ulNonceLen, ulNonceFixedBits, nonceGenerator, ulMACLen }) => ({
@@ -212,7 +216,7 @@ export class MessageCipher implements Operation {
   }
 
   #fields(parameter: unknown): Readonly<Record<string, unknown>> {
-    return fields<Record<string, unknown>>(parameter, `{ ${this.#form.iv}, ... }`);
+    return fieldsOf(this.#form.structure, parameter);
   }
 
   /** The tag in a parameter; empty if it has none. */

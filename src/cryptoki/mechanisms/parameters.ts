@@ -4,17 +4,7 @@ import { CKD, CKG_MGF, CKP_PBKD2, CKZ_OAEP, CKZ_PBKD2 } from "../constants/ck.ts
 import { CKF_HKDF } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
-import type {
-  CK_AES_CTR_PARAMS,
-  CK_CCM_PARAMS,
-  CK_ECDH1_DERIVE_PARAMS,
-  CK_EDDSA_PARAMS,
-  CK_GCM_PARAMS,
-  CK_HKDF_PARAMS,
-  CK_PKCS5_PBKD2_PARAMS2,
-  CK_RSA_PKCS_OAEP_PARAMS,
-  CK_RSA_PKCS_PSS_PARAMS,
-} from "../structures.ts";
+import { fieldsOf } from "./parameter-forms.ts";
 import { HASH_BY_MECHANISM } from "./hashes.ts";
 
 const MGF: ReadonlyMap<unknown, HashName> = new Map([
@@ -46,12 +36,6 @@ const KDF: ReadonlyMap<unknown, HashName | undefined> = new Map([
 /** Longer than any salt, and than any label of a protocol. */
 const MAX_BYTES = 65_536;
 
-/** The fields of a parameter from an untyped caller. */
-export function fields<T>(parameter: unknown, name: string): Partial<Record<keyof T, unknown>> {
-  if (typeof parameter === "object" && parameter !== null) return parameter;
-  throw invalid(`the mechanism needs a parameter: ${name}`);
-}
-
 export const invalid = (detail: string): CryptokiError => new CryptokiError(CKR.MECHANISM_PARAM_INVALID, detail);
 
 /** @throws {CryptokiError} CKR_MECHANISM_PARAM_INVALID if there is a parameter. */
@@ -73,7 +57,7 @@ export function readUnusedParameter(parameter: unknown): void {
  * @param ownHash The mechanism's, which the parameter must name too.
  */
 export function readPssParameters(parameter: unknown, ownHash: HashName | undefined): PssParameters {
-  const { hashAlg, mgf, sLen } = fields<CK_RSA_PKCS_PSS_PARAMS>(parameter, "{ hashAlg, mgf, sLen }");
+  const { hashAlg, mgf, sLen } = fieldsOf("pss", parameter);
   const hash = readHash(hashAlg);
   if (ownHash !== undefined && hash !== ownHash) throw invalid("hashAlg is not the hash of the mechanism");
   if (typeof sLen !== "number" || !Number.isInteger(sLen) || sLen < 0 || sLen > MAX_BYTES) {
@@ -84,7 +68,7 @@ export function readPssParameters(parameter: unknown, ownHash: HashName | undefi
 
 /** CK_RSA_PKCS_OAEP_PARAMS. */
 export function readOaepParameters(parameter: unknown): OaepParameters {
-  const { hashAlg, mgf, source, pSourceData } = fields<CK_RSA_PKCS_OAEP_PARAMS>(parameter, "{ hashAlg, mgf }");
+  const { hashAlg, mgf, source, pSourceData } = fieldsOf("oaep", parameter);
   // Callers without a label often leave the source at 0, which other modules accept.
   if (![undefined, 0, CKZ_OAEP.DATA_SPECIFIED].some((known) => known === source)) {
     throw invalid("source can only be CKZ.DATA_SPECIFIED");
@@ -98,7 +82,7 @@ export function readEcdhParameters(parameter: unknown): {
   readonly sharedData: Uint8Array;
   readonly publicData: Uint8Array;
 } {
-  const { kdf, pSharedData, pPublicData } = fields<CK_ECDH1_DERIVE_PARAMS>(parameter, "{ kdf, pPublicData }");
+  const { kdf, pSharedData, pPublicData } = fieldsOf("ecdh1", parameter);
   if (!KDF.has(kdf)) throw invalid("kdf is neither CKD.NULL nor one of CKD.SHA1_KDF to CKD.SHA3_512_KDF");
   const sharedData = readBytes(pSharedData, "pSharedData");
   if (kdf === CKD.NULL && sharedData.length > 0) throw invalid("CKD.NULL takes no pSharedData");
@@ -145,7 +129,7 @@ export function readMacLength(parameter: unknown, max: number): number {
 
 /** CK_AES_CTR_PARAMS. */
 export function readCtrParameters(parameter: unknown): { readonly counterBits: number; readonly block: Uint8Array } {
-  const { ulCounterBits, cb } = fields<CK_AES_CTR_PARAMS>(parameter, "{ ulCounterBits, cb }");
+  const { ulCounterBits, cb } = fieldsOf("ctr", parameter);
   if (!isWhole(ulCounterBits, 1, 128)) throw invalid("ulCounterBits is a number from 1 to 128");
   if (!(cb instanceof Uint8Array) || cb.length !== 16)
     throw invalid("cb is the counter block, a Uint8Array of 16 bytes");
@@ -163,7 +147,7 @@ const GCM_TAGS: ReadonlySet<unknown> = new Set([32, 64, 96, 104, 112, 120, 128])
 
 /** CK_GCM_PARAMS. Refuses tag lengths that SP 800-38D does not allow. */
 export function readGcmParameters(parameter: unknown): AeadParameter {
-  const { pIv, pAAD, ulTagBits } = fields<CK_GCM_PARAMS>(parameter, "{ pIv, pAAD, ulTagBits }");
+  const { pIv, pAAD, ulTagBits } = fieldsOf("gcm", parameter);
   const nonce = readBytes(pIv, "pIv", MAX_GCM_IV);
   if (nonce.length === 0 || nonce.length > MAX_GCM_IV) throw invalid(`pIv has 1 to ${MAX_GCM_IV} bytes; 12 are usual`);
   if (!GCM_TAGS.has(ulTagBits)) throw invalid("ulTagBits is 128, 120, 112, 104, 96, 64 or 32");
@@ -174,10 +158,7 @@ const CCM_TAGS: ReadonlySet<unknown> = new Set([4, 6, 8, 10, 12, 14, 16]);
 
 /** CK_CCM_PARAMS, with the length of the message. */
 export function readCcmParameters(parameter: unknown): AeadParameter & { readonly dataLength: number } {
-  const { ulDataLen, pNonce, pAAD, ulMACLen } = fields<CK_CCM_PARAMS>(
-    parameter,
-    "{ ulDataLen, pNonce, pAAD, ulMACLen }",
-  );
+  const { ulDataLen, pNonce, pAAD, ulMACLen } = fieldsOf("ccm", parameter);
   const nonce = readBytes(pNonce, "pNonce");
   if (nonce.length < 7 || nonce.length > 13) throw invalid("pNonce has 7 to 13 bytes");
   // The rest of the block counts the message's bytes (SP 800-38C appendix A.1).
@@ -190,7 +171,7 @@ export function readCcmParameters(parameter: unknown): AeadParameter & { readonl
 /** CK_EDDSA_PARAMS: pure Ed25519 only, with and without the structure. */
 export function readEddsaParameters(parameter: unknown): void {
   if (parameter === undefined || parameter === null) return;
-  const { phFlag, pContextData } = fields<CK_EDDSA_PARAMS>(parameter, "{ phFlag }");
+  const { phFlag, pContextData } = fieldsOf("eddsa", parameter);
   if (phFlag !== undefined && phFlag !== false) throw invalid("phFlag: Ed25519ph is not supported");
   if (readBytes(pContextData, "pContextData").length > 0) throw invalid("pContextData: Ed25519ctx is not supported");
 }
@@ -206,10 +187,7 @@ export interface HkdfParameters {
 
 /** CK_HKDF_PARAMS. */
 export function readHkdfParameters(parameter: unknown): HkdfParameters {
-  const { bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, hSaltKey, pInfo } = fields<CK_HKDF_PARAMS>(
-    parameter,
-    "{ bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, pInfo }",
-  );
+  const { bExtract, bExpand, prfHashMechanism, ulSaltType, pSalt, hSaltKey, pInfo } = fieldsOf("hkdf", parameter);
   if (typeof bExtract !== "boolean" || typeof bExpand !== "boolean" || !(bExtract || bExpand)) {
     throw invalid("at least one of bExtract and bExpand must be true");
   }
@@ -257,10 +235,7 @@ export interface Pbkdf2Parameters {
 
 /** CK_PKCS5_PBKD2_PARAMS2. */
 export function readPbkdf2Parameters(parameter: unknown): Pbkdf2Parameters {
-  const { saltSource, pSaltSourceData, iterations, prf, pPrfData, pPassword } = fields<CK_PKCS5_PBKD2_PARAMS2>(
-    parameter,
-    "{ saltSource, pSaltSourceData, iterations, prf, pPassword }",
-  );
+  const { saltSource, pSaltSourceData, iterations, prf, pPrfData, pPassword } = fieldsOf("pbkdf2", parameter);
   const hash = PRF.get(prf);
   if (hash === undefined) throw invalid("prf is not a supported one such as CKP.PKCS5_PBKD2_HMAC_SHA256");
   if (saltSource !== CKZ_PBKD2.SALT_SPECIFIED) throw invalid("saltSource can only be CKZ.SALT_SPECIFIED");

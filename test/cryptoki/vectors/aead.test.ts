@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { concat } from "../../../src/bytes/index.ts";
-import { CKK, CKM, type CK_MECHANISM } from "../../../src/cryptoki/index.ts";
+import { CKK, CKM, type CK_MECHANISM, mechanismOf } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { changed, hex, SoftwareKeys } from "./software-keys.ts";
 
@@ -230,8 +230,8 @@ describe("parameters", () => {
     ["a tag of 24 bits", gcm(hex(IV), empty, 24)],
     ["a tag of 100 bits", gcm(hex(IV), empty, 100)],
     ["a tag of 136 bits", gcm(hex(IV), empty, 136)],
-    ["no parameter", { mechanism: CKM.AES_GCM }],
-    ["another mechanism's parameter", { mechanism: CKM.AES_GCM, parameter: hex(IV) }],
+    ["no parameter", mechanismOf(CKM.AES_GCM)],
+    ["another mechanism's parameter", mechanismOf(CKM.AES_GCM, hex(IV))],
     ["CCM: a nonce of 6 bytes", ccm(0, new Uint8Array(6), empty, 8)],
     ["CCM: a nonce of 14 bytes", ccm(0, new Uint8Array(14), empty, 8)],
     ["CCM: a MAC of 2 bytes", ccm(0, new Uint8Array(12), empty, 2)],

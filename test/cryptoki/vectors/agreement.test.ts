@@ -1,7 +1,7 @@
 import { createECDH } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { concat } from "../../../src/bytes/index.ts";
-import { CKD, CKK, CKM } from "../../../src/cryptoki/index.ts";
+import { CKD, CKK, CKM, mechanismOf } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { P_256, P_384, P_521, X25519 } from "./curves.ts";
 import { agreeing, hex, SoftwareKeys } from "./software-keys.ts";
@@ -51,7 +51,9 @@ describe("CKM_ECDH1_DERIVE", () => {
   test.each(ECDH)("$source", async ({ curve, secret, point, shared }) => {
     const key = await keys.ecPrivate(CKK.EC, curve, secret);
     expect(await keys.derive(agreeing(point), key)).toEqual(shared);
-    expect(await keys.derive({ ...agreeing(point), mechanism: CKM.ECDH1_COFACTOR_DERIVE }, key)).toEqual(shared);
+    expect(
+      await keys.derive(mechanismOf(CKM.ECDH1_COFACTOR_DERIVE, agreeing(point).parameter ?? undefined), key),
+    ).toEqual(shared);
     const half = (point.length - 1) / 2;
     const compressed = concat(Uint8Array.of(0x02 | ((point.at(-1) ?? 0) & 1)), point.subarray(1, 1 + half));
     expect(await keys.derive(agreeing(compressed), key)).toEqual(shared);

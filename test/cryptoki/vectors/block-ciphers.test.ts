@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { concat, utf8 } from "../../../src/bytes/index.ts";
-import { CKK, CKM, type CK_MECHANISM } from "../../../src/cryptoki/index.ts";
+import { CKK, CKM, type CK_MECHANISM, mechanismOf } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { hex, SoftwareKeys } from "./software-keys.ts";
 
@@ -178,7 +178,7 @@ describe("CKM_AES_CTR", () => {
 const SINGLE = hex("0123456789abcdef");
 const TRIPLE = hex("0123456789abcdef 23456789abcdef01 456789abcdef0123");
 const FOX = utf8("The qufck brown fox jump");
-const desCbc = (mechanism: number): CK_MECHANISM => ({ mechanism, parameter: hex("1234567890abcdef") });
+const desCbc = (mechanism: number): CK_MECHANISM => mechanismOf(mechanism, hex("1234567890abcdef"));
 
 const DES = [
   {
@@ -245,15 +245,15 @@ describe("DES", () => {
 
 describe("parameters", () => {
   test.each([
-    ["ECB with an IV", { mechanism: CKM.AES_ECB, parameter: IV }],
-    ["CBC without one", { mechanism: CKM.AES_CBC }],
-    ["CBC with a short one", { mechanism: CKM.AES_CBC, parameter: IV.subarray(1) }],
-    ["CBC with a long one", { mechanism: CKM.AES_CBC_PAD, parameter: concat(IV, IV) }],
-    ["CTR without one", { mechanism: CKM.AES_CTR }],
-    ["CTR with an IV", { mechanism: CKM.AES_CTR, parameter: IV }],
-    ["CTR with no counter bits", { mechanism: CKM.AES_CTR, parameter: { ulCounterBits: 0, cb: COUNTER } }],
-    ["CTR with too many", { mechanism: CKM.AES_CTR, parameter: { ulCounterBits: 129, cb: COUNTER } }],
-    ["CTR with a short block", { mechanism: CKM.AES_CTR, parameter: { ulCounterBits: 32, cb: IV.subarray(1) } }],
+    ["ECB with an IV", mechanismOf(CKM.AES_ECB, IV)],
+    ["CBC without one", mechanismOf(CKM.AES_CBC)],
+    ["CBC with a short one", mechanismOf(CKM.AES_CBC, IV.subarray(1))],
+    ["CBC with a long one", mechanismOf(CKM.AES_CBC_PAD, concat(IV, IV))],
+    ["CTR without one", mechanismOf(CKM.AES_CTR)],
+    ["CTR with an IV", mechanismOf(CKM.AES_CTR, IV)],
+    ["CTR with no counter bits", mechanismOf(CKM.AES_CTR, { ulCounterBits: 0, cb: COUNTER })],
+    ["CTR with too many", mechanismOf(CKM.AES_CTR, { ulCounterBits: 129, cb: COUNTER })],
+    ["CTR with a short block", mechanismOf(CKM.AES_CTR, { ulCounterBits: 32, cb: IV.subarray(1) })],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, mechanism) => {
     const key = await keys.secret(CKK.AES, AES_128);
     await expect(keys.encrypt(mechanism, key, MESSAGE)).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));

@@ -10,6 +10,7 @@ import {
   CKZ,
   type CK_HKDF_PARAMS,
   type CK_MECHANISM,
+  mechanismOf,
 } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { P_256 } from "./curves.ts";
@@ -204,7 +205,7 @@ describe("CKM_PKCS5_PBKD2", () => {
     ["half a round", pbkdf2("password", "salt", 1.5, SHA1)],
     ["more rounds than are reasonable", pbkdf2("password", "salt", 2 ** 31, SHA1)],
     ["an unknown function", pbkdf2("password", "salt", 1, 0x99)],
-    ["no parameter", { mechanism: CKM.PKCS5_PBKD2 }],
+    ["no parameter", mechanismOf(CKM.PKCS5_PBKD2)],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, mechanism) => {
     await expect(keys.generate(mechanism, 16)).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
   });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { concat, utf8 } from "../../../src/bytes/index.ts";
-import { CKG, CKM, CKZ, type CK_MECHANISM } from "../../../src/cryptoki/index.ts";
+import { CKG, CKM, CKZ, type CK_MECHANISM, mechanismOf } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { DECRYPTING_1024, JWS_2048 } from "./rsa-keys.ts";
 import { changed, hex, SoftwareKeys } from "./software-keys.ts";
@@ -100,7 +100,7 @@ describe("CKM_RSA_PKCS_OAEP", () => {
       "another source",
       { mechanism: CKM.RSA_PKCS_OAEP, parameter: { hashAlg: CKM.SHA_1, mgf: CKG.MGF1_SHA1, source: 2 } },
     ],
-    ["no parameter", { mechanism: CKM.RSA_PKCS_OAEP }],
+    ["no parameter", mechanismOf(CKM.RSA_PKCS_OAEP)],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, mechanism) => {
     const key = await keys.rsaPublic(JWS_2048);
     await expect(keys.encrypt(mechanism, key, MESSAGE)).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));

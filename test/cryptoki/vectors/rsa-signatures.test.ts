@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { concat, fromHex, toHex, utf8 } from "../../../src/bytes/index.ts";
 import { digest } from "../../../src/crypto/index.ts";
-import { CKG, CKM, type CK_MECHANISM } from "../../../src/cryptoki/index.ts";
+import { CKG, CKM, type CK_MECHANISM, mechanismOf, type OtherMechanism } from "../../../src/cryptoki/index.ts";
 import { refusal } from "../rig.ts";
 import { JWS_2048, SIGNING_1024 } from "./rsa-keys.ts";
 import { changed, hex, SoftwareKeys } from "./software-keys.ts";
@@ -85,7 +85,7 @@ describe("CKM_SHA*_RSA_PKCS", () => {
         refusal("SIGNATURE_INVALID"),
       );
     }
-    const withParameter = { ...mechanism, parameter: hex("00") };
+    const withParameter = mechanismOf(mechanism.mechanism, hex("00"));
     await expect(keys.sign(withParameter, privateKey, message)).rejects.toMatchObject(
       refusal("MECHANISM_PARAM_INVALID"),
     );
@@ -149,10 +149,8 @@ describe("blocks that are not those of a PKCS #1 v1.5 signature", () => {
   });
 });
 
-const pss = (mechanism: number, hashAlg: number, mgf: number, sLen: number): CK_MECHANISM => ({
-  mechanism,
-  parameter: { hashAlg, mgf, sLen },
-});
+const pss = (mechanism: number, hashAlg: number, mgf: number, sLen: number): OtherMechanism =>
+  mechanismOf(mechanism, { hashAlg, mgf, sLen });
 
 const PSS = [
   {
@@ -181,7 +179,7 @@ describe("CKM_RSA_PKCS_PSS", () => {
   test.each(PSS)("pss-vect.txt, $number", async ({ message, signature }) => {
     const publicKey = await keys.rsaPublic(SIGNING_1024);
     await keys.verify(sha1, publicKey, message, signature);
-    await keys.verify({ ...sha1, mechanism: CKM.RSA_PKCS_PSS }, publicKey, digest("sha1", message), signature);
+    await keys.verify(mechanismOf(CKM.RSA_PKCS_PSS, sha1.parameter), publicKey, digest("sha1", message), signature);
     for (const other of changed(signature)) {
       await expect(keys.verify(sha1, publicKey, message, other)).rejects.toMatchObject(refusal("SIGNATURE_INVALID"));
     }
@@ -225,7 +223,7 @@ describe("CKM_RSA_PKCS_PSS", () => {
     ["another hash than the mechanism's", pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA384, CKG.MGF1_SHA256, 32)],
     ["no mask", pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256, 0x99, 32)],
     ["a salt below 0", pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256, CKG.MGF1_SHA256, -1)],
-    ["no parameter", { mechanism: CKM.SHA256_RSA_PKCS_PSS }],
+    ["no parameter", mechanismOf(CKM.SHA256_RSA_PKCS_PSS)],
   ] as const)("%s: CKR_MECHANISM_PARAM_INVALID", async (_, mechanism) => {
     const key = await keys.rsaPrivate(JWS_2048);
     await expect(keys.sign(mechanism, key, JWS)).rejects.toMatchObject(refusal("MECHANISM_PARAM_INVALID"));
@@ -234,7 +232,7 @@ describe("CKM_RSA_PKCS_PSS", () => {
   test("a digest of another length: CKR_DATA_LEN_RANGE", async () => {
     const key = await keys.rsaPrivate(JWS_2048);
     for (const length of [0, 20, 31, 33]) {
-      const signed = keys.sign({ ...sha256, mechanism: CKM.RSA_PKCS_PSS }, key, new Uint8Array(length));
+      const signed = keys.sign(mechanismOf(CKM.RSA_PKCS_PSS, sha256.parameter), key, new Uint8Array(length));
       await expect(signed).rejects.toMatchObject(refusal("DATA_LEN_RANGE"));
     }
   });

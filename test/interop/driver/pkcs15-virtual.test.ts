@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { toHex, utf8 } from "../../../src/bytes/index.ts";
-import { CKA, CKF_SESSION, CKF_TOKEN, CKM, CKO, CKU, Cryptoki } from "../../../src/cryptoki/index.ts";
+import { CKA, CKF_SESSION, CKF_TOKEN, CKM, CKO, CKU, Cryptoki, type Template } from "../../../src/cryptoki/index.ts";
 import { Pcscd, profiles } from "../../../src/index.ts";
 import { testKey, testPkcs15Card } from "../../virtual/keys.ts";
 import { requirePrograms } from "../rig/require.ts";
@@ -108,7 +108,7 @@ describe("the virtual PKCS #15 card in a reader of pcscd", () => {
     }
   }
 
-  async function find(session: number, template: object): Promise<number[]> {
+  async function find(session: number, template: Template): Promise<number[]> {
     await cryptoki.C_FindObjectsInit(session, template);
     const found = await cryptoki.C_FindObjects(session, 100);
     await cryptoki.C_FindObjectsFinal(session);
