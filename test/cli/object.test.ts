@@ -100,7 +100,7 @@ describe("on a PIV card", () => {
     const file = folder.file("big.bin", Buffer.concat([hex("70828000"), Buffer.alloc(0x8000)]));
     expect(jsonError(await onCard(["write", "--so", "security-object", file, "--json"]))).toMatchObject({
       name: "CKR_DEVICE_MEMORY",
-      message: expect.stringContaining("no room left"),
+      message: expect.stringContaining("not enough memory in the file or on the card"),
     });
   });
 });
