@@ -9,6 +9,7 @@ import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
+import { addObject } from "./commands/object.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addPuk } from "./commands/puk.ts";
@@ -66,6 +67,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   delete: addDelete,
   key: addKey,
   certificate: addCertificate,
+  object: addObject,
   pin: addPin,
   puk: addPuk,
   so: addSo,

@@ -83,7 +83,7 @@ export function placeOf(object: CardObject, slots: readonly SlotObjects[], data:
 
 function requireWritable({ container, object }: DataObject): Pick<Writing, "tag" | "object"> {
   if (!isWritable(container))
-    throw new UnsupportedError(`the ${container.name} describes the card and cannot be deleted`);
+    throw new UnsupportedError(`the ${container.name} describes the card and cannot be written or deleted`);
   return { tag: container.tag, object };
 }
 
