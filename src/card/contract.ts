@@ -302,6 +302,37 @@ export interface PinPad {
   unlockPin?(options?: CallOptions): Promise<void>;
 }
 
+/** The state of a card's key encryption key (DKEK). */
+export interface KeyWrappingState {
+  /** Number of its shares; 0 for a key of the card's own. */
+  readonly shares: number;
+  /** Those that the card has not got yet. */
+  readonly outstanding: number;
+  /** The same on all cards with the same key; zeros while shares are missing. */
+  readonly checkValue: Uint8Array;
+}
+
+/** Private keys leave a card, and enter another one, encrypted with a key that both cards got in shares. */
+export interface KeyWrapping {
+  /** Undefined if the card was initialised so that no key can leave it. */
+  state(options?: CallOptions): Promise<KeyWrappingState | undefined>;
+  /**
+   * Adds a share, 32 bytes. Needs no login. The caller wipes it.
+   * @throws {UnsupportedError} if no share is missing.
+   */
+  importShare(share: Uint8Array, options?: CallOptions): Promise<KeyWrappingState>;
+  /**
+   * The encrypted key, with what describes it and its certificate, for {@link unwrap}. Needs the user's login.
+   * @throws {UnsupportedError} if the key cannot leave the card.
+   */
+  wrap(key: CardPrivateKey, options?: CallOptions): Promise<Uint8Array>;
+  /**
+   * @returns The CKA_ID of the key. If the key is on the card and its certificate is missing, only that is written.
+   * @throws {UnsupportedError} for a key of another DKEK, or one whose CKA_ID is on the card; {DataError}.
+   */
+  unwrap(wrapped: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
+}
+
 /** What a card tells of the device and of what is still as the factory set it; undefined where it does not tell. */
 export interface CardDeviceInfo {
   readonly firmware: string | undefined;
@@ -471,6 +502,8 @@ export interface CardToken {
    * afterwards.
    */
   erase?(options?: CallOptions): Promise<void>;
+  /** How private keys leave the card and enter it, if they can. */
+  readonly keyWrapping?: KeyWrapping;
   /** Proves that a key was made on the card. @throws {UnsupportedError} for a key that was not. */
   attestKey?(key: CardPrivateKey, options?: CallOptions): Promise<KeyAttestation>;
   /** Moves a key to the place that another CKA_ID names; the certificate stays. Wants the security officer logged in. */

@@ -50,6 +50,8 @@ export type {
   HoldOptions,
   KeyFamily,
   KeyPairRequest,
+  KeyWrapping,
+  KeyWrappingState,
   KeyPrimitive,
   KeyType,
   KeyUsage,

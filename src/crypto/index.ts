@@ -89,6 +89,7 @@ export {
 export {
   curve25519KeyFromRandom,
   ecKeyFromRandom,
+  isPrime,
   type RandomSource,
   rsaKeyFromRandom,
 } from "./host/key-from-random.ts";

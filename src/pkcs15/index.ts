@@ -47,3 +47,7 @@ export type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
 export type { Flags } from "./syntax/fields.ts";
 export type { AlgorithmInfo } from "./syntax/token-info.ts";
 export type { FileWays } from "./writing/allocation.ts";
+
+// Shares of the key under which keys leave a SmartCard-HSM, in files of sc-hsm-tool.
+export { decryptDkekShare, encryptDkekShare, newDkekShare, type ShareFileOptions } from "./dkek/share-file.ts";
+export { joinPassword, newSharedPassword, type PasswordShare, splitPassword } from "./dkek/threshold.ts";

@@ -17,6 +17,7 @@ import {
   isKeyResult,
   isToldVerified,
   type KeyPairRequest,
+  type KeyWrapping,
   type KeyPrimitive,
   LoginRequiredError,
   mechanismsOfKeys,
@@ -32,6 +33,7 @@ import type { Pkcs15Application } from "./application.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
 import type { DirectoryItem } from "./objects/contents.ts";
 import type { PlacedKey } from "./objects/entry-objects.ts";
+import type { TokenWriter } from "./writing/token-writer.ts";
 import { lastUpdatePlace, ObjectWriter } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
@@ -78,6 +80,7 @@ export class Pkcs15Token implements CardToken {
   readonly initToken?: NonNullable<CardToken["initToken"]>;
   readonly resetToken?: NonNullable<CardToken["resetToken"]>;
   readonly initPin?: NonNullable<CardToken["initPin"]>;
+  readonly keyWrapping?: KeyWrapping;
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
@@ -91,6 +94,7 @@ export class Pkcs15Token implements CardToken {
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;
     Object.assign(this, lifeOf(application, this.#pukEntry()));
+    if (application.hsm) this.keyWrapping = application.hsm.keyWrapping(this.#pin);
   }
 
   get mechanisms(): readonly CardMechanism[] {
@@ -118,7 +122,7 @@ export class Pkcs15Token implements CardToken {
       ...(puk && { puk: pinInfo(puk) }),
       application: "PKCS #15",
       writeProtected: info?.readOnly ?? false,
-      ...(this.initToken && { initialised: true }),
+      ...(this.initToken && this.#application.contents.hasOdf && { initialised: true }),
     };
   }
 
@@ -149,8 +153,9 @@ export class Pkcs15Token implements CardToken {
       await enterForPin(this.#application.session, turn, pin);
       return readPinStatus(turn, pin);
     });
-    const isUnset = role === "user" && status.verified && this.#application.dialect.neverTellsVerified === true;
-    // Such a card needs no PIN as long as it has none.
+    const { dialect } = this.#application;
+    // Such a card says yes only as long as it has no PIN.
+    const isUnset = dialect.neverTellsVerified === true && status.verified && !this.#application.isVerified(pin);
     return this.#application.pinState(pin).status(isUnset ? { ...status, verified: false, isSet: false } : status);
   }
 
@@ -396,9 +401,10 @@ export class Pkcs15Token implements CardToken {
     return this.#writer().setLabel(label, this.#pin, options);
   }
 
-  #writer(): ObjectWriter {
-    if (!this.#application.contents.hasOdf)
-      throw new UnsupportedError("objects of this make of card cannot be changed");
+  #writer(): TokenWriter {
+    const { contents, hsm } = this.#application;
+    if (hsm) return hsm;
+    if (!contents.hasOdf) throw new UnsupportedError("objects of this make of card cannot be changed");
     return new ObjectWriter(this.#application);
   }
 

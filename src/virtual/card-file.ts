@@ -7,6 +7,8 @@ import * as fileCard from "./iso7816/image.ts";
 import { JsonFields } from "./json.ts";
 import { VirtualPivCard } from "./piv/card.ts";
 import * as pivCard from "./piv/image.ts";
+import { VirtualSmartCardHsm } from "./smartcard-hsm/card.ts";
+import * as hsm from "./smartcard-hsm/image.ts";
 
 /**
  * Reads a whole regular file. Refuses anything else: a device may have no end, and a FIFO blocks its reader.
@@ -58,9 +60,14 @@ export async function saveCard(card: SavableCard, file: string): Promise<void> {
 export async function loadCard(file: string): Promise<SavableCard> {
   const text = fromUtf8(await readRegularFile(file, MAX_FILE, "virtual card"));
   const keep = (image: string): Promise<void> => writeAtomically(file, image);
-  return JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT]) === pivCard.FORMAT
-    ? new VirtualPivCard(pivCard.decodeImage(text), keep)
-    : new VirtualFileCard(fileCard.decodeImage(text), keep);
+  switch (JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT, hsm.FORMAT])) {
+    case pivCard.FORMAT:
+      return new VirtualPivCard(pivCard.decodeImage(text), keep);
+    case fileCard.FORMAT:
+      return new VirtualFileCard(fileCard.decodeImage(text), keep);
+    case hsm.FORMAT:
+      return new VirtualSmartCardHsm(hsm.decodeImage(text), keep);
+  }
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {

@@ -14,4 +14,5 @@ export { type BlankCardOptions, createBlankCard } from "./iso7816/blank.ts";
 export type { MakeName } from "./iso7816/model.ts";
 export { type Pkcs15CardOptions, VirtualPkcs15Card } from "./pkcs15/personalise.ts";
 export type { Pkcs15KeyName } from "./pkcs15/plan.ts";
+export { type SmartCardHsmOptions, VirtualSmartCardHsm } from "./smartcard-hsm/card.ts";
 export { plugIntoVpcd, VPCD_PORT, VpcdError, type PluggedCard, type VpcdOptions } from "./vpcd.ts";

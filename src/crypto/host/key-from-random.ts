@@ -95,3 +95,8 @@ function isCoprime(a: bigint, b: bigint): boolean {
   while (b !== 0n) [a, b] = [b, a % b];
   return a === 1n;
 }
+
+/** Whether a number is prime, but for a chance of less than 2^-64. */
+export async function isPrime(candidate: bigint): Promise<boolean> {
+  return hostCrypto().isPrime(candidate);
+}

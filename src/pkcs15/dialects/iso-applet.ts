@@ -51,6 +51,9 @@ const PARAMETERS: Readonly<Partial<Record<NamedCurve, readonly string[]>>> = {
   ],
 };
 
+/** The parameters of a curve in hexadecimal, in the order p, a, b, G, n, h; undefined for a curve that is not here. */
+export const curveParameters = (curve: NamedCurve): readonly string[] | undefined => PARAMETERS[curve];
+
 const PUBLIC_KEY_TEMPLATE = 0x7f49;
 const RSA = { MODULUS: 0x81, EXPONENT: 0x82 } as const;
 const EC_POINT = 0x86;

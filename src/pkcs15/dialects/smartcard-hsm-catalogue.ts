@@ -26,11 +26,11 @@ import {
   ownCertificateEntry,
   privateKeyEntry,
   publicKeyEntry,
-  selectApplet,
   SMARTCARD_HSM_ACCESS,
-  SMARTCARD_HSM_PINS,
   TOKEN_INFO,
 } from "./smartcard-hsm.ts";
+import { selectApplet } from "./smartcard-hsm-commands.ts";
+import { SMARTCARD_HSM_PINS } from "./smartcard-hsm-pins.ts";
 
 /** A holder's reference ends with a sequence number of five digits, after a name of at least three characters. */
 const SEQUENCE_NUMBER = 5;
@@ -67,7 +67,9 @@ class SmartCardHsmCatalogue implements Catalogue {
       case "private-keys":
         return this.#readKeys(note);
       case "public-keys":
-        return (await this.#keysWithFile(note)).map(({ number, entry }) => made(publicKeyEntry(number, entry)));
+        return (await this.#keysWithFile(note)).map(({ number, entry }) =>
+          ownFile(number, publicKeyEntry(number, entry)),
+        );
       case "certificates":
         return [
           ...(await this.#ownCertificates(note)),
@@ -84,7 +86,7 @@ class SmartCardHsmCatalogue implements Catalogue {
     const found: ListedObject[] = [];
     for (const { number, entry } of await this.#keysWithFile(note)) {
       const bytes = await this.#read(FILE_PREFIX.OWN_CERTIFICATE, number, `certificate of ${entry.head.label}`, note);
-      if (bytes?.[0] === SEQUENCE) found.push(made(ownCertificateEntry(number, entry)));
+      if (bytes?.[0] === SEQUENCE) found.push(ownFile(number, ownCertificateEntry(number, entry)));
     }
     return found;
   }
@@ -95,8 +97,9 @@ class SmartCardHsmCatalogue implements Catalogue {
       const object = await this.#described(kind, prefix, number, note);
       if (!object) continue;
       const { entry, der } = object;
-      if (entry.class === "certificate") found.push({ entry: certificateEntry(entry), der });
-      if (entry.class === "data") found.push({ entry: dataEntry(entry), der });
+      const file = placeOf(prefix, number);
+      if (entry.class === "certificate") found.push({ entry: certificateEntry(entry), der, file });
+      if (entry.class === "data") found.push({ entry: dataEntry(entry), der, file });
     }
     return found;
   }
@@ -135,7 +138,8 @@ class SmartCardHsmCatalogue implements Catalogue {
         ? await this.#described("private-keys", FILE_PREFIX.KEY_ENTRY, number, note)
         : undefined;
       if (item?.entry.class !== "private-key") continue;
-      found.push({ number, entry: privateKeyEntry(number, item.entry), der: item.der });
+      const file = placeOf(FILE_PREFIX.KEY_ENTRY, number);
+      found.push({ number, entry: privateKeyEntry(number, item.entry), der: item.der, file });
     }
     return found;
   }
@@ -244,6 +248,11 @@ function notEmpty(text: string | undefined): string | undefined {
 
 function placeOf(prefix: number, number: number): FilePath {
   return childOf(APPLET, fileId(prefix, number));
+}
+
+/** What only the file of a key's certificate says. */
+function ownFile(number: number, entry: DirectoryEntry): ListedObject {
+  return { ...made(entry), file: placeOf(FILE_PREFIX.OWN_CERTIFICATE, number) };
 }
 
 function made(entry: DirectoryEntry): ListedObject {

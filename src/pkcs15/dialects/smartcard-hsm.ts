@@ -1,15 +1,17 @@
 import type { CommandApdu } from "../../apdu/index.ts";
 import { DataError, fromHex, startsWith } from "../../bytes/index.ts";
 import { type Dialect, mechanisms } from "../dialect.ts";
-import { NOTHING_TOLD, select, SELECT_ANSWER, SELECT_BY } from "../files/commands.ts";
+import { NOTHING_TOLD } from "../files/commands.ts";
 import type { FileAccess } from "../files/files.ts";
 import { childOf, type FilePath, pathName } from "../files/paths.ts";
 import { ecdsaAnswer, type KeyRequest, type KeyUse, refuse, sharedX, wholeBlock } from "../keys/key-use.ts";
-import { MAKES, SMARTCARD_HSM_AID } from "../recognition/makes.ts";
-import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+import { MAKES } from "../recognition/makes.ts";
 import { Flags } from "../syntax/fields.ts";
 import { type PrivateKeyEntry, type PublicKeyEntry, USAGE } from "../syntax/key.ts";
 import type { CertificateEntry, DataEntry, ObjectHead } from "../syntax/object.ts";
+import { selectApplet } from "./smartcard-hsm-commands.ts";
+import { SMARTCARD_HSM_LIFE } from "./smartcard-hsm-life.ts";
+import { USER_PIN_ID } from "./smartcard-hsm-pins.ts";
 
 /**
  * The whole answer: requested with extended length, as CardContact's programs do (256 bytes if only short answers are
@@ -17,14 +19,6 @@ import type { CertificateEntry, DataEntry, ObjectHead } from "../syntax/object.t
  */
 const ALL = 65_536;
 const SHORT = 256;
-
-/**
- * SELECT of the applet, which forgets verified PINs (OpenSC, sc_hsm_logout). The card requires Le
- * (sc_hsm_select_file_ex).
- */
-export function selectApplet(): CommandApdu {
-  return select(SELECT_BY.DF_NAME, SMARTCARD_HSM_AID, SELECT_ANSWER.FCI);
-}
 
 /** ENUMERATE OBJECTS: the identifiers of all files and keys, two bytes each (OpenSC, sc_hsm_list_files). */
 export function enumerateObjects(): CommandApdu {
@@ -76,6 +70,7 @@ export const SMARTCARD_HSM: Dialect = {
   primitives: (type) => (type === "rsa" ? ["rsa-raw"] : ["ecdsa", "ecdh"]),
   mechanisms: mechanisms({ "rsa-raw": [1024, 4096], ecdsa: [256, 521], ecdh: [256, 521] }),
   logout: selectApplet,
+  life: SMARTCARD_HSM_LIFE,
   use(request: KeyRequest): KeyUse {
     const { key, primitive, operation, input } = request;
     const { reference } = key;
@@ -128,55 +123,8 @@ export const SMARTCARD_HSM_ACCESS: FileAccess = {
   isAll: (data) => data.length > 256,
 };
 
-/** The user PIN's identifier in the entries of keys and protected data. */
-const USER_PIN_ID = Uint8Array.of(1);
-const CODE_ID = Uint8Array.of(2);
-
-function head(label: string, authId: Uint8Array | undefined): ObjectHead {
-  return { label, private: false, modifiable: false, authId, userConsent: undefined, accessRules: [] };
-}
-
-/**
- * Letters are allowed like digits: the applet compares bytes (OpenSC, pkcs15-sc-hsm.c: reference, 6 to 15 characters).
- */
-const USER_PIN: PinEntry = {
-  class: "pin",
-  head: head("UserPIN", CODE_ID),
-  authId: USER_PIN_ID,
-  flags: Flags.of(PIN_FLAG.CASE_SENSITIVE, PIN_FLAG.INITIALIZED),
-  type: "utf8",
-  minLength: 6,
-  storedLength: 0,
-  maxLength: 15,
-  reference: 0x81,
-  padding: undefined,
-  path: undefined,
-};
-
-/**
- * The initialisation code, called SO PIN: 8 bytes, written as 16 digits of 0 to F (OpenSC, card-sc-hsm.c,
- * sc_hsm_encode_sopin). No command verifies it alone: it sets the user's PIN by RESET RETRY COUNTER, like a PUK
- * (sc_hsm_init_pin).
- */
-const INITIALISATION_CODE: PinEntry = {
-  class: "pin",
-  head: head("SOPIN", undefined),
-  authId: CODE_ID,
-  flags: Flags.of(PIN_FLAG.UNBLOCKING, PIN_FLAG.UNBLOCK_DISABLED, PIN_FLAG.INITIALIZED),
-  type: "hexadecimal",
-  minLength: 16,
-  storedLength: 8,
-  maxLength: 16,
-  reference: 0x88,
-  padding: undefined,
-  path: undefined,
-};
-
-/** Replaces the AODF of other cards: each card has the same two PINs. */
-export const SMARTCARD_HSM_PINS: readonly PinEntry[] = [USER_PIN, INITIALISATION_CODE];
-
-/** This driver does not change these objects, whatever the card's entries say. */
-const asIs = (head: ObjectHead): ObjectHead => ({ ...head, modifiable: false });
+/** This driver does not change these objects, whatever the card's entries say, but deletes them. */
+const asIs = (head: ObjectHead): ObjectHead => ({ ...head, modifiable: false, deletable: true });
 
 /**
  * A key according to its entry, except for what the card determines: its number, and the PIN that all keys need
@@ -217,7 +165,7 @@ export function publicKeyEntry(number: number, { head, key, ...rest }: PrivateKe
 export function ownCertificateEntry(number: number, { head, key }: PrivateKeyEntry): CertificateEntry {
   return {
     class: "certificate",
-    head: publicHead(head),
+    head: { ...publicHead(head), deletable: true },
     id: key.id,
     authority: false,
     type: "x509",

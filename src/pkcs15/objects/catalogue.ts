@@ -8,6 +8,8 @@ export interface ListedObject {
   readonly entry: DirectoryEntry;
   /** The entry as it is on the card; empty for an object without one. */
   readonly der: Uint8Array;
+  /** The file with the entry, or with the value of an object without one. */
+  readonly file?: FilePath;
 }
 
 /**

@@ -158,7 +158,7 @@ export class CardContents {
   async #readDirectory(kind: DirectoryKind, note: Note): Promise<readonly DirectoryItem[]> {
     this.#incomplete.delete(kind);
     const objects = await this.#catalogue?.objects(kind, note);
-    if (objects) return objects.map((object) => ({ kind, ...object, file: undefined }));
+    if (objects) return objects.map((object) => ({ kind, file: undefined, ...object }));
     const found: DirectoryItem[] = [];
     const listed = new Map<string, DirectoryKind>();
     for (const entry of await this.odf()) {
@@ -320,6 +320,7 @@ export class CardContents {
 
   /** Forgets everything after a write. */
   forget(): void {
+    this.#catalogue?.forget();
     this.#directories.clear();
     this.odf.clear();
     this.tokenInfo.clear();

@@ -8,6 +8,8 @@ export interface ObjectHead {
   /** Whether reading needs a PIN. */
   readonly private: boolean;
   readonly modifiable: boolean;
+  /** Whether the driver can delete it, on a make where that does not follow from {@link modifiable}. */
+  readonly deletable?: boolean;
   /** The authentication object that protects it. */
   readonly authId: Uint8Array | undefined;
   /** How often the key may be used after one verification of the PIN; undefined for no limit. */

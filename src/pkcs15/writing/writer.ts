@@ -28,6 +28,7 @@ import { FileAllocation, STANDARD_FILES } from "./allocation.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import { KeyWriter } from "./key-writer.ts";
 import { writeTokenLabel } from "./token-label.ts";
+import type { TokenWriter } from "./token-writer.ts";
 import { ValueStore } from "./value-store.ts";
 
 /** A GeneralizedTime of 15 characters, in TokenInfo after the tag of lastUpdate, [5] (ISO/IEC 7816-15 section 8.10). */
@@ -97,7 +98,7 @@ const MAX_VALUE = 0x7fff;
  * Writes objects of one application. Every method leaves the card consistent after each exchange: a value is written
  * before its entry, and an entry deleted before its value.
  */
-export class ObjectWriter {
+export class ObjectWriter implements TokenWriter {
   readonly #application: Pkcs15Application;
   readonly #allocation: FileAllocation;
   readonly #directories: DirectoryWriter;
