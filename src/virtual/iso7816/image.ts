@@ -17,6 +17,7 @@ import {
   MASTER_FILE,
 } from "./model.ts";
 import { MYEID } from "./myeid.ts";
+import { unlockKey } from "./unlock-key.ts";
 
 export const MAKES: Readonly<Record<MakeName, Make>> = {
   myeid: MYEID,
@@ -33,13 +34,16 @@ const WHAT = "virtual PKCS #15 card";
 const MAX_DEPTH = 8;
 
 /** Everything on a card as JSON text, keys and PINs unencrypted. */
-export function encodeImage({ traits, masterFile, pins, keys, changes }: IsoContents): string {
+export function encodeImage({ traits, masterFile, pins, keys, changes, unlockKey: unlocking }: IsoContents): string {
   const image = {
     format: FORMAT,
     version: VERSION,
     traits: { make: traits.make, extended: traits.extended, serial: toHex(traits.serial) },
     ...(traits.deviations && traits.deviations.length > 0 && { deviations: traits.deviations }),
     changes,
+    ...(unlocking && {
+      unlockKey: { value: toHex(unlocking.key), tries: unlocking.tries, pin: unlocking.pin },
+    }),
     pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
     keys: Object.fromEntries([...keys].map(([number, key]) => [String(number), encodeKey(key)])),
     masterFile: encodeFile(masterFile),
@@ -60,10 +64,11 @@ export function decodeImage(text: string): IsoContents {
   const changes = image.integer("changes", 0, Number.MAX_SAFE_INTEGER);
   const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);
   const keys = decodeKeys(image.object("keys"));
+  const unlocking = decodeUnlockKey(image);
   const masterFile = decodeFile(image.object("masterFile"), MASTER_FILE, 0);
   image.end();
   if (masterFile.kind !== "df") throw new DataError(`${WHAT}.masterFile: not a directory`);
-  return { traits, changes, pins, keys, masterFile };
+  return { traits, changes, pins, keys, masterFile, ...unlocking };
 }
 
 function decodeTraits(fields: JsonFields): IsoTraits {
@@ -97,6 +102,18 @@ function decodePins(fields: JsonFields, length: number): Map<number, CardPin> {
     if (puk !== undefined && !pins.has(puk)) throw new DataError(`${WHAT}.pins: no PUK ${puk}`);
   }
   return pins;
+}
+
+function decodeUnlockKey(image: JsonFields): Pick<IsoContents, "unlockKey"> {
+  const fields = image.optionalObject("unlockKey");
+  if (!fields) return {};
+  const decoded = unlockKey(
+    fromHex(fields.string("value")),
+    fields.integer("pin", 1, 14),
+    fields.integer("tries", 0, 3),
+  );
+  fields.end();
+  return { unlockKey: decoded };
 }
 
 const encodeKey = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();
