@@ -7,7 +7,7 @@ import { select, SELECT_ANSWER, SELECT_BY } from "./files/commands.ts";
 import { childOf, type FilePath, masterFilePath, pathName, resolve } from "./files/paths.ts";
 import { Findings } from "./objects/catalogue.ts";
 import type { CardContents } from "./objects/contents.ts";
-import { pinInfo, pukOf, sortPins, unlistedPuk } from "./pins/pins.ts";
+import { pinInfo, pukOf, sortPins, unblockingKeyOf, unlistedPuk } from "./pins/pins.ts";
 import { findApplications } from "./recognition/find.ts";
 import { DIRECTORY_KINDS, type DirectoryEntry } from "./syntax/directory.ts";
 import type { FileReference } from "./syntax/path.ts";
@@ -33,7 +33,9 @@ export async function inspectPkcs15(card: Card): Promise<Pkcs15Inspection | unde
   if (!application?.contents.hasOdf) return undefined;
   const { contents } = application;
   const pins = sortPins(await contents.directory("authentication"), () => undefined);
-  const pinsWithoutPuk = pins.users.filter((pin) => !pukOf(pins, pin) && unlistedPuk(pin));
+  const pinsWithoutPuk = pins.users.filter(
+    (pin) => !pukOf(pins, pin) && !unblockingKeyOf(pins, pin) && unlistedPuk(pin),
+  );
   return {
     certificates: await storedCertificates(contents),
     pinsWithoutPuk: pinsWithoutPuk.map((pin) => pinInfo(pin).label),

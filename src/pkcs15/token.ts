@@ -36,6 +36,7 @@ import type { PlacedKey } from "./objects/entry-objects.ts";
 import type { TokenWriter } from "./writing/token-writer.ts";
 import { lastUpdatePlace, ObjectWriter } from "./writing/writer.ts";
 import { padOf } from "./pins/pin-pad.ts";
+import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
 import {
@@ -81,6 +82,9 @@ export class Pkcs15Token implements CardToken {
   readonly resetToken?: NonNullable<CardToken["resetToken"]>;
   readonly initPin?: NonNullable<CardToken["initPin"]>;
   readonly keyWrapping?: KeyWrapping;
+  /** Only for a PIN that a key unblocks. */
+  readonly unlockChallenge?: NonNullable<CardToken["unlockChallenge"]>;
+  readonly unlockWithResponse?: NonNullable<CardToken["unlockWithResponse"]>;
   readonly #application: Pkcs15Application;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
@@ -90,6 +94,7 @@ export class Pkcs15Token implements CardToken {
     this.#index = index;
     this.#pin = application.pins.users[index];
     this.changedBy = this.#pin ? "user" : null;
+    Object.assign(this, challengeResponseOf(application, this.#pin));
     const pinPad =
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;
@@ -186,7 +191,9 @@ export class Pkcs15Token implements CardToken {
   }
 
   #pukEntry(): PinEntry | undefined {
-    return this.#listedPuk() ?? (this.#pin && unlistedPuk(this.#pin));
+    const listed = this.#listedPuk();
+    if (listed || !this.#pin || this.unlockChallenge) return listed;
+    return unlistedPuk(this.#pin);
   }
 
   #requirePin(role: PinRole): PinEntry {

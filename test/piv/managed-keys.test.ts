@@ -74,12 +74,19 @@ describe("the officer of a YubiKey", () => {
     await using made = await officer();
     const session = made.officers;
     const { cryptoki } = made;
+    await using other = new Cryptoki({ slots: cryptoki.slots });
+    await other.C_Initialize();
+    const theirs = await other.C_OpenSession(await made.slot(), CKF.SERIAL_SESSION);
+    await other.C_Login(theirs, CKU.USER, "123456");
+    await other.C_FindObjectsInit(theirs, key(1));
+    const [same = 0] = await other.C_FindObjects(theirs);
     const before = first(await made.find(session, key(1)));
     await cryptoki.C_SetAttributeValue(session, before, { [CKA.ID]: Uint8Array.of(2) });
-    await expect(cryptoki.C_GetAttributeValue(session, before, [CKA.ID])).rejects.toMatchObject(
-      refusal("OBJECT_HANDLE_INVALID"),
-    );
+    // It is the same object, in every application.
+    expect(await cryptoki.C_GetAttributeValue(session, before, [CKA.ID])).toEqual({ [CKA.ID]: Uint8Array.of(2) });
+    expect(await made.find(session, key(2))).toEqual([before]);
     expect(await made.find(session, key(1))).toEqual([]);
+    expect(await other.C_GetAttributeValue(theirs, same, [CKA.ID])).toEqual({ [CKA.ID]: Uint8Array.of(2) });
     await cryptoki.C_Logout(session);
     await cryptoki.C_Login(session, CKU.USER, "123456");
     const moved = await made.privateKey(session, 2);

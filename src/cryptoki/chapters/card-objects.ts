@@ -145,12 +145,11 @@ export async function changeOnCard(
     ),
     signal,
   );
-  if (changed.reference !== card.reference) {
-    // It is in another place now.
-    token.copies.ended(card.reference);
+  if (changed.reference === card.reference) token.copies.changed(changed);
+  else {
+    token.copies.moved(card.reference, changed);
     await renewKin(token, card);
   }
-  token.copies.changed(changed);
   await renewKin(token, changed);
 }
 

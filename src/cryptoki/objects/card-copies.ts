@@ -77,6 +77,16 @@ export class CardCopies {
     this.#copies.delete(reference);
   }
 
+  /** Records that an object has another reference, and so another place on the card. */
+  moved(reference: string, object: CardObject): void {
+    const copy = this.#copies.get(reference);
+    this.ended(object.reference);
+    this.#copies.delete(reference);
+    if (!copy) return;
+    copy.renewFrom(object);
+    this.#copies.set(object.reference, copy);
+  }
+
   /** Records that an object has other attributes. */
   changed(object: CardObject): void {
     this.#changes++;

@@ -242,7 +242,10 @@ export class ObjectTable {
     if (object.owner) return objects?.session.has(object) ?? false;
     // Built-in objects stay.
     if (!object.card) return true;
-    return !object.copy.life.ended && objects?.known.get(object.card.reference) === object;
+    const { reference } = object.card;
+    if (object.copy.life.ended || !objects) return false;
+    // The second way finds one that was moved.
+    return objects.known.get(reference) === object || this.#of(object.token).known.get(reference) === object;
   }
 
   /** Ends a session object; its key is wiped. */
@@ -283,15 +286,21 @@ export class ObjectTable {
     for (const [handle, { token }] of this.#found) if (token.card === card) this.#found.delete(handle);
   }
 
-  /** Removes handles of objects that an application deleted from the card. */
+  /** Removes handles of objects that an application deleted from the card, and finds those that it moved by their new references. */
   #leaveOutEnded(objects: TokenObjects, changes: number): void {
     if (objects.changes === changes) return;
     objects.changes = changes;
-    for (const [reference, { copy, handle }] of objects.known) {
-      if (!copy.life.ended) continue;
-      objects.known.delete(reference);
-      this.#found.delete(handle);
+    const { known } = objects;
+    const moved = new Map<string, StoredObject>();
+    for (const [reference, object] of known) {
+      const { card, copy, handle } = object;
+      const isMoved = card !== undefined && card.reference !== reference;
+      if (!copy.life.ended && !isMoved) continue;
+      known.delete(reference);
+      if (copy.life.ended) this.#found.delete(handle);
+      else if (card) moved.set(card.reference, object);
     }
+    for (const [reference, object] of moved) known.set(reference, object);
   }
 
   #of(token: Token): TokenObjects {

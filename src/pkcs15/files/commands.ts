@@ -1,5 +1,5 @@
 import { type CommandApdu, findTlv, readTlvs } from "../../apdu/index.ts";
-import { concatSecret, DataError } from "../../bytes/index.ts";
+import { concatSecret, copySecret, DataError } from "../../bytes/index.ts";
 
 /** All the data, as far as a short command can request them. */
 const ALL = 256;
@@ -81,6 +81,21 @@ export function changeReferenceData(reference: number, oldPin: Uint8Array, newPi
 /** RESET RETRY COUNTER with the resetting code and a new PIN (section 11.6.10). */
 export function resetRetryCounter(reference: number, puk: Uint8Array, newPin: Uint8Array): CommandApdu {
   return { ...command(0x2c, 0x00, reference, concatSecret(puk, newPin)), conceal: "command" };
+}
+
+/** RESET RETRY COUNTER with a new PIN alone (P1 = 02), after an authentication (section 11.6.10). */
+export function setReferenceData(reference: number, newPin: Uint8Array): CommandApdu {
+  return { ...command(0x2c, 0x02, reference, copySecret(newPin)), conceal: "command" };
+}
+
+/** GET CHALLENGE (section 11.5.3). */
+export function getChallenge(length: number): CommandApdu {
+  return command(0x84, 0x00, 0x00, undefined, length);
+}
+
+/** EXTERNAL AUTHENTICATE with the key of this reference: the answer to the challenge of the command before (section 11.5.4). */
+export function externalAuthenticate(reference: number, response: Uint8Array): CommandApdu {
+  return { ...command(0x82, 0x00, reference, response), conceal: "command" };
 }
 
 /** Control reference templates of MANAGE SECURITY ENVIRONMENT (section 11.5.11, table 99; ISO/IEC 7816-4 table 55). */

@@ -7,7 +7,7 @@ import { encodePin, isPacked, pinBounds } from "./pin-encoding.ts";
 import { type FilePath, resolve } from "../files/paths.ts";
 import type { Pkcs15Session } from "../files/session.ts";
 import type { CardSession } from "../files/card-session.ts";
-import { PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
+import { type KeyAuthenticationEntry, PIN_FLAG, type PinEntry } from "../syntax/authentication.ts";
 
 /** The PINs of an application, by purpose. */
 export interface Pins {
@@ -15,6 +15,8 @@ export interface Pins {
   readonly users: readonly PinEntry[];
   readonly officer: PinEntry | undefined;
   readonly unblocking: readonly PinEntry[];
+  /** Keys that authenticate to the card. */
+  readonly keys: readonly KeyAuthenticationEntry[];
 }
 
 /**
@@ -46,7 +48,8 @@ export function sortPins(items: readonly DirectoryItem[], report: (where: string
       seen.add(same);
     }
   }
-  return { users, officer: officers[0], unblocking };
+  const keys = items.flatMap(({ entry }) => (entry.class === "authentication" && entry.type === "key" ? [entry] : []));
+  return { users, officer: officers[0], unblocking, keys };
 }
 
 /** Describes impossible length bounds of an entry. */
@@ -66,6 +69,11 @@ export function pukOf({ users, unblocking }: Pins, pin: PinEntry): PinEntry | un
   const named = authId && unblocking.find((puk) => puk.authId && equalBytes(puk.authId, authId));
   if (named) return named;
   return users.length === 1 && unblocking.length === 1 ? unblocking[0] : undefined;
+}
+
+/** The authentication key that an entry names by its own authId, in place of a PUK. */
+export function unblockingKeyOf({ keys }: Pins, { head: { authId } }: PinEntry): KeyAuthenticationEntry | undefined {
+  return authId && keys.find((key) => key.authId && equalBytes(key.authId, authId));
 }
 
 /**

@@ -45,21 +45,31 @@ export interface PinEntry {
   readonly path: FileReference | undefined;
 }
 
-/** A biometric template, an authentication key, or an external authentication: known, but not supported. */
+/** A biometric template, or an external authentication: known, but not supported. */
 interface OtherAuthenticationEntry {
   readonly class: "authentication";
   readonly head: ObjectHead;
   readonly authId: Uint8Array | undefined;
-  readonly type: "biometric" | "key" | "external" | "unknown";
+  readonly type: "biometric" | "external" | "unknown";
 }
 
-export type AuthenticationEntry = PinEntry | OtherAuthenticationEntry;
+/** An authentication key: who has it authenticates to the card (section 8.9.4, AuthKeyAttributes). */
+export interface KeyAuthenticationEntry {
+  readonly class: "authentication";
+  readonly head: ObjectHead;
+  readonly authId: Uint8Array | undefined;
+  readonly type: "key";
+  /** Identifier of the key in the SKDF. */
+  readonly keyId: Uint8Array | undefined;
+}
+
+export type AuthenticationEntry = PinEntry | KeyAuthenticationEntry | OtherAuthenticationEntry;
 
 const OTHER_TYPES: ReadonlyMap<number, OtherAuthenticationEntry["type"]> = new Map([
   [contextTag(0, "constructed"), "biometric"],
-  [contextTag(1, "constructed"), "key"],
   [contextTag(2, "constructed"), "external"],
 ]);
+const KEY = contextTag(1, "constructed");
 /** By their numbers. */
 export const PIN_TYPES: readonly PinType[] = ["bcd", "ascii-numeric", "utf8", "half-nibble-bcd", "iso9564-1"];
 const REFERENCE = contextTag(0, "primitive");
@@ -70,8 +80,17 @@ export function readAuthentication(reader: DerReader): AuthenticationEntry {
   const tag = reader.peek() ?? 0;
   const { head, classPart, typePart } = readObject(reader.enter(tag));
   const authId = optionalOctets(classPart);
+  if (tag === KEY) return { class: "authentication", head, authId, type: "key", keyId: readKeyId(typePart) };
   if (tag !== TAG.SEQUENCE) return { class: "authentication", head, authId, type: OTHER_TYPES.get(tag) ?? "unknown" };
   return { class: "pin", head, authId, ...readPassword(typePart.enter()) };
+}
+
+/** AuthKeyAttributes: derivedKey, which is true by default, and the identifier. */
+function readKeyId(typePart: DerReader): Uint8Array | undefined {
+  if (typePart.peek() !== TAG.SEQUENCE) return undefined;
+  const reader = typePart.enter();
+  reader.optional(TAG.BOOLEAN);
+  return optionalOctets(reader);
 }
 
 function readPassword(reader: DerReader): Omit<PinEntry, "class" | "head" | "authId"> {

@@ -9,7 +9,10 @@ import { encodeImage, MAKES } from "./image.ts";
 type Keep = (image: string) => Promise<void>;
 
 /** Instructions after which the image is saved: they may change files, keys or tries. */
-const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x44, 0x46, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
+const CHANGING: readonly number[] = [0x0e, 0x20, 0x24, 0x2c, 0x44, 0x46, 0x82, 0xd6, 0xda, 0xdb, 0xdc, 0xe0, 0xe4];
+
+/** The only command that uses a challenge. */
+const EXTERNAL_AUTHENTICATE = 0x82;
 
 /**
  * A card with a file system in software: ISO/IEC 7816-4 files with access rules and PINs, and the security operations
@@ -80,6 +83,7 @@ export class VirtualFileCard implements VirtualCard {
 
   async #run(command: CardCommand): Promise<Uint8Array> {
     const instruction = this.#make.instructions.get(command.ins);
+    if (command.ins !== EXTERNAL_AUTHENTICATE) this.#session.challenge = undefined;
     if (instruction === undefined) throw new Refusal(SW.INSTRUCTION_NOT_SUPPORTED);
     try {
       return await instruction({ make: this.#make, contents: this.#contents, session: this.#session }, command);

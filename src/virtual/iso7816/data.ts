@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { SW } from "../../apdu/index.ts";
 import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
@@ -87,10 +86,4 @@ function targetRecord(context: IsoContext, { p1, p2 }: CardCommand): RecordFile 
   if (!file) throw new Refusal(SW.NO_CURRENT_FILE);
   if (file.kind !== "records") throw new Refusal(SW.COMMAND_INCOMPATIBLE_WITH_FILE);
   return file;
-}
-
-/** GET CHALLENGE: the requested number of random bytes (ISO/IEC 7816-4 section 11.5.3). */
-export function getChallenge(_context: IsoContext, { p1, p2, ne = 8 }: CardCommand): Uint8Array {
-  if (p1 !== 0 || p2 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
-  return randomBytes(Math.min(ne, 256));
 }

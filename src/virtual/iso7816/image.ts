@@ -18,6 +18,7 @@ import {
   MAX_REFERENCE,
 } from "./model.ts";
 import { MYEID } from "./myeid.ts";
+import { unlockKey } from "./unlock-key.ts";
 
 export const MAKES: Readonly<Record<MakeName, Make>> = {
   myeid: MYEID,
@@ -34,7 +35,8 @@ const WHAT = "virtual PKCS #15 card";
 const MAX_DEPTH = 8;
 
 /** Everything on a card as JSON text, keys and PINs unencrypted. */
-export function encodeImage({ traits, masterFile, pins, keys, changes, inCreation = false }: IsoContents): string {
+export function encodeImage(contents: IsoContents): string {
+  const { traits, masterFile, pins, keys, changes, inCreation = false, unlockKey: unlocking } = contents;
   const image = {
     format: FORMAT,
     version: VERSION,
@@ -42,6 +44,9 @@ export function encodeImage({ traits, masterFile, pins, keys, changes, inCreatio
     ...(traits.deviations && traits.deviations.length > 0 && { deviations: traits.deviations }),
     changes,
     ...(inCreation && { lifeCycle: "creation" }),
+    ...(unlocking && {
+      unlockKey: { value: toHex(unlocking.key), tries: unlocking.tries, pin: unlocking.pin },
+    }),
     pins: Object.fromEntries([...pins].map(([reference, pin]) => [String(reference), encodePin(pin)])),
     keys: Object.fromEntries([...keys].map(([number, key]) => [String(number), encodeKey(key)])),
     masterFile: encodeFile(masterFile),
@@ -63,10 +68,11 @@ export function decodeImage(text: string): IsoContents {
   const inCreation = image.oneOf("lifeCycle", ["activated", "creation"], "activated") === "creation";
   const pins = decodePins(image.object("pins"), MAKES[traits.make].pinLength);
   const keys = decodeKeys(image.object("keys"));
+  const unlocking = decodeUnlockKey(image);
   const masterFile = decodeFile(image.object("masterFile"), MASTER_FILE, 0);
   image.end();
   if (masterFile.kind !== "df") throw new DataError(`${WHAT}.masterFile: not a directory`);
-  return { traits, changes, pins, keys, masterFile, ...(inCreation && { inCreation }) };
+  return { traits, changes, pins, keys, masterFile, ...(inCreation && { inCreation }), ...unlocking };
 }
 
 function decodeTraits(fields: JsonFields): IsoTraits {
@@ -102,6 +108,18 @@ function decodePins(fields: JsonFields, length: number): Map<number, CardPin> {
     if (puk !== undefined && !pins.has(puk)) throw new DataError(`${WHAT}.pins: no PUK ${puk}`);
   }
   return pins;
+}
+
+function decodeUnlockKey(image: JsonFields): Pick<IsoContents, "unlockKey"> {
+  const fields = image.optionalObject("unlockKey");
+  if (!fields) return {};
+  const decoded = unlockKey(
+    fromHex(fields.string("value")),
+    fields.integer("pin", 1, 14),
+    fields.integer("tries", 0, 3),
+  );
+  fields.end();
+  return { unlockKey: decoded };
 }
 
 const encodeKey = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();

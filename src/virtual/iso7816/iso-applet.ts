@@ -2,7 +2,7 @@ import { encodeTlv, SW } from "../../apdu/index.ts";
 import { ByteReader, DataError, equalBytes, fromHex } from "../../bytes/index.ts";
 import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import { getChallenge, readBinary, updateBinary } from "./data.ts";
+import { readBinary, updateBinary } from "./data.ts";
 import { createFile as create, removeFile } from "./file-life.ts";
 import {
   changeReferenceData,
@@ -30,6 +30,7 @@ import {
   OPEN,
 } from "./model.ts";
 import { select } from "./select.ts";
+import { getChallenge } from "./unlock-key.ts";
 
 /** Offsets of the conditions of actions, after the byte that lists them (IsoApplet 0.6, File.java). */
 const AT = { DELETE: 1, UPDATE: 6, READ: 7 } as const;

@@ -3,6 +3,7 @@ import { SW } from "../../apdu/index.ts";
 import { type ReferenceData, Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
 import type { Iso7816Deviation } from "./deviations.ts";
+import type { UnlockKey } from "./unlock-key.ts";
 
 /** When an action is allowed: always, never, or after the PIN with this reference, 1 to 14. */
 export type Access = "always" | "never" | number;
@@ -100,6 +101,8 @@ export interface IsoContents {
   readonly pins: Map<number, CardPin>;
   /** Private keys of cards that number their keys instead of storing them in files. */
   readonly keys: Map<number, KeyObject>;
+  /** The key that unblocks a PIN; default: none. */
+  readonly unlockKey?: UnlockKey;
   /** Increases with every change of a file. */
   changes: number;
   /** Access rules do not count yet: the state of a MyEID until ACTIVATE APPLET. Default: false. */
@@ -150,6 +153,10 @@ export interface IsoSession {
   environment: SecurityEnvironment | undefined;
   /** The first half of a cryptogram that is sent in two commands. */
   half: Uint8Array | undefined;
+  /** The answer to GET CHALLENGE; the next command may answer it. */
+  challenge?: Uint8Array | undefined;
+  /** Whether the issuer has authenticated, to set a PIN. */
+  unlocked?: boolean;
   /** Parts of an incomplete private key. */
   loading: { readonly file: KeyFile; readonly parts: Map<number, Uint8Array> } | undefined;
 }

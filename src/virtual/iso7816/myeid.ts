@@ -3,7 +3,7 @@ import { concat, DataError, fromHex } from "../../bytes/index.ts";
 import { buildAtr, REFERENCE_LENGTH, Refusal } from "../card.ts";
 import { encodePublicKey } from "../keys.ts";
 import type { CardCommand } from "../transport.ts";
-import { eraseBinary, getChallenge, readBinary, readRecord, updateBinary, updateRecord } from "./data.ts";
+import { eraseBinary, readBinary, readRecord, updateBinary, updateRecord } from "./data.ts";
 import { createFile, deleteFile } from "./file-life.ts";
 import {
   type Access,
@@ -30,6 +30,7 @@ import {
   putData,
 } from "./myeid-keys.ts";
 import { select } from "./select.ts";
+import { externalAuthenticate, getChallenge, takeUnlocked } from "./unlock-key.ts";
 
 const ALWAYS = 0x0;
 const NEVER = 0xf;
@@ -199,8 +200,12 @@ function changeReferenceData(context: IsoContext, { p1, p2, data }: CardCommand)
   return new Uint8Array();
 }
 
-/** RESET RETRY COUNTER: the PUK of the PIN in P2, then the new PIN (section 11.6.10). */
+/**
+ * RESET RETRY COUNTER: the PUK of the PIN in P2, then the new PIN (section 11.6.10). With P1 = 02 the new PIN alone, which no MyEID knows: for a
+ * virtual card with an unlock key.
+ */
 function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCommand): Uint8Array {
+  if (p1 === 2 && context.contents.unlockKey) return setUnlocked(context, p2, data);
   if (p1 !== 0) throw new Refusal(SW.INCORRECT_P1_P2);
   const pin = findPin(context, p2);
   const ownPuk = pin.puk === undefined ? undefined : context.contents.pins.get(pin.puk);
@@ -210,6 +215,16 @@ function resetRetryCounter(context: IsoContext, { p1, p2, data }: CardCommand): 
   match(ownPuk, puk);
   pin.data.replace(replacement);
   forget(context, p2);
+  return new Uint8Array();
+}
+
+function setUnlocked(context: IsoContext, reference: number, replacement: Uint8Array): Uint8Array {
+  const pin = findPin(context, reference);
+  if (replacement.length !== REFERENCE_LENGTH) throw new Refusal(SW.WRONG_LENGTH);
+  checkForm(pin, replacement);
+  if (!takeUnlocked(context, reference)) throw new Refusal(SW.SECURITY_STATUS_NOT_SATISFIED);
+  pin.data.replace(replacement);
+  forget(context, reference);
   return new Uint8Array();
 }
 
@@ -279,6 +294,7 @@ export const MYEID: Make = {
     [0x2e, logout],
     [0x44, activateApplet],
     [0x46, generateAsymmetricKeyPair],
+    [0x82, externalAuthenticate],
     [0x84, getChallenge],
     [0x86, generalAuthenticate],
     [0xa4, select],

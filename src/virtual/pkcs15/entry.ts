@@ -73,6 +73,28 @@ export function pinEntry(pin: {
   );
 }
 
+/** An entry of an AODF: a key that authenticates the issuer, and its entry in the SKDF, a Triple-DES key. */
+export function unlockKeyEntries(key: {
+  readonly label: string;
+  readonly id: number;
+  readonly reference: number;
+  readonly path: Uint8Array;
+}): { readonly authentication: Uint8Array; readonly secretKey: Uint8Array } {
+  const { label, id, reference, path } = key;
+  const isDerived = encodeDer(TAG.BOOLEAN, Uint8Array.of(0));
+  const authentication = entry(
+    contextTag(1, "constructed"),
+    head({ label }),
+    derSequence(octet(id)),
+    derSequence(isDerived, octet(id)),
+  );
+  const common = derSequence(octet(id), bits(USAGE.VERIFY), bits(KEY_ACCESS.SENSITIVE), number(reference));
+  return { authentication, secretKey: entry(DES3_KEY, head({ label }), common, derSequence(file(path))) };
+}
+
+/** Choice of a Triple-DES key in an SKDF (PKCS #15 v1.1 section 6.5, SecretKeyType). */
+const DES3_KEY = contextTag(4, "constructed");
+
 /** An entry of a PrKDF. The field's length of an EC key is where OpenSC writes it (pkcs15-prkey.c, fieldSize). */
 export function privateKeyEntry(key: KeyEntry & { readonly made: boolean }): Uint8Array {
   const { SENSITIVE, ...madeHere } = KEY_ACCESS;
@@ -172,14 +194,15 @@ export const FILE = {
   TRUSTED_CDF: 0x4405,
   USEFUL_CDF: 0x4406,
   DODF: 0x4407,
+  SKDF: 0x4408,
   FIRST_KEY: 0x4b01,
   FIRST_PUBLIC_KEY: 0x4501,
   FIRST_CERTIFICATE: 0x4301,
   FIRST_DATA: 0x4601,
 } as const;
 
-/** References of the PINs; the identifiers of their authentication objects are the same numbers. */
-export const PIN = { AUTHENTICATION: 1, SIGNATURE: 2, AUTHENTICATION_PUK: 3, SIGNATURE_PUK: 4 } as const;
+/** References of the PINs; the identifiers of their authentication objects are the same numbers. The last is that of the unlock key. */
+export const PIN = { AUTHENTICATION: 1, SIGNATURE: 2, AUTHENTICATION_PUK: 3, SIGNATURE_PUK: 4, UNLOCK_KEY: 5 } as const;
 
 /** Path of a file of the application, from the master file. */
 export function pathOf(id: number): Uint8Array {

@@ -5,6 +5,7 @@ import { type Authority, type CertificateDeviation, deviatingCertificate } from 
 import type { Iso7816Deviation } from "../iso7816/deviations.ts";
 import type { CardFile } from "../iso7816/model.ts";
 import { encodeAccess } from "../iso7816/myeid.ts";
+import { UNLOCK_KEY_REFERENCE } from "../iso7816/unlock-key.ts";
 import { generateKey, KEY_TYPES } from "../keys.ts";
 import * as entry from "./entry.ts";
 import { APPLICATION_PATH, bits, FILE, MANAGED, number, pathOf, PIN, text, transparent } from "./entry.ts";
@@ -29,9 +30,12 @@ export async function makeObjects(
   keys: readonly PlannedKey[],
   holder: string,
   deviations: readonly Iso7816Deviation[] = [],
+  hasUnlockKey = false,
 ): Promise<CardFile[]> {
+  const unlocking = hasUnlockKey ? entry.unlockKeyEntries(UNLOCK_KEY) : undefined;
   const parts = [
-    authentication(!deviations.includes("puk-not-listed")),
+    authentication(!deviations.includes("puk-not-listed"), unlocking?.authentication),
+    ...(unlocking ? [{ choice: 3, id: FILE.SKDF, size: 128, entries: [unlocking.secretKey], files: [] }] : []),
     privateKeys(keys),
     publicKeys(keys),
     ...(await certificates(keys, holder, (deviation) => deviations.includes(deviation))),
@@ -44,7 +48,16 @@ export async function makeObjects(
   ];
 }
 
-function authentication(listsPuks: boolean): Part {
+/** The card names it by a path, though no file is there: keys of this kind are not files here. */
+const UNLOCK_KEY = {
+  label: "Unlock key",
+  id: PIN.UNLOCK_KEY,
+  reference: UNLOCK_KEY_REFERENCE,
+  path: APPLICATION_PATH,
+};
+
+/** @param unlockKey The entry of the key that unblocks the first PIN, in place of a PUK. */
+function authentication(listsPuks: boolean, unlockKey?: Uint8Array): Part {
   const path = APPLICATION_PATH;
   const puk = (label: string, reference: number): Uint8Array =>
     entry.pinEntry({ label, id: reference, reference, minLength: 8, path, isPuk: true });
@@ -54,7 +67,7 @@ function authentication(listsPuks: boolean): Part {
       id: PIN.AUTHENTICATION,
       reference: PIN.AUTHENTICATION,
       minLength: 4,
-      ...(listsPuks && { pukId: PIN.AUTHENTICATION_PUK }),
+      ...(unlockKey ? { pukId: PIN.UNLOCK_KEY } : listsPuks && { pukId: PIN.AUTHENTICATION_PUK }),
       path,
     }),
     entry.pinEntry({
@@ -65,7 +78,9 @@ function authentication(listsPuks: boolean): Part {
       ...(listsPuks && { pukId: PIN.SIGNATURE_PUK }),
       path,
     }),
-    ...(listsPuks ? [puk("PUK", PIN.AUTHENTICATION_PUK), puk("Signature PUK", PIN.SIGNATURE_PUK)] : []),
+    ...(listsPuks && !unlockKey ? [puk("PUK", PIN.AUTHENTICATION_PUK)] : []),
+    ...(listsPuks ? [puk("Signature PUK", PIN.SIGNATURE_PUK)] : []),
+    ...(unlockKey ? [unlockKey] : []),
   ];
   return { choice: 8, id: FILE.AODF, size: 384, entries, files: [] };
 }

@@ -13,6 +13,7 @@ import {
   READ_ONLY,
 } from "../iso7816/model.ts";
 import { encodeAccess } from "../iso7816/myeid.ts";
+import { unlockKey } from "../iso7816/unlock-key.ts";
 import { describeKey, generateKey, KEY_TYPES, parsePrivateKey } from "../keys.ts";
 import { AID, APPLICATION_PATH, directory, FILE, MANAGED, MANUFACTURER, PIN, transparent } from "./entry.ts";
 import { makeObjects, tokenInfo } from "./objects.ts";
@@ -24,8 +25,13 @@ export interface Pkcs15CardOptions {
   readonly pin?: string;
   /** 6 to 8 characters, for the signature keys; default: "654321". */
   readonly signaturePin?: string;
-  /** 8 characters, unblocks the PIN; default: "12345678". */
+  /** 8 characters, unblocks the PIN; default: "12345678". A card with an unlock key has none. */
   readonly puk?: string;
+  /**
+   * A Triple-DES key, 24 bytes, that unblocks the PIN by challenge and response in place of the PUK: the response is the challenge encrypted
+   * with it. After three wrong responses it is blocked. No make of card that the driver knows does this; default: none.
+   */
+  readonly unlockKey?: Uint8Array;
   /** 8 characters, unblocks the signature PIN; default: "87654321". */
   readonly signaturePuk?: string;
   /** Tries of each PIN and PUK, 1 to 15; default: 3. */
@@ -77,7 +83,7 @@ async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
           TOKEN_INFO_SIZE,
         ),
       ),
-      ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations)),
+      ...(await makeObjects(keys, options.name ?? "Test Cardholder", deviations, options.unlockKey !== undefined)),
     ],
   };
   const dir = encodeTlv(0x61, encodeTlv(0x4f, AID), encodeTlv(0x50, utf8(label)), encodeTlv(0x51, APPLICATION_PATH));
@@ -88,7 +94,8 @@ async function personalise(options: Pkcs15CardOptions): Promise<IsoContents> {
     files: [transparent(FILE.DIR, directory([dir], 128), READ_ONLY), application],
   };
   const traits = { make: "myeid", extended: options.extended ?? false, serial: serial.slice(), deviations } as const;
-  return { traits, masterFile, pins, keys: new Map(), changes: 0 };
+  const unlocking = options.unlockKey && { unlockKey: unlockKey(options.unlockKey, PIN.AUTHENTICATION) };
+  return { traits, masterFile, pins, keys: new Map(), changes: 0, ...unlocking };
 }
 
 function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {
@@ -101,7 +108,10 @@ function makePins(options: Pkcs15CardOptions): Map<number, CardPin> {
     ...(puk !== undefined && { puk }),
   });
   return new Map([
-    [PIN.AUTHENTICATION, pin(options.pin ?? "123456", "PIN", 4, PIN.AUTHENTICATION_PUK)],
+    [
+      PIN.AUTHENTICATION,
+      pin(options.pin ?? "123456", "PIN", 4, options.unlockKey ? undefined : PIN.AUTHENTICATION_PUK),
+    ],
     [PIN.SIGNATURE, pin(options.signaturePin ?? "654321", "signature PIN", 6, PIN.SIGNATURE_PUK)],
     [PIN.AUTHENTICATION_PUK, pin(options.puk ?? "12345678", "PUK", REFERENCE_LENGTH)],
     [PIN.SIGNATURE_PUK, pin(options.signaturePuk ?? "87654321", "signature PUK", REFERENCE_LENGTH)],

@@ -226,3 +226,58 @@ test("pkcs11-tool shows the key pair that it made as security officer", async ()
   expect(output).not.toContain("Data object");
   expect(code).toBe(0);
 }, 60_000);
+
+describe("pkcs11-tool and p11tool on a YubiKey", () => {
+  const OFFICER = `officer() { pkcs11-tool --module "$CLIENT" --login --login-type so --so-pin "$MANAGEMENT_KEY" "$@"; }
+    URI=$(p11tool --provider "$CLIENT" --list-token-urls | grep -m 1 model=PIV)`;
+  const WRONG = "000102030405060708090a0b0c0d0e0f1011121314151617";
+
+  beforeEach(() => {
+    requirePrograms("pkcs11-tool", "p11tool", "openssl");
+  });
+
+  test("move and delete a key as security officer, and read the attestation of another", async () => {
+    await serve(await testCard({ yubico: true }));
+    const managed = await shell(`${OFFICER}
+      officer --set-id 05 --type privkey --id 01
+      officer --delete-object --type privkey --id 05
+      officer --keypairgen --key-type EC:prime256v1 --id 01 > made.txt
+      pkcs11-tool --module "$CLIENT" --read-object --type cert --label "X.509 Certificate for PIV Attestation 9a" --output-file attestation.der
+      openssl x509 -inform DER -in attestation.der -noout -subject -issuer`);
+    expect(managed.output).toMatch(/^Result:Private Key Object; RSA *\n +label: +Retired KEY MAN 1\n +ID: +05$/mu);
+    expect(managed.output).toMatch(
+      /CN = Virtual YubiKey PIV Attestation 9a\nissuer=.*CN = Virtual YubiKey PIV Attestation$/mu,
+    );
+    expect(managed.code).toBe(0);
+    expect(await labels(CKO.PRIVATE_KEY, Uint8Array.of(5))).toEqual([]);
+    expect(await labels(CKO.PRIVATE_KEY, Uint8Array.of(1))).toHaveLength(1);
+  }, 60_000);
+
+  test("are refused where they may not initialise, and the keys stay", async () => {
+    await serve(await testCard({ yubico: true }));
+    const init = (key: string): string =>
+      `pkcs11-tool --module "$CLIENT" --init-token --slot-index 0 --label x --so-pin ${key}`;
+    const wrong = await shell(init(WRONG));
+    expect(wrong).toEqual({ code: 1, output: expect.stringContaining("CKR_PIN_INCORRECT") });
+    const other = await shell(`${OFFICER}
+      p11tool --provider "$CLIENT" --batch --initialize --label x --set-so-pin ${WRONG} "$URI"`);
+    expect(other).toEqual({ code: 1, output: expect.stringMatching(/PIN/u) });
+    {
+      await using cryptoki = new Cryptoki({ slots });
+      await cryptoki.C_Initialize();
+      const [slot = 0] = await cryptoki.C_GetSlotList(true);
+      await cryptoki.C_OpenSession(slot, CKF.SERIAL_SESSION);
+      const busy = await shell(init("$MANAGEMENT_KEY"));
+      expect(busy).toEqual({ code: 1, output: expect.stringContaining("CKR_SESSION_EXISTS") });
+    }
+    expect(await labels(CKO.PRIVATE_KEY, Uint8Array.of(1))).toHaveLength(1);
+  }, 60_000);
+
+  test("set no PIN for the officer once the PUK is another one", async () => {
+    await serve(await testCard({ yubico: true, puk: "97531864" }));
+    const refused = await shell(`${OFFICER}
+      officer --init-pin --new-pin 246802`);
+    expect(refused).toEqual({ code: 1, output: expect.stringContaining("CKR_FUNCTION_NOT_SUPPORTED") });
+    expect(await labels(CKO.PRIVATE_KEY, Uint8Array.of(1))).toHaveLength(1);
+  }, 60_000);
+});
