@@ -30,13 +30,11 @@ export class CardLogins implements Disposable {
     const fresh = this.#run.fresh.get(name);
     if (fresh && this.#run.isDone(name)) return [fresh];
     const given = await this.#currentSecret(name);
-    const old = [
-      given,
-      this.#run.earlier.get(name),
-      isDefault === undefined && this.#isPiv ? FACTORY[name] : undefined,
-    ];
+    const factory = isDefault === undefined && this.#isPiv ? FACTORY[name] : undefined;
+    // A card that does not tell has the factory's after its tries were set.
+    const old = this.#run.isDone("tries") && factory ? [factory] : [given, this.#run.earlier.get(name), factory];
     const [present] = old.filter((one) => one !== undefined);
-    const found = this.#run.isBegun(name) && fresh ? [fresh, ...(present ? [present] : [])] : present ? [present] : [];
+    const found = [this.#run.isBegun(name) ? fresh : undefined, present].filter((one) => one !== undefined);
     if (found.length > 0) return found;
     throw new SetupRefusedError(missing(name));
   }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
-import { copySecret, secretUtf8, wipe } from "../../bytes/index.ts";
+import { copySecret, wipe } from "../../bytes/index.ts";
 import { Card, CardRecognition } from "../../card/index.ts";
 import { profiles } from "../../index.ts";
 import { isYubiKey } from "../../piv/index.ts";
@@ -132,13 +132,11 @@ async function sharedTools(
   return {
     version: version(),
     store: setupStore(options.output),
-    readFile: (name) => readWhole(at(name), signal, LIMIT.KEY),
     readCertificates: async (name) => readCertificates(at(name), await readWhole(at(name), signal, LIMIT.KEY)),
-    readSecret: async (name, source) => {
-      if (typeof source === "object" && source.clear !== undefined) return secretUtf8(source.clear);
+    readSecret: (name, file) => {
       const { way, words } = NEW[name];
-      if (source === "prompt") return readNewPin(secret(way, `New ${words}`, undefined), environment);
-      return readPin(secret(way, words, `file:${at(source.file ?? "")}`), environment);
+      if (file === undefined) return readNewPin(secret(way, `New ${words}`, undefined), environment);
+      return readPin(secret(way, words, `file:${at(file)}`), environment);
     },
     currentSecret: (name) => given.get(name),
     contents: (certificate, serial) => contentsOf(certificate, new Map([...(options.set ?? []), ["serial", serial]])),
