@@ -1,7 +1,7 @@
 import { secretUtf8, toHex, utf8, wipe } from "../bytes/index.ts";
 import type { CardToken, PinInfo } from "../card/index.ts";
 import { digest, randomBytes } from "../crypto/index.ts";
-import { CardLogins, missing } from "./card-logins.ts";
+import { CardLogins, initialValues, missing } from "./card-logins.ts";
 import * as steps from "./card-steps.ts";
 import { PlanError } from "./fields.ts";
 import { isNew, type Plan, type PlannedSecret } from "./plan.ts";
@@ -321,16 +321,18 @@ async function keepSecrets({ fresh, name, tools }: SetupRun): Promise<void> {
 
 /** Makes the card new. It is recognised anew afterwards. */
 async function reset(run: SetupRun, { token }: SetupCard): Promise<void> {
-  const { signal } = run.tools;
   await run.begin("reset");
-  if (token.erase) await token.erase({ signal });
-  else {
-    const soPin = run.fresh.get("so-pin") ?? (await run.tools.currentSecret("so-pin"));
-    if (!soPin) throw new SetupRefusedError("reset: the card wants its SO PIN for that: give it with --so-pin-source");
-    await token.initToken?.(soPin, run.plan.label ?? (await token.info()).label, new Map(), { signal });
-    if (run.fresh.get("so-pin")) await run.done("so-pin");
-  }
+  if (token.erase) await token.erase({ signal: run.tools.signal });
+  else await initialise(run, token);
   await run.done("reset");
+}
+
+/** A card without a way back to the factory's state is initialised by its officer. */
+async function initialise({ fresh, plan, tools }: SetupRun, token: CardToken): Promise<void> {
+  const soPin = fresh.get("so-pin") ?? (await tools.currentSecret("so-pin"));
+  if (!soPin) throw new SetupRefusedError("reset: the card wants its SO PIN for that: give it with --so-pin-source");
+  const label = plan.label ?? (await token.info()).label;
+  await token.initToken?.(soPin, label, initialValues(fresh), { signal: tools.signal });
 }
 
 async function fill(run: SetupRun, { token, profile }: SetupCard, roots: readonly Uint8Array[]): Promise<void> {

@@ -71,7 +71,8 @@ export async function setManagementKey({ run, token, logins }: Work): Promise<vo
 /** The security officer's PIN of a card that has one. */
 export async function setOfficerPin({ run, token }: Work): Promise<void> {
   const fresh = run.fresh.get("so-pin");
-  if (!fresh || run.isDone("so-pin")) return;
+  // Initialising the card has set it.
+  if (!fresh || run.isDone("so-pin") || run.isDone("reset")) return;
   const old = (await run.tools.currentSecret("so-pin")) ?? run.earlier.get("so-pin");
   if (!old) throw new SetupRefusedError("soPin: give the present one with --so-pin-source");
   await run.begin("so-pin");
@@ -210,7 +211,7 @@ async function generate(work: Work, key: PlannedKey): Promise<void> {
 /** Those with a CKA_ID, if there are any. */
 async function removeCertificates({ run, token, logins }: Work, id: Uint8Array): Promise<void> {
   for (const object of await token.objects(["certificate"])) {
-    if (object.class !== "certificate" || !equalBytes(object.id, id)) continue;
+    if (object.class !== "certificate" || object.destroyable !== true || !equalBytes(object.id, id)) continue;
     if (!(await object.isPresent({ explicitlyRequested: true }))) continue;
     await logins.logInForChanges();
     await token.destroyObject?.(object, { signal: run.tools.signal });

@@ -38,6 +38,8 @@ export async function lookAt({ token }: SetupCard): Promise<CardState> {
 
 async function holdsKeys(token: CardToken): Promise<boolean> {
   for (const object of await token.objects(["private-key", "certificate"])) {
+    // A certificate that cannot be deleted is the maker's.
+    if (object.class === "certificate" && object.destroyable !== true) continue;
     if (await object.isPresent({ explicitlyRequested: false })) return true;
   }
   return false;
@@ -84,7 +86,7 @@ const NEEDS: readonly (readonly [
 ])[] = [
   ["reset", ({ reset }) => reset === true, (token) => token.erase !== undefined || token.initToken !== undefined],
   ["pin", ({ pin }) => isNew(pin), (token) => token.changePin !== undefined || token.initPin !== undefined],
-  ["puk", ({ puk }) => isNew(puk), (token) => token.changePin !== undefined],
+  ["puk", ({ puk }) => isNew(puk), (token) => token.changePin !== undefined || token.initToken !== undefined],
   ["soPin", ({ soPin }) => isNew(soPin), (token) => token.changePin !== undefined || token.initToken !== undefined],
   ["managementKey", ({ managementKey }) => isNew(managementKey?.value), (token) => token.setOfficerKey !== undefined],
   ["tries", ({ tries }) => tries !== undefined, (token) => token.setPinTries !== undefined],
