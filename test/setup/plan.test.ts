@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
+import { format } from "prettier";
 import { utf8 } from "../../src/bytes/index.ts";
 import { planSchema, readPlan } from "../../src/setup/index.ts";
 
@@ -73,9 +74,57 @@ describe("a plan", () => {
   });
 });
 
-test("docs/card-setup-plan.schema.json is the schema that is read", () => {
-  const text = `${JSON.stringify(planSchema, undefined, 2)}\n`;
+test("docs/card-setup-plan.schema.json is the schema that is read", async () => {
+  const text = await format(JSON.stringify(planSchema), { parser: "json", printWidth: 120 });
   // UPDATE_DOCS=1 writes it.
   if (process.env["UPDATE_DOCS"]) writeFileSync(SCHEMA, text);
   expect(JSON.parse(readFileSync(SCHEMA, "utf8"))).toEqual(JSON.parse(text));
+});
+
+interface Schema {
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly items?: Schema;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Schema & { readonly description: string }>>;
+}
+
+function valueOf(schema: Schema): string {
+  const { type, enum: words, anyOf, minimum, maximum } = schema;
+  if (anyOf) return "a secret";
+  if (words) return words.map((word) => `\`${word}\``).join(", ");
+  if (type === "integer") return minimum === maximum ? String(minimum) : `${minimum} to ${maximum}`;
+  if (type === "boolean") return "`true`, `false`";
+  return type === "string" ? "text" : type === "array" ? "a list" : "an object";
+}
+
+function rowsOf({ properties = {}, required = [] }: Schema, path: string): string[] {
+  return Object.entries(properties).flatMap(([name, schema]) => {
+    const where = `${path}${name}`;
+    const need = required.includes(name) ? "yes" : "";
+    const row = `| \`${where}\` | ${valueOf(schema)} | ${need} | ${schema.description} |`;
+    const below = schema.items ? rowsOf(schema.items, `${where}[].`) : rowsOf(schema, `${where}.`);
+    return [row, ...below];
+  });
+}
+
+const DOCUMENT = new URL("../../docs/card-setup.md", import.meta.url);
+const MARKS = /(<!-- BEGIN: from src\/setup\/plan.ts[^>]*-->)[^]*(<!-- END -->)/u;
+
+test("docs/card-setup.md has every field of a plan", async () => {
+  const head = "## Fields\n\n| field | value | needed | meaning |\n| --- | --- | --- | --- |";
+  const table = [head, ...rowsOf(planSchema as Schema, "")].join("\n");
+  const before = readFileSync(DOCUMENT, "utf8");
+  const text = await format(
+    before.replace(MARKS, (_, begin: string, end: string) => `${begin}\n\n${table}\n\n${end}`),
+    {
+      parser: "markdown",
+      printWidth: 120,
+    },
+  );
+  if (process.env["UPDATE_DOCS"]) writeFileSync(DOCUMENT, text);
+  expect(readFileSync(DOCUMENT, "utf8")).toBe(text);
 });
