@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { saveCard } from "../../src/virtual/index.ts";
+import { InterruptedError } from "../../src/cli/output/failures.ts";
 import { testPkcs15Card } from "../virtual/keys.ts";
 import { CardFolder, OFFICER, PIN } from "./card.ts";
 import { cryptoki, type Given, json, jsonError, type Outcome } from "./program.ts";
@@ -81,6 +82,15 @@ describe("card setup and card verify", () => {
       stderr: expect.stringContaining("another one than"),
     });
     expect((await setUp(plan)).stdout).toContain("was set up by this plan before; nothing was to do");
+  });
+
+  test("--count sets up one card after another: after the first it waits for the next", async () => {
+    const stop = new AbortController();
+    const onOutput = (): void => {
+      stop.abort(new InterruptedError("enough", 130));
+    };
+    const outcome = await setUp(PLAN, [...NAMES, "--count", "2"], { signal: stop.signal, onOutput });
+    expect(outcome).toMatchObject({ code: 130, stdout: expect.stringContaining(`The card ${SERIAL} is in service.`) });
   });
 
   test("a plan's mistake is a usage error, and nothing is written", async () => {

@@ -231,21 +231,22 @@ function tell(context: CommandContext, event: SetupEvent): void {
 const stepText = ({ step, about }: { readonly step: string; readonly about: string | undefined }): string =>
   about === undefined ? `done: ${step}` : `done: ${step} ${about}`;
 
-function tellResult({ print }: CommandContext, { output }: SetupOptions, result: SetupResult): void {
+/** One JSON document, or with --count one in a line for each card. */
+function tellResult({ print }: CommandContext, { output, count }: SetupOptions, result: SetupResult): void {
   const at = (name: string): string => path.join(output, name);
   const { serial, wasDone, digest } = result;
   const secrets = result.secrets === undefined ? undefined : at(result.secrets);
+  const transcript = at(result.transcript);
+  const document = { serial, outcome: wasDone ? "was done" : "done", transcript, digest, secrets: secrets ?? null };
+  if (print.json && count > 1) {
+    print.documentLine(document);
+    return;
+  }
   const done = wasDone
     ? `The card ${serial} was set up by this plan before; nothing was to do.`
     : `The card ${serial} is in service.`;
-  const where = `Transcript: ${at(result.transcript)}, SHA-256 ${digest}.`;
-  print.done(`${done} ${where}${secrets === undefined ? "" : ` Secrets: ${secrets}.`}`, {
-    serial,
-    outcome: wasDone ? "was done" : "done",
-    transcript: at(result.transcript),
-    digest,
-    secrets: secrets ?? null,
-  });
+  const where = `Transcript: ${transcript}, SHA-256 ${digest}.`;
+  print.done(`${done} ${where}${secrets === undefined ? "" : ` Secrets: ${secrets}.`}`, document);
 }
 
 /** One card after another in one reader. A card that fails is named, and the next one is waited for. */
