@@ -163,6 +163,31 @@ describe("before anything is changed", () => {
     expect(bench.files.size).toBe(0);
   });
 
+  test("the secrets are on the disk: if they cannot be written, the card stays as it is", async () => {
+    const bench = newBench();
+    const before = JSON.stringify(imageOf(bench.card));
+    const { store } = bench.tools();
+    const full = { ...store, write: () => Promise.reject(new Error("no space left")) };
+    await expect(bench.setUp(PLAN, { store: full })).rejects.toThrow("no space left");
+    expect(JSON.stringify(imageOf(bench.card))).toBe(before);
+    const withoutTranscript = {
+      ...store,
+      write: (name: string, bytes: Uint8Array, secret?: boolean) =>
+        name.endsWith(".secrets") ? store.write(name, bytes, secret) : Promise.reject(new Error("no space left")),
+    };
+    await expect(bench.setUp(PLAN, { store: withoutTranscript })).rejects.toThrow("no space left");
+    expect([JSON.stringify(imageOf(bench.card)), [...bench.files.keys()]]).toEqual([before, [`${SERIAL}.secrets`]]);
+  });
+
+  test("an interrupted setup whose secrets are lost says what is missing", async () => {
+    const bench = newBench();
+    bench.strikeAt(40, "the card is out");
+    await expect(bench.setUp(PLAN)).rejects.toThrow();
+    bench.heal();
+    bench.files.delete(`${SERIAL}.secrets`);
+    await expect(bench.setUp(PLAN)).rejects.toThrow(`its secrets are not in ${SERIAL}.secrets any more`);
+  });
+
   test("what is left as the factory set it must be said, and is warned of; so are weak secrets", async () => {
     const bench = newBench();
     const plan = {
