@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
@@ -25,7 +26,6 @@ import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts"
 import { EXIT, FileError, TimeoutError } from "./output/failures.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
-import { version } from "./version.ts";
 
 const EXIT_CODES = `
 Exit codes:
@@ -110,6 +110,13 @@ export function createProgram(environment: Environment, args: readonly string[] 
   const wanted = named.length > 0 && !args.includes("help") ? named : Object.keys(COMMANDS);
   for (const name of wanted) COMMANDS[name]?.(program, environment);
   return program;
+}
+
+/** The package's version: the package's folder is two levels above both the source and the built file. */
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const manifest = JSON.parse(text) as { readonly version: string };
+  return manifest.version;
 }
 
 /** Milliseconds for the last output of a cancelled command whose output is read slowly. */

@@ -60,6 +60,10 @@ describe("card setup and card verify", () => {
     expect(done).toMatchObject({ code: 0, stderr: "" });
     const { digest } = json(done) as { digest: string };
     expect(json(done)).toMatchObject({ serial: SERIAL, outcome: "done", secrets: at(`${SERIAL}.secrets`) });
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      version: string;
+    };
+    expect(readFileSync(at(`${SERIAL}.transcript.json`), "utf8")).toContain(`"version": "${version}"`);
     expect(statSync(at(`${SERIAL}.secrets`)).mode & 0o777).toBe(0o600);
     const [, pin = ""] = /^pin (\d{6})$/mu.exec(readFileSync(at(`${SERIAL}.secrets`), "utf8")) ?? [];
     expect(await onCard(["sign", "--id", "01"], { env: { CRYPTOKI_PIN: pin }, stdin: "x" })).toMatchObject({ code: 0 });

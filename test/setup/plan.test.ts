@@ -116,7 +116,7 @@ const MARKS = /(<!-- BEGIN: from src\/setup\/plan.ts[^>]*-->)[^]*(<!-- END -->)/
 
 test("docs/card-setup.md has every field of a plan", async () => {
   const head = "## Fields\n\n| field | value | needed | meaning |\n| --- | --- | --- | --- |";
-  const table = [head, ...rowsOf(planSchema as Schema, "")].join("\n");
+  const table = [head, ...rowsOf(planSchema, "")].join("\n");
   const before = readFileSync(DOCUMENT, "utf8");
   const text = await format(
     before.replace(MARKS, (_, begin: string, end: string) => `${begin}\n\n${table}\n\n${end}`),

@@ -27,7 +27,6 @@ import { chooseReader } from "../input/token.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { NEW_SO_PIN, SO_PIN } from "../session.ts";
-import { version } from "../version.ts";
 
 interface SetupOptions extends ConfirmationOptions {
   readonly output: string;
@@ -87,7 +86,11 @@ export function addCardSetup(card: Command, environment: Environment): void {
     };
     const plan = await orUsage(() => readPlan(source));
     await using given = new GivenSecrets(context, options);
-    const shared = await sharedTools(context, options, plan, path.dirname(file), given);
+    const shared = await sharedTools(context, options, plan, {
+      folder: path.dirname(file),
+      version: card.parent?.version() ?? "",
+      given,
+    });
     const setUp = (reader: string): Promise<SetupResult> =>
       orUsage(() => setUpCard(plan, source, { ...shared, connect: (work) => connect(context, reader, work) }));
     if (options.count === 1) tellResult(context, options, await setUp(await chooseReader(context)));
@@ -124,13 +127,12 @@ async function sharedTools(
   context: CommandContext,
   options: SetupOptions,
   plan: Plan,
-  folder: string,
-  given: GivenSecrets,
+  { folder, version, given }: { readonly folder: string; readonly version: string; readonly given: GivenSecrets },
 ): Promise<SharedTools> {
   const { signal, environment } = context;
   const at = (name: string): string => path.resolve(folder, name);
   return {
-    version: version(),
+    version,
     store: setupStore(options.output),
     readCertificates: async (name) => readCertificates(at(name), await readWhole(at(name), signal, LIMIT.KEY)),
     readSecret: (name, file) => {
