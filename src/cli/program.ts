@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
@@ -27,7 +28,6 @@ import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts"
 import { nearestTo } from "./output/nearest.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
-import { version } from "./version.ts";
 
 const EXIT_CODES = `
 Exit codes:
@@ -139,6 +139,13 @@ function unknownCommand(group: Command, program: Command, name: string): UsageEr
   const owner = group === program ? "cryptoki" : `cryptoki ${group.name()}`;
   const rest = nearest.length > 0 ? `did you mean ${nearest.join(" or ")}?` : `it has ${names.join(", ")}`;
   return new UsageError(`${owner} has no command "${name}"; ${rest}`);
+}
+
+/** The package's version: the package's folder is two levels above both the source and the built file. */
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const manifest = JSON.parse(text) as { readonly version: string };
+  return manifest.version;
 }
 
 /** Milliseconds for the last output of a cancelled command whose output is read slowly. */

@@ -27,7 +27,7 @@ import {
   type AdministratorData,
   deriveKey,
   encodeAdministratorData,
-  encodeProtectedKey,
+  encodeProtectedKeys,
   isProtectedData,
   readAdministratorData,
   readProtectedKeys,
@@ -179,7 +179,7 @@ export class CardAdministration {
         if (!states.key.isVerified) throw new LoginRequiredError("log in with the old management key first");
         const data = await readAdministrator(send);
         await (protectedByPin
-          ? this.#setProtected(send, { id, key: after }, data, states)
+          ? this.#setProtected(send, { id, key: after }, data)
           : this.#setApart(send, { id, key: after }, data));
       }, options);
     } finally {
@@ -203,20 +203,14 @@ export class CardAdministration {
     send: PivExchange,
     { id, key }: { readonly id: number; readonly key: Uint8Array },
     data: AdministratorData,
-    states: OfficerStates,
   ): Promise<void> {
+    // The card's key may be any of them, if a change was interrupted: all stay until the new one is set.
     const held = await this.#heldKeys(send);
     try {
-      let present: Uint8Array | undefined;
-      for (const candidate of held) {
-        if (!present && (await this.#isKey(send, candidate, states.key))) present = candidate;
-      }
-      // A key that was not the card's has ended the officer's login.
-      if (held.length > 0 && !present) throw new LoginRequiredError(STALE_KEY);
-      await this.#putSecret(send, present ? encodeProtectedKey(present, key) : encodeProtectedKey(key));
+      await this.#putSecret(send, encodeProtectedKeys(...held, key));
       await this.#put(send, ADMINISTRATOR_DATA, encodeAdministratorData(data, true, data.salt));
       await setKey(send, id, key);
-      if (present) await this.#putSecret(send, encodeProtectedKey(key));
+      if (held.length > 0) await this.#putSecret(send, encodeProtectedKeys(key));
       if (data.salt) await this.#put(send, ADMINISTRATOR_DATA, encodeAdministratorData(data, true));
     } finally {
       wipe(...held);
@@ -307,9 +301,6 @@ export class CardAdministration {
     });
   }
 }
-
-const STALE_KEY =
-  "the card keeps a management key behind its PIN that is not its own any more; set the new key apart from the PIN first, and then protect it";
 
 /** Whether an officer gave the holder's PIN: no management key is as short. */
 const isLikePin = ({ length }: Uint8Array): boolean => length >= PIV_PIN.minLength && length <= PIV_PIN.maxLength;

@@ -5,7 +5,7 @@
  * guessed in minutes.
  */
 import { encodeTlv, findTlv, readTlvs } from "../apdu/index.ts";
-import { concatSecret, copySecret, DataError, secretBytes } from "../bytes/index.ts";
+import { concatSecret, copySecret, DataError, equalBytes, secretBytes, wipe } from "../bytes/index.ts";
 import type { OfficerKeyStorage } from "../card/index.ts";
 import { pbkdf2Hmac } from "../crypto/index.ts";
 
@@ -76,11 +76,21 @@ export function readProtectedKeys(value: Uint8Array | undefined): Uint8Array[] {
   }
 }
 
-/** The protected object. The caller wipes it. @param next The key that is about to be set, while `key` is still the card's. */
-export function encodeProtectedKey(key: Uint8Array, next?: Uint8Array): Uint8Array {
-  const field = (tag: number, value: Uint8Array): Uint8Array => concatSecret(Uint8Array.of(tag, value.length), value);
-  const fields = concatSecret(field(TAG.KEY, key), ...(next ? [field(TAG.NEXT_KEY, next)] : []));
-  return concatSecret(Uint8Array.of(TAG.PROTECTED, fields.length), fields);
+/**
+ * The protected object. The caller wipes it.
+ * @param keys The card's key, which other programs read; after it those that it may have instead, while a change is under way.
+ */
+export function encodeProtectedKeys(...keys: readonly Uint8Array[]): Uint8Array {
+  const known: Uint8Array[] = [];
+  for (const key of keys) if (!known.some((one) => equalBytes(one, key))) known.push(key);
+  const fields = concatSecret(
+    ...known.flatMap((key, index) => [Uint8Array.of(index === 0 ? TAG.KEY : TAG.NEXT_KEY, key.length), key]),
+  );
+  // The head of a data object with so many bytes, whose length may take two bytes.
+  const head = encodeTlv(TAG.PROTECTED, new Uint8Array(fields.length)).subarray(0, -fields.length);
+  const object = concatSecret(head, fields);
+  wipe(fields);
+  return object;
 }
 
 /** The key that old programs derived from the PIN. The caller wipes it. */

@@ -16,7 +16,7 @@ import type { KeyPrimitive } from "../card/index.ts";
 export interface CardSigningKey {
   readonly publicKey: PublicKey;
   readonly primitives: readonly KeyPrimitive[];
-  use(primitive: KeyPrimitive, input: Uint8Array): Promise<Uint8Array>;
+  readonly use: (primitive: KeyPrimitive, input: Uint8Array) => Promise<Uint8Array>;
 }
 
 /** What a certificate or request says besides its key. */

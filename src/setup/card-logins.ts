@@ -1,8 +1,8 @@
-import { equalBytes, wipe } from "../bytes/index.ts";
+import { equalBytes, fromUtf8, wipe } from "../bytes/index.ts";
 import { type CardToken, PinError } from "../card/index.ts";
 import { SetupRefusedError } from "./preflight.ts";
 import type { SetupRun } from "./run.ts";
-import { FACTORY, type SecretName } from "./secrets.ts";
+import { type CardSecrets, FACTORY, type SecretName } from "./secrets.ts";
 
 /**
  * The logins that the steps of a setup need. Which PIN, PUK and key the card has now is known from what it says of itself, from the
@@ -30,13 +30,11 @@ export class CardLogins implements Disposable {
     const fresh = this.#run.fresh.get(name);
     if (fresh && this.#run.isDone(name)) return [fresh];
     const given = await this.#currentSecret(name);
-    const old = [
-      given,
-      this.#run.earlier.get(name),
-      isDefault === undefined && this.#isPiv ? FACTORY[name] : undefined,
-    ];
+    const factory = isDefault === undefined && this.#isPiv ? FACTORY[name] : undefined;
+    // A card that does not tell has the factory's after its tries were set.
+    const old = this.#run.isDone("tries") && factory ? [factory] : [given, this.#run.earlier.get(name), factory];
     const [present] = old.filter((one) => one !== undefined);
-    const found = this.#run.isBegun(name) && fresh ? [fresh, ...(present ? [present] : [])] : present ? [present] : [];
+    const found = [this.#run.isBegun(name) ? fresh : undefined, present].filter((one) => one !== undefined);
     if (found.length > 0) return found;
     throw new SetupRefusedError(missing(name));
   }
@@ -55,8 +53,11 @@ export class CardLogins implements Disposable {
     if (name === "pin" && (await this.#isUnset())) {
       await this.logInOfficer();
       await run.begin(name);
-      await this.#token.initPin?.(fresh, { signal: run.tools.signal });
-      this.#users.delete("so");
+      const options = { signal: run.tools.signal, variables: initialValues(run.fresh) };
+      await this.#token.initPin?.(fresh, options);
+    } else if (run.isDone("reset") && this.#token.erase === undefined) {
+      // Initialising the card has set it.
+      if (name === "pin") await this.#token.login("user", fresh, { signal: run.tools.signal });
     } else {
       const candidates = await this.#candidates(name);
       await run.begin(name);
@@ -124,7 +125,8 @@ export class CardLogins implements Disposable {
   async logInOfficer(): Promise<boolean> {
     const name: SecretName = this.#isPiv ? "management-key" : "so-pin";
     const fresh = this.#run.fresh.get(name);
-    const isSet = fresh !== undefined && this.#run.isDone(name);
+    const wasInitialised = this.#run.isDone("reset") && this.#token.erase === undefined;
+    const isSet = fresh !== undefined && (this.#run.isDone(name) || wasInitialised);
     if (this.#users.has("so")) return isSet;
     const given = await this.#currentSecret(name);
     // Wrong management keys cost nothing; an SO PIN has tries.
@@ -154,6 +156,19 @@ export class CardLogins implements Disposable {
     for (const secret of this.#given.values()) if (secret) wipe(secret);
     this.#given.clear();
   }
+}
+
+/** PIN and PUK as the variables with which cards are initialised. Strings cannot be wiped: these are the cards' own interface. */
+export function initialValues(secrets: CardSecrets): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const [name, variable] of [
+    ["pin", "PIN"],
+    ["puk", "PUK"],
+  ] as const) {
+    const value = secrets.get(name);
+    if (value) values.set(variable, fromUtf8(value));
+  }
+  return values;
 }
 
 const isWrong = (error: unknown): boolean => error instanceof PinError && error.reason === "incorrect";

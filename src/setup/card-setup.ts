@@ -1,7 +1,7 @@
-import { equalBytes, toHex, utf8, wipe } from "../bytes/index.ts";
-import { type CardToken, type PinInfo } from "../card/index.ts";
+import { secretUtf8, toHex, utf8, wipe } from "../bytes/index.ts";
+import type { CardToken, PinInfo } from "../card/index.ts";
 import { digest, randomBytes } from "../crypto/index.ts";
-import { CardLogins, missing } from "./card-logins.ts";
+import { CardLogins, initialValues, missing } from "./card-logins.ts";
 import * as steps from "./card-steps.ts";
 import { PlanError } from "./fields.ts";
 import { isNew, type Plan, type PlannedSecret } from "./plan.ts";
@@ -10,7 +10,7 @@ import {
   checkAbilities,
   checkDefaults,
   checkKind,
-  idOf,
+  keyOnCard,
   lookAt,
   placeOf,
   requireRoots,
@@ -51,13 +51,16 @@ export async function setUpCard(plan: Plan, source: Uint8Array, tools: SetupTool
   const files = await readFiles(plan, tools);
   const planDigest = toHex(digest("sha256", source));
   const { run, wasDone } = await tools.connect((card) => begin(plan, planDigest, card, tools));
-  using _fresh = run.fresh;
-  using _earlier = run.earlier;
-  if (!wasDone) {
-    if (plan.reset && !run.isDone("reset")) await tools.connect((card) => reset(run, card));
-    await tools.connect((card) => fill(run, card, files.roots));
+  try {
+    if (!wasDone) {
+      if (plan.reset && !run.isDone("reset")) await tools.connect((card) => reset(run, card));
+      await tools.connect((card) => fill(run, card, files.roots));
+    }
+    return await finish(run, wasDone, files.sealTo);
+  } finally {
+    run.fresh[Symbol.dispose]();
+    run.earlier[Symbol.dispose]();
   }
-  return finish(run, wasDone, files.sealTo);
 }
 
 async function readFiles({ attestation, secrets }: Plan, tools: SetupTools): Promise<Files> {
@@ -104,23 +107,19 @@ async function begin(
   const { serial } = state;
   for (const { certificate } of plan.keys ?? []) if (certificate) await tools.contents(certificate, serial);
   const last = await lastRun(serial, tools);
-  const isSamePlan = last?.transcript.find("begin")?.data["planDigest"] === planDigest;
-  const isComplete = last?.transcript.find("complete") !== undefined;
-  const earlier = await storedSecrets(last, tools);
-  const goesOn = isComplete
-    ? last !== undefined && (await isAsSetUp(plan, last, card.token, state))
-    : !(isNew(plan.pin) && last?.transcript.find("pin")?.data["state"] === "done" && state.device?.hasDefaultPin);
-  if (last && isSamePlan && goesOn) {
-    const kept = plan.secrets && isComplete ? new CardSecrets() : requireSecrets(last, earlier);
-    const of = { serial, name: last.name, transcript: last.transcript, fresh: kept, earlier: new CardSecrets() };
-    return { run: new SetupRun(plan, tools, of), wasDone: isComplete };
+  const earlier = (await storedSecrets(last, tools)) ?? new CardSecrets();
+  if (last && (await goesOn(plan, planDigest, last, card.token, state))) {
+    const wasDone = isComplete(last);
+    if (!wasDone) requireSecrets(last, earlier);
+    const of = { serial, name: last.name, transcript: last.transcript, fresh: earlier, earlier: new CardSecrets() };
+    return { run: new SetupRun(plan, tools, of), wasDone };
   }
   for (const message of checkDefaults(plan, state)) tools.tell({ kind: "warning", message });
-  await requireCurrent(plan, state, earlier ?? new CardSecrets(), tools);
-  await askFirst(plan, state, last !== undefined && !isComplete, tools);
+  await requireCurrent(plan, state, earlier, tools);
+  await askFirst(plan, state, last !== undefined && !isComplete(last), tools);
   const name = nameOf(serial, (last?.number ?? 0) + 1);
   const fresh = await drawSecrets(plan, (await card.token.info()).pin, tools);
-  const of = { serial, name, transcript: Transcript.begin(), fresh, earlier: earlier ?? new CardSecrets() };
+  const of = { serial, name, transcript: Transcript.begin(), fresh, earlier };
   const run = new SetupRun(plan, tools, of);
   await keepSecrets(run);
   await run.done("begin", undefined, beginning(run, planDigest, state));
@@ -165,10 +164,28 @@ async function storedSecrets(last: LastRun | undefined, { store }: SetupTools): 
   }
 }
 
-function requireSecrets({ name, transcript }: LastRun, secrets: CardSecrets | undefined): CardSecrets {
-  if (secrets || transcript.find("begin")?.data["secrets"] === undefined || transcript.find("sealed")) {
-    return secrets ?? new CardSecrets();
-  }
+const isComplete = ({ transcript }: LastRun): boolean => transcript.find("complete") !== undefined;
+
+/** Whether the last setup was of the same plan, and the card is as it left it. */
+async function goesOn(
+  plan: Plan,
+  planDigest: string,
+  last: LastRun,
+  token: CardToken,
+  state: CardState,
+): Promise<boolean> {
+  const { transcript } = last;
+  if (transcript.find("begin")?.data["planDigest"] !== planDigest) return false;
+  if (isComplete(last)) return isAsSetUp(plan, last, token, state);
+  // Another program has reset the card since the PIN was set.
+  const hasSetPin = transcript.find("pin")?.data["state"] === "done";
+  return !(hasSetPin && state.device?.hasDefaultPin === true);
+}
+
+/** @throws {SetupRefusedError} if the secrets of an interrupted setup are not there. */
+function requireSecrets({ name, transcript }: LastRun, secrets: CardSecrets): void {
+  const hasNone = transcript.find("begin")?.data["secrets"] === undefined;
+  if (hasNone || !secrets.isEmpty || transcript.find("sealed")) return;
   throw new SetupRefusedError(
     `the setup of this card was interrupted, and its secrets are not in ${secretsFile(name)} any more; bring the file back, or reset the card: cryptoki token reset`,
   );
@@ -184,12 +201,7 @@ async function isAsSetUp(
   if (isNew(plan.pin) && device?.hasDefaultPin) return false;
   for (const key of plan.keys ?? []) {
     const made = transcript.find("key", placeOf(key))?.data["publicKey"];
-    let found = "";
-    for (const object of await token.objects(["private-key"])) {
-      if (object.class !== "private-key" || !equalBytes(object.id, idOf(key))) continue;
-      if (await object.isPresent({ explicitlyRequested: true })) found = toHex(await object.publicKey());
-    }
-    if (found !== made) return false;
+    if ((await keyOnCard(token, key)) !== made) return false;
   }
   return true;
 }
@@ -267,7 +279,8 @@ async function drawSecret(
       throw new PlanError(`${field}: a random key has its algorithm's length; write "random"`);
     return randomDigits(secret.random);
   }
-  return tools.readSecret(name, secret as Parameters<SetupTools["readSecret"]>[1]);
+  if (typeof secret === "object" && secret.clear !== undefined) return secretUtf8(secret.clear);
+  return tools.readSecret(name, typeof secret === "object" ? (secret.file ?? "") : undefined);
 }
 
 function checkForm(
@@ -308,16 +321,18 @@ async function keepSecrets({ fresh, name, tools }: SetupRun): Promise<void> {
 
 /** Makes the card new. It is recognised anew afterwards. */
 async function reset(run: SetupRun, { token }: SetupCard): Promise<void> {
-  const { signal } = run.tools;
   await run.begin("reset");
-  if (token.erase) await token.erase({ signal });
-  else {
-    const soPin = run.fresh.get("so-pin") ?? (await run.tools.currentSecret("so-pin"));
-    if (!soPin) throw new SetupRefusedError("reset: the card wants its SO PIN for that: give it with --so-pin-source");
-    await token.initToken?.(soPin, run.plan.label ?? (await token.info()).label, new Map(), { signal });
-    if (run.fresh.get("so-pin")) await run.done("so-pin");
-  }
+  if (token.erase) await token.erase({ signal: run.tools.signal });
+  else await initialise(run, token);
   await run.done("reset");
+}
+
+/** A card without a way back to the factory's state is initialised by its officer. */
+async function initialise({ fresh, plan, tools }: SetupRun, token: CardToken): Promise<void> {
+  const soPin = fresh.get("so-pin") ?? (await tools.currentSecret("so-pin"));
+  if (!soPin) throw new SetupRefusedError("reset: the card wants its SO PIN for that: give it with --so-pin-source");
+  const label = plan.label ?? (await token.info()).label;
+  await token.initToken?.(soPin, label, initialValues(fresh), { signal: tools.signal });
 }
 
 async function fill(run: SetupRun, { token, profile }: SetupCard, roots: readonly Uint8Array[]): Promise<void> {

@@ -15,7 +15,7 @@ import {
 import { type CardSigningKey, makeRequest, makeSelfSigned } from "./card-certificates.ts";
 import type { CardLogins } from "./card-logins.ts";
 import type { PlannedKey } from "./plan.ts";
-import { idOf, placeName, placeOf, SetupRefusedError } from "./preflight.ts";
+import { idOf, keyObject, keyOnCard, placeName, placeOf, SetupRefusedError } from "./preflight.ts";
 import type { SetupRun } from "./run.ts";
 
 /** What a step works with. */
@@ -71,7 +71,8 @@ export async function setManagementKey({ run, token, logins }: Work): Promise<vo
 /** The security officer's PIN of a card that has one. */
 export async function setOfficerPin({ run, token }: Work): Promise<void> {
   const fresh = run.fresh.get("so-pin");
-  if (!fresh || run.isDone("so-pin")) return;
+  // Initialising the card has set it.
+  if (!fresh || run.isDone("so-pin") || run.isDone("reset")) return;
   const old = (await run.tools.currentSecret("so-pin")) ?? run.earlier.get("so-pin");
   if (!old) throw new SetupRefusedError("soPin: give the present one with --so-pin-source");
   await run.begin("so-pin");
@@ -150,7 +151,7 @@ const TOUCH_POLICIES = { never: 1, always: 2, cached: 3 } as const;
 export async function makeKey(work: Work, key: PlannedKey): Promise<void> {
   const { run } = work;
   const about = placeOf(key);
-  if (!run.isDone("key", about)) await generate(work, key);
+  if (!run.isDone("key", about) || !(await isUsable(work, key))) await generate(work, key);
   const spki = fromHex(String(run.transcript.find("key", about)?.data["publicKey"]));
   if (work.token.attestKey && !run.isDone("attestation", about)) await attest(work, key, spki);
   const { certificate } = key;
@@ -170,6 +171,13 @@ export async function makeKey(work: Work, key: PlannedKey): Promise<void> {
   const object = { class: "certificate", id: idOf(key), label: key.label ?? "", private: false, value } as const;
   await work.token.createObject?.(object, { signal: run.tools.signal });
   await run.done("self-signed", about, { certificate: encodePem("CERTIFICATE", value) });
+}
+
+/** Whether what is left to do with a key can be done: an old YubiKey uses no key that it does not show. */
+async function isUsable({ run, token }: Work, key: PlannedKey): Promise<boolean> {
+  const { certificate } = key;
+  if (!certificate || run.isDone(certificate.kind, placeOf(key))) return true;
+  return (await (await keyObject(token, key))?.isPresent({ explicitlyRequested: true })) ?? false;
 }
 
 async function generate(work: Work, key: PlannedKey): Promise<void> {
@@ -203,7 +211,7 @@ async function generate(work: Work, key: PlannedKey): Promise<void> {
 /** Those with a CKA_ID, if there are any. */
 async function removeCertificates({ run, token, logins }: Work, id: Uint8Array): Promise<void> {
   for (const object of await token.objects(["certificate"])) {
-    if (object.class !== "certificate" || !equalBytes(object.id, id)) continue;
+    if (object.class !== "certificate" || object.destroyable !== true || !equalBytes(object.id, id)) continue;
     if (!(await object.isPresent({ explicitlyRequested: true }))) continue;
     await logins.logInForChanges();
     await token.destroyObject?.(object, { signal: run.tools.signal });
@@ -211,11 +219,8 @@ async function removeCertificates({ run, token, logins }: Work, id: Uint8Array):
 }
 
 async function privateKey(token: CardToken, key: PlannedKey): Promise<CardPrivateKey> {
-  const id = idOf(key);
-  for (const object of await token.objects(["private-key"])) {
-    if (object.class !== "private-key" || !equalBytes(object.id, id)) continue;
-    if (await object.isPresent({ explicitlyRequested: true })) return object;
-  }
+  const found = await keyObject(token, key);
+  if (found) return found;
   throw new SetupRefusedError(`the key in ${placeName(key)} is not on the card any more`);
 }
 
@@ -243,6 +248,8 @@ async function attest({ run, token, roots }: Work, key: PlannedKey, spki: Uint8A
 
 async function signingKey({ run, token, logins }: Work, key: PlannedKey, spki: Uint8Array): Promise<CardSigningKey> {
   const found = await privateKey(token, key);
+  // Its policies are known once it was found.
+  await found.isPresent({ explicitlyRequested: true });
   const { signal } = run.tools;
   return {
     publicKey: parsePublicKey(spki),
@@ -264,11 +271,11 @@ async function signingKey({ run, token, logins }: Work, key: PlannedKey, spki: U
 export async function checkCard({ run, token }: Work): Promise<void> {
   for (const key of run.plan.keys ?? []) {
     const made = run.transcript.find("key", placeOf(key))?.data["publicKey"];
-    if (toHex(await (await privateKey(token, key)).publicKey()) !== made) {
+    if ((await keyOnCard(token, key)) !== made) {
       throw new SetupRefusedError(`the key in ${placeName(key)} is not the one that the setup made`);
     }
     const pem = run.transcript.find("self-signed", placeOf(key))?.data["certificate"];
-    if (pem !== undefined) await checkCertificate(token, key, String(pem));
+    if (typeof pem === "string") await checkCertificate(token, key, pem);
   }
   const { triesLeft, maxTries } = await token.pinStatus("user", true);
   const device = await token.deviceInfo?.();

@@ -5,7 +5,7 @@
 export { setUpCard, type SetupResult } from "./card-setup.ts";
 export type { CertificateContents } from "./card-certificates.ts";
 export { PlanError } from "./fields.ts";
-export { type Plan, type PlannedCertificate, type PlannedSecret, planSchema, readPlan } from "./plan.ts";
+export { type Plan, type PlannedCertificate, planSchema, readPlan } from "./plan.ts";
 export { SetupRefusedError } from "./preflight.ts";
 export { isWeak, randomKey, type SecretName } from "./secrets.ts";
 export type { SetupCard, SetupEvent, SetupStore, SetupTools } from "./tools.ts";

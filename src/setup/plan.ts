@@ -22,7 +22,7 @@ const SECRET = either(
   object({
     random: optional(integer(4, 64), "draw one of this many digits (a management key: of its algorithm's length)"),
     file: optional(FILE, "the first line of this file"),
-    clear: optional(text(), "the secret itself, for all to read who can read the plan"),
+    clear: optional(text(), "the secret itself, for all to read who read the plan"),
   }),
 );
 

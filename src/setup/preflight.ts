@@ -1,5 +1,6 @@
-import { toHex } from "../bytes/index.ts";
-import type { CardDeviceInfo, CardToken, PinStatus } from "../card/index.ts";
+import { parseCertificate } from "../asn1/index.ts";
+import { equalBytes, toHex } from "../bytes/index.ts";
+import { type CardDeviceInfo, CardError, type CardPrivateKey, type CardToken, type PinStatus } from "../card/index.ts";
 import { PlanError } from "./fields.ts";
 import { isNew, type Plan, type PlannedKey, type PlannedSecret } from "./plan.ts";
 import type { SetupCard } from "./tools.ts";
@@ -37,6 +38,8 @@ export async function lookAt({ token }: SetupCard): Promise<CardState> {
 
 async function holdsKeys(token: CardToken): Promise<boolean> {
   for (const object of await token.objects(["private-key", "certificate"])) {
+    // A certificate that cannot be deleted is the maker's.
+    if (object.class === "certificate" && object.destroyable !== true) continue;
     if (await object.isPresent({ explicitlyRequested: false })) return true;
   }
   return false;
@@ -83,7 +86,7 @@ const NEEDS: readonly (readonly [
 ])[] = [
   ["reset", ({ reset }) => reset === true, (token) => token.erase !== undefined || token.initToken !== undefined],
   ["pin", ({ pin }) => isNew(pin), (token) => token.changePin !== undefined || token.initPin !== undefined],
-  ["puk", ({ puk }) => isNew(puk), (token) => token.changePin !== undefined],
+  ["puk", ({ puk }) => isNew(puk), (token) => token.changePin !== undefined || token.initToken !== undefined],
   ["soPin", ({ soPin }) => isNew(soPin), (token) => token.changePin !== undefined || token.initToken !== undefined],
   ["managementKey", ({ managementKey }) => isNew(managementKey?.value), (token) => token.setOfficerKey !== undefined],
   ["tries", ({ tries }) => tries !== undefined, (token) => token.setPinTries !== undefined],
@@ -106,6 +109,17 @@ export function checkAbilities(plan: Plan, { token, isYubiKey }: SetupCard, { de
     if (hasYubicoCommands || plan[name] === undefined || plan[name] === false) continue;
     throw cannot(name, "only cards with Yubico's commands can do that");
   }
+  checkPolicies(plan, token, hasYubicoCommands);
+  if (plan.chuid && device?.serial === undefined && !isYubiKey) {
+    throw cannot(
+      "chuid",
+      "this card's serial number is made from it, and an interrupted setup would not find its transcript",
+    );
+  }
+}
+
+/** @throws {SetupRefusedError} for policies on a card whose keys have none of their own. */
+function checkPolicies(plan: Plan, token: CardToken, hasYubicoCommands: boolean): void {
   for (const [index, key] of (plan.keys ?? []).entries()) {
     const named = key.pinPolicy ?? key.touchPolicy;
     if (named !== undefined && (!token.newKeyAttributes || !hasYubicoCommands)) {
@@ -114,12 +128,6 @@ export function checkAbilities(plan: Plan, { token, isYubiKey }: SetupCard, { de
         "this card's keys have no policies of their own",
       );
     }
-  }
-  if (plan.chuid && device?.serial === undefined && !isYubiKey) {
-    throw cannot(
-      "chuid",
-      "this card's serial number is made from it, and an interrupted setup would not find its transcript",
-    );
   }
 }
 
@@ -175,6 +183,31 @@ export function idOf(key: PlannedKey): Uint8Array {
 export function requireRoots(roots: readonly Uint8Array[]): readonly Uint8Array[] {
   if (roots.length === 0) throw new PlanError("attestation.roots: the file holds no certificate");
   return roots;
+}
+
+/** The object of a planned key, whether the key is on the card or not; undefined if the card has no place for it. */
+export async function keyObject(token: CardToken, key: PlannedKey): Promise<CardPrivateKey | undefined> {
+  const id = idOf(key);
+  const objects = await token.objects(["private-key"]);
+  return objects.find((object) => object.class === "private-key" && equalBytes(object.id, id)) as
+    CardPrivateKey | undefined;
+}
+
+/**
+ * The key in a place, SubjectPublicKeyInfo in hexadecimal: as the card shows it, or as it attests it, because old YubiKeys show keys only by
+ * their certificates. Undefined if there is none.
+ */
+export async function keyOnCard(token: CardToken, key: PlannedKey): Promise<string | undefined> {
+  const object = await keyObject(token, key);
+  if (!object) return undefined;
+  if (await object.isPresent({ explicitlyRequested: true })) return toHex(await object.publicKey());
+  try {
+    const attestation = await token.attestKey?.(object);
+    return attestation && toHex(parseCertificate(attestation.certificate).subjectPublicKeyInfo);
+  } catch (error) {
+    if (error instanceof CardError) return undefined;
+    throw error;
+  }
 }
 
 /** Where a key is on the card, as messages name it. */

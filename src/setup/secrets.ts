@@ -5,7 +5,7 @@ import { randomBytes } from "../crypto/index.ts";
 import { PlanError } from "./fields.ts";
 
 /** The secrets of a card. */
-export const SECRET_NAMES = ["pin", "puk", "management-key", "so-pin"] as const;
+const SECRET_NAMES = ["pin", "puk", "management-key", "so-pin"] as const;
 export type SecretName = (typeof SECRET_NAMES)[number];
 
 /** The values that the factory sets on new YubiKeys. */

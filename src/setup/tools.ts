@@ -1,6 +1,6 @@
 import type { CardToken } from "../card/index.ts";
 import type { CertificateContents } from "./card-certificates.ts";
-import type { PlannedCertificate, PlannedSecret } from "./plan.ts";
+import type { PlannedCertificate } from "./plan.ts";
 import type { SecretName } from "./secrets.ts";
 import type { TranscriptSigner } from "./transcript.ts";
 
@@ -36,15 +36,12 @@ export interface SetupTools {
   readonly store: SetupStore;
   /** Runs `work` with the token of the card, which is recognised anew. */
   readonly connect: <T>(work: (card: SetupCard) => Promise<T>) => Promise<T>;
-  /** A file that the plan names. */
-  readonly readFile: (name: string) => Promise<Uint8Array>;
-  /** The certificates of a file, DER. @throws if there is none. */
+  /** The certificates of a file that the plan names, DER. @throws if there is none. */
   readonly readCertificates: (name: string) => Promise<readonly Uint8Array[]>;
-  /** A secret that the plan has come from a file or a prompt, as typed. The setup wipes it. */
-  readonly readSecret: (
-    name: SecretName,
-    source: Exclude<PlannedSecret, "random" | "keep" | "default">,
-  ) => Promise<Uint8Array>;
+  /**
+   * A secret as it is typed: the first line of a file that the plan names; undefined: from a prompt, which asks twice. The setup wipes it.
+   */
+  readonly readSecret: (name: SecretName, file: string | undefined) => Promise<Uint8Array>;
   /** The card's present secret, if the caller was given it. The setup wipes it. */
   readonly currentSecret: (name: SecretName) => Promise<Uint8Array | undefined>;
   /** What a planned certificate says. @param serial Of the card. @throws if it cannot be said. */

@@ -60,22 +60,14 @@ export class Transcript {
       throw new TranscriptError("this is no transcript of cryptoki card setup, version 1");
     }
     let previous = NOTHING;
-    const checked = entries.map((one, index) => {
-      const entry = one as TranscriptEntry;
+    const checked = entries.map((one: unknown, index) => {
       const where = `entry ${index + 1} of the transcript`;
-      if (
-        typeof entry !== "object" ||
-        entry === null ||
-        typeof entry.step !== "string" ||
-        typeof entry.data !== "object"
-      ) {
-        throw new TranscriptError(`${where} is no step`);
+      if (!isEntry(one)) throw new TranscriptError(`${where} is no step`);
+      if (one.number !== index + 1 || one.previous !== previous || one.digest !== digestOf(one)) {
+        throw new TranscriptError(`${where} (${one.step}) was changed, or the one before it`);
       }
-      if (entry.number !== index + 1 || entry.previous !== previous || entry.digest !== digestOf(entry)) {
-        throw new TranscriptError(`${where} (${entry.step}) was changed, or the one before it`);
-      }
-      previous = entry.digest;
-      return entry;
+      previous = one.digest;
+      return one;
     });
     return new Transcript(checked, signature as TranscriptSignature | undefined);
   }
@@ -105,6 +97,12 @@ export class Transcript {
   }
 }
 
+function isEntry(value: unknown): value is TranscriptEntry {
+  if (typeof value !== "object" || value === null) return false;
+  const { step, data } = value as Partial<Record<keyof TranscriptEntry, unknown>>;
+  return typeof step === "string" && typeof data === "object" && data !== null;
+}
+
 function parseDocument(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(fromUtf8(bytes));
@@ -122,8 +120,8 @@ function digestOf({ number, time, step, data, previous }: Omit<TranscriptEntry, 
 
 /** JSON without spaces, names in order: the same text for the same value. */
 function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  if (Array.isArray(value)) return `[${value.map((one) => canonical(one)).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     .sort(([one], [other]) => (one < other ? -1 : 1))

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
-import { copySecret, secretUtf8, wipe } from "../../bytes/index.ts";
+import { copySecret, wipe } from "../../bytes/index.ts";
 import { Card, CardRecognition } from "../../card/index.ts";
 import { profiles } from "../../index.ts";
 import { isYubiKey } from "../../piv/index.ts";
@@ -28,7 +28,6 @@ import { chooseReader } from "../input/token.ts";
 import { NotFoundError, UsageError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { NEW_SO_PIN, SO_PIN } from "../session.ts";
-import { version } from "../version.ts";
 
 interface SetupOptions extends ConfirmationOptions {
   readonly output: string;
@@ -88,7 +87,11 @@ export function addCardSetup(card: Command, environment: Environment): void {
     };
     const plan = await orUsage(() => readPlan(source));
     await using given = new GivenSecrets(context, options);
-    const shared = await sharedTools(context, options, plan, path.dirname(file), given);
+    const shared = await sharedTools(context, options, plan, {
+      folder: path.dirname(file),
+      version: card.parent?.version() ?? "",
+      given,
+    });
     const setUp = (reader: string): Promise<SetupResult> =>
       orUsage(() => setUpCard(plan, source, { ...shared, connect: (work) => connect(context, reader, work) }));
     if (options.count === 1) tellResult(context, options, await setUp(await chooseReader(context)));
@@ -125,21 +128,18 @@ async function sharedTools(
   context: CommandContext,
   options: SetupOptions,
   plan: Plan,
-  folder: string,
-  given: GivenSecrets,
+  { folder, version, given }: { readonly folder: string; readonly version: string; readonly given: GivenSecrets },
 ): Promise<SharedTools> {
   const { signal, environment } = context;
   const at = (name: string): string => path.resolve(folder, name);
   return {
-    version: version(),
+    version,
     store: setupStore(options.output),
-    readFile: (name) => readWhole(at(name), signal, LIMIT.KEY),
     readCertificates: async (name) => readCertificates(at(name), await readWhole(at(name), signal, LIMIT.KEY)),
-    readSecret: async (name, source) => {
-      if (typeof source === "object" && source.clear !== undefined) return secretUtf8(source.clear);
+    readSecret: (name, file) => {
       const { way, words } = NEW[name];
-      if (source === "prompt") return readNewPin(secret(way, `New ${words}`, undefined), environment);
-      return readPin(secret(way, words, `file:${at(source.file ?? "")}`), environment);
+      if (file === undefined) return readNewPin(secret(way, `New ${words}`, undefined), environment);
+      return readPin(secret(way, words, `file:${at(file)}`), environment);
     },
     currentSecret: (name) => given.get(name),
     contents: (certificate, serial) => contentsOf(certificate, new Map([...(options.set ?? []), ["serial", serial]])),
@@ -233,21 +233,22 @@ function tell(context: CommandContext, event: SetupEvent): void {
 const stepText = ({ step, about }: { readonly step: string; readonly about: string | undefined }): string =>
   about === undefined ? `done: ${step}` : `done: ${step} ${about}`;
 
-function tellResult({ print }: CommandContext, { output }: SetupOptions, result: SetupResult): void {
+/** One JSON document, or with --count one in a line for each card. */
+function tellResult({ print }: CommandContext, { output, count }: SetupOptions, result: SetupResult): void {
   const at = (name: string): string => path.join(output, name);
   const { serial, wasDone, digest } = result;
   const secrets = result.secrets === undefined ? undefined : at(result.secrets);
+  const transcript = at(result.transcript);
+  const document = { serial, outcome: wasDone ? "was done" : "done", transcript, digest, secrets: secrets ?? null };
+  if (print.json && count > 1) {
+    print.documentLine(document);
+    return;
+  }
   const done = wasDone
     ? `The card ${serial} was set up by this plan before; nothing was to do.`
     : `The card ${serial} is in service.`;
-  const where = `Transcript: ${at(result.transcript)}, SHA-256 ${digest}.`;
-  print.done(`${done} ${where}${secrets === undefined ? "" : ` Secrets: ${secrets}.`}`, {
-    serial,
-    outcome: wasDone ? "was done" : "done",
-    transcript: at(result.transcript),
-    digest,
-    secrets: secrets ?? null,
-  });
+  const where = `Transcript: ${transcript}, SHA-256 ${digest}.`;
+  print.done(`${done} ${where}${secrets === undefined ? "" : ` Secrets: ${secrets}.`}`, document);
 }
 
 /** One card after another in one reader. A card that fails is named, and the next one is waited for. */

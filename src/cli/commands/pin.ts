@@ -7,6 +7,7 @@ import { examples } from "../input/options.ts";
 import { NEW_PIN, newPinOption, type NewPinOptions, PIN, PUK, readNewPin, readPin, secret } from "../input/pin.ts";
 import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, type Token } from "../input/token.ts";
 import { addPinRetries } from "./pin-retries.ts";
+import { addPinSet } from "./token-init.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
 import { checkNewPin, isPinGiven, pinQuestion, READ_WRITE, refuseBlockedPin, TokenSession } from "../session.ts";
 
@@ -160,5 +161,6 @@ export function addPin(program: Command, environment: Environment): void {
   addPinStatus(pin, environment);
   addPinChange(pin, environment);
   addPinUnlock(pin, environment);
+  addPinSet(pin, environment);
   addPinRetries(pin, environment);
 }

@@ -8,6 +8,8 @@ import { warn } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import type { Token } from "../input/token.ts";
 import { type Environment, visible } from "../output/printer.ts";
+import { addTokenInit } from "./token-init.ts";
+import { addTokenLabel } from "./token-label.ts";
 
 export function addToken(program: Command, environment: Environment): void {
   const token = program
@@ -15,6 +17,8 @@ export function addToken(program: Command, environment: Environment): void {
     .summary("what a card is, and how it is made new")
     .description("A token as a whole.");
   addTokenInfo(token, environment);
+  addTokenInit(token, environment);
+  addTokenLabel(token, environment);
   addTokenReset(token, environment);
 }
 
@@ -45,6 +49,12 @@ function addTokenInfo(group: Command, environment: Environment): void {
       print.line(print.colours.bold(visible(token.label)));
       print.pairs(infoPairs(token, status, device), "  ");
     }
+    if (device?.officerKeyStorage === "derived") {
+      warn(
+        context,
+        "the management key is derived from the PIN, and is guessed with it; set another one with: cryptoki so change --protect",
+      );
+    }
     for (const [name, isFactory, advice] of known) {
       if (isFactory) warn(context, `the ${name} is the one that every new card has; change it with: ${advice}`);
     }
@@ -54,6 +64,7 @@ function addTokenInfo(group: Command, environment: Environment): void {
 /** A token as `--json` prints it; null where the card does not tell. */
 function infoDocument(token: Token, { triesLeft, maxTries }: PinStatus, device?: CardDeviceInfo): object {
   const { firmware = null, serial = null, pukTriesLeft = null } = device ?? {};
+  const { officerKeyAlgorithm: algorithm = null, officerKeyStorage: storage = null } = device ?? {};
   const { hasDefaultPin = null, hasDefaultPuk = null, hasDefaultOfficerKey = null } = device ?? {};
   const { label, model, serialNumber } = token;
   return {
@@ -64,7 +75,7 @@ function infoDocument(token: Token, { triesLeft, maxTries }: PinStatus, device?:
     device: serial,
     pin: { triesLeft: triesLeft ?? null, maxTries: maxTries ?? null, factory: hasDefaultPin },
     puk: { triesLeft: pukTriesLeft, factory: hasDefaultPuk },
-    managementKey: { factory: hasDefaultOfficerKey },
+    managementKey: { factory: hasDefaultOfficerKey, algorithm, storage },
     uri: formatUri(tokenUri(token)),
   };
 }
@@ -79,8 +90,20 @@ function infoPairs(token: Token, status: PinStatus, device?: CardDeviceInfo): [s
     ["firmware", told(device?.firmware)],
     ["PIN tries left", told(status.triesLeft)],
     ["PUK tries left", told(device?.pukTriesLeft)],
+    ["management key", keyText(device)],
     ["URI", formatUri(tokenUri(token))],
   ];
+}
+
+const STORAGE = {
+  apart: "not on the card",
+  protected: "on the card, and the PIN opens it",
+  derived: "derived from the PIN",
+} as const;
+
+function keyText({ officerKeyAlgorithm, officerKeyStorage }: Partial<CardDeviceInfo> = {}): string {
+  const storage = officerKeyStorage && STORAGE[officerKeyStorage];
+  return [officerKeyAlgorithm?.toUpperCase(), storage].filter(Boolean).join(", ") || "not told";
 }
 
 function addTokenReset(group: Command, environment: Environment): void {

@@ -67,7 +67,7 @@ export async function isSignedBy(
 ): Promise<boolean> {
   const key = await readPublicKey(file, signal);
   if (!signature) return false;
-  return verify(hashFor(key), utf8(digest), key, Buffer.from(String(signature.value), "base64"));
+  return verify(hashFor(key), utf8(digest), key, Buffer.from(signature.value, "base64"));
 }
 
 /** Ed25519 has a hash of its own. */
