@@ -8,13 +8,17 @@ import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
+import { addMechanisms } from "./commands/mechanisms.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addPuk } from "./commands/puk.ts";
+import { addRandom } from "./commands/random.ts";
 import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
+import { addSelfTest } from "./commands/self-test.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSign } from "./commands/sign.ts";
 import { addSo } from "./commands/so.ts";
@@ -22,6 +26,7 @@ import { addToken } from "./commands/token.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
+import { addWait } from "./commands/wait.ts";
 import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts";
 import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
 import { nearestTo } from "./output/nearest.ts";
@@ -62,6 +67,11 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   derive: addDerive,
   import: addImport,
   delete: addDelete,
+  random: addRandom,
+  hash: addHash,
+  mechanisms: addMechanisms,
+  wait: addWait,
+  "self-test": addSelfTest,
   key: addKey,
   certificate: addCertificate,
   pin: addPin,
