@@ -3,6 +3,7 @@
  * modules, and this package has hundreds of small ones. Types come from tsc, file by file, beside the bundles. Takes another folder
  * than `dist` as its argument.
  */
+import { execFileSync } from "node:child_process";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,4 +45,10 @@ await build({
   minifySyntax: true,
   sourcemap: true,
   logLevel: "warning",
+});
+
+// The manual pages, from the same definitions as the help.
+execFileSync(process.execPath, [path.join(outdir, "cli/main.js"), "man", "--folder", path.join(outdir, "man")], {
+  cwd: ROOT,
+  stdio: ["ignore", "ignore", "inherit"],
 });

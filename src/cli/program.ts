@@ -4,6 +4,7 @@ import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
+import { addCompletion, addMan } from "./commands/completion.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -82,7 +83,12 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   apdu: addApdu,
   serve: addServe,
   virtual: addVirtual,
+  completion: addCompletion,
+  man: addMan,
 };
+
+/** Commands that show others, which are all made then. */
+const OF_ALL: readonly string[] = ["help", "completion", "man"];
 
 /**
  * The program with its commands.
@@ -117,7 +123,7 @@ export function createProgram(environment: Environment, args: readonly string[] 
     );
   addGlobalOptions(program);
   const named = Object.keys(COMMANDS).filter((name) => args.includes(name));
-  const wanted = named.length > 0 && !args.includes("help") ? named : Object.keys(COMMANDS);
+  const wanted = named.length > 0 && !OF_ALL.some((name) => args.includes(name)) ? named : Object.keys(COMMANDS);
   for (const name of wanted) COMMANDS[name]?.(program, environment);
   refuseUnknownCommands(program);
   return program;

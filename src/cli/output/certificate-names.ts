@@ -52,7 +52,7 @@ export function certificateNames(der: Uint8Array): CertificateNames {
 function extendedUses(der: Uint8Array): string[] {
   try {
     // Node calls the extended key usage so. A certificate without one has none, whatever the type says.
-    const { keyUsage }: { readonly keyUsage: readonly string[] | undefined } = new X509Certificate(der);
+    const keyUsage = new X509Certificate(der).keyUsage as readonly string[] | undefined;
     return (keyUsage ?? []).map((oid) => EXTENDED_USES.get(oid) ?? oid);
   } catch {
     return [];
