@@ -72,11 +72,18 @@ module.exports = {
     {
       name: "declared-dependencies",
       severity: "error",
-      from: { path: "^src/" },
+      comment: "The command's bundle has its packages inside.",
+      from: { path: "^src/", pathNot: "^src/cli/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
         pathNot: "node_modules/pcsclite/",
       },
+    },
+    {
+      name: "bundled-dependencies",
+      severity: "error",
+      from: { path: "^src/cli/" },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
     },
   ],
   options: {

@@ -63,7 +63,7 @@ async function measure(folder: string): Promise<Report> {
     await roundTrip(daemon),
     ...(await hostTimes(factory)),
     ...(await remoteTimes(factory)),
-    await startUp(folder, daemon, factory),
+    ...(await startUp(folder, daemon, factory)),
   ];
   return {
     versions: {

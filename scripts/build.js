@@ -1,13 +1,20 @@
 /**
- * Builds `dist`: one bundle for each way in, with what they share in chunks. Node spends most of a start on finding and opening
- * modules, and this package has hundreds of small ones. Types come from tsc, file by file, beside the bundles. Takes another folder
- * than `dist` as its argument.
+ * Builds `dist`.
+ *
+ * The library: one bundle for each way in, with what they share in chunks. Node spends most of a start on finding and opening modules, and
+ * this package has hundreds of small ones. Types come from tsc, file by file, beside the bundles.
+ *
+ * The command: one CommonJS bundle with the packages that it needs at each start, and a small file that runs it from compiled code
+ * (src/cli/code-cache.ts).
+ *
+ * Takes another folder than `dist` as its argument.
  */
 import { execFileSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { withPureConstants } from "./pure.js";
 
 /** Those with a way in of their own, as package.json exports them. */
 const ROOMS = [
@@ -27,28 +34,79 @@ const ROOMS = [
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const [outdir = path.join(ROOT, "dist")] = process.argv.slice(2);
 
-await rm(outdir, { recursive: true, force: true });
-await build({
+/** @satisfies {import("esbuild").BuildOptions} */
+const shared = {
   absWorkingDir: ROOT,
-  entryPoints: ["index", ...ROOMS.map((room) => `${room}/index`), "cli/main"].map((name) => `src/${name}.ts`),
   outbase: "src",
   outdir,
   bundle: true,
-  splitting: true,
-  chunkNames: "chunks/[hash]",
-  format: "esm",
-  platform: "node",
+  platform: /** @type {const} */ ("node"),
   target: "node20.19",
-  packages: "external",
   // Less to parse at every start; names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
-  sourcemap: true,
-  logLevel: "warning",
+  logLevel: /** @type {const} */ ("warning"),
+};
+
+await rm(outdir, { recursive: true, force: true });
+const library = await build({
+  ...shared,
+  entryPoints: ["index", ...ROOMS.map((room) => `${room}/index`)].map((name) => `src/${name}.ts`),
+  splitting: true,
+  chunkNames: "chunks/[hash]",
+  format: "esm",
+  packages: "external",
+  metafile: true,
 });
 
+for (const output of Object.keys(library.metafile.outputs)) {
+  const file = path.join(ROOT, output);
+  await writeFile(file, withPureConstants(file, await readFile(file, "utf8")));
+}
+
+const { dependencies, peerDependencies } = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
+const command = await build({
+  ...shared,
+  entryPoints: [
+    { in: "src/cli/launch.ts", out: "cli/main" },
+    { in: "src/cli/main.ts", out: "cli/command" },
+  ],
+  format: "cjs",
+  outExtension: { ".js": ".cjs" },
+  // What users install beside it is loaded when it is used; the rest is in the bundle.
+  external: Object.keys({ ...dependencies, ...peerDependencies }),
+  define: { "import.meta.url": "importMetaUrl" },
+  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+  metafile: true,
+});
+const bundle = path.join(outdir, "cli", "command.cjs");
+// src/cli/code-cache.ts gives it this function.
+await writeFile(bundle, (await readFile(bundle, "utf8")).replaceAll(/\bimport\((?=")/gu, "importModule("));
+await writeFile(path.join(outdir, "cli", "LICENSES.txt"), await licences(Object.keys(command.metafile.inputs)));
+
+/**
+ * The licences of the packages in the bundle.
+ * @param {readonly string[]} inputs
+ */
+async function licences(inputs) {
+  const folders = new Set(inputs.flatMap((input) => input.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/u) ?? []));
+  const texts = [...folders].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(path.join(ROOT, folder, "package.json"), "utf8"));
+    const text = await licenceText(path.join(ROOT, folder));
+    return `${name} ${version}, ${license}\n\n${text.trim()}\n`;
+  });
+  return (await Promise.all(texts)).join(`\n${"-".repeat(72)}\n\n`);
+}
+
+/** @param {string} folder */
+async function licenceText(folder) {
+  const name = (await readdir(folder)).find((each) => /^licen[cs]e/iu.test(each));
+  if (name === undefined) throw new Error(`${folder} has no licence file`);
+  return readFile(path.join(folder, name), "utf8");
+}
+
 // The manual pages, from the same definitions as the help.
-execFileSync(process.execPath, [path.join(outdir, "cli/main.js"), "man", "--folder", path.join(outdir, "man")], {
+execFileSync(process.execPath, [path.join(outdir, "cli/main.cjs"), "man", "--folder", path.join(outdir, "man")], {
   cwd: ROOT,
   stdio: ["ignore", "ignore", "inherit"],
 });

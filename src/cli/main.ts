@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { Deadline, pause, threadPoolIsBusy } from "../async/index.ts";
 import { InterruptedError } from "./output/failures.ts";
 import { writeFailure } from "./input/files.ts";
@@ -45,13 +44,18 @@ function end(signal: string, exitCode: number): never {
 /** Milliseconds for a file to close. */
 const CLOSING = 200;
 
-// A virtual card keeps no handle open; without this timer, watching it would end at once.
-setInterval(() => undefined, 2 ** 30);
-const args = process.argv.slice(2);
-const env = takeSecrets(process.env, args);
-const { stdin, stdout, stderr } = process;
-const exitCode = await run(args, { stdin, stdout, stderr, env, signal: controller.signal });
-if (exitCode === 0) process.exit();
-for (const closing = new Deadline(CLOSING); isStuck() && !closing.passed;) await pause(10);
-const [name] = Object.entries(SIGNALS).find(([, code]) => code === exitCode) ?? ["SIGTERM"];
-end(name, exitCode);
+async function main(): Promise<void> {
+  // A virtual card keeps no handle open; without this timer, watching it would end at once.
+  setInterval(() => undefined, 2 ** 30);
+  const args = process.argv.slice(2);
+  const env = takeSecrets(process.env, args);
+  const { stdin, stdout, stderr } = process;
+  const exitCode = await run(args, { stdin, stdout, stderr, env, signal: controller.signal });
+  if (exitCode === 0) process.exit();
+  for (const closing = new Deadline(CLOSING); isStuck() && !closing.passed;) await pause(10);
+  const [name] = Object.entries(SIGNALS).find(([, code]) => code === exitCode) ?? ["SIGTERM"];
+  end(name, exitCode);
+}
+
+// The bundle is CommonJS, where a module cannot wait.
+void main();

@@ -53,6 +53,7 @@ Environment:
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
+  XDG_CACHE_HOME         its folder cryptoki keeps the command's compiled code; otherwise ~/.cache
 `;
 
 /** In the order in which the help lists them. */

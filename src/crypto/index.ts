@@ -52,6 +52,7 @@ export {
   encryptBlock,
   encryptCcm,
   encryptGcm,
+  sealGcm,
 } from "./host/ciphers.ts";
 export { HostCryptoMissingError, useHostCrypto } from "./host/current.ts";
 export {

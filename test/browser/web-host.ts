@@ -50,10 +50,16 @@ export const webHost: HostCrypto = {
   fillRandom: (bytes) => crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
   isSameSecret: (a, b) => a.reduce((difference, byte, index) => difference | (byte ^ (b[index] ?? 0)), 0) === 0,
   createCipher: blocks,
-  encryptGcm({ key, nonce, additional, tagLength }, message) {
+  sealGcm({ key, nonce, additional, tagLength }) {
     if (tagLength !== 16) throw new DataError("this host has tags of 16 bytes only");
-    const sealed = gcm(key, nonce, additional).encrypt(message);
-    return { ciphertext: sealed.slice(0, -16), tag: sealed.slice(-16) };
+    const parts: Uint8Array[] = [];
+    return {
+      update(part) {
+        parts.push(part.slice());
+        return new Uint8Array();
+      },
+      final: () => gcm(key, nonce, additional).encrypt(concat(...parts)),
+    };
   },
   decryptGcm({ key, nonce, additional }, ciphertext, tag) {
     try {

@@ -1,37 +1,131 @@
+/** How the built command starts: what it loads, and the code that it keeps compiled for the next start. */
+import { chmod, lstat, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { builtinModules } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { build } from "esbuild";
-import { expect, test } from "@jest/globals";
+import { run } from "../interop/rig/run.ts";
 
-/** Packages that a start of the command loads. Others are loaded with import() where they are used, because loading takes long. */
-const AT_START = ["cli-table3", "commander", "picocolors"];
+let folder: string;
+let dist: string;
+beforeAll(async () => {
+  // Under node_modules, so that the command finds the packages which are beside it.
+  folder = await mkdtemp(path.resolve("node_modules/.start-up-"));
+  dist = path.join(folder, "dist");
+  await writeFile(path.join(folder, "package.json"), `{ "type": "module", "version": "1.2.3", "sideEffects": false }`);
+  expect(await run(process.execPath, ["scripts/build.js", dist], { timeout: 60_000 })).toMatchObject({ code: 0 });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("a start of the command loads no package that it may not need", async () => {
-  const { metafile } = await build({
-    entryPoints: ["src/cli/main.ts"],
-    outdir: "unwritten",
+test("the command's bundle asks for no package at a start, only where it is used", async () => {
+  const bundle = await readFile(path.join(dist, "cli/command.cjs"), "utf8");
+  const named = (call: RegExp): string[] =>
+    [...new Set(Array.from(bundle.matchAll(call), ([, name = ""]) => name))]
+      .filter((name) => !name.startsWith("node:") && !builtinModules.includes(name))
+      .sort();
+  expect(named(/\brequire\("([^".][^"]*)"\)/gu)).toEqual([]);
+  expect(named(/\bimportModule\("([^".][^"]*)"\)/gu)).toEqual(
+    expect.arrayContaining(["@noble/curves/nist.js", "@peculiar/x509", "pkijs", "reflect-metadata"]),
+  );
+});
+
+test("the command loads such a package with and without compiled code, in silence", async () => {
+  for (let round = 0; round < 2; round++) {
+    const args = [path.join(dist, "cli/main.cjs"), "--virtual", "piv", "tokens", "--json"];
+    const ended = await run(process.execPath, args, { env: { XDG_CACHE_HOME: cache } });
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+  }
+});
+
+test("the licences of the packages in the bundle are beside it", async () => {
+  const licences = await readFile(path.join(dist, "cli/LICENSES.txt"), "utf8");
+  for (const name of ["commander", "cli-table3", "picocolors", "@inquirer/password"]) {
+    expect(licences).toMatch(new RegExp(`^${name} [\\d.]+, (MIT|ISC)$`, "mu"));
+  }
+});
+
+test("one function of the library is bundled without the rest of its room", async () => {
+  const { outputFiles } = await build({
+    stdin: { contents: `export { parseAtr } from "./dist/apdu/index.js"`, resolveDir: folder },
     bundle: true,
-    splitting: true,
+    minify: true,
     format: "esm",
     platform: "node",
-    packages: "external",
     write: false,
-    metafile: true,
-    logLevel: "silent",
   });
-  const start = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === "src/cli/main.ts")?.[0];
-  const reached = new Set<string>();
-  const packages = new Set<string>();
-  const reach = (output: string | undefined): void => {
-    if (output === undefined || reached.has(output)) return;
-    reached.add(output);
-    for (const { path, kind, external } of metafile.outputs[output]?.imports ?? []) {
-      if (kind !== "import-statement") continue;
-      if (!external) reach(path);
-      else if (!path.startsWith("node:")) packages.add(path);
-    }
-  };
-  reach(start);
-  expect([...packages].sort()).toEqual(AT_START);
-  // Reached, but not at the start.
-  const all = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
-  expect(all).toEqual(expect.arrayContaining(["@noble/curves/nist.js", "@peculiar/x509", "pkijs", "reflect-metadata"]));
+  expect(outputFiles[0]?.contents.length).toBeLessThan(4096);
+});
+
+let cache: string;
+beforeEach(async () => {
+  cache = await mkdtemp(path.join(os.tmpdir(), "cache-"));
+});
+afterEach(() => rm(cache, { recursive: true, force: true }));
+
+const start = async (env: NodeJS.ProcessEnv = { XDG_CACHE_HOME: cache }): Promise<void> => {
+  const ended = await run(process.execPath, [path.join(dist, "cli/main.cjs"), "--version"], { env });
+  expect(ended).toMatchObject({ code: 0, stdout: "1.2.3\n", stderr: "" });
+};
+const kept = async (): Promise<string> => {
+  const names = await readdir(path.join(cache, "cryptoki"));
+  expect(names).toEqual([expect.stringMatching(/^command-v[\d.]+-\w+-[0-9a-f]{64}$/u)]);
+  return path.join(cache, "cryptoki", names[0] ?? "");
+};
+const SPOILT = "not compiled code";
+
+test("the first start keeps the compiled code for its user alone, and the next one takes it", async () => {
+  await start();
+  const file = await kept();
+  const first = await stat(file);
+  expect([first.mode & 0o777, (await stat(path.dirname(file))).mode & 0o777]).toEqual([0o600, 0o700]);
+  expect(first.size).toBeGreaterThan(100_000);
+  await start();
+  expect(await stat(file)).toMatchObject({ ino: first.ino, mtimeMs: first.mtimeMs });
+});
+
+test("spoilt code costs time only, and is replaced", async () => {
+  await start();
+  const file = await kept();
+  await writeFile(file, SPOILT);
+  await start();
+  expect((await stat(file)).size).toBeGreaterThan(100_000);
+});
+
+test("a folder that others can enter is neither read nor written", async () => {
+  await start();
+  const file = await kept();
+  await writeFile(file, SPOILT);
+  await chmod(path.dirname(file), 0o755);
+  await start();
+  expect(await readFile(file, "utf8")).toBe(SPOILT);
+});
+
+test("a file that others can read is not taken", async () => {
+  await start();
+  const file = await kept();
+  const { ino } = await stat(file);
+  await chmod(file, 0o644);
+  await start();
+  const replaced = await stat(file);
+  expect([replaced.ino === ino, replaced.mode & 0o777]).toEqual([false, 0o600]);
+});
+
+test("a link is not followed, but replaced", async () => {
+  await start();
+  const file = await kept();
+  const elsewhere = path.join(cache, "elsewhere");
+  await rename(file, elsewhere);
+  await symlink(elsewhere, file);
+  await start();
+  expect((await lstat(file)).isSymbolicLink()).toBe(false);
+});
+
+test.each<[string, (folder: string) => NodeJS.ProcessEnv]>([
+  ["without a home", () => ({ XDG_CACHE_HOME: undefined, HOME: undefined })],
+  ["in a relative folder", () => ({ XDG_CACHE_HOME: "cache", HOME: undefined })],
+  ["where Node's own cache is switched off", (folder) => ({ XDG_CACHE_HOME: folder, NODE_DISABLE_COMPILE_CACHE: "1" })],
+])("nothing is kept %s", async (_, env) => {
+  await start(env(cache));
+  expect(await readdir(cache)).toEqual([]);
 });

@@ -10,6 +10,7 @@ import {
   decryptGcm,
   encryptCcm,
   encryptGcm,
+  sealGcm,
   hkdfExpand,
   hkdfExtract,
   HmacStream,
@@ -149,6 +150,19 @@ describe("authenticated encryption", () => {
       "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091",
     );
     expect(toHex(tag)).toBe("5bc94fbc3221a5db94fae95ae7121a47");
+  });
+
+  test("GCM gives each part as it comes, up to 2^36 - 32 bytes", () => {
+    const parameters = { key: KEY, nonce: new Uint8Array(12), additional: new Uint8Array(), tagLength: 16 };
+    const message = Uint8Array.from({ length: 50 }, (_, index) => index);
+    const stream = sealGcm(parameters);
+    const parts = [message.subarray(0, 20), message.subarray(20)].map((part) => stream.update(part));
+    expect(parts.map(({ length }) => length)).toEqual([20, 30]);
+    // The length alone, because so much does not fit into memory.
+    const rest = { length: 2 ** 36 - 32 - 49 } as Uint8Array;
+    expect(() => stream.update(rest)).toThrow("GCM: a message of more than 68719476704 bytes");
+    const { ciphertext, tag } = encryptGcm(parameters, message);
+    expect(concat(...parts, stream.final())).toEqual(concat(ciphertext, tag));
   });
 
   test("CCM (SP 800-38C example 1)", () => {

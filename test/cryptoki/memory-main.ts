@@ -54,6 +54,10 @@ async function aesKey(cryptoki: Cryptoki, session: number): Promise<number> {
   );
 }
 
+const GCM = {
+  mechanism: CKM.AES_GCM,
+  parameter: { pIv: new Uint8Array(12), pAAD: new Uint8Array(), ulTagBits: 128 },
+};
 const CBC = { mechanism: CKM.AES_CBC, parameter: new Uint8Array(16) };
 
 /** Streams of a mebibyte a part. */
@@ -155,6 +159,11 @@ const WORKS: readonly Work[] = [
   stream(
     "mebibytes through C_EncryptUpdate",
     (cryptoki, session, key) => cryptoki.C_EncryptInit(session, CBC, key),
+    (cryptoki, session, part) => cryptoki.C_EncryptUpdate(session, part),
+  ),
+  stream(
+    "mebibytes through C_EncryptUpdate, AES-GCM",
+    (cryptoki, session, key) => cryptoki.C_EncryptInit(session, GCM, key),
     (cryptoki, session, part) => cryptoki.C_EncryptUpdate(session, part),
   ),
   stream(

@@ -65,8 +65,8 @@ export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /**
- * A shell's script. It asks this program for the words, one a line with its meaning after a tab, and leaves files to the
- * shell where there are none.
+ * A shell's script. It asks this program for the words, one a line with its meaning after a tab. If there is none, the
+ * shell completes files.
  */
 export const SCRIPTS: Readonly<Record<Shell, string>> = {
   bash: `# bash completion for cryptoki

@@ -52,10 +52,10 @@ function optionRow({ flags, description, argChoices }: Option): [string, string]
 /** What stands after the help proper: examples, exit codes and the environment, as sections with their lines kept. */
 function afterHelp(command: Command): string[] {
   let help = "";
-  const { writeOut } = command.configureOutput();
+  const before = { ...command.configureOutput() };
   command.configureOutput({ writeOut: (text) => (help += text) });
   command.outputHelp();
-  command.configureOutput({ ...(writeOut && { writeOut }) });
+  command.configureOutput(before);
   const lines: string[] = [];
   for (const [, title = "", body = ""] of help.matchAll(
     /^(Examples|Exit codes|Environment):\n((?: .*\n?|\n(?= ))*)/gmu,

@@ -1,7 +1,7 @@
-import { concatSecret, copySecret, DataError, wipe } from "../../bytes/index.ts";
+import { concat, concatSecret, copySecret, DataError, wipe } from "../../bytes/index.ts";
 import { toNumber } from "../codec/modular.ts";
 import { hostCrypto } from "./current.ts";
-import type { BlockCipher, BlockStream, Direction, HostCrypto } from "./host-crypto.ts";
+import type { AeadParameters, BlockCipher, BlockStream, Direction, HostCrypto, SealedMessage } from "./host-crypto.ts";
 
 const BLOCK = { "3des": 8, aes: 16 } as const;
 
@@ -97,8 +97,33 @@ export function counterStream(key: Uint8Array, counterBits: number, block: Uint8
   };
 }
 
-/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it has not. */
-export const encryptGcm: HostCrypto["encryptGcm"] = (...message) => hostCrypto().encryptGcm(...message);
+/** Longest message of AES-GCM, in bytes: 2^39 - 256 bits (SP 800-38D section 5.2.1.1). */
+const MAX_GCM = 2 ** 36 - 32;
+
+/**
+ * AES-GCM (SP 800-38D) for a message in parts; the tag comes last from `final`.
+ * @throws {DataError} for parameters that it does not take; from `update`, for a message of more than 2^36 - 32 bytes.
+ */
+export function sealGcm(parameters: AeadParameters): BlockStream {
+  const stream = hostCrypto().sealGcm(parameters);
+  let left = MAX_GCM;
+  return {
+    update(part) {
+      if (part.length > left) throw new DataError(`GCM: a message of more than ${MAX_GCM} bytes`);
+      left -= part.length;
+      return stream.update(part);
+    },
+    final: () => stream.final(),
+  };
+}
+
+/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} as {@link sealGcm}. */
+export function encryptGcm(parameters: AeadParameters, message: Uint8Array): SealedMessage {
+  const stream = sealGcm(parameters);
+  const sealed = concat(stream.update(message), stream.final());
+  const end = sealed.length - parameters.tagLength;
+  return { ciphertext: sealed.subarray(0, end), tag: sealed.subarray(end) };
+}
 
 /** @throws {AuthenticationError} if the tag is not the message's: then nothing is known of it. */
 export const decryptGcm: HostCrypto["decryptGcm"] = (...message) => hostCrypto().decryptGcm(...message);

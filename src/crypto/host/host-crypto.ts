@@ -23,8 +23,8 @@ export interface HostCrypto {
   isSameSecret(a: Uint8Array, b: Uint8Array): boolean;
   /** A block cipher under way. The lengths of key and IV were checked. */
   createCipher(options: HostCipherOptions): BlockStream;
-  /** AES-GCM (SP 800-38D). @throws {DataError} for parameters that it does not take. */
-  encryptGcm(parameters: AeadParameters, message: Uint8Array): SealedMessage;
+  /** AES-GCM (SP 800-38D); the tag comes last from `final`. @throws {DataError} for parameters that it does not take. */
+  sealGcm(parameters: AeadParameters): BlockStream;
   /** @throws {AuthenticationError} if the tag is not the message's; no plaintext is returned. */
   decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array;
   /** AES-CCM (SP 800-38C). @throws {DataError} for parameters that it does not take. */

@@ -9,8 +9,8 @@ import {
   decryptGcm,
   type Direction,
   encryptCcm,
-  encryptGcm,
   type KeyWrap,
+  sealGcm,
   unwrapKey,
   wrapKey,
 } from "../../crypto/index.ts";
@@ -101,9 +101,12 @@ type Makers = Required<Pick<SecretMechanism, "encrypt" | "decrypt">>;
 export const gcm: Makers = {
   encrypt: (key, parameter) => {
     const parameters = readGcmParameters(parameter);
-    return collecting(new Collector(MAX_MESSAGE, CKR.DATA_LEN_RANGE), (message) =>
-      sealed(message, () => encryptGcm({ ...parameters, key: key.value }, message)),
-    );
+    const stream = asCallerError(CKR.MECHANISM_PARAM_INVALID, () => sealGcm({ ...parameters, key: key.value }));
+    return {
+      update: (part) => asCallerError(CKR.DATA_LEN_RANGE, () => stream.update(part)),
+      final: () => stream.final(),
+      wipe: () => undefined,
+    };
   },
   decrypt: (key, parameter) => {
     const parameters = readGcmParameters(parameter);

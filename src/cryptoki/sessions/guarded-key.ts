@@ -1,12 +1,6 @@
 import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
-import {
-  afterReset,
-  type AuthenticatedUse,
-  checkedResult,
-  type KeyPrimitive,
-  WrongResultError,
-} from "../../card/index.ts";
+import { afterReset, type AuthenticatedUse, CardError, checkedResult, type KeyPrimitive } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
 import type { Pin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -93,7 +87,8 @@ export class GuardedKey implements KeyUser {
     try {
       result = await this.#use(primitive, input, signal);
     } catch (cause) {
-      if (!(cause instanceof WrongResultError && this.#life.ended)) throw cause;
+      // The new key may give a wrong result, or refuse a number that is too large for it.
+      if (!(cause instanceof CardError && this.#life.ended)) throw cause;
       throw new CryptokiError(CKR.KEY_HANDLE_INVALID, REPLACED, { cause });
     }
     if (!this.#life.ended) return result;

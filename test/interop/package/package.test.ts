@@ -82,7 +82,7 @@ test.each(RUNTIMES)("on $name: has every entry point, and signs", async ({ progr
 });
 
 test.each(RUNTIMES.slice(1))("on $name: runs the demonstration", async ({ program, args }) => {
-  const { stdout } = await succeed(program, ...args, "node_modules/cryptoki/dist/cli/main.js", "demo");
+  const { stdout } = await succeed(program, ...args, "node_modules/cryptoki/dist/cli/main.cjs", "demo");
   expect(stdout).toContain("The signature is valid.");
 });
 

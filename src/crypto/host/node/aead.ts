@@ -1,6 +1,6 @@
-import type { CipherCCM, CipherGCM, DecipherCCM, DecipherGCM } from "node:crypto";
+import type { DecipherCCM, DecipherGCM } from "node:crypto";
 import { concat, concatSecret, DataError, wipe } from "../../../bytes/index.ts";
-import { type AeadParameters, AuthenticationError, type SealedMessage } from "../host-crypto.ts";
+import { type AeadParameters, AuthenticationError, type BlockStream, type SealedMessage } from "../host-crypto.ts";
 import { nodeCrypto, plain } from "./builtin.ts";
 
 const BLOCK = 16;
@@ -106,17 +106,18 @@ function invert(a: Element): Element {
   return multiply(result, result);
 }
 
-/** AES-GCM (SP 800-38D). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it has not. */
-export function encryptGcm(parameters: AeadParameters, message: Uint8Array): SealedMessage {
-  return refusing(() => {
+/** AES-GCM (SP 800-38D); the tag comes last. @throws {DataError} for parameters that it does not take. */
+export function sealGcm(parameters: AeadParameters): BlockStream {
+  const cipher = refusing(() => {
     const algorithm = gcm(parameters);
     const nonce = nativeNonce(parameters, algorithm);
-    const cipher = nodeCrypto().createCipheriv(algorithm, parameters.key, nonce, {
-      authTagLength: parameters.tagLength,
-    });
-    cipher.setAAD(parameters.additional);
-    return sealed(cipher, message);
+    const made = nodeCrypto().createCipheriv(algorithm, parameters.key, nonce, { authTagLength: parameters.tagLength });
+    return made.setAAD(parameters.additional);
   });
+  return {
+    update: (part) => refusing(() => plain(cipher.update(part))),
+    final: () => refusing(() => concat(cipher.final(), cipher.getAuthTag())),
+  };
 }
 
 /** @throws {AuthenticationError} if the tag does not belong to the message; no plaintext is returned. */
@@ -131,14 +132,15 @@ export function decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, t
   return opened(decipher, ciphertext);
 }
 
-/** AES-CCM (SP 800-38C). As {@link encryptGcm}. */
+/** AES-CCM (SP 800-38C). @returns The ciphertext without the tag, and the tag. @throws {DataError} for parameters that it does not take. */
 export function encryptCcm(parameters: AeadParameters, message: Uint8Array): SealedMessage {
   return refusing(() => {
     const cipher = nodeCrypto().createCipheriv(ccm(parameters), parameters.key, parameters.nonce, {
       authTagLength: parameters.tagLength,
     });
     cipher.setAAD(parameters.additional, { plaintextLength: message.length });
-    return sealed(cipher, message);
+    const ciphertext = concat(cipher.update(message), cipher.final());
+    return { ciphertext, tag: plain(cipher.getAuthTag()) };
   });
 }
 
@@ -165,11 +167,6 @@ const gcm = (parameters: AeadParameters) => `aes-${bits(parameters)}-gcm` as con
 const nativeNonce = ({ key, nonce }: AeadParameters, algorithm: ReturnType<typeof gcm>): Uint8Array =>
   nonce.length > 128 ? equivalentGcmNonce(key, nonce, algorithm) : nonce;
 const ccm = (parameters: AeadParameters) => `aes-${bits(parameters)}-ccm` as const;
-
-function sealed(cipher: CipherGCM | CipherCCM, message: Uint8Array): SealedMessage {
-  const ciphertext = concat(cipher.update(message), cipher.final());
-  return { ciphertext, tag: plain(cipher.getAuthTag()) };
-}
 
 function refusing<T>(work: () => T): T {
   try {

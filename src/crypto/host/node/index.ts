@@ -1,5 +1,5 @@
 import type { HostCrypto } from "../host-crypto.ts";
-import { decryptCcm, decryptGcm, encryptCcm, encryptGcm } from "./aead.ts";
+import { decryptCcm, decryptGcm, encryptCcm, sealGcm } from "./aead.ts";
 import { hasNode } from "./builtin.ts";
 import { createCipher, createHash, createHmac, fillRandom, gunzip, isSameSecret, pbkdf2 } from "./digests.ts";
 import { unwrapKey, wrapKey } from "./key-wrap.ts";
@@ -11,7 +11,7 @@ const NODE: HostCrypto = {
   fillRandom,
   isSameSecret,
   createCipher,
-  encryptGcm,
+  sealGcm,
   decryptGcm,
   encryptCcm,
   decryptCcm,
