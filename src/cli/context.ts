@@ -130,20 +130,24 @@ export class CommandContext implements AsyncDisposable {
     this.#observers.push(observe);
   }
 
-  /** Options for connections to cards: they report every exchange to the listeners, and with --trace every finding. */
+  /**
+   * Options for connections to cards: they report every exchange to the listeners, and with --trace every finding.
+   * Without a listener, exchanges are not explained, and nothing is spent on them.
+   */
   get cardOptions(): CardOptions {
+    return {
+      wrap: (transmit, reader) => this.#observed(transmit, reader),
+      ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
+    };
+  }
+
+  #observed(transmit: Transmit, reader: string): Transmit {
+    const observed = this.#observers.reduce((inner, observe) => observe(inner), transmit);
+    if (this.#sinks.length === 0) return observed;
     const sink: TraceSink = (event) => {
       for (const one of this.#sinks) one(event);
     };
-    return {
-      wrap: (transmit, reader) =>
-        traceTransmit(
-          this.#observers.reduce((inner, observe) => observe(inner), transmit),
-          sink,
-          reader,
-        ),
-      ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
-    };
+    return traceTransmit(observed, sink, reader);
   }
 
   /** Closes `resource` when the command ends; the last one is closed first. */
