@@ -19,6 +19,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { warnOfKnownKey } from "../input/officer.ts";
 import type { Environment } from "../output/printer.ts";
+import { Progress } from "../output/progress.ts";
 import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
 
 interface GenerateOptions extends KeyPlaceOptions, OfficerOptions, ConfirmationOptions {
@@ -77,6 +78,7 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
       ...(id && { [CKA.ID]: id }),
       ...(options.label !== undefined && { [CKA.LABEL]: options.label }),
     };
+    const progress = new Progress(context.environment, print.json, (seconds) => `the card makes the key: ${seconds} s`);
     const made = await asAllowed(
       options,
       session.cryptoki.C_GenerateKeyPair(
@@ -86,7 +88,9 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
         [...Object.entries(common).map(([name, value]) => [Number(name), value] as const), ...policy] as AttributeList,
         { signal: context.signal },
       ),
-    );
+    ).finally(() => {
+      progress.end();
+    });
     const entry = await session.describe(made.publicKey);
     const spki = encodePublicKey(await session.publicKey(entry));
     const text = encodePem("PUBLIC KEY", spki);

@@ -207,7 +207,12 @@ async function serve<Options extends ServeOptions>(
   const { print, signal } = context;
   const { host, port, file } = options;
   if (file !== undefined) refuseTraits(options);
-  const card = file === undefined ? await newCard.make(options) : await openVirtualCard(file);
+  const card =
+    file === undefined
+      ? await newCard.make(options)
+      : await openVirtualCard(file, (message) => {
+          context.warn(message);
+        });
   const watched = new WatchedCard(card);
   const plugged: PluggedCard = context.owns(await plugIntoVpcd(watched, { host, port, signal }));
   if (print.json) print.documentLine({ event: "plugged", host, port, file: file ?? null });
