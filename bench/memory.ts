@@ -19,7 +19,7 @@ const BOUND = 150;
 
 const { values } = parseArgs({ options: { size: { type: "string", default: "1024" } } });
 const size = Number(values.size) * MIB;
-const program = [fileURLToPath(new URL("../dist/cli/main.js", import.meta.url))];
+const program = [fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url))];
 const folder = await mkdtemp(path.join(tmpdir(), "memory-"));
 try {
   const file = (name: string): string => path.join(folder, name);

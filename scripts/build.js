@@ -9,6 +9,7 @@
  *
  * Takes another folder than `dist` as its argument.
  */
+import { execFileSync } from "node:child_process";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -103,3 +104,9 @@ async function licenceText(folder) {
   if (name === undefined) throw new Error(`${folder} has no licence file`);
   return readFile(path.join(folder, name), "utf8");
 }
+
+// The manual pages, from the same definitions as the help.
+execFileSync(process.execPath, [path.join(outdir, "cli/main.cjs"), "man", "--folder", path.join(outdir, "man")], {
+  cwd: ROOT,
+  stdio: ["ignore", "ignore", "inherit"],
+});

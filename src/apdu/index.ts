@@ -41,6 +41,8 @@ export {
   explainCommand,
   explainResponse,
   type CommandExplanation,
+  type NamedCommand,
+  namedCommands,
   type ResponseExplanation,
 } from "./explain/explain.ts";
 export { CONCEALED, Concealer, concealExchange, type ConcealedExchange } from "./secrets.ts";

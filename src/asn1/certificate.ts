@@ -93,7 +93,7 @@ export class Certificate {
 
   /** The key's uses; undefined if the certificate does not limit them. @throws {DataError} if it does not parse. */
   get keyUsage(): CertificateKeyUsage | undefined {
-    const value = this.#extension(KEY_USAGE);
+    const value = this.extension(KEY_USAGE);
     if (!value) return undefined;
     const reader = new DerReader(normal(value, "key usage"), "key usage");
     const { bytes } = reader.bitString();
@@ -115,7 +115,7 @@ export class Certificate {
    * @throws {DataError} if the extension does not parse.
    */
   get authority(): boolean {
-    const value = this.#extension(BASIC_CONSTRAINTS);
+    const value = this.extension(BASIC_CONSTRAINTS);
     if (!value) return false;
     const constraints = new DerReader(normal(value, "basic constraints"), "basic constraints").enter();
     return constraints.peek() === TAG.BOOLEAN && constraints.boolean();
@@ -128,8 +128,8 @@ export class Certificate {
     return times;
   }
 
-  /** The value of an extension; undefined if it is absent. */
-  #extension(oid: string): Uint8Array | undefined {
+  /** The value of an extension; undefined if it is absent. @throws {DataError} if the extensions do not parse. */
+  extension(oid: string): Uint8Array | undefined {
     if (!this.#extensions) return undefined;
     const extensions = new DerReader(normal(this.#extensions, "extensions"), "extensions").enter();
     let found: Uint8Array | undefined;

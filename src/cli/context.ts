@@ -10,7 +10,7 @@ import { createRecording, openPcsc } from "./input/card-source.ts";
 import type { GlobalOptions } from "./input/options.ts";
 import { refuseOverwriting, secretOnStdin } from "./input/used-files.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
-import { type Environment, findingsTo, Printer, written } from "./output/printer.ts";
+import { type Environment, findingsTo, Printer, visible, written } from "./output/printer.ts";
 
 /**
  * Makes the module for a p11-kit server, not yet initialised.
@@ -75,7 +75,9 @@ export class CommandContext implements AsyncDisposable {
       throw new UsageError("--server gives access to tokens only, not to readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
-    const opened = await openPcsc(this.options, this.environment);
+    const opened = await openPcsc(this.options, this.environment, (message) => {
+      this.warn(message);
+    });
     const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;
@@ -108,6 +110,12 @@ export class CommandContext implements AsyncDisposable {
     this.#keepPin = true;
   }
 
+  /** Prints a warning on standard error, as JSON with --json. */
+  warn(message: string): void {
+    if (this.options.json) this.remark.documentLine({ warning: { message } });
+    else this.remark.line(`${this.remark.colours.yellow("warning:")} ${visible(message)}`);
+  }
+
   /** With --trace: the options that make an application report its calls. */
   get callTrace(): { readonly trace?: CK_TRACE_CALLBACK } {
     const { trace, json } = this.options;
@@ -130,20 +138,24 @@ export class CommandContext implements AsyncDisposable {
     this.#observers.push(observe);
   }
 
-  /** Options for connections to cards: they report every exchange to the listeners, and with --trace every finding. */
+  /**
+   * Options for connections to cards: they report every exchange to the listeners, and with --trace every finding.
+   * Without a listener, exchanges are not explained, and nothing is spent on them.
+   */
   get cardOptions(): CardOptions {
+    return {
+      wrap: (transmit, reader) => this.#observed(transmit, reader),
+      ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
+    };
+  }
+
+  #observed(transmit: Transmit, reader: string): Transmit {
+    const observed = this.#observers.reduce((inner, observe) => observe(inner), transmit);
+    if (this.#sinks.length === 0) return observed;
     const sink: TraceSink = (event) => {
       for (const one of this.#sinks) one(event);
     };
-    return {
-      wrap: (transmit, reader) =>
-        traceTransmit(
-          this.#observers.reduce((inner, observe) => observe(inner), transmit),
-          sink,
-          reader,
-        ),
-      ...(this.options.trace && { findings: findingsTo(this.remark, this.options.json ?? false) }),
-    };
+    return traceTransmit(observed, sink, reader);
   }
 
   /** Closes `resource` when the command ends; the last one is closed first. */

@@ -4,18 +4,23 @@ import { Deadline, untilAborted } from "../async/index.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
+import { addCompletion, addMan } from "./commands/completion.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDerive } from "./commands/derive.ts";
+import { addHash } from "./commands/hash.ts";
 import { addImport } from "./commands/import.ts";
 import { addKey } from "./commands/key.ts";
 import { addObject } from "./commands/object.ts";
+import { addMechanisms } from "./commands/mechanisms.ts";
 import { addObjects } from "./commands/objects.ts";
 import { addPin } from "./commands/pin.ts";
 import { addPuk } from "./commands/puk.ts";
+import { addRandom } from "./commands/random.ts";
 import { addRead } from "./commands/read.ts";
 import { addReaders } from "./commands/readers.ts";
+import { addSelfTest } from "./commands/self-test.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSign } from "./commands/sign.ts";
 import { addSo } from "./commands/so.ts";
@@ -23,6 +28,7 @@ import { addToken } from "./commands/token.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addVirtual } from "./commands/virtual.ts";
+import { addWait } from "./commands/wait.ts";
 import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts";
 import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
 import { nearestTo } from "./output/nearest.ts";
@@ -65,6 +71,11 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   derive: addDerive,
   import: addImport,
   delete: addDelete,
+  random: addRandom,
+  hash: addHash,
+  mechanisms: addMechanisms,
+  wait: addWait,
+  "self-test": addSelfTest,
   key: addKey,
   certificate: addCertificate,
   object: addObject,
@@ -76,7 +87,12 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   apdu: addApdu,
   serve: addServe,
   virtual: addVirtual,
+  completion: addCompletion,
+  man: addMan,
 };
+
+/** Commands that show others, which are all made then. */
+const OF_ALL: readonly string[] = ["help", "completion", "man"];
 
 /**
  * The program with its commands.
@@ -111,7 +127,7 @@ export function createProgram(environment: Environment, args: readonly string[] 
     );
   addGlobalOptions(program);
   const named = Object.keys(COMMANDS).filter((name) => args.includes(name));
-  const wanted = named.length > 0 && !args.includes("help") ? named : Object.keys(COMMANDS);
+  const wanted = named.length > 0 && !OF_ALL.some((name) => args.includes(name)) ? named : Object.keys(COMMANDS);
   for (const name of wanted) COMMANDS[name]?.(program, environment);
   refuseUnknownCommands(program);
   return program;

@@ -23,3 +23,4 @@ export { Pcscd, type PcscdOptions } from "./pcscd/client.ts";
 export { type ExchangeConcealer, record } from "./recording/record.ts";
 export type { WaitLimits } from "./waiting.ts";
 export { replay } from "./recording/replay.ts";
+export { parseRecording, type Recording } from "./recording/format.ts";

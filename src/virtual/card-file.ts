@@ -55,11 +55,22 @@ export async function saveCard(card: SavableCard, file: string): Promise<void> {
 /**
  * Loads the card that {@link saveCard} wrote. Every lasting change (a spent PIN try too) is saved before the card
  * answers the command that made it; if it cannot be saved, the card answers 6581, memory failure.
+ * @param onUnsaved Gets the file system's error then.
  * @throws {DataError} if the file is not a card, not a regular file, or longer than 4 MiB; the file system's errors.
  */
-export async function loadCard(file: string): Promise<SavableCard> {
+export async function loadCard(
+  file: string,
+  onUnsaved: (error: unknown) => void = () => undefined,
+): Promise<SavableCard> {
   const text = fromUtf8(await readRegularFile(file, MAX_FILE, "virtual card"));
-  const keep = (image: string): Promise<void> => writeAtomically(file, image);
+  const keep = async (image: string): Promise<void> => {
+    try {
+      await writeAtomically(file, image);
+    } catch (error) {
+      onUnsaved(error);
+      throw error;
+    }
+  };
   switch (JsonFields.parse(text, "virtual card").oneOf("format", [pivCard.FORMAT, fileCard.FORMAT, hsm.FORMAT])) {
     case pivCard.FORMAT:
       return new VirtualPivCard(pivCard.decodeImage(text), keep);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { linkSync, readFileSync, symlinkSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { CardFolder, PIN } from "./card.ts";
 import { cryptoki, jsonError } from "./program.ts";
 
@@ -87,4 +87,18 @@ describe("a file that the command works with is not written over", () => {
     expect(readFileSync(record, "utf8")).toMatch(/cryptoki sign/u);
     expect((await cryptoki(["--virtual", "apdu", "send", "00A40000", "--record", "/dev/null"])).code).toBe(0);
   });
+});
+
+test("a card's file that cannot be written is named, and the card refuses the change", async () => {
+  using folder = await CardFolder.create({ keys: { "9a": "p-256", "9c": null, "9d": null, "9e": null } });
+  // A name so long that the temporary file beside it cannot be made.
+  const name = folder.file("x".repeat(240));
+  renameSync(folder.card, name);
+  const refused = await cryptoki(["--virtual", name, "sign", "--id", "01"], {
+    env: { CRYPTOKI_PIN: "000000" },
+    stdin: "a",
+  });
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain(`warning: the card cannot keep a change: cannot write ${name}: ENAMETOOLONG`);
+  expect((await cryptoki(["--virtual", name, "tokens"])).code).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -403,3 +403,19 @@ test("a URI as the argument says which tokens are served, as --token does", asyn
     expect(stderr).not.toContain("1234");
   }
 });
+
+const isRoot = process.getuid?.() === 0;
+
+(isRoot ? test : test.skip)(
+  "a socket in a folder of another user: its owner is named, and no folder is made",
+  async () => {
+    using folder = new CardFolder();
+    const other = folder.file("other");
+    mkdirSync(other);
+    chownSync(other, 12_345, 12_345);
+    const refused = await cryptoki(["--virtual", "serve", "-f", "--socket", `${other}/made/socket`]);
+    expect(refused.stderr).toContain(`${other} belongs to the user with the number 12345`);
+    expect(refused.code).toBe(3);
+    expect(readdirSync(other)).toEqual([]);
+  },
+);

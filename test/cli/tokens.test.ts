@@ -92,6 +92,7 @@ describe("objects", () => {
         label: "Certificate for Digital Signature",
         key: "P-256",
         about: expect.stringContaining("CN=Test Cardholder"),
+        notAfter: expect.stringMatching(/^20\d\d-.*Z$/u),
         token: expect.stringMatching(/^PIV/u),
         uri: expect.stringMatching(/object=Certificate%20for%20Digital%20Signature;id=%02;type=cert$/u),
       },

@@ -92,7 +92,7 @@ describe("a card with two PINs", () => {
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(jsonError(refused)).toMatchObject({ message: expect.stringContaining("there is one PIN, but 2 tokens") });
     expect(await triesLeft()).toEqual([3, 3]);
-    expect((await onCard(["objects", "--login", uriOf(PIN_TOKEN)], PIN)).stdout).toContain("Private note");
+    expect((await onCard(["objects", "--login", "--all", uriOf(PIN_TOKEN)], PIN)).stdout).toContain("Private note");
   });
 
   test("certificates of one identifier are told apart by their labels", async () => {

@@ -39,6 +39,30 @@ const TABLES: Readonly<Record<ClassByte["kind"], readonly Instruction[]>> = {
   reserved: [],
 };
 
+/** A command by its name, with the class byte that its standard uses. */
+export interface NamedCommand {
+  readonly name: string;
+  readonly cla: number;
+  readonly ins: number;
+  readonly standard: string;
+}
+
+/** The class byte of each kind, without chaining, secure messaging or a logical channel. */
+const CLASSES: Readonly<Record<ClassByte["kind"], number>> = {
+  interindustry: 0x00,
+  proprietary: 0x80,
+  reader: 0xff,
+  reserved: 0x00,
+};
+
+/** Every command that {@link explainCommand} knows, in the order of its tables; some names stand for several. */
+export function namedCommands(): NamedCommand[] {
+  const kinds = Object.keys(TABLES) as ClassByte["kind"][];
+  return kinds.flatMap((kind) =>
+    TABLES[kind].map(({ name, ins, standard }) => ({ name, cla: CLASSES[kind], ins, standard })),
+  );
+}
+
 /**
  * Explains a command APDU. The selected application is unknown here: instructions of PIV and Yubico are explained as
  * theirs. Accepts any bytes, also malformed commands.

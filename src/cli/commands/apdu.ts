@@ -1,9 +1,16 @@
 import type { Command } from "commander";
 import {
+  type CommandApdu,
+  CONCEALED,
   Concealer,
+  decodeCommand,
+  encodeCommand,
   explainCommand,
   explainResponse,
   explainStatus,
+  type LengthForm,
+  type NamedCommand,
+  namedCommands,
   parseAtr,
   parseHistoricalBytes,
   type StatusExplanation,
@@ -12,9 +19,11 @@ import {
 import { DataError, toHex } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { hexArgument, LIMIT, readInput } from "../input/files.ts";
-import { examples } from "../input/options.ts";
+import { examples, refuseCardOptions } from "../input/options.ts";
 import { chooseReader } from "../input/token.ts";
-import { UsageError } from "../output/failures.ts";
+import { parseRecording } from "../../pcsc/index.ts";
+import { FileError, UsageError } from "../output/failures.ts";
+import { nearestTo } from "../output/nearest.ts";
 import type { Environment, Printer } from "../output/printer.ts";
 
 /** A status word and its meaning, green for success. */
@@ -37,7 +46,8 @@ function addApduExplain(apdu: Command, environment: Environment): void {
     .description(
       "Explain a command APDU, a card's answer, a status word (two bytes) or " +
         "an answer to reset. Without arguments, each line of standard input is explained; a line that " +
-        "begins with < is the answer to the command before it. No card is needed.",
+        "begins with < is the answer to the command before it. A recording, made with --record, is explained exchange by " +
+        "exchange. No card is needed.",
     )
     .argument("[hex...]", "the bytes, in hexadecimal, with or without blanks and colons")
     .option("--answer <hex>", "the card's answer to the command")
@@ -48,20 +58,70 @@ function addApduExplain(apdu: Command, environment: Environment): void {
         ["cryptoki apdu explain 63C2", "a status word"],
         ["cryptoki apdu explain 00CB3FFF035C017E00 --answer 6A82", "a command and its answer"],
         ["grep -E '^[<>]' apdus.log | cryptoki apdu explain", "a log, line by line"],
+        ["cryptoki apdu explain '> 00CB3FFF035C017E00' '< 6A82'", "two lines of a log"],
+        ["cryptoki apdu explain < recording.jsonl", "what --record wrote"],
       ),
     );
   action<ExplainOptions, [readonly string[]]>(command, environment, async (context, { answer }, words) => {
-    if (words.length > 0) {
+    refuseCardOptions(context.options);
+    const [first = "", second = ""] = words;
+    if (words.length === 0) {
+      const text = Buffer.from(await readInput(undefined, context.environment, LIMIT.TEXT)).toString("utf8");
+      if (text.startsWith("{")) explainRecording(context, text);
+      else explainLines(context, text.split("\n"));
+    } else if (words.some((word) => /[<>\n]/u.test(word))) {
+      explainLines(context, words.join("\n").split("\n"));
+    } else if (words.length === 2 && answer === undefined && isWhole(first) && second.length >= 4) {
+      explain(context, hexArgument(first, "the APDU"), hexArgument(second, "the answer"));
+    } else {
       const bytes = hexArgument(words.join(""), "the APDU");
       explain(context, bytes, answer === undefined ? undefined : hexArgument(answer, "--answer"));
-    } else await explainLines(context);
+    }
   });
 }
 
-async function explainLines(context: CommandContext): Promise<void> {
-  const lines = Buffer.from(await readInput(undefined, context.environment, LIMIT.TEXT))
-    .toString("utf8")
-    .split("\n");
+/** Whether a word is a whole command: the next one is its answer then. */
+function isWhole(word: string): boolean {
+  try {
+    decodeCommand(hexArgument(word, "the APDU"));
+    return true;
+  } catch (error) {
+    if (error instanceof DataError || error instanceof UsageError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Explains the exchanges of a recording. Of a command with concealed bytes only the header is explained, of an answer
+ * with such bytes only the status word.
+ */
+function explainRecording(context: CommandContext, text: string): void {
+  for (const line of readRecording(text).lines) {
+    if (line.kind !== "transmit") continue;
+    const { command, outcome } = line;
+    const header = command.includes(CONCEALED) ? command.slice(0, 8) : command;
+    const bytes = hexArgument(header, `line ${line.line}`);
+    explain(context, bytes);
+    if ("error" in outcome) continue;
+    const { answer } = outcome;
+    explainAnswer(
+      context,
+      bytes,
+      hexArgument(answer.includes(CONCEALED) ? answer.slice(-4) : answer, `line ${line.line}`),
+    );
+  }
+}
+
+function readRecording(text: string): ReturnType<typeof parseRecording> {
+  try {
+    return parseRecording(text);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new FileError(cause.message, { cause });
+  }
+}
+
+function explainLines(context: CommandContext, lines: readonly string[]): void {
   let command: Uint8Array | undefined;
   for (const [index, line] of lines.entries()) {
     const [, mark = "", digits = ""] = /^\s*(<-?|->|>|)\s*(.*?)\s*$/u.exec(line) ?? [];
@@ -233,6 +293,112 @@ function show({ print }: CommandContext, command: Uint8Array, shown: string, ans
   for (const detail of details) print.line(`  ${detail}`);
 }
 
+interface BuildOptions {
+  readonly cla?: string;
+  readonly p1?: string;
+  readonly p2?: string;
+  readonly data?: string;
+  readonly le?: number;
+  readonly extended?: true;
+}
+
+function addApduBuild(apdu: Command, environment: Environment): void {
+  const command = apdu
+    .command("build")
+    .summary("make an APDU of a command's name and fields")
+    .description(
+      "Make a command APDU: name the command as explain does, and give its fields; print it in hexadecimal. Without a name, list the " +
+        "commands. No card is needed.",
+    )
+    .argument("[name]", 'such as "GET DATA", in any case, with spaces or hyphens')
+    .option("--p1 <hex>", "first parameter byte; default: 00")
+    .option("--p2 <hex>", "second parameter byte; default: 00")
+    .option("--data <hex>", "the data")
+    .option("--le <number>", "bytes of the answer, as a number; 256, or 65536 with --extended, is the most", readLength)
+    .option("--cla <hex>", "class byte; default: that of the command's standard")
+    .option("--extended", "write the lengths in the extended form")
+    .addHelpText(
+      "after",
+      examples(
+        ["cryptoki apdu build select --p1 04 --data A000000308 --le 256", "select PIV"],
+        ["cryptoki apdu build get-data --p1 3F --p2 FF --data 5C035FC105 --le 256", "read the certificate of 9A"],
+        ["cryptoki apdu send $(cryptoki apdu build verify --p2 80)", "build a command and send it"],
+        ["cryptoki apdu build", "list the commands"],
+      ),
+    );
+  action<BuildOptions, [string | undefined]>(command, environment, (context, options, name) => {
+    build(context, options, name);
+    return Promise.resolve();
+  });
+}
+
+function build(context: CommandContext, options: BuildOptions, name: string | undefined): void {
+  const { print } = context;
+  refuseCardOptions(context.options);
+  const known = namedCommands();
+  if (name === undefined) {
+    if (print.json) print.document(known);
+    else
+      print.table(
+        ["NAME", "INS", "STANDARD"],
+        known.map(({ name: one, ins, standard }) => [one, byteText(ins), standard]),
+      );
+    return;
+  }
+  const { ins, cla } = commandNamed(name, known);
+  const apdu = buildCommand(
+    {
+      cla: options.cla === undefined ? cla : oneByte(options.cla, "--cla"),
+      ins,
+      p1: oneByte(options.p1 ?? "00", "--p1"),
+      p2: oneByte(options.p2 ?? "00", "--p2"),
+      ...(options.data !== undefined && { data: hexArgument(options.data, "--data") }),
+      ...(options.le !== undefined && { ne: options.le }),
+    },
+    options.extended ? "extended" : "short",
+  );
+  if (print.json) print.document({ command: toHex(apdu), ...explainCommand(apdu) });
+  else print.line(toHex(apdu).toUpperCase());
+}
+
+const byteText = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, "0");
+
+function readLength(text: string): number {
+  const length = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
+  if (length < 1 || length > 65_536) throw new UsageError("--le is a number of bytes, 1 to 65536");
+  return length;
+}
+
+function oneByte(text: string, option: string): number {
+  const bytes = hexArgument(text, option);
+  const [byte] = bytes;
+  if (byte === undefined || bytes.length > 1) throw new UsageError(`${option} is one byte, two hexadecimal digits`);
+  return byte;
+}
+
+/** @throws {UsageError} for a name that explain does not know. */
+function commandNamed(name: string, known: readonly NamedCommand[]): NamedCommand {
+  const wanted = name.toUpperCase().replaceAll("-", " ");
+  const found = known.find((one) => one.name.toUpperCase().replaceAll("-", " ") === wanted);
+  if (found) return found;
+  const nearest = nearestTo(
+    wanted.toLowerCase(),
+    known.map((one) => one.name.toLowerCase()),
+  );
+  const candidates = [...new Set(nearest)].map((one) => one.toUpperCase());
+  if (candidates.length > 0) throw new UsageError(`there is no command ${wanted}; did you mean`, { candidates });
+  throw new UsageError(`there is no command ${wanted}; list them with: cryptoki apdu build`);
+}
+
+function buildCommand(command: CommandApdu, form: LengthForm): Uint8Array {
+  try {
+    return encodeCommand(command, form);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new UsageError(cause.message, { cause });
+  }
+}
+
 export function addApdu(program: Command, environment: Environment): void {
   const apdu = program
     .command("apdu")
@@ -240,4 +406,5 @@ export function addApdu(program: Command, environment: Environment): void {
     .description("Commands of ISO/IEC 7816-4, as bytes.");
   addApduSend(apdu, environment);
   addApduExplain(apdu, environment);
+  addApduBuild(apdu, environment);
 }

@@ -66,7 +66,7 @@ export function addDecrypt(program: Command, environment: Environment): void {
       const plaintext = await session.decrypt(key, mechanism, ciphertext);
       try {
         if (!context.print.json)
-          await deliver(plaintext, options.encoding ?? "binary", options.output, context, FOR.USER);
+          await deliver(plaintext, options.encoding, options.output, context, { mode: FOR.USER, mayBeText: true });
         else if (options.output === undefined) context.print.document({ plaintext: encode(plaintext, "base64") });
         else {
           await writeWhole(options.output, plaintext, { mode: FOR.USER, signal: context.signal });

@@ -54,7 +54,7 @@ export function addDerive(program: Command, environment: Environment): void {
     }
     const secret = await session.derive(key, agreementMechanism(peer.point));
     try {
-      if (!context.print.json) await deliver(secret, options.encoding, options.output, context, FOR.USER);
+      if (!context.print.json) await deliver(secret, options.encoding, options.output, context, { mode: FOR.USER });
       else if (options.output === undefined) context.print.document({ secret: encode(secret, "base64") });
       else {
         await writeWhole(options.output, secret, { mode: FOR.USER, signal: context.signal });

@@ -19,6 +19,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { logInForChanges } from "../input/certificate-writing.ts";
 import type { Environment } from "../output/printer.ts";
+import { Progress } from "../output/progress.ts";
 import { asAllowed, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
 
 interface GenerateOptions extends KeyPlaceOptions, OfficerOptions, ConfirmationOptions {
@@ -72,12 +73,15 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
     await logInForChanges(session, options);
     const { label } = options;
     const made = newKeyTemplates(type, id, { policy, ...(label !== undefined && { label }), ...(usage && { usage }) });
+    const progress = new Progress(context.environment, print.json, (seconds) => `the card makes the key: ${seconds} s`);
     const pair = await asAllowed(
       options,
       session.cryptoki.C_GenerateKeyPair(session.handle, made.mechanism, made.publicTemplate, made.privateTemplate, {
         signal: context.signal,
       }),
-    );
+    ).finally(() => {
+      progress.end();
+    });
     const entry = await session.describe(pair.publicKey);
     const spki = encodePublicKey(await session.publicKey(entry));
     const text = encodePem("PUBLIC KEY", spki);

@@ -1,11 +1,11 @@
 import { type Command, Option } from "commander";
 import { toHex } from "../../bytes/index.ts";
-import { formatUri, objectUri } from "../../cryptoki/index.ts";
+import { CKO, formatUri, objectUri } from "../../cryptoki/index.ts";
 import { action } from "../context.ts";
-import { type Environment, type Printer, visible } from "../output/printer.ts";
+import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
 import { NotFoundError, UnreadableObjectError } from "../output/failures.ts";
 import { examples } from "../input/options.ts";
-import { describeObject, type ObjectDetails, TYPE_WORDS } from "../output/descriptions.ts";
+import { dayOf, describeObject, type ObjectDetails, TYPE_WORDS } from "../output/descriptions.ts";
 import { findSelected, OBJECT_TYPES, readSelection, type SelectionOptions } from "../input/selection.ts";
 import { isPinGiven, type ObjectEntry, TokenSession } from "../session.ts";
 import { fittingTokens, onlyToken, type Token } from "../input/token.ts";
@@ -13,6 +13,7 @@ import { fittingTokens, onlyToken, type Token } from "../input/token.ts";
 interface ObjectsOptions extends SelectionOptions {
   readonly login?: true;
   readonly uris?: true;
+  readonly all?: true;
 }
 
 export function addObjects(program: Command, environment: Environment): void {
@@ -20,11 +21,12 @@ export function addObjects(program: Command, environment: Environment): void {
     .command("objects")
     .summary("list the keys, certificates and data on the cards")
     .description(
-      "List the objects on the tokens: certificates and public keys; with --login private keys too. Data objects of PIV " +
-        "cards are listed only with --type data.",
+      "List the keys and certificates on the tokens, and when the certificates expire; with --login private keys too; with --all data " +
+        "objects and all else.",
     )
     .argument("[uri]", "a PKCS #11 URI: list only objects that it matches")
     .option("--login", "give the PIN first, and list private objects too")
+    .option("--all", "list data objects and all else, too, also those of a PIV card")
     .addOption(new Option("--type <type>", "only objects of this type").choices(OBJECT_TYPES))
     .option("--id <hex>", "only objects with this CKA_ID")
     .option("--label <text>", "only objects with this CKA_LABEL")
@@ -34,6 +36,7 @@ export function addObjects(program: Command, environment: Environment): void {
       examples(
         ["cryptoki objects", "certificates and public keys"],
         ["cryptoki objects --login", "private keys too"],
+        ["cryptoki objects --all", "data objects too"],
         ["cryptoki objects --type cert --json", "for a program: certificates only"],
         ["cryptoki --virtual objects --login --pin-source env:PIN", "on a virtual card"],
       ),
@@ -51,7 +54,7 @@ export function addObjects(program: Command, environment: Environment): void {
       const session = await TokenSession.open(context, token, uri);
       if (options.login) await session.login();
       const objects: DetailedObject[] = [];
-      for (const object of await findSelected(session, selection)) {
+      for (const object of await listedObjects(session, selection, options)) {
         objects.push({ ...object, details: await describeObject(session, object) });
       }
       listed.push({ token, objects });
@@ -68,6 +71,25 @@ export function addObjects(program: Command, environment: Environment): void {
     if (listed.every(({ objects }) => objects.length === 0)) throw new NotFoundError("no object on the token matches");
   });
 }
+
+/**
+ * The objects to list. Without --all, and unless they are named, only keys and certificates. A PIV card is asked for each
+ * of its data objects, so they are looked for only if they are wanted.
+ */
+async function listedObjects(
+  session: TokenSession,
+  selection: ReturnType<typeof readSelection>,
+  { all }: ObjectsOptions,
+): Promise<ObjectEntry[]> {
+  const found = await findSelected(session, selection);
+  if (selection.id ?? selection.label ?? selection.type) return found;
+  if (!all) return found.filter((object) => KEYS_AND_CERTIFICATES.includes(object.class));
+  const known = new Set(found.map(({ handle }) => handle));
+  const data = await findSelected(session, { type: "data" });
+  return [...found, ...data.filter(({ handle }) => !known.has(handle))];
+}
+
+const KEYS_AND_CERTIFICATES: readonly number[] = [CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY];
 
 interface DetailedObject extends ObjectEntry {
   readonly details: ObjectDetails;
@@ -91,11 +113,29 @@ function tell(print: Printer, token: Token, objects: readonly DetailedObject[], 
   if (further) print.line();
   print.line(`${colours.bold(visible(token.label))}  ${colours.dim(visible(token.slotDescription))}`);
   print.table(
-    ["ID", "TYPE", "KEY", "LABEL", uris ? "URI" : "ABOUT"],
+    ["ID", "TYPE", "KEY", "LABEL", "EXPIRES", uris ? "URI" : "ABOUT"],
     objects.map((object) => {
-      const { key = "", about = "" } = object.details;
+      const { key = "", about = "", notAfter = "" } = object.details;
       const last = uris ? formatUri(objectUri(token, object)) : about;
-      return [toHex(object.id), TYPE_WORDS.get(object.class) ?? "other", key, object.label, last];
+      return [
+        toHex(object.id),
+        TYPE_WORDS.get(object.class) ?? "other",
+        key,
+        object.label,
+        expiry(print, notAfter),
+        last,
+      ];
     }),
   );
 }
+
+/** A day, red once it is over, yellow in the month before. */
+function expiry({ colours }: Printer, notAfter: string): Cell {
+  const day = dayOf(notAfter);
+  const left = Date.parse(notAfter) - Date.now();
+  if (left < 0) return { styled: colours.red(visible(day)) };
+  return left < MONTH ? { styled: colours.yellow(visible(day)) } : day;
+}
+
+/** Milliseconds. */
+const MONTH = 30 * 86_400_000;

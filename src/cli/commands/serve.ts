@@ -298,6 +298,15 @@ const shellWord = (text: string): string => (/^[\w%./:=-]*$/u.test(text) ? text 
 /** An absolute path: p11-kit starts the command in any folder. */
 const absoluteCard = (card: string): string => (isNewCard(card) ? card : path.resolve(card));
 
+/** With --socket a server runs already, and takes its own options. @throws {UsageError} if there is one here. */
+function refuseIdle([idle]: readonly string[]): void {
+  if (idle === undefined) return;
+  const option = idle.replace(/=.*/u, "");
+  throw new UsageError(
+    `${option} says how a server is started; with --socket, programs use one that runs: give ${option} to that server`,
+  );
+}
+
 /**
  * p11-kit's module file (pkcs11.conf(5)): the address of the running server, or the command that p11-kit starts for
  * each program.
@@ -325,6 +334,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   ];
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? "cryptoki"];
   const words = [...program, ...cards, ...filters, "serve", "--stdio", ...more];
+  if (socket !== undefined) refuseIdle([...cards, ...filters, ...more]);
   const remote = socket === undefined ? `|${words.map(shellWord).join(" ")}` : `unix:path=${path.resolve(socket)}`;
   if (/[\r\n\0]/u.test(remote)) {
     throw new UsageError(

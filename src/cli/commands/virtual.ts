@@ -193,6 +193,14 @@ function parsePort(text: string): number {
   return port;
 }
 
+/** A saved card is as it was made. @throws {UsageError} for an option that describes a new one. */
+function refuseTraits(options: object): void {
+  const given = Object.keys(options).find((name) => !["host", "port", "file"].includes(name));
+  if (given === undefined) return;
+  const option = `--${given.replace(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new UsageError(`--file names a saved card, which is as it was made; leave out ${option}`);
+}
+
 async function serve<Options extends ServeOptions>(
   context: CommandContext,
   options: Options,
@@ -201,7 +209,13 @@ async function serve<Options extends ServeOptions>(
   const { plugIntoVpcd } = await import("../../virtual/index.ts");
   const { print, signal } = context;
   const { host, port, file } = options;
-  const card = file === undefined ? await newCard.make(options) : await openVirtualCard(file);
+  if (file !== undefined) refuseTraits(options);
+  const card =
+    file === undefined
+      ? await newCard.make(options)
+      : await openVirtualCard(file, (message) => {
+          context.warn(message);
+        });
   const watched = new WatchedCard(card);
   const plugged: PluggedCard = context.owns(await plugIntoVpcd(watched, { host, port, signal }));
   if (print.json) print.documentLine({ event: "plugged", host, port, file: file ?? null });

@@ -23,13 +23,16 @@ export const isNewCard = (name: string): boolean => name === "piv" || name === "
  * The card that --virtual names. "piv": a new one with new keys, PIN 123456 and PUK 12345678; "pkcs15": likewise, with
  * a signature PIN too, 654321 with PUK 87654321; anything else: the file of a saved card, which is updated when the
  * card changes.
+ * @param warn Says that the file cannot be written; the card refuses the change.
  */
-export async function openVirtualCard(name: string): Promise<VirtualCard> {
+export async function openVirtualCard(name: string, warn: (message: string) => void): Promise<VirtualCard> {
   const virtual = await import("../../virtual/index.ts");
   if (name === "piv") return virtual.VirtualPivCard.create();
   if (name === "pkcs15") return virtual.VirtualPkcs15Card.create();
   try {
-    return await virtual.loadCard(name);
+    return await virtual.loadCard(name, (error) => {
+      warn(`the card cannot keep a change: ${writeFailure(name, error).message}`);
+    });
   } catch (cause) {
     if (cause instanceof DataError) {
       const message = `${name} holds no virtual card; write --virtual=piv if this argument does not belong to --virtual`;
@@ -46,10 +49,14 @@ export async function openVirtualCard(name: string): Promise<VirtualCard> {
 const VIRTUAL_READER = "Virtual Reader";
 
 /** Opens the card readers that the options name. */
-export async function openPcsc(options: GlobalOptions, { env }: Environment): Promise<Pcsc> {
+export async function openPcsc(
+  options: GlobalOptions,
+  { env }: Environment,
+  warn: (message: string) => void,
+): Promise<Pcsc> {
   const { virtual, transport } = options;
   const patience = 1000 * (options.patience ?? DEFAULT_PATIENCE);
-  if (virtual !== undefined) return withCard(await openVirtualCard(virtual === true ? DEFAULT_CARD : virtual));
+  if (virtual !== undefined) return withCard(await openVirtualCard(virtual === true ? DEFAULT_CARD : virtual, warn));
   if (transport === "pcscd") {
     const socket = env["PCSCLITE_CSOCK_NAME"];
     return new Pcscd({ patience, ...(socket && { socket }) });

@@ -24,7 +24,6 @@ export function warnOfKnownKey(context: CommandContext, typed: Uint8Array): void
 }
 
 /** A warning on standard error, as JSON with --json. */
-export function warn({ remark, options }: CommandContext, message: string): void {
-  if (options.json) remark.documentLine({ warning: { message } });
-  else remark.line(`${remark.colours.yellow("warning:")} ${message}`);
+export function warn(context: CommandContext, message: string): void {
+  context.warn(message);
 }

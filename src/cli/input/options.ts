@@ -43,7 +43,10 @@ export function addGlobalOptions(program: Command): void {
       ).conflicts("virtual"),
     )
     .addOption(
-      new Option("--transport <way>", "how to reach the card readers").choices(["pcscd", "addon"]).default("pcscd"),
+      new Option("--transport <way>", "how to reach the card readers")
+        .choices(["pcscd", "addon"])
+        .default("pcscd")
+        .conflicts(["server", "virtual"]),
     )
     .addOption(
       new Option("--pin-source <source>", "take the PIN from file:PATH, env:NAME, fd:NUMBER, or - (standard input)"),
@@ -112,4 +115,25 @@ export function completeVirtual(args: readonly string[], commands: readonly stri
 export function examples(...lines: readonly (readonly [command: string, meaning: string])[]): string {
   const body = lines.map(([command, meaning]) => `  # ${meaning}\n  $ ${command}`);
   return `\nExamples:\n${body.join("\n")}\n`;
+}
+
+/** Options of cards, tokens and readers, by their names in {@link GlobalOptions}. */
+const OF_CARDS = {
+  virtual: "--virtual",
+  reader: "--reader",
+  token: "--token",
+  server: "--server",
+  pinSource: "--pin-source",
+  patience: "--patience",
+  verifyResults: "--verify-results",
+  trace: "--trace",
+  record: "--record",
+} as const satisfies Partial<Record<keyof GlobalOptions, string>>;
+
+/** For a command that uses no card. @throws {UsageError} for an option that would have no effect. */
+export function refuseCardOptions(options: GlobalOptions): void {
+  for (const [name, option] of Object.entries(OF_CARDS)) {
+    if (options[name as keyof typeof OF_CARDS] === undefined) continue;
+    throw new UsageError(`${option} has no effect on this command, which uses no card; leave it out`);
+  }
 }

@@ -102,6 +102,8 @@ export interface ObjectDetails {
   readonly key?: string;
   /** A certificate's subject; what a key may be used for. */
   readonly about?: string;
+  /** The end of a certificate's validity, as {@link CertificateSummary} has it. */
+  readonly notAfter?: string;
   /** Whether a private key needs the PIN for each use. */
   readonly alwaysAuthenticate?: boolean;
   /** Why the object, which is on the card, cannot be read. */
@@ -133,7 +135,8 @@ export async function describeObject(session: TokenSession, object: ObjectEntry)
 
 function certificateDetails(der: Uint8Array): ObjectDetails {
   const certificate = parseCertificate(der);
-  return { key: publicKeyName(certificate.subjectPublicKeyInfo), about: subjectOf(certificate) };
+  const { notAfter } = validity(certificate);
+  return { key: publicKeyName(certificate.subjectPublicKeyInfo), about: subjectOf(certificate), notAfter };
 }
 
 /** The name of a key's algorithm, whether or not this driver supports it; undefined if the token does not give it. */

@@ -18,10 +18,38 @@ export function defaultSocketFolder(env: Readonly<Record<string, string | undefi
 }
 
 /**
+ * Refuses a folder that would have to be made in a folder of another user. Folders for all users, such as /tmp, are sticky.
+ * @throws {P11KitError} with the folder and its owner; nothing is made then.
+ */
+async function requireOwnParent(folder: string): Promise<void> {
+  let existing = folder;
+  let stats = await statsOf(existing);
+  while (!stats && path.dirname(existing) !== existing) {
+    existing = path.dirname(existing);
+    stats = await statsOf(existing);
+  }
+  if (!stats || existing === folder || stats.uid === os.userInfo().uid || (stats.mode & STICKY) !== 0) return;
+  throw new P11KitError(
+    `${existing} belongs to the user with the number ${stats.uid}; a socket needs a folder of your own, and none was made`,
+  );
+}
+
+const STICKY = 0o1000;
+
+async function statsOf(file: string): Promise<{ readonly uid: number; readonly mode: number } | undefined> {
+  try {
+    return await lstat(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Makes the folder for a socket, for this user alone.
  * @throws {P11KitError} if it exists, and another user could put another socket into it.
  */
 async function makePrivateFolder(folder: string): Promise<void> {
+  await requireOwnParent(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = await lstat(folder);
   if (uid !== os.userInfo().uid || (mode & 0o022) !== 0) {
