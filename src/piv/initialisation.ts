@@ -18,7 +18,7 @@ export const FACTORY = {
 } as const;
 
 /** The values of C_SetVariable that an initialisation takes. What is left out stays as the factory sets it. */
-export const VARIABLE = {
+const VARIABLE = {
   /** The user's PIN afterwards. */
   PIN: "pin",
   /** The PUK afterwards. */
