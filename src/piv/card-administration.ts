@@ -330,12 +330,15 @@ export async function requireYubico(send: PivExchange): Promise<void> {
   if (sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
 }
 
-/** Blocks PIN and PUK, and resets the PIV application: the management key, PIN and PUK are the factory's, and the rest is gone. */
+/**
+ * Blocks PUK and PIN, and resets the PIV application: the management key, PIN and PUK are the factory's, and the rest is gone. The PIN stays
+ * right until the PUK is blocked, so that its user may begin again.
+ */
 export async function eraseApplication(send: PivExchange): Promise<void> {
-  await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
   await block("RESET RETRY COUNTER", () =>
     send(resetRetryCounter(PIN_REFERENCE.APPLICATION, padPins(randomDigits(), randomDigits()))),
   );
+  await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
   const { sw } = await send(reset());
   if (sw !== SW.OK) throw new StatusError("RESET", sw);
 }

@@ -3,12 +3,12 @@ import type { CallOptions } from "../async/index.ts";
 import { utf8, wipe } from "../bytes/index.ts";
 import { PinError } from "../card/index.ts";
 import { eraseApplication, requireYubico, setKey } from "./card-administration.ts";
-import { PIN_REFERENCE, PUK_REFERENCE } from "./data-objects.ts";
+import { PIN_REFERENCE, type PinReference, PUK_REFERENCE } from "./data-objects.ts";
 import { KEY_SLOTS } from "./keys.ts";
 import { authenticate, MANAGEMENT_KEY, newKeyAlgorithm, readManagementKey } from "./management-key.ts";
 import { changePin, checkPin, type PinChange, verifyPin } from "./pin.ts";
 import type { PivExchange, PivSession } from "./session.ts";
-import { getMetadata, readIsDefault } from "./yubico.ts";
+import { getMetadata, readIsDefault, readTries } from "./yubico.ts";
 
 /** What the factory sets, and a reset: PIN, PUK, and the well-known management key. */
 export const FACTORY = {
@@ -18,7 +18,7 @@ export const FACTORY = {
 } as const;
 
 /** The values of C_SetVariable that an initialisation takes. What is left out stays as the factory sets it. */
-export const VARIABLE = {
+const VARIABLE = {
   /** The user's PIN afterwards. */
   PIN: "pin",
   /** The PUK afterwards. */
@@ -78,7 +78,7 @@ export class Initialisation {
       try {
         const pins = newPins(variables);
         const kept = pins.pin ?? changePin(PIN_REFERENCE.APPLICATION, FACTORY.PIN, pin);
-        await verifyPin(send, reference, pin);
+        await verifyUnlessBegun(send, reference, pin);
         await renew(send, { key, puk: pins.puk, pin: kept });
       } finally {
         if (key) wipe(key);
@@ -118,11 +118,30 @@ async function authenticateUnlessNew(send: PivExchange, key: Uint8Array): Promis
   }
 }
 
-/** Whether the card is as the factory made it: its secrets, and no key. One that does not tell is not. */
-async function isNew(send: PivExchange): Promise<boolean> {
-  for (const reference of [MANAGEMENT_KEY, PUK_REFERENCE, PIN_REFERENCE.APPLICATION]) {
-    if (!(await isFactory(send, reference))) return false;
+/**
+ * VERIFY. A reset that was interrupted goes on without it: PIN and PUK are both blocked then, or the PIN is the factory's and there is no key.
+ */
+async function verifyUnlessBegun(send: PivExchange, reference: PinReference, pin: Uint8Array): Promise<void> {
+  try {
+    await verifyPin(send, reference, pin);
+  } catch (error) {
+    if (!(error instanceof PinError)) throw error;
+    const isBlocked = error.reason === "blocked";
+    const hasBegun = isBlocked ? (await pukTriesLeft(send)) === 0 : await isNew(send, [PIN_REFERENCE.APPLICATION]);
+    if (!hasBegun) throw error;
   }
+}
+
+async function pukTriesLeft(send: PivExchange): Promise<number | undefined> {
+  return readTries((await send(getMetadata(PUK_REFERENCE))).data).left;
+}
+
+/** The references of all that the factory sets. */
+const ALL_SECRETS = [MANAGEMENT_KEY, PUK_REFERENCE, PIN_REFERENCE.APPLICATION];
+
+/** Whether these secrets are as the factory set them, and there is no key. A card that does not tell is not new. */
+async function isNew(send: PivExchange, secrets: readonly number[] = ALL_SECRETS): Promise<boolean> {
+  for (const reference of secrets) if (!(await isFactory(send, reference))) return false;
   for (const { reference } of KEY_SLOTS) if ((await send(getMetadata(reference))).sw === SW.OK) return false;
   return true;
 }
@@ -132,7 +151,10 @@ async function isFactory(send: PivExchange, reference: number): Promise<boolean>
   return sw === SW.OK && readIsDefault(data) === true;
 }
 
-/** @param algorithm Of the management key before. */
+/**
+ * Resets the application, and sets what is given. The PIN comes last: while it is the factory's, the same call may begin again.
+ * @param algorithm Of the management key before.
+ */
 async function renew(send: PivExchange, { key, pin, puk }: NewSecrets, algorithm?: number): Promise<void> {
   await eraseApplication(send);
   if (key) {
@@ -149,11 +171,8 @@ async function renew(send: PivExchange, { key, pin, puk }: NewSecrets, algorithm
     await pin?.(send);
   } catch (error) {
     if (!(error instanceof PinError)) throw error;
-    throw new CardError(
-      "the card is new now, but does not take this PIN or PUK: it still has the factory's; change them",
-      {
-        cause: error,
-      },
-    );
+    throw new CardError(STAYS_FACTORY, { cause: error });
   }
 }
+
+const STAYS_FACTORY = "the card is new now, but does not take this PIN or PUK: it still has the factory's; change them";

@@ -38,7 +38,7 @@ import { CKA_YUBICO } from "./yubico-admin.ts";
 import { getMetadata, readTries } from "./yubico.ts";
 import { CardAdministration, type OfficerStates } from "./card-administration.ts";
 import { FACTORY, Initialisation } from "./initialisation.ts";
-import { type AdministratorExchange, KeyAdministration } from "./key-administration.ts";
+import { type AdministratorExchange, KeyAdministration, requestAttestation } from "./key-administration.ts";
 import type { PivExchange, PivSession } from "./session.ts";
 import {
   chuidNumber,
@@ -52,8 +52,14 @@ import {
 import { getData, putData, unverify } from "./commands.ts";
 import { keyUse, loginRequired, sendKeyUse, type UsableKey, useRefused } from "./private-key.ts";
 import { type ComputedType, type KeySlot, mechanismsOf, PIV_MECHANISMS } from "./keys.ts";
-import { attestationObjects } from "./attestations.ts";
-import { type DataObject, dataObjects, type SlotObjects, slotObjects, updateCount } from "./objects.ts";
+import {
+  attestationObjects,
+  type DataObject,
+  dataObjects,
+  type SlotObjects,
+  slotObjects,
+  updateCount,
+} from "./objects.ts";
 import { changePin, checkPin, isPinVerified, PIV_PIN, PIV_PUK, readPinStatus, unlockPin, verifyPin } from "./pin.ts";
 import { PivStore } from "./store.ts";
 import { changedWriting, newWriting, placeOf, type Writing } from "./writing.ts";
@@ -78,7 +84,6 @@ export class PivToken implements CardToken {
   readonly #data: readonly DataObject[];
   readonly #keys: KeyAdministration;
   readonly #card: CardAdministration;
-  readonly #initialisation: Initialisation;
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
   readonly #managementKey: PinState;
@@ -98,11 +103,10 @@ export class PivToken implements CardToken {
     this.#card = new CardAdministration(session, send, (tag) => {
       this.#store.forget(tag);
     });
-    this.#initialisation = new Initialisation(session);
     this.#objects = [
       ...this.#slots.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...this.#data.map(({ object }) => object),
-      ...attestationObjects(this.#store, session),
+      ...attestationObjects(this.#store, (slot) => requestAttestation(session, slot)),
     ];
   }
 
@@ -353,17 +357,17 @@ export class PivToken implements CardToken {
     variables: ReadonlyMap<string, string>,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#initialisation.initToken(soPin, variables, options);
+    return new Initialisation(this.#session).initToken(soPin, variables, options);
   }
 
   resetToken(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
-    return this.#initialisation.resetToken(pin, variables, options);
+    return new Initialisation(this.#session).resetToken(pin, variables, options);
   }
 
   /** With the PUK of the factory, which a card has after {@link initToken}: no PIV command sets a PIN with the management key. */
   async initPin(newPin: Uint8Array, options?: CallOptions): Promise<void> {
     if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
-    if (!(await this.#initialisation.hasFactoryPuk(options))) throw new UnsupportedError(PUK_IS_OWN);
+    if (!(await new Initialisation(this.#session).hasFactoryPuk(options))) throw new UnsupportedError(PUK_IS_OWN);
     await this.unlockPin(FACTORY.PUK, newPin, options);
   }
 

@@ -48,6 +48,39 @@ async function login({ cryptoki }: Rig, slot: number, user: number, pin: string)
   }
 }
 
+/** Takes the card out after each command of `call` in turn, puts it back and calls once more. The card is the same again after each turn. */
+async function tornAtEachCommand(
+  made: Rig,
+  card: VirtualPivCard,
+  call: (slot: number) => Promise<void>,
+  pin: string,
+  officer: string,
+): Promise<void> {
+  await made.cryptoki.C_SetVariable("puk", OWN_PUK);
+  for (let number = 1; ; number++) {
+    const slot = await made.slot();
+    const { length } = made.commands;
+    made.before = (_, sent) => {
+      if (sent === length + number) made.readers.eject(READER);
+    };
+    const first = await call(slot).then(
+      () => "CKR_OK",
+      (error: unknown) => (error as { code: string }).code,
+    );
+    made.before = undefined;
+    if (first === "CKR_OK") {
+      expect(number).toBeGreaterThan(12);
+      return;
+    }
+    expect([number, first]).toEqual([number, "CKR_DEVICE_REMOVED"]);
+    made.insert(card);
+    await settled();
+    await call(slot);
+    expect([number, await login(made, slot, CKU.USER, pin)]).toEqual([number, "CKR_OK"]);
+    expect([number, await login(made, slot, CKU.SO, officer)]).toEqual([number, "CKR_OK"]);
+  }
+}
+
 describe("C_InitToken of a YubiKey", () => {
   test("takes everything off the card, and the management key stays", async () => {
     await using made = await rig(await usedCard());
@@ -137,31 +170,8 @@ describe("C_InitToken of a YubiKey", () => {
   test("of a card that was taken out at any command is completed by the same call", async () => {
     const card = await usedCard();
     await using made = await rig(card);
-    await made.cryptoki.C_SetVariable("puk", OWN_PUK);
     await made.cryptoki.C_SetVariable("pin", "135790");
-    // The card is the same again after each turn.
-    for (let number = 1; ; number++) {
-      const slot = await made.slot();
-      const { length } = made.commands;
-      made.before = (_, sent) => {
-        if (sent === length + number) made.readers.eject(READER);
-      };
-      const first = await made.cryptoki.C_InitToken(slot, OWN_KEY, "New").then(
-        () => "CKR_OK",
-        (error: unknown) => (error as { code: string }).code,
-      );
-      made.before = undefined;
-      if (first === "CKR_OK") {
-        expect(number).toBeGreaterThan(12);
-        return;
-      }
-      expect([number, first]).toEqual([number, "CKR_DEVICE_REMOVED"]);
-      made.insert(card);
-      await settled();
-      await made.cryptoki.C_InitToken(slot, OWN_KEY, "New");
-      expect([number, await login(made, slot, CKU.USER, "135790")]).toEqual([number, "CKR_OK"]);
-      expect([number, await login(made, slot, CKU.SO, OWN_KEY)]).toEqual([number, "CKR_OK"]);
-    }
+    await tornAtEachCommand(made, card, (slot) => made.cryptoki.C_InitToken(slot, OWN_KEY, "New"), "135790", OWN_KEY);
   });
 });
 
@@ -184,6 +194,24 @@ describe("C_ResetToken of a YubiKey", () => {
     await cryptoki.C_ResetToken(slot, "246802");
     expect(await login(made, slot, CKU.USER, "135790")).toBe("CKR_OK");
     expect(await login(made, slot, CKU.SO, AES_256)).toBe("CKR_OK");
+  });
+
+  test("of a card that was taken out at any command is completed by the same call", async () => {
+    const card = await usedCard();
+    await using made = await rig(card);
+    await made.cryptoki.C_SetVariable("so-pin", AES_256);
+    await tornAtEachCommand(made, card, (slot) => made.cryptoki.C_ResetToken(slot, "246802"), "246802", AES_256);
+  });
+
+  test("wants the PIN of a card with the factory's, as long as there is a key", async () => {
+    const key = { privateKey: testKey("p-256", "9a") };
+    await using made = await rig(await testCard({ yubico: true, keys: { ...NO_KEYS, "9d": key } }));
+    const slot = await made.slot();
+    await expect(made.cryptoki.C_ResetToken(slot, "246802")).rejects.toMatchObject(refusal("PIN_INCORRECT"));
+    await made.cryptoki.C_ResetToken(slot, PIN);
+    // Now there is none.
+    await made.cryptoki.C_ResetToken(slot, "135790");
+    expect(await login(made, slot, CKU.USER, "135790")).toBe("CKR_OK");
   });
 
   test("is refused with a wrong PIN, which costs a try, and with a blocked one", async () => {

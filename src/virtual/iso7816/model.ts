@@ -3,7 +3,6 @@ import { SW } from "../../apdu/index.ts";
 import { type ReferenceData, Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
 import type { Iso7816Deviation } from "./deviations.ts";
-import type { UnlockKey } from "./unlock-key.ts";
 
 /** When an action is allowed: always, never, or after the PIN with this reference, 1 to 14. */
 export type Access = "always" | "never" | number;
@@ -80,6 +79,16 @@ export interface CardPin {
   readonly minLength: number;
   /** Reference of the PUK that unblocks it. */
   readonly puk?: number;
+}
+
+/** The key by which an issuer unblocks a PIN from afar, and that PIN. */
+export interface UnlockKey {
+  /** Three keys of DES. */
+  readonly key: Uint8Array;
+  /** Reference of the PIN. */
+  readonly pin: number;
+  /** Wrong responses until it is blocked. */
+  tries: number;
 }
 
 /** The fixed properties of a card. */

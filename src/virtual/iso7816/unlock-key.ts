@@ -3,7 +3,7 @@ import { SW } from "../../apdu/index.ts";
 import { DataError } from "../../bytes/index.ts";
 import { Refusal } from "../card.ts";
 import type { CardCommand } from "../transport.ts";
-import type { IsoContext } from "./model.ts";
+import type { IsoContext, UnlockKey } from "./model.ts";
 
 /** Bytes of a Triple-DES key, and of its blocks. */
 const UNLOCK_KEY_LENGTH = 24;
@@ -11,16 +11,6 @@ const BLOCK = 8;
 /** Its reference in EXTERNAL AUTHENTICATE. */
 export const UNLOCK_KEY_REFERENCE = 0x11;
 const TRIES = 3;
-
-/** The key by which an issuer unblocks a PIN from afar, and that PIN. */
-export interface UnlockKey {
-  /** Three keys of DES. */
-  readonly key: Uint8Array;
-  /** Reference of the PIN. */
-  readonly pin: number;
-  /** Wrong responses until it is blocked. */
-  tries: number;
-}
 
 /** @throws {DataError} for a key of another length. */
 export function unlockKey(value: Uint8Array, pin: number, tries = TRIES): UnlockKey {
@@ -30,7 +20,7 @@ export function unlockKey(value: Uint8Array, pin: number, tries = TRIES): Unlock
 }
 
 /** The right response to a challenge, as the issuer computes it: the challenge encrypted with Triple DES. */
-export function unlockResponse(key: Uint8Array, challenge: Uint8Array): Uint8Array {
+function unlockResponse(key: Uint8Array, challenge: Uint8Array): Uint8Array {
   const cipher = createCipheriv("des-ede3-ecb", key, null).setAutoPadding(false);
   return Uint8Array.from(Buffer.concat([cipher.update(challenge), cipher.final()]));
 }
