@@ -15,7 +15,7 @@ const ROOMS = {
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   keyfiles: ["bytes", "asn1", "crypto"],
-  certificates: ["bytes", "async", "asn1", "crypto", "cryptoki", "webcrypto"],
+  certificates: ["bytes", "asn1", "crypto", "cryptoki", "webcrypto"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
