@@ -16,7 +16,7 @@ const ROOMS = {
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   setup: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv"],
   keyfiles: ["bytes", "asn1", "crypto"],
-  certificates: ["bytes", "async", "asn1", "crypto", "cryptoki", "webcrypto"],
+  certificates: ["bytes", "asn1", "crypto", "cryptoki", "webcrypto"],
   doctor: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv", "pkcs15"],
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],

@@ -26,8 +26,8 @@ const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";
 const NAME = "9A";
 const describeDer = (): string => "the certificate";
 
-/** Exchanges go wrong in these ways: refused, not sent, done with its answer lost, the card reset, the card pulled out. */
-const STRUCK = ["6F00", "SCARD_E_NOT_TRANSACTED after the command", "SCARD_W_RESET_CARD"];
+/** An exchange that the card has carried out, and whose answer is lost; and one that it has not, with a reset. */
+const STRUCK = ["SCARD_E_NOT_TRANSACTED after the command", "SCARD_W_RESET_CARD"];
 const FAULTS_HERE = FAULTS.filter(({ name }) => STRUCK.includes(name));
 
 /** A YubiKey with a key and a certificate in 9A, in a reader where one exchange may go wrong. */

@@ -57,7 +57,7 @@ const request = async (reference: string, ...more: string[]): Promise<string> =>
     "CN=Ada Lovelace,O=Example,C=NO",
     ...more,
   ]);
-  expect(made).toMatchObject({ code: 0, stderr: "" });
+  expect(made).toMatchObject({ code: 0 });
   return made.stdout;
 };
 
@@ -126,7 +126,11 @@ describe("certificate request", () => {
     });
     const on = ["--virtual", own.card];
     const made = await cryptoki([...on, "certificate", "request", "--reference", "9d", "--subject", "CN=Ada"], PIN);
-    expect(made).toMatchObject({ code: 0, stderr: "" });
+    // The PIN that every new card has is said, once.
+    expect(made).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^warning: the PIN is .*cryptoki pin change\n$/u),
+    });
     expect(await new x509.Pkcs10CertificateRequest(made.stdout).verify(webcrypto)).toBe(true);
     expect(await cryptoki([...on, "sign", "--id", "03", "--json"], { ...PIN, stdin: "letter" })).not.toMatchObject({
       code: 0,
@@ -149,6 +153,21 @@ describe("certificate request", () => {
         "the key in 9D (id 03) is for agreeing on secrets: the card does not sign with it",
       ),
     });
+  });
+
+  test("warns once of the PIN that every new card has, and of no other", async () => {
+    using own = await CardFolder.create({
+      yubico: true,
+      pin: "246802",
+      keys: { "9a": null, "9c": "p-256", "9d": null, "9e": null },
+    });
+    const args = ["certificate", "request", "--reference", "9c", "--subject", "CN=Ada"];
+    expect(await cryptoki(["--virtual", own.card, ...args], { env: { CRYPTOKI_PIN: "246802" } })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    const warned = await onCard(["request", "--reference", "9c", "--subject", "CN=Ada"]);
+    expect(warned.stderr.match(/the PIN is the one that every new card has/gu)).toHaveLength(1);
   });
 
   test("refuses a subject that is none, and tells a wrong PIN with the tries that are left", async () => {

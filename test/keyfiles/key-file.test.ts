@@ -150,11 +150,20 @@ describe("PKCS#12", () => {
     ["without a MAC", ["-nomac"]],
     ["with certificates that are not encrypted", ["-certpbe", "NONE"]],
     ["with a key that is not encrypted", ["-keypbe", "NONE"]],
+    ["with a MAC and no encryption", ["-keypbe", "NONE", "-certpbe", "NONE"]],
   ])("%s: the key, and its chain with its own certificate first", async (_form, options) => {
     const bytes = pkcs12(...options, ...pass);
     expect(await read(bytes, PASSWORD)).toEqual({ spki: spki.ec, subjects: ["CN=Leaf", "CN=Root"] });
     await expect(read(bytes, "wrong")).rejects.toMatchObject({ code: "WRONG_PASSWORD" });
     await expect(read(bytes)).rejects.toMatchObject({ code: "PASSWORD_MISSING" });
+  });
+
+  test("a file that was changed without its password is not read, although nothing of it is encrypted", async () => {
+    const bytes = new Uint8Array(pkcs12("-keypbe", "NONE", "-certpbe", "NONE", ...pass));
+    const subject = Buffer.from(bytes).indexOf("Leaf");
+    expect(subject).toBeGreaterThan(0);
+    bytes[subject] = 0x4d;
+    await expect(read(bytes, PASSWORD)).rejects.toMatchObject({ code: "WRONG_PASSWORD" });
   });
 
   test("an empty password is no question", async () => {

@@ -10,6 +10,7 @@ import { certificateSigner, endLogin, openKeySession, orCryptokiError } from "..
 import {
   confirmWriting,
   expiresEarlier,
+  isWritten,
   logInForChanges,
   readCertificates,
   subjectOf,
@@ -138,8 +139,7 @@ async function finish(session: TokenSession, id: Uint8Array, options: RenewOptio
   // To replace the old certificate is what is asked for; to replace it by an older one is perhaps not.
   const replaced = writing.replaced.filter(({ value }) => value && expiresEarlier(writing.leaf, value));
   await confirmWriting(session, { ...writing, replaced }, options);
-  // A PIV card has one certificate a key: if it is there, an earlier call has finished.
-  if (!writing.isThere || referenceOf(token, writing.id) === undefined) {
+  if (!isWritten(session, writing)) {
     await logInForChanges(session, options);
     await writePlanned(session, writing, options);
   }

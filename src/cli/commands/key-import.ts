@@ -5,7 +5,7 @@ import { digest, encodePublicKey, publicKeyName } from "../../crypto/index.ts";
 import { type AttributeList, CKA } from "../../cryptoki/index.ts";
 import type { KeyFile } from "../../keyfiles/index.ts";
 import { action, type CommandContext } from "../context.ts";
-import { confirmWriting, logInForChanges, subjectOf, writePlanned } from "../input/certificate-writing.ts";
+import { confirmWriting, isWritten, logInForChanges, subjectOf, writePlanned } from "../input/certificate-writing.ts";
 import { planWriting, type Writing } from "../../certificates/index.ts";
 import { certificateSession } from "../input/card-key.ts";
 import { type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
@@ -107,7 +107,7 @@ async function importKey(
       wipe(...Object.values(template).filter((value) => value instanceof Uint8Array));
     }
   }
-  if (writing) await writePlanned(session, writing, options);
+  if (writing && !isWritten(session, writing)) await writePlanned(session, writing, options);
   const key = publicKeyName(spki);
   const beside = writing ? `, with the certificate of ${subjectOf(writing.leaf)}` : "";
   context.print.done(`The key of type ${key} is in ${placeName(token, id)}${beside}.`, {

@@ -1,7 +1,7 @@
 import { parseCertificate } from "../../asn1/index.ts";
 import { equalBytes, tryParse } from "../../bytes/index.ts";
 import type { CertificateSession } from "../../certificates/index.ts";
-import { keyTypeOf } from "../../crypto/index.ts";
+import { parsePublicKey } from "../../crypto/index.ts";
 import { CKA, CKO } from "../../cryptoki/index.ts";
 import { NotFoundError } from "../output/failures.ts";
 import type { TokenSession } from "../session.ts";
@@ -48,7 +48,9 @@ async function keyOfCard(session: TokenSession, id: Uint8Array): Promise<CardKey
     if (!key) return undefined;
     const spki = await key.publicKey();
     const { usage } = key;
-    return { spki, signs: (typeof usage === "function" ? usage(keyTypeOf(spki).type) : usage).sign };
+    const type = tryParse(() => parsePublicKey(spki))?.type;
+    const signs = type !== undefined && (typeof usage === "function" ? usage(type) : usage).sign;
+    return { spki, signs };
   });
 }
 

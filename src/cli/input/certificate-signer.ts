@@ -15,6 +15,7 @@ import { TokenSession } from "../session.ts";
 import { requirePrivateKey } from "./card-administration.ts";
 import { requireCurrentKey } from "./card-key.ts";
 import { type KeyPlaceOptions, placeName, referenceOf, requiredPlace } from "./key-place.ts";
+import { warnOfFactoryPin } from "./officer.ts";
 import { chooseToken, listTokens, onCardToken } from "./token.ts";
 
 /** Opens a session with the token that the command line names, and finds the key's place on it. */
@@ -39,7 +40,7 @@ export async function certificateSigner(session: TokenSession, id: Uint8Array): 
   const name = placeName(session.token, id);
   const algorithm = signatureAlgorithmOf(publicKey, name);
   if (signs) {
-    const pin = async (): Promise<Uint8Array> => copySecret(await session.pin());
+    const pin = async (): Promise<Uint8Array> => copySecret(await judgedPin(session));
     const { cryptoki, handle } = session;
     return orCryptokiError(tokenSigner({ cryptoki, session: handle, id, algorithm, pin }));
   }
@@ -47,6 +48,17 @@ export async function certificateSigner(session: TokenSession, id: Uint8Array): 
   const isManagementKey = referenceOf(session.token, id) !== undefined && session.context.options.server === undefined;
   if (publicKey.type !== "ec" || !isManagementKey) throw agreesOnly(name);
   return primitiveSigner(publicKey, (digest) => signOnCard(session, id, digest));
+}
+
+const judged = new WeakSet<TokenSession>();
+
+/** The user's PIN. Says once that it is a new card's, where cards come with one that everybody knows. */
+async function judgedPin(session: TokenSession): Promise<Uint8Array> {
+  const pin = await session.pin();
+  const isPiv = referenceOf(session.token, Uint8Array.of(1)) !== undefined;
+  if (isPiv && !judged.has(session)) warnOfFactoryPin(session.context, pin);
+  judged.add(session);
+  return pin;
 }
 
 const agreesOnly = (name: string, cause?: unknown): CertificateError =>
@@ -64,10 +76,10 @@ async function signOnCard(session: TokenSession, id: Uint8Array, digest: Uint8Ar
     const key = await requirePrivateKey(token, cardToken, id);
     try {
       if (key.alwaysAuthenticate && cardToken.authenticate) {
-        await using use = await cardToken.authenticate(key, await session.pin(), { signal });
+        await using use = await cardToken.authenticate(key, await judgedPin(session), { signal });
         return await use.use("ecdsa", digest, { signal });
       }
-      if (key.needsLogin) await cardToken.login("user", await session.pin(), { signal });
+      if (key.needsLogin) await cardToken.login("user", await judgedPin(session), { signal });
       return await cardToken.use(key, "ecdsa", digest, { signal });
     } catch (error) {
       // Cards of the standard refuse the data: they want another party's point with this key.

@@ -115,9 +115,15 @@ export async function writeCertificate(
 ): Promise<Writing> {
   const writing = await planCertificate(session, id, chain, options);
   await confirmWriting(session, writing, options);
+  if (isWritten(session, writing)) return writing;
   await logInForChanges(session, options);
   await writePlanned(session, writing, options);
   return writing;
+}
+
+/** Whether nothing is left to write: a PIV card has one certificate a key, and an earlier call may have written it. */
+export function isWritten({ token }: TokenSession, { id, isThere }: Writing): boolean {
+  return isThere && referenceOf(token, id) !== undefined;
 }
 
 /** What was written, for people and as JSON. */

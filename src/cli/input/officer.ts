@@ -23,6 +23,13 @@ export function warnOfKnownKey(context: CommandContext, typed: Uint8Array): void
   }
 }
 
+/** Says on standard error that everybody knows the user's PIN that was given. */
+export function warnOfFactoryPin(context: CommandContext, typed: Uint8Array): void {
+  if (isFactoryPin(typed)) {
+    warn(context, "the PIN is the one that every new card has; set another one with: cryptoki pin change");
+  }
+}
+
 /** A warning on standard error, as JSON with --json. */
 export function warn(context: CommandContext, message: string): void {
   context.warn(message);
