@@ -131,7 +131,7 @@ export class CardLogins implements Disposable {
     const given = await this.#currentSecret(name);
     // Wrong management keys cost nothing; an SO PIN has tries.
     const candidates = this.#isPiv
-      ? [fresh, given, this.#run.earlier.get(name), FACTORY["management-key"]]
+      ? [fresh, ...(await this.#keyOrPin(given)), this.#run.earlier.get(name), FACTORY["management-key"]]
       : [isSet ? fresh : (given ?? this.#run.earlier.get(name))];
     const known = candidates.filter((one) => one !== undefined);
     for (const [index, key] of known.entries()) {
@@ -145,6 +145,18 @@ export class CardLogins implements Disposable {
       }
     }
     throw new SetupRefusedError(missing(name));
+  }
+
+  /**
+   * What the caller gave, and what the card keeps behind its PIN. A protected key wants the PIN as it is now: an old one would spend a try. A
+   * derived key wants the PIN that it was derived from.
+   */
+  async #keyOrPin(given: Uint8Array | undefined): Promise<(Uint8Array | undefined)[]> {
+    const storage = (await this.#token.deviceInfo?.())?.officerKeyStorage;
+    const key = given && given.length >= SHORTEST_KEY ? given : undefined;
+    if (storage === "protected") return [key, await this.pin()];
+    if (storage === "derived") return [given, await this.#currentSecret("pin"), FACTORY.pin];
+    return [key];
   }
 
   /** What the card has verified before this is not to be counted on. */
@@ -170,6 +182,9 @@ export function initialValues(secrets: CardSecrets): ReadonlyMap<string, string>
   }
   return values;
 }
+
+/** Bytes of the shortest management key; a PIN has fewer. */
+const SHORTEST_KEY = 16;
 
 const isWrong = (error: unknown): boolean => error instanceof PinError && error.reason === "incorrect";
 

@@ -206,24 +206,39 @@ async function isAsSetUp(
   return true;
 }
 
+/** The card's present secrets that the steps of a plan need. */
+function neededSecrets(plan: Plan, { device }: CardState): ReadonlySet<SecretName> {
+  const signs = (plan.keys ?? []).some(({ certificate }) => certificate !== undefined);
+  const writes =
+    isNew(plan.managementKey?.value) ||
+    [plan.chuid, plan.ccc, plan.printedInformation, plan.keys, plan.tries].some((field) => field !== undefined);
+  // The PIN opens the management key, unless that is kept apart.
+  const isApart = (device?.officerKeyStorage ?? "apart") === "apart";
+  const needs: readonly (readonly [SecretName, boolean])[] = [
+    ["pin", isNew(plan.pin) || signs || (writes && !isApart)],
+    ["puk", isNew(plan.puk)],
+    ["management-key", writes && isApart],
+  ];
+  return new Set(needs.filter(([, isNeeded]) => isNeeded).map(([name]) => name));
+}
+
 /** @throws {SetupRefusedError} if the card has secrets of its own that a step needs, and they are not known. */
 async function requireCurrent(plan: Plan, state: CardState, earlier: CardSecrets, tools: SetupTools): Promise<void> {
   if (plan.reset) return;
   const { device, pin } = state;
-  const signs = (plan.keys ?? []).some(({ certificate }) => certificate !== undefined);
-  const writes = signs || [plan.chuid, plan.ccc, plan.printedInformation, plan.keys, plan.tries].some(Boolean);
-  const needs: readonly (readonly [SecretName, boolean, boolean | undefined])[] = [
-    ["pin", isNew(plan.pin) || signs, device?.hasDefaultPin],
-    ["puk", isNew(plan.puk), device?.hasDefaultPuk],
-    ["management-key", isNew(plan.managementKey?.value) || writes, device?.hasDefaultOfficerKey],
-  ];
-  for (const [name, isNeeded, isDefault] of needs) {
-    if (!isNeeded || isDefault !== false || earlier.get(name)) continue;
+  const needed = neededSecrets(plan, state);
+  const isDefault: Readonly<Partial<Record<SecretName, boolean | undefined>>> = {
+    pin: device?.hasDefaultPin,
+    puk: device?.hasDefaultPuk,
+    "management-key": device?.hasDefaultOfficerKey,
+  };
+  for (const name of needed) {
+    if (isDefault[name] !== false || earlier.get(name)) continue;
     const given = await tools.currentSecret(name);
     if (!given) throw new SetupRefusedError(`${missing(name)}; nothing was changed`);
     wipe(given);
   }
-  if (needs[0]?.[1] && pin.triesLeft === 0) {
+  if (needed.has("pin") && pin.triesLeft === 0) {
     throw new SetupRefusedError(
       "the card's PIN is blocked: unblock it with cryptoki pin unlock, or have the plan reset the card; nothing was changed",
     );

@@ -110,6 +110,12 @@ export function checkAbilities(plan: Plan, { token, isYubiKey }: SetupCard, { de
     throw cannot(name, "only cards with Yubico's commands can do that");
   }
   checkPolicies(plan, token, hasYubicoCommands);
+  if (!plan.reset && isNew(plan.pin) && device?.officerKeyStorage === "derived" && !isNew(plan.managementKey?.value)) {
+    throw cannot(
+      "managementKey.value",
+      "the card's key is derived from the PIN, which the plan changes; set a new one",
+    );
+  }
   if (plan.chuid && device?.serial === undefined && !isYubiKey) {
     throw cannot(
       "chuid",

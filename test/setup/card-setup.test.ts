@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, pbkdf2Sync, sign, X509Certificate } from "node:crypto";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import * as pkijs from "pkijs";
 import { fromHex, utf8 } from "../../src/bytes/index.ts";
@@ -121,6 +121,45 @@ describe("a card in service", () => {
     // The certificate of the key before is gone with it.
     expect(image.objects["5fc105"]).toBeUndefined();
   });
+
+  test.each(["protected by its PIN", "derived from its PIN"])(
+    "its management key is %s: the PIN is enough",
+    async (how) => {
+      const key = "00112233445566778899aabbccddeeff0011223344556677";
+      const salt = Buffer.alloc(16, 7);
+      const derived = pbkdf2Sync("135792", salt, 10_000, 24, "sha1").toString("hex");
+      const isDerived = how.startsWith("derived");
+      const objects = isDerived
+        ? new Map([[0x5fff00, fromHex(`80128210${salt.toString("hex")}`)]])
+        : new Map([
+            [0x5fff00, fromHex("8003810102")],
+            [0x5fc109, fromHex(`881a8918${key}`)],
+          ]);
+      const managementKey = { algorithm: "3des", value: fromHex(isDerived ? derived : key) } as const;
+      const card = await VirtualPivCard.create({
+        yubico: true,
+        empty: true,
+        serial: Number(SERIAL),
+        pin: "135792",
+        objects,
+        managementKey,
+      });
+      const bench = new SetupBench(card);
+      bench.answer = true;
+      const currentSecret = (name: string): Promise<Uint8Array | undefined> =>
+        Promise.resolve(name === "pin" ? utf8("135792") : undefined);
+      const plan = { ...PLAN, tries: undefined, keys: PLAN.keys.slice(0, 1) };
+      if (isDerived) {
+        await expect(bench.setUp({ ...plan, managementKey: { value: "keep" } }, { currentSecret })).rejects.toThrow(
+          "managementKey.value: the card's key is derived from the PIN",
+        );
+      }
+      await bench.setUp(plan, { currentSecret });
+      const image = imageOf(card);
+      expect(image.managementKey.value).toBe(bench.secrets(`${SERIAL}.secrets`)["management-key"]);
+      expect([image.pin.tries, image.objects["5fff00"], image.objects["5fc109"]]).toEqual([3, "8003810100", undefined]);
+    },
+  );
 
   test("is reset first, if the plan says so: nothing of it need be known", async () => {
     const bench = newBench();

@@ -196,9 +196,7 @@ function makeObjects(
   attestation: Uint8Array | undefined,
 ): Map<number, Uint8Array> {
   const expires = new Date(Date.now() + 5 * YEAR);
-  const objects = new Map<number, Uint8Array>([
-    [TAG.DISCOVERY, identity.discovery(options.pinUsage ?? "application")],
-  ]);
+  const objects = new Map<number, Uint8Array>([[TAG.DISCOVERY, identity.discovery(options.pinUsage ?? "application")]]);
   if (!options.empty) {
     objects.set(TAG.CAPABILITY_CONTAINER, identity.capabilityContainer(guid));
     objects.set(TAG.CHUID, identity.chuid(FASCN, guid, expires));
