@@ -17,7 +17,7 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
-import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
+import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret, SHARE_PASSWORD } from "./input/pin.ts";
 import { readUri, type Token } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
@@ -304,7 +304,9 @@ export async function logIn(
   }
 }
 
-const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN].map(({ variable }) => variable);
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN, SHARE_PASSWORD].map(
+  ({ variable }) => variable,
+);
 
 /**
  * Copies the environment for this program, and removes PINs and PUKs from `env` itself, also those whose variables

@@ -16,6 +16,7 @@ import { examples } from "../input/options.ts";
 import { openCard } from "../input/token.ts";
 import { NotFoundError } from "../output/failures.ts";
 import { type Environment, type Printer, tellFindings, visible } from "../output/printer.ts";
+import { addCardBackup, addCardRestore } from "./card-backup.ts";
 import { addCardDoctor } from "./card-doctor.ts";
 
 /** A card as `--json` prints it. */
@@ -198,9 +199,13 @@ function indented(path: string): string {
 export function addCard(program: Command, environment: Environment): void {
   const card = program
     .command("card")
-    .summary("show and examine a card")
-    .description("Show what is on a card, and check it against its standard.");
+    .summary("show and examine a card, and copy what can leave it")
+    .description(
+      "Show what is on a card, check it against its standard, copy what can leave it and write it on another card.",
+    );
   addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);
+  addCardBackup(card, environment);
+  addCardRestore(card, environment);
 }

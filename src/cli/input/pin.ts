@@ -207,6 +207,9 @@ export const PUK = { option: "--puk-source", variable: "CRYPTOKI_PUK" } as const
 /** How the PUK that is to be set is given. */
 export const NEW_PUK = { option: "--new-puk-source", variable: "CRYPTOKI_NEW_PUK" } as const;
 
+/** The sources of the password of a DKEK share. */
+export const SHARE_PASSWORD = { option: "--password-source", variable: "CRYPTOKI_SHARE_PASSWORD" } as const;
+
 export interface NewPinOptions {
   readonly newPinSource?: string;
 }

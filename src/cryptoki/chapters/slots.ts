@@ -53,7 +53,10 @@ export interface SlotFunctions {
   C_GetMechanismInfo(slotID: CK_SLOT_ID, type: CK_MECHANISM_TYPE, options?: CallOptions): Promise<CK_MECHANISM_INFO>;
 
   /**
-   * Initialises a token: deletes its objects. No application may have a session with it, or with another token of its
+   * Initialises a token: deletes its objects. On a card that has no PIN yet the SO PIN becomes its officer's: up to 8 digits
+   * of a MyEID, a PUK of 16 digits of an IsoApplet, 16 hexadecimal digits of a SmartCard-HSM. After an interruption the same
+   * call completes it. {@link C_SetVariable} gives a MyEID `PUK` and `SO_PUK`, a SmartCard-HSM `PIN`, `PIN_TRIES` and
+   * `DKEK_SHARES`. No application may have a session with it, or with another token of its
    * card; its handles end in every application.
    * @param label At most 32 bytes of UTF-8; trailing blanks are removed.
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED if the card has
@@ -245,14 +248,14 @@ export const SLOTS: Chapter<SlotFunctions> = {
       state: "card",
       parameters: [SLOT, ["pPin", "pin"], ["pLabel", "text"]],
       result: "none",
-      note: "where the card has such a command",
+      note: "where the card has such a command: MyEID, IsoApplet, SmartCard-HSM",
       body: initToken,
     },
     C_InitPIN: {
       state: "card",
       parameters: [SESSION, ["pPin", "pin"]],
       result: "none",
-      note: "where the card has such a command",
+      note: "where the card has such a command: a MyEID's first PIN; IsoApplet and SmartCard-HSM at any time",
       body: initPin,
     },
     C_SetPIN: {
