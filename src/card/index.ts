@@ -48,6 +48,7 @@ export type {
   GeneratedKeyPair,
   KeyAttestation,
   HoldOptions,
+  InitPinOptions,
   KeyFamily,
   KeyPairRequest,
   KeyWrapping,

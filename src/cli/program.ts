@@ -5,6 +5,7 @@ import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
 import { addCompletion, addMan } from "./commands/completion.ts";
+import { addDkek } from "./commands/dkek.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -52,6 +53,7 @@ Environment:
   CRYPTOKI_SO_PIN        the SO PIN or management key, wherever --so is, and of so change, pin retries and key move
   CRYPTOKI_NEW_SO_PIN    the one to be set, of so change
   CRYPTOKI_KEY_PASSWORD  the password of a file with a private key, of key import
+  CRYPTOKI_SHARE_PASSWORD  the password of a DKEK share, of dkek create and dkek import
   CRYPTOKI_DEBUG         set: errors with their stack
   NO_COLOR, FORCE_COLOR  colours never, or always
   PCSCLITE_CSOCK_NAME    pcscd's socket, if not the usual one
@@ -84,6 +86,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   so: addSo,
   token: addToken,
   card: addCard,
+  dkek: addDkek,
   apdu: addApdu,
   serve: addServe,
   virtual: addVirtual,

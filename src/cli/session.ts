@@ -17,7 +17,17 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import type { CommandContext } from "./context.ts";
-import { KEY_PASSWORD, NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
+import {
+  KEY_PASSWORD,
+  NEW_PIN,
+  NEW_PUK,
+  parsePinSource,
+  PIN,
+  PUK,
+  readPin,
+  secret,
+  SHARE_PASSWORD,
+} from "./input/pin.ts";
 import { onCardToken, readUri, type Token } from "./input/token.ts";
 import { NotFoundError, PinMissingError } from "./output/failures.ts";
 import { type Environment, visible } from "./output/printer.ts";
@@ -341,7 +351,7 @@ export async function logIn(
   }
 }
 
-const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN, KEY_PASSWORD].map(
+const SECRETS: readonly string[] = [PIN, NEW_PIN, PUK, NEW_PUK, SO_PIN, NEW_SO_PIN, KEY_PASSWORD, SHARE_PASSWORD].map(
   ({ variable }) => variable,
 );
 

@@ -1,12 +1,10 @@
 import { SerialQueue } from "../async/index.ts";
 import { type PinPadReader, PinState } from "../card/index.ts";
 import type { Dialect } from "./dialect.ts";
-import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
-import { SmartCardHsmWriter } from "./dialects/smartcard-hsm-writer.ts";
 import { dialectOf } from "./dialects/table.ts";
 import type { Pkcs15Session } from "./files/session.ts";
 import type { CardContents } from "./objects/contents.ts";
-import { OfficerPin } from "./initialising/token-life.ts";
+import { OfficerPin } from "./initialising/officer-pin.ts";
 import { ObjectList } from "./objects/objects.ts";
 import { type Pins, sortPins } from "./pins/pins.ts";
 import { historicalText } from "./recognition/makes.ts";
@@ -37,8 +35,6 @@ export class Pkcs15Application {
   refusesLogout = false;
 
   readonly officer = new OfficerPin();
-  /** The writer of a SmartCard-HSM, on such a card. */
-  readonly hsm: SmartCardHsmWriter | undefined;
   /** The reader's keypad. */
   readonly pinPad: PinPadReader | undefined;
 
@@ -48,7 +44,6 @@ export class Pkcs15Application {
     this.dialect = dialect;
     this.pins = pins;
     this.objects = new ObjectList(contents, dialect, pins);
-    this.hsm = dialect.name === SMARTCARD_HSM.name && !contents.hasOdf ? new SmartCardHsmWriter(this) : undefined;
   }
 
   /** Reads the AODF: it says which tokens there are. @param dialects Those of the program. */

@@ -30,6 +30,8 @@ import {
   UnsupportedError,
 } from "../card/index.ts";
 import type { Pkcs15Application } from "./application.ts";
+import { SMARTCARD_HSM } from "./dialects/smartcard-hsm.ts";
+import { SmartCardHsmWriter } from "./dialects/smartcard-hsm-writer.ts";
 import { changeReferenceData, resetRetryCounter, unverify, verify } from "./files/commands.ts";
 import type { DirectoryItem } from "./objects/contents.ts";
 import type { PlacedKey } from "./objects/entry-objects.ts";
@@ -86,6 +88,8 @@ export class Pkcs15Token implements CardToken {
   readonly unlockChallenge?: NonNullable<CardToken["unlockChallenge"]>;
   readonly unlockWithResponse?: NonNullable<CardToken["unlockWithResponse"]>;
   readonly #application: Pkcs15Application;
+  /** The writer of a SmartCard-HSM, on such a card. */
+  readonly #hsm: SmartCardHsmWriter | undefined;
   readonly #pin: PinEntry | undefined;
   readonly #index: number;
 
@@ -99,7 +103,9 @@ export class Pkcs15Token implements CardToken {
       application.pinPad && this.#pin && padOf(application.pinPad, application, (role) => this.#requirePin(role));
     if (pinPad) this.pinPad = pinPad;
     Object.assign(this, lifeOf(application, this.#pukEntry()));
-    if (application.hsm) this.keyWrapping = application.hsm.keyWrapping(this.#pin);
+    if (application.dialect.name !== SMARTCARD_HSM.name || application.contents.hasOdf) return;
+    this.#hsm = new SmartCardHsmWriter(application);
+    this.keyWrapping = this.#hsm.keyWrapping(this.#pin);
   }
 
   get mechanisms(): readonly CardMechanism[] {
@@ -409,9 +415,9 @@ export class Pkcs15Token implements CardToken {
   }
 
   #writer(): TokenWriter {
-    const { contents, hsm } = this.#application;
-    if (hsm) return hsm;
-    if (!contents.hasOdf) throw new UnsupportedError("objects of this make of card cannot be changed");
+    if (this.#hsm) return this.#hsm;
+    if (!this.#application.contents.hasOdf)
+      throw new UnsupportedError("objects of this make of card cannot be changed");
     return new ObjectWriter(this.#application);
   }
 

@@ -16,6 +16,7 @@ import { examples } from "../input/options.ts";
 import { openCard } from "../input/token.ts";
 import { NotFoundError } from "../output/failures.ts";
 import { type Environment, type Printer, tellFindings, visible } from "../output/printer.ts";
+import { addCardBackup, addCardRestore } from "./card-backup.ts";
 import { addCardDoctor } from "./card-doctor.ts";
 import { addCardSetup } from "./card-setup.ts";
 import { addCardVerify } from "./card-verify.ts";
@@ -200,11 +201,15 @@ function indented(path: string): string {
 export function addCard(program: Command, environment: Environment): void {
   const card = program
     .command("card")
-    .summary("set up, show and examine a card")
-    .description("Put a card into service, show what is on it, and check it against its standard.");
+    .summary("set up, show and examine a card, and copy what can leave it")
+    .description(
+      "Put a card into service, show what is on it, check it against its standard, copy what can leave it and write it on another card.",
+    );
   addCardSetup(card, environment);
   addCardVerify(card, environment);
   addCardDoctor(card, environment);
   addCardDump(card, environment);
   addCardFiles(card, environment);
+  addCardBackup(card, environment);
+  addCardRestore(card, environment);
 }

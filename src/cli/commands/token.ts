@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import type { CardDeviceInfo, PinStatus } from "../../card/index.ts";
+import { wipe } from "../../bytes/index.ts";
+import type { CardDeviceInfo, CardToken, PinStatus } from "../../card/index.ts";
 import { formatUri, tokenUri } from "../../cryptoki/index.ts";
-import { action } from "../context.ts";
+import { action, type CommandContext } from "../context.ts";
 import { administeredToken, requireMethod } from "../input/card-administration.ts";
 import { confirm, type ConfirmationOptions, confirmationOption } from "../input/confirmation.ts";
 import { warn } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
+import { PIN, readPin, secret } from "../input/pin.ts";
 import type { Token } from "../input/token.ts";
 import { type Environment, visible } from "../output/printer.ts";
 import { addTokenInit } from "./token-init.ts";
@@ -110,22 +112,35 @@ function addTokenReset(group: Command, environment: Environment): void {
   const command = confirmationOption(
     group
       .command("reset")
-      .summary("make the PIV application of a YubiKey as the factory made it")
+      .summary("make the PIV application of a YubiKey as the factory made it, or delete all of a PKCS #15 card")
       .description(
         "Reset the PIV application of a YubiKey: all keys, certificates and data are destroyed; PIN, PUK and management key are those of a " +
           "new device. No PIN is needed: PIN and PUK are blocked first, as the device wants it. A reset that was interrupted goes on when the " +
-          "command is given again.",
+          "command is given again. A MyEID and an IsoApplet are emptied with a PIN, which is asked for: the SO PIN of a MyEID, the PIN of an IsoApplet, " +
+          "which keeps PIN and PUK.",
       )
       .argument("[uri]", "a PKCS #11 URI of the token"),
   ).addHelpText("after", examples(["cryptoki token reset", "asks first"]));
   action<ConfirmationOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const { token, run } = await administeredToken(context, uri);
     const name = visible(token.label);
-    await run(async (cardToken) => {
+    const isEmptied = await run(async (cardToken) => {
+      if (!cardToken.erase && cardToken.resetToken) {
+        await emptyCard(context, options, name, cardToken.resetToken.bind(cardToken));
+        return true;
+      }
       const erase = requireMethod(cardToken, "erase", "let itself be reset");
       await confirm(context, `all keys, certificates and data on ${name} are destroyed for ever`, options);
       await erase({ signal: context.signal });
+      return false;
     });
+    if (isEmptied) {
+      context.print.done(`${name} is empty. Initialise it with: cryptoki token init`, {
+        token: token.label,
+        reset: true,
+      });
+      return;
+    }
     context.print.done(
       `${name} is as the factory made it: PIN 123456, PUK 12345678, and the well-known management key.`,
       {
@@ -134,4 +149,21 @@ function addTokenReset(group: Command, environment: Environment): void {
       },
     );
   });
+}
+
+/** Deletes everything on a card that wants a PIN for it. */
+async function emptyCard(
+  context: CommandContext,
+  options: ConfirmationOptions,
+  name: string,
+  reset: NonNullable<CardToken["resetToken"]>,
+): Promise<void> {
+  await confirm(context, `all keys, certificates and data on ${name} are destroyed for ever`, options);
+  const asked = secret(PIN, `PIN of ${name} that allows it`, context.options.pinSource);
+  const pin = await readPin(asked, context.environment);
+  try {
+    await reset(pin, new Map(), { signal: context.signal });
+  } finally {
+    wipe(pin);
+  }
 }

@@ -16,10 +16,17 @@ import { FileError, UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
 
 interface CreateOptions extends CardOptions {
-  readonly profile: "piv" | "pkcs15";
+  readonly profile: keyof typeof KIND;
 }
 
-const KIND = { piv: "PIV", pkcs15: "PKCS #15" } as const;
+/** Kinds of cards; those after the first two are as their makers deliver them. */
+const KIND = {
+  piv: "PIV",
+  pkcs15: "PKCS #15",
+  myeid: "blank MyEID",
+  "iso-applet": "blank IsoApplet",
+  "smartcard-hsm": "blank SmartCard-HSM",
+} as const;
 
 function addVirtualCreate(virtual: Command, environment: Environment): void {
   const command = addCardOptions(
@@ -29,10 +36,11 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
       .description(
         "Make a virtual PIV card with new keys and certificates, PIN 123456, PUK 12345678 and the well-known management " +
           "key, and keep it in a new file. The file holds its keys unencrypted. With --profile pkcs15 it is a PKCS #15 card, which " +
-          "also has a signature PIN, 654321.",
+          "also has a signature PIN, 654321. The other profiles are cards as their makers deliver them, without PINs and keys, until they " +
+          "are initialised.",
       )
       .argument("<file>", "the new file")
-      .addOption(new Option("--profile <profile>", "the kind of card").choices(["piv", "pkcs15"]).default("piv")),
+      .addOption(new Option("--profile <profile>", "the kind of card").choices(Object.keys(KIND)).default("piv")),
   ).addHelpText(
     "after",
     examples(
@@ -52,14 +60,14 @@ function addVirtualCreate(virtual: Command, environment: Environment): void {
     if (!force && existsSync(file))
       throw new FileError(`${file} exists already; a card in it would be lost; add --force to write over it`);
     const { profile } = options;
-    const { card, pins } = profile === "piv" ? await createPivCard(options) : await createPkcs15Card(options);
+    const { card, pins } = await createByProfile(options);
     try {
       await saveCard(card, file);
     } catch (cause) {
       throw writeFailure(file, cause);
     }
     const use = `cryptoki --virtual ${file} tokens`;
-    print.done(`A new ${KIND[profile]} card is in ${file}. Its ${pins}. Use it with: ${use}`, { file, profile });
+    print.done(`A new ${KIND[profile]} card is in ${file}. ${pins}. Use it with: ${use}`, { file, profile });
   });
 }
 
@@ -69,9 +77,19 @@ interface NewCard {
   readonly pins: string;
 }
 
+async function createByProfile(options: CreateOptions): Promise<NewCard> {
+  const { profile, ...rest } = options;
+  if (profile === "piv") return createPivCard(rest);
+  if (profile === "pkcs15") return createPkcs15Card(rest);
+  if (Object.keys(rest).length > 0) throw new UsageError(`--profile ${profile} takes no other options`);
+  const { createBlankCard, VirtualSmartCardHsm } = await import("../../virtual/index.ts");
+  const card = profile === "smartcard-hsm" ? await VirtualSmartCardHsm.create() : createBlankCard(profile);
+  return { card, pins: "It has no PINs yet" };
+}
+
 async function createPivCard(options: CardOptions): Promise<NewCard> {
   const card = await createCard(options);
-  return { card, pins: pinsInWords(card, options) };
+  return { card, pins: `Its ${pinsInWords(card, options)}` };
 }
 
 /** @throws {UsageError} if an option is only for PIV cards. */
@@ -86,7 +104,7 @@ async function createPkcs15Card(options: CardOptions): Promise<NewCard> {
     throw new UsageError("--pin and --global-pin are for PIV cards");
   }
   const traits = { deviations, ...(name !== undefined && { name }), ...(extended && { extended }) };
-  return { card: await VirtualPkcs15Card.create(traits), pins: "PINs are 123456, and 654321 for signatures" };
+  return { card: await VirtualPkcs15Card.create(traits), pins: "Its PINs are 123456, and 654321 for signatures" };
 }
 
 function addVirtualDeviations(virtual: Command, environment: Environment): void {

@@ -212,6 +212,8 @@ export const NEW_PUK = { option: "--new-puk-source", variable: "CRYPTOKI_NEW_PUK
 
 /** The sources of the password of a file with a private key. */
 export const KEY_PASSWORD = { option: "--password-source", variable: "CRYPTOKI_KEY_PASSWORD" } as const;
+/** The sources of the password of a DKEK share. */
+export const SHARE_PASSWORD = { option: "--password-source", variable: "CRYPTOKI_SHARE_PASSWORD" } as const;
 
 export interface NewPinOptions {
   readonly newPinSource?: string;

@@ -287,7 +287,7 @@ export const EXTENSIONS: Chapter<ExtensionFunctions> = {
       state: "card",
       parameters: [SLOT, ["pPin", "pin"]],
       result: "none",
-      note: "where the card has such a command",
+      note: "where the card has such a command: MyEID with the SO PIN, IsoApplet with the PIN",
       body: resetToken,
     },
     C_AddSlot: { state: "card", parameters: [["addSlot", "value"]], result: "value", body: addSlot },

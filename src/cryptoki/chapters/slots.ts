@@ -54,8 +54,9 @@ export interface SlotFunctions {
 
   /**
    * Initialises a token: deletes its objects. No application may have a session with it, or with another token of its
-   * card; its handles end in every application. On a card that was not initialised yet `soPin` becomes the officer's PIN.
-   * C_SetVariable gives what else a card needs: docs/functions.md.
+   * card; its handles end in every application. On a card that was not initialised yet `soPin` becomes the officer's PIN:
+   * up to 8 digits of a MyEID, a PUK of 16 digits of an IsoApplet, 16 hexadecimal digits of a SmartCard-HSM. After an
+   * interruption the same call completes it. C_SetVariable gives what else a card needs: docs/functions.md.
    * @param label At most 32 bytes of UTF-8; trailing blanks are removed. A card that stores no label ignores it (PIV).
    * @throws {CryptokiError} CKR_SESSION_EXISTS; CKR_PIN_INCORRECT for `soPin`; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID also for
    *   PINs given by C_SetVariable, before anything is changed; CKR_FUNCTION_NOT_SUPPORTED or CKR_TOKEN_WRITE_PROTECTED if the
@@ -248,14 +249,14 @@ export const SLOTS: Chapter<SlotFunctions> = {
       state: "card",
       parameters: [SLOT, ["pPin", "pin"], ["pLabel", "text"]],
       result: "none",
-      note: "where the card has such a command",
+      note: "where the card has such a command: MyEID, IsoApplet, SmartCard-HSM",
       body: initToken,
     },
     C_InitPIN: {
       state: "card",
       parameters: [SESSION, ["pPin", "pin"]],
       result: "none",
-      note: "where the card has such a command",
+      note: "where the card has such a command: a MyEID's first PIN; IsoApplet and SmartCard-HSM at any time",
       body: initPin,
     },
     C_SetPIN: {

@@ -2,7 +2,7 @@ import { concat, DataError, fromHex, toHex } from "../../bytes/index.ts";
 import { isPrime, randomBytes } from "../../crypto/index.ts";
 
 /** Bytes of the password that is shared, and of the prime. */
-export const SHARED_PASSWORD_LENGTH = 8;
+const SHARED_PASSWORD_LENGTH = 8;
 const LEAST_THRESHOLD = 2;
 const MOST_SHARES = 255;
 

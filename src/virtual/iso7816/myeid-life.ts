@@ -5,9 +5,9 @@ import type { CardCommand } from "../transport.ts";
 import { type CardPin, type DedicatedFile, type IsoContext, MAX_PIN, requireAccess } from "./model.ts";
 
 /** The applet's name, and that of its only application (OpenSC, card-myeid.c, myeid_init). */
-export const MYEID_AID = fromHex("a000000063504b43532d3135");
+const MYEID_AID = fromHex("a000000063504b43532d3135");
 /** The DF that a new card has. */
-export const APPLICATION_DF = 0x5015;
+const APPLICATION_DF = 0x5015;
 /** P2 of PUT DATA that erases the card. */
 const INITIALISE_APPLET = 0xe0;
 /** A PIN's own PUK has the PIN's reference and this. */
