@@ -3,7 +3,7 @@ import { DataError, toHex } from "../bytes/index.ts";
 import { CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { readId, readObjectUri, requireDescription } from "./keys.ts";
 
 /** Which certificate is wanted: all that is given must be true of it. */
@@ -33,7 +33,8 @@ export class Certificates {
   }
 
   /** The certificates that fit; one that does not parse is left out. */
-  async *find(query: CertificateQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<TokenCertificate> {
+  async *find(query: CertificateQuery = {}, options: CallOptions = {}): AsyncGenerator<TokenCertificate> {
+    const { signal } = checked(options);
     const description: CertificateDescription =
       typeof query === "string" ? described(readObjectUri(query, "a certificate")) : query;
     requireDescription(description, "a certificate", ["label", "reference", "subject", "issuer"]);

@@ -2,7 +2,7 @@ import type { CallOptions } from "../async/index.ts";
 import { wipe } from "../bytes/index.ts";
 import { CKA, CKO, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { requireDescription } from "./keys.ts";
 
 /** Which data object is wanted: all that is given must be true of it. */
@@ -31,7 +31,8 @@ export class DataObjects {
   }
 
   /** The data objects that fit. Private ones are found after a login. */
-  async *find(query: DataQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<DataObject> {
+  async *find(query: DataQuery = {}, options: CallOptions = {}): AsyncGenerator<DataObject> {
+    const { signal } = checked(options);
     requireDescription(query, "a data object", ["label", "application"]);
     const access = this.#access;
     const found = await access.inSession(async (session) => {
@@ -58,7 +59,8 @@ export class DataObjects {
     });
   }
 
-  async #read(query: DataQuery, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async #read(query: DataQuery, options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     const { login } = this.#access;
     try {
       return await this.#value(query, signal);

@@ -3,7 +3,7 @@ import { DataError, fromHex, toHex, wipe } from "../bytes/index.ts";
 import { type CK_SESSION_HANDLE, CKA, CKO, isUri, parseUri, type Template } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { Key } from "./key.ts";
 import { PublicKey } from "./public-key.ts";
 import type { KeyAlgorithm } from "./scheme.ts";
@@ -51,7 +51,8 @@ export class Keys {
    * the PIN, it is asked for.
    * @throws {TokenError} BAD_INPUT for a query that cannot be read.
    */
-  async *find(query: KeyQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<Key> {
+  async *find(query: KeyQuery = {}, options: CallOptions = {}): AsyncGenerator<Key> {
+    const { signal } = checked(options);
     const wanted = readQuery(query);
     const found = await this.#find(wanted, signal);
     for (const key of found) if (await this.#fits(key, wanted, signal)) yield key;
@@ -61,7 +62,8 @@ export class Keys {
    * The only key that fits.
    * @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS with their URIs in `candidates`.
    */
-  async get(query: KeyQuery = {}, { signal }: CallOptions = {}): Promise<Key> {
+  async get(query: KeyQuery = {}, options: CallOptions = {}): Promise<Key> {
+    const { signal } = checked(options);
     const found: Key[] = [];
     for await (const key of this.find(query, { signal })) found.push(key);
     const [only, ...others] = found;
