@@ -213,7 +213,7 @@ export class Key implements KeyInfo {
 
   /**
    * The key for libraries that take a CryptoKey with the `crypto` of {@link Token.webCrypto}.
-   * @param algorithm Default: PKCS #1 v1.5 with SHA-256 for RSA keys that sign; what a key on a curve is for.
+   * @param options `algorithm`; default: PKCS #1 v1.5 with SHA-256 for RSA keys that sign; what a key on a curve is for.
    */
   async toCryptoKey(
     options: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {},
