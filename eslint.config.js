@@ -44,6 +44,40 @@ export default defineConfig(
     rules: { "no-console": "off", "max-lines": "off" },
   },
   {
+    // A test waits for an event or for a condition (test/until.ts), or the code under test gets a clock. Each exception says why.
+    files: ["test/**/*.ts"],
+    ignores: [
+      // They time what they measure or record; a card's hold ends by itself after four seconds, and must be gone before.
+      "test/cryptoki/context-login.test.ts",
+      "test/fixtures/record.ts",
+      "test/sweep/main.ts",
+      "test/cryptoki/sessions.test.ts",
+      // They work beside real daemons and other programs, which say nothing when they are ready, and whose waits are under test.
+      "test/interop/cli/command.test.ts",
+      "test/interop/p11kit/{client,context-login}.test.ts",
+      "test/interop/p11kit/softhsm.ts",
+      "test/interop/pcsc/suite.ts",
+      "test/interop/rig/*.ts",
+      "test/interop/survival/contention.ts",
+      "test/interop/virtual/plugged.ts",
+    ],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        { selector: "CallExpression[callee.name='setTimeout']", message: "Wait for an event, or with test/until.ts." },
+        {
+          selector:
+            "ImportDeclaration[source.value='node:timers/promises'] > ImportSpecifier[imported.name='setTimeout']",
+          message: "Wait for an event, or with test/until.ts.",
+        },
+        {
+          selector: "MemberExpression[object.name='performance'][property.name='now']",
+          message: "A test does not depend on how fast the machine is.",
+        },
+      ],
+    },
+  },
+  {
     files: ["**/*.js", "**/*.cjs"],
     languageOptions: { globals: { process: "readonly", console: "readonly", module: "writable", URL: "readonly" } },
   },

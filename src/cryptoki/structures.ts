@@ -6,7 +6,7 @@
 import { utf8 } from "../bytes/index.ts";
 
 /**
- * A number that says what it is the number of. Any plain number will do for one, and none will do for a number of another thing:
+ * A number that says what it is the number of. A plain number is accepted for it, a number of another thing is not:
  * a session's handle is no object's.
  */
 type NumberOf<Thing extends string> = number & { readonly __numberOf?: Thing };

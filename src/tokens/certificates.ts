@@ -14,7 +14,7 @@ import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
 import { certificatesWith, certificateTemplate, readObject } from "./certificate-search.ts";
 import { readId, readObjectUri, requireDescription } from "./descriptions.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import type { PublicKey } from "./public-key.ts";
 import { idOfReference, requireReference } from "./references.ts";
 import { replacing } from "./replacing.ts";
@@ -72,7 +72,8 @@ export class Certificates {
   }
 
   /** The certificates that fit; one that does not parse is left out. */
-  async *find(query: CertificateQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<TokenCertificate> {
+  async *find(query: CertificateQuery = {}, options: CallOptions = {}): AsyncGenerator<TokenCertificate> {
+    const { signal } = checked(options);
     const description: CertificateDescription =
       typeof query === "string" ? described(readObjectUri(query, "a certificate")) : query;
     requireDescription(description, "a certificate", ["label", "reference", "subject", "issuer"]);

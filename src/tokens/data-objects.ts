@@ -4,7 +4,7 @@ import { DataError, tryParse, wipe } from "../bytes/index.ts";
 import { type CK_OBJECT_HANDLE, CKA, CKO, CKR, CryptokiError, type Template } from "../cryptoki/index.ts";
 import { copyBytes } from "./data-input.ts";
 import type { TokenAccess } from "./access.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { requireDescription } from "./descriptions.ts";
 import { replacing, type WriteSession } from "./replacing.ts";
 import type { Writer } from "./writer.ts";
@@ -49,7 +49,8 @@ export class DataObjects {
   }
 
   /** The data objects that fit. Private ones are found after a login. */
-  async *find(query: DataQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<DataObject> {
+  async *find(query: DataQuery = {}, options: CallOptions = {}): AsyncGenerator<DataObject> {
+    const { signal } = checked(options);
     requireDescription(query, "a data object", TEXTS);
     const template = templateOf(query);
     const access = this.#access;
@@ -155,7 +156,8 @@ export class DataObjects {
     }, signal);
   }
 
-  async #read(query: DataQuery, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async #read(query: DataQuery, options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     const { login } = this.#access;
     try {
       return await this.#value(query, signal);

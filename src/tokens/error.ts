@@ -1,3 +1,4 @@
+import { type CallOptions, signalOf } from "../async/index.ts";
 import { CKR, CryptokiError } from "../cryptoki/index.ts";
 
 /** What goes wrong in this layer before, or beside, a C_ function; each with the return value that a program in C would see. */
@@ -62,6 +63,12 @@ export class TokenError extends Error {
 
 function isLayerCode(code: string): code is LayerCode {
   return Object.hasOwn(LAYER_CODES, code);
+}
+
+/** A call's options. @throws {TokenError} BAD_INPUT for anything else, such as a bare AbortSignal: callers in JavaScript have no types. */
+export function checked<Options extends CallOptions>(options: Options): Options {
+  signalOf(options, (problem) => new TokenError("BAD_INPUT", problem));
+  return options;
 }
 
 /** Return values of a session or a token whose card is not in the reader any more. */

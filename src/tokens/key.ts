@@ -16,7 +16,7 @@ import { type CallOptions, type Signals, untilAborted } from "../async/index.ts"
 import type { KeyQuery as WebKeyQuery, TokenCryptoKey } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
 import { type KeyPolicy, POLICY_ATTRIBUTES, policyOf } from "./key-policy.ts";
 import type { DeletableKey } from "./key-writing.ts";
@@ -71,7 +71,8 @@ export class Key implements KeyInfo {
   }
 
   /** The PKCS #11 URI of the key. */
-  uri({ signal }: CallOptions = {}): Promise<string> {
+  async uri(options: CallOptions = {}): Promise<string> {
+    const { signal } = checked(options);
     const object = { class: CKO.PRIVATE_KEY, label: this.label, id: this.#id };
     return this.#access.run(() => this.#access.uri(object, signal), signal);
   }
@@ -80,7 +81,8 @@ export class Key implements KeyInfo {
    * The public half, read once. Where the token shows it, no PIN is asked for.
    * @throws {TokenError} NO_OBJECT if nothing on the token tells it.
    */
-  publicKey({ signal }: CallOptions = {}): Promise<PublicKey> {
+  async publicKey(options: CallOptions = {}): Promise<PublicKey> {
+    const { signal } = checked(options);
     return this.#access.inSession((session) => this.#readPublicKey(session, signal), signal);
   }
 
@@ -111,7 +113,8 @@ export class Key implements KeyInfo {
    * @returns RSA: as long as the modulus. ECDSA: r || s, or DER. Ed25519: 64 bytes.
    * @throws {TokenError} KEY_CANNOT, BAD_INPUT, NO_PIN_SOURCE, CKR_PIN_INCORRECT with `triesLeft`, TOKEN_GONE.
    */
-  async sign(data: DataInput, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+  async sign(data: DataInput, options: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    const { signal, ...scheme } = checked(options);
     const whole = await this.#scheme(scheme, signal);
     // Without a session: the data may take its time, and what makes it may use the token.
     const input = await inputOf(whole, data, [signal, this.#access.removed]);
@@ -122,7 +125,8 @@ export class Key implements KeyInfo {
    * Signs a hash that was made elsewhere, with the hash that the scheme names.
    * @throws {TokenError} as {@link sign}; BAD_INPUT for a digest of a wrong length, KEY_CANNOT for Ed25519.
    */
-  async signDigest(digest: Uint8Array, { signal, ...scheme }: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+  async signDigest(digest: Uint8Array, options: SignatureScheme & CallOptions = {}): Promise<Uint8Array> {
+    const { signal, ...scheme } = checked(options);
     const own = copyBytes(digest, "the digest");
     const whole = await this.#scheme(scheme, signal);
     const { hash } = whole;
@@ -138,6 +142,7 @@ export class Key implements KeyInfo {
    * @throws {TokenError} by `signature`, as {@link sign}.
    */
   signStream(options: SignatureScheme & CallOptions = {}): SigningStream {
+    checked(options);
     return signingStream((data) => this.sign(data, options));
   }
 
@@ -162,8 +167,9 @@ export class Key implements KeyInfo {
    * @returns The message; the caller wipes it.
    * @throws {TokenError} KEY_CANNOT for another key; CKR_ENCRYPTED_DATA_INVALID; as {@link sign}.
    */
-  async decrypt(box: Uint8Array, { signal, ...options }: Encryption & CallOptions = {}): Promise<Uint8Array> {
-    const mechanism = decryptionMechanism(options);
+  async decrypt(box: Uint8Array, options: Encryption & CallOptions = {}): Promise<Uint8Array> {
+    const { signal, ...encryption } = checked(options);
+    const mechanism = decryptionMechanism(encryption);
     const own = copyBytes(box, "the message");
     const { algorithm } = await this.publicKey({ signal });
     if (algorithm.type !== "rsa")
@@ -185,7 +191,8 @@ export class Key implements KeyInfo {
    * @returns As long as the curve; the caller wipes it.
    * @throws {TokenError} KEY_CANNOT for RSA and Ed25519; BAD_INPUT for a key on another curve.
    */
-  async deriveSecret(peer: PublicKey | Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async deriveSecret(peer: PublicKey | Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     const other = peer instanceof PublicKey ? peer : new PublicKey(peer);
     requireAgreement(await this.publicKey({ signal }), other, this.#name);
     const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
@@ -212,12 +219,12 @@ export class Key implements KeyInfo {
 
   /**
    * The key for libraries that take a CryptoKey with the `crypto` of {@link Token.webCrypto}.
-   * @param algorithm Default: PKCS #1 v1.5 with SHA-256 for RSA keys that sign; what a key on a curve is for.
+   * @param options `algorithm`; default: PKCS #1 v1.5 with SHA-256 for RSA keys that sign; what a key on a curve is for.
    */
-  async toCryptoKey({
-    signal,
-    algorithm,
-  }: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {}): Promise<TokenCryptoKey> {
+  async toCryptoKey(
+    options: CallOptions & { readonly algorithm?: WebKeyQuery["algorithm"] } = {},
+  ): Promise<TokenCryptoKey> {
+    const { signal, algorithm } = checked(options);
     const access = this.#access;
     if (this.id === "") throw new TokenError("NOT_SUPPORTED", `${this.#name} has no CKA_ID to find it by`);
     return access.run(async () => {

@@ -4,7 +4,7 @@ import { type CK_SESSION_HANDLE, CKA, CKO, type Template } from "../cryptoki/ind
 import type { TokenAccess } from "./access.ts";
 import { TokenCertificate } from "./certificate.ts";
 import { readId, readObjectUri, requireDescription } from "./descriptions.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { Key } from "./key.ts";
 import { type PrivateJwk, readPrivateKey } from "./key-material.ts";
 import { type KeyUse, PERMISSION, PUBLIC_PERMISSION } from "./key-use.ts";
@@ -56,7 +56,8 @@ export class Keys {
    * the PIN, it is asked for.
    * @throws {TokenError} BAD_INPUT for a query that cannot be read.
    */
-  async *find(query: KeyQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<Key> {
+  async *find(query: KeyQuery = {}, options: CallOptions = {}): AsyncGenerator<Key> {
+    const { signal } = checked(options);
     const wanted = readQuery(query);
     const { reference } = wanted;
     const found =
@@ -70,7 +71,8 @@ export class Keys {
    * The only key that fits.
    * @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS with their URIs in `candidates`.
    */
-  async get(query: KeyQuery = {}, { signal }: CallOptions = {}): Promise<Key> {
+  async get(query: KeyQuery = {}, options: CallOptions = {}): Promise<Key> {
+    const { signal } = checked(options);
     const found: Key[] = [];
     for await (const key of this.find(query, { signal })) found.push(key);
     const [only, ...others] = found;

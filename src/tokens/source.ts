@@ -1,7 +1,7 @@
 import { type CallOptions, Condition, untilAborted } from "../async/index.ts";
 import { CryptokiError, type CryptokiFunctions, matchesToken } from "../cryptoki/index.ts";
 import { TokenAccess } from "./access.ts";
-import { asTokenErrors, isGone, noService, TokenError } from "./error.ts";
+import { checked, asTokenErrors, isGone, noService, TokenError } from "./error.ts";
 import type { PinSource } from "./pin.ts";
 import { SessionPool } from "./session-pool.ts";
 import { Token } from "./token.ts";
@@ -58,7 +58,8 @@ export class TokenSource implements AsyncDisposable {
    * The tokens that are in and fit. A token that was found before is the same object as long as its card is in.
    * @throws {TokenError} BAD_INPUT for a query that cannot be read; NO_SERVICE; what a card says that does not answer, if no other fits.
    */
-  async *tokens(query?: TokenQuery, { signal }: CallOptions = {}): AsyncGenerator<Token> {
+  async *tokens(query?: TokenQuery, options: CallOptions = {}): AsyncGenerator<Token> {
+    const { signal } = checked(options);
     const matches = this.#matcherOf(query);
     let failure: Error | undefined;
     let isFound = false;
@@ -83,7 +84,7 @@ export class TokenSource implements AsyncDisposable {
    * @throws {TokenError} NO_READER, NO_CARD, NO_TOKEN; SEVERAL_TOKENS with their URIs in `candidates`, since a PIN must not go to the wrong card.
    */
   async token(query?: TokenQuery, options: CallOptions & { readonly wait?: boolean } = {}): Promise<Token> {
-    const { signal } = options;
+    const { signal } = checked(options);
     const found: Token[] = [];
     for await (const token of this.tokens(query, { signal })) found.push(token);
     const [only, ...others] = found;
@@ -102,10 +103,8 @@ export class TokenSource implements AsyncDisposable {
    * difference from its last state.
    * @throws {TokenError} CKR_FUNCTION_NOT_SUPPORTED after what is in, where the module cannot wait for changes.
    */
-  async *changes({
-    query,
-    signal,
-  }: CallOptions & { readonly query?: TokenQuery | undefined } = {}): AsyncGenerator<TokenChange> {
+  async *changes(options: CallOptions & { readonly query?: TokenQuery | undefined } = {}): AsyncGenerator<TokenChange> {
+    const { query, signal } = checked(options);
     const matches = this.#matcherOf(query);
     await this.#look(signal);
     const watch = this.#startWatch();

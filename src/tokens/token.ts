@@ -11,7 +11,7 @@ import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { Certificates } from "./certificates.ts";
 import { DataObjects } from "./data-objects.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { Keys } from "./keys.ts";
 import { OFFICER_PATIENCE, OfficerToken } from "./officer.ts";
 import { type Pin, pinBytes, type PinSource, type PinState, type TokenInfo } from "./pin.ts";
@@ -66,12 +66,14 @@ export class Token implements AsyncDisposable {
   }
 
   /** What the token says of itself; asked for once. */
-  info({ signal }: CallOptions = {}): Promise<TokenInfo> {
+  async info(options: CallOptions = {}): Promise<TokenInfo> {
+    const { signal } = checked(options);
     return this.#access.run(() => this.#access.info(signal), signal);
   }
 
   /** How the user's PIN stands. No try is spent. */
-  pinState({ signal }: CallOptions = {}): Promise<PinState> {
+  async pinState(options: CallOptions = {}): Promise<PinState> {
+    const { signal } = checked(options);
     return this.#access.run(() => this.#access.pinState(signal), signal);
   }
 
@@ -80,7 +82,8 @@ export class Token implements AsyncDisposable {
    * @param pin The PIN, or a source for this once; default: the source that openTokens was given.
    * @throws {TokenError} CKR_PIN_INCORRECT with `triesLeft`, CKR_PIN_LOCKED, NO_PIN_SOURCE.
    */
-  login(pin?: PinSource | Pin, { signal }: CallOptions = {}): Promise<void> {
+  async login(pin?: PinSource | Pin, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     return this.#access.asUser(() => this.#access.login.now(pin, signal), signal);
   }
 
@@ -94,7 +97,8 @@ export class Token implements AsyncDisposable {
    * @throws {TokenError} CKR_PIN_INCORRECT for the old PIN, with `triesLeft`; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID for the new one, before
    *   the card sees either.
    */
-  changePin(change: { readonly old: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
+  async changePin(change: { readonly old: Pin; readonly new: Pin }, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     const { cryptoki } = this.#access;
     return this.#setPin(
       change.old,
@@ -108,7 +112,8 @@ export class Token implements AsyncDisposable {
    * Unblocks the user's PIN with the PUK, and sets it.
    * @throws {TokenError} CKR_PIN_INCORRECT and CKR_PIN_LOCKED speak of the PUK, with its `triesLeft`.
    */
-  unblockPin(unblock: { readonly puk: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
+  async unblockPin(unblock: { readonly puk: Pin; readonly new: Pin }, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     const { cryptoki } = this.#access;
     return this.#setPin(
       unblock.puk,
@@ -248,7 +253,8 @@ export class Token implements AsyncDisposable {
   }
 
   /** The Web Cryptography API with the keys of this token, for libraries that take a `crypto`. It ends with the token. */
-  webCrypto({ signal }: CallOptions = {}): Promise<TokenCrypto> {
+  async webCrypto(options: CallOptions = {}): Promise<TokenCrypto> {
+    const { signal } = checked(options);
     return this.#access.run(() => this.#webCrypto(signal), signal);
   }
 
@@ -261,7 +267,8 @@ export class Token implements AsyncDisposable {
   }
 
   /** The mechanisms that the token offers, by their number (CKM). */
-  async mechanisms({ signal }: CallOptions = {}): Promise<ReadonlyMap<number, CK_MECHANISM_INFO>> {
+  async mechanisms(options: CallOptions = {}): Promise<ReadonlyMap<number, CK_MECHANISM_INFO>> {
+    const { signal } = checked(options);
     const { cryptoki, slot } = this.#access;
     return this.#access.run(async () => {
       const found = new Map<number, CK_MECHANISM_INFO>();
@@ -273,7 +280,8 @@ export class Token implements AsyncDisposable {
   }
 
   /** Random bytes from the token. @throws {TokenError} CKR_RANDOM_NO_RNG if it makes none. */
-  random(length: number, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async random(length: number, options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     const { cryptoki } = this.#access;
     return this.#access.inSession((session) => cryptoki.C_GenerateRandom(session, length, { signal }), signal);
   }
@@ -281,10 +289,11 @@ export class Token implements AsyncDisposable {
   /**
    * Runs `work` with a session of its own, for what this layer does not have; it is closed afterwards. The user may be logged in.
    */
-  withSession<T>(
+  async withSession<T>(
     work: (session: CK_SESSION_HANDLE, cryptoki: CryptokiFunctions) => Promise<T>,
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<T> {
+    const { signal } = checked(options);
     const { cryptoki, pool } = this.#access;
     return this.#access.run(() => pool.runAlone((session) => work(session, cryptoki), signal), signal);
   }

@@ -7,6 +7,7 @@ import { VirtualPivCard } from "../../src/virtual/index.ts";
 import { FakeDaemon, type FakeCommand, SUCCESS, words } from "../pcsc/pcscd-fake.ts";
 import { CardFolder } from "./card.ts";
 import { end, type Ended, start } from "./child.ts";
+import { until } from "../until.ts";
 
 /*
  * Each of these programs waits for something that never comes. The tests have no clock of their own: a program that does not end by
@@ -162,6 +163,8 @@ describe("a reader that does not answer", () => {
       let asked = 0;
       daemon.on.transmit = (request): void => {
         asked++;
+        // The card takes its time, which is what this test is about.
+        // eslint-disable-next-line no-restricted-syntax
         timers.push(setTimeout(() => answer?.(request), 300));
       };
       const child = start(["tokens", "--timeout", "1"], slow.env);
@@ -227,7 +230,7 @@ describe("a server that does not answer", () => {
       const server = await childOf(child);
       child.kill("SIGTERM");
       await end(child);
-      while (existsSync(`/proc/${server}`)) await new Promise((resolve) => setTimeout(resolve, 10));
+      await until(() => !existsSync(`/proc/${server}`));
     },
     LIMIT,
   );
@@ -357,11 +360,12 @@ async function firstOutput(child: ChildProcess): Promise<void> {
 
 /** The process that the command started. */
 async function childOf({ pid }: ChildProcess): Promise<string> {
-  for (;;) {
-    const [found] = execFileSync("sh", ["-c", `pgrep -P ${pid} sleep || true`], { encoding: "utf8" }).split("\n");
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  let found = "";
+  await until(() => {
+    [found = ""] = execFileSync("sh", ["-c", `pgrep -P ${pid} sleep || true`], { encoding: "utf8" }).split("\n");
+    return found !== "";
+  });
+  return found;
 }
 
 /**
@@ -373,13 +377,14 @@ function handlesSignals(pid: number | undefined): boolean {
   return (BigInt(`0x${mask}`) & 1n) === 1n;
 }
 
-/** Until the program waits: it handles signals, and has used no time of a processor for a while. */
+/** Until the program waits: it handles signals, and has used no time of a processor at so many looks. */
 async function idle({ pid }: ChildProcess): Promise<void> {
   const used = (): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).join();
-  for (let [before, same] = ["", 0]; same < 6;) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  let [before, same] = ["", 0];
+  await until(() => {
     const now = used();
     same = now === before && handlesSignals(pid) ? same + 1 : 0;
     before = now;
-  }
+    return same === 30;
+  });
 }

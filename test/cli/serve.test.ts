@@ -5,13 +5,13 @@ import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { text } from "node:stream/consumers";
 import { CKF_SESSION, CKS, CKU } from "../../src/cryptoki/index.ts";
 import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder, PIN } from "./card.ts";
 import { PROGRAM } from "./child.ts";
 import { cryptoki, json, jsonError } from "./program.ts";
+import { until } from "../until.ts";
 
 const RUNTIME = mkdtempSync(path.join(tmpdir(), "serve-"));
 const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], XDG_RUNTIME_DIR: RUNTIME };
@@ -35,9 +35,7 @@ async function label(address: string): Promise<string | undefined> {
   return found;
 }
 
-async function untilGone(file: string): Promise<void> {
-  for (let tries = 0; existsSync(file) && tries < 200; tries++) await sleep(20);
-}
+const untilGone = (file: string): Promise<void> => until(() => !existsSync(file));
 
 afterEach(() => {
   rmSync(path.join(RUNTIME, "cryptoki"), { recursive: true, force: true });
@@ -112,8 +110,7 @@ describe("serve", () => {
         stdio: "ignore",
       },
     );
-    for (let tries = 0; !(existsSync(told) && readFileSync(told, "utf8").includes("KEPT")) && tries < 500; tries++)
-      await sleep(20);
+    await until(() => existsSync(told) && readFileSync(told, "utf8").includes("KEPT"));
     const seen = readFileSync(told, "utf8");
     child.kill();
     await once(child, "exit");

@@ -21,6 +21,7 @@ import type { InProcessCard } from "../../src/pcsc/index.ts";
 import { SeededRandom, shareOf, withSeed } from "../seeded-random.ts";
 import { testCard, testPkcs15Card } from "../virtual/keys.ts";
 import { first, PIN, rig, type Rig } from "./rig.ts";
+import { turns } from "../until.ts";
 
 const ABORTS = shareOf(300);
 const DATA = utf8("data");
@@ -107,11 +108,6 @@ const STEPS: Readonly<Record<string, Step>> = {
   },
   "change the PIN to itself": ({ cryptoki, session }, signal) => cryptoki.C_SetPIN(session, PIN, PIN, { signal }),
 };
-
-/** Yields to everything else a number of times. */
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
 
 async function abortOften(made: Rig, random: SeededRandom): Promise<Record<string, number>> {
   made.before = () => turns(2 + random.below(4));

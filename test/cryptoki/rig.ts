@@ -3,6 +3,7 @@ import { CKA, CKF, CKO, CKU, Cryptoki, type Template } from "../../src/cryptoki/
 import type { CardProfile } from "../../src/card/index.ts";
 import { type InProcessCard, MemoryReaders, type Pcsc } from "../../src/pcsc/index.ts";
 import { piv } from "../../src/piv/index.ts";
+import { turns } from "../until.ts";
 
 export const READER = "Memory Reader";
 export const PIN = "123456";
@@ -103,7 +104,7 @@ export function first<T>(values: readonly T[]): T {
 
 /** Until what was made to happen has been told to everybody in this process. */
 export function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 5));
+  return turns(20);
 }
 
 /** For `rejects.toMatchObject`: a CryptokiError with this code. */

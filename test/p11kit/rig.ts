@@ -11,6 +11,7 @@ import { CALLS } from "../../src/p11kit/wire/calls.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../../src/p11kit/wire/message.ts";
 import { type Rig, rig } from "../cryptoki/rig.ts";
 import type { InProcessCard } from "../../src/pcsc/index.ts";
+import { until } from "../until.ts";
 
 /** A server over readers of this process. */
 export class ServerRig implements AsyncDisposable {
@@ -53,10 +54,8 @@ export class ServerRig implements AsyncDisposable {
   }
 
   /** Until the server has noticed that clients have gone. */
-  async untilClients(count: number): Promise<void> {
-    for (let tries = 0; this.server.clients !== count && tries < 500; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  untilClients(count: number): Promise<void> {
+    return until(() => this.server.clients === count);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

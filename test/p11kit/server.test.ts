@@ -295,16 +295,18 @@ describe("a peer", () => {
 
   test("that dies in a login leaves no client waiting, and no login behind", async () => {
     const [peer, session] = await Peer.withSession(rig.socket);
+    let answer = (): void => undefined;
     const started = new Promise<void>((resolve) => {
       rig.local.before = (command): Promise<void> | void => {
         if (command[1] !== 0x20) return;
         resolve();
-        return new Promise((go) => setTimeout(go, 50));
+        return new Promise((go) => (answer = go));
       };
     });
     peer.send("C_Login", [session, CKU.USER, utf8(PIN)]);
     await started;
     peer[Symbol.dispose]();
+    answer();
     await rig.untilClients(0);
     rig.local.before = undefined;
     expect(rig.server.clients).toBe(0);

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Pcsc, type ReaderState, openAddon, SCARD_DISPOSITION, SCARD_SHARE } from "../../src/pcsc/index.ts";
 import { addonError } from "../../src/pcsc/addon/module.ts";
 import { FakeService } from "./addon-fake.ts";
 import { OK, T1_ATR } from "./scripted-card.ts";
+import { turns, until } from "../until.ts";
 
 const COMMAND = Uint8Array.of(0x00, 0xa4, 0x04, 0x00);
 const READER = "Reader 00 00";
@@ -193,6 +193,8 @@ describe("a connection", () => {
     service.insert(READER, {
       atr: T1_ATR,
       answer: () => {
+        // The service sees the card later than its exchange fails.
+        // eslint-disable-next-line no-restricted-syntax
         setTimeout(() => service.refusals.set("probe", 0x80100069), 80);
         return new Uint8Array();
       },
@@ -216,9 +218,8 @@ describe("a connection", () => {
     service.held = new Promise<void>((resolve) => (release = resolve));
     const abort = new AbortController();
     const exchange = connection.transmit(COMMAND, { signal: abort.signal });
-    setTimeout(() => {
-      abort.abort();
-    }, 5);
+    await turns(5);
+    abort.abort();
     await expect(exchange).rejects.toMatchObject({ codeName: "SCARD_E_CANCELLED" });
     const next = connection.transmit(COMMAND);
     service.held = undefined;
@@ -266,7 +267,7 @@ describe("a connection", () => {
     service.held = new Promise<void>((resolve) => (release = resolve));
     await expect(pcsc.connect(READER)).rejects.toMatchObject({ codeName: "SCARD_E_SHARING_VIOLATION" });
     release();
-    await sleep(20);
+    await until(() => service.calls.length === 2);
     expect(service.calls).toEqual(["connect 2", "disconnect 0"]);
   });
 });
@@ -295,6 +296,8 @@ describe("a transaction", () => {
     service.refusals.set("probe", 0x8010000b);
     await expect(connection.begin()).rejects.toMatchObject({ codeName: "SCARD_E_SHARING_VIOLATION" });
     const patient = connection.begin();
+    // Another program ends its transaction meanwhile.
+    // eslint-disable-next-line no-restricted-syntax
     setTimeout(() => {
       service.refusals.clear();
     }, 15);

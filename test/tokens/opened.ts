@@ -1,19 +1,20 @@
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { openTokens, type PinRequest, type PinSource, type Token, type TokenSource } from "../../src/tokens/index.ts";
 import { MemoryReaders, profiles } from "../../src/index.ts";
-import { VirtualPivCard } from "../../src/virtual/index.ts";
+import type { VirtualPivCard } from "../../src/virtual/index.ts";
+import { pivCard, testKey } from "../virtual/keys.ts";
 
 export const PIN = "654321";
 export const PUK = "87654321";
 
 /** Keys of every type that the tests use, made once. */
 export const KEYS: Readonly<Record<"9a" | "9c" | "9d" | "9e" | "82" | "83", { readonly privateKey: KeyObject }>> = {
-  "9a": generateKeyPairSync("rsa", { modulusLength: 2048 }),
-  "9c": generateKeyPairSync("ec", { namedCurve: "P-384" }),
-  "9d": generateKeyPairSync("ec", { namedCurve: "P-256" }),
-  "9e": generateKeyPairSync("ec", { namedCurve: "P-256" }),
-  "82": generateKeyPairSync("ed25519"),
-  "83": generateKeyPairSync("x25519"),
+  "9a": { privateKey: testKey("rsa-2048", "9a") },
+  "9c": { privateKey: testKey("p-384", "9c") },
+  "9d": { privateKey: testKey("p-256", "9d") },
+  "9e": { privateKey: testKey("p-256", "9e") },
+  "82": { privateKey: testKey("ed25519", "82") },
+  "83": { privateKey: testKey("x25519", "83") },
 };
 
 /** A PIV card in a reader of this process, opened, and all that was asked of the PIN source. */
@@ -27,8 +28,8 @@ export interface Opened extends AsyncDisposable {
   readonly insert: () => Promise<void>;
 }
 
-export async function makeCard(): Promise<VirtualPivCard> {
-  return VirtualPivCard.create({ yubico: true, extended: true, keys: KEYS, pin: PIN, puk: PUK });
+export function makeCard(): Promise<VirtualPivCard> {
+  return pivCard({ yubico: true, extended: true, keys: KEYS, pin: PIN, puk: PUK });
 }
 
 export async function opened(pin: PinSource = () => PIN): Promise<Opened> {

@@ -25,7 +25,7 @@ export async function handles(cryptoki: Cryptoki): Promise<void> {
   const rsa: CK_MECHANISM = { mechanism: CKM.RSA_PKCS };
 
   await cryptoki.C_SignInit(session, rsa, key);
-  // Plain numbers will do, and no cast is needed.
+  // Plain numbers are accepted too; no cast is needed.
   await cryptoki.C_SignInit(1, rsa, 2);
   const numbers: readonly number[] = [session, key, slot];
   await cryptoki.C_CloseSession(numbers[0] ?? 0);

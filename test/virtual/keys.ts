@@ -56,7 +56,7 @@ export async function pivCard(options: PivCardOptions = {}): Promise<VirtualPivC
 }
 
 /** As {@link VirtualPkcs15Card.create}; the contents are made once in a run of the tests. */
-export async function pkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
+async function pkcs15Card(options: Pkcs15CardOptions = {}): Promise<VirtualPkcs15Card> {
   return new VirtualPkcs15Card(
     decodeFileCard(await imageOf("PKCS #15", options, () => VirtualPkcs15Card.create(options))),
   );

@@ -6,6 +6,7 @@ import type { ResponseApdu } from "../../../src/apdu/index.ts";
 import type { VirtualPkcs15Card } from "../../../src/virtual/index.ts";
 import { exchange, send } from "../exchange.ts";
 import { testKey, testPkcs15Card } from "../keys.ts";
+import { turns } from "../../until.ts";
 
 const PIN = "0020000108313233343536FFFF";
 const SIGNATURE_PIN = "0020000208363534333231FFFF";
@@ -104,10 +105,7 @@ test("a key is made in a key file by whom its rules allow", async () => {
 test("a card that is torn out answers no more, until it is back", async () => {
   card.tearAfter(1);
   expect(await say("0084000008")).toMatch(/9000$/u);
-  const answered = await Promise.race([
-    say("0084000008"),
-    new Promise((resolve) => setTimeout(resolve, 50, "nothing")),
-  ]);
+  const answered = await Promise.race([say("0084000008"), turns(100).then(() => "nothing")]);
   expect(answered).toBe("nothing");
   card.reset();
   expect(await say("0084000008")).toMatch(/9000$/u);
