@@ -1,7 +1,7 @@
-import type { Pin } from "./arguments.ts";
 import type { Template } from "./attributes/kinds.ts";
 import type { AttributeList } from "./attributes/template.ts";
 import type { CK_MECHANISM, CK_VERSION } from "./structures.ts";
+import type { Pin } from "./sessions/logins.ts";
 
 /** What may stand for a parameter of each kind. */
 export interface ParameterTypes {

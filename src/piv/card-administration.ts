@@ -39,7 +39,7 @@ export class CardAdministration {
     try {
       const after = readManagementKey(newKey);
       try {
-        await this.#session.runConfirmed(async (send) => {
+        await this.#session.runConfirmed(async ({ send }) => {
           let algorithm = 0;
           await state.present(async () => {
             algorithm = await authenticate(send, before);
@@ -74,7 +74,7 @@ export class CardAdministration {
    * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
    */
   async erase(options?: CallOptions): Promise<void> {
-    await this.#session.runConfirmed(async (send) => {
+    await this.#session.runConfirmed(async ({ send }) => {
       const version = await send(getVersion());
       if (version.sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
       await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));

@@ -29,12 +29,12 @@ export interface AttributeReport {
  * provides such a value caches it.
  */
 export class AttributeSet {
-  readonly #sources: Map<number, Source<AttributeValue>>;
+  readonly #sources = new Map<number, Source<AttributeValue>>();
   /** Returned only while CKA_SENSITIVE is false and CKA_EXTRACTABLE true. */
   readonly #secrets: ReadonlySet<number>;
 
   constructor(sources: AttributeSources, secrets: ReadonlySet<number> = new Set()) {
-    this.#sources = new Map(Object.entries(sources).map(([type, source]) => [Number(type), source]));
+    for (const [type, source] of Object.entries(sources)) this.#sources.set(Number(type), source);
     this.#secrets = secrets;
   }
 

@@ -51,22 +51,15 @@ export interface ObjectLife {
 
 /** The contents of an object, with its attributes. All applications share one for an object of a token. */
 export class ObjectCopy {
-  #contents: ObjectContents;
-  #attributes: AttributeSet;
+  /** Replaced by {@link renew}, as its attributes are. */
+  contents: ObjectContents;
+  attributes: AttributeSet;
   readonly life: ObjectLife;
 
   constructor(contents: ObjectContents, life: ObjectLife = { ended: false }) {
     this.life = life;
-    this.#contents = contents;
-    this.#attributes = attributesOf(contents);
-  }
-
-  get contents(): ObjectContents {
-    return this.#contents;
-  }
-
-  get attributes(): AttributeSet {
-    return this.#attributes;
+    this.contents = contents;
+    this.attributes = attributesOf(contents);
   }
 
   end(): void {
@@ -75,8 +68,8 @@ export class ObjectCopy {
 
   /** Forgets the contents; the object stays the same. */
   renew(contents: ObjectContents): void {
-    this.#contents = contents;
-    this.#attributes = attributesOf(contents);
+    this.contents = contents;
+    this.attributes = attributesOf(contents);
   }
 }
 
