@@ -30,7 +30,7 @@ export function requirePin(pin: Pin, what = "the PIN"): void {
  * Copies a PIN; the driver owns and wipes the copy.
  * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, if the caller must give a PIN.
  */
-export function copyPin(pin: Pin): Uint8Array {
+function copyPin(pin: Pin): Uint8Array {
   if (pin !== null) return typeof pin === "string" ? secretUtf8(pin) : copySecret(pin);
   throw new CryptokiError(
     CKR.ARGUMENTS_BAD,
