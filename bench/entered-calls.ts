@@ -122,7 +122,8 @@ async function withToken<T>(work: (cryptoki: Cryptoki) => Promise<T>, card?: Vir
   readers.insert("Reader", card ?? (await answeringCard()));
   const pcsc = readers.client();
   try {
-    await using cryptoki = new Cryptoki({ pcsc, profiles });
+    // On a busy machine the usual pause between two calls is longer than the usual linger.
+    await using cryptoki = new Cryptoki({ pcsc, profiles, linger: 1_000 });
     await cryptoki.C_Initialize();
     return await work(cryptoki);
   } finally {

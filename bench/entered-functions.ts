@@ -53,7 +53,10 @@ export class EntryWatch implements Disposable {
         .filter(({ name, at }) => at > 0 && isWritten(name));
       if (entered.length === 0) continue;
       const lines = await this.#linesOf(scriptId);
-      const placed = entered.map(({ name, at }) => ({ name, line: sourceLine(url, lines, at) }));
+      const placed = entered.flatMap(({ name, at }): EnteredFunction[] => {
+        const line = sourceLine(url, lines, at);
+        return line === undefined ? [] : [{ name, line }];
+      });
       files.push({ path: path.relative(SOURCE, file), functions: placed.sort((a, b) => a.line - b.line) });
     }
     return files.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -85,9 +88,12 @@ function isWritten(name: string): boolean {
   return name !== "__name" && !name.startsWith("<");
 }
 
-function sourceLine(url: string, starts: readonly number[], offset: number): number {
+/** Undefined for a function that the source does not have: the helpers that `using` becomes after the translation to JavaScript. */
+function sourceLine(url: string, starts: readonly number[], offset: number): number | undefined {
   const line = starts.findLastIndex((start) => start <= offset);
   const column = offset - (starts[line] ?? 0);
-  const entry = findSourceMap(fileURLToPath(url))?.findEntry(line, column);
-  return entry && "originalLine" in entry ? entry.originalLine + 1 : line + 1;
+  const map = findSourceMap(fileURLToPath(url));
+  if (!map) return line + 1;
+  const entry = map.findEntry(line, column);
+  return "originalLine" in entry ? entry.originalLine + 1 : undefined;
 }

@@ -1,14 +1,17 @@
+export { type MemoizedAsync, memoizeAsync, MemoizedMap } from "./memoize.ts";
 export {
   type AbortError,
   type CallOptions,
+  Condition,
   Deadline,
+  inThreadPool,
   LONGEST_TIMER,
   onAbort,
   pause,
+  SerialQueue,
   signalOf,
   type Signals,
+  threadPoolIsBusy,
   throwIfAborted,
   untilAborted,
-} from "./abort.ts";
-export { type MemoizedAsync, memoizeAsync, MemoizedMap } from "./memoize.ts";
-export { Condition, inThreadPool, SerialQueue, threadPoolIsBusy } from "./queue.ts";
+} from "./waiting.ts";

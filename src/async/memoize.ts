@@ -1,4 +1,4 @@
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "./waiting.ts";
 
 /** An asynchronous value that is computed once, on first use. */
 export interface MemoizedAsync<T> {

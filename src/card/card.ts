@@ -82,7 +82,11 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   readonly #readerFacts: ReaderFacts;
   /** The reader's features and their control codes (PC/SC part 10); asked for once, in a transaction. @internal */
   readonly features: MemoizedAsync<ReadonlyMap<number, number>> = memoizeAsync(() => readerFeatures(this.#ask));
-  #resets = 0;
+  /**
+   * Number of resets since the connection; only the card itself changes it. A verified PIN is valid for one value of
+   * this number.
+   */
+  resets = 0;
   #transaction = 0;
   /** Whether a transaction is open. */
   #open = false;
@@ -99,6 +103,8 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   #broken = false;
   /** The application that this process selected last, since the last reset; `SelectedApplication` keeps it. */
   selected: object | undefined;
+  /** Whether it is confirmed in the transaction that is open; `SelectedApplication` keeps this too. */
+  isSelectionConfirmed = false;
 
   constructor(connection: CardConnection, options: CardOptions = {}) {
     this.#connection = connection;
@@ -137,11 +143,6 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
 
   get atr(): Uint8Array {
     return this.#connection.atr;
-  }
-
-  /** Number of resets since the connection. A verified PIN is valid for one value of this number. */
-  get resets(): number {
-    return this.#resets;
   }
 
   /**
@@ -347,6 +348,7 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
     this.#open = true;
     this.#alone = undefined;
     this.#transaction++;
+    this.isSelectionConfirmed = false;
     this.#lingerUntil = performance.now() + LONGEST_LINGER;
   }
 
@@ -378,9 +380,10 @@ export class Card implements ExclusiveAccess, AsyncDisposable {
   }
 
   #forgetState(): void {
-    this.#resets++;
+    this.resets++;
     this.#transaction++;
     this.selected = undefined;
+    this.isSelectionConfirmed = false;
     this.endHolds();
   }
 

@@ -100,6 +100,27 @@ export class CardTimeoutError extends CardAccessError {
   override readonly name = "CardTimeoutError";
 }
 
+/**
+ * The answer to a command that changes a PIN was lost: the card may have the old PIN or the new one. The cause is the
+ * transport error.
+ */
+export class PinUncertainError extends CardAccessError {
+  override readonly name = "PinUncertainError";
+
+  constructor(what: string, cause: Error) {
+    super(
+      `the card's answer was lost (${cause.message}), so the ${what} may have changed. To find out, try the new one first, and the ` +
+        "old one if the card refuses it, which spends a try",
+      { cause },
+    );
+  }
+
+  /** The card is gone as well. */
+  get isGone(): boolean {
+    return this.cause instanceof CardGoneError;
+  }
+}
+
 type AccessErrorClass = new (message: string, options: ErrorOptions) => CardAccessError;
 
 /** The error class of each code; any other is a {@link CardAccessError}. */

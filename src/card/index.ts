@@ -20,6 +20,7 @@ export {
   LoginRequiredError,
   ObjectGoneError,
   PinError,
+  PinUncertainError,
   type PinFailure,
   readTwiceIfMalformed,
   unlessRefused,
@@ -89,14 +90,6 @@ export {
 } from "./key-results.ts";
 export { type PinBlock, PinPadReader, type PinPlaces } from "./pin-pad.ts";
 export {
-  type ChangingExchange,
-  changingPin,
-  isToldVerified,
-  PinState,
-  PinUncertainError,
-  triesLeftText,
-} from "./pin-state.ts";
-export {
   type CardProfile,
   CardRecognition,
   type ClaimEffort,
@@ -106,7 +99,16 @@ export {
   selects,
 } from "./recognition.ts";
 export { readStoredCertificate } from "./stored-certificate.ts";
-export { type Attempt, SelectedApplication, type Selection } from "./selected-application.ts";
+export {
+  type Attempt,
+  type ChangingExchange,
+  changingPin,
+  isToldVerified,
+  PinState,
+  SelectedApplication,
+  type Selection,
+  triesLeftText,
+} from "./volatile-state.ts";
 export type { MemoizedAsync } from "../async/index.ts";
 export type {
   EcPublicKey,

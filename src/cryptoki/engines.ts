@@ -1,6 +1,5 @@
-import { wipe } from "../bytes/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import { encodePublicKey, type PublicKey, type RandomSource } from "../crypto/index.ts";
-import { copyBytes } from "./arguments.ts";
 import { CKR } from "./constants/ckr.ts";
 import { nameOf } from "./constants/name.ts";
 import { CryptokiError } from "./errors.ts";
@@ -66,7 +65,7 @@ export class Engines {
         if (signature.length !== scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
         const key = encodePublicKey(publicKey);
         const valid = await ofEngine(engine, () =>
-          engine.verify?.(key, message.take(), copyBytes(signature), parameter ?? undefined),
+          engine.verify?.(key, message.take(), copySecret(signature), parameter ?? undefined),
         );
         if (valid !== true) throw new CryptokiError(CKR.SIGNATURE_INVALID);
       },
@@ -114,7 +113,7 @@ export class Engines {
   }
 
   #checked({ name }: CryptoEngine, given: unknown, length: number): Uint8Array {
-    if (given instanceof Uint8Array && given.length === length) return copyBytes(given);
+    if (given instanceof Uint8Array && given.length === length) return copySecret(given);
     throw new CryptokiError(CKR.FUNCTION_FAILED, `the engine "${name}" did not give ${length} bytes`);
   }
 }

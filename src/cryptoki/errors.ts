@@ -209,3 +209,22 @@ export async function asCallerErrorAsync<T>(rv: number, work: () => Promise<T>):
 
 const callerError = (rv: number, error: unknown): unknown =>
   error instanceof DataError ? new CryptokiError(rv, error.message, { cause: error }) : error;
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a Uint8Array: callers in JavaScript have no types. */
+export function requireBytes(value: Uint8Array, what: string): void {
+  if (!((value as unknown) instanceof Uint8Array)) {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} must be a Uint8Array`);
+  }
+}
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a whole number from 0 to `max`. */
+export function requireCount(value: number, what: string, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} must be a whole number from 0 to ${max}`);
+  }
+}
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD unless `value` is a valid CK_ULONG. */
+export function requireFlags(value: number): void {
+  requireCount(value, "the flags", Number.MAX_SAFE_INTEGER);
+}

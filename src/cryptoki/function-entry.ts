@@ -1,8 +1,8 @@
-import type { Pin } from "./arguments.ts";
 import type { Template } from "./attributes/kinds.ts";
 import type { AttributeList } from "./attributes/template.ts";
 import type { CK_MECHANISM, CK_MESSAGE_MECHANISM } from "./mechanisms/declarations.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SLOT_ID, CK_VERSION } from "./structures.ts";
+import type { Pin } from "./sessions/logins.ts";
 
 /** What may stand for a parameter of each kind. */
 export interface ParameterTypes {

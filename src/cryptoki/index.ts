@@ -50,7 +50,7 @@ export type {
   RsaPublicKey,
 } from "../crypto/index.ts";
 export { type ObjectSource, publicHalfOf } from "./public-half.ts";
-export type { Pin } from "./arguments.ts";
+export type { Pin } from "./sessions/logins.ts";
 export type { CardAccess, SlotTable } from "./slots/slot-table.ts";
 export type { TokenChoice } from "./slots/slot-view.ts";
 export type * from "./structures.ts";

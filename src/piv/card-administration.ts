@@ -73,11 +73,11 @@ export class CardAdministration {
   async loginOfficer(given: Uint8Array, states: OfficerStates, options?: CallOptions): Promise<void> {
     if (isLikePin(given)) {
       const reference = await states.reference();
-      return this.#session.runConfirmed((send) => this.#loginWithPin(send, given, reference, states), options);
+      return this.#session.runConfirmed(({ send }) => this.#loginWithPin(send, given, reference, states), options);
     }
     const key = readManagementKey(given);
     try {
-      await this.#session.runConfirmed((send) => this.#authenticate(send, key, states.key), options);
+      await this.#session.runConfirmed(({ send }) => this.#authenticate(send, key, states.key), options);
     } finally {
       wipe(key);
     }
@@ -175,7 +175,7 @@ export class CardAdministration {
         const { length } = OFFICER_ALGORITHMS[algorithm];
         throw new PinError("length", `a management key for ${algorithm} has ${length} bytes; the card was not asked`);
       }
-      await this.#session.runConfirmed(async (send) => {
+      await this.#session.runConfirmed(async ({ send }) => {
         if (!states.key.isVerified) throw new LoginRequiredError("log in with the old management key first");
         const data = await readAdministrator(send);
         await (protectedByPin
@@ -270,7 +270,7 @@ export class CardAdministration {
    * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
    */
   async erase(options?: CallOptions): Promise<void> {
-    await this.#session.runConfirmed(async (send) => {
+    await this.#session.runConfirmed(async ({ send }) => {
       await requireYubico(send);
       await eraseApplication(send);
     }, options);

@@ -52,7 +52,7 @@ export class Initialisation {
    *   {UnsupportedError} for a card without Yubico's commands.
    */
   async initToken(soPin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
-    await this.#session.runConfirmed(async (send) => {
+    await this.#session.runConfirmed(async ({ send }) => {
       await requireYubico(send);
       const key = readManagementKey(soPin);
       try {
@@ -70,7 +70,7 @@ export class Initialisation {
    */
   async resetToken(pin: Uint8Array, variables: ReadonlyMap<string, string>, options?: CallOptions): Promise<void> {
     const { pin: reference } = await this.#session.discovery();
-    await this.#session.runConfirmed(async (send) => {
+    await this.#session.runConfirmed(async ({ send }) => {
       await requireYubico(send);
       checkPin(pin);
       const officer = variables.get(VARIABLE.OFFICER);

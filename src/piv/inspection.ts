@@ -106,7 +106,7 @@ export class PivInspection {
 
   /** The status word of an empty VERIFY, which spends no try (SP 800-73-4 part 2 section 3.2.1). */
   async pinStatus(reference: number): Promise<number> {
-    return (await this.#session.runConfirmed((send) => send(verify(reference)))).sw;
+    return (await this.#session.runConfirmed(({ send }) => send(verify(reference)))).sw;
   }
 
   /**
@@ -116,13 +116,13 @@ export class PivInspection {
   async login(pin: Uint8Array): Promise<void> {
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    await this.#session.runConfirmed((send) => verifyPin(send, reference, pin));
+    await this.#session.runConfirmed(({ send }) => verifyPin(send, reference, pin));
   }
 
   /** Makes the card forget the PIN; resets a card without such a command. */
   async logout(): Promise<void> {
     const { pin: reference } = await this.#session.discovery();
-    const { sw } = await this.#session.runConfirmed((send) => send(unverify(reference)));
+    const { sw } = await this.#session.runConfirmed(({ send }) => send(unverify(reference)));
     if (sw !== SW.OK) await this.#session.reset();
   }
 

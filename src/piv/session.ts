@@ -159,8 +159,8 @@ export class PivSession implements Selection {
    * Runs `work`, which must never reach another application because it could spend a try of a PIN there, or use another
    * key.
    */
-  runConfirmed<T>(work: (send: PivExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
-    return this.#application.runConfirmed((exchange) => work(exchange.send), options);
+  runConfirmed<T>(work: (exchange: CardExchange) => Promise<T>, options?: HoldOptions): Promise<T> {
+    return this.#application.runConfirmed(work, options);
   }
 
   /** Makes the card forget all verified PINs and keys. */

@@ -8,6 +8,7 @@ import {
   authenticateUse,
   CardError,
   type CardDeviceInfo,
+  type CardExchange,
   type CardMechanism,
   type CardObject,
   type CardObjectChanges,
@@ -157,7 +158,7 @@ export class PivToken implements CardToken {
   async pinStatus(role: PinRole, thorough = false): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
-    return this.#session.runConfirmed(async (send) => {
+    return this.#session.runConfirmed(async ({ send }) => {
       const told = await readPinStatus(send, pin);
       if (!thorough) return this.#pin.status(told, this.#maxTries);
       const { maximum, left } = readTries((await send(getMetadata(pin))).data);
@@ -167,7 +168,7 @@ export class PivToken implements CardToken {
   }
 
   async hasForgottenPin(): Promise<boolean> {
-    return this.#session.runConfirmed(async (send) => !(await this.#pinOutlasts(send, "object")));
+    return this.#session.runConfirmed(async ({ send }) => !(await this.#pinOutlasts(send, "object")));
   }
 
   /** Whether the PIN counts as verified after the card refused a command that needs it: {@link PinState.outlasts}. */
@@ -191,18 +192,14 @@ export class PivToken implements CardToken {
     if (user === "so") return this.#card.loginOfficer(pin, this.#officerStates, options);
     checkPin(pin);
     const { pin: reference } = await this.#session.discovery();
-    await this.#verify(reference, pin, options);
+    // Within the transaction: until then other callers use keys with the PIN that was verified for them.
+    return this.#session.runConfirmed(({ send }) => this.#pin.present(() => verifyPin(send, reference, pin)), options);
   }
 
   /** The holder's PIN is verified too, where the card keeps the management key behind it. */
   get #officerStates(): OfficerStates {
     const reference = async (): Promise<PinReference> => (await this.#session.discovery()).pin;
     return { key: this.#managementKey, pin: this.#pin, reference };
-  }
-
-  /** Within the transaction: until then other callers use keys with the PIN that was verified for them. */
-  async #verify(reference: PinReference, pin: Uint8Array, options?: HoldOptions): Promise<void> {
-    await this.#session.runConfirmed((send) => this.#pin.present(() => verifyPin(send, reference, pin)), options);
   }
 
   /** What the use needs besides is read before: the card wants the PIN in the very command before it (SP 800-73-4 part 1 table 4b). */
@@ -214,7 +211,10 @@ export class PivToken implements CardToken {
     const held: HeldUse = {
       pin,
       verify: async (hold, pin, options) => {
-        if (pin) await this.#verify(reference, pin, { ...options, hold });
+        if (!pin) return;
+        const work = ({ send }: CardExchange): Promise<void> =>
+          this.#pin.present(() => verifyPin(send, reference, pin));
+        await this.#session.runConfirmed(work, { ...options, hold });
       },
       use: (hold, primitive, input, options) => this.#compute({ key: usable, primitive, input }, { ...options, hold }),
     };
@@ -227,7 +227,7 @@ export class PivToken implements CardToken {
     const reference = pin === "puk" ? PUK_REFERENCE : (await this.#session.discovery()).pin;
     const change = changePin(reference, oldPin, newPin);
     await changingPin(this.#session.card, pin === "puk" ? "PUK" : "PIN", (changing) =>
-      this.#session.runConfirmed((send) => {
+      this.#session.runConfirmed(({ send }) => {
         const command = (): Promise<void> => changing(() => change(send));
         return pin === "puk" ? command() : this.#pin.present(command);
       }, options),
@@ -242,7 +242,7 @@ export class PivToken implements CardToken {
     }
     const change = unlockPin(puk, newPin);
     await changingPin(this.#session.card, "PIN", (changing) =>
-      this.#session.runConfirmed((send) => this.#pin.replace(() => changing(() => change(send))), options),
+      this.#session.runConfirmed(({ send }) => this.#pin.replace(() => changing(() => change(send))), options),
     );
   }
 
@@ -258,7 +258,7 @@ export class PivToken implements CardToken {
   async #unverify(): Promise<boolean> {
     try {
       const { pin } = await this.#session.discovery();
-      return (await this.#session.runConfirmed((send) => send(unverify(pin)))).sw === SW.OK;
+      return (await this.#session.runConfirmed(({ send }) => send(unverify(pin)))).sw === SW.OK;
     } catch (error) {
       if (error instanceof CardError) return false;
       throw error;
@@ -296,10 +296,10 @@ export class PivToken implements CardToken {
   async #compute({ key, primitive, input }: Computation, options?: HoldOptions): Promise<Uint8Array> {
     const { slot, publicKey } = key;
     const use = keyUse(key, primitive, input);
-    const work = async (exchange: PivExchange, attempt?: Attempt): Promise<Uint8Array> => {
+    const work = async (send: PivExchange, attempt?: Attempt): Promise<Uint8Array> => {
       if (slot.pin !== "never" && !this.#pin.isVerified) throw loginRequired(slot);
-      const result = await sendKeyUse(exchange, use, slot, async (cause) => {
-        const outlasts = await this.#pinOutlasts(exchange, "key");
+      const result = await sendKeyUse(send, use, slot, async (cause) => {
+        const outlasts = await this.#pinOutlasts(send, "key");
         // In a hold the PIN was given for this very use.
         const isGiven = slot.pin !== "always" || options?.hold !== undefined;
         return outlasts && isGiven ? useRefused(slot, cause) : loginRequired(slot, cause);
@@ -309,7 +309,8 @@ export class PivToken implements CardToken {
       if (attempt.confirmed) return safeResult(publicKey, primitive, input, result);
       return attempt.proved(result, (await isKeyResult(publicKey, primitive, input, result)) === true);
     };
-    return primitive === "ecdh" ? this.#session.runConfirmed(work, options) : this.#session.run(work, options);
+    if (primitive === "ecdh") return this.#session.runConfirmed(({ send }) => work(send), options);
+    return this.#session.run(work, options);
   }
 
   generateKeyPair(request: KeyPairRequest, options?: CallOptions): Promise<GeneratedKeyPair> {
@@ -449,7 +450,7 @@ export class PivToken implements CardToken {
 
   /** A command for which the card wants the management key first. */
   async #administer(command: CommandApdu, name: string, options?: CallOptions): Promise<ResponseApdu> {
-    const answer = await this.#session.runConfirmed((send) => {
+    const answer = await this.#session.runConfirmed(({ send }) => {
       if (!this.#managementKey.isVerified) throw new LoginRequiredError(OFFICER_FIRST);
       return send(command);
     }, options);

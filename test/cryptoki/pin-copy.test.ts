@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { fromUtf8, utf8 } from "../../src/bytes/index.ts";
-import { withPin } from "../../src/cryptoki/arguments.ts";
+import { withPin } from "../../src/cryptoki/sessions/logins.ts";
 
 describe("the driver's copy of a PIN", () => {
   test.each<[string, string | Uint8Array]>([

@@ -58,11 +58,11 @@ describe("a module whose server went away and came back", () => {
     await listen();
     await using module = new P11KitModule({ address: server?.address ?? "" });
     await module.C_Initialize();
-    const seen = new Set<number>();
+    const seen = new Set<string>();
     let [session, key] = await loggedIn(module);
     const signature = await sign(module, session, key);
     for (let times = 0; times < 3; times++) {
-      for (const handle of [session, key]) {
+      for (const handle of [`session ${session}`, `key ${key}`]) {
         expect(seen).not.toContain(handle);
         seen.add(handle);
       }

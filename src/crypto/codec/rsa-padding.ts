@@ -155,19 +155,26 @@ function expand(hmac: PaddingCrypto["hmac"], key: Uint8Array, label: string, len
  * @throws {DataError} if `digest` does not have the hash's length.
  */
 export function digestInfo(hash: HashName, digest: Uint8Array): Uint8Array {
-  checkDigest(hash, digest);
-  return concat(PREFIXES.get(hash) ?? digestInfoPrefix(hash), digest);
+  const { prefix, length } = DIGEST_INFOS.get(hash) ?? digestInfoForm(hash);
+  if (digest.length !== length) checkDigest(hash, digest);
+  return concat(prefix, digest);
 }
 
-/** All of a DigestInfo but the digest, which stands at its end (RFC 8017 section 9.2 note 1). */
-const PREFIXES = new Map<HashName, Uint8Array>();
+/** What a DigestInfo has before the digest, which stands at its end (RFC 8017 section 9.2 note 1). */
+interface DigestInfoForm {
+  readonly prefix: Uint8Array;
+  /** Of the digest. */
+  readonly length: number;
+}
 
-function digestInfoPrefix(hash: HashName): Uint8Array {
+const DIGEST_INFOS = new Map<HashName, DigestInfoForm>();
+
+function digestInfoForm(hash: HashName): DigestInfoForm {
   const length = hashLength(hash);
   const info = derSequence(derSequence(derOid(hashOid(hash)), derNull()), derOctetString(new Uint8Array(length)));
-  const prefix = info.subarray(0, info.length - length);
-  PREFIXES.set(hash, prefix);
-  return prefix;
+  const form = { prefix: info.subarray(0, info.length - length), length };
+  DIGEST_INFOS.set(hash, form);
+  return form;
 }
 
 /** @throws {DataError} if `digest` does not have the hash's length. */

@@ -1,5 +1,4 @@
-import { equalBytes } from "../../bytes/index.ts";
-import { copyBytes } from "../arguments.ts";
+import { copySecret, equalBytes } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { nameOf } from "../constants/name.ts";
 import { CryptokiError } from "../errors.ts";
@@ -79,7 +78,7 @@ function isOfKind(kind: AttributeKind, value: unknown, depth: number): value is 
 
 /** Copies a value. */
 export function ownValue(value: AttributeValue): AttributeValue {
-  if (value instanceof Uint8Array) return copyBytes(value);
+  if (value instanceof Uint8Array) return copySecret(value);
   if (value instanceof Date) return new Date(value);
   if (isMechanisms(value)) return [...value];
   if (!isObject(value)) return value;

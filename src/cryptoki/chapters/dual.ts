@@ -1,9 +1,9 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import type { OperationKind, Operations } from "../sessions/operations.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION } from "../chapter.ts";
+import { requireBytes } from "../errors.ts";
 
 /**
  * Dual-function cryptographic functions (PKCS#11 3.1 section 5.17): one part for two operations. An error of one ends

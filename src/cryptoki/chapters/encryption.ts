@@ -1,12 +1,12 @@
 import type { CallOptions } from "../../async/index.ts";
 import { concatSecret, wipe } from "../../bytes/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import type { Cipher } from "../mechanisms/family.ts";
 import { decryptOperation, encryptOperation, keyedInit } from "./key-use.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
+import { requireBytes } from "../errors.ts";
 
 /**
  * Encryption functions (PKCS#11 3.1 section 5.8). A mechanism of null ends the active operation, as in every ...Init.

@@ -15,10 +15,10 @@ import {
 } from "./pin-management.ts";
 import { destroyPrivateKey } from "./object-changes.ts";
 import { hasNewEvent } from "./slots.ts";
-import type { Pin } from "../arguments.ts";
 import type { CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SLOT_ID } from "../structures.ts";
 import type { CK_TRACE_CALLBACK } from "../trace/tracer.ts";
 import { type Chapter, type Module, SLOT, SESSION } from "../chapter.ts";
+import type { Pin } from "../sessions/logins.ts";
 
 /**
  * Functions for smart cards that PKCS#11 lacks: with the names and purposes of Net iD's extensions ("PKCS#11

@@ -1,8 +1,7 @@
 import type { CallOptions } from "../../async/index.ts";
 import { Application } from "../application.ts";
-import { requireFlags } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireFlags } from "../errors.ts";
 import type { CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_VERSION, FunctionName } from "../structures.ts";
 import { offeredVersions, sameVersion, toldVersions } from "../versions.ts";
 import type { AnyChapter, Chapter, Module } from "../chapter.ts";

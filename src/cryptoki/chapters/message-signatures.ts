@@ -1,8 +1,7 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireBytes } from "../errors.ts";
 import { readNoParameter } from "../mechanisms/parameters.ts";
 import { keyedInit, signMessages, verifyMessages } from "./key-use.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";

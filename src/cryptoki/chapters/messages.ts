@@ -1,9 +1,8 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import { CKF_MESSAGE } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireBytes } from "../errors.ts";
 import type { EncryptedMessage, MessageCipher, MessageParameter } from "../mechanisms/message-cipher.ts";
 import { cipherMessages, keyedInit } from "./key-use.ts";
 import type { CK_MESSAGE_MECHANISM } from "../mechanisms/declarations.ts";

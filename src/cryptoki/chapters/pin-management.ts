@@ -1,13 +1,13 @@
 import { utf8 } from "../../bytes/index.ts";
 import { CardError, PinError, type PinRole, UnsupportedError } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { type Pin, requireBytes, requireCount, requirePin, withPin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError, isGone, toCryptokiError } from "../errors.ts";
+import { CryptokiError, isGone, requireBytes, requireCount, toCryptokiError } from "../errors.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import { requireReadWrite } from "./card-objects.ts";
 import { unsupportedError } from "./key-use.ts";
+import { type Pin, requirePin, withPin } from "../sessions/logins.ts";
 
 /** Sets the user's PIN for the security officer, or with the PUK that was given instead of an officer's PIN. */
 export function initPin(application: Application, handle: number, pin: Pin, signal?: AbortSignal): Promise<void> {

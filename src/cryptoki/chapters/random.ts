@@ -1,9 +1,8 @@
 import type { CallOptions } from "../../async/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes, requireCount } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireBytes, requireCount } from "../errors.ts";
 import type { CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION } from "../chapter.ts";
 

@@ -1,16 +1,16 @@
 import type { CallOptions } from "../../async/index.ts";
 import { PinError, type PinUser } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { type Pin, requireBytes, requireFlags, requirePin, withPin } from "../arguments.ts";
 import { CKU } from "../constants/ck.ts";
 import { CKF_MECHANISM, CKF_SESSION } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireBytes, requireFlags } from "../errors.ts";
 import { SessionOperation, type OperationKind } from "../sessions/operations.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Token } from "../slots/token.ts";
 import type { CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID } from "../structures.ts";
 import { type Chapter, SLOT, SESSION } from "../chapter.ts";
+import { type Pin, requirePin, withPin } from "../sessions/logins.ts";
 
 /** Session management functions (PKCS#11 3.1 section 5.6). */
 export interface SessionFunctions {

@@ -1,10 +1,10 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import { keyedInit, recoverOperation, signOperation } from "./key-use.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
+import { requireBytes } from "../errors.ts";
 
 /** Signing functions (PKCS#11 3.1 section 5.13). */
 export interface SigningFunctions {

@@ -1,11 +1,10 @@
 import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { afterReset, type CardToken, type CardTokenInfo, type PinStatus } from "../../card/index.ts";
 import type { Application } from "../application.ts";
-import { type Pin, requireCount } from "../arguments.ts";
 import { CK } from "../constants/ck.ts";
 import { CKF_SLOT, CKF_TOKEN, CKF_WAIT } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
-import { cancelled, CryptokiError } from "../errors.ts";
+import { cancelled, CryptokiError, requireCount } from "../errors.ts";
 import { mechanismInfo, offeredMechanisms } from "../mechanisms/availability.ts";
 import type { Slot } from "../slots/slot-table.ts";
 import type { Token } from "../slots/token.ts";
@@ -22,6 +21,7 @@ import {
 } from "../structures.ts";
 import { initPin, initToken, setPin } from "./pin-management.ts";
 import { type Chapter, SLOT, SESSION } from "../chapter.ts";
+import type { Pin } from "../sessions/logins.ts";
 
 /** Slot and token management functions (PKCS#11 3.1 section 5.5). */
 export interface SlotFunctions {

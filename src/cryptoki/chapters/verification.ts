@@ -1,11 +1,11 @@
 import type { CallOptions } from "../../async/index.ts";
 import type { Application } from "../application.ts";
-import { requireBytes } from "../arguments.ts";
 import { keyedInit, verifyOperation } from "./key-use.ts";
 import { verifyRecover, verifyRecoverInit } from "./signing.ts";
 import type { CK_MECHANISM } from "../mechanisms/declarations.ts";
 import type { CK_OBJECT_HANDLE, CK_SESSION_HANDLE } from "../structures.ts";
 import { type Chapter, SESSION, MECHANISM, KEY } from "../chapter.ts";
+import { requireBytes } from "../errors.ts";
 
 /** Functions for verifying signatures (PKCS#11 3.1 section 5.15): by the host, with public keys. */
 export interface VerificationFunctions {

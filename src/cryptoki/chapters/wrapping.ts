@@ -4,7 +4,6 @@ import { concatSecret, copySecret, wipe } from "../../bytes/index.ts";
 import { afterReset } from "../../card/index.ts";
 import { HostPrivateKey } from "../../crypto/index.ts";
 import type { Application } from "../application.ts";
-import { copyBytes, requireBytes } from "../arguments.ts";
 import { incomplete } from "../attributes/errors.ts";
 import type { Template } from "../attributes/kinds.ts";
 import { type NewObject, newObject, numberOf, setOrigin } from "../attributes/new-object.ts";
@@ -13,7 +12,7 @@ import { CKO } from "../constants/ck.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
-import { asCallerError, cancelled, CryptokiError } from "../errors.ts";
+import { asCallerError, cancelled, CryptokiError, requireBytes } from "../errors.ts";
 import { keyTypeOf } from "../objects/card-keys.ts";
 import { hostPrivateKey, setPrivateKey } from "../objects/software-keys.ts";
 import { isKeyLength, wantedLength } from "../objects/software-objects.ts";
@@ -202,7 +201,7 @@ function secretOf({ values }: NewObject, value: Uint8Array, length = value.lengt
   if (value.length !== length || !isKeyLength(numberOf(values, CKA.KEY_TYPE), value.length)) {
     throw new CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE);
   }
-  return copyBytes(value);
+  return copySecret(value);
 }
 
 /** Removes the padding before or after the key. */

@@ -1,4 +1,4 @@
-import { wipe } from "../../bytes/index.ts";
+import { copySecret, wipe } from "../../bytes/index.ts";
 import {
   type AeadParameters,
   decryptCcm,
@@ -7,7 +7,6 @@ import {
   encryptGcm,
   randomBytes,
 } from "../../crypto/index.ts";
-import { copyBytes } from "../arguments.ts";
 import { CKG_GENERATOR } from "../constants/ck.ts";
 import { CKM } from "../constants/ckm.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -212,7 +211,7 @@ export class MessageCipher implements Operation {
     const iv = encrypting
       ? this.#makeIv(start, ivLength, fixedBits ?? 0, generator ?? CKG_GENERATOR.NO_GENERATE)
       : start;
-    return { iv, additional: copyBytes(additional), tagLength, tag, given };
+    return { iv, additional: copySecret(additional), tagLength, tag, given };
   }
 
   #fields(parameter: unknown): Readonly<Record<string, unknown>> {

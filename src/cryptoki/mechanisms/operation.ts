@@ -1,6 +1,5 @@
-import { concatSecret, wipe } from "../../bytes/index.ts";
+import { concatSecret, copySecret, wipe } from "../../bytes/index.ts";
 import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
-import { copyBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError } from "../errors.ts";
 import type {
@@ -34,7 +33,7 @@ export class Collector {
       throw new CryptokiError(this.#tooLong, `${length} bytes; the limit for this key and mechanism is ${this.#max}`);
     }
     this.#length = length;
-    this.#parts.push(copyBytes(part));
+    this.#parts.push(copySecret(part));
   }
 
   /** All input; the caller wipes it, and nothing is kept here. */

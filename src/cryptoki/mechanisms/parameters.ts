@@ -1,5 +1,5 @@
+import { copySecret } from "../../bytes/index.ts";
 import { hashLength, type HashName, type OaepParameters, type PssParameters } from "../../crypto/index.ts";
-import { copyBytes } from "../arguments.ts";
 import { CKD, CKG_MGF, CKP_PBKD2, CKZ_OAEP, CKZ_PBKD2 } from "../constants/ck.ts";
 import { CKF_HKDF } from "../constants/ckf.ts";
 import { CKR } from "../constants/ckr.ts";
@@ -107,7 +107,7 @@ export function readBytes(value: unknown, name: string, max = MAX_BYTES): Uint8A
   if (!(value instanceof Uint8Array) || value.length > max) {
     throw invalid(`${name} is a Uint8Array of at most ${max} bytes`);
   }
-  return copyBytes(value);
+  return copySecret(value);
 }
 
 /** The standard allows up to 2^32 - 1; no message through p11-kit is longer than this. */
@@ -117,7 +117,7 @@ export const MAX_ITERATIONS = 2 ** 24;
 
 /** The initialisation vector of a mode that chains blocks: the parameter itself. */
 export function readIv(parameter: unknown, length: number): Uint8Array {
-  if (parameter instanceof Uint8Array && parameter.length === length) return copyBytes(parameter);
+  if (parameter instanceof Uint8Array && parameter.length === length) return copySecret(parameter);
   throw invalid(`the parameter is the IV, a Uint8Array of ${length} bytes`);
 }
 
@@ -133,7 +133,7 @@ export function readCtrParameters(parameter: unknown): { readonly counterBits: n
   if (!isWhole(ulCounterBits, 1, 128)) throw invalid("ulCounterBits is a number from 1 to 128");
   if (!(cb instanceof Uint8Array) || cb.length !== 16)
     throw invalid("cb is the counter block, a Uint8Array of 16 bytes");
-  return { counterBits: ulCounterBits, block: copyBytes(cb) };
+  return { counterBits: ulCounterBits, block: copySecret(cb) };
 }
 
 export interface AeadParameter {

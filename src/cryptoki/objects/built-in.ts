@@ -1,7 +1,7 @@
 import { equalBytes, utf8 } from "../../bytes/index.ts";
 import type { CardObject, KeyPrimitive } from "../../card/index.ts";
 import type { AttributeSources } from "../attributes/attribute-set.ts";
-import type { AttributeList } from "../attributes/template.ts";
+import type { AttributeValue } from "../attributes/kinds.ts";
 import { CKA } from "../constants/cka.ts";
 import { CKO, CKP_PROFILE } from "../constants/ck.ts";
 import { nameOf } from "../constants/name.ts";
@@ -17,9 +17,14 @@ export type BuiltIn = readonly [reference: string, contents: () => ObjectContent
  * The built-in objects. Finding them costs no exchange; reading a value may. Mechanism objects are found only by
  * searches for their class; there are as many as C_GetMechanismList has entries. No card has a hardware feature in the
  * standard's sense: a clock, a counter that increases on reading, a display.
+ * @param objectClass CKA_CLASS in the search; undefined if it names none.
  */
-export function builtInObjects(token: Token, all: readonly CardObject[], wanted: AttributeList): readonly BuiltIn[] {
-  switch (wanted.find(([type]) => type === CKA.CLASS)?.[1]) {
+export function builtInObjects(
+  token: Token,
+  all: readonly CardObject[],
+  objectClass: AttributeValue | undefined,
+): readonly BuiltIn[] {
+  switch (objectClass) {
     case undefined:
       return [...dataObjects(token), ...profileObjects(token, all)];
     case CKO.DATA:

@@ -32,16 +32,12 @@ export class CardCopies {
   readonly #make: ContentsMaker;
   readonly #copies = new Map<string, CardCopy>();
   readonly #builtIn = new Map<string, ObjectCopy>();
-  #changes = 0;
+  /** Number of changes by the applications of this process. */
+  changes = 0;
   #updateCount: Uint8Array | undefined;
 
   constructor(make: ContentsMaker) {
     this.#make = make;
-  }
-
-  /** Number of changes by the applications of this process. */
-  get changes(): number {
-    return this.#changes;
   }
 
   of(object: CardObject): ObjectCopy {
@@ -67,12 +63,12 @@ export class CardCopies {
 
   /** Records a change that concerns no object: the token's label. */
   tokenChanged(): void {
-    this.#changes++;
+    this.changes++;
   }
 
   /** Removes an object. A later object with its reference is another one. */
   ended(reference: string): void {
-    this.#changes++;
+    this.changes++;
     this.#copies.get(reference)?.end();
     this.#copies.delete(reference);
   }
@@ -89,7 +85,7 @@ export class CardCopies {
 
   /** Records that an object has other attributes. */
   changed(object: CardObject): void {
-    this.#changes++;
+    this.changes++;
     const copy = this.#copies.get(object.reference);
     if (copy) copy.renewFrom(object);
     else this.of(object);
@@ -100,7 +96,7 @@ export class CardCopies {
    * @param id The CKA_ID under which the write may have replaced objects; the old ones end.
    */
   doubt(id?: Uint8Array): void {
-    this.#changes++;
+    this.changes++;
     for (const [reference, copy] of this.#copies) {
       const { card } = copy.contents;
       if (!card) continue;

@@ -51,24 +51,16 @@ export interface ObjectLife {
 
 /** The contents of an object, with its attributes. All applications share one for an object of a token. */
 export class ObjectCopy {
-  #contents: Omit<ObjectContents, "attributes">;
-  #attributes: AttributeSet;
+  /** What there is beside the attributes. Replaced by {@link renew}, as the attributes are. */
+  contents: Omit<ObjectContents, "attributes">;
+  attributes: AttributeSet;
   readonly life: ObjectLife;
 
   constructor(contents: ObjectContents, life: ObjectLife = { ended: false }) {
     const { attributes, ...others } = contents;
     this.life = life;
-    this.#contents = others;
-    this.#attributes = new AttributeSet(attributes, secretsOf(others.rules));
-  }
-
-  /** What there is beside the attributes. */
-  get contents(): Omit<ObjectContents, "attributes"> {
-    return this.#contents;
-  }
-
-  get attributes(): AttributeSet {
-    return this.#attributes;
+    this.contents = others;
+    this.attributes = new AttributeSet(attributes, secretsOf(others.rules));
   }
 
   end(): void {
@@ -77,8 +69,8 @@ export class ObjectCopy {
 
   /** Forgets the contents; the object stays the same. */
   renew({ attributes, ...others }: ObjectContents): void {
-    this.#contents = others;
-    this.#attributes = new AttributeSet(attributes, secretsOf(others.rules));
+    this.contents = others;
+    this.attributes = new AttributeSet(attributes, secretsOf(others.rules));
   }
 }
 

@@ -144,13 +144,7 @@ class TokenObjects {
   changes = 0;
 }
 
-/** The classes of the card's objects that a search may match. */
-function classesOf(wanted: AttributeList): readonly CardObject["class"][] | undefined {
-  const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
-  if (typeof objectClass !== "number") return undefined;
-  return CARD_CLASSES.get(objectClass) ?? [];
-}
-
+/** The classes of the card's objects that a search for objects of one class may match; none for other classes. */
 const CARD_CLASSES: ReadonlyMap<number, readonly CardObject["class"][]> = new Map([
   [CKO.CERTIFICATE, ["certificate"]],
   [CKO.PUBLIC_KEY, ["public-key"]],
@@ -173,11 +167,13 @@ export class ObjectTable {
   /** The possible matches of a search in this token, without reading anything; others may be among them. */
   async candidates(token: Token, wanted: AttributeList): Promise<readonly StoredObject[]> {
     const objects = this.#of(token);
-    const all = await token.cardToken.objects(classesOf(wanted));
+    const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
+    const classes = typeof objectClass === "number" ? (CARD_CLASSES.get(objectClass) ?? []) : undefined;
+    const all = await token.cardToken.objects(classes);
     return [
       ...objects.session.candidates(wanted),
       ...all.map((object) => this.ofCard(token, object)),
-      ...builtInObjects(token, all, wanted).map(([reference, contents]) =>
+      ...builtInObjects(token, all, objectClass).map(([reference, contents]) =>
         this.#stored(token, reference, token.copies.builtIn(reference, contents)),
       ),
     ];
@@ -288,7 +284,6 @@ export class ObjectTable {
 
   /** Removes handles of objects that an application deleted from the card, and finds those that it moved by their new references. */
   #leaveOutEnded(objects: TokenObjects, changes: number): void {
-    if (objects.changes === changes) return;
     objects.changes = changes;
     const { known } = objects;
     const moved = new Map<string, StoredObject>();
@@ -310,7 +305,8 @@ export class ObjectTable {
       // Nothing is kept for a removed card: its objects were forgotten.
       if (!token.card.gone) this.#tokens.set(token, objects);
     }
-    this.#leaveOutEnded(objects, token.copies.changes);
+    const { changes } = token.copies;
+    if (objects.changes !== changes) this.#leaveOutEnded(objects, changes);
     return objects;
   }
 }

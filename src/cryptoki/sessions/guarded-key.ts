@@ -2,13 +2,12 @@ import { type CallOptions, untilAborted } from "../../async/index.ts";
 import { wipe } from "../../bytes/index.ts";
 import { afterReset, type AuthenticatedUse, CardError, checkedResult, type KeyPrimitive } from "../../card/index.ts";
 import type { KeyShape, PublicKey } from "../../crypto/index.ts";
-import type { Pin } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 import type { KeyUser } from "../mechanisms/family.ts";
 import type { ObjectLife, PrivateKey } from "../objects/object-copy.ts";
 import type { Token } from "../slots/token.ts";
-import type { Login, Logins } from "./logins.ts";
+import type { Login, Logins, Pin } from "./logins.ts";
 
 /** A private key for one operation, with its access checks: the login, and the PIN for each use. */
 export class GuardedKey implements KeyUser {

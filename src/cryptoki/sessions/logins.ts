@@ -8,12 +8,45 @@ import {
   type PinUser,
   UnsupportedError,
 } from "../../card/index.ts";
-import { equalBytes, wipe } from "../../bytes/index.ts";
+import { copySecret, equalBytes, secretUtf8, wipe } from "../../bytes/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { cancelled, CryptokiError } from "../errors.ts";
 import type { PrivateKey } from "../objects/object-copy.ts";
 import type { LoggedIn, Token } from "../slots/token.ts";
-import { copyPin, type Pin, withPin } from "../arguments.ts";
+
+/**
+ * A PIN from a caller: text is encoded as UTF-8; null means that the user types it on the reader
+ * (CKF_PROTECTED_AUTHENTICATION_PATH).
+ */
+export type Pin = string | Uint8Array | null;
+
+/** @throws {CryptokiError} CKR_ARGUMENTS_BAD: callers in JavaScript have no types. */
+export function requirePin(pin: Pin, what = "the PIN"): void {
+  if (typeof pin === "string" || pin === null || (pin as unknown) instanceof Uint8Array) return;
+  throw new CryptokiError(CKR.ARGUMENTS_BAD, `${what} is a string or a Uint8Array`);
+}
+
+/**
+ * Copies a PIN; the driver owns and wipes the copy.
+ * @throws {CryptokiError} CKR_ARGUMENTS_BAD for null, if the caller must give a PIN.
+ */
+function copyPin(pin: Pin): Uint8Array {
+  if (pin !== null) return typeof pin === "string" ? secretUtf8(pin) : copySecret(pin);
+  throw new CryptokiError(
+    CKR.ARGUMENTS_BAD,
+    "null leaves the PIN to the keys of a reader, and this one has none for it",
+  );
+}
+
+/** Runs `work` with a copy of a PIN, and wipes it. Errors as for {@link copyPin}, and those of `work`. */
+export async function withPin<T>(pin: Pin, work: (copy: Uint8Array) => Promise<T>): Promise<T> {
+  const copy = copyPin(pin);
+  try {
+    return await work(copy);
+  } finally {
+    wipe(copy);
+  }
+}
 
 /** One login, from C_Login until it ends. */
 export interface Login {
@@ -317,11 +350,14 @@ async function verifyForUse(
 
 /** Wipes the copy that the card gets. Without a PIN, the user types it on the reader. */
 async function verify({ cardToken }: Token, user: PinUser, pin: Pin, signal?: AbortSignal): Promise<void> {
+  const { pinPad } = cardToken;
+  const copy = pin === null && pinPad ? undefined : copyPin(pin);
   try {
-    if (pin === null && cardToken.pinPad) await cardToken.pinPad.login(user, { signal });
-    else await withPin(pin, (copy) => cardToken.login(user, copy, { signal }));
+    await (copy ? cardToken.login(user, copy, { signal }) : pinPad?.login(user, { signal }));
   } catch (error) {
     throw loginError(user, error);
+  } finally {
+    if (copy) wipe(copy);
   }
 }
 

@@ -1,8 +1,7 @@
 import { equalBytes } from "../../bytes/index.ts";
 import { randomBytes } from "../../crypto/index.ts";
-import { requireBytes } from "../arguments.ts";
 import { CKR } from "../constants/ckr.ts";
-import { CryptokiError } from "../errors.ts";
+import { CryptokiError, requireBytes } from "../errors.ts";
 import type { Cipher, Digester, Signer, Operation, Verifier } from "../mechanisms/family.ts";
 import type { MessageCipher } from "../mechanisms/message-cipher.ts";
 import type { Recoverer } from "../mechanisms/operation.ts";

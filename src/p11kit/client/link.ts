@@ -6,7 +6,7 @@ import { Deadline, throwIfAborted, untilAborted } from "../../async/index.ts";
 import { DataError, utf8, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import { messageOf, P11KitError, type ServerAddress } from "../address.ts";
-import { callOf } from "../wire/calls.ts";
+import { callOf, type Named } from "../wire/calls.ts";
 import { encodeFrame, FrameReader } from "../wire/frame.ts";
 import { decodeReply, encodeRequest, type Reply, type Request } from "../wire/message.ts";
 import type { Dialect } from "../wire/values.ts";
@@ -219,14 +219,12 @@ export class Link {
   }
 
   #nextCode(): number {
-    while (this.#waiting.has(this.#code)) this.#advance();
-    const code = this.#code;
-    this.#advance();
+    let code: number;
+    do {
+      code = this.#code;
+      this.#code = code >= LAST_CODE ? FIRST_CODE : code + 1;
+    } while (this.#waiting.has(code));
     return code;
-  }
-
-  #advance(): void {
-    this.#code = this.#code >= LAST_CODE ? FIRST_CODE : this.#code + 1;
   }
 
   async #read(): Promise<void> {
@@ -268,6 +266,52 @@ export class Link {
   async #drop(signal?: AbortSignal): Promise<void> {
     await this.#transport.close(signal);
     await this.ended;
+  }
+}
+
+const INVALID: Readonly<Record<Named, number>> = {
+  session: CKR.SESSION_HANDLE_INVALID,
+  object: CKR.OBJECT_HANDLE_INVALID,
+  key: CKR.KEY_HANDLE_INVALID,
+};
+
+/**
+ * Translates the handles of one connection. A server numbers the sessions and objects of each connection anew, so a
+ * handle of a broken connection could mean another session or key on the next one. Callers get numbers above all
+ * earlier ones.
+ */
+export class Handles {
+  readonly #offset: number;
+  #highest: number;
+
+  /** @param before The handles of the connection before. */
+  constructor(before?: Handles) {
+    this.#offset = before ? before.#highest : 0;
+    this.#highest = this.#offset;
+  }
+
+  /** @throws {CryptokiError} CKR_DEVICE_ERROR for a handle above the exact integers of JavaScript. */
+  toCaller(handle: number): number {
+    if (handle === 0) return 0;
+    const given = handle + this.#offset;
+    if (!Number.isSafeInteger(given)) {
+      throw new CryptokiError(CKR.DEVICE_ERROR, "the server's handles are too large; call C_Finalize and C_Initialize");
+    }
+    this.#highest = Math.max(this.#highest, given);
+    return given;
+  }
+
+  /**
+   * @param handle Any value from a caller in JavaScript; the encoder refuses what is not a number.
+   * @throws {CryptokiError} for a handle of an earlier connection.
+   */
+  toServer(named: Named, handle: unknown): unknown {
+    if (typeof handle !== "number" || !(handle > 0)) return handle;
+    if (handle > this.#offset) return handle - this.#offset;
+    throw new CryptokiError(
+      INVALID[named],
+      "the connection to the server broke, which ended its sessions, logins and objects; open a session and log in again",
+    );
   }
 }
 

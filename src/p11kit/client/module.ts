@@ -5,7 +5,8 @@ import { type Call, callOf } from "../wire/calls.ts";
 import { DEFAULT_MESSAGE_LIMIT } from "../wire/frame.ts";
 import type { Reply, Request } from "../wire/message.ts";
 import { fetchAttributes } from "./attributes.ts";
-import { type Connection, Connections, type Handles } from "./connections.ts";
+import { type Connection, Connections } from "./connections.ts";
+import type { Handles } from "./link.ts";
 
 /** The newest version of the protocol that this client speaks. */
 const VERSION = 2;
@@ -112,8 +113,10 @@ export class P11KitModule implements AsyncDisposable {
     if (PARALLEL.has(name)) throw new CryptokiError(CKR.FUNCTION_NOT_PARALLEL);
     const { link, handles } = await connected(connections, CKR.DEVICE_ERROR, signal);
     const call = callOf(name, link.dialect.offered);
-    const parts = call.request.filter(({ role }) => role !== "room" && role !== "constant");
-    const own = parts.map((part, index) => ("names" in part ? handles.toServer(part.names, args[index]) : args[index]));
+    const own: unknown[] = [];
+    for (const [index, part] of call.parameters.entries()) {
+      own.push("names" in part ? handles.toServer(part.names, args[index]) : args[index]);
+    }
     const ask = async (room = 0, wanted: Request["wanted"] = []): Promise<Reply> => {
       const reply = await link.call({ call, args: own, room, wanted }, signal);
       return withHandles(reply, call, handles);
@@ -122,13 +125,15 @@ export class P11KitModule implements AsyncDisposable {
     if (call.result.kind === "attributes") {
       return fetchAttributes(args[2] as readonly number[], link.dialect, (wanted) => ask(0, wanted));
     }
-    const amount = call.request.findIndex(({ role }) => role === "amount");
-    if (amount >= 0)
-      return call.result.kind === "list" ? findAll(args[amount], ask) : given(await ask(asRoom(args[amount])));
+    if (call.amountAt >= 0) {
+      const amount = args[call.amountAt];
+      return call.result.kind === "list" ? findAll(amount, ask) : given(await ask(asRoom(amount)));
+    }
     if (call.result.kind === "list") return withRoom(LIST_ROOM, ask);
     if (call.result.kind !== "bytes") return given(await ask());
-    const input = args.reduce<number>((sum, arg) => sum + (arg instanceof Uint8Array ? arg.length : 0), 0);
-    const output = await withRoom(input + OUTPUT_ROOM, ask);
+    let room = OUTPUT_ROOM;
+    for (const arg of args) if (arg instanceof Uint8Array) room += arg.length;
+    const output = await withRoom(room, ask);
     return name === "C_SignMessageNext" && args[LAST] !== true ? undefined : output;
   }
 }

@@ -1,13 +1,14 @@
 import { setMaxListeners } from "node:events";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import { Deadline, onAbort } from "../../async/index.ts";
-import { DataError, wipe } from "../../bytes/index.ts";
+import { copySecret, DataError, secretBytes, wipe } from "../../bytes/index.ts";
 import { CKR, CryptokiError, type CryptokiFunctions } from "../../cryptoki/index.ts";
 import { P11KitError } from "../address.ts";
 import { DEFAULT_MESSAGE_LIMIT, encodeFrame, type Frame, FrameBudget, FrameReader } from "../wire/frame.ts";
 import { decodeRequest, encodeError, encodeReply, type Request, UnknownCallError } from "../wire/message.ts";
 import type { Dialect } from "../wire/values.ts";
-import { answer, type Caller, HostKeyQueue } from "./dispatch.ts";
+import { answer, type Caller, hostKeyQueue } from "./dispatch.ts";
 import { KeptOutputs, SigningKeys } from "./outputs.ts";
 
 /** A connection with pending calls. */
@@ -155,7 +156,7 @@ class Connection {
       dialect: { offered },
       outputs: this.#outputs,
       signing: new SigningKeys(),
-      hostKeys: new HostKeyQueue(),
+      hostKeys: hostKeyQueue(),
       limit: this.#limit,
       signal: this.#gone.signal,
     };
@@ -234,8 +235,7 @@ async function* arrivals(stream: Duplex): AsyncGenerator<Uint8Array> {
 }
 
 /** Bytes of an answer whose length the client chooses. */
-const promised = ({ call, room }: Request): number =>
-  call.result.kind === "bytes" && call.request.some(({ role }) => role === "amount") ? room : 0;
+const promised = ({ call, room }: Request): number => (call.result.kind === "bytes" && call.amountAt >= 0 ? room : 0);
 
 /** The parsed request, or its error. */
 function readRequest(body: Uint8Array, dialect: Dialect): Request | number {
@@ -261,4 +261,52 @@ async function respond(request: Request, caller: Caller): Promise<Uint8Array> {
     if (error instanceof CryptokiError) return encodeError(error.rv);
     return encodeError(error instanceof DataError ? CKR.DEVICE_ERROR : CKR.GENERAL_ERROR);
   }
+}
+
+/** Bytes of one read. */
+const READ_SIZE = 65_536;
+
+/** Undocumented fields of Node's sockets. */
+interface HandleHolder {
+  _handle?: object | null;
+}
+
+interface UndocumentedOptions {
+  readonly handle: object;
+  readonly readableHighWaterMark: number;
+  readonly onread: OnReadOpts;
+}
+
+/**
+ * Returns the same connection, read through our own buffer, which is wiped after each read. Otherwise Node reads into
+ * blocks of memory that it frees with a PIN still in them (node, src/stream_base.cc,
+ * `EmitToJSStreamListener::OnStreamRead`). Its `onread` option is meant for this, but a server cannot set it for
+ * accepted sockets, so the handle moves to a new socket that has it.
+ *
+ * Chunks are delivered one by one: a stream that joins several leaves the originals in memory.
+ * @param socket Nothing may have been read from it yet (`pauseOnConnect`).
+ * @returns `socket` itself if it has no handle that can move.
+ */
+export function readThroughOwnBuffer(socket: Socket): Socket {
+  const holder = socket as unknown as HandleHolder;
+  const { _handle: handle } = holder;
+  if (handle === undefined || handle === null) return socket;
+  holder._handle = null;
+  // The server does not count it any more; the handle stays open.
+  socket.destroy();
+  const buffer = secretBytes(READ_SIZE);
+  const options: SocketConstructorOpts & UndocumentedOptions = {
+    handle,
+    readableHighWaterMark: 1,
+    onread: {
+      buffer,
+      callback: (length) => {
+        const chunk = copySecret(buffer.subarray(0, length));
+        buffer.fill(0, 0, length);
+        return own.push(chunk);
+      },
+    },
+  };
+  const own = new Socket(options);
+  return own;
 }

@@ -65,17 +65,8 @@ function fitsNested({ type, nested = [] }: Wanted, value: AttributeValue, dialec
  * Lets one connection generate one software key at a time. Node has few threads for that and cannot cancel such work:
  * many requested keys would keep all other clients waiting, even after their client has disconnected.
  */
-export class HostKeyQueue {
-  readonly #queue = new SerialQueue(() => new CryptokiError(CKR.FUNCTION_CANCELED));
-
-  /**
-   * Runs a call: after earlier ones if it generates a key in software, else at once.
-   * @param signal Cancels the waiting calls.
-   * @throws {CryptokiError} CKR_FUNCTION_CANCELED for those; the call's error.
-   */
-  run(request: Request, invoke: () => unknown, signal: AbortSignal): unknown {
-    return makesHostKey(request) ? this.#queue.run(invoke, signal) : invoke();
-  }
+export function hostKeyQueue(): SerialQueue {
+  return new SerialQueue(() => new CryptokiError(CKR.FUNCTION_CANCELED));
 }
 
 const GENERATE: ReadonlySet<string> = new Set(["C_GenerateKey", "C_GenerateKeyPair"]);
@@ -93,7 +84,8 @@ export interface Caller {
   readonly dialect: Dialect;
   readonly outputs: KeptOutputs;
   readonly signing: SigningKeys;
-  readonly hostKeys: HostKeyQueue;
+  /** {@link hostKeyQueue}. */
+  readonly hostKeys: SerialQueue;
   /** Most bytes of one answer. */
   readonly limit: number;
   /** Aborts when the client disconnects. */
@@ -139,9 +131,11 @@ export async function answer(request: Request, caller: Caller): Promise<Reply> {
   }
 }
 
-/** Calls the application's function, in its turn. */
-const invoke = (request: Request, caller: Caller): unknown =>
-  caller.hostKeys.run(request, () => invokeNow(request, caller), caller.signal);
+/** Calls the application's function: after earlier ones if it generates a key in software, else at once. */
+function invoke(request: Request, caller: Caller): unknown {
+  if (!makesHostKey(request)) return invokeNow(request, caller);
+  return caller.hostKeys.run(() => invokeNow(request, caller), caller.signal);
+}
 
 /** @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED if the application does not have the function. */
 function invokeNow({ call, args }: Request, { application, signal }: Caller): unknown {
@@ -158,7 +152,7 @@ async function output(request: Request, caller: Caller): Promise<{ bytes: Uint8A
   const { call, room } = request;
   const { outputs } = caller;
   // C_GenerateRandom has no size query: the room is the requested length.
-  if (call.request.some(({ role }) => role === "amount")) {
+  if (call.amountAt >= 0) {
     if (room > caller.limit)
       throw new CryptokiError(CKR.ARGUMENTS_BAD, `the answer would have more than ${caller.limit} bytes`);
     return { bytes: asBytes(await invoke(request, caller)) };

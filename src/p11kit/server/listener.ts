@@ -7,8 +7,7 @@ import { DataError } from "../../bytes/index.ts";
 import type { CryptokiFunctions } from "../../cryptoki/index.ts";
 import { formatSocketAddress, MAX_SOCKET_PATH, messageOf, P11KitError, requireSocketPath } from "../address.ts";
 import { DEFAULT_MESSAGE_LIMIT, FrameBudget } from "../wire/frame.ts";
-import { type ConnectionOptions, LOAD, LoadBudget, serveConnection } from "./connection.ts";
-import { readThroughOwnBuffer } from "./own-buffer.ts";
+import { type ConnectionOptions, LOAD, LoadBudget, serveConnection, readThroughOwnBuffer } from "./connection.ts";
 
 /** The default folder for sockets: the user's runtime folder, or a similar one. */
 export function defaultSocketFolder(env: Readonly<Record<string, string | undefined>>): string {

@@ -41,9 +41,11 @@ export class KeptOutputs {
    */
   requireNoOther({ call, args }: Request): void {
     const [session, mechanism] = args;
+    const kept = this.#kept.get(session);
     const isCancel = call.function.endsWith("Init") && mechanism === null;
-    const kinds = isCancel ? [] : kindsOf(call.function);
-    for (const [name, { output }] of this.#kept.get(session) ?? []) {
+    if (!kept || isCancel) return;
+    const kinds = kindsOf(call.function);
+    for (const [name, { output }] of kept) {
       if (name === call.function || output.length === 0) continue;
       if (kindsOf(name).some((kind) => kinds.includes(kind))) {
         throw new CryptokiError(

@@ -57,6 +57,12 @@ export interface Call {
   readonly portable: boolean;
   readonly request: readonly RequestPart[];
   readonly result: Result;
+  /** The signatures of request and response, as both ends compare them. */
+  readonly signatures: { readonly request: Uint8Array; readonly result: Uint8Array };
+  /** The parts of the request that are arguments of the function, in their order. */
+  readonly parameters: readonly RequestPart[];
+  /** Which part of the request is an "amount"; -1 if none is. */
+  readonly amountAt: number;
 }
 
 const argument = (field: Field<unknown>): RequestPart => ({ role: "argument", field });
@@ -126,17 +132,52 @@ const call = (
   name: string,
   result: Result,
   own: Partial<Pick<Call, "function" | "request" | "since">> = {},
-): Call => ({
-  id,
-  name,
-  function: name,
-  // 0.25 brought the functions of PKCS#11 3.0, and version 1 of the protocol.
-  since: id > 65 ? 1 : 0,
-  portable: !/Message(En|De)crypt|crypt(?=Message)/u.test(name),
-  request: own.request ?? requestOf(own.function ?? name, result),
-  result,
-  ...own,
-});
+): Call => {
+  const request = own.request ?? requestOf(own.function ?? name, result);
+  return {
+    id,
+    name,
+    function: name,
+    // 0.25 brought the functions of PKCS#11 3.0, and version 1 of the protocol.
+    since: id > 65 ? 1 : 0,
+    portable: !/Message(En|De)crypt|crypt(?=Message)/u.test(name),
+    result,
+    signatures: { request: utf8(requestSignature({ request })), result: utf8(resultSignature({ result })) },
+    parameters: request.filter(({ role }) => role !== "room" && role !== "constant"),
+    amountAt: request.findIndex(({ role }) => role === "amount"),
+    ...own,
+    request,
+  };
+};
+
+/** The signature of a request: the letters of its values. */
+export function requestSignature({ request }: Pick<Call, "request">): string {
+  return request.map(({ field }) => field.signature).join("");
+}
+
+/** The signature of a response. */
+export function resultSignature({ result }: Pick<Call, "result">): string {
+  switch (result.kind) {
+    case "nothing":
+      return "";
+    case "number":
+      return "u";
+    case "structure":
+      return Object.values(result.fields)
+        .map(({ signature }) => signature)
+        .join("");
+    case "bytes":
+      return "ay";
+    case "list":
+      return "au";
+    case "key pair":
+      return "uu";
+    case "attributes":
+      return "aAu";
+    case "derived key":
+      return "uPu";
+  }
+}
 
 /**
  * Every call of the protocol, in the order of the numbers: the one description that both ends are made from. A request has as many
@@ -278,36 +319,15 @@ export const CALLS: readonly Call[] = [
   call(89, "C_DeriveKey2", { kind: "derived key" }, { function: "C_DeriveKey", since: 2 }),
 ];
 
+/** The calls of each version of the protocol, by their functions: of several the newest. */
+const BY_FUNCTION: readonly ReadonlyMap<string, Call>[] = [0, 1, 2].map(
+  (version) =>
+    new Map(CALLS.filter(({ portable, since }) => portable && since <= version).map((one) => [one.function, one])),
+);
+
 /** The newest call for a function that both ends know. @throws {CryptokiError} CKR_FUNCTION_NOT_SUPPORTED. */
 export function callOf(name: string, agreed: number): Call {
-  const found = CALLS.findLast((one) => one.function === name && one.portable && one.since <= agreed);
+  const found = BY_FUNCTION[Math.min(agreed, BY_FUNCTION.length - 1)]?.get(name);
   if (!found) throw new CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "p11-kit's protocol does not carry this function");
   return found;
-}
-
-/** The signature of a request, as both ends compare it. */
-export const requestSignature = ({ request }: Call): string => request.map(({ field }) => field.signature).join("");
-
-/** The signature of a response. */
-export function resultSignature({ result }: Call): string {
-  switch (result.kind) {
-    case "nothing":
-      return "";
-    case "number":
-      return "u";
-    case "structure":
-      return Object.values(result.fields)
-        .map(({ signature }) => signature)
-        .join("");
-    case "bytes":
-      return "ay";
-    case "list":
-      return "au";
-    case "key pair":
-      return "uu";
-    case "attributes":
-      return "aAu";
-    case "derived key":
-      return "uPu";
-  }
 }

@@ -26,14 +26,14 @@ export function encodeFrame(code: number, body: Uint8Array, options: Uint8Array 
 export class FrameReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #limit: number;
-  readonly #received: (bytes: number) => void;
+  readonly #received: ((bytes: number) => void) | undefined;
   #left: Uint8Array = new Uint8Array();
 
   /**
    * @param limit Of the body, in bytes.
    * @param received Called with the bytes of an incomplete message; with 0 once it is complete or abandoned.
    */
-  constructor(chunks: AsyncIterable<Uint8Array>, limit: number, received: (bytes: number) => void = () => undefined) {
+  constructor(chunks: AsyncIterable<Uint8Array>, limit: number, received?: (bytes: number) => void) {
     this.#chunks = chunks[Symbol.asyncIterator]();
     this.#limit = limit;
     this.#received = received;
@@ -69,7 +69,7 @@ export class FrameReader {
     let got = this.#left.length;
     try {
       while (got < length) {
-        this.#received(got);
+        this.#received?.(got);
         const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
         if (next.done === true) {
           if (got === 0) return undefined;
@@ -79,7 +79,7 @@ export class FrameReader {
         got += next.value.length;
       }
     } finally {
-      this.#received(0);
+      this.#received?.(0);
     }
     const all = parts.length === 1 ? this.#left : joined(parts, got);
     // They may contain a PIN, and the receiver wipes only the message.

@@ -1,4 +1,4 @@
-import { ByteReader, DataError, fromUtf8, utf8 } from "../../bytes/index.ts";
+import { ByteReader, DataError, equalBytes, fromUtf8, utf8 } from "../../bytes/index.ts";
 import { CKR, CryptokiError } from "../../cryptoki/index.ts";
 import {
   readAnswers,
@@ -8,7 +8,7 @@ import {
   writeLength,
   writeUnavailable,
 } from "./attribute.ts";
-import { type Call, CALLS, requestSignature, resultSignature } from "./calls.ts";
+import { type Call, CALLS } from "./calls.ts";
 import {
   ByteWriter,
   type Dialect,
@@ -49,6 +49,7 @@ export type Reply =
 
 /** The call id of an error response, whose only value is the CKR_ code. */
 const ERROR = 0;
+const ERROR_SIGNATURE = utf8("u");
 
 const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.id, call]));
 
@@ -56,16 +57,17 @@ const CALL_BY_ID: ReadonlyMap<number, Call> = new Map(CALLS.map((call) => [call.
 export class UnknownCallError extends DataError {}
 
 /** Begins the body of a message: the call, and the signature that both ends compare. */
-function begin(id: number, signature: string): ByteWriter {
+function begin(id: number, signature: Uint8Array): ByteWriter {
   const out = new ByteWriter();
   out.u32(id);
-  writeBytes(out, utf8(signature));
+  writeBytes(out, signature);
   return out;
 }
 
-function expectSignature(from: ByteReader, wanted: string): void {
-  const signature = fromUtf8(readBytes(from) ?? new Uint8Array());
-  if (signature !== wanted) throw new DataError(`signature "${signature.slice(0, 32)}" instead of "${wanted}"`);
+function expectSignature(from: ByteReader, wanted: Uint8Array): void {
+  const bytes = readBytes(from) ?? new Uint8Array();
+  if (equalBytes(bytes, wanted)) return;
+  throw new DataError(`signature "${fromUtf8(bytes).slice(0, 32)}" instead of "${fromUtf8(wanted)}"`);
 }
 
 /**
@@ -73,7 +75,7 @@ function expectSignature(from: ByteReader, wanted: string): void {
  * @throws {CryptokiError} for arguments that the protocol does not support.
  */
 export function encodeRequest({ call, args, room, wanted }: Request, dialect: Dialect): Uint8Array {
-  const out = begin(call.id, requestSignature(call));
+  const out = begin(call.id, call.signatures.request);
   const left = args[Symbol.iterator]();
   for (const part of call.request) {
     switch (part.role) {
@@ -109,7 +111,7 @@ export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
   const id = from.u32();
   const call = CALL_BY_ID.get(id);
   if (!call) throw new UnknownCallError(`no call ${id}`);
-  expectSignature(from, requestSignature(call));
+  expectSignature(from, call.signatures.request);
   const args: unknown[] = [];
   let room = 0;
   let wanted: readonly Wanted[] = [];
@@ -140,7 +142,7 @@ export function decodeRequest(body: Uint8Array, dialect: Dialect): Request {
 
 /** Encodes an error response. */
 export function encodeError(rv: number): Uint8Array {
-  const out = begin(ERROR, "u");
+  const out = begin(ERROR, ERROR_SIGNATURE);
   // 0 would mean success, and a successful response has another form.
   out.ulong(rv === CKR.OK ? CKR.GENERAL_ERROR : rv);
   return out.finish();
@@ -148,35 +150,31 @@ export function encodeError(rv: number): Uint8Array {
 
 /** Encodes the body of a response. */
 export function encodeReply(call: Call, reply: Reply, dialect: Dialect): Uint8Array {
-  const out = begin(call.id, resultSignature(call));
-  writeReply(out, call, reply, dialect);
-  return out.finish();
-}
-
-function writeReply(out: ByteWriter, { result }: Call, reply: Reply, dialect: Dialect): void {
+  const { result } = call;
+  const out = begin(call.id, call.signatures.result);
   switch (reply.kind) {
     case "nothing":
-      return;
+      break;
     case "number":
       out.ulong(reply.value);
-      return;
+      break;
     case "structure": {
-      if (result.kind !== "structure") return;
+      if (result.kind !== "structure") break;
       for (const [name, field] of Object.entries(result.fields)) {
         field.write(out, Reflect.get(reply.value, name), dialect);
       }
-      return;
+      break;
     }
     case "bytes":
       OUTPUT.write(out, reply.value, dialect);
-      return;
+      break;
     case "list":
       OUTPUT_LIST.write(out, reply.value, dialect);
-      return;
+      break;
     case "key pair":
       out.ulong(reply.publicKey);
       out.ulong(reply.privateKey);
-      return;
+      break;
     case "attributes":
       out.u32(reply.attributes.length);
       for (const { type, length, value } of reply.attributes) {
@@ -185,12 +183,13 @@ function writeReply(out: ByteWriter, { result }: Call, reply: Reply, dialect: Di
         else writeUnavailable(out, type);
       }
       out.ulong(reply.rv);
-      return;
+      break;
     case "derived key":
       out.ulong(CKR.OK);
       writeUpdate(out, reply.mechanism, dialect);
       out.ulong(reply.key);
   }
+  return out.finish();
 }
 
 /**
@@ -202,14 +201,14 @@ export function decodeReply(body: Uint8Array, { call, args }: Request, dialect: 
   const from = new ByteReader(body, "a response");
   const id = from.u32();
   if (id === ERROR) {
-    expectSignature(from, "u");
+    expectSignature(from, ERROR_SIGNATURE);
     const rv = ULONG.read(from, dialect);
     from.end();
     if (rv === CKR.OK) throw new DataError("the server sent an error reply with CKR_OK");
     throw new CryptokiError(rv);
   }
   if (id !== call.id) throw new DataError(`the response to call ${id} instead of ${call.id}`);
-  expectSignature(from, resultSignature(call));
+  expectSignature(from, call.signatures.result);
   const reply = readReply(from, call, args, dialect);
   from.end();
   return reply;

@@ -206,10 +206,7 @@ export const OPTIONAL_BYTES: Field<Uint8Array | null> = {
 
 /** `ay` */
 export const BYTES: Field<Uint8Array> = {
-  signature: "ay",
-  write: (out, value, dialect) => {
-    OPTIONAL_BYTES.write(out, value, dialect);
-  },
+  ...OPTIONAL_BYTES,
   read: (from, dialect) => OPTIONAL_BYTES.read(from, dialect) ?? new Uint8Array(),
 };
 

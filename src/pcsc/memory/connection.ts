@@ -157,11 +157,11 @@ export class MemoryConnection implements CardConnection, Tenant {
     }, options);
   }
 
-  alone(): Promise<boolean> {
-    return this.#inTurn(() => {
-      this.#refuseGone();
-      return Promise.resolve(this.#slot.tenants === 1);
-    });
+  /** Asks no card, so that it waits for no other call. */
+  async alone(): Promise<boolean> {
+    if (this.#closing.signal.aborted) throw new PcscError("SCARD_E_INVALID_HANDLE");
+    this.#refuseGone();
+    return Promise.resolve(this.#slot.tenants === 1);
   }
 
   attribute(id: number): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { DecipherCCM, DecipherGCM } from "node:crypto";
 import { concat, concatSecret, DataError, wipe } from "../../../bytes/index.ts";
 import { type AeadParameters, AuthenticationError, type BlockStream, type SealedMessage } from "../host-crypto.ts";
-import { nodeCrypto, plain } from "./builtin.ts";
+import { nodeCrypto, plain } from "./crypto.ts";
 
 const BLOCK = 16;
 

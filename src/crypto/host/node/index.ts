@@ -1,8 +1,17 @@
 import type { HostCrypto } from "../host-crypto.ts";
 import { decryptCcm, decryptGcm, encryptCcm, sealGcm } from "./aead.ts";
-import { hasNode } from "./builtin.ts";
-import { createCipher, createHash, createHmac, fillRandom, gunzip, isSameSecret, pbkdf2 } from "./digests.ts";
-import { unwrapKey, wrapKey } from "./key-wrap.ts";
+import {
+  createCipher,
+  createHash,
+  createHmac,
+  fillRandom,
+  gunzip,
+  isSameSecret,
+  pbkdf2,
+  hasNode,
+  unwrapKey,
+  wrapKey,
+} from "./crypto.ts";
 import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEcdsa, verifyEddsa } from "./keys.ts";
 
 const NODE: HostCrypto = {

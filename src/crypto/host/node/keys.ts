@@ -11,7 +11,7 @@ import {
   withoutLimits,
 } from "../../codec/public-key.ts";
 import type { HostKey, KeyKind, PrivateKeyForm, RsaPrivateNumbers } from "../host-crypto.ts";
-import { nodeCrypto, plain } from "./builtin.ts";
+import { nodeCrypto, plain } from "./crypto.ts";
 
 /** Keys that were imported: a card's key is imported once, however often results are checked with it. */
 const IMPORTED = new WeakMap<PublicKey, KeyObject>();
