@@ -31,7 +31,9 @@ describe("progress", () => {
     jest.advanceTimersByTime(1);
     expect(stderr.text).toBe("\r1 s\u001B[K");
     jest.advanceTimersByTime(1000);
-    expect(stderr.text).toMatch(/^(?:\r[12] s\u001B\[K){4}$/u);
+    const lines = stderr.text.split("\r").slice(1);
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(["1 s\u001B[K", "2 s\u001B[K"]).toContain(line);
     progress.end();
     expect(stderr.text).toBe("\r\u001B[K");
     jest.advanceTimersByTime(5000);

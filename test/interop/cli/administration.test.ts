@@ -92,6 +92,7 @@ test.each(["9a", "9c"])("a request of the key in %s: OpenSSL verifies it", async
     reference,
     "--subject",
     "CN=Ada",
+    "--force",
     "--output",
     file("request.pem"),
   ];
