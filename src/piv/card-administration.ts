@@ -1,7 +1,7 @@
 import { StatusError, SW } from "../apdu/index.ts";
 import type { CallOptions } from "../async/index.ts";
 import { wipe } from "../bytes/index.ts";
-import { type CardDeviceInfo, type PinState, UnsupportedError } from "../card/index.ts";
+import { type CardDeviceInfo, type HoldOptions, type PinState, UnsupportedError } from "../card/index.ts";
 import { randomBytes } from "../crypto/index.ts";
 import { padPins, resetRetryCounter, verify } from "./commands.ts";
 import { PIN_REFERENCE, PUK_REFERENCE } from "./data-objects.ts";
@@ -69,21 +69,9 @@ export class CardAdministration {
     throw cause;
   }
 
-  /**
-   * Resets the PIV application. The card wants PIN and PUK blocked first: wrong ones are sent until they are.
-   * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
-   */
+  /** As {@link eraseApplication}. */
   async erase(options?: CallOptions): Promise<void> {
-    await this.#session.runConfirmed(async (send) => {
-      const version = await send(getVersion());
-      if (version.sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
-      await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
-      await block("RESET RETRY COUNTER", () =>
-        send(resetRetryCounter(PIN_REFERENCE.APPLICATION, padPins(randomDigits(), randomDigits()))),
-      );
-      const { sw } = await send(reset());
-      if (sw !== SW.OK) throw new StatusError("RESET", sw);
-    }, options);
+    await eraseApplication(this.#session, options);
   }
 
   /** What the device says of itself, and what of it is still as the factory set it. */
@@ -107,7 +95,25 @@ export class CardAdministration {
   }
 }
 
-async function setKey(send: PivExchange, algorithm: number, key: Uint8Array): Promise<void> {
+/**
+ * Resets the PIV application. The card wants PIN and PUK blocked first: wrong ones are sent until they are.
+ * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
+ */
+export async function eraseApplication(session: PivSession, options?: HoldOptions): Promise<void> {
+  await session.runConfirmed(async (send) => {
+    const version = await send(getVersion());
+    if (version.sw !== SW.OK) throw new UnsupportedError("only cards with Yubico's commands are reset from here");
+    await block("VERIFY", () => send(verify(PIN_REFERENCE.APPLICATION, padPins(randomDigits()))));
+    await block("RESET RETRY COUNTER", () =>
+      send(resetRetryCounter(PIN_REFERENCE.APPLICATION, padPins(randomDigits(), randomDigits()))),
+    );
+    const { sw } = await send(reset());
+    if (sw !== SW.OK) throw new StatusError("RESET", sw);
+  }, options);
+}
+
+/** SET MANAGEMENT KEY; the old one must be authenticated. */
+export async function setKey(send: PivExchange, algorithm: number, key: Uint8Array): Promise<void> {
   const command = setManagementKey(algorithm, key);
   try {
     const { sw } = await send(command);
