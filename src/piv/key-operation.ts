@@ -45,7 +45,7 @@ export interface PivEncryption {
   readonly label?: Uint8Array;
 }
 
-/** What the card computes, and what becomes of its result. */
+/** What the card computes, and how its result is finished. */
 export interface KeyOperation {
   readonly primitive: KeyPrimitive;
   readonly input: Uint8Array;
