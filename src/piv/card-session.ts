@@ -41,10 +41,31 @@ import {
   readSerial,
 } from "./yubico.ts";
 
-type Digit = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "a" | "b" | "c" | "d" | "e" | "f";
-
 /** A key reference of PIV (SP 800-73-4 part 1 table 4b): "9a", "9c", "9d", "9e", "82" to "95"; "f9" attests on YubiKeys. */
-export type PivSlot = "9a" | "9c" | "9d" | "9e" | "f9" | `8${Digit}` | `9${Digit}`;
+export type PivSlot = "9a" | "9c" | "9d" | "9e" | "f9" | RetiredSlot;
+
+/** The slots of retired keys. */
+export type RetiredSlot =
+  | "82"
+  | "83"
+  | "84"
+  | "85"
+  | "86"
+  | "87"
+  | "88"
+  | "89"
+  | "8a"
+  | "8b"
+  | "8c"
+  | "8d"
+  | "8e"
+  | "8f"
+  | "90"
+  | "91"
+  | "92"
+  | "93"
+  | "94"
+  | "95";
 
 /** A PIN, PUK or management key. The session wipes its own copy; bytes stay the caller's. */
 export type Secret = string | Uint8Array;
@@ -95,7 +116,7 @@ const ATTESTATION_SLOT: KeySlot = {
 
 /**
  * The PIV application of one card, command for command: for programs that work on the card itself. It remembers nothing but that the
- * application is selected. Programs that use keys want {@link openTokens}.
+ * application is selected. Programs that use keys want `openTokens`.
  *
  *     await using piv = await PivSession.open();
  *     const certificate = await piv.getCertificate("9a");
@@ -127,7 +148,7 @@ export class PivCardSession implements AsyncDisposable {
 
   /**
    * Connects to a card and selects its PIV application.
-   * @throws {CardError} if there is no card, or several and no `reader`; if the card has no PIV application; {@link CardAccessError}.
+   * @throws {CardError} if there is no card, or several and no `reader`; if the card has no PIV application; `CardAccessError`.
    */
   static async open(options: PivSessionOptions = {}): Promise<PivCardSession> {
     const { signal } = options;

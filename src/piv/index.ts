@@ -20,6 +20,7 @@ export {
   type PivSessionOptions,
   type PivSlot,
   type PivUse,
+  type RetiredSlot,
   type Secret,
 } from "./card-session.ts";
 export type { PivEncryption, PivHash, PivSignature } from "./key-operation.ts";

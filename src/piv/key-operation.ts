@@ -107,6 +107,6 @@ export function agreement(key: PublicKey, peer: PublicKey): KeyOperation {
     (key.type === "ec" && peer.type === "ec" && key.curve === peer.curve) ||
     (key.type === "montgomery" && peer.type === "montgomery");
   if (key.type !== "ec" && key.type !== "montgomery") throw new UnsupportedError("the key agrees on no secrets");
-  if (!isSame || peer.type === "rsa") throw new DataError("the other party's key is on another curve");
+  if (!isSame) throw new DataError("the other party's key is on another curve");
   return { primitive: "ecdh", input: peer.point, finish: asItIs };
 }

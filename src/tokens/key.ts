@@ -9,6 +9,7 @@ import {
   CKK,
   CKM,
   CKO,
+  CryptokiError,
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
@@ -58,12 +59,26 @@ export class Key implements KeyInfo {
   #publicKey: PublicKey | undefined;
   #handle: CK_OBJECT_HANDLE | undefined;
   /** The login that the handle is of. */
-  #login = 0;
+  #login: number;
+  /** Whether the handle is that of this very object, which others may share their CKA_ID with. */
+  readonly #isNamed: boolean;
   #alwaysAuthenticate: boolean | undefined;
 
-  /** @internal */
-  constructor(access: TokenAccess, id: Uint8Array, label: string, reference: string | undefined) {
+  /**
+   * @param handle Of the private key; without it, it is found by the CKA_ID.
+   * @internal
+   */
+  constructor(
+    access: TokenAccess,
+    id: Uint8Array,
+    label: string,
+    reference: string | undefined,
+    handle?: CK_OBJECT_HANDLE,
+  ) {
     this.#access = access;
+    this.#handle = handle;
+    this.#login = access.login.count;
+    this.#isNamed = handle !== undefined;
     this.#id = id;
     this.id = toHex(id);
     this.label = label;
@@ -146,15 +161,30 @@ export class Key implements KeyInfo {
   }
 
   async #signInput({ mechanism, encoding }: WholeScheme, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const { cryptoki } = this.#access;
-    const signature = await this.#operate(
-      {
-        begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
-        end: (own) => cryptoki.C_Sign(own, input, { signal }),
-      },
-      signal,
-    );
+    const signature = await this.operate("sign", mechanism, input, { signal });
     return encoding === "der" ? ecdsaToDer(signature) : signature;
+  }
+
+  /**
+   * Signs or decrypts with a mechanism of the caller's.
+   * @param options `insists`: gives the PIN once more, for the use itself, if the card refuses the key after a login.
+   * @internal
+   */
+  operate(
+    use: "sign" | "decrypt",
+    mechanism: CK_MECHANISM,
+    input: Uint8Array,
+    { signal, insists = false }: CallOptions & { readonly insists?: boolean } = {},
+  ): Promise<Uint8Array> {
+    const { cryptoki } = this.#access;
+    const operation: Operation<Uint8Array> =
+      use === "decrypt"
+        ? this.#decryption(mechanism, input, signal)
+        : {
+            begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
+            end: (own) => cryptoki.C_Sign(own, input, { signal }),
+          };
+    return this.#withKey((given) => this.#operateWith(operation, given, signal, insists), signal);
   }
 
   /**
@@ -168,7 +198,7 @@ export class Key implements KeyInfo {
     const { algorithm } = await this.publicKey({ signal });
     if (algorithm.type !== "rsa")
       throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not decrypt`);
-    return this.#operate(this.#decryption(mechanism, own, signal), signal);
+    return this.operate("decrypt", mechanism, own, { signal });
   }
 
   #decryption(mechanism: CK_MECHANISM, box: Uint8Array, signal?: AbortSignal): Operation<Uint8Array> {
@@ -188,7 +218,15 @@ export class Key implements KeyInfo {
   async deriveSecret(peer: PublicKey | Uint8Array, { signal }: CallOptions = {}): Promise<Uint8Array> {
     const other = peer instanceof PublicKey ? peer : new PublicKey(peer);
     requireAgreement(await this.publicKey({ signal }), other, this.#name);
-    const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
+    const parameter = { kdf: CKD.NULL, pPublicData: other.toPoint() };
+    return this.derive({ mechanism: CKM.ECDH1_DERIVE, parameter }, { signal });
+  }
+
+  /**
+   * Derives a secret with a mechanism of the caller's, who wipes it.
+   * @internal
+   */
+  derive(mechanism: CK_MECHANISM, { signal }: CallOptions = {}): Promise<Uint8Array> {
     return this.#withKey(
       () => this.#inSession((session, key) => this.#derive(session, mechanism, key, signal), signal),
       signal,
@@ -355,19 +393,27 @@ export class Key implements KeyInfo {
   }
 
   /** An operation of two calls, with the PIN in between where the key wants it for each use. */
-  #operate<T>(operation: Operation<T>, signal?: AbortSignal): Promise<T> {
-    return this.#withKey((given) => this.#operateWith(operation, given, signal), signal);
-  }
-
-  async #operateWith<T>({ begin, end }: Operation<T>, given: Uint8Array | undefined, signal?: AbortSignal): Promise<T> {
+  async #operateWith<T>(
+    { begin, end }: Operation<T>,
+    given: Uint8Array | undefined,
+    signal?: AbortSignal,
+    insists = false,
+  ): Promise<T> {
     const run = (verify?: VerifyForUse): Promise<T> =>
       this.#inSession(async (session, key) => {
         await begin(session, key);
         await verify?.(session);
         return end(session);
       }, signal);
-    if (!(await this.#isAlwaysAuthenticated(signal))) return run();
     const access = this.#access;
+    if (!(await this.#isAlwaysAuthenticated(signal))) {
+      try {
+        return await run();
+      } catch (error) {
+        const isRefused = error instanceof TokenError && error.is("CKR_FUNCTION_REJECTED");
+        if (!isRefused || !insists || !(await access.run(() => access.login.isLoggedIn(), signal))) throw error;
+      }
+    }
     return access.run(() => access.login.use(this, given, run, signal), signal);
   }
 
@@ -430,6 +476,18 @@ export class Key implements KeyInfo {
     return found;
   }
 
+  /** Whether an object that was found before a login is there after it: a public one is. */
+  async #isStill(session: CK_SESSION_HANDLE, handle: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
+    try {
+      const known = await this.#access.known(session, handle, [CKA.CLASS, CKA.ID, CKA.LABEL], signal);
+      const { [CKA.CLASS]: objectClass, [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "" } = known;
+      return objectClass === CKO.PRIVATE_KEY && equalBytes(id, this.#id) && label === this.label;
+    } catch (error) {
+      if (error instanceof CryptokiError && error.is("CKR_OBJECT_HANDLE_INVALID")) return false;
+      throw error;
+    }
+  }
+
   async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
     const handle = await this.#find(session, signal);
     if (handle === undefined)
@@ -442,6 +500,10 @@ export class Key implements KeyInfo {
     const { login } = this.#access;
     // A module may give the number of an ended handle to another object.
     if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
+    if (this.#handle !== undefined && this.#isNamed && (await this.#isStill(session, this.#handle, signal))) {
+      this.#login = login.count;
+      return this.#handle;
+    }
     const [handle, ...others] = await this.#objects(session, CKO.PRIVATE_KEY, signal);
     if (others.length > 0) {
       const shared = this.id === "" ? `the label "${this.label}" and no CKA_ID` : `the CKA_ID ${this.id}`;

@@ -7,7 +7,7 @@ import { type KeyPlaceOptions, keyPlaceOptions, requiredPlace } from "../input/k
 import { examples } from "../input/options.ts";
 import { chooseToken, uriAndFile } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE, TokenSession } from "../session.ts";
+import { officerOption, TokenSession } from "../session.ts";
 
 export function addCertificateImport(certificate: Command, environment: Environment): void {
   const command = confirmationOption(
@@ -46,7 +46,7 @@ export function addCertificateImport(certificate: Command, environment: Environm
       const chain = readCertificates(file ?? "standard input", bytes);
       const token = await chooseToken(context, uri);
       const id = requiredPlace(token, options);
-      const session = await TokenSession.open(context, token, uri, READ_WRITE);
+      const session = await TokenSession.open(context, token, uri);
       tellWritten(session, id, await writeCertificate(session, id, chain, options));
     },
   );

@@ -17,7 +17,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE, TokenSession } from "../session.ts";
+import { officerOption, TokenSession } from "../session.ts";
 
 interface SelfSignOptions extends KeyPlaceOptions, ContentsOptions, WritingOptions {
   readonly days: number;
@@ -59,7 +59,7 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
     const extensions = readExtensions(library, options);
     const token = await chooseToken(context, uri);
     const id = requiredPlace(token, options);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
     const notAfter = new Date(notBefore.getTime() + options.days * DAY);
     let der: Uint8Array;

@@ -19,7 +19,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { warnOfKnownKey } from "../input/officer.ts";
 import type { Environment } from "../output/printer.ts";
-import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 interface GenerateOptions extends KeyPlaceOptions, OfficerOptions, ConfirmationOptions {
   readonly type: string;
@@ -67,7 +67,7 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
     const token = await chooseToken(context, uri);
     const id =
       referenceOf(token, Uint8Array.of(1)) === undefined ? placeOf(token, options) : requiredPlace(token, options);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     if (id) await confirmOverwriting(session, id, options);
     await logIn(session, options, (officerPin) => {
       warnOfKnownKey(context, officerPin);

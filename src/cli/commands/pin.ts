@@ -8,7 +8,7 @@ import { NEW_PIN, newPinOption, type NewPinOptions, PIN, PUK, readNewPin, readPi
 import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, type Token } from "../input/token.ts";
 import { addPinRetries } from "./pin-retries.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
-import { READ_WRITE, TokenSession } from "../session.ts";
+import { TokenSession } from "../session.ts";
 
 function addPinChange(pin: Command, environment: Environment): void {
   const command = newPinOption(
@@ -26,7 +26,7 @@ function addPinChange(pin: Command, environment: Environment): void {
   );
   action<NewPinOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     const name = visible(token.label);
     const from = context.options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
     const oldPin = await readPin(secret(PIN, `PIN of ${name}`, from), context.environment);
@@ -121,7 +121,7 @@ function addPinUnlock(pin: Command, environment: Environment): void {
   ).addHelpText("after", examples(["cryptoki pin unlock", "asks for the PUK, and twice for the new PIN"]));
   action<UnlockOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     const name = visible(token.label);
     const puk = await readPin(secret(PUK, `PUK of ${name}`, options.pukSource), context.environment);
     try {
