@@ -13,6 +13,7 @@ import {
   type Template,
 } from "../cryptoki/index.ts";
 import { Key, openTokens, Token as OpenToken, type TokenAccess, TokenError } from "../tokens/index.ts";
+import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { CommandContext } from "./context.ts";
 import { NEW_PIN, NEW_PUK, parsePinSource, PIN, PUK, readPin, secret } from "./input/pin.ts";
 import { readUri, type Token } from "./input/token.ts";
@@ -40,6 +41,7 @@ export class TokenSession {
   readonly context: CommandContext;
   readonly cryptoki: CryptokiFunctions;
   readonly token: Token;
+  readonly #opened: OpenToken;
   readonly #access: TokenAccess;
   readonly #pinSource: string | undefined;
   #pin: Promise<Uint8Array> | undefined;
@@ -48,13 +50,14 @@ export class TokenSession {
     context: CommandContext,
     cryptoki: CryptokiFunctions,
     token: Token,
-    access: TokenAccess,
+    opened: OpenToken,
     pinSource?: string,
   ) {
     this.context = context;
     this.cryptoki = cryptoki;
     this.token = token;
-    this.#access = access;
+    this.#opened = opened;
+    this.#access = OpenToken.accessOf(opened);
     this.#pinSource = context.options.pinSource ?? pinSource;
   }
 
@@ -64,7 +67,7 @@ export class TokenSession {
     const { pinSource } = uri === undefined ? {} : readUri(uri);
     const source = await openTokens({ cryptoki, pin: async () => copySecret(await session.pin()) });
     const opened = await asCryptokiErrors(source.token({ slot: token.slotID }));
-    const session = new TokenSession(context, cryptoki, token, OpenToken.accessOf(opened), pinSource);
+    const session = new TokenSession(context, cryptoki, token, opened, pinSource);
     context.owns({ [Symbol.asyncDispose]: () => session.#forgetPin() });
     return session;
   }
@@ -167,6 +170,11 @@ export class TokenSession {
   /** The secret that `mechanism` derives; the caller wipes it. */
   derive(key: ObjectEntry, mechanism: CK_MECHANISM): Promise<Uint8Array> {
     return asCryptokiErrors(this.#keyOf(key).derive(mechanism));
+  }
+
+  /** The Web Cryptography API with the token's keys, and the same login. */
+  webCrypto(): Promise<TokenCrypto> {
+    return asCryptokiErrors(this.#opened.webCrypto());
   }
 
   #keyOf({ handle, id, label }: ObjectEntry): Key {

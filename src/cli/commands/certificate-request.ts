@@ -54,7 +54,7 @@ export function addCertificateRequest(certificate: Command, environment: Environ
     const token = await chooseToken(context, uri);
     const id = requiredPlace(token, options);
     const session = await TokenSession.open(context, token, uri);
-    await using signer = await certificateSigner(session, id);
+    const signer = await certificateSigner(session, id);
     const { keys, algorithm, crypto } = signer;
     const request = await orCryptokiError(
       library.Pkcs10CertificateRequestGenerator.create({ name, keys, extensions, signingAlgorithm: algorithm }, crypto),

@@ -64,7 +64,7 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
     const notAfter = new Date(notBefore.getTime() + options.days * DAY);
     let der: Uint8Array;
     {
-      await using signer = await certificateSigner(session, id);
+      const signer = await certificateSigner(session, id);
       const { keys, algorithm, crypto } = signer;
       const made = await orCryptokiError(
         library.X509CertificateGenerator.createSelfSigned(

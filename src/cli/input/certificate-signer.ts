@@ -1,4 +1,3 @@
-import { copySecret } from "../../bytes/index.ts";
 import type { PublicKey } from "../../crypto/index.ts";
 import { CKA, CKO, CKR, CryptokiError } from "../../cryptoki/index.ts";
 import type { TokenCrypto, TokenKeyPair } from "../../webcrypto/index.ts";
@@ -13,7 +12,7 @@ interface SignatureAlgorithm {
 }
 
 /** A key of a token as the library for certificates uses it. */
-export interface CertificateSigner extends AsyncDisposable {
+export interface CertificateSigner {
   readonly crypto: TokenCrypto;
   readonly keys: TokenKeyPair;
   readonly algorithm: SignatureAlgorithm;
@@ -45,19 +44,8 @@ export async function certificateSigner(session: TokenSession, id: Uint8Array): 
   if (!(await session.flag(entry.handle, CKA.VERIFY))) {
     throw new UsageError(`the key in ${name} is for agreeing on secrets: the card does not sign with it`);
   }
-  const { TokenCrypto } = await import("../../webcrypto/index.ts");
-  const crypto = await TokenCrypto.open({
-    cryptoki: session.cryptoki,
-    session: session.handle,
-    pin: async () => copySecret(await session.pin()),
-  });
-  try {
-    const keys = await orCryptokiError(crypto.keyStorage.pair({ id, algorithm }));
-    return { crypto, keys, algorithm, [Symbol.asyncDispose]: () => crypto[Symbol.asyncDispose]() };
-  } catch (error) {
-    await crypto[Symbol.asyncDispose]();
-    throw error;
-  }
+  const crypto = await session.webCrypto();
+  return { crypto, keys: await orCryptokiError(crypto.keyStorage.pair({ id, algorithm })), algorithm };
 }
 
 /** As everybody verifies it: PKCS #1 v1.5 with SHA-256, ECDSA with the hash of the curve's length. */
