@@ -9,7 +9,6 @@ import {
   CKK,
   CKM,
   CKO,
-  CryptokiError,
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
@@ -19,6 +18,7 @@ import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
 import { TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
+import { KeyObjects } from "./key-objects.ts";
 import { type KeyPolicy, POLICY_ATTRIBUTES, policyOf } from "./key-policy.ts";
 import type { DeletableKey } from "./key-writing.ts";
 import { type Attestation, readAttestation } from "./attestation.ts";
@@ -56,12 +56,8 @@ export class Key implements KeyInfo {
   readonly reference: string | undefined;
   readonly #access: TokenAccess;
   readonly #id: Uint8Array;
+  readonly #objects: KeyObjects;
   #publicKey: PublicKey | undefined;
-  #handle: CK_OBJECT_HANDLE | undefined;
-  /** The login that the handle is of. */
-  #login: number;
-  /** Whether the handle is that of this very object, which others may share their CKA_ID with. */
-  readonly #isNamed: boolean;
   #alwaysAuthenticate: boolean | undefined;
 
   /**
@@ -76,13 +72,11 @@ export class Key implements KeyInfo {
     handle?: CK_OBJECT_HANDLE,
   ) {
     this.#access = access;
-    this.#handle = handle;
-    this.#login = access.login.count;
-    this.#isNamed = handle !== undefined;
     this.#id = id;
     this.id = toHex(id);
     this.label = label;
     this.reference = reference;
+    this.#objects = new KeyObjects(access, { id, label, name: nameOf(this) }, handle);
   }
 
   /** The PKCS #11 URI of the key. */
@@ -113,7 +107,7 @@ export class Key implements KeyInfo {
     const hasId = this.#id.length > 0;
     const classes = hasId ? [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
     for (const objectClass of classes) {
-      for (const object of await this.#objects(session, objectClass, signal)) {
+      for (const object of await this.#objects.ofClass(session, objectClass, signal)) {
         const found = await parsed(publicHalfOf(source, object, this.#id));
         if (found) return PublicKey.of(found);
       }
@@ -166,8 +160,8 @@ export class Key implements KeyInfo {
   }
 
   /**
-   * Signs or decrypts with a mechanism of the caller's.
-   * @param options `insists`: gives the PIN once more, for the use itself, if the card refuses the key after a login.
+   * Signs or decrypts with a mechanism of the caller's. With `insists` the PIN is given once more, for the use itself, if the card refuses
+   * the key after a login.
    * @internal
    */
   operate(
@@ -294,7 +288,7 @@ export class Key implements KeyInfo {
     const access = this.#access;
     const read = (objectClass: number): Promise<KeyPolicy | undefined> =>
       access.inSession(async (session) => {
-        const [object] = await this.#objects(session, objectClass, signal);
+        const [object] = await this.#objects.ofClass(session, objectClass, signal);
         if (object === undefined) return undefined;
         return policyOf(
           await access.known(session, object, POLICY_ATTRIBUTES, signal),
@@ -320,7 +314,7 @@ export class Key implements KeyInfo {
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       for (const objectClass of [CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]) {
-        for (const object of await this.#objects(session, objectClass, signal)) {
+        for (const object of await this.#objects.ofClass(session, objectClass, signal)) {
           const attestation = await readAttestation(access, session, object, signal);
           if (attestation) return attestation;
         }
@@ -364,7 +358,7 @@ export class Key implements KeyInfo {
           wipe(value);
         }
       }
-      const key = await access.inSession((session) => this.#require(session, signal), signal);
+      const key = await access.inSession((session) => this.#objects.privateKey(session, signal), signal);
       const unwrap = (session: CK_SESSION_HANDLE): Promise<CK_OBJECT_HANDLE> =>
         cryptoki.C_UnwrapKey(session, mechanism, key, own, template, { signal });
       return SecretKey.make(access, unwrap, signal);
@@ -379,7 +373,7 @@ export class Key implements KeyInfo {
     if (access !== this.#access) throw new TokenError("BAD_INPUT", "the key is of another token");
     return {
       name: this.#name,
-      objects: (session, objectClass, signal) => this.#objects(session, objectClass, signal),
+      objects: (session, objectClass, signal) => this.#objects.ofClass(session, objectClass, signal),
     };
   }
 
@@ -389,7 +383,7 @@ export class Key implements KeyInfo {
   }
 
   get #name(): string {
-    return this.reference === undefined ? `the key "${this.label}"` : `key ${this.reference}`;
+    return nameOf(this);
   }
 
   /** An operation of two calls, with the PIN in between where the key wants it for each use. */
@@ -427,7 +421,10 @@ export class Key implements KeyInfo {
     work: (session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    return this.#access.inSession(async (session) => work(session, await this.#require(session, signal)), signal);
+    return this.#access.inSession(
+      async (session) => work(session, await this.#objects.privateKey(session, signal)),
+      signal,
+    );
   }
 
   async #wantsPinEachTime(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
@@ -449,13 +446,13 @@ export class Key implements KeyInfo {
     const login = (): Promise<Uint8Array | undefined> => access.run(() => access.login.ensure(this, signal), signal);
     let given: Uint8Array | undefined;
     try {
-      const known = await access.inSession((session) => this.#find(session, signal), signal);
+      const known = await access.inSession((session) => this.#objects.findPrivateKey(session, signal), signal);
       if (known === undefined) given = await login();
       try {
         return await work(given);
       } catch (error) {
         if (!(error instanceof TokenError && error.is(...FORGOTTEN)) || given) throw error;
-        this.#handle = undefined;
+        this.#objects.forget();
         given = await login();
         return await work(given);
       }
@@ -463,57 +460,10 @@ export class Key implements KeyInfo {
       if (given) wipe(given);
     }
   }
-
-  /** Objects of the key: those with its CKA_ID; without one, those with its label that have none either. */
-  async #objects(session: CK_SESSION_HANDLE, objectClass: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
-    const access = this.#access;
-    if (this.#id.length > 0) return access.find(session, { [CKA.CLASS]: objectClass, [CKA.ID]: this.#id }, signal);
-    const found: CK_OBJECT_HANDLE[] = [];
-    for (const object of await access.find(session, { [CKA.CLASS]: objectClass, [CKA.LABEL]: this.label }, signal)) {
-      const { [CKA.ID]: id } = await access.known(session, object, [CKA.ID], signal);
-      if (id === undefined || id.length === 0) found.push(object);
-    }
-    return found;
-  }
-
-  /** Whether an object that was found before a login is there after it: a public one is. */
-  async #isStill(session: CK_SESSION_HANDLE, handle: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
-    try {
-      const known = await this.#access.known(session, handle, [CKA.CLASS, CKA.ID, CKA.LABEL], signal);
-      const { [CKA.CLASS]: objectClass, [CKA.ID]: id = new Uint8Array(), [CKA.LABEL]: label = "" } = known;
-      return objectClass === CKO.PRIVATE_KEY && equalBytes(id, this.#id) && label === this.label;
-    } catch (error) {
-      if (error instanceof CryptokiError && error.is("CKR_OBJECT_HANDLE_INVALID")) return false;
-      throw error;
-    }
-  }
-
-  async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
-    const handle = await this.#find(session, signal);
-    if (handle === undefined)
-      throw new TokenError("NO_OBJECT", `there is no private key for ${this.#name} on the token`);
-    return handle;
-  }
-
-  /** Undefined if the token shows no such key, or not before a login. */
-  async #find(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE | undefined> {
-    const { login } = this.#access;
-    // A module may give the number of an ended handle to another object.
-    if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
-    if (this.#handle !== undefined && this.#isNamed && (await this.#isStill(session, this.#handle, signal))) {
-      this.#login = login.count;
-      return this.#handle;
-    }
-    const [handle, ...others] = await this.#objects(session, CKO.PRIVATE_KEY, signal);
-    if (others.length > 0) {
-      const shared = this.id === "" ? `the label "${this.label}" and no CKA_ID` : `the CKA_ID ${this.id}`;
-      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have ${shared}`);
-    }
-    this.#handle = handle;
-    this.#login = login.count;
-    return handle;
-  }
 }
+
+const nameOf = ({ reference, label }: KeyInfo): string =>
+  reference === undefined ? `the key "${label}"` : `key ${reference}`;
 
 /** @throws {TokenError} BAD_INPUT for a public key that does not parse, or whose type is not known here. */
 async function parsed<T>(reading: Promise<T>): Promise<T> {
