@@ -11,7 +11,8 @@ const ROOMS = {
   pcsc: ["bytes", "async"],
   apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
-  piv: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
+  // pcsc is loaded by PivSession.open(), where no other client is given.
+  piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   setup: ["bytes", "async", "asn1", "crypto", "apdu", "card", "piv"],

@@ -1,14 +1,10 @@
 import type { Command } from "commander";
-import { wipe } from "../bytes/index.ts";
+import { copySecret, wipe } from "../bytes/index.ts";
 import type { PublicKey } from "../crypto/index.ts";
 import {
-  AttributeError,
   type CK_MECHANISM,
   CKA,
-  CKF_SESSION,
   CKF_TOKEN,
-  CKK,
-  CKO,
   CKR,
   CKU,
   CryptokiError,
@@ -16,6 +12,8 @@ import {
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
+import { Key, openTokens, Token as OpenToken, type TokenAccess, TokenError } from "../tokens/index.ts";
+import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { CommandContext } from "./context.ts";
 import {
   KEY_PASSWORD,
@@ -40,10 +38,6 @@ export interface ObjectEntry {
   readonly id: Uint8Array;
 }
 
-/** How a session is opened. */
-const READ_ONLY = 0;
-export const READ_WRITE: number = CKF_SESSION.RW_SESSION;
-
 /**
  * Whether the command line or the environment gives the PIN: the user is not asked, and every token gets the same PIN.
  */
@@ -52,53 +46,51 @@ export function isPinGiven({ options, environment }: CommandContext, uri?: strin
   return named !== undefined || environment.env[PIN.variable] !== undefined;
 }
 
-/** Objects per call of C_FindObjects. */
-const BATCH = 64;
-
 /** A session with a token, and its PIN when needed. */
 export class TokenSession {
   readonly context: CommandContext;
   readonly cryptoki: CryptokiFunctions;
   readonly token: Token;
-  readonly handle: number;
+  readonly #opened: OpenToken;
+  readonly #access: TokenAccess;
   readonly #pinSource: string | undefined;
   #pin: Promise<Uint8Array> | undefined;
-  #loggedIn = false;
 
   private constructor(
     context: CommandContext,
     cryptoki: CryptokiFunctions,
     token: Token,
-    handle: number,
+    opened: OpenToken,
     pinSource?: string,
   ) {
     this.context = context;
     this.cryptoki = cryptoki;
     this.token = token;
-    this.handle = handle;
+    this.#opened = opened;
+    this.#access = OpenToken.accessOf(opened);
     this.#pinSource = context.options.pinSource ?? pinSource;
   }
 
   /** @param uri The URI that named the token; it may name the PIN's source. --pin-source takes precedence. */
-  static async open(context: CommandContext, token: Token, uri?: string, access = READ_ONLY): Promise<TokenSession> {
+  static async open(context: CommandContext, token: Token, uri?: string): Promise<TokenSession> {
     const cryptoki = await context.cryptoki();
-    const handle = await cryptoki.C_OpenSession(token.slotID, CKF_SESSION.SERIAL_SESSION | access);
     const { pinSource } = uri === undefined ? {} : readUri(uri);
-    const session = new TokenSession(context, cryptoki, token, handle, pinSource);
+    const source = await openTokens({ cryptoki, pin: async () => copySecret(await session.pin()) });
+    const opened = await asCryptokiErrors(source.token({ slot: token.slotID }));
+    const session = new TokenSession(context, cryptoki, token, opened, pinSource);
     context.owns({ [Symbol.asyncDispose]: () => session.#forgetPin() });
     return session;
   }
 
-  /** Logs the user in, if not done yet. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
-  async login(): Promise<void> {
-    if (this.#loggedIn) return;
-    await this.cryptoki.C_Login(this.handle, CKU.USER, await this.#askForPin());
-    this.#loggedIn = true;
+  /** A session with the token, for reading and writing where the token allows it; C_Finalize ends it. */
+  get handle(): number {
+    return this.#access.pool.keeper;
   }
 
-  /** Gives the PIN for one use of a key that needs it each time. Asks the user once. */
-  async loginForUse(): Promise<void> {
-    await this.cryptoki.C_Login(this.handle, CKU.CONTEXT_SPECIFIC, await this.#askForPin());
+  /** Logs the user in, if not done yet. @throws {CryptokiError} for a wrong PIN, which is not tried again. */
+  async login(): Promise<void> {
+    const pin = await this.#access.login.ensure(undefined);
+    if (pin) wipe(pin);
   }
 
   /** The user's PIN, asked for once; the session wipes it when it ends. */
@@ -127,16 +119,8 @@ export class TokenSession {
 
   /** All visible objects that match the template. */
   async find(template: Template): Promise<ObjectEntry[]> {
-    return Promise.all((await this.#handles(template)).map((object) => this.describe(object)));
-  }
-
-  async #handles(template: Template): Promise<number[]> {
-    const { cryptoki, handle } = this;
-    await cryptoki.C_FindObjectsInit(handle, template);
-    const found: number[] = [];
-    for (let batch = [0]; batch.length > 0; found.push(...batch)) batch = await cryptoki.C_FindObjects(handle, BATCH);
-    await cryptoki.C_FindObjectsFinal(handle);
-    return found;
+    const found = await this.#access.find(this.handle, template);
+    return Promise.all(found.map((object) => this.describe(object)));
   }
 
   /** The properties of an object that a list shows. */
@@ -151,13 +135,8 @@ export class TokenSession {
   }
 
   /** The requested attributes, without those that the object does not have. */
-  async #attributes(object: number, ...types: readonly number[]): Promise<Template> {
-    try {
-      return await this.cryptoki.C_GetAttributeValue(this.handle, object, types);
-    } catch (error) {
-      if (error instanceof AttributeError) return error.values;
-      throw error;
-    }
+  #attributes(object: number, ...types: readonly number[]): Promise<Template> {
+    return this.#access.known(this.handle, object, types);
   }
 
   /**
@@ -166,7 +145,7 @@ export class TokenSession {
    */
   async publicKey({ handle, id }: Pick<ObjectEntry, "handle" | "id">): Promise<PublicKey> {
     const source = {
-      find: (template: Template) => this.#handles(template),
+      find: (template: Template) => this.#access.find(this.handle, template),
       known: (object: number, types: readonly number[]) => this.#attributes(object, ...types),
     };
     const found = await publicHalfOf(source, handle, id);
@@ -196,69 +175,44 @@ export class TokenSession {
     return value === true;
   }
 
-  async sign(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    const begin = (): Promise<void> => this.cryptoki.C_SignInit(this.handle, mechanism, key.handle);
-    return this.#use(key, begin, () => this.cryptoki.C_Sign(this.handle, data));
+  sign(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
+    return asCryptokiErrors(this.#keyOf(key).operate("sign", mechanism, data, INSISTING));
   }
 
-  async decrypt(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
-    const begin = (): Promise<void> => this.cryptoki.C_DecryptInit(this.handle, mechanism, key.handle);
-    return this.#use(key, begin, () => this.cryptoki.C_Decrypt(this.handle, data));
+  decrypt(key: ObjectEntry, mechanism: CK_MECHANISM, data: Uint8Array): Promise<Uint8Array> {
+    return asCryptokiErrors(this.#keyOf(key).operate("decrypt", mechanism, data, INSISTING));
   }
 
   /** The secret that `mechanism` derives; the caller wipes it. */
-  async derive(key: ObjectEntry, mechanism: CK_MECHANISM): Promise<Uint8Array> {
-    let secret = 0;
-    await this.#withLogin(async () => {
-      secret = await this.cryptoki.C_DeriveKey(this.handle, mechanism, key.handle, SHARED_SECRET);
-    });
-    return this.value(secret);
+  derive(key: ObjectEntry, mechanism: CK_MECHANISM): Promise<Uint8Array> {
+    return asCryptokiErrors(this.#keyOf(key).derive(mechanism));
   }
 
-  /**
-   * Runs an operation with the logins that it needs. Some cards need the PIN for a key that other cards use without
-   * one, and say so only at use. Some PIV keys need the PIN before each use, and some cards do not report that: if a
-   * key is refused after a login, the PIN is given once more just before its use.
-   */
-  async #use(key: ObjectEntry, begin: () => Promise<void>, finish: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const wantsPinEachTime = (): Promise<boolean> => this.flag(key.handle, CKA.ALWAYS_AUTHENTICATE);
-    const use = async (withPin?: true): Promise<Uint8Array> => {
-      await begin();
-      if (withPin ?? (await wantsPinEachTime())) {
-        await this.login();
-        await this.loginForUse();
-      }
-      return finish();
-    };
-    try {
-      return await this.#withLogin(() => use());
-    } catch (error) {
-      const isRefused = error instanceof CryptokiError && error.rv === CKR.FUNCTION_REJECTED;
-      if (!isRefused || !this.#loggedIn || (await wantsPinEachTime())) throw error;
-      return use(true);
-    }
+  /** The Web Cryptography API with the token's keys, and the same login. */
+  webCrypto(): Promise<TokenCrypto> {
+    return asCryptokiErrors(this.#opened.webCrypto());
   }
 
-  /** Some keys need no PIN, so the user is asked only when the token needs a login. */
-  async #withLogin<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (this.#loggedIn || !(error instanceof CryptokiError && error.rv === CKR.USER_NOT_LOGGED_IN)) throw error;
-      await this.login();
-      return work();
-    }
+  #keyOf({ handle, id, label }: ObjectEntry): Key {
+    return new Key(this.#access, id, label, undefined, handle);
   }
 }
 
-/** A derived secret that may be read. */
-const SHARED_SECRET: Template = {
-  [CKA.CLASS]: CKO.SECRET_KEY,
-  [CKA.KEY_TYPE]: CKK.GENERIC_SECRET,
-  [CKA.TOKEN]: false,
-  [CKA.SENSITIVE]: false,
-  [CKA.EXTRACTABLE]: true,
-};
+/**
+ * Some PIV keys need the PIN before each use, and some cards do not report that: if a key is refused after a login, the PIN is given once
+ * more just before its use.
+ */
+const INSISTING = { insists: true } as const;
+
+/** The layer's errors, as the C_ functions threw them: the command tells those. */
+async function asCryptokiErrors<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof TokenError && error.cause instanceof CryptokiError) throw error.cause;
+    throw error;
+  }
+}
 
 /**
  * Refuses to ask for a PIN that is blocked. Costs no exchange: the flags came with the token.

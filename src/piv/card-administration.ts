@@ -265,10 +265,7 @@ export class CardAdministration {
     throw cause;
   }
 
-  /**
-   * Resets the PIV application. The card wants PIN and PUK blocked first: wrong ones are sent until they are.
-   * @throws {UnsupportedError} for a card that does not tell a version of Yubico's, whose PIN would be blocked in vain.
-   */
+  /** As {@link eraseApplication}. */
   async erase(options?: CallOptions): Promise<void> {
     await this.#session.runConfirmed(async ({ send }) => {
       await requireYubico(send);

@@ -25,3 +25,14 @@ export {
 } from "./inspection.ts";
 export { piv } from "./profile.ts";
 export type { KeyPinPolicy } from "./yubico.ts";
+export {
+  PivCardSession as PivSession,
+  type PivKeyMetadata,
+  type PivPolicy,
+  type PivSessionOptions,
+  type PivSlot,
+  type PivUse,
+  type RetiredSlot,
+  type Secret,
+} from "./card-session.ts";
+export type { PivEncryption, PivHash, PivSignature } from "./key-operation.ts";

@@ -25,7 +25,10 @@ const BATCH = 64;
 
 const TAKEN_OUT = "the card was taken out; find its token again once it is back";
 
-/** One token in one insertion of its card, as the parts of this layer share it: sessions, login, and whether it is still there. */
+/**
+ * One token in one insertion of its card, as the parts of this layer share it: sessions, login, and whether it is still there.
+ * @internal
+ */
 export class TokenAccess {
   readonly cryptoki: CryptokiFunctions;
   readonly slot: number;

@@ -18,6 +18,7 @@ import type { TokenAccess } from "./access.ts";
 import { copyBytes, type DataInput, MAX_MESSAGE, partsOf, readAll } from "./data-input.ts";
 import { checked, TokenError } from "./error.ts";
 import type { VerifyForUse } from "./login.ts";
+import { KeyObjects } from "./key-objects.ts";
 import { type KeyPolicy, POLICY_ATTRIBUTES, policyOf } from "./key-policy.ts";
 import type { DeletableKey } from "./key-writing.ts";
 import { type Attestation, readAttestation } from "./attestation.ts";
@@ -55,19 +56,27 @@ export class Key implements KeyInfo {
   readonly reference: string | undefined;
   readonly #access: TokenAccess;
   readonly #id: Uint8Array;
+  readonly #objects: KeyObjects;
   #publicKey: PublicKey | undefined;
-  #handle: CK_OBJECT_HANDLE | undefined;
-  /** The login that the handle is of. */
-  #login = 0;
   #alwaysAuthenticate: boolean | undefined;
 
-  /** @internal */
-  constructor(access: TokenAccess, id: Uint8Array, label: string, reference: string | undefined) {
+  /**
+   * @param handle Of the private key; without it, it is found by the CKA_ID.
+   * @internal
+   */
+  constructor(
+    access: TokenAccess,
+    id: Uint8Array,
+    label: string,
+    reference: string | undefined,
+    handle?: CK_OBJECT_HANDLE,
+  ) {
     this.#access = access;
     this.#id = id;
     this.id = toHex(id);
     this.label = label;
     this.reference = reference;
+    this.#objects = new KeyObjects(access, { id, label, name: nameOf(this) }, handle);
   }
 
   /** The PKCS #11 URI of the key. */
@@ -100,7 +109,7 @@ export class Key implements KeyInfo {
     const hasId = this.#id.length > 0;
     const classes = hasId ? [CKO.PUBLIC_KEY, CKO.CERTIFICATE, CKO.PRIVATE_KEY] : [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY];
     for (const objectClass of classes) {
-      for (const object of await this.#objects(session, objectClass, signal)) {
+      for (const object of await this.#objects.ofClass(session, objectClass, signal)) {
         const found = await parsed(publicHalfOf(source, object, this.#id));
         if (found) return PublicKey.of(found);
       }
@@ -151,15 +160,30 @@ export class Key implements KeyInfo {
   }
 
   async #signInput({ mechanism, encoding }: WholeScheme, input: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const { cryptoki } = this.#access;
-    const signature = await this.#operate(
-      {
-        begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
-        end: (own) => cryptoki.C_Sign(own, input, { signal }),
-      },
-      signal,
-    );
+    const signature = await this.operate("sign", mechanism, input, { signal });
     return encoding === "der" ? ecdsaToDer(signature) : signature;
+  }
+
+  /**
+   * Signs or decrypts with a mechanism of the caller's. With `insists` the PIN is given once more, for the use itself, if the card refuses
+   * the key after a login.
+   * @internal
+   */
+  operate(
+    use: "sign" | "decrypt",
+    mechanism: CK_MECHANISM,
+    input: Uint8Array,
+    { signal, insists = false }: CallOptions & { readonly insists?: boolean } = {},
+  ): Promise<Uint8Array> {
+    const { cryptoki } = this.#access;
+    const operation: Operation<Uint8Array> =
+      use === "decrypt"
+        ? this.#decryption(mechanism, input, signal)
+        : {
+            begin: (own, key) => cryptoki.C_SignInit(own, mechanism, key, { signal }),
+            end: (own) => cryptoki.C_Sign(own, input, { signal }),
+          };
+    return this.#withKey((given) => this.#operateWith(operation, given, signal, insists), signal);
   }
 
   /**
@@ -174,7 +198,7 @@ export class Key implements KeyInfo {
     const { algorithm } = await this.publicKey({ signal });
     if (algorithm.type !== "rsa")
       throw new TokenError("KEY_CANNOT", `${this.#name} is no RSA key: it does not decrypt`);
-    return this.#operate(this.#decryption(mechanism, own, signal), signal);
+    return this.operate("decrypt", mechanism, own, { signal });
   }
 
   #decryption(mechanism: CK_MECHANISM, box: Uint8Array, signal?: AbortSignal): Operation<Uint8Array> {
@@ -195,7 +219,15 @@ export class Key implements KeyInfo {
     const { signal } = checked(options);
     const other = peer instanceof PublicKey ? peer : new PublicKey(peer);
     requireAgreement(await this.publicKey({ signal }), other, this.#name);
-    const mechanism = { mechanism: CKM.ECDH1_DERIVE, parameter: { kdf: CKD.NULL, pPublicData: other.toPoint() } };
+    const parameter = { kdf: CKD.NULL, pPublicData: other.toPoint() };
+    return this.derive({ mechanism: CKM.ECDH1_DERIVE, parameter }, { signal });
+  }
+
+  /**
+   * Derives a secret with a mechanism of the caller's, who wipes it.
+   * @internal
+   */
+  derive(mechanism: CK_MECHANISM, { signal }: CallOptions = {}): Promise<Uint8Array> {
     return this.#withKey(
       () => this.#inSession((session, key) => this.#derive(session, mechanism, key, signal), signal),
       signal,
@@ -263,7 +295,7 @@ export class Key implements KeyInfo {
     const access = this.#access;
     const read = (objectClass: number): Promise<KeyPolicy | undefined> =>
       access.inSession(async (session) => {
-        const [object] = await this.#objects(session, objectClass, signal);
+        const [object] = await this.#objects.ofClass(session, objectClass, signal);
         if (object === undefined) return undefined;
         return policyOf(
           await access.known(session, object, POLICY_ATTRIBUTES, signal),
@@ -289,7 +321,7 @@ export class Key implements KeyInfo {
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       for (const objectClass of [CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]) {
-        for (const object of await this.#objects(session, objectClass, signal)) {
+        for (const object of await this.#objects.ofClass(session, objectClass, signal)) {
           const attestation = await readAttestation(access, session, object, signal);
           if (attestation) return attestation;
         }
@@ -333,7 +365,7 @@ export class Key implements KeyInfo {
           wipe(value);
         }
       }
-      const key = await access.inSession((session) => this.#require(session, signal), signal);
+      const key = await access.inSession((session) => this.#objects.privateKey(session, signal), signal);
       const unwrap = (session: CK_SESSION_HANDLE): Promise<CK_OBJECT_HANDLE> =>
         cryptoki.C_UnwrapKey(session, mechanism, key, own, template, { signal });
       return SecretKey.make(access, unwrap, signal);
@@ -348,7 +380,7 @@ export class Key implements KeyInfo {
     if (access !== this.#access) throw new TokenError("BAD_INPUT", "the key is of another token");
     return {
       name: this.#name,
-      objects: (session, objectClass, signal) => this.#objects(session, objectClass, signal),
+      objects: (session, objectClass, signal) => this.#objects.ofClass(session, objectClass, signal),
     };
   }
 
@@ -358,23 +390,31 @@ export class Key implements KeyInfo {
   }
 
   get #name(): string {
-    return this.reference === undefined ? `the key "${this.label}"` : `key ${this.reference}`;
+    return nameOf(this);
   }
 
   /** An operation of two calls, with the PIN in between where the key wants it for each use. */
-  #operate<T>(operation: Operation<T>, signal?: AbortSignal): Promise<T> {
-    return this.#withKey((given) => this.#operateWith(operation, given, signal), signal);
-  }
-
-  async #operateWith<T>({ begin, end }: Operation<T>, given: Uint8Array | undefined, signal?: AbortSignal): Promise<T> {
+  async #operateWith<T>(
+    { begin, end }: Operation<T>,
+    given: Uint8Array | undefined,
+    signal?: AbortSignal,
+    insists = false,
+  ): Promise<T> {
     const run = (verify?: VerifyForUse): Promise<T> =>
       this.#inSession(async (session, key) => {
         await begin(session, key);
         await verify?.(session);
         return end(session);
       }, signal);
-    if (!(await this.#isAlwaysAuthenticated(signal))) return run();
     const access = this.#access;
+    if (!(await this.#isAlwaysAuthenticated(signal))) {
+      try {
+        return await run();
+      } catch (error) {
+        const isRefused = error instanceof TokenError && error.is("CKR_FUNCTION_REJECTED");
+        if (!isRefused || !insists || !(await access.run(() => access.login.isLoggedIn(), signal))) throw error;
+      }
+    }
     return access.run(() => access.login.use(this, given, run, signal), signal);
   }
 
@@ -388,7 +428,10 @@ export class Key implements KeyInfo {
     work: (session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    return this.#access.inSession(async (session) => work(session, await this.#require(session, signal)), signal);
+    return this.#access.inSession(
+      async (session) => work(session, await this.#objects.privateKey(session, signal)),
+      signal,
+    );
   }
 
   async #wantsPinEachTime(session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, signal?: AbortSignal): Promise<boolean> {
@@ -410,13 +453,13 @@ export class Key implements KeyInfo {
     const login = (): Promise<Uint8Array | undefined> => access.run(() => access.login.ensure(this, signal), signal);
     let given: Uint8Array | undefined;
     try {
-      const known = await access.inSession((session) => this.#find(session, signal), signal);
+      const known = await access.inSession((session) => this.#objects.findPrivateKey(session, signal), signal);
       if (known === undefined) given = await login();
       try {
         return await work(given);
       } catch (error) {
         if (!(error instanceof TokenError && error.is(...FORGOTTEN)) || given) throw error;
-        this.#handle = undefined;
+        this.#objects.forget();
         given = await login();
         return await work(given);
       }
@@ -424,41 +467,10 @@ export class Key implements KeyInfo {
       if (given) wipe(given);
     }
   }
-
-  /** Objects of the key: those with its CKA_ID; without one, those with its label that have none either. */
-  async #objects(session: CK_SESSION_HANDLE, objectClass: number, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE[]> {
-    const access = this.#access;
-    if (this.#id.length > 0) return access.find(session, { [CKA.CLASS]: objectClass, [CKA.ID]: this.#id }, signal);
-    const found: CK_OBJECT_HANDLE[] = [];
-    for (const object of await access.find(session, { [CKA.CLASS]: objectClass, [CKA.LABEL]: this.label }, signal)) {
-      const { [CKA.ID]: id } = await access.known(session, object, [CKA.ID], signal);
-      if (id === undefined || id.length === 0) found.push(object);
-    }
-    return found;
-  }
-
-  async #require(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE> {
-    const handle = await this.#find(session, signal);
-    if (handle === undefined)
-      throw new TokenError("NO_OBJECT", `there is no private key for ${this.#name} on the token`);
-    return handle;
-  }
-
-  /** Undefined if the token shows no such key, or not before a login. */
-  async #find(session: CK_SESSION_HANDLE, signal?: AbortSignal): Promise<CK_OBJECT_HANDLE | undefined> {
-    const { login } = this.#access;
-    // A module may give the number of an ended handle to another object.
-    if (this.#handle !== undefined && this.#login === login.count) return this.#handle;
-    const [handle, ...others] = await this.#objects(session, CKO.PRIVATE_KEY, signal);
-    if (others.length > 0) {
-      const shared = this.id === "" ? `the label "${this.label}" and no CKA_ID` : `the CKA_ID ${this.id}`;
-      throw new TokenError("SEVERAL_OBJECTS", `${1 + others.length} private keys have ${shared}`);
-    }
-    this.#handle = handle;
-    this.#login = login.count;
-    return handle;
-  }
 }
+
+const nameOf = ({ reference, label }: KeyInfo): string =>
+  reference === undefined ? `the key "${label}"` : `key ${reference}`;
 
 /** @throws {TokenError} BAD_INPUT for a public key that does not parse, or whose type is not known here. */
 async function parsed<T>(reading: Promise<T>): Promise<T> {

@@ -1,7 +1,19 @@
 import { createPublicKey, diffieHellman, verify } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { utf8 } from "../../src/bytes/index.ts";
-import { CKA, CKA_YUBICO, CKD, CKF, CKK, CKM, CKO, CKR, CKU, CryptokiError } from "../../src/cryptoki/index.ts";
+import {
+  CKA,
+  CKA_CRYPTOKI,
+  CKA_YUBICO,
+  CKD,
+  CKF,
+  CKK,
+  CKM,
+  CKO,
+  CKR,
+  CKU,
+  CryptokiError,
+} from "../../src/cryptoki/index.ts";
 import type { KeySource, PivCardOptions } from "../../src/virtual/index.ts";
 import { testCard, testKey } from "../virtual/keys.ts";
 import { PIN, refusal, type Rig, rig } from "./rig.ts";
@@ -282,4 +294,63 @@ test("a private object that is written as a public one: the error names CKA_PRIV
   };
   const error = await failure(made.cryptoki.C_CreateObject(session, template));
   expect(error.message).toMatch(/Printed Information is private.*CKA_PRIVATE.*--private/u);
+});
+
+describe("what PKCS #11 has no function or attribute for", () => {
+  test("the public half tells policies, origin and attestation before a login", async () => {
+    await using made = await yubikey({ "9a": { privateKey: testKey("p-256", "9a") } });
+    const session = await made.session();
+    const publicKey = await made.publicKey(session, 1);
+    const types = [CKA_YUBICO.PIN_POLICY, CKA_YUBICO.TOUCH_POLICY, CKA_CRYPTOKI.ORIGIN];
+    const shown = (await attributes(made, session, publicKey, types)) as Record<number, unknown>;
+    expect(shown[CKA_CRYPTOKI.ORIGIN]).toBe(2);
+    expect(shown[CKA_YUBICO.TOUCH_POLICY]).toEqual(expect.any(Number));
+    // The card attests the keys that it made only.
+    await expect(attributes(made, session, publicKey, [CKA_CRYPTOKI.ATTESTATION])).rejects.toMatchObject(
+      refusal("ATTRIBUTE_TYPE_INVALID"),
+    );
+    await made.cryptoki.C_Login(session, CKU.SO, MANAGEMENT_KEY);
+    const pair = await made.cryptoki.C_GenerateKeyPair(
+      session,
+      { mechanism: CKM.EC_KEY_PAIR_GEN },
+      { [CKA.TOKEN]: true, [CKA.ID]: Uint8Array.of(1), [CKA.EC_PARAMS]: P_256 },
+      { [CKA.TOKEN]: true, [CKA.ID]: Uint8Array.of(1) },
+    );
+    const told = (await attributes(made, session, pair.publicKey, [
+      CKA_CRYPTOKI.ORIGIN,
+      CKA_CRYPTOKI.ATTESTATION,
+    ])) as Record<number, unknown>;
+    expect(told[CKA_CRYPTOKI.ORIGIN]).toBe(1);
+    expect((told[CKA_CRYPTOKI.ATTESTATION] as Uint8Array)[0]).toBe(0x30);
+  });
+
+  test("the security officer deletes a private key by its public half, and by nothing else", async () => {
+    await using made = await yubikey({ "9a": { privateKey: testKey("p-256", "9a") } });
+    const { cryptoki } = made;
+    const session = await made.session();
+    const publicKey = await made.publicKey(session, 1);
+    const certificate = await made.object(session, CKO.CERTIFICATE, 1);
+    await expect(cryptoki.C_DestroyPrivateKey(session, publicKey)).rejects.toMatchObject(refusal("USER_NOT_LOGGED_IN"));
+    await cryptoki.C_Login(session, CKU.SO, MANAGEMENT_KEY);
+    await expect(cryptoki.C_DestroyPrivateKey(session, certificate)).rejects.toMatchObject(
+      refusal("KEY_HANDLE_INVALID"),
+    );
+    await cryptoki.C_DestroyPrivateKey(session, publicKey);
+    await cryptoki.C_Logout(session);
+    await cryptoki.C_Login(session, CKU.USER, PIN);
+    expect(await made.find(session, { [CKA.CLASS]: CKO.PRIVATE_KEY, [CKA.ID]: Uint8Array.of(1) })).toEqual([]);
+  });
+
+  test("the PUK is changed, with its tries in the error", async () => {
+    await using made = await yubikey({});
+    const { cryptoki } = made;
+    const session = await made.session();
+    await expect(cryptoki.C_SetPUK(session, "00000000", "87654321")).rejects.toMatchObject({
+      ...refusal("PIN_INCORRECT"),
+      cause: { triesLeft: 2 },
+    });
+    await expect(cryptoki.C_SetPUK(session, "12345678", "1")).rejects.toMatchObject(refusal("PIN_LEN_RANGE"));
+    await cryptoki.C_SetPUK(session, "12345678", "87654321");
+    await cryptoki.C_UnlockPIN(session, "87654321", PIN);
+  });
 });

@@ -192,6 +192,7 @@ describe("two logins", () => {
     expect((await key.sign(DATA)).length).toBe(256);
     await expect(officer.keys.generate({ reference: "84", type: "ed25519" })).rejects.toMatchObject({
       code: "CKR_USER_NOT_LOGGED_IN",
+      message: expect.stringContaining("scope has ended"),
     });
   });
 

@@ -8,7 +8,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { shownName, summarise } from "../output/descriptions.ts";
 import type { Environment } from "../output/printer.ts";
-import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 import { requireCertificate } from "./certificate-export.ts";
 
 export function addCertificateDelete(certificate: Command, environment: Environment): void {
@@ -32,7 +32,7 @@ export function addCertificateDelete(certificate: Command, environment: Environm
     async (context, options, uri) => {
       const token = await chooseToken(context, uri);
       const id = requiredPlace(token, options);
-      const session = await TokenSession.open(context, token, uri, READ_WRITE);
+      const session = await TokenSession.open(context, token, uri);
       const { handle } = await requireCertificate(session, id);
       const subject = await session.value(handle).then(
         (der) => shownName(summarise(der).subject),

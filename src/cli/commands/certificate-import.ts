@@ -8,7 +8,7 @@ import { type KeyPlaceOptions, keyPlaceOptions } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
 import { uriAndFile } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE } from "../session.ts";
+import { officerOption } from "../session.ts";
 
 export function addCertificateImport(certificate: Command, environment: Environment): void {
   const command = confirmationOption(
@@ -45,7 +45,7 @@ export function addCertificateImport(certificate: Command, environment: Environm
       const { uri, file } = uriAndFile(...two);
       const bytes = await readInput(file, context.environment, LIMIT.KEY);
       const chain = readCertificates(file ?? "standard input", bytes);
-      const { session, id } = await openKeySession(context, options, uri, READ_WRITE);
+      const { session, id } = await openKeySession(context, options, uri);
       tellWritten(session, await writeCertificate(session, id, chain, options));
     },
   );

@@ -24,7 +24,7 @@ import { type KeyPlaceOptions, keyPlaceOptions, placeName, referenceOf } from ".
 import { KEY_TYPES, policyOption } from "../input/new-key.ts";
 import { examples } from "../input/options.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE, type TokenSession } from "../session.ts";
+import { officerOption, type TokenSession } from "../session.ts";
 
 interface RenewOptions extends KeyPlaceOptions, NewKeyOptions, ExtensionOptions, Omit<WritingOptions, "unchecked"> {
   readonly request: string;
@@ -77,7 +77,7 @@ export function addCertificateRenew(certificate: Command, environment: Environme
     ),
   );
   action<RenewOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
-    const { session, id } = await openKeySession(context, options, uri, READ_WRITE);
+    const { session, id } = await openKeySession(context, options, uri);
     await (options.certificate === undefined
       ? request(session, id, options)
       : finish(session, id, options, options.certificate));

@@ -10,7 +10,7 @@ import { type KeyPlaceOptions, keyPlaceOptions } from "../input/key-place.ts";
 import { examples } from "../input/options.ts";
 import { UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
-import { officerOption, READ_WRITE } from "../session.ts";
+import { officerOption } from "../session.ts";
 
 interface SelfSignOptions extends KeyPlaceOptions, ContentsOptions, WritingOptions {
   readonly days: number;
@@ -48,12 +48,12 @@ export function addCertificateSelfSign(certificate: Command, environment: Enviro
   );
   action<SelfSignOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const { library, name, extensions } = await readContents(options);
-    const { session, id } = await openKeySession(context, options, uri, READ_WRITE);
+    const { session, id } = await openKeySession(context, options, uri);
     const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
     const notAfter = new Date(notBefore.getTime() + options.days * DAY);
     let der: Uint8Array;
     {
-      await using signer = await certificateSigner(session, id);
+      const signer = await certificateSigner(session, id);
       const { keys, algorithm, crypto } = signer;
       const made = await orCryptokiError(
         library.X509CertificateGenerator.createSelfSigned(

@@ -4,7 +4,7 @@ import { action } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
 import { examples } from "../input/options.ts";
-import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE } from "../session.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions } from "../session.ts";
 import {
   chooseObject,
   OBJECT_TYPES,
@@ -37,7 +37,7 @@ export function addDelete(program: Command, environment: Environment): void {
       const selection = readSelection(options, uri);
       const { type } = selection;
       if (!type) throw new UsageError("which object? Give --type with --id or --label, or a URI with a type");
-      const session = await openSessionFor(context, selection, uri, READ_WRITE);
+      const session = await openSessionFor(context, selection, uri);
       await logIn(session, options);
       const { handle, id, label } = await chooseObject(session, type, selection);
       await asAllowed(options, session.cryptoki.C_DestroyObject(session.handle, handle));

@@ -15,7 +15,7 @@ import {
   publicKeyTemplate,
   wipeTemplate,
 } from "../input/new-object.ts";
-import { asAllowed, logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, logIn, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 import { chooseToken, uriAndFile } from "../input/token.ts";
 
 interface ImportOptions extends OfficerOptions, KeyFileOptions {
@@ -74,7 +74,7 @@ export function addImport(program: Command, environment: Environment): void {
       const bytes = await readInput(file, context.environment);
       const template = await read(context, options, file, bytes);
       try {
-        const session = await TokenSession.open(context, await chooseToken(context, uri), uri, READ_WRITE);
+        const session = await TokenSession.open(context, await chooseToken(context, uri), uri);
         if (options.type === "cert" && !options.yes) await refuseAgain(session, template);
         await logIn(session, options);
         const handle = await asAllowed(options, session.cryptoki.C_CreateObject(session.handle, template));

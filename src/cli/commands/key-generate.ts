@@ -20,7 +20,7 @@ import { chooseToken } from "../input/token.ts";
 import { logInForChanges } from "../input/certificate-writing.ts";
 import type { Environment } from "../output/printer.ts";
 import { Progress } from "../output/progress.ts";
-import { asAllowed, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 interface GenerateOptions extends KeyPlaceOptions, OfficerOptions, ConfirmationOptions {
   readonly type: string;
@@ -68,7 +68,7 @@ export function addKeyGenerate(key: Command, environment: Environment): void {
     const token = await chooseToken(context, uri);
     requiredOnPiv(token, options, usage);
     const id = placeOf(token, options);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     if (id) await confirmPlace(session, id, undefined, options);
     await logInForChanges(session, options);
     const { label } = options;

@@ -18,7 +18,7 @@ import { warn } from "../input/officer.ts";
 import { examples } from "../input/options.ts";
 import { chooseToken, uriAndFile } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { asAllowed, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 interface ImportOptions extends KeyPlaceOptions, KeyFileOptions, OfficerOptions, ConfirmationOptions {
   readonly label?: string;
@@ -90,7 +90,7 @@ async function importKey(
   const spki = encodePublicKey(keyFile.key.publicKey);
   // A card that takes any identifier gets the one that other programs give such a key.
   const id = placeOf(token, options) ?? digest("sha1", spki);
-  const session = await TokenSession.open(context, token, uri, READ_WRITE);
+  const session = await TokenSession.open(context, token, uri);
   const isThere = await confirmPlace(session, id, spki, options);
   const writing = options.certificates ? await certificateToWrite(session, id, keyFile, spki) : undefined;
   if (writing) await confirmWriting(session, writing, options);

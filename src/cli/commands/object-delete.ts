@@ -7,7 +7,7 @@ import { namedObject, type PivObject, requireObject } from "../input/data-object
 import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import type { Environment } from "../output/printer.ts";
-import { asAllowed, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 export function addObjectDelete(object: Command, environment: Environment): void {
   const command = confirmationOption(
@@ -25,7 +25,7 @@ export function addObjectDelete(object: Command, environment: Environment): void
     const consequence = `the data object ${named.word} is deleted`;
     if (named.piv?.pin) await deleteHidden(context, named.piv, consequence, options);
     else {
-      const session = await TokenSession.open(context, token, undefined, READ_WRITE);
+      const session = await TokenSession.open(context, token, undefined);
       const found = await requireObject(session, named);
       await confirm(context, consequence, options);
       await logInForChanges(session, options);

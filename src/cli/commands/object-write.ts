@@ -11,7 +11,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import type { Environment } from "../output/printer.ts";
-import { asAllowed, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { asAllowed, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 interface WriteOptions extends OfficerOptions, ConfirmationOptions {
   readonly application?: string;
@@ -49,7 +49,7 @@ export function addObjectWrite(object: Command, environment: Environment): void 
       throw new UsageError("--application and --private: PIV says what its data objects are");
     }
     if (piv) checkContents(file ?? "standard input", bytes);
-    const session = await TokenSession.open(context, token, undefined, READ_WRITE);
+    const session = await TokenSession.open(context, token, undefined);
     const { cryptoki, handle } = session;
     // The PIN shows whether there is a private object of PIV, and writing it does not want the PIN.
     const isHidden = piv?.pin ?? false;

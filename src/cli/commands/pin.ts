@@ -9,7 +9,7 @@ import { chooseToken, listTokens, noToken, onCardToken, readUri, selectTokens, t
 import { addPinRetries } from "./pin-retries.ts";
 import { addPinSet } from "./token-init.ts";
 import { type Cell, type Environment, type Printer, visible } from "../output/printer.ts";
-import { checkNewPin, isPinGiven, pinQuestion, READ_WRITE, refuseBlockedPin, TokenSession } from "../session.ts";
+import { checkNewPin, isPinGiven, pinQuestion, refuseBlockedPin, TokenSession } from "../session.ts";
 
 function addPinChange(pin: Command, environment: Environment): void {
   const command = newPinOption(
@@ -27,7 +27,7 @@ function addPinChange(pin: Command, environment: Environment): void {
   );
   action<NewPinOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     const name = visible(token.label);
     const from = context.options.pinSource ?? (uri === undefined ? undefined : readUri(uri).pinSource);
     refuseBlockedPin(token);
@@ -130,7 +130,7 @@ function addPinUnlock(pin: Command, environment: Environment): void {
   ).addHelpText("after", examples(["cryptoki pin unlock", "asks for the PUK, and twice for the new PIN"]));
   action<UnlockOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     const name = visible(token.label);
     const puk = await readPin(secret(PUK, `PUK of ${name}`, options.pukSource), context.environment);
     try {

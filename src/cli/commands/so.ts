@@ -9,7 +9,7 @@ import { examples } from "../input/options.ts";
 import { PIN, readNewPin, readPin, secret } from "../input/pin.ts";
 import { chooseToken } from "../input/token.ts";
 import { type Environment, visible } from "../output/printer.ts";
-import { NEW_SO_PIN, READ_WRITE, SO_PIN, TokenSession } from "../session.ts";
+import { NEW_SO_PIN, SO_PIN, TokenSession } from "../session.ts";
 
 interface ChangeOptions {
   readonly protect?: true;
@@ -68,7 +68,7 @@ function addSoChange(so: Command, environment: Environment): void {
       return;
     }
     const token = await chooseToken(context, uri);
-    const { cryptoki, handle } = await TokenSession.open(context, token, uri, READ_WRITE);
+    const { cryptoki, handle } = await TokenSession.open(context, token, uri);
     const name = visible(token.label);
     const question = `SO PIN or management key of ${name}`;
     const old = await readPin(secret(SO_PIN, question, options.soPinSource), context.environment);

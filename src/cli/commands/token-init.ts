@@ -7,7 +7,7 @@ import { examples } from "../input/options.ts";
 import { NEW_PIN, NEW_PUK, newPinOption, type NewPinOptions, readNewPin, readPin, secret } from "../input/pin.ts";
 import { chooseToken } from "../input/token.ts";
 import { type Environment, visible } from "../output/printer.ts";
-import { logIn, officerOption, type OfficerOptions, READ_WRITE, SO_PIN, TokenSession } from "../session.ts";
+import { logIn, officerOption, type OfficerOptions, SO_PIN, TokenSession } from "../session.ts";
 
 interface InitOptions extends ConfirmationOptions, NewPinOptions {
   readonly label?: string;
@@ -63,7 +63,7 @@ export function addTokenInit(group: Command, environment: Environment): void {
       }
       await cryptoki.C_InitToken(token.slotID, soPin, label, { signal });
       if (options.newPinSource !== undefined) {
-        const session = await TokenSession.open(context, token, uri, READ_WRITE);
+        const session = await TokenSession.open(context, token, uri);
         await cryptoki.C_Login(session.handle, CKU.SO, soPin);
         await setFirstPin(session, options.newPinSource);
       }
@@ -103,7 +103,7 @@ export function addPinSet(pin: Command, environment: Environment): void {
   ).addHelpText("after", examples(["cryptoki pin set", "asks for the SO PIN, and twice for the new PIN"]));
   action<OfficerOptions & NewPinOptions, [string | undefined]>(command, environment, async (context, options, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     await logIn(session, { ...options, so: true });
     await setFirstPin(session, options.newPinSource);
     context.print.done(`The PIN of ${visible(token.label)} is set.`, { token: token.label, set: true });

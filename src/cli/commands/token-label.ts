@@ -6,7 +6,7 @@ import { examples } from "../input/options.ts";
 import { chooseToken } from "../input/token.ts";
 import { UsageError } from "../output/failures.ts";
 import { type Environment, visible } from "../output/printer.ts";
-import { logIn, officerOption, type OfficerOptions, READ_WRITE, TokenSession } from "../session.ts";
+import { logIn, officerOption, type OfficerOptions, TokenSession } from "../session.ts";
 
 export function addTokenLabel(group: Command, environment: Environment): void {
   const command = officerOption(
@@ -21,7 +21,7 @@ export function addTokenLabel(group: Command, environment: Environment): void {
   ).addHelpText("after", examples(["cryptoki token label 'Ada'", "asks for the PIN"]));
   action<OfficerOptions, [string, string | undefined]>(command, environment, async (context, options, label, uri) => {
     const token = await chooseToken(context, uri);
-    const session = await TokenSession.open(context, token, uri, READ_WRITE);
+    const session = await TokenSession.open(context, token, uri);
     // The object that stands for the label.
     const [stored] = await session.find({ [CKA.CLASS]: CKO.DATA, [CKA.LABEL]: "TokenLabel" });
     if (!stored) throw new UsageError("this token does not show its label as an object that can be changed");

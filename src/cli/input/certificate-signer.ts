@@ -23,11 +23,10 @@ export async function openKeySession(
   context: CommandContext,
   options: KeyPlaceOptions,
   uri: string | undefined,
-  access?: number,
 ): Promise<{ readonly session: TokenSession; readonly id: Uint8Array }> {
   const token = await chooseToken(context, uri);
   const id = requiredPlace(token, options);
-  return { session: await TokenSession.open(context, token, uri, access), id };
+  return { session: await TokenSession.open(context, token, uri), id };
 }
 
 /**

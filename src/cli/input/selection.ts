@@ -204,13 +204,12 @@ export async function openSessionFor(
   context: CommandContext,
   selection: Selection,
   uri?: string,
-  access?: number,
 ): Promise<TokenSession> {
   const fitting = await fittingTokens(context, uri);
   // A token that is not initialised, such as SoftHSM's free slot, holds no objects.
   const initialised = fitting.filter(({ flags }) => (flags & CKF_TOKEN.TOKEN_INITIALIZED) !== 0);
   const tokens = initialised.length > 0 ? initialised : fitting;
-  const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri, access);
+  const open = (token: Token): Promise<TokenSession> => TokenSession.open(context, token, uri);
   if (tokens.length === 1 || !namesObject(selection)) return open(await onlyToken(context, tokens));
   const search = searchTemplate(withoutType(selection));
   const holders: TokenSession[] = [];

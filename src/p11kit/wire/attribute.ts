@@ -1,5 +1,12 @@
 import { ByteReader, DataError } from "../../bytes/index.ts";
-import { type AttributeList, type AttributeValue, CKA, CKR, CryptokiError, type Template } from "../../cryptoki/index.ts";
+import {
+  type AttributeList,
+  type AttributeValue,
+  CKA,
+  CKR,
+  CryptokiError,
+  type Template,
+} from "../../cryptoki/index.ts";
 import {
   ATTRIBUTE_LENGTH,
   attributeForm,
