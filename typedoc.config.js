@@ -16,6 +16,17 @@ export default {
   validation: { notExported: true, invalidLink: true, invalidPath: true, rewrittenLink: true },
   // Tables of values whose names are a type of their own: "keyof typeof".
   intentionallyNotExported: [
+    "src/cryptoki/attributes/kinds.ts:VendorAttributes",
+    "src/cryptoki/mechanisms/declarations.ts:Declared",
+    "src/cryptoki/mechanisms/declarations.ts:MechanismOf",
+    "src/cryptoki/mechanisms/declarations.ts:MessageParameters",
+    "src/cryptoki/mechanisms/parameter-forms.ts:FieldsOf",
+    "src/cryptoki/mechanisms/parameter-forms.ts:FormTypes",
+    "src/cryptoki/structures.ts:NumberOf",
+    "src/pcsc/recording/format.ts:Numbered",
+    "src/pcsc/recording/format.ts:RecordingHeader",
+    "src/pcsc/recording/format.ts:RecordingLine",
+    "src/pkcs15/syntax/authentication.ts:PinEntry",
     "src/crypto/codec/hashes.ts:HASHES",
     "src/cryptoki/attributes/kinds.ts:KINDS",
     "src/cryptoki/constants/name.ts:FLAGS",

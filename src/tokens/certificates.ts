@@ -108,7 +108,8 @@ export class Certificates {
    * A certificate and its issuers, as far as they are on the token, found by their names; a self-issued one comes last. It verifies
    * nothing.
    */
-  async chain(certificate: TokenCertificate, { signal }: CallOptions = {}): Promise<TokenCertificate[]> {
+  async chain(certificate: TokenCertificate, options: CallOptions = {}): Promise<TokenCertificate[]> {
+    const { signal } = checked(options);
     const access = this.#access;
     return access.inSession(async (session) => {
       const chain = [certificate];
@@ -131,8 +132,9 @@ export class Certificates {
    */
   async add(
     certificate: TokenCertificate | Uint8Array | string,
-    { signal, ...place }: CertificatePlace & CallOptions = {},
+    options: CertificatePlace & CallOptions = {},
   ): Promise<TokenCertificate> {
+    const { signal, ...place } = checked(options);
     const read = certificate instanceof TokenCertificate ? certificate : TokenCertificate.read(certificate);
     const template = templateOf(read);
     const { key, label, reference } = place;
@@ -195,7 +197,8 @@ export class Certificates {
   }
 
   /** Deletes a certificate from the token. @throws {TokenError} NO_OBJECT if it is not there. */
-  async delete(certificate: TokenCertificate, { signal }: CallOptions = {}): Promise<void> {
+  async delete(certificate: TokenCertificate, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     if (!(certificate instanceof TokenCertificate)) {
       throw new TokenError("BAD_INPUT", "a certificate to delete is one that certificates.get() gave");
     }

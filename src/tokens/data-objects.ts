@@ -89,7 +89,8 @@ export class DataObjects {
    * @throws {TokenError} BAD_INPUT; OBJECT_EXISTS without `replace` if there is one already; CKR_USER_NOT_LOGGED_IN if only the security
    *   officer may write.
    */
-  async put(value: Uint8Array, { signal, ...place }: DataPlace & CallOptions): Promise<DataObject> {
+  async put(value: Uint8Array, options: DataPlace & CallOptions): Promise<DataObject> {
+    const { signal, ...place } = checked(options);
     const own = copyBytes(value, "the value");
     requireDescription(place, "a data object", TEXTS);
     const { label, application, objectId } = place;
@@ -140,7 +141,8 @@ export class DataObjects {
   }
 
   /** Deletes a data object. @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS if others have the same names. */
-  async delete(object: DataQuery, { signal }: CallOptions = {}): Promise<void> {
+  async delete(object: DataQuery, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     requireDescription(object, "a data object", TEXTS);
     const template = templateOf(object);
     const access = this.#access;

@@ -227,7 +227,8 @@ export class Key implements KeyInfo {
    * Derives a secret with a mechanism of the caller's, who wipes it.
    * @internal
    */
-  derive(mechanism: CK_MECHANISM, { signal }: CallOptions = {}): Promise<Uint8Array> {
+  async derive(mechanism: CK_MECHANISM, options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     return this.#withKey(
       () => this.#inSession((session, key) => this.#derive(session, mechanism, key, signal), signal),
       signal,
@@ -272,7 +273,8 @@ export class Key implements KeyInfo {
    * The certificate of this key: the one with its CKA_ID and its public key.
    * @throws {TokenError} NO_OBJECT; SEVERAL_OBJECTS with their subjects in `candidates`.
    */
-  async certificate({ signal }: CallOptions = {}): Promise<TokenCertificate> {
+  async certificate(options: CallOptions = {}): Promise<TokenCertificate> {
+    const { signal } = checked(options);
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       if (this.#id.length === 0) return [];
@@ -291,7 +293,8 @@ export class Key implements KeyInfo {
   }
 
   /** When the key wants the PIN and a touch, and where it comes from. Cards that do not tell it before a login ask for the PIN. */
-  async policy({ signal }: CallOptions = {}): Promise<KeyPolicy> {
+  async policy(options: CallOptions = {}): Promise<KeyPolicy> {
+    const { signal } = checked(options);
     const access = this.#access;
     const read = (objectClass: number): Promise<KeyPolicy | undefined> =>
       access.inSession(async (session) => {
@@ -317,7 +320,8 @@ export class Key implements KeyInfo {
    * first must be for {@link publicKey}.
    * @throws {TokenError} KEY_CANNOT for a key that was brought to the card, and on cards that attest nothing.
    */
-  async attest({ signal }: CallOptions = {}): Promise<Attestation> {
+  async attest(options: CallOptions = {}): Promise<Attestation> {
+    const { signal } = checked(options);
     const access = this.#access;
     const found = await access.inSession(async (session) => {
       for (const objectClass of [CKO.PUBLIC_KEY, CKO.PRIVATE_KEY]) {

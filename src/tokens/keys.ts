@@ -118,10 +118,11 @@ export class Keys {
    * @throws {TokenError} BAD_INPUT; OBJECT_EXISTS without `replace` if there is a key in the place; NOT_SUPPORTED for policies that the
    *   token does not have; CKR_MECHANISM_INVALID if it makes no such keys; CKR_USER_NOT_LOGGED_IN if only the security officer may.
    */
-  async generate(key: NewKey & NewKeyType, { signal }: CallOptions = {}): Promise<Key> {
+  async generate(key: NewKey & NewKeyType, options: CallOptions = {}): Promise<Key> {
+    const { signal } = checked(options);
     requireDescription(key, "a new key", ["type"]);
-    const checked = checkNewKey(key, checkNewType(key));
-    return this.#written(await generateKey(this.#access, this.#writer, checked, signal));
+    const wanted = checkNewKey(key, checkNewType(key));
+    return this.#written(await generateKey(this.#access, this.#writer, wanted, signal));
   }
 
   /**
@@ -129,7 +130,8 @@ export class Keys {
    * @param privateKey PKCS #8, DER, not encrypted; or a JSON Web Key. The caller wipes it.
    * @throws {TokenError} As {@link generate}; CKR_TEMPLATE_INCONSISTENT if the token takes no such keys.
    */
-  async import(privateKey: Uint8Array | PrivateJwk, { signal, ...place }: NewKey & CallOptions = {}): Promise<Key> {
+  async import(privateKey: Uint8Array | PrivateJwk, options: NewKey & CallOptions = {}): Promise<Key> {
+    const { signal, ...place } = checked(options);
     const material = readPrivateKey(privateKey);
     try {
       const { algorithm } = PublicKey.of(material.publicKey);
@@ -144,7 +146,8 @@ export class Keys {
    * Deletes a private key and its public half. The certificate stays.
    * @throws {TokenError} CKR_ACTION_PROHIBITED if the token deletes no keys: a PIV card, apart from a YubiKey with firmware 5.7 or later.
    */
-  async delete(key: Key, { signal }: CallOptions = {}): Promise<void> {
+  async delete(key: Key, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     if (!(key instanceof Key)) throw new TokenError("BAD_INPUT", "a key to delete is one that keys.get() gave");
     return deleteKey(this.#access, this.#writer, key.deletable(this.#access), signal);
   }

@@ -4,7 +4,7 @@ import { type CK_SESSION_HANDLE, CKR, CryptokiError, type CryptokiFunctions } fr
 import type { TokenAccess } from "./access.ts";
 import { Certificates } from "./certificates.ts";
 import { DataObjects } from "./data-objects.ts";
-import { isGone, TokenError } from "./error.ts";
+import { checked, isGone, TokenError } from "./error.ts";
 import { Keys } from "./keys.ts";
 import { type Pin, pinBytes, type TokenInfo } from "./pin.ts";
 import type { Writer } from "./writer.ts";
@@ -59,7 +59,8 @@ export class OfficerToken implements AsyncDisposable {
     return this.#access.removed;
   }
 
-  info({ signal }: CallOptions = {}): Promise<TokenInfo> {
+  async info(options: CallOptions = {}): Promise<TokenInfo> {
+    const { signal } = checked(options);
     return this.#access.run(() => this.#access.info(signal), signal);
   }
 
@@ -67,7 +68,8 @@ export class OfficerToken implements AsyncDisposable {
    * Sets the user's PIN, with all its tries.
    * @throws {TokenError} CKR_FUNCTION_NOT_SUPPORTED on cards whose officer cannot: on a PIV card {@link Token.unblockPin} does, with the PUK.
    */
-  async setUserPin(pin: Pin, { signal }: CallOptions = {}): Promise<void> {
+  async setUserPin(pin: Pin, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     const bytes = pinBytes(pin);
     const access = this.#access;
     try {
@@ -81,7 +83,8 @@ export class OfficerToken implements AsyncDisposable {
   }
 
   /** Changes the officer's own PIN; on a YubiKey the management key. */
-  async changePin(change: { readonly old: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
+  async changePin(change: { readonly old: Pin; readonly new: Pin }, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     const [old, pin] = [pinBytes(change.old), pinBytes(change.new)];
     const access = this.#access;
     try {
@@ -96,8 +99,9 @@ export class OfficerToken implements AsyncDisposable {
   /** Runs `work` with a session of its own, in which the security officer is logged in. */
   withSession<T>(
     work: (session: CK_SESSION_HANDLE, cryptoki: CryptokiFunctions) => Promise<T>,
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<T> {
+    const { signal } = checked(options);
     const access = this.#access;
     return this.#run(() =>
       access.run(() => access.pool.runAlone((session) => work(session, access.cryptoki), signal), signal),

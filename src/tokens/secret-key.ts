@@ -11,7 +11,7 @@ import {
 } from "../cryptoki/index.ts";
 import type { TokenAccess } from "./access.ts";
 import { copyBytes } from "./data-input.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { decryptionMechanism, type Encryption } from "./scheme.ts";
 
 /** What kind of secret key it is, and what may be done with it. */
@@ -81,7 +81,8 @@ export class SecretKey implements AsyncDisposable {
   }
 
   /** @throws {TokenError} BAD_INPUT for an IV of a wrong length; CKR_MECHANISM_INVALID if the token has no such cipher. */
-  async encrypt(data: Uint8Array, { signal, ...cipher }: Cipher & CallOptions): Promise<Uint8Array> {
+  async encrypt(data: Uint8Array, options: Cipher & CallOptions): Promise<Uint8Array> {
+    const { signal, ...cipher } = checked(options);
     const mechanism = cipherMechanism(cipher);
     const own = copyBytes(data, "the data");
     const { cryptoki } = this.#access;
@@ -92,7 +93,8 @@ export class SecretKey implements AsyncDisposable {
   }
 
   /** @throws {TokenError} As {@link encrypt}; CKR_ENCRYPTED_DATA_INVALID for a message that was changed, or is of another key. */
-  async decrypt(data: Uint8Array, { signal, ...cipher }: Cipher & CallOptions): Promise<Uint8Array> {
+  async decrypt(data: Uint8Array, options: Cipher & CallOptions): Promise<Uint8Array> {
+    const { signal, ...cipher } = checked(options);
     const mechanism = cipherMechanism(cipher);
     const own = copyBytes(data, "the message");
     const { cryptoki } = this.#access;
@@ -133,7 +135,8 @@ export class SecretKey implements AsyncDisposable {
   }
 
   /** The key itself; the caller wipes it. @throws {TokenError} KEY_CANNOT for a key that was not made `extractable`. */
-  async export({ signal }: CallOptions = {}): Promise<Uint8Array> {
+  async export(options: CallOptions = {}): Promise<Uint8Array> {
+    const { signal } = checked(options);
     const access = this.#access;
     return this.#run(async (session, key) => {
       const { [CKA.VALUE]: value } = await access.known(session, key, [CKA.VALUE], signal);

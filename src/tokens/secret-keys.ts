@@ -4,7 +4,7 @@ import { type CK_OBJECT_HANDLE, type CK_SESSION_HANDLE, CKA, CKM, CKO, type Temp
 import type { TokenAccess } from "./access.ts";
 import { copyBytes } from "./data-input.ts";
 import { readId, requireDescription } from "./descriptions.ts";
-import { TokenError } from "./error.ts";
+import { checked, TokenError } from "./error.ts";
 import { type NewSecret, SecretKey, secretTemplate } from "./secret-key.ts";
 
 /** In bits. */
@@ -35,7 +35,8 @@ export class SecretKeys {
   }
 
   /** Takes a key of this process to the token. @param value The key's bytes; the caller wipes them. */
-  async import(value: Uint8Array, { signal, ...key }: NewSecret & CallOptions): Promise<SecretKey> {
+  async import(value: Uint8Array, options: NewSecret & CallOptions): Promise<SecretKey> {
+    const { signal, ...key } = checked(options);
     const template = secretTemplate(key);
     const own = copyBytes(value, "the key");
     try {
@@ -57,8 +58,9 @@ export class SecretKeys {
    */
   async get(
     query: { readonly label?: string; readonly id?: string | Uint8Array },
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<SecretKey> {
+    const { signal } = checked(options);
     requireDescription(query, "a secret key", ["label"]);
     const id = readId(query.id);
     const template: Template = {

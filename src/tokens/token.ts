@@ -128,7 +128,8 @@ export class Token implements AsyncDisposable {
    * @throws {TokenError} CKR_PIN_INCORRECT for the old PUK, with `triesLeft`; CKR_PIN_LEN_RANGE and CKR_PIN_INVALID for the new one;
    *   CKR_FUNCTION_NOT_SUPPORTED for a module that is not this driver, as PKCS #11 has no function for it.
    */
-  changePuk(change: { readonly old: Pin; readonly new: Pin }, { signal }: CallOptions = {}): Promise<void> {
+  async changePuk(change: { readonly old: Pin; readonly new: Pin }, options: CallOptions = {}): Promise<void> {
+    const { signal } = checked(options);
     const { cryptoki } = this.#access;
     return this.#setPin(
       change.old,
@@ -162,7 +163,8 @@ export class Token implements AsyncDisposable {
    * @throws {TokenError} CKR_PIN_INCORRECT for the officer's PIN of a token that has one already; CKR_FUNCTION_NOT_SUPPORTED for cards that
    *   are initialised by other means.
    */
-  async initialize(init: TokenInitialisation, { signal }: CallOptions = {}): Promise<Token> {
+  async initialize(init: TokenInitialisation, options: CallOptions = {}): Promise<Token> {
+    const { signal } = checked(options);
     const { label, userPin } = init;
     const length = typeof label === "string" ? utf8(label).length : 0;
     if (length === 0 || length > LABEL_LENGTH)
@@ -206,7 +208,8 @@ export class Token implements AsyncDisposable {
    * @returns The new token; this one is TOKEN_GONE.
    * @throws {TokenError} BAD_INPUT for another label; CKR_FUNCTION_NOT_SUPPORTED if the card cannot.
    */
-  async reset(confirm: { readonly label: string; readonly pin?: Pin }, { signal }: CallOptions = {}): Promise<Token> {
+  async reset(confirm: { readonly label: string; readonly pin?: Pin }, options: CallOptions = {}): Promise<Token> {
+    const { signal } = checked(options);
     const pin = pinBytes(confirm.pin ?? null);
     try {
       const { label } = await this.info({ signal });

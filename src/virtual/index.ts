@@ -11,6 +11,7 @@ export type { ManagementKey, PinPolicy, TouchPolicy } from "./piv/model.ts";
 export type { PinUsage } from "./piv/identity.ts";
 export { ISO7816_DEVIATIONS, type Iso7816Deviation } from "./iso7816/deviations.ts";
 export { type BlankCardOptions, createBlankCard } from "./iso7816/blank.ts";
+export type { VirtualFileCard } from "./iso7816/card.ts";
 export type { MakeName } from "./iso7816/model.ts";
 export { type Pkcs15CardOptions, VirtualPkcs15Card } from "./pkcs15/personalise.ts";
 export type { Pkcs15KeyName } from "./pkcs15/plan.ts";

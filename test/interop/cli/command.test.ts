@@ -64,7 +64,10 @@ test.each([
     const [letter, signature, key] = ["letter", "signature", "key.pem"].map((name) => path.join(folder, name));
     if (!letter || !signature || !key) throw new Error("three names");
     writeFileSync(letter, "an important letter");
-    expect(await cryptoki("sign", "--id", id, letter, "--force", "--output", signature)).toMatchObject({ code: 0, stderr: "" });
+    expect(await cryptoki("sign", "--id", id, letter, "--force", "--output", signature)).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
     expect((await cryptoki("read", "--type", "public", "--id", id, "--force", "--output", key)).code).toBe(0);
     const verified = await run("openssl", ["dgst", hash, "-verify", key, "-signature", signature, letter]);
     expect(verified.stdout).toBe("Verified OK\n");
