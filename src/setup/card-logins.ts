@@ -173,12 +173,9 @@ export class CardLogins implements Disposable {
 /** PIN and PUK as the variables with which cards are initialised. Strings cannot be wiped: these are the cards' own interface. */
 export function initialValues(secrets: CardSecrets): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
-  for (const [name, variable] of [
-    ["pin", "PIN"],
-    ["puk", "PUK"],
-  ] as const) {
+  for (const name of ["pin", "puk"] as const) {
     const value = secrets.get(name);
-    if (value) values.set(variable, fromUtf8(value));
+    if (value) values.set(name, fromUtf8(value));
   }
   return values;
 }

@@ -30,7 +30,7 @@ async function hsm(share: Uint8Array | undefined, fill?: (token: CardToken) => P
     if (!token) throw new Error("no token");
     return token;
   };
-  const variables = new Map([["PIN", PIN.env.CRYPTOKI_PIN], ...(share ? [["DKEK_SHARES", "1"] as const] : [])]);
+  const variables = new Map([["pin", PIN.env.CRYPTOKI_PIN], ...(share ? [["dkek-shares", "1"] as const] : [])]);
   await (await claimed()).initToken?.(utf8(SO_PIN), "Lab", variables);
   const token = await claimed();
   if (share) await token.keyWrapping?.importShare(share);
@@ -74,7 +74,7 @@ const backup = async (card: string): Promise<unknown> =>
 async function signs(card: string): Promise<void> {
   const [message, signature] = [file("message"), file("signature")];
   writeFileSync(message, "message");
-  expect(await on(card, ["sign", "--id", "07", message, "--output", signature])).toMatchObject({ code: 0 });
+  expect(await on(card, ["sign", "--id", "07", message, "--output", signature, "--force"])).toMatchObject({ code: 0 });
   expect(await on("full", ["verify", "--id", "07", message, "--signature", signature])).toMatchObject({ code: 0 });
 }
 

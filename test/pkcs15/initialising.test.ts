@@ -176,7 +176,7 @@ describe("a MyEID", () => {
     ["the variable PUK", "11223344", "11223344"],
   ])("unblocks its PIN with %s", async (_, variable, puk) => {
     await using made = await rig(createBlankCard("myeid"), profiles);
-    if (variable !== undefined) await made.cryptoki.C_SetVariable("PUK", variable);
+    if (variable !== undefined) await made.cryptoki.C_SetVariable("puk", variable);
     await initialise(made, SO_PIN);
     const session = await made.session();
     await made.cryptoki.C_UnlockPIN(session, puk, NEW_PIN);

@@ -169,9 +169,9 @@ describe("a SmartCard-HSM", () => {
   });
 
   test.each([
-    ["PIN_TRIES", "11", /PIN_TRIES is a number from 1 to 10/u],
-    ["PIN_TRIES", "x", /PIN_TRIES is a number/u],
-    ["DKEK_SHARES", "256", /DKEK_SHARES is a number from 0 to 255/u],
+    ["pin-tries", "11", /pin-tries is a number from 1 to 10/u],
+    ["pin-tries", "x", /pin-tries is a number/u],
+    ["dkek-shares", "256", /dkek-shares is a number from 0 to 255/u],
   ])("is not initialised with %s = %s", async (name, value, message) => {
     const card = await VirtualSmartCardHsm.create();
     await using made = await rig(card, [pkcs15]);
@@ -183,8 +183,8 @@ describe("a SmartCard-HSM", () => {
   test("gets its PIN and the tries of it by variables", async () => {
     const card = await VirtualSmartCardHsm.create();
     await using made = await rig(card, [pkcs15]);
-    await made.cryptoki.C_SetVariable("PIN", "1234567");
-    await made.cryptoki.C_SetVariable("PIN_TRIES", "5");
+    await made.cryptoki.C_SetVariable("pin", "1234567");
+    await made.cryptoki.C_SetVariable("pin-tries", "5");
     await made.cryptoki.C_InitToken(await made.slot(), SO_PIN, "Lab");
     await loggedIn(made, "1234567");
     expect(card.image()).toContain('"maxTries": 5');

@@ -61,14 +61,14 @@ test("a token of a server is written, as user and as security officer, and tells
     const old = await token.certificates.get({ reference: "9a" });
     await expect(officer.certificates.add(old)).rejects.toMatchObject({ code: "OBJECT_EXISTS" });
     await officer.certificates.add(old, { replace: true });
-    // p11-kit's protocol has no place for this driver's functions.
-    await expect(officer.keys.delete(await token.keys.get({ reference: "9a" }))).rejects.toMatchObject({
-      code: "CKR_FUNCTION_NOT_SUPPORTED",
-    });
+    await officer.keys.delete(await token.keys.get({ reference: "9a" }));
     return { made, attestation };
   })();
   expect(await (await made.publicKey()).verify(DATA, await made.sign(DATA))).toBe(true);
+  const deleted = await token.keys.get({ reference: "9a" }).catch(() => undefined);
+  if (deleted) await expect(deleted.sign(DATA)).rejects.toMatchObject({ name: "TokenError" });
   expect([attestation.certificate, ...attestation.chain].every((der) => der[0] === 0x30)).toBe(true);
+  // p11-kit's protocol has no place for this driver's functions.
   await expect(token.changePuk({ old: "12345678", new: "87654321" })).rejects.toMatchObject({
     code: "CKR_FUNCTION_NOT_SUPPORTED",
   });

@@ -17,10 +17,6 @@ import { officerOption, type OfficerOptions } from "../session.ts";
 /** More than any card holds. */
 const MAX_BACKUP = 8 << 20;
 
-interface BackupOptions {
-  readonly force?: boolean;
-}
-
 export function addCardBackup(card: Command, environment: Environment): void {
   const command = card
     .command("backup")
@@ -32,13 +28,12 @@ export function addCardBackup(card: Command, environment: Environment): void {
     )
     .argument("<file>", "the new file")
     .argument("[uri]", "a PKCS #11 URI of the token")
-    .option("--force", "replace an existing file")
     .addHelpText(
       "after",
       examples(["cryptoki card backup card.json", "then on another card: cryptoki card restore card.json"]),
     );
-  action<BackupOptions, [string, string | undefined]>(command, environment, async (context, options, file, uri) => {
-    if (!options.force && existsSync(file)) throw new FileError(`${file} exists already; --force replaces it`);
+  action<object, [string, string | undefined]>(command, environment, async (context, _options, file, uri) => {
+    if (!context.options.force && existsSync(file)) throw new FileError(`${file} exists already; --force replaces it`);
     const { token, run } = await administeredToken(context, uri);
     const backup = await run(async (cardToken) => {
       await logInUser(context, token, cardToken);

@@ -41,7 +41,6 @@ interface PasswordOptions {
 interface CreateOptions extends PasswordOptions {
   readonly threshold?: number;
   readonly total?: number;
-  readonly force?: boolean;
 }
 
 interface ImportOptions extends PasswordOptions {
@@ -108,8 +107,8 @@ function addInit(group: Command, environment: Environment): void {
       const pin = await readNewPin(secret(NEW_PIN, `New PIN of ${name}`, options.newPinSource), context.environment);
       const cryptoki = await context.cryptoki();
       try {
-        await cryptoki.C_SetVariable("PIN", fromUtf8(pin));
-        await cryptoki.C_SetVariable("DKEK_SHARES", String(shares));
+        await cryptoki.C_SetVariable("pin", fromUtf8(pin));
+        await cryptoki.C_SetVariable("dkek-shares", String(shares));
         await cryptoki.C_InitToken(token.slotID, soPin, label, { signal: context.signal });
       } finally {
         wipe(pin);
@@ -133,8 +132,7 @@ function addCreate(group: Command, environment: Environment): void {
       )
       .argument("<file>", "the new file")
       .option("--threshold <n>", "how many parts of the password open the file", count)
-      .option("--total <m>", "how many parts there are", count)
-      .option("--force", "replace an existing file"),
+      .option("--total <m>", "how many parts there are", count),
   ).addHelpText(
     "after",
     examples(
@@ -143,10 +141,10 @@ function addCreate(group: Command, environment: Environment): void {
     ),
   );
   action<CreateOptions, [string]>(command, environment, async (context, options, file) => {
-    const { threshold, total, force } = options;
+    const { threshold, total } = options;
     if ((threshold === undefined) !== (total === undefined))
       throw new UsageError("--threshold and --total belong together");
-    if (!force && existsSync(file)) throw new FileError(`${file} exists already; --force replaces it`);
+    if (!context.options.force && existsSync(file)) throw new FileError(`${file} exists already; --force replaces it`);
     const isSplit = threshold !== undefined && total !== undefined;
     const password = isSplit ? newSharedPassword() : await newPassword(context, options);
     const share = newDkekShare();

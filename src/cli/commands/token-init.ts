@@ -57,7 +57,7 @@ export function addTokenInit(group: Command, environment: Environment): void {
     try {
       if (options.newPukSource !== undefined) {
         const puk = await readNewPin(secret(NEW_PUK, `PUK of ${name}`, options.newPukSource), given);
-        await cryptoki.C_SetVariable("PUK", fromUtf8(puk)).finally(() => {
+        await cryptoki.C_SetVariable("puk", fromUtf8(puk)).finally(() => {
           wipe(puk);
         });
       }

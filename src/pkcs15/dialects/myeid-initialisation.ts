@@ -137,7 +137,7 @@ const unknown = (): Uint8Array => randomBytes(PIN_LENGTH);
 
 /**
  * MyEID and OsEID. The card is activated, which makes its access rules count, with its first PIN. The security officer's
- * PIN erases it. Variables: `SO_PUK`, the PUK of the SO PIN (default: none), and `PUK`, the PUK of the user's PIN (default:
+ * PIN erases it. Variables: `so-puk`, the PUK of the SO PIN (default: none), and `puk`, the PUK of the user's PIN (default:
  * the SO PIN).
  */
 const INITIALISATION: Initialisation = {
@@ -169,7 +169,7 @@ const INITIALISATION: Initialisation = {
     requireDone("PUT DATA that erases the card", await putData(send, INITIALISE_APPLET, rules));
   },
   async setOfficer(send, value, variables) {
-    const puk = pukOr(variables.get("SO_PUK"), unknown);
+    const puk = pukOr(variables.get("so-puk"), unknown);
     try {
       await makePin(send, OFFICER, value, puk);
     } finally {
@@ -177,7 +177,7 @@ const INITIALISATION: Initialisation = {
     }
   },
   async setUser(send, value, officer, variables) {
-    const puk = pukOr(variables.get("PUK"), () => (officer ? encodeNewPin(USER, officer) : unknown()));
+    const puk = pukOr(variables.get("puk"), () => (officer ? encodeNewPin(USER, officer) : unknown()));
     try {
       await makePin(send, USER, value, puk);
       requireDone("ACTIVATE APPLET", await send({ cla: 0x00, ins: 0x44, p1: 0x04, p2: 0x00, data: PKCS15_AID }));

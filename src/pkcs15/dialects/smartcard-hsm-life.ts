@@ -25,9 +25,9 @@ const MOST_TRIES: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * SmartCard-HSM: INITIALIZE DEVICE. The SO PIN is the initialisation code, 16 hexadecimal digits. Variables: `PIN`, the user's
- * PIN (default: an unknown one, until C_InitPIN), `PIN_TRIES` (1 to 10, default 3; at most 3 for a PIN of 6 characters, 5 for
- * 7), `DKEK_SHARES` (0 to 255, default: no key can leave the card; 0: with a key of the card's own, for this card only).
+ * SmartCard-HSM: INITIALIZE DEVICE. The SO PIN is the initialisation code, 16 hexadecimal digits. Variables: `pin`, the user's
+ * PIN (default: an unknown one, until C_InitPIN), `pin-tries` (1 to 10, default 3; at most 3 for a PIN of 6 characters, 5 for
+ * 7), `dkek-shares` (0 to 255, default: no key can leave the card; 0: with a key of the card's own, for this card only).
  */
 export const SMARTCARD_HSM_LIFE: TokenLife = {
   make: "SmartCard-HSM",
@@ -46,9 +46,9 @@ async function initToken(
   const code = encodeNewPin(INITIALISATION_CODE, soPin);
   let pin: Uint8Array = new Uint8Array();
   try {
-    pin = userPin(variables.get("PIN"));
-    const tries = number(variables, "PIN_TRIES", 1, MOST_TRIES.get(pin.length) ?? 10) ?? DEFAULT_TRIES;
-    const command = initialiseDevice({ pin, code, tries, dkekShares: number(variables, "DKEK_SHARES", 0, 255) });
+    pin = userPin(variables.get("pin"));
+    const tries = number(variables, "pin-tries", 1, MOST_TRIES.get(pin.length) ?? 10) ?? DEFAULT_TRIES;
+    const command = initialiseDevice({ pin, code, tries, dkekShares: number(variables, "dkek-shares", 0, 255) });
     try {
       await card.exclusively(async ({ send }) => {
         const answer = await send(selectApplet());

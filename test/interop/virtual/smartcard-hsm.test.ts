@@ -39,8 +39,8 @@ async function secondCard(): Promise<CardToken> {
   };
   const blank = await initialised();
   const variables = new Map([
-    ["DKEK_SHARES", "2"],
-    ["PIN", PIN],
+    ["dkek-shares", "2"],
+    ["pin", PIN],
   ]);
   await blank.initToken?.(utf8(SO_PIN), "Second", variables);
   const token = await initialised();
