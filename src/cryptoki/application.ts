@@ -262,12 +262,10 @@ export class Application implements SlotListener {
   }
 
   /**
-   * Whether the application may look at the object, change and destroy it: a visible one, or a private key that only the officer can destroy.
+   * Whether the application may look at an object that is not visible, change and destroy it: a private key that only the officer can destroy.
    * It may not use such a key.
    */
-  isManaged(object: StoredObject): boolean {
-    if (this.isVisible(object)) return true;
-    const { card, token } = object;
+  isManaged({ card, token }: StoredObject): boolean {
     const isOfficers = card?.class === "private-key" && card.destroyable === true && token.cardToken.changedBy === "so";
     return isOfficers && this.logins.userOf(token) === "so";
   }

@@ -23,4 +23,15 @@ export { Pcscd, type PcscdOptions } from "./pcscd/client.ts";
 export { type ExchangeConcealer, record } from "./recording/record.ts";
 export type { WaitLimits } from "./waiting.ts";
 export { replay } from "./recording/replay.ts";
-export { parseRecording, type Recording } from "./recording/format.ts";
+export {
+  type ConnectLine,
+  type ControlLine,
+  type Exchange as RecordedExchange,
+  type LineBase as RecordingLineBase,
+  type Numbered,
+  parseRecording,
+  type Recording,
+  type RecordingHeader,
+  type RecordingLine,
+  type TransmitLine,
+} from "./recording/format.ts";

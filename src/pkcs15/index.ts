@@ -44,7 +44,10 @@ export {
 export type { PrivateKeyParts } from "./keys/private-key-info.ts";
 export type { Send as CardSend, TokenLife, Variables as TokenVariables } from "./initialising/life.ts";
 export type { CardFacts, CardRecogniser } from "./recognition/makes.ts";
+export type { PinEntry, PinType } from "./syntax/authentication.ts";
 export type { Flags } from "./syntax/fields.ts";
+export type { AccessRule, ObjectHead, SecurityCondition } from "./syntax/object.ts";
+export type { FileReference } from "./syntax/path.ts";
 export type { AlgorithmInfo } from "./syntax/token-info.ts";
 export type { FileWays } from "./writing/allocation.ts";
 

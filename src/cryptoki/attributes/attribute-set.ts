@@ -36,7 +36,10 @@ export class AttributeSet {
   readonly #secrets: ReadonlySet<number>;
 
   constructor(sources: AttributeSources, secrets: ReadonlySet<number> = new Set()) {
-    this.#types = shared(Object.keys(sources).map(Number));
+    const types = Object.keys(sources).map(Number);
+    const last = LAST_TYPES[types.length];
+    this.#types = last && sameTypes(last, types) ? last : types;
+    LAST_TYPES[types.length] = this.#types;
     this.#sources = Object.values(sources);
     this.#secrets = secrets;
   }
@@ -48,11 +51,6 @@ export class AttributeSet {
       if (place < 0) this.#types = [...this.#types, type];
       this.#sources[place < 0 ? this.#sources.length : place] = value;
     }
-  }
-
-  #at(type: number): Source<AttributeValue> | undefined {
-    const place = this.#types.indexOf(type);
-    return place < 0 ? undefined : this.#sources[place];
   }
 
   /** All stored values, also the sensitive ones. They are the object's own: do not change them. */
@@ -68,16 +66,21 @@ export class AttributeSet {
   /** Overwrites the secrets. */
   wipe(): void {
     for (const type of this.#secrets) {
-      const source = this.#at(type);
+      const source = this.#sources[this.#types.indexOf(type)];
       if (source instanceof Uint8Array) wipe(source);
     }
   }
 
   /** The source of a value, if it may be returned. */
   #source(type: number): Source<AttributeValue> | undefined {
-    const source = this.#at(type);
-    if (source === undefined || !this.#secrets.has(type)) return source;
-    return this.#at(CKA.SENSITIVE) === false && this.#at(CKA.EXTRACTABLE) === true ? source : SENSITIVE;
+    const place = this.#types.indexOf(type);
+    if (place < 0) return undefined;
+    return this.#secrets.has(type) && this.#isSensitive() ? SENSITIVE : this.#sources[place];
+  }
+
+  #isSensitive(): boolean {
+    const isKnown = (type: number, value: boolean): boolean => this.#sources[this.#types.indexOf(type)] === value;
+    return !isKnown(CKA.SENSITIVE, false) || !isKnown(CKA.EXTRACTABLE, true);
   }
 
   /** The stored value of an attribute; undefined for any other. */
@@ -107,11 +110,12 @@ export class AttributeSet {
 
   /** False if an attribute that is known without I/O differs from the template. */
   mayMatch(wanted: AttributeList): boolean {
-    return wanted.every(([type, value]) => {
+    for (const [type, value] of wanted) {
       const source = this.#source(type);
       if (source === undefined || source === SENSITIVE) return false;
-      return typeof source === "function" || sameValue(source, value);
-    });
+      if (typeof source !== "function" && !sameValue(source, value)) return false;
+    }
+    return true;
   }
 
   /**
@@ -148,9 +152,7 @@ export class AttributeSet {
 /** The attribute types of the last object that had this many: objects that are made one after the other mostly have the same. */
 const LAST_TYPES: (readonly number[] | undefined)[] = [];
 
-function shared(types: readonly number[]): readonly number[] {
-  const last = LAST_TYPES[types.length];
-  if (last?.every((type, place) => type === types[place])) return last;
-  LAST_TYPES[types.length] = types;
-  return types;
+function sameTypes(some: readonly number[], others: readonly number[]): boolean {
+  for (const [place, type] of some.entries()) if (type !== others[place]) return false;
+  return true;
 }

@@ -43,7 +43,8 @@ import {
 export function objectIn(application: Application, session: Session, handle: number): StoredObject {
   const object = application.objects.get(handle, session.token);
   const isOwn = object.made && application.logins.userOf(session.token) !== undefined;
-  if (!isOwn && !application.isManaged(object)) throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
+  if (!isOwn && !application.isVisible(object) && !application.isManaged(object))
+    throw new CryptokiError(CKR.OBJECT_HANDLE_INVALID);
   return object;
 }
 

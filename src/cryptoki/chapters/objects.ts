@@ -193,7 +193,7 @@ function findObjects(
           isVisible: (object) => {
             // A logout removes the private objects; a card that forgets the PIN does not.
             if (!objects.isThere(object)) return false;
-            if (application.isManaged(object)) return true;
+            if (application.isVisible(object) || application.isManaged(object)) return true;
             if (search.byUser) throw new CryptokiError(CKR.USER_NOT_LOGGED_IN, LOST);
             return false;
           },

@@ -168,8 +168,8 @@ function login(
       if (user === undefined) throw new CryptokiError(CKR.USER_TYPE_INVALID);
       const { token } = session;
       if (user === "so") requireNoReadOnly(application, token);
-      const takesPuk = token.cardToken.pukIsOfficer === true || application.unlocksBy("C_InitPIN");
-      const puk = user === "so" && takesPuk && (await isPuk(token, pin));
+      const takesPuk = user === "so" && (token.cardToken.pukIsOfficer === true || application.unlocksBy("C_InitPIN"));
+      const puk = takesPuk && (await isPuk(token, pin));
       await (puk
         ? application.logins.loginWithPuk(token, pin, signal)
         : application.logins.login(token, user, pin, signal));

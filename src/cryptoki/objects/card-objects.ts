@@ -165,8 +165,10 @@ function aboutKey(cardToken: CardToken, privateKey: () => Promise<CardPrivateKey
   const told = async (type: number): Promise<number | undefined> =>
     (await privateKey())?.vendorAttributes?.get(type)?.();
   const policies = [...(cardToken.newKeyAttributes ?? [])];
+  const sources: Record<number, () => Promise<number | undefined>> = {};
+  for (const type of policies) sources[type] = () => told(type);
   return {
-    ...Object.fromEntries(policies.map((type) => [type, (): Promise<number | undefined> => told(type)])),
+    ...sources,
     ...(policies.length > 0 && { [CKA_CRYPTOKI.ORIGIN]: async () => originOf(await privateKey(), policies) }),
     ...(attest && {
       [CKA_CRYPTOKI.ATTESTATION]: async () => {

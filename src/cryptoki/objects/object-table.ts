@@ -170,13 +170,12 @@ export class ObjectTable {
     const objectClass = wanted.find(([type]) => type === CKA.CLASS)?.[1];
     const classes = typeof objectClass === "number" ? (CARD_CLASSES.get(objectClass) ?? []) : undefined;
     const all = await token.cardToken.objects(classes);
-    return [
-      ...objects.session.candidates(wanted),
-      ...all.map((object) => this.ofCard(token, object)),
-      ...builtInObjects(token, all, objectClass).map(([reference, contents]) =>
-        this.#stored(token, reference, token.copies.builtIn(reference, contents)),
-      ),
-    ];
+    const found = [...objects.session.candidates(wanted)];
+    for (const object of all) found.push(this.ofCard(token, object));
+    for (const [reference, contents] of builtInObjects(token, all, objectClass)) {
+      found.push(this.#stored(token, reference, token.copies.builtIn(reference, contents)));
+    }
+    return found;
   }
 
   /** The card's object with this application's handle. */

@@ -28,7 +28,7 @@ export interface RecordingHeader {
   readonly time: Date;
 }
 
-interface LineBase {
+export interface LineBase {
   readonly reader: string;
   readonly atr: Uint8Array;
   readonly protocol: number;
@@ -36,13 +36,13 @@ interface LineBase {
   readonly at: number;
 }
 
-interface ConnectLine extends LineBase {
+export interface ConnectLine extends LineBase {
   readonly kind: "connect";
 }
 
-interface Exchange {
+export interface Exchange {
   readonly took: number;
-  /** Hexadecimal, with {@link CONCEALED} for secret bytes. */
+  /** Hexadecimal, with `**` for secret bytes. */
   readonly command: string;
   /** The answer, in the form of `command`, or the error code. */
   readonly outcome: { readonly answer: string } | { readonly error: number };

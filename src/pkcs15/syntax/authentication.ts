@@ -5,7 +5,7 @@ import { type ObjectHead, readObject } from "./object.ts";
 import { type FileReference, optionalPath } from "./path.ts";
 
 /** How the characters of a PIN are stored and sent (PasswordType); "hexadecimal" is not in the AODF. */
-type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1" | "hexadecimal";
+export type PinType = "bcd" | "ascii-numeric" | "utf8" | "half-nibble-bcd" | "iso9564-1" | "hexadecimal";
 
 /** Bits of PasswordFlags. */
 export const PIN_FLAG = {

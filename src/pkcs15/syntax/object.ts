@@ -18,12 +18,12 @@ export interface ObjectHead {
 }
 
 /** The access rules of an object (AccessControlRule). */
-interface AccessRule {
+export interface AccessRule {
   readonly modes: Flags;
   readonly condition: SecurityCondition;
 }
 
-type SecurityCondition =
+export type SecurityCondition =
   | { readonly kind: "always" }
   | { readonly kind: "pin"; readonly authId: Uint8Array }
   /** An authentication by other means, or a combination of several. */
