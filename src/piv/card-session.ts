@@ -96,8 +96,8 @@ export interface PivUse extends CallOptions {
 }
 
 export interface PivSessionOptions extends CallOptions {
-  /** Default: pcscd of this machine. It stays open when it is given. */
-  readonly pcsc?: Pcsc;
+  /** Its owner closes it. */
+  readonly pcsc: Pcsc;
   /** The name of the reader. Default: the only reader with a card. */
   readonly reader?: string;
 }
@@ -118,7 +118,7 @@ const ATTESTATION_SLOT: KeySlot = {
  * The PIV application of one card, command for command: for programs that work on the card itself. It remembers nothing but that the
  * application is selected. Programs that use keys want `openTokens`.
  *
- *     await using piv = await PivSession.open();
+ *     await using piv = await PivSession.open({ pcsc: new Pcscd() });
  *     const certificate = await piv.getCertificate("9a");
  *     const signature = await piv.sign("9c", data, { pin: await askForPin() });
  *
@@ -150,15 +150,13 @@ export class PivCardSession implements AsyncDisposable {
    * Connects to a card and selects its PIV application.
    * @throws {CardError} if there is no card, or several and no `reader`; if the card has no PIV application; `CardAccessError`.
    */
-  static async open(options: PivSessionOptions = {}): Promise<PivCardSession> {
-    const { signal } = options;
-    const pcsc = options.pcsc ?? new (await import("../pcsc/index.ts")).Pcscd();
-    const cleanUp: (() => Promise<void>)[] = options.pcsc ? [] : [() => pcsc.close()];
+  static async open({ pcsc, reader, signal }: PivSessionOptions): Promise<PivCardSession> {
+    const cleanUp: (() => Promise<void>)[] = [];
     const close = async (): Promise<void> => {
       for (const one of cleanUp.splice(0).reverse()) await one();
     };
     try {
-      const card = await connectCard(pcsc, options.reader ?? (await onlyReader(pcsc)), { signal });
+      const card = await connectCard(pcsc, reader ?? (await onlyReader(pcsc)), { signal });
       cleanUp.push(() => card[Symbol.asyncDispose]());
       const piv = new SelectedPiv(card);
       if (!(await piv.claim())) throw new CardError("the card has no PIV application");

@@ -1,6 +1,6 @@
 import type { NamedCurve, PublicKey, RsaPublicKey } from "../crypto/index.ts";
 import { CKA, CKK, CKO, matchesToken, parseUri, type Pkcs11Uri, type Template } from "../cryptoki/index.ts";
-import type { TokenAccess } from "../tokens/index.ts";
+import type { TokenAccess } from "../tokens/parts.ts";
 import {
   type AlgorithmIdentifier,
   hashOf,

@@ -1,7 +1,7 @@
 import { type Certificate, parseCertificate } from "../asn1/index.ts";
 import { encodePem, equalBytes, fromHex, toHex } from "../bytes/index.ts";
 import { CK_CERTIFICATE_CATEGORY, CKA, CKC, CKO, type Template } from "../cryptoki/index.ts";
-import { Token, type TokenAccess, TokenCertificate as StoredCertificate } from "../tokens/index.ts";
+import { Token, type TokenAccess, TokenCertificate as StoredCertificate } from "../tokens/parts.ts";
 import { type ObjectQuery, templateFor, type WantedAlgorithm } from "./algorithms.ts";
 import type { TokenKeyPair } from "./generate.ts";
 import type { KeyStorage } from "./key-storage.ts";

@@ -1,5 +1,5 @@
 import { wipe } from "../bytes/index.ts";
-import { PublicKey } from "../tokens/index.ts";
+import { PublicKey } from "../tokens/parts.ts";
 import {
   type AlgorithmIdentifier,
   type CryptoKey,

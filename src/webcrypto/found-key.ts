@@ -1,7 +1,7 @@
 import { wipe } from "../bytes/index.ts";
 import { encodePublicKey, type PublicKey, withoutLimits } from "../crypto/index.ts";
 import { CKA, type CK_OBJECT_HANDLE, publicHalfOf, type Template } from "../cryptoki/index.ts";
-import { Key, type TokenAccess } from "../tokens/index.ts";
+import { Key, type TokenAccess } from "../tokens/parts.ts";
 import { type KeyAbilities, type TokenKeyAlgorithm, usagesOf } from "./algorithms.ts";
 import { type CryptoKey, hostSubtle, refusal } from "./platform.ts";
 

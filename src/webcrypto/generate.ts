@@ -1,6 +1,6 @@
 import { equalBytes } from "../bytes/index.ts";
 import type { NamedCurve } from "../crypto/index.ts";
-import type { NewKeyType, Token } from "../tokens/index.ts";
+import type { NewKeyType, Token } from "../tokens/parts.ts";
 import { copyOf, type CryptoKey, type KeyUsage, memberOf, refusal } from "./platform.ts";
 import { algorithmNamed, keyAlgorithm, type TokenAlgorithmName, usagesOf } from "./algorithms.ts";
 import { hostPublicKey } from "./found-key.ts";

@@ -22,6 +22,6 @@ export type {
 } from "./algorithms.ts";
 export type { KeyEntry, KeyStorage, TokenKeyGenAlgorithm } from "./key-storage.ts";
 export type { AlgorithmIdentifier, BufferSource, EcKeyGenParameters, RsaKeyGenParameters } from "./platform.ts";
-export type { PinRequest, PinSource } from "../tokens/index.ts";
+export type { PinRequest, PinSource } from "../tokens/parts.ts";
 export { TokenCrypto, type TokenCryptoOptions } from "./token-crypto.ts";
 export { TokenCryptoKey } from "./token-crypto-key.ts";

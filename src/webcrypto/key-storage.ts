@@ -1,5 +1,5 @@
 import { CKA, CKO } from "../cryptoki/index.ts";
-import { Token, type TokenAccess } from "../tokens/index.ts";
+import { Token, type TokenAccess } from "../tokens/parts.ts";
 import {
   type CryptoKey,
   type EcKeyGenParameters,

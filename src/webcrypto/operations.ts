@@ -1,6 +1,6 @@
 import { fromUtf8, wipe } from "../bytes/index.ts";
 import { hashLength } from "../crypto/index.ts";
-import type { Encryption, SignatureScheme } from "../tokens/index.ts";
+import type { Encryption, SignatureScheme } from "../tokens/parts.ts";
 import type { TokenKeyAlgorithm } from "./algorithms.ts";
 import {
   type AlgorithmIdentifier,

@@ -1,7 +1,7 @@
 import { DataError } from "../bytes/index.ts";
 import type { HashName } from "../crypto/index.ts";
 import { CKR, CryptokiError } from "../cryptoki/index.ts";
-import { TokenError } from "../tokens/index.ts";
+import { TokenError } from "../tokens/parts.ts";
 
 /**
  * The types of the W3C's Web Cryptography API, taken from the declaration of the program's own `crypto`: Node's, or the

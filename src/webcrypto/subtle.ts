@@ -17,7 +17,7 @@ import {
   type SecretKeyGenParameters,
   type SubtleCrypto,
 } from "./platform.ts";
-import type { Token } from "../tokens/index.ts";
+import type { Token } from "../tokens/parts.ts";
 import { decrypt, sign, unwrapKey } from "./operations.ts";
 import { deriveBits, deriveKey } from "./derive.ts";
 import { generateOnToken, type KeyPlace } from "./generate.ts";

@@ -1,4 +1,4 @@
-import type { Key } from "../tokens/index.ts";
+import type { Key } from "../tokens/parts.ts";
 import { type KeyUsage, refusal } from "./platform.ts";
 import { algorithmNamed, type TokenKeyAlgorithm } from "./algorithms.ts";
 

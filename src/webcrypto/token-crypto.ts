@@ -1,5 +1,5 @@
 import type { CK_SESSION_HANDLE, CK_SLOT_ID, CryptokiFunctions } from "../cryptoki/index.ts";
-import { openTokens, type PinSource, type Token, type TokenSource } from "../tokens/index.ts";
+import { type PinSource, type Token, TokenSource } from "../tokens/parts.ts";
 import { CertificateStorage } from "./certificate-storage.ts";
 import { type Crypto, type CryptoKeyConstructor, host, refusing, type SubtleCrypto } from "./platform.ts";
 import { KeyStorage } from "./key-storage.ts";
@@ -63,7 +63,8 @@ export class TokenCrypto implements AsyncDisposable {
   static open(options: TokenCryptoOptions): Promise<TokenCrypto> {
     return refusing(async () => {
       const { cryptoki, session, pin } = options;
-      const source = await openTokens({ cryptoki, ...(pin && { pin }) });
+      // C_Initialize and C_Finalize are its owner's.
+      const source = new TokenSource({ cryptoki, pin, watches: false, close: () => Promise.resolve() });
       try {
         const slot = session === undefined ? options.slot : (await cryptoki.C_GetSessionInfo(session)).slotID;
         return new TokenCrypto(await source.token(slot === undefined ? options.token : { slot }), source);
