@@ -455,7 +455,7 @@ describe("a derived key", () => {
     [{ [CKA.VALUE_LEN]: 33 }, "KEY_SIZE_RANGE"],
     [{ [CKA.VALUE]: id(1) }, "ATTRIBUTE_READ_ONLY"],
     [{ [CKA.MODULUS]: id(1) }, "TEMPLATE_INCONSISTENT"],
-    [{ [0x80000001]: id(1) } as Template, "ATTRIBUTE_TYPE_INVALID"],
+    [{ [0x80000001]: id(1) }, "ATTRIBUTE_TYPE_INVALID"],
     [{ [CKA.CHECK_VALUE]: utf8("no!") }, "ATTRIBUTE_VALUE_INVALID"],
   ])("is not made of the template %j", async (template, name) => {
     await using made = await rig(await testCard(ec));
