@@ -196,11 +196,16 @@ export async function run(args: readonly string[], environment: Environment): Pr
 async function outcome(args: readonly string[], environment: Environment): Promise<void> {
   const program = createProgram(environment, args);
   const names = Object.keys(COMMANDS);
+  const help = { isError: false };
+  program.on("beforeAllHelp", ({ error }: { readonly error: boolean }) => {
+    help.isError = error;
+  });
   try {
     await program.parseAsync(completeVirtual(args, names), { from: "user" });
   } catch (error) {
-    // Commander ends --help and --version this way too.
-    if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
+    // Commander ends --help and --version this way too; with "help" it takes the exit code that the process has so far.
+    const isHelp = error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help");
+    if (!isHelp || help.isError) throw error;
   }
 }
 

@@ -94,6 +94,17 @@ describe("a command that does not exist", () => {
     expect([code, stdout, stderr]).toEqual([2, "", expect.stringMatching(message)]);
   });
 
+  test("the exit code of help does not depend on what the process has so far", async () => {
+    const before = process.exitCode;
+    process.exitCode = 1;
+    try {
+      expect(await cryptoki(["help"])).toMatchObject({ code: 0 });
+      expect(await cryptoki(["pin"])).toMatchObject({ code: 2 });
+    } finally {
+      process.exitCode = before;
+    }
+  });
+
   test("one that exists has its help, also after options", async () => {
     for (const args of [
       ["help"],
