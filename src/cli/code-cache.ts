@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -98,7 +99,8 @@ function writeCache(file: string, code: Buffer): void {
   const folder = path.dirname(file);
   const unfinished = `${file}.${randomUUID()}`;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // A home that does not exist is not made.
+    for (const one of [path.dirname(folder), folder]) if (!existsSync(one)) mkdirSync(one, { mode: 0o700 });
     const stats = lstatSync(folder);
     if (!stats.isDirectory() || !isOwn(stats)) return;
     writeFileSync(unfinished, code, { mode: 0o600, flag: "wx" });

@@ -1,5 +1,17 @@
 /** How the built command starts: what it loads, and the code that it keeps compiled for the next start. */
-import { chmod, lstat, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { builtinModules } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -119,6 +131,15 @@ test("a link is not followed, but replaced", async () => {
   await symlink(elsewhere, file);
   await start();
   expect((await lstat(file)).isSymbolicLink()).toBe(false);
+});
+
+test("a home that does not exist is not made", async () => {
+  const home = path.join(cache, "home");
+  await start({ XDG_CACHE_HOME: undefined, HOME: home });
+  expect(await readdir(cache)).toEqual([]);
+  await mkdir(home);
+  await start({ XDG_CACHE_HOME: undefined, HOME: home });
+  expect(await readdir(path.join(home, ".cache"))).toEqual(["cryptoki"]);
 });
 
 test.each<[string, (folder: string) => NodeJS.ProcessEnv]>([
