@@ -18,4 +18,5 @@ export {
   wipe,
 } from "./bytes.ts";
 export { decodePem, encodePem, fromBase64Url, toBase64Url } from "./pem.ts";
+export { nearestTo } from "./nearest.ts";
 export { ByteReader } from "./reader.ts";

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
+import { nearestTo } from "../bytes/index.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
@@ -32,7 +33,6 @@ import { addVirtual } from "./commands/virtual.ts";
 import { addWait } from "./commands/wait.ts";
 import { addGlobalOptions, completeVirtual, examples } from "./input/options.ts";
 import { EXIT, FileError, TimeoutError, UsageError } from "./output/failures.ts";
-import { nearestTo } from "./output/nearest.ts";
 import { coloursFor, type Environment, written } from "./output/printer.ts";
 import { report } from "./output/report.ts";
 

@@ -1,3 +1,5 @@
+import { nearestTo } from "../bytes/index.ts";
+
 /**
  * Fields of a JSON document that people write: each has a reader and its JSON schema, so that what is read and what is documented are the
  * same table. Types follow from the table.
@@ -81,7 +83,7 @@ export function choice<const Word extends string>(...words: readonly Word[]): Fi
     read(value, path): Word {
       const found = words.find((word) => word === value);
       if (found !== undefined) return found;
-      const nearest = typeof value === "string" ? nearestTo(value, words) : undefined;
+      const [nearest] = typeof value === "string" ? nearestTo(value, words) : [];
       throw wrong(path, `it is ${words.join(", ")}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`);
     },
   };
@@ -122,7 +124,7 @@ export function object<const M extends Members>(members: M): Field<Read<M>> {
       const below = (name: string): string => (path === "" ? name : `${path}.${name}`);
       for (const name of Object.keys(value)) {
         if (names.includes(name)) continue;
-        const nearest = nearestTo(name, names);
+        const [nearest] = nearestTo(name, names);
         throw wrong(
           below(name),
           nearest === undefined
@@ -139,31 +141,4 @@ export function object<const M extends Members>(members: M): Field<Read<M>> {
       return found as Read<M>;
     },
   };
-}
-
-/** The name with the fewest different letters, at most a third of them; undefined if none is near. */
-function nearestTo(name: string, names: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let fewest = Math.max(1, Math.floor(name.length / 3));
-  for (const candidate of names) {
-    const edits = editsBetween(name.toLowerCase(), candidate.toLowerCase());
-    if (edits > fewest || (edits === fewest && best !== undefined)) continue;
-    best = candidate;
-    fewest = edits;
-  }
-  return best;
-}
-
-/** Letters to insert, remove or replace (Levenshtein). */
-function editsBetween(from: string, to: string): number {
-  let before = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (const [row, letter] of Array.from(from).entries()) {
-    const now = [row + 1];
-    for (let column = 1; column <= to.length; column++) {
-      const replaced = (before[column - 1] ?? 0) + (letter === to[column - 1] ? 0 : 1);
-      now.push(Math.min((before[column] ?? 0) + 1, (now[column - 1] ?? 0) + 1, replaced));
-    }
-    before = now;
-  }
-  return before[to.length] ?? 0;
 }

@@ -16,14 +16,13 @@ import {
   type StatusExplanation,
   type Transmit,
 } from "../../apdu/index.ts";
-import { DataError, toHex } from "../../bytes/index.ts";
+import { DataError, toHex, nearestTo } from "../../bytes/index.ts";
 import { action, type CommandContext } from "../context.ts";
 import { hexArgument, LIMIT, readInput } from "../input/files.ts";
 import { examples, refuseCardOptions } from "../input/options.ts";
 import { chooseReader } from "../input/token.ts";
 import { parseRecording } from "../../pcsc/index.ts";
 import { FileError, UsageError } from "../output/failures.ts";
-import { nearestTo } from "../output/nearest.ts";
 import type { Environment, Printer } from "../output/printer.ts";
 
 /** A status word and its meaning, green for success. */

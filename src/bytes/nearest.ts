@@ -4,9 +4,9 @@
  */
 export function nearestTo(name: string, names: readonly string[]): string[] {
   const wanted = name.toLowerCase();
-  const begun = wanted === "" ? [] : names.filter((one) => one.startsWith(wanted));
+  const begun = wanted === "" ? [] : names.filter((one) => one.toLowerCase().startsWith(wanted));
   if (begun.length > 0) return begun;
-  const far = names.map((one) => ({ one, edits: editsBetween(wanted, one) }));
+  const far = names.map((one) => ({ one, edits: editsBetween(wanted, one.toLowerCase()) }));
   const least = Math.min(...far.map(({ edits }) => edits));
   const most = Math.max(1, Math.floor(Math.max(wanted.length, 3) / 3));
   return least > most ? [] : far.filter(({ edits }) => edits === least).map(({ one }) => one);
