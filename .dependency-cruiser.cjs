@@ -27,10 +27,11 @@ const ROOMS = {
   formats: ["bytes", "async", "crypto", "tokens"],
   // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
+  service: ["bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
+const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "service", "cli"];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,
