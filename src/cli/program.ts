@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { nearestTo } from "../bytes/index.ts";
+import { addAgent } from "./commands/agent.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
 import { addCertificate } from "./commands/certificate.ts";
@@ -89,6 +90,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   dkek: addDkek,
   apdu: addApdu,
   serve: addServe,
+  agent: addAgent,
   virtual: addVirtual,
   completion: addCompletion,
   man: addMan,
