@@ -22,7 +22,10 @@ const ROOMS = {
   cryptoki: ["bytes", "async", "asn1", "crypto", "pcsc", "card"],
   testing: ["bytes", "async", "apdu", "card", "pcsc", "cryptoki"],
   virtual: ["bytes", "async", "asn1", "crypto", "apdu"],
-  p11kit: ["bytes", "async", "crypto", "cryptoki"],
+  sockets: ["bytes"],
+  p11kit: ["bytes", "async", "crypto", "cryptoki", "sockets"],
+  "ssh-agent": ["bytes", "async", "crypto", "tokens", "formats", "sockets"],
+  age: ["bytes", "async", "crypto", "tokens"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
   // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
@@ -31,7 +34,18 @@ const ROOMS = {
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "service", "cli"];
+const NODE = [
+  "pcsc/(addon|pcscd)",
+  "crypto/host/node",
+  "p11kit",
+  "sockets",
+  "ssh-agent",
+  "age",
+  "virtual",
+  "keyfiles",
+  "service",
+  "cli",
+];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,
@@ -91,7 +105,9 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/cli/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
-        pathNot: "node_modules/pcsclite/",
+        dependencyTypesNot: ["npm-peer"],
+        // The first lends types only.
+        pathNot: "node_modules/(@fastify/type-provider-typebox|pcsclite)/",
       },
     },
     {

@@ -53,13 +53,14 @@ export interface AuditReport {
 /**
  * Checks a trail: every entry has its hash, and names the one before.
  * @param text The file: a JSON object in each line.
+ * @param known The hash of an entry that was the last one once: it must be among them.
  * @throws {DataError} with the number of the first line that is wrong.
  */
-export function verifyAudit(text: string): AuditReport {
+export function verifyAudit(text: string, known?: string): AuditReport {
   const lines = text.split("\n");
   // Behind the last line break is nothing, or a line that was not finished.
   const rest = lines.pop() ?? "";
-  let [head, entries, torn, wasTorn] = [FIRST, 0, 0, false];
+  let [head, entries, torn, wasTorn, isKnown] = [FIRST, 0, 0, false, known === undefined];
   for (const [index, line] of lines.entries()) {
     const entry = readEntry(line);
     if (!entry) {
@@ -75,9 +76,12 @@ export function verifyAudit(text: string): AuditReport {
     if (wasTorn && entry.event !== "continued-after-a-torn-line") throw wrong("comes after a line that is no entry");
     wasTorn = false;
     head = hash;
+    isKnown ||= hash === known;
     entries++;
   }
   if (wasTorn) throw new DataError(`audit trail: line ${lines.length} is no entry`);
+  if (!isKnown)
+    throw new DataError("audit trail: the known entry is not in it: the end was cut off, or it is another trail");
   return { entries, head, torn: torn + (rest === "" ? 0 : 1) };
 }
 

@@ -1,5 +1,11 @@
-/** The HTTP service: tokens and keys for programs on other machines, or of other languages. {@link createService} makes it. */
+/** The HTTP service: tokens and keys for programs of other languages, and on other machines. {@link createService} makes it. */
 export { type AuditReport, AuditTrail, verifyAudit } from "./audit.ts";
-export { checkConfiguration, readConfiguration, type ServiceConfiguration } from "./configuration.ts";
+export {
+  checkConfiguration,
+  type ListenConfiguration,
+  readConfiguration,
+  type ServiceConfiguration,
+} from "./configuration.ts";
+export { listen, type Listening, readTls } from "./listen.ts";
 export { Secrets } from "./secrets.ts";
 export { createService, type HttpServiceOptions } from "./service.ts";

@@ -23,7 +23,7 @@ type Row = readonly [what: string, client: string, request: string, body: unknow
 /** T and K stand for the names of the token and of its key 9A. */
 const ROWS: readonly Row[] = [
   ["no credentials", "", "GET /v1/tokens", undefined, 401, "UNKNOWN_CLIENT"],
-  ["a bearer token of nobody's", "stranger", "GET /v1/tokens", undefined, 401, "UNKNOWN_CLIENT"],
+  ["a bearer token that no client has", "stranger", "GET /v1/tokens", undefined, 401, "UNKNOWN_CLIENT"],
   ["an unknown address", "all", "GET /v1/cards", undefined, 404, "NOT_FOUND"],
   ["an address of another version", "all", "GET /v2/tokens", undefined, 404, "NOT_FOUND"],
   ["a method that is not offered", "all", "PUT /v1/tokens", {}, 404, "NOT_FOUND"],

@@ -169,7 +169,7 @@ async function allowed(
   return [first, ...others];
 }
 
-/** The certificate belongs to the answer; where there is none, the signature is good without it. */
+/** The certificate belongs to the answer; if it has none, the signature is good without it. */
 async function certificateOf(key: Key, signal: AbortSignal): Promise<Uint8Array | undefined> {
   try {
     return (await key.certificate({ signal })).der;
