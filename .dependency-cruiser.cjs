@@ -30,7 +30,8 @@ const ROOMS = {
   formats: ["bytes", "async", "crypto", "tokens"],
   // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
-  service: ["bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
+  audit: ["bytes", "async"],
+  service: ["audit", "bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
@@ -114,7 +115,7 @@ module.exports = {
       name: "bundled-dependencies",
       severity: "error",
       from: { path: "^src/cli/" },
-      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer"] },
     },
   ],
   options: {

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { onAbort } from "../async/index.ts";
 import { encodePem } from "../bytes/index.ts";
 import type { TokenInfo, TokenSource } from "../tokens/index.ts";
-import type { AuditTrail } from "./audit.ts";
+import type { AuditTrail } from "../audit/index.ts";
 import { type Client, Clients } from "./clients.ts";
 import type { Role, ServiceConfiguration } from "./configuration.ts";
 import { Directory, type ServedKey, type ServedToken } from "./directory.ts";

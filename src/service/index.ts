@@ -1,5 +1,4 @@
 /** The HTTP service: tokens and keys for programs of other languages, and on other machines. {@link createService} makes it. */
-export { type AuditReport, AuditTrail, verifyAudit } from "./audit.ts";
 export {
   checkConfiguration,
   type ListenConfiguration,

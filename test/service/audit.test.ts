@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { AuditTrail, verifyAudit } from "../../src/service/index.ts";
+import { AuditTrail, verifyAudit } from "../../src/audit/index.ts";
 import { PIN } from "../tokens/opened.ts";
 import { names, running } from "./running.ts";
 

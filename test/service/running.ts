@@ -5,13 +5,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { openTokens, type TokenSource } from "../../src/tokens/index.ts";
 import { MemoryReaders, profiles } from "../../src/index.ts";
-import {
-  type AuditTrail,
-  checkConfiguration,
-  createService,
-  Secrets,
-  type ServiceConfiguration,
-} from "../../src/service/index.ts";
+import type { AuditTrail } from "../../src/audit/index.ts";
+import { checkConfiguration, createService, Secrets, type ServiceConfiguration } from "../../src/service/index.ts";
 import { makeCard, PIN } from "../tokens/opened.ts";
 
 export const MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708";

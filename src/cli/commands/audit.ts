@@ -19,7 +19,7 @@ export function addAudit(program: Command, environment: Environment): void {
     .option("--head <hash>", "the hash of an entry that was the last one once: it must be in the trail")
     .addHelpText("after", examples(["cryptoki audit verify /var/log/cryptoki/audit.jsonl", "the whole trail"]));
   action<{ readonly head?: string }, [string]>(verify, environment, async ({ print }, { head }, file) => {
-    const { verifyAudit } = await import("../../service/audit.ts");
+    const { verifyAudit } = await import("../../audit/index.ts");
     const text = await readFile(file, "utf8").catch((cause: unknown) => {
       throw new FileError(`${file} cannot be read`, { cause });
     });

@@ -1,6 +1,7 @@
 import path from "node:path";
 import type * as service from "../../service/index.ts";
 import type { ListenConfiguration, Listening, ServiceConfiguration } from "../../service/index.ts";
+import { AuditTrail } from "../../audit/index.ts";
 import { defaultSocketFolder, inheritedSocket } from "../../sockets/index.ts";
 import { openTokens } from "../../tokens/index.ts";
 import type { CommandContext } from "../context.ts";
@@ -53,7 +54,7 @@ async function begin(
   { config, socket }: ServeHttpOptions,
   inherited: number | undefined,
 ): Promise<Listening> {
-  const { AuditTrail, createService, listen, readConfiguration, readTls, Secrets } = await loadService();
+  const { createService, listen, readConfiguration, readTls, Secrets } = await loadService();
   const configuration = config === undefined ? OWN_USER : await readConfiguration(config).catch(asFileError(config));
   if (socket !== undefined && configuration.listen !== undefined)
     throw new UsageError("--socket or the configuration says where to listen, not both");
