@@ -44,6 +44,7 @@ const NODE = [
   "age",
   "virtual",
   "keyfiles",
+  "audit",
   "service",
   "cli",
 ];
