@@ -1,6 +1,6 @@
 /** The guides for cards that begin empty, as they stand, on virtual ones. */
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
-import { createBlankCard, plugIntoVpcd, VirtualSmartCardHsm } from "../../../src/virtual/index.ts";
+import { createBlankCard, plugIntoVpcd, type VirtualCard, VirtualSmartCardHsm } from "../../../src/virtual/index.ts";
 import { type Pcscd, startPcscd } from "../rig/pcscd.ts";
 import { requirePrograms } from "../rig/require.ts";
 import { run } from "../rig/run.ts";
@@ -25,7 +25,18 @@ async function areSeen(readers: number): Promise<boolean> {
   return true;
 }
 
-async function follow(guide: string, readers: number): Promise<string> {
+/** Follows a guide with cards in as many readers. */
+async function follow(guide: string, ...cards: VirtualCard[]): Promise<string> {
+  const plugged: AsyncDisposable[] = [];
+  try {
+    for (const card of cards) plugged.push(await plugIntoVpcd(card, { port: daemon.port + plugged.length }));
+    return await followWith(guide, plugged.length);
+  } finally {
+    for (const card of plugged) await card[Symbol.asyncDispose]();
+  }
+}
+
+async function followWith(guide: string, readers: number): Promise<string> {
   // Each look is a program that runs: no time between two.
   while (!(await areSeen(readers)));
   await using workplace = await Workplace.make(daemon.env, "246802");
@@ -36,8 +47,7 @@ async function follow(guide: string, readers: number): Promise<string> {
 }
 
 test("docs/guides/blank-card.md, on a MyEID", async () => {
-  await using _card = await plugIntoVpcd(createBlankCard("myeid"), { port: daemon.port });
-  const output = await follow("blank-card", 1);
+  const output = await follow("blank-card", createBlankCard("myeid"));
   for (const pattern of [
     /The token Ada is initialised/u,
     /The certificate of CN=Ada is in id 01[^]*Verified OK/u,
@@ -49,13 +59,12 @@ test("docs/guides/blank-card.md, on a MyEID", async () => {
 });
 
 test("docs/guides/dkek.md, on two SmartCard-HSMs", async () => {
-  const [first, second] = [await VirtualSmartCardHsm.create(), await VirtualSmartCardHsm.create()];
-  await using _first = await plugIntoVpcd(first, { port: daemon.port });
-  await using _second = await plugIntoVpcd(second, { port: daemon.port + 1 });
-  const output = await follow("dkek", 2);
+  const output = await follow("dkek", await VirtualSmartCardHsm.create(), await VirtualSmartCardHsm.create());
   expect(output.match(/The card has 1 of 1 DKEK share; its check value is [0-9A-F]{16}\./gu)).toHaveLength(2);
   const checks = output.match(/^check value +[0-9A-F]{16}$/gmu) ?? [];
   expect(checks).toHaveLength(2);
   expect(new Set(checks).size).toBe(1);
-  expect(output).toMatch(/1 key, 0 certificates and 0 data objects\.\n.*1 object of card\.json[^]*Valid: ECDSA_SHA256/u);
+  expect(output).toMatch(
+    /1 key, 0 certificates and 0 data objects\.\n.*1 object of card\.json[^]*Valid: ECDSA_SHA256/u,
+  );
 });
