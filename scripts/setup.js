@@ -12,6 +12,7 @@ const PACKAGES = [
   "cackey",
   "coolkey",
   "default-jdk-headless",
+  "fish",
   "g++",
   "gnupg",
   "gnutls-bin",
@@ -35,6 +36,7 @@ const PACKAGES = [
   "ykcs11",
   "yubico-piv-tool",
   "yubikey-manager",
+  "zsh",
 ];
 
 /**

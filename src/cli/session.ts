@@ -235,8 +235,13 @@ export async function pinQuestion(context: CommandContext, token: Token, isGiven
   if (context.options.server === undefined) {
     const { triesLeft, maxTries } = await onCardToken(context, token, [token], (one) => one.pinStatus("user", true));
     if (triesLeft !== undefined) {
-      const of = maxTries === undefined ? "" : ` of ${maxTries}`;
-      return `${question} (${triesLeft}${of} ${triesLeft === 1 ? "try" : "tries"} left)`;
+      const left =
+        maxTries === undefined
+          ? triesLeft === 1
+            ? "1 try"
+            : `${triesLeft} tries`
+          : `${triesLeft} of ${maxTries} tries`;
+      return `${question} (${left} left)`;
     }
   }
   const isLast = (token.flags & CKF_TOKEN.USER_PIN_FINAL_TRY) !== 0;

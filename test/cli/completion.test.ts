@@ -47,7 +47,6 @@ describe("the words that may follow", () => {
 });
 
 describe("a script", () => {
-  const hasShell = (shell: string): boolean => spawnSync(shell, ["-c", "true"]).status === 0;
   let folder = "";
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), "cryptoki-completion-"));
@@ -72,24 +71,6 @@ describe("a script", () => {
     );
     expect(answer).toBe("unlock\n");
   }, 60_000);
-
-  (hasShell("fish") ? test : test.skip)(
-    "of fish completes a command",
-    async () => {
-      const { stdout } = await cryptoki(["completion", "fish"]);
-      expect(inShell("fish", `${stdout}\ncomplete -C 'cryptoki pin un'`)).toMatch(/^unlock\t/u);
-    },
-    60_000,
-  );
-
-  (hasShell("zsh") ? test : test.skip)(
-    "of zsh is one that zsh reads",
-    async () => {
-      const { stdout } = await cryptoki(["completion", "zsh"]);
-      expect(inShell("zsh", `compdef() { print "$@" }\n${stdout}`)).toBe("_cryptoki cryptoki\n");
-    },
-    60_000,
-  );
 
   test("of PowerShell names the program", async () => {
     expect((await cryptoki(["completion", "powershell"])).stdout).toMatch(/-CommandName cryptoki/u);
