@@ -102,7 +102,7 @@ describe("the profile suite finds", () => {
       "a read that does not look at its signal",
       "reads nothing for a caller that has left",
       withTokens((token) => ({ pinStatus: (pin) => token.pinStatus(pin) })),
-      "the number of commands of pinStatus with an aborted signal is 1, and not 0",
+      "the number of commands of pinStatus with an aborted signal is 2, and not 0",
     ],
     [
       "a wrong PIN that is no PinError",
