@@ -1,6 +1,6 @@
 import { parseAtr } from "../apdu/index.ts";
 import { DataError, fromHex, startsWith } from "../bytes/index.ts";
-import type { CardApplication, CardProfile } from "../card/index.ts";
+import { type CardApplication, type CardProfile, untilCancelled } from "../card/index.ts";
 import type * as Room from "./find.ts";
 
 /** Historical bytes with which CAC cards begin (OpenSC, card-piv.c; pcsc-tools, smartcard_list.txt). */
@@ -43,7 +43,7 @@ const room = (): Promise<typeof Room> => import("./find.ts");
 export const cac: CardProfile = {
   name: "cac",
   expects: announcesCac,
-  claim: async (card) => (await room()).claimListed(card),
+  claim: (card, _effort, options) => untilCancelled(options, async () => (await room()).claimListed(card)),
 };
 
 /** CAC cards without one, which take many exchanges to find: asked when no profile claims the card quickly. */
@@ -52,6 +52,7 @@ export const cacUnlisted: CardProfile = {
   searches: true,
   async claim(card, effort, options): Promise<CardApplication | undefined> {
     // One with a container never counts as one without: it would show other objects there, and another serial number.
-    return effort === "quick" ? undefined : (await room()).claimUnlisted(card, options?.asked?.has(cac) ?? false);
+    if (effort === "quick") return untilCancelled(options, () => undefined);
+    return untilCancelled(options, async () => (await room()).claimUnlisted(card, options?.asked?.has(cac) ?? false));
   },
 };

@@ -8,6 +8,7 @@ import {
   type CardToken,
   type CardTokenInfo,
   changingPin,
+  completedAnyway,
   isAnswer,
   isRsaResult,
   isMalformed,
@@ -24,6 +25,7 @@ import {
   type PinUser,
   safeResult,
   UnsupportedError,
+  untilCancelled,
   UseRefusedError,
   wholeRsaResult,
 } from "../card/index.ts";
@@ -137,15 +139,21 @@ export class CacToken implements CardToken {
     ];
   }
 
-  supportedMechanisms(): Promise<readonly CardMechanism[]> {
-    return mechanismsOfKeys(
-      this.#keys.map(({ privateKey }) => privateKey),
-      MECHANISMS,
+  supportedMechanisms(options?: CallOptions): Promise<readonly CardMechanism[]> {
+    return untilCancelled(options, () =>
+      mechanismsOfKeys(
+        this.#keys.map(({ privateKey }) => privateKey),
+        MECHANISMS,
+      ),
     );
   }
 
   /** The names are OpenSC's for the same card, so that a PKCS #11 URI made with OpenSC finds the token here. */
-  async info(): Promise<CardTokenInfo> {
+  info(options?: CallOptions): Promise<CardTokenInfo> {
+    return untilCancelled(options, () => this.#info());
+  }
+
+  async #info(): Promise<CardTokenInfo> {
     return {
       label: ((await this.#holder()) ?? this.#variant.name).replaceAll(":", "."),
       manufacturer: "Common Access Card",
@@ -165,13 +173,17 @@ export class CacToken implements CardToken {
     return undefined;
   }
 
-  objects(): Promise<readonly CardObject[]> {
-    return Promise.resolve(this.#objects);
+  objects(_classes?: readonly CardObject["class"][], options?: CallOptions): Promise<readonly CardObject[]> {
+    return untilCancelled(options, () => this.#objects);
   }
 
-  async pinStatus(role: PinRole): Promise<PinStatus> {
+  pinStatus(role: PinRole, _thorough?: boolean, options?: CallOptions): Promise<PinStatus> {
+    return untilCancelled(options, () => this.#pinStatus(role, options));
+  }
+
+  async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
+    return this.#pin.status(await this.#withPin((send) => readPinStatus(send), options));
   }
 
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
@@ -223,9 +235,11 @@ export class CacToken implements CardToken {
   }
 
   /** These cards have no logout command: only a reset makes them forget the PIN. */
-  async logout(): Promise<void> {
-    this.#pin.forget();
-    await this.#session.reset();
+  logout(options?: CallOptions): Promise<void> {
+    return completedAnyway(options, async () => {
+      this.#pin.forget();
+      await this.#session.reset();
+    });
   }
 
   async use(
@@ -254,9 +268,13 @@ export class CacToken implements CardToken {
   }
 
   /** The card's PIN state is read in another applet, so this runs only between uses of a key. */
-  async hasForgottenPin(): Promise<boolean> {
+  hasForgottenPin(options?: CallOptions): Promise<boolean> {
+    return untilCancelled(options, () => this.#hasForgottenPin(options));
+  }
+
+  async #hasForgottenPin(options?: CallOptions): Promise<boolean> {
     if (!this.#pin.isVerified) return true;
-    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send)));
+    const told = isToldVerified(await this.#withPin((send) => readPinStatus(send), options));
     if (told === true) return !this.#pin.outlasts(told);
     // These keys need no touch: if the card does not report a verified PIN, it has forgotten it.
     this.#pin.forget();

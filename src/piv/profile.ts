@@ -1,4 +1,4 @@
-import type { CardApplication, CardProfile } from "../card/index.ts";
+import { type CardApplication, type CardProfile, untilCancelled } from "../card/index.ts";
 import { announcesPiv, PivSession } from "./session.ts";
 import { PivToken } from "./token.ts";
 
@@ -6,9 +6,9 @@ import { PivToken } from "./token.ts";
 export const piv: CardProfile = {
   name: "piv",
   expects: announcesPiv,
-  async claim(card): Promise<CardApplication | undefined> {
+  async claim(card, _effort, options): Promise<CardApplication | undefined> {
     const session = new PivSession(card);
-    if (!(await session.claim())) return undefined;
+    if (!(await untilCancelled(options, () => session.claim()))) return undefined;
     return { profile: "piv", tokens: [new PivToken(session)] };
   },
 };

@@ -25,6 +25,7 @@ import {
 } from "../../src/p11kit/wire/message.ts";
 import { ByteWriter, type Dialect, type Field, OPTIONAL_BYTES, ULONG } from "../../src/p11kit/wire/values.ts";
 import { dialect, DIALECTS, reply, request, template } from "./arbitrary.ts";
+import { shareOf } from "../seeded-random.ts";
 
 const [OLD, MIDDLE, NEW] = [{ offered: 0 }, { offered: 1 }, { offered: 2 }] as const;
 
@@ -65,7 +66,7 @@ describe("requests and responses", () => {
           expect(decodeRequest(encodeRequest(given, spoken), spoken)).toEqual(given);
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -79,7 +80,7 @@ describe("requests and responses", () => {
       fc.property(any, ([spoken, asked, given]) => {
         expect(decodeReply(encodeReply(asked.call, given, spoken), asked, spoken)).toEqual(given);
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -112,7 +113,7 @@ describe("requests and responses", () => {
           orOurError(() => decodeRequest(bytes.subarray(0, end % bytes.length), spoken));
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -128,7 +129,7 @@ describe("requests and responses", () => {
         bytes[at % bytes.length] = byte;
         orOurError(() => decodeReply(bytes, asked, spoken));
       }),
-      { numRuns: 1000 },
+      { numRuns: shareOf(1000) },
     );
   });
 
@@ -242,7 +243,7 @@ describe("attributes", () => {
           expect(readBack(TEMPLATE, written(TEMPLATE, given as Template, spoken), spoken)).toEqual(given);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: shareOf(500) },
     );
   });
 
