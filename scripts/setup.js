@@ -108,7 +108,7 @@ function installNative(room, name) {
   if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
-/** Node 22 and 24, Bun and Deno: programs for Linux on x64, without an install script. */
+/** Node 22 and 24, Bun and Deno: programs for Linux on x64; and an older TypeScript. None has an install script. */
 function installRuntimes() {
   const folder = new URL("../test/interop/runtimes/", import.meta.url);
   /** @param {string} file */
