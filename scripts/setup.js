@@ -9,10 +9,12 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "age",
   "cackey",
   "coolkey",
   "default-jdk-headless",
   "g++",
+  "git",
   "gnupg",
   "gnutls-bin",
   "libcacard0",

@@ -3,7 +3,7 @@ import { concat, toHex } from "../../src/bytes/index.ts";
 import { ecdsaFromDer, parsePublicKey } from "../../src/crypto/index.ts";
 import type { AgentClient } from "../../src/ssh-agent/agent.ts";
 import { encodeKeyBlob, encodeSignatureBlob } from "../../src/ssh-agent/public-key.ts";
-import { integer, string, uint32, WireReader } from "../../src/ssh-agent/wire.ts";
+import { string, uint32, WireReader } from "../../src/ssh-agent/wire.ts";
 
 /** Messages as OpenSSH's client writes them, apart from the agent's own codec. */
 export const request = {
@@ -177,4 +177,3 @@ export function login(
   );
 }
 
-export { integer };
