@@ -9,11 +9,13 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 const PACKAGES = [
+  "age",
   "cackey",
   "coolkey",
   "default-jdk-headless",
   "fish",
   "g++",
+  "git",
   "gnupg",
   "gnutls-bin",
   "libcacard0",

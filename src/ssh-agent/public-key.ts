@@ -148,7 +148,7 @@ function decodeSignatureBlob(key: PublicKey, blob: Uint8Array): SshSignature {
   const algorithm = reader.text();
   const signature = reader.string();
   reader.end();
-  if (key.type !== "ec") return { algorithm, signature };
+  if (key.type !== "ec" || algorithm !== `ecdsa-sha2-${curveName(key.curve)}`) return { algorithm, signature };
   const { bytes } = curveInfo(key.curve);
   const numbers = new WireReader(signature, "SSH signature");
   const halves = [numbers.integer(), numbers.integer()].map((number) => {

@@ -7,7 +7,7 @@ import { P11KitModule } from "../../src/p11kit/index.ts";
 import { CardFolder } from "./card.ts";
 import { PROGRAM } from "./child.ts";
 
-const GUIDE = new URL("../../docs/guides/service.md", import.meta.url);
+const GUIDES = ["service", "ssh-agent"].map((name) => new URL(`../../docs/guides/${name}.md`, import.meta.url));
 
 let folder: CardFolder;
 beforeAll(async () => {
@@ -17,19 +17,25 @@ afterAll(() => {
   folder[Symbol.dispose]();
 });
 
-const has = (program: string): boolean => spawnSync(program, ["--version"]).status === 0;
+const has = (program: string): boolean => !spawnSync(program, ["--version"]).error;
 
-/** The units of the guide, by their names. */
+/** The units of the guides, by their names. */
 function units(): Map<string, string> {
-  const blocks = readFileSync(GUIDE, "utf8").matchAll(/```ini\n# \S+\/(\S+)\n([^]*?)```/gu);
+  const text = GUIDES.map((guide) => readFileSync(guide, "utf8")).join("\n");
+  const blocks = text.matchAll(/```ini\n# \S+\/(\S+)\n([^]*?)```/gu);
   return new Map([...blocks].map(([, name = "", text = ""]) => [name, text]));
 }
 
-(has("systemd-analyze") ? test : test.skip)("the units of the guide are ones that systemd accepts", () => {
+(has("systemd-analyze") ? test : test.skip)("the units of the guides are ones that systemd accepts", () => {
   const files = [...units()].map(([name, text]) =>
     folder.file(name, text.replace("/usr/local/bin/cryptoki", process.execPath)),
   );
-  expect(files.map((file) => path.basename(file))).toEqual(["cryptoki.socket", "cryptoki.service"]);
+  expect(files.map((file) => path.basename(file))).toEqual([
+    "cryptoki.socket",
+    "cryptoki.service",
+    "cryptoki-agent.socket",
+    "cryptoki-agent.service",
+  ]);
   const { status, stderr } = spawnSync("systemd-analyze", ["--user", "verify", "--man=no", ...files], {
     encoding: "utf8",
     env: { ...process.env, XDG_RUNTIME_DIR: folder.path },
@@ -55,6 +61,28 @@ function units(): Map<string, string> {
       const [slot = -1] = await module.C_GetSlotList(true);
       expect((await module.C_GetTokenInfo(slot)).label).toMatch(/^PIV/u);
       await module.C_Finalize();
+    } finally {
+      child.kill();
+    }
+    expect(await once(child, "exit")).toEqual([0, null]);
+  },
+  60_000,
+);
+
+(has("systemd-socket-activate") && has("ssh-add") ? test : test.skip)(
+  "an agent that systemd starts serves on the socket that it is given",
+  async () => {
+    const socket = folder.file("agent.sock");
+    const child = spawn(
+      "systemd-socket-activate",
+      ["-l", socket, "-E", "PATH", ...PROGRAM.split(" "), "--virtual", folder.card, "agent"],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    try {
+      if (!existsSync(socket)) await once(child.stderr, "data");
+      const listed = spawn("ssh-add", ["-l"], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
+      const [output] = (await once(listed.stdout, "data")) as [Buffer];
+      expect(output.toString()).toMatch(/^256 SHA256:.*\(ECDSA\)$/mu);
     } finally {
       child.kill();
     }

@@ -173,9 +173,9 @@ class PinentryDialogs implements Dialogs {
 
   async askPin(question: string, problem: string | undefined, signal?: AbortSignal): Promise<Uint8Array> {
     await using pinentry = await this.#open(signal);
-    await pinentry.require("SETPROMPT PIN:");
-    await pinentry.require(`SETDESC ${escaped(question)}`);
-    if (problem !== undefined) await pinentry.require(`SETERROR ${escaped(problem)}`);
+    await pinentry.insist("SETPROMPT PIN:");
+    await pinentry.insist(`SETDESC ${escaped(question)}`);
+    if (problem !== undefined) await pinentry.insist(`SETERROR ${escaped(problem)}`);
     const pin = await pinentry.command("GETPIN");
     if (pin && pin.length > 0) return pin;
     throw declined();
@@ -183,14 +183,14 @@ class PinentryDialogs implements Dialogs {
 
   async confirm(question: string, signal?: AbortSignal): Promise<boolean> {
     await using pinentry = await this.#open(signal);
-    await pinentry.require(`SETDESC ${escaped(question)}`);
+    await pinentry.insist(`SETDESC ${escaped(question)}`);
     return (await pinentry.command("CONFIRM")) !== undefined;
   }
 
   notify(text: string, done: AbortSignal): void {
     void (async () => {
       await using pinentry = await this.#open(done);
-      await pinentry.require(`SETDESC ${escaped(text)}`);
+      await pinentry.insist(`SETDESC ${escaped(text)}`);
       await pinentry.command("MESSAGE");
     })().catch(() => undefined);
   }
@@ -203,7 +203,7 @@ class PinentryDialogs implements Dialogs {
     if ((await assuan.answer()) === undefined) throw new PinMissingError("pinentry did not begin");
     if (tty !== undefined) await assuan.command(`OPTION ttyname=${tty}`);
     if (terminal !== undefined) await assuan.command(`OPTION ttytype=${terminal}`);
-    await assuan.require("SETTITLE cryptoki");
+    await assuan.insist("SETTITLE cryptoki");
     return assuan;
   }
 }
@@ -231,7 +231,7 @@ class Assuan implements AsyncDisposable {
   }
 
   /** @throws {PinMissingError} if the program refuses it. */
-  async require(line: string): Promise<void> {
+  async insist(line: string): Promise<void> {
     if ((await this.command(line)) === undefined) throw new PinMissingError("pinentry refused to ask");
   }
 

@@ -79,8 +79,8 @@ async function writeSshHost(folder: string): Promise<void> {
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("own_key")]);
   const sshd = [
     `HostKey ${at("host_key")}`,
-    // The key of the OpenSSH guide, and one for guides that need a login only.
-    `AuthorizedKeysFile ${path.join(folder, "openssh", "authorized_keys")} ${at("own_key.pub")}`,
+    // The keys of the guides for OpenSSH, and one for guides that need a login only.
+    `AuthorizedKeysFile ${path.join(folder, "openssh", "authorized_keys")} ${path.join(folder, "ssh-agent", "authorized_keys")} ${at("own_key.pub")}`,
     "StrictModes no",
     "PasswordAuthentication no",
     "KbdInteractiveAuthentication no",

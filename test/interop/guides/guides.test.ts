@@ -43,6 +43,7 @@ test.each([
       /Client certificate[^]*Subject: CN=Ada Lovelace/,
     ],
   ],
+  ["ssh-agent", [/2048 SHA256:/, /logged in with the card/, /Good "file" signature/]],
   ["openssh", [/logged in with the card/, /2048 SHA256:/, /logged in with the agent/]],
   ["nss", [/Smart cards/, /token: PIV/, /u,u,u/, /rsa/, /ec/]],
   ["gnutls", [/X\.509 Certificate/, /Signing using RSA-SHA256\.\.\. ok/, /Handshake was completed/]],
