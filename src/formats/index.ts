@@ -18,6 +18,7 @@ export {
   signJws,
   signJwt,
 } from "./jws.ts";
+export { type ClaimsOptions, type VerifiedJws, verifyJws, verifyJwt } from "./jws-verify.ts";
 export type { CmsHash } from "./pki.ts";
 export type { CertificateInput, CertificateOptions } from "./signing-certificate.ts";
 export type { SigningKey } from "./signing-key.ts";

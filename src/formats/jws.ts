@@ -113,9 +113,14 @@ async function signatureOver(
   return { protected: encoded, signature: toBase64Url(signature) };
 }
 
-function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+/** The algorithms of a key, the usual one first. */
+export function algorithmsOf(key: KeyAlgorithm): readonly JwsAlgorithm[] {
   const names = Object.keys(ALGORITHMS) as JwsAlgorithm[];
-  const found = names.find((name) => ALGORITHMS[name].fits(key));
+  return names.filter((name) => ALGORITHMS[name].fits(key));
+}
+
+function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+  const [found] = algorithmsOf(key);
   if (!found) throw new TokenError("KEY_CANNOT", `JOSE has no signature with a key of type ${nameOf(key)}`);
   return found;
 }
