@@ -5,12 +5,7 @@ import { concat, equalBytes } from "../bytes/index.ts";
 import { digest, Hasher } from "../crypto/index.ts";
 import { type DataInput, type KeyAlgorithm, type TokenCertificate, TokenError } from "../tokens/index.ts";
 import { buffer, type CmsHash, HASHES, loadPki, octets, OID, type Pki } from "./pki.ts";
-import {
-  type CertificateOptions,
-  type Purpose,
-  type SigningCertificate,
-  signingCertificate,
-} from "./signing-certificate.ts";
+import { type CertificateOptions, type SigningCertificate, signingCertificate } from "./signing-certificate.ts";
 import type { SigningKey } from "./signing-key.ts";
 import { requestTimestamp, type Timestamp } from "./timestamp.ts";
 
@@ -39,19 +34,18 @@ const SET = 0x31;
  *   CMS (Ed25519, X25519); what the key throws.
  * @throws {FormatError} CERTIFICATE_UNFIT with `strict`; TIMESTAMP.
  */
-export function signCms(key: SigningKey, data: DataInput, options: CmsOptions = {}): Promise<Uint8Array> {
-  return signedMessage(key, data, options);
+export async function signCms(key: SigningKey, data: DataInput, options: CmsOptions = {}): Promise<Uint8Array> {
+  return signedMessage(key, await signingCertificate(key, options), data, options);
 }
 
-/** As {@link signCms}, for a purpose of the certificate. */
+/** As {@link signCms}, with a certificate that was checked. */
 export async function signedMessage(
   key: SigningKey,
+  signer: SigningCertificate,
   data: DataInput,
-  options: CmsOptions,
-  purpose?: Purpose,
+  options: Omit<CmsOptions, keyof CertificateOptions>,
 ): Promise<Uint8Array> {
   const { signal, detached = true, cades = false, timestamp } = options;
-  const signer = await signingCertificate(key, options, purpose);
   const hash = hashFor(signer.publicKey.algorithm, options.hash);
   const { digest, content } = await digestOf(data, HASHES[hash].name, !detached, signal);
   const pki = await loadPki();
@@ -69,7 +63,7 @@ export async function signedMessage(
   return assemble(pki, { signer, hash, attributes, signature, content, timestamp: stamp });
 }
 
-export function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
+function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
   if (key.type !== "rsa" && key.type !== "ec") {
     throw new TokenError("KEY_CANNOT", `a key of type ${key.type} makes no signature of CMS here`);
   }

@@ -19,6 +19,8 @@ export {
   signJwt,
 } from "./jws.ts";
 export { type ClaimsOptions, type VerifiedJws, verifyJws, verifyJwt } from "./jws-verify.ts";
+export { type PdfOptions, type PdfPlace, signPdf } from "./pdf/sign.ts";
+export { type VerifiedPdfSignature, verifyPdf } from "./pdf/verify.ts";
 export type { CmsHash } from "./pki.ts";
 export type { CertificateInput, CertificateOptions } from "./signing-certificate.ts";
 export type { SigningKey } from "./signing-key.ts";

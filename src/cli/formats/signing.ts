@@ -1,3 +1,4 @@
+import path from "node:path";
 import type { Readable } from "node:stream";
 import * as formats from "../../formats/index.ts";
 import type { CertificateInput, CmsHash, JwsAlgorithm } from "../../formats/index.ts";
@@ -30,6 +31,12 @@ export interface SigningFormat {
   /** For data of any length; otherwise `sign` gets it whole. */
   readonly signStream?: (data: Readable, input: SigningInput) => Promise<Uint8Array>;
   readonly sign: (data: Uint8Array, input: SigningInput) => Promise<Uint8Array>;
+}
+
+/** "letter.pdf" becomes "letter.signed.pdf". */
+function inserted(file: string): string {
+  const { dir, name, ext } = path.parse(file);
+  return path.join(dir, `${name}.signed${ext}`);
 }
 
 const HASHES: Readonly<Record<string, CmsHash>> = { sha256: "SHA-256", sha384: "SHA-384", sha512: "SHA-512" };
@@ -122,9 +129,43 @@ const jwt: SigningFormat = {
   },
 };
 
+/** Left, bottom, right and top of a place, perhaps after the page. @throws {UsageError}. */
+function placeOf({ visible }: SignAsOptions): { readonly visible?: formats.PdfPlace } {
+  if (visible === undefined) return {};
+  const [, page, ...numbers] = /^(?:(\d{1,5}):)?(-?\d+),(-?\d+),(-?\d+),(-?\d+)$/u.exec(visible) ?? [];
+  const [left, bottom, right, top] = numbers.map(Number) as [number, number, number, number];
+  if (!(right > left && top > bottom)) {
+    throw new UsageError("--visible takes left,bottom,right,top in points, or page:left,bottom,right,top");
+  }
+  return { visible: { rectangle: [left, bottom, right, top], ...(page !== undefined && { page: Number(page) }) } };
+}
+
+const pdf: SigningFormat = {
+  options: ["timestamp", "hash", "reason", "visible"],
+  check: (options) => {
+    hashOf(options);
+    placeOf(options);
+  },
+  needsCertificate: true,
+  isText: false,
+  nameFor: inserted,
+  sign: (data, input) => {
+    const { options } = input;
+    const reason = options.reason === undefined ? {} : { reason: options.reason };
+    return formats.signPdf(input.key, data, {
+      ...common(input),
+      ...hashOf(options),
+      ...stamped(options),
+      ...placeOf(options),
+      ...reason,
+    });
+  },
+};
+
 export const FORMATS: Readonly<Partial<Record<SignedFormat, SigningFormat>>> = {
   cms: cms(false),
   cades: cms(true),
+  pdf,
   jws,
   jwt,
 };

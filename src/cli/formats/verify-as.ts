@@ -76,7 +76,13 @@ function readJws(document: string): string | formats.GeneralJws {
   }
 }
 
-const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, jws, jwt };
+const pdf: VerifyingFormat = {
+  mayBeDetached: false,
+  hasCertificates: true,
+  verify: async (input) => ({ signers: (await formats.verifyPdf(input.document, trust(input))).signatures }),
+};
+
+const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt };
 
 /** `verify --as`. */
 export async function verifyAs(
