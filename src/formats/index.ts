@@ -25,3 +25,4 @@ export type { CmsHash } from "./pki.ts";
 export type { CertificateInput, CertificateOptions } from "./signing-certificate.ts";
 export type { SigningKey } from "./signing-key.ts";
 export { requestTimestamp, type Timestamp, type TimestampFunction } from "./timestamp.ts";
+export { signXml, verifyXml, type XmlOptions } from "./xml/enveloped.ts";

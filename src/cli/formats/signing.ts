@@ -162,10 +162,20 @@ const pdf: SigningFormat = {
   },
 };
 
+const xml: SigningFormat = {
+  options: ["hash"],
+  check: hashOf,
+  needsCertificate: true,
+  isText: true,
+  nameFor: inserted,
+  sign: (data, input) => formats.signXml(input.key, data, { ...common(input), ...hashOf(input.options) }),
+};
+
 export const FORMATS: Readonly<Partial<Record<SignedFormat, SigningFormat>>> = {
   cms: cms(false),
   cades: cms(true),
   pdf,
   jws,
   jwt,
+  xml,
 };

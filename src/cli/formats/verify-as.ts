@@ -82,7 +82,9 @@ const pdf: VerifyingFormat = {
   verify: async (input) => ({ signers: (await formats.verifyPdf(input.document, trust(input))).signatures }),
 };
 
-const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt };
+const xml: VerifyingFormat = { ...pdf, verify: (input) => formats.verifyXml(input.document, trust(input)) };
+
+const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt, xml };
 
 /** `verify --as`. */
 export async function verifyAs(
