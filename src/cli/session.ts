@@ -12,7 +12,14 @@ import {
   publicHalfOf,
   type Template,
 } from "../cryptoki/index.ts";
-import { Key, openTokens, Token as OpenToken, type TokenAccess, TokenError } from "../tokens/index.ts";
+import {
+  type Certificates,
+  Key,
+  openTokens,
+  Token as OpenToken,
+  type TokenAccess,
+  TokenError,
+} from "../tokens/index.ts";
 import type { TokenCrypto } from "../webcrypto/index.ts";
 import type { CommandContext } from "./context.ts";
 import {
@@ -191,6 +198,16 @@ export class TokenSession {
   /** The Web Cryptography API with the token's keys, and the same login. */
   webCrypto(): Promise<TokenCrypto> {
     return asCryptokiErrors(this.#opened.webCrypto());
+  }
+
+  /** The certificates of the token. */
+  get certificates(): Certificates {
+    return this.#opened.certificates;
+  }
+
+  /** The key, as the layer of tokens has it: for work that makes its own errors. */
+  key(entry: ObjectEntry): Key {
+    return this.#keyOf(entry);
   }
 
   #keyOf({ handle, id, label }: ObjectEntry): Key {

@@ -1,12 +1,7 @@
 import type { CallOptions } from "../async/index.ts";
 import { toBase64Url, utf8 } from "../bytes/index.ts";
-import { type KeyAlgorithm, type PublicKey, type SignatureScheme, TokenError } from "../tokens/index.ts";
-
-/** A key that signs, such as a Key of a token. */
-export interface SigningKey {
-  publicKey(options?: CallOptions): Promise<PublicKey>;
-  sign(data: Uint8Array, options?: SignatureScheme & CallOptions): Promise<Uint8Array>;
-}
+import { type KeyAlgorithm, type SignatureScheme, TokenError } from "../tokens/index.ts";
+import type { SigningKey } from "./signing-key.ts";
 
 /** Names of JSON Web Algorithms (RFC 7518 section 3.1, RFC 8037). */
 export type JwsAlgorithm = keyof typeof ALGORITHMS;
@@ -118,9 +113,14 @@ async function signatureOver(
   return { protected: encoded, signature: toBase64Url(signature) };
 }
 
-function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+/** The algorithms of a key, the usual one first. */
+export function algorithmsOf(key: KeyAlgorithm): readonly JwsAlgorithm[] {
   const names = Object.keys(ALGORITHMS) as JwsAlgorithm[];
-  const found = names.find((name) => ALGORITHMS[name].fits(key));
+  return names.filter((name) => ALGORITHMS[name].fits(key));
+}
+
+function usualAlgorithm(key: KeyAlgorithm): JwsAlgorithm {
+  const [found] = algorithmsOf(key);
   if (!found) throw new TokenError("KEY_CANNOT", `JOSE has no signature with a key of type ${nameOf(key)}`);
   return found;
 }
