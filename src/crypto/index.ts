@@ -52,6 +52,7 @@ export {
   encryptBlock,
   encryptCcm,
   encryptGcm,
+  openGcm,
   sealGcm,
 } from "./host/ciphers.ts";
 export { HostCryptoMissingError, useHostCrypto } from "./host/current.ts";
@@ -74,6 +75,7 @@ export {
   AuthenticationError,
   type BlockCipher,
   type BlockStream,
+  type OpeningStream,
   type Direction,
   type HostCipherOptions,
   type HostCrypto,

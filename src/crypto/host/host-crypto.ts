@@ -25,8 +25,8 @@ export interface HostCrypto {
   createCipher(options: HostCipherOptions): BlockStream;
   /** AES-GCM (SP 800-38D); the tag comes last from `final`. @throws {DataError} for parameters that it does not take. */
   sealGcm(parameters: AeadParameters): BlockStream;
-  /** @throws {AuthenticationError} if the tag is not the message's; no plaintext is returned. */
-  decryptGcm(parameters: AeadParameters, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array;
+  /** The reverse of {@link sealGcm}. @throws {DataError} for parameters that it does not take. */
+  openGcm(parameters: AeadParameters): OpeningStream;
   /** AES-CCM (SP 800-38C). @throws {DataError} for parameters that it does not take. */
   encryptCcm(parameters: AeadParameters, message: Uint8Array): SealedMessage;
   /** @throws {AuthenticationError} if the tag is not the message's; no plaintext is returned. */
@@ -99,6 +99,14 @@ export interface BlockStream {
   update(part: Uint8Array): Uint8Array;
   /** @throws {DataError} if what came in is no whole number of blocks, or its padding is wrong. */
   final(): Uint8Array;
+}
+
+/** A decryption under way whose tag comes last. */
+export interface OpeningStream {
+  /** @returns Plaintext that is not authenticated: keep it back until {@link final} returns, and wipe it if that throws. */
+  update(part: Uint8Array): Uint8Array;
+  /** @returns What is left of the plaintext, perhaps nothing. @throws {AuthenticationError} if the tag is not the message's. */
+  final(tag: Uint8Array): Uint8Array;
 }
 
 export interface AeadParameters {

@@ -64,11 +64,9 @@ function recover(key: RsaPublicKey, signature: Uint8Array): Uint8Array | undefin
 
 /** Compares numbers of the same length, most significant byte first. */
 function isLessThan(a: Uint8Array, b: Uint8Array): boolean {
-  for (const [index, byte] of a.entries()) {
-    const other = b[index] ?? 0;
-    if (byte !== other) return byte < other;
-  }
-  return false;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return (a[at] ?? 0) < (b[at] ?? 0);
 }
 
 /** noble's curves, loaded at the first use: Node signs and verifies messages only, and hashes them itself. */

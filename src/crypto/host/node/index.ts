@@ -1,5 +1,5 @@
 import type { HostCrypto } from "../host-crypto.ts";
-import { decryptCcm, decryptGcm, encryptCcm, sealGcm } from "./aead.ts";
+import { decryptCcm, encryptCcm, openGcm, sealGcm } from "./aead.ts";
 import {
   createCipher,
   createHash,
@@ -21,7 +21,7 @@ const NODE: HostCrypto = {
   isSameSecret,
   createCipher,
   sealGcm,
-  decryptGcm,
+  openGcm,
   encryptCcm,
   decryptCcm,
   wrapKey,
