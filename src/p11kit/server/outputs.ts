@@ -240,8 +240,8 @@ async function signatureLength(
   key: number,
 ): Promise<number | undefined> {
   try {
-    const shown = await attributes(application, session, key);
-    if (shown[CKA.KEY_TYPE] === CKK.RSA) return shown[CKA.MODULUS]?.length;
+    const shown = await attributes(application, session, key, [CKA.KEY_TYPE, CKA.MODULUS_BITS, CKA.EC_PARAMS]);
+    if (shown[CKA.KEY_TYPE] === CKK.RSA) return await modulusLength(shown, application, session, key);
     const parameters = shown[CKA.EC_PARAMS];
     if (shown[CKA.KEY_TYPE] !== CKK.EC || !parameters) return undefined;
     return 2 * curveInfo(decodeEcParameters(parameters)).bytes;
@@ -252,9 +252,25 @@ async function signatureLength(
   }
 }
 
-async function attributes(application: CryptokiFunctions, session: number, key: number): Promise<Template> {
+/** In bytes. A card's directory often has the number of bits; otherwise the modulus itself is read. */
+async function modulusLength(
+  { [CKA.MODULUS_BITS]: bits }: Template,
+  application: CryptokiFunctions,
+  session: number,
+  key: number,
+): Promise<number | undefined> {
+  if (bits !== undefined) return Math.ceil(bits / 8);
+  return (await attributes(application, session, key, [CKA.MODULUS]))[CKA.MODULUS]?.length;
+}
+
+async function attributes(
+  application: CryptokiFunctions,
+  session: number,
+  key: number,
+  types: readonly CKA[],
+): Promise<Template> {
   try {
-    return await application.C_GetAttributeValue(session, key, [CKA.KEY_TYPE, CKA.MODULUS, CKA.EC_PARAMS]);
+    return await application.C_GetAttributeValue(session, key, types);
   } catch (error) {
     if (error instanceof AttributeError) return error.values;
     throw error;
