@@ -171,7 +171,7 @@ export class CacToken implements CardToken {
 
   async pinStatus(role: PinRole): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    return this.#pin.status(await this.#withPin((send) => readPinStatus(send)));
+    return this.#pin.status(await this.#withPin((send) => this.#pin.reported(() => readPinStatus(send))));
   }
 
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {
