@@ -203,7 +203,9 @@ export class PinState {
     if (this.#report?.transaction === transaction && this.#report.effects === effects) return this.#report.told;
     this.#report = undefined;
     const told = await ask();
-    if (this.#card.effects === effects) this.#report = { told, transaction, effects };
+    // A card that says nothing may have failed by accident.
+    const isAnswer = told.verified || told.triesLeft !== undefined || told.isSet === false;
+    if (isAnswer && this.#card.effects === effects) this.#report = { told, transaction, effects };
     return told;
   }
 
