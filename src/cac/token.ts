@@ -183,7 +183,8 @@ export class CacToken implements CardToken {
 
   async #pinStatus(role: PinRole, options?: CallOptions): Promise<PinStatus> {
     if (role !== "user") return { triesLeft: undefined, maxTries: 0, verified: false };
-    return this.#pin.status(await this.#withPin((send) => readPinStatus(send), options));
+    const read = await this.#withPin((send) => this.#pin.reported(() => readPinStatus(send)), options);
+    return this.#pin.status(read);
   }
 
   async login(user: PinUser, pin: Uint8Array, options?: CallOptions): Promise<void> {

@@ -115,6 +115,11 @@ export interface CardPrivateKey extends CardObjectBase {
   readonly needsLogin: boolean;
   /** The primitives that the card supports for keys of this type. */
   readonly primitives: readonly KeyPrimitive[];
+  /**
+   * Whether {@link CardToken.use} takes a digest of any length for "ecdsa", and finds out the curve if it has to truncate one: then
+   * the public half is not read for a signature. For keys of the family "ec" without a {@link type}. Default: false.
+   */
+  readonly findsCurve?: boolean;
   /** CKA_LOCAL, if the card reports it: the key was generated on it. */
   readonly local?: boolean | ((options?: CallOptions) => Promise<boolean>);
   /** CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE; default: true for keys that were generated on the card. */

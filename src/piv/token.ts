@@ -166,7 +166,7 @@ export class PivToken implements CardToken {
     if (role !== "user") return { triesLeft: undefined, maxTries: role === "so" ? 0 : undefined, verified: false };
     const { pin } = await this.#session.discovery();
     return this.#session.runConfirmed(async ({ send }) => {
-      const told = await readPinStatus(send, pin);
+      const told = await this.#pin.reported(() => readPinStatus(send, pin));
       if (!thorough) return this.#pin.status(told, this.#maxTries);
       const { maximum, left } = readTries((await send(getMetadata(pin))).data);
       this.#maxTries = maximum;

@@ -44,9 +44,11 @@ import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
 import {
+  assumedFacts,
   computeWithKey,
   currentKeyFile,
   environmentName,
+  fittingDigest,
   keyFacts,
   loginRequired,
   operationOf,
@@ -169,10 +171,14 @@ export class Pkcs15Token implements CardToken {
     // A PUK without an entry has no reference for reading its tries.
     const pin = role === "puk" ? this.#listedPuk() : this.#pinOf(role);
     if (!pin) return { triesLeft: undefined, maxTries: 0, verified: false };
-    const status = await this.#application.session.run(async (turn) => {
-      await enterForPin(this.#application.session, turn, pin);
-      return readPinStatus(turn, pin);
-    }, options);
+    const status = await this.#application.session.run(
+      (turn) =>
+        this.#application.pinState(pin).reported(async () => {
+          await enterForPin(this.#application.session, turn, pin);
+          return readPinStatus(turn, pin);
+        }),
+      options,
+    );
     const { dialect } = this.#application;
     // Such a card says yes only as long as it has no PIN.
     const isUnset = dialect.neverTellsVerified === true && status.verified && !this.#application.isVerified(pin);
@@ -349,21 +355,49 @@ export class Pkcs15Token implements CardToken {
     input: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    return this.#compute(await this.#known(key), primitive, input, options);
+    const placed = this.#placed(key);
+    const assumed = key.findsCurve === true ? await assumedFacts(placed, primitive, input) : undefined;
+    const result = assumed && (await this.#onAssumedCurve({ key, placed, facts: assumed }, primitive, input, options));
+    return result ?? this.#compute(await this.#known(key), primitive, input, options);
+  }
+
+  /** A signature of a key whose curve is not known; undefined if the card refuses, or the numbers are those of another curve. */
+  async #onAssumedCurve(
+    known: KnownKey,
+    primitive: KeyPrimitive,
+    input: Uint8Array,
+    options?: CallOptions,
+  ): Promise<Uint8Array | undefined> {
+    try {
+      const result = await this.#compute(known, primitive, input, options);
+      known.placed.shownBytes = result.length / 2;
+      return primitive !== "ecdsa" || result.length === 2 * input.length ? result : undefined;
+    } catch (error) {
+      const isRefusal =
+        error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
+      if (!isRefusal) throw error;
+      return undefined;
+    }
+  }
+
+  #placed(key: CardPrivateKey): PlacedKey {
+    const placed = this.#application.objects.keyOf(key);
+    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    return placed;
   }
 
   async #known(key: CardPrivateKey): Promise<KnownKey> {
-    const placed = this.#application.objects.keyOf(key);
-    if (!placed) throw new UnsupportedError("the key does not belong to this card");
+    const placed = this.#placed(key);
     return { key, placed, facts: await keyFacts(key, placed) };
   }
 
   async #compute(
     { key, placed, facts }: KnownKey,
     primitive: KeyPrimitive,
-    input: Uint8Array,
+    given: Uint8Array,
     options?: HoldOptions,
   ): Promise<Uint8Array> {
+    const input = fittingDigest(facts, primitive, given);
     const operation = operationOf(placed, facts, primitive, input);
     const use = this.#application.dialect.use({ operation, primitive, input, key: facts });
     const guard = this.#guardOf(placed);

@@ -8,6 +8,7 @@ import {
   encodeEcPoint,
   encodeParameters25519,
   encodePublicKey,
+  type KeyShape,
   type NamedCurve,
   namesCurve25519,
   parsePublicKey,
@@ -197,6 +198,12 @@ class UsageSources {
   }
 }
 
+/** The type and size of a private key that need no reading. */
+function shapeOf({ type, family, findsCurve }: CardPrivateKey): Promise<KeyShape> | undefined {
+  if (type) return Promise.resolve(type);
+  return family === "ec" && findsCurve ? Promise.resolve({ type: "ec", curve: undefined }) : undefined;
+}
+
 /** Normalises a SubjectPublicKeyInfo. One of an unsupported key stays unchanged. */
 function inDer(info: Uint8Array): Uint8Array {
   try {
@@ -244,7 +251,7 @@ export function privateKeyObject(
     key: {
       class: "private",
       key: {
-        shape: () => (object.type ? Promise.resolve(object.type) : key()),
+        shape: () => shapeOf(object) ?? key(),
         publicKey: key,
         primitives: object.primitives,
         // Read each time: the card may report another policy later.
