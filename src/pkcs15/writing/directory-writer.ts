@@ -219,7 +219,10 @@ export class DirectoryWriter {
     const { place, control, bytes } = directory;
     const { files } = this.#contents;
     const wanted = concat(...entries);
-    if (wanted.length <= bytes.length && (await updateAtOnce(turn, files, place, bytes, withEntries(directory, wanted))))
+    if (
+      wanted.length <= bytes.length &&
+      (await updateAtOnce(turn, files, place, bytes, withEntries(directory, wanted)))
+    )
       return;
     const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
     const fresh = await this.#allocation.createLike(turn, size, taken, control);
