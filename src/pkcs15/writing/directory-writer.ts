@@ -196,7 +196,7 @@ export class DirectoryWriter {
     throw new UnsupportedError("the card has no directory whose access rules a new one could take");
   }
 
-  /** Also what follows a gap, where another program may have written: nobody reads it, and nothing is written over it. */
+  /** Also what follows a gap, where another program may have written: it is not shown, and it is not written over. */
   async #open(turn: CardSession, place: FilePath): Promise<OpenDirectory> {
     const { bytes, control } = await this.#contents.files.during(turn, place);
     if (control.structure === "records") throw new UnsupportedError(`${pathName(place)} is a file of records`);
