@@ -44,7 +44,6 @@ import { challengeResponseOf } from "./pins/challenge-response.ts";
 import { encodeNewPin, encodePin } from "./pins/pin-encoding.ts";
 import { enterForPin, pinInfo, pinFailure, pukOf, readPinStatus, sendPin, unlistedPuk } from "./pins/pins.ts";
 import {
-  assumedFacts,
   computeWithKey,
   currentKeyFile,
   environmentName,
@@ -53,6 +52,7 @@ import {
   loginRequired,
   operationOf,
   prepareKey,
+  signOnAnyCurve,
   useRefused,
 } from "./keys/private-key.ts";
 import type { KeyFacts } from "./keys/key-use.ts";
@@ -356,28 +356,10 @@ export class Pkcs15Token implements CardToken {
     options?: CallOptions,
   ): Promise<Uint8Array> {
     const placed = this.#placed(key);
-    const assumed = key.findsCurve === true ? await assumedFacts(placed, primitive, input) : undefined;
-    const result = assumed && (await this.#onAssumedCurve({ key, placed, facts: assumed }, primitive, input, options));
-    return result ?? this.#compute(await this.#known(key), primitive, input, options);
-  }
-
-  /** A signature of a key whose curve is not known; undefined if the card refuses, or the numbers are those of another curve. */
-  async #onAssumedCurve(
-    known: KnownKey,
-    primitive: KeyPrimitive,
-    input: Uint8Array,
-    options?: CallOptions,
-  ): Promise<Uint8Array | undefined> {
-    try {
-      const result = await this.#compute(known, primitive, input, options);
-      known.placed.shownBytes = result.length / 2;
-      return primitive !== "ecdsa" || result.length === 2 * input.length ? result : undefined;
-    } catch (error) {
-      const isRefusal =
-        error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
-      if (!isRefusal) throw error;
-      return undefined;
-    }
+    const compute = (facts: KeyFacts): Promise<Uint8Array> =>
+      this.#compute({ key, placed, facts }, primitive, input, options);
+    const result = key.findsCurve === true ? await signOnAnyCurve(placed, primitive, input, compute) : undefined;
+    return result ?? compute(await keyFacts(key, placed));
   }
 
   #placed(key: CardPrivateKey): PlacedKey {

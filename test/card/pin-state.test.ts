@@ -146,7 +146,11 @@ describe("the card's report", () => {
     verified: false,
   });
 
-  async function countAsked(card: { resets: number; transaction: number; effects: number }, tries: number | undefined, after: () => void): Promise<number> {
+  async function countAsked(
+    card: { resets: number; transaction: number; effects: number },
+    tries: number | undefined,
+    after: () => void,
+  ): Promise<number> {
     const pin = new PinState(card);
     let asked = 0;
     const report = (): ReturnType<PinState["reported"]> =>
@@ -160,7 +164,11 @@ describe("the card's report", () => {
     return asked;
   }
 
-  const counts = (): { resets: number; transaction: number; effects: number } => ({ resets: 0, transaction: 1, effects: 0 });
+  const counts = (): { resets: number; transaction: number; effects: number } => ({
+    resets: 0,
+    transaction: 1,
+    effects: 0,
+  });
 
   test("is asked for once in a transaction", async () => {
     expect(await countAsked(counts(), 3, () => undefined)).toBe(1);

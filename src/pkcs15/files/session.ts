@@ -264,7 +264,8 @@ export class Pkcs15Session {
       },
       // As a probe would: only this application has the file at this path.
       found: (place) => {
-        if (place.from === "master-file" && pathName(place) === pathName(this.#probeFile)) this.#application.confirmed();
+        if (place.from === "master-file" && pathName(place) === pathName(this.#probeFile))
+          this.#application.confirmed();
       },
     });
   }

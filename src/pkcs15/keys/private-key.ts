@@ -1,4 +1,4 @@
-import { type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
+import { MalformedAnswerError, type ResponseApdu, StatusError, SW } from "../../apdu/index.ts";
 import { toHex } from "../../bytes/index.ts";
 import {
   type CardPrivateKey,
@@ -41,7 +41,7 @@ const CURVES: readonly NamedCurve[] = ["P-256", "P-384", "P-521"];
  * long as a coordinate; there it needs neither padding nor truncation. Undefined if the curve is known, or there is no such curve.
  * @param input A digest; for "ecdsa-sha1" the message, which the card hashes: any curve does.
  */
-export async function assumedFacts(
+async function assumedFacts(
   placed: PlacedKey,
   primitive: KeyPrimitive,
   input: Uint8Array,
@@ -51,6 +51,30 @@ export async function assumedFacts(
   if (placed.entry.type !== "ec" || (!isDigest && primitive !== "ecdsa-sha1") || !fits) return undefined;
   if (knownBytes(placed) !== undefined || (await placed.publicKeyAtHand())) return undefined;
   return { ...factsOf(placed), bytes: isDigest ? input.length : 0, isAssumed: true };
+}
+
+/**
+ * A signature of a key whose curve would have to be read ({@link assumedFacts}).
+ * @returns Undefined if it must be: the curve is known, the card refuses, or the numbers are those of another curve.
+ */
+export async function signOnAnyCurve(
+  placed: PlacedKey,
+  primitive: KeyPrimitive,
+  input: Uint8Array,
+  compute: (facts: KeyFacts) => Promise<Uint8Array>,
+): Promise<Uint8Array | undefined> {
+  const facts = await assumedFacts(placed, primitive, input);
+  if (!facts) return undefined;
+  try {
+    const result = await compute(facts);
+    placed.shownBytes = result.length / 2;
+    return primitive !== "ecdsa" || result.length === 2 * input.length ? result : undefined;
+  } catch (error) {
+    const isRefusal =
+      error instanceof StatusError || error instanceof UnsupportedError || error instanceof MalformedAnswerError;
+    if (!isRefusal) throw error;
+    return undefined;
+  }
 }
 
 /** A digest as long as the order of the key's curve at most (FIPS 186-5 section 6.4.1). */

@@ -95,11 +95,7 @@ export class FileAllocation {
    * identifier is used.
    * @param parameters The control parameters of the file with an identifier.
    */
-  async create(
-    turn: CardSession,
-    taken: TakenNames,
-    parameters: (id: Uint8Array) => Uint8Array,
-  ): Promise<FilePath> {
+  async create(turn: CardSession, taken: TakenNames, parameters: (id: Uint8Array) => Uint8Array): Promise<FilePath> {
     for (let id = FIRST_ID; id <= LAST_ID; id++) {
       const bytes = Uint8Array.of(id >> 8, id & 0xff);
       const place = childOf(this.#df, bytes);

@@ -196,7 +196,7 @@ export class DirectoryWriter {
     throw new UnsupportedError("the card has no directory whose access rules a new one could take");
   }
 
-  /** Also what follows a gap, where another program may have written: nobody reads it, and nothing is written over it. */
+  /** Also what follows a gap, where another program may have written: it is not shown, and it is not written over. */
   async #open(turn: CardSession, place: FilePath): Promise<OpenDirectory> {
     const { bytes, control } = await this.#contents.files.during(turn, place);
     if (control.structure === "records") throw new UnsupportedError(`${pathName(place)} is a file of records`);
@@ -219,7 +219,10 @@ export class DirectoryWriter {
     const { place, control, bytes } = directory;
     const { files } = this.#contents;
     const wanted = concat(...entries);
-    if (wanted.length <= bytes.length && (await updateAtOnce(turn, files, place, bytes, withEntries(directory, wanted))))
+    if (
+      wanted.length <= bytes.length &&
+      (await updateAtOnce(turn, files, place, bytes, withEntries(directory, wanted)))
+    )
       return;
     const size = Math.max(bytes.length, Math.ceil((wanted.length * 3) / 2));
     const fresh = await this.#allocation.createLike(turn, size, taken, control);
