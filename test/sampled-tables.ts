@@ -27,5 +27,5 @@ function sampleTables(block: { each: unknown }): void {
     each(Array.isArray(table) && !("raw" in table) ? sampleOf(table as readonly unknown[]) : table, ...rest);
 }
 
-sampleTables(describe as { each: unknown });
-sampleTables(test as { each: unknown });
+sampleTables(describe);
+sampleTables(test);
