@@ -1,5 +1,5 @@
-/** The scripts for shells that few machines have: the shells themselves complete with them. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+/** The scripts for shells, and the manual pages: the shells themselves complete with them, and groff reads the pages. */
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -9,7 +9,7 @@ import { run } from "../rig/run.ts";
 
 let folder: string;
 beforeAll(async () => {
-  requirePrograms("zsh", "fish");
+  requirePrograms("zsh", "fish", "groff");
   folder = await mkdtemp(path.join(tmpdir(), "completion-"));
   await writeFile(path.join(folder, "cryptoki"), `#!/bin/sh\nexec ${PROGRAM} "$@"\n`, { mode: 0o755 });
 });
@@ -40,4 +40,12 @@ test("zsh completes a command with its meaning, and files where there is no word
   expect(await inZsh("cryptoki pin un")).toBe("unlock:unblock a PIN with its PUK\n");
   expect(await inZsh("cryptoki --reader x sign --hash sha3-2")).toMatch(/^sha3-224:.*\nsha3-256:/u);
   expect(await inZsh("cryptoki sign ''")).toBe("files\n");
+}, 60_000);
+
+test("groff reads every manual page without a warning", async () => {
+  const pages = path.join(folder, "pages");
+  await run(path.join(folder, "cryptoki"), ["man", "--folder", pages]);
+  const files = (await readdir(pages)).map((page) => path.join(pages, page));
+  expect(files.length).toBeGreaterThan(50);
+  expect(await run("groff", ["-man", "-Tutf8", "-ww", "-z", ...files])).toMatchObject({ code: 0, stderr: "" });
 }, 60_000);
