@@ -7,6 +7,7 @@ export {
   type VerifiedSigner,
   verifyCms,
 } from "./cms-verify.ts";
+export { type CoseOptions, signCose, type VerifiedCose, verifyCose } from "./cose.ts";
 export { FormatError, type FormatProblem } from "./error.ts";
 export {
   type GeneralJws,

@@ -162,6 +162,19 @@ const pdf: SigningFormat = {
   },
 };
 
+const cose: SigningFormat = {
+  options: ["alg"],
+  needsCertificate: false,
+  isText: false,
+  nameFor: (file) => `${file}.cose`,
+  sign: (data, { key, certificate, chain, options, signal }) =>
+    formats.signCose(key, data, {
+      ...algOf(options),
+      chain: certificate === undefined ? [] : [certificate, ...chain],
+      signal,
+    }),
+};
+
 const xml: SigningFormat = {
   options: ["hash"],
   check: hashOf,
@@ -177,5 +190,6 @@ export const FORMATS: Readonly<Partial<Record<SignedFormat, SigningFormat>>> = {
   pdf,
   jws,
   jwt,
+  cose,
   xml,
 };

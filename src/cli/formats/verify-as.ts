@@ -66,6 +66,13 @@ const jwt: VerifyingFormat = {
   }),
 };
 
+const cose: VerifyingFormat = {
+  ...jws,
+  verify: async ({ document, publicKey }) => ({
+    content: (await formats.verifyCose(document, await publicKey())).payload,
+  }),
+};
+
 /** The compact form, or the general one in JSON. */
 function readJws(document: string): string | formats.GeneralJws {
   if (!document.startsWith("{")) return document;
@@ -84,7 +91,7 @@ const pdf: VerifyingFormat = {
 
 const xml: VerifyingFormat = { ...pdf, verify: (input) => formats.verifyXml(input.document, trust(input)) };
 
-const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt, xml };
+const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt, cose, xml };
 
 /** `verify --as`. */
 export async function verifyAs(
