@@ -36,7 +36,7 @@ test.each<[keyof typeof KEYS, JwsAlgorithm | undefined]>([
   const kid = Buffer.from("card");
   const signed = await signCose(key, PAYLOAD, { ...(alg && { alg }), kid, chain: [certificate] });
   await Sign1.decode(signed).verify(publicKey(reference));
-  if (reference !== "82" && alg !== "PS256") {
+  if (["9a", "9e"].includes(reference) && alg !== "PS256") {
     const payload = await second.sign.verify(Buffer.from(signed), { key: keyForSecond(reference) });
     expect(Buffer.from(payload)).toEqual(PAYLOAD);
   }
