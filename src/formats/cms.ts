@@ -63,7 +63,8 @@ export async function signedMessage(
   return assemble(pki, { signer, hash, attributes, signature, content, timestamp: stamp });
 }
 
-function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
+/** The hash of a signature. @throws {TokenError} KEY_CANNOT; BAD_INPUT for a hash that CMS does not have here. */
+export function hashFor(key: KeyAlgorithm, wanted: CmsHash | undefined): CmsHash {
   if (key.type !== "rsa" && key.type !== "ec") {
     throw new TokenError("KEY_CANNOT", `a key of type ${key.type} makes no signature of CMS here`);
   }

@@ -1,4 +1,5 @@
 /** Signed and encrypted data in the forms of other programs, with keys of tokens. The libraries of the forms are loaded when they are used. */
+export { type AuthenticodeOptions, signAuthenticode } from "./authenticode.ts";
 export { type CmsOptions, signCms } from "./cms.ts";
 export {
   type CmsVerifyOptions,
@@ -7,6 +8,7 @@ export {
   type VerifiedSigner,
   verifyCms,
 } from "./cms-verify.ts";
+export { type CoseOptions, signCose, type VerifiedCose, verifyCose } from "./cose.ts";
 export { FormatError, type FormatProblem } from "./error.ts";
 export {
   type GeneralJws,
@@ -23,6 +25,8 @@ export { type PdfOptions, type PdfPlace, signPdf } from "./pdf/sign.ts";
 export { type VerifiedPdfSignature, verifyPdf } from "./pdf/verify.ts";
 export type { CmsHash } from "./pki.ts";
 export type { CertificateInput, CertificateOptions } from "./signing-certificate.ts";
+export { type SigstoreKeyMaterial, type SigstoreOptions, type SigstoreSigner, sigstoreSigner } from "./sigstore.ts";
 export type { SigningKey } from "./signing-key.ts";
+export { signSmime, type SmimeOptions, verifySmime } from "./smime.ts";
 export { requestTimestamp, type Timestamp, type TimestampFunction } from "./timestamp.ts";
 export { signXml, verifyXml, type XmlOptions } from "./xml/enveloped.ts";

@@ -45,8 +45,30 @@ export async function requestTimestamp(
     certReq: true,
   });
   const answer = await ask(timestamp, new Uint8Array(request.toSchema().toBER()), signal);
+  const { token, info } = await checkedAnswer(pki, answer, data);
+  if (!info.nonce?.isEqual(nonce)) throw refused("answered another request: the nonce differs");
+  return token;
+}
+
+/** Has an authority answer a request that a library made; the answer is checked to be for `data`. @returns TimeStampResp, DER. */
+export async function answerFor(
+  request: Uint8Array,
+  data: Uint8Array,
+  timestamp: Timestamp,
+  { signal }: CallOptions = {},
+): Promise<Uint8Array> {
+  const answer = await ask(timestamp, request, signal);
+  await checkedAnswer(await loadPki(), answer, data);
+  return answer;
+}
+
+async function checkedAnswer(
+  pki: Pki,
+  answer: Uint8Array,
+  data: Uint8Array,
+): Promise<{ readonly token: Uint8Array; readonly info: pkijs.TSTInfo }> {
   const { status, timeStampToken } = parsing("the time stamp's answer", () =>
-    pkijs.TimeStampResp.fromBER(buffer(answer)),
+    pki.pkijs.TimeStampResp.fromBER(buffer(answer)),
   );
   if (!GRANTED.includes(status.status) || !timeStampToken) {
     const reasons = (status.statusStrings ?? []).map((text) => text.valueBlock.value).join("; ");
@@ -54,8 +76,7 @@ export async function requestTimestamp(
   }
   const token = new Uint8Array(timeStampToken.toSchema().toBER());
   const { info } = await verifiedTimestamp(pki, token, data);
-  if (!info.nonce?.isEqual(nonce)) throw refused("answered another request: the nonce differs");
-  return token;
+  return { token, info };
 }
 
 const refused = (what: string, cause?: unknown): FormatError =>

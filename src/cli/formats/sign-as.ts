@@ -40,7 +40,6 @@ export async function signAs(
   files: readonly string[],
 ): Promise<void> {
   const format = FORMATS[as];
-  if (!format) throw new UsageError(`--as ${as} is not there`);
   refuseOptions(options, ["mechanism", "format"], `has no effect with --as; ${as} has an algorithm of its own`);
   const foreign = [...ONLY_AS, "hash" as const].filter(
     (name) => !["certificate", "strict", "jobs"].includes(name) && !format.options.includes(name),

@@ -162,6 +162,55 @@ const pdf: SigningFormat = {
   },
 };
 
+const smime: SigningFormat = {
+  options: ["enclosed", "timestamp", "hash"],
+  check: hashOf,
+  needsCertificate: true,
+  isText: true,
+  nameFor: (file) => `${file}.eml`,
+  sign: (data, input) => {
+    const { options } = input;
+    const enclosed = options.enclosed ? { enclosed: true } : {};
+    return formats.signSmime(input.key, data, {
+      ...common(input),
+      ...hashOf(options),
+      ...stamped(options),
+      ...enclosed,
+    });
+  },
+};
+
+const authenticode: SigningFormat = {
+  options: ["timestamp", "hash"],
+  check: hashOf,
+  needsCertificate: true,
+  isText: false,
+  nameFor: inserted,
+  sign: (data, input) => {
+    const { options } = input;
+    const replace = options.force ? { replace: true } : {};
+    return formats.signAuthenticode(input.key, data, {
+      ...common(input),
+      ...hashOf(options),
+      ...stamped(options),
+      ...replace,
+    });
+  },
+};
+
+const cose: SigningFormat = {
+  options: ["alg"],
+  needsCertificate: false,
+  isText: false,
+  nameFor: (file) => `${file}.cose`,
+  sign: (data, { key, certificate, chain, options, signal }) =>
+    formats.signCose(key, data, {
+      ...algOf(options),
+      chain: certificate === undefined ? [] : [certificate, ...chain],
+      signal,
+    }),
+};
+
 const xml: SigningFormat = {
   options: ["hash"],
   check: hashOf,
@@ -171,11 +220,14 @@ const xml: SigningFormat = {
   sign: (data, input) => formats.signXml(input.key, data, { ...common(input), ...hashOf(input.options) }),
 };
 
-export const FORMATS: Readonly<Partial<Record<SignedFormat, SigningFormat>>> = {
+export const FORMATS: Readonly<Record<SignedFormat, SigningFormat>> = {
   cms: cms(false),
   cades: cms(true),
+  smime,
   pdf,
   jws,
   jwt,
+  cose,
   xml,
+  authenticode,
 };

@@ -66,6 +66,13 @@ const jwt: VerifyingFormat = {
   }),
 };
 
+const cose: VerifyingFormat = {
+  ...jws,
+  verify: async ({ document, publicKey }) => ({
+    content: (await formats.verifyCose(document, await publicKey())).payload,
+  }),
+};
+
 /** The compact form, or the general one in JSON. */
 function readJws(document: string): string | formats.GeneralJws {
   if (!document.startsWith("{")) return document;
@@ -84,7 +91,18 @@ const pdf: VerifyingFormat = {
 
 const xml: VerifyingFormat = { ...pdf, verify: (input) => formats.verifyXml(input.document, trust(input)) };
 
-const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = { cms, cades: cms, pdf, jws, jwt, xml };
+const smime: VerifyingFormat = { ...pdf, verify: (input) => formats.verifySmime(input.document, trust(input)) };
+
+const FORMATS: Readonly<Partial<Record<SignedFormat, VerifyingFormat>>> = {
+  cms,
+  cades: cms,
+  smime,
+  pdf,
+  jws,
+  jwt,
+  cose,
+  xml,
+};
 
 /** `verify --as`. */
 export async function verifyAs(
@@ -95,7 +113,7 @@ export async function verifyAs(
   publicKey: () => Promise<PublicKey>,
 ): Promise<void> {
   const format = FORMATS[as];
-  if (!format) throw new UsageError(`verify --as ${as} is not there`);
+  if (!format) throw new UsageError(`${as} is not verified here; use osslsigncode verify`);
   refuseOptions(options, ["mechanism", "hash", "format"], `has no effect with --as; the document says it`);
   if (!format.mayBeDetached) refuseOptions(options, ["signature"], `is not for --as ${as}: the document holds it`);
   if (!format.hasCertificates) refuseOptions(options, ["trust"], `is not for --as ${as}, which is verified with a key`);
