@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { nearestTo } from "../bytes/index.ts";
+import { addAge } from "./commands/age.ts";
 import { addAgent } from "./commands/agent.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addCard } from "./commands/card.ts";
@@ -91,6 +92,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   apdu: addApdu,
   serve: addServe,
   agent: addAgent,
+  age: addAge,
   virtual: addVirtual,
   completion: addCompletion,
   man: addMan,
