@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { Deadline, untilAborted } from "../async/index.ts";
 import { nearestTo } from "../bytes/index.ts";
+import { addAge } from "./commands/age.ts";
 import { addAgent } from "./commands/agent.ts";
 import { addApdu } from "./commands/apdu.ts";
 import { addAudit } from "./commands/audit.ts";
@@ -93,6 +94,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, environment: Environm
   serve: addServe,
   audit: addAudit,
   agent: addAgent,
+  age: addAge,
   virtual: addVirtual,
   completion: addCompletion,
   man: addMan,

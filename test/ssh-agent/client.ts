@@ -176,4 +176,3 @@ export function login(
     ...(hostKey ? [string(hostKey)] : []),
   );
 }
-

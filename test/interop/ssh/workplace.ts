@@ -34,6 +34,11 @@ export class SshWorkplace implements AsyncDisposable {
     };
   }
 
+  /** What is run here has in its environment. */
+  get env(): Readonly<Record<string, string>> {
+    return this.#env;
+  }
+
   #program(name: string, ...lines: readonly string[]): void {
     const file = path.join(this.folder, "bin", name);
     writeFileSync(file, ["#!/bin/sh", ...lines, ""].join("\n"));
