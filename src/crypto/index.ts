@@ -75,15 +75,17 @@ export {
   AuthenticationError,
   type BlockCipher,
   type BlockStream,
-  type OpeningStream,
   type Direction,
   type HostCipherOptions,
   type HostCrypto,
   type HostHash,
   type HostKey,
   type HostMac,
+  type HostSigner,
+  type HostVerifier,
   type KeyKind,
   type MaybePromise,
+  type OpeningStream,
   type PrivateKeyForm,
   type RsaPrivateNumbers,
   type SealedMessage,
@@ -98,4 +100,12 @@ export {
 export { type KeyWrap, unwrapKey, wrapKey } from "./host/key-wrap.ts";
 export { decodeOaep, decodePkcs1Encryption, encodeOaep, encodePkcs1Encryption, encodePss } from "./host/padding.ts";
 export { generateCurve25519Key, generateEcKey, generateRsaKey, HostPrivateKey } from "./host/private-key.ts";
-export { rsaPublic, verifyEcdsa, verifyEddsa, verifyPkcs1, verifyPss, verifyRsaRaw } from "./host/verify.ts";
+export {
+  createEcdsaVerifier,
+  rsaPublic,
+  verifyEcdsa,
+  verifyEddsa,
+  verifyPkcs1,
+  verifyPss,
+  verifyRsaRaw,
+} from "./host/verify.ts";

@@ -48,10 +48,10 @@ export interface HostCrypto {
   /** block^e mod n. The block is as long as the modulus. @throws {DataError} if it is not less than the modulus. */
   rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array;
   /**
-   * ECDSA with SHA-256 over `message`, r || s (FIPS 186-5 section 6.4.2). Optional: it makes the verification of digests faster.
+   * ECDSA over a message that the host hashes (FIPS 186-5 section 6.4.2). Optional: it makes verification faster.
    * @throws {DataError} for a key that is none.
    */
-  verifyEcdsa?(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
+  createEcdsaVerifier?(key: EcPublicKey, hash: HashName): HostVerifier;
   /** Ed25519 (RFC 8032 section 5.1.7). @throws {DataError} for a key that is none. */
   verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** @throws {DataError} if `form` is no key of a type that is known. */
@@ -74,6 +74,20 @@ export interface HostHash {
 export interface HostMac {
   update(part: Uint8Array): void;
   digest(): Uint8Array;
+}
+
+/** A verification under way. */
+export interface HostVerifier {
+  update(part: Uint8Array): void;
+  /** Whether `signature` is the key's over all parts. @param signature r || s, each as long as the order. */
+  verify(signature: Uint8Array): MaybePromise<boolean>;
+}
+
+/** A signature under way. */
+export interface HostSigner {
+  update(part: Uint8Array): void;
+  /** @returns The signature of all parts: r || s, each as long as the order. */
+  sign(): MaybePromise<Uint8Array>;
 }
 
 export interface HostCipherOptions {
@@ -167,6 +181,8 @@ export interface HostKey {
   rsaRaw(block: Uint8Array): MaybePromise<Uint8Array>;
   /** The shared secret. @param peer The other public key, SubjectPublicKeyInfo on the same curve. */
   agree(peer: Uint8Array): MaybePromise<Uint8Array>;
+  /** ECDSA over a message that the host hashes (FIPS 186-5 section 6.4.1). Optional: it makes signing faster. */
+  createEcdsaSigner?(hash: HashName): HostSigner;
   /** Ed25519 over a message. */
   signEddsa(message: Uint8Array): MaybePromise<Uint8Array>;
 }

@@ -1,4 +1,5 @@
 import {
+  createEcdsaVerifier,
   curveInfo,
   decodeEcPoint,
   decodePoint25519,
@@ -103,6 +104,8 @@ const ecdsaSignature: SchemeMaker<SignatureScheme> = (shape, hash, parameter) =>
       requireDigest(digest);
       return verifyEcdsa(requirePoint(key), digest, signed);
     },
+    isEcdsa: true,
+    ...(hash && { verifier: () => createEcdsaVerifier(requirePoint(key), hash) }),
   };
 };
 

@@ -1,6 +1,6 @@
 import { nextTurn } from "../../async/index.ts";
 import { concatSecret, copySecret, secretBytes, wipe } from "../../bytes/index.ts";
-import { Hasher, type HashName, sameSecret } from "../../crypto/index.ts";
+import { Hasher, type HashName, type HostVerifier, sameSecret } from "../../crypto/index.ts";
 import { CKR } from "../constants/ckr.ts";
 import { CryptokiError, notBytes } from "../errors.ts";
 import type {
@@ -8,6 +8,7 @@ import type {
   CipherScheme,
   Digester,
   KeyUser,
+  MessageSigner,
   SignatureScheme,
   Signer,
   Operation,
@@ -160,23 +161,35 @@ async function joined(parts: readonly Uint8Array[], length: number): Promise<Uin
   return all;
 }
 
-/** A message for a scheme: hashed incrementally, or collected up to the key's limit. */
-abstract class SchemeOperation {
-  protected readonly scheme: SignatureScheme;
-  readonly #input: Hasher | Collector;
+/** Takes a message for a scheme: hashes it incrementally, or collects it up to the key's limit. */
+const inputFor = (scheme: SignatureScheme): Hasher | Collector =>
+  scheme.hash ? new Hasher(scheme.hash) : new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
 
-  constructor(scheme: SignatureScheme) {
-    this.scheme = scheme;
-    this.#input = scheme.hash ? new Hasher(scheme.hash) : new Collector(scheme.maxMessage, CKR.DATA_LEN_RANGE);
+/** The whole message, or its hash. */
+const messageIn = (input: Hasher | Collector): Uint8Array | Promise<Uint8Array> =>
+  input instanceof Hasher ? input.digest() : input.take();
+
+/** Signs by a scheme. */
+export class SchemeSigner implements Signer {
+  readonly #scheme: SignatureScheme;
+  readonly #key: KeyUser;
+  readonly #input: Hasher | Collector | MessageSigner;
+
+  constructor(scheme: SignatureScheme, key: KeyUser) {
+    this.#scheme = scheme;
+    this.#key = key;
+    const { hash, isEcdsa } = scheme;
+    const signer = hash && isEcdsa ? key.ecdsaSigner?.(hash) : undefined;
+    this.#input = signer ?? inputFor(scheme);
   }
 
   update(part: Uint8Array): void {
     this.#input.update(part);
   }
 
-  /** The whole message, or its hash. */
-  protected message(): Uint8Array | Promise<Uint8Array> {
-    return this.#input instanceof Hasher ? this.#input.digest() : this.#input.take();
+  async final(signal?: AbortSignal): Promise<Uint8Array> {
+    const input = this.#input;
+    return "sign" in input ? input.sign(signal) : this.#scheme.sign(this.#key, await messageIn(input), signal);
   }
 
   wipe(): void {
@@ -184,25 +197,31 @@ abstract class SchemeOperation {
   }
 }
 
-/** Signs by a scheme. */
-export class SchemeSigner extends SchemeOperation implements Signer {
-  readonly #key: KeyUser;
-
-  constructor(scheme: SignatureScheme, key: KeyUser) {
-    super(scheme);
-    this.#key = key;
-  }
-
-  async final(signal?: AbortSignal): Promise<Uint8Array> {
-    return this.scheme.sign(this.#key, await this.message(), signal);
-  }
-}
-
 /** Verifies by a scheme. */
-export class SchemeVerifier extends SchemeOperation implements Verifier {
+export class SchemeVerifier implements Verifier {
+  readonly #scheme: SignatureScheme;
+  readonly #input: Hasher | Collector | HostVerifier;
+
+  constructor(scheme: SignatureScheme) {
+    this.#scheme = scheme;
+    this.#input = scheme.verifier?.() ?? inputFor(scheme);
+  }
+
+  update(part: Uint8Array): void {
+    this.#input.update(part);
+  }
+
   async final(signature: Uint8Array): Promise<void> {
-    if (signature.length !== this.scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
-    if (!(await this.scheme.verify(await this.message(), signature))) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+    const input = this.#input;
+    if (signature.length !== this.#scheme.signatureLength) throw new CryptokiError(CKR.SIGNATURE_LEN_RANGE);
+    const isValid = await ("verify" in input
+      ? input.verify(signature)
+      : this.#scheme.verify(await messageIn(input), signature));
+    if (!isValid) throw new CryptokiError(CKR.SIGNATURE_INVALID);
+  }
+
+  wipe(): void {
+    if (this.#input instanceof Collector) this.#input.wipe();
   }
 }
 

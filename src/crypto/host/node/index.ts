@@ -12,7 +12,7 @@ import {
   unwrapKey,
   wrapKey,
 } from "./crypto.ts";
-import { generateKey, importPrivateKey, isPrime, rsaPublic, verifyEcdsa, verifyEddsa } from "./keys.ts";
+import { createEcdsaVerifier, generateKey, importPrivateKey, isPrime, rsaPublic, verifyEddsa } from "./keys.ts";
 
 const NODE: HostCrypto = {
   createHash,
@@ -29,7 +29,7 @@ const NODE: HostCrypto = {
   pbkdf2,
   gunzip,
   rsaPublic,
-  verifyEcdsa,
+  createEcdsaVerifier,
   verifyEddsa,
   importPrivateKey,
   generateKey,

@@ -10,7 +10,16 @@ import {
   type RsaPublicKey,
   withoutLimits,
 } from "../../codec/public-key.ts";
-import type { HostKey, KeyKind, MaybePromise, PrivateKeyForm, RsaPrivateNumbers } from "../host-crypto.ts";
+import type { HashName } from "../../codec/hashes.ts";
+import type {
+  HostKey,
+  HostSigner,
+  HostVerifier,
+  KeyKind,
+  MaybePromise,
+  PrivateKeyForm,
+  RsaPrivateNumbers,
+} from "../host-crypto.ts";
 import { nodeCrypto, plain } from "./crypto.ts";
 
 /** Keys that were imported: a card's key is imported once, however often results are checked with it. */
@@ -56,9 +65,13 @@ export function verifyEddsa(key: EdwardsPublicKey, message: Uint8Array, signatur
   });
 }
 
-/** ECDSA with SHA-256 over `message`. */
-export function verifyEcdsa(key: EcPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
-  return nodeCrypto().verify("sha256", message, { key: importOnce(key), dsaEncoding: "ieee-p1363" }, signature);
+export function createEcdsaVerifier(key: EcPublicKey, hash: HashName): HostVerifier {
+  const imported = { key: importOnce(key), dsaEncoding: "ieee-p1363" } as const;
+  const verifier = nodeCrypto().createVerify(hash);
+  return {
+    update: (part) => void verifier.update(part),
+    verify: (signature) => verifier.verify(imported, signature),
+  };
 }
 
 export function importPrivateKey(form: PrivateKeyForm): HostKey {
@@ -165,6 +178,14 @@ class NodeKey implements HostKey {
 
   agree(peer: Uint8Array): Uint8Array {
     return plain(nodeCrypto().diffieHellman({ privateKey: this.#key, publicKey: importPublicKey(peer) }));
+  }
+
+  createEcdsaSigner(hash: HashName): HostSigner {
+    const signer = nodeCrypto().createSign(hash);
+    return {
+      update: (part) => void signer.update(part),
+      sign: () => plain(signer.sign({ key: this.#key, dsaEncoding: "ieee-p1363" })),
+    };
   }
 
   signEddsa(message: Uint8Array): MaybePromise<Uint8Array> {
