@@ -12,6 +12,7 @@ const ROOMS = {
   apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   // pcsc is loaded by PivSession.open(), where no other client is given.
+  store: ["card"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
@@ -25,12 +26,12 @@ const ROOMS = {
   p11kit: ["bytes", "async", "crypto", "cryptoki"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
-  // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
-  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
+  // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
+  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
+const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "store", "cli"];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,
