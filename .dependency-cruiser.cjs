@@ -12,6 +12,7 @@ const ROOMS = {
   apdu: ["bytes", "async"],
   card: ["bytes", "async", "asn1", "crypto", "apdu", "pcsc"],
   // pcsc is loaded by PivSession.open(), where no other client is given.
+  store: ["card"],
   piv: ["bytes", "async", "asn1", "crypto", "apdu", "card", "pcsc"],
   pkcs15: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
   cac: ["bytes", "async", "asn1", "crypto", "apdu", "card"],
@@ -28,8 +29,8 @@ const ROOMS = {
   age: ["bytes", "async", "crypto", "tokens"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
-  // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
-  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
+  // webcrypto, p11kit, pcsc and store are loaded when they are used; card and pcsc lend types.
+  tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc", "store"],
   audit: ["bytes", "async"],
   service: ["audit", "bytes", "async", "crypto", "cryptoki", "tokens", "certificates", "sockets"],
 };
@@ -44,6 +45,7 @@ const NODE = [
   "age",
   "virtual",
   "keyfiles",
+  "store",
   "audit",
   "service",
   "cli",

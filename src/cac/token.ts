@@ -23,6 +23,7 @@ import {
   PinState,
   type PinStatus,
   type PinUser,
+  type PublicStore,
   safeResult,
   UnsupportedError,
   untilCancelled,
@@ -30,9 +31,10 @@ import {
   wholeRsaResult,
 } from "../card/index.ts";
 import { digest, keyTypeOf } from "../crypto/index.ts";
+import { copiedCertificate } from "./certificate-copies.ts";
 import { BufferedCertificate, type CertificateSource, FirstCacCertificate } from "./certificates.ts";
 import { type AppletAddress, signDecrypt } from "./commands.ts";
-import type { CardContents } from "./data-model.ts";
+import type { CardContents, PkiEntry } from "./data-model.ts";
 import { DataContainer, dataObject, PkiObject, type PkiObjects, pkiObjects } from "./objects.ts";
 import { CAC_PIN, changeOnPad, changePin, type PinCommand, readPinStatus, verifyOnPad, verifyPin } from "./pin.ts";
 import type { CacExchange, CacSession } from "./session.ts";
@@ -125,14 +127,21 @@ export class CacToken implements CardToken {
   readonly #objects: readonly CardObject[];
   readonly #pin: PinState;
 
-  /** @param reader The reader's keypad, if it has one. */
-  constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined) {
+  /**
+   * @param reader The reader's keypad, if it has one.
+   * @param store For copies of certificates, of a card with a number.
+   */
+  constructor(session: CacSession, variant: Variant, reader: PinPadReader | undefined, store?: PublicStore) {
     this.#session = session;
     this.#pin = new PinState(session.card);
     this.#variant = variant;
     if (reader) this.pinPad = this.#padOf(reader);
-    const { pki, containers } = variant.contents;
-    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, variant.certificate(entry.place))));
+    const { pki, containers, cardId } = variant.contents;
+    const certificateOf = ({ place }: PkiEntry): CertificateSource => {
+      const onCard = variant.certificate(place);
+      return store && cardId ? copiedCertificate(onCard, place, { store, cardId }) : onCard;
+    };
+    this.#keys = pki.map((entry) => pkiObjects(new PkiObject(entry, certificateOf(entry))));
     this.#objects = [
       ...this.#keys.flatMap(({ certificate, publicKey, privateKey }) => [certificate, publicKey, privateKey]),
       ...containers.map((entry) => dataObject(new DataContainer(session, entry))),

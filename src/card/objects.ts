@@ -94,7 +94,7 @@ export interface CardCertificate extends CardObjectBase {
 export interface CardPublicKey extends CardObjectBase {
   readonly class: "public-key";
   /** If a directory contains it: nothing needs to be read. */
-  readonly type?: KeyType;
+  readonly type?: KeyType | undefined;
   /** If a directory contains only this part. */
   readonly family?: KeyFamily;
   readonly usage: KeyUsage | KeyUsageByFamily;
@@ -105,7 +105,7 @@ export interface CardPublicKey extends CardObjectBase {
 export interface CardPrivateKey extends CardObjectBase {
   readonly class: "private-key";
   /** If a directory contains it: nothing needs to be read. */
-  readonly type?: KeyType;
+  readonly type?: KeyType | undefined;
   /** If a directory contains only this part. */
   readonly family?: KeyFamily;
   readonly usage: KeyUsage | KeyUsageByFamily;

@@ -10,13 +10,12 @@ import {
   isUri,
   type TokenDescription,
 } from "../../cryptoki/index.ts";
-import { profiles } from "../../index.ts";
 import type { P11KitServer } from "../../p11kit/index.ts";
 import { announce, type Announcement, isInBackground, startInBackground } from "../output/background.ts";
 import { action, type CommandContext, openServer } from "../context.ts";
 import type { Environment } from "../output/printer.ts";
 import { UsageError } from "../output/failures.ts";
-import { DEFAULT_CARD, examples } from "../input/options.ts";
+import { DEFAULT_CARD, examples, type GlobalOptions } from "../input/options.ts";
 import { describesToken, isNamed, readUri, wantsReader } from "../input/token.ts";
 import { isNewCard } from "../input/card-source.ts";
 
@@ -295,7 +294,7 @@ async function overCards(
 ): Promise<() => CryptokiFunctions> {
   const pcsc = await context.pcsc();
   const held = hold === undefined ? {} : { hold: 1000 * hold };
-  const { slots } = new Cryptoki({ pcsc, profiles, ...context.cardOptions, ...held });
+  const { slots } = new Cryptoki({ pcsc, profiles: context.profiles, ...context.cardOptions, ...held });
   const options = {
     slots,
     keepPin,
@@ -340,24 +339,30 @@ function refuseIdle([idle]: readonly string[]): void {
   );
 }
 
+/** The options that choose among the cards, or say how they are used. */
+function filtersOf({ reader, patience, verifyResults, cache }: GlobalOptions, token: string | undefined): string[] {
+  return [
+    ...(token === undefined ? [] : ["--token", token]),
+    ...(reader === undefined ? [] : ["--reader", reader]),
+    ...(patience === undefined ? [] : ["--patience", `${patience}`]),
+    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
+    ...(cache === undefined ? [] : ["--cache"]),
+  ];
+}
+
 /**
  * p11-kit's module file (pkcs11.conf(5)): the address of the running server, or the command that p11-kit starts for
  * each program.
  */
 function printModuleConfig({ print, options: globals }: CommandContext, options: ServeOptions): void {
-  const { virtual, server, transport, reader, patience, verifyResults } = globals;
+  const { virtual, server, transport } = globals;
   const { socket, maxMessage, unlockBy, cryptokiVersion, hold, keepPin, only: token } = options;
   const cards = [
     ...(virtual === undefined ? [] : [`--virtual=${virtual === true ? DEFAULT_CARD : absoluteCard(virtual)}`]),
     ...(server === undefined ? [] : ["--server", server]),
     ...(transport === "pcscd" ? [] : ["--transport", transport]),
   ];
-  const filters = [
-    ...(token === undefined ? [] : ["--token", token]),
-    ...(reader === undefined ? [] : ["--reader", reader]),
-    ...(patience === undefined ? [] : ["--patience", `${patience}`]),
-    ...(verifyResults === undefined ? [] : ["--verify-results", verifyResults]),
-  ];
+  const filters = filtersOf(globals, token);
   const more = [
     ...(maxMessage === undefined ? [] : ["--max-message", `${maxMessage}`]),
     ...(unlockBy === undefined ? [] : ["--unlock-by", unlockBy]),
