@@ -169,7 +169,7 @@ function withoutRefusals<T>(read: () => Promise<T>): Promise<T | undefined> {
 /** The application of a card whose capability container lists its applets; undefined without one. */
 export async function claimListed(card: Card): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  return applicationOf(session, await findListed(session));
+  return applicationOf(session, await session.together(() => findListed(session)));
 }
 
 /**
@@ -178,8 +178,10 @@ export async function claimListed(card: Card): Promise<CardApplication | undefin
  */
 export async function claimUnlisted(card: Card, isListless: boolean): Promise<CardApplication | undefined> {
   const session = new CacSession(card);
-  const listed = isListless ? undefined : await findListed(session);
-  return applicationOf(session, listed ?? (await findUnlisted(session)));
+  const variant = await session.together(
+    async () => (isListless ? undefined : await findListed(session)) ?? (await findUnlisted(session)),
+  );
+  return applicationOf(session, variant);
 }
 
 async function applicationOf(session: CacSession, variant: Variant | undefined): Promise<CardApplication | undefined> {

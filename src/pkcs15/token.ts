@@ -123,7 +123,11 @@ export class Pkcs15Token implements CardToken {
     return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
   }
 
-  async info(): Promise<CardTokenInfo> {
+  info(): Promise<CardTokenInfo> {
+    return this.#application.session.card.together(() => this.#info());
+  }
+
+  async #info(): Promise<CardTokenInfo> {
     const info = await this.#application.contents.tokenInfo();
     const puk = this.#pukEntry();
     return {
@@ -143,7 +147,7 @@ export class Pkcs15Token implements CardToken {
   async objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.objects.of(classes);
+    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
