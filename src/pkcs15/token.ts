@@ -127,8 +127,12 @@ export class Pkcs15Token implements CardToken {
     });
   }
 
-  async info(options?: CallOptions): Promise<CardTokenInfo> {
-    const info = await untilCancelled(options, () => this.#application.contents.tokenInfo());
+  info(options?: CallOptions): Promise<CardTokenInfo> {
+    return untilCancelled(options, () => this.#application.session.card.together(() => this.#info()));
+  }
+
+  async #info(): Promise<CardTokenInfo> {
+    const info = await this.#application.contents.tokenInfo();
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
@@ -151,7 +155,7 @@ export class Pkcs15Token implements CardToken {
   async #objects(classes?: readonly CardObject["class"][]): Promise<readonly CardObject[]> {
     const { contents } = this.#application;
     const refusals = contents.refusals;
-    const all = await this.#application.objects.of(classes);
+    const all = await this.#application.session.card.together(() => this.#application.objects.of(classes));
     const wasVerified = this.#pin && this.#application.isVerified(this.#pin);
     if (contents.refusals > refusals && wasVerified && (await this.hasForgottenPin())) {
       throw new LoginRequiredError("the card has forgotten the PIN, and withholds some of its objects without it");
