@@ -30,7 +30,7 @@ const ROOMS = {
 };
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
-const NODE = ["pcsc/(addon|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
+const NODE = ["pcsc/(addon|native|pcscd)", "crypto/host/node", "p11kit", "virtual", "keyfiles", "cli"];
 
 const rooms = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-imports-down`,

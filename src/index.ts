@@ -82,7 +82,7 @@ export {
   HostCryptoMissingError,
   useHostCrypto,
 } from "./crypto/index.ts";
-export { MemoryReaders, openAddon, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
+export { MemoryReaders, openAddon, openNative, openSystemPcsc, Pcscd, PcscError, record, replay } from "./pcsc/index.ts";
 export { cac, cacUnlisted, createPkcs15, piv, pkcs15 };
 export { profiles } from "./profiles.ts";
 export {

@@ -6,7 +6,7 @@ import type { CardOptions } from "../card/index.ts";
 import { type CK_TRACE_CALLBACK, Cryptoki, type CryptokiFunctions, type CryptokiOptions } from "../cryptoki/index.ts";
 import { profiles } from "../index.ts";
 import { type Pcsc, record } from "../pcsc/index.ts";
-import { createRecording, openPcsc } from "./input/card-source.ts";
+import { createRecording, type OpenedReaders, openPcsc } from "./input/card-source.ts";
 import type { GlobalOptions } from "./input/options.ts";
 import { refuseOverwriting, secretOnStdin } from "./input/used-files.ts";
 import { InterruptedError, TimeoutError, UsageError } from "./output/failures.ts";
@@ -47,6 +47,7 @@ export class CommandContext implements AsyncDisposable {
   /** PKCS #11 over those readers, or over the server of --server: initialised once, finalised with the command. */
   readonly cryptoki = memoizeAsync(() => this.#initialise());
   #keepPin = false;
+  #transport: OpenedReaders["transport"] | undefined;
   readonly #sinks: TraceSink[] = [];
   readonly #observers: ((transmit: Transmit) => Transmit)[] = [];
   readonly #resources: AsyncDisposable[] = [];
@@ -70,14 +71,20 @@ export class CommandContext implements AsyncDisposable {
     }
   }
 
+  /** The way to the readers; undefined before they are opened. */
+  get transport(): OpenedReaders["transport"] | undefined {
+    return this.#transport;
+  }
+
   async #open(): Promise<Pcsc> {
     if (this.options.server !== undefined)
       throw new UsageError("--server gives access to tokens only, not to readers and cards");
     const { record: file } = this.options;
     const recording = file === undefined ? undefined : this.owns(await createRecording(file, this.signal));
-    const opened = await openPcsc(this.options, this.environment, (message) => {
+    const { pcsc: opened, transport } = await openPcsc(this.options, this.environment, (message) => {
       this.warn(message);
     });
+    this.#transport = transport;
     const pcsc = recording ? record(opened, recording.sink, () => new Concealer(), this.#name) : opened;
     this.owns({ [Symbol.asyncDispose]: () => pcsc.close() });
     return pcsc;

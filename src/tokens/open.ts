@@ -98,8 +98,8 @@ async function initialised(
 }
 
 async function thisMachine(): Promise<Pcsc> {
-  const { Pcscd } = await import("../pcsc/index.ts");
-  return new Pcscd();
+  const { openSystemPcsc } = await import("../pcsc/index.ts");
+  return (await openSystemPcsc()).pcsc;
 }
 
 async function inProcess(cards: readonly InProcessCard[]): Promise<Pcsc> {

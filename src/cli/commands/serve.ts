@@ -317,7 +317,7 @@ function printModuleConfig({ print, options: globals }: CommandContext, options:
   const cards = [
     ...(virtual === undefined ? [] : [`--virtual=${virtual === true ? DEFAULT_CARD : absoluteCard(virtual)}`]),
     ...(server === undefined ? [] : ["--server", server]),
-    ...(transport === "pcscd" ? [] : ["--transport", transport]),
+    ...(transport === "auto" ? [] : ["--transport", transport]),
   ];
   const filters = [
     ...(token === undefined ? [] : ["--token", token]),
