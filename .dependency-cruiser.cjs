@@ -37,7 +37,7 @@ const ROOMS = {
 
 /** Where Node's own modules may be imported. All else runs anywhere. Types of Node's are no import, and count here all the same. */
 const NODE = [
-  "pcsc/(addon|pcscd)",
+  "pcsc/(addon|native|pcscd)",
   "crypto/host/node",
   "p11kit",
   "sockets",
