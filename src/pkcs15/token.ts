@@ -123,12 +123,9 @@ export class Pkcs15Token implements CardToken {
     return mechanismsOfKeys((await this.objects(["private-key"])).filter(isPrivateKey), dialect.mechanisms);
   }
 
-  info(): Promise<CardTokenInfo> {
-    return this.#application.session.card.together(() => this.#info());
-  }
-
-  async #info(): Promise<CardTokenInfo> {
-    const info = await this.#application.contents.tokenInfo();
+  async info(): Promise<CardTokenInfo> {
+    const { contents, session } = this.#application;
+    const info = await session.card.together(() => contents.tokenInfo());
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
