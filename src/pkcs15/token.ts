@@ -127,12 +127,9 @@ export class Pkcs15Token implements CardToken {
     });
   }
 
-  info(options?: CallOptions): Promise<CardTokenInfo> {
-    return untilCancelled(options, () => this.#application.session.card.together(() => this.#info()));
-  }
-
-  async #info(): Promise<CardTokenInfo> {
-    const info = await this.#application.contents.tokenInfo();
+  async info(options?: CallOptions): Promise<CardTokenInfo> {
+    const { contents, session } = this.#application;
+    const info = await untilCancelled(options, () => session.card.together(() => contents.tokenInfo()));
     const puk = this.#pukEntry();
     return {
       label: info?.label ?? "",
