@@ -25,6 +25,7 @@ const ROOMS = {
   p11kit: ["bytes", "async", "crypto", "cryptoki"],
   webcrypto: ["bytes", "async", "asn1", "crypto", "cryptoki", "tokens"],
   formats: ["bytes", "async", "crypto", "tokens"],
+  x509: ["async", "certificates", "tokens"],
   // webcrypto, p11kit and pcsc are loaded when they are used; card and pcsc lend types.
   tokens: ["bytes", "async", "asn1", "crypto", "cryptoki", "card", "webcrypto", "p11kit", "pcsc"],
 };
@@ -90,7 +91,7 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/cli/" },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
-        pathNot: "node_modules/pcsclite/",
+        pathNot: "node_modules/(pcsclite|@auth0|@signpdf|jose|pdf-lib)/",
       },
     },
     {
