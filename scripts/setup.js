@@ -13,10 +13,12 @@ const PACKAGES = [
   "cackey",
   "coolkey",
   "default-jdk-headless",
+  "fish",
   "g++",
   "git",
   "gnupg",
   "gnutls-bin",
+  "groff-base",
   "libcacard0",
   "libengine-pkcs11-openssl",
   "libnss3-tools",
@@ -26,17 +28,23 @@ const PACKAGES = [
   "openssh-client",
   "openssh-server",
   "openssl",
+  "osslsigncode",
   "p11-kit",
   "p11-kit-modules",
   "pcscd",
   "pkg-config",
+  "poppler-utils",
   "python3",
+  "qpdf",
   "scdaemon",
   "softhsm2",
+  "systemd",
   "vsmartcard-vpcd",
+  "xmlsec1",
   "ykcs11",
   "yubico-piv-tool",
   "yubikey-manager",
+  "zsh",
 ];
 
 /**
@@ -108,7 +116,7 @@ function installNative(room, name) {
   if (!works(folder, name)) fail(`the package ${name} was installed but does not load into this Node`);
 }
 
-/** Node 22 and 24, Bun and Deno: programs for Linux on x64, without an install script. */
+/** Node 22 and 24, Bun and Deno: programs for Linux on x64; and an older TypeScript. None has an install script. */
 function installRuntimes() {
   const folder = new URL("../test/interop/runtimes/", import.meta.url);
   /** @param {string} file */

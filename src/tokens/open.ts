@@ -15,16 +15,23 @@ export interface CommonOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface OfReaders {
-  /** Default: pcscd of this machine. It stays open when it is given. */
-  readonly pcsc?: Pcsc;
+export interface WithProfiles {
   readonly profiles?: readonly CardProfile[];
+  /**
+   * A folder for copies of what cards show without a login, so that a card that was seen before costs a few exchanges; this user's alone, and made
+   * if it is missing. For the profiles of this package. Default: nothing is kept.
+   */
+  readonly cache?: string;
 }
 
-export interface OfCards {
+export interface OfReaders extends WithProfiles {
+  /** Default: pcscd of this machine. It stays open when it is given. */
+  readonly pcsc?: Pcsc;
+}
+
+export interface OfCards extends WithProfiles {
   /** Cards in this process, each in a reader of its own. */
   readonly cards: readonly InProcessCard[];
-  readonly profiles?: readonly CardProfile[];
 }
 
 /** Where tokens come from. Without anything: the readers of this machine, with every card profile of this package. */
@@ -70,9 +77,9 @@ export async function openTokens(options: OpenTokensOptions = {}): Promise<Token
     await initialised(module, close, signal);
     return new TokenSource({ cryptoki: module, pin, onTouch, watches: false, close });
   }
-  const { pcsc: theirs, cards, profiles } = options as Partial<OfReaders & OfCards>;
+  const { pcsc: theirs, cards, profiles, cache } = options as Partial<OfReaders & OfCards>;
   const pcsc = cards ? await inProcess(cards) : (theirs ?? (await thisMachine()));
-  const cryptoki = new Cryptoki({ pcsc, profiles: profiles ?? (await import("../profiles.ts")).profiles });
+  const cryptoki = new Cryptoki({ pcsc, profiles: profiles ?? (await ownProfiles(cache)) });
   const close = async (): Promise<void> => {
     await cryptoki[Symbol.asyncDispose]();
     if (pcsc !== theirs) await pcsc.close();
@@ -106,6 +113,14 @@ async function initialised(
     await close().catch(() => undefined);
     throw error;
   }
+}
+
+/** @param cache A folder for copies. */
+async function ownProfiles(cache: string | undefined): Promise<readonly CardProfile[]> {
+  const { createProfiles, profiles } = await import("../profiles.ts");
+  if (cache === undefined) return profiles;
+  const { directoryStore } = await import("../store/index.ts");
+  return createProfiles({ store: directoryStore(cache) });
 }
 
 async function thisMachine(): Promise<Pcsc> {

@@ -14,6 +14,7 @@ export interface GlobalOptions {
   /** In seconds. */
   readonly patience?: number;
   readonly verifyResults?: ResultVerification;
+  readonly cache?: true;
   readonly json?: true;
   readonly trace?: true;
   readonly record?: string;
@@ -69,6 +70,12 @@ export function addGlobalOptions(program: Command): void {
       )
         .choices(["known", "always"] satisfies ResultVerification[])
         .conflicts("server"),
+    )
+    .addOption(
+      new Option(
+        "--cache",
+        "keep copies of certificates and other public data of cards in $XDG_CACHE_HOME/cryptoki/cards, and use them: fewer exchanges",
+      ).conflicts("server"),
     )
     .addOption(new Option("--json", "print JSON; errors too, on standard error"))
     .addOption(
@@ -126,6 +133,7 @@ const OF_CARDS = {
   pinSource: "--pin-source",
   patience: "--patience",
   verifyResults: "--verify-results",
+  cache: "--cache",
   trace: "--trace",
   record: "--record",
 } as const satisfies Partial<Record<keyof GlobalOptions, string>>;
